@@ -1,0 +1,185 @@
+"""Cluster: the Kubernetes cluster of one site, made by k3d or by the lab, or an existing one."""
+
+import os
+import shlex
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pulumi
+import pulumi_command as command
+import pulumi_kubernetes as k8s
+
+from components.link import GATEWAY_PORT
+
+K3S_IMAGE = "docker.io/rancher/k3s:v1.34.4-k3s1"
+
+
+@dataclass(frozen=True, kw_only=True)
+class K3d:
+    """A k3d cluster on a Docker network of its own.
+
+    Attributes:
+        name: name of the k3d cluster, at most 32 characters (k3d's limit).
+        gateway_port: port of the Docker host that leads to the site's gateway. Other k3d clusters reach it as
+            `host.k3d.internal`, a name that k3d puts into each cluster's DNS.
+    """
+
+    name: str
+    gateway_port: int = GATEWAY_PORT
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lab:
+    """A site of the lab that `python -m lab` makes.
+
+    Attributes:
+        lab: name of the lab, one network with a WAN of its own.
+        site: name of the site in it.
+        reachable_from: names of the sites whose traffic the WAN passes on to this site's gateway.
+    """
+
+    lab: str
+    site: str
+    reachable_from: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Existing:
+    """A cluster that somebody else made.
+
+    Attributes:
+        kubeconfig: path of a kubeconfig; `~` is expanded.
+        context: context in it. Default: its current context.
+    """
+
+    kubeconfig: str
+    context: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClusterArgs:
+    """Arguments of Cluster.
+
+    Attributes:
+        source: where the cluster comes from.
+    """
+
+    source: K3d | Lab | Existing
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lifecycle:
+    """The shell commands of a cluster that the program makes.
+
+    Attributes:
+        create: makes the cluster or adopts it if it stands, then prints its kubeconfig alone on stdout. It must
+            be safe to run again: a command that failed leaves no state behind and is run anew.
+        delete: removes the cluster; succeeds if there is none.
+        identity: a change of this replaces the cluster.
+    """
+
+    create: str
+    delete: str
+    identity: str
+
+
+def k3d_lifecycle(cluster: K3d) -> Lifecycle:
+    """Return the commands for a k3d cluster.
+
+    k3d gives each cluster its own Docker network unless told otherwise. Traefik is left out: it would be a
+    second thing with an external address.
+    """
+    name = shlex.quote(cluster.name)
+    create = (
+        f"k3d cluster create {name} --image {K3S_IMAGE}"
+        f" --port {cluster.gateway_port}:{GATEWAY_PORT}@loadbalancer"
+        " --k3s-arg --disable=traefik@server:0"
+        " --kubeconfig-update-default=false --wait --timeout 180s >&2"
+    )
+    return Lifecycle(
+        # k3d writes its log to stdout, which is for the kubeconfig here.
+        create=f"set -eu; k3d cluster get {name} >/dev/null 2>&1 || {create}; k3d kubeconfig get {name}",
+        delete=f"k3d cluster delete {name} >&2",
+        identity=f"k3d {cluster.name} {cluster.gateway_port} {K3S_IMAGE}",
+    )
+
+
+def lab_lifecycle(cluster: Lab) -> Lifecycle:
+    """Return the commands for a site of the lab."""
+    python = Path(sys.executable)
+    if python.is_relative_to(Path.cwd()):  # the same on every machine that has the virtual environment here
+        python = python.relative_to(Path.cwd())
+    lab = f"{shlex.quote(str(python))} -m lab"
+    site = f"{shlex.quote(cluster.site)} --lab {shlex.quote(cluster.lab)}"
+    reachable_from = "".join(f" --reachable-from {shlex.quote(other)}" for other in cluster.reachable_from)
+    return Lifecycle(
+        create=f"set -eu; {lab} create {site}{reachable_from} >&2; {lab} kubeconfig {site}",
+        delete=f"{lab} delete {site} >&2",
+        identity=f"lab {cluster.lab} {cluster.site}",
+    )
+
+
+class Cluster(pulumi.ComponentResource):
+    """A Kubernetes cluster and the provider through which everything in it is made.
+
+    Creates:
+        - `command.local.Command`, for k3d and the lab: makes the cluster and removes it on destroy.
+        - `kubernetes.Provider`: explicit, so that nothing can land on the cluster of the shell's context.
+    """
+
+    kubeconfig: pulumi.Output[str]
+    """Contents of a kubeconfig; secret."""
+    provider: k8s.Provider
+    made_by: command.local.Command | None
+    """What made the cluster; None for an existing one. Resources inside the cluster name it as `deleted_with`:
+    they are gone with the cluster, and `destroy` need not ask an API server that may be gone already."""
+    gateway_addresses: tuple[str, ...] = ()
+    """By what other sites reach this cluster's gateway, where that is not the address of its Service."""
+    gateway_port: int = GATEWAY_PORT
+    """At which port they reach it."""
+
+    def __init__(self, name: str, args: ClusterArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("dcmesh:components:Cluster", name, {}, opts)
+        child = pulumi.ResourceOptions(parent=self)
+        self.made_by = None
+        identifier: pulumi.Input[str] | None = None
+        context: str | None = None
+        match args.source:
+            case Existing() as source:
+                context = source.context
+                contents = Path(os.path.expandvars(source.kubeconfig)).expanduser().read_text()
+                self.kubeconfig = pulumi.Output.secret(contents)
+            case K3d() | Lab() as source:
+                if isinstance(source, K3d):
+                    self.gateway_addresses = ("host.k3d.internal",)
+                    self.gateway_port = source.gateway_port
+                lifecycle = k3d_lifecycle(source) if isinstance(source, K3d) else lab_lifecycle(source)
+                self.made_by = command.local.Command(
+                    f"{name}-cluster",
+                    create=lifecycle.create,
+                    update=lifecycle.create,
+                    delete=lifecycle.delete,
+                    triggers=[lifecycle.identity],
+                    logging=command.local.Logging.STDERR,
+                    add_previous_output_in_env=False,
+                    opts=pulumi.ResourceOptions.merge(
+                        child,
+                        pulumi.ResourceOptions(
+                            delete_before_replace=True, additional_secret_outputs=["stdout"]
+                        ),
+                    ),
+                )
+                self.kubeconfig = pulumi.Output.secret(self.made_by.stdout)
+                # Else a kubeconfig that is unknown at preview would plan the replacement of everything.
+                identifier = self.made_by.id
+        self.provider = k8s.Provider(
+            f"{name}-kubernetes",
+            kubeconfig=self.kubeconfig,
+            context=context,
+            cluster_identifier=identifier,
+            # The Secret `cacerts` must change in place: Istio reloads it, and its absence would be fatal.
+            enable_secret_mutable=True,
+            opts=child,
+        )
+        self.register_outputs({"kubeconfig": self.kubeconfig})

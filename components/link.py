@@ -1,0 +1,134 @@
+"""Link: what an importing site must know of an exporting one.
+
+Plain data without secrets. Within one stack it passes from component to component; between stacks it is the
+stack output `link`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import pulumi
+
+CLUSTER_DOMAIN = "cluster.local"
+"""DNS domain of every cluster, and the trust domain of every mesh: Istio's default for both."""
+
+GATEWAY_PORT = 15443
+"""Port of every east-west gateway: the one that Istio's documentation uses for AUTO_PASSTHROUGH."""
+
+Protocol = Literal["HTTP", "TCP"]
+ProbeKind = Literal["pod-name", "http", "greeting"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServiceAccount:
+    """A Kubernetes service account, which is what Istio's identities are made of."""
+
+    namespace: str
+    name: str
+
+    @property
+    def principal(self) -> str:
+        """The identity as AuthorizationPolicy writes it: without the scheme."""
+        return f"{CLUSTER_DOMAIN}/ns/{self.namespace}/sa/{self.name}"
+
+    @property
+    def spiffe_id(self) -> str:
+        """The identity as certificates carry it."""
+        return f"spiffe://{self.principal}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportedService:
+    """A StatefulSet that a site makes reachable pod by pod.
+
+    Attributes:
+        name: name of the export, unique in its site.
+        namespace: namespace of the StatefulSet.
+        hosts: full DNS name of each pod; its first label is the pod's name.
+        port: TCP port that the pods listen on.
+        protocol: how sidecars treat the port.
+        identity: SPIFFE id that the pods prove.
+        probe: what the importing site's LinkProbe expects of each host.
+    """
+
+    name: str
+    namespace: str
+    hosts: tuple[str, ...]
+    port: int
+    protocol: Protocol
+    identity: str
+    probe: ProbeKind
+
+    @property
+    def port_name(self) -> str:
+        """Name of the port in Istio's objects; Istio reads the protocol from it where a field is missing."""
+        return self.protocol.lower()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Link:
+    """One exporting site as its importers see it.
+
+    Attributes:
+        site: name of the exporting site.
+        addresses: IP addresses or DNS names of its gateway.
+        port: port of the gateway at these addresses.
+        exports: what it exports.
+    """
+
+    site: str
+    addresses: pulumi.Input[Sequence[str]]
+    port: int
+    exports: tuple[ExportedService, ...]
+
+    def export(self, name: str) -> ExportedService:
+        """Return the export of that name.
+
+        Raises:
+            KeyError: the site exports nothing of that name.
+        """
+        for export in self.exports:
+            if export.name == name:
+                return export
+        raise KeyError(f"site {self.site} exports no {name!r}")
+
+    def as_output(self) -> dict[str, Any]:
+        """Return the link as a stack output: plain, in the camel case of Kubernetes and of the configuration."""
+        return {
+            "site": self.site,
+            "gateway": {"addresses": self.addresses, "port": self.port},
+            "exports": [
+                {
+                    "name": export.name,
+                    "namespace": export.namespace,
+                    "hosts": list(export.hosts),
+                    "port": export.port,
+                    "protocol": export.protocol,
+                    "identity": export.identity,
+                    "probe": export.probe,
+                }
+                for export in self.exports
+            ],
+        }
+
+
+def pod_hosts(*, stateful_set: str, service: str, namespace: str, replicas: int) -> tuple[str, ...]:
+    """Return the DNS name that Kubernetes gives each pod of a StatefulSet behind a headless Service."""
+    return tuple(
+        f"{stateful_set}-{ordinal}.{service}.{namespace}.svc.{CLUSTER_DOMAIN}" for ordinal in range(replicas)
+    )
+
+
+def pod_of(host: str) -> str:
+    """Return the name of the pod that a host stands for."""
+    return host.partition(".")[0]
+
+
+def sni(host: str, port: int) -> str:
+    """Return the server name by which one sidecar asks for a host of the other mesh.
+
+    Istio's form `outbound_.PORT_.SUBSET_.HOST`, here without a subset; AUTO_PASSTHROUGH gateways route by it
+    (istio.io, pilot/pkg/model `BuildDNSSrvSubsetKey`).
+    """
+    return f"outbound_.{port}_._.{host}"

@@ -1,0 +1,165 @@
+"""LinkProbe: proves at the end of `pulumi up` that every imported host is answered, as its consumer would see it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pulumi
+import pulumi_kubernetes as k8s
+import yaml
+from kubernetes import client, config
+
+from components.link import ExportedService, Link, ServiceAccount
+
+PROBE_IMAGE = "registry.k8s.io/e2e-test-images/agnhost:2.53"
+PROBE_SECONDS = 60
+"""How long the probe asks for an answer before it gives up."""
+
+SCRIPT = Path(__file__).with_suffix(".sh").read_text()
+
+
+@dataclass(frozen=True, kw_only=True)
+class LinkProbeArgs:
+    """Arguments of LinkProbe.
+
+    Attributes:
+        consumer: the service account as which the probe connects.
+        imports: what is probed: each export with the link that it comes by.
+        kubeconfig: contents of the cluster's kubeconfig, to read the Job's report. Secret.
+        context: context in it. Default: its current context.
+        image: an image with a shell and curl. Default: agnhost, as `hello` uses it.
+    """
+
+    consumer: ServiceAccount
+    imports: Sequence[tuple[Link, ExportedService]]
+    kubeconfig: pulumi.Input[str]
+    context: str | None = None
+    image: str = PROBE_IMAGE
+
+
+def probe_lines(exports: Sequence[ExportedService]) -> str:
+    """Return the script's input: a line a host."""
+    return "".join(f"{host} {export.port} {export.probe}\n" for export in exports for host in export.hosts)
+
+
+def pod_template(
+    *, service_account: str, image: str, lines: str, path: Sequence[str], labels: dict[str, str]
+) -> dict[str, Any]:
+    """Return the pod template of the Job.
+
+    Args:
+        service_account: as whom the probe connects.
+        image: an image with a shell and curl.
+        lines: the script's input.
+        path: what the probe goes through and meets. It changes nothing in the pod, but a Job runs again only
+            when its template changes, and it must when a gateway has moved.
+        labels: labels of the pod.
+    """
+    return {
+        "metadata": {
+            "labels": {**labels, "sidecar.istio.io/inject": "true"},
+            "annotations": {
+                # A sidecar that ends when the Job's container does; Kubernetes has them from 1.29 on.
+                "sidecar.istio.io/nativeSidecar": "true",
+                "dcmesh/path": " ".join(path),
+            },
+        },
+        "spec": {
+            "serviceAccountName": service_account,
+            "restartPolicy": "Never",
+            "containers": [
+                {
+                    "name": "probe",
+                    "image": image,
+                    "imagePullPolicy": "IfNotPresent",
+                    "command": ["/bin/sh", "-c", f"printf '%s' \"$PROBE_HOSTS\" | {{ {SCRIPT}\n}}"],
+                    "env": [
+                        {"name": "PROBE_HOSTS", "value": lines},
+                        {"name": "PROBE_SECONDS", "value": str(PROBE_SECONDS)},
+                    ],
+                    # So that the reason stands in the pod's status, where Pulumi reads it for its error.
+                    "terminationMessagePolicy": "FallbackToLogsOnError",
+                }
+            ],
+        },
+    }
+
+
+def parse_report(log: str) -> dict[str, str]:
+    """Return which pod answered for each host, from the log of a Job that succeeded."""
+    words = (line.split() for line in log.splitlines())
+    return {word[1]: word[2] for word in words if word[:1] == ["ok"]}
+
+
+def read_report(kubeconfig: str, context: str | None, namespace: str, job: str) -> dict[str, str]:
+    """Read from the cluster what a finished probe reported.
+
+    Raises:
+        LookupError: the Job's pod is gone.
+    """
+    api_client = config.new_client_from_config_dict(yaml.safe_load(kubeconfig), context=context)
+    with api_client:
+        core = client.CoreV1Api(api_client)
+        pods = core.list_namespaced_pod(namespace, label_selector=f"batch.kubernetes.io/job-name={job}").items
+        if not pods:
+            raise LookupError(
+                f"the pod of Job {namespace}/{job} is gone; delete the Job and run `pulumi up` again"
+            )
+        return parse_report(
+            core.read_namespaced_pod_log(pods[-1].metadata.name, namespace, container="probe")
+        )
+
+
+class LinkProbe(pulumi.ComponentResource):
+    """A check from inside: an update that succeeds means that the imports work.
+
+    Creates:
+        - `Job` in the importing namespace, with a sidecar and the consumer's service account. It asks every
+          imported host until the right pod answers; `pulumi up` waits for it and fails with its log. It runs
+          again when the hosts or the gateways' addresses change, and after a failure.
+
+    The caller orders it after the imports by `depends_on`.
+    """
+
+    hosts: pulumi.Output[dict[str, str]]
+    """For each host the pod that answered."""
+
+    def __init__(self, name: str, args: LinkProbeArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("dcmesh:components:LinkProbe", name, {}, opts)
+        job_name = f"dcmesh-probe-{args.consumer.name}"
+        labels = {"app": "dcmesh-probe"}
+        addresses = pulumi.Output.all(*(link.addresses for link, _ in args.imports))
+        job = k8s.batch.v1.Job(
+            f"{name}-job",
+            metadata=k8s.meta.v1.ObjectMetaArgs(
+                name=job_name,
+                namespace=args.consumer.namespace,
+                labels=labels,
+                # A Job that failed stays failed: the next `up` must make another.
+                annotations={"pulumi.com/replaceUnready": "true"},
+            ),
+            spec={
+                "backoff_limit": 0,
+                "active_deadline_seconds": 2 * PROBE_SECONDS,
+                "template": addresses.apply(
+                    lambda all_addresses: pod_template(
+                        service_account=args.consumer.name,
+                        image=args.image,
+                        lines=probe_lines([export for _, export in args.imports]),
+                        path=sorted(
+                            {address for addresses in all_addresses for address in addresses}
+                            | {export.identity for _, export in args.imports}
+                        ),
+                        labels=labels,
+                    )
+                ),
+            },
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        # The Job's status is unknown until it has run, so nothing is read before.
+        report = pulumi.Output.all(args.kubeconfig, job.status).apply(
+            lambda known: read_report(known[0], args.context, args.consumer.namespace, job_name)
+        )
+        self.hosts = pulumi.Output.unsecret(report)
+        self.register_outputs({"hosts": self.hosts})

@@ -1,0 +1,126 @@
+"""SharedCA and SiteCA: the trust that makes two meshes accept each other's certificates."""
+
+from dataclasses import dataclass
+
+import pulumi
+import pulumi_kubernetes as k8s
+import pulumi_tls as tls
+
+HOURS_A_YEAR = 24 * 365
+KEY_ALGORITHM = "ECDSA"
+KEY_CURVE = "P384"
+CA_USES = ["cert_signing", "crl_signing"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SharedCAArgs:
+    """Arguments of SharedCA.
+
+    Attributes:
+        organization: `O` in the subject of every certificate.
+        root_validity_years: how long the root is valid. Default 10.
+        intermediate_validity_years: how long each site's intermediate is valid. Default 2.
+    """
+
+    organization: str = "dcmesh"
+    root_validity_years: int = 10
+    intermediate_validity_years: int = 2
+
+
+class SharedCA(pulumi.ComponentResource):
+    """The root certificate authority that all sites share.
+
+    Creates:
+        - `tls.PrivateKey`: the root's key. It never leaves the state of the stack that holds this component.
+        - `tls.SelfSignedCert`: the root, bounded to one level of intermediates. The bound stands here because
+          terraform-provider-tls takes a path length of 0, which the intermediates would need, as unset.
+    """
+
+    private_key_pem: pulumi.Output[str]
+    """The root's key; secret."""
+    cert_pem: pulumi.Output[str]
+    args: SharedCAArgs
+
+    def __init__(self, name: str, args: SharedCAArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("dcmesh:components:SharedCA", name, {}, opts)
+        child = pulumi.ResourceOptions(parent=self)
+        key = tls.PrivateKey(f"{name}-key", algorithm=KEY_ALGORITHM, ecdsa_curve=KEY_CURVE, opts=child)
+        root = tls.SelfSignedCert(
+            f"{name}-root",
+            private_key_pem=key.private_key_pem,
+            is_ca_certificate=True,
+            max_path_length=1,
+            allowed_uses=CA_USES,
+            set_subject_key_id=True,
+            set_authority_key_id=True,
+            subject=tls.SelfSignedCertSubjectArgs(common_name="Root CA", organization=args.organization),
+            validity_period_hours=args.root_validity_years * HOURS_A_YEAR,
+            opts=child,
+        )
+        self.args = args
+        self.private_key_pem = key.private_key_pem
+        self.cert_pem = root.cert_pem
+        self.register_outputs({"cert_pem": self.cert_pem})
+
+
+@dataclass(frozen=True, kw_only=True)
+class SiteCAArgs:
+    """Arguments of SiteCA.
+
+    Attributes:
+        site: name of the site, in the subject of its certificate.
+        root: the root that signs it.
+        namespace: Istio's namespace, where the Secret is wanted.
+    """
+
+    site: str
+    root: SharedCA
+    namespace: pulumi.Input[str]
+
+
+class SiteCA(pulumi.ComponentResource):
+    """The intermediate authority of one site, given to its istiod.
+
+    Creates:
+        - `tls.PrivateKey`, `tls.CertRequest`, `tls.LocallySignedCert`: the intermediate, signed by the root.
+        - `Secret` `cacerts` in Istio's namespace, with the four files that istiod reads. The chain holds the
+          intermediate too: istiod appends the file to each leaf as it is.
+    """
+
+    secret: k8s.core.v1.Secret
+
+    def __init__(self, name: str, args: SiteCAArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("dcmesh:components:SiteCA", name, {}, opts)
+        child = pulumi.ResourceOptions(parent=self)
+        key = tls.PrivateKey(f"{name}-key", algorithm=KEY_ALGORITHM, ecdsa_curve=KEY_CURVE, opts=child)
+        request = tls.CertRequest(
+            f"{name}-request",
+            private_key_pem=key.private_key_pem,
+            subject=tls.CertRequestSubjectArgs(
+                common_name=f"Intermediate CA {args.site}", organization=args.root.args.organization
+            ),
+            opts=child,
+        )
+        intermediate = tls.LocallySignedCert(
+            f"{name}-intermediate",
+            cert_request_pem=request.cert_request_pem,
+            ca_private_key_pem=args.root.private_key_pem,
+            ca_cert_pem=args.root.cert_pem,
+            is_ca_certificate=True,
+            allowed_uses=CA_USES,
+            set_subject_key_id=True,
+            validity_period_hours=args.root.args.intermediate_validity_years * HOURS_A_YEAR,
+            opts=child,
+        )
+        self.secret = k8s.core.v1.Secret(
+            f"{name}-cacerts",
+            metadata=k8s.meta.v1.ObjectMetaArgs(name="cacerts", namespace=args.namespace),
+            string_data={
+                "ca-cert.pem": intermediate.cert_pem,
+                "ca-key.pem": key.private_key_pem,
+                "root-cert.pem": args.root.cert_pem,
+                "cert-chain.pem": pulumi.Output.concat(intermediate.cert_pem, args.root.cert_pem),
+            },
+            opts=child,
+        )
+        self.register_outputs({})

@@ -1,0 +1,173 @@
+"""Hello: the demo, a StatefulSet whose pods answer with their names, and its client in another site."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import pulumi
+import pulumi_kubernetes as k8s
+
+from components.istio import INJECTION_LABELS
+
+AGNHOST_IMAGE = "registry.k8s.io/e2e-test-images/agnhost:2.53"
+
+
+def labels(name: str) -> dict[str, str]:
+    """Return the labels of a workload's pods."""
+    return {"app": name}
+
+
+def pod_template(name: str, container: dict[str, Any]) -> dict[str, Any]:
+    """Return the template of pods with one container of agnhost, Kubernetes' own test image, which has curl."""
+    agnhost = {
+        "name": "agnhost",
+        "image": AGNHOST_IMAGE,
+        "imagePullPolicy": "IfNotPresent",
+        "resources": {"requests": {"cpu": "10m", "memory": "16Mi"}},
+    }
+    return {
+        "metadata": {"labels": labels(name)},
+        "spec": {
+            "serviceAccountName": name,
+            "terminationGracePeriodSeconds": 1,
+            "containers": [agnhost | container],
+        },
+    }
+
+
+def hello_stateful_set(*, name: str, replicas: int, port: int) -> dict[str, Any]:
+    """Return the spec of the StatefulSet: each pod answers any HTTP request with its own name."""
+    server = {
+        "args": ["serve-hostname", f"--port={port}"],
+        "ports": [{"name": "http", "containerPort": port}],
+        "readinessProbe": {"httpGet": {"path": "/", "port": "http"}, "periodSeconds": 1},
+    }
+    return {
+        "serviceName": name,
+        "replicas": replicas,
+        "podManagementPolicy": "Parallel",
+        "selector": {"matchLabels": labels(name)},
+        "template": pod_template(name, server),
+    }
+
+
+def headless_service(*, name: str, port: int) -> dict[str, Any]:
+    """Return the spec of the headless Service, which gives the pods their names within the cluster."""
+    return {
+        "clusterIP": "None",
+        "selector": labels(name),
+        "ports": [{"name": "http", "port": port, "targetPort": port}],
+    }
+
+
+def client_deployment(*, name: str) -> dict[str, Any]:
+    """Return the spec of the client's Deployment: a pod that waits for someone to run curl in it."""
+    return {
+        "replicas": 1,
+        "selector": {"matchLabels": labels(name)},
+        "template": pod_template(name, {"args": ["pause"]}),
+    }
+
+
+def create_identity(
+    prefix: str, namespace: str, name: str, parent: pulumi.Resource
+) -> tuple[k8s.core.v1.ServiceAccount, k8s.meta.v1.ObjectMetaArgs]:
+    """Create a namespace with injection and a service account in it.
+
+    Returns:
+        The account, and metadata for objects of the same name in the namespace.
+    """
+    child = pulumi.ResourceOptions(parent=parent)
+    created = k8s.core.v1.Namespace(
+        f"{prefix}-namespace",
+        metadata=k8s.meta.v1.ObjectMetaArgs(name=namespace, labels=INJECTION_LABELS),
+        opts=child,
+    )
+    metadata = k8s.meta.v1.ObjectMetaArgs(name=name, namespace=created.metadata.name)
+    return k8s.core.v1.ServiceAccount(f"{prefix}-serviceaccount", metadata=metadata, opts=child), metadata
+
+
+@dataclass(frozen=True, kw_only=True)
+class HelloArgs:
+    """Arguments of Hello.
+
+    Attributes:
+        namespace: namespace to create.
+        control_plane: the site's istiod, which injects the sidecars.
+        name: name of StatefulSet, Service and service account. Default `hello`.
+        replicas: number of pods. Default 3.
+        port: TCP port that they listen on. Default 8080.
+    """
+
+    namespace: str
+    control_plane: pulumi.Resource
+    name: str = "hello"
+    replicas: int = 3
+    port: int = 8080
+
+
+class Hello(pulumi.ComponentResource):
+    """The demo's source.
+
+    Creates:
+        - `Namespace` with sidecar injection, `ServiceAccount`.
+        - headless `Service`; nothing of type LoadBalancer or NodePort.
+        - `StatefulSet` of agnhost.
+    """
+
+    identity: pulumi.Resource
+    """The service account."""
+
+    def __init__(self, name: str, args: HelloArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("dcmesh:workloads:Hello", name, {}, opts)
+        self.identity, metadata = create_identity(name, args.namespace, args.name, self)
+        k8s.core.v1.Service(
+            f"{name}-service",
+            metadata=metadata,
+            spec=headless_service(name=args.name, port=args.port),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[self.identity]),
+        )
+        k8s.apps.v1.StatefulSet(
+            f"{name}-statefulset",
+            metadata=metadata,
+            spec=hello_stateful_set(name=args.name, replicas=args.replicas, port=args.port),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[self.identity, args.control_plane]),
+        )
+        self.register_outputs({})
+
+
+@dataclass(frozen=True, kw_only=True)
+class HelloClientArgs:
+    """Arguments of HelloClient.
+
+    Attributes:
+        namespace: namespace to create.
+        control_plane: the site's istiod, which injects the sidecar.
+        name: name of Deployment and service account. Default `client`.
+    """
+
+    namespace: str
+    control_plane: pulumi.Resource
+    name: str = "client"
+
+
+class HelloClient(pulumi.ComponentResource):
+    """The demo's consumer.
+
+    Creates:
+        - `Namespace` with sidecar injection, `ServiceAccount`.
+        - `Deployment` of one agnhost pod, to run curl in.
+    """
+
+    identity: pulumi.Resource
+    """The service account."""
+
+    def __init__(self, name: str, args: HelloClientArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("dcmesh:workloads:HelloClient", name, {}, opts)
+        self.identity, metadata = create_identity(name, args.namespace, args.name, self)
+        k8s.apps.v1.Deployment(
+            f"{name}-deployment",
+            metadata=metadata,
+            spec=client_deployment(name=args.name),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[self.identity, args.control_plane]),
+        )
+        self.register_outputs({})
