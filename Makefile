@@ -1,0 +1,37 @@
+# The front door. Everything here is done by pulumi, pytest, ruff and mypy, which can be typed by hand as well:
+# `eval "$(scripts/env)"` gives a shell what they need.
+STACK ?= dev
+RUN := scripts/env exec
+
+.PHONY: help up down test lint unit e2e
+.DEFAULT_GOAL := help
+
+help: ## show this list
+	@grep -hE '^[a-z0-9]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 8
+
+up: venv/installed ## bring up the pair: two isolated clusters, joined, and the hosts shown with the pods that answered
+	$(RUN) pulumi stack select --create $(STACK)
+	$(RUN) pulumi up --yes --stack $(STACK)
+	@$(RUN) pulumi stack output hosts --stack $(STACK)
+
+down: venv/installed ## pulumi destroy: nothing is left
+	$(RUN) pulumi destroy --yes --stack $(STACK)
+	$(RUN) pulumi stack rm --yes --preserve-config $(STACK)
+
+test: lint unit e2e ## everything that CI runs
+
+lint: venv/installed ## ruff and mypy
+	venv/bin/ruff check .
+	venv/bin/ruff format --check .
+	venv/bin/mypy
+
+unit: venv/installed ## the unit tests: no cluster, seconds
+	venv/bin/python -m pytest tests/unit
+
+e2e: venv/installed ## the end-to-end tests, on a lab of their own
+	$(RUN) venv/bin/python -m pytest tests/e2e
+
+venv/installed: requirements.txt requirements-dev.txt lab/requirements.txt constraints.txt
+	python3 -m venv venv
+	venv/bin/pip install --quiet --requirement requirements-dev.txt --constraint constraints.txt
+	touch $@
