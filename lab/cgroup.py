@@ -1,0 +1,128 @@
+"""The cgroup of a site: what finds its processes, kills them, and tells their memory.
+
+The kernel keeps the record: no PID is written down that another process could get later.
+"""
+
+import contextlib
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from lab.errors import LabError
+from lab.paths import SitePaths
+
+_ROOT = Path("/sys/fs/cgroup")
+
+
+def create(site: SitePaths) -> None:
+    """Make the site's cgroup in every hierarchy, with a leaf for the site's own processes.
+
+    Version 2 wants processes in leaves only; kubelet puts the containers beside this one.
+    """
+    for leaf in _own_leaves(site):
+        leaf.mkdir(parents=True, exist_ok=True)
+        for group in (leaf.parents[2], leaf.parents[1], leaf.parent, leaf):
+            for setting in ("cpuset.cpus", "cpuset.mems"):  # empty in a new group of version 1, which nothing can enter
+                with contextlib.suppress(OSError):
+                    (group / setting).write_text((group.parent / setting).read_text())
+
+
+def join_command(site: SitePaths) -> str:
+    """Return shell lines by which a process enters the site's own leaf in every hierarchy."""
+    return "\n".join(f"echo 0 > {leaf}/cgroup.procs" for leaf in _own_leaves(site))
+
+
+def processes(site: SitePaths) -> list[int]:
+    """Return the PIDs, as the host counts them, of everything that runs in the site, containers included."""
+    found: set[int] = set()
+    for hierarchy in _hierarchies():
+        for procs in _group(hierarchy, site).rglob("cgroup.procs"):
+            found.update(_pids(procs))
+    return sorted(found)
+
+
+def first_process(site: SitePaths) -> int | None:
+    """Return the host's PID of the process that is PID 1 of the site, None if the site does not run."""
+    for leaf in _own_leaves(site):
+        for pid in _pids(leaf / "cgroup.procs"):
+            if _pids_in_namespaces(pid)[1:] == [1]:
+                return pid
+    return None
+
+
+def kill(site: SitePaths, seconds: float = 15) -> None:
+    """End all processes of the site: the kernel takes everything in its PID namespace along with the first.
+
+    Raises:
+        LabError: some live on after `seconds`.
+    """
+    deadline = time.monotonic() + seconds
+    while pids := processes(site):
+        if time.monotonic() > deadline:
+            raise LabError(f"processes of site {site.name} do not end: {pids}", site.logs)
+        for pid in pids:
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                continue
+        time.sleep(0.02)
+
+
+def memory(site: SitePaths) -> int:
+    """Return the bytes of memory that the site's processes hold: their own and the files they map, caches excluded."""
+    for hierarchy in _hierarchies():
+        try:
+            lines = (_group(hierarchy, site) / "memory.stat").read_text().splitlines()
+        except OSError:
+            continue
+        stat = {name: int(value) for name, value in (line.split() for line in lines)}
+        if "total_rss" in stat:
+            return stat["total_rss"] + stat["total_mapped_file"]
+        return stat["anon"] + stat["file_mapped"]
+    return 0
+
+
+def remove(site: SitePaths) -> None:
+    """Remove the site's groups, and those above that are then empty, in every hierarchy."""
+    for hierarchy in _hierarchies():
+        group = _group(hierarchy, site)
+        inner = sorted(group.rglob("*/"), reverse=True) if group.is_dir() else []
+        for directory in (*inner, group, group.parent, group.parent.parent):
+            try:
+                directory.rmdir()
+            except OSError:
+                continue  # not there, or another site's too
+
+
+def _hierarchies() -> list[Path]:
+    """The mounted hierarchies: one of version 2, or several of version 1 (perhaps one of version 2 beside them)."""
+    if (_ROOT / "cgroup.procs").exists():
+        return [_ROOT]
+    # A controller's second name is a link to the directory it shares.
+    return [entry for entry in sorted(_ROOT.iterdir()) if not entry.is_symlink() and (entry / "cgroup.procs").exists()]
+
+
+def _group(hierarchy: Path, site: SitePaths) -> Path:
+    return hierarchy / site.cgroup.lstrip("/")
+
+
+def _own_leaves(site: SitePaths) -> Iterator[Path]:
+    return (_group(hierarchy, site) / "system" for hierarchy in _hierarchies())
+
+
+def _pids(procs: Path) -> list[int]:
+    try:
+        return [int(pid) for pid in procs.read_text().split()]
+    except OSError:
+        return []
+
+
+def _pids_in_namespaces(pid: int) -> list[int]:
+    """The PIDs that one process has, from the host's PID namespace inwards."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return []
+    return next(([int(n) for n in line.split()[1:]] for line in status.splitlines() if line[:6] == "NSpid:"), [])

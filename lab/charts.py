@@ -1,0 +1,45 @@
+"""Istio's Helm charts, out of the Go module that its programs are built from."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from lab import golang
+from lab.parts import Recipe, Workplace
+
+_CHARTS = {"base": "base", "istiod": "istio-control/istio-discovery", "gateway": "gateway"}
+"""Each chart's name and its directory below `manifests/charts`."""
+
+_HUB, _RELEASED_HUB = "gcr.io/istio-testing", "docker.io/istio"
+
+
+@dataclass(frozen=True)
+class Charts(Recipe):
+    """The charts base, istiod and gateway, as Istio releases them.
+
+    Attributes:
+        version: the release; the module's source has placeholders that the release process fills in.
+    """
+
+    version: str
+
+    @property
+    def sources(self) -> Iterable[Path]:
+        """What pins the module, and this file: it says what is filled in."""
+        return (golang.module("istio"), Path(__file__))
+
+    def make(self, work: Workplace) -> None:
+        """Copy the charts and fill in version, hub and tag."""
+        source = golang.dependency_source("istio", "istio.io/istio", work) / "manifests" / "charts"
+        for name, directory in _CHARTS.items():
+            chart = work.out / name
+            work.run("cp", "--recursive", "--no-preserve=mode", source / directory, chart)
+            _replace(chart / "Chart.yaml", {"ersion: 1.0.0": f"ersion: {self.version}"})
+            _replace(chart / "values.yaml", {_HUB: _RELEASED_HUB, "tag: latest": f"tag: {self.version}"})
+
+
+def _replace(file: Path, replacements: dict[str, str]) -> None:
+    text = file.read_text()
+    for old, new in replacements.items():
+        text = text.replace(old, new)
+    file.write_text(text)

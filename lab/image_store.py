@@ -1,0 +1,86 @@
+"""The container images as containerd keeps them, unpacked once for all sites.
+
+A site's containerd gets hard links to what never changes (blobs and unpacked layers) and copies of its databases: that
+takes a moment where an import takes many seconds, and the sites share the disk and the memory of what they run.
+"""
+
+import contextlib
+import hashlib
+import shlex
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+from lab import lock, progress
+from lab.errors import LabError
+from lab.paths import IMAGE_STORE
+
+NAMESPACE = "k8s.io"
+"""containerd's namespace for what kubelet runs."""
+
+
+def ensure(archives: tuple[Path, ...]) -> None:
+    """Unpack the images if they are not unpacked.
+
+    Raises:
+        LabError: an archive cannot be imported.
+    """
+    with _held(archives):
+        pass
+
+
+def link(archives: tuple[Path, ...], root: Path) -> None:
+    """Fill a site's containerd root directory with the images; what it held before is dropped.
+
+    Raises:
+        LabError: an archive cannot be imported, or the store not be read.
+    """
+    shutil.rmtree(root, ignore_errors=True)
+    with _held(archives) as store:
+        # Hard links do not reach into another file system: there, everything is copied.
+        same = store.stat().st_dev == root.parent.stat().st_dev
+        command = ["cp", "--archive", *(["--link"] if same else []), str(store), str(root)]
+        result = subprocess.run(command, capture_output=True, text=True, check=False)
+        if result.returncode:
+            raise LabError(f"cannot copy the images from {store}: {result.stderr.strip()}")
+        for database in store.glob("*/*.db"):
+            own = root / database.relative_to(store)
+            own.unlink()
+            shutil.copy2(database, own)
+
+
+@contextlib.contextmanager
+def _held(archives: tuple[Path, ...]) -> Iterator[Path]:
+    """Yield a containerd root directory with the images, made if it was not there; it stays while the block runs."""
+    # The toolchain has a directory for each version of an image: its path tells what is in the archive.
+    store = IMAGE_STORE / hashlib.sha256("\n".join(map(str, archives)).encode()).hexdigest()[:16]
+    with lock.held(IMAGE_STORE, lambda: progress.note("waiting for another command that uses the images")):
+        if not store.exists():
+            with progress.Steps(1).step("unpacking the container images", "15 s"):
+                _unpack(archives, store)
+        yield store
+
+
+def _unpack(archives: tuple[Path, ...], store: Path) -> None:
+    """Import the archives by a containerd of its own: its root directory becomes the store, in place of older ones."""
+    for old in IMAGE_STORE.iterdir():
+        shutil.rmtree(old) if old.is_dir() else old.unlink()
+    new, scratch, log = (store.with_suffix(suffix) for suffix in (".new", ".run", ".log"))
+    scratch.mkdir()
+    config, socket = scratch / "containerd.toml", scratch / "containerd.sock"
+    config.write_text('version = 2\ndisabled_plugins = ["io.containerd.grpc.v1.cri"]\n')
+    daemon = ["containerd", f"--config={config}", f"--root={new}", f"--state={scratch}", f"--address={socket}"]
+    client = ["ctr", f"--address={socket}", "--connect-timeout=30s", f"--namespace={NAMESPACE}", "images", "import"]
+    imports = "\n".join(shlex.join([*client, str(archive)]) for archive in archives)
+    script = f"{shlex.join(daemon)} &\n{imports}\nkill -TERM $!\nwait $!"
+    # It ends with this process, and its mounts and processes with it, however that ends: the lock is then free.
+    alone = ["setpriv", "--pdeathsig=KILL", "unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
+    command = [*alone, "sh", "-ec", script]
+    with log.open("wb") as output:
+        result = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, check=False)
+    if result.returncode:
+        raise LabError("the container images cannot be imported", log)
+    shutil.rmtree(scratch)
+    log.unlink()
+    new.rename(store)

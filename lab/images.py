@@ -1,0 +1,139 @@
+"""Container images: archives that `ctr images import` takes."""
+
+import hashlib
+import json
+import platform
+import tarfile
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from lab import packages
+from lab.parts import Recipe, Workplace
+
+ARCHIVE = "image.tar"
+"""The archive in an image's part."""
+
+_LAYER = "layer.tar"
+"""The layer in a base layer's part."""
+
+_PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+_LEFT_OUT = (
+    "/usr/share/doc/*",
+    "/usr/share/info/*",
+    "/usr/share/locale/*",
+    "/usr/share/man/*",
+    "/usr/lib/*/gconv/*",
+)
+_MERGED_USR = "/usr/share/mmdebstrap/hooks/merged-usr"
+
+
+@dataclass(frozen=True)
+class BaseLayer(Recipe):
+    """A small Debian of this machine's own release, as the first layer of images.
+
+    Attributes:
+        packages: the Debian packages in it, beside the essential ones.
+    """
+
+    packages: tuple[str, ...]
+    release: str = field(default_factory=lambda: platform.freedesktop_os_release()["VERSION_CODENAME"])
+
+    @property
+    def settings(self) -> str:
+        """The command that installs them."""
+        return repr(self._command)
+
+    def make(self, work: Workplace) -> None:
+        """Install the packages into an archive."""
+        sources = "\n".join(packages.apt_sources())
+        target = (work.out / _LAYER, "-")  # "-": the sources are on standard input
+        work.run(*self._command, *target, env={"SOURCE_DATE_EPOCH": "0"}, stdin=sources)
+
+    @property
+    def _command(self) -> tuple[str, ...]:
+        """The command, up to the file that it writes."""
+        return (
+            "mmdebstrap",
+            "--mode=root",
+            "--variant=essential",
+            f"--hook-dir={_MERGED_USR}",  # makes /bin a link by itself: the package that does it drags Perl in
+            '--aptopt=APT::Install-Recommends "false"',
+            *(f"--dpkgopt=path-exclude={pattern}" for pattern in _LEFT_OUT),
+            "--skip=output/dev",
+            f"--include={','.join(('usr-is-merged', *self.packages))}",
+            self.release,
+        )
+
+
+@dataclass(frozen=True)
+class Image(Recipe):
+    """An image of files out of other parts, under the name of the official one that it stands in for.
+
+    Attributes:
+        name: the name that pods use, with its tag.
+        files: where in the image each file comes from: a path in the image to `PART/PATH`.
+        entrypoint: what a container runs.
+        user: the user that it runs as; root if empty.
+        base: the part with the first layer, if there is one.
+    """
+
+    name: str
+    files: Mapping[str, str]
+    entrypoint: tuple[str, ...]
+    user: str = ""
+    base: str = ""
+
+    @property
+    def needs(self) -> Iterable[str]:
+        """The parts that the files and the first layer come from."""
+        parts = [source.partition("/")[0] for source in self.files.values()]
+        return tuple(dict.fromkeys([self.base, *parts] if self.base else parts))
+
+    @property
+    def sources(self) -> Iterable[Path]:
+        """This file: it says what an archive looks like."""
+        return (Path(__file__),)
+
+    def make(self, work: Workplace) -> None:
+        """Write the archive as `docker save` does, with layers as they are: uncompressed, import is fastest."""
+        own = work.scratch / _LAYER
+        _write_tar(own, {path: work.file(source) for path, source in self.files.items()})
+        layers = {f"{_digest(layer)}.tar": layer for layer in (*self._base_layers(work), own)}
+        config = {
+            "architecture": work.run("dpkg", "--print-architecture").strip(),
+            "os": "linux",
+            "created": "1970-01-01T00:00:00Z",
+            "config": {"Entrypoint": self.entrypoint, "User": self.user, "Env": [_PATH]},
+            "rootfs": {"type": "layers", "diff_ids": [f"sha256:{Path(name).stem}" for name in layers]},
+        }
+        manifest = [{"Config": "config.json", "RepoTags": [self.name], "Layers": [*layers]}]
+        descriptions = {"config.json": config, "manifest.json": manifest}
+        for name, description in descriptions.items():
+            (work.scratch / name).write_text(json.dumps(description))
+        _write_tar(work.out / ARCHIVE, layers | {name: work.scratch / name for name in descriptions})
+
+    def _base_layers(self, work: Workplace) -> tuple[Path, ...]:
+        return (work.parts[self.base] / _LAYER,) if self.base else ()
+
+
+def _write_tar(archive: Path, members: Mapping[str, Path]) -> None:
+    """Write a tar archive that depends on the contents and the permissions of its files alone.
+
+    Args:
+        archive: the file to write.
+        members: each file by the path that it has in the archive.
+    """
+    with tarfile.open(archive, "w", format=tarfile.PAX_FORMAT) as tar:
+        for path, file in members.items():
+            member = tarfile.TarInfo(path.lstrip("/"))
+            member.size = file.stat().st_size
+            member.mode = 0o755 if file.stat().st_mode & 0o100 else 0o644
+            with file.open("rb") as content:
+                tar.addfile(member, content)
+
+
+def _digest(file: Path) -> str:
+    with file.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()

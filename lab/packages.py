@@ -1,0 +1,107 @@
+"""The Debian packages that the lab runs on."""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from lab.errors import LabError
+from lab.paths import CACHE
+from lab.progress import Steps
+
+PACKAGES = (
+    "conntrack",
+    "containerd",
+    "containernetworking-plugins",
+    "etcd-server",
+    "iproute2",
+    "iptables",
+    "mmdebstrap",
+    "nftables",
+    "runc",
+    "tcpdump",
+)
+
+_SERVICES = {"containerd": "containerd", "etcd-server": "etcd"}
+"""Packages that bring a system service of their own, which the lab has no use for: it runs one a site."""
+
+_POLICY = Path("/usr/sbin/policy-rc.d")
+"""What Debian's packages ask whether they may start their services."""
+
+_LOG = CACHE / "packages.log"
+
+
+def ensure() -> None:
+    """Install those of `PACKAGES` that are not on this machine.
+
+    Raises:
+        LabError: this is no Debian, the user is not root, or apt-get failed.
+    """
+    if not shutil.which("dpkg-query"):
+        raise LabError("the lab needs Debian: there is no dpkg-query here")
+    absent = missing()
+    if not absent:
+        return
+    if os.geteuid() != 0:
+        raise LabError(f"not root, and these Debian packages are not installed: {' '.join(absent)}")
+    steps = Steps(2)
+    with steps.step("reading the lists of Debian packages"):
+        _run("apt-get", "update")
+    with steps.step(f"installing Debian packages: {' '.join(absent)}"), _services_stay_down():
+        _run("apt-get", "install", "--yes", "--no-install-recommends", *absent)
+    if shutil.which("systemctl"):
+        for service in (_SERVICES[name] for name in absent if name in _SERVICES):
+            _run("systemctl", "disable", service)
+
+
+def missing() -> tuple[str, ...]:
+    """Return those of `PACKAGES` that are not installed."""
+    query = ("dpkg-query", "--show", "--showformat", "${Package} ${db:Status-Status}\n", *PACKAGES)
+    shown = subprocess.run(query, capture_output=True, text=True, check=False).stdout.splitlines()
+    return tuple(name for name in PACKAGES if f"{name} installed" not in shown)
+
+
+def apt_sources() -> tuple[str, ...]:
+    """Return the machine's own sources of Debian packages, a line each as in sources.list(5).
+
+    Raises:
+        LabError: there is none.
+    """
+    sources = _known_sources()
+    if not sources:
+        _run("apt-get", "update")
+        sources = _known_sources()
+    if not sources:
+        raise LabError("apt knows no source of Debian packages")
+    return sources
+
+
+def _known_sources() -> tuple[str, ...]:
+    line = "deb $(REPO_URI) $(RELEASE) $(COMPONENT)"
+    query = ("apt-get", "indextargets", "--format", line, "Created-By: Packages", "Origin: Debian")
+    return tuple(subprocess.run(query, capture_output=True, text=True, check=True).stdout.splitlines())
+
+
+@contextmanager
+def _services_stay_down() -> Iterator[None]:
+    """Keep packages from starting their services while the block runs."""
+    if _POLICY.exists():
+        yield
+        return
+    _POLICY.write_text("#!/bin/sh\nexit 101\n")
+    _POLICY.chmod(0o755)
+    try:
+        yield
+    finally:
+        _POLICY.unlink()
+
+
+def _run(*command: str) -> None:
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    _LOG.parent.mkdir(parents=True, exist_ok=True)
+    with _LOG.open("ab") as log:
+        result = subprocess.run(command, stdout=log, stderr=subprocess.STDOUT, env=environment, check=False)
+    if result.returncode != 0:
+        raise LabError(f"{' '.join(command[:2])} failed", _LOG)

@@ -1,0 +1,234 @@
+"""Parts of a toolchain: how one is described, made once, and kept under the hash of all that it depends on."""
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from lab import lock
+from lab.errors import LabError
+from lab.progress import Steps, duration, note
+
+_PARTIAL = "partial-"
+"""What the directories begin with in which parts grow, beside the finished ones."""
+
+_LONG = 10.0
+"""Seconds from which on it is worth saying how long a part takes."""
+
+_END_WITH_US = ("setpriv", "--pdeathsig", "TERM")
+"""Has a command end when this process does, also when it is killed: nobody goes on writing to its files."""
+
+
+@dataclass(frozen=True)
+class Workplace:
+    """What a recipe works with.
+
+    Attributes:
+        out: an empty directory; what the recipe leaves in it is the part.
+        scratch: an empty directory that is thrown away.
+        parts: the directory of each part that was made before, by name.
+        log: the file that takes the output of the commands.
+    """
+
+    out: Path
+    scratch: Path
+    parts: Mapping[str, Path]
+    log: Path
+
+    def file(self, name: str) -> Path:
+        """Return the file that `PART/PATH` names: PATH in the directory of PART."""
+        part, _, path = name.partition("/")
+        return self.parts[part] / path
+
+    def run(
+        self,
+        *command: str | Path,
+        cwd: Path | None = None,
+        env: Mapping[str, str] | None = None,
+        stdin: str = "",
+    ) -> str:
+        """Run a command, keep what it says in the log, and return its standard output.
+
+        Args:
+            command: the program and its arguments.
+            cwd: where to run it; in `scratch` if not given.
+            env: environment variables on top of this process's own.
+            stdin: what the command reads.
+
+        Raises:
+            LabError: the command is not there or failed.
+        """
+        if not shutil.which(command[0]):
+            raise LabError(f"{command[0]} is not on this machine")
+        with self.log.open("a") as log:
+            print("$", *command, file=log, flush=True)
+            result = subprocess.run(
+                (*_END_WITH_US, *command),
+                cwd=cwd or self.scratch,
+                env={**os.environ, **(env or {})},
+                input=stdin,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+                check=False,
+            )
+            log.write(result.stdout)
+        if result.returncode != 0:
+            raise LabError(f"{' '.join(map(str, command[:2]))} failed", self.log)
+        return result.stdout
+
+
+class Recipe(ABC):
+    """How a part is made."""
+
+    @property
+    def settings(self) -> str:
+        """All that the result depends on, beside `needs` and `sources`."""
+        return repr(self)
+
+    @property
+    def needs(self) -> Iterable[str]:
+        """The parts that this one is made of."""
+        return ()
+
+    @property
+    def sources(self) -> Iterable[Path]:
+        """The files and directories of the repository that it is made of."""
+        return ()
+
+    @abstractmethod
+    def make(self, work: Workplace) -> None:
+        """Make the part.
+
+        Raises:
+            LabError: that failed.
+        """
+
+
+@dataclass(frozen=True)
+class Part:
+    """One thing that a toolchain consists of.
+
+    Attributes:
+        name: its name, unique in a toolchain.
+        seconds: roughly what it takes to make on two cores, with nothing cached.
+        recipe: how it is made.
+    """
+
+    name: str
+    seconds: float
+    recipe: Recipe
+
+
+@dataclass(frozen=True)
+class Made:
+    """A part that is there.
+
+    Attributes:
+        name: the part's name.
+        path: its directory.
+        seconds: how long it took to make.
+        reused: whether it was there already.
+    """
+
+    name: str
+    path: Path
+    seconds: float = field(compare=False)
+    reused: bool = field(compare=False)
+
+    @property
+    def size(self) -> int:
+        """Bytes of its files."""
+        files = (file for file in self.path.rglob("*") if file.is_file() and not file.is_symlink())
+        return sum(file.stat().st_size for file in files)
+
+
+def provide(parts: Sequence[Part], store: Path) -> dict[str, Made]:
+    """Make those parts that are not in the store, one after another.
+
+    A part that was being made when this process or an earlier one ended is made again from its beginning;
+    finished ones stay.
+
+    Args:
+        parts: the parts, each after those that it needs.
+        store: the directory that keeps them.
+
+    Returns:
+        Every part by its name, in the given order.
+
+    Raises:
+        LabError: a part cannot be made.
+    """
+    places = places_of(parts, store)
+    fresh: set[str] = set()
+    if not all(place.is_dir() for place in places.values()):
+        with lock.held(store, when_waiting=lambda: note("another process builds the toolchain: waiting for it")):
+            absent = [part for part in parts if not places[part.name].is_dir()]
+            fresh = {part.name for part in absent}
+            _make_all(absent, places, store)
+    return {
+        name: Made(name, place, json.loads(_record(place).read_text())["seconds"], reused=name not in fresh)
+        for name, place in places.items()
+    }
+
+
+def places_of(parts: Sequence[Part], store: Path) -> dict[str, Path]:
+    """Return where each part is, or will be, kept: a directory named for the part and all it depends on."""
+    keys: dict[str, str] = {}
+    for part in parts:
+        inputs = [
+            part.recipe.settings,
+            *(f"{need} {keys[need]}" for need in part.recipe.needs),
+            *(f"{name} {digest}" for name, digest in _digests(part.recipe.sources)),
+        ]
+        keys[part.name] = hashlib.sha256("\0".join(inputs).encode()).hexdigest()[:16]
+    return {name: store / f"{name}-{key}" for name, key in keys.items()}
+
+
+def _digests(sources: Iterable[Path]) -> Iterator[tuple[Path, str]]:
+    """Yield each file's path, as seen from the source that it belongs to, and the digest of its content."""
+    for source in sources:
+        for file in sorted(source.rglob("*")) if source.is_dir() else [source]:
+            if file.is_file():
+                yield file.relative_to(source.parent), hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+def _make_all(absent: Sequence[Part], places: Mapping[str, Path], store: Path) -> None:
+    if not absent:
+        return
+    for left in store.glob(f"{_PARTIAL}*"):
+        shutil.rmtree(left)
+    expected = duration(sum(part.seconds for part in absent))
+    note(f"toolchain: {len(absent)} of {len(places)} parts are to be made, once; about {expected} on two cores")
+    steps = Steps(len(absent))
+    for part in absent:
+        hint = duration(part.seconds) if part.seconds >= _LONG else ""
+        with steps.step(part.name, hint), TemporaryDirectory(prefix=_PARTIAL, dir=store) as partial:
+            _make(part, places, Path(partial))
+
+
+def _make(part: Part, places: Mapping[str, Path], partial: Path) -> None:
+    """Make one part in a directory beside its place, and move it there as a whole."""
+    place = places[part.name]
+    log = place.with_name(f"{place.name}.log")
+    log.unlink(missing_ok=True)
+    work = Workplace(partial / "out", partial / "scratch", places, log)
+    work.out.mkdir()
+    work.scratch.mkdir()
+    started = time.monotonic()
+    part.recipe.make(work)
+    record = {"seconds": round(time.monotonic() - started, 1)}
+    _record(place).write_text(json.dumps(record) + "\n")
+    work.out.rename(place)
+
+
+def _record(place: Path) -> Path:
+    """What is known of the making of a part: a file beside its directory, which holds the part alone."""
+    return place.with_name(f"{place.name}.json")

@@ -1,0 +1,74 @@
+"""What the lab is doing, on standard error: standard output is for results."""
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+_HEARTBEAT = 60.0
+"""Seconds between signs of life of a long step where standard error is no terminal (CI)."""
+
+console = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def note(text: str) -> None:
+    """Show one line."""
+    console.print(text, markup=False)
+
+
+def duration(seconds: float) -> str:
+    """Return `seconds` as people say it: `0.4 s`, `42 s`, `3 min 20 s`."""
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+class Steps:
+    """A known number of steps, each shown with its number and the time it takes."""
+
+    def __init__(self, total: int) -> None:
+        self._total = total
+        self._begun = 0
+
+    @contextmanager
+    def step(self, what: str, expected: str = "") -> Iterator[None]:
+        """Show that the next step is under way while the block runs, then how long it took.
+
+        Args:
+            what: what is being done.
+            expected: how long that takes roughly, as `duration` says it; empty for a short step.
+        """
+        self._begun += 1
+        title = f"[{self._begun}/{self._total}] {what}"
+        started = time.monotonic()
+        with _under_way(f"{title} (about {expected})" if expected else title):
+            yield
+        note(f"{title}: {duration(time.monotonic() - started)}")
+
+
+@contextmanager
+def _under_way(title: str) -> Iterator[None]:
+    """Keep showing that `title` is under way: a running clock, or lines where there is no terminal."""
+    if console.is_terminal:
+        columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
+        with Progress(*columns, console=console, transient=True) as progress:
+            progress.add_task(title)
+            yield
+        return
+    note(title)
+    over = threading.Event()
+    threading.Thread(target=_beat, args=(title, over), daemon=True).start()
+    try:
+        yield
+    finally:
+        over.set()
+
+
+def _beat(title: str, over: threading.Event) -> None:
+    started = time.monotonic()
+    while not over.wait(_HEARTBEAT):
+        note(f"{title}: {duration(time.monotonic() - started)} so far")

