@@ -148,6 +148,7 @@ def _site_status(lab: LabPaths, name: str) -> dict[str, Any]:
     return {
         "site": name,
         "state": trouble or "ready",
+        "pid": cgroup.first_process(this),
         "api": f"https://{site.addresses(state, name).node}:6443",
         "reachable_from": list(state.sites[name].reachable_from),
         "load_balancers": [] if trouble else Cluster(this).load_balancers(),

@@ -1,0 +1,205 @@
+"""The pair on two real clusters: what the README promises, one promise a test."""
+
+import json
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from .conftest import STACK, Kubectl, Project, eventually
+
+HOSTS = {f"hello-{n}.hello.demo.svc.cluster.local": f"hello-{n}" for n in range(3)}
+CLIENT = ("--namespace", "demo-dr", "deployment/client", "--container", "agnhost")
+
+
+NO_ANSWER = ("", "000")
+DENIED = ("RBAC: access denied", "403")
+
+
+def curl(site: Kubectl, host: str, *options: str, pod: tuple[str, ...] = CLIENT) -> tuple[str, str]:
+    """Return the answer's body and HTTP status."""
+    how = ("--silent", "--max-time", "5", "--write-out", "\n%{http_code}", *options)
+    answer = site("exec", *pod, "--", "curl", *how, f"http://{host}:8080", check=False)
+    body, _, status = answer.rpartition("\n")
+    return body, status
+
+
+def test_up_shows_which_pod_answered_each_host(pair: Project) -> None:
+    assert pair.output("hosts") == {"dc2": HOSTS}
+
+
+def test_link_names_gateway_and_hosts_and_holds_no_secret(pair: Project) -> None:
+    shown = json.loads(pair.pulumi("stack", "output", "--json"))
+    (exported,) = shown["link"]["dc1"]["exports"]
+    assert exported["hosts"] == list(HOSTS)
+    assert exported["identity"] == "spiffe://cluster.local/ns/demo/sa/hello"
+    assert shown["link"]["dc1"]["gateway"]["port"] == 15443
+    assert set(shown["kubeconfigs"].values()) == {"[secret]"}
+
+
+def test_every_host_is_answered_by_its_own_pod_every_time(sites: dict[str, Kubectl]) -> None:
+    script = f"for i in $(seq 50); do for h in {' '.join(HOSTS)}; do echo $h $(curl -s -m 5 http://$h:8080); done; done"
+    answers = Counter(sites["dc2"]("exec", *CLIENT, "--", "sh", "-c", script).splitlines())
+    assert answers == {f"{host} {pod}": 50 for host, pod in HOSTS.items()}
+
+
+def test_only_the_source_has_a_gateway_and_nothing_else_has_an_external_address(sites: dict[str, Kubectl]) -> None:
+    def external(site: Kubectl) -> list[str]:
+        services = json.loads(site("get", "services", "--all-namespaces", "--output", "json"))["items"]
+        return [s["metadata"]["name"] for s in services if s["spec"]["type"] in ("LoadBalancer", "NodePort")]
+
+    assert external(sites["dc1"]) == ["istio-eastwestgateway"]
+    assert external(sites["dc2"]) == []
+
+
+def test_both_sites_have_the_same_root_and_intermediates_of_their_own(sites: dict[str, Kubectl]) -> None:
+    bundles = [site.get("secret", "cacerts", "istio-system")["data"] for site in sites.values()]
+    assert len({bundle["root-cert.pem"] for bundle in bundles}) == 1
+    assert len({bundle["ca-cert.pem"] for bundle in bundles}) == len(bundles)
+
+
+def test_a_restarted_pod_is_followed_to_its_new_address(sites: dict[str, Kubectl]) -> None:
+    host, pod = "hello-1.hello.demo.svc.cluster.local", "hello-1"
+    before = sites["dc1"].get("pod", pod, "demo")
+    sites["dc1"]("delete", "pod", pod, "--namespace", "demo")
+    sites["dc1"]("wait", "--for=create", f"pod/{pod}", "--namespace", "demo", "--timeout=60s")
+    sites["dc1"]("wait", "--for=condition=Ready", f"pod/{pod}", "--namespace", "demo", "--timeout=60s")
+    after = sites["dc1"].get("pod", pod, "demo")
+    assert after["metadata"]["uid"] != before["metadata"]["uid"]
+    assert after["status"]["podIP"] != before["status"]["podIP"]
+    eventually("the new pod answers", lambda: curl(sites["dc2"], host) == (pod, "200"))
+
+
+def start(site: Kubectl, name: str, namespace: str, service_account: str) -> tuple[str, ...]:
+    """Start a client pod; how to `kubectl exec` into it."""
+    container = {"name": "agnhost", "image": "registry.k8s.io/e2e-test-images/agnhost:2.53", "args": ["pause"]}
+    spec = {"serviceAccountName": service_account, "terminationGracePeriodSeconds": 1, "containers": [container]}
+    site.apply({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "namespace": namespace}, "spec": spec})
+    site("wait", "--for=condition=Ready", f"pod/{name}", "--namespace", namespace, "--timeout=60s")
+    return ("--namespace", namespace, name, "--container", "agnhost")
+
+
+def account(site: Kubectl, name: str, namespace: str) -> None:
+    site("create", "serviceaccount", name, "--namespace", namespace)
+
+
+def test_another_service_account_of_the_consumers_namespace_is_refused(sites: dict[str, Kubectl]) -> None:
+    account(sites["dc2"], "other", "demo-dr")
+    other = start(sites["dc2"], "other", "demo-dr", "other")
+    for host, own in HOSTS.items():
+        assert curl(sites["dc2"], host, pod=other) == DENIED
+        assert curl(sites["dc2"], host) == (own, "200")
+
+
+@pytest.fixture
+def elsewhere(sites: dict[str, Kubectl]) -> Any:
+    """A pod in another namespace of dc2, in the mesh, with a service account of the consumer's name."""
+    namespace = {"name": "elsewhere", "labels": {"istio-injection": "enabled"}}
+    sites["dc2"].apply({"apiVersion": "v1", "kind": "Namespace", "metadata": namespace})
+    account(sites["dc2"], "client", "elsewhere")
+    yield start(sites["dc2"], "client", "elsewhere", "client")
+    sites["dc2"]("delete", "namespace", "elsewhere")
+
+
+def test_another_namespace_does_not_know_the_hosts(sites: dict[str, Kubectl], elsewhere: tuple[str, ...]) -> None:
+    for host in HOSTS:
+        assert curl(sites["dc2"], host, pod=elsewhere) == NO_ANSWER
+
+
+def test_another_namespace_that_copies_the_import_is_refused(
+    sites: dict[str, Kubectl], elsewhere: tuple[str, ...]
+) -> None:
+    for kind in ("serviceentry", "destinationrule"):
+        found = json.loads(sites["dc2"]("get", kind, "--namespace", "demo-dr", "--output", "json"))["items"]
+        for item in found:
+            item["metadata"] = {"name": item["metadata"]["name"], "namespace": "elsewhere"}
+            sites["dc2"].apply({k: item[k] for k in ("apiVersion", "kind", "metadata", "spec")})
+    for host in HOSTS:
+        eventually("the host is known", lambda h=host: curl(sites["dc2"], h, pod=elsewhere) != NO_ANSWER)
+        assert curl(sites["dc2"], host, pod=elsewhere) == DENIED
+
+
+def test_an_exporter_with_another_identity_is_refused(sites: dict[str, Kubectl]) -> None:
+    """The importer checks who answers: with another identity expected, the right pods will not do."""
+    host, own = "hello-2.hello.demo.svc.cluster.local", "hello-2"
+    name = "dc1-hello-hello-2"
+
+    def expect(identity: str) -> None:
+        patch = json.dumps({"spec": {"subjectAltNames": [identity]}})
+        sites["dc2"]("patch", "serviceentry", name, "--namespace", "demo-dr", "--type=merge", "--patch", patch)
+
+    right = sites["dc2"].get("serviceentry", name, "demo-dr")["spec"]["subjectAltNames"][0]
+    expect("spiffe://cluster.local/ns/demo/sa/impostor")
+    eventually("the wrong identity is refused", lambda: curl(sites["dc2"], host)[1] == "503")
+    expect(right)
+    eventually("the right identity is accepted", lambda: curl(sites["dc2"], host) == (own, "200"))
+
+
+def test_local_clients_of_the_source_need_no_permission(sites: dict[str, Kubectl]) -> None:
+    account(sites["dc1"], "local", "demo")
+    local = start(sites["dc1"], "local", "demo", "local")
+    assert curl(sites["dc1"], "hello-0.hello", pod=local) == ("hello-0", "200")
+
+
+def test_plaintext_is_refused_by_the_exported_pods(sites: dict[str, Kubectl]) -> None:
+    sites["dc1"].apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "no-mesh"}})
+    account(sites["dc1"], "plain", "no-mesh")
+    plain = start(sites["dc1"], "plain", "no-mesh", "plain")
+    assert curl(sites["dc1"], "hello-0.hello.demo.svc.cluster.local", pod=plain) == NO_ANSWER
+
+
+SCAN = """
+import asyncio, sys
+async def knock(address, port, gate):
+    async with gate:
+        try:
+            _, writer = await asyncio.wait_for(asyncio.open_connection(address, port), 1)
+        except (OSError, asyncio.TimeoutError):
+            return
+        writer.close()
+        print(address, port)
+async def main(addresses):
+    gate = asyncio.Semaphore(8000)
+    await asyncio.gather(*(knock(a, p, gate) for a in addresses for p in range(1, 65536)))
+asyncio.run(main(sys.argv[1:]))
+"""
+
+
+def test_from_the_other_node_only_the_gateways_port_is_open(pair: Project, sites: dict[str, Kubectl]) -> None:
+    (gateway,) = pair.output("link")["dc1"]["gateway"]["addresses"]
+    node = json.loads(sites["dc1"]("get", "nodes", "--output", "json"))["items"][0]["status"]["addresses"][0]["address"]
+    found = pair.lab("enter", "dc2", "--", sys.executable, "-c", SCAN, node, gateway).split("\n")
+    assert [line for line in found if line] == [f"{gateway} 15443"]
+
+
+def test_nothing_readable_crosses_the_wan(pair: Project, sites: dict[str, Kubectl], tmp_path: Path) -> None:
+    fresh = start(sites["dc2"], "fresh", "demo-dr", "client")  # its sidecar has no connections yet
+    capture = tmp_path / "wan.pcap"
+    command = ("ip", "netns", "exec", f"dcmesh-{STACK}-wan", "tcpdump", "-i", "any", "--immediate-mode", "-U", "-w")
+    tcpdump = subprocess.Popen([*command, str(capture)], stderr=subprocess.PIPE, text=True)
+    assert tcpdump.stderr is not None
+    while "listening" not in (line := tcpdump.stderr.readline()):
+        assert line, "tcpdump has ended"
+    marker = "marker-4711"
+    try:
+        for host, own in HOSTS.items():
+            assert curl(sites["dc2"], host, "--header", f"X-Marker: {marker}", pod=fresh) == (own, "200")
+    finally:
+        tcpdump.terminate()
+        tcpdump.wait()
+    seen = capture.read_bytes()
+    for host in HOSTS:  # the server name is all that a handshake shows; it proves that the capture sees the traffic
+        assert f"outbound_.8080_._.{host}".encode() in seen
+    assert marker.encode() not in seen
+    assert b"HTTP/1." not in seen
+
+
+def test_a_second_up_changes_nothing(pair: Project) -> None:
+    pair.pulumi("up", "--yes", "--expect-no-changes")
+
+
+def test_a_refresh_finds_no_drift(pair: Project) -> None:
+    pair.pulumi("refresh", "--yes", "--expect-no-changes")
