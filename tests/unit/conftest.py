@@ -1,0 +1,69 @@
+"""What the unit tests share."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import hypothesis
+import pytest
+import yaml
+
+import config
+from components.link import ExportedService
+from tests.unit.engine import Engine
+
+ROOT = Path(__file__).parents[2]
+
+hypothesis.settings.register_profile("unit", max_examples=30, deadline=None, database=None)
+hypothesis.settings.load_profile("unit")
+
+
+def settings_of(raw: dict[str, Any]) -> config.Settings:
+    """Parse a configuration that is right."""
+    return config.parse(raw)
+
+
+def stack_dev() -> dict[str, Any]:
+    """Return the configuration of the stack dev, as plain data."""
+    stack = yaml.safe_load((ROOT / "Pulumi.dev.yaml").read_text())
+    return {key.removeprefix("dcmesh:"): value for key, value in stack["config"].items()}
+
+
+@pytest.fixture
+def engine() -> Engine:
+    return Engine()
+
+
+@pytest.fixture
+def dev() -> dict[str, Any]:
+    return stack_dev()
+
+
+@pytest.fixture
+def database() -> ExportedService:
+    """An export whose names all differ, so that none can stand in for another."""
+    return ExportedService(
+        name="orders",
+        namespace="shop",
+        hosts=("db-pxc-0.db.shop.svc.cluster.local", "db-pxc-1.db.shop.svc.cluster.local"),
+        port=3306,
+        protocol="TCP",
+        identity="spiffe://cluster.local/ns/shop/sa/mysql",
+        probe="greeting",
+    )
+
+
+@pytest.fixture
+def executable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str], Path]:
+    """Put a shell script on the PATH, before all else."""
+    directory = tmp_path / "bin"
+    directory.mkdir()
+    monkeypatch.setenv("PATH", str(directory), prepend=":")
+
+    def write(name: str, script: str) -> Path:
+        path = directory / name
+        path.write_text(f"#!/bin/sh\n{script}")
+        path.chmod(0o755)
+        return path
+
+    return write

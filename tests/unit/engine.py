@@ -1,0 +1,234 @@
+"""Engine: stands in for Pulumi's engine and its providers, keeps what it was asked for and refuses the rest."""
+
+import asyncio
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import pulumi
+from google.protobuf.struct_pb2 import Struct
+from pulumi.runtime import rpc
+from pulumi.runtime.mocks import MockCallArgs, MockMonitor, MockResourceArgs, Mocks
+
+PROJECT = "dcmesh"
+
+# What real providers answer beside the inputs, by type; {} is the resource's name. Other types are refused.
+ANSWERS: dict[str, dict[str, str]] = {
+    "command:local:Command": {"stdout": "secret kubeconfig of {}"},
+    "tls:index/privateKey:PrivateKey": {"privateKeyPem": "secret key of {}\n"},
+    "tls:index/selfSignedCert:SelfSignedCert": {"certPem": "certificate of {}\n"},
+    "tls:index/certRequest:CertRequest": {"certRequestPem": "request of {}\n"},
+    "tls:index/locallySignedCert:LocallySignedCert": {"certPem": "certificate of {}\n"},
+}
+KNOWN_PACKAGES = ("dcmesh", "kubernetes", "pulumi:providers:kubernetes")
+
+
+def plain(value: Any) -> Any:
+    """Lay secrets open."""
+    if rpc.is_rpc_secret(value):
+        return plain(rpc.unwrap_rpc_secret(value))
+    if isinstance(value, dict):
+        return {key: plain(part) for key, part in value.items()}
+    if isinstance(value, list):
+        return [plain(part) for part in value]
+    return value
+
+
+def readable_strings(value: Any) -> Iterator[str]:
+    """Yield every string in it that is not secret."""
+    if rpc.is_rpc_secret(value):
+        return
+    if isinstance(value, str):
+        yield value
+    for part in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        yield from readable_strings(part)
+
+
+def address_of(service: str) -> str:
+    """Return the address that a Service of type LoadBalancer is given if no test says otherwise."""
+    return f"198.51.100.{sum(service.encode()) % 256}"
+
+
+@contextmanager
+def event_loop() -> Iterator[None]:
+    """Give this thread an event loop for a while. The SDK makes one where none is, and leaves it open."""
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    try:
+        yield
+    finally:
+        loop.set_exception_handler(lambda *_: None)  # what failed first has been raised
+        left = asyncio.all_tasks(loop)
+        for task in left:
+            task.cancel()
+        loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
+        loop.close()
+        asyncio.set_event_loop(None)
+
+
+def _name(urn: str) -> str:
+    return urn.rpartition("::")[2]
+
+
+@dataclass(frozen=True)
+class Resource:
+    """A resource as the program asked for it; other resources by name, "" for none."""
+
+    name: str
+    type: str
+    raw: dict[str, Any]
+    """The inputs, with secrets in their envelopes."""
+    provider: str
+    parent: str
+    dependencies: frozenset[str]
+    deleted_with: str
+    secret_outputs: frozenset[str]
+    request: Any
+
+    @property
+    def inputs(self) -> dict[str, Any]:
+        return plain(self.raw)
+
+    @property
+    def kind(self) -> str:
+        return self.type.rpartition(":")[2]
+
+    @property
+    def spec(self) -> dict[str, Any]:
+        return self.inputs["spec"]
+
+    @property
+    def object(self) -> tuple[str, str]:
+        """Namespace and name in Kubernetes; of Helm releases too."""
+        metadata = self.inputs.get("metadata", self.inputs)
+        return metadata.get("namespace", ""), metadata["name"]
+
+
+class Providers(Mocks):
+    """Answer with the inputs, and with what `ANSWERS` has beside."""
+
+    def __init__(self, ingress: Sequence[Mapping[str, str]] | None) -> None:
+        self.ingress = ingress
+
+    def new_resource(self, args: MockResourceArgs) -> tuple[str, dict[str, Any]]:
+        assert not args.resource_id, f"reads {args.name}, which it did not make"
+        assert args.typ in ANSWERS or args.typ.startswith(KNOWN_PACKAGES), f"unknown resource type {args.typ}"
+        answer: dict[str, Any] = {key: text.format(args.name) for key, text in ANSWERS.get(args.typ, {}).items()}
+        if args.typ == "kubernetes:core/v1:Service":
+            ingress = [{"ip": address_of(args.name)}] if self.ingress is None else list(self.ingress)
+            answer["status"] = {"loadBalancer": {"ingress": ingress}}
+        if args.typ == "kubernetes:batch/v1:Job":
+            answer["status"] = {"succeeded": 1}
+        return f"id of {args.name}", args.inputs | answer
+
+    def call(self, args: MockCallArgs) -> Any:
+        raise AssertionError(f"unknown call {args.token}")
+
+
+class Engine(MockMonitor):
+    """Runs one program.
+
+    Attributes:
+        asked: what the program registered, by name. A name is taken once, whatever the type.
+        outputs: the stack's outputs, secrets laid open.
+        secret_outputs: the keys of those that are secret, at least in part.
+    """
+
+    def __init__(self, ingress: Sequence[Mapping[str, str]] | None = None) -> None:
+        """Args: ingress: what every Service of type LoadBalancer is given. Default: an address of its own."""
+        super().__init__(Providers(ingress))
+        self.asked: dict[str, Resource] = {}
+        self.outputs: dict[str, Any] = {}
+        self.secret_outputs: set[str] = set()
+
+    def __getitem__(self, name: str) -> Resource:
+        return self.asked[name]
+
+    def kind(self, *kinds: str) -> list[Resource]:
+        return [resource for resource in self.asked.values() if resource.kind in kinds]
+
+    def one(self, kind: str) -> Resource:
+        (resource,) = self.kind(kind)
+        return resource
+
+    def in_kubernetes(self) -> list[Resource]:
+        return [resource for resource in self.asked.values() if resource.type.startswith("kubernetes:")]
+
+    def parents(self, name: str) -> Iterator[Resource]:
+        """Yield the resource and those that it is part of, from the inside out."""
+        while name in self.asked:
+            yield self[name]
+            name = self[name].parent
+
+    def deleted_with(self, name: str) -> str:
+        """Return whose deletion spares this one's, which the engine lets children inherit."""
+        return next((part.deleted_with for part in self.parents(name) if part.deleted_with), "")
+
+    def before(self, name: str) -> set[str]:
+        """Return what has to be there before the engine begins with a resource."""
+        found: set[str] = set()
+        waiting = [name]
+        while waiting:
+            resource = self.asked.get(waiting.pop())
+            if resource:
+                new = {*resource.dependencies, resource.parent, resource.provider} - found
+                found |= new
+                waiting += new
+        return found - {""}
+
+    def run(self, program: Callable[[], object], config: Mapping[str, str] | None = None) -> "Engine":
+        """Run a program to its end, all of its outputs resolved.
+
+        Raises:
+            Exception: whatever the program or one of its `apply`s raised.
+        """
+        # In a thread of its own: the SDK keeps its root resource and its settings in context variables.
+        with ThreadPoolExecutor(1) as thread:
+            thread.submit(self._run, program, config or {}).result()
+        return self
+
+    def _run(self, program: Callable[[], object], config: Mapping[str, str]) -> None:
+        async def export(root: Any) -> None:
+            for key, value in root.outputs.items():
+                output = pulumi.Output.from_input(value)
+                self.outputs[key] = await output.future()
+                if await output.is_secret():
+                    self.secret_outputs.add(key)
+
+        def main() -> Any:
+            program()
+            return export(pulumi.runtime.get_root_resource())
+
+        with event_loop():
+            pulumi.runtime.set_mocks(self.mocks, project=PROJECT, stack="test", preview=False, monitor=self)
+            pulumi.runtime.set_all_config({f"{PROJECT}:{key}": value for key, value in config.items()})
+            pulumi.runtime.test(main)()
+
+    def RegisterResource(self, request: Any) -> Any:  # noqa: N802 — the interface's name
+        if request.type != "pulumi:pulumi:Stack":
+            assert request.name not in self.asked, f"two resources are named {request.name}"
+            self.asked[request.name] = Resource(
+                name=request.name,
+                type=request.type,
+                raw=rpc.deserialize_properties(request.object),
+                provider=_name(request.provider.rpartition("::")[0]),
+                parent="" if "pulumi:pulumi:Stack" in request.parent else _name(request.parent),
+                dependencies=frozenset(map(_name, request.dependencies)),
+                deleted_with=_name(request.deletedWith),
+                secret_outputs=frozenset(request.additionalSecretOutputs),
+                request=request,
+            )
+        with event_loop():
+            response = super().RegisterResource(request)
+        # The mocks forget this: the engine hands these outputs back as secrets.
+        for key in set(request.additionalSecretOutputs) & set(response.object):
+            if not rpc.is_rpc_secret(rpc.deserialize_property(response.object[key])):
+                envelope = Struct()
+                envelope.update({rpc._special_sig_key: rpc._special_secret_sig, "value": response.object[key]})
+                response.object[key] = envelope
+        return response
+
+    def ReadResource(self, request: Any) -> Any:  # noqa: N802 — the interface's name
+        raise AssertionError(f"reads {request.name}, which it did not make")

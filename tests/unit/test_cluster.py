@@ -1,0 +1,250 @@
+"""Cluster: the command lines that make and remove clusters, run for real against stand-ins, and the provider."""
+
+import re
+import shlex
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from components.cluster import Cluster, ClusterArgs, Existing, K3d, Lab, Lifecycle, k3d_lifecycle, lab_lifecycle
+from tests.unit.engine import Engine, readable_strings
+
+# As k3d does: a log on stdout, a kubeconfig on stdout, nothing wrong with deleting what is not there.
+FAKE_K3D = """
+echo "$*" >> calls
+case "$1 $2" in
+"cluster get") [ -e "cluster $3" ] || { echo "FATA no cluster" >&2; exit 1; }; echo "NAME SERVERS" ;;
+"cluster create") echo "INFO creating"; [ ! -e broken ] || exit 7; touch "cluster $3" ;;
+"cluster delete") echo "INFO deleting"; rm -f "cluster $3" ;;
+"kubeconfig get") [ -e "cluster $3" ] || exit 9; echo "kubeconfig of $3" ;;
+*) exit 64 ;;
+esac
+"""
+
+# As `python -m lab` does: its progress on stderr, create repairs and may be run again.
+FAKE_PYTHON = """
+echo "$*" >> calls
+[ "$1 $2" = "-m lab" ] || exit 64
+shift 2
+verb=$1
+case $verb in
+create) echo "making"; [ ! -e broken ] || exit 7; touch "cluster $2" ;;
+delete) echo "removing"; rm -f "cluster $2" ;;
+kubeconfig) [ -e "cluster $2" ] || exit 9; echo "kubeconfig of $2" ;;
+*) exit 64 ;;
+esac
+"""
+
+
+class Shell:
+    """Runs command lines as pulumi-command does."""
+
+    def __init__(self, directory: Path, lifecycle: Callable[[], Lifecycle]) -> None:
+        self.directory = directory
+        self.lifecycle = lifecycle
+
+    def run(self, verb: str) -> subprocess.CompletedProcess[str]:
+        line = getattr(self.lifecycle(), verb)
+        return subprocess.run(["/bin/sh", "-c", line], cwd=self.directory, capture_output=True, text=True, check=False)
+
+    def calls(self) -> list[str]:
+        return (self.directory / "calls").read_text().splitlines()
+
+    def break_create(self) -> None:
+        (self.directory / "broken").touch()
+
+
+@pytest.fixture(params=["k3d", "lab"])
+def shell(
+    request: pytest.FixtureRequest,
+    executable: Callable[[str, str], Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Shell:
+    executable("k3d", FAKE_K3D)
+    monkeypatch.setattr("sys.executable", str(executable("python", FAKE_PYTHON)))
+    if request.param == "k3d":
+        return Shell(tmp_path, lambda: k3d_lifecycle(K3d(name="dcmesh-dev-dc1")))
+    return Shell(tmp_path, lambda: lab_lifecycle(Lab(lab="dev", site="dcmesh-dev-dc1")))
+
+
+def test_create_prints_the_kubeconfig_alone(shell: Shell) -> None:
+    made = shell.run("create")
+    assert (made.returncode, made.stdout) == (0, "kubeconfig of dcmesh-dev-dc1\n")
+
+
+def test_create_may_be_run_again(shell: Shell) -> None:
+    assert shell.run("create").stdout == shell.run("create").stdout
+
+
+def test_create_that_fails_prints_no_kubeconfig(shell: Shell) -> None:
+    shell.break_create()
+    made = shell.run("create")
+    assert (made.returncode, made.stdout) == (7, "")
+    assert not [call for call in shell.calls() if "kubeconfig get" in call or "lab kubeconfig" in call]
+
+
+def test_delete_removes_the_cluster_and_prints_nothing(shell: Shell) -> None:
+    shell.run("create")
+    gone = shell.run("delete")
+    assert (gone.returncode, gone.stdout) == (0, "")
+    assert not list(shell.directory.glob("cluster *"))
+
+
+def test_delete_without_a_cluster_succeeds(shell: Shell) -> None:
+    assert shell.run("delete").returncode == 0
+
+
+def test_failure_to_delete_is_not_hidden(shell: Shell, executable: Callable[[str, str], Path]) -> None:
+    for name in ("k3d", "python"):
+        executable(name, "exit 3")
+    assert shell.run("delete").returncode == 3
+
+
+@pytest.mark.parametrize("shell", ["k3d"], indirect=True)
+def test_k3d_cluster_that_stands_is_not_made_again(shell: Shell) -> None:
+    shell.run("create")
+    shell.run("create")
+    assert len([call for call in shell.calls() if call.startswith("cluster create")]) == 1
+
+
+@pytest.mark.parametrize("shell", ["k3d"], indirect=True)
+def test_k3d_leads_the_hosts_port_to_the_gateway_and_leaves_the_users_kubeconfig_alone(shell: Shell) -> None:
+    shell.lifecycle = lambda: k3d_lifecycle(K3d(name="dc2", gateway_port=15444))
+    shell.run("create")
+    (create,) = [call for call in shell.calls() if call.startswith("cluster create dc2 ")]
+    assert "--port 15444:15443@loadbalancer" in create
+    assert "--kubeconfig-update-default=false" in create
+    assert "--disable=traefik@server:0" in create
+
+
+@pytest.mark.parametrize("shell", ["lab"], indirect=True)
+def test_lab_is_told_who_may_reach_the_site(shell: Shell) -> None:
+    shell.lifecycle = lambda: lab_lifecycle(Lab(lab="one", site="dc1", reachable_from=("dc2", "dc3")))
+    shell.run("create")
+    assert sum(call.count("--reachable-from") for call in shell.calls()) == 2
+    assert "--reachable-from dc2 --reachable-from dc3" in shell.calls()[0]
+
+
+@pytest.mark.parametrize("shell", ["lab"], indirect=True)
+def test_every_lab_command_names_the_lab(shell: Shell) -> None:
+    shell.run("create")
+    shell.run("delete")
+    assert len(shell.calls()) == 3
+    assert all("--lab dev" in call for call in shell.calls())
+
+
+@pytest.mark.parametrize("verb", ["create", "delete"])
+def test_names_reach_the_programs_whole(shell: Shell, verb: str) -> None:
+    odd = "a b; touch c $(touch d)"
+    k3d = shell.lifecycle().identity.startswith("k3d")
+    shell.lifecycle = lambda: k3d_lifecycle(K3d(name=odd)) if k3d else lab_lifecycle(Lab(lab=odd, site=odd))
+    assert shell.run(verb).returncode == 0
+    assert not (shell.directory / "c").exists()
+    assert not (shell.directory / "d").exists()
+
+
+@pytest.mark.parametrize(
+    ("verb", "expected"),
+    [
+        ("create", [{"site": "dc1", "reachable_from": ["dc2", "dc3"]}, {"site": "dc1"}]),
+        ("delete", [{"site": "dc1", "all": False}]),
+    ],
+)
+def test_lab_understands_its_command_lines(verb: str, expected: list[dict[str, object]]) -> None:
+    from lab.__main__ import _parser  # here, so that a broken lab fails this test alone
+
+    line = getattr(lab_lifecycle(Lab(lab="one", site="dc1", reachable_from=("dc2", "dc3"))), verb)
+    commands = [shlex.split(command) for command in re.split("[;>]", line) if " -m lab " in command]
+    understood = [vars(_parser().parse_args(words[words.index("lab") + 1 :])) for words in commands]
+    assert [part | {"lab": "one"} for part in expected] == [
+        {key: got[key] for key in [*wanted, "lab"]} for got, wanted in zip(understood, expected, strict=True)
+    ]
+
+
+def test_lab_command_is_the_same_wherever_the_project_lies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else the state of one machine would replace the cluster on another."""
+    lifecycles = []
+    for home in ("alice", "bob"):
+        (tmp_path / home).mkdir()
+        monkeypatch.chdir(tmp_path / home)
+        monkeypatch.setattr("sys.executable", str(tmp_path / home / "venv/bin/python"))
+        lifecycles.append(lab_lifecycle(Lab(lab="dev", site="dc1")))
+    assert lifecycles[0] == lifecycles[1]
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (K3d(name="dc1"), K3d(name="dc2")),
+        (K3d(name="dc1", gateway_port=15443), K3d(name="dc1", gateway_port=15444)),
+    ],
+)
+def test_another_k3d_cluster_has_another_identity(one: K3d, other: K3d) -> None:
+    assert k3d_lifecycle(one).identity != k3d_lifecycle(other).identity
+
+
+def test_a_site_that_more_may_reach_is_the_same_site() -> None:
+    """Who may reach it is changed in place: a new importer must not replace the exporter's cluster."""
+    alone, reached = (Lab(lab="dev", site="dc1", reachable_from=others) for others in [(), ("dc2",)])
+    assert lab_lifecycle(alone).identity == lab_lifecycle(reached).identity
+    assert lab_lifecycle(alone).create != lab_lifecycle(reached).create
+
+
+def made(engine: Engine, source: K3d | Lab | Existing) -> tuple[Engine, Cluster]:
+    clusters: list[Cluster] = []
+    engine.run(lambda: clusters.append(Cluster("dc1-cluster", ClusterArgs(source=source))))
+    return engine, clusters[0]
+
+
+@pytest.mark.parametrize("source", [K3d(name="dc1"), Lab(lab="dev", site="dc1")])
+def test_made_cluster_gives_its_kubeconfig_to_the_provider(engine: Engine, source: K3d | Lab) -> None:
+    made(engine, source)
+    command, provider = engine.one("Command"), engine.one("kubernetes")
+    assert provider.inputs["kubeconfig"] == f"secret kubeconfig of {command.name}"
+    assert provider.inputs["clusterIdentifier"] == f"id of {command.name}"
+    assert "context" not in provider.inputs
+    assert provider.inputs["enableSecretMutable"] == "true"
+
+
+@pytest.mark.parametrize("source", [K3d(name="dc1"), Lab(lab="dev", site="dc1")])
+def test_cluster_command(engine: Engine, source: K3d | Lab) -> None:
+    made(engine, source)
+    command = engine.one("Command")
+    assert "stdout" in command.secret_outputs
+    assert command.request.deleteBeforeReplace
+    # Stdout is the kubeconfig: it must neither be logged nor stand in the environment of the next run.
+    assert command.inputs["logging"] == "stderr"
+    assert command.inputs["addPreviousOutputInEnv"] is False
+    assert command.inputs["update"] == command.inputs["create"]
+
+
+@pytest.mark.parametrize(
+    ("source", "addresses", "port"),
+    [
+        (K3d(name="dc1", gateway_port=15444), ("host.k3d.internal",), 15444),
+        (Lab(lab="dev", site="dc1"), (), 15443),
+    ],
+)
+def test_where_other_sites_reach_the_gateway(
+    engine: Engine, source: K3d | Lab, addresses: tuple[str, ...], port: int
+) -> None:
+    _, cluster = made(engine, source)
+    assert (cluster.gateway_addresses, cluster.gateway_port) == (addresses, port)
+
+
+@pytest.mark.parametrize("path", ["{home}/config", "~/config", "$PLACE/config", "${{PLACE}}/config"])
+def test_existing_cluster_is_used_by_its_kubeconfig_and_context(
+    engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("PLACE", str(tmp_path))
+    (tmp_path / "config").write_text("their kubeconfig")
+    _, cluster = made(engine, Existing(kubeconfig=path.format(home=tmp_path), context="prod"))
+    assert not engine.kind("Command")
+    assert cluster.made_by is None
+    provider = engine.one("kubernetes")
+    assert (provider.inputs["kubeconfig"], provider.inputs["context"]) == ("their kubeconfig", "prod")
+    assert "their kubeconfig" not in readable_strings(provider.raw)

@@ -1,0 +1,513 @@
+"""The whole program, `__main__.py` as it stands, under mocks: the stack dev, and what else a stack may look like."""
+
+import copy
+import functools
+import json
+import runpy
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pulumi
+import pytest
+
+from tests.unit.conftest import ROOT, stack_dev
+from tests.unit.engine import Engine, Resource, address_of, readable_strings
+
+HELLO = [f"hello-{n}.hello.demo.svc.cluster.local" for n in range(3)]
+ISTIO_KINDS = ("ServiceEntry", "DestinationRule", "Sidecar", "Gateway", "PeerAuthentication", "AuthorizationPolicy")
+INJECTED_KINDS = ("StatefulSet", "Deployment", "Job")
+
+
+def site_of(resource: Resource) -> str:
+    """Return the site that a resource is part of: its name begins with it."""
+    return resource.name.partition("-")[0]
+
+
+# --- stacks ------------------------------------------------------------------------------------------------------
+
+Config = dict[str, Any]
+
+
+def as_it_stands(_: Config) -> None:
+    pass
+
+
+def on_existing_clusters(stack: Config) -> None:
+    for site in stack["sites"]:
+        site["cluster"] = {"kubeconfig": f"$CLUSTERS/{site['name']}"}
+
+
+def more_exports(stack: Config) -> None:
+    """A database and a queue beside hello, for three accounts, one of them in another namespace."""
+    accounts = [("demo-dr", "client"), ("demo-dr", "auditor"), ("shop-dr", "replica")]
+    exporter, importer = stack["sites"]
+    consumers = [{"site": "dc2", "namespace": namespace, "serviceAccount": name} for namespace, name in accounts]
+    orders = {
+        "name": "orders",
+        "namespace": "shop",
+        "statefulSet": "db-pxc",
+        "service": "db",
+        "replicas": 2,
+        "port": 3306,
+        "serviceAccount": "mysql",
+        "selector": {"app": "db"},
+        "consumers": consumers,
+    }
+    queue = orders | {"name": "queue", "statefulSet": "queue", "service": "queue", "consumers": consumers[2:]}
+    exporter["exports"] += [orders, queue]
+    importer["imports"] += [
+        {"from": "dc1", "export": export["name"], "namespace": c["namespace"], "serviceAccount": c["serviceAccount"]}
+        for export in (orders, queue)
+        for c in export["consumers"]
+    ]
+
+
+def three_sites(stack: Config) -> None:
+    """dc1 exports to dc2 and dc3."""
+    exporter, importer = stack["sites"]
+    third = copy.deepcopy(importer) | {"name": "dc3"}
+    exporter["exports"][0]["consumers"].append(exporter["exports"][0]["consumers"][0] | {"site": "dc3"})
+    stack["sites"].append(third)
+
+
+def both_directions(stack: Config) -> None:
+    """dc2 exports the same in other namespaces, and dc1 imports it."""
+    there = json.loads(json.dumps(stack["sites"]).replace('"demo', '"back'))
+    swapped = json.loads(
+        json.dumps(there).replace('"dc1"', '"dcX"').replace('"dc2"', '"dc1"').replace('"dcX"', '"dc2"')
+    )
+    for site, back in zip(stack["sites"], swapped[::-1], strict=True):
+        for part in ("workloads", "exports", "imports"):
+            site[part] = site.get(part, []) + back.get(part, [])
+
+
+def both_directions_on_k3d(stack: Config) -> None:
+    both_directions(stack)
+    for site in stack["sites"]:
+        site["cluster"] = "k3d"
+
+
+STACKS: list[Callable[[Config], None]] = [
+    as_it_stands,
+    on_existing_clusters,
+    more_exports,
+    three_sites,
+    both_directions,
+    both_directions_on_k3d,
+]
+
+
+def run_program(engine: Engine, stack: Config) -> Engine:
+    """Run `__main__.py` with a configuration, on a machine without k3d, where every Job's probe succeeds."""
+
+    def read_report(kubeconfig: str, _context: str | None, *job: str) -> dict[str, str]:
+        for asked in engine.kind("Job"):
+            provider = engine.asked.get(asked.provider)
+            if asked.object == job and provider and provider.inputs["kubeconfig"] == kubeconfig:
+                return {host: host.partition(".")[0] for host, *_ in probed(asked)}
+        return {}
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("shutil.which", lambda _: None)
+        patch.setattr("components.link_probe.read_report", read_report)
+        patch.chdir(ROOT)
+        return engine.run(
+            lambda: runpy.run_path(str(ROOT / "__main__.py")),
+            {key: json.dumps(value) for key, value in stack.items()},
+        )
+
+
+def probed(job: Resource) -> list[list[str]]:
+    """Return what a Job's probe asks: host, port and kind."""
+    (container,) = job.spec["template"]["spec"]["containers"]
+    (lines,) = [variable["value"] for variable in container["env"] if variable["name"] == "PROBE_HOSTS"]
+    return [line.split() for line in lines.splitlines()]
+
+
+@pytest.fixture(scope="module")
+def deploy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Engine]]:
+    """Run the program with a changed configuration of dev, once for all tests."""
+    clusters = tmp_path_factory.mktemp("clusters")
+    for site in ("dc1", "dc2"):
+        (clusters / site).write_text(f"secret kubeconfig of {site}")
+
+    @functools.cache
+    def run(change: Callable[[Config], None]) -> Engine:
+        configuration = stack_dev()
+        change(configuration)
+        return run_program(Engine(), configuration)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CLUSTERS", str(clusters))
+        yield run
+
+
+@pytest.fixture(params=STACKS, ids=lambda change: change.__name__)
+def stack(request: pytest.FixtureRequest, deploy: Callable[..., Engine]) -> Engine:
+    return deploy(request.param)
+
+
+def only(*changes: Callable[[Config], None]) -> pytest.MarkDecorator:
+    """Run a test on some of the stacks alone."""
+    return pytest.mark.parametrize("stack", changes, indirect=True, ids=lambda change: change.__name__)
+
+
+# --- what holds in every stack -----------------------------------------------------------------------------------
+
+
+def test_everything_in_kubernetes_is_on_the_provider_of_its_site(stack: Engine) -> None:
+    for resource in stack.in_kubernetes():
+        assert resource.provider == f"{site_of(resource)}-cluster-kubernetes", resource.name
+
+
+def test_each_provider_leads_to_the_cluster_of_its_site(stack: Engine) -> None:
+    kubeconfigs = {site_of(p): p.inputs["kubeconfig"] for p in stack.kind("kubernetes")}
+    assert len(kubeconfigs) > 1
+    for site, kubeconfig in kubeconfigs.items():
+        assert kubeconfig in (f"secret kubeconfig of {site}", f"secret kubeconfig of {site}-cluster-cluster")
+
+
+def test_nothing_secret_is_readable(stack: Engine) -> None:
+    for resource in stack.asked.values():
+        assert not [text for text in readable_strings(resource.raw) if "secret " in text], resource.name
+    readable = {key: value for key, value in stack.outputs.items() if key not in stack.secret_outputs}
+    assert "secret " not in json.dumps(readable)
+
+
+def test_outputs(stack: Engine) -> None:
+    assert stack.secret_outputs == {"kubeconfigs"}
+    assert set(stack.outputs) == {"link", "hosts", "kubeconfigs"}
+    kubeconfigs = {site_of(p): p.inputs["kubeconfig"] for p in stack.kind("kubernetes")}
+    assert stack.outputs["kubeconfigs"] == kubeconfigs
+
+
+def test_no_two_objects_are_one_in_a_cluster(stack: Engine) -> None:
+    objects = [(resource.provider, resource.type, *resource.object) for resource in stack.in_kubernetes()]
+    assert len(set(objects)) == len(objects)
+
+
+def test_istiod_starts_with_its_own_authority(stack: Engine) -> None:
+    istiods = [release for release in stack.kind("Release") if release.inputs["name"] == "istiod"]
+    assert istiods
+    for istiod in istiods:
+        site = site_of(istiod)
+        assert {f"{site}-ca-cacerts", f"{site}-istio-base"} <= stack.before(istiod.name)
+
+
+def test_istio_objects_and_injected_pods_wait_for_istiod(stack: Engine) -> None:
+    waiting = stack.kind(*ISTIO_KINDS, *INJECTED_KINDS)
+    waiting += [release for release in stack.kind("Release") if release.inputs["name"] == "istio-eastwestgateway"]
+    assert {resource.kind for resource in waiting} == {*ISTIO_KINDS, *INJECTED_KINDS, "Release"}
+    for resource in waiting:
+        assert f"{site_of(resource)}-istio-istiod" in stack.before(resource.name), resource.name
+
+
+def test_objects_wait_for_their_namespace_if_the_program_makes_it(stack: Engine) -> None:
+    made = {(n.provider, n.object[1]): n.name for n in stack.kind("Namespace")}
+    for resource in stack.in_kubernetes():
+        namespace = made.get((resource.provider, resource.object[0]))
+        assert namespace is None or namespace in stack.before(resource.name), resource.name
+
+
+def test_gateways_open_only_after_the_policies(stack: Engine) -> None:
+    for gateway in stack.kind("Gateway"):
+        policies = {
+            p.name for p in stack.kind("PeerAuthentication", "AuthorizationPolicy") if p.parent == gateway.parent
+        }
+        assert len(policies) == 2
+        assert policies <= stack.before(gateway.name)
+
+
+def test_probes_wait_for_all_that_is_imported_into_their_namespace(stack: Engine) -> None:
+    for job in stack.kind("Job"):
+        imported = {
+            resource.name
+            for resource in stack.kind("ServiceEntry", "DestinationRule", "Sidecar")
+            if (resource.provider, resource.object[0]) == (job.provider, job.object[0]) and "-imports-" in resource.name
+        }
+        assert len(imported) >= 3
+        assert imported <= stack.before(job.name)
+
+
+def test_every_imported_host_is_probed_and_reported(stack: Engine) -> None:
+    """Each import is one consumer's: its hosts are asked in its namespace."""
+    for site, hosts in stack.outputs["hosts"].items():
+        entries = [e for e in stack.kind("ServiceEntry") if e.name.startswith(f"{site}-imports-")]
+        imported = {(e.object[0], *e.spec["hosts"], str(int(e.spec["ports"][0]["number"]))) for e in entries}
+        jobs = [job for job in stack.kind("Job") if site_of(job) == site]
+        assert {(job.object[0], host, port) for job in jobs for host, port, _ in probed(job)} == imported
+        assert hosts == {host: host.partition(".")[0] for _, host, _ in imported}
+    assert set(stack.outputs["hosts"]) == {site_of(job) for job in stack.kind("Job")}
+
+
+def test_hosts_of_a_site_have_addresses_of_their_own(stack: Engine) -> None:
+    """One host may be imported into several namespaces, under one address."""
+    for site in stack.outputs["hosts"]:
+        entries = [e.spec for e in stack.kind("ServiceEntry") if e.name.startswith(f"{site}-imports-")]
+        vips = {(entry["hosts"][0], *entry["addresses"]) for entry in entries}
+        assert len(vips) == len({host for host, _ in vips}) == len({vip for _, vip in vips})
+
+
+def test_only_exporting_sites_have_a_gateway_and_it_is_their_only_door(stack: Engine) -> None:
+    exporting = set(stack.outputs["link"])
+    doors = [s for s in stack.kind("Service") if s.spec.get("type", "ClusterIP") != "ClusterIP"]
+    assert {(site_of(door), door.object[1], door.spec["type"]) for door in doors} == {
+        (site, "istio-eastwestgateway", "LoadBalancer") for site in exporting
+    }
+    assert len(doors) == len(exporting)
+    for door in doors:
+        assert {port["port"] for port in door.spec["ports"]} == {15021, 15443}
+        assert all(port["targetPort"] == port["port"] for port in door.spec["ports"])
+    releases = [r for r in stack.kind("Release") if r.inputs["name"] == "istio-eastwestgateway"]
+    assert {site_of(r) for r in releases} == {site_of(g) for g in stack.kind("Gateway")} == exporting
+
+
+def test_gateways_pass_on_what_the_link_names_and_no_more(stack: Engine) -> None:
+    for site, link in stack.outputs["link"].items():
+        gateways = [g for g in stack.kind("Gateway") if site_of(g) == site]
+        passed = [host for g in gateways for server in g.spec["servers"] for host in server["hosts"]]
+        assert sorted(passed) == sorted(host for export in link["exports"] for host in export["hosts"])
+        pods = [e for e in stack.kind("ServiceEntry") if e.name.startswith(f"{site}-export-")]
+        assert sorted(host for pod in pods for host in pod.spec["hosts"]) == sorted(passed)
+
+
+def test_importers_go_where_the_link_says_and_trust_whom_it_says(stack: Engine) -> None:
+    exports = {
+        host: (link["gateway"], export)
+        for link in stack.outputs["link"].values()
+        for export in link["exports"]
+        for host in export["hosts"]
+    }
+    imports = [e.spec for e in stack.kind("ServiceEntry") if "-imports-" in e.name]
+    assert {host for spec in imports for host in spec["hosts"]} == set(exports)
+    for spec in imports:
+        gateway, export = exports[spec["hosts"][0]]
+        assert [endpoint["address"] for endpoint in spec["endpoints"]] == gateway["addresses"]
+        assert {port for e in spec["endpoints"] for port in e["ports"].values()} == {gateway["port"]}
+        assert spec["subjectAltNames"] == [export["identity"]]
+
+
+def test_whoever_imports_is_whom_the_policy_lets_in(stack: Engine) -> None:
+    for job in stack.kind("Job"):
+        account = job.spec["template"]["spec"]["serviceAccountName"]
+        principal = f"cluster.local/ns/{job.object[0]}/sa/{account}"
+        for host, port, _ in probed(job):
+            (policy,) = [
+                rule
+                for p in stack.kind("AuthorizationPolicy")
+                for rule in p.spec["rules"]
+                if f"outbound_.{port}_._.{host}" in rule["when"][0]["values"]
+            ]
+            assert principal in policy["from"][0]["source"]["notPrincipals"]
+
+
+@only(*(change for change in STACKS if change is not on_existing_clusters))
+def test_what_is_in_a_cluster_goes_with_it(stack: Engine) -> None:
+    for resource in stack.in_kubernetes():
+        assert stack.deleted_with(resource.name) == f"{site_of(resource)}-cluster-cluster", resource.name
+
+
+@only(on_existing_clusters)
+def test_what_is_in_a_cluster_of_somebody_else_is_deleted_by_itself(stack: Engine) -> None:
+    assert not [resource.name for resource in stack.in_kubernetes() if stack.deleted_with(resource.name)]
+    assert not stack.kind("Command")
+
+
+def test_trust_is_not_part_of_any_cluster(stack: Engine) -> None:
+    """The root outlives every cluster."""
+    assert not [name for name in stack.asked if name.startswith("trust") and stack.deleted_with(name)]
+    assert {cert.inputs["caCertPem"] for cert in stack.kind("LocallySignedCert")} == {"certificate of trust-root\n"}
+
+
+# --- what is particular ------------------------------------------------------------------------------------------
+
+
+@only(as_it_stands)
+def test_link_and_hosts_of_dev(stack: Engine) -> None:
+    assert stack.outputs["link"] == {
+        "dc1": {
+            "site": "dc1",
+            "gateway": {"addresses": [address_of("dc1-gateway-service")], "port": 15443},
+            "exports": [
+                {
+                    "name": "hello",
+                    "namespace": "demo",
+                    "hosts": HELLO,
+                    "port": 8080,
+                    "protocol": "HTTP",
+                    "identity": "spiffe://cluster.local/ns/demo/sa/hello",
+                    "probe": "pod-name",
+                }
+            ],
+        }
+    }
+    assert stack.outputs["hosts"] == {"dc2": dict(zip(HELLO, ("hello-0", "hello-1", "hello-2"), strict=True))}
+
+
+@only(as_it_stands)
+def test_what_dev_exports_is_what_runs_there(stack: Engine) -> None:
+    """The configuration names the workload's pods twice: it must mean the same."""
+    pods = stack.one("StatefulSet")
+    (export,) = stack.outputs["link"]["dc1"]["exports"]
+    namespace, name = pods.object
+    labels = pods.spec["template"]["metadata"]["labels"]
+    account = pods.spec["template"]["spec"]["serviceAccountName"]
+    assert export["hosts"] == [
+        f"{name}-{n}.{pods.spec['serviceName']}.{namespace}.svc.cluster.local"
+        for n in range(int(pods.spec["replicas"]))
+    ]
+    assert export["identity"] == f"spiffe://cluster.local/ns/{namespace}/sa/{account}"
+    for policy in stack.kind("PeerAuthentication", "AuthorizationPolicy"):
+        assert policy.object[0] == namespace
+        assert policy.spec["selector"]["matchLabels"].items() <= labels.items()
+
+
+@only(as_it_stands)
+def test_dev_runs_the_labs_istio(stack: Engine) -> None:
+    values = {release.name: release.inputs["values"] for release in stack.kind("Release")}
+    assert values["dc1-istio-istiod"]["hub"] == "docker.io/istio"
+    assert (
+        values["dc1-istio-istiod"]["meshConfig"]["defaultConfig"]["proxyMetadata"]["ISTIO_META_DNS_CAPTURE"] == "true"
+    )
+    assert values["dc1-istio-istiod"]["env"].keys() >= {"ISTIO_MULTIROOT_MESH", "PILOT_ENABLE_ALPN_FILTER"}
+    assert {release.inputs["chart"] for release in stack.kind("Release")} == {
+        f"./.lab/charts/{chart}" for chart in ("base", "istiod", "gateway")
+    }
+
+
+@only(as_it_stands)
+def test_each_mesh_knows_its_own_cluster(stack: Engine) -> None:
+    names = {
+        site_of(release): release.inputs["values"]["global"]["multiCluster"]["clusterName"]
+        for release in stack.kind("Release")
+        if release.inputs["name"] == "istiod"
+    }
+    assert names == {"dc1": "dc1", "dc2": "dc2"}
+
+
+@only(both_directions_on_k3d)
+def test_k3d_sites_meet_at_ports_of_the_docker_host(stack: Engine) -> None:
+    assert {site: link["gateway"] for site, link in stack.outputs["link"].items()} == {
+        "dc1": {"addresses": ["host.k3d.internal"], "port": 15443},
+        "dc2": {"addresses": ["host.k3d.internal"], "port": 15444},
+    }
+    assert {e.spec["resolution"] for e in stack.kind("ServiceEntry") if "-imports-" in e.name} == {"DNS"}
+
+
+@only(more_exports)
+def test_each_consumer_asks_for_what_it_imports(stack: Engine) -> None:
+    asked = {job.object: {host.partition(".")[2] for host, *_ in probed(job)} for job in stack.kind("Job")}
+    demo, orders, queue = (f"{name}.svc.cluster.local" for name in ("hello.demo", "db.shop", "queue.shop"))
+    assert asked == {
+        ("demo-dr", "dcmesh-probe-client"): {demo, orders},
+        ("demo-dr", "dcmesh-probe-auditor"): {orders},
+        ("shop-dr", "dcmesh-probe-replica"): {orders, queue},
+    }
+
+
+@only(three_sites)
+def test_one_site_exports_to_two(stack: Engine) -> None:
+    assert set(stack.outputs["link"]) == {"dc1"}
+    assert set(stack.outputs["hosts"]) == {"dc2", "dc3"}
+    assert stack.outputs["hosts"]["dc2"] == stack.outputs["hosts"]["dc3"]
+
+
+@only(three_sites)
+def test_three_sites_share_one_root_and_no_intermediate(stack: Engine) -> None:
+    secrets = [secret.inputs["stringData"] for secret in stack.kind("Secret")]
+    assert len(secrets) == 3
+    assert len({secret["root-cert.pem"] for secret in secrets}) == 1
+    assert len({secret["ca-key.pem"] for secret in secrets}) == len({secret["ca-cert.pem"] for secret in secrets}) == 3
+
+
+@only(both_directions)
+def test_both_directions(stack: Engine) -> None:
+    assert set(stack.outputs["link"]) == set(stack.outputs["hosts"]) == {"dc1", "dc2"}
+    assert not set(stack.outputs["hosts"]["dc1"]) & set(stack.outputs["hosts"]["dc2"])
+
+
+# --- gateways as they come ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("ingress", "resolution"),
+    [
+        ([{"hostname": "lb.example.com"}], "DNS"),
+        ([{"ip": "192.0.2.1"}, {"ip": "192.0.2.2"}], "STATIC"),
+        ([{"hostname": "a.example.com"}, {"hostname": "b.example.com"}], "DNS"),
+    ],
+)
+def test_gateways_addresses_reach_importers_and_probe(
+    dev: Config, ingress: list[dict[str, str]], resolution: str
+) -> None:
+    engine = run_program(Engine(ingress), dev)
+    addresses = [address for entry in ingress for address in entry.values()]
+    assert engine.outputs["link"]["dc1"]["gateway"]["addresses"] == addresses
+    for entry in [e.spec for e in engine.kind("ServiceEntry") if "-imports-" in e.name]:
+        assert entry["resolution"] == resolution
+        assert [endpoint["address"] for endpoint in entry["endpoints"]] == addresses
+    pod = engine.one("Job").spec["template"]
+    assert all(address in pod["metadata"]["annotations"]["dcmesh/path"] for address in addresses)
+
+
+def test_advertised_addresses_go_to_the_importers(engine: Engine, dev: Config) -> None:
+    dev["sites"][0]["gateway"]["advertise"] = ["vpn.example.com"]
+    run_program(engine, dev)
+    assert engine.outputs["link"]["dc1"]["gateway"]["addresses"] == ["vpn.example.com"]
+    entries = [e.spec for e in engine.kind("ServiceEntry") if "-imports-" in e.name]
+    assert {endpoint["address"] for entry in entries for endpoint in entry["endpoints"]} == {"vpn.example.com"}
+
+
+def test_gateway_without_address_stops_the_update(dev: Config) -> None:
+    engine = Engine(ingress=[])
+    with pytest.raises(ValueError, match=r"has no external address.*set gateway\.advertise"):
+        run_program(engine, dev)
+    assert not engine.kind("Job")
+
+
+# --- what goes wrong ---------------------------------------------------------------------------------------------
+
+
+def test_wrong_configuration_stops_before_the_first_resource(engine: Engine, dev: Config) -> None:
+    dev["sites"][1]["imports"][0]["from"] = "dc3"
+    with pytest.raises(pulumi.RunError) as caught:
+        run_program(engine, dev)
+    assert str(caught.value) == (
+        "the configuration is wrong, nothing was changed:\n"
+        "  sites[1].imports[0].from: 'dc3' is no other site of this stack: choose one of dc1"
+    )
+    assert not engine.asked
+
+
+def test_missing_configuration_stops_before_the_first_resource(engine: Engine) -> None:
+    with pytest.raises(pulumi.RunError, match=r"sites: .* Field required"):
+        run_program(engine, {})
+    assert not engine.asked
+
+
+def test_trust_is_configured(engine: Engine, dev: Config) -> None:
+    dev["trust"] = {"organization": "Example", "rootValidityYears": 3, "intermediateValidityYears": 1}
+    run_program(engine, dev)
+    root, *intermediates = [
+        (cert.inputs["validityPeriodHours"] / 8760, cert.kind)
+        for cert in engine.kind("SelfSignedCert", "LocallySignedCert")
+    ]
+    assert root == (3, "SelfSignedCert")
+    assert set(intermediates) == {(1, "LocallySignedCert")}
+    assert engine.one("SelfSignedCert").inputs["subject"]["organization"] == "Example"
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        lambda: pulumi.runtime.invoke("kubernetes:yaml:decode", {}),
+        lambda: pulumi.CustomResource("aws:s3:Bucket", "bucket"),
+        lambda: pulumi.CustomResource("kubernetes:core/v1:Service", "s", opts=pulumi.ResourceOptions(id="ns/name")),
+        lambda: [pulumi.ComponentResource("dcmesh:a:A", "a"), pulumi.ComponentResource("dcmesh:a:B", "a")],
+    ],
+    ids=["call", "resource", "read", "name taken"],
+)
+def test_the_mocks_refuse_what_they_do_not_know(engine: Engine, program: Callable[[], object]) -> None:
+    """Else all of the above would prove less."""
+    with pytest.raises(Exception, match=r"unknown|did not make|are named"):
+        engine.run(program)
