@@ -12,7 +12,7 @@ help: ## show this list
 up: venv/installed ## bring up the pair: two isolated clusters, joined, and the hosts shown with the pods that answered
 	$(RUN) pulumi stack select --create $(STACK)
 	$(RUN) pulumi up --yes --stack $(STACK)
-	@$(RUN) pulumi stack output hosts --stack $(STACK)
+	@$(RUN) pulumi stack output hosts --stack $(STACK) | python3 -m json.tool
 
 down: venv/installed ## pulumi destroy: nothing is left
 	$(RUN) pulumi destroy --yes --stack $(STACK)
@@ -24,6 +24,7 @@ lint: venv/installed ## ruff and mypy
 	venv/bin/ruff check .
 	venv/bin/ruff format --check .
 	venv/bin/mypy
+	venv/bin/python -m config.generate --check
 
 unit: venv/installed ## the unit tests: no cluster, seconds
 	venv/bin/python -m pytest tests/unit

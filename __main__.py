@@ -4,16 +4,30 @@ import pulumi
 
 import config
 from components.cluster_pair import ClusterPair, ClusterPairArgs
-from components.shared_ca import SharedCA, SharedCAArgs
+from components.preflight import require_ready
+from components.trust import Trust, TrustArgs
 
 try:
-    settings = config.load(pulumi.Config())
+    settings, peer_links = config.load(pulumi.Config())
+    require_ready(settings, peer_links)
 except config.ConfigError as error:
     raise pulumi.RunError(str(error)) from None
 
-trust = SharedCA("trust", SharedCAArgs(**settings.trust.model_dump()))
-pair = ClusterPair("pair", ClusterPairArgs(settings=settings, trust=trust, stack=pulumi.get_stack()))
+trust = Trust("trust", TrustArgs(trust=settings.trust, sites=[site.name for site in settings.sites]))
+pair = ClusterPair(
+    "pair",
+    ClusterPairArgs(
+        settings=settings,
+        intermediates=trust.intermediates,
+        peer_links=peer_links,
+        stack=pulumi.get_stack(),
+    ),
+)
 
 pulumi.export("link", {name: link.as_output() for name, link in pair.links.items()})
 pulumi.export("hosts", pair.hosts)
 pulumi.export("kubeconfigs", {name: site.cluster.kubeconfig for name, site in pair.sites.items()})
+pulumi.export(
+    "intermediates",
+    {site: issued.as_output() for site, issued in trust.intermediates.items() if site not in pair.sites},
+)

@@ -77,11 +77,13 @@ class Lifecycle:
             be safe to run again: a command that failed leaves no state behind and is run anew.
         delete: removes the cluster; succeeds if there is none.
         identity: a change of this replaces the cluster.
+        running_since: a change of this runs `create` again, which finds the cluster as it was or starts it.
     """
 
     create: str
     delete: str
     identity: str
+    running_since: str = ""
 
 
 def k3d_lifecycle(cluster: K3d) -> Lifecycle:
@@ -117,7 +119,14 @@ def lab_lifecycle(cluster: Lab) -> Lifecycle:
         create=f"set -eu; {lab} create {site}{reachable_from} >&2; {lab} kubeconfig {site}",
         delete=f"{lab} delete {site} >&2",
         identity=f"lab {cluster.lab} {cluster.site}",
+        # A reboot ends a site's processes and keeps its data. Docker starts k3d's containers again by itself.
+        running_since=Path("/proc/sys/kernel/random/boot_id").read_text().strip(),
     )
+
+
+def read_kubeconfig(path: str) -> str:
+    """Return the contents of a kubeconfig; `~` and environment variables in its path are expanded."""
+    return Path(os.path.expandvars(path)).expanduser().read_text()
 
 
 class Cluster(pulumi.ComponentResource):
@@ -148,8 +157,7 @@ class Cluster(pulumi.ComponentResource):
         match args.source:
             case Existing() as source:
                 context = source.context
-                contents = Path(os.path.expandvars(source.kubeconfig)).expanduser().read_text()
-                self.kubeconfig = pulumi.Output.secret(contents)
+                self.kubeconfig = pulumi.Output.secret(read_kubeconfig(source.kubeconfig))
             case K3d() | Lab() as source:
                 if isinstance(source, K3d):
                     self.gateway_addresses = ("host.k3d.internal",)
@@ -161,13 +169,12 @@ class Cluster(pulumi.ComponentResource):
                     update=lifecycle.create,
                     delete=lifecycle.delete,
                     triggers=[lifecycle.identity],
+                    environment={"RUNNING_SINCE": lifecycle.running_since},
                     logging=command.local.Logging.STDERR,
                     add_previous_output_in_env=False,
                     opts=pulumi.ResourceOptions.merge(
                         child,
-                        pulumi.ResourceOptions(
-                            delete_before_replace=True, additional_secret_outputs=["stdout"]
-                        ),
+                        pulumi.ResourceOptions(delete_before_replace=True, additional_secret_outputs=["stdout"]),
                     ),
                 )
                 self.kubeconfig = pulumi.Output.secret(self.made_by.stdout)

@@ -1,16 +1,17 @@
-"""ClusterPair: isolated sites in one stack, joined by their links."""
+"""ClusterPair: the sites of a stack, joined by their links."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from ipaddress import IPv4Network
 
 import pulumi
 
-import config
 from components.cluster import Existing, K3d, Lab
 from components.link import GATEWAY_PORT, Link
-from components.shared_ca import SharedCA
+from components.shared_ca import Intermediate
 from components.site import Site, SiteArgs
 from components.site_imports import SiteImports, SiteImportsArgs
+from config import model
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,32 +20,32 @@ class ClusterPairArgs:
 
     Attributes:
         settings: the stack's configuration.
-        trust: the root that all sites share.
+        intermediates: the signing certificates, by site.
+        peer_links: the links of sites that other stacks hold.
         stack: name of the stack; clusters that the program makes are named after it.
     """
 
-    settings: config.Settings
-    trust: SharedCA
+    settings: model.Settings
+    intermediates: Mapping[str, Intermediate]
+    peer_links: Mapping[str, Link]
     stack: str
 
 
-def cluster_source(stack: str, settings: config.Settings, site: config.Site) -> K3d | Lab | Existing:
+def cluster_source(stack: str, settings: model.Settings, site: model.Site) -> K3d | Lab | Existing:
     """Return where a site's cluster comes from."""
     match site.cluster:
-        case config.ExistingCluster(kubeconfig=kubeconfig, context=context):
+        case model.ExistingCluster(kubeconfig=kubeconfig, context=context):
             return Existing(kubeconfig=kubeconfig, context=context)
         case _ if site.cluster_kind == "k3d":
             # Each gateway needs a port of its own on the one Docker host.
-            return K3d(
-                name=f"dcmesh-{stack}-{site.name}", gateway_port=GATEWAY_PORT + settings.sites.index(site)
-            )
+            return K3d(name=f"dcmesh-{stack}-{site.name}", gateway_port=GATEWAY_PORT + settings.sites.index(site))
         case _:
             consumers = {consumer.site for export in site.exports for consumer in export.consumers}
             return Lab(lab=stack, site=site.name, reachable_from=tuple(sorted(consumers)))
 
 
 class ClusterPair(pulumi.ComponentResource):
-    """Two sites, or more, and the links between them, in one stack.
+    """Two sites in one stack, or any other number, each joined to those that it imports from.
 
     Creates:
         - a Site for each site of the configuration. None knows of another.
@@ -53,7 +54,7 @@ class ClusterPair(pulumi.ComponentResource):
 
     sites: Mapping[str, Site]
     links: Mapping[str, Link]
-    """The exporting sites."""
+    """The exporting sites of this stack."""
     hosts: Mapping[str, pulumi.Output[dict[str, str]]]
     """For each importing site, which pod answered for each host."""
 
@@ -66,7 +67,7 @@ class ClusterPair(pulumi.ComponentResource):
                 SiteArgs(
                     site=site,
                     istio=args.settings.istio_of(site),
-                    trust=args.trust,
+                    intermediate=args.intermediates.get(site.name),
                     cluster=cluster_source(args.stack, args.settings, site),
                 ),
                 child,
@@ -77,7 +78,13 @@ class ClusterPair(pulumi.ComponentResource):
         self.hosts = {
             site.name: SiteImports(
                 f"{site.name}-imports",
-                SiteImportsArgs(site=self.sites[site.name], imports=site.imports, links=self.links),
+                SiteImportsArgs(
+                    site=self.sites[site.name],
+                    imports=site.imports,
+                    links={**args.peer_links, **self.links},
+                    vip_network=IPv4Network(site.vip_range),
+                    context=site.cluster.context if isinstance(site.cluster, model.ExistingCluster) else None,
+                ),
                 child,
             ).hosts
             for site in args.settings.sites

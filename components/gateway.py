@@ -7,17 +7,15 @@ from typing import Any
 import pulumi
 import pulumi_kubernetes as k8s
 
-from components.istio import Charts, Values, merge
-from components.link import GATEWAY_PORT
+from components.gateway_exposure import ExposureArgs, service_annotations, service_spec
+from components.istio import Charts, Values, merge, spread
 
 GATEWAY_NAME = "istio-eastwestgateway"
 GATEWAY_LABELS = {"app": GATEWAY_NAME, "istio": "eastwestgateway"}
 """Labels that the chart derives from the release's name; the Service and Istio's Gateways select by them."""
 
-STATUS_PORT = 15021
 
-
-def gateway_values(*, replicas: int) -> dict[str, Any]:
+def gateway_values(*, replicas: int, revision: str | None, pull_secrets: Sequence[str]) -> dict[str, Any]:
     """Return the values of the chart `gateway`.
 
     `networkGateway` stays unset: it opens istiod's ports 15012 and 15017 to the other site and would lead local
@@ -27,7 +25,10 @@ def gateway_values(*, replicas: int) -> dict[str, Any]:
         "service": {"type": "None"},
         "replicaCount": replicas,
         "autoscaling": {"enabled": False},
-        "podDisruptionBudget": {"minAvailable": 1} if replicas > 1 else {},
+        "topologySpreadConstraints": spread(GATEWAY_LABELS),
+        **({"podDisruptionBudget": {"minAvailable": 1}} if replicas > 1 else {}),
+        **({"revision": revision} if revision else {}),
+        **({"imagePullSecrets": [{"name": secret} for secret in pull_secrets]} if pull_secrets else {}),
     }
 
 
@@ -35,16 +36,24 @@ def load_balancer_addresses(status: Any) -> list[str]:  # noqa: ANN401 — the S
     """Return the addresses of a LoadBalancer Service: each an IP or, as on AWS, a DNS name.
 
     Raises:
-        ValueError: it has none.
+        pulumi.RunError: it has none.
     """
     ingress = getattr(getattr(status, "load_balancer", None), "ingress", None) or []
-    addresses = [entry.ip or entry.hostname for entry in ingress]
+    addresses = [address for entry in ingress if (address := entry.ip or entry.hostname)]
     if not addresses:
-        raise ValueError(
-            f"the Service {GATEWAY_NAME} has no external address: does this cluster give addresses to Services "
-            "of type LoadBalancer? If not, set gateway.advertise to what the other sites reach it by"
+        raise pulumi.RunError(
+            f"the Service {GATEWAY_NAME} has no external address: does this cluster give addresses to Services of "
+            "type LoadBalancer? If not, set gateway.advertise to what the other sites reach it by"
         )
     return addresses
+
+
+def await_address(wanted: str | None) -> dict[str, str]:
+    """Return the annotations that make Pulumi wait until the Service has the address that it asks for.
+
+    Without them it waits for any address, and reads the old one while the load balancer is still changing it.
+    """
+    return {"pulumi.com/waitFor": f"jsonpath={{.status.loadBalancer.ingress[0].ip}}={wanted}"} if wanted else {}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,17 +63,23 @@ class EastWestGatewayArgs:
     Attributes:
         charts: where the chart comes from.
         namespace: where the gateway runs: Istio's namespace.
-        control_plane: the istiod that injects and configures it.
-        replicas: number of gateway pods. Default 2, with a PodDisruptionBudget.
+        after: what must be there first: the istiod that injects and configures it.
+        replicas: number of gateway pods. Default 2, spread over nodes and zones, with a PodDisruptionBudget.
+        exposure: how its Service gets an address.
         advertise: addresses under which other sites reach the gateway, if not those of its Service.
+        revision: revision of the istiod that it belongs to. Default: none.
+        pull_secrets: Secrets with credentials for the image registry.
         values: values laid over those of the chart `gateway`.
     """
 
     charts: Charts
     namespace: pulumi.Input[str]
-    control_plane: pulumi.Resource
+    after: Sequence[pulumi.Resource]
     replicas: int = 2
+    exposure: ExposureArgs = field(default_factory=ExposureArgs)
     advertise: Sequence[str] = ()
+    revision: str | None = None
+    pull_secrets: Sequence[str] = ()
     values: Values = field(default_factory=dict)
 
 
@@ -73,41 +88,34 @@ class EastWestGateway(pulumi.ComponentResource):
 
     Creates:
         - Helm release `istio-eastwestgateway`: the Deployment and its ServiceAccount.
-        - `Service` of type LoadBalancer with the ports 15443 and 15021 (health) alone. Not the chart's: this
-          way Pulumi itself waits for the address, and neither `up` nor `refresh` needs a second look at it.
+        - `Service` with the ports 15443 and 15021 (health) alone. Not the chart's: this way Pulumi itself waits
+          for the address, and neither `up` nor `refresh` needs a second look at it.
 
     What it exposes is decided by each ServiceExport; without any it resets every connection.
     """
 
     addresses: pulumi.Output[Sequence[str]]
 
-    def __init__(
-        self, name: str, args: EastWestGatewayArgs, opts: pulumi.ResourceOptions | None = None
-    ) -> None:
+    def __init__(self, name: str, args: EastWestGatewayArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("dcmesh:components:EastWestGateway", name, {}, opts)
+        values = gateway_values(replicas=args.replicas, revision=args.revision, pull_secrets=args.pull_secrets)
         k8s.helm.v3.Release(
             f"{name}-release",
             name=GATEWAY_NAME,
             namespace=args.namespace,
-            values=merge(gateway_values(replicas=args.replicas), args.values),
+            values=merge(values, args.values),
             **args.charts.release("gateway"),
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[args.control_plane]),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=list(args.after)),
         )
         service = k8s.core.v1.Service(
             f"{name}-service",
             metadata=k8s.meta.v1.ObjectMetaArgs(
-                name=GATEWAY_NAME, namespace=args.namespace, labels=GATEWAY_LABELS
+                name=GATEWAY_NAME,
+                namespace=args.namespace,
+                labels=GATEWAY_LABELS,
+                annotations=service_annotations(args.exposure) | await_address(args.exposure.load_balancer_ip),
             ),
-            spec=k8s.core.v1.ServiceSpecArgs(
-                type="LoadBalancer",
-                selector=GATEWAY_LABELS,
-                ports=[
-                    k8s.core.v1.ServicePortArgs(
-                        name="status-port", port=STATUS_PORT, target_port=STATUS_PORT
-                    ),
-                    k8s.core.v1.ServicePortArgs(name="tls", port=GATEWAY_PORT, target_port=GATEWAY_PORT),
-                ],
-            ),
+            spec=service_spec(args.exposure, GATEWAY_LABELS),
             opts=pulumi.ResourceOptions(parent=self),
         )
         self.addresses = (

@@ -1,15 +1,15 @@
 """IstioControlPlane: Istio's CRDs and istiod in one cluster, by Istio's Helm charts."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import pulumi
 import pulumi_kubernetes as k8s
 
+from components.shared_ca import Intermediate
+
 ISTIO_NAMESPACE = "istio-system"
-INJECTION_LABELS = {"istio-injection": "enabled"}
-"""Labels of a namespace whose pods get a sidecar."""
 
 Values = Mapping[str, Any]
 
@@ -20,7 +20,8 @@ class Charts:
 
     Attributes:
         version: version of the charts and of Istio, such as 1.29.1.
-        repository: a chart repository's URL, or a directory that holds the charts `base`, `istiod`, `gateway`.
+        repository: a chart repository's URL, an OCI registry (`oci://…`), or a directory; it holds the charts
+            `base`, `istiod` and `gateway`.
     """
 
     version: str
@@ -28,7 +29,7 @@ class Charts:
 
     def release(self, chart: str) -> dict[str, Any]:
         """Return the arguments of a Helm release that choose this chart."""
-        if "://" in self.repository:
+        if self.repository.startswith(("https://", "http://")):
             repository = k8s.helm.v3.RepositoryOptsArgs(repo=self.repository)
             return {"chart": chart, "version": self.version, "repository_opts": repository}
         return {"chart": f"{self.repository.rstrip('/')}/{chart}", "version": self.version}
@@ -39,27 +40,55 @@ def merge(values: Values, over: Values) -> dict[str, Any]:
     merged = dict(values)
     for key, value in over.items():
         below = merged.get(key)
-        merged[key] = (
-            merge(below, value) if isinstance(below, Mapping) and isinstance(value, Mapping) else value
-        )
+        merged[key] = merge(below, value) if isinstance(below, Mapping) and isinstance(value, Mapping) else value
     return merged
 
 
-def istiod_values(*, cluster: str, replicas: int, egress: str) -> dict[str, Any]:
+def injection_labels(revision: str | None) -> dict[str, str]:
+    """Return the labels of a namespace whose pods get a sidecar, from the istiod of that revision."""
+    return {"istio.io/rev": revision} if revision else {"istio-injection": "enabled"}
+
+
+def spread(labels: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Return the constraints that keep pods of the same labels on different nodes and in different zones."""
+    return [
+        {
+            "maxSkew": 1,
+            "topologyKey": key,
+            "whenUnsatisfiable": "ScheduleAnyway",
+            "labelSelector": {"matchLabels": dict(labels)},
+        }
+        for key in ("kubernetes.io/hostname", "topology.kubernetes.io/zone")
+    ]
+
+
+def istiod_values(
+    *, cluster: str, replicas: int, egress: str, hub: str | None, tag: str | None, pull_secrets: Sequence[str]
+) -> dict[str, Any]:
     """Return the values of the chart `istiod`.
 
     Args:
         cluster: name under which this mesh knows its own cluster.
         replicas: number of istiod pods.
         egress: outbound traffic policy of all sidecars.
+        hub: image registry and path. Default: the chart's.
+        tag: image tag. Default: the chart's.
+        pull_secrets: Secrets with credentials for the registry.
     """
+    images = {key: value for key, value in (("hub", hub), ("tag", tag)) if value}
     return {
+        **images,
         "autoscaleEnabled": False,
         "replicaCount": replicas,
+        "topologySpreadConstraints": spread({"app": "istiod"}),
         # Lets a second root be trusted beside the first. Needed for rotation, and too late when it begins:
         # istiod reads it at its start only.
         "env": {"ISTIO_MULTIROOT_MESH": "true"},
-        "global": {"multiCluster": {"clusterName": cluster}},
+        "global": {
+            **images,
+            "multiCluster": {"clusterName": cluster},
+            **({"imagePullSecrets": list(pull_secrets)} if pull_secrets else {}),
+        },
         "meshConfig": {
             "outboundTrafficPolicy": {"mode": egress},
             "defaultConfig": {
@@ -83,57 +112,97 @@ class IstioControlPlaneArgs:
     Attributes:
         cluster: name of the site.
         charts: where the charts come from.
-        namespace: the namespace `istio-system`.
-        cacerts: the site's intermediate in it: an istiod that starts without one signs with a root of its own.
-        replicas: number of istiod pods. Default 2, with a PodDisruptionBudget: while none runs, no pod with a
-            sidecar can start.
+        intermediate: the site's signing certificate; None if the Secret `cacerts` is there already.
+        existing: whether Istio itself is there already. Then nothing of it is installed.
+        replicas: number of istiod pods. Default 2, with the chart's PodDisruptionBudget: while none runs, no
+            pod with a sidecar can start.
         egress: what sidecars do with traffic to unknown places. Default ALLOW_ANY, Istio's own.
+        hub: image registry and path. Default: the charts'.
+        tag: image tag. Default: the charts'.
+        pull_secrets: Secrets in `istio-system` with credentials for the registry.
         base_values: values laid over those of the chart `base`.
         istiod_values: values laid over those of the chart `istiod`.
     """
 
     cluster: str
     charts: Charts
-    namespace: pulumi.Input[str]
-    cacerts: pulumi.Resource
+    intermediate: Intermediate | None
+    existing: bool = False
     replicas: int = 2
     egress: Literal["ALLOW_ANY", "REGISTRY_ONLY"] = "ALLOW_ANY"
+    hub: str | None = None
+    tag: str | None = None
+    pull_secrets: Sequence[str] = ()
     base_values: Values = field(default_factory=dict)
     istiod_values: Values = field(default_factory=dict)
 
 
 class IstioControlPlane(pulumi.ComponentResource):
-    """Istio's control plane in one cluster.
+    """Istio's control plane in one cluster, with the site's signing certificate.
 
     Creates:
+        - `Namespace` `istio-system`, unless Istio or its certificates are there already.
+        - `Secret` `cacerts` with the four files that istiod reads, unless it is there already. It comes first:
+          an istiod that starts without it signs with a root of its own.
         - Helm release `istio-base`: the CRDs, which Helm keeps when the release is removed.
         - Helm release `istiod`.
-
-    Whatever is an Istio object or gets a sidecar must depend on `ready`.
     """
 
-    ready: k8s.helm.v3.Release
-    """The release of istiod: up, its webhooks answering."""
+    namespace: pulumi.Input[str]
+    ready: Sequence[pulumi.Resource]
+    """What an Istio object, or a pod with a sidecar, must depend on: istiod is up, its webhooks answer."""
 
-    def __init__(
-        self, name: str, args: IstioControlPlaneArgs, opts: pulumi.ResourceOptions | None = None
-    ) -> None:
+    def __init__(self, name: str, args: IstioControlPlaneArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("dcmesh:components:IstioControlPlane", name, {}, opts)
+        self.namespace = ISTIO_NAMESPACE
+        if args.intermediate and not args.existing:
+            created = k8s.core.v1.Namespace(
+                f"{name}-namespace",
+                metadata=k8s.meta.v1.ObjectMetaArgs(name=ISTIO_NAMESPACE),
+                opts=pulumi.ResourceOptions(parent=self),
+            )
+            self.namespace = created.metadata.apply(lambda metadata: metadata.name or ISTIO_NAMESPACE)
+        self.ready = [self._cacerts(name, args.intermediate)] if args.intermediate else []
+        if not args.existing:
+            self.ready = [self._istiod(name, args, after=self.ready)]
+        self.register_outputs({})
+
+    def _cacerts(self, name: str, intermediate: Intermediate) -> pulumi.Resource:
+        return k8s.core.v1.Secret(
+            f"{name}-cacerts",
+            metadata=k8s.meta.v1.ObjectMetaArgs(name="cacerts", namespace=self.namespace),
+            string_data={
+                "ca-cert.pem": intermediate.cert,
+                "ca-key.pem": intermediate.key,
+                "root-cert.pem": intermediate.root,
+                # With the intermediate in it: istiod appends the file to each leaf as it is.
+                "cert-chain.pem": intermediate.chain,
+            },
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+
+    def _istiod(self, name: str, args: IstioControlPlaneArgs, after: Sequence[pulumi.Resource]) -> pulumi.Resource:
         base = k8s.helm.v3.Release(
             f"{name}-base",
             name="istio-base",
-            namespace=args.namespace,
+            namespace=self.namespace,
             values=dict(args.base_values),
             **args.charts.release("base"),
             opts=pulumi.ResourceOptions(parent=self),
         )
-        values = istiod_values(cluster=args.cluster, replicas=args.replicas, egress=args.egress)
-        self.ready = k8s.helm.v3.Release(
+        values = istiod_values(
+            cluster=args.cluster,
+            replicas=args.replicas,
+            egress=args.egress,
+            hub=args.hub,
+            tag=args.tag,
+            pull_secrets=args.pull_secrets,
+        )
+        return k8s.helm.v3.Release(
             f"{name}-istiod",
             name="istiod",
-            namespace=args.namespace,
+            namespace=self.namespace,
             values=merge(values, args.istiod_values),
             **args.charts.release("istiod"),
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[base, args.cacerts]),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[base, *after]),
         )
-        self.register_outputs({})

@@ -39,6 +39,14 @@ class ServiceAccount:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Consumer:
+    """A service account of another site that may connect to an export."""
+
+    site: str
+    account: ServiceAccount
+
+
+@dataclass(frozen=True, kw_only=True)
 class ExportedService:
     """A StatefulSet that a site makes reachable pod by pod.
 
@@ -49,6 +57,7 @@ class ExportedService:
         port: TCP port that the pods listen on.
         protocol: how sidecars treat the port.
         identity: SPIFFE id that the pods prove.
+        consumers: who may connect.
         probe: what the importing site's LinkProbe expects of each host.
     """
 
@@ -58,6 +67,7 @@ class ExportedService:
     port: int
     protocol: Protocol
     identity: str
+    consumers: tuple[Consumer, ...]
     probe: ProbeKind
 
     @property
@@ -83,15 +93,8 @@ class Link:
     exports: tuple[ExportedService, ...]
 
     def export(self, name: str) -> ExportedService:
-        """Return the export of that name.
-
-        Raises:
-            KeyError: the site exports nothing of that name.
-        """
-        for export in self.exports:
-            if export.name == name:
-                return export
-        raise KeyError(f"site {self.site} exports no {name!r}")
+        """Return the export of that name; the configuration has been checked for it."""
+        return next(export for export in self.exports if export.name == name)
 
     def as_output(self) -> dict[str, Any]:
         """Return the link as a stack output: plain, in the camel case of Kubernetes and of the configuration."""
@@ -106,6 +109,10 @@ class Link:
                     "port": export.port,
                     "protocol": export.protocol,
                     "identity": export.identity,
+                    "consumers": [
+                        {"site": c.site, "namespace": c.account.namespace, "serviceAccount": c.account.name}
+                        for c in export.consumers
+                    ],
                     "probe": export.probe,
                 }
                 for export in self.exports
@@ -115,9 +122,7 @@ class Link:
 
 def pod_hosts(*, stateful_set: str, service: str, namespace: str, replicas: int) -> tuple[str, ...]:
     """Return the DNS name that Kubernetes gives each pod of a StatefulSet behind a headless Service."""
-    return tuple(
-        f"{stateful_set}-{ordinal}.{service}.{namespace}.svc.{CLUSTER_DOMAIN}" for ordinal in range(replicas)
-    )
+    return tuple(f"{stateful_set}-{ordinal}.{service}.{namespace}.svc.{CLUSTER_DOMAIN}" for ordinal in range(replicas))
 
 
 def pod_of(host: str) -> str:

@@ -7,16 +7,24 @@ from typing import Any
 
 import pulumi
 import pulumi_kubernetes as k8s
-import yaml
-from kubernetes import client, config
+from kubernetes import client
 
+from components.kubernetes_api import connect
 from components.link import ExportedService, Link, ServiceAccount
 
 PROBE_IMAGE = "registry.k8s.io/e2e-test-images/agnhost:2.53"
-PROBE_SECONDS = 60
-"""How long the probe asks for an answer before it gives up."""
+PROBE_SECONDS = 120
+"""How long the probe asks a host for the right answer before it gives up. Within one stack it begins while the
+exporting site's pods still start."""
+
+JOB_SECONDS = 600
+"""How long the Job may take in all, the pulling of its images included."""
+
+AT_ONCE = 16
+"""How many hosts are asked at the same time."""
 
 SCRIPT = Path(__file__).with_suffix(".sh").read_text()
+ASK_ALL = f'printf \'%s\' "$PROBE_HOSTS" | xargs -n 3 -P {AT_ONCE} /bin/sh -c "$PROBE_SCRIPT" probe'
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,8 +81,9 @@ def pod_template(
                     "name": "probe",
                     "image": image,
                     "imagePullPolicy": "IfNotPresent",
-                    "command": ["/bin/sh", "-c", f"printf '%s' \"$PROBE_HOSTS\" | {{ {SCRIPT}\n}}"],
+                    "command": ["/bin/sh", "-c", ASK_ALL],
                     "env": [
+                        {"name": "PROBE_SCRIPT", "value": SCRIPT},
                         {"name": "PROBE_HOSTS", "value": lines},
                         {"name": "PROBE_SECONDS", "value": str(PROBE_SECONDS)},
                     ],
@@ -98,17 +107,12 @@ def read_report(kubeconfig: str, context: str | None, namespace: str, job: str) 
     Raises:
         LookupError: the Job's pod is gone.
     """
-    api_client = config.new_client_from_config_dict(yaml.safe_load(kubeconfig), context=context)
-    with api_client:
-        core = client.CoreV1Api(api_client)
+    with connect(kubeconfig, context) as api:
+        core = client.CoreV1Api(api)
         pods = core.list_namespaced_pod(namespace, label_selector=f"batch.kubernetes.io/job-name={job}").items
         if not pods:
-            raise LookupError(
-                f"the pod of Job {namespace}/{job} is gone; delete the Job and run `pulumi up` again"
-            )
-        return parse_report(
-            core.read_namespaced_pod_log(pods[-1].metadata.name, namespace, container="probe")
-        )
+            raise LookupError(f"the pod of Job {namespace}/{job} is gone; delete the Job and run `pulumi up` again")
+        return parse_report(core.read_namespaced_pod_log(pods[-1].metadata.name, namespace, container="probe"))
 
 
 class LinkProbe(pulumi.ComponentResource):
@@ -129,7 +133,16 @@ class LinkProbe(pulumi.ComponentResource):
         super().__init__("dcmesh:components:LinkProbe", name, {}, opts)
         job_name = f"dcmesh-probe-{args.consumer.name}"
         labels = {"app": "dcmesh-probe"}
-        addresses = pulumi.Output.all(*(link.addresses for link, _ in args.imports))
+        path = pulumi.Output.all(*(link.addresses for link, _ in args.imports)).apply(
+            lambda all_addresses: sorted(
+                {
+                    f"{address}:{link.port}"
+                    for (link, _), addresses in zip(args.imports, all_addresses, strict=True)
+                    for address in addresses
+                }
+                | {export.identity for _, export in args.imports}
+            )
+        )
         job = k8s.batch.v1.Job(
             f"{name}-job",
             metadata=k8s.meta.v1.ObjectMetaArgs(
@@ -141,16 +154,13 @@ class LinkProbe(pulumi.ComponentResource):
             ),
             spec={
                 "backoff_limit": 0,
-                "active_deadline_seconds": 2 * PROBE_SECONDS,
-                "template": addresses.apply(
-                    lambda all_addresses: pod_template(
+                "active_deadline_seconds": JOB_SECONDS,
+                "template": path.apply(
+                    lambda path: pod_template(
                         service_account=args.consumer.name,
                         image=args.image,
                         lines=probe_lines([export for _, export in args.imports]),
-                        path=sorted(
-                            {address for addresses in all_addresses for address in addresses}
-                            | {export.identity for _, export in args.imports}
-                        ),
+                        path=path,
                         labels=labels,
                     )
                 ),

@@ -1,43 +1,36 @@
-#!/bin/sh
-# Runs in the LinkProbe Job, beside a sidecar, as a consumer. Standard input: a line a host, "HOST PORT KIND".
-# A host counts as reached when the right answer comes; until then it is asked again, up to the deadline.
-# Prints "ok HOST POD" or "failed HOST REASON" for each host; exits 1 if any failed.
-set -u
+# Asks one host, as a consumer does, until the right answer comes or PROBE_SECONDS are over.
+# Arguments: HOST PORT KIND. Prints "ok HOST POD", or "failed HOST REASON" and exits 1.
+# The LinkProbe Job runs it for each imported host, several at a time, beside a sidecar.
+set -uf # f: what a server says is no pattern of file names
+host=$1 port=$2 kind=$3
+pod=${host%%.*}
 deadline=$(($(date +%s) + ${PROBE_SECONDS:?}))
 
-# ask HOST PORT KIND: 0 and what answered on stdout, or 1 and the reason.
+# One attempt: 0, or 1 with the reason on stdout.
 ask() {
-  pod=${1%%.*}
-  case $3 in
+  case $kind in
   greeting) # a server-first protocol: the sidecar accepts any connection, so only the server's own bytes count
-    answer=$(curl -s --max-time 2 --output - "telnet://$1:$2" </dev/null 2>/dev/null | head -c 256 | tr -cd '[:print:]')
-    if [ -n "$answer" ]; then echo "$pod"; else echo "no greeting from the server"; return 1; fi
+    answer=$(curl -s --max-time 2 --output - "telnet://$host:$port" </dev/null 2>/dev/null | head -c 256 | tr -cd '[:print:]')
+    [ -n "$answer" ] || { echo "no greeting from the server" && return 1; }
     ;;
   *)
-    answer=$(curl -s --show-error --max-time 2 --write-out '\n%{http_code}' "http://$1:$2/" 2>&1)
+    answer=$(curl -s --show-error --max-time 2 --write-out '\n%{http_code}' "http://$host:$port/" 2>&1)
     status=$(printf '%s' "$answer" | tail -n 1)
-    body=$(printf '%s' "$answer" | sed '$d' | head -c 256 | tr '\n' ' ')
-    body=${body% }
+    body=$(printf '%s' "$answer" | sed '$d' | head -c 256) # without trailing newlines
     case $status in
     [1-4][0-9][0-9]) ;;
-    *) echo "HTTP status $status: $body"; return 1 ;;
+    *) echo "HTTP status $status: $body" && return 1 ;;
     esac
-    if [ "$3" = pod-name ] && [ "$body" != "$pod" ]; then echo "answered by '$body' instead of $pod"; return 1; fi
-    echo "$pod"
+    [ "$kind" != pod-name ] || [ "$body" = "$pod" ] || { echo "answered by '$body' instead of $pod" && return 1; }
     ;;
   esac
 }
 
-failed=0
-while read -r host port kind; do
-  until answer=$(ask "$host" "$port" "$kind"); do
-    if [ "$(date +%s)" -ge "$deadline" ]; then
-      echo "failed $host $answer"
-      failed=1
-      continue 2
-    fi
-    sleep 0.2
-  done
-  echo "ok $host $answer"
+until reason=$(ask); do
+  if [ "$(date +%s)" -ge "$deadline" ]; then
+    echo "failed $host" $reason # unquoted: on one line
+    exit 1
+  fi
+  sleep 0.2
 done
-exit $failed
+echo "ok $host $pod"

@@ -40,9 +40,7 @@ class NamespaceScope(pulumi.ComponentResource):
     resource: pulumi.Resource
     """What a probe of the namespace must wait for."""
 
-    def __init__(
-        self, name: str, args: NamespaceScopeArgs, opts: pulumi.ResourceOptions | None = None
-    ) -> None:
+    def __init__(self, name: str, args: NamespaceScopeArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("dcmesh:components:NamespaceScope", name, {}, opts)
         self.resource = k8s.apiextensions.CustomResource(
             f"{name}-sidecar",

@@ -9,7 +9,7 @@ import pulumi_kubernetes as k8s
 
 from components.gateway import GATEWAY_LABELS
 from components.istio import ISTIO_NAMESPACE
-from components.link import GATEWAY_PORT, ExportedService, ServiceAccount, pod_of, sni
+from components.link import GATEWAY_PORT, ExportedService, pod_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,14 +19,12 @@ class ServiceExportArgs:
     Attributes:
         export: what is exported.
         selector: labels that all pods of the StatefulSet have, and no others in the namespace.
-        consumers: service accounts of other sites that may connect.
         after: what must be there first: the site's istiod, whose webhook checks Istio's objects, and the
             namespace.
     """
 
     export: ExportedService
     selector: Mapping[str, str]
-    consumers: Sequence[ServiceAccount]
     after: Sequence[pulumi.Resource]
 
 
@@ -70,22 +68,24 @@ def strict_mtls(selector: Mapping[str, str]) -> dict[str, Any]:
     return {"selector": {"matchLabels": dict(selector)}, "mtls": {"mode": "STRICT"}}
 
 
-def consumers_only(
-    export: ExportedService, selector: Mapping[str, str], consumers: Sequence[ServiceAccount]
-) -> dict[str, Any]:
+def consumers_only(export: ExportedService, selector: Mapping[str, str]) -> dict[str, Any]:
     """Return the spec of the AuthorizationPolicy that refuses all but the consumers, at the pods themselves.
 
     The gateway cannot do it: it does not end TLS. The rule is bound to the server names that only traffic from
-    other sites has, so local clients need no permission; and it denies, so ports and peers it does not speak of
-    (Galera's, say) are left as they are.
+    other sites has, those of single pods, so local clients need no permission; and it denies, so ports and peers
+    it does not speak of (Galera's, say) are left as they are.
+
+    It names no pod: with every change of the policy Envoy closes, after its drain time, all connections to the
+    pods, and another replica must not do that. Local traffic asks for the Service, `outbound_.PORT_._.SERVICE`.
     """
+    service = export.hosts[0].partition(".")[2]
     return {
         "selector": {"matchLabels": dict(selector)},
         "action": "DENY",
         "rules": [
             {
-                "from": [{"source": {"notPrincipals": sorted(c.principal for c in consumers)}}],
-                "when": [{"key": "connection.sni", "values": [sni(h, export.port) for h in export.hosts]}],
+                "from": [{"source": {"notPrincipals": sorted({c.account.principal for c in export.consumers})}}],
+                "when": [{"key": "connection.sni", "values": [f"*.{service}"], "notValues": [f"*_.{service}"]}],
             }
         ],
     }
@@ -103,9 +103,7 @@ class ServiceExport(pulumi.ComponentResource):
     The StatefulSet and its headless Service are expected to be there, or are a workload of the site.
     """
 
-    def __init__(
-        self, name: str, args: ServiceExportArgs, opts: pulumi.ResourceOptions | None = None
-    ) -> None:
+    def __init__(self, name: str, args: ServiceExportArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("dcmesh:components:ServiceExport", name, {}, opts)
         export = args.export
 
@@ -130,11 +128,11 @@ class ServiceExport(pulumi.ComponentResource):
                 "AuthorizationPolicy",
                 f"{export.name}-consumers",
                 local,
-                consumers_only(export, args.selector, args.consumers),
+                consumers_only(export, args.selector),
                 ready,
             ),
         ]
         for host in export.hosts:
-            create("ServiceEntry", pod_of(host), local, pod_service_entry(export, host), ready)
+            create("ServiceEntry", f"{export.name}.{pod_of(host)}", local, pod_service_entry(export, host), ready)
         create("Gateway", f"{local}-{export.name}", ISTIO_NAMESPACE, gateway_servers(export), fence)
         self.register_outputs({})

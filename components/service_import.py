@@ -15,20 +15,20 @@ VIP_NETWORK = ipaddress.IPv4Network("241.0.0.0/8")
 """Range of the virtual addresses. Reserved, so no network uses it; Istio's own allocation is 240.240.0.0/16."""
 
 
-def allot_vips(hosts: Iterable[str]) -> dict[str, str]:
+def allot_vips(hosts: Iterable[str], network: ipaddress.IPv4Network = VIP_NETWORK) -> dict[str, str]:
     """Give each host a virtual address that only a sidecar knows.
 
     The address is a hash of the name, so a host that comes or goes moves no other. Where two names meet in one
     address, which the 24 bits make rare, the later in order takes the next free one.
     """
     taken: dict[int, str] = {}
-    usable = VIP_NETWORK.num_addresses - 2  # without the network's own and the broadcast address
+    usable = network.num_addresses - 2  # without the network's own and the broadcast address
     for host in hosts:
         slot = int.from_bytes(sha256(host.encode()).digest()[:8]) % usable
         while taken.get(slot, host) != host:
             slot = (slot + 1) % usable
         taken[slot] = host
-    return {host: str(VIP_NETWORK[slot + 1]) for slot, host in taken.items()}
+    return {host: str(network[slot + 1]) for slot, host in taken.items()}
 
 
 def is_ip(address: str) -> bool:
@@ -69,26 +69,35 @@ def host_service_entry(
     }
 
 
-def export_destination_rule(export: ExportedService) -> dict[str, Any]:
+def export_destination_rule(export: ExportedService, *, gateways: int) -> dict[str, Any]:
     """Return the spec of the DestinationRule for all hosts of an export.
 
     ISTIO_MUTUAL fails closed: whatever else is misconfigured, no plaintext leaves the site. The keepalive
     notices a gateway that has gone silent within 60 seconds and keeps firewalls from forgetting the connection.
+    Where there are several gateways, one that refuses connections is left out for a while.
+
+    Args:
+        export: the export.
+        gateways: how many addresses the exporting site's gateway has.
     """
     domain = export.hosts[0].partition(".")[2]
-    return {
-        "host": f"*.{domain}",
-        "exportTo": ["."],
-        "trafficPolicy": {
-            "tls": {"mode": "ISTIO_MUTUAL"},
-            "connectionPool": {
-                "tcp": {
-                    "connectTimeout": "5s",
-                    "tcpKeepalive": {"time": "30s", "interval": "10s", "probes": 3},
-                }
-            },
+    policy: dict[str, Any] = {
+        "tls": {"mode": "ISTIO_MUTUAL"},
+        "connectionPool": {
+            "tcp": {
+                "connectTimeout": "5s",
+                "tcpKeepalive": {"time": "30s", "interval": "10s", "probes": 3},
+            }
         },
     }
+    if gateways > 1:
+        policy["outlierDetection"] = {
+            "consecutive5xxErrors": 2,  # Envoy counts a failed TCP connection as one
+            "interval": "2s",
+            "baseEjectionTime": "30s",
+            "maxEjectionPercent": 50,
+        }
+    return {"host": f"*.{domain}", "exportTo": ["."], "trafficPolicy": policy}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,9 +131,7 @@ class ServiceImport(pulumi.ComponentResource):
     resources: list[pulumi.Resource]
     """What a probe of the import must wait for."""
 
-    def __init__(
-        self, name: str, args: ServiceImportArgs, opts: pulumi.ResourceOptions | None = None
-    ) -> None:
+    def __init__(self, name: str, args: ServiceImportArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("dcmesh:components:ServiceImport", name, {}, opts)
         child = pulumi.ResourceOptions(parent=self, depends_on=list(args.after))
         export, link = args.export, args.link
@@ -142,10 +149,8 @@ class ServiceImport(pulumi.ComponentResource):
                 f"{name}-destinationrule",
                 api_version="networking.istio.io/v1",
                 kind="DestinationRule",
-                metadata=k8s.meta.v1.ObjectMetaArgs(
-                    name=f"{link.site}-{export.name}", namespace=args.namespace
-                ),
-                spec=export_destination_rule(export),
+                metadata=k8s.meta.v1.ObjectMetaArgs(name=f"{link.site}.{export.name}", namespace=args.namespace),
+                spec=addresses.apply(lambda gateway: export_destination_rule(export, gateways=len(gateway))),
                 opts=child,
             )
         ]
@@ -155,7 +160,7 @@ class ServiceImport(pulumi.ComponentResource):
                 api_version="networking.istio.io/v1",
                 kind="ServiceEntry",
                 metadata=k8s.meta.v1.ObjectMetaArgs(
-                    name=f"{link.site}-{export.name}-{pod_of(host)}", namespace=args.namespace
+                    name=f"{link.site}.{export.name}.{pod_of(host)}", namespace=args.namespace
                 ),
                 spec=service_entry(host),
                 opts=child,

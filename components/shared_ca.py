@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 import pulumi
-import pulumi_kubernetes as k8s
 import pulumi_tls as tls
 
 HOURS_A_YEAR = 24 * 365
@@ -64,30 +63,47 @@ class SharedCA(pulumi.ComponentResource):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Intermediate:
+    """A site's signing certificate with all that its istiod needs, as PEM.
+
+    Attributes:
+        cert: the intermediate.
+        key: its private key; secret.
+        chain: the intermediate and whatever stands between it and the root.
+        root: the root that all sites share.
+    """
+
+    cert: pulumi.Input[str]
+    key: pulumi.Input[str]
+    chain: pulumi.Input[str]
+    root: pulumi.Input[str]
+
+    def as_output(self) -> dict[str, pulumi.Input[str]]:
+        """Return the intermediate as a stack output, under the names that `trust.provided` has."""
+        return {"caCert": self.cert, "caKey": self.key, "certChain": self.chain, "rootCert": self.root}
+
+
+@dataclass(frozen=True, kw_only=True)
 class SiteCAArgs:
     """Arguments of SiteCA.
 
     Attributes:
         site: name of the site, in the subject of its certificate.
         root: the root that signs it.
-        namespace: Istio's namespace, where the Secret is wanted.
     """
 
     site: str
     root: SharedCA
-    namespace: pulumi.Input[str]
 
 
 class SiteCA(pulumi.ComponentResource):
-    """The intermediate authority of one site, given to its istiod.
+    """The intermediate authority of one site.
 
     Creates:
         - `tls.PrivateKey`, `tls.CertRequest`, `tls.LocallySignedCert`: the intermediate, signed by the root.
-        - `Secret` `cacerts` in Istio's namespace, with the four files that istiod reads. The chain holds the
-          intermediate too: istiod appends the file to each leaf as it is.
     """
 
-    secret: k8s.core.v1.Secret
+    intermediate: Intermediate
 
     def __init__(self, name: str, args: SiteCAArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("dcmesh:components:SiteCA", name, {}, opts)
@@ -101,7 +117,7 @@ class SiteCA(pulumi.ComponentResource):
             ),
             opts=child,
         )
-        intermediate = tls.LocallySignedCert(
+        signed = tls.LocallySignedCert(
             f"{name}-intermediate",
             cert_request_pem=request.cert_request_pem,
             ca_private_key_pem=args.root.private_key_pem,
@@ -112,15 +128,10 @@ class SiteCA(pulumi.ComponentResource):
             validity_period_hours=args.root.args.intermediate_validity_years * HOURS_A_YEAR,
             opts=child,
         )
-        self.secret = k8s.core.v1.Secret(
-            f"{name}-cacerts",
-            metadata=k8s.meta.v1.ObjectMetaArgs(name="cacerts", namespace=args.namespace),
-            string_data={
-                "ca-cert.pem": intermediate.cert_pem,
-                "ca-key.pem": key.private_key_pem,
-                "root-cert.pem": args.root.cert_pem,
-                "cert-chain.pem": pulumi.Output.concat(intermediate.cert_pem, args.root.cert_pem),
-            },
-            opts=child,
+        self.intermediate = Intermediate(
+            cert=signed.cert_pem,
+            key=key.private_key_pem,
+            chain=pulumi.Output.concat(signed.cert_pem, args.root.cert_pem),
+            root=args.root.cert_pem,
         )
         self.register_outputs({})

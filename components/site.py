@@ -1,24 +1,24 @@
 """Site: all of one datacenter."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pulumi
-import pulumi_kubernetes as k8s
 
-import config
 from components.cluster import Cluster, ClusterArgs, Existing, K3d, Lab
 from components.gateway import EastWestGateway, EastWestGatewayArgs
-from components.istio import ISTIO_NAMESPACE, IstioControlPlane, IstioControlPlaneArgs
+from components.gateway_exposure import ExposureArgs
+from components.istio import IstioControlPlane, IstioControlPlaneArgs, injection_labels
 from components.link import ExportedService, Link, ServiceAccount, pod_hosts
 from components.service_export import ServiceExport, ServiceExportArgs
-from components.shared_ca import SharedCA, SiteCA, SiteCAArgs
+from components.shared_ca import Intermediate
 from components.workloads.hello import Hello, HelloArgs, HelloClient, HelloClientArgs
+from config import model
 
 Workload = Hello | HelloClient
 
 
-def exported_service(export: config.Export) -> ExportedService:
+def exported_service(export: model.Export) -> ExportedService:
     """Translate an export of the configuration into what a link says of it."""
     stateful_set = export.stateful_set or export.name
     account = ServiceAccount(namespace=export.namespace, name=export.service_account)
@@ -34,7 +34,20 @@ def exported_service(export: config.Export) -> ExportedService:
         port=export.port,
         protocol=export.protocol,
         identity=account.spiffe_id,
+        consumers=tuple(consumer.for_link() for consumer in export.consumers),
         probe=export.probe or ("greeting" if export.protocol == "TCP" else "http"),
+    )
+
+
+def exposure(gateway: model.Gateway) -> ExposureArgs:
+    """Translate the configuration's gateway into how its Service is exposed."""
+    return ExposureArgs(
+        exposure=gateway.exposure,
+        annotations=gateway.annotations,
+        load_balancer_ip=gateway.load_balancer_ip,
+        load_balancer_class=gateway.load_balancer_class,
+        source_ranges=tuple(gateway.source_ranges),
+        node_port=gateway.node_port,
     )
 
 
@@ -45,13 +58,13 @@ class SiteArgs:
     Attributes:
         site: the site's part of the configuration.
         istio: the Istio settings that hold for it.
-        trust: the root that signs its intermediate.
+        intermediate: its signing certificate; None if its cluster has it already.
         cluster: where its cluster comes from.
     """
 
-    site: config.Site
-    istio: config.Istio
-    trust: SharedCA
+    site: model.Site
+    istio: model.Istio
+    intermediate: Intermediate | None
     cluster: K3d | Lab | Existing
 
 
@@ -59,13 +72,14 @@ class Site(pulumi.ComponentResource):
     """One datacenter with its mesh, up to what it exports. What it imports is SiteImports' part.
 
     Creates:
-        - Cluster; `Namespace` `istio-system`; SiteCA; IstioControlPlane.
+        - Cluster; IstioControlPlane.
         - EastWestGateway, if the site exports anything; a ServiceExport for each export.
         - the workloads.
     """
 
     cluster: Cluster
-    control_plane: k8s.helm.v3.Release
+    mesh: Sequence[pulumi.Resource]
+    """What an Istio object, or a pod with a sidecar, must depend on."""
     workloads: Mapping[str, Workload]
     """By namespace."""
     link: Link | None
@@ -74,37 +88,31 @@ class Site(pulumi.ComponentResource):
     def __init__(self, name: str, args: SiteArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("dcmesh:components:Site", name, {}, opts)
         site, istio = args.site, args.istio
-        self.cluster = Cluster(
-            f"{name}-cluster", ClusterArgs(source=args.cluster), pulumi.ResourceOptions(parent=self)
-        )
+        revision = istio.existing.revision if istio.existing else None
+        self.cluster = Cluster(f"{name}-cluster", ClusterArgs(source=args.cluster), pulumi.ResourceOptions(parent=self))
         inside = self.inside(self)
-        namespace = k8s.core.v1.Namespace(
-            f"{name}-{ISTIO_NAMESPACE}",
-            metadata=k8s.meta.v1.ObjectMetaArgs(name=ISTIO_NAMESPACE),
-            opts=inside,
-        )
-        ca = SiteCA(
-            f"{name}-ca",
-            SiteCAArgs(site=site.name, root=args.trust, namespace=namespace.metadata.name),
-            inside,
-        )
         control_plane = IstioControlPlane(
             f"{name}-istio",
             IstioControlPlaneArgs(
                 cluster=site.name,
                 charts=istio.helm_charts(),
-                namespace=namespace.metadata.name,
-                cacerts=ca.secret,
+                intermediate=args.intermediate,
+                existing=istio.existing is not None,
                 replicas=istio.replicas,
                 egress=istio.egress,
+                hub=istio.hub,
+                tag=istio.tag,
+                pull_secrets=istio.pull_secrets,
                 base_values=istio.values.base,
                 istiod_values=istio.values.istiod,
             ),
             inside,
         )
-        self.control_plane = control_plane.ready
+        self.mesh = control_plane.ready
         self.workloads = {
-            workload.namespace: self._workload(f"{name}-{workload.namespace}", workload, inside)
+            workload.namespace: self._workload(
+                f"{name}.{workload.namespace}", workload, injection_labels(revision), inside
+            )
             for workload in site.workloads
         }
         self.link = None
@@ -113,66 +121,66 @@ class Site(pulumi.ComponentResource):
                 f"{name}-gateway",
                 EastWestGatewayArgs(
                     charts=istio.helm_charts(),
-                    namespace=namespace.metadata.name,
-                    control_plane=self.control_plane,
+                    namespace=control_plane.namespace,
+                    after=self.mesh,
                     replicas=site.gateway.replicas,
+                    exposure=exposure(site.gateway),
                     advertise=site.gateway.advertise or self.cluster.gateway_addresses,
+                    revision=revision,
+                    pull_secrets=istio.pull_secrets,
                     values=istio.values.gateway,
                 ),
                 inside,
             )
+            exports = [self._export(f"{name}.export.{export.name}", export, inside) for export in site.exports]
             self.link = Link(
                 site=site.name,
                 addresses=gateway.addresses,
-                port=self.cluster.gateway_port,
-                exports=tuple(
-                    self._export(f"{name}-export-{export.name}", export, inside) for export in site.exports
-                ),
+                port=site.gateway.advertise_port or site.gateway.node_port or self.cluster.gateway_port,
+                exports=tuple(exports),
             )
         self.register_outputs({})
 
     def inside(self, parent: pulumi.Resource) -> pulumi.ResourceOptions:
         """Return the options of a resource inside this site's cluster."""
-        return pulumi.ResourceOptions(
-            parent=parent, provider=self.cluster.provider, deleted_with=self.cluster.made_by
-        )
+        return pulumi.ResourceOptions(parent=parent, provider=self.cluster.provider, deleted_with=self.cluster.made_by)
 
     def ready_for(self, namespace: str) -> list[pulumi.Resource]:
         """Return what must be there before an Istio object goes into a namespace."""
         workload = self.workloads.get(namespace)
-        return [self.control_plane, *([workload.identity] if workload else [])]
+        return [*self.mesh, *([workload.identity] if workload else [])]
 
-    def _workload(self, name: str, workload: config.Workload, inside: pulumi.ResourceOptions) -> Workload:
+    def _workload(
+        self, name: str, workload: model.Workload, labels: Mapping[str, str], inside: pulumi.ResourceOptions
+    ) -> Workload:
         match workload:
-            case config.Hello(namespace=namespace, name=own_name, replicas=replicas, port=port):
+            case model.Hello(namespace=namespace, name=own_name, replicas=replicas, port=port):
                 return Hello(
                     name,
                     HelloArgs(
                         namespace=namespace,
-                        control_plane=self.control_plane,
+                        labels=labels,
+                        after=self.mesh,
                         name=own_name,
                         replicas=replicas,
                         port=port,
                     ),
                     inside,
                 )
-            case config.HelloClient(namespace=namespace, name=own_name):
+            case model.HelloClient(namespace=namespace, name=own_name):
                 return HelloClient(
                     name,
-                    HelloClientArgs(namespace=namespace, control_plane=self.control_plane, name=own_name),
+                    HelloClientArgs(namespace=namespace, labels=labels, after=self.mesh, name=own_name),
                     inside,
                 )
 
-    def _export(self, name: str, export: config.Export, inside: pulumi.ResourceOptions) -> ExportedService:
+    def _export(self, name: str, export: model.Export, inside: pulumi.ResourceOptions) -> ExportedService:
         exported = exported_service(export)
         ServiceExport(
             name,
             ServiceExportArgs(
                 export=exported,
                 selector=export.selector,
-                consumers=[
-                    ServiceAccount(namespace=c.namespace, name=c.service_account) for c in export.consumers
-                ],
                 after=self.ready_for(export.namespace),
             ),
             inside,

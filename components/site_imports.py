@@ -2,16 +2,17 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from ipaddress import IPv4Network
 from itertools import groupby
 
 import pulumi
 
-import config
 from components.link import Link, ServiceAccount
 from components.link_probe import LinkProbe, LinkProbeArgs
 from components.namespace_scope import NamespaceScope, NamespaceScopeArgs
-from components.service_import import ServiceImport, ServiceImportArgs, allot_vips
+from components.service_import import VIP_NETWORK, ServiceImport, ServiceImportArgs, allot_vips
 from components.site import Site
+from config import model
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,13 +22,15 @@ class SiteImportsArgs:
     Attributes:
         site: the importing site.
         imports: its imports, as the configuration has them.
-        links: the exporting sites by name.
+        links: the exporting sites by name. An import from a site that is not there is left pending.
+        vip_network: range of the virtual addresses.
         context: context of the site's kubeconfig. Default: its current context.
     """
 
     site: Site
-    imports: Sequence[config.Import]
+    imports: Sequence[model.Import]
     links: Mapping[str, Link]
+    vip_network: IPv4Network = VIP_NETWORK
     context: str | None = None
 
 
@@ -46,22 +49,27 @@ class SiteImports(pulumi.ComponentResource):
     def __init__(self, name: str, args: SiteImportsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("dcmesh:components:SiteImports", name, {}, opts)
         inside = args.site.inside(self)
-        exports = {(i.from_, i.export): args.links[i.from_].export(i.export) for i in args.imports}
-        vips = allot_vips(host for export in exports.values() for host in export.hosts)
+        standing = [i for i in args.imports if i.from_ in args.links]
+        for source in dict.fromkeys(i.from_ for i in args.imports if i.from_ not in args.links):
+            pulumi.log.warn(
+                f"{source} exports nothing yet: imports from it are left pending; run `pulumi up` here again once "
+                f"`pulumi stack output link` shows it there",
+                self,
+            )
+        exports = {(i.from_, i.export): args.links[i.from_].export(i.export) for i in standing}
+        vips = allot_vips((host for export in exports.values() for host in export.hosts), args.vip_network)
 
         reports = []
-        by_namespace = sorted(args.imports, key=lambda i: i.namespace)
+        by_namespace = sorted(standing, key=lambda i: i.namespace)
         for namespace, group in groupby(by_namespace, key=lambda i: i.namespace):
             imports = list(group)
             after = args.site.ready_for(namespace)
-            scope = NamespaceScope(
-                f"{name}-{namespace}", NamespaceScopeArgs(namespace=namespace, after=after), inside
-            )
+            scope = NamespaceScope(f"{name}.{namespace}", NamespaceScopeArgs(namespace=namespace, after=after), inside)
             imported: list[pulumi.Resource] = [scope]
             for source, export in dict.fromkeys((i.from_, i.export) for i in imports):
                 imported.append(
                     ServiceImport(
-                        f"{name}-{namespace}-{source}-{export}",
+                        f"{name}.{namespace}.{source}.{export}",
                         ServiceImportArgs(
                             link=args.links[source],
                             export=exports[source, export],
@@ -74,7 +82,7 @@ class SiteImports(pulumi.ComponentResource):
                 )
             for account in dict.fromkeys(i.service_account for i in imports):
                 probe = LinkProbe(
-                    f"{name}-{namespace}-{account}",
+                    f"{name}.{namespace}.{account}",
                     LinkProbeArgs(
                         consumer=ServiceAccount(namespace=namespace, name=account),
                         imports=[

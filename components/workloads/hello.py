@@ -1,17 +1,16 @@
 """Hello: the demo, a StatefulSet whose pods answer with their names, and its client in another site."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pulumi
 import pulumi_kubernetes as k8s
 
-from components.istio import INJECTION_LABELS
-
 AGNHOST_IMAGE = "registry.k8s.io/e2e-test-images/agnhost:2.53"
 
 
-def labels(name: str) -> dict[str, str]:
+def pod_labels(name: str) -> dict[str, str]:
     """Return the labels of a workload's pods."""
     return {"app": name}
 
@@ -25,7 +24,7 @@ def pod_template(name: str, container: dict[str, Any]) -> dict[str, Any]:
         "resources": {"requests": {"cpu": "10m", "memory": "16Mi"}},
     }
     return {
-        "metadata": {"labels": labels(name)},
+        "metadata": {"labels": pod_labels(name)},
         "spec": {
             "serviceAccountName": name,
             "terminationGracePeriodSeconds": 1,
@@ -45,7 +44,7 @@ def hello_stateful_set(*, name: str, replicas: int, port: int) -> dict[str, Any]
         "serviceName": name,
         "replicas": replicas,
         "podManagementPolicy": "Parallel",
-        "selector": {"matchLabels": labels(name)},
+        "selector": {"matchLabels": pod_labels(name)},
         "template": pod_template(name, server),
     }
 
@@ -54,7 +53,7 @@ def headless_service(*, name: str, port: int) -> dict[str, Any]:
     """Return the spec of the headless Service, which gives the pods their names within the cluster."""
     return {
         "clusterIP": "None",
-        "selector": labels(name),
+        "selector": pod_labels(name),
         "ports": [{"name": "http", "port": port, "targetPort": port}],
     }
 
@@ -63,15 +62,15 @@ def client_deployment(*, name: str) -> dict[str, Any]:
     """Return the spec of the client's Deployment: a pod that waits for someone to run curl in it."""
     return {
         "replicas": 1,
-        "selector": {"matchLabels": labels(name)},
+        "selector": {"matchLabels": pod_labels(name)},
         "template": pod_template(name, {"args": ["pause"]}),
     }
 
 
 def create_identity(
-    prefix: str, namespace: str, name: str, parent: pulumi.Resource
+    prefix: str, *, namespace: str, labels: Mapping[str, str], name: str, parent: pulumi.Resource
 ) -> tuple[k8s.core.v1.ServiceAccount, k8s.meta.v1.ObjectMetaArgs]:
-    """Create a namespace with injection and a service account in it.
+    """Create a namespace with these labels and a service account in it.
 
     Returns:
         The account, and metadata for objects of the same name in the namespace.
@@ -79,7 +78,7 @@ def create_identity(
     child = pulumi.ResourceOptions(parent=parent)
     created = k8s.core.v1.Namespace(
         f"{prefix}-namespace",
-        metadata=k8s.meta.v1.ObjectMetaArgs(name=namespace, labels=INJECTION_LABELS),
+        metadata=k8s.meta.v1.ObjectMetaArgs(name=namespace, labels=dict(labels)),
         opts=child,
     )
     metadata = k8s.meta.v1.ObjectMetaArgs(name=name, namespace=created.metadata.name)
@@ -92,14 +91,16 @@ class HelloArgs:
 
     Attributes:
         namespace: namespace to create.
-        control_plane: the site's istiod, which injects the sidecars.
+        labels: the namespace's labels, sidecar injection among them.
+        after: what must be there before a pod: the site's istiod, which injects the sidecars.
         name: name of StatefulSet, Service and service account. Default `hello`.
         replicas: number of pods. Default 3.
         port: TCP port that they listen on. Default 8080.
     """
 
     namespace: str
-    control_plane: pulumi.Resource
+    labels: Mapping[str, str]
+    after: Sequence[pulumi.Resource]
     name: str = "hello"
     replicas: int = 3
     port: int = 8080
@@ -119,7 +120,9 @@ class Hello(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: HelloArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("dcmesh:workloads:Hello", name, {}, opts)
-        self.identity, metadata = create_identity(name, args.namespace, args.name, self)
+        self.identity, metadata = create_identity(
+            name, namespace=args.namespace, labels=args.labels, name=args.name, parent=self
+        )
         k8s.core.v1.Service(
             f"{name}-service",
             metadata=metadata,
@@ -130,7 +133,7 @@ class Hello(pulumi.ComponentResource):
             f"{name}-statefulset",
             metadata=metadata,
             spec=hello_stateful_set(name=args.name, replicas=args.replicas, port=args.port),
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[self.identity, args.control_plane]),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[self.identity, *args.after]),
         )
         self.register_outputs({})
 
@@ -141,12 +144,14 @@ class HelloClientArgs:
 
     Attributes:
         namespace: namespace to create.
-        control_plane: the site's istiod, which injects the sidecar.
+        labels: the namespace's labels, sidecar injection among them.
+        after: what must be there before a pod: the site's istiod, which injects the sidecar.
         name: name of Deployment and service account. Default `client`.
     """
 
     namespace: str
-    control_plane: pulumi.Resource
+    labels: Mapping[str, str]
+    after: Sequence[pulumi.Resource]
     name: str = "client"
 
 
@@ -163,11 +168,13 @@ class HelloClient(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: HelloClientArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("dcmesh:workloads:HelloClient", name, {}, opts)
-        self.identity, metadata = create_identity(name, args.namespace, args.name, self)
+        self.identity, metadata = create_identity(
+            name, namespace=args.namespace, labels=args.labels, name=args.name, parent=self
+        )
         k8s.apps.v1.Deployment(
             f"{name}-deployment",
             metadata=metadata,
             spec=client_deployment(name=args.name),
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[self.identity, args.control_plane]),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[self.identity, *args.after]),
         )
         self.register_outputs({})

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 import config
-from components.link import ExportedService
+from components.link import Consumer, ExportedService, ServiceAccount
 from tests.unit.engine import Engine
 
 ROOT = Path(__file__).parents[2]
@@ -20,7 +20,8 @@ hypothesis.settings.load_profile("unit")
 
 def settings_of(raw: dict[str, Any]) -> config.Settings:
     """Parse a configuration that is right."""
-    return config.parse(raw)
+    settings, _ = config.parse(raw)
+    return settings
 
 
 def stack_dev() -> dict[str, Any]:
@@ -49,6 +50,7 @@ def database() -> ExportedService:
         port=3306,
         protocol="TCP",
         identity="spiffe://cluster.local/ns/shop/sa/mysql",
+        consumers=(Consumer(site="dc2", account=ServiceAccount(namespace="dr", name="replica")),),
         probe="greeting",
     )
 

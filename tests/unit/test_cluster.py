@@ -193,6 +193,41 @@ def test_a_site_that_more_may_reach_is_the_same_site() -> None:
     assert lab_lifecycle(alone).create != lab_lifecycle(reached).create
 
 
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+
+
+@pytest.fixture
+def boot(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Boot the machine: it has another boot id from then on."""
+    read = Path.read_text
+
+    def into(boot_id: str) -> None:
+        monkeypatch.setattr(Path, "read_text", lambda path: f"{boot_id}\n" if path == BOOT_ID else read(path))
+
+    return into
+
+
+def test_after_a_reboot_the_lab_is_started_again_and_is_the_same(boot: Callable[[str], None]) -> None:
+    commands = []
+    for boot_id in ("one", "two"):
+        boot(boot_id)
+        engine, _ = made(Engine(), Lab(lab="dev", site="dc1"))
+        commands.append(engine.one("Command").inputs)
+    before, after = commands
+    assert [command.pop("environment") for command in commands] == [{"RUNNING_SINCE": "one"}, {"RUNNING_SINCE": "two"}]
+    assert before == after, "another trigger would replace the cluster"
+    assert before["update"] == before["create"], "the environment differs, so this runs"
+
+
+def test_a_reboot_is_nothing_to_k3d(boot: Callable[[str], None]) -> None:
+    """Docker starts its containers again."""
+    lifecycles = []
+    for boot_id in ("one", "two"):
+        boot(boot_id)
+        lifecycles.append(k3d_lifecycle(K3d(name="dc1")))
+    assert lifecycles[0] == lifecycles[1]
+
+
 def made(engine: Engine, source: K3d | Lab | Existing) -> tuple[Engine, Cluster]:
     clusters: list[Cluster] = []
     engine.run(lambda: clusters.append(Cluster("dc1-cluster", ClusterArgs(source=source))))

@@ -7,7 +7,7 @@ import pytest
 
 from components.cluster import Existing, K3d, Lab
 from components.cluster_pair import cluster_source
-from tests.unit.conftest import settings_of
+from config.model import Settings
 
 
 @pytest.fixture
@@ -15,7 +15,7 @@ def sources(dev: dict[str, Any]) -> Callable[..., list[K3d | Lab | Existing]]:
     def of(*clusters: Any) -> list[K3d | Lab | Existing]:
         for site, cluster in zip(dev["sites"], clusters, strict=True):
             site["cluster"] = cluster
-        settings = settings_of(dev)
+        settings = Settings.model_validate(dev)
         return [cluster_source("blue", settings, site) for site in settings.sites]
 
     return of

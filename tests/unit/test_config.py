@@ -1,192 +1,55 @@
-"""The configuration: what is right is taken, what is wrong is named with its path, its value and what to do."""
+"""The configuration as a whole: what is right is taken, all errors come at once, and no secret is shown."""
 
-import re
+import json
+from collections.abc import Callable, Iterator
 from typing import Any
 
+import pulumi
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import config
-from tests.unit.conftest import settings_of
+from components.link import sni
+from config import paths
+from config.model import Settings
+from tests.unit.certificates import intermediate, provided
+from tests.unit.configurations import GONE, HEADING, LINK, changed, errors, parse, read_file, read_stack, stack
 
-GONE = object()
-
-
-def put(tree: Any, path: str, value: Any) -> None:
-    """Set or remove what stands at a path such as `sites[0].exports[0].port`."""
-    *way, last = [int(part) if part.isdigit() else part for part in re.findall(r"[^\[\].]+", path)]
-    for step in way:
-        tree = tree.setdefault(step, {}) if isinstance(tree, dict) else tree[step]
-    if value is GONE:
-        del tree[last]
-    elif isinstance(tree, list) and last == len(tree):
-        tree.append(value)
-    else:
-        tree[last] = value
+AT_EXPORT, AT_IMPORT = "sites[0].exports[0]", "sites[1].imports[0]"
 
 
-def errors(raw: dict[str, Any]) -> list[str]:
-    """Return the errors of a configuration, a line each."""
-    with pytest.raises(config.ConfigError) as caught:
-        config.parse(raw)
-    heading, *lines = str(caught.value).splitlines()
-    assert heading == "the configuration is wrong, nothing was changed:"
-    return [line.removeprefix("  ") for line in lines]
+@pytest.fixture(autouse=True)
+def without_k3d(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shutil.which", lambda _: None)
 
 
-def test_stack_dev(dev: dict[str, Any]) -> None:
-    settings = settings_of(dev)
+def places(raw: dict[str, Any]) -> list[str]:
+    """Return where a configuration is wrong."""
+    return [line.partition(": ")[0] for line in errors(raw)]
+
+
+# --- what is right ---------------------------------------------------------------------------------------------------
+
+
+def test_stack_dev() -> None:
+    settings = parse(stack("dev"))
     exporter, importer = settings.sites
     (export,), (imported,) = exporter.exports, importer.imports
     assert (exporter.name, imported.from_, imported.export) == ("dc1", "dc1", export.name)
-    assert imported.consumer == (export.consumers[0].namespace, export.consumers[0].service_account)
-    assert export.service_account == "hello"
+    assert (imported.namespace, imported.service_account) == (
+        export.consumers[0].namespace,
+        export.consumers[0].service_account,
+    )
 
 
-EXPORT, IMPORT = "sites[0].exports[0]", "sites[1].imports[0]"
-NAME = "String should match pattern '^[a-z0-9]([-a-z0-9]*[a-z0-9])?$'"
-
-
-@pytest.mark.parametrize(
-    ("path", "value", "advice"),
-    [
-        ("sites", [], "List should have at least 1 item after validation, not 0"),
-        ("sites", "dc1", "Input should be a valid list"),
-        ("sites[0].name", "DC1", NAME),
-        ("sites[0].name", "-dc1", NAME),
-        ("sites[0].name", "dc_1", NAME),
-        ("sites[0].name", "", NAME),
-        ("sites[0].name", "d" * 64, "String should have at most 63 characters"),
-        ("sites[0].name", 1, "Input should be a valid string"),
-        ("sites[0].colour", "blue", "Extra inputs are not permitted"),
-        ("sites[0].gateway.replicas", 0, "Input should be greater than or equal to 1"),
-        ("sites[0].gateway.replicas", 21, "Input should be less than or equal to 20"),
-        ("sites[0].gateway.advertise", "192.0.2.1", "Input should be a valid list"),
-        (f"{EXPORT}.port", 0, "Input should be greater than or equal to 1"),
-        (f"{EXPORT}.port", 65536, "Input should be less than or equal to 65535"),
-        (f"{EXPORT}.port", "http", "Input should be a valid integer, unable to parse string as an integer"),
-        (f"{EXPORT}.protocol", "UDP", "Input should be 'HTTP' or 'TCP'"),
-        (f"{EXPORT}.probe", "ping", "Input should be 'pod-name', 'http' or 'greeting'"),
-        (f"{EXPORT}.replicas", 0, "Input should be greater than or equal to 1"),
-        (f"{EXPORT}.selector", {}, "Dictionary should have at least 1 item after validation, not 0"),
-        (f"{EXPORT}.consumers", [], "List should have at least 1 item after validation, not 0"),
-        (f"{EXPORT}.consumers[0].site", "Dc2", NAME),
-        (f"{IMPORT}.namespace", "demo.dr", NAME),
-        ("istio.version", "latest", "String should match pattern"),
-        ("istio.version", "1.29", "String should match pattern"),
-        ("istio.replicas", 0, "Input should be greater than or equal to 1"),
-        ("istio.egress", "DENY", "Input should be 'ALLOW_ANY' or 'REGISTRY_ONLY'"),
-        ("istio.values.istoid", {}, "Extra inputs are not permitted"),
-        ("lab.istio.replicas", 11, "Input should be less than or equal to 10"),
-        ("trust.rootValidityYears", 51, "Input should be less than or equal to 50"),
-        ("trust.intermediateValidityYears", 0, "Input should be greater than or equal to 1"),
-        ("tryst", {}, "Extra inputs are not permitted"),
-        # between parts that are each right
-        ("sites[1].name", "dc1", "is there twice: give each a name of its own"),
-        (f"{EXPORT}.replicas", 4, "is more than the 3 pods that the workload runs: lower it or raise the workload's"),
-        (f"{IMPORT}.from", "dc3", "is no other site of this stack: choose one of dc1"),
-        (f"{IMPORT}.from", "dc2", "is no other site of this stack: choose one of dc1"),
-        (f"{IMPORT}.export", "helo", "is not exported by dc1, which exports hello"),
-        (
-            f"{IMPORT}.serviceAccount",
-            "other",
-            "of dc2/demo-dr may not consume dc1/hello: add it to that export's consumers",
-        ),
-    ],
-)
-def test_wrong_value_is_named_with_its_path_and_what_to_do(
-    dev: dict[str, Any], path: str, value: Any, advice: str
-) -> None:
-    put(dev, path, value)
-    assert errors(dev)[0].startswith(f"{path}: {value!r} {advice}")
-
-
-@pytest.mark.parametrize(
-    ("path", "value", "expected"),
-    [
-        (
-            "sites[1].workloads[0].namespace",
-            "demo",
-            f"{IMPORT}.export: 'hello' comes from namespace demo, which dc2 has too",
-        ),
-        ("sites[0].exports", [], f"{IMPORT}.export: 'hello' is not exported by dc1, which exports nothing"),
-        (
-            f"{IMPORT}.namespace",
-            "elsewhere",
-            f"{IMPORT}.serviceAccount: 'client' of dc2/elsewhere may not consume dc1/hello",
-        ),
-        (
-            f"{EXPORT}.consumers[0].site",
-            "dc3",
-            f"{IMPORT}.serviceAccount: 'client' of dc2/demo-dr may not consume dc1/hello",
-        ),
-        (
-            "sites[0].workloads[0].replicas",
-            2,
-            f"{EXPORT}.replicas: 3 is more than the 2 pods that the workload runs",
-        ),
-        (
-            "sites[0].workloads[0].kind",
-            "mysql",
-            "sites[0].workloads[0]: {'kind': 'mysql', 'namespace': 'demo'} Input tag",
-        ),
-        (
-            "sites[0].workloads[1]",
-            {"kind": "hello", "namespace": "demo"},
-            "sites[0].workloads[1].namespace: 'demo' is there twice",
-        ),
-    ],
-)
-def test_one_change_is_found_where_it_does_harm(dev: dict[str, Any], path: str, value: Any, expected: str) -> None:
-    put(dev, path, value)
-    (error,) = errors(dev)
-    assert error.startswith(expected)
-
-
-@pytest.mark.parametrize(
-    "path",
-    [
-        "sites",
-        "sites[0].name",
-        "sites[0].cluster",
-        "sites[0].workloads[0].kind",
-        f"{EXPORT}.port",
-        f"{EXPORT}.consumers",
-        f"{EXPORT}.selector",
-        f"{IMPORT}.from",
-        f"{IMPORT}.serviceAccount",
-    ],
-)
-def test_what_is_missing_is_named(dev: dict[str, Any], path: str) -> None:
-    put(dev, path, GONE)
-    (error,) = errors(dev)
-    assert error.startswith(path.removesuffix(".kind"))
-
-
-def test_an_export_named_twice(dev: dict[str, Any]) -> None:
-    put(dev, "sites[0].exports[1]", dev["sites"][0]["exports"][0])
-    assert errors(dev) == ["sites[0].exports[1].name: 'hello' is there twice: give each a name of its own"]
-
-
-def test_a_workload_is_matched_with_its_export_by_the_stateful_sets_name(dev: dict[str, Any]) -> None:
-    """An export of a StatefulSet that is not ours may have any number of pods."""
-    put(dev, f"{EXPORT}.replicas", 9)
-    put(dev, f"{EXPORT}.statefulSet", "another")
-    assert settings_of(dev).sites[0].exports[0].replicas == 9
-    put(dev, "sites[0].workloads[0].name", "another")
-    assert errors(dev)[0].startswith(f"{EXPORT}.replicas: 9 is more than the 3 pods")
-
-
-def test_all_errors_come_at_once(dev: dict[str, Any]) -> None:
-    wrong = {"sites[0].name": "DC1", f"{EXPORT}.port": 0, "istio.egress": "DENY"}
-    for path, value in wrong.items():
-        put(dev, path, value)
-    assert {error.partition(":")[0] for error in errors(dev)} == set(wrong)
-
-
-def test_all_cross_checks_come_at_once(dev: dict[str, Any]) -> None:
-    put(dev, f"{EXPORT}.replicas", 4)
-    put(dev, f"{IMPORT}.from", "dc3")
-    assert [error.partition(":")[0] for error in errors(dev)] == [f"{EXPORT}.replicas", f"{IMPORT}.from"]
+def test_defaults_of_an_export() -> None:
+    raw = stack("dev")
+    export = parse(raw).sites[0].exports[0]
+    assert (export.stateful_set_name, export.service_name) == ("hello", "hello")
+    assert export.hosts == tuple(f"hello-{n}.hello.demo.svc.cluster.local" for n in range(3))
+    export = parse(stack("dc1")).sites[0].exports[0]
+    assert (export.stateful_set_name, export.service_name) == ("db-pxc", "db-pxc")
 
 
 @pytest.mark.parametrize(
@@ -196,21 +59,373 @@ def test_all_cross_checks_come_at_once(dev: dict[str, Any]) -> None:
         ("auto", False, "lab"),
         ("k3d", False, "k3d"),
         ("lab", True, "lab"),
-        ({"kubeconfig": "~/.kube/config"}, True, "existing"),
+        ({"kubeconfig": "~/.kube/dc1"}, True, "existing"),
     ],
 )
-def test_what_makes_a_cluster(
-    dev: dict[str, Any], monkeypatch: pytest.MonkeyPatch, cluster: Any, installed: bool, kind: str
-) -> None:
+def test_what_makes_a_cluster(monkeypatch: pytest.MonkeyPatch, cluster: Any, installed: bool, kind: str) -> None:
     monkeypatch.setattr("shutil.which", lambda program: f"/bin/{program}" if installed and program == "k3d" else None)
-    put(dev, "sites[0].cluster", cluster)
-    assert settings_of(dev).sites[0].cluster_kind == kind
+    assert parse(changed("dev", {"sites[0].cluster": cluster})).sites[0].cluster_kind == kind
 
 
-@pytest.mark.parametrize(("cluster", "replicas"), [("lab", 4), ("k3d", 5), ({"kubeconfig": "config"}, 5)])
-def test_the_labs_istio_is_for_its_sites_alone(dev: dict[str, Any], cluster: Any, replicas: int) -> None:
-    put(dev, "lab.istio.replicas", 4)
-    put(dev, "istio.replicas", 5)
-    put(dev, "sites[0].cluster", cluster)
-    settings = settings_of(dev)
+@pytest.mark.parametrize(("cluster", "replicas"), [("lab", 4), ("k3d", 5), ({"kubeconfig": "~/.kube/dc1"}, 5)])
+def test_the_labs_istio_is_for_its_sites_alone(cluster: Any, replicas: int) -> None:
+    changes = {"lab.istio.replicas": 4, "istio.replicas": 5, "sites[0].cluster": cluster}
+    settings = parse(changed("dev", changes))
     assert settings.istio_of(settings.sites[0]).replicas == replicas
+
+
+@pytest.mark.parametrize("name", ["dev", "dc1", "dc2-literal-link", "on-premises-metallb", "trust"])
+def test_defaults_are_right_themselves(name: str) -> None:
+    settings = parse(stack(name))
+    assert parse(settings.model_dump(by_alias=True)) == settings
+
+
+def test_trust_is_generated_unless_it_says_otherwise() -> None:
+    assert parse(changed("dev", {"trust": {"organization": "Example Corp"}})).trust.source == "generated"
+    assert parse(stack("dev")).trust.source == "generated"
+
+
+def test_a_top_level_key_without_value_is_as_if_it_were_not_there() -> None:
+    assert parse(changed("dev", {"peers": None, "istio": None})) == parse(changed("dev", {"istio": GONE}))
+
+
+def test_an_export_of_a_stateful_set_that_is_not_ours_may_be_anything() -> None:
+    changes = {f"{AT_EXPORT}.replicas": 9, f"{AT_EXPORT}.statefulSet": "other", f"{AT_EXPORT}.port": 1}
+    assert errors(changed("dev", changes)) == []
+
+
+def test_same_namespace_with_another_service_is_no_collision() -> None:
+    changes = {"sites[1].workloads[0]": {"kind": "hello", "namespace": "demo", "name": "other"}}
+    assert errors(changed("dev", changes)) == []
+
+
+def test_gateway_settings_of_a_site_without_exports_are_fine() -> None:
+    assert errors(changed("dev", {"sites[1].gateway": {"exposure": "metallb", "replicas": 3}})) == []
+
+
+def test_imports_for_several_accounts_and_namespaces() -> None:
+    consumer = {"site": "dc2", "namespace": "demo-dr", "serviceAccount": "client"}
+    others = [consumer | {"namespace": "other"}, consumer | {"serviceAccount": "other"}]
+    imports = [{"from": "dc1", "export": "hello", **{k: c[k] for k in ("namespace", "serviceAccount")}} for c in others]
+    changes = {f"{AT_EXPORT}.consumers[1]": others[0], f"{AT_EXPORT}.consumers[2]": others[1]}
+    changes |= {"sites[1].imports[1]": imports[0], "sites[1].imports[2]": imports[1]}
+    assert errors(changed("dev", changes)) == []
+
+
+@pytest.mark.parametrize("outputs", [{}, {"link": {}}, {"link": {"dc0": {}}}])
+def test_an_import_waits_for_a_link_that_is_not_there_yet(outputs: dict[str, Any]) -> None:
+    settings, links = config.parse(stack("dc2"), read=lambda _: outputs, read_text=read_file)
+    assert links == {}
+    assert settings.sites[0].imports
+
+
+def test_numbers_of_another_stack_are_floats() -> None:
+    link = json.loads(json.dumps(LINK), parse_int=float)
+    _, links = config.parse(stack("dc2"), read=lambda _: {"link": link}, read_text=read_file)
+    assert (links["dc1"].port, links["dc1"].exports[0].port) == (15443, 3306)
+
+
+def test_links_come_by_file_too() -> None:
+    raw = changed("dc2", {"peers[0]": {"name": "dc1", "linkFile": "examples/links/dc1.json"}})
+    _, links = config.parse(raw, read=read_stack, read_text=read_file)
+    assert links["dc1"].exports[0].hosts[2] == "db-pxc-2.db-pxc.wookie.svc.cluster.local"
+
+
+def test_the_longest_host_fits_into_a_server_name() -> None:
+    label = "d" * 63
+    assert len(sni(f"{label}.{label}.{label}.svc.cluster.local", 65535)) <= 255
+
+
+# --- several errors --------------------------------------------------------------------------------------------------
+
+
+def test_all_errors_of_values_come_at_once() -> None:
+    wrong = {"istio.egress": "DENY", f"{AT_EXPORT}.port": 0, "sites[0].name": "DC1"}
+    assert places(changed("dev", wrong)) == sorted(wrong)
+
+
+def test_all_cross_checks_come_at_once() -> None:
+    wrong = {f"{AT_EXPORT}.replicas": 4, f"{AT_IMPORT}.from": "dc3", "trust.rootValidityYears": 1}
+    expected = [f"{AT_EXPORT}.replicas", f"{AT_IMPORT}.from", "trust.intermediateValidityYears"]
+    assert places(changed("dev", wrong)) == expected
+
+
+def test_values_links_and_cross_checks_come_at_once() -> None:
+    wrong = {
+        "colour": "blue",
+        "istio.replicas": 0,
+        "peers[0]": {"name": "dc8", "stack": "organization/dcmesh/dc8"},
+        "peers[1]": {"name": "dc9", "linkFile": "links/dc9.json"},
+        "sites[0].gateway.nodePort": 31443,
+        "sites[0].workloads[0].replicas": 2,
+        "sites[1].vipRange": "10.0.0.1",
+        f"{AT_IMPORT}.from": "dc2",
+    }
+    assert places(changed("dev", {"peers": [], **wrong})) == [
+        "colour",
+        "istio.replicas",
+        "peers[0].stack",
+        "peers[1].linkFile",
+        f"{AT_EXPORT}.replicas",
+        "sites[0].gateway.nodePort",
+        f"{AT_IMPORT}.from",
+        "sites[1].vipRange",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "expected"),
+    [
+        # What is left out does not change the places of what follows it.
+        (
+            "three-sites",
+            {"sites[0].name": GONE, "sites[1].imports[0].from": "dc2", "sites[2].vipRange": "127.0.0.0/8"},
+            ["sites[0].name", "sites[1].imports[0].from", "sites[2].vipRange"],
+        ),
+        (
+            "three-sites",
+            {"sites[1]": "dc2", "sites[2].imports[0].export": "helo"},
+            ["sites[1]", "sites[2].imports[0].export"],
+        ),
+        (
+            "dc2",
+            {"peers": [{"name": "dc0", "colour": "blue"}, 7, {"name": "dc1", "stack": "organization/dcmesh/dc9"}]},
+            ["peers[0].colour", "peers[0].stack", "peers[1]", "peers[2].stack"],
+        ),
+    ],
+)
+def test_a_wrong_part_hides_no_error_of_another(name: str, changes: dict[str, Any], expected: list[str]) -> None:
+    assert places(changed(name, changes)) == expected
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"sites[0].name": GONE},  # is it dc1, which dc2 imports from?
+        {"sites[0]": None},
+        {"sites[0].exports[0].port": GONE},  # is it hello?
+        {"sites[0].exports[0].name": "Hello"},
+        {"sites[0].exports": "hello"},
+        {"sites[0].exprots": [], "sites[0].exports": GONE},
+        {"sites[0].exports[0].consumers[0].site": "DC2"},
+        {"sites[0].workloads[0].replicas": "9", "sites[0].exports[0].replicas": 9},
+        {"sites[0].gateway.exposure": "node-port", "sites[0].gateway.nodePort": 31443},
+        {"sites[0].gateway": {"exposure": "nodeport", "nodePort": "31443", "advertise": ["192.0.2.1"]}},
+        {"sites[0].gateway": {"exposure": "nodeport", "nodePort": 31443, "advertise": ["192.0.2"]}},
+        {"sites[0].exports[0].statefulSet": "Other"},
+        {"trust": {"rootValidityYears": 1, "intermediateValidityYears": 0}},
+        {"trust": {"rootValidityYears": 0, "intermediateValidityYears": 9}},
+        {"site": [], "sites": GONE},
+        {"sites": {"name": "dc1"}},
+        {"sites[1].imports": [{"from": "dc1", "export": "hello"}]},
+    ],
+)
+def test_nothing_is_said_of_what_may_follow_from_another_error(changes: dict[str, Any]) -> None:
+    lines = errors(changed("dev", changes))
+    said = " ".join(lines)
+    assert lines
+    assert not any(words in said for words in ("is neither", "is not exported", "may not consume", "more than"))
+    assert len(lines) == (2 if "sites[1].imports" in changes else 1)
+
+
+def test_a_misspelt_key_is_not_missing_as_well() -> None:
+    changes = {f"{AT_EXPORT}.prot": 8080, f"{AT_EXPORT}.port": GONE}
+    assert places(changed("dev", changes)) == [f"{AT_EXPORT}.prot"]
+
+
+# --- secrets ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def held() -> Iterator[Callable[..., None]]:
+    """Let Pulumi hold a configuration."""
+
+    def hold(values: dict[str, Any], *secret: str) -> None:
+        texts = {f"dcmesh:{k}": v if isinstance(v, str) else json.dumps(v) for k, v in values.items()}
+        pulumi.runtime.set_all_config(texts, [f"dcmesh:{key}" for key in secret])
+
+    yield hold
+    pulumi.runtime.set_all_config({}, [])
+
+
+KEY = intermediate().key_pem
+
+
+@pytest.mark.parametrize(
+    "trust",
+    [
+        provided(caKey=5),
+        provided(caKey=["s3cret"]),
+        provided(caKey="s3cret"),
+        provided(cakey="s3cret"),
+        provided(caCert=KEY),
+        provided(rootCert=[KEY]),
+        provided(certChain=KEY),
+        {"source": KEY},
+        {"source": "generated", "caKey": KEY},
+        {"source": "generated", "organization": KEY},
+        KEY,
+        [KEY],
+    ],
+)
+def test_no_key_is_shown(trust: Any) -> None:
+    said = " ".join(errors(changed("dc1", {"trust": trust})))
+    assert said
+    assert "s3cret" not in said
+    assert not any(line in said for line in KEY.splitlines()[1:-1])
+    assert "PRIVATE KEY-----" not in said
+
+
+def test_no_value_below_a_secret_top_level_key_is_shown(held: Callable[..., None]) -> None:
+    wrong = {"sites[0].name": "s3cret_name", f"{AT_EXPORT}.port": "s3cret", "sites[0].gateway.advertise": ["s3cret:1"]}
+    raw = changed("dev", wrong | {"istio.version": "1.0.0", "sitesOfOld": "shown"})
+    held(raw, "sites")
+    assert [line.split(" ")[:2] for line in errors(raw)] == [
+        ["istio.version:", '"1.0.0"'],
+        [f"{AT_EXPORT}.port:", "[secret]"],
+        ["sites[0].gateway.advertise[0]:", "[secret]"],
+        ["sites[0].name:", "[secret]"],
+        ["sitesOfOld:", '"shown"'],
+    ]
+
+
+def test_secret_keys_of_the_engine_count_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A language host may hand them over by the environment alone."""
+    monkeypatch.setenv("PULUMI_CONFIG_SECRET_KEYS", '["dcmesh:istio"]')
+    assert errors(changed("dev", {"istio.version": "1.0.0"}))[0].startswith("istio.version: [secret] ")
+
+
+# --- as Pulumi holds it ----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def load(held: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> Callable[[dict[str, Any]], Any]:
+    """Load a configuration that Pulumi holds for the stack test."""
+    monkeypatch.setattr("pulumi.get_project", lambda: "dcmesh")
+    monkeypatch.setattr("pulumi.get_stack", lambda: "test")
+
+    def load(values: dict[str, Any]) -> Any:
+        held(values)
+        return config.load(pulumi.Config("dcmesh"))[0]
+
+    return load
+
+
+def test_load(load: Callable[[dict[str, Any]], Settings]) -> None:
+    assert load(stack("dev")) == parse(stack("dev"))
+
+
+def test_keys_of_others_are_theirs(load: Callable[[dict[str, Any]], Settings], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PULUMI_CONFIG", '{"aws:region": "eu-central-1", "pulumi:tags": "{}"}')
+    assert load(stack("dev")).sites
+
+
+@pytest.mark.parametrize(
+    ("values", "line"),
+    [
+        ({"site": []}, "site: [] is no known key: did you mean sites?"),
+        ({"istio": "1.29.1"}, 'istio: "1.29.1" must be a map: `key: value`, one a line'),
+        ({"istio": "{version: "}, 'istio: "{version: " must be a map: `key: value`, one a line'),
+        ({"sites": "3"}, "sites: 3 must be a list: an item a line, each after a dash"),
+    ],
+)
+def test_what_pulumi_holds_may_be_anything(
+    load: Callable[[dict[str, Any]], Settings], values: dict[str, Any], line: str
+) -> None:
+    with pytest.raises(config.ConfigError) as caught:
+        load({"trust": {"issueFor": ["dc1"]}, **values})
+    assert str(caught.value) == f"{HEADING}\n  {line}"
+
+
+# --- junk ------------------------------------------------------------------------------------------------------------
+
+KEYS = sorted(
+    {
+        key
+        for part in [Settings.model_json_schema(), *Settings.model_json_schema()["$defs"].values()]
+        for key in part["properties"]
+    }
+)
+SCALARS = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.floats(),
+    st.text(max_size=8) | st.just("\ud800"),
+    st.sampled_from(
+        ["dc1", "k3d", "hello", "stack", "nodeport", "10.0.0.0/8", "~/.kube/dc1", "~nobody/x", "\0", "1.29.1"]
+    ),
+)
+JUNK = st.recursive(
+    SCALARS,
+    lambda part: (
+        st.lists(part, max_size=3) | st.dictionaries(st.sampled_from(KEYS) | st.text(max_size=4), part, max_size=5)
+    ),
+    max_leaves=20,
+)
+
+
+def is_right_or_refused(raw: dict[str, Any], **outside: Any) -> None:
+    """Check that a configuration leads to no other error than one in our own words, which can be printed."""
+    said = ""
+    try:
+        config.parse(raw, **{"read": read_stack, **outside})
+    except config.ConfigError as error:
+        said = str(error)
+    assert "is wrong: " not in said
+    said.encode()
+
+
+@given(st.dictionaries(st.sampled_from(["sites", "peers", "trust", "istio", "lab"]) | st.text(max_size=4), JUNK))
+def test_junk_is_refused_and_never_crashes(raw: dict[str, Any]) -> None:
+    is_right_or_refused(raw)
+
+
+def all_places(value: Any, path: str = "") -> list[str]:
+    """Return the places of everything in a configuration."""
+    inside = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return [path, *(place for key, part in inside for place in all_places(part, paths.join(path, key)))]
+
+
+@pytest.mark.parametrize(
+    "name", ["dev", "dc1", "dc2-literal-link", "on-premises-metallb", "provided-ca", "existing-istio"]
+)
+@given(data=st.data())
+def test_junk_at_any_place_is_refused_and_never_crashes(name: str, data: st.DataObject) -> None:
+    place = data.draw(st.sampled_from([place for place in all_places(stack(name)) if place and '["' not in place]))
+    is_right_or_refused(changed(name, {place: data.draw(JUNK)}))
+
+
+@given(JUNK)
+def test_junk_in_place_of_a_link_is_refused_and_never_crashes(junk: Any) -> None:
+    for link in (junk, {"dc1": junk}, {"dc1": LINK["dc1"] | {"exports": junk}}):
+        is_right_or_refused(stack("dc2"), read=lambda _, link=link: {"link": link}, read_text=read_file)
+
+
+# --- places ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("parts", "path"),
+    [
+        (["sites", 1, "imports", 0, "from"], "sites[1].imports[0].from"),
+        (["selector", "app.kubernetes.io/name"], 'selector["app.kubernetes.io/name"]'),
+        (["annotations", 'a"b]', "c"], 'annotations["a\\"b]"].c'),
+        ([""], '[""]'),
+    ],
+)
+def test_places_are_written_as_users_write_them(parts: list[Any], path: str) -> None:
+    found = ""
+    for part in parts:
+        around, found = found, paths.join(found, part)
+        assert paths.parent(found) == around
+    assert found == path
+
+
+@given(st.lists(st.integers(0, 6), unique=True))
+def test_places_are_found_again_when_others_are_left_out(gone: list[int]) -> None:
+    raw = {"a": [{"b": [index]} for index in range(7)]}
+    lost = {f"a[{index}]" for index in gone}
+    left: Any = paths.without(raw, lost)
+    for index, item in enumerate(left["a"]):
+        assert paths.before(f"a[{index}].b[0]", lost) == f"a[{item['b'][0]}].b[0]"

@@ -1,42 +1,71 @@
 """EastWestGateway: Helm values, and the addresses that its Service is given. How it is wired: test_program.py."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import pulumi
 import pulumi_kubernetes as k8s
 import pytest
 
-from components.gateway import EastWestGateway, EastWestGatewayArgs, gateway_values
+from components.gateway import GATEWAY_LABELS, EastWestGateway, EastWestGatewayArgs, gateway_values
+from components.gateway_exposure import ExposureArgs, service_annotations
 from components.istio import Charts
 from tests.unit.engine import Engine
 
 
-@pytest.mark.parametrize(("replicas", "disruption_budget"), [(1, {}), (2, {"minAvailable": 1})])
-def test_gateway_has_a_disruption_budget_if_it_can_keep_one(replicas: int, disruption_budget: dict[str, int]) -> None:
-    values = gateway_values(replicas=replicas)
+def values_of(*, replicas: int = 1, revision: str | None = None, pull_secrets: Sequence[str] = ()) -> dict[str, Any]:
+    return gateway_values(replicas=replicas, revision=revision, pull_secrets=pull_secrets)
+
+
+@pytest.mark.parametrize(("replicas", "disruption_budget"), [(1, None), (2, {"minAvailable": 1})])
+def test_gateway_has_a_disruption_budget_if_it_can_keep_one(
+    replicas: int, disruption_budget: dict[str, int] | None
+) -> None:
+    values = values_of(replicas=replicas)
     assert values["replicaCount"] == replicas
     assert values["autoscaling"] == {"enabled": False}
-    assert values["podDisruptionBudget"] == disruption_budget
+    assert values.get("podDisruptionBudget") == disruption_budget
+
+
+def test_gateways_stand_apart_from_their_like() -> None:
+    constraints = values_of(replicas=2)["topologySpreadConstraints"]
+    assert {constraint["topologyKey"] for constraint in constraints} == {
+        "kubernetes.io/hostname",
+        "topology.kubernetes.io/zone",
+    }
+    assert all(constraint["labelSelector"] == {"matchLabels": GATEWAY_LABELS} for constraint in constraints)
+
+
+@pytest.mark.parametrize(
+    ("wish", "values"),
+    [
+        ({"revision": "stable"}, {"revision": "stable"}),
+        ({"pull_secrets": ["one", "two"]}, {"imagePullSecrets": [{"name": "one"}, {"name": "two"}]}),
+    ],
+)
+def test_what_is_wished_reaches_the_chart_and_nothing_else_does(wish: dict[str, Any], values: dict[str, Any]) -> None:
+    assert values_of(**wish) == values_of() | values
+    assert not values.keys() & values_of().keys()
 
 
 def test_chart_opens_nothing_of_its_own() -> None:
     """Its Service is left out, and `networkGateway`, which would expose istiod."""
-    values = gateway_values(replicas=1)
+    values = values_of()
     assert values["service"] == {"type": "None"}
     assert "networkGateway" not in values
 
 
-def program(advertise: Sequence[str] = ()) -> Callable[[], None]:
+def program(**wishes: Any) -> Callable[[], None]:
     def create() -> None:
-        istiod = pulumi.ComponentResource("dcmesh:test:Istiod", "istiod")
+        istiod = k8s.apps.v1.Deployment("istiod")
         gateway = EastWestGateway(
             "dc1-gateway",
             EastWestGatewayArgs(
                 charts=Charts(version="1.29.1", repository="./charts"),
                 namespace="istio-system",
-                control_plane=istiod,
-                advertise=advertise,
+                after=[istiod],
                 values={"replicaCount": 7},
+                **wishes,
             ),
             pulumi.ResourceOptions(provider=k8s.Provider("dc1")),
         )
@@ -60,12 +89,41 @@ def test_addresses_are_those_of_the_service(ingress: list[dict[str, str]], addre
 
 
 def test_a_service_without_address_fails_with_what_to_do() -> None:
-    with pytest.raises(ValueError, match=r"istio-eastwestgateway has no external address.*set gateway\.advertise"):
+    with pytest.raises(pulumi.RunError, match=r"istio-eastwestgateway has no external address.*set gateway\.advertise"):
         Engine(ingress=[]).run(program())
 
 
 def test_advertised_addresses_replace_those_of_the_service() -> None:
-    assert Engine(ingress=[]).run(program(["203.0.113.5"])).outputs == {"addresses": ["203.0.113.5"]}
+    advertised = program(advertise=["203.0.113.5"])
+    assert Engine(ingress=[]).run(advertised).outputs == {"addresses": ["203.0.113.5"]}
+
+
+def test_a_node_port_has_no_address_to_find_out() -> None:
+    exposure = ExposureArgs(exposure="nodeport", node_port=31443)
+    with pytest.raises(pulumi.RunError, match=r"set gateway\.advertise"):
+        Engine().run(program(exposure=exposure))
+    engine = Engine().run(program(exposure=exposure, advertise=["192.0.2.1", "192.0.2.2"]))
+    assert engine.outputs == {"addresses": ["192.0.2.1", "192.0.2.2"]}
+
+
+def test_exposure_reaches_the_service(engine: Engine) -> None:
+    exposure = ExposureArgs(
+        exposure="aws-nlb-internal", annotations={"team": "data"}, source_ranges=("192.0.2.0/24", "198.51.100.0/24")
+    )
+    service = engine.run(program(exposure=exposure)).one("Service")
+    assert service.inputs["metadata"]["annotations"] == service_annotations(exposure)
+    assert service.spec["loadBalancerSourceRanges"] == ["192.0.2.0/24", "198.51.100.0/24"]
+    assert service.spec["externalTrafficPolicy"] == "Local"
+
+
+def test_wishes_reach_the_release(engine: Engine) -> None:
+    values = engine.run(program(replicas=2, revision="stable", pull_secrets=["one"])).one("Release").inputs["values"]
+    assert (values["revision"], values["imagePullSecrets"]) == ("stable", [{"name": "one"}])
+    assert values["podDisruptionBudget"] == {"minAvailable": 1}
+
+
+def test_release_waits_for_istiod(engine: Engine) -> None:
+    assert "istiod" in engine.run(program()).before("dc1-gateway-release")
 
 
 def test_values_of_the_configuration_come_last(engine: Engine) -> None:

@@ -3,29 +3,34 @@
 import copy
 import functools
 import json
-import runpy
 from collections.abc import Callable, Iterator
-from typing import Any
+from ipaddress import IPv4Address, IPv4Network
 
 import pulumi
 import pytest
 
-from tests.unit.conftest import ROOT, stack_dev
-from tests.unit.engine import Engine, Resource, address_of, readable_strings
+import config
+from tests.unit.conftest import stack_dev
+from tests.unit.engine import Engine, address_of, readable_strings
+from tests.unit.program import (
+    Config,
+    existing_cluster,
+    existing_clusters,
+    exported,
+    imported,
+    probed,
+    run_apart,
+    run_program,
+    site_of,
+    together,
+)
 
 HELLO = [f"hello-{n}.hello.demo.svc.cluster.local" for n in range(3)]
 ISTIO_KINDS = ("ServiceEntry", "DestinationRule", "Sidecar", "Gateway", "PeerAuthentication", "AuthorizationPolicy")
 INJECTED_KINDS = ("StatefulSet", "Deployment", "Job")
 
 
-def site_of(resource: Resource) -> str:
-    """Return the site that a resource is part of: its name begins with it."""
-    return resource.name.partition("-")[0]
-
-
 # --- stacks ------------------------------------------------------------------------------------------------------
-
-Config = dict[str, Any]
 
 
 def as_it_stands(_: Config) -> None:
@@ -34,7 +39,19 @@ def as_it_stands(_: Config) -> None:
 
 def on_existing_clusters(stack: Config) -> None:
     for site in stack["sites"]:
-        site["cluster"] = {"kubeconfig": f"$CLUSTERS/{site['name']}"}
+        site["cluster"] = existing_cluster(site["name"])
+
+
+def apart(stack: Config) -> list[tuple[str, Config]]:
+    """As production does it: a stack for trust and one for each site, run one after the other."""
+    on_existing_clusters(stack)
+    exporter, importer = stack["sites"]
+    of_trust = {"source": "stack", "stack": "organization/dcmesh/trust"}
+    return [
+        ("trust", {"trust": {"issueFor": ["dc1", "dc2"]}}),
+        ("dc1", {"trust": of_trust, "sites": [exporter]}),
+        ("dc2", {"trust": of_trust, "sites": [importer], "peers": [{"name": "dc1"}]}),
+    ]
 
 
 def more_exports(stack: Config) -> None:
@@ -87,9 +104,10 @@ def both_directions_on_k3d(stack: Config) -> None:
         site["cluster"] = "k3d"
 
 
-STACKS: list[Callable[[Config], None]] = [
+STACKS: list[Callable[[Config], list[tuple[str, Config]] | None]] = [
     as_it_stands,
     on_existing_clusters,
+    apart,
     more_exports,
     three_sites,
     both_directions,
@@ -97,48 +115,17 @@ STACKS: list[Callable[[Config], None]] = [
 ]
 
 
-def run_program(engine: Engine, stack: Config) -> Engine:
-    """Run `__main__.py` with a configuration, on a machine without k3d, where every Job's probe succeeds."""
-
-    def read_report(kubeconfig: str, _context: str | None, *job: str) -> dict[str, str]:
-        for asked in engine.kind("Job"):
-            provider = engine.asked.get(asked.provider)
-            if asked.object == job and provider and provider.inputs["kubeconfig"] == kubeconfig:
-                return {host: host.partition(".")[0] for host, *_ in probed(asked)}
-        return {}
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("shutil.which", lambda _: None)
-        patch.setattr("components.link_probe.read_report", read_report)
-        patch.chdir(ROOT)
-        return engine.run(
-            lambda: runpy.run_path(str(ROOT / "__main__.py")),
-            {key: json.dumps(value) for key, value in stack.items()},
-        )
-
-
-def probed(job: Resource) -> list[list[str]]:
-    """Return what a Job's probe asks: host, port and kind."""
-    (container,) = job.spec["template"]["spec"]["containers"]
-    (lines,) = [variable["value"] for variable in container["env"] if variable["name"] == "PROBE_HOSTS"]
-    return [line.split() for line in lines.splitlines()]
-
-
 @pytest.fixture(scope="module")
 def deploy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Engine]]:
     """Run the program with a changed configuration of dev, once for all tests."""
-    clusters = tmp_path_factory.mktemp("clusters")
-    for site in ("dc1", "dc2"):
-        (clusters / site).write_text(f"secret kubeconfig of {site}")
 
     @functools.cache
-    def run(change: Callable[[Config], None]) -> Engine:
+    def run(change: Callable[[Config], list[tuple[str, Config]] | None]) -> Engine:
         configuration = stack_dev()
-        change(configuration)
-        return run_program(Engine(), configuration)
+        stacks = change(configuration)
+        return together(run_apart(stacks).values()) if stacks else run_program(Engine(), configuration)
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("CLUSTERS", str(clusters))
+    with existing_clusters(tmp_path_factory.mktemp("clusters"), "dc1", "dc2"):
         yield run
 
 
@@ -164,19 +151,21 @@ def test_each_provider_leads_to_the_cluster_of_its_site(stack: Engine) -> None:
     kubeconfigs = {site_of(p): p.inputs["kubeconfig"] for p in stack.kind("kubernetes")}
     assert len(kubeconfigs) > 1
     for site, kubeconfig in kubeconfigs.items():
-        assert kubeconfig in (f"secret kubeconfig of {site}", f"secret kubeconfig of {site}-cluster-cluster")
+        made = kubeconfig == f"secret kubeconfig of {site}-cluster-cluster"
+        assert made or f"token: secret token of {site}\n" in kubeconfig
 
 
 def test_nothing_secret_is_readable(stack: Engine) -> None:
     for resource in stack.asked.values():
         assert not [text for text in readable_strings(resource.raw) if "secret " in text], resource.name
+    assert not [text for text in readable_strings(stack.raw_outputs) if "secret " in text]
     readable = {key: value for key, value in stack.outputs.items() if key not in stack.secret_outputs}
     assert "secret " not in json.dumps(readable)
 
 
 def test_outputs(stack: Engine) -> None:
-    assert stack.secret_outputs == {"kubeconfigs"}
-    assert set(stack.outputs) == {"link", "hosts", "kubeconfigs"}
+    assert set(stack.outputs) == {"link", "hosts", "kubeconfigs", "intermediates"}
+    assert stack.secret_outputs == {"kubeconfigs"} | ({"intermediates"} if stack.outputs["intermediates"] else set())
     kubeconfigs = {site_of(p): p.inputs["kubeconfig"] for p in stack.kind("kubernetes")}
     assert stack.outputs["kubeconfigs"] == kubeconfigs
 
@@ -191,7 +180,7 @@ def test_istiod_starts_with_its_own_authority(stack: Engine) -> None:
     assert istiods
     for istiod in istiods:
         site = site_of(istiod)
-        assert {f"{site}-ca-cacerts", f"{site}-istio-base"} <= stack.before(istiod.name)
+        assert {f"{site}-istio-cacerts", f"{site}-istio-base"} <= stack.before(istiod.name)
 
 
 def test_istio_objects_and_injected_pods_wait_for_istiod(stack: Engine) -> None:
@@ -220,30 +209,31 @@ def test_gateways_open_only_after_the_policies(stack: Engine) -> None:
 
 def test_probes_wait_for_all_that_is_imported_into_their_namespace(stack: Engine) -> None:
     for job in stack.kind("Job"):
-        imported = {
+        objects = {
             resource.name
-            for resource in stack.kind("ServiceEntry", "DestinationRule", "Sidecar")
-            if (resource.provider, resource.object[0]) == (job.provider, job.object[0]) and "-imports-" in resource.name
+            for kind in ("ServiceEntry", "DestinationRule", "Sidecar")
+            for resource in imported(stack, kind)
+            if (resource.provider, resource.object[0]) == (job.provider, job.object[0])
         }
-        assert len(imported) >= 3
-        assert imported <= stack.before(job.name)
+        assert len(objects) >= 3
+        assert objects <= stack.before(job.name)
 
 
 def test_every_imported_host_is_probed_and_reported(stack: Engine) -> None:
     """Each import is one consumer's: its hosts are asked in its namespace."""
     for site, hosts in stack.outputs["hosts"].items():
-        entries = [e for e in stack.kind("ServiceEntry") if e.name.startswith(f"{site}-imports-")]
-        imported = {(e.object[0], *e.spec["hosts"], str(int(e.spec["ports"][0]["number"]))) for e in entries}
+        entries = [e for e in imported(stack, "ServiceEntry") if site_of(e) == site]
+        wanted = {(e.object[0], *e.spec["hosts"], str(int(e.spec["ports"][0]["number"]))) for e in entries}
         jobs = [job for job in stack.kind("Job") if site_of(job) == site]
-        assert {(job.object[0], host, port) for job in jobs for host, port, _ in probed(job)} == imported
-        assert hosts == {host: host.partition(".")[0] for _, host, _ in imported}
+        assert {(job.object[0], host, port) for job in jobs for host, port, _ in probed(job)} == wanted
+        assert hosts == {host: host.partition(".")[0] for _, host, _ in wanted}
     assert set(stack.outputs["hosts"]) == {site_of(job) for job in stack.kind("Job")}
 
 
 def test_hosts_of_a_site_have_addresses_of_their_own(stack: Engine) -> None:
     """One host may be imported into several namespaces, under one address."""
     for site in stack.outputs["hosts"]:
-        entries = [e.spec for e in stack.kind("ServiceEntry") if e.name.startswith(f"{site}-imports-")]
+        entries = [e.spec for e in imported(stack, "ServiceEntry") if site_of(e) == site]
         vips = {(entry["hosts"][0], *entry["addresses"]) for entry in entries}
         assert len(vips) == len({host for host, _ in vips}) == len({vip for _, vip in vips})
 
@@ -267,7 +257,7 @@ def test_gateways_pass_on_what_the_link_names_and_no_more(stack: Engine) -> None
         gateways = [g for g in stack.kind("Gateway") if site_of(g) == site]
         passed = [host for g in gateways for server in g.spec["servers"] for host in server["hosts"]]
         assert sorted(passed) == sorted(host for export in link["exports"] for host in export["hosts"])
-        pods = [e for e in stack.kind("ServiceEntry") if e.name.startswith(f"{site}-export-")]
+        pods = [e for e in exported(stack, "ServiceEntry") if site_of(e) == site]
         assert sorted(host for pod in pods for host in pod.spec["hosts"]) == sorted(passed)
 
 
@@ -278,7 +268,7 @@ def test_importers_go_where_the_link_says_and_trust_whom_it_says(stack: Engine) 
         for export in link["exports"]
         for host in export["hosts"]
     }
-    imports = [e.spec for e in stack.kind("ServiceEntry") if "-imports-" in e.name]
+    imports = [e.spec for e in imported(stack, "ServiceEntry")]
     assert {host for spec in imports for host in spec["hosts"]} == set(exports)
     for spec in imports:
         gateway, export = exports[spec["hosts"][0]]
@@ -287,27 +277,43 @@ def test_importers_go_where_the_link_says_and_trust_whom_it_says(stack: Engine) 
         assert spec["subjectAltNames"] == [export["identity"]]
 
 
+def is_asked_by(name: str, rule: Config) -> bool:
+    """Tell whether a rule is for connections that ask for this server name, as Istio matches it."""
+    (condition,) = rule["when"]
+    assert condition["key"] == "connection.sni"
+    patterns = [[pattern.removeprefix("*") for pattern in condition.get(k, [])] for k in ("values", "notValues")]
+    hit, miss = (any(name.endswith(ending) for ending in endings) for endings in patterns)
+    return hit and not miss
+
+
+def test_who_asks_for_the_service_itself_needs_no_permission(stack: Engine) -> None:
+    """That is how local clients ask, whatever pod they are led to."""
+    rules = [rule for policy in stack.kind("AuthorizationPolicy") for rule in policy.spec["rules"]]
+    for link in stack.outputs["link"].values():
+        for export in link["exports"]:
+            service = export["hosts"][0].partition(".")[2]
+            assert not [rule for rule in rules if is_asked_by(f"outbound_.{export['port']}_._.{service}", rule)]
+
+
 def test_whoever_imports_is_whom_the_policy_lets_in(stack: Engine) -> None:
     for job in stack.kind("Job"):
         account = job.spec["template"]["spec"]["serviceAccountName"]
         principal = f"cluster.local/ns/{job.object[0]}/sa/{account}"
         for host, port, _ in probed(job):
+            name = f"outbound_.{port}_._.{host}"
             (policy,) = [
-                rule
-                for p in stack.kind("AuthorizationPolicy")
-                for rule in p.spec["rules"]
-                if f"outbound_.{port}_._.{host}" in rule["when"][0]["values"]
+                rule for p in stack.kind("AuthorizationPolicy") for rule in p.spec["rules"] if is_asked_by(name, rule)
             ]
             assert principal in policy["from"][0]["source"]["notPrincipals"]
 
 
-@only(*(change for change in STACKS if change is not on_existing_clusters))
+@only(*(change for change in STACKS if change not in (on_existing_clusters, apart)))
 def test_what_is_in_a_cluster_goes_with_it(stack: Engine) -> None:
     for resource in stack.in_kubernetes():
         assert stack.deleted_with(resource.name) == f"{site_of(resource)}-cluster-cluster", resource.name
 
 
-@only(on_existing_clusters)
+@only(on_existing_clusters, apart)
 def test_what_is_in_a_cluster_of_somebody_else_is_deleted_by_itself(stack: Engine) -> None:
     assert not [resource.name for resource in stack.in_kubernetes() if stack.deleted_with(resource.name)]
     assert not stack.kind("Command")
@@ -315,8 +321,12 @@ def test_what_is_in_a_cluster_of_somebody_else_is_deleted_by_itself(stack: Engin
 
 def test_trust_is_not_part_of_any_cluster(stack: Engine) -> None:
     """The root outlives every cluster."""
-    assert not [name for name in stack.asked if name.startswith("trust") and stack.deleted_with(name)]
-    assert {cert.inputs["caCertPem"] for cert in stack.kind("LocallySignedCert")} == {"certificate of trust-root\n"}
+    certificates = stack.kind("PrivateKey", "SelfSignedCert", "CertRequest", "LocallySignedCert")
+    assert len(certificates) == 2 + 3 * len(stack.outputs["kubeconfigs"])
+    assert not [resource.name for resource in certificates if stack.deleted_with(resource.name)]
+    assert {cert.inputs["caCertPem"] for cert in stack.kind("LocallySignedCert")} == {
+        f"certificate of {stack.one('SelfSignedCert').name}\n"
+    }
 
 
 # --- what is particular ------------------------------------------------------------------------------------------
@@ -336,6 +346,7 @@ def test_link_and_hosts_of_dev(stack: Engine) -> None:
                     "port": 8080,
                     "protocol": "HTTP",
                     "identity": "spiffe://cluster.local/ns/demo/sa/hello",
+                    "consumers": [{"site": "dc2", "namespace": "demo-dr", "serviceAccount": "client"}],
                     "probe": "pod-name",
                 }
             ],
@@ -391,7 +402,7 @@ def test_k3d_sites_meet_at_ports_of_the_docker_host(stack: Engine) -> None:
         "dc1": {"addresses": ["host.k3d.internal"], "port": 15443},
         "dc2": {"addresses": ["host.k3d.internal"], "port": 15444},
     }
-    assert {e.spec["resolution"] for e in stack.kind("ServiceEntry") if "-imports-" in e.name} == {"DNS"}
+    assert {e.spec["resolution"] for e in imported(stack, "ServiceEntry")} == {"DNS"}
 
 
 @only(more_exports)
@@ -443,24 +454,138 @@ def test_gateways_addresses_reach_importers_and_probe(
     engine = run_program(Engine(ingress), dev)
     addresses = [address for entry in ingress for address in entry.values()]
     assert engine.outputs["link"]["dc1"]["gateway"]["addresses"] == addresses
-    for entry in [e.spec for e in engine.kind("ServiceEntry") if "-imports-" in e.name]:
+    for entry in [e.spec for e in imported(engine, "ServiceEntry")]:
         assert entry["resolution"] == resolution
         assert [endpoint["address"] for endpoint in entry["endpoints"]] == addresses
     pod = engine.one("Job").spec["template"]
     assert all(address in pod["metadata"]["annotations"]["dcmesh/path"] for address in addresses)
 
 
-def test_advertised_addresses_go_to_the_importers(engine: Engine, dev: Config) -> None:
-    dev["sites"][0]["gateway"]["advertise"] = ["vpn.example.com"]
+@pytest.mark.parametrize(
+    ("gateway", "address", "port"),
+    [
+        ({"advertise": ["vpn.example.com"]}, "vpn.example.com", 15443),
+        ({"advertisePort": 443}, address_of("dc1-gateway-service"), 443),
+        ({"exposure": "nodeport", "nodePort": 31443, "advertise": ["192.0.2.7"]}, "192.0.2.7", 31443),
+        (
+            {"exposure": "nodeport", "nodePort": 31443, "advertise": ["192.0.2.7"], "advertisePort": 443},
+            "192.0.2.7",
+            443,
+        ),
+    ],
+)
+def test_importers_go_where_they_are_told_to(
+    engine: Engine, dev: Config, gateway: Config, address: str, port: int
+) -> None:
+    dev["sites"][0]["gateway"] = gateway
     run_program(engine, dev)
-    assert engine.outputs["link"]["dc1"]["gateway"]["addresses"] == ["vpn.example.com"]
-    entries = [e.spec for e in engine.kind("ServiceEntry") if "-imports-" in e.name]
-    assert {endpoint["address"] for entry in entries for endpoint in entry["endpoints"]} == {"vpn.example.com"}
+    assert engine.outputs["link"]["dc1"]["gateway"] == {"addresses": [address], "port": port}
+    endpoints = [endpoint for entry in imported(engine, "ServiceEntry") for endpoint in entry.spec["endpoints"]]
+    assert {(e["address"], *e["ports"].values()) for e in endpoints} == {(address, port)}
+    service = engine["dc1-gateway-service"].spec
+    assert [p["nodePort"] for p in service["ports"] if "nodePort" in p] == (
+        [gateway["nodePort"]] if "nodePort" in gateway else []
+    )
+
+
+# --- settings that reach far -------------------------------------------------------------------------------------
+
+
+def with_wishes(stack: Config) -> None:
+    """An Istio from a private mirror, and a range of one's own for virtual addresses."""
+    more_exports(stack)
+    exporter, importer = stack["sites"]
+    importer["vipRange"] = "100.64.0.0/10"
+    exporter["gateway"] = {"exposure": "metallb", "loadBalancerIp": "192.0.2.5", "sourceRanges": ["198.51.100.0/24"]}
+    stack["lab"]["istio"] = {
+        "version": "1.29.2",
+        "charts": "oci://example.com/charts",
+        "hub": "example.com/istio",
+        "tag": "1.29.2-mirror",
+        "pullSecrets": ["mirror"],
+        "replicas": 3,
+        "egress": "REGISTRY_ONLY",
+        "values": {"base": {"a": 1}, "istiod": {"b": 2}, "gateway": {"c": 3}},
+    }
+
+
+@only(with_wishes)
+def test_istio_comes_from_where_it_is_wished(stack: Engine) -> None:
+    releases = {release.inputs["chart"]: release.inputs for release in stack.kind("Release")}
+    charts = {f"oci://example.com/charts/{chart}" for chart in ("base", "istiod", "gateway")}
+    assert releases.keys() == charts
+    assert {release["version"] for release in releases.values()} == {"1.29.2"}
+    istiod, gateway = (releases[f"oci://example.com/charts/{chart}"]["values"] for chart in ("istiod", "gateway"))
+    for images in (istiod, istiod["global"]):
+        assert (images["hub"], images["tag"]) == ("example.com/istio", "1.29.2-mirror")
+    assert istiod["global"]["imagePullSecrets"] == ["mirror"]
+    assert gateway["imagePullSecrets"] == [{"name": "mirror"}]
+    assert (istiod["replicaCount"], istiod["meshConfig"]["outboundTrafficPolicy"]) == (3, {"mode": "REGISTRY_ONLY"})
+
+
+@only(with_wishes)
+def test_values_reach_their_charts(stack: Engine) -> None:
+    own = {
+        release.inputs["chart"].rpartition("/")[2]: {k: v for k, v in release.inputs["values"].items() if k in "abc"}
+        for release in stack.kind("Release")
+    }
+    assert own == {"base": {"a": 1}, "istiod": {"b": 2}, "gateway": {"c": 3}}
+
+
+@only(with_wishes)
+def test_virtual_addresses_are_of_the_sites_range(stack: Engine) -> None:
+    addresses = [IPv4Address(*e.spec["addresses"]) for e in imported(stack, "ServiceEntry")]
+    assert len(set(addresses)) == 7
+    assert all(address in IPv4Network("100.64.0.0/10") for address in addresses)
+
+
+@only(as_it_stands)
+def test_virtual_addresses_are_of_no_network_by_default(stack: Engine) -> None:
+    addresses = [IPv4Address(*e.spec["addresses"]) for e in imported(stack, "ServiceEntry")]
+    assert all(address.is_reserved for address in addresses)
+
+
+@only(with_wishes)
+def test_exposure_reaches_the_gateways_service(stack: Engine) -> None:
+    spec = stack["dc1-gateway-service"].spec
+    assert (spec["loadBalancerIP"], spec["loadBalancerSourceRanges"]) == ("192.0.2.5", ["198.51.100.0/24"])
+    assert spec["externalTrafficPolicy"] == "Local"
+
+
+def on_existing_istio(stack: Config) -> None:
+    """Somebody else has installed Istio, with certificates, in both clusters."""
+    on_existing_clusters(stack)
+    del stack["istio"]
+    stack |= {"trust": {"source": "existing"}, "istio": {"existing": {"revision": "stable"}, "pullSecrets": ["mirror"]}}
+
+
+@only(on_existing_istio)
+def test_existing_istio_is_left_as_it_is(stack: Engine) -> None:
+    assert {release.inputs["name"] for release in stack.kind("Release")} == {"istio-eastwestgateway"}
+    assert not stack.kind("Secret", "PrivateKey")
+    assert {namespace.object[1] for namespace in stack.kind("Namespace")} == {"demo", "demo-dr"}
+
+
+@only(on_existing_istio)
+def test_existing_istio_of_that_revision_serves_all(stack: Engine) -> None:
+    for namespace in stack.kind("Namespace"):
+        assert namespace.inputs["metadata"]["labels"] == {"istio.io/rev": "stable"}
+    gateway = stack.one("Release").inputs["values"]
+    assert (gateway["revision"], gateway["imagePullSecrets"]) == ("stable", [{"name": "mirror"}])
+
+
+@only(on_existing_istio)
+def test_everything_else_is_as_with_an_istio_of_our_own(stack: Engine, deploy: Callable[..., Engine]) -> None:
+    own = deploy(on_existing_clusters)
+    for kind in ISTIO_KINDS + INJECTED_KINDS:
+        assert {r.name: r.inputs for r in stack.kind(kind)} == {r.name: r.inputs for r in own.kind(kind)}
+    for output in ("link", "hosts"):
+        assert stack.outputs[output] == own.outputs[output]
 
 
 def test_gateway_without_address_stops_the_update(dev: Config) -> None:
     engine = Engine(ingress=[])
-    with pytest.raises(ValueError, match=r"has no external address.*set gateway\.advertise"):
+    with pytest.raises(pulumi.RunError, match=r"has no external address.*set gateway\.advertise"):
         run_program(engine, dev)
     assert not engine.kind("Job")
 
@@ -470,18 +595,34 @@ def test_gateway_without_address_stops_the_update(dev: Config) -> None:
 
 def test_wrong_configuration_stops_before_the_first_resource(engine: Engine, dev: Config) -> None:
     dev["sites"][1]["imports"][0]["from"] = "dc3"
+    dev["sites"][0]["exports"][0]["port"] = 0
+    with pytest.raises(config.ConfigError, match=r"sites\[0\]\.exports\[0\]\.port.*\n.*sites\[1\]\.imports") as wrong:
+        config.parse(dev)
     with pytest.raises(pulumi.RunError) as caught:
         run_program(engine, dev)
-    assert str(caught.value) == (
-        "the configuration is wrong, nothing was changed:\n"
-        "  sites[1].imports[0].from: 'dc3' is no other site of this stack: choose one of dc1"
-    )
+    assert str(caught.value) == str(wrong.value)
     assert not engine.asked
 
 
 def test_missing_configuration_stops_before_the_first_resource(engine: Engine) -> None:
-    with pytest.raises(pulumi.RunError, match=r"sites: .* Field required"):
+    with pytest.raises(pulumi.RunError, match=r"nothing was changed:\n  sites: is missing"):
         run_program(engine, {})
+    assert not engine.asked
+
+
+@pytest.mark.usefixtures("deploy")
+def test_cluster_that_is_not_ready_stops_before_the_first_resource(engine: Engine, dev: Config) -> None:
+    on_existing_clusters(dev)
+    for site in dev["sites"]:
+        del site["workloads"]
+    with pytest.raises(pulumi.RunError) as caught:
+        run_program(engine, dev)
+    heading, *lines = str(caught.value).splitlines()
+    assert heading == "the configuration is wrong, nothing was changed:"
+    assert [line.partition(":")[0].strip() for line in lines] == [
+        "sites[0].exports[0].namespace",
+        "sites[1].imports[0].namespace",
+    ]
     assert not engine.asked
 
 

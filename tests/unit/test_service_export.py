@@ -1,13 +1,18 @@
 """ServiceExport: the Istio objects of the exporting site, as plain data. How they are wired: test_program.py."""
 
+from dataclasses import replace
+
 import pytest
 
 from components import service_export
 from components.gateway import GATEWAY_LABELS
-from components.link import ExportedService, ServiceAccount
+from components.link import Consumer, ExportedService, ServiceAccount
 
 POD_0 = "db-pxc-0.db.shop.svc.cluster.local"
-CONSUMERS = [ServiceAccount(namespace="dr", name="replica"), ServiceAccount(namespace="dr", name="backup")]
+CONSUMERS = tuple(
+    Consumer(site=site, account=ServiceAccount(namespace="dr", name=name))
+    for site, name in (("dc2", "replica"), ("dc2", "backup"))
+)
 
 
 def test_service_entry_is_one_pod_seen_by_the_gateway_alone(database: ExportedService) -> None:
@@ -38,7 +43,7 @@ def test_plaintext_to_the_pods_is_refused() -> None:
 
 
 def test_all_but_the_consumers_are_denied_by_server_name(database: ExportedService) -> None:
-    assert service_export.consumers_only(database, {"app": "db"}, CONSUMERS) == {
+    assert service_export.consumers_only(replace(database, consumers=CONSUMERS), {"app": "db"}) == {
         "selector": {"matchLabels": {"app": "db"}},
         "action": "DENY",
         "rules": [
@@ -49,10 +54,8 @@ def test_all_but_the_consumers_are_denied_by_server_name(database: ExportedServi
                 "when": [
                     {
                         "key": "connection.sni",
-                        "values": [
-                            "outbound_.3306_._.db-pxc-0.db.shop.svc.cluster.local",
-                            "outbound_.3306_._.db-pxc-1.db.shop.svc.cluster.local",
-                        ],
+                        "values": ["*.db.shop.svc.cluster.local"],
+                        "notValues": ["*_.db.shop.svc.cluster.local"],
                     }
                 ],
             }
@@ -60,8 +63,15 @@ def test_all_but_the_consumers_are_denied_by_server_name(database: ExportedServi
     }
 
 
-@pytest.mark.parametrize("order", [CONSUMERS, CONSUMERS[::-1]])
-def test_order_of_the_consumers_changes_nothing(database: ExportedService, order: list[ServiceAccount]) -> None:
-    assert service_export.consumers_only(database, {"app": "db"}, order) == service_export.consumers_only(
-        database, {"app": "db"}, CONSUMERS
-    )
+@pytest.mark.parametrize(
+    "same",
+    [CONSUMERS[::-1], (*CONSUMERS, replace(CONSUMERS[0], site="dc3"))],
+    ids=["another order", "from another site too"],
+)
+def test_policy_changes_with_the_accounts_alone(database: ExportedService, same: tuple[Consumer, ...]) -> None:
+    """Meshes of one trust domain know no sites: an account of the same name is the same identity everywhere."""
+    policies = [
+        service_export.consumers_only(replace(database, consumers=consumers), {"app": "db"})
+        for consumers in (CONSUMERS, same)
+    ]
+    assert policies[0] == policies[1]

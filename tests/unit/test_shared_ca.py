@@ -3,7 +3,6 @@
 from collections.abc import Callable
 
 import pulumi
-import pulumi_kubernetes as k8s
 import pytest
 
 from components.shared_ca import SharedCA, SharedCAArgs, SiteCA, SiteCAArgs
@@ -19,11 +18,9 @@ def program() -> Callable[[], None]:
             "trust", SharedCAArgs(organization="Example", root_validity_years=20, intermediate_validity_years=3)
         )
         for site in ("dc1", "dc2"):
-            SiteCA(
-                f"{site}-ca",
-                SiteCAArgs(site=site, root=root, namespace="istio-system"),
-                pulumi.ResourceOptions(provider=k8s.Provider(site)),
-            )
+            intermediate = SiteCA(f"{site}-ca", SiteCAArgs(site=site, root=root)).intermediate
+            for part, value in intermediate.as_output().items():
+                pulumi.export(f"{site} {part}", value)
 
     return create
 
@@ -53,16 +50,18 @@ def test_intermediate_is_signed_by_the_root_for_the_sites_own_key(signed: Engine
 
 
 @pytest.mark.parametrize("site", ["dc1", "dc2"])
-def test_cacerts_is_what_istiod_reads(signed: Engine, site: str) -> None:
-    secret = signed[f"{site}-ca-cacerts"]
-    assert secret.object == ("istio-system", "cacerts")
+def test_each_site_has_its_own_intermediate_and_the_shared_root(signed: Engine, site: str) -> None:
     own, root = f"certificate of {site}-ca-intermediate\n", "certificate of trust-root\n"
-    assert secret.inputs["stringData"] == {
-        "ca-cert.pem": own,
-        "ca-key.pem": f"secret key of {site}-ca-key\n",
-        "cert-chain.pem": own + root,
-        "root-cert.pem": root,
+    assert {key: value for key, value in signed.outputs.items() if key.startswith(site)} == {
+        f"{site} caCert": own,
+        f"{site} caKey": f"secret key of {site}-ca-key\n",
+        f"{site} certChain": own + root,
+        f"{site} rootCert": root,
     }
+
+
+def test_keys_alone_are_secret(signed: Engine) -> None:
+    assert signed.secret_outputs == {"dc1 caKey", "dc2 caKey"}
 
 
 def test_subjects_tell_the_authorities_apart(signed: Engine) -> None:
@@ -84,8 +83,14 @@ def test_keys_are_of_a_kind_that_istiod_reads(signed: Engine) -> None:
     assert kinds == {("ECDSA", "P384")}
 
 
-def test_the_roots_key_goes_into_no_cluster(signed: Engine) -> None:
-    assert not [resource.name for resource in signed.in_kubernetes() if "trust-key" in str(resource.raw)]
+def test_the_roots_key_signs_and_goes_nowhere_else(signed: Engine) -> None:
+    with_key = {resource.kind for resource in signed.asked.values() if "secret key of trust-key" in str(resource.raw)}
+    assert with_key == {"SelfSignedCert", "LocallySignedCert"}
+    assert "trust-key" not in str(signed.raw_outputs)
+
+
+def test_trust_is_made_in_no_cluster(signed: Engine) -> None:
+    assert not signed.in_kubernetes()
 
 
 def test_no_key_is_readable(signed: Engine) -> None:

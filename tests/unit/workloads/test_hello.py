@@ -63,15 +63,22 @@ def test_client_only_waits() -> None:
 
 
 def create_hello(name: str, namespace: str, **options: Any) -> None:
-    Hello(
-        name,
-        HelloArgs(namespace=namespace, name="web", replicas=2, port=8081, control_plane=options.pop("after")),
-        **options,
+    args = HelloArgs(
+        namespace=namespace,
+        labels={"istio.io/rev": namespace},
+        name="web",
+        replicas=2,
+        port=8081,
+        after=options.pop("after"),
     )
+    Hello(name, args, **options)
 
 
 def create_client(name: str, namespace: str, **options: Any) -> None:
-    HelloClient(name, HelloClientArgs(namespace=namespace, name="web", control_plane=options.pop("after")), **options)
+    args = HelloClientArgs(
+        namespace=namespace, labels={"istio.io/rev": namespace}, name="web", after=options.pop("after")
+    )
+    HelloClient(name, args, **options)
 
 
 @pytest.fixture(params=[create_hello, create_client])
@@ -83,14 +90,14 @@ def created(request: pytest.FixtureRequest, engine: Engine) -> Engine:
         istiod = k8s.helm.v3.Release("istiod", chart="istiod")
         opts = pulumi.ResourceOptions(provider=k8s.Provider("dc1"))
         for namespace in ("one", "two"):
-            create(f"dc1-{namespace}", namespace, after=istiod, opts=opts)
+            create(f"dc1-{namespace}", namespace, after=[istiod], opts=opts)
 
     return engine.run(program)
 
 
-def test_namespaces_have_sidecars_injected(created: Engine) -> None:
+def test_namespaces_have_the_labels_that_inject_sidecars(created: Engine) -> None:
     labels = {n.object[1]: n.inputs["metadata"]["labels"] for n in created.kind("Namespace")}
-    assert labels == {"one": {"istio-injection": "enabled"}, "two": {"istio-injection": "enabled"}}
+    assert labels == {"one": {"istio.io/rev": "one"}, "two": {"istio.io/rev": "two"}}
 
 
 def test_each_stands_in_its_own_namespace_under_its_own_name(created: Engine) -> None:

@@ -1,0 +1,213 @@
+"""Preflight: what an existing cluster must have, looked at before anything is created in it."""
+
+import ipaddress
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+from kubernetes import client
+from kubernetes.client.exceptions import ApiException
+from kubernetes.config import ConfigException
+from urllib3.exceptions import HTTPError
+
+from components.cluster import read_kubeconfig
+from components.istio import ISTIO_NAMESPACE, injection_labels
+from components.kubernetes_api import connect
+from components.link import CLUSTER_DOMAIN, Link
+from config import model
+from config.errors import ConfigError, Finding
+
+OLDEST_KUBERNETES = (1, 29)
+"""From here on Kubernetes has native sidecars, which let the probe's Job end."""
+
+SECONDS = 10
+"""How long an API server may take for one answer."""
+
+CACERTS_KEYS = {"ca-cert.pem", "ca-key.pem", "cert-chain.pem", "root-cert.pem"}
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """One existing cluster: questions to its API server. What is not there is None."""
+
+    core: client.CoreV1Api
+    version: client.VersionApi
+
+    def kubernetes_version(self) -> tuple[int, int]:
+        """Return major and minor version."""
+        code = self.version.get_code(_request_timeout=SECONDS)
+        return int(code.major), int(code.minor.rstrip("+"))
+
+    def _read(self, kind: str, *name: str) -> Any:  # noqa: ANN401 — the client has no types
+        try:
+            return getattr(self.core, f"read_{kind}")(*name, _request_timeout=SECONDS)
+        except ApiException as error:
+            if error.status == 404:
+                return None
+            raise
+
+    def namespace_labels(self, name: str) -> dict[str, str] | None:
+        """Return a namespace's labels."""
+        found = self._read("namespace", name)
+        return None if found is None else dict(found.metadata.labels or {})
+
+    def has_service_account(self, namespace: str, name: str) -> bool:
+        """Tell whether a service account is there."""
+        return self._read("namespaced_service_account", name, namespace) is not None
+
+    def has_service(self, namespace: str, name: str) -> bool:
+        """Tell whether a Service is there."""
+        return self._read("namespaced_service", name, namespace) is not None
+
+    def secret_keys(self, namespace: str, name: str) -> set[str] | None:
+        """Return the keys of a Secret."""
+        found = self._read("namespaced_secret", name, namespace)
+        return None if found is None else set(found.data or {})
+
+    def mesh_config(self, revision: str) -> dict[str, Any] | None:
+        """Return the mesh configuration of the istiod of that revision."""
+        suffix = "" if revision == "default" else f"-{revision}"
+        found = self._read("namespaced_config_map", f"istio{suffix}", ISTIO_NAMESPACE)
+        return None if found is None else yaml.safe_load(found.data.get("mesh", "")) or {}
+
+    def networks(self) -> Iterator[tuple[str, ipaddress.IPv4Network]]:
+        """Yield the IPv4 networks that can be known: what each is, and its range."""
+        for node in self.core.list_node(_request_timeout=SECONDS).items:
+            for address in node.status.addresses or []:
+                if address.type in ("InternalIP", "ExternalIP") and ":" not in address.address:
+                    yield f"the address of node {node.metadata.name}", ipaddress.IPv4Network(address.address)
+            if node.spec.pod_cidr and ":" not in node.spec.pod_cidr:
+                yield f"the pod range of node {node.metadata.name}", ipaddress.IPv4Network(node.spec.pod_cidr)
+        service = self._read("namespaced_service", "kubernetes", "default")
+        if service is not None and ":" not in service.spec.cluster_ip:
+            yield "the address of Service default/kubernetes", ipaddress.IPv4Network(service.spec.cluster_ip)
+
+
+def require_ready(settings: model.Settings, links: Mapping[str, Link]) -> None:
+    """Look at every existing cluster of the stack.
+
+    Args:
+        settings: the configuration.
+        links: the links of peers.
+
+    Raises:
+        ConfigError: something is wrong or lacking; the message has it all.
+    """
+    findings: list[Finding] = []
+    for index, site in enumerate(settings.sites):
+        if isinstance(site.cluster, model.ExistingCluster):
+            findings += _site_findings(settings, site, site.cluster, f"sites[{index}]", links)
+    if findings:
+        raise ConfigError(findings)
+
+
+def _site_findings(
+    settings: model.Settings,
+    site: model.Site,
+    existing: model.ExistingCluster,
+    path: str,
+    links: Mapping[str, Link],
+) -> list[Finding]:
+    where = f"{path}.cluster"
+    named = existing.context or existing.kubeconfig
+    try:
+        with connect(read_kubeconfig(existing.kubeconfig), existing.context) as api:
+            cluster = Cluster(client.CoreV1Api(api), client.VersionApi(api))
+            return [
+                *_version(cluster, where, named),
+                *_istio(cluster, settings, site),
+                *_namespaces(cluster, settings, site, path),
+                *_hosts(cluster, site, path, links),
+                *_vips(cluster, site, path),
+            ]
+    except ConfigException as error:
+        return [Finding(where, named, f"cannot be used ({error}): check the kubeconfig")]
+    except HTTPError as error:
+        return [Finding(where, named, f"cannot be reached: {error}: check the VPN, the address and the credentials")]
+    except ApiException as error:
+        return [Finding(where, named, f"refuses to answer ({error.status} {error.reason}): check the credentials")]
+
+
+def _version(cluster: Cluster, path: str, named: str) -> Iterator[Finding]:
+    version = cluster.kubernetes_version()
+    if version < OLDEST_KUBERNETES:
+        oldest = ".".join(map(str, OLDEST_KUBERNETES))
+        yield Finding(path, named, f"runs Kubernetes {version[0]}.{version[1]}: {oldest} is the oldest supported")
+
+
+def _istio(cluster: Cluster, settings: model.Settings, site: model.Site) -> Iterator[Finding]:
+    if isinstance(settings.trust, model.ExistingTrust):
+        keys = cluster.secret_keys(ISTIO_NAMESPACE, "cacerts")
+        if keys is None:
+            advice = f"says that {site.name} has the Secret {ISTIO_NAMESPACE}/cacerts, which is not there: create it"
+            yield Finding("trust.source", "existing", advice)
+        elif CACERTS_KEYS - keys:
+            lacking = ", ".join(sorted(CACERTS_KEYS - keys))
+            yield Finding("trust.source", "existing", f"names a Secret of {site.name} that lacks {lacking}")
+    existing = settings.istio_of(site).existing
+    if existing is None:
+        return
+    path, value = "istio.existing.revision", existing.revision
+    mesh = cluster.mesh_config(existing.revision)
+    if mesh is None:
+        yield Finding(
+            path, value, f"has no istiod in {site.name}: check `kubectl get pods -n {ISTIO_NAMESPACE} -L istio.io/rev`"
+        )
+        return
+    metadata = mesh.get("defaultConfig", {}).get("proxyMetadata", {})
+    if str(metadata.get("ISTIO_META_DNS_CAPTURE")).lower() != "true":
+        advice = 'does not capture DNS: set meshConfig.defaultConfig.proxyMetadata.ISTIO_META_DNS_CAPTURE to "true"'
+        yield Finding(path, value, f"{advice} in {site.name} and restart the workloads")
+    if mesh.get("enableAutoMtls") is False:
+        yield Finding(path, value, f"has meshConfig.enableAutoMtls off in {site.name}: the gateway's hosts need it")
+    if mesh.get("trustDomain", CLUSTER_DOMAIN) != CLUSTER_DOMAIN:
+        advice = f"has the trust domain {mesh['trustDomain']} in {site.name}: dcmesh supports {CLUSTER_DOMAIN} alone"
+        yield Finding(path, value, advice)
+
+
+def _namespaces(cluster: Cluster, settings: model.Settings, site: model.Site, path: str) -> Iterator[Finding]:
+    existing = settings.istio_of(site).existing
+    revision = existing.revision if existing else "default"
+    # Istio's default revision injects by either label.
+    accepted = [injection_labels(revision), *([injection_labels(None)] if revision == "default" else [])]
+    shown = ",".join(f"{key}={value}" for key, value in accepted[-1].items())
+    made = {workload.namespace for workload in site.workloads}
+    users = [(f"{path}.exports[{i}]", e.namespace, e.service_account) for i, e in enumerate(site.exports)]
+    users += [(f"{path}.imports[{i}]", e.namespace, e.service_account) for i, e in enumerate(site.imports)]
+    for where, namespace, account in users:
+        if namespace in made:
+            continue
+        labels = cluster.namespace_labels(namespace)
+        if labels is None:
+            yield Finding(f"{where}.namespace", namespace, f"is not there: `kubectl create namespace {namespace}`")
+            continue
+        if not any(wanted.items() <= labels.items() for wanted in accepted):
+            advice = f"gets no sidecars: `kubectl label namespace {namespace} {shown}`, then restart its pods"
+            yield Finding(f"{where}.namespace", namespace, advice)
+        if not cluster.has_service_account(namespace, account):
+            advice = f"is not there: `kubectl create serviceaccount {account} --namespace {namespace}`"
+            yield Finding(f"{where}.serviceAccount", account, advice)
+
+
+def _hosts(cluster: Cluster, site: model.Site, path: str, links: Mapping[str, Link]) -> Iterator[Finding]:
+    for index, imported in enumerate(site.imports):
+        link = links.get(imported.from_)
+        for host in link.export(imported.export).hosts[:1] if link else ():
+            _, service, namespace, *_ = host.split(".")
+            if cluster.has_service(namespace, service):
+                yield Finding(
+                    f"{path}.imports[{index}].export",
+                    imported.export,
+                    f"has hosts of Service {namespace}/{service}, and {site.name} has a Service of that name: its own "
+                    "pods would answer; rename one of them",
+                )
+
+
+def _vips(cluster: Cluster, site: model.Site, path: str) -> Iterator[Finding]:
+    if not site.imports:
+        return
+    vips = ipaddress.IPv4Network(site.vip_range)
+    for what, network in cluster.networks():
+        if vips.overlaps(network):
+            yield Finding(f"{path}.vipRange", site.vip_range, f"overlaps {what}, {network}: choose another range")

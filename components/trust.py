@@ -1,0 +1,101 @@
+"""Trust: the intermediate of each site, wherever it comes from."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import pulumi
+
+from components.shared_ca import Intermediate, SharedCA, SharedCAArgs, SiteCA, SiteCAArgs
+from config import model
+from config.peers import ReadStack, read_stack
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrustArgs:
+    """Arguments of Trust.
+
+    Attributes:
+        trust: the configuration's part.
+        sites: names of the stack's sites.
+    """
+
+    trust: model.Trust
+    sites: Sequence[str]
+
+
+class Trust(pulumi.ComponentResource):
+    """Where the sites' certificates come from.
+
+    Creates, as the configuration says:
+        - generated: SharedCA, and a SiteCA for each site of the stack and each site that it issues for;
+        - stack, provided, existing: nothing.
+    """
+
+    intermediates: Mapping[str, Intermediate]
+    """By site. A site that is not there finds its certificates in its cluster."""
+
+    def __init__(self, name: str, args: TrustArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("dcmesh:components:Trust", name, {}, opts)
+        self.intermediates = self._intermediates(name, args)
+        self.register_outputs({})
+
+    def _intermediates(self, name: str, args: TrustArgs) -> Mapping[str, Intermediate]:
+        child = pulumi.ResourceOptions(parent=self)
+        match args.trust:
+            case model.GeneratedTrust() as trust:
+                root = SharedCA(
+                    f"{name}-root",
+                    SharedCAArgs(
+                        organization=trust.organization,
+                        root_validity_years=trust.root_validity_years,
+                        intermediate_validity_years=trust.intermediate_validity_years,
+                    ),
+                    child,
+                )
+                return {
+                    site: SiteCA(f"{name}.{site}", SiteCAArgs(site=site, root=root), child).intermediate
+                    for site in (*args.sites, *trust.issue_for)
+                }
+            case model.StackTrust(stack=stack):
+                return read_intermediates(stack, args.sites)
+            case model.ProvidedTrust() as provided:
+                given = Intermediate(
+                    cert=provided.ca_cert,
+                    key=pulumi.Output.secret(provided.ca_key.get_secret_value()),
+                    chain=provided.cert_chain,
+                    root=provided.root_cert,
+                )
+                return dict.fromkeys(args.sites, given)
+            case model.ExistingTrust():
+                return {}
+
+
+def read_intermediates(stack: str, sites: Sequence[str], read: ReadStack = read_stack) -> dict[str, Intermediate]:
+    """Return the intermediates of these sites from the output `intermediates` of the stack that issues them.
+
+    Not by a StackReference: that resource would bring the keys of all other sites into this stack's state.
+
+    Raises:
+        pulumi.RunError: there is no such stack, or it issues nothing for one of the sites.
+    """
+    try:
+        issued = read(stack).get("intermediates", {})
+    except LookupError as error:
+        raise pulumi.RunError(
+            f"trust.stack: {stack!r} cannot be read ({error}): create and `pulumi up` that stack first"
+        ) from None
+    missing = [site for site in sites if site not in issued]
+    if missing:
+        raise pulumi.RunError(
+            f"trust.stack: {stack!r} issues nothing for {', '.join(missing)}: "
+            "add what is missing to its trust.issueFor, and run `pulumi up` there first"
+        )
+    return {
+        site: Intermediate(
+            cert=issued[site]["caCert"],
+            key=pulumi.Output.secret(issued[site]["caKey"]),
+            chain=issued[site]["certChain"],
+            root=issued[site]["rootCert"],
+        )
+        for site in sites
+    }

@@ -1,0 +1,58 @@
+"""The stack's configuration: typed, and validated whole before anything is created."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pulumi
+
+from components.link import Link
+from config import held
+from config.checks import Subject, cross_checks
+from config.errors import ConfigError, Finding
+from config.model import PeerLink, Settings
+from config.outside import Outside, ReadFile, ReadStack, read_file, read_stack
+from config.peers import links_of
+from config.reading import read_settings
+
+__all__ = ["ConfigError", "Finding", "Settings", "load", "parse"]
+
+
+def parse(
+    raw: Mapping[str, Any],
+    *,
+    project: str = "dcmesh",
+    stack: str = "dev",
+    read: ReadStack = read_stack,
+    read_text: ReadFile = read_file,
+) -> tuple[Settings, dict[str, Link]]:
+    """Validate a configuration.
+
+    Args:
+        raw: the configuration's keys without the project's prefix, as plain data.
+        project: name of the Pulumi project.
+        stack: name of the stack.
+        read: returns another stack's outputs, by its whole name.
+        read_text: returns the text of a file.
+
+    Returns:
+        The settings, and the link of each peer that exports something.
+
+    Raises:
+        ConfigError: it is wrong; all that was found is in the message, a line an error.
+    """
+    outside = Outside(project, stack, read, read_text)
+    reading = read_settings({key: value for key, value in raw.items() if value is not None})
+    findings = list(reading.findings)
+    links = dict[str, PeerLink]()
+    if reading.settings:
+        links, unread = links_of(reading.settings.peers, outside)
+        between = [*unread, *cross_checks(Subject(reading.settings, links, outside))]
+        findings += filter(reading.is_sure, map(reading.as_written, between))
+    if findings or not reading.settings:
+        raise ConfigError(findings)
+    return reading.settings, {name: link.for_import() for name, link in links.items()}
+
+
+def load(config: pulumi.Config) -> tuple[Settings, dict[str, Link]]:
+    """Read and validate the configuration of the stack that runs; see `parse`."""
+    return parse(held.values(config.name), project=pulumi.get_project(), stack=pulumi.get_stack())

@@ -1,0 +1,71 @@
+"""What the cross-checks look at."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from config.model import Export, Import, LinkExport, PeerLink, Settings, Site
+from config.outside import Outside
+
+Offer = tuple[str, Export | LinkExport]
+"""An export with its place, of a site of this stack or of another."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A configuration, with what it refers to.
+
+    Attributes:
+        settings: the configuration.
+        links: the links of peers, as far as they are there.
+        outside: what it is read in.
+    """
+
+    settings: Settings
+    links: Mapping[str, PeerLink]
+    outside: Outside
+
+    @cached_property
+    def sites(self) -> Sequence[tuple[str, Site]]:
+        """Each site with its place."""
+        return [(f"sites[{index}]", site) for index, site in enumerate(self.settings.sites)]
+
+    @property
+    def exports(self) -> Iterator[tuple[Site, str, Export]]:
+        """Each export with its site and place."""
+        for path, site in self.sites:
+            for index, export in enumerate(site.exports):
+                yield site, f"{path}.exports[{index}]", export
+
+    @property
+    def imports(self) -> Iterator[tuple[Site, str, Import]]:
+        """Each import with its site and place."""
+        for path, site in self.sites:
+            for index, imported in enumerate(site.imports):
+                yield site, f"{path}.imports[{index}]", imported
+
+    @cached_property
+    def sources(self) -> Mapping[str, tuple[str, Sequence[Offer]] | None]:
+        """For each site, the place of its exports and the exports; None for a peer whose link is not there yet."""
+        found = dict[str, tuple[str, Sequence[Offer]] | None]()
+        for index, peer in enumerate(self.settings.peers):
+            link, path = self.links.get(peer.name), f"peers[{index}].link.exports"
+            found[peer.name] = (path, _with_places(path, link.exports)) if link else None
+        for path, site in self.sites:
+            found[site.name] = (f"{path}.exports", _with_places(f"{path}.exports", site.exports))
+        return found
+
+    def offer(self, imported: Import) -> Offer | None:
+        """Return what an import names, if it is there."""
+        source = self.sources.get(imported.from_)
+        return next((offer for offer in source[1] if offer[1].name == imported.export), None) if source else None
+
+
+def _with_places(path: str, exports: Sequence[Export | LinkExport]) -> Sequence[Offer]:
+    return [(f"{path}[{index}]", export) for index, export in enumerate(exports)]
+
+
+def service_of(host: str) -> tuple[str, str]:
+    """Return namespace and name of the Service behind which a pod stands."""
+    _, service, namespace, *_ = host.split(".")
+    return namespace, service

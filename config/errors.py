@@ -1,0 +1,77 @@
+"""What is wrong with a configuration, as one message with a line an error."""
+
+import json
+import re
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from config.held import secret_keys
+from config.paths import is_within
+
+SECRET = "[secret]"  # noqa: S105 — what is shown instead of one
+
+NOTHING: Final = object()
+"""The value of what is missing."""
+
+LONGEST = 60
+"""How many characters of a value are shown."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One error: where, what stands there, and what to do about it.
+
+    Attributes:
+        path: the place, as users write it: `sites[1].imports[0].from`.
+        value: what stands there, or NOTHING.
+        advice: what is wrong with it and what to do, to be read after the value.
+        secret: whether the value must not be shown.
+        given: other places that must have been read whole for this to be sure.
+    """
+
+    path: str
+    value: object
+    advice: str
+    secret: bool = False
+    given: tuple[str, ...] = ()
+
+    def line(self, secret_parts: Collection[str] = ()) -> str:
+        """Return the error as a line, in which nothing from below the secret top-level keys is shown."""
+        if self.value is NOTHING:
+            return f"{self.path}: {self.advice}"
+        secret = self.secret or any(is_within(self.path, key) for key in secret_parts)
+        return f"{self.path}: {SECRET if secret else shown(self.value)} {self.advice}"
+
+
+class ConfigError(Exception):
+    """The configuration is wrong; the message lists every error with its path, and no secret."""
+
+    findings: Sequence[Finding]
+
+    def __init__(self, findings: Iterable[Finding]) -> None:
+        secret = secret_keys()
+        self.findings = sorted(findings, key=_order)
+        lines = dict.fromkeys(f"  {finding.line(secret)}" for finding in self.findings)
+        message = "\n".join(["the configuration is wrong, nothing was changed:", *lines])
+        super().__init__(message.encode(errors="backslashreplace").decode())  # JSON may hold what cannot be printed
+
+
+def _order(finding: Finding) -> list[str | int]:
+    """Return by what findings are ordered: what is about one place stands together."""
+    parts = re.split(r"\[(\d+)\]", finding.path)
+    return [int(part) if index % 2 else part for index, part in enumerate(parts)]
+
+
+def shown(value: object) -> str:
+    """Return a value on one line, much as a user would write it; of what has parts no more than that."""
+    if isinstance(value, dict):
+        return "{…}" if value else "{}"
+    if isinstance(value, list):
+        return "[…]" if value else "[]"
+    text = value if isinstance(value, str) else json.dumps(value, default=str)
+    if "PRIVATE KEY" in text:
+        return SECRET
+    line = text.partition("\n")[0][:LONGEST]
+    shortened = "" if line == text else "…"
+    return f"{json.dumps(line, ensure_ascii=False) if isinstance(value, str) else line}{shortened}"

@@ -1,0 +1,47 @@
+"""Writes what is made of the model: schema/stack.json and docs/configuration.md.
+
+Usage:
+    python -m config.generate          write both
+    python -m config.generate --check  fail if one of them is not as it would be written
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from config.model import Settings
+from config.reference import reference
+from config.schema import stack_schema
+
+ROOT = Path(__file__).resolve().parent.parent
+PROJECT = "dcmesh"
+
+
+def generated() -> Iterator[tuple[Path, str]]:
+    """Yield each file and what belongs in it."""
+    schema = stack_schema(Settings, PROJECT)
+    yield ROOT / "schema" / "stack.json", json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
+    yield ROOT / "docs" / "configuration.md", reference(Settings, PROJECT, ROOT / "examples")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Write the files, or tell which are stale; return the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m config.generate", description="Write schema and reference.")
+    parser.add_argument("--check", action="store_true", help="write nothing; fail if a file is stale")
+    check = parser.parse_args(arguments).check
+    stale = [(path, text) for path, text in generated() if not path.exists() or path.read_text() != text]
+    for path, text in stale:
+        name = path.relative_to(ROOT)
+        if check:
+            print(f"{name} is stale: run `python -m config.generate`", file=sys.stderr)
+        else:
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(text)
+            print(f"{name} written")
+    return 1 if check and stale else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

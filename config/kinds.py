@@ -1,0 +1,261 @@
+"""Kinds of values that a configuration holds: how each must look, and the words that say so."""
+
+import ipaddress
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field, GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
+
+ISTIO_OLDEST, ISTIO_NEWEST = 29, 30
+"""The minor versions of Istio 1.x between which dcmesh is supported. The one place that says so."""
+
+ADVICE = "advice"
+"""Type of an error whose message is an advice already."""
+
+
+def _error(advice: str) -> PydanticCustomError:
+    return PydanticCustomError(ADVICE, "{advice}", {"advice": advice})
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of text, as metadata of a type.
+
+    Attributes:
+        name: what docs/configuration.md calls it.
+        advice: what is said of a text that is not of this kind.
+        matches: tells whether a text is.
+        schema: its JSON Schema, as far as it can be said there.
+    """
+
+    name: str
+    advice: str
+    matches: Callable[[str], object]
+    schema: dict[str, Any] = field(default_factory=dict, hash=False)
+
+    def _check(self, value: str) -> str:
+        if not self.matches(value):
+            raise _error(self.advice)
+        return value
+
+    def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Check a value once its type is right."""
+        return core_schema.no_info_after_validator_function(self._check, handler(source))
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        """Describe the kind to editors and to docs/configuration.md."""
+        return {**handler(schema), **self.schema, "x-kind": self.name, "x-advice": self.advice}
+
+
+def _pattern(name: str, pattern: str, advice: str) -> Kind:
+    """Return a kind that a regular expression describes."""
+    matches = re.compile(pattern, re.ASCII).fullmatch
+    return Kind(name, advice, matches, {"pattern": f"^(?:{pattern})$" if "|" in pattern else f"^{pattern}$"})
+
+
+def _parses(parse: Callable[[str], object]) -> Callable[[str], bool]:
+    """Return a test whether a text can be parsed."""
+
+    def matches(text: str) -> bool:
+        try:
+            parse(text)
+        except ValueError:
+            return False
+        return True
+
+    return matches
+
+
+# --- names -----------------------------------------------------------------------------------------------------------
+
+_LABEL = r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"
+_HOST = rf"{_LABEL}(\.{_LABEL})*"
+
+Text = Annotated[str, Kind("text", "must be text that is not empty", str.strip, {"pattern": r"\S"})]
+
+FilePath = Annotated[
+    str,
+    Kind(
+        "path",
+        "must be the path of a file, not what is in it",
+        lambda text: text.strip() and "\n" not in text and "\0" not in text,
+        {"pattern": r"^\S.*$"},
+    ),
+]
+
+Pem = Annotated[str, Kind("PEM", "must be the text of a PEM file", str.strip, {"pattern": r"\S"})]
+
+Organization = Annotated[
+    str,
+    _pattern(
+        "short text", r"\S(.{0,62}\S)?", "must be a text of at most 64 characters on one line, no space first or last"
+    ),
+]
+
+Name = Annotated[
+    str,
+    _pattern(
+        "name",
+        _LABEL,
+        "must be a DNS label: at most 63 lower-case letters, digits and dashes, the first and last no dash",
+    ),
+]
+"""A DNS label, as Kubernetes wants names to be."""
+
+ServiceName = Annotated[
+    str,
+    _pattern(
+        "service name",
+        r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?",
+        "must be the name of a Service: at most 63 lower-case letters, digits and dashes, the first a letter",
+    ),
+]
+"""A DNS label that starts with a letter, as Kubernetes wants the names of Services to be."""
+
+LabelKey = Annotated[
+    str,
+    _pattern(
+        "key",
+        rf"({_HOST}/)?[A-Za-z0-9]([-\w.]{{0,61}}[A-Za-z0-9])?",
+        "must be a key as Kubernetes has them, such as app or example.com/app",
+    ),
+]
+"""Key of a label or an annotation."""
+
+LabelValue = Annotated[
+    str,
+    _pattern(
+        "label",
+        r"([A-Za-z0-9]([-\w.]{0,61}[A-Za-z0-9])?)?",
+        "must be the value of a label: at most 63 letters, digits, dashes, dots and underscores, "
+        "the first and last a letter or digit",
+    ),
+]
+
+StackName = Annotated[
+    str,
+    _pattern("stack", r"[^/\s]+/[^/\s]+/[^/\s]+", "must be the whole name of a stack, such as organization/dcmesh/dc1"),
+]
+
+# --- addresses -------------------------------------------------------------------------------------------------------
+
+
+def _can_be_reached(text: str) -> bool:
+    """Tell whether a text is an IP address or DNS name that can mean the same to another machine."""
+    try:
+        address = ipaddress.ip_address(text)
+    except ValueError:
+        # A name that ends in a number is a mistyped IP address.
+        last = text.rpartition(".")[2]
+        return bool(re.fullmatch(_HOST, text)) and len(text) <= 253 and not last.isdigit() and last != "localhost"
+    return not (address.is_loopback or address.is_unspecified or address.is_link_local or address.is_multicast)
+
+
+Address = Annotated[
+    str,
+    Kind(
+        "address",
+        "must be an IP address or DNS name by which other sites reach the gateway, without scheme and port",
+        _can_be_reached,
+    ),
+]
+
+IpAddress = Annotated[
+    str, Kind("IP address", "must be an IP address, such as 192.0.2.10", _parses(ipaddress.ip_address))
+]
+
+Network = Annotated[
+    str,
+    Kind(
+        "network",
+        "must be a network as CIDR, given by its first address, such as 192.0.2.0/24 or 192.0.2.10/32",
+        lambda text: "/" in text and _parses(ipaddress.ip_network)(text),
+    ),
+]
+
+Ipv4Network = Annotated[
+    str,
+    Kind(
+        "IPv4 network",
+        "must be an IPv4 network as CIDR, given by its first address, such as 241.0.0.0/8",
+        lambda text: "/" in text and _parses(ipaddress.IPv4Network)(text),
+    ),
+]
+
+PodHost = Annotated[
+    str,
+    _pattern(
+        "DNS name",
+        rf"({_LABEL}\.){{3}}svc\.cluster\.local",
+        "must be the whole name of a pod, such as db-0.db.shop.svc.cluster.local",
+    ),
+]
+
+Identity = Annotated[
+    str,
+    _pattern(
+        "SPIFFE id",
+        rf"spiffe://cluster\.local/ns/{_LABEL}/sa/{_LABEL}",
+        "must be a SPIFFE id, such as spiffe://cluster.local/ns/shop/sa/mysql",
+    ),
+]
+
+# --- Istio -----------------------------------------------------------------------------------------------------------
+
+
+def _is_chart_source(text: str) -> bool:
+    scheme, separator, rest = text.partition("://")
+    return bool(rest) and scheme in ("http", "https", "oci") if separator else bool(text.strip())
+
+
+IstioVersion = Annotated[
+    str,
+    _pattern(
+        "version",
+        rf"1\.({'|'.join(str(minor) for minor in range(ISTIO_OLDEST, ISTIO_NEWEST + 1))})\.\d+",
+        f"must be a version that dcmesh supports, 1.{ISTIO_OLDEST}.0 to 1.{ISTIO_NEWEST}.x, with its patch level",
+    ),
+]
+
+ChartSource = Annotated[
+    str,
+    Kind(
+        "URL or directory",
+        "must be a chart repository (https://…), an OCI registry (oci://…) or a directory",
+        _is_chart_source,
+        {"pattern": r"\S"},
+    ),
+]
+
+ImageHub = Annotated[
+    str,
+    _pattern(
+        "registry",
+        r"[A-Za-z0-9][-\w.]*(:\d+)?(/[-\w.]+)*",
+        "must be an image registry and path, without scheme and tag, such as registry.example.com/istio",
+    ),
+]
+
+ImageTag = Annotated[str, _pattern("tag", r"\w[-\w.]{0,127}", "must be an image tag, such as 1.29.1")]
+
+# --- numbers ---------------------------------------------------------------------------------------------------------
+
+
+def _whole(value: object) -> object:
+    # Numbers come out of another stack as floats; a bool would pass for 0 or 1.
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, bool) or not isinstance(value, int):
+        quoted = isinstance(value, str) and value.strip().isdigit()
+        raise _error("must be a whole number" + (": write it without quotes" if quoted else ""))
+    return value
+
+
+WHOLE = BeforeValidator(_whole)
+
+Port = Annotated[int, Field(ge=1, le=65535), WHOLE]
+
+Replicas = Annotated[int, Field(ge=1, le=1000), WHOLE]

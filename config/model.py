@@ -1,0 +1,451 @@
+"""What a user may write in a stack file: plain, immutable, typed data.
+
+The docstring below each field is its description, in the generated JSON Schema and in docs/configuration.md.
+"""
+
+import shutil
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, SecretStr, Tag
+from pydantic.alias_generators import to_camel
+
+from components.gateway_exposure import Exposure
+from components.istio import Charts
+from components.link import GATEWAY_PORT, ExportedService, Link, ProbeKind, Protocol, ServiceAccount, pod_hosts
+from components.link import Consumer as LinkConsumer
+from components.service_import import VIP_NETWORK
+from config.kinds import (
+    ADVICE,
+    WHOLE,
+    Address,
+    ChartSource,
+    FilePath,
+    Identity,
+    ImageHub,
+    ImageTag,
+    IpAddress,
+    Ipv4Network,
+    IstioVersion,
+    LabelKey,
+    LabelValue,
+    Name,
+    Network,
+    Organization,
+    Pem,
+    PodHost,
+    Port,
+    Replicas,
+    ServiceName,
+    StackName,
+    Text,
+)
+
+
+class Model(BaseModel):
+    """A part of the configuration: immutable, camel case as in Kubernetes, no unknown keys."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        alias_generator=to_camel,
+        populate_by_name=True,
+        use_attribute_docstrings=True,
+    )
+
+
+# --- trust -----------------------------------------------------------------------------------------------------------
+
+
+class GeneratedTrust(Model):
+    """This stack holds the root, and issues the intermediates of its sites."""
+
+    source: Literal["generated"] = "generated"
+    """The root is made here."""
+    organization: Organization = "dcmesh"
+    """`O` in the subject of every certificate."""
+    root_validity_years: Annotated[int, Field(ge=1, le=50), WHOLE] = 10
+    """How long the root is valid."""
+    intermediate_validity_years: Annotated[int, Field(ge=1, le=10), WHOLE] = 2
+    """How long each site's intermediate is valid."""
+    issue_for: list[Name] = []
+    """Sites of other stacks to issue intermediates for. They read them from this stack's output `intermediates`."""
+
+
+class StackTrust(Model):
+    """Another stack holds the root; its output `intermediates` has one for each site."""
+
+    source: Literal["stack"]
+    """The intermediate is read from another stack."""
+    stack: StackName
+    """Name of that stack, as a StackReference wants it: `organization/PROJECT/STACK`."""
+
+
+class ProvidedTrust(Model):
+    """Your own authority has issued the site's intermediate."""
+
+    source: Literal["provided"]
+    """The four files are given here."""
+    ca_cert: Pem
+    """PEM of the site's intermediate certificate."""
+    ca_key: SecretStr
+    """PEM of its private key. Set it with `pulumi config set --secret --path`."""
+    root_cert: Pem
+    """PEM of the root, the same on every site; of several while a root is replaced by another."""
+    cert_chain: Pem
+    """PEM of the intermediate and whatever stands between it and the root, the intermediate first."""
+
+
+class ExistingTrust(Model):
+    """The Secret `cacerts` is there already, made by cert-manager or another tool; dcmesh checks it and leaves it."""
+
+    source: Literal["existing"]
+    """The Secret is made by something else."""
+
+
+def _with_source(value: object) -> object:
+    return {"source": "generated", **value} if isinstance(value, dict) else value
+
+
+Trust = Annotated[
+    GeneratedTrust | StackTrust | ProvidedTrust | ExistingTrust,
+    Field(discriminator="source"),
+    BeforeValidator(_with_source),
+]
+
+
+# --- Istio -----------------------------------------------------------------------------------------------------------
+
+
+class IstioValues(Model):
+    """Helm values laid over those that dcmesh sets."""
+
+    base: dict[str, Any] = {}
+    """For the chart `base`."""
+    istiod: dict[str, Any] = {}
+    """For the chart `istiod`."""
+    gateway: dict[str, Any] = {}
+    """For the chart `gateway`."""
+
+
+class ExistingIstio(Model):
+    """An Istio that somebody else installed: dcmesh checks what it needs of it and installs only the gateway."""
+
+    revision: Name = "default"
+    """Its revision, as in the label `istio.io/rev`."""
+
+
+class Istio(Model):
+    """Istio in the stack's sites."""
+
+    version: IstioVersion = "1.29.1"
+    """Version of Istio and of its charts."""
+    charts: ChartSource = "https://istio-release.storage.googleapis.com/charts"
+    """Where the charts come from: a chart repository's URL, an OCI registry (`oci://…`), or a directory."""
+    hub: ImageHub | None = None
+    """Image registry and path, such as `registry.example.com/istio`. Default: the charts'."""
+    tag: ImageTag | None = None
+    """Image tag. Default: the charts'."""
+    pull_secrets: list[Name] = []
+    """Secrets in `istio-system` with credentials for the registry."""
+    replicas: Annotated[int, Field(ge=1, le=10), WHOLE] = 2
+    """istiod pods in each site. While none runs, no pod with a sidecar can start."""
+    egress: Literal["ALLOW_ANY", "REGISTRY_ONLY"] = "ALLOW_ANY"
+    """What sidecars do with traffic to places that Istio does not know."""
+    existing: ExistingIstio | None = None
+    """Set this if Istio is there already."""
+    values: IstioValues = IstioValues()
+    """Helm values laid over those that dcmesh sets."""
+
+    def helm_charts(self) -> Charts:
+        """Return where the charts come from."""
+        return Charts(version=self.version, repository=self.charts)
+
+
+class Lab(Model):
+    """What differs on sites that the lab makes."""
+
+    istio: Istio = Istio()
+    """Used instead of `istio`, whole."""
+
+
+# --- sites -----------------------------------------------------------------------------------------------------------
+
+
+class ExistingCluster(Model):
+    """A cluster that somebody else made."""
+
+    kubeconfig: FilePath
+    """Path of a kubeconfig; `~` and environment variables are expanded."""
+    context: Text | None = None
+    """Context in it. Default: its current context."""
+
+
+class Gateway(Model):
+    """The gateway of an exporting site."""
+
+    replicas: Annotated[int, Field(ge=1, le=20), WHOLE] = 2
+    """Gateway pods, spread over nodes and zones."""
+    exposure: Exposure = "load-balancer"
+    """How the gateway gets its external address."""
+    annotations: dict[LabelKey, str] = {}
+    """Annotations of the gateway's Service, laid over those of `exposure`."""
+    load_balancer_ip: IpAddress | None = None
+    """Address to ask for, where the load balancer grants such wishes."""
+    load_balancer_class: LabelKey | None = None
+    """Class of the load balancer, where a cluster has several."""
+    source_ranges: list[Network] = []
+    """Networks, as CIDR, that may connect. Default: all."""
+    node_port: Annotated[int, Field(ge=1024, le=65535), WHOLE] | None = None
+    """Port of every node that leads to the gateway, for `exposure: nodeport`."""
+    advertise: list[Address] = []
+    """IP addresses or DNS names under which other sites reach the gateway. Default: those of its Service."""
+    advertise_port: Port | None = None
+    """Port under which other sites reach the gateway. Default: 15443, or `nodePort`."""
+
+
+class Hello(Model):
+    """The demo: a StatefulSet whose pods answer with their names."""
+
+    kind: Literal["hello"]
+    """The demo's source."""
+    namespace: Name
+    """Namespace to create."""
+    name: ServiceName = "hello"
+    """Name of StatefulSet, Service and service account."""
+    replicas: Replicas = 3
+    """Number of pods."""
+    port: Port = 8080
+    """TCP port that they listen on."""
+
+
+class HelloClient(Model):
+    """The demo's consumer: a pod to run curl in."""
+
+    kind: Literal["hello-client"]
+    """The demo's consumer."""
+    namespace: Name
+    """Namespace to create."""
+    name: Name = "client"
+    """Name of Deployment and service account."""
+
+
+Workload = Annotated[Hello | HelloClient, Field(discriminator="kind")]
+
+
+class Consumer(Model):
+    """A service account of another site that may connect to an export."""
+
+    site: Name
+    """Its site."""
+    namespace: Name
+    """Its namespace."""
+    service_account: Name
+    """Its name."""
+
+    def for_link(self) -> LinkConsumer:
+        """Return the consumer as a link has it."""
+        account = ServiceAccount(namespace=self.namespace, name=self.service_account)
+        return LinkConsumer(site=self.site, account=account)
+
+
+class Export(Model):
+    """A StatefulSet made reachable, pod by pod, for named consumers."""
+
+    name: Name
+    """Name of the export, unique in its site."""
+    namespace: Name
+    """Namespace of the StatefulSet."""
+    stateful_set: Name | None = None
+    """Name of the StatefulSet. Default: `name`."""
+    service: ServiceName | None = None
+    """Its headless Service. Default: the StatefulSet's name."""
+    replicas: Replicas
+    """How many of its pods to export, counted from 0."""
+    port: Port
+    """TCP port that the pods listen on."""
+    protocol: Protocol = "TCP"
+    """How sidecars treat the port; databases are TCP."""
+    service_account: Name
+    """Service account of the pods: the identity that importers insist on."""
+    selector: Annotated[dict[LabelKey, LabelValue], Field(min_length=1)]
+    """Labels that all pods of the StatefulSet have, and no others in the namespace. The policies select by them."""
+    consumers: Annotated[list[Consumer], Field(min_length=1)]
+    """Who may connect from other sites."""
+    probe: ProbeKind | None = None
+    """What the importing site's probe expects. Default: `greeting` for TCP, `http` for HTTP."""
+
+    @property
+    def stateful_set_name(self) -> str:
+        """Name of the StatefulSet."""
+        return self.stateful_set or self.name
+
+    @property
+    def service_name(self) -> str:
+        """Name of its headless Service."""
+        return self.service or self.stateful_set_name
+
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """DNS name of each exported pod."""
+        return pod_hosts(
+            stateful_set=self.stateful_set_name,
+            service=self.service_name,
+            namespace=self.namespace,
+            replicas=self.replicas,
+        )
+
+
+class Import(Model):
+    """The counterpart of an export, for one consumer."""
+
+    from_: Annotated[Name, Field(alias="from")]
+    """The exporting site: another one of `sites`, or one of `peers`."""
+    export: Name
+    """Name of its export."""
+    namespace: Name
+    """Namespace that sees the hosts."""
+    service_account: Name
+    """Service account that connects."""
+
+
+def _cluster_tag(value: object) -> str | None:
+    if isinstance(value, dict | ExistingCluster):
+        return "ExistingCluster"
+    return "made" if value in ("auto", "k3d", "lab") else None
+
+
+Cluster = Annotated[
+    Annotated[Literal["auto", "k3d", "lab"], Tag("made")] | Annotated[ExistingCluster, Tag("ExistingCluster")],
+    Discriminator(
+        _cluster_tag,
+        custom_error_type=ADVICE,
+        custom_error_message="must be auto, k3d, lab, or a map with the `kubeconfig` of an existing cluster",
+    ),
+]
+
+
+class Site(Model):
+    """One datacenter: one cluster with one mesh."""
+
+    name: Name
+    """Name of the site, the same in every stack that speaks of it."""
+    cluster: Cluster
+    """An existing cluster, or what makes one: `k3d`, `lab`, or `auto`, which is k3d where it is installed."""
+    gateway: Gateway = Gateway()
+    """The gateway, if the site exports anything."""
+    workloads: list[Workload] = []
+    """What dcmesh runs in the site."""
+    exports: list[Export] = []
+    """What other sites may reach."""
+    imports: list[Import] = []
+    """What the site reaches in others."""
+    vip_range: Ipv4Network = str(VIP_NETWORK)
+    """Network, as CIDR, of the virtual addresses of imported hosts. None of the site's own may overlap it."""
+
+    @property
+    def cluster_kind(self) -> Literal["k3d", "lab", "existing"]:
+        """What makes the cluster. `auto` is k3d where it is installed, else the lab."""
+        match self.cluster:
+            case ExistingCluster():
+                return "existing"
+            case "auto":
+                return "k3d" if shutil.which("k3d") else "lab"
+            case kind:
+                return kind
+
+
+# --- peers -----------------------------------------------------------------------------------------------------------
+
+
+class LinkGateway(Model):
+    """An exporting site's gateway, as its importers see it."""
+
+    addresses: Annotated[list[Address], Field(min_length=1)]
+    """IP addresses or DNS names."""
+    port: Port = GATEWAY_PORT
+    """Port at these addresses."""
+
+
+class LinkExport(Model):
+    """One export of a link."""
+
+    name: Name
+    """Name of the export."""
+    namespace: Name
+    """Namespace of its pods."""
+    hosts: Annotated[list[PodHost], Field(min_length=1)]
+    """DNS name of each pod."""
+    port: Port
+    """TCP port that the pods listen on."""
+    protocol: Protocol
+    """How sidecars treat the port."""
+    identity: Identity
+    """SPIFFE id that the pods prove."""
+    consumers: list[Consumer] = []
+    """Who may connect."""
+    probe: ProbeKind
+    """What the probe expects."""
+
+
+class PeerLink(Model):
+    """A link as the exporting stack's output `link` shows it."""
+
+    site: Name
+    """The exporting site."""
+    gateway: LinkGateway
+    """Its gateway."""
+    exports: list[LinkExport]
+    """What it exports."""
+
+    def for_import(self) -> Link:
+        """Return the link as importers take it."""
+        return Link(
+            site=self.site,
+            addresses=self.gateway.addresses,
+            port=self.gateway.port,
+            exports=tuple(
+                ExportedService(
+                    name=export.name,
+                    namespace=export.namespace,
+                    hosts=tuple(export.hosts),
+                    port=export.port,
+                    protocol=export.protocol,
+                    identity=export.identity,
+                    consumers=tuple(consumer.for_link() for consumer in export.consumers),
+                    probe=export.probe,
+                )
+                for export in self.exports
+            ),
+        )
+
+
+class Peer(Model):
+    """A site of another stack, to import from. Its link comes from that stack, from a file, or stands here."""
+
+    name: Name
+    """Name of the site."""
+    stack: StackName | None = None
+    """The stack that holds it, as a StackReference wants it. Default: `organization/PROJECT/NAME`."""
+    link: PeerLink | None = None
+    """Its link, if the stacks share no state: what `pulumi stack output link --json` shows there below its name."""
+    link_file: FilePath | None = None
+    """Path of a JSON or YAML file with the same, or with that output whole."""
+
+
+class Settings(Model):
+    """A stack's whole configuration."""
+
+    trust: Trust = GeneratedTrust()
+    """Where the certificates come from."""
+    istio: Istio = Istio()
+    """Istio in the stack's sites."""
+    lab: Lab = Lab()
+    """What differs on sites that the lab makes."""
+    sites: list[Site] = []
+    """The datacenters of this stack."""
+    peers: list[Peer] = []
+    """Sites of other stacks that sites of this one import from."""
+
+    def istio_of(self, site: Site) -> Istio:
+        """Return the Istio settings that hold for a site."""
+        return self.lab.istio if site.cluster_kind == "lab" else self.istio

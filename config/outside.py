@@ -1,0 +1,68 @@
+"""What a configuration is read in: the stack that it is of, and the files and other stacks that it names."""
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pulumi
+
+ReadStack = Callable[[str], Mapping[str, Any]]
+ReadFile = Callable[[str], str]
+
+
+def read_stack(name: str) -> Mapping[str, Any]:
+    """Return the outputs of another stack.
+
+    By the invoke behind StackReference, whose answer is plain data at once: how many hosts a link has decides
+    which resources there are, and no resource may be created inside `apply`. What is secret in that stack and
+    not ours to decrypt is left out.
+
+    Raises:
+        LookupError: there is no such stack.
+    """
+    try:
+        answer = pulumi.runtime.invoke("pulumi:pulumi:readStackOutputs", {"name": name}).value
+    except Exception as error:  # the SDK raises nothing more precise
+        raise LookupError(str(error).rpartition("returned an error: ")[2]) from error
+    return dict(answer["outputs"])
+
+
+def expand(path: str) -> str:
+    """Return a path with `~` and environment variables expanded."""
+    return os.path.expanduser(os.path.expandvars(path))  # noqa: PTH111 — Path's raises for unknown users
+
+
+def read_file(path: str) -> str:
+    """Return the text of a file; `~` and environment variables in its path are expanded.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it is no text, or its path no path.
+    """
+    return Path(expand(path)).read_text(encoding="utf-8")
+
+
+def why_not(path: str, error: OSError | ValueError) -> str:
+    """Return what to say of a file that cannot be read: nothing of what is in it."""
+    if "$" in expand(path):
+        return "cannot be read: an environment variable in it is not set"
+    return f"cannot be read: {(isinstance(error, OSError) and error.strerror) or 'it is no text'}"
+
+
+@dataclass(frozen=True)
+class Outside:
+    """What a configuration is read in.
+
+    Attributes:
+        project: name of the Pulumi project.
+        stack: name of the stack.
+        read_stack: returns another stack's outputs, by its whole name.
+        read_file: returns the text of a file.
+    """
+
+    project: str
+    stack: str
+    read_stack: ReadStack
+    read_file: ReadFile

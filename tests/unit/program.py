@@ -1,0 +1,115 @@
+"""The whole program, `__main__.py` as it stands, run under mocks: in one stack, or in several one after the other."""
+
+import json
+import re
+import runpy
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.unit.conftest import ROOT
+from tests.unit.engine import PROJECT, Engine, Resource
+from tests.unit.servers import VERSION, KubernetesAPI, kubernetes_api
+
+Config = dict[str, Any]
+
+ISTIO_SYSTEM = "/api/v1/namespaces/istio-system"
+
+
+def site_of(resource: Resource) -> str:
+    """Return the site that a resource is part of: its name begins with it."""
+    return re.split("[-.]", resource.name)[0]
+
+
+def imported(engine: Engine, kind: str) -> list[Resource]:
+    """Return what importing sites have of a kind."""
+    return [r for r in engine.kind(kind) if any(part.kind == "SiteImports" for part in engine.parents(r.name))]
+
+
+def exported(engine: Engine, kind: str) -> list[Resource]:
+    """Return what exporting sites have of a kind."""
+    return [r for r in engine.kind(kind) if any(part.kind == "ServiceExport" for part in engine.parents(r.name))]
+
+
+def probed(job: Resource) -> list[list[str]]:
+    """Return what a Job's probe asks: host, port and kind."""
+    (container,) = job.spec["template"]["spec"]["containers"]
+    (lines,) = [variable["value"] for variable in container["env"] if variable["name"] == "PROBE_HOSTS"]
+    return [line.split() for line in lines.splitlines()]
+
+
+@contextmanager
+def existing_clusters(directory: Path, *sites: str) -> Iterator[KubernetesAPI]:
+    """Have a cluster for each site, as `$CLUSTERS/SITE`, with an Istio of revision `stable` and certificates.
+
+    One server plays them all: what differs is the token.
+    """
+    with kubernetes_api() as server, pytest.MonkeyPatch.context() as patch:
+        for site in sites:
+            (directory / site).write_text(server.kubeconfig(token=f"secret token of {site}"))
+        patch.setenv("CLUSTERS", str(directory))
+        keys = ("ca-cert.pem", "ca-key.pem", "cert-chain.pem", "root-cert.pem")
+        dns_capture = "defaultConfig: {proxyMetadata: {ISTIO_META_DNS_CAPTURE: 'true'}}"
+        server.objects = {
+            "/version/": VERSION,
+            "/api/v1/nodes": {"items": []},
+            f"{ISTIO_SYSTEM}/secrets/cacerts": {"data": dict.fromkeys(keys, "")},
+            f"{ISTIO_SYSTEM}/configmaps/istio-stable": {"data": {"mesh": dns_capture}},
+        }
+        yield server
+
+
+def existing_cluster(site: str) -> Config:
+    """Return where a site finds its cluster."""
+    return {"kubeconfig": f"$CLUSTERS/{site}", "context": "there"}
+
+
+def run_program(engine: Engine, stack: Config) -> Engine:
+    """Run `__main__.py` with a configuration, on a machine without k3d, where every Job's probe succeeds."""
+
+    def read_report(kubeconfig: str, context: str | None, *job: str) -> dict[str, str]:
+        for asked in engine.kind("Job"):
+            provider = engine.asked.get(asked.provider)
+            cluster = provider and (provider.inputs["kubeconfig"], provider.inputs.get("context"))
+            if asked.object == job and cluster == (kubeconfig, context):
+                return {host: host.partition(".")[0] for host, *_ in probed(asked)}
+        return {}
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("shutil.which", lambda _: None)
+        patch.setattr("components.link_probe.read_report", read_report)
+        patch.chdir(ROOT)
+        return engine.run(
+            lambda: runpy.run_path(str(ROOT / "__main__.py")),
+            {key: json.dumps(value) for key, value in stack.items()},
+        )
+
+
+def run_apart(stacks: Iterable[tuple[str, Config]], before: Mapping[str, Engine] | None = None) -> dict[str, Engine]:
+    """Run stacks one after the other, each with what the others have as outputs by then.
+
+    Args:
+        stacks: name and configuration of each. One that comes twice is run twice.
+        before: what ran before.
+    """
+    engines = dict(before or {})
+    for name, stack in stacks:
+        outputs = {f"organization/{PROJECT}/{other}": engine.outputs for other, engine in engines.items()}
+        engines[name] = run_program(Engine(stacks=outputs), stack)
+    return engines
+
+
+def together(engines: Iterable[Engine]) -> Engine:
+    """Return what several stacks have, as if one had it all."""
+    union = Engine()
+    for engine in engines:
+        assert union.asked.keys() & engine.asked.keys() <= {"trust", "pair"}
+        union.asked |= engine.asked
+        union.secret_outputs |= engine.secret_outputs
+        for key, value in engine.outputs.items():
+            union.outputs.setdefault(key, {}).update(value)
+        union.raw_outputs |= {str(len(union.raw_outputs)): engine.raw_outputs}
+    return union

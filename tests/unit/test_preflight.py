@@ -1,0 +1,404 @@
+"""Preflight: each finding and the good case, against a server that plays the cluster's API."""
+
+import copy
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from components.link import Link
+from components.preflight import require_ready
+from config import ConfigError
+from config.model import PeerLink, Settings
+from tests.unit.servers import VERSION, KubernetesAPI, kubeconfig, kubernetes_api, nobody
+
+Raw = dict[str, Any]
+Objects = dict[str, Any]
+
+NAMESPACES = "/api/v1/namespaces"
+CACERTS = f"{NAMESPACES}/istio-system/secrets/cacerts"
+MESH = f"{NAMESPACES}/istio-system/configmaps/istio-stable"
+SHOP, DR = f"{NAMESPACES}/shop", f"{NAMESPACES}/dr"
+MYSQL, REPLICA = f"{SHOP}/serviceaccounts/mysql", f"{DR}/serviceaccounts/replica"
+KUBERNETES = f"{NAMESPACES}/default/services/kubernetes"
+NODES = "/api/v1/nodes"
+
+LINK = PeerLink.model_validate(
+    {
+        "site": "dc1",
+        "gateway": {"addresses": ["192.0.2.1"]},
+        "exports": [
+            {
+                "name": "stock",
+                "namespace": "depot",
+                "hosts": [f"pxc-{n}.db.depot.svc.cluster.local" for n in range(2)],
+                "port": 3306,
+                "protocol": "TCP",
+                "identity": "spiffe://cluster.local/ns/depot/sa/mysql",
+                "consumers": [{"site": "dc2", "namespace": "dr", "serviceAccount": "replica"}],
+                "probe": "greeting",
+            }
+        ],
+    }
+).for_import()
+
+
+def mesh(**changes: Any) -> Objects:
+    """Return the ConfigMap of an istiod that has all that dcmesh needs, but for these changes."""
+    settings = {
+        "trustDomain": "cluster.local",
+        "defaultConfig": {"proxyMetadata": {"ISTIO_META_DNS_CAPTURE": "true"}},
+        "enableAutoMtls": True,
+    }
+    return {"data": {"mesh": yaml.safe_dump(settings | changes)}}
+
+
+def secret(*keys: str) -> Objects:
+    return {"data": dict.fromkeys(keys, "")}
+
+
+def node(pod_range: str | None = "10.42.0.0/24", *addresses: str) -> Objects:
+    return {
+        "metadata": {"name": "n1"},
+        "spec": {"podCIDR": pod_range},
+        "status": {"addresses": [{"type": "InternalIP", "address": address} for address in addresses]},
+    }
+
+
+def nodes(*items: Objects) -> Objects:
+    return {"items": list(items)}
+
+
+def cluster_ip(address: str) -> Objects:
+    return {"spec": {"clusterIP": address}}
+
+
+LABELLED = {"metadata": {"labels": {"istio.io/rev": "stable", "team": "data"}}}
+THERE = {"metadata": {}}
+
+GOOD: Objects = {
+    "/version/": VERSION,
+    CACERTS: secret("ca-cert.pem", "ca-key.pem", "cert-chain.pem", "root-cert.pem", "ca.crt"),
+    MESH: mesh(),
+    SHOP: LABELLED,
+    DR: LABELLED,
+    MYSQL: THERE,
+    REPLICA: THERE,
+    NODES: nodes(node("10.42.0.0/24", "192.0.2.10"), node("fd00::/64", "2001:db8::1")),
+    KUBERNETES: cluster_ip("10.43.0.1"),
+}
+"""A cluster that has all that `raw` needs of it."""
+
+
+@pytest.fixture
+def cluster() -> Iterator[KubernetesAPI]:
+    with kubernetes_api() as server:
+        server.objects = dict(GOOD)
+        yield server
+
+
+@pytest.fixture
+def raw(cluster: KubernetesAPI, tmp_path: Path) -> Raw:
+    """A stack of one site, on a cluster where Istio and the certificates are there already."""
+    (tmp_path / "dc2").write_text(cluster.kubeconfig())
+    return {
+        "trust": {"source": "existing"},
+        "istio": {"existing": {"revision": "stable"}},
+        "sites": [
+            {
+                "name": "dc2",
+                "cluster": {"kubeconfig": f"{tmp_path}/dc2", "context": "there"},
+                "exports": [
+                    {
+                        "name": "orders",
+                        "namespace": "shop",
+                        "replicas": 2,
+                        "port": 3306,
+                        "serviceAccount": "mysql",
+                        "selector": {"app": "db"},
+                        "consumers": [{"site": "dc1", "namespace": "audit", "serviceAccount": "reader"}],
+                    }
+                ],
+                "imports": [{"from": "dc1", "export": "stock", "namespace": "dr", "serviceAccount": "replica"}],
+            }
+        ],
+    }
+
+
+def look(raw: Raw, link: Link | None = LINK) -> list[str]:
+    """Return what is found, a line each."""
+    try:
+        require_ready(Settings.model_validate(raw), {link.site: link} if link else {})
+    except ConfigError as error:
+        heading, *lines = str(error).splitlines()
+        assert heading == "the configuration is wrong, nothing was changed:"
+        return [line.removeprefix("  ") for line in lines]
+    return []
+
+
+def test_nothing_is_found_where_all_is_there(raw: Raw, cluster: KubernetesAPI) -> None:
+    assert look(raw) == []
+    assert set(GOOD) <= set(cluster.asked), "else a finding below would prove less"
+
+
+FINDINGS: dict[str, tuple[Objects, str]] = {
+    "old Kubernetes": (
+        {"/version/": VERSION | {"minor": "28"}},
+        'sites[0].cluster: "there" runs Kubernetes 1.28: 1.29 is the oldest supported',
+    ),
+    "no cacerts": (
+        {CACERTS: 404},
+        'trust.source: "existing" says that dc2 has the Secret istio-system/cacerts, which is not there: create it',
+    ),
+    "part of cacerts": (
+        {CACERTS: secret("ca-cert.pem", "root-cert.pem")},
+        'trust.source: "existing" names a Secret of dc2 that lacks ca-key.pem, cert-chain.pem',
+    ),
+    "empty cacerts": (
+        {CACERTS: {"data": None}},
+        'trust.source: "existing" names a Secret of dc2 that lacks '
+        "ca-cert.pem, ca-key.pem, cert-chain.pem, root-cert.pem",
+    ),
+    "no istiod": (
+        {MESH: 404},
+        'istio.existing.revision: "stable" has no istiod in dc2: '
+        "check `kubectl get pods -n istio-system -L istio.io/rev`",
+    ),
+    "no DNS capture": (
+        {MESH: mesh(defaultConfig={"proxyMetadata": {"ISTIO_META_DNS_CAPTURE": "false"}})},
+        'istio.existing.revision: "stable" does not capture DNS: set '
+        'meshConfig.defaultConfig.proxyMetadata.ISTIO_META_DNS_CAPTURE to "true" in dc2 and restart the workloads',
+    ),
+    "DNS capture unset": (
+        {MESH: mesh(defaultConfig={})},
+        'istio.existing.revision: "stable" does not capture DNS: set '
+        'meshConfig.defaultConfig.proxyMetadata.ISTIO_META_DNS_CAPTURE to "true" in dc2 and restart the workloads',
+    ),
+    "no mutual TLS": (
+        {MESH: mesh(enableAutoMtls=False)},
+        'istio.existing.revision: "stable" has meshConfig.enableAutoMtls off in dc2: the gateway\'s hosts need it',
+    ),
+    "another trust domain": (
+        {MESH: mesh(trustDomain="example.com")},
+        'istio.existing.revision: "stable" has the trust domain example.com in dc2: '
+        "dcmesh supports cluster.local alone",
+    ),
+    "no namespace of an export": (
+        {SHOP: 404},
+        'sites[0].exports[0].namespace: "shop" is not there: `kubectl create namespace shop`',
+    ),
+    "no namespace of an import": (
+        {DR: 404},
+        'sites[0].imports[0].namespace: "dr" is not there: `kubectl create namespace dr`',
+    ),
+    "namespace without labels": (
+        {SHOP: {"metadata": {}}},
+        'sites[0].exports[0].namespace: "shop" gets no sidecars: '
+        "`kubectl label namespace shop istio.io/rev=stable`, then restart its pods",
+    ),
+    "namespace of another revision": (
+        {DR: {"metadata": {"labels": {"istio.io/rev": "canary"}}}},
+        'sites[0].imports[0].namespace: "dr" gets no sidecars: '
+        "`kubectl label namespace dr istio.io/rev=stable`, then restart its pods",
+    ),
+    "no service account of an export": (
+        {MYSQL: 404},
+        'sites[0].exports[0].serviceAccount: "mysql" is not there: '
+        "`kubectl create serviceaccount mysql --namespace shop`",
+    ),
+    "no service account of an import": (
+        {REPLICA: 404},
+        'sites[0].imports[0].serviceAccount: "replica" is not there: '
+        "`kubectl create serviceaccount replica --namespace dr`",
+    ),
+    "a Service of the imported name": (
+        {f"{NAMESPACES}/depot/services/db": cluster_ip("10.43.0.9")},
+        'sites[0].imports[0].export: "stock" has hosts of Service depot/db, and dc2 has a Service of that name: '
+        "its own pods would answer; rename one of them",
+    ),
+    "virtual addresses among the pods'": (
+        {NODES: nodes(node("241.1.0.0/24"))},
+        'sites[0].vipRange: "241.0.0.0/8" overlaps the pod range of node n1, 241.1.0.0/24: choose another range',
+    ),
+    "virtual addresses among the nodes'": (
+        {NODES: nodes(node(None, "241.0.0.7"))},
+        'sites[0].vipRange: "241.0.0.0/8" overlaps the address of node n1, 241.0.0.7/32: choose another range',
+    ),
+    "virtual addresses among the Services'": (
+        {KUBERNETES: cluster_ip("241.0.0.1")},
+        'sites[0].vipRange: "241.0.0.0/8" overlaps the address of Service default/kubernetes, 241.0.0.1/32: '
+        "choose another range",
+    ),
+}
+
+
+@pytest.mark.parametrize(("objects", "line"), FINDINGS.values(), ids=FINDINGS)
+def test_one_thing_wrong_is_one_finding(raw: Raw, cluster: KubernetesAPI, objects: Objects, line: str) -> None:
+    cluster.objects |= objects
+    assert look(raw) == [line]
+
+
+def test_all_that_is_wrong_comes_at_once(raw: Raw, cluster: KubernetesAPI) -> None:
+    together = ["old Kubernetes", "part of cacerts", "no istiod", "no namespace of an export"]
+    together += ["namespace of another revision", "no service account of an import", "a Service of the imported name"]
+    together += ["virtual addresses among the pods'"]
+    for name in together:
+        cluster.objects |= FINDINGS[name][0]
+    assert sorted(look(raw)) == sorted(FINDINGS[name][1] for name in together)
+
+
+@pytest.mark.parametrize("objects", [{DR: 404}, {SHOP: 404}], ids=["dr", "shop"])
+def test_a_namespace_that_is_not_there_is_not_missed_twice(raw: Raw, cluster: KubernetesAPI, objects: Objects) -> None:
+    """Neither its labels nor its accounts."""
+    cluster.objects |= objects | {MYSQL: 404 if SHOP in objects else THERE, REPLICA: 404 if DR in objects else THERE}
+    assert len(look(raw)) == 1
+
+
+# --- what is right in other ways ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("minor", ["29", "29+", "40"])
+def test_supported_versions(raw: Raw, cluster: KubernetesAPI, minor: str) -> None:
+    cluster.objects["/version/"] = VERSION | {"minor": minor}
+    assert look(raw) == []
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        mesh(defaultConfig={"proxyMetadata": {"ISTIO_META_DNS_CAPTURE": True}}),
+        {"data": {"mesh": "defaultConfig: {proxyMetadata: {ISTIO_META_DNS_CAPTURE: 'true'}}"}},
+    ],
+    ids=["a bool", "the rest by default"],
+)
+def test_mesh_that_does(raw: Raw, cluster: KubernetesAPI, settings: Objects) -> None:
+    cluster.objects[MESH] = settings
+    assert look(raw) == []
+
+
+@pytest.mark.parametrize("labels", [{"istio.io/rev": "default"}, {"istio-injection": "enabled"}], ids=str)
+def test_default_revision_injects_by_either_label(raw: Raw, cluster: KubernetesAPI, labels: dict[str, str]) -> None:
+    """Its ConfigMap has no revision in its name."""
+    raw["istio"] = {"existing": {}}
+    cluster.objects |= {SHOP: {"metadata": {"labels": labels}}, DR: {"metadata": {"labels": labels}}}
+    cluster.objects[MESH.removesuffix("-stable")] = cluster.objects.pop(MESH)
+    assert look(raw) == []
+
+
+def test_istio_of_our_own_injects_by_its_label_and_has_no_mesh_yet(raw: Raw, cluster: KubernetesAPI) -> None:
+    raw["istio"] = {}
+    cluster.objects |= {MESH: 404, DR: {"metadata": {"labels": {"istio-injection": "enabled"}}}}
+    assert look(raw) == [
+        'sites[0].exports[0].namespace: "shop" gets no sidecars: '
+        "`kubectl label namespace shop istio-injection=enabled`, then restart its pods"
+    ]
+
+
+def test_certificates_of_our_own_are_not_there_yet(raw: Raw, cluster: KubernetesAPI) -> None:
+    raw["trust"] = {"source": "generated"}
+    cluster.objects[CACERTS] = 404
+    assert look(raw) == []
+
+
+def test_namespaces_of_our_own_workloads_are_not_there_yet(raw: Raw, cluster: KubernetesAPI) -> None:
+    raw["sites"][0]["workloads"] = [
+        {"kind": "hello", "namespace": "shop"},
+        {"kind": "hello-client", "namespace": "dr"},
+    ]
+    cluster.objects |= dict.fromkeys((SHOP, DR, MYSQL, REPLICA), 404)
+    assert look(raw) == []
+
+
+def test_ranges_that_no_virtual_address_is_taken_from(raw: Raw, cluster: KubernetesAPI) -> None:
+    del raw["sites"][0]["imports"]
+    cluster.objects[KUBERNETES] = cluster_ip("241.0.0.1")
+    assert look(raw) == []
+
+
+def test_another_range_is_free(raw: Raw, cluster: KubernetesAPI) -> None:
+    raw["sites"][0]["vipRange"] = "100.64.0.0/16"
+    cluster.objects |= FINDINGS["virtual addresses among the Services'"][0]
+    assert look(raw) == []
+
+
+def test_hosts_of_an_import_that_is_pending_are_not_known(raw: Raw, cluster: KubernetesAPI) -> None:
+    cluster.objects |= FINDINGS["a Service of the imported name"][0]
+    assert look(raw, link=None) == []
+
+
+# --- clusters that do not answer ---------------------------------------------------------------------------------
+
+
+def test_cluster_that_is_not_reached(raw: Raw, tmp_path: Path) -> None:
+    with nobody() as port:
+        (tmp_path / "dc2").write_text(kubeconfig({"there": f"http://127.0.0.1:{port}"}))
+        (line,) = look(raw)
+    assert line.startswith('sites[0].cluster: "there" cannot be reached: ')
+    assert f"port={port}" in line
+    assert line.endswith(": check the VPN, the address and the credentials")
+
+
+def test_cluster_is_named_by_its_file_where_it_is_the_current_context(raw: Raw, tmp_path: Path) -> None:
+    raw["sites"][0]["cluster"] = {"kubeconfig": f"{tmp_path}/dc2"}
+    (line,) = look(raw)
+    assert " cannot be reached: " in line, "the current context of the file leads nowhere"
+    assert line.startswith(f'sites[0].cluster: "{tmp_path}'[:40])
+
+
+@pytest.mark.parametrize(
+    ("part", "broken", "reason"),
+    [
+        ("clusters", [], "Expected object with name there in kube-config/clusters list"),
+        (
+            "clusters",
+            [{"name": "there", "cluster": {"server": "https://127.0.0.1", "certificate-authority": "/no"}}],
+            "/no",
+        ),
+        ("users", [{"name": "u", "user": {"client-certificate": "/no", "client-key": "/no"}}], "/no"),
+    ],
+    ids=["no such cluster", "no such authority", "no such certificate"],
+)
+def test_kubeconfig_that_names_what_is_not_there(
+    raw: Raw, tmp_path: Path, part: str, broken: list[Objects], reason: str
+) -> None:
+    contents = yaml.safe_load(kubeconfig({"there": "https://127.0.0.1:1"})) | {part: broken}
+    (tmp_path / "dc2").write_text(yaml.safe_dump(contents))
+    (line,) = look(raw)
+    assert line.startswith('sites[0].cluster: "there" cannot be used (')
+    assert reason in line
+
+
+@pytest.mark.parametrize("path", ["/version/", CACERTS, MESH, SHOP, MYSQL, NODES])
+@pytest.mark.parametrize(("status", "reason"), [(401, "Unauthorized"), (403, "Forbidden")])
+def test_cluster_that_refuses(raw: Raw, cluster: KubernetesAPI, path: str, status: int, reason: str) -> None:
+    cluster.objects[path] = status
+    assert look(raw) == [f'sites[0].cluster: "there" refuses to answer ({status} {reason}): check the credentials']
+
+
+def test_every_cluster_is_looked_at(raw: Raw, cluster: KubernetesAPI, tmp_path: Path) -> None:
+    """One that is not reached hides nothing of another."""
+    other = copy.deepcopy(raw["sites"][0]) | {"name": "dc3"}
+    other["cluster"]["kubeconfig"] = f"{tmp_path}/dc3"
+    raw["sites"].insert(0, other)
+    cluster.objects |= {SHOP: 404, REPLICA: 404}
+    with nobody() as port:
+        (tmp_path / "dc3").write_text(kubeconfig({"there": f"http://127.0.0.1:{port}"}))
+        first, *others = look(raw)
+    assert first.startswith('sites[0].cluster: "there" cannot be reached')
+    assert [line.partition(":")[0] for line in others] == [
+        "sites[1].exports[0].namespace",
+        "sites[1].imports[0].serviceAccount",
+    ]
+
+
+@pytest.mark.parametrize("made_by", ["lab", "k3d"])
+def test_nothing_is_asked_of_a_cluster_that_is_to_be_made(raw: Raw, cluster: KubernetesAPI, made_by: str) -> None:
+    raw["sites"].append(copy.deepcopy(raw["sites"][0]) | {"name": "dc3", "cluster": made_by})
+    assert look(raw) == []
+    asked = list(cluster.asked)
+    del raw["sites"][0]
+    cluster.objects.clear()
+    assert look(raw) == []
+    assert cluster.asked == asked

@@ -1,0 +1,108 @@
+"""Trust: where each site's intermediate comes from, and who gets to see it. Who signs what: test_shared_ca.py."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pulumi
+import pytest
+from pydantic import TypeAdapter
+
+from components.trust import Trust, TrustArgs
+from config import model
+from tests.unit.engine import Engine
+
+STACK = "organization/dcmesh/trust"
+PARTS = ("caCert", "caKey", "certChain", "rootCert")
+
+
+def issued(site: str) -> dict[str, str]:
+    """Return a site's part of the output `intermediates`."""
+    return {part: f"{part} of {site}" for part in PARTS}
+
+
+def trust(engine: Engine, sites: Sequence[str], raw: dict[str, Any]) -> Engine:
+    """Take trust from a source, and show what came of it as outputs `SITE PART`."""
+
+    def program() -> None:
+        source = TypeAdapter(model.Trust).validate_python(raw)
+        for site, intermediate in Trust("trust", TrustArgs(trust=source, sites=sites)).intermediates.items():
+            for part, value in intermediate.as_output().items():
+                pulumi.export(f"{site} {part}", value)
+
+    return engine.run(program)
+
+
+def flat(**intermediates: dict[str, str]) -> dict[str, str]:
+    return {f"{site} {part}": value for site, parts in intermediates.items() for part, value in parts.items()}
+
+
+def test_generated_for_the_stacks_sites_and_for_those_of_other_stacks(engine: Engine) -> None:
+    trust(engine, ["dc1", "dc2"], {"issueFor": ["dc3"]})
+    root = engine.one("SelfSignedCert")
+    signed = engine.kind("LocallySignedCert")
+    assert {cert.inputs["caCertPem"] for cert in signed} == {f"certificate of {root.name}\n"}
+    assert {engine.outputs[f"{site} caCert"] for site in ("dc1", "dc2", "dc3")} == {
+        f"certificate of {cert.name}\n" for cert in signed
+    }
+    assert len(signed) == 3
+    assert len({engine.outputs[f"{site} caKey"] for site in ("dc1", "dc2", "dc3")}) == 3
+    assert engine.secret_outputs == {"dc1 caKey", "dc2 caKey", "dc3 caKey"}
+
+
+def test_generated_as_configured(engine: Engine) -> None:
+    trust(engine, ["dc1"], {"organization": "Example", "rootValidityYears": 3, "intermediateValidityYears": 1})
+    assert engine.one("SelfSignedCert").inputs["subject"]["organization"] == "Example"
+    assert engine.one("SelfSignedCert").inputs["validityPeriodHours"] == 3 * 8760
+    assert engine.one("LocallySignedCert").inputs["validityPeriodHours"] == 8760
+
+
+@pytest.mark.parametrize("site", ["dc1", "dc2"])
+def test_of_a_stack_a_site_reads_only_its_own(site: str) -> None:
+    engine = Engine(stacks={STACK: {"intermediates": {name: issued(name) for name in ("dc1", "dc2")}}})
+    trust(engine, [site], {"source": "stack", "stack": STACK})
+    assert engine.outputs == flat(**{site: issued(site)})
+    other = {"dc1": "dc2", "dc2": "dc1"}[site]
+    assert not [name for name, resource in engine.asked.items() if f"of {other}" in str(resource.raw)]
+
+
+def test_of_a_stack_the_key_is_secret_even_if_it_was_not_there() -> None:
+    engine = Engine(stacks={STACK: {"intermediates": {"dc1": issued("dc1")}}})
+    assert trust(engine, ["dc1"], {"source": "stack", "stack": STACK}).secret_outputs == {"dc1 caKey"}
+
+
+@pytest.mark.parametrize(
+    ("outputs", "lacking"),
+    [
+        ({"intermediates": {"dc1": issued("dc1")}}, "dc2, dc3"),
+        ({"intermediates": {"dc1": issued("dc1"), "dc3": issued("dc3")}}, "dc2"),
+        ({"intermediates": {}}, "dc1, dc2, dc3"),
+        ({}, "dc1, dc2, dc3"),
+    ],
+    ids=["two lack", "one lacks", "none issued", "not yet up"],
+)
+def test_of_a_stack_that_does_not_issue_for_a_site(outputs: dict[str, Any], lacking: str) -> None:
+    engine = Engine(stacks={STACK: outputs})
+    with pytest.raises(pulumi.RunError, match=rf"'{STACK}' issues nothing for {lacking}: .*trust\.issueFor"):
+        trust(engine, ["dc1", "dc2", "dc3"], {"source": "stack", "stack": STACK})
+
+
+def test_of_a_stack_that_is_not_there(engine: Engine) -> None:
+    with pytest.raises(pulumi.RunError, match=rf"'{STACK}' cannot be read \(.*unknown stack.*\): create"):
+        trust(engine, ["dc1"], {"source": "stack", "stack": STACK})
+
+
+def test_provided_is_used_as_it_is_and_its_key_is_secret(engine: Engine) -> None:
+    trust(engine, ["dc1"], {"source": "provided", **issued("dc1")})
+    assert engine.outputs == flat(dc1=issued("dc1"))
+    assert engine.secret_outputs == {"dc1 caKey"}
+
+
+def test_existing_is_left_alone(engine: Engine) -> None:
+    assert trust(engine, ["dc1", "dc2"], {"source": "existing"}).outputs == {}
+
+
+@pytest.mark.parametrize(
+    "raw", [{"source": "provided", **issued("dc1")}, {"source": "existing"}], ids=["provided", "existing"]
+)
+def test_nothing_is_issued_where_it_is_there_already(engine: Engine, raw: dict[str, Any]) -> None:
+    assert set(trust(engine, ["dc1"], raw).asked) == {"trust"}
