@@ -1,6 +1,5 @@
 """Cluster: the Kubernetes cluster of one site, made by k3d or by the lab, or an existing one."""
 
-import os
 import shlex
 import sys
 from dataclasses import dataclass
@@ -9,8 +8,10 @@ from pathlib import Path
 import pulumi
 import pulumi_command as command
 import pulumi_kubernetes as k8s
+import yaml
 
 from components.link import GATEWAY_PORT
+from config.outside import read_file
 
 K3S_IMAGE = "docker.io/rancher/k3s:v1.34.4-k3s1"
 
@@ -124,9 +125,19 @@ def lab_lifecycle(cluster: Lab) -> Lifecycle:
     )
 
 
-def read_kubeconfig(path: str) -> str:
-    """Return the contents of a kubeconfig; `~` and environment variables in its path are expanded."""
-    return Path(os.path.expandvars(path)).expanduser().read_text()
+def one_context(kubeconfig: str, name: str | None) -> str:
+    """Return a kubeconfig without what belongs to other contexts: credentials of other clusters stay out of the state.
+
+    Args:
+        kubeconfig: its contents.
+        name: the context. Default: the current one.
+    """
+    whole = yaml.safe_load(kubeconfig)
+    name = name or whole["current-context"]
+    (context,) = (entry for entry in whole["contexts"] if entry["name"] == name)
+    used = {"contexts": name, "clusters": context["context"].get("cluster"), "users": context["context"].get("user")}
+    parts = {key: [e for e in whole.get(key) or [] if e["name"] == entry] for key, entry in used.items()}
+    return yaml.safe_dump({"apiVersion": "v1", "kind": "Config", "current-context": name, **parts})
 
 
 class Cluster(pulumi.ComponentResource):
@@ -157,7 +168,7 @@ class Cluster(pulumi.ComponentResource):
         match args.source:
             case Existing() as source:
                 context = source.context
-                self.kubeconfig = pulumi.Output.secret(read_kubeconfig(source.kubeconfig))
+                self.kubeconfig = pulumi.Output.secret(one_context(read_file(source.kubeconfig), context))
             case K3d() | Lab() as source:
                 if isinstance(source, K3d):
                     self.gateway_addresses = ("host.k3d.internal",)

@@ -20,10 +20,6 @@ Exposure = Literal[
 
 STATUS_PORT = 15021
 
-# A load balancer that forwards to any node adds a hop between nodes; with Local it forwards to those with a gateway.
-LOCAL = "Local"
-CLUSTER = "Cluster"
-
 
 @dataclass(frozen=True, kw_only=True)
 class Platform:
@@ -31,7 +27,8 @@ class Platform:
 
     Attributes:
         annotations: its annotations.
-        traffic_policy: `externalTrafficPolicy`.
+        traffic_policy: `externalTrafficPolicy`. With Local a load balancer forwards to nodes that have a gateway;
+            with Cluster to any node, at the price of a hop.
         source: where the annotations are documented.
     """
 
@@ -65,7 +62,7 @@ def _gcp(annotations: Mapping[str, str]) -> Platform:
 def _azure(annotations: Mapping[str, str]) -> Platform:
     prefix = "service.beta.kubernetes.io/azure-load-balancer"
     return Platform(
-        # In minutes, the longest that Azure offers; its default of 4 cuts a quiet replication channel.
+        # In minutes. The default of 4 cuts a quiet replication channel.
         annotations={f"{prefix}-tcp-idle-timeout": "30", **annotations},
         traffic_policy="Local",
         source="https://kubernetes-sigs.github.io/cloud-provider-azure/topics/loadbalancer/",

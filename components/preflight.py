@@ -11,12 +11,12 @@ from kubernetes.client.exceptions import ApiException
 from kubernetes.config import ConfigException
 from urllib3.exceptions import HTTPError
 
-from components.cluster import read_kubeconfig
 from components.istio import ISTIO_NAMESPACE, injection_labels
 from components.kubernetes_api import connect
 from components.link import CLUSTER_DOMAIN, Link
 from config import model
 from config.errors import ConfigError, Finding
+from config.outside import read_file
 
 OLDEST_KUBERNETES = (1, 29)
 """From here on Kubernetes has native sidecars, which let the probe's Job end."""
@@ -112,7 +112,7 @@ def _site_findings(
     where = f"{path}.cluster"
     named = existing.context or existing.kubeconfig
     try:
-        with connect(read_kubeconfig(existing.kubeconfig), existing.context) as api:
+        with connect(read_file(existing.kubeconfig), existing.context) as api:
             cluster = Cluster(client.CoreV1Api(api), client.VersionApi(api))
             return [
                 *_version(cluster, where, named),

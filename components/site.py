@@ -9,7 +9,7 @@ from components.cluster import Cluster, ClusterArgs, Existing, K3d, Lab
 from components.gateway import EastWestGateway, EastWestGatewayArgs
 from components.gateway_exposure import ExposureArgs
 from components.istio import IstioControlPlane, IstioControlPlaneArgs, injection_labels
-from components.link import ExportedService, Link, ServiceAccount, pod_hosts
+from components.link import ExportedService, Link, ServiceAccount
 from components.service_export import ServiceExport, ServiceExportArgs
 from components.shared_ca import Intermediate
 from components.workloads.hello import Hello, HelloArgs, HelloClient, HelloClientArgs
@@ -20,17 +20,11 @@ Workload = Hello | HelloClient
 
 def exported_service(export: model.Export) -> ExportedService:
     """Translate an export of the configuration into what a link says of it."""
-    stateful_set = export.stateful_set or export.name
     account = ServiceAccount(namespace=export.namespace, name=export.service_account)
     return ExportedService(
         name=export.name,
         namespace=export.namespace,
-        hosts=pod_hosts(
-            stateful_set=stateful_set,
-            service=export.service or stateful_set,
-            namespace=export.namespace,
-            replicas=export.replicas,
-        ),
+        hosts=export.hosts,
         port=export.port,
         protocol=export.protocol,
         identity=account.spiffe_id,

@@ -7,7 +7,7 @@ import pulumi
 
 from components.shared_ca import Intermediate, SharedCA, SharedCAArgs, SiteCA, SiteCAArgs
 from config import model
-from config.peers import ReadStack, read_stack
+from config.outside import ReadStack, read_stack
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -77,7 +77,7 @@ class StackTrust(Model):
     source: Literal["stack"]
     """The intermediate is read from another stack."""
     stack: StackName
-    """Name of that stack, as a StackReference wants it: `organization/PROJECT/STACK`."""
+    """Name of that stack, as a StackReference has it: `organization/PROJECT/STACK`."""
 
 
 class ProvidedTrust(Model):
@@ -425,7 +425,7 @@ class Peer(Model):
     name: Name
     """Name of the site."""
     stack: StackName | None = None
-    """The stack that holds it, as a StackReference wants it. Default: `organization/PROJECT/NAME`."""
+    """The stack that holds it, under the name that a StackReference has. Default: `organization/PROJECT/NAME`."""
     link: PeerLink | None = None
     """Its link, if the stacks share no state: what `pulumi stack output link --json` shows there below its name."""
     link_file: FilePath | None = None

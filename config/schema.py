@@ -91,7 +91,7 @@ def stack_schema(model: type[BaseModel], project: str) -> Schema:
         "propertyNames": {"anyOf": [{"enum": list(keys)}, {"not": {"pattern": f"^{project}:"}}]},
     }
     return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$schema": "http://json-schema.org/draft-07/schema#",
         "title": f"Pulumi.STACK.yaml of {project}",
         "type": "object",
         "properties": {"config": config, **{key: {"type": "string"} for key in _PULUMI}},

@@ -276,10 +276,29 @@ def test_existing_cluster_is_used_by_its_kubeconfig_and_context(
 ) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("PLACE", str(tmp_path))
-    (tmp_path / "config").write_text("their kubeconfig")
+    (tmp_path / "config").write_text(yaml.safe_dump(kubeconfig("prod", "test", current="test")))
     _, cluster = made(engine, Existing(kubeconfig=path.format(home=tmp_path), context="prod"))
     assert not engine.kind("Command")
     assert cluster.made_by is None
     provider = engine.one("kubernetes")
-    assert (provider.inputs["kubeconfig"], provider.inputs["context"]) == ("their kubeconfig", "prod")
-    assert "their kubeconfig" not in readable_strings(provider.raw)
+    assert yaml.safe_load(provider.inputs["kubeconfig"]) == kubeconfig("prod", current="prod")
+    assert provider.inputs["context"] == "prod"
+    assert not [text for text in readable_strings(provider.raw) if "token" in text]
+
+
+def kubeconfig(*names: str, current: str) -> dict[str, Any]:
+    """Return a kubeconfig with a context for each cluster."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "current-context": current,
+        "contexts": [{"name": n, "context": {"cluster": f"cluster-{n}", "user": f"user-{n}"}} for n in names],
+        "clusters": [{"name": f"cluster-{n}", "cluster": {"server": f"https://{n}"}} for n in names],
+        "users": [{"name": f"user-{n}", "user": {"token": f"token of {n}"}} for n in names],
+    }
+
+
+def test_of_a_kubeconfig_its_current_context_is_the_default(engine: Engine, tmp_path: Path) -> None:
+    (tmp_path / "config").write_text(yaml.safe_dump(kubeconfig("prod", "test", current="test")))
+    made(engine, Existing(kubeconfig=str(tmp_path / "config")))
+    assert yaml.safe_load(engine.one("kubernetes").inputs["kubeconfig"]) == kubeconfig("test", current="test")

@@ -464,7 +464,7 @@ WRONG = [
     wrong(
         "dc1",
         {"trust.stack": GONE},
-        "trust.stack: is missing: name of that stack, as a StackReference wants it: `organization/PROJECT/STACK`",
+        "trust.stack: is missing: name of that stack, as a StackReference has it: `organization/PROJECT/STACK`",
     ),
     wrong(
         "dc1",

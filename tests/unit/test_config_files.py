@@ -16,7 +16,7 @@ from config.schema import schema_of
 from tests.unit.configurations import EXAMPLES, LINK, ROOT, changed, errors, parse, read_file, read_stack, stack
 
 SCHEMA: dict[str, Any] = json.loads((ROOT / "schema/stack.json").read_text())
-VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
+VALIDATOR = jsonschema.Draft7Validator(SCHEMA)
 STACK_FILES = [*EXAMPLES, ROOT / "Pulumi.dev.yaml"]
 
 
@@ -77,7 +77,7 @@ def test_both_ways_is_one_pair() -> None:
 
 
 def test_schema_is_one() -> None:
-    jsonschema.Draft202012Validator.check_schema(SCHEMA)
+    jsonschema.Draft7Validator.check_schema(SCHEMA)
 
 
 @pytest.mark.parametrize(

@@ -82,15 +82,17 @@ def program(**wishes: Any) -> Callable[[], None]:
         ([{"ip": "192.0.2.1", "hostname": "lb.example.com"}], ["192.0.2.1"]),
         ([{"ip": "192.0.2.1"}, {"ip": "192.0.2.2"}], ["192.0.2.1", "192.0.2.2"]),
         ([{"ip": "192.0.2.1"}, {"hostname": "lb.example.com"}], ["192.0.2.1", "lb.example.com"]),
+        ([{}, {"ip": "192.0.2.1"}], ["192.0.2.1"]),
     ],
 )
 def test_addresses_are_those_of_the_service(ingress: list[dict[str, str]], addresses: list[str]) -> None:
     assert Engine(ingress).run(program()).outputs == {"addresses": addresses}
 
 
-def test_a_service_without_address_fails_with_what_to_do() -> None:
+@pytest.mark.parametrize("ingress", [[], [{}]], ids=["none", "one that says nothing"])
+def test_a_service_without_address_fails_with_what_to_do(ingress: list[dict[str, str]]) -> None:
     with pytest.raises(pulumi.RunError, match=r"istio-eastwestgateway has no external address.*set gateway\.advertise"):
-        Engine(ingress=[]).run(program())
+        Engine(ingress).run(program())
 
 
 def test_advertised_addresses_replace_those_of_the_service() -> None:
@@ -114,6 +116,19 @@ def test_exposure_reaches_the_service(engine: Engine) -> None:
     assert service.inputs["metadata"]["annotations"] == service_annotations(exposure)
     assert service.spec["loadBalancerSourceRanges"] == ["192.0.2.0/24", "198.51.100.0/24"]
     assert service.spec["externalTrafficPolicy"] == "Local"
+
+
+@pytest.mark.parametrize("wish", ["192.0.2.5", None])
+def test_pulumi_waits_for_the_address_that_is_asked_for(engine: Engine, wish: str | None) -> None:
+    """Else it would take the old one, while the load balancer is still changing it."""
+    annotations = (
+        engine.run(program(exposure=ExposureArgs(load_balancer_ip=wish)))
+        .one("Service")
+        .inputs["metadata"]
+        .get("annotations", {})
+    )
+    wait = {"pulumi.com/waitFor": f"jsonpath={{.status.loadBalancer.ingress[0].ip}}={wish}"}
+    assert annotations == (wait if wish else {})
 
 
 def test_wishes_reach_the_release(engine: Engine) -> None:
