@@ -76,7 +76,8 @@ def read_intermediates(stack: str, sites: Sequence[str], read: ReadStack = read_
     Not by a StackReference: that resource would bring the keys of all other sites into this stack's state.
 
     Raises:
-        pulumi.RunError: there is no such stack, or it issues nothing for one of the sites.
+        pulumi.RunError: there is no such stack, or it issues nothing for one of the sites, or its secrets cannot be
+            decrypted here.
     """
     try:
         issued = read(stack).get("intermediates", {})
@@ -89,6 +90,11 @@ def read_intermediates(stack: str, sites: Sequence[str], read: ReadStack = read_
         raise pulumi.RunError(
             f"trust.stack: {stack!r} issues nothing for {', '.join(missing)}: "
             "add what is missing to its trust.issueFor, and run `pulumi up` there first"
+        )
+    if not all(isinstance(issued[site]["caKey"], str) for site in sites):  # the engine leaves out what it cannot read
+        raise pulumi.RunError(
+            f"trust.stack: {stack!r} has keys that cannot be decrypted here: use the passphrase or secrets provider of "
+            "that stack, or hand the intermediate over as `provided`"
         )
     return {
         site: Intermediate(

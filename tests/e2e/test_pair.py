@@ -9,22 +9,9 @@ from typing import Any
 
 import pytest
 
-from .conftest import STACK, Kubectl, Project, eventually
+from .toolbox import CLIENT, DENIED, NO_ANSWER, Kubectl, Lab, Project, account, curl, eventually, start
 
 HOSTS = {f"hello-{n}.hello.demo.svc.cluster.local": f"hello-{n}" for n in range(3)}
-CLIENT = ("--namespace", "demo-dr", "deployment/client", "--container", "agnhost")
-
-
-NO_ANSWER = ("", "000")
-DENIED = ("RBAC: access denied", "403")
-
-
-def curl(site: Kubectl, host: str, *options: str, pod: tuple[str, ...] = CLIENT) -> tuple[str, str]:
-    """Return the answer's body and HTTP status."""
-    how = ("--silent", "--max-time", "5", "--write-out", "\n%{http_code}", *options)
-    answer = site("exec", *pod, "--", "curl", *how, f"http://{host}:8080", check=False)
-    body, _, status = answer.rpartition("\n")
-    return body, status
 
 
 def test_up_shows_which_pod_answered_each_host(pair: Project) -> None:
@@ -73,19 +60,6 @@ def test_a_restarted_pod_is_followed_to_its_new_address(sites: dict[str, Kubectl
     eventually("the new pod answers", lambda: curl(sites["dc2"], host) == (pod, "200"))
 
 
-def start(site: Kubectl, name: str, namespace: str, service_account: str) -> tuple[str, ...]:
-    """Start a client pod; how to `kubectl exec` into it."""
-    container = {"name": "agnhost", "image": "registry.k8s.io/e2e-test-images/agnhost:2.53", "args": ["pause"]}
-    spec = {"serviceAccountName": service_account, "terminationGracePeriodSeconds": 1, "containers": [container]}
-    site.apply({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "namespace": namespace}, "spec": spec})
-    site("wait", "--for=condition=Ready", f"pod/{name}", "--namespace", namespace, "--timeout=60s")
-    return ("--namespace", namespace, name, "--container", "agnhost")
-
-
-def account(site: Kubectl, name: str, namespace: str) -> None:
-    site("create", "serviceaccount", name, "--namespace", namespace)
-
-
 def test_another_service_account_of_the_consumers_namespace_is_refused(sites: dict[str, Kubectl]) -> None:
     account(sites["dc2"], "other", "demo-dr")
     other = start(sites["dc2"], "other", "demo-dr", "other")
@@ -125,7 +99,7 @@ def test_another_namespace_that_copies_the_import_is_refused(
 def test_an_exporter_with_another_identity_is_refused(sites: dict[str, Kubectl]) -> None:
     """The importer checks who answers: with another identity expected, the right pods will not do."""
     host, own = "hello-2.hello.demo.svc.cluster.local", "hello-2"
-    name = "dc1-hello-hello-2"
+    name = "dc1.hello.hello-2"
 
     def expect(identity: str) -> None:
         patch = json.dumps({"spec": {"subjectAltNames": [identity]}})
@@ -151,34 +125,18 @@ def test_plaintext_is_refused_by_the_exported_pods(sites: dict[str, Kubectl]) ->
     assert curl(sites["dc1"], "hello-0.hello.demo.svc.cluster.local", pod=plain) == NO_ANSWER
 
 
-SCAN = """
-import asyncio, sys
-async def knock(address, port, gate):
-    async with gate:
-        try:
-            _, writer = await asyncio.wait_for(asyncio.open_connection(address, port), 1)
-        except (OSError, asyncio.TimeoutError):
-            return
-        writer.close()
-        print(address, port)
-async def main(addresses):
-    gate = asyncio.Semaphore(8000)
-    await asyncio.gather(*(knock(a, p, gate) for a in addresses for p in range(1, 65536)))
-asyncio.run(main(sys.argv[1:]))
-"""
-
-
-def test_from_the_other_node_only_the_gateways_port_is_open(pair: Project, sites: dict[str, Kubectl]) -> None:
+def test_from_the_other_node_only_the_gateways_port_is_open(pair: Project, lab: Lab, sites: dict[str, Kubectl]) -> None:
     (gateway,) = pair.output("link")["dc1"]["gateway"]["addresses"]
     node = json.loads(sites["dc1"]("get", "nodes", "--output", "json"))["items"][0]["status"]["addresses"][0]["address"]
-    found = pair.lab("enter", "dc2", "--", sys.executable, "-c", SCAN, node, gateway).split("\n")
-    assert [line for line in found if line] == [f"{gateway} 15443"]
+    scan = Path(__file__).with_name("scan.py")
+    found = lab("enter", "dc2", "--", sys.executable, str(scan), node, gateway)
+    assert found.splitlines() == [f"{gateway} 15443"]
 
 
-def test_nothing_readable_crosses_the_wan(pair: Project, sites: dict[str, Kubectl], tmp_path: Path) -> None:
+def test_nothing_readable_crosses_the_wan(lab: Lab, sites: dict[str, Kubectl], tmp_path: Path) -> None:
     fresh = start(sites["dc2"], "fresh", "demo-dr", "client")  # its sidecar has no connections yet
     capture = tmp_path / "wan.pcap"
-    command = ("ip", "netns", "exec", f"dcmesh-{STACK}-wan", "tcpdump", "-i", "any", "--immediate-mode", "-U", "-w")
+    command = ("ip", "netns", "exec", f"dcmesh-{lab.name}-wan", "tcpdump", "-i", "any", "--immediate-mode", "-U", "-w")
     tcpdump = subprocess.Popen([*command, str(capture)], stderr=subprocess.PIPE, text=True)
     assert tcpdump.stderr is not None
     while "listening" not in (line := tcpdump.stderr.readline()):
@@ -198,7 +156,7 @@ def test_nothing_readable_crosses_the_wan(pair: Project, sites: dict[str, Kubect
 
 
 def test_a_second_up_changes_nothing(pair: Project) -> None:
-    pair.pulumi("up", "--yes", "--expect-no-changes")
+    pair.up("--expect-no-changes")
 
 
 def test_a_refresh_finds_no_drift(pair: Project) -> None:

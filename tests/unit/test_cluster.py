@@ -5,8 +5,10 @@ import shlex
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
 from components.cluster import Cluster, ClusterArgs, Existing, K3d, Lab, Lifecycle, k3d_lifecycle, lab_lifecycle
 from tests.unit.engine import Engine, readable_strings

@@ -86,6 +86,12 @@ def test_of_a_stack_that_does_not_issue_for_a_site(outputs: dict[str, Any], lack
         trust(engine, ["dc1", "dc2", "dc3"], {"source": "stack", "stack": STACK})
 
 
+def test_of_a_stack_whose_secrets_are_not_ours_to_read() -> None:
+    engine = Engine(stacks={STACK: {"intermediates": {"dc1": issued("dc1") | {"caKey": {}}}}})
+    with pytest.raises(pulumi.RunError, match=rf"'{STACK}' has keys that cannot be decrypted here: .*passphrase"):
+        trust(engine, ["dc1"], {"source": "stack", "stack": STACK})
+
+
 def test_of_a_stack_that_is_not_there(engine: Engine) -> None:
     with pytest.raises(pulumi.RunError, match=rf"'{STACK}' cannot be read \(.*unknown stack.*\): create"):
         trust(engine, ["dc1"], {"source": "stack", "stack": STACK})

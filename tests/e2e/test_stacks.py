@@ -1,0 +1,752 @@
+"""A stack a datacenter, as production has it: existing clusters, separate credentials, a stack that holds the trust.
+
+One life, in the order of the tests: each begins where the one before it ended.
+"""
+
+import json
+import os
+import subprocess
+import threading
+from base64 import b64decode
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
+
+from .toolbox import CLIENT, Kubectl, Lab, Project, curl, dev_config, eventually, run
+
+TRUST = {"source": "stack", "stack": "organization/dcmesh/trust"}
+ISTIO = dev_config()["dcmesh:lab"]["istio"]
+GATEWAY_NAME = "gateway.dc1.example"
+
+
+def hosts(replicas: int, *, name: str = "hello", namespace: str = "demo") -> dict[str, str]:
+    """Return the hosts of a StatefulSet, each with the pod that has to answer."""
+    return {f"{name}-{n}.{name}.{namespace}.svc.cluster.local": f"{name}-{n}" for n in range(replicas)}
+
+
+def export(*, namespace: str, name: str = "hello", replicas: int, consumers: list[dict[str, str]]) -> dict[str, Any]:
+    return {
+        "name": name,
+        "namespace": namespace,
+        "replicas": replicas,
+        "port": 8080,
+        "protocol": "TCP",  # one connection of the client is then one connection all the way to the pod
+        "serviceAccount": name,
+        "selector": {"app": name},
+        "probe": "pod-name",
+        "consumers": consumers,
+    }
+
+
+def consumer(site: str, namespace: str) -> dict[str, str]:
+    return {"site": site, "namespace": namespace, "serviceAccount": "client"}
+
+
+def imported(source: str, name: str, namespace: str) -> dict[str, str]:
+    return {"from": source, "export": name, "namespace": namespace, "serviceAccount": "client"}
+
+
+class SiteStack(Project):
+    """The stack of one datacenter, and kubectl for its cluster."""
+
+    def __init__(self, directory: Path, *, lab: Lab, state: Path, site: dict[str, Any], **config: Any) -> None:
+        name = site["name"]
+        kubeconfig = directory / "kubeconfig"
+        directory.mkdir()
+        self.kubectl = Kubectl(lab("kubeconfig", name), kubeconfig)
+        config = {
+            "trust": TRUST,
+            "istio": ISTIO,
+            "sites": [{"cluster": {"kubeconfig": str(kubeconfig)}, **site}],
+            **config,
+        }
+        super().__init__(
+            directory / "project",
+            stack=name,
+            config={f"dcmesh:{key}": value for key, value in config.items()},
+            state=state,
+        )
+
+    @contextmanager
+    def edit_site(self) -> Iterator[dict[str, Any]]:
+        """Edit the site's part of the stack file."""
+        with self.edit() as config:
+            yield config["dcmesh:sites"][0]
+
+    def follow(self, *options: str) -> None:
+        """Update without the preview, as a stack that has been up before may be."""
+        self.up("--skip-preview", *options)
+
+    def hosts(self) -> Any:
+        return self.output("hosts")[self.stack]
+
+    def gateway(self) -> list[str]:
+        addresses: list[str] = self.output("link")[self.stack]["gateway"]["addresses"]
+        return addresses
+
+    @property
+    def api(self) -> str:
+        """Address of the cluster's API."""
+        server: str = yaml.safe_load(self.kubectl.path.read_text())["clusters"][0]["cluster"]["server"]
+        return server
+
+    @property
+    def client_key(self) -> str:
+        """The administrator's private key."""
+        key: str = yaml.safe_load(self.kubectl.path.read_text())["users"][0]["user"]["client-key-data"]
+        return key
+
+    def everything(self) -> str:
+        """Return the whole state with its secrets laid open."""
+        return "\n".join(strings(json.loads(self.pulumi("stack", "export", "--show-secrets"))))
+
+
+def strings(value: Any) -> Iterator[str]:
+    """Yield all that can be read in a state: Pulumi's secrets are JSON in strings, those of Kubernetes are base64."""
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, list):
+        for part in value:
+            yield from strings(part)
+    elif isinstance(value, str):
+        yield value
+        if value[:1] in ("{", "[", '"'):
+            with suppress(ValueError):
+                yield from strings(json.loads(value))
+        with suppress(ValueError):
+            yield b64decode(value, validate=True).decode()
+
+
+def address(stack: SiteStack, last: int) -> str:
+    """Return an address of the lab's pool for a site's load balancers."""
+    network = stack.api.removeprefix("https://").rpartition(".")[0]
+    return f"{network}.{last}"
+
+
+@pytest.fixture(scope="module")
+def lab() -> Iterator[Lab]:
+    lab = Lab("stacks")
+    try:
+        makers = [
+            subprocess.Popen(
+                ["venv/bin/python", "-m", "lab", "create", site, "--lab", lab.name]
+                + [word for other in others for word in ("--reachable-from", other)],
+                stdout=subprocess.DEVNULL,
+            )
+            for site, others in {"dc1": ["dc2", "dc3"], "dc2": ["dc1"], "dc3": ["dc2"]}.items()
+        ]
+        assert [maker.wait() for maker in makers] == [0, 0, 0]
+        yield lab
+    finally:
+        lab("delete", "--all")
+
+
+@pytest.fixture(scope="module")
+def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("stacks")
+
+
+@pytest.fixture(scope="module")
+def state(directory: Path) -> Path:
+    return directory / "state"
+
+
+@pytest.fixture(scope="module")
+def trust(directory: Path, state: Path) -> Project:
+    config = {"dcmesh:trust": {"source": "generated", "issueFor": ["dc1", "dc2"]}}
+    return Project(directory / "trust", stack="trust", config=config, state=state)
+
+
+@pytest.fixture(scope="module")
+def dc1(directory: Path, state: Path, lab: Lab) -> SiteStack:
+    consumers = [consumer("dc2", "demo-dr")]
+    site = {
+        "name": "dc1",
+        "gateway": {"replicas": 1},
+        "workloads": [
+            {"kind": "hello", "namespace": "demo"},
+            {"kind": "hello", "namespace": "extra", "name": "extra", "replicas": 1},
+        ],
+        "exports": [
+            export(namespace="demo", replicas=3, consumers=consumers),
+            export(namespace="extra", name="extra", replicas=1, consumers=consumers),
+        ],
+    }
+    return SiteStack(directory / "dc1", lab=lab, state=state, site=site)
+
+
+@pytest.fixture(scope="module")
+def dc2(directory: Path, state: Path, lab: Lab, dc1: SiteStack) -> SiteStack:
+    """The importer.
+
+    Its kubeconfig is as people have them at home: with contexts of other clusters, of which one is the current.
+    Its DNS alone knows a name for dc1's gateway, which will have that address one day.
+    """
+    site = {
+        "name": "dc2",
+        "workloads": [{"kind": "hello-client", "namespace": "demo-dr"}],
+        "imports": [imported("dc1", "hello", "demo-dr"), imported("dc1", "extra", "demo-dr")],
+    }
+    stack = SiteStack(directory / "dc2", lab=lab, state=state, site=site, peers=[{"name": "dc1"}])
+    both = directory / "both-kubeconfigs"
+    environment = os.environ | {"KUBECONFIG": f"{dc1.kubectl.path}:{stack.kubectl.path}"}
+    both.touch(mode=0o600)
+    both.write_text(run("kubectl", "config", "view", "--raw", "--flatten", env=environment).stdout)
+    with stack.edit_site() as edited:
+        edited["cluster"] = {"kubeconfig": str(both), "context": f"{lab.name}-dc2"}
+    names = f"{GATEWAY_NAME} {{\n    hosts {{\n        {address(dc1, 105)} {GATEWAY_NAME}\n    }}\n}}\n"
+    metadata = {"name": "coredns-custom", "namespace": "kube-system"}
+    stack.kubectl.apply({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"dc1.server": names}})
+    return stack
+
+
+@pytest.fixture(scope="module")
+def dc3(directory: Path, state: Path, lab: Lab) -> SiteStack:
+    """A site whose Istio somebody else has installed, with a revision, as is its Secret `cacerts`."""
+    site = {
+        "name": "dc3",
+        "gateway": {"replicas": 1},
+        "workloads": [
+            {"kind": "hello", "namespace": "demo3", "replicas": 1},
+            {"kind": "hello-client", "namespace": "demo-dr3"},
+        ],
+        "exports": [export(namespace="demo3", replicas=1, consumers=[consumer("dc2", "demo-dr")])],
+        "imports": [imported("dc1", "hello", "demo-dr3")],
+    }
+    istio = {
+        "charts": ISTIO["charts"],
+        "existing": {"revision": "stable"},
+        "values": {"gateway": ISTIO["values"]["gateway"]},
+    }
+    config = {"trust": {"source": "existing"}, "istio": istio, "peers": [{"name": "dc1"}]}
+    return SiteStack(directory / "dc3", lab=lab, state=state, site=site, **config)
+
+
+@pytest.fixture(scope="module")
+def platform(directory: Path, lab: Lab) -> SiteStack:
+    """The stack of those who run dc3's Istio; dcmesh itself is at hand to install it. Its state is their own."""
+    values = {
+        **ISTIO["values"],
+        "base": {"defaultRevision": "stable"},
+        "istiod": {**ISTIO["values"]["istiod"], "revision": "stable"},
+    }
+    return SiteStack(
+        directory / "platform",
+        lab=lab,
+        state=directory / "platform-state",
+        site={"name": "dc3"},
+        trust={"source": "existing"},
+        istio={**ISTIO, "values": values},
+    )
+
+
+EXTRA = hosts(1, name="extra", namespace="extra")
+
+
+def answers(stack: SiteStack, expected: dict[str, str], pod: tuple[str, ...] = CLIENT) -> bool:
+    """Tell whether each host is answered by its own pod, asked once."""
+    return {host: curl(stack.kubectl, host, pod=pod) for host in expected} == {
+        host: (own, "200") for host, own in expected.items()
+    }
+
+
+def test_a_site_whose_trust_does_not_exist_is_told_so(trust: Project, dc2: SiteStack) -> None:
+    dc2.init()
+    with dc2.edit() as config:
+        peers = config.pop("dcmesh:peers")
+        imports = config["dcmesh:sites"][0].pop("imports")
+    for before in ("the stack is not there", "the stack is empty"):
+        said = dc2.refused("up", "--yes")
+        assert "trust" in said, before
+        assert "Traceback" not in said, before
+        assert dc2.resources() == []
+        if before == "the stack is not there":
+            trust.init()
+    with dc2.edit() as config:
+        config["dcmesh:peers"] = peers
+        config["dcmesh:sites"][0]["imports"] = imports
+
+
+def test_the_trust_stack_needs_no_cluster(trust: Project) -> None:
+    trust.up()
+    assert set(trust.output("intermediates")) == {"dc1", "dc2"}
+    shown = json.loads(trust.pulumi("stack", "output", "intermediates", "--json"))
+    assert "PRIVATE KEY" not in json.dumps(shown)
+
+
+def test_a_site_that_may_not_read_the_trusts_secrets_is_told_so(directory: Path, state: Path, lab: Lab) -> None:
+    stranger = SiteStack(directory / "stranger", lab=lab, state=state, site={"name": "dc3"})
+    with stranger.edit_site() as site:
+        site["name"] = "dc1"  # a site that the trust issues for
+    stranger.environment |= {"PULUMI_CONFIG_PASSPHRASE": "another"}
+    stranger.init()
+    said = stranger.refused("up", "--yes")
+    assert "trust.stack: 'organization/dcmesh/trust' has keys that cannot be decrypted here" in said
+    assert "Traceback" not in said
+    stranger.pulumi("stack", "rm", "--yes")
+
+
+def test_an_importer_whose_source_is_no_stack_is_told_what_to_do(dc2: SiteStack) -> None:
+    said = dc2.refused("up", "--yes")
+    assert 'peers[0].stack: "organization/dcmesh/dc1"' in said
+    assert "pulumi stack init" in said
+    assert "Traceback" not in said
+    assert dc2.resources() == []
+    assert "istio-system" not in dc2.kubectl.names("namespaces")
+
+
+def test_an_importer_whose_source_is_not_up_yet_leaves_the_import_pending(dc1: SiteStack, dc2: SiteStack) -> None:
+    dc1.init()
+    said = dc2.up()
+    assert "dc1 exports nothing yet: imports from it are left pending" in said
+    assert dc2.hosts() == {}
+    assert dc2.kubectl.names("serviceentries") == []
+
+
+def test_the_import_follows_when_its_source_is_up(dc1: SiteStack, dc2: SiteStack) -> None:
+    dc1.up()
+    dc2.up()
+    assert dc2.hosts() == hosts(3) | EXTRA
+    assert answers(dc2, hosts(3) | EXTRA)
+
+
+def test_both_sites_have_the_root_of_the_trust_stack(trust: Project, dc1: SiteStack, dc2: SiteStack) -> None:
+    bundles = [site.kubectl.get("secret", "cacerts", "istio-system")["data"] for site in (dc1, dc2)]
+    assert len({bundle["root-cert.pem"] for bundle in bundles}) == 1
+    assert len({bundle["ca-cert.pem"] for bundle in bundles}) == 2
+
+
+def test_no_stack_holds_what_is_the_others(trust: Project, dc1: SiteStack, dc2: SiteStack) -> None:
+    deployment = json.loads(trust.pulumi("stack", "export", "--show-secrets"))["deployment"]
+    (root,) = [part for part in deployment["resources"] if part["urn"].endswith("::trust-root-key")]
+    root_key = json.loads(root["outputs"]["privateKeyPem"]["plaintext"])
+    assert "PRIVATE KEY" in root_key
+    issued = trust.output("intermediates")
+    for own, other in ((dc1, dc2), (dc2, dc1)):
+        everything = own.everything()
+        assert own.api in everything
+        assert own.client_key in everything
+        assert other.api not in everything
+        assert other.client_key not in everything
+        assert issued[own.stack]["caKey"] in everything
+        assert issued[other.stack]["caKey"] not in everything
+        assert root_key not in everything
+
+
+def test_a_second_up_changes_nothing_and_refresh_finds_no_drift(trust: Project, dc1: SiteStack, dc2: SiteStack) -> None:
+    trust.up("--expect-no-changes")
+    for site in (dc1, dc2):
+        site.up("--expect-no-changes")
+        site.pulumi("refresh", "--yes", "--expect-no-changes")
+
+
+class Conversation:
+    """One connection from the demo's consumer to a host, with ten requests a second."""
+
+    def __init__(self, site: Kubectl, host: str) -> None:
+        self.site = site
+        script = (
+            "echo $$; exec curl --silent --show-error --no-buffer --max-time 3600 --rate 10/s "
+            f"--write-out ' %{{http_code}} %{{num_connects}}\\n' 'http://{host}:8080/?[1-100000]' 2>&1"
+        )
+        command = site.command("exec", *CLIENT, "--", "sh", "-c", script)
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        assert self.process.stdout is not None
+        self.pid = self.process.stdout.readline().strip()
+        self.lines: list[str] = []
+        self.reader = threading.Thread(target=self.read)
+        self.reader.start()
+
+    def read(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self.lines.append(line.strip())
+
+    def stop(self) -> list[str]:
+        """End it; return what was answered: the body, the status, the number of new connections."""
+        complete = len(self.lines)
+        self.site("exec", *CLIENT, "--", "sh", "-c", f"kill {self.pid}")
+        self.process.wait()
+        self.reader.join()
+        return self.lines[:complete]
+
+
+def draining(site: Kubectl, *pod: str) -> int:
+    """Return how many filter chains and listeners of a proxy wait for their connections' end."""
+    stats = site("exec", *pod, "--container", "istio-proxy", "--", "pilot-agent", "request", "GET", "stats")
+    gauges = [line for line in stats.splitlines() if line.startswith("listener_manager.total_") and "draining" in line]
+    assert len(gauges) == 2
+    return sum(int(line.rpartition(" ")[2]) for line in gauges)
+
+
+def vips(site: Kubectl) -> dict[str, str]:
+    """Return the virtual address of each imported host."""
+    entries = json.loads(site("get", "serviceentries", "--namespace", "demo-dr", "--output", "json"))["items"]
+    return {entry["spec"]["hosts"][0]: entry["spec"]["addresses"][0] for entry in entries}
+
+
+def test_an_export_grows_and_disturbs_no_open_connection(dc1: SiteStack, dc2: SiteStack) -> None:
+    before = vips(dc2.kubectl)
+    conversation = Conversation(dc2.kubectl, "hello-0.hello.demo.svc.cluster.local")
+    eventually("the connection is in use", lambda: len(conversation.lines) > 5)
+    with dc1.edit_site() as site:
+        site["workloads"][0]["replicas"] = 5
+        site["exports"][0]["replicas"] = 5
+    dc1.follow()
+    dc2.follow()
+    assert dc2.hosts() == hosts(5) | EXTRA
+    for where in (
+        (dc1.kubectl, "--namespace", "demo", "hello-0"),
+        (dc1.kubectl, "--namespace", "istio-system", "deployment/istio-eastwestgateway"),
+        (dc2.kubectl, "--namespace", "demo-dr", "deployment/client"),
+    ):
+        eventually("whatever had to end has ended", lambda where=where: draining(*where) == 0, within=90)
+    seen = len(conversation.lines)
+    eventually("the connection is still in use", lambda: len(conversation.lines) > seen + 5)
+    first, *others = conversation.stop()
+    assert first == "hello-0 200 1"
+    assert set(others) == {"hello-0 200 0"}
+    assert {host: vip for host, vip in vips(dc2.kubectl).items() if host in before} == before
+    assert answers(dc2, hosts(5))
+
+
+def test_a_gateways_new_address_reaches_the_importer_with_its_next_up(lab: Lab, dc1: SiteStack, dc2: SiteStack) -> None:
+    """However long the load balancer takes: `up` is not content with the old address."""
+
+    def load_balancer(signal: str) -> None:
+        lab("enter", "dc1", "--", "sh", "-c", f"kill -{signal} $(pgrep -f 'lab[.]load_balancer')")
+
+    (old,) = dc1.gateway()
+    new = address(dc1, 105)
+    assert old != new
+    probe = dc2.kubectl.get("job", "dcmesh-probe-client", "demo-dr")["metadata"]["uid"]
+    with dc1.edit_site() as site:
+        site["gateway"]["loadBalancerIp"] = new
+    load_balancer("STOP")
+    up = dc1.start("up", "--yes", "--skip-preview")
+    with pytest.raises(subprocess.TimeoutExpired):
+        up.communicate(timeout=25)
+    load_balancer("CONT")
+    said, _ = up.communicate(timeout=120)
+    assert up.returncode == 0, said
+    assert dc1.gateway() == [new]
+    dc2.follow()
+    assert dc2.kubectl.get("job", "dcmesh-probe-client", "demo-dr")["metadata"]["uid"] != probe
+    assert answers(dc2, dc2.hosts())
+    dc1.follow("--expect-no-changes")
+
+
+def test_the_link_can_be_handed_over_by_hand(directory: Path, state: Path, dc1: SiteStack, dc2: SiteStack) -> None:
+    """Pasted, or as a file. It says what the stack says, so nothing changes; the stack is out of reach meanwhile."""
+    link = dc1.pulumi("stack", "output", "link", "--json")
+    file = directory / "link.json"
+    file.write_text(link)
+    stored = state / ".pulumi/stacks/dcmesh/dc1.json"
+    stored.rename(directory / "dc1.json")
+    for peer in ({"link": json.loads(link)["dc1"]}, {"linkFile": str(file)}):
+        with dc2.edit() as config:
+            config["dcmesh:peers"] = [{"name": "dc1", **peer}]
+        dc2.follow("--expect-no-changes")
+    with dc2.edit() as config:
+        config["dcmesh:peers"] = [{"name": "dc1"}]
+    assert 'peers[0].stack: "organization/dcmesh/dc1" cannot be read' in dc2.refused("up", "--yes")
+    (directory / "dc1.json").rename(stored)
+
+
+def resolution(stack: SiteStack) -> set[tuple[str, tuple[str, ...]]]:
+    """Return how the imported hosts' gateway is found, and its addresses."""
+    listed = stack.kubectl("get", "serviceentries", "--namespace", "demo-dr", "--output", "json")
+    specs = [entry["spec"] for entry in json.loads(listed)["items"]]
+    return {(spec["resolution"], tuple(end["address"] for end in spec["endpoints"])) for spec in specs}
+
+
+def advertise(dc1: SiteStack, *addresses: str) -> None:
+    """Advertise these addresses of the gateway; none: its Service's."""
+    with dc1.edit_site() as site:
+        site["gateway"].pop("advertise", None)
+        site["gateway"].update({"advertise": list(addresses)} if addresses else {})
+    dc1.follow()
+
+
+def test_a_gateway_with_a_name(dc1: SiteStack, dc2: SiteStack) -> None:
+    advertise(dc1, GATEWAY_NAME)
+    dc2.follow()
+    assert resolution(dc2) == {("DNS", (GATEWAY_NAME,))}
+    assert dc2.hosts() == hosts(5) | EXTRA
+    assert answers(dc2, hosts(5) | EXTRA)
+
+
+def test_of_two_gateways_one_may_be_dead(dc1: SiteStack, dc2: SiteStack) -> None:
+    good, dead = address(dc1, 105), address(dc1, 109)
+    advertise(dc1, good, dead)
+    dc2.follow()
+    assert resolution(dc2) == {("STATIC", (good, dead))}
+    assert dc2.hosts() == hosts(5) | EXTRA
+    rule = dc2.kubectl.get("destinationrule", "dc1.hello", "demo-dr")["spec"]["trafficPolicy"]
+    assert rule["outlierDetection"]["maxEjectionPercent"] == 50
+    host = "hello-0.hello.demo.svc.cluster.local"
+
+    def left_out() -> bool:
+        curl(dc2.kubectl, host)
+        proxy = (*CLIENT[:-1], "istio-proxy")
+        clusters = dc2.kubectl("exec", *proxy, "--", "pilot-agent", "request", "GET", "clusters")
+        mark = f"outbound|8080||{host}::{dead}:15443::health_flags::/failed_outlier_check"
+        return any(line.startswith(mark) for line in clusters.splitlines())
+
+    eventually("the dead gateway is left out", left_out)
+    assert [curl(dc2.kubectl, host) for _ in range(10)] == [("hello-0", "200")] * 10
+    advertise(dc1)
+    dc2.follow()
+    assert resolution(dc2) == {("STATIC", (good,))}
+
+
+BACK_CLIENT = ("--namespace", "demo2-dr", "deployment/client", "--container", "agnhost")
+BACK = hosts(1, namespace="demo2")
+
+
+def test_both_directions_at_once(dc1: SiteStack, dc2: SiteStack) -> None:
+    """Each needs the other's link. The first `up` leaves its imports pending, so there is no cycle."""
+    with dc1.edit() as config:
+        config["dcmesh:peers"] = [{"name": "dc2"}]
+        config["dcmesh:sites"][0]["workloads"].append({"kind": "hello-client", "namespace": "demo2-dr"})
+        config["dcmesh:sites"][0]["imports"] = [imported("dc2", "hello", "demo2-dr")]
+    with dc2.edit_site() as site:
+        site["gateway"] = {"replicas": 1}
+        site["workloads"].append({"kind": "hello", "namespace": "demo2", "replicas": 1})
+        site["exports"] = [export(namespace="demo2", replicas=1, consumers=[consumer("dc1", "demo2-dr")])]
+    assert "dc2 exports nothing yet: imports from it are left pending" in dc1.up()
+    assert dc1.hosts() == {}
+    dc2.follow()
+    assert dc2.hosts() == hosts(5) | EXTRA
+    dc1.follow()
+    assert dc1.hosts() == BACK
+    assert answers(dc1, BACK, pod=BACK_CLIENT)
+    assert answers(dc2, hosts(5) | EXTRA)
+    for site in (dc1, dc2):
+        site.follow("--expect-no-changes")
+
+
+def objects(stack: SiteStack) -> str:
+    """Return all that dcmesh makes of exports and imports, as JSON."""
+    kinds = ("serviceentries", "gateways.networking.istio.io", "peerauthentications", "authorizationpolicies")
+    kinds += ("destinationrules", "sidecars.networking.istio.io", "jobs")
+    return stack.kubectl("get", ",".join(kinds), "--all-namespaces", "--output", "json")
+
+
+def test_the_way_to_take_an_export_back(dc1: SiteStack, dc2: SiteStack) -> None:
+    """The importer goes first. In the other order it is told what is wrong."""
+    with dc1.edit() as config:
+        del config["dcmesh:peers"]
+        del config["dcmesh:sites"][0]["imports"]
+        assert config["dcmesh:sites"][0]["exports"].pop()["name"] == "extra"
+    dc1.follow()
+    said = dc2.refused("up", "--yes")
+    assert 'sites[0].imports[1].export: "extra" is not exported by dc1' in said
+    assert "Traceback" not in said
+    with dc2.edit_site() as site:
+        assert site["imports"].pop()["export"] == "extra"
+        del site["exports"]
+        del site["gateway"]
+        assert site["workloads"].pop()["namespace"] == "demo2"
+    dc2.follow()
+    assert dc2.hosts() == hosts(5)
+    for stack in (dc1, dc2):
+        assert "hello-4.hello.demo.svc.cluster.local" in objects(stack)
+        assert "extra" not in objects(stack)
+        assert "demo2" not in objects(stack)
+    assert "istio-eastwestgateway" not in dc2.kubectl.names("services")
+
+
+def test_a_third_site_whose_istio_is_somebody_elses(
+    trust: Project, dc1: SiteStack, dc2: SiteStack, dc3: SiteStack, platform: SiteStack
+) -> None:
+    """dc1 exports to two sites. dc3 exports too, with an Istio and certificates that were there before."""
+    with trust.edit() as config:
+        config["dcmesh:trust"]["issueFor"].append("dc3")
+    trust.up()
+    issued = trust.output("intermediates")["dc3"]
+    files = {"ca-cert.pem": "caCert", "ca-key.pem": "caKey", "cert-chain.pem": "certChain", "root-cert.pem": "rootCert"}
+    dc3.kubectl.apply(
+        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "istio-system"}},
+        {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": {"name": "cacerts", "namespace": "istio-system"},
+            "stringData": {file: issued[part] for file, part in files.items()},
+        },
+    )
+    platform.init()
+    platform.up()
+
+    def untouched() -> list[tuple[str, str]]:
+        things = (
+            ("secret", "cacerts"),
+            ("deployment", "istiod-stable"),
+            ("configmap", "istio-stable"),
+            ("secret", "sh.helm.release.v1.istiod.v1"),
+            ("secret", "sh.helm.release.v1.istio-base.v1"),
+        )
+        found = [dc3.kubectl.get(kind, name, "istio-system")["metadata"] for kind, name in things]
+        # a Deployment's status changes its resourceVersion, and nothing but a change of its spec its generation
+        return [(meta["uid"], str(meta.get("generation", meta["resourceVersion"]))) for meta in found]
+
+    before = untouched()
+    with dc1.edit_site() as site:
+        site["exports"][0]["consumers"].append(consumer("dc3", "demo-dr3"))
+    dc1.follow()
+    dc3.init()
+    dc3.up()
+    assert dc3.hosts() == hosts(5)
+    assert answers(dc3, hosts(5), pod=("--namespace", "demo-dr3", *CLIENT[2:]))
+    with dc2.edit() as config:
+        config["dcmesh:peers"].append({"name": "dc3"})
+        config["dcmesh:sites"][0]["imports"].append(imported("dc3", "hello", "demo-dr"))
+    dc2.follow()
+    both = hosts(5) | hosts(1, namespace="demo3")
+    assert dc2.hosts() == both
+    assert answers(dc2, both)
+    assert untouched() == before
+    assert not [part for part in dc3.resources() if part["urn"].endswith(("-cacerts", "-istiod", "-base"))]
+
+    with dc2.edit() as config:
+        config["dcmesh:peers"].pop()
+        config["dcmesh:sites"][0]["imports"].pop()
+    dc2.follow()
+    dc3.pulumi("destroy", "--yes")
+    assert dc3.resources() == []
+    assert untouched() == before
+    platform.pulumi("destroy", "--yes")
+    assert platform.resources() == []
+    remaining = dc3.kubectl.get("secret", "cacerts", "istio-system")["metadata"]
+    assert (remaining["uid"], remaining["resourceVersion"]) == before[0]
+
+
+class Authority:
+    """A company's own root, by the library that most use for it."""
+
+    def __init__(self) -> None:
+        self.key = ec.generate_private_key(ec.SECP256R1())
+        self.cert = self.sign("Example Root", self.key.public_key(), path_length=1)
+
+    def sign(self, name: str, key: ec.EllipticCurvePublicKey, *, path_length: int) -> x509.Certificate:
+        now = datetime.now(UTC)
+        issuer = self.cert.subject if path_length == 0 else common_name(name)
+        usage = dict.fromkeys(
+            ("content_commitment", "key_encipherment", "data_encipherment", "key_agreement", "encipher_only"), False
+        )
+        return (
+            x509.CertificateBuilder()
+            .subject_name(common_name(name))
+            .issuer_name(issuer)
+            .public_key(key)
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - timedelta(minutes=5))
+            .not_valid_after(now + timedelta(days=900))
+            .add_extension(x509.BasicConstraints(ca=True, path_length=path_length), critical=True)
+            .add_extension(
+                x509.KeyUsage(digital_signature=True, key_cert_sign=True, crl_sign=True, decipher_only=False, **usage),
+                critical=True,
+            )
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
+            .sign(self.key, hashes.SHA256())
+        )
+
+    def issue(self, site: str) -> dict[str, str]:
+        """Return what `trust.provided` wants of a site."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        cert = pem(self.sign(f"Example {site}", key.public_key(), path_length=0))
+        private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+        return {"caCert": cert, "caKey": private, "certChain": cert + pem(self.cert), "rootCert": pem(self.cert)}
+
+
+def common_name(name: str) -> x509.Name:
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+
+
+def pem(cert: x509.Certificate) -> str:
+    return cert.public_bytes(Encoding.PEM).decode()
+
+
+def workload_chain(site: Kubectl, *pod: str) -> list[x509.Certificate]:
+    """Return the certificate that a sidecar proves itself by, and those above it."""
+    dump = site("exec", *pod, "--container", "istio-proxy", "--", "pilot-agent", "request", "GET", "config_dump")
+    (secrets,) = [part for part in json.loads(dump)["configs"] if "dynamic_active_secrets" in part]
+    (own,) = [part["secret"] for part in secrets["dynamic_active_secrets"] if part["name"] == "default"]
+    return x509.load_pem_x509_certificates(b64decode(own["tls_certificate"]["certificate_chain"]["inline_bytes"]))
+
+
+def roots(stack: SiteStack) -> set[str]:
+    """Return the root that each namespace's pods start with."""
+    selector = ("--all-namespaces", "--field-selector", "metadata.name=istio-ca-root-cert")
+    listed = json.loads(stack.kubectl("get", "configmaps", *selector, "--output", "json"))["items"]
+    return {item["data"]["root-cert.pem"] for item in listed}
+
+
+def test_certificates_of_ones_own_authority(dc1: SiteStack, dc2: SiteStack) -> None:
+    """A new root on standing sites: by nature all of them change, and all that has a certificate starts anew."""
+    authority = Authority()
+    for site in (dc1, dc2):
+        issued = authority.issue(site.stack)
+        key = issued.pop("caKey").strip()
+        with site.edit() as config:
+            config["dcmesh:trust"] = {"source": "provided", **issued}
+        site.pulumi("config", "set", "--secret", "--path", "dcmesh:trust.caKey", stdin=key)
+        assert "PRIVATE KEY" not in site.stack_file.read_text()
+        site.follow()
+        cacerts = site.kubectl.get("secret", "cacerts", "istio-system")["data"]
+        held = {name: b64decode(value).decode() for name, value in cacerts.items()}
+        assert held == {
+            "ca-cert.pem": issued["caCert"],
+            "ca-key.pem": key,
+            "cert-chain.pem": issued["certChain"],
+            "root-cert.pem": issued["rootCert"],
+        }
+        assert key not in site.pulumi("stack", "export")
+        site.kubectl("rollout", "restart", "deployment/istiod", "--namespace", "istio-system")
+    for site in (dc1, dc2):
+        site.kubectl("rollout", "status", "deployment/istiod", "--namespace", "istio-system", "--timeout=120s")
+        eventually("all pods would start with the new root", lambda site=site: roots(site) == {pem(authority.cert)})
+        in_the_mesh = "service.istio.io/canonical-name,app!=istiod,!batch.kubernetes.io/job-name"
+        site.kubectl("delete", "pods", "--all-namespaces", "--selector", in_the_mesh)
+    eventually("all hosts answer", lambda: answers(dc2, dc2.hosts()), within=120)
+    for site, pod in ((dc1, ("--namespace", "demo", "hello-0")), (dc2, CLIENT[:-2])):
+        leaf, intermediate, *_ = workload_chain(site.kubectl, *pod)
+        leaf.verify_directly_issued_by(intermediate)
+        intermediate.verify_directly_issued_by(authority.cert)
+        assert intermediate.subject == common_name(f"Example {site.stack}")
+    for site in (dc1, dc2):
+        site.follow("--expect-no-changes")
+
+
+def test_destroy_leaves_nothing_but_istios_crds(trust: Project, dc1: SiteStack, dc2: SiteStack) -> None:
+    """The importer goes first. The CRDs stay because Helm keeps them, as Istio's chart tells it to."""
+    before = {"default", "kube-node-lease", "kube-public", "kube-system"}
+    for stack in (dc2, dc1):
+        stack.pulumi("destroy", "--yes")
+        assert stack.resources() == []
+        assert set(stack.kubectl.names("namespaces")) == before
+        crds = stack.kubectl.names("customresourcedefinitions")
+        assert crds
+        for crd in crds:
+            assert crd.endswith(".istio.io")
+            assert stack.kubectl.names(crd) == []
+        webhooks = "validatingwebhookconfigurations,mutatingwebhookconfigurations"
+        assert [name for name in stack.kubectl.names(webhooks) if "istio" in name] == []
+        assert [name for name in stack.kubectl.names("clusterroles") if "istio" in name] == []
+    trust.pulumi("destroy", "--yes")
+    assert trust.resources() == []
+
+
+def test_nothing_of_the_lab_is_left(lab: Lab) -> None:
+    lab("delete", "--all")
+    assert lab.leftovers() == {}

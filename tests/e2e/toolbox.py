@@ -1,0 +1,198 @@
+"""What the end-to-end tests share: a stack, a lab, kubectl, pods to ask from, and waiting for a condition."""
+
+import json
+import os
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[2]
+AGNHOST = "registry.k8s.io/e2e-test-images/agnhost:2.53"
+CLIENT = ("--namespace", "demo-dr", "deployment/client", "--container", "agnhost")
+"""How to `kubectl exec` into the demo's consumer."""
+
+NO_ANSWER = ("", "000")
+DENIED = ("RBAC: access denied", "403")
+
+T = TypeVar("T")
+
+
+def run(*command: str, check: bool = True, timeout: float = 600, **options: Any) -> subprocess.CompletedProcess[str]:
+    """Run a command; when it fails, show what it printed."""
+    done = subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False, **options)
+    if check and done.returncode:
+        pytest.fail(f"{' '.join(command)} exited {done.returncode}\n{done.stdout}\n{done.stderr}", pytrace=False)
+    return done
+
+
+def eventually(what: str, probe: Callable[[], T], *, within: float = 30) -> T:
+    """Ask until the answer is true, and return it."""
+    deadline = time.monotonic() + within
+    while not (answer := probe()):
+        if time.monotonic() > deadline:
+            pytest.fail(f"after {within} s still not: {what}")
+        time.sleep(0.2)
+    return answer
+
+
+def dev_config() -> dict[str, Any]:
+    """Return the configuration of the stack `dev`, as it stands in the repository."""
+    config: dict[str, Any] = yaml.safe_load((ROOT / "Pulumi.dev.yaml").read_text())["config"]
+    return config
+
+
+class Lab:
+    """One lab, with its verbs as `python -m lab VERB` has them."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __call__(self, verb: str, *arguments: str) -> str:
+        return run("venv/bin/python", "-m", "lab", verb, "--lab", self.name, *arguments, cwd=ROOT).stdout
+
+    def sites(self) -> dict[str, Any]:
+        """Return the lab's view of each site that it has begun to make."""
+        return {site["site"]: site for site in json.loads(self("status", "--json"))["sites"]}
+
+    def leftovers(self) -> dict[str, list[str]]:
+        """Return what of the lab is on the machine: the processes, mounts and so on that name it."""
+
+        def naming_it(text: str) -> list[str]:
+            marks = (f"dcmesh-{self.name}", f"dcmesh-lab/{self.name}")
+            return [line for line in text.splitlines() if any(mark in line for mark in marks)]
+
+        directories = [
+            *Path("/sys/fs/cgroup").glob(f"**/dcmesh-lab/{self.name}"),
+            *Path("/var/lib/dcmesh-lab").glob(self.name),
+        ]
+        found = {
+            "namespaces": naming_it(run("ip", "netns", "list").stdout),
+            "interfaces": naming_it(run("ip", "-details", "link", "show").stdout),
+            "mounts": naming_it(Path("/proc/self/mountinfo").read_text()),
+            "processes": naming_it(run("ps", "-eo", "pid,args").stdout),
+            "nftables": [line for line in run("nft", "list", "tables").stdout.splitlines() if "dcmesh" in line],
+            "directories": [str(directory) for directory in directories],
+        }
+        return {kind: entries for kind, entries in found.items() if entries}
+
+
+class Project:
+    """The checkout's program with one stack, whose stack file is its own, so that the checkout stays clean."""
+
+    def __init__(self, directory: Path, *, stack: str, config: Mapping[str, Any], state: Path) -> None:
+        """Make the project; the stack is not initialised.
+
+        Args:
+            directory: an empty directory of its own.
+            stack: name of the stack.
+            config: what goes into its stack file.
+            state: directory of the state. Stacks that refer to one another share it.
+        """
+        self.directory = directory
+        self.stack = stack
+        directory.mkdir(parents=True, exist_ok=True)
+        for name in ("Pulumi.yaml", "__main__.py", "config", "components", "lab", "venv", ".lab"):
+            (directory / name).symlink_to(ROOT / name)
+        self.stack_file = directory / f"Pulumi.{stack}.yaml"
+        self.stack_file.write_text(yaml.safe_dump({"config": dict(config)}))
+        state.mkdir(exist_ok=True)
+        self.environment = os.environ | {
+            "PULUMI_BACKEND_URL": f"file://{state}",
+            "PULUMI_CONFIG_PASSPHRASE": "e2e",
+            "PULUMI_STACK": stack,
+        }
+
+    @contextmanager
+    def edit(self) -> Iterator[dict[str, Any]]:
+        """Edit the configuration in the stack file, whose keys are `dcmesh:sites` and so on."""
+        file = yaml.safe_load(self.stack_file.read_text())
+        yield file["config"]
+        self.stack_file.write_text(yaml.safe_dump(file))
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            ["pulumi", *arguments, "--non-interactive"],
+            cwd=self.directory,
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def pulumi(self, *arguments: str, stdin: str | None = None) -> str:
+        command = ("pulumi", *arguments, "--non-interactive")
+        return run(*command, cwd=self.directory, env=self.environment, input=stdin).stdout
+
+    def init(self) -> None:
+        self.pulumi("stack", "init", self.stack, "--no-select")
+
+    def up(self, *options: str) -> str:
+        return self.pulumi("up", "--yes", *options)
+
+    def refused(self, *arguments: str) -> str:
+        """Run what must fail; return all that it printed."""
+        command = ("pulumi", *arguments, "--non-interactive")
+        done = run(*command, check=False, cwd=self.directory, env=self.environment)
+        assert done.returncode != 0, f"{' '.join(command)} succeeded:\n{done.stdout}"
+        return done.stdout + done.stderr
+
+    def output(self, name: str) -> Any:
+        return json.loads(self.pulumi("stack", "output", name, "--json", "--show-secrets"))
+
+    def resources(self) -> list[dict[str, Any]]:
+        """Return what the stack holds beside itself."""
+        deployment = json.loads(self.pulumi("stack", "export"))["deployment"]
+        return [part for part in deployment.get("resources", []) if part["type"] != "pulumi:pulumi:Stack"]
+
+
+class Kubectl:
+    """kubectl against one site."""
+
+    def __init__(self, kubeconfig: str, path: Path) -> None:
+        path.touch(mode=0o600)
+        path.write_text(kubeconfig)
+        self.path = path
+
+    def command(self, *arguments: str) -> tuple[str, ...]:
+        return ("kubectl", "--kubeconfig", str(self.path), *arguments)
+
+    def __call__(self, *arguments: str, check: bool = True, stdin: str | None = None) -> str:
+        return run(*self.command(*arguments), check=check, input=stdin).stdout.strip()
+
+    def apply(self, *objects: dict[str, Any]) -> None:
+        self("apply", "--filename", "-", stdin=yaml.safe_dump_all(objects))
+
+    def get(self, kind: str, name: str, namespace: str) -> Any:
+        return json.loads(self("get", kind, name, "--namespace", namespace, "--output", "json"))
+
+    def names(self, kind: str, *scope: str) -> list[str]:
+        """Return the names of all objects of a kind; scope: `--namespace` and so on, else the whole cluster."""
+        listed = self("get", kind, *(scope or ("--all-namespaces",)), "--output", "json")
+        return sorted(item["metadata"]["name"] for item in json.loads(listed)["items"])
+
+
+def curl(site: Kubectl, host: str, *options: str, pod: tuple[str, ...] = CLIENT) -> tuple[str, str]:
+    """Return the answer's body and HTTP status."""
+    how = ("--silent", "--max-time", "5", "--write-out", "\n%{http_code}", *options)
+    answer = site("exec", *pod, "--", "curl", *how, f"http://{host}:8080", check=False)
+    body, _, status = answer.rpartition("\n")
+    return body, status
+
+
+def start(site: Kubectl, name: str, namespace: str, service_account: str) -> tuple[str, ...]:
+    """Start a client pod; how to `kubectl exec` into it."""
+    container = {"name": "agnhost", "image": AGNHOST, "args": ["pause"]}
+    spec = {"serviceAccountName": service_account, "terminationGracePeriodSeconds": 1, "containers": [container]}
+    site.apply({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "namespace": namespace}, "spec": spec})
+    site("wait", "--for=condition=Ready", f"pod/{name}", "--namespace", namespace, "--timeout=60s")
+    return ("--namespace", namespace, name, "--container", "agnhost")
+
+
+def account(site: Kubectl, name: str, namespace: str) -> None:
+    site("create", "serviceaccount", name, "--namespace", namespace)
