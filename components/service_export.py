@@ -134,5 +134,5 @@ class ServiceExport(pulumi.ComponentResource):
         ]
         for host in export.hosts:
             create("ServiceEntry", f"{export.name}.{pod_of(host)}", local, pod_service_entry(export, host), ready)
-        create("Gateway", f"{local}-{export.name}", ISTIO_NAMESPACE, gateway_servers(export), fence)
+        create("Gateway", export.name, ISTIO_NAMESPACE, gateway_servers(export), fence)
         self.register_outputs({})
