@@ -149,7 +149,7 @@ class Cluster(pulumi.ComponentResource):
     """
 
     kubeconfig: pulumi.Output[str]
-    """Contents of a kubeconfig; secret."""
+    """Contents of a kubeconfig whose current context is the cluster's; secret."""
     provider: k8s.Provider
     made_by: command.local.Command | None
     """What made the cluster; None for an existing one. Resources inside the cluster name it as `deleted_with`:

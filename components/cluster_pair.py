@@ -83,7 +83,6 @@ class ClusterPair(pulumi.ComponentResource):
                     imports=site.imports,
                     links={**args.peer_links, **self.links},
                     vip_network=IPv4Network(site.vip_range),
-                    context=site.cluster.context if isinstance(site.cluster, model.ExistingCluster) else None,
                 ),
                 child,
             ).hosts

@@ -128,12 +128,3 @@ def pod_hosts(*, stateful_set: str, service: str, namespace: str, replicas: int)
 def pod_of(host: str) -> str:
     """Return the name of the pod that a host stands for."""
     return host.partition(".")[0]
-
-
-def sni(host: str, port: int) -> str:
-    """Return the server name by which one sidecar asks for a host of the other mesh.
-
-    Istio's form `outbound_.PORT_.SUBSET_.HOST`, here without a subset; AUTO_PASSTHROUGH gateways route by it
-    (istio.io, pilot/pkg/model `BuildDNSSrvSubsetKey`).
-    """
-    return f"outbound_.{port}_._.{host}"

@@ -35,14 +35,12 @@ class LinkProbeArgs:
         consumer: the service account as which the probe connects.
         imports: what is probed: each export with the link that it comes by.
         kubeconfig: contents of the cluster's kubeconfig, to read the Job's report. Secret.
-        context: context in it. Default: its current context.
         image: an image with a shell and curl. Default: agnhost, as `hello` uses it.
     """
 
     consumer: ServiceAccount
     imports: Sequence[tuple[Link, ExportedService]]
     kubeconfig: pulumi.Input[str]
-    context: str | None = None
     image: str = PROBE_IMAGE
 
 
@@ -101,13 +99,13 @@ def parse_report(log: str) -> dict[str, str]:
     return {word[1]: word[2] for word in words if word[:1] == ["ok"]}
 
 
-def read_report(kubeconfig: str, context: str | None, namespace: str, job: str) -> dict[str, str]:
+def read_report(kubeconfig: str, namespace: str, job: str) -> dict[str, str]:
     """Read from the cluster what a finished probe reported.
 
     Raises:
         LookupError: the Job's pod is gone.
     """
-    with connect(kubeconfig, context) as api:
+    with connect(kubeconfig) as api:
         core = client.CoreV1Api(api)
         pods = core.list_namespaced_pod(namespace, label_selector=f"batch.kubernetes.io/job-name={job}").items
         if not pods:
@@ -169,7 +167,7 @@ class LinkProbe(pulumi.ComponentResource):
         )
         # The Job's status is unknown until it has run, so nothing is read before.
         report = pulumi.Output.all(args.kubeconfig, job.status).apply(
-            lambda known: read_report(known[0], args.context, args.consumer.namespace, job_name)
+            lambda known: read_report(known[0], args.consumer.namespace, job_name)
         )
         self.hosts = pulumi.Output.unsecret(report)
         self.register_outputs({"hosts": self.hosts})

@@ -24,14 +24,12 @@ class SiteImportsArgs:
         imports: its imports, as the configuration has them.
         links: the exporting sites by name. An import from a site that is not there is left pending.
         vip_network: range of the virtual addresses.
-        context: context of the site's kubeconfig. Default: its current context.
     """
 
     site: Site
     imports: Sequence[model.Import]
     links: Mapping[str, Link]
     vip_network: IPv4Network = VIP_NETWORK
-    context: str | None = None
 
 
 class SiteImports(pulumi.ComponentResource):
@@ -91,7 +89,6 @@ class SiteImports(pulumi.ComponentResource):
                             if i.service_account == account
                         ],
                         kubeconfig=args.site.cluster.kubeconfig,
-                        context=args.context,
                     ),
                     pulumi.ResourceOptions.merge(inside, pulumi.ResourceOptions(depends_on=imported)),
                 )

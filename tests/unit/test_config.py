@@ -10,7 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import config
-from components.link import sni
 from config import paths
 from config.model import Settings
 from tests.unit.certificates import intermediate, provided
@@ -133,7 +132,7 @@ def test_links_come_by_file_too() -> None:
 
 def test_the_longest_host_fits_into_a_server_name() -> None:
     label = "d" * 63
-    assert len(sni(f"{label}.{label}.{label}.svc.cluster.local", 65535)) <= 255
+    assert len(f"outbound_.65535_._.{label}.{label}.{label}.svc.cluster.local") <= 255
 
 
 # --- several errors --------------------------------------------------------------------------------------------------

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from components.link import ExportedService, Link, ServiceAccount, pod_hosts, pod_of, sni
+from components.link import ExportedService, Link, ServiceAccount, pod_hosts, pod_of
 from config.model import PeerLink
 
 
@@ -17,10 +17,6 @@ def test_each_pod_has_the_name_that_kubernetes_gives_it() -> None:
 
 def test_pod_of_a_host_is_its_first_label() -> None:
     assert pod_of("db-pxc-1.db.shop.svc.cluster.local") == "db-pxc-1"
-
-
-def test_sni_has_port_and_empty_subset() -> None:
-    assert sni("a.b.svc.cluster.local", 3306) == "outbound_.3306_._.a.b.svc.cluster.local"
 
 
 def test_identity_with_and_without_scheme() -> None:

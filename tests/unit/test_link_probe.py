@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from components.cluster import one_context
 from components.link import ExportedService
 from components.link_probe import parse_report, pod_template, probe_lines, read_report
 from tests.unit.servers import kubernetes_api, listening, nobody
@@ -247,13 +248,13 @@ def kubeconfig() -> Iterator[str]:
         }
         cluster.objects[pods] = {"kind": "PodList", "items": []}
         cluster.objects[f"{pods}/probe-xyz/log?container=probe"] = "ok a.b.svc pod-a\n"
-        yield cluster.kubeconfig()
+        yield one_context(cluster.kubeconfig(), "there")
 
 
 def test_report_is_read_from_the_jobs_pod(kubeconfig: str) -> None:
-    assert read_report(kubeconfig, "there", "dr", "probe") == {"a.b.svc": "pod-a"}
+    assert read_report(kubeconfig, "dr", "probe") == {"a.b.svc": "pod-a"}
 
 
 def test_report_of_a_pod_that_is_gone_says_what_to_do(kubeconfig: str) -> None:
     with pytest.raises(LookupError, match=r"the pod of Job dr/other is gone; delete the Job"):
-        read_report(kubeconfig, "there", "dr", "other")
+        read_report(kubeconfig, "dr", "other")
