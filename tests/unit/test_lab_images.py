@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from lab.images import ARCHIVE, Image
+from lab.images import ARCHIVE, BaseLayer, Image, User
 from lab.parts import Workplace
 
 IMAGE = Image(
@@ -75,3 +75,13 @@ def test_the_own_layer_holds_the_program(stored: dict[str, Path], tmp_path: Path
 def test_an_image_needs_its_base_and_the_parts_of_its_files() -> None:
     assert IMAGE.needs == ("base", "server")
     assert Image("x", {"/a": "one/a", "/b": "one/b", "/c": "two/c"}, ("/a",)).needs == ("one", "two")
+
+
+def test_a_user_of_a_base_layer_is_there_before_its_packages() -> None:
+    layer = BaseLayer(
+        ("server",), users=(User("db", 999, ("/var/lib/db", "/run/db")),), left_out=("/usr/share/perl/*",)
+    )
+    assert "--essential-hook=useradd" in layer.settings
+    assert '"$1"/var/lib/db "$1"/run/db' in layer.settings
+    assert "--dpkgopt=path-exclude=/usr/share/perl/*" in layer.settings
+    assert layer.settings != BaseLayer(("server",)).settings

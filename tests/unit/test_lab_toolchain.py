@@ -249,6 +249,7 @@ def test_every_image_carries_the_official_name() -> None:
         "docker.io/istio/pilot:1.29.1",
         "docker.io/istio/proxyv2:1.29.1",
         "registry.k8s.io/e2e-test-images/agnhost:2.53",
+        "docker.io/library/mariadb:10.11",
     ]
 
 
