@@ -33,7 +33,7 @@ def start(site: SitePaths, binaries: Path) -> None:
         LabError: it ended at once or does not answer.
     """
     shutil.rmtree(site.run, ignore_errors=True)
-    for directory in (site.run, site.logs, site.state / "kubelet", _KUBELET):
+    for directory in (site.run, site.logs, site.volumes, site.state / "kubelet", _KUBELET):
         directory.mkdir(parents=True, exist_ok=True)
     cgroup.create(site)
     log = site.logs / "start.log"

@@ -82,7 +82,7 @@ class SitePaths:
 
     @property
     def state(self) -> Path:
-        """What survives a reboot: etcd, containerd, kubelet, certificates, logs."""
+        """What survives a reboot: etcd, containerd, kubelet, volumes, certificates, logs."""
         return STATE / self.lab / self.name
 
     @property
@@ -104,6 +104,11 @@ class SitePaths:
     def containerd(self) -> Path:
         """The images and containers, as containerd keeps them."""
         return self.state / "containerd"
+
+    @property
+    def volumes(self) -> Path:
+        """The directories behind the cluster's PersistentVolumes."""
+        return self.state / "volumes"
 
     @property
     def pki(self) -> Path:

@@ -57,17 +57,8 @@ def processes(site: SitePaths, addresses: SiteAddresses) -> list[Process]:
             waits_for=_CONTAINERD_SOCKET,
         ),
         Process("kube-proxy", ("kube-proxy", f"--config={site.config / 'kube-proxy.json'}"), needs_api=True),
-        Process(
-            "load-balancer",
-            (
-                sys.executable,
-                "-m",
-                "lab.load_balancer",
-                f"--kubeconfig={site.kubeconfig('super-admin')}",
-                *addresses.load_balancer,
-            ),
-            needs_api=True,
-        ),
+        _own("load-balancer", site, *addresses.load_balancer),
+        _own("volumes", site, str(site.volumes)),
     ]
 
 
@@ -128,6 +119,13 @@ def _command_line(process: Process) -> str:
         return shlex.join(process.command)
     wait = f"until test -S {process.waits_for}; do sleep 0.05; done; exec {shlex.join(process.command)}"
     return shlex.join(("sh", "-c", wait))
+
+
+def _own(name: str, site: SitePaths, *arguments: str) -> Process:
+    """Return the process that one of the lab's own modules is."""
+    module = f"lab.{name.replace('-', '_')}"
+    kubeconfig = f"--kubeconfig={site.kubeconfig('super-admin')}"
+    return Process(name, (sys.executable, "-m", module, kubeconfig, *arguments), needs_api=True)
 
 
 def _etcd(site: SitePaths) -> Process:

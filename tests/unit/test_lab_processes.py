@@ -92,6 +92,10 @@ def test_the_api_is_served_at_the_node_s_address() -> None:
     assert command("load-balancer")[-10:] == ADDRESSES.load_balancer
 
 
+def test_the_volumes_go_with_the_site() -> None:
+    assert SITE.state in Path(command("volumes")[-1]).parents
+
+
 def test_ranges_agree() -> None:
     assert f"--service-cluster-ip-range={network.SERVICES}" in command("kube-apiserver")
     assert processes._kube_proxy(SITE)["clusterCIDR"] == network.PODS

@@ -1,0 +1,177 @@
+"""Gives each PersistentVolumeClaim of the class local-path a directory of the site, as k3s does.
+
+Run in a site as `python -m lab.volumes --kubeconfig FILE DIRECTORY`. It keeps nothing but what stands in the API, so
+it can be restarted at any time: a directory is made after its PersistentVolume, and removed before it.
+"""
+
+import argparse
+import logging
+import os
+import queue
+import shutil
+import threading
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from kubernetes import client, config, watch
+
+STORAGE_CLASS = "local-path"
+PROVISIONER = "rancher.io/local-path"
+PROVISIONED_BY = "pv.kubernetes.io/provisioned-by"
+"""The annotation that keeps the controller-manager from reclaiming a volume itself."""
+
+_SELECTED_NODE = "volume.kubernetes.io/selected-node"
+_ACCESS_MODES = {"ReadWriteOnce", "ReadWriteOncePod"}
+
+_log = logging.getLogger("volumes")
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What matters here of a PersistentVolumeClaim.
+
+    Attributes:
+        uid: its UID.
+        namespace: its namespace.
+        name: its name.
+        storage_class: its StorageClass.
+        node: the node that the scheduler chose for its first pod, empty before that.
+        size: the capacity that it asks for.
+        access_modes: how it is to be used.
+        volume_mode: Filesystem or Block.
+        bound: whether it has a volume.
+    """
+
+    uid: str
+    namespace: str
+    name: str
+    storage_class: str
+    node: str
+    size: str
+    access_modes: tuple[str, ...] = ("ReadWriteOnce",)
+    volume_mode: str = "Filesystem"
+    bound: bool = False
+
+    @property
+    def volume(self) -> str:
+        """The name of its PersistentVolume."""
+        return f"pvc-{self.uid}"
+
+
+def awaiting(claims: Iterable[Claim], volumes: Iterable[str]) -> list[Claim]:
+    """Return the claims that a volume is to be made for.
+
+    Args:
+        claims: every claim.
+        volumes: the names of the volumes that were made.
+    """
+    made = set(volumes)
+    return [
+        claim
+        for claim in claims
+        if claim.storage_class == STORAGE_CLASS
+        and claim.node
+        and not claim.bound
+        and claim.volume not in made
+        and _ACCESS_MODES.issuperset(claim.access_modes)
+        and claim.volume_mode == "Filesystem"
+    ]
+
+
+def persistent_volume(claim: Claim, directory: Path) -> dict[str, Any]:
+    """Return the PersistentVolume that gives a claim a directory of its node."""
+    on_node = {"key": "kubernetes.io/hostname", "operator": "In", "values": [claim.node]}
+    return {
+        "metadata": {"name": claim.volume, "annotations": {PROVISIONED_BY: PROVISIONER}},
+        "spec": {
+            "storageClassName": STORAGE_CLASS,
+            "persistentVolumeReclaimPolicy": "Delete",
+            "capacity": {"storage": claim.size},
+            "accessModes": list(claim.access_modes),
+            "claimRef": {
+                "apiVersion": "v1",
+                "kind": "PersistentVolumeClaim",
+                "namespace": claim.namespace,
+                "name": claim.name,
+                "uid": claim.uid,
+            },
+            "local": {"path": str(directory)},
+            "nodeAffinity": {"required": {"nodeSelectorTerms": [{"matchExpressions": [on_node]}]}},
+        },
+    }
+
+
+def read(claim: client.V1PersistentVolumeClaim) -> Claim:
+    """Return what matters of a claim of the API."""
+    return Claim(
+        uid=claim.metadata.uid,
+        namespace=claim.metadata.namespace,
+        name=claim.metadata.name,
+        storage_class=claim.spec.storage_class_name or "",
+        node=(claim.metadata.annotations or {}).get(_SELECTED_NODE, ""),
+        size=claim.spec.resources.requests["storage"],
+        access_modes=tuple(claim.spec.access_modes),
+        volume_mode=claim.spec.volume_mode,
+        bound=bool(claim.spec.volume_name),
+    )
+
+
+def reconcile(api: client.CoreV1Api, root: Path) -> None:
+    """Make the volumes that claims await, and remove those that were released.
+
+    Args:
+        api: the site's API.
+        root: the directory that holds the volumes', each under its volume's name.
+    """
+    volumes = [volume for volume in api.list_persistent_volume().items if _is_ours(volume)]
+    for volume in volumes:
+        name, directory = volume.metadata.name, root / volume.metadata.name
+        if volume.status.phase != "Released":
+            directory.mkdir(mode=0o777, exist_ok=True)
+        elif volume.spec.persistent_volume_reclaim_policy == "Delete":
+            if directory.exists():
+                shutil.rmtree(directory)
+            if not volume.metadata.deletion_timestamp:
+                api.delete_persistent_volume(name)
+                _log.info("%s: removed", name)
+    claims = map(read, api.list_persistent_volume_claim_for_all_namespaces().items)
+    for claim in awaiting(claims, (volume.metadata.name for volume in volumes)):
+        api.create_persistent_volume(persistent_volume(claim, root / claim.volume))
+        _log.info("%s: made for %s/%s", claim.volume, claim.namespace, claim.name)
+
+
+def main() -> None:
+    """Follow claims and volumes for ever; supervisord starts it again when the API goes away."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--kubeconfig", required=True)
+    parser.add_argument("root", type=Path, metavar="DIRECTORY")
+    arguments = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    os.umask(0)  # a volume is open to whoever its pods run as: kubelet sets no owner unless they have an fsGroup
+    api = client.CoreV1Api(config.new_client_from_config(arguments.kubeconfig))
+    changes: queue.SimpleQueue[Exception | None] = queue.SimpleQueue()
+    for resource in (api.list_persistent_volume, api.list_persistent_volume_claim_for_all_namespaces):
+        threading.Thread(target=_follow, args=(resource, changes), daemon=True).start()
+    while not (error := changes.get()):
+        reconcile(api, arguments.root)
+    raise error
+
+
+def _follow(resource: Callable[..., Any], changes: queue.SimpleQueue[Exception | None]) -> None:
+    """Put None for each object that is there or changes, and the error that ends this."""
+    try:
+        # "0": from what the API server has at hand. With this etcd it cannot tell what is newest, and would time out.
+        for _ in watch.Watch().stream(resource, resource_version="0"):
+            changes.put(None)
+    except Exception as error:
+        changes.put(error)
+
+
+def _is_ours(volume: client.V1PersistentVolume) -> bool:
+    return (volume.metadata.annotations or {}).get(PROVISIONED_BY) == PROVISIONER
+
+
+if __name__ == "__main__":
+    main()
