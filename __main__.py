@@ -20,12 +20,15 @@ pair = ClusterPair(
         settings=settings,
         intermediates=trust.intermediates,
         peer_links=peer_links,
+        project=pulumi.get_project(),
         stack=pulumi.get_stack(),
     ),
 )
 
 pulumi.export("link", {name: link.as_output() for name, link in pair.links.items()})
 pulumi.export("hosts", pair.hosts)
+pulumi.export("replication", pair.replication)
+pulumi.export("replicationPasswords", pair.passwords.by_export)
 pulumi.export("kubeconfigs", {name: site.cluster.kubeconfig for name, site in pair.sites.items()})
 pulumi.export(
     "intermediates",

@@ -3,13 +3,15 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Network
+from typing import Any
 
 import pulumi
 
 from components.cluster import Existing, K3d, Lab
-from components.link import GATEWAY_PORT, Link
+from components.link import GATEWAY_PORT, ExportedService, Link
+from components.passwords import ReplicationPasswords, ReplicationPasswordsArgs
 from components.shared_ca import Intermediate
-from components.site import Site, SiteArgs
+from components.site import Channel, Site, SiteArgs, exported_service
 from components.site_imports import SiteImports, SiteImportsArgs
 from config import model
 
@@ -22,12 +24,14 @@ class ClusterPairArgs:
         settings: the stack's configuration.
         intermediates: the signing certificates, by site.
         peer_links: the links of sites that other stacks hold.
+        project: name of the Pulumi project.
         stack: name of the stack; clusters that the program makes are named after it.
     """
 
     settings: model.Settings
     intermediates: Mapping[str, Intermediate]
     peer_links: Mapping[str, Link]
+    project: str
     stack: str
 
 
@@ -44,10 +48,22 @@ def cluster_source(stack: str, settings: model.Settings, site: model.Site) -> K3
             return Lab(lab=stack, site=site.name, reachable_from=tuple(sorted(consumers)))
 
 
+def followed(args: ClusterPairArgs, database: model.Database) -> ExportedService | None:
+    """Return the export that a database follows; None for a primary, and while the export is not there yet."""
+    replicates = database.replicates
+    if replicates is None:
+        return None
+    here = [exported_service(e) for s in args.settings.sites if s.name == replicates.from_ for e in s.exports]
+    peer = args.peer_links.get(replicates.from_)
+    offers = (*here, *(peer.exports if peer else ()))
+    return next((export for export in offers if export.name == replicates.export), None)
+
+
 class ClusterPair(pulumi.ComponentResource):
     """Two sites in one stack, or any other number, each joined to those that it imports from.
 
     Creates:
+        - ReplicationPasswords: what both ends of a channel must know.
         - a Site for each site of the configuration. None knows of another.
         - SiteImports for each site that imports: all it gets of an exporting site is its Link.
     """
@@ -57,10 +73,16 @@ class ClusterPair(pulumi.ComponentResource):
     """The exporting sites of this stack."""
     hosts: Mapping[str, pulumi.Output[dict[str, str]]]
     """For each importing site, which pod answered for each host."""
+    passwords: ReplicationPasswords
+    replication: Mapping[str, Mapping[str, pulumi.Output[dict[str, Any]]]]
+    """For each site with replicas, how each channel from another site was when this `up` was done."""
 
     def __init__(self, name: str, args: ClusterPairArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("dcmesh:components:ClusterPair", name, {}, opts)
         child = pulumi.ResourceOptions(parent=self)
+        self.passwords = ReplicationPasswords(
+            f"{name}-passwords", ReplicationPasswordsArgs(settings=args.settings, project=args.project), child
+        )
         self.sites = {
             site.name: Site(
                 site.name,
@@ -69,11 +91,13 @@ class ClusterPair(pulumi.ComponentResource):
                     istio=args.settings.istio_of(site),
                     intermediate=args.intermediates.get(site.name),
                     cluster=cluster_source(args.stack, args.settings, site),
+                    channels=self._channels(args, site),
                 ),
                 child,
             )
             for site in args.settings.sites
         }
+        self.replication = {name: site.channels for name, site in self.sites.items() if site.channels}
         self.links = {n: site.link for n, site in self.sites.items() if site.link}
         self.hosts = {
             site.name: SiteImports(
@@ -90,3 +114,13 @@ class ClusterPair(pulumi.ComponentResource):
             if site.imports
         }
         self.register_outputs({})
+
+    def _channels(self, args: ClusterPairArgs, site: model.Site) -> Mapping[str, Channel]:
+        channels = dict[str, Channel]()
+        for workload in site.workloads:
+            if isinstance(workload, model.Database):
+                source = followed(args, workload)
+                pending = workload.replicates and not source
+                password = None if pending else self.passwords.of(site, workload)
+                channels[workload.namespace] = Channel(password=password, source=source)
+        return channels

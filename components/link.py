@@ -16,6 +16,9 @@ CLUSTER_DOMAIN = "cluster.local"
 GATEWAY_PORT = 15443
 """Port of every east-west gateway: the one that Istio's documentation uses for AUTO_PASSTHROUGH."""
 
+MYSQL_PORT = 3306
+"""Port of the databases that dcmesh runs."""
+
 Protocol = Literal["HTTP", "TCP"]
 ProbeKind = Literal["pod-name", "http", "greeting"]
 

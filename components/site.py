@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pulumi
 
@@ -13,9 +14,10 @@ from components.link import ExportedService, Link, ServiceAccount
 from components.service_export import ServiceExport, ServiceExportArgs
 from components.shared_ca import Intermediate
 from components.workloads.hello import Hello, HelloArgs, HelloClient, HelloClientArgs
+from components.workloads.mariadb import Mariadb, MariadbArgs
 from config import model
 
-Workload = Hello | HelloClient
+Workload = Hello | HelloClient | Mariadb
 
 
 def exported_service(export: model.Export) -> ExportedService:
@@ -46,6 +48,19 @@ def exposure(gateway: model.Gateway) -> ExposureArgs:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Channel:
+    """How a database is joined to others.
+
+    Attributes:
+        password: password of `replication`; None for a replica of what is not there yet.
+        source: what a replica follows; None for a primary, and while that is not there yet.
+    """
+
+    password: pulumi.Output[str] | None
+    source: ExportedService | None
+
+
+@dataclass(frozen=True, kw_only=True)
 class SiteArgs:
     """Arguments of Site.
 
@@ -54,12 +69,14 @@ class SiteArgs:
         istio: the Istio settings that hold for it.
         intermediate: its signing certificate; None if its cluster has it already.
         cluster: where its cluster comes from.
+        channels: how each of its databases is joined to others, by namespace.
     """
 
     site: model.Site
     istio: model.Istio
     intermediate: Intermediate | None
     cluster: K3d | Lab | Existing
+    channels: Mapping[str, Channel]
 
 
 class Site(pulumi.ComponentResource):
@@ -76,6 +93,8 @@ class Site(pulumi.ComponentResource):
     """What an Istio object, or a pod with a sidecar, must depend on."""
     workloads: Mapping[str, Workload]
     """By namespace."""
+    channels: Mapping[str, pulumi.Output[dict[str, Any]]]
+    """By namespace and pod, how each replication channel from another site was when this `up` was done."""
     link: Link | None
     """What importers must know of this site; None if it exports nothing."""
 
@@ -103,11 +122,18 @@ class Site(pulumi.ComponentResource):
             inside,
         )
         self.mesh = control_plane.ready
+        self._args = args
         self.workloads = {
             workload.namespace: self._workload(
                 f"{name}.{workload.namespace}", workload, injection_labels(revision), inside
             )
             for workload in site.workloads
+        }
+        self.channels = {
+            f"{namespace}/{pod}": channel
+            for namespace, workload in self.workloads.items()
+            if isinstance(workload, Mariadb)
+            for pod, channel in workload.channels.items()
         }
         self.link = None
         if site.exports:
@@ -167,6 +193,36 @@ class Site(pulumi.ComponentResource):
                     HelloClientArgs(namespace=namespace, labels=labels, after=self.mesh, name=own_name),
                     inside,
                 )
+
+            case model.Mariadb():
+                return self._mariadb(name, workload, labels, inside)
+
+    def _mariadb(
+        self, name: str, database: model.Mariadb, labels: Mapping[str, str], inside: pulumi.ResourceOptions
+    ) -> Mariadb:
+        given, channel = database.root_password, self._args.channels[database.namespace]
+        return Mariadb(
+            name,
+            MariadbArgs(
+                namespace=database.namespace,
+                labels=labels,
+                after=self.mesh,
+                site=self._args.site.name,
+                name=database.name,
+                replicas=database.replicas,
+                image=database.image,
+                storage_size=database.storage.size if database.storage else None,
+                storage_class=database.storage.storage_class if database.storage else None,
+                root_password=pulumi.Output.secret(given.get_secret_value()) if given else None,
+                replication_password=channel.password,
+                kubeconfig=self.cluster.kubeconfig,
+                source=channel.source,
+                pending=bool(database.replicates and not channel.source),
+                settings=database.settings,
+                resources=database.resources,
+            ),
+            inside,
+        )
 
     def _export(self, name: str, export: model.Export, inside: pulumi.ResourceOptions) -> ExportedService:
         exported = exported_service(export)

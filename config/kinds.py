@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field, GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic import AfterValidator, BeforeValidator, Field, GetCoreSchemaHandler, GetJsonSchemaHandler, SecretStr
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 ISTIO_OLDEST, ISTIO_NEWEST = 29, 30
@@ -240,6 +240,60 @@ ImageHub = Annotated[
 ]
 
 ImageTag = Annotated[str, _pattern("tag", r"\w[-\w.]{0,127}", "must be an image tag, such as 1.29.1")]
+
+# --- pods ------------------------------------------------------------------------------------------------------------
+
+ImageName = Annotated[
+    str,
+    _pattern(
+        "image",
+        r"[a-z0-9][-\w.]*(:\d+)?(/[-\w.]+)*(:\w[-\w.]{0,127})?(@sha256:[0-9a-f]{64})?",
+        "must be an image, such as mariadb:10.11 or registry.example.com/mariadb:10.11",
+    ),
+]
+
+Quantity = Annotated[
+    str, _pattern("size", r"[1-9]\d*(Mi|Gi|Ti)", "must be a size as Kubernetes has them, such as 500Mi, 10Gi or 2Ti")
+]
+
+Setting = Annotated[
+    str,
+    _pattern(
+        "setting", r"[^\n\r\0]*", "must be the text of an option on one line, as it stands behind its `=` in my.cnf"
+    ),
+]
+
+SettingName = Annotated[
+    str,
+    _pattern(
+        "option",
+        r"[a-z][a-z0-9_]*",
+        "must be the name of a server's option with underscores, such as innodb_buffer_pool_size",
+    ),
+]
+
+# --- secrets ---------------------------------------------------------------------------------------------------------
+
+
+_PASSWORD = _pattern(
+    "password",
+    r"[!#-&(-\[\]-~]{12,32}",
+    "must be 12 to 32 ASCII characters without spaces, quotes and backslashes",
+)
+
+
+def _check_password(value: SecretStr) -> SecretStr:
+    if not _PASSWORD.matches(value.get_secret_value()):
+        raise _error(_PASSWORD.advice)
+    return value
+
+
+Password = Annotated[
+    SecretStr,
+    AfterValidator(_check_password),
+    Field(json_schema_extra={**_PASSWORD.schema, "x-kind": _PASSWORD.name, "x-advice": _PASSWORD.advice}),
+]
+"""A password of a database. MySQL takes no more than 32 characters for a replication channel."""
 
 # --- numbers ---------------------------------------------------------------------------------------------------------
 

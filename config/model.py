@@ -4,6 +4,8 @@ The docstring below each field is its description, in the generated JSON Schema 
 """
 
 import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, SecretStr, Tag
@@ -11,7 +13,16 @@ from pydantic.alias_generators import to_camel
 
 from components.gateway_exposure import Exposure
 from components.istio import Charts
-from components.link import GATEWAY_PORT, ExportedService, Link, ProbeKind, Protocol, ServiceAccount, pod_hosts
+from components.link import (
+    GATEWAY_PORT,
+    MYSQL_PORT,
+    ExportedService,
+    Link,
+    ProbeKind,
+    Protocol,
+    ServiceAccount,
+    pod_hosts,
+)
 from components.link import Consumer as LinkConsumer
 from components.service_import import VIP_NETWORK
 from config.kinds import (
@@ -22,6 +33,7 @@ from config.kinds import (
     FilePath,
     Identity,
     ImageHub,
+    ImageName,
     ImageTag,
     IpAddress,
     Ipv4Network,
@@ -31,11 +43,15 @@ from config.kinds import (
     Name,
     Network,
     Organization,
+    Password,
     Pem,
     PodHost,
     Port,
+    Quantity,
     Replicas,
     ServiceName,
+    Setting,
+    SettingName,
     StackName,
     Text,
 )
@@ -203,6 +219,18 @@ class Gateway(Model):
     """Port under which other sites reach the gateway. Default: 15443, or `nodePort`."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Pods:
+    """The pods of a workload, as an export of them has to describe them."""
+
+    stateful_set: str
+    service: str
+    replicas: int
+    port: int
+    service_account: str
+    selector: Mapping[str, str]
+
+
 class Hello(Model):
     """The demo: a StatefulSet whose pods answer with their names."""
 
@@ -217,6 +245,11 @@ class Hello(Model):
     port: Port = 8080
     """TCP port that they listen on."""
 
+    @property
+    def pods(self) -> Pods:
+        """What can be exported."""
+        return _pods_named(self.name, replicas=self.replicas, port=self.port)
+
 
 class HelloClient(Model):
     """The demo's consumer: a pod to run curl in."""
@@ -228,8 +261,73 @@ class HelloClient(Model):
     name: Name = "client"
     """Name of Deployment and service account."""
 
+    @property
+    def pods(self) -> None:
+        """What can be exported: nothing."""
+        return
 
-Workload = Annotated[Hello | HelloClient, Field(discriminator="kind")]
+
+class Storage(Model):
+    """A persistent volume for each pod of a database."""
+
+    size: Quantity = "10Gi"
+    """Its size."""
+    storage_class: Name | None = None
+    """Its StorageClass. Default: the cluster's default."""
+
+
+class Replicates(Model):
+    """What a replica follows: an export that its namespace imports."""
+
+    from_: Annotated[Name, Field(alias="from")]
+    """The exporting site, as the import has it."""
+    export: Name
+    """Name of its export."""
+
+
+class Mariadb(Model):
+    """MariaDB: a primary and its replicas within the site, or replicas of a database in another site."""
+
+    kind: Literal["mariadb"]
+    """MariaDB, made by dcmesh."""
+    namespace: Name
+    """Namespace to create."""
+    name: ServiceName = "db"
+    """Name of StatefulSet, headless Service and service account."""
+    replicas: Annotated[int, Field(ge=1, le=9), WHOLE] = 3
+    """Number of pods. Pod 0 is the site's primary, or follows the other site's; the others follow pod 0."""
+    image: ImageName = "mariadb:10.11"
+    """Image with the server and its tools: the official one, or one like it."""
+    storage: Storage | None = None
+    """Persistent volumes. Default: none, and what a pod has is gone with it, which is for trying only."""
+    replicates: Replicates | None = None
+    """What pod 0 follows. Default: nothing, it is the primary."""
+    root_password: Password | None = None
+    """Password of `root`. Default: generated."""
+    replication_password: Password | None = None
+    """Password of `replication`, the same at both ends. Default: its source's; a primary's is generated."""
+    settings: dict[SettingName, Setting] = {}
+    """Options of the server, laid over dcmesh's own."""
+    resources: dict[str, Any] = {}
+    """Requests and limits of the server's container. Default: requests of 100m CPU and 256Mi of memory."""
+
+    @property
+    def pods(self) -> Pods:
+        """What can be exported."""
+        return _pods_named(self.name, replicas=self.replicas, port=MYSQL_PORT)
+
+
+def _pods_named(name: str, *, replicas: int, port: int) -> Pods:
+    """Return the pods of a workload all parts of which have one name."""
+    return Pods(
+        stateful_set=name, service=name, replicas=replicas, port=port, service_account=name, selector={"app": name}
+    )
+
+
+Workload = Annotated[Hello | HelloClient | Mariadb, Field(discriminator="kind")]
+
+Database = Mariadb
+"""The workloads that replicate."""
 
 
 class Consumer(Model):
@@ -283,6 +381,11 @@ class Export(Model):
     def service_name(self) -> str:
         """Name of its headless Service."""
         return self.service or self.stateful_set_name
+
+    def is_of(self, workload: Workload) -> bool:
+        """Tell whether the pods are those of a workload."""
+        pods = workload.pods
+        return pods is not None and (self.namespace, self.stateful_set_name) == (workload.namespace, pods.stateful_set)
 
     @property
     def hosts(self) -> tuple[str, ...]:
@@ -449,3 +552,16 @@ class Settings(Model):
     def istio_of(self, site: Site) -> Istio:
         """Return the Istio settings that hold for a site."""
         return self.lab.istio if site.cluster_kind == "lab" else self.istio
+
+    def source_of(self, database: Database) -> tuple[Site, Database] | None:
+        """Return the database that another one replicates, with its site, if both are in this stack."""
+        followed = database.replicates
+        found = (
+            (site, workload)
+            for site in self.sites
+            for export in site.exports
+            for workload in site.workloads
+            if followed and (site.name, export.name) == (followed.from_, followed.export)
+            if isinstance(workload, Database) and export.is_of(workload)
+        )
+        return next(found, None)

@@ -41,6 +41,7 @@ EXAMPLES = {
     "Gateway": ("dc1.yaml", "sites.0.gateway"),
     "Hello": ("pair.yaml", "sites.0.workloads"),
     "HelloClient": ("pair.yaml", "sites.1.workloads"),
+    "Mariadb": ("mariadb.yaml", "sites.1.workloads"),
     "Export": ("dc1.yaml", "sites.0.exports"),
     "Import": ("dc2.yaml", "sites.0.imports"),
     "Peer": ("dc2.yaml", "peers"),
@@ -151,7 +152,7 @@ def _type(schema: Schema, titles: Mapping[str, str]) -> str:
         case {"type": "object"}:
             return "map of text" if "patternProperties" in schema else "map"
         case {"writeOnly": True}:
-            return "PEM, secret"
+            return f"{schema.get('x-kind', 'PEM')}, secret"
     return str(schema.get("x-kind", "text"))
 
 

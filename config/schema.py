@@ -110,8 +110,8 @@ def _for_editors(node: Any) -> Any:  # noqa: ANN401 — any part of a schema
     if "patternProperties" in clean:
         clean |= {"additionalProperties": False}
     if node.get("writeOnly") is True or node.get("x-kind") == "PEM":
-        description = {"description": clean.pop("description")}
-        return description | {"anyOf": [clean, {"$ref": "#/$defs/Secure"}]}
+        outer = {key: clean.pop(key) for key in ("description",) if key in clean}
+        return outer | {"anyOf": [clean, {"$ref": "#/$defs/Secure"}]}
     return clean
 
 

@@ -7,12 +7,9 @@ from typing import Any
 import pulumi
 import pulumi_kubernetes as k8s
 
+from components.workloads.identity import create_identity, pod_labels
+
 AGNHOST_IMAGE = "registry.k8s.io/e2e-test-images/agnhost:2.53"
-
-
-def pod_labels(name: str) -> dict[str, str]:
-    """Return the labels of a workload's pods."""
-    return {"app": name}
 
 
 def pod_template(name: str, container: dict[str, Any]) -> dict[str, Any]:
@@ -65,24 +62,6 @@ def client_deployment(*, name: str) -> dict[str, Any]:
         "selector": {"matchLabels": pod_labels(name)},
         "template": pod_template(name, {"args": ["pause"]}),
     }
-
-
-def create_identity(
-    prefix: str, *, namespace: str, labels: Mapping[str, str], name: str, parent: pulumi.Resource
-) -> tuple[k8s.core.v1.ServiceAccount, k8s.meta.v1.ObjectMetaArgs]:
-    """Create a namespace with these labels and a service account in it.
-
-    Returns:
-        The account, and metadata for objects of the same name in the namespace.
-    """
-    child = pulumi.ResourceOptions(parent=parent)
-    created = k8s.core.v1.Namespace(
-        f"{prefix}-namespace",
-        metadata=k8s.meta.v1.ObjectMetaArgs(name=namespace, labels=dict(labels)),
-        opts=child,
-    )
-    metadata = k8s.meta.v1.ObjectMetaArgs(name=name, namespace=created.metadata.name)
-    return k8s.core.v1.ServiceAccount(f"{prefix}-serviceaccount", metadata=metadata, opts=child), metadata
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from config.checks import clusters, gateways, links, mesh, names, networks
+from config.checks import clusters, databases, gateways, links, mesh, names, networks
 from config.checks.subject import Subject
 from config.errors import Finding
 
@@ -28,6 +28,11 @@ CHECKS = (
     links.same_hosts,
     links.impossible_probes,
     links.unlike_workloads,
+    databases.not_imported,
+    databases.not_tcp,
+    databases.circles,
+    databases.passwords,
+    databases.own_settings,
     gateways.node_ports,
     gateways.aws_addresses,
     networks.taken_ranges,

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from config.checks.names import name_of
 from config.checks.subject import Subject, service_of
 from config.errors import Finding
-from config.model import Consumer, Export, Hello, Site, StackTrust
+from config.model import Consumer, Export, Pods, Site, StackTrust
 from config.peers import stack_of
 from config.words import choices
 
@@ -110,7 +110,7 @@ def same_names(subject: Subject) -> Iterator[Finding]:
 
 def _services(site: Site) -> set[tuple[str, str]]:
     """Return namespace and name of the headless Services that a site is known to have."""
-    own = {(workload.namespace, workload.name) for workload in site.workloads if isinstance(workload, Hello)}
+    own = {(workload.namespace, workload.pods.service) for workload in site.workloads if workload.pods}
     return own | {(export.namespace, export.service_name) for export in site.exports}
 
 
@@ -139,26 +139,25 @@ def unlike_workloads(subject: Subject) -> Iterator[Finding]:
     """Find exports of a workload of ours that say something else of it than it is."""
     for site, path, export in subject.exports:
         for index, workload in enumerate(site.workloads):
-            at = (workload.namespace, workload.name)
-            if isinstance(workload, Hello) and at == (export.namespace, export.stateful_set_name):
+            if workload.pods and export.is_of(workload):
                 place = f"{path.partition('.')[0]}.workloads[{index}]"
-                for key, value, advice in _unlike(export, workload):
+                for key, value, advice in _unlike(export, workload.pods):
                     yield Finding(f"{path}.{key}", value, advice, given=(path, place))
 
 
-def _unlike(export: Export, workload: Hello) -> Iterator[tuple[str, object, str]]:
+def _unlike(export: Export, pods: Pods) -> Iterator[tuple[str, object, str]]:
     """Find what an export says wrongly of a workload: the key, its value and the advice."""
-    if export.replicas > workload.replicas:
-        advice = f"is more than the {workload.replicas} pods that the workload runs: lower it or raise the workload's"
+    if export.replicas > pods.replicas:
+        advice = f"is more than the {pods.replicas} pods that the workload runs: lower it or raise the workload's"
         yield "replicas", export.replicas, advice
     facts = {
-        "port": (export.port, workload.port),
-        "service": (export.service_name, workload.name),
-        "serviceAccount": (export.service_account, workload.name),
+        "port": (export.port, pods.port),
+        "service": (export.service_name, pods.service),
+        "serviceAccount": (export.service_account, pods.service_account),
     }
     for key, (said, true) in facts.items():
         if said != true:
             yield key, said, f"is not the workload's, which is {true}: use that"
-    if export.selector != {"app": workload.name}:
-        said = ", ".join(f"{key}: {value}" for key, value in export.selector.items())
-        yield "selector", said, f"are not the labels of the workload's pods: use app: {workload.name}"
+    if export.selector != pods.selector:
+        said, true = (", ".join(f"{k}: {v}" for k, v in labels.items()) for labels in (export.selector, pods.selector))
+        yield "selector", said, f"are not the labels of the workload's pods: use {true}"

@@ -5,7 +5,7 @@ from collections.abc import Hashable, Iterable, Iterator
 from components.link import pod_of
 from config.checks.subject import Subject
 from config.errors import Finding
-from config.model import Consumer, GeneratedTrust, Hello
+from config.model import Consumer, GeneratedTrust
 
 LONGEST_LABEL = 63
 """Kubernetes' limit for the value of a label, and so for the names of pods and Jobs, which become labels."""
@@ -107,7 +107,7 @@ def long_pod_names(subject: Subject) -> Iterator[Finding]:
     """Find StatefulSets whose pods cannot have their names."""
     for path, site in subject.sites:
         for index, workload in enumerate(site.workloads):
-            if isinstance(workload, Hello) and len(workload.name) > LONGEST_STATEFUL_SET:
+            if workload.pods and len(workload.pods.stateful_set) > LONGEST_STATEFUL_SET:
                 advice = f"is too long for a StatefulSet: at most {LONGEST_STATEFUL_SET} characters"
                 yield Finding(f"{path}.workloads[{index}].name", workload.name, advice)
     for _, path, export in subject.exports:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from config.model import Export, Import, LinkExport, PeerLink, Settings, Site
+from config.model import Database, Export, Import, LinkExport, PeerLink, Replicates, Settings, Site
 from config.outside import Outside
 
 Offer = tuple[str, Export | LinkExport]
@@ -44,6 +44,14 @@ class Subject:
             for index, imported in enumerate(site.imports):
                 yield site, f"{path}.imports[{index}]", imported
 
+    @property
+    def databases(self) -> Iterator[tuple[Site, str, Database]]:
+        """Each workload that may replicate, with its site and place."""
+        for path, site in self.sites:
+            for index, workload in enumerate(site.workloads):
+                if isinstance(workload, Database):
+                    yield site, f"{path}.workloads[{index}]", workload
+
     @cached_property
     def sources(self) -> Mapping[str, tuple[str, Sequence[Offer]] | None]:
         """For each site, the place of its exports and the exports; None for a peer whose link is not there yet."""
@@ -55,8 +63,8 @@ class Subject:
             found[site.name] = (f"{path}.exports", _with_places(f"{path}.exports", site.exports))
         return found
 
-    def offer(self, imported: Import) -> Offer | None:
-        """Return what an import names, if it is there."""
+    def offer(self, imported: Import | Replicates) -> Offer | None:
+        """Return the export that an import or a replica names, if it is there."""
         source = self.sources.get(imported.from_)
         return next((offer for offer in source[1] if offer[1].name == imported.export), None) if source else None
 

@@ -105,7 +105,7 @@ def together(engines: Iterable[Engine]) -> Engine:
     """Return what several stacks have, as if one had it all."""
     union = Engine()
     for engine in engines:
-        assert union.asked.keys() & engine.asked.keys() <= {"trust", "pair"}
+        assert union.asked.keys() & engine.asked.keys() <= {"trust", "pair", "pair-passwords"}
         union.asked |= engine.asked
         union.secret_outputs |= engine.secret_outputs
         for key, value in engine.outputs.items():

@@ -516,12 +516,12 @@ WRONG = [
     wrong(
         "pair",
         {"sites[0].workloads[0].kind": "mysql"},
-        'sites[0].workloads[0].kind: "mysql" must be one of hello, hello-client',
+        'sites[0].workloads[0].kind: "mysql" must be one of hello, hello-client, mariadb',
     ),
     wrong(
         "pair",
         {"sites[0].workloads[0].kind": GONE},
-        "sites[0].workloads[0].kind: is missing: must be one of hello, hello-client",
+        "sites[0].workloads[0].kind: is missing: must be one of hello, hello-client, mariadb",
     ),
     wrong(
         "pair",

@@ -1,0 +1,103 @@
+"""Passwords: of the databases that dcmesh runs, one for both ends of each replication channel."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+
+import pulumi
+import pulumi_tls as tls
+
+from config import model
+from config.outside import ReadStack, read_stack
+from config.peers import stack_of
+
+
+def generated_password(name: str, parent: pulumi.Resource) -> pulumi.Output[str]:
+    """Make a password that no `up` changes: a hash of a private key, the one random thing that Pulumi's tls makes.
+
+    Returns:
+        32 hexadecimal digits; secret. MySQL takes no more for a replication channel.
+    """
+    key = tls.PrivateKey(name, algorithm="ECDSA", ecdsa_curve="P256", opts=pulumi.ResourceOptions(parent=parent))
+    return pulumi.Output.secret(key.private_key_pem.apply(lambda pem: sha256(pem.encode()).hexdigest()[:32]))
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReplicationPasswordsArgs:
+    """Arguments of ReplicationPasswords.
+
+    Attributes:
+        settings: the stack's configuration.
+        project: name of the Pulumi project, from which the names of peers' stacks follow.
+    """
+
+    settings: model.Settings
+    project: str
+
+
+class ReplicationPasswords(pulumi.ComponentResource):
+    """The password of `replication` for each database of the stack.
+
+    One that is given is taken. Else a primary has one generated, and a replica takes that of the database which it
+    follows: from this stack, or from the output `replicationPasswords` of the stack that holds it.
+
+    Creates:
+        - `tls.PrivateKey` for each password that is generated.
+    """
+
+    by_export: Mapping[str, Mapping[str, pulumi.Output[str]]]
+    """By site and export: what replicas in other stacks look for."""
+
+    def __init__(self, name: str, args: ReplicationPasswordsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("dcmesh:components:ReplicationPasswords", name, {}, opts)
+        self._args = args
+        self._generated = {
+            (site.name, workload.namespace): generated_password(f"{name}.{site.name}.{workload.namespace}", self)
+            for site in args.settings.sites
+            for workload in site.workloads
+            if isinstance(workload, model.Database)
+            if not (workload.replication_password or workload.replicates)
+        }
+        by_export = {
+            site.name: {
+                export.name: self.of(site, workload)
+                for export in site.exports
+                for workload in site.workloads
+                if isinstance(workload, model.Database) and export.is_of(workload)
+            }
+            for site in args.settings.sites
+        }
+        self.by_export = {site: passwords for site, passwords in by_export.items() if passwords}
+        self.register_outputs({})
+
+    def of(self, site: model.Site, database: model.Database) -> pulumi.Output[str]:
+        """Return the password of a database.
+
+        Raises:
+            pulumi.RunError: the stack that holds the source does not tell it.
+        """
+        source = self._args.settings.source_of(database)
+        if database.replication_password:
+            return pulumi.Output.secret(database.replication_password.get_secret_value())
+        if source:
+            return self.of(*source)
+        if database.replicates:
+            peers = {peer.name: stack_of(peer, self._args.project) for peer in self._args.settings.peers}
+            return read_password(peers[database.replicates.from_], database.replicates)
+        return self._generated[site.name, database.namespace]
+
+
+def read_password(stack: str, followed: model.Replicates, read: ReadStack = read_stack) -> pulumi.Output[str]:
+    """Return the password of a database in another stack.
+
+    Raises:
+        pulumi.RunError: that stack does not tell it, or it cannot be decrypted here.
+    """
+    site, export = followed.from_, followed.export
+    told = read(stack).get("replicationPasswords", {}).get(site, {}).get(export)
+    if not isinstance(told, str):  # the engine leaves out what it cannot decrypt
+        raise pulumi.RunError(
+            f"the password of {site}/{export} is not in the outputs of {stack!r}, or cannot be decrypted here: run "
+            "`pulumi up` there first, use its passphrase or secrets provider, or set the replica's replicationPassword"
+        )
+    return pulumi.Output.secret(told)

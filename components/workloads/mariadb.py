@@ -1,0 +1,292 @@
+"""Mariadb: a primary with its replicas in one site, or replicas of a database in another site."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import pulumi
+import pulumi_kubernetes as k8s
+
+from components.link import CLUSTER_DOMAIN, MYSQL_PORT, ExportedService
+from components.passwords import generated_password
+from components.replication import Replica, read_channel
+from components.workloads.identity import create_identity, pod_labels
+
+SERVER = "mariadb"
+"""Name of the server's container."""
+
+MYSQL_USER = 999
+"""Id of the user and group `mysql` in the official image."""
+
+CHANNEL_SECONDS = 30
+"""How long an `up` waits for a channel to run before it reports what is wrong with it."""
+
+PREPARE = Path(__file__).with_name("mariadb_prepare.sh").read_text()
+
+PLACE = {
+    "datadir": "/var/lib/mysql/data",
+    "socket": "/run/mysqld/mysqld.sock",
+    "init_file": "/run/mysqld/start.sql",
+    "port": str(MYSQL_PORT),
+}
+"""Options that mariadb_prepare.sh and the probes count on."""
+
+REPLICATION = {
+    "log_bin": "binlog",
+    "binlog_format": "ROW",
+    # A replica can be followed in its turn, and become the primary.
+    "log_slave_updates": "1",
+    "relay_log": "relay",
+    "gtid_strict_mode": "1",
+    # A committed row is in the binary log, and survives a crash of the node: no replica has what the primary lost.
+    "sync_binlog": "1",
+    "innodb_flush_log_at_trx_commit": "1",
+    # Ten days: longer than a site is away.
+    "binlog_expire_logs_seconds": "864000",
+    # The source sends a heartbeat every 2 seconds. A connection that was cut without a word is given up after 10.
+    "slave_net_timeout": "10",
+    # For ever; the default ends after a day.
+    "master_retry_count": "4294967295",
+    # The prepared start decides whom to follow.
+    "skip_slave_start": "1",
+    # All clients come from the sidecar's address.
+    "skip_name_resolve": "1",
+}
+"""Options that replication between sites depends on."""
+
+OWN_SETTINGS = frozenset({*PLACE, *REPLICATION, "server_id", "report_host", "read_only", "skip_networking"})
+"""Options that a user may not set."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MariadbArgs:
+    """Arguments of Mariadb.
+
+    Attributes:
+        namespace: namespace to create.
+        labels: the namespace's labels, sidecar injection among them.
+        after: what must be there before a pod: the site's istiod, which injects the sidecars.
+        site: name of the site; with it the servers' ids differ from those of other sites.
+        name: name of StatefulSet, Service and service account. Default `db`.
+        replicas: number of pods. Default 3.
+        image: image with the server and its tools.
+        storage_size: size of each pod's volume, such as `10Gi`. Default: no volume, the data go with the pod.
+        storage_class: its StorageClass. Default: the cluster's default.
+        root_password: password of `root`. Secret. Default: generated.
+        replication_password: password of `replication`, the same at both ends of a channel. Secret. None while pending.
+        kubeconfig: contents of the cluster's kubeconfig, to ask for the channel. Secret.
+        source: what pod 0 follows, at the first of its hosts. Default: nothing, pod 0 is the primary.
+        pending: whether what it is to follow is not there yet. Then no pod is made.
+        settings: options of the server beside dcmesh's own.
+        resources: requests and limits of the server's container.
+    """
+
+    namespace: str
+    labels: Mapping[str, str]
+    after: Sequence[pulumi.Resource]
+    site: str
+    name: str = "db"
+    replicas: int = 3
+    image: str
+    storage_size: str | None = None
+    storage_class: str | None = None
+    root_password: pulumi.Input[str] | None = None
+    replication_password: pulumi.Input[str] | None
+    kubeconfig: pulumi.Input[str]
+    source: ExportedService | None = None
+    pending: bool = False
+    settings: Mapping[str, str] = field(default_factory=dict)
+    resources: Mapping[str, Any] = field(default_factory=dict)
+
+
+def server_cnf(settings: Mapping[str, str]) -> str:
+    """Return the server's options, the user's among them, as a file."""
+    options = {**settings, **PLACE, **REPLICATION}
+    return "".join(["[mariadbd]\n", *(f"{key}={value}\n" for key, value in options.items())])
+
+
+def first_server_id(site: str, namespace: str, name: str) -> int:
+    """Return the server id of pod 0; pod N has that and N.
+
+    A hash, so that sites which know nothing of each other differ: two servers with one id do not replicate. 24 bits
+    of it make that about as certain as one in ten million.
+    """
+    return (int.from_bytes(sha256(f"{site}/{namespace}/{name}".encode()).digest()[:3]) << 8) + 1
+
+
+def replica(namespace: str, pod: str) -> Replica:
+    """Return where a pod's channel can be asked for."""
+    command = ("mariadb", f"--socket={PLACE['socket']}", "--execute=SHOW ALL SLAVES STATUS\\G")
+    return Replica(namespace=namespace, pod=pod, container=SERVER, command=command)
+
+
+def headless_service(*, name: str) -> dict[str, Any]:
+    """Return the spec of the headless Service, which gives the pods their names within the cluster."""
+    return {
+        "clusterIP": "None",
+        "selector": pod_labels(name),
+        # MySQL's server speaks first. Said twice, or a sidecar would wait for the client's first bytes.
+        "ports": [{"name": "tcp-mysql", "port": MYSQL_PORT, "targetPort": MYSQL_PORT, "appProtocol": "tcp"}],
+    }
+
+
+def stateful_set(args: MariadbArgs, *, settings: str, passwords: str) -> dict[str, Any]:
+    """Return the spec of the StatefulSet.
+
+    Args:
+        args: the workload's.
+        settings: name of the ConfigMap with the server's options and the script.
+        passwords: name of the Secret with the passwords.
+    """
+    labels = pod_labels(args.name)
+    source = args.source
+    image = {"image": args.image, "imagePullPolicy": "IfNotPresent"}
+    mounts = [
+        {"name": "data", "mountPath": "/var/lib/mysql"},
+        {"name": "run", "mountPath": "/run/mysqld"},
+        {"name": "settings", "mountPath": "/etc/dcmesh/settings"},
+    ]
+    environment = {
+        "DOMAIN": f"{args.name}.{args.namespace}.svc.{CLUSTER_DOMAIN}",
+        "SERVER_IDS": str(first_server_id(args.site, args.namespace, args.name)),
+        "SOURCE_HOST": source.hosts[0] if source else "",
+        "SOURCE_PORT": str(source.port) if source else "",
+    }
+    prepare = {
+        **image,
+        "name": "prepare",
+        "command": ["bash", "/etc/dcmesh/settings/prepare.sh"],
+        "env": [
+            {"name": "POD", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}},
+            *({"name": name, "value": value} for name, value in environment.items()),
+        ],
+        "volumeMounts": [*mounts, {"name": "passwords", "mountPath": "/etc/dcmesh/passwords"}],
+    }
+    ask: dict[str, Any] = {
+        "exec": {"command": ["mariadb", f"--socket={PLACE['socket']}", "--execute=DO 0"]},
+        "timeoutSeconds": 5,
+    }
+    server: dict[str, Any] = {
+        **image,
+        "name": SERVER,
+        "command": ["mariadbd", "--defaults-file=/run/mysqld/server.cnf"],
+        "ports": [{"name": "mysql", "containerPort": MYSQL_PORT}],
+        "resources": dict(args.resources) or {"requests": {"cpu": "100m", "memory": "256Mi"}},
+        # A crash's recovery takes its time: only a server that ran is restarted for its silence.
+        "startupProbe": {**ask, "periodSeconds": 1, "failureThreshold": 3600},
+        "readinessProbe": {**ask, "periodSeconds": 5},
+        "livenessProbe": {**ask, "periodSeconds": 10, "failureThreshold": 6},
+        "volumeMounts": mounts,
+    }
+    volumes: list[dict[str, Any]] = [
+        # In memory: what start.sql says of passwords reaches no disk.
+        {"name": "run", "emptyDir": {"medium": "Memory"}},
+        {"name": "settings", "configMap": {"name": settings}},
+        {"name": "passwords", "secret": {"secretName": passwords, "defaultMode": 0o440}},
+    ]
+    claims = []
+    if args.storage_size:
+        claim = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": args.storage_size}}}
+        of_class = {"storageClassName": args.storage_class} if args.storage_class else {}
+        claims = [{"metadata": {"name": "data"}, "spec": {**claim, **of_class}}]
+    else:
+        volumes.append({"name": "data", "emptyDir": {}})
+    return {
+        "serviceName": args.name,
+        "replicas": args.replicas,
+        "podManagementPolicy": "Parallel",
+        "selector": {"matchLabels": labels},
+        "volumeClaimTemplates": claims,
+        "template": {
+            "metadata": {
+                "labels": labels,
+                # The sidecar starts before `prepare`, which needs it; Kubernetes can do that from 1.29 on.
+                "annotations": {"sidecar.istio.io/nativeSidecar": "true"},
+            },
+            "spec": {
+                "serviceAccountName": args.name,
+                "terminationGracePeriodSeconds": 60,
+                "securityContext": {"runAsUser": MYSQL_USER, "runAsGroup": MYSQL_USER, "fsGroup": MYSQL_USER},
+                "initContainers": [prepare],
+                "containers": [server],
+                "volumes": volumes,
+            },
+        },
+    }
+
+
+class Mariadb(pulumi.ComponentResource):
+    """MariaDB in one site.
+
+    Pod 0 is the primary, or follows the first host of `source`; the other pods follow pod 0. MariaDB does not fail
+    over to another source by itself: when pod 0 is away, its followers wait for it.
+
+    Creates:
+        - `Namespace` with sidecar injection, `ServiceAccount`; no more while what is to be followed is not there yet.
+        - `tls.PrivateKey` to make a password of, if none is given.
+        - `Secret` with the passwords and `ConfigMap` with the server's options. Both are immutable; a new one has a
+          new name, and so the pods are restarted with it, one after the other, the primary last.
+        - headless `Service`.
+        - `StatefulSet`. Each pod prepares itself before its server starts: mariadb_prepare.sh.
+    """
+
+    identity: pulumi.Resource
+    """The service account."""
+    channels: Mapping[str, pulumi.Output[dict[str, Any]]]
+    """By pod, how the channel from another site was when this `up` was done."""
+
+    def __init__(self, name: str, args: MariadbArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("dcmesh:workloads:Mariadb", name, {}, opts)
+        self.identity, metadata = create_identity(
+            name, namespace=args.namespace, labels=args.labels, name=args.name, parent=self
+        )
+        self.channels = {}
+        if not args.pending:
+            servers = self._servers(name, args, metadata)
+            if args.source:
+                self.channels = {f"{args.name}-0": self._channel(args, servers)}
+        self.register_outputs({})
+
+    def _servers(self, name: str, args: MariadbArgs, metadata: k8s.meta.v1.ObjectMetaArgs) -> k8s.apps.v1.StatefulSet:
+        child = pulumi.ResourceOptions(parent=self, depends_on=[self.identity])
+        root = args.root_password or generated_password(f"{name}-root", self)
+        unnamed = k8s.meta.v1.ObjectMetaArgs(namespace=metadata.namespace, labels=pod_labels(args.name))
+        passwords = k8s.core.v1.Secret(
+            f"{name}-passwords",
+            metadata=unnamed,
+            string_data={"root": root, "replication": args.replication_password or ""},
+            immutable=True,
+            opts=child,
+        )
+        settings = k8s.core.v1.ConfigMap(
+            f"{name}-settings",
+            metadata=unnamed,
+            data={"server.cnf": server_cnf(args.settings), "prepare.sh": PREPARE},
+            immutable=True,
+            opts=child,
+        )
+        k8s.core.v1.Service(f"{name}-service", metadata=metadata, spec=headless_service(name=args.name), opts=child)
+        return k8s.apps.v1.StatefulSet(
+            f"{name}-statefulset",
+            metadata=k8s.meta.v1.ObjectMetaArgs(
+                name=args.name,
+                namespace=metadata.namespace,
+                # One that an interrupted `up` left behind is taken over, also if it is to be different now.
+                annotations={"pulumi.com/patchForce": "true"},
+            ),
+            spec=pulumi.Output.all(settings.metadata.name, passwords.metadata.name).apply(
+                lambda names: stateful_set(args, settings=names[0], passwords=names[1])
+            ),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[self.identity, *args.after]),
+        )
+
+    def _channel(self, args: MariadbArgs, servers: k8s.apps.v1.StatefulSet) -> pulumi.Output[dict[str, Any]]:
+        # The status is known when the servers answer, so nobody asks before.
+        asked = pulumi.Output.all(args.kubeconfig, servers.status).apply(
+            lambda known: read_channel(
+                known[0], replica(args.namespace, f"{args.name}-0"), patience=CHANNEL_SECONDS
+            ).as_output()
+        )
+        return pulumi.Output.unsecret(asked)
