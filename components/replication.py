@@ -58,19 +58,20 @@ class Channel:
 
 def parse_status(text: str) -> Channel:
     """Return what the lines of a `SHOW REPLICA STATUS` say, MariaDB's or MySQL's."""
-    pairs = (line.strip().partition(": ") for line in text.splitlines() if ": " in line)
-    status = {key.replace("Master_", "Source_").replace("Slave_", "Replica_"): value.strip() for key, _, value in pairs}
-    if not status:
-        return Channel(source="", running=False, seconds_behind=None, last_error="there is no channel")
+    lines = re.findall(r"^ *(\w+): ?(.*)$", text, re.MULTILINE)
+    status = {key.replace("Master", "Source").replace("Slave", "Replica"): value.strip() for key, value in lines}
+    if "Source_Host" not in status:  # nothing, or why the server could not be asked
+        reason = " ".join(text.split()) or "there is no channel"
+        return Channel(source="", running=False, seconds_behind=None, last_error=reason)
     behind = status.get("Seconds_Behind_Source", "")
     errors = [status.get(key, "") for key in ("Last_IO_Error", "Last_SQL_Error")]
     return Channel(
-        source=status.get("Source_Host", ""),
+        source=status["Source_Host"],
         # Both threads say Yes before the first connection too; how far behind is known only after it.
         running=behind.isdigit() and all(status.get(f"Replica_{thread}_Running") == "Yes" for thread in ("IO", "SQL")),
         seconds_behind=int(behind) if behind.isdigit() else None,
         last_error="; ".join(error for error in errors if error),
-        position=status.get("Gtid_Slave_Pos") or status.get("Executed_Gtid_Set", ""),
+        position=status.get("Gtid_Replica_Pos") or status.get("Executed_Gtid_Set", ""),
     )
 
 
