@@ -10,8 +10,9 @@ if [ "$ordinal" -gt 0 ]; then
   SOURCE_HOST="${POD%-*}-0.$DOMAIN" SOURCE_PORT=3306 # within a site all follow pod 0
 fi
 
-# Prints a password as a string of SQL. Its characters need no escape: config.kinds.Password.
-password() { printf "'%s'" "$(cat "/etc/dcmesh/passwords/$1")"; }
+# Between quotes their characters need no escape: config.kinds.Password. Without one nothing is started.
+root_password=$(cat /etc/dcmesh/passwords/root)
+replication_password=$(cat /etc/dcmesh/passwords/replication)
 
 umask 077
 {
@@ -29,15 +30,15 @@ umask 077
   echo "CREATE USER IF NOT EXISTS mysql@localhost IDENTIFIED VIA unix_socket;" # who is the server's user is its master
   echo "GRANT ALL PRIVILEGES ON *.* TO mysql@localhost WITH GRANT OPTION;"
   echo "CREATE USER IF NOT EXISTS root@'%';"
-  echo "ALTER USER root@'%' IDENTIFIED BY $(password root);"
+  echo "ALTER USER root@'%' IDENTIFIED BY '$root_password';"
   echo "GRANT ALL PRIVILEGES ON *.* TO root@'%' WITH GRANT OPTION;"
   echo "CREATE USER IF NOT EXISTS replication@'%';"
-  echo "ALTER USER replication@'%' IDENTIFIED BY $(password replication);"
+  echo "ALTER USER replication@'%' IDENTIFIED BY '$replication_password';"
   # REPLICATION SLAVE for the channel, the rest for the first copy.
   echo "GRANT REPLICATION SLAVE, BINLOG MONITOR, SELECT, SHOW VIEW, TRIGGER, EVENT, LOCK TABLES, RELOAD ON *.* TO replication@'%';"
   if [ -n "$SOURCE_HOST" ]; then
     echo "CHANGE MASTER TO MASTER_HOST='$SOURCE_HOST', MASTER_PORT=$SOURCE_PORT, MASTER_USER='replication'," \
-      "MASTER_PASSWORD=$(password replication), MASTER_USE_GTID=slave_pos," \
+      "MASTER_PASSWORD='$replication_password', MASTER_USE_GTID=slave_pos," \
       "MASTER_HEARTBEAT_PERIOD=2, MASTER_CONNECT_RETRY=1;"
     echo "START SLAVE;"
   fi
@@ -58,7 +59,7 @@ with_server() {
 
 copy() {
   printf '[client]\nhost=%s\nport=%s\nuser=replication\npassword="%s"\n' \
-    "$SOURCE_HOST" "$SOURCE_PORT" "$(cat /etc/dcmesh/passwords/replication)" >"$run/source.cnf"
+    "$SOURCE_HOST" "$SOURCE_PORT" "$replication_password" >"$run/source.cnf"
   until reason=$(mariadb --defaults-file="$run/source.cnf" --connect-timeout=5 --execute="DO 0" 2>&1); do
     echo "waiting for $SOURCE_HOST: $reason"
     sleep 1
