@@ -56,6 +56,11 @@ def address_of(service: str) -> str:
     return f"198.51.100.{sum(service.encode()) % 256}"
 
 
+def autonamed(name: str) -> str:
+    """Return the name that a resource's object in Kubernetes is given if the program gives it none."""
+    return f"{name}-1a2b3c4d"
+
+
 @contextmanager
 def event_loop() -> Iterator[None]:
     """Give this thread an event loop for a while. The SDK makes one where none is, and leaves it open."""
@@ -108,7 +113,7 @@ class Resource:
     def object(self) -> tuple[str, str]:
         """Namespace and name in Kubernetes; of Helm releases too."""
         metadata = self.inputs.get("metadata", self.inputs)
-        return metadata.get("namespace", ""), metadata["name"]
+        return metadata.get("namespace", ""), metadata.get("name") or autonamed(self.name)
 
 
 class Providers(Mocks):
@@ -125,6 +130,8 @@ class Providers(Mocks):
         if args.typ == "kubernetes:core/v1:Service" and args.inputs["spec"].get("type") == "LoadBalancer":
             ingress = [{"ip": address_of(args.name)}] if self.ingress is None else list(self.ingress)
             answer["status"] = {"loadBalancer": {"ingress": ingress}}
+        if args.typ.startswith("kubernetes:") and "metadata" in args.inputs:
+            answer["metadata"] = {"name": autonamed(args.name)} | args.inputs["metadata"]
         if args.typ == "kubernetes:batch/v1:Job":
             answer["status"] = {"succeeded": 1}
         return f"id of {args.name}", args.inputs | answer
@@ -244,7 +251,7 @@ class Engine(MockMonitor):
                 type=request.type,
                 raw=MessageToDict(request.object),  # the SDK's own reading calls secret what has a secret in it
                 provider=_name(request.provider.rpartition("::")[0]),
-                parent="" if "pulumi:pulumi:Stack" in request.parent else _name(request.parent),
+                parent="" if "::pulumi:pulumi:Stack::" in request.parent else _name(request.parent),
                 dependencies=frozenset(map(_name, request.dependencies)),
                 deleted_with=_name(request.deletedWith),
                 secret_outputs=frozenset(request.additionalSecretOutputs),
