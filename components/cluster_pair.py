@@ -49,9 +49,9 @@ def cluster_source(stack: str, settings: model.Settings, site: model.Site) -> K3
 
 
 def followed(args: ClusterPairArgs, database: model.Database) -> ExportedService | None:
-    """Return the export that a database follows; None for a primary, and while the export is not there yet."""
-    replicates = database.replicates
-    if replicates is None:
+    """Return the export that a database follows; None for a primary, and while it, or its own, is not there yet."""
+    replicates, source = database.replicates, args.settings.source_of(database)
+    if replicates is None or (source and source[1].replicates and not followed(args, source[1])):
         return None
     here = [exported_service(e) for s in args.settings.sites if s.name == replicates.from_ for e in s.exports]
     peer = args.peer_links.get(replicates.from_)
@@ -81,7 +81,9 @@ class ClusterPair(pulumi.ComponentResource):
         super().__init__("dcmesh:components:ClusterPair", name, {}, opts)
         child = pulumi.ResourceOptions(parent=self)
         self.passwords = ReplicationPasswords(
-            f"{name}-passwords", ReplicationPasswordsArgs(settings=args.settings, project=args.project), child
+            f"{name}-passwords",
+            ReplicationPasswordsArgs(settings=args.settings, peer_links=args.peer_links, project=args.project),
+            child,
         )
         self.sites = {
             site.name: Site(

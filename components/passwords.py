@@ -7,6 +7,7 @@ from hashlib import sha256
 import pulumi
 import pulumi_tls as tls
 
+from components.link import Link
 from config import model
 from config.outside import ReadStack, read_stack
 from config.peers import stack_of
@@ -28,10 +29,12 @@ class ReplicationPasswordsArgs:
 
     Attributes:
         settings: the stack's configuration.
+        peer_links: the links of sites that other stacks hold.
         project: name of the Pulumi project, from which the names of peers' stacks follow.
     """
 
     settings: model.Settings
+    peer_links: Mapping[str, Link]
     project: str
 
 
@@ -60,18 +63,19 @@ class ReplicationPasswords(pulumi.ComponentResource):
         }
         by_export = {
             site.name: {
-                export.name: self.of(site, workload)
+                export.name: password
                 for export in site.exports
                 for workload in site.workloads
                 if isinstance(workload, model.Database) and export.is_of(workload)
+                if (password := self.of(site, workload)) is not None
             }
             for site in args.settings.sites
         }
         self.by_export = {site: passwords for site, passwords in by_export.items() if passwords}
         self.register_outputs({})
 
-    def of(self, site: model.Site, database: model.Database) -> pulumi.Output[str]:
-        """Return the password of a database.
+    def of(self, site: model.Site, database: model.Database) -> pulumi.Output[str] | None:
+        """Return the password of a database; None while the stack of what it follows exports nothing yet.
 
         Raises:
             pulumi.RunError: the stack that holds the source does not tell it.
@@ -82,6 +86,8 @@ class ReplicationPasswords(pulumi.ComponentResource):
         if source:
             return self.of(*source)
         if database.replicates:
+            if database.replicates.from_ not in self._args.peer_links:
+                return None
             peers = {peer.name: stack_of(peer, self._args.project) for peer in self._args.settings.peers}
             return read_password(peers[database.replicates.from_], database.replicates)
         return self._generated[site.name, database.namespace]
