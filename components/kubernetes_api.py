@@ -1,7 +1,21 @@
-"""Reading from a cluster what no Pulumi resource says: the reports of Jobs, and what is there before the first `up`."""
+"""Asking a cluster what no Pulumi resource says: reports of Jobs, what is there before the first `up`, what runs."""
+
+from collections.abc import Sequence
 
 import yaml
 from kubernetes import client, config
+from kubernetes.stream import stream
+from kubernetes.stream.ws_client import ERROR_CHANNEL
+from urllib3.exceptions import HTTPError
+from websocket import WebSocketException, setdefaulttimeout
+
+SECONDS = 10
+"""How long a command in a container may take."""
+
+ERRORS = (client.ApiException, HTTPError, WebSocketException, OSError)
+"""What is raised when a cluster, or a container in it, cannot be asked."""
+
+setdefaulttimeout(SECONDS)  # else a container's API server that is silent is waited for as long as TCP does
 
 
 def connect(kubeconfig: str, context: str | None = None) -> client.ApiClient:
@@ -12,3 +26,43 @@ def connect(kubeconfig: str, context: str | None = None) -> client.ApiClient:
         context: context in it. Default: its current context.
     """
     return config.new_client_from_config_dict(yaml.safe_load(kubeconfig), context=context)
+
+
+def run_in(api: client.ApiClient, *, namespace: str, pod: str, container: str, command: Sequence[str]) -> str:
+    """Run a command in a container and return what it prints.
+
+    The client does nothing else meanwhile: kubernetes.stream changes it for that time. Each thread needs its own.
+
+    Raises:
+        client.ApiException, WebSocketException, OSError: the container cannot be reached.
+        TimeoutError: the command takes longer than SECONDS.
+        ChildProcessError: it cannot be started, or fails; the message is what it printed.
+    """
+    running = stream(
+        client.CoreV1Api(api).connect_get_namespaced_pod_exec,
+        pod,
+        namespace,
+        container=container,
+        command=list(command),
+        stdout=True,
+        stderr=True,
+        stdin=False,
+        tty=False,
+        _preload_content=False,
+    )
+    try:
+        running.run_forever(timeout=SECONDS)
+        if running.is_open():
+            raise TimeoutError(f"no answer within {SECONDS} seconds")
+        printed, complaint = str(running.read_stdout(0)), str(running.read_stderr(0))
+        end = yaml.safe_load(running.read_channel(ERROR_CHANNEL)) or {}
+    finally:
+        running.close()
+    if end.get("status") != "Success":
+        raise ChildProcessError(complaint or printed or end.get("message", "the connection broke"))
+    return printed
+
+
+def why(error: Exception) -> str:
+    """Return on one line why a cluster, or a container in it, could not be asked."""
+    return " ".join(str(error).split())

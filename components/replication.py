@@ -2,18 +2,11 @@
 
 import re
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
-from kubernetes import client
-from kubernetes.stream import stream
-from urllib3.exceptions import HTTPError
-from websocket import WebSocketException
-
-from components.kubernetes_api import connect
-
-SECONDS = 10
-"""How long a database may take for an answer."""
+from components.kubernetes_api import ERRORS, connect, run_in, why
+from components.plain import plain
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,7 +17,8 @@ class Replica:
         namespace: the replica's namespace.
         pod: name of the pod.
         container: its container that has the client.
-        command: prints `SHOW REPLICA STATUS` as lines of `Key: value`.
+        command: prints `SHOW REPLICA STATUS`, and then the server's `Gtid_Position` and `Read_Only`, as lines of
+            `Key: value`.
     """
 
     namespace: str
@@ -53,16 +47,45 @@ class Channel:
 
     def as_output(self) -> dict[str, Any]:
         """Return the channel as a stack output, in the camel case of Kubernetes."""
-        return {re.sub("_(.)", lambda part: part[1].upper(), key): value for key, value in asdict(self).items()}
+        output: dict[str, Any] = plain(self)
+        return output
+
+
+@dataclass(frozen=True, kw_only=True)
+class Server:
+    """What a database server says of itself.
+
+    Attributes:
+        channel: the channel through which it follows another.
+        position: the GTIDs up to which it has written or applied rows.
+        read_only: whether it takes no writes of clients.
+    """
+
+    channel: Channel
+    position: str
+    read_only: bool
+
+
+def _parse(text: str) -> dict[str, str]:
+    lines = re.findall(r"^ *(\w+): ?(.*)$", text, re.MULTILINE)
+    return {key.replace("Master", "Source").replace("Slave", "Replica"): value.strip() for key, value in lines}
+
+
+def parse_server(text: str) -> Server:
+    """Return what a replica's command prints."""
+    said = _parse(text)
+    return Server(
+        channel=parse_status(text),
+        position=said.get("Gtid_Position", ""),
+        read_only=said.get("Read_Only") == "1",
+    )
 
 
 def parse_status(text: str) -> Channel:
     """Return what the lines of a `SHOW REPLICA STATUS` say, MariaDB's or MySQL's."""
-    lines = re.findall(r"^ *(\w+): ?(.*)$", text, re.MULTILINE)
-    status = {key.replace("Master", "Source").replace("Slave", "Replica"): value.strip() for key, value in lines}
-    if "Source_Host" not in status:  # nothing, or why the server could not be asked
-        reason = " ".join(text.split()) or "there is no channel"
-        return Channel(source="", running=False, seconds_behind=None, last_error=reason)
+    status = _parse(text)
+    if "Source_Host" not in status:
+        return Channel(source="", running=False, seconds_behind=None, last_error="there is no channel")
     behind = status.get("Seconds_Behind_Source", "")
     errors = [status.get(key, "") for key in ("Last_IO_Error", "Last_SQL_Error")]
     return Channel(
@@ -73,27 +96,6 @@ def parse_status(text: str) -> Channel:
         last_error="; ".join(error for error in errors if error),
         position=status.get("Gtid_Replica_Pos") or status.get("Executed_Gtid_Set", ""),
     )
-
-
-def run_in(api: client.ApiClient, replica: Replica) -> str:
-    """Run a replica's command in its container and return what it prints.
-
-    Raises:
-        client.ApiException, WebSocketException, OSError: the pod cannot be reached.
-    """
-    printed: str = stream(
-        client.CoreV1Api(api).connect_get_namespaced_pod_exec,
-        replica.pod,
-        replica.namespace,
-        container=replica.container,
-        command=list(replica.command),
-        stdout=True,
-        stderr=True,
-        stdin=False,
-        tty=False,
-        _request_timeout=SECONDS,
-    )
-    return printed
 
 
 def read_channel(kubeconfig: str, replica: Replica, patience: float = 0) -> Channel:
@@ -111,10 +113,10 @@ def read_channel(kubeconfig: str, replica: Replica, patience: float = 0) -> Chan
     with connect(kubeconfig) as api:
         while True:
             try:
-                channel = parse_status(run_in(api, replica))
-            except (client.ApiException, HTTPError, WebSocketException, OSError) as error:
-                reason = " ".join(str(error).split())
-                channel = Channel(source="", running=False, seconds_behind=None, last_error=f"cannot ask: {reason}")
+                channel = parse_status(run_in(api, **vars(replica)))
+            except ERRORS as error:
+                reason = f"cannot ask: {why(error)}"
+                channel = Channel(source="", running=False, seconds_behind=None, last_error=reason)
             if channel.running or time.monotonic() >= deadline:
                 return channel
             time.sleep(0.5)

@@ -9,7 +9,7 @@ from typing import Any
 import pulumi
 import pulumi_kubernetes as k8s
 
-from components.link import CLUSTER_DOMAIN, MYSQL_PORT, ExportedService
+from components.link import CLUSTER_DOMAIN, MYSQL_PORT, ExportedService, pod_hosts
 from components.passwords import generated_password
 from components.replication import Replica, read_channel
 from components.workloads.identity import create_identity, pod_labels
@@ -118,8 +118,18 @@ def first_server_id(site: str, namespace: str, name: str) -> int:
 
 def replica(namespace: str, pod: str) -> Replica:
     """Return where a pod's channel can be asked for."""
-    command = ("mariadb", f"--socket={PLACE['socket']}", "--execute=SHOW ALL SLAVES STATUS\\G")
+    query = (
+        "SHOW ALL SLAVES STATUS\\G"
+        " SELECT @@GLOBAL.gtid_current_pos AS Gtid_Position, @@GLOBAL.read_only AS Read_Only\\G"
+    )
+    command = ("mariadb", f"--socket={PLACE['socket']}", f"--execute={query}")
     return Replica(namespace=namespace, pod=pod, container=SERVER, command=command)
+
+
+def followed_hosts(*, namespace: str, name: str, replicas: int, source: ExportedService | None) -> list[str]:
+    """Return the host that each pod follows, pod 0's first; the empty string for a primary."""
+    first, *others = pod_hosts(stateful_set=name, service=name, namespace=namespace, replicas=replicas)
+    return [source.hosts[0] if source else "", *(first for _ in others)]
 
 
 def headless_service(*, name: str) -> dict[str, Any]:

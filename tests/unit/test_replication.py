@@ -11,7 +11,7 @@ from urllib3.exceptions import MaxRetryError, ReadTimeoutError
 from websocket import WebSocketTimeoutException
 
 from components import replication
-from components.replication import Channel, Replica, parse_status, read_channel
+from components.replication import Channel, Replica, Server, parse_server, parse_status, read_channel
 from tests.unit.servers import kubeconfig
 
 HOST = "db-0.db.wookie.svc.cluster.local"
@@ -143,19 +143,16 @@ def test_both_threads_must_run(thread: str) -> None:
     assert not parse_status(mysql(**{f"Replica_{thread}_Running": "No"})).running
 
 
-@pytest.mark.parametrize(
-    ("text", "error"),
-    [
-        ("", "there is no channel"),
-        ("\n", "there is no channel"),
-        (
-            "ERROR 2002 (HY000): Can't connect to local server\n  through socket\n",
-            "ERROR 2002 (HY000): Can't connect to local server through socket",
-        ),
-    ],
-)
-def test_a_server_without_channel_or_answer(text: str, error: str) -> None:
-    assert parse_status(text) == Channel(source="", running=False, seconds_behind=None, last_error=error)
+@pytest.mark.parametrize("text", ["", "\n", "*** 1. row ***\nGtid_Position: 0-1-7\n    Read_Only: 0\n"])
+def test_a_server_without_channel(text: str) -> None:
+    wanted = Channel(source="", running=False, seconds_behind=None, last_error="there is no channel")
+    assert parse_status(text) == wanted
+
+
+@pytest.mark.parametrize(("written", "read_only"), [("1", True), ("0", False)])
+def test_a_server_says_what_it_is_beside_its_channel(written: str, read_only: bool) -> None:
+    server = parse_server(f"{mariadb()}*** 1. row ***\nGtid_Position: 0-1-7,1-1-2\n    Read_Only: {written}\n")
+    assert server == Server(channel=parse_status(mariadb()), position="0-1-7,1-1-2", read_only=read_only)
 
 
 @given(st.text())
@@ -207,9 +204,9 @@ def ask(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Ask:
     def read(*answers: str | Exception, patience: float = 0) -> Channel:
         left = list(answers)
 
-        def run_in(api: client.ApiClient, replica: Replica) -> str:
+        def run_in(api: client.ApiClient, **where: Any) -> str:
             assert api.configuration.host == "http://dc2.example.com"
-            assert replica is REPLICA
+            assert Replica(**where) == REPLICA
             answer = left.pop(0) if len(left) > 1 else left[0]
             if isinstance(answer, Exception):
                 raise answer
@@ -248,6 +245,7 @@ def test_patience_ends(ask: Ask, clock: Clock, patience: float) -> None:
         (GONE, "(0) Reason: Handshake status 404 Not Found"),
         (client.ApiException(status=403, reason="Forbidden"), "(403) Reason: Forbidden"),
         (WebSocketTimeoutException("timed\nout"), "timed out"),
+        (ChildProcessError("ERROR 2002 (HY000): Can't connect\n to local server"), "Can't connect to local server"),
         (ConnectionRefusedError(111, "Connection refused"), "[Errno 111] Connection refused"),
         (ReadTimeoutError(None, "/", "Read timed out."), "Read timed out."),  # type: ignore[arg-type]
         (MaxRetryError(None, "/", ConnectionError("no route")), "no route"),  # type: ignore[arg-type]
@@ -262,24 +260,3 @@ def test_a_replica_that_cannot_be_asked_is_not_running_and_stops_nothing(
     assert channel.last_error.startswith("cannot ask: ")
     assert reason in channel.last_error
     assert "\n" not in channel.last_error
-
-
-def test_the_replicas_own_container_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: dict[str, Any] = {}
-
-    def stream(method: Any, pod: str, namespace: str, **options: Any) -> str:
-        asked.update(options, method=method.__name__, pod=pod, namespace=namespace)
-        return "answer"
-
-    monkeypatch.setattr(replication, "stream", stream)
-    assert replication.run_in(client.ApiClient(), REPLICA) == "answer"
-    wanted = {
-        "method": "connect_get_namespaced_pod_exec",
-        "namespace": "wookie-dr",
-        "pod": "db-0",
-        "container": "mariadb",
-        "command": ["ask"],
-        "tty": False,
-        "_request_timeout": replication.SECONDS,
-    }
-    assert {key: asked[key] for key in wanted} == wanted
