@@ -27,6 +27,7 @@ pair = ClusterPair(
 
 pulumi.export("link", {name: link.as_output() for name, link in pair.links.items()})
 pulumi.export("hosts", pair.hosts)
+pulumi.export("sites", pair.inventories)
 pulumi.export("replication", pair.replication)
 pulumi.export("replicationPasswords", pair.passwords.by_export)
 pulumi.export("kubeconfigs", {name: site.cluster.kubeconfig for name, site in pair.sites.items()})

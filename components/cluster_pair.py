@@ -8,6 +8,7 @@ from typing import Any
 import pulumi
 
 from components.cluster import Existing, K3d, Lab
+from components.inventory import inventory
 from components.link import GATEWAY_PORT, ExportedService, Link
 from components.passwords import ReplicationPasswords, ReplicationPasswordsArgs
 from components.shared_ca import Intermediate
@@ -76,6 +77,8 @@ class ClusterPair(pulumi.ComponentResource):
     passwords: ReplicationPasswords
     replication: Mapping[str, Mapping[str, pulumi.Output[dict[str, Any]]]]
     """For each site with replicas, how each channel from another site was when this `up` was done."""
+    inventories: Mapping[str, dict[str, Any]]
+    """For each site what can be asked for in it."""
 
     def __init__(self, name: str, args: ClusterPairArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("dcmesh:components:ClusterPair", name, {}, opts)
@@ -85,6 +88,7 @@ class ClusterPair(pulumi.ComponentResource):
             ReplicationPasswordsArgs(settings=args.settings, peer_links=args.peer_links, project=args.project),
             child,
         )
+        channels = {site.name: self._channels(args, site) for site in args.settings.sites}
         self.sites = {
             site.name: Site(
                 site.name,
@@ -93,7 +97,7 @@ class ClusterPair(pulumi.ComponentResource):
                     istio=args.settings.istio_of(site),
                     intermediate=args.intermediates.get(site.name),
                     cluster=cluster_source(args.stack, args.settings, site),
-                    channels=self._channels(args, site),
+                    channels=channels[site.name],
                 ),
                 child,
             )
@@ -101,19 +105,33 @@ class ClusterPair(pulumi.ComponentResource):
         }
         self.replication = {name: site.channels for name, site in self.sites.items() if site.channels}
         self.links = {n: site.link for n, site in self.sites.items() if site.link}
+        links = {**args.peer_links, **self.links}
         self.hosts = {
             site.name: SiteImports(
                 f"{site.name}-imports",
                 SiteImportsArgs(
                     site=self.sites[site.name],
                     imports=site.imports,
-                    links={**args.peer_links, **self.links},
+                    links=links,
                     vip_network=IPv4Network(site.vip_range),
                 ),
                 child,
             ).hosts
             for site in args.settings.sites
             if site.imports
+        }
+        self.inventories = {
+            site.name: inventory(
+                site,
+                links=links,
+                sources={ns: known.source for ns, known in channels[site.name].items() if known.password is not None},
+                advertised=bool(
+                    site.gateway.advertise
+                    or site.gateway.advertise_port
+                    or self.sites[site.name].cluster.gateway_addresses
+                ),
+            )
+            for site in args.settings.sites
         }
         self.register_outputs({})
 

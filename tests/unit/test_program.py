@@ -164,7 +164,7 @@ def test_nothing_secret_is_readable(stack: Engine) -> None:
 
 
 def test_outputs(stack: Engine) -> None:
-    names = {"link", "hosts", "replication", "replicationPasswords", "kubeconfigs", "intermediates"}
+    names = {"link", "hosts", "sites", "replication", "replicationPasswords", "kubeconfigs", "intermediates"}
     assert set(stack.outputs) == names
     assert stack.secret_outputs == {"kubeconfigs"} | ({"intermediates"} if stack.outputs["intermediates"] else set())
     kubeconfigs = {site_of(p): p.inputs["kubeconfig"] for p in stack.kind("kubernetes")}

@@ -1,0 +1,62 @@
+"""Inventory: what a site has that can be asked for while it runs; `python -m dcmesh` reads it from the stack."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from components.gateway import GATEWAY_NAME
+from components.istio import ISTIO_NAMESPACE
+from components.link import ExportedService, Link
+from components.plain import plain
+from components.workloads import mariadb
+from config import model
+
+
+def inventory(
+    site: model.Site,
+    *,
+    links: Mapping[str, Link],
+    sources: Mapping[str, ExportedService | None],
+    advertised: bool,
+) -> dict[str, Any]:
+    """Return a site's inventory as a stack output, without secrets.
+
+    Args:
+        site: the site's part of the configuration.
+        links: the exporting sites by name, its own among them. A site that exports nothing yet is not there.
+        sources: what each database follows, by namespace; None for a primary. One that is pending is not there.
+        advertised: whether other sites reach the gateway by what somebody said, and not by its Service's own address.
+    """
+    known = dict.fromkeys([site.name, *(imported.from_ for imported in site.imports)])
+    gateway = {"namespace": ISTIO_NAMESPACE, "name": GATEWAY_NAME, "advertised": advertised}
+    return {
+        "gateway": gateway if site.name in links else None,
+        "links": {name: links[name].as_output() for name in known if name in links},
+        "imports": [
+            {
+                "from": imported.from_,
+                "export": imported.export,
+                "namespace": imported.namespace,
+                "serviceAccount": imported.service_account,
+            }
+            for imported in site.imports
+        ],
+        "servers": [
+            server
+            for workload in site.workloads
+            if workload.namespace in sources
+            for server in servers(workload, sources[workload.namespace])
+        ],
+    }
+
+
+def servers(workload: model.Workload, source: ExportedService | None) -> list[dict[str, Any]]:
+    """Return each server of a database: where it can be asked, and the host that it follows, empty for a primary."""
+    match workload:
+        case model.Mariadb(namespace=namespace, name=name, replicas=replicas):
+            followed = mariadb.followed_hosts(namespace=namespace, name=name, replicas=replicas, source=source)
+            return [
+                {**plain(mariadb.replica(namespace, f"{name}-{ordinal}")), "follows": host}
+                for ordinal, host in enumerate(followed)
+            ]
+        case _:
+            return []
