@@ -7,7 +7,7 @@ from pydantic_core import ErrorDetails
 
 from config import kinds, paths
 from config.errors import NOTHING, Finding
-from config.schema import Place, Schema, locate, schema_of
+from config.schema import Place, Schema, locate, resolve, schema_of
 from config.words import meant, nearest
 
 
@@ -46,7 +46,7 @@ def _fault(error: ErrorDetails, root: Schema) -> Fault:
     if error["type"] == "extra_forbidden":
         known = place.around.get("properties", {})
         near = nearest(error["loc"][-1], known)
-        secret = any(schema.get("writeOnly") for schema in known.values())  # it may be what was meant
+        secret = any(resolve(schema, root).get("writeOnly") for schema in known.values())  # it may be what was meant
         finding = Finding(place.path, error["input"], advice, secret)
         return Fault(finding, place.path, near and paths.join(paths.parent(place.path), near))
     secret = place.schema.get("writeOnly", False)

@@ -307,7 +307,7 @@ class Mariadb(Model):
     replication_password: Password | None = None
     """Password of `replication`, the same at both ends. Default: its source's; a primary's is generated."""
     settings: dict[SettingName, Setting] = {}
-    """Options of the server, laid over dcmesh's own."""
+    """Options of the server, beside those that replication depends on, which dcmesh sets."""
     resources: dict[str, Any] = {}
     """Requests and limits of the server's container. Default: requests of 100m CPU and 256Mi of memory."""
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from components.workloads.mariadb import OWN_SETTINGS
 from config.checks.subject import Subject
 from config.errors import NOTHING, Finding
-from config.model import Import, Mariadb
+from config.model import Database, Import, Mariadb, Site
 
 
 def not_imported(subject: Subject) -> Iterator[Finding]:
@@ -38,39 +38,60 @@ def not_tcp(subject: Subject) -> Iterator[Finding]:
             yield Finding(f"{path}.replicates.export", offer[1].name, advice, given=(offer[0],))
 
 
+def _sources(subject: Subject, database: Database) -> list[tuple[Site, Database]]:
+    """Return what a database follows in this stack, what that follows in its turn, and so on, each once."""
+    found = list[tuple[Site, Database]]()
+    source = subject.settings.source_of(database)
+    while source and source not in found:
+        found.append(source)
+        source = subject.settings.source_of(source[1])
+    return found
+
+
 def circles(subject: Subject) -> Iterator[Finding]:
     """Find replicas that in the end follow themselves."""
     for site, path, database in subject.databases:
-        line = [(site.name, database.namespace)]
-        source = subject.settings.source_of(database)
-        while source and (source[0].name, source[1].namespace) not in line:
-            line.append((source[0].name, source[1].namespace))
-            source = subject.settings.source_of(source[1])
-        if database.replicates and source and (source[0].name, source[1].namespace) == line[0]:
-            ring = " → ".join(f"{name}/{namespace}" for name, namespace in [*line, line[0]])
+        sources = _sources(subject, database)
+        if database.replicates and sources and sources[-1] == (site, database):
+            ring = " → ".join(f"{s.name}/{d.namespace}" for s, d in [(site, database), *sources])
             advice = f"leads back to this database ({ring}), and so none is the primary: remove one `replicates`"
             yield Finding(f"{path}.replicates.from", database.replicates.from_, advice)
 
 
-def passwords(subject: Subject) -> Iterator[Finding]:
-    """Find replicas that cannot know their source's password, or know another."""
+def unknown_passwords(subject: Subject) -> Iterator[Finding]:
+    """Find replicas that cannot know their source's password."""
     by_stack = {peer.name for peer in subject.settings.peers if not (peer.link or peer.link_file)}
     for _, path, database in subject.databases:
-        followed, own = database.replicates, database.replication_password
-        if followed is None:
+        followed = database.replicates
+        if followed is None or database.replication_password or followed.from_ in by_stack:
             continue
-        at = f"{path}.replicationPassword"
-        source = subject.settings.source_of(database)
-        if own is None and source is None and followed.from_ not in by_stack and subject.offer(followed):
+        offer = subject.offer(followed)
+        if offer and not subject.settings.source_of(database):
             advice = (
-                f"is missing: nothing here knows the password of {followed.from_}'s database; "
-                f"set it with `pulumi config set --secret --path`"
+                f"is missing: nothing here knows the password of {followed.from_}'s database; take it from "
+                "`pulumi stack output replicationPasswords --show-secrets` there, and set it with "
+                "`pulumi config set --secret --path`"
             )
-            yield Finding(at, NOTHING, advice)
-        theirs = source[1].replication_password if source else None
-        if own and source and own != theirs:
-            advice = f"is not the one of {followed.from_}: remove it, the replica finds that in this stack"
-            yield Finding(at, own.get_secret_value(), advice, secret=True)
+            others = f"{offer[0].partition('.')[0]}.workloads"
+            yield Finding(f"{path}.replicationPassword", NOTHING, advice, given=(offer[0], others))
+
+
+def other_passwords(subject: Subject) -> Iterator[Finding]:
+    """Find replicas that are given another password than what they follow has in this stack."""
+    places = {(site.name, database.namespace): path for site, path, database in subject.databases}
+    for _, path, database in subject.databases:
+        own, sources = database.replication_password, _sources(subject, database)
+        if own is None or not sources:
+            continue
+        decisive = next((d for _, d in sources if d.replication_password), sources[-1][1])
+        theirs = decisive.replication_password
+        known = theirs or not decisive.replicates  # else another stack has it
+        if known and own != theirs:
+            advice = (
+                f"is not the one of {sources[0][0].name}'s database: remove it, the replica finds that in this stack"
+            )
+            given = tuple(f"{places[s.name, d.namespace]}.replicationPassword" for s, d in sources)
+            yield Finding(f"{path}.replicationPassword", own.get_secret_value(), advice, secret=True, given=given)
 
 
 def own_settings(subject: Subject) -> Iterator[Finding]:

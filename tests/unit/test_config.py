@@ -73,7 +73,7 @@ def test_the_labs_istio_is_for_its_sites_alone(cluster: Any, replicas: int) -> N
     assert settings.istio_of(settings.sites[0]).replicas == replicas
 
 
-@pytest.mark.parametrize("name", ["dev", "dc1", "dc2-literal-link", "on-premises-metallb", "trust"])
+@pytest.mark.parametrize("name", ["dev", "mariadb", "dc1", "dc2-literal-link", "on-premises-metallb", "trust"])
 def test_defaults_are_right_themselves(name: str) -> None:
     settings = parse(stack(name))
     assert parse(settings.model_dump(by_alias=True)) == settings
@@ -133,6 +133,92 @@ def test_links_come_by_file_too() -> None:
 def test_the_longest_host_fits_into_a_server_name() -> None:
     label = "d" * 63
     assert len(f"outbound_.65535_._.{label}.{label}.{label}.svc.cluster.local") <= 255
+
+
+# --- databases -------------------------------------------------------------------------------------------------------
+
+GIVEN = "correct-horse-1"
+OF_PRIMARY, OF_REPLICA = "sites[0].workloads[0]", "sites[1].workloads[0]"
+
+
+def chain() -> dict[str, Any]:
+    """Return the example mariadb with a third site, whose database follows dc2's."""
+    raw = stack("mariadb")
+    dc1, dc2 = raw["sites"]
+    dc3 = json.loads(json.dumps(dc2).replace('"dc1"', '"dc2"').replace("wookie-dr", "wookie-3")) | {"name": "dc3"}
+    consumer = {"site": "dc3", "namespace": "wookie-3", "serviceAccount": "db"}
+    dc2["exports"] = [dc1["exports"][0] | {"namespace": "wookie-dr", "replicas": 1, "consumers": [consumer]}]
+    raw["sites"].append(dc3)
+    return raw
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {f"{OF_PRIMARY}.image": "registry.example.com:5000/db/mariadb:10.11@sha256:" + "0" * 64},
+        {f"{OF_PRIMARY}.image": "mariadb"},
+        {f"{OF_PRIMARY}.storage": {}},
+        {f"{OF_PRIMARY}.storage": GONE},
+        {f"{OF_PRIMARY}.storage.storageClass": "fast"},
+        {f"{OF_PRIMARY}.replicas": 9},
+        {f"{AT_EXPORT}.replicas": 1},
+        {f"{OF_PRIMARY}.settings": {"innodb_buffer_pool_size": "4G", "init_connect": "SET NAMES 'utf8' # all"}},
+        {f"{OF_PRIMARY}.resources": {"limits": {"memory": "8Gi"}}},
+        {f"{OF_PRIMARY}.rootPassword": "!#$%&()*+,-./:;<=>?@[]^_`{|}~"},
+        {f"{OF_PRIMARY}.replicationPassword": GIVEN},
+        {f"{OF_PRIMARY}.replicationPassword": GIVEN, f"{OF_REPLICA}.replicationPassword": GIVEN},
+    ],
+    ids=lambda changes: ", ".join(changes),
+)
+def test_databases_that_are_right(changes: dict[str, Any]) -> None:
+    assert errors(changed("mariadb", changes)) == []
+
+
+@pytest.mark.parametrize(
+    ("given", "wrong"),
+    [
+        ({}, []),
+        ({0: GIVEN}, []),
+        ({0: GIVEN, 2: GIVEN}, []),
+        ({0: GIVEN, 1: GIVEN, 2: GIVEN}, []),
+        ({2: GIVEN}, [2]),
+        ({1: GIVEN, 2: GIVEN}, [1]),
+        ({0: GIVEN, 2: "correct-horse-2"}, [2]),
+    ],
+)
+def test_one_password_holds_for_a_replica_of_a_replica(given: dict[int, str], wrong: list[int]) -> None:
+    raw = chain()
+    for index, password in given.items():
+        raw["sites"][index]["workloads"][0]["replicationPassword"] = password
+    assert places(raw) == [f"sites[{index}].workloads[0].replicationPassword" for index in wrong]
+
+
+@pytest.mark.parametrize("name", ["dc2", "dc2-literal-link"])
+def test_a_replica_of_another_stack(name: str) -> None:
+    replica = {
+        "kind": "mariadb",
+        "namespace": "wookie-dr",
+        "name": "db-pxc",
+        "replicates": {"from": "dc1", "export": "db"},
+    }
+    assert errors(changed(name, {"sites[0].workloads": [replica | {"replicationPassword": GIVEN}]})) == []
+    assert bool(errors(changed(name, {"sites[0].workloads": [replica]}))) is (name == "dc2-literal-link")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {f"{OF_PRIMARY}.namespace": GONE},  # is it what is exported?
+        {f"{OF_PRIMARY}.kind": "mysqld"},
+        {f"{AT_EXPORT}.namespace": "Wookie"},
+        {f"{OF_PRIMARY}.replicationPassword": "short", f"{OF_REPLICA}.replicationPassword": GIVEN},
+        {f"{OF_REPLICA}.replicationPassword": "short"},
+        {f"{OF_REPLICA}.replicates.from": "DC1"},
+    ],
+    ids=lambda changes: ", ".join(changes),
+)
+def test_nothing_is_said_of_databases_that_may_follow_from_another_error(changes: dict[str, Any]) -> None:
+    assert places(changed("mariadb", changes)) == [next(iter(changes))]
 
 
 # --- several errors --------------------------------------------------------------------------------------------------
@@ -387,7 +473,7 @@ def all_places(value: Any, path: str = "") -> list[str]:
 
 
 @pytest.mark.parametrize(
-    "name", ["dev", "dc1", "dc2-literal-link", "on-premises-metallb", "provided-ca", "existing-istio"]
+    "name", ["dev", "mariadb", "dc1", "dc2-literal-link", "on-premises-metallb", "provided-ca", "existing-istio"]
 )
 @given(data=st.data())
 def test_junk_at_any_place_is_refused_and_never_crashes(name: str, data: st.DataObject) -> None:

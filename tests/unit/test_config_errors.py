@@ -13,12 +13,21 @@ AT_IMPORT = "sites[0].imports[0]"
 AT_GATEWAY = "sites[0].gateway"
 AT_CLUSTER = "sites[0].cluster"
 AT_LINK = "peers[0].link"
+AT_PRIMARY = "sites[0].workloads[0]"
+AT_REPLICA = "sites[1].workloads[0]"
 
 # values
 CLIENT = {"site": "dc2", "namespace": "demo-dr", "serviceAccount": "client"}
 IMPORT = {"from": "dc1", "export": "hello", "namespace": "demo-dr", "serviceAccount": "client"}
 EXPORT = stack("dc1")["sites"][0]["exports"][0]
 HELLO = stack("three-sites")["sites"][0]["exports"][0]
+DATABASE = stack("mariadb")["sites"][0]["exports"][0]
+OWN_REPLICA = {
+    "kind": "mariadb",
+    "namespace": "wookie-dr",
+    "name": "db-pxc",
+    "replicates": {"from": "dc1", "export": "db"},
+}
 NODEPORT = {"exposure": "nodeport", "nodePort": 31443, "advertise": ["192.0.2.11"]}
 
 # advice
@@ -31,6 +40,18 @@ VERSION = "must be a version that dcmesh supports, 1.29.0 to 1.30.x, with its pa
 CHARTS = "must be a chart repository (https://…), an OCI registry (oci://…) or a directory"
 EXISTING = "has no effect beside `existing`, whose istiod dcmesh leaves as it is: remove one of the two"
 NOTHING = "sites: is missing: name the sites of this stack, or, if it is to hold the root alone, `trust.issueFor`"
+IMAGE = "must be an image, such as mariadb:10.11 or registry.example.com/mariadb:10.11"
+SIZE = "must be a size as Kubernetes has them, such as 500Mi, 10Gi or 2Ti"
+OPTION = "must be the name of a server's option with underscores, such as innodb_buffer_pool_size"
+OWN_OPTION = "is set by dcmesh, for replication depends on it: remove it"
+PASSWORD = "must be 12 to 32 ASCII characters without spaces, quotes and backslashes"
+OTHER_PASSWORD = "is not the one of dc1's database: remove it, the replica finds that in this stack"
+NO_PASSWORD = (
+    "sites[0].workloads[0].replicationPassword: is missing: nothing here knows the password of dc1's database; take it "
+    "from `pulumi stack output replicationPasswords --show-secrets` there, and set it with "
+    "`pulumi config set --secret --path`"
+)
+NOT_IMPORTED = "does not reach the replica: add to the site's imports from: "
 BALANCER = "is for load balancers: remove it, or choose another exposure"
 
 
@@ -792,6 +813,227 @@ WRONG = [
         "same: the pods of both would have the same DNS names; use another namespace in one of the "
         "sites",
         'sites[2].imports[1].export: "hello" has hosts that dc1 has too: import one of them into another namespace',
+    ),
+    # databases
+    *(
+        wrong("mariadb", {f"{AT_PRIMARY}.image": image}, f'sites[0].workloads[0].image: "{image}" {IMAGE}')
+        for image in ("MariaDB:10.11", "mariadb 10.11", "https://example.com/mariadb", "mariadb:", "a@sha256:12", "")
+    ),
+    *(
+        wrong("mariadb", {f"{AT_PRIMARY}.storage.size": size}, f'sites[0].workloads[0].storage.size: "{size}" {SIZE}')
+        for size in ("10", "10G", "10GB", "1.5Gi", "0Gi", "-1Gi", "10 Gi")
+    ),
+    wrong(
+        "mariadb",
+        {f"{AT_PRIMARY}.storage.size": 10},
+        "sites[0].workloads[0].storage.size: 10 must be text: put it in quotes",
+    ),
+    wrong(
+        "mariadb",
+        {f"{AT_PRIMARY}.storage": "10Gi"},
+        'sites[0].workloads[0].storage: "10Gi" must be a map: `key: value`, one a line',
+    ),
+    wrong(
+        "mariadb",
+        {f"{AT_PRIMARY}.storage.class": "fast"},
+        'sites[0].workloads[0].storage.class: "fast" is no known key: the known ones are size, storageClass',
+    ),
+    *(
+        wrong(
+            "mariadb",
+            {f"{AT_PRIMARY}.replicas": replicas},
+            f"sites[0].workloads[0].replicas: {replicas} must be between 1 and 9",
+        )
+        for replicas in (0, 10)
+    ),
+    wrong(
+        "mariadb", {f"{AT_PRIMARY}.namespace": GONE}, "sites[0].workloads[0].namespace: is missing: namespace to create"
+    ),
+    wrong(
+        "mariadb",
+        {f"{AT_PRIMARY}.size": "1Gi"},  # which may be a password
+        "sites[0].workloads[0].size: [secret] is no known key: the known ones are kind, namespace, name, replicas, "
+        "image, storage, replicates, rootPassword, replicationPassword, settings, resources",
+    ),
+    wrong(
+        "mariadb",
+        {f"{AT_PRIMARY}.password": "correct-horse-1"},
+        "sites[0].workloads[0].password: [secret] is no known key: did you mean rootPassword?",
+    ),
+    *(
+        wrong("mariadb", {f"{AT_PRIMARY}.{key}": value}, f"sites[0].workloads[0].{key}: [secret] {PASSWORD}")
+        for key in ("rootPassword", "replicationPassword")
+        for value in (
+            "elevenchars",
+            "p" * 33,
+            "correct horse battery",
+            "it's-my-password",
+            'my-"password"',
+            "pass\\word-1234",
+            "pässwörd-1234",
+            "password-123\n",
+        )
+    ),
+    wrong(
+        "mariadb",
+        {f"{AT_PRIMARY}.rootPassword": 123456789012},
+        "sites[0].workloads[0].rootPassword: [secret] must be text: put it in quotes",
+    ),
+    wrong(
+        "mariadb",
+        {f"{AT_PRIMARY}.rootPassword": ["correct-horse-1"]},
+        "sites[0].workloads[0].rootPassword: [secret] must be text",
+    ),
+    *(
+        wrong(
+            "mariadb",
+            {f"{AT_PRIMARY}.settings": {name: "1"}},
+            f'sites[0].workloads[0].settings.{name}: "{name}" {OPTION}',
+        )
+        for name in ("max-connections", "MaxConnections", "1st")
+    ),
+    wrong(
+        "mariadb",
+        {f"{AT_PRIMARY}.settings": {"max_connections": 500}},
+        "sites[0].workloads[0].settings.max_connections: 500 must be text: put it in quotes",
+    ),
+    wrong(
+        "mariadb",
+        {f"{AT_PRIMARY}.settings": {"init_connect": "SET @a = 1\nserver_id=1"}},
+        'sites[0].workloads[0].settings.init_connect: "SET @a = 1"… must be the text of an option on one line, as it '
+        "stands behind its `=` in my.cnf",
+    ),
+    wrong(
+        "mariadb",
+        {f"{AT_PRIMARY}.settings": {"sql_mode": "ANSI", "server_id": "1", "log_bin": "0", "read_only": "0"}},
+        f'sites[0].workloads[0].settings.log_bin: "0" {OWN_OPTION}',
+        f'sites[0].workloads[0].settings.read_only: "0" {OWN_OPTION}',
+        f'sites[0].workloads[0].settings.server_id: "1" {OWN_OPTION}',
+    ),
+    wrong(
+        "mariadb",
+        {f"{AT_REPLICA}.replicates": "dc1"},
+        'sites[1].workloads[0].replicates: "dc1" must be a map: `key: value`, one a line',
+    ),
+    wrong(
+        "mariadb",
+        {f"{AT_REPLICA}.replicates.export": GONE},
+        "sites[1].workloads[0].replicates.export: is missing: name of its export",
+    ),
+    wrong(
+        "mariadb",
+        {"sites[1].imports": []},
+        f'sites[1].workloads[0].replicates.export: "db" {NOT_IMPORTED}dc1, export: db, namespace: wookie-dr, '
+        "serviceAccount: db",
+    ),
+    wrong(
+        "mariadb",
+        {f"{AT_REPLICA}.replicates.export": "orders"},
+        f'sites[1].workloads[0].replicates.export: "orders" {NOT_IMPORTED}dc1, export: orders, namespace: wookie-dr, '
+        "serviceAccount: db",
+    ),
+    wrong(
+        "mariadb",
+        {f"{AT_REPLICA}.replicates.from": "dc3"},
+        f'sites[1].workloads[0].replicates.export: "db" {NOT_IMPORTED}dc3, export: db, namespace: wookie-dr, '
+        "serviceAccount: db",
+    ),
+    wrong(
+        "mariadb",
+        {f"{AT_REPLICA}.namespace": "other"},
+        f'sites[1].workloads[0].replicates.export: "db" {NOT_IMPORTED}dc1, export: db, namespace: other, '
+        "serviceAccount: db",
+    ),
+    wrong(
+        "mariadb",
+        {f"{AT_REPLICA}.name": "rows"},
+        f'sites[1].workloads[0].replicates.export: "db" {NOT_IMPORTED}dc1, export: db, namespace: wookie-dr, '
+        "serviceAccount: rows",
+    ),
+    wrong(
+        "mariadb",
+        {f"{AT_EXPORT}.protocol": "HTTP"},
+        'sites[1].workloads[0].replicates.export: "db" is exported as HTTP, which no database speaks: make the '
+        "export's protocol TCP",
+    ),
+    wrong(
+        "mariadb",
+        {
+            f"{AT_PRIMARY}.replicates": {"from": "dc2", "export": "back"},
+            "sites[0].imports": [{"from": "dc2", "export": "back", "namespace": "wookie", "serviceAccount": "db"}],
+            "sites[1].exports": [
+                DATABASE
+                | {"name": "back", "namespace": "wookie-dr", "statefulSet": "db", "replicas": 1}
+                | {"consumers": [{"site": "dc1", "namespace": "wookie", "serviceAccount": "db"}]}
+            ],
+        },
+        'sites[0].workloads[0].replicates.from: "dc2" leads back to this database (dc1/wookie → dc2/wookie-dr → '
+        "dc1/wookie), and so none is the primary: remove one `replicates`",
+        'sites[1].workloads[0].replicates.from: "dc1" leads back to this database (dc2/wookie-dr → dc1/wookie → '
+        "dc2/wookie-dr), and so none is the primary: remove one `replicates`",
+    ),
+    wrong("dc2-literal-link", {"sites[0].workloads": [OWN_REPLICA]}, NO_PASSWORD),
+    wrong(
+        "dc2",
+        {
+            "sites[0].workloads": [OWN_REPLICA],
+            "peers": [{"name": "dc1", "linkFile": "examples/links/dc1.json"}],
+        },
+        NO_PASSWORD,
+    ),
+    wrong(
+        "mariadb",
+        {"sites[0].workloads": []},  # somebody else runs what is exported
+        NO_PASSWORD.replace("sites[0]", "sites[1]"),
+    ),
+    wrong(
+        "mariadb",
+        {f"{AT_REPLICA}.replicationPassword": "correct-horse-1"},
+        f"sites[1].workloads[0].replicationPassword: [secret] {OTHER_PASSWORD}",
+    ),
+    wrong(
+        "mariadb",
+        {
+            f"{AT_PRIMARY}.replicationPassword": "correct-horse-1",
+            f"{AT_REPLICA}.replicationPassword": "correct-horse-2",
+        },
+        f"sites[1].workloads[0].replicationPassword: [secret] {OTHER_PASSWORD}",
+    ),
+    wrong(
+        "mariadb",
+        {f"{AT_EXPORT}.port": 3307},
+        "sites[0].exports[0].port: 3307 is not the workload's, which is 3306: use that",
+    ),
+    wrong(
+        "mariadb",
+        {f"{AT_EXPORT}.selector": {"app": "db", "tier": "data"}},
+        'sites[0].exports[0].selector: "app: db, tier: data" are not the labels of the workload\'s pods: use app: db',
+    ),
+    wrong(
+        "mariadb",
+        {f"{AT_EXPORT}.serviceAccount": "default"},
+        'sites[0].exports[0].serviceAccount: "default" is not the workload\'s, which is db: use that',
+    ),
+    wrong(
+        "mariadb",
+        {f"{AT_EXPORT}.service": "headless"},
+        'sites[0].exports[0].service: "headless" is not the workload\'s, which is db: use that',
+    ),
+    wrong(
+        "mariadb",
+        {f"{AT_EXPORT}.replicas": 4},
+        "sites[0].exports[0].replicas: 4 is more than the 3 pods that the workload runs: lower it or raise the "
+        "workload's",
+    ),
+    wrong(
+        "mariadb",
+        {
+            f"{AT_REPLICA}.namespace": "wookie",
+            "sites[1].imports[0].namespace": "wookie",
+            f"{AT_EXPORT}.consumers[0].namespace": "wookie",
+        },
+        'sites[1].imports[0].export: "db" is of Service db in namespace wookie, and dc2 has the same: the pods of both '
+        "would have the same DNS names; use another namespace in one of the sites",
     ),
 ]
 

@@ -98,6 +98,13 @@ def test_schema_is_one() -> None:
         ("dc1", {"trust": {"source": "stck", "stack": "a/b/c"}}),
         ("dc1", {"trust": {"source": "generated", "stack": "a/b/c"}}),
         ("pair", {"sites[0].workloads[0].kind": "mysql"}),
+        ("mariadb", {"sites[0].workloads[0].replicas": 10}),
+        ("mariadb", {"sites[0].workloads[0].image": "MariaDB"}),
+        ("mariadb", {"sites[0].workloads[0].storage.size": "10GB"}),
+        ("mariadb", {"sites[0].workloads[0].settings": {"max-connections": "1"}}),
+        ("mariadb", {"sites[0].workloads[0].settings": {"max_connections": "1\n2"}}),
+        ("mariadb", {"sites[0].workloads[0].rootPassword": "short"}),
+        ("mariadb", {"sites[1].workloads[0].replicates": {"from": "dc1"}}),
     ],
 )
 def test_what_the_model_refuses_the_schema_refuses(name: str, changes: dict[str, Any]) -> None:
@@ -112,6 +119,7 @@ def test_schema_leaves_other_keys_and_pulumis_own_alone() -> None:
 
 def test_secrets_may_be_encrypted() -> None:
     assert in_schema(changed("provided-ca", {"trust.caKey": {"secure": "v1:x"}}))
+    assert in_schema(changed("mariadb", {"sites[0].workloads[0].rootPassword": {"secure": "v1:x"}}))
     assert not in_schema(changed("dc1", {"sites[0].name": {"secure": "v1:x"}}))
 
 
