@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from components.replication import Channel, Replica
 from tests.unit.conftest import ROOT
 from tests.unit.engine import PROJECT, Engine, Resource
 from tests.unit.servers import VERSION, KubernetesAPI, kubernetes_api
@@ -41,6 +42,13 @@ def probed(job: Resource) -> list[list[str]]:
     return [line.split() for line in lines.splitlines()]
 
 
+def source_of(database: Resource) -> str:
+    """Return the host that pod 0 of a database's StatefulSet follows."""
+    (prepare,) = database.spec["template"]["spec"]["initContainers"]
+    (host,) = [variable["value"] for variable in prepare["env"] if variable["name"] == "SOURCE_HOST"]
+    return str(host)
+
+
 @contextmanager
 def existing_clusters(directory: Path, *sites: str) -> Iterator[KubernetesAPI]:
     """Have a cluster for each site, as `$CLUSTERS/SITE`, with an Istio of revision `stable` and certificates.
@@ -68,18 +76,26 @@ def existing_cluster(site: str) -> Config:
 
 
 def run_program(engine: Engine, stack: Config) -> Engine:
-    """Run `__main__.py` with a configuration, on a machine without k3d, where every Job's probe succeeds."""
+    """Run `__main__.py` with a configuration, on a machine without k3d: each probe succeeds, each channel runs."""
 
-    def read_report(kubeconfig: str, *job: str) -> dict[str, str]:
-        for asked in engine.kind("Job"):
-            provider = engine.asked.get(asked.provider)
-            if asked.object == job and provider and provider.inputs["kubeconfig"] == kubeconfig:
-                return {host: host.partition(".")[0] for host, *_ in probed(asked)}
-        return {}
+    def asked(kind: str, kubeconfig: str) -> list[Resource]:
+        """Return what the program has asked for in a cluster."""
+        found = [(resource, engine.asked.get(resource.provider)) for resource in engine.kind(kind)]
+        return [resource for resource, there in found if there and there.inputs["kubeconfig"] == kubeconfig]
+
+    def read_report(kubeconfig: str, *name: str) -> dict[str, str]:
+        jobs = [job for job in asked("Job", kubeconfig) if job.object == name]
+        return {host: host.partition(".")[0] for job in jobs for host, *_ in probed(job)}
+
+    def read_channel(kubeconfig: str, replica: Replica, **_: float) -> Channel:
+        pods = [pods for pods in asked("StatefulSet", kubeconfig) if pods.object[0] == replica.namespace]
+        sources = [source_of(p) for p in pods if replica.pod == f"{p.object[1]}-0"]
+        return Channel(source="".join(sources), running=bool(sources), seconds_behind=0, last_error="")
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("shutil.which", lambda _: None)
         patch.setattr("components.link_probe.read_report", read_report)
+        patch.setattr("components.workloads.mariadb.read_channel", read_channel)
         patch.chdir(ROOT)
         return engine.run(
             lambda: runpy.run_path(str(ROOT / "__main__.py")),

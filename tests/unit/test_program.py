@@ -10,8 +10,9 @@ import pulumi
 import pytest
 
 import config
+from tests.unit.configurations import stack as example_stack
 from tests.unit.conftest import stack_dev
-from tests.unit.engine import Engine, address_of, readable_strings
+from tests.unit.engine import Engine, Resource, address_of, readable_strings
 from tests.unit.program import (
     Config,
     existing_cluster,
@@ -22,6 +23,7 @@ from tests.unit.program import (
     run_apart,
     run_program,
     site_of,
+    source_of,
     together,
 )
 
@@ -104,6 +106,21 @@ def both_directions_on_k3d(stack: Config) -> None:
         site["cluster"] = "k3d"
 
 
+def databases(stack: Config) -> None:
+    """The example mariadb beside the demo: a primary in dc1, its replica in dc2."""
+    for site, example in zip(stack["sites"], example_stack("mariadb")["sites"], strict=True):
+        for part in ("workloads", "exports", "imports"):
+            site[part] = site.get(part, []) + example.get(part, [])
+
+
+def databases_apart(stack: Config) -> list[tuple[str, Config]]:
+    """The replica's stack has the password from the primary's."""
+    databases(stack)
+    return apart(stack)
+
+
+APART = (apart, databases_apart)
+
 STACKS: list[Callable[[Config], list[tuple[str, Config]] | None]] = [
     as_it_stands,
     on_existing_clusters,
@@ -112,6 +129,8 @@ STACKS: list[Callable[[Config], list[tuple[str, Config]] | None]] = [
     three_sites,
     both_directions,
     both_directions_on_k3d,
+    databases,
+    databases_apart,
 ]
 
 
@@ -163,10 +182,22 @@ def test_nothing_secret_is_readable(stack: Engine) -> None:
     assert "secret " not in json.dumps(readable)
 
 
+def test_no_password_is_readable(stack: Engine) -> None:
+    secrets = [secret.inputs["stringData"] for secret in stack.kind("Secret")]
+    passwords = {data[user] for data in secrets if "root" in data for user in ("root", "replication")}
+    assert all(passwords)
+    told = {password for site in stack.outputs["replicationPasswords"].values() for password in site.values()}
+    assert told <= passwords
+    readable = [text for resource in stack.asked.values() for text in readable_strings(resource.raw)]
+    readable += readable_strings(stack.raw_outputs)
+    assert not [text for text in readable for password in passwords if password in text]
+
+
 def test_outputs(stack: Engine) -> None:
     names = {"link", "hosts", "sites", "replication", "replicationPasswords", "kubeconfigs", "intermediates"}
     assert set(stack.outputs) == names
-    assert stack.secret_outputs == {"kubeconfigs"} | ({"intermediates"} if stack.outputs["intermediates"] else set())
+    secret = {key for key in ("intermediates", "replicationPasswords") if stack.outputs[key]}
+    assert stack.secret_outputs == {"kubeconfigs", *secret}
     kubeconfigs = {site_of(p): p.inputs["kubeconfig"] for p in stack.kind("kubernetes")}
     assert stack.outputs["kubeconfigs"] == kubeconfigs
 
@@ -308,13 +339,13 @@ def test_whoever_imports_is_whom_the_policy_lets_in(stack: Engine) -> None:
             assert principal in policy["from"][0]["source"]["notPrincipals"]
 
 
-@only(*(change for change in STACKS if change not in (on_existing_clusters, apart)))
+@only(*(change for change in STACKS if change not in (on_existing_clusters, *APART)))
 def test_what_is_in_a_cluster_goes_with_it(stack: Engine) -> None:
     for resource in stack.in_kubernetes():
         assert stack.deleted_with(resource.name) == f"{site_of(resource)}-cluster-cluster", resource.name
 
 
-@only(on_existing_clusters, apart)
+@only(on_existing_clusters, *APART)
 def test_what_is_in_a_cluster_of_somebody_else_is_deleted_by_itself(stack: Engine) -> None:
     assert not [resource.name for resource in stack.in_kubernetes() if stack.deleted_with(resource.name)]
     assert not stack.kind("Command")
@@ -322,7 +353,8 @@ def test_what_is_in_a_cluster_of_somebody_else_is_deleted_by_itself(stack: Engin
 
 def test_trust_is_not_part_of_any_cluster(stack: Engine) -> None:
     """The root outlives every cluster."""
-    certificates = stack.kind("PrivateKey", "SelfSignedCert", "CertRequest", "LocallySignedCert")
+    kinds = ("PrivateKey", "SelfSignedCert", "CertRequest", "LocallySignedCert")
+    certificates = [r for r in stack.kind(*kinds) if "trust" in {part.name for part in stack.parents(r.name)}]
     assert len(certificates) == 2 + 3 * len(stack.outputs["kubeconfigs"])
     assert not [resource.name for resource in certificates if stack.deleted_with(resource.name)]
     assert {cert.inputs["caCertPem"] for cert in stack.kind("LocallySignedCert")} == {
@@ -436,6 +468,71 @@ def test_three_sites_share_one_root_and_no_intermediate(stack: Engine) -> None:
 def test_both_directions(stack: Engine) -> None:
     assert set(stack.outputs["link"]) == set(stack.outputs["hosts"]) == {"dc1", "dc2"}
     assert not set(stack.outputs["hosts"]["dc1"]) & set(stack.outputs["hosts"]["dc2"])
+
+
+# --- databases ---------------------------------------------------------------------------------------------------
+
+both_databases = only(databases, databases_apart)
+PRIMARY = "db-0.db.wookie.svc.cluster.local"
+
+
+def by_site(stack: Engine, kind: str, name: str) -> dict[str, Resource]:
+    """Return what each site has of a kind whose name ends so."""
+    return {site_of(resource): resource for resource in stack.kind(kind) if resource.name.endswith(name)}
+
+
+@both_databases
+def test_both_ends_of_a_channel_have_one_password_and_each_root_its_own(stack: Engine) -> None:
+    given = {site: secret.inputs["stringData"] for site, secret in by_site(stack, "Secret", "-passwords").items()}
+    assert set(given) == {"dc1", "dc2"}
+    assert given["dc1"]["replication"] == given["dc2"]["replication"]
+    assert len({given["dc1"]["root"], given["dc2"]["root"], given["dc1"]["replication"]}) == 3
+    assert stack.outputs["replicationPasswords"] == {"dc1": {"db": given["dc1"]["replication"]}}
+
+
+@both_databases
+def test_a_replica_follows_the_first_pod_that_it_imports(stack: Engine) -> None:
+    pods = {r.object[0]: r for r in stack.kind("StatefulSet") if r.object[1] == "db"}
+    assert {namespace: source_of(r) for namespace, r in pods.items()} == {"wookie": "", "wookie-dr": PRIMARY}
+    imports = {(e.object[0], *e.spec["hosts"]) for e in imported(stack, "ServiceEntry")}
+    assert ("wookie-dr", PRIMARY) in imports
+    assert stack.outputs["replication"].keys() == {"dc2"}
+    channel = stack.outputs["replication"]["dc2"]["wookie-dr/db-0"]
+    assert (channel["source"], channel["running"]) == (PRIMARY, True)
+
+
+@both_databases
+def test_imports_and_probes_do_not_wait_for_the_replica_which_waits_for_them(stack: Engine) -> None:
+    for resource in [
+        r for kind in ("ServiceEntry", "DestinationRule", "Sidecar", "Job") for r in imported(stack, kind)
+    ]:
+        assert "dc2.wookie-dr-statefulset" in stack.asked
+        assert "dc2.wookie-dr-statefulset" not in stack.before(resource.name), resource.name
+
+
+@both_databases
+def test_gateways_open_without_waiting_for_databases(stack: Engine) -> None:
+    for gateway in stack.kind("Gateway"):
+        assert not [name for name in stack.before(gateway.name) if name.endswith("-statefulset")]
+
+
+@pytest.mark.usefixtures("deploy")
+def test_a_replica_is_made_once_its_primary_is_there(dev: Config) -> None:
+    """Its stack may come first: the rest of it is made, and it exports what it will have."""
+    _, primary, (_, stack) = databases_apart(dev)
+    del stack["trust"], primary[1]["trust"]
+    replica = stack["sites"][0]
+    back = {"site": "dc3", "namespace": "wookie-3", "serviceAccount": "db"}
+    replica["exports"] = [primary[1]["sites"][0]["exports"][-1] | {"namespace": "wookie-dr", "replicas": 1}]
+    replica["exports"][0]["consumers"] = [back]
+    first = run_program(Engine(stacks={"organization/dcmesh/dc1": {}}), stack)
+    there = {r.kind for r in first.in_kubernetes() if r.name.startswith("dc2.wookie-dr-")}
+    assert there == {"Namespace", "ServiceAccount"}
+    assert (first.outputs["replication"], first.outputs["replicationPasswords"]) == ({}, {})
+    assert first.outputs["link"]["dc2"]["exports"][0]["hosts"] == ["db-0.db.wookie-dr.svc.cluster.local"]
+    then = run_apart([primary, ("dc2", stack)])
+    assert "dc2.wookie-dr-statefulset" in then["dc2"].asked
+    assert then["dc2"].outputs["replicationPasswords"]["dc2"] == then["dc1"].outputs["replicationPasswords"]["dc1"]
 
 
 # --- gateways as they come ---------------------------------------------------------------------------------------
