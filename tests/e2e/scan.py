@@ -1,4 +1,6 @@
-"""Print every TCP port that accepts connections, a line each: `python scan.py ADDRESS…`, run inside a site.
+"""Print every TCP port that accepts connections, a line each: `python scan.py TARGET…`, run inside a site.
+
+A target is `ADDRESS`, for all its ports, or `ADDRESS:PORT`.
 
 The kernel connects however busy the machine is, and is asked once at the end: no port is missed because this program
 was late to look.
@@ -39,9 +41,15 @@ def accepting(targets: list[Target]) -> Iterator[Target]:
         attempt.close()
 
 
+def targets_of(argument: str) -> Iterator[Target]:
+    """Yield the targets that an argument names."""
+    address, _, port = argument.partition(":")
+    return ((address, number) for number in ([int(port)] if port else range(1, 65536)))
+
+
 def main() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (AT_ONCE + 100, AT_ONCE + 100))
-    targets = ((address, port) for address in sys.argv[1:] for port in range(1, 65536))
+    targets = (target for argument in sys.argv[1:] for target in targets_of(argument))
     while batch := list(islice(targets, AT_ONCE)):
         for address, port in accepting(batch):
             print(address, port)

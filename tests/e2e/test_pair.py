@@ -1,15 +1,26 @@
 """The pair on two real clusters: what the README promises, one promise a test."""
 
 import json
-import subprocess
-import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from .toolbox import CLIENT, DENIED, NO_ANSWER, Kubectl, Lab, Project, account, curl, eventually, start
+from .toolbox import (
+    CLIENT,
+    DENIED,
+    NO_ANSWER,
+    Kubectl,
+    Lab,
+    Project,
+    account,
+    captured,
+    curl,
+    eventually,
+    open_ports,
+    start,
+)
 
 HOSTS = {f"hello-{n}.hello.demo.svc.cluster.local": f"hello-{n}" for n in range(3)}
 
@@ -128,27 +139,16 @@ def test_plaintext_is_refused_by_the_exported_pods(sites: dict[str, Kubectl]) ->
 def test_from_the_other_node_only_the_gateways_port_is_open(pair: Project, lab: Lab, sites: dict[str, Kubectl]) -> None:
     (gateway,) = pair.output("link")["dc1"]["gateway"]["addresses"]
     node = json.loads(sites["dc1"]("get", "nodes", "--output", "json"))["items"][0]["status"]["addresses"][0]["address"]
-    scan = Path(__file__).with_name("scan.py")
-    found = lab("enter", "dc2", "--", sys.executable, str(scan), node, gateway)
-    assert found.splitlines() == [f"{gateway} 15443"]
+    assert open_ports(lab, "dc2", node, gateway) == [f"{gateway} 15443"]
 
 
 def test_nothing_readable_crosses_the_wan(lab: Lab, sites: dict[str, Kubectl], tmp_path: Path) -> None:
     fresh = start(sites["dc2"], "fresh", "demo-dr", "client")  # its sidecar has no connections yet
-    capture = tmp_path / "wan.pcap"
-    command = ("ip", "netns", "exec", f"dcmesh-{lab.name}-wan", "tcpdump", "-i", "any", "--immediate-mode", "-U", "-w")
-    tcpdump = subprocess.Popen([*command, str(capture)], stderr=subprocess.PIPE, text=True)
-    assert tcpdump.stderr is not None
-    while "listening" not in (line := tcpdump.stderr.readline()):
-        assert line, "tcpdump has ended"
     marker = "marker-4711"
-    try:
+    with captured(lab, tmp_path / "wan.pcap") as capture:
         for host, own in HOSTS.items():
             assert curl(sites["dc2"], host, "--header", f"X-Marker: {marker}", pod=fresh) == (own, "200")
-    finally:
-        tcpdump.terminate()
-        tcpdump.wait()
-    seen = capture.read_bytes()
+    seen = capture()
     for host in HOSTS:  # the server name is all that a handshake shows; it proves that the capture sees the traffic
         assert f"outbound_.8080_._.{host}".encode() in seen
     assert marker.encode() not in seen

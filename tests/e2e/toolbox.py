@@ -1,11 +1,14 @@
 """What the end-to-end tests share: a stack, a lab, kubectl, pods to ask from, and waiting for a condition."""
 
+import base64
 import json
 import os
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,6 +17,7 @@ import yaml
 
 ROOT = Path(__file__).parents[2]
 AGNHOST = "registry.k8s.io/e2e-test-images/agnhost:2.53"
+MARIADB = "mariadb:10.11"
 CLIENT = ("--namespace", "demo-dr", "deployment/client", "--container", "agnhost")
 """How to `kubectl exec` into the demo's consumer."""
 
@@ -185,14 +189,89 @@ def curl(site: Kubectl, host: str, *options: str, pod: tuple[str, ...] = CLIENT)
     return body, status
 
 
-def start(site: Kubectl, name: str, namespace: str, service_account: str) -> tuple[str, ...]:
+def start(site: Kubectl, name: str, namespace: str, service_account: str, *, image: str = AGNHOST) -> tuple[str, ...]:
     """Start a client pod; how to `kubectl exec` into it."""
-    container = {"name": "agnhost", "image": AGNHOST, "args": ["pause"]}
+    container = {"name": "client", "image": image, "command": ["sleep", "infinity"]}
     spec = {"serviceAccountName": service_account, "terminationGracePeriodSeconds": 1, "containers": [container]}
     site.apply({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "namespace": namespace}, "spec": spec})
     site("wait", "--for=condition=Ready", f"pod/{name}", "--namespace", namespace, "--timeout=60s")
-    return ("--namespace", namespace, name, "--container", "agnhost")
+    return ("--namespace", namespace, name, "--container", "client")
 
 
 def account(site: Kubectl, name: str, namespace: str) -> None:
     site("create", "serviceaccount", name, "--namespace", namespace)
+
+
+@dataclass(frozen=True)
+class Database:
+    """A MariaDB pod of a site."""
+
+    site: Kubectl
+    namespace: str
+    pod: str
+
+    @property
+    def inside(self) -> tuple[str, ...]:
+        """How to `kubectl exec` into the server's container."""
+        return ("--namespace", self.namespace, self.pod, "--container", "mariadb")
+
+    def __call__(self, sql: str, *, check: bool = True) -> str:
+        """Run SQL as the server's master, who needs no password; empty if that fails and may."""
+        vertical = sql.endswith("\\G")
+        names = "--column-names" if vertical else "--skip-column-names"
+        client = ("mariadb", "--socket=/run/mysqld/mysqld.sock", "--batch", names, f"--execute={sql}")
+        return self.site("exec", *self.inside, "--", "timeout", "60", *client, check=check)
+
+    def channel(self) -> dict[str, str]:
+        """Return what the server says of its channel; empty if there is none, or no answer."""
+        shown = self("SHOW ALL SLAVES STATUS\\G", check=False)
+        return dict(line.strip().partition(": ")[::2] for line in shown.splitlines() if ":" in line)
+
+    def follows(self) -> bool:
+        """Tell whether the server is connected with its source and takes over all that comes."""
+        channel = self.channel()
+        return [channel.get(f"Slave_{part}_Running") for part in ("IO", "SQL")] == ["Yes", "Yes"]
+
+    def ready(self) -> bool:
+        shown = self.site("get", "pod", self.pod, "--namespace", self.namespace, "--output", "json", check=False)
+        status = json.loads(shown)["status"] if shown else {}
+        return any(c["type"] == "Ready" and c["status"] == "True" for c in status.get("conditions", []))
+
+
+def log_in(
+    site: Kubectl, pod: tuple[str, ...], host: str, user: str, password: str, *, sql: str = "SELECT @@hostname"
+) -> str:
+    """Ask a database over TCP, from a pod; its answer, or why there is none."""
+    client = "mariadb --batch --skip-column-names --connect-timeout=5"
+    # By standard input: what is on a command line can be read by others.
+    script = f'read -r MYSQL_PWD; export MYSQL_PWD; timeout 20 {client} --host="$0" --user="$1" --execute="$2" 2>&1'
+    command = ("bash", "-c", script, host, user, sql)
+    return site("exec", "--stdin", *pod, "--", *command, check=False, stdin=f"{password}\n")
+
+
+def database_passwords(site: Kubectl, namespace: str) -> dict[str, str]:
+    """Return the passwords of a database as its newest Secret has them, by user."""
+    found = json.loads(site("get", "secrets", "--namespace", namespace, "--output", "json"))["items"]
+    newest = max((s for s in found if "replication" in s["data"]), key=lambda s: s["metadata"]["creationTimestamp"])
+    return {user: base64.b64decode(value).decode() for user, value in newest["data"].items()}
+
+
+def open_ports(lab: Lab, site: str, *targets: str) -> list[str]:
+    """Return what accepts connections from a site's node, each as `ADDRESS PORT`; targets: see scan.py."""
+    scan = Path(__file__).with_name("scan.py")
+    return lab("enter", site, "--", sys.executable, str(scan), *targets).splitlines()
+
+
+@contextmanager
+def captured(lab: Lab, file: Path) -> Iterator[Callable[[], bytes]]:
+    """Capture what crosses the lab's WAN; after the block, the given function returns it."""
+    command = ("ip", "netns", "exec", f"dcmesh-{lab.name}-wan", "tcpdump", "-i", "any", "--immediate-mode", "-U", "-w")
+    tcpdump = subprocess.Popen([*command, str(file)], stderr=subprocess.PIPE, text=True)
+    assert tcpdump.stderr is not None
+    while "listening" not in (line := tcpdump.stderr.readline()):
+        assert line, "tcpdump has ended"
+    try:
+        yield file.read_bytes
+    finally:
+        tcpdump.terminate()
+        tcpdump.wait()

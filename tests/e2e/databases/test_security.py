@@ -1,0 +1,296 @@
+"""Who is refused by the databases' gateway and pods, with proof each time that the right party gets in the same way."""
+
+import base64
+import datetime
+import json
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
+from cryptography.x509.oid import NameOID
+
+from tests.e2e.toolbox import (
+    MARIADB,
+    Database,
+    Kubectl,
+    Lab,
+    Project,
+    account,
+    captured,
+    database_passwords,
+    eventually,
+    log_in,
+    open_ports,
+    start,
+)
+
+HOST = "db-0.db.wookie.svc.cluster.local"
+GATEWAY_PORT = 15443
+CONSUMER = "spiffe://cluster.local/ns/wookie-dr/sa/db"
+"""The identity that dc1 exports the database to."""
+
+POD_NAME = f"outbound_.3306_._.{HOST}"
+"""The server name by which a sidecar asks for db-0."""
+
+Chain = tuple[bytes, Any, list[bytes]]
+"""A certificate authority: its certificate, its key, and the certificates that a leaf of it needs with it."""
+
+
+@pytest.fixture(scope="module")
+def gateway(pair: Project) -> str:
+    (address,) = pair.output("link")["dc1"]["gateway"]["addresses"]
+    return str(address)
+
+
+@pytest.fixture(scope="module")
+def password(sites: dict[str, Kubectl]) -> str:
+    return database_passwords(sites["dc2"], "wookie-dr")["replication"]
+
+
+@pytest.fixture(scope="module")
+def replica(sites: dict[str, Kubectl]) -> Database:
+    return Database(sites["dc2"], "wookie-dr", "db-0")
+
+
+@pytest.fixture(scope="module")
+def plain(sites: dict[str, Kubectl]) -> tuple[str, ...]:
+    """A pod of dc2 that is not in the mesh: nothing stands between it and the network."""
+    sites["dc2"].apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "no-mesh"}})
+    account(sites["dc2"], "plain", "no-mesh")
+    return start(sites["dc2"], "plain", "no-mesh", "plain", image=MARIADB)
+
+
+# By pods of dc2
+
+
+def test_another_service_account_of_the_consumers_namespace_cannot_log_in(
+    sites: dict[str, Kubectl], password: str
+) -> None:
+    account(sites["dc2"], "other", "wookie-dr")
+    account_of = {"consumer": "db", "stranger": "other"}
+    pods = {name: start(sites["dc2"], name, "wookie-dr", own, image=MARIADB) for name, own in account_of.items()}
+    for host in (HOST, HOST.replace("db-0", "db-1"), HOST.replace("db-0", "db-2")):
+        pod = host.partition(".")[0]
+        assert log_in(sites["dc2"], pods["consumer"], host, "replication", password) == pod
+        assert "ERROR 2013" in log_in(sites["dc2"], pods["stranger"], host, "replication", password)
+
+
+@pytest.fixture
+def elsewhere(sites: dict[str, Kubectl]) -> Iterator[tuple[str, ...]]:
+    """A pod in another namespace of dc2, in the mesh, with a service account of the consumer's name."""
+    namespace = {"name": "elsewhere", "labels": {"istio-injection": "enabled"}}
+    sites["dc2"].apply({"apiVersion": "v1", "kind": "Namespace", "metadata": namespace})
+    account(sites["dc2"], "db", "elsewhere")
+    yield start(sites["dc2"], "client", "elsewhere", "db", image=MARIADB)
+    sites["dc2"]("delete", "namespace", "elsewhere")
+
+
+def test_the_consumers_account_of_another_namespace_cannot_log_in(
+    sites: dict[str, Kubectl], replica: Database, password: str, elsewhere: tuple[str, ...]
+) -> None:
+    assert log_in(sites["dc2"], replica.inside, HOST, "replication", password) == "db-0"
+    # Without the import it does not know the host ...
+    assert "Unknown server host" in log_in(sites["dc2"], elsewhere, HOST, "replication", password)
+    # ... and with a copy of the import its namespace is not the consumer's.
+    for kind in ("serviceentry", "destinationrule"):
+        for item in json.loads(sites["dc2"]("get", kind, "--namespace", "wookie-dr", "--output", "json"))["items"]:
+            item["metadata"] = {"name": item["metadata"]["name"], "namespace": "elsewhere"}
+            sites["dc2"].apply({k: item[k] for k in ("apiVersion", "kind", "metadata", "spec")})
+
+    def answer() -> str:
+        return log_in(sites["dc2"], elsewhere, HOST, "replication", password)
+
+    assert "ERROR 2013" in eventually("the host is known", lambda: (a := answer()) and "Unknown" not in a and a)
+
+
+# By certificates and server names of one's own, from dc2's node
+
+
+def bundle_of(site: Kubectl) -> Chain:
+    """Return the intermediate authority of a site."""
+    data = site.get("secret", "cacerts", "istio-system")["data"]
+    pem = {name: base64.b64decode(value) for name, value in data.items()}
+    return pem["ca-cert.pem"], load_pem_private_key(pem["ca-key.pem"], None), [pem["cert-chain.pem"]]
+
+
+def certificate(
+    subject: str, key: ec.EllipticCurvePrivateKey, issuer: x509.Name, signed_by: Any, *extensions: x509.ExtensionType
+) -> x509.Certificate:
+    now = datetime.datetime.now(datetime.UTC)
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(x509.Name([x509.NameAttribute(NameOID.ORGANIZATION_NAME, subject)]))
+        .issuer_name(issuer)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(minutes=5))
+        .not_valid_after(now + datetime.timedelta(hours=1))
+    )
+    for extension in extensions:
+        builder = builder.add_extension(extension, critical=True)
+    return builder.sign(signed_by, hashes.SHA256())
+
+
+def another_root() -> Chain:
+    """Make a certificate authority that nobody has heard of."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.ORGANIZATION_NAME, "another root")])
+    root = certificate("another root", key, name, key, x509.BasicConstraints(ca=True, path_length=None))
+    return root.public_bytes(Encoding.PEM), key, []
+
+
+def leaf(directory: Path, authority: Chain, identity: str) -> dict[str, str]:
+    """Issue a workload's certificate as istiod does; where it and its key are."""
+    ca_pem, ca_key, chain = authority
+    key = ec.generate_private_key(ec.SECP256R1())
+    names = x509.SubjectAlternativeName([x509.UniformResourceIdentifier(identity)])
+    own = certificate("", key, x509.load_pem_x509_certificate(ca_pem).subject, ca_key, names)
+    stem = directory / identity.partition("://")[2].replace("/", ".")
+    parts = {
+        "certificate": b"".join([own.public_bytes(Encoding.PEM), *chain]),
+        "key": key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()),
+    }
+    paths = {part: stem.with_suffix(f".{part}") for part in parts}
+    for part, path in paths.items():
+        path.touch(mode=0o600)
+        path.write_bytes(parts[part])
+    return {part: str(path) for part, path in paths.items()}
+
+
+Dial = Callable[[dict[str, dict[str, Any]]], dict[str, str]]
+
+
+@pytest.fixture(scope="module")
+def genuine(sites: dict[str, Kubectl], tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """A certificate as the consumer's own."""
+    return leaf(tmp_path_factory.mktemp("genuine"), bundle_of(sites["dc2"]), CONSUMER)
+
+
+@pytest.fixture
+def dial(lab: Lab, gateway: str, genuine: dict[str, str], password: str, tmp_path: Path) -> Dial:
+    """Make attempts at dc1's gateway from dc2's node, and beside them the consumer's own, which must get in."""
+
+    def attempt(attempts: dict[str, dict[str, Any]]) -> dict[str, str]:
+        script, plan = Path(__file__).with_name("dial.py"), tmp_path / "plan.json"
+        every = {"consumer": {**genuine, "server_name": POD_NAME}, **attempts}
+        how = {name: {"port": GATEWAY_PORT, **this} for name, this in every.items()}
+        plan.touch(mode=0o600)
+        plan.write_text(json.dumps({"address": gateway, "user": "replication", "password": password, "attempts": how}))
+        found: dict[str, str] = json.loads(lab("enter", "dc2", "--", sys.executable, str(script), str(plan)))
+        assert found.pop("consumer") == "in"
+        return found
+
+    return attempt
+
+
+def test_genuine_certificates_of_other_identities_cannot_log_in(
+    dial: Dial, sites: dict[str, Kubectl], tmp_path: Path
+) -> None:
+    authority = bundle_of(sites["dc2"])
+    others = {
+        "account": "spiffe://cluster.local/ns/wookie-dr/sa/other",
+        "namespace": "spiffe://cluster.local/ns/elsewhere/sa/db",
+        "trust domain": "spiffe://elsewhere.local/ns/wookie-dr/sa/db",
+        "exporter": "spiffe://cluster.local/ns/wookie/sa/db",
+    }
+    attempts = {name: {**leaf(tmp_path, authority, own), "server_name": POD_NAME} for name, own in others.items()}
+    # Where nobody minds capitals, neither may the rule that the name falls under.
+    attempts["in capitals"] = {**attempts["account"], "server_name": POD_NAME.upper()}
+    assert "in" not in dial(attempts).values()
+
+
+def test_a_certificate_of_another_root_is_refused(dial: Dial, tmp_path: Path) -> None:
+    forged = leaf(tmp_path, another_root(), CONSUMER)
+    assert dial({"forged": {**forged, "server_name": POD_NAME}}) == {"forged": "refused"}
+
+
+def test_tls_without_a_certificate_is_refused(dial: Dial) -> None:
+    assert dial({"nobody": {"server_name": POD_NAME}}) == {"nobody": "refused"}
+
+
+def test_plaintext_is_refused(dial: Dial) -> None:
+    assert dial({"plaintext": {}}) == {"plaintext": "refused"}
+
+
+def test_services_that_are_not_exported_are_refused_to_the_consumer(
+    dial: Dial, genuine: dict[str, str], sites: dict[str, Kubectl]
+) -> None:
+    """They are there, and the gateway knows them: it would pass them on, were they among its hosts."""
+    clusters = sites["dc1"](
+        *("exec", "--namespace", "istio-system", "deployment/istio-eastwestgateway", "--"),
+        *("pilot-agent", "request", "GET", "clusters"),
+    )
+    names = {
+        "istiod": "outbound_.15012_._.istiod.istio-system.svc.cluster.local",
+        "the database's Service": "outbound_.3306_._.db.wookie.svc.cluster.local",
+        "another namespace": "outbound_.53_._.kube-dns.kube-system.svc.cluster.local",
+    }
+    for name in (POD_NAME, *names.values()):
+        assert f"{name}::" in clusters
+    found = dial({name: {**genuine, "server_name": name_} for name, name_ in names.items()})
+    assert found == dict.fromkeys(names, "refused")
+
+
+# Past the gateway
+
+
+def test_nothing_else_of_dc1_can_be_reached_from_dc2(
+    lab: Lab, sites: dict[str, Kubectl], gateway: str, plain: tuple[str, ...]
+) -> None:
+    def addresses(site: Kubectl) -> dict[str, str]:
+        pods = json.loads(site("get", "pods", "--all-namespaces", "--output", "json"))["items"]
+        return {pod["status"]["podIP"]: pod["metadata"]["name"] for pod in pods if pod["status"].get("podIP")}
+
+    node = json.loads(sites["dc1"]("get", "nodes", "--output", "json"))["items"][0]["status"]["addresses"][0]["address"]
+    service = sites["dc1"].get("service", "istio-eastwestgateway", "istio-system")
+    node_ports = {f"{node}:{port['nodePort']}" for port in service["spec"]["ports"]}
+    # Both sites have the same pod network, and an address that both use is one's own.
+    taken = addresses(sites["dc2"])
+    databases = {
+        f"{ip}:3306" for ip, pod in addresses(sites["dc1"]).items() if pod.startswith("db-") and ip not in taken
+    }
+    assert databases
+    allowed = f"{gateway}:{GATEWAY_PORT}"
+    targets = sorted({allowed, f"{gateway}:15021", f"{node}:6443", f"{node}:10250", *node_ports, *databases})
+
+    script = 'for t; do (timeout 5 bash -c "</dev/tcp/${t/://}" && echo "$t") 2>/dev/null & done; wait'
+    assert open_ports(lab, "dc1", *targets) == [target.replace(":", " ") for target in targets]
+    assert set(open_ports(lab, "dc2", gateway, *targets)) == {allowed.replace(":", " ")}
+    assert sites["dc2"]("exec", *plain, "--", "bash", "-c", script, "-", *targets) == allowed
+
+
+# Within dc1, and on the wire
+
+
+def test_local_applications_keep_their_access(sites: dict[str, Kubectl]) -> None:
+    account(sites["dc1"], "application", "wookie")
+    application = start(sites["dc1"], "application", "wookie", "application", image=MARIADB)
+    root = database_passwords(sites["dc1"], "wookie")["root"]
+    for pod in ("db-0", "db-1", "db-2"):
+        assert log_in(sites["dc1"], application, f"{pod}.db", "root", root) == pod
+    assert log_in(sites["dc1"], application, "db", "root", root) in ("db-0", "db-1", "db-2")
+    assert "ERROR 1045" in log_in(sites["dc1"], application, "db-0.db", "root", "wrong")
+
+
+def test_nothing_readable_of_replication_crosses_the_wan(
+    lab: Lab, sites: dict[str, Kubectl], replica: Database, tmp_path: Path
+) -> None:
+    primary = Database(sites["dc1"], "wookie", "db-0")
+    with captured(lab, tmp_path / "wan.pcap") as capture:
+        replica("STOP ALL SLAVES; START ALL SLAVES")  # the channel's beginning is to be seen, too
+        primary("CREATE DATABASE hidden_7411; CREATE TABLE hidden_7411.unseen_7411 (text TEXT)")
+        primary("INSERT INTO hidden_7411.unseen_7411 VALUES ('marker-7411')")
+        shown = "SELECT text FROM hidden_7411.unseen_7411"
+        eventually("the row arrives", lambda: replica(shown, check=False) == "marker-7411")
+    seen = capture()
+    assert (
+        POD_NAME.encode() in seen
+    )  # the server name is all that a handshake shows; here it shows that the capture works
+    for word in (b"marker-7411", b"unseen_7411", b"hidden_7411", b"MariaDB", b"mysql_native_password", b"replication"):
+        assert word not in seen
