@@ -65,4 +65,5 @@ def run_in(api: client.ApiClient, *, namespace: str, pod: str, container: str, c
 
 def why(error: Exception) -> str:
     """Return on one line why a cluster, or a container in it, could not be asked."""
-    return " ".join(str(error).split())
+    text = f"{error.status or ''} {error.reason}" if isinstance(error, client.ApiException) else str(error)
+    return " ".join(text.split()) or type(error).__name__

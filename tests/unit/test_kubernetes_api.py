@@ -90,5 +90,14 @@ def test_a_command_that_fails_says_why(
     assert connection.closed
 
 
-def test_reasons_are_one_line() -> None:
-    assert why(client.ApiException(status=403, reason="Forbidden")) == "(403) Reason: Forbidden"
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (client.ApiException(status=403, reason="Forbidden"), "403 Forbidden"),
+        (client.ApiException(status=0, reason="Handshake\n failed"), "Handshake failed"),
+        (OSError(111, "Connection refused"), "[Errno 111] Connection refused"),
+        (TimeoutError(), "TimeoutError"),
+    ],
+)
+def test_reasons_are_one_line(error: Exception, reason: str) -> None:
+    assert why(error) == reason

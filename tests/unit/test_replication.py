@@ -242,8 +242,8 @@ def test_patience_ends(ask: Ask, clock: Clock, patience: float) -> None:
 @pytest.mark.parametrize(
     ("error", "reason"),
     [
-        (GONE, "(0) Reason: Handshake status 404 Not Found"),
-        (client.ApiException(status=403, reason="Forbidden"), "(403) Reason: Forbidden"),
+        (GONE, "cannot ask: Handshake status 404 Not Found"),
+        (client.ApiException(status=403, reason="Forbidden"), "cannot ask: 403 Forbidden"),
         (WebSocketTimeoutException("timed\nout"), "timed out"),
         (ChildProcessError("ERROR 2002 (HY000): Can't connect\n to local server"), "Can't connect to local server"),
         (ConnectionRefusedError(111, "Connection refused"), "[Errno 111] Connection refused"),

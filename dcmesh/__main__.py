@@ -1,0 +1,87 @@
+"""The command line: `python -m dcmesh VERB`."""
+
+import argparse
+import json
+import sys
+from collections.abc import Callable
+from typing import NoReturn
+
+from dcmesh import screen
+from dcmesh.databases import MAX_LAG
+from dcmesh.model import State
+from dcmesh.stack import StackError, read_stack
+from dcmesh.status import Status, ask_all
+
+STATUS = """\
+Ask a stack's sites how they are, now: gateways, certificates, imported hosts as their consumers see them, databases.
+
+Run it where you run pulumi, with what pulumi needs. It creates nothing. To ask for hosts it connects from running
+pods of their consumers; to ask databases and sidecars it runs their own clients in their containers."""
+
+EXIT_CODES = """\
+exit codes, as the Monitoring Plugins have them:
+  0  OK
+  1  WARNING   an authority's certificate expires soon, a replica lags behind, some of a gateway's pods are not ready
+  2  CRITICAL  something does not work
+  3  UNKNOWN   something could not be asked (no stack, no cluster, no pod to ask from), and nothing else is CRITICAL"""
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose complaints are no CRITICAL, which argparse's own exit code means to a monitor."""
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong with the command line."""
+        self.print_usage(sys.stderr)
+        self.exit(State.UNKNOWN, f"dcmesh: {message}\n")
+
+
+def main() -> None:
+    """Run one verb."""
+    arguments = parser().parse_args()
+    verb: Callable[[argparse.Namespace], State] = arguments.run
+    try:
+        sys.exit(verb(arguments))
+    except KeyboardInterrupt:
+        complaint = "interrupted"
+    except Exception as error:  # Python's own exit code would mean WARNING, and a message may have what is secret
+        complaint = f"failed, which it should not: {type(error).__name__}"
+    print(f"dcmesh: {complaint}", file=sys.stderr)
+    sys.exit(State.UNKNOWN)
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of all verbs."""
+    whole = Parser(prog="python -m dcmesh", description="Commands for a stack that is up.")
+    verbs = whole.add_subparsers(metavar="VERB", required=True)
+    plain = argparse.RawDescriptionHelpFormatter
+    status = verbs.add_parser(
+        "status", help="ask all sites how they are", description=STATUS, epilog=EXIT_CODES, formatter_class=plain
+    )
+    status.add_argument("--stack", metavar="NAME", help="the stack (default: the one that is selected)")
+    status.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
+    status.add_argument(
+        "--max-lag",
+        type=int,
+        default=MAX_LAG,
+        metavar="SECONDS",
+        help="how far behind a replica may be without a warning (default: %(default)s)",
+    )
+    status.set_defaults(run=show_status)
+    return whole
+
+
+def show_status(arguments: argparse.Namespace) -> State:
+    """Print how a stack is, and return it."""
+    try:
+        status = ask_all(read_stack(arguments.stack), arguments.max_lag)
+    except StackError as error:
+        status = Status(unreadable=str(error))
+    if arguments.json:
+        print(json.dumps(status.as_json(), indent=2))
+    else:
+        screen.show(status, screen.console())
+    return status.state
+
+
+if __name__ == "__main__":
+    main()

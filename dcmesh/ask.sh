@@ -1,0 +1,46 @@
+# Asks hosts as a consumer does, all at once, each by a new connection. Runs in the consumer's own container.
+# Arguments: SECONDS, then HOST PORT KIND for each host. Prints for each "ok HOST ANSWER" or "failed HOST REASON".
+# KIND is what is expected: greeting (the server speaks first), http or pod-name.
+set -uf # f: what a server says is no pattern of file names
+seconds=$1
+shift
+
+# For bash, which needs no other program.
+by_bash() {
+  exec 2>/dev/null 3<>"/dev/tcp/$1/$2" || { echo "no such name, or refused" && return 1; }
+  if [ "$3" = greeting ]; then
+    LC_ALL=C read -r -n 1 -t "$seconds" -u 3 answer && echo "greeting" && return
+  else
+    printf 'GET / HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n' "$1" >&3
+    read -r -t "$seconds" -u 3 version answer rest && echo "HTTP $answer" && return
+  fi
+  # read tells by its status that it has waited in vain
+  [ $? -gt 128 ] && echo "no answer in $seconds s" || echo "closed without answer"
+  return 1
+}
+
+# For any other shell.
+by_curl() {
+  if [ "$3" = greeting ]; then
+    answer=$(curl -s --max-time "$seconds" --output - "telnet://$1:$2" </dev/null | head -c 1 | wc -c)
+    [ "$answer" -gt 0 ] && echo "greeting" && return
+    echo "no answer in $seconds s" && return 1
+  fi
+  answer=$(curl -s --show-error --max-time "$seconds" --output /dev/null --write-out '%{http_code}' "http://$1:$2/" 2>&1) ||
+    { echo "${answer%000}" && return 1; }
+  echo "HTTP $answer"
+}
+
+if [ -n "${BASH_VERSION-}" ]; then
+  ask=by_bash
+elif command -v curl >/dev/null; then
+  ask=by_curl
+else
+  echo "it has neither bash nor curl" >&2 && exit 1
+fi
+while [ $# -gt 0 ]; do
+  # unquoted: on one line
+  (answer=$($ask "$1" "$2" "$3" 2>&1) && echo ok "$1" $answer || echo failed "$1" $answer) &
+  shift 3
+done
+wait

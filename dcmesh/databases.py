@@ -1,0 +1,104 @@
+"""Databases: each server, and the channel through which it follows another."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from kubernetes import client
+
+from components.kubernetes_api import ERRORS, run_in, why
+from components.replication import parse_server
+from dcmesh.model import Fact, State
+from dcmesh.pods import RUNNING, read_pod
+from dcmesh.stack import ExpectedServer
+
+MAX_LAG = 60
+"""How many seconds behind a replica may be, unless it is said otherwise."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Server(Fact):
+    """A database server.
+
+    Attributes:
+        namespace: its namespace.
+        pod: its pod.
+        follows: the host that it should follow; empty for a primary.
+        max_lag: how many seconds behind it may be.
+        down: why it does not answer; empty if it does.
+        source: the host that it follows; empty if it follows none.
+        running: whether it is connected to it, and takes over and applies rows.
+        seconds_behind: how old what it applies is; None while that is not known.
+        position: the GTIDs up to which it has written or applied rows.
+        read_only: whether it takes no writes of clients.
+        last_error: the last error of the channel; empty if there is none.
+    """
+
+    namespace: str
+    pod: str
+    follows: str
+    max_lag: int
+    down: str = ""
+    source: str = ""
+    running: bool = False
+    seconds_behind: int | None = None
+    position: str = ""
+    read_only: bool = False
+    last_error: str = ""
+
+    @property
+    def where(self) -> str:
+        """What problems begin with."""
+        return f"{self.site} database {self.namespace}/{self.pod}"
+
+    def judge(self) -> Iterator[tuple[State, str]]:
+        """Yield what is wrong."""
+        if self.down:
+            yield State.CRITICAL, self.down
+        elif not self.follows:
+            if self.source:
+                yield State.CRITICAL, f"follows {self.source}, and should be the primary"
+            if self.read_only:
+                yield State.CRITICAL, "is read-only, and should be the primary"
+        elif self.source != self.follows:
+            yield State.CRITICAL, f"follows {self.source or 'nobody'} instead of {self.follows}"
+        elif not self.running:
+            yield State.CRITICAL, f"does not replicate from {self.source}: {self.last_error or 'it was stopped'}"
+        elif self.seconds_behind is not None and self.seconds_behind > self.max_lag:
+            yield State.WARNING, f"is {self.seconds_behind} seconds behind {self.source}"
+
+
+def ask_server(
+    clients: Callable[[], client.ApiClient], site: str, expected: ExpectedServer, max_lag: int
+) -> list[Server]:
+    """Ask a server for itself and its channel."""
+    replica = expected.replica
+    known: dict[str, Any] = {
+        "site": site,
+        "namespace": replica.namespace,
+        "pod": replica.pod,
+        "follows": expected.follows,
+        "max_lag": max_lag,
+    }
+    try:
+        with clients() as api:
+            pod = read_pod(api, replica.namespace, replica.pod)
+            state = pod.states.get(replica.container, "no such container") if pod else "there is no such pod"
+            if state != RUNNING:
+                return [Server(**known, down=f"does not run: {state}")]
+            said = parse_server(run_in(api, **vars(replica)))
+    except (ChildProcessError, TimeoutError) as error:
+        return [Server(**known, down=f"does not answer: {why(error)}")]
+    except ERRORS as error:
+        return [Server(**known, unknown=why(error))]
+    channel = said.channel
+    found = Server(
+        **known,
+        source=channel.source,
+        running=channel.running,
+        seconds_behind=channel.seconds_behind,
+        position=said.position,
+        read_only=said.read_only,
+        last_error=channel.last_error if channel.source else "",
+    )
+    return [found]

@@ -1,0 +1,109 @@
+"""Pods: which run, and whom they run as."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from kubernetes import client
+
+from components.kubernetes_api import run_in
+from dcmesh.stack import Account
+
+PROXY = "istio-proxy"
+"""The sidecar's container."""
+
+SECONDS = 5
+"""How long an API server may take for one answer."""
+
+RUNNING = "running"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pod:
+    """A pod.
+
+    Attributes:
+        namespace: its namespace.
+        name: its name.
+        states: by container, the sidecar among them, `running` or why it is not. The pod's own come first.
+        leaving: whether it is being deleted.
+    """
+
+    namespace: str
+    name: str
+    states: Mapping[str, str]
+    leaving: bool
+
+    @property
+    def has_proxy(self) -> bool:
+        """Whether its sidecar runs."""
+        return self.states.get(PROXY) == RUNNING
+
+    @property
+    def own_containers(self) -> list[str]:
+        """The running containers whose traffic goes through the sidecar."""
+        return [name for name, state in self.states.items() if state == RUNNING and name != PROXY]
+
+
+def parse_pod(found: Mapping[str, Any]) -> Pod:
+    """Return what is of interest in a pod as the API shows it."""
+    status, metadata = found.get("status", {}), found["metadata"]
+    statuses = {of["name"]: of for key in ("containerStatuses", "initContainerStatuses") for of in status.get(key, ())}
+    # A sidecar is a container, or as a native one an init container that goes on running.
+    names = [container["name"] for container in found["spec"]["containers"]]
+    names += [PROXY] if PROXY in statuses and PROXY not in names else []
+    return Pod(
+        namespace=metadata["namespace"],
+        name=metadata["name"],
+        states={name: _state(statuses.get(name, {}), status.get("phase", "")) for name in names},
+        leaving="deletionTimestamp" in metadata,
+    )
+
+
+def _state(status: Mapping[str, Any], phase: str) -> str:
+    for kind, details in status.get("state", {}).items():
+        return RUNNING if kind == RUNNING else details.get("reason", kind)
+    return phase
+
+
+def read_pod(api: client.ApiClient, namespace: str, name: str) -> Pod | None:
+    """Return a pod; None if it is not there.
+
+    Raises:
+        kubernetes_api.ERRORS: the cluster cannot be asked.
+    """
+    try:
+        read = client.CoreV1Api(api).read_namespaced_pod
+        answer = read(name, namespace, _preload_content=False, _request_timeout=SECONDS)
+    except client.ApiException as error:
+        if error.status == 404:
+            return None
+        raise
+    return parse_pod(json.loads(answer.data))
+
+
+def meshed_pod(api: client.ApiClient, account: Account) -> Pod | None:
+    """Return a running pod of a service account that has a sidecar; None if there is none.
+
+    Raises:
+        kubernetes_api.ERRORS: the cluster cannot be asked.
+    """
+    answer = client.CoreV1Api(api).list_namespaced_pod(
+        account.namespace,
+        field_selector=f"spec.serviceAccountName={account.name},status.phase=Running",
+        _preload_content=False,
+        _request_timeout=SECONDS,
+    )
+    pods = (parse_pod(found) for found in json.loads(answer.data)["items"])
+    return next((pod for pod in pods if pod.has_proxy and not pod.leaving), None)
+
+
+def ask_proxy(api: client.ApiClient, pod: Pod, path: str) -> Any:  # noqa: ANN401
+    """Return what a pod's Envoy answers at a path of its administration.
+
+    Raises:
+        kubernetes_api.ERRORS: it cannot be asked.
+    """
+    command = ("pilot-agent", "request", "GET", path)
+    return json.loads(run_in(api, namespace=pod.namespace, pod=pod.name, container=PROXY, command=command))

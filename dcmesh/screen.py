@@ -1,0 +1,129 @@
+"""The status on one screen."""
+
+import sys
+from collections.abc import Iterable, Sequence
+from datetime import timedelta
+from itertools import groupby
+
+from rich.console import Console
+from rich.table import Column, Table
+from rich.text import Text
+
+from dcmesh.certificates import Certificate
+from dcmesh.databases import Server
+from dcmesh.gateways import Gateway
+from dcmesh.hosts import Host
+from dcmesh.model import Problem, State
+from dcmesh.status import Status, of_kind
+
+STYLES = {State.OK: "green", State.WARNING: "yellow", State.CRITICAL: "bold red", State.UNKNOWN: "magenta"}
+
+WIDTH = 120
+"""How wide the screen is where there is none: in a pipe, or in a monitor's log."""
+
+
+def console() -> Console:
+    """Return the console of standard output."""
+    return Console(highlight=False, width=None if sys.stdout.isatty() else WIDTH)
+
+
+def show(status: Status, out: Console) -> None:
+    """Print the verdict first, then what is wrong, then all that was found."""
+    first, *others = status.problems or [Problem(state=State.OK, text="all is well")]
+    more = f" (and {len(others)} more)" if others else ""
+    out.print(_line(status.state, first.text + more), soft_wrap=True)
+    for problem in others:
+        out.print(Text("  ") + _line(problem.state, problem.text), soft_wrap=True)
+    for table in tables(status):
+        out.print()
+        out.print(table)
+
+
+def _line(state: State, text: str) -> Text:
+    return Text.assemble((state.name, STYLES[state]), f": {text}")
+
+
+def tables(status: Status) -> Iterable[Table]:
+    """Return a table for each kind of fact that there is."""
+    facts = status.facts
+    if gateways := of_kind(Gateway, facts):
+        yield _gateways(gateways)
+    hosts = sorted(of_kind(Host, facts), key=_link)
+    for _, group in groupby(hosts, key=_link):
+        yield _hosts(list(group))
+    if servers := of_kind(Server, facts):
+        yield _servers(servers)
+    if certificates := of_kind(Certificate, facts):
+        yield _certificates(certificates)
+
+
+def _table(title: str, *columns: str | Column) -> Table:
+    return Table(
+        Column("", no_wrap=True),
+        *(Column(column, no_wrap=True) if isinstance(column, str) else column for column in columns),
+        title=title,
+        title_justify="left",
+        title_style="bold",
+        header_style="dim",
+        box=None,
+        pad_edge=False,
+        padding=(0, 2, 0, 0),
+    )
+
+
+def _mark(state: State) -> Text:
+    return Text(state.name.lower(), STYLES[state])
+
+
+def _gateways(gateways: Sequence[Gateway]) -> Table:
+    table = _table("Gateways", "site", "pods", "address", "importers are told")
+    for gateway in gateways:
+        told = " ".join(f"{address}:{gateway.told_port}" for address in gateway.told_addresses)
+        pods = "?" if gateway.unknown else f"{gateway.ready}/{gateway.wanted}"
+        table.add_row(_mark(gateway.state), gateway.site, pods, " ".join(gateway.addresses) or "?", told)
+    return table
+
+
+def _link(host: Host) -> tuple[str, str, tuple[str, ...]]:
+    return host.source, host.site, host.gateways
+
+
+def _hosts(hosts: Sequence[Host]) -> Table:
+    source, site, gateways = _link(hosts[0])
+    table = _table(
+        f"Link {source} to {site} by {' '.join(gateways)}", "host", "port", "asked by", "answer now", "must be"
+    )
+    for host in hosts:
+        answer = host.answer.text if host.answer else "?"
+        identity = "/".join(host.identity.split("/")[-3::2])  # spiffe://DOMAIN/ns/NAMESPACE/sa/NAME
+        table.add_row(_mark(host.state), host.host, str(host.port), host.consumer, answer, identity)
+    return table
+
+
+def _servers(servers: Sequence[Server]) -> Table:
+    behind, gtid = Column("behind", no_wrap=True, justify="right"), Column("GTID", overflow="ellipsis", no_wrap=True)
+    table = _table("Databases", "site", "server", "follows", behind, gtid)
+    for server in servers:
+        follows = server.source or ("nobody" if server.follows else "primary")
+        lag = f"{server.seconds_behind} s" if server.running else "stopped" if server.source else ""
+        if server.unknown or server.down:
+            follows, lag = "?", "?"
+        name = f"{server.namespace}/{server.pod}"
+        table.add_row(_mark(server.state), server.site, name, follows, lag, server.position)
+    return table
+
+
+def _certificates(certificates: Sequence[Certificate]) -> Table:
+    left = Column("left", no_wrap=True, justify="right")
+    table = _table("Certificates", "site", "of", "subject", "expires (UTC)", left)
+    for certificate in certificates:
+        expires = f"{certificate.expires:%Y-%m-%d %H:%M}" if certificate.expires else "?"
+        row = (certificate.site, certificate.kind, certificate.subject, expires, _duration(certificate.days_left))
+        table.add_row(_mark(certificate.state), *row)
+    return table
+
+
+def _duration(days: float | None) -> str:
+    if days is None:
+        return "?"
+    return f"{days:.0f} days" if days >= 2 else f"{timedelta(days=days) // timedelta(hours=1)} hours"

@@ -1,0 +1,200 @@
+"""What a stack has deployed, by its outputs."""
+
+import json
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from components.replication import Replica
+
+
+class StackError(Exception):
+    """A stack cannot be read; the message is for the user, on one line."""
+
+
+@dataclass(frozen=True)
+class Account:
+    """A service account: what pods of other sites know of a pod."""
+
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        """Return it as it is shown."""
+        return f"{self.namespace}/{self.name}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExpectedGateway:
+    """A gateway as it should be.
+
+    Attributes:
+        namespace: namespace of its Deployment and Service.
+        name: their name.
+        addresses: where importers look for it.
+        port: at which port.
+        advertised: whether the configuration said so; else these are what its Service had at the last `up`.
+    """
+
+    namespace: str
+    name: str
+    addresses: tuple[str, ...]
+    port: int
+    advertised: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Import:
+    """What a consumer takes from another site.
+
+    Attributes:
+        source: the exporting site.
+        gateways: its gateway's addresses, each with the port.
+        hosts: the hosts.
+        port: the port that they listen on.
+        probe: what a new connection should be answered with: `greeting`, `http` or `pod-name`.
+        identity: the SPIFFE id that they must prove.
+    """
+
+    source: str
+    gateways: tuple[str, ...]
+    hosts: tuple[str, ...]
+    port: int
+    probe: str
+    identity: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExpectedServer:
+    """A database server as it should be.
+
+    Attributes:
+        replica: where it can be asked.
+        follows: the host that it should follow; empty for a primary.
+    """
+
+    replica: Replica
+    follows: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Site:
+    """A site of the stack.
+
+    Attributes:
+        name: its name.
+        kubeconfig: contents of its cluster's kubeconfig. Secret.
+        gateway: its gateway, if it exports anything.
+        accounts: the service accounts of exported pods and of consumers, each with what it imports.
+        pending: the sites that it is to import from and that export nothing yet.
+        servers: its database servers.
+    """
+
+    name: str
+    kubeconfig: str
+    gateway: ExpectedGateway | None
+    accounts: Mapping[Account, tuple[Import, ...]]
+    pending: tuple[str, ...]
+    servers: tuple[ExpectedServer, ...]
+
+
+def read_stack(stack: str | None) -> tuple[Site, ...]:
+    """Return the sites of a stack, by `pulumi stack output`.
+
+    Args:
+        stack: its name. Default: the one that is selected.
+
+    Raises:
+        StackError: there is no such stack, or its outputs do not say what is needed.
+    """
+    command = ["pulumi", "stack", "output", "--json", "--show-secrets", "--non-interactive"]
+    try:
+        done = subprocess.run(
+            [*command, *(["--stack", stack] if stack else [])],
+            capture_output=True,
+            text=True,
+            check=False,
+            stdin=subprocess.DEVNULL,
+        )
+    except OSError as error:
+        raise StackError(f"pulumi cannot be run: {error.strerror}") from None
+    if done.returncode:
+        lines = done.stderr.strip().splitlines() or [f"it exited {done.returncode}"]
+        raise StackError(f"pulumi stack output: {lines[0].removeprefix('error: ')}")
+    return parse_outputs(json.loads(done.stdout))
+
+
+def parse_outputs(outputs: Mapping[str, Any]) -> tuple[Site, ...]:
+    """Return the sites that a stack's outputs tell of.
+
+    Raises:
+        StackError: they tell of none, or are those of an older dcmesh.
+    """
+    if "sites" not in outputs:
+        raise StackError("the stack has no output `sites`: run `pulumi up` first")
+    if not outputs["sites"]:
+        raise StackError("the stack has no sites")
+    return tuple(_site(name, outputs["kubeconfigs"][name], known) for name, known in outputs["sites"].items())
+
+
+def _site(name: str, kubeconfig: str, known: Mapping[str, Any]) -> Site:
+    links = known["links"]
+    accounts = dict[Account, tuple[Import, ...]]()
+    for export in links[name]["exports"] if known["gateway"] else ():
+        accounts[_account(export["identity"])] = ()
+    pending = dict[str, None]()
+    for imported in known["imports"]:
+        source = imported["from"]
+        if source not in links:
+            pending[source] = None
+            continue
+        account = Account(imported["namespace"], imported["serviceAccount"])
+        accounts[account] = (*accounts.get(account, ()), _import(links[source], imported["export"]))
+    return Site(
+        name=name,
+        kubeconfig=kubeconfig,
+        gateway=_gateway(known["gateway"], links[name]["gateway"]) if known["gateway"] else None,
+        accounts=accounts,
+        pending=tuple(pending),
+        servers=tuple(_server(server) for server in known["servers"]),
+    )
+
+
+def _account(identity: str) -> Account:
+    """Return the account of a SPIFFE id: `spiffe://DOMAIN/ns/NAMESPACE/sa/NAME`."""
+    *_, namespace, _, name = identity.split("/")
+    return Account(namespace, name)
+
+
+def _gateway(place: Mapping[str, Any], told: Mapping[str, Any]) -> ExpectedGateway:
+    return ExpectedGateway(
+        namespace=place["namespace"],
+        name=place["name"],
+        addresses=tuple(told["addresses"]),
+        port=int(told["port"]),
+        advertised=place["advertised"],
+    )
+
+
+def _import(link: Mapping[str, Any], name: str) -> Import:
+    (export,) = (export for export in link["exports"] if export["name"] == name)
+    gateway = link["gateway"]
+    return Import(
+        source=link["site"],
+        gateways=tuple(f"{address}:{gateway['port']}" for address in gateway["addresses"]),
+        hosts=tuple(export["hosts"]),
+        port=int(export["port"]),
+        probe=export["probe"],
+        identity=export["identity"],
+    )
+
+
+def _server(known: Mapping[str, Any]) -> ExpectedServer:
+    replica = Replica(
+        namespace=known["namespace"],
+        pod=known["pod"],
+        container=known["container"],
+        command=tuple(known["command"]),
+    )
+    return ExpectedServer(replica=replica, follows=known["follows"])
