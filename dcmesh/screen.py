@@ -101,7 +101,7 @@ def _hosts(hosts: Sequence[Host]) -> Table:
 
 
 def _servers(servers: Sequence[Server]) -> Table:
-    behind, gtid = Column("behind", no_wrap=True, justify="right"), Column("GTID", overflow="ellipsis", no_wrap=True)
+    behind, gtid = Column("behind", no_wrap=True, justify="right"), Column("GTID", overflow="fold")
     table = _table("Databases", "site", "server", "follows", behind, gtid)
     for server in servers:
         follows = server.source or ("nobody" if server.follows else "primary")

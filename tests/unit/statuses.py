@@ -1,0 +1,244 @@
+"""What the tests of `dcmesh status` share: facts in which all is well, and a stack that a fake cluster plays."""
+
+import base64
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from components.replication import Replica
+from dcmesh.certificates import Certificate, days
+from dcmesh.databases import Server
+from dcmesh.gateways import Gateway
+from dcmesh.hosts import Answer, Host
+from dcmesh.stack import Account, ExpectedGateway, ExpectedServer, Import, Site
+from tests.unit.certificates import authority, root
+from tests.unit.servers import VERSION
+
+NOW = datetime(2026, 11, 23, 9, tzinfo=UTC)
+DB0 = "db-0.db.wookie.svc.cluster.local"
+DB1 = "db-1.db.wookie.svc.cluster.local"
+IDENTITY = "spiffe://cluster.local/ns/wookie/sa/db"
+
+
+def gateway(**changes: Any) -> Gateway:
+    well: dict[str, Any] = {
+        "site": "dc1",
+        "ready": 2,
+        "wanted": 2,
+        "addresses": ("192.0.2.1",),
+        "ports": (15021, 15443),
+        "told_addresses": ("192.0.2.1",),
+        "told_port": 15443,
+        "advertised": False,
+    }
+    return Gateway(**well | changes)
+
+
+def certificate(
+    left: timedelta = timedelta(days=700), lifetime: timedelta = timedelta(days=730), **changes: Any
+) -> Certificate:
+    expires = NOW + left
+    well: dict[str, Any] = {
+        "site": "dc1",
+        "kind": "intermediate",
+        "subject": "Intermediate CA dc1",
+        "issued": expires - lifetime,
+        "expires": expires,
+        "days_left": days(expires, NOW),
+        "fingerprint": "ab",
+    }
+    return Certificate(**well | changes)
+
+
+def host(**changes: Any) -> Host:
+    well: dict[str, Any] = {
+        "site": "dc2",
+        "source": "dc1",
+        "consumer": "wookie-dr/db",
+        "gateways": ("192.0.2.1:15443",),
+        "host": DB0,
+        "port": 3306,
+        "answer": Answer(ok=True, text="greeting"),
+        "identity": IDENTITY,
+        "accepted": (IDENTITY,),
+    }
+    return Host(**well | changes)
+
+
+def replica(**changes: Any) -> Server:
+    well: dict[str, Any] = {
+        "site": "dc2",
+        "namespace": "wookie-dr",
+        "pod": "db-0",
+        "follows": DB0,
+        "max_lag": 60,
+        "source": DB0,
+        "running": True,
+        "seconds_behind": 0,
+        "position": "0-1968131073-3",
+        "read_only": True,
+    }
+    return Server(**well | changes)
+
+
+def primary(**changes: Any) -> Server:
+    well: dict[str, Any] = {
+        "site": "dc1",
+        "namespace": "wookie",
+        "pod": "db-0",
+        "follows": "",
+        "max_lag": 60,
+        "position": "0-1968131073-3",
+    }
+    return Server(**well | changes)
+
+
+# --- a stack, and the cluster that plays its sites ---------------------------------------------------------------
+
+DB_IMPORT = Import(
+    source="dc1", gateways=("192.0.2.1:15443",), hosts=(DB0, DB1), port=3306, probe="greeting", identity=IDENTITY
+)
+
+
+def exporter(kubeconfig: str) -> Site:
+    """dc1 exports, and has a primary."""
+    where = Replica(namespace="wookie", pod="db-0", container="mariadb", command=("mariadb", "status"))
+    return Site(
+        name="dc1",
+        kubeconfig=kubeconfig,
+        gateway=ExpectedGateway(
+            namespace="istio-system", name="gateway", addresses=("192.0.2.1",), port=15443, advertised=False
+        ),
+        accounts={Account("wookie", "db"): ()},
+        pending=(),
+        servers=(ExpectedServer(replica=where, follows=""),),
+    )
+
+
+def importer(kubeconfig: str) -> Site:
+    """dc2 imports, and has a replica."""
+    where = Replica(namespace="wookie-dr", pod="db-0", container="mariadb", command=("mariadb", "status"))
+    return Site(
+        name="dc2",
+        kubeconfig=kubeconfig,
+        gateway=None,
+        accounts={Account("wookie-dr", "db"): (DB_IMPORT,)},
+        pending=(),
+        servers=(ExpectedServer(replica=where, follows=DB0),),
+    )
+
+
+def pod(namespace: str, name: str = "db-0", **changes: Any) -> dict[str, Any]:
+    """Return a running pod with a native sidecar, as the API shows it."""
+    running: dict[str, Any] = {"state": {"running": {"startedAt": "2026-11-23T08:00:00Z"}}}
+    well = {
+        "metadata": {"namespace": namespace, "name": name},
+        "spec": {"containers": [{"name": "mariadb"}], "initContainers": [{"name": "istio-proxy"}, {"name": "prepare"}]},
+        "status": {
+            "phase": "Running",
+            "containerStatuses": [{"name": "mariadb", **running}],
+            "initContainerStatuses": [
+                {"name": "istio-proxy", **running},
+                {"name": "prepare", "state": {"terminated": {"reason": "Completed"}}},
+            ],
+        },
+    }
+    return {**well, **changes}
+
+
+def cacerts() -> dict[str, str]:
+    """Return the data of the Secret `cacerts`, valid for a long time."""
+    intermediate = authority("Intermediate CA dc1", root(), until=timedelta(days=400))
+    files = {"root-cert.pem": authority("Root CA", until=timedelta(days=4000)).pem, "ca-cert.pem": intermediate.pem}
+    return {key: base64.b64encode(text.encode()).decode() for key, text in files.items()}
+
+
+def objects() -> dict[str, Any]:
+    """Return what a cluster has in which all is well, by path."""
+    core, istio = "/api/v1/namespaces", "istio-system"
+    return {
+        "/version/": VERSION,
+        f"{core}/{istio}/secrets/cacerts": {"data": cacerts()},
+        f"{core}/{istio}/services/gateway": {
+            "spec": {"ports": [{"port": 15021}, {"port": 15443}]},
+            "status": {"loadBalancer": {"ingress": [{"ip": "192.0.2.1"}]}},
+        },
+        f"/apis/apps/v1/namespaces/{istio}/deployments/gateway": {
+            "spec": {"replicas": 1, "selector": {}, "template": {}},
+            "status": {"readyReplicas": 1},
+        },
+        **{f"{core}/{namespace}/pods": {"items": [pod(namespace)]} for namespace in ("wookie", "wookie-dr")},
+        **{f"{core}/{namespace}/pods/db-0": pod(namespace) for namespace in ("wookie", "wookie-dr")},
+    }
+
+
+def proxy_certs(left: timedelta = timedelta(hours=23), lifetime: timedelta = timedelta(hours=24)) -> dict[str, Any]:
+    """Return what Envoy answers at `certs`, with several entries for one certificate as it does."""
+    expires = datetime.now(UTC).replace(microsecond=0) + left
+    times = {
+        "valid_from": f"{expires - lifetime:%Y-%m-%dT%H:%M:%SZ}",
+        "expiration_time": f"{expires:%Y-%m-%dT%H:%M:%SZ}",
+    }
+    return {"certificates": [{"ca_cert": [], "cert_chain": [{"serial_number": "1", **times}]}] * 2}
+
+
+def clusters(*accepted: str) -> dict[str, Any]:
+    """Return what Envoy shows of the clusters of all imported hosts, as it does for ISTIO_MUTUAL."""
+    names = {"match_subject_alt_names": [{"exact": name} for name in accepted]}
+    tls = {"common_tls_context": {"combined_validation_context": {"default_validation_context": names}}}
+    return {
+        "configs": [
+            {
+                "cluster": {
+                    "name": f"outbound|3306||{name}",
+                    "transport_socket": {"typed_config": {**tls, "sni": f"outbound_.3306_._.{name}"}},
+                }
+            }
+            for name in (DB0, DB1)
+        ]
+    }
+
+
+MARIADB_REPLICA = f"""\
+*************************** 1. row ***************************
+                   Master_Host: {DB0}
+              Slave_IO_Running: Yes
+             Slave_SQL_Running: Yes
+         Seconds_Behind_Master: 0
+                Gtid_Slave_Pos: 0-1-7
+"""
+MARIADB_SELF = """\
+*************************** 1. row ***************************
+Gtid_Position: 0-1-7
+    Read_Only: {read_only}
+"""
+
+
+class Containers:
+    """Plays the commands that run in containers: in place of kubernetes_api.run_in.
+
+    Attributes:
+        answers: by the first words of a command's relevant part; an exception is raised.
+    """
+
+    def __init__(self) -> None:
+        self.answers: dict[str, str | Exception] = {
+            "certs": json.dumps(proxy_certs()),
+            "config_dump": json.dumps(clusters(IDENTITY)),
+            "bash": f"ok {DB0} greeting\nok {DB1} greeting\n",
+            "wookie mariadb": MARIADB_SELF.format(read_only=0),
+            "wookie-dr mariadb": MARIADB_REPLICA + MARIADB_SELF.format(read_only=1),
+        }
+
+    def __call__(self, _: Any, *, namespace: str, pod: str, container: str, command: tuple[str, ...]) -> str:
+        assert pod == "db-0"
+        if command[0] == "pilot-agent":
+            assert container == "istio-proxy"
+            key = command[-1].partition("?")[0]
+        else:
+            assert container == "mariadb"  # the sidecar's own connections do not go through the mesh
+            key = command[0] if command[0] in ("bash", "sh") else f"{namespace} mariadb"
+        answer = self.answers[key]
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
