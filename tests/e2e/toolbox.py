@@ -101,7 +101,7 @@ class Project:
         self.directory = directory
         self.stack = stack
         directory.mkdir(parents=True, exist_ok=True)
-        for name in ("Pulumi.yaml", "__main__.py", "config", "components", "lab", "venv", ".lab"):
+        for name in ("Pulumi.yaml", "__main__.py", "config", "components", "dcmesh", "lab", "venv", ".lab"):
             (directory / name).symlink_to(ROOT / name)
         self.stack_file = directory / f"Pulumi.{stack}.yaml"
         self.stack_file.write_text(yaml.safe_dump({"config": dict(config)}))
