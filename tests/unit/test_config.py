@@ -193,6 +193,18 @@ def test_one_password_holds_for_a_replica_of_a_replica(given: dict[int, str], wr
     assert places(raw) == [f"sites[{index}].workloads[0].replicationPassword" for index in wrong]
 
 
+def test_a_password_that_another_stack_has_may_be_given() -> None:
+    """What dc2 follows is in another stack: whether dc3 is given the same is not known here."""
+    sites = chain()["sites"][1:]
+    for site in sites:  # the names that dc1's link has
+        site["workloads"][0]["name"] = site["imports"][0]["serviceAccount"] = "db-pxc"
+    (export,) = sites[0]["exports"]
+    export |= {"statefulSet": "db-pxc", "serviceAccount": "db-pxc", "selector": {"app": "db-pxc"}}
+    export["consumers"][0]["serviceAccount"] = "db-pxc"
+    sites[1]["workloads"][0]["replicationPassword"] = GIVEN
+    assert errors({"sites": sites, "peers": [{"name": "dc1"}]}) == []
+
+
 @pytest.mark.parametrize("name", ["dc2", "dc2-literal-link"])
 def test_a_replica_of_another_stack(name: str) -> None:
     replica = {

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pulumi
@@ -93,6 +94,12 @@ def test_ids_of_nine_pods_are_ids(site: str, namespace: str, name: str) -> None:
     assert first >= 1
     assert first + 8 < 2**32
     assert first == first_server_id(site, namespace, name), "a replica would lose its source's"
+
+
+@pytest.mark.parametrize("byte", [b"\0", b"\xff"])
+def test_ids_are_ids_whatever_the_hash(monkeypatch: pytest.MonkeyPatch, byte: bytes) -> None:
+    monkeypatch.setattr(mariadb, "sha256", lambda _: SimpleNamespace(digest=lambda: byte * 32))
+    assert 1 <= first_server_id("dc1", "wookie", "db") < 2**32 - 8
 
 
 @given(st.lists(st.tuples(NAMES, NAMES, NAMES), unique=True, min_size=2, max_size=8))

@@ -29,8 +29,9 @@ FAKES = {
         [ "$FAILS" != install ] || { echo "no space left"; exit 1; }""",
     "mariadbd": """
         [ -e "$data/ibdata1" ] && [ "$FAILS" != server ] || { echo "[ERROR] Aborting"; exit 1; }
-        : >"$state/serves"
-        while [ -e "$state/serves" ]; do /bin/sleep 0.01; done""",
+        : >"$state/runs" >"$state/serves"
+        while [ -e "$state/serves" ]; do /bin/sleep 0.01; done
+        /bin/sleep 0.03 && /bin/rm "$state"/runs""",
     "mariadb-admin": """
         case "$*" in
           *ping) [ -e "$state/serves" ] ;;
@@ -97,7 +98,7 @@ class Pod:
             assert path in script
             script = script.replace(path, str(self.directory / Path(path).name))
         (self._state / "calls").write_text("")
-        serves, said = self._state / "serves", self._state / "said"
+        said = self._state / "said"
         with said.open("w") as output:
             process = subprocess.Popen(
                 [str(shutil.which("bash")), "-c", script],
@@ -111,8 +112,9 @@ class Pod:
             finally:
                 with suppress(ProcessLookupError):
                     os.killpg(process.pid, signal.SIGKILL)  # with the container ends what it has left behind
-        self.left_a_server = serves.exists()
-        serves.unlink(missing_ok=True)
+        self.left_a_server = (self._state / "runs").exists()
+        for name in ("serves", "runs"):
+            (self._state / name).unlink(missing_ok=True)
         return Done(status, said.read_text())
 
     def prepare(self) -> None:
