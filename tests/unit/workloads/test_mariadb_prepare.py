@@ -51,7 +51,10 @@ FAKES = {
             /bin/cat >>"$data/applied.sql" ;;
         esac""",
     "sleep": "exit 0",
-    **{name: f'exec {shutil.which(name)} "$@"' for name in ("cat", "rm", "touch")},
+    "touch": f"""
+        [ ! -e "$state/runs" ] || : >"$state/left"
+        exec {shutil.which("touch")} "$@" """,
+    **{name: f'exec {shutil.which(name)} "$@"' for name in ("cat", "rm")},
 }
 
 
@@ -112,8 +115,8 @@ class Pod:
             finally:
                 with suppress(ProcessLookupError):
                     os.killpg(process.pid, signal.SIGKILL)  # with the container ends what it has left behind
-        self.left_a_server = (self._state / "runs").exists()
-        for name in ("serves", "runs"):
+        self.done_too_early = (self._state / "left").exists()
+        for name in ("serves", "runs", "left"):
             (self._state / name).unlink(missing_ok=True)
         return Done(status, said.read_text())
 
@@ -271,7 +274,7 @@ def test_a_copy_is_made_before_anybody_can_connect_and_its_server_ends(replica: 
     replica.prepare()
     (server,) = replica.called("mariadbd")
     assert {"--skip-networking", "--init-file=", "--read-only=0"} <= {*server.split()}
-    assert not replica.left_a_server, "the next one finds its data free"
+    assert not replica.done_too_early, "the next one finds its data free"
 
 
 def test_a_source_that_does_not_answer_is_waited_for(replica: Pod) -> None:
