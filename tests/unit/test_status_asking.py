@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,9 +18,10 @@ from dcmesh.stack import Site, StackError, parse_outputs
 from dcmesh.status import SiteStatus, Status, ask_all, of_kind
 from tests.unit import statuses
 from tests.unit.engine import Engine
-from tests.unit.program import Config, run_program
+from tests.unit.program import Config, existing_clusters, run_apart, run_program
 from tests.unit.servers import KubernetesAPI, kubeconfig, kubernetes_api
 from tests.unit.statuses import DB0, DB1, IDENTITY, Containers, clusters, pod
+from tests.unit.test_program import apart
 
 NOWHERE = kubeconfig({"nowhere": "http://127.0.0.1:1"})
 
@@ -301,7 +303,19 @@ def test_outputs_of_the_program_are_understood(engine: Engine, dev: Config) -> N
     assert exporter.servers == importer.servers == ()
 
 
-def test_databases_of_the_program_are_understood(engine: Engine, dev: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stack_of_one_site_tells_of_the_other_by_its_link(dev: Config, tmp_path: Path) -> None:
+    with existing_clusters(tmp_path, "dc1", "dc2"):
+        stacks = run_apart(apart(dev))
+    (exporter,), (importer,) = (parse_outputs(stacks[name].outputs) for name in ("dc1", "dc2"))
+    ((imported,),) = importer.accounts.values()
+    assert exporter.gateway
+    assert (imported.source, len(imported.hosts)) == ("dc1", 3)
+    assert imported.gateways == tuple(f"{address}:15443" for address in exporter.gateway.addresses)
+    with pytest.raises(StackError, match="the stack has no sites"):
+        parse_outputs(stacks["trust"].outputs)
+
+
+def test_databases_of_the_program_are_understood(engine: Engine, dev: Config) -> None:
     dev["sites"][0]["workloads"].append({"kind": "mariadb", "namespace": "wookie", "replicas": 2})
     run_program(engine, dev)
     primary, replica = parse_outputs(engine.outputs)[0].servers
