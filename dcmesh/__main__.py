@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Callable
 from typing import NoReturn
@@ -76,11 +77,17 @@ def show_status(arguments: argparse.Namespace) -> State:
         status = ask_all(read_stack(arguments.stack), arguments.max_lag)
     except StackError as error:
         status = Status(unreadable=str(error))
-    if arguments.json:
-        print(json.dumps(status.as_json(), indent=2))
-    else:
-        screen.show(status, screen.console())
+    write(json.dumps(status.as_json(), indent=2) + "\n" if arguments.json else screen.text(status))
     return status.state
+
+
+def write(text: str) -> None:
+    """Print a text. Whoever reads may stop, as a monitor may after the first line: the exit code is the same."""
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for Python's own flush at the end
 
 
 if __name__ == "__main__":

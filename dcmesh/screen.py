@@ -22,9 +22,12 @@ WIDTH = 120
 """How wide the screen is where there is none: in a pipe, or in a monitor's log."""
 
 
-def console() -> Console:
-    """Return the console of standard output."""
-    return Console(highlight=False, width=None if sys.stdout.isatty() else WIDTH)
+def text(status: Status) -> str:
+    """Return what standard output is to show."""
+    out = Console(highlight=False, width=None if sys.stdout.isatty() else WIDTH)
+    with out.capture() as shown:
+        show(status, out)
+    return shown.get()
 
 
 def show(status: Status, out: Console) -> None:

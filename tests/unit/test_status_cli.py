@@ -1,6 +1,8 @@
 """`python -m dcmesh status` as it is typed: what it prints, and its exit codes."""
 
 import json
+import os
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +13,7 @@ import pytest
 from dcmesh import __main__ as cli
 from dcmesh.model import State
 from dcmesh.status import SiteStatus, Status
+from tests.unit.conftest import ROOT
 from tests.unit.statuses import gateway, replica
 
 Executable = Callable[[str, str], Path]
@@ -156,3 +159,17 @@ def test_help_tells_the_exit_codes(capsys: pytest.CaptureFixture[str]) -> None:
     shown = capsys.readouterr().out
     assert all(f"  {int(state)}  {state.name}" in shown for state in State)
     assert max(len(line) for line in shown.splitlines()) <= 120
+
+
+@pytest.mark.parametrize("options", [(), ("--json",)])
+def test_the_exit_code_is_the_same_for_whoever_stops_reading(
+    pulumi: Callable[[Any], Path], options: tuple[str, ...]
+) -> None:
+    """A monitor may take the first line and close the pipe."""
+    pulumi({"sites": {}})
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = (sys.executable, "-m", "dcmesh", "status", *options)
+    done = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, check=False, cwd=ROOT, timeout=60)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (3, b"")
