@@ -3,7 +3,7 @@
 STACK ?= dev
 RUN := scripts/env exec
 
-.PHONY: help up down test lint unit e2e
+.PHONY: help up down test lint unit e2e faults
 .DEFAULT_GOAL := help
 
 help: ## show this list
@@ -29,8 +29,11 @@ lint: venv/installed ## ruff and mypy
 unit: venv/installed ## the unit tests: no cluster, seconds
 	venv/bin/python -m pytest tests/unit
 
-e2e: venv/installed ## the end-to-end tests, on a lab of their own
-	$(RUN) venv/bin/python -m pytest tests/e2e
+e2e: venv/installed ## the end-to-end tests and the faults, on labs of their own
+	$(RUN) venv/bin/python -m pytest tests/e2e tests/faults
+
+faults: venv/installed ## the faults alone; writes what they cost into docs/resilience.md
+	$(RUN) venv/bin/python -m pytest tests/faults --document docs/resilience.md
 
 venv/installed: requirements.txt requirements-dev.txt lab/requirements.txt constraints.txt
 	python3 -m venv venv

@@ -1,0 +1,96 @@
+"""A pair of the suite's own, under a writer's load for as long as the suite lasts; and the document, if wanted."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.e2e.toolbox import ROOT, Kubectl, Lab, Project, dev_config, eventually
+
+from .faults import CERTIFICATE_LIFE, FAULTS, IDLE_TIMEOUT
+from .report import Outcome, write
+from .stage import GATEWAY, REPLICA, SOURCE, Site, Stage
+
+STACK = "faults"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--document", type=Path, metavar="FILE", help="write what the faults cost, if all tests pass")
+
+
+@pytest.fixture(scope="package")
+def lab() -> Iterator[Lab]:
+    lab = Lab(STACK)
+    yield lab
+    lab("delete", "--all")  # does nothing unless a test failed before the destroy
+
+
+@pytest.fixture(scope="package")
+def pair(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
+    """The pair of examples/mariadb.yaml with two gateways, up. It is destroyed, and nothing may be left."""
+    directory = tmp_path_factory.mktemp(lab.name)
+    config = yaml.safe_load((ROOT / "examples/mariadb.yaml").read_text())["config"]
+    config["dcmesh:lab"] = dev_config()["dcmesh:lab"]
+    config["dcmesh:sites"][0]["gateway"]["replicas"] = 2
+    project = Project(directory / "project", stack=lab.name, config=config, state=directory / "state")
+    project.init()
+    project.up("--skip-preview")
+    yield project
+    project.pulumi("destroy", "--yes")
+    assert project.resources() == []
+    assert lab.leftovers() == {}
+
+
+@pytest.fixture(scope="package")
+def stage(pair: Project, lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    directory = tmp_path_factory.mktemp("stage")
+    kubectl = {name: Kubectl(text, directory / name) for name, text in pair.output("kubeconfigs").items()}
+    log = directory / "log"
+    log.mkdir()
+    stage = Stage(pair, lab, kubectl, log)
+    stage.start()
+    yield stage
+    stage.observer.stop()
+
+
+@pytest.fixture(scope="package")
+def short_lived(stage: Stage) -> None:
+    """Certificates and silent connections that do not live long, by the stack file; all proxies start with that."""
+    metadata = {
+        "SECRET_TTL": f"{CERTIFICATE_LIFE}s",
+        "SECRET_GRACE_PERIOD_RATIO": "0.5",
+        "ISTIO_META_IDLE_TIMEOUT": f"{IDLE_TIMEOUT}s",
+    }
+    with stage.project.edit() as config:
+        istiod = config["dcmesh:lab"]["istio"]["values"]["istiod"]
+        istiod["meshConfig"] = {"defaultConfig": {"proxyMetadata": metadata}}
+    stage.project.up("--skip-preview")
+    restarted = ((stage.source, (GATEWAY, (SOURCE, "app=db"))), (stage.replica, ((REPLICA, "app=db"),)))
+    for site, selections in restarted:
+        # istiod reads its configuration at its start, or when kubelet gets round to bringing it.
+        site.kubectl("rollout", "restart", "deployment/istiod", "--namespace", "istio-system")
+        site.kubectl("rollout", "status", "deployment/istiod", "--namespace", "istio-system", "--timeout=120s")
+        for namespace, label in selections:
+            site.kubectl("delete", "pods", "--namespace", namespace, "--selector", label)
+    eventually("all is well with new proxies", stage.well, within=180)
+    for site, selections in restarted:
+        for namespace, label in selections:
+            assert all(has(site, pod["metadata"]["name"], namespace, metadata) for pod in site.pods(namespace, label))
+
+
+def has(site: Site, pod: str, namespace: str, metadata: dict[str, str]) -> bool:
+    """Tell whether a pod's proxy has been started with these settings."""
+    said = site.exec(pod, "istio-proxy", "sh", "-c", 'echo "$PROXY_CONFIG"', namespace=namespace)
+    return all(f'"{key}":"{value}"' in said for key, value in metadata.items())
+
+
+@pytest.fixture(scope="package")
+def outcomes(request: pytest.FixtureRequest) -> Iterator[list[Outcome]]:
+    """What the faults have cost. Written down at the end if it is wanted, all have been tried and none has failed."""
+    found: list[Outcome] = []
+    yield found
+    document: Path | None = request.config.getoption("--document", default=None)
+    if document and len(found) == len(FAULTS) and not request.session.testsfailed:
+        write(document, found, cores=os.cpu_count() or 1)

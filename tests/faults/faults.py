@@ -1,0 +1,441 @@
+"""The faults: what each is called, how it is made, that it took place, and what it may cost at most."""
+
+import json
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from lab import network, wan
+from lab.record import Wan
+from tests.e2e.toolbox import eventually
+
+from .stage import GATEWAY, HOST, REPLICA, SOURCE, Site, Stage, kill
+
+CUT = 60
+"""Seconds for which the WAN is cut."""
+
+ISTIOD_AWAY = 120
+"""Seconds for which an istiod is away."""
+
+IDLE_TIMEOUT = 5
+"""Seconds of silence after which the proxies of the last faults end a connection."""
+
+SILENCE = 4 * IDLE_TIMEOUT
+"""Seconds for which the channel is idle."""
+
+CERTIFICATE_LIFE = 60
+"""Seconds that a workload's certificate of the last faults is valid; half of it later there is a new one."""
+
+
+@dataclass
+class Mark:
+    """When a fault began and ended."""
+
+    begin: float = 0
+    end: float = 0
+
+    def begins(self) -> None:
+        """Say that it begins now. Unless its end is marked too it is over at once."""
+        self.begin = self.end = time.time()
+
+    def ends(self) -> None:
+        self.end = time.time()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bounds:
+    """What a fault may cost at most, in seconds.
+
+    Attributes:
+        noticed: until the replica says that it is not connected; None if it must stay connected all the time.
+        writer_break: writer without a commit.
+        stall: replica without a new row.
+        resumed: from the fault's end until rows come.
+        why: what the bounds follow from.
+    """
+
+    noticed: float | None
+    writer_break: float = 10
+    stall: float
+    resumed: float
+    why: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fault:
+    """One fault.
+
+    Attributes:
+        name: what the document calls it.
+        how: what is done.
+        do: does it, marks its begin and end, and asserts that it took place.
+        bounds: what it may cost.
+        paused: whether the writer is to pause while it lasts.
+        short_lived: whether it wants the proxies' short time-outs and certificates.
+    """
+
+    name: str
+    how: str
+    do: Callable[[Stage, Mark], None]
+    bounds: Bounds
+    paused: bool = False
+    short_lived: bool = False
+
+
+BUSY = 10
+"""Seconds without a row that a busy machine of two cores is granted where nothing may break."""
+
+UNTOUCHED = "The channel must not break"
+
+
+def kill_pods(site: Site, pods: list[dict[str, Any]], mark: Mark) -> None:
+    """SIGKILL all processes of pods, sandboxes included; wait until kubelet has made new sandboxes."""
+    pids = [pid for pod in pods for pid in site.processes(pod)]
+    mark.begins()
+    kill(pids)
+
+    def again(pod: dict[str, Any]) -> bool:
+        now = site.pod(pod["metadata"]["name"], pod["metadata"]["namespace"])
+        assert now["metadata"]["uid"] == pod["metadata"]["uid"]
+        return bool(now["status"].get("podIP") != pod["status"]["podIP"] and restarts(now) > restarts(pod))
+
+    for pod in pods:
+        eventually(f"{pod['metadata']['name']} runs again, in a new sandbox", lambda p=pod: again(p), within=120)
+
+
+def restarts(pod: dict[str, Any]) -> int:
+    status = pod["status"]
+    containers = [*status.get("containerStatuses", []), *status.get("initContainerStatuses", [])]
+    return sum(container["restartCount"] for container in containers)
+
+
+def carrier(stage: Stage) -> dict[str, Any]:
+    """Return the gateway's pod that the channel goes through."""
+
+    def connections(pod: dict[str, Any]) -> str:
+        pid = str(stage.source.processes(pod)[0])
+        listing = ("ss", "--no-header", "--numeric", "--tcp", "state", "established", "( sport = :15443 )")
+        return subprocess.run(["nsenter", f"--target={pid}", "--net", *listing], capture_output=True, text=True).stdout
+
+    (pod,) = [pod for pod in stage.source.pods(*GATEWAY) if connections(pod)]
+    return pod
+
+
+def gateways_killed(stage: Stage, mark: Mark) -> None:
+    pods = stage.source.pods(*GATEWAY)
+    assert len(pods) == 2
+    kill_pods(stage.source, pods, mark)
+
+
+def gateway_killed(stage: Stage, mark: Mark) -> None:
+    kill_pods(stage.source, [carrier(stage)], mark)
+
+
+def source_killed(stage: Stage, mark: Mark) -> None:
+    kill_pods(stage.source, [stage.source.pod("db-0")], mark)
+
+
+def replica_killed(stage: Stage, mark: Mark) -> None:
+    kill_pods(stage.replica, [stage.replica.pod("db-0")], mark)
+
+
+@contextmanager
+def unbroken(stage: Stage) -> Iterator[None]:
+    """Assert that no channel connects anew: the source's connections are the ones that there were."""
+    before = stage.channels()
+    yield
+    assert stage.channels() == before, "a channel has connected anew"
+
+
+def istiod_away(choose: Callable[[Stage], Site]) -> Callable[[Stage, Mark], None]:
+    def do(stage: Stage, mark: Mark) -> None:
+        site = choose(stage)
+
+        def scale(replicas: int) -> None:
+            site.kubectl("scale", "deployment/istiod", "--namespace", "istio-system", f"--replicas={replicas}")
+
+        def there() -> bool:
+            return bool(site.pods("istio-system", "app=istiod"))
+
+        with unbroken(stage):
+            scale(0)
+            eventually("istiod is away", lambda: not there(), within=60)
+            mark.begins()
+            while (left := mark.begin + ISTIOD_AWAY - time.time()) > 0:
+                assert not there()
+                time.sleep(min(5, left))
+            mark.ends()
+            scale(1)
+            eventually("istiod is back", lambda: site.well("istio-system", "app=istiod", 1), within=120)
+
+    return do
+
+
+def wan_cut(mode: Wan) -> Callable[[Stage, Mark], None]:
+    def do(stage: Stage, mark: Mark) -> None:
+        address = stage.gateway_address()
+        assert stage.gateway_answers(address) == 0
+        wan.set_mode(stage.lab.name, mode)
+        mark.begins()
+        try:
+            assert stage.gateway_answers(address) == (124 if mode is Wan.DROP else 1)
+            time.sleep(mark.begin + CUT - time.time())
+            assert stage.gateway_answers(address) != 0
+        finally:
+            wan.set_mode(stage.lab.name, Wan.UP)
+            mark.ends()
+        assert stage.gateway_answers(address) == 0
+
+    return do
+
+
+@contextmanager
+def dead(stage: Stage, address: str) -> Iterator[None]:
+    """Have the WAN lose all packets from and to an address."""
+
+    namespace = f"dcmesh-{stage.lab.name}-wan"
+    rules = f"""chain address {{
+        type filter hook prerouting priority raw
+        ip daddr {address} drop
+        ip saddr {address} drop
+    }}"""
+    network.load_rules(namespace, "ip dead", rules)
+    try:
+        yield
+    finally:
+        network.run_in(namespace, "nft", "delete", "table", "ip", "dead")
+
+
+def gateway_moved(stage: Stage, mark: Mark) -> None:
+    old = stage.gateway_address()
+    net, _, last = old.rpartition(".")
+    new = f"{net}.{105 if last != '105' else 106}"
+    with stage.project.edit() as config:
+        config["dcmesh:sites"][0]["gateway"]["loadBalancerIp"] = new
+
+    def followed() -> bool:
+        listed = stage.replica.kubectl("get", "serviceentries", "--namespace", REPLICA, "--output", "json")
+        specs = [entry["spec"] for entry in json.loads(listed)["items"]]
+        return {end["address"] for spec in specs for end in spec["endpoints"]} == {new}
+
+    with dead(stage, old):
+        mark.begins()
+        up = stage.project.start("up", "--yes", "--skip-preview")
+        try:
+            eventually("the importer has the new address", followed, within=300)
+            mark.ends()
+        finally:
+            said, _ = up.communicate(timeout=300)
+        assert up.returncode == 0, said
+        stage.caught_up()
+    assert stage.gateway_address() == new
+    service = stage.source.kubectl.get("service", "istio-eastwestgateway", GATEWAY[0])
+    assert [entry["ip"] for entry in service["status"]["loadBalancer"]["ingress"]] == [new]
+
+
+def containerd_killed(choose: Callable[[Stage], Site]) -> Callable[[Stage, Mark], None]:
+    def do(stage: Stage, mark: Mark) -> None:
+        site = choose(stage)
+        before, pod = site.supervised("containerd"), site.pod("db-0")
+        assert before != "0"
+        with unbroken(stage):
+            mark.begins()
+            site.inside("kill", "-9", before)
+            eventually("containerd runs again", lambda: site.supervised("containerd") not in ("0", before))
+            # It does what is asked of it, and its containers are those that there were.
+            eventually("the node is ready", lambda: "True" in node_ready(site), within=60)
+            assert site.exec("db-0", "mariadb", "echo", "well") == "well"
+        assert restarts(site.pod("db-0")) == restarts(pod)
+
+    return do
+
+
+def node_ready(site: Site) -> str:
+    path = '{.items[*].status.conditions[?(@.type=="Ready")].status}'
+    return site.kubectl("get", "nodes", "--output", f"jsonpath={path}")
+
+
+def certificates_rotated(stage: Stage, mark: Mark) -> None:
+    gateways = [pod["metadata"]["name"] for pod in stage.source.pods(*GATEWAY)]
+    proxies = [(stage.source, name, GATEWAY[0]) for name in gateways]
+    proxies += [(stage.source, "db-0", SOURCE), (stage.replica, "db-0", REPLICA)]
+    seen: dict[tuple[str, str], list[str]] = {}
+
+    def rotated() -> bool:
+        for site, name, namespace in proxies:
+            serials = seen.setdefault((site.name, name), [])
+            if (serial := leaf(site, name, namespace)) not in serials:
+                serials.append(serial)
+        return all(len(serials) >= 3 for serials in seen.values())
+
+    with unbroken(stage):
+        mark.begins()
+        rotated()
+        eventually("every proxy has had three certificates", rotated, within=4 * CERTIFICATE_LIFE)
+        mark.ends()
+        # The channel is as old as it was. A new connection takes what is valid now.
+        greeting = f"exec 3<>/dev/tcp/{HOST}/3306 && timeout 10 head --bytes=48 <&3 | tr -cd '[:print:]'"
+        assert "MariaDB" in stage.replica.exec("db-0", "mariadb", "bash", "-c", greeting)
+
+
+def leaf(site: Site, pod: str, namespace: str) -> str:
+    """Return the serial number of a proxy's own certificate."""
+    said = site.exec(pod, "istio-proxy", "pilot-agent", "request", "GET", "certs", namespace=namespace)
+    serials = {
+        certificate["serial_number"]
+        for entry in json.loads(said)["certificates"]
+        for certificate in entry.get("cert_chain", [])[:1]
+    }
+    assert len(serials) >= 1
+    return " ".join(sorted(serials))
+
+
+def idle(stage: Stage, mark: Mark) -> None:
+    """The writer pauses. Beside the channel a session without heartbeats goes the same way, and is cut."""
+    password = stage.source.kubectl.get("secret", "writer", SOURCE)["data"]["password"]
+    script = (
+        f"export MYSQL_PWD=$(base64 --decode <<<{password});"
+        f' {{ echo "SELECT 1;"; sleep {SILENCE}; echo "SELECT 2;"; }} |'
+        f" mariadb --host={HOST} --user=writer --skip-reconnect --batch --skip-column-names --unbuffered 2>&1"
+    )
+    exec_ = ("exec", "db-0", "--namespace", REPLICA, "--container", "mariadb", "--", "bash", "-c", script)
+
+    def heartbeats() -> int:
+        return int(stage.replica.sql("SHOW GLOBAL STATUS LIKE 'Slave_received_heartbeats'").split()[1])
+
+    with unbroken(stage):
+        stage.writer.pause()
+        mark.begins()
+        before = heartbeats()
+        silent = subprocess.Popen(stage.replica.kubectl.command(*exec_), stdout=subprocess.PIPE, text=True)
+        said, _ = silent.communicate(timeout=3 * SILENCE)
+        assert time.time() - mark.begin > SILENCE
+        assert heartbeats() - before >= SILENCE / 4
+        mark.ends()
+        stage.writer.resume()
+        stage.caught_up()
+    assert said.splitlines()[0] == "1", said
+    assert "2" not in said.splitlines(), "the time-out does not hold for a silent session"
+    assert "ERROR 20" in said, said
+
+
+RECONNECT = "the replica tries again every second (MASTER_CONNECT_RETRY); a proxy gives up an attempt after 5 s"
+KUBELET = "kubelet makes a new sandbox and starts sidecar and server"
+
+
+def source(stage: Stage) -> Site:
+    return stage.source
+
+
+def replica(stage: Stage) -> Site:
+    return stage.replica
+
+
+KILLED = "SIGKILL to every process of {}, the sandbox's too"
+
+FAULTS = (
+    Fault(
+        name="all gateway pods killed",
+        how=KILLED.format("both pods"),
+        do=gateways_killed,
+        bounds=Bounds(noticed=3, stall=40, resumed=40, why=f"{KUBELET}; {RECONNECT}"),
+    ),
+    Fault(
+        name="gateway pod killed, one of two",
+        how=KILLED.format("the pod that the channel goes through"),
+        do=gateway_killed,
+        bounds=Bounds(
+            noticed=3,
+            stall=20,
+            resumed=20,
+            why=f"the other pod takes over once the Service has forgotten the dead one; {RECONNECT}",
+        ),
+    ),
+    Fault(
+        name="source pod 0 killed",
+        how=KILLED.format("db-0 in dc1"),
+        do=source_killed,
+        bounds=Bounds(noticed=3, writer_break=60, stall=60, resumed=60, why=f"{KUBELET}, InnoDB recovers; {RECONNECT}"),
+    ),
+    Fault(
+        name="replica killed",
+        how=KILLED.format("db-0 in dc2"),
+        do=replica_killed,
+        bounds=Bounds(noticed=3, stall=60, resumed=60, why=f"{KUBELET}, InnoDB recovers"),
+    ),
+    Fault(
+        name="istiod of the source away for 2 minutes",
+        how="its Deployment scaled to 0",
+        do=istiod_away(source),
+        bounds=Bounds(noticed=None, stall=BUSY, resumed=BUSY, why=UNTOUCHED),
+    ),
+    Fault(
+        name="istiod of the replica away for 2 minutes",
+        how="its Deployment scaled to 0",
+        do=istiod_away(replica),
+        bounds=Bounds(noticed=None, stall=BUSY, resumed=BUSY, why=UNTOUCHED),
+    ),
+    Fault(
+        name="WAN cut for 60 s, packets lost",
+        how="`lab wan cut`",
+        do=wan_cut(Wan.DROP),
+        bounds=Bounds(
+            noticed=15,
+            stall=CUT + 15,
+            resumed=15,
+            why=f"slave_net_timeout is 10 s; {RECONNECT}",
+        ),
+    ),
+    Fault(
+        name="WAN cut for 60 s, TCP answered with resets",
+        how="`lab wan cut --mode reset`",
+        do=wan_cut(Wan.RESET),
+        bounds=Bounds(
+            noticed=15,
+            stall=CUT + 15,
+            resumed=15,
+            why=f"only who sends is told, and the replica just listens: slave_net_timeout is 10 s; {RECONNECT}",
+        ),
+    ),
+    Fault(
+        name="gateway's address changed",
+        how="the old address dies; `loadBalancerIp` is another, `pulumi up`; over when the importer has the new one",
+        do=gateway_moved,
+        bounds=Bounds(noticed=15, stall=240, resumed=30, why=f"the longest part is `pulumi up`; {RECONNECT}"),
+    ),
+    Fault(
+        name="containerd of the source's node killed",
+        how="SIGKILL; its supervisor starts it again",
+        do=containerd_killed(source),
+        bounds=Bounds(noticed=None, stall=BUSY, resumed=BUSY, why=UNTOUCHED),
+    ),
+    Fault(
+        name="containerd of the replica's node killed",
+        how="SIGKILL; its supervisor starts it again",
+        do=containerd_killed(replica),
+        bounds=Bounds(noticed=None, stall=BUSY, resumed=BUSY, why=UNTOUCHED),
+    ),
+    Fault(
+        name="certificates of all workloads rotated twice",
+        how=f"they live for {CERTIFICATE_LIFE} s (`SECRET_TTL`), renewed after half of that",
+        do=certificates_rotated,
+        bounds=Bounds(noticed=None, stall=BUSY, resumed=BUSY, why=UNTOUCHED),
+        short_lived=True,
+    ),
+    Fault(
+        name=f"channel idle for {SILENCE} s",
+        how=f"the writer pauses; proxies end a silent connection after {IDLE_TIMEOUT} s (`ISTIO_META_IDLE_TIMEOUT`)",
+        do=idle,
+        bounds=Bounds(
+            noticed=None,
+            stall=2,
+            resumed=2,
+            why=f"{UNTOUCHED}: the source sends a heartbeat every 2 s",
+        ),
+        paused=True,
+        short_lived=True,
+    ),
+)

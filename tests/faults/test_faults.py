@@ -1,0 +1,57 @@
+"""Each fault, while a writer commits numbered rows without pause: replication resumes by itself, with every row."""
+
+from dataclasses import asdict
+
+import pytest
+
+from tests.e2e.toolbox import eventually
+
+from .faults import FAULTS, Bounds, Fault, Mark
+from .figures import Figures, Window, figures, flaws, taken_back, thinned
+from .report import Outcome
+from .stage import Stage
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
+def test_replication_survives(
+    fault: Fault, stage: Stage, outcomes: list[Outcome], request: pytest.FixtureRequest
+) -> None:
+    if fault.short_lived:
+        request.getfixturevalue("short_lived")
+    eventually("all is well before it", stage.well, within=180)
+    mark = Mark()
+    fault.do(stage, mark)
+    window = Window(begin=mark.begin, end=mark.end, until=stage.caught_up(), paused=fault.paused)
+    commits = stage.writer.commits
+    samples = list(stage.observer.samples)
+
+    # What the writer was told is committed stays so, and is on the replica: in order, nothing missing, nothing twice.
+    committed = stage.writer.committed()
+    eventually("the replica has them all", lambda: (stage.observer.last.highest or 0) >= committed, within=60)
+    rows = stage.rows()
+    assert flaws(rows) == ""
+    assert len(rows) >= committed
+    assert taken_back(commits) == []
+
+    cost = figures(commits, samples, window)
+    outcomes.append(Outcome(fault.name, cost, len(rows), thinned(commits, samples, window)))
+    exceeded = beyond(cost, fault.bounds)
+    assert not exceeded, f"{exceeded}: {asdict(cost)}; the writer: {stage.writer.breaks[-5:]}"
+    eventually("all is well again", stage.well, within=180)
+
+
+def beyond(cost: Figures, bounds: Bounds) -> list[str]:
+    """Return what a fault cost more of than it may."""
+    found = [
+        f"{what} {seconds:.1f} s, at most {bound} s"
+        for what, seconds, bound in (
+            ("noticed after", cost.noticed, bounds.noticed),
+            ("writer's break", cost.writer_break, bounds.writer_break),
+            ("stall", cost.stall, bounds.stall),
+            ("resumed after", cost.resumed, bounds.resumed),
+        )
+        if seconds is not None and bound is not None and seconds > bound
+    ]
+    if (cost.noticed is None) != (bounds.noticed is None):
+        found.append("the replica lost its connection" if bounds.noticed is None else "the replica noticed nothing")
+    return found
