@@ -16,12 +16,11 @@ Values = Mapping[str, Any]
 
 @dataclass(frozen=True, kw_only=True)
 class Charts:
-    """Where Istio's Helm charts come from.
+    """Where Helm charts of one version come from.
 
     Attributes:
-        version: version of the charts and of Istio, such as 1.29.1.
-        repository: a chart repository's URL, an OCI registry (`oci://…`), or a directory; it holds the charts
-            `base`, `istiod` and `gateway`.
+        version: version of the charts and of what they install, such as 1.29.1.
+        repository: a chart repository's URL, an OCI registry (`oci://…`), or a directory.
     """
 
     version: str
