@@ -95,6 +95,7 @@ class ClusterPair(pulumi.ComponentResource):
                 SiteArgs(
                     site=site,
                     istio=args.settings.istio_of(site),
+                    pxc=args.settings.pxc_of(site),
                     intermediate=args.intermediates.get(site.name),
                     cluster=cluster_source(args.stack, args.settings, site),
                     channels=channels[site.name],

@@ -118,6 +118,7 @@ def _site_findings(
                 *_version(cluster, where, named),
                 *_istio(cluster, settings, site),
                 *_namespaces(cluster, settings, site, path),
+                *_pxc_operator(cluster, settings, site),
                 *_hosts(cluster, site, path, links),
                 *_vips(cluster, site, path),
             ]
@@ -166,12 +167,34 @@ def _istio(cluster: Cluster, settings: model.Settings, site: model.Site) -> Iter
         yield Finding(path, value, advice)
 
 
-def _namespaces(cluster: Cluster, settings: model.Settings, site: model.Site, path: str) -> Iterator[Finding]:
+def _sidecars(
+    settings: model.Settings, site: model.Site, path: str, namespace: str, labels: Mapping[str, str]
+) -> Iterator[Finding]:
+    """Find a namespace whose pods get no sidecars."""
     existing = settings.istio_of(site).existing
     revision = existing.revision if existing else "default"
     # Istio's default revision injects by either label.
     accepted = [injection_labels(revision), *([injection_labels(None)] if revision == "default" else [])]
     shown = ",".join(f"{key}={value}" for key, value in accepted[-1].items())
+    if not any(wanted.items() <= labels.items() for wanted in accepted):
+        advice = f"gets no sidecars: `kubectl label namespace {namespace} {shown}`, then restart its pods"
+        yield Finding(path, namespace, advice)
+
+
+def _pxc_operator(cluster: Cluster, settings: model.Settings, site: model.Site) -> Iterator[Finding]:
+    """Find an operator that is not there, or has no sidecar: its databases, which have one, would not answer it."""
+    operator = settings.pxc_of(site)
+    if not operator.existing or not any(isinstance(workload, model.Pxc) for workload in site.workloads):
+        return
+    labels = cluster.namespace_labels(operator.namespace)
+    if labels is None:
+        advice = f"is not there in {site.name}: name where the operator runs, or remove `existing`"
+        yield Finding("pxc.namespace", operator.namespace, advice)
+    else:
+        yield from _sidecars(settings, site, "pxc.namespace", operator.namespace, labels)
+
+
+def _namespaces(cluster: Cluster, settings: model.Settings, site: model.Site, path: str) -> Iterator[Finding]:
     made = {workload.namespace for workload in site.workloads}
     users = [(f"{path}.exports[{i}]", e.namespace, e.service_account) for i, e in enumerate(site.exports)]
     users += [(f"{path}.imports[{i}]", e.namespace, e.service_account) for i, e in enumerate(site.imports)]
@@ -182,9 +205,7 @@ def _namespaces(cluster: Cluster, settings: model.Settings, site: model.Site, pa
         if labels is None:
             yield Finding(f"{where}.namespace", namespace, f"is not there: `kubectl create namespace {namespace}`")
             continue
-        if not any(wanted.items() <= labels.items() for wanted in accepted):
-            advice = f"gets no sidecars: `kubectl label namespace {namespace} {shown}`, then restart its pods"
-            yield Finding(f"{where}.namespace", namespace, advice)
+        yield from _sidecars(settings, site, f"{where}.namespace", namespace, labels)
         if not cluster.has_service_account(namespace, account):
             advice = f"is not there: `kubectl create serviceaccount {account} --namespace {namespace}`"
             yield Finding(f"{where}.serviceAccount", account, advice)

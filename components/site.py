@@ -11,13 +11,15 @@ from components.gateway import EastWestGateway, EastWestGatewayArgs
 from components.gateway_exposure import ExposureArgs
 from components.istio import IstioControlPlane, IstioControlPlaneArgs, injection_labels
 from components.link import ExportedService, Link, ServiceAccount
+from components.pxc_operator import PxcOperator, PxcOperatorArgs
 from components.service_export import ServiceExport, ServiceExportArgs
 from components.shared_ca import Intermediate
 from components.workloads.hello import Hello, HelloArgs, HelloClient, HelloClientArgs
 from components.workloads.mariadb import Mariadb, MariadbArgs
+from components.workloads.pxc import Pxc, PxcArgs
 from config import model
 
-Workload = Hello | HelloClient | Mariadb
+Workload = Hello | HelloClient | Mariadb | Pxc
 
 
 def exported_service(export: model.Export) -> ExportedService:
@@ -67,6 +69,7 @@ class SiteArgs:
     Attributes:
         site: the site's part of the configuration.
         istio: the Istio settings that hold for it.
+        pxc: the settings of Percona's operator that hold for it.
         intermediate: its signing certificate; None if its cluster has it already.
         cluster: where its cluster comes from.
         channels: how each of its databases is joined to others, by namespace.
@@ -74,6 +77,7 @@ class SiteArgs:
 
     site: model.Site
     istio: model.Istio
+    pxc: model.PxcOperator
     intermediate: Intermediate | None
     cluster: K3d | Lab | Existing
     channels: Mapping[str, Channel]
@@ -85,6 +89,7 @@ class Site(pulumi.ComponentResource):
     Creates:
         - Cluster; IstioControlPlane.
         - EastWestGateway, if the site exports anything; a ServiceExport for each export.
+        - PxcOperator, if a workload needs it and it is not there already.
         - the workloads.
     """
 
@@ -123,6 +128,7 @@ class Site(pulumi.ComponentResource):
         )
         self.mesh = control_plane.ready
         self._args = args
+        self._operator = self._pxc_operator(name, injection_labels(revision), inside)
         self.workloads = {
             workload.namespace: self._workload(
                 f"{name}.{workload.namespace}", workload, injection_labels(revision), inside
@@ -170,6 +176,22 @@ class Site(pulumi.ComponentResource):
         workload = self.workloads.get(namespace)
         return [*self.mesh, *([workload.identity] if workload else [])]
 
+    def _pxc_operator(
+        self, name: str, labels: Mapping[str, str], inside: pulumi.ResourceOptions
+    ) -> Sequence[pulumi.Resource]:
+        """Return what the site's XtraDB clusters need of their operator, which is installed where there are any."""
+        operator = self._args.pxc
+        if operator.existing or not any(isinstance(workload, model.Pxc) for workload in self._args.site.workloads):
+            return []
+        args = PxcOperatorArgs(
+            charts=operator.helm_charts(),
+            namespace=operator.namespace,
+            labels=labels,
+            after=self.mesh,
+            values=operator.values,
+        )
+        return PxcOperator(f"{name}-pxc-operator", args, inside).ready
+
     def _workload(
         self, name: str, workload: model.Workload, labels: Mapping[str, str], inside: pulumi.ResourceOptions
     ) -> Workload:
@@ -196,6 +218,8 @@ class Site(pulumi.ComponentResource):
 
             case model.Mariadb():
                 return self._mariadb(name, workload, labels, inside)
+            case model.Pxc():
+                return self._pxc(name, workload, labels, inside)
 
     def _mariadb(
         self, name: str, database: model.Mariadb, labels: Mapping[str, str], inside: pulumi.ResourceOptions
@@ -220,6 +244,28 @@ class Site(pulumi.ComponentResource):
                 pending=bool(database.replicates and not channel.source),
                 settings=database.settings,
                 resources=database.resources,
+            ),
+            inside,
+        )
+
+    def _pxc(self, name: str, cluster: model.Pxc, labels: Mapping[str, str], inside: pulumi.ResourceOptions) -> Pxc:
+        channel = self._args.channels[cluster.namespace]
+        return Pxc(
+            name,
+            PxcArgs(
+                namespace=cluster.namespace,
+                labels=labels,
+                after=[*self.mesh, *self._operator],
+                name=cluster.name,
+                size=cluster.size,
+                storage_size=cluster.storage.size if cluster.storage else None,
+                storage_class=cluster.storage.storage_class if cluster.storage else None,
+                replication_password=channel.password,
+                channel=cluster.channel,
+                source=channel.source,
+                pending=bool(cluster.replicates and not channel.source),
+                settings=cluster.settings,
+                spec=cluster.spec.as_values(),
             ),
             inside,
         )

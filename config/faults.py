@@ -83,6 +83,7 @@ TEXT = "text"
 _MAP = "a map: `key: value`, one a line"
 _WANTED = {
     "string_type": TEXT,
+    "bool_type": "true or false",
     "string_unicode": TEXT,
     "list_type": "a list: an item a line, each after a dash",
     "dict_type": _MAP,
@@ -106,7 +107,7 @@ def _advice(error: ErrorDetails, place: Place) -> str:
             question = meant(error["loc"][-1], known)
             return f"is no known key{question or ': the known ones are ' + ', '.join(known)}"
         case "literal_error":
-            known = place.schema["enum"]
+            known = [str(value) for value in place.schema["enum"]]
             return f"must be one of {', '.join(known)}{meant(value, known)}"
         case "greater_than_equal" | "less_than_equal":
             return f"must be between {place.schema['minimum']} and {place.schema['maximum']}"

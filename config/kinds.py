@@ -140,6 +140,27 @@ StackName = Annotated[
     _pattern("stack", r"[^/\s]+/[^/\s]+/[^/\s]+", "must be the whole name of a stack, such as organization/dcmesh/dc1"),
 ]
 
+PxcName = Annotated[
+    str,
+    _pattern(
+        "cluster name",
+        r"[a-z]([-a-z0-9]{0,20}[a-z0-9])?",
+        "must be the name of a Percona XtraDB Cluster: at most 22 lower-case letters, digits and dashes, the first a "
+        "letter",
+    ),
+]
+"""What the operator takes."""
+
+ChannelName = Annotated[
+    str,
+    _pattern(
+        "channel",
+        r"(?!group_replication_)[A-Za-z0-9_]{1,64}",
+        "must be the name of a channel: at most 64 letters, digits and underscores, and not begin with "
+        "group_replication_, as MySQL's own do",
+    ),
+]
+
 # --- addresses -------------------------------------------------------------------------------------------------------
 
 
@@ -185,6 +206,15 @@ Ipv4Network = Annotated[
     ),
 ]
 
+Host = Annotated[
+    str,
+    Kind(
+        "host",
+        "must be an IP address or DNS name by which the database reaches its source, without port",
+        _can_be_reached,
+    ),
+]
+
 PodHost = Annotated[
     str,
     _pattern(
@@ -217,6 +247,15 @@ IstioVersion = Annotated[
         "version",
         rf"1\.({'|'.join(str(minor) for minor in range(ISTIO_OLDEST, ISTIO_NEWEST + 1))})\.\d+",
         f"must be a version that dcmesh supports, 1.{ISTIO_OLDEST}.0 to 1.{ISTIO_NEWEST}.x, with its patch level",
+    ),
+]
+
+PxcVersion = Annotated[
+    str,
+    _pattern(
+        "operator version",
+        r"1\.20\.\d+",
+        "must be a version that dcmesh supports, 1.20.x, with its patch level",
     ),
 ]
 
@@ -311,5 +350,7 @@ def _whole(value: object) -> object:
 WHOLE = BeforeValidator(_whole)
 
 Port = Annotated[int, Field(ge=1, le=65535), WHOLE]
+
+Flag = Annotated[bool, Field(strict=True)]
 
 Replicas = Annotated[int, Field(ge=1, le=1000), WHOLE]

@@ -25,12 +25,16 @@ from components.link import (
 )
 from components.link import Consumer as LinkConsumer
 from components.service_import import VIP_NETWORK
+from components.workloads.pxc import stateful_set_name
 from config.kinds import (
     ADVICE,
     WHOLE,
     Address,
+    ChannelName,
     ChartSource,
     FilePath,
+    Flag,
+    Host,
     Identity,
     ImageHub,
     ImageName,
@@ -47,6 +51,8 @@ from config.kinds import (
     Pem,
     PodHost,
     Port,
+    PxcName,
+    PxcVersion,
     Quantity,
     Replicas,
     ServiceName,
@@ -177,11 +183,35 @@ class Istio(Model):
         return Charts(version=self.version, repository=self.charts)
 
 
+# --- Percona's operator ----------------------------------------------------------------------------------------------
+
+
+class PxcOperator(Model):
+    """Percona's operator for XtraDB clusters, in each site with a workload `pxc`."""
+
+    version: PxcVersion = "1.20.0"
+    """Version of the operator and of its chart `pxc-operator`."""
+    charts: ChartSource = "https://percona.github.io/percona-helm-charts/"
+    """Where the chart comes from: a chart repository's URL, an OCI registry (`oci://…`), or a directory."""
+    namespace: Name = "pxc-operator"
+    """Namespace to create for it, or where it runs if it is there already."""
+    existing: Flag = False
+    """Whether it is there already. It must then watch the clusters' namespaces, and have a sidecar itself."""
+    values: dict[str, Any] = {}
+    """Helm values laid over those that dcmesh sets."""
+
+    def helm_charts(self) -> Charts:
+        """Return where the chart comes from."""
+        return Charts(version=self.version, repository=self.charts)
+
+
 class Lab(Model):
     """What differs on sites that the lab makes."""
 
     istio: Istio = Istio()
     """Used instead of `istio`, whole."""
+    pxc: PxcOperator = PxcOperator()
+    """Used instead of `pxc`, whole."""
 
 
 # --- sites -----------------------------------------------------------------------------------------------------------
@@ -317,6 +347,107 @@ class Mariadb(Model):
         return _pods_named(self.name, replicas=self.replicas, port=MYSQL_PORT)
 
 
+class PxcSource(Model):
+    """A host of a source of a replication channel."""
+
+    host: Host
+    """Its name or address."""
+    port: Port = MYSQL_PORT
+    """Port of the server."""
+    weight: Annotated[int, Field(ge=1, le=100), WHOLE] = 100
+    """Of several that can be reached, MySQL follows the one with the highest."""
+
+
+class PxcChannelConfiguration(Model):
+    """How a channel connects. Whole: what is missing would be 0 to the operator, and so for ever."""
+
+    source_retry_count: Annotated[int, Field(ge=1, le=86400), WHOLE]
+    """How many times to try a source before the next."""
+    source_connect_retry: Annotated[int, Field(ge=1, le=86400), WHOLE]
+    """Seconds between these times."""
+    ssl: Flag = False
+    """Whether to speak TLS inside that of the sidecars."""
+    ssl_skip_verify: Flag = False
+    """Whether to leave the source's certificate unchecked."""
+    ca: Literal["/etc/mysql/ssl/ca.crt", "/etc/mysql/ssl-internal/ca.crt"] | None = None
+    """The authority of the source's certificate, with `ssl`: one of the files that the operator mounts."""
+
+
+class PxcChannel(Model):
+    """A replication channel of your own, in place of that which follows from `replicates`."""
+
+    name: ChannelName
+    """Name of the channel."""
+    is_source: Flag = False
+    """Whether the cluster is the source."""
+    configuration: PxcChannelConfiguration | None = None
+    """How a replica connects."""
+    sources_list: list[PxcSource] = []
+    """Whom a replica follows. The operator first dials the last one."""
+
+
+class PxcSpecOfNodes(Model):
+    """The nodes in that spec, with any other key that the resource has."""
+
+    model_config = ConfigDict(extra="allow")
+
+    replication_channels: list[PxcChannel] | None = None
+    """Channels of your own."""
+
+
+class PxcSpec(Model):
+    """What is laid over the spec of the `PerconaXtraDBCluster`, with any key that the resource has."""
+
+    model_config = ConfigDict(extra="allow")
+
+    cr_version: Literal["1.18.0", "1.19.0", "1.20.0"] | None = None
+    """Version of the operator whose behaviour is asked for. Default: 1.20.0."""
+    pxc: PxcSpecOfNodes | None = None
+    """The nodes."""
+
+    def as_values(self) -> dict[str, Any]:
+        """Return it as it was written."""
+        return self.model_dump(by_alias=True, exclude_unset=True)
+
+
+class Pxc(Model):
+    """A Percona XtraDB Cluster, made by Percona's operator; alone, or a replica of one in another site."""
+
+    kind: Literal["pxc"]
+    """Percona XtraDB Cluster."""
+    namespace: Name
+    """Namespace to create."""
+    name: PxcName = "db"
+    """Name of the cluster. Its StatefulSet, headless Service and service account are `NAME-pxc`."""
+    size: Literal[3, 5] = 3
+    """Number of nodes."""
+    storage: Storage | None = None
+    """Persistent volumes. Default: none, and what a pod has is gone with it, which is for trying only."""
+    replicates: Replicates | None = None
+    """What the cluster follows, as a whole. Default: nothing."""
+    channel: ChannelName = "dcmesh"
+    """Name of the channel by which it follows."""
+    replication_password: Password | None = None
+    """Password of `replication`, the same at both ends. Default: its source's; a primary's is generated."""
+    settings: dict[SettingName, Setting] = {}
+    """Options of the server, beside dcmesh's own."""
+    spec: PxcSpec = PxcSpec()
+    """Laid over the spec of the `PerconaXtraDBCluster`: backups, resources, other images and so on."""
+
+    @property
+    def pods(self) -> Pods:
+        """What can be exported."""
+        made = stateful_set_name(self.name)
+        return Pods(
+            stateful_set=made,
+            service=made,
+            replicas=self.size,
+            port=MYSQL_PORT,
+            service_account=made,
+            selector={"app.kubernetes.io/instance": self.name, "app.kubernetes.io/component": "pxc"},
+        )
+
+
 def _pods_named(name: str, *, replicas: int, port: int) -> Pods:
     """Return the pods of a workload all parts of which have one name."""
     return Pods(
@@ -324,9 +455,9 @@ def _pods_named(name: str, *, replicas: int, port: int) -> Pods:
     )
 
 
-Workload = Annotated[Hello | HelloClient | Mariadb, Field(discriminator="kind")]
+Workload = Annotated[Hello | HelloClient | Mariadb | Pxc, Field(discriminator="kind")]
 
-Database = Mariadb
+Database = Mariadb | Pxc
 """The workloads that replicate."""
 
 
@@ -542,6 +673,8 @@ class Settings(Model):
     """Where the certificates come from."""
     istio: Istio = Istio()
     """Istio in the stack's sites."""
+    pxc: PxcOperator = PxcOperator()
+    """Percona's operator in the stack's sites."""
     lab: Lab = Lab()
     """What differs on sites that the lab makes."""
     sites: list[Site] = []
@@ -552,6 +685,10 @@ class Settings(Model):
     def istio_of(self, site: Site) -> Istio:
         """Return the Istio settings that hold for a site."""
         return self.lab.istio if site.cluster_kind == "lab" else self.istio
+
+    def pxc_of(self, site: Site) -> PxcOperator:
+        """Return the settings of Percona's operator that hold for a site."""
+        return self.lab.pxc if site.cluster_kind == "lab" else self.pxc
 
     def source_of(self, database: Database) -> tuple[Site, Database] | None:
         """Return the database that another one replicates, with its site, if both are in this stack."""

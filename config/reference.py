@@ -42,6 +42,8 @@ EXAMPLES = {
     "Hello": ("pair.yaml", "sites.0.workloads"),
     "HelloClient": ("pair.yaml", "sites.1.workloads"),
     "Mariadb": ("mariadb.yaml", "sites.1.workloads"),
+    "Pxc": ("pxc-dc2.yaml", "sites.0.workloads"),
+    "PxcSpec": ("pxc-dc1.yaml", "sites.0.workloads.0.spec"),
     "Export": ("dc1.yaml", "sites.0.exports"),
     "Import": ("dc2.yaml", "sites.0.imports"),
     "Peer": ("dc2.yaml", "peers"),
@@ -147,6 +149,8 @@ def _type(schema: Schema, titles: Mapping[str, str]) -> str:
             return ", ".join(f"`{value}`" for value in values)
         case {"type": "array", "items": items}:
             return f"list of: {_type(items, titles)}"
+        case {"type": "boolean"}:
+            return "`true` or `false`"
         case {"type": "integer"}:
             return f"{schema['minimum']} to {schema['maximum']}"
         case {"type": "object"}:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from config.checks import clusters, databases, gateways, links, mesh, names, networks
+from config.checks import clusters, databases, gateways, links, mesh, names, networks, pxc
 from config.checks.subject import Subject
 from config.errors import Finding
 
@@ -34,6 +34,18 @@ CHECKS = (
     databases.unknown_passwords,
     databases.other_passwords,
     databases.own_settings,
+    databases.unlike_sources,
+    pxc.existing_operator,
+    pxc.existing_in_new_clusters,
+    pxc.operators_namespace,
+    pxc.other_ports,
+    pxc.own_keys,
+    pxc.volumes,
+    pxc.proxies,
+    pxc.unsafe,
+    pxc.channels_twice,
+    pxc.several_ends,
+    pxc.channels_without,
     gateways.node_ports,
     gateways.aws_addresses,
     networks.taken_ranges,

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from components.workloads import pxc
 from components.workloads.mariadb import OWN_SETTINGS
 from config.checks.subject import Subject
 from config.errors import NOTHING, Finding
@@ -97,7 +98,16 @@ def other_passwords(subject: Subject) -> Iterator[Finding]:
 def own_settings(subject: Subject) -> Iterator[Finding]:
     """Find options of a server that are dcmesh's to set."""
     for _, path, database in subject.databases:
-        if isinstance(database, Mariadb):
-            for key in sorted(OWN_SETTINGS & database.settings.keys()):
-                advice = "is set by dcmesh, for replication depends on it: remove it"
-                yield Finding(f"{path}.settings.{key}", database.settings[key], advice)
+        own = OWN_SETTINGS if isinstance(database, Mariadb) else pxc.REPLICATION.keys()
+        for key in sorted(own & database.settings.keys()):
+            advice = "is set by dcmesh, for replication depends on it: remove it"
+            yield Finding(f"{path}.settings.{key}", database.settings[key], advice)
+
+
+def unlike_sources(subject: Subject) -> Iterator[Finding]:
+    """Find replicas of a database of another kind: MySQL and MariaDB do not replicate from each other."""
+    for _, path, database in subject.databases:
+        source = subject.settings.source_of(database)
+        if database.replicates and source and source[1].kind != database.kind:
+            advice = f"is of kind {source[1].kind}, which {database.kind} cannot follow: name one of its own kind"
+            yield Finding(f"{path}.replicates.export", database.replicates.export, advice)

@@ -20,7 +20,7 @@ OTHER_NAME = "is there twice: give each a name of its own"
 REMOVE_ONE = "is there twice: remove one"
 
 
-def _twice(entries: Iterable[tuple[str, Hashable]], advice: str) -> Iterator[Finding]:
+def twice(entries: Iterable[tuple[str, Hashable]], advice: str) -> Iterator[Finding]:
     """Find what is there a second time, of values with their places."""
     seen = set[Hashable]()
     for path, value in entries:
@@ -32,9 +32,9 @@ def _twice(entries: Iterable[tuple[str, Hashable]], advice: str) -> Iterator[Fin
 def sites_twice(subject: Subject) -> Iterator[Finding]:
     """Find sites, and peers, of the same name."""
     sites = [(f"{path}.name", site.name) for path, site in subject.sites]
-    yield from _twice(sites, OTHER_NAME)
+    yield from twice(sites, OTHER_NAME)
     peers = [(f"peers[{index}].name", peer.name) for index, peer in enumerate(subject.settings.peers)]
-    yield from _twice(peers, OTHER_NAME)
+    yield from twice(peers, OTHER_NAME)
     own = {name for _, name in sites}
     for path, name in peers:
         if name in own:
@@ -46,7 +46,7 @@ def issued_twice(subject: Subject) -> Iterator[Finding]:
     trust, own = subject.settings.trust, {site.name for _, site in subject.sites}
     if isinstance(trust, GeneratedTrust):
         issued = [(f"trust.issueFor[{index}]", name) for index, name in enumerate(trust.issue_for)]
-        yield from _twice(issued, REMOVE_ONE)
+        yield from twice(issued, REMOVE_ONE)
         for path, name in issued:
             if name in own:
                 yield Finding(path, name, "is a site of this stack, which has its intermediate anyway: remove it")
@@ -56,22 +56,22 @@ def workloads_twice(subject: Subject) -> Iterator[Finding]:
     """Find workloads of a site in one namespace: each creates its own."""
     for path, site in subject.sites:
         namespaces = ((f"{path}.workloads[{index}].namespace", w.namespace) for index, w in enumerate(site.workloads))
-        yield from _twice(namespaces, "is there twice: give each workload a namespace of its own")
+        yield from twice(namespaces, "is there twice: give each workload a namespace of its own")
 
 
 def exports_twice(subject: Subject) -> Iterator[Finding]:
     """Find exports of a site with one name, or of one StatefulSet: its pods have one host each."""
     for path, site in subject.sites:
         exports = [(f"{path}.exports[{index}]", export) for index, export in enumerate(site.exports)]
-        yield from _twice(((f"{at}.name", export.name) for at, export in exports), OTHER_NAME)
+        yield from twice(((f"{at}.name", export.name) for at, export in exports), OTHER_NAME)
         sets = ((f"{at}.statefulSet", f"{export.namespace}/{export.stateful_set_name}") for at, export in exports)
-        yield from _twice(sets, "is exported twice: make it one export")
+        yield from twice(sets, "is exported twice: make it one export")
 
 
 def consumers_twice(subject: Subject) -> Iterator[Finding]:
     """Find consumers of an export that are equal."""
     for _, path, export in subject.exports:
-        yield from _twice(
+        yield from twice(
             ((f"{path}.consumers[{index}]", name_of(consumer)) for index, consumer in enumerate(export.consumers)),
             REMOVE_ONE,
         )
@@ -80,7 +80,7 @@ def consumers_twice(subject: Subject) -> Iterator[Finding]:
 def imports_twice(subject: Subject) -> Iterator[Finding]:
     """Find imports of a site that are equal."""
     for path, site in subject.sites:
-        yield from _twice(
+        yield from twice(
             (
                 (f"{path}.imports[{index}]", f"{i.from_}/{i.export} for {i.namespace}/{i.service_account}")
                 for index, i in enumerate(site.imports)

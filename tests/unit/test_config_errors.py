@@ -70,7 +70,9 @@ WRONG = [
     wrong("dc1", {"site": []}, "site: [] is no known key: did you mean sites?"),
     wrong("dc1", {"Sites": []}, "Sites: [] is no known key: did you mean sites?"),
     wrong(
-        "dc1", {"colour": "blue"}, 'colour: "blue" is no known key: the known ones are trust, istio, lab, sites, peers'
+        "dc1",
+        {"colour": "blue"},
+        'colour: "blue" is no known key: the known ones are trust, istio, pxc, lab, sites, peers',
     ),
     wrong("dc1", {"sites": {"name": "dc1"}}, "sites: {…} must be a list: an item a line, each after a dash"),
     wrong("dc1", {"sites": []}, NOTHING),
@@ -537,12 +539,12 @@ WRONG = [
     wrong(
         "pair",
         {"sites[0].workloads[0].kind": "mysql"},
-        'sites[0].workloads[0].kind: "mysql" must be one of hello, hello-client, mariadb',
+        'sites[0].workloads[0].kind: "mysql" must be one of hello, hello-client, mariadb, pxc',
     ),
     wrong(
         "pair",
         {"sites[0].workloads[0].kind": GONE},
-        "sites[0].workloads[0].kind: is missing: must be one of hello, hello-client, mariadb",
+        "sites[0].workloads[0].kind: is missing: must be one of hello, hello-client, mariadb, pxc",
     ),
     wrong(
         "pair",

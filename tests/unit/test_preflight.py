@@ -311,6 +311,34 @@ def test_namespaces_of_our_own_workloads_are_not_there_yet(raw: Raw, cluster: Ku
     assert look(raw) == []
 
 
+OPERATORS = f"{NAMESPACES}/operators"
+
+
+@pytest.mark.parametrize(
+    ("labels", "lines"),
+    [
+        (LABELLED, []),
+        (404, ['"operators" is not there in dc2: name where the operator runs, or remove `existing`']),
+        (
+            {"metadata": {}},
+            [
+                '"operators" gets no sidecars: '
+                "`kubectl label namespace operators istio.io/rev=stable`, then restart its pods"
+            ],
+        ),
+    ],
+    ids=["in the mesh", "not there", "without sidecar"],
+)
+def test_an_existing_operator_must_be_in_the_mesh(
+    raw: Raw, cluster: KubernetesAPI, labels: Any, lines: list[str]
+) -> None:
+    cluster.objects[OPERATORS] = labels
+    raw["pxc"] = {"existing": True, "namespace": "operators"}
+    assert look(raw) == [], "no cluster, no operator"
+    raw["sites"][0]["workloads"] = [{"kind": "pxc", "namespace": "orders"}]
+    assert look(raw) == [f"pxc.namespace: {line}" for line in lines]
+
+
 def test_ranges_that_no_virtual_address_is_taken_from(raw: Raw, cluster: KubernetesAPI) -> None:
     del raw["sites"][0]["imports"]
     cluster.objects[KUBERNETES] = cluster_ip("241.0.0.1")
