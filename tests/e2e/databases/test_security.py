@@ -151,12 +151,12 @@ def leaf(directory: Path, authority: Chain, identity: str) -> dict[str, str]:
     key = ec.generate_private_key(ec.SECP256R1())
     names = x509.SubjectAlternativeName([x509.UniformResourceIdentifier(identity)])
     own = certificate("", key, x509.load_pem_x509_certificate(ca_pem).subject, ca_key, names)
-    stem = directory / identity.partition("://")[2].replace("/", ".")
+    stem = identity.partition("://")[2].replace("/", ".")
     parts = {
         "certificate": b"".join([own.public_bytes(Encoding.PEM), *chain]),
         "key": key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()),
     }
-    paths = {part: stem.with_suffix(f".{part}") for part in parts}
+    paths = {part: directory / f"{stem}.{part}" for part in parts}
     for part, path in paths.items():
         path.touch(mode=0o600)
         path.write_bytes(parts[part])
