@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 VISIBLE = 1.0
-"""Seconds without a row that count as a break. Shorter ones happen on a busy machine without any fault."""
+"""Seconds without a commit that count as a break of the writer. Shorter ones happen without any fault."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class Figures:
         noticed: from the fault's begin until the replica said that it is not connected; None if it never did.
         writer_break: longest time in which the writer committed nothing.
         stall: longest time in which the replica got no row.
-        resumed: from the fault's end until the replica got a row again; None if rows came all the time.
+        resumed: from the fault's end until the replica was connected again and got a row; None if it stayed connected.
         behind: rows that were committed and not on the replica, at worst.
     """
 
@@ -82,14 +82,12 @@ def figures(commits: Sequence[Commit], samples: Sequence[Sample], window: Window
         window: the fault.
     """
     stall = longest_gap(arrivals(samples), window)
-    seconds = stall[1] - stall[0]
-    broken = seconds >= VISIBLE or window.paused
     gap = longest_gap([commit.at for commit in commits], window)
     return Figures(
         noticed=noticed(samples, window),
         writer_break=gap[1] - gap[0],
-        stall=seconds,
-        resumed=stall[1] - window.end if broken and stall[1] >= window.end else None,
+        stall=stall[1] - stall[0],
+        resumed=resumed(samples, window),
         behind=rows_behind(commits, samples, window),
     )
 
@@ -129,6 +127,18 @@ def noticed(samples: Iterable[Sample], window: Window) -> float | None:
     return next((sample.at - window.begin for sample in within if not sample.connected), None)
 
 
+def resumed(samples: Sequence[Sample], window: Window) -> float | None:
+    """Return how long after the fault's end the first row came over a new connection, or after the writer's pause.
+
+    Rows that were under way when the connection was lost are not taken for it.
+    """
+    lost = [sample.at for sample in samples if window.begin <= sample.at <= window.until and not sample.connected]
+    if not lost and not window.paused:
+        return None
+    since = lost[-1] if lost else window.end
+    return next((at - window.end for at in arrivals(samples) if at > since), None)
+
+
 def rows_behind(commits: Sequence[Commit], samples: Iterable[Sample], window: Window) -> int:
     """Return how many committed rows the replica lacked at worst. While it is away it has what it had."""
     worst, highest = 0, 0
@@ -148,7 +158,7 @@ def flaws(rows: Sequence[int]) -> str:
     seen: set[int] = set()
     twice = [n for n in rows if n in seen or seen.add(n)]  # type: ignore[func-returns-value]
     backwards = [(a, b) for a, b in pairwise(rows) if b < a]
-    found = {"missing": missing, "more than once": twice, "out of order": backwards}
+    found: dict[str, Sequence[object]] = {"missing": missing, "more than once": twice, "out of order": backwards}
     return "; ".join(f"{len(what)} {kind}: {what[:10]}" for kind, what in found.items() if what)
 
 

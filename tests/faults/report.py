@@ -144,7 +144,8 @@ def _cost(outcome: Outcome) -> str:
 
 def _bound(name: str, bounds: Bounds) -> str:
     noticed = "never" if bounds.noticed is None else f"{bounds.noticed:g} s"
-    return _line((name, noticed, f"{bounds.stall:g} s", f"{bounds.resumed:g} s", bounds.why))
+    resumed = NONE if bounds.resumed is None else f"{bounds.resumed:g} s"
+    return _line((name, noticed, f"{bounds.stall:g} s", resumed, bounds.why))
 
 
 def _seconds(value: float | None) -> str:

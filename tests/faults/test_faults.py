@@ -6,8 +6,8 @@ import pytest
 
 from tests.e2e.toolbox import eventually
 
-from .faults import FAULTS, Bounds, Fault, Mark
-from .figures import Figures, Window, figures, flaws, taken_back, thinned
+from .faults import FAULTS, Fault, Mark, beyond
+from .figures import Window, figures, flaws, taken_back, thinned
 from .report import Outcome
 from .stage import Stage
 
@@ -38,20 +38,3 @@ def test_replication_survives(
     exceeded = beyond(cost, fault.bounds)
     assert not exceeded, f"{exceeded}: {asdict(cost)}; the writer: {stage.writer.breaks[-5:]}"
     eventually("all is well again", stage.well, within=180)
-
-
-def beyond(cost: Figures, bounds: Bounds) -> list[str]:
-    """Return what a fault cost more of than it may."""
-    found = [
-        f"{what} {seconds:.1f} s, at most {bound} s"
-        for what, seconds, bound in (
-            ("noticed after", cost.noticed, bounds.noticed),
-            ("writer's break", cost.writer_break, bounds.writer_break),
-            ("stall", cost.stall, bounds.stall),
-            ("resumed after", cost.resumed, bounds.resumed),
-        )
-        if seconds is not None and bound is not None and seconds > bound
-    ]
-    if (cost.noticed is None) != (bounds.noticed is None):
-        found.append("the replica lost its connection" if bounds.noticed is None else "the replica noticed nothing")
-    return found
