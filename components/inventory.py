@@ -7,7 +7,7 @@ from components.gateway import GATEWAY_NAME
 from components.istio import ISTIO_NAMESPACE
 from components.link import ExportedService, Link
 from components.plain import plain
-from components.workloads import mariadb
+from components.workloads import mariadb, pxc
 from config import model
 
 
@@ -50,13 +50,15 @@ def inventory(
 
 
 def servers(workload: model.Workload, source: ExportedService | None) -> list[dict[str, Any]]:
-    """Return each server of a database: where it can be asked, and the host that it follows, empty for a primary."""
+    """Return each server of a database that can be asked, and the hosts of which it follows one, none for a primary."""
     match workload:
         case model.Mariadb(namespace=namespace, name=name, replicas=replicas):
             followed = mariadb.followed_hosts(namespace=namespace, name=name, replicas=replicas, source=source)
             return [
-                {**plain(mariadb.replica(namespace, f"{name}-{ordinal}")), "follows": host}
+                {**plain(mariadb.replica(namespace, f"{name}-{ordinal}")), "follows": [host] if host else []}
                 for ordinal, host in enumerate(followed)
             ]
+        case model.Pxc(namespace=namespace, name=name):
+            return [{**plain(pxc.replica(namespace, name)), "follows": list(source.hosts) if source else []}]
         case _:
             return []

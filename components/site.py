@@ -138,7 +138,7 @@ class Site(pulumi.ComponentResource):
         self.channels = {
             f"{namespace}/{pod}": channel
             for namespace, workload in self.workloads.items()
-            if isinstance(workload, Mariadb)
+            if isinstance(workload, Mariadb | Pxc)
             for pod, channel in workload.channels.items()
         }
         self.link = None
@@ -261,6 +261,7 @@ class Site(pulumi.ComponentResource):
                 storage_size=cluster.storage.size if cluster.storage else None,
                 storage_class=cluster.storage.storage_class if cluster.storage else None,
                 replication_password=channel.password,
+                kubeconfig=self.cluster.kubeconfig,
                 channel=cluster.channel,
                 source=channel.source,
                 pending=bool(cluster.replicates and not channel.source),

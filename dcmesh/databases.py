@@ -23,7 +23,7 @@ class Server(Fact):
     Attributes:
         namespace: its namespace.
         pod: its pod.
-        follows: the host that it should follow; empty for a primary.
+        follows: the hosts of which it should follow one; none for a primary.
         max_lag: how many seconds behind it may be.
         down: why it does not answer; empty if it does.
         source: the host that it follows; empty if it follows none.
@@ -36,7 +36,7 @@ class Server(Fact):
 
     namespace: str
     pod: str
-    follows: str
+    follows: tuple[str, ...]
     max_lag: int
     down: str = ""
     source: str = ""
@@ -60,8 +60,8 @@ class Server(Fact):
                 yield State.CRITICAL, f"follows {self.source}, and should be the primary"
             if self.read_only:
                 yield State.CRITICAL, "is read-only, and should be the primary"
-        elif self.source != self.follows:
-            yield State.CRITICAL, f"follows {self.source or 'nobody'} instead of {self.follows}"
+        elif self.source not in self.follows:
+            yield State.CRITICAL, f"follows {self.source or 'nobody'} instead of {' or '.join(self.follows)}"
         elif not self.running:
             yield State.CRITICAL, f"does not replicate from {self.source}: {self.last_error or 'it was stopped'}"
         elif self.seconds_behind is not None and self.seconds_behind > self.max_lag:

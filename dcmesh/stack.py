@@ -71,11 +71,11 @@ class ExpectedServer:
 
     Attributes:
         replica: where it can be asked.
-        follows: the host that it should follow; empty for a primary.
+        follows: the hosts of which it should follow one; none for a primary.
     """
 
     replica: Replica
-    follows: str
+    follows: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -197,4 +197,4 @@ def _server(known: Mapping[str, Any]) -> ExpectedServer:
         container=known["container"],
         command=tuple(known["command"]),
     )
-    return ExpectedServer(replica=replica, follows=known["follows"])
+    return ExpectedServer(replica=replica, follows=tuple(known["follows"]))

@@ -195,10 +195,17 @@ PARTS = (
             ("/usr/local/bin/percona-xtradb-cluster-operator",),
         ),
     ),
-    *(
-        Part(f"image-{name}", 1, Image(f"docker.io/percona/{image}", {"/pause": "pause/pause"}, ("/pause",)))
-        for name, image in (("pxc", f"percona-xtradb-cluster:{PXC}"), ("haproxy", f"haproxy:{HAPROXY}"))
+    Part(
+        "image-pxc",
+        1,
+        Image(
+            f"docker.io/percona/percona-xtradb-cluster:{PXC}",
+            {"/usr/bin/mysql": "mysql-standin/mysql-standin"},
+            ("mysql",),
+            base="base",
+        ),
     ),
+    Part("image-haproxy", 1, Image(f"docker.io/percona/haproxy:{HAPROXY}", {"/pause": "pause/pause"}, ("/pause",))),
     Part(
         "pulumi",
         215,

@@ -9,6 +9,7 @@ import pulumi_kubernetes as k8s
 
 from components.istio import Values, merge
 from components.link import ExportedService
+from components.replication import Replica, read_channel
 from components.workloads.identity import create_identity
 
 CR_VERSION = "1.20.0"
@@ -35,6 +36,9 @@ REPLICATION = {
 }
 """Options of the server that replication between sites depends on. A user may not set them."""
 
+CHANNEL_SECONDS = 30
+"""How long an `up` waits for a channel to run before it reports what is wrong with it."""
+
 READY_MINUTES = 30
 """How long a cluster may take to be ready: its nodes start one after the other, and each pulls its images first."""
 
@@ -52,6 +56,7 @@ class PxcArgs:
         storage_size: size of each node's volume, such as `10Gi`. Default: no volume, the data go with the pod.
         storage_class: its StorageClass. Default: the cluster's default.
         replication_password: password of `replication`, the same at both ends of a channel. Secret. None while pending.
+        kubeconfig: contents of the cluster's kubeconfig, to ask for the channel. Secret.
         channel: name of the replication channel.
         source: what the cluster follows. Default: nothing.
         pending: whether what it is to follow is not there yet. Then no cluster is made.
@@ -67,6 +72,7 @@ class PxcArgs:
     storage_size: str | None = None
     storage_class: str | None = None
     replication_password: pulumi.Input[str] | None
+    kubeconfig: pulumi.Input[str]
     channel: str
     source: ExportedService | None = None
     pending: bool = False
@@ -114,6 +120,21 @@ def replication_channel(channel: str, source: ExportedService) -> dict[str, Any]
             "sslSkipVerify": True,
         },
     }
+
+
+def replica(namespace: str, name: str) -> Replica:
+    """Return where a cluster's channel can be asked for: by way of the proxy, which knows the node that has it.
+
+    The password comes out of a file that only the client reads, for an argument is readable to others.
+    """
+    password = "/etc/mysql/mysql-users-secret/monitor"  # noqa: S105 — where the operator mounts it
+    query = "SHOW REPLICA STATUS\\G SELECT @@GLOBAL.gtid_executed AS Gtid_Position, @@GLOBAL.read_only AS Read_Only\\G"
+    client = (
+        f'mysql --defaults-extra-file=<(printf \'[client]\\npassword="%s"\\n\' "$(cat {password})") '
+        f"--host={name}-haproxy --user=monitor --execute='{query}'"
+    )
+    pod = f"{stateful_set_name(name)}-0"
+    return Replica(namespace=namespace, pod=pod, container="pxc", command=("bash", "-c", client))
 
 
 def volume(storage_size: str | None, storage_class: str | None) -> dict[str, Any]:
@@ -177,17 +198,30 @@ class Pxc(pulumi.ComponentResource):
 
     identity: pulumi.Resource
     """The service account."""
+    channels: Mapping[str, pulumi.Output[dict[str, Any]]]
+    """By the pod that is asked, how the channel from another site was when this `up` was done."""
 
     def __init__(self, name: str, args: PxcArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("dcmesh:workloads:Pxc", name, {}, opts)
         self.identity, metadata = create_identity(
             name, namespace=args.namespace, labels=args.labels, name=stateful_set_name(args.name), parent=self
         )
+        self.channels = {}
         if not args.pending:
-            self._cluster(name, args, metadata.namespace)
+            cluster = self._cluster(name, args, metadata.namespace)
+            if args.source:
+                where = replica(args.namespace, args.name)
+                self.channels = {where.pod: self._channel(args, where, cluster)}
         self.register_outputs({})
 
-    def _cluster(self, name: str, args: PxcArgs, namespace: pulumi.Input[str] | None) -> None:
+    def _channel(self, args: PxcArgs, where: Replica, cluster: pulumi.CustomResource) -> pulumi.Output[dict[str, Any]]:
+        # The resource is there when the cluster is ready, so nobody asks before.
+        asked = pulumi.Output.all(args.kubeconfig, cluster.id).apply(
+            lambda known: read_channel(known[0], where, patience=CHANNEL_SECONDS).as_output()
+        )
+        return pulumi.Output.unsecret(asked)
+
+    def _cluster(self, name: str, args: PxcArgs, namespace: pulumi.Input[str] | None) -> pulumi.CustomResource:
         passwords = k8s.core.v1.Secret(
             f"{name}-passwords",
             metadata=k8s.meta.v1.ObjectMetaArgs(name=f"{args.name}-secrets", namespace=namespace),
@@ -195,7 +229,7 @@ class Pxc(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(parent=self),
         )
         spec = cluster_spec(args)
-        k8s.apiextensions.CustomResource(
+        return k8s.apiextensions.CustomResource(
             f"{name}-cluster",
             api_version="pxc.percona.com/v1",
             kind="PerconaXtraDBCluster",

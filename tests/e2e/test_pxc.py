@@ -176,6 +176,14 @@ def test_the_operator_makes_dc2_a_replica(clusters: Project, sites: dict[str, Ku
     eventually("the replica follows", lambda: follows(clusters, sites["dc2"]))
 
 
+def test_the_channel_is_told_by_the_stack_and_by_the_status(clusters: Project) -> None:
+    (channel,) = clusters.output("replication")["dc2"].values()
+    assert (channel["source"], channel["running"], channel["lastError"]) == (next(iter(HOSTS)), True, "")
+    command = ("venv/bin/python", "-m", "dcmesh", "status", "--json")
+    asked = json.loads(run(*command, cwd=clusters.directory, env=clusters.environment).stdout)
+    assert asked["state"] == "ok", asked["problems"]
+
+
 def test_the_source_is_left_writable(sites: dict[str, Kubectl]) -> None:
     for pod in PODS:
         asked = eventually(f"{pod} is asked", lambda pod=pod: statements(sites["dc1"], "wookie", pod, "read_only"))

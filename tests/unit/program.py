@@ -95,7 +95,8 @@ def run_program(engine: Engine, stack: Config) -> Engine:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("shutil.which", lambda _: None)
         patch.setattr("components.link_probe.read_report", read_report)
-        patch.setattr("components.workloads.mariadb.read_channel", read_channel)
+        for database in ("mariadb", "pxc"):
+            patch.setattr(f"components.workloads.{database}.read_channel", read_channel)
         patch.chdir(ROOT)
         return engine.run(
             lambda: runpy.run_path(str(ROOT / "__main__.py")),

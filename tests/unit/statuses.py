@@ -70,7 +70,7 @@ def replica(**changes: Any) -> Server:
         "site": "dc2",
         "namespace": "wookie-dr",
         "pod": "db-0",
-        "follows": DB0,
+        "follows": (DB0,),
         "max_lag": 60,
         "source": DB0,
         "running": True,
@@ -86,7 +86,7 @@ def primary(**changes: Any) -> Server:
         "site": "dc1",
         "namespace": "wookie",
         "pod": "db-0",
-        "follows": "",
+        "follows": (),
         "max_lag": 60,
         "position": "0-1968131073-3",
     }
@@ -111,7 +111,7 @@ def exporter(kubeconfig: str) -> Site:
         ),
         accounts={Account("wookie", "db"): ()},
         pending=(),
-        servers=(ExpectedServer(replica=where, follows=""),),
+        servers=(ExpectedServer(replica=where, follows=()),),
     )
 
 
@@ -124,7 +124,7 @@ def importer(kubeconfig: str) -> Site:
         gateway=None,
         accounts={Account("wookie-dr", "db"): (DB_IMPORT,)},
         pending=(),
-        servers=(ExpectedServer(replica=where, follows=DB0),),
+        servers=(ExpectedServer(replica=where, follows=(DB0,)),),
     )
 
 

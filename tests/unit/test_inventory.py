@@ -31,23 +31,36 @@ def mariadb(**more: Any) -> Config:
     return {"kind": "mariadb", "namespace": "wookie", **more}
 
 
-def followed(known: dict[str, Any]) -> list[tuple[str, str, str]]:
+def followed(known: dict[str, Any]) -> list[tuple[str, str, list[str]]]:
     return [(server["namespace"], server["pod"], server["follows"]) for server in known["servers"]]
 
 
 def test_the_first_server_of_a_primary_follows_nobody_and_the_others_follow_it() -> None:
     known = of({"name": "dc1", "workloads": [mariadb(replicas=3)]}, sources={"wookie": None})
     assert followed(known) == [
-        ("wookie", "db-0", ""),
-        ("wookie", "db-1", "db-0.db.wookie.svc.cluster.local"),
-        ("wookie", "db-2", "db-0.db.wookie.svc.cluster.local"),
+        ("wookie", "db-0", []),
+        ("wookie", "db-1", ["db-0.db.wookie.svc.cluster.local"]),
+        ("wookie", "db-2", ["db-0.db.wookie.svc.cluster.local"]),
     ]
 
 
 def test_the_first_server_of_a_replica_follows_the_first_of_the_source() -> None:
     replica = mariadb(namespace="dr", name="rows", replicas=2, replicates={"from": "dc1", "export": "db"})
     known = of({"name": "dc2", "workloads": [replica]}, sources={"dr": DB})
-    assert followed(known) == [("dr", "rows-0", HOSTS[0]), ("dr", "rows-1", "rows-0.rows.dr.svc.cluster.local")]
+    assert followed(known) == [
+        ("dr", "rows-0", [HOSTS[0]]),
+        ("dr", "rows-1", ["rows-0.rows.dr.svc.cluster.local"]),
+    ]
+
+
+def test_a_cluster_is_asked_as_one_and_follows_whichever_host_it_chose() -> None:
+    replica = {"kind": "pxc", "namespace": "dr", "name": "rows", "replicates": {"from": "dc1", "export": "db"}}
+    known = of({"name": "dc2", "workloads": [replica]}, sources={"dr": DB})
+    assert followed(known) == [("dr", "rows-pxc-0", list(HOSTS))]
+    primary = {"kind": "pxc", "namespace": "wookie"}
+    assert followed(of({"name": "dc1", "workloads": [primary]}, sources={"wookie": None})) == [
+        ("wookie", "db-pxc-0", [])
+    ]
 
 
 def test_servers_are_asked_where_they_run() -> None:

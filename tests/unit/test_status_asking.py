@@ -319,8 +319,8 @@ def test_databases_of_the_program_are_understood(engine: Engine, dev: Config) ->
     dev["sites"][0]["workloads"].append({"kind": "mariadb", "namespace": "wookie", "replicas": 2})
     run_program(engine, dev)
     primary, replica = parse_outputs(engine.outputs)[0].servers
-    assert (primary.replica.namespace, primary.replica.pod, primary.follows) == ("wookie", "db-0", "")
-    assert (replica.replica.pod, replica.follows) == ("db-1", DB0)
+    assert (primary.replica.namespace, primary.replica.pod, primary.follows) == ("wookie", "db-0", ())
+    assert (replica.replica.pod, replica.follows) == ("db-1", (DB0,))
 
 
 def outputs(**site: Any) -> dict[str, Any]:

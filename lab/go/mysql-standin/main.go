@@ -1,7 +1,7 @@
 // A stand-in for Percona XtraDB Cluster and HAProxy, whose images the lab cannot get. It holds no data.
 //
 // It is one program under several names, those that Percona's operator calls: the init containers install it as the
-// entrypoints and probes of the database's and the proxy's containers.
+// entrypoints and probes of the database's and the proxy's containers. As mysql it is the client, as far as dcmesh uses it.
 package main
 
 import (
@@ -43,9 +43,10 @@ func run(name string, arguments []string) error {
 		if arguments[0] != "haproxy" { // the container that tells the real proxy who its servers are
 			time.Sleep(math.MaxInt64)
 		}
-		// The real proxy passes connections on to pod 0 while that is ready.
 		cluster, _, _ := strings.Cut(hostname, "-haproxy-")
-		return serve(cluster+"-pxc-0", "3306", "3307", "3309", "33062", "33060")
+		return pass(fmt.Sprintf("%s-pxc-0.%s-pxc", cluster, cluster), "3306", "33062")
+	case "mysql":
+		return ask(arguments)
 	case "readiness-check.sh", "liveness-check.sh", "haproxy_readiness_check.sh", "haproxy_liveness_check.sh":
 		connection, err := net.DialTimeout("tcp", "127.0.0.1:3306", time.Second)
 		if err == nil {

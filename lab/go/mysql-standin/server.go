@@ -167,6 +167,11 @@ var knownStatements = []known{
 		return nil, nil
 	}),
 	on(`SHOW REPLICA STATUS FOR CHANNEL '(.*)'`, replicaStatus),
+	on(`SHOW REPLICA STATUS`, allReplicaStatus), // dcmesh's, not the operator's, as is the next
+	on(`SELECT @@GLOBAL\.gtid_executed AS Gtid_Position, @@GLOBAL\.read_only AS Read_Only`,
+		func(d *database, _ []string) (*mysql.Result, error) {
+			return rows([]string{"Gtid_Position", "Read_Only"}, []any{"", d.readOnly})
+		}),
 }
 
 func done(*database, []string) (*mysql.Result, error) { return nil, nil }
@@ -224,6 +229,27 @@ func replicaStatus(d *database, words []string) (*mysql.Result, error) {
 	}
 	thread := map[bool]string{true: "Yes", false: "No"}[running]
 	return rows([]string{"Replica_IO_Running", "Replica_SQL_Running", "Last_Errno"}, []any{thread, thread, "0"})
+}
+
+// allReplicaStatus tells of each channel that it follows the source which was named last, as the operator has it.
+func allReplicaStatus(d *database, _ []string) (*mysql.Result, error) {
+	columns := []string{
+		"Source_Host", "Replica_IO_Running", "Replica_SQL_Running", "Seconds_Behind_Source", "Last_IO_Error", "Last_SQL_Error",
+	}
+	var found [][]any
+	for channel, running := range d.running {
+		thread, behind, host := "No", any(nil), ""
+		if running {
+			thread, behind = "Yes", "0"
+		}
+		for _, s := range d.sources {
+			if s.channel == channel {
+				host = s.host
+			}
+		}
+		found = append(found, []any{host, thread, thread, behind, "", ""})
+	}
+	return rows(columns, found...)
 }
 
 func noChannel(channel string) (*mysql.Result, error) {

@@ -65,7 +65,7 @@ def test_a_pair_in_which_all_is_well(status: Any) -> None:
         assert host["answer"] == {"ok": True, "text": "greeting"}
         assert (host["identity"], host["accepted"]) == (identity, [identity])
     primary, *others = [*dc1["databases"], *dc2["databases"]]
-    assert (primary["follows"], primary["source"], primary["readOnly"]) == ("", "", False)
+    assert (primary["follows"], primary["source"], primary["readOnly"]) == ([], "", False)
     assert primary["position"]
     assert [(server["namespace"], server["pod"]) for server in others] == [
         ("wookie", "db-1"),

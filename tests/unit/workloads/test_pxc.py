@@ -8,6 +8,7 @@ import pulumi_kubernetes as k8s
 import pytest
 
 from components.link import ExportedService
+from components.replication import Channel, Replica
 from components.workloads import pxc
 from components.workloads.pxc import Pxc, PxcArgs
 from lab import toolchain
@@ -33,6 +34,7 @@ def arguments(**changes: Any) -> PxcArgs:
         "labels": {"istio.io/rev": "stable"},
         "after": [],
         "replication_password": "password of replication",
+        "kubeconfig": "kubeconfig of dc2",
         "channel": "dcmesh",
     }
     return PxcArgs(**given | changes)
@@ -148,17 +150,49 @@ def test_the_lab_has_the_images() -> None:
     assert made["crVersion"] == toolchain.PXC_OPERATOR
 
 
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """What channels were asked for; each runs."""
+    questions = list[Any]()
+
+    def read_channel(kubeconfig: str, where: Replica, patience: float) -> Channel:
+        questions.append((kubeconfig, where))
+        assert patience
+        return Channel(source=HOSTS[0], running=True, seconds_behind=0, last_error="")
+
+    monkeypatch.setattr(pxc, "read_channel", read_channel)
+    return questions
+
+
 def create(engine: Engine, **changes: Any) -> Engine:
     def program() -> None:
         operator = k8s.helm.v3.Release("operator", chart="operator")
         opts = pulumi.ResourceOptions(provider=k8s.Provider("dc2"))
         password = pulumi.Output.secret("password of replication")
-        Pxc("dc2-db", arguments(**{"replication_password": password, "after": [operator]} | changes), opts)
+        made = Pxc("dc2-db", arguments(**{"replication_password": password, "after": [operator]} | changes), opts)
+        pulumi.export("channels", made.channels)
 
     return engine.run(program)
 
 
-def test_the_cluster_comes_after_all_that_it_needs(engine: Engine) -> None:
+def test_a_replicas_channel_is_asked_for_through_the_proxy_and_its_password_is_in_no_argument(
+    engine: Engine, asked: list[Any]
+) -> None:
+    create(engine, source=SOURCE)
+    ((kubeconfig, where),) = asked
+    assert (kubeconfig, where.pod, where.container) == ("kubeconfig of dc2", "db-pxc-0", "pxc")
+    assert "--host=db-haproxy " in where.command[-1]
+    assert "--password" not in where.command[-1]
+    assert engine.outputs["channels"]["db-pxc-0"]["running"] is True
+    assert "channels" not in engine.secret_outputs
+
+
+def test_nobody_asks_a_primary_for_a_channel(engine: Engine, asked: list[Any]) -> None:
+    assert create(engine).outputs["channels"] == {}
+    assert asked == []
+
+
+def test_the_cluster_comes_after_all_that_it_needs(engine: Engine, asked: list[Any]) -> None:
     create(engine, source=SOURCE)
     cluster, account, secret = engine.one("PerconaXtraDBCluster"), engine.one("ServiceAccount"), engine.one("Secret")
     assert cluster.object == ("wookie-dr", "db")

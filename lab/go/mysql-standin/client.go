@@ -1,0 +1,65 @@
+package main
+
+import (
+	"flag"
+	"fmt"
+	"net"
+	"os"
+	"regexp"
+	"strings"
+
+	"github.com/go-mysql-org/go-mysql/client"
+)
+
+// ask sends statements that end in \\G, and prints what comes back as the real client does: a line a column.
+func ask(arguments []string) error {
+	flags := flag.NewFlagSet("mysql", flag.ContinueOnError)
+	options := flags.String("defaults-extra-file", "", "")
+	host := flags.String("host", "", "")
+	user := flags.String("user", "", "")
+	statements := flags.String("execute", "", "")
+	if err := flags.Parse(arguments); err != nil {
+		return err
+	}
+	text, err := os.ReadFile(*options)
+	if err != nil {
+		return err
+	}
+	password := regexp.MustCompile(`password="(.*)"`).FindSubmatch(text)
+	if password == nil {
+		return fmt.Errorf("no password in %s", *options)
+	}
+	connection, err := client.Connect(net.JoinHostPort(*host, "3306"), *user, string(password[1]), "")
+	if err != nil {
+		return err
+	}
+	defer connection.Close()
+	for _, statement := range strings.Split(*statements, `\G`) {
+		if statement = strings.TrimSpace(statement); statement == "" {
+			continue
+		}
+		if err := show(connection, statement); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func show(connection *client.Conn, statement string) error {
+	result, err := connection.Execute(statement)
+	if err != nil {
+		return err
+	}
+	defer result.Close()
+	for row := range result.RowNumber() {
+		fmt.Printf("*************************** %d. row ***************************\n", row+1)
+		for column, field := range result.Fields {
+			value, err := result.GetString(row, column)
+			if err != nil {
+				return err
+			}
+			fmt.Printf("%s: %s\n", field.Name, value)
+		}
+	}
+	return nil
+}
