@@ -71,17 +71,17 @@ class Lab:
             marks = (f"dcmesh-{self.name}", f"dcmesh-lab/{self.name}")
             return [line for line in text.splitlines() if any(mark in line for mark in marks)]
 
-        directories = [
-            *Path("/sys/fs/cgroup").glob(f"**/dcmesh-lab/{self.name}"),
-            *Path("/var/lib/dcmesh-lab").glob(self.name),
-        ]
+        # `find` does not mind that other labs' directories come and go while it looks.
+        own = ("-path", f"*/dcmesh-lab/{self.name}", "-prune", "-print")
+        places = ("/sys/fs/cgroup", "/var/lib/dcmesh-lab")
+        directories = run("find", *places, *own, check=False).stdout.splitlines()
         found = {
             "namespaces": naming_it(run("ip", "netns", "list").stdout),
             "interfaces": naming_it(run("ip", "-details", "link", "show").stdout),
             "mounts": naming_it(Path("/proc/self/mountinfo").read_text()),
             "processes": naming_it(run("ps", "-eo", "pid,args").stdout),
             "nftables": [line for line in run("nft", "list", "tables").stdout.splitlines() if "dcmesh" in line],
-            "directories": [str(directory) for directory in directories],
+            "directories": directories,
         }
         return {kind: entries for kind, entries in found.items() if entries}
 
