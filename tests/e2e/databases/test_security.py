@@ -244,18 +244,24 @@ def test_nothing_else_of_dc1_can_be_reached_from_dc2(
     lab: Lab, sites: dict[str, Kubectl], gateway: str, plain: tuple[str, ...]
 ) -> None:
     def addresses(site: Kubectl) -> dict[str, str]:
-        pods = json.loads(site("get", "pods", "--all-namespaces", "--output", "json"))["items"]
-        return {pod["status"]["podIP"]: pod["metadata"]["name"] for pod in pods if pod["status"].get("podIP")}
+        running = ("pods", "--all-namespaces", "--field-selector=status.phase=Running", "--output", "json")
+        pods = json.loads(site("get", *running))["items"]
+        return {pod["status"]["podIP"]: pod["metadata"]["name"] for pod in pods}
+
+    def of_dc1_alone() -> set[str]:
+        """Both sites have the same pod network: what is asked for must be no address of a pod of dc2."""
+        taken = addresses(sites["dc2"])
+        own = {f"{ip}:3306" for ip, pod in addresses(sites["dc1"]).items() if pod.startswith("db-") and ip not in taken}
+        if not own:  # a new pod has another address
+            sites["dc1"]("delete", "pod", "db-2", "--namespace", "wookie")
+            database = Database(sites["dc1"], "wookie", "db-2")
+            eventually("db-2 is back", database.ready, within=120)
+        return own
 
     node = json.loads(sites["dc1"]("get", "nodes", "--output", "json"))["items"][0]["status"]["addresses"][0]["address"]
     service = sites["dc1"].get("service", "istio-eastwestgateway", "istio-system")
     node_ports = {f"{node}:{port['nodePort']}" for port in service["spec"]["ports"]}
-    # Both sites have the same pod network, and an address that both use is one's own.
-    taken = addresses(sites["dc2"])
-    databases = {
-        f"{ip}:3306" for ip, pod in addresses(sites["dc1"]).items() if pod.startswith("db-") and ip not in taken
-    }
-    assert databases
+    databases = eventually("a database has an address that no pod of dc2 has", of_dc1_alone, within=240)
     allowed = f"{gateway}:{GATEWAY_PORT}"
     targets = sorted({allowed, f"{gateway}:15021", f"{node}:6443", f"{node}:10250", *node_ports, *databases})
 
