@@ -5,9 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import yaml
 
-from tests.e2e.toolbox import ROOT, Kubectl, Lab, Project, dev_config, eventually
+from tests.e2e.toolbox import Lab, Project, eventually, kubectl_of, mariadb_config, standing
 
 from .faults import CERTIFICATE_LIFE, FAULTS, IDLE_TIMEOUT
 from .report import Outcome, write
@@ -30,23 +29,16 @@ def lab() -> Iterator[Lab]:
 @pytest.fixture(scope="package")
 def pair(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     """The pair of examples/mariadb.yaml with two gateways, up. It is destroyed, and nothing may be left."""
-    directory = tmp_path_factory.mktemp(lab.name)
-    config = yaml.safe_load((ROOT / "examples/mariadb.yaml").read_text())["config"]
-    config["dcmesh:lab"] = dev_config()["dcmesh:lab"]
+    config = mariadb_config()
     config["dcmesh:sites"][0]["gateway"]["replicas"] = 2
-    project = Project(directory / "project", stack=lab.name, config=config, state=directory / "state")
-    project.init()
-    project.up("--skip-preview")
-    yield project
-    project.pulumi("destroy", "--yes")
-    assert project.resources() == []
-    assert lab.leftovers() == {}
+    with standing(lab, tmp_path_factory.mktemp(lab.name), config) as project:
+        yield project
 
 
 @pytest.fixture(scope="package")
 def stage(pair: Project, lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     directory = tmp_path_factory.mktemp("stage")
-    kubectl = {name: Kubectl(text, directory / name) for name, text in pair.output("kubeconfigs").items()}
+    kubectl = kubectl_of(pair, directory)
     log = directory / "log"
     log.mkdir()
     stage = Stage(pair, lab, kubectl, log)

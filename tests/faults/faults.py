@@ -77,7 +77,7 @@ def beyond(cost: Figures, bounds: Bounds) -> list[str]:
         )
         if seconds is not None and bound is not None and seconds > bound
     ]
-    if (cost.noticed is None) != (bounds.noticed is None):
+    if (cost.noticed is None and not cost.unseen) != (bounds.noticed is None):
         found.append("the replica lost its connection" if bounds.noticed is None else "the replica noticed nothing")
     return found
 

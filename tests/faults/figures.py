@@ -60,6 +60,7 @@ class Figures:
 
     Attributes:
         noticed: from the fault's begin until the replica said that it is not connected; None if it never did.
+        unseen: it never did, and connected anew all the same: between two looks.
         writer_break: longest time in which the writer committed nothing.
         stall: longest time in which the replica got no row.
         resumed: from the fault's end until the replica was connected again and got a row; None if it stayed connected.
@@ -67,24 +68,30 @@ class Figures:
     """
 
     noticed: float | None
+    unseen: bool = False
     writer_break: float
     stall: float
     resumed: float | None
     behind: int
 
 
-def figures(commits: Sequence[Commit], samples: Sequence[Sample], window: Window) -> Figures:
+def figures(
+    commits: Sequence[Commit], samples: Sequence[Sample], window: Window, *, reconnected: bool = False
+) -> Figures:
     """Compute what a fault cost.
 
     Args:
         commits: all that the writer knows, in order.
         samples: all of the observer's, in order, from before the fault until after it.
         window: the fault.
+        reconnected: whether the source says that the connection is another than before.
     """
+    noticed_after = noticed(samples, window)
     stall = longest_gap(arrivals(samples), window)
     gap = longest_gap([commit.at for commit in commits], window)
     return Figures(
-        noticed=noticed(samples, window),
+        noticed=noticed_after,
+        unseen=reconnected and noticed_after is None,
         writer_break=gap[1] - gap[0],
         stall=stall[1] - stall[0],
         resumed=resumed(samples, window),

@@ -13,6 +13,7 @@ from .figures import VISIBLE, Figures, Point
 
 PAGE = Path(__file__).with_name("resilience.md.in")
 NONE = "\N{EN DASH}"
+UNSEEN = "unseen"
 COLUMNS = ("fault", "noticed", "writer_break", "stall", "resumed", "behind", "checked")
 
 
@@ -51,7 +52,7 @@ def figures_csv(outcomes: Iterable[Outcome]) -> str:
     rows = (
         (
             outcome.fault,
-            seconds(outcome.figures.noticed),
+            UNSEEN if outcome.figures.unseen else seconds(outcome.figures.noticed),
             seconds(outcome.figures.writer_break),
             seconds(outcome.figures.stall),
             seconds(outcome.figures.resumed),
@@ -97,7 +98,8 @@ def read_figures(text: str) -> list[Outcome]:
         Outcome(
             row["fault"],
             Figures(
-                noticed=seconds(row["noticed"]),
+                noticed=seconds(row["noticed"].removeprefix(UNSEEN)),
+                unseen=row["noticed"] == UNSEEN,
                 writer_break=float(row["writer_break"]),
                 stall=float(row["stall"]),
                 resumed=seconds(row["resumed"]),
@@ -132,7 +134,7 @@ def _cost(outcome: Outcome) -> str:
     cells = (
         outcome.fault,
         how,
-        _seconds(figures.noticed),
+        UNSEEN if figures.unseen else _seconds(figures.noticed),
         _seconds(figures.writer_break if figures.writer_break >= VISIBLE else None),
         _seconds(figures.stall),
         _seconds(figures.resumed),

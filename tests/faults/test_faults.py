@@ -19,11 +19,12 @@ def test_replication_survives(
     if fault.short_lived:
         request.getfixturevalue("short_lived")
     eventually("all is well before it", stage.well, within=180)
-    mark = Mark()
+    channels, mark = stage.channels(), Mark()
     fault.do(stage, mark)
     window = Window(begin=mark.begin, end=mark.end, until=stage.caught_up(), paused=fault.paused)
     commits = stage.writer.commits
     samples = list(stage.observer.samples)
+    reconnected = stage.channels() != channels
 
     # What the writer was told is committed stays so, and is on the replica: in order, nothing missing, nothing twice.
     committed = stage.writer.committed()
@@ -33,7 +34,7 @@ def test_replication_survives(
     assert len(rows) >= committed
     assert taken_back(commits) == []
 
-    cost = figures(commits, samples, window)
+    cost = figures(commits, samples, window, reconnected=reconnected)
     outcomes.append(Outcome(fault.name, cost, len(rows), thinned(commits, samples, window)))
     exceeded = beyond(cost, fault.bounds)
     assert not exceeded, f"{exceeded}: {asdict(cost)}; the writer: {stage.writer.breaks[-5:]}"

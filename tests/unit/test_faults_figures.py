@@ -1,6 +1,7 @@
 """Figures of faults: what is computed from a series, and the page that is made of them."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -65,6 +66,16 @@ def test_a_busy_machines_pause_is_a_stall_and_no_resumption() -> None:
     assert found.noticed is None
     assert found.resumed is None
     assert found.stall == pytest.approx(2.1)
+
+
+def test_a_connection_that_was_replaced_between_two_looks() -> None:
+    found = figures(writing(0, 20), replica(0, 20, first=0), Window(begin=5, end=5, until=10), reconnected=True)
+    assert found.unseen
+    assert found.noticed is None
+    assert beyond(found, BOUNDS) == []
+    assert beyond(found, replace(BOUNDS, noticed=None)) == ["the replica lost its connection"]
+    assert "unseen" in figures_csv([Outcome("fault", found, 0)])
+    assert read_figures(figures_csv([Outcome("fault", found, 0)]))[0].figures.unseen
 
 
 def test_a_replica_that_is_away_has_noticed_and_keeps_what_it_had() -> None:
