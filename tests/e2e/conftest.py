@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from .toolbox import Kubectl, Lab, Project, dev_config
+from .toolbox import Kubectl, Lab, Project, dev_config, kubectl_of
 
 STACK = "e2e"
 """Name of the pair's stack, and so of the lab that the program makes for it."""
@@ -38,5 +38,4 @@ def pair(project: Project, lab: Lab) -> Iterator[Project]:
 @pytest.fixture(scope="module")
 def sites(pair: Project, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Kubectl]:
     """kubectl for each site, by the stack's own output."""
-    directory = tmp_path_factory.mktemp("kubeconfigs")
-    return {name: Kubectl(text, directory / name) for name, text in pair.output("kubeconfigs").items()}
+    return kubectl_of(pair, tmp_path_factory.mktemp("kubeconfigs"))

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from .toolbox import Kubectl, Lab, Project, dev_config, eventually, run, start
+from .toolbox import Kubectl, Lab, Project, dev_config, eventually, kubectl_of, run, start
 
 NAMESPACES = {"dc1": "wookie", "dc2": "wookie-dr"}
 PODS = tuple(f"db-pxc-{n}" for n in range(3))
@@ -116,8 +116,7 @@ def clusters(project: Project, lab: Lab) -> Iterator[Project]:
 
 @pytest.fixture(scope="module")
 def sites(clusters: Project, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Kubectl]:
-    directory = tmp_path_factory.mktemp("kubeconfigs")
-    return {name: Kubectl(text, directory / name) for name, text in clusters.output("kubeconfigs").items()}
+    return kubectl_of(clusters, tmp_path_factory.mktemp("kubeconfigs"))
 
 
 def statements(site: Kubectl, namespace: str, pod: str, *words: str) -> list[str]:

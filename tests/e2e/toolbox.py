@@ -51,6 +51,12 @@ def dev_config() -> dict[str, Any]:
     return config
 
 
+def mariadb_config() -> dict[str, Any]:
+    """Return the configuration of examples/mariadb.yaml, for the lab."""
+    config: dict[str, Any] = yaml.safe_load((ROOT / "examples/mariadb.yaml").read_text())["config"]
+    return {**config, "dcmesh:lab": dev_config()["dcmesh:lab"]}
+
+
 class Lab:
     """One lab, with its verbs as `python -m lab VERB` has them."""
 
@@ -179,6 +185,23 @@ class Kubectl:
         """Return the names of all objects of a kind; scope: `--namespace` and so on, else the whole cluster."""
         listed = self("get", kind, *(scope or ("--all-namespaces",)), "--output", "json")
         return sorted(item["metadata"]["name"] for item in json.loads(listed)["items"])
+
+
+def kubectl_of(project: Project, directory: Path) -> dict[str, Kubectl]:
+    """Return kubectl for each site of a stack that is up, by its own output."""
+    return {name: Kubectl(text, directory / name) for name, text in project.output("kubeconfigs").items()}
+
+
+@contextmanager
+def standing(lab: Lab, directory: Path, config: Mapping[str, Any]) -> Iterator[Project]:
+    """Have a stack of this configuration up for a while; then it is destroyed, and nothing of it may be left."""
+    project = Project(directory / "project", stack=lab.name, config=config, state=directory / "state")
+    project.init()
+    project.up("--skip-preview")
+    yield project
+    project.pulumi("destroy", "--yes")
+    assert project.resources() == []
+    assert lab.leftovers() == {}
 
 
 def curl(site: Kubectl, host: str, *options: str, pod: tuple[str, ...] = CLIENT) -> tuple[str, str]:

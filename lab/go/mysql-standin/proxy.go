@@ -6,27 +6,9 @@ import (
 	"net"
 )
 
-// pass hands connections on to the same port of a server, until a port fails. The real proxy chooses the server: here it
-// is always the same.
+// pass hands connections on to the same port of a server. The real proxy chooses the server: here it is always the same.
 func pass(server string, ports ...string) error {
-	failed := make(chan error)
-	for _, port := range ports {
-		listener, err := net.Listen("tcp", ":"+port)
-		if err != nil {
-			return err
-		}
-		go func() {
-			for {
-				client, err := listener.Accept()
-				if err != nil {
-					failed <- err
-					return
-				}
-				go join(client, net.JoinHostPort(server, port))
-			}
-		}()
-	}
-	return <-failed
+	return listen(ports, func(client net.Conn, port string) { join(client, net.JoinHostPort(server, port)) })
 }
 
 // join copies in both directions until one side ends.

@@ -21,10 +21,15 @@ const (
 	passwords = "/etc/mysql/mysql-users-secret"
 )
 
-// serve listens on the ports until one fails.
+// serve answers on the ports until one fails.
 func serve(hostname string, ports ...string) error {
 	protocol := server.NewServer(version, mysql.DEFAULT_COLLATION_ID, mysql.AUTH_NATIVE_PASSWORD, nil, nil)
 	database := &database{hostname: hostname, running: map[string]bool{}}
+	return listen(ports, func(connection net.Conn, port string) { converse(connection, port, protocol, database) })
+}
+
+// listen hands over each connection to one of the ports, with the port, until a port fails.
+func listen(ports []string, take func(connection net.Conn, port string)) error {
 	failed := make(chan error)
 	for _, port := range ports {
 		listener, err := net.Listen("tcp", ":"+port)
@@ -38,7 +43,7 @@ func serve(hostname string, ports ...string) error {
 					failed <- err
 					return
 				}
-				go converse(connection, port, protocol, database)
+				go take(connection, port)
 			}
 		}()
 	}
