@@ -42,8 +42,9 @@ def well(pair: Project) -> Any:
 
 
 @pytest.fixture(scope="module")
-def status(pair: Project) -> Any:
-    """The status while all is well: for tests that only read."""
+def status(pair: Project, sites: dict[str, Kubectl]) -> Any:
+    """The status while all is well and there is something to replicate: for tests that only read."""
+    Database(sites["dc1"], "wookie", "db-0")("CREATE DATABASE IF NOT EXISTS watched")
     return well(pair)
 
 
