@@ -9,9 +9,10 @@ from typing import Any
 import pulumi
 import pulumi_kubernetes as k8s
 
+from components.channel_report import channel_report
 from components.link import CLUSTER_DOMAIN, MYSQL_PORT, ExportedService, pod_hosts
 from components.passwords import generated_password
-from components.replication import Replica, read_channel
+from components.replication import Replica
 from components.workloads.identity import create_identity, pod_labels
 
 SERVER = "mariadb"
@@ -19,9 +20,6 @@ SERVER = "mariadb"
 
 MYSQL_USER = 999
 """Id of the user and group `mysql` in the official image."""
-
-CHANNEL_SECONDS = 30
-"""How long an `up` waits for a channel to run before it reports what is wrong with it."""
 
 PREPARE = Path(__file__).with_name("mariadb_prepare.sh").read_text()
 
@@ -256,7 +254,9 @@ class Mariadb(pulumi.ComponentResource):
         if not args.pending:
             servers = self._servers(name, args, metadata)
             if args.source:
-                self.channels = {f"{args.name}-0": self._channel(args, servers)}
+                where = replica(args.namespace, f"{args.name}-0")
+                # The status is known when the servers answer.
+                self.channels = {where.pod: channel_report(args.kubeconfig, where, servers.status)}
         self.register_outputs({})
 
     def _servers(self, name: str, args: MariadbArgs, metadata: k8s.meta.v1.ObjectMetaArgs) -> k8s.apps.v1.StatefulSet:
@@ -291,12 +291,3 @@ class Mariadb(pulumi.ComponentResource):
             ),
             opts=pulumi.ResourceOptions(parent=self, depends_on=[self.identity, *args.after]),
         )
-
-    def _channel(self, args: MariadbArgs, servers: k8s.apps.v1.StatefulSet) -> pulumi.Output[dict[str, Any]]:
-        # The status is known when the servers answer, so nobody asks before.
-        asked = pulumi.Output.all(args.kubeconfig, servers.status).apply(
-            lambda known: read_channel(
-                known[0], replica(args.namespace, f"{args.name}-0"), patience=CHANNEL_SECONDS
-            ).as_output()
-        )
-        return pulumi.Output.unsecret(asked)

@@ -7,9 +7,10 @@ from typing import Any
 import pulumi
 import pulumi_kubernetes as k8s
 
+from components.channel_report import channel_report
 from components.istio import Values, merge
 from components.link import ExportedService
-from components.replication import Replica, read_channel
+from components.replication import Replica
 from components.workloads.identity import create_identity
 
 CR_VERSION = "1.20.0"
@@ -35,9 +36,6 @@ REPLICATION = {
     "replica_net_timeout": "15",
 }
 """Options of the server that replication between sites depends on. A user may not set them."""
-
-CHANNEL_SECONDS = 30
-"""How long an `up` waits for a channel to run before it reports what is wrong with it."""
 
 READY_MINUTES = 30
 """How long a cluster may take to be ready: its nodes start one after the other, and each pulls its images first."""
@@ -211,15 +209,9 @@ class Pxc(pulumi.ComponentResource):
             cluster = self._cluster(name, args, metadata.namespace)
             if args.source:
                 where = replica(args.namespace, args.name)
-                self.channels = {where.pod: self._channel(args, where, cluster)}
+                # The resource is there when the cluster is ready.
+                self.channels = {where.pod: channel_report(args.kubeconfig, where, cluster.id)}
         self.register_outputs({})
-
-    def _channel(self, args: PxcArgs, where: Replica, cluster: pulumi.CustomResource) -> pulumi.Output[dict[str, Any]]:
-        # The resource is there when the cluster is ready, so nobody asks before.
-        asked = pulumi.Output.all(args.kubeconfig, cluster.id).apply(
-            lambda known: read_channel(known[0], where, patience=CHANNEL_SECONDS).as_output()
-        )
-        return pulumi.Output.unsecret(asked)
 
     def _cluster(self, name: str, args: PxcArgs, namespace: pulumi.Input[str] | None) -> pulumi.CustomResource:
         passwords = k8s.core.v1.Secret(

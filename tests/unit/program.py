@@ -95,8 +95,7 @@ def run_program(engine: Engine, stack: Config) -> Engine:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("shutil.which", lambda _: None)
         patch.setattr("components.link_probe.read_report", read_report)
-        for database in ("mariadb", "pxc"):
-            patch.setattr(f"components.workloads.{database}.read_channel", read_channel)
+        patch.setattr("components.channel_report.read_channel", read_channel)
         patch.chdir(ROOT)
         return engine.run(
             lambda: runpy.run_path(str(ROOT / "__main__.py")),

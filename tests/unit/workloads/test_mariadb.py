@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from components.channel_report import CHANNEL_SECONDS
 from components.link import ExportedService
 from components.replication import Channel
 from components.workloads import mariadb
@@ -283,7 +284,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
         calls.append((*question, patience))
         return Channel(source="db-0", running=True, seconds_behind=0, last_error="")
 
-    monkeypatch.setattr(mariadb, "read_channel", read_channel)
+    monkeypatch.setattr("components.channel_report.read_channel", read_channel)
     return calls
 
 
@@ -383,7 +384,7 @@ def test_pod_0_of_a_replica_is_asked_for_its_channel(
     engine = create(source=database)
     running = {"source": "db-0", "running": True, "secondsBehind": 0, "lastError": "", "position": ""}
     assert engine.outputs["channels"] == {"rows-0": running}
-    assert asked == [(KUBECONFIG, mariadb.replica("dr", "rows-0"), mariadb.CHANNEL_SECONDS)]
+    assert asked == [(KUBECONFIG, mariadb.replica("dr", "rows-0"), CHANNEL_SECONDS)]
 
 
 def test_a_pod_is_asked_where_its_server_is() -> None:

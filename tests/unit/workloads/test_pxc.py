@@ -160,7 +160,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
         assert patience
         return Channel(source=HOSTS[0], running=True, seconds_behind=0, last_error="")
 
-    monkeypatch.setattr(pxc, "read_channel", read_channel)
+    monkeypatch.setattr("components.channel_report.read_channel", read_channel)
     return questions
 
 
