@@ -16,7 +16,7 @@ from typing import Any
 
 from tests.e2e.toolbox import Kubectl, Lab, Project, eventually, run
 
-from .figures import Commit, Sample
+from .figures import VISIBLE, Commit, Sample
 
 SOURCE, REPLICA = "wookie", "wookie-dr"
 """The databases' namespaces."""
@@ -175,6 +175,11 @@ class Writer:
                 self.breaks.append(line)
             self.last_words = what
         self._read += len(complete.encode()) + (1 if complete else 0)
+
+    def writes(self) -> bool:
+        """Tell whether it has committed a row just now."""
+        self.update()
+        return bool(self.commits) and time.time() - self.commits[-1].at < VISIBLE
 
     def committed(self) -> int:
         """Return the highest row that is known to be committed."""
@@ -336,7 +341,7 @@ class Stage:
         return set(self.source.sql(dumps).split())
 
     def well(self) -> bool:
-        """Tell whether every pod is ready and every channel runs."""
+        """Tell whether every pod is ready, every channel runs and rows are committed."""
         return (
             self.observer.last.connected
             and self.source.well(SOURCE, "app=db", 3)
@@ -345,6 +350,8 @@ class Stage:
             and self.replica.well(REPLICA, "app=db", 1)
             and self.replica.well("istio-system", "app=istiod", 1)
             and len(self.channels()) == 3
+            # Sidecars learn a new pod's address after it is ready, late if their istiod is being replaced.
+            and self.writer.writes()
         )
 
     def caught_up(self) -> float:
