@@ -64,7 +64,14 @@ class Lab:
         self.name = name
 
     def __call__(self, verb: str, *arguments: str) -> str:
-        return run("venv/bin/python", "-m", "lab", verb, "--lab", self.name, *arguments, cwd=ROOT).stdout
+        return run(*self._command(verb, *arguments), cwd=ROOT).stdout
+
+    def start(self, verb: str, *arguments: str) -> subprocess.Popen[str]:
+        """Begin a verb; its standard output is a pipe."""
+        return subprocess.Popen(self._command(verb, *arguments), stdout=subprocess.PIPE, text=True, cwd=ROOT)
+
+    def _command(self, verb: str, *arguments: str) -> tuple[str, ...]:
+        return ("venv/bin/python", "-m", "lab", verb, "--lab", self.name, *arguments)
 
     def sites(self) -> dict[str, Any]:
         """Return the lab's view of each site that it has begun to make."""

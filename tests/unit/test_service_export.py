@@ -42,6 +42,19 @@ def test_plaintext_to_the_pods_is_refused() -> None:
     }
 
 
+def test_sidecars_of_the_pods_connect_to_the_server_after_the_handshake(database: ExportedService) -> None:
+    spec = service_export.connect_after_handshake(database, {"app": "db"})
+    assert spec["workloadSelector"] == {"labels": {"app": "db"}}
+    proxy, chain = spec["configPatches"]
+    for patch, what in ((proxy, "NETWORK_FILTER"), (chain, "FILTER_CHAIN")):
+        assert patch["applyTo"] == what
+        assert patch["match"]["context"] == "SIDECAR_INBOUND"
+        assert patch["match"]["listener"]["filterChain"]["destinationPort"] == 3306
+        assert patch["patch"]["operation"] == "MERGE"
+    assert proxy["patch"]["value"]["typed_config"]["upstream_connect_mode"] == "ON_DOWNSTREAM_TLS_HANDSHAKE"
+    assert chain["patch"]["value"] == {"transport_socket_connect_timeout": "15s"}
+
+
 def test_all_but_the_consumers_are_denied_by_server_name(database: ExportedService) -> None:
     assert service_export.consumers_only(replace(database, consumers=CONSUMERS), {"app": "db"}) == {
         "selector": {"matchLabels": {"app": "db"}},

@@ -4,6 +4,7 @@ import base64
 import datetime
 import json
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -212,6 +213,21 @@ def test_a_certificate_of_another_root_is_refused(dial: Dial, tmp_path: Path) ->
 
 def test_tls_without_a_certificate_is_refused(dial: Dial) -> None:
     assert dial({"nobody": {"server_name": POD_NAME}}) == {"nobody": "refused"}
+
+
+def test_unfinished_handshakes_do_not_use_up_the_servers_connections(
+    lab: Lab, sites: dict[str, Kubectl], gateway: str, replica: Database, password: str
+) -> None:
+    primary = Database(sites["dc1"], "wookie", "db-0")
+    count = int(primary("SELECT @@max_connections")) + 10
+    script = str(Path(__file__).with_name("hang.py"))
+    began = time.monotonic()
+    hanging = lab.start("enter", "dc2", "--", sys.executable, script, gateway, str(GATEWAY_PORT), POD_NAME, str(count))
+    assert hanging.stdout is not None
+    assert hanging.stdout.readline() == f"{count}\n"
+    assert log_in(sites["dc2"], replica.inside, HOST, "replication", password) == "db-0"
+    assert hanging.wait(timeout=60) == 0
+    assert time.monotonic() - began > 10  # until then nothing has let go of them
 
 
 def test_plaintext_is_refused(dial: Dial) -> None:

@@ -1,0 +1,40 @@
+"""Begin TLS and never finish: `python hang.py ADDRESS PORT SERVER_NAME COUNT`, run inside a site.
+
+Opens so many connections. Each sends a ClientHello and waits for the first byte of the answer, which shows that TLS's
+other end was reached. Prints how many got one, and ends when the other side has given all of them up.
+"""
+
+import contextlib
+import socket
+import ssl
+import sys
+
+SECONDS = 30
+
+
+def hello(server_name: str) -> bytes:
+    """Return a ClientHello as a sidecar's."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    context.set_alpn_protocols(["istio"])
+    sent = ssl.MemoryBIO()
+    with contextlib.suppress(ssl.SSLWantReadError):
+        context.wrap_bio(ssl.MemoryBIO(), sent, server_hostname=server_name).do_handshake()
+    return sent.read()
+
+
+def main() -> None:
+    address, port, server_name, count = sys.argv[1:]
+    connections = []
+    for _ in range(int(count)):
+        connections.append(socket.create_connection((address, int(port)), SECONDS))
+        connections[-1].sendall(hello(server_name))
+    print(sum(bool(connection.recv(1)) for connection in connections), flush=True)
+    for connection in connections:
+        while connection.recv(4096):
+            pass
+
+
+if __name__ == "__main__":
+    main()
