@@ -66,3 +66,10 @@ class Outside:
     stack: str
     read_stack: ReadStack
     read_file: ReadFile
+
+    def own_outputs(self) -> Mapping[str, Any]:
+        """Return the stack's own outputs, as its last `up` left them; empty if there was none."""
+        try:
+            return self.read_stack(f"organization/{self.project}/{self.stack}")
+        except LookupError:
+            return {}

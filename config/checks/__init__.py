@@ -31,6 +31,7 @@ CHECKS = (
     databases.not_imported,
     databases.not_tcp,
     databases.circles,
+    databases.vanished_sources,
     databases.unknown_passwords,
     databases.other_passwords,
     databases.own_settings,

@@ -59,6 +59,29 @@ def circles(subject: Subject) -> Iterator[Finding]:
             yield Finding(f"{path}.replicates.from", database.replicates.from_, advice)
 
 
+def vanished_sources(subject: Subject) -> Iterator[Finding]:
+    """Find replicas that run although there is nothing any more to follow: they would be taken for not begun yet."""
+
+    def absent(database: Database) -> bool:
+        followed = database.replicates
+        return followed is not None and subject.sources.get(followed.from_, ()) is None
+
+    pending = [
+        (site, path, database)
+        for site, path, database in subject.databases
+        if absent(database) or any(absent(source) for _, source in _sources(subject, database))
+    ]
+    before = subject.outside.own_outputs().get("sites", {}) if pending else {}
+    for site, path, database in pending:
+        servers = before.get(site.name, {}).get("servers", ())
+        if database.replicates and any(server["namespace"] == database.namespace for server in servers):
+            advice = (
+                "exports nothing any more, and without it the servers here would be removed: restore its exports, or "
+                "remove this workload to have that"
+            )
+            yield Finding(f"{path}.replicates.from", database.replicates.from_, advice)
+
+
 def unknown_passwords(subject: Subject) -> Iterator[Finding]:
     """Find replicas that cannot know their source's password."""
     by_stack = {peer.name for peer in subject.settings.peers if not (peer.link or peer.link_file)}

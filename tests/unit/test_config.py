@@ -526,3 +526,21 @@ def test_places_are_found_again_when_others_are_left_out(gone: list[int]) -> Non
     left: Any = paths.without(raw, lost)
     for index, item in enumerate(left["a"]):
         assert paths.before(f"a[{index}].b[0]", lost) == f"a[{item['b'][0]}].b[0]"
+
+
+def replica_without_source(*servers: dict[str, Any]) -> None:
+    """Validate dc2 with a replica of dc1, which exports nothing; dc2 had these servers at its last `up`."""
+    replica = {"kind": "mariadb", "namespace": "wookie-dr", "name": "db-pxc"}
+    raw = changed("dc2", {"sites[0].workloads": [replica | {"replicates": {"from": "dc1", "export": "db"}}]})
+    outputs = {"organization/dcmesh/dc1": {}, "organization/dcmesh/dc2": {"sites": {"dc2": {"servers": servers}}}}
+    config.parse(raw, stack="dc2", read=outputs.__getitem__, read_text=read_file)
+
+
+def test_a_replica_waits_for_a_source_that_is_not_there_yet() -> None:
+    replica_without_source()
+    replica_without_source({"namespace": "another"})
+
+
+def test_a_replica_that_runs_is_not_removed_because_its_source_is_gone() -> None:
+    with pytest.raises(config.ConfigError, match=r'workloads\[0\]\.replicates\.from: "dc1" exports nothing any more'):
+        replica_without_source({"namespace": "wookie-dr"})
