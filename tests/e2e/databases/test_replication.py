@@ -246,13 +246,14 @@ def test_a_changed_replication_password_reaches_both_ends(
 def test_a_second_replica_in_the_other_site_follows_the_first(
     pair: Project, primary: Database, remote: Database, command_lines: set[str]
 ) -> None:
+    write(primary, "before the second")
     with pair.edit() as config:
         config["dcmesh:sites"][1]["workloads"][0]["replicas"] = 2
     pair.up("--skip-preview")
     second = Database(remote.site, remote.namespace, "db-1")
     eventually("the second follows", lambda: follows_again(second), within=PATIENCE)
     assert second.channel()["Master_Host"] == "db-0.db.wookie-dr.svc.cluster.local"
-    assert has(second, "to all")
+    assert has(second, "before the second")
     write(primary, "to the second, too")
     eventually("the row arrives", lambda: has(second, "to the second, too"))
 
