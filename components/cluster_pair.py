@@ -99,6 +99,7 @@ class ClusterPair(pulumi.ComponentResource):
                     intermediate=args.intermediates.get(site.name),
                     cluster=cluster_source(args.stack, args.settings, site),
                     channels=channels[site.name],
+                    monitoring=args.settings.monitoring,
                 ),
                 child,
             )

@@ -62,7 +62,14 @@ def spread(labels: Mapping[str, str]) -> list[dict[str, Any]]:
 
 
 def istiod_values(
-    *, cluster: str, replicas: int, egress: str, hub: str | None, tag: str | None, pull_secrets: Sequence[str]
+    *,
+    cluster: str,
+    replicas: int,
+    egress: str,
+    hub: str | None,
+    tag: str | None,
+    pull_secrets: Sequence[str],
+    statistics: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Return the values of the chart `istiod`.
 
@@ -73,6 +80,7 @@ def istiod_values(
         hub: image registry and path. Default: the chart's.
         tag: image tag. Default: the chart's.
         pull_secrets: Secrets with credentials for the registry.
+        statistics: patterns of the statistics that proxies show beside Istio's choice.
     """
     images = {key: value for key, value in (("hub", hub), ("tag", tag)) if value}
     return {
@@ -98,7 +106,8 @@ def istiod_values(
                     "PROXY_CONFIG_XDS_AGENT": "true",
                     # Envoy cuts a TCP connection after an hour of silence; a quiet replication channel is that.
                     "ISTIO_META_IDLE_TIMEOUT": "0s",
-                }
+                },
+                **({"proxyStatsMatcher": {"inclusionRegexps": list(statistics)}} if statistics else {}),
             },
         },
     }
@@ -119,6 +128,7 @@ class IstioControlPlaneArgs:
         hub: image registry and path. Default: the charts'.
         tag: image tag. Default: the charts'.
         pull_secrets: Secrets in `istio-system` with credentials for the registry.
+        statistics: patterns of the statistics that proxies show beside Istio's choice. Default: none.
         base_values: values laid over those of the chart `base`.
         istiod_values: values laid over those of the chart `istiod`.
     """
@@ -132,6 +142,7 @@ class IstioControlPlaneArgs:
     hub: str | None = None
     tag: str | None = None
     pull_secrets: Sequence[str] = ()
+    statistics: Sequence[str] = ()
     base_values: Values = field(default_factory=dict)
     istiod_values: Values = field(default_factory=dict)
 
@@ -196,6 +207,7 @@ class IstioControlPlane(pulumi.ComponentResource):
             hub=args.hub,
             tag=args.tag,
             pull_secrets=args.pull_secrets,
+            statistics=args.statistics,
         )
         return k8s.helm.v3.Release(
             f"{name}-istiod",

@@ -11,6 +11,7 @@ from components.gateway import EastWestGateway, EastWestGatewayArgs
 from components.gateway_exposure import ExposureArgs
 from components.istio import IstioControlPlane, IstioControlPlaneArgs, injection_labels
 from components.link import ExportedService, Link, ServiceAccount
+from components.monitoring.objects import STATISTICS, Monitoring, MonitoringArgs
 from components.pxc_operator import PxcOperator, PxcOperatorArgs
 from components.service_export import ServiceExport, ServiceExportArgs
 from components.shared_ca import Intermediate
@@ -73,6 +74,7 @@ class SiteArgs:
         intermediate: its signing certificate; None if its cluster has it already.
         cluster: where its cluster comes from.
         channels: how each of its databases is joined to others, by namespace.
+        monitoring: what lets it be watched; None if it is not.
     """
 
     site: model.Site
@@ -81,6 +83,7 @@ class SiteArgs:
     intermediate: Intermediate | None
     cluster: K3d | Lab | Existing
     channels: Mapping[str, Channel]
+    monitoring: model.Monitoring | None
 
 
 class Site(pulumi.ComponentResource):
@@ -91,6 +94,7 @@ class Site(pulumi.ComponentResource):
         - EastWestGateway, if the site exports anything; a ServiceExport for each export.
         - PxcOperator, if a workload needs it and it is not there already.
         - the workloads.
+        - Monitoring, if asked for.
     """
 
     cluster: Cluster
@@ -121,6 +125,7 @@ class Site(pulumi.ComponentResource):
                 hub=istio.hub,
                 tag=istio.tag,
                 pull_secrets=istio.pull_secrets,
+                statistics=STATISTICS if args.monitoring else (),
                 base_values=istio.values.base,
                 istiod_values=istio.values.istiod,
             ),
@@ -164,6 +169,19 @@ class Site(pulumi.ComponentResource):
                 addresses=gateway.addresses,
                 port=site.gateway.advertise_port or site.gateway.node_port or self.cluster.gateway_port,
                 exports=tuple(exports),
+            )
+        if args.monitoring:
+            Monitoring(
+                f"{name}-monitoring",
+                MonitoringArgs(
+                    site=site.name,
+                    prometheus=args.monitoring.prometheus,
+                    namespace=args.monitoring.namespace,
+                    labels=args.monitoring.labels,
+                    watched=[part.namespace for part in (*site.workloads, *site.exports, *site.imports)],
+                    after=self.mesh,
+                ),
+                inside,
             )
         self.register_outputs({})
 
@@ -225,6 +243,7 @@ class Site(pulumi.ComponentResource):
         self, name: str, database: model.Mariadb, labels: Mapping[str, str], inside: pulumi.ResourceOptions
     ) -> Mariadb:
         given, channel = database.root_password, self._args.channels[database.namespace]
+        monitoring = self._args.monitoring
         return Mariadb(
             name,
             MariadbArgs(
@@ -244,6 +263,7 @@ class Site(pulumi.ComponentResource):
                 pending=bool(database.replicates and not channel.source),
                 settings=database.settings,
                 resources=database.resources,
+                exporter=monitoring.exporter_image if monitoring else None,
             ),
             inside,
         )

@@ -666,6 +666,22 @@ class Peer(Model):
     """Path of a JSON or YAML file with the same, or with that output whole."""
 
 
+# --- monitoring ------------------------------------------------------------------------------------------------------
+
+
+class Monitoring(Model):
+    """What lets your Prometheus and your Grafana in each site watch it: docs/monitoring.md."""
+
+    prometheus: Literal["operator", "plain"]
+    """What configures Prometheus: Prometheus Operator, by objects, or files, which it mounts from a ConfigMap."""
+    namespace: Name = "istio-system"
+    """Namespace of the objects. It must be there."""
+    labels: dict[LabelKey, LabelValue] = {}
+    """Labels of the objects, such as `release: NAME`, by which kube-prometheus-stack chooses what it obeys."""
+    exporter_image: ImageName = "prom/mysqld-exporter:v0.14.0"
+    """Image of mysqld_exporter, which runs beside each server of the workload `mariadb`."""
+
+
 class Settings(Model):
     """A stack's whole configuration."""
 
@@ -681,6 +697,8 @@ class Settings(Model):
     """The datacenters of this stack."""
     peers: list[Peer] = []
     """Sites of other stacks that sites of this one import from."""
+    monitoring: Monitoring | None = None
+    """Set this to have the sites watched."""
 
     def istio_of(self, site: Site) -> Istio:
         """Return the Istio settings that hold for a site."""

@@ -11,6 +11,7 @@ from rich.table import Table
 
 from lab import packages, parts, plugins
 from lab.charts import Charts
+from lab.debian import DebianFiles
 from lab.golang import GoModuleFile, GoPrograms
 from lab.images import ARCHIVE, BaseLayer, Image, User
 from lab.parts import Made, Part, Recipe, Workplace
@@ -27,6 +28,7 @@ ENVOY = "1.37.0"  # the minor version that this Istio ships
 COREDNS = "1.14.6"
 AGNHOST = "2.53"
 MARIADB = "10.11"  # the version of Debian 12
+MYSQLD_EXPORTER = "0.14.0"  # the version of Debian 12
 PAUSE = "3.10"
 PXC_OPERATOR, PXC, HAPROXY = "1.20.0", "8.4.8-8.1", "2.8.18-1"  # the versions that this operator certifies
 
@@ -82,6 +84,9 @@ _KUBERNETES_COMMANDS = (
 _PLUGINS = {name: pinned(f"pulumi-{name}") for name in ("command", "kubernetes", "tls")}
 _PULUMI_PROVIDER = "github.com/pulumi/pulumi-kubernetes/provider/v4"
 
+PROMETHEUS = Part("prometheus", 5, DebianFiles("prometheus", ("usr/bin/prometheus", "usr/bin/promtool")))
+"""What watches, and tests the rules by which it does. No site runs it."""
+
 PARTS = (
     Part(
         "kube",
@@ -135,6 +140,12 @@ PARTS = (
             left_out=("/usr/share/perl/*", "/usr/lib/*/perl/*", "/usr/lib/*/libperl.so*"),
         ),
     ),
+    Part(
+        "mysqld-exporter",
+        2,
+        DebianFiles("prometheus-mysqld-exporter", ("usr/bin/prometheus-mysqld-exporter",)),
+    ),
+    PROMETHEUS,
     Part("image-pause", 1, Image(f"registry.k8s.io/pause:{PAUSE}", {"/pause": "pause/pause"}, ("/pause",))),
     Part(
         "image-coredns",
@@ -207,6 +218,17 @@ PARTS = (
     ),
     Part("image-haproxy", 1, Image(f"docker.io/percona/haproxy:{HAPROXY}", {"/pause": "pause/pause"}, ("/pause",))),
     Part(
+        "image-mysqld-exporter",
+        1,
+        Image(
+            f"docker.io/prom/mysqld-exporter:v{MYSQLD_EXPORTER}",
+            {"/usr/bin/mysqld_exporter": "mysqld-exporter/prometheus-mysqld-exporter"},
+            ("/usr/bin/mysqld_exporter",),
+            user="65534:65534",
+            base="base",
+        ),
+    ),
+    Part(
         "pulumi",
         215,
         GoPrograms(
@@ -234,6 +256,7 @@ PARTS = (
             dict.fromkeys(_KUBERNETES_COMMANDS, "kube/kube")
             | {"coredns": "coredns/coredns"}
             | {program: f"pulumi/{program}" for program in ("pulumi", "pulumi-language-python")}
+            | {program: f"prometheus/{program}" for program in ("prometheus", "promtool")}
         ),
     ),
 )
@@ -281,6 +304,15 @@ def ensure() -> Toolchain:
         pulumi_home=pulumi_home,
         parts=tuple(made.values()),
     )
+
+
+def promtool() -> Path:
+    """Return promtool, which tests Prometheus' rules; of the toolchain no more is made than that.
+
+    Raises:
+        LabError: it cannot be had.
+    """
+    return parts.provide((PROMETHEUS,), TOOLCHAIN)[PROMETHEUS.name].path / "promtool"
 
 
 def table(toolchain: Toolchain) -> Table:

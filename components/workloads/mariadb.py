@@ -23,6 +23,25 @@ MYSQL_USER = 999
 
 PREPARE = Path(__file__).with_name("mariadb_prepare.sh").read_text()
 
+EXPORTER_PORT = 9104
+"""Port of the exporter, on the pod's loopback alone: the sidecar's agent fetches its metrics there and shows them."""
+
+EXPORTER_USER = 65534
+"""Id of the exporter's user, `nobody` in every image: it cannot read what is the server's."""
+
+EXPORTER_CNF = "[client]\nuser=nobody\nsocket=/run/mysqld/mysqld.sock\n"
+
+EXPORTED = ("global_status", "slave_status")
+"""What the exporter asks the server for."""
+
+NOT_EXPORTED = (
+    "global_variables",
+    "info_schema.innodb_cmp",
+    "info_schema.innodb_cmpmem",
+    "info_schema.query_response_time",
+)
+"""What it would ask for besides, unless told otherwise."""
+
 PLACE = {
     "datadir": "/var/lib/mysql/data",
     "socket": "/run/mysqld/mysqld.sock",
@@ -79,6 +98,7 @@ class MariadbArgs:
         pending: whether what it is to follow is not there yet. Then no pod is made.
         settings: options of the server beside dcmesh's own.
         resources: requests and limits of the server's container.
+        exporter: image of mysqld_exporter, which shows the server's metrics. Default: no metrics.
     """
 
     namespace: str
@@ -97,6 +117,7 @@ class MariadbArgs:
     pending: bool = False
     settings: Mapping[str, str] = field(default_factory=dict)
     resources: Mapping[str, Any] = field(default_factory=dict)
+    exporter: str | None = None
 
 
 def server_cnf(settings: Mapping[str, str]) -> str:
@@ -140,6 +161,32 @@ def headless_service(*, name: str) -> dict[str, Any]:
     }
 
 
+def exporter(image: str) -> dict[str, Any]:
+    """Return the container that shows the server's metrics. It needs no password: the socket tells who asks."""
+    return {
+        "name": "exporter",
+        "image": image,
+        "imagePullPolicy": "IfNotPresent",
+        "args": [
+            "--config.my-cnf=/etc/dcmesh/settings/exporter.cnf",
+            f"--web.listen-address=127.0.0.1:{EXPORTER_PORT}",
+            *(f"--collect.{what}" for what in EXPORTED),
+            *(f"--no-collect.{what}" for what in NOT_EXPORTED),
+        ],
+        "securityContext": {"runAsUser": EXPORTER_USER, "runAsGroup": EXPORTER_USER, "allowPrivilegeEscalation": False},
+        "resources": {"requests": {"cpu": "10m", "memory": "32Mi"}},
+        "volumeMounts": [
+            {"name": "run", "mountPath": "/run/mysqld", "readOnly": True},
+            {"name": "settings", "mountPath": "/etc/dcmesh/settings"},
+        ],
+    }
+
+
+def metrics_annotations() -> dict[str, str]:
+    """Return the annotations that make the sidecar's agent show the exporter's metrics beside its own."""
+    return {"prometheus.io/scrape": "true", "prometheus.io/port": str(EXPORTER_PORT), "prometheus.io/path": "/metrics"}
+
+
 def stateful_set(args: MariadbArgs, *, settings: str, passwords: str) -> dict[str, Any]:
     """Return the spec of the StatefulSet.
 
@@ -161,6 +208,7 @@ def stateful_set(args: MariadbArgs, *, settings: str, passwords: str) -> dict[st
         "SERVER_IDS": str(first_server_id(args.site, args.namespace, args.name)),
         "SOURCE_HOST": source.hosts[0] if source else "",
         "SOURCE_PORT": str(source.port) if source else "",
+        "EXPORTER": "nobody" if args.exporter else "",
     }
     prepare = {
         **image,
@@ -211,14 +259,17 @@ def stateful_set(args: MariadbArgs, *, settings: str, passwords: str) -> dict[st
             "metadata": {
                 "labels": labels,
                 # The sidecar starts before `prepare`, which needs it; Kubernetes can do that from 1.29 on.
-                "annotations": {"sidecar.istio.io/nativeSidecar": "true"},
+                "annotations": {
+                    "sidecar.istio.io/nativeSidecar": "true",
+                    **(metrics_annotations() if args.exporter else {}),
+                },
             },
             "spec": {
                 "serviceAccountName": args.name,
                 "terminationGracePeriodSeconds": 60,
                 "securityContext": {"runAsUser": MYSQL_USER, "runAsGroup": MYSQL_USER, "fsGroup": MYSQL_USER},
                 "initContainers": [prepare],
-                "containers": [server],
+                "containers": [server, *([exporter(args.exporter)] if args.exporter else [])],
                 "volumes": volumes,
             },
         },
@@ -273,7 +324,11 @@ class Mariadb(pulumi.ComponentResource):
         settings = k8s.core.v1.ConfigMap(
             f"{name}-settings",
             metadata=unnamed,
-            data={"server.cnf": server_cnf(args.settings), "prepare.sh": PREPARE},
+            data={
+                "server.cnf": server_cnf(args.settings),
+                "prepare.sh": PREPARE,
+                **({"exporter.cnf": EXPORTER_CNF} if args.exporter else {}),
+            },
             immutable=True,
             opts=child,
         )

@@ -36,6 +36,10 @@ umask 077
   echo "ALTER USER replication@'%' IDENTIFIED BY '$replication_password';"
   # REPLICATION SLAVE for the channel, the rest for the first copy.
   echo "GRANT REPLICATION SLAVE, BINLOG MONITOR, SELECT, SHOW VIEW, TRIGGER, EVENT, LOCK TABLES, RELOAD ON *.* TO replication@'%';"
+  if [ -n "${EXPORTER-}" ]; then
+    echo "CREATE USER IF NOT EXISTS $EXPORTER@localhost IDENTIFIED VIA unix_socket;"
+    echo "GRANT SLAVE MONITOR ON *.* TO $EXPORTER@localhost;"
+  fi
   if [ -n "$SOURCE_HOST" ]; then
     echo "CHANGE MASTER TO MASTER_HOST='$SOURCE_HOST', MASTER_PORT=$SOURCE_PORT, MASTER_USER='replication'," \
       "MASTER_PASSWORD='$replication_password', MASTER_USE_GTID=slave_pos," \

@@ -254,6 +254,7 @@ def test_every_image_carries_the_official_name() -> None:
         "docker.io/percona/percona-xtradb-cluster-operator:1.20.0",
         "docker.io/percona/percona-xtradb-cluster:8.4.8-8.1",
         "docker.io/percona/haproxy:2.8.18-1",
+        "docker.io/prom/mysqld-exporter:v0.14.0",
     ]
 
 
