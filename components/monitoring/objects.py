@@ -29,10 +29,11 @@ METRICS = (
     "envoy_cluster_upstream_cx_rx_bytes_total",
     "envoy_cluster_upstream_cx_total",
     "envoy_cluster_upstream_cx_tx_bytes_total",
+    "envoy_http_rbac",
     "envoy_listener_ssl_connection_error",
     "envoy_listener_ssl_fail_verify_error",
     "envoy_listener_ssl_fail_verify_no_cert",
-    "envoy_tcp_rbac_denied",
+    "envoy_tcp",
     "istio_agent_cert_expiry_seconds",
     "istio_agent_scrape_failures_total",
     "mysql_global_status_threads_connected",
@@ -47,7 +48,7 @@ STATISTICS = (
     r"cluster\.outbound.*\.upstream_cx_(active|connect_fail|rx_bytes_total|total|tx_bytes_total)",
     r"cluster\.outbound.*\.ssl\.(connection_error|fail_verify_error|fail_verify_san|handshake)",
     r"listener\..*\.ssl\.(connection_error|fail_verify_error|fail_verify_no_cert)",
-    r"tcp\.rbac\.denied",
+    r"(tcp|http\..*)\.rbac\.denied",
 )
 """Envoy's own statistics that its metrics come from; a proxy has them only if it is told so before it starts."""
 

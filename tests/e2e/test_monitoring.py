@@ -1,0 +1,254 @@
+"""A pair of databases, watched by a real Prometheus in each site: every metric is there, alerts begin and end.
+
+Debian's Prometheus is built without service discovery by Kubernetes: the test finds the pods in its place. What is done
+with them, what is kept and the rules are what the program has put into the sites.
+"""
+
+import json
+import re
+import subprocess
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+from urllib.request import urlopen
+
+import pytest
+import yaml
+
+from components.monitoring.objects import METRICS
+from tests.e2e.toolbox import (
+    MARIADB,
+    ROOT,
+    Database,
+    Kubectl,
+    Lab,
+    Project,
+    account,
+    dev_config,
+    eventually,
+    log_in,
+    start,
+)
+
+STACK = "watch"
+HOST = "db-0.db.wookie.svc.cluster.local"
+
+
+def quick(rules: str) -> str:
+    """Return the rules with shorter durations: a test has no minutes to wait."""
+    windows = {"2m": "20s", "5m": "20s"}
+    rules = re.sub(r"\[(2m|5m)\]", lambda found: f"[{windows[found[1]]}]", rules)
+    return re.sub(r"for: \w+", "for: 2s", rules)
+
+
+def targets(site: Kubectl) -> list[dict[str, Any]]:
+    """Return each port of each pod, with the labels that Prometheus' service discovery gives it."""
+    found = []
+    for pod in json.loads(site("get", "pods", "--all-namespaces", "--output", "json"))["items"]:
+        parts = [*pod["spec"]["containers"], *pod["spec"].get("initContainers", [])]
+        for port in [port for part in parts for port in part.get("ports", [])]:
+            labels = {
+                "namespace": pod["metadata"]["namespace"],
+                "pod_name": pod["metadata"]["name"],
+                "pod_phase": pod["status"]["phase"],
+                "pod_container_port_name": port.get("name", ""),
+            }
+            found.append(
+                {
+                    "targets": [f"{pod['status']['podIP']}:{port['containerPort']}"],
+                    "labels": {f"__meta_kubernetes_{key}": value for key, value in labels.items()},
+                }
+            )
+    return found
+
+
+@dataclass(frozen=True)
+class Prometheus:
+    """The Prometheus of a site."""
+
+    url: str
+
+    def ask(self, what: str, **parameters: str) -> Any:
+        with urlopen(f"{self.url}/api/v1/{what}?{urlencode(parameters)}", timeout=10) as answer:  # noqa: S310
+            return json.load(answer)["data"]
+
+    def query(self, expression: str) -> list[dict[str, str]]:
+        """Return the labels of what an expression finds."""
+        return [sample["metric"] for sample in self.ask("query", query=expression)["result"]]
+
+    def answers(self) -> bool:
+        try:
+            return bool(self.query("up"))
+        except OSError:
+            return False
+
+    def firing(self, alert: str = "Dcmesh.*") -> list[dict[str, str]]:
+        """Return the labels of the alerts that fire."""
+        return self.query(f'ALERTS{{alertname=~"{alert}", alertstate="firing"}}')
+
+
+@pytest.fixture(scope="module")
+def lab() -> Iterator[Lab]:
+    lab = Lab(STACK)
+    yield lab
+    lab("delete", "--all")  # does nothing unless a test failed before the destroy
+
+
+@pytest.fixture(scope="module")
+def pair(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
+    """The pair of examples/mariadb.yaml with one replica in the source's site, watched."""
+    directory = tmp_path_factory.mktemp(lab.name)
+    config = yaml.safe_load((ROOT / "examples/mariadb.yaml").read_text())["config"]
+    config["dcmesh:lab"] = dev_config()["dcmesh:lab"]
+    config["dcmesh:monitoring"] = {"prometheus": "plain"}
+    source = config["dcmesh:sites"][0]
+    source["workloads"][0]["replicas"] = source["exports"][0]["replicas"] = 2
+    project = Project(directory / "project", stack=lab.name, config=config, state=directory / "state")
+    project.init()
+    project.up("--skip-preview")
+    yield project
+    project.pulumi("destroy", "--yes")
+    assert project.resources() == []
+    assert lab.leftovers() == {}
+
+
+@pytest.fixture(scope="module")
+def sites(pair: Project, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Kubectl]:
+    directory = tmp_path_factory.mktemp("kubeconfigs")
+    return {name: Kubectl(text, directory / name) for name, text in pair.output("kubeconfigs").items()}
+
+
+@pytest.fixture(scope="module")
+def watching(
+    lab: Lab, sites: dict[str, Kubectl], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dict[str, Prometheus]]:
+    """A Prometheus in each site, with the provisioned configuration."""
+    running: list[subprocess.Popen[bytes]] = []
+    found = {}
+    try:
+        for name, site in sites.items():
+            directory = tmp_path_factory.mktemp(f"prometheus-{name}")
+            running.append(run_prometheus(lab, name, site, directory))
+            node = lab.sites()[name]["api"].removeprefix("https://").partition(":")[0]
+            found[name] = Prometheus(f"http://{node}:9090")
+        for prometheus in found.values():
+            eventually("Prometheus has scraped", prometheus.answers, within=60)
+        yield found
+    finally:
+        for process in running:
+            process.terminate()
+            process.wait()
+
+
+def run_prometheus(lab: Lab, name: str, site: Kubectl, directory: Path) -> subprocess.Popen[bytes]:
+    files = site.get("configmap", "dcmesh-prometheus", "istio-system")["data"]
+    jobs = yaml.safe_load(files["scrape.yaml"])["scrape_configs"]
+    for job in jobs:
+        (where,) = job.pop("kubernetes_sd_configs")
+        there = [t for t in targets(site) if t["labels"]["__meta_kubernetes_namespace"] in where["namespaces"]["names"]]
+        job["static_configs"] = there
+    whole = {
+        "global": {"scrape_interval": "2s", "scrape_timeout": "2s", "evaluation_interval": "2s"},
+        "rule_files": ["rules.yaml"],
+        "scrape_configs": jobs,
+    }
+    (directory / "prometheus.yaml").write_text(yaml.safe_dump(whole))
+    (directory / "rules.yaml").write_text(quick(files["rules.yaml"]))
+    options = ("--config.file=prometheus.yaml", "--storage.tsdb.path=data", "--web.listen-address=:9090")
+    with (directory / "log").open("wb") as log:
+        return subprocess.Popen(
+            ["ip", "netns", "exec", f"dcmesh-{lab.name}-{name}", "prometheus", *options],
+            cwd=directory,
+            stdout=log,
+            stderr=log,
+        )
+
+
+@pytest.fixture(scope="module")
+def replica(sites: dict[str, Kubectl]) -> Database:
+    return Database(sites["dc2"], "wookie-dr", "db-0")
+
+
+def fires(prometheus: Prometheus, alert: str, **labels: str) -> Callable[[], bool]:
+    return lambda: any(labels.items() <= found.items() for found in prometheus.firing(alert))
+
+
+def is_over(prometheus: Prometheus, alert: str = "Dcmesh.*") -> Callable[[], bool]:
+    return lambda: not prometheus.firing(alert)
+
+
+def test_every_metric_that_rules_and_dashboard_use_is_there(watching: dict[str, Prometheus]) -> None:
+    def complete() -> bool:
+        here = {m["__name__"] for site in watching.values() for m in site.query('{job="dcmesh"}')}
+        return set(METRICS) <= here
+
+    eventually("every metric", complete, within=60)
+
+
+def test_nothing_else_is_kept(watching: dict[str, Prometheus]) -> None:
+    own = {"up", "scrape_duration_seconds", "scrape_samples_scraped", "scrape_samples_post_metric_relabeling"}
+    own |= {"scrape_series_added", "ALERTS", "ALERTS_FOR_STATE"}
+    for site in watching.values():
+        assert {m["__name__"] for m in site.query('{job="dcmesh"}')} <= {*METRICS, *own}
+
+
+def test_all_that_is_found_answers_and_says_whose_it_is(watching: dict[str, Prometheus]) -> None:
+    pods = {
+        "dc1": {"istiod", "istio-eastwestgateway", "db-0", "db-1"},
+        "dc2": {"istiod", "db-0"},
+    }
+    for name, site in watching.items():
+        up = site.query('up{job="dcmesh"} == 1')
+        names = {re.sub(r"-[0-9a-f]+-\w{5}$", "", labels["pod"]) for labels in up}
+        assert names == pods[name]
+        assert {labels["site"] for labels in up} == {name}
+        assert site.query("up == 0") == []
+
+
+def test_while_all_is_well_no_alert_fires(watching: dict[str, Prometheus]) -> None:
+    for site in watching.values():
+        eventually("no alert", is_over(site), within=60)
+
+
+def test_exporter_may_watch_and_nothing_else(sites: dict[str, Kubectl], replica: Database) -> None:
+    assert replica("SHOW GRANTS FOR nobody@localhost").startswith("GRANT SLAVE MONITOR ON *.* TO")
+    assert len(replica("SHOW GRANTS FOR nobody@localhost").splitlines()) == 1
+
+
+def test_identity_that_is_refused_is_told_in_the_source(
+    watching: dict[str, Prometheus], sites: dict[str, Kubectl]
+) -> None:
+    account(sites["dc2"], "stranger", "wookie-dr")
+    pod = start(sites["dc2"], "stranger", "wookie-dr", "stranger", image=MARIADB)
+    refused = fires(watching["dc1"], "DcmeshIdentityRefused", namespace="wookie", pod="db-0", site="dc1")
+
+    def told() -> bool:
+        log_in(sites["dc2"], pod, HOST, "root", "none")
+        return refused()
+
+    eventually("the alert fires", told, within=60)
+    sites["dc2"]("delete", "pod", "stranger", "--namespace", "wookie-dr")
+    eventually("the alert is over", is_over(watching["dc1"]), within=60)
+
+
+def test_replication_that_is_stopped_is_told(watching: dict[str, Prometheus], replica: Database) -> None:
+    alert = "DcmeshReplicationStopped"
+    replica("STOP SLAVE")
+    eventually("the alert fires", fires(watching["dc2"], alert, namespace="wookie-dr", pod="db-0"), within=60)
+    replica("START SLAVE")
+    eventually("the alert is over", is_over(watching["dc2"], alert), within=60)
+
+
+def test_link_that_is_cut_is_told(lab: Lab, watching: dict[str, Prometheus], replica: Database) -> None:
+    lab("wan", "cut")
+    try:
+        link = fires(watching["dc2"], "DcmeshLinkDown", site="dc2", cluster_name=f"outbound|3306||{HOST}")
+        eventually("the alert fires", link, within=120)
+        assert watching["dc2"].firing("DcmeshReplicationStopped")
+    finally:
+        lab("wan", "heal")
+    eventually("replication goes on", replica.follows, within=60)
+    for site in watching.values():
+        eventually("all alerts are over", is_over(site), within=90)
