@@ -209,7 +209,7 @@ def stateful_set(args: MariadbArgs, *, settings: str, passwords: str) -> dict[st
         "SERVER_IDS": str(first_server_id(args.site, args.namespace, args.name)),
         "SOURCE_HOST": source.hosts[0] if source else "",
         "SOURCE_PORT": str(source.port) if source else "",
-        "EXPORTER": "nobody" if args.exporter else "",
+        **({"EXPORTER": "nobody"} if args.exporter else {}),
     }
     prepare = {
         **image,

@@ -126,6 +126,40 @@ def pod(**changes: Any) -> dict[str, Any]:
     return found
 
 
+# --- exporter --------------------------------------------------------------------------------------------------------
+
+
+def test_without_metrics_there_is_no_exporter_and_no_user_of_its() -> None:
+    assert [container["name"] for container in pod()["containers"]] == ["mariadb"]
+    assert spec()["template"]["metadata"]["annotations"].keys() == {"sidecar.istio.io/nativeSidecar"}
+    assert "EXPORTER" not in {variable["name"] for variable in pod()["initContainers"][0]["env"]}
+
+
+def test_exporter_is_not_the_servers_user_and_listens_to_the_pod_alone() -> None:
+    server, exporter = pod(exporter="example.com/mysqld-exporter:1")["containers"]
+    assert (server["name"], exporter["image"]) == ("mariadb", "example.com/mysqld-exporter:1")
+    user = exporter["securityContext"]["runAsUser"]
+    assert user not in (0, mariadb.MYSQL_USER), "who is the server's user is its master"
+    assert f"--web.listen-address=127.0.0.1:{mariadb.EXPORTER_PORT}" in exporter["args"]
+    assert {mount["name"]: mount.get("readOnly") for mount in exporter["volumeMounts"]} == {
+        "run": True,
+        "settings": None,
+    }
+
+
+def test_sidecar_shows_what_the_exporter_has() -> None:
+    annotations = spec(exporter="exporter")["template"]["metadata"]["annotations"]
+    assert annotations["prometheus.io/scrape"] == "true"
+    assert annotations["prometheus.io/port"] == str(mariadb.EXPORTER_PORT)
+
+
+def test_exporter_logs_in_as_the_user_that_the_server_lets_in_without_a_password() -> None:
+    prepare = pod(exporter="exporter")["initContainers"][0]
+    (user,) = [variable["value"] for variable in prepare["env"] if variable["name"] == "EXPORTER"]
+    assert f"user={user}\n" in mariadb.EXPORTER_CNF
+    assert f"socket={PLACE['socket']}\n" in mariadb.EXPORTER_CNF
+
+
 def server(**changes: Any) -> dict[str, Any]:
     (only,) = pod(**changes)["containers"]
     return dict(only)

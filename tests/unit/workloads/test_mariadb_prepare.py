@@ -397,3 +397,20 @@ def test_no_server_starts_without_its_passwords(primary: Pod, name: str) -> None
     (primary.directory / "dcmesh/passwords" / name).unlink()
     assert primary.start().status != 0
     assert not primary.marker.exists()
+
+
+# --- exporter --------------------------------------------------------------------------------------------------------
+
+
+def test_the_exporters_user_may_watch_and_nothing_else(primary: Pod) -> None:
+    primary.environment["EXPORTER"] = "nobody"
+    primary.prepare()
+    assert [line for line in primary.start_sql if "nobody" in line] == [
+        "CREATE USER IF NOT EXISTS nobody@localhost IDENTIFIED VIA unix_socket;",
+        "GRANT SLAVE MONITOR ON *.* TO nobody@localhost;",
+    ]
+
+
+def test_without_an_exporter_it_has_no_user(primary: Pod) -> None:
+    primary.prepare()
+    assert "nobody" not in "".join(primary.start_sql)
