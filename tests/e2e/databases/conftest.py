@@ -18,8 +18,9 @@ def lab() -> Iterator[Lab]:
 
 @pytest.fixture(scope="package")
 def pair(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
-    """The pair of examples/mariadb.yaml, up. When its tests are done it is destroyed, and nothing may be left."""
-    with standing(lab, tmp_path_factory.mktemp(lab.name), mariadb_config()) as project:
+    """The pair of examples/mariadb.yaml, watched. When its tests are done it is destroyed, and nothing may be left."""
+    config = {**mariadb_config(), "dcmesh:monitoring": {"prometheus": "plain"}}
+    with standing(lab, tmp_path_factory.mktemp(lab.name), config) as project:
         yield project
 
 

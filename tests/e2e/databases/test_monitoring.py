@@ -1,4 +1,4 @@
-"""A pair of databases, watched by a real Prometheus in each site: every metric is there, alerts begin and end.
+"""The pair with databases, watched by a real Prometheus in each site: what is asked for is there, alerts begin and end.
 
 Debian's Prometheus is built without service discovery by Kubernetes: the test finds the pods in its place. What is done
 with them, what is kept and the rules are what the program has put into the sites.
@@ -17,22 +17,9 @@ from urllib.request import urlopen
 import pytest
 import yaml
 
-from components.monitoring.objects import METRICS
-from tests.e2e.toolbox import (
-    MARIADB,
-    ROOT,
-    Database,
-    Kubectl,
-    Lab,
-    Project,
-    account,
-    dev_config,
-    eventually,
-    log_in,
-    start,
-)
+from components.monitoring.objects import DASHBOARD, METRICS, RULES
+from tests.e2e.toolbox import MARIADB, Database, Kubectl, Lab, account, eventually, log_in, start
 
-STACK = "watch"
 HOST = "db-0.db.wookie.svc.cluster.local"
 
 
@@ -64,6 +51,16 @@ def targets(site: Kubectl) -> list[dict[str, Any]]:
     return found
 
 
+def looked_at() -> list[str]:
+    """Return what the panels ask, and each selector of the alerts, which themselves find nothing while all is well."""
+    panels = [target["expr"] for panel in json.loads(DASHBOARD)["panels"] for target in panel.get("targets", [])]
+    asked = [re.sub(r"\$\w+", ".*", expression.replace("$__rate_interval", "20s")) for expression in panels]
+    alerts = [rule["expr"] for group in yaml.safe_load(RULES)["groups"] for rule in group["rules"]]
+    selectors = {found for expression in alerts for found in re.findall(r"\w+\{[^}]*\}", expression)}
+    # A counter that begins with the first failure.
+    return asked + sorted(s for s in selectors if not s.startswith("istio_agent_scrape_failures_total"))
+
+
 @dataclass(frozen=True)
 class Prometheus:
     """The Prometheus of a site."""
@@ -87,37 +84,6 @@ class Prometheus:
     def firing(self, alert: str = "Dcmesh.*") -> list[dict[str, str]]:
         """Return the labels of the alerts that fire."""
         return self.query(f'ALERTS{{alertname=~"{alert}", alertstate="firing"}}')
-
-
-@pytest.fixture(scope="module")
-def lab() -> Iterator[Lab]:
-    lab = Lab(STACK)
-    yield lab
-    lab("delete", "--all")  # does nothing unless a test failed before the destroy
-
-
-@pytest.fixture(scope="module")
-def pair(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
-    """The pair of examples/mariadb.yaml with one replica in the source's site, watched."""
-    directory = tmp_path_factory.mktemp(lab.name)
-    config = yaml.safe_load((ROOT / "examples/mariadb.yaml").read_text())["config"]
-    config["dcmesh:lab"] = dev_config()["dcmesh:lab"]
-    config["dcmesh:monitoring"] = {"prometheus": "plain"}
-    source = config["dcmesh:sites"][0]
-    source["workloads"][0]["replicas"] = source["exports"][0]["replicas"] = 2
-    project = Project(directory / "project", stack=lab.name, config=config, state=directory / "state")
-    project.init()
-    project.up("--skip-preview")
-    yield project
-    project.pulumi("destroy", "--yes")
-    assert project.resources() == []
-    assert lab.leftovers() == {}
-
-
-@pytest.fixture(scope="module")
-def sites(pair: Project, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Kubectl]:
-    directory = tmp_path_factory.mktemp("kubeconfigs")
-    return {name: Kubectl(text, directory / name) for name, text in pair.output("kubeconfigs").items()}
 
 
 @pytest.fixture(scope="module")
@@ -179,14 +145,12 @@ def is_over(prometheus: Prometheus, alert: str = "Dcmesh.*") -> Callable[[], boo
     return lambda: not prometheus.firing(alert)
 
 
-def test_every_metric_that_rules_and_dashboard_use_is_there(watching: dict[str, Prometheus]) -> None:
-    # A counter that begins with the first failure.
-    wanted = set(METRICS) - {"istio_agent_scrape_failures_total"}
+def test_panels_and_alerts_have_something_to_look_at(watching: dict[str, Prometheus]) -> None:
+    def found(expression: str) -> bool:
+        return any(site.query(expression) for site in watching.values())
 
-    def complete() -> bool:
-        return wanted <= {m["__name__"] for site in watching.values() for m in site.query('{job="dcmesh"}')}
-
-    eventually("every metric", complete, within=60)
+    for expression in looked_at():
+        eventually(f"a site has {expression}", lambda e=expression: found(e), within=60)
 
 
 def test_nothing_else_is_kept(watching: dict[str, Prometheus]) -> None:
@@ -198,7 +162,7 @@ def test_nothing_else_is_kept(watching: dict[str, Prometheus]) -> None:
 
 def test_all_that_is_found_answers_and_says_whose_it_is(watching: dict[str, Prometheus]) -> None:
     pods = {
-        "dc1": {"istiod", "istio-eastwestgateway", "db-0", "db-1"},
+        "dc1": {"istiod", "istio-eastwestgateway", "db-0", "db-1", "db-2"},
         "dc2": {"istiod", "db-0"},
     }
     for name, site in watching.items():
@@ -217,9 +181,16 @@ def test_while_all_is_well_no_alert_fires(watching: dict[str, Prometheus]) -> No
 def test_exporter_may_watch_and_nothing_else(replica: Database) -> None:
     (grant,) = replica("SHOW GRANTS FOR nobody@localhost").splitlines()
     assert grant.startswith("GRANT SLAVE MONITOR ON *.* TO")
-    secret = ("cat", "/run/mysqld/start.sql")
-    read = replica.site("exec", *replica.inside[:3], "--container", "exporter", "--", *secret, check=False)
-    assert read == "", "the exporter reads the server's passwords"
+    assert "ERROR 1045" in log_in(replica.site, replica.inside, "127.0.0.1", "nobody", "none")
+
+
+def test_exporter_reads_no_password(replica: Database) -> None:
+    def read(file: str) -> str:
+        exporter = (*replica.inside[:3], "--container", "exporter")
+        return replica.site("exec", *exporter, "--", "cat", file, check=False)
+
+    assert "user=nobody" in read("/etc/dcmesh/settings/exporter.cnf")
+    assert read("/run/mysqld/start.sql") == ""
 
 
 def test_identity_that_is_refused_is_told_in_the_source(
@@ -248,10 +219,9 @@ def test_replication_that_is_stopped_is_told(watching: dict[str, Prometheus], re
 
 def test_database_that_nobody_can_ask_is_told(watching: dict[str, Prometheus], replica: Database) -> None:
     alert = "DcmeshDatabaseNotWatched"
-    replica("SET sql_log_bin = 0; DROP USER nobody@localhost")
+    replica("SET sql_log_bin = 0; ALTER USER nobody@localhost ACCOUNT LOCK")
     eventually("the alert fires", fires(watching["dc2"], alert, namespace="wookie-dr", pod="db-0"), within=60)
-    again = "CREATE USER nobody@localhost IDENTIFIED VIA unix_socket; GRANT SLAVE MONITOR ON *.* TO nobody@localhost"
-    replica(f"SET sql_log_bin = 0; {again}")
+    replica("SET sql_log_bin = 0; ALTER USER nobody@localhost ACCOUNT UNLOCK")
     eventually("the alert is over", is_over(watching["dc2"], alert), within=60)
 
 
