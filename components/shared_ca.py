@@ -1,5 +1,6 @@
 """SharedCA and SiteCA: the trust that makes two meshes accept each other's certificates."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pulumi
@@ -11,17 +12,24 @@ KEY_CURVE = "P384"
 CA_USES = ["cert_signing", "crl_signing"]
 
 
+def numbered(name: str, *numbers: int, separator: str = " ") -> str:
+    """Return a name that tells apart what replaces one another. The first of all has none of the numbers."""
+    return name if set(numbers) == {1} else f"{name}{separator}{'.'.join(map(str, numbers))}"
+
+
 @dataclass(frozen=True, kw_only=True)
 class SharedCAArgs:
     """Arguments of SharedCA.
 
     Attributes:
         organization: `O` in the subject of every certificate.
+        generation: which root this is of those that replace one another. Default 1.
         root_validity_years: how long the root is valid. Default 10.
         intermediate_validity_years: how long each site's intermediate is valid. Default 2.
     """
 
     organization: str = "dcmesh"
+    generation: int = 1
     root_validity_years: int = 10
     intermediate_validity_years: int = 2
 
@@ -52,7 +60,9 @@ class SharedCA(pulumi.ComponentResource):
             allowed_uses=CA_USES,
             set_subject_key_id=True,
             set_authority_key_id=True,
-            subject=tls.SelfSignedCertSubjectArgs(common_name="Root CA", organization=args.organization),
+            subject=tls.SelfSignedCertSubjectArgs(
+                common_name=numbered("Root CA", args.generation), organization=args.organization
+            ),
             validity_period_hours=args.root_validity_years * HOURS_A_YEAR,
             opts=child,
         )
@@ -70,7 +80,7 @@ class Intermediate:
         cert: the intermediate.
         key: its private key; secret.
         chain: the intermediate and whatever stands between it and the root.
-        root: the root that all sites share.
+        root: the root that all sites share; several, one after the other, while it is replaced.
     """
 
     cert: pulumi.Input[str]
@@ -90,10 +100,14 @@ class SiteCAArgs:
     Attributes:
         site: name of the site, in the subject of its certificate.
         root: the root that signs it.
+        trusted: all roots that the site trusts.
+        number: which intermediate this is of those that replace one another under a root. Default 1.
     """
 
     site: str
     root: SharedCA
+    trusted: Sequence[SharedCA]
+    number: int = 1
 
 
 class SiteCA(pulumi.ComponentResource):
@@ -113,7 +127,8 @@ class SiteCA(pulumi.ComponentResource):
             f"{name}-request",
             private_key_pem=key.private_key_pem,
             subject=tls.CertRequestSubjectArgs(
-                common_name=f"Intermediate CA {args.site}", organization=args.root.args.organization
+                common_name=numbered(f"Intermediate CA {args.site}", args.root.args.generation, args.number),
+                organization=args.root.args.organization,
             ),
             opts=child,
         )
@@ -132,6 +147,6 @@ class SiteCA(pulumi.ComponentResource):
             cert=signed.cert_pem,
             key=key.private_key_pem,
             chain=pulumi.Output.concat(signed.cert_pem, args.root.cert_pem),
-            root=args.root.cert_pem,
+            root=pulumi.Output.concat(*(root.cert_pem for root in args.trusted)),
         )
         self.register_outputs({})

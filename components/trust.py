@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import pulumi
 
-from components.shared_ca import Intermediate, SharedCA, SharedCAArgs, SiteCA, SiteCAArgs
+from components.shared_ca import Intermediate, SharedCA, SharedCAArgs, SiteCA, SiteCAArgs, numbered
 from config import model
 from config.outside import ReadStack, read_stack
 
@@ -27,7 +27,8 @@ class Trust(pulumi.ComponentResource):
     """Where the sites' certificates come from.
 
     Creates, as the configuration says:
-        - generated: SharedCA, and a SiteCA for each site of the stack and each site that it issues for;
+        - generated: SharedCA, one for each generation of the root, and a SiteCA for each site of the stack and each
+          site that it issues for;
         - stack, provided, existing: nothing.
     """
 
@@ -43,17 +44,18 @@ class Trust(pulumi.ComponentResource):
         child = pulumi.ResourceOptions(parent=self)
         match args.trust:
             case model.GeneratedTrust() as trust:
-                root = SharedCA(
-                    f"{name}-root",
-                    SharedCAArgs(
-                        organization=trust.organization,
-                        root_validity_years=trust.root_validity_years,
-                        intermediate_validity_years=trust.intermediate_validity_years,
-                    ),
-                    child,
-                )
+                newest = trust.root.generation + (trust.root.next != "none")
+                # Those that are gone are kept: this stack sees no cluster, and a step too early must have a way back.
+                every = [self._root(name, trust, generation) for generation in range(1, newest + 1)]
+                roots = every[trust.root.generation - 1 :]
+                issuing = roots[-1] if trust.root.next == "issuing" else roots[0]
+                numbers = issuing.args.generation, trust.intermediate
                 return {
-                    site: SiteCA(f"{name}.{site}", SiteCAArgs(site=site, root=root), child).intermediate
+                    site: SiteCA(
+                        numbered(f"{name}.{site}", *numbers, separator="-"),
+                        SiteCAArgs(site=site, root=issuing, trusted=roots, number=trust.intermediate),
+                        child,
+                    ).intermediate
                     for site in (*args.sites, *trust.issue_for)
                 }
             case model.StackTrust(stack=stack):
@@ -68,6 +70,18 @@ class Trust(pulumi.ComponentResource):
                 return dict.fromkeys(args.sites, given)
             case model.ExistingTrust():
                 return {}
+
+    def _root(self, name: str, trust: model.GeneratedTrust, generation: int) -> SharedCA:
+        return SharedCA(
+            numbered(f"{name}-root", generation, separator="-"),
+            SharedCAArgs(
+                organization=trust.organization,
+                generation=generation,
+                root_validity_years=trust.root_validity_years,
+                intermediate_validity_years=trust.intermediate_validity_years,
+            ),
+            pulumi.ResourceOptions(parent=self),
+        )
 
 
 def read_intermediates(stack: str, sites: Sequence[str], read: ReadStack = read_stack) -> dict[str, Intermediate]:

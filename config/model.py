@@ -78,6 +78,15 @@ class Model(BaseModel):
 # --- trust -----------------------------------------------------------------------------------------------------------
 
 
+class Root(Model):
+    """Which root signs, and how far its replacement is. One change, then `up` on every site, before the next one."""
+
+    generation: Annotated[int, Field(ge=1, le=100), WHOLE] = 1
+    """Number of the root. Raise it by one, and remove `next`, when the next root issues everywhere."""
+    next: Literal["none", "trusted", "issuing"] = "none"
+    """The next generation's root: `trusted` beside this one, or `issuing` the intermediates, both being trusted."""
+
+
 class GeneratedTrust(Model):
     """This stack holds the root, and issues the intermediates of its sites."""
 
@@ -89,6 +98,10 @@ class GeneratedTrust(Model):
     """How long the root is valid."""
     intermediate_validity_years: Annotated[int, Field(ge=1, le=10), WHOLE] = 2
     """How long each site's intermediate is valid."""
+    root: Root = Root()
+    """The root and its replacement."""
+    intermediate: Annotated[int, Field(ge=1, le=100), WHOLE] = 1
+    """Number of the sites' intermediates. Raise it to have new ones issued."""
     issue_for: list[Name] = []
     """Sites of other stacks to issue intermediates for. They read them from this stack's output `intermediates`."""
 

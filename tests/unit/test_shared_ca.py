@@ -18,7 +18,7 @@ def program() -> Callable[[], None]:
             "trust", SharedCAArgs(organization="Example", root_validity_years=20, intermediate_validity_years=3)
         )
         for site in ("dc1", "dc2"):
-            intermediate = SiteCA(f"{site}-ca", SiteCAArgs(site=site, root=root)).intermediate
+            intermediate = SiteCA(f"{site}-ca", SiteCAArgs(site=site, root=root, trusted=[root])).intermediate
             for part, value in intermediate.as_output().items():
                 pulumi.export(f"{site} {part}", value)
 

@@ -112,3 +112,36 @@ def test_existing_is_left_alone(engine: Engine) -> None:
 )
 def test_nothing_is_issued_where_it_is_there_already(engine: Engine, raw: dict[str, Any]) -> None:
     assert set(trust(engine, ["dc1"], raw).asked) == {"trust"}
+
+
+OLD, NEW = "certificate of trust-root-root\n", "certificate of trust-root-2-root\n"
+
+
+@pytest.mark.parametrize(
+    ("raw", "roots", "issuer", "name"),
+    [
+        ({}, OLD, OLD, "trust.dc1"),
+        ({"intermediate": 2}, OLD, OLD, "trust.dc1-1.2"),
+        ({"root": {"next": "trusted"}}, OLD + NEW, OLD, "trust.dc1"),
+        ({"root": {"next": "issuing"}}, OLD + NEW, NEW, "trust.dc1-2.1"),
+        ({"root": {"generation": 2}}, NEW, NEW, "trust.dc1-2.1"),
+        ({"root": {"generation": 2}, "intermediate": 3}, NEW, NEW, "trust.dc1-2.3"),
+    ],
+    ids=["at first", "another intermediate", "trusted", "issuing", "replaced", "replaced, another intermediate"],
+)
+def test_what_a_site_gets_at_each_step(engine: Engine, raw: dict[str, Any], roots: str, issuer: str, name: str) -> None:
+    trust(engine, ["dc1"], raw)
+    own = f"certificate of {name}-intermediate\n"
+    assert engine.outputs == {
+        "dc1 caCert": own,
+        "dc1 caKey": f"secret key of {name}-key\n",
+        "dc1 certChain": own + issuer,
+        "dc1 rootCert": roots,
+    }
+
+
+def test_roots_have_names_of_their_own_and_old_ones_are_kept(engine: Engine) -> None:
+    trust(engine, ["dc1"], {"root": {"generation": 2, "next": "trusted"}})
+    subjects = [root.inputs["subject"]["commonName"] for root in engine.kind("SelfSignedCert")]
+    assert sorted(subjects) == ["Root CA", "Root CA 2", "Root CA 3"]
+    assert engine.one("CertRequest").inputs["subject"]["commonName"] == "Intermediate CA dc1 2.1"
