@@ -5,6 +5,7 @@ import pulumi
 import config
 from components.cluster_pair import ClusterPair, ClusterPairArgs
 from components.preflight import require_ready
+from components.rotation import issued, read_others
 from components.trust import Trust, TrustArgs
 
 try:
@@ -20,18 +21,20 @@ pair = ClusterPair(
         settings=settings,
         intermediates=trust.intermediates,
         peer_links=peer_links,
+        others=read_others(settings, pulumi.get_project(), pulumi.get_stack()),
         project=pulumi.get_project(),
         stack=pulumi.get_stack(),
     ),
 )
 
+for_others = {site: given for site, given in trust.intermediates.items() if site not in pair.sites}
 pulumi.export("link", {name: link.as_output() for name, link in pair.links.items()})
 pulumi.export("hosts", pair.hosts)
 pulumi.export("sites", pair.inventories)
 pulumi.export("replication", pair.replication)
 pulumi.export("replicationPasswords", pair.passwords.by_export)
-pulumi.export("kubeconfigs", {name: site.cluster.kubeconfig for name, site in pair.sites.items()})
 pulumi.export(
-    "intermediates",
-    {site: issued.as_output() for site, issued in trust.intermediates.items() if site not in pair.sites},
+    "certificates", {**{site: issued(site, given) for site, given in for_others.items()}, **pair.certificates}
 )
+pulumi.export("kubeconfigs", {name: site.cluster.kubeconfig for name, site in pair.sites.items()})
+pulumi.export("intermediates", {site: given.as_output() for site, given in for_others.items()})

@@ -11,6 +11,7 @@ from components.cluster import Existing, K3d, Lab
 from components.inventory import inventory
 from components.link import GATEWAY_PORT, ExportedService, Link
 from components.passwords import ReplicationPasswords, ReplicationPasswordsArgs
+from components.rotation import Others
 from components.shared_ca import Intermediate
 from components.site import Channel, Site, SiteArgs, exported_service
 from components.site_imports import SiteImports, SiteImportsArgs
@@ -25,6 +26,7 @@ class ClusterPairArgs:
         settings: the stack's configuration.
         intermediates: the signing certificates, by site.
         peer_links: the links of sites that other stacks hold.
+        others: the sites that must go on to share a root.
         project: name of the Pulumi project.
         stack: name of the stack; clusters that the program makes are named after it.
     """
@@ -32,6 +34,7 @@ class ClusterPairArgs:
     settings: model.Settings
     intermediates: Mapping[str, Intermediate]
     peer_links: Mapping[str, Link]
+    others: Others
     project: str
     stack: str
 
@@ -77,6 +80,8 @@ class ClusterPair(pulumi.ComponentResource):
     passwords: ReplicationPasswords
     replication: Mapping[str, Mapping[str, pulumi.Output[dict[str, Any]]]]
     """For each site with replicas, how each channel from another site was when this `up` was done."""
+    certificates: Mapping[str, pulumi.Output[dict[str, Any]]]
+    """For each site that is given its certificates, which all of its proxies follow."""
     inventories: Mapping[str, dict[str, Any]]
     """For each site what can be asked for in it."""
 
@@ -100,12 +105,14 @@ class ClusterPair(pulumi.ComponentResource):
                     cluster=cluster_source(args.stack, args.settings, site),
                     channels=channels[site.name],
                     monitoring=args.settings.monitoring,
+                    others=args.others,
                 ),
                 child,
             )
             for site in args.settings.sites
         }
         self.replication = {name: site.channels for name, site in self.sites.items() if site.channels}
+        self.certificates = {name: site.certificates for name, site in self.sites.items() if site.certificates}
         self.links = {n: site.link for n, site in self.sites.items() if site.link}
         links = {**args.peer_links, **self.links}
         self.hosts = {

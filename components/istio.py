@@ -159,6 +159,8 @@ class IstioControlPlane(pulumi.ComponentResource):
     """
 
     namespace: pulumi.Input[str]
+    cacerts: pulumi.Resource | None
+    """The signing certificate's Secret; None if it was there already."""
     ready: Sequence[pulumi.Resource]
     """What an Istio object, or a pod with a sidecar, must depend on: istiod is up, its webhooks answer."""
 
@@ -172,7 +174,8 @@ class IstioControlPlane(pulumi.ComponentResource):
                 opts=pulumi.ResourceOptions(parent=self),
             )
             self.namespace = created.metadata.apply(lambda metadata: metadata.name or ISTIO_NAMESPACE)
-        self.ready = [self._cacerts(name, args.intermediate)] if args.intermediate else []
+        self.cacerts = self._cacerts(name, args.intermediate) if args.intermediate else None
+        self.ready = [self.cacerts] if self.cacerts else []
         if not args.existing:
             self.ready = [self._istiod(name, args, after=self.ready)]
         self.register_outputs({})
@@ -180,7 +183,12 @@ class IstioControlPlane(pulumi.ComponentResource):
     def _cacerts(self, name: str, intermediate: Intermediate) -> pulumi.Resource:
         return k8s.core.v1.Secret(
             f"{name}-cacerts",
-            metadata=k8s.meta.v1.ObjectMetaArgs(name="cacerts", namespace=self.namespace),
+            metadata=k8s.meta.v1.ObjectMetaArgs(
+                name="cacerts",
+                namespace=self.namespace,
+                # A rotation writes the roots beside Pulumi, which else refuses to change them again.
+                annotations={"pulumi.com/patchForce": "true"},
+            ),
             string_data={
                 "ca-cert.pem": intermediate.cert,
                 "ca-key.pem": intermediate.key,

@@ -13,6 +13,7 @@ from components.istio import IstioControlPlane, IstioControlPlaneArgs, injection
 from components.link import ExportedService, Link, ServiceAccount
 from components.monitoring.objects import STATISTICS, Monitoring, MonitoringArgs
 from components.pxc_operator import PxcOperator, PxcOperatorArgs
+from components.rotation import Others, guarded, settled
 from components.service_export import ServiceExport, ServiceExportArgs
 from components.shared_ca import Intermediate
 from components.workloads.hello import Hello, HelloArgs, HelloClient, HelloClientArgs
@@ -75,6 +76,7 @@ class SiteArgs:
         cluster: where its cluster comes from.
         channels: how each of its databases is joined to others, by namespace.
         monitoring: what lets it be watched; None if it is not.
+        others: the sites with which it must go on to share a root.
     """
 
     site: model.Site
@@ -84,6 +86,7 @@ class SiteArgs:
     cluster: K3d | Lab | Existing
     channels: Mapping[str, Channel]
     monitoring: model.Monitoring | None
+    others: Others
 
 
 class Site(pulumi.ComponentResource):
@@ -104,6 +107,8 @@ class Site(pulumi.ComponentResource):
     """By namespace."""
     channels: Mapping[str, pulumi.Output[dict[str, Any]]]
     """By namespace and pod, how each replication channel from another site was when this `up` was done."""
+    certificates: pulumi.Output[dict[str, Any]] | None
+    """The certificates that all of its proxies follow; None if they were there already."""
     link: Link | None
     """What importers must know of this site; None if it exports nothing."""
 
@@ -113,12 +118,15 @@ class Site(pulumi.ComponentResource):
         revision = istio.existing.revision if istio.existing else None
         self.cluster = Cluster(f"{name}-cluster", ClusterArgs(source=args.cluster), pulumi.ResourceOptions(parent=self))
         inside = self.inside(self)
+        intermediate = (
+            guarded(site.name, args.intermediate, self.cluster.kubeconfig, args.others) if args.intermediate else None
+        )
         control_plane = IstioControlPlane(
             f"{name}-istio",
             IstioControlPlaneArgs(
                 cluster=site.name,
                 charts=istio.helm_charts(),
-                intermediate=args.intermediate,
+                intermediate=intermediate,
                 existing=istio.existing is not None,
                 replicas=istio.replicas,
                 egress=istio.egress,
@@ -132,6 +140,11 @@ class Site(pulumi.ComponentResource):
             inside,
         )
         self.mesh = control_plane.ready
+        self.certificates = (
+            settled(site.name, intermediate, self.cluster.kubeconfig, control_plane.cacerts, *self.mesh)
+            if intermediate and control_plane.cacerts
+            else None
+        )
         self._args = args
         self._operator = self._pxc_operator(name, injection_labels(revision), inside)
         self.workloads = {

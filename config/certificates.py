@@ -153,7 +153,7 @@ def _between(own: Certificates, chain: Certificates, roots: Certificates) -> Ite
     if len(own) > 1:
         yield "caCert", f"holds {len(own)} certificates: only the intermediate belongs here, the others into certChain"
     for number, root in enumerate(roots, 1):
-        if not _has_signed(root, root):
+        if not has_signed(root, root):
             yield "rootCert", f"certificate {number} is not self-signed: only roots belong here"
     gaps = [("certChain", advice) for advice in _gaps(own[0], chain, roots)]
     yield from gaps or _lengths(chain, roots)
@@ -164,13 +164,14 @@ def _gaps(own: x509.Certificate, chain: Certificates, roots: Certificates) -> It
     if chain[0] != own:
         yield "does not start with the certificate of caCert: put it first, then whatever is above it"
     for number, (lower, upper) in enumerate(pairwise(chain), 2):
-        if not _has_signed(upper, lower):
+        if not has_signed(upper, lower):
             yield f"certificate {number} has not signed the one before it: order them from below"
-    if not any(root == chain[-1] or _has_signed(root, chain[-1]) for root in roots):
+    if not any(root == chain[-1] or has_signed(root, chain[-1]) for root in roots):
         yield "does not lead to rootCert: no root there has signed its last certificate"
 
 
-def _has_signed(upper: x509.Certificate, lower: x509.Certificate) -> bool:
+def has_signed(upper: x509.Certificate, lower: x509.Certificate) -> bool:
+    """Tell whether one certificate is signed by another one's key."""
     try:
         lower.verify_directly_issued_by(upper)
     except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
@@ -180,7 +181,7 @@ def _has_signed(upper: x509.Certificate, lower: x509.Certificate) -> bool:
 
 def _lengths(chain: Certificates, roots: Certificates) -> Iterator[tuple[str, str]]:
     """Find certificates that allow fewer authorities below them than a chain has there."""
-    root = next(root for root in roots if root == chain[-1] or _has_signed(root, chain[-1]))
+    root = next(root for root in roots if root == chain[-1] or has_signed(root, chain[-1]))
     below = [certificate for certificate in chain if certificate not in roots]
     for number, certificate in enumerate([*below, root]):
         constraints = _extension(certificate, x509.BasicConstraints)

@@ -96,6 +96,11 @@ def run_program(engine: Engine, stack: Config) -> Engine:
         patch.setattr("shutil.which", lambda _: None)
         patch.setattr("components.link_probe.read_report", read_report)
         patch.setattr("components.channel_report.read_channel", read_channel)
+        patch.setattr("components.rotation.guard", lambda *_: "")
+        patch.setattr("components.rotation.settle", lambda *_: None)
+        patch.setattr(
+            "components.rotation.certificates", lambda _, given: {"certChain": given.chain, "rootCert": given.root}
+        )
         patch.chdir(ROOT)
         return engine.run(
             lambda: runpy.run_path(str(ROOT / "__main__.py")),

@@ -195,6 +195,7 @@ def test_no_password_is_readable(stack: Engine) -> None:
 
 def test_outputs(stack: Engine) -> None:
     names = {"link", "hosts", "sites", "replication", "replicationPasswords", "kubeconfigs", "intermediates"}
+    names |= {"certificates"}
     assert set(stack.outputs) == names
     secret = {key for key in ("intermediates", "replicationPasswords") if stack.outputs[key]}
     assert stack.secret_outputs == {"kubeconfigs", *secret}

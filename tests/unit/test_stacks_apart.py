@@ -72,6 +72,15 @@ def test_trust_hands_out_an_intermediate_for_each_site_and_its_key_is_secret(sta
     assert not {parts["caKey"] for parts in outputs.values()} & set(readable)
 
 
+def test_trust_shows_what_it_has_issued(stacks: Stacks) -> None:
+    """Among it how long it is valid; and a site what its proxies follow, which is the same in the end."""
+    shown, intermediates = (stacks["trust"].outputs[name] for name in ("certificates", "intermediates"))
+    assert shown == {
+        site: {part: intermediates[site][part] for part in ("certChain", "rootCert")} for site in ("dc1", "dc2", "dc3")
+    }
+    assert stacks["dc2"].outputs["certificates"] == {"dc2": shown["dc2"]}
+
+
 def test_sites_hand_out_no_intermediate(stacks: Stacks) -> None:
     assert [stacks[site].outputs["intermediates"] for site in ("dc1", "dc2", "dc3")] == [{}, {}, {}]
 
