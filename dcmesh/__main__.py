@@ -12,6 +12,7 @@ from dcmesh.databases import MAX_LAG
 from dcmesh.model import State
 from dcmesh.stack import StackError, read_stack
 from dcmesh.status import Status, ask_all
+from dcmesh.trust import Trust, ask_trust
 
 STATUS = """\
 Ask a stack's sites how they are, now: gateways, certificates, imported hosts as their consumers see them, databases.
@@ -25,6 +26,18 @@ exit codes, as the Monitoring Plugins have them:
   1  WARNING   an authority's certificate expires soon, a replica lags behind, some of a gateway's pods are not ready
   2  CRITICAL  something does not work
   3  UNKNOWN   something could not be asked (no stack, no cluster, no pod to ask from), and nothing else is CRITICAL"""
+
+
+TRUST = """\
+Ask every proxy of a stack's sites, and the Secrets `cacerts`, which roots they trust, and under which their own
+certificates are. Run it before each step of a root's replacement, on every site that the step's stack cannot see."""
+
+TRUST_CODES = """\
+exit codes, as the Monitoring Plugins have them:
+  0  OK        all trust the same roots
+  1  WARNING   a root is trusted by some: it must not issue yet
+  2  CRITICAL  a certificate is refused
+  3  UNKNOWN   something could not be asked, and nothing is CRITICAL"""
 
 
 class Parser(argparse.ArgumentParser):
@@ -68,6 +81,12 @@ def parser() -> argparse.ArgumentParser:
         help="how far behind a replica may be without a warning (default: %(default)s)",
     )
     status.set_defaults(run=show_status)
+    trust = verbs.add_parser(
+        "trust", help="who trusts which root", description=TRUST, epilog=TRUST_CODES, formatter_class=plain
+    )
+    trust.add_argument("--stack", metavar="NAME", help="the stack (default: the one that is selected)")
+    trust.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
+    trust.set_defaults(run=show_trust)
     return whole
 
 
@@ -79,6 +98,16 @@ def show_status(arguments: argparse.Namespace) -> State:
         status = Status(unreadable=str(error))
     write(json.dumps(status.as_json(), indent=2) + "\n" if arguments.json else screen.text(status))
     return status.state
+
+
+def show_trust(arguments: argparse.Namespace) -> State:
+    """Print who trusts which root, and return how that is."""
+    try:
+        trust = ask_trust(read_stack(arguments.stack))
+    except StackError as error:
+        trust = Trust(unreadable=str(error))
+    write(json.dumps(trust.as_json(), indent=2) + "\n" if arguments.json else screen.text(trust))
+    return trust.state
 
 
 def write(text: str) -> None:

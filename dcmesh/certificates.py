@@ -11,17 +11,12 @@ from cryptography.hazmat.primitives import hashes
 from kubernetes import client
 
 from components.kubernetes_api import ERRORS, why
+from components.proxies import ISTIO_NAMESPACE, SECRET, WARNING_DAYS, common_name
 from dcmesh.model import Fact, Problem, State
 from dcmesh.pods import SECONDS
 
-WARNING_DAYS = 30
-"""How many days before an authority's certificate expires there is a warning."""
-
 OVERDUE = 0.25
 """What part of a pod's certificate may be left. Istio renews it when half of it is left."""
-
-NAMESPACE, SECRET = "istio-system", "cacerts"
-"""Where Istio finds its authority."""
 
 Kind = Literal["root", "intermediate", "pod"]
 
@@ -73,10 +68,10 @@ def ask_authorities(clients: Callable[[], client.ApiClient], site: str) -> list[
     """Ask a cluster for the certificates that its Istio signs with."""
     try:
         with clients() as api:
-            secret = client.CoreV1Api(api).read_namespaced_secret(SECRET, NAMESPACE, _request_timeout=SECONDS)
+            secret = client.CoreV1Api(api).read_namespaced_secret(SECRET, ISTIO_NAMESPACE, _request_timeout=SECONDS)
         return parse_authorities(site, secret.data or {}, datetime.now(UTC))
     except (*ERRORS, ValueError) as error:
-        reason = f"the Secret {NAMESPACE}/{SECRET} cannot be read: {why(error)}"
+        reason = f"the Secret {ISTIO_NAMESPACE}/{SECRET} cannot be read: {why(error)}"
         return [Certificate(site=site, kind="intermediate", subject=f"of {site}", unknown=reason)]
 
 
@@ -91,7 +86,7 @@ def parse_authorities(site: str, secret: Mapping[str, str], now: datetime) -> li
         Certificate(
             site=site,
             kind=kind,
-            subject=_common_name(found),
+            subject=common_name(found),
             issued=found.not_valid_before_utc,
             expires=found.not_valid_after_utc,
             days_left=days(found.not_valid_after_utc, now),
@@ -100,11 +95,6 @@ def parse_authorities(site: str, secret: Mapping[str, str], now: datetime) -> li
         for kind, key in keys
         for found in x509.load_pem_x509_certificates(base64.b64decode(secret.get(key, "")))
     ]
-
-
-def _common_name(certificate: x509.Certificate) -> str:
-    names = certificate.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)
-    return str(names[0].value) if names else certificate.subject.rfc4514_string()
 
 
 def parse_proxy(site: str, subject: str, answer: Mapping[str, Any], now: datetime) -> Certificate:

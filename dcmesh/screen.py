@@ -15,6 +15,7 @@ from dcmesh.gateways import Gateway
 from dcmesh.hosts import Host
 from dcmesh.model import Problem, State
 from dcmesh.status import Status, of_kind
+from dcmesh.trust import Root, Trust
 
 STYLES = {State.OK: "green", State.WARNING: "yellow", State.CRITICAL: "bold red", State.UNKNOWN: "magenta"}
 
@@ -22,7 +23,7 @@ WIDTH = 120
 """How wide the screen is where there is none: in a pipe, or in a monitor's log."""
 
 
-def text(status: Status) -> str:
+def text(status: Status | Trust) -> str:
     """Return what standard output is to show."""
     out = Console(highlight=False, width=None if sys.stdout.isatty() else WIDTH)
     with out.capture() as shown:
@@ -30,7 +31,7 @@ def text(status: Status) -> str:
     return shown.get()
 
 
-def show(status: Status, out: Console) -> None:
+def show(status: Status | Trust, out: Console) -> None:
     """Print the verdict first, then what is wrong, then all that was found."""
     first, *others = status.problems or [Problem(state=State.OK, text="all is well")]
     more = f" (and {len(others)} more)" if others else ""
@@ -46,8 +47,12 @@ def _line(state: State, text: str) -> Text:
     return Text.assemble((state.name, STYLES[state]), f": {text}")
 
 
-def tables(status: Status) -> Iterable[Table]:
+def tables(status: Status | Trust) -> Iterable[Table]:
     """Return a table for each kind of fact that there is."""
+    if isinstance(status, Trust):
+        if status.roots:
+            yield _roots(status.roots)
+        return
     facts = status.facts
     if gateways := of_kind(Gateway, facts):
         yield _gateways(gateways)
@@ -123,6 +128,16 @@ def _certificates(certificates: Sequence[Certificate]) -> Table:
         expires = f"{certificate.expires:%Y-%m-%d %H:%M}" if certificate.expires else "?"
         row = (certificate.site, certificate.kind, certificate.subject, expires, _duration(certificate.days_left))
         table.add_row(_mark(certificate.state), *row)
+    return table
+
+
+def _roots(roots: Sequence[Root]) -> Table:
+    table = _table("Roots", "", "trusted by", "used by", "may issue", "may be dropped")
+    for root in roots:
+        asked = root.trusted_by + len(root.not_trusted_by)
+        shares = (f"{root.trusted_by} of {asked}", f"{len(root.used_by)} of {asked}")
+        may = ("yes" if root.may_issue else "no", "yes" if root.may_go else "no")
+        table.add_row(root.fingerprint[:16], root.subject, *shares, *may)
     return table
 
 

@@ -91,8 +91,8 @@ DAY = timedelta(days=1)
 @pytest.mark.parametrize(
     ("left", "state", "text"),
     [
-        (30 * DAY, None, ""),
-        (29 * DAY, WARNING, "expires in 29 days, 2026-12-22 09:00 UTC"),
+        (90 * DAY, None, ""),
+        (89 * DAY, WARNING, "expires in 89 days, 2027-02-20 09:00 UTC"),
         (timedelta(seconds=0), CRITICAL, "expired 2026-11-23 09:00 UTC"),
         (-DAY, CRITICAL, "expired 2026-11-22 09:00 UTC"),
     ],
