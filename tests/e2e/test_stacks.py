@@ -83,9 +83,9 @@ class SiteStack(Project):
         with self.edit() as config:
             yield config["dcmesh:sites"][0]
 
-    def follow(self, *options: str) -> None:
+    def follow(self, *options: str) -> str:
         """Update without the preview, as a stack that has been up before may be."""
-        self.up("--skip-preview", *options)
+        return self.up("--skip-preview", *options)
 
     def hosts(self) -> Any:
         return self.output("hosts")[self.stack]
@@ -638,7 +638,7 @@ class Authority:
         self.key = ec.generate_private_key(ec.SECP256R1())
         self.cert = self.sign("Example Root", self.key.public_key(), path_length=1)
 
-    def sign(self, name: str, key: ec.EllipticCurvePublicKey, *, path_length: int) -> x509.Certificate:
+    def sign(self, name: str, key: ec.EllipticCurvePublicKey, *, path_length: int, days: int = 900) -> x509.Certificate:
         now = datetime.now(UTC)
         issuer = self.cert.subject if path_length == 0 else common_name(name)
         usage = dict.fromkeys(
@@ -651,7 +651,7 @@ class Authority:
             .public_key(key)
             .serial_number(x509.random_serial_number())
             .not_valid_before(now - timedelta(minutes=5))
-            .not_valid_after(now + timedelta(days=900))
+            .not_valid_after(now + timedelta(days=days))
             .add_extension(x509.BasicConstraints(ca=True, path_length=path_length), critical=True)
             .add_extension(
                 x509.KeyUsage(digital_signature=True, key_cert_sign=True, crl_sign=True, decipher_only=False, **usage),
@@ -662,9 +662,9 @@ class Authority:
         )
 
     def issue(self, site: str) -> dict[str, str]:
-        """Return what `trust.provided` wants of a site."""
+        """Return what `trust.provided` wants of a site; it expires soon."""
         key = ec.generate_private_key(ec.SECP256R1())
-        cert = pem(self.sign(f"Example {site}", key.public_key(), path_length=0))
+        cert = pem(self.sign(f"Example {site}", key.public_key(), path_length=0, days=60))
         private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
         return {"caCert": cert, "caKey": private, "certChain": cert + pem(self.cert), "rootCert": pem(self.cert)}
 
@@ -692,38 +692,44 @@ def roots(stack: SiteStack) -> set[str]:
     return {item["data"]["root-cert.pem"] for item in listed}
 
 
-def test_certificates_of_ones_own_authority(dc1: SiteStack, dc2: SiteStack) -> None:
-    """A new root on standing sites: by nature all of them change, and all that has a certificate starts anew."""
+def test_certificates_of_ones_own_authority(trust: Project, dc1: SiteStack, dc2: SiteStack) -> None:
+    """A new root on standing sites, in three steps, of which each is taken by every site before the next."""
     authority = Authority()
-    for site in (dc1, dc2):
-        issued = authority.issue(site.stack)
-        key = issued.pop("caKey").strip()
-        with site.edit() as config:
-            config["dcmesh:trust"] = {"source": "provided", **issued}
-        site.pulumi("config", "set", "--secret", "--path", "dcmesh:trust.caKey", stdin=key)
-        assert "PRIVATE KEY" not in site.stack_file.read_text()
-        site.follow()
-        cacerts = site.kubectl.get("secret", "cacerts", "istio-system")["data"]
-        held = {name: b64decode(value).decode() for name, value in cacerts.items()}
-        assert held == {
-            "ca-cert.pem": issued["caCert"],
-            "ca-key.pem": key,
-            "cert-chain.pem": issued["certChain"],
-            "root-cert.pem": issued["rootCert"],
-        }
-        assert key not in site.pulumi("stack", "export")
-        site.kubectl("rollout", "restart", "deployment/istiod", "--namespace", "istio-system")
-    for site in (dc1, dc2):
-        site.kubectl("rollout", "status", "deployment/istiod", "--namespace", "istio-system", "--timeout=120s")
-        eventually("all pods would start with the new root", lambda site=site: roots(site) == {pem(authority.cert)})
-        in_the_mesh = "service.istio.io/canonical-name,app!=istiod,!batch.kubernetes.io/job-name"
-        site.kubectl("delete", "pods", "--all-namespaces", "--selector", in_the_mesh)
-    eventually("all hosts answer", lambda: answers(dc2, dc2.hosts()), within=120)
+    present = trust.output("intermediates")
+    new = {site.stack: authority.issue(site.stack) for site in (dc1, dc2)}
+    both = {"rootCert": present["dc1"]["rootCert"] + pem(authority.cert)}
+    steps = [{name: {**parts, **both} for name, parts in of.items()} for of in (present, new)]
+    for step in (*steps, new):
+        for site in (dc1, dc2):
+            issued = dict(step[site.stack])
+            key = issued.pop("caKey").strip()
+            with site.edit() as config:
+                config["dcmesh:trust"] = {"source": "provided", **issued}
+            site.pulumi("config", "set", "--secret", "--path", "dcmesh:trust.caKey", stdin=key)
+            assert "PRIVATE KEY" not in site.stack_file.read_text()
+            said = site.follow()
+            soon = f"{site.stack}: the certificate of Example {site.stack} expires on"
+            assert (soon in said) == (step is not steps[0])
+            cacerts = site.kubectl.get("secret", "cacerts", "istio-system")["data"]
+            held = {name: b64decode(value).decode() for name, value in cacerts.items()}
+            assert held == {
+                "ca-cert.pem": issued["caCert"],
+                "ca-key.pem": key,
+                "cert-chain.pem": issued["certChain"],
+                "root-cert.pem": issued["rootCert"],
+            }
+            assert key not in site.pulumi("stack", "export")
+            assert answers(dc2, dc2.hosts())
     for site, pod in ((dc1, ("--namespace", "demo", "hello-0")), (dc2, CLIENT[:-2])):
         leaf, intermediate, *_ = workload_chain(site.kubectl, *pod)
         leaf.verify_directly_issued_by(intermediate)
         intermediate.verify_directly_issued_by(authority.cert)
         assert intermediate.subject == common_name(f"Example {site.stack}")
+        eventually("all pods would start with the new root", lambda site=site: roots(site) == {pem(authority.cert)})
+        command = ("venv/bin/python", "-m", "dcmesh", "status", "--json")
+        status = json.loads(run(*command, check=False, cwd=site.directory, env=site.environment).stdout)
+        soon = f"{site.stack} certificate of intermediate Example {site.stack}: expires in 60 days"
+        assert [problem["text"].partition(",")[0] for problem in status["problems"]] == [soon]
     for site in (dc1, dc2):
         site.follow("--expect-no-changes")
 
