@@ -30,7 +30,7 @@ from components.proxies import (
 )
 from components.shared_ca import Intermediate
 from config import model
-from config.outside import ReadStack, read_stack
+from config.outside import ReadStack, read_stack, stack_name
 from config.peers import stack_of
 
 BEGIN = "-----BEGIN"
@@ -223,7 +223,7 @@ def read_others(settings: model.Settings, project: str, stack: str, read: ReadSt
     """
     own = {site.name for site in settings.sites}
     stacks: dict[str, str | None] = {
-        consumer.site: f"organization/{project}/{consumer.site}"
+        consumer.site: stack_name(project, consumer.site)
         for site in settings.sites
         for export in site.exports
         for consumer in export.consumers
@@ -238,7 +238,7 @@ def read_others(settings: model.Settings, project: str, stack: str, read: ReadSt
             bundles[name] = Bundle(chain=known["certChain"], root=known["rootCert"])
         else:
             unseen[name] = reason or f"{of} tells of no certificates"
-    outputs, reason = _outputs(f"organization/{project}/{stack}", read)
+    outputs, reason = _outputs(stack_name(project, stack), read)
     kubeconfigs = outputs.get("kubeconfigs", {})
     here = {name: text for name, text in kubeconfigs.items() if name in own and isinstance(text, str)}
     lost = own if reason else own & kubeconfigs.keys() - here.keys()

@@ -672,7 +672,7 @@ class Peer(Model):
     name: Name
     """Name of the site."""
     stack: StackName | None = None
-    """The stack that holds it, under the name that a StackReference has. Default: `organization/PROJECT/NAME`."""
+    """The stack that holds it, as a StackReference names it. Default: `NAME` in this organization and project."""
     link: PeerLink | None = None
     """Its link, if the stacks share no state: what `pulumi stack output link --json` shows there below its name."""
     link_file: FilePath | None = None

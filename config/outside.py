@@ -12,6 +12,11 @@ ReadStack = Callable[[str], Mapping[str, Any]]
 ReadFile = Callable[[str], str]
 
 
+def stack_name(project: str, stack: str) -> str:
+    """Return the whole name of a stack in the organization of the one that runs."""
+    return f"{pulumi.get_organization()}/{project}/{stack}"
+
+
 def read_stack(name: str) -> Mapping[str, Any]:
     """Return the outputs of another stack.
 
@@ -70,6 +75,6 @@ class Outside:
     def own_outputs(self) -> Mapping[str, Any]:
         """Return the stack's own outputs, as its last `up` left them; empty if there was none."""
         try:
-            return self.read_stack(f"organization/{self.project}/{self.stack}")
+            return self.read_stack(stack_name(self.project, self.stack))
         except LookupError:
             return {}

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from config.errors import ConfigError, Finding
 from config.faults import faults_of
 from config.model import Peer, PeerLink
-from config.outside import Outside, ReadFile, ReadStack, read_stack, why_not
+from config.outside import Outside, ReadFile, ReadStack, read_stack, stack_name, why_not
 
 __all__ = ["ReadStack", "links_of", "read_stack", "stack_of"]
 
@@ -35,7 +35,7 @@ def links_of(peers: Sequence[Peer], outside: Outside) -> tuple[dict[str, PeerLin
 
 def stack_of(peer: Peer, project: str) -> str:
     """Return the name of the stack that holds a peer."""
-    return peer.stack or f"organization/{project}/{peer.name}"
+    return peer.stack or stack_name(project, peer.name)
 
 
 def _link_of(peer: Peer, path: str, outside: Outside) -> PeerLink | None:
