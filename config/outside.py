@@ -13,8 +13,8 @@ ReadFile = Callable[[str], str]
 
 
 def stack_name(project: str, stack: str) -> str:
-    """Return the whole name of a stack in the organization of the one that runs."""
-    return f"{pulumi.get_organization()}/{project}/{stack}"
+    """Return the whole name of a stack in the organization of the one that runs; where there is none, Pulumi's word."""
+    return f"{pulumi.get_organization() or 'organization'}/{project}/{stack}"
 
 
 def read_stack(name: str) -> Mapping[str, Any]:
