@@ -1,26 +1,36 @@
-"""How a replication channel was when an `up` was done, as a stack output."""
+"""How a server that replicates between sites, and its channel, were when an `up` was done, as a stack output."""
 
 from typing import Any
 
 import pulumi
 
-from components.replication import Replica, read_channel
+from components.replication import Replica, read_server
 
 CHANNEL_SECONDS = 30
 """How long an `up` waits for a channel to run before it reports what is wrong with it."""
 
 
 def channel_report(
-    kubeconfig: pulumi.Input[str], replica: Replica, settled: pulumi.Output[Any]
+    kubeconfig: pulumi.Input[str], replica: Replica, settled: pulumi.Output[Any], *, primary: bool = False
 ) -> pulumi.Output[dict[str, Any]]:
-    """Return what a replica says of its channel.
+    """Return what a server says of itself and its channel. What it has and its source has not is warned of as well.
 
     Args:
         kubeconfig: contents of its cluster's kubeconfig. Secret; the report is not.
         replica: where to ask.
         settled: something that is known only when the replica can be asked.
+        primary: whether it is the primary at present, and so has no channel.
     """
-    asked = pulumi.Output.all(kubeconfig, settled).apply(
-        lambda known: read_channel(known[0], replica, patience=CHANNEL_SECONDS).as_output()
-    )
-    return pulumi.Output.unsecret(asked)
+
+    def report(known: list[Any]) -> dict[str, Any]:
+        server = read_server(known[0], replica, patience=0 if primary else CHANNEL_SECONDS)
+        if server.extra:
+            pulumi.log.warn(
+                f"{replica.namespace}/{replica.pod} has transactions that its source has not: {server.extra}. It stays "
+                "read-only and does not follow: docs/switchover.md says what to do"
+            )
+        if primary:
+            return {"role": "primary", "readOnly": server.read_only, "position": server.position}
+        return {"role": "replica", "readOnly": server.read_only, **server.channel.as_output(), "extra": server.extra}
+
+    return pulumi.Output.unsecret(pulumi.Output.all(kubeconfig, settled).apply(report))

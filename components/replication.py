@@ -17,8 +17,8 @@ class Replica:
         namespace: the replica's namespace.
         pod: name of the pod.
         container: its container that has the client.
-        command: prints `SHOW REPLICA STATUS`, and then the server's `Gtid_Position` and `Read_Only`, as lines of
-            `Key: value`.
+        command: prints `SHOW REPLICA STATUS`, and then the server's `Gtid_Position` and `Read_Only`, and its
+            `Extra_Transactions` if it knows of any, as lines of `Key: value`.
     """
 
     namespace: str
@@ -59,11 +59,13 @@ class Server:
         channel: the channel through which it follows another.
         position: the GTIDs up to which it has written or applied rows.
         read_only: whether it takes no writes of clients.
+        extra: the GTIDs of transactions that it has and its source has not; it cannot follow then.
     """
 
     channel: Channel
-    position: str
-    read_only: bool
+    position: str = ""
+    read_only: bool | None = None
+    extra: str = ""
 
 
 def _parse(text: str) -> dict[str, str]:
@@ -77,7 +79,8 @@ def parse_server(text: str) -> Server:
     return Server(
         channel=parse_status(text),
         position=said.get("Gtid_Position", ""),
-        read_only=said.get("Read_Only") == "1",
+        read_only={"1": True, "0": False}.get(said.get("Read_Only", "")),
+        extra=said.get("Extra_Transactions", "").removeprefix("NULL"),
     )
 
 
@@ -98,25 +101,25 @@ def parse_status(text: str) -> Channel:
     )
 
 
-def read_channel(kubeconfig: str, replica: Replica, patience: float = 0) -> Channel:
-    """Ask a replica for its channel.
+def read_server(kubeconfig: str, replica: Replica, patience: float = 0) -> Server:
+    """Ask a replica for itself and its channel.
 
     Args:
         kubeconfig: contents of its cluster's kubeconfig.
         replica: where to ask.
-        patience: seconds to wait for it to run; one that has just been set up connects first.
+        patience: seconds to wait for the channel to run; one that has just been set up connects first.
 
     Returns:
-        The channel. One that cannot be asked for is not running, with the reason as its last error.
+        What it says. The channel of one that cannot be asked is not running, with the reason as its last error.
     """
     deadline = time.monotonic() + patience
     with connect(kubeconfig) as api:
         while True:
             try:
-                channel = parse_status(run_in(api, **vars(replica)))
+                server = parse_server(run_in(api, **vars(replica)))
             except ERRORS as error:
                 reason = f"cannot ask: {why(error)}"
-                channel = Channel(source="", running=False, seconds_behind=None, last_error=reason)
-            if channel.running or time.monotonic() >= deadline:
-                return channel
+                server = Server(channel=Channel(source="", running=False, seconds_behind=None, last_error=reason))
+            if server.channel.running or server.extra or time.monotonic() >= deadline:
+                return server
             time.sleep(0.5)

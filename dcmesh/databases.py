@@ -30,7 +30,8 @@ class Server(Fact):
         running: whether it is connected to it, and takes over and applies rows.
         seconds_behind: how old what it applies is; None while that is not known.
         position: the GTIDs up to which it has written or applied rows.
-        read_only: whether it takes no writes of clients.
+        read_only: whether it takes no writes of clients; None if it does not say.
+        extra: the GTIDs of transactions that it has and its source has not.
         last_error: the last error of the channel; empty if there is none.
     """
 
@@ -43,7 +44,8 @@ class Server(Fact):
     running: bool = False
     seconds_behind: int | None = None
     position: str = ""
-    read_only: bool = False
+    read_only: bool | None = None
+    extra: str = ""
     last_error: str = ""
 
     @property
@@ -55,11 +57,17 @@ class Server(Fact):
         """Yield what is wrong."""
         if self.down:
             yield State.CRITICAL, self.down
-        elif not self.follows:
+            return
+        if not self.follows:
             if self.source:
                 yield State.CRITICAL, f"follows {self.source}, and should be the primary"
             if self.read_only:
                 yield State.CRITICAL, "is read-only, and should be the primary"
+            return
+        if self.read_only is False:
+            yield State.CRITICAL, "takes writes, and should be a replica"
+        if self.extra:
+            yield State.CRITICAL, f"has transactions that its source has not, and does not follow: {self.extra}"
         elif self.source not in self.follows:
             yield State.CRITICAL, f"follows {self.source or 'nobody'} instead of {' or '.join(self.follows)}"
         elif not self.running:
@@ -99,6 +107,7 @@ def ask_server(
         seconds_behind=channel.seconds_behind,
         position=said.position,
         read_only=said.read_only,
+        extra=said.extra,
         last_error=channel.last_error if channel.source else "",
     )
     return [found]

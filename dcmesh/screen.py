@@ -110,14 +110,15 @@ def _hosts(hosts: Sequence[Host]) -> Table:
 
 def _servers(servers: Sequence[Server]) -> Table:
     behind, gtid = Column("behind", no_wrap=True, justify="right"), Column("GTID", overflow="fold")
-    table = _table("Databases", "site", "server", "follows", behind, gtid)
+    table = _table("Databases", "site", "server", "follows", behind, "writes", gtid)
     for server in servers:
         follows = server.source or ("nobody" if server.follows else "primary")
         lag = f"{server.seconds_behind} s" if server.running else "stopped" if server.source else ""
         if server.unknown or server.down:
             follows, lag = "?", "?"
+        writes = {True: "no", False: "yes", None: "?"}[server.read_only]
         name = f"{server.namespace}/{server.pod}"
-        table.add_row(_mark(server.state), server.site, name, follows, lag, server.position)
+        table.add_row(_mark(server.state), server.site, name, follows, lag, writes, server.position)
     return table
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from components.replication import Channel, Replica
+from components.replication import Channel, Replica, Server
 from tests.unit.conftest import ROOT
 from tests.unit.engine import PROJECT, Engine, Resource
 from tests.unit.servers import VERSION, KubernetesAPI, kubernetes_api
@@ -40,6 +40,11 @@ def probed(job: Resource) -> list[list[str]]:
     (container,) = job.spec["template"]["spec"]["containers"]
     (lines,) = [variable["value"] for variable in container["env"] if variable["name"] == "PROBE_HOSTS"]
     return [line.split() for line in lines.splitlines()]
+
+
+def probes(engine: Engine) -> list[Resource]:
+    """Return the Jobs that probe imports."""
+    return [job for job in engine.kind("Job") if any(part.kind == "LinkProbe" for part in engine.parents(job.name))]
 
 
 def source_of(database: Resource) -> str:
@@ -84,18 +89,19 @@ def run_program(engine: Engine, stack: Config) -> Engine:
         return [resource for resource, there in found if there and there.inputs["kubeconfig"] == kubeconfig]
 
     def read_report(kubeconfig: str, *name: str) -> dict[str, str]:
-        jobs = [job for job in asked("Job", kubeconfig) if job.object == name]
+        jobs = [job for job in asked("Job", kubeconfig) if job.object == name and job in probes(engine)]
         return {host: host.partition(".")[0] for job in jobs for host, *_ in probed(job)}
 
-    def read_channel(kubeconfig: str, replica: Replica, **_: float) -> Channel:
+    def read_server(kubeconfig: str, replica: Replica, **_: float) -> Server:
         pods = [pods for pods in asked("StatefulSet", kubeconfig) if pods.object[0] == replica.namespace]
         sources = [source_of(p) for p in pods if replica.pod == f"{p.object[1]}-0"]
-        return Channel(source="".join(sources), running=bool(sources), seconds_behind=0, last_error="")
+        channel = Channel(source="".join(sources), running=bool(sources), seconds_behind=0, last_error="")
+        return Server(channel=channel, read_only=bool(sources))
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("shutil.which", lambda _: None)
         patch.setattr("components.link_probe.read_report", read_report)
-        patch.setattr("components.channel_report.read_channel", read_channel)
+        patch.setattr("components.channel_report.read_server", read_server)
         patch.setattr("components.rotation.guard", lambda *_: "")
         patch.setattr("components.rotation.settle", lambda *_: None)
         patch.setattr(
@@ -112,12 +118,15 @@ def run_apart(stacks: Iterable[tuple[str, Config]], before: Mapping[str, Engine]
     """Run stacks one after the other, each with what the others have as outputs by then.
 
     Args:
-        stacks: name and configuration of each. One that comes twice is run twice.
+        stacks: name and configuration of each. One that comes twice is run twice; one whose turn is still to come is
+            there without outputs, as `pulumi stack init` leaves it.
         before: what ran before.
     """
+    stacks = list(stacks)
     engines = dict(before or {})
     for name, stack in stacks:
-        outputs = {f"organization/{PROJECT}/{other}": engine.outputs for other, engine in engines.items()}
+        known = {other: Engine() for other, _ in stacks} | engines
+        outputs = {f"organization/{PROJECT}/{other}": engine.outputs for other, engine in known.items()}
         engines[name] = run_program(Engine(stacks=outputs), stack)
     return engines
 

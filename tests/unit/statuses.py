@@ -89,6 +89,7 @@ def primary(**changes: Any) -> Server:
         "follows": (),
         "max_lag": 60,
         "position": "0-1968131073-3",
+        "read_only": False,
     }
     return Server(**well | changes)
 

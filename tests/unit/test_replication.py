@@ -11,7 +11,7 @@ from urllib3.exceptions import MaxRetryError, ReadTimeoutError
 from websocket import WebSocketTimeoutException
 
 from components import replication
-from components.replication import Channel, Replica, Server, parse_server, parse_status, read_channel
+from components.replication import Channel, Replica, Server, parse_server, parse_status, read_server
 from tests.unit.servers import kubeconfig
 
 HOST = "db-0.db.wookie.svc.cluster.local"
@@ -155,6 +155,15 @@ def test_a_server_says_what_it_is_beside_its_channel(written: str, read_only: bo
     assert server == Server(channel=parse_status(mariadb()), position="0-1-7,1-1-2", read_only=read_only)
 
 
+@pytest.mark.parametrize(("written", "extra"), [("0-1-8 to 0-1-9", "0-1-8 to 0-1-9"), ("", ""), ("NULL", "")])
+def test_a_server_says_what_its_source_has_not(written: str, extra: str) -> None:
+    assert parse_server(f"    Read_Only: 1\nExtra_Transactions: {written}\n").extra == extra
+
+
+def test_a_server_that_does_not_say_whether_it_takes_writes_is_not_believed_to() -> None:
+    assert parse_server(mariadb()).read_only is None
+
+
 @given(st.text())
 def test_whatever_is_printed_nothing_runs_without_a_source(text: str) -> None:
     assert not parse_status(text).running
@@ -213,7 +222,7 @@ def ask(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Ask:
             return answer
 
         monkeypatch.setattr(replication, "run_in", run_in)
-        return read_channel(kubeconfig({"dc2": "http://dc2.example.com"}), REPLICA, patience)
+        return read_server(kubeconfig({"dc2": "http://dc2.example.com"}), REPLICA, patience).channel
 
     return read
 

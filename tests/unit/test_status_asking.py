@@ -175,8 +175,21 @@ HANDSHAKE = ApiException(status=0, reason="Handshake status 403 Forbidden")
         ("wookie mariadb", HANDSHAKE, ["UNKNOWN dc1 database wookie/db-0: Handshake status 403 Forbidden"]),
         (
             "wookie-dr mariadb",
-            statuses.MARIADB_SELF.format(read_only=0),
+            statuses.MARIADB_SELF.format(read_only=1),
             [f"CRITICAL dc2 database wookie-dr/db-0: follows nobody instead of {DB0}"],
+        ),
+        (
+            "wookie-dr mariadb",
+            statuses.MARIADB_REPLICA + statuses.MARIADB_SELF.format(read_only=0),
+            ["CRITICAL dc2 database wookie-dr/db-0: takes writes, and should be a replica"],
+        ),
+        (
+            "wookie-dr mariadb",
+            statuses.MARIADB_SELF.format(read_only=1) + "Extra_Transactions: 0-1-8 to 0-1-9\n",
+            [
+                "CRITICAL dc2 database wookie-dr/db-0: has transactions that its source has not, and does not follow: "
+                "0-1-8 to 0-1-9"
+            ],
         ),
         (
             "bash",

@@ -163,6 +163,12 @@ def test_that_a_consumer_cannot_ask_is_one_problem_and_not_one_a_host() -> None:
         (replica(running=False, last_error="Lost\tit"), CRITICAL, f"does not replicate from {DB0}: Lost\tit"),
         (replica(source="", running=False), CRITICAL, f"follows nobody instead of {DB0}"),
         (replica(source=DB1), CRITICAL, f"follows {DB1} instead of {DB0}"),
+        (replica(read_only=False), CRITICAL, "takes writes, and should be a replica"),
+        (
+            replica(running=False, extra="0-1-8 to 0-1-9"),
+            CRITICAL,
+            "has transactions that its source has not, and does not follow: 0-1-8 to 0-1-9",
+        ),
         (replica(seconds_behind=61), WARNING, f"is 61 seconds behind {DB0}"),
         (replica(seconds_behind=6, max_lag=5), WARNING, f"is 6 seconds behind {DB0}"),
     ],

@@ -39,8 +39,9 @@ def test_all_that_was_found_is_there_in_words() -> None:
     assert row(lines, "2/2").split() == ["ok", "dc1", "2/2", "192.0.2.1", "192.0.2.1:15443"]
     assert "Link dc1 to dc2 by 192.0.2.1:15443" in lines
     assert row(lines, "greeting").split() == ["ok", DB0, "3306", "wookie-dr/db", "greeting", "wookie/db"]
-    assert row(lines, "primary").split() == ["ok", "dc1", "wookie/db-0", "primary", "0-1968131073-3"]
-    assert row(lines, "wookie-dr/db-0").split() == ["ok", "dc2", "wookie-dr/db-0", DB0, "0", "s", "0-1968131073-3"]
+    assert row(lines, "primary").split() == ["ok", "dc1", "wookie/db-0", "primary", "yes", "0-1968131073-3"]
+    what = ["ok", "dc2", "wookie-dr/db-0", DB0, "0", "s", "no", "0-1968131073-3"]
+    assert row(lines, "wookie-dr/db-0").split() == what
     assert row(lines, "intermediate").endswith("2028-10-23 09:00  700 days")
 
 

@@ -8,7 +8,7 @@ import pulumi_kubernetes as k8s
 import pytest
 
 from components.link import ExportedService
-from components.replication import Channel, Replica
+from components.replication import Channel, Replica, Server
 from components.workloads import pxc
 from components.workloads.pxc import Pxc, PxcArgs
 from lab import toolchain
@@ -155,12 +155,12 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """What channels were asked for; each runs."""
     questions = list[Any]()
 
-    def read_channel(kubeconfig: str, where: Replica, patience: float) -> Channel:
+    def read_server(kubeconfig: str, where: Replica, patience: float) -> Server:
         questions.append((kubeconfig, where))
         assert patience
-        return Channel(source=HOSTS[0], running=True, seconds_behind=0, last_error="")
+        return Server(channel=Channel(source=HOSTS[0], running=True, seconds_behind=0, last_error=""), read_only=True)
 
-    monkeypatch.setattr("components.channel_report.read_channel", read_channel)
+    monkeypatch.setattr("components.channel_report.read_server", read_server)
     return questions
 
 
