@@ -15,6 +15,7 @@ from components.rotation import Others
 from components.shared_ca import Intermediate
 from components.site import Channel, Site, SiteArgs, exported_service
 from components.site_imports import SiteImports, SiteImportsArgs
+from components.workloads.mariadb_switchover import Switchover
 from config import model
 
 
@@ -55,12 +56,26 @@ def cluster_source(stack: str, settings: model.Settings, site: model.Site) -> K3
 def followed(args: ClusterPairArgs, database: model.Database) -> ExportedService | None:
     """Return the export that a database follows; None for a primary, and while it, or its own, is not there yet."""
     replicates, source = database.replicates, args.settings.source_of(database)
-    if replicates is None or (source and source[1].replicates and not followed(args, source[1])):
+    back = source and args.settings.source_of(source[1])
+    chained = source and source[1].replicates and not (back and back[1] is database)
+    if replicates is None or (source and chained and not followed(args, source[1])):
         return None
     here = [exported_service(e) for s in args.settings.sites if s.name == replicates.from_ for e in s.exports]
     peer = args.peer_links.get(replicates.from_)
     offers = (*here, *(peer.exports if peer else ()))
     return next((export for export in offers if export.name == replicates.export), None)
+
+
+def switchover_of(settings: model.Settings, database: model.Database) -> Switchover | None:
+    """Return which site is the primary, for a database that can change roles with the one that it names."""
+    if not (settings.primary and database.replicates and isinstance(database, model.Mariadb)):
+        return None
+    failover = settings.failover
+    return Switchover(
+        primary=settings.primary,
+        without=failover.without if failover else "",
+        at=failover.at or "" if failover else "",
+    )
 
 
 class ClusterPair(pulumi.ComponentResource):
@@ -133,7 +148,11 @@ class ClusterPair(pulumi.ComponentResource):
             site.name: inventory(
                 site,
                 links=links,
-                sources={ns: known.source for ns, known in channels[site.name].items() if known.password is not None},
+                sources={
+                    ns: None if known.leads(site.name) else known.source
+                    for ns, known in channels[site.name].items()
+                    if known.password is not None
+                },
                 advertised=bool(
                     site.gateway.advertise
                     or site.gateway.advertise_port
@@ -149,7 +168,11 @@ class ClusterPair(pulumi.ComponentResource):
         for workload in site.workloads:
             if isinstance(workload, model.Database):
                 source = followed(args, workload)
-                pending = workload.replicates and not source
+                switchover = switchover_of(args.settings, workload)
+                awaited = workload.replicates and not (switchover and switchover.primary == site.name)
+                pending = bool(awaited and not source)
                 password = None if pending else self.passwords.of(site, workload)
-                channels[workload.namespace] = Channel(password=password, source=source)
+                channels[workload.namespace] = Channel(
+                    password=password, source=source, pending=pending, switchover=switchover
+                )
         return channels

@@ -59,7 +59,9 @@ class ReplicationPasswords(pulumi.ComponentResource):
             for site in args.settings.sites
             for workload in site.workloads
             if isinstance(workload, model.Database)
-            if not (workload.replication_password or workload.replicates)
+            if args.settings.origin_of(site, workload) == (site, workload)
+            if not workload.replication_password
+            if not workload.replicates or args.settings.source_of(workload)
         }
         by_export = {
             site.name: {
@@ -80,17 +82,15 @@ class ReplicationPasswords(pulumi.ComponentResource):
         Raises:
             pulumi.RunError: the stack that holds the source does not tell it.
         """
-        source = self._args.settings.source_of(database)
+        site, database = self._args.settings.origin_of(site, database)
         if database.replication_password:
             return pulumi.Output.secret(database.replication_password.get_secret_value())
-        if source:
-            return self.of(*source)
-        if database.replicates:
-            if database.replicates.from_ not in self._args.peer_links:
-                return None
-            peers = {peer.name: stack_of(peer, self._args.project) for peer in self._args.settings.peers}
-            return read_password(peers[database.replicates.from_], database.replicates)
-        return self._generated[site.name, database.namespace]
+        if (site.name, database.namespace) in self._generated:
+            return self._generated[site.name, database.namespace]
+        if database.replicates is None or database.replicates.from_ not in self._args.peer_links:
+            return None
+        peers = {peer.name: stack_of(peer, self._args.project) for peer in self._args.settings.peers}
+        return read_password(peers[database.replicates.from_], database.replicates)
 
 
 def read_password(stack: str, followed: model.Replicates, read: ReadStack = read_stack) -> pulumi.Output[str]:

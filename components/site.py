@@ -18,6 +18,7 @@ from components.service_export import ServiceExport, ServiceExportArgs
 from components.shared_ca import Intermediate
 from components.workloads.hello import Hello, HelloArgs, HelloClient, HelloClientArgs
 from components.workloads.mariadb import Mariadb, MariadbArgs
+from components.workloads.mariadb_switchover import Switchover
 from components.workloads.pxc import Pxc, PxcArgs
 from config import model
 
@@ -56,12 +57,20 @@ class Channel:
     """How a database is joined to others.
 
     Attributes:
-        password: password of `replication`; None for a replica of what is not there yet.
-        source: what a replica follows; None for a primary, and while that is not there yet.
+        password: password of `replication`; None while pending.
+        source: what it follows, or would as a replica; None for a primary for good, and while that is not there yet.
+        pending: whether it cannot be made, for what it follows is not there yet.
+        switchover: which of two sites is the primary, where that can change.
     """
 
     password: pulumi.Output[str] | None
     source: ExportedService | None
+    pending: bool
+    switchover: Switchover | None
+
+    def leads(self, site: str) -> bool:
+        """Tell whether it is the primary for now, in this site, and so follows nobody."""
+        return self.switchover is not None and self.switchover.primary == site
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -273,7 +282,9 @@ class Site(pulumi.ComponentResource):
                 replication_password=channel.password,
                 kubeconfig=self.cluster.kubeconfig,
                 source=channel.source,
-                pending=bool(database.replicates and not channel.source),
+                pending=channel.pending,
+                source_site=database.replicates.from_ if database.replicates else None,
+                switchover=channel.switchover,
                 settings=database.settings,
                 resources=database.resources,
                 exporter=monitoring.exporter_image if monitoring else None,
@@ -297,7 +308,7 @@ class Site(pulumi.ComponentResource):
                 kubeconfig=self.cluster.kubeconfig,
                 channel=cluster.channel,
                 source=channel.source,
-                pending=bool(cluster.replicates and not channel.source),
+                pending=channel.pending,
                 settings=cluster.settings,
                 spec=cluster.spec.as_values(),
             ),

@@ -311,6 +311,10 @@ SettingName = Annotated[
     ),
 ]
 
+Gtid = Annotated[
+    str, _pattern("GTIDs", r"\d+-\d+-\d+(,\d+-\d+-\d+)*", "must be GTIDs of MariaDB, such as 0-1968131073-42")
+]
+
 # --- secrets ---------------------------------------------------------------------------------------------------------
 
 

@@ -34,6 +34,7 @@ from config.kinds import (
     ChartSource,
     FilePath,
     Flag,
+    Gtid,
     Host,
     Identity,
     ImageHub,
@@ -679,6 +680,15 @@ class Peer(Model):
     """Path of a JSON or YAML file with the same, or with that output whole."""
 
 
+class Failover(Model):
+    """A switchover without the old primary, which is gone. What it committed last may be lost."""
+
+    without: Name
+    """The site that is gone."""
+    at: Gtid | None = None
+    """GTIDs with which the new primary goes on; what comes after them is lost. `up` says what to write here."""
+
+
 # --- monitoring ------------------------------------------------------------------------------------------------------
 
 
@@ -710,6 +720,10 @@ class Settings(Model):
     """The datacenters of this stack."""
     peers: list[Peer] = []
     """Sites of other stacks that sites of this one import from."""
+    primary: Name | None = None
+    """Site whose databases are the primaries, where two sites replicate each other. Another one is a switchover."""
+    failover: Failover | None = None
+    """Set this only while the old primary is gone."""
     monitoring: Monitoring | None = None
     """Set this to have the sites watched."""
 
@@ -733,3 +747,15 @@ class Settings(Model):
             if isinstance(workload, Database) and export.is_of(workload)
         )
         return next(found, None)
+
+    def origin_of(self, site: Site, database: Database) -> tuple[Site, Database]:
+        """Return the database of this stack from which another's password comes, through all that they replicate.
+
+        Of two that replicate each other that is the one with a password, else the one whose site stands first.
+        """
+        line = [(site, database)]
+        while not line[-1][1].replication_password and (source := self.source_of(line[-1][1])):
+            if source in line:
+                return min(line, key=lambda place: self.sites.index(place[0]))
+            line.append(source)
+        return line[-1]

@@ -14,6 +14,14 @@ from components.link import CLUSTER_DOMAIN, MYSQL_PORT, ExportedService, pod_hos
 from components.passwords import generated_password
 from components.replication import Replica
 from components.workloads.identity import create_identity, pod_labels
+from components.workloads.mariadb_switchover import (
+    PASSWORDS,
+    ROLE,
+    MariadbSwitchover,
+    MariadbSwitchoverArgs,
+    Switchover,
+    role,
+)
 
 SERVER = "mariadb"
 """Name of the server's container."""
@@ -97,6 +105,8 @@ class MariadbArgs:
         kubeconfig: contents of the cluster's kubeconfig, to ask for the channel. Secret.
         source: what pod 0 follows, at the first of its hosts. Default: nothing, pod 0 is the primary.
         pending: whether what it is to follow is not there yet. Then no pod is made.
+        source_site: the site of `source`; where the two sites can change roles also while `source` is not there yet.
+        switchover: which of the two sites is the primary. Default: that is settled, `source` decides.
         settings: options of the server beside dcmesh's own.
         resources: requests and limits of the server's container.
         exporter: image of mysqld_exporter, which shows the server's metrics. Default: no metrics.
@@ -116,6 +126,8 @@ class MariadbArgs:
     kubeconfig: pulumi.Input[str]
     source: ExportedService | None = None
     pending: bool = False
+    source_site: str | None = None
+    switchover: Switchover | None = None
     settings: Mapping[str, str] = field(default_factory=dict)
     resources: Mapping[str, Any] = field(default_factory=dict)
     exporter: str | None = None
@@ -140,7 +152,8 @@ def replica(namespace: str, pod: str) -> Replica:
     """Return where a pod's channel can be asked for."""
     query = (
         "SHOW ALL SLAVES STATUS\\G"
-        " SELECT @@GLOBAL.gtid_current_pos AS Gtid_Position, @@GLOBAL.read_only AS Read_Only\\G"
+        " SELECT @@GLOBAL.gtid_current_pos AS Gtid_Position, @@GLOBAL.read_only AS Read_Only,"
+        " (SELECT extra FROM dcmesh.primary_site WHERE server_id = @@server_id) AS Extra_Transactions\\G"
     )
     command = ("mariadb", f"--socket={PLACE['socket']}", f"--execute={query}")
     return Replica(namespace=namespace, pod=pod, container=SERVER, command=command)
@@ -207,6 +220,9 @@ def stateful_set(args: MariadbArgs, *, settings: str, passwords: str) -> dict[st
     environment = {
         "DOMAIN": f"{args.name}.{args.namespace}.svc.{CLUSTER_DOMAIN}",
         "SERVER_IDS": str(first_server_id(args.site, args.namespace, args.name)),
+        "SITE": args.site,
+        "PRIMARY": "" if args.switchover else args.source_site or args.site,
+        "SOURCE_SITE": args.source_site or "",
         "SOURCE_HOST": source.hosts[0] if source else "",
         "SOURCE_PORT": str(source.port) if source else "",
         **({"EXPORTER": "nobody"} if args.exporter else {}),
@@ -219,7 +235,7 @@ def stateful_set(args: MariadbArgs, *, settings: str, passwords: str) -> dict[st
             {"name": "POD", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}},
             *({"name": name, "value": value} for name, value in environment.items()),
         ],
-        "volumeMounts": [*mounts, {"name": "passwords", "mountPath": "/etc/dcmesh/passwords"}],
+        "volumeMounts": [*mounts, {"name": "passwords", "mountPath": PASSWORDS}, {"name": "role", "mountPath": ROLE}],
     }
     ask: dict[str, Any] = {
         "exec": {"command": ["mariadb", f"--socket={PLACE['socket']}", "--execute=DO 0"]},
@@ -242,6 +258,13 @@ def stateful_set(args: MariadbArgs, *, settings: str, passwords: str) -> dict[st
         {"name": "run", "emptyDir": {"medium": "Memory"}},
         {"name": "settings", "configMap": {"name": settings}},
         {"name": "passwords", "secret": {"secretName": passwords, "defaultMode": 0o440}},
+        # Not immutable: another primary restarts no pod. A pod that starts finds what holds then.
+        {
+            "name": "role",
+            "projected": {
+                "sources": [{"configMap": {"name": f"{args.name}-{of}", "optional": True}} for of in ("role", "begun")]
+            },
+        },
     ]
     claims = []
     if args.storage_size:
@@ -290,6 +313,8 @@ class Mariadb(pulumi.ComponentResource):
           new name, and so the pods are restarted with it, one after the other, the primary last.
         - headless `Service`.
         - `StatefulSet`. Each pod prepares itself before its server starts: mariadb_prepare.sh.
+        - where two sites can change roles: `ConfigMap` with the role, for pods that start; MariadbSwitchover; and a
+          `ConfigMap` that says that there have been data, so that a primary which lost its volume does not begin anew.
     """
 
     identity: pulumi.Resource
@@ -304,21 +329,26 @@ class Mariadb(pulumi.ComponentResource):
         )
         self.channels = {}
         if not args.pending:
-            servers = self._servers(name, args, metadata)
+            settled = self._servers(name, args, metadata)
             if args.source:
                 where = replica(args.namespace, f"{args.name}-0")
-                # The status is known when the servers answer.
-                self.channels = {where.pod: channel_report(args.kubeconfig, where, servers.status)}
+                primary = args.switchover is not None and args.switchover.primary == args.site
+                # Known when the servers answer and have their roles, so nobody asks before.
+                self.channels = {where.pod: channel_report(args.kubeconfig, where, settled, primary=primary)}
         self.register_outputs({})
 
-    def _servers(self, name: str, args: MariadbArgs, metadata: k8s.meta.v1.ObjectMetaArgs) -> k8s.apps.v1.StatefulSet:
+    def _servers(self, name: str, args: MariadbArgs, metadata: k8s.meta.v1.ObjectMetaArgs) -> pulumi.Output[Any]:
         child = pulumi.ResourceOptions(parent=self, depends_on=[self.identity])
         root = args.root_password or generated_password(f"{name}-root", self)
         unnamed = k8s.meta.v1.ObjectMetaArgs(namespace=metadata.namespace, labels=pod_labels(args.name))
         passwords = k8s.core.v1.Secret(
             f"{name}-passwords",
             metadata=unnamed,
-            string_data={"root": root, "replication": args.replication_password or ""},
+            string_data={
+                "root": root,
+                "replication": args.replication_password or "",
+                "replication_local": generated_password(f"{name}-local", self),
+            },
             immutable=True,
             opts=child,
         )
@@ -334,7 +364,8 @@ class Mariadb(pulumi.ComponentResource):
             opts=child,
         )
         k8s.core.v1.Service(f"{name}-service", metadata=metadata, spec=headless_service(name=args.name), opts=child)
-        return k8s.apps.v1.StatefulSet(
+        roles = [self._config_map(name, args, "role", role(args.switchover), [])] if args.switchover else []
+        servers = k8s.apps.v1.StatefulSet(
             f"{name}-statefulset",
             metadata=k8s.meta.v1.ObjectMetaArgs(
                 name=args.name,
@@ -345,5 +376,38 @@ class Mariadb(pulumi.ComponentResource):
             spec=pulumi.Output.all(settings.metadata.name, passwords.metadata.name).apply(
                 lambda names: stateful_set(args, settings=names[0], passwords=names[1])
             ),
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[self.identity, *args.after]),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[self.identity, *roles, *args.after]),
+        )
+        settled: pulumi.Output[Any] = servers.status
+        done: pulumi.Resource = servers
+        if args.switchover and args.source and args.source_site:
+            switchover = MariadbSwitchover(
+                f"{name}-switchover",
+                MariadbSwitchoverArgs(
+                    namespace=args.namespace,
+                    name=args.name,
+                    image=args.image,
+                    site=args.site,
+                    own_host=f"{args.name}-0.{args.name}.{args.namespace}.svc.{CLUSTER_DOMAIN}",
+                    source_site=args.source_site,
+                    source=args.source,
+                    switchover=args.switchover,
+                    passwords=passwords.metadata.apply(lambda metadata: metadata.name or ""),
+                ),
+                pulumi.ResourceOptions(parent=self, depends_on=[servers]),
+            )
+            settled, done = switchover.done, switchover
+        if args.switchover:
+            self._config_map(name, args, "begun", {"begun": ""}, [done])
+        return settled
+
+    def _config_map(
+        self, name: str, args: MariadbArgs, of: str, data: Mapping[str, str], after: Sequence[pulumi.Resource]
+    ) -> k8s.core.v1.ConfigMap:
+        """Create a ConfigMap that the pods find in `ROLE`."""
+        return k8s.core.v1.ConfigMap(
+            f"{name}-{of}",
+            metadata=k8s.meta.v1.ObjectMetaArgs(name=f"{args.name}-{of}", namespace=args.namespace),
+            data=data,
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[self.identity, *after]),
         )

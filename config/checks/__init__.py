@@ -32,6 +32,7 @@ CHECKS = (
     databases.not_tcp,
     databases.circles,
     databases.vanished_sources,
+    databases.primaries,
     databases.unknown_passwords,
     databases.other_passwords,
     databases.own_settings,

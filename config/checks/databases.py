@@ -7,6 +7,7 @@ from components.workloads.mariadb import OWN_SETTINGS
 from config.checks.subject import Subject
 from config.errors import NOTHING, Finding
 from config.model import Database, Import, Mariadb, Site
+from config.words import choices
 
 
 def not_imported(subject: Subject) -> Iterator[Finding]:
@@ -50,13 +51,38 @@ def _sources(subject: Subject, database: Database) -> list[tuple[Site, Database]
 
 
 def circles(subject: Subject) -> Iterator[Finding]:
-    """Find replicas that in the end follow themselves."""
+    """Find replicas that in the end follow themselves, where none is made the primary."""
     for site, path, database in subject.databases:
         sources = _sources(subject, database)
-        if database.replicates and sources and sources[-1] == (site, database):
+        two = len(sources) == 2 and isinstance(database, Mariadb)
+        switchable = two and subject.settings.primary
+        if database.replicates and sources and sources[-1] == (site, database) and not switchable:
             ring = " → ".join(f"{s.name}/{d.namespace}" for s, d in [(site, database), *sources])
-            advice = f"leads back to this database ({ring}), and so none is the primary: remove one `replicates`"
-            yield Finding(f"{path}.replicates.from", database.replicates.from_, advice)
+            remedy = "set `primary`" if two else "remove one `replicates`"
+            advice = f"leads back to this database ({ring}), and so none is the primary: {remedy}"
+            yield Finding(f"{path}.replicates.from", database.replicates.from_, advice, given=("primary",))
+
+
+def primaries(subject: Subject) -> Iterator[Finding]:
+    """Find a primary that is none of two sites which replicate each other, and what has no effect without one."""
+    primary, failover = subject.settings.primary, subject.settings.failover
+    if failover and not primary:
+        advice = "has no effect without `primary`: set that, or remove this"
+        yield Finding("failover.without", failover.without, advice, given=("primary",))
+    if failover and failover.without == primary:
+        yield Finding("failover.without", failover.without, "is the primary: name the site that is gone")
+    pairs = [found for found in subject.databases if found[2].replicates and isinstance(found[2], Mariadb)]
+    if primary and not pairs:
+        advice = "has no effect, for no MariaDB here replicates another: set `replicates` in both, or remove it"
+        yield Finding("primary", primary, advice, given=("sites",))
+    for site, path, database in pairs if primary else ():
+        if database.replicates and primary not in (either := (site.name, database.replicates.from_)):
+            advice = f"is not one of the two sites of {path}: {choices(either, primary)}"
+            yield Finding("primary", primary, advice, given=(path,))
+        source = subject.settings.source_of(database)
+        if source and subject.settings.source_of(source[1]) != (site, database):
+            advice = "does not replicate this database in its turn: set its `replicates`, or remove `primary`"
+            yield Finding(f"{path}.replicates.from", source[0].name, advice, given=("sites",))
 
 
 def vanished_sources(subject: Subject) -> Iterator[Finding]:
@@ -74,7 +100,8 @@ def vanished_sources(subject: Subject) -> Iterator[Finding]:
     before = subject.outside.own_outputs().get("sites", {}) if pending else {}
     for site, path, database in pending:
         servers = before.get(site.name, {}).get("servers", ())
-        if database.replicates and any(server["namespace"] == database.namespace for server in servers):
+        leads = isinstance(database, Mariadb) and subject.settings.primary == site.name
+        if database.replicates and not leads and any(server["namespace"] == database.namespace for server in servers):
             advice = (
                 "exports nothing any more, and without it the servers here would be removed: restore its exports, or "
                 "remove this workload to have that"
@@ -87,7 +114,16 @@ def unknown_passwords(subject: Subject) -> Iterator[Finding]:
     by_stack = {peer.name for peer in subject.settings.peers if not (peer.link or peer.link_file)}
     for _, path, database in subject.databases:
         followed = database.replicates
-        if followed is None or database.replication_password or followed.from_ in by_stack:
+        if followed is None or database.replication_password:
+            continue
+        if isinstance(database, Mariadb) and subject.settings.primary and not subject.settings.source_of(database):
+            advice = (
+                "is missing: either site can be the primary, so give both stacks the same by "
+                "`pulumi config set --secret --path`"
+            )
+            yield Finding(f"{path}.replicationPassword", NOTHING, advice)
+            continue
+        if followed.from_ in by_stack:
             continue
         offer = subject.offer(followed)
         if offer and not subject.settings.source_of(database):

@@ -233,6 +233,43 @@ def test_nothing_is_said_of_databases_that_may_follow_from_another_error(changes
     assert places(changed("mariadb", changes)) == [next(iter(changes))]
 
 
+# --- sites that can change roles -------------------------------------------------------------------------------------
+
+OTHER_SITE_APART = {"sites[1]": GONE, "peers": [{"name": "dc2", "stack": "organization/dcmesh/dc2"}]}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"primary": "dc2"},
+        {"failover": {"without": "dc2"}},
+        {"primary": "dc2", "failover": {"without": "dc1", "at": "0-1968131073-42"}},
+        {"failover": {"without": "dc2", "at": "0-1-42,1-7-3"}},
+        {f"{OF_PRIMARY}.replicationPassword": GIVEN},
+        {f"{OF_REPLICA}.replicationPassword": GIVEN},
+        {f"{OF_PRIMARY}.replicationPassword": GIVEN, f"{OF_REPLICA}.replicationPassword": GIVEN},
+        OTHER_SITE_APART | {f"{OF_PRIMARY}.replicationPassword": GIVEN},
+        OTHER_SITE_APART | {f"{OF_PRIMARY}.replicationPassword": GIVEN, "primary": "dc2"},
+    ],
+    ids=lambda changes: " ".join(changes) or "the example",
+)
+def test_sites_that_can_change_roles(changes: dict[str, Any]) -> None:
+    assert errors(changed("mariadb-switchover", changes)) == []
+
+
+@pytest.mark.parametrize("primary", ["dc1", "dc2"])
+@pytest.mark.parametrize(("given", "origin"), [((), 0), ((0,), 0), ((1,), 1), ((0, 1), None)])
+def test_the_password_of_two_that_replicate_each_other_has_one_origin(
+    primary: str, given: tuple[int, ...], origin: int | None
+) -> None:
+    """Whichever is the primary: a switchover must not change the password."""
+    passwords = {f"sites[{index}].workloads[0].replicationPassword": GIVEN for index in given}
+    settings = parse(changed("mariadb-switchover", {"primary": primary, **passwords}))
+    found = [settings.origin_of(site, site.workloads[0])[0].name for site in settings.sites]  # type: ignore[arg-type]
+    assert found == (["dc1", "dc2"] if origin is None else [settings.sites[origin].name] * 2)
+
+
 # --- several errors --------------------------------------------------------------------------------------------------
 
 
@@ -528,10 +565,11 @@ def test_places_are_found_again_when_others_are_left_out(gone: list[int]) -> Non
         assert paths.before(f"a[{index}].b[0]", lost) == f"a[{item['b'][0]}].b[0]"
 
 
-def replica_without_source(*servers: dict[str, Any]) -> None:
+def replica_without_source(*servers: dict[str, Any], **changes: Any) -> None:
     """Validate dc2 with a replica of dc1, which exports nothing; dc2 had these servers at its last `up`."""
-    replica = {"kind": "mariadb", "namespace": "wookie-dr", "name": "db-pxc"}
-    raw = changed("dc2", {"sites[0].workloads": [replica | {"replicates": {"from": "dc1", "export": "db"}}]})
+    replica = {"kind": "mariadb", "namespace": "wookie-dr", "name": "db-pxc", "replicationPassword": "not-a-secret"}
+    replica |= {"replicates": {"from": "dc1", "export": "db"}}
+    raw = changed("dc2", {"sites[0].workloads": [replica], **changes})
     outputs = {"organization/dcmesh/dc1": {}, "organization/dcmesh/dc2": {"sites": {"dc2": {"servers": servers}}}}
     config.parse(raw, stack="dc2", read=outputs.__getitem__, read_text=read_file)
 
@@ -542,5 +580,12 @@ def test_a_replica_waits_for_a_source_that_is_not_there_yet() -> None:
 
 
 def test_a_replica_that_runs_is_not_removed_because_its_source_is_gone() -> None:
-    with pytest.raises(config.ConfigError, match=r'workloads\[0\]\.replicates\.from: "dc1" exports nothing any more'):
+    refused = r'workloads\[0\]\.replicates\.from: "dc1" exports nothing any more'
+    with pytest.raises(config.ConfigError, match=refused):
         replica_without_source({"namespace": "wookie-dr"})
+    with pytest.raises(config.ConfigError, match=refused):
+        replica_without_source({"namespace": "wookie-dr"}, primary="dc1")
+
+
+def test_a_primary_runs_on_though_its_replica_is_gone() -> None:
+    replica_without_source({"namespace": "wookie-dr"}, primary="dc2")

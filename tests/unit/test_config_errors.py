@@ -72,7 +72,8 @@ WRONG = [
     wrong(
         "dc1",
         {"colour": "blue"},
-        'colour: "blue" is no known key: the known ones are trust, istio, pxc, lab, sites, peers, monitoring',
+        'colour: "blue" is no known key: the known ones are trust, istio, pxc, lab, sites, peers, primary, failover, '
+        "monitoring",
     ),
     wrong("dc1", {"sites": {"name": "dc1"}}, "sites: {…} must be a list: an item a line, each after a dash"),
     wrong("dc1", {"sites": []}, NOTHING),
@@ -978,9 +979,9 @@ WRONG = [
             ],
         },
         'sites[0].workloads[0].replicates.from: "dc2" leads back to this database (dc1/wookie → dc2/wookie-dr → '
-        "dc1/wookie), and so none is the primary: remove one `replicates`",
+        "dc1/wookie), and so none is the primary: set `primary`",
         'sites[1].workloads[0].replicates.from: "dc1" leads back to this database (dc2/wookie-dr → dc1/wookie → '
-        "dc2/wookie-dr), and so none is the primary: remove one `replicates`",
+        "dc2/wookie-dr), and so none is the primary: set `primary`",
     ),
     wrong("dc2-literal-link", {"sites[0].workloads": [OWN_REPLICA]}, NO_PASSWORD),
     wrong(
@@ -1044,6 +1045,77 @@ WRONG = [
         },
         'sites[1].imports[0].export: "db" is of Service db in namespace wookie, and dc2 has the same: the pods of both '
         "would have the same DNS names; use another namespace in one of the sites",
+    ),
+]
+
+
+OF_DC1, OF_DC2 = AT_PRIMARY, AT_REPLICA
+BOTH_MISS_PRIMARY = (
+    'sites[0].workloads[0].replicates.from: "dc2" leads back to this database (dc1/wookie → dc2/wookie-dr → '
+    "dc1/wookie), and so none is the primary: set `primary`",
+    'sites[1].workloads[0].replicates.from: "dc1" leads back to this database (dc2/wookie-dr → dc1/wookie → '
+    "dc2/wookie-dr), and so none is the primary: set `primary`",
+)
+NO_COMMON_PASSWORD = (
+    "sites[0].workloads[0].replicationPassword: is missing: either site can be the primary, so give both stacks the "
+    "same by `pulumi config set --secret --path`"
+)
+NO_PAIR = "has no effect, for no MariaDB here replicates another: set `replicates` in both, or remove it"
+ONE_SIDED = "does not replicate this database in its turn: set its `replicates`, or remove `primary`"
+GTIDS = "must be GTIDs of MariaDB, such as 0-1968131073-42"
+ALONE = {"sites[1]": GONE, "peers": [{"name": "dc2", "stack": "organization/dcmesh/dc2"}]}
+
+WRONG += [
+    wrong("mariadb-switchover", {"primary": GONE}, *BOTH_MISS_PRIMARY),
+    wrong("mariadb-switchover", {"primary": None}, *BOTH_MISS_PRIMARY),
+    wrong("mariadb-switchover", {"primary": "DC1"}, 'primary: "DC1" ' + NAME),
+    wrong(
+        "mariadb-switchover",
+        {"primary": "dc11"},
+        'primary: "dc11" is not one of the two sites of sites[0].workloads[0]: choose one of dc1, dc2: did you mean '
+        "dc1?",
+        'primary: "dc11" is not one of the two sites of sites[1].workloads[0]: choose one of dc2, dc1: did you mean '
+        "dc1?",
+    ),
+    wrong("dev", {"primary": "dc1"}, f'primary: "dc1" {NO_PAIR}'),
+    wrong(
+        "mariadb-switchover",
+        {f"{OF_DC1}.replicates": GONE, f"{OF_DC2}.replicates": GONE},
+        f'primary: "dc1" {NO_PAIR}',
+    ),
+    wrong(
+        "mariadb-switchover",
+        {f"{OF_DC1}.replicates": GONE},
+        f'sites[1].workloads[0].replicates.from: "dc1" {ONE_SIDED}',
+    ),
+    wrong("mariadb", {"primary": "dc1"}, f'sites[1].workloads[0].replicates.from: "dc1" {ONE_SIDED}'),
+    wrong(
+        "mariadb",
+        {"failover": {"without": "dc1"}},
+        'failover.without: "dc1" has no effect without `primary`: set that, or remove this',
+    ),
+    wrong(
+        "mariadb-switchover",
+        {"failover": {"without": "dc1"}},
+        'failover.without: "dc1" is the primary: name the site that is gone',
+    ),
+    wrong("mariadb-switchover", {"failover": {}}, "failover.without: is missing: the site that is gone"),
+    *(
+        wrong("mariadb-switchover", {"failover": {"without": "dc2", "at": at}}, f'failover.at: "{at}" {GTIDS}')
+        for at in ("0-1", "0-1-2-3", "0-1-x", "0-1-2, 0-1-3", "0-1-2,", "")
+    ),
+    wrong(
+        "mariadb-switchover",
+        {"failover": {"without": "dc2", "on": "0-1-2"}},
+        'failover.on: "0-1-2" is no known key: the known ones are without, at',
+    ),
+    wrong("mariadb-switchover", ALONE, NO_COMMON_PASSWORD),
+    wrong("mariadb-switchover", ALONE | {"primary": "dc2"}, NO_COMMON_PASSWORD),
+    wrong(
+        "mariadb-switchover",
+        {f"{OF_DC1}.replicationPassword": "correct-horse-1", f"{OF_DC2}.replicationPassword": "correct-horse-2"},
+        f"sites[0].workloads[0].replicationPassword: [secret] {OTHER_PASSWORD.replace('dc1', 'dc2')}",
+        f"sites[1].workloads[0].replicationPassword: [secret] {OTHER_PASSWORD}",
     ),
 ]
 

@@ -105,6 +105,9 @@ def test_schema_is_one() -> None:
         ("mariadb", {"sites[0].workloads[0].settings": {"max_connections": "1\n2"}}),
         ("mariadb", {"sites[0].workloads[0].rootPassword": "short"}),
         ("mariadb", {"sites[1].workloads[0].replicates": {"from": "dc1"}}),
+        ("mariadb-switchover", {"primary": "DC1"}),
+        ("mariadb-switchover", {"failover": {"at": "0-1-2"}}),
+        ("mariadb-switchover", {"failover": {"without": "dc2", "at": "0-1"}}),
     ],
 )
 def test_what_the_model_refuses_the_schema_refuses(name: str, changes: dict[str, Any]) -> None:

@@ -98,6 +98,21 @@ def test_replicas_have_that_of_their_source_also_of_a_source_that_follows_anothe
     assert len({found[f"{site}/private"] for site in sites} | {found["dc1/of-dc1"]}) == 4
 
 
+@pytest.mark.parametrize("given", [None, "dc1", "dc2"], ids=["generated", "given in dc1", "given in dc2"])
+@pytest.mark.parametrize("order", [("dc1", "dc2"), ("dc2", "dc1")], ids=" ".join)
+def test_two_that_replicate_each_other_have_one_password(
+    engine: Engine, given: str | None, order: tuple[str, ...]
+) -> None:
+    """Given at either end, or generated once."""
+    keys = {given: {"replicationPassword": GIVEN}} if given else {}
+    ends = {"dc1": "dc2", "dc2": "dc1"}
+    found = passwords(engine, *(database(site, ends[site], **keys.get(site, {})) for site in order))
+    assert found["dc1/of-dc1"] == found["dc2/of-dc2"]
+    assert (found["dc1/of-dc1"] == GIVEN) is bool(given)
+    assert len(engine.kind("PrivateKey")) == (2 if given else 3), "one for each private database beside"
+    assert engine.outputs["by_export"].keys() == {"dc1", "dc2"}
+
+
 @pytest.mark.parametrize(
     ("peer", "stack_name"),
     [({"name": "dc1"}, STACK), ({"name": "dc1", "stack": "acme/other/primary"}, "acme/other/primary")],

@@ -20,6 +20,7 @@ from tests.unit.program import (
     exported,
     imported,
     probed,
+    probes,
     run_apart,
     run_program,
     site_of,
@@ -119,7 +120,39 @@ def databases_apart(stack: Config) -> list[tuple[str, Config]]:
     return apart(stack)
 
 
-APART = (apart, databases_apart)
+def switchable(stack: Config) -> None:
+    """The example mariadb-switchover beside the demo: either site can be the primary, and dc1 is."""
+    example = example_stack("mariadb-switchover")
+    stack["primary"] = example["primary"]
+    for site, other in zip(stack["sites"], example["sites"], strict=True):
+        for part in ("workloads", "exports", "imports"):
+            site[part] = site.get(part, []) + other.get(part, [])
+
+
+def switched(stack: Config) -> None:
+    """The same after a switchover."""
+    switchable(stack)
+    stack["primary"] = "dc2"
+
+
+COMMON_PASSWORD = "secret-of-both-1"
+
+
+def switchable_apart(stack: Config) -> list[tuple[str, Config]]:
+    """Each site in a stack of its own, which both have the password. dc1's is run again when dc2 is there."""
+    switchable(stack)
+    trust, dc1, dc2 = apart(stack)
+    for _, one in (dc1, dc2):
+        one["primary"] = stack["primary"]
+        for workload in one["sites"][0]["workloads"]:
+            if workload["kind"] == "mariadb":
+                workload["replicationPassword"] = COMMON_PASSWORD
+    dc1[1]["peers"] = [{"name": "dc2"}]
+    return [trust, dc1, dc2, dc1]
+
+
+APART = (apart, databases_apart, switchable_apart)
+SWITCHABLE = (switchable, switched, switchable_apart)
 
 STACKS: list[Callable[[Config], list[tuple[str, Config]] | None]] = [
     as_it_stands,
@@ -131,6 +164,7 @@ STACKS: list[Callable[[Config], list[tuple[str, Config]] | None]] = [
     both_directions_on_k3d,
     databases,
     databases_apart,
+    *SWITCHABLE,
 ]
 
 
@@ -241,7 +275,7 @@ def test_gateways_open_only_after_the_policies(stack: Engine) -> None:
 
 
 def test_probes_wait_for_all_that_is_imported_into_their_namespace(stack: Engine) -> None:
-    for job in stack.kind("Job"):
+    for job in probes(stack):
         objects = {
             resource.name
             for kind in ("ServiceEntry", "DestinationRule", "Sidecar")
@@ -257,10 +291,10 @@ def test_every_imported_host_is_probed_and_reported(stack: Engine) -> None:
     for site, hosts in stack.outputs["hosts"].items():
         entries = [e for e in imported(stack, "ServiceEntry") if site_of(e) == site]
         wanted = {(e.object[0], *e.spec["hosts"], str(int(e.spec["ports"][0]["number"]))) for e in entries}
-        jobs = [job for job in stack.kind("Job") if site_of(job) == site]
+        jobs = [job for job in probes(stack) if site_of(job) == site]
         assert {(job.object[0], host, port) for job in jobs for host, port, _ in probed(job)} == wanted
         assert hosts == {host: host.partition(".")[0] for _, host, _ in wanted}
-    assert set(stack.outputs["hosts"]) == {site_of(job) for job in stack.kind("Job")}
+    assert set(stack.outputs["hosts"]) == {site_of(job) for job in probes(stack)}
 
 
 def test_hosts_of_a_site_have_addresses_of_their_own(stack: Engine) -> None:
@@ -329,7 +363,7 @@ def test_who_asks_for_the_service_itself_needs_no_permission(stack: Engine) -> N
 
 
 def test_whoever_imports_is_whom_the_policy_lets_in(stack: Engine) -> None:
-    for job in stack.kind("Job"):
+    for job in probes(stack):
         account = job.spec["template"]["spec"]["serviceAccountName"]
         principal = f"cluster.local/ns/{job.object[0]}/sa/{account}"
         for host, port, _ in probed(job):
@@ -441,7 +475,7 @@ def test_k3d_sites_meet_at_ports_of_the_docker_host(stack: Engine) -> None:
 
 @only(more_exports)
 def test_each_consumer_asks_for_what_it_imports(stack: Engine) -> None:
-    asked = {job.object: {host.partition(".")[2] for host, *_ in probed(job)} for job in stack.kind("Job")}
+    asked = {job.object: {host.partition(".")[2] for host, *_ in probed(job)} for job in probes(stack)}
     demo, orders, queue = (f"{name}.svc.cluster.local" for name in ("hello.demo", "db.shop", "queue.shop"))
     assert asked == {
         ("demo-dr", "dcmesh-probe-client"): {demo, orders},
@@ -534,6 +568,120 @@ def test_a_replica_is_made_once_its_primary_is_there(dev: Config) -> None:
     then = run_apart([primary, ("dc2", stack)])
     assert "dc2.wookie-dr-statefulset" in then["dc2"].asked
     assert then["dc2"].outputs["replicationPasswords"]["dc2"] == then["dc1"].outputs["replicationPasswords"]["dc1"]
+
+
+# --- databases that can change roles -----------------------------------------------------------------------------
+
+HERE, THERE = "db-0.db.wookie.svc.cluster.local", "db-0.db.wookie-dr.svc.cluster.local"
+
+
+def container_env(pods: Resource) -> dict[str, str]:
+    """Return what the first container of a resource's pods is given, the init container if there is one."""
+    pod = pods.spec["template"]["spec"]
+    first = (pod.get("initContainers") or pod["containers"])[0]
+    return {variable["name"]: variable["value"] for variable in first["env"] if "value" in variable}
+
+
+@only(*SWITCHABLE)
+def test_each_site_knows_the_other_in_either_role(stack: Engine) -> None:
+    pods = {site_of(r): r for r in stack.kind("StatefulSet") if r.object[1] == "db"}
+    assert {site: source_of(r) for site, r in pods.items()} == {"dc1": THERE, "dc2": HERE}
+    for site, other in (("dc1", "dc2"), ("dc2", "dc1")):
+        given = container_env(pods[site])
+        assert (given["SITE"], given["SOURCE_SITE"], given["PRIMARY"]) == (site, other, "")
+
+
+@only(*SWITCHABLE)
+def test_both_sites_have_one_password_and_tell_it(stack: Engine) -> None:
+    given = {site: secret.inputs["stringData"] for site, secret in by_site(stack, "Secret", "-passwords").items()}
+    assert given["dc1"]["replication"] == given["dc2"]["replication"]
+    assert len({given["dc1"]["root"], given["dc2"]["root"], given["dc1"]["replication"]}) == 3
+    one = given["dc1"]["replication"]
+    assert stack.outputs["replicationPasswords"] == {"dc1": {"db": one}, "dc2": {"db-dr": one}}
+
+
+@only(*SWITCHABLE)
+def test_a_switchover_restarts_no_pod_and_runs_each_job(stack: Engine, deploy: Callable[..., Engine]) -> None:
+    """Jobs, and the ConfigMaps with the role, are all that `primary` changes in the clusters."""
+    jobs = by_site(stack, "Job", "-switchover-job")
+    roles = by_site(stack, "ConfigMap", "-role")
+    assert set(jobs) == set(roles) == {"dc1", "dc2"}
+    before, after = deploy(switchable), deploy(switched)
+    differ = {name for name, r in before.asked.items() if r.inputs != after[name].inputs}
+    assert differ == {r.name for site in ("dc1", "dc2") for r in (jobs[site], roles[site])}
+    assert before.asked.keys() == after.asked.keys()
+
+
+@only(switchable, switched)
+def test_jobs_and_roles_name_the_primary(stack: Engine, deploy: Callable[..., Engine]) -> None:
+    primary = "dc2" if stack is deploy(switched) else "dc1"
+    for site, job in by_site(stack, "Job", "-switchover-job").items():
+        given = container_env(job)
+        assert (given["SITE"], given["WANTED"], given["WITHOUT"], given["AT"]) == (site, primary, "", "")
+        own, other = (HERE, THERE) if site == "dc1" else (THERE, HERE)
+        assert (given["OWN_HOST"], given["OTHER_HOST"]) == (own, other)
+    for config_map in by_site(stack, "ConfigMap", "-role").values():
+        assert config_map.inputs["data"] == {"primary": primary, "without": ""}
+        assert not config_map.inputs.get("immutable")
+
+
+@only(*SWITCHABLE)
+def test_jobs_run_when_the_servers_are_there_and_pods_start_with_their_role(stack: Engine) -> None:
+    servers, roles = by_site(stack, "StatefulSet", "-statefulset"), by_site(stack, "ConfigMap", "-role")
+    databases = {site: r for site, r in servers.items() if r.object[1] == "db"}
+    for site, job in by_site(stack, "Job", "-switchover-job").items():
+        assert databases[site].name in stack.before(job.name)
+        assert roles[site].name in stack.before(databases[site].name)
+        other = "dc2" if site == "dc1" else "dc1"
+        assert not [name for name in stack.before(job.name) if name.startswith(f"{other}.")], "the sites would wait"
+
+
+@only(*SWITCHABLE)
+def test_channels_and_inventory_are_of_the_present_roles(stack: Engine, deploy: Callable[..., Engine]) -> None:
+    primary, replica = ("dc2", "dc1") if stack is deploy(switched) else ("dc1", "dc2")
+    (leader,), (channel,) = (stack.outputs["replication"][site].values() for site in (primary, replica))
+    assert (leader["role"], channel["role"]) == ("primary", "replica")
+    source = HERE if primary == "dc1" else THERE
+    assert (channel["source"], channel["running"]) == (source, True)
+    follows = {site: [s["follows"] for s in known["servers"]] for site, known in stack.outputs["sites"].items()}
+    assert follows == {primary: [[]], replica: [[source]]}
+
+
+@pytest.mark.usefixtures("deploy")
+@pytest.mark.parametrize("primary", ["dc1", "dc2"])
+def test_the_primarys_stack_comes_first(dev: Config, primary: str) -> None:
+    """It starts as the primary though nothing is there of the other site; a replica waits."""
+    trust, dc1, dc2, _ = switchable_apart(dev)
+    for _, one in (dc1, dc2):
+        one["primary"] = primary
+    engines = run_apart([trust, dc1], {"dc2": Engine()})
+    first = engines["dc1"]
+    made = {r.kind for r in first.in_kubernetes() if r.name.startswith("dc1.wookie-")}
+    assert not by_site(first, "Job", "-switchover-job")
+    assert first.outputs["replication"] == {}
+    assert "db" in [export["name"] for export in first.outputs["link"]["dc1"]["exports"]]
+    if primary == "dc2":
+        assert made == {"Namespace", "ServiceAccount"}
+        return
+    assert made == {"Namespace", "ServiceAccount", "Secret", "ConfigMap", "Service", "StatefulSet"}
+    (pods,) = [r for r in first.kind("StatefulSet") if r.object[1] == "db"]
+    given = container_env(pods)
+    assert (given["PRIMARY"], given["SOURCE_SITE"], given["SOURCE_HOST"]) == ("", "dc2", "")
+    assert [s["follows"] for s in first.outputs["sites"]["dc1"]["servers"]] == [[]]
+    second = run_apart([dc2, dc1], engines)
+    assert set(second["dc2"].outputs["replication"]) == {"dc2"}
+    for name in ("dc1", "dc2"):
+        assert by_site(second[name], "Job", "-switchover-job").keys() == {name}
+
+
+def test_a_failover_reaches_jobs_and_pods(engine: Engine, dev: Config) -> None:
+    switched(dev)
+    dev["failover"] = {"without": "dc1", "at": "0-1-42"}
+    run_program(engine, dev)
+    for job in by_site(engine, "Job", "-switchover-job").values():
+        assert (container_env(job)["WITHOUT"], container_env(job)["AT"]) == ("dc1", "0-1-42")
+    for config_map in by_site(engine, "ConfigMap", "-role").values():
+        assert config_map.inputs["data"] == {"primary": "dc2", "without": "dc1"}
 
 
 # --- gateways as they come ---------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from components.channel_report import CHANNEL_SECONDS
 from components.link import ExportedService
-from components.replication import Channel
+from components.replication import Channel, Server
 from components.workloads import mariadb
 from components.workloads.mariadb import (
     OWN_SETTINGS,
@@ -27,6 +27,7 @@ from components.workloads.mariadb import (
     server_cnf,
     stateful_set,
 )
+from components.workloads.mariadb_switchover import Switchover
 from tests.unit.engine import Engine, autonamed, readable_strings
 
 PASSWORDS = {"root": "secret of root", "replication": "secret of both ends"}
@@ -304,6 +305,33 @@ def test_resources_are_small_unless_given() -> None:
     assert server(resources=wished)["resources"] == wished
 
 
+# --- sites that can change roles -------------------------------------------------------------------------------------
+
+SWITCHOVER = Switchover(primary="dc2")
+
+
+def test_nothing_in_a_pod_says_which_of_two_sites_is_the_primary() -> None:
+    """A switchover restarts no server."""
+    roles = [Switchover(primary="dc2"), Switchover(primary="dc1"), Switchover(primary="dc1", without="dc2", at="0-1-7")]
+    first, *others = [spec(source_site="dc1", switchover=switchover) for switchover in roles]
+    assert all(other == first for other in others)
+    assert environment(source_site="dc1", switchover=SWITCHOVER)["PRIMARY"] == ""
+
+
+@pytest.mark.parametrize(("source_site", "primary"), [(None, "dc2"), ("dc1", "dc1")])
+def test_where_roles_do_not_change_a_pod_is_told_its_own(source_site: str | None, primary: str) -> None:
+    given = environment(source_site=source_site)
+    assert (given["SITE"], given["PRIMARY"], given["SOURCE_SITE"]) == ("dc2", primary, source_site or "")
+
+
+def test_prepare_alone_finds_the_role_and_does_without() -> None:
+    """A pod whose roles do not change has none. It is read as it is when the pod starts."""
+    assert mounts(prepare())["role"] == "/etc/dcmesh/role"
+    assert "role" not in mounts(server())
+    sources = [source["configMap"] for source in volumes()["role"]["projected"]["sources"]]
+    assert sources == [{"name": name, "optional": True} for name in ("rows-role", "rows-begun")]
+
+
 # --- wiring ----------------------------------------------------------------------------------------------------------
 
 Create = Callable[..., Engine]
@@ -314,11 +342,11 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
     """What is asked for channels, which all run."""
     calls: list[tuple[Any, ...]] = []
 
-    def read_channel(*question: Any, patience: float) -> Channel:
+    def read_server(*question: Any, patience: float) -> Server:
         calls.append((*question, patience))
-        return Channel(source="db-0", running=True, seconds_behind=0, last_error="")
+        return Server(channel=Channel(source="db-0", running=True, seconds_behind=0, last_error=""), read_only=True)
 
-    monkeypatch.setattr("components.channel_report.read_channel", read_channel)
+    monkeypatch.setattr("components.channel_report.read_server", read_server)
     return calls
 
 
@@ -381,8 +409,10 @@ def test_pods_start_after_istiod_their_account_and_what_they_mount(create: Creat
 
 def test_passwords_that_are_given_are_taken_and_never_readable(create: Create) -> None:
     engine = create(root_password=PASSWORDS["root"])
-    assert engine.one("Secret").inputs["stringData"] == PASSWORDS
-    assert not engine.kind("PrivateKey")
+    given = dict(engine.one("Secret").inputs["stringData"])
+    assert len(given.pop("replication_local")) == 32
+    assert given == PASSWORDS
+    assert engine.one("PrivateKey").name == "dc2.dr-local", "which no `up` changes"
     for resource in engine.asked.values():
         assert not [text for text in readable_strings(resource.raw) if "secret " in text], resource.name
 
@@ -391,7 +421,10 @@ def test_roots_password_is_generated_and_never_readable(create: Create) -> None:
     engine = create()
     password = engine.one("Secret").inputs["stringData"]["root"]
     assert len(password) == 32
-    assert engine.one("PrivateKey").parent == "dc2.dr"
+    assert {key.name: key.parent for key in engine.kind("PrivateKey")} == {
+        "dc2.dr-root": "dc2.dr",
+        "dc2.dr-local": "dc2.dr",
+    }
     for resource in engine.asked.values():
         assert not [text for text in readable_strings(resource.raw) if password in text], resource.name
 
@@ -417,7 +450,7 @@ def test_pod_0_of_a_replica_is_asked_for_its_channel(
 ) -> None:
     engine = create(source=database)
     running = {"source": "db-0", "running": True, "secondsBehind": 0, "lastError": "", "position": ""}
-    assert engine.outputs["channels"] == {"rows-0": running}
+    assert engine.outputs["channels"] == {"rows-0": {"role": "replica", "readOnly": True, **running, "extra": ""}}
     assert asked == [(KUBECONFIG, mariadb.replica("dr", "rows-0"), CHANNEL_SECONDS)]
 
 
@@ -433,3 +466,52 @@ def test_a_pod_is_asked_where_its_server_is() -> None:
 def test_what_a_channel_says_may_be_read(create: Create, database: ExportedService) -> None:
     """It was asked for with a secret, and is none."""
     assert create(source=database).secret_outputs == set()
+
+
+# --- wiring of sites that can change roles ---------------------------------------------------------------------------
+
+
+def switchable(database: ExportedService, primary: str = "dc2", **changes: Any) -> dict[str, Any]:
+    return {"source": database, "source_site": "dc1", "switchover": Switchover(primary=primary), **changes}
+
+
+def test_roles_and_their_job_are_made_where_roles_can_change(create: Create, database: ExportedService) -> None:
+    engine = create(**switchable(database))
+    begun, role, settings = sorted(engine.kind("ConfigMap"), key=lambda resource: resource.name)
+    assert (begun.object, role.object) == (("dr", "rows-begun"), ("dr", "rows-role"))
+    assert settings.object == ("dr", autonamed("dc2.dr-settings"))
+    assert role.inputs["data"] == {"primary": "dc2", "without": ""}
+    assert "immutable" not in role.inputs
+    job = engine.one("Job")
+    assert (job.object, job.provider) == (("dr", "rows-switchover"), "dc2")
+    assert job.inputs["metadata"]["annotations"] == {"pulumi.com/replaceUnready": "true"}
+    (volume,) = [v for v in job.spec["template"]["spec"]["volumes"] if v["name"] == "passwords"]
+    assert volume["secret"]["secretName"] == engine.one("Secret").object[1]
+    assert engine.one("StatefulSet").name in engine.before(job.name)
+    assert role.name in engine.before(engine.one("StatefulSet").name)
+    assert job.name in engine.before(begun.name), "until then a primary without data has never had any"
+
+
+@pytest.mark.parametrize("changes", [{"source": None}, {"switchover": None}], ids=["no other site yet", "settled"])
+def test_no_job_without_two_sites_that_can_change_roles(
+    create: Create, database: ExportedService, changes: dict[str, Any]
+) -> None:
+    engine = create(**switchable(database, **changes))
+    assert not engine.kind("Job")
+    assert len(engine.kind("ConfigMap")) == (3 if "source" in changes else 1)
+
+
+@pytest.mark.parametrize(("primary", "role", "patience"), [("dc2", "primary", 0), ("dc1", "replica", CHANNEL_SECONDS)])
+def test_what_is_reported_says_which_is_the_primary(
+    create: Create, asked: list[Any], database: ExportedService, primary: str, role: str, patience: float
+) -> None:
+    (report,) = create(**switchable(database, primary)).outputs["channels"].values()
+    assert (report["role"], report["readOnly"]) == (role, True)
+    assert ("source" in report) is (role == "replica")
+    assert [question[-1] for question in asked] == [patience]
+
+
+def test_nothing_secret_is_readable_in_the_job(create: Create, database: ExportedService) -> None:
+    engine = create(**switchable(database, root_password=PASSWORDS["root"]))
+    for resource in engine.asked.values():
+        assert not [text for text in readable_strings(resource.raw) if "secret " in text], resource.name

@@ -1,6 +1,7 @@
 """mariadb_prepare.sh, run for real by bash, among programs that only seem to be MariaDB's."""
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -15,11 +16,13 @@ import pytest
 from components.workloads.mariadb import PREPARE
 
 MARKS = "!#$%&()*+,-./:;<=>?@[]^_`{|}~"
-PASSWORDS = {"root": MARKS, "replication": f"`{MARKS}`"}
+PASSWORDS = {"root": MARKS, "replication": f"`{MARKS}`", "replication_local": f"({MARKS})"}
 """With every mark that config.kinds.Password takes."""
 
 DOMAIN = "db.wookie-dr.svc.cluster.local"
 SOURCE = "db-0.db.wookie.svc.cluster.local"
+
+ROW = "INTO dcmesh.primary_site (server_id, site, term) VALUES"
 
 # `$state` is where they keep what they know, and `$FAILS` is the step that fails.
 FAKES = {
@@ -44,13 +47,24 @@ FAKES = {
         case "$*" in
           *source.cnf*)
             /bin/cat "$run/source.cnf" >"$state/source.cnf"
-            [ ! -e "$state/unreachable" ] || { /bin/rm "$state/unreachable"; echo "ERROR 2002: no answer"; exit 1; } ;;
+            [ ! -e "$state/unreachable" ] || { /bin/rm "$state/unreachable"; echo "ERROR 2002: no answer"; exit 1; }
+            [ ! -e "$state/gone" ] || { echo "ERROR 2003: gone"; exit 1; }
+            case "$*" in
+              *"SELECT term +"*) echo 6 ;;
+              *"SELECT site, term"*) /bin/cat "$state/their-row" ;;
+            esac ;;
+          *--execute=*"CREATE TABLE"*) ;;
+          *--execute="SELECT site, term"*) /bin/cat "$state/own-row" ;;
+          *--execute="SHOW SLAVE STATUS") /bin/cat "$state/channel" ;;
+          *--execute=*UPDATE* | *--execute=*INSERT*) [ -e "$state/serves" ] && printf '%s\n' "$*" >>"$state/updates" ;;
           *--execute=*) echo 0-1-7 ;;
           *)
             [ "$FAILS" != apply ] || exit 1
             /bin/cat >>"$data/applied.sql" ;;
         esac""",
-    "sleep": "exit 0",
+    "sleep": """
+        [ "$1" != 1 ] || [ ! -e "$state/operator" ] || /bin/cp "$state/operator" "$state/../dcmesh/role/without"
+        exit 0""",
     "touch": f"""
         [ ! -e "$state/runs" ] || : >"$state/left"
         exec {shutil.which("touch")} "$@" """,
@@ -78,9 +92,10 @@ class Pod:
         self.data, self.run = self.directory / "mysql/data", self.directory / "mysqld"
         self.marker = self.directory / "mysql/prepared"
         self._state = self.directory / "state"
-        for directory in ("mysql", "mysqld", "state", "bin", "dcmesh/passwords"):
+        for directory in ("mysql", "mysqld", "state", "bin", "dcmesh/passwords", "dcmesh/role"):
             (self.directory / directory).mkdir(parents=True)
         self.give(PASSWORDS)
+        self.has_channel("")
         head = f"""#!/bin/sh
             data='{self.data}' run='{self.run}' state='{self._state}'
             printf '%s\\n' "${{0##*/}} $*" >>"$state/calls"
@@ -93,6 +108,38 @@ class Pod:
     def give(self, passwords: dict[str, str]) -> None:
         for name, password in passwords.items():
             (self.directory / "dcmesh/passwords" / name).write_text(password)
+
+    def role(self, primary: str, without: str = "") -> None:
+        """Say which of two sites is the primary, in the ConfigMap."""
+        self.environment["PRIMARY"] = ""
+        (self.directory / "dcmesh/role/primary").write_text(primary)
+        (self.directory / "dcmesh/role/without").write_text(without)
+
+    def has_channel(self, status: str) -> None:
+        """Say what the pod's own server shows of its channel."""
+        (self._state / "channel").write_text(status)
+
+    def begun(self) -> None:
+        """Say that there have been data."""
+        (self.directory / "dcmesh/role/begun").touch()
+
+    def rows(self, own: str, theirs: str) -> None:
+        """Say what stands in both servers' rows: site and term. Theirs is empty: it cannot be asked."""
+        (self._state / "own-row").write_text(own.replace(" ", "\t") + "\n" * bool(own))
+        (self._state / "their-row").write_text(theirs.replace(" ", "\t") + "\n")
+        (self._state / "gone").unlink(missing_ok=True)
+        if not theirs:
+            (self._state / "gone").touch()
+
+    def operator_gives_up(self, site: str) -> None:
+        """Have somebody set `failover.without` while the pod waits."""
+        (self._state / "operator").write_text(site)
+
+    @property
+    def updates(self) -> list[str]:
+        """What was changed in the pod's own row."""
+        path = self._state / "updates"
+        return re.findall("(?:UPDATE|INSERT) .*", path.read_text()) if path.exists() else []
 
     def start(self, *, fails: str = "") -> Done:
         """Run the script, with one of its steps failing or none."""
@@ -151,7 +198,27 @@ class Pod:
 
     @property
     def change_master(self) -> list[str]:
-        return [line for line in self.start_sql if "CHANGE MASTER" in line]
+        """The statement by which it follows, if start.sql finds that it is no primary."""
+        found = [
+            re.fullmatch(r"EXECUTE IMMEDIATE IF\((.*?), '(.*?)', \"(CHANGE MASTER .*)\"\);", s) for s in self.start_sql
+        ]
+        (decision,) = [match for match in found if match]
+        assert decision.group(1, 2) == (f"@primary = '{self.environment['SITE']}'", "SET GLOBAL read_only = 0")
+        then = f"EXECUTE IMMEDIATE IF({decision[1]}, 'DO 0', 'START SLAVE');"
+        assert self.start_sql[-1] == then
+        return [decision[3]] if self.primary != self.environment["SITE"] else []
+
+    @property
+    def token(self) -> str:
+        """How the row comes to be, if there is none."""
+        (line,) = [line for line in self.start_sql if "INTO dcmesh.primary_site" in line]
+        return line
+
+    @property
+    def primary(self) -> str:
+        """What the row says which this start writes, if it writes one."""
+        (site,) = re.findall(r"VALUES \(@@server_id, '(.*)', 0\);", self.token)
+        return str(site)
 
     @property
     def applied(self) -> list[str]:
@@ -170,6 +237,9 @@ MakePod = Callable[..., Pod]
 
 def make(directory: Path, name: str, source: str = SOURCE) -> Pod:
     environment = {
+        "SITE": "dc2",
+        "PRIMARY": "dc1" if source else "dc2",
+        "SOURCE_SITE": "dc1" if source else "",
         "POD": name,
         "DOMAIN": DOMAIN,
         "SERVER_IDS": "1281",
@@ -200,8 +270,9 @@ def replica(pod: MakePod) -> Pod:
 def test_a_primary_follows_nobody_copies_nothing_and_is_written_to(primary: Pod) -> None:
     primary.prepare()
     assert not primary.change_master
-    assert "START SLAVE;" not in primary.start_sql
-    assert "read_only" not in primary.options
+    assert primary.token == f"REPLACE {ROW} (@@server_id, 'dc2', 0);"
+    assert primary.primary == primary.environment["SITE"], "so start.sql opens it"
+    assert primary.options["read_only"] == "1", "until then"
     assert not [call for name in ("mariadbd", "mariadb-dump", "mariadb") for call in primary.called(name)]
     assert primary.marker.exists()
     assert primary.data.exists()
@@ -210,17 +281,18 @@ def test_a_primary_follows_nobody_copies_nothing_and_is_written_to(primary: Pod)
 def test_pod_0_of_a_replica_follows_its_source(replica: Pod) -> None:
     replica.prepare()
     (line,) = replica.change_master
-    given = dict(part.split("=", 1) for part in line.removeprefix("CHANGE MASTER TO ").rstrip(";").split(", "))
+    given = dict(part.split("=", 1) for part in line.removeprefix("CHANGE MASTER TO ").split(", "))
     assert given == {
         "MASTER_HOST": f"'{SOURCE}'",
         "MASTER_PORT": "3307",
         "MASTER_USER": "'replication'",
         "MASTER_PASSWORD": f"'{PASSWORDS['replication']}'",
         "MASTER_USE_GTID": "slave_pos",
+        "MASTER_DEMOTE_TO_SLAVE": "1",
         "MASTER_HEARTBEAT_PERIOD": "2",
         "MASTER_CONNECT_RETRY": "1",
     }
-    assert replica.start_sql[-1] == "START SLAVE;"
+    assert replica.token == f"REPLACE {ROW} (@@server_id, 'dc1', 0);"
     assert replica.options["read_only"] == "1"
 
 
@@ -230,9 +302,11 @@ def test_other_pods_follow_pod_0_of_their_own_site(pod: MakePod, name: str, sour
     follower = pod(name, source=source)
     follower.prepare()
     (line,) = follower.change_master
-    assert f"MASTER_HOST='db-0.{DOMAIN}', MASTER_PORT=3306," in line
+    assert f"MASTER_HOST='db-0.{DOMAIN}', MASTER_PORT=3306, MASTER_USER='replication_local'," in line
+    assert f"MASTER_PASSWORD='{PASSWORDS['replication_local']}'" in line
     assert follower.options["read_only"] == "1"
-    assert f"host=db-0.{DOMAIN}\nport=3306\n" in follower.client_file
+    wanted = f'host=db-0.{DOMAIN}\nport=3306\nuser=replication_local\npassword="{PASSWORDS["replication_local"]}"\n'
+    assert wanted in follower.client_file
 
 
 def test_pod_0_is_that_of_the_same_stateful_set(pod: MakePod) -> None:
@@ -322,7 +396,7 @@ def test_later_starts_make_and_copy_nothing(pod: MakePod, name: str, source: str
 
 def test_later_starts_take_over_what_has_changed(replica: Pod) -> None:
     replica.prepare()
-    replica.give({"root": "another-root-1", "replication": "another-repl-1"})
+    replica.give({"root": "another-root-1", "replication": "another-repl-1", "replication_local": "another-local"})
     replica.environment |= {"SOURCE_HOST": "db-0.db.other.svc.cluster.local", "SERVER_IDS": "2561"}
     replica.prepare()
     text = "\n".join(replica.start_sql)
@@ -341,6 +415,193 @@ def test_a_pod_that_lost_its_data_copies_again(replica: Pod) -> None:
     replica.prepare()
     assert replica.applied
     assert replica.marker.exists()
+
+
+# --- sites that can change roles -------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def switchable(pod: MakePod) -> Pod:
+    """Pod 0 of dc2, which can be the primary, or follow dc1."""
+    one = pod("db-0")
+    one.role("dc2")
+    one.rows(own="dc2 4", theirs="")
+    return one
+
+
+@pytest.mark.parametrize("source", [SOURCE, ""], ids=["the other site is there", "the other site is to come"])
+def test_the_first_start_of_the_site_that_is_to_be_the_primary(pod: MakePod, source: str) -> None:
+    """Also where nothing is known of the other site yet."""
+    one = pod("db-0", source=source)
+    one.role("dc2")
+    one.rows(own="", theirs="")
+    one.prepare()
+    assert one.token == f"INSERT IGNORE {ROW} (@@server_id, 'dc2', 0);"
+    assert not one.change_master
+    assert not one.called("mariadbd")
+    assert bool([call for call in one.called("mariadb") if "source.cnf" in call]) is bool(source)
+
+
+def test_the_first_start_of_the_site_that_is_to_be_the_replica(switchable: Pod) -> None:
+    """It copies the token, but comes up as a replica, even if the other one gives the token away at this moment."""
+    switchable.role("dc1")
+    switchable.rows(own="", theirs="dc1 5")
+    switchable.prepare()
+    assert switchable.token == f"INSERT IGNORE {ROW} (@@server_id, 'dc1', 0);"
+    assert f"MASTER_HOST='{SOURCE}'" in switchable.change_master[0]
+    assert switchable.applied[-1] == f"REPLACE {ROW} (@@server_id, 'dc1', 6);"
+    assert [call for call in switchable.called("mariadb") if "SELECT term + (site <> 'dc1') FROM" in call]
+
+
+def test_a_replica_that_never_changes_roles_copies_no_token(replica: Pod) -> None:
+    replica.prepare()
+    assert not [line for line in replica.applied if "primary_site" in line]
+
+
+@pytest.mark.parametrize("name", ["db-1", "db-8"])
+def test_other_pods_never_change_roles(pod: MakePod, name: str) -> None:
+    follower = pod(name)
+    follower.role("dc2")
+    follower.prepare()
+    assert follower.token == f"REPLACE {ROW} (@@server_id, 'db-0', 0);"
+    assert f"MASTER_HOST='db-0.{DOMAIN}', MASTER_PORT=3306," in follower.change_master[0]
+    follower.prepare()
+    assert not follower.called("mariadbd"), "and ask nobody"
+
+
+LOST = "this pod has lost its data, and does not begin anew: make dc1 the primary, if that has them"
+
+
+def test_a_primary_that_lost_its_data_does_not_start_empty_while_the_other_site_has_them(switchable: Pod) -> None:
+    switchable.rows(own="", theirs="dc2 5")
+    done = switchable.start()
+    assert done.status == 1
+    assert done.said.splitlines() == [LOST]
+    assert not switchable.called("mariadb-install-db")
+    assert not switchable.marker.exists()
+    switchable.role("dc1")
+    switchable.prepare()
+    assert switchable.applied, "then it copies them"
+
+
+def test_a_primary_that_lost_its_data_does_not_start_empty_either_where_nobody_can_be_asked(switchable: Pod) -> None:
+    switchable.rows(own="", theirs="")
+    switchable.begun()
+    done = switchable.start()
+    assert (done.status, done.said.splitlines()) == (1, [LOST])
+    assert not switchable.called("mariadb-install-db")
+
+
+def test_that_there_have_been_data_stops_neither_a_replica_nor_a_primary_that_has_them(restarted: Pod) -> None:
+    restarted.begun()
+    restarted.rows(own="dc2 4", theirs="dc2 4")
+    restarted.prepare()
+    shutil.rmtree(restarted.data.parent)
+    restarted.data.parent.mkdir()
+    restarted.role("dc1")
+    restarted.rows(own="", theirs="dc1 5")
+    restarted.prepare()
+    assert restarted.applied
+
+
+@pytest.fixture
+def restarted(switchable: Pod) -> Pod:
+    """The same pod with its data; its next start is not its first."""
+    switchable.prepare()
+    return switchable
+
+
+def test_a_primary_whose_pod_restarts_makes_sure_that_it_still_is(restarted: Pod) -> None:
+    restarted.rows(own="dc2 4", theirs="dc2 4")
+    restarted.prepare()
+    assert restarted.updates == []
+    (server,) = restarted.called("mariadbd")
+    assert {"--skip-networking", "--init-file="} <= {*server.split()}, "nobody can write meanwhile"
+    assert not restarted.done_too_early
+    (asked,) = [call for call in restarted.called("mariadb") if "source.cnf" in call]
+    assert asked.endswith("SELECT site, term FROM dcmesh.primary_site WHERE server_id = @@server_id")
+
+
+def test_a_primary_that_has_been_replaced_comes_back_as_a_replica(restarted: Pod) -> None:
+    restarted.rows(own="dc2 4", theirs="dc1 6")
+    assert "dc1 is the primary by now" in restarted.start().said
+    (update,) = restarted.updates
+    assert update.startswith("UPDATE dcmesh.primary_site SET site = 'dc1', term = GREATEST(term, 6)")
+    assert update.endswith("WHERE server_id = @@server_id")
+    assert "sql_log_bin = 0" in "".join(call for call in restarted.calls if call.startswith("mariadb "))
+
+
+def test_a_primary_that_cannot_ask_does_not_start_before_it_can(restarted: Pod) -> None:
+    restarted.rows(own="dc2 4", theirs="dc1 6")
+    restarted.unreachable()
+    done = restarted.start()
+    assert done.said.splitlines() == [
+        "waiting for dc1 to say whether it is the primary by now: ERROR 2002: no answer",
+        "dc1 is the primary by now",
+    ]
+    assert len(restarted.updates) == 1
+
+
+def test_an_operator_can_let_a_primary_start_that_cannot_ask(restarted: Pod) -> None:
+    restarted.rows(own="dc2 4", theirs="")
+    restarted.role("dc2", without="dc1")
+    done = restarted.start()
+    assert (done.status, done.said, restarted.updates) == (0, "", [])
+
+
+def test_an_operator_can_let_it_start_while_it_waits(restarted: Pod) -> None:
+    restarted.rows(own="dc2 4", theirs="")
+    restarted.operator_gives_up("dc1")
+    done = restarted.start()
+    assert (done.status, restarted.updates) == (0, [])
+    assert done.said.startswith("waiting for dc1 to say")
+
+
+def test_the_word_of_an_operator_is_not_stronger_than_the_other_sites(restarted: Pod) -> None:
+    restarted.rows(own="dc2 4", theirs="dc1 6")
+    restarted.role("dc2", without="dc1")
+    restarted.prepare()
+    assert len(restarted.updates) == 1
+
+
+def test_a_replica_asks_nobody_whether_it_is_the_primary(restarted: Pod) -> None:
+    restarted.rows(own="dc1 4", theirs="")
+    restarted.prepare()
+    assert restarted.updates == []
+    assert not [call for call in restarted.called("mariadb") if "source.cnf" in call]
+
+
+@pytest.mark.parametrize(("channel", "was"), [("Waiting for master\n", "dc1"), ("", "dc2")])
+@pytest.mark.parametrize("wanted", ["dc1", "dc2"])
+def test_a_server_without_a_row_is_what_it_was(restarted: Pod, channel: str, was: str, wanted: str) -> None:
+    """It was made when roles could not change, by an older version: what is wanted of it is the Jobs' part."""
+    restarted.role(wanted)
+    restarted.rows(own="", theirs=f"{was} 0")
+    restarted.has_channel(channel)
+    restarted.prepare()
+    first, *more = restarted.updates
+    assert first == f"INSERT {ROW} (@@server_id, '{was}', 0)"
+    assert more == []
+    (looked,) = [call for call in restarted.calls if "CREATE TABLE IF NOT EXISTS dcmesh.primary_site" in call]
+    assert "SET sql_log_bin = 0; CREATE DATABASE IF NOT EXISTS dcmesh; CREATE TABLE" in looked
+
+
+def test_a_primary_whose_other_site_is_to_come_asks_nobody(pod: MakePod) -> None:
+    one = pod("db-0", source="")
+    one.role("dc2")
+    one.prepare()
+    one.prepare()
+    assert not one.called("mariadbd")
+
+
+def test_the_role_is_that_of_this_start_and_the_row_is_stronger(restarted: Pod) -> None:
+    restarted.role("dc1")
+    restarted.rows(own="dc2 4", theirs="dc2 4")
+    restarted.prepare()
+    assert restarted.token == f"INSERT IGNORE {ROW} (@@server_id, 'dc1', 0);"
+    select = "SELECT site INTO @primary FROM dcmesh.primary_site WHERE server_id = @@server_id;"
+    assert restarted.start_sql.index(select) == restarted.start_sql.index(restarted.token) + 1
+    assert restarted.updates == []
 
 
 # --- passwords -------------------------------------------------------------------------------------------------------
