@@ -1,0 +1,370 @@
+"""Switchover and disaster: the primary goes from site to site under writers, and no two sites ever take writes at once.
+
+The tests stand in the order of a pair's life. Each begins where the one before it ended.
+"""
+# ruff: noqa: S608 - the SQL is the tests' own
+
+import json
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import groupby, pairwise
+from subprocess import DEVNULL, PIPE, Popen
+from typing import Any
+
+import pytest
+import yaml
+
+from .toolbox import (
+    MARIADB,
+    ROOT,
+    Database,
+    Kubectl,
+    Lab,
+    Project,
+    dev_config,
+    eventually,
+    kubectl_of,
+    run,
+    standing,
+    start,
+)
+
+NAMESPACES = {"dc1": "wookie", "dc2": "wookie-dr"}
+JOB = "db-switchover"
+LOG = "/tmp/written"  # noqa: S108 - in a pod of its own
+
+# Tries to write a numbered row in its own site, again and again, each time by a new connection; tells when which was
+# committed: the seconds since the epoch before and after, and the number.
+WRITER = f"""
+export MYSQL_PWD=ordinary
+for ((n = 1; ; n++)); do
+  begun=$EPOCHREALTIME
+  mariadb --host=db-0.db --user=shopper --connect-timeout=2 --execute="INSERT INTO shop.written VALUES ('$1', $n)" &&
+    echo "$begun $EPOCHREALTIME $n" >>{LOG}
+  sleep 0.03
+done
+"""
+
+
+@dataclass(frozen=True, order=True)
+class Written:
+    """A row that a site has committed between two times."""
+
+    begun: float
+    done: float
+    number: int
+    site: str
+
+
+class Writers:
+    """A client in each site that never stops trying to write there."""
+
+    def __init__(self, sites: dict[str, Kubectl]) -> None:
+        self._sites = sites
+        self._pods: dict[str, tuple[str, ...]] = {}
+        for name, site in sites.items():
+            pod = self._pods[name] = start(site, "writer", NAMESPACES[name], "db", image=MARIADB)
+            begin = f"cat >/tmp/writer; : >{LOG}; setsid bash /tmp/writer {name} </dev/null >/dev/null 2>&1 &"
+            site("exec", "--stdin", *pod, "--", "bash", "-c", begin, stdin=WRITER)
+
+    def written(self) -> list[Written]:
+        """Return the rows that were committed, in order."""
+        found = []
+        for name, pod in self._pods.items():
+            for line in self._sites[name]("exec", *pod, "--", "cat", LOG).splitlines():
+                begun, done, number = line.split()
+                found.append(Written(float(begun), float(done), int(number), name))
+        return sorted(found)
+
+    def turns(self) -> list[str]:
+        """Return which site wrote, in order, each turn once. Two sites that write at once take many turns."""
+        written = self.written()
+        for one, after in pairwise(written):
+            assert one.site == after.site or one.done < after.begun, f"two sites have written at once: {one}, {after}"
+        return [site for site, _ in groupby(row.site for row in written)]
+
+    def write(self, site: str) -> None:
+        """Wait until a site commits rows."""
+
+        def count() -> int:
+            return sum(row.site == site for row in self.written())
+
+        before = count()
+        eventually(f"{site} commits", lambda: count() > before + 4)
+
+
+@pytest.fixture(scope="module")
+def lab() -> Iterator[Lab]:
+    lab = Lab("switchover")
+    yield lab
+    lab("delete", "--all")  # does nothing unless a test failed before the destroy
+
+
+@pytest.fixture(scope="module")
+def pair(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
+    example = yaml.safe_load((ROOT / "examples/mariadb-switchover.yaml").read_text())["config"]
+    config = {**example, "dcmesh:lab": dev_config()["dcmesh:lab"]}
+    with standing(lab, tmp_path_factory.mktemp(lab.name), config) as project:
+        yield project
+
+
+@pytest.fixture(scope="module")
+def sites(pair: Project, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Kubectl]:
+    return kubectl_of(pair, tmp_path_factory.mktemp("kubeconfigs"))
+
+
+@pytest.fixture(scope="module")
+def databases(sites: dict[str, Kubectl]) -> dict[str, Database]:
+    return {name: Database(site, NAMESPACES[name], "db-0") for name, site in sites.items()}
+
+
+@pytest.fixture(scope="module")
+def writers(sites: dict[str, Kubectl], databases: dict[str, Database]) -> Writers:
+    databases["dc1"](
+        "CREATE DATABASE shop; CREATE TABLE shop.written (site VARCHAR(8), number BIGINT, PRIMARY KEY (site, number));"
+        "CREATE USER shopper@'%' IDENTIFIED BY 'ordinary'; GRANT ALL PRIVILEGES ON shop.* TO shopper@'%'"
+    )
+    writers = Writers(sites)
+    writers.write("dc1")
+    return writers
+
+
+def switch(pair: Project, primary: str, **failover: str) -> None:
+    with pair.edit() as config:
+        config["dcmesh:primary"] = primary
+        config.pop("dcmesh:failover", None)
+        if failover:
+            config["dcmesh:failover"] = failover
+
+
+def rows(database: Database) -> set[tuple[str, int]]:
+    lines = database("SELECT site, number FROM shop.written").splitlines()
+    return {(site, int(number)) for site, number in (line.split("\t") for line in lines)}
+
+
+def status(pair: Project) -> tuple[int, Any]:
+    command = ("venv/bin/python", "-m", "dcmesh", "status", "--json")
+    done = run(*command, check=False, timeout=60, cwd=pair.directory, env=pair.environment)
+    return done.returncode, json.loads(done.stdout)
+
+
+def well(pair: Project, primary: str) -> bool:
+    """Tell whether the status says that all is well, and this site takes writes, alone."""
+    code, said = status(pair)
+    writable = [name for name, site in said["sites"].items() for db in site["databases"] if db["readOnly"] is False]
+    return (code, writable) == (0, [primary])
+
+
+def assert_nothing_is_lost(writers: Writers, databases: dict[str, Database]) -> None:
+    written = {(row.site, row.number) for row in writers.written()}
+    for name, database in databases.items():
+        eventually(f"{name} has every row that was committed", lambda d=database: written <= rows(d))
+
+
+def test_a_second_site_that_takes_writes_is_critical(pair: Project, databases: dict[str, Database]) -> None:
+    """The first, while nobody writes: what is written here would be dc2's alone."""
+    eventually("all is well", lambda: well(pair, "dc1"))
+    try:
+        databases["dc2"]("SET GLOBAL read_only = 0")
+        code, said = status(pair)
+    finally:
+        databases["dc2"]("SET GLOBAL read_only = 1")
+    text = "dc2 database wookie-dr/db-0: takes writes, and should be a replica"
+    assert (code, [problem["text"] for problem in said["problems"]]) == (2, [text])
+
+
+# Planned
+
+
+def test_a_planned_switchover_under_writers(pair: Project, writers: Writers, databases: dict[str, Database]) -> None:
+    switch(pair, "dc2")
+    pair.up("--skip-preview")
+    writers.write("dc2")
+    assert writers.turns() == ["dc1", "dc2"]
+    assert_nothing_is_lost(writers, databases)
+    replication = pair.output("replication")
+    leader, follower = replication["dc2"]["wookie-dr/db-0"], replication["dc1"]["wookie/db-0"]
+    assert (leader["role"], leader["readOnly"]) == ("primary", False)
+    assert (follower["role"], follower["readOnly"], follower["running"]) == ("replica", True, True)
+    assert follower["source"] == "db-0.db.wookie-dr.svc.cluster.local"
+    eventually("the status says so", lambda: well(pair, "dc2"))
+
+
+# Interrupted. Each step is held by a lock that its statement waits for; then both Jobs and the `up` are killed.
+
+LOCK = "SELECT GET_LOCK('dcmesh.primary_site', 60)"
+TOKEN = (
+    "SELECT CONCAT(site, IF(@@read_only, ' closed', ' open')) FROM dcmesh.primary_site WHERE server_id = @@server_id"
+)
+PROCESSES = "SELECT COUNT(*) FROM information_schema.processlist WHERE id <> CONNECTION_ID() AND"
+
+
+@contextmanager
+def held(database: Database, by: str) -> Iterator[None]:
+    """Hold a lock, of the server's own user: who fences a server leaves that one alone."""
+    client = ("mariadb", "--socket=/run/mysqld/mysqld.sock", "--unbuffered", "--skip-column-names")
+    command = database.site.command("exec", "--stdin", *database.inside, "--", *client)
+    with Popen(command, stdin=PIPE, stdout=PIPE, stderr=DEVNULL, text=True) as holder:
+        assert holder.stdin is not None
+        assert holder.stdout is not None
+        holder.stdin.write(f"{by}; SELECT 'held';\n")
+        holder.stdin.flush()
+        while "held" not in (line := holder.stdout.readline()):
+            assert line, "the lock was not given"
+        try:
+            yield
+        finally:
+            holder.stdin.close()
+
+
+def kill(sites: dict[str, Kubectl]) -> None:
+    """Kill the Jobs' pods, and wait for their end: then what they waited for can be let go."""
+    for name, site in sites.items():
+        site("delete", "pods", "--namespace", NAMESPACES[name], "--selector", f"app={JOB}")
+
+
+@dataclass(frozen=True)
+class Step:
+    """A step at which a switchover is interrupted.
+
+    Attributes:
+        held: the site in which something is held, and what.
+        reached: tells by both servers whether the step is reached.
+        left: what their tokens and `read_only` are then.
+    """
+
+    held: tuple[str, str]
+    reached: Callable[[dict[str, Database]], bool]
+    left: dict[str, str]
+
+
+def tokens(databases: dict[str, Database]) -> dict[str, str]:
+    return {name: database(TOKEN) for name, database in databases.items()}
+
+
+def waits_for_rows(database: Database) -> bool:
+    return database(f"{PROCESSES} info LIKE '%MASTER_GTID_WAIT(%'") != "0"
+
+
+def waits_for_lock(database: Database) -> bool:
+    return database(f"{PROCESSES} state = 'User lock'") != "0"
+
+
+BEFORE = {"dc1": "dc2 closed", "dc2": "dc2 open"}
+STEPS = {
+    "the new primary has not all rows": Step(
+        ("dc1", "FLUSH TABLES WITH READ LOCK"), lambda servers: waits_for_rows(servers["dc1"]), BEFORE
+    ),
+    "the token is about to be given": Step(("dc2", LOCK), lambda servers: waits_for_lock(servers["dc2"]), BEFORE),
+    "the token is given and the old primary is not fenced": Step(
+        ("dc2", "CREATE TABLE IF NOT EXISTS mysql.held (n INT) ENGINE=Aria; LOCK TABLES mysql.held WRITE"),
+        lambda servers: servers["dc2"](TOKEN).startswith("dc1"),
+        {"dc1": "dc2 closed", "dc2": "dc1 open"},
+    ),
+    "the old primary is fenced and the new one not opened": Step(
+        ("dc1", LOCK), lambda servers: waits_for_lock(servers["dc1"]), {"dc1": "dc2 closed", "dc2": "dc1 closed"}
+    ),
+}
+
+
+@pytest.mark.parametrize("step", STEPS.values(), ids=STEPS)
+def test_interrupted(
+    pair: Project, sites: dict[str, Kubectl], databases: dict[str, Database], writers: Writers, step: Step
+) -> None:
+    switch(pair, "dc1")
+    up = pair.start("up", "--yes", "--skip-preview")
+    with held(databases[step.held[0]], step.held[1]):
+        eventually("the step is reached", lambda: step.reached(databases), within=120)
+        up.send_signal(signal.SIGINT)
+        kill(sites)
+    said, _ = up.communicate(timeout=120)
+    assert up.returncode != 0, said
+    assert tokens(databases) == step.left
+    assert writers.turns() == ["dc1", "dc2"]
+
+
+def test_it_goes_on_after_all_that(pair: Project, writers: Writers, databases: dict[str, Database]) -> None:
+    pair.up("--skip-preview")
+    writers.write("dc1")
+    assert writers.turns() == ["dc1", "dc2", "dc1"]
+    assert_nothing_is_lost(writers, databases)
+    assert tokens(databases) == {"dc1": "dc1 open", "dc2": "dc1 closed"}
+    eventually("all is well", lambda: well(pair, "dc1"))
+
+
+# Unplanned
+
+DC2 = ("--target", "**::dc2.wookie-dr**")
+"""What a stack of dc2 alone would have."""
+
+SCALE = ("scale", "statefulset/db", "--namespace", "wookie")
+
+
+@pytest.fixture(scope="module")
+def lost(lab: Lab, sites: dict[str, Kubectl], databases: dict[str, Database], writers: Writers) -> set[int]:
+    """dc1 is cut off, commits some rows more, and is gone. Their numbers."""
+    lab("wan", "cut")
+    try:
+        channel = databases["dc2"].channel
+        eventually("the channel is broken", lambda: channel()["Slave_IO_Running"] != "Yes")
+        writers.write("dc1")
+        sites["dc1"](*SCALE, "--replicas=0")
+        gone = ("wait", "--for=delete", "pod/db-0", "--namespace", "wookie", "--timeout=120s")
+        sites["dc1"](*gone)
+    finally:
+        lab("wan", "heal")
+    arrived = {number for site, number in rows(databases["dc2"]) if site == "dc1"}
+    return {row.number for row in writers.written() if row.site == "dc1"} - arrived
+
+
+def test_a_primary_that_is_gone_is_replaced_once_somebody_says_what_may_be_lost(
+    pair: Project, lost: set[int], writers: Writers, databases: dict[str, Database]
+) -> None:
+    assert lost
+    end = databases["dc2"]("SELECT @@GLOBAL.gtid_slave_pos")
+    switch(pair, "dc2")
+    said = pair.refused("up", "--yes", "--skip-preview", *DC2)
+    assert "dc1 does not answer" in said
+    assert f"{{without: dc1, at: {end}}}" in said
+    assert databases["dc2"](TOKEN) == "dc1 closed"
+    switch(pair, "dc2", without="dc1", at=end)
+    pair.up("--skip-preview", *DC2)
+    assert databases["dc2"](TOKEN) == "dc2 open"
+    writers.write("dc2")
+
+
+def test_it_returns_read_only_and_what_it_has_of_its_own_is_reported(
+    pair: Project, sites: dict[str, Kubectl], lost: set[int], writers: Writers, databases: dict[str, Database]
+) -> None:
+    sites["dc1"](*SCALE, "--replicas=1")
+    eventually("dc1 is back", databases["dc1"].ready, within=120)
+    assert databases["dc1"](TOKEN) == "dc2 closed"
+    switch(pair, "dc2")
+    said = pair.up("--skip-preview")
+    own = databases["dc1"]("SELECT @@server_id")
+    last = databases["dc1"]("SELECT @@GLOBAL.gtid_binlog_pos")
+    extra = f"0-{own}-{int(last.split('-')[2]) - len(lost) + 1} to {last}"
+    assert last.startswith(f"0-{own}-")
+    assert f"wookie/db-0 has transactions that its source has not: {extra}." in said
+    report = pair.output("replication")["dc1"]["wookie/db-0"]
+    assert (report["extra"], report["readOnly"], report["running"]) == (extra, True, False)
+    code, known = status(pair)
+    text = f"dc1 database wookie/db-0: has transactions that its source has not, and does not follow: {extra}"
+    assert (code, known["problems"][0]["text"]) == (2, text)
+    mine = {("dc1", number) for number in lost}
+    assert mine <= rows(databases["dc1"]), "nothing is dropped"
+    assert not mine & rows(databases["dc2"]), "nothing is merged"
+    assert writers.turns() == ["dc1", "dc2", "dc1", "dc2"]
+
+
+def test_without_its_volume_it_copies_the_other_site(
+    pair: Project, sites: dict[str, Kubectl], writers: Writers, databases: dict[str, Database], lost: set[int]
+) -> None:
+    where = ("--namespace", "wookie")
+    sites["dc1"]("delete", "pvc", "data-db-0", *where, "--wait=false")
+    sites["dc1"]("delete", "pod", "db-0", *where, "--force", "--grace-period=0")
+    eventually("all is well", lambda: well(pair, "dc2"), within=120)
+    wanted = {(row.site, row.number) for row in writers.written()} - {("dc1", number) for number in lost}
+    eventually("dc1 has every row", lambda: wanted <= rows(databases["dc1"]))
