@@ -9,7 +9,7 @@ shift
 by_bash() {
   exec 2>/dev/null 3<>"/dev/tcp/$1/$2" || { echo "no such name, or refused" && return 1; }
   if [ "$3" = greeting ]; then
-    LC_ALL=C read -r -n 1 -t "$seconds" -u 3 answer && echo "greeting" && return
+    LC_ALL=C read -r -n 1 -t "$seconds" -u 3 answer && { ! refusal && echo "greeting"; return; }
   else
     printf 'GET / HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n' "$1" >&3
     read -r -t "$seconds" -u 3 version answer rest && echo "HTTP $answer" && return
@@ -17,6 +17,21 @@ by_bash() {
   # read tells by its status that it has waited in vain
   [ $? -gt 128 ] && echo "no answer in $seconds s" || echo "closed without answer"
   return 1
+}
+
+# Prints the error that MySQL and MariaDB send in place of a greeting; its first byte is read. bash leaves out NULs.
+refusal() {
+  local LC_ALL=C IFS=
+  read -r -d $'\177' -n 6 -t 0.5 -u 3 more
+  case $more in
+  $'\377'* | ?$'\377'*)
+    read -r -d $'\177' -t 0.5 -u 3 rest
+    more=${more#*$'\377'}${rest-}
+    more=${more:2}
+    echo "refused by the server: ${more//[^[:print:]]/}"
+    ;;
+  *) return 1 ;;
+  esac
 }
 
 # For any other shell.

@@ -14,7 +14,7 @@ from components.kubernetes_api import ERRORS, run_in, why
 from dcmesh.certificates import Certificate, parse_proxy
 from dcmesh.model import Fact, State
 from dcmesh.pods import Pod, ask_proxy, meshed_pod
-from dcmesh.stack import Account, Import
+from dcmesh.stack import Account, Export
 
 ANSWER_SECONDS = 3
 """How long a host may take for an answer."""
@@ -78,7 +78,7 @@ class Host(Fact):
 
 
 def ask_account(
-    clients: Callable[[], client.ApiClient], site: str, account: Account, imports: tuple[Import, ...]
+    clients: Callable[[], client.ApiClient], site: str, account: Account, imports: tuple[Export, ...]
 ) -> list[Fact]:
     """Ask a running pod of a service account for its certificate, and for the hosts that it imports."""
     who = str(account)
@@ -110,7 +110,7 @@ def ask_account(
 def _hosts(
     site: str,
     consumer: str,
-    imports: tuple[Import, ...],
+    imports: tuple[Export, ...],
     answers: Mapping[str, Answer],
     accepted: Mapping[str, tuple[str, ...]],
     unknown: str,
@@ -134,7 +134,7 @@ def _hosts(
     ]
 
 
-def ask_hosts(api: client.ApiClient, pod: Pod, imports: tuple[Import, ...]) -> dict[str, Answer]:
+def ask_hosts(api: client.ApiClient, pod: Pod, imports: tuple[Export, ...]) -> dict[str, Answer]:
     """Have a pod connect to every host, from the first of its containers that can.
 
     Raises:
@@ -171,7 +171,7 @@ def parse_answers(printed: str, probes: Mapping[str, str]) -> dict[str, Answer]:
     return answers
 
 
-def clusters_path(imports: tuple[Import, ...]) -> str:
+def clusters_path(imports: tuple[Export, ...]) -> str:
     """Return the path at which Envoy shows where it sends what is for these hosts."""
     names = "|".join(re.escape(f"|{i.port}||{host}") for i in imports for host in i.hosts)
     return f"config_dump?resource=dynamic_active_clusters&name_regex={quote(f'outbound({names})', safe='')}"

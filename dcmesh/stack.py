@@ -45,24 +45,32 @@ class ExpectedGateway:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Import:
-    """What a consumer takes from another site.
+class Export:
+    """What a site lets others reach.
 
     Attributes:
         source: the exporting site.
-        gateways: its gateway's addresses, each with the port.
+        name: name of the export.
+        namespace: namespace of its pods.
+        gateways: the site's gateway's addresses, each with the port.
         hosts: the hosts.
         port: the port that they listen on.
+        protocol: how sidecars treat it: `HTTP` or `TCP`.
         probe: what a new connection should be answered with: `greeting`, `http` or `pod-name`.
         identity: the SPIFFE id that they must prove.
+        consumers: who may connect, each a site and a service account there.
     """
 
     source: str
+    name: str
+    namespace: str
     gateways: tuple[str, ...]
     hosts: tuple[str, ...]
     port: int
+    protocol: str
     probe: str
     identity: str
+    consumers: tuple[tuple[str, Account], ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,6 +94,7 @@ class Site:
         name: its name.
         kubeconfig: contents of its cluster's kubeconfig. Secret.
         gateway: its gateway, if it exports anything.
+        exports: what it exports.
         accounts: the service accounts of exported pods and of consumers, each with what it imports.
         pending: the sites that it is to import from and that export nothing yet.
         servers: its database servers.
@@ -94,7 +103,8 @@ class Site:
     name: str
     kubeconfig: str
     gateway: ExpectedGateway | None
-    accounts: Mapping[Account, tuple[Import, ...]]
+    exports: tuple[Export, ...]
+    accounts: Mapping[Account, tuple[Export, ...]]
     pending: tuple[str, ...]
     servers: tuple[ExpectedServer, ...]
 
@@ -140,9 +150,10 @@ def parse_outputs(outputs: Mapping[str, Any]) -> tuple[Site, ...]:
 
 def _site(name: str, kubeconfig: str, known: Mapping[str, Any]) -> Site:
     links = known["links"]
-    accounts = dict[Account, tuple[Import, ...]]()
-    for export in links[name]["exports"] if known["gateway"] else ():
-        accounts[_account(export["identity"])] = ()
+    accounts = dict[Account, tuple[Export, ...]]()
+    exports = _exports(links[name]) if known["gateway"] else ()
+    for export in exports:
+        accounts[_account(export.identity)] = ()
     pending = dict[str, None]()
     for imported in known["imports"]:
         source = imported["from"]
@@ -150,11 +161,13 @@ def _site(name: str, kubeconfig: str, known: Mapping[str, Any]) -> Site:
             pending[source] = None
             continue
         account = Account(imported["namespace"], imported["serviceAccount"])
-        accounts[account] = (*accounts.get(account, ()), _import(links[source], imported["export"]))
+        (export,) = (export for export in _exports(links[source]) if export.name == imported["export"])
+        accounts[account] = (*accounts.get(account, ()), export)
     return Site(
         name=name,
         kubeconfig=kubeconfig,
         gateway=_gateway(known["gateway"], links[name]["gateway"]) if known["gateway"] else None,
+        exports=exports,
         accounts=accounts,
         pending=tuple(pending),
         servers=tuple(_server(server) for server in known["servers"]),
@@ -177,16 +190,25 @@ def _gateway(place: Mapping[str, Any], told: Mapping[str, Any]) -> ExpectedGatew
     )
 
 
-def _import(link: Mapping[str, Any], name: str) -> Import:
-    (export,) = (export for export in link["exports"] if export["name"] == name)
+def _exports(link: Mapping[str, Any]) -> tuple[Export, ...]:
     gateway = link["gateway"]
-    return Import(
-        source=link["site"],
-        gateways=tuple(f"{address}:{gateway['port']}" for address in gateway["addresses"]),
-        hosts=tuple(export["hosts"]),
-        port=int(export["port"]),
-        probe=export["probe"],
-        identity=export["identity"],
+    return tuple(
+        Export(
+            source=link["site"],
+            name=export["name"],
+            namespace=export["namespace"],
+            gateways=tuple(f"{address}:{gateway['port']}" for address in gateway["addresses"]),
+            hosts=tuple(export["hosts"]),
+            port=int(export["port"]),
+            protocol=export["protocol"],
+            probe=export["probe"],
+            identity=export["identity"],
+            consumers=tuple(
+                (consumer["site"], Account(consumer["namespace"], consumer["serviceAccount"]))
+                for consumer in export["consumers"]
+            ),
+        )
+        for export in link["exports"]
     )
 
 

@@ -131,13 +131,9 @@ def ask_all(sites: Sequence[Site], max_lag: int) -> Status:
 def ask_site(site: Site, max_lag: int) -> SiteStatus:
     """Ask one site."""
     try:
-        clients = clients_of(site.kubeconfig)
-        with clients() as api:
-            client.VersionApi(api).get_code(_request_timeout=SECONDS)
-    except (ConfigException, YAMLError):  # whose messages may show what is in it
-        return SiteStatus(name=site.name, pending=site.pending, unreachable="its kubeconfig cannot be used")
-    except ERRORS as error:
-        return SiteStatus(name=site.name, pending=site.pending, unreachable=why(error))
+        clients = reach(site.kubeconfig)
+    except ConnectionError as error:
+        return SiteStatus(name=site.name, pending=site.pending, unreachable=str(error))
     questions: list[Callable[[], Iterable[Fact]]] = [
         *([partial(ask_gateway, clients, site.name, site.gateway)] if site.gateway else []),
         partial(ask_authorities, clients, site.name),
@@ -151,13 +147,20 @@ def ask_site(site: Site, max_lag: int) -> SiteStatus:
         )
 
 
-def clients_of(kubeconfig: str) -> Callable[[], client.ApiClient]:
-    """Return what makes clients of a cluster, for each thread its own; credentials are fetched once.
+def reach(kubeconfig: str) -> Callable[[], client.ApiClient]:
+    """Return what makes clients of a cluster that answers, for each thread its own; credentials are fetched once.
 
     Raises:
-        ConfigException, YAMLError: it is no kubeconfig.
+        ConnectionError: it does not answer, or that is no kubeconfig.
     """
-    with connect(kubeconfig) as api:
-        configuration = api.configuration
-    configuration.retries = False  # a monitor asks again
+    try:
+        with connect(kubeconfig) as api:
+            configuration = api.configuration
+            configuration.retries = False  # who asks asks again
+        with client.ApiClient(configuration) as api:
+            client.VersionApi(api).get_code(_request_timeout=SECONDS)
+    except (ConfigException, YAMLError):  # whose messages may show what is in it
+        raise ConnectionError("its kubeconfig cannot be used") from None
+    except ERRORS as error:
+        raise ConnectionError(why(error)) from None
     return partial(client.ApiClient, configuration)

@@ -10,7 +10,7 @@ from dcmesh.certificates import Certificate, days
 from dcmesh.databases import Server
 from dcmesh.gateways import Gateway
 from dcmesh.hosts import Answer, Host
-from dcmesh.stack import Account, ExpectedGateway, ExpectedServer, Import, Site
+from dcmesh.stack import Account, ExpectedGateway, ExpectedServer, Export, Site
 from tests.unit.certificates import authority, root
 from tests.unit.servers import VERSION
 
@@ -96,8 +96,17 @@ def primary(**changes: Any) -> Server:
 
 # --- a stack, and the cluster that plays its sites ---------------------------------------------------------------
 
-DB_IMPORT = Import(
-    source="dc1", gateways=("192.0.2.1:15443",), hosts=(DB0, DB1), port=3306, probe="greeting", identity=IDENTITY
+DB_EXPORT = Export(
+    source="dc1",
+    name="db",
+    namespace="wookie",
+    gateways=("192.0.2.1:15443",),
+    hosts=(DB0, DB1),
+    port=3306,
+    protocol="TCP",
+    probe="greeting",
+    identity=IDENTITY,
+    consumers=(("dc2", Account("wookie-dr", "db")),),
 )
 
 
@@ -110,6 +119,7 @@ def exporter(kubeconfig: str) -> Site:
         gateway=ExpectedGateway(
             namespace="istio-system", name="gateway", addresses=("192.0.2.1",), port=15443, advertised=False
         ),
+        exports=(DB_EXPORT,),
         accounts={Account("wookie", "db"): ()},
         pending=(),
         servers=(ExpectedServer(replica=where, follows=()),),
@@ -123,7 +133,8 @@ def importer(kubeconfig: str) -> Site:
         name="dc2",
         kubeconfig=kubeconfig,
         gateway=None,
-        accounts={Account("wookie-dr", "db"): (DB_IMPORT,)},
+        exports=(),
+        accounts={Account("wookie-dr", "db"): (DB_EXPORT,)},
         pending=(),
         servers=(ExpectedServer(replica=where, follows=(DB0,)),),
     )

@@ -312,7 +312,10 @@ def test_outputs_of_the_program_are_understood(engine: Engine, dev: Config) -> N
     assert (str(account), imported.source, imported.probe) == ("demo-dr/client", "dc1", "pod-name")
     assert imported.hosts == tuple(f"hello-{ordinal}.hello.demo.svc.cluster.local" for ordinal in range(3))
     assert imported.gateways == tuple(f"{address}:15443" for address in exporter.gateway.addresses)
-    assert importer.gateway is None
+    assert exporter.exports == (imported,)
+    assert (imported.name, imported.namespace, imported.protocol) == ("hello", "demo", "HTTP")
+    assert [(site, str(account)) for site, account in imported.consumers] == [("dc2", "demo-dr/client")]
+    assert (importer.gateway, importer.exports) == (None, ())
     assert exporter.servers == importer.servers == ()
 
 

@@ -17,7 +17,7 @@ from dcmesh.hosts import SCRIPT, Answer, clusters_path, parse_answers, parse_clu
 from dcmesh.pods import parse_pod
 from tests.unit import statuses
 from tests.unit.servers import listening, nobody
-from tests.unit.statuses import DB0, DB1, DB_IMPORT, IDENTITY
+from tests.unit.statuses import DB0, DB1, DB_EXPORT, IDENTITY
 
 # --- pods --------------------------------------------------------------------------------------------------------
 
@@ -105,7 +105,7 @@ def test_a_sidecar_without_certificate(answer: dict[str, Any]) -> None:
 
 
 def test_the_path_matches_the_hosts_clusters_and_no_others() -> None:
-    pattern = unquote(clusters_path((DB_IMPORT,)).partition("name_regex=")[2])
+    pattern = unquote(clusters_path((DB_EXPORT,)).partition("name_regex=")[2])
     assert re.fullmatch(pattern, f"outbound|3306||{DB0}")
     assert re.fullmatch(pattern, f"outbound|3306||{DB1}")
     for other in (f"outbound|3307||{DB0}", f"outbound|3306||{DB0.replace('.', 'x', 1)}", f"inbound|3306||{DB0}"):
@@ -177,6 +177,8 @@ def ports() -> Iterator[dict[str, int]]:
     """Servers by what they do."""
     plays = {
         "mysql": (b"J\x00\x00\x00\n11.4.2-MariaDB\x00", True),
+        "full": (b"\x17\x00\x00\x00\xff\x10\x04Too many connections", False),
+        "picky": (b"\x30\x00\x00\x01\xff\x6a\x04Host '192.0.2.1' is not allowed", False),
         "nul": (b"\x00", True),
         "silent": (b"", True),
         "closes": (b"", False),
@@ -231,6 +233,14 @@ def test_a_name_that_does_not_resolve() -> None:
 def test_bash_tells_silence_from_a_closed_connection(ports: dict[str, int]) -> None:
     for server, reason in (("silent", "no answer in 1 s"), ("closes", "closed without answer"), ("refused", "refused")):
         assert asked("bash", "127.0.0.1", str(ports[server]), "greeting").stdout.strip().endswith(reason)
+
+
+@pytest.mark.parametrize(
+    ("server", "error"), [("full", "Too many connections"), ("picky", "Host '192.0.2.1' is not allowed")]
+)
+def test_an_error_in_place_of_a_greeting_is_told(ports: dict[str, int], server: str, error: str) -> None:
+    said = asked("bash", "127.0.0.1", str(ports[server]), "greeting").stdout
+    assert said == f"failed 127.0.0.1 refused by the server: {error}\n"
 
 
 def test_hosts_are_asked_at_the_same_time(ports: dict[str, int]) -> None:
