@@ -1,8 +1,8 @@
-"""Writes what is made of the model: schema/stack.json and docs/configuration.md.
+"""Writes what is made of code: schema/stack.json and docs/configuration.md of the model, docs/doctor.md of the hops.
 
 Usage:
-    python -m config.generate          write both
-    python -m config.generate --check  fail if one of them is not as it would be written
+    python -m config.generate          write them
+    python -m config.generate --check  fail if one is not as it would be written
 """
 
 import argparse
@@ -14,6 +14,7 @@ from pathlib import Path
 from config.model import Settings
 from config.reference import reference
 from config.schema import stack_schema
+from dcmesh.doctor import reference as doctor
 
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = "dcmesh"
@@ -24,6 +25,7 @@ def generated() -> Iterator[tuple[Path, str]]:
     schema = stack_schema(Settings, PROJECT)
     yield ROOT / "schema" / "stack.json", json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
     yield ROOT / "docs" / "configuration.md", reference(Settings, PROJECT, ROOT / "examples")
+    yield ROOT / "docs" / "doctor.md", doctor.reference()
 
 
 def main(arguments: list[str] | None = None) -> int:

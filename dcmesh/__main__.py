@@ -9,6 +9,9 @@ from typing import NoReturn
 
 from dcmesh import screen
 from dcmesh.databases import MAX_LAG
+from dcmesh.doctor import screen as doctor_screen
+from dcmesh.doctor.model import Report
+from dcmesh.doctor.walk import examine
 from dcmesh.model import State
 from dcmesh.stack import StackError, read_stack
 from dcmesh.status import Status, ask_all
@@ -27,7 +30,6 @@ exit codes, as the Monitoring Plugins have them:
   2  CRITICAL  something does not work
   3  UNKNOWN   something could not be asked (no stack, no cluster, no pod to ask from), and nothing else is CRITICAL"""
 
-
 TRUST = """\
 Ask every proxy of a stack's sites, and the Secrets `cacerts`, which roots they trust, and under which their own
 certificates are. Run it before each step of a root's replacement, on every site that the step's stack cannot see."""
@@ -38,6 +40,20 @@ exit codes, as the Monitoring Plugins have them:
   1  WARNING   a root is trusted by some: it must not issue yet
   2  CRITICAL  a certificate is refused
   3  UNKNOWN   something could not be asked, and nothing is CRITICAL"""
+
+DOCTOR = """\
+Walk the links of a stack hop by hop, from a consumer's name look-up to the server's own answer, and name the first hop
+that is broken, with what was seen there and what to do. docs/doctor.md lists the hops and all findings.
+
+It needs what pulumi needs, asks the sites of the stack, and creates nothing. Of a site that another stack has it says
+what must be looked at there."""
+
+DOCTOR_EXIT_CODES = """\
+exit codes, as the Monitoring Plugins have them:
+  0  OK
+  1  WARNING   a link works, and something about it is not as it should be
+  2  CRITICAL  a link is broken
+  3  UNKNOWN   something could not be looked at (no stack, no such host, no cluster), and nothing else is CRITICAL"""
 
 
 class Parser(argparse.ArgumentParser):
@@ -87,6 +103,17 @@ def parser() -> argparse.ArgumentParser:
     trust.add_argument("--stack", metavar="NAME", help="the stack (default: the one that is selected)")
     trust.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
     trust.set_defaults(run=show_trust)
+    doctor = verbs.add_parser(
+        "doctor",
+        help="find what breaks a link",
+        description=DOCTOR,
+        epilog=DOCTOR_EXIT_CODES,
+        formatter_class=plain,
+    )
+    doctor.add_argument("host", nargs="?", metavar="HOST", help="an imported or exported host (default: all)")
+    doctor.add_argument("--stack", metavar="NAME", help="the stack (default: the one that is selected)")
+    doctor.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
+    doctor.set_defaults(run=show_report)
     return whole
 
 
@@ -108,6 +135,16 @@ def show_trust(arguments: argparse.Namespace) -> State:
         trust = Trust(unreadable=str(error))
     write(json.dumps(trust.as_json(), indent=2) + "\n" if arguments.json else screen.text(trust))
     return trust.state
+
+
+def show_report(arguments: argparse.Namespace) -> State:
+    """Print what is wrong with a stack's links, and return how bad that is."""
+    try:
+        report = examine(read_stack(arguments.stack), arguments.host)
+    except StackError as error:
+        report = Report(unreadable=str(error))
+    write(json.dumps(report.as_json(), indent=2) + "\n" if arguments.json else doctor_screen.text(report))
+    return report.state
 
 
 def write(text: str) -> None:

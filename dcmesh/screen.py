@@ -1,7 +1,7 @@
 """The status on one screen."""
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import timedelta
 from itertools import groupby
 
@@ -25,9 +25,14 @@ WIDTH = 120
 
 def text(status: Status | Trust) -> str:
     """Return what standard output is to show."""
+    return captured(lambda out: show(status, out))
+
+
+def captured(show: Callable[[Console], None]) -> str:
+    """Return what is shown on a console such as standard output is."""
     out = Console(highlight=False, width=None if sys.stdout.isatty() else WIDTH)
     with out.capture() as shown:
-        show(status, out)
+        show(out)
     return shown.get()
 
 

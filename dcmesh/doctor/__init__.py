@@ -1,0 +1,1 @@
+"""Doctor: walks a link hop by hop and names the first that is broken."""

@@ -1,0 +1,70 @@
+"""The answer: what the server itself says."""
+
+from collections.abc import Iterator
+
+from components.kubernetes_api import ERRORS
+from dcmesh.doctor.link import Link
+from dcmesh.doctor.model import Finding, Hop, Kind
+from dcmesh.hosts import Answer
+
+REFUSES = Kind("server-refuses", "the server answers with an error")
+SILENT = Kind("server-silent", "the server does not answer in its own pod either")
+UNEXPLAINED = Kind("unexplained", "the host does not answer, though all that can be seen from here is as it should be")
+
+
+def judge(link: Link, *, remote: Answer | None, local: Answer | None) -> Iterator[Finding]:
+    """Yield what is wrong with the answer.
+
+    Args:
+        link: the link.
+        remote: what the host says to the consumer; None if another stack has the consumer.
+        local: what it says in its own pod; None if another stack has that, or if that was not needed or possible.
+    """
+    asked = [("to its consumer", remote), ("in its own pod", local)]
+    failed = [f"{where}: {answer.text}" for where, answer in asked if answer and not answer.ok]
+    if not failed or (remote and remote.ok):
+        return
+    evidence = f"{link.host}:{link.export.port} {'; '.join(failed)}"
+    # An HTTP status may be the consumer's own sidecar's, which says 503 for what it does not reach.
+    near, errors = (local, ("refused", "HTTP")) if local else (remote, ("refused",))
+    logs = f"kubectl logs -n {link.export.namespace} {link.pod_name}"
+    if near and not near.ok and near.text.startswith(errors):
+        yield REFUSES(evidence, f"Mend what the server says, at {link.export.source}; its own log has more: `{logs}`.")
+    elif local and not local.ok:
+        yield SILENT(evidence, f"Look at the server itself: `{logs}` at {link.export.source}.")
+    elif link.sees_source:
+        yield UNEXPLAINED(
+            evidence,
+            f"Read `kubectl logs -c istio-proxy` of the consumer's pod and of {link.export.namespace}/{link.pod_name}.",
+        )
+    else:
+        yield UNEXPLAINED(
+            evidence, f"Ask {link.export.source} to run `python -m dcmesh doctor {link.host}` with its stack."
+        )
+
+
+def _local(link: Link) -> Answer | None:
+    try:
+        return link.local_answer
+    except ERRORS:
+        if not link.sees_consumer:
+            raise
+        return None  # what the consumer was told is known, and that it was not the answer
+
+
+def _look(link: Link) -> Iterator[Finding]:
+    remote = link.answer if link.sees_consumer else None
+    yield from judge(
+        link, remote=remote, local=_local(link) if link.sees_source and not (remote and remote.ok) else None
+    )
+    if link.consumer_side:
+        _ = link.consumer  # one that should be seen and is not leaves the hop unseen
+
+
+HOP = Hop(
+    name="answer",
+    about="a new connection of the consumer gets the server's own answer: its greeting, or an HTTP status",
+    side="consumer",
+    kinds=(REFUSES, SILENT, UNEXPLAINED),
+    look=_look,
+)

@@ -1,0 +1,47 @@
+"""Control plane: whether a site's sidecars still learn what changes."""
+
+from collections.abc import Iterator, Sequence
+from functools import partial
+
+from dcmesh.doctor.evidence import ROOT_NAMESPACE, Evidence, Object, is_serving, labels
+from dcmesh.doctor.link import Link
+from dcmesh.doctor.model import Finding, Hop, Kind, Side
+from dcmesh.model import State
+
+ISTIOD_DOWN = Kind(
+    "istiod-down",
+    "no istiod is ready: proxies keep what they have, learn nothing new, and no pod with a sidecar can start",
+    State.WARNING,
+)
+
+
+def judge(slices: Sequence[Object]) -> Iterator[Finding]:
+    """Yield what is wrong with the endpoints of istiod."""
+    own = [found for found in slices if labels(found).get("app") == "istiod"]
+    ready = [endpoint for found in own for endpoint in found.get("endpoints") or () if is_serving(endpoint)]
+    if own and not ready:
+        names = ", ".join(labels(found).get("kubernetes.io/service-name", "?") for found in own)
+        yield ISTIOD_DOWN(
+            f"Service {ROOT_NAMESPACE}/{names} has no ready endpoint",
+            f"Bring it back: `kubectl get pods -n {ROOT_NAMESPACE} -l app=istiod` says why it does not run.",
+        )
+
+
+def _look(side: Side, link: Link) -> Iterator[Finding]:
+    evidence: Evidence = link.consumer if side == "consumer" else link.source
+    yield from judge(evidence.endpoint_slices(ROOT_NAMESPACE))
+
+
+def hop(side: Side) -> Hop:
+    """Return the hop for one side."""
+    return Hop(
+        name=f"{side}'s istiod",
+        about="istiod runs, so what the cluster's objects say is what the proxies do",
+        side=side,
+        kinds=(ISTIOD_DOWN,),
+        look=partial(_look, side),
+    )
+
+
+CONSUMERS = hop("consumer")
+SOURCES = hop("source")

@@ -1,0 +1,280 @@
+"""Evidence: what one site shows when it is asked. Nothing is asked before it is needed, and nothing twice."""
+
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
+
+from kubernetes import client
+
+from components.kubernetes_api import ERRORS, run_in
+from dcmesh.doctor.model import UnseenError
+from dcmesh.hosts import Answer, ask_hosts
+from dcmesh.pods import PROXY, RUNNING, SECONDS, Pod, ask_proxy, parse_pod
+from dcmesh.stack import Account, Export, Site
+from dcmesh.status import reach
+
+ROOT_NAMESPACE = "istio-system"
+"""Istio's own namespace: what stands there may hold for the whole mesh."""
+
+ISTIO = {
+    "EnvoyFilter": ("networking.istio.io/v1alpha3", "envoyfilters"),
+    "ServiceEntry": ("networking.istio.io/v1", "serviceentries"),
+    "DestinationRule": ("networking.istio.io/v1", "destinationrules"),
+    "VirtualService": ("networking.istio.io/v1", "virtualservices"),
+    "Gateway": ("networking.istio.io/v1", "gateways"),
+    "Sidecar": ("networking.istio.io/v1", "sidecars"),
+    "PeerAuthentication": ("security.istio.io/v1", "peerauthentications"),
+    "AuthorizationPolicy": ("security.istio.io/v1", "authorizationpolicies"),
+}
+"""Group, version and plural of the kinds that a link is made of, and that may stand in its way."""
+
+Object = Mapping[str, Any]
+"""An object as the API shows it."""
+
+T = TypeVar("T")
+
+
+class Evidence:
+    """One site, asked."""
+
+    def __init__(self, site: Site) -> None:
+        """Reach the site's cluster, or remember why it cannot be reached."""
+        self.site = site
+        self.unreachable = ""
+        self._kept = dict[tuple[object, ...], Any]()
+        try:
+            self._clients = reach(site.kubeconfig)
+        except ConnectionError as error:
+            self.unreachable = str(error)
+
+    def _once(self, key: tuple[object, ...], ask: Callable[[client.ApiClient], T]) -> T:
+        """Ask, or return or raise what came of it before."""
+        if key not in self._kept:
+            try:
+                with self._clients() as api:
+                    self._kept[key] = ask(api)
+            except ERRORS as error:
+                self._kept[key] = error
+        kept = self._kept[key]
+        if isinstance(kept, Exception):
+            raise kept
+        found: T = kept
+        return found
+
+    def _get(self, path: str) -> Any:  # noqa: ANN401
+        """Return what the API has at a path; None if nothing."""
+
+        def get(api: client.ApiClient) -> Any:  # noqa: ANN401
+            try:
+                answer = api.call_api(
+                    path,
+                    "GET",
+                    auth_settings=["BearerToken"],
+                    _preload_content=False,
+                    _request_timeout=SECONDS,
+                    _return_http_data_only=True,
+                )
+            except client.ApiException as error:
+                if error.status == 404:
+                    return None
+                raise
+            return json.loads(answer.data)
+
+        return self._once(("get", path), get)
+
+    def listed(self, path: str) -> list[Object]:
+        """Return the objects of a list; none if there is no such list."""
+        items: list[Object] = (self._get(path) or {}).get("items", [])
+        return items
+
+    def istio(self, kind: str) -> list[Object]:
+        """Return the objects of one of Istio's kinds, of all namespaces."""
+        group, plural = ISTIO[kind]
+        return self.listed(f"/apis/{group}/{plural}")
+
+    def namespace(self, name: str) -> Object | None:
+        """Return a namespace; None if it is not there."""
+        found: Object | None = self._get(f"/api/v1/namespaces/{name}")
+        return found
+
+    def pods(self, namespace: str) -> list[Object]:
+        """Return the pods of a namespace."""
+        return self.listed(f"/api/v1/namespaces/{namespace}/pods")
+
+    def service(self, namespace: str, name: str) -> Object | None:
+        """Return a Service; None if it is not there."""
+        found: Object | None = self._get(f"/api/v1/namespaces/{namespace}/services/{name}")
+        return found
+
+    def endpoint_slices(self, namespace: str) -> list[Object]:
+        """Return the EndpointSlices of a namespace."""
+        return self.listed(f"/apis/discovery.k8s.io/v1/namespaces/{namespace}/endpointslices")
+
+    def stateful_set(self, namespace: str, name: str) -> Object | None:
+        """Return a StatefulSet; None if it is not there."""
+        found: Object | None = self._get(f"/apis/apps/v1/namespaces/{namespace}/statefulsets/{name}")
+        return found
+
+    def client_pod(self, account: Account) -> Pod:
+        """Return a pod of a service account that can be asked.
+
+        Raises:
+            UnseenError: there is none.
+        """
+        for pod in pods_of(self.pods(account.namespace), account):
+            parsed = parse_pod(pod)
+            if parsed.has_proxy:
+                return parsed
+        raise UnseenError(f"no pod with a sidecar runs as {account}")
+
+    def proxy(self, pod: Pod, path: str) -> Any:  # noqa: ANN401
+        """Return what a pod's Envoy answers at a path of its administration.
+
+        Raises:
+            UnseenError: its answer cannot be read.
+        """
+        try:
+            return self._once(("proxy", pod.namespace, pod.name, path), lambda api: ask_proxy(api, pod, path))
+        except ValueError:
+            raise UnseenError(f"the sidecar of {pod.namespace}/{pod.name} gave no JSON at {path}") from None
+
+    def dump(self, pod: Pod, part: str) -> list[Object]:
+        """Return one part of the configuration that a pod's Envoy has."""
+        found: list[Object] = next((c[part] for c in self._configuration(pod) if part in c), [])
+        return found
+
+    def metadata(self, pod: Pod) -> Object:
+        """Return what a pod's Envoy tells istiod of itself."""
+        bootstrap: Object = next((c["bootstrap"] for c in self._configuration(pod) if "bootstrap" in c), {})
+        found: Object = bootstrap.get("node", {}).get("metadata", {})
+        return found
+
+    def _configuration(self, pod: Pod) -> list[Object]:
+        parts: list[Object] = self.proxy(pod, "config_dump").get("configs", [])
+        return parts
+
+    def endpoints(self, pod: Pod, cluster: str) -> tuple[str, ...] | None:
+        """Return where a pod's Envoy sends what is for a cluster, each `ADDRESS:PORT`; None if it has no such cluster.
+
+        One that Envoy or istiod takes for unhealthy is left out.
+        """
+        for known in self.proxy(pod, "clusters?format=json").get("cluster_statuses", ()):
+            if known["name"] == cluster:
+                return tuple(_place(host) for host in known.get("host_statuses", ()) if _healthy(host))
+        return None
+
+    def answer(self, pod: Pod, export: Export, host: str) -> Answer:
+        """Return what a host says to a new connection from a pod.
+
+        Raises:
+            ERRORS: the pod cannot ask.
+        """
+        key = ("ask", pod.namespace, pod.name, export.source, export.name)
+        answers = self._once(key, lambda api: ask_hosts(api, pod, (export,)))
+        return answers.get(host, Answer(ok=False, text="no answer"))
+
+    def run(self, pod: Pod, container: str, *command: str) -> str:
+        """Return what a command in a container prints.
+
+        Raises:
+            ERRORS: it cannot be run, or fails.
+        """
+
+        def run(api: client.ApiClient) -> str:
+            return run_in(api, namespace=pod.namespace, pod=pod.name, container=container, command=command)
+
+        return self._once(("run", pod.namespace, pod.name, container, *command), run)
+
+    def ask(self, key: str, question: Callable[[Callable[[], client.ApiClient]], T]) -> T:
+        """Return what another part of dcmesh finds."""
+        return self._once(("ask", key), lambda _: question(self._clients))
+
+
+def _place(host: Object) -> str:
+    address = host["address"].get("socket_address", {})
+    return f"{address.get('address')}:{address.get('port_value')}"
+
+
+def _healthy(host: Object) -> bool:
+    health = host.get("health_status", {})
+    return health.get("eds_health_status", "HEALTHY") == "HEALTHY" and not health.get("failed_outlier_check")
+
+
+def pods_of(pods: Sequence[Object], account: Account) -> list[Object]:
+    """Return the pods of a service account that live: neither done nor on their way out."""
+    return [
+        pod
+        for pod in pods
+        if pod["spec"].get("serviceAccountName", "default") == account.name
+        and pod.get("status", {}).get("phase") not in ("Succeeded", "Failed")
+        and "deletionTimestamp" not in pod["metadata"]
+    ]
+
+
+def sidecar_state(pod: Object) -> str | None:
+    """Return the state of a pod's sidecar, `running` or why not; None if it has none."""
+    spec = pod["spec"]
+    names = {container["name"] for key in ("containers", "initContainers") for container in spec.get(key, ())}
+    return parse_pod(pod).states.get(PROXY, "not started") if PROXY in names else None
+
+
+def is_ready(pod: Object) -> bool:
+    """Tell whether a pod is ready."""
+    conditions = pod.get("status", {}).get("conditions", ())
+    return any(condition["type"] == "Ready" and condition["status"] == "True" for condition in conditions)
+
+
+def is_serving(endpoint: Object) -> bool:
+    """Tell whether an endpoint of an EndpointSlice is ready, as it is if nothing is said of it."""
+    return endpoint.get("conditions", {}).get("ready") is not False
+
+
+def states(pod: Object) -> str:
+    """Return what does not run in a pod, or that all does."""
+    idle = [f"{name}: {state}" for name, state in parse_pod(pod).states.items() if state != RUNNING]
+    return ", ".join(idle) or "all containers run"
+
+
+def labels(found: Object) -> Mapping[str, str]:
+    """Return an object's labels."""
+    return found["metadata"].get("labels") or {}
+
+
+def name_of(found: Object) -> str:
+    """Return an object's namespace and name."""
+    return f"{found['metadata']['namespace']}/{found['metadata']['name']}"
+
+
+def selects(selector: Mapping[str, str] | None, of: Mapping[str, str]) -> bool:
+    """Tell whether labels have all that a selector names; one that names nothing selects all."""
+    return all(of.get(key) == value for key, value in (selector or {}).items())
+
+
+def visible(found: Object, namespace: str) -> bool:
+    """Tell whether an object of Istio's, by its exportTo, is seen in a namespace."""
+    shown = found["spec"].get("exportTo") or ["*"]
+    own = found["metadata"]["namespace"]
+    return "*" in shown or namespace in shown or ("." in shown and own == namespace)
+
+
+def covers(pattern: str, host: str) -> bool:
+    """Tell whether a host of Istio's objects, which may begin with `*`, covers a host."""
+    return host.endswith(pattern[1:]) if pattern.startswith("*") else pattern == host
+
+
+def one_line(text: str) -> str:
+    """Return a text on one line."""
+    return re.sub(r"\s+", " ", text).strip()
+
+
+def ready_pods(slices: Sequence[Object], service: str) -> dict[str, set[int]]:
+    """Return the names of the ready pods behind a Service, each with the ports that it is reached at."""
+    found = dict[str, set[int]]()
+    for part in slices:
+        if labels(part).get("kubernetes.io/service-name") == service:
+            for endpoint in part.get("endpoints") or ():
+                if is_serving(endpoint):
+                    name = endpoint.get("targetRef", {}).get("name") or endpoint["addresses"][0]
+                    found.setdefault(name, set()).update(port["port"] for port in part.get("ports") or ())
+    return found

@@ -1,0 +1,65 @@
+"""The gateway: it runs, at the addresses and the port that its consumers are told."""
+
+from collections.abc import Iterator, Sequence
+
+from dcmesh.doctor.evidence import Object
+from dcmesh.doctor.fixes import restore
+from dcmesh.doctor.link import Link
+from dcmesh.doctor.model import Finding, Hop, Kind, UnseenError
+from dcmesh.gateways import Gateway, ask_gateway
+
+NO_PODS = Kind("gateway-without-pods", "no pod of the gateway is ready")
+NO_SERVICE = Kind("gateway-without-address", "the gateway's Service has no address")
+MOVED = Kind("gateway-moved", "the gateway has another address than its consumers are told")
+NO_PORT = Kind("gateway-port-missing", "the gateway's Service has not got the port that its consumers are told")
+NO_ENDPOINTS = Kind("gateway-without-endpoints", "the gateway's Service leads to none of its pods")
+
+
+def judge(link: Link, gateway: Gateway, pods: Sequence[Object]) -> Iterator[Finding]:
+    """Yield what is wrong with the gateway.
+
+    Args:
+        link: the link.
+        gateway: the gateway, as it is.
+        pods: the ready pods behind its Service.
+    """
+    place, again = link.gateway, restore(link.export.source)
+    where, told = f"{place.namespace}/{place.name}", " ".join(link.export.gateways)
+    addresses = {gateway.rpartition(":")[0] for gateway in link.export.gateways}
+    ports = {int(gateway.rpartition(":")[2]) for gateway in link.export.gateways}
+    if not gateway.ready:
+        why = f"Read why: `kubectl describe deployment,pods -n {place.namespace} -l app={place.name}`."
+        yield NO_PODS(f"Deployment {where}: 0 of {gateway.wanted} pods are ready", why if gateway.wanted else again)
+    elif not gateway.advertised and not gateway.addresses:
+        yield NO_SERVICE(
+            f"Service {where}: status.loadBalancer has no address",
+            f"Read why: `kubectl describe service -n {place.namespace} {place.name}`; without a load balancer set "
+            f"`gateway.advertise`.",
+        )
+    elif not gateway.advertised and not addresses & set(gateway.addresses):
+        yield MOVED(
+            f"Service {where}: {' '.join(gateway.addresses)}; consumers are told {told}",
+            f"Run `pulumi up` with the stack of {link.export.source}, then with that of {link.consumer_site}.",
+        )
+    elif not gateway.advertised and not ports & set(gateway.ports):
+        shown = " ".join(str(port) for port in gateway.ports)
+        yield NO_PORT(f"Service {where}: ports {shown}; consumers are told {told}", again)
+    elif not pods:
+        yield NO_ENDPOINTS(f"Service {where}: no ready endpoint, though {gateway.ready} pods are ready", again)
+
+
+def _look(link: Link) -> Iterator[Finding]:
+    source, expected = link.source, link.gateway
+    (gateway,) = source.ask("gateway", lambda clients: ask_gateway(clients, source.site.name, expected))
+    if gateway.unknown:
+        raise UnseenError(gateway.unknown)
+    yield from judge(link, gateway, link.gateway_pods)
+
+
+HOP = Hop(
+    name="gateway",
+    about="the gateway's pods are ready behind its Service, which has the address and the port that consumers are told",
+    side="source",
+    kinds=(NO_PODS, NO_SERVICE, MOVED, NO_PORT, NO_ENDPOINTS),
+    look=_look,
+)

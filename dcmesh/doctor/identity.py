@@ -1,0 +1,84 @@
+"""Identity: each end's certificate is valid, is whose it should be, and leads to a root that the other end trusts."""
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+
+from components.proxies import Witness, parse_secrets, root_name, trusts
+from dcmesh.doctor.evidence import Evidence
+from dcmesh.doctor.link import Link
+from dcmesh.doctor.model import Finding, Hop, Kind, UnseenError
+from dcmesh.pods import Pod, parse_pod
+
+EXPIRED = Kind("certificate-expired", "a sidecar's certificate has expired, or an authority's above it")
+WRONG_ACCOUNT = Kind("account-wrong", "the host's pod proves another identity than the export says")
+ROOTS = Kind("roots-differ", "the two ends trust different roots")
+
+
+def judge(link: Link, *, client: Witness | None, server: Witness | None, now: datetime) -> Iterator[Finding]:
+    """Yield what is wrong with the two ends' certificates; None for an end that another stack has."""
+    for end in filter(None, (client, server)):
+        for certificate in end.chain:
+            if certificate.not_valid_after_utc <= now:
+                who = certificate.subject.rfc4514_string() or identity(end)
+                yield EXPIRED(
+                    f"{end.where}: {who} expired {certificate.not_valid_after_utc:%Y-%m-%d %H:%M} UTC",
+                    "Renew it: an authority's by docs/production.md, a sidecar's by a restart of its pod.",
+                )
+                return
+    if server and identity(server) != link.export.identity:
+        account = link.export.identity.rpartition("/")[2]
+        yield WRONG_ACCOUNT(
+            f"{server.where}: {identity(server)} instead of {link.export.identity}",
+            f"Run the pod as the service account {account}, or set the export's `serviceAccount` to the one it has.",
+        )
+        return
+    if client and server:
+        for one, other in ((client, server), (server, client)):
+            if not trusts(one.roots, other.chain):
+                yield ROOTS(
+                    f"{one.where} trusts {_roots(one)}; {other.where} has a certificate under {root_name(other.chain)}",
+                    "Give both sites intermediates of one root (docs/production.md); see `python -m dcmesh trust`.",
+                )
+                return
+
+
+def identity(end: Witness) -> str:
+    """Return whose certificate a sidecar has."""
+    names = end.chain[0].extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    return " ".join(names.get_values_for_type(x509.UniformResourceIdentifier))
+
+
+def _roots(end: Witness) -> str:
+    return ", ".join(f"{root_name([root])} ({root.fingerprint(hashes.SHA256()).hex()[:8]})" for root in end.roots)
+
+
+def _ask(side: Evidence, pod: Pod) -> Witness:
+    secrets = json.dumps({"configs": side.dump(pod, "dynamic_active_secrets")})
+    witness = parse_secrets(f"{side.site.name} {pod.namespace}/{pod.name}", secrets)
+    if witness.unknown:
+        raise UnseenError(f"{witness.where}: {witness.unknown}")
+    return witness
+
+
+def _look(link: Link) -> Iterator[Finding]:
+    server = parse_pod(link.server) if link.sees_source and link.server else None
+    yield from judge(
+        link,
+        client=_ask(link.consumer, link.client) if link.sees_consumer else None,
+        server=_ask(link.source, server) if server else None,
+        now=datetime.now(UTC),
+    )
+    _ = link.consumer, link.source  # without one of them the hop is half seen, and says so
+
+
+HOP = Hop(
+    name="identity",
+    about="both ends' certificates are valid and of a common root, and the host's pod has the exported identity",
+    side="source",
+    kinds=(EXPIRED, WRONG_ACCOUNT, ROOTS),
+    look=_look,
+)

@@ -1,0 +1,129 @@
+"""Link: what is walked, one host of one export and one consumer of it."""
+
+from dataclasses import dataclass, replace
+
+from components.kubernetes_api import ERRORS
+from dcmesh.doctor.evidence import Evidence, Object, ready_pods
+from dcmesh.doctor.model import ElsewhereError, UnseenError
+from dcmesh.hosts import Answer
+from dcmesh.pods import Pod, parse_pod
+from dcmesh.stack import Account, ExpectedGateway, Export
+
+
+@dataclass(frozen=True, kw_only=True)
+class Link:
+    """A link.
+
+    Attributes:
+        export: what is imported.
+        host: which of its hosts.
+        consumer_site: name of the consumer's site.
+        account: the consumer.
+        consumer_side: the consumer's site; None if the stack has not got it.
+        source_side: the exporting site; None if the stack has not got it.
+    """
+
+    export: Export
+    host: str
+    consumer_site: str
+    account: Account
+    consumer_side: Evidence | None
+    source_side: Evidence | None
+
+    @property
+    def consumer(self) -> Evidence:
+        """The consumer's site; hops that need it are not looked at without."""
+        return _there(self.consumer_side, self.consumer_site)
+
+    @property
+    def source(self) -> Evidence:
+        """The exporting site; hops that need it are not looked at without."""
+        return _there(self.source_side, self.export.source)
+
+    @property
+    def cluster(self) -> str:
+        """Name of the host's cluster in the consumer's Envoy."""
+        return f"outbound|{self.export.port}||{self.host}"
+
+    @property
+    def sni(self) -> str:
+        """The server name that asks for the host; and its cluster's name in the gateway's Envoy."""
+        return f"outbound_.{self.export.port}_._.{self.host}"
+
+    @property
+    def client(self) -> Pod:
+        """A pod of the consumer."""
+        return self.consumer.client_pod(self.account)
+
+    @property
+    def entry(self) -> Object | None:
+        """The host's ServiceEntry in the consumer's namespace: dcmesh's own, or else whichever has the host."""
+        namespace, ours = self.account.namespace, f"{self.export.source}.{self.export.name}.{self.pod_name}"
+        entries = [e for e in self.consumer.istio("ServiceEntry") if e["metadata"]["namespace"] == namespace]
+        having = [entry for entry in entries if self.host in entry["spec"]["hosts"]]
+        own = [entry for entry in having if entry["metadata"]["name"] == ours]
+        return next(iter([*own, *having]), None)
+
+    @property
+    def gateway(self) -> ExpectedGateway:
+        """The source's gateway, as it should be."""
+        gateway = self.source.site.gateway
+        if not gateway:
+            raise UnseenError(f"the stack of {self.export.source} has no gateway")
+        return gateway
+
+    @property
+    def gateway_pods(self) -> list[Object]:
+        """The ready pods of the source's gateway."""
+        ready = ready_pods(self.source.endpoint_slices(self.gateway.namespace), self.gateway.name)
+        return [pod for pod in self.source.pods(self.gateway.namespace) if pod["metadata"]["name"] in ready]
+
+    @property
+    def pod_name(self) -> str:
+        """Name of the host's pod."""
+        return self.host.partition(".")[0]
+
+    @property
+    def server(self) -> Object | None:
+        """The host's pod; None if it is not there."""
+        pods = self.source.pods(self.export.namespace)
+        return next((pod for pod in pods if pod["metadata"]["name"] == self.pod_name), None)
+
+    @property
+    def answer(self) -> Answer:
+        """What the host says to a new connection of its consumer."""
+        return self.consumer.answer(self.client, self.export, self.host)
+
+    @property
+    def known_answer(self) -> Answer | None:
+        """The same; None if that cannot be tried from here."""
+        try:
+            return self.answer
+        except (*ERRORS, UnseenError, ElsewhereError):
+            return None
+
+    @property
+    def local_answer(self) -> Answer | None:
+        """What the server says in its own container, at the pod's address: past the sidecar. None if it has no pod."""
+        if not self.server:
+            return None
+        address = self.server["status"].get("podIP", "")
+        return self.source.answer(parse_pod(self.server), replace(self.export, hosts=(address,)), address)
+
+    @property
+    def sees_consumer(self) -> bool:
+        """Whether the consumer's site can be asked."""
+        return self.consumer_side is not None and not self.consumer_side.unreachable
+
+    @property
+    def sees_source(self) -> bool:
+        """Whether the exporting site can be asked."""
+        return self.source_side is not None and not self.source_side.unreachable
+
+
+def _there(side: Evidence | None, name: str) -> Evidence:
+    if side is None:
+        raise ElsewhereError(name)
+    if side.unreachable:
+        raise UnseenError(f"{name} cannot be asked: {side.unreachable}")
+    return side

@@ -1,0 +1,108 @@
+"""The gateway's listener: it passes on what asks for the host by SNI."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from components.link import GATEWAY_PORT
+from dcmesh.doctor.evidence import ROOT_NAMESPACE, Object, covers, labels, name_of, selects, visible
+from dcmesh.doctor.fixes import catch_up, restore
+from dcmesh.doctor.link import Link
+from dcmesh.doctor.model import Finding, Hop, Kind
+from dcmesh.pods import parse_pod
+
+OBJECT_MISSING = Kind("gateway-object-missing", "no Gateway lets the host in")
+OBJECT_WRONG = Kind("gateway-object-wrong", "the Gateway that has the host is not one that passes its TLS on")
+ENTRY_MISSING = Kind("pod-entry-missing", "no ServiceEntry tells the gateway of the host's pod")
+ENTRY_WRONG = Kind("pod-entry-wrong", "the ServiceEntry of the host's pod is not as the gateway needs it")
+CHAIN_MISSING = Kind("chain-missing", "the gateway's Envoy has no filter chain for the host's SNI")
+
+
+def judge(
+    link: Link,
+    *,
+    gateways: Sequence[Object],
+    pods: Sequence[Object],
+    entries: Sequence[Object],
+    listeners: Mapping[str, Sequence[Object]],
+) -> Iterator[Finding]:
+    """Yield what is wrong with what the gateway lets in.
+
+    Args:
+        link: the link.
+        gateways: the Gateways of the cluster.
+        pods: the gateway's ready pods.
+        entries: the ServiceEntries of the cluster.
+        listeners: by pod of the gateway, the listeners of its Envoy.
+    """
+    again = restore(link.export.source)
+    having = [(gateway, server) for gateway in gateways for server in _servers(gateway, link.host)]
+    if not having:
+        yield OBJECT_MISSING(f"of {len(gateways)} Gateways none has the host {link.host}", again)
+        return
+    wrong = [(gateway, _fault(gateway, server, pods)) for gateway, server in having]
+    if all(fault for _, fault in wrong):
+        gateway, fault = wrong[0]
+        yield OBJECT_WRONG(f"Gateway {name_of(gateway)}: {fault}", again)
+        return
+    own = [e for e in entries if link.host in e["spec"]["hosts"] and visible(e, ROOT_NAMESPACE)]
+    if not own:
+        yield ENTRY_MISSING(f"no ServiceEntry that {ROOT_NAMESPACE} sees has the host {link.host}", again)
+        return
+    entry = own[0]
+    ports = [int(port["number"]) for port in entry["spec"].get("ports", ())]
+    chosen = entry["spec"].get("workloadSelector", {}).get("labels", {})
+    if link.export.port not in ports or chosen.get("statefulset.kubernetes.io/pod-name") != link.pod_name:
+        shown = " ".join(f"{key}={value}" for key, value in chosen.items()) or "nothing"
+        yield ENTRY_WRONG(f"ServiceEntry {name_of(entry)}: ports {ports}, selects {shown}", again)
+        return
+    for pod, found in listeners.items():
+        if not any(link.sni in names for names in _server_names(found)):
+            yield CHAIN_MISSING(
+                f"{pod}: no filter chain of port {GATEWAY_PORT} has the server name {link.sni}",
+                catch_up(link.export.source),
+            )
+            return
+
+
+def _servers(gateway: Object, host: str) -> Iterator[Object]:
+    for server in gateway["spec"].get("servers", ()):
+        if any(covers(pattern.rpartition("/")[2], host) for pattern in server.get("hosts", ())):
+            yield server
+
+
+def _fault(gateway: Object, server: Object, pods: Sequence[Object]) -> str:
+    selector = gateway["spec"].get("selector", {})
+    if not any(selects(selector, labels(pod)) for pod in pods):
+        return f"selector {selector} selects no pod of the gateway"
+    if (number := int(server["port"]["number"])) != GATEWAY_PORT:
+        return f"port {number} instead of {GATEWAY_PORT}"
+    if (mode := server.get("tls", {}).get("mode", "none")) != "AUTO_PASSTHROUGH":
+        return f"TLS mode {mode} instead of AUTO_PASSTHROUGH"
+    return ""
+
+
+def _server_names(listeners: Sequence[Object]) -> Iterator[Sequence[str]]:
+    for listener in listeners:
+        active = listener.get("active_state", {}).get("listener", {})
+        if active.get("address", {}).get("socket_address", {}).get("port_value") == GATEWAY_PORT:
+            for chain in active.get("filter_chains", ()):
+                yield chain.get("filter_chain_match", {}).get("server_names", ())
+
+
+def _look(link: Link) -> Iterator[Finding]:
+    source, pods = link.source, link.gateway_pods
+    yield from judge(
+        link,
+        gateways=source.istio("Gateway"),
+        pods=pods,
+        entries=source.istio("ServiceEntry"),
+        listeners={name_of(pod): source.dump(parse_pod(pod), "dynamic_listeners") for pod in pods},
+    )
+
+
+HOP = Hop(
+    name="gateway's listener",
+    about="a Gateway has the host, a ServiceEntry its pod, and each of the gateway's Envoys a filter chain for its SNI",
+    side="source",
+    kinds=(OBJECT_MISSING, OBJECT_WRONG, ENTRY_MISSING, ENTRY_WRONG, CHAIN_MISSING),
+    look=_look,
+)

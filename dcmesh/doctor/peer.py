@@ -1,0 +1,86 @@
+"""Peer authentication: the host's pod takes mutual TLS, and nothing else."""
+
+from collections.abc import Iterator, Sequence
+
+from dcmesh.doctor.evidence import ROOT_NAMESPACE, Object, labels, name_of, selects
+from dcmesh.doctor.fixes import restore
+from dcmesh.doctor.link import Link
+from dcmesh.doctor.model import Finding, Hop, Kind
+from dcmesh.model import State
+
+DISABLED = Kind("peer-plaintext", "a PeerAuthentication turns off mutual TLS at the host's pod")
+PERMISSIVE = Kind("peer-permissive", "the host's pod takes plaintext beside mutual TLS", State.WARNING)
+
+
+UNGUARDED = Kind(
+    "peer-unguarded",
+    "whoever reaches the gateway can use up the server's connections without a certificate",
+    State.WARNING,
+)
+
+
+def effective(policies: Sequence[Object], pod: Object, port: int) -> tuple[str, Object | None]:
+    """Return the mode that holds for a port of a pod, and the PeerAuthentication that says so.
+
+    The narrowest that says anything: a port's, the pod's, the namespace's, the mesh's. Of two the elder.
+    """
+    namespace = pod["metadata"]["namespace"]
+    ordered = sorted(policies, key=lambda policy: str(policy["metadata"].get("creationTimestamp", "")))
+    local = [p for p in ordered if p["metadata"]["namespace"] == namespace]
+    own = [p for p in local if _selector(p) and selects(_selector(p), labels(pod))]
+    for policy in own[:1]:
+        at_port = policy["spec"].get("portLevelMtls", {}).get(str(port), {}).get("mode", "UNSET")
+        if at_port != "UNSET":
+            return at_port, policy
+    mesh = [p for p in ordered if p["metadata"]["namespace"] == ROOT_NAMESPACE and not _selector(p)]
+    for policy in [*own[:1], *[p for p in local if not _selector(p)][:1], *mesh[:1]]:
+        mode = policy["spec"].get("mtls", {}).get("mode", "UNSET")
+        if mode != "UNSET":
+            return mode, policy
+    return "PERMISSIVE", None
+
+
+def _selector(policy: Object) -> dict[str, str]:
+    chosen: dict[str, str] = policy["spec"].get("selector", {}).get("matchLabels", {})
+    return chosen
+
+
+def tls_disabled(policies: Sequence[Object], pod: Object, port: int) -> bool:
+    """Tell whether mutual TLS is turned off for a port of a pod: then a gateway does not lead to it."""
+    return effective(policies, pod, port)[0] == "DISABLE"
+
+
+def judge(link: Link, policies: Sequence[Object], pod: Object) -> Iterator[Finding]:
+    """Yield what is wrong with how the host's pod has its peers prove themselves."""
+    mode, policy = effective(policies, pod, link.export.port)
+    if mode == "STRICT":
+        return
+    origin = f"PeerAuthentication {name_of(policy)}: mode {mode}" if policy else "no PeerAuthentication holds for it"
+    kind = DISABLED if mode == "DISABLE" else PERMISSIVE
+    ours = f"{link.export.namespace}/{link.export.name}-strict"
+    fix = restore(link.export.source)
+    if policy and name_of(policy) != ours and any(name_of(p) == ours for p in policies):
+        fix = f"Delete it: `kubectl delete peerauthentication -n {name_of(policy).replace('/', ' ')}`."
+    yield kind(f"{origin} for port {link.export.port} of pod {name_of(pod)}", fix)
+
+
+def judge_filter(link: Link, filters: Sequence[Object]) -> Iterator[Finding]:
+    """Yield what is wrong with when the pod's sidecar connects to its server."""
+    ours = f"{link.export.namespace}/{link.export.name}-connect-after-handshake"
+    if link.export.protocol == "TCP" and not any(name_of(found) == ours for found in filters):
+        yield UNGUARDED(f"no EnvoyFilter {ours}", restore(link.export.source))
+
+
+def _look(link: Link) -> Iterator[Finding]:
+    if pod := link.server:
+        yield from judge(link, link.source.istio("PeerAuthentication"), pod)
+        yield from judge_filter(link, link.source.istio("EnvoyFilter"))
+
+
+HOP = Hop(
+    name="peer authentication",
+    about="the host's pod takes mutual TLS, and nothing else, at its port; its server meets nobody before that",
+    side="source",
+    kinds=(DISABLED, PERMISSIVE, UNGUARDED),
+    look=_look,
+)

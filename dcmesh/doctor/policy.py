@@ -1,0 +1,84 @@
+"""Policy: the host's pod lets the consumer in."""
+
+from collections.abc import Iterator, Sequence
+
+from dcmesh.doctor.evidence import ROOT_NAMESPACE, Object, labels, name_of, selects
+from dcmesh.doctor.fixes import restore
+from dcmesh.doctor.link import Link
+from dcmesh.doctor.model import Finding, Hop, Kind
+from dcmesh.doctor.rules import Request
+from dcmesh.hosts import Answer
+from dcmesh.model import State
+
+NOT_CONSUMER = Kind("consumer-refused", "the export's own policy does not name the consumer")
+DENIED = Kind("denied", "an AuthorizationPolicy denies the consumer")
+NOT_ALLOWED = Kind("not-allowed", "there are AuthorizationPolicies that allow, and none allows the consumer")
+NO_POLICY = Kind(
+    "policy-missing", "no policy keeps others of the mesh out: every consumer of every site may connect", State.WARNING
+)
+
+
+def judge(link: Link, policies: Sequence[Object], pod: Object, answer: Answer | None) -> Iterator[Finding]:
+    """Yield which policy keeps the consumer out.
+
+    Args:
+        link: the link.
+        policies: the AuthorizationPolicies of the cluster.
+        pod: the host's pod.
+        answer: what the host says to its consumer; None if that is not known. That it answers proves nothing: a
+            server's greeting comes before Envoy looks at a policy, and an HTTP request may take an old connection.
+    """
+    places = (pod["metadata"]["namespace"], ROOT_NAMESPACE)
+    holding = [
+        policy
+        for policy in policies
+        if policy["metadata"]["namespace"] in places
+        and selects(policy["spec"].get("selector", {}).get("matchLabels"), labels(pod))
+        and not policy["spec"].get("targetRefs")
+        and (policy["metadata"].get("annotations") or {}).get("istio.io/dry-run") != "true"
+    ]
+    ours = f"{link.export.namespace}/{link.export.name}-consumers"
+    request = Request.of(link)
+    who = request.facts["principals"]
+    silent = answer is not None and not answer.ok
+    for policy in holding:
+        rules = policy["spec"].get("rules", ())
+        rule = next((rule for rule in rules if request.matches(rule, unknown=silent)), None)
+        if policy["spec"].get("action") != "DENY" or rule is None:
+            continue
+        evidence = f"AuthorizationPolicy {name_of(policy)}, DENY: {rule}; the consumer is {who}"
+        delete = f"kubectl delete authorizationpolicy -n {name_of(policy).replace('/', ' ')}"
+        if name_of(policy) != ours:
+            yield DENIED(evidence, f"Except the consumer from it, or delete it: `{delete}`.")
+        elif any(account == link.account for _, account in link.export.consumers):
+            yield NOT_CONSUMER(evidence, restore(link.export.source))
+        else:
+            site = link.export.source
+            add = f"Add {link.account} of {link.consumer_site} to the export's `consumers` in the stack file of {site}"
+            yield NOT_CONSUMER(evidence, f"{add} and run `pulumi up` there.")
+        return
+    allowing = [policy for policy in holding if policy["spec"].get("action", "ALLOW") == "ALLOW"]
+    rules = [rule for policy in allowing for rule in policy["spec"].get("rules", ())]
+    if allowing and not any(request.matches(rule, unknown=True) for rule in rules):
+        names = ", ".join(name_of(policy) for policy in allowing)
+        yield NOT_ALLOWED(
+            f"AuthorizationPolicy {names}, ALLOW: no rule matches {who}",
+            f"Add a rule for the principal {who} and port {link.export.port} to it, or delete it.",
+        )
+        return
+    if not any(name_of(policy) == ours for policy in holding):
+        yield NO_POLICY(f"no AuthorizationPolicy {ours} holds for pod {name_of(pod)}", restore(link.export.source))
+
+
+def _look(link: Link) -> Iterator[Finding]:
+    if pod := link.server:
+        yield from judge(link, link.source.istio("AuthorizationPolicy"), pod, link.known_answer)
+
+
+HOP = Hop(
+    name="policy",
+    about="the AuthorizationPolicies of the host's pod let the consumer in, and the export's own keeps others out",
+    side="source",
+    kinds=(NOT_CONSUMER, DENIED, NOT_ALLOWED, NO_POLICY),
+    look=_look,
+)

@@ -1,0 +1,43 @@
+"""The text of docs/doctor.md: the hops, and what may be found at each."""
+
+from dcmesh.doctor.hops import HOPS
+from dcmesh.model import State
+
+INTRODUCTION = """\
+<!-- Written by `python -m config.generate` from dcmesh/doctor/. -->
+# Doctor
+
+```
+python -m dcmesh doctor [--stack NAME] [--json] [HOST]
+```
+
+Walks the link of each imported host, or of HOST, hop by hop as a connection comes by them, and stops at the first hop
+that is broken: with **what was seen** there (the object's field, the proxy's setting, the answer) and **the fix**. Run
+it where you run pulumi. It creates nothing; what it asks are the API servers of the stack's sites, the sidecars and the
+gateway by their own agents, and the host by a new connection from a running pod of the consumer. That is left after the
+first bytes, as [the status](../README.md#status) does it.
+
+It needs the kubeconfigs of its stack alone. A hop of a site that another stack has is `elsewhere`, and not walked: run
+the doctor with that stack. The exporter's looks at each export for each of its consumers, up to the server's answer in
+its own pod; the importer's looks at all hops of its own site, the route, and what comes back.
+
+A **warning** does not stop the walk: the link works in spite of it. `unseen` is what should have been looked at and
+could not be, with the reason. The exit code is that of [the status](../README.md#status): 0 OK, 1 WARNING, 2 CRITICAL,
+3 UNKNOWN. `--json` has for each host all `steps`, each with `hop`, `site`, `outcome` (`passed`, `broken`, `unseen`,
+`elsewhere`, `not reached`), `why`, and its `findings`: `id`, `says`, `evidence`, `fix`, `state`.
+
+## Hops and findings
+"""
+
+
+def reference() -> str:
+    """Return the whole text."""
+    lines = [INTRODUCTION]
+    for number, hop in enumerate(HOPS, 1):
+        lines += [f"### {number}. {hop.name}", "", f"Looked at in the {hop.side}'s site: {hop.about}.", ""]
+        lines += ["| finding | what is wrong |", "|---|---|"]
+        for kind in hop.kinds:
+            says = kind.says if kind.state == State.CRITICAL else f"warning: {kind.says}"
+            lines.append(f"| `{kind.id}` | {says} |")
+        lines.append("")
+    return "\n".join(lines)

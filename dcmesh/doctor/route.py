@@ -1,0 +1,98 @@
+"""The route: the source's gateway can be reached over the WAN."""
+
+import re
+from collections.abc import Iterator, Mapping
+
+from dcmesh.doctor import gateway
+from dcmesh.doctor.evidence import Evidence, one_line
+from dcmesh.doctor.link import Link
+from dcmesh.doctor.model import Finding, Hop, Kind, UnseenError
+from dcmesh.model import State
+from dcmesh.pods import PROXY, Pod
+
+UNRESOLVED = Kind("gateway-unresolved", "the DNS name of the source's gateway does not resolve at the consumer's site")
+SILENT = Kind("route-silent", "nothing answers at the gateway's address: packets are dropped on the way")
+REFUSED = Kind("route-refused", "connections to the gateway's address are refused")
+PARTIAL = Kind("route-partial", "only some of the gateway's addresses can be reached", State.WARNING)
+
+SECONDS = 2
+"""How long a gateway may take to accept a connection."""
+
+
+def judge(link: Link, tried: Mapping[str, str]) -> Iterator[Finding]:
+    """Yield what is wrong with the route.
+
+    Args:
+        link: the link.
+        tried: by the gateway's address and port, why no connection came about; empty if one did.
+    """
+    failed = {place: reason for place, reason in tried.items() if reason}
+    if not failed:
+        return
+    evidence = "; ".join(f"{place} from {link.account.namespace}: {reason}" for place, reason in failed.items())
+    places = " and ".join(failed)
+    fix = (
+        f"Open TCP {places} from the nodes of {link.consumer_site}: routes, VPN, firewalls, source ranges; "
+        f"`nc -vz {next(iter(failed)).replace(':', ' ')}` from a node shows it."
+    )
+    if len(failed) < len(tried):
+        yield PARTIAL(evidence, fix)
+    elif all("no such host" in reason for reason in failed.values()):
+        yield UNRESOLVED(
+            evidence,
+            f"Have the DNS of {link.consumer_site} resolve it, or set {link.export.source}'s `gateway.advertise`.",
+        )
+    elif any("refused" in reason or "reset" in reason for reason in failed.values()):
+        yield REFUSED(evidence, fix)
+    else:
+        yield SILENT(evidence, fix)
+
+
+def parse_attempt(said: str) -> str:
+    """Return from what `pilot-agent wait` says why no connection came about; empty if one did.
+
+    What is asked for is not the gateway's to give: once connected, the connection is reset or closed.
+    """
+    error = re.search(r"Last error: (.*)", said)
+    text = error[1].strip() if error else ""
+    if "lookup " in text:
+        return "no such host"
+    if "dial tcp" in text and "timeout" not in text and "deadline" not in text:
+        return text.rpartition(": ")[2]
+    if text in ("", "<nil>") or "timeout" in text or "deadline" in text or "Timeout" in text:
+        return f"no answer in {SECONDS} s"
+    return ""
+
+
+def _try(side: Evidence, pod: Pod, place: str) -> str:
+    """Connect from the sidecar's container: its own traffic goes past the sidecar, and its agent needs no tools."""
+    limits = (f"--timeoutSeconds={SECONDS}", f"--requestTimeoutMillis={SECONDS * 1000 - 200}", "--periodMillis=500")
+    try:
+        side.run(pod, PROXY, "pilot-agent", "wait", f"--url=http://{place}/", *limits)
+    except ChildProcessError as error:
+        said = str(error)
+        if "Last error" not in said:
+            raise UnseenError(
+                f"the sidecar of {pod.namespace}/{pod.name} cannot try {place}: {one_line(said)}"
+            ) from None
+        return parse_attempt(said)
+    return ""
+
+
+def _look(link: Link) -> Iterator[Finding]:
+    answer = link.known_answer
+    if answer and answer.ok and len(link.export.gateways) == 1:
+        return  # it has come that way
+    tried = {place: _try(link.consumer, link.client, place) for place in link.export.gateways}
+    if all(tried.values()) and link.sees_source and list(gateway.HOP.look(link)):
+        raise UnseenError("the gateway itself is at fault")
+    yield from judge(link, tried)
+
+
+HOP = Hop(
+    name="route",
+    about="the consumer's site reaches the gateway's addresses at its port",
+    side="consumer",
+    kinds=(UNRESOLVED, SILENT, REFUSED, PARTIAL),
+    look=_look,
+)

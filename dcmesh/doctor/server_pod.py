@@ -1,0 +1,137 @@
+"""The host's pod: it is ready, has a sidecar, and the gateway knows it."""
+
+from collections.abc import Iterator, Mapping
+
+from components.kubernetes_api import ERRORS
+from dcmesh.doctor.evidence import Object, is_ready, name_of, sidecar_state, states
+from dcmesh.doctor.fixes import catch_up, restore
+from dcmesh.doctor.link import Link
+from dcmesh.doctor.model import Finding, Hop, Kind
+from dcmesh.doctor.peer import tls_disabled
+from dcmesh.model import State
+from dcmesh.pods import PROXY, RUNNING, parse_pod
+
+ABSENT = Kind("pod-missing", "the host's pod does not exist")
+NO_SIDECAR = Kind("pod-without-sidecar", "the host's pod has no sidecar")
+NOT_READY = Kind("pod-not-ready", "the host's pod is not ready, so the gateway does not lead to it")
+UNKNOWN = Kind("endpoint-missing", "the gateway does not lead to the host's pod, though it is ready")
+SERVICE = Kind("service-missing", "the headless Service of the host's pod is missing", State.WARNING)
+SERVICE_PORT = Kind(
+    "service-port-wrong",
+    "the headless Service does not tell the host's port, or not its protocol: sidecars treat it as unknown",
+    State.WARNING,
+)
+
+SERVER_FIRST = ("tcp", "mysql", "tls", "mongo", "redis")
+"""Protocols for which a sidecar does not wait for the client's first bytes."""
+
+
+def judge(
+    link: Link,
+    pod: Object | None,
+    *,
+    stateful_set: Object | None,
+    endpoints: Mapping[str, tuple[str, ...] | None],
+    disabled: bool,
+    said: str = "",
+) -> Iterator[Finding]:
+    """Yield what is wrong with the host's pod.
+
+    Args:
+        link: the link.
+        pod: the pod; None if it is not there.
+        stateful_set: the StatefulSet that it should belong to; None if that is not there.
+        endpoints: by pod of the gateway, where its Envoy sends what is for the host.
+        disabled: whether a PeerAuthentication turns off the pod's mutual TLS. Then no gateway leads to it.
+        said: what the server of a pod that is not ready says in its own container.
+    """
+    namespace, where = link.export.namespace, f"{link.export.namespace}/{link.pod_name}"
+    if not pod:
+        name, _, ordinal = link.pod_name.rpartition("-")
+        replicas = stateful_set["spec"].get("replicas", 1) if stateful_set else 0
+        said = f"StatefulSet {namespace}/{name} has spec.replicas {replicas}"
+        if not stateful_set:
+            yield ABSENT(f"no pod {where}, and no StatefulSet {namespace}/{name}", restore(link.export.source))
+        elif replicas <= int(ordinal):
+            scale = f"kubectl scale statefulset -n {namespace} {name} --replicas={int(ordinal) + 1}"
+            yield ABSENT(f"no pod {where}: {said}", f"Scale it: `{scale}`.")
+        else:
+            describe = f"kubectl describe statefulset -n {namespace} {name}"
+            yield ABSENT(f"no pod {where}, though {said}", f"Read why: `{describe}`.")
+        return
+    sidecar = sidecar_state(pod)
+    if sidecar is None:
+        yield NO_SIDECAR(
+            f"pod {where}: no container {PROXY}",
+            f"Have the namespace and the pod's labels ask for injection, then restart it: "
+            f"`kubectl delete pod -n {namespace} {link.pod_name}`.",
+        )
+        return
+    if not is_ready(pod) or "deletionTimestamp" in pod["metadata"] or sidecar != RUNNING:
+        yield NOT_READY(
+            f"pod {where}: condition Ready is not True; {states(pod)}{said}",
+            f"Read why: `kubectl describe pod -n {namespace} {link.pod_name}`, and its containers' logs.",
+        )
+        return
+    wanted = f"{pod['status'].get('podIP')}:{link.export.port}"
+    for gateway, known in endpoints.items():
+        if not disabled and wanted not in (known or ()):
+            yield UNKNOWN(
+                f"{link.sni} of the Envoy of {gateway} leads to {' '.join(known or ()) or 'nothing'}, not to {wanted}",
+                catch_up(link.export.source),
+            )
+            return
+
+
+def judge_service(link: Link, service: Object | None) -> Iterator[Finding]:
+    """Yield what is wrong with the headless Service, by which the pod's own sidecar knows its port's protocol."""
+    name = f"{link.export.namespace}/{link.host.split('.')[1]}"
+    if not service:
+        yield SERVICE(
+            f"no Service {name}",
+            f"Create it again, or run `pulumi up --refresh` if it is a workload of {link.export.source}.",
+        )
+        return
+    ports = service["spec"].get("ports", ())
+    port = next((port for port in ports if port["port"] == link.export.port), None)
+    protocol = port and (port.get("appProtocol") or port.get("name", "").partition("-")[0])
+    if not port or (link.export.protocol == "TCP" and protocol not in SERVER_FIRST):
+        shown = (
+            f"port {port['port']} name {port.get('name')} appProtocol {port.get('appProtocol')}"
+            if port
+            else f"no port {link.export.port}"
+        )
+        yield SERVICE_PORT(
+            f"Service {name}: {shown}",
+            f"Give it port {link.export.port} with `appProtocol: {link.export.protocol.lower()}`.",
+        )
+
+
+def _said(link: Link) -> str:
+    try:
+        answer = link.local_answer
+    except ERRORS:  # its containers do not run, or have no tools
+        return ""
+    return f"; its server, asked there: {answer.text}" if answer else ""
+
+
+def _look(link: Link) -> Iterator[Finding]:
+    source, namespace, pod = link.source, link.export.namespace, link.server
+    yield from judge(
+        link,
+        pod,
+        stateful_set=source.stateful_set(namespace, link.pod_name.rpartition("-")[0]),
+        endpoints={name_of(p): source.endpoints(parse_pod(p), link.sni) for p in link.gateway_pods},
+        disabled=bool(pod and tls_disabled(source.istio("PeerAuthentication"), pod, link.export.port)),
+        said=_said(link) if pod and not is_ready(pod) else "",
+    )
+    yield from judge_service(link, source.service(namespace, link.host.split(".")[1]))
+
+
+HOP = Hop(
+    name="host's pod",
+    about="the pod is ready, has a sidecar and a Service that tells its port's protocol, and the gateway leads to it",
+    side="source",
+    kinds=(ABSENT, NO_SIDECAR, NOT_READY, UNKNOWN, SERVICE, SERVICE_PORT),
+    look=_look,
+)

@@ -1,0 +1,88 @@
+"""TLS: the consumer's sidecar speaks mutual TLS, names the host, and insists on the exporter's identity."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from dcmesh.doctor.evidence import Object
+from dcmesh.doctor.fixes import restore
+from dcmesh.doctor.link import Link
+from dcmesh.doctor.model import Finding, Hop, Kind
+from dcmesh.hosts import parse_clusters
+from dcmesh.model import State
+
+OFF = Kind("tls-off", "the consumer's sidecar speaks no TLS to the host")
+FOREIGN = Kind("tls-not-istio", "the consumer's sidecar does not prove itself by its Istio certificate")
+SNI = Kind("tls-sni-wrong", "the consumer's sidecar asks the gateway for another name")
+IDENTITY = Kind("tls-identity-wrong", "the consumer's sidecar takes others than the exporter for the host")
+NO_RULE = Kind(
+    "rule-missing",
+    "no DestinationRule insists on mutual TLS for the host: it hangs on Istio's automatic choice",
+    State.WARNING,
+)
+
+
+def sockets(cluster: Object) -> list[Object]:
+    """Return the TLS settings of a cluster for hosts with a sidecar; none for plaintext."""
+    if "transport_socket_matches" in cluster:
+        matches = [match for match in cluster["transport_socket_matches"] if "tlsMode-istio" in match["name"]]
+        found = [match["transport_socket"] for match in matches]
+    else:
+        found = [cluster["transport_socket"]] if "transport_socket" in cluster else []
+    return [socket["typed_config"] for socket in found if "UpstreamTlsContext" in socket["typed_config"]["@type"]]
+
+
+def judge(link: Link, cluster: Object) -> Iterator[Finding]:
+    """Yield what is wrong with the TLS settings of the host's cluster in the consumer's Envoy."""
+    metadata = cluster.get("metadata", {}).get("filter_metadata", {}).get("istio", {})
+    rule = _rule(metadata.get("config", ""))
+    own = rule == f"{link.account.namespace}/{link.export.source}.{link.export.name}"
+    origin = f"by the DestinationRule {rule}" if rule else "by no DestinationRule"
+    fix = restore(link.consumer_site)
+    if rule and not own:
+        fix = f"Delete the DestinationRule: `kubectl delete destinationrule -n {rule.replace('/', ' ')}`."
+    seen = f"{link.cluster} of its Envoy, {origin}"
+    contexts = sockets(cluster)
+    if not contexts:
+        yield OFF(f"{seen}: no TLS", fix)
+        return
+    secrets = {
+        secret["name"]
+        for context in contexts
+        for secret in context["common_tls_context"].get("tls_certificate_sds_secret_configs", ())
+    }
+    if secrets != {"default"}:
+        yield FOREIGN(f"{seen}: certificate {' '.join(sorted(secrets)) or 'none'}", fix)
+        return
+    names = {str(context.get("sni", "none")) for context in contexts}
+    if names != {link.sni}:
+        yield SNI(f"{seen}: SNI {' '.join(sorted(names))} instead of {link.sni}", fix)
+        return
+    accepted = parse_clusters({"configs": [{"cluster": cluster}]}).get(link.host, ())
+    if set(accepted) != {link.export.identity}:
+        shown = " ".join(accepted) or "anybody whose certificate the root has signed"
+        yield IDENTITY(f"{seen}: accepts {shown} instead of {link.export.identity}", fix)
+        return
+    if not rule:
+        yield NO_RULE(seen, restore(link.consumer_site))
+
+
+def _rule(config: str) -> str:
+    """Return namespace and name of a cluster's DestinationRule, from `…/namespaces/N/destination-rule/M`."""
+    parts = config.split("/")
+    return f"{parts[-3]}/{parts[-1]}" if "destination-rule" in parts else ""
+
+
+def _look(link: Link) -> Iterator[Finding]:
+    clusters: Sequence[Any] = link.consumer.dump(link.client, "dynamic_active_clusters")
+    for found in clusters:
+        if found["cluster"]["name"] == link.cluster:
+            yield from judge(link, found["cluster"])
+
+
+HOP = Hop(
+    name="TLS",
+    about="the sidecar speaks Istio's mutual TLS, asks for the host by SNI, and accepts the exporter's identity alone",
+    side="consumer",
+    kinds=(OFF, FOREIGN, SNI, IDENTITY, NO_RULE),
+    look=_look,
+)

@@ -1,0 +1,46 @@
+"""The virtual address: the host has one, and nobody else has the same."""
+
+from collections.abc import Iterator, Sequence
+
+from dcmesh.doctor.evidence import Object, name_of, visible
+from dcmesh.doctor.fixes import restore
+from dcmesh.doctor.link import Link
+from dcmesh.doctor.model import Finding, Hop, Kind
+
+MISSING = Kind("address-missing", "the host's ServiceEntry has no virtual address")
+CLAIMED = Kind("address-claimed", "another ServiceEntry has the host's virtual address and port")
+
+
+def judge(link: Link, entry: Object, entries: Sequence[Object]) -> Iterator[Finding]:
+    """Yield what is wrong with the address of a host's ServiceEntry."""
+    addresses = set(entry["spec"].get("addresses", ()))
+    if not addresses:
+        yield MISSING(f"ServiceEntry {name_of(entry)}: no spec.addresses", restore(link.consumer_site))
+        return
+    for other in entries:
+        ports = {int(port["number"]) for port in other["spec"].get("ports", ())}
+        shared = addresses & set(other["spec"].get("addresses", ()))
+        if other is entry or not shared or link.export.port not in ports or not visible(other, link.account.namespace):
+            continue
+        hosts = " ".join(other["spec"]["hosts"])
+        # HTTP carries the name, and sidecars go by it.
+        if link.export.protocol != "HTTP":
+            yield CLAIMED(
+                f"ServiceEntry {name_of(other)} has {' '.join(shared)} port {link.export.port} for {hosts}",
+                f"Give the ServiceEntry {name_of(other)} another address, or delete it.",
+            )
+            return
+
+
+def _look(link: Link) -> Iterator[Finding]:
+    if entry := link.entry:
+        yield from judge(link, entry, link.consumer.istio("ServiceEntry"))
+
+
+HOP = Hop(
+    name="virtual address",
+    about="the host's ServiceEntry has an address that stands for this host alone",
+    side="consumer",
+    kinds=(MISSING, CLAIMED),
+    look=_look,
+)

@@ -1,0 +1,96 @@
+"""The walk: from hop to hop, up to the first that is broken."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from components.kubernetes_api import ERRORS, why
+from dcmesh.doctor.evidence import Evidence
+from dcmesh.doctor.hops import HOPS
+from dcmesh.doctor.link import Link
+from dcmesh.doctor.model import Diagnosis, ElsewhereError, Finding, Hop, Outcome, Report, Step, UnseenError
+from dcmesh.model import State
+from dcmesh.stack import Site
+
+
+def examine(sites: Sequence[Site], host: str | None = None) -> Report:
+    """Walk every host of every link of a stack, or one host's.
+
+    Args:
+        sites: the stack's sites.
+        host: the host. Default: all.
+    """
+    evidence = {site.name: Evidence(site) for site in sites}
+    links = list(links_of(evidence))
+    chosen = [link for link in links if host in (None, link.host)]
+    if not chosen:
+        pending = " ".join(f"{site.name} waits for {' '.join(site.pending)}." for site in sites if site.pending)
+        hosts = " ".join(dict.fromkeys(link.host for link in links)) or "none"
+        what = f"no link has the host {host}; it may be one of: {hosts}" if host else "the stack links no sites"
+        return Report(unreadable=f"{what}. {pending}".strip())
+    return Report(diagnoses=tuple(walk(link) for link in chosen))
+
+
+def links_of(sides: Mapping[str, Evidence]) -> Iterator[Link]:
+    """Yield all links that a stack has a side of.
+
+    Args:
+        sides: its sites by name.
+    """
+    for name, side in sides.items():
+        for account, imports in side.site.accounts.items():
+            for export in imports:
+                for host in export.hosts:
+                    yield Link(
+                        export=export,
+                        host=host,
+                        consumer_site=name,
+                        account=account,
+                        consumer_side=side,
+                        source_side=sides.get(export.source),
+                    )
+        for export in side.site.exports:
+            for consumer, account in export.consumers:
+                for host in export.hosts if consumer not in sides else ():
+                    yield Link(
+                        export=export,
+                        host=host,
+                        consumer_site=consumer,
+                        account=account,
+                        consumer_side=None,
+                        source_side=side,
+                    )
+
+
+def walk(link: Link, hops: Sequence[Hop] = HOPS) -> Diagnosis:
+    """Look at a link hop by hop, up to the first that is broken."""
+    steps = list[Step]()
+    for hop in hops:
+        site = link.consumer_site if hop.side == "consumer" else link.export.source
+        if steps and any(step.outcome == "broken" for step in steps):
+            steps.append(Step(hop=hop.name, site=site, outcome="not reached"))
+        else:
+            steps.append(_step(hop, site, link))
+    return Diagnosis(
+        host=link.host,
+        port=link.export.port,
+        source=link.export.source,
+        consumer=f"{link.consumer_site} {link.account}",
+        steps=tuple(steps),
+    )
+
+
+def _step(hop: Hop, site: str, link: Link) -> Step:
+    found, reason = list[Finding](), ""
+    outcome: Outcome = "passed"
+    try:
+        for finding in hop.look(link):
+            found.append(finding)
+            if finding.state == State.CRITICAL:
+                outcome = "broken"
+                break
+    except ElsewhereError as error:
+        outcome, reason = "elsewhere", f"ask {error}: run `python -m dcmesh doctor` there"
+    except UnseenError as error:
+        outcome, reason = "unseen", str(error)
+    except ERRORS as error:
+        outcome, reason = "unseen", why(error)
+    return Step(hop=hop.name, site=site, outcome=outcome, findings=tuple(found), why=reason)

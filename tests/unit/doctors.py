@@ -1,0 +1,347 @@
+"""What the tests of `dcmesh doctor` share: two sites, played by fakes, in which all is well.
+
+What Envoy shows was recorded on the lab (Istio 1.29.1) and cut down to what anybody looks at.
+"""
+
+import base64
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from components.gateway import GATEWAY_LABELS
+from components.link import Consumer, ExportedService, ServiceAccount
+from components.namespace_scope import own_namespace_only
+from components.service_export import (
+    connect_after_handshake,
+    consumers_only,
+    gateway_servers,
+    pod_service_entry,
+    strict_mtls,
+)
+from components.service_import import export_destination_rule, host_service_entry
+from dcmesh.doctor.model import Diagnosis, Report
+from dcmesh.doctor.walk import examine
+from dcmesh.stack import Site
+from tests.unit import statuses
+from tests.unit.certificates import Authority, intermediate, root
+from tests.unit.servers import VERSION, KubernetesAPI, kubernetes_api
+from tests.unit.statuses import DB0, DB_EXPORT, IDENTITY
+
+VIP = "241.134.215.68"
+GATEWAY, POD = "192.0.2.1:15443", "10.42.0.6:3306"
+SNI = f"outbound_.3306_._.{DB0}"
+CLUSTER = f"outbound|3306||{DB0}"
+
+EXPORT = ExportedService(
+    name="db",
+    namespace="wookie",
+    hosts=(DB0,),
+    port=3306,
+    protocol="TCP",
+    identity=IDENTITY,
+    consumers=(Consumer(site="dc2", account=ServiceAccount(namespace="wookie-dr", name="db")),),
+    probe="greeting",
+)
+
+
+def istio(name: str, namespace: str, spec: dict[str, Any]) -> dict[str, Any]:
+    metadata = {"name": name, "namespace": namespace, "creationTimestamp": "2026-11-23T08:00:00Z"}
+    return {"metadata": metadata, "spec": spec}
+
+
+def pod(name: str, namespace: str, labels: dict[str, str], account: str, address: str) -> dict[str, Any]:
+    """Return a pod that is ready, with a sidecar."""
+    found = statuses.pod(namespace, name)
+    return {
+        "metadata": {**found["metadata"], "labels": labels},
+        "spec": {**found["spec"], "serviceAccountName": account},
+        "status": {**found["status"], "podIP": address, "conditions": [{"type": "Ready", "status": "True"}]},
+    }
+
+
+def endpoints(service: str, pod: str, port: int, labels: dict[str, str]) -> dict[str, Any]:
+    endpoint = {"addresses": ["10.42.0.7"], "conditions": {"ready": True}, "targetRef": {"kind": "Pod", "name": pod}}
+    metadata = {"name": f"{service}-x", "labels": {**labels, "kubernetes.io/service-name": service}}
+    return {"metadata": metadata, "endpoints": [endpoint], "ports": [{"port": port, "protocol": "TCP"}]}
+
+
+CORE, APPS = "/api/v1/namespaces", "/apis/apps/v1/namespaces"
+NETWORKING, SECURITY = "/apis/networking.istio.io/v1", "/apis/security.istio.io/v1"
+SLICES = "/apis/discovery.k8s.io/v1/namespaces/istio-system/endpointslices"
+
+
+def objects_of_both() -> dict[str, Any]:
+    """Return what both clusters have."""
+    return {"/version/": VERSION, SLICES: {"items": [endpoints("istiod", "istiod-1", 15012, {"app": "istiod"})]}}
+
+
+def objects_of_importer() -> dict[str, Any]:
+    """Return what dc2 has, by path."""
+    entry = host_service_entry(EXPORT, DB0, vip=VIP, gateway=["192.0.2.1"], gateway_port=15443)
+    return {
+        **objects_of_both(),
+        f"{CORE}/wookie-dr": {"metadata": {"name": "wookie-dr", "labels": {"istio-injection": "enabled"}}},
+        f"{CORE}/wookie-dr/pods": {"items": [pod("db-0", "wookie-dr", {"app": "db"}, "db", "10.42.0.5")]},
+        f"{CORE}/wookie-dr/pods/db-0": statuses.pod("wookie-dr"),
+        f"{NETWORKING}/serviceentries": {"items": [istio("dc1.db.db-0", "wookie-dr", entry)]},
+        f"{NETWORKING}/virtualservices": {"items": []},
+        f"{NETWORKING}/destinationrules": {
+            "items": [istio("dc1.db", "wookie-dr", export_destination_rule(EXPORT, gateways=1))]
+        },
+        f"{NETWORKING}/sidecars": {"items": [istio("default", "wookie-dr", own_namespace_only())]},
+    }
+
+
+def objects_of_exporter() -> dict[str, Any]:
+    """Return what dc1 has, by path."""
+    selector = {"app": "db"}
+    found = objects_of_both()
+    found[SLICES]["items"].append(endpoints("gateway", "gateway-1", 15443, GATEWAY_LABELS))
+    labels = {"app": "db", "statefulset.kubernetes.io/pod-name": "db-0"}
+    port = {"name": "tcp-mysql", "port": 3306, "targetPort": 3306, "appProtocol": "tcp"}
+    return {
+        **statuses.objects(),
+        **found,
+        f"{CORE}/istio-system/pods": {
+            "items": [pod("gateway-1", "istio-system", GATEWAY_LABELS, "gateway", "10.42.0.7")]
+        },
+        f"{CORE}/wookie/pods": {"items": [pod("db-0", "wookie", labels, "db", "10.42.0.6")]},
+        f"{CORE}/wookie/services/db": {"spec": {"ports": [port]}},
+        f"{APPS}/wookie/statefulsets/db": {"spec": {"replicas": 1}},
+        f"{NETWORKING}/serviceentries": {"items": [istio("db.db-0", "wookie", pod_service_entry(EXPORT, DB0))]},
+        f"{NETWORKING}/gateways": {"items": [istio("db", "istio-system", gateway_servers(EXPORT))]},
+        f"{NETWORKING}alpha3/envoyfilters": {
+            "items": [istio("db-connect-after-handshake", "wookie", connect_after_handshake(EXPORT, selector))]
+        },
+        f"{SECURITY}/peerauthentications": {"items": [istio("db-strict", "wookie", strict_mtls(selector))]},
+        f"{SECURITY}/authorizationpolicies": {
+            "items": [istio("db-consumers", "wookie", consumers_only(EXPORT, selector))]
+        },
+    }
+
+
+def tls(cluster: dict[str, Any]) -> dict[str, Any]:
+    """Return the TLS settings of a cluster."""
+    settings: dict[str, Any] = cluster["transport_socket"]["typed_config"]
+    return settings
+
+
+def client_cluster() -> dict[str, Any]:
+    """Return the cluster of an imported host."""
+    context = {
+        "@type": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext",
+        "common_tls_context": {
+            "alpn_protocols": ["istio"],
+            "tls_certificate_sds_secret_configs": [{"name": "default"}],
+            "combined_validation_context": {
+                "default_validation_context": {"match_subject_alt_names": [{"exact": IDENTITY}]},
+                "validation_context_sds_secret_config": {"name": "ROOTCA"},
+            },
+        },
+        "sni": SNI,
+    }
+    origin = "/apis/networking.istio.io/v1/namespaces/wookie-dr/destination-rule/dc1.db"
+    return {
+        "name": CLUSTER,
+        "type": "EDS",
+        "transport_socket": {"name": "envoy.transport_sockets.tls", "typed_config": context},
+        "metadata": {"filter_metadata": {"istio": {"config": origin}}},
+    }
+
+
+def client_listener() -> dict[str, Any]:
+    name = f"{VIP}_3306"
+    proxy = {"name": "envoy.filters.network.tcp_proxy", "typed_config": {"stat_prefix": CLUSTER, "cluster": CLUSTER}}
+    return {
+        "name": name,
+        "active_state": {
+            "listener": {
+                "name": name,
+                "address": {"socket_address": {"address": VIP, "port_value": 3306}},
+                "filter_chains": [{"filters": [proxy]}],
+                "traffic_direction": "OUTBOUND",
+            }
+        },
+    }
+
+
+def gateway_listener() -> dict[str, Any]:
+    match = {"application_protocols": ["istio", "istio-peer-exchange"], "server_names": [SNI]}
+    proxy = {"name": "envoy.filters.network.tcp_proxy", "typed_config": {"cluster": SNI}}
+    return {
+        "name": "::_15443",
+        "active_state": {
+            "listener": {
+                "name": "::_15443",
+                "address": {"socket_address": {"address": "::", "port_value": 15443}},
+                "filter_chains": [{"filter_chain_match": match, "filters": [proxy]}],
+            }
+        },
+    }
+
+
+def leaf(issuer: Authority, identity: str) -> str:
+    """Return a sidecar's certificate, as PEM."""
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(x509.Name([]))
+        .issuer_name(issuer.certificate.subject)
+        .public_key(ec.generate_private_key(ec.SECP256R1()).public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(issuer.certificate.not_valid_before_utc)
+        .not_valid_after(issuer.certificate.not_valid_after_utc)
+        .add_extension(x509.SubjectAlternativeName([x509.UniformResourceIdentifier(identity)]), critical=True)
+    )
+    return builder.sign(issuer.key, hashes.SHA256()).public_bytes(Encoding.PEM).decode()  # type: ignore[arg-type]
+
+
+def secrets(identity: str, issuer: Authority | None = None, top: Authority | None = None) -> str:
+    """Return what a sidecar's Envoy shows of its certificates, as JSON."""
+    issuer, top = issuer or intermediate(), top or root()
+
+    def encoded(pem: str) -> dict[str, str]:
+        return {"inline_bytes": base64.b64encode(pem.encode()).decode()}
+
+    chain = leaf(issuer, identity) + issuer.pem
+    return json.dumps(
+        [
+            {"secret": {"name": "default", "tls_certificate": {"certificate_chain": encoded(chain)}}},
+            {"secret": {"name": "ROOTCA", "validation_context": {"trusted_ca": encoded(top.pem)}}},
+        ]
+    )
+
+
+def dump(**parts: Any) -> dict[str, Any]:
+    return {"configs": [{key: value} for key, value in parts.items()]}
+
+
+def statuses_of(cluster: str, *places: str) -> dict[str, Any]:
+    def host(place: str) -> dict[str, Any]:
+        address, _, port = place.rpartition(":")
+        socket = {"address": address, "port_value": int(port)}
+        return {"address": {"socket_address": socket}, "health_status": {"eds_health_status": "HEALTHY"}}
+
+    return {"cluster_statuses": [{"name": cluster, "host_statuses": [host(place) for place in places]}]}
+
+
+class Played:
+    """Plays the commands that run in containers.
+
+    Attributes:
+        dumps: by namespace, what Envoy has in its configuration.
+        clusters: by namespace, what it has for clusters.
+        said: by the first words of any other command what it prints; an exception is raised.
+    """
+
+    def __init__(self) -> None:
+        self.dumps: dict[str, dict[str, Any]] = {
+            "wookie-dr": dump(
+                bootstrap={"node": {"metadata": {"DNS_CAPTURE": "true"}}},
+                dynamic_active_clusters=[{"cluster": client_cluster()}],
+                dynamic_listeners=[client_listener()],
+                dynamic_active_secrets=json.loads(secrets("spiffe://cluster.local/ns/wookie-dr/sa/db")),
+            ),
+            "istio-system": dump(dynamic_listeners=[gateway_listener()]),
+            "wookie": dump(dynamic_active_secrets=json.loads(secrets(IDENTITY))),
+        }
+        self.clusters = {
+            "wookie-dr": statuses_of(CLUSTER, GATEWAY),
+            "istio-system": statuses_of(SNI, POD),
+        }
+        self.said: dict[str, str | Exception] = {
+            "getent": f"{VIP} {DB0}\n",
+            "wookie-dr bash": f"ok {DB0} greeting\n",
+            "wookie bash": "ok 10.42.0.6 greeting\n",
+            "wait": ChildProcessError("error\nError: Last error: Get: read tcp 10.0.0.1:1->192.0.2.1:15443: EOF"),
+            "mariadb": statuses.MARIADB_REPLICA + statuses.MARIADB_SELF.format(read_only=1),
+        }
+
+    def silent(self, reason: str = "closed without answer") -> None:
+        """Have the host answer its consumer no more."""
+        self.said["wookie-dr bash"] = f"failed {DB0} {reason}\n"
+
+    def part(self, namespace: str, name: str) -> Any:
+        """Return a part of what an Envoy has in its configuration, to change it."""
+        return next(part[name] for part in self.dumps[namespace]["configs"] if name in part)
+
+    def __call__(self, _: Any, *, namespace: str, pod: str, container: str, command: tuple[str, ...]) -> str:
+        words = (*command, "")
+        if words[:3] == ("pilot-agent", "request", "GET"):
+            assert container == "istio-proxy"
+            return json.dumps(self.dumps[namespace] if command[3] == "config_dump" else self.clusters[namespace])
+        key = {"pilot-agent": "wait", "bash": f"{namespace} bash"}.get(command[0], command[0])
+        answer = self.said[key]
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+class Pair:
+    """Both sites, played.
+
+    Attributes:
+        importer: dc2's cluster.
+        exporter: dc1's cluster.
+        played: what runs in their containers.
+        sites: what the stack says.
+    """
+
+    def __init__(self, importer: KubernetesAPI, exporter: KubernetesAPI, played: Played) -> None:
+        self.importer, self.exporter, self.played = importer, exporter, played
+        export = replace(DB_EXPORT, hosts=(DB0,))
+        dc1, dc2 = statuses.exporter(self._kubeconfig(exporter)), statuses.importer(self._kubeconfig(importer))
+        self.sites: tuple[Site, ...] = (
+            replace(dc1, exports=(export,)),
+            replace(dc2, accounts=dict.fromkeys(dc2.accounts, (export,))),
+        )
+
+    @staticmethod
+    def _kubeconfig(server: KubernetesAPI) -> str:
+        return server.kubeconfig().replace("current-context: nowhere", "current-context: there")
+
+    def edit(self, site: str, path: str) -> Any:
+        """Return an object of a site, or the only one of a list, to change it."""
+        found = (self.importer if site == "dc2" else self.exporter).objects[path]
+        if list(found) != ["items"]:
+            return found
+        (found,) = found["items"]
+        return found
+
+    def spec(self, site: str, path: str) -> Any:
+        """Return the spec of an object of a site, or of the only one of a list, to change it."""
+        return self.edit(site, path)["spec"]
+
+    def add(self, site: str, path: str, found: dict[str, Any]) -> None:
+        """Add an object to a list."""
+        (self.importer if site == "dc2" else self.exporter).objects[path]["items"].append(found)
+
+    def report(self, *sites: str) -> Report:
+        """Examine the stack, or one with some of its sites."""
+        return examine([site for site in self.sites if not sites or site.name in sites])
+
+    def diagnosis(self, *sites: str) -> Diagnosis:
+        (diagnosis,) = self.report(*sites).diagnoses
+        return diagnosis
+
+    def found(self, *sites: str) -> list[str]:
+        """Return the ids of all that is found."""
+        return [finding.id for _, finding in self.diagnosis(*sites).findings]
+
+
+@contextmanager
+def playing() -> Iterator[Pair]:
+    """Have a pair in which all is well."""
+    played = Played()
+    with kubernetes_api() as importer, kubernetes_api() as exporter, pytest.MonkeyPatch.context() as patch:
+        for module in ("dcmesh.pods", "dcmesh.hosts", "dcmesh.databases", "dcmesh.doctor.evidence"):
+            patch.setattr(f"{module}.run_in", played)
+        importer.objects, exporter.objects = objects_of_importer(), objects_of_exporter()
+        yield Pair(importer, exporter, played)
