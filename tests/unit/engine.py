@@ -179,7 +179,8 @@ class Engine(MockMonitor):
         return self.asked[name]
 
     def kind(self, *kinds: str) -> list[Resource]:
-        return [resource for resource in self.asked.values() if resource.kind in kinds]
+        # A copy: an `apply` that asks has threads beside it which register more.
+        return [resource for resource in list(self.asked.values()) if resource.kind in kinds]
 
     def one(self, kind: str) -> Resource:
         (resource,) = self.kind(kind)

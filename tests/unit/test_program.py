@@ -627,8 +627,8 @@ def test_jobs_and_roles_name_the_primary(stack: Engine, deploy: Callable[..., En
 
 @only(*SWITCHABLE)
 def test_jobs_run_when_the_servers_are_there_and_pods_start_with_their_role(stack: Engine) -> None:
-    servers, roles = by_site(stack, "StatefulSet", "-statefulset"), by_site(stack, "ConfigMap", "-role")
-    databases = {site: r for site, r in servers.items() if r.object[1] == "db"}
+    databases = {site_of(r): r for r in stack.kind("StatefulSet") if r.object[1] == "db"}
+    roles = by_site(stack, "ConfigMap", "-role")
     for site, job in by_site(stack, "Job", "-switchover-job").items():
         assert databases[site].name in stack.before(job.name)
         assert roles[site].name in stack.before(databases[site].name)
