@@ -5,7 +5,7 @@ import json
 import os
 import sys
 from collections.abc import Callable
-from typing import NoReturn
+from typing import NoReturn, TypeVar
 
 from dcmesh import screen
 from dcmesh.databases import MAX_LAG
@@ -56,6 +56,10 @@ exit codes, as the Monitoring Plugins have them:
   3  UNKNOWN   something could not be looked at (no stack, no such host, no cluster), and nothing else is CRITICAL"""
 
 
+Verb = Callable[[argparse.Namespace], State]
+Found = TypeVar("Found", Status, Trust, Report)
+
+
 class Parser(argparse.ArgumentParser):
     """A parser whose complaints are no CRITICAL, which argparse's own exit code means to a monitor."""
 
@@ -68,7 +72,7 @@ class Parser(argparse.ArgumentParser):
 def main() -> None:
     """Run one verb."""
     arguments = parser().parse_args()
-    verb: Callable[[argparse.Namespace], State] = arguments.run
+    verb: Verb = arguments.run
     try:
         sys.exit(verb(arguments))
     except KeyboardInterrupt:
@@ -83,12 +87,16 @@ def parser() -> argparse.ArgumentParser:
     """Return the parser of all verbs."""
     whole = Parser(prog="python -m dcmesh", description="Commands for a stack that is up.")
     verbs = whole.add_subparsers(metavar="VERB", required=True)
-    plain = argparse.RawDescriptionHelpFormatter
-    status = verbs.add_parser(
-        "status", help="ask all sites how they are", description=STATUS, epilog=EXIT_CODES, formatter_class=plain
-    )
-    status.add_argument("--stack", metavar="NAME", help="the stack (default: the one that is selected)")
-    status.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
+
+    def verb(name: str, run: Verb, *, does: str, description: str, codes: str) -> argparse.ArgumentParser:
+        plain = argparse.RawDescriptionHelpFormatter
+        one = verbs.add_parser(name, help=does, description=description, epilog=codes, formatter_class=plain)
+        one.add_argument("--stack", metavar="NAME", help="the stack (default: the one that is selected)")
+        one.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
+        one.set_defaults(run=run)
+        return one
+
+    status = verb("status", show_status, does="ask all sites how they are", description=STATUS, codes=EXIT_CODES)
     status.add_argument(
         "--max-lag",
         type=int,
@@ -96,24 +104,9 @@ def parser() -> argparse.ArgumentParser:
         metavar="SECONDS",
         help="how far behind a replica may be without a warning (default: %(default)s)",
     )
-    status.set_defaults(run=show_status)
-    trust = verbs.add_parser(
-        "trust", help="who trusts which root", description=TRUST, epilog=TRUST_CODES, formatter_class=plain
-    )
-    trust.add_argument("--stack", metavar="NAME", help="the stack (default: the one that is selected)")
-    trust.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
-    trust.set_defaults(run=show_trust)
-    doctor = verbs.add_parser(
-        "doctor",
-        help="find what breaks a link",
-        description=DOCTOR,
-        epilog=DOCTOR_EXIT_CODES,
-        formatter_class=plain,
-    )
+    verb("trust", show_trust, does="who trusts which root", description=TRUST, codes=TRUST_CODES)
+    doctor = verb("doctor", show_report, does="find what breaks a link", description=DOCTOR, codes=DOCTOR_EXIT_CODES)
     doctor.add_argument("host", nargs="?", metavar="HOST", help="an imported or exported host (default: all)")
-    doctor.add_argument("--stack", metavar="NAME", help="the stack (default: the one that is selected)")
-    doctor.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
-    doctor.set_defaults(run=show_report)
     return whole
 
 
@@ -123,8 +116,7 @@ def show_status(arguments: argparse.Namespace) -> State:
         status = ask_all(read_stack(arguments.stack), arguments.max_lag)
     except StackError as error:
         status = Status(unreadable=str(error))
-    write(json.dumps(status.as_json(), indent=2) + "\n" if arguments.json else screen.text(status))
-    return status.state
+    return show(status, screen.text, arguments)
 
 
 def show_trust(arguments: argparse.Namespace) -> State:
@@ -133,8 +125,7 @@ def show_trust(arguments: argparse.Namespace) -> State:
         trust = ask_trust(read_stack(arguments.stack))
     except StackError as error:
         trust = Trust(unreadable=str(error))
-    write(json.dumps(trust.as_json(), indent=2) + "\n" if arguments.json else screen.text(trust))
-    return trust.state
+    return show(trust, screen.text, arguments)
 
 
 def show_report(arguments: argparse.Namespace) -> State:
@@ -143,8 +134,13 @@ def show_report(arguments: argparse.Namespace) -> State:
         report = examine(read_stack(arguments.stack), arguments.host)
     except StackError as error:
         report = Report(unreadable=str(error))
-    write(json.dumps(report.as_json(), indent=2) + "\n" if arguments.json else doctor_screen.text(report))
-    return report.state
+    return show(report, doctor_screen.text, arguments)
+
+
+def show(found: Found, text: Callable[[Found], str], arguments: argparse.Namespace) -> State:
+    """Print what was found, and return how that is."""
+    write(json.dumps(found.as_json(), indent=2) + "\n" if arguments.json else text(found))
+    return found.state
 
 
 def write(text: str) -> None:
