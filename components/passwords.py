@@ -2,25 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from hashlib import sha256
 
 import pulumi
-import pulumi_tls as tls
 
+from components.generated_password import generated_password
 from components.link import Link
 from config import model
 from config.outside import ReadStack, read_stack
 from config.peers import stack_of
-
-
-def generated_password(name: str, parent: pulumi.Resource) -> pulumi.Output[str]:
-    """Make a password that no `up` changes: a hash of a private key, the one random thing that Pulumi's tls makes.
-
-    Returns:
-        32 hexadecimal digits; secret. MySQL takes no more for a replication channel.
-    """
-    key = tls.PrivateKey(name, algorithm="ECDSA", ecdsa_curve="P256", opts=pulumi.ResourceOptions(parent=parent))
-    return pulumi.Output.secret(key.private_key_pem.apply(lambda pem: sha256(pem.encode()).hexdigest()[:32]))
 
 
 @dataclass(frozen=True, kw_only=True)

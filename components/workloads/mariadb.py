@@ -10,8 +10,8 @@ import pulumi
 import pulumi_kubernetes as k8s
 
 from components.channel_report import channel_report
+from components.generated_password import generated_password
 from components.link import CLUSTER_DOMAIN, MYSQL_PORT, ExportedService, pod_hosts
-from components.passwords import generated_password
 from components.replication import Replica
 from components.workloads.identity import create_identity, pod_labels
 from components.workloads.mariadb_switchover import (

@@ -6,8 +6,9 @@ from typing import Any
 import pulumi
 import pytest
 
+from components.generated_password import generated_password
 from components.link import Link
-from components.passwords import ReplicationPasswords, ReplicationPasswordsArgs, generated_password
+from components.passwords import ReplicationPasswords, ReplicationPasswordsArgs
 from config.model import Settings
 from tests.unit.configurations import LINK, stack
 from tests.unit.engine import Engine, readable_strings
