@@ -4,10 +4,22 @@ from typing import Any
 
 import pulumi
 
-from components.replication import Replica, read_server
+from components.replication import Replica, Server, read_server
 
 CHANNEL_SECONDS = 30
 """How long an `up` waits for a channel to run before it reports what is wrong with it."""
+
+
+def as_output(replica: Replica, server: Server, *, primary: bool) -> dict[str, Any]:
+    """Return what a server has said as a stack output, and warn of what it has and its source has not."""
+    if server.extra:
+        pulumi.log.warn(
+            f"{replica.namespace}/{replica.pod} has transactions that its source has not: {server.extra}. "
+            "docs/switchover.md says what to do"
+        )
+    if primary:
+        return {"role": "primary", "readOnly": server.read_only, "position": server.position}
+    return {"role": "replica", "readOnly": server.read_only, **server.channel.as_output(), "extra": server.extra}
 
 
 def channel_report(
@@ -24,13 +36,6 @@ def channel_report(
 
     def report(known: list[Any]) -> dict[str, Any]:
         server = read_server(known[0], replica, patience=0 if primary else CHANNEL_SECONDS)
-        if server.extra:
-            pulumi.log.warn(
-                f"{replica.namespace}/{replica.pod} has transactions that its source has not: {server.extra}. It stays "
-                "read-only and does not follow: docs/switchover.md says what to do"
-            )
-        if primary:
-            return {"role": "primary", "readOnly": server.read_only, "position": server.position}
-        return {"role": "replica", "readOnly": server.read_only, **server.channel.as_output(), "extra": server.extra}
+        return as_output(replica, server, primary=primary)
 
     return pulumi.Output.unsecret(pulumi.Output.all(kubeconfig, settled).apply(report))

@@ -56,8 +56,7 @@ def cluster_source(stack: str, settings: model.Settings, site: model.Site) -> K3
 def followed(args: ClusterPairArgs, database: model.Database) -> ExportedService | None:
     """Return the export that a database follows; None for a primary, and while it, or its own, is not there yet."""
     replicates, source = database.replicates, args.settings.source_of(database)
-    back = source and args.settings.source_of(source[1])
-    chained = source and source[1].replicates and not (back and back[1] is database)
+    chained = source and source[1].replicates and not args.settings.exchanges(database)
     if replicates is None or (source and chained and not followed(args, source[1])):
         return None
     here = [exported_service(e) for s in args.settings.sites if s.name == replicates.from_ for e in s.exports]
@@ -67,8 +66,12 @@ def followed(args: ClusterPairArgs, database: model.Database) -> ExportedService
 
 
 def switchover_of(settings: model.Settings, database: model.Database) -> Switchover | None:
-    """Return which site is the primary, for a database that can change roles with the one that it names."""
-    if not (settings.primary and database.replicates and isinstance(database, model.Mariadb)):
+    """Return which site is the primary, for a database that can change roles with the one that it names.
+
+    XtraDB clusters can within one stack: its order is what keeps two of them from taking writes at once.
+    """
+    can = database.replicates if isinstance(database, model.Mariadb) else settings.exchanges(database)
+    if not (settings.primary and can):
         return None
     failover = settings.failover
     return Switchover(
@@ -108,9 +111,12 @@ class ClusterPair(pulumi.ComponentResource):
             ReplicationPasswordsArgs(settings=args.settings, peer_links=args.peer_links, project=args.project),
             child,
         )
-        channels = {site.name: self._channels(args, site) for site in args.settings.sites}
-        self.sites = {
-            site.name: Site(
+        channels = dict[str, Mapping[str, Channel]]()
+        made = dict[str, Site]()
+        # The primary's site last: what it hands its part over to must be there before.
+        for site in sorted(args.settings.sites, key=lambda site: site.name == args.settings.primary):
+            channels[site.name] = self._channels(args, site, made)
+            made[site.name] = Site(
                 site.name,
                 SiteArgs(
                     site=site,
@@ -124,9 +130,12 @@ class ClusterPair(pulumi.ComponentResource):
                 ),
                 child,
             )
-            for site in args.settings.sites
-        }
-        self.replication = {name: site.channels for name, site in self.sites.items() if site.channels}
+        self.sites = {site.name: made[site.name] for site in args.settings.sites}
+        replication = {name: {**site.channels} for name, site in self.sites.items()}
+        for site_of_primary in self.sites.values():
+            for (name, where), told in site_of_primary.ends.items():
+                replication[name][where] = told
+        self.replication = {name: told for name, told in replication.items() if told}
         self.certificates = {name: site.certificates for name, site in self.sites.items() if site.certificates}
         self.links = {n: site.link for n, site in self.sites.items() if site.link}
         links = {**args.peer_links, **self.links}
@@ -163,16 +172,22 @@ class ClusterPair(pulumi.ComponentResource):
         }
         self.register_outputs({})
 
-    def _channels(self, args: ClusterPairArgs, site: model.Site) -> Mapping[str, Channel]:
+    def _channels(self, args: ClusterPairArgs, site: model.Site, made: Mapping[str, Site]) -> Mapping[str, Channel]:
         channels = dict[str, Channel]()
         for workload in site.workloads:
             if isinstance(workload, model.Database):
                 source = followed(args, workload)
                 switchover = switchover_of(args.settings, workload)
-                awaited = workload.replicates and not (switchover and switchover.primary == site.name)
+                leads = switchover is not None and switchover.primary == site.name
+                awaited = workload.replicates and not leads
                 pending = bool(awaited and not source)
                 password = None if pending else self.passwords.of(site, workload)
+                other = args.settings.source_of(workload)
                 channels[workload.namespace] = Channel(
-                    password=password, source=source, pending=pending, switchover=switchover
+                    password=password,
+                    source=source,
+                    pending=pending,
+                    switchover=switchover,
+                    replica=made[other[0].name].workloads[other[1].namespace] if other and leads else None,
                 )
         return channels

@@ -2,6 +2,7 @@
 
 import re
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -68,14 +69,15 @@ class Server:
     extra: str = ""
 
 
-def _parse(text: str) -> dict[str, str]:
+def parse_lines(text: str) -> dict[str, str]:
+    """Return what lines of `Key: value` say, by MySQL's names."""
     lines = re.findall(r"^ *(\w+): ?(.*)$", text, re.MULTILINE)
     return {key.replace("Master", "Source").replace("Slave", "Replica"): value.strip() for key, value in lines}
 
 
 def parse_server(text: str) -> Server:
     """Return what a replica's command prints."""
-    said = _parse(text)
+    said = parse_lines(text)
     return Server(
         channel=parse_status(text),
         position=said.get("Gtid_Position", ""),
@@ -86,7 +88,7 @@ def parse_server(text: str) -> Server:
 
 def parse_status(text: str) -> Channel:
     """Return what the lines of a `SHOW REPLICA STATUS` say, MariaDB's or MySQL's."""
-    status = _parse(text)
+    status = parse_lines(text)
     if "Source_Host" not in status:
         return Channel(source="", running=False, seconds_behind=None, last_error="there is no channel")
     behind = status.get("Seconds_Behind_Source", "")
@@ -101,13 +103,21 @@ def parse_status(text: str) -> Channel:
     )
 
 
-def read_server(kubeconfig: str, replica: Replica, patience: float = 0) -> Server:
-    """Ask a replica for itself and its channel.
+def is_settled(server: Server) -> bool:
+    """Tell whether a replica's channel runs, or cannot."""
+    return server.channel.running or bool(server.extra)
+
+
+def read_server(
+    kubeconfig: str, replica: Replica, patience: float = 0, until: Callable[[Server], bool] = is_settled
+) -> Server:
+    """Ask a server for itself and its channel.
 
     Args:
         kubeconfig: contents of its cluster's kubeconfig.
         replica: where to ask.
         patience: seconds to wait for the channel to run; one that has just been set up connects first.
+        until: what to wait for instead.
 
     Returns:
         What it says. The channel of one that cannot be asked is not running, with the reason as its last error.
@@ -120,6 +130,6 @@ def read_server(kubeconfig: str, replica: Replica, patience: float = 0) -> Serve
             except ERRORS as error:
                 reason = f"cannot ask: {why(error)}"
                 server = Server(channel=Channel(source="", running=False, seconds_behind=None, last_error=reason))
-            if server.channel.running or server.extra or time.monotonic() >= deadline:
+            if until(server) or time.monotonic() >= deadline:
                 return server
             time.sleep(0.5)

@@ -61,12 +61,14 @@ class Channel:
         source: what it follows, or would as a replica; None for a primary for good, and while that is not there yet.
         pending: whether it cannot be made, for what it follows is not there yet.
         switchover: which of two sites is the primary, where that can change.
+        replica: the other site's database, if this is the primary for now and that is in the stack.
     """
 
     password: pulumi.Output[str] | None
     source: ExportedService | None
     pending: bool
     switchover: Switchover | None
+    replica: "Workload | None" = None
 
     def leads(self, site: str) -> bool:
         """Tell whether it is the primary for now, in this site, and so follows nobody."""
@@ -116,6 +118,8 @@ class Site(pulumi.ComponentResource):
     """By namespace."""
     channels: Mapping[str, pulumi.Output[dict[str, Any]]]
     """By namespace and pod, how each replication channel from another site was when this `up` was done."""
+    ends: Mapping[tuple[str, str], pulumi.Output[dict[str, Any]]]
+    """By site, and namespace and pod, how this site's primaries and their replicas were, where it tells for both."""
     certificates: pulumi.Output[dict[str, Any]] | None
     """The certificates that all of its proxies follow; None if they were there already."""
     link: Link | None
@@ -167,6 +171,12 @@ class Site(pulumi.ComponentResource):
             for namespace, workload in self.workloads.items()
             if isinstance(workload, Mariadb | Pxc)
             for pod, channel in workload.channels.items()
+        }
+        self.ends = {
+            place: told
+            for workload in self.workloads.values()
+            if isinstance(workload, Pxc)
+            for place, told in workload.ends.items()
         }
         self.link = None
         if site.exports:
@@ -306,9 +316,12 @@ class Site(pulumi.ComponentResource):
                 storage_class=cluster.storage.storage_class if cluster.storage else None,
                 replication_password=channel.password,
                 kubeconfig=self.cluster.kubeconfig,
+                site=self._args.site.name,
                 channel=cluster.channel,
                 source=channel.source,
                 pending=channel.pending,
+                switchover=channel.switchover,
+                other=channel.replica if isinstance(channel.replica, Pxc) else None,
                 settings=cluster.settings,
                 spec=cluster.spec.as_values(),
             ),

@@ -311,8 +311,17 @@ SettingName = Annotated[
     ),
 ]
 
+_MARIADB_GTID = r"\d+-\d+-\d+"
+_MYSQL_GTIDS = r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}(:[a-z_][a-z0-9_]{0,31})?(:\d+(-\d+)?)+"
+
 Gtid = Annotated[
-    str, _pattern("GTIDs", r"\d+-\d+-\d+(,\d+-\d+-\d+)*", "must be GTIDs of MariaDB, such as 0-1968131073-42")
+    str,
+    _pattern(
+        "GTIDs",
+        rf"({_MARIADB_GTID}(,{_MARIADB_GTID})*)|({_MYSQL_GTIDS}(,{_MYSQL_GTIDS})*)",
+        "must be GTIDs as `pulumi up` says them, of MariaDB such as 0-1968131073-42, or of MySQL such as "
+        "3e11fa47-71ca-11e1-9e33-c80aa9429562:1-42",
+    ),
 ]
 
 # --- secrets ---------------------------------------------------------------------------------------------------------

@@ -748,6 +748,12 @@ class Settings(Model):
         )
         return next(found, None)
 
+    def exchanges(self, database: Database) -> bool:
+        """Tell whether a database and the one that it replicates, both in this stack, replicate each other."""
+        source = self.source_of(database)
+        back = source and self.source_of(source[1])
+        return bool(back and back[1] is database)
+
     def origin_of(self, site: Site, database: Database) -> tuple[Site, Database]:
         """Return the database of this stack from which another's password comes, through all that they replicate.
 

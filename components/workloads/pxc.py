@@ -12,6 +12,8 @@ from components.istio import Values, merge
 from components.link import ExportedService
 from components.replication import Replica
 from components.workloads.identity import create_identity
+from components.workloads.mariadb_switchover import Switchover
+from components.workloads.pxc_switchover import End, finished, handed_over, writer
 
 CR_VERSION = "1.20.0"
 """The operator's version whose behaviour a resource asks for."""
@@ -37,6 +39,9 @@ REPLICATION = {
 }
 """Options of the server that replication between sites depends on. A user may not set them."""
 
+CLOSED = {"read_only": "ON"}
+"""An option of a server that can change roles: the operator, which opens it, does so only when it is the primary."""
+
 READY_MINUTES = 30
 """How long a cluster may take to be ready: its nodes start one after the other, and each pulls its images first."""
 
@@ -55,9 +60,12 @@ class PxcArgs:
         storage_class: its StorageClass. Default: the cluster's default.
         replication_password: password of `replication`, the same at both ends of a channel. Secret. None while pending.
         kubeconfig: contents of the cluster's kubeconfig, to ask for the channel. Secret.
+        site: the site.
         channel: name of the replication channel.
-        source: what the cluster follows. Default: nothing.
+        source: what the cluster follows, or would as a replica. Default: nothing.
         pending: whether what it is to follow is not there yet. Then no cluster is made.
+        switchover: which of two sites is the primary, where that can change. Default: the roles are for good.
+        other: the replica, if this is the primary for now. It is a replica before this is made the primary.
         settings: options of the server beside dcmesh's own.
         spec: laid over the spec of the `PerconaXtraDBCluster`.
     """
@@ -71,11 +79,26 @@ class PxcArgs:
     storage_class: str | None = None
     replication_password: pulumi.Input[str] | None
     kubeconfig: pulumi.Input[str]
+    site: str
     channel: str
     source: ExportedService | None = None
     pending: bool = False
+    switchover: Switchover | None = None
+    other: "Pxc | None" = None
     settings: Mapping[str, str] = field(default_factory=dict)
     spec: Values = field(default_factory=dict)
+
+    @property
+    def end(self) -> End:
+        """Where it can be asked."""
+        return End(
+            site=self.site,
+            kubeconfig=self.kubeconfig,
+            namespace=self.namespace,
+            name=self.name,
+            pods=tuple(f"{stateful_set_name(self.name)}-{ordinal}" for ordinal in range(self.size)),
+            channel=self.channel,
+        )
 
 
 def stateful_set_name(name: str) -> str:
@@ -102,7 +125,7 @@ def sources(source: ExportedService) -> list[dict[str, Any]]:
 
 
 def replication_channel(channel: str, source: ExportedService) -> dict[str, Any]:
-    """Return the replica's end of a channel. A source needs none: to the operator it is a cluster like any other."""
+    """Return the replica's end of a channel. A source for good needs none: to the operator it is like any other."""
     return {
         "name": channel,
         "isSource": False,
@@ -120,19 +143,16 @@ def replication_channel(channel: str, source: ExportedService) -> dict[str, Any]
     }
 
 
-def replica(namespace: str, name: str) -> Replica:
-    """Return where a cluster's channel can be asked for: by way of the proxy, which knows the node that has it.
+def replication_channels(args: PxcArgs) -> dict[str, Any]:
+    """Return what makes a cluster a replica or, of two that can change roles, the primary."""
+    if args.other:
+        return {"replicationChannels": [{"name": args.channel, "isSource": True}]}
+    return {"replicationChannels": [replication_channel(args.channel, args.source)]} if args.source else {}
 
-    The password comes out of a file that only the client reads, for an argument is readable to others.
-    """
-    password = "/etc/mysql/mysql-users-secret/monitor"  # noqa: S105 — where the operator mounts it
-    query = "SHOW REPLICA STATUS\\G SELECT @@GLOBAL.gtid_executed AS Gtid_Position, @@GLOBAL.read_only AS Read_Only\\G"
-    client = (
-        f'mysql --defaults-extra-file=<(printf \'[client]\\npassword="%s"\\n\' "$(cat {password})") '
-        f"--host={name}-haproxy --user=monitor --execute='{query}'"
-    )
-    pod = f"{stateful_set_name(name)}-0"
-    return Replica(namespace=namespace, pod=pod, container="pxc", command=("bash", "-c", client))
+
+def replica(namespace: str, name: str) -> Replica:
+    """Return where a cluster's channel can be asked for: by way of the proxy, which knows the node that has it."""
+    return writer(namespace=namespace, name=name, pod=f"{stateful_set_name(name)}-0")
 
 
 def volume(storage_size: str | None, storage_class: str | None) -> dict[str, Any]:
@@ -166,9 +186,9 @@ def cluster_spec(args: PxcArgs) -> dict[str, Any]:
                 "traffic.sidecar.istio.io/excludeInboundPorts": GALERA_PORTS,
                 "traffic.sidecar.istio.io/excludeOutboundPorts": GALERA_PORTS,
             },
-            "configuration": server_cnf(args.settings),
+            "configuration": server_cnf({**args.settings, **(CLOSED if args.switchover else {})}),
             "volumeSpec": volume(args.storage_size, args.storage_class),
-            **({"replicationChannels": [replication_channel(args.channel, args.source)]} if args.source else {}),
+            **replication_channels(args),
         },
         # With a proxy the operator knows which node is the writer, and runs the channel there. Two are the least that
         # it accepts.
@@ -196,21 +216,36 @@ class Pxc(pulumi.ComponentResource):
 
     identity: pulumi.Resource
     """The service account."""
+    end: End
+    """Where it can be asked."""
+    cluster: pulumi.CustomResource | None
+    """The `PerconaXtraDBCluster`."""
     channels: Mapping[str, pulumi.Output[dict[str, Any]]]
-    """By the pod that is asked, how the channel from another site was when this `up` was done."""
+    """By the pod that is asked, how the channel from another site was when this `up` was done.
+
+    Of two clusters that can change roles the primary tells for both, when both have theirs: `ends`.
+    """
+    ends: Mapping[tuple[str, str], pulumi.Output[dict[str, Any]]]
+    """By site, and namespace and pod, how the primary and its replica were when this `up` was done."""
 
     def __init__(self, name: str, args: PxcArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("dcmesh:workloads:Pxc", name, {}, opts)
         self.identity, metadata = create_identity(
             name, namespace=args.namespace, labels=args.labels, name=stateful_set_name(args.name), parent=self
         )
-        self.channels = {}
+        self.end, self.cluster, self.channels, self.ends = args.end, None, {}, {}
         if not args.pending:
-            cluster = self._cluster(name, args, metadata.namespace)
-            if args.source:
-                where = replica(args.namespace, args.name)
-                # The resource is there when the cluster is ready.
-                self.channels = {where.pod: channel_report(args.kubeconfig, where, cluster.id)}
+            self.cluster = self._cluster(name, args, metadata.namespace)
+            # The resource is there when the cluster is ready.
+            if args.other:
+                both = finished(args.end, args.other.end, self.cluster.id)
+                self.ends = {
+                    (end.site, f"{end.namespace}/{end.writer.pod}"): both[index]
+                    for index, end in enumerate((args.end, args.other.end))
+                }
+            elif args.source and not args.switchover:
+                where = args.end.writer
+                self.channels = {where.pod: channel_report(args.kubeconfig, where, self.cluster.id)}
         self.register_outputs({})
 
     def _cluster(self, name: str, args: PxcArgs, namespace: pulumi.Input[str] | None) -> pulumi.CustomResource:
@@ -221,6 +256,10 @@ class Pxc(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(parent=self),
         )
         spec = cluster_spec(args)
+        allowed: pulumi.Input[dict[str, Any]] = spec
+        if args.other and args.switchover:
+            closed = pulumi.Output.from_input(args.other.cluster and args.other.cluster.id)
+            allowed = handed_over(args.end, args.other.end, args.switchover, closed).apply(lambda _: spec)
         return k8s.apiextensions.CustomResource(
             f"{name}-cluster",
             api_version="pxc.percona.com/v1",
@@ -230,7 +269,7 @@ class Pxc(pulumi.ComponentResource):
                 namespace=namespace,
                 annotations={"pulumi.com/waitFor": f"jsonpath={{.status.state}}={awaited_state(spec)}"},
             ),
-            spec=spec,
+            spec=allowed,
             opts=pulumi.ResourceOptions(
                 parent=self,
                 depends_on=[self.identity, passwords, *args.after],

@@ -44,6 +44,7 @@ CHECKS = (
     pxc.own_keys,
     pxc.volumes,
     pxc.proxies,
+    pxc.proxies_of_primaries,
     pxc.unsafe,
     pxc.channels_twice,
     pxc.several_ends,

@@ -54,7 +54,7 @@ def circles(subject: Subject) -> Iterator[Finding]:
     """Find replicas that in the end follow themselves, where none is made the primary."""
     for site, path, database in subject.databases:
         sources = _sources(subject, database)
-        two = len(sources) == 2 and isinstance(database, Mariadb)
+        two = len(sources) == 2
         switchable = two and subject.settings.primary
         if database.replicates and sources and sources[-1] == (site, database) and not switchable:
             ring = " → ".join(f"{s.name}/{d.namespace}" for s, d in [(site, database), *sources])
@@ -71,9 +71,16 @@ def primaries(subject: Subject) -> Iterator[Finding]:
         yield Finding("failover.without", failover.without, advice, given=("primary",))
     if failover and failover.without == primary:
         yield Finding("failover.without", failover.without, "is the primary: name the site that is gone")
-    pairs = [found for found in subject.databases if found[2].replicates and isinstance(found[2], Mariadb)]
+    pairs = [
+        (site, path, database)
+        for site, path, database in subject.databases
+        if (database.replicates if isinstance(database, Mariadb) else subject.settings.exchanges(database))
+    ]
     if primary and not pairs:
-        advice = "has no effect, for no MariaDB here replicates another: set `replicates` in both, or remove it"
+        advice = (
+            "has no effect, for no MariaDB here replicates another, and no two XtraDB clusters of this stack each "
+            "other: set `replicates` in both, or remove it"
+        )
         yield Finding("primary", primary, advice, given=("sites",))
     for site, path, database in pairs if primary else ():
         if database.replicates and primary not in (either := (site.name, database.replicates.from_)):
@@ -157,7 +164,7 @@ def other_passwords(subject: Subject) -> Iterator[Finding]:
 def own_settings(subject: Subject) -> Iterator[Finding]:
     """Find options of a server that are dcmesh's to set."""
     for _, path, database in subject.databases:
-        own = OWN_SETTINGS if isinstance(database, Mariadb) else pxc.REPLICATION.keys()
+        own = OWN_SETTINGS if isinstance(database, Mariadb) else pxc.REPLICATION.keys() | pxc.CLOSED.keys()
         for key in sorted(own & database.settings.keys()):
             advice = "is set by dcmesh, for replication depends on it: remove it"
             yield Finding(f"{path}.settings.{key}", database.settings[key], advice)

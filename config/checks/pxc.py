@@ -106,6 +106,15 @@ def proxies(subject: Subject) -> Iterator[Finding]:
             yield Finding(f"{path}.spec.proxysql.enabled", True, advice)
 
 
+def proxies_of_primaries(subject: Subject) -> Iterator[Finding]:
+    """Find clusters that can change roles behind ProxySQL. It hides nodes that start read-only from their operator."""
+    for path, cluster in _clusters(subject):
+        switched = subject.settings.primary and subject.settings.exchanges(cluster)
+        if switched and _at(cluster.spec.as_values(), "haproxy.enabled") is False:
+            advice = "leaves the cluster to ProxySQL, and with `primary` it needs HAProxy: remove it"
+            yield Finding(f"{path}.spec.haproxy.enabled", False, advice, given=("primary",))
+
+
 def unsafe(subject: Subject) -> Iterator[Finding]:
     """Find what the operator refuses unless it is told that it is meant."""
     for path, cluster in _clusters(subject):

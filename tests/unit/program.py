@@ -3,14 +3,14 @@
 import json
 import re
 import runpy
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from components.replication import Channel, Replica, Server
+from components.replication import Channel, Replica, Server, parse_status
 from tests.unit.conftest import ROOT
 from tests.unit.engine import PROJECT, Engine, Resource
 from tests.unit.servers import VERSION, KubernetesAPI, kubernetes_api
@@ -80,8 +80,14 @@ def existing_cluster(site: str) -> Config:
     return {"kubeconfig": f"$CLUSTERS/{site}", "context": "there"}
 
 
-def run_program(engine: Engine, stack: Config) -> Engine:
-    """Run `__main__.py` with a configuration, on a machine without k3d: each probe succeeds, each channel runs."""
+def run_program(engine: Engine, stack: Config, hand_over: Callable[..., None] = lambda *_: None) -> Engine:
+    """Run `__main__.py` with a configuration, on a machine without k3d: each probe succeeds, each channel runs.
+
+    Args:
+        engine: what it asks.
+        stack: the configuration.
+        hand_over: what waits until an XtraDB cluster may be the primary. Default: it may.
+    """
 
     def asked(kind: str, kubeconfig: str) -> list[Resource]:
         """Return what the program has asked for in a cluster."""
@@ -98,10 +104,18 @@ def run_program(engine: Engine, stack: Config) -> Engine:
         channel = Channel(source="".join(sources), running=bool(sources), seconds_behind=0, last_error="")
         return Server(channel=channel, read_only=bool(sources))
 
+    def finish(*_: Any, act: bool) -> tuple[Server, Server]:
+        assert act
+        channel = Channel(source="the primary", running=True, seconds_behind=0, last_error="")
+        return Server(channel=parse_status(""), read_only=False), Server(channel=channel, read_only=True)
+
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("shutil.which", lambda _: None)
         patch.setattr("components.link_probe.read_report", read_report)
         patch.setattr("components.channel_report.read_server", read_server)
+        patch.setattr("components.workloads.pxc_switchover.connect", nullcontext)
+        patch.setattr("components.workloads.pxc_switchover.hand_over", hand_over)
+        patch.setattr("components.workloads.pxc_switchover.finish", finish)
         patch.setattr("components.rotation.guard", lambda *_: "")
         patch.setattr("components.rotation.settle", lambda *_: None)
         patch.setattr(

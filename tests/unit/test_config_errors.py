@@ -1060,9 +1060,16 @@ NO_COMMON_PASSWORD = (
     "sites[0].workloads[0].replicationPassword: is missing: either site can be the primary, so give both stacks the "
     "same by `pulumi config set --secret --path`"
 )
-NO_PAIR = "has no effect, for no MariaDB here replicates another: set `replicates` in both, or remove it"
+NO_PAIR = (
+    "has no effect, for no MariaDB here replicates another, and no two XtraDB clusters of this stack each other: set "
+    "`replicates` in both, or remove it"
+)
 ONE_SIDED = "does not replicate this database in its turn: set its `replicates`, or remove `primary`"
-GTIDS = "must be GTIDs of MariaDB, such as 0-1968131073-42"
+GTIDS = (
+    "must be GTIDs as `pulumi up` says them, of MariaDB such as 0-1968131073-42, or of MySQL such as "
+    "3e11fa47-71ca-11e1-9e33-c80aa9429562:1-42"
+)
+MYSQL = "3e11fa47-71ca-11e1-9e33-c80aa9429562"
 ALONE = {"sites[1]": GONE, "peers": [{"name": "dc2", "stack": "organization/dcmesh/dc2"}]}
 
 WRONG += [
@@ -1102,7 +1109,7 @@ WRONG += [
     wrong("mariadb-switchover", {"failover": {}}, "failover.without: is missing: the site that is gone"),
     *(
         wrong("mariadb-switchover", {"failover": {"without": "dc2", "at": at}}, f'failover.at: "{at}" {GTIDS}')
-        for at in ("0-1", "0-1-2-3", "0-1-x", "0-1-2, 0-1-3", "0-1-2,", "")
+        for at in ("0-1", "0-1-2-3", "0-1-x", "0-1-2, 0-1-3", "0-1-2,", "", MYSQL, f"{MYSQL}:1,0-1-2", f"{MYSQL}:1-")
     ),
     wrong(
         "mariadb-switchover",
@@ -1110,6 +1117,28 @@ WRONG += [
         'failover.on: "0-1-2" is no known key: the known ones are without, at',
     ),
     wrong("mariadb-switchover", ALONE, NO_COMMON_PASSWORD),
+    wrong("pxc-switchover", {"primary": GONE}, *BOTH_MISS_PRIMARY),
+    wrong("pxc-switchover", {f"{OF_DC1}.replicates": GONE}, f'primary: "dc1" {NO_PAIR}'),
+    wrong("pxc-switchover", ALONE, f'primary: "dc1" {NO_PAIR}'),
+    wrong(
+        "pxc-switchover",
+        {"primary": "dc11"},
+        'primary: "dc11" is not one of the two sites of sites[0].workloads[0]: choose one of dc1, dc2: did you mean '
+        "dc1?",
+        'primary: "dc11" is not one of the two sites of sites[1].workloads[0]: choose one of dc2, dc1: did you mean '
+        "dc1?",
+    ),
+    wrong(
+        "pxc-switchover",
+        {f"{OF_DC2}.settings": {"read_only": "OFF"}},
+        f'sites[1].workloads[0].settings.read_only: "OFF" {OWN_OPTION}',
+    ),
+    wrong(
+        "pxc-switchover",
+        {f"{OF_DC2}.spec": {"haproxy": {"enabled": False}, "proxysql": {"enabled": True}}},
+        "sites[1].workloads[0].spec.haproxy.enabled: false leaves the cluster to ProxySQL, and with `primary` it needs "
+        "HAProxy: remove it",
+    ),
     wrong("mariadb-switchover", ALONE | {"primary": "dc2"}, NO_COMMON_PASSWORD),
     wrong(
         "mariadb-switchover",

@@ -3,8 +3,10 @@
 from pathlib import Path
 from typing import Any
 
+import pulumi
 import pytest
 
+from components.workloads.pxc_switchover import Asked
 from tests.unit.configurations import stack
 from tests.unit.engine import PROJECT, Engine, Resource
 from tests.unit.program import Config, existing_cluster, existing_clusters, run_program, site_of
@@ -87,3 +89,96 @@ def test_an_operator_that_is_there_is_left_as_it_is(tmp_path: Path) -> None:
         engine = run_program(Engine(), config)
     assert operators(engine) == engine.kind("ValidatingWebhookConfiguration") == []
     assert clusters(engine).keys() == {"dc1"}
+
+
+# --- two sites that can change roles ---------------------------------------------------------------------------------
+
+SITES = ("dc1", "dc2")
+OTHER = dict(zip(SITES, SITES[::-1], strict=True))
+
+
+def switchable(primary: str) -> Config:
+    example = stack("pxc-switchover")
+    sites = [{**site, "cluster": "lab"} for site in example["sites"]]
+    return {"sites": sites, "primary": primary, "lab": {"pxc": {"charts": "./charts"}}}
+
+
+@pytest.mark.parametrize("primary", SITES)
+def test_the_primary_is_a_source_and_the_other_follows_it(primary: str) -> None:
+    engine = run_program(Engine(), switchable(primary))
+    (leads,) = clusters(engine)[primary].spec["pxc"]["replicationChannels"]
+    (follows,) = clusters(engine)[OTHER[primary]].spec["pxc"]["replicationChannels"]
+    assert leads == {"name": "dcmesh", "isSource": True}
+    hosts = engine.outputs["link"][primary]["exports"][0]["hosts"]
+    assert (follows["isSource"], [source["host"] for source in follows["sourcesList"]]) == (False, hosts[::-1])
+    passwords = {
+        secret.inputs["stringData"]["replication"]
+        for secret in engine.kind("Secret")
+        if secret.object[1] == "db-secrets"
+    }
+    assert len(passwords) == 1
+
+
+@pytest.mark.parametrize("primary", SITES)
+def test_the_old_primary_is_a_replica_before_the_new_one_is_asked_for(primary: str) -> None:
+    found = clusters(run := run_program(Engine(), switchable(primary)))
+    assert found[OTHER[primary]].name in run.before(found[primary].name)
+    assert found[primary].name not in run.before(found[OTHER[primary]].name)
+
+
+def test_nothing_of_a_cluster_but_its_channels_changes_with_the_primary() -> None:
+    """Else its nodes would be restarted."""
+    specs = [
+        {name: cluster.spec for name, cluster in clusters(run_program(Engine(), switchable(primary))).items()}
+        for primary in SITES
+    ]
+    for each in specs:
+        for spec in each.values():
+            del spec["pxc"]["replicationChannels"]
+            assert "read_only=ON" in spec["pxc"]["configuration"].splitlines()
+    assert specs[0] == specs[1]
+
+
+def test_without_a_primary_nodes_start_as_they_did(pair: Config) -> None:
+    for cluster in clusters(run_program(Engine(), pair)).values():
+        assert "read_only" not in cluster.spec["pxc"]["configuration"]
+
+
+@pytest.mark.parametrize("primary", SITES)
+def test_both_ends_are_told(primary: str) -> None:
+    engine = run_program(Engine(), switchable(primary))
+    roles = {
+        (site, where): told["role"]
+        for site, ends in engine.outputs["replication"].items()
+        for where, told in ends.items()
+    }
+    role = {primary: "primary", OTHER[primary]: "replica"}
+    assert roles == {("dc1", "wookie/db-pxc-0"): role["dc1"], ("dc2", "wookie-dr/db-pxc-0"): role["dc2"]}
+    follows = {name: [server["follows"] for server in of["servers"]] for name, of in engine.outputs["sites"].items()}
+    assert [len(hosts) for hosts in follows[primary]] == [0]
+    assert [len(hosts) for hosts in follows[OTHER[primary]]] == [3]
+    assert "replication" not in engine.secret_outputs
+    assert not {cluster.name for cluster in clusters(engine).values() if cluster.raw["spec"] != cluster.spec}
+
+
+@pytest.mark.parametrize("primary", SITES)
+def test_what_is_refused_is_not_asked_for(primary: str) -> None:
+    engine = Engine()
+
+    def refuse(own: Asked, *_: Any) -> None:
+        assert own.end.site == primary
+        raise pulumi.RunError("not yet")
+
+    with pytest.raises(pulumi.RunError, match="not yet"):
+        run_program(engine, switchable(primary), hand_over=refuse)
+    assert set(clusters(engine)) == {OTHER[primary]}
+
+
+def test_a_server_that_cannot_be_asked_ends_the_up() -> None:
+    def silent(*_: Any) -> None:
+        raise OSError("no route to host")
+
+    with pytest.raises(
+        pulumi.RunError, match=r"^dc1/wookie: a server cannot be asked \(no route to host\): nothing is"
+    ):
+        run_program(Engine(), switchable("dc1"), hand_over=silent)

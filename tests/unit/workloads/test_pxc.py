@@ -10,6 +10,7 @@ import pytest
 from components.link import ExportedService
 from components.replication import Channel, Replica, Server
 from components.workloads import pxc
+from components.workloads.mariadb_switchover import Switchover
 from components.workloads.pxc import Pxc, PxcArgs
 from lab import toolchain
 from lab.images import Image
@@ -35,6 +36,7 @@ def arguments(**changes: Any) -> PxcArgs:
         "after": [],
         "replication_password": "password of replication",
         "kubeconfig": "kubeconfig of dc2",
+        "site": "dc2",
         "channel": "dcmesh",
     }
     return PxcArgs(**given | changes)
@@ -97,6 +99,12 @@ def test_the_channel_is_a_replicas_and_named_as_asked() -> None:
     assert channel(channel="a_to_b")["name"] == "a_to_b"
     assert channel()["isSource"] is False
     assert "replicationChannels" not in spec()["pxc"]
+
+
+def test_one_that_can_change_roles_is_the_replica_unless_it_takes_over_from_another() -> None:
+    switchover = Switchover(primary="dc2")
+    assert channel(switchover=switchover)["isSource"] is False
+    assert options(switchover=switchover)["read_only"] == "ON"
 
 
 def options(**changes: Any) -> dict[str, str]:
