@@ -1,9 +1,10 @@
-"""A Percona XtraDB Cluster in each of two sites, run by the real operator: dc2's follows dc1's.
+"""A Percona XtraDB Cluster in each of two sites, run by the real operator: dc2's follows dc1's, then the other way.
 
 MySQL itself is a stand-in, which logs what the operator sends: lab/README.md. One life, in the order of the tests.
 """
 
 import json
+import signal
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,8 +16,10 @@ from .toolbox import Kubectl, Lab, Project, dev_config, eventually, kubectl_of, 
 NAMESPACES = {"dc1": "wookie", "dc2": "wookie-dr"}
 PODS = tuple(f"db-pxc-{n}" for n in range(3))
 HOSTS = {f"{pod}.db-pxc.wookie.svc.cluster.local": pod for pod in PODS}
+HOSTS_DR = {f"{pod}.db-pxc.wookie-dr.svc.cluster.local": pod for pod in PODS}
 SELECTOR = {"app.kubernetes.io/instance": "db", "app.kubernetes.io/component": "pxc"}
 CONSUMER = {"namespace": "wookie-dr", "serviceAccount": "db-pxc"}
+OTHER_CONSUMER = {"namespace": "wookie", "serviceAccount": "db-pxc"}
 GALERA_PORTS = {"4444", "4567", "4568"}
 
 LITTLE = {
@@ -76,17 +79,31 @@ def config() -> dict[str, Any]:
             "name": "dc1",
             "cluster": "lab",
             "gateway": {"replicas": 1},
-            "workloads": [{"kind": "pxc", "namespace": "wookie", "storage": {"size": "1Gi"}, "spec": LITTLE}],
+            "workloads": [
+                {
+                    "kind": "pxc",
+                    "namespace": "wookie",
+                    "storage": {"size": "1Gi"},
+                    "replicates": {"from": "dc2", "export": "db-dr"},
+                    "spec": LITTLE,
+                }
+            ],
             "exports": [export("db", of="db", namespace="wookie", replicas=3, account="db-pxc")],
+            "imports": [{"from": "dc2", "export": "db-dr", **OTHER_CONSUMER}],
         },
         {
             "name": "dc2",
             "cluster": "lab",
+            "gateway": {"replicas": 1},
             "workloads": [REPLICA],
+            "exports": [
+                export("db-dr", of="db", namespace="wookie-dr", replicas=3, account="db-pxc")
+                | {"consumers": [{"site": "dc1", **OTHER_CONSUMER}]}
+            ],
             "imports": [{"from": "dc1", "export": "db", **CONSUMER}],
         },
     ]
-    return {**dev_config(), "dcmesh:sites": sites}
+    return {**dev_config(), "dcmesh:sites": sites, "dcmesh:primary": "dc1"}
 
 
 @pytest.fixture(scope="module")
@@ -144,11 +161,11 @@ def expected_sql(password: str) -> list[str]:
 
 
 def follows(clusters: Project, site: Kubectl) -> bool:
-    """Tell whether the replica's nodes have been told to be one: the writer alone to follow, all to be read-only."""
+    """Tell whether the writer of the replica has been told to follow, alone, and no node to take writes."""
     expected = expected_sql(clusters.output("replicationPasswords")["dc1"]["db"])
     told = [statements(site, "wookie-dr", pod, "add_source", "SOURCE TO", "START REPLICA") for pod in PODS]
     read_only = [statements(site, "wookie-dr", pod, "READ_ONLY=") for pod in PODS]
-    return [told[0][-len(expected) :], *told[1:], *read_only] == [expected, [], [], *[["SET GLOBAL READ_ONLY=1"]] * 3]
+    return [told[0][-len(expected) :], *told[1:], *read_only] == [expected, [], [], *[[]] * 3]
 
 
 def test_a_wrong_cluster_is_refused_before_anything_is_made(project: Project, lab: Lab) -> None:
@@ -176,18 +193,25 @@ def test_the_operator_makes_dc2_a_replica(clusters: Project, sites: dict[str, Ku
 
 
 def test_the_channel_is_told_by_the_stack_and_by_the_status(clusters: Project) -> None:
-    (channel,) = clusters.output("replication")["dc2"].values()
-    assert (channel["source"], channel["running"], channel["lastError"]) == (next(iter(HOSTS)), True, "")
+    roles(clusters, primary="dc1", source=next(iter(HOSTS)))
+
+
+def roles(clusters: Project, *, primary: str, source: str) -> None:
+    """Assert that the stack and the status tell which site is the primary, and whom the other follows."""
+    told = {site: next(iter(ends.values())) for site, ends in clusters.output("replication").items()}
+    leader, channel = told.pop(primary), next(iter(told.values()))
+    assert (leader["role"], leader["readOnly"]) == ("primary", False)
+    assert (channel["role"], channel["readOnly"], channel["extra"]) == ("replica", True, "")
+    assert (channel["source"], channel["running"], channel["lastError"]) == (source, True, "")
     command = ("venv/bin/python", "-m", "dcmesh", "status", "--json")
     asked = json.loads(run(*command, cwd=clusters.directory, env=clusters.environment).stdout)
     assert asked["state"] == "ok", asked["problems"]
 
 
-def test_the_source_is_left_writable(sites: dict[str, Kubectl]) -> None:
+def test_the_primarys_nodes_start_read_only_and_are_opened(sites: dict[str, Kubectl]) -> None:
     for pod in PODS:
-        asked = eventually(f"{pod} is asked", lambda pod=pod: statements(sites["dc1"], "wookie", pod, "read_only"))
-        assert set(asked) == {"select @@read_only"}
-        assert statements(sites["dc1"], "wookie", pod, "READ_ONLY=", "SOURCE TO", "REPLICA FOR") == []
+        opened = statements(sites["dc1"], "wookie", pod, "READ_ONLY=", "SOURCE TO", "REPLICA FOR")
+        assert opened == ["SET GLOBAL READ_ONLY=0"]
 
 
 @pytest.mark.parametrize("site", NAMESPACES)
@@ -213,7 +237,7 @@ def test_both_sites_have_the_channels_password_and_the_operator_adds_the_others(
 
 
 def test_every_node_of_the_source_greets_the_replicas_identity(clusters: Project) -> None:
-    assert clusters.output("hosts") == {"dc2": HOSTS}
+    assert clusters.output("hosts") == {"dc1": HOSTS_DR, "dc2": HOSTS}
 
 
 def test_the_operator_reaches_through_strict_mtls_what_plaintext_does_not(sites: dict[str, Kubectl]) -> None:
@@ -270,10 +294,66 @@ def test_a_cluster_that_somebody_else_made_needs_an_export_alone(clusters: Proje
         dc2["imports"].append({"from": "dc1", "export": "own", **CONSUMER})
         dc2["workloads"][0]["settings"] = {"max_connections": "500"}
     clusters.up("--skip-preview")
-    assert clusters.output("hosts") == {"dc2": HOSTS | {"own-pxc-0.own-pxc.theirs.svc.cluster.local": "own-pxc-0"}}
+    theirs = {"own-pxc-0.own-pxc.theirs.svc.cluster.local": "own-pxc-0"}
+    assert clusters.output("hosts") == {"dc1": HOSTS_DR, "dc2": HOSTS | theirs}
     eventually(
         "the nodes are new ones",
         lambda: sites["dc2"].get("pod", "db-pxc-0", "wookie-dr")["metadata"]["uid"] != started,
         within=90,
     )
     eventually("the replica follows again", lambda: follows(clusters, sites["dc2"]), within=60)
+
+
+def told_at(site: Kubectl, namespace: str, statement: str) -> list[tuple[str, str, str]]:
+    """Return when which node was told something that begins so, by whomever, in order."""
+    found = []
+    for pod in PODS:
+        log = site("logs", "--timestamps", "--namespace", namespace, pod, "--container", "pxc")
+        for line in log.splitlines():
+            time, _, said = line.partition(" ")
+            if (words := said.partition("> ")[2]).startswith(statement):
+                found.append((time, pod, words))
+    return sorted(found)
+
+
+def turns(sites: dict[str, Kubectl]) -> list[str]:
+    """Return which site's nodes were open, in order, each turn once. No node may be while one of the other site is."""
+    changes = sorted(
+        (time, site, pod, statement.endswith("0"))
+        for site, namespace in NAMESPACES.items()
+        for time, pod, statement in told_at(sites[site], namespace, "SET GLOBAL READ_ONLY=")
+    )
+    found, is_open = list[str](), set[tuple[str, str]]()  # the servers start closed
+    for time, site, pod, opens in changes:
+        (is_open.add if opens else is_open.discard)((site, pod))
+        assert len({site for site, _ in is_open}) < 2, f"both are open at {time}: {is_open}"
+        if opens and found[-1:] != [site]:
+            found.append(site)
+    return found
+
+
+def test_a_switchover_that_is_interrupted_goes_on(clusters: Project, sites: dict[str, Kubectl]) -> None:
+    assert turns(sites) == ["dc1"]
+    with clusters.edit() as edited:
+        edited["dcmesh:primary"] = "dc2"
+    up = clusters.start("up", "--yes", "--skip-preview")
+    eventually("dc1 is closed", lambda: len(told_at(sites["dc1"], "wookie", "SET GLOBAL READ_ONLY=1")) == 3, within=60)
+    up.send_signal(signal.SIGINT)
+    up.communicate(timeout=120)
+    clusters.up("--skip-preview")
+    roles(clusters, primary="dc2", source=next(iter(HOSTS_DR)))
+    assert turns(sites) == ["dc1", "dc2"]
+    closed = told_at(sites["dc1"], "wookie", "SET GLOBAL READ_ONLY=1")
+    awaited = told_at(sites["dc2"], "wookie-dr", "SELECT WAIT_FOR_EXECUTED_GTID_SET(")
+    opened = told_at(sites["dc2"], "wookie-dr", "SET GLOBAL READ_ONLY=0")
+    assert closed[-1] < awaited[0] <= awaited[-1] < opened[0]
+    assert len(told_at(sites["dc2"], "wookie-dr", "RESET REPLICA ALL FOR CHANNEL 'dcmesh'")) == 1
+
+
+def test_and_back(clusters: Project, sites: dict[str, Kubectl]) -> None:
+    with clusters.edit() as edited:
+        edited["dcmesh:primary"] = "dc1"
+    clusters.up("--skip-preview")
+    roles(clusters, primary="dc1", source=next(iter(HOSTS)))
+    assert turns(sites) == ["dc1", "dc2", "dc1"]
+    clusters.up("--skip-preview", "--expect-no-changes")

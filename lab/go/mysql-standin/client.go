@@ -51,6 +51,9 @@ func show(connection *client.Conn, statement string) error {
 		return err
 	}
 	defer result.Close()
+	if result.Resultset == nil {
+		return nil // a statement that is no question
+	}
 	for row := range result.RowNumber() {
 		fmt.Printf("*************************** %d. row ***************************\n", row+1)
 		for column, field := range result.Fields {

@@ -19,12 +19,19 @@ const (
 	version = "8.4.8-8.1"
 	// Where the operator mounts the passwords of its users, a file each.
 	passwords = "/etc/mysql/mysql-users-secret"
+	// And the options of the server.
+	options = "/etc/percona-xtradb-cluster.conf.d/init.cnf"
+	// What every server says that it has executed: it holds no data, and so none lacks any.
+	executed = "3e11fa47-71ca-11e1-9e33-c80aa9429562:1-5"
 )
 
 // serve answers on the ports until one fails.
 func serve(hostname string, ports ...string) error {
 	protocol := server.NewServer(version, mysql.DEFAULT_COLLATION_ID, mysql.AUTH_NATIVE_PASSWORD, nil, nil)
-	database := &database{hostname: hostname, running: map[string]bool{}}
+	database := &database{hostname: hostname, running: map[string]bool{}, hosts: map[string]string{}}
+	if text, err := os.ReadFile(options); err == nil && strings.Contains(string(text), "\nread_only=ON\n") {
+		database.readOnly = 1
+	}
 	return listen(ports, func(connection net.Conn, port string) { converse(connection, port, protocol, database) })
 }
 
@@ -100,8 +107,11 @@ type database struct {
 	lock     sync.Mutex
 	readOnly int
 	sources  []source
-	running  map[string]bool // by channel
+	running  map[string]bool   // by channel
+	hosts    map[string]string // that a channel was last told to follow
 }
+
+var sourceHost = regexp.MustCompile(`SOURCE_HOST='([^']*)'`)
 
 type source struct{ channel, host, port, weight string }
 
@@ -155,8 +165,11 @@ var knownStatements = []known{
 	on(`SELECT host, port, weight FROM replication_asynchronous_connection_failover WHERE channel_name = '(.*)'`, sources),
 	on(`SELECT asynchronous_connection_failover_add_source\('(.*)', '(.*)', (\d+), null, (\d+)\)`, addSource),
 	on(`SELECT asynchronous_connection_failover_delete_source\('(.*)', '(.*)', (\d+), null\)`, deleteSource),
-	on(`CHANGE REPLICATION SOURCE TO .* FOR CHANNEL '(.*)'`, func(d *database, words []string) (*mysql.Result, error) {
-		d.running[words[0]] = d.running[words[0]]
+	on(`CHANGE REPLICATION SOURCE TO (.*) FOR CHANNEL '(.*)'`, func(d *database, words []string) (*mysql.Result, error) {
+		d.running[words[1]] = d.running[words[1]]
+		if host := sourceHost.FindStringSubmatch(words[0]); host != nil {
+			d.hosts[words[1]] = host[1]
+		}
 		return nil, nil
 	}),
 	on(`START REPLICA(?: IO_THREAD)? FOR CHANNEL '(.*)'`, func(d *database, words []string) (*mysql.Result, error) {
@@ -172,11 +185,29 @@ var knownStatements = []known{
 		return nil, nil
 	}),
 	on(`SHOW REPLICA STATUS FOR CHANNEL '(.*)'`, replicaStatus),
-	on(`SHOW REPLICA STATUS`, allReplicaStatus), // dcmesh's, not the operator's, as is the next
-	on(`SELECT @@GLOBAL\.gtid_executed AS Gtid_Position, @@GLOBAL\.read_only AS Read_Only`,
+	// From here on dcmesh's, not the operator's.
+	on(`SHOW REPLICA STATUS`, allReplicaStatus),
+	on(`SELECT REPLACE\(@@GLOBAL\.gtid_executed, CHAR\(10\), ''\) AS Gtid_Position, @@GLOBAL\.read_only AS Read_Only`,
 		func(d *database, _ []string) (*mysql.Result, error) {
-			return rows([]string{"Gtid_Position", "Read_Only"}, []any{"", d.readOnly})
+			return rows([]string{"Gtid_Position", "Read_Only"}, []any{executed, d.readOnly})
 		}),
+	on(`SELECT REPLACE\(@@GLOBAL\.gtid_executed, CHAR\(10\), ''\) AS Value`, func(*database, []string) (*mysql.Result, error) {
+		return rows([]string{"Value"}, []any{executed})
+	}),
+	on(`SELECT WAIT_FOR_EXECUTED_GTID_SET\('(.*)', \d+\) AS Value`, func(*database, []string) (*mysql.Result, error) {
+		return rows([]string{"Value"}, []any{0})
+	}),
+	on(`SELECT REPLACE\(GTID_SUBTRACT\('(.*)', @@GLOBAL\.gtid_executed\), CHAR\(10\), ''\) AS Value`,
+		func(*database, []string) (*mysql.Result, error) {
+			return rows([]string{"Value"}, []any{""})
+		}),
+	on(`RESET REPLICA ALL FOR CHANNEL '(.*)'`, func(d *database, words []string) (*mysql.Result, error) {
+		if _, known := d.running[words[0]]; !known {
+			return noChannel(words[0])
+		}
+		delete(d.running, words[0])
+		return nil, nil
+	}),
 }
 
 func done(*database, []string) (*mysql.Result, error) { return nil, nil }
@@ -236,23 +267,18 @@ func replicaStatus(d *database, words []string) (*mysql.Result, error) {
 	return rows([]string{"Replica_IO_Running", "Replica_SQL_Running", "Last_Errno"}, []any{thread, thread, "0"})
 }
 
-// allReplicaStatus tells of each channel that it follows the source which was named last, as the operator has it.
+// allReplicaStatus tells of each channel that it follows the source which it was last told to.
 func allReplicaStatus(d *database, _ []string) (*mysql.Result, error) {
 	columns := []string{
 		"Source_Host", "Replica_IO_Running", "Replica_SQL_Running", "Seconds_Behind_Source", "Last_IO_Error", "Last_SQL_Error",
 	}
 	var found [][]any
 	for channel, running := range d.running {
-		thread, behind, host := "No", any(nil), ""
+		thread, behind := "No", any(nil)
 		if running {
 			thread, behind = "Yes", "0"
 		}
-		for _, s := range d.sources {
-			if s.channel == channel {
-				host = s.host
-			}
-		}
-		found = append(found, []any{host, thread, thread, behind, "", ""})
+		found = append(found, []any{d.hosts[channel], thread, thread, behind, "", ""})
 	}
 	return rows(columns, found...)
 }
