@@ -4,8 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from components.gateway import GATEWAY_NAME
-from components.istio import ISTIO_NAMESPACE
-from components.link import ExportedService, Link
+from components.link import ISTIO_NAMESPACE, ExportedService, Link
 from components.plain import plain
 from components.workloads import mariadb, pxc
 from config import model

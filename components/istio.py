@@ -7,9 +7,8 @@ from typing import Any, Literal
 import pulumi
 import pulumi_kubernetes as k8s
 
+from components.link import ISTIO_NAMESPACE
 from components.shared_ca import Intermediate
-
-ISTIO_NAMESPACE = "istio-system"
 
 Values = Mapping[str, Any]
 

@@ -13,6 +13,9 @@ import pulumi
 CLUSTER_DOMAIN = "cluster.local"
 """DNS domain of every cluster, and the trust domain of every mesh: Istio's default for both."""
 
+ISTIO_NAMESPACE = "istio-system"
+"""Istio's own namespace: what stands there may hold for the whole mesh."""
+
 GATEWAY_PORT = 15443
 """Port of every east-west gateway: the one that Istio's documentation uses for AUTO_PASSTHROUGH."""
 

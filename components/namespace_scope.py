@@ -7,7 +7,7 @@ from typing import Any
 import pulumi
 import pulumi_kubernetes as k8s
 
-from components.istio import ISTIO_NAMESPACE
+from components.link import ISTIO_NAMESPACE
 
 
 @dataclass(frozen=True, kw_only=True)

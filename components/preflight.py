@@ -11,9 +11,9 @@ from kubernetes.client.exceptions import ApiException
 from kubernetes.config import ConfigException
 from urllib3.exceptions import HTTPError
 
-from components.istio import ISTIO_NAMESPACE, injection_labels
+from components.istio import injection_labels
 from components.kubernetes_api import connect
-from components.link import CLUSTER_DOMAIN, Link
+from components.link import CLUSTER_DOMAIN, ISTIO_NAMESPACE, Link
 from config import model
 from config.errors import ConfigError, Finding
 from config.outside import read_file

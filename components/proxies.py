@@ -13,9 +13,9 @@ from cryptography import x509
 from kubernetes import client
 
 from components.kubernetes_api import ERRORS, connect, run_in, why
+from components.link import ISTIO_NAMESPACE
 from config.certificates import has_signed
 
-ISTIO_NAMESPACE = "istio-system"
 SECRET = "cacerts"  # noqa: S105 — its name
 PROXY, ISTIOD = "istio-proxy", "discovery"
 """Names of containers."""

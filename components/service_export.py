@@ -8,8 +8,7 @@ import pulumi
 import pulumi_kubernetes as k8s
 
 from components.gateway import GATEWAY_LABELS
-from components.istio import ISTIO_NAMESPACE
-from components.link import GATEWAY_PORT, ExportedService, pod_of
+from components.link import GATEWAY_PORT, ISTIO_NAMESPACE, ExportedService, pod_of
 
 API_VERSIONS = {
     "AuthorizationPolicy": "security.istio.io/v1",

@@ -11,7 +11,8 @@ from cryptography.hazmat.primitives import hashes
 from kubernetes import client
 
 from components.kubernetes_api import ERRORS, why
-from components.proxies import ISTIO_NAMESPACE, SECRET, WARNING_DAYS, common_name
+from components.link import ISTIO_NAMESPACE
+from components.proxies import SECRET, WARNING_DAYS, common_name
 from dcmesh.model import Fact, Problem, State
 from dcmesh.pods import SECONDS
 

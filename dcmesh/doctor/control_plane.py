@@ -3,7 +3,8 @@
 from collections.abc import Iterator, Sequence
 from functools import partial
 
-from dcmesh.doctor.evidence import ROOT_NAMESPACE, Evidence, Object, is_serving, labels
+from components.link import ISTIO_NAMESPACE
+from dcmesh.doctor.evidence import Evidence, Object, is_serving, labels
 from dcmesh.doctor.link import Link
 from dcmesh.doctor.model import Finding, Hop, Kind, Side
 from dcmesh.model import State
@@ -22,14 +23,14 @@ def judge(slices: Sequence[Object]) -> Iterator[Finding]:
     if own and not ready:
         names = ", ".join(labels(found).get("kubernetes.io/service-name", "?") for found in own)
         yield ISTIOD_DOWN(
-            f"Service {ROOT_NAMESPACE}/{names} has no ready endpoint",
-            f"Bring it back: `kubectl get pods -n {ROOT_NAMESPACE} -l app=istiod` says why it does not run.",
+            f"Service {ISTIO_NAMESPACE}/{names} has no ready endpoint",
+            f"Bring it back: `kubectl get pods -n {ISTIO_NAMESPACE} -l app=istiod` says why it does not run.",
         )
 
 
 def _look(side: Side, link: Link) -> Iterator[Finding]:
     evidence: Evidence = link.consumer if side == "consumer" else link.source
-    yield from judge(evidence.endpoint_slices(ROOT_NAMESPACE))
+    yield from judge(evidence.endpoint_slices(ISTIO_NAMESPACE))
 
 
 def hop(side: Side) -> Hop:

@@ -14,9 +14,6 @@ from dcmesh.pods import PROXY, RUNNING, SECONDS, Pod, ask_proxy, parse_pod
 from dcmesh.stack import Account, Export, Site
 from dcmesh.status import reach
 
-ROOT_NAMESPACE = "istio-system"
-"""Istio's own namespace: what stands there may hold for the whole mesh."""
-
 ISTIO = {
     "EnvoyFilter": ("networking.istio.io/v1alpha3", "envoyfilters"),
     "ServiceEntry": ("networking.istio.io/v1", "serviceentries"),

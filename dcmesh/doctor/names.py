@@ -3,7 +3,8 @@
 from collections.abc import Iterator, Sequence
 
 from components.kubernetes_api import ERRORS
-from dcmesh.doctor.evidence import ROOT_NAMESPACE, Evidence, Object, covers, labels, name_of, selects, visible
+from components.link import ISTIO_NAMESPACE
+from dcmesh.doctor.evidence import Evidence, Object, covers, labels, name_of, selects, visible
 from dcmesh.doctor.fixes import catch_up, restore
 from dcmesh.doctor.link import Link
 from dcmesh.doctor.model import Finding, Hop, Kind
@@ -23,7 +24,7 @@ def applying(sidecars: Sequence[Object], namespace: str, of: Object) -> Object |
     here = [sidecar for sidecar in sidecars if sidecar["metadata"]["namespace"] == namespace]
     chosen = [s for s in here if selector_of(s) and selects(selector_of(s), labels(of))]
     whole = [s for s in here if not selector_of(s)]
-    mesh = [s for s in sidecars if s["metadata"]["namespace"] == ROOT_NAMESPACE and not selector_of(s)]
+    mesh = [s for s in sidecars if s["metadata"]["namespace"] == ISTIO_NAMESPACE and not selector_of(s)]
     return next(iter([*chosen, *whole, *mesh]), None)
 
 

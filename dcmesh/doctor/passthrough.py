@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from components.link import GATEWAY_PORT
-from dcmesh.doctor.evidence import ROOT_NAMESPACE, Object, covers, labels, name_of, selects, visible
+from components.link import GATEWAY_PORT, ISTIO_NAMESPACE
+from dcmesh.doctor.evidence import Object, covers, labels, name_of, selects, visible
 from dcmesh.doctor.fixes import catch_up, restore
 from dcmesh.doctor.link import Link
 from dcmesh.doctor.model import Finding, Hop, Kind
@@ -43,9 +43,9 @@ def judge(
         gateway, fault = wrong[0]
         yield OBJECT_WRONG(f"Gateway {name_of(gateway)}: {fault}", again)
         return
-    own = [e for e in entries if link.host in e["spec"]["hosts"] and visible(e, ROOT_NAMESPACE)]
+    own = [e for e in entries if link.host in e["spec"]["hosts"] and visible(e, ISTIO_NAMESPACE)]
     if not own:
-        yield ENTRY_MISSING(f"no ServiceEntry that {ROOT_NAMESPACE} sees has the host {link.host}", again)
+        yield ENTRY_MISSING(f"no ServiceEntry that {ISTIO_NAMESPACE} sees has the host {link.host}", again)
         return
     entry = own[0]
     ports = [int(port["number"]) for port in entry["spec"].get("ports", ())]

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator, Sequence
 
-from dcmesh.doctor.evidence import ROOT_NAMESPACE, Object, labels, name_of, selects
+from components.link import ISTIO_NAMESPACE
+from dcmesh.doctor.evidence import Object, labels, name_of, selects
 from dcmesh.doctor.fixes import restore
 from dcmesh.doctor.link import Link
 from dcmesh.doctor.model import Finding, Hop, Kind
@@ -32,7 +33,7 @@ def effective(policies: Sequence[Object], pod: Object, port: int) -> tuple[str, 
         at_port = policy["spec"].get("portLevelMtls", {}).get(str(port), {}).get("mode", "UNSET")
         if at_port != "UNSET":
             return at_port, policy
-    mesh = [p for p in ordered if p["metadata"]["namespace"] == ROOT_NAMESPACE and not _selector(p)]
+    mesh = [p for p in ordered if p["metadata"]["namespace"] == ISTIO_NAMESPACE and not _selector(p)]
     for policy in [*own[:1], *[p for p in local if not _selector(p)][:1], *mesh[:1]]:
         mode = policy["spec"].get("mtls", {}).get("mode", "UNSET")
         if mode != "UNSET":

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator, Sequence
 
-from dcmesh.doctor.evidence import ROOT_NAMESPACE, Object, labels, name_of, selects
+from components.link import ISTIO_NAMESPACE
+from dcmesh.doctor.evidence import Object, labels, name_of, selects
 from dcmesh.doctor.fixes import restore
 from dcmesh.doctor.link import Link
 from dcmesh.doctor.model import Finding, Hop, Kind
@@ -28,7 +29,7 @@ def judge(link: Link, policies: Sequence[Object], pod: Object, answer: Answer | 
         answer: what the host says to its consumer; None if that is not known. That it answers proves nothing: a
             server's greeting comes before Envoy looks at a policy, and an HTTP request may take an old connection.
     """
-    places = (pod["metadata"]["namespace"], ROOT_NAMESPACE)
+    places = (pod["metadata"]["namespace"], ISTIO_NAMESPACE)
     holding = [
         policy
         for policy in policies
