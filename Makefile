@@ -3,7 +3,7 @@
 STACK ?= dev
 RUN := scripts/env exec
 
-.PHONY: help up down test lint unit e2e faults
+.PHONY: help up down test lint unit e2e faults bench
 .DEFAULT_GOAL := help
 
 help: ## show this list
@@ -34,6 +34,9 @@ e2e: venv/installed ## the end-to-end tests and the faults, on labs of their own
 
 faults: venv/installed ## the faults alone; writes what they cost into docs/resilience.md
 	$(RUN) venv/bin/python -m pytest tests/faults --document docs/resilience.md
+
+bench: venv/installed ## how fast and how large; writes docs/performance.md. Takes a quiet machine
+	$(RUN) venv/bin/python -m bench
 
 venv/installed: requirements.txt requirements-dev.txt lab/requirements.txt constraints.txt
 	python3 -m venv venv

@@ -1,0 +1,33 @@
+"""`python -m bench`: measure, keep the raw figures, write docs/performance.md.
+
+python -m bench                        everything
+python -m bench data-path --rounds 3   one part
+
+"""
+
+import argparse
+
+from bench import document, machine
+from bench.data_path.run import run as data_path
+from bench.samples import Recorder
+from bench.scale.run import run as scale
+from bench.setup.run import run as setup
+
+RUNS = {"data-path": data_path, "setup": setup, "scale": scale}
+ROUNDS = 5
+
+
+def main() -> None:
+    """Measure what is asked for."""
+    parser = argparse.ArgumentParser(prog="python -m bench", description="measure, and write docs/performance.md")
+    parser.add_argument("parts", nargs="*", choices=RUNS, default=list(RUNS), help="what to measure (default: all)")
+    parser.add_argument("--rounds", type=int, default=ROUNDS, help="rounds of each measurement (default: %(default)s)")
+    arguments = parser.parse_args()
+    machine.note(document.FIGURES / "machine.csv")
+    for part in arguments.parts:
+        RUNS[part](Recorder(document.figures_of(part)), arguments.rounds)
+    document.write()
+
+
+if __name__ == "__main__":
+    main()

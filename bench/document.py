@@ -1,0 +1,91 @@
+"""docs/performance.md and its plots, made of the raw figures in docs/performance/ alone.
+
+python -m bench.document            write them
+python -m bench.document --check    say whether they are what the figures give; CI does
+
+"""
+
+import argparse
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench import machine
+from bench.data_path import report as data_path
+from bench.samples import Sample, read
+from bench.scale import report as scale
+from bench.setup import report as setup
+
+DOCUMENT = Path(__file__).parents[1] / "docs" / "performance.md"
+FIGURES = DOCUMENT.with_suffix("")
+PAGE = Path(__file__).with_name("performance.md.in")
+
+
+@dataclass(frozen=True)
+class Part:
+    """One part of the document.
+
+    Attributes:
+        name: of its figures' file, and of its place in the page.
+        section: makes its text, headings of level 3 and below.
+        plots: makes its plots: text of SVG by file name.
+    """
+
+    name: str
+    section: Callable[[Sequence[Sample]], str]
+    plots: Callable[[Sequence[Sample]], Mapping[str, str]]
+
+
+PARTS = (
+    Part("data-path", data_path.section, data_path.plots),
+    Part("setup", setup.section, setup.plots),
+    Part("scale", scale.section, scale.plots),
+)
+
+
+def figures_of(part: str) -> Path:
+    """Return the file with a part's raw figures."""
+    return FIGURES / f"{part}.csv"
+
+
+def files() -> dict[Path, str]:
+    """Return every file that is made of the figures, with its text."""
+    made: dict[Path, str] = {}
+    sections = {}
+    for part in PARTS:
+        samples = read(figures_of(part.name))
+        sections[part.name.replace("-", "_")] = part.section(samples)
+        made.update({FIGURES / name: text for name, text in part.plots(samples).items()})
+    made[DOCUMENT] = PAGE.read_text().format(machine=machine.described(FIGURES / "machine.csv"), **sections)
+    return made
+
+
+def stale() -> dict[Path, str]:
+    """Return the files that are not what the figures give, with what they should be."""
+    return {path: text for path, text in files().items() if not path.exists() or path.read_text() != text}
+
+
+def write() -> None:
+    """Write the document and its plots."""
+    for path, text in stale().items():
+        path.write_text(text)
+
+
+def main() -> int:
+    """Write the files, or say which of them are not what they should be."""
+    parser = argparse.ArgumentParser(
+        prog="python -m bench.document", description="docs/performance.md out of its figures"
+    )
+    parser.add_argument("--check", action="store_true", help="write nothing, fail if a file is not up to date")
+    if not parser.parse_args().check:
+        write()
+        return 0
+    old = [path.relative_to(DOCUMENT.parents[1]) for path in stale()]
+    for path in old:
+        print(f"{path} is not what its figures give: run python -m bench.document")
+    return 1 if old else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

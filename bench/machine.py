@@ -1,0 +1,41 @@
+"""The machine that the figures are of."""
+
+import csv
+import os
+import platform
+from datetime import UTC, datetime
+from pathlib import Path
+
+from lab import toolchain
+
+
+def note(path: Path) -> None:
+    """Write down what the figures that are measured now depend on."""
+    models = [
+        line.partition(": ")[2] for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line
+    ]
+    facts = {
+        "date": f"{datetime.now(UTC):%Y-%m-%d}",
+        "cores": str(os.cpu_count()),
+        "processor": models[0] if models else platform.machine(),
+        "memory": f"{os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 2**30:.0f} GiB",
+        "kernel": platform.release(),
+        "kubernetes": toolchain.KUBERNETES,
+        "istio": toolchain.ISTIO,
+        "envoy": toolchain.ENVOY,
+        "mariadb": toolchain.MARIADB,
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", newline="") as file:
+        csv.writer(file, lineterminator="\n").writerows([("what", "is"), *facts.items()])
+
+
+def described(path: Path) -> str:
+    """Return what was noted, as a sentence."""
+    with path.open(newline="") as file:
+        facts = {row["what"]: row["is"] for row in csv.DictReader(file)}
+    return (
+        f"{facts['date']}, one machine of {facts['cores']} cores ({facts['processor']}) and {facts['memory']}, "
+        f"Linux {facts['kernel']}; Kubernetes {facts['kubernetes']}, Istio {facts['istio']}, Envoy {facts['envoy']}, "
+        f"MariaDB {facts['mariadb']}"
+    )

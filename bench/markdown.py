@@ -1,0 +1,24 @@
+"""Tables of docs/performance.md."""
+
+from collections.abc import Iterable, Sequence
+
+from bench.samples import Summary
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a table of Markdown."""
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
+def spread(figure: Summary, digits: int = 3) -> str:
+    """Return a median with its smallest and greatest value, all to so many significant digits."""
+    return f"{number(figure.median, digits)} ({number(figure.low, digits)} to {number(figure.high, digits)})"
+
+
+def number(value: float, digits: int = 3) -> str:
+    """Return a number to so many significant digits, never in powers of ten, thousands apart."""
+    rounded = float(f"{value:.{digits}g}")
+    if rounded == int(rounded):
+        return f"{int(rounded):,}"
+    return f"{rounded:,.10f}".rstrip("0")

@@ -1,0 +1,86 @@
+"""Plots of docs/performance.md, as SVG that is the same whenever the figures are."""
+
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import matplotlib as mpl
+from matplotlib.figure import Figure
+
+from bench.samples import Summary
+
+mpl.rcParams.update({"svg.hashsalt": "dcmesh", "svg.fonttype": "none"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Axes:
+    """What a plot's axes say.
+
+    Attributes:
+        title: what is shown.
+        x: what goes to the right.
+        y: what goes up.
+        logarithmic: whether both axes are.
+    """
+
+    title: str
+    x: str
+    y: str
+    logarithmic: bool = False
+
+
+def bars(axes: Axes, groups: Mapping[str, Mapping[str, Summary]]) -> str:
+    """Return bars of medians with their spread: for each place on the x axis one bar for each way."""
+    figure, drawing = _drawing(axes)
+    ways = list(dict.fromkeys(way for group in groups.values() for way in group))
+    width = 0.8 / len(ways)
+    for index, way in enumerate(ways):
+        places = [place for place, group in enumerate(groups.values()) if way in group]
+        figures = [group[way] for group in groups.values() if way in group]
+        drawing.bar(
+            [place + (index - (len(ways) - 1) / 2) * width for place in places],
+            [figure.median for figure in figures],
+            width,
+            yerr=_errors(figures),
+            capsize=3,
+            label=way,
+        )
+    drawing.set_xticks(range(len(groups)), list(groups))
+    drawing.legend()
+    return _svg(figure)
+
+
+def lines(axes: Axes, series: Mapping[str, Mapping[float, Summary]]) -> str:
+    """Return lines through medians with their spread, one for each name."""
+    figure, drawing = _drawing(axes)
+    for name, points in series.items():
+        figures = list(points.values())
+        drawing.errorbar(
+            list(points), [point.median for point in figures], yerr=_errors(figures), capsize=3, marker="o", label=name
+        )
+    if axes.logarithmic:
+        drawing.set_xscale("log")
+        drawing.set_yscale("log")
+    else:
+        drawing.set_ylim(bottom=0)
+    drawing.legend()
+    return _svg(figure)
+
+
+def _drawing(axes: Axes):  # type: ignore[no-untyped-def]  # noqa: ANN202
+    figure = Figure(figsize=(7, 3.5), layout="tight")
+    drawing = figure.subplots()
+    drawing.set_title(axes.title)
+    drawing.set_xlabel(axes.x)
+    drawing.set_ylabel(axes.y)
+    return figure, drawing
+
+
+def _errors(figures: Sequence[Summary]) -> list[list[float]]:
+    return [[f.median - f.low for f in figures], [f.high - f.median for f in figures]]
+
+
+def _svg(figure: Figure) -> str:
+    text = io.StringIO()
+    figure.savefig(text, format="svg", metadata={"Date": None})
+    return "\n".join(line.rstrip() for line in text.getvalue().splitlines()) + "\n"

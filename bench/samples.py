@@ -1,0 +1,136 @@
+"""What was measured: one line of CSV a figure, written as it comes, and what follows from several rounds."""
+
+import csv
+import dataclasses
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sample:
+    """One figure of one round.
+
+    Attributes:
+        metric: what was measured.
+        unit: in what.
+        way: which of the things that are compared.
+        case: under which circumstances, the same for all ways.
+        round: in which round, from 1.
+        value: the figure.
+    """
+
+    metric: str
+    unit: str
+    way: str
+    case: str
+    round: int
+    value: float
+
+
+COLUMNS = tuple(field.name for field in dataclasses.fields(Sample))
+
+
+class Recorder:
+    """Writes samples to a file of CSV, each at once: what an interrupted run has measured is kept."""
+
+    def __init__(self, path: Path) -> None:
+        """Begin the file anew.
+
+        Args:
+            path: the file.
+        """
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._path = path
+        with path.open("w", newline="") as file:
+            csv.writer(file, lineterminator="\n").writerow(COLUMNS)
+
+    def __call__(self, sample: Sample) -> None:
+        """Keep a sample."""
+        with self._path.open("a", newline="") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow((*dataclasses.astuple(sample)[:-1], f"{sample.value:.6g}"))
+
+
+def read(path: Path) -> list[Sample]:
+    """Return what a recorder wrote."""
+    with path.open(newline="") as file:
+        return [
+            Sample(
+                metric=row["metric"],
+                unit=row["unit"],
+                way=row["way"],
+                case=row["case"],
+                round=int(row["round"]),
+                value=float(row["value"]),
+            )
+            for row in csv.DictReader(file)
+        ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Summary:
+    """Several rounds of one figure.
+
+    Attributes:
+        median: the middle one.
+        low: the smallest one.
+        high: the greatest one.
+        rounds: how many there are.
+    """
+
+    median: float
+    low: float
+    high: float
+    rounds: int
+
+
+def summarize(values: Sequence[float]) -> Summary:
+    """Return median and spread.
+
+    Raises:
+        ValueError: there is no value.
+    """
+    if not values:
+        raise ValueError("nothing was measured")
+    return Summary(median=median(values), low=min(values), high=max(values), rounds=len(values))
+
+
+def by_round(samples: Iterable[Sample], metric: str, way: str, case: str) -> dict[int, float]:
+    """Return a figure of each round in which it was measured."""
+    return {s.round: s.value for s in samples if (s.metric, s.way, s.case) == (metric, way, case)}
+
+
+def summary(samples: Iterable[Sample], metric: str, way: str, case: str) -> Summary:
+    """Return median and spread of a figure.
+
+    Raises:
+        ValueError: it was not measured.
+    """
+    return summarize(list(by_round(samples, metric, way, case).values()))
+
+
+def compared(
+    samples: Sequence[Sample],
+    metric: str,
+    way: str,
+    base: str,
+    case: str,
+    how: Callable[[float, float], float],
+) -> Summary:
+    """Return median and spread of what two ways' figures of the same round give: noise of a round hits both.
+
+    Args:
+        samples: what was measured.
+        metric: the figure.
+        way: the one.
+        base: what it is compared with.
+        case: the circumstances.
+        how: what is made of both figures: their ratio, or their difference.
+
+    Raises:
+        ValueError: no round has both.
+    """
+    ours, theirs = by_round(samples, metric, way, case), by_round(samples, metric, base, case)
+    return summarize([how(ours[number], theirs[number]) for number in sorted(ours.keys() & theirs.keys())])

@@ -1,0 +1,1 @@
+"""Scale: what each further export costs, at both sites."""
