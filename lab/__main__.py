@@ -73,10 +73,14 @@ def _parser() -> argparse.ArgumentParser:
         help="what a cut WAN does: lose all packets, or answer TCP with resets (default: drop)",
     )
     line.add_argument(
-        "--delay", type=float, default=0, help="milliseconds that `impair` adds to a round trip (default: 0)"
+        "--delay",
+        type=float,
+        default=0,
+        metavar="MS",
+        help="milliseconds that `impair` adds to a round trip (default: 0)",
     )
     line.add_argument(
-        "--loss", type=float, default=0, help="share of packets, 0 to 1, that it loses each way (default: 0)"
+        "--loss", type=float, default=0, metavar="SHARE", help="share of packets, 0 to 1, to lose each way (default: 0)"
     )
     enter = verb("enter", _enter, "run a shell inside a site, or the command that follows --")
     enter.add_argument("site", type=_name(paths.check_site))

@@ -1,10 +1,11 @@
-"""The long line of an impaired WAN: holds each packet for half the delay, and loses some. A stand-in for the kernel's netem.
+"""The long line of an impaired WAN: it holds each packet for a while and loses some. A stand-in for the kernel's netem.
 
-Run in the WAN's namespace as `python lab/line.py NAMESPACE DELAY LOSS`. It makes the interface `line`, whose one end is the
-kernel's and the other one its own: what is routed into it comes out of it again later. It returns when the interface is
-there, and goes on in the background until the interface is deleted.
+Run in the WAN's namespace as `python lab/line.py NAMESPACE DELAY LOSS`. It makes the interface `line`, whose one end is
+the kernel's and the other its own: what is routed into it comes out of it again later. The command returns when the
+interface is there; the line goes on in the background until the interface is deleted.
 """
 
+import contextlib
 import fcntl
 import os
 import random
@@ -29,7 +30,7 @@ def attach(*, whole: bool) -> int:
     """Make the interface and return its end here.
 
     Args:
-        whole: whether segments of up to 64 KB pass as they are; else they come as the packets that a wire would carry.
+        whole: whether segments of up to 64 KB pass as they are; else they come as the packets that a wire carries.
     """
     end = os.open("/dev/net/tun", os.O_RDWR | os.O_NONBLOCK)
     fcntl.ioctl(end, _TUNSETIFF, struct.pack("16sH22x", INTERFACE.encode(), _IFF_TUN | _IFF_NO_PI | _IFF_VNET_HDR))
@@ -38,12 +39,15 @@ def attach(*, whole: bool) -> int:
 
 
 def carry(end: int, hold: float, loss: float) -> None:
-    """Carry packets until the interface is gone.
+    """Carry packets until the interface is gone; what is under way then is lost.
 
     Args:
         end: where they come and go.
         hold: seconds from a packet's coming to its going.
         loss: share of the packets that do not go on.
+
+    Raises:
+        OSError: the interface is gone.
     """
     under_way: deque[tuple[float, bytes]] = deque()
     while True:
@@ -52,7 +56,7 @@ def carry(end: int, hold: float, loss: float) -> None:
         except BlockingIOError:
             packet = b""
         now = time.monotonic()
-        if packet and random.random() >= loss:
+        if packet and random.random() >= loss:  # noqa: S311 - no secret
             under_way.append((now + hold, packet))
         while under_way and under_way[0][0] <= now:
             os.write(end, under_way.popleft()[1])
@@ -64,15 +68,16 @@ def main() -> None:
     """Make the line, and carry packets in the background."""
     delay, loss = float(sys.argv[2]), float(sys.argv[3])
     end = attach(whole=not loss)
-    # A line does not get longer when the machine is busy.
-    os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
+    with contextlib.suppress(PermissionError):  # in some containers; there it gets longer when the machine is busy
+        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
     if os.fork():
         return
     os.setsid()
     nothing = os.open(os.devnull, os.O_RDWR)
     for standard in range(3):
         os.dup2(nothing, standard)
-    carry(end, delay / 2000, loss)
+    with contextlib.suppress(OSError):
+        carry(end, delay / 2000, loss)
 
 
 if __name__ == "__main__":

@@ -13,8 +13,8 @@
 
 On the host there is one interface and one route a lab; its firewall and its settings are left alone.
 
-An impaired WAN has one more interface, `line`, with a process behind it (lab/line.py). What goes from site to site passes
-it on its way through the WAN.
+An impaired WAN has one more interface, `line`, with a process behind it (lab/line.py): what goes from site to site
+passes it on its way through the WAN.
 """
 
 import contextlib
@@ -23,8 +23,8 @@ import os
 import subprocess
 import sys
 from dataclasses import dataclass
-from socket import AF_INET
 from pathlib import Path
+from socket import AF_INET
 
 from pyroute2 import IPRoute, netns
 

@@ -118,7 +118,7 @@ def impair(lab: str, *, delay: float = 0, loss: float = 0) -> None:
     Raises:
         LabError: the lab does not stand, or the WAN cannot be so.
     """
-    if delay < 0 or not 0 <= loss <= 1:
+    if not (delay >= 0 and 0 <= loss <= 1):
         raise LabError(
             f"no WAN has a delay of {delay} ms and a loss of {loss}: give milliseconds, and a share of 0 to 1"
         )
@@ -142,8 +142,9 @@ def describe(lab: str) -> str:
 
 def summary(state: LabRecord) -> str:
     """Return how the WAN is, in some words."""
-    impairments = (f", {state.delay:g} ms longer" * bool(state.delay), f", loses {state.loss:.4%}" * bool(state.loss))
-    return f"WAN {state.wan}{''.join(impairments)}"
+    longer = f", {state.delay:g} ms longer" if state.delay else ""
+    lossy = f", loses {state.loss * 100:g}% each way" if state.loss else ""
+    return f"WAN {state.wan}{longer}{lossy}"
 
 
 def standing(lab: str) -> LabRecord:
