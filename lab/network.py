@@ -167,43 +167,45 @@ def delete_wan(lab: LabPaths) -> None:
     if _stands(lab.wan_namespace):
         with IPRoute(netns=lab.wan_namespace) as wan:
             _delete_link(wan, "host")
-        delete_line(lab)  # its process would keep the namespace
+            _delete_link(wan, LINE)  # its process would keep the namespace
     _delete_namespace(lab.wan_namespace)
     _delete_namespace_directory()
 
 
 def create_line(lab: LabPaths, delay: float, loss: float) -> None:
-    """Make the WAN's line, unless it is there: packets with `LINE_MARK` are routed into it, and come back without.
+    """Make the WAN's line, or what of it is missing: packets with `LINE_MARK` go into it, and come out without.
 
-    If its process ends, they are lost: nothing goes by undelayed.
+    If its process ends, they are lost: nothing goes past it.
 
     Args:
-        lab: the lab, whose WAN is there.
+        lab: the lab.
         delay: milliseconds added to a round trip.
         loss: share of the packets lost in each direction.
 
     Raises:
-        LabError: the line cannot be made.
+        LabError: the WAN is not there, or the line cannot be made.
     """
     namespace = lab.wan_namespace
+    # What comes out has another site's address.
+    settings = [f"net.ipv4.conf.{which}.rp_filter=0" for which in ("all", "default")]
+    run_in(namespace, "sysctl", "--quiet", *settings)
     with IPRoute(netns=namespace) as wan:
         if not wan.link_lookup(ifname=LINE):
             program = str(REPOSITORY / "lab" / "line.py")
             run_in(namespace, sys.executable, "-I", program, namespace, str(delay), str(loss))
-        # What comes back has another site's address.
-        run_in(namespace, "sysctl", "--quiet", "net.ipv4.conf.all.rp_filter=0", f"net.ipv4.conf.{LINE}.rp_filter=0")
         (index,) = wan.link_lookup(ifname=LINE)
         wan.link("set", index=index, state="up", txqlen=_LINE_QUEUE)
-        wan.flush_rules(family=AF_INET, table=LINE_MARK)
-        wan.rule("add", fwmark=LINE_MARK, table=LINE_MARK, priority=1000)
-        wan.route("replace", family=AF_INET, dst="default", oif=index, table=LINE_MARK)
         wan.route("replace", family=AF_INET, dst="default", type="blackhole", priority=1, table=LINE_MARK)
+        wan.route("replace", family=AF_INET, dst="default", oif=index, table=LINE_MARK)
+        if not any(wan.get_rules(family=AF_INET, table=LINE_MARK)):
+            wan.rule("add", fwmark=LINE_MARK, table=LINE_MARK)
 
 
 def delete_line(lab: LabPaths) -> None:
     """Remove the WAN's line, if it is there; its process ends with it."""
-    with IPRoute(netns=lab.wan_namespace) as wan:
-        _delete_link(wan, LINE)
+    if _stands(lab.wan_namespace):
+        with IPRoute(netns=lab.wan_namespace) as wan:
+            _delete_link(wan, LINE)
 
 
 def run_in(namespace: str, *command: str, stdin: str | None = None) -> str:

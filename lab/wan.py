@@ -51,7 +51,7 @@ def rules(lab: LabRecord) -> str:
         f"            {rule}"
         for rule in (
             *_CUT[lab.wan],
-            *(f'iifname "{LINE}" accept' for _ in range(lab.impaired)),
+            *([f'iifname "{LINE}" accept'] if lab.impaired else []),
             "ct state established,related accept",
             'iifname "host" accept',
             *permitted,
