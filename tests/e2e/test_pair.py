@@ -1,6 +1,7 @@
 """The pair on two real clusters: what the README promises, one promise a test."""
 
 import json
+import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -153,6 +154,32 @@ def test_nothing_readable_crosses_the_wan(lab: Lab, sites: dict[str, Kubectl], t
         assert f"outbound_.8080_._.{host}".encode() in seen
     assert marker.encode() not in seen
     assert b"HTTP/1." not in seen
+
+
+def test_the_wan_can_be_long_and_cut_meanwhile(pair: Project, lab: Lab) -> None:
+    (gateway,) = pair.output("link")["dc1"]["gateway"]["addresses"]
+    script = """import socket, sys, time
+for _ in range(5):
+    begun = time.monotonic()
+    socket.create_connection((sys.argv[1], 15443)).close()
+    print(time.monotonic() - begun)"""
+
+    def connecting() -> float:
+        """Return how many milliseconds a connection to the gateway takes when nothing holds it up."""
+        return min(map(float, lab("enter", "dc2", "--", sys.executable, "-c", script, gateway).split())) * 1000
+
+    assert connecting() < 10
+    lab("wan", "impair", "--delay", "50")
+    try:
+        assert 50 <= connecting() < 60
+        lab("wan", "cut")
+        assert open_ports(lab, "dc2", f"{gateway}:15443") == []
+        lab("wan", "heal")
+        assert 50 <= connecting() < 60
+    finally:
+        lab("wan", "heal")
+        lab("wan", "impair")
+    assert connecting() < 10
 
 
 def test_a_second_up_changes_nothing(pair: Project) -> None:

@@ -159,7 +159,16 @@ def test_an_expected_failure_is_one_line(monkeypatch: pytest.MonkeyPatch, site: 
 
 
 @pytest.mark.parametrize(
-    "words", [["create"], ["create", "Dc1"], ["create", "wan"], ["delete"], ["delete", "dc1", "--all"], ["wan", "burn"]]
+    "words",
+    [
+        ["create"],
+        ["create", "Dc1"],
+        ["create", "wan"],
+        ["delete"],
+        ["delete", "dc1", "--all"],
+        ["wan", "burn"],
+        ["create", "line"],
+    ],
 )
 def test_commands_that_mean_nothing_are_refused(
     words: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
