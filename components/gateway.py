@@ -9,10 +9,44 @@ import pulumi_kubernetes as k8s
 
 from components.gateway_exposure import ExposureArgs, service_annotations, service_spec
 from components.istio import Charts, Values, merge, spread
+from components.link import GATEWAY_PORT
 
 GATEWAY_NAME = "istio-eastwestgateway"
 GATEWAY_LABELS = {"app": GATEWAY_NAME, "istio": "eastwestgateway"}
 """Labels that the chart derives from the release's name; the Service and Istio's Gateways select by them."""
+
+SILENCE = 15
+"""Seconds after which the gateway gives up a connection whose other end acknowledges nothing that it was sent."""
+
+
+def give_up_silent_peers() -> dict[str, Any]:
+    """Return the spec of the EnvoyFilter with which the gateway ends connections whose other end has gone silent.
+
+    Linux by itself goes on for 15 minutes (`tcp_retries2`). Until then a database whose replica was cut off waits in
+    a write, and the replica, connected anew, waits for that to end: MariaDB serves a replica once at a time, and
+    gives up a blocked write after `net_write_timeout`, 60 seconds. An idle connection is asked after 30 seconds.
+    """
+
+    def option(level: int, name: int, value: int) -> dict[str, Any]:
+        return {"level": level, "name": name, "int_value": value, "state": "STATE_PREBIND"}
+
+    # The numbers are Linux's; an accepted connection has the options of the socket that it came by.
+    options = [
+        option(6, 18, SILENCE * 1000),  # TCP_USER_TIMEOUT, in milliseconds
+        option(1, 9, 1),  # SO_KEEPALIVE
+        option(6, 4, 30),  # TCP_KEEPIDLE
+        option(6, 5, 10),  # TCP_KEEPINTVL
+    ]
+    return {
+        "workloadSelector": {"labels": GATEWAY_LABELS},
+        "configPatches": [
+            {
+                "applyTo": "LISTENER",
+                "match": {"context": "GATEWAY", "listener": {"portNumber": GATEWAY_PORT}},
+                "patch": {"operation": "MERGE", "value": {"socket_options": options}},
+            }
+        ],
+    }
 
 
 def gateway_values(*, replicas: int, revision: str | None, pull_secrets: Sequence[str]) -> dict[str, Any]:
@@ -90,6 +124,7 @@ class EastWestGateway(pulumi.ComponentResource):
         - Helm release `istio-eastwestgateway`: the Deployment and its ServiceAccount.
         - `Service` with the ports 15443 and 15021 (health) alone. Not the chart's: this way Pulumi itself waits
           for the address, and neither `up` nor `refresh` needs a second look at it.
+        - `EnvoyFilter` that ends connections whose other end has gone silent.
 
     What it exposes is decided by each ServiceExport; without any it resets every connection.
     """
@@ -105,6 +140,14 @@ class EastWestGateway(pulumi.ComponentResource):
             namespace=args.namespace,
             values=merge(values, args.values),
             **args.charts.release("gateway"),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=list(args.after)),
+        )
+        k8s.apiextensions.CustomResource(
+            f"{name}-give-up-silent-peers",
+            api_version="networking.istio.io/v1alpha3",
+            kind="EnvoyFilter",
+            metadata=k8s.meta.v1.ObjectMetaArgs(name=f"{GATEWAY_NAME}-give-up-silent-peers", namespace=args.namespace),
+            spec=give_up_silent_peers(),
             opts=pulumi.ResourceOptions(parent=self, depends_on=list(args.after)),
         )
         service = k8s.core.v1.Service(

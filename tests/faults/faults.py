@@ -198,6 +198,7 @@ def wan_cut(mode: Wan) -> Callable[[Stage, Mark], None]:
         wan.set_mode(stage.lab.name, mode)
         mark.begins()
         try:
+            stage.fill_the_way()
             assert stage.gateway_answers(address) == (124 if mode is Wan.DROP else 1)
             time.sleep(mark.begin + CUT - time.time())
             assert stage.gateway_answers(address) != 0

@@ -326,6 +326,13 @@ class Stage:
         self.observer.start()
         eventually("the replica gets rows", lambda: bool(self.observer.samples) and bool(self.observer.last.highest))
 
+    def fill_the_way(self) -> None:
+        """Commit more than the buffers on the way hold: unless it gets through, the source waits in a write."""
+        self.source.sql(
+            "CREATE OR REPLACE TABLE faults.filler (bytes MEDIUMBLOB NOT NULL);"
+            "INSERT INTO faults.filler SELECT REPEAT('x', 1048576) FROM faults.seq_1_to_48;"
+        )
+
     def gateway_address(self) -> str:
         (address,) = self.project.output("link")["dc1"]["gateway"]["addresses"]
         return str(address)

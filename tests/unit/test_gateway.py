@@ -1,5 +1,6 @@
 """EastWestGateway: Helm values, and the addresses that its Service is given. How it is wired: test_program.py."""
 
+import socket
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -156,3 +157,15 @@ def test_service_and_release_have_one_name_and_the_service_selects_by_it(engine:
         "app": release.inputs["name"],
         "istio": release.inputs["name"].removeprefix("istio-"),
     }
+
+
+def test_silent_peers_are_given_up_where_other_sites_connect(engine: Engine) -> None:
+    spec = engine.run(program()).one("EnvoyFilter").spec
+    assert spec["workloadSelector"] == {"labels": GATEWAY_LABELS}
+    (patch,) = spec["configPatches"]
+    assert (patch["applyTo"], patch["match"]["listener"]) == ("LISTENER", {"portNumber": 15443})
+    options = {
+        (option["level"], option["name"]): option["int_value"] for option in patch["patch"]["value"]["socket_options"]
+    }
+    assert options[socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT] == 15_000
+    assert options[socket.SOL_SOCKET, socket.SO_KEEPALIVE] == 1
