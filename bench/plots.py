@@ -72,6 +72,7 @@ def course(axes: Axes, spans: Mapping[str, tuple[float, float]]) -> str:
     figure, drawing = _drawing(axes, height=1 + 0.16 * len(spans))
     names = sorted(spans, key=lambda name: spans[name])
     drawing.barh(names, [spans[n][1] - spans[n][0] for n in names], left=[spans[n][0] for n in names])
+    drawing.set_xlim(left=0)
     drawing.invert_yaxis()
     drawing.margins(y=0.01)
     drawing.tick_params(axis="y", labelsize=6)

@@ -6,11 +6,14 @@ from bench import plots as drawing
 from bench.markdown import number, spread, table
 from bench.samples import Sample, Summary, by_round, compared, summarize, summary
 from bench.setup.helm import VERSION
-from bench.setup.timings import Span, critical_path, longest_chain
+from bench.setup.timings import Span, longest_chain
 
 OURS, BY_HAND = "dcmesh", "sequential"
 OF_BY_HAND, OF_CHAIN = 0.5, 1.25
 """What is aimed at: how long `up` takes, as a share of the steps by hand, and of the chain."""
+
+SHOWN = 0.5
+"""How many seconds something takes that is shown."""
 
 INTRODUCTION = f"""\
 The demo's pair (`Pulumi.dev.yaml`), on two clusters that were made just before, so that each way begins with nothing:
@@ -50,7 +53,7 @@ def plots(samples: Sequence[Sample]) -> Mapping[str, str]:
     axes = drawing.Axes(title="From two empty clusters to three hosts that answer", x="", y="seconds")
     course = drawing.Axes(title=f"One `pulumi up`, round {middle_round(samples)}", x="seconds", y="")
     bars = {"pulumi up": whole, "of it: preview": preview, "sequential": by_hand, "longest chain of waits": chain}
-    spans = {name: (span.begin, span.end) for name, span in _spans(samples, "resource", OURS).items()}
+    spans = {name: (span.begin, span.end) for name, span in _of_up(samples).items()}
     return {"setup.svg": drawing.bars(axes, {"": bars}), "setup-up.svg": drawing.course(course, spans)}
 
 
@@ -117,30 +120,36 @@ def _chain(samples: Sequence[Sample]) -> str:
             f"In round {number_}: {links}.",
             f"`pulumi up` takes {spread(whole)} times the chain ({aim(whole, OF_CHAIN)}); without its preview "
             f"{spread(update)} times ({aim(update, OF_CHAIN)}).",
-            "In `up` both sites and all pods start at once and share the machine's cores, so each waits longer than "
-            "alone. With the pods' waits as they were within `up`, it takes without its preview "
-            f"{spread(crowded)} times the chain.",
+            "With the pods' waits as they were within `up`, where both sites' pods start at once and share the cores, "
+            f"it takes without its preview {spread(crowded)} times the chain.",
         ]
     )
 
 
 def _course(samples: Sequence[Sample]) -> str:
-    spans = _spans(samples, "resource", OURS)
-    path = critical_path(spans)
-    rows = [[name, number(spans[name].begin, 3), number(spans[name].length, 2)] for name in path]
-    steps = _spans(samples, "step", BY_HAND)
-    by_hand = [[name, number(span.begin, 3), number(span.length, 2)] for name, span in steps.items()]
+    long = {name: span for name, span in _of_up(samples).items() if span.length >= SHOWN}
     return "\n\n".join(
         [
             "### Where the time goes",
-            f"Round {middle_round(samples)}, seconds from the start of the command. First what `up` had to "
-            "wait for: the resource that was done last, before it the one that was done last before that began, and "
-            "so on.",
-            table(["resource of `pulumi up`", "begin", "takes"], rows),
-            table(["step of the sequential way", "begin", "takes"], by_hand),
+            f"Round {middle_round(samples)}, in seconds from the start of the command; of `pulumi up` what took "
+            f"{SHOWN} seconds or more. Pods: from when they appeared until they were ready, the probe's until it was "
+            "done.",
+            _table_of("`pulumi up`", long),
+            _table_of("sequential", _spans(samples, "step", BY_HAND)),
             "![One up](performance/setup-up.svg)",
         ]
     )
+
+
+def _of_up(samples: Sequence[Sample]) -> dict[str, Span]:
+    pods = {f"pods: {name}": span for name, span in _spans(samples, "wait", OURS).items()}
+    preview = by_round(samples, "preview", OURS, "pair")[middle_round(samples)]
+    return {"preview": Span(0, preview), **_spans(samples, "resource", OURS), **pods}
+
+
+def _table_of(title: str, spans: Mapping[str, Span]) -> str:
+    ordered = sorted(spans, key=lambda name: spans[name].begin)
+    return table([title, "begin", "takes"], [[n, f"{spans[n].begin:.1f}", f"{spans[n].length:.1f}"] for n in ordered])
 
 
 def _commands(samples: Sequence[Sample]) -> str:

@@ -98,13 +98,3 @@ def script_steps(lines: Sequence[Line], end: float) -> dict[str, Span]:
 def longest_chain(lengths: Mapping[str, float]) -> tuple[str, ...]:
     """Return the chain of waits that takes longest."""
     return max(CHAINS, key=lambda chain: sum(lengths[link] for link in chain))
-
-
-def critical_path(spans: Mapping[str, Span]) -> list[str]:
-    """Return what the end had to wait for: what ended last, before it what ended last before that began, and so on."""
-    name = max(spans, key=lambda name: spans[name].end)
-    path = [name]
-    while before := [other for other, span in spans.items() if span.end <= spans[name].begin and other not in path]:
-        name = max(before, key=lambda other: spans[other].end)
-        path.insert(0, name)
-    return path
