@@ -115,6 +115,12 @@ def watched_pods(sites: Mapping[str, Kubectl], start: float) -> Iterator[dict[st
         yield outputs
 
 
+def busy() -> float:
+    """Return for how many seconds the machine's processors have been busy, all together."""
+    user, nice, system, _, _, *interrupts = map(int, Path("/proc/stat").read_text().split("\n")[0].split()[1:8])
+    return sum((user, nice, system, *interrupts)) / os.sysconf("SC_CLK_TCK")
+
+
 def verify(sites: Mapping[str, Kubectl]) -> None:
     """See that every host is answered by its own pod.
 
@@ -140,10 +146,11 @@ def _dcmesh(notes: Notes, directory: Path, sites: Mapping[str, Kubectl]) -> None
         project.pulumi(*arguments)
         notes.seconds("command", "dcmesh", what, time.monotonic() - begin)
 
-    start = time.monotonic()
+    start, before = time.monotonic(), busy()
     with watched_pods(sites, start) as pods:
         up = Output(project.start("up", "--yes", "--json"), start)
         notes.seconds("set-up", "dcmesh", "pair", up.end())
+        notes.seconds("processors", "dcmesh", "pair", busy() - before)
         verify(sites)
     notes.seconds("preview", "dcmesh", "pair", previewed(up.lines))
     notes.spans("resource", "dcmesh", resources(up.lines))
@@ -171,7 +178,7 @@ def _export_more(sites: list[dict[str, Any]]) -> None:
 def _sequential(helm_directory: Path, notes: Notes, directory: Path, sites: Mapping[str, Kubectl]) -> None:
     by_hand.write(directory, dev_config()["dcmesh:lab"]["istio"]["values"])
     environment = os.environ | {"PATH": f"{helm_directory}:{os.environ['PATH']}", "HELM_CACHE_HOME": str(directory)}
-    start = time.monotonic()
+    start, before = time.monotonic(), busy()
     with watched_pods(sites, start) as pods:
         script = subprocess.Popen(
             [SCRIPT, str(directory), str(CHARTS)],
@@ -183,6 +190,7 @@ def _sequential(helm_directory: Path, notes: Notes, directory: Path, sites: Mapp
         output = Output(script, start)
         end = output.end()
         notes.seconds("set-up", "sequential", "pair", end)
+        notes.seconds("processors", "sequential", "pair", busy() - before)
         verify(sites)
     notes.spans("step", "sequential", script_steps(output.lines, end))
     for name, seen in pods.items():

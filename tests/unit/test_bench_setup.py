@@ -99,6 +99,8 @@ def samples(ups: list[float]) -> list[Sample]:
             add(f"{what} end", way, case, end)
 
         add("set-up", "dcmesh", "pair", up)
+        add("processors", "dcmesh", "pair", 30)
+        add("processors", "sequential", "pair", 32)
         add("preview", "dcmesh", "pair", 4)
         add("set-up", "sequential", "pair", 40)
         for name in report.COMMANDS:
@@ -116,6 +118,7 @@ def samples(ups: list[float]) -> list[Sample]:
 
 def test_the_report_says_what_was_aimed_at_and_whether_it_was_met() -> None:
     text = report.section(samples([18, 16, 20]))
+    assert "| `pulumi up` | 18 (16 to 20) | 30 (30 to 30) |" in text
     assert "`pulumi up` takes 0.45 (0.4 to 0.5) of the sequential way's time (aim 0.5: met)." in text
     assert "`pulumi up` takes 1.33 (1.19 to 1.48) times the chain (aim 1.25: missed)" in text
     assert "without its preview 1.04 (0.889 to 1.19) times (aim 1.25: met)" in text
