@@ -67,8 +67,20 @@ def lines(axes: Axes, series: Mapping[str, Mapping[float, Summary]]) -> str:
     return _svg(figure)
 
 
-def _drawing(axes: Axes):  # type: ignore[no-untyped-def]  # noqa: ANN202
-    figure = Figure(figsize=(7, 3.5), layout="tight")
+def course(axes: Axes, spans: Mapping[str, tuple[float, float]]) -> str:
+    """Return bars from the beginning to the end of each thing, the first to begin on top."""
+    figure, drawing = _drawing(axes, height=1 + 0.16 * len(spans))
+    names = sorted(spans, key=lambda name: spans[name])
+    drawing.barh(names, [spans[n][1] - spans[n][0] for n in names], left=[spans[n][0] for n in names])
+    drawing.set_xlim(left=0)
+    drawing.invert_yaxis()
+    drawing.margins(y=0.01)
+    drawing.tick_params(axis="y", labelsize=6)
+    return _svg(figure)
+
+
+def _drawing(axes: Axes, height: float = 3.5):  # type: ignore[no-untyped-def]  # noqa: ANN202
+    figure = Figure(figsize=(7, height), layout="tight")
     drawing = figure.subplots()
     drawing.set_title(axes.title)
     drawing.set_xlabel(axes.x)

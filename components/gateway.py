@@ -82,12 +82,17 @@ def load_balancer_addresses(status: Any) -> list[str]:  # noqa: ANN401 — the S
     return addresses
 
 
-def await_address(wanted: str | None) -> dict[str, str]:
-    """Return the annotations that make Pulumi wait until the Service has the address that it asks for.
+def await_address(args: ExposureArgs) -> dict[str, str]:
+    """Return the annotations that make Pulumi wait until the Service has an address, or the one that it asks for.
 
-    Without them it waits for any address, and reads the old one while the load balancer is still changing it.
+    By itself Pulumi waits ten seconds longer, in which endpoints may settle: here the pods come later. And it takes any
+    address, the old one too while the load balancer is still changing it.
     """
-    return {"pulumi.com/waitFor": f"jsonpath={{.status.loadBalancer.ingress[0].ip}}={wanted}"} if wanted else {}
+    if args.exposure == "nodeport":
+        return {}
+    address = ".status.loadBalancer.ingress[0]"
+    wanted = f"{{{address}.ip}}={args.load_balancer_ip}" if args.load_balancer_ip else f"{{{address}}}"
+    return {"pulumi.com/waitFor": f"jsonpath={wanted}"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -156,7 +161,7 @@ class EastWestGateway(pulumi.ComponentResource):
                 name=GATEWAY_NAME,
                 namespace=args.namespace,
                 labels=GATEWAY_LABELS,
-                annotations=service_annotations(args.exposure) | await_address(args.exposure.load_balancer_ip),
+                annotations=await_address(args.exposure) | service_annotations(args.exposure),
             ),
             spec=service_spec(args.exposure, GATEWAY_LABELS),
             opts=pulumi.ResourceOptions(parent=self),

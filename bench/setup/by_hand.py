@@ -1,0 +1,117 @@
+"""What the sequential way applies: the objects and the charts' values that dcmesh itself would make, as files."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from components.gateway import GATEWAY_LABELS, GATEWAY_NAME, gateway_values
+from components.gateway_exposure import ExposureArgs, service_annotations, service_spec
+from components.istio import injection_labels, istiod_values, merge
+from components.link import GATEWAY_PORT, ISTIO_NAMESPACE, Consumer, ExportedService, ServiceAccount, pod_hosts, pod_of
+from components.namespace_scope import own_namespace_only
+from components.service_export import API_VERSIONS, consumers_only, gateway_servers, pod_service_entry, strict_mtls
+from components.service_import import allot_vips, export_destination_rule, host_service_entry
+from components.workloads.hello import client_deployment, headless_service, hello_stateful_set
+from components.workloads.identity import pod_labels
+
+Object = dict[str, Any]
+
+PORT = 8080
+ADDRESS = "GATEWAY_ADDRESS"
+"""Stands for the gateway's address until the script knows it."""
+
+
+def write(directory: Path, values: Mapping[str, Mapping[str, Any]]) -> None:
+    """Write the files of sequential.sh.
+
+    Args:
+        directory: where.
+        values: values of the stack file to lay over those of each chart, as dcmesh does.
+    """
+    export = _export()
+    files = {f"{site}-istiod": [_istiod(site, values["istiod"])] for site in ("dc1", "dc2")}
+    files["dc1-gateway"] = [merge(gateway_values(replicas=1, revision=None, pull_secrets=()), values["gateway"])]
+    files["dc1-gateway-service"] = [_gateway_service()]
+    files["dc1-hello"] = hello("hello", "demo")
+    files["dc1-exports"] = list(_exports(export))
+    files["dc2-client"] = _client()
+    files["dc2-imports"] = list(_imports(export))
+    for name, documents in files.items():
+        (directory / f"{name}.yaml").write_text(yaml.safe_dump_all(documents))
+
+
+def hello(name: str, namespace: str) -> list[Object]:
+    """Return a namespace with the demo's source, under that name."""
+    stateful_set = hello_stateful_set(name=name, replicas=3, port=PORT)
+    return [
+        *_home(namespace, name),
+        _object("v1", "Service", name, namespace, headless_service(name=name, port=PORT)),
+        _object("apps/v1", "StatefulSet", name, namespace, stateful_set),
+    ]
+
+
+def _export() -> ExportedService:
+    return ExportedService(
+        name="hello",
+        namespace="demo",
+        hosts=pod_hosts(stateful_set="hello", service="hello", namespace="demo", replicas=3),
+        port=PORT,
+        protocol="HTTP",
+        identity=ServiceAccount(namespace="demo", name="hello").spiffe_id,
+        consumers=(Consumer(site="dc2", account=ServiceAccount(namespace="demo-dr", name="client")),),
+        probe="pod-name",
+    )
+
+
+def _client() -> list[Object]:
+    deployment = _object("apps/v1", "Deployment", "client", "demo-dr", client_deployment(name="client"))
+    return [*_home("demo-dr", "client"), deployment]
+
+
+def _home(namespace: str, account: str) -> list[Object]:
+    labels = injection_labels(None)
+    return [
+        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace, "labels": labels}},
+        {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": account, "namespace": namespace}},
+    ]
+
+
+def _istiod(site: str, over: Mapping[str, Any]) -> Object:
+    values = istiod_values(cluster=site, replicas=1, egress="ALLOW_ANY", hub=None, tag=None, pull_secrets=())
+    return merge(values, over)
+
+
+def _gateway_service() -> Object:
+    exposure = ExposureArgs()
+    service = _object("v1", "Service", GATEWAY_NAME, ISTIO_NAMESPACE, service_spec(exposure, GATEWAY_LABELS))
+    service["metadata"] |= {"labels": GATEWAY_LABELS, "annotations": service_annotations(exposure)}
+    return service
+
+
+def _exports(export: ExportedService) -> Iterable[Object]:
+    selector, namespace = pod_labels("hello"), export.namespace
+    yield _istio("PeerAuthentication", "hello-strict", namespace, strict_mtls(selector))
+    yield _istio("AuthorizationPolicy", "hello-consumers", namespace, consumers_only(export, selector))
+    for host in export.hosts:
+        yield _istio("ServiceEntry", f"hello.{pod_of(host)}", namespace, pod_service_entry(export, host))
+    yield _istio("Gateway", "hello", ISTIO_NAMESPACE, gateway_servers(export))
+
+
+def _imports(export: ExportedService) -> Iterable[Object]:
+    vips = allot_vips(export.hosts)
+    yield _istio("Sidecar", "default", "demo-dr", own_namespace_only())
+    yield _istio("DestinationRule", "dc1.hello", "demo-dr", export_destination_rule(export, gateways=1))
+    for host in export.hosts:
+        entry = host_service_entry(export, host, vip=vips[host], gateway=(ADDRESS,), gateway_port=GATEWAY_PORT)
+        yield _istio("ServiceEntry", f"dc1.hello.{pod_of(host)}", "demo-dr", entry | {"resolution": "STATIC"})
+
+
+def _istio(kind: str, name: str, namespace: str, spec: Object) -> Object:
+    version = API_VERSIONS.get(kind, "networking.istio.io/v1")
+    return _object(version, kind, name, namespace, spec)
+
+
+def _object(version: str, kind: str, name: str, namespace: str, spec: Object) -> Object:
+    return {"apiVersion": version, "kind": kind, "metadata": {"name": name, "namespace": namespace}, "spec": spec}
