@@ -18,7 +18,7 @@ def databases(count: int, *, each_other: bool = False) -> dict[str, Any]:
         exporting = each_other or site["name"] == "dc1"
         for name in names:
             own, theirs = f"{name}-{site['name']}", f"{name}-{other['name']}"
-            workload = {"kind": "mariadb", "namespace": own}
+            workload: dict[str, Any] = {"kind": "mariadb", "namespace": own}
             if exporting:
                 site["exports"].append(
                     {
