@@ -136,13 +136,13 @@ def _how(samples: Sequence[Sample]) -> str:
     few = summary(samples, "no-op up", "pair", str(steps(samples)[0])).rounds
     many = summary(samples, "no-op up", "pair", str(steps(samples)[-1])).rounds
     looks = summary(samples, "configuration", "gateway", str(steps(samples)[0])).rounds
-    return f"""A pair that grows to {steps(samples)[-1]} exports of three pods. What is measured is configuration, so the
-pods of all these databases do not run. Three real ones do; each other pod is a WorkloadEntry with its labels, which Istio
-takes for the pod, at the address of a Service of the real ones. Every host answers for real: the probe at the end of `up`
-asks each of them, through both proxies and the gateway, and `up` fails if one is silent. One namespace of dc2 imports
-everything; another one, the *replica*, imports one export, as the replica of a database does. Both sites are in one
-stack, on clusters that exist, and Istio is there. Pulumi's times have {few} rounds up to 10 exports and {many} from
-there on, `up` one each; proxies and istiods {looks}."""
+    return f"""A pair that grows to {steps(samples)[-1]} exports of three pods. What is measured is configuration, so
+the pods of all these databases do not run. Three real ones do; each other pod is a WorkloadEntry with its labels,
+which Istio takes for the pod, at the address of a Service of the real ones. Every host answers for real: the probe at
+the end of `up` asks each of them, through both proxies and the gateway, and `up` fails if one is silent. One namespace
+of dc2 imports everything; another one, the *replica*, imports one export, as the replica of a database does. Both
+sites are in one stack, on clusters that exist, and Istio is there. Pulumi's times have {few} rounds up to 10 exports
+and {many} from there on, `up` one each; proxies and istiods {looks}."""
 
 
 def _growth(samples: Sequence[Sample]) -> str:
