@@ -57,6 +57,9 @@ FIGURES = (
     _figure("resources of the stack", "resources", "stack", COUNT, sized=True),
     _figure("state", "state", "size", MEGABYTES, sized=True),
     _figure("`preview`", "preview", "pair", SECONDS),
+    _figure("`preview`: CPU time of the program", "CPU of a preview", "program", SECONDS),
+    _figure("`preview`: CPU time of Pulumi's engine", "CPU of a preview", "engine", SECONDS),
+    _figure("`preview`: CPU time of its providers", "CPU of a preview", "providers", SECONDS),
     _figure("no-op `up`", "no-op up", "pair", SECONDS, sized=True),
     _figure("gateway: configuration", "configuration", "gateway", MEGABYTES, sized=True),
     _figure("gateway: clusters", "clusters", "gateway", COUNT, sized=True),
@@ -192,9 +195,11 @@ def _linear(samples: Sequence[Sample]) -> str:
 
 def _pulumi(samples: Sequence[Sample]) -> str:
     last = str(steps(samples)[-1])
-    parts = {p: summary(samples, "CPU of a preview", p, last).median for p in ("program", "engine", "providers")}
-    shares = ", ".join(f"{part} {number(seconds)} s" for part, seconds in parts.items())
-    text = [f"CPU time of a `preview` with {last} exports: {shares}; the program is dcmesh with Pulumi's SDK."]
+    spent = {p: summary(samples, "CPU of a preview", p, last).median for p in ("program", "engine", "providers")}
+    shares = ", ".join(f"{part} {seconds / sum(spent.values()):.0%}" for part, seconds in spent.items())
+    text = [
+        f"Of a `preview`'s CPU time with {last} exports: {shares}. The program is dcmesh with Pulumi's SDK for Python."
+    ]
     more = [step for step in steps(samples) if any(s.metric == "ten more" and s.case == str(step) for s in samples)]
     if more:
         text.append(

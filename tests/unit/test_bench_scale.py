@@ -154,7 +154,6 @@ def samples(*, curved: str = "", changed: float = 0) -> list[Sample]:
             value = 2e6 + 1000 * exports**2 if figure.metric == curved else 2e6 + 1000 * exports
             found += [sample(figure.metric, figure.way, exports, value, number) for number in (1, 2)]
         found.append(sample("up", "pair", exports, 3e6 + 2000 * exports))
-        found += [sample("CPU of a preview", part, exports, 1.5) for part in ("program", "engine", "providers")]
     for way, seconds in (("for each resource", 40), ("at the end", 10)):
         found.append(sample("ten more", way, 300, seconds))
     for case, more in (("0 unrelated Services", 0.0), ("500 unrelated Services", changed)):
