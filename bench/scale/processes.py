@@ -30,7 +30,8 @@ def _processes() -> dict[int, tuple[int, float, str]]:
                 command = (directory / "cmdline").read_text().replace("\0", " ")
             except OSError:  # it has ended
                 continue
-            found[int(directory.name)] = int(fields[1]), (int(fields[11]) + int(fields[12])) / TICKS, command
+            if command:  # one that has ended and is not yet waited for has none
+                found[int(directory.name)] = int(fields[1]), (int(fields[11]) + int(fields[12])) / TICKS, command
     return found
 
 
