@@ -154,8 +154,11 @@ def samples(*, curved: str = "", changed: float = 0) -> list[Sample]:
             value = 2e6 + 1000 * exports**2 if figure.metric == curved else 2e6 + 1000 * exports
             found += [sample(figure.metric, figure.way, exports, value, number) for number in (1, 2)]
         found.append(sample("up", "pair", exports, 3e6 + 2000 * exports))
-    for way, seconds in (("for each resource", 40), ("at the end", 10)):
-        found.append(sample("ten more", way, 300, seconds))
+    for exports, seconds in ((10, 15), (100, 40)):
+        found += [
+            sample("ten more", "for each resource", exports, seconds),
+            sample("ten more", "at the end", exports, 10),
+        ]
     for case, more in (("0 unrelated Services", 0.0), ("500 unrelated Services", changed)):
         for metric in ("configuration", "clusters", "Envoy's memory"):
             for number in (1, 2):
@@ -169,6 +172,17 @@ def test_lines_are_linear_growth() -> None:
     text = report.section(samples())
     assert "Aim, growth that is linear or better: met" in text
     assert "`destroy` with 300 exports and more: 77 s." in text
+
+
+def test_two_points_show_nothing() -> None:
+    text = report.section([s for s in samples() if s.case in ("1", "10") or not s.case.isdigit()])
+    assert "Aim, growth that is linear or better: not shown, for any two points are on a line." in text
+
+
+def test_a_state_written_for_each_resource_misses_the_aim() -> None:
+    text = report.section(samples())
+    assert "missed for an `up`" in text
+    assert "5 s more with 10 exports, and 30 s more with 100." in text
 
 
 def test_a_curve_is_named() -> None:
@@ -190,7 +204,8 @@ def test_sizes_are_of_the_lines_and_marked_as_such() -> None:
 
 def test_ups_are_reckoned_by_what_they_add() -> None:
     found = report.added(samples())
-    assert [exports for exports, _ in found.values()] == [1, 9, 90, 200]
+    # Beside the steps 10 and 100 ten more came, twice.
+    assert [exports for exports, _ in found.values()] == [1, 9, 70, 180]
 
 
 def test_plots() -> None:
