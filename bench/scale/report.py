@@ -312,7 +312,9 @@ some {ONE_VARIABLE // OF_A_HOST:,} hosts: its probe gets their list as one envir
 def plots(samples: Sequence[Sample]) -> Mapping[str, str]:
     """Return the section's plots, by file name."""
     ups = {step: seconds for step, (_, seconds) in added(samples).items()}
-    time = {"`up` that adds the difference": {step: summarize([max(seconds, 0.1)]) for step, seconds in ups.items()}}
+    time: dict[str, Mapping[float, Summary]] = {
+        "`up` that adds the difference": {step: summarize([max(seconds, 0.1)]) for step, seconds in ups.items()}
+    }
     time |= {figure.title: along(samples, figure) for figure in FIGURES if figure.metric in ("preview", "no-op up")}
     memory = {
         figure.title.partition(":")[0]: along(samples, figure)

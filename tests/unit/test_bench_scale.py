@@ -17,7 +17,8 @@ from tests.unit.configurations import parse
 
 def test_a_line_is_found_again() -> None:
     found = line({exports: 20 + 3 * exports for exports in (1, 10, 100, 300)})
-    assert (found.base, found.each) == (pytest.approx(20), pytest.approx(3))
+    assert found.base == pytest.approx(20)
+    assert found.each == pytest.approx(3)
     assert found.worst == pytest.approx(0)
     assert found.at(1000) == pytest.approx(3020)
 
@@ -68,7 +69,9 @@ def parse_exports(*exports: dict[str, Any]) -> list[Any]:
 
 
 def test_configuration_of_a_proxy() -> None:
-    endpoints = {"endpoint_config": {"endpoints": [{"lb_endpoints": [{}, {}]}, {"lb_endpoints": [{}]}, {}]}}
+    endpoints: dict[str, Any] = {
+        "endpoint_config": {"endpoints": [{"lb_endpoints": [{}, {}]}, {"lb_endpoints": [{}]}, {}]}
+    }
     dump = json.dumps(
         {
             "configs": [
