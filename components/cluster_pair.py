@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Network
+from itertools import chain
 from typing import Any
 
 import pulumi
@@ -59,10 +60,11 @@ def followed(args: ClusterPairArgs, database: model.Database) -> ExportedService
     chained = source and source[1].replicates and not args.settings.exchanges(database)
     if replicates is None or (source and chained and not followed(args, source[1])):
         return None
-    here = [exported_service(e) for s in args.settings.sites if s.name == replicates.from_ for e in s.exports]
+    here = (export for site in args.settings.sites if site.name == replicates.from_ for export in site.exports)
     peer = args.peer_links.get(replicates.from_)
-    offers = (*here, *(peer.exports if peer else ()))
-    return next((export for export in offers if export.name == replicates.export), None)
+    there = (export for export in (peer.exports if peer else ()) if export.name == replicates.export)
+    found = (exported_service(export) for export in here if export.name == replicates.export)
+    return next(chain(found, there), None)
 
 
 def switchover_of(settings: model.Settings, database: model.Database) -> Switchover | None:

@@ -54,11 +54,9 @@ class ReplicationPasswords(pulumi.ComponentResource):
         }
         by_export = {
             site.name: {
-                export.name: password
-                for export in site.exports
-                for workload in site.workloads
-                if isinstance(workload, model.Database) and export.is_of(workload)
-                if (password := self.of(site, workload)) is not None
+                export: password
+                for export, database in site.exported_databases.items()
+                if (password := self.of(site, database)) is not None
             }
             for site in args.settings.sites
         }

@@ -6,6 +6,7 @@ The docstring below each field is its description, in the generated JSON Schema 
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, SecretStr, Tag
@@ -527,11 +528,6 @@ class Export(Model):
         """Name of its headless Service."""
         return self.service or self.stateful_set_name
 
-    def is_of(self, workload: Workload) -> bool:
-        """Tell whether the pods are those of a workload."""
-        pods = workload.pods
-        return pods is not None and (self.namespace, self.stateful_set_name) == (workload.namespace, pods.stateful_set)
-
     @property
     def hosts(self) -> tuple[str, ...]:
         """DNS name of each exported pod."""
@@ -600,6 +596,21 @@ class Site(Model):
                 return "k3d" if shutil.which("k3d") else "lab"
             case kind:
                 return kind
+
+    @cached_property
+    def _workloads_by_pods(self) -> Mapping[tuple[str, str], Workload]:
+        """Each workload that can be exported, by namespace and StatefulSet."""
+        return {(w.namespace, w.pods.stateful_set): w for w in self.workloads if w.pods}
+
+    @cached_property
+    def exported_databases(self) -> Mapping[str, Database]:
+        """The databases that the site exports, by export."""
+        exported = {export.name: self.workload_of(export) for export in self.exports}
+        return {name: workload for name, workload in exported.items() if isinstance(workload, Database)}
+
+    def workload_of(self, export: Export) -> Workload | None:
+        """Return the workload of this site whose pods an export is of; None if dcmesh does not run them."""
+        return self._workloads_by_pods.get((export.namespace, export.stateful_set_name))
 
 
 # --- peers -----------------------------------------------------------------------------------------------------------
@@ -739,12 +750,9 @@ class Settings(Model):
         """Return the database that another one replicates, with its site, if both are in this stack."""
         followed = database.replicates
         found = (
-            (site, workload)
+            (site, site.exported_databases[followed.export])
             for site in self.sites
-            for export in site.exports
-            for workload in site.workloads
-            if followed and (site.name, export.name) == (followed.from_, followed.export)
-            if isinstance(workload, Database) and export.is_of(workload)
+            if followed and site.name == followed.from_ and followed.export in site.exported_databases
         )
         return next(found, None)
 

@@ -1,15 +1,331 @@
 """The part's section of docs/performance.md."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
-from bench.samples import Sample
+from bench.markdown import number, spread, table
+from bench.plots import Axes, bars, lines
+from bench.samples import Sample, Summary, summarize, summary
+from bench.scale.figures import Line, line
+
+ONE_VARIABLE = 128 * 1024
+"""Bytes that Linux takes as one environment variable, as which a probe's Job is given its hosts."""
+
+OF_A_HOST = 50
+"""Bytes of a host in it, with names as short as here."""
+
+STRAIGHT = 0.1
+"""How far from a line, as a share of the greatest value, what grows in a straight line may be."""
+
+NAMES = 0.001
+"""By how much, as a share, a proxy's configuration differs from another's because their pods' names do."""
+
+OF_A_NAMESPACE = 4
+"""Resources that an import in a namespace of its own has beside it: Sidecar, probe and the components around them."""
+
+DATABASES = 100_000
+SITES = (10, 100, 1000)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Figure:
+    """A figure that is looked at on each step.
+
+    Attributes:
+        title: what it is called in tables.
+        metric: what was measured.
+        way: of what.
+        shown: the unit in which it is shown.
+        factor: how many of that unit the measured one is.
+        sized: whether it is in the table of sizes.
+    """
+
+    title: str
+    metric: str
+    way: str
+    shown: str
+    factor: float
+    sized: bool
+
+
+MEGABYTES, KILOBYTES, MILLISECONDS = ("MB", 1e-6), ("kB", 1e-3), ("ms", 1e3)
+SECONDS, COUNT = ("s", 1.0), ("", 1.0)
+
+
+def _figure(title: str, metric: str, way: str, unit: tuple[str, float], *, sized: bool = False) -> Figure:
+    return Figure(title=title, metric=metric, way=way, shown=unit[0], factor=unit[1], sized=sized)
+
+
+FIGURES = (
+    _figure("resources of the stack", "resources", "stack", COUNT, sized=True),
+    _figure("state", "state", "size", MEGABYTES, sized=True),
+    _figure("`preview`", "preview", "pair", SECONDS),
+    _figure("`preview`: CPU time of the program", "CPU of a preview", "program", SECONDS),
+    _figure("`preview`: CPU time of Pulumi's engine", "CPU of a preview", "engine", SECONDS),
+    _figure("`preview`: CPU time of its providers", "CPU of a preview", "providers", SECONDS),
+    _figure("no-op `up`", "no-op up", "pair", SECONDS, sized=True),
+    _figure("gateway: configuration", "configuration", "gateway", MEGABYTES, sized=True),
+    _figure("gateway: clusters", "clusters", "gateway", COUNT, sized=True),
+    _figure("gateway: endpoints", "endpoints", "gateway", COUNT),
+    _figure("gateway: Envoy's memory", "Envoy's memory", "gateway", MEGABYTES),
+    _figure("gateway: working set", "working set", "gateway", MEGABYTES, sized=True),
+    _figure("sidecar of an exported pod: configuration", "configuration", "source", KILOBYTES),
+    _figure("sidecar of an exported pod: working set", "working set", "source", MEGABYTES),
+    _figure("replica's sidecar: configuration", "configuration", "replica", KILOBYTES),
+    _figure("replica's sidecar: working set", "working set", "replica", MEGABYTES, sized=True),
+    _figure("sidecar that imports all: configuration", "configuration", "consumer of all", KILOBYTES),
+    _figure("sidecar that imports all: listeners", "listeners", "consumer of all", COUNT),
+    _figure("sidecar that imports all: working set", "working set", "consumer of all", MEGABYTES),
+    _figure("istiod of dc1: working set", "istiod's working set", "dc1", MEGABYTES, sized=True),
+    _figure("istiod of dc2: working set", "istiod's working set", "dc2", MEGABYTES, sized=True),
+    _figure("istiod of dc1: a change until a proxy has it", "change to proxy", "dc1", MILLISECONDS),
+    _figure("istiod of dc2: a change until a proxy has it", "change to proxy", "dc2", MILLISECONDS),
+    _figure("istiod of dc1: its work on that for a proxy", "push", "dc1", MILLISECONDS),
+    _figure("istiod of dc2: its work on that for a proxy", "push", "dc2", MILLISECONDS),
+)
+
+
+def steps(samples: Sequence[Sample]) -> list[int]:
+    """Return the numbers of exports that were measured."""
+    return sorted({int(sample.case) for sample in samples if sample.metric == "state"})
+
+
+def along(samples: Sequence[Sample], figure: Figure) -> dict[float, Summary]:
+    """Return a figure on each step, in the unit that is shown."""
+    return {
+        step: scaled(summary(samples, figure.metric, figure.way, str(step)), figure.factor) for step in steps(samples)
+    }
+
+
+def scaled(figure: Summary, factor: float) -> Summary:
+    """Return a figure in another unit."""
+    return Summary(
+        median=figure.median * factor, low=figure.low * factor, high=figure.high * factor, rounds=figure.rounds
+    )
+
+
+def fitted(samples: Sequence[Sample], figure: Figure) -> Line:
+    """Return the line through a figure's medians."""
+    return line({step: point.median for step, point in along(samples, figure).items()})
+
+
+def added(samples: Sequence[Sample]) -> dict[int, tuple[int, float]]:
+    """Return for each step how many exports the `up` added, and its seconds beside those of a no-op `up`."""
+    known, before = dict[int, tuple[int, float]](), 0
+    for step in steps(samples):
+        seconds = summary(samples, "up", "pair", str(step)).median
+        known[step] = step - before, seconds - summary(samples, "no-op up", "pair", str(step)).median
+        # What was added to see what ten more cost.
+        more = [s for s in samples if (s.metric, s.case) == ("ten more", str(step))]
+        before = step + 10 * len(more)
+    return known
 
 
 def section(samples: Sequence[Sample]) -> str:
     """Return the section's text."""
-    raise NotImplementedError
+    return "\n\n".join(
+        [
+            _how(samples),
+            "### Growth",
+            _growth(samples),
+            _linear(samples),
+            _pulumi(samples),
+            "### What others do in the cluster",
+            _unrelated(samples),
+            "### Sizes",
+            _sizes(samples),
+        ]
+    )
+
+
+def _how(samples: Sequence[Sample]) -> str:
+    few = summary(samples, "no-op up", "pair", str(steps(samples)[0])).rounds
+    many = summary(samples, "no-op up", "pair", str(steps(samples)[-1])).rounds
+    looks = summary(samples, "configuration", "gateway", str(steps(samples)[0])).rounds
+    return f"""A pair that grows to {steps(samples)[-1]} exports of three pods. What is measured is configuration, so
+the pods of all these databases do not run. Three real ones do; each other pod is a WorkloadEntry with its labels,
+which Istio takes for the pod, at the address of a Service of the real ones. Every host answers for real: the probe at
+the end of `up` asks each of them, through both proxies and the gateway, and `up` fails if one is silent. One namespace
+of dc2 imports everything; another one, the *replica*, imports one export, as the replica of a database does. Both
+sites are in one stack, on clusters that exist, and Istio is there. Pulumi's times have {few} rounds up to 10 exports
+and {many} from there on, `up` one each; proxies and istiods {looks}."""
+
+
+def _growth(samples: Sequence[Sample]) -> str:
+    columns = steps(samples)
+
+    def cell(figure: Figure, step: int) -> str:
+        point = along(samples, figure)[step]
+        return spread(point) if point.rounds > 1 else number(point.median)
+
+    rows = [
+        [f"{figure.title}{f', {figure.shown}' if figure.shown else ''}", *(cell(figure, step) for step in columns)]
+        for figure in FIGURES
+    ]
+    ups = added(samples)
+    rows.insert(
+        3,
+        ["`up` that adds these: seconds each, beside a no-op `up`", *(number(ups[s][1] / ups[s][0]) for s in columns)],
+    )
+    return table(["exports", *map(str, columns)], rows)
+
+
+def _linear(samples: Sequence[Sample]) -> str:
+    fits = {figure: fitted(samples, figure) for figure in FIGURES}
+    rows = [
+        [
+            figure.title,
+            f"{number(fit.base)} {figure.shown}".strip(),
+            f"{number(fit.each)} {figure.shown}".strip(),
+            f"{fit.worst:.0%}",
+        ]
+        for figure, fit in fits.items()
+    ]
+    few = len(steps(samples)) < 3
+    bent = [figure.title for figure, fit in fits.items() if fit.worst > STRAIGHT]
+    verdict = (
+        f"Aim, growth that is linear or better: met, as far as no figure is further than {STRAIGHT:.0%} from its line."
+        if not (bent or few)
+        else "Aim, growth that is linear or better: not shown, for any two points are on a line."
+        if few
+        else f"Aim, growth that is linear or better: not shown for {', '.join(bent)}, which are further than "
+        f"{STRAIGHT:.0%} from a line."
+    )
+    said = (
+        "The line of least squares, value = base + each · exports; *off* is the greatest distance from it, as a share "
+        "of the greatest value:"
+    )
+    plots_ = "![time](performance/scale-time.svg)\n\n![memory](performance/scale-memory.svg)"
+    return "\n\n".join([said, table(["", "base", "each export", "off"], rows), verdict, plots_])
+
+
+def _pulumi(samples: Sequence[Sample]) -> str:
+    last = str(steps(samples)[-1])
+    spent = {p: summary(samples, "CPU of a preview", p, last).median for p in ("program", "engine", "providers")}
+    shares = ", ".join(f"{part} {seconds / sum(spent.values()):.0%}" for part, seconds in spent.items())
+    text = [
+        f"Of a `preview`'s CPU time with {last} exports: {shares}. The program is dcmesh with Pulumi's SDK for Python."
+    ]
+    more = [step for step in steps(samples) if any(s.metric == "ten more" and s.case == str(step) for s in samples)]
+    if more:
+        text.append(
+            "By itself Pulumi writes its whole state, a file or an object in a bucket, before and after each resource "
+            "that changes: a change takes longer the larger the stack is, and a first `up` as the square of it. The "
+            "times above are of a Pulumi that writes once, at the end (`PULUMI_SKIP_CHECKPOINTS=true`). If that is "
+            "killed, the state lacks what it has made, so it is nothing for daily use. Ten exports more, in seconds:"
+        )
+        ways = ("for each resource", "at the end")
+        rows = [[str(s), *(number(summary(samples, "ten more", way, str(s)).median) for way in ways)] for s in more]
+        text.append(table(["exports before", "state written for each resource", "at the end"], rows))
+        each, end = ([summary(samples, "ten more", way, str(s)).median for s in (more[0], more[-1])] for way in ways)
+        before, after = each[0] - end[0], each[-1] - end[-1]
+        if len(more) > 1:
+            text.append(
+                f"Aim, growth that is linear or better: {'missed' if after > before else 'met'} for an `up` that adds "
+                f"as many to more, with the state written for each resource: beside writing it once that took "
+                f"{number(before)} s more with {more[0]} exports, and {number(after)} s more with {more[-1]}."
+            )
+    destroyed = [s for s in samples if s.metric == "destroy"]
+    text += [f"`destroy` with {s.case} exports and more: {number(s.value)} s." for s in destroyed]
+    return "\n\n".join(text)
+
+
+def _unrelated(samples: Sequence[Sample]) -> str:
+    cases = _cases(samples)
+    rows = [
+        [f"{case}, {way}", *(spread(s) for s in _sidecar(samples, way, case))]
+        for case in cases
+        for way in ("scoped", "unscoped")
+    ]
+    without, with_ = cases
+    (size, clusters, memory), (size_then, clusters_then, memory_then) = (
+        _sidecar(samples, "scoped", case) for case in cases
+    )
+    # A proxy that has run for a while has a little more than one that has just started.
+    looks = [s.value for s in samples if s.metric == "Envoy's memory" and (s.way, s.case) == ("scoped", without)]
+    looks += [s.value for s in samples if s.metric == "Envoy's memory" and s.way == "replica"]
+    apart = (max(looks) - min(looks)) / 1e6
+    change = memory_then.median - memory.median
+    told = size_then.median - size.median
+    same = clusters_then.median == clusters.median and abs(told) <= NAMES * size.median
+    met = abs(change) <= apart and same
+    others = "; ".join(
+        f"{title} from {number(_of(samples, way, without))} to {number(_of(samples, way, with_))} kB"
+        for title, way in (("the gateway's", "gateway"), ("that of an exported pod's sidecar", "source"))
+    )
+    return "\n\n".join(
+        [
+            "A replica's sidecar that has just started, with the `Sidecar` that dcmesh makes for its namespace\n"
+            "(scoped) and with that taken away (unscoped):",
+            table(["", "configuration, kB", "clusters", "Envoy's memory, MB"], rows),
+            f"Aim, no more change than noise: {'met' if met else 'missed'},\n"
+            f"{number(told)} kB of configuration and {number(change)} MB of memory, which without these Services\n"
+            f"varied by {number(apart)} MB over all looks at it.",
+            f"What dcmesh does not scope learns of every Service: configuration {others}.\n"
+            "A Sidecar does not apply to gateways, and the namespace of an exported pod is its owner's.",
+            "![sidecar](performance/scale-sidecar.svg)",
+        ]
+    )
+
+
+def _cases(samples: Sequence[Sample]) -> list[str]:
+    found = dict.fromkeys(sample.case for sample in samples if sample.way == "unscoped")
+    return sorted(found, key=lambda case: int(case.split()[0]))
+
+
+def _sidecar(samples: Sequence[Sample], way: str, case: str) -> tuple[Summary, Summary, Summary]:
+    return (
+        scaled(summary(samples, "configuration", way, case), 1e-3),
+        summary(samples, "clusters", way, case),
+        scaled(summary(samples, "Envoy's memory", way, case), 1e-6),
+    )
+
+
+def _of(samples: Sequence[Sample], way: str, case: str) -> float:
+    return summary(samples, "configuration", way, case).median / 1e3
+
+
+def _sizes(samples: Sequence[Sample]) -> str:
+    sized = [figure for figure in FIGURES if figure.sized]
+    rows = [
+        [
+            f"{figure.title}{f', {figure.shown}' if figure.shown else ''}",
+            *(number(max(0, fitted(samples, figure).at(DATABASES / sites)), 2) for sites in SITES),
+        ]
+        for figure in sized
+    ]
+    first, *_, last = steps(samples)
+    header = ["sites", *(f"{sites:,}" for sites in SITES)]
+    databases = ["databases a site", *(f"{DATABASES // sites:,}" for sites in SITES)]
+    return f"""**Extrapolated** by the lines above, measured from {first} to {last} exports; nothing of this was run.
+{DATABASES:,} databases of three pods are spread evenly over the sites. Each is exported by one site and imported by one
+other, so a site exports as many as it imports; a stack and a gateway of one pod a site. On top come traffic, the
+databases' own memory, their Services, which are in every proxy that is not scoped, and {OF_A_NAMESPACE} more resources
+for each import in a namespace of its own.
+
+{table(header, [databases, *rows])}
+
+Where a stack gets too large for one `up`, more sites with fewer databases each are the way. One consumer can import
+some {ONE_VARIABLE // OF_A_HOST:,} hosts: its probe gets their list as one environment variable."""
 
 
 def plots(samples: Sequence[Sample]) -> Mapping[str, str]:
     """Return the section's plots, by file name."""
-    raise NotImplementedError
+    ups = {step: seconds for step, (_, seconds) in added(samples).items()}
+    time: dict[str, Mapping[float, Summary]] = {
+        "`up` that adds the difference": {step: summarize([max(seconds, 0.1)]) for step, seconds in ups.items()}
+    }
+    time |= {figure.title: along(samples, figure) for figure in FIGURES if figure.metric in ("preview", "no-op up")}
+    memory = {
+        figure.title.partition(":")[0]: along(samples, figure)
+        for figure in FIGURES
+        if figure.metric in ("working set", "istiod's working set")
+    }
+    groups = {
+        case: {way: _sidecar(samples, way, case)[0] for way in ("scoped", "unscoped")} for case in _cases(samples)
+    }
+    return {
+        "scale-time.svg": lines(Axes(title="Pulumi's time", x="exports", y="s", logarithmic=True), time),
+        "scale-memory.svg": lines(Axes(title="Working sets", x="exports", y="MB", logarithmic=True), memory),
+        "scale-sidecar.svg": bars(Axes(title="A replica's sidecar", x="", y="configuration, kB"), groups),
+    }

@@ -1,8 +1,233 @@
-"""The part's measurements."""
+"""The part's measurements.
 
-from bench.samples import Recorder
+One pair on two sites of the lab that exist already: it grows from step to step, and is destroyed in the end. Unrelated
+Services come and go while it is small. Pulumi writes its state once at the end of each command, but where it is
+measured what the default costs.
+"""
+
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+
+import yaml
+
+from bench.samples import Recorder, Sample
+from bench.scale import stage
+from bench.scale.processes import cpu_seconds
+from bench.scale.proxies import Site
+from tests.e2e.toolbox import Kubectl, Lab, Project, eventually
+
+STEPS = (1, 10, 100, 300)
+"""How many exports the pair has."""
+
+MOST = 3
+"""Rounds of anything, at most: this part has 15 minutes."""
+
+FEW = 10
+"""Up to so many exports what takes long is measured in each round, with more of them once."""
+
+MORE = (10, 100)
+"""With how many exports it is measured what ten more cost; with 300 that alone would take minutes."""
+
+UNRELATED = 500
+"""Services that have nothing to do with dcmesh, in each site."""
+
+LAST = {"PULUMI_SKIP_CHECKPOINTS": "true"}
+"""Environment in which Pulumi writes its state once, when it is done."""
+
+PROXIES = {
+    "gateway": ("dc1", "istio-system", "istio=eastwestgateway"),
+    "source": ("dc1", stage.SOURCE, "statefulset.kubernetes.io/pod-name=hello-0"),
+    "replica": ("dc2", stage.REPLICA, "app=client"),
+    "consumer of all": ("dc2", stage.EVERYTHING, "app=client"),
+}
+"""Site, namespace and label of each proxy that is looked at."""
 
 
 def run(record: Recorder, rounds: int) -> None:
     """Measure."""
-    raise NotImplementedError
+    lab = Lab("scale")
+    try:
+        with tempfile.TemporaryDirectory() as directory:
+            _create(lab)
+            pair = Pair(lab, Path(directory), record, min(rounds, MOST))
+            for exports in STEPS:
+                pair.step(exports)
+                if exports == STEPS[0]:
+                    pair.unrelated()
+            pair.destroy(str(STEPS[-1]))
+    finally:
+        lab("delete", "--all")
+
+
+def _create(lab: Lab) -> None:
+    creating = [lab.start("create", "dc1", "--reachable-from", "dc2"), lab.start("create", "dc2")]
+    for process in creating:
+        process.communicate()
+        if process.returncode:
+            raise subprocess.CalledProcessError(process.returncode, process.args)
+
+
+class Pair:
+    """The pair, with however many exports it has."""
+
+    def __init__(self, lab: Lab, directory: Path, record: Recorder, rounds: int) -> None:
+        """Set up the mesh, without any export."""
+        self._record = record
+        self._rounds = rounds
+        self._directory = directory
+        self._kubeconfigs = {}
+        self._sites = {}
+        for name in ("dc1", "dc2"):
+            text, path = lab("kubeconfig", name), directory / name
+            self._sites[name] = Site(name, Kubectl(text, path))
+            self._kubeconfigs[name] = str(path)
+        self._project = Project(
+            directory / "project",
+            stack=lab.name,
+            config=stage.configuration(0, self._kubeconfigs),
+            state=directory / "state",
+        )
+        self._project.environment |= LAST
+        self._project.init()
+        self._project.up("--skip-preview")
+        self._sites["dc1"].kubectl.apply(stage.backing_service())
+        service = self._sites["dc1"].kubectl.get("service", "backing", stage.SOURCE)
+        self._backing = service["spec"]["clusterIP"]
+        self._exports = 0
+
+    def step(self, exports: int) -> None:
+        """Go on to so many exports, and look at everything there."""
+        case, rounds = str(exports), range(1, (self._rounds if exports <= FEW else 1) + 1)
+        self._configure(exports)
+        for number in rounds:
+            begun = time.monotonic()
+            spent = cpu_seconds(self._project, "preview")
+            self._note("preview", "s", case, number, {"pair": time.monotonic() - begun})
+            self._note("CPU of a preview", "s", case, number, spent)
+        self._time("up", case, 1, self._up)
+        for number in rounds:
+            self._time("no-op up", case, number, self._up)
+        state = next(self._directory.glob("state/.pulumi/stacks/*/*.json"))
+        size = {"size": float(state.stat().st_size)}
+        self._note("state", "B", case, 1, size)
+        self._note("resources", "", case, 1, {"stack": float(len(self._project.resources()))})
+        self._proxies(case)
+        self._istiods(case)
+        if exports in MORE:
+            self._ten_more(case)
+
+    def unrelated(self) -> None:
+        """See what Services that have nothing to do with dcmesh do to a replica's proxy, with its scope and without.
+
+        Each figure is of a pod that has just started: a proxy gives little memory back.
+        """
+        for count in (0, UNRELATED):
+            if count:
+                self._add_services(count)
+            for number in range(1, self._rounds + 1):
+                for way in ("scoped", "unscoped"):
+                    with_services = f"{count} unrelated Services"
+                    if way == "unscoped":
+                        removed = self._remove_scope()
+                    self._restart("dc2", stage.REPLICA, "client")
+                    self._proxy("replica", way, with_services, number)
+                    if way == "unscoped":
+                        self._sites["dc2"].kubectl("create", "--filename", "-", stdin=removed)
+            for name in ("gateway", "source"):
+                self._proxy(name, name, f"{count} unrelated Services", 1)
+        for site in self._sites.values():
+            site.kubectl("delete", "namespace", "unrelated")
+
+    def destroy(self, case: str) -> None:
+        """Remove it all."""
+        self._time("destroy", case, 1, lambda: self._project.pulumi("destroy", "--yes", "--skip-preview"))
+
+    def _configure(self, exports: int) -> None:
+        with self._project.edit() as config:
+            config.update(stage.configuration(exports, self._kubeconfigs))
+        entries = stage.backing_entries(range(self._exports, exports), self._backing)
+        self._sites["dc1"].kubectl("create", "--filename", "-", stdin=yaml.safe_dump_all(entries))
+        self._exports = exports
+
+    def _up(self) -> None:
+        self._project.up("--skip-preview")
+
+    def _ten_more(self, case: str) -> None:
+        """Add ten exports with a state that is written for each resource, as is the default, and ten without that."""
+        for way in ("for each resource", "at the end"):
+            self._configure(self._exports + 10)
+            if way == "for each resource":
+                self._project.environment = {k: v for k, v in self._project.environment.items() if k not in LAST}
+            self._time("ten more", case, 1, self._up, way)
+            self._project.environment |= LAST
+
+    def _proxies(self, case: str) -> None:
+        for number in range(1, self._rounds + 1):
+            for name in PROXIES:
+                self._proxy(name, name, case, number)
+
+    def _proxy(self, name: str, way: str, case: str, number: int) -> None:
+        site, namespace, label = PROXIES[name]
+        pod = self._sites[site].pod(namespace, label)
+        given = self._sites[site].configuration(namespace, pod)
+        for metric, unit, value in (
+            ("configuration", "B", given.size),
+            ("clusters", "", given.clusters),
+            ("listeners", "", given.listeners),
+            ("endpoints", "", given.endpoints),
+            ("Envoy's memory", "B", self._sites[site].allocated(namespace, pod)),
+            ("working set", "B", self._sites[site].working_set(namespace, pod, "istio-proxy")),
+        ):
+            self._note(metric, unit, case, number, {way: float(value)})
+
+    def _istiods(self, case: str) -> None:
+        """Have istiod push a change to all proxies, and see how long it took."""
+        for number in range(1, self._rounds + 1):
+            for site in self._sites.values():
+                before = site.pushes()
+                change = stage.change_for_all(number)
+                site.kubectl.apply(change)
+                cost = eventually("the change is pushed to all", partial(site.pushed, before), within=60)
+                site.kubectl("delete", "--filename", "-", stdin=yaml.safe_dump(change))
+                self._note("change to proxy", "s", case, number, {site.name: cost[0]})
+                self._note("push", "s", case, number, {site.name: cost[1]})
+                memory = site.working_set("istio-system", site.istiod(), "discovery")
+                self._note("istiod's working set", "B", case, number, {site.name: memory})
+
+    def _add_services(self, count: int) -> None:
+        for site in self._sites.values():
+            site.kubectl("create", "namespace", "unrelated")
+            site.kubectl("create", "--filename", "-", stdin=yaml.safe_dump_all(stage.unrelated_services(count)))
+
+    def _remove_scope(self) -> str:
+        """Remove the namespace's Sidecar; return what creates it again, for Pulumi is not told."""
+        kubectl = self._sites["dc2"].kubectl
+        scope = kubectl.get("sidecar", "default", stage.REPLICA)
+        metadata = {
+            key: scope["metadata"][key]
+            for key in ("name", "namespace", "annotations", "labels")
+            if key in scope["metadata"]
+        }
+        kubectl("delete", "sidecar", "default", "--namespace", stage.REPLICA)
+        return json.dumps({**scope, "metadata": metadata})
+
+    def _restart(self, site: str, namespace: str, deployment: str) -> None:
+        kubectl = self._sites[site].kubectl
+        kubectl("rollout", "restart", f"deployment/{deployment}", "--namespace", namespace)
+        kubectl("rollout", "status", f"deployment/{deployment}", "--namespace", namespace, "--timeout=120s")
+
+    def _time(self, metric: str, case: str, number: int, action: Callable[[], object], way: str = "pair") -> None:
+        begun = time.monotonic()
+        action()
+        self._note(metric, "s", case, number, {way: time.monotonic() - begun})
+
+    def _note(self, metric: str, unit: str, case: str, number: int, values: Mapping[str, float]) -> None:
+        for way, value in values.items():
+            self._record(Sample(metric=metric, unit=unit, way=way, case=case, round=number, value=value))
+            print(f"{metric}, {way}, {case}, round {number}: {value:.6g} {unit}", file=sys.stderr, flush=True)

@@ -12,6 +12,7 @@ from config.words import choices
 
 def not_imported(subject: Subject) -> Iterator[Finding]:
     """Find replicas whose namespace does not import what they follow, under their service account."""
+    imported = {site.name: set(site.imports) for _, site in subject.sites}
     for site, path, database in subject.databases:
         followed = database.replicates
         if followed is None:
@@ -22,7 +23,7 @@ def not_imported(subject: Subject) -> Iterator[Finding]:
             namespace=database.namespace,
             service_account=database.pods.service_account,
         )
-        if wanted not in site.imports:
+        if wanted not in imported[site.name]:
             advice = (
                 f"does not reach the replica: add to the site's imports from: {wanted.from_}, export: {wanted.export}, "
                 f"namespace: {wanted.namespace}, serviceAccount: {wanted.service_account}"

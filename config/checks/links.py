@@ -93,12 +93,13 @@ def local_consumers(subject: Subject) -> Iterator[Finding]:
 
 def same_names(subject: Subject) -> Iterator[Finding]:
     """Find imports whose hosts are names of the importing site's own pods."""
+    own = {site.name: _services(site) for _, site in subject.sites}
     for site, path, imported in subject.imports:
         offer = subject.offer(imported)
         if offer is None or imported.from_ == site.name:
             continue
         namespace, service = service_of(offer[1].hosts[0])
-        if (namespace, service) in _services(site):
+        if (namespace, service) in own[site.name]:
             yield Finding(
                 f"{path}.export",
                 imported.export,
@@ -138,11 +139,11 @@ def impossible_probes(subject: Subject) -> Iterator[Finding]:
 def unlike_workloads(subject: Subject) -> Iterator[Finding]:
     """Find exports of a workload of ours that say something else of it than it is."""
     for site, path, export in subject.exports:
-        for index, workload in enumerate(site.workloads):
-            if workload.pods and export.is_of(workload):
-                place = f"{path.partition('.')[0]}.workloads[{index}]"
-                for key, value, advice in _unlike(export, workload.pods):
-                    yield Finding(f"{path}.{key}", value, advice, given=(path, place))
+        workload = site.workload_of(export)
+        if workload and workload.pods:
+            for key, value, advice in _unlike(export, workload.pods):
+                place = f"{path.partition('.')[0]}.workloads[{site.workloads.index(workload)}]"
+                yield Finding(f"{path}.{key}", value, advice, given=(path, place))
 
 
 def _unlike(export: Export, pods: Pods) -> Iterator[tuple[str, object, str]]:

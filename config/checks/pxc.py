@@ -58,9 +58,9 @@ def existing_in_new_clusters(subject: Subject) -> Iterator[Finding]:
 def operators_namespace(subject: Subject) -> Iterator[Finding]:
     """Find workloads in the operator's namespace: each creates its own."""
     for path, site in subject.sites:
-        operator = subject.settings.pxc_of(site)
+        operator, needed = subject.settings.pxc_of(site), any(isinstance(w, Pxc) for w in site.workloads)
         for index, workload in enumerate(site.workloads):
-            if any(isinstance(w, Pxc) for w in site.workloads) and workload.namespace == operator.namespace:
+            if needed and workload.namespace == operator.namespace:
                 advice = "is the namespace of Percona's operator, and a workload creates its own: choose another"
                 yield Finding(f"{path}.workloads[{index}].namespace", workload.namespace, advice)
 

@@ -65,8 +65,13 @@ class Subject:
 
     def offer(self, imported: Import | Replicates) -> Offer | None:
         """Return the export that an import or a replica names, if it is there."""
-        source = self.sources.get(imported.from_)
-        return next((offer for offer in source[1] if offer[1].name == imported.export), None) if source else None
+        return self._offers.get((imported.from_, imported.export))
+
+    @cached_property
+    def _offers(self) -> Mapping[tuple[str, str], Offer]:
+        """Each export with its place, by site and name; of those that are there twice the first."""
+        offers = ((site, offer) for site, source in self.sources.items() if source for offer in reversed(source[1]))
+        return {(site, offer[1].name): offer for site, offer in offers}
 
 
 def _with_places(path: str, exports: Sequence[Export | LinkExport]) -> Sequence[Offer]:

@@ -1,0 +1,37 @@
+"""What follows from measured figures: lines through them, and sizes beyond them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from statistics import linear_regression
+
+
+@dataclass(frozen=True, kw_only=True)
+class Line:
+    """A line through measured points: value = base + each · exports.
+
+    Attributes:
+        base: what there is without any export.
+        each: what every export adds.
+        worst: the greatest distance of a point from the line, as a share of the greatest value.
+    """
+
+    base: float
+    each: float
+    worst: float
+
+    def at(self, exports: float) -> float:
+        """Return the value at so many exports."""
+        return self.base + self.each * exports
+
+
+def line(points: Mapping[float, float]) -> Line:
+    """Return the line of least squares through values by number of exports.
+
+    Raises:
+        ValueError: there are less than two points.
+    """
+    if len(points) < 2:
+        raise ValueError("a line needs two points")
+    each, base = linear_regression(list(points), list(points.values()))
+    distances = [abs(value - base - each * exports) for exports, value in points.items()]
+    return Line(base=base, each=each, worst=max(distances) / (max(points.values()) or 1))

@@ -1,0 +1,146 @@
+"""What proxies, istiod and the state weigh."""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tests.e2e.toolbox import Kubectl, eventually
+
+SERIES = re.compile(r"^([a-z_]+)(?:\{(.*)\})? (\S+)$")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Configuration:
+    """What a proxy has been told.
+
+    Attributes:
+        size: bytes of its configuration, as its `config_dump` with endpoints prints it.
+        clusters: how many clusters that istiod gave it.
+        listeners: how many listeners.
+        endpoints: how many endpoints in these clusters.
+    """
+
+    size: int
+    clusters: int
+    listeners: int
+    endpoints: int
+
+
+def configuration_of(dump: str) -> Configuration:
+    """Return what a `config_dump` says."""
+    counts = {"dynamic_active_clusters": 0, "dynamic_listeners": 0}
+    endpoints = 0
+    for part in json.loads(dump)["configs"]:
+        for key in counts:
+            counts[key] += len(part.get(key, ()))
+        for given in part.get("dynamic_endpoint_configs", ()):
+            groups = given["endpoint_config"].get("endpoints", ())
+            endpoints += sum(len(group.get("lb_endpoints", ())) for group in groups)
+    return Configuration(
+        size=len(dump.encode()),
+        clusters=counts["dynamic_active_clusters"],
+        listeners=counts["dynamic_listeners"],
+        endpoints=endpoints,
+    )
+
+
+def working_set_of(usage: str, stat: str) -> float:
+    """Return a container's working set as kubelet reckons it, of two files of its cgroup."""
+    inactive = next(line.split()[1] for line in stat.splitlines() if line.startswith("total_inactive_file "))
+    return float(usage) - float(inactive)
+
+
+def totals(metrics: str, *names: str) -> dict[str, float]:
+    """Return the sum of some series over their labels, by name."""
+    found = dict.fromkeys(names, 0.0)
+    for line in metrics.splitlines():
+        match = SERIES.match(line)
+        if match and match[1] in found:
+            found[match[1]] += float(match[3])
+    return found
+
+
+PUSHES = (
+    "pilot_xds",
+    "pilot_proxy_convergence_time_sum",
+    "pilot_proxy_convergence_time_count",
+    "pilot_xds_push_time_sum",
+)
+
+
+def push_times(before: Mapping[str, float], after: Mapping[str, float]) -> Sequence[float]:
+    """Return what a push to all proxies has cost between two looks at istiod's metrics, for one proxy on average.
+
+    Returns:
+        Seconds from the change until the proxy was served, and seconds of istiod's own work of them; nothing
+        while not all that are connected (`pilot_xds`) have been pushed to.
+    """
+    waited, proxies, worked = (after[name] - before[name] for name in PUSHES[1:])
+    return (waited / proxies, worked / proxies) if proxies and proxies >= after[PUSHES[0]] else ()
+
+
+class Site:
+    """One datacenter, as seen by kubectl."""
+
+    def __init__(self, name: str, kubectl: Kubectl) -> None:
+        self.name = name
+        self.kubectl = kubectl
+
+    def pod(self, namespace: str, label: str) -> str:
+        """Return the one pod of a label that is there to stay."""
+
+        def running() -> list[str]:
+            listed = self.kubectl("get", "pods", "--namespace", namespace, "--selector", label, "--output", "json")
+            pods: list[dict[str, Any]] = json.loads(listed)["items"]
+            return [
+                pod["metadata"]["name"]
+                for pod in pods
+                if not pod["metadata"].get("deletionTimestamp")
+                and any(c["type"] == "Ready" and c["status"] == "True" for c in pod["status"].get("conditions", ()))
+            ]
+
+        return eventually(f"a pod {label} is ready", running, within=90)[0]
+
+    def admin(self, namespace: str, pod: str, path: str) -> str:
+        """Ask a proxy at its admin interface."""
+        where = ("--namespace", namespace, pod, "--container", "istio-proxy")
+        return self.kubectl("exec", *where, "--", "pilot-agent", "request", "GET", path)
+
+    def configuration(self, namespace: str, pod: str) -> Configuration:
+        """Return what a proxy has been told, once it is told nothing new for a while."""
+        seen: list[Configuration] = []
+
+        def settled() -> bool:
+            seen.append(configuration_of(self.admin(namespace, pod, "config_dump?include_eds")))
+            return seen[-3:] == seen[-1:] * 3
+
+        eventually(f"the configuration of {pod} settles", settled, within=60)
+        return seen[-1]
+
+    def allocated(self, namespace: str, pod: str) -> float:
+        """Return bytes that a proxy's Envoy has in use."""
+        return float(json.loads(self.admin(namespace, pod, "memory"))["allocated"])
+
+    def working_set(self, namespace: str, pod: str, container: str) -> float:
+        """Return bytes of a container's working set now; what kubelet tells is some seconds old."""
+
+        def read(file: str) -> str:
+            where = ("--namespace", namespace, pod, "--container", container)
+            return self.kubectl("exec", *where, "--", "cat", f"/sys/fs/cgroup/memory/{file}")
+
+        return working_set_of(read("memory.usage_in_bytes"), read("memory.stat"))
+
+    def istiod(self) -> str:
+        """Return the name of istiod's pod."""
+        return self.pod("istio-system", "app=istiod")
+
+    def pushes(self) -> dict[str, float]:
+        """Return what istiod has counted of its pushes."""
+        path = f"/api/v1/namespaces/istio-system/pods/{self.istiod()}:15014/proxy/metrics"
+        return totals(self.kubectl("get", "--raw", path), *PUSHES)
+
+    def pushed(self, before: Mapping[str, float]) -> Sequence[float]:
+        """Return what a push to all proxies has cost; nothing while it goes on."""
+        return push_times(before, self.pushes())
