@@ -64,13 +64,19 @@ def _parser() -> argparse.ArgumentParser:
     verb("env", _env, 'print what a shell needs: eval "$(python -m lab env)"')
     status = verb("status", _status, "show the lab's sites")
     status.add_argument("--json", action="store_true")
-    line = verb("wan", _wan, "cut, heal or show the WAN between the sites")
-    line.add_argument("action", choices=["cut", "heal", "show"])
+    line = verb("wan", _wan, "cut, heal, impair or show the WAN between the sites")
+    line.add_argument("action", choices=["cut", "heal", "impair", "show"])
     line.add_argument(
         "--mode",
         choices=["drop", "reset"],
         default="drop",
         help="what a cut WAN does: lose all packets, or answer TCP with resets (default: drop)",
+    )
+    line.add_argument(
+        "--delay", type=float, default=0, help="milliseconds that `impair` adds to a round trip (default: 0)"
+    )
+    line.add_argument(
+        "--loss", type=float, default=0, help="share of packets, 0 to 1, that it loses each way (default: 0)"
     )
     enter = verb("enter", _enter, "run a shell inside a site, or the command that follows --")
     enter.add_argument("site", type=_name(paths.check_site))
@@ -129,9 +135,10 @@ def _status(lab: LabPaths, arguments: argparse.Namespace) -> None:
     state = record.load(lab.lab)
     rows = [_site_status(lab, name) for name in (sorted(state.sites) if state else [])]
     if arguments.json:
-        print(json.dumps({"lab": lab.lab, "wan": state.wan if state else None, "sites": rows}, indent=2))
+        line = {name: getattr(state, name, None) for name in ("wan", "delay", "loss")}
+        print(json.dumps({"lab": lab.lab, **line, "sites": rows}, indent=2))
         return
-    table = Table(title=f"lab {lab.lab}, WAN {state.wan}" if state else f"lab {lab.lab}: no sites")
+    table = Table(title=f"lab {lab.lab}, {wan.summary(state)}" if state else f"lab {lab.lab}: no sites")
     for column in ("site", "state", "API", "load balancer addresses", "memory", "logs"):
         table.add_column(column, overflow="fold")
     for row in rows:
@@ -163,6 +170,8 @@ def _wan(lab: LabPaths, arguments: argparse.Namespace) -> None:
         wan.set_mode(lab.lab, Wan(arguments.mode))
     elif arguments.action == "heal":
         wan.set_mode(lab.lab, Wan.UP)
+    elif arguments.action == "impair":
+        wan.impair(lab.lab, delay=arguments.delay, loss=arguments.loss)
     print(wan.describe(lab.lab))
 
 

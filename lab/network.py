@@ -12,24 +12,34 @@
                └───┘   └───┘
 
 On the host there is one interface and one route a lab; its firewall and its settings are left alone.
+
+An impaired WAN has one more interface, `line`, with a process behind it (lab/line.py). What goes from site to site passes
+it on its way through the WAN.
 """
 
 import contextlib
 import ipaddress
 import os
 import subprocess
+import sys
 from dataclasses import dataclass
+from socket import AF_INET
 from pathlib import Path
 
 from pyroute2 import IPRoute, netns
 
 from lab.errors import LabError
-from lab.paths import LabPaths, SitePaths
+from lab.line import INTERFACE as LINE
+from lab.paths import REPOSITORY, LabPaths, SitePaths
 
 PODS = "10.42.0.0/16"
 SERVICES = "10.43.0.0/16"
+LINE_MARK = 1
+"""The mark of a packet that is to go by the line, and the number of the routing table with the way there."""
 _ALL_LABS = ipaddress.IPv4Network("172.31.0.0/16")
 _NAMESPACES = Path("/run/netns")
+_LINE_QUEUE = 50_000
+"""Packets that can wait for the line's process: it loses none but those it is to lose."""
 
 
 @dataclass(frozen=True)
@@ -157,8 +167,43 @@ def delete_wan(lab: LabPaths) -> None:
     if _stands(lab.wan_namespace):
         with IPRoute(netns=lab.wan_namespace) as wan:
             _delete_link(wan, "host")
+        delete_line(lab)  # its process would keep the namespace
     _delete_namespace(lab.wan_namespace)
     _delete_namespace_directory()
+
+
+def create_line(lab: LabPaths, delay: float, loss: float) -> None:
+    """Make the WAN's line, unless it is there: packets with `LINE_MARK` are routed into it, and come back without.
+
+    If its process ends, they are lost: nothing goes by undelayed.
+
+    Args:
+        lab: the lab, whose WAN is there.
+        delay: milliseconds added to a round trip.
+        loss: share of the packets lost in each direction.
+
+    Raises:
+        LabError: the line cannot be made.
+    """
+    namespace = lab.wan_namespace
+    with IPRoute(netns=namespace) as wan:
+        if not wan.link_lookup(ifname=LINE):
+            program = str(REPOSITORY / "lab" / "line.py")
+            run_in(namespace, sys.executable, "-I", program, namespace, str(delay), str(loss))
+        # What comes back has another site's address.
+        run_in(namespace, "sysctl", "--quiet", "net.ipv4.conf.all.rp_filter=0", f"net.ipv4.conf.{LINE}.rp_filter=0")
+        (index,) = wan.link_lookup(ifname=LINE)
+        wan.link("set", index=index, state="up", txqlen=_LINE_QUEUE)
+        wan.flush_rules(family=AF_INET, table=LINE_MARK)
+        wan.rule("add", fwmark=LINE_MARK, table=LINE_MARK, priority=1000)
+        wan.route("replace", family=AF_INET, dst="default", oif=index, table=LINE_MARK)
+        wan.route("replace", family=AF_INET, dst="default", type="blackhole", priority=1, table=LINE_MARK)
+
+
+def delete_line(lab: LabPaths) -> None:
+    """Remove the WAN's line, if it is there; its process ends with it."""
+    with IPRoute(netns=lab.wan_namespace) as wan:
+        _delete_link(wan, LINE)
 
 
 def run_in(namespace: str, *command: str, stdin: str | None = None) -> str:

@@ -14,7 +14,7 @@ RUN = Path("/run/dcmesh-lab")
 
 _NAME = re.compile(r"[a-z]([a-z0-9-]*[a-z0-9])?")
 _WAN = "wan"
-_WAN_INTERFACES = ("host", "lo")
+_WAN_INTERFACES = ("host", "line", "lo")
 
 
 def check_lab(name: str) -> str:

@@ -1,4 +1,4 @@
-"""What a lab remembers: its place in the address plan, its sites, who may reach whom, whether the WAN is cut."""
+"""What a lab remembers: its place in the address plan, its sites, who may reach whom, what ails the WAN."""
 
 import dataclasses
 import json
@@ -41,11 +41,20 @@ class LabRecord:
 
     Attributes:
         index: 0..15, the lab's place in the address plan; no two labs share it.
+        delay: milliseconds that the WAN adds to a round trip.
+        loss: share of the packets, 0..1, that the WAN loses in each direction.
     """
 
     index: int
     sites: dict[str, SiteRecord] = field(default_factory=dict)
     wan: Wan = Wan.UP
+    delay: float = 0
+    loss: float = 0
+
+    @property
+    def impaired(self) -> bool:
+        """Whether the WAN delays or loses packets."""
+        return bool(self.delay or self.loss)
 
     def with_site(self, name: str, reachable_from: tuple[str, ...]) -> "LabRecord":
         """Return the record with a site in it.
@@ -80,7 +89,7 @@ def load(lab: str) -> LabRecord | None:
     except FileNotFoundError:
         return None
     sites = {name: SiteRecord(s["subnet"], tuple(s["reachable_from"])) for name, s in data["sites"].items()}
-    return LabRecord(data["index"], sites, Wan(data["wan"]))
+    return LabRecord(data["index"], sites, Wan(data["wan"]), data.get("delay", 0), data.get("loss", 0))
 
 
 def save(lab: str, record: LabRecord) -> None:
