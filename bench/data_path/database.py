@@ -65,7 +65,6 @@ class Pair:
         self.replica = replica
         self._source = Session(source)
         self._replica = Session(replica)
-        self._bytes = 0
 
     def prepare(self, password: str) -> None:
         """Make tables, procedures and the client's users at the source; the replica gets them from there."""
@@ -76,7 +75,11 @@ class Pair:
         self._source.ask(TABLES + users)
         self.applied()
 
-    def use_tls(self, wanted: bool) -> None:  # noqa: FBT001
+    def follows(self) -> bool:
+        """Tell whether the replica is connected."""
+        return self._status("Slave_IO_Running") == "Yes"
+
+    def use_tls(self, *, wanted: bool) -> None:
         """Have the replica follow with or without the database's own TLS."""
         self._replica.ask(f"STOP SLAVE; CHANGE MASTER TO MASTER_SSL={int(wanted)}; START SLAVE;")
 
@@ -100,7 +103,7 @@ class Pair:
         return taken
 
     def applied(self) -> float:
-        """Return the seconds that it takes until the replica has applied what was written, from the start if it stands."""
+        """Return the seconds that it takes until the replica has applied what was written, starting if need be."""
         position = self._position()
         begun = time.perf_counter()
         self._replica.ask("START SLAVE;")
@@ -135,5 +138,5 @@ class Pair:
         return self._source.ask("SELECT @@GLOBAL.gtid_binlog_pos;")[1]
 
     def _status(self, key: str) -> str:
-        lines = (line.partition(": ") for line in self._replica.ask("SHOW SLAVE STATUS\\G"))
+        lines = (line.strip().partition(": ") for line in self._replica.ask("SHOW SLAVE STATUS\\G"))
         return next(value for name, _, value in lines if name == key)

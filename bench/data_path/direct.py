@@ -1,7 +1,7 @@
 """The same database without dcmesh: a LoadBalancer of its own before the source's pod, and no sidecar on either end.
 
-That is what Percona documents for replication between sites: https://docs.percona.com/percona-operator-for-mysql/pxc/replication.html
-The pods are those that dcmesh's own workload makes, with the same options and on the same nodes; the server can TLS, too.
+Percona's operator does it so for replication between sites (`expose` with type LoadBalancer: a Service a pod). The pods
+are those that dcmesh's own workload makes, with the same options and on the same nodes; the server can do TLS, too.
 """
 
 import secrets
@@ -13,7 +13,8 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from components.link import GATEWAY_PORT, MYSQL_PORT, ExportedService
+from components.link import GATEWAY_PORT as PORT
+from components.link import MYSQL_PORT, ExportedService
 from components.workloads.identity import pod_labels
 from components.workloads.mariadb import PREPARE, MariadbArgs, headless_service, server_cnf, stateful_set
 from tests.e2e.toolbox import MARIADB, Kubectl, eventually
@@ -51,13 +52,13 @@ def load_balancer() -> dict[str, Any]:
     return {
         "type": "LoadBalancer",
         "selector": {**pod_labels(NAME), "statefulset.kubernetes.io/pod-name": f"{NAME}-0"},
-        "ports": [{"name": "tcp-mysql", "port": GATEWAY_PORT, "targetPort": MYSQL_PORT}],
+        "ports": [{"name": "tcp-mysql", "port": PORT, "targetPort": MYSQL_PORT}],
     }
 
 
 def servers(args: MariadbArgs) -> dict[str, Any]:
     """Return the spec of the StatefulSet: that of dcmesh's workload, with a certificate for the server."""
-    spec = stateful_set(args, settings="settings", passwords="passwords")  # noqa: S106 — a Secret's name
+    spec = stateful_set(args, settings="settings", passwords="passwords")
     pod = spec["template"]["spec"]
     pod["volumes"].append({"name": "tls", "secret": {"secretName": "tls", "defaultMode": 0o440}})
     for container in (*pod["initContainers"], *pod["containers"]):
@@ -123,7 +124,7 @@ def create(kubectl: dict[str, Kubectl], tls: tuple[str, str]) -> str:
         name=NAME,
         namespace=SOURCE,
         hosts=(ingress["ip"],),
-        port=GATEWAY_PORT,
+        port=PORT,
         protocol="TCP",
         identity="",
         consumers=(),

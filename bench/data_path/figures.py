@@ -56,10 +56,10 @@ class Case:
         return f"{self.delay} ms" + (f", {self.loss:.1%} lost" if self.loss else "")
 
 
-NEAR = Case(delay=0, rounds=100, megabytes=384, rows=2000, seconds=3, connections=400)
+NEAR = Case(delay=0, rounds=100, megabytes=256, rows=2000, seconds=3, connections=400)
 FAR = (
-    Case(delay=10, rounds=3, megabytes=192, rows=1000, seconds=3, connections=60),
-    Case(delay=50, rounds=3, megabytes=192, rows=1000, seconds=5, connections=30),
-    Case(delay=10, loss=0.001, rounds=3, megabytes=192, rows=1000, seconds=3, connections=60),
+    Case(delay=10, rounds=3, megabytes=128, rows=1000, seconds=3, connections=60),
+    Case(delay=50, rounds=3, megabytes=128, rows=1000, seconds=5, connections=30),
+    Case(delay=10, loss=0.001, rounds=3, megabytes=64, rows=1000, seconds=3, connections=60),
 )
 CASES = (NEAR, *FAR)
