@@ -17,12 +17,13 @@ BEGIN
     INSERT INTO bench.bulk (text) SELECT REPEAT(MD5(seq), 512) FROM seq_1_to_64;
   END FOR;
 END //
-CREATE PROCEDURE bench.commits(IN count INT)
+CREATE PROCEDURE bench.commits(IN count INT, IN pause DOUBLE)
 BEGIN
   SET @times = UNIX_TIMESTAMP(SYSDATE(6));
   FOR i IN 1..count DO
     INSERT INTO bench.small (text) VALUES (REPEAT(MD5(i), 6));
     SET @times = CONCAT(@times, ' ', UNIX_TIMESTAMP(SYSDATE(6)));
+    DO SLEEP(pause);
   END FOR;
   SELECT @times;
 END //
@@ -111,12 +112,12 @@ class Pair:
             raise RuntimeError(f"the replica does not get to {position}: {self._replica.ask('SHOW SLAVE STATUS')}")
         return time.perf_counter() - begun
 
-    def commits(self, count: int) -> Commits:
-        """Commit rows one by one, and watch them arrive."""
+    def commits(self, count: int, *, pause: float = 0) -> Commits:
+        """Commit rows one by one, with so many seconds between them, and watch them arrive."""
         server, _, number = self._position().rpartition("-")
         with ThreadPoolExecutor() as pool:
             arrivals = pool.submit(self._replica.ask, f"CALL bench.arrivals('{server}', {number}, {count});")
-            written = self._source.ask(f"CALL bench.commits({count});")
+            written = self._source.ask(f"CALL bench.commits({count}, {pause});")
             begun, *committed = (float(at) for at in written[1].split())
             arrived = [float(at) for at in arrivals.result()[1].split()]
         lags = [1000 * (there - here) for here, there in zip(committed, arrived, strict=True)]

@@ -13,8 +13,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from components.link import GATEWAY_PORT as PORT
-from components.link import MYSQL_PORT, ExportedService
+from components.link import GATEWAY_PORT, MYSQL_PORT, ExportedService
 from components.workloads.identity import pod_labels
 from components.workloads.mariadb import PREPARE, MariadbArgs, headless_service, server_cnf, stateful_set
 from tests.e2e.toolbox import MARIADB, Kubectl, eventually
@@ -52,7 +51,7 @@ def load_balancer() -> dict[str, Any]:
     return {
         "type": "LoadBalancer",
         "selector": {**pod_labels(NAME), "statefulset.kubernetes.io/pod-name": f"{NAME}-0"},
-        "ports": [{"name": "tcp-mysql", "port": PORT, "targetPort": MYSQL_PORT}],
+        "ports": [{"name": "tcp-mysql", "port": GATEWAY_PORT, "targetPort": MYSQL_PORT}],
     }
 
 
@@ -124,7 +123,7 @@ def create(kubectl: dict[str, Kubectl], tls: tuple[str, str]) -> str:
         name=NAME,
         namespace=SOURCE,
         hosts=(ingress["ip"],),
-        port=PORT,
+        port=GATEWAY_PORT,
         protocol="TCP",
         identity="",
         consumers=(),

@@ -40,27 +40,28 @@ WORDS = {
     **{percentile_of(CONNECTION, percent): f"connection set-up, p{percent}, ms" for percent in PERCENTILES},
 }
 
-INTRODUCTION = f"""\
+INTRODUCTION = """\
 MariaDB in dc2 follows one in dc1, and a client in dc2 asks the one in dc1, by three ways:
 
 | way | |
 | --- | --- |
-| `{DCMESH}` | an export and an import: sidecar, gateway, sidecar, with mutual TLS from sidecar to sidecar |
-| `{TLS}` | a LoadBalancer of the database's own and the database's own TLS: the server has a certificate; no sidecars |
-| `{PLAIN}` | the same without TLS: nothing is encrypted |
+| `dcmesh` | an export and an import: sidecar, gateway, sidecar, with mutual TLS from sidecar to sidecar |
+| `tls` | a LoadBalancer of the database's own and the database's own TLS: the server has a certificate; no sidecars |
+| `plain` | the same without TLS: nothing is encrypted |
 
-The databases have the same options; those of `{TLS}` and `{PLAIN}` are the same two.
+The databases have the same options; those of `tls` and `plain` are the same two.
 
 - *Streamed*: binary log of rows of 16 KiB, until the replica has it as relay log, which it then throws away.
 - *Applied*: the same, until the rows are there.
-- *Small transactions*: one row each, one after another. *Commit to visible*: from the end of each commit until the
-  replica shows the row.
+- *Small transactions*: one row each, one after another, as fast as the source commits.
+- *Commit to visible*: the same with pauses of 5 ms, from the end of each commit until the replica shows the row.
 - *Query*: sysbench's point select on one connection.
 - *Connection set-up*: TCP, TLS and login, again and again. dcmesh's sidecars then resume their TLS session; MariaDB's
   client library does not.
 
-Where the WAN is long there are few queries and connections, and p99 is about the slowest of them. Its delay and its loss are
-the lab's stand-in for netem: a process that every packet passes, which takes from the two cores what a real WAN would not."""
+Where the WAN is long there are few queries and connections, and p99 is about the slowest of them. Its delay and its
+loss are the lab's stand-in for netem: a process that every packet passes. It takes from the two cores what no real WAN
+does."""
 
 
 def section(samples: Sequence[Sample]) -> str:

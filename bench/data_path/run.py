@@ -35,12 +35,16 @@ from bench.data_path.figures import (
 from bench.data_path.processes import process_of, seconds_of
 from bench.data_path.sysbench import Sysbench, Target
 from bench.samples import Recorder, Sample
+from components.link import GATEWAY_PORT, MYSQL_PORT
 from lab.wan import impair
 from tests.e2e.toolbox import Kubectl, Lab, eventually, kubectl_of, mariadb_config, standing
 from tests.faults.stage import GATEWAY as GATEWAY_PODS
 from tests.faults.stage import REPLICA, SOURCE, Site
 
 LAB = "data"
+LAGS, PAUSE = 300, 0.005
+"""How many commits are timed, and the seconds between them: the replica shall not be behind with its own work."""
+
 Keep = Callable[[str, str, float], None]
 
 
@@ -92,9 +96,8 @@ def measure(way: Way, case: Case, sysbench: Sysbench, keep: Keep) -> None:
     for name, process in way.processes.items():
         keep(cpu_of(name), "s/GB", (seconds_of(process) - before[name]) / megabytes * 1000)
     keep(APPLIED, "MB/s", megabytes / pair.applied())
-    commits = pair.commits(case.rows)
-    keep(ROWS, "rows/s", case.rows / commits.seconds)
-    shares = quantiles(commits.lags, n=100, method="inclusive")
+    keep(ROWS, "rows/s", case.rows / pair.commits(case.rows).seconds)
+    shares = quantiles(pair.commits(LAGS, pause=PAUSE).lags, n=100, method="inclusive")
     times = {
         LAG: {percent: shares[percent - 1] for percent in PERCENTILES},
         QUERY: sysbench.queries(way.target, seconds=case.seconds),
@@ -152,7 +155,7 @@ def meshed_way(pair: Pair, kubectl: Mapping[str, Kubectl]) -> Way:
         GATEWAY: process_of(pair.source, GATEWAY_PODS[0], gateway_pod, "envoy"),
         SOURCE_SIDECAR: process_of(pair.source, SOURCE, "db-0", "envoy"),
     }
-    target = Target(process=processes[REPLICA_SERVER], host=address, port=3306)
+    target = Target(process=processes[REPLICA_SERVER], host=address, port=MYSQL_PORT)
     return Way(name=DCMESH, pair=pair, target=target, processes=processes)
 
 
@@ -161,7 +164,7 @@ def plain_ways(pair: Pair, address: str) -> tuple[Way, Way]:
     processes = servers(pair)
 
     def way(name: str, *, tls: bool) -> Way:
-        target = Target(process=processes[REPLICA_SERVER], host=address, port=direct.PORT, tls=tls)
+        target = Target(process=processes[REPLICA_SERVER], host=address, port=GATEWAY_PORT, tls=tls)
         return Way(name=name, pair=pair, target=target, processes=processes)
 
     return way(TLS, tls=True), way(PLAIN, tls=False)
