@@ -4,7 +4,7 @@ import xml.etree.ElementTree as ElementTree
 
 import pytest
 
-from bench.data_path import direct
+from bench.data_path import direct, tuning
 from bench.data_path.figures import (
     CASES,
     DCMESH,
@@ -91,6 +91,23 @@ def test_the_section_has_every_case_and_metric() -> None:
 
 def test_the_section_says_what_the_proxies_cost() -> None:
     assert "The three proxies take 3 s per GB; the servers take 0 s less" in section(measured())
+
+
+@pytest.mark.parametrize(("streamed", "better"), [((110, 120), "yes"), ((95, 120), "no")])
+def test_a_setting_is_better_only_if_it_is_in_all_rounds(streamed: tuple[float, float], better: str) -> None:
+    ways = (PLAIN, TLS, tuning.ONE_SIDECAR, tuning.AS_IT_IS, *tuning.BUFFERS, tuning.ONE_WORKER, tuning.BESIDE)
+    metrics = (STREAMED, tuning.QUERIES, tuning.CONNECTIONS, *(cpu_of(process) for process in PROXIES))
+    tried = tuning.BUFFERS[0]
+    samples = [
+        sample(metric, way, streamed[number - 1] if (metric, way) == (STREAMED, tried) else 100, number=number)
+        for metric in metrics
+        for way in ways
+        for number in (1, 2)
+    ]
+    text = tuning.section(samples)
+    row = next(line for line in text.splitlines() if line.startswith(f"| {tried} |"))
+    assert row.endswith(f"| {better} |")
+    assert "| one worker | 1 (1 to 1) | 300 | 0 (0 to 0) |" in text
 
 
 def test_plots_are_svg() -> None:
