@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 DCMESH, PLAIN, TLS = "dcmesh", "plain", "tls"
 WAYS = (DCMESH, TLS, PLAIN)
+ONE_SIDECAR = "one sidecar"
+"""The way of `plain`, but from the pod of dcmesh's replica: its sidecar passes the connection on."""
 
 STREAMED, APPLIED, ROWS = "streamed", "applied", "small transactions"
 LAG, QUERY, CONNECTION = "lag", "query", "connection"

@@ -9,6 +9,7 @@ from bench.data_path.figures import (
     DCMESH,
     LAG,
     NEAR,
+    ONE_SIDECAR,
     PERCENTILES,
     PLAIN,
     PROXIES,
@@ -64,12 +65,19 @@ loss are the lab's stand-in for netem: a process that every packet passes. It ta
 does."""
 
 
+TUNED = """\
+Nothing in the proxies was tuned. What is usually tuned is so by itself: the sidecars resume their TLS sessions, with
+AES-128-GCM; all their sockets have TCP_NODELAY; no idle timer and no access log is on the way. In queries, most of the
+proxies' time is the kernel's: sending, forwarding, waking up. Congestion control is the hosts' choice for all ways
+alike."""
+
+
 def section(samples: Sequence[Sample]) -> str:
     """Return the section's text."""
     parts = [INTRODUCTION, "### Aims", aims(samples)]
     for case in cases(samples):
         parts += [f"### WAN: {case}", comparison(samples, case)]
-    parts += ["### What the proxies cost", cost(samples)]
+    parts += ["### What the proxies cost", cost(samples), "### Where the time goes", hops(samples), TUNED]
     return "\n\n".join(parts)
 
 
@@ -147,4 +155,21 @@ def cost(samples: Sequence[Sample]) -> str:
         f"{table(('', *WAYS), rows)}\n\n"
         f"The three proxies take {number(proxies)} s per GB; the servers take {number(abs(saved))} s "
         f"{'less' if saved >= 0 else 'more'} than with `{TLS}`, as the sidecars do their TLS."
+    )
+
+
+def hops(samples: Sequence[Sample]) -> str:
+    """Return what a query and a connection take, the more hops the more."""
+    metrics = (percentile_of(QUERY, 50), percentile_of(CONNECTION, 50))
+    rows = [
+        (way, *(spread(summary(samples, metric, way, NEAR.name)) for metric in metrics))
+        for way in (PLAIN, TLS, ONE_SIDECAR, DCMESH)
+    ]
+    more = {way: compared(samples, metrics[0], way, PLAIN, NEAR.name, sub).median for way in (ONE_SIDECAR, DCMESH)}
+    return (
+        f"p50 in ms, {NEAR.name} added. *{ONE_SIDECAR}* is `{PLAIN}` from the pod of dcmesh's replica, so through its "
+        f"sidecar, which passes the connection on, without TLS.\n\n"
+        f"{table(('', 'query', 'connection set-up'), rows)}\n\n"
+        f"One sidecar alone adds {number(more[ONE_SIDECAR])} ms to a query over `{PLAIN}`; "
+        f"both sidecars, the gateway and TLS together add {number(more[DCMESH])} ms."
     )

@@ -3,7 +3,7 @@
 import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import quantiles
 from tempfile import TemporaryDirectory
@@ -18,6 +18,8 @@ from bench.data_path.figures import (
     DCMESH,
     GATEWAY,
     LAG,
+    NEAR,
+    ONE_SIDECAR,
     PERCENTILES,
     PLAIN,
     QUERY,
@@ -74,20 +76,23 @@ def run(record: Recorder, rounds: int) -> None:
                 eventually(f"{way.name} replicates again", way.pair.follows, within=60)
             for number in range(1, min(rounds, case.rounds) + 1):
                 for way in ways:
-                    measure(way, case, sysbench, keeper(record, way, case, number))
+                    measure(way, case, keeper(record, way.name, case, number))
+                    ask(way.target, case, sysbench, keeper(record, way.name, case, number))
+                if case == NEAR:
+                    ask(one_sidecar(*ways), case, sysbench, keeper(record, ONE_SIDECAR, case, number))
 
 
-def keeper(record: Recorder, way: Way, case: Case, number: int) -> Keep:
+def keeper(record: Recorder, way: str, case: Case, number: int) -> Keep:
     """Return what keeps a figure of a round."""
 
     def keep(metric: str, unit: str, value: float) -> None:
-        record(Sample(metric=metric, unit=unit, way=way.name, case=case.name, round=number, value=value))
+        record(Sample(metric=metric, unit=unit, way=way, case=case.name, round=number, value=value))
 
     return keep
 
 
-def measure(way: Way, case: Case, sysbench: Sysbench, keep: Keep) -> None:
-    """Do all of the work once, on one way."""
+def measure(way: Way, case: Case, keep: Keep) -> None:
+    """Replicate once, on one way."""
     pair = way.pair
     pair.use_tls(wanted=way.target.tls)
     megabytes = pair.write(case.megabytes)
@@ -97,16 +102,21 @@ def measure(way: Way, case: Case, sysbench: Sysbench, keep: Keep) -> None:
         keep(cpu_of(name), "s/GB", (seconds_of(process) - before[name]) / megabytes * 1000)
     keep(APPLIED, "MB/s", megabytes / pair.applied())
     keep(ROWS, "rows/s", case.rows / pair.commits(case.rows).seconds)
-    shares = quantiles(pair.commits(LAGS, pause=PAUSE).lags, n=100, method="inclusive")
+    lags = quantiles(pair.commits(LAGS, pause=PAUSE).lags, n=100, method="inclusive")
+    for percent in PERCENTILES:
+        keep(percentile_of(LAG, percent), "ms", lags[percent - 1])
+    pair.clear()
+
+
+def ask(target: Target, case: Case, sysbench: Sysbench, keep: Keep) -> None:
+    """Query a database and connect to it for a while."""
     times = {
-        LAG: {percent: shares[percent - 1] for percent in PERCENTILES},
-        QUERY: sysbench.queries(way.target, seconds=case.seconds),
-        CONNECTION: sysbench.connections(way.target, count=case.connections),
+        QUERY: sysbench.queries(target, seconds=case.seconds),
+        CONNECTION: sysbench.connections(target, count=case.connections),
     }
     for what, percentiles in times.items():
         for percent, value in percentiles.items():
             keep(percentile_of(what, percent), "ms", value)
-    pair.clear()
 
 
 def config() -> dict[str, Any]:
@@ -168,6 +178,11 @@ def plain_ways(pair: Pair, address: str) -> tuple[Way, Way]:
         return Way(name=name, pair=pair, target=target, processes=processes)
 
     return way(TLS, tls=True), way(PLAIN, tls=False)
+
+
+def one_sidecar(meshed: Way, _: Way, plain: Way) -> Target:
+    """Return the database of `plain`, from the pod that has a sidecar."""
+    return replace(plain.target, process=meshed.target.process)
 
 
 def servers(pair: Pair) -> dict[str, int]:

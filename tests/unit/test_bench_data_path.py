@@ -4,11 +4,12 @@ import xml.etree.ElementTree as ElementTree
 
 import pytest
 
-from bench.data_path import direct, tuning
+from bench.data_path import direct
 from bench.data_path.figures import (
     CASES,
     DCMESH,
     NEAR,
+    ONE_SIDECAR,
     PLAIN,
     PROXIES,
     QUERY,
@@ -42,7 +43,7 @@ def sample(metric: str, way: str, value: float, *, case: str = NEAR.name, number
 def measured(**values: dict[str, float]) -> list[Sample]:
     """Three rounds of everything in every case, each value 1 or as given by metric and way."""
     cpu = [(cpu_of(process), way) for way in WAYS for process in ((*PROXIES,) if way == DCMESH else ()) + SERVERS]
-    figures = [(metric, way) for metric in WORDS for way in WAYS] + cpu
+    figures = [(metric, way) for metric in WORDS for way in (*WAYS, ONE_SIDECAR)] + cpu
     return [
         sample(metric, way, values.get(metric, {}).get(way, 1), case=case.name, number=number)
         for case in CASES
@@ -93,21 +94,10 @@ def test_the_section_says_what_the_proxies_cost() -> None:
     assert "The three proxies take 3 s per GB; the servers take 0 s less" in section(measured())
 
 
-@pytest.mark.parametrize(("streamed", "better"), [((110, 120), "yes"), ((95, 120), "no")])
-def test_a_setting_is_better_only_if_it_is_in_all_rounds(streamed: tuple[float, float], better: str) -> None:
-    ways = (PLAIN, TLS, tuning.ONE_SIDECAR, tuning.AS_IT_IS, *tuning.BUFFERS, tuning.ONE_WORKER, tuning.BESIDE)
-    metrics = (STREAMED, tuning.QUERIES, tuning.CONNECTIONS, *(cpu_of(process) for process in PROXIES))
-    tried = tuning.BUFFERS[0]
-    samples = [
-        sample(metric, way, streamed[number - 1] if (metric, way) == (STREAMED, tried) else 100, number=number)
-        for metric in metrics
-        for way in ways
-        for number in (1, 2)
-    ]
-    text = tuning.section(samples)
-    row = next(line for line in text.splitlines() if line.startswith(f"| {tried} |"))
-    assert row.endswith(f"| {better} |")
-    assert "| one worker | 1 (1 to 1) | 300 | 0 (0 to 0) |" in text
+def test_the_section_says_what_one_sidecar_adds() -> None:
+    samples = measured(**{percentile_of(QUERY, 50): {DCMESH: 0.2, PLAIN: 0.05, ONE_SIDECAR: 0.15}})
+    assert "One sidecar alone adds 0.1 ms" in section(samples)
+    assert "together add 0.15 ms" in section(samples)
 
 
 def test_plots_are_svg() -> None:
