@@ -1,8 +1,191 @@
-"""The part's measurements."""
+"""The part's measurements: a lab pair with dcmesh's database and one without dcmesh, the same work done on each way."""
 
-from bench.samples import Recorder
+import secrets
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from statistics import quantiles
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from bench.data_path import direct
+from bench.data_path.database import Pair
+from bench.data_path.figures import (
+    APPLIED,
+    CASES,
+    CONNECTION,
+    DCMESH,
+    GATEWAY,
+    LAG,
+    NEAR,
+    ONE_SIDECAR,
+    PERCENTILES,
+    PLAIN,
+    QUERY,
+    REPLICA_SERVER,
+    REPLICA_SIDECAR,
+    ROWS,
+    SOURCE_SERVER,
+    SOURCE_SIDECAR,
+    STREAMED,
+    TLS,
+    Case,
+    cpu_of,
+    percentile_of,
+)
+from bench.data_path.processes import process_of, seconds_of
+from bench.data_path.sysbench import Sysbench, Target
+from bench.samples import Recorder, Sample
+from components.link import GATEWAY_PORT, MYSQL_PORT
+from lab.wan import impair
+from tests.e2e.toolbox import Kubectl, Lab, eventually, kubectl_of, mariadb_config, standing
+from tests.faults.stage import GATEWAY as GATEWAY_PODS
+from tests.faults.stage import REPLICA, SOURCE, Site
+
+LAB = "data"
+LAGS, PAUSE = 300, 0.005
+"""How many commits are timed, and the seconds between them: the replica shall not be behind with its own work."""
+
+Keep = Callable[[str, str, float], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Way:
+    """One way to a database.
+
+    Attributes:
+        name: its name in the raw figures.
+        pair: the databases at its ends.
+        target: the source, as a client beside the replica reaches it.
+        processes: what works on the way, by name.
+    """
+
+    name: str
+    pair: Pair
+    target: Target
+    processes: Mapping[str, int]
 
 
 def run(record: Recorder, rounds: int) -> None:
     """Measure."""
-    raise NotImplementedError
+    with TemporaryDirectory(prefix="data-path-") as directory, standing_ways(Path(directory)) as (ways, sysbench):
+        for case in CASES:
+            impair(LAB, delay=case.delay, loss=case.loss)
+            for way in ways:
+                eventually(f"{way.name} replicates again", way.pair.follows, within=60)
+            for number in range(1, min(rounds, case.rounds) + 1):
+                for way in ways:
+                    measure(way, case, keeper(record, way.name, case, number))
+                    ask(way.target, case, sysbench, keeper(record, way.name, case, number))
+                if case == NEAR:
+                    ask(one_sidecar(*ways), case, sysbench, keeper(record, ONE_SIDECAR, case, number))
+
+
+def keeper(record: Recorder, way: str, case: Case, number: int) -> Keep:
+    """Return what keeps a figure of a round."""
+
+    def keep(metric: str, unit: str, value: float) -> None:
+        record(Sample(metric=metric, unit=unit, way=way, case=case.name, round=number, value=value))
+
+    return keep
+
+
+def measure(way: Way, case: Case, keep: Keep) -> None:
+    """Replicate once, on one way."""
+    pair = way.pair
+    pair.use_tls(wanted=way.target.tls)
+    megabytes = pair.write(case.megabytes)
+    before = {name: seconds_of(process) for name, process in way.processes.items()}
+    keep(STREAMED, "MB/s", megabytes / pair.streamed())
+    for name, process in way.processes.items():
+        keep(cpu_of(name), "s/GB", (seconds_of(process) - before[name]) / megabytes * 1000)
+    keep(APPLIED, "MB/s", megabytes / pair.applied())
+    keep(ROWS, "rows/s", case.rows / pair.commits(case.rows).seconds)
+    lags = quantiles(pair.commits(LAGS, pause=PAUSE).lags, n=100, method="inclusive")
+    for percent in PERCENTILES:
+        keep(percentile_of(LAG, percent), "ms", lags[percent - 1])
+    pair.clear()
+
+
+def ask(target: Target, case: Case, sysbench: Sysbench, keep: Keep) -> None:
+    """Query a database and connect to it for a while."""
+    times = {
+        QUERY: sysbench.queries(target, seconds=case.seconds),
+        CONNECTION: sysbench.connections(target, count=case.connections),
+    }
+    for what, percentiles in times.items():
+        for percent, value in percentiles.items():
+            keep(percentile_of(what, percent), "ms", value)
+
+
+def config() -> dict[str, Any]:
+    """Return the pair of examples/mariadb.yaml with one pod in dc1: followers of its own would take from the cores."""
+    made = mariadb_config()
+    source = made["dcmesh:sites"][0]
+    source["workloads"][0]["replicas"] = source["exports"][0]["replicas"] = 1
+    return made
+
+
+@contextmanager
+def standing_ways(directory: Path) -> Iterator[tuple[Sequence[Way], Sysbench]]:
+    """Have both pairs up for a while, and a client for them."""
+    lab = Lab(LAB)
+    try:
+        with standing(lab, directory, config()) as project, ExitStack() as sessions:
+            kubectl = kubectl_of(project, directory)
+
+            def pair(source: str, replica: str) -> Pair:
+                ends = (Site("dc1", source, lab, kubectl["dc1"]), Site("dc2", replica, lab, kubectl["dc2"]))
+                return sessions.enter_context(closing(Pair(*ends)))
+
+            tls, password = direct.certificate(direct.SOURCE), secrets.token_hex(16)
+            address = direct.create(kubectl, tls)
+            sysbench = Sysbench(directory, password=password, tls=tls)
+            meshed, plain = pair(SOURCE, REPLICA), pair(direct.SOURCE, direct.REPLICA)
+            ways = (meshed_way(meshed, kubectl), *plain_ways(plain, address))
+            for one in (meshed, plain):
+                one.prepare(password)
+            for way in ways[:2]:
+                sysbench.prepare(way.target)
+            yield ways, sysbench
+    finally:
+        lab("delete", "--all")  # does nothing unless something failed before the destroy
+
+
+def meshed_way(pair: Pair, kubectl: Mapping[str, Kubectl]) -> Way:
+    """Return the way through dcmesh, from within the replica's pod."""
+    (entry,) = kubectl["dc2"].names("serviceentries", "--namespace", REPLICA)
+    (address,) = kubectl["dc2"].get("serviceentry", entry, REPLICA)["spec"]["addresses"]
+    (gateway,) = pair.source.pods(*GATEWAY_PODS)
+    gateway_pod = gateway["metadata"]["name"]
+    processes = {
+        **servers(pair),
+        REPLICA_SIDECAR: process_of(pair.replica, REPLICA, "db-0", "envoy"),
+        GATEWAY: process_of(pair.source, GATEWAY_PODS[0], gateway_pod, "envoy"),
+        SOURCE_SIDECAR: process_of(pair.source, SOURCE, "db-0", "envoy"),
+    }
+    target = Target(process=processes[REPLICA_SERVER], host=address, port=MYSQL_PORT)
+    return Way(name=DCMESH, pair=pair, target=target, processes=processes)
+
+
+def plain_ways(pair: Pair, address: str) -> tuple[Way, Way]:
+    """Return the ways without dcmesh, to the address of a LoadBalancer: with the database's own TLS, and without."""
+    processes = servers(pair)
+
+    def way(name: str, *, tls: bool) -> Way:
+        target = Target(process=processes[REPLICA_SERVER], host=address, port=GATEWAY_PORT, tls=tls)
+        return Way(name=name, pair=pair, target=target, processes=processes)
+
+    return way(TLS, tls=True), way(PLAIN, tls=False)
+
+
+def one_sidecar(meshed: Way, _: Way, plain: Way) -> Target:
+    """Return the database of `plain`, from the pod that has a sidecar."""
+    return replace(plain.target, process=meshed.target.process)
+
+
+def servers(pair: Pair) -> dict[str, int]:
+    """Return the servers' processes."""
+    ends = {SOURCE_SERVER: pair.source, REPLICA_SERVER: pair.replica}
+    return {name: process_of(site, site.namespace, "db-0", "mariadbd") for name, site in ends.items()}

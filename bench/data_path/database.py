@@ -1,0 +1,143 @@
+"""A source and its replica: what is written, what arrives and when, all by the servers' own clocks, which are one."""
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from tests.faults.stage import Session, Site
+
+TABLES = """
+CREATE DATABASE bench;
+CREATE TABLE bench.bulk (id INT PRIMARY KEY AUTO_INCREMENT, text MEDIUMTEXT NOT NULL);
+CREATE TABLE bench.small (id INT PRIMARY KEY AUTO_INCREMENT, text VARCHAR(200) NOT NULL);
+DELIMITER //
+CREATE PROCEDURE bench.fill(IN megabytes INT)
+BEGIN
+  FOR i IN 1..megabytes DO
+    INSERT INTO bench.bulk (text) SELECT REPEAT(MD5(seq), 512) FROM seq_1_to_64;
+  END FOR;
+END //
+CREATE PROCEDURE bench.commits(IN count INT, IN pause DOUBLE)
+BEGIN
+  SET @times = UNIX_TIMESTAMP(SYSDATE(6));
+  FOR i IN 1..count DO
+    INSERT INTO bench.small (text) VALUES (REPEAT(MD5(i), 6));
+    SET @times = CONCAT(@times, ' ', UNIX_TIMESTAMP(SYSDATE(6)));
+    DO SLEEP(pause);
+  END FOR;
+  SELECT @times;
+END //
+CREATE PROCEDURE bench.arrivals(IN server VARCHAR(30), IN after BIGINT, IN count INT)
+BEGIN
+  SET @times = '';
+  FOR i IN 1..count DO
+    DO MASTER_GTID_WAIT(CONCAT(server, '-', after + i), 60);
+    SET @times = CONCAT(@times, ' ', UNIX_TIMESTAMP(SYSDATE(6)));
+  END FOR;
+  SELECT @times;
+END //
+DELIMITER ;
+"""
+"""Rows of 16 KiB, 64 in a transaction; and rows of 200 bytes, each a transaction of its own."""
+
+LOOK = 0.01
+"""Seconds between two looks at how much has been streamed."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Commits:
+    """Small transactions.
+
+    Attributes:
+        seconds: from the first one's begin until the replica had the last.
+        lags: milliseconds from each one's commit until the replica had it.
+    """
+
+    seconds: float
+    lags: list[float]
+
+
+class Pair:
+    """A database in dc1, and the one in dc2 that follows it."""
+
+    def __init__(self, source: Site, replica: Site) -> None:
+        """Have a session with each."""
+        self.source = source
+        self.replica = replica
+        self._source = Session(source)
+        self._replica = Session(replica)
+
+    def prepare(self, password: str) -> None:
+        """Make tables, procedures and the client's users at the source; the replica gets them from there."""
+        users = "".join(
+            f"CREATE USER {name}@'%' IDENTIFIED BY '{password}'{how}; GRANT ALL PRIVILEGES ON bench.* TO {name}@'%';\n"
+            for name, how in (("bench", ""), ("bench_tls", " REQUIRE SSL"))
+        )
+        self._source.ask(TABLES + users)
+        self.applied()
+
+    def follows(self) -> bool:
+        """Tell whether the replica is connected."""
+        return self._status("Slave_IO_Running") == "Yes"
+
+    def use_tls(self, *, wanted: bool) -> None:
+        """Have the replica follow with or without the database's own TLS."""
+        self._replica.ask(f"STOP SLAVE; CHANGE MASTER TO MASTER_SSL={int(wanted)}; START SLAVE;")
+
+    def write(self, megabytes: int) -> float:
+        """Write bulk while the replica does not follow; return the megabytes of binary log that this made."""
+        self.applied()
+        self._replica.ask("STOP SLAVE;")
+        self._source.ask(f"FLUSH BINARY LOGS; CALL bench.fill({megabytes});")
+        return int(self._source.ask("SHOW MASTER STATUS;")[1].split("\t")[1]) / 1e6
+
+    def streamed(self) -> float:
+        """Return the seconds that it takes until the replica has what was written as a relay log, then thrown away."""
+        position = self._position()
+        begun = time.perf_counter()
+        self._replica.ask("START SLAVE IO_THREAD;")
+        while self._status("Gtid_IO_Pos") != position:
+            time.sleep(LOOK)
+        taken = time.perf_counter() - begun
+        # Both threads stand: the next start begins where the applied rows end.
+        self._replica.ask("STOP SLAVE;")
+        return taken
+
+    def applied(self) -> float:
+        """Return the seconds that it takes until the replica has applied what was written, starting if need be."""
+        position = self._position()
+        begun = time.perf_counter()
+        self._replica.ask("START SLAVE;")
+        if self._replica.ask(f"SELECT MASTER_GTID_WAIT('{position}', 120);")[1] != "0":
+            raise RuntimeError(f"the replica does not get to {position}: {self._replica.ask('SHOW SLAVE STATUS')}")
+        return time.perf_counter() - begun
+
+    def commits(self, count: int, *, pause: float = 0) -> Commits:
+        """Commit rows one by one, with so many seconds between them, and watch them arrive."""
+        server, _, number = self._position().rpartition("-")
+        with ThreadPoolExecutor() as pool:
+            arrivals = pool.submit(self._replica.ask, f"CALL bench.arrivals('{server}', {number}, {count});")
+            written = self._source.ask(f"CALL bench.commits({count}, {pause});")
+            begun, *committed = (float(at) for at in written[1].split())
+            arrived = [float(at) for at in arrivals.result()[1].split()]
+        lags = [1000 * (there - here) for here, there in zip(committed, arrived, strict=True)]
+        return Commits(seconds=arrived[-1] - begun, lags=lags)
+
+    def clear(self) -> None:
+        """Remove what was written, and the logs of it."""
+        self._source.ask("TRUNCATE bench.bulk; TRUNCATE bench.small;")
+        self.applied()
+        for session in (self._source, self._replica):
+            session.ask("FLUSH BINARY LOGS; PURGE BINARY LOGS BEFORE NOW();")
+
+    def close(self) -> None:
+        """End the sessions."""
+        self._source.close()
+        self._replica.close()
+
+    def _position(self) -> str:
+        return self._source.ask("SELECT @@GLOBAL.gtid_binlog_pos;")[1]
+
+    def _status(self, key: str) -> str:
+        lines = (line.strip().partition(": ") for line in self._replica.ask("SHOW SLAVE STATUS\\G"))
+        return next(value for name, _, value in lines if name == key)
