@@ -20,11 +20,12 @@ down: venv/installed ## pulumi destroy: nothing is left
 
 test: lint unit e2e ## everything that CI runs
 
-lint: venv/installed ## ruff and mypy
+lint: venv/installed ## ruff, mypy, and whether what is generated is up to date
 	venv/bin/ruff check .
 	venv/bin/ruff format --check .
 	venv/bin/mypy
 	venv/bin/python -m config.generate --check
+	venv/bin/python -m bench.document --check
 
 unit: venv/installed ## the unit tests: no cluster, seconds
 	venv/bin/python -m pytest tests/unit

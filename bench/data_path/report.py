@@ -65,19 +65,12 @@ loss are the lab's stand-in for netem: a process that every packet passes. It ta
 does."""
 
 
-TUNED = """\
-Nothing in the proxies was tuned. What is usually tuned is so by itself: the sidecars resume their TLS sessions, with
-AES-128-GCM; all their sockets have TCP_NODELAY; no idle timer and no access log is on the way. In queries, most of the
-proxies' time is the kernel's: sending, forwarding, waking up. Congestion control is the hosts' choice for all ways
-alike."""
-
-
 def section(samples: Sequence[Sample]) -> str:
     """Return the section's text."""
     parts = [INTRODUCTION, "### Aims", aims(samples)]
     for case in cases(samples):
         parts += [f"### WAN: {case}", comparison(samples, case)]
-    parts += ["### What the proxies cost", cost(samples), "### Where the time goes", hops(samples), TUNED]
+    parts += ["### What the proxies cost", cost(samples), "### Where the time goes", hops(samples)]
     return "\n\n".join(parts)
 
 

@@ -94,18 +94,25 @@ def keeper(record: Recorder, way: str, case: Case, number: int) -> Keep:
 def measure(way: Way, case: Case, keep: Keep) -> None:
     """Replicate once, on one way."""
     pair = way.pair
-    pair.use_tls(wanted=way.target.tls)
-    megabytes = pair.write(case.megabytes)
-    before = {name: seconds_of(process) for name, process in way.processes.items()}
-    keep(STREAMED, "MB/s", megabytes / pair.streamed())
-    for name, process in way.processes.items():
-        keep(cpu_of(name), "s/GB", (seconds_of(process) - before[name]) / megabytes * 1000)
+    megabytes = stream(way, case, keep)
     keep(APPLIED, "MB/s", megabytes / pair.applied())
     keep(ROWS, "rows/s", case.rows / pair.commits(case.rows).seconds)
     lags = quantiles(pair.commits(LAGS, pause=PAUSE).lags, n=100, method="inclusive")
     for percent in PERCENTILES:
         keep(percentile_of(LAG, percent), "ms", lags[percent - 1])
     pair.clear()
+
+
+def stream(way: Way, case: Case, keep: Keep) -> float:
+    """Stream bulk once; return the megabytes of binary log, which the replica has yet to apply."""
+    pair = way.pair
+    pair.use_tls(wanted=way.target.tls)
+    megabytes = pair.write(case.megabytes)
+    before = {name: seconds_of(process) for name, process in way.processes.items()}
+    keep(STREAMED, "MB/s", megabytes / pair.streamed())
+    for name, process in way.processes.items():
+        keep(cpu_of(name), "s/GB", (seconds_of(process) - before[name]) / megabytes * 1000)
+    return megabytes
 
 
 def ask(target: Target, case: Case, sysbench: Sysbench, keep: Keep) -> None:

@@ -4,7 +4,7 @@ import xml.etree.ElementTree as ElementTree
 
 import pytest
 
-from bench.data_path import direct
+from bench.data_path import direct, tuning
 from bench.data_path.figures import (
     CASES,
     DCMESH,
@@ -117,3 +117,34 @@ def test_the_database_without_dcmesh_is_dcmeshs_own_with_a_certificate() -> None
     for container, as_it_was in zip(pod["containers"], own["template"]["spec"]["containers"], strict=True):
         assert {**container, "volumeMounts": []} == {**as_it_was, "volumeMounts": []}
         assert {"name": "tls", "mountPath": direct.TLS} in container["volumeMounts"]
+
+
+def tuned(**values: dict[str, float]) -> str:
+    """The section of three rounds in which every figure is 1, or as given by change and metric."""
+    metrics = (STREAMED, percentile_of(QUERY, 50), *map(cpu_of, PROXIES))
+    return tuning.section(
+        [
+            sample(
+                metric, tuning.way_of(change), values.get(change.name if change else "", {}).get(metric, 1), number=n
+            )
+            for n in (1, 2, 3)
+            for change in (None, *tuning.CHANGES)
+            for metric in metrics
+        ]
+    )
+
+
+def test_what_does_not_help_in_the_proxies_is_left_out() -> None:
+    assert "None does, so the proxies are left as they are." in tuned()
+
+
+def test_what_helps_in_the_proxies_is_named() -> None:
+    helpful, harmful, unwanted = tuning.CHANGES[1], tuning.CHANGES[2], tuning.NO_METRICS
+    text = tuned(
+        **{
+            helpful.name: {STREAMED: 1.2},
+            harmful.name: {STREAMED: 0.9, percentile_of(QUERY, 50): 1.5},
+            unwanted.name: {percentile_of(QUERY, 50): 0.5},
+        }
+    )
+    assert f"So do: {helpful.name}." in text
