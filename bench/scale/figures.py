@@ -13,11 +13,14 @@ class Line:
         base: what there is without any export.
         each: what every export adds.
         worst: the greatest distance of a point from the line, as a share of the greatest value.
+        bend: how far a point lies below the straight way from the first to the last, as such a share. What grows
+            faster than in a line is below it, what grows slower is above.
     """
 
     base: float
     each: float
     worst: float
+    bend: float
 
     def at(self, exports: float) -> float:
         """Return the value at so many exports."""
@@ -34,4 +37,7 @@ def line(points: Mapping[float, float]) -> Line:
         raise ValueError("a line needs two points")
     each, base = linear_regression(list(points), list(points.values()))
     distances = [abs(value - base - each * exports) for exports, value in points.items()]
-    return Line(base=base, each=each, worst=max(distances) / (max(points.values()) or 1))
+    (first, low), (last, high) = min(points.items()), max(points.items())
+    below = [low + (high - low) * (n - first) / (last - first) - value for n, value in points.items()]
+    greatest = max(points.values()) or 1
+    return Line(base=base, each=each, worst=max(distances) / greatest, bend=max(below) / greatest)

@@ -15,7 +15,7 @@ OF_A_HOST = 50
 """Bytes of a host in it, with names as short as here."""
 
 STRAIGHT = 0.1
-"""How far from a line, as a share of the greatest value, what grows in a straight line may be."""
+"""How far below the straight way from its first to its last what grows in a line or slower may be."""
 
 NAMES = 0.001
 """By how much, as a share, a proxy's configuration differs from another's because their pods' names do."""
@@ -67,14 +67,17 @@ FIGURES = (
     _figure("gateway: configuration", "configuration", "gateway", MEGABYTES, sized=True),
     _figure("gateway: clusters", "clusters", "gateway", COUNT, sized=True),
     _figure("gateway: endpoints", "endpoints", "gateway", COUNT),
-    _figure("gateway: Envoy's memory", "Envoy's memory", "gateway", MEGABYTES),
-    _figure("gateway: working set", "working set", "gateway", MEGABYTES, sized=True),
+    _figure("gateway: Envoy's memory", "Envoy's memory", "gateway", MEGABYTES, sized=True),
+    _figure("gateway: working set", "working set", "gateway", MEGABYTES),
     _figure("sidecar of an exported pod: configuration", "configuration", "source", KILOBYTES),
+    _figure("sidecar of an exported pod: Envoy's memory", "Envoy's memory", "source", MEGABYTES),
     _figure("sidecar of an exported pod: working set", "working set", "source", MEGABYTES),
     _figure("replica's sidecar: configuration", "configuration", "replica", KILOBYTES),
-    _figure("replica's sidecar: working set", "working set", "replica", MEGABYTES, sized=True),
+    _figure("replica's sidecar: Envoy's memory", "Envoy's memory", "replica", MEGABYTES, sized=True),
+    _figure("replica's sidecar: working set", "working set", "replica", MEGABYTES),
     _figure("sidecar that imports all: configuration", "configuration", "consumer of all", KILOBYTES),
     _figure("sidecar that imports all: listeners", "listeners", "consumer of all", COUNT),
+    _figure("sidecar that imports all: Envoy's memory", "Envoy's memory", "consumer of all", MEGABYTES),
     _figure("sidecar that imports all: working set", "working set", "consumer of all", MEGABYTES),
     _figure("istiod of dc1: working set", "istiod's working set", "dc1", MEGABYTES, sized=True),
     _figure("istiod of dc2: working set", "istiod's working set", "dc2", MEGABYTES, sized=True),
@@ -182,18 +185,20 @@ def _linear(samples: Sequence[Sample]) -> str:
         for figure, fit in fits.items()
     ]
     few = len(steps(samples)) < 3
-    bent = [figure.title for figure, fit in fits.items() if fit.worst > STRAIGHT]
+    bent = [figure.title for figure, fit in fits.items() if fit.bend > STRAIGHT]
     verdict = (
-        f"Aim, growth that is linear or better: met, as far as no figure is further than {STRAIGHT:.0%} from its line."
+        "Aim, growth that is linear or better: met, as far as no figure bends upwards by more than "
+        f"{STRAIGHT:.0%} of its greatest value."
         if not (bent or few)
         else "Aim, growth that is linear or better: not shown, for any two points are on a line."
         if few
-        else f"Aim, growth that is linear or better: not shown for {', '.join(bent)}, which are further than "
-        f"{STRAIGHT:.0%} from a line."
+        else f"Aim, growth that is linear or better: not shown for {', '.join(bent)}, which bend upwards by more than "
+        f"{STRAIGHT:.0%} of the greatest value."
     )
     said = (
         "The line of least squares, value = base + each · exports; *off* is the greatest distance from it, as a share "
-        "of the greatest value:"
+        "of the greatest value. A working set holds what the kernel has cached for a container, too, and jumps with "
+        "that; what follows from configuration is Envoy's own memory."
     )
     plots_ = "![time](performance/scale-time.svg)\n\n![memory](performance/scale-memory.svg)"
     return "\n\n".join([said, table(["", "base", "each export", "off"], rows), verdict, plots_])
@@ -319,13 +324,15 @@ def plots(samples: Sequence[Sample]) -> Mapping[str, str]:
     memory = {
         figure.title.partition(":")[0]: along(samples, figure)
         for figure in FIGURES
-        if figure.metric in ("working set", "istiod's working set")
+        if figure.metric in ("Envoy's memory", "istiod's working set")
     }
     groups = {
         case: {way: _sidecar(samples, way, case)[0] for way in ("scoped", "unscoped")} for case in _cases(samples)
     }
     return {
         "scale-time.svg": lines(Axes(title="Pulumi's time", x="exports", y="s", logarithmic=True), time),
-        "scale-memory.svg": lines(Axes(title="Working sets", x="exports", y="MB", logarithmic=True), memory),
+        "scale-memory.svg": lines(
+            Axes(title="Memory: Envoys, and istiods' working sets", x="exports", y="MB", logarithmic=True), memory
+        ),
         "scale-sidecar.svg": bars(Axes(title="A replica's sidecar", x="", y="configuration, kB"), groups),
     }

@@ -23,8 +23,14 @@ def test_a_line_is_found_again() -> None:
     assert found.at(1000) == pytest.approx(3020)
 
 
-def test_a_square_is_far_from_its_line() -> None:
-    assert line({exports: exports**2 for exports in (1, 10, 100, 300)}).worst > report.STRAIGHT
+def test_a_square_bends_upwards() -> None:
+    assert line({exports: exports**2 for exports in (1, 10, 100, 300)}).bend > report.STRAIGHT
+
+
+def test_a_root_is_far_from_its_line_and_does_not_bend_upwards() -> None:
+    root = line({exports: exports**0.5 for exports in (1, 10, 100, 300)})
+    assert root.worst > report.STRAIGHT
+    assert root.bend == pytest.approx(0)
 
 
 def test_what_does_not_grow_has_a_flat_line() -> None:
