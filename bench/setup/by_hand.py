@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-from components.gateway import GATEWAY_LABELS, GATEWAY_NAME, gateway_values
+from components.gateway import GATEWAY_LABELS, GATEWAY_NAME, gateway_values, give_up_silent_peers
 from components.gateway_exposure import ExposureArgs, service_annotations, service_spec
 from components.istio import injection_labels, istiod_values, merge
 from components.link import GATEWAY_PORT, ISTIO_NAMESPACE, Consumer, ExportedService, ServiceAccount, pod_hosts, pod_of
@@ -92,6 +92,7 @@ def _gateway_service() -> Object:
 
 def _exports(export: ExportedService) -> Iterable[Object]:
     selector, namespace = pod_labels("hello"), export.namespace
+    yield _istio("EnvoyFilter", f"{GATEWAY_NAME}-give-up-silent-peers", ISTIO_NAMESPACE, give_up_silent_peers())
     yield _istio("PeerAuthentication", "hello-strict", namespace, strict_mtls(selector))
     yield _istio("AuthorizationPolicy", "hello-consumers", namespace, consumers_only(export, selector))
     for host in export.hosts:
