@@ -46,7 +46,7 @@ def bars(axes: Axes, groups: Mapping[str, Mapping[str, Summary]]) -> str:
             label=way,
         )
     drawing.set_xticks(range(len(groups)), list(groups))
-    drawing.legend()
+    drawing.legend(loc="upper left", bbox_to_anchor=(1, 1))  # beside, not over what is drawn
     return _svg(figure)
 
 
@@ -63,7 +63,7 @@ def lines(axes: Axes, series: Mapping[str, Mapping[float, Summary]]) -> str:
         drawing.set_yscale("log")
     else:
         drawing.set_ylim(bottom=0)
-    drawing.legend()
+    drawing.legend(loc="upper left", bbox_to_anchor=(1, 1))  # beside, not over what is drawn
     return _svg(figure)
 
 
