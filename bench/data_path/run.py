@@ -34,8 +34,9 @@ from bench.data_path.figures import (
     cpu_of,
     percentile_of,
 )
-from bench.data_path.processes import process_of, seconds_of
+from bench.data_path.processes import process_of
 from bench.data_path.sysbench import Sysbench, Target
+from bench.process_time import parent_and_seconds
 from bench.samples import Recorder, Sample
 from components.link import GATEWAY_PORT, MYSQL_PORT
 from lab.wan import impair
@@ -108,10 +109,10 @@ def stream(way: Way, case: Case, keep: Keep) -> float:
     pair = way.pair
     pair.use_tls(wanted=way.target.tls)
     megabytes = pair.write(case.megabytes)
-    before = {name: seconds_of(process) for name, process in way.processes.items()}
+    before = {name: parent_and_seconds(process)[1] for name, process in way.processes.items()}
     keep(STREAMED, "MB/s", megabytes / pair.streamed())
     for name, process in way.processes.items():
-        keep(cpu_of(name), "s/GB", (seconds_of(process) - before[name]) / megabytes * 1000)
+        keep(cpu_of(name), "s/GB", (parent_and_seconds(process)[1] - before[name]) / megabytes * 1000)
     return megabytes
 
 

@@ -1,16 +1,14 @@
 """Where a command's CPU time goes: to the program, to Pulumi's engine, or to its providers."""
 
-import os
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
+from bench.process_time import parent_and_seconds
 from tests.e2e.toolbox import Project
 
 INTERVAL = 0.2
 """Seconds between two looks at the processes: what one uses after the last look at it is not seen."""
-
-TICKS = os.sysconf("SC_CLK_TCK")
 
 
 def part_of(command: str) -> str:
@@ -26,12 +24,12 @@ def _processes() -> dict[int, tuple[int, float, str]]:
     for directory in Path("/proc").iterdir():
         if directory.name.isdigit():
             try:
-                fields = (directory / "stat").read_text().rpartition(")")[2].split()
+                parent, seconds = parent_and_seconds(int(directory.name))
                 command = (directory / "cmdline").read_text().replace("\0", " ")
             except OSError:  # it has ended
                 continue
             if command:  # one that has ended and is not yet waited for has none
-                found[int(directory.name)] = int(fields[1]), (int(fields[11]) + int(fields[12])) / TICKS, command
+                found[int(directory.name)] = parent, seconds, command
     return found
 
 

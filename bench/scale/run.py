@@ -6,7 +6,6 @@ measured what the default costs.
 """
 
 import json
-import subprocess
 import sys
 import tempfile
 import time
@@ -16,11 +15,14 @@ from pathlib import Path
 
 import yaml
 
+from bench.clusters import clusters
 from bench.samples import Recorder, Sample
 from bench.scale import stage
 from bench.scale.processes import cpu_seconds
 from bench.scale.proxies import Site
-from tests.e2e.toolbox import Kubectl, Lab, Project, eventually
+from tests.e2e.toolbox import Kubectl, Project, eventually
+
+LAB = "scale"
 
 STEPS = (1, 10, 100, 300)
 """How many exports the pair has."""
@@ -51,45 +53,28 @@ PROXIES = {
 
 def run(record: Recorder, rounds: int) -> None:
     """Measure."""
-    lab = Lab("scale")
-    try:
-        with tempfile.TemporaryDirectory() as directory:
-            _create(lab)
-            pair = Pair(lab, Path(directory), record, min(rounds, MOST))
-            for exports in STEPS:
-                pair.step(exports)
-                if exports == STEPS[0]:
-                    pair.unrelated()
-            pair.destroy(str(STEPS[-1]))
-    finally:
-        lab("delete", "--all")
-
-
-def _create(lab: Lab) -> None:
-    creating = [lab.start("create", "dc1", "--reachable-from", "dc2"), lab.start("create", "dc2")]
-    for process in creating:
-        process.communicate()
-        if process.returncode:
-            raise subprocess.CalledProcessError(process.returncode, process.args)
+    with tempfile.TemporaryDirectory() as directory, clusters(LAB, Path(directory)) as sites:
+        pair = Pair(sites, Path(directory), record, min(rounds, MOST))
+        for exports in STEPS:
+            pair.step(exports)
+            if exports == STEPS[0]:
+                pair.unrelated()
+        pair.destroy(str(STEPS[-1]))
 
 
 class Pair:
     """The pair, with however many exports it has."""
 
-    def __init__(self, lab: Lab, directory: Path, record: Recorder, rounds: int) -> None:
+    def __init__(self, sites: Mapping[str, Kubectl], directory: Path, record: Recorder, rounds: int) -> None:
         """Set up the mesh, without any export."""
         self._record = record
         self._rounds = rounds
         self._directory = directory
-        self._kubeconfigs = {}
-        self._sites = {}
-        for name in ("dc1", "dc2"):
-            text, path = lab("kubeconfig", name), directory / name
-            self._sites[name] = Site(name, Kubectl(text, path))
-            self._kubeconfigs[name] = str(path)
+        self._kubeconfigs = {name: str(kubectl.path) for name, kubectl in sites.items()}
+        self._sites = {name: Site(name, kubectl) for name, kubectl in sites.items()}
         self._project = Project(
             directory / "project",
-            stack=lab.name,
+            stack=LAB,
             config=stage.configuration(0, self._kubeconfigs),
             state=directory / "state",
         )

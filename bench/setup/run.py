@@ -11,16 +11,16 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from bench.clusters import clusters
 from bench.samples import Recorder, Sample
 from bench.setup import by_hand, helm
 from bench.setup.timings import Line, Span, previewed, resources, script_steps, waits
-from tests.e2e.toolbox import CLIENT, ROOT, Kubectl, Lab, Project, curl, dev_config
+from tests.e2e.toolbox import CLIENT, ROOT, Kubectl, Project, curl, dev_config
 
 LAB = "bsetup"
 MOST_ROUNDS = 3
 """A round makes four clusters and takes three minutes."""
 
-REACHABLE = {"dc1": ("--reachable-from", "dc2"), "dc2": ()}
 SCRIPT = Path(__file__).with_name("sequential.sh")
 CHARTS = ROOT / ".lab" / "charts"
 CHANGES = "{.metadata.name} {.status.phase} {.status.conditions[?(@.type=='Ready')].status}{'\\n'}"
@@ -31,7 +31,7 @@ def run(record: Recorder, rounds: int) -> None:
     helm_directory = helm.directory()
     for number in range(1, min(rounds, MOST_ROUNDS) + 1):
         for way in (_dcmesh, partial(_sequential, helm_directory)):
-            with tempfile.TemporaryDirectory() as directory, clusters(Path(directory)) as sites:
+            with tempfile.TemporaryDirectory() as directory, clusters(LAB, Path(directory)) as sites:
                 way(Notes(record, number), Path(directory), sites)
 
 
@@ -85,21 +85,6 @@ class Output:
         self.process.terminate()
         self.process.wait()
         self._reader.join()
-
-
-@contextmanager
-def clusters(directory: Path) -> Iterator[dict[str, Kubectl]]:
-    """Have both clusters for a while, made anew: nothing of a way that went before is in them."""
-    lab = Lab(LAB)
-    try:
-        makers = [lab.start("create", site, *others) for site, others in REACHABLE.items()]
-        for maker in makers:
-            maker.communicate()
-        if any(maker.returncode for maker in makers):
-            raise RuntimeError("the lab's clusters were not made")
-        yield {site: Kubectl(lab("kubeconfig", site), directory / f"{site}.kubeconfig") for site in REACHABLE}
-    finally:
-        lab("delete", "--all")
 
 
 @contextmanager
