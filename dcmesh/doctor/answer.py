@@ -11,6 +11,10 @@ REFUSES = Kind("server-refuses", "the server answers with an error")
 SILENT = Kind("server-silent", "the server does not answer in its own pod either")
 UNEXPLAINED = Kind("unexplained", "the host does not answer, though all that can be seen from here is as it should be")
 
+# Envoy keeps a listener's old filters for what is open until its drain time is over, Istio's 45 s. The consumer's
+# sidecar has HTTP connections of before for requests of now.
+DRAINING = "Ask again in a minute: after a policy has changed, connections of before keep the old one for up to 45 s."
+
 
 def judge(link: Link, *, remote: Answer | None, local: Answer | None) -> Iterator[Finding]:
     """Yield what is wrong with the answer.
@@ -33,10 +37,9 @@ def judge(link: Link, *, remote: Answer | None, local: Answer | None) -> Iterato
     elif local and not local.ok:
         yield SILENT(evidence, f"Look at the server itself: `{logs}` at {link.export.source}.")
     elif link.sees_source:
-        yield UNEXPLAINED(
-            evidence,
-            f"Read `kubectl logs -c istio-proxy` of the consumer's pod and of {link.export.namespace}/{link.pod_name}.",
-        )
+        read = f"`kubectl logs -c istio-proxy` of the consumer's pod and of {link.export.namespace}/{link.pod_name}"
+        refused = bool(remote and remote.text == "HTTP 403")
+        yield UNEXPLAINED(evidence, f"{DRAINING} If it stays so, read {read}." if refused else f"Read {read}.")
     else:
         yield UNEXPLAINED(
             evidence, f"Ask {link.export.source} to run `python -m dcmesh doctor {link.host}` with its stack."

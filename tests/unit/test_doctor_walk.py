@@ -562,10 +562,18 @@ def test_the_importer_alone_leaves_what_it_cannot_explain_to_the_exporter(pair: 
     assert finding.fix == f"Ask dc1 to run `python -m dcmesh doctor {DB0}` with its stack."
 
 
+def fix_of(pair: Pair) -> str:
+    ((_, finding),) = pair.diagnosis().findings
+    return finding.fix
+
+
 def test_an_http_status_may_be_the_sidecars_own(pair: Pair) -> None:
     pair.played.silent("HTTP 503")
     assert pair.found() == ["unexplained"]
     assert pair.found("dc2") == ["unexplained"]
+    assert "Ask again" not in fix_of(pair)
+    pair.played.silent("HTTP 403")
+    assert fix_of(pair).startswith("Ask again in a minute")
     pair.played.said["wookie bash"] = "failed 10.42.0.6 HTTP 503\n"
     assert pair.found() == ["server-refuses"]
 
