@@ -1,9 +1,10 @@
 """Preflight: what an existing cluster must have, looked at before anything is created in it."""
 
 import ipaddress
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 from kubernetes import client
@@ -24,7 +25,12 @@ OLDEST_KUBERNETES = (1, 29)
 SECONDS = 10
 """How long an API server may take for one answer."""
 
+AT_ONCE = 5
+"""How many exports or imports are looked at the same time: the client keeps that many connections on any machine."""
+
 CACERTS_KEYS = {"ca-cert.pem", "ca-key.pem", "cert-chain.pem", "root-cert.pem"}
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -198,21 +204,24 @@ def _namespaces(cluster: Cluster, settings: model.Settings, site: model.Site, pa
     made = {workload.namespace for workload in site.workloads}
     users = [(f"{path}.exports[{i}]", e.namespace, e.service_account) for i, e in enumerate(site.exports)]
     users += [(f"{path}.imports[{i}]", e.namespace, e.service_account) for i, e in enumerate(site.imports)]
-    for where, namespace, account in users:
-        if namespace in made:
-            continue
+
+    def look(user: tuple[str, str, str]) -> Iterator[Finding]:
+        where, namespace, account = user
         labels = cluster.namespace_labels(namespace)
         if labels is None:
             yield Finding(f"{where}.namespace", namespace, f"is not there: `kubectl create namespace {namespace}`")
-            continue
+            return
         yield from _sidecars(settings, site, f"{where}.namespace", namespace, labels)
         if not cluster.has_service_account(namespace, account):
             advice = f"is not there: `kubectl create serviceaccount {account} --namespace {namespace}`"
             yield Finding(f"{where}.serviceAccount", account, advice)
 
+    yield from _each([user for user in users if user[1] not in made], look)
+
 
 def _hosts(cluster: Cluster, site: model.Site, path: str, links: Mapping[str, Link]) -> Iterator[Finding]:
-    for index, imported in enumerate(site.imports):
+    def look(numbered: tuple[int, model.Import]) -> Iterator[Finding]:
+        index, imported = numbered
         link = links.get(imported.from_)
         for host in link.export(imported.export).hosts[:1] if link else ():
             _, service, namespace, *_ = host.split(".")
@@ -223,6 +232,15 @@ def _hosts(cluster: Cluster, site: model.Site, path: str, links: Mapping[str, Li
                     f"has hosts of Service {namespace}/{service}, and {site.name} has a Service of that name: its own "
                     "pods would answer; rename one of them",
                 )
+
+    yield from _each(enumerate(site.imports), look)
+
+
+def _each(parts: Iterable[T], look: Callable[[T], Iterator[Finding]]) -> Iterator[Finding]:
+    """Look at several parts at the same time; what is found comes in their order."""
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        for findings in pool.map(lambda part: list(look(part)), parts):
+            yield from findings
 
 
 def _vips(cluster: Cluster, site: model.Site, path: str) -> Iterator[Finding]:

@@ -1,6 +1,7 @@
 """Preflight: each finding and the good case, against a server that plays the cluster's API."""
 
 import copy
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -141,6 +142,23 @@ def look(raw: Raw, link: Link | None = LINK) -> list[str]:
 def test_nothing_is_found_where_all_is_there(raw: Raw, cluster: KubernetesAPI) -> None:
     assert look(raw) == []
     assert set(GOOD) <= set(cluster.asked), "else a finding below would prove less"
+
+
+class Together(dict[str, Any]):
+    """Objects of which two are shown only when both are asked for at the same time."""
+
+    both = threading.Barrier(2, timeout=10)
+
+    def get(self, path: str, default: Any = None) -> Any:
+        if path in (SHOP, DR):
+            self.both.wait()
+        return super().get(path, default)
+
+
+def test_exports_and_imports_are_looked_at_side_by_side(raw: Raw, cluster: KubernetesAPI) -> None:
+    """An API server far away takes its time for each of them."""
+    cluster.objects = Together(GOOD)
+    assert look(raw) == []
 
 
 FINDINGS: dict[str, tuple[Objects, str]] = {
