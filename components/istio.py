@@ -205,6 +205,8 @@ class IstioControlPlane(pulumi.ComponentResource):
             namespace=self.namespace,
             values=dict(args.base_values),
             **args.charts.release("base"),
+            # What needs the CRDs waits for istiod, which is ready long after they are; Helm looks every 2 s only.
+            skip_await=True,
             opts=pulumi.ResourceOptions(parent=self),
         )
         values = istiod_values(

@@ -232,6 +232,12 @@ def test_istiod_waits_for_its_certificates_and_the_custom_resources(engine: Engi
     assert {"dc1-istio-namespace", "dc1-istio-cacerts", "dc1-istio-base"} <= before
 
 
+def test_only_istiod_is_awaited_until_it_is_ready(engine: Engine) -> None:
+    install(engine, certificates=True)
+    awaited = {name: not engine[f"dc1-istio-{name}"].inputs.get("skipAwait") for name in ("base", "istiod")}
+    assert awaited == {"base": False, "istiod": True}
+
+
 def test_cacerts_is_what_istiod_reads_and_its_key_is_secret(engine: Engine) -> None:
     secret = install(engine, certificates=True).one("Secret")
     assert secret.object == ("istio-system", "cacerts")
