@@ -135,7 +135,9 @@ def _dcmesh(notes: Notes, directory: Path, sites: Mapping[str, Kubectl]) -> None
     with watched_pods(sites, start) as pods:
         up = Output(project.start("up", "--yes", "--json"), start)
         notes.seconds("set-up", "dcmesh", "pair", up.end())
-        notes.seconds("processors", "dcmesh", "pair", busy() - before)
+        work = busy() - before
+        notes.seconds("processors", "dcmesh", "pair", work)
+        notes.seconds("processors, shared out", "dcmesh", "pair", work / (os.cpu_count() or 1))
         verify(sites)
     notes.seconds("preview", "dcmesh", "pair", previewed(up.lines))
     notes.spans("resource", "dcmesh", resources(up.lines))

@@ -100,6 +100,7 @@ def samples(ups: list[float]) -> list[Sample]:
 
         add("set-up", "dcmesh", "pair", up)
         add("processors", "dcmesh", "pair", 30)
+        add("processors, shared out", "dcmesh", "pair", 15)
         add("processors", "sequential", "pair", 32)
         add("preview", "dcmesh", "pair", 4)
         add("set-up", "sequential", "pair", 40)
@@ -119,7 +120,9 @@ def samples(ups: list[float]) -> list[Sample]:
 def test_the_report_says_what_was_aimed_at_and_whether_it_was_met() -> None:
     text = report.section(samples([18, 16, 20]))
     assert "| `pulumi up` | 18 (16 to 20) | 30 (30 to 30) |" in text
-    assert "`pulumi up` takes 0.45 (0.4 to 0.5) of the sequential way's time (aim 0.5: met)." in text
+    assert "`pulumi up` takes 0.45 (0.4 to 0.5) of the sequential way's time (aim 0.5: met). Its work" in text
+    assert "never waiting, would take 0.375 (0.375 to 0.375) of it." in text
+    assert "In round 1, 5.0 s go by before anything is made" in text
     assert "`pulumi up` takes 1.33 (1.19 to 1.48) times the chain (aim 1.25: missed)" in text
     assert "without its preview 1.04 (0.889 to 1.19) times (aim 1.25: met)" in text
     assert "takes without its preview 0.718 (0.615 to 0.821) times the chain" in text
