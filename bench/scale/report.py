@@ -229,17 +229,20 @@ def _pushes(samples: Sequence[Sample]) -> list[str]:
     def milliseconds(metric: str, step: int = last) -> str:
         return number(summary(samples, metric, "dc1", str(step)).median * 1e3)
 
+    bend = next(fitted(samples, f).bend for f in FIGURES if (f.metric, f.way) == ("CPU of a push", "dc1"))
     return [
         f"Most of the time until a proxy has a change is one that istiod waits for more of them, 100 ms by itself "
         f"(`PILOT_DEBOUNCE_AFTER`): it begins to push after {milliseconds('change to push', first)} ms with {first} "
         f"and after {milliseconds('change to push')} ms with {last} exports in dc1. What grows is the gateway's part. "
         f"With each change of a Service or of Istio's configuration istiod makes the gateway's one listener and all "
         f"its clusters for other sites anew: {milliseconds('push of listeners')} and "
-        f"{milliseconds('push of clusters')} ms. For each export's Gateway it looks at every Service that the gateway "
-        f"knows, so the listener's part grows with the square of the exports. No setting of istiod changes that "
-        f"([why it is left](decisions/0014-a-gateway-an-export.md)). Times are of cores that the push shares with all "
-        f"of both sites; the CPU time, {milliseconds('CPU of a push')} ms for a push with {last} exports, is istiod's "
-        f"alone."
+        f"{milliseconds('push of clusters')} ms with {last}, the sidecars' among them. For each export's Gateway it "
+        f"looks at every Service that the gateway knows: this part of it grows with the square of the exports, and no "
+        f"setting of istiod changes that ([why it is left](decisions/0014-a-gateway-an-export.md)). In CPU time, which "
+        f"is istiod's alone, a push took {milliseconds('CPU of a push', first)} ms with {first} and "
+        f"{milliseconds('CPU of a push')} ms with {last} exports, "
+        f"{'a line within' if bend <= STRAIGHT else 'bent upwards by'} {bend:.0%} of the greatest value. Where its "
+        f"work takes more than that by the clock it has waited for a core, which it shares with both sites."
     ]
 
 

@@ -39,6 +39,9 @@ MORE = (10, 100)
 CHANGES = 10
 """How many changes istiod is given one after another: its CPU time is counted in hundredths of a second."""
 
+UNDISTURBED = 1.0
+"""Seconds from a change until istiod is asked about it: kubectl would share the cores with the push."""
+
 UNRELATED = 500
 """Services that have nothing to do with dcmesh, in each site."""
 
@@ -181,6 +184,7 @@ class Pair:
                 before = site.pushes()
                 change = stage.change_for_all(number)
                 site.kubectl.apply(change)
+                time.sleep(UNDISTURBED)
                 cost = eventually("the change is pushed to all", partial(site.pushed, before), within=60)
                 site.kubectl("delete", "--filename", "-", stdin=yaml.safe_dump(change))
                 for metric, seconds in cost.items():

@@ -220,7 +220,8 @@ def test_a_curve_is_named() -> None:
 
 def test_what_a_push_is_made_of_is_said_where_it_was_measured() -> None:
     # All of them are 1000 s a step and 2e6 s beside: 2.3e9 ms with 300 exports.
-    assert "2,300,000,000 ms for a push with 300 exports" in report.section(samples())
+    assert "2,300,000,000 ms with 300 exports, a line within 0% of" in report.section(samples())
+    assert "exports, bent upwards by " in report.section(samples(curved="CPU of a push"))
     before = [sample for sample in samples() if sample.metric != "CPU of a push"]
     text = report.section(before)
     assert "`PILOT_DEBOUNCE_AFTER`" not in text
