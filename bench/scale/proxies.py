@@ -53,32 +53,47 @@ def working_set_of(usage: str, stat: str) -> float:
 
 
 def totals(metrics: str, *names: str) -> dict[str, float]:
-    """Return the sum of some series over their labels, by name."""
+    """Return the sum of some series over their labels, by name; or one with exactly the labels that its name has."""
     found = dict.fromkeys(names, 0.0)
     for line in metrics.splitlines():
-        match = SERIES.match(line)
-        if match and match[1] in found:
-            found[match[1]] += float(match[3])
+        if match := SERIES.match(line):
+            for name in (match[1], f"{match[1]}{{{match[2]}}}"):
+                if name in found:
+                    found[name] += float(match[3])
     return found
 
 
-PUSHES = (
-    "pilot_xds",
-    "pilot_proxy_convergence_time_sum",
-    "pilot_proxy_convergence_time_count",
-    "pilot_xds_push_time_sum",
-)
+CONNECTED, PUSHED, BEGUN = "pilot_xds", "pilot_proxy_convergence_time_count", "pilot_debounce_time_count"
+PROCESSOR = "process_cpu_seconds_total"
+
+OF_A_PROXY = {
+    "push to proxy": "pilot_proxy_convergence_time_sum",  # from when istiod begins to push
+    "push": "pilot_xds_push_time_sum",
+}
+OF_A_PUSH = {
+    "change to push": "pilot_debounce_time_sum",
+    "index": "pilot_pushcontext_init_seconds_sum",
+    "push of clusters": 'pilot_xds_push_time_sum{type="cds"}',
+    "push of listeners": 'pilot_xds_push_time_sum{type="lds"}',
+}
+"""What istiod counts, by what it is called here: for a proxy on average, or for all of them."""
+
+PUSHES = (CONNECTED, PUSHED, BEGUN, PROCESSOR, *OF_A_PROXY.values(), *OF_A_PUSH.values())
 
 
-def push_times(before: Mapping[str, float], after: Mapping[str, float]) -> Sequence[float]:
-    """Return what a push to all proxies has cost between two looks at istiod's metrics, for one proxy on average.
+def push_times(before: Mapping[str, float], after: Mapping[str, float]) -> Mapping[str, float]:
+    """Return what a push to all proxies has cost between two looks at istiod's metrics.
 
     Returns:
-        Seconds from the change until the proxy was served, and seconds of istiod's own work of them; nothing
-        while not all that are connected (`pilot_xds`) have been pushed to.
+        Seconds, by the names of `OF_A_PROXY` and `OF_A_PUSH`; nothing while not all that are connected have been
+        pushed to.
     """
-    waited, proxies, worked = (after[name] - before[name] for name in PUSHES[1:])
-    return (waited / proxies, worked / proxies) if proxies and proxies >= after[PUSHES[0]] else ()
+    gone = {name: after[name] - before[name] for name in PUSHES}
+    if not gone[BEGUN] or not gone[PUSHED] or gone[PUSHED] < after[CONNECTED]:
+        return {}
+    return {what: gone[name] / gone[PUSHED] for what, name in OF_A_PROXY.items()} | {
+        what: gone[name] / gone[BEGUN] for what, name in OF_A_PUSH.items()
+    }
 
 
 class Site:
@@ -141,6 +156,22 @@ class Site:
         path = f"/api/v1/namespaces/istio-system/pods/{self.istiod()}:15014/proxy/metrics"
         return totals(self.kubectl("get", "--raw", path), *PUSHES)
 
-    def pushed(self, before: Mapping[str, float]) -> Sequence[float]:
+    def pushed(self, before: Mapping[str, float]) -> Mapping[str, float]:
         """Return what a push to all proxies has cost; nothing while it goes on."""
         return push_times(before, self.pushes())
+
+    def processor_for_a_push(self, changes: Sequence[dict[str, Any]]) -> float:
+        """Return CPU seconds that istiod takes for each push, when it is given some changes one after another."""
+        before = self.pushes()
+        for change in changes:
+            self.kubectl.apply(change)
+        seen: list[tuple[float, float]] = []
+
+        def settled() -> bool:
+            after = self.pushes()
+            seen.append((after[BEGUN] - before[BEGUN], after[PROCESSOR] - before[PROCESSOR]))
+            return bool(seen[-1][0]) and [pushes for pushes, _ in seen[-3:]] == [seen[-1][0]] * 3
+
+        eventually("istiod has pushed all changes", settled, within=60)
+        pushes, seconds = seen[-1]
+        return seconds / pushes

@@ -9,7 +9,18 @@ from bench.samples import Sample
 from bench.scale import report, stage
 from bench.scale.figures import line
 from bench.scale.processes import part_of
-from bench.scale.proxies import configuration_of, push_times, totals, working_set_of
+from bench.scale.proxies import (
+    BEGUN,
+    CONNECTED,
+    OF_A_PROXY,
+    OF_A_PUSH,
+    PUSHED,
+    PUSHES,
+    configuration_of,
+    push_times,
+    totals,
+    working_set_of,
+)
 from tests.unit.configurations import parse
 
 # --- lines -----------------------------------------------------------------------------------------------------------
@@ -107,28 +118,36 @@ pilot_proxy_convergence_time_sum 31.5
 
 
 def test_series_are_summed_over_their_labels() -> None:
-    found = totals(METRICS, "pilot_xds", "pilot_xds_push_time_sum", "pilot_proxy_convergence_time_sum", "absent")
+    lds = 'pilot_xds_push_time_sum{type="lds"}'
+    found = totals(METRICS, "pilot_xds", "pilot_xds_push_time_sum", lds, "pilot_proxy_convergence_time_sum", "absent")
     assert found == {
         "pilot_xds": 4,
         "pilot_xds_push_time_sum": pytest.approx(10.6),
+        lds: 0.1,
         "pilot_proxy_convergence_time_sum": 31.5,
         "absent": 0,
     }
 
 
-def test_a_push_has_a_cost_once_all_proxies_have_it() -> None:
-    def counted(proxies: int, waited: float, worked: float) -> dict[str, float]:
-        return {
-            "pilot_xds": 4,
-            "pilot_proxy_convergence_time_count": proxies,
-            "pilot_proxy_convergence_time_sum": waited,
-            "pilot_xds_push_time_sum": worked,
-        }
+def counted(*, proxies: int, begun: int, seconds: float) -> dict[str, float]:
+    """Return what istiod has counted; of all times so many seconds."""
+    return dict.fromkeys(PUSHES, seconds) | {CONNECTED: 4, PUSHED: proxies, BEGUN: begun}
 
-    before = counted(10, 5, 1)
+
+def test_a_push_has_a_cost_once_all_proxies_have_it() -> None:
+    before = counted(proxies=10, begun=3, seconds=1)
     assert not push_times(before, before)
-    assert not push_times(before, counted(13, 6, 2))
-    assert push_times(before, counted(14, 6, 3)) == (0.25, 0.5)
+    assert not push_times(before, counted(proxies=13, begun=4, seconds=3))
+    assert not push_times(before, counted(proxies=14, begun=3, seconds=3))
+    cost = push_times(before, counted(proxies=14, begun=4, seconds=3))
+    assert {what: cost[what] for what in OF_A_PROXY} == dict.fromkeys(OF_A_PROXY, 0.5)
+    assert {what: cost[what] for what in OF_A_PUSH} == dict.fromkeys(OF_A_PUSH, 2)
+
+
+def test_two_pushes_between_two_looks_cost_half_each() -> None:
+    before = counted(proxies=10, begun=3, seconds=1)
+    cost = push_times(before, counted(proxies=18, begun=5, seconds=3))
+    assert (cost["push to proxy"], cost["change to push"]) == (0.25, 1)
 
 
 @pytest.mark.parametrize(
@@ -197,6 +216,17 @@ def test_a_state_written_for_each_resource_misses_the_aim() -> None:
 def test_a_curve_is_named() -> None:
     text = report.section(samples(curved="state"))
     assert "Aim, growth that is linear or better: not shown for state," in text
+
+
+def test_what_a_push_is_made_of_is_said_where_it_was_measured() -> None:
+    # All of them are 1000 s a step and 2e6 s beside: 2.3e9 ms with 300 exports.
+    assert "2,300,000,000 ms with 300 exports, a line within 0% of" in report.section(samples())
+    assert "exports, bent upwards by " in report.section(samples(curved="CPU of a push"))
+    before = [sample for sample in samples() if sample.metric != "CPU of a push"]
+    text = report.section(before)
+    assert "`PILOT_DEBOUNCE_AFTER`" not in text
+    assert "its CPU time for a push" not in text
+    assert "from the start of a push until a proxy has it" in text
 
 
 def test_a_replica_that_learns_nothing_meets_the_aim() -> None:
