@@ -38,7 +38,11 @@ func main() {
 				near, _, err := syscall.Accept(listener)
 				check(err)
 				far := socket()
-				check(syscall.Connect(far, target))
+				if syscall.Connect(far, target) != nil {
+					syscall.Close(near)
+					syscall.Close(far)
+					continue
+				}
 				others[near], others[far] = far, near
 				for _, one := range []int{near, far} {
 					check(syscall.SetsockoptInt(one, syscall.IPPROTO_TCP, syscall.TCP_NODELAY, 1))
