@@ -25,34 +25,33 @@ func main() {
 	check(err)
 	watch(loop, listener)
 	others := map[int]int{}
-	events, buffer := make([]syscall.EpollEvent, 64), make([]byte, 1<<16)
+	// One event at a time: a later one could be of a socket that is closed by then, and a new one have its number.
+	events, buffer := make([]syscall.EpollEvent, 1), make([]byte, 1<<16)
 	for {
-		count, err := syscall.EpollWait(loop, events, -1)
+		_, err := syscall.EpollWait(loop, events, -1)
 		if err == syscall.EINTR {
 			continue
 		}
 		check(err)
-		for _, event := range events[:count] {
-			from := int(event.Fd)
-			if from == listener {
-				near, _, err := syscall.Accept(listener)
-				check(err)
-				far := socket()
-				if syscall.Connect(far, target) != nil {
-					syscall.Close(near)
-					syscall.Close(far)
-					continue
-				}
-				others[near], others[far] = far, near
-				for _, one := range []int{near, far} {
-					check(syscall.SetsockoptInt(one, syscall.IPPROTO_TCP, syscall.TCP_NODELAY, 1))
-					watch(loop, one)
-				}
-			} else if to, open := others[from]; open && !pass(from, to, buffer) {
-				for _, one := range []int{from, to} {
-					delete(others, one)
-					syscall.Close(one)
-				}
+		from := int(events[0].Fd)
+		if from == listener {
+			near, _, err := syscall.Accept(listener)
+			check(err)
+			far := socket()
+			if syscall.Connect(far, target) != nil {
+				syscall.Close(near)
+				syscall.Close(far)
+				continue
+			}
+			others[near], others[far] = far, near
+			for _, one := range []int{near, far} {
+				check(syscall.SetsockoptInt(one, syscall.IPPROTO_TCP, syscall.TCP_NODELAY, 1))
+				watch(loop, one)
+			}
+		} else if to := others[from]; !pass(from, to, buffer) {
+			for _, one := range []int{from, to} {
+				delete(others, one)
+				syscall.Close(one)
 			}
 		}
 	}
