@@ -8,6 +8,8 @@ from pathlib import Path
 
 from lab import toolchain
 
+CONGESTION_CONTROL = Path("/proc/sys/net/ipv4/tcp_congestion_control")
+
 
 def note(path: Path) -> None:
     """Write down what the figures that are measured now depend on."""
@@ -20,6 +22,7 @@ def note(path: Path) -> None:
         "processor": models[0] if models else platform.machine(),
         "memory": f"{os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 2**30:.0f} GiB",
         "kernel": platform.release(),
+        "congestion control": CONGESTION_CONTROL.read_text().strip(),
         "kubernetes": toolchain.KUBERNETES,
         "istio": toolchain.ISTIO,
         "envoy": toolchain.ENVOY,
@@ -36,6 +39,6 @@ def described(path: Path) -> str:
         facts = {row["what"]: row["is"] for row in csv.DictReader(file)}
     return (
         f"{facts['date']}, one machine of {facts['cores']} cores ({facts['processor']}) and {facts['memory']}, "
-        f"Linux {facts['kernel']}; Kubernetes {facts['kubernetes']}, Istio {facts['istio']}, Envoy {facts['envoy']}, "
-        f"MariaDB {facts['mariadb']}"
+        f"Linux {facts['kernel']}, TCP with {facts['congestion control']}; Kubernetes {facts['kubernetes']}, "
+        f"Istio {facts['istio']}, Envoy {facts['envoy']}, MariaDB {facts['mariadb']}"
     )

@@ -80,9 +80,10 @@ class Pair:
         """Tell whether the replica is connected."""
         return self._status("Slave_IO_Running") == "Yes"
 
-    def use_tls(self, *, wanted: bool) -> None:
-        """Have the replica follow with or without the database's own TLS."""
-        self._replica.ask(f"STOP SLAVE; CHANGE MASTER TO MASTER_SSL={int(wanted)}; START SLAVE;")
+    def follow(self, host: str, port: int, *, tls: bool) -> None:
+        """Have the replica follow by a way, with or without the database's own TLS."""
+        way = f"MASTER_HOST='{host}', MASTER_PORT={port}, MASTER_SSL={int(tls)}"
+        self._replica.ask(f"STOP SLAVE; CHANGE MASTER TO {way}; START SLAVE;")
 
     def write(self, megabytes: int) -> float:
         """Write bulk while the replica does not follow; return the megabytes of binary log that this made."""

@@ -89,6 +89,18 @@ def objects(args: MariadbArgs, tls: tuple[str, str]) -> list[dict[str, Any]]:
     ]
 
 
+def load_balancer_address(kubectl: Kubectl, service: str, namespace: str) -> str:
+    """Return a LoadBalancer's address, once it has one."""
+
+    def given() -> list[dict[str, str]]:
+        status = kubectl.get("service", service, namespace)["status"]
+        ingress: list[dict[str, str]] = status["loadBalancer"].get("ingress", [])
+        return ingress
+
+    (ingress,) = eventually(f"the LoadBalancer {service} has an address", given)
+    return ingress["ip"]
+
+
 def create(kubectl: dict[str, Kubectl], tls: tuple[str, str]) -> str:
     """Make the source in dc1 and the replica in dc2, and wait until both are ready; return the source's address."""
     password = secrets.token_hex(16)
@@ -112,17 +124,11 @@ def create(kubectl: dict[str, Kubectl], tls: tuple[str, str]) -> str:
     dc1.apply(*objects(args(SOURCE, "dc1", None), tls))
     service = {"name": f"{NAME}-0", "namespace": SOURCE}
     dc1.apply({"apiVersion": "v1", "kind": "Service", "metadata": service, "spec": load_balancer()})
-
-    def given() -> list[dict[str, str]]:
-        status = dc1.get("service", f"{NAME}-0", SOURCE)["status"]
-        ingress: list[dict[str, str]] = status["loadBalancer"].get("ingress", [])
-        return ingress
-
-    (ingress,) = eventually("the source's LoadBalancer has an address", given)
+    address = load_balancer_address(dc1, f"{NAME}-0", SOURCE)
     source = ExportedService(
         name=NAME,
         namespace=SOURCE,
-        hosts=(ingress["ip"],),
+        hosts=(address,),
         port=GATEWAY_PORT,
         protocol="TCP",
         identity="",
@@ -132,4 +138,4 @@ def create(kubectl: dict[str, Kubectl], tls: tuple[str, str]) -> str:
     dc2.apply(*objects(args(REPLICA, "dc2", source), tls))
     for site, namespace in ((dc1, SOURCE), (dc2, REPLICA)):
         site("rollout", "status", f"statefulset/{NAME}", "--namespace", namespace, "--timeout=180s")
-    return ingress["ip"]
+    return address

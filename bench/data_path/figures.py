@@ -7,6 +7,9 @@ WAYS = (DCMESH, TLS, PLAIN)
 ONE_SIDECAR = "one sidecar"
 """The way of `plain`, but from the pod of dcmesh's replica: its sidecar passes the connection on."""
 
+RELAYS = "three relays"
+"""The way of `plain`, but through a process in each of three pods that only copies."""
+
 STREAMED, APPLIED, ROWS = "streamed", "applied", "small transactions"
 LAG, QUERY, CONNECTION = "lag", "query", "connection"
 PERCENTILES = (50, 99)

@@ -14,6 +14,7 @@ from bench.data_path.figures import (
     PLAIN,
     PROXIES,
     QUERY,
+    RELAYS,
     ROWS,
     SERVERS,
     STREAMED,
@@ -24,7 +25,7 @@ from bench.data_path.figures import (
 )
 from bench.markdown import number, spread, table
 from bench.plots import Axes, bars
-from bench.samples import Sample, compared, summary
+from bench.samples import Sample, by_round, compared, summary
 
 BULK_AIM = 1.0
 """Bulk through dcmesh, as a share of the database's own TLS; at least."""
@@ -152,17 +153,53 @@ def cost(samples: Sequence[Sample]) -> str:
 
 
 def hops(samples: Sequence[Sample]) -> str:
-    """Return what a query and a connection take, the more hops the more."""
-    metrics = (percentile_of(QUERY, 50), percentile_of(CONNECTION, 50))
+    """Return what a query, a connection and bulk take, the more hops the more."""
+    query = percentile_of(QUERY, 50)
+    metrics = (query, percentile_of(CONNECTION, 50), STREAMED)
+    ways = [way for way in (PLAIN, TLS, ONE_SIDECAR, RELAYS, DCMESH) if by_round(samples, query, way, NEAR.name)]
     rows = [
-        (way, *(spread(summary(samples, metric, way, NEAR.name)) for metric in metrics))
-        for way in (PLAIN, TLS, ONE_SIDECAR, DCMESH)
+        (
+            way,
+            *(
+                spread(summary(samples, metric, way, NEAR.name)) if by_round(samples, metric, way, NEAR.name) else ""
+                for metric in metrics
+            ),
+        )
+        for way in ways
     ]
-    more = {way: compared(samples, metrics[0], way, PLAIN, NEAR.name, sub).median for way in (ONE_SIDECAR, DCMESH)}
-    return (
+    more = {way: compared(samples, query, way, PLAIN, NEAR.name, sub).median for way in ways}
+    text = (
         f"p50 in ms, {NEAR.name} added. *{ONE_SIDECAR}* is `{PLAIN}` from the pod of dcmesh's replica, so through its "
         f"sidecar, which passes the connection on, without TLS.\n\n"
-        f"{table(('', 'query', 'connection set-up'), rows)}\n\n"
+        f"{table(('', 'query', 'connection set-up', 'streamed, MB/s'), rows)}\n\n"
         f"One sidecar alone adds {number(more[ONE_SIDECAR])} ms to a query over `{PLAIN}`; "
         f"both sidecars, the gateway and TLS together add {number(more[DCMESH])} ms."
     )
+    return f"{text}\n\n{floor(samples, more)}" if RELAYS in ways else text
+
+
+def floor(samples: Sequence[Sample], more: Mapping[str, float]) -> str:
+    """Return what is left if the proxies do as little as a process can; more: what a way adds to `plain`'s query."""
+    query = percentile_of(QUERY, 50)
+    over_tls = compared(samples, query, RELAYS, TLS, NEAR.name, sub).median
+    rest = compared(samples, query, DCMESH, RELAYS, NEAR.name, sub)
+    bulk = compared(samples, STREAMED, RELAYS, TLS, NEAR.name, truediv)
+    relays, proxies = (
+        sum(summary(samples, cpu_of(process), way, NEAR.name).median for process in PROXIES) for way in (RELAYS, DCMESH)
+    )
+    return (
+        f"*{RELAYS}* is `{PLAIN}` through three processes that read and write, and do nothing else "
+        f"([relay.go](../bench/data_path/relay.go)), in the networks of the client, the gateway and the server. "
+        f"They add {number(more[RELAYS])} of these {number(more[DCMESH])} ms: what it costs here that three more "
+        f"processes are woken up, there and back. Envoy and TLS add {spread(rest)} ms to that. "
+        f"Over `{TLS}` the relays add {number(over_tls)} ms: {reach(over_tls)}. "
+        f"They stream {spread(bulk)} of what `{TLS}` does, and take {number(relays)} s of a core per GB; "
+        f"the proxies, which also encrypt, take {number(proxies)} s."
+    )
+
+
+def reach(added: float) -> str:
+    """Return what it means for the aim if the least that can be added is this."""
+    if added <= QUERY_AIM:
+        return f"with three processes on the way, the aim of {QUERY_AIM} ms leaves {number(QUERY_AIM - added)} ms"
+    return f"on this machine three processes on the way miss the aim of {QUERY_AIM} ms, whatever they are"

@@ -22,7 +22,9 @@ from bench.data_path.figures import (
     ONE_SIDECAR,
     PERCENTILES,
     PLAIN,
+    PROXIES,
     QUERY,
+    RELAYS,
     REPLICA_SERVER,
     REPLICA_SIDECAR,
     ROWS,
@@ -35,12 +37,13 @@ from bench.data_path.figures import (
     percentile_of,
 )
 from bench.data_path.processes import process_of
+from bench.data_path.relays import PORT, Hop, load_balancer, standing_relays
 from bench.data_path.sysbench import Sysbench, Target
 from bench.process_time import parent_and_seconds
 from bench.samples import Recorder, Sample
 from components.link import GATEWAY_PORT, MYSQL_PORT
 from lab.wan import impair
-from tests.e2e.toolbox import Kubectl, Lab, eventually, kubectl_of, mariadb_config, standing
+from tests.e2e.toolbox import Lab, eventually, kubectl_of, mariadb_config, standing
 from tests.faults.stage import GATEWAY as GATEWAY_PODS
 from tests.faults.stage import REPLICA, SOURCE, Site
 
@@ -70,7 +73,11 @@ class Way:
 
 def run(record: Recorder, rounds: int) -> None:
     """Measure."""
-    with TemporaryDirectory(prefix="data-path-") as directory, standing_ways(Path(directory)) as (ways, sysbench):
+    with (
+        TemporaryDirectory(prefix="data-path-") as directory,
+        standing_ways(Path(directory)) as (ways, sysbench),
+        relays_way(Path(directory), *ways) as relays,
+    ):
         for case in CASES:
             impair(LAB, delay=case.delay, loss=case.loss)
             for way in ways:
@@ -81,6 +88,7 @@ def run(record: Recorder, rounds: int) -> None:
                     ask(way.target, case, sysbench, keeper(record, way.name, case, number))
                 if case == NEAR:
                     ask(one_sidecar(*ways), case, sysbench, keeper(record, ONE_SIDECAR, case, number))
+                    stream_and_ask(relays, case, sysbench, keeper(record, RELAYS, case, number))
 
 
 def keeper(record: Recorder, way: str, case: Case, number: int) -> Keep:
@@ -107,13 +115,21 @@ def measure(way: Way, case: Case, keep: Keep) -> None:
 def stream(way: Way, case: Case, keep: Keep) -> float:
     """Stream bulk once; return the megabytes of binary log, which the replica has yet to apply."""
     pair = way.pair
-    pair.use_tls(wanted=way.target.tls)
+    pair.follow(way.target.host, way.target.port, tls=way.target.tls)
     megabytes = pair.write(case.megabytes)
     before = {name: parent_and_seconds(process)[1] for name, process in way.processes.items()}
     keep(STREAMED, "MB/s", megabytes / pair.streamed())
     for name, process in way.processes.items():
         keep(cpu_of(name), "s/GB", (parent_and_seconds(process)[1] - before[name]) / megabytes * 1000)
     return megabytes
+
+
+def stream_and_ask(way: Way, case: Case, sysbench: Sysbench, keep: Keep) -> None:
+    """Do the part of the work that shows where time goes."""
+    stream(way, case, keep)
+    way.pair.applied()
+    way.pair.clear()
+    ask(way.target, case, sysbench, keep)
 
 
 def ask(target: Target, case: Case, sysbench: Sysbench, keep: Keep) -> None:
@@ -151,7 +167,7 @@ def standing_ways(directory: Path) -> Iterator[tuple[Sequence[Way], Sysbench]]:
             address = direct.create(kubectl, tls)
             sysbench = Sysbench(directory, password=password, tls=tls)
             meshed, plain = pair(SOURCE, REPLICA), pair(direct.SOURCE, direct.REPLICA)
-            ways = (meshed_way(meshed, kubectl), *plain_ways(plain, address))
+            ways = (meshed_way(meshed), *plain_ways(plain, address))
             for one in (meshed, plain):
                 one.prepare(password)
             for way in ways[:2]:
@@ -161,10 +177,11 @@ def standing_ways(directory: Path) -> Iterator[tuple[Sequence[Way], Sysbench]]:
         lab("delete", "--all")  # does nothing unless something failed before the destroy
 
 
-def meshed_way(pair: Pair, kubectl: Mapping[str, Kubectl]) -> Way:
+def meshed_way(pair: Pair) -> Way:
     """Return the way through dcmesh, from within the replica's pod."""
-    (entry,) = kubectl["dc2"].names("serviceentries", "--namespace", REPLICA)
-    (address,) = kubectl["dc2"].get("serviceentry", entry, REPLICA)["spec"]["addresses"]
+    kubectl = pair.replica.kubectl
+    (entry,) = kubectl.names("serviceentries", "--namespace", REPLICA)
+    (address,) = kubectl.get("serviceentry", entry, REPLICA)["spec"]["addresses"]
     (gateway,) = pair.source.pods(*GATEWAY_PODS)
     gateway_pod = gateway["metadata"]["name"]
     processes = {
@@ -191,6 +208,21 @@ def plain_ways(pair: Pair, address: str) -> tuple[Way, Way]:
 def one_sidecar(meshed: Way, _: Way, plain: Way) -> Target:
     """Return the database of `plain`, from the pod that has a sidecar."""
     return replace(plain.target, process=meshed.target.process)
+
+
+@contextmanager
+def relays_way(directory: Path, meshed: Way, _: Way, plain: Way) -> Iterator[Way]:
+    """Have the way of `plain` through three relays for a while: beside client, gateway and server."""
+    pair, processes = plain.pair, plain.processes
+    hops = (
+        Hop(process=processes[REPLICA_SERVER], address=load_balancer(pair.source.kubectl), port=GATEWAY_PORT),
+        Hop(process=meshed.processes[GATEWAY], address=pair.source.pod("db-0")["status"]["podIP"], port=PORT),
+        Hop(process=processes[SOURCE_SERVER], address="127.0.0.1", port=MYSQL_PORT),
+    )
+    with standing_relays(directory, hops) as relays:
+        target = Target(process=processes[REPLICA_SERVER], host="127.0.0.1", port=PORT)
+        in_their_place = dict(zip(PROXIES, relays, strict=True))
+        yield Way(name=RELAYS, pair=pair, target=target, processes={**processes, **in_their_place})
 
 
 def servers(pair: Pair) -> dict[str, int]:

@@ -13,6 +13,7 @@ from bench.data_path.figures import (
     PLAIN,
     PROXIES,
     QUERY,
+    RELAYS,
     SERVERS,
     STREAMED,
     TLS,
@@ -42,8 +43,12 @@ def sample(metric: str, way: str, value: float, *, case: str = NEAR.name, number
 
 def measured(**values: dict[str, float]) -> list[Sample]:
     """Three rounds of everything in every case, each value 1 or as given by metric and way."""
-    cpu = [(cpu_of(process), way) for way in WAYS for process in ((*PROXIES,) if way == DCMESH else ()) + SERVERS]
-    figures = [(metric, way) for metric in WORDS for way in (*WAYS, ONE_SIDECAR)] + cpu
+    cpu = [
+        (cpu_of(process), way)
+        for way in (*WAYS, RELAYS)
+        for process in ((*PROXIES,) if way in (DCMESH, RELAYS) else ()) + SERVERS
+    ]
+    figures = [(metric, way) for metric in WORDS for way in (*WAYS, ONE_SIDECAR, RELAYS)] + cpu
     return [
         sample(metric, way, values.get(metric, {}).get(way, 1), case=case.name, number=number)
         for case in CASES
@@ -100,6 +105,26 @@ def test_the_section_says_what_one_sidecar_adds() -> None:
     assert "together add 0.15 ms" in section(samples)
 
 
+@pytest.mark.parametrize(
+    ("relays", "share", "rest", "reach"),
+    [
+        (0.25, "add 0.2 of these 0.25 ms", "add 0.05 (0.05 to 0.05) ms", "aim of 0.15 ms leaves 0.01 ms"),
+        (0.29, "add 0.24 of these 0.25 ms", "add 0.01 (0.01 to 0.01) ms", "miss the aim of 0.15 ms, whatever they are"),
+    ],
+)
+def test_the_section_says_how_much_of_it_any_three_processes_cost(
+    relays: float, share: str, rest: str, reach: str
+) -> None:
+    text = section(measured(**{percentile_of(QUERY, 50): {DCMESH: 0.3, PLAIN: 0.05, TLS: 0.11, RELAYS: relays}}))
+    assert share in text
+    assert f"Envoy and TLS {rest}" in text
+    assert reach in text
+
+
+def test_relays_that_were_not_measured_are_not_spoken_of() -> None:
+    assert RELAYS not in section([s for s in measured() if s.way != RELAYS])
+
+
 def test_plots_are_svg() -> None:
     for name, text in plots(measured()).items():
         assert name.startswith("data-path-")
@@ -139,6 +164,19 @@ def test_what_does_not_help_in_the_proxies_is_left_out() -> None:
 
 
 def test_what_helps_in_the_proxies_is_named() -> None:
-    helpful, harmful, _ = tuning.CHANGES
+    helpful, harmful, *_ = tuning.CHANGES
     text = tuned(**{helpful.name: {STREAMED: 1.2}, harmful.name: {STREAMED: 0.9, percentile_of(QUERY, 50): 1.5}})
-    assert f"So do: {helpful.name}." in text
+    assert f"*{helpful.name}* does." in text
+    assert f"*{harmful.name}* does" not in text
+
+
+def test_what_helps_and_is_left_out_is_named_with_the_reason() -> None:
+    faster = {percentile_of(QUERY, 50): 0.9}
+    assert f"*{tuning.ONE_WORKER.name}* does, and is left out: many connections" in tuned(
+        **{tuning.ONE_WORKER.name: faster}
+    )
+
+
+def test_each_change_is_an_envoy_filter_or_a_proxys_own_setting() -> None:
+    assert all(bool(change.patches) != bool(change.proxy) for change in tuning.CHANGES)
+    assert all(change.mark for change in tuning.CHANGES if change.patches)
