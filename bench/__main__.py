@@ -15,17 +15,18 @@ from bench.scale.run import run as scale
 from bench.setup.run import run as setup
 
 RUNS = {"data-path": data_path, "tuning": tuning, "setup": setup, "scale": scale}
+ALL = "all"
 ROUNDS = 5
 
 
 def main() -> None:
     """Measure what is asked for."""
     parser = argparse.ArgumentParser(prog="python -m bench", description="measure, and write docs/performance.md")
-    parser.add_argument("parts", nargs="*", choices=RUNS, default=list(RUNS), help="what to measure (default: all)")
+    parser.add_argument("parts", nargs="*", choices=(*RUNS, ALL), default=ALL, help="what to measure (default: all)")
     parser.add_argument("--rounds", type=int, default=ROUNDS, help="rounds of each measurement (default: %(default)s)")
     arguments = parser.parse_args()
     machine.note(document.FIGURES / "machine.csv")
-    for part in arguments.parts:
+    for part in RUNS if ALL in arguments.parts else arguments.parts:
         RUNS[part](Recorder(document.figures_of(part)), arguments.rounds)
     document.write()
 

@@ -1,0 +1,30 @@
+"""The benchmarks' command line: what is measured when nothing, or a part, is asked for."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from bench import __main__ as command
+
+
+@pytest.mark.parametrize(
+    ("arguments", "measured"),
+    [
+        ([], [("data-path", 5), ("scale", 5)]),
+        (["all"], [("data-path", 5), ("scale", 5)]),
+        (["scale", "--rounds", "2"], [("scale", 2)]),
+    ],
+)
+def test_everything_is_measured_unless_a_part_is_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, arguments: list[str], measured: list[tuple[str, int]]
+) -> None:
+    seen = list[tuple[str, int]]()
+    parts = {part: lambda _, rounds, part=part: seen.append((part, rounds)) for part in ("data-path", "scale")}
+    monkeypatch.setattr(command, "RUNS", parts)
+    monkeypatch.setattr(command.document, "FIGURES", tmp_path)
+    monkeypatch.setattr(command.document, "write", lambda: None)
+    monkeypatch.setattr(sys, "argv", ["bench", *arguments])
+    command.main()
+    assert seen == measured
+    assert (tmp_path / "machine.csv").exists()
