@@ -156,7 +156,7 @@ def hops(samples: Sequence[Sample]) -> str:
     """Return what a query, a connection and bulk take, the more hops the more."""
     query = percentile_of(QUERY, 50)
     metrics = (query, percentile_of(CONNECTION, 50), STREAMED)
-    ways = [way for way in (PLAIN, TLS, ONE_SIDECAR, RELAYS, DCMESH) if by_round(samples, query, way, NEAR.name)]
+    ways = (PLAIN, TLS, ONE_SIDECAR, RELAYS, DCMESH)
     rows = [
         (
             way,
@@ -168,14 +168,14 @@ def hops(samples: Sequence[Sample]) -> str:
         for way in ways
     ]
     more = {way: compared(samples, query, way, PLAIN, NEAR.name, sub).median for way in ways}
-    text = (
+    return (
         f"p50 in ms, {NEAR.name} added. *{ONE_SIDECAR}* is `{PLAIN}` from the pod of dcmesh's replica, so through its "
         f"sidecar, which passes the connection on, without TLS.\n\n"
         f"{table(('', 'query', 'connection set-up', 'streamed, MB/s'), rows)}\n\n"
         f"One sidecar alone adds {number(more[ONE_SIDECAR])} ms to a query over `{PLAIN}`; "
-        f"both sidecars, the gateway and TLS together add {number(more[DCMESH])} ms."
+        f"both sidecars, the gateway and TLS together add {number(more[DCMESH])} ms.\n\n"
+        f"{floor(samples, more)}"
     )
-    return f"{text}\n\n{floor(samples, more)}" if RELAYS in ways else text
 
 
 def floor(samples: Sequence[Sample], more: Mapping[str, float]) -> str:

@@ -102,12 +102,6 @@ def steps(samples: Sequence[Sample]) -> list[int]:
     return sorted({int(sample.case) for sample in samples if sample.metric == "state"})
 
 
-def measured(samples: Sequence[Sample]) -> list[Figure]:
-    """Return the figures that these samples have: what was measured before a figure came up is shown without it."""
-    known = {(sample.metric, sample.way) for sample in samples}
-    return [figure for figure in FIGURES if (figure.metric, figure.way) in known]
-
-
 def along(samples: Sequence[Sample], figure: Figure) -> dict[float, Summary]:
     """Return a figure on each step, in the unit that is shown."""
     return {
@@ -147,7 +141,7 @@ def section(samples: Sequence[Sample]) -> str:
             "### Growth",
             _growth(samples),
             _linear(samples),
-            *_pushes(samples),
+            _pushes(samples),
             _pulumi(samples),
             "### What others do in the cluster",
             _unrelated(samples),
@@ -179,7 +173,7 @@ def _growth(samples: Sequence[Sample]) -> str:
 
     rows = [
         [f"{figure.title}{f', {figure.shown}' if figure.shown else ''}", *(cell(figure, step) for step in columns)]
-        for figure in measured(samples)
+        for figure in FIGURES
     ]
     ups = added(samples)
     rows.insert(
@@ -190,7 +184,7 @@ def _growth(samples: Sequence[Sample]) -> str:
 
 
 def _linear(samples: Sequence[Sample]) -> str:
-    fits = {figure: fitted(samples, figure) for figure in measured(samples)}
+    fits = {figure: fitted(samples, figure) for figure in FIGURES}
     rows = [
         [
             figure.title,
@@ -220,17 +214,15 @@ def _linear(samples: Sequence[Sample]) -> str:
     return "\n\n".join([said, table(["", "base", "each export", "off"], rows), verdict, plots_])
 
 
-def _pushes(samples: Sequence[Sample]) -> list[str]:
-    """Return what istiod's time is made of, if that was measured."""
-    if not any(sample.metric == "CPU of a push" for sample in samples):
-        return []
+def _pushes(samples: Sequence[Sample]) -> str:
+    """Return what istiod's time is made of."""
     first, *_, last = steps(samples)
 
     def milliseconds(metric: str, step: int = last) -> str:
         return number(summary(samples, metric, "dc1", str(step)).median * 1e3)
 
     bend = next(fitted(samples, f).bend for f in FIGURES if (f.metric, f.way) == ("CPU of a push", "dc1"))
-    return [
+    return (
         f"Most of the time until a proxy has a change is one that istiod waits for more of them, 100 ms by itself "
         f"(`PILOT_DEBOUNCE_AFTER`): it begins to push after {milliseconds('change to push', first)} ms with {first} "
         f"and after {milliseconds('change to push')} ms with {last} exports in dc1. What grows is the gateway's part. "
@@ -243,7 +235,7 @@ def _pushes(samples: Sequence[Sample]) -> list[str]:
         f"{milliseconds('CPU of a push')} ms with {last} exports, "
         f"{'a line within' if bend <= STRAIGHT else 'bent upwards by'} {bend:.0%} of the greatest value. Where its "
         f"work takes more than that by the clock it has waited for a core, which it shares with both sites."
-    ]
+    )
 
 
 def _pulumi(samples: Sequence[Sample]) -> str:

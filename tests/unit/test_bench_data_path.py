@@ -121,10 +121,6 @@ def test_the_section_says_how_much_of_it_any_three_processes_cost(
     assert reach in text
 
 
-def test_relays_that_were_not_measured_are_not_spoken_of() -> None:
-    assert RELAYS not in section([s for s in measured() if s.way != RELAYS])
-
-
 def test_plots_are_svg() -> None:
     for name, text in plots(measured()).items():
         assert name.startswith("data-path-")
