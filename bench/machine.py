@@ -24,8 +24,8 @@ def note(path: Path) -> None:
         "kernel": platform.release(),
         "congestion control": CONGESTION_CONTROL.read_text().strip(),
         "kubernetes": toolchain.KUBERNETES,
-        "istio": toolchain.ISTIO,
-        "envoy": toolchain.ENVOY,
+        "istio": toolchain.ISTIO.version,
+        "envoy": toolchain.ISTIO.envoy,
         "mariadb": toolchain.MARIADB,
     }
     path.parent.mkdir(parents=True, exist_ok=True)

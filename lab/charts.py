@@ -18,19 +18,21 @@ class Charts(Recipe):
     """The charts base, istiod and gateway, as Istio releases them.
 
     Attributes:
+        module: the module under `lab/go` that pins Istio.
         version: the release; the module's source has placeholders that the release process fills in.
     """
 
+    module: str
     version: str
 
     @property
     def sources(self) -> Iterable[Path]:
         """What pins the module, and this file: it says what is filled in."""
-        return (golang.module("istio"), Path(__file__))
+        return (golang.module(self.module), Path(__file__))
 
     def make(self, work: Workplace) -> None:
         """Copy the charts and fill in version, hub and tag."""
-        source = golang.dependency_source("istio", "istio.io/istio", work) / "manifests" / "charts"
+        source = golang.dependency_source(self.module, "istio.io/istio", work) / "manifests" / "charts"
         for name, directory in _CHARTS.items():
             chart = work.out / name
             work.run("cp", "--recursive", "--no-preserve=mode", source / directory, chart)

@@ -10,6 +10,9 @@ from pathlib import Path
 from lab.parts import Recipe, Workplace
 from lab.paths import REPOSITORY
 
+_COLLECT_LATE = {"GOGC": "off", "GOMEMLIMIT": "1GiB"}
+"""Compilers are short-lived: each collects garbage when it holds this much, not whenever its heap has doubled."""
+
 
 @dataclass(frozen=True)
 class GoPrograms(Recipe):
@@ -39,11 +42,17 @@ class GoPrograms(Recipe):
         """The module."""
         return (module(self.module),)
 
+    @property
+    def turn(self) -> str:
+        """The module: its programs share packages, which would be compiled twice."""
+        return self.module
+
     def make(self, work: Workplace) -> None:
         """Build the programs."""
         copy = module_copy(self.module, work)
-        work.run("go", "generate", "./...", cwd=copy, env=self._environment)
-        work.run("go", "build", "-o", f"{work.out}/", *self.packages, cwd=copy, env=self._environment)
+        environment = self._environment | _COLLECT_LATE
+        work.run("go", "generate", "./...", cwd=copy, env=environment)
+        work.run("go", "build", "-o", f"{work.out}/", *self.packages, cwd=copy, env=environment)
 
     @property
     def _environment(self) -> dict[str, str]:

@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,6 +30,9 @@ _SERVICES = {"containerd": "containerd", "etcd-server": "etcd"}
 
 _POLICY = Path("/usr/sbin/policy-rc.d")
 """What Debian's packages ask whether they may start their services."""
+
+_one_update = threading.Lock()
+"""Held while the lists of packages are looked at: apt lets one process read them anew."""
 
 _LOG = CACHE / "packages.log"
 
@@ -69,10 +73,11 @@ def apt_sources() -> tuple[str, ...]:
     Raises:
         LabError: there is none.
     """
-    sources = _known_sources()
-    if not sources:
-        _run("apt-get", "update")
+    with _one_update:
         sources = _known_sources()
+        if not sources:
+            _run("apt-get", "update")
+            sources = _known_sources()
     if not sources:
         raise LabError("apt knows no source of Debian packages")
     return sources

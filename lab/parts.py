@@ -5,11 +5,13 @@ import json
 import os
 import shutil
 import subprocess
+import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from queue import SimpleQueue
 from tempfile import TemporaryDirectory
 
 from lab import lock
@@ -21,6 +23,9 @@ _PARTIAL = "partial-"
 
 _LONG = 10.0
 """Seconds from which on it is worth saying how long a part takes."""
+
+_AT_ONCE = 2
+"""How many parts are made side by side: while one is downloaded or linked, another is compiled."""
 
 _END_WITH_US = ("setpriv", "--pdeathsig", "TERM")
 """Has a command end when this process does, also when it is killed: nobody goes on writing to its files."""
@@ -103,6 +108,11 @@ class Recipe(ABC):
         """The files and directories of the repository that it is made of."""
         return ()
 
+    @property
+    def turn(self) -> str:
+        """What parts take turns for, such as a module whose packages the first of them compiles for the others."""
+        return ""
+
     @abstractmethod
     def make(self, work: Workplace) -> None:
         """Make the part.
@@ -151,7 +161,7 @@ class Made:
 
 
 def provide(parts: Sequence[Part], store: Path) -> dict[str, Made]:
-    """Make those parts that are not in the store, one after another.
+    """Make those parts that are not in the store, two at a time.
 
     A part that was being made when this process or an earlier one ended is made again from its beginning;
     finished ones stay.
@@ -208,10 +218,38 @@ def _make_all(absent: Sequence[Part], places: Mapping[str, Path], store: Path) -
     expected = duration(sum(part.seconds for part in absent))
     note(f"toolchain: {len(absent)} of {len(places)} parts are to be made, once; about {expected} on two cores")
     steps = Steps(len(absent))
-    for part in absent:
+    finished: SimpleQueue[tuple[Part, BaseException | None]] = SimpleQueue()
+
+    def make(part: Part) -> None:
         hint = duration(part.seconds) if part.seconds >= _LONG else ""
-        with steps.step(part.name, hint), TemporaryDirectory(prefix=_PARTIAL, dir=store) as partial:
-            _make(part, places, Path(partial))
+        try:
+            with steps.step(part.name, hint), TemporaryDirectory(prefix=_PARTIAL, dir=store) as partial:
+                _make(part, places, Path(partial))
+        except BaseException as error:
+            finished.put((part, error))
+        else:
+            finished.put((part, None))
+
+    waiting, running = list(absent), list[Part]()
+    while waiting or running:
+        while len(running) < _AT_ONCE and (ready := _ready(waiting, running)):
+            # The longest first: the last one to end then ends as early as can be.
+            part = max(ready, key=lambda part: part.seconds)
+            waiting.remove(part)
+            running.append(part)
+            # A daemon does not keep an interrupted process, and the commands that end with it, alive.
+            threading.Thread(target=make, args=(part,), daemon=True).start()
+        part, error = finished.get()
+        running.remove(part)
+        if error:
+            raise error
+
+
+def _ready(waiting: Sequence[Part], running: Sequence[Part]) -> list[Part]:
+    """Return the parts that can be begun: what they need is there, and their turn is nobody else's."""
+    unmade = {part.name for part in (*waiting, *running)}
+    taken = {part.recipe.turn for part in running} - {""}
+    return [part for part in waiting if unmade.isdisjoint(part.recipe.needs) and part.recipe.turn not in taken]
 
 
 def _make(part: Part, places: Mapping[str, Path], partial: Path) -> None:

@@ -234,6 +234,7 @@ def _kubelet(site: SitePaths) -> dict[str, Any]:
         "cgroupRoot": site.cgroup,
         "cgroupsPerQOS": False,
         "enforceNodeAllocatable": [],
+        "failCgroupV1": False,  # the machine's cgroups are of either version
         "failSwapOn": False,
         # Works without the rights over the machine that a kubelet has elsewhere.
         "featureGates": {"KubeletInUserNamespace": True},

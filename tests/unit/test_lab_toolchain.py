@@ -64,6 +64,22 @@ class Command(Recipe):
         (work.out / "output").write_text(work.run("sh", "-c", self.command))
 
 
+@dataclass(frozen=True)
+class InTurn(Command):
+    """A part that takes turns with others, or needs one."""
+
+    queue: str = ""
+    need: str = ""
+
+    @property
+    def turn(self) -> str:
+        return self.queue
+
+    @property
+    def needs(self) -> Iterable[str]:
+        return (self.need,) if self.need else ()
+
+
 def key(recipe: Recipe, *before: Part, seconds: float = 1) -> str:
     return parts.places_of([*before, Part("part", seconds, recipe)], Path("store"))["part"].name
 
@@ -158,6 +174,27 @@ def test_an_interrupted_build_leaves_no_half_part(tmp_path: Path, error: BaseExc
     assert entries(made["two"].path) == {"text"}
 
 
+def test_parts_are_made_side_by_side_but_for_those_of_one_turn_and_what_they_need(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+
+    def after(begun: int, name: str) -> str:
+        """A command that ends when so many parts have begun."""
+        wait = f"until [ $(grep -c begin {log}) -ge {begun} ]; do :; done"
+        return f"echo begin {name} >> {log}; {wait}; echo end {name} >> {log}"
+
+    table = [
+        Part("a", 4, InTurn(after(2, "a"), queue="go")),
+        Part("b", 3, InTurn(after(3, "b"), queue="go")),
+        Part("c", 2, InTurn(after(2, "c"))),
+        Part("d", 1, InTurn(after(4, "d"), need="b")),
+    ]
+    parts.provide(table, tmp_path / "store")
+    said = log.read_text().splitlines()
+    assert set(said[:2]) == {"begin a", "begin c"}
+    assert said.index("end a") < said.index("begin b")
+    assert said.index("end b") < said.index("begin d")
+
+
 def test_what_a_killed_build_left_is_removed(tmp_path: Path) -> None:
     left = tmp_path / "partial-x" / "out"
     left.mkdir(parents=True)
@@ -228,8 +265,8 @@ def test_the_plugins_have_the_versions_of_their_sdks() -> None:
         ("kube", "k8s.io/kubernetes", toolchain.KUBERNETES),
         ("coredns", "github.com/coredns/coredns", toolchain.COREDNS),
         ("pxc-operator", "github.com/percona/percona-xtradb-cluster-operator", toolchain.PXC_OPERATOR),
-        ("pulumi", "github.com/pulumi/pulumi/pkg/v3", toolchain.pinned("pulumi")),
-        ("pulumi", "github.com/pulumi/pulumi/sdk/v3", toolchain.pinned("pulumi")),
+        ("pulumi", "github.com/pulumi/pulumi/pkg/v3", toolchain.PULUMI),
+        ("pulumi", "github.com/pulumi/pulumi/sdk/v3", toolchain.PULUMI),
     ],
 )
 def test_a_program_is_built_from_the_version_that_it_claims(module: str, dependency: str, version: str) -> None:
@@ -247,8 +284,10 @@ def test_every_image_carries_the_official_name() -> None:
     assert names == [
         "registry.k8s.io/pause:3.10",
         "registry.k8s.io/coredns/coredns:v1.14.6",
-        "docker.io/istio/pilot:1.29.1",
-        "docker.io/istio/proxyv2:1.29.1",
+        "docker.io/istio/pilot:1.31.0",
+        "docker.io/istio/proxyv2:1.31.0",
+        "docker.io/istio/pilot:1.30.4",
+        "docker.io/istio/proxyv2:1.30.4",
         "registry.k8s.io/e2e-test-images/agnhost:2.53",
         "docker.io/library/mariadb:10.11",
         "docker.io/percona/percona-xtradb-cluster-operator:1.20.0",

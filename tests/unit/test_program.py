@@ -450,7 +450,7 @@ def test_dev_runs_the_labs_istio(stack: Engine) -> None:
     )
     assert values["dc1-istio-istiod"]["env"].keys() >= {"ISTIO_MULTIROOT_MESH", "PILOT_ENABLE_ALPN_FILTER"}
     assert {release.inputs["chart"] for release in stack.kind("Release")} == {
-        f"./.lab/charts/{chart}" for chart in ("base", "istiod", "gateway")
+        f"./.lab/charts-1.31/{chart}" for chart in ("base", "istiod", "gateway")
     }
 
 
