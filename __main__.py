@@ -10,7 +10,8 @@ from components.trust import Trust, TrustArgs
 
 try:
     settings, peer_links = config.load(pulumi.Config())
-    require_ready(settings, peer_links)
+    for warning in require_ready(settings, peer_links):
+        pulumi.log.warn(warning)
 except config.ConfigError as error:
     raise pulumi.RunError(str(error)) from None
 

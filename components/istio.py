@@ -18,7 +18,7 @@ class Charts:
     """Where Helm charts of one version come from.
 
     Attributes:
-        version: version of the charts and of what they install, such as 1.29.1.
+        version: version of the charts and of what they install, such as 1.31.0.
         repository: a chart repository's URL, an OCI registry (`oci://…`), or a directory.
     """
 

@@ -16,11 +16,10 @@ from components.istio import injection_labels
 from components.kubernetes_api import connect
 from components.link import CLUSTER_DOMAIN, ISTIO_NAMESPACE, Link
 from config import model
-from config.errors import ConfigError, Finding
+from config.errors import ConfigError, Finding, Remark
+from config.held import secret_keys
 from config.outside import read_file
-
-OLDEST_KUBERNETES = (1, 29)
-"""From here on Kubernetes has native sidecars, which let the probe's Job end."""
+from dcmesh import support
 
 SECONDS = 10
 """How long an API server may take for one answer."""
@@ -38,6 +37,7 @@ class Cluster:
     """One existing cluster: questions to its API server. What is not there is None."""
 
     core: client.CoreV1Api
+    apps: client.AppsV1Api
     version: client.VersionApi
 
     def kubernetes_version(self) -> tuple[int, int]:
@@ -77,6 +77,20 @@ class Cluster:
         found = self._read("namespaced_config_map", f"istio{suffix}", ISTIO_NAMESPACE)
         return None if found is None else yaml.safe_load(found.data.get("mesh", "")) or {}
 
+    def istiod_version(self, revision: str) -> str | None:
+        """Return the version of the istiod of that revision; None if there is none or it cannot be told."""
+        suffix = "" if revision == "default" else f"-{revision}"
+        try:
+            found = self.apps.read_namespaced_deployment(f"istiod{suffix}", ISTIO_NAMESPACE, _request_timeout=SECONDS)
+        except ApiException as error:
+            if error.status in (403, 404):
+                return None
+            raise
+        labelled = (found.metadata.labels or {}).get("app.kubernetes.io/version", "")
+        images = (c.image.partition("@")[0] for c in found.spec.template.spec.containers if c.name == "discovery")
+        tags = (image.rpartition(":")[2] for image in images)
+        return next((text for text in (labelled, *tags) if support.minor_of(text)), None)
+
     def networks(self) -> Iterator[tuple[str, ipaddress.IPv4Network]]:
         """Yield the IPv4 networks that can be known: what each is, and its range."""
         for node in self.core.list_node(_request_timeout=SECONDS).items:
@@ -90,25 +104,29 @@ class Cluster:
             yield "the address of Service default/kubernetes", ipaddress.IPv4Network(service.spec.cluster_ip)
 
 
-def require_ready(settings: model.Settings, links: Mapping[str, Link]) -> None:
+def require_ready(settings: model.Settings, links: Mapping[str, Link]) -> list[str]:
     """Look at every existing cluster of the stack.
 
     Args:
         settings: the configuration.
         links: the links of peers.
 
+    Returns:
+        What the user is to be warned of.
+
     Raises:
         ConfigError: something is wrong or lacking; the message has it all.
     """
-    findings: list[Finding] = []
+    found: list[Finding] = [*_untried(settings)]
     for index, site in enumerate(settings.sites):
         if isinstance(site.cluster, model.ExistingCluster):
-            findings += _site_findings(settings, site, site.cluster, f"sites[{index}]", links)
-    if findings:
+            found += _of_site(settings, site, site.cluster, f"sites[{index}]", links)
+    if findings := [finding for finding in found if not isinstance(finding, Remark)]:
         raise ConfigError(findings)
+    return [remark.line(secret_keys()) for remark in found]
 
 
-def _site_findings(
+def _of_site(
     settings: model.Settings,
     site: model.Site,
     existing: model.ExistingCluster,
@@ -119,9 +137,9 @@ def _site_findings(
     named = existing.context or existing.kubeconfig
     try:
         with connect(read_file(existing.kubeconfig), existing.context) as api:
-            cluster = Cluster(client.CoreV1Api(api), client.VersionApi(api))
+            cluster = Cluster(client.CoreV1Api(api), client.AppsV1Api(api), client.VersionApi(api))
             return [
-                *_version(cluster, where, named),
+                *_versions(cluster, settings.istio_of(site), site, where, named),
                 *_istio(cluster, settings, site),
                 *_namespaces(cluster, settings, site, path),
                 *_pxc_operator(cluster, settings, site),
@@ -136,11 +154,56 @@ def _site_findings(
         return [Finding(where, named, f"refuses to answer ({error.status} {error.reason}): check the credentials")]
 
 
-def _version(cluster: Cluster, path: str, named: str) -> Iterator[Finding]:
-    version = cluster.kubernetes_version()
-    if version < OLDEST_KUBERNETES:
-        oldest = ".".join(map(str, OLDEST_KUBERNETES))
-        yield Finding(path, named, f"runs Kubernetes {version[0]}.{version[1]}: {oldest} is the oldest supported")
+def _minor(version: str) -> support.Minor:
+    """Return the minor version of one that was checked."""
+    minor = support.minor_of(version)
+    assert minor is not None, version  # noqa: S101 - for the type checker
+    return minor
+
+
+def _untried(settings: model.Settings) -> Iterator[Remark]:
+    """Yield a remark on each Istio to be installed that is newer than the newest that was tried."""
+    installed = [istio for istio in map(settings.istio_of, settings.sites) if not istio.existing]
+    for version in dict.fromkeys(istio.version for istio in installed):
+        if warning := support.istio_warning(_minor(version)):
+            yield Remark("istio.version", version, warning)
+
+
+def _versions(cluster: Cluster, istio: model.Istio, site: model.Site, path: str, named: str) -> Iterator[Finding]:
+    """Compare a cluster's Kubernetes and istiod with what dcmesh supports."""
+    running = cluster.istiod_version(istio.existing.revision if istio.existing else "default")
+    kubernetes = cluster.kubernetes_version()
+    meant = running if istio.existing and running else istio.version
+    runs = f"runs Kubernetes {support.shown(kubernetes)}"
+    if kubernetes < support.KUBERNETES_OLDEST:
+        yield Finding(path, named, f"{runs}: {support.shown(support.KUBERNETES_OLDEST)} is the oldest supported")
+    elif warning := support.kubernetes_warning(kubernetes, _minor(meant)):
+        yield Remark(path, named, f"{runs}, which {warning}")
+    if running and istio.existing:
+        yield from _existing_istiod(running, istio.existing.revision, site)
+    elif running and (step := support.next_istio(_minor(running), _minor(istio.version))):
+        yield _too_far(running, istio.version, step, site)
+
+
+def _existing_istiod(running: str, revision: str, site: model.Site) -> Iterator[Finding]:
+    """Compare an istiod that somebody else runs with what dcmesh supports."""
+    path, runs = "istio.existing.revision", f"runs Istio {running} in {site.name}"
+    if _minor(running) < support.ISTIO_ENDED.minor:
+        yield Finding(path, revision, f"{runs}: {support.ISTIO[-1].name} is the oldest supported, upgrade it")
+    elif warning := support.istio_warning(_minor(running)):
+        yield Remark(path, revision, f"{runs}, which {warning}")
+
+
+def _too_far(running: str, wanted: str, step: support.Minor, site: model.Site) -> Finding:
+    """Refuse a change of Istio by more than one minor version, and say what comes first."""
+    if step < support.ISTIO[-1].minor:
+        first = f"Upgrade it to {support.ISTIO_ENDED.name} by Helm"
+    else:
+        first = f"Set {support.a_version_of(step)} and run `pulumi up`"
+    advice = (
+        f"is more than one minor version from {running}, which {site.name} runs: Istio is changed by one at a time. "
+    )
+    return Finding("istio.version", wanted, f"{advice}{first} first")
 
 
 def _istio(cluster: Cluster, settings: model.Settings, site: model.Site) -> Iterator[Finding]:

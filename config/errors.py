@@ -44,6 +44,10 @@ class Finding:
         return f"{self.path}: {SECRET if secret else shown(self.value)} {self.advice}"
 
 
+class Remark(Finding):
+    """Something that is not refused: the user is told of it, and the run goes on."""
+
+
 class ConfigError(Exception):
     """The configuration is wrong; the message lists every error with its path, and no secret."""
 

@@ -1,4 +1,4 @@
-"""Writes what is made of code: schema/stack.json and docs/configuration.md of the model, docs/doctor.md of the hops.
+"""Writes what is made of code: schema and reference of the model, docs/doctor.md of the hops, docs/support.md.
 
 Usage:
     python -m config.generate          write them
@@ -9,11 +9,13 @@ import argparse
 import json
 import sys
 from collections.abc import Iterator
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 from config.model import Settings
 from config.reference import reference
 from config.schema import stack_schema
+from dcmesh import support_page
 from dcmesh.doctor import reference as doctor
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -26,13 +28,20 @@ def generated() -> Iterator[tuple[Path, str]]:
     yield ROOT / "schema" / "stack.json", json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
     yield ROOT / "docs" / "configuration.md", reference(Settings, PROJECT, ROOT / "examples")
     yield ROOT / "docs" / "doctor.md", doctor.reference()
+    yield ROOT / "docs" / "support.md", support_page.page()
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Write the files, or tell which are stale; return the exit code."""
+def main(arguments: list[str] | None = None, today: date | None = None) -> int:
+    """Write the files, or tell which are stale; return the exit code.
+
+    Neither is done while the default Istio ends within `support_page.NOTICE` of `today` (default: of this day).
+    """
     parser = argparse.ArgumentParser(prog="python -m config.generate", description="Write schema and reference.")
     parser.add_argument("--check", action="store_true", help="write nothing; fail if a file is stale")
     check = parser.parse_args(arguments).check
+    if ending := support_page.ending(today or datetime.now(UTC).date()):
+        print(ending, file=sys.stderr)
+        return 1
     stale = [(path, text) for path, text in generated() if not path.exists() or path.read_text() != text]
     for path, text in stale:
         name = path.relative_to(ROOT)

@@ -9,8 +9,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BeforeValidator, Field, GetCoreSchemaHandler, GetJsonSchemaHandler, SecretStr
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
-ISTIO_OLDEST, ISTIO_NEWEST = 29, 30
-"""The minor versions of Istio 1.x between which dcmesh is supported. The one place that says so."""
+from dcmesh import support
 
 ADVICE = "advice"
 """Type of an error whose message is an advice already."""
@@ -241,21 +240,30 @@ def _is_chart_source(text: str) -> bool:
     return bool(rest) and scheme in ("http", "https", "oci") if separator else bool(text.strip())
 
 
+def _from(number: int) -> str:
+    """Return a regular expression of the whole numbers from one of two digits, 10 to 89, on."""
+    tens, ones = divmod(number, 10)
+    return rf"({tens}[{ones}-9]|[{tens + 1}-9]\d|[1-9]\d{{2,}})"
+
+
 IstioVersion = Annotated[
     str,
     _pattern(
         "version",
-        rf"1\.({'|'.join(str(minor) for minor in range(ISTIO_OLDEST, ISTIO_NEWEST + 1))})\.\d+",
-        f"must be a version that dcmesh supports, 1.{ISTIO_OLDEST}.0 to 1.{ISTIO_NEWEST}.x, with its patch level",
+        rf"1\.{_from(support.ISTIO[-1].minor[1])}\.\d+",
+        f"must be a version that dcmesh offers, {support.ISTIO[-1].name}.0 or newer, with its patch level; "
+        f"a mesh that runs {support.ISTIO_ENDED.name}, which has ended on {support.ISTIO_ENDED.ends}, goes to "
+        f"{support.ISTIO[-1].tried} first, then to {support.ISTIO[0].tried}",
     ),
 ]
+"""One that is newer than what was tried is warned of, not refused."""
 
 PxcVersion = Annotated[
     str,
     _pattern(
         "operator version",
-        r"1\.20\.\d+",
-        "must be a version that dcmesh supports, 1.20.x, with its patch level",
+        rf"{re.escape(support.shown(support.PXC_OPERATOR))}\.\d+",
+        f"must be a version that dcmesh supports, {support.shown(support.PXC_OPERATOR)}.x, with its patch level",
     ),
 ]
 
@@ -278,7 +286,7 @@ ImageHub = Annotated[
     ),
 ]
 
-ImageTag = Annotated[str, _pattern("tag", r"\w[-\w.]{0,127}", "must be an image tag, such as 1.29.1")]
+ImageTag = Annotated[str, _pattern("tag", r"\w[-\w.]{0,127}", "must be an image tag, such as 1.31.0")]
 
 # --- pods ------------------------------------------------------------------------------------------------------------
 

@@ -63,6 +63,7 @@ from config.kinds import (
     StackName,
     Text,
 )
+from dcmesh import support
 
 
 class Model(BaseModel):
@@ -174,9 +175,9 @@ class ExistingIstio(Model):
 class Istio(Model):
     """Istio in the stack's sites."""
 
-    version: IstioVersion = "1.29.1"
+    version: IstioVersion = support.ISTIO_VERSION
     """Version of Istio and of its charts."""
-    charts: ChartSource = "https://istio-release.storage.googleapis.com/charts"
+    charts: ChartSource = support.ISTIO_CHARTS
     """Where the charts come from: a chart repository's URL, an OCI registry (`oci://…`), or a directory."""
     hub: ImageHub | None = None
     """Image registry and path, such as `registry.example.com/istio`. Default: the charts'."""
@@ -204,7 +205,7 @@ class Istio(Model):
 class PxcOperator(Model):
     """Percona's operator for XtraDB clusters, in each site with a workload `pxc`."""
 
-    version: PxcVersion = "1.20.0"
+    version: PxcVersion = support.PXC_OPERATOR_TRIED
     """Version of the operator and of its chart `pxc-operator`."""
     charts: ChartSource = "https://percona.github.io/percona-helm-charts/"
     """Where the chart comes from: a chart repository's URL, an OCI registry (`oci://…`), or a directory."""

@@ -458,7 +458,7 @@ def test_keys_of_others_are_theirs(load: Callable[[dict[str, Any]], Settings], m
     ("values", "line"),
     [
         ({"site": []}, "site: [] is no known key: did you mean sites?"),
-        ({"istio": "1.29.1"}, 'istio: "1.29.1" must be a map: `key: value`, one a line'),
+        ({"istio": "1.31.0"}, 'istio: "1.31.0" must be a map: `key: value`, one a line'),
         ({"istio": "{version: "}, 'istio: "{version: " must be a map: `key: value`, one a line'),
         ({"sites": "3"}, "sites: 3 must be a list: an item a line, each after a dash"),
     ],
@@ -487,7 +487,7 @@ SCALARS = st.one_of(
     st.floats(),
     st.text(max_size=8) | st.just("\ud800"),
     st.sampled_from(
-        ["dc1", "k3d", "hello", "stack", "nodeport", "10.0.0.0/8", "~/.kube/dc1", "~nobody/x", "\0", "1.29.1"]
+        ["dc1", "k3d", "hello", "stack", "nodeport", "10.0.0.0/8", "~/.kube/dc1", "~nobody/x", "\0", "1.31.0"]
     ),
 )
 JUNK = st.recursive(

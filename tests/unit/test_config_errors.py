@@ -36,7 +36,10 @@ ADDRESS = "must be an IP address or DNS name by which other sites reach the gate
 NETWORK = "must be a network as CIDR, given by its first address, such as 192.0.2.0/24 or 192.0.2.10/32"
 IPV4_NETWORK = "must be an IPv4 network as CIDR, given by its first address, such as 241.0.0.0/8"
 RANGE = ": choose another range, such as 241.0.0.0/8"
-VERSION = "must be a version that dcmesh supports, 1.29.0 to 1.30.x, with its patch level"
+VERSION = (
+    "must be a version that dcmesh offers, 1.30.0 or newer, with its patch level; a mesh that runs 1.29, which has "
+    "ended on 2026-10-12, goes to 1.30.4 first, then to 1.31.0"
+)
 CHARTS = "must be a chart repository (https://…), an OCI registry (oci://…) or a directory"
 EXISTING = "has no effect beside `existing`, whose istiod dcmesh leaves as it is: remove one of the two"
 NOTHING = "sites: is missing: name the sites of this stack, or, if it is to hold the root alone, `trust.issueFor`"
@@ -431,9 +434,9 @@ WRONG = [
     # Istio
     wrong("dc1", {"istio": []}, "istio: [] must be a map: `key: value`, one a line"),
     wrong("dc1", {"istio.version": "1.28.3"}, 'istio.version: "1.28.3" ' + VERSION),
-    wrong("dc1", {"istio.version": "1.31.0"}, 'istio.version: "1.31.0" ' + VERSION),
-    wrong("dc1", {"istio.version": "1.29"}, 'istio.version: "1.29" ' + VERSION),
-    wrong("dc1", {"istio.version": 1.29}, "istio.version: 1.29 must be text: put it in quotes"),
+    wrong("dc1", {"istio.version": "1.29.1"}, 'istio.version: "1.29.1" ' + VERSION),
+    wrong("dc1", {"istio.version": "1.31"}, 'istio.version: "1.31" ' + VERSION),
+    wrong("dc1", {"istio.version": 1.31}, "istio.version: 1.31 must be text: put it in quotes"),
     wrong("dc1", {"istio.charts": "ftp://example.com"}, 'istio.charts: "ftp://example.com" ' + CHARTS),
     wrong("dc1", {"istio.charts": ""}, 'istio.charts: "" ' + CHARTS),
     wrong(
@@ -442,7 +445,7 @@ WRONG = [
         'istio.hub: "https://registry.example.com/istio" must be an image registry and path, without '
         "scheme and tag, such as registry.example.com/istio",
     ),
-    wrong("dc1", {"istio.tag": "1.29.1 "}, 'istio.tag: "1.29.1 " must be an image tag, such as 1.29.1'),
+    wrong("dc1", {"istio.tag": "1.31.0 "}, 'istio.tag: "1.31.0 " must be an image tag, such as 1.31.0'),
     wrong(
         "dc1",
         {"istio.pullSecrets": "credentials"},
@@ -459,7 +462,7 @@ WRONG = [
         {"istio": {"existing": {}, "hub": "registry.example.com/istio"}},
         'istio.hub: "registry.example.com/istio" ' + EXISTING,
     ),
-    wrong("dc1", {"istio": {"existing": {}, "tag": "1.29.1"}}, 'istio.tag: "1.29.1" ' + EXISTING),
+    wrong("dc1", {"istio": {"existing": {}, "tag": "1.31.0"}}, 'istio.tag: "1.31.0" ' + EXISTING),
     wrong(
         "dc1",
         {"istio": {"existing": {}, "values": {"istiod": {"hub": "registry.example.com"}}}},

@@ -62,7 +62,7 @@ def program(**wishes: Any) -> Callable[[], None]:
         gateway = EastWestGateway(
             "dc1-gateway",
             EastWestGatewayArgs(
-                charts=Charts(version="1.29.1", repository="./charts"),
+                charts=Charts(version="1.31.0", repository="./charts"),
                 namespace="istio-system",
                 after=[istiod],
                 values={"replicaCount": 7},

@@ -115,7 +115,7 @@ def test_istiods_stand_apart_from_their_like() -> None:
     ("wish", "istiods", "proxies"),
     [
         ({"hub": "example.com/istio"}, {"hub": "example.com/istio"}, {"hub": "example.com/istio"}),
-        ({"tag": "1.29.1-debug"}, {"tag": "1.29.1-debug"}, {"tag": "1.29.1-debug"}),
+        ({"tag": "1.31.0-debug"}, {"tag": "1.31.0-debug"}, {"tag": "1.31.0-debug"}),
         ({"pull_secrets": ["one", "two"]}, {}, {"imagePullSecrets": ["one", "two"]}),
     ],
 )
@@ -130,9 +130,9 @@ def test_images_of_istiod_and_of_the_proxies_come_from_where_they_should(
 
 @pytest.mark.parametrize("repository", ["https://charts.example.com/istio", "http://charts.example.com/istio"])
 def test_charts_of_a_repository(repository: str) -> None:
-    release = Charts(version="1.29.1", repository=repository).release("base")
+    release = Charts(version="1.31.0", repository=repository).release("base")
     assert release.pop("repository_opts").repo == repository
-    assert release == {"chart": "base", "version": "1.29.1"}
+    assert release == {"chart": "base", "version": "1.31.0"}
 
 
 @pytest.mark.parametrize(
@@ -147,7 +147,7 @@ def test_charts_of_a_repository(repository: str) -> None:
 )
 def test_charts_of_a_directory_or_a_registry(place: str, chart: str) -> None:
     """Helm takes both as a chart's own name, and no repository beside."""
-    assert Charts(version="1.29.1", repository=place).release("base") == {"chart": chart, "version": "1.29.1"}
+    assert Charts(version="1.31.0", repository=place).release("base") == {"chart": chart, "version": "1.31.0"}
 
 
 @pytest.mark.parametrize(
@@ -181,7 +181,7 @@ def install(engine: Engine, *, certificates: bool, **wishes: Any) -> Engine:
             "dc1-istio",
             IstioControlPlaneArgs(
                 cluster="dc1",
-                charts=Charts(version="1.29.1", repository="./charts"),
+                charts=Charts(version="1.31.0", repository="./charts"),
                 intermediate=intermediate if certificates else None,
                 **wishes,
             ),
@@ -252,21 +252,21 @@ def test_wishes_reach_the_releases(engine: Engine) -> None:
         replicas=3,
         egress="REGISTRY_ONLY",
         hub="registry.example.com/istio",
-        tag="1.29.1-debug",
+        tag="1.31.0-debug",
         pull_secrets=["one"],
         base_values={"defaultRevision": "stable"},
         istiod_values={"meshConfig": {"accessLogFile": "/dev/stdout"}},
     )
     base, istiod = (engine[f"dc1-istio-{name}"].inputs for name in ("base", "istiod"))
-    assert (base["chart"], base["version"]) == ("./charts/base", "1.29.1")
+    assert (base["chart"], base["version"]) == ("./charts/base", "1.31.0")
     assert base["values"] == {"defaultRevision": "stable"}
-    assert (istiod["chart"], istiod["version"]) == ("./charts/istiod", "1.29.1")
+    assert (istiod["chart"], istiod["version"]) == ("./charts/istiod", "1.31.0")
     values = istiod_values(
         cluster="dc1",
         replicas=3,
         egress="REGISTRY_ONLY",
         hub="registry.example.com/istio",
-        tag="1.29.1-debug",
+        tag="1.31.0-debug",
         pull_secrets=["one"],
     )
     values["meshConfig"]["accessLogFile"] = "/dev/stdout"

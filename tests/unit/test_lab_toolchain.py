@@ -48,6 +48,7 @@ class Broken(Recipe):
     """A part whose making ends half-way."""
 
     error: BaseException
+    needs: Iterable[str] = ()
 
     def make(self, work: Workplace) -> None:
         (work.out / "half").touch()
@@ -167,7 +168,7 @@ def test_a_part_is_made_once(tmp_path: Path) -> None:
 def test_an_interrupted_build_leaves_no_half_part(tmp_path: Path, error: BaseException) -> None:
     one = Part("one", 1, Text("1"))
     with pytest.raises(type(error)):
-        parts.provide([one, Part("two", 1, Broken(error))], tmp_path)
+        parts.provide([one, Part("two", 1, Broken(error, needs=("one",)))], tmp_path)
     assert entries(tmp_path) == {"one", "one.json"}
     made = parts.provide([one, Part("two", 1, Text("2"))], tmp_path)
     assert [part.reused for part in made.values()] == [True, False]

@@ -20,6 +20,7 @@ Objects = dict[str, Any]
 
 NAMESPACES = "/api/v1/namespaces"
 CACERTS = f"{NAMESPACES}/istio-system/secrets/cacerts"
+ISTIOD = "/apis/apps/v1/namespaces/istio-system/deployments/istiod-stable"
 MESH = f"{NAMESPACES}/istio-system/configmaps/istio-stable"
 SHOP, DR = f"{NAMESPACES}/shop", f"{NAMESPACES}/dr"
 MYSQL, REPLICA = f"{SHOP}/serviceaccounts/mysql", f"{DR}/serviceaccounts/replica"
@@ -56,6 +57,13 @@ def mesh(**changes: Any) -> Objects:
     return {"data": {"mesh": yaml.safe_dump(settings | changes)}}
 
 
+def istiod(version: str | None, *, image: str = "docker.io/istio/pilot:1.31.0") -> Objects:
+    """Return the Deployment of an istiod, labelled with a version or not."""
+    template = {"metadata": {}, "spec": {"containers": [{"name": "discovery", "image": image}]}}
+    labels = {"app.kubernetes.io/version": version} if version else {}
+    return {"metadata": {"labels": labels}, "spec": {"selector": {}, "template": template}}
+
+
 def secret(*keys: str) -> Objects:
     return {"data": dict.fromkeys(keys, "")}
 
@@ -82,6 +90,7 @@ THERE = {"metadata": {}}
 GOOD: Objects = {
     "/version/": VERSION,
     CACERTS: secret("ca-cert.pem", "ca-key.pem", "cert-chain.pem", "root-cert.pem", "ca.crt"),
+    ISTIOD: istiod("1.31.0"),
     MESH: mesh(),
     SHOP: LABELLED,
     DR: LABELLED,
@@ -163,8 +172,12 @@ def test_exports_and_imports_are_looked_at_side_by_side(raw: Raw, cluster: Kuber
 
 FINDINGS: dict[str, tuple[Objects, str]] = {
     "old Kubernetes": (
-        {"/version/": VERSION | {"minor": "28"}},
-        'sites[0].cluster: "there" runs Kubernetes 1.28: 1.29 is the oldest supported',
+        {"/version/": VERSION | {"minor": "31"}},
+        'sites[0].cluster: "there" runs Kubernetes 1.31: 1.32 is the oldest supported',
+    ),
+    "old istiod": (
+        {ISTIOD: istiod("1.28.10")},
+        'istio.existing.revision: "stable" runs Istio 1.28.10 in dc2: 1.30 is the oldest supported, upgrade it',
     ),
     "no cacerts": (
         {CACERTS: 404},
@@ -259,7 +272,7 @@ def test_one_thing_wrong_is_one_finding(raw: Raw, cluster: KubernetesAPI, object
 
 
 def test_all_that_is_wrong_comes_at_once(raw: Raw, cluster: KubernetesAPI) -> None:
-    together = ["old Kubernetes", "part of cacerts", "no istiod", "no namespace of an export"]
+    together = ["old Kubernetes", "old istiod", "part of cacerts", "no istiod", "no namespace of an export"]
     together += ["namespace of another revision", "no service account of an import", "a Service of the imported name"]
     together += ["virtual addresses among the pods'"]
     for name in together:
@@ -277,10 +290,97 @@ def test_a_namespace_that_is_not_there_is_not_missed_twice(raw: Raw, cluster: Ku
 # --- what is right in other ways ---------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("minor", ["29", "29+", "40"])
+# --- versions ------------------------------------------------------------------------------------------------------
+
+
+def warnings(raw: Raw) -> list[str]:
+    return require_ready(Settings.model_validate(raw), {LINK.site: LINK})
+
+
+@pytest.mark.parametrize("minor", ["32", "32+", "37"])
 def test_supported_versions(raw: Raw, cluster: KubernetesAPI, minor: str) -> None:
     cluster.objects["/version/"] = VERSION | {"minor": minor}
-    assert look(raw) == []
+    assert warnings(raw) == []
+
+
+def test_a_newer_kubernetes_is_warned_of(raw: Raw, cluster: KubernetesAPI) -> None:
+    cluster.objects["/version/"] = VERSION | {"minor": "38"}
+    assert warnings(raw) == [
+        'sites[0].cluster: "there" runs Kubernetes 1.38, which was not tried with dcmesh: the newest that was is 1.37.2'
+    ]
+
+
+def test_a_kubernetes_that_the_istiod_is_not_made_for_is_warned_of(raw: Raw, cluster: KubernetesAPI) -> None:
+    cluster.objects |= {"/version/": VERSION | {"minor": "37"}, ISTIOD: istiod("1.30.4")}
+    assert warnings(raw) == [
+        'sites[0].cluster: "there" runs Kubernetes 1.37, which Istio 1.30 is not made for: it is for 1.32 to 1.36'
+    ]
+
+
+@pytest.mark.parametrize(
+    ("running", "said"),
+    [
+        ("1.29.1", "has ended on 2026-10-12: lead it up to 1.30, then to 1.31"),
+        ("1.32.0", "was not tried with dcmesh: the newest that was is 1.31.0"),
+    ],
+)
+def test_an_istiod_that_has_ended_or_is_newer_is_warned_of(
+    raw: Raw, cluster: KubernetesAPI, running: str, said: str
+) -> None:
+    cluster.objects |= {"/version/": VERSION | {"minor": "35"}, ISTIOD: istiod(running)}
+    assert warnings(raw) == [f'istio.existing.revision: "stable" runs Istio {running} in dc2, which {said}']
+
+
+def test_an_istiod_without_a_label_is_known_by_its_image(raw: Raw, cluster: KubernetesAPI) -> None:
+    image = "mirror:5000/pilot:1.28.3@sha256:0123"
+    cluster.objects[ISTIOD] = istiod(None, image=image)
+    assert look(raw) == [FINDINGS["old istiod"][1].replace("1.28.10", "1.28.3")]
+
+
+@pytest.mark.parametrize("answer", [403, 404, istiod(None, image="mirror:5000/pilot"), istiod("latest", image="x:y")])
+def test_of_an_istiod_whose_version_is_not_known_nothing_is_said(
+    raw: Raw, cluster: KubernetesAPI, answer: Objects | int
+) -> None:
+    cluster.objects[ISTIOD] = answer
+    assert warnings(raw) == []
+
+
+@pytest.mark.parametrize(
+    ("running", "wanted", "first"),
+    [
+        ("1.29.1", "1.31.0", "Set 1.30.4 and run `pulumi up` first"),
+        ("1.31.0", "1.33.0", "Set 1.32.x and run `pulumi up` first"),
+        ("1.33.1", "1.31.0", "Set 1.32.x and run `pulumi up` first"),
+        ("1.27.1", "1.31.0", "Upgrade it to 1.29 by Helm first"),
+    ],
+)
+def test_istio_is_changed_by_one_minor_version_at_a_time(
+    raw: Raw, cluster: KubernetesAPI, running: str, wanted: str, first: str
+) -> None:
+    cluster.objects[ISTIOD.removesuffix("-stable")] = istiod(running)
+    cluster.objects |= {DR: {"metadata": {"labels": {"istio.io/rev": "default"}}}}
+    cluster.objects |= {SHOP: {"metadata": {"labels": {"istio.io/rev": "default"}}}}
+    raw["istio"] = {"version": wanted}
+    assert look(raw) == [
+        f'istio.version: "{wanted}" is more than one minor version from {running}, which dc2 runs: Istio is changed by '
+        f"one at a time. {first}"
+    ]
+
+
+@pytest.mark.parametrize("running", ["1.29.8", "1.30.4", "1.31.0"])
+def test_one_step_of_istio_is_nothing_to_speak_of(raw: Raw, cluster: KubernetesAPI, running: str) -> None:
+    cluster.objects[ISTIOD.removesuffix("-stable")] = istiod(running)
+    cluster.objects |= {DR: {"metadata": {"labels": {"istio.io/rev": "default"}}}}
+    cluster.objects |= {SHOP: {"metadata": {"labels": {"istio.io/rev": "default"}}}}
+    raw["istio"] = {"version": "1.30.5"}
+    assert warnings(raw) == []
+
+
+def test_an_istio_that_was_not_tried_is_warned_of_whatever_the_cluster_is() -> None:
+    raw = {"istio": {"version": "1.32.1"}, "sites": [{"name": "dc1", "cluster": "k3d"}]}
+    assert require_ready(Settings.model_validate(raw), {}) == [
+        'istio.version: "1.32.1" was not tried with dcmesh: the newest that was is 1.31.0'
+    ]
 
 
 @pytest.mark.parametrize(
