@@ -3,7 +3,7 @@
 STACK ?= dev
 RUN := scripts/env exec
 
-.PHONY: help up down test lint unit e2e faults bench
+.PHONY: help up down test lint unit e2e faults soak bench
 .DEFAULT_GOAL := help
 
 help: ## show this list
@@ -20,21 +20,26 @@ down: venv/installed ## pulumi destroy: nothing is left
 
 test: lint unit e2e ## everything that CI runs
 
-lint: venv/installed ## ruff, mypy, and whether what is generated is up to date
+lint: venv/installed ## ruff, mypy, and whether what is generated or was measured is up to date
 	venv/bin/ruff check .
 	venv/bin/ruff format --check .
 	venv/bin/mypy
 	venv/bin/python -m config.generate --check
 	venv/bin/python -m bench.document --check
+	venv/bin/python -m tests.soak --check
 
 unit: venv/installed ## the unit tests: no cluster, seconds
-	venv/bin/python -m pytest tests/unit
+	venv/bin/python -m pytest tests/unit -n 2
 
-e2e: venv/installed ## the end-to-end tests and the faults, on labs of their own
-	$(RUN) venv/bin/python -m pytest tests/e2e tests/faults
+e2e: venv/installed ## the end-to-end tests, two labs side by side, then the faults, alone; soak's not
+	$(RUN) venv/bin/python -m pytest tests/e2e -m "not soak" -n 2 --durations=40
+	$(RUN) venv/bin/python -m pytest tests/faults -m "not soak" --durations=0
 
-faults: venv/installed ## the faults alone; writes what they cost into docs/resilience.md
+faults: venv/installed ## all faults, soak's too, and nothing else; writes what they cost into docs/resilience.md
 	$(RUN) venv/bin/python -m pytest tests/faults --document docs/resilience.md
+
+soak: venv/installed ## what only repeats or waits; writes docs/soak.md. ONLY='WAN and lost' runs what pytest's -k selects
+	$(RUN) venv/bin/python -m tests.soak -k "$(ONLY)"
 
 bench: venv/installed ## how fast and how large; writes docs/performance.md. Takes a quiet machine
 	$(RUN) venv/bin/python -m bench

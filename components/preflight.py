@@ -163,10 +163,11 @@ def _minor(version: str) -> support.Minor:
 
 def _untried(settings: model.Settings) -> Iterator[Remark]:
     """Yield a remark on each Istio to be installed that is newer than the newest that was tried."""
-    installed = [istio for istio in map(settings.istio_of, settings.sites) if not istio.existing]
-    for version in dict.fromkeys(istio.version for istio in installed):
-        if warning := support.istio_warning(_minor(version)):
-            yield Remark("istio.version", version, warning)
+    for path, istio in (("istio", settings.istio), ("lab.istio", settings.lab.istio)):
+        used = any(settings.istio_of(site) is istio for site in settings.sites)
+        warning = support.istio_warning(_minor(istio.version))
+        if used and warning and not istio.existing:
+            yield Remark(f"{path}.version", istio.version, warning)
 
 
 def _versions(cluster: Cluster, istio: model.Istio, site: model.Site, path: str, named: str) -> Iterator[Finding]:
@@ -197,7 +198,7 @@ def _existing_istiod(running: str, revision: str, site: model.Site) -> Iterator[
 def _too_far(running: str, wanted: str, step: support.Minor, site: model.Site) -> Finding:
     """Refuse a change of Istio by more than one minor version, and say what comes first."""
     if step < support.ISTIO[-1].minor:
-        first = f"Upgrade it to {support.ISTIO_ENDED.name} by Helm"
+        first = f"Upgrade it to {support.ISTIO_ENDED.name} by Helm, one after another,"
     else:
         first = f"Set {support.a_version_of(step)} and run `pulumi up`"
     advice = (

@@ -252,7 +252,7 @@ IstioVersion = Annotated[
         "version",
         rf"1\.{_from(support.ISTIO[-1].minor[1])}\.\d+",
         f"must be a version that dcmesh offers, {support.ISTIO[-1].name}.0 or newer, with its patch level; "
-        f"a mesh that runs {support.ISTIO_ENDED.name}, which has ended on {support.ISTIO_ENDED.ends}, goes to "
+        f"a mesh that runs {support.ISTIO_ENDED.name}, which ended on {support.ISTIO_ENDED.ends}, goes to "
         f"{support.ISTIO[-1].tried} first, then to {support.ISTIO[0].tried}",
     ),
 ]

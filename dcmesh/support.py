@@ -1,7 +1,7 @@
 """What dcmesh is made for and tried with: the one place of all version ranges. docs/support.md is written from it."""
 
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 
 Minor = tuple[int, int]
 """A minor version, such as (1, 31)."""
@@ -64,28 +64,37 @@ def minor_of(version: str) -> Minor | None:
     """Return the minor version in a version such as 1.31.0 or v1.31.0-rc.1; None if the text does not begin as one."""
     major, _, rest = version.removeprefix("v").partition(".")
     digits = rest.partition(".")[0].partition("-")[0]
-    return (int(major), int(digits)) if major.isdigit() and digits.isdigit() else None
+    return (int(major), int(digits)) if major.isdecimal() and digits.isdecimal() else None
 
 
 ISTIO_VERSION = "1.31.0"
 """The Istio that is installed unless the configuration says otherwise."""
 
+ISTIO_MENDS = timedelta(weeks=2 * 13 + 6)
+"""How long Istio mends a line: until six weeks after the next but one has come, and one comes a quarter."""
+
 ISTIO = (
     IstioLine(
-        minor=(1, 31), ends=date(2027, 2, 28), announced=False, tried=ISTIO_VERSION, kubernetes=((1, 32), (1, 37))
+        minor=(1, 31),
+        ends=date(2026, 8, 31) + ISTIO_MENDS,
+        announced=False,
+        tried=ISTIO_VERSION,
+        kubernetes=((1, 32), (1, 37)),
     ),
-    IstioLine(minor=(1, 30), ends=date(2026, 12, 31), announced=False, tried="1.30.4", kubernetes=((1, 32), (1, 36))),
+    IstioLine(
+        minor=(1, 30),
+        ends=date(2026, 5, 18) + ISTIO_MENDS,
+        announced=False,
+        tried="1.30.4",
+        kubernetes=((1, 32), (1, 36)),
+    ),
 )
-"""The lines of Istio that dcmesh offers, the newest first.
-
-Istio mends a line until six weeks after the next but one has come. For 1.31 it expects that in February 2027; 1.32,
-which decides about 1.30, came in November 2026.
-"""
+"""The lines of Istio that dcmesh offers, the newest first; each is reckoned from the day on which it came."""
 
 ISTIO_CHARTS = "oci://ghcr.io/istio/release/charts"
 """Where Istio publishes its charts, from 1.31 on there alone (its upgrade notes)."""
 
-ISTIO_ENDED = IstioLine(minor=(1, 29), ends=date(2026, 10, 12), kubernetes=((1, 31), (1, 35)))
+ISTIO_ENDED = IstioLine(minor=(1, 29), ends=date(2026, 10, 15), kubernetes=((1, 31), (1, 35)))
 """The line before: not offered any more, but a mesh that runs it is led up from it."""
 
 KUBERNETES = (
@@ -120,7 +129,7 @@ PULUMI = (
 def istio_warning(minor: Minor) -> str | None:
     """Return what is to be said of an Istio, as the end of a sentence about it: nothing if it is offered."""
     if minor == ISTIO_ENDED.minor:
-        return f"has ended on {ISTIO_ENDED.ends}: lead it up to {ISTIO[-1].name}, then to {ISTIO[0].name}"
+        return f"ended on {ISTIO_ENDED.ends}: lead it up to {ISTIO[-1].name}, then to {ISTIO[0].name}"
     if minor > ISTIO[0].minor:
         return f"was not tried with dcmesh: the newest that was is {ISTIO[0].tried}"
     return None

@@ -37,6 +37,7 @@ def page() -> str:
         older=older,
         ended=ended,
         charts=support.ISTIO_CHARTS,
+        weeks=support.ISTIO_MENDS.days // 7,
         oldest=shown(support.KUBERNETES_OLDEST),
         operator=shown(support.PXC_OPERATOR),
         operator_tried=support.PXC_OPERATOR_TRIED,
@@ -56,7 +57,8 @@ the newest.
 
 CI runs the pair, the security tests and the rotation of certificates on {newest.name} and {older.name}, everything else
 on {newest.name}. A newer line is not refused: `pulumi up` warns, and says what was tried. (1.32 is out; its source
-is not served, so it was not tried.)
+is not served, so it was not tried.) Istio mends a line until six weeks after the next but one has come, and one comes a
+quarter: what is reckoned is {weeks} weeks after the line's first release.
 
 **Leading a mesh up.** Istio is changed by one minor version at a time. From {ended.name}: set `istio.version` to
 {older.tried}, `pulumi up`, restart the workloads' pods; then the same with {newest.tried}. On an existing cluster a

@@ -22,7 +22,7 @@ from dcmesh.model import State
 from dcmesh.stack import Site, parse_outputs
 from tests.faults.stage import processes_of
 
-from .toolbox import Database, Kubectl, Lab, Project, dev_config, eventually, kubectl_of, mariadb_config, run, standing
+from .toolbox import Database, Kubectl, Lab, Project, demo_with_databases, eventually, kubectl_of, standing
 
 HELLO = [f"hello-{ordinal}.hello.demo.svc.cluster.local" for ordinal in range(3)]
 DB = "db-0.db.wookie.svc.cluster.local"
@@ -629,10 +629,8 @@ BREAKS = (
 
 def config() -> dict[str, Any]:
     """Return the configuration of the demo with a database in each site beside it, one pod each, without volumes."""
-    whole, databases = dev_config(), mariadb_config()
-    for site, other in zip(whole["dcmesh:sites"], databases["dcmesh:sites"], strict=True):
-        for key in ("workloads", "exports", "imports"):
-            site[key] = [*site.get(key, ()), *other.get(key, ())]
+    whole = demo_with_databases()
+    for site in whole["dcmesh:sites"]:
         for workload in site["workloads"]:
             if workload["kind"] == "mariadb":
                 workload["replicas"] = 1
@@ -683,23 +681,18 @@ def test_a_pair_in_which_all_is_well(pair: Pair) -> None:
     assert {step.outcome for diagnosis in report.diagnoses for step in diagnosis.steps} == {"passed"}
 
 
-def ask(project: Project, *options: str) -> subprocess.CompletedProcess[str]:
-    command = ("venv/bin/python", "-m", "dcmesh", "doctor", *options)
-    return run(*command, check=False, timeout=60, cwd=project.directory, env=project.environment)
-
-
 def test_the_command_names_it_on_its_first_line(project: Project, pair: Pair) -> None:
     """And creates nothing.
 
     It comes before the breaks: for 45 s after a policy was mended, a connection of before may still be answered 403.
     """
     pods = [site.names("pods") for site in pair.sites.values()]
-    done = ask(project)
+    done = project.dcmesh("doctor")
     assert (done.returncode, done.stderr) == (0, ""), done.stdout
     assert done.stdout.startswith("OK: 4 hosts: nothing is wrong with their links\n")
     assert [site.names("pods") for site in pair.sites.values()] == pods
     with pair.deleted(DC2, REPLICA, "serviceentry", "dc1.db.db-0"):
-        done, as_json = ask(project, DB), ask(project, "--json", DB)
+        done, as_json = project.dcmesh("doctor", DB), project.dcmesh("doctor", "--json", DB)
     assert (done.returncode, as_json.returncode) == (2, 2)
     assert done.stdout.startswith(f"CRITICAL: {DB} for dc2 {REPLICA}/db: dc2 name: no ServiceEntry")
     assert "fix:  Run `pulumi up --refresh`" in done.stdout

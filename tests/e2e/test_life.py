@@ -1,8 +1,26 @@
 """The life of the pair's stack: interrupted, resumed, a cluster lost, destroyed. Nothing may be left of it."""
 
 import signal
+from collections.abc import Iterator
 
-from .toolbox import Lab, Project, eventually, run
+import pytest
+
+from .toolbox import Lab, Project, dev_config, eventually, run
+
+
+@pytest.fixture(scope="module")
+def lab() -> Iterator[Lab]:
+    lab = Lab("life")
+    yield lab
+    lab("delete", "--all")  # does nothing unless a test failed before its destroy
+
+
+@pytest.fixture(scope="module")
+def project(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    directory = tmp_path_factory.mktemp(lab.name)
+    project = Project(directory / "project", stack=lab.name, config=dev_config(), state=directory / "state")
+    project.init()
+    return project
 
 
 def test_an_interrupted_up_is_resumed_by_the_next(project: Project, lab: Lab) -> None:

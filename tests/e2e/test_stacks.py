@@ -726,8 +726,7 @@ def test_certificates_of_ones_own_authority(trust: Project, dc1: SiteStack, dc2:
         intermediate.verify_directly_issued_by(authority.cert)
         assert intermediate.subject == common_name(f"Example {site.stack}")
         eventually("all pods would start with the new root", lambda site=site: roots(site) == {pem(authority.cert)})
-        command = ("venv/bin/python", "-m", "dcmesh", "status", "--json")
-        status = json.loads(run(*command, check=False, cwd=site.directory, env=site.environment).stdout)
+        status = json.loads(site.dcmesh("status", "--json").stdout)
         soon = f"{site.stack} certificate of intermediate Example {site.stack}: expires in 60 days"
         assert [problem["text"].partition(",")[0] for problem in status["problems"]] == [soon]
     for site in (dc1, dc2):

@@ -26,7 +26,6 @@ from .toolbox import (
     dev_config,
     eventually,
     kubectl_of,
-    run,
     standing,
     start,
 )
@@ -145,8 +144,7 @@ def rows(database: Database) -> set[tuple[str, int]]:
 
 
 def status(pair: Project) -> tuple[int, Any]:
-    command = ("venv/bin/python", "-m", "dcmesh", "status", "--json")
-    done = run(*command, check=False, timeout=60, cwd=pair.directory, env=pair.environment)
+    done = pair.dcmesh("status", "--json")
     return done.returncode, json.loads(done.stdout)
 
 

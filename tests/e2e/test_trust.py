@@ -12,8 +12,10 @@ from typing import Any
 
 import pytest
 
-from .test_stacks import ISTIO, SiteStack, consumer, export, imported
-from .toolbox import CLIENT, Kubectl, Lab, Project, eventually, run
+from lab.toolchain import Istio
+
+from .test_stacks import SiteStack, consumer, export, imported
+from .toolbox import CLIENT, Kubectl, Lab, Project, dev_config, eventually, name_on, on_istio
 
 URL = "http://hello-0.hello.demo.svc.cluster.local:8080/hostname"
 
@@ -46,8 +48,8 @@ class Load:
 
 
 @pytest.fixture(scope="module")
-def lab() -> Iterator[Lab]:
-    lab = Lab("trust")
+def lab(istio: Istio) -> Iterator[Lab]:
+    lab = Lab(name_on("trust", istio))
     try:
         makers = [
             subprocess.Popen(["venv/bin/python", "-m", "lab", "create", *arguments, "--lab", lab.name])
@@ -60,21 +62,23 @@ def lab() -> Iterator[Lab]:
 
 
 @pytest.fixture(scope="module")
-def sites(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def sites(istio: Istio, lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """The stacks `trust`, `dc1` and `dc2`, up."""
-    directory = tmp_path_factory.mktemp("trust")
+    directory = tmp_path_factory.mktemp(lab.name)
     state = directory / "state"
     exports = [export(namespace="demo", replicas=1, consumers=[consumer("dc2", "demo-dr")])]
     hello = {"kind": "hello", "namespace": "demo", "replicas": 1}
     exporter = {"name": "dc1", "gateway": {"replicas": 1}, "workloads": [hello], "exports": exports}
     client = {"kind": "hello-client", "namespace": "demo-dr"}
     importer = {"name": "dc2", "workloads": [client], "imports": [imported("dc1", "hello", "demo-dr")]}
-    istio = {**ISTIO, "replicas": 2}
+    settings = {**on_istio(dev_config(), istio)["dcmesh:lab"]["istio"], "replicas": 2}
     issuing = {"dcmesh:trust": {"issueFor": ["dc1", "dc2"]}}
     stacks: dict[str, Any] = {
         "trust": Project(directory / "trust", stack="trust", config=issuing, state=state),
-        "dc1": SiteStack(directory / "dc1", lab=lab, state=state, site=exporter, istio=istio),
-        "dc2": SiteStack(directory / "dc2", lab=lab, state=state, site=importer, istio=istio, peers=[{"name": "dc1"}]),
+        "dc1": SiteStack(directory / "dc1", lab=lab, state=state, site=exporter, istio=settings),
+        "dc2": SiteStack(
+            directory / "dc2", lab=lab, state=state, site=importer, istio=settings, peers=[{"name": "dc1"}]
+        ),
     }
     for stack in stacks.values():
         stack.init()
@@ -127,8 +131,7 @@ def held(site: SiteStack) -> tuple[str, list[str]]:
 
 def asked(site: SiteStack, verb: str) -> Any:
     """Return what `python -m dcmesh VERB` says of a site; all is well, whatever step it has taken."""
-    command = ("venv/bin/python", "-m", "dcmesh", verb, "--json")
-    said = json.loads(run(*command, cwd=site.directory, env=site.environment).stdout)
+    said = json.loads(site.dcmesh(verb, "--json").stdout)
     assert (said["state"], said["problems"]) == ("ok", [])
     return said
 

@@ -1,8 +1,10 @@
 """What the end-to-end tests share: a stack, a lab, kubectl, pods to ask from, and waiting for a condition."""
 
 import base64
+import copy
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -15,9 +17,14 @@ from typing import Any, TypeVar
 import pytest
 import yaml
 
+from lab.toolchain import Istio
+
 ROOT = Path(__file__).parents[2]
 AGNHOST = "registry.k8s.io/e2e-test-images/agnhost:2.53"
 MARIADB = "mariadb:10.11"
+PROGRAM = ("Pulumi.yaml", "__main__.py", "config", "components", "dcmesh")
+"""What of the repository is the program and its commands."""
+
 CLIENT = ("--namespace", "demo-dr", "deployment/client", "--container", "agnhost")
 """How to `kubectl exec` into the demo's consumer."""
 
@@ -57,6 +64,35 @@ def mariadb_config() -> dict[str, Any]:
     return {**config, "dcmesh:lab": dev_config()["dcmesh:lab"]}
 
 
+def joined(config: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a configuration whose sites have the workloads, exports and imports of another's sites as well."""
+    whole = copy.deepcopy(dict(config))
+    for site, more in zip(whole["dcmesh:sites"], other["dcmesh:sites"], strict=True):
+        for key in ("workloads", "exports", "imports"):
+            site[key] = [*site.get(key, ()), *more.get(key, ())]
+    return whole
+
+
+def demo_with_databases() -> dict[str, Any]:
+    """Return the configuration of the demo with the databases of examples/mariadb.yaml in the same sites."""
+    return joined(dev_config(), mariadb_config())
+
+
+def on_istio(config: Mapping[str, Any], istio: Istio) -> dict[str, Any]:
+    """Return a configuration for the lab with another of the lab's Istios."""
+    changed = copy.deepcopy(dict(config))
+    settings = changed["dcmesh:lab"]["istio"]
+    settings.update(version=istio.version, charts=f"./.lab/{istio.charts}")
+    istiod = settings["values"]["istiod"]
+    istiod["tag"] = istiod["global"]["tag"] = istio.version
+    return changed
+
+
+def name_on(what: str, istio: Istio) -> str:
+    """Return the name of what stands once for each Istio: a lab, and so its stack."""
+    return f"{what}-{istio.line.replace('.', '-')}"
+
+
 class Lab:
     """One lab, with its verbs as `python -m lab VERB` has them."""
 
@@ -81,8 +117,8 @@ class Lab:
         """Return what of the lab is on the machine: the processes, mounts and so on that name it."""
 
         def naming_it(text: str) -> list[str]:
-            marks = (f"dcmesh-{self.name}", f"dcmesh-lab/{self.name}")
-            return [line for line in text.splitlines() if any(mark in line for mark in marks)]
+            mark = re.compile(rf"dcmesh-{self.name}-|dcmesh-lab/{self.name}(?![\w-])")
+            return [line for line in text.splitlines() if mark.search(line)]
 
         # `find` does not mind that other labs' directories come and go while it looks.
         own = ("-path", f"*/dcmesh-lab/{self.name}", "-prune", "-print")
@@ -100,9 +136,11 @@ class Lab:
 
 
 class Project:
-    """The checkout's program with one stack, whose stack file is its own, so that the checkout stays clean."""
+    """A program with one stack, whose stack file is its own, so that the checkout stays clean."""
 
-    def __init__(self, directory: Path, *, stack: str, config: Mapping[str, Any], state: Path) -> None:
+    def __init__(
+        self, directory: Path, *, stack: str, config: Mapping[str, Any], state: Path, program: Path = ROOT
+    ) -> None:
         """Make the project; the stack is not initialised.
 
         Args:
@@ -110,12 +148,14 @@ class Project:
             stack: name of the stack.
             config: what goes into its stack file.
             state: directory of the state. Stacks that refer to one another share it.
+            program: directory of the program. Default: the checkout. The lab is the checkout's in any case.
         """
         self.directory = directory
         self.stack = stack
         directory.mkdir(parents=True, exist_ok=True)
-        for name in ("Pulumi.yaml", "__main__.py", "config", "components", "dcmesh", "lab", "venv", ".lab"):
+        for name in ("lab", "venv", ".lab"):
             (directory / name).symlink_to(ROOT / name)
+        self.use(program)
         self.stack_file = directory / f"Pulumi.{stack}.yaml"
         self.stack_file.write_text(yaml.safe_dump({"config": dict(config)}))
         state.mkdir(exist_ok=True)
@@ -124,6 +164,12 @@ class Project:
             "PULUMI_CONFIG_PASSPHRASE": "e2e",
             "PULUMI_STACK": stack,
         }
+
+    def use(self, program: Path) -> None:
+        """From now on have the program of this directory."""
+        for name in PROGRAM:
+            (self.directory / name).unlink(missing_ok=True)
+            (self.directory / name).symlink_to(program / name)
 
     @contextmanager
     def edit(self) -> Iterator[dict[str, Any]]:
@@ -158,6 +204,11 @@ class Project:
         done = run(*command, check=False, cwd=self.directory, env=self.environment)
         assert done.returncode != 0, f"{' '.join(command)} succeeded:\n{done.stdout}"
         return done.stdout + done.stderr
+
+    def dcmesh(self, verb: str, *options: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        """Run `python -m dcmesh VERB` on the stack, whatever its exit code says."""
+        command = ("venv/bin/python", "-m", "dcmesh", verb, *options)
+        return run(*command, check=False, timeout=60, cwd=self.directory, env=self.environment | environment)
 
     def output(self, name: str) -> Any:
         return json.loads(self.pulumi("stack", "output", name, "--json", "--show-secrets"))
@@ -200,9 +251,9 @@ def kubectl_of(project: Project, directory: Path) -> dict[str, Kubectl]:
 
 
 @contextmanager
-def standing(lab: Lab, directory: Path, config: Mapping[str, Any]) -> Iterator[Project]:
+def standing(lab: Lab, directory: Path, config: Mapping[str, Any], program: Path = ROOT) -> Iterator[Project]:
     """Have a stack of this configuration up for a while; then it is destroyed, and nothing of it may be left."""
-    project = Project(directory / "project", stack=lab.name, config=config, state=directory / "state")
+    project = Project(directory / "project", stack=lab.name, config=config, state=directory / "state", program=program)
     project.init()
     project.up("--skip-preview")
     yield project

@@ -115,8 +115,8 @@ def page(outcomes: Sequence[Outcome], *, cores: int) -> str:
     """Return the document."""
     return PAGE.read_text().format(
         kubernetes=toolchain.KUBERNETES,
-        istio=toolchain.ISTIO,
-        envoy=toolchain.ENVOY,
+        istio=toolchain.ISTIO.version,
+        envoy=toolchain.ISTIO.envoy,
         mariadb=toolchain.MARIADB,
         cores=cores,
         costs="\n".join(_cost(outcome) for outcome in outcomes),

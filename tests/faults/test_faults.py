@@ -12,7 +12,13 @@ from .report import Outcome
 from .stage import Stage
 
 
-@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
+@pytest.mark.parametrize(
+    "fault",
+    [
+        pytest.param(fault, id=fault.name, marks=[pytest.mark.soak(proves=fault.proves)] if fault.proves else [])
+        for fault in FAULTS
+    ],
+)
 def test_replication_survives(
     fault: Fault, stage: Stage, outcomes: list[Outcome], request: pytest.FixtureRequest
 ) -> None:

@@ -37,8 +37,8 @@ NETWORK = "must be a network as CIDR, given by its first address, such as 192.0.
 IPV4_NETWORK = "must be an IPv4 network as CIDR, given by its first address, such as 241.0.0.0/8"
 RANGE = ": choose another range, such as 241.0.0.0/8"
 VERSION = (
-    "must be a version that dcmesh offers, 1.30.0 or newer, with its patch level; a mesh that runs 1.29, which has "
-    "ended on 2026-10-12, goes to 1.30.4 first, then to 1.31.0"
+    "must be a version that dcmesh offers, 1.30.0 or newer, with its patch level; a mesh that runs 1.29, which ended "
+    "on 2026-10-15, goes to 1.30.4 first, then to 1.31.0"
 )
 CHARTS = "must be a chart repository (https://…), an OCI registry (oci://…) or a directory"
 EXISTING = "has no effect beside `existing`, whose istiod dcmesh leaves as it is: remove one of the two"

@@ -320,7 +320,7 @@ def test_a_kubernetes_that_the_istiod_is_not_made_for_is_warned_of(raw: Raw, clu
 @pytest.mark.parametrize(
     ("running", "said"),
     [
-        ("1.29.1", "has ended on 2026-10-12: lead it up to 1.30, then to 1.31"),
+        ("1.29.1", "ended on 2026-10-15: lead it up to 1.30, then to 1.31"),
         ("1.32.0", "was not tried with dcmesh: the newest that was is 1.31.0"),
     ],
 )
@@ -351,7 +351,7 @@ def test_of_an_istiod_whose_version_is_not_known_nothing_is_said(
         ("1.29.1", "1.31.0", "Set 1.30.4 and run `pulumi up` first"),
         ("1.31.0", "1.33.0", "Set 1.32.x and run `pulumi up` first"),
         ("1.33.1", "1.31.0", "Set 1.32.x and run `pulumi up` first"),
-        ("1.27.1", "1.31.0", "Upgrade it to 1.29 by Helm first"),
+        ("1.27.1", "1.31.0", "Upgrade it to 1.29 by Helm, one after another, first"),
     ],
 )
 def test_istio_is_changed_by_one_minor_version_at_a_time(

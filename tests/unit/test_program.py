@@ -745,10 +745,10 @@ def with_wishes(stack: Config) -> None:
     importer["vipRange"] = "100.64.0.0/10"
     exporter["gateway"] = {"exposure": "metallb", "loadBalancerIp": "192.0.2.5", "sourceRanges": ["198.51.100.0/24"]}
     stack["lab"]["istio"] = {
-        "version": "1.31.2",
+        "version": "1.32.2",
         "charts": "oci://example.com/charts",
         "hub": "example.com/istio",
-        "tag": "1.31.2-mirror",
+        "tag": "1.32.2-mirror",
         "pullSecrets": ["mirror"],
         "replicas": 3,
         "egress": "REGISTRY_ONLY",
@@ -761,13 +761,19 @@ def test_istio_comes_from_where_it_is_wished(stack: Engine) -> None:
     releases = {release.inputs["chart"]: release.inputs for release in stack.kind("Release")}
     charts = {f"oci://example.com/charts/{chart}" for chart in ("base", "istiod", "gateway")}
     assert releases.keys() == charts
-    assert {release["version"] for release in releases.values()} == {"1.31.2"}
+    assert {release["version"] for release in releases.values()} == {"1.32.2"}
     istiod, gateway = (releases[f"oci://example.com/charts/{chart}"]["values"] for chart in ("istiod", "gateway"))
     for images in (istiod, istiod["global"]):
-        assert (images["hub"], images["tag"]) == ("example.com/istio", "1.31.2-mirror")
+        assert (images["hub"], images["tag"]) == ("example.com/istio", "1.32.2-mirror")
     assert istiod["global"]["imagePullSecrets"] == ["mirror"]
     assert gateway["imagePullSecrets"] == [{"name": "mirror"}]
     assert (istiod["replicaCount"], istiod["meshConfig"]["outboundTrafficPolicy"]) == (3, {"mode": "REGISTRY_ONLY"})
+
+
+@only(with_wishes)
+def test_an_istio_that_was_not_tried_is_warned_of(stack: Engine) -> None:
+    tried = "was not tried with dcmesh: the newest that was is 1.31.0"
+    assert stack.warnings == [f'lab.istio.version: "1.32.2" {tried}']
 
 
 @only(with_wishes)

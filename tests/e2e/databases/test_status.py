@@ -1,7 +1,6 @@
 """`python -m dcmesh status` on the pair with databases: that it is well, and what it says when something is not."""
 
 import json
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,20 +8,15 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.e2e.toolbox import Database, Kubectl, Project, eventually, run
+from tests.e2e.toolbox import Database, Kubectl, Project, eventually
 
 HOSTS = [f"db-{ordinal}.db.wookie.svc.cluster.local" for ordinal in range(3)]
 GATEWAY = ("deployment/istio-eastwestgateway", "--namespace", "istio-system")
 
 
-def ask(pair: Project, *options: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    command = ("venv/bin/python", "-m", "dcmesh", "status", *options)
-    return run(*command, check=False, timeout=60, cwd=pair.directory, env=pair.environment | environment)
-
-
 def found(pair: Project, **environment: str) -> tuple[int, Any]:
     """Return the exit code and what is printed with --json."""
-    done = ask(pair, "--json", **environment)
+    done = pair.dcmesh("status", "--json", **environment)
     assert done.stderr == ""
     return done.returncode, json.loads(done.stdout)
 
@@ -92,7 +86,7 @@ def test_certificates_are_those_in_use(status: Any) -> None:
 
 @pytest.mark.usefixtures("status")
 def test_the_screen_has_the_verdict_first_and_fits(pair: Project) -> None:
-    done = ask(pair)
+    done = pair.dcmesh("status")
     assert (done.returncode, done.stderr) == (0, "")
     lines = done.stdout.splitlines()
     assert lines[0] == "OK: all is well"
@@ -106,7 +100,7 @@ def test_asking_creates_nothing(pair: Project, sites: dict[str, Kubectl]) -> Non
         return {name: site.names("pods") for name, site in sites.items()}
 
     before = pods()
-    ask(pair)
+    pair.dcmesh("status")
     assert pods() == before
 
 
@@ -181,7 +175,7 @@ def test_a_site_that_cannot_be_reached_is_unknown_and_the_other_is_reported(
 
 
 def test_without_the_passphrase_nothing_is_told(pair: Project) -> None:
-    done = ask(pair, PULUMI_CONFIG_PASSPHRASE="wrong")
+    done = pair.dcmesh("status", PULUMI_CONFIG_PASSPHRASE="wrong")
     assert (done.returncode, done.stderr) == (3, "")
     (line,) = done.stdout.splitlines()
     assert line.startswith("UNKNOWN: pulumi stack output: ")

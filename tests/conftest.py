@@ -1,0 +1,33 @@
+"""What `pytest -n 2` runs side by side: tests that share a lab stay on one worker, one after another."""
+
+import re
+
+import pytest
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
+
+APART = ("tests/e2e", "tests/unit")
+"""Directories whose modules share nothing. All of another directory is one, for each Istio."""
+
+
+class Labs(LoadScopeScheduling):
+    """A worker is given all tests of a lab at once.
+
+    The marks of pytest-xdist 3.8, `--dist loadgroup`, do nothing under pytest 9.2.
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        return lab_of(nodeid)
+
+
+def lab_of(nodeid: str) -> str:
+    """Return a name for the lab that a test uses."""
+    module, _, test = nodeid.partition("::")
+    directory = module.rpartition("/")[0]
+    istio = re.search(r"\[istio-[\d.]+", test)
+    return (module if directory in APART else directory) + (istio[0] if istio else "")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Labs:
+    return Labs(config, log)

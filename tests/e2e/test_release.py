@@ -1,0 +1,165 @@
+"""A stack that the last release has brought up, and the present program's `up` over it: links go on, no data is lost.
+
+One life, in the order of the tests.
+"""
+
+import json
+import subprocess
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from lab.toolchain import OLDER_ISTIO
+
+from .toolbox import (
+    PROGRAM,
+    ROOT,
+    Database,
+    Kubectl,
+    Lab,
+    Project,
+    dev_config,
+    eventually,
+    joined,
+    kubectl_of,
+    on_istio,
+    run,
+    standing,
+)
+
+COMMIT: str = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["dcmesh"]["release"]["commit"]
+
+Resource = tuple[str, str]
+"""Type and name."""
+
+UPDATED: set[Resource] = {
+    # The charts of Istio 1.31.
+    ("kubernetes:helm.sh/v3:Release", "dc1-istio-base"),
+    ("kubernetes:helm.sh/v3:Release", "dc1-istio-istiod"),
+    ("kubernetes:helm.sh/v3:Release", "dc1-gateway-release"),
+    ("kubernetes:helm.sh/v3:Release", "dc2-istio-base"),
+    ("kubernetes:helm.sh/v3:Release", "dc2-istio-istiod"),
+}
+"""What the present program updates in place. Of a StatefulSet say whether its pods start anew."""
+
+CREATED: set[Resource] = set()
+"""What the present program has and the release had not."""
+
+RESTARTED: set[str] = set()
+"""The pods of StatefulSets that start anew, each as `SITE NAMESPACE/POD`."""
+
+SHOWN = "SELECT GROUP_CONCAT(text ORDER BY text) FROM kept.notes"
+
+
+def of_release(path: str) -> Any:
+    """Return the configuration in one of the release's stack files."""
+    return yaml.safe_load(run("git", "show", f"{COMMIT}:{path}", cwd=ROOT).stdout)["config"]
+
+
+def unpack(directory: Path) -> None:
+    """Put the release's program into a directory."""
+    there = run("git", "cat-file", "-e", f"{COMMIT}^{{commit}}", check=False, cwd=ROOT)
+    if there.returncode:
+        fetch = f"`git fetch origin {COMMIT}` brings it"
+        pytest.fail(f"the release's commit is not in this clone: {fetch}\n{there.stderr}", pytrace=False)
+    archive = ("git", "archive", COMMIT, "--", *PROGRAM)
+    with subprocess.Popen(archive, cwd=ROOT, stdout=subprocess.PIPE) as packing:
+        run("tar", "--extract", "--directory", str(directory), stdin=packing.stdout)
+    assert packing.returncode == 0
+
+
+@pytest.fixture(scope="module")
+def lab() -> Iterator[Lab]:
+    lab = Lab("release")
+    yield lab
+    lab("delete", "--all")  # does nothing unless a test failed before the destroy
+
+
+@pytest.fixture(scope="module")
+def pair(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
+    """The demo and the databases, up by the release, on an Istio that it accepts; destroyed by the present program."""
+    program = tmp_path_factory.mktemp("program")
+    unpack(program)
+    dev = of_release("Pulumi.dev.yaml")
+    config = {**joined(dev, of_release("examples/mariadb.yaml")), "dcmesh:lab": dev["dcmesh:lab"]}
+    with standing(lab, tmp_path_factory.mktemp(lab.name), on_istio(config, OLDER_ISTIO), program) as project:
+        yield project
+
+
+@pytest.fixture(scope="module")
+def sites(pair: Project, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Kubectl]:
+    return kubectl_of(pair, tmp_path_factory.mktemp("kubeconfigs"))
+
+
+@pytest.fixture(scope="module")
+def primary(sites: dict[str, Kubectl]) -> Database:
+    return Database(sites["dc1"], "wookie", "db-0")
+
+
+@pytest.fixture(scope="module")
+def replica(sites: dict[str, Kubectl]) -> Database:
+    return Database(sites["dc2"], "wookie-dr", "db-0")
+
+
+def pods(sites: dict[str, Kubectl]) -> dict[str, str]:
+    """Return the ids of the pods of all StatefulSets, each by `SITE NAMESPACE/POD`."""
+    found = {}
+    for name, site in sites.items():
+        for pod in json.loads(site("get", "pods", "--all-namespaces", "--output", "json"))["items"]:
+            metadata = pod["metadata"]
+            if any(owner["kind"] == "StatefulSet" for owner in metadata.get("ownerReferences", [])):
+                found[f"{name} {metadata['namespace']}/{metadata['name']}"] = metadata["uid"]
+    return found
+
+
+def changes(project: Project) -> dict[str, set[Resource]]:
+    """Return what the next `up` would do, by operation."""
+    found: dict[str, set[Resource]] = {}
+    for step in json.loads(project.pulumi("preview", "--json"))["steps"]:
+        if step["op"] not in ("same", "read"):
+            _, _, kinds, name = step["urn"].split("::", 3)
+            found.setdefault(step["op"], set()).add((kinds.rpartition("$")[2], name))
+    return found
+
+
+def listed(resources: set[Resource]) -> str:
+    """Return resources as they stand in this file."""
+    return "".join(f'    ("{kind}", "{name}"),\n' for kind, name in sorted(resources))
+
+
+def test_the_release_replicates(primary: Database, replica: Database) -> None:
+    primary("CREATE DATABASE kept; CREATE TABLE kept.notes (text VARCHAR(50) PRIMARY KEY)")
+    primary("INSERT INTO kept.notes VALUES ('by the release')")
+    eventually("dc2 has the row", lambda: replica(SHOWN, check=False) == "by the release", within=60)
+
+
+def test_what_holds_data_is_updated_in_place_or_not_at_all(pair: Project) -> None:
+    pair.use(ROOT)
+    with pair.edit() as config:
+        config["dcmesh:lab"] = dev_config()["dcmesh:lab"]
+    found = changes(pair)
+    text = "\n".join(f"{operation}:\n{listed(resources)}" for operation, resources in found.items())
+    assert found.keys() <= {"update", "create"}, f"nothing may be deleted or replaced:\n{text}"
+    assert found.get("update", set()) == UPDATED, text
+    assert found.get("create", set()) == CREATED, text
+
+
+def test_the_links_go_on(pair: Project, sites: dict[str, Kubectl], primary: Database, replica: Database) -> None:
+    before, hosts = pods(sites), pair.output("hosts")
+    pair.up("--skip-preview")
+    after = pods(sites)
+    assert after.keys() == before.keys()
+    assert {pod for pod, uid in after.items() if uid != before[pod]} == RESTARTED
+    assert replica(SHOWN) == "by the release"
+    primary("INSERT INTO kept.notes VALUES ('by the next')")
+    eventually("dc2 has the new row", lambda: replica(SHOWN, check=False) == "by the next,by the release", within=60)
+    assert pair.output("hosts") == hosts
+    eventually("all is well", lambda: pair.dcmesh("status").returncode == 0, within=120)
+
+
+def test_a_second_up_changes_nothing(pair: Project) -> None:
+    pair.up("--expect-no-changes")
