@@ -62,7 +62,12 @@ class Pair:
     def _replace(self, site: str, found: dict[str, Any]) -> None:
         metadata = {key: value for key, value in found["metadata"].items() if key != "resourceVersion"}
         body = {key: value for key, value in found.items() if key != "status"} | {"metadata": metadata}
-        self.sites[site]("replace", "--filename", "-", stdin=json.dumps(body))
+
+        def written() -> str:
+            """kubectl reads an object before it replaces it, and fails if a controller has written between the two."""
+            return self.sites[site]("replace", "--filename", "-", check=False, stdin=json.dumps(body))
+
+        eventually(f"{metadata['name']} is replaced", written)
 
     @contextmanager
     def deleted(self, site: str, namespace: str, kind: str, name: str) -> Iterator[None]:

@@ -24,7 +24,6 @@ from .toolbox import (
     Project,
     dev_config,
     eventually,
-    joined,
     kubectl_of,
     on_istio,
     run,
@@ -81,11 +80,10 @@ def lab() -> Iterator[Lab]:
 
 @pytest.fixture(scope="module")
 def pair(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
-    """The demo and the databases, up by the release, on an Istio that it accepts; destroyed by the present program."""
+    """The databases, up by the release, on an Istio that it accepts; destroyed by the present program."""
     program = tmp_path_factory.mktemp("program")
     unpack(program)
-    dev = of_release("Pulumi.dev.yaml")
-    config = {**joined(dev, of_release("examples/mariadb.yaml")), "dcmesh:lab": dev["dcmesh:lab"]}
+    config = {**of_release("examples/mariadb.yaml"), "dcmesh:lab": of_release("Pulumi.dev.yaml")["dcmesh:lab"]}
     with standing(lab, tmp_path_factory.mktemp(lab.name), on_istio(config, OLDER_ISTIO), program) as project:
         yield project
 
