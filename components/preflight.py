@@ -86,10 +86,11 @@ class Cluster:
             if error.status in (403, 404):
                 return None
             raise
-        labelled = (found.metadata.labels or {}).get("app.kubernetes.io/version", "")
         images = (c.image.partition("@")[0] for c in found.spec.template.spec.containers if c.name == "discovery")
         tags = (image.rpartition(":")[2] for image in images)
-        return next((text for text in (labelled, *tags) if support.minor_of(text)), None)
+        # The label is the chart's version. What runs is told by the image's tag, unless that is a name.
+        labelled = (found.metadata.labels or {}).get("app.kubernetes.io/version", "")
+        return next((text for text in (*tags, labelled) if text.startswith("1.") and support.minor_of(text)), None)
 
     def networks(self) -> Iterator[tuple[str, ipaddress.IPv4Network]]:
         """Yield the IPv4 networks that can be known: what each is, and its range."""
@@ -174,37 +175,47 @@ def _versions(cluster: Cluster, istio: model.Istio, site: model.Site, path: str,
     """Compare a cluster's Kubernetes and istiod with what dcmesh supports."""
     running = cluster.istiod_version(istio.existing.revision if istio.existing else "default")
     kubernetes = cluster.kubernetes_version()
-    meant = running if istio.existing and running else istio.version
-    runs = f"runs Kubernetes {support.shown(kubernetes)}"
-    if kubernetes < support.KUBERNETES_OLDEST:
-        yield Finding(path, named, f"{runs}: {support.shown(support.KUBERNETES_OLDEST)} is the oldest supported")
-    elif warning := support.kubernetes_warning(kubernetes, _minor(meant)):
+    meant = _minor(running if istio.existing and running else istio.version)
+    runs, oldest = f"runs Kubernetes {support.shown(kubernetes)}", support.oldest_kubernetes(meant)
+    if kubernetes < oldest:
+        yield Finding(path, named, f"{runs}: {support.shown(oldest)} is the oldest supported")
+    elif warning := support.kubernetes_warning(kubernetes, meant):
         yield Remark(path, named, f"{runs}, which {warning}")
     if running and istio.existing:
-        yield from _existing_istiod(running, istio.existing.revision, site)
-    elif running and (step := support.next_istio(_minor(running), _minor(istio.version))):
-        yield _too_far(running, istio.version, step, site)
+        yield from _existing_istiod(running, istio, istio.existing.revision, site)
+    elif running and support.next_istio(_minor(running), _minor(istio.version)):
+        yield _too_far(running, istio, site)
 
 
-def _existing_istiod(running: str, revision: str, site: model.Site) -> Iterator[Finding]:
-    """Compare an istiod that somebody else runs with what dcmesh supports."""
+def _existing_istiod(running: str, istio: model.Istio, revision: str, site: model.Site) -> Iterator[Finding]:
+    """Compare an istiod that somebody else runs with what dcmesh supports, and the gateway's chart with it."""
     path, runs = "istio.existing.revision", f"runs Istio {running} in {site.name}"
     if _minor(running) < support.ISTIO_ENDED.minor:
         yield Finding(path, revision, f"{runs}: {support.ISTIO[-1].name} is the oldest supported, upgrade it")
-    elif warning := support.istio_warning(_minor(running)):
+        return
+    if warning := support.istio_warning(_minor(running)):
         yield Remark(path, revision, f"{runs}, which {warning}")
+    if _minor(istio.version) != _minor(running):
+        kind = Finding if support.next_istio(_minor(running), _minor(istio.version)) else Remark
+        nearest = max(_minor(running), support.ISTIO[-1].minor)
+        advice = (
+            f"is the gateway's chart's, and {site.name} runs istiod {running}: set a {support.shown(nearest)} version"
+        )
+        yield kind("istio.version", istio.version, advice)
 
 
-def _too_far(running: str, wanted: str, step: support.Minor, site: model.Site) -> Finding:
+def _too_far(running: str, istio: model.Istio, site: model.Site) -> Finding:
     """Refuse a change of Istio by more than one minor version, and say what comes first."""
-    if step < support.ISTIO[-1].minor:
-        first = f"Upgrade it to {support.ISTIO_ENDED.name} by Helm, one after another,"
+    step = support.next_istio(_minor(running), _minor(istio.version))
+    if step is None or step < support.ISTIO[-1].minor:
+        first = f"Upgrade it to {support.ISTIO_ENDED.name} by Helm, one after another, first"
     else:
-        first = f"Set {support.a_version_of(step)} and run `pulumi up`"
+        first = f"Set {support.a_version_of(step)} first, run `pulumi up` and restart the workloads' pods"
+    default = "" if "version" in istio.model_fields_set else "is the default, and "
     advice = (
-        f"is more than one minor version from {running}, which {site.name} runs: Istio is changed by one at a time. "
+        f"{default}is more than one minor version from {running}, which {site.name} runs: Istio is changed by one at"
     )
-    return Finding("istio.version", wanted, f"{advice}{first} first")
+    return Finding("istio.version", istio.version, f"{advice} a time. {first} (docs/support.md)")
 
 
 def _istio(cluster: Cluster, settings: model.Settings, site: model.Site) -> Iterator[Finding]:

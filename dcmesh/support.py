@@ -46,7 +46,7 @@ class Package:
 
     Attributes:
         name: its name: that of the Python package, but for the CLI.
-        admitted: the range that is admitted, as requirements.txt has it.
+        admitted: the range that is admitted; requirements.txt has those of the SDKs.
         tried: the version that CI runs.
     """
 
@@ -92,7 +92,7 @@ ISTIO = (
 """The lines of Istio that dcmesh offers, the newest first; each is reckoned from the day on which it came."""
 
 ISTIO_CHARTS = "oci://ghcr.io/istio/release/charts"
-"""Where Istio publishes its charts, from 1.31 on there alone (its upgrade notes)."""
+"""Where Istio publishes its charts as OCI artifacts, older lines too (the upgrade notes of 1.31)."""
 
 ISTIO_ENDED = IstioLine(minor=(1, 29), ends=date(2026, 10, 15), kubernetes=((1, 31), (1, 35)))
 """The line before: not offered any more, but a mesh that runs it is led up from it."""
@@ -119,7 +119,7 @@ PXC_OPERATOR_TRIED = "1.20.0"
 PULUMI_CLI = Package(name="Pulumi CLI", admitted=">=3.259,<4", tried="3.276.0")
 PULUMI = (
     Package(name="pulumi", admitted=">=3.259,<4", tried="3.272.0"),
-    Package(name="pulumi-kubernetes", admitted=">=4.25,<4.29", tried="4.25.0"),
+    Package(name="pulumi-kubernetes", admitted=">=4.25,<4.26", tried="4.25.0"),
     Package(name="pulumi-tls", admitted=">=5.6,<6", tried="5.6.2"),
     Package(name="pulumi-command", admitted=">=1.2,<2", tried="1.2.1"),
 )
@@ -127,12 +127,20 @@ PULUMI = (
 
 
 def istio_warning(minor: Minor) -> str | None:
-    """Return what is to be said of an Istio, as the end of a sentence about it: nothing if it is offered."""
+    """Return what is to be said of an Istio, as the end of a sentence about it.
+
+    Nothing is said of one that is offered, nor of one that is so old that it is refused.
+    """
     if minor == ISTIO_ENDED.minor:
         return f"ended on {ISTIO_ENDED.ends}: lead it up to {ISTIO[-1].name}, then to {ISTIO[0].name}"
     if minor > ISTIO[0].minor:
         return f"was not tried with dcmesh: the newest that was is {ISTIO[0].tried}"
     return None
+
+
+def oldest_kubernetes(istio: Minor) -> Minor:
+    """Return the oldest Kubernetes that is supported with an Istio: of a line that is not known, the oldest of all."""
+    return next((line.kubernetes[0] for line in (*ISTIO, ISTIO_ENDED) if line.minor == istio), KUBERNETES_OLDEST)
 
 
 def kubernetes_warning(kubernetes: Minor, istio: Minor) -> str | None:

@@ -40,6 +40,7 @@ def page() -> str:
         weeks=support.ISTIO_MENDS.days // 7,
         oldest=shown(support.KUBERNETES_OLDEST),
         operator=shown(support.PXC_OPERATOR),
+        provider=next(package.tried for package in support.PULUMI if package.name == "pulumi-kubernetes"),
         operator_tried=support.PXC_OPERATOR_TRIED,
     )
 
@@ -60,15 +61,23 @@ on {newest.name}. A newer line is not refused: `pulumi up` warns, and says what 
 is not served, so it was not tried.) Istio mends a line until six weeks after the next but one has come, and one comes a
 quarter: what is reckoned is {weeks} weeks after the line's first release.
 
-**Leading a mesh up.** Istio is changed by one minor version at a time. From {ended.name}: set `istio.version` to
-{older.tried}, `pulumi up`, restart the workloads' pods; then the same with {newest.tried}. On an existing cluster a
-longer step is refused. An Istio that somebody else runs (`istio.existing`) is upgraded by them: `pulumi up` warns of
-{ended.name}, and refuses older ones.
+CI builds both from the last source that is served of each line, of late August 2026: a little before {newest.tried} and
+{older.tried}, with upstream's Envoy (lab/README.md). It does not run the step from {ended.name}.
 
-**Where charts and images are.** From 1.31 on Istio publishes its charts at `{charts}`,
-which has the older lines as well: it is the default. The default of dcmesh 0.1.0 has no 1.31, and Istio takes it away
-in December 2026, as it does the registry of images that charts of 1.30 name: with 1.30 set
-`istio.hub: docker.io/istio`. (So Istio's own notes; CI cannot reach these places.)
+**Leading a mesh up.** Istio is changed by one minor version at a time, in the order of
+[production.md](production.md#upgrades-of-istio), the replica's site first. From {ended.name}: raise Kubernetes to {oldest}
+or newer; set `istio.version` to {older.tried}, `pulumi up`, restart the workloads' pods; then the same with {newest.tried}.
+Each step replaces the gateway's pods: open connections between the sites end, and a replication channel connects anew.
+On an existing cluster a longer step is refused. Read Istio's own upgrade notes: those of 1.31 have proxies told of
+endpoints that are not ready.
+
+An Istio that somebody else runs (`istio.existing`) is upgraded by them: `pulumi up` warns of {ended.name}, and refuses
+older ones. `istio.version` is then the version of the gateway's chart: set istiod's, or {older.tried} beside {ended.name}.
+
+**Where charts and images are.** Istio publishes its charts at `{charts}`, the default,
+and at `https://blob.istio.io/istio-release/charts` for those who cannot have OCI. The default of dcmesh 0.1.0 has no
+1.31; Istio switches it off for a day on 8 December 2026, then for good, and with it the registry of images that charts
+of 1.30 name: with 1.30 set `istio.hub: docker.io/istio`. (So Istio's own notes; CI cannot reach these places.)
 
 ## Kubernetes
 
@@ -85,9 +94,9 @@ in December 2026, as it does the registry of images that charts of 1.30 name: wi
 
 {pulumi}
 
-Each SDK brings the plugin of its own version. CI builds the Kubernetes provider from its source, and 4.25.0 is the
-newest whose source is served. From 4.29 on a create no longer adopts what is there already. That is untried with
-dcmesh: hence the upper bound. requirements.txt has the same ranges.
+Each SDK brings the plugin of its own version. CI builds the Kubernetes provider from its source, and {provider} is
+the newest whose source is served: no other is admitted. From 4.29 on a create no longer adopts what is
+there already. requirements.txt has the same ranges for the SDKs.
 """
 
 

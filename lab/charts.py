@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lab import golang
+from lab.errors import LabError
 from lab.parts import Recipe, Workplace
 
 _CHARTS = {"base": "base", "istiod": "istio-control/istio-discovery", "gateway": "gateway"}
 """Each chart's name and its directory below `manifests/charts`."""
 
-_HUB, _RELEASED_HUB = "gcr.io/istio-testing", "docker.io/istio"
+_HUB, _RELEASED_HUB = "registry.istio.io/testing", "docker.io/istio"
 
 
 @dataclass(frozen=True)
@@ -37,11 +38,13 @@ class Charts(Recipe):
             chart = work.out / name
             work.run("cp", "--recursive", "--no-preserve=mode", source / directory, chart)
             _replace(chart / "Chart.yaml", {"ersion: 1.0.0": f"ersion: {self.version}"})
-            _replace(chart / "values.yaml", {_HUB: _RELEASED_HUB, "tag: latest": f"tag: {self.version}"})
+        _replace(work.out / "istiod" / "values.yaml", {_HUB: _RELEASED_HUB, "tag: latest": f"tag: {self.version}"})
 
 
 def _replace(file: Path, replacements: dict[str, str]) -> None:
     text = file.read_text()
     for old, new in replacements.items():
+        if old not in text:
+            raise LabError(f"{file.parent.name}/{file.name} of Istio's charts has no {old}")
         text = text.replace(old, new)
     file.write_text(text)

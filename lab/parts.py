@@ -215,7 +215,7 @@ def _make_all(absent: Sequence[Part], places: Mapping[str, Path], store: Path) -
         return
     for left in store.glob(f"{_PARTIAL}*"):
         shutil.rmtree(left)
-    expected = duration(sum(part.seconds for part in absent))
+    expected = duration(sum(part.seconds for part in absent) / _AT_ONCE)
     note(f"toolchain: {len(absent)} of {len(places)} parts are to be made, once; about {expected} on two cores")
     steps = Steps(len(absent))
     finished: SimpleQueue[tuple[Part, BaseException | None]] = SimpleQueue()
@@ -242,6 +242,8 @@ def _make_all(absent: Sequence[Part], places: Mapping[str, Path], store: Path) -
         part, error = finished.get()
         running.remove(part)
         if error:
+            for _ in running:  # nobody else may begin while they go on
+                finished.get()
             raise error
 
 

@@ -24,8 +24,8 @@ def lab_of(nodeid: str) -> str:
     """Return a name for the lab that a test uses."""
     module, _, test = nodeid.partition("::")
     directory = module.rpartition("/")[0]
-    istio = re.search(r"\[istio-[\d.]+", test)
-    return (module if directory in APART else directory) + (istio[0] if istio else "")
+    istio = re.search(r"[\[-]istio-([\d.]+)", test)
+    return (module if directory in APART else directory) + (f" on {istio[1]}" if istio else "")
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -58,6 +58,7 @@ CHECKS = (
     clusters.k3d_names,
     clusters.lab_names,
     mesh.existing_istio,
+    mesh.tag_of_another_version,
     mesh.existing_in_new_clusters,
     mesh.provided_once,
     mesh.provided_certificates,

@@ -6,6 +6,7 @@ from config.certificates import certificate_findings
 from config.checks.subject import Subject
 from config.errors import NOTHING, Finding
 from config.model import ExistingTrust, GeneratedTrust, Istio, ProvidedTrust
+from dcmesh import support
 
 
 def existing_istio(subject: Subject) -> Iterator[Finding]:
@@ -21,6 +22,16 @@ def _of_our_own(istio: Istio) -> Mapping[str, object]:
     given = {key: getattr(istio, key) for key in ("replicas", "egress", "hub", "tag") if key in istio.model_fields_set}
     charts = {"values.base": istio.values.base, "values.istiod": istio.values.istiod}
     return given | {key: values for key, values in charts.items() if values}
+
+
+def tag_of_another_version(subject: Subject) -> Iterator[Finding]:
+    """Find images of another minor version than the charts: what runs would be neither the one nor the other."""
+    for path, istio in (("istio", subject.settings.istio), ("lab.istio", subject.settings.lab.istio)):
+        tagged = support.minor_of(istio.tag or "")
+        # A tag can be a name of one's own: it is taken for a version of Istio if it begins like one.
+        if tagged and tagged[0] == 1 and tagged != support.minor_of(istio.version):
+            advice = f"is not of version {istio.version}: set both to the same minor version"
+            yield Finding(f"{path}.tag", istio.tag, advice, given=(f"{path}.version",))
 
 
 def existing_in_new_clusters(subject: Subject) -> Iterator[Finding]:

@@ -1,4 +1,4 @@
-"""A stack that the last release has brought up, and the present program's `up` over it: links go on, no data is lost.
+"""A stack that the last release has brought up, and the present program's `up` over it: links work, no data is lost.
 
 One life, in the order of the tests.
 """
@@ -43,7 +43,7 @@ UPDATED: set[Resource] = {
     ("kubernetes:helm.sh/v3:Release", "dc2-istio-base"),
     ("kubernetes:helm.sh/v3:Release", "dc2-istio-istiod"),
 }
-"""What the present program updates in place. Of a StatefulSet say whether its pods start anew."""
+"""What the present program updates in place. If one is a StatefulSet, `RESTARTED` has its pods."""
 
 CREATED: set[Resource] = set()
 """What the present program has and the release had not."""
@@ -135,7 +135,7 @@ def test_the_release_replicates(primary: Database, replica: Database) -> None:
     eventually("dc2 has the row", lambda: replica(SHOWN, check=False) == "by the release", within=60)
 
 
-def test_what_holds_data_is_updated_in_place_or_not_at_all(pair: Project) -> None:
+def test_nothing_is_replaced_or_deleted(pair: Project) -> None:
     pair.use(ROOT)
     with pair.edit() as config:
         config["dcmesh:lab"] = dev_config()["dcmesh:lab"]
@@ -146,7 +146,9 @@ def test_what_holds_data_is_updated_in_place_or_not_at_all(pair: Project) -> Non
     assert found.get("create", set()) == CREATED, text
 
 
-def test_the_links_go_on(pair: Project, sites: dict[str, Kubectl], primary: Database, replica: Database) -> None:
+def test_the_links_work_afterwards(
+    pair: Project, sites: dict[str, Kubectl], primary: Database, replica: Database
+) -> None:
     before, hosts = pods(sites), pair.output("hosts")
     pair.up("--skip-preview")
     after = pods(sites)

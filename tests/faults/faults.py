@@ -363,9 +363,15 @@ def replica(stage: Stage) -> Site:
 
 KILLED = "SIGKILL to every process of {}, the sandbox's too"
 
-LINK = ("components/gateway.py", "components/istio.py", "components/service_*.py")
+LINK = (
+    "Pulumi.dev.yaml",
+    "components/gateway.py",
+    "components/istio.py",
+    "components/service_*.py",
+    "tests/faults/stage.py",
+)
 CHANNEL = ("components/workloads/mariadb.py", "components/workloads/mariadb_prepare.sh")
-"""What the faults of soak prove: the way between the sites, and the database's own settings."""
+"""What the faults of soak prove: the way between the sites, by the Istio of the stack `dev`; the database's settings."""
 
 FAULTS = (
     Fault(

@@ -445,6 +445,11 @@ WRONG = [
         'istio.hub: "https://registry.example.com/istio" must be an image registry and path, without '
         "scheme and tag, such as registry.example.com/istio",
     ),
+    wrong(
+        "dc1",
+        {"istio": {"version": "1.31.0", "tag": "1.30.4-mirror"}},
+        'istio.tag: "1.30.4-mirror" is not of version 1.31.0: set both to the same minor version',
+    ),
     wrong("dc1", {"istio.tag": "1.31.0 "}, 'istio.tag: "1.31.0 " must be an image tag, such as 1.31.0'),
     wrong(
         "dc1",

@@ -2,7 +2,7 @@
 
 import copy
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -176,7 +176,7 @@ FINDINGS: dict[str, tuple[Objects, str]] = {
         'sites[0].cluster: "there" runs Kubernetes 1.31: 1.32 is the oldest supported',
     ),
     "old istiod": (
-        {ISTIOD: istiod("1.28.10")},
+        {ISTIOD: istiod("1.28.10", image="pilot:1.28.10")},
         'istio.existing.revision: "stable" runs Istio 1.28.10 in dc2: 1.30 is the oldest supported, upgrade it',
     ),
     "no cacerts": (
@@ -287,10 +287,20 @@ def test_a_namespace_that_is_not_there_is_not_missed_twice(raw: Raw, cluster: Ku
     assert len(look(raw)) == 1
 
 
-# --- what is right in other ways ---------------------------------------------------------------------------------
-
-
 # --- versions ------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def our_own(raw: Raw, cluster: KubernetesAPI) -> Callable[..., None]:
+    """Have an Istio of dcmesh's own there: of a version that runs, and as the configuration wants it."""
+
+    def have(running: str, **wanted: str) -> None:
+        cluster.objects[ISTIOD.removesuffix("-stable")] = istiod(running, image=f"pilot:{running}")
+        for namespace in (DR, SHOP):
+            cluster.objects[namespace] = {"metadata": {"labels": {"istio.io/rev": "default"}}}
+        raw["istio"] = wanted
+
+    return have
 
 
 def warnings(raw: Raw) -> list[str]:
@@ -311,33 +321,49 @@ def test_a_newer_kubernetes_is_warned_of(raw: Raw, cluster: KubernetesAPI) -> No
 
 
 def test_a_kubernetes_that_the_istiod_is_not_made_for_is_warned_of(raw: Raw, cluster: KubernetesAPI) -> None:
-    cluster.objects |= {"/version/": VERSION | {"minor": "37"}, ISTIOD: istiod("1.30.4")}
+    raw["istio"]["version"] = "1.30.4"
+    cluster.objects |= {"/version/": VERSION | {"minor": "37"}, ISTIOD: istiod("1.30.4", image="pilot:1.30.4")}
     assert warnings(raw) == [
         'sites[0].cluster: "there" runs Kubernetes 1.37, which Istio 1.30 is not made for: it is for 1.32 to 1.36'
     ]
 
 
 @pytest.mark.parametrize(
-    ("running", "said"),
+    ("running", "version", "said"),
     [
-        ("1.29.1", "ended on 2026-10-15: lead it up to 1.30, then to 1.31"),
-        ("1.32.0", "was not tried with dcmesh: the newest that was is 1.31.0"),
+        ("1.29.1", "1.30.4", "ended on 2026-10-15: lead it up to 1.30, then to 1.31"),
+        ("1.32.0", "1.32.0", "was not tried with dcmesh: the newest that was is 1.31.0"),
     ],
 )
 def test_an_istiod_that_has_ended_or_is_newer_is_warned_of(
-    raw: Raw, cluster: KubernetesAPI, running: str, said: str
+    raw: Raw, cluster: KubernetesAPI, running: str, version: str, said: str
 ) -> None:
-    cluster.objects |= {"/version/": VERSION | {"minor": "35"}, ISTIOD: istiod(running)}
-    assert warnings(raw) == [f'istio.existing.revision: "stable" runs Istio {running} in dc2, which {said}']
+    raw["istio"]["version"] = version
+    cluster.objects |= {"/version/": VERSION | {"minor": "35"}, ISTIOD: istiod(running, image=f"pilot:{running}")}
+    first, *_ = warnings(raw)
+    assert first == f'istio.existing.revision: "stable" runs Istio {running} in dc2, which {said}'
 
 
-def test_an_istiod_without_a_label_is_known_by_its_image(raw: Raw, cluster: KubernetesAPI) -> None:
-    image = "mirror:5000/pilot:1.28.3@sha256:0123"
-    cluster.objects[ISTIOD] = istiod(None, image=image)
+def test_a_gateway_of_another_version_than_the_istiod_is_warned_of(raw: Raw, cluster: KubernetesAPI) -> None:
+    cluster.objects |= {"/version/": VERSION | {"minor": "35"}, ISTIOD: istiod("1.30.4", image="pilot:1.30.4")}
+    said = "is the gateway's chart's, and dc2 runs istiod 1.30.4: set a 1.30 version"
+    assert warnings(raw) == [f'istio.version: "1.31.0" {said}']
+
+
+def test_a_gateway_that_is_far_from_the_istiod_is_refused(raw: Raw, cluster: KubernetesAPI) -> None:
+    cluster.objects |= {"/version/": VERSION | {"minor": "31"}, ISTIOD: istiod("1.29.1", image="pilot:1.29.1")}
+    said = "is the gateway's chart's, and dc2 runs istiod 1.29.1: set a 1.30 version"
+    assert look(raw) == [f'istio.version: "1.31.0" {said}']
+
+
+@pytest.mark.parametrize("label", [None, "1.31.0"])
+def test_an_istiod_is_known_by_its_image(raw: Raw, cluster: KubernetesAPI, label: str | None) -> None:
+    """The label is the chart's version."""
+    cluster.objects[ISTIOD] = istiod(label, image="mirror:5000/pilot:1.28.3@sha256:0123")
     assert look(raw) == [FINDINGS["old istiod"][1].replace("1.28.10", "1.28.3")]
 
 
-@pytest.mark.parametrize("answer", [403, 404, istiod(None, image="mirror:5000/pilot"), istiod("latest", image="x:y")])
+@pytest.mark.parametrize("answer", [403, 404, istiod(None, image="mirror:5000/pilot"), istiod("latest", image="x:2.0")])
 def test_of_an_istiod_whose_version_is_not_known_nothing_is_said(
     raw: Raw, cluster: KubernetesAPI, answer: Objects | int
 ) -> None:
@@ -348,31 +374,31 @@ def test_of_an_istiod_whose_version_is_not_known_nothing_is_said(
 @pytest.mark.parametrize(
     ("running", "wanted", "first"),
     [
-        ("1.29.1", "1.31.0", "Set 1.30.4 and run `pulumi up` first"),
-        ("1.31.0", "1.33.0", "Set 1.32.x and run `pulumi up` first"),
-        ("1.33.1", "1.31.0", "Set 1.32.x and run `pulumi up` first"),
+        ("1.29.1", "1.31.0", "Set 1.30.4 first, run `pulumi up` and restart the workloads' pods"),
+        ("1.31.0", "1.33.0", "Set 1.32.x first, run `pulumi up` and restart the workloads' pods"),
+        ("1.33.1", "1.31.0", "Set 1.32.x first, run `pulumi up` and restart the workloads' pods"),
         ("1.27.1", "1.31.0", "Upgrade it to 1.29 by Helm, one after another, first"),
     ],
 )
 def test_istio_is_changed_by_one_minor_version_at_a_time(
-    raw: Raw, cluster: KubernetesAPI, running: str, wanted: str, first: str
+    raw: Raw, our_own: Callable[..., None], running: str, wanted: str, first: str
 ) -> None:
-    cluster.objects[ISTIOD.removesuffix("-stable")] = istiod(running)
-    cluster.objects |= {DR: {"metadata": {"labels": {"istio.io/rev": "default"}}}}
-    cluster.objects |= {SHOP: {"metadata": {"labels": {"istio.io/rev": "default"}}}}
-    raw["istio"] = {"version": wanted}
+    our_own(running, version=wanted)
     assert look(raw) == [
         f'istio.version: "{wanted}" is more than one minor version from {running}, which dc2 runs: Istio is changed by '
-        f"one at a time. {first}"
+        f"one at a time. {first} (docs/support.md)"
     ]
 
 
+def test_a_version_that_nobody_has_written_is_called_the_default(raw: Raw, our_own: Callable[..., None]) -> None:
+    our_own("1.29.1")
+    (said,) = look(raw)
+    assert said.startswith('istio.version: "1.31.0" is the default, and is more than one minor version from 1.29.1')
+
+
 @pytest.mark.parametrize("running", ["1.29.8", "1.30.4", "1.31.0"])
-def test_one_step_of_istio_is_nothing_to_speak_of(raw: Raw, cluster: KubernetesAPI, running: str) -> None:
-    cluster.objects[ISTIOD.removesuffix("-stable")] = istiod(running)
-    cluster.objects |= {DR: {"metadata": {"labels": {"istio.io/rev": "default"}}}}
-    cluster.objects |= {SHOP: {"metadata": {"labels": {"istio.io/rev": "default"}}}}
-    raw["istio"] = {"version": "1.30.5"}
+def test_one_step_of_istio_is_nothing_to_speak_of(raw: Raw, our_own: Callable[..., None], running: str) -> None:
+    our_own(running, version="1.30.5")
     assert warnings(raw) == []
 
 
@@ -381,6 +407,9 @@ def test_an_istio_that_was_not_tried_is_warned_of_whatever_the_cluster_is() -> N
     assert require_ready(Settings.model_validate(raw), {}) == [
         'istio.version: "1.32.1" was not tried with dcmesh: the newest that was is 1.31.0'
     ]
+
+
+# --- what is right in other ways ---------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
