@@ -65,14 +65,14 @@ CI builds both from the last source that is served of each line, of late August 
 {older.tried}, with upstream's Envoy (lab/README.md). It does not run the step from {ended.name}.
 
 **Leading a mesh up.** Istio is changed by one minor version at a time, in the order of
-[production.md](production.md#upgrades-of-istio), the replica's site first. From {ended.name}: raise Kubernetes to {oldest}
-or newer; set `istio.version` to {older.tried}, `pulumi up`, restart the workloads' pods; then the same with {newest.tried}.
-Each step replaces the gateway's pods: open connections between the sites end, and a replication channel connects anew.
-On an existing cluster a longer step is refused. Read Istio's own upgrade notes: those of 1.31 have proxies told of
-endpoints that are not ready.
+[production.md](production.md#upgrades-of-istio), the replica's site first. From {ended.name}: raise Kubernetes to
+{oldest} or newer; set `istio.version` to {older.tried}, `pulumi up`, restart the workloads' pods; then the same with
+{newest.tried}. Each step replaces the gateway's pods: open connections between the sites end, and a replication channel
+connects anew. On an existing cluster a longer step is refused. Read Istio's own upgrade notes: those of 1.31 have
+proxies told of endpoints that are not ready.
 
 An Istio that somebody else runs (`istio.existing`) is upgraded by them: `pulumi up` warns of {ended.name}, and refuses
-older ones. `istio.version` is then the version of the gateway's chart: set istiod's, or {older.tried} beside {ended.name}.
+older ones. `istio.version` is then that of the gateway's chart: set istiod's, or {older.tried} beside {ended.name}.
 
 **Where charts and images are.** Istio publishes its charts at `{charts}`, the default,
 and at `https://blob.istio.io/istio-release/charts` for those who cannot have OCI. The default of dcmesh 0.1.0 has no

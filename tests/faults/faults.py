@@ -371,7 +371,7 @@ LINK = (
     "tests/faults/stage.py",
 )
 CHANNEL = ("components/workloads/mariadb.py", "components/workloads/mariadb_prepare.sh")
-"""What the faults of soak prove: the way between the sites, by the Istio of the stack `dev`; the database's settings."""
+"""What the faults of soak prove: the way between the sites, by the Istio of stack `dev`; the database's settings."""
 
 FAULTS = (
     Fault(
