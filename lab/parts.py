@@ -128,7 +128,7 @@ class Part:
 
     Attributes:
         name: its name, unique in a toolchain.
-        seconds: roughly what it takes to make on two cores, with nothing cached.
+        seconds: roughly what it takes to make on two cores beside another part, with nothing cached.
         recipe: how it is made.
     """
 
