@@ -183,8 +183,8 @@ def _versions(cluster: Cluster, istio: model.Istio, site: model.Site, path: str,
         yield Remark(path, named, f"{runs}, which {warning}")
     if running and istio.existing:
         yield from _existing_istiod(running, istio, istio.existing.revision, site)
-    elif running and support.next_istio(_minor(running), _minor(istio.version)):
-        yield _too_far(running, istio, site)
+    elif running and (step := support.next_istio(_minor(running), _minor(istio.version))):
+        yield _too_far(running, step, istio, site)
 
 
 def _existing_istiod(running: str, istio: model.Istio, revision: str, site: model.Site) -> Iterator[Finding]:
@@ -204,10 +204,9 @@ def _existing_istiod(running: str, istio: model.Istio, revision: str, site: mode
         yield kind("istio.version", istio.version, advice)
 
 
-def _too_far(running: str, istio: model.Istio, site: model.Site) -> Finding:
+def _too_far(running: str, step: support.Minor, istio: model.Istio, site: model.Site) -> Finding:
     """Refuse a change of Istio by more than one minor version, and say what comes first."""
-    step = support.next_istio(_minor(running), _minor(istio.version))
-    if step is None or step < support.ISTIO[-1].minor:
+    if step < support.ISTIO[-1].minor:
         first = f"Upgrade it to {support.ISTIO_ENDED.name} by Helm, one after another, first"
     else:
         first = f"Set {support.a_version_of(step)} first, run `pulumi up` and restart the workloads' pods"

@@ -62,8 +62,8 @@ is not served, so it was not tried.) Istio mends a line until six weeks after th
 quarter: what is reckoned is {weeks} weeks after the line's first release.
 
 CI builds both from the last source that is served of each line, of late August 2026: a little before {newest.tried} and
-{older.tried}, with upstream's Envoy (lab/README.md). The step
-from {ended.name} was run by hand, on 2026-11-28; CI does not run it.
+{older.tried}, with upstream's Envoy (lab/README.md). The step from {ended.name} was run by hand, on 2026-11-28;
+CI does not run it.
 
 **Leading a mesh up.** Istio is changed by one minor version at a time, in the order of
 [production.md](production.md#upgrades-of-istio), the replica's site first. From {ended.name}: raise Kubernetes to

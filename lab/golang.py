@@ -14,7 +14,7 @@ _QUICKLY = {"GOGC": "off", "GOMEMLIMIT": "1GiB"}
 """Compilers are short-lived: each collects garbage when it holds this much, not whenever its heap has doubled."""
 
 _NO_DEBUGGING = "-gcflags=all=-dwarf=false"
-"""The linker leaves out what debuggers need; so the compiler need not write it, which is a fifth of its work."""
+"""The linker leaves out what debuggers need: the compiler need not write it. In a small program that is a fifth."""
 
 
 @dataclass(frozen=True)

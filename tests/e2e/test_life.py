@@ -5,14 +5,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from .toolbox import Lab, Project, dev_config, eventually, run
+from .toolbox import Lab, Project, dev_config, eventually, lab_for_a_while, run
 
 
 @pytest.fixture(scope="module")
 def lab() -> Iterator[Lab]:
-    lab = Lab("life")
-    yield lab
-    lab("delete", "--all")  # does nothing unless a test failed before its destroy
+    yield from lab_for_a_while("life")
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from .toolbox import Kubectl, Lab, Project, dev_config, eventually, kubectl_of, run, start
+from .toolbox import Kubectl, Lab, Project, dev_config, eventually, kubectl_of, lab_for_a_while, run, start
 
 NAMESPACES = {"dc1": "wookie", "dc2": "wookie-dr"}
 PODS = tuple(f"db-pxc-{n}" for n in range(3))
@@ -108,9 +108,7 @@ def config() -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def lab() -> Iterator[Lab]:
-    lab = Lab("pxc")
-    yield lab
-    lab("delete", "--all")  # does nothing unless a test failed before its destroy
+    yield from lab_for_a_while("pxc")
 
 
 @pytest.fixture(scope="module")

@@ -25,6 +25,7 @@ from .toolbox import (
     dev_config,
     eventually,
     kubectl_of,
+    lab_for_a_while,
     on_istio,
     run,
     standing,
@@ -73,9 +74,7 @@ def unpack(directory: Path) -> None:
 
 @pytest.fixture(scope="module")
 def lab() -> Iterator[Lab]:
-    lab = Lab("release")
-    yield lab
-    lab("delete", "--all")  # does nothing unless a test failed before the destroy
+    yield from lab_for_a_while("release")
 
 
 @pytest.fixture(scope="module")

@@ -26,6 +26,7 @@ from .toolbox import (
     dev_config,
     eventually,
     kubectl_of,
+    lab_for_a_while,
     standing,
     start,
 )
@@ -96,9 +97,7 @@ class Writers:
 
 @pytest.fixture(scope="module")
 def lab() -> Iterator[Lab]:
-    lab = Lab("switchover")
-    yield lab
-    lab("delete", "--all")  # does nothing unless a test failed before the destroy
+    yield from lab_for_a_while("switchover")
 
 
 @pytest.fixture(scope="module")

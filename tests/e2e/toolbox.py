@@ -135,6 +135,13 @@ class Lab:
         return {kind: entries for kind, entries in found.items() if entries}
 
 
+def lab_for_a_while(name: str) -> Iterator[Lab]:
+    """Yield a lab; afterwards delete what a test that failed has left of it. After a destroy that is nothing."""
+    lab = Lab(name)
+    yield lab
+    lab("delete", "--all")
+
+
 class Project:
     """A program with one stack, whose stack file is its own, so that the checkout stays clean."""
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.toolbox import Lab, Project, eventually, kubectl_of, mariadb_config, standing
+from tests.e2e.toolbox import Lab, Project, eventually, kubectl_of, lab_for_a_while, mariadb_config, standing
 
 from .faults import CERTIFICATE_LIFE, FAULTS, IDLE_TIMEOUT
 from .report import Outcome, write
@@ -21,9 +21,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.fixture(scope="package")
 def lab() -> Iterator[Lab]:
-    lab = Lab(STACK)
-    yield lab
-    lab("delete", "--all")  # does nothing unless a test failed before the destroy
+    yield from lab_for_a_while(STACK)
 
 
 @pytest.fixture(scope="package")

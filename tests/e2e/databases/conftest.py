@@ -4,16 +4,14 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.e2e.toolbox import Kubectl, Lab, Project, kubectl_of, mariadb_config, standing
+from tests.e2e.toolbox import Kubectl, Lab, Project, kubectl_of, lab_for_a_while, mariadb_config, standing
 
 STACK = "databases"
 
 
 @pytest.fixture(scope="package")
 def lab() -> Iterator[Lab]:
-    lab = Lab(STACK)
-    yield lab
-    lab("delete", "--all")  # does nothing unless a test failed before the destroy
+    yield from lab_for_a_while(STACK)
 
 
 @pytest.fixture(scope="package")

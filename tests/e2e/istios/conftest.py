@@ -5,14 +5,22 @@ from collections.abc import Iterator
 import pytest
 
 from lab.toolchain import Istio
-from tests.e2e.toolbox import Kubectl, Lab, Project, demo_with_databases, kubectl_of, name_on, on_istio, standing
+from tests.e2e.toolbox import (
+    Kubectl,
+    Lab,
+    Project,
+    demo_with_databases,
+    kubectl_of,
+    lab_for_a_while,
+    name_on,
+    on_istio,
+    standing,
+)
 
 
 @pytest.fixture(scope="package")
 def lab(istio: Istio) -> Iterator[Lab]:
-    lab = Lab(name_on("istios", istio))
-    yield lab
-    lab("delete", "--all")  # does nothing unless a test failed before the destroy
+    yield from lab_for_a_while(name_on("istios", istio))
 
 
 @pytest.fixture(scope="package")
