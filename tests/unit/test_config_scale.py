@@ -1,5 +1,6 @@
 """Reading a configuration: what each further database costs, in function calls, which do not depend on the machine."""
 
+import gc
 import sys
 from typing import Any
 
@@ -41,7 +42,10 @@ def databases(count: int, *, each_other: bool = False) -> dict[str, Any]:
 
 
 def calls(raw: dict[str, Any]) -> int:
-    """Return how many functions are called while a configuration is read and checked."""
+    """Return how many functions are called while a configuration is read and checked.
+
+    Garbage of other tests calls functions when it is collected. So it is collected before.
+    """
     made = 0
 
     def count(frame: object, event: str, argument: object) -> None:
@@ -49,11 +53,14 @@ def calls(raw: dict[str, Any]) -> int:
         made += event in ("call", "c_call")
 
     before = sys.getprofile()
+    gc.collect()
+    gc.disable()
     sys.setprofile(count)
     try:
         parse(raw)
     finally:
         sys.setprofile(before)
+        gc.enable()
     return made
 
 
@@ -62,3 +69,20 @@ def test_each_further_database_costs_the_same(each_other: bool) -> None:
     parse(databases(1, each_other=each_other))
     one, two, three = (calls(databases(count, each_other=each_other)) for count in (20, 40, 60))
     assert three - two == pytest.approx(two - one, rel=0.05)
+
+
+class Litter:
+    """Garbage that calls a function when it is collected."""
+
+    def __init__(self) -> None:
+        self.me = self
+
+    def __del__(self) -> None:
+        len("")
+
+
+def test_garbage_of_others_is_not_counted() -> None:
+    clean = calls(databases(20))
+    for _ in range(500):
+        Litter()
+    assert calls(databases(20)) == clean
