@@ -29,7 +29,10 @@ SERVER = "mariadb"
 MYSQL_USER = 999
 """Id of the user and group `mysql` in the official image."""
 
-PREPARE = Path(__file__).with_name("mariadb_prepare.sh").read_text()
+SCRIPTS = {
+    f"{name}.sh": Path(__file__).with_name(f"mariadb_{name}.sh").read_text() for name in ("server", "prepare", "start")
+}
+"""What the pods run, by the name that each has in their settings."""
 
 EXPORTER_PORT = 9104
 """Port of the exporter, on the pod's loopback alone: the sidecar's agent fetches its metrics there and shows them."""
@@ -59,6 +62,14 @@ PLACE = {
 }
 """Options that mariadb_prepare.sh and the probes count on."""
 
+DEFAULTS = {
+    # Ten days: longer than a site is away.
+    "binlog_expire_logs_seconds": "864000",
+    # A copy is read as slowly as the line and the other site's disk take it.
+    "net_write_timeout": "3600",
+}
+"""Options that a user may set otherwise."""
+
 REPLICATION = {
     "log_bin": "binlog",
     "binlog_format": "ROW",
@@ -69,8 +80,6 @@ REPLICATION = {
     # A committed row is in the binary log, and survives a crash of the node: no replica has what the primary lost.
     "sync_binlog": "1",
     "innodb_flush_log_at_trx_commit": "1",
-    # Ten days: longer than a site is away.
-    "binlog_expire_logs_seconds": "864000",
     # The source sends a heartbeat every 2 seconds. A connection that was cut without a word is given up after 10.
     "slave_net_timeout": "10",
     # For ever; the default ends after a day.
@@ -79,11 +88,16 @@ REPLICATION = {
     "skip_slave_start": "1",
     # All clients come from the sidecar's address.
     "skip_name_resolve": "1",
+    # The sidecars encrypt, and the server sees none of it.
+    "require_secure_transport": "OFF",
 }
 """Options that replication between sites depends on."""
 
 OWN_SETTINGS = frozenset({*PLACE, *REPLICATION, "server_id", "report_host", "read_only", "skip_networking"})
 """Options that a user may not set."""
+
+EVENTS = "event_scheduler"
+"""The option that runs events. It holds on the primary alone, which start.sql and the switchover see to."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,8 +149,15 @@ class MariadbArgs:
 
 def server_cnf(settings: Mapping[str, str]) -> str:
     """Return the server's options, the user's among them, as a file."""
-    options = {**settings, **PLACE, **REPLICATION}
+    options = {**DEFAULTS, **settings, **PLACE, **REPLICATION}
+    if runs_events(settings):
+        options[EVENTS] = "OFF"
     return "".join(["[mariadbd]\n", *(f"{key}={value}\n" for key, value in options.items())])
+
+
+def runs_events(settings: Mapping[str, str]) -> bool:
+    """Tell whether the primary runs events."""
+    return settings.get(EVENTS, "OFF").upper() in ("ON", "1", "TRUE")
 
 
 def first_server_id(site: str, namespace: str, name: str) -> int:
@@ -216,6 +237,7 @@ def stateful_set(args: MariadbArgs, *, settings: str, passwords: str) -> dict[st
         {"name": "data", "mountPath": "/var/lib/mysql"},
         {"name": "run", "mountPath": "/run/mysqld"},
         {"name": "settings", "mountPath": "/etc/dcmesh/settings"},
+        {"name": "role", "mountPath": ROLE},
     ]
     environment = {
         "DOMAIN": f"{args.name}.{args.namespace}.svc.{CLUSTER_DOMAIN}",
@@ -225,17 +247,19 @@ def stateful_set(args: MariadbArgs, *, settings: str, passwords: str) -> dict[st
         "SOURCE_SITE": args.source_site or "",
         "SOURCE_HOST": source.hosts[0] if source else "",
         "SOURCE_PORT": str(source.port) if source else "",
+        "EVENTS": "ON" if runs_events(args.settings) else "",
         **({"EXPORTER": "nobody"} if args.exporter else {}),
     }
+    variables = [
+        {"name": "POD", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}},
+        *({"name": name, "value": value} for name, value in environment.items()),
+    ]
     prepare = {
         **image,
         "name": "prepare",
         "command": ["bash", "/etc/dcmesh/settings/prepare.sh"],
-        "env": [
-            {"name": "POD", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}},
-            *({"name": name, "value": value} for name, value in environment.items()),
-        ],
-        "volumeMounts": [*mounts, {"name": "passwords", "mountPath": PASSWORDS}, {"name": "role", "mountPath": ROLE}],
+        "env": variables,
+        "volumeMounts": [*mounts, {"name": "passwords", "mountPath": PASSWORDS}],
     }
     ask: dict[str, Any] = {
         "exec": {"command": ["mariadb", f"--socket={PLACE['socket']}", "--execute=DO 0"]},
@@ -244,7 +268,8 @@ def stateful_set(args: MariadbArgs, *, settings: str, passwords: str) -> dict[st
     server: dict[str, Any] = {
         **image,
         "name": SERVER,
-        "command": ["mariadbd", "--defaults-file=/run/mysqld/server.cnf"],
+        "command": ["bash", "/etc/dcmesh/settings/start.sh"],
+        "env": variables,
         "ports": [{"name": "mysql", "containerPort": MYSQL_PORT}],
         "resources": dict(args.resources) or {"requests": {"cpu": "100m", "memory": "256Mi"}},
         # A crash's recovery takes its time: only a server that ran is restarted for its silence.
@@ -357,7 +382,7 @@ class Mariadb(pulumi.ComponentResource):
             metadata=unnamed,
             data={
                 "server.cnf": server_cnf(args.settings),
-                "prepare.sh": PREPARE,
+                **SCRIPTS,
                 **({"exporter.cnf": EXPORTER_CNF} if args.exporter else {}),
             },
             immutable=True,
@@ -392,6 +417,7 @@ class Mariadb(pulumi.ComponentResource):
                     source_site=args.source_site,
                     source=args.source,
                     switchover=args.switchover,
+                    events=runs_events(args.settings),
                     passwords=passwords.metadata.apply(lambda metadata: metadata.name or ""),
                 ),
                 pulumi.ResourceOptions(parent=self, depends_on=[servers]),

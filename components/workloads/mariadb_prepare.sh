@@ -4,7 +4,8 @@
 # Data are made once. The primary's are new; a replica's are a copy of what it follows, taken over the same
 # connection that replication uses. What is interrupted half-way is thrown away and begun again.
 set -euo pipefail
-data=/var/lib/mysql/data done=/var/lib/mysql/prepared run=/run/mysqld
+. /etc/dcmesh/settings/server.sh
+done=/var/lib/mysql/prepared
 ordinal=${POD##*-} switchable= user=replication
 if [ "$ordinal" -gt 0 ]; then # within a site all follow pod 0
   # By a password that no `up` changes: pod 0 is restarted last, and would not know a new one while another copies it.
@@ -20,15 +21,6 @@ replication_password=$(cat /etc/dcmesh/passwords/replication)
 local_password=$(cat /etc/dcmesh/passwords/replication_local)
 source_password=$(cat "/etc/dcmesh/passwords/$user")
 
-# Run SQL on this pod's server, and on what it follows.
-own() { mariadb --socket="$run/mysqld.sock" --skip-column-names --execute="$1"; }
-theirs() { mariadb --defaults-file="$run/source.cnf" --connect-timeout=5 --skip-column-names --execute="$*" 2>&1; }
-PRIMARY_SITE="SELECT site, term FROM dcmesh.primary_site WHERE server_id = @@server_id"
-DATABASE="CREATE DATABASE IF NOT EXISTS dcmesh;"
-TABLE="CREATE TABLE IF NOT EXISTS dcmesh.primary_site (server_id INT UNSIGNED PRIMARY KEY,\
- site VARCHAR(63) NOT NULL, term BIGINT UNSIGNED NOT NULL, extra TEXT NOT NULL DEFAULT '');"
-ROW="INTO dcmesh.primary_site (server_id, site, term) VALUES"
-
 umask 077
 {
   echo "!include /etc/dcmesh/settings/server.cnf"
@@ -37,7 +29,8 @@ umask 077
   echo "report_host=$POD.$DOMAIN"
   echo "read_only=1" # until start.sql finds that this server is the primary
 } >"$run/server.cnf"
-printf '[client]\nhost=%s\nport=%s\nuser=%s\npassword="%s"\n' \
+# Without TLS, which the sidecars do: a newer client would refuse a server that has none.
+printf '[client]\nhost=%s\nport=%s\nuser=%s\npassword="%s"\nskip-ssl\n' \
   "$SOURCE_HOST" "$SOURCE_PORT" "$user" "$source_password" >"$run/source.cnf"
 
 # What the server does at each start, before anybody can connect. It stays out of the binary log: each pod has
@@ -45,6 +38,7 @@ printf '[client]\nhost=%s\nport=%s\nuser=%s\npassword="%s"\n' \
 # stands in the data: this file is older than a switchover, where the server alone has been restarted since.
 {
   echo "SET sql_log_bin = 0;"
+  echo "SET sql_mode = '';" # a user's own may read these statements otherwise
   echo "CREATE USER IF NOT EXISTS mysql@localhost IDENTIFIED VIA unix_socket;" # who is the server's user is its master
   echo "GRANT ALL PRIVILEGES ON *.* TO mysql@localhost WITH GRANT OPTION;"
   echo "CREATE USER IF NOT EXISTS root@'%';"
@@ -66,79 +60,90 @@ printf '[client]\nhost=%s\nport=%s\nuser=%s\npassword="%s"\n' \
   echo "SELECT site INTO @primary FROM dcmesh.primary_site WHERE server_id = @@server_id;"
   echo "EXECUTE IMMEDIATE IF(@primary = '$SITE', 'SET GLOBAL read_only = 0', \"CHANGE MASTER TO" \
     "MASTER_HOST='$SOURCE_HOST', MASTER_PORT=${SOURCE_PORT:-3306}, MASTER_USER='$user'," \
-    "MASTER_PASSWORD='$source_password', MASTER_USE_GTID=slave_pos, MASTER_DEMOTE_TO_SLAVE=1," \
+    "MASTER_PASSWORD='$source_password', MASTER_USE_GTID=slave_pos, MASTER_DEMOTE_TO_SLAVE=1, MASTER_SSL=0," \
     "MASTER_HEARTBEAT_PERIOD=2, MASTER_CONNECT_RETRY=1\");"
+  if [ "$EVENTS" ]; then # on the primary alone: a replica gets what they do from there
+    echo "EXECUTE IMMEDIATE IF(@primary = '$SITE', 'SET GLOBAL event_scheduler = ON', 'DO 0');"
+  fi
   echo "EXECUTE IMMEDIATE IF(@primary = '$SITE', 'DO 0', 'START SLAVE');"
 } >"$run/start.sql"
 
-# Runs a server that only this pod's own user can reach, for as long as a command takes.
-with_server() {
-  mariadbd --defaults-file="$run/server.cnf" --skip-networking --init-file= --read-only=0 &
-  local server=$!
-  until mariadb-admin --socket="$run/mysqld.sock" ping >"$run/ping" 2>&1; do
-    kill -0 "$server" 2>/dev/null || { echo "the server does not start" && return 1; }
-    sleep 0.1
-  done
-  "$@"
-  mariadb-admin --socket="$run/mysqld.sock" shutdown
-  wait "$server"
+# Prints the number of the first error that MariaDB's clients tell of. Their words may show what rows hold.
+error_number() {
+  local of='^(ERROR|mariadb-dump: .*[Ee]rror:?) ([0-9]+).*|^mariadb-dump: .*\(([0-9]+)\)$'
+  sed -nE "/$of/{s//\2\3/p;q}"
+}
+
+# Says what an error in a copy means.
+meaning() {
+  case $1 in
+  1356) echo "a view there refers to what is gone: DROP it, or mend it" ;;
+  1412) echo "a table there was altered meanwhile, and the copy is begun again" ;;
+  1153 | 2006 | 2020) echo "a row there takes more than 1 GiB as a statement: make it smaller" ;;
+  3 | 1021 | 1030 | 1114) echo "the volume here is full: it needs a larger storage.size" ;;
+  *) echo "the connection or a server has failed, and the copy is begun again" ;;
+  esac
+}
+
+# Prints what makes this server a copy. Its callers look at whether it fails, so `set -e` does not hold in it.
+dump() {
+  local answer site term
+  echo "SET sql_log_bin = 0;"
+  mariadb-dump --defaults-file="$run/source.cnf" --all-databases --single-transaction --quick --max-allowed-packet=1G \
+    --master-data=1 --gtid --routines --events --triggers 2>"$run/dump.log" || return 1
+  # As if it had written itself what it was given: others can then copy from, and follow, this server.
+  echo "RESET MASTER;"
+  echo "SELECT @@GLOBAL.gtid_slave_pos INTO @position;" # MariaDB 10.11 hangs when one is set to the other directly
+  echo "SET GLOBAL gtid_binlog_state = @position;"
+  [ "$switchable" ] || return 0
+  # A copy comes up as a replica, whatever has become of the roles since. A token that was meant for it is given back.
+  answer=$(theirs "SELECT site, term + (site <> '$SOURCE_SITE') FROM dcmesh.primary_site WHERE server_id = @@server_id")
+  read_primary "$answer" || return 1
+  echo "REPLACE $ROW (@@server_id, '$SOURCE_SITE', $term);"
 }
 
 copy() {
-  until reason=$(theirs "DO 0"); do
-    echo "waiting for $SOURCE_HOST: $reason"
+  local said= answer broken error
+  until answer=$(theirs "DO 0"); do
+    [ "$answer" = "$said" ] || say "waits for $SOURCE_HOST, to copy it: ${answer:0:200}"
+    said=$answer
     sleep 1
   done
-  echo "copying from $SOURCE_HOST"
-  {
-    echo "SET sql_log_bin = 0;"
-    mariadb-dump --defaults-file="$run/source.cnf" --all-databases --single-transaction --quick \
-      --master-data=1 --gtid --routines --events --triggers
-    # As if it had written itself what it was given: others can then copy from, and follow, this server.
-    echo "RESET MASTER;"
-    echo "SELECT @@GLOBAL.gtid_slave_pos INTO @position;" # MariaDB 10.11 hangs when one is set to the other directly
-    echo "SET GLOBAL gtid_binlog_state = @position;"
-    if [ "$switchable" ]; then
-      # A copy comes up as a replica, whatever has become of the roles since. A token that was meant for it is given back.
-      echo "REPLACE $ROW (@@server_id, '$SOURCE_SITE', $(theirs "SELECT" \
-        "term + (site <> '$SOURCE_SITE') FROM dcmesh.primary_site WHERE server_id = @@server_id"));"
-    fi
-  } | mariadb --socket="$run/mysqld.sock"
-  echo "copied up to $(own "SELECT @@GLOBAL.gtid_slave_pos")"
+  broken=$(theirs "SELECT CONCAT(table_schema, '.', table_name) FROM information_schema.tables" \
+    "WHERE table_type = 'VIEW' AND table_comment LIKE '%references invalid%' LIMIT 1") ||
+    fail "cannot ask $SOURCE_HOST for its views: ${broken:0:200}"
+  [ -z "$broken" ] ||
+    fail "cannot copy $SOURCE_HOST: its view ${broken//[^[:print:]]/?} refers to what is gone: DROP it, or mend it"
+  say "copies $SOURCE_HOST"
+  dump | mariadb --socket="$socket" --max-allowed-packet=1G 2>&1 | error_number >"$run/apply.log" || {
+    error=$(error_number <"$run/dump.log")
+    error=${error:-$(cat "$run/apply.log")}
+    fail "cannot copy $SOURCE_HOST: $(meaning "$error") (error ${error:-unknown})"
+  }
+  say "copied up to $(own "SELECT @@GLOBAL.gtid_slave_pos")"
 }
 
-# Makes sure that the other site has not become the primary while this pod was away. If it has, this server is a
-# replica from now on. If it cannot be asked, this server must not write: it does not start before it knows.
-confirm() {
-  local site term answer
-  own "SET sql_log_bin = 0; $DATABASE $TABLE" # which an older dcmesh has not made, nor the row: then what it was it is
-  answer=$(own "$PRIMARY_SITE")
-  if [ -z "$answer" ]; then
-    site=$SITE term=0
-    [ -z "$(own "SHOW SLAVE STATUS")" ] || site=$SOURCE_SITE
-    own "SET sql_log_bin = 0; INSERT $ROW (@@server_id, '$site', 0)"
-  else
-    read -r site term <<<"$answer"
-  fi
-  [ "$site" = "$SITE" ] || return 0
-  until answer=$(theirs "$PRIMARY_SITE"); do
-    [ "$(cat /etc/dcmesh/role/without)" != "$SOURCE_SITE" ] || return 0
-    echo "waiting for $SOURCE_SITE to say whether it is the primary by now: $answer"
-    sleep 1
-  done
-  read -r site term <<<"$answer"
-  if [ "$site" = "$SOURCE_SITE" ]; then
-    echo "$site is the primary by now"
-    own "SET sql_log_bin = 0;
-         UPDATE dcmesh.primary_site SET site = '$site', term = GREATEST(term, $term) WHERE server_id = @@server_id"
-  fi
+# Brings data of an older version to the image's. Data of a newer one are left alone.
+upgrade() {
+  local of to info
+  info=$(cat "$data/mariadb_upgrade_info" "$data/mysql_upgrade_info" 2>/dev/null || true)
+  [[ $info =~ ^([0-9]+)\.([0-9]+)\. ]] || return 0
+  of=${BASH_REMATCH[1]}.${BASH_REMATCH[2]}
+  [[ $(mariadbd --version) =~ Ver\ ([0-9]+)\.([0-9]+)\. ]]
+  to=${BASH_REMATCH[1]}.${BASH_REMATCH[2]}
+  [ "$of" != "$to" ] || return 0
+  [ "$(printf '%s\n' "$of" "$to" | sort -V | head -n 1)" = "$of" ] ||
+    fail "its data are MariaDB $of's, and the image has $to, which cannot read them: set an image of $of or newer"
+  say "brings its data from MariaDB $of to $to"
+  with_server mariadb-upgrade --socket="$socket" --upgrade-system-tables
 }
 
-if [ ! -e "$done" ]; then
+if [ -e "$done" ]; then
+  upgrade
+else
   if [ "$switchable" ] && [ "$PRIMARY" = "$SITE" ]; then
     if [ -e /etc/dcmesh/role/begun ] || { [ "$SOURCE_HOST" ] && theirs "$PRIMARY_SITE" >"$run/ping"; }; then
-      echo "this pod has lost its data, and does not begin anew: make $SOURCE_SITE the primary, if that has them"
-      exit 1
+      fail "this pod has lost its data, and does not begin anew: make $SOURCE_SITE the primary, if that has them"
     fi
   fi
   rm -rf "$data"
@@ -146,7 +151,5 @@ if [ ! -e "$done" ]; then
     --auth-root-authentication-method=socket --auth-root-socket-user=mysql >"$run/install.log" 2>&1 ||
     { cat "$run/install.log" && exit 1; }
   [ "$PRIMARY" = "$SITE" ] || with_server copy
-  touch "$done"
-elif [ "$switchable" ] && [ "$SOURCE_HOST" ]; then # else the other site has never been there
-  with_server confirm
+  touch "$done" "$run/fresh"
 fi

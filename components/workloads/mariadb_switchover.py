@@ -55,6 +55,7 @@ class MariadbSwitchoverArgs:
         source_site: the other site.
         source: its database.
         switchover: which is the primary.
+        events: whether the primary runs events.
         passwords: name of the Secret with the passwords.
     """
 
@@ -66,6 +67,7 @@ class MariadbSwitchoverArgs:
     source_site: str
     source: ExportedService
     switchover: Switchover
+    events: bool
     passwords: pulumi.Input[str]
 
 
@@ -80,6 +82,7 @@ def job(args: MariadbSwitchoverArgs, passwords: str) -> dict[str, Any]:
         "WANTED": args.switchover.primary,
         "WITHOUT": args.switchover.without,
         "AT": args.switchover.at,
+        "EVENTS": "ON" if args.events else "",
         "PATIENCE": str(PATIENCE),
     }
     container = {

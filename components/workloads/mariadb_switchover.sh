@@ -10,12 +10,12 @@ set -euo pipefail
 umask 077
 root_password=$(cat /etc/dcmesh/passwords/root)
 replication_password=$(cat /etc/dcmesh/passwords/replication)
-options='[client]\nhost=%s\nport=%s\nuser=%s\npassword="%s"\n'
+options='[client]\nhost=%s\nport=%s\nuser=%s\npassword="%s"\nskip-ssl\n' # the sidecars encrypt
 printf "$options" "$OWN_HOST" 3306 root "$root_password" >/run/dcmesh/own.cnf
 printf "$options" "$OTHER_HOST" "$OTHER_PORT" replication "$replication_password" >/run/dcmesh/other.cnf
 
 # Run SQL here and there. From standard input: what stands in an argument is readable to others.
-run() { mariadb --defaults-file="/run/dcmesh/$1.cnf" --connect-timeout=5 --skip-column-names <<<"$2"; }
+run() { mariadb --defaults-file="/run/dcmesh/$1.cnf" --connect-timeout=5 --skip-column-names --raw <<<"$2"; }
 own() { run own "$1"; }
 theirs() { run other "$1" 2>&1; }
 channel() { mariadb --defaults-file=/run/dcmesh/own.cnf --connect-timeout=5 <<<"SHOW ALL SLAVES STATUS\G"; } # with names
@@ -34,13 +34,20 @@ lacking() {
   done
 }
 
+# Reads `site`, `term` and `read_only` from what a server says; fails if that is no such thing.
+read_token() {
+  [[ $1 =~ ^([a-z0-9-]{1,63})$'\t'([0-9]{1,19})$'\t'([01])$ ]] || return 1
+  site=${BASH_REMATCH[1]} term=${BASH_REMATCH[2]} read_only=${BASH_REMATCH[3]}
+}
+
 # Looks at both rows. An empty other_site: the other site's database cannot be asked, for the reason in `answer`.
 look() {
   local token="SELECT site, term, @@read_only FROM dcmesh.primary_site WHERE server_id = @@server_id"
-  answer=$(own "$token") # not within <<<, where nobody asks whether it failed
-  read -r site term read_only <<<"$answer"
   other_site='' other_term=0 other_read_only=''
-  if answer=$(theirs "$token"); then read -r other_site other_term other_read_only <<<"$answer"; fi
+  if answer=$(theirs "$token") && read_token "$answer"; then
+    other_site=$site other_term=$term other_read_only=$read_only
+  fi
+  read_token "$(own "$token")" || refuse "its own server does not say who is the primary: run again"
 }
 
 # Between the look at the row and what follows from it nobody else may change it.
@@ -56,6 +63,12 @@ write() {
 # Ends all writing here: new transactions are refused, and those under way cannot commit any more.
 fence() {
   local deadline=$((SECONDS + PATIENCE))
+  # Events first: one whose definer may write on a read-only server would go on.
+  own "EXECUTE IMMEDIATE IF(@@event_scheduler = 'DISABLED', 'DO 0', 'SET GLOBAL event_scheduler = OFF')"
+  until [ "$(own "SELECT COUNT(*) FROM information_schema.processlist WHERE $RUNS_EVENT")" = 0 ]; do
+    [ "$SECONDS" -lt "$deadline" ] || refuse "has an event that does not end: run again"
+    close "$RUNS_EVENT"
+  done
   # Who has locked tables is waited for, and so is closed first.
   until own "SET lock_wait_timeout = 1; SET GLOBAL read_only = 1"; do
     [ "$SECONDS" -lt "$deadline" ] || refuse "cannot be made read-only: run again"
@@ -65,10 +78,30 @@ fence() {
   say "is read-only, at $(position)"
 }
 
-close_connections() {
-  own "SELECT CONCAT('KILL ', id, ';') FROM information_schema.processlist WHERE user NOT IN
-       ('root', 'mysql', 'replication', 'replication_local', 'system user', 'event_scheduler')" |
+CLIENTS="user NOT IN ('root', 'mysql', 'replication', 'replication_local', 'system user', 'event_scheduler')"
+RUNS_EVENT="command = 'Connect' AND user NOT IN ('system user', 'unauthenticated user')"
+
+close_connections() { close "$CLIENTS"; }
+
+close() {
+  own "SELECT CONCAT('KILL ', id, ';') FROM information_schema.processlist WHERE $1" |
     while read -r kill; do own "$kill" || true; done
+}
+
+# Has events run that a replica got from its source, which MariaDB marks all alike. One that the old primary has
+# disabled stays so, if that can be asked.
+enable_events() {
+  local events disabled='' event
+  if events=$(theirs "SELECT CONCAT(HEX(db), '.', HEX(name)) FROM mysql.event WHERE status = 'DISABLED'"); then
+    for event in $events; do
+      [[ $event =~ ^[0-9A-F]+[.][0-9A-F]+$ ]] && disabled+="'$event', "
+    done
+  fi
+  own "SELECT CONCAT('ALTER DEFINER = ', QUOTE(LEFT(definer, CHAR_LENGTH(definer) - LOCATE('@', REVERSE(definer)))),
+         '@', QUOTE(SUBSTRING_INDEX(definer, '@', -1)), ' EVENT \`', REPLACE(db, '\`', '\`\`'), '\`.\`',
+         REPLACE(name, '\`', '\`\`'), '\` ', IF(CONCAT(HEX(db), '.', HEX(name)) IN ($disabled''), 'DISABLE', 'ENABLE'), ';')
+       FROM mysql.event WHERE status = 'SLAVESIDE_DISABLED'" |
+    while read -r alter; do own "SET sql_log_bin = 0; $alter"; done
 }
 
 # Follows the other site, from where this server's own rows end.
@@ -78,7 +111,7 @@ follow() {
     return
   fi
   own "CHANGE MASTER TO MASTER_HOST='$OTHER_HOST', MASTER_PORT=$OTHER_PORT, MASTER_USER='replication',
-       MASTER_PASSWORD='$replication_password', MASTER_USE_GTID=slave_pos, MASTER_DEMOTE_TO_SLAVE=1,
+       MASTER_PASSWORD='$replication_password', MASTER_USE_GTID=slave_pos, MASTER_DEMOTE_TO_SLAVE=1, MASTER_SSL=0,
        MASTER_HEARTBEAT_PERIOD=2, MASTER_CONNECT_RETRY=1; START SLAVE;"
   say "follows $OTHER"
 }
@@ -126,12 +159,24 @@ take_over_without() {
   open
 }
 
-# Opens this server if its row names its site: somebody may have given that away again.
+# Opens this server if its row names its site: somebody may have given that away again. One that is closed is opened
+# only after a look at the other site: that may have been made the primary since the token was written here.
 open() {
+  look
+  if [ "$read_only" = 1 ]; then
+    [ "$other_site" ] || [ "$WITHOUT" = "$OTHER" ] ||
+      refuse "$OTHER does not say whether it is the primary ($answer): run again, or set failover.without to $OTHER" \
+        "if it is gone"
+    if [ "$other_site" = "$OTHER" ] && { [ "$other_term" -gt "$term" ] || [ "$other_read_only" = 0 ]; }; then
+      refuse "$OTHER was made the primary meanwhile: run again"
+    fi
+    enable_events
+  fi
   own "$LOCK SELECT site INTO @site FROM dcmesh.primary_site WHERE server_id = @@server_id AND @locked = 1;
        EXECUTE IMMEDIATE IF(@site = '$SITE', 'STOP SLAVE', 'DO 0');
        EXECUTE IMMEDIATE IF(@site = '$SITE', 'RESET SLAVE ALL', 'DO 0');
-       EXECUTE IMMEDIATE IF(@site = '$SITE', 'SET GLOBAL read_only = 0', 'DO 0');"
+       EXECUTE IMMEDIATE IF(@site = '$SITE', 'SET GLOBAL read_only = 0', 'DO 0');
+       EXECUTE IMMEDIATE IF(@site = '$SITE' AND '$EVENTS' <> '', 'SET GLOBAL event_scheduler = ON', 'DO 0');"
   [ "$(own "SELECT @@GLOBAL.read_only")" = 0 ] || refuse "the primary was changed by somebody else: run again"
   say "is the primary, at $(position)"
 }

@@ -16,10 +16,11 @@ from components.link import ExportedService
 from components.replication import Channel, Server
 from components.workloads import mariadb
 from components.workloads.mariadb import (
+    DEFAULTS,
     OWN_SETTINGS,
     PLACE,
-    PREPARE,
     REPLICATION,
+    SCRIPTS,
     Mariadb,
     MariadbArgs,
     first_server_id,
@@ -56,7 +57,20 @@ def options(cnf: str) -> dict[str, str]:
 
 def test_options_are_the_users_and_dcmeshs() -> None:
     wished = {"innodb_buffer_pool_size": "4G", "sql_mode": "STRICT_ALL_TABLES,ANSI"}
-    assert options(server_cnf(wished)) == {**wished, **PLACE, **REPLICATION}
+    assert options(server_cnf(wished)) == {**DEFAULTS, **wished, **PLACE, **REPLICATION}
+
+
+@pytest.mark.parametrize("key", sorted(DEFAULTS))
+def test_some_of_dcmeshs_options_are_but_defaults(key: str) -> None:
+    assert options(server_cnf({key: "7"}))[key] == "7"
+    assert key not in OWN_SETTINGS
+
+
+@pytest.mark.parametrize(("wished", "given"), [("ON", "ON"), ("1", "ON"), ("on", "ON"), ("OFF", ""), ("DISABLED", "")])
+def test_no_server_runs_events_before_it_is_the_primary(wished: str, given: str) -> None:
+    cnf, at_start = server_cnf({"event_scheduler": wished}), environment(settings={"event_scheduler": wished})
+    assert options(cnf)["event_scheduler"] == ("OFF" if given else wished)
+    assert at_start["EVENTS"] == given
 
 
 @pytest.mark.parametrize("key", sorted({*PLACE, *REPLICATION}))
@@ -225,7 +239,6 @@ def test_passwords_are_seen_by_prepare_alone() -> None:
     assert mounts(prepare())["passwords"] == "/etc/dcmesh/passwords"
     assert "passwords" not in mounts(server())
     assert volumes()["passwords"]["secret"] == {"secretName": "the-passwords", "defaultMode": 0o440}
-    assert "env" not in server()
     assert not [text for text in readable_strings(spec()) if text in PASSWORDS.values()]
 
 
@@ -246,10 +259,12 @@ def test_prepare_and_server_find_what_they_look_for(container: Callable[[], dict
 
 def test_prepare_and_server_start_what_they_should() -> None:
     assert prepare()["command"] == ["bash", "/etc/dcmesh/settings/prepare.sh"]
-    assert server()["command"] == ["mariadbd", "--defaults-file=/run/mysqld/server.cnf"]
-    for text in ("/etc/dcmesh/settings/server.cnf", "run=/run/mysqld", '"$run/server.cnf"', '"$run/start.sql"'):
-        assert text in PREPARE
-    assert f"data={PLACE['datadir']} " in PREPARE
+    assert server()["command"] == ["bash", "/etc/dcmesh/settings/start.sh"]
+    assert server()["env"] == prepare()["env"]
+    for text in ("/etc/dcmesh/settings/server.cnf", '"$run/server.cnf"', '"$run/start.sql"'):
+        assert text in SCRIPTS["prepare.sh"]
+    assert 'exec mariadbd --defaults-file="$run/server.cnf"' in SCRIPTS["start.sh"]
+    assert f"data={PLACE['datadir']} run=/run/mysqld " in SCRIPTS["server.sh"]
 
 
 def test_prepare_knows_its_pod() -> None:
@@ -324,10 +339,9 @@ def test_where_roles_do_not_change_a_pod_is_told_its_own(source_site: str | None
     assert (given["SITE"], given["PRIMARY"], given["SOURCE_SITE"]) == ("dc2", primary, source_site or "")
 
 
-def test_prepare_alone_finds_the_role_and_does_without() -> None:
-    """A pod whose roles do not change has none. It is read as it is when the pod starts."""
-    assert mounts(prepare())["role"] == "/etc/dcmesh/role"
-    assert "role" not in mounts(server())
+def test_prepare_and_server_find_the_role_and_do_without() -> None:
+    """A pod whose roles do not change has none. It is read as it is when they start."""
+    assert mounts(prepare())["role"] == mounts(server())["role"] == "/etc/dcmesh/role"
     sources = [source["configMap"] for source in volumes()["role"]["projected"]["sources"]]
     assert sources == [{"name": name, "optional": True} for name in ("rows-role", "rows-begun")]
 
@@ -397,7 +411,7 @@ def test_pods_use_the_secret_and_the_options_of_this_up(create: Create) -> None:
     for resource in (passwords, settings):
         assert resource.inputs["immutable"] is True
         assert "name" not in resource.inputs["metadata"]
-    wanted = {"server.cnf": server_cnf({"max_connections": "500"}), "prepare.sh": PREPARE}
+    wanted = {"server.cnf": server_cnf({"max_connections": "500"}), **SCRIPTS}
     assert settings.inputs["data"] == wanted
 
 

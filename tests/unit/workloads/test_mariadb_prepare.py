@@ -1,4 +1,4 @@
-"""mariadb_prepare.sh, run for real by bash, among programs that only seem to be MariaDB's."""
+"""mariadb_prepare.sh and mariadb_start.sh, run for real by bash, among programs that only seem to be MariaDB's."""
 
 import os
 import re
@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from components.workloads.mariadb import PREPARE
+from components.workloads.mariadb import SCRIPTS
 
 MARKS = "!#$%&()*+,-./:;<=>?@[]^_`{|}~"
 PASSWORDS = {"root": MARKS, "replication": f"`{MARKS}`", "replication_local": f"({MARKS})"}
@@ -31,6 +31,11 @@ FAKES = {
         /bin/mkdir "$data" && : >"$data/ibdata1"
         [ "$FAILS" != install ] || { echo "no space left"; exit 1; }""",
     "mariadbd": """
+        case "$*" in
+          --version) echo "mariadbd  Ver $(/bin/cat "$state/version")-MariaDB for Linux"; exit ;;
+          *--skip-networking*) ;;
+          *) echo serves; exit ;;
+        esac
         [ -e "$data/ibdata1" ] && [ "$FAILS" != server ] || { echo "[ERROR] Aborting"; exit 1; }
         : >"$state/runs" >"$state/serves"
         while [ -e "$state/serves" ]; do /bin/sleep 0.01; done
@@ -40,9 +45,11 @@ FAKES = {
           *ping) [ -e "$state/serves" ] ;;
           *shutdown) /bin/rm "$state/serves" ;;
         esac""",
+    "mariadb-upgrade": """
+        [ -e "$state/serves" ] && /bin/cp "$state/version" "$data/mysql_upgrade_info" """,
     "mariadb-dump": """
         echo "SET GLOBAL gtid_slave_pos='0-1-7';"
-        [ "$FAILS" != dump ] || { echo "Lost connection" >&2; exit 2; }""",
+        [ "$FAILS" != dump ] || { /bin/cat "$state/complaint" >&2; exit 2; }""",
     "mariadb": """
         case "$*" in
           *source.cnf*)
@@ -50,7 +57,8 @@ FAKES = {
             [ ! -e "$state/unreachable" ] || { /bin/rm "$state/unreachable"; echo "ERROR 2002: no answer"; exit 1; }
             [ ! -e "$state/gone" ] || { echo "ERROR 2003: gone"; exit 1; }
             case "$*" in
-              *"SELECT term +"*) echo 6 ;;
+              *"SELECT site, term +"*) printf 'dc2\t6\n' ;;
+              *"information_schema.tables"*) /bin/cat "$state/views" ;;
               *"SELECT site, term"*) /bin/cat "$state/their-row" ;;
             esac ;;
           *--execute=*"CREATE TABLE"*) ;;
@@ -59,7 +67,7 @@ FAKES = {
           *--execute=*UPDATE* | *--execute=*INSERT*) [ -e "$state/serves" ] && printf '%s\n' "$*" >>"$state/updates" ;;
           *--execute=*) echo 0-1-7 ;;
           *)
-            [ "$FAILS" != apply ] || exit 1
+            [ "$FAILS" != apply ] || { /bin/cat "$state/complaint"; exit 1; }
             /bin/cat >>"$data/applied.sql" ;;
         esac""",
     "sleep": """
@@ -68,7 +76,7 @@ FAKES = {
     "touch": f"""
         [ ! -e "$state/runs" ] || : >"$state/left"
         exec {shutil.which("touch")} "$@" """,
-    **{name: f'exec {shutil.which(name)} "$@"' for name in ("cat", "rm")},
+    **{name: f'exec {shutil.which(name)} "$@"' for name in ("cat", "rm", "sed", "tee", "sort", "head")},
 }
 
 
@@ -92,8 +100,12 @@ class Pod:
         self.data, self.run = self.directory / "mysql/data", self.directory / "mysqld"
         self.marker = self.directory / "mysql/prepared"
         self._state = self.directory / "state"
-        for directory in ("mysql", "mysqld", "state", "bin", "dcmesh/passwords", "dcmesh/role"):
+        for directory in ("mysql", "mysqld", "state", "bin", "dcmesh/passwords", "dcmesh/role", "dcmesh/settings"):
             (self.directory / directory).mkdir(parents=True)
+        (self.directory / "dcmesh/settings/server.sh").write_text(self._here(SCRIPTS["server.sh"]))
+        self.has_views("")
+        self.has_version("10.11.19")
+        self.complains("")
         self.give(PASSWORDS)
         self.has_channel("")
         head = f"""#!/bin/sh
@@ -104,6 +116,31 @@ class Pod:
             path = self.directory / "bin" / name
             path.write_text(head + script)
             path.chmod(0o755)
+
+    def _here(self, script: str) -> str:
+        """Return a script with its absolute paths in the pod's directory."""
+        for path in ("/var/lib/mysql", "/run/mysqld", "/etc/dcmesh"):
+            script = script.replace(path, str(self.directory / Path(path).name))
+        return script.replace("/dev/termination-log", str(self._state / "last-words"))
+
+    def has_views(self, broken: str) -> None:
+        """Say which view of the source refers to what is gone."""
+        (self._state / "views").write_text(broken)
+
+    def has_version(self, image: str, data: str = "") -> None:
+        """Say which version the image has, and the data."""
+        (self._state / "version").write_text(image)
+        if data:
+            (self.data / "mysql_upgrade_info").write_text(f"{data}-MariaDB")
+
+    def complains(self, words: str) -> None:
+        """Say what MariaDB's clients print when they fail."""
+        (self._state / "complaint").write_text(words)
+
+    @property
+    def last_words(self) -> str:
+        """What stands in the pod's status when its container has failed."""
+        return (self._state / "last-words").read_text()
 
     def give(self, passwords: dict[str, str]) -> None:
         for name, password in passwords.items():
@@ -141,17 +178,17 @@ class Pod:
         path = self._state / "updates"
         return re.findall("(?:UPDATE|INSERT) .*", path.read_text()) if path.exists() else []
 
-    def start(self, *, fails: str = "") -> Done:
-        """Run the script, with one of its steps failing or none."""
-        script = PREPARE
-        for path in ("/var/lib/mysql", "/run/mysqld", "/etc/dcmesh"):
-            assert path in script
-            script = script.replace(path, str(self.directory / Path(path).name))
+    def serve(self) -> Done:
+        """Start the container with the server."""
+        return self.start("start.sh")
+
+    def start(self, script: str = "prepare.sh", *, fails: str = "") -> Done:
+        """Run a script, with one of its steps failing or none."""
         (self._state / "calls").write_text("")
         said = self._state / "said"
         with said.open("w") as output:
             process = subprocess.Popen(
-                [str(shutil.which("bash")), "-c", script],
+                [str(shutil.which("bash")), "-c", self._here(SCRIPTS[script])],
                 env={**self.environment, "PATH": str(self.directory / "bin"), "FAILS": fails},
                 stdout=output,
                 stderr=output,
@@ -171,6 +208,11 @@ class Pod:
         """Run the script to its end."""
         done = self.start()
         assert done.status == 0, done.said
+
+    def served(self) -> None:
+        """Start the server's container, and have it serve."""
+        done = self.serve()
+        assert (done.status, done.said.splitlines()[-1]) == (0, "serves"), done.said
 
     def unreachable(self) -> None:
         """Have the source refuse the next connection."""
@@ -245,6 +287,7 @@ def make(directory: Path, name: str, source: str = SOURCE) -> Pod:
         "SERVER_IDS": "1281",
         "SOURCE_HOST": source,
         "SOURCE_PORT": "3307" if source else "",
+        "EVENTS": "",
     }
     return Pod(directory / name, environment)
 
@@ -289,6 +332,7 @@ def test_pod_0_of_a_replica_follows_its_source(replica: Pod) -> None:
         "MASTER_PASSWORD": f"'{PASSWORDS['replication']}'",
         "MASTER_USE_GTID": "slave_pos",
         "MASTER_DEMOTE_TO_SLAVE": "1",
+        "MASTER_SSL": "0",
         "MASTER_HEARTBEAT_PERIOD": "2",
         "MASTER_CONNECT_RETRY": "1",
     }
@@ -356,9 +400,9 @@ def test_a_source_that_does_not_answer_is_waited_for(replica: Pod) -> None:
     done = replica.start()
     assert done.status == 0
     assert done.said.splitlines() == [
-        f"waiting for {SOURCE}: ERROR 2002: no answer",
-        f"copying from {SOURCE}",
-        "copied up to 0-1-7",
+        f"dcmesh: waits for {SOURCE}, to copy it: ERROR 2002: no answer",
+        f"dcmesh: copies {SOURCE}",
+        "dcmesh: copied up to 0-1-7",
     ]
 
 
@@ -375,10 +419,111 @@ def test_what_is_interrupted_is_begun_again(replica: Pod, fails: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("fails", "reason"), [("install", "no space left"), ("dump", "Lost connection"), ("server", "[ERROR] Aborting")]
+    ("fails", "reason"), [("install", "no space left"), ("server", "[ERROR] Aborting")]
 )
 def test_what_fails_says_why(replica: Pod, fails: str, reason: str) -> None:
     assert reason in replica.start(fails=fails).said
+
+
+SECRET_ROW = """--------------
+INSERT INTO `people` VALUES (1,'Grace Hopper
+ERROR 99 (XX000) a line of hers')
+--------------
+
+ERROR %s (HY000) at line 45: %s near 'Grace Hopper'
+"""
+
+
+@pytest.mark.parametrize(
+    ("number", "meaning"),
+    [
+        ("2006", "a row there takes more than 1 GiB as a statement: make it smaller"),
+        ("1114", "the volume here is full: it needs a larger storage.size"),
+        ("1062", "the connection or a server has failed, and the copy is begun again"),
+    ],
+)
+def test_what_cannot_be_written_here_is_said_without_what_rows_hold(replica: Pod, number: str, meaning: str) -> None:
+    replica.complains(SECRET_ROW.replace("ERROR 99 (XX000)", "") % (number, "Server has gone away"))
+    done = replica.start(fails="apply")
+    reason = f"dcmesh: cannot copy {SOURCE}: {meaning} (error {number})"
+    assert done.said.splitlines()[-1] == reason
+    assert replica.last_words.strip() == reason
+    kept = [path.read_text() for path in replica.directory.rglob("*") if path.is_file() and path.name != "complaint"]
+    assert not [text for text in [done.said, *kept] if "Hopper" in text], "not in memory either"
+
+
+@pytest.mark.parametrize(
+    ("words", "number", "meaning"),
+    [
+        ('mariadb-dump: Got error: 1356: "View x" when using LOCK TABLES', "1356", "a view there refers to what is gone"),
+        ("mariadb-dump: Error 2013: Lost connection to server when dumping t", "2013", "the copy is begun again"),
+        ("mariadb-dump: Couldn't execute 'show create table t': changed (1412)", "1412", "the copy is begun again"),
+        ("mariadb-dump: Got errno 32 on write", "unknown", "the copy is begun again"),
+    ],
+)
+def test_what_cannot_be_read_there_is_named(replica: Pod, words: str, number: str, meaning: str) -> None:
+    replica.complains(words)
+    done = replica.start(fails="dump")
+    assert done.status == 1
+    assert meaning in done.said.splitlines()[-1]
+    assert done.said.splitlines()[-1].endswith(f"(error {number})")
+
+
+def test_a_view_that_refers_to_what_is_gone_is_named_before_anything_is_copied(replica: Pod) -> None:
+    replica.has_views("shop.\x1b[2Jold")
+    done = replica.start()
+    wanted = f"dcmesh: cannot copy {SOURCE}: its view shop.?[2Jold refers to what is gone: DROP it, or mend it"
+    assert (done.status, done.said.splitlines()[-1]) == (1, wanted)
+    assert not replica.called("mariadb-dump")
+
+
+def test_a_copy_takes_any_row_and_runs_no_event(replica: Pod) -> None:
+    replica.prepare()
+    (server,), (dump,) = replica.called("mariadbd"), replica.called("mariadb-dump")
+    (apply,) = [call for call in replica.called("mariadb") if "--max-allowed-packet" in call]
+    assert all("--max-allowed-packet=1G" in call.split() for call in (server, dump, apply))
+    assert "--event-scheduler=DISABLED" in server.split()
+
+
+@pytest.mark.parametrize("data", ["10.6.22", "10.5.1"])
+def test_data_of_an_older_version_are_brought_to_the_images(replica: Pod, data: str) -> None:
+    replica.prepare()
+    replica.has_version("10.11.19", data)
+    done = replica.start()
+    older = data.rpartition(".")[0]
+    assert (done.status, done.said.splitlines()) == (0, [f"dcmesh: brings its data from MariaDB {older} to 10.11"])
+    assert len(replica.called("mariadb-upgrade")) == 1
+    replica.prepare()
+    assert not replica.called("mariadb-upgrade")
+
+
+@pytest.mark.parametrize("data", ["11.8.2", "10.12.0"])
+def test_data_of_a_newer_version_are_left_alone(replica: Pod, data: str) -> None:
+    replica.prepare()
+    replica.has_version("10.11.19", data)
+    done = replica.start()
+    newer = data.rpartition(".")[0]
+    assert done.status == 1
+    assert f"its data are MariaDB {newer}'s, and the image has 10.11" in done.said
+    assert not replica.called("mariadb-upgrade")
+
+
+@pytest.mark.parametrize("data", ["10.11.2", "10.11.19"])
+def test_data_of_the_images_version_stay_as_they_are(replica: Pod, data: str) -> None:
+    replica.prepare()
+    replica.has_version("10.11.19", data)
+    replica.prepare()
+    assert not replica.called("mariadb-upgrade")
+
+
+def test_events_run_on_the_primary_alone(pod: MakePod) -> None:
+    for one in (pod("db-0", source=""), pod("db-1"), pod("db-2", source="")):
+        one.prepare()
+        assert "event_scheduler" not in "".join(one.start_sql)
+        one.environment["EVENTS"] = "ON"
+        one.prepare()
+        decision = "EXECUTE IMMEDIATE IF(@primary = 'dc2', 'SET GLOBAL event_scheduler = ON', 'DO 0');"
+        assert decision in one.start_sql
 
 
 # --- later starts ----------------------------------------------------------------------------------------------------
@@ -392,6 +537,7 @@ def test_later_starts_make_and_copy_nothing(pod: MakePod, name: str, source: str
     one.prepare()
     assert (one.data / "rows").exists()
     assert {call.split()[0] for call in one.calls} == {"cat"}
+    assert one.serve().said == "serves\n"
 
 
 def test_later_starts_take_over_what_has_changed(replica: Pod) -> None:
@@ -450,7 +596,7 @@ def test_the_first_start_of_the_site_that_is_to_be_the_replica(switchable: Pod) 
     assert switchable.token == f"INSERT IGNORE {ROW} (@@server_id, 'dc1', 0);"
     assert f"MASTER_HOST='{SOURCE}'" in switchable.change_master[0]
     assert switchable.applied[-1] == f"REPLACE {ROW} (@@server_id, 'dc1', 6);"
-    assert [call for call in switchable.called("mariadb") if "SELECT term + (site <> 'dc1') FROM" in call]
+    assert [call for call in switchable.called("mariadb") if "SELECT site, term + (site <> 'dc1') FROM" in call]
 
 
 def test_a_replica_that_never_changes_roles_copies_no_token(replica: Pod) -> None:
@@ -469,7 +615,7 @@ def test_other_pods_never_change_roles(pod: MakePod, name: str) -> None:
     assert not follower.called("mariadbd"), "and ask nobody"
 
 
-LOST = "this pod has lost its data, and does not begin anew: make dc1 the primary, if that has them"
+LOST = "dcmesh: this pod has lost its data, and does not begin anew: make dc1 the primary, if that has them"
 
 
 def test_a_primary_that_lost_its_data_does_not_start_empty_while_the_other_site_has_them(switchable: Pod) -> None:
@@ -506,16 +652,50 @@ def test_that_there_have_been_data_stops_neither_a_replica_nor_a_primary_that_ha
 
 @pytest.fixture
 def restarted(switchable: Pod) -> Pod:
-    """The same pod with its data; its next start is not its first."""
+    """The same pod with its data; its server's next start is not its first."""
     switchable.prepare()
+    switchable.served()
     return switchable
+
+
+@pytest.mark.parametrize("prepared_again", [False, True], ids=["container", "pod"])
+def test_a_primary_asks_at_each_start_but_that_of_data_which_it_has_just_made(
+    switchable: Pod, prepared_again: bool
+) -> None:
+    """A crash restarts the container alone: that was a second writer once."""
+    switchable.rows(own="", theirs="")
+    switchable.prepare()
+    switchable.served()
+    assert not switchable.called("mariadb"), "the other site copies this server once it runs"
+    if prepared_again:
+        switchable.prepare()
+    switchable.rows(own="dc2 4", theirs="dc1 6")
+    switchable.served()
+    assert switchable.updates
+
+
+def test_the_servers_own_socket_is_not_there_while_it_asks(restarted: Pod) -> None:
+    """The probes would take it for the server."""
+    restarted.rows(own="dc2 4", theirs="dc2 4")
+    restarted.served()
+    (asking, serving) = restarted.called("mariadbd")
+    assert f"--socket={restarted.run}/private.sock" in asking.split()
+    assert serving == f"mariadbd --defaults-file={restarted.run}/server.cnf"
+
+
+@pytest.mark.parametrize("answer", ["dc1 6; rm", "dc1' 6", "dc1", "6", "dc1 6\ndc1 7"])
+def test_an_answer_that_is_none_is_not_taken_for_one(restarted: Pod, answer: str) -> None:
+    restarted.rows(own="dc2 4", theirs=answer)
+    restarted.operator_gives_up("dc1")
+    restarted.served()
+    assert restarted.updates == []
 
 
 def test_a_primary_whose_pod_restarts_makes_sure_that_it_still_is(restarted: Pod) -> None:
     restarted.rows(own="dc2 4", theirs="dc2 4")
-    restarted.prepare()
+    restarted.served()
     assert restarted.updates == []
-    (server,) = restarted.called("mariadbd")
+    (server, _) = restarted.called("mariadbd")
     assert {"--skip-networking", "--init-file="} <= {*server.split()}, "nobody can write meanwhile"
     assert not restarted.done_too_early
     (asked,) = [call for call in restarted.called("mariadb") if "source.cnf" in call]
@@ -524,7 +704,7 @@ def test_a_primary_whose_pod_restarts_makes_sure_that_it_still_is(restarted: Pod
 
 def test_a_primary_that_has_been_replaced_comes_back_as_a_replica(restarted: Pod) -> None:
     restarted.rows(own="dc2 4", theirs="dc1 6")
-    assert "dc1 is the primary by now" in restarted.start().said
+    assert "dc1 is the primary by now" in restarted.serve().said
     (update,) = restarted.updates
     assert update.startswith("UPDATE dcmesh.primary_site SET site = 'dc1', term = GREATEST(term, 6)")
     assert update.endswith("WHERE server_id = @@server_id")
@@ -534,10 +714,12 @@ def test_a_primary_that_has_been_replaced_comes_back_as_a_replica(restarted: Pod
 def test_a_primary_that_cannot_ask_does_not_start_before_it_can(restarted: Pod) -> None:
     restarted.rows(own="dc2 4", theirs="dc1 6")
     restarted.unreachable()
-    done = restarted.start()
+    done = restarted.serve()
     assert done.said.splitlines() == [
-        "waiting for dc1 to say whether it is the primary by now: ERROR 2002: no answer",
-        "dc1 is the primary by now",
+        "dcmesh: waits for dc1 to say whether it is the primary by now, and it cannot be asked. If it is gone and "
+        "not the primary, set failover.without to dc1 and run `pulumi up` (ERROR 2002: no answer)",
+        "dcmesh: dc1 is the primary by now",
+        "serves",
     ]
     assert len(restarted.updates) == 1
 
@@ -545,28 +727,28 @@ def test_a_primary_that_cannot_ask_does_not_start_before_it_can(restarted: Pod) 
 def test_an_operator_can_let_a_primary_start_that_cannot_ask(restarted: Pod) -> None:
     restarted.rows(own="dc2 4", theirs="")
     restarted.role("dc2", without="dc1")
-    done = restarted.start()
-    assert (done.status, done.said, restarted.updates) == (0, "", [])
+    done = restarted.serve()
+    assert (done.status, done.said, restarted.updates) == (0, "serves\n", [])
 
 
 def test_an_operator_can_let_it_start_while_it_waits(restarted: Pod) -> None:
     restarted.rows(own="dc2 4", theirs="")
     restarted.operator_gives_up("dc1")
-    done = restarted.start()
+    done = restarted.serve()
     assert (done.status, restarted.updates) == (0, [])
-    assert done.said.startswith("waiting for dc1 to say")
+    assert done.said.startswith("dcmesh: waits for dc1 to say")
 
 
 def test_the_word_of_an_operator_is_not_stronger_than_the_other_sites(restarted: Pod) -> None:
     restarted.rows(own="dc2 4", theirs="dc1 6")
     restarted.role("dc2", without="dc1")
-    restarted.prepare()
+    restarted.served()
     assert len(restarted.updates) == 1
 
 
 def test_a_replica_asks_nobody_whether_it_is_the_primary(restarted: Pod) -> None:
     restarted.rows(own="dc1 4", theirs="")
-    restarted.prepare()
+    restarted.served()
     assert restarted.updates == []
     assert not [call for call in restarted.called("mariadb") if "source.cnf" in call]
 
@@ -578,7 +760,7 @@ def test_a_server_without_a_row_is_what_it_was(restarted: Pod, channel: str, was
     restarted.role(wanted)
     restarted.rows(own="", theirs=f"{was} 0")
     restarted.has_channel(channel)
-    restarted.prepare()
+    restarted.served()
     first, *more = restarted.updates
     assert first == f"INSERT {ROW} (@@server_id, '{was}', 0)"
     assert more == []
@@ -590,14 +772,16 @@ def test_a_primary_whose_other_site_is_to_come_asks_nobody(pod: MakePod) -> None
     one = pod("db-0", source="")
     one.role("dc2")
     one.prepare()
-    one.prepare()
-    assert not one.called("mariadbd")
+    for _ in range(2):
+        one.served()
+        assert len(one.called("mariadbd")) == 1
 
 
 def test_the_role_is_that_of_this_start_and_the_row_is_stronger(restarted: Pod) -> None:
     restarted.role("dc1")
     restarted.rows(own="dc2 4", theirs="dc2 4")
     restarted.prepare()
+    restarted.served()
     assert restarted.token == f"INSERT IGNORE {ROW} (@@server_id, 'dc1', 0);"
     select = "SELECT site INTO @primary FROM dcmesh.primary_site WHERE server_id = @@server_id;"
     assert restarted.start_sql.index(select) == restarted.start_sql.index(restarted.token) + 1
@@ -638,7 +822,7 @@ def test_the_source_is_asked_with_the_password_as_it_is(replica: Pod) -> None:
     replica.prepare()
     assert f'\npassword="{PASSWORDS["replication"]}"\n' in replica.client_file
     asked = [call for call in replica.calls if f"--defaults-file={replica.run}/source.cnf" in call]
-    assert [call.split()[0] for call in asked] == ["mariadb", "mariadb-dump"]
+    assert [call.split()[0] for call in asked] == ["mariadb", "mariadb", "mariadb-dump"]
 
 
 def test_passwords_are_in_memory_alone_and_for_the_server_alone(prepared: Pod) -> None:

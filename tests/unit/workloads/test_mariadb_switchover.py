@@ -39,6 +39,14 @@ MARIADB = r"""
     [ ! -e gone ] || { echo "ERROR 2003: no route to host" >&2; exit 1; }
     case "$sql" in
       "DO 0") ;;
+      "EXECUTE IMMEDIATE IF(@@event_scheduler = 'DISABLED', 'DO 0', 'SET GLOBAL event_scheduler = OFF')")
+        did "runs no events" ;;
+      "SELECT COUNT(*) FROM information_schema.processlist WHERE command = 'Connect' AND user NOT IN "*)
+        if [ -e event ]; then /bin/cat event; else echo 0; fi ;;
+      *"FROM mysql.event WHERE status = 'DISABLED'") /bin/cat disabled ;;
+      "SELECT CONCAT('ALTER DEFINER"*)
+        given=${sql#* IN (}; printf '%s\n' "${given%%)*}" >given; /bin/cat events ;;
+      "SET sql_log_bin = 0; ALTER "*) did "${sql#*; }" ;;
       *"SELECT site, term, @@read_only FROM"*)
         printf '%s\t%s\t%s\n' "$(/bin/cat site)" "$(/bin/cat term)" "$(/bin/cat read_only)" ;;
       "SET sql_log_bin = 0; UPDATE dcmesh.primary_site SET extra"*)
@@ -53,12 +61,14 @@ MARIADB = r"""
         esac
         if [ "$(/bin/cat term)" -lt "$term" ]; then
           echo "$site" >site && echo "$term" >term && did "row $site $term" && echo 1
+          [ ! -e afterwards ] || . ./afterwards
         else
           echo 0
         fi ;;
       "SET lock_wait_timeout = 1; SET GLOBAL read_only = 1")
         if [ -e locked ]; then /bin/rm locked; echo "ERROR 1205: Lock wait timeout exceeded" >&2; exit 1; fi
         echo 1 >read_only && did read-only ;;
+      "SELECT CONCAT('KILL '"*"WHERE command = 'Connect'"*) /bin/rm event; did "ends its event" ;;
       "SELECT CONCAT('KILL '"*) /bin/cat clients ;;
       KILL*) did "$sql"; case "$sql" in *404*) echo "ERROR 1094: Unknown thread id" >&2; exit 1 ;; esac ;;
       "SHOW SLAVE STATUS") /bin/cat follows ;;
@@ -73,6 +83,7 @@ MARIADB = r"""
         at=${sql#*\'} && did "waits for ${at%%\'*}" && /bin/cat waited ;;
       "SELECT @@GLOBAL.gtid_binlog_pos") /bin/cat position ;;
       *GET_LOCK*"INTO @locked;"*"INTO @site"*"@locked = 1;"*"STOP SLAVE"*"RESET SLAVE ALL"*"SET GLOBAL read_only = 0"*)
+        case "$sql" in *"AND 'ON' <> ''"*) did "runs events" ;; esac
         if [ "$(/bin/cat site)" = "$SITE" ]; then echo 0 >read_only && : >follows && did open; fi ;;
       "SELECT @@GLOBAL.read_only") /bin/cat read_only ;;
       "SELECT @@GLOBAL.gtid_binlog_state") /bin/cat state ;;
@@ -115,7 +126,7 @@ class Sites:
         if not directory.exists():
             directory.mkdir()
             connected = "   Slave_IO_Running: Yes\n      Last_IO_Errno: 0\n        Gtid_IO_Pos: 0-1-70\n"
-            files = {"follows": "", "channel": connected, "waited": 0, "applied": "0-1-70", "clients": "", **files}
+            files = {"follows": "", "channel": connected, "waited": 0, "applied": "0-1-70", "clients": "", "disabled": "", "events": "", **files}
             files = {"state": "0-1-70,0-2-80", **files}
         for name, value in files.items():
             path = directory / name
@@ -145,7 +156,7 @@ class Sites:
     def sql(self) -> str:
         return (self._state / "sql").read_text()
 
-    def run(self, wanted: str, *, without: str = "", at: str = "", patience: int = 0) -> Done:
+    def run(self, wanted: str, *, without: str = "", at: str = "", patience: int = 0, events: str = "") -> Done:
         """Run dc1's Job."""
         script = SCRIPT
         for path, place in (("/etc/dcmesh/passwords", "passwords"), ("/run/dcmesh", "dcmesh")):
@@ -162,6 +173,7 @@ class Sites:
             "WANTED": wanted,
             "WITHOUT": without,
             "AT": at,
+            "EVENTS": events,
             "PATIENCE": str(patience),
             "PATH": str(self.directory / "bin"),
         }
@@ -207,13 +219,34 @@ def offered(replica: Sites) -> Sites:
 
 
 @pytest.mark.parametrize("gone", [None, ""], ids=["the other is there", "the other is gone"])
-@pytest.mark.parametrize("read_only", [0, 1], ids=["open", "interrupted before it was"])
-def test_the_primary_is_opened_whatever_the_other_does(primary: Sites, gone: str | None, read_only: int) -> None:
+def test_the_primary_stays_open_whatever_the_other_does(primary: Sites, gone: str | None) -> None:
     primary.put("other", gone=gone)
-    primary.put("own", read_only=read_only)
     done = primary.run("dc1")
     assert (done.status, done.said, done.events) == (0, ["dc1: is the primary, at 0-1-70"], ["own: open"])
     assert primary.read("own", "site", "term", "read_only") == ("dc1", "4", "0")
+
+
+@pytest.mark.parametrize("without", ["", "dc2"])
+def test_a_primary_that_was_interrupted_before_it_was_open_is_opened_once_the_other_is_asked(
+    primary: Sites, without: str
+) -> None:
+    primary.put("own", read_only=1)
+    assert primary.run("dc1").events == ["own: open"]
+    primary.put("own", read_only=1)
+    primary.put("other", gone="")
+    done = primary.run("dc1", without=without)
+    assert (done.status, done.events) == ((0, ["own: open"]) if without else (1, []))
+    assert without or "dc1: dc2 does not say whether it is the primary (ERROR 2003" in done.said[0]
+
+
+@pytest.mark.parametrize(("term", "read_only"), [(5, 1), (3, 0)], ids=["a later token", "an open server"])
+def test_nothing_is_opened_that_the_other_was_made_meanwhile(offered: Sites, term: int, read_only: int) -> None:
+    """Between the taking of the token and the opening the other site has taken over without this one."""
+    then = f"echo dc2 >../other/site && echo {term + 1} >../other/term && echo {read_only} >../other/read_only"
+    offered.put("own", afterwards=then)
+    done = offered.run("dc1")
+    assert (done.status, done.said[-1]) == (1, "dc1: dc2 was made the primary meanwhile: run again")
+    assert offered.read("own", "read_only") == ("1",)
 
 
 def test_what_was_given_away_is_taken_with_all_rows(offered: Sites) -> None:
@@ -298,6 +331,55 @@ def test_a_giver_that_goes_away_is_named(offered: Sites) -> None:
     )
 
 
+# --- events ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("events", ["", "ON"])
+def test_the_primary_runs_events_if_the_configuration_says_so(offered: Sites, events: str) -> None:
+    done = offered.run("dc1", events=events)
+    assert ("own: runs events" in done.events) is bool(events)
+
+
+def test_events_that_a_replica_was_given_run_on_the_new_primary_unless_the_old_one_has_disabled_them(
+    offered: Sites,
+) -> None:
+    alter = "ALTER DEFINER = 'a'@'%' EVENT `shop`.`tick` ENABLE;"
+    offered.put("own", events=alter)
+    offered.put("other", disabled="73686F70.6F6666\n73686F70.74\n'); DROP\n73686F70")
+    done = offered.run("dc1")
+    assert done.events[-2:] == [f"own: {alter}", "own: open"]
+    assert offered.read("own", "given") == ("'73686F70.6F6666', '73686F70.74', ''",), "and nothing else that it says"
+
+
+def test_events_run_after_a_failover_too(left: Sites) -> None:
+    left.put("own", events="ALTER DEFINER = 'a'@'%' EVENT `shop`.`tick` ENABLE;")
+    done = left.run("dc1", without="dc2", at=AT)
+    assert done.events[-2:] == ["own: ALTER DEFINER = 'a'@'%' EVENT `shop`.`tick` ENABLE;", "own: open"]
+    assert left.read("own", "given") == ("''",)
+
+
+def test_an_event_that_runs_is_ended_before_the_old_primary_is_read_only(primary: Sites) -> None:
+    """Its definer may be one who can write all the same."""
+    primary.put("own", event=1)
+    done = primary.run("dc2", patience=50)
+    assert done.events[2:5] == ["own: runs no events", "own: ends its event", "own: read-only"]
+
+
+def test_an_event_that_does_not_end_is_named(primary: Sites) -> None:
+    primary.put("own", event=1)
+    done = primary.run("dc2")
+    assert (done.status, done.said) == (1, ["dc1: has an event that does not end: run again"])
+    assert primary.read("own", "read_only") == ("0",)
+
+
+@pytest.mark.parametrize(("what", "value"), [("site", "dc2'; x"), ("term", "6; x"), ("term", "-1"), ("read_only", "2")])
+def test_what_is_no_token_is_not_taken_for_one(replica: Sites, what: str, value: str) -> None:
+    replica.put("other", **{"site": "dc1", "term": 5, "read_only": 1, what: value})
+    done = replica.run("dc1")
+    assert (done.status, done.events[:1]) == (1, ["own: goes on"])
+    assert replica.read("own", "site", "read_only") == ("dc2", "1")
+
+
 # --- without the other site ------------------------------------------------------------------------------------------
 
 AT = "0-2-75"
@@ -365,6 +447,7 @@ def test_what_is_forced_may_have_been_changed_by_somebody_else(left: Sites) -> N
 GIVEN = [
     "other: waits for 0-1-70",
     "own: row dc2 5",
+    "own: runs no events",
     "own: read-only",
     "own: KILL 12;",
     "own: KILL 404;",
@@ -385,13 +468,13 @@ def test_the_primary_gives_the_token_away_then_is_fenced_then_follows(primary: S
 def test_whoever_is_closed_is_no_channel_and_not_dcmeshs_own(primary: Sites) -> None:
     primary.run("dc2")
     users = "'root', 'mysql', 'replication', 'replication_local', 'system user', 'event_scheduler'"
-    assert f"WHERE user NOT IN\n       ({users})" in primary.sql
+    assert f"WHERE user NOT IN ({users})" in primary.sql
 
 
 def test_who_has_locked_tables_is_closed_before_he_is_waited_for_again(primary: Sites) -> None:
     primary.put("own", locked="")
     done = primary.run("dc2", patience=50)
-    assert done.events[:6] == [*GIVEN[:2], *GIVEN[3:6], "own: read-only"]
+    assert done.events[:7] == [*GIVEN[:3], *GIVEN[4:7], "own: read-only"]
     assert done.status == 0
 
 
@@ -576,8 +659,9 @@ def test_each_server_is_asked_by_its_own_user(primary: Sites) -> None:
     primary.run("dc1")
     files = {path.name: path for path in (primary.directory / "dcmesh").iterdir()}
     assert {name: path.read_text() for name, path in files.items()} == {
-        "own.cnf": f'[client]\nhost=db-0.here\nport=3306\nuser=root\npassword="{PASSWORDS["root"]}"\n',
-        "other.cnf": f'[client]\nhost=db-0.there\nport=3307\nuser=replication\npassword="{PASSWORDS["replication"]}"\n',
+        "own.cnf": f'[client]\nhost=db-0.here\nport=3306\nuser=root\npassword="{PASSWORDS["root"]}"\nskip-ssl\n',
+        "other.cnf": "[client]\nhost=db-0.there\nport=3307\nuser=replication\n"
+            f'password="{PASSWORDS["replication"]}"\nskip-ssl\n',
     }
     assert {path.stat().st_mode & 0o777 for path in files.values()} == {0o600}
 
@@ -596,6 +680,7 @@ def args(database: ExportedService) -> MariadbSwitchoverArgs:
         source_site="dc1",
         source=replace(database, port=3307),
         switchover=Switchover(primary="dc2", without="dc1", at="0-1-7"),
+        events=True,
         passwords="the-passwords",
     )
 
@@ -611,6 +696,7 @@ def test_the_job_gives_the_script_all_that_it_asks_for(args: MariadbSwitchoverAr
         "WANTED": "dc2",
         "WITHOUT": "dc1",
         "AT": "0-1-7",
+        "EVENTS": "ON",
         "PATIENCE": str(PATIENCE),
     }
     assert container["command"] == ["bash", "-c", SCRIPT]

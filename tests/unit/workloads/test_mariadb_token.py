@@ -1,11 +1,11 @@
 """The token that says which site may write: whatever runs when, and stops where, two sites never write at once.
 
-A model of mariadb_switchover.sh and mariadb_prepare.sh, statement by statement, and all states that it can get into:
-Jobs of both sites interleave, old ones among them, each may stop anywhere; servers and pods restart, and one loses
-its data; the line is cut.
+A model of mariadb_switchover.sh and mariadb_start.sh, statement by statement, and all states that it can get into:
+Jobs of both sites interleave, old ones among them, each may stop anywhere; servers die and start, alone or with their
+site, and one loses its data; the line is cut.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 OTHER = {"dc1": "dc2", "dc2": "dc1"}
@@ -72,14 +72,17 @@ def opened(own: Server) -> Server:
     return replace(own, read_only=own.read_only and own.primary != own.site)
 
 
+LOOKS = {"look": "settle", "look again": "role", "wait": "take", "open": "opening"}
+"""The steps that look at both servers, each with the one that goes by what was seen."""
+
+
 def steps(state: State, job: Job) -> Iterator[tuple[Server, Job | None]]:
     """Yield what a Job's next statement makes of its own server and of itself."""
     own, other, mine, theirs = state.server(job.site), OTHER[job.site], job.mine, job.theirs
     if not own.up:
         return
-    if job.at in ("look", "look again", "wait"):
-        seen = replace(job, mine=own, theirs=state.asked(job.site))
-        yield own, replace(seen, at={"look": "settle", "look again": "role", "wait": "take"}[job.at])
+    if job.at in LOOKS:
+        yield own, replace(job, mine=own, theirs=state.asked(job.site), at=LOOKS[job.at])
         return
     assert mine
     offered = theirs and theirs.primary == job.site and theirs.term > mine.term
@@ -110,12 +113,16 @@ def steps(state: State, job: Job) -> Iterator[tuple[Server, Job | None]]:
             yield taken, replace(job, at="open") if taken != own else None
         case "take":
             yield own, replace(job, at="wait")
-        case "open":
+        case "opening" if not theirs and own.read_only and not (job.without and not state.server(other).up):
+            yield own, None  # it must not be opened unasked
+        case "opening" if theirs and theirs.primary == other and (theirs.term > mine.term or not theirs.read_only):
+            yield own, None
+        case "opening":
             yield opened(own), None
 
 
-def restarted_pod(state: State, site: str) -> Server:
-    """What mariadb_prepare.sh lets start."""
+def asking(state: State, site: str) -> Server:
+    """What mariadb_start.sh lets start, whether its container alone has ended or its pod."""
     own = replace(state.server(site), up=False)
     theirs = state.asked(site)
     if own.primary == site and theirs is None:
@@ -123,6 +130,14 @@ def restarted_pod(state: State, site: str) -> Server:
     if own.primary == site and theirs and theirs.primary == theirs.site:
         own = replace(own, primary=theirs.site, term=max(own.term, theirs.term))
     return own.start()
+
+
+def unasked(state: State, site: str) -> Server:
+    """What started once where a container alone had ended."""
+    return state.server(site).start()
+
+
+Start = Callable[[State, str], Server]
 
 
 def copied_pod(state: State, site: str) -> Server:
@@ -133,7 +148,7 @@ def copied_pod(state: State, site: str) -> Server:
     return Server(site, primary=OTHER[site], term=theirs.term + (theirs.primary == site)).start()
 
 
-def successors(state: State) -> Iterator[State]:
+def successors(state: State, start: Start) -> Iterator[State]:
     for job in state.jobs:
         rest = state.jobs - {job}
         for own, left in steps(state, job):
@@ -145,9 +160,10 @@ def successors(state: State) -> Iterator[State]:
     for server in state.servers:
         left = frozenset(job for job in state.jobs if job.site != server.site)
         if server.up:
-            yield state.put(server.start())  # its container alone
-            yield replace(state.put(replace(server, up=False)), jobs=left)  # its site is gone, with its Jobs
-        yield state.put(restarted_pod(state, server.site))
+            dead = state.put(replace(server, up=False))
+            yield dead  # alone: kubelet waits before it starts the container again
+            yield replace(dead, jobs=left)  # with its site, and that with its Jobs
+        yield state.put(start(state, server.site))
         if not state.lost:
             copy = copied_pod(state, server.site)
             yield replace(state.put(copy), lost=True, jobs=state.jobs if copy.up else left)
@@ -158,12 +174,12 @@ def both_write(state: State) -> bool:
     return all(server.up and not server.read_only for server in state.servers)
 
 
-def search() -> tuple[State | None, set[State]]:
+def search(start: Start) -> tuple[State | None, set[State]]:
     """Return a state in which both sites write, if there is one, and all that were looked at."""
     first = State((Server("dc1").start(), Server("dc2").start()))
     known, waiting = {first}, [first]
     while waiting:
-        for state in set(successors(waiting.pop())) - known:
+        for state in set(successors(waiting.pop(), start)) - known:
             if both_write(state):
                 return state, known
             known.add(state)
@@ -172,6 +188,12 @@ def search() -> tuple[State | None, set[State]]:
 
 
 def test_two_sites_never_write_at_once() -> None:
-    found, known = search()
+    found, known = search(asking)
     assert found is None
     assert any(not state.server("dc2").read_only for state in known), "no switchover was ever done"
+
+
+def test_a_start_that_asks_nobody_is_found() -> None:
+    """What the model lacked: a failover while the old primary's container waits to be started again."""
+    found, _ = search(unasked)
+    assert found is not None
