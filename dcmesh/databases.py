@@ -9,7 +9,7 @@ from kubernetes import client
 from components.kubernetes_api import ERRORS, run_in, why
 from components.replication import parse_server
 from dcmesh.model import Fact, State
-from dcmesh.pods import RUNNING, read_pod
+from dcmesh.pods import RUNNING, last_words, read_pod
 from dcmesh.stack import ExpectedServer
 
 MAX_LAG = 60
@@ -91,12 +91,17 @@ def ask_server(
     try:
         with clients() as api:
             pod = read_pod(api, replica.namespace, replica.pod)
-            state = pod.states.get(replica.container, "no such container") if pod else "there is no such pod"
+            if pod is None:
+                return [Server(**known, down="does not run: there is no such pod")]
+            state = pod.states.get(replica.container, "no such container")
             if state != RUNNING:
-                return [Server(**known, down=f"does not run: {state}")]
-            said = parse_server(run_in(api, **vars(replica)))
-    except (ChildProcessError, TimeoutError) as error:
-        return [Server(**known, down=f"does not answer: {why(error)}")]
+                words = last_words(api, pod, pod.preparing or replica.container)
+                return [Server(**known, down=f"does not run: {words or state}")]
+            try:
+                said = parse_server(run_in(api, **vars(replica)))
+            except (ChildProcessError, TimeoutError) as error:
+                words = last_words(api, pod, replica.container)
+                return [Server(**known, down=f"does not answer: {words or why(error)}")]
     except ERRORS as error:
         return [Server(**known, unknown=why(error))]
     channel = said.channel

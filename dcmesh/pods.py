@@ -18,6 +18,12 @@ SECONDS = 5
 
 RUNNING = "running"
 
+MARK = "dcmesh: "
+"""What a line of a log begins with that a script of dcmesh has written of itself."""
+
+LINES = 200
+"""How many lines of a log are looked at."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Pod:
@@ -27,12 +33,14 @@ class Pod:
         namespace: its namespace.
         name: its name.
         states: by container, the sidecar among them, `running` or why it is not. The pod's own come first.
+        preparing: the container that must end before these start; empty if there is none, or it has ended well.
         leaving: whether it is being deleted.
     """
 
     namespace: str
     name: str
     states: Mapping[str, str]
+    preparing: str = ""
     leaving: bool
 
     @property
@@ -57,8 +65,15 @@ def parse_pod(found: Mapping[str, Any]) -> Pod:
         namespace=metadata["namespace"],
         name=metadata["name"],
         states={name: _state(statuses.get(name, {}), status.get("phase", "")) for name in names},
+        preparing=next(
+            (of["name"] for of in status.get("initContainerStatuses", ()) if of["name"] != PROXY and not _ended(of)), ""
+        ),
         leaving="deletionTimestamp" in metadata,
     )
+
+
+def _ended(status: Mapping[str, Any]) -> bool:
+    return bool(status.get("state", {}).get("terminated", {}).get("exitCode") == 0)
 
 
 def _state(status: Mapping[str, Any], phase: str) -> str:
@@ -81,6 +96,18 @@ def read_pod(api: client.ApiClient, namespace: str, name: str) -> Pod | None:
             return None
         raise
     return parse_pod(json.loads(answer.data))
+
+
+def last_words(api: client.ApiClient, pod: Pod, container: str) -> str:
+    """Return what dcmesh's own script in a container has said last of itself; empty if it has said nothing.
+
+    Raises:
+        kubernetes_api.ERRORS: the cluster cannot be asked.
+    """
+    read = client.CoreV1Api(api).read_namespaced_pod_log
+    log = read(pod.name, pod.namespace, container=container, tail_lines=LINES, _request_timeout=SECONDS)
+    said = (line.removeprefix(MARK) for line in log.splitlines() if line.startswith(MARK))
+    return next(reversed([*said]), "")
 
 
 def meshed_pod(api: client.ApiClient, account: Account) -> Pod | None:

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from components.link import GATEWAY_PORT, MYSQL_PORT, ExportedService
 from components.workloads.identity import pod_labels
-from components.workloads.mariadb import PREPARE, MariadbArgs, headless_service, server_cnf, stateful_set
+from components.workloads.mariadb import SCRIPTS, MariadbArgs, headless_service, server_cnf, stateful_set
 from tests.e2e.toolbox import MARIADB, Kubectl, eventually
 
 SOURCE, REPLICA = "direct", "direct-dr"
@@ -83,7 +83,7 @@ def objects(args: MariadbArgs, tls: tuple[str, str]) -> list[dict[str, Any]]:
         made("ServiceAccount", NAME),
         made("Secret", "passwords", stringData=passwords),
         made("Secret", "tls", type="kubernetes.io/tls", stringData={"tls.crt": tls[0], "tls.key": tls[1]}),
-        made("ConfigMap", "settings", data={"server.cnf": options, "prepare.sh": PREPARE}),
+        made("ConfigMap", "settings", data={"server.cnf": options, **SCRIPTS}),
         made("Service", NAME, spec=headless_service(name=NAME)),
         made("StatefulSet", NAME, "apps/v1", spec=servers(args)),
     ]

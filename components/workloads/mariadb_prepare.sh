@@ -5,7 +5,7 @@
 # connection that replication uses. What is interrupted half-way is thrown away and begun again.
 set -euo pipefail
 . /etc/dcmesh/settings/server.sh
-done=/var/lib/mysql/prepared
+done=/var/lib/mysql/prepared socket=$run/private.sock
 ordinal=${POD##*-} switchable= user=replication
 if [ "$ordinal" -gt 0 ]; then # within a site all follow pod 0
   # By a password that no `up` changes: pod 0 is restarted last, and would not know a new one while another copies it.
@@ -13,6 +13,12 @@ if [ "$ordinal" -gt 0 ]; then # within a site all follow pod 0
   PRIMARY="${POD%-*}-0" SOURCE_SITE=$PRIMARY SOURCE_HOST="$PRIMARY.$DOMAIN" SOURCE_PORT=3306
 elif [ -z "$PRIMARY" ]; then # which site is the primary can change
   switchable=yes PRIMARY=$(cat /etc/dcmesh/role/primary)
+fi
+# What stands in the row of data that have none: an older dcmesh has made them, and what their server was it is.
+was=$PRIMARY
+if [ "$switchable" ] && [ -e "$done" ]; then
+  was=$SITE
+  [ ! -e "$data/master.info" ] || was=$SOURCE_SITE
 fi
 
 # Between quotes their characters need no escape: config.kinds.Password. Without one nothing is started.
@@ -27,11 +33,16 @@ umask 077
   echo "[mariadbd]"
   echo "server_id=$((SERVER_IDS + ordinal))"
   echo "report_host=$POD.$DOMAIN"
-  echo "read_only=1" # until start.sql finds that this server is the primary
+  echo "read_only=1" # until it is sure that this server is the primary
 } >"$run/server.cnf"
 # Without TLS, which the sidecars do: a newer client would refuse a server that has none.
 printf '[client]\nhost=%s\nport=%s\nuser=%s\npassword="%s"\nskip-ssl\n' \
   "$SOURCE_HOST" "$SOURCE_PORT" "$user" "$source_password" >"$run/source.cnf"
+
+follow="CHANGE MASTER TO MASTER_HOST='$SOURCE_HOST', MASTER_PORT=${SOURCE_PORT:-3306}, MASTER_USER='$user',\
+ MASTER_PASSWORD='$source_password', MASTER_USE_GTID=slave_pos, MASTER_DEMOTE_TO_SLAVE=1, MASTER_SSL=0,\
+ MASTER_HEARTBEAT_PERIOD=2, MASTER_CONNECT_RETRY=1"
+echo "$follow; START SLAVE;" >"$run/follow.sql"
 
 # What the server does at each start, before anybody can connect. It stays out of the binary log: each pod has
 # this from its own Secret, and a replica must not write what its source has not written. Which site is the primary
@@ -56,17 +67,33 @@ printf '[client]\nhost=%s\nport=%s\nuser=%s\npassword="%s"\nskip-ssl\n' \
   fi
   echo "$DATABASE"
   echo "$TABLE"
-  echo "$([ "$switchable" ] && echo INSERT IGNORE || echo REPLACE) $ROW (@@server_id, '$PRIMARY', 0);"
+  echo "$([ "$switchable" ] && echo INSERT IGNORE || echo REPLACE) $ROW (@@server_id, '$was', 0);"
   echo "SELECT site INTO @primary FROM dcmesh.primary_site WHERE server_id = @@server_id;"
-  echo "EXECUTE IMMEDIATE IF(@primary = '$SITE', 'SET GLOBAL read_only = 0', \"CHANGE MASTER TO" \
-    "MASTER_HOST='$SOURCE_HOST', MASTER_PORT=${SOURCE_PORT:-3306}, MASTER_USER='$user'," \
-    "MASTER_PASSWORD='$source_password', MASTER_USE_GTID=slave_pos, MASTER_DEMOTE_TO_SLAVE=1, MASTER_SSL=0," \
-    "MASTER_HEARTBEAT_PERIOD=2, MASTER_CONNECT_RETRY=1\");"
-  if [ "$EVENTS" ]; then # on the primary alone: a replica gets what they do from there
-    echo "EXECUTE IMMEDIATE IF(@primary = '$SITE', 'SET GLOBAL event_scheduler = ON', 'DO 0');"
+  if [ -z "$switchable" ] || [ -z "$SOURCE_HOST" ]; then # else mariadb_start.sh opens it
+    echo "EXECUTE IMMEDIATE IF(@primary = '$SITE', 'SET GLOBAL read_only = 0', 'DO 0');"
+    # On the primary alone: a replica gets what events do from there.
+    [ -z "$EVENTS" ] || echo "EXECUTE IMMEDIATE IF(@primary = '$SITE', 'SET GLOBAL event_scheduler = ON', 'DO 0');"
   fi
+  echo "EXECUTE IMMEDIATE IF(@primary = '$SITE', 'DO 0', \"$follow\");"
   echo "EXECUTE IMMEDIATE IF(@primary = '$SITE', 'DO 0', 'START SLAVE');"
 } >"$run/start.sql"
+
+# Runs a server that only this pod's own user can reach, for as long as a command takes. It runs no
+# event, and takes as large a row as there can be.
+with_server() {
+  mariadbd --defaults-file="$run/server.cnf" --skip-networking --socket="$socket" --init-file= --read-only=0 \
+    --event-scheduler=OFF --max-allowed-packet=1G &
+  local server=$!
+  trap 'kill "$server"; wait "$server"; exit 143' TERM
+  until mariadb-admin --socket="$socket" ping >"$run/ping" 2>&1; do
+    kill -0 "$server" 2>/dev/null || fail "the server does not start: see its log"
+    sleep 0.1
+  done
+  "$@"
+  mariadb-admin --socket="$socket" shutdown
+  wait "$server"
+  trap - TERM
+}
 
 # Prints the number of the first error that MariaDB's clients tell of. Their words may show what rows hold.
 error_number() {
@@ -77,7 +104,7 @@ error_number() {
 # Says what an error in a copy means.
 meaning() {
   case $1 in
-  1356) echo "a view there refers to what is gone: DROP it, or mend it" ;;
+  1356) echo "its view$(sed -nE "s/.*View( '[^']{1,140}') references.*/\1/p" "$run/dump.log") refers to what is gone: DROP or mend it" ;;
   1412) echo "a table there was altered meanwhile, and the copy is begun again" ;;
   1153 | 2006 | 2020) echo "a row there takes more than 1 GiB as a statement: make it smaller" ;;
   3 | 1021 | 1030 | 1114) echo "the volume here is full: it needs a larger storage.size" ;;
@@ -87,7 +114,7 @@ meaning() {
 
 # Prints what makes this server a copy. Its callers look at whether it fails, so `set -e` does not hold in it.
 dump() {
-  local answer site term
+  local answer site term read_only
   echo "SET sql_log_bin = 0;"
   mariadb-dump --defaults-file="$run/source.cnf" --all-databases --single-transaction --quick --max-allowed-packet=1G \
     --master-data=1 --gtid --routines --events --triggers 2>"$run/dump.log" || return 1
@@ -97,25 +124,20 @@ dump() {
   echo "SET GLOBAL gtid_binlog_state = @position;"
   [ "$switchable" ] || return 0
   # A copy comes up as a replica, whatever has become of the roles since. A token that was meant for it is given back.
-  answer=$(theirs "SELECT site, term + (site <> '$SOURCE_SITE') FROM dcmesh.primary_site WHERE server_id = @@server_id")
-  read_primary "$answer" || return 1
+  answer=$(theirs "${TOKEN/term/term + (site <> '$SOURCE_SITE')}")
+  read_token "$answer" || return 1
   echo "REPLACE $ROW (@@server_id, '$SOURCE_SITE', $term);"
 }
 
 copy() {
-  local said= answer broken error
+  local said= answer error
   until answer=$(theirs "DO 0"); do
     [ "$answer" = "$said" ] || say "waits for $SOURCE_HOST, to copy it: ${answer:0:200}"
     said=$answer
     sleep 1
   done
-  broken=$(theirs "SELECT CONCAT(table_schema, '.', table_name) FROM information_schema.tables" \
-    "WHERE table_type = 'VIEW' AND table_comment LIKE '%references invalid%' LIMIT 1") ||
-    fail "cannot ask $SOURCE_HOST for its views: ${broken:0:200}"
-  [ -z "$broken" ] ||
-    fail "cannot copy $SOURCE_HOST: its view ${broken//[^[:print:]]/?} refers to what is gone: DROP it, or mend it"
   say "copies $SOURCE_HOST"
-  dump | mariadb --socket="$socket" --max-allowed-packet=1G 2>&1 | error_number >"$run/apply.log" || {
+  dump 2>/dev/null | mariadb --socket="$socket" --max-allowed-packet=1G 2>&1 | error_number >"$run/apply.log" || {
     error=$(error_number <"$run/dump.log")
     error=${error:-$(cat "$run/apply.log")}
     fail "cannot copy $SOURCE_HOST: $(meaning "$error") (error ${error:-unknown})"
@@ -142,7 +164,7 @@ if [ -e "$done" ]; then
   upgrade
 else
   if [ "$switchable" ] && [ "$PRIMARY" = "$SITE" ]; then
-    if [ -e /etc/dcmesh/role/begun ] || { [ "$SOURCE_HOST" ] && theirs "$PRIMARY_SITE" >"$run/ping"; }; then
+    if [ -e /etc/dcmesh/role/begun ] || { [ "$SOURCE_HOST" ] && theirs "$TOKEN" >"$run/ping"; }; then
       fail "this pod has lost its data, and does not begin anew: make $SOURCE_SITE the primary, if that has them"
     fi
   fi

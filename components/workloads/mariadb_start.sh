@@ -1,41 +1,62 @@
 # Starts a pod's server, each time: also when its container alone is restarted, by a crash or a probe.
-# Where two sites can change roles, a server that would take writes asks the other site first. That may have become the
-# primary meanwhile: then this server is a replica from now on. While it cannot ask, it does not start.
+# Where two sites can change roles, a server whose row names its own site starts read-only all the same, and is opened
+# once the other site's server has said that it takes no writes and knows of no later token. If it does, this server
+# follows it from now on.
 set -euo pipefail
 . /etc/dcmesh/settings/server.sh
+socket=$run/mysqld.sock
 
-confirm() {
-  local site term answer said=
-  own "SET sql_log_bin = 0; $DATABASE $TABLE" # which an older dcmesh has not made, nor the row: then what it was it is
-  answer=$(own "$PRIMARY_SITE")
-  if [ -z "$answer" ]; then
-    site=$SITE term=0
-    [ -z "$(own "SHOW SLAVE STATUS")" ] || site=$SOURCE_SITE
-    own "SET sql_log_bin = 0; INSERT $ROW (@@server_id, '$site', 0)"
-  else
-    read_primary "$answer" || fail "its own row in dcmesh.primary_site cannot be read: $answer"
-  fi
-  [ "$site" = "$SITE" ] || return 0
-  until answer=$(theirs "$PRIMARY_SITE") && read_primary "$answer"; do
-    [ "$(cat /etc/dcmesh/role/without)" != "$SOURCE_SITE" ] || return 0
-    if [ "$answer" != "$said" ]; then
-      said=$answer
-      say "waits for $SOURCE_SITE to say whether it is the primary by now, and it cannot be asked. If it is gone and" \
-        "not the primary, set failover.without to $SOURCE_SITE and run \`pulumi up\` (${answer:0:200})"
+# Opens the server if its row still names its own site: a Job may have changed that.
+open() {
+  own "SELECT GET_LOCK('dcmesh.primary_site', 60) INTO @locked;
+       SELECT site INTO @site FROM dcmesh.primary_site WHERE server_id = @@server_id AND @locked = 1;
+       EXECUTE IMMEDIATE IF(@site = '$SITE', 'SET GLOBAL read_only = 0', 'DO 0');
+       EXECUTE IMMEDIATE IF(@site = '$SITE' AND '$EVENTS' <> '', 'SET GLOBAL event_scheduler = ON', 'DO 0');"
+}
+
+# Ends this server's claim by what the other's row says, unless a Job has opened it meanwhile or changed its row. Says
+# whether it did. A token that the other holds out to this site, under a later term, can still be taken.
+relinquish() {
+  own "SELECT GET_LOCK('dcmesh.primary_site', 60) INTO @locked;
+       SET sql_log_bin = 0;
+       UPDATE dcmesh.primary_site SET site = '$SOURCE_SITE', term = $2 - ('$1' = '$SITE')
+         WHERE server_id = @@server_id AND site = '$SITE' AND term < $2 AND @@read_only = 1 AND @locked = 1;
+       SELECT ROW_COUNT()"
+}
+
+ask() {
+  local site term read_only answer own_term said=
+  while answer=$(own "$TOKEN") && read_token "$answer" && [ "$site" = "$SITE" ]; do
+    own_term=$term
+    if answer=$(theirs "$TOKEN") && read_token "$answer"; then
+      if [ "$term" -gt "$own_term" ]; then
+        say "$SOURCE_SITE has a later token: $site is the primary by now"
+        [ "$(relinquish "$site" "$term")" = 0 ] || mariadb --socket="$socket" <"$run/follow.sql"
+        return
+      elif [ "$read_only" = 1 ]; then
+        open
+        return
+      fi
+      answer="its server takes writes"
+    elif [ "$(cat /etc/dcmesh/role/without)" = "$SOURCE_SITE" ]; then
+      open
+      return
+    fi
+    if [ -z "$said" ]; then
+      said=yes
+      say "read-only until $SOURCE_SITE says that it is not the primary. If it is gone, set failover.without to" \
+        "$SOURCE_SITE and run \`pulumi up\` (${answer:0:200})"
     fi
     sleep 1
   done
-  if [ "$site" = "$SOURCE_SITE" ]; then
-    say "$site is the primary by now"
-    own "SET sql_log_bin = 0;
-         UPDATE dcmesh.primary_site SET site = '$site', term = GREATEST(term, $term) WHERE server_id = @@server_id"
-  fi
 }
 
-# Without a PRIMARY it can change. Without a SOURCE_HOST the other site has never been there.
+# Without a PRIMARY it can change. Without a SOURCE_HOST the other site has never been there, and start.sql opens.
 if [ -z "$PRIMARY" ] && [ "${POD##*-}" = 0 ] && [ "$SOURCE_HOST" ]; then
-  # Data that this pod has just made have been nowhere else, and the other site copies them once this server runs.
-  [ -e "$run/fresh" ] || with_server confirm
-  rm -f "$run/fresh"
+  {
+    until own "DO 0" >"$run/ping" 2>&1; do sleep 0.1; done
+    # Data that this pod has just made have been nowhere else.
+    if rm "$run/fresh" 2>/dev/null; then open; else ask; fi
+  } &
 fi
 exec mariadbd --defaults-file="$run/server.cnf"

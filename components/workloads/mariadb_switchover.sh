@@ -15,7 +15,8 @@ printf "$options" "$OWN_HOST" 3306 root "$root_password" >/run/dcmesh/own.cnf
 printf "$options" "$OTHER_HOST" "$OTHER_PORT" replication "$replication_password" >/run/dcmesh/other.cnf
 
 # Run SQL here and there. From standard input: what stands in an argument is readable to others.
-run() { mariadb --defaults-file="/run/dcmesh/$1.cnf" --connect-timeout=5 --skip-column-names --raw <<<"$2"; }
+run() { run_from_input "$1" <<<"$2"; }
+run_from_input() { mariadb --defaults-file="/run/dcmesh/$1.cnf" --connect-timeout=5 --skip-column-names --raw; }
 own() { run own "$1"; }
 theirs() { run other "$1" 2>&1; }
 channel() { mariadb --defaults-file=/run/dcmesh/own.cnf --connect-timeout=5 <<<"SHOW ALL SLAVES STATUS\G"; } # with names
@@ -58,6 +59,13 @@ write() {
   [ "$(own "$LOCK SET sql_log_bin = 0; UPDATE dcmesh.primary_site SET site = '$1', term = $2
             WHERE server_id = @@server_id AND term < $2 AND @locked = 1; SELECT ROW_COUNT();")" = 1 ] ||
     refuse "the primary was changed by somebody else: run again"
+}
+
+# Ends this server's claim by what the other's row says. A token that that holds out to this site can still be taken.
+relinquish() {
+  own "$LOCK SET sql_log_bin = 0;
+       UPDATE dcmesh.primary_site SET site = '$OTHER', term = $other_term - ('$other_site' = '$SITE')
+         WHERE server_id = @@server_id AND site = '$SITE' AND term < $other_term AND @locked = 1"
 }
 
 # Ends all writing here: new transactions are refused, and those under way cannot commit any more.
@@ -160,23 +168,33 @@ take_over_without() {
 }
 
 # Opens this server if its row names its site: somebody may have given that away again. One that is closed is opened
-# only after a look at the other site: that may have been made the primary since the token was written here.
+# only after a look at the other site, which may have been made the primary since the token was written here; and only
+# if it is still the server that was there before the look: a lock tells, which is gone when that has ended.
 open() {
+  local deadline=$((SECONDS + PATIENCE / 4)) watch="dcmesh.watch.$RANDOM.$RANDOM" lock
+  exec {lock}> >(run_from_input own >/dev/null 2>&1)
+  echo "SELECT GET_LOCK('$watch', 0);" >&"$lock"
+  until [ "$(own "SELECT IS_USED_LOCK('$watch') IS NOT NULL")" = 1 ]; do sleep 0.1; done
   look
+  until [ "$read_only" = 0 ] || [ "$other_site" ] || [ "$WITHOUT" = "$OTHER" ] || [ "$SECONDS" -ge "$deadline" ]; do
+    sleep 1
+    look
+  done
+  [ "$other_term" -le "$term" ] || refuse "$OTHER was made the primary meanwhile: run again"
   if [ "$read_only" = 1 ]; then
+    [ "$other_read_only" != 0 ] || refuse "$OTHER takes writes: make its server read-only, then run again"
     [ "$other_site" ] || [ "$WITHOUT" = "$OTHER" ] ||
       refuse "$OTHER does not say whether it is the primary ($answer): run again, or set failover.without to $OTHER" \
         "if it is gone"
-    if [ "$other_site" = "$OTHER" ] && { [ "$other_term" -gt "$term" ] || [ "$other_read_only" = 0 ]; }; then
-      refuse "$OTHER was made the primary meanwhile: run again"
-    fi
-    enable_events
   fi
-  own "$LOCK SELECT site INTO @site FROM dcmesh.primary_site WHERE server_id = @@server_id AND @locked = 1;
+  enable_events
+  own "$LOCK SELECT site INTO @site FROM dcmesh.primary_site WHERE server_id = @@server_id AND @locked = 1
+         AND IS_USED_LOCK('$watch') IS NOT NULL;
        EXECUTE IMMEDIATE IF(@site = '$SITE', 'STOP SLAVE', 'DO 0');
        EXECUTE IMMEDIATE IF(@site = '$SITE', 'RESET SLAVE ALL', 'DO 0');
        EXECUTE IMMEDIATE IF(@site = '$SITE', 'SET GLOBAL read_only = 0', 'DO 0');
        EXECUTE IMMEDIATE IF(@site = '$SITE' AND '$EVENTS' <> '', 'SET GLOBAL event_scheduler = ON', 'DO 0');"
+  exec {lock}>&-
   [ "$(own "SELECT @@GLOBAL.read_only")" = 0 ] || refuse "the primary was changed by somebody else: run again"
   say "is the primary, at $(position)"
 }
@@ -220,8 +238,8 @@ until answer=$(own "DO 0" 2>&1); do # a pod that has just started has no name ye
   sleep 1
 done
 look
-if [ "$site" = "$SITE" ] && [ "$other_site" = "$OTHER" ] && [ "$other_term" -gt "$term" ]; then
-  write "$OTHER" "$other_term" # the other took over while this site was away
+if [ "$site" = "$SITE" ] && [ "$other_term" -gt "$term" ]; then # the other took over while this site was away
+  relinquish
   fence
   look
 fi

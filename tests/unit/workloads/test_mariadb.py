@@ -264,7 +264,7 @@ def test_prepare_and_server_start_what_they_should() -> None:
     for text in ("/etc/dcmesh/settings/server.cnf", '"$run/server.cnf"', '"$run/start.sql"'):
         assert text in SCRIPTS["prepare.sh"]
     assert 'exec mariadbd --defaults-file="$run/server.cnf"' in SCRIPTS["start.sh"]
-    assert f"data={PLACE['datadir']} run=/run/mysqld " in SCRIPTS["server.sh"]
+    assert f"data={PLACE['datadir']} run=/run/mysqld\n" in SCRIPTS["server.sh"]
 
 
 def test_prepare_knows_its_pod() -> None:

@@ -1,6 +1,7 @@
 """mariadb_switchover.sh, run for real by bash against two servers that only seem to be MariaDB's; and its Job."""
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -39,6 +40,12 @@ MARIADB = r"""
     [ ! -e gone ] || { echo "ERROR 2003: no route to host" >&2; exit 1; }
     case "$sql" in
       "DO 0") ;;
+      "SELECT GET_LOCK('dcmesh.watch."*) ;;
+      "SELECT IS_USED_LOCK('dcmesh.watch."*) echo 1 ;;
+      *"SET site = 'dc2', term = "*" - ('"*"WHERE server_id = @@server_id AND site = 'dc1' AND term < "*"@locked = 1")
+        term=${sql##*term < } && term=${term%% *}
+        case "$sql" in *"('dc1' = 'dc1')"*) term=$((term - 1)) ;; esac
+        echo dc2 >site && echo "$term" >term && did "row dc2 $term" ;;
       "EXECUTE IMMEDIATE IF(@@event_scheduler = 'DISABLED', 'DO 0', 'SET GLOBAL event_scheduler = OFF')")
         did "runs no events" ;;
       "SELECT COUNT(*) FROM information_schema.processlist WHERE command = 'Connect' AND user NOT IN "*)
@@ -82,7 +89,7 @@ MARIADB = r"""
       "SELECT MASTER_GTID_WAIT("*)
         at=${sql#*\'} && did "waits for ${at%%\'*}" && /bin/cat waited ;;
       "SELECT @@GLOBAL.gtid_binlog_pos") /bin/cat position ;;
-      *GET_LOCK*"INTO @locked;"*"INTO @site"*"@locked = 1;"*"STOP SLAVE"*"RESET SLAVE ALL"*"SET GLOBAL read_only = 0"*)
+      *GET_LOCK*"INTO @locked;"*"INTO @site"*"@locked = 1"*"IS NOT NULL;"*STOP*RESET*"SET GLOBAL read_only = 0"*)
         case "$sql" in *"AND 'ON' <> ''"*) did "runs events" ;; esac
         if [ "$(/bin/cat site)" = "$SITE" ]; then echo 0 >read_only && : >follows && did open; fi ;;
       "SELECT @@GLOBAL.read_only") /bin/cat read_only ;;
@@ -126,7 +133,16 @@ class Sites:
         if not directory.exists():
             directory.mkdir()
             connected = "   Slave_IO_Running: Yes\n      Last_IO_Errno: 0\n        Gtid_IO_Pos: 0-1-70\n"
-            files = {"follows": "", "channel": connected, "waited": 0, "applied": "0-1-70", "clients": "", "disabled": "", "events": "", **files}
+            files = {
+                "follows": "",
+                "channel": connected,
+                "waited": 0,
+                "applied": "0-1-70",
+                "clients": "",
+                "disabled": "",
+                "events": "",
+                **files,
+            }
             files = {"state": "0-1-70,0-2-80", **files}
         for name, value in files.items():
             path = directory / name
@@ -239,14 +255,38 @@ def test_a_primary_that_was_interrupted_before_it_was_open_is_opened_once_the_ot
     assert without or "dc1: dc2 does not say whether it is the primary (ERROR 2003" in done.said[0]
 
 
-@pytest.mark.parametrize(("term", "read_only"), [(5, 1), (3, 0)], ids=["a later token", "an open server"])
-def test_nothing_is_opened_that_the_other_was_made_meanwhile(offered: Sites, term: int, read_only: int) -> None:
+@pytest.mark.parametrize(
+    ("then", "reason"),
+    [
+        ("echo dc2 >site; echo 6 >term", "dc2 was made the primary meanwhile: run again"),
+        ("echo 6 >term", "dc2 was made the primary meanwhile: run again"),
+        ("echo dc2 >site; echo 0 >read_only", "dc2 takes writes: make its server read-only, then run again"),
+        ("echo 0 >read_only", "dc2 takes writes: make its server read-only, then run again"),
+    ],
+)
+def test_nothing_is_opened_that_the_other_was_made_meanwhile(offered: Sites, then: str, reason: str) -> None:
     """Between the taking of the token and the opening the other site has taken over without this one."""
-    then = f"echo dc2 >../other/site && echo {term + 1} >../other/term && echo {read_only} >../other/read_only"
-    offered.put("own", afterwards=then)
+    offered.put("own", afterwards=f"cd ../other; {then}")
     done = offered.run("dc1")
-    assert (done.status, done.said[-1]) == (1, "dc1: dc2 was made the primary meanwhile: run again")
+    assert (done.status, done.said[-1]) == (1, f"dc1: {reason}")
     assert offered.read("own", "read_only") == ("1",)
+
+
+def test_only_the_server_that_was_there_before_the_look_is_opened(offered: Sites) -> None:
+    """One that has started since asks for itself."""
+    offered.run("dc1")
+    watched = re.findall(r"GET_LOCK\('(dcmesh.watch.\d+.\d+)'", offered.sql)
+    asked = re.findall(r"AND IS_USED_LOCK\('(.*)'\) IS NOT NULL;\n *EXECUTE", offered.sql)
+    assert len(set(watched)) == 1
+    assert watched == asked
+
+
+def test_a_claim_that_is_stale_ends_and_the_token_that_is_held_out_can_be_taken(primary: Sites) -> None:
+    primary.put("own", read_only=1)
+    primary.put("other", site="dc1", term=7)
+    done = primary.run("dc1")
+    assert done.events[0] == "own: row dc2 6"
+    assert (done.status, done.events[-2:]) == (0, ["own: row dc1 7", "own: open"])
 
 
 def test_what_was_given_away_is_taken_with_all_rows(offered: Sites) -> None:
@@ -661,7 +701,7 @@ def test_each_server_is_asked_by_its_own_user(primary: Sites) -> None:
     assert {name: path.read_text() for name, path in files.items()} == {
         "own.cnf": f'[client]\nhost=db-0.here\nport=3306\nuser=root\npassword="{PASSWORDS["root"]}"\nskip-ssl\n',
         "other.cnf": "[client]\nhost=db-0.there\nport=3307\nuser=replication\n"
-            f'password="{PASSWORDS["replication"]}"\nskip-ssl\n',
+        f'password="{PASSWORDS["replication"]}"\nskip-ssl\n',
     }
     assert {path.stat().st_mode & 0o777 for path in files.values()} == {0o600}
 

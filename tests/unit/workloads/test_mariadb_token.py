@@ -6,7 +6,7 @@ site, and one loses its data; the line is cut.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 OTHER = {"dc1": "dc2", "dc2": "dc1"}
 JOBS = 2
@@ -14,8 +14,7 @@ JOBS = 2
 1,710,942 states, minutes of work. To be done again when the scripts change."""
 
 
-@dataclass(frozen=True)
-class Server:
+class Server(NamedTuple):
     """One site's database: what of it matters here."""
 
     site: str
@@ -26,16 +25,24 @@ class Server:
 
     def write(self, primary: str, term: int) -> "Server":
         """The conditional update of the row."""
-        return replace(self, primary=primary, term=term) if self.term < term else self
+        return self._replace(primary=primary, term=term) if self.term < term else self
+
+    def relinquish(self, theirs: "Server") -> "Server":
+        """The end of a claim by what the other's row says: a token that it holds out can still be taken."""
+        claimed = self.primary == self.site and self.term < theirs.term
+        term = theirs.term - (theirs.primary == self.site)
+        return self._replace(primary=theirs.site, term=term) if claimed else self
 
     def start(self) -> "Server":
-        """What start.sql does."""
-        return replace(self, read_only=self.primary != self.site, up=True)
+        """What start.sql does: it opens nothing."""
+        return self._replace(read_only=True, up=True)
 
 
-@dataclass(frozen=True)
-class Job:
-    """One run of the script: where it is, and what it saw when it looked."""
+class Job(NamedTuple):
+    """One run of a script: where it is, and what it saw when it looked.
+
+    What mariadb_start.sh leaves beside a server is one as well. It asks, and ends with the server.
+    """
 
     site: str
     wanted: str
@@ -43,10 +50,17 @@ class Job:
     at: str = "look"
     mine: Server | None = None
     theirs: Server | None = None
+    beside: bool = False
+
+    def then(self, at: str) -> "Job":
+        """The same at a step that looks again, or needs nothing of what was seen."""
+        return Job(self.site, self.wanted, self.without, at, beside=self.beside)
 
 
-@dataclass(frozen=True)
-class State:
+Next = tuple[Server, Job | None]
+
+
+class State(NamedTuple):
     servers: tuple[Server, Server]
     jobs: frozenset[Job] = frozenset()
     begun: int = 0
@@ -64,12 +78,12 @@ class State:
 
     def put(self, *changed: Server) -> "State":
         by_site = {server.site: server for server in (*self.servers, *changed)}
-        return replace(self, servers=(by_site["dc1"], by_site["dc2"]))
+        return self._replace(servers=(by_site["dc1"], by_site["dc2"]))
 
 
 def opened(own: Server) -> Server:
     """The opening of a server, which looks at the row first."""
-    return replace(own, read_only=own.read_only and own.primary != own.site)
+    return own._replace(read_only=own.read_only and own.primary != own.site)
 
 
 LOOKS = {"look": "settle", "look again": "role", "wait": "take", "open": "opening"}
@@ -78,73 +92,103 @@ LOOKS = {"look": "settle", "look again": "role", "wait": "take", "open": "openin
 
 def steps(state: State, job: Job) -> Iterator[tuple[Server, Job | None]]:
     """Yield what a Job's next statement makes of its own server and of itself."""
-    own, other, mine, theirs = state.server(job.site), OTHER[job.site], job.mine, job.theirs
+    own, mine, theirs = state.server(job.site), job.mine, job.theirs
     if not own.up:
         return
     if job.at in LOOKS:
-        yield own, replace(job, mine=own, theirs=state.asked(job.site), at=LOOKS[job.at])
-        return
-    assert mine
+        yield own, decided(state, job._replace(mine=own, theirs=state.asked(job.site), at=LOOKS[job.at]), own)
+    elif job.at in ("fence", "settle: fence"):
+        # Only a server whose row names the other is fenced without having given away just before.
+        yield own._replace(read_only=True), job.then("look again") if job.at == "settle: fence" else None
+    elif job.at == "opening":
+        assert mine
+        yield from (beside if job.beside else opening)(state, job, own, mine, theirs)
+    else:
+        assert mine
+        yield from deciding(state, job, own, mine, theirs)
+
+
+def decided(state: State, job: Job, own: Server) -> Job | None:
+    """Return a Job at its next step that others can notice."""
+    while job.at in ("settle", "role"):
+        assert job.mine
+        after, then = next(deciding(state, job, own, job.mine, job.theirs), (own, None))
+        if after != own or then is None or then.at in ("fence", "settle: fence"):
+            return job if then else None
+        job = then
+    return job
+
+
+def deciding(state: State, job: Job, own: Server, mine: Server, theirs: Server | None) -> Iterator[Next]:
+    """What a Job does by what it has seen of both servers."""
+    other = OTHER[job.site]
     offered = theirs and theirs.primary == job.site and theirs.term > mine.term
     match job.at:
-        case "settle" if mine.primary == job.site and theirs and theirs.primary == other and theirs.term > mine.term:
-            yield own.write(other, theirs.term), replace(job, at="settle: fence")
+        case "settle" if mine.primary == job.site and theirs and theirs.term > mine.term:
+            yield own.relinquish(theirs), job.then("settle: fence")
         case "settle":
-            yield own, replace(job, at="role")
-        case "settle: fence":
-            yield replace(own, read_only=True), replace(job, at="look again")
+            yield own, job._replace(at="role")
         case "role" if job.wanted == job.site:
-            yield own, replace(job, at="open" if mine.primary == job.site else "wait")
+            yield own, job.then("open" if mine.primary == job.site else "wait")
         case "role" if mine.primary == job.site:
             if theirs:
-                yield own.write(other, max(mine.term, theirs.term) + 1), replace(job, at="fence")
+                yield own.write(other, max(mine.term, theirs.term) + 1), job.then("fence")
         case "role" if offered and theirs:  # not for this site: it is given back
-            yield own.write(other, theirs.term + 1), replace(job, at="fence")
+            yield own.write(other, theirs.term + 1), job.then("fence")
         case "role":
-            yield own, replace(job, at="fence")
-        case "fence":
-            # Only a server whose row names the other is fenced without having given away just before.
-            yield replace(own, read_only=True), None
+            yield own, job.then("fence")
         case "take" if offered and theirs and theirs.read_only:
             taken = own.write(job.site, theirs.term)
-            yield taken, replace(job, at="open") if taken != own else None
+            yield taken, job.then("open") if taken != own else None
         case "take" if job.without and not theirs and not state.server(other).up:
             taken = own.write(job.site, mine.term + 2)
-            yield taken, replace(job, at="open") if taken != own else None
+            yield taken, job.then("open") if taken != own else None
         case "take":
-            yield own, replace(job, at="wait")
-        case "opening" if not theirs and own.read_only and not (job.without and not state.server(other).up):
-            yield own, None  # it must not be opened unasked
-        case "opening" if theirs and theirs.primary == other and (theirs.term > mine.term or not theirs.read_only):
-            yield own, None
-        case "opening":
-            yield opened(own), None
+            yield own, job.then("wait")
 
 
-def asking(state: State, site: str) -> Server:
-    """What mariadb_start.sh lets start, whether its container alone has ended or its pod."""
-    own = replace(state.server(site), up=False)
-    theirs = state.asked(site)
-    if own.primary == site and theirs is None:
-        return own  # not before it knows
-    if own.primary == site and theirs and theirs.primary == theirs.site:
-        own = replace(own, primary=theirs.site, term=max(own.term, theirs.term))
-    return own.start()
+def opening(state: State, job: Job, own: Server, mine: Server, theirs: Server | None) -> Iterator[Next]:
+    """What a Job does that is to open its server."""
+    if theirs is None:
+        allowed = not own.read_only or (job.without and not state.server(OTHER[job.site]).up)
+    else:
+        allowed = theirs.term <= mine.term and (theirs.read_only or not own.read_only)
+    yield opened(own) if allowed else own, None
 
 
-def unasked(state: State, site: str) -> Server:
-    """What started once where a container alone had ended."""
-    return state.server(site).start()
+def beside(state: State, job: Job, own: Server, mine: Server, theirs: Server | None) -> Iterator[Next]:
+    """What a server's own start does that is to open it."""
+    if mine.primary != job.site:
+        yield own, None
+    elif theirs and theirs.term > mine.term:
+        closed = own.read_only and own.primary == own.site  # else a Job has opened it meanwhile, or given it away
+        yield own.relinquish(theirs) if closed else own, None
+    elif theirs and theirs.read_only:
+        yield opened(own), None
+    else:
+        yield own, job.then("open")
 
 
-Start = Callable[[State, str], Server]
+def asking(state: State, site: str) -> State:
+    """What starts: mariadb_start.sh, whether its container alone has ended or its pod."""
+    started = state.server(site).start()
+    asks = {Job(site, wanted=site, at="open", beside=True)} if started.primary == site else set[Job]()
+    return state.put(started)._replace(jobs=state.jobs | asks)
+
+
+def unasked(state: State, site: str) -> State:
+    """What started once where a container alone had ended: start.sql opened it by its row."""
+    return state.put(opened(state.server(site).start()))
+
+
+Start = Callable[[State, str], State]
 
 
 def copied_pod(state: State, site: str) -> Server:
     """What starts in place of a server that lost its data: a copy of the other one, as a replica."""
     theirs = state.asked(site)
     if theirs is None:
-        return replace(state.server(site), up=False)
+        return state.server(site)._replace(up=False)
     return Server(site, primary=OTHER[site], term=theirs.term + (theirs.primary == site)).start()
 
 
@@ -152,22 +196,24 @@ def successors(state: State, start: Start) -> Iterator[State]:
     for job in state.jobs:
         rest = state.jobs - {job}
         for own, left in steps(state, job):
-            yield replace(state.put(own), jobs=rest | ({left} if left else set()))
+            yield state.put(own)._replace(jobs=rest | ({left} if left else set()))
     if state.begun < JOBS:
         for site, other in OTHER.items():
             for job in (Job(site, site), Job(site, other), Job(site, site, without=True)):
-                yield replace(state, jobs=state.jobs | {job}, begun=state.begun + 1)
+                yield state._replace(jobs=state.jobs | {job}, begun=state.begun + 1)
     for server in state.servers:
         left = frozenset(job for job in state.jobs if job.site != server.site)
+        # A Job opens only the server that it has looked at: by a lock that is gone when that has ended.
+        alone = frozenset(job for job in left | state.jobs if job in left or not (job.beside or job.at == "opening"))
+        dead = state.put(server._replace(up=False))._replace(jobs=alone)
         if server.up:
-            dead = state.put(replace(server, up=False))
             yield dead  # alone: kubelet waits before it starts the container again
-            yield replace(dead, jobs=left)  # with its site, and that with its Jobs
-        yield state.put(start(state, server.site))
+            yield dead._replace(jobs=left)  # with its site, and that with its Jobs
+        yield start(dead, server.site)
         if not state.lost:
             copy = copied_pod(state, server.site)
-            yield replace(state.put(copy), lost=True, jobs=state.jobs if copy.up else left)
-    yield replace(state, cut=not state.cut)
+            yield state.put(copy)._replace(lost=True, jobs=alone if copy.up else left)
+    yield state._replace(cut=not state.cut)
 
 
 def both_write(state: State) -> bool:
@@ -176,7 +222,7 @@ def both_write(state: State) -> bool:
 
 def search(start: Start) -> tuple[State | None, set[State]]:
     """Return a state in which both sites write, if there is one, and all that were looked at."""
-    first = State((Server("dc1").start(), Server("dc2").start()))
+    first = State((opened(Server("dc1").start()), Server("dc2").start()))
     known, waiting = {first}, [first]
     while waiting:
         for state in set(successors(waiting.pop(), start)) - known:
