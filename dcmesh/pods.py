@@ -99,13 +99,12 @@ def read_pod(api: client.ApiClient, namespace: str, name: str) -> Pod | None:
 
 
 def last_words(api: client.ApiClient, pod: Pod, container: str) -> str:
-    """Return what dcmesh's own script in a container has said last of itself; empty if it has said nothing.
-
-    Raises:
-        kubernetes_api.ERRORS: the cluster cannot be asked.
-    """
+    """Return what dcmesh's own script in a container has said last of itself; empty if it has said nothing."""
     read = client.CoreV1Api(api).read_namespaced_pod_log
-    log = read(pod.name, pod.namespace, container=container, tail_lines=LINES, _request_timeout=SECONDS)
+    try:
+        log = read(pod.name, pod.namespace, container=container, tail_lines=LINES, _request_timeout=SECONDS)
+    except client.ApiException:  # of one that has not started yet there is none
+        return ""
     said = (line.removeprefix(MARK) for line in log.splitlines() if line.startswith(MARK))
     return next(reversed([*said]), "")
 

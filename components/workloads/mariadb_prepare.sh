@@ -124,7 +124,8 @@ dump() {
   echo "SET GLOBAL gtid_binlog_state = @position;"
   [ "$switchable" ] || return 0
   # A copy comes up as a replica, whatever has become of the roles since. A token that was meant for it is given back.
-  answer=$(theirs "${TOKEN/term/term + (site <> '$SOURCE_SITE')}")
+  answer=$(theirs "SELECT site, term + (site <> '$SOURCE_SITE'), @@read_only FROM dcmesh.primary_site" \
+    "WHERE server_id = @@server_id")
   read_token "$answer" || return 1
   echo "REPLACE $ROW (@@server_id, '$SOURCE_SITE', $term);"
 }
