@@ -18,7 +18,7 @@ from components.link import CLUSTER_DOMAIN, ISTIO_NAMESPACE, Link
 from config import model
 from config.errors import ConfigError, Finding, Remark
 from config.held import secret_keys
-from config.outside import read_file
+from config.kubeconfig import read_kubeconfig
 from dcmesh import support
 
 SECONDS = 10
@@ -137,7 +137,7 @@ def _of_site(
     where = f"{path}.cluster"
     named = existing.context or existing.kubeconfig
     try:
-        with connect(read_file(existing.kubeconfig), existing.context) as api:
+        with connect(read_kubeconfig(existing.kubeconfig).only(existing.context)) as api:
             cluster = Cluster(client.CoreV1Api(api), client.AppsV1Api(api), client.VersionApi(api))
             return [
                 *_versions(cluster, settings.istio_of(site), site, where, named),

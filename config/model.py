@@ -237,7 +237,7 @@ class ExistingCluster(Model):
     """A cluster that somebody else made."""
 
     kubeconfig: FilePath
-    """Path of a kubeconfig; `~` and environment variables are expanded."""
+    """Path of a kubeconfig, or several as in `KUBECONFIG`; `~` and environment variables are expanded."""
     context: Text | None = None
     """Context in it. Default: its current context."""
 
