@@ -350,6 +350,12 @@ def test_a_second_up_changes_nothing_and_refresh_finds_no_drift(trust: Project, 
         site.pulumi("refresh", "--yes", "--expect-no-changes")
 
 
+def test_certificates_that_are_there_stay_whatever_is_changed(trust: Project) -> None:
+    with trust.edit() as config:
+        config["dcmesh:trust"] |= {"organization": "Another", "rootValidityYears": 20, "intermediateValidityYears": 5}
+    trust.up("--expect-no-changes")
+
+
 class Conversation:
     """One connection from the demo's consumer to a host, with ten requests a second."""
 
