@@ -12,6 +12,9 @@ from components.shared_ca import Intermediate
 
 Values = Mapping[str, Any]
 
+OURS = {"app.kubernetes.io/managed-by": "dcmesh"}
+"""Labels of a Secret `cacerts` that dcmesh may change."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Charts:
@@ -185,6 +188,7 @@ class IstioControlPlane(pulumi.ComponentResource):
             metadata=k8s.meta.v1.ObjectMetaArgs(
                 name="cacerts",
                 namespace=self.namespace,
+                labels=OURS,
                 # A rotation writes the roots beside Pulumi, which else refuses to change them again.
                 annotations={"pulumi.com/patchForce": "true"},
             ),

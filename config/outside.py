@@ -78,3 +78,8 @@ class Outside:
             return self.read_stack(stack_name(self.project, self.stack))
         except LookupError:
             return {}
+
+
+def of_running_stack() -> Outside:
+    """Return what the configuration of the stack that runs is read in."""
+    return Outside(pulumi.get_project(), pulumi.get_stack(), read_stack, read_file)
