@@ -199,7 +199,8 @@ class IstioControlPlane(pulumi.ComponentResource):
                 # With the intermediate in it: istiod appends the file to each leaf as it is.
                 "cert-chain.pem": intermediate.chain,
             },
-            opts=pulumi.ResourceOptions(parent=self),
+            # It goes with its namespace. An Istio that stays would take another root at its next start without it.
+            opts=pulumi.ResourceOptions(parent=self, retain_on_delete=True),
         )
 
     def _istiod(self, name: str, args: IstioControlPlaneArgs, after: Sequence[pulumi.Resource]) -> pulumi.Resource:

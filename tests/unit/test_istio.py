@@ -251,6 +251,7 @@ def test_cacerts_is_what_istiod_reads_and_its_key_is_secret(engine: Engine) -> N
     assert secret.object == ("istio-system", "cacerts")
     assert secret.inputs["stringData"] == CACERTS
     assert secret.inputs["metadata"]["labels"] == OURS
+    assert secret.request.retainOnDelete
     assert not [text for text in readable_strings(secret.raw) if "secret" in text]
 
 
