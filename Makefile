@@ -3,6 +3,13 @@
 STACK ?= dev
 RUN := scripts/env exec
 
+# The stack dev holds throw-away clusters. Its state stays on this machine, and its passphrase is empty, as
+# `encryptionsalt` in Pulumi.dev.yaml has it. For any other stack: `pulumi login`, and a passphrase of your own.
+ifeq ($(STACK),dev)
+export PULUMI_BACKEND_URL ?= file://~
+export PULUMI_CONFIG_PASSPHRASE :=
+endif
+
 .PHONY: help up down test lint unit e2e faults soak bench
 .DEFAULT_GOAL := help
 

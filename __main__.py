@@ -7,10 +7,11 @@ from components.cluster_pair import ClusterPair, ClusterPairArgs
 from components.preflight import require_ready
 from components.rotation import issued, read_others
 from components.trust import Trust, TrustArgs
+from config.outside import of_running_stack
 
 try:
     settings, peer_links = config.load(pulumi.Config())
-    for warning in require_ready(settings, peer_links):
+    for warning in require_ready(settings, peer_links, of_running_stack()):
         pulumi.log.warn(warning)
 except config.ConfigError as error:
     raise pulumi.RunError(str(error)) from None

@@ -8,10 +8,9 @@ from pathlib import Path
 import pulumi
 import pulumi_command as command
 import pulumi_kubernetes as k8s
-import yaml
 
 from components.link import GATEWAY_PORT
-from config.outside import read_file
+from config.kubeconfig import read_kubeconfig
 
 K3S_IMAGE = "docker.io/rancher/k3s:v1.34.4-k3s1"
 
@@ -125,21 +124,6 @@ def lab_lifecycle(cluster: Lab) -> Lifecycle:
     )
 
 
-def one_context(kubeconfig: str, name: str | None) -> str:
-    """Return a kubeconfig without what belongs to other contexts: credentials of other clusters stay out of the state.
-
-    Args:
-        kubeconfig: its contents.
-        name: the context. Default: the current one.
-    """
-    whole = yaml.safe_load(kubeconfig)
-    name = name or whole["current-context"]
-    (context,) = (entry for entry in whole["contexts"] if entry["name"] == name)
-    used = {"contexts": name, "clusters": context["context"].get("cluster"), "users": context["context"].get("user")}
-    parts = {key: [e for e in whole.get(key) or [] if e["name"] == entry] for key, entry in used.items()}
-    return yaml.safe_dump({"apiVersion": "v1", "kind": "Config", "current-context": name, **parts})
-
-
 class Cluster(pulumi.ComponentResource):
     """A Kubernetes cluster and the provider through which everything in it is made.
 
@@ -168,7 +152,7 @@ class Cluster(pulumi.ComponentResource):
         match args.source:
             case Existing() as source:
                 context = source.context
-                self.kubeconfig = pulumi.Output.secret(one_context(read_file(source.kubeconfig), context))
+                self.kubeconfig = pulumi.Output.secret(read_kubeconfig(source.kubeconfig).only(context))
             case K3d() | Lab() as source:
                 if isinstance(source, K3d):
                     self.gateway_addresses = ("host.k3d.internal",)

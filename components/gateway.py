@@ -82,14 +82,17 @@ def load_balancer_addresses(status: Any) -> list[str]:  # noqa: ANN401 — the S
     return addresses
 
 
-def await_address(args: ExposureArgs) -> dict[str, str]:
+def await_address(args: ExposureArgs, advertise: Sequence[str]) -> dict[str, str]:
     """Return the annotations that make Pulumi wait until the Service has an address, or the one that it asks for.
 
     By itself Pulumi waits ten seconds longer, in which endpoints may settle: here the pods come later. And it takes any
-    address, the old one too while the load balancer is still changing it.
+    address, the old one too while the load balancer is still changing it. For an address that nobody is told of it
+    waits not at all: there may be no load balancer that gives one.
     """
     if args.exposure == "nodeport":
         return {}
+    if advertise:
+        return {"pulumi.com/skipAwait": "true"}
     address = ".status.loadBalancer.ingress[0]"
     wanted = f"{{{address}.ip}}={args.load_balancer_ip}" if args.load_balancer_ip else f"{{{address}}}"
     return {"pulumi.com/waitFor": f"jsonpath={wanted}"}
@@ -161,7 +164,7 @@ class EastWestGateway(pulumi.ComponentResource):
                 name=GATEWAY_NAME,
                 namespace=args.namespace,
                 labels=GATEWAY_LABELS,
-                annotations=await_address(args.exposure) | service_annotations(args.exposure),
+                annotations=await_address(args.exposure, args.advertise) | service_annotations(args.exposure),
             ),
             spec=service_spec(args.exposure, GATEWAY_LABELS),
             opts=pulumi.ResourceOptions(parent=self),

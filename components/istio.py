@@ -12,6 +12,9 @@ from components.shared_ca import Intermediate
 
 Values = Mapping[str, Any]
 
+OURS = {"app.kubernetes.io/managed-by": "dcmesh"}
+"""Labels of a Secret `cacerts` that dcmesh may change."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Charts:
@@ -185,6 +188,7 @@ class IstioControlPlane(pulumi.ComponentResource):
             metadata=k8s.meta.v1.ObjectMetaArgs(
                 name="cacerts",
                 namespace=self.namespace,
+                labels=OURS,
                 # A rotation writes the roots beside Pulumi, which else refuses to change them again.
                 annotations={"pulumi.com/patchForce": "true"},
             ),
@@ -195,7 +199,8 @@ class IstioControlPlane(pulumi.ComponentResource):
                 # With the intermediate in it: istiod appends the file to each leaf as it is.
                 "cert-chain.pem": intermediate.chain,
             },
-            opts=pulumi.ResourceOptions(parent=self),
+            # It goes with its namespace. An Istio that stays would take another root at its next start without it.
+            opts=pulumi.ResourceOptions(parent=self, retain_on_delete=True),
         )
 
     def _istiod(self, name: str, args: IstioControlPlaneArgs, after: Sequence[pulumi.Resource]) -> pulumi.Resource:

@@ -9,6 +9,8 @@ from kubernetes.stream.ws_client import ERROR_CHANNEL
 from urllib3.exceptions import HTTPError
 from websocket import WebSocketException, setdefaulttimeout
 
+from components.http_proxy import set_proxy
+
 SECONDS = 10
 """How long a command in a container may take."""
 
@@ -18,14 +20,19 @@ ERRORS = (client.ApiException, HTTPError, WebSocketException, OSError)
 setdefaulttimeout(SECONDS)  # else a container's API server that is silent is waited for as long as TCP does
 
 
-def connect(kubeconfig: str, context: str | None = None) -> client.ApiClient:
+def connect(kubeconfig: str) -> client.ApiClient:
     """Return a client of the API server that a kubeconfig names.
 
     Args:
-        kubeconfig: its contents.
-        context: context in it. Default: its current context.
+        kubeconfig: its contents, whose current context is the cluster's.
     """
-    return config.new_client_from_config_dict(yaml.safe_load(kubeconfig), context=context)
+    known = yaml.safe_load(kubeconfig)
+    configuration = client.Configuration()
+    config.load_kube_config_from_dict(known, client_configuration=configuration)
+    named = {key: {e["name"]: e[key] for e in known[f"{key}s"]} for key in ("context", "cluster")}
+    cluster = named["cluster"][named["context"][known["current-context"]]["cluster"]]
+    set_proxy(configuration, cluster.get("proxy-url"))
+    return client.ApiClient(configuration)
 
 
 def run_in(api: client.ApiClient, *, namespace: str, pod: str, container: str, command: Sequence[str]) -> str:

@@ -12,13 +12,15 @@ from kubernetes.client.exceptions import ApiException
 from kubernetes.config import ConfigException
 from urllib3.exceptions import HTTPError
 
-from components.istio import injection_labels
+from components.istio import OURS, injection_labels
 from components.kubernetes_api import connect
 from components.link import CLUSTER_DOMAIN, ISTIO_NAMESPACE, Link
+from components.proxies import Certificates, read_pem, trusts
 from config import model
 from config.errors import ConfigError, Finding, Remark
 from config.held import secret_keys
-from config.outside import read_file
+from config.kubeconfig import read_kubeconfig
+from config.outside import Outside
 from dcmesh import support
 
 SECONDS = 10
@@ -66,10 +68,27 @@ class Cluster:
         """Tell whether a Service is there."""
         return self._read("namespaced_service", name, namespace) is not None
 
-    def secret_keys(self, namespace: str, name: str) -> set[str] | None:
-        """Return the keys of a Secret."""
-        found = self._read("namespaced_secret", name, namespace)
-        return None if found is None else set(found.data or {})
+    def cacerts(self) -> tuple[set[str], dict[str, str]] | None:
+        """Return the keys and the labels of the Secret `cacerts`."""
+        found = self._read("namespaced_secret", "cacerts", ISTIO_NAMESPACE)
+        return None if found is None else (set(found.data or {}), dict(found.metadata.labels or {}))
+
+    def has_istiod(self) -> bool:
+        """Tell whether an istiod of any revision is there, which takes its certificate from that Secret."""
+        try:
+            found = self.apps.list_namespaced_deployment(
+                ISTIO_NAMESPACE, label_selector="app=istiod", _request_timeout=SECONDS
+            )
+        except ApiException as error:
+            if error.status in (403, 404):
+                return False
+            raise
+        return bool(found.items)
+
+    def mesh_roots(self) -> Certificates:
+        """Return the roots that the mesh trusts; none if there is no mesh yet."""
+        found = self._read("namespaced_config_map", "istio-ca-root-cert", ISTIO_NAMESPACE)
+        return [] if found is None else read_pem(found.data.get("root-cert.pem", ""))
 
     def mesh_config(self, revision: str) -> dict[str, Any] | None:
         """Return the mesh configuration of the istiod of that revision."""
@@ -105,12 +124,13 @@ class Cluster:
             yield "the address of Service default/kubernetes", ipaddress.IPv4Network(service.spec.cluster_ip)
 
 
-def require_ready(settings: model.Settings, links: Mapping[str, Link]) -> list[str]:
+def require_ready(settings: model.Settings, links: Mapping[str, Link], outside: Outside) -> list[str]:
     """Look at every existing cluster of the stack.
 
     Args:
         settings: the configuration.
         links: the links of peers.
+        outside: what the configuration is read in.
 
     Returns:
         What the user is to be warned of.
@@ -121,7 +141,7 @@ def require_ready(settings: model.Settings, links: Mapping[str, Link]) -> list[s
     found: list[Finding] = [*_untried(settings)]
     for index, site in enumerate(settings.sites):
         if isinstance(site.cluster, model.ExistingCluster):
-            found += _of_site(settings, site, site.cluster, f"sites[{index}]", links)
+            found += _of_site(settings, site, site.cluster, f"sites[{index}]", links, outside)
     if findings := [finding for finding in found if not isinstance(finding, Remark)]:
         raise ConfigError(findings)
     return [remark.line(secret_keys()) for remark in found]
@@ -133,14 +153,16 @@ def _of_site(
     existing: model.ExistingCluster,
     path: str,
     links: Mapping[str, Link],
+    outside: Outside,
 ) -> list[Finding]:
     where = f"{path}.cluster"
     named = existing.context or existing.kubeconfig
     try:
-        with connect(read_file(existing.kubeconfig), existing.context) as api:
+        with connect(read_kubeconfig(existing.kubeconfig).only(existing.context)) as api:
             cluster = Cluster(client.CoreV1Api(api), client.AppsV1Api(api), client.VersionApi(api))
             return [
                 *_versions(cluster, settings.istio_of(site), site, where, named),
+                *_cacerts(cluster, settings, site, outside),
                 *_istio(cluster, settings, site),
                 *_namespaces(cluster, settings, site, path),
                 *_pxc_operator(cluster, settings, site),
@@ -217,15 +239,39 @@ def _too_far(running: str, step: support.Minor, istio: model.Istio, site: model.
     return Finding("istio.version", istio.version, f"{advice} a time. {first} (docs/support.md)")
 
 
-def _istio(cluster: Cluster, settings: model.Settings, site: model.Site) -> Iterator[Finding]:
-    if isinstance(settings.trust, model.ExistingTrust):
-        keys = cluster.secret_keys(ISTIO_NAMESPACE, "cacerts")
-        if keys is None:
+def _cacerts(cluster: Cluster, settings: model.Settings, site: model.Site, outside: Outside) -> Iterator[Finding]:
+    """Find a Secret that is not as it was said to be, or which must not be replaced, or not appear in a mesh."""
+    trust, path, there = settings.trust, "trust.source", cluster.cacerts()
+    if isinstance(trust, model.ExistingTrust):
+        if there is None:
             advice = f"says that {site.name} has the Secret {ISTIO_NAMESPACE}/cacerts, which is not there: create it"
-            yield Finding("trust.source", "existing", advice)
-        elif CACERTS_KEYS - keys:
-            lacking = ", ".join(sorted(CACERTS_KEYS - keys))
-            yield Finding("trust.source", "existing", f"names a Secret of {site.name} that lacks {lacking}")
+            yield Finding(path, trust.source, advice)
+        elif lacking := CACERTS_KEYS - there[0]:
+            yield Finding(path, trust.source, f"names a Secret of {site.name} that lacks {', '.join(sorted(lacking))}")
+    elif (there and OURS.items() <= there[1].items()) or site.name in outside.own_outputs().get("certificates", {}):
+        return  # the outputs tell of stacks of 0.1.0, whose Secret has no label
+    elif there:
+        ((key, value),) = OURS.items()
+        label = f"`kubectl label secret cacerts --namespace {ISTIO_NAMESPACE} {key}={value}`"
+        advice = f"would replace the Secret {ISTIO_NAMESPACE}/cacerts of {site.name}, which dcmesh has not made: set "
+        yield Finding(path, trust.source, f"{advice}`existing`, or hand the Secret over to dcmesh by {label}")
+    elif (settings.istio_of(site).existing or cluster.has_istiod()) and not _continues(trust, cluster.mesh_roots()):
+        advice = (
+            f"would give {site.name} the Secret {ISTIO_NAMESPACE}/cacerts, which its Istio has not: at istiod's next "
+            "start its whole mesh would change roots. Set `existing`, with a Secret that you make, or `provided`, with "
+            "an intermediate under the present root (docs/production.md)"
+        )
+        yield Finding(path, trust.source, advice)
+
+
+def _continues(trust: model.Trust, roots: Certificates) -> bool:
+    """Tell whether a mesh goes on to trust the roots that it has, of which one issues."""
+    if not isinstance(trust, model.ProvidedTrust):
+        return False
+    return trusts(roots, read_pem(trust.cert_chain)) and set(roots) <= set(read_pem(trust.root_cert))
+
+
+def _istio(cluster: Cluster, settings: model.Settings, site: model.Site) -> Iterator[Finding]:
     existing = settings.istio_of(site).existing
     if existing is None:
         return

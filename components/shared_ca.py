@@ -17,6 +17,11 @@ def numbered(name: str, *numbers: int, separator: str = " ") -> str:
     return name if set(numbers) == {1} else f"{name}{separator}{'.'.join(map(str, numbers))}"
 
 
+def _made_once(options: pulumi.ResourceOptions, *properties: str) -> pulumi.ResourceOptions:
+    """Return the options of a certificate that is not issued anew when what the user wrote of these changes."""
+    return pulumi.ResourceOptions.merge(options, pulumi.ResourceOptions(ignore_changes=list(properties)))
+
+
 @dataclass(frozen=True, kw_only=True)
 class SharedCAArgs:
     """Arguments of SharedCA.
@@ -35,7 +40,7 @@ class SharedCAArgs:
 
 
 class SharedCA(pulumi.ComponentResource):
-    """The root certificate authority that all sites share.
+    """The root certificate authority that all sites share. What it was made with stays: another root is another one.
 
     Creates:
         - `tls.PrivateKey`: the root's key. It never leaves the state of the stack that holds this component.
@@ -64,7 +69,7 @@ class SharedCA(pulumi.ComponentResource):
                 common_name=numbered("Root CA", args.generation), organization=args.organization
             ),
             validity_period_hours=args.root_validity_years * HOURS_A_YEAR,
-            opts=child,
+            opts=_made_once(child, "subject", "validityPeriodHours"),
         )
         self.args = args
         self.private_key_pem = key.private_key_pem
@@ -111,7 +116,7 @@ class SiteCAArgs:
 
 
 class SiteCA(pulumi.ComponentResource):
-    """The intermediate authority of one site.
+    """The intermediate authority of one site. What it was made with stays, as with the root.
 
     Creates:
         - `tls.PrivateKey`, `tls.CertRequest`, `tls.LocallySignedCert`: the intermediate, signed by the root.
@@ -130,7 +135,7 @@ class SiteCA(pulumi.ComponentResource):
                 common_name=numbered(f"Intermediate CA {args.site}", args.root.args.generation, args.number),
                 organization=args.root.args.organization,
             ),
-            opts=child,
+            opts=_made_once(child, "subject"),
         )
         signed = tls.LocallySignedCert(
             f"{name}-intermediate",
@@ -141,7 +146,7 @@ class SiteCA(pulumi.ComponentResource):
             allowed_uses=CA_USES,
             set_subject_key_id=True,
             validity_period_hours=args.root.args.intermediate_validity_years * HOURS_A_YEAR,
-            opts=child,
+            opts=_made_once(child, "validityPeriodHours"),
         )
         self.intermediate = Intermediate(
             cert=signed.cert_pem,

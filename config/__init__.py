@@ -10,7 +10,7 @@ from config import held
 from config.checks import Subject, cross_checks
 from config.errors import ConfigError, Finding
 from config.model import PeerLink, Settings
-from config.outside import Outside, ReadFile, ReadStack, read_file, read_stack
+from config.outside import Outside, ReadFile, ReadStack, of_running_stack, read_file, read_stack
 from config.peers import links_of
 from config.reading import read_settings
 
@@ -24,6 +24,7 @@ def parse(
     stack: str = "dev",
     read: ReadStack = read_stack,
     read_text: ReadFile = read_file,
+    salt: str = "",
 ) -> tuple[Settings, dict[str, Link]]:
     """Validate a configuration.
 
@@ -33,6 +34,7 @@ def parse(
         stack: name of the stack.
         read: returns another stack's outputs, by its whole name.
         read_text: returns the text of a file.
+        salt: what the stack's passphrase opens; empty if it has none.
 
     Returns:
         The settings, and the link of each peer that exports something.
@@ -40,7 +42,7 @@ def parse(
     Raises:
         ConfigError: it is wrong; all that was found is in the message, a line an error.
     """
-    outside = Outside(project, stack, read, read_text)
+    outside = Outside(project, stack, read, read_text, salt)
     reading = read_settings({key: value for key, value in raw.items() if value is not None})
     findings = list(reading.findings)
     links = dict[str, PeerLink]()
@@ -55,4 +57,5 @@ def parse(
 
 def load(config: pulumi.Config) -> tuple[Settings, dict[str, Link]]:
     """Read and validate the configuration of the stack that runs; see `parse`."""
-    return parse(held.values(config.name), project=pulumi.get_project(), stack=pulumi.get_stack())
+    outside = of_running_stack()
+    return parse(held.values(config.name), project=outside.project, stack=outside.stack, salt=outside.salt)

@@ -96,11 +96,11 @@ class GeneratedTrust(Model):
     source: Literal["generated"] = "generated"
     """The root is made here."""
     organization: Organization = "dcmesh"
-    """`O` in the subject of every certificate."""
+    """`O` in the subject of every certificate that is issued from now on; those that are there keep theirs."""
     root_validity_years: Annotated[int, Field(ge=1, le=50), WHOLE] = 10
-    """How long the root is valid."""
+    """How long the root is valid. A change is for the next generation of it."""
     intermediate_validity_years: Annotated[int, Field(ge=1, le=10), WHOLE] = 2
-    """How long each site's intermediate is valid."""
+    """How long each site's intermediate is valid. A change is for the next `intermediate`, or root."""
     root: Root = Root()
     """The root and its replacement."""
     intermediate: Annotated[int, Field(ge=1, le=100), WHOLE] = 1
@@ -237,7 +237,7 @@ class ExistingCluster(Model):
     """A cluster that somebody else made."""
 
     kubeconfig: FilePath
-    """Path of a kubeconfig; `~` and environment variables are expanded."""
+    """Path of a kubeconfig, or several as in `KUBECONFIG`; `~` and environment variables are expanded."""
     context: Text | None = None
     """Context in it. Default: its current context."""
 
@@ -260,7 +260,7 @@ class Gateway(Model):
     node_port: Annotated[int, Field(ge=1024, le=65535), WHOLE] | None = None
     """Port of every node that leads to the gateway, for `exposure: nodeport`."""
     advertise: list[Address] = []
-    """IP addresses or DNS names under which other sites reach the gateway. Default: those of its Service."""
+    """IP addresses or DNS names under which other sites reach the gateway, whatever its Service has. Default: its."""
     advertise_port: Port | None = None
     """Port under which other sites reach the gateway. Default: 15443, or `nodePort`."""
 

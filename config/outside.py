@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pulumi
+import yaml
 
 ReadStack = Callable[[str], Mapping[str, Any]]
 ReadFile = Callable[[str], str]
@@ -65,12 +66,14 @@ class Outside:
         stack: name of the stack.
         read_stack: returns another stack's outputs, by its whole name.
         read_file: returns the text of a file.
+        salt: what the stack's passphrase opens; empty if it has none, but another secrets provider.
     """
 
     project: str
     stack: str
     read_stack: ReadStack
     read_file: ReadFile
+    salt: str = ""
 
     def own_outputs(self) -> Mapping[str, Any]:
         """Return the stack's own outputs, as its last `up` left them; empty if there was none."""
@@ -78,3 +81,11 @@ class Outside:
             return self.read_stack(stack_name(self.project, self.stack))
         except LookupError:
             return {}
+
+
+def of_running_stack() -> Outside:
+    """Return what the configuration of the stack that runs is read in."""
+    stack = pulumi.get_stack()
+    file = Path(f"Pulumi.{stack}.yaml")  # Pulumi runs the program where this lies
+    known = yaml.safe_load(file.read_text()) if file.exists() else None
+    return Outside(pulumi.get_project(), stack, read_stack, read_file, (known or {}).get("encryptionsalt", ""))

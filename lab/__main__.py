@@ -126,7 +126,6 @@ def _env(lab: LabPaths, _arguments: argparse.Namespace) -> None:
         "PULUMI_HOME": str(tools.pulumi_home),
         "PULUMI_IGNORE_AMBIENT_PLUGINS": "true",
         "PULUMI_SKIP_UPDATE_CHECK": "1",
-        "PULUMI_CONFIG_PASSPHRASE": os.environ.get("PULUMI_CONFIG_PASSPHRASE", ""),
     }
     if lab.kubeconfig.exists():
         exports["KUBECONFIG"] = str(lab.kubeconfig)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from config.checks import clusters, databases, gateways, links, mesh, names, networks, pxc
+from config.checks import clusters, databases, gateways, links, mesh, names, networks, passphrase, pxc
 from config.checks.subject import Subject
 from config.errors import Finding
 
@@ -64,6 +64,7 @@ CHECKS = (
     mesh.provided_certificates,
     mesh.short_root,
     mesh.nothing_to_do,
+    passphrase.empty_passphrase,
 )
 
 

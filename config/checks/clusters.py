@@ -1,15 +1,13 @@
 """Clusters: whether those that exist can be found, and those to be made can be named."""
 
 import re
-from collections.abc import Iterator, Mapping
-from typing import Any
-
-import yaml
+from collections.abc import Iterator
 
 from config.checks.subject import Subject
 from config.errors import NOTHING, Finding
+from config.kubeconfig import KubeconfigError, read_kubeconfig
 from config.model import ExistingCluster
-from config.outside import ReadFile, expand, why_not
+from config.outside import ReadFile, expand
 from config.words import choices
 
 LONGEST_K3D = 32
@@ -51,31 +49,22 @@ def _context(cluster: ExistingCluster, path: str, read: ReadFile) -> str:
     """Return the context that a site uses.
 
     Raises:
-        _Wrong: there is no such kubeconfig, or no such context in it.
+        _Wrong: there is no such kubeconfig, or no such context in it, or it names a file that cannot be read.
     """
-    kubeconfig = _kubeconfig(cluster.kubeconfig, f"{path}.kubeconfig", read)
-    contexts = [str(c.get("name")) for c in kubeconfig["contexts"] if isinstance(c, dict)]
-    current = kubeconfig.get("current-context")
-    instead = choices(contexts, cluster.context) if contexts else "it has none"
-    if cluster.context and cluster.context not in contexts:
-        advice = f"is no context of {cluster.kubeconfig}: {instead}"
-        raise _Wrong(Finding(f"{path}.context", cluster.context, advice))
-    if not cluster.context and current not in contexts:
-        advice = f"is missing, and {cluster.kubeconfig} has no current one: {instead}"
-        raise _Wrong(Finding(f"{path}.context", NOTHING, advice))
-    return cluster.context or str(current)
-
-
-def _kubeconfig(file: str, path: str, read: ReadFile) -> Mapping[str, Any]:
     try:
-        found = yaml.safe_load(read(file))
-    except (OSError, ValueError) as error:
-        raise _Wrong(Finding(path, file, f"{why_not(file, error)}: check the path")) from None
-    except yaml.YAMLError:
-        found = None
-    if not isinstance(found, dict) or not isinstance(found.get("contexts"), list):
-        raise _Wrong(Finding(path, file, "is no kubeconfig: it has no list of contexts"))
-    return found
+        kubeconfig = read_kubeconfig(cluster.kubeconfig, read)
+        contexts, current = kubeconfig.contexts, kubeconfig.current
+        instead = choices(contexts, cluster.context) if contexts else "it has none"
+        if cluster.context and cluster.context not in contexts:
+            advice = f"is no context of {cluster.kubeconfig}: {instead}"
+            raise _Wrong(Finding(f"{path}.context", cluster.context, advice))
+        if not cluster.context and current not in contexts:
+            advice = f"is missing, and {cluster.kubeconfig} has no current one: {instead}"
+            raise _Wrong(Finding(f"{path}.context", NOTHING, advice))
+        kubeconfig.only(cluster.context)
+    except KubeconfigError as error:
+        raise _Wrong(Finding(f"{path}.kubeconfig", cluster.kubeconfig, str(error))) from None
+    return cluster.context or str(current)
 
 
 def k3d_names(subject: Subject) -> Iterator[Finding]:

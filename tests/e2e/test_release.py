@@ -43,6 +43,9 @@ UPDATED: set[Resource] = {
     ("kubernetes:helm.sh/v3:Release", "dc1-gateway-release"),
     ("kubernetes:helm.sh/v3:Release", "dc2-istio-base"),
     ("kubernetes:helm.sh/v3:Release", "dc2-istio-istiod"),
+    # The label that says whose it is.
+    ("kubernetes:core/v1:Secret", "dc1-istio-cacerts"),
+    ("kubernetes:core/v1:Secret", "dc2-istio-cacerts"),
 }
 """What the present program updates in place. If one is a StatefulSet, `RESTARTED` has its pods."""
 

@@ -229,7 +229,10 @@ def dc3(directory: Path, state: Path, lab: Lab) -> SiteStack:
         "values": {"gateway": ISTIO["values"]["gateway"]},
     }
     config = {"trust": {"source": "existing"}, "istio": istio, "peers": [{"name": "dc1"}]}
-    return SiteStack(directory / "dc3", lab=lab, state=state, site=site, **config)
+    stack = SiteStack(directory / "dc3", lab=lab, state=state, site=site, **config)
+    with stack.edit_site() as edited:
+        edited["gateway"] |= {"loadBalancerIp": address(stack, 105), "advertise": [address(stack, 105)]}
+    return stack
 
 
 @pytest.fixture(scope="module")
@@ -350,6 +353,12 @@ def test_a_second_up_changes_nothing_and_refresh_finds_no_drift(trust: Project, 
         site.pulumi("refresh", "--yes", "--expect-no-changes")
 
 
+def test_certificates_that_are_there_stay_whatever_is_changed(trust: Project) -> None:
+    with trust.edit() as config:
+        config["dcmesh:trust"] |= {"organization": "Another", "rootValidityYears": 20, "intermediateValidityYears": 5}
+    trust.up("--skip-preview", "--expect-no-changes")
+
+
 class Conversation:
     """One connection from the demo's consumer to a host, with ten requests a second."""
 
@@ -420,23 +429,24 @@ def test_an_export_grows_and_disturbs_no_open_connection(dc1: SiteStack, dc2: Si
     assert answers(dc2, hosts(5))
 
 
+def load_balancer(lab: Lab, site: str, signal: str) -> None:
+    """Send a signal to what gives the Services of a site their addresses."""
+    lab("enter", site, "--", "sh", "-c", f"kill -{signal} $(pgrep -f 'lab[.]load_balancer')")
+
+
 def test_a_gateways_new_address_reaches_the_importer_with_its_next_up(lab: Lab, dc1: SiteStack, dc2: SiteStack) -> None:
     """However long the load balancer takes: `up` is not content with the old address."""
-
-    def load_balancer(signal: str) -> None:
-        lab("enter", "dc1", "--", "sh", "-c", f"kill -{signal} $(pgrep -f 'lab[.]load_balancer')")
-
     (old,) = dc1.gateway()
     new = address(dc1, 105)
     assert old != new
     probe = dc2.kubectl.get("job", "dcmesh-probe-client", "demo-dr")["metadata"]["uid"]
     with dc1.edit_site() as site:
         site["gateway"]["loadBalancerIp"] = new
-    load_balancer("STOP")
+    load_balancer(lab, "dc1", "STOP")
     up = dc1.start("up", "--yes", "--skip-preview")
     with pytest.raises(subprocess.TimeoutExpired):
         up.communicate(timeout=25)
-    load_balancer("CONT")
+    load_balancer(lab, "dc1", "CONT")
     said, _ = up.communicate(timeout=120)
     assert up.returncode == 0, said
     assert dc1.gateway() == [new]
@@ -568,9 +578,12 @@ def test_the_way_to_take_an_export_back(dc1: SiteStack, dc2: SiteStack) -> None:
 
 
 def test_a_third_site_whose_istio_is_somebody_elses(
-    trust: Project, dc1: SiteStack, dc2: SiteStack, dc3: SiteStack, platform: SiteStack
+    lab: Lab, trust: Project, dc1: SiteStack, dc2: SiteStack, dc3: SiteStack, platform: SiteStack
 ) -> None:
-    """dc1 exports to two sites. dc3 exports too, with an Istio and certificates that were there before."""
+    """dc1 exports to two sites. dc3 exports too, with an Istio and certificates that were there before.
+
+    Its gateway's address is advertised: `up` does not wait until the load balancer gives it.
+    """
     with trust.edit() as config:
         config["dcmesh:trust"]["issueFor"].append("dc3")
     trust.up()
@@ -605,7 +618,16 @@ def test_a_third_site_whose_istio_is_somebody_elses(
         site["exports"][0]["consumers"].append(consumer("dc3", "demo-dr3"))
     dc1.follow()
     dc3.init()
+    with dc3.edit() as config:
+        existing, config["dcmesh:trust"] = config["dcmesh:trust"], TRUST
+    assert "would replace the Secret istio-system/cacerts of dc3, which dcmesh has not made" in dc3.refused(
+        "up", "--yes"
+    )
+    with dc3.edit() as config:
+        config["dcmesh:trust"] = existing
+    load_balancer(lab, "dc3", "STOP")
     dc3.up()
+    load_balancer(lab, "dc3", "CONT")
     assert dc3.hosts() == hosts(5)
     assert answers(dc3, hosts(5), pod=("--namespace", "demo-dr3", *CLIENT[2:]))
     with dc2.edit() as config:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from components.istio import OURS
 from components.replication import Channel, Replica, Server, parse_status
 from tests.unit.conftest import ROOT
 from tests.unit.engine import PROJECT, Engine, Resource
@@ -69,7 +70,7 @@ def existing_clusters(directory: Path, *sites: str) -> Iterator[KubernetesAPI]:
         server.objects = {
             "/version/": VERSION,
             "/api/v1/nodes": {"items": []},
-            f"{ISTIO_SYSTEM}/secrets/cacerts": {"data": dict.fromkeys(keys, "")},
+            f"{ISTIO_SYSTEM}/secrets/cacerts": {"metadata": {"labels": OURS}, "data": dict.fromkeys(keys, "")},
             f"{ISTIO_SYSTEM}/configmaps/istio-stable": {"data": {"mesh": dns_capture}},
         }
         yield server

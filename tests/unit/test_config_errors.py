@@ -195,7 +195,8 @@ WRONG = [
     wrong(
         "dc1",
         {AT_CLUSTER: {}},
-        "sites[0].cluster.kubeconfig: is missing: path of a kubeconfig; `~` and environment variables are expanded",
+        "sites[0].cluster.kubeconfig: is missing: path of a kubeconfig, or several as in `KUBECONFIG`; `~` and "
+        "environment variables are expanded",
     ),
     wrong(
         "dc1",

@@ -101,6 +101,12 @@ def test_advertised_addresses_replace_those_of_the_service() -> None:
     assert Engine(ingress=[]).run(advertised).outputs == {"addresses": ["203.0.113.5"]}
 
 
+def test_pulumi_waits_for_no_address_that_nobody_is_told_of() -> None:
+    """There may be no load balancer that ever gives one."""
+    engine = Engine(ingress=[]).run(program(advertise=["203.0.113.5"]))
+    assert engine.one("Service").inputs["metadata"]["annotations"] == {"pulumi.com/skipAwait": "true"}
+
+
 def test_a_node_port_has_no_address_to_find_out() -> None:
     exposure = ExposureArgs(exposure="nodeport", node_port=31443)
     with pytest.raises(pulumi.RunError, match=r"set gateway\.advertise"):

@@ -9,7 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.istio import Charts, IstioControlPlane, IstioControlPlaneArgs, injection_labels, istiod_values, merge
+from components.istio import (
+    OURS,
+    Charts,
+    IstioControlPlane,
+    IstioControlPlaneArgs,
+    injection_labels,
+    istiod_values,
+    merge,
+)
 from components.shared_ca import Intermediate
 from tests.unit.engine import Engine, readable_strings
 
@@ -242,6 +250,8 @@ def test_cacerts_is_what_istiod_reads_and_its_key_is_secret(engine: Engine) -> N
     secret = install(engine, certificates=True).one("Secret")
     assert secret.object == ("istio-system", "cacerts")
     assert secret.inputs["stringData"] == CACERTS
+    assert secret.inputs["metadata"]["labels"] == OURS
+    assert secret.request.retainOnDelete
     assert not [text for text in readable_strings(secret.raw) if "secret" in text]
 
 

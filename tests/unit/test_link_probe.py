@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from components.cluster import one_context
 from components.link import ExportedService
 from components.link_probe import parse_report, pod_template, probe_lines, read_report
+from config.kubeconfig import read_kubeconfig
 from tests.unit.servers import kubernetes_api, listening, nobody
 
 HANDSHAKE = b"J\x00\x00\x00\n11.4.2-MariaDB\x00\x08\x00\x00\x00"
@@ -248,7 +248,7 @@ def kubeconfig() -> Iterator[str]:
         }
         cluster.objects[pods] = {"kind": "PodList", "items": []}
         cluster.objects[f"{pods}/probe-xyz/log?container=probe"] = "ok a.b.svc pod-a\n"
-        yield one_context(cluster.kubeconfig(), "there")
+        yield read_kubeconfig("it", lambda _: cluster.kubeconfig()).only("there")
 
 
 def test_report_is_read_from_the_jobs_pod(kubeconfig: str) -> None:

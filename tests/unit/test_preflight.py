@@ -2,17 +2,20 @@
 
 import copy
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from components.istio import OURS
 from components.link import Link
 from components.preflight import require_ready
 from config import ConfigError
 from config.model import PeerLink, Settings
+from config.outside import Outside, read_file
+from tests.unit import certificates
 from tests.unit.servers import VERSION, KubernetesAPI, kubeconfig, kubernetes_api, nobody
 
 Raw = dict[str, Any]
@@ -65,7 +68,7 @@ def istiod(version: str | None, *, image: str = "docker.io/istio/pilot:1.31.0") 
 
 
 def secret(*keys: str) -> Objects:
-    return {"data": dict.fromkeys(keys, "")}
+    return {"metadata": {}, "data": dict.fromkeys(keys, "")}
 
 
 def node(pod_range: str | None = "10.42.0.0/24", *addresses: str) -> Objects:
@@ -84,6 +87,7 @@ def cluster_ip(address: str) -> Objects:
     return {"spec": {"clusterIP": address}}
 
 
+LABELS = {"metadata": {"labels": {"istio-injection": "enabled"}}}
 LABELLED = {"metadata": {"labels": {"istio.io/rev": "stable", "team": "data"}}}
 THERE = {"metadata": {}}
 
@@ -137,10 +141,21 @@ def raw(cluster: KubernetesAPI, tmp_path: Path) -> Raw:
     }
 
 
-def look(raw: Raw, link: Link | None = LINK) -> list[str]:
+def outside(certified: Sequence[str] = ()) -> Outside:
+    """Return what a stack is read in that has given these sites their certificates, or was never up."""
+
+    def read_stack(name: str) -> dict[str, Any]:
+        if not certified:
+            raise LookupError(name)
+        return {"certificates": dict.fromkeys(certified)}
+
+    return Outside("dcmesh", "dc2", read_stack, read_file)
+
+
+def look(raw: Raw, link: Link | None = LINK, certified: Sequence[str] = ()) -> list[str]:
     """Return what is found, a line each."""
     try:
-        require_ready(Settings.model_validate(raw), {link.site: link} if link else {})
+        require_ready(Settings.model_validate(raw), {link.site: link} if link else {}, outside(certified))
     except ConfigError as error:
         heading, *lines = str(error).splitlines()
         assert heading == "the configuration is wrong, nothing was changed:"
@@ -188,7 +203,7 @@ FINDINGS: dict[str, tuple[Objects, str]] = {
         'trust.source: "existing" names a Secret of dc2 that lacks ca-key.pem, cert-chain.pem',
     ),
     "empty cacerts": (
-        {CACERTS: {"data": None}},
+        {CACERTS: {"metadata": {}, "data": None}},
         'trust.source: "existing" names a Secret of dc2 that lacks '
         "ca-cert.pem, ca-key.pem, cert-chain.pem, root-cert.pem",
     ),
@@ -304,7 +319,7 @@ def our_own(raw: Raw, cluster: KubernetesAPI) -> Callable[..., None]:
 
 
 def warnings(raw: Raw) -> list[str]:
-    return require_ready(Settings.model_validate(raw), {LINK.site: LINK})
+    return require_ready(Settings.model_validate(raw), {LINK.site: LINK}, outside())
 
 
 @pytest.mark.parametrize("minor", ["32", "32+", "37"])
@@ -404,7 +419,7 @@ def test_one_step_of_istio_is_nothing_to_speak_of(raw: Raw, our_own: Callable[..
 
 def test_an_istio_that_was_not_tried_is_warned_of_whatever_the_cluster_is() -> None:
     raw = {"istio": {"version": "1.32.1"}, "sites": [{"name": "dc1", "cluster": "k3d"}]}
-    assert require_ready(Settings.model_validate(raw), {}) == [
+    assert require_ready(Settings.model_validate(raw), {}, outside()) == [
         'istio.version: "1.32.1" was not tried with dcmesh: the newest that was is 1.31.0'
     ]
 
@@ -441,12 +456,6 @@ def test_istio_of_our_own_injects_by_its_label_and_has_no_mesh_yet(raw: Raw, clu
         'sites[0].exports[0].namespace: "shop" gets no sidecars: '
         "`kubectl label namespace shop istio-injection=enabled`, then restart its pods"
     ]
-
-
-def test_certificates_of_our_own_are_not_there_yet(raw: Raw, cluster: KubernetesAPI) -> None:
-    raw["trust"] = {"source": "generated"}
-    cluster.objects[CACERTS] = 404
-    assert look(raw) == []
 
 
 def test_namespaces_of_our_own_workloads_are_not_there_yet(raw: Raw, cluster: KubernetesAPI) -> None:
@@ -577,3 +586,85 @@ def test_nothing_is_asked_of_a_cluster_that_is_to_be_made(raw: Raw, cluster: Kub
     cluster.objects.clear()
     assert look(raw) == []
     assert cluster.asked == asked
+
+
+# --- the Secret `cacerts` that dcmesh would write ----------------------------------------------------------------
+
+ISTIODS = "/apis/apps/v1/namespaces/istio-system/deployments"
+MESH_ROOT = f"{NAMESPACES}/istio-system/configmaps/istio-ca-root-cert"
+
+WRITTEN = {
+    "generated": {"source": "generated"},
+    "stack": {"source": "stack", "stack": "organization/dcmesh/trust"},
+    "provided": certificates.provided(),
+}
+
+
+@pytest.fixture(params=WRITTEN)
+def writes(request: pytest.FixtureRequest, raw: Raw) -> str:
+    """Have dcmesh write the certificates, from each of the sources; return which."""
+    raw["trust"] = WRITTEN[request.param]
+    return str(request.param)
+
+
+def given(source: str) -> str:
+    """Return what is said of a mesh that has no `cacerts`."""
+    return (
+        f'trust.source: "{source}" would give dc2 the Secret istio-system/cacerts, which its Istio has not: at '
+        "istiod's next start its whole mesh would change roots. Set `existing`, with a Secret that you make, or "
+        "`provided`, with an intermediate under the present root (docs/production.md)"
+    )
+
+
+def test_a_mesh_with_a_root_of_its_own_is_never_given_another(raw: Raw, cluster: KubernetesAPI, writes: str) -> None:
+    """Whoever is said to have installed its Istio."""
+    self_signed = certificates.authority("self-signed")
+    cluster.objects |= {CACERTS: 404, MESH_ROOT: {"data": {"root-cert.pem": self_signed.pem}}}
+    assert look(raw) == [given(writes)]
+    raw["istio"] = {}
+    cluster.objects |= {ISTIODS: {"items": [istiod("1.31.0")]}, DR: LABELS, SHOP: LABELS}
+    assert look(raw) == [given(writes)]
+
+
+def test_a_mesh_may_be_given_what_goes_on_under_its_root(raw: Raw, cluster: KubernetesAPI) -> None:
+    raw["trust"] = WRITTEN["provided"]
+    cluster.objects |= {CACERTS: 404, MESH_ROOT: {"data": {"root-cert.pem": certificates.root().pem}}}
+    assert look(raw) == []
+    another = certificates.authority("another")
+    cluster.objects[MESH_ROOT] = {"data": {"root-cert.pem": certificates.root().pem + another.pem}}
+    assert look(raw) == [given("provided")], "another root is trusted no more"
+    raw["trust"] = certificates.provided(rootCert=certificates.root().pem + another.pem)
+    cluster.objects[MESH_ROOT] = {"data": {"root-cert.pem": another.pem}}
+    assert look(raw) == [given("provided")], "what issues is not trusted yet"
+
+
+def test_a_cluster_without_istio_is_given_its_certificates(raw: Raw, cluster: KubernetesAPI, writes: str) -> None:
+    raw["istio"] = {}
+    cluster.objects |= {CACERTS: 404, ISTIODS: {"items": []}, DR: LABELS, SHOP: LABELS}
+    assert look(raw) == []
+
+
+def test_certificates_of_somebody_else_are_not_replaced(raw: Raw, cluster: KubernetesAPI, writes: str) -> None:
+    said = (
+        f'trust.source: "{writes}" would replace the Secret istio-system/cacerts of dc2, which dcmesh has not made: '
+        "set `existing`, or hand the Secret over to dcmesh by `kubectl label secret cacerts --namespace "
+        "istio-system app.kubernetes.io/managed-by=dcmesh`"
+    )
+    assert look(raw) == [said]
+    raw["istio"] = {}
+    cluster.objects |= {DR: LABELS, SHOP: LABELS}
+    assert look(raw, certified=["dc1"]) == [said]
+
+
+def test_certificates_that_dcmesh_has_made_are_its_own(raw: Raw, cluster: KubernetesAPI, writes: str) -> None:
+    cluster.objects[CACERTS] = {"metadata": {"labels": {**OURS, "team": "data"}}, "data": {}}
+    assert look(raw) == []
+
+
+@pytest.mark.parametrize("secret", [secret("ca-cert.pem"), 404], ids=["without a label", "lost"])
+def test_certificates_that_the_stack_has_given_before_are_its_own(
+    raw: Raw, cluster: KubernetesAPI, writes: str, secret: Objects | int
+) -> None:
+    """By 0.1.0, which labelled nothing; and `up --refresh` brings back what is lost."""
+    cluster.objects[CACERTS] = secret
+    assert look(raw, certified=["dc2"]) == []

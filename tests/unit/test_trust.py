@@ -56,6 +56,26 @@ def test_generated_as_configured(engine: Engine) -> None:
     assert engine.one("LocallySignedCert").inputs["validityPeriodHours"] == 8760
 
 
+CHANGED: dict[str, Any] = {"organization": "Another", "rootValidityYears": 20, "intermediateValidityYears": 5}
+"""Another value for each field that says how certificates are made."""
+
+
+def test_certificates_that_are_there_stay_whatever_is_changed() -> None:
+    """Else a new root would come at once, and every site's guard refuse it. Numbers alone have new ones issued."""
+    of_names = {field.alias for field in model.GeneratedTrust.model_fields.values()}
+    assert of_names - {None, "root", "intermediate", "issueFor"} == CHANGED.keys() | {"source"}
+    before, after = trust(Engine(), ["dc1"], {}), trust(Engine(), ["dc1"], CHANGED)
+    assert before.asked.keys() == after.asked.keys()
+    reissued = {
+        (resource.name, key)
+        for resource in after.asked.values()
+        for key in resource.inputs
+        if resource.inputs[key] != before[resource.name].inputs[key]
+    }
+    assert len(reissued) == 4, "else nothing was looked at"
+    assert not {(name, key) for name, key in reissued if key not in after[name].request.ignoreChanges}
+
+
 @pytest.mark.parametrize("site", ["dc1", "dc2"])
 def test_of_a_stack_a_site_reads_only_its_own(site: str) -> None:
     engine = Engine(stacks={STACK: {"intermediates": {name: issued(name) for name in ("dc1", "dc2")}}})
