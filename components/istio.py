@@ -182,12 +182,7 @@ class IstioControlPlane(pulumi.ComponentResource):
     def _cacerts(self, name: str, intermediate: Intermediate) -> pulumi.Resource:
         return k8s.core.v1.Secret(
             f"{name}-cacerts",
-            metadata=k8s.meta.v1.ObjectMetaArgs(
-                name="cacerts",
-                namespace=self.namespace,
-                # A rotation writes the roots beside Pulumi, which else refuses to change them again.
-                annotations={"pulumi.com/patchForce": "true"},
-            ),
+            metadata=k8s.meta.v1.ObjectMetaArgs(name="cacerts", namespace=self.namespace),
             string_data={
                 "ca-cert.pem": intermediate.cert,
                 "ca-key.pem": intermediate.key,
