@@ -48,8 +48,10 @@ def restore_release(name: str, what: str) -> str:
         name: the release.
         what: which of its objects may be meant.
     """
-    manifest = f"helm get manifest {name} -n {ISTIO_NAMESPACE}"
-    return f"If {what} was changed: `{manifest} | kubectl apply --server-side --force-conflicts -f -`."
+    # To the revision that it has. Without one Helm would take the one before, with another version of the chart.
+    here = f"-n {ISTIO_NAMESPACE}"
+    revision = f"$(helm get all {name} {here} --template '{{{{.Release.Version}}}}')"
+    return f"If {what} was changed: `helm rollback {name} {revision} {here}`."
 
 
 def catch_up(site: str) -> str:

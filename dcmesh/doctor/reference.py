@@ -35,9 +35,9 @@ client. On a stack that nobody has touched it changes nothing. Three things it d
   A Service is edited instead: a new one may get another address.
 - It has no preview of a Service's changed **ports** ("Duplicate value"): `--skip-preview`.
 - It does not see what **Helm** made: istiod, the gateway's pods, Istio's CRDs and webhooks. Pulumi knows the release
-  alone. This puts them back and leaves the release's revision as it is; RELEASE is `istio-base`, `istiod` or
-  `istio-eastwestgateway`:
-  `helm get manifest RELEASE -n istio-system | kubectl apply --server-side --force-conflicts -f -`
+  alone. A rollback to the revision that it has puts them back, and Pulumi has nothing to say to that; RELEASE is
+  `istio-base`, `istiod` or `istio-eastwestgateway`:
+  `helm rollback RELEASE $(helm get all RELEASE -n istio-system --template '{{.Release.Version}}') -n istio-system`
 
 A Secret or ConfigMap of a database that was deleted comes back under another name, so the database's pods start anew.
 

@@ -437,7 +437,7 @@ def test_what_is_wrong_is_named(pair: Pair, finding: str, hop: str, evidence: st
 
 UP = "Run `pulumi up --refresh` with the stack of "
 UNSEEN = "It does not see what was added to an object: if it changes nothing, "
-MANIFEST = "helm get manifest {} -n istio-system | kubectl apply --server-side --force-conflicts -f -"
+ROLLBACK = "helm rollback {0} $(helm get all {0} -n istio-system --template '{{{{.Release.Version}}}}') -n istio-system"
 
 
 @pytest.mark.parametrize(
@@ -478,10 +478,10 @@ MANIFEST = "helm get manifest {} -n istio-system | kubectl apply --server-side -
             "take that out by `kubectl edit service -n istio-system gateway`.",
         ),
         # nor what Helm has made
-        (lambda p: p.edit("dc2", SLICES).update(endpoints=[]), MANIFEST.format("istiod")),
-        (lambda p: p.edit("dc1", DEPLOYMENT)["status"].update(readyReplicas=0), MANIFEST.format("gateway")),
-        (lambda p: without_sidecar(p.edit("dc2", CLIENTS)), MANIFEST.format("istiod")),
-        (lambda p: without_sidecar(p.edit("dc1", SERVERS)), MANIFEST.format("istiod")),
+        (lambda p: p.edit("dc2", SLICES).update(endpoints=[]), ROLLBACK.format("istiod")),
+        (lambda p: p.edit("dc1", DEPLOYMENT)["status"].update(readyReplicas=0), ROLLBACK.format("gateway")),
+        (lambda p: without_sidecar(p.edit("dc2", CLIENTS)), ROLLBACK.format("istiod")),
+        (lambda p: without_sidecar(p.edit("dc1", SERVERS)), ROLLBACK.format("istiod")),
     ],
 )
 def test_the_fix_is_one_that_can_work(pair: Pair, change: Change, fix: str) -> None:
