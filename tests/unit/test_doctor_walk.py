@@ -447,9 +447,14 @@ ROLLBACK = "helm rollback {0} $(helm get all {0} -n istio-system --template '{{{
         (deleted("dc2", ENTRY), f"{UP}dc2."),
         (spec("dc2", ENTRY, addresses=[]), f"{UP}dc2."),
         (deleted("dc1", GATEWAYS), f"{UP}dc1."),
+        (spec("dc2", f"{NETWORKING}/sidecars", egress=[{"hosts": ["istio-system/*"]}]), f"{UP}dc2."),
         (deleted("dc1", PEERS), f"{UP}dc1."),
         (deleted("dc1", f"{SECURITY}/authorizationpolicies"), f"{UP}dc1."),
         (deleted("dc1", SERVICE), f"{UP}dc1. Then `pulumi up` with that of dc2."),
+        (
+            deleted("dc2", CLIENTS),
+            f"Start the consumer in wookie-dr as the service account db. A workload of dcmesh's own: {UP}dc2.",
+        ),
         # and not what was added to one
         (
             cluster(lambda c: c.pop("transport_socket")),
