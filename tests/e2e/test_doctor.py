@@ -797,8 +797,6 @@ CHANGED: dict[Where, Callable[[Pair, Where], None]] = {
     (DC2, CLIENT, "serviceentry", "dc1.hello.hello-1"): patched({"spec": {"exportTo": [ISTIO]}}, OUTSIDE),
     (DC2, REPLICA, "destinationrule", "dc1.db"): edited("s/ISTIO_MUTUAL/DISABLE/"),
     (DC2, REPLICA, "sidecar", "default"): replaced(spec(egress=[{"hosts": [f"{ISTIO}/*"]}])),
-    (DC2, CLIENT, "deployment", "client"): patched({"spec": {"replicas": 0}}, OUTSIDE),
-    (DC2, CLIENT, "job", "dcmesh-probe-client"): removed,
     (DC1, ISTIO, "gateway.networking.istio.io", "hello"): edited("s/AUTO_PASSTHROUGH/PASSTHROUGH/"),
     (DC1, ISTIO, "envoyfilter", "istio-eastwestgateway-give-up-silent-peers"): removed,
     (DC1, WEB, "namespace", WEB): patched({"metadata": {"labels": {"istio-injection": "disabled"}}}),
@@ -812,8 +810,8 @@ def test_a_refresh_puts_back_what_dcmesh_made(project: Project, pair: Pair) -> N
     added_to = (DC1, SOURCE, "peerauthentication", "db-strict")
 
     def shown() -> dict[Where, Any]:
-        found = {where: pair.sites[where[0]].get(where[2], where[3], where[1]) for where in (*CHANGED, added_to)}
-        return {where: (o["metadata"].get("labels"), o["spec"]) for where, o in found.items() if o["kind"] != "Job"}
+        objects = {where: pair.sites[where[0]].get(where[2], where[3], where[1]) for where in (*CHANGED, added_to)}
+        return {where: (found["metadata"].get("labels"), found["spec"]) for where, found in objects.items()}
 
     before = shown()
     patched({"spec": {"portLevelMtls": {"3306": DISABLE}}})(pair, added_to)
