@@ -185,13 +185,7 @@ class IstioControlPlane(pulumi.ComponentResource):
     def _cacerts(self, name: str, intermediate: Intermediate) -> pulumi.Resource:
         return k8s.core.v1.Secret(
             f"{name}-cacerts",
-            metadata=k8s.meta.v1.ObjectMetaArgs(
-                name="cacerts",
-                namespace=self.namespace,
-                labels=OURS,
-                # A rotation writes the roots beside Pulumi, which else refuses to change them again.
-                annotations={"pulumi.com/patchForce": "true"},
-            ),
+            metadata=k8s.meta.v1.ObjectMetaArgs(name="cacerts", namespace=self.namespace, labels=OURS),
             string_data={
                 "ca-cert.pem": intermediate.cert,
                 "ca-key.pem": intermediate.key,

@@ -12,6 +12,7 @@ from components.gateway_exposure import ExposureArgs
 from components.istio import IstioControlPlane, IstioControlPlaneArgs, injection_labels
 from components.link import ExportedService, Link, ServiceAccount
 from components.monitoring.objects import STATISTICS, Monitoring, MonitoringArgs
+from components.overrule import overrule
 from components.pxc_operator import PxcOperator, PxcOperatorArgs
 from components.rotation import Others, guarded, settled
 from components.service_export import ServiceExport, ServiceExportArgs
@@ -219,7 +220,12 @@ class Site(pulumi.ComponentResource):
 
     def inside(self, parent: pulumi.Resource) -> pulumi.ResourceOptions:
         """Return the options of a resource inside this site's cluster."""
-        return pulumi.ResourceOptions(parent=parent, provider=self.cluster.provider, deleted_with=self.cluster.made_by)
+        return pulumi.ResourceOptions(
+            parent=parent,
+            provider=self.cluster.provider,
+            deleted_with=self.cluster.made_by,
+            transformations=[overrule],
+        )
 
     def ready_for(self, namespace: str) -> list[pulumi.Resource]:
         """Return what must be there before an Istio object goes into a namespace."""

@@ -51,9 +51,9 @@ class Gateway(Fact):
         shown = " ".join(self.addresses) or "no address"
         if told - own:
             gone = " ".join(sorted(told - own))
-            yield State.CRITICAL, f"importers are told {gone}, its Service has {shown}: run `pulumi up`"
+            yield State.CRITICAL, f"importers are told {gone}, its Service has {shown}: run `pulumi up --refresh`"
         elif own - told:
-            yield State.WARNING, f"importers are not told of {' '.join(sorted(own - told))}: run `pulumi up`"
+            yield State.WARNING, f"importers are not told of {' '.join(sorted(own - told))}: run `pulumi up --refresh`"
         if self.ports and self.told_port not in self.ports:
             yield State.CRITICAL, f"importers are told port {self.told_port}, which its Service has not"
 

@@ -392,12 +392,7 @@ class Mariadb(pulumi.ComponentResource):
         roles = [self._config_map(name, args, "role", role(args.switchover), [])] if args.switchover else []
         servers = k8s.apps.v1.StatefulSet(
             f"{name}-statefulset",
-            metadata=k8s.meta.v1.ObjectMetaArgs(
-                name=args.name,
-                namespace=metadata.namespace,
-                # One that an interrupted `up` left behind is taken over, also if it is to be different now.
-                annotations={"pulumi.com/patchForce": "true"},
-            ),
+            metadata=metadata,
             spec=pulumi.Output.all(settings.metadata.name, passwords.metadata.name).apply(
                 lambda names: stateful_set(args, settings=names[0], passwords=names[1])
             ),

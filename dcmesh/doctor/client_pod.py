@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from dcmesh.doctor.evidence import Object, labels, name_of, pods_of, sidecar_state
+from dcmesh.doctor.fixes import INJECTOR, OWN_WORKLOAD, restore, restore_release
 from dcmesh.doctor.link import Link
 from dcmesh.doctor.model import Finding, Hop, Kind
 from dcmesh.model import State
@@ -23,13 +24,14 @@ INJECTED = ("istio-injection", "istio.io/rev")
 """Labels of a namespace whose pods get a sidecar."""
 
 
-def judge(account: Account, namespace: Object | None, pods: Sequence[Object]) -> Iterator[Finding]:
+def judge(account: Account, namespace: Object | None, pods: Sequence[Object], *, site: str) -> Iterator[Finding]:
     """Yield what is wrong with the pods of a consumer.
 
     Args:
         account: the consumer.
         namespace: its namespace.
         pods: the pods there.
+        site: where that is.
     """
     known = labels(namespace) if namespace else {}
     injected = known.get("istio-injection") == "enabled" or "istio.io/rev" in known
@@ -42,7 +44,11 @@ def judge(account: Account, namespace: Object | None, pods: Sequence[Object]) ->
         found = (
             f"of {len(pods)} pods in {account.namespace} none that is not done has serviceAccountName {account.name}"
         )
-        yield ABSENT(found, f"Start the consumer in {account.namespace} as the service account {account.name}.")
+        yield ABSENT(
+            found,
+            f"Start the consumer in {account.namespace} as the service account {account.name}. "
+            f"{OWN_WORKLOAD} {restore(site)}",
+        )
     elif all(state is None for state in sidecars.values()):
         evidence = f"{', '.join(sidecars)}: no container {PROXY}"
         if not injected:
@@ -53,7 +59,8 @@ def judge(account: Account, namespace: Object | None, pods: Sequence[Object]) ->
         else:
             yield NO_SIDECAR(
                 evidence,
-                f"Take `sidecar.istio.io/inject` out of the pods' labels and annotations, then `{restart}.",
+                f"Take `sidecar.istio.io/inject` out of the pods' labels and annotations, then `{restart}. "
+                f"{restore_release('istiod', INJECTOR)}",
             )
     elif RUNNING not in sidecars.values():
         name, state = next((name, state) for name, state in sidecars.items() if state)
@@ -67,7 +74,8 @@ def judge(account: Account, namespace: Object | None, pods: Sequence[Object]) ->
 
 def _look(link: Link) -> Iterator[Finding]:
     namespace = link.account.namespace
-    yield from judge(link.account, link.consumer.namespace(namespace), link.consumer.pods(namespace))
+    found = (link.consumer.namespace(namespace), link.consumer.pods(namespace))
+    yield from judge(link.account, *found, site=link.consumer_site)
 
 
 HOP = Hop(

@@ -5,6 +5,7 @@ from functools import partial
 
 from components.link import ISTIO_NAMESPACE
 from dcmesh.doctor.evidence import Evidence, Object, is_serving, labels
+from dcmesh.doctor.fixes import restore_release
 from dcmesh.doctor.link import Link
 from dcmesh.doctor.model import Finding, Hop, Kind, Side
 from dcmesh.model import State
@@ -24,7 +25,8 @@ def judge(slices: Sequence[Object]) -> Iterator[Finding]:
         names = ", ".join(labels(found).get("kubernetes.io/service-name", "?") for found in own)
         yield ISTIOD_DOWN(
             f"Service {ISTIO_NAMESPACE}/{names} has no ready endpoint",
-            f"Bring it back: `kubectl get pods -n {ISTIO_NAMESPACE} -l app=istiod` says why it does not run.",
+            f"Bring it back: `kubectl get pods -n {ISTIO_NAMESPACE} -l app=istiod` says why it does not run. "
+            f"{restore_release('istiod', 'its Deployment')}",
         )
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from components.service_import import is_ip
 from dcmesh.doctor.evidence import Object, name_of
-from dcmesh.doctor.fixes import catch_up, restore
+from dcmesh.doctor.fixes import catch_up, restore_object
 from dcmesh.doctor.link import Link
 from dcmesh.doctor.model import Finding, Hop, Kind
 
@@ -35,7 +35,7 @@ def judge(link: Link, entry: Object, endpoints: tuple[str, ...] | None) -> Itera
     if written != told:
         yield WRONG(
             f"ServiceEntry {name_of(entry)}: {_shown(written)}; link of {link.export.source}: {_shown(told)}",
-            restore(link.consumer_site),
+            restore_object(link.consumer_site, "serviceentry", link.own_entry, there=name_of(entry) == link.own_entry),
         )
     elif endpoints is None:
         yield MISSING(

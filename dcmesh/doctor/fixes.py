@@ -1,9 +1,57 @@
 """Fixes that several hops have."""
 
+from components.link import ISTIO_NAMESPACE
+
+OWN_WORKLOAD = "A workload of dcmesh's own:"
+
+INJECTOR = "the webhook istio-sidecar-injector"
+"""What gives pods their sidecars."""
+
 
 def restore(site: str) -> str:
-    """Return how to put back what dcmesh has made and somebody changed."""
+    """Return how to put back what dcmesh has made and somebody has changed or deleted."""
     return f"Run `pulumi up --refresh` with the stack of {site}."
+
+
+def restore_object(site: str, kind: str, name: str, *, there: bool) -> str:
+    """Return how to put back an object of dcmesh's own.
+
+    Args:
+        site: where it is.
+        kind: its kind, as kubectl has it.
+        name: its namespace and name.
+        there: whether it is there. Then more may be in it than dcmesh has written.
+    """
+    if not there:
+        return restore(site)
+    delete = f"kubectl delete {kind} -n {name.replace('/', ' ')}"
+    return f"{restore(site)} It does not see what was added to an object: if it changes nothing, `{delete}` first."
+
+
+def restore_service(site: str, name: str) -> str:
+    """Return how to put back a Service that was changed. It is not deleted: another may get another address.
+
+    There is no preview of ports: asked beforehand, Kubernetes takes a port that has another number now for a second
+    one of the same name.
+    """
+    edit = f"kubectl edit service -n {name.replace('/', ' ')}"
+    return (
+        f"Run `pulumi up --refresh --skip-preview` with the stack of {site}. It does not see what was added: "
+        f"take that out by `{edit}`."
+    )
+
+
+def restore_release(name: str, what: str) -> str:
+    """Return how to put back what a Helm release has made: Pulumi knows the release, not its objects.
+
+    Args:
+        name: the release.
+        what: which of its objects may be meant.
+    """
+    # To the revision that it has. Without one Helm would take the one before, with another version of the chart.
+    here = f"-n {ISTIO_NAMESPACE}"
+    revision = f"$(helm get all {name} {here} --template '{{{{.Release.Version}}}}')"
+    return f"If {what} was changed: `helm rollback {name} {revision} {here}`."
 
 
 def catch_up(site: str) -> str:

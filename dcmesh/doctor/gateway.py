@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from dcmesh.doctor.evidence import Object
-from dcmesh.doctor.fixes import restore
+from dcmesh.doctor.fixes import restore, restore_release, restore_service
 from dcmesh.doctor.link import Link
 from dcmesh.doctor.model import Finding, Hop, Kind, UnseenError
 from dcmesh.gateways import Gateway, ask_gateway
@@ -23,13 +23,19 @@ def judge(link: Link, gateway: Gateway, pods: Sequence[Object]) -> Iterator[Find
         gateway: the gateway, as it is.
         pods: the ready pods behind its Service.
     """
-    place, again = link.gateway, restore(link.export.source)
-    where, told = f"{place.namespace}/{place.name}", " ".join(link.export.gateways)
+    place, told = link.gateway, " ".join(link.export.gateways)
+    where = f"{place.namespace}/{place.name}"
+    mend = restore_service(link.export.source, where)
     addresses = {gateway.rpartition(":")[0] for gateway in link.export.gateways}
     ports = {int(gateway.rpartition(":")[2]) for gateway in link.export.gateways}
     if not gateway.ready:
         why = f"Read why: `kubectl describe deployment,pods -n {place.namespace} -l app={place.name}`."
-        yield NO_PODS(f"Deployment {where}: 0 of {gateway.wanted} pods are ready", why if gateway.wanted else again)
+        fix = f"{why} {restore_release(place.name, 'the Deployment')}"
+        yield NO_PODS(f"Deployment {where}: 0 of {gateway.wanted} pods are ready", fix)
+    elif not gateway.ports:
+        yield NO_SERVICE(
+            f"no Service {where}", f"{restore(link.export.source)} Then `pulumi up` with that of {link.consumer_site}."
+        )
     elif not gateway.advertised and not gateway.addresses:
         yield NO_SERVICE(
             f"Service {where}: status.loadBalancer has no address",
@@ -39,13 +45,13 @@ def judge(link: Link, gateway: Gateway, pods: Sequence[Object]) -> Iterator[Find
     elif not gateway.advertised and not addresses & set(gateway.addresses):
         yield MOVED(
             f"Service {where}: {' '.join(gateway.addresses)}; consumers are told {told}",
-            f"Run `pulumi up` with the stack of {link.export.source}, then with that of {link.consumer_site}.",
+            f"{restore(link.export.source)} Then `pulumi up` with that of {link.consumer_site}.",
         )
     elif not gateway.advertised and not ports & set(gateway.ports):
         shown = " ".join(str(port) for port in gateway.ports)
-        yield NO_PORT(f"Service {where}: ports {shown}; consumers are told {told}", again)
+        yield NO_PORT(f"Service {where}: ports {shown}; consumers are told {told}", mend)
     elif not pods:
-        yield NO_ENDPOINTS(f"Service {where}: no ready endpoint, though {gateway.ready} pods are ready", again)
+        yield NO_ENDPOINTS(f"Service {where}: no ready endpoint, though {gateway.ready} pods are ready", mend)
 
 
 def _look(link: Link) -> Iterator[Finding]:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 
 from components.kubernetes_api import ERRORS
-from dcmesh.doctor.evidence import Evidence, Object, ready_pods
+from dcmesh.doctor.evidence import Evidence, Object, name_of, ready_pods
 from dcmesh.doctor.model import ElsewhereError, UnseenError
 from dcmesh.hosts import Answer
 from dcmesh.pods import Pod, parse_pod
@@ -58,11 +58,16 @@ class Link:
     @property
     def entry(self) -> Object | None:
         """The host's ServiceEntry in the consumer's namespace: dcmesh's own, or else whichever has the host."""
-        namespace, ours = self.account.namespace, f"{self.export.source}.{self.export.name}.{self.pod_name}"
+        namespace = self.account.namespace
         entries = [e for e in self.consumer.istio("ServiceEntry") if e["metadata"]["namespace"] == namespace]
         having = [entry for entry in entries if self.host in entry["spec"]["hosts"]]
-        own = [entry for entry in having if entry["metadata"]["name"] == ours]
+        own = [entry for entry in having if name_of(entry) == self.own_entry]
         return next(iter([*own, *having]), None)
+
+    @property
+    def own_entry(self) -> str:
+        """Namespace and name of dcmesh's own ServiceEntry for the host in the consumer's site."""
+        return f"{self.account.namespace}/{self.export.source}.{self.export.name}.{self.pod_name}"
 
     @property
     def gateway(self) -> ExpectedGateway:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from components.kubernetes_api import ERRORS
 from components.link import ISTIO_NAMESPACE
 from dcmesh.doctor.evidence import Evidence, Object, covers, labels, name_of, selects, visible
-from dcmesh.doctor.fixes import catch_up, restore
+from dcmesh.doctor.fixes import catch_up, restore, restore_release
 from dcmesh.doctor.link import Link
 from dcmesh.doctor.model import Finding, Hop, Kind
 from dcmesh.pods import Pod
@@ -62,7 +62,8 @@ def judge(
         yield CAPTURE_OFF(
             f"bootstrap of its Envoy: node.metadata.DNS_CAPTURE is {metadata.get('DNS_CAPTURE', 'not set')}",
             'Set `ISTIO_META_DNS_CAPTURE: "true"` in meshConfig.defaultConfig.proxyMetadata and in no annotation '
-            "`proxy.istio.io/config` otherwise, and restart the consumer's pod.",
+            "`proxy.istio.io/config` otherwise, and restart the consumer's pod. "
+            f"{restore_release('istiod', 'the ConfigMap istio-system/istio')}",
         )
         return
     if not entry:
@@ -76,7 +77,9 @@ def judge(
         egress = [host for part in sidecar["spec"].get("egress", ()) for host in part.get("hosts", ())]
         yield HOST_HIDDEN(
             f"Sidecar {name_of(sidecar)}: egress hosts {', '.join(egress)}",
-            f"Add `./*` to the egress hosts of the Sidecar {name_of(sidecar)}, or delete it.",
+            again
+            if name_of(sidecar) == f"{namespace}/default"
+            else f"Add `./*` to the egress hosts of the Sidecar {name_of(sidecar)}, or delete it.",
         )
         return
     for other in entries:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from components.link import GATEWAY_PORT, ISTIO_NAMESPACE
 from dcmesh.doctor.evidence import Object, covers, labels, name_of, selects, visible
-from dcmesh.doctor.fixes import catch_up, restore
+from dcmesh.doctor.fixes import catch_up, restore, restore_object
 from dcmesh.doctor.link import Link
 from dcmesh.doctor.model import Finding, Hop, Kind
 from dcmesh.pods import parse_pod
@@ -41,7 +41,10 @@ def judge(
     wrong = [(gateway, _fault(gateway, server, pods)) for gateway, server in having]
     if all(fault for _, fault in wrong):
         gateway, fault = wrong[0]
-        yield OBJECT_WRONG(f"Gateway {name_of(gateway)}: {fault}", again)
+        ours = f"{ISTIO_NAMESPACE}/{link.export.name}"
+        there = any(name_of(gateway) == ours for gateway in gateways)
+        fix = restore_object(link.export.source, "gateway.networking.istio.io", ours, there=there)
+        yield OBJECT_WRONG(f"Gateway {name_of(gateway)}: {fault}", fix)
         return
     own = [e for e in entries if link.host in e["spec"]["hosts"] and visible(e, ISTIO_NAMESPACE)]
     if not own:
@@ -50,9 +53,11 @@ def judge(
     entry = own[0]
     ports = [int(port["number"]) for port in entry["spec"].get("ports", ())]
     chosen = entry["spec"].get("workloadSelector", {}).get("labels", {})
-    if link.export.port not in ports or chosen.get("statefulset.kubernetes.io/pod-name") != link.pod_name:
+    if link.export.port not in ports or chosen != {"statefulset.kubernetes.io/pod-name": link.pod_name}:
         shown = " ".join(f"{key}={value}" for key, value in chosen.items()) or "nothing"
-        yield ENTRY_WRONG(f"ServiceEntry {name_of(entry)}: ports {ports}, selects {shown}", again)
+        ours = f"{link.export.namespace}/{link.export.name}.{link.pod_name}"
+        fix = restore_object(link.export.source, "serviceentry", ours, there=any(name_of(e) == ours for e in own))
+        yield ENTRY_WRONG(f"ServiceEntry {name_of(entry)}: ports {ports}, selects {shown}", fix)
         return
     for pod, found in listeners.items():
         if not any(link.sni in names for names in _server_names(found)):

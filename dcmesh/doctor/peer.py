@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from components.link import ISTIO_NAMESPACE
 from dcmesh.doctor.evidence import Object, labels, name_of, selects
-from dcmesh.doctor.fixes import restore
+from dcmesh.doctor.fixes import restore, restore_object
 from dcmesh.doctor.link import Link
 from dcmesh.doctor.model import Finding, Hop, Kind
 from dcmesh.model import State
@@ -59,8 +59,9 @@ def judge(link: Link, policies: Sequence[Object], pod: Object) -> Iterator[Findi
     origin = f"PeerAuthentication {name_of(policy)}: mode {mode}" if policy else "no PeerAuthentication holds for it"
     kind = DISABLED if mode == "DISABLE" else PERMISSIVE
     ours = f"{link.export.namespace}/{link.export.name}-strict"
-    fix = restore(link.export.source)
-    if policy and name_of(policy) != ours and any(name_of(p) == ours for p in policies):
+    there = any(name_of(p) == ours for p in policies)
+    fix = restore_object(link.export.source, "peerauthentication", ours, there=there)
+    if policy and name_of(policy) != ours and there:
         fix = f"Delete it: `kubectl delete peerauthentication -n {name_of(policy).replace('/', ' ')}`."
     yield kind(f"{origin} for port {link.export.port} of pod {name_of(pod)}", fix)
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from components.link import ISTIO_NAMESPACE
 from dcmesh.doctor.evidence import Object, labels, name_of, selects
-from dcmesh.doctor.fixes import restore
+from dcmesh.doctor.fixes import restore_object
 from dcmesh.doctor.link import Link
 from dcmesh.doctor.model import Finding, Hop, Kind
 from dcmesh.doctor.rules import Request
@@ -39,6 +39,8 @@ def judge(link: Link, policies: Sequence[Object], pod: Object, answer: Answer | 
         and (policy["metadata"].get("annotations") or {}).get("istio.io/dry-run") != "true"
     ]
     ours = f"{link.export.namespace}/{link.export.name}-consumers"
+    there = any(name_of(policy) == ours for policy in policies)
+    again = restore_object(link.export.source, "authorizationpolicy", ours, there=there)
     request = Request.of(link)
     who = request.facts["principals"]
     silent = answer is not None and not answer.ok
@@ -52,7 +54,7 @@ def judge(link: Link, policies: Sequence[Object], pod: Object, answer: Answer | 
         if name_of(policy) != ours:
             yield DENIED(evidence, f"Except the consumer from it, or delete it: `{delete}`.")
         elif any(account == link.account for _, account in link.export.consumers):
-            yield NOT_CONSUMER(evidence, restore(link.export.source))
+            yield NOT_CONSUMER(evidence, again)
         else:
             site = link.export.source
             add = f"Add {link.account} of {link.consumer_site} to the export's `consumers` in the stack file of {site}"
@@ -68,7 +70,7 @@ def judge(link: Link, policies: Sequence[Object], pod: Object, answer: Answer | 
         )
         return
     if not any(name_of(policy) == ours for policy in holding):
-        yield NO_POLICY(f"no AuthorizationPolicy {ours} holds for pod {name_of(pod)}", restore(link.export.source))
+        yield NO_POLICY(f"no AuthorizationPolicy {ours} holds for pod {name_of(pod)}", again)
 
 
 def _look(link: Link) -> Iterator[Finding]:

@@ -26,6 +26,21 @@ could not be, with the reason. The exit code is that of [the status](../README.m
 3 UNKNOWN. `--json` has for each host all `steps`, each with `hop`, `site`, `outcome` (`passed`, `broken`, `unseen`,
 `elsewhere`, `not reached`), `why`, and its `findings`: `id`, `says`, `evidence`, `fix`, `state`.
 
+## Fixes
+
+`pulumi up --refresh` puts back what dcmesh made, whether it was patched, edited, replaced or deleted, and with whatever
+client. On a stack that nobody has touched it changes nothing. Three things it does not do:
+
+- It does not see what was **added** to an object: a field, or an element of a list. Delete the object and run it again.
+  A Service is edited instead: a new one may get another address.
+- It has no preview of a Service's changed **ports** ("Duplicate value"): `--skip-preview`.
+- It does not see what **Helm** made: istiod, the gateway's pods, Istio's CRDs and webhooks. Pulumi knows the release
+  alone. A rollback to the revision that it has puts them back, and Pulumi has nothing to say to that; RELEASE is
+  `istio-base`, `istiod` or `istio-eastwestgateway`:
+  `helm rollback RELEASE $(helm get all RELEASE -n istio-system --template '{{.Release.Version}}') -n istio-system`
+
+A Secret or ConfigMap of a database that was deleted comes back under another name, so the database's pods start anew.
+
 ## Hops and findings
 """
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 
 from components.kubernetes_api import ERRORS
 from dcmesh.doctor.evidence import Object, is_ready, name_of, sidecar_state, states
-from dcmesh.doctor.fixes import catch_up, restore
+from dcmesh.doctor.fixes import INJECTOR, OWN_WORKLOAD, catch_up, restore, restore_release, restore_service
 from dcmesh.doctor.link import Link
 from dcmesh.doctor.model import Finding, Hop, Kind
 from dcmesh.doctor.peer import tls_disabled
@@ -64,7 +64,7 @@ def judge(
         yield NO_SIDECAR(
             f"pod {where}: no container {PROXY}",
             f"Have the namespace and the pod's labels ask for injection, then restart it: "
-            f"`kubectl delete pod -n {namespace} {link.pod_name}`.",
+            f"`kubectl delete pod -n {namespace} {link.pod_name}`. {restore_release('istiod', INJECTOR)}",
         )
         return
     if not is_ready(pod) or "deletionTimestamp" in pod["metadata"] or sidecar != RUNNING:
@@ -89,7 +89,7 @@ def judge_service(link: Link, service: Object | None) -> Iterator[Finding]:
     if not service:
         yield SERVICE(
             f"no Service {name}",
-            f"Create it again, or run `pulumi up --refresh` if it is a workload of {link.export.source}.",
+            f"{OWN_WORKLOAD} {restore(link.export.source)} Another: create it again.",
         )
         return
     ports = service["spec"].get("ports", ())
@@ -103,7 +103,8 @@ def judge_service(link: Link, service: Object | None) -> Iterator[Finding]:
         )
         yield SERVICE_PORT(
             f"Service {name}: {shown}",
-            f"Give it port {link.export.port} with `appProtocol: {link.export.protocol.lower()}`.",
+            f"{OWN_WORKLOAD} {restore_service(link.export.source, name)} "
+            f"Another: give it port {link.export.port} with `appProtocol: {link.export.protocol.lower()}`.",
         )
 
 

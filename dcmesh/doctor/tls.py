@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from dcmesh.doctor.evidence import Object
-from dcmesh.doctor.fixes import restore
+from dcmesh.doctor.fixes import restore, restore_object
 from dcmesh.doctor.link import Link
 from dcmesh.doctor.model import Finding, Hop, Kind
 from dcmesh.hosts import parse_clusters
@@ -37,7 +37,7 @@ def judge(link: Link, cluster: Object) -> Iterator[Finding]:
     rule = _rule(metadata.get("config", ""))
     own = rule == f"{link.account.namespace}/{link.export.source}.{link.export.name}"
     origin = f"by the DestinationRule {rule}" if rule else "by no DestinationRule"
-    fix = restore(link.consumer_site)
+    fix = restore_object(link.consumer_site, "destinationrule", rule, there=own)
     if rule and not own:
         fix = f"Delete the DestinationRule: `kubectl delete destinationrule -n {rule.replace('/', ' ')}`."
     seen = f"{link.cluster} of its Envoy, {origin}"

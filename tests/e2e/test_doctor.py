@@ -22,7 +22,7 @@ from dcmesh.model import State
 from dcmesh.stack import Site, parse_outputs
 from tests.faults.stage import processes_of
 
-from .toolbox import Database, Kubectl, Lab, Project, demo_with_databases, eventually, kubectl_of, standing
+from .toolbox import Database, Kubectl, Lab, Project, demo_with_databases, eventually, kubectl_of, run, standing
 
 HELLO = [f"hello-{ordinal}.hello.demo.svc.cluster.local" for ordinal in range(3)]
 DB = "db-0.db.wookie.svc.cluster.local"
@@ -54,12 +54,12 @@ class Pair:
         after = copy.deepcopy(before)
         change(after)
         try:
-            self._replace(site, after)
+            self.replace(site, after)
             yield
         finally:
-            self._replace(site, before)
+            self.replace(site, before)
 
-    def _replace(self, site: str, found: dict[str, Any]) -> None:
+    def replace(self, site: str, found: dict[str, Any]) -> None:
         metadata = {key: value for key, value in found["metadata"].items() if key != "resourceVersion"}
         body = {key: value for key, value in found.items() if key != "status"} | {"metadata": metadata}
 
@@ -742,3 +742,97 @@ def test_with_one_site_it_says_what_it_can_and_what_the_other_must_look_at(pair:
         eventually("dc1 finds its gateway", lambda: finds(dc1, DC1, "gateway-without-pods"))
         eventually("dc2 finds the way closed", lambda: finds(dc2, DC2, "route-refused", "route-silent"))
     well(pair, HELLO[1])
+
+
+# --- what it advises -------------------------------------------------------------------------------------------------
+
+Where = tuple[str, str, str, str]
+"""Site, namespace, kind and name."""
+
+
+def patched(values: dict[str, Any], by: str = "kubectl-patch") -> Callable[[Pair, Where], None]:
+    """Return what patches an object, as this or that client."""
+
+    def change(pair: Pair, where: Where) -> None:
+        site, namespace, kind, name = where
+        how = ("--namespace", namespace, "--type=merge", f"--patch={json.dumps(values)}", f"--field-manager={by}")
+        pair.sites[site]("patch", kind, name, *how)
+
+    return change
+
+
+def edited(script: str) -> Callable[[Pair, Where], None]:
+    """Return what edits an object as sed does."""
+
+    def change(pair: Pair, where: Where) -> None:
+        site, namespace, kind, name = where
+        command = pair.sites[site].command("edit", kind, name, "--namespace", namespace)
+        run("env", f"KUBE_EDITOR=sed --in-place {script}", *command)
+
+    return change
+
+
+def replaced(change: Change) -> Callable[[Pair, Where], None]:
+    """Return what replaces an object."""
+
+    def replace(pair: Pair, where: Where) -> None:
+        site, namespace, kind, name = where
+        with_change = pair.sites[site].get(kind, name, namespace)
+        change(with_change)
+        pair.replace(site, with_change)
+
+    return replace
+
+
+def removed(pair: Pair, where: Where) -> None:
+    site, namespace, kind, name = where
+    pair.sites[site]("delete", kind, name, "--namespace", namespace)
+
+
+OUTSIDE = "somebody"
+"""A client of which Pulumi does not know that it is kubectl."""
+
+CHANGED: dict[Where, Callable[[Pair, Where], None]] = {
+    (DC2, REPLICA, "serviceentry", "dc1.db.db-0"): patched({"spec": {"addresses": ["241.0.0.9"]}}),
+    (DC2, CLIENT, "serviceentry", "dc1.hello.hello-1"): patched({"spec": {"exportTo": [ISTIO]}}, OUTSIDE),
+    (DC2, REPLICA, "destinationrule", "dc1.db"): edited("s/ISTIO_MUTUAL/DISABLE/"),
+    (DC2, REPLICA, "sidecar", "default"): replaced(spec(egress=[{"hosts": [f"{ISTIO}/*"]}])),
+    (DC1, ISTIO, "gateway.networking.istio.io", "hello"): edited("s/AUTO_PASSTHROUGH/PASSTHROUGH/"),
+    (DC1, ISTIO, "envoyfilter", "istio-eastwestgateway-give-up-silent-peers"): removed,
+    (DC1, WEB, "namespace", WEB): patched({"metadata": {"labels": {"istio-injection": "disabled"}}}),
+    (DC1, WEB, "peerauthentication", "hello-strict"): replaced(spec(mtls=DISABLE)),
+    (DC1, WEB, "authorizationpolicy", "hello-consumers"): replaced(consumers),
+    (DC1, SOURCE, "service", "db"): patched({"spec": {"selector": {"app": "other"}}}, OUTSIDE),
+}
+
+
+def test_a_refresh_puts_back_what_dcmesh_made(project: Project, pair: Pair) -> None:
+    added_to = (DC1, SOURCE, "peerauthentication", "db-strict")
+
+    def shown() -> dict[Where, Any]:
+        objects = {where: pair.sites[where[0]].get(where[2], where[3], where[1]) for where in (*CHANGED, added_to)}
+        return {where: (found["metadata"].get("labels"), found["spec"]) for where, found in objects.items()}
+
+    before = shown()
+    patched({"spec": {"portLevelMtls": {"3306": DISABLE}}})(pair, added_to)
+
+    def advised() -> list[str]:
+        """Return the command that comes first, for a refresh does not see what was added."""
+        (diagnosis,) = pair.examine(DB).diagnoses
+        fixes = [finding.fix for _, finding in diagnosis.findings if finding.id == "peer-plaintext"]
+        return [part for fix in fixes for part in fix.split("`") if part.startswith("kubectl")]
+
+    (command,) = eventually("the doctor has an advice", advised)
+    pair.sites[DC1](*command.split()[1:])
+    for where, change in CHANGED.items():
+        change(pair, where)
+    project.up("--refresh")  # with its preview, which is the first to meet who changed what
+    assert shown() == before
+    well(pair)
+
+
+def test_ports_are_put_back_without_a_preview(project: Project, pair: Pair) -> None:
+    gateways = (DC1, ISTIO, "service", "istio-eastwestgateway")
+    replaced(other_port)(pair, gateways)
+    project.up("--refresh", "--skip-preview")
+    well(pair)

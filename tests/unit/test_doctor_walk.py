@@ -310,6 +310,7 @@ FINDINGS: list[tuple[str, str, str, Change]] = [
         lambda p: p.edit("dc1", DEPLOYMENT)["status"].update(readyReplicas=0),
     ),
     ("gateway-without-address", "gateway", "no address", lambda p: p.edit("dc1", SERVICE).update(status={})),
+    ("gateway-without-address", "gateway", "no Service", deleted("dc1", SERVICE)),
     (
         "gateway-moved",
         "gateway",
@@ -432,6 +433,66 @@ def test_what_is_wrong_is_named(pair: Pair, finding: str, hop: str, evidence: st
     else:
         assert set(outcomes) == {"passed"}
     assert diagnosis.state == found.state
+
+
+UP = "Run `pulumi up --refresh` with the stack of "
+UNSEEN = "It does not see what was added to an object: if it changes nothing, "
+ROLLBACK = "helm rollback {0} $(helm get all {0} -n istio-system --template '{{{{.Release.Version}}}}') -n istio-system"
+
+
+@pytest.mark.parametrize(
+    ("change", "fix"),
+    [
+        # a refresh sees that an object is missing, and what of it is another
+        (deleted("dc2", ENTRY), f"{UP}dc2."),
+        (spec("dc2", ENTRY, addresses=[]), f"{UP}dc2."),
+        (deleted("dc1", GATEWAYS), f"{UP}dc1."),
+        (spec("dc2", f"{NETWORKING}/sidecars", egress=[{"hosts": ["istio-system/*"]}]), f"{UP}dc2."),
+        (deleted("dc1", PEERS), f"{UP}dc1."),
+        (deleted("dc1", f"{SECURITY}/authorizationpolicies"), f"{UP}dc1."),
+        (deleted("dc1", SERVICE), f"{UP}dc1. Then `pulumi up` with that of dc2."),
+        (
+            deleted("dc2", CLIENTS),
+            f"Start the consumer in wookie-dr as the service account db. A workload of dcmesh's own: {UP}dc2.",
+        ),
+        # and not what was added to one
+        (
+            cluster(lambda c: c.pop("transport_socket")),
+            f"{UP}dc2. {UNSEEN}`kubectl delete destinationrule -n wookie-dr dc1.db` first.",
+        ),
+        (
+            lambda p: p.spec("dc2", ENTRY)["endpoints"].append({"address": "192.0.2.9", "ports": {"tcp": 15443}}),
+            f"{UP}dc2. {UNSEEN}`kubectl delete serviceentry -n wookie-dr dc1.db.db-0` first.",
+        ),
+        (
+            lambda p: p.spec("dc1", GATEWAYS).update(selector={"app": "gateway", "more": "x"}),
+            f"{UP}dc1. {UNSEEN}`kubectl delete gateway.networking.istio.io -n istio-system db` first.",
+        ),
+        (
+            lambda p: p.spec("dc1", ENTRY)["workloadSelector"]["labels"].update(more="x"),
+            f"{UP}dc1. {UNSEEN}`kubectl delete serviceentry -n wookie db.db-0` first.",
+        ),
+        (
+            spec("dc1", PEERS, portLevelMtls={"3306": {"mode": "DISABLE"}}),
+            f"{UP}dc1. {UNSEEN}`kubectl delete peerauthentication -n wookie db-strict` first.",
+        ),
+        (not_named, f"{UP}dc1. {UNSEEN}`kubectl delete authorizationpolicy -n wookie db-consumers` first."),
+        (
+            service_ports(15021, 15444),
+            "Run `pulumi up --refresh --skip-preview` with the stack of dc1. It does not see what was added: "
+            "take that out by `kubectl edit service -n istio-system gateway`.",
+        ),
+        # nor what Helm has made
+        (lambda p: p.edit("dc2", SLICES).update(endpoints=[]), ROLLBACK.format("istiod")),
+        (lambda p: p.edit("dc1", DEPLOYMENT)["status"].update(readyReplicas=0), ROLLBACK.format("gateway")),
+        (lambda p: without_sidecar(p.edit("dc2", CLIENTS)), ROLLBACK.format("istiod")),
+        (lambda p: without_sidecar(p.edit("dc1", SERVERS)), ROLLBACK.format("istiod")),
+    ],
+)
+def test_the_fix_is_one_that_can_work(pair: Pair, change: Change, fix: str) -> None:
+    change(pair)
+    _, found = pair.diagnosis().findings[0]
+    assert found.fix == fix or f"`{fix}`." in found.fix
 
 
 def test_every_finding_has_been_seen() -> None:

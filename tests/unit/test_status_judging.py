@@ -57,17 +57,17 @@ def test_what_cannot_be_asked_is_unknown_whatever_else_the_fact_says(fact: Any) 
         (
             {"addresses": ("192.0.2.9",)},
             CRITICAL,
-            "dc1 gateway: importers are told 192.0.2.1, its Service has 192.0.2.9: run `pulumi up`",
+            "dc1 gateway: importers are told 192.0.2.1, its Service has 192.0.2.9: run `pulumi up --refresh`",
         ),
         (
             {"addresses": ()},
             CRITICAL,
-            "dc1 gateway: importers are told 192.0.2.1, its Service has no address: run `pulumi up`",
+            "dc1 gateway: importers are told 192.0.2.1, its Service has no address: run `pulumi up --refresh`",
         ),
         (
             {"addresses": ("192.0.2.1", "192.0.2.9")},
             WARNING,
-            "dc1 gateway: importers are not told of 192.0.2.9: run `pulumi up`",
+            "dc1 gateway: importers are not told of 192.0.2.9: run `pulumi up --refresh`",
         ),
         ({"told_port": 443}, CRITICAL, "dc1 gateway: importers are told port 443, which its Service has not"),
     ],
