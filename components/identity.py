@@ -43,27 +43,24 @@ def read_held(settings: model.Settings, project: str, stack: str) -> dict[str, H
         ConfigError: the state cannot be read.
     """
     whole = stack_name(project, stack)
-    known = {urn.rpartition("::")[2]: (urn, resource) for urn, resource in read_resources(whole).items()}
-    doomed: set[str] | None = None
-    held = dict[str, Held]()
-    for site in settings.sites:
-        urn, provider = known.get(f"{site.name}-cluster-kubernetes", ("", None))
-        if provider is None:
-            continue
-        identity = provider["outputs"].get("clusterIdentifier")
-        if identity is None and doomed is None:
-            try:
-                doomed = read_doomed(whole)
-            except LookupError as error:
-                advice = f"the state of {whole} cannot be read: {error}"
-                raise ConfigError([Finding("sites", NOTHING, advice)]) from None
-        held[site.name] = Held(
-            identity=identity,
-            kubeconfig=provider["outputs"]["kubeconfig"],
-            made=f"{site.name}-cluster-cluster" in known,
-            doomed=identity is None and urn in (doomed or ()),
+    try:
+        resources = read_resources(whole)
+        known = {urn.rpartition("::")[2]: (urn, resource["outputs"]) for urn, resource in resources.items()}
+        found = {site.name: known.get(f"{site.name}-cluster-kubernetes") for site in settings.sites}
+        providers = {site: provider for site, provider in found.items() if provider}
+        unnamed = any("clusterIdentifier" not in outputs for _, outputs in providers.values())
+        doomed = read_doomed(whole) if unnamed else set()
+    except LookupError as error:
+        raise ConfigError([Finding("sites", NOTHING, f"the state of {whole} cannot be read: {error}")]) from None
+    return {
+        site: Held(
+            identity=outputs.get("clusterIdentifier"),
+            kubeconfig=outputs["kubeconfig"],
+            made=f"{site}-cluster-cluster" in known,
+            doomed=urn in doomed,
         )
-    return held
+        for site, (urn, outputs) in providers.items()
+    }
 
 
 def other_cluster(

@@ -41,8 +41,14 @@ def read_resources(stack: str) -> Mapping[str, Any]:
 
     By an invoke that is older than StackReference, for what outputs cannot say: an `up` that failed half-way may have
     left none.
+
+    Raises:
+        LookupError: Pulumi does not say.
     """
-    answer = pulumi.runtime.invoke("pulumi:pulumi:readStackResourceOutputs", {"stackName": stack}).value
+    try:
+        answer = pulumi.runtime.invoke("pulumi:pulumi:readStackResourceOutputs", {"stackName": stack}).value
+    except Exception as error:  # the SDK raises nothing more precise
+        raise LookupError(str(error).rpartition("returned an error: ")[2]) from error
     return dict(answer["outputs"])
 
 
