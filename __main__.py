@@ -4,6 +4,7 @@ import pulumi
 
 import config
 from components.cluster_pair import ClusterPair, ClusterPairArgs
+from components.identity import read_held
 from components.preflight import require_ready
 from components.rotation import issued, read_others
 from components.trust import Trust, TrustArgs
@@ -11,7 +12,9 @@ from config.outside import of_running_stack
 
 try:
     settings, peer_links = config.load(pulumi.Config())
-    for warning in require_ready(settings, peer_links, of_running_stack()):
+    held = read_held(settings, pulumi.get_project(), pulumi.get_stack())
+    warnings, identities = require_ready(settings, peer_links, of_running_stack(), held)
+    for warning in warnings:
         pulumi.log.warn(warning)
 except config.ConfigError as error:
     raise pulumi.RunError(str(error)) from None
@@ -22,6 +25,7 @@ pair = ClusterPair(
     ClusterPairArgs(
         settings=settings,
         intermediates=trust.intermediates,
+        identities=identities,
         peer_links=peer_links,
         others=read_others(settings, pulumi.get_project(), pulumi.get_stack()),
         project=pulumi.get_project(),

@@ -51,10 +51,12 @@ class Existing:
     Attributes:
         kubeconfig: path of a kubeconfig; `~` is expanded.
         context: context in it. Default: its current context.
+        identity: by what it is known again, whatever the kubeconfig says.
     """
 
     kubeconfig: str
     context: str | None = None
+    identity: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,7 +153,7 @@ class Cluster(pulumi.ComponentResource):
         context: str | None = None
         match args.source:
             case Existing() as source:
-                context = source.context
+                context, identifier = source.context, source.identity
                 self.kubeconfig = pulumi.Output.secret(read_kubeconfig(source.kubeconfig).only(context))
             case K3d() | Lab() as source:
                 if isinstance(source, K3d):

@@ -27,6 +27,7 @@ class ClusterPairArgs:
     Attributes:
         settings: the stack's configuration.
         intermediates: the signing certificates, by site.
+        identities: by what the existing clusters are known again, by site.
         peer_links: the links of sites that other stacks hold.
         others: the sites that must go on to share a root.
         project: name of the Pulumi project.
@@ -35,17 +36,20 @@ class ClusterPairArgs:
 
     settings: model.Settings
     intermediates: Mapping[str, Intermediate]
+    identities: Mapping[str, str]
     peer_links: Mapping[str, Link]
     others: Others
     project: str
     stack: str
 
 
-def cluster_source(stack: str, settings: model.Settings, site: model.Site) -> K3d | Lab | Existing:
+def cluster_source(
+    stack: str, settings: model.Settings, site: model.Site, identity: str | None = None
+) -> K3d | Lab | Existing:
     """Return where a site's cluster comes from."""
     match site.cluster:
         case model.ExistingCluster(kubeconfig=kubeconfig, context=context):
-            return Existing(kubeconfig=kubeconfig, context=context)
+            return Existing(kubeconfig=kubeconfig, context=context, identity=identity)
         case _ if site.cluster_kind == "k3d":
             # Each gateway needs a port of its own on the one Docker host.
             return K3d(name=f"dcmesh-{stack}-{site.name}", gateway_port=GATEWAY_PORT + settings.sites.index(site))
@@ -125,7 +129,7 @@ class ClusterPair(pulumi.ComponentResource):
                     istio=args.settings.istio_of(site),
                     pxc=args.settings.pxc_of(site),
                     intermediate=args.intermediates.get(site.name),
-                    cluster=cluster_source(args.stack, args.settings, site),
+                    cluster=cluster_source(args.stack, args.settings, site, args.identities.get(site.name)),
                     channels=channels[site.name],
                     monitoring=args.settings.monitoring,
                     others=args.others,

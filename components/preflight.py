@@ -12,6 +12,7 @@ from kubernetes.client.exceptions import ApiException
 from kubernetes.config import ConfigException
 from urllib3.exceptions import HTTPError
 
+from components.identity import Held, made_elsewhere, other_cluster
 from components.istio import OURS, injection_labels
 from components.kubernetes_api import connect
 from components.link import CLUSTER_DOMAIN, ISTIO_NAMESPACE, Link
@@ -54,6 +55,10 @@ class Cluster:
             if error.status == 404:
                 return None
             raise
+
+    def identity(self) -> str:
+        """Return by what the cluster is known again, whatever its address and credentials."""
+        return str(self._read("namespace", "kube-system").metadata.uid)
 
     def namespace_labels(self, name: str) -> dict[str, str] | None:
         """Return a namespace's labels."""
@@ -124,27 +129,35 @@ class Cluster:
             yield "the address of Service default/kubernetes", ipaddress.IPv4Network(service.spec.cluster_ip)
 
 
-def require_ready(settings: model.Settings, links: Mapping[str, Link], outside: Outside) -> list[str]:
+def require_ready(
+    settings: model.Settings, links: Mapping[str, Link], outside: Outside, held: Mapping[str, Held]
+) -> tuple[list[str], dict[str, str]]:
     """Look at every existing cluster of the stack.
 
     Args:
         settings: the configuration.
         links: the links of peers.
         outside: what the configuration is read in.
+        held: what the stack's state has of each site's cluster.
 
     Returns:
-        What the user is to be warned of.
+        What the user is to be warned of, and the identity of each existing cluster by its site.
 
     Raises:
         ConfigError: something is wrong or lacking; the message has it all.
     """
     found: list[Finding] = [*_untried(settings)]
+    identities = {site: known.identity for site, known in held.items() if known.identity}
     for index, site in enumerate(settings.sites):
+        path, known = f"sites[{index}]", held.get(site.name)
         if isinstance(site.cluster, model.ExistingCluster):
-            found += _of_site(settings, site, site.cluster, f"sites[{index}]", links, outside)
-    if findings := [finding for finding in found if not isinstance(finding, Remark)]:
-        raise ConfigError(findings)
-    return [remark.line(secret_keys()) for remark in found]
+            identities[site.name], findings = _of_site(settings, site, site.cluster, path, links, outside, known)
+            found += findings
+        else:
+            found += made_elsewhere(known, site=site.name, path=f"{path}.cluster", named=site.cluster_kind)
+    if wrong := [finding for finding in found if not isinstance(finding, Remark)]:
+        raise ConfigError(wrong)
+    return [remark.line(secret_keys()) for remark in found], identities
 
 
 def _of_site(
@@ -154,13 +167,20 @@ def _of_site(
     path: str,
     links: Mapping[str, Link],
     outside: Outside,
-) -> list[Finding]:
+    held: Held | None,
+) -> tuple[str, list[Finding]]:
+    """Return a cluster's identity and what is found in it. Of one that is not the site's nothing more is said."""
     where = f"{path}.cluster"
     named = existing.context or existing.kubeconfig
+    identity = ""
     try:
-        with connect(read_kubeconfig(existing.kubeconfig).only(existing.context)) as api:
+        used = read_kubeconfig(existing.kubeconfig).only(existing.context)
+        with connect(used) as api:
             cluster = Cluster(client.CoreV1Api(api), client.AppsV1Api(api), client.VersionApi(api))
-            return [
+            identity = cluster.identity()
+            if other := list(other_cluster(held, identity, used, site=site.name, path=where, named=named)):
+                return identity, other
+            return identity, [
                 *_versions(cluster, settings.istio_of(site), site, where, named),
                 *_cacerts(cluster, settings, site, outside),
                 *_istio(cluster, settings, site),
@@ -170,11 +190,12 @@ def _of_site(
                 *_vips(cluster, site, path),
             ]
     except ConfigException as error:
-        return [Finding(where, named, f"cannot be used ({error}): check the kubeconfig")]
+        found = Finding(where, named, f"cannot be used ({error}): check the kubeconfig")
     except HTTPError as error:
-        return [Finding(where, named, f"cannot be reached: {error}: check the VPN, the address and the credentials")]
+        found = Finding(where, named, f"cannot be reached: {error}: check the VPN, the address and the credentials")
     except ApiException as error:
-        return [Finding(where, named, f"refuses to answer ({error.status} {error.reason}): check the credentials")]
+        found = Finding(where, named, f"refuses to answer ({error.status} {error.reason}): check the credentials")
+    return identity, [found]
 
 
 def _minor(version: str) -> support.Minor:

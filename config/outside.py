@@ -1,6 +1,8 @@
 """What a configuration is read in: the stack that it is of, and the files and other stacks that it names."""
 
+import json
 import os
+import subprocess
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +35,41 @@ def read_stack(name: str) -> Mapping[str, Any]:
     except Exception as error:  # the SDK raises nothing more precise
         raise LookupError(str(error).rpartition("returned an error: ")[2]) from error
     return dict(answer["outputs"])
+
+
+def read_resources(stack: str) -> Mapping[str, Any]:
+    """Return type and outputs of each resource in a stack's state by URN, its own state as well.
+
+    By an invoke that is older than StackReference, for what outputs cannot say: an `up` that failed half-way may have
+    left none.
+
+    Raises:
+        LookupError: Pulumi does not say.
+    """
+    try:
+        answer = pulumi.runtime.invoke("pulumi:pulumi:readStackResourceOutputs", {"stackName": stack}).value
+    except Exception as error:  # the SDK raises nothing more precise
+        raise LookupError(str(error).rpartition("returned an error: ")[2]) from error
+    return dict(answer["outputs"])
+
+
+def read_doomed(stack: str) -> set[str]:
+    """Return the URNs of which a stack's state has something that the next `up` deletes, whatever the program says.
+
+    A replacement that failed half-way leaves them. No invoke tells of them.
+
+    Raises:
+        LookupError: Pulumi's CLI does not say.
+    """
+    command = ["pulumi", "stack", "export", "--stack", stack, "--non-interactive"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
+    except OSError as error:
+        raise LookupError(f"pulumi cannot be run: {error.strerror}") from None
+    if done.returncode:
+        raise LookupError(done.stderr.strip())
+    resources = json.loads(done.stdout)["deployment"].get("resources") or []
+    return {resource["urn"] for resource in resources if resource.get("delete")}
 
 
 def expand(path: str) -> str:

@@ -144,16 +144,6 @@ def pods(sites: dict[str, Kubectl]) -> dict[str, str]:
     return found
 
 
-def changes(project: Project) -> dict[str, set[Resource]]:
-    """Return what the next `up` would do, by operation."""
-    found: dict[str, set[Resource]] = {}
-    for step in json.loads(project.pulumi("preview", "--json"))["steps"]:
-        if step["op"] not in ("same", "read"):
-            _, _, kinds, name = step["urn"].split("::", 3)
-            found.setdefault(step["op"], set()).add((kinds.rpartition("$")[2], name))
-    return found
-
-
 def listed(resources: set[Resource]) -> str:
     """Return resources as they stand in this file."""
     return "".join(f'    ("{kind}", "{name}"),\n' for kind, name in sorted(resources))
@@ -169,7 +159,7 @@ def test_nothing_is_replaced_or_deleted(pair: Project) -> None:
     pair.use(ROOT)
     with pair.edit() as config:
         config["dcmesh:lab"] = dev_config()["dcmesh:lab"]
-    found = changes(pair)
+    found = pair.changes()
     text = "\n".join(f"{operation}:\n{listed(resources)}" for operation, resources in found.items())
     assert found.keys() <= {"update", "create"}, f"nothing may be deleted or replaced:\n{text}"
     assert found.get("update", set()) == UPDATED, text

@@ -7,7 +7,7 @@ import json
 import os
 import subprocess
 import threading
-from base64 import b64decode
+from base64 import b64decode, b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
@@ -357,6 +357,28 @@ def test_certificates_that_are_there_stay_whatever_is_changed(trust: Project) ->
     with trust.edit() as config:
         config["dcmesh:trust"] |= {"organization": "Another", "rootValidityYears": 20, "intermediateValidityYears": 5}
     trust.up("--skip-preview", "--expect-no-changes")
+
+
+def test_a_changed_kubeconfig_replaces_nothing(dc1: SiteStack, dc2: SiteStack) -> None:
+    before = dc1.kubectl.path.read_text()
+    changed = yaml.safe_load(before)
+    (cluster,), (user,), (context,) = changed["clusters"], changed["users"], changed["contexts"]
+    cluster["cluster"]["server"] += "/"
+    authority = b64decode(cluster["cluster"]["certificate-authority-data"])
+    cluster["cluster"]["certificate-authority-data"] = b64encode(authority * 2).decode()
+    changed["current-context"] = context["name"] = cluster["name"] = user["name"] = "moved"
+    context["context"] |= {"cluster": "moved", "user": "moved"}
+    try:
+        dc1.kubectl.path.write_text(yaml.safe_dump(changed))
+        assert dc1.changes() == {"update": {("pulumi:providers:kubernetes", "dc1-cluster-kubernetes")}}
+        dc1.kubectl.path.write_text(dc2.kubectl.path.read_text())
+        said = dc1.refused("up", "--yes", "--skip-preview")
+    finally:
+        dc1.kubectl.path.write_text(before)
+    assert "is another cluster than the one that dc1 is on" in said
+    uids = [site.kubectl.get("namespace", "kube-system", "default")["metadata"]["uid"] for site in (dc2, dc1)]
+    assert f"is {uids[0]}, and was {uids[1]}" in said
+    assert "Traceback" not in said
 
 
 class Conversation:

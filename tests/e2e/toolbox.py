@@ -220,6 +220,15 @@ class Project:
     def output(self, name: str) -> Any:
         return json.loads(self.pulumi("stack", "output", name, "--json", "--show-secrets"))
 
+    def changes(self) -> dict[str, set[tuple[str, str]]]:
+        """Return what the next `up` would do: types and names of resources, by operation."""
+        found: dict[str, set[tuple[str, str]]] = {}
+        for step in json.loads(self.pulumi("preview", "--json"))["steps"]:
+            if step["op"] not in ("same", "read"):
+                _, _, kinds, name = step["urn"].split("::", 3)
+                found.setdefault(step["op"], set()).add((kinds.rpartition("$")[2], name))
+        return found
+
     def resources(self) -> list[dict[str, Any]]:
         """Return what the stack holds beside itself."""
         deployment = json.loads(self.pulumi("stack", "export"))["deployment"]

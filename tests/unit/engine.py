@@ -26,7 +26,7 @@ ANSWERS: dict[str, dict[str, str]] = {
     "tls:index/certRequest:CertRequest": {"certRequestPem": "request of {}\n"},
     "tls:index/locallySignedCert:LocallySignedCert": {"certPem": "certificate of {}\n"},
 }
-KNOWN_CALLS = ("pulumi:pulumi:readStackOutputs",)
+KNOWN_CALLS = ("pulumi:pulumi:readStackOutputs", "pulumi:pulumi:readStackResourceOutputs")
 KNOWN_PACKAGES = ("dcmesh", "kubernetes", "pulumi:providers:kubernetes")
 
 
@@ -119,9 +119,15 @@ class Resource:
 class Providers(Mocks):
     """Answer with the inputs, and with what `ANSWERS` has beside; know the outputs of other stacks."""
 
-    def __init__(self, ingress: Sequence[Mapping[str, str]] | None, stacks: Mapping[str, Mapping[str, Any]]) -> None:
+    def __init__(
+        self,
+        ingress: Sequence[Mapping[str, str]] | None,
+        stacks: Mapping[str, Mapping[str, Any]],
+        state: Mapping[str, Any],
+    ) -> None:
         self.ingress = ingress
         self.stacks = stacks
+        self.state = state
 
     def new_resource(self, args: MockResourceArgs) -> tuple[str, dict[str, Any]]:
         assert not args.resource_id, f"reads {args.name}, which it did not make"
@@ -138,6 +144,8 @@ class Providers(Mocks):
 
     def call(self, args: MockCallArgs) -> Any:
         assert args.token in KNOWN_CALLS, f"unknown call {args.token}"
+        if "stackName" in args.args:
+            return {"name": args.args["stackName"], "outputs": self.state}
         name = args.args["name"]
         if name not in self.stacks:
             return {}, [("name", f"unknown stack {name!r}")]
@@ -159,14 +167,16 @@ class Engine(MockMonitor):
         self,
         ingress: Sequence[Mapping[str, str]] | None = None,
         stacks: Mapping[str, Mapping[str, Any]] | None = None,
+        state: Mapping[str, Any] | None = None,
     ) -> None:
         """Begin with nothing.
 
         Args:
             ingress: what every Service of type LoadBalancer is given. Default: an address of its own.
             stacks: the outputs of other stacks, by full name, with secrets in their envelopes or without.
+            state: type and outputs of each resource that this stack has, by URN.
         """
-        super().__init__(Providers(ingress, stacks or {}))
+        super().__init__(Providers(ingress, stacks or {}, state or {}))
         self.asked: dict[str, Resource] = {}
         self.outputs: dict[str, Any] = {}
         self.raw_outputs: dict[str, Any] = {}

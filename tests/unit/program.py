@@ -14,7 +14,7 @@ from components.istio import OURS
 from components.replication import Channel, Replica, Server, parse_status
 from tests.unit.conftest import ROOT
 from tests.unit.engine import PROJECT, Engine, Resource
-from tests.unit.servers import VERSION, KubernetesAPI, kubernetes_api
+from tests.unit.servers import KUBE_SYSTEM, VERSION, KubernetesAPI, kubernetes_api
 
 Config = dict[str, Any]
 
@@ -68,6 +68,7 @@ def existing_clusters(directory: Path, *sites: str) -> Iterator[KubernetesAPI]:
         keys = ("ca-cert.pem", "ca-key.pem", "cert-chain.pem", "root-cert.pem")
         dns_capture = "defaultConfig: {proxyMetadata: {ISTIO_META_DNS_CAPTURE: 'true'}}"
         server.objects = {
+            **KUBE_SYSTEM,
             "/version/": VERSION,
             "/api/v1/nodes": {"items": []},
             f"{ISTIO_SYSTEM}/secrets/cacerts": {"metadata": {"labels": OURS}, "data": dict.fromkeys(keys, "")},

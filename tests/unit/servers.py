@@ -98,3 +98,6 @@ VERSION = {
     **dict.fromkeys(("gitCommit", "gitTreeState", "buildDate", "goVersion", "compiler", "platform"), ""),
 }
 """What `/version/` says."""
+
+KUBE_SYSTEM = {"/api/v1/namespaces/kube-system": {"metadata": {"uid": "6b0ff1ea-0000-0000-0000-000000000001"}}}
+"""The namespace by which a cluster is known again."""

@@ -16,7 +16,7 @@ from config import ConfigError
 from config.model import PeerLink, Settings
 from config.outside import Outside, read_file
 from tests.unit import certificates
-from tests.unit.servers import VERSION, KubernetesAPI, kubeconfig, kubernetes_api, nobody
+from tests.unit.servers import KUBE_SYSTEM, VERSION, KubernetesAPI, kubeconfig, kubernetes_api, nobody
 
 Raw = dict[str, Any]
 Objects = dict[str, Any]
@@ -92,6 +92,7 @@ LABELLED = {"metadata": {"labels": {"istio.io/rev": "stable", "team": "data"}}}
 THERE = {"metadata": {}}
 
 GOOD: Objects = {
+    **KUBE_SYSTEM,
     "/version/": VERSION,
     CACERTS: secret("ca-cert.pem", "ca-key.pem", "cert-chain.pem", "root-cert.pem", "ca.crt"),
     ISTIOD: istiod("1.31.0"),
@@ -155,7 +156,7 @@ def outside(certified: Sequence[str] = ()) -> Outside:
 def look(raw: Raw, link: Link | None = LINK, certified: Sequence[str] = ()) -> list[str]:
     """Return what is found, a line each."""
     try:
-        require_ready(Settings.model_validate(raw), {link.site: link} if link else {}, outside(certified))
+        require_ready(Settings.model_validate(raw), {link.site: link} if link else {}, outside(certified), {})
     except ConfigError as error:
         heading, *lines = str(error).splitlines()
         assert heading == "the configuration is wrong, nothing was changed:"
@@ -319,7 +320,7 @@ def our_own(raw: Raw, cluster: KubernetesAPI) -> Callable[..., None]:
 
 
 def warnings(raw: Raw) -> list[str]:
-    return require_ready(Settings.model_validate(raw), {LINK.site: LINK}, outside())
+    return require_ready(Settings.model_validate(raw), {LINK.site: LINK}, outside(), {})[0]
 
 
 @pytest.mark.parametrize("minor", ["32", "32+", "37"])
@@ -419,7 +420,7 @@ def test_one_step_of_istio_is_nothing_to_speak_of(raw: Raw, our_own: Callable[..
 
 def test_an_istio_that_was_not_tried_is_warned_of_whatever_the_cluster_is() -> None:
     raw = {"istio": {"version": "1.32.1"}, "sites": [{"name": "dc1", "cluster": "k3d"}]}
-    assert require_ready(Settings.model_validate(raw), {}, outside()) == [
+    assert require_ready(Settings.model_validate(raw), {}, outside(), {})[0] == [
         'istio.version: "1.32.1" was not tried with dcmesh: the newest that was is 1.31.0'
     ]
 
@@ -554,7 +555,7 @@ def test_kubeconfig_that_names_what_is_not_there(
     assert reason in line
 
 
-@pytest.mark.parametrize("path", ["/version/", CACERTS, MESH, SHOP, MYSQL, NODES])
+@pytest.mark.parametrize("path", [*KUBE_SYSTEM, "/version/", CACERTS, MESH, SHOP, MYSQL, NODES])
 @pytest.mark.parametrize(("status", "reason"), [(401, "Unauthorized"), (403, "Forbidden")])
 def test_cluster_that_refuses(raw: Raw, cluster: KubernetesAPI, path: str, status: int, reason: str) -> None:
     cluster.objects[path] = status
