@@ -736,8 +736,20 @@ class Settings(Model):
     """Site whose databases are the primaries, where two sites replicate each other. Another one is a switchover."""
     failover: Failover | None = None
     """Set this only while the old primary is gone."""
+    protect: Flag = True
+    """Keep databases, generated passwords and the root's key from deletion, on clusters that were there before."""
     monitoring: Monitoring | None = None
     """Set this to have the sites watched."""
+
+    def protects(self, site: Site) -> bool:
+        """Tell whether a site's databases are kept from deletion. What the program makes is for throwing away."""
+        return self.protect and site.cluster_kind == "existing"
+
+    @property
+    def protects_root(self) -> bool:
+        """Whether the root's key is kept from deletion: it may sign for clusters that were there before."""
+        others = self.trust.issue_for if isinstance(self.trust, GeneratedTrust) else []
+        return self.protect and bool(others or any(map(self.protects, self.sites)))
 
     def istio_of(self, site: Site) -> Istio:
         """Return the Istio settings that hold for a site."""

@@ -107,6 +107,7 @@ class MariadbArgs:
         pending: whether what it is to follow is not there yet. Then no pod is made.
         source_site: the site of `source`; where the two sites can change roles also while `source` is not there yet.
         switchover: which of the two sites is the primary. Default: that is settled, `source` decides.
+        protect: whether what holds the data is kept from deletion. Default no.
         settings: options of the server beside dcmesh's own.
         resources: requests and limits of the server's container.
         exporter: image of mysqld_exporter, which shows the server's metrics. Default: no metrics.
@@ -128,6 +129,7 @@ class MariadbArgs:
     pending: bool = False
     source_site: str | None = None
     switchover: Switchover | None = None
+    protect: bool = False
     settings: Mapping[str, str] = field(default_factory=dict)
     resources: Mapping[str, Any] = field(default_factory=dict)
     exporter: str | None = None
@@ -279,6 +281,7 @@ def stateful_set(args: MariadbArgs, *, settings: str, passwords: str) -> dict[st
         "podManagementPolicy": "Parallel",
         "selector": {"matchLabels": labels},
         "volumeClaimTemplates": claims,
+        "persistentVolumeClaimRetentionPolicy": {"whenDeleted": "Retain", "whenScaled": "Retain"},
         "template": {
             "metadata": {
                 "labels": labels,
@@ -325,7 +328,12 @@ class Mariadb(pulumi.ComponentResource):
     def __init__(self, name: str, args: MariadbArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("dcmesh:workloads:Mariadb", name, {}, opts)
         self.identity, metadata = create_identity(
-            name, namespace=args.namespace, labels=args.labels, name=args.name, parent=self
+            name,
+            namespace=args.namespace,
+            labels=args.labels,
+            name=args.name,
+            parent=self,
+            protect=args.protect and not args.pending,
         )
         self.channels = {}
         if not args.pending:
@@ -339,7 +347,7 @@ class Mariadb(pulumi.ComponentResource):
 
     def _servers(self, name: str, args: MariadbArgs, metadata: k8s.meta.v1.ObjectMetaArgs) -> pulumi.Output[Any]:
         child = pulumi.ResourceOptions(parent=self, depends_on=[self.identity])
-        root = args.root_password or generated_password(f"{name}-root", self)
+        root = args.root_password or generated_password(f"{name}-root", self, protect=args.protect)
         unnamed = k8s.meta.v1.ObjectMetaArgs(namespace=metadata.namespace, labels=pod_labels(args.name))
         passwords = k8s.core.v1.Secret(
             f"{name}-passwords",
@@ -347,7 +355,7 @@ class Mariadb(pulumi.ComponentResource):
             string_data={
                 "root": root,
                 "replication": args.replication_password or "",
-                "replication_local": generated_password(f"{name}-local", self),
+                "replication_local": generated_password(f"{name}-local", self, protect=args.protect),
             },
             immutable=True,
             opts=child,
@@ -376,7 +384,9 @@ class Mariadb(pulumi.ComponentResource):
             spec=pulumi.Output.all(settings.metadata.name, passwords.metadata.name).apply(
                 lambda names: stateful_set(args, settings=names[0], passwords=names[1])
             ),
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[self.identity, *roles, *args.after]),
+            opts=pulumi.ResourceOptions(
+                parent=self, depends_on=[self.identity, *roles, *args.after], protect=args.protect
+            ),
         )
         settled: pulumi.Output[Any] = servers.status
         done: pulumi.Resource = servers

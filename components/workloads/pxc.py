@@ -66,6 +66,7 @@ class PxcArgs:
         pending: whether what it is to follow is not there yet. Then no cluster is made.
         switchover: which of two sites is the primary, where that can change. Default: the roles are for good.
         other: the replica, if this is the primary for now. It is a replica before this is made the primary.
+        protect: whether what holds the data is kept from deletion. Default no.
         settings: options of the server beside dcmesh's own.
         spec: laid over the spec of the `PerconaXtraDBCluster`.
     """
@@ -85,6 +86,7 @@ class PxcArgs:
     pending: bool = False
     switchover: Switchover | None = None
     other: "Pxc | None" = None
+    protect: bool = False
     settings: Mapping[str, str] = field(default_factory=dict)
     spec: Values = field(default_factory=dict)
 
@@ -231,7 +233,12 @@ class Pxc(pulumi.ComponentResource):
     def __init__(self, name: str, args: PxcArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("dcmesh:workloads:Pxc", name, {}, opts)
         self.identity, metadata = create_identity(
-            name, namespace=args.namespace, labels=args.labels, name=stateful_set_name(args.name), parent=self
+            name,
+            namespace=args.namespace,
+            labels=args.labels,
+            name=stateful_set_name(args.name),
+            parent=self,
+            protect=args.protect and not args.pending,
         )
         self.end, self.cluster, self.channels, self.ends = args.end, None, {}, {}
         if not args.pending:
@@ -273,6 +280,7 @@ class Pxc(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(
                 parent=self,
                 depends_on=[self.identity, passwords, *args.after],
+                protect=args.protect,
                 custom_timeouts=pulumi.CustomTimeouts(create=f"{READY_MINUTES}m", update=f"{READY_MINUTES}m"),
             ),
         )
