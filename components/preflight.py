@@ -10,11 +10,13 @@ import yaml
 from kubernetes import client
 from kubernetes.client.exceptions import ApiException
 from kubernetes.config import ConfigException
+from kubernetes.utils.quantity import parse_quantity
 from urllib3.exceptions import HTTPError
 
 from components.istio import injection_labels
 from components.kubernetes_api import connect
 from components.link import CLUSTER_DOMAIN, ISTIO_NAMESPACE, Link
+from components.workloads import mariadb, pxc
 from config import model
 from config.errors import ConfigError, Finding, Remark
 from config.held import secret_keys
@@ -26,6 +28,9 @@ SECONDS = 10
 
 AT_ONCE = 5
 """How many exports or imports are looked at the same time: the client keeps that many connections on any machine."""
+
+CLAIMS = {"mariadb": mariadb.CLAIM, "pxc": pxc.CLAIM}
+"""How the claims of a database begin, by its kind."""
 
 CACERTS_KEYS = {"ca-cert.pem", "ca-key.pem", "cert-chain.pem", "root-cert.pem"}
 
@@ -39,6 +44,7 @@ class Cluster:
     core: client.CoreV1Api
     apps: client.AppsV1Api
     version: client.VersionApi
+    storage: client.StorageV1Api
 
     def kubernetes_version(self) -> tuple[int, int]:
         """Return major and minor version."""
@@ -92,6 +98,23 @@ class Cluster:
         labelled = (found.metadata.labels or {}).get("app.kubernetes.io/version", "")
         return next((text for text in (*tags, labelled) if text.startswith("1.") and support.minor_of(text)), None)
 
+    def claims(self, namespace: str) -> dict[str, tuple[str, str | None]]:
+        """Return the size that each claim of a namespace asks for, and its StorageClass."""
+        found = self.core.list_namespaced_persistent_volume_claim(namespace, _request_timeout=SECONDS).items
+        return {c.metadata.name: (c.spec.resources.requests["storage"], c.spec.storage_class_name) for c in found}
+
+    def can_grow(self, storage_class: str | None) -> bool:
+        """Tell whether the volumes of a StorageClass can grow. One that may not be read is taken to let them."""
+        if not storage_class:
+            return False
+        try:
+            found = self.storage.read_storage_class(storage_class, _request_timeout=SECONDS)
+        except ApiException as error:
+            if error.status in (403, 404):
+                return bool(error.status == 403)
+            raise
+        return bool(found.allow_volume_expansion)
+
     def networks(self) -> Iterator[tuple[str, ipaddress.IPv4Network]]:
         """Yield the IPv4 networks that can be known: what each is, and its range."""
         for node in self.core.list_node(_request_timeout=SECONDS).items:
@@ -138,12 +161,15 @@ def _of_site(
     named = existing.context or existing.kubeconfig
     try:
         with connect(read_file(existing.kubeconfig), existing.context) as api:
-            cluster = Cluster(client.CoreV1Api(api), client.AppsV1Api(api), client.VersionApi(api))
+            cluster = Cluster(
+                client.CoreV1Api(api), client.AppsV1Api(api), client.VersionApi(api), client.StorageV1Api(api)
+            )
             return [
                 *_versions(cluster, settings.istio_of(site), site, where, named),
                 *_istio(cluster, settings, site),
                 *_namespaces(cluster, settings, site, path),
                 *_pxc_operator(cluster, settings, site),
+                *_volumes(cluster, site, path),
                 *_hosts(cluster, site, path, links),
                 *_vips(cluster, site, path),
             ]
@@ -291,6 +317,39 @@ def _namespaces(cluster: Cluster, settings: model.Settings, site: model.Site, pa
             yield Finding(f"{where}.serviceAccount", account, advice)
 
     yield from _each([user for user in users if user[1] not in made], look)
+
+
+def _volumes(cluster: Cluster, site: model.Site, path: str) -> Iterator[Finding]:
+    """Compare the volumes that databases have with those that they are to have: they can grow, if their class can."""
+
+    def look(numbered: tuple[int, model.Workload]) -> Iterator[Finding]:
+        index, workload = numbered
+        if isinstance(workload, model.Database) and workload.storage:
+            claims = cluster.claims(workload.namespace)
+            names = (f"{CLAIMS[workload.kind]}-{workload.pods.stateful_set}-{n}" for n in range(workload.pods.replicas))
+            for size, storage_class in sorted({claims[name] for name in names if name in claims}, key=str):
+                where = f"{path}.workloads[{index}].storage"
+                yield from _volume(cluster, workload.storage, where, size, storage_class)
+
+    yield from _each(enumerate(site.workloads), look)
+
+
+def _volume(
+    cluster: Cluster, wanted: model.Storage, path: str, size: str, storage_class: str | None
+) -> Iterator[Finding]:
+    """Compare a volume's size and StorageClass with what it is to have."""
+    if wanted.storage_class and wanted.storage_class != storage_class:
+        advice = f"is not the class of the volumes there: put {storage_class or 'none'} back"
+        yield Finding(f"{path}.storageClass", wanted.storage_class, advice)
+    if parse_quantity(wanted.size) < parse_quantity(size):
+        advice = f"is less than the {size} of a volume there, and volumes do not shrink: set that"
+        yield Finding(f"{path}.size", wanted.size, advice)
+    elif parse_quantity(wanted.size) > parse_quantity(size) and not cluster.can_grow(storage_class):
+        advice = (
+            f"is more than the {size} of a volume there, and its StorageClass {storage_class or 'none'} does not let "
+            "it grow: set allowVolumeExpansion there, if its driver can do that, or put the size back"
+        )
+        yield Finding(f"{path}.size", wanted.size, advice)
 
 
 def _hosts(cluster: Cluster, site: model.Site, path: str, links: Mapping[str, Link]) -> Iterator[Finding]:

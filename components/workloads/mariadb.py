@@ -26,6 +26,9 @@ from components.workloads.mariadb_switchover import (
 SERVER = "mariadb"
 """Name of the server's container."""
 
+CLAIM = "data"
+"""Name of a pod's claim, before that of the pod."""
+
 MYSQL_USER = 999
 """Id of the user and group `mysql` in the official image."""
 
@@ -272,7 +275,7 @@ def stateful_set(args: MariadbArgs, *, settings: str, passwords: str) -> dict[st
     if args.storage_size:
         claim = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": args.storage_size}}}
         of_class = {"storageClassName": args.storage_class} if args.storage_class else {}
-        claims = [{"metadata": {"name": "data"}, "spec": {**claim, **of_class}}]
+        claims = [{"metadata": {"name": CLAIM}, "spec": {**claim, **of_class}}]
     else:
         volumes.append({"name": "data", "emptyDir": {}})
     return {
@@ -315,7 +318,8 @@ class Mariadb(pulumi.ComponentResource):
         - `Secret` with the passwords and `ConfigMap` with the server's options. Both are immutable; a new one has a
           new name, and so the pods are restarted with it, one after the other, the primary last.
         - headless `Service`.
-        - `StatefulSet`. Each pod prepares itself before its server starts: mariadb_prepare.sh.
+        - `StatefulSet`. Each pod prepares itself before its server starts: mariadb_prepare.sh. Its claims are its own.
+        - `PersistentVolumeClaimPatch` for each pod with a volume: its size, which grows without the pod's noticing.
         - where two sites can change roles: `ConfigMap` with the role, for pods that start; MariadbSwitchover; and a
           `ConfigMap` that says that there have been data, so that a primary which lost its volume does not begin anew.
     """
@@ -385,9 +389,14 @@ class Mariadb(pulumi.ComponentResource):
                 lambda names: stateful_set(args, settings=names[0], passwords=names[1])
             ),
             opts=pulumi.ResourceOptions(
-                parent=self, depends_on=[self.identity, *roles, *args.after], protect=args.protect
+                parent=self,
+                depends_on=[self.identity, *roles, *args.after],
+                protect=args.protect,
+                # Kubernetes takes no other ones, and Pulumi would make the StatefulSet anew.
+                ignore_changes=["spec.volumeClaimTemplates"],
             ),
         )
+        self._volumes(name, args, servers)
         settled: pulumi.Output[Any] = servers.status
         done: pulumi.Resource = servers
         if args.switchover and args.source and args.source_site:
@@ -410,6 +419,22 @@ class Mariadb(pulumi.ComponentResource):
         if args.switchover:
             self._config_map(name, args, "begun", {"begun": ""}, [done])
         return settled
+
+    def _volumes(self, name: str, args: MariadbArgs, servers: pulumi.Resource) -> None:
+        """Give the claims of the pods their size, one after the other: if one may not grow, the next is left alone."""
+        after = servers
+        for ordinal in range(args.replicas if args.storage_size else 0):
+            after = k8s.core.v1.PersistentVolumeClaimPatch(
+                f"{name}-{CLAIM}-{ordinal}",
+                metadata=k8s.meta.v1.ObjectMetaPatchArgs(
+                    name=f"{CLAIM}-{args.name}-{ordinal}",
+                    namespace=args.namespace,
+                    annotations={"pulumi.com/patchForce": "true"},  # the size was the StatefulSet's
+                ),
+                spec={"resources": {"requests": {"storage": args.storage_size}}},
+                # A claim cannot be without a size: what made it the patch's is not undone.
+                opts=pulumi.ResourceOptions(parent=self, depends_on=[after], retain_on_delete=True),
+            )
 
     def _config_map(
         self, name: str, args: MariadbArgs, of: str, data: Mapping[str, str], after: Sequence[pulumi.Resource]

@@ -103,6 +103,10 @@ class PxcArgs:
         )
 
 
+CLAIM = "datadir"
+"""Name of a node's claim, before that of the pod."""
+
+
 def stateful_set_name(name: str) -> str:
     """Return how the operator names the StatefulSet and its headless Service, and we the service account."""
     return f"{name}-pxc"
@@ -192,6 +196,8 @@ def cluster_spec(args: PxcArgs) -> dict[str, Any]:
             "volumeSpec": volume(args.storage_size, args.storage_class),
             **replication_channels(args),
         },
+        # The operator grows the volumes, all at once, and the nodes do not notice.
+        **({"storageScaling": {"enableVolumeScaling": True}} if args.storage_size else {}),
         # With a proxy the operator knows which node is the writer, and runs the channel there. Two are the least that
         # it accepts.
         "haproxy": {**of_images, "enabled": True, "image": HAPROXY_IMAGE, "size": 2, "annotations": NATIVE_SIDECAR},

@@ -387,6 +387,23 @@ def test_all_stands_in_its_namespace_on_its_cluster(create: Create) -> None:
     assert engine.one("Namespace").inputs["metadata"]["labels"] == {"istio.io/rev": "stable"}
 
 
+def test_claims_are_the_statefulsets_and_grow_one_after_the_other(create: Create) -> None:
+    """What Pulumi has of them takes no volume away, whatever becomes of the resources."""
+    engine = create(storage_size="2Gi")
+    pods, patches = engine.one("StatefulSet"), engine.kind("PersistentVolumeClaimPatch")
+    assert pods.request.ignoreChanges == ["spec.volumeClaimTemplates"], "Pulumi would replace it"
+    assert pods.spec["persistentVolumeClaimRetentionPolicy"] == {"whenDeleted": "Retain", "whenScaled": "Retain"}
+    assert [patch.object for patch in patches] == [("dr", "data-rows-0"), ("dr", "data-rows-1")]
+    for before, patch in zip([pods, *patches], patches, strict=False):
+        assert before.name in patch.dependencies
+        assert patch.spec == {"resources": {"requests": {"storage": "2Gi"}}}
+        assert patch.request.retainOnDelete
+
+
+def test_pods_without_volumes_have_no_claims(create: Create) -> None:
+    assert create().kind("PersistentVolumeClaimPatch") == []
+
+
 def test_pods_use_the_secret_and_the_options_of_this_up(create: Create) -> None:
     """They never change under a running pod: others come under new names, and the pods with them."""
     engine = create(settings={"max_connections": "500"})
