@@ -13,6 +13,7 @@ from config.model import PeerLink, Settings
 from config.outside import Outside, ReadFile, ReadStack, read_file, read_stack
 from config.peers import links_of
 from config.reading import read_settings
+from config.shown import shown_secrets
 
 __all__ = ["ConfigError", "Finding", "Settings", "load", "parse"]
 
@@ -54,5 +55,9 @@ def parse(
 
 
 def load(config: pulumi.Config) -> tuple[Settings, dict[str, Link]]:
-    """Read and validate the configuration of the stack that runs; see `parse`."""
-    return parse(held.values(config.name), project=pulumi.get_project(), stack=pulumi.get_stack())
+    """Read and validate the configuration of the stack that runs; see `parse`. Warn of secrets that are shown."""
+    raw = held.values(config.name)
+    settings, links = parse(raw, project=pulumi.get_project(), stack=pulumi.get_stack())
+    for remark in shown_secrets(raw, settings):
+        pulumi.log.warn(remark.line(held.secret_keys()))
+    return settings, links

@@ -35,6 +35,7 @@ from config.kinds import (
     ChartSource,
     FilePath,
     Flag,
+    FreeText,
     Gtid,
     Host,
     Identity,
@@ -249,7 +250,7 @@ class Gateway(Model):
     """Gateway pods, spread over nodes and zones."""
     exposure: Exposure = "load-balancer"
     """How the gateway gets its external address."""
-    annotations: dict[LabelKey, str] = {}
+    annotations: dict[LabelKey, FreeText] = {}
     """Annotations of the gateway's Service, laid over those of `exposure`."""
     load_balancer_ip: IpAddress | None = None
     """Address to ask for, where the load balancer grants such wishes."""

@@ -13,6 +13,7 @@ from components.channel_report import channel_report
 from components.generated_password import generated_password
 from components.link import CLUSTER_DOMAIN, MYSQL_PORT, ExportedService, pod_hosts
 from components.replication import Replica
+from components.sealed import made_of, sealed
 from components.workloads.identity import create_identity, pod_labels
 from components.workloads.mariadb_switchover import (
     PASSWORDS,
@@ -141,7 +142,7 @@ class MariadbArgs:
 def server_cnf(settings: Mapping[str, str]) -> str:
     """Return the server's options, the user's among them, as a file."""
     options = {**settings, **PLACE, **REPLICATION}
-    return "".join(["[mariadbd]\n", *(f"{key}={value}\n" for key, value in options.items())])
+    return made_of(options.values(), "".join(["[mariadbd]\n", *(f"{key}={value}\n" for key, value in options.items())]))
 
 
 def first_server_id(site: str, namespace: str, name: str) -> int:
@@ -368,7 +369,7 @@ class Mariadb(pulumi.ComponentResource):
             f"{name}-settings",
             metadata=unnamed,
             data={
-                "server.cnf": server_cnf(args.settings),
+                "server.cnf": sealed(server_cnf(args.settings)),
                 "prepare.sh": PREPARE,
                 **({"exporter.cnf": EXPORTER_CNF} if args.exporter else {}),
             },
@@ -386,7 +387,7 @@ class Mariadb(pulumi.ComponentResource):
                 annotations={"pulumi.com/patchForce": "true"},
             ),
             spec=pulumi.Output.all(settings.metadata.name, passwords.metadata.name).apply(
-                lambda names: stateful_set(args, settings=names[0], passwords=names[1])
+                lambda names: sealed(stateful_set(args, settings=names[0], passwords=names[1]))
             ),
             opts=pulumi.ResourceOptions(
                 parent=self,

@@ -11,6 +11,7 @@ from components.channel_report import channel_report
 from components.istio import Values, merge
 from components.link import ExportedService
 from components.replication import Replica
+from components.sealed import made_of, sealed
 from components.workloads.identity import create_identity
 from components.workloads.mariadb_switchover import Switchover
 from components.workloads.pxc_switchover import End, finished, handed_over, writer
@@ -114,7 +115,8 @@ def stateful_set_name(name: str) -> str:
 
 def server_cnf(settings: Mapping[str, str]) -> str:
     """Return the server's options, the user's among them, as a part of my.cnf."""
-    return "".join(["[mysqld]\n", *(f"{key}={value}\n" for key, value in {**settings, **REPLICATION}.items())])
+    options = {**settings, **REPLICATION}
+    return made_of(options.values(), "".join(["[mysqld]\n", *(f"{key}={value}\n" for key, value in options.items())]))
 
 
 def sources(source: ExportedService) -> list[dict[str, Any]]:
@@ -269,10 +271,10 @@ class Pxc(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(parent=self),
         )
         spec = cluster_spec(args)
-        allowed: pulumi.Input[dict[str, Any]] = spec
+        allowed: pulumi.Input[dict[str, Any]] = sealed(spec)
         if args.other and args.switchover:
             closed = pulumi.Output.from_input(args.other.cluster and args.other.cluster.id)
-            allowed = handed_over(args.end, args.other.end, args.switchover, closed).apply(lambda _: spec)
+            allowed = handed_over(args.end, args.other.end, args.switchover, closed).apply(lambda _: sealed(spec))
         return k8s.apiextensions.CustomResource(
             f"{name}-cluster",
             api_version="pxc.percona.com/v1",
