@@ -98,10 +98,10 @@ class Cluster:
         labelled = (found.metadata.labels or {}).get("app.kubernetes.io/version", "")
         return next((text for text in (*tags, labelled) if text.startswith("1.") and support.minor_of(text)), None)
 
-    def claims(self, namespace: str) -> dict[str, tuple[str, str | None]]:
-        """Return the size that each claim of a namespace asks for, and its StorageClass."""
-        found = self.core.list_namespaced_persistent_volume_claim(namespace, _request_timeout=SECONDS).items
-        return {c.metadata.name: (c.spec.resources.requests["storage"], c.spec.storage_class_name) for c in found}
+    def claim(self, namespace: str, name: str) -> tuple[str, str | None] | None:
+        """Return the size that a claim asks for, and its StorageClass."""
+        found = self._read("namespaced_persistent_volume_claim", name, namespace)
+        return None if found is None else (found.spec.resources.requests["storage"], found.spec.storage_class_name)
 
     def can_grow(self, storage_class: str | None) -> bool:
         """Tell whether the volumes of a StorageClass can grow. One that may not be read is taken to let them."""
@@ -325,9 +325,9 @@ def _volumes(cluster: Cluster, site: model.Site, path: str) -> Iterator[Finding]
     def look(numbered: tuple[int, model.Workload]) -> Iterator[Finding]:
         index, workload = numbered
         if isinstance(workload, model.Database) and workload.storage:
-            claims = cluster.claims(workload.namespace)
             names = (f"{CLAIMS[workload.kind]}-{workload.pods.stateful_set}-{n}" for n in range(workload.pods.replicas))
-            for size, storage_class in sorted({claims[name] for name in names if name in claims}, key=str):
+            claims = {found for name in names if (found := cluster.claim(workload.namespace, name))}
+            for size, storage_class in sorted(claims, key=str):
                 where = f"{path}.workloads[{index}].storage"
                 yield from _volume(cluster, workload.storage, where, size, storage_class)
 

@@ -430,7 +430,10 @@ class Mariadb(pulumi.ComponentResource):
                 metadata=k8s.meta.v1.ObjectMetaPatchArgs(
                     name=f"{CLAIM}-{args.name}-{ordinal}",
                     namespace=args.namespace,
-                    annotations={"pulumi.com/patchForce": "true"},  # the size was the StatefulSet's
+                    annotations={
+                        "pulumi.com/patchForce": "true",  # the size was the StatefulSet's
+                        "pulumi.com/skipAwait": "true",  # Pulumi waits for a claim that is bound to be pending again
+                    },
                 ),
                 spec={"resources": {"requests": {"storage": args.storage_size}}},
                 # A claim cannot be without a size: what made it the patch's is not undone.

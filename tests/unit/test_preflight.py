@@ -586,28 +586,19 @@ CLAIMS = f"{NAMESPACES}/bank/persistentvolumeclaims"
 EXPANDABLE = {"metadata": {"name": "fast"}, "provisioner": "example.com/disk", "allowVolumeExpansion": True}
 
 
-def claims(**sizes: str) -> Objects:
-    """Return the claims of a namespace: their names, with underscores, and sizes."""
-    return {
-        "items": [
-            {
-                "metadata": {"name": name.replace("_", "-")},
-                "spec": {"storageClassName": "fast", "resources": {"requests": {"storage": size}}},
-            }
-            for name, size in sizes.items()
-        ]
-    }
+def claim(size: str) -> Objects:
+    return {"spec": {"storageClassName": "fast", "resources": {"requests": {"storage": size}}}}
 
 
 @pytest.fixture(params=[{"kind": "mariadb", "name": "sql", "replicas": 2}, {"kind": "pxc", "name": "sql"}])
 def with_database(request: pytest.FixtureRequest, raw: Raw, cluster: KubernetesAPI) -> Callable[..., list[str]]:
     """Look at a stack with a database of 2Gi, where its volumes are there already."""
-    first = {"mariadb": "data_sql", "pxc": "datadir_sql_pxc"}[request.param["kind"]]
+    first = {"mariadb": "data-sql", "pxc": "datadir-sql-pxc"}[request.param["kind"]]
 
     def volumes(*sizes: str, storage_class: Any = EXPANDABLE, **more: str) -> list[str]:
         raw["sites"][0]["workloads"] = [{"namespace": "bank", "storage": {"size": "2Gi", **more}, **request.param}]
-        there = {f"{first}_{ordinal}": size for ordinal, size in enumerate(sizes)}
-        cluster.objects |= {CLAIMS: claims(**there, somebody_elses="9Gi"), CLASS: storage_class}
+        there = {f"{CLAIMS}/{first}-{ordinal}": claim(size) for ordinal, size in enumerate(sizes)}
+        cluster.objects = {**GOOD, **there, CLASS: storage_class}
         return look(raw)
 
     return volumes

@@ -398,6 +398,8 @@ def test_claims_are_the_statefulsets_and_grow_one_after_the_other(create: Create
         assert before.name in patch.dependencies
         assert patch.spec == {"resources": {"requests": {"storage": "2Gi"}}}
         assert patch.request.retainOnDelete
+        annotations = patch.inputs["metadata"]["annotations"]
+        assert annotations == {"pulumi.com/patchForce": "true", "pulumi.com/skipAwait": "true"}
 
 
 def test_pods_without_volumes_have_no_claims(create: Create) -> None:
