@@ -207,6 +207,12 @@ def metrics_annotations() -> dict[str, str]:
     return {"prometheus.io/scrape": "true", "prometheus.io/port": str(EXPORTER_PORT), "prometheus.io/path": "/metrics"}
 
 
+def claim(args: MariadbArgs) -> dict[str, Any]:
+    """Return the spec of a pod's PersistentVolumeClaim."""
+    of_class = {"storageClassName": args.storage_class} if args.storage_class else {}
+    return {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": args.storage_size}}, **of_class}
+
+
 def stateful_set(args: MariadbArgs, *, settings: str, passwords: str) -> dict[str, Any]:
     """Return the spec of the StatefulSet.
 
@@ -274,9 +280,7 @@ def stateful_set(args: MariadbArgs, *, settings: str, passwords: str) -> dict[st
     ]
     claims = []
     if args.storage_size:
-        claim = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": args.storage_size}}}
-        of_class = {"storageClassName": args.storage_class} if args.storage_class else {}
-        claims = [{"metadata": {"name": CLAIM}, "spec": {**claim, **of_class}}]
+        claims = [{"metadata": {"name": CLAIM}, "spec": claim(args)}]
     else:
         volumes.append({"name": "data", "emptyDir": {}})
     return {
@@ -319,8 +323,9 @@ class Mariadb(pulumi.ComponentResource):
         - `Secret` with the passwords and `ConfigMap` with the server's options. Both are immutable; a new one has a
           new name, and so the pods are restarted with it, one after the other, the primary last.
         - headless `Service`.
-        - `StatefulSet`. Each pod prepares itself before its server starts: mariadb_prepare.sh. Its claims are its own.
-        - `PersistentVolumeClaimPatch` for each pod with a volume: its size, which grows without the pod's noticing.
+        - `PersistentVolumeClaimPatch` for each pod with a volume. It makes the claim or lets it grow, which no pod
+          notices, and never deletes it.
+        - `StatefulSet`. Each pod prepares itself before its server starts: mariadb_prepare.sh.
         - where two sites can change roles: `ConfigMap` with the role, for pods that start; MariadbSwitchover; and a
           `ConfigMap` that says that there have been data, so that a primary which lost its volume does not begin anew.
     """
@@ -391,13 +396,12 @@ class Mariadb(pulumi.ComponentResource):
             ),
             opts=pulumi.ResourceOptions(
                 parent=self,
-                depends_on=[self.identity, *roles, *args.after],
+                depends_on=[self.identity, *self._claims(name, args), *roles, *args.after],
                 protect=args.protect,
                 # Kubernetes takes no other ones, and Pulumi would make the StatefulSet anew.
                 ignore_changes=["spec.volumeClaimTemplates"],
             ),
         )
-        self._volumes(name, args, servers)
         settled: pulumi.Output[Any] = servers.status
         done: pulumi.Resource = servers
         if args.switchover and args.source and args.source_site:
@@ -421,24 +425,30 @@ class Mariadb(pulumi.ComponentResource):
             self._config_map(name, args, "begun", {"begun": ""}, [done])
         return settled
 
-    def _volumes(self, name: str, args: MariadbArgs, servers: pulumi.Resource) -> None:
-        """Give the claims of the pods their size, one after the other: if one may not grow, the next is left alone."""
-        after = servers
+    def _claims(self, name: str, args: MariadbArgs) -> list[pulumi.Resource]:
+        """Create or change the pods' claims, one after the other: if one may not grow, the next is left alone.
+
+        Not the StatefulSet's part, whose template says for ever what size the first ones had.
+        """
+        claims: list[pulumi.Resource] = []
         for ordinal in range(args.replicas if args.storage_size else 0):
-            after = k8s.core.v1.PersistentVolumeClaimPatch(
+            patch = k8s.core.v1.PersistentVolumeClaimPatch(
                 f"{name}-{CLAIM}-{ordinal}",
                 metadata=k8s.meta.v1.ObjectMetaPatchArgs(
                     name=f"{CLAIM}-{args.name}-{ordinal}",
                     namespace=args.namespace,
                     annotations={
-                        "pulumi.com/patchForce": "true",  # the size was the StatefulSet's
+                        "pulumi.com/patchForce": "true",  # the size may be the StatefulSet's
                         "pulumi.com/skipAwait": "true",  # Pulumi waits for a claim that is bound to be pending again
                     },
                 ),
-                spec={"resources": {"requests": {"storage": args.storage_size}}},
-                # A claim cannot be without a size: what made it the patch's is not undone.
-                opts=pulumi.ResourceOptions(parent=self, depends_on=[after], retain_on_delete=True),
+                spec=claim(args),
+                opts=pulumi.ResourceOptions(
+                    parent=self, depends_on=[self.identity, *claims[-1:]], retain_on_delete=True
+                ),
             )
+            claims.append(patch)
+        return claims
 
     def _config_map(
         self, name: str, args: MariadbArgs, of: str, data: Mapping[str, str], after: Sequence[pulumi.Resource]

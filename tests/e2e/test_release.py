@@ -43,10 +43,19 @@ UPDATED: set[Resource] = {
     ("kubernetes:helm.sh/v3:Release", "dc1-gateway-release"),
     ("kubernetes:helm.sh/v3:Release", "dc2-istio-base"),
     ("kubernetes:helm.sh/v3:Release", "dc2-istio-istiod"),
+    # What keeps their claims is written out.
+    ("kubernetes:apps/v1:StatefulSet", "dc1.wookie-statefulset"),
+    ("kubernetes:apps/v1:StatefulSet", "dc2.wookie-dr-statefulset"),
 }
 """What the present program updates in place. If one is a StatefulSet, `RESTARTED` has its pods."""
 
-CREATED: set[Resource] = set()
+CREATED: set[Resource] = {
+    # They are the StatefulSets', and get their size by these from now on.
+    ("kubernetes:core/v1:PersistentVolumeClaimPatch", "dc1.wookie-data-0"),
+    ("kubernetes:core/v1:PersistentVolumeClaimPatch", "dc1.wookie-data-1"),
+    ("kubernetes:core/v1:PersistentVolumeClaimPatch", "dc1.wookie-data-2"),
+    ("kubernetes:core/v1:PersistentVolumeClaimPatch", "dc2.wookie-dr-data-0"),
+}
 """What the present program has and the release had not."""
 
 RESTARTED: set[str] = set()

@@ -387,16 +387,19 @@ def test_all_stands_in_its_namespace_on_its_cluster(create: Create) -> None:
     assert engine.one("Namespace").inputs["metadata"]["labels"] == {"istio.io/rev": "stable"}
 
 
-def test_claims_are_the_statefulsets_and_grow_one_after_the_other(create: Create) -> None:
-    """What Pulumi has of them takes no volume away, whatever becomes of the resources."""
-    engine = create(storage_size="2Gi")
+def test_claims_stay_and_grow_one_after_the_other_before_the_pods_want_them(create: Create) -> None:
+    """What becomes of the resources takes no volume away, and a pod that is new finds one of the right size."""
+    engine = create(storage_size="2Gi", storage_class="fast")
     pods, patches = engine.one("StatefulSet"), engine.kind("PersistentVolumeClaimPatch")
     assert pods.request.ignoreChanges == ["spec.volumeClaimTemplates"], "Pulumi would replace it"
     assert pods.spec["persistentVolumeClaimRetentionPolicy"] == {"whenDeleted": "Retain", "whenScaled": "Retain"}
     assert [patch.object for patch in patches] == [("dr", "data-rows-0"), ("dr", "data-rows-1")]
-    for before, patch in zip([pods, *patches], patches, strict=False):
-        assert before.name in patch.dependencies
-        assert patch.spec == {"resources": {"requests": {"storage": "2Gi"}}}
+    assert {patch.name for patch in patches} <= pods.dependencies
+    assert patches[0].name in patches[1].dependencies
+    (template,) = pods.spec["volumeClaimTemplates"]
+    for patch in patches:
+        assert engine.one("ServiceAccount").name in patch.dependencies, "which is in the namespace"
+        assert patch.spec == template["spec"]
         assert patch.request.retainOnDelete
         annotations = patch.inputs["metadata"]["annotations"]
         assert annotations == {"pulumi.com/patchForce": "true", "pulumi.com/skipAwait": "true"}
