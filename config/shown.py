@@ -25,7 +25,7 @@ def shown_secrets(raw: Mapping[str, Any], settings: Settings) -> Iterator[Remark
             others = f", and so do {len(shown) - 1} more below {key}" if shown[1:] else ""
             advice = (
                 f"cannot be kept a secret: it stands in the state and in diffs as it is{others}. Set it without "
-                "--secret; what can be is in docs/production.md"
+                "--secret: docs/configuration.md says what can be one"
             )
             yield Remark(shown[0], "", advice, secret=True)
 
