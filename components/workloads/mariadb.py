@@ -381,7 +381,9 @@ class Mariadb(pulumi.ComponentResource):
             immutable=True,
             opts=child,
         )
-        k8s.core.v1.Service(f"{name}-service", metadata=metadata, spec=headless_service(name=args.name), opts=child)
+        service = k8s.core.v1.Service(
+            f"{name}-service", metadata=metadata, spec=headless_service(name=args.name), opts=child
+        )
         roles = [self._config_map(name, args, "role", role(args.switchover), [])] if args.switchover else []
         servers = k8s.apps.v1.StatefulSet(
             f"{name}-statefulset",
@@ -396,7 +398,7 @@ class Mariadb(pulumi.ComponentResource):
             ),
             opts=pulumi.ResourceOptions(
                 parent=self,
-                depends_on=[self.identity, *self._claims(name, args), *roles, *args.after],
+                depends_on=[self.identity, service, *self._claims(name, args), *roles, *args.after],
                 protect=args.protect,
                 # Kubernetes takes no other ones, and Pulumi would make the StatefulSet anew.
                 ignore_changes=["spec.volumeClaimTemplates"],

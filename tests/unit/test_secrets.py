@@ -87,6 +87,19 @@ def test_a_secret_in_a_free_map_stays_one(engine: Engine, write: Any, path: str,
     assert "sites" not in engine.secret_outputs
 
 
+def test_also_where_two_clusters_can_change_roles(engine: Engine, write: Any) -> None:
+    raw = stack("pxc-switchover")
+    paths = [f"sites[{index}].workloads[0].spec.backup.key" for index in range(2)]
+    for index, path in enumerate(paths):
+        put(raw, f"sites[{index}].cluster", "lab")
+        put(raw, path, LONG)
+    write(raw, *paths)
+    run_program(engine, raw)
+    assert not [text for text in shown(engine) if HIDDEN in text]
+    clusters = engine.kind("PerconaXtraDBCluster")
+    assert [cluster.spec["backup"]["key"] for cluster in clusters] == [LONG, LONG]
+
+
 def test_what_is_beside_a_secret_can_be_read(engine: Engine, write: Any) -> None:
     raw = with_databases()
     put(raw, "sites[0].workloads[1].spec.backup.storages.s3", {"key": LONG, "bucket": "the-bucket"})

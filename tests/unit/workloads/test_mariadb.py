@@ -425,7 +425,7 @@ def test_pods_use_the_secret_and_the_options_of_this_up(create: Create) -> None:
 
 def test_pods_start_after_istiod_their_account_and_what_they_mount(create: Create) -> None:
     engine = create()
-    wanted = {"istiod", *(engine.one(kind).name for kind in ("ServiceAccount", "Secret", "ConfigMap"))}
+    wanted = {"istiod", *(engine.one(kind).name for kind in ("ServiceAccount", "Secret", "ConfigMap", "Service"))}
     assert wanted <= engine.before(engine.one("StatefulSet").name)
 
 
