@@ -26,7 +26,7 @@ class SharedCAArgs:
         generation: which root this is of those that replace one another. Default 1.
         root_validity_years: how long the root is valid. Default 10.
         intermediate_validity_years: how long each site's intermediate is valid. Default 2.
-        protect: whether the root's key is kept from deletion. Default no.
+        protect: whether the root, its key and its certificate, is kept from deletion. Default no.
     """
 
     organization: str = "dcmesh"
@@ -52,13 +52,8 @@ class SharedCA(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: SharedCAArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("dcmesh:components:SharedCA", name, {}, opts)
-        child = pulumi.ResourceOptions(parent=self)
-        key = tls.PrivateKey(
-            f"{name}-key",
-            algorithm=KEY_ALGORITHM,
-            ecdsa_curve=KEY_CURVE,
-            opts=pulumi.ResourceOptions(parent=self, protect=args.protect),
-        )
+        child = pulumi.ResourceOptions(parent=self, protect=args.protect)
+        key = tls.PrivateKey(f"{name}-key", algorithm=KEY_ALGORITHM, ecdsa_curve=KEY_CURVE, opts=child)
         root = tls.SelfSignedCert(
             f"{name}-root",
             private_key_pem=key.private_key_pem,

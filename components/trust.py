@@ -17,7 +17,7 @@ class TrustArgs:
     Attributes:
         trust: the configuration's part.
         sites: names of the stack's sites.
-        protect: whether the keys of roots are kept from deletion. Default no.
+        protect: whether roots are kept from deletion. Default no.
     """
 
     trust: model.Trust

@@ -738,7 +738,7 @@ class Settings(Model):
     failover: Failover | None = None
     """Set this only while the old primary is gone."""
     protect: Flag = True
-    """Keep databases, generated passwords and the root's key from deletion, on clusters that were there before."""
+    """Keep databases, generated passwords and the root from deletion, on clusters that were there before."""
     monitoring: Monitoring | None = None
     """Set this to have the sites watched."""
 
@@ -748,7 +748,7 @@ class Settings(Model):
 
     @property
     def protects_root(self) -> bool:
-        """Whether the root's key is kept from deletion: it may sign for clusters that were there before."""
+        """Whether the root is kept from deletion: it may sign for clusters that were there before."""
         others = self.trust.issue_for if isinstance(self.trust, GeneratedTrust) else []
         return self.protect and bool(others or any(map(self.protects, self.sites)))
 

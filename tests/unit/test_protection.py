@@ -12,6 +12,7 @@ from tests.unit.engine import Engine
 from tests.unit.program import Config, existing_cluster, existing_clusters, run_program
 
 STORAGE = {"size": "2Gi"}
+ROOT = {"trust-root-key", "trust-root-root"}
 
 
 def stack_of(cluster: Any = GONE, **changes: Any) -> Config:
@@ -49,7 +50,7 @@ def test_what_holds_data_and_what_cannot_be_made_again_is_protected_and_nothing_
         "dc1.trial-root",
         "dc1.trial-local",
         *(f"pair-passwords.dc1.{namespace}" for namespace in ("shop", "bank", "trial")),
-        "trust-root-key",
+        *ROOT,
     }
 
 
@@ -62,7 +63,7 @@ def test_what_is_for_throwing_away_is_not(engine: Engine, stack: Config) -> None
 @pytest.mark.parametrize(("changes", "is_protected"), [({}, True), ({"protect": False}, False)])
 def test_a_root_that_signs_for_others_is_protected(engine: Engine, changes: Config, is_protected: bool) -> None:
     run_program(engine, {"trust": {"issueFor": ["dc1"]}, **changes})
-    assert protected(engine) == ({"trust-root-key"} if is_protected else set())
+    assert protected(engine) == (ROOT if is_protected else set())
 
 
 def test_a_database_that_waits_for_its_source_has_nothing_to_protect(engine: Engine) -> None:
@@ -71,7 +72,7 @@ def test_a_database_that_waits_for_its_source_has_nothing_to_protect(engine: Eng
     site = {"name": "dc1", "cluster": existing_cluster("dc1"), "workloads": [replica], "imports": [imported]}
     engine.mocks.stacks["organization/dcmesh/dc9"] = {}
     run_program(engine, {"sites": [site], "peers": [{"name": "dc9"}]})
-    assert protected(engine) == {"trust-root-key"}
+    assert protected(engine) == ROOT
     assert engine.outputs["sites"]["dc1"]["workloads"] == []
 
 
