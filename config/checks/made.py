@@ -11,7 +11,10 @@ from config.checks.subject import Subject
 from config.errors import NOTHING, Finding
 from config.model import Database, Site, Storage
 
-LIFT = "Put it back; or, to give it up with its data, set `protect: false`, run `pulumi up`, and make this change then"
+LIFT = (
+    "Put it back; or, to give it up with its data, `pulumi config set protect false` and `pulumi up`, and make this "
+    "change then"
+)
 
 ANEW = "to have that, make another workload, which gets its data by `replicates` or from a backup"
 

@@ -751,7 +751,7 @@ def test_a_database_is_kept_until_it_is_given_up(dc2: SiteStack) -> None:
         site["workloads"][-1]["name"] = "other"
     said = dc2.refused("up", "--yes", "--skip-preview")
     assert f'{place}.name: [secret] was "db" at the last `pulumi up`, and the mariadb kept/db would be gone' in said
-    assert "set `protect: false`, run `pulumi up`, and make this change then" in said
+    assert "`pulumi config set protect false` and `pulumi up`, and make this change then" in said
     with dc2.edit() as config:
         config["dcmesh:sites"][0]["workloads"][-1].update(name="db", storage={"size": "2Gi"})
         config["dcmesh:protect"] = False

@@ -99,7 +99,10 @@ def refused(before: Config, changes: Config, stack: Config | None = None) -> lis
 
 
 OTHER_SITE = {"name": "dc2", "cluster": "lab"}
-LIFT = "Put it back; or, to give it up with its data, set `protect: false`, run `pulumi up`, and make this change then"
+LIFT = (
+    "Put it back; or, to give it up with its data, `pulumi config set protect false` and `pulumi up`, and make this "
+    "change then"
+)
 WORKLOAD = "sites[0].workloads[0]"
 GONE_CASES = [
     ({f"{WORKLOAD}.name": "sql"}, f'{WORKLOAD}.name: "sql" was "db" at the last `pulumi up`, and'),
