@@ -5,7 +5,11 @@ from typing import Any
 
 import pulumi
 
-from config.held import Secret
+
+class Secret(str):
+    """A text that came as a secret of the configuration."""
+
+    __slots__ = ()
 
 
 def sealed(value: Any) -> Any:  # noqa: ANN401

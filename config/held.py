@@ -9,11 +9,7 @@ import pulumi
 import yaml
 from pulumi.runtime import config as runtime
 
-
-class Secret(str):
-    """A text that came as a secret. Pulumi's secret is made of it where a resource takes it: components/sealed.py."""
-
-    __slots__ = ()
+from components.sealed import Secret
 
 
 def _held() -> dict[str, str]:

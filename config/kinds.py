@@ -17,7 +17,7 @@ from pydantic import (
 )
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
-from config.held import Secret
+from components.sealed import Secret
 from dcmesh import support
 
 ADVICE = "advice"

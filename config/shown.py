@@ -5,9 +5,9 @@ from typing import Any
 
 from pydantic import BaseModel, SecretStr
 
+from components.sealed import Secret
 from config import paths
 from config.errors import Remark
-from config.held import Secret
 from config.model import Settings
 
 

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 import yaml
 
-from config.held import Secret, marked
+from components.sealed import Secret
+from config.held import marked
 from tests.unit.configurations import put, stack
 from tests.unit.engine import Engine, readable_strings
 from tests.unit.program import Config, existing_cluster, existing_clusters, run_program
