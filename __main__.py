@@ -19,7 +19,10 @@ try:
 except config.ConfigError as error:
     raise pulumi.RunError(str(error)) from None
 
-trust = Trust("trust", TrustArgs(trust=settings.trust, sites=[site.name for site in settings.sites]))
+trust = Trust(
+    "trust",
+    TrustArgs(trust=settings.trust, sites=[site.name for site in settings.sites], protect=settings.protects_root),
+)
 pair = ClusterPair(
     "pair",
     ClusterPairArgs(

@@ -133,6 +133,7 @@ class ClusterPair(pulumi.ComponentResource):
                     channels=channels[site.name],
                     monitoring=args.settings.monitoring,
                     others=args.others,
+                    protect=args.settings.protects(site),
                 ),
                 child,
             )
@@ -173,6 +174,7 @@ class ClusterPair(pulumi.ComponentResource):
                     or site.gateway.advertise_port
                     or self.sites[site.name].cluster.gateway_addresses
                 ),
+                protected=args.settings.protects(site),
             )
             for site in args.settings.sites
         }

@@ -10,6 +10,7 @@ import pulumi_kubernetes as k8s
 from components.gateway_exposure import ExposureArgs, service_annotations, service_spec
 from components.istio import Charts, Values, merge, spread
 from components.link import GATEWAY_PORT
+from components.sealed import sealed
 
 GATEWAY_NAME = "istio-eastwestgateway"
 GATEWAY_LABELS = {"app": GATEWAY_NAME, "istio": "eastwestgateway"}
@@ -146,7 +147,7 @@ class EastWestGateway(pulumi.ComponentResource):
             f"{name}-release",
             name=GATEWAY_NAME,
             namespace=args.namespace,
-            values=merge(values, args.values),
+            values=sealed(merge(values, args.values)),
             **args.charts.release("gateway"),
             opts=pulumi.ResourceOptions(parent=self, depends_on=list(args.after)),
         )
@@ -164,7 +165,7 @@ class EastWestGateway(pulumi.ComponentResource):
                 name=GATEWAY_NAME,
                 namespace=args.namespace,
                 labels=GATEWAY_LABELS,
-                annotations=await_address(args.exposure, args.advertise) | service_annotations(args.exposure),
+                annotations=sealed(await_address(args.exposure, args.advertise) | service_annotations(args.exposure)),
             ),
             spec=service_spec(args.exposure, GATEWAY_LABELS),
             opts=pulumi.ResourceOptions(parent=self),

@@ -16,6 +16,7 @@ def inventory(
     links: Mapping[str, Link],
     sources: Mapping[str, ExportedService | None],
     advertised: bool,
+    protected: bool,
 ) -> dict[str, Any]:
     """Return a site's inventory as a stack output, without secrets.
 
@@ -24,7 +25,9 @@ def inventory(
         links: the exporting sites by name, its own among them. A site that exports nothing yet is not there.
         sources: what each database follows, by namespace; None for a primary. One that is pending is not there.
         advertised: whether other sites reach the gateway by what somebody said, and not by its Service's own address.
+        protected: whether its databases are kept from deletion.
     """
+    made = [workload for workload in site.workloads if workload.namespace in sources]
     known = dict.fromkeys([site.name, *(imported.from_ for imported in site.imports)])
     gateway = {"namespace": ISTIO_NAMESPACE, "name": GATEWAY_NAME, "advertised": advertised}
     return {
@@ -39,11 +42,13 @@ def inventory(
             }
             for imported in site.imports
         ],
-        "servers": [
-            server
-            for workload in site.workloads
-            if workload.namespace in sources
-            for server in servers(workload, sources[workload.namespace])
+        "servers": [server for workload in made for server in servers(workload, sources[workload.namespace])],
+        "workloads": [
+            {
+                **workload.model_dump(by_alias=True, include={"kind", "namespace", "name", "storage"}),
+                "protected": protected,
+            }
+            for workload in made
         ],
     }
 

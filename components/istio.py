@@ -8,6 +8,7 @@ import pulumi
 import pulumi_kubernetes as k8s
 
 from components.link import ISTIO_NAMESPACE
+from components.sealed import sealed
 from components.shared_ca import Intermediate
 
 Values = Mapping[str, Any]
@@ -202,7 +203,7 @@ class IstioControlPlane(pulumi.ComponentResource):
             f"{name}-base",
             name="istio-base",
             namespace=self.namespace,
-            values=dict(args.base_values),
+            values=sealed(args.base_values),
             **args.charts.release("base"),
             # What needs the CRDs waits for istiod, which is ready long after they are; Helm looks every 2 s only.
             skip_await=True,
@@ -221,7 +222,7 @@ class IstioControlPlane(pulumi.ComponentResource):
             f"{name}-istiod",
             name="istiod",
             namespace=self.namespace,
-            values=merge(values, args.istiod_values),
+            values=sealed(merge(values, args.istiod_values)),
             **args.charts.release("istiod"),
             opts=pulumi.ResourceOptions(parent=self, depends_on=[base, *after]),
         )

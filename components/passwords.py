@@ -44,7 +44,9 @@ class ReplicationPasswords(pulumi.ComponentResource):
         super().__init__("dcmesh:components:ReplicationPasswords", name, {}, opts)
         self._args = args
         self._generated = {
-            (site.name, workload.namespace): generated_password(f"{name}.{site.name}.{workload.namespace}", self)
+            (site.name, workload.namespace): generated_password(
+                f"{name}.{site.name}.{workload.namespace}", self, protect=args.settings.protects(site)
+            )
             for site in args.settings.sites
             for workload in site.workloads
             if isinstance(workload, model.Database)

@@ -10,6 +10,7 @@ import yaml
 from kubernetes import client
 from kubernetes.client.exceptions import ApiException
 from kubernetes.config import ConfigException
+from kubernetes.utils.quantity import parse_quantity
 from urllib3.exceptions import HTTPError
 
 from components.identity import Held, made_elsewhere, other_cluster
@@ -17,6 +18,7 @@ from components.istio import OURS, injection_labels
 from components.kubernetes_api import connect
 from components.link import CLUSTER_DOMAIN, ISTIO_NAMESPACE, Link
 from components.proxies import Certificates, read_pem, trusts
+from components.workloads import mariadb, pxc
 from config import model
 from config.errors import ConfigError, Finding, Remark
 from config.held import secret_keys
@@ -30,6 +32,9 @@ SECONDS = 10
 AT_ONCE = 5
 """How many exports or imports are looked at the same time: the client keeps that many connections on any machine."""
 
+CLAIMS = {"mariadb": mariadb.CLAIM, "pxc": pxc.CLAIM}
+"""How the claims of a database begin, by its kind."""
+
 CACERTS_KEYS = {"ca-cert.pem", "ca-key.pem", "cert-chain.pem", "root-cert.pem"}
 
 T = TypeVar("T")
@@ -42,6 +47,7 @@ class Cluster:
     core: client.CoreV1Api
     apps: client.AppsV1Api
     version: client.VersionApi
+    storage: client.StorageV1Api
 
     def kubernetes_version(self) -> tuple[int, int]:
         """Return major and minor version."""
@@ -116,6 +122,23 @@ class Cluster:
         labelled = (found.metadata.labels or {}).get("app.kubernetes.io/version", "")
         return next((text for text in (*tags, labelled) if text.startswith("1.") and support.minor_of(text)), None)
 
+    def claim(self, namespace: str, name: str) -> tuple[str, str | None] | None:
+        """Return the size that a claim asks for, and its StorageClass."""
+        found = self._read("namespaced_persistent_volume_claim", name, namespace)
+        return None if found is None else (found.spec.resources.requests["storage"], found.spec.storage_class_name)
+
+    def can_grow(self, storage_class: str | None) -> bool:
+        """Tell whether the volumes of a StorageClass can grow. One that may not be read is taken to let them."""
+        if not storage_class:
+            return False
+        try:
+            found = self.storage.read_storage_class(storage_class, _request_timeout=SECONDS)
+        except ApiException as error:
+            if error.status in (403, 404):
+                return bool(error.status == 403)
+            raise
+        return bool(found.allow_volume_expansion)
+
     def networks(self) -> Iterator[tuple[str, ipaddress.IPv4Network]]:
         """Yield the IPv4 networks that can be known: what each is, and its range."""
         for node in self.core.list_node(_request_timeout=SECONDS).items:
@@ -176,7 +199,9 @@ def _of_site(
     try:
         used = read_kubeconfig(existing.kubeconfig).only(existing.context)
         with connect(used) as api:
-            cluster = Cluster(client.CoreV1Api(api), client.AppsV1Api(api), client.VersionApi(api))
+            cluster = Cluster(
+                client.CoreV1Api(api), client.AppsV1Api(api), client.VersionApi(api), client.StorageV1Api(api)
+            )
             identity = cluster.identity()
             if other := list(other_cluster(held, identity, used, site=site.name, path=where, named=named)):
                 return identity, other
@@ -186,6 +211,7 @@ def _of_site(
                 *_istio(cluster, settings, site),
                 *_namespaces(cluster, settings, site, path),
                 *_pxc_operator(cluster, settings, site),
+                *_volumes(cluster, site, path),
                 *_hosts(cluster, site, path, links),
                 *_vips(cluster, site, path),
             ]
@@ -358,6 +384,39 @@ def _namespaces(cluster: Cluster, settings: model.Settings, site: model.Site, pa
             yield Finding(f"{where}.serviceAccount", account, advice)
 
     yield from _each([user for user in users if user[1] not in made], look)
+
+
+def _volumes(cluster: Cluster, site: model.Site, path: str) -> Iterator[Finding]:
+    """Compare the volumes that databases have with those that they are to have: they can grow, if their class can."""
+
+    def look(numbered: tuple[int, model.Workload]) -> Iterator[Finding]:
+        index, workload = numbered
+        if isinstance(workload, model.Database) and workload.storage:
+            names = (f"{CLAIMS[workload.kind]}-{workload.pods.stateful_set}-{n}" for n in range(workload.pods.replicas))
+            claims = {found for name in names if (found := cluster.claim(workload.namespace, name))}
+            for size, storage_class in sorted(claims, key=str):
+                where = f"{path}.workloads[{index}].storage"
+                yield from _volume(cluster, workload.storage, where, size, storage_class)
+
+    yield from _each(enumerate(site.workloads), look)
+
+
+def _volume(
+    cluster: Cluster, wanted: model.Storage, path: str, size: str, storage_class: str | None
+) -> Iterator[Finding]:
+    """Compare a volume's size and StorageClass with what it is to have."""
+    if wanted.storage_class and wanted.storage_class != storage_class:
+        advice = f"is not the class of the volumes there: put {storage_class or 'none'} back"
+        yield Finding(f"{path}.storageClass", wanted.storage_class, advice)
+    if parse_quantity(wanted.size) < parse_quantity(size):
+        advice = f"is less than the {size} of a volume there, and volumes do not shrink: set that"
+        yield Finding(f"{path}.size", wanted.size, advice)
+    elif parse_quantity(wanted.size) > parse_quantity(size) and not cluster.can_grow(storage_class):
+        advice = (
+            f"is more than the {size} of a volume there, and its StorageClass {storage_class or 'none'} does not let "
+            "it grow: set allowVolumeExpansion there, if its driver can do that, or put the size back"
+        )
+        yield Finding(f"{path}.size", wanted.size, advice)
 
 
 def _hosts(cluster: Cluster, site: model.Site, path: str, links: Mapping[str, Link]) -> Iterator[Finding]:

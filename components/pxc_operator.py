@@ -8,6 +8,7 @@ import pulumi
 import pulumi_kubernetes as k8s
 
 from components.istio import Charts, Values, merge
+from components.sealed import sealed
 
 OPERATOR = "pxc-operator"
 """Name of the chart, of its release and thereby of the operator's Deployment and service account."""
@@ -100,7 +101,7 @@ class PxcOperator(pulumi.ComponentResource):
             f"{name}-release",
             name=OPERATOR,
             namespace=namespace.metadata.name,
-            values=merge(operator_values(), args.values),
+            values=sealed(merge(operator_values(), args.values)),
             **args.charts.release(OPERATOR),
             opts=pulumi.ResourceOptions(parent=self, depends_on=list(args.after)),
         )

@@ -31,12 +31,14 @@ class SharedCAArgs:
         generation: which root this is of those that replace one another. Default 1.
         root_validity_years: how long the root is valid. Default 10.
         intermediate_validity_years: how long each site's intermediate is valid. Default 2.
+        protect: whether the root, its key and its certificate, is kept from deletion. Default no.
     """
 
     organization: str = "dcmesh"
     generation: int = 1
     root_validity_years: int = 10
     intermediate_validity_years: int = 2
+    protect: bool = False
 
 
 class SharedCA(pulumi.ComponentResource):
@@ -55,7 +57,7 @@ class SharedCA(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: SharedCAArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("dcmesh:components:SharedCA", name, {}, opts)
-        child = pulumi.ResourceOptions(parent=self)
+        child = pulumi.ResourceOptions(parent=self, protect=args.protect)
         key = tls.PrivateKey(f"{name}-key", algorithm=KEY_ALGORITHM, ecdsa_curve=KEY_CURVE, opts=child)
         root = tls.SelfSignedCert(
             f"{name}-root",

@@ -89,6 +89,7 @@ class SiteArgs:
         channels: how each of its databases is joined to others, by namespace.
         monitoring: what lets it be watched; None if it is not.
         others: the sites with which it must go on to share a root.
+        protect: whether its databases are kept from deletion.
     """
 
     site: model.Site
@@ -99,6 +100,7 @@ class SiteArgs:
     channels: Mapping[str, Channel]
     monitoring: model.Monitoring | None
     others: Others
+    protect: bool
 
 
 class Site(pulumi.ComponentResource):
@@ -301,6 +303,7 @@ class Site(pulumi.ComponentResource):
                 pending=channel.pending,
                 source_site=database.replicates.from_ if database.replicates else None,
                 switchover=channel.switchover,
+                protect=self._args.protect,
                 settings=database.settings,
                 resources=database.resources,
                 exporter=monitoring.exporter_image if monitoring else None,
@@ -327,6 +330,7 @@ class Site(pulumi.ComponentResource):
                 source=channel.source,
                 pending=channel.pending,
                 switchover=channel.switchover,
+                protect=self._args.protect,
                 other=channel.replica if isinstance(channel.replica, Pxc) else None,
                 settings=cluster.settings,
                 spec=cluster.spec.as_values(),

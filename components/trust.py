@@ -17,10 +17,12 @@ class TrustArgs:
     Attributes:
         trust: the configuration's part.
         sites: names of the stack's sites.
+        protect: whether roots are kept from deletion. Default no.
     """
 
     trust: model.Trust
     sites: Sequence[str]
+    protect: bool = False
 
 
 class Trust(pulumi.ComponentResource):
@@ -46,7 +48,7 @@ class Trust(pulumi.ComponentResource):
             case model.GeneratedTrust() as trust:
                 newest = trust.root.generation + (trust.root.next != "none")
                 # Those that are gone are kept: this stack sees no cluster, and a step too early must have a way back.
-                every = [self._root(name, trust, generation) for generation in range(1, newest + 1)]
+                every = [self._root(name, trust, generation, args.protect) for generation in range(1, newest + 1)]
                 roots = every[trust.root.generation - 1 :]
                 issuing = roots[-1] if trust.root.next == "issuing" else roots[0]
                 numbers = issuing.args.generation, trust.intermediate
@@ -71,7 +73,7 @@ class Trust(pulumi.ComponentResource):
             case model.ExistingTrust():
                 return {}
 
-    def _root(self, name: str, trust: model.GeneratedTrust, generation: int) -> SharedCA:
+    def _root(self, name: str, trust: model.GeneratedTrust, generation: int, protect: bool) -> SharedCA:
         return SharedCA(
             numbered(f"{name}-root", generation, separator="-"),
             SharedCAArgs(
@@ -79,6 +81,7 @@ class Trust(pulumi.ComponentResource):
                 generation=generation,
                 root_validity_years=trust.root_validity_years,
                 intermediate_validity_years=trust.intermediate_validity_years,
+                protect=protect,
             ),
             pulumi.ResourceOptions(parent=self),
         )

@@ -13,6 +13,7 @@ from config.model import PeerLink, Settings
 from config.outside import Outside, ReadFile, ReadStack, of_running_stack, read_file, read_stack
 from config.peers import links_of
 from config.reading import read_settings
+from config.shown import shown_secrets
 
 __all__ = ["ConfigError", "Finding", "Settings", "load", "parse"]
 
@@ -56,6 +57,9 @@ def parse(
 
 
 def load(config: pulumi.Config) -> tuple[Settings, dict[str, Link]]:
-    """Read and validate the configuration of the stack that runs; see `parse`."""
-    outside = of_running_stack()
-    return parse(held.values(config.name), project=outside.project, stack=outside.stack, salt=outside.salt)
+    """Read and validate the configuration of the stack that runs; see `parse`. Warn of secrets that are shown."""
+    outside, raw = of_running_stack(), held.values(config.name)
+    settings, links = parse(raw, project=outside.project, stack=outside.stack, salt=outside.salt)
+    for remark in shown_secrets(raw, settings):
+        pulumi.log.warn(remark.line(held.secret_keys()))
+    return settings, links

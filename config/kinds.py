@@ -6,9 +6,18 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BeforeValidator, Field, GetCoreSchemaHandler, GetJsonSchemaHandler, SecretStr
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    SecretStr,
+    WrapValidator,
+)
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
+from components.sealed import Secret
 from dcmesh import support
 
 ADVICE = "advice"
@@ -67,6 +76,15 @@ def _parses(parse: Callable[[str], object]) -> Callable[[str], bool]:
 
     return matches
 
+
+def _kept_secret(value: object, check: Callable[[object], str]) -> str:
+    """Check a text; if it came as a secret, what is returned tells so."""
+    checked = check(value)
+    return Secret(checked) if isinstance(value, Secret) else checked
+
+
+FreeText = Annotated[str, WrapValidator(_kept_secret)]
+"""A text whose meaning is somebody else's, and which may be a secret."""
 
 # --- names -----------------------------------------------------------------------------------------------------------
 
@@ -308,6 +326,7 @@ Setting = Annotated[
     _pattern(
         "setting", r"[^\n\r\0]*", "must be the text of an option on one line, as it stands behind its `=` in my.cnf"
     ),
+    WrapValidator(_kept_secret),
 ]
 
 SettingName = Annotated[

@@ -35,6 +35,7 @@ from config.kinds import (
     ChartSource,
     FilePath,
     Flag,
+    FreeText,
     Gtid,
     Host,
     Identity,
@@ -249,7 +250,7 @@ class Gateway(Model):
     """Gateway pods, spread over nodes and zones."""
     exposure: Exposure = "load-balancer"
     """How the gateway gets its external address."""
-    annotations: dict[LabelKey, str] = {}
+    annotations: dict[LabelKey, FreeText] = {}
     """Annotations of the gateway's Service, laid over those of `exposure`."""
     load_balancer_ip: IpAddress | None = None
     """Address to ask for, where the load balancer grants such wishes."""
@@ -736,8 +737,20 @@ class Settings(Model):
     """Site whose databases are the primaries, where two sites replicate each other. Another one is a switchover."""
     failover: Failover | None = None
     """Set this only while the old primary is gone."""
+    protect: Flag = True
+    """Keep databases, generated passwords and the root from deletion, on clusters that were there before."""
     monitoring: Monitoring | None = None
     """Set this to have the sites watched."""
+
+    def protects(self, site: Site) -> bool:
+        """Tell whether a site's databases are kept from deletion. What the program makes is for throwing away."""
+        return self.protect and site.cluster_kind == "existing"
+
+    @property
+    def protects_root(self) -> bool:
+        """Whether the root is kept from deletion: it may sign for clusters that were there before."""
+        others = self.trust.issue_for if isinstance(self.trust, GeneratedTrust) else []
+        return self.protect and bool(others or any(map(self.protects, self.sites)))
 
     def istio_of(self, site: Site) -> Istio:
         """Return the Istio settings that hold for a site."""

@@ -25,7 +25,9 @@ of each place after `{project}:`, so `sites` is written `{project}:sites`.
   (`sites[1].imports[0].from`), its value and what to do. Nothing is changed before all are gone.
 - **Secrets** are set with `pulumi config set --secret --path`, for example
   `pulumi config set --secret --path {project}:trust.caKey < ca-key.pem`. Of a top-level key that holds a secret, errors
-  show no value at all.
+  show no value at all. A secret stays one in state, diff and output where it is a password or a key, and below
+  `values`, `spec`, `settings`, `resources` and `annotations`; of one that stands elsewhere, such as in a name,
+  `pulumi up` warns.
 
 What the words in the column "value" mean is [at the end](#values).
 """

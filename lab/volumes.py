@@ -10,12 +10,13 @@ import os
 import queue
 import shutil
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from kubernetes import client, config, watch
+from kubernetes.utils.quantity import parse_quantity
 
 STORAGE_CLASS = "local-path"
 PROVISIONER = "rancher.io/local-path"
@@ -80,6 +81,20 @@ def awaiting(claims: Iterable[Claim], volumes: Iterable[str]) -> list[Claim]:
     ]
 
 
+def growing(claims: Iterable[Claim], sizes: Mapping[str, str]) -> list[Claim]:
+    """Return the claims that ask for more than their volume has.
+
+    Args:
+        claims: every claim.
+        sizes: the capacity of each volume that was made, by its name.
+    """
+    return [
+        claim
+        for claim in claims
+        if claim.volume in sizes and parse_quantity(claim.size) > parse_quantity(sizes[claim.volume])
+    ]
+
+
 def persistent_volume(claim: Claim, directory: Path) -> dict[str, Any]:
     """Return the PersistentVolume that gives a claim a directory of its node."""
     on_node = {"key": "kubernetes.io/hostname", "operator": "In", "values": [claim.node]}
@@ -119,7 +134,7 @@ def read(claim: client.V1PersistentVolumeClaim) -> Claim:
 
 
 def reconcile(api: client.CoreV1Api, root: Path) -> None:
-    """Make the volumes that claims await, and remove those that were released.
+    """Make the volumes that claims await, let grow those that are to, and remove those that were released.
 
     Args:
         api: the site's API.
@@ -136,10 +151,14 @@ def reconcile(api: client.CoreV1Api, root: Path) -> None:
             if not volume.metadata.deletion_timestamp:
                 api.delete_persistent_volume(name)
                 _log.info("%s: removed", name)
-    claims = map(read, api.list_persistent_volume_claim_for_all_namespaces().items)
+    claims = [read(claim) for claim in api.list_persistent_volume_claim_for_all_namespaces().items]
     for claim in awaiting(claims, (volume.metadata.name for volume in volumes)):
         api.create_persistent_volume(persistent_volume(claim, root / claim.volume))
         _log.info("%s: made for %s/%s", claim.volume, claim.namespace, claim.name)
+    for claim in growing(claims, {volume.metadata.name: volume.spec.capacity["storage"] for volume in volumes}):
+        # kubelet, which has no file system to grow here, tells the claim.
+        api.patch_persistent_volume(claim.volume, {"spec": {"capacity": {"storage": claim.size}}})
+        _log.info("%s: grown to %s", claim.volume, claim.size)
 
 
 def main() -> None:

@@ -74,6 +74,7 @@ def configuration(exports: int, kubeconfigs: dict[str, str]) -> dict[str, Any]:
     return {
         "dcmesh:sites": sites(exports, kubeconfigs),
         "dcmesh:istio": dev_config()["dcmesh:lab"]["istio"],
+        "dcmesh:protect": False,
     }
 
 

@@ -123,7 +123,8 @@ def _dcmesh(notes: Notes, directory: Path, sites: Mapping[str, Kubectl]) -> None
     config = dev_config()
     for site in config["dcmesh:sites"]:
         site["cluster"] = {"kubeconfig": str(sites[site["name"]].path)}
-    stack = {"dcmesh:sites": config["dcmesh:sites"], "dcmesh:istio": config["dcmesh:lab"]["istio"]}
+    istio = config["dcmesh:lab"]["istio"]
+    stack = {"dcmesh:sites": config["dcmesh:sites"], "dcmesh:istio": istio, "dcmesh:protect": False}
     project = Project(directory / "project", stack="pair", config=stack, state=directory / "state")
     project.init()
 

@@ -12,9 +12,15 @@ def pod_labels(name: str) -> dict[str, str]:
 
 
 def create_identity(
-    prefix: str, *, namespace: str, labels: Mapping[str, str], name: str, parent: pulumi.Resource
+    prefix: str,
+    *,
+    namespace: str,
+    labels: Mapping[str, str],
+    name: str,
+    parent: pulumi.Resource,
+    protect: bool = False,
 ) -> tuple[k8s.core.v1.ServiceAccount, k8s.meta.v1.ObjectMetaArgs]:
-    """Create a namespace with these labels and a service account in it.
+    """Create a namespace with these labels, which may be kept from deletion, and a service account in it.
 
     Returns:
         The account, and metadata for objects of the same name in the namespace.
@@ -23,7 +29,7 @@ def create_identity(
     created = k8s.core.v1.Namespace(
         f"{prefix}-namespace",
         metadata=k8s.meta.v1.ObjectMetaArgs(name=namespace, labels=dict(labels)),
-        opts=child,
+        opts=pulumi.ResourceOptions(parent=parent, protect=protect),
     )
     metadata = k8s.meta.v1.ObjectMetaArgs(name=name, namespace=created.metadata.name)
     return k8s.core.v1.ServiceAccount(f"{prefix}-serviceaccount", metadata=metadata, opts=child), metadata

@@ -13,6 +13,7 @@ from components.channel_report import channel_report
 from components.generated_password import generated_password
 from components.link import CLUSTER_DOMAIN, MYSQL_PORT, ExportedService, pod_hosts
 from components.replication import Replica
+from components.sealed import made_of, sealed
 from components.workloads.identity import create_identity, pod_labels
 from components.workloads.mariadb_switchover import (
     PASSWORDS,
@@ -25,6 +26,9 @@ from components.workloads.mariadb_switchover import (
 
 SERVER = "mariadb"
 """Name of the server's container."""
+
+CLAIM = "data"
+"""Name of a pod's claim, before that of the pod."""
 
 MYSQL_USER = 999
 """Id of the user and group `mysql` in the official image."""
@@ -121,6 +125,7 @@ class MariadbArgs:
         pending: whether what it is to follow is not there yet. Then no pod is made.
         source_site: the site of `source`; where the two sites can change roles also while `source` is not there yet.
         switchover: which of the two sites is the primary. Default: that is settled, `source` decides.
+        protect: whether what holds the data is kept from deletion. Default no.
         settings: options of the server beside dcmesh's own.
         resources: requests and limits of the server's container.
         exporter: image of mysqld_exporter, which shows the server's metrics. Default: no metrics.
@@ -142,6 +147,7 @@ class MariadbArgs:
     pending: bool = False
     source_site: str | None = None
     switchover: Switchover | None = None
+    protect: bool = False
     settings: Mapping[str, str] = field(default_factory=dict)
     resources: Mapping[str, Any] = field(default_factory=dict)
     exporter: str | None = None
@@ -152,7 +158,7 @@ def server_cnf(settings: Mapping[str, str]) -> str:
     options = {**DEFAULTS, **settings, **PLACE, **REPLICATION}
     if runs_events(settings):
         options[EVENTS] = "OFF"
-    return "".join(["[mariadbd]\n", *(f"{key}={value}\n" for key, value in options.items())])
+    return made_of(options.values(), "".join(["[mariadbd]\n", *(f"{key}={value}\n" for key, value in options.items())]))
 
 
 def runs_events(settings: Mapping[str, str]) -> bool:
@@ -220,6 +226,12 @@ def exporter(image: str) -> dict[str, Any]:
 def metrics_annotations() -> dict[str, str]:
     """Return the annotations that make the sidecar's agent show the exporter's metrics beside its own."""
     return {"prometheus.io/scrape": "true", "prometheus.io/port": str(EXPORTER_PORT), "prometheus.io/path": "/metrics"}
+
+
+def claim(args: MariadbArgs) -> dict[str, Any]:
+    """Return the spec of a pod's PersistentVolumeClaim."""
+    of_class = {"storageClassName": args.storage_class} if args.storage_class else {}
+    return {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": args.storage_size}}, **of_class}
 
 
 def stateful_set(args: MariadbArgs, *, settings: str, passwords: str) -> dict[str, Any]:
@@ -293,9 +305,7 @@ def stateful_set(args: MariadbArgs, *, settings: str, passwords: str) -> dict[st
     ]
     claims = []
     if args.storage_size:
-        claim = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": args.storage_size}}}
-        of_class = {"storageClassName": args.storage_class} if args.storage_class else {}
-        claims = [{"metadata": {"name": "data"}, "spec": {**claim, **of_class}}]
+        claims = [{"metadata": {"name": CLAIM}, "spec": claim(args)}]
     else:
         volumes.append({"name": "data", "emptyDir": {}})
     return {
@@ -304,6 +314,7 @@ def stateful_set(args: MariadbArgs, *, settings: str, passwords: str) -> dict[st
         "podManagementPolicy": "Parallel",
         "selector": {"matchLabels": labels},
         "volumeClaimTemplates": claims,
+        "persistentVolumeClaimRetentionPolicy": {"whenDeleted": "Retain", "whenScaled": "Retain"},
         "template": {
             "metadata": {
                 "labels": labels,
@@ -337,6 +348,8 @@ class Mariadb(pulumi.ComponentResource):
         - `Secret` with the passwords and `ConfigMap` with the server's options. Both are immutable; a new one has a
           new name, and so the pods are restarted with it, one after the other, the primary last.
         - headless `Service`.
+        - `PersistentVolumeClaimPatch` for each pod with a volume. It makes the claim or lets it grow, which no pod
+          notices, and never deletes it.
         - `StatefulSet`. Each pod prepares itself before its server starts: mariadb_prepare.sh.
         - where two sites can change roles: `ConfigMap` with the role, for pods that start; MariadbSwitchover; and a
           `ConfigMap` that says that there have been data, so that a primary which lost its volume does not begin anew.
@@ -350,7 +363,12 @@ class Mariadb(pulumi.ComponentResource):
     def __init__(self, name: str, args: MariadbArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("dcmesh:workloads:Mariadb", name, {}, opts)
         self.identity, metadata = create_identity(
-            name, namespace=args.namespace, labels=args.labels, name=args.name, parent=self
+            name,
+            namespace=args.namespace,
+            labels=args.labels,
+            name=args.name,
+            parent=self,
+            protect=args.protect and not args.pending,
         )
         self.channels = {}
         if not args.pending:
@@ -364,7 +382,7 @@ class Mariadb(pulumi.ComponentResource):
 
     def _servers(self, name: str, args: MariadbArgs, metadata: k8s.meta.v1.ObjectMetaArgs) -> pulumi.Output[Any]:
         child = pulumi.ResourceOptions(parent=self, depends_on=[self.identity])
-        root = args.root_password or generated_password(f"{name}-root", self)
+        root = args.root_password or generated_password(f"{name}-root", self, protect=args.protect)
         unnamed = k8s.meta.v1.ObjectMetaArgs(namespace=metadata.namespace, labels=pod_labels(args.name))
         passwords = k8s.core.v1.Secret(
             f"{name}-passwords",
@@ -372,7 +390,7 @@ class Mariadb(pulumi.ComponentResource):
             string_data={
                 "root": root,
                 "replication": args.replication_password or "",
-                "replication_local": generated_password(f"{name}-local", self),
+                "replication_local": generated_password(f"{name}-local", self, protect=args.protect),
             },
             immutable=True,
             opts=child,
@@ -381,22 +399,30 @@ class Mariadb(pulumi.ComponentResource):
             f"{name}-settings",
             metadata=unnamed,
             data={
-                "server.cnf": server_cnf(args.settings),
+                "server.cnf": sealed(server_cnf(args.settings)),
                 **SCRIPTS,
                 **({"exporter.cnf": EXPORTER_CNF} if args.exporter else {}),
             },
             immutable=True,
             opts=child,
         )
-        k8s.core.v1.Service(f"{name}-service", metadata=metadata, spec=headless_service(name=args.name), opts=child)
+        service = k8s.core.v1.Service(
+            f"{name}-service", metadata=metadata, spec=headless_service(name=args.name), opts=child
+        )
         roles = [self._config_map(name, args, "role", role(args.switchover), [])] if args.switchover else []
         servers = k8s.apps.v1.StatefulSet(
             f"{name}-statefulset",
             metadata=metadata,
             spec=pulumi.Output.all(settings.metadata.name, passwords.metadata.name).apply(
-                lambda names: stateful_set(args, settings=names[0], passwords=names[1])
+                lambda names: sealed(stateful_set(args, settings=names[0], passwords=names[1]))
             ),
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[self.identity, *roles, *args.after]),
+            opts=pulumi.ResourceOptions(
+                parent=self,
+                depends_on=[self.identity, service, *self._claims(name, args), *roles, *args.after],
+                protect=args.protect,
+                # Kubernetes takes no other ones, and Pulumi would make the StatefulSet anew.
+                ignore_changes=["spec.volumeClaimTemplates"],
+            ),
         )
         settled: pulumi.Output[Any] = servers.status
         done: pulumi.Resource = servers
@@ -421,6 +447,31 @@ class Mariadb(pulumi.ComponentResource):
         if args.switchover:
             self._config_map(name, args, "begun", {"begun": ""}, [done])
         return settled
+
+    def _claims(self, name: str, args: MariadbArgs) -> list[pulumi.Resource]:
+        """Create or change the pods' claims, one after the other: if one may not grow, the next is left alone.
+
+        Not the StatefulSet's part, whose template says for ever what size the first ones had.
+        """
+        claims: list[pulumi.Resource] = []
+        for ordinal in range(args.replicas if args.storage_size else 0):
+            patch = k8s.core.v1.PersistentVolumeClaimPatch(
+                f"{name}-{CLAIM}-{ordinal}",
+                metadata=k8s.meta.v1.ObjectMetaPatchArgs(
+                    name=f"{CLAIM}-{args.name}-{ordinal}",
+                    namespace=args.namespace,
+                    annotations={
+                        "pulumi.com/patchForce": "true",  # the size may be the StatefulSet's
+                        "pulumi.com/skipAwait": "true",  # Pulumi waits for a claim that is bound to be pending again
+                    },
+                ),
+                spec=claim(args),
+                opts=pulumi.ResourceOptions(
+                    parent=self, depends_on=[self.identity, *claims[-1:]], retain_on_delete=True
+                ),
+            )
+            claims.append(patch)
+        return claims
 
     def _config_map(
         self, name: str, args: MariadbArgs, of: str, data: Mapping[str, str], after: Sequence[pulumi.Resource]

@@ -11,6 +11,7 @@ from components.channel_report import channel_report
 from components.istio import Values, merge
 from components.link import ExportedService
 from components.replication import Replica
+from components.sealed import made_of, sealed
 from components.workloads.identity import create_identity
 from components.workloads.mariadb_switchover import Switchover
 from components.workloads.pxc_switchover import End, finished, handed_over, writer
@@ -66,6 +67,7 @@ class PxcArgs:
         pending: whether what it is to follow is not there yet. Then no cluster is made.
         switchover: which of two sites is the primary, where that can change. Default: the roles are for good.
         other: the replica, if this is the primary for now. It is a replica before this is made the primary.
+        protect: whether what holds the data is kept from deletion. Default no.
         settings: options of the server beside dcmesh's own.
         spec: laid over the spec of the `PerconaXtraDBCluster`.
     """
@@ -85,6 +87,7 @@ class PxcArgs:
     pending: bool = False
     switchover: Switchover | None = None
     other: "Pxc | None" = None
+    protect: bool = False
     settings: Mapping[str, str] = field(default_factory=dict)
     spec: Values = field(default_factory=dict)
 
@@ -101,6 +104,10 @@ class PxcArgs:
         )
 
 
+CLAIM = "datadir"
+"""Name of a node's claim, before that of the pod."""
+
+
 def stateful_set_name(name: str) -> str:
     """Return how the operator names the StatefulSet and its headless Service, and we the service account."""
     return f"{name}-pxc"
@@ -108,7 +115,8 @@ def stateful_set_name(name: str) -> str:
 
 def server_cnf(settings: Mapping[str, str]) -> str:
     """Return the server's options, the user's among them, as a part of my.cnf."""
-    return "".join(["[mysqld]\n", *(f"{key}={value}\n" for key, value in {**settings, **REPLICATION}.items())])
+    options = {**settings, **REPLICATION}
+    return made_of(options.values(), "".join(["[mysqld]\n", *(f"{key}={value}\n" for key, value in options.items())]))
 
 
 def sources(source: ExportedService) -> list[dict[str, Any]]:
@@ -190,6 +198,8 @@ def cluster_spec(args: PxcArgs) -> dict[str, Any]:
             "volumeSpec": volume(args.storage_size, args.storage_class),
             **replication_channels(args),
         },
+        # The operator grows the volumes, all at once, and the nodes do not notice.
+        **({"storageScaling": {"enableVolumeScaling": True}} if args.storage_size else {}),
         # With a proxy the operator knows which node is the writer, and runs the channel there. Two are the least that
         # it accepts.
         "haproxy": {**of_images, "enabled": True, "image": HAPROXY_IMAGE, "size": 2, "annotations": NATIVE_SIDECAR},
@@ -231,7 +241,12 @@ class Pxc(pulumi.ComponentResource):
     def __init__(self, name: str, args: PxcArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("dcmesh:workloads:Pxc", name, {}, opts)
         self.identity, metadata = create_identity(
-            name, namespace=args.namespace, labels=args.labels, name=stateful_set_name(args.name), parent=self
+            name,
+            namespace=args.namespace,
+            labels=args.labels,
+            name=stateful_set_name(args.name),
+            parent=self,
+            protect=args.protect and not args.pending,
         )
         self.end, self.cluster, self.channels, self.ends = args.end, None, {}, {}
         if not args.pending:
@@ -256,10 +271,10 @@ class Pxc(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(parent=self),
         )
         spec = cluster_spec(args)
-        allowed: pulumi.Input[dict[str, Any]] = spec
+        allowed: pulumi.Input[dict[str, Any]] = sealed(spec)
         if args.other and args.switchover:
             closed = pulumi.Output.from_input(args.other.cluster and args.other.cluster.id)
-            allowed = handed_over(args.end, args.other.end, args.switchover, closed).apply(lambda _: spec)
+            allowed = handed_over(args.end, args.other.end, args.switchover, closed).apply(lambda _: sealed(spec))
         return k8s.apiextensions.CustomResource(
             f"{name}-cluster",
             api_version="pxc.percona.com/v1",
@@ -273,6 +288,7 @@ class Pxc(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(
                 parent=self,
                 depends_on=[self.identity, passwords, *args.after],
+                protect=args.protect,
                 custom_timeouts=pulumi.CustomTimeouts(create=f"{READY_MINUTES}m", update=f"{READY_MINUTES}m"),
             ),
         )

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from config.checks import clusters, databases, gateways, links, mesh, names, networks, passphrase, pxc
+from config.checks import clusters, databases, gateways, links, made, mesh, names, networks, passphrase, pxc
 from config.checks.subject import Subject
 from config.errors import Finding
 
@@ -37,6 +37,8 @@ CHECKS = (
     databases.other_passwords,
     databases.own_settings,
     databases.unlike_sources,
+    made.vanished_databases,
+    made.changed_volumes,
     pxc.existing_operator,
     pxc.existing_in_new_clusters,
     pxc.operators_namespace,

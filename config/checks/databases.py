@@ -105,9 +105,8 @@ def vanished_sources(subject: Subject) -> Iterator[Finding]:
         for site, path, database in subject.databases
         if absent(database) or any(absent(source) for _, source in _sources(subject, database))
     ]
-    before = subject.outside.own_outputs().get("sites", {}) if pending else {}
     for site, path, database in pending:
-        servers = before.get(site.name, {}).get("servers", ())
+        servers = subject.before.get(site.name, {}).get("servers", ())
         leads = isinstance(database, Mariadb) and subject.settings.primary == site.name
         if database.replicates and not leads and any(server["namespace"] == database.namespace for server in servers):
             advice = (

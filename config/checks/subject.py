@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 from config.model import Database, Export, Import, LinkExport, PeerLink, Replicates, Settings, Site
 from config.outside import Outside
@@ -62,6 +63,12 @@ class Subject:
         for path, site in self.sites:
             found[site.name] = (f"{path}.exports", _with_places(f"{path}.exports", site.exports))
         return found
+
+    @cached_property
+    def before(self) -> Mapping[str, Any]:
+        """What the stack's last `up` says of its sites, in the output `sites`."""
+        before: Mapping[str, Any] = self.outside.own_outputs().get("sites", {})
+        return before
 
     def offer(self, imported: Import | Replicates) -> Offer | None:
         """Return the export that an import or a replica names, if it is there."""

@@ -74,10 +74,19 @@ UPDATED: set[Resource] = {
     ("kubernetes:networking.istio.io/v1alpha3:EnvoyFilter", "dc1.export.db-envoyfilter-db-connect-after-handshake"),
     ("kubernetes:security.istio.io/v1:AuthorizationPolicy", "dc1.export.db-authorizationpolicy-db-consumers"),
     ("kubernetes:security.istio.io/v1:PeerAuthentication", "dc1.export.db-peerauthentication-db-strict"),
+    # What keeps their claims is written out.
+    ("kubernetes:apps/v1:StatefulSet", "dc1.wookie-statefulset"),
+    ("kubernetes:apps/v1:StatefulSet", "dc2.wookie-dr-statefulset"),
 }
 """What the present program updates in place. If one is a StatefulSet, `RESTARTED` has its pods."""
 
-CREATED: set[Resource] = set()
+CREATED: set[Resource] = {
+    # They are the StatefulSets', and get their size by these from now on.
+    ("kubernetes:core/v1:PersistentVolumeClaimPatch", "dc1.wookie-data-0"),
+    ("kubernetes:core/v1:PersistentVolumeClaimPatch", "dc1.wookie-data-1"),
+    ("kubernetes:core/v1:PersistentVolumeClaimPatch", "dc1.wookie-data-2"),
+    ("kubernetes:core/v1:PersistentVolumeClaimPatch", "dc2.wookie-dr-data-0"),
+}
 """What the present program has and the release had not."""
 
 RESTARTED: set[str] = set()

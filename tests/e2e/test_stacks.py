@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
-from .toolbox import CLIENT, Kubectl, Lab, Project, curl, dev_config, eventually, run
+from .toolbox import CLIENT, MARIADB, Kubectl, Lab, Project, curl, dev_config, eventually, run
 
 TRUST = {"source": "stack", "stack": "organization/dcmesh/trust"}
 ISTIO = dev_config()["dcmesh:lab"]["istio"]
@@ -777,6 +777,36 @@ def test_certificates_of_ones_own_authority(trust: Project, dc1: SiteStack, dc2:
         site.follow("--expect-no-changes")
 
 
+HIDDEN = "SET @hidden = 'not for everybody'"
+
+
+def test_a_database_is_kept_until_it_is_given_up(dc2: SiteStack) -> None:
+    """A cluster that was there before is not for throwing away. Meanwhile the database's volume grows."""
+    with dc2.edit_site() as site:
+        place = f"sites[0].workloads[{len(site['workloads'])}]"
+        database = {"kind": "mariadb", "namespace": "kept", "replicas": 1, "image": MARIADB, "storage": {"size": "1Gi"}}
+        site["workloads"].append(database)
+    dc2.pulumi("config", "set", "--secret", "--path", f"dcmesh:{place}.settings.init_connect", HIDDEN)
+    dc2.follow()
+    assert HIDDEN not in dc2.pulumi("stack", "export")
+    assert HIDDEN in dc2.everything()
+    before = dc2.kubectl.get("pod", "db-0", "kept")["metadata"]["uid"]
+    with dc2.edit_site() as site:
+        site["workloads"][-1]["name"] = "other"
+    said = dc2.refused("up", "--yes", "--skip-preview")
+    assert f'{place}.name: [secret] was "db" at the last `pulumi up`, and the mariadb kept/db would be gone' in said
+    assert "`pulumi config set protect false` and `pulumi up`, and make this change then" in said
+    with dc2.edit() as config:
+        config["dcmesh:sites"][0]["workloads"][-1].update(name="db", storage={"size": "2Gi"})
+        config["dcmesh:protect"] = False
+    dc2.follow()
+    claim = dc2.kubectl.get("persistentvolumeclaim", "data-db-0", "kept")["spec"]
+    assert claim["resources"]["requests"]["storage"] == "2Gi"
+    volume = ("get", "persistentvolume", claim["volumeName"], "--output", "jsonpath={.spec.capacity.storage}")
+    eventually("the volume has grown", lambda: dc2.kubectl(*volume) == "2Gi")
+    assert dc2.kubectl.get("pod", "db-0", "kept")["metadata"]["uid"] == before
+
+
 def test_destroy_leaves_nothing_but_istios_crds(trust: Project, dc1: SiteStack, dc2: SiteStack) -> None:
     """The importer goes first. The CRDs stay because Helm keeps them, as Istio's chart tells it to."""
     before = {"default", "kube-node-lease", "kube-public", "kube-system"}
@@ -792,6 +822,10 @@ def test_destroy_leaves_nothing_but_istios_crds(trust: Project, dc1: SiteStack, 
         webhooks = "validatingwebhookconfigurations,mutatingwebhookconfigurations"
         assert [name for name in stack.kubectl.names(webhooks) if "istio" in name] == []
         assert [name for name in stack.kubectl.names("clusterroles") if "istio" in name] == []
+    assert "trust-root-key" in trust.refused("destroy", "--yes")
+    with trust.edit() as config:
+        config["dcmesh:protect"] = False
+    trust.up("--skip-preview")
     trust.pulumi("destroy", "--yes")
     assert trust.resources() == []
 

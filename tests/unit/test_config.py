@@ -565,8 +565,9 @@ def test_places_are_found_again_when_others_are_left_out(gone: list[int]) -> Non
         assert paths.before(f"a[{index}].b[0]", lost) == f"a[{item['b'][0]}].b[0]"
 
 
-def replica_without_source(*servers: dict[str, Any], **changes: Any) -> None:
-    """Validate dc2 with a replica of dc1, which exports nothing; dc2 had these servers at its last `up`."""
+def replica_without_source(*before: str, **changes: Any) -> None:
+    """Validate dc2 with a replica of dc1, which exports nothing; dc2 had one in these namespaces at its last `up`."""
+    servers = [{"namespace": namespace, "pod": "db-pxc-0", "container": "mariadb"} for namespace in before]
     replica = {"kind": "mariadb", "namespace": "wookie-dr", "name": "db-pxc", "replicationPassword": "not-a-secret"}
     replica |= {"replicates": {"from": "dc1", "export": "db"}}
     raw = changed("dc2", {"sites[0].workloads": [replica], **changes})
@@ -576,16 +577,16 @@ def replica_without_source(*servers: dict[str, Any], **changes: Any) -> None:
 
 def test_a_replica_waits_for_a_source_that_is_not_there_yet() -> None:
     replica_without_source()
-    replica_without_source({"namespace": "another"})
+    replica_without_source("another", protect=False)
 
 
 def test_a_replica_that_runs_is_not_removed_because_its_source_is_gone() -> None:
     refused = r'workloads\[0\]\.replicates\.from: "dc1" exports nothing any more'
     with pytest.raises(config.ConfigError, match=refused):
-        replica_without_source({"namespace": "wookie-dr"})
+        replica_without_source("wookie-dr")
     with pytest.raises(config.ConfigError, match=refused):
-        replica_without_source({"namespace": "wookie-dr"}, primary="dc1")
+        replica_without_source("wookie-dr", primary="dc1")
 
 
 def test_a_primary_runs_on_though_its_replica_is_gone() -> None:
-    replica_without_source({"namespace": "wookie-dr"}, primary="dc2")
+    replica_without_source("wookie-dr", primary="dc2")

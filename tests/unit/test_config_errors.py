@@ -76,7 +76,7 @@ WRONG = [
         "dc1",
         {"colour": "blue"},
         'colour: "blue" is no known key: the known ones are trust, istio, pxc, lab, sites, peers, primary, failover, '
-        "monitoring",
+        "protect, monitoring",
     ),
     wrong("dc1", {"sites": {"name": "dc1"}}, "sites: {…} must be a list: an item a line, each after a dash"),
     wrong("dc1", {"sites": []}, NOTHING),

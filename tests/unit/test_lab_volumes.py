@@ -52,6 +52,7 @@ def test_the_class_of_the_manifest_is_the_one_that_is_served() -> None:
     made = yaml.safe_load((cluster.MANIFESTS / "storage.yaml").read_text())
     assert made["metadata"]["name"] == volumes.STORAGE_CLASS
     assert made["provisioner"] == volumes.PROVISIONER
+    assert made["allowVolumeExpansion"] is True
 
 
 class Api:
@@ -92,9 +93,15 @@ class Api:
     def create_persistent_volume(self, body: dict[str, Any]) -> None:
         self._crash("create", after=False)
         metadata = Object(**body["metadata"], deletion_timestamp=None)
-        spec = Object(persistent_volume_reclaim_policy=body["spec"]["persistentVolumeReclaimPolicy"])
+        spec = Object(
+            persistent_volume_reclaim_policy=body["spec"]["persistentVolumeReclaimPolicy"],
+            capacity=body["spec"]["capacity"],
+        )
         self.volumes[metadata.name] = Object(metadata=metadata, spec=spec, status=Object(phase="Bound"))
         self._crash("create", after=True)
+
+    def patch_persistent_volume(self, name: str, body: dict[str, Any]) -> None:
+        self.volumes[name].spec.capacity = body["spec"]["capacity"]
 
     def delete_persistent_volume(self, name: str) -> None:
         self._crash("delete", after=False)
@@ -152,3 +159,15 @@ def test_a_volume_of_another_provisioner_is_left_alone(tmp_path: Path) -> None:
     settle(api, tmp_path)
     assert api.volumes == {"nfs": foreign}
     assert not list(tmp_path.iterdir())
+
+
+def test_a_volume_grows_when_its_claim_does_and_does_not_shrink(tmp_path: Path) -> None:
+    api = Api()
+    api.add_claim("one")
+    api.add_claim("two")
+    settle(api, tmp_path)
+    for asked, has in (("2Gi", "2Gi"), ("1536Mi", "2Gi")):
+        api.claims[0].spec.resources.requests["storage"] = asked
+        settle(api, tmp_path)
+        sizes = {name: volume.spec.capacity["storage"] for name, volume in api.volumes.items()}
+        assert sizes == {"pvc-uid-one": has, "pvc-uid-two": "1Gi"}

@@ -669,3 +669,57 @@ def test_certificates_that_the_stack_has_given_before_are_its_own(
     """By 0.1.0, which labelled nothing; and `up --refresh` brings back what is lost."""
     cluster.objects[CACERTS] = secret
     assert look(raw, certified=["dc2"]) == []
+
+
+# --- volumes ---------------------------------------------------------------------------------------------------------
+
+CLASS = "/apis/storage.k8s.io/v1/storageclasses/fast"
+CLAIMS = f"{NAMESPACES}/bank/persistentvolumeclaims"
+EXPANDABLE = {"metadata": {"name": "fast"}, "provisioner": "example.com/disk", "allowVolumeExpansion": True}
+
+
+def claim(size: str) -> Objects:
+    return {"spec": {"storageClassName": "fast", "resources": {"requests": {"storage": size}}}}
+
+
+@pytest.fixture(params=[{"kind": "mariadb", "name": "sql", "replicas": 2}, {"kind": "pxc", "name": "sql"}])
+def with_database(request: pytest.FixtureRequest, raw: Raw, cluster: KubernetesAPI) -> Callable[..., list[str]]:
+    """Look at a stack with a database of 2Gi, where its volumes are there already."""
+    first = {"mariadb": "data-sql", "pxc": "datadir-sql-pxc"}[request.param["kind"]]
+
+    def volumes(*sizes: str, storage_class: Any = EXPANDABLE, **more: str) -> list[str]:
+        raw["sites"][0]["workloads"] = [{"namespace": "bank", "storage": {"size": "2Gi", **more}, **request.param}]
+        there = {f"{CLAIMS}/{first}-{ordinal}": claim(size) for ordinal, size in enumerate(sizes)}
+        cluster.objects = {**GOOD, **there, CLASS: storage_class}
+        return look(raw)
+
+    return volumes
+
+
+def test_volumes_that_are_right_or_can_grow_are(with_database: Callable[..., list[str]]) -> None:
+    assert with_database() == []
+    assert with_database("2Gi", "2048Mi", storageClass="fast") == []
+    assert with_database("1Gi", "2Gi") == []
+    assert with_database("1Gi", storage_class=403) == [], "who may not ask is told by the API server"
+
+
+@pytest.mark.parametrize("storage_class", [404, {**EXPANDABLE, "allowVolumeExpansion": None}])
+def test_volumes_whose_class_does_not_let_them_grow_are_found(
+    with_database: Callable[..., list[str]], storage_class: Any
+) -> None:
+    assert with_database("2Gi", storage_class=storage_class) == []
+    (said,) = with_database("2Gi", "1536Mi", storage_class=storage_class)
+    assert said == (
+        'sites[0].workloads[0].storage.size: "2Gi" is more than the 1536Mi of a volume there, and its StorageClass '
+        "fast does not let it grow: set allowVolumeExpansion there, if its driver can do that, or put the size back"
+    )
+
+
+def test_volumes_that_would_shrink_or_change_their_class_are_found(with_database: Callable[..., list[str]]) -> None:
+    (said,) = with_database("2Gi", "3Gi")
+    assert said.startswith('sites[0].workloads[0].storage.size: "2Gi" is less than the 3Gi of a volume there')
+    (said,) = with_database("2Gi", storageClass="slow")
+    assert (
+        said
+        == 'sites[0].workloads[0].storage.storageClass: "slow" is not the class of the volumes there: put fast back'
+    )

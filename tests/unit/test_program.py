@@ -663,7 +663,8 @@ def test_the_primarys_stack_comes_first(dev: Config, primary: str) -> None:
     if primary == "dc2":
         assert made == {"Namespace", "ServiceAccount"}
         return
-    assert made == {"Namespace", "ServiceAccount", "Secret", "ConfigMap", "Service", "StatefulSet"}
+    volumes = {"PersistentVolumeClaimPatch"}
+    assert made == {"Namespace", "ServiceAccount", "Secret", "ConfigMap", "Service", "StatefulSet"} | volumes
     (pods,) = [r for r in first.kind("StatefulSet") if r.object[1] == "db"]
     given = container_env(pods)
     assert (given["PRIMARY"], given["SOURCE_SITE"], given["SOURCE_HOST"]) == ("", "dc2", "")

@@ -401,6 +401,28 @@ def test_all_stands_in_its_namespace_on_its_cluster(create: Create) -> None:
     assert engine.one("Namespace").inputs["metadata"]["labels"] == {"istio.io/rev": "stable"}
 
 
+def test_claims_stay_and_grow_one_after_the_other_before_the_pods_want_them(create: Create) -> None:
+    """What becomes of the resources takes no volume away, and a pod that is new finds one of the right size."""
+    engine = create(storage_size="2Gi", storage_class="fast")
+    pods, patches = engine.one("StatefulSet"), engine.kind("PersistentVolumeClaimPatch")
+    assert pods.request.ignoreChanges == ["spec.volumeClaimTemplates"], "Pulumi would replace it"
+    assert pods.spec["persistentVolumeClaimRetentionPolicy"] == {"whenDeleted": "Retain", "whenScaled": "Retain"}
+    assert [patch.object for patch in patches] == [("dr", "data-rows-0"), ("dr", "data-rows-1")]
+    assert {patch.name for patch in patches} <= pods.dependencies
+    assert patches[0].name in patches[1].dependencies
+    (template,) = pods.spec["volumeClaimTemplates"]
+    for patch in patches:
+        assert engine.one("ServiceAccount").name in patch.dependencies, "which is in the namespace"
+        assert patch.spec == template["spec"]
+        assert patch.request.retainOnDelete
+        annotations = patch.inputs["metadata"]["annotations"]
+        assert annotations == {"pulumi.com/patchForce": "true", "pulumi.com/skipAwait": "true"}
+
+
+def test_pods_without_volumes_have_no_claims(create: Create) -> None:
+    assert create().kind("PersistentVolumeClaimPatch") == []
+
+
 def test_pods_use_the_secret_and_the_options_of_this_up(create: Create) -> None:
     """They never change under a running pod: others come under new names, and the pods with them."""
     engine = create(settings={"max_connections": "500"})
@@ -417,7 +439,7 @@ def test_pods_use_the_secret_and_the_options_of_this_up(create: Create) -> None:
 
 def test_pods_start_after_istiod_their_account_and_what_they_mount(create: Create) -> None:
     engine = create()
-    wanted = {"istiod", *(engine.one(kind).name for kind in ("ServiceAccount", "Secret", "ConfigMap"))}
+    wanted = {"istiod", *(engine.one(kind).name for kind in ("ServiceAccount", "Secret", "ConfigMap", "Service"))}
     assert wanted <= engine.before(engine.one("StatefulSet").name)
 
 

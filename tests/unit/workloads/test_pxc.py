@@ -140,7 +140,11 @@ def test_options_of_the_user_are_beside_these() -> None:
     ],
 )
 def test_volumes(given: dict[str, Any], volume: dict[str, Any]) -> None:
-    assert spec(**given)["pxc"]["volumeSpec"] == volume
+    made = spec(**given)
+    assert made["pxc"]["volumeSpec"] == volume
+    assert made.get("storageScaling") == ({"enableVolumeScaling": True} if given else None), (
+        "the operator lets them grow"
+    )
 
 
 def test_the_users_spec_is_laid_over() -> None:
