@@ -18,6 +18,7 @@ from components.site import Channel, Site, SiteArgs, exported_service
 from components.site_imports import SiteImports, SiteImportsArgs
 from components.workloads.mariadb_switchover import Switchover
 from config import model
+from config.outside import stack_name
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,6 +130,7 @@ class ClusterPair(pulumi.ComponentResource):
                     channels=channels[site.name],
                     monitoring=args.settings.monitoring,
                     others=args.others,
+                    stack=stack_name(args.project, args.stack),
                 ),
                 child,
             )

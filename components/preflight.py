@@ -29,6 +29,8 @@ AT_ONCE = 5
 
 CACERTS_KEYS = {"ca-cert.pem", "ca-key.pem", "cert-chain.pem", "root-cert.pem"}
 
+MANAGED_BY = "app.kubernetes.io/managed-by"
+
 T = TypeVar("T")
 
 
@@ -57,6 +59,13 @@ class Cluster:
         """Return a namespace's labels."""
         found = self._read("namespace", name)
         return None if found is None else dict(found.metadata.labels or {})
+
+    def is_foreign(self, namespace: str) -> bool:
+        """Tell whether a namespace is there that no Pulumi has made: taken over, it would go with `destroy`."""
+        found = self._read("namespace", namespace)
+        if found is None or (found.metadata.labels or {}).get(MANAGED_BY) == "pulumi":
+            return False
+        return not any((entry.manager or "").startswith("pulumi") for entry in found.metadata.managed_fields or ())
 
     def has_service_account(self, namespace: str, name: str) -> bool:
         """Tell whether a service account is there."""
@@ -144,6 +153,7 @@ def _of_site(
                 *_istio(cluster, settings, site),
                 *_namespaces(cluster, settings, site, path),
                 *_pxc_operator(cluster, settings, site),
+                *_foreign(cluster, settings, site, path),
                 *_hosts(cluster, site, path, links),
                 *_vips(cluster, site, path),
             ]
@@ -272,6 +282,26 @@ def _pxc_operator(cluster: Cluster, settings: model.Settings, site: model.Site) 
         yield Finding("pxc.namespace", operator.namespace, advice)
     else:
         yield from _sidecars(settings, site, "pxc.namespace", operator.namespace, labels)
+
+
+def _foreign(cluster: Cluster, settings: model.Settings, site: model.Site, path: str) -> Iterator[Finding]:
+    """Find namespaces that dcmesh is to make and that somebody else has made."""
+    to_make = [(f"{path}.workloads[{i}].namespace", workload.namespace) for i, workload in enumerate(site.workloads)]
+    operator = settings.pxc_of(site)
+    if not operator.existing and any(isinstance(workload, model.Pxc) for workload in site.workloads):
+        to_make.append(("pxc.namespace", operator.namespace))
+
+    def look(namespace: tuple[str, str]) -> Iterator[Finding]:
+        where, name = namespace
+        if cluster.is_foreign(name):
+            label = f"kubectl label namespace {name} {MANAGED_BY}=pulumi"
+            advice = (
+                f"is there already in {site.name}, and this stack has not made it: name another. If this stack is to "
+                f"take it over, and `pulumi destroy` to delete it with all that is in it: `{label}`"
+            )
+            yield Finding(where, name, advice)
+
+    yield from _each(to_make, look)
 
 
 def _namespaces(cluster: Cluster, settings: model.Settings, site: model.Site, path: str) -> Iterator[Finding]:

@@ -9,6 +9,7 @@ import pulumi
 from components.cluster import Cluster, ClusterArgs, Existing, K3d, Lab
 from components.gateway import EastWestGateway, EastWestGatewayArgs
 from components.gateway_exposure import ExposureArgs
+from components.helm_releases import release_hooks
 from components.istio import IstioControlPlane, IstioControlPlaneArgs, injection_labels
 from components.link import ExportedService, Link, ServiceAccount
 from components.monitoring.objects import STATISTICS, Monitoring, MonitoringArgs
@@ -87,6 +88,7 @@ class SiteArgs:
         cluster: where its cluster comes from.
         channels: how each of its databases is joined to others, by namespace.
         monitoring: what lets it be watched; None if it is not.
+        stack: the stack, by its whole name.
         others: the sites with which it must go on to share a root.
     """
 
@@ -98,6 +100,7 @@ class SiteArgs:
     channels: Mapping[str, Channel]
     monitoring: model.Monitoring | None
     others: Others
+    stack: str
 
 
 class Site(pulumi.ComponentResource):
@@ -131,6 +134,7 @@ class Site(pulumi.ComponentResource):
         revision = istio.existing.revision if istio.existing else None
         self.cluster = Cluster(f"{name}-cluster", ClusterArgs(source=args.cluster), pulumi.ResourceOptions(parent=self))
         inside = self.inside(self)
+        self._hooks = release_hooks(name, self.cluster.kubeconfig, args.stack)
         intermediate = (
             guarded(site.name, args.intermediate, self.cluster.kubeconfig, args.others) if args.intermediate else None
         )
@@ -149,6 +153,7 @@ class Site(pulumi.ComponentResource):
                 statistics=STATISTICS if args.monitoring else (),
                 base_values=istio.values.base,
                 istiod_values=istio.values.istiod,
+                hooks=self._hooks,
             ),
             inside,
         )
@@ -192,6 +197,7 @@ class Site(pulumi.ComponentResource):
                     revision=revision,
                     pull_secrets=istio.pull_secrets,
                     values=istio.values.gateway,
+                    hooks=self._hooks,
                 ),
                 inside,
             )
@@ -239,6 +245,7 @@ class Site(pulumi.ComponentResource):
             labels=labels,
             after=self.mesh,
             values=operator.values,
+            hooks=self._hooks,
         )
         return PxcOperator(f"{name}-pxc-operator", args, inside).ready
 
