@@ -10,6 +10,8 @@ import pytest
 
 from components import helm_releases
 from components.helm_releases import MARGIN, BusyError, ForeignError, Hold, Record, begin, left
+from components.kubernetes_api import connect
+from tests.unit.servers import kubernetes_api
 
 NOON = datetime(2026, 11, 28, 12, tzinfo=UTC)
 STACK = "organization/dcmesh/dev"
@@ -77,6 +79,36 @@ def test_a_release_may_have_a_time_out_of_its_own() -> None:
 def test_somebody_elses_release_is_not_taken_over(hold: Hold | None) -> None:
     with pytest.raises(ForeignError):
         forgotten(DEPLOYED, hold=hold)
+
+
+# --- in the cluster --------------------------------------------------------------------------------------------------
+
+
+def test_revisions_and_the_hold_are_read_as_helm_and_dcmesh_write_them() -> None:
+    namespace = "namespaces/istio-system"
+
+    def secret(version: int, status: str) -> dict[str, Any]:
+        labels = {"owner": "helm", "name": "istiod", "status": status, "version": str(version)}
+        return {"metadata": {"name": f"v{version}", "labels": labels, "creationTimestamp": "2026-11-28T12:00:01Z"}}
+
+    with kubernetes_api() as cluster:
+        secrets = [secret(10, "pending-upgrade"), secret(9, "deployed")]
+        cluster.objects = {
+            f"/api/v1/{namespace}/secrets?labelSelector=owner=helm,name=istiod": {"items": secrets},
+            f"/apis/coordination.k8s.io/v1/{namespace}/leases/dcmesh-helm-istiod": {
+                "metadata": {"creationTimestamp": "2026-11-28T12:00:00Z"},
+                "spec": {
+                    "holderIdentity": f"here/{STACK}",
+                    "acquireTime": "2026-11-28T12:00:00.000000Z",
+                    "leaseDurationSeconds": 360,
+                },
+            },
+        }
+        with connect(cluster.kubeconfig(), "there") as api:
+            release = helm_releases.Release(api, "istio-system", "istiod")
+            assert release.records() == [record("deployed", 9), record("pending-upgrade", 10)]
+            assert release.hold() == HOLD
+            assert helm_releases.Release(api, "istio-system", "istio-base").hold() is None
 
 
 # --- waiting and doing -----------------------------------------------------------------------------------------------
