@@ -12,6 +12,7 @@ from kubernetes.client.exceptions import ApiException
 from kubernetes.config import ConfigException
 from urllib3.exceptions import HTTPError
 
+from components.gateway import GATEWAY_NAME
 from components.istio import injection_labels
 from components.kubernetes_api import connect
 from components.link import CLUSTER_DOMAIN, ISTIO_NAMESPACE, Link
@@ -60,9 +61,9 @@ class Cluster:
         found = self._read("namespace", name)
         return None if found is None else dict(found.metadata.labels or {})
 
-    def is_foreign(self, namespace: str) -> bool:
-        """Tell whether a namespace is there that no Pulumi has made: taken over, it would go with `destroy`."""
-        found = self._read("namespace", namespace)
+    def is_foreign(self, kind: str, *name: str) -> bool:
+        """Tell whether an object is there that no Pulumi has made: taken over, it would go with `destroy`."""
+        found = self._read(kind, *name)
         if found is None or (found.metadata.labels or {}).get(MANAGED_BY) == "pulumi":
             return False
         return not any((entry.manager or "").startswith("pulumi") for entry in found.metadata.managed_fields or ())
@@ -285,7 +286,7 @@ def _pxc_operator(cluster: Cluster, settings: model.Settings, site: model.Site) 
 
 
 def _foreign(cluster: Cluster, settings: model.Settings, site: model.Site, path: str) -> Iterator[Finding]:
-    """Find namespaces that dcmesh is to make and that somebody else has made."""
+    """Find what dcmesh is to make, by a name that is fixed or configured, and what somebody else has made."""
     to_make = [(f"{path}.workloads[{i}].namespace", workload.namespace) for i, workload in enumerate(site.workloads)]
     operator = settings.pxc_of(site)
     if not operator.existing and any(isinstance(workload, model.Pxc) for workload in site.workloads):
@@ -293,7 +294,7 @@ def _foreign(cluster: Cluster, settings: model.Settings, site: model.Site, path:
 
     def look(namespace: tuple[str, str]) -> Iterator[Finding]:
         where, name = namespace
-        if cluster.is_foreign(name):
+        if cluster.is_foreign("namespace", name):
             label = f"kubectl label namespace {name} {MANAGED_BY}=pulumi"
             advice = (
                 f"is there already in {site.name}, and this stack has not made it: name another. If this stack is to "
@@ -302,6 +303,12 @@ def _foreign(cluster: Cluster, settings: model.Settings, site: model.Site, path:
             yield Finding(where, name, advice)
 
     yield from _each(to_make, look)
+    if site.exports and cluster.is_foreign("namespaced_service", GATEWAY_NAME, ISTIO_NAMESPACE):
+        advice = (
+            f"needs the gateway {ISTIO_NAMESPACE}/{GATEWAY_NAME}, and {site.name} has a Service of that name that this "
+            "stack has not made: rename that"
+        )
+        yield Finding(f"{path}.exports[0].name", site.exports[0].name, advice)
 
 
 def _namespaces(cluster: Cluster, settings: model.Settings, site: model.Site, path: str) -> Iterator[Finding]:

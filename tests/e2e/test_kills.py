@@ -9,20 +9,10 @@ import pytest
 from .toolbox import Lab, Project, dev_config, lab_for_a_while
 
 KILLS = 5
-FIRST, CHANGING = 40.0, 8.0
-"""Up to how many seconds after its begin a run is killed: about as long as it takes."""
+FIRST, CHANGING = 20.0, 8.0
+"""Up to how many seconds after its begin a run is killed. Each goes on where the one before it was."""
 
-proves = (
-    "Pulumi.dev.yaml",
-    "components/cluster.py",
-    "components/gateway.py",
-    "components/helm_releases.py",
-    "components/istio.py",
-    "components/link_probe.*",
-    "components/service_*.py",
-    "dcmesh/processes.py",
-    "dcmesh/unlock.py",
-)
+proves = ("components/helm_releases.py", "components/link_probe.*", "dcmesh/processes.py", "dcmesh/unlock.py")
 
 
 @pytest.fixture(scope="module")
@@ -56,8 +46,9 @@ def kill(project: Project, after: float, *, alone: bool) -> None:
 
 def goes_on(project: Project, pods: int) -> None:
     project.up("--skip-preview")
-    project.up("--skip-preview", "--expect-no-changes")
     assert len(project.output("hosts")["dc2"]) == pods
+    project.pulumi("refresh", "--yes", "--clear-pending-creates")  # what Pulumi else warns of for ever
+    assert "pending operations" not in project.up("--skip-preview", "--expect-no-changes")
 
 
 @pytest.mark.soak(proves=proves)

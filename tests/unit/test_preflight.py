@@ -493,6 +493,22 @@ def test_namespaces_of_our_own_workloads_are_not_there_yet(raw: Raw, cluster: Ku
     assert look(raw) == []
 
 
+@pytest.mark.parametrize(
+    ("service", "found"),
+    [(managers("pulumi-kubernetes-1a2b3c4d", "kube-controller"), False), (managers("helm"), True)],
+)
+def test_somebody_elses_gateway_is_not_taken_over(raw: Raw, cluster: KubernetesAPI, service: Any, found: bool) -> None:
+    """The one of Istio's own samples for several clusters has this name."""
+    cluster.objects["/api/v1/namespaces/istio-system/services/istio-eastwestgateway"] = service
+    advice = (
+        'sites[0].exports[0].name: "orders" needs the gateway istio-system/istio-eastwestgateway, and dc2 has a '
+        "Service of that name that this stack has not made: rename that"
+    )
+    assert look(raw) == [advice] * found
+    raw["sites"][0]["exports"] = []
+    assert look(raw) == []
+
+
 OPERATORS = f"{NAMESPACES}/operators"
 
 
