@@ -13,6 +13,7 @@ from dcmesh.model import State
 from dcmesh.processes import Process, age, parse, plugins
 from dcmesh.unlock import Lock, is_dead, unlock
 from dcmesh.unlock import parse as parse_lock
+from tests.unit.test_status_cli import run as typed
 
 Executable = Callable[[str, str], Path]
 
@@ -126,6 +127,22 @@ def test_the_lock_of_a_run_that_lives_stays(lock: Callable[..., Path], monkeypat
     monkeypatch.setattr("dcmesh.unlock.processes", lambda: (running,))
     assert unlock("dev")[0] is State.CRITICAL
     assert file.exists()
+
+
+def test_the_verb_says_so_and_its_exit_code_is_what_make_asks_for(
+    lock: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    lock("a", pid=NOBODY, host="elsewhere")
+    assert typed("unlock", "--stack", "dev") == State.CRITICAL
+    assert "is locked by process" in capsys.readouterr().out
+    assert typed("unlock", "--stack", "other") == State.OK
+    assert capsys.readouterr().out == ""
+
+
+def test_pulumis_own_error_is_shown(executable: Executable, capsys: pytest.CaptureFixture[str]) -> None:
+    executable("pulumi", "echo 'error: no passphrase' >&2; exit 255")
+    assert typed("unlock", "--stack", "dev") == State.UNKNOWN
+    assert capsys.readouterr().out == "pulumi whoami: error: no passphrase\n"
 
 
 def test_no_lock_no_word(lock: Callable[..., Path]) -> None:
