@@ -1,6 +1,7 @@
 """What a killed `up` leaves of a Helm release. Helm would refuse it for ever; here it is forgotten before the next."""
 
 import asyncio
+import os
 import socket
 import time
 from collections.abc import Callable, Sequence
@@ -40,6 +41,7 @@ class Hold:
 
     Attributes:
         host: the machine that runs it.
+        session: the session of processes there that it is in.
         stack: the stack, by its whole name.
         since: since when, by that machine's clock.
         made: since when, by the cluster's.
@@ -47,6 +49,7 @@ class Hold:
     """
 
     host: str
+    session: int
     stack: str
     since: datetime
     made: datetime
@@ -153,9 +156,10 @@ class Release:
             if error.status == 404:
                 return None
             raise
-        host, _, stack = lease.spec.holder_identity.partition("/")
+        host, session, stack = lease.spec.holder_identity.split("/", 2)
         return Hold(
             host=host,
+            session=int(session),
             stack=stack,
             since=lease.spec.acquire_time,
             made=lease.metadata.creation_timestamp,
@@ -170,7 +174,7 @@ class Release:
             client.V1Lease(
                 metadata=client.V1ObjectMeta(name=self._lease),
                 spec=client.V1LeaseSpec(
-                    holder_identity=f"{socket.gethostname()}/{stack}",
+                    holder_identity=f"{socket.gethostname()}/{os.getsid(0)}/{stack}",
                     acquire_time=now,
                     lease_duration_seconds=seconds,
                 ),
@@ -205,7 +209,7 @@ def begin(release: Release, stack: str, *, known: bool, timeout: int) -> None:
                 known=known,
                 timeout=timeout,
                 now=now,
-                at_work=lambda hold: helm_may_be_at_work(hold.host, hold.since),
+                at_work=lambda hold: helm_may_be_at_work(hold.host, hold.session, hold.since),
             )
             break
         except ForeignError:

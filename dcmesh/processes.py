@@ -1,5 +1,6 @@
 """Pulumi's processes on this machine: whether what a killed run left is still at work."""
 
+import os
 import socket
 import subprocess
 from collections.abc import Iterable
@@ -50,21 +51,30 @@ def age(etime: str) -> timedelta:
     return timedelta(days=int(days or 0), hours=int(hours), minutes=int(minutes), seconds=int(seconds))
 
 
-def helm_may_be_at_work(host: str, since: datetime) -> bool:
+def helm_may_be_at_work(host: str, session: int, since: datetime) -> bool:
     """Tell whether a run on a host may still install or upgrade by Helm, be it only by what its death left behind.
 
     Pulumi's plugin for Kubernetes does that, and goes on when a kill meets pulumi alone.
 
     Args:
         host: the host's name.
+        session: the session of processes that the run and its plugins are in.
         since: when the run was at work.
     """
     if host != socket.gethostname():
         return True
     try:
-        return bool(plugins(processes(), since))
+        return any(session_of(plugin) == session for plugin in plugins(processes(), since))
     except OSError:
         return True
+
+
+def session_of(process: Process) -> int:
+    """Return the session that a process is in; 0 if it has ended."""
+    try:
+        return os.getsid(process.pid)
+    except ProcessLookupError:
+        return 0
 
 
 def plugins(found: Iterable[Process], since: datetime) -> list[Process]:

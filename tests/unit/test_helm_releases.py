@@ -15,7 +15,7 @@ from tests.unit.servers import kubernetes_api
 
 NOON = datetime(2026, 11, 28, 12, tzinfo=UTC)
 STACK = "organization/dcmesh/dev"
-HOLD = Hold(host="here", stack=STACK, since=NOON, made=NOON, seconds=360)
+HOLD = Hold(host="here", session=42, stack=STACK, since=NOON, made=NOON, seconds=360)
 
 
 def record(status: str, version: int = 1, *, seconds: int = 1) -> Record:
@@ -98,7 +98,7 @@ def test_revisions_and_the_hold_are_read_as_helm_and_dcmesh_write_them() -> None
             f"/apis/coordination.k8s.io/v1/{namespace}/leases/dcmesh-helm-istiod": {
                 "metadata": {"creationTimestamp": "2026-11-28T12:00:00Z"},
                 "spec": {
-                    "holderIdentity": f"here/{STACK}",
+                    "holderIdentity": f"here/42/{STACK}",
                     "acquireTime": "2026-11-28T12:00:00.000000Z",
                     "leaseDurationSeconds": 360,
                 },

@@ -4,13 +4,14 @@ import json
 import os
 import socket
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from dcmesh.model import State
-from dcmesh.processes import Process, age, parse, plugins
+from dcmesh.processes import Process, age, helm_may_be_at_work, parse, plugins
 from dcmesh.unlock import Lock, is_dead, unlock
 from dcmesh.unlock import parse as parse_lock
 from tests.unit.test_status_cli import run as typed
@@ -18,6 +19,9 @@ from tests.unit.test_status_cli import run as typed
 Executable = Callable[[str, str], Path]
 
 NOON = datetime(2026, 11, 28, 12, tzinfo=UTC)
+NOBODY = 2**22 + 1
+"""A process id that Linux does not give."""
+
 LOCK = Lock(pid=42, host="here", user="root", since=NOON)
 
 
@@ -78,6 +82,24 @@ def test_plugins_of_an_earlier_run() -> None:
     assert plugins([process(), earlier, later, process("pulumi-resource-tls")], NOON) == [earlier]
 
 
+@pytest.mark.parametrize(
+    ("host", "session", "began", "at_work"),
+    [
+        ("", 0, 0, True),
+        ("", 1, 0, False),  # another run's, which its own kill may have left
+        ("", 0, 60, False),  # a later run's
+        ("elsewhere", 1, 60, True),  # as far as can be told
+    ],
+)
+def test_helm_may_be_at_work_where_the_runs_plugin_lives(
+    monkeypatch: pytest.MonkeyPatch, host: str, session: int, began: int, at_work: bool
+) -> None:
+    plugin = process("pulumi-resource-kubernetes", pid=os.getpid(), began=timedelta(seconds=began))
+    monkeypatch.setattr("dcmesh.processes.processes", lambda: (plugin, replace(plugin, pid=NOBODY)))
+    host, session = host or socket.gethostname(), session or os.getsid(0)
+    assert helm_may_be_at_work(host, session, NOON) is at_work
+
+
 # --- the verb --------------------------------------------------------------------------------------------------------
 
 
@@ -97,10 +119,6 @@ def lock(tmp_path: Path, executable: Executable, monkeypatch: pytest.MonkeyPatch
         return file
 
     return write
-
-
-NOBODY = 2**22 + 1
-"""A process id that Linux does not give."""
 
 
 def test_the_lock_of_a_dead_run_is_removed(lock: Callable[..., Path]) -> None:
