@@ -18,10 +18,12 @@ help: ## show this list
 
 up: venv/installed ## bring up the pair: two isolated clusters, joined, and the hosts shown with the pods that answered
 	$(RUN) pulumi stack select --create $(STACK)
+	@$(RUN) venv/bin/python -m dcmesh unlock --stack $(STACK)
 	$(RUN) pulumi up --yes --stack $(STACK)
 	@$(RUN) pulumi stack output hosts --stack $(STACK) | python3 -m json.tool
 
 down: venv/installed ## pulumi destroy: nothing is left
+	@$(RUN) venv/bin/python -m dcmesh unlock --stack $(STACK)
 	$(RUN) pulumi destroy --yes --stack $(STACK)
 	$(RUN) pulumi stack rm --yes --preserve-config $(STACK)
 

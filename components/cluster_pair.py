@@ -18,6 +18,7 @@ from components.site import Channel, Site, SiteArgs, exported_service
 from components.site_imports import SiteImports, SiteImportsArgs
 from components.workloads.mariadb_switchover import Switchover
 from config import model
+from config.outside import stack_name
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,6 +135,7 @@ class ClusterPair(pulumi.ComponentResource):
                     monitoring=args.settings.monitoring,
                     others=args.others,
                     protect=args.settings.protects(site),
+                    stack=stack_name(args.project, args.stack),
                 ),
                 child,
             )

@@ -113,6 +113,7 @@ class EastWestGatewayArgs:
         revision: revision of the istiod that it belongs to. Default: none.
         pull_secrets: Secrets with credentials for the image registry.
         values: values laid over those of the chart `gateway`.
+        hooks: what surrounds Helm's work on a release. Default: nothing.
     """
 
     charts: Charts
@@ -124,6 +125,7 @@ class EastWestGatewayArgs:
     revision: str | None = None
     pull_secrets: Sequence[str] = ()
     values: Values = field(default_factory=dict)
+    hooks: pulumi.ResourceHookBinding | None = None
 
 
 class EastWestGateway(pulumi.ComponentResource):
@@ -149,7 +151,7 @@ class EastWestGateway(pulumi.ComponentResource):
             namespace=args.namespace,
             values=sealed(merge(values, args.values)),
             **args.charts.release("gateway"),
-            opts=pulumi.ResourceOptions(parent=self, depends_on=list(args.after)),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=list(args.after), hooks=args.hooks),
         )
         k8s.apiextensions.CustomResource(
             f"{name}-give-up-silent-peers",

@@ -134,6 +134,7 @@ class IstioControlPlaneArgs:
         statistics: patterns of the statistics that proxies show beside Istio's choice. Default: none.
         base_values: values laid over those of the chart `base`.
         istiod_values: values laid over those of the chart `istiod`.
+        hooks: what surrounds Helm's work on a release. Default: nothing.
     """
 
     cluster: str
@@ -148,6 +149,7 @@ class IstioControlPlaneArgs:
     statistics: Sequence[str] = ()
     base_values: Values = field(default_factory=dict)
     istiod_values: Values = field(default_factory=dict)
+    hooks: pulumi.ResourceHookBinding | None = None
 
 
 class IstioControlPlane(pulumi.ComponentResource):
@@ -207,7 +209,7 @@ class IstioControlPlane(pulumi.ComponentResource):
             **args.charts.release("base"),
             # What needs the CRDs waits for istiod, which is ready long after they are; Helm looks every 2 s only.
             skip_await=True,
-            opts=pulumi.ResourceOptions(parent=self),
+            opts=pulumi.ResourceOptions(parent=self, hooks=args.hooks),
         )
         values = istiod_values(
             cluster=args.cluster,
@@ -224,5 +226,5 @@ class IstioControlPlane(pulumi.ComponentResource):
             namespace=self.namespace,
             values=sealed(merge(values, args.istiod_values)),
             **args.charts.release("istiod"),
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[base, *after]),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[base, *after], hooks=args.hooks),
         )

@@ -1,4 +1,4 @@
-"""Asking a cluster what no Pulumi resource says: reports of Jobs, what is there before the first `up`, what runs."""
+"""Asking a cluster what no Pulumi resource says: what is there before the first `up`, what runs."""
 
 from collections.abc import Sequence
 

@@ -7,9 +7,7 @@ from typing import Any
 
 import pulumi
 import pulumi_kubernetes as k8s
-from kubernetes import client
 
-from components.kubernetes_api import connect
 from components.link import ExportedService, Link, ServiceAccount
 
 PROBE_IMAGE = "registry.k8s.io/e2e-test-images/agnhost:2.53"
@@ -34,13 +32,11 @@ class LinkProbeArgs:
     Attributes:
         consumer: the service account as which the probe connects.
         imports: what is probed: each export with the link that it comes by.
-        kubeconfig: contents of the cluster's kubeconfig, to read the Job's report. Secret.
         image: an image with a shell and curl. Default: agnhost, as `hello` uses it.
     """
 
     consumer: ServiceAccount
     imports: Sequence[tuple[Link, ExportedService]]
-    kubeconfig: pulumi.Input[str]
     image: str = PROBE_IMAGE
 
 
@@ -93,24 +89,9 @@ def pod_template(
     }
 
 
-def parse_report(log: str) -> dict[str, str]:
-    """Return which pod answered for each host, from the log of a Job that succeeded."""
-    words = (line.split() for line in log.splitlines())
-    return {word[1]: word[2] for word in words if word[:1] == ["ok"]}
-
-
-def read_report(kubeconfig: str, namespace: str, job: str) -> dict[str, str]:
-    """Read from the cluster what a finished probe reported.
-
-    Raises:
-        LookupError: the Job's pod is gone.
-    """
-    with connect(kubeconfig) as api:
-        core = client.CoreV1Api(api)
-        pods = core.list_namespaced_pod(namespace, label_selector=f"batch.kubernetes.io/job-name={job}").items
-        if not pods:
-            raise LookupError(f"the pod of Job {namespace}/{job} is gone; delete the Job and run `pulumi up` again")
-        return parse_report(core.read_namespaced_pod_log(pods[-1].metadata.name, namespace, container="probe"))
+def answering(exports: Sequence[ExportedService]) -> dict[str, str]:
+    """Return which pod answers for each host, as the script prints it once all have answered."""
+    return {host: host.partition(".")[0] for export in exports for host in export.hosts}
 
 
 class LinkProbe(pulumi.ComponentResource):
@@ -131,6 +112,7 @@ class LinkProbe(pulumi.ComponentResource):
         super().__init__("dcmesh:components:LinkProbe", name, {}, opts)
         job_name = f"dcmesh-probe-{args.consumer.name}"
         labels = {"app": "dcmesh-probe"}
+        exports = [export for _, export in args.imports]
         path = pulumi.Output.all(*(link.addresses for link, _ in args.imports)).apply(
             lambda all_addresses: sorted(
                 {
@@ -157,7 +139,7 @@ class LinkProbe(pulumi.ComponentResource):
                     lambda path: pod_template(
                         service_account=args.consumer.name,
                         image=args.image,
-                        lines=probe_lines([export for _, export in args.imports]),
+                        lines=probe_lines(exports),
                         path=path,
                         labels=labels,
                     )
@@ -165,9 +147,6 @@ class LinkProbe(pulumi.ComponentResource):
             },
             opts=pulumi.ResourceOptions(parent=self),
         )
-        # The Job's status is unknown until it has run, so nothing is read before.
-        report = pulumi.Output.all(args.kubeconfig, job.status).apply(
-            lambda known: read_report(known[0], args.consumer.namespace, job_name)
-        )
-        self.hosts = pulumi.Output.unsecret(report)
+        # Known when the Job has succeeded. Nothing of it is read: its pod, and itself, may be cleaned away at any time.
+        self.hosts = job.status.apply(lambda _: answering(exports))
         self.register_outputs({"hosts": self.hosts})

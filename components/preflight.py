@@ -13,6 +13,7 @@ from kubernetes.config import ConfigException
 from kubernetes.utils.quantity import parse_quantity
 from urllib3.exceptions import HTTPError
 
+from components.gateway import GATEWAY_NAME
 from components.identity import Held, made_elsewhere, other_cluster
 from components.istio import OURS, injection_labels
 from components.kubernetes_api import connect
@@ -36,6 +37,8 @@ CLAIMS = {"mariadb": mariadb.CLAIM, "pxc": pxc.CLAIM}
 """How the claims of a database begin, by its kind."""
 
 CACERTS_KEYS = {"ca-cert.pem", "ca-key.pem", "cert-chain.pem", "root-cert.pem"}
+
+MANAGED_BY = "app.kubernetes.io/managed-by"
 
 T = TypeVar("T")
 
@@ -70,6 +73,13 @@ class Cluster:
         """Return a namespace's labels."""
         found = self._read("namespace", name)
         return None if found is None else dict(found.metadata.labels or {})
+
+    def is_foreign(self, kind: str, *name: str) -> bool:
+        """Tell whether an object is there that no Pulumi has made: taken over, it would go with `destroy`."""
+        found = self._read(kind, *name)
+        if found is None or (found.metadata.labels or {}).get(MANAGED_BY) == "pulumi":
+            return False
+        return not any((entry.manager or "").startswith("pulumi") for entry in found.metadata.managed_fields or ())
 
     def has_service_account(self, namespace: str, name: str) -> bool:
         """Tell whether a service account is there."""
@@ -212,6 +222,7 @@ def _of_site(
                 *_namespaces(cluster, settings, site, path),
                 *_pxc_operator(cluster, settings, site),
                 *_volumes(cluster, site, path),
+                *_foreign(cluster, settings, site, path),
                 *_hosts(cluster, site, path, links),
                 *_vips(cluster, site, path),
             ]
@@ -365,6 +376,32 @@ def _pxc_operator(cluster: Cluster, settings: model.Settings, site: model.Site) 
         yield Finding("pxc.namespace", operator.namespace, advice)
     else:
         yield from _sidecars(settings, site, "pxc.namespace", operator.namespace, labels)
+
+
+def _foreign(cluster: Cluster, settings: model.Settings, site: model.Site, path: str) -> Iterator[Finding]:
+    """Find what dcmesh is to make, by a name that is fixed or configured, and what somebody else has made."""
+    to_make = [(f"{path}.workloads[{i}].namespace", workload.namespace) for i, workload in enumerate(site.workloads)]
+    operator = settings.pxc_of(site)
+    if not operator.existing and any(isinstance(workload, model.Pxc) for workload in site.workloads):
+        to_make.append(("pxc.namespace", operator.namespace))
+
+    def look(namespace: tuple[str, str]) -> Iterator[Finding]:
+        where, name = namespace
+        if cluster.is_foreign("namespace", name):
+            label = f"kubectl label namespace {name} {MANAGED_BY}=pulumi"
+            advice = (
+                f"is there already in {site.name}, and this stack has not made it: name another. If this stack is to "
+                f"take it over, and `pulumi destroy` to delete it with all that is in it: `{label}`"
+            )
+            yield Finding(where, name, advice)
+
+    yield from _each(to_make, look)
+    if site.exports and cluster.is_foreign("namespaced_service", GATEWAY_NAME, ISTIO_NAMESPACE):
+        advice = (
+            f"needs the gateway {ISTIO_NAMESPACE}/{GATEWAY_NAME}, and {site.name} has a Service of that name that this "
+            "stack has not made: rename that"
+        )
+        yield Finding(f"{path}.exports[0].name", site.exports[0].name, advice)
 
 
 def _namespaces(cluster: Cluster, settings: model.Settings, site: model.Site, path: str) -> Iterator[Finding]:

@@ -67,6 +67,7 @@ class PxcOperatorArgs:
         labels: the namespace's labels, sidecar injection among them.
         after: what must be there first: the site's istiod, which injects the sidecar.
         values: values laid over those of the chart `pxc-operator`.
+        hooks: what surrounds Helm's work on a release. Default: nothing.
     """
 
     charts: Charts
@@ -74,6 +75,7 @@ class PxcOperatorArgs:
     labels: Mapping[str, str]
     after: Sequence[pulumi.Resource]
     values: Values = field(default_factory=dict)
+    hooks: pulumi.ResourceHookBinding | None = None
 
 
 class PxcOperator(pulumi.ComponentResource):
@@ -103,7 +105,7 @@ class PxcOperator(pulumi.ComponentResource):
             namespace=namespace.metadata.name,
             values=sealed(merge(operator_values(), args.values)),
             **args.charts.release(OPERATOR),
-            opts=pulumi.ResourceOptions(parent=self, depends_on=list(args.after)),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=list(args.after), hooks=args.hooks),
         )
         webhook = k8s.admissionregistration.v1.ValidatingWebhookConfiguration(
             f"{name}-webhook",

@@ -9,6 +9,7 @@ import pulumi
 from components.cluster import Cluster, ClusterArgs, Existing, K3d, Lab
 from components.gateway import EastWestGateway, EastWestGatewayArgs
 from components.gateway_exposure import ExposureArgs
+from components.helm_releases import release_hooks
 from components.istio import IstioControlPlane, IstioControlPlaneArgs, injection_labels
 from components.link import ExportedService, Link, ServiceAccount
 from components.monitoring.objects import STATISTICS, Monitoring, MonitoringArgs
@@ -88,6 +89,7 @@ class SiteArgs:
         cluster: where its cluster comes from.
         channels: how each of its databases is joined to others, by namespace.
         monitoring: what lets it be watched; None if it is not.
+        stack: the stack, by its whole name.
         others: the sites with which it must go on to share a root.
         protect: whether its databases are kept from deletion.
     """
@@ -101,6 +103,7 @@ class SiteArgs:
     monitoring: model.Monitoring | None
     others: Others
     protect: bool
+    stack: str
 
 
 class Site(pulumi.ComponentResource):
@@ -134,6 +137,7 @@ class Site(pulumi.ComponentResource):
         revision = istio.existing.revision if istio.existing else None
         self.cluster = Cluster(f"{name}-cluster", ClusterArgs(source=args.cluster), pulumi.ResourceOptions(parent=self))
         inside = self.inside(self)
+        self._hooks = release_hooks(name, self.cluster.kubeconfig, args.stack)
         intermediate = (
             guarded(site.name, args.intermediate, self.cluster.kubeconfig, args.others) if args.intermediate else None
         )
@@ -152,6 +156,7 @@ class Site(pulumi.ComponentResource):
                 statistics=STATISTICS if args.monitoring else (),
                 base_values=istio.values.base,
                 istiod_values=istio.values.istiod,
+                hooks=self._hooks,
             ),
             inside,
         )
@@ -195,6 +200,7 @@ class Site(pulumi.ComponentResource):
                     revision=revision,
                     pull_secrets=istio.pull_secrets,
                     values=istio.values.gateway,
+                    hooks=self._hooks,
                 ),
                 inside,
             )
@@ -247,6 +253,7 @@ class Site(pulumi.ComponentResource):
             labels=labels,
             after=self.mesh,
             values=operator.values,
+            hooks=self._hooks,
         )
         return PxcOperator(f"{name}-pxc-operator", args, inside).ready
 

@@ -88,7 +88,6 @@ class SiteImports(pulumi.ComponentResource):
                             for i in imports
                             if i.service_account == account
                         ],
-                        kubeconfig=args.site.cluster.kubeconfig,
                     ),
                     pulumi.ResourceOptions.merge(inside, pulumi.ResourceOptions(depends_on=imported)),
                 )

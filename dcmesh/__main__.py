@@ -16,6 +16,7 @@ from dcmesh.model import State
 from dcmesh.stack import StackError, read_stack
 from dcmesh.status import Status, ask_all
 from dcmesh.trust import Trust, ask_trust
+from dcmesh.unlock import UnlockError, unlock
 
 STATUS = """\
 Ask a stack's sites how they are, now: gateways, certificates, imported hosts as their consumers see them, databases.
@@ -56,6 +57,17 @@ exit codes, as the Monitoring Plugins have them:
   3  UNKNOWN   something could not be looked at (no stack, no such host, no cluster), and nothing else is CRITICAL"""
 
 
+UNLOCK = """\
+Remove the lock that a killed `pulumi` has left on a stack whose state is a directory. A lock stays if its process lives
+or was another machine's. `make up` and `make down` do this first. Of a state elsewhere it says nothing."""
+
+UNLOCK_CODES = """\
+exit codes:
+  0  OK        the stack is not locked, as far as can be told
+  2  CRITICAL  it is locked by a run that lives, or may live
+  3  UNKNOWN   it cannot be told"""
+
+
 Verb = Callable[[argparse.Namespace], State]
 Found = TypeVar("Found", Status, Trust, Report)
 
@@ -92,11 +104,15 @@ def parser() -> argparse.ArgumentParser:
         plain = argparse.RawDescriptionHelpFormatter
         one = verbs.add_parser(name, help=does, description=description, epilog=codes, formatter_class=plain)
         one.add_argument("--stack", metavar="NAME", help="the stack (default: the one that is selected)")
-        one.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
         one.set_defaults(run=run)
         return one
 
-    status = verb("status", show_status, does="ask all sites how they are", description=STATUS, codes=EXIT_CODES)
+    def asking(name: str, run: Verb, *, does: str, description: str, codes: str) -> argparse.ArgumentParser:
+        one = verb(name, run, does=does, description=description, codes=codes)
+        one.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
+        return one
+
+    status = asking("status", show_status, does="ask all sites how they are", description=STATUS, codes=EXIT_CODES)
     status.add_argument(
         "--max-lag",
         type=int,
@@ -104,9 +120,10 @@ def parser() -> argparse.ArgumentParser:
         metavar="SECONDS",
         help="how far behind a replica may be without a warning (default: %(default)s)",
     )
-    verb("trust", show_trust, does="who trusts which root", description=TRUST, codes=TRUST_CODES)
-    doctor = verb("doctor", show_report, does="find what breaks a link", description=DOCTOR, codes=DOCTOR_EXIT_CODES)
+    asking("trust", show_trust, does="who trusts which root", description=TRUST, codes=TRUST_CODES)
+    doctor = asking("doctor", show_report, does="find what breaks a link", description=DOCTOR, codes=DOCTOR_EXIT_CODES)
     doctor.add_argument("host", nargs="?", metavar="HOST", help="an imported or exported host (default: all)")
+    verb("unlock", remove_locks, does="remove a dead run's lock", description=UNLOCK, codes=UNLOCK_CODES)
     return whole
 
 
@@ -135,6 +152,17 @@ def show_report(arguments: argparse.Namespace) -> State:
     except StackError as error:
         report = Report(unreadable=str(error))
     return show(report, doctor_screen.text, arguments)
+
+
+def remove_locks(arguments: argparse.Namespace) -> State:
+    """Remove the locks of dead runs, and return whether the stack can be run."""
+    try:
+        state, said = unlock(arguments.stack)
+    except UnlockError as error:
+        state, said = State.UNKNOWN, str(error)
+    if said:
+        write(f"{said}\n")
+    return state
 
 
 def show(found: Found, text: Callable[[Found], str], arguments: argparse.Namespace) -> State:

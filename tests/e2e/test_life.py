@@ -1,11 +1,12 @@
-"""The life of the pair's stack: interrupted, resumed, a cluster lost, destroyed. Nothing may be left of it."""
+"""The life of the pair's stack: interrupted, killed, resumed, a cluster lost, destroyed. Nothing may be left of it."""
 
 import signal
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from .toolbox import Lab, Project, dev_config, eventually, lab_for_a_while, run
+from .toolbox import Kubectl, Lab, Project, dev_config, eventually, kubectl_of, lab_for_a_while, run
 
 
 @pytest.fixture(scope="module")
@@ -21,14 +22,43 @@ def project(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Project:
     return project
 
 
-def test_an_interrupted_up_is_resumed_by_the_next(project: Project, lab: Lab) -> None:
+def test_an_up_can_be_interrupted(project: Project, lab: Lab) -> None:
     up = project.start("up", "--yes")
     eventually("both clusters are under way", lambda: {"dc1", "dc2"} <= set(lab.sites()), within=120)
     up.send_signal(signal.SIGINT)
     output, _ = up.communicate(timeout=120)
     assert up.returncode != 0, output
+
+
+def test_a_killed_up_is_resumed_by_the_next(project: Project, lab: Lab, tmp_path: Path) -> None:
+    """Helm would not touch again what a killed run has left half installed, nor Pulumi a stack that it has locked."""
+
+    def helm_installs() -> bool:
+        text = lab("kubeconfig", "dc1")
+        releases = ("secrets", "--namespace", "istio-system", "--selector", "name=istiod,status=pending-install")
+        return bool(Kubectl(text, tmp_path / "dc1")("get", *releases, "--output", "name", check=False))
+
+    said = project.killed("up", "--yes", "--skip-preview", when=helm_installs)
+    assert helm_installs(), said
+    done = project.dcmesh("unlock")
+    assert (done.returncode, done.stdout[:41]) == (0, "removed the lock of a run that is dead: p"), done
     project.up()
     assert len(project.output("hosts")["dc2"]) == 3
+    project.up("--expect-no-changes")
+
+
+def test_no_preview_needs_the_finished_probe(project: Project, tmp_path: Path) -> None:
+    """A node pool's upgrade deletes its pod, a controller for finished Jobs the Job."""
+    hosts, replica = project.output("hosts"), kubectl_of(project, tmp_path)["dc2"]
+    probe = ("--namespace", "demo-dr", "--selector", "app=dcmesh-probe")
+    replica("delete", "pods", *probe)
+    project.pulumi("preview", "--expect-no-changes")
+    replica("delete", "jobs", *probe)
+    project.up("--expect-no-changes")
+    assert project.output("hosts") == hosts
+    project.up("--refresh")  # finds the Job gone, and runs it again
+    assert project.output("hosts") == hosts
+    assert replica.names("jobs", *probe) == ["dcmesh-probe-client"]
 
 
 def test_a_crashed_site_is_repaired_and_keeps_its_cluster(project: Project, lab: Lab) -> None:

@@ -195,6 +195,28 @@ class Project:
             text=True,
         )
 
+    def killed(self, *arguments: str, when: Callable[[], bool], alone: bool = False) -> str:
+        """Run pulumi and kill it when something is so, unless it has ended; return what it printed.
+
+        Args:
+            arguments: its own.
+            when: when to kill it.
+            alone: whether its plugins, the program and their commands live on.
+        """
+        command = ("pulumi", *arguments, "--non-interactive")
+        with (self.directory / "killed.log").open("w+") as log:
+            running = subprocess.Popen(
+                command, cwd=self.directory, env=self.environment, stdout=log, stderr=log, start_new_session=True
+            )
+            while running.poll() is None and not when():
+                time.sleep(0.1)
+            session = run("ps", "-o", "pid=", "-s", str(running.pid), check=False).stdout.split()
+            for pid in [str(running.pid)] if alone else session:
+                run("kill", "-9", pid, check=False)
+            running.wait()
+            log.seek(0)
+            return log.read()
+
     def pulumi(self, *arguments: str, stdin: str | None = None) -> str:
         command = ("pulumi", *arguments, "--non-interactive")
         return run(*command, cwd=self.directory, env=self.environment, input=stdin).stdout

@@ -96,10 +96,6 @@ def run_program(engine: Engine, stack: Config, hand_over: Callable[..., None] = 
         found = [(resource, engine.asked.get(resource.provider)) for resource in engine.kind(kind)]
         return [resource for resource, there in found if there and there.inputs["kubeconfig"] == kubeconfig]
 
-    def read_report(kubeconfig: str, *name: str) -> dict[str, str]:
-        jobs = [job for job in asked("Job", kubeconfig) if job.object == name and job in probes(engine)]
-        return {host: host.partition(".")[0] for job in jobs for host, *_ in probed(job)}
-
     def read_server(kubeconfig: str, replica: Replica, **_: float) -> Server:
         pods = [pods for pods in asked("StatefulSet", kubeconfig) if pods.object[0] == replica.namespace]
         sources = [source_of(p) for p in pods if replica.pod == f"{p.object[1]}-0"]
@@ -113,7 +109,6 @@ def run_program(engine: Engine, stack: Config, hand_over: Callable[..., None] = 
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("shutil.which", lambda _: None)
-        patch.setattr("components.link_probe.read_report", read_report)
         patch.setattr("components.channel_report.read_server", read_server)
         patch.setattr("components.workloads.pxc_switchover.connect", nullcontext)
         patch.setattr("components.workloads.pxc_switchover.hand_over", hand_over)

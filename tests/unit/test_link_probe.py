@@ -1,4 +1,4 @@
-"""LinkProbe: the Job's pod, its script run for real, and the reading of its report."""
+"""LinkProbe: the Job's pod, its script run for real, and what is known once it has succeeded."""
 
 import os
 import socketserver
@@ -14,9 +14,8 @@ from typing import Any
 import pytest
 
 from components.link import ExportedService
-from components.link_probe import parse_report, pod_template, probe_lines, read_report
-from config.kubeconfig import read_kubeconfig
-from tests.unit.servers import kubernetes_api, listening, nobody
+from components.link_probe import answering, pod_template, probe_lines
+from tests.unit.servers import listening, nobody
 
 HANDSHAKE = b"J\x00\x00\x00\n11.4.2-MariaDB\x00\x08\x00\x00\x00"
 
@@ -224,37 +223,13 @@ def test_hosts_are_asked_at_the_same_time(answers: dict[tuple[str, ...], Said]) 
     assert answers["pair", "pair"] == Said(0, [f"ok {HOST} hello-0"] * 2, "")
 
 
-# --- the report --------------------------------------------------------------------------------------------------
+# --- what is known when the Job has succeeded -----------------------------------------------------------------------
 
 
-def test_report_is_host_and_pod() -> None:
-    log = "ok a.b.svc pod-a\nok c.d.svc pod-c\n"
-    assert parse_report(log) == {"a.b.svc": "pod-a", "c.d.svc": "pod-c"}
-
-
-@pytest.mark.parametrize("log", ["", "failed a.b.svc no greeting from the server\n", "\n  \nwarning: something ok\n"])
-def test_report_holds_nothing_else(log: str) -> None:
-    assert parse_report(log) == {}
-
-
-@pytest.fixture
-def kubeconfig() -> Iterator[str]:
-    """A cluster with one pod, `probe-xyz`, of Job `dr/probe`."""
-    with kubernetes_api() as cluster:
-        pods = "/api/v1/namespaces/dr/pods"
-        cluster.objects[f"{pods}?labelSelector=batch.kubernetes.io/job-name=probe"] = {
-            "kind": "PodList",
-            "items": [{"metadata": {"name": "probe-xyz"}}],
-        }
-        cluster.objects[pods] = {"kind": "PodList", "items": []}
-        cluster.objects[f"{pods}/probe-xyz/log?container=probe"] = "ok a.b.svc pod-a\n"
-        yield read_kubeconfig("it", lambda _: cluster.kubeconfig()).only("there")
-
-
-def test_report_is_read_from_the_jobs_pod(kubeconfig: str) -> None:
-    assert read_report(kubeconfig, "dr", "probe") == {"a.b.svc": "pod-a"}
-
-
-def test_report_of_a_pod_that_is_gone_says_what_to_do(kubeconfig: str) -> None:
-    with pytest.raises(LookupError, match=r"the pod of Job dr/other is gone; delete the Job"):
-        read_report(kubeconfig, "dr", "other")
+@needs_curl
+@pytest.mark.parametrize("name", ["right pod", "any answer", "greeting"])
+def test_which_pod_answers_is_known_without_the_jobs_log(
+    answers: dict[tuple[str, ...], Said], database: ExportedService, name: str
+) -> None:
+    ((host, pod),) = answering([replace(database, hosts=(HOST,))]).items()
+    assert answers[name,].lines == [f"ok {host} {pod}"]

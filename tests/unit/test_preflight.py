@@ -459,12 +459,63 @@ def test_istio_of_our_own_injects_by_its_label_and_has_no_mesh_yet(raw: Raw, clu
     ]
 
 
+def managers(*names: str, **labels: str) -> dict[str, Any]:
+    """Return a namespace that these have made or changed."""
+    return {"metadata": {"labels": labels, "managedFields": [{"manager": name} for name in names]}}
+
+
+@pytest.mark.parametrize(
+    ("namespace", "found"),
+    [
+        (404, False),
+        (managers("kubectl-create"), True),
+        (managers("kubectl-create", "helm"), True),
+        (managers(), True),
+        (managers("pulumi-kubernetes-1a2b3c4d"), False),  # an `up` that was interrupted has left it, for example
+        (managers("pulumi-kubernetes-1a2b3c4d", "kubectl-label"), False),
+        (managers("kubectl-create", **{"app.kubernetes.io/managed-by": "pulumi"}), False),
+        (managers("helm", **{"app.kubernetes.io/managed-by": "Helm"}), True),
+    ],
+)
+def test_somebody_elses_namespace_is_not_taken_over(
+    raw: Raw, cluster: KubernetesAPI, namespace: Any, found: bool
+) -> None:
+    cluster.objects["/api/v1/namespaces/wookie"] = cluster.objects["/api/v1/namespaces/pxc-operator"] = namespace
+    raw["sites"][0]["workloads"] = [
+        {"kind": "hello", "namespace": "other"},
+        {"kind": "pxc", "namespace": "wookie"},
+    ]
+    wanted = ("pxc.namespace", "pxc-operator"), ("sites[0].workloads[1].namespace", "wookie")
+    advice = (
+        '{}: "{}" is there already in dc2, and this stack has not made it: name another. If this stack is to take it '
+        "over, and `pulumi destroy` to delete it with all that is in it: `kubectl label namespace {} "
+        "app.kubernetes.io/managed-by=pulumi`"
+    )
+    assert look(raw) == [advice.format(path, name, name) for path, name in wanted if found]
+
+
 def test_namespaces_of_our_own_workloads_are_not_there_yet(raw: Raw, cluster: KubernetesAPI) -> None:
     raw["sites"][0]["workloads"] = [
         {"kind": "hello", "namespace": "shop"},
         {"kind": "hello-client", "namespace": "dr"},
     ]
     cluster.objects |= dict.fromkeys((SHOP, DR, MYSQL, REPLICA), 404)
+    assert look(raw) == []
+
+
+@pytest.mark.parametrize(
+    ("service", "found"),
+    [(managers("pulumi-kubernetes-1a2b3c4d", "kube-controller"), False), (managers("helm"), True)],
+)
+def test_somebody_elses_gateway_is_not_taken_over(raw: Raw, cluster: KubernetesAPI, service: Any, found: bool) -> None:
+    """The one of Istio's own samples for several clusters has this name."""
+    cluster.objects["/api/v1/namespaces/istio-system/services/istio-eastwestgateway"] = service
+    advice = (
+        'sites[0].exports[0].name: "orders" needs the gateway istio-system/istio-eastwestgateway, and dc2 has a '
+        "Service of that name that this stack has not made: rename that"
+    )
+    assert look(raw) == [advice] * found
+    raw["sites"][0]["exports"] = []
     assert look(raw) == []
 
 

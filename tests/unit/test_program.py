@@ -906,3 +906,12 @@ def test_the_mocks_refuse_what_they_do_not_know(engine: Engine, program: Callabl
     """Else all of the above would prove less."""
     with pytest.raises(Exception, match=r"unknown|did not make|are named"):
         engine.run(program)
+
+
+def test_every_helm_release_is_looked_at_before_and_let_go_after(stack: Engine) -> None:
+    """Helm refuses for ever what a killed run has left."""
+    for release in stack.kind("Release"):
+        hooks = release.request.hooks
+        site = site_of(release)
+        assert [*hooks.before_create, *hooks.before_update] == [f"{site}-helm-before"] * 2, release.name
+        assert [*hooks.after_create, *hooks.after_update] == [f"{site}-helm-after"] * 2, release.name

@@ -1,0 +1,69 @@
+"""Kills of a stack's runs at random moments: the next `up` goes on by itself."""
+
+import random
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from .toolbox import Lab, Project, dev_config, lab_for_a_while
+
+KILLS = 5
+FIRST, CHANGING = 20.0, 8.0
+"""Up to how many seconds after its begin a run is killed. Each goes on where the one before it was."""
+
+proves = ("components/helm_releases.py", "components/link_probe.*", "dcmesh/processes.py", "dcmesh/unlock.py")
+
+
+@pytest.fixture(scope="module")
+def lab() -> Iterator[Lab]:
+    yield from lab_for_a_while("kills")
+
+
+@pytest.fixture(scope="module")
+def project(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    directory = tmp_path_factory.mktemp(lab.name)
+    project = Project(directory / "project", stack=lab.name, config=dev_config(), state=directory / "state")
+    project.init()
+    return project
+
+
+@pytest.fixture
+def moments() -> random.Random:
+    """What chooses the moments. Its seed is printed when a test fails."""
+    seed = random.SystemRandom().randrange(10**6)
+    print(f"seed {seed}")
+    return random.Random(seed)  # noqa: S311 - no secret
+
+
+def kill(project: Project, after: float, *, alone: bool) -> None:
+    deadline = time.monotonic() + after
+    said = project.killed("up", "--yes", "--skip-preview", when=lambda: time.monotonic() > deadline, alone=alone)
+    print(f"killed{' alone' if alone else ''} after {after:.1f} s: {said.strip().splitlines()[-1:]}")
+    done = project.dcmesh("unlock")
+    assert done.returncode == 0, done.stdout
+
+
+def goes_on(project: Project, pods: int) -> None:
+    project.up("--skip-preview")
+    assert len(project.output("hosts")["dc2"]) == pods
+    project.pulumi("refresh", "--yes", "--clear-pending-creates")  # what Pulumi else warns of for ever
+    assert "pending operations" not in project.up("--skip-preview", "--expect-no-changes")
+
+
+@pytest.mark.soak(proves=proves)
+def test_a_first_up_goes_on_after_kills(project: Project, moments: random.Random) -> None:
+    for number in range(KILLS):
+        kill(project, moments.uniform(0.5, FIRST), alone=bool(number % 2))
+    goes_on(project, 3)
+
+
+@pytest.mark.soak(proves=proves)
+def test_a_changing_up_goes_on_after_kills(project: Project, moments: random.Random) -> None:
+    for number in range(KILLS):
+        with project.edit() as config:
+            source, _ = config["dcmesh:sites"]
+            source["workloads"][0]["replicas"] = source["exports"][0]["replicas"] = 4 - number % 2
+            config["dcmesh:lab"]["istio"]["replicas"] = 2 - number % 2
+        kill(project, moments.uniform(0.5, CHANGING), alone=bool(number % 2))
+    goes_on(project, 4)
