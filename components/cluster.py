@@ -65,9 +65,11 @@ class ClusterArgs:
 
     Attributes:
         source: where the cluster comes from.
+        lost: whether it is gone for now. Then it is not asked, and what is in it stays as the state has it. Default no.
     """
 
     source: K3d | Lab | Existing
+    lost: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -184,6 +186,7 @@ class Cluster(pulumi.ComponentResource):
             cluster_identifier=identifier,
             # The Secret `cacerts` must change in place: Istio reloads it, and its absence would be fatal.
             enable_secret_mutable=True,
+            skip_update_unreachable=args.lost or None,
             opts=child,
         )
         self.register_outputs({"kubeconfig": self.kubeconfig})

@@ -135,6 +135,7 @@ class ClusterPair(pulumi.ComponentResource):
                     monitoring=args.settings.monitoring,
                     others=args.others,
                     protect=args.settings.protects(site),
+                    lost=site.name == args.settings.lost,
                     stack=stack_name(args.project, args.stack),
                 ),
                 child,
@@ -156,6 +157,7 @@ class ClusterPair(pulumi.ComponentResource):
                     imports=site.imports,
                     links=links,
                     vip_network=IPv4Network(site.vip_range),
+                    lost=args.settings.lost,
                 ),
                 child,
             ).hosts
@@ -177,6 +179,7 @@ class ClusterPair(pulumi.ComponentResource):
                     or self.sites[site.name].cluster.gateway_addresses
                 ),
                 protected=args.settings.protects(site),
+                lost=args.settings.lost,
             )
             for site in args.settings.sites
         }

@@ -17,6 +17,7 @@ def inventory(
     sources: Mapping[str, ExportedService | None],
     advertised: bool,
     protected: bool,
+    lost: str | None,
 ) -> dict[str, Any]:
     """Return a site's inventory as a stack output, without secrets.
 
@@ -26,11 +27,13 @@ def inventory(
         sources: what each database follows, by namespace; None for a primary. One that is pending is not there.
         advertised: whether other sites reach the gateway by what somebody said, and not by its Service's own address.
         protected: whether its databases are kept from deletion.
+        lost: name of the site that is gone, if one is.
     """
     made = [workload for workload in site.workloads if workload.namespace in sources]
     known = dict.fromkeys([site.name, *(imported.from_ for imported in site.imports)])
     gateway = {"namespace": ISTIO_NAMESPACE, "name": GATEWAY_NAME, "advertised": advertised}
     return {
+        "lost": lost,
         "gateway": gateway if site.name in links else None,
         "links": {name: links[name].as_output() for name in known if name in links},
         "imports": [

@@ -1,12 +1,13 @@
 """Asking a cluster what no Pulumi resource says: what is there before the first `up`, what runs."""
 
+import re
 from collections.abc import Sequence
 
 import yaml
 from kubernetes import client, config
 from kubernetes.stream import stream
 from kubernetes.stream.ws_client import ERROR_CHANNEL
-from urllib3.exceptions import HTTPError
+from urllib3.exceptions import HTTPError, MaxRetryError
 from websocket import WebSocketException, setdefaulttimeout
 
 from components.http_proxy import set_proxy
@@ -72,5 +73,7 @@ def run_in(api: client.ApiClient, *, namespace: str, pod: str, container: str, c
 
 def why(error: Exception) -> str:
     """Return on one line why a cluster, or a container in it, could not be asked."""
-    text = f"{error.status or ''} {error.reason}" if isinstance(error, client.ApiException) else str(error)
+    cause = error.reason if isinstance(error, MaxRetryError) else error
+    text = f"{cause.status or ''} {cause.reason}" if isinstance(cause, client.ApiException) else str(cause)
+    text = re.sub(r"^HTTPS?Connection(?:Pool)?\(host='([^']*)', port=(\d+)\)", r"\1:\2", text)
     return " ".join(text.split()) or type(error).__name__

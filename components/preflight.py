@@ -183,6 +183,8 @@ def require_ready(
     identities = {site: known.identity for site, known in held.items() if known.identity}
     for index, site in enumerate(settings.sites):
         path, known = f"sites[{index}]", held.get(site.name)
+        if site.name == settings.lost:
+            continue  # the state says which cluster it is
         if isinstance(site.cluster, model.ExistingCluster):
             identities[site.name], findings = _of_site(settings, site, site.cluster, path, links, outside, known)
             found += findings

@@ -240,9 +240,11 @@ def read_others(settings: model.Settings, project: str, stack: str, read: ReadSt
             unseen[name] = reason or f"{of} tells of no certificates"
     outputs, reason = _outputs(stack_name(project, stack), read)
     kubeconfigs = outputs.get("kubeconfigs", {})
-    here = {name: text for name, text in kubeconfigs.items() if name in own and isinstance(text, str)}
-    lost = own if reason else own & kubeconfigs.keys() - here.keys()
-    unseen |= dict.fromkeys(sorted(lost), reason or "its kubeconfig cannot be decrypted here")
+    asked = own - {settings.lost}
+    here = {name: text for name, text in kubeconfigs.items() if name in asked and isinstance(text, str)}
+    hidden = asked if reason else asked & kubeconfigs.keys() - here.keys()
+    unseen |= dict.fromkeys(sorted(hidden), reason or "its kubeconfig cannot be decrypted here")
+    unseen |= {settings.lost: "failover.without names it"} if settings.lost in own else {}
     return Others(kubeconfigs=here, bundles=bundles, unseen=unseen)
 
 

@@ -15,9 +15,10 @@ from components.link import ExportedService, Link, ServiceAccount
 from components.monitoring.objects import STATISTICS, Monitoring, MonitoringArgs
 from components.overrule import overrule
 from components.pxc_operator import PxcOperator, PxcOperatorArgs
-from components.rotation import Others, guarded, settled
+from components.rotation import Others, guarded, issued, settled
 from components.service_export import ServiceExport, ServiceExportArgs
 from components.shared_ca import Intermediate
+from components.untouched import untouched
 from components.workloads.hello import Hello, HelloArgs, HelloClient, HelloClientArgs
 from components.workloads.mariadb import Mariadb, MariadbArgs
 from components.workloads.mariadb_switchover import Switchover
@@ -92,6 +93,7 @@ class SiteArgs:
         stack: the stack, by its whole name.
         others: the sites with which it must go on to share a root.
         protect: whether its databases are kept from deletion.
+        lost: whether it is gone for now: nothing asks it or changes anything in it.
     """
 
     site: model.Site
@@ -103,6 +105,7 @@ class SiteArgs:
     monitoring: model.Monitoring | None
     others: Others
     protect: bool
+    lost: bool
     stack: str
 
 
@@ -135,11 +138,16 @@ class Site(pulumi.ComponentResource):
         super().__init__("dcmesh:components:Site", name, {}, opts)
         site, istio = args.site, args.istio
         revision = istio.existing.revision if istio.existing else None
-        self.cluster = Cluster(f"{name}-cluster", ClusterArgs(source=args.cluster), pulumi.ResourceOptions(parent=self))
+        self.cluster = Cluster(
+            f"{name}-cluster", ClusterArgs(source=args.cluster, lost=args.lost), pulumi.ResourceOptions(parent=self)
+        )
+        self._args = args
         inside = self.inside(self)
         self._hooks = release_hooks(name, self.cluster.kubeconfig, args.stack)
         intermediate = (
-            guarded(site.name, args.intermediate, self.cluster.kubeconfig, args.others) if args.intermediate else None
+            guarded(site.name, args.intermediate, self.cluster.kubeconfig, args.others)
+            if args.intermediate and not args.lost
+            else args.intermediate
         )
         control_plane = IstioControlPlane(
             f"{name}-istio",
@@ -161,12 +169,13 @@ class Site(pulumi.ComponentResource):
             inside,
         )
         self.mesh = control_plane.ready
-        self.certificates = (
-            settled(site.name, intermediate, self.cluster.kubeconfig, control_plane.cacerts, *self.mesh)
-            if intermediate and control_plane.cacerts
-            else None
-        )
-        self._args = args
+        self.certificates = None
+        if intermediate and args.lost:
+            self.certificates = issued(site.name, intermediate)
+        elif intermediate and control_plane.cacerts:
+            self.certificates = settled(
+                site.name, intermediate, self.cluster.kubeconfig, control_plane.cacerts, *self.mesh
+            )
         self._operator = self._pxc_operator(name, injection_labels(revision), inside)
         self.workloads = {
             workload.namespace: self._workload(
@@ -232,7 +241,7 @@ class Site(pulumi.ComponentResource):
             parent=parent,
             provider=self.cluster.provider,
             deleted_with=self.cluster.made_by,
-            transformations=[overrule],
+            transformations=[untouched if self._args.lost else overrule],
         )
 
     def ready_for(self, namespace: str) -> list[pulumi.Resource]:
@@ -314,6 +323,7 @@ class Site(pulumi.ComponentResource):
                 settings=database.settings,
                 resources=database.resources,
                 exporter=monitoring.exporter_image if monitoring else None,
+                lost=self._args.lost,
             ),
             inside,
         )

@@ -24,12 +24,14 @@ class SiteImportsArgs:
         imports: its imports, as the configuration has them.
         links: the exporting sites by name. An import from a site that is not there is left pending.
         vip_network: range of the virtual addresses.
+        lost: name of the site that is gone, if one is. Default: none.
     """
 
     site: Site
     imports: Sequence[model.Import]
     links: Mapping[str, Link]
     vip_network: IPv4Network = VIP_NETWORK
+    lost: str | None = None
 
 
 class SiteImports(pulumi.ComponentResource):
@@ -38,7 +40,7 @@ class SiteImports(pulumi.ComponentResource):
     Creates:
         - NamespaceScope for each importing namespace.
         - ServiceImport for each import.
-        - LinkProbe for each consumer, after all of that.
+        - LinkProbe for each consumer, after all of that; not for hosts of a site that is gone.
     """
 
     hosts: pulumi.Output[dict[str, str]]
@@ -78,14 +80,15 @@ class SiteImports(pulumi.ComponentResource):
                         inside,
                     )
                 )
-            for account in dict.fromkeys(i.service_account for i in imports):
+            there = [i for i in imports if i.from_ != args.lost]
+            for account in dict.fromkeys(i.service_account for i in there):
                 probe = LinkProbe(
                     f"{name}.{namespace}.{account}",
                     LinkProbeArgs(
                         consumer=ServiceAccount(namespace=namespace, name=account),
                         imports=[
                             (args.links[i.from_], exports[i.from_, i.export])
-                            for i in imports
+                            for i in there
                             if i.service_account == account
                         ],
                     ),

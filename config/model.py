@@ -697,7 +697,7 @@ class Failover(Model):
     """A switchover without the old primary, which is gone. What it committed last may be lost."""
 
     without: Name
-    """The site that is gone."""
+    """The site that is gone. Nothing asks it or changes anything in it meanwhile."""
     at: Gtid | None = None
     """GTIDs with which the new primary goes on; what comes after them is lost. `up` says what to write here."""
 
@@ -741,6 +741,11 @@ class Settings(Model):
     """Keep databases, generated passwords and the root from deletion, on clusters that were there before."""
     monitoring: Monitoring | None = None
     """Set this to have the sites watched."""
+
+    @property
+    def lost(self) -> str | None:
+        """Name of the site that is gone, if one is."""
+        return self.failover.without if self.failover else None
 
     def protects(self, site: Site) -> bool:
         """Tell whether a site's databases are kept from deletion. What the program makes is for throwing away."""

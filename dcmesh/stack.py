@@ -98,6 +98,7 @@ class Site:
         accounts: the service accounts of exported pods and of consumers, each with what it imports.
         pending: the sites that it is to import from and that export nothing yet.
         servers: its database servers.
+        lost: whether it is gone for now, by the configuration: then it is not asked.
     """
 
     name: str
@@ -107,6 +108,7 @@ class Site:
     accounts: Mapping[Account, tuple[Export, ...]]
     pending: tuple[str, ...]
     servers: tuple[ExpectedServer, ...]
+    lost: bool = False
 
 
 def read_stack(stack: str | None) -> tuple[Site, ...]:
@@ -149,7 +151,7 @@ def parse_outputs(outputs: Mapping[str, Any]) -> tuple[Site, ...]:
 
 
 def _site(name: str, kubeconfig: str, known: Mapping[str, Any]) -> Site:
-    links = known["links"]
+    links, lost = known["links"], known.get("lost")
     accounts = dict[Account, tuple[Export, ...]]()
     exports = _exports(links[name]) if known["gateway"] else ()
     for export in exports:
@@ -157,6 +159,8 @@ def _site(name: str, kubeconfig: str, known: Mapping[str, Any]) -> Site:
     pending = dict[str, None]()
     for imported in known["imports"]:
         source = imported["from"]
+        if source == lost:
+            continue
         if source not in links:
             pending[source] = None
             continue
@@ -171,6 +175,7 @@ def _site(name: str, kubeconfig: str, known: Mapping[str, Any]) -> Site:
         accounts=accounts,
         pending=tuple(pending),
         servers=tuple(_server(server) for server in known["servers"]),
+        lost=name == lost,
     )
 
 

@@ -33,12 +33,14 @@ class SiteStatus:
     Attributes:
         name: its name.
         unreachable: why its cluster could not be asked; empty if it could.
+        lost: whether it is gone, by the configuration, and so was not asked.
         pending: the sites that it is to import from and that export nothing yet.
         facts: what was found.
     """
 
     name: str
     unreachable: str = ""
+    lost: bool = False
     pending: tuple[str, ...] = ()
     facts: tuple[Fact, ...] = ()
 
@@ -48,6 +50,9 @@ class SiteStatus:
         found = []
         if self.unreachable:
             found.append(Problem(state=State.UNKNOWN, text=f"{self.name}: cannot be asked: {self.unreachable}"))
+        if self.lost:
+            text = f"{self.name}: is not asked, for failover.without names it: remove it there once the site is back"
+            found.append(Problem(state=State.WARNING, text=text))
         for source in self.pending:
             text = f"{self.name}: imports from {source}, which exports nothing yet: run `pulumi up` here once it does"
             found.append(Problem(state=State.WARNING, text=text))
@@ -130,6 +135,8 @@ def ask_all(sites: Sequence[Site], max_lag: int) -> Status:
 
 def ask_site(site: Site, max_lag: int) -> SiteStatus:
     """Ask one site."""
+    if site.lost:
+        return SiteStatus(name=site.name, lost=True)
     try:
         clients = reach(site.kubeconfig)
     except ConnectionError as error:

@@ -129,6 +129,7 @@ class MariadbArgs:
         settings: options of the server beside dcmesh's own.
         resources: requests and limits of the server's container.
         exporter: image of mysqld_exporter, which shows the server's metrics. Default: no metrics.
+        lost: whether the site is gone, and so cannot be asked for its channel. Default no.
     """
 
     namespace: str
@@ -151,6 +152,7 @@ class MariadbArgs:
     settings: Mapping[str, str] = field(default_factory=dict)
     resources: Mapping[str, Any] = field(default_factory=dict)
     exporter: str | None = None
+    lost: bool = False
 
 
 def server_cnf(settings: Mapping[str, str]) -> str:
@@ -373,7 +375,7 @@ class Mariadb(pulumi.ComponentResource):
         self.channels = {}
         if not args.pending:
             settled = self._servers(name, args, metadata)
-            if args.source:
+            if args.source and not args.lost:
                 where = replica(args.namespace, f"{args.name}-0")
                 primary = args.switchover is not None and args.switchover.primary == args.site
                 # Known when the servers answer and have their roles, so nobody asks before.

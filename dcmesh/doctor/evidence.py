@@ -40,6 +40,9 @@ class Evidence:
         self.site = site
         self.unreachable = ""
         self._kept = dict[tuple[object, ...], Any]()
+        if site.lost:
+            self.unreachable = "failover.without names it"
+            return
         try:
             self._clients = reach(site.kubeconfig)
         except ConnectionError as error:

@@ -23,7 +23,7 @@ DC1 = Link(site="dc1", addresses=["192.0.2.1"], port=15443, exports=(DB,))
 
 def of(site: Config, **known: Any) -> dict[str, Any]:
     settings = config.model.Settings.model_validate({"sites": [{"cluster": "lab", **site}]})
-    given: dict[str, Any] = {"links": {}, "sources": {}, "advertised": False, "protected": False, **known}
+    given: dict[str, Any] = {"links": {}, "sources": {}, "advertised": False, "protected": False, "lost": None, **known}
     return inventory(settings.sites[0], **given)
 
 

@@ -1,0 +1,90 @@
+"""A site that is gone, by `failover.without`: nothing asks it, and nothing in it is changed."""
+
+from pathlib import Path
+from typing import Any
+
+import pulumi
+import pytest
+
+from components import preflight
+from components.identity import Held
+from components.rotation import Others, read_others
+from components.untouched import untouched
+from config.outside import Outside, read_file
+from dcmesh.stack import parse_outputs
+from dcmesh.status import ask_site
+from tests.unit.configurations import stack
+from tests.unit.conftest import settings_of
+from tests.unit.engine import Engine
+from tests.unit.program import run_program
+from tests.unit.servers import kubeconfig
+
+FAILOVER = {"primary": "dc2", "failover": {"without": "dc1", "at": "0-1-7"}}
+
+
+@pytest.fixture
+def raw() -> dict[str, Any]:
+    """Two sites that can change roles, of which dc1 is gone."""
+    return {**stack("mariadb-switchover"), **FAILOVER}
+
+
+@pytest.fixture
+def engine(raw: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> Engine:
+    def refuse(site: str, *_: Any) -> None:
+        assert site != "dc1", "it was asked for its certificates"
+
+    monkeypatch.setattr("components.rotation.guard", lambda site, *_: refuse(site) or "")
+    monkeypatch.setattr("components.rotation.settle", refuse)
+    for site in raw["sites"]:
+        site["cluster"] = "auto"
+    return run_program(Engine(), raw)
+
+
+def test_its_provider_skips_what_it_cannot_reach_and_the_others_does_not(engine: Engine) -> None:
+    skips = {one.name: one.inputs.get("skipUpdateUnreachable") for one in engine.kind("kubernetes")}
+    assert skips == {"dc1-cluster-kubernetes": "true", "dc2-cluster-kubernetes": None}
+
+
+def test_nothing_of_it_changes() -> None:
+    given = pulumi.ResourceOptions(ignore_changes=["spec.volumeClaimTemplates"], protect=True)
+    args = pulumi.ResourceTransformationArgs(
+        resource=None,  # type: ignore[arg-type]
+        type_="kubernetes:core/v1:ConfigMap",
+        name="role",
+        props={"data": {"primary": "dc2"}},
+        opts=given,
+    )
+    opts = untouched(args).opts
+    assert opts.protect
+    assert "*" in (opts.ignore_changes or [])
+
+
+def test_nobody_waits_for_its_hosts_or_asks_for_its_channel(engine: Engine) -> None:
+    probes = [job.name for job in engine.kind("Job") if "probe" in job.inputs["metadata"]["name"]]
+    assert probes == ["dc1-imports.wookie.db-job"], "which stays as it is"
+    assert set(engine.outputs["replication"]) == {"dc2"}
+
+
+def test_preflight_asks_it_nothing_and_goes_by_the_state(raw: dict[str, Any], tmp_path: Path) -> None:
+    file = tmp_path / "kubeconfig"
+    file.write_text(kubeconfig({"dc1": "http://127.0.0.1:1"}))
+    raw["sites"][0]["cluster"] = {"kubeconfig": str(file)}
+    held = {"dc1": Held(identity="uid", kubeconfig="")}
+    outside = Outside("dcmesh", "dev", lambda _: {}, read_file)
+    assert preflight.require_ready(settings_of(raw), {}, outside, held) == ([], {"dc1": "uid"})
+
+
+def test_its_kubeconfig_is_used_for_nothing(raw: dict[str, Any]) -> None:
+    outputs = {"organization/dcmesh/dev": {"kubeconfigs": {"dc1": "one", "dc2": "two"}}}
+    assert read_others(settings_of(raw), "dcmesh", "dev", outputs.__getitem__) == Others(
+        kubeconfigs={"dc2": "two"}, bundles={}, unseen={"dc1": "failover.without names it"}
+    )
+
+
+def test_the_status_asks_it_nothing_and_says_so(engine: Engine) -> None:
+    dc1, dc2 = parse_outputs({**engine.outputs, "kubeconfigs": {"dc1": "", "dc2": ""}})
+    assert [exports for exports in dc2.accounts.values() if exports] == [], "no host of dc1 is asked"
+    status = ask_site(dc1, 60)
+    (problem,) = status.own_problems
+    assert problem.text == ("dc1: is not asked, for failover.without names it: remove it there once the site is back")
+    assert status.facts == ()
