@@ -19,7 +19,7 @@ class Replica:
         pod: name of the pod.
         container: its container that has the client.
         command: prints `SHOW REPLICA STATUS`, and then the server's `Gtid_Position` and `Read_Only`, and its
-            `Extra_Transactions` if it knows of any, as lines of `Key: value`.
+            `Extra_Transactions` if it knows of any, and `Volume_Used` in per cent, as lines of `Key: value`.
     """
 
     namespace: str
@@ -61,12 +61,14 @@ class Server:
         position: the GTIDs up to which it has written or applied rows.
         read_only: whether it takes no writes of clients.
         extra: the GTIDs of transactions that it has and its source has not; it cannot follow then.
+        volume_used: how full the volume with its data is, in per cent; None if it does not say.
     """
 
     channel: Channel
     position: str = ""
     read_only: bool | None = None
     extra: str = ""
+    volume_used: int | None = None
 
 
 def parse_lines(text: str) -> dict[str, str]:
@@ -83,6 +85,7 @@ def parse_server(text: str) -> Server:
         position=said.get("Gtid_Position", ""),
         read_only={"1": True, "0": False}.get(said.get("Read_Only", "")),
         extra=said.get("Extra_Transactions", "").removeprefix("NULL"),
+        volume_used=int(used) if (used := said.get("Volume_Used", "")).isdigit() else None,
     )
 
 

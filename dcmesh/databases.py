@@ -16,6 +16,12 @@ MAX_LAG = 60
 """How many seconds behind a replica may be, unless it is said otherwise."""
 
 
+FULL = 90
+"""How full a volume may be, in per cent."""
+
+MORE_ROOM = "raise storage.size, or lower settings.binlog_expire_logs_seconds"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Server(Fact):
     """A database server.
@@ -33,6 +39,8 @@ class Server(Fact):
         read_only: whether it takes no writes of clients; None if it does not say.
         extra: the GTIDs of transactions that it has and its source has not.
         last_error: the last error of the channel; empty if there is none.
+        volume_used: how full the volume with its data is, in per cent; None if it does not say.
+        waits_for: what it waits for that is read-only and should be the primary; empty if it does not say.
     """
 
     namespace: str
@@ -47,6 +55,8 @@ class Server(Fact):
     read_only: bool | None = None
     extra: str = ""
     last_error: str = ""
+    volume_used: int | None = None
+    waits_for: str = ""
 
     @property
     def where(self) -> str:
@@ -58,11 +68,13 @@ class Server(Fact):
         if self.down:
             yield State.CRITICAL, self.down
             return
+        if self.volume_used is not None and self.volume_used >= FULL:
+            yield State.WARNING, f"its volume is {self.volume_used} % full: {MORE_ROOM}"
         if not self.follows:
             if self.source:
                 yield State.CRITICAL, f"follows {self.source}, and should be the primary"
             if self.read_only:
-                yield State.CRITICAL, "is read-only, and should be the primary"
+                yield State.CRITICAL, self.waits_for or "is read-only, and should be the primary"
             return
         if self.read_only is False:
             yield State.CRITICAL, "takes writes, and should be a replica"
@@ -102,6 +114,8 @@ def ask_server(
             except (ChildProcessError, TimeoutError) as error:
                 words = last_words(api, pod, replica.container)
                 return [Server(**known, down=f"does not answer: {words or why(error)}")]
+            waits = not expected.follows and said.read_only
+            words = last_words(api, pod, replica.container) if waits else ""
     except ERRORS as error:
         return [Server(**known, unknown=why(error))]
     channel = said.channel
@@ -114,5 +128,7 @@ def ask_server(
         read_only=said.read_only,
         extra=said.extra,
         last_error=channel.last_error if channel.source else "",
+        volume_used=said.volume_used,
+        waits_for=words,
     )
     return [found]

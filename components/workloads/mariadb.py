@@ -184,7 +184,9 @@ def replica(namespace: str, pod: str) -> Replica:
         " SELECT @@GLOBAL.gtid_current_pos AS Gtid_Position, @@GLOBAL.read_only AS Read_Only,"
         " (SELECT extra FROM dcmesh.primary_site WHERE server_id = @@server_id) AS Extra_Transactions\\G"
     )
-    command = ("mariadb", f"--socket={PLACE['socket']}", f"--execute={query}")
+    client = f'mariadb --socket={PLACE["socket"]} --execute="$0"'
+    volume = f'echo "Volume_Used: $(df --output=pcent {PLACE["datadir"]} | tr -dc 0-9)"'
+    command = ("bash", "-c", f"{client} && {volume}", query)
     return Replica(namespace=namespace, pod=pod, container=SERVER, command=command)
 
 

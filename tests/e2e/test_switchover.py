@@ -2,19 +2,26 @@
 
 The tests stand in the order of a pair's life. Each begins where the one before it ended.
 """
-# ruff: noqa: S608 - the SQL is the tests' own
+# ruff: noqa: S311, S608 - chance and SQL are the tests' own
 
 import json
+import os
+import random
 import signal
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import groupby, pairwise
+from pathlib import Path
 from subprocess import DEVNULL, PIPE, Popen
 from typing import Any
 
 import pytest
 import yaml
+
+from lab import cgroup
+from lab.paths import LabPaths
 
 from .toolbox import (
     MARIADB,
@@ -64,6 +71,7 @@ class Writers:
     def __init__(self, sites: dict[str, Kubectl]) -> None:
         self._sites = sites
         self._pods: dict[str, tuple[str, ...]] = {}
+        self._ended: dict[str, str] = {}
         for name, site in sites.items():
             pod = self._pods[name] = start(site, "writer", NAMESPACES[name], "db", image=MARIADB)
             begin = f"cat >/tmp/writer; : >{LOG}; setsid bash /tmp/writer {name} </dev/null >/dev/null 2>&1 &"
@@ -72,11 +80,19 @@ class Writers:
     def written(self) -> list[Written]:
         """Return the rows that were committed, in order."""
         found = []
-        for name, pod in self._pods.items():
-            for line in self._sites[name]("exec", *pod, "--", "cat", LOG).splitlines():
+        for name in self._pods:
+            for line in (self._ended.get(name) or self._log(name)).splitlines():
                 begun, done, number = line.split()
                 found.append(Written(float(begun), float(done), int(number), name))
         return sorted(found)
+
+    def _log(self, site: str) -> str:
+        return self._sites[site]("exec", *self._pods[site], "--", "cat", LOG)
+
+    def end(self, site: str) -> None:
+        """End a client for good, and remember what it committed."""
+        self._sites[site]("exec", *self._pods[site], "--", "pkill", "--full", "/tmp/writer")  # noqa: S108
+        self._ended[site] = self._log(site)
 
     def turns(self) -> list[str]:
         """Return which site wrote, in order, each turn once. Two sites that write at once take many turns."""
@@ -104,6 +120,8 @@ def lab() -> Iterator[Lab]:
 def pair(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     example = yaml.safe_load((ROOT / "examples/mariadb-switchover.yaml").read_text())["config"]
     config = {**example, "dcmesh:lab": dev_config()["dcmesh:lab"]}
+    for site in config["dcmesh:sites"]:
+        site["workloads"][0]["settings"] = {"event_scheduler": "ON"}
     with standing(lab, tmp_path_factory.mktemp(lab.name), config) as project:
         yield project
 
@@ -122,7 +140,12 @@ def databases(sites: dict[str, Kubectl]) -> dict[str, Database]:
 def writers(sites: dict[str, Kubectl], databases: dict[str, Database]) -> Writers:
     databases["dc1"](
         "CREATE DATABASE shop; CREATE TABLE shop.written (site VARCHAR(8), number BIGINT, PRIMARY KEY (site, number));"
-        "CREATE USER shopper@'%' IDENTIFIED BY 'ordinary'; GRANT ALL PRIVILEGES ON shop.* TO shopper@'%'"
+        "CREATE USER shopper@'%' IDENTIFIED BY 'ordinary'; GRANT ALL PRIVILEGES ON shop.* TO shopper@'%';"
+        # As root, who may write on a server that is read-only.
+        "CREATE TABLE shop.ticks (number BIGINT AUTO_INCREMENT PRIMARY KEY, server INT UNSIGNED);"
+        "CREATE DEFINER = root@'%' EVENT shop.tick ON SCHEDULE EVERY 1 SECOND DO"
+        " INSERT INTO shop.ticks (server) VALUES (@@server_id);"
+        "CREATE EVENT shop.off ON SCHEDULE EVERY 1 SECOND DISABLE DO INSERT INTO shop.ticks (server) VALUES (0)"
     )
     writers = Writers(sites)
     writers.write("dc1")
@@ -140,6 +163,21 @@ def switch(pair: Project, primary: str, **failover: str) -> None:
 def rows(database: Database) -> set[tuple[str, int]]:
     lines = database("SELECT site, number FROM shop.written").splitlines()
     return {(site, int(number)) for site, number in (line.split("\t") for line in lines)}
+
+
+def ticks(database: Database) -> int:
+    """Return how many rows a site's event has written, wherever they are counted."""
+    own = database("SELECT @@server_id")
+    return int(database(f"SELECT COUNT(*) FROM shop.ticks WHERE server = {own}"))
+
+
+def assert_events_run(databases: dict[str, Database], primary: str) -> None:
+    """They run on the primary alone, and one that was disabled there nowhere."""
+    before = {name: ticks(database) for name, database in databases.items()}
+    eventually(f"{primary} runs events", lambda: ticks(databases[primary]) > before[primary] + 2)
+    for name in databases.keys() - {primary}:
+        assert ticks(databases[name]) == before[name]
+    assert databases[primary]("SELECT COUNT(*) FROM shop.ticks WHERE server = 0") == "0"
 
 
 def status(pair: Project) -> tuple[int, Any]:
@@ -187,6 +225,7 @@ def test_a_planned_switchover_under_writers(pair: Project, writers: Writers, dat
     assert (follower["role"], follower["readOnly"], follower["running"]) == ("replica", True, True)
     assert follower["source"] == "db-0.db.wookie-dr.svc.cluster.local"
     eventually("the status says so", lambda: well(pair, "dc2"))
+    assert_events_run(databases, "dc2")
 
 
 # Interrupted. Each step is held by a lock that its statement waits for; then both Jobs and the `up` are killed.
@@ -289,6 +328,52 @@ def test_it_goes_on_after_all_that(pair: Project, writers: Writers, databases: d
     assert_nothing_is_lost(writers, databases)
     assert tokens(databases) == {"dc1": "dc1 open", "dc2": "dc1 closed"}
     eventually("all is well", lambda: well(pair, "dc1"))
+    assert_events_run(databases, "dc1")
+
+
+# Killed at random moments. What a server or a Job does then is what the search of test_mariadb_token.py goes through.
+
+
+def servers_of(lab: Lab, site: str) -> list[int]:
+    """Return the process ids, as the machine counts, of a site's MariaDB servers."""
+    processes = cgroup.processes(LabPaths(lab.name).site(site))
+    return [pid for pid in processes if Path(f"/proc/{pid}/comm").read_text().strip() == "mariadbd"]
+
+
+SOAK = pytest.mark.soak(proves=("components/workloads/mariadb*",))
+
+
+@pytest.mark.parametrize("seed", [None, *(pytest.param(seed, marks=SOAK) for seed in range(20))])
+def test_killed_at_random_moments(
+    lab: Lab,
+    pair: Project,
+    sites: dict[str, Kubectl],
+    databases: dict[str, Database],
+    writers: Writers,
+    seed: int | None,
+) -> None:
+    """A switchover during which servers and Jobs are killed is done by the next `up`, and nothing is lost."""
+    seed = random.randrange(1_000_000) if seed is None else seed
+    print(f"seed {seed}")
+    chance = random.Random(seed)
+    primary = "dc1" if databases["dc2"](TOKEN) == "dc2 open" else "dc2"
+    switch(pair, primary)
+    up = pair.start("up", "--yes", "--skip-preview")
+    for _ in range(chance.randint(1, 4)):
+        time.sleep(chance.uniform(0, 6))
+        if chance.random() < 0.25:
+            kill(sites)
+            continue
+        for pid in servers_of(lab, chance.choice(["dc1", "dc2"])):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+    up.communicate(timeout=300)
+    pair.up("--skip-preview")
+    writers.write(primary)
+    writers.turns()
+    assert_nothing_is_lost(writers, databases)
+    assert_events_run(databases, primary)
+    eventually("all is well", lambda: well(pair, primary))
 
 
 # Unplanned
@@ -296,53 +381,74 @@ def test_it_goes_on_after_all_that(pair: Project, writers: Writers, databases: d
 DC2 = ("--target", "**::dc2.wookie-dr**")
 """What a stack of dc2 alone would have."""
 
-SCALE = ("scale", "statefulset/db", "--namespace", "wookie")
+
+@dataclass(frozen=True)
+class Lost:
+    """What went with dc1: the numbers of its rows, and the GTID before all that."""
+
+    rows: set[int]
+    end: str
 
 
 @pytest.fixture(scope="module")
-def lost(lab: Lab, sites: dict[str, Kubectl], databases: dict[str, Database], writers: Writers) -> set[int]:
-    """dc1 is cut off, commits some rows more, and is gone. Their numbers."""
+def lost(lab: Lab, pair: Project, databases: dict[str, Database], writers: Writers) -> Lost:
+    """dc1 is the primary, is cut off, commits some rows more, and then all of its cluster is gone."""
+    if databases["dc1"](TOKEN) != "dc1 open":
+        switch(pair, "dc1")
+        pair.up("--skip-preview")
     lab("wan", "cut")
     try:
         channel = databases["dc2"].channel
         eventually("the channel is broken", lambda: channel()["Slave_IO_Running"] != "Yes")
         writers.write("dc1")
-        sites["dc1"](*SCALE, "--replicas=0")
-        gone = ("wait", "--for=delete", "pod/db-0", "--namespace", "wookie", "--timeout=120s")
-        sites["dc1"](*gone)
+        writers.end("dc1")
+        cgroup.kill(LabPaths(lab.name).site("dc1"))
     finally:
         lab("wan", "heal")
     arrived = {number for site, number in rows(databases["dc2"]) if site == "dc1"}
-    return {row.number for row in writers.written() if row.site == "dc1"} - arrived
+    committed = {row.number for row in writers.written() if row.site == "dc1"}
+    return Lost(committed - arrived, databases["dc2"]("SELECT @@GLOBAL.gtid_slave_pos"))
+
+
+def in_dc1(pair: Project) -> list[dict[str, Any]]:
+    """Return what the state has of objects in dc1's cluster."""
+    return [r for r in pair.resources() if "::dc1-cluster-kubernetes::" in r.get("provider", "")]
 
 
 def test_a_primary_that_is_gone_is_replaced_once_somebody_says_what_may_be_lost(
-    pair: Project, lost: set[int], writers: Writers, databases: dict[str, Database]
+    pair: Project, lost: Lost, writers: Writers, databases: dict[str, Database]
 ) -> None:
-    assert lost
-    end = databases["dc2"]("SELECT @@GLOBAL.gtid_slave_pos")
+    """By an `up` of its own part, and by one of the whole stack; in dc1 they change nothing."""
+    assert lost.rows
+    before = in_dc1(pair)
+    code, said = status(pair)
+    assert code == 2
+    assert [p["text"].partition(": ")[2] for p in said["problems"] if p["text"].startswith("dc1: cannot be asked")]
     switch(pair, "dc2")
-    said = pair.refused("up", "--yes", "--skip-preview", *DC2)
-    assert "dc1 does not answer" in said
-    assert f"{{without: dc1, at: {end}}}" in said
+    refused = pair.refused("up", "--yes", "--skip-preview", *DC2)
+    assert "dc1 does not answer" in refused
+    assert f"{{without: dc1, at: {lost.end}}}" in refused
     assert databases["dc2"](TOKEN) == "dc1 closed"
-    switch(pair, "dc2", without="dc1", at=end)
+    switch(pair, "dc2", without="dc1", at=lost.end)
     pair.up("--skip-preview", *DC2)
     assert databases["dc2"](TOKEN) == "dc2 open"
     writers.write("dc2")
+    pair.up("--skip-preview")
+    assert before == in_dc1(pair)
+    code, said = status(pair)
+    assert (code, [problem["text"].partition(",")[0] for problem in said["problems"]]) == (1, ["dc1: is not asked"])
 
 
 def test_it_returns_read_only_and_what_it_has_of_its_own_is_reported(
-    pair: Project, sites: dict[str, Kubectl], lost: set[int], writers: Writers, databases: dict[str, Database]
+    lab: Lab, pair: Project, lost: Lost, writers: Writers, databases: dict[str, Database]
 ) -> None:
-    sites["dc1"](*SCALE, "--replicas=1")
-    eventually("dc1 is back", databases["dc1"].ready, within=120)
-    assert databases["dc1"](TOKEN) == "dc2 closed"
+    lab("create", "dc1", "--reachable-from", "dc2")
+    eventually("dc1 follows dc2's token", lambda: databases["dc1"](TOKEN, check=False) == "dc2 closed", within=180)
     switch(pair, "dc2")
     said = pair.up("--skip-preview")
     own = databases["dc1"]("SELECT @@server_id")
     last = databases["dc1"]("SELECT @@GLOBAL.gtid_binlog_pos")
-    extra = f"0-{own}-{int(last.split('-')[2]) - len(lost) + 1} to {last}"
+    extra = f"0-{own}-{int(lost.end.split('-')[2]) + 1} to {last}"
     assert last.startswith(f"0-{own}-")
     assert f"wookie/db-0 has transactions that its source has not: {extra}." in said
     report = pair.output("replication")["dc1"]["wookie/db-0"]
@@ -350,18 +456,22 @@ def test_it_returns_read_only_and_what_it_has_of_its_own_is_reported(
     code, known = status(pair)
     text = f"dc1 database wookie/db-0: has transactions that its source has not, and does not follow: {extra}"
     assert (code, known["problems"][0]["text"]) == (2, text)
-    mine = {("dc1", number) for number in lost}
+    mine = {("dc1", number) for number in lost.rows}
     assert mine <= rows(databases["dc1"]), "nothing is dropped"
     assert not mine & rows(databases["dc2"]), "nothing is merged"
-    assert writers.turns() == ["dc1", "dc2", "dc1", "dc2"]
+    assert writers.turns()[-2:] == ["dc1", "dc2"]
+    assert_events_run(databases, "dc2")
 
 
 def test_without_its_volume_it_copies_the_other_site(
-    pair: Project, sites: dict[str, Kubectl], writers: Writers, databases: dict[str, Database], lost: set[int]
+    pair: Project, sites: dict[str, Kubectl], writers: Writers, databases: dict[str, Database], lost: Lost
 ) -> None:
     where = ("--namespace", "wookie")
     sites["dc1"]("delete", "pvc", "data-db-0", *where, "--wait=false")
     sites["dc1"]("delete", "pod", "db-0", *where, "--force", "--grace-period=0")
     eventually("all is well", lambda: well(pair, "dc2"), within=120)
-    wanted = {(row.site, row.number) for row in writers.written()} - {("dc1", number) for number in lost}
+    wanted = {(row.site, row.number) for row in writers.written()} - {("dc1", number) for number in lost.rows}
     eventually("dc1 has every row", lambda: wanted <= rows(databases["dc1"]))
+    assert_events_run(databases, "dc2")
+    events = "SELECT db, name, status FROM mysql.event ORDER BY name"
+    assert databases["dc1"](events) == databases["dc2"](events), "as they were copied"

@@ -164,6 +164,11 @@ def test_a_server_that_does_not_say_whether_it_takes_writes_is_not_believed_to()
     assert parse_server(mariadb()).read_only is None
 
 
+@pytest.mark.parametrize(("said", "used"), [("Volume_Used: 45\n", 45), ("Volume_Used: \n", None), ("", None)])
+def test_a_server_says_how_full_its_volume_is(said: str, used: int | None) -> None:
+    assert parse_server(mariadb() + said).volume_used == used
+
+
 @given(st.text())
 def test_whatever_is_printed_nothing_runs_without_a_source(text: str) -> None:
     assert not parse_status(text).running

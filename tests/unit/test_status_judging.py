@@ -1,6 +1,7 @@
 """Facts and the problems that follow from them."""
 
 import itertools
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -186,12 +187,21 @@ def test_a_replica_may_be_a_little_behind(behind: int | None) -> None:
     ("changes", "texts"),
     [
         ({"down": "does not answer"}, ["does not answer"]),
+        ({"read_only": True, "waits_for": "read-only until dc2 says"}, ["read-only until dc2 says"]),
         ({"read_only": True}, ["is read-only, and should be the primary"]),
         ({"source": DB1}, [f"follows {DB1}, and should be the primary"]),
     ],
 )
 def test_primary(changes: dict[str, Any], texts: list[str]) -> None:
     assert judged(primary(**changes)) == [(CRITICAL, f"dc1 database wookie/db-0: {text}") for text in texts]
+
+
+@pytest.mark.parametrize("server", [primary, replica])
+def test_a_volume_that_fills_up_is_warned_of(server: Callable[..., Fact]) -> None:
+    assert judged(server(volume_used=89)) == []
+    ((state, text),) = judged(server(volume_used=90))
+    wanted = "its volume is 90 % full: raise storage.size, or lower settings.binlog_expire_logs_seconds"
+    assert (state, text.endswith(f": {wanted}")) == (WARNING, True)
 
 
 def test_the_worst_comes_first_and_causes_before_what_follows() -> None:

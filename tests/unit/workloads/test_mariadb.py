@@ -494,9 +494,10 @@ def test_a_pod_is_asked_where_its_server_is() -> None:
     """By its own user, over the socket: no password is needed."""
     replica = mariadb.replica("dr", "rows-0")
     assert (replica.namespace, replica.pod, replica.container) == ("dr", "rows-0", server()["name"])
-    client, socket, query = replica.command
-    assert (client, socket) == ("mariadb", f"--socket={PLACE['socket']}")
-    assert query.startswith("--execute=SHOW ALL SLAVES STATUS\\G")
+    shell, option, script, query = replica.command
+    assert (shell, option) == ("bash", "-c")
+    assert script.startswith(f'mariadb --socket={PLACE["socket"]} --execute="$0" && ')
+    assert query.startswith("SHOW ALL SLAVES STATUS\\G")
 
 
 def test_what_a_channel_says_may_be_read(create: Create, database: ExportedService) -> None:
