@@ -138,6 +138,7 @@ copy() {
     sleep 1
   done
   say "copies $SOURCE_HOST"
+  : >"$run/dump.log"
   dump 2>/dev/null | mariadb --socket="$socket" --max-allowed-packet=1G 2>&1 | error_number >"$run/apply.log" || {
     error=$(error_number <"$run/dump.log")
     error=${error:-$(cat "$run/apply.log")}

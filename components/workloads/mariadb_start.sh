@@ -24,23 +24,29 @@ relinquish() {
        SELECT ROW_COUNT()"
 }
 
-ask() {
+# Goes on until the server is open, or a replica.
+settle() {
   local site term read_only answer own_term said=
-  while answer=$(own "$TOKEN") && read_token "$answer" && [ "$site" = "$SITE" ]; do
+  while sleep 0.2; do
+    answer=$(own "$TOKEN") && read_token "$answer" || continue
+    [ "$site" = "$SITE" ] && [ "$read_only" = 1 ] || return 0
     own_term=$term
-    if answer=$(theirs "$TOKEN") && read_token "$answer"; then
+    if rm "$run/fresh" 2>/dev/null; then # data that this pod has just made have been nowhere else
+      open || true
+      continue
+    elif answer=$(theirs "$TOKEN") && read_token "$answer"; then
       if [ "$term" -gt "$own_term" ]; then
         say "$SOURCE_SITE has a later token: $site is the primary by now"
-        [ "$(relinquish "$site" "$term")" = 0 ] || mariadb --socket="$socket" <"$run/follow.sql"
-        return
+        [ "$(relinquish "$site" "$term")" = 0 ] || until mariadb --socket="$socket" <"$run/follow.sql"; do sleep 1; done
+        continue
       elif [ "$read_only" = 1 ]; then
-        open
-        return
+        open || true
+        continue
       fi
       answer="its server takes writes"
     elif [ "$(cat /etc/dcmesh/role/without)" = "$SOURCE_SITE" ]; then
-      open
-      return
+      open || true
+      continue
     fi
     if [ -z "$said" ]; then
       said=yes
@@ -52,11 +58,5 @@ ask() {
 }
 
 # Without a PRIMARY it can change. Without a SOURCE_HOST the other site has never been there, and start.sql opens.
-if [ -z "$PRIMARY" ] && [ "${POD##*-}" = 0 ] && [ "$SOURCE_HOST" ]; then
-  {
-    until own "DO 0" >"$run/ping" 2>&1; do sleep 0.1; done
-    # Data that this pod has just made have been nowhere else.
-    if rm "$run/fresh" 2>/dev/null; then open; else ask; fi
-  } &
-fi
+if [ -z "$PRIMARY" ] && [ "${POD##*-}" = 0 ] && [ "$SOURCE_HOST" ]; then settle & fi
 exec mariadbd --defaults-file="$run/server.cnf"

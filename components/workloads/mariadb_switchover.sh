@@ -171,10 +171,14 @@ take_over_without() {
 # only after a look at the other site, which may have been made the primary since the token was written here; and only
 # if it is still the server that was there before the look: a lock tells, which is gone when that has ended.
 open() {
-  local deadline=$((SECONDS + PATIENCE / 4)) watch="dcmesh.watch.$RANDOM.$RANDOM" lock
+  local deadline=$((SECONDS + 10)) watch="dcmesh.watch.$RANDOM.$RANDOM" lock
   exec {lock}> >(run_from_input own >/dev/null 2>&1)
   echo "SELECT GET_LOCK('$watch', 0);" >&"$lock"
-  until [ "$(own "SELECT IS_USED_LOCK('$watch') IS NOT NULL")" = 1 ]; do sleep 0.1; done
+  until [ "$(own "SELECT IS_USED_LOCK('$watch') IS NOT NULL")" = 1 ]; do
+    [ "$SECONDS" -lt "$deadline" ] || refuse "its own server does not answer any more: run again"
+    sleep 0.1
+  done
+  deadline=$((SECONDS + PATIENCE / 4))
   look
   until [ "$read_only" = 0 ] || [ "$other_site" ] || [ "$WITHOUT" = "$OTHER" ] || [ "$SECONDS" -ge "$deadline" ]; do
     sleep 1

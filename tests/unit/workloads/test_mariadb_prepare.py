@@ -67,8 +67,9 @@ FAKES = {
           *--execute="SELECT site, term"*) /bin/cat "$state/own-row" ;;
           *--execute="DO 0") [ -e "$state/serves" ] ;;
           *--execute=*GET_LOCK*UPDATE*)
-            [ -e "$state/serves" ] && echo $* >>"$state/updates" && /bin/cat "$state/meanwhile" ;;
-          *--execute=*GET_LOCK*) : >"$state/opened" ;;
+            [ -e "$state/serves" ] && echo $* >>"$state/updates" && /bin/cat "$state/meanwhile"
+            printf 'dc1\t9\t1\n' >"$state/own-row" ;;
+          *--execute=*GET_LOCK*) : >"$state/opened" && /bin/sed -i 's/1$/0/' "$state/own-row" ;;
           *--execute=*) echo 0-1-7 ;;
           *)
             [ "$FAILS" != apply ] || { /bin/cat "$state/complaint"; exit 1; }
@@ -609,6 +610,7 @@ def test_the_first_start_of_the_site_that_is_to_be_the_primary(pod: MakePod, sou
     assert not one.called("mariadbd")
     assert bool([call for call in one.called("mariadb") if "source.cnf" in call]) is bool(source)
     assert one.opens is not bool(source)
+    one.rows(own="dc2 0", theirs="")
     one.served()
     assert one.opened is bool(source)
 
@@ -690,6 +692,7 @@ def test_a_primary_asks_at_each_start_but_that_of_data_which_it_has_just_made(
     """A crash restarts the container alone: that was a second writer once."""
     switchable.rows(own="", theirs="")
     switchable.prepare()
+    switchable.rows(own="dc2 0", theirs="")
     switchable.served()
     assert switchable.opened
     assert not [call for call in switchable.called("mariadb") if "source.cnf" in call], "which is still to come"
