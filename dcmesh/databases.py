@@ -19,7 +19,7 @@ MAX_LAG = 60
 FULL = 90
 """How full a volume may be, in per cent."""
 
-MORE_ROOM = "raise storage.size, or lower settings.binlog_expire_logs_seconds"
+MORE_ROOM = "give it more room (storage.size, where it has one), or lower settings.binlog_expire_logs_seconds"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -51,7 +51,7 @@ class SiteStatus:
         if self.unreachable:
             found.append(Problem(state=State.UNKNOWN, text=f"{self.name}: cannot be asked: {self.unreachable}"))
         if self.lost:
-            text = f"{self.name}: is not asked, for failover.without names it: remove it there once the site is back"
+            text = f"{self.name}: is not asked: failover.without names it. Remove that once {self.name} is back"
             found.append(Problem(state=State.WARNING, text=text))
         for source in self.pending:
             text = f"{self.name}: imports from {source}, which exports nothing yet: run `pulumi up` here once it does"

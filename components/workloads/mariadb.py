@@ -34,7 +34,8 @@ MYSQL_USER = 999
 """Id of the user and group `mysql` in the official image."""
 
 SCRIPTS = {
-    f"{name}.sh": Path(__file__).with_name(f"mariadb_{name}.sh").read_text() for name in ("server", "prepare", "start")
+    f"{name}.sh": Path(__file__).with_name(f"mariadb_{name}.sh").read_text()
+    for name in ("token", "server", "prepare", "start")
 }
 """What the pods run, by the name that each has in their settings."""
 
@@ -101,7 +102,7 @@ OWN_SETTINGS = frozenset({*PLACE, *REPLICATION, "server_id", "report_host", "rea
 """Options that a user may not set."""
 
 EVENTS = "event_scheduler"
-"""The option that runs events. It holds on the primary alone, which start.sql and the switchover see to."""
+"""The option that runs events. It holds on the primary alone, which start.sql, mariadb_start.sh and the switchover see to."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -349,12 +350,13 @@ class Mariadb(pulumi.ComponentResource):
     Creates:
         - `Namespace` with sidecar injection, `ServiceAccount`; no more while what is to be followed is not there yet.
         - `tls.PrivateKey` to make a password of, if none is given.
-        - `Secret` with the passwords and `ConfigMap` with the server's options. Both are immutable; a new one has a
+        - `Secret` with the passwords and `ConfigMap` with the server's options and the pods' scripts. Both are immutable; a new one has a
           new name, and so the pods are restarted with it, one after the other, the primary last.
         - headless `Service`.
         - `PersistentVolumeClaimPatch` for each pod with a volume. It makes the claim or lets it grow, which no pod
           notices, and never deletes it.
-        - `StatefulSet`. Each pod prepares itself before its server starts: mariadb_prepare.sh.
+        - `StatefulSet`. Each pod prepares itself before its server starts: mariadb_prepare.sh. Its server is started
+          by mariadb_start.sh.
         - where two sites can change roles: `ConfigMap` with the role, for pods that start; MariadbSwitchover; and a
           `ConfigMap` that says that there have been data, so that a primary which lost its volume does not begin anew.
     """

@@ -14,7 +14,7 @@ if [ "$ordinal" -gt 0 ]; then # within a site all follow pod 0
 elif [ -z "$PRIMARY" ]; then # which site is the primary can change
   switchable=yes PRIMARY=$(cat /etc/dcmesh/role/primary)
 fi
-# What stands in the row of data that have none: an older dcmesh has made them, and what their server was it is.
+# Data without a row are an older dcmesh's: their server stays what it was.
 was=$PRIMARY
 if [ "$switchable" ] && [ -e "$done" ]; then
   was=$SITE

@@ -1,4 +1,5 @@
 # What mariadb_prepare.sh and mariadb_start.sh share: this pod's server and what it follows, asked.
+. /etc/dcmesh/settings/token.sh
 data=/var/lib/mysql/data run=/run/mysqld
 
 # Run SQL on this pod's server, at its $socket, and on what it follows.
@@ -12,14 +13,7 @@ say() {
 }
 fail() { say "$*" | tee /dev/termination-log; exit 1; }
 
-TOKEN="SELECT site, term, @@read_only FROM dcmesh.primary_site WHERE server_id = @@server_id"
 DATABASE="CREATE DATABASE IF NOT EXISTS dcmesh;"
 TABLE="CREATE TABLE IF NOT EXISTS dcmesh.primary_site (server_id INT UNSIGNED PRIMARY KEY,\
  site VARCHAR(63) NOT NULL, term BIGINT UNSIGNED NOT NULL, extra TEXT NOT NULL DEFAULT '');"
 ROW="INTO dcmesh.primary_site (server_id, site, term) VALUES"
-
-# Reads `site`, `term` and `read_only` from what a server says; fails if that is no such thing.
-read_token() {
-  [[ $1 =~ ^([a-z0-9-]{1,63})$'\t'([0-9]{1,19})$'\t'([01])$ ]] || return 1
-  site=${BASH_REMATCH[1]} term=${BASH_REMATCH[2]} read_only=${BASH_REMATCH[3]}
-}

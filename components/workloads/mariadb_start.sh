@@ -1,6 +1,6 @@
 # Starts a pod's server, each time: also when its container alone is restarted, by a crash or a probe.
 # Where two sites can change roles, a server whose row names its own site starts read-only all the same, and is opened
-# once the other site's server has said that it takes no writes and knows of no later token. If it does, this server
+# once the other site's server has said that it takes no writes and knows of no later token. If it has one, this server
 # follows it from now on.
 set -euo pipefail
 . /etc/dcmesh/settings/server.sh

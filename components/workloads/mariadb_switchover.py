@@ -13,7 +13,7 @@ PASSWORDS = "/etc/dcmesh/passwords"
 ROLE = "/etc/dcmesh/role"
 """Where the pods find the Secret with the passwords, and the ConfigMap with the role."""
 
-SCRIPT = Path(__file__).with_suffix(".sh").read_text()
+SCRIPT = Path(__file__).with_name("mariadb_token.sh").read_text() + Path(__file__).with_suffix(".sh").read_text()
 
 PATIENCE = 120
 """Seconds that a Job waits for the other site's database to do its part; for one that does not answer a quarter."""

@@ -35,20 +35,13 @@ lacking() {
   done
 }
 
-# Reads `site`, `term` and `read_only` from what a server says; fails if that is no such thing.
-read_token() {
-  [[ $1 =~ ^([a-z0-9-]{1,63})$'\t'([0-9]{1,19})$'\t'([01])$ ]] || return 1
-  site=${BASH_REMATCH[1]} term=${BASH_REMATCH[2]} read_only=${BASH_REMATCH[3]}
-}
-
 # Looks at both rows. An empty other_site: the other site's database cannot be asked, for the reason in `answer`.
 look() {
-  local token="SELECT site, term, @@read_only FROM dcmesh.primary_site WHERE server_id = @@server_id"
   other_site='' other_term=0 other_read_only=''
-  if answer=$(theirs "$token") && read_token "$answer"; then
+  if answer=$(theirs "$TOKEN") && read_token "$answer"; then
     other_site=$site other_term=$term other_read_only=$read_only
   fi
-  read_token "$(own "$token")" || refuse "its own server does not say who is the primary: run again"
+  read_token "$(own "$TOKEN")" || refuse "its own server does not say who is the primary: run again"
 }
 
 # Between the look at the row and what follows from it nobody else may change it.
@@ -61,7 +54,7 @@ write() {
     refuse "the primary was changed by somebody else: run again"
 }
 
-# Ends this server's claim by what the other's row says. A token that that holds out to this site can still be taken.
+# Ends this server's claim by what the other's row says. A token that the other holds out can still be taken.
 relinquish() {
   own "$LOCK SET sql_log_bin = 0;
        UPDATE dcmesh.primary_site SET site = '$OTHER', term = $other_term - ('$other_site' = '$SITE')

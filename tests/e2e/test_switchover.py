@@ -436,7 +436,7 @@ def test_a_primary_that_is_gone_is_replaced_once_somebody_says_what_may_be_lost(
     pair.up("--skip-preview")
     assert before == in_dc1(pair)
     code, said = status(pair)
-    assert (code, [problem["text"].partition(",")[0] for problem in said["problems"]]) == (1, ["dc1: is not asked"])
+    assert (code, [problem["text"].rpartition(":")[0] for problem in said["problems"]]) == (1, ["dc1: is not asked"])
 
 
 def test_it_returns_read_only_and_what_it_has_of_its_own_is_reported(

@@ -96,11 +96,11 @@ def another_user(whole: dict[str, Any]) -> None:
     whole["users"][0]["user"]["token"] = "new"
 
 
-def another_proxy(whole: dict[str, Any]) -> None:
+def another_server_name(whole: dict[str, Any]) -> None:
     whole["clusters"][1]["cluster"]["tls-server-name"] = "bastion"
 
 
-CHANGES = [another_address, another_user, another_proxy]
+CHANGES = [another_address, another_user, another_server_name]
 
 
 @pytest.mark.parametrize("changes", CHANGES)
@@ -170,7 +170,7 @@ def test_a_state_without_identities_is_not_left_with_another_address(
     exported(monkeypatch)
     old = yaml.safe_load((tmp_path / "dc1").read_text())["clusters"][1]["cluster"]["server"]
     change(tmp_path / "dc1", another_address)
-    change(tmp_path / "dc2", another_proxy)
+    change(tmp_path / "dc2", another_server_name)
     first, second = refused(stack, without_identities(before))
     assert first == (
         f'sites[0].cluster: "there" has another server than at the last `pulumi up` ({old}), by dcmesh 0.1.0, which '

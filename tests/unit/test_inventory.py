@@ -66,7 +66,7 @@ def test_a_cluster_is_asked_as_one_and_follows_whichever_host_it_chose() -> None
 def test_servers_are_asked_where_they_run() -> None:
     server = of({"name": "dc1", "workloads": [mariadb(replicas=1)]}, sources={"wookie": None})["servers"][0]
     assert server["container"] == "mariadb"
-    assert server["command"][0] == "mariadb"
+    assert server["command"][:2] == ["bash", "-c"]
     assert "SHOW ALL SLAVES STATUS" in server["command"][-1]
 
 

@@ -86,5 +86,5 @@ def test_the_status_asks_it_nothing_and_says_so(engine: Engine) -> None:
     assert [exports for exports in dc2.accounts.values() if exports] == [], "no host of dc1 is asked"
     status = ask_site(dc1, 60)
     (problem,) = status.own_problems
-    assert problem.text == ("dc1: is not asked, for failover.without names it: remove it there once the site is back")
+    assert problem.text == ("dc1: is not asked: failover.without names it. Remove that once dc1 is back")
     assert status.facts == ()

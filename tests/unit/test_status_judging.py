@@ -200,7 +200,8 @@ def test_primary(changes: dict[str, Any], texts: list[str]) -> None:
 def test_a_volume_that_fills_up_is_warned_of(server: Callable[..., Fact]) -> None:
     assert judged(server(volume_used=89)) == []
     ((state, text),) = judged(server(volume_used=90))
-    wanted = "its volume is 90 % full: raise storage.size, or lower settings.binlog_expire_logs_seconds"
+    wanted = "its volume is 90 % full: give it more room (storage.size, where it has one), or lower "
+    wanted += "settings.binlog_expire_logs_seconds"
     assert (state, text.endswith(f": {wanted}")) == (WARNING, True)
 
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 OTHER = {"dc1": "dc2", "dc2": "dc1"}
 JOBS = 2
 """How many Jobs there may be in all. 3, an old one beside both of a switchover, were tried when this was written:
-1,710,942 states, minutes of work. To be done again when the scripts change."""
+1,710,942 states, minutes of work. That was the first edition of this model."""
 
 
 class Server(NamedTuple):
