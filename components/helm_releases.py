@@ -215,7 +215,8 @@ def begin(release: Release, stack: str, *, known: bool, timeout: int) -> None:
         except ForeignError:
             raise pulumi.RunError(
                 f"the Helm release {release} is there already ({records[-1].status}), and this stack has not made it: "
-                "remove it by `helm uninstall`; an Istio or an operator can be used as it is (`istio.existing`, `pxc.existing`)"
+                "remove it by `helm uninstall`. An Istio or an operator can be used as it is (`istio.existing`, "
+                "`pxc.existing`)"
             ) from None
         except BusyError as busy:
             if time.monotonic() - told > TELL:

@@ -51,6 +51,7 @@ class Cluster:
     apps: client.AppsV1Api
     version: client.VersionApi
     storage: client.StorageV1Api
+    custom: client.CustomObjectsApi
 
     def kubernetes_version(self) -> tuple[int, int]:
         """Return major and minor version."""
@@ -80,6 +81,18 @@ class Cluster:
         if found is None or (found.metadata.labels or {}).get(MANAGED_BY) == "pulumi":
             return False
         return not any((entry.manager or "").startswith("pulumi") for entry in found.metadata.managed_fields or ())
+
+    def has_foreign_sidecar(self, namespace: str) -> bool:
+        """Tell whether a namespace has a Sidecar `default` that no Pulumi has made: it would be overwritten."""
+        place = ("networking.istio.io", "v1", namespace, "sidecars", "default")
+        try:
+            found = self.custom.get_namespaced_custom_object(*place, _request_timeout=SECONDS)
+        except ApiException as error:
+            if error.status in (403, 404):
+                return False
+            raise
+        managers = (entry.get("manager", "") for entry in found["metadata"].get("managedFields", ()))
+        return not any(manager.startswith("pulumi") for manager in managers)
 
     def has_service_account(self, namespace: str, name: str) -> bool:
         """Tell whether a service account is there."""
@@ -212,14 +225,18 @@ def _of_site(
         used = read_kubeconfig(existing.kubeconfig).only(existing.context)
         with connect(used) as api:
             cluster = Cluster(
-                client.CoreV1Api(api), client.AppsV1Api(api), client.VersionApi(api), client.StorageV1Api(api)
+                client.CoreV1Api(api),
+                client.AppsV1Api(api),
+                client.VersionApi(api),
+                client.StorageV1Api(api),
+                client.CustomObjectsApi(api),
             )
             identity = cluster.identity()
             if other := list(other_cluster(held, identity, used, site=site.name, path=where, named=named)):
                 return identity, other
             return identity, [
                 *_versions(cluster, settings.istio_of(site), site, where, named),
-                *_cacerts(cluster, settings, site, outside),
+                *_cacerts(cluster, settings, site, outside if held else None),
                 *_istio(cluster, settings, site),
                 *_namespaces(cluster, settings, site, path),
                 *_pxc_operator(cluster, settings, site),
@@ -299,8 +316,13 @@ def _too_far(running: str, step: support.Minor, istio: model.Istio, site: model.
     return Finding("istio.version", istio.version, f"{advice} a time. {first} (docs/support.md)")
 
 
-def _cacerts(cluster: Cluster, settings: model.Settings, site: model.Site, outside: Outside) -> Iterator[Finding]:
-    """Find a Secret that is not as it was said to be, or which must not be replaced, or not appear in a mesh."""
+def _cacerts(
+    cluster: Cluster, settings: model.Settings, site: model.Site, outside: Outside | None
+) -> Iterator[Finding]:
+    """Find a Secret that is not as it was said to be, or which must not be replaced, or not appear in a mesh.
+
+    Without an outside the stack was never in this cluster, whatever its outputs say.
+    """
     trust, path, there = settings.trust, "trust.source", cluster.cacerts()
     if isinstance(trust, model.ExistingTrust):
         if there is None:
@@ -308,8 +330,8 @@ def _cacerts(cluster: Cluster, settings: model.Settings, site: model.Site, outsi
             yield Finding(path, trust.source, advice)
         elif lacking := CACERTS_KEYS - there[0]:
             yield Finding(path, trust.source, f"names a Secret of {site.name} that lacks {', '.join(sorted(lacking))}")
-    elif (there and OURS.items() <= there[1].items()) or site.name in outside.own_outputs().get("certificates", {}):
-        return  # the outputs tell of stacks of 0.1.0, whose Secret has no label
+    elif (there and OURS.items() <= there[1].items()) or (outside and site.name in _certified(outside)):
+        return
     elif there:
         ((key, value),) = OURS.items()
         label = f"`kubectl label secret cacerts --namespace {ISTIO_NAMESPACE} {key}={value}`"
@@ -322,6 +344,12 @@ def _cacerts(cluster: Cluster, settings: model.Settings, site: model.Site, outsi
             "an intermediate under the present root (docs/production.md)"
         )
         yield Finding(path, trust.source, advice)
+
+
+def _certified(outside: Outside) -> Mapping[str, object]:
+    """Return the sites that the stack has given certificates: a Secret that 0.1.0 made has no label."""
+    found: Mapping[str, object] = outside.own_outputs().get("certificates", {})
+    return found
 
 
 def _continues(trust: model.Trust, roots: Certificates) -> bool:
@@ -398,6 +426,13 @@ def _foreign(cluster: Cluster, settings: model.Settings, site: model.Site, path:
             yield Finding(where, name, advice)
 
     yield from _each(to_make, look)
+    for index, imported in enumerate(site.imports):
+        if cluster.has_foreign_sidecar(imported.namespace):
+            advice = (
+                f"has a Sidecar `default` in {site.name} that this stack has not made, and would overwrite: import "
+                "into a namespace of its own, or delete that"
+            )
+            yield Finding(f"{path}.imports[{index}].namespace", imported.namespace, advice)
     if site.exports and cluster.is_foreign("namespaced_service", GATEWAY_NAME, ISTIO_NAMESPACE):
         advice = (
             f"needs the gateway {ISTIO_NAMESPACE}/{GATEWAY_NAME}, and {site.name} has a Service of that name that this "

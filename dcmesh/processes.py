@@ -45,8 +45,10 @@ def parse(shown: str, now: datetime) -> tuple[Process, ...]:
 
 
 def age(etime: str) -> timedelta:
-    """Return how long ago something was, from what `ps` writes."""
+    """Return how long ago something was, from what `ps` writes: millions of years of what begins at that moment."""
     days, _, clock = etime.rpartition("-")
+    if len(days) > 5:
+        return timedelta(0)
     hours, minutes, seconds = ("0", *clock.split(":"))[-3:]
     return timedelta(days=int(days or 0), hours=int(hours), minutes=int(minutes), seconds=int(seconds))
 

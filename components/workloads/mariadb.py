@@ -102,7 +102,7 @@ OWN_SETTINGS = frozenset({*PLACE, *REPLICATION, "server_id", "report_host", "rea
 """Options that a user may not set."""
 
 EVENTS = "event_scheduler"
-"""The option that runs events. It holds on the primary alone, which start.sql, mariadb_start.sh and the switchover see to."""
+"""The option that runs events, on the primary alone: start.sql, mariadb_start.sh and the switchover see to that."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -350,8 +350,9 @@ class Mariadb(pulumi.ComponentResource):
     Creates:
         - `Namespace` with sidecar injection, `ServiceAccount`; no more while what is to be followed is not there yet.
         - `tls.PrivateKey` to make a password of, if none is given.
-        - `Secret` with the passwords and `ConfigMap` with the server's options and the pods' scripts. Both are immutable; a new one has a
-          new name, and so the pods are restarted with it, one after the other, the primary last.
+        - `Secret` with the passwords and `ConfigMap` with the server's options and the pods' scripts. Both
+          are immutable; a new one has a new name, and so the pods are restarted with it, one after the other, the
+          primary last.
         - headless `Service`.
         - `PersistentVolumeClaimPatch` for each pod with a volume. It makes the claim or lets it grow, which no pod
           notices, and never deletes it.
@@ -466,6 +467,7 @@ class Mariadb(pulumi.ComponentResource):
                 metadata=k8s.meta.v1.ObjectMetaPatchArgs(
                     name=f"{CLAIM}-{args.name}-{ordinal}",
                     namespace=args.namespace,
+                    labels=pod_labels(args.name),  # which the StatefulSet gives to those alone that it makes
                     annotations={
                         "pulumi.com/patchForce": "true",  # the size may be the StatefulSet's
                         "pulumi.com/skipAwait": "true",  # Pulumi waits for a claim that is bound to be pending again

@@ -174,6 +174,6 @@ else
   mariadb-install-db --defaults-file="$run/server.cnf" --datadir="$data" --skip-test-db \
     --auth-root-authentication-method=socket --auth-root-socket-user=mysql >"$run/install.log" 2>&1 ||
     { cat "$run/install.log" && exit 1; }
-  [ "$PRIMARY" = "$SITE" ] || with_server copy
-  touch "$done" "$run/fresh"
+  if [ "$PRIMARY" = "$SITE" ]; then touch "$run/fresh"; else with_server copy; fi
+  touch "$done"
 fi

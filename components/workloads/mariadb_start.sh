@@ -14,49 +14,62 @@ open() {
        EXECUTE IMMEDIATE IF(@site = '$SITE' AND '$EVENTS' <> '', 'SET GLOBAL event_scheduler = ON', 'DO 0');"
 }
 
-# Ends this server's claim by what the other's row says, unless a Job has opened it meanwhile or changed its row. Says
-# whether it did. A token that the other holds out to this site, under a later term, can still be taken.
+# Ends this server's claim by what the other's row says, unless a Job has opened it meanwhile or changed its row. A token that the other holds out to this site, under a later term, can still be taken.
 relinquish() {
   own "SELECT GET_LOCK('dcmesh.primary_site', 60) INTO @locked;
        SET sql_log_bin = 0;
        UPDATE dcmesh.primary_site SET site = '$SOURCE_SITE', term = $2 - ('$1' = '$SITE')
-         WHERE server_id = @@server_id AND site = '$SITE' AND term < $2 AND @@read_only = 1 AND @locked = 1;
-       SELECT ROW_COUNT()"
+         WHERE server_id = @@server_id AND site = '$SITE' AND term < $2 AND @@read_only = 1 AND @locked = 1"
 }
 
-# Goes on until the server is open, or a replica.
+# Goes on until the server is open, or a replica. The word of failover.without counts after half a minute: a link that
+# has just come up may not lead there yet.
 settle() {
-  local site term read_only answer own_term said=
+  local site term read_only answer own_term said= yielded= silent=0
   while sleep 0.2; do
     answer=$(own "$TOKEN") && read_token "$answer" || continue
+    if [ "$yielded" ] && [ "$site" != "$SITE" ] && [ -z "$(own "SHOW SLAVE STATUS")" ]; then
+      mariadb --socket="$socket" <"$run/follow.sql" || continue
+    fi
     [ "$site" = "$SITE" ] && [ "$read_only" = 1 ] || return 0
     own_term=$term
-    if rm "$run/fresh" 2>/dev/null; then # data that this pod has just made have been nowhere else
+    if [ "$fresh" ]; then
+      fresh=
       open || true
       continue
     elif answer=$(theirs "$TOKEN") && read_token "$answer"; then
+      silent=0
       if [ "$term" -gt "$own_term" ]; then
         say "$SOURCE_SITE has a later token: $site is the primary by now"
-        [ "$(relinquish "$site" "$term")" = 0 ] || until mariadb --socket="$socket" <"$run/follow.sql"; do sleep 1; done
+        yielded=yes
+        relinquish "$site" "$term" || true
         continue
       elif [ "$read_only" = 1 ]; then
         open || true
         continue
       fi
       answer="its server takes writes"
-    elif [ "$(cat /etc/dcmesh/role/without)" = "$SOURCE_SITE" ]; then
-      open || true
-      continue
+    else
+      silent=$((silent + 1))
+      if [ "$silent" -gt 30 ] && [ "$(cat /etc/dcmesh/role/without)" = "$SOURCE_SITE" ]; then
+        open || true
+        continue
+      fi
     fi
     if [ -z "$said" ]; then
       said=yes
-      say "read-only until $SOURCE_SITE says that it is not the primary. If it is gone, set failover.without to" \
-        "$SOURCE_SITE and run \`pulumi up\` (${answer:0:200})"
+      say "read-only until $SOURCE_SITE says that it is not the primary, which it does not while it is copied. If it is" \
+        "gone, set failover.without to $SOURCE_SITE and run \`pulumi up\` (${answer:0:200})"
     fi
     sleep 1
   done
 }
 
 # Without a PRIMARY it can change. Without a SOURCE_HOST the other site has never been there, and start.sql opens.
-if [ -z "$PRIMARY" ] && [ "${POD##*-}" = 0 ] && [ "$SOURCE_HOST" ]; then settle & fi
+if [ -z "$PRIMARY" ] && [ "${POD##*-}" = 0 ] && [ "$SOURCE_HOST" ]; then
+  # Data that this pod has just made have been nowhere else: of them the first start asks nobody.
+  fresh=
+  if rm "$run/fresh" 2>/dev/null; then fresh=yes; fi
+  settle &
+fi
 exec mariadbd --defaults-file="$run/server.cnf"

@@ -23,6 +23,8 @@ channel() { mariadb --defaults-file=/run/dcmesh/own.cnf --connect-timeout=5 <<<"
 
 say() { echo "$SITE: $*"; }
 refuse() { say "$*" && exit 1; }
+# Asks the other site for GTIDs; fails if what it says is none.
+their_gtids() { answer=$(theirs "$1") && [[ $answer =~ ^([0-9]+-[0-9]+-[0-9]+(,[0-9]+-[0-9]+-[0-9]+)*)?$ ]]; }
 position() { own "SELECT @@GLOBAL.gtid_binlog_pos"; }
 STATE="SELECT @@GLOBAL.gtid_binlog_state"
 
@@ -135,7 +137,8 @@ take_over() {
     sleep 1
     look
   done
-  end=$(theirs "SELECT @@GLOBAL.gtid_binlog_pos") || refuse "$OTHER does not answer any more ($end): run again"
+  their_gtids "SELECT @@GLOBAL.gtid_binlog_pos" || refuse "$OTHER does not answer any more ($answer): run again"
+  end=$answer
   [ "$(own "SELECT MASTER_GTID_WAIT('$end', $PATIENCE)")" = 0 ] && [ -z "$(lacking "$end" "$(own "$STATE")")" ] ||
     refuse "has rows up to $(applied), and $OTHER up to $end: nothing is promoted. Mend the replication, then run again"
   write "$SITE" "$other_term"
@@ -169,7 +172,8 @@ open() {
   echo "SELECT GET_LOCK('$watch', 0);" >&"$lock"
   until [ "$(own "SELECT IS_USED_LOCK('$watch') IS NOT NULL")" = 1 ]; do
     [ "$SECONDS" -lt "$deadline" ] || refuse "its own server does not answer any more: run again"
-    sleep 0.1
+    sleep 0.5
+    [ "$read_only" = 0 ] || close_connections || true # of readers, who may have taken all that there are
   done
   deadline=$((SECONDS + PATIENCE / 4))
   look
@@ -203,7 +207,8 @@ give_away() {
   [ "$other_site" ] || refuse "$OTHER does not answer ($answer): nothing is changed"
   end=$(position)
   # The wait goes by numbers, which rows of its own have too.
-  [ "$(theirs "SELECT MASTER_GTID_WAIT('$end', $PATIENCE)")" = 0 ] && [ -z "$(lacking "$end" "$(theirs "$STATE")")" ] ||
+  [ "$(theirs "SELECT MASTER_GTID_WAIT('$end', $PATIENCE)")" = 0 ] && their_gtids "$STATE" &&
+    [ -z "$(lacking "$end" "$answer")" ] ||
     refuse "$OTHER is more than $PATIENCE s behind: nothing is changed. Mend the replication, then run again"
   # From here on a restart comes up read-only. The term is new to both.
   write "$OTHER" $(((term > other_term ? term : other_term) + 1))
@@ -213,7 +218,7 @@ give_away() {
 # Notes what this server has and the other has not: `up` and `dcmesh status` report it. Such a server does not follow:
 # nothing is dropped or merged.
 note_extra() {
-  local deadline=$((SECONDS + PATIENCE)) status known extra=''
+  local deadline=$((SECONDS + PATIENCE)) status extra=''
   until status=$(channel) && grep -q 'Slave_IO_Running: Yes\|Last_IO_Errno: [1-9]' <<<"$status"; do
     [ "$SECONDS" -lt "$deadline" ] || break
     sleep 0.5
@@ -221,8 +226,8 @@ note_extra() {
   sleep 2 # it runs for the moment that the other site takes to refuse it
   status=$(channel)
   if grep -q 'Last_IO_Errno: 1236' <<<"$status"; then
-    known=$(theirs "$STATE") || refuse "$OTHER does not answer any more ($known): run again"
-    extra=$(lacking "$(own "$STATE")" "$known")
+    their_gtids "$STATE" || refuse "$OTHER does not answer any more ($answer): run again"
+    extra=$(lacking "$(own "$STATE")" "$answer")
     say "has transactions that $OTHER has not, and does not follow: ${extra:=see the last error of its channel}"
   fi
   own "SET sql_log_bin = 0; UPDATE dcmesh.primary_site SET extra = '${extra% }' WHERE server_id = @@server_id"

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
+from components.identity import Held
 from components.istio import OURS
 from components.link import Link
 from components.preflight import require_ready
@@ -153,10 +154,15 @@ def outside(certified: Sequence[str] = ()) -> Outside:
     return Outside("dcmesh", "dc2", read_stack, read_file)
 
 
+((_, namespace),) = KUBE_SYSTEM.items()
+UID = namespace["metadata"]["uid"]
+
+
 def look(raw: Raw, link: Link | None = LINK, certified: Sequence[str] = ()) -> list[str]:
     """Return what is found, a line each."""
+    held = {site: Held(identity=UID, kubeconfig="") for site in certified}
     try:
-        require_ready(Settings.model_validate(raw), {link.site: link} if link else {}, outside(certified), {})
+        require_ready(Settings.model_validate(raw), {link.site: link} if link else {}, outside(certified), held)
     except ConfigError as error:
         heading, *lines = str(error).splitlines()
         assert heading == "the configuration is wrong, nothing was changed:"
@@ -492,6 +498,18 @@ def test_somebody_elses_namespace_is_not_taken_over(
         "app.kubernetes.io/managed-by=pulumi`"
     )
     assert look(raw) == [advice.format(path, name, name) for path, name in wanted if found]
+
+
+@pytest.mark.parametrize(("manager", "found"), [("kubectl-edit", True), ("pulumi-kubernetes-1a2b3c4d", False)])
+def test_somebody_elses_sidecar_is_not_taken_over(raw: Raw, cluster: KubernetesAPI, manager: str, found: bool) -> None:
+    namespace = raw["sites"][0]["imports"][0]["namespace"]
+    place = f"/apis/networking.istio.io/v1/namespaces/{namespace}/sidecars/default"
+    cluster.objects[place] = {"metadata": {"managedFields": [{"manager": manager}]}}
+    advice = (
+        f'sites[0].imports[0].namespace: "{namespace}" has a Sidecar `default` in dc2 that this stack has not made, and '
+        "would overwrite: import into a namespace of its own, or delete that"
+    )
+    assert look(raw) == ([advice] if found else [])
 
 
 def test_namespaces_of_our_own_workloads_are_not_there_yet(raw: Raw, cluster: KubernetesAPI) -> None:

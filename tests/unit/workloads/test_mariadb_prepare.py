@@ -66,8 +66,8 @@ FAKES = {
           *--execute="SELECT site, term"*) /bin/cat "$state/own-row" ;;
           *--execute="DO 0") [ -e "$state/serves" ] ;;
           *--execute=*GET_LOCK*UPDATE*)
-            [ -e "$state/serves" ] && echo $* >>"$state/updates" && /bin/cat "$state/meanwhile"
-            printf 'dc1\t9\t1\n' >"$state/own-row" ;;
+            [ -e "$state/serves" ] && echo $* >>"$state/updates" && /bin/cp "$state/meanwhile" "$state/own-row" ;;
+          *--execute="SHOW SLAVE STATUS") ;;
           *--execute=*GET_LOCK*) : >"$state/opened" && /bin/sed -i 's/1$/0/' "$state/own-row" ;;
           *--execute=*) echo 0-1-7 ;;
           *)
@@ -136,7 +136,7 @@ class Pod:
 
     def was_opened_meanwhile(self, opened: bool) -> None:
         """Say whether a Job has opened the server since it asked: then its row is not changed."""
-        (self._state / "meanwhile").write_text("0\n" if opened else "1\n")
+        (self._state / "meanwhile").write_text("dc2\t4\t0\n" if opened else "dc1\t9\t1\n")
 
     def complains(self, words: str) -> None:
         """Say what MariaDB's clients print when they fail."""
@@ -703,6 +703,18 @@ def test_a_primary_asks_at_each_start_but_that_of_data_which_it_has_just_made(
     assert (switchable.opened, len(switchable.updates)) == (False, 1)
 
 
+def test_a_copy_that_is_promoted_asks_at_its_next_start(switchable: Pod) -> None:
+    """It was made in this pod, and is all the same no news."""
+    switchable.role("dc1")
+    switchable.rows(own="", theirs="dc1 5")
+    switchable.prepare()
+    switchable.rows(own="dc1 5", theirs="dc1 5")
+    switchable.served()
+    switchable.rows(own="dc2 6", theirs="dc1 8")
+    switchable.served()
+    assert (switchable.opened, len(switchable.updates)) == (False, 1)
+
+
 def test_a_server_that_can_change_roles_is_not_opened_by_its_row_alone(restarted: Pod) -> None:
     restarted.prepare()
     assert not restarted.opens
@@ -733,7 +745,7 @@ def test_a_primary_that_has_been_replaced_comes_back_as_a_replica(restarted: Pod
     assert "dcmesh: dc1 has a later token: dc1 is the primary by now" in restarted.serve().said
     assert restarted.updates == [
         "UPDATE dcmesh.primary_site SET site = 'dc1', term = 6 - ('dc1' = 'dc2') WHERE server_id = @@server_id "
-        "AND site = 'dc2' AND term < 6 AND @@read_only = 1 AND @locked = 1; SELECT ROW_COUNT()"
+        "AND site = 'dc2' AND term < 6 AND @@read_only = 1 AND @locked = 1"
     ]
     assert "sql_log_bin = 0" in "".join(call for call in restarted.calls if "UPDATE" in call or "sql_log" in call)
     assert not restarted.opened
@@ -772,8 +784,8 @@ def test_a_primary_that_cannot_ask_stays_read_only_until_it_can(restarted: Pod) 
     restarted.unreachable()
     done = restarted.serve()
     assert done.said.splitlines() == [
-        "dcmesh: read-only until dc1 says that it is not the primary. If it is gone, set failover.without to dc1 and "
-        "run `pulumi up` (ERROR 2002: no answer)",
+        "dcmesh: read-only until dc1 says that it is not the primary, which it does not while it is copied. If it is "
+        "gone, set failover.without to dc1 and run `pulumi up` (ERROR 2002: no answer)",
         "dcmesh: dc1 has a later token: dc1 is the primary by now",
     ]
     assert len(restarted.updates) == 1
@@ -783,7 +795,9 @@ def test_an_operator_can_have_a_primary_opened_that_cannot_ask(restarted: Pod) -
     restarted.rows(own="dc2 4", theirs="")
     restarted.role("dc2", without="dc1")
     done = restarted.serve()
-    assert (done.status, done.said, restarted.opened, restarted.updates) == (0, "", True, [])
+    assert (done.status, restarted.opened, restarted.updates) == (0, True, [])
+    asked = [call for call in restarted.called("mariadb") if "source.cnf" in call]
+    assert len(asked) > 30, "a link that has just come up gets half a minute"
 
 
 def test_an_operator_can_have_it_opened_while_it_waits(restarted: Pod) -> None:
