@@ -59,7 +59,8 @@ def _databases(site: str, known: Mapping[str, Any]) -> Iterator[Made]:
     """Yield the databases that an output tells of."""
     if "workloads" in known:
         for workload in known["workloads"]:
-            storage = workload["storage"] and Storage.model_validate(workload["storage"])
+            # The state has no key of what is None.
+            storage = Storage.model_validate(workload["storage"]) if workload.get("storage") else None
             yield Made(site, **{**workload, "storage": storage})
         return
     servers = {(s["container"] == SERVER, s["namespace"], s["pod"].rpartition("-")[0]) for s in known["servers"]}

@@ -501,13 +501,13 @@ def test_somebody_elses_namespace_is_not_taken_over(
 
 
 @pytest.mark.parametrize(("manager", "found"), [("kubectl-edit", True), ("pulumi-kubernetes-1a2b3c4d", False)])
-def test_somebody_elses_sidecar_is_not_taken_over(raw: Raw, cluster: KubernetesAPI, manager: str, found: bool) -> None:
+def test_a_foreign_sidecar_is_not_taken_over(raw: Raw, cluster: KubernetesAPI, manager: str, found: bool) -> None:
     namespace = raw["sites"][0]["imports"][0]["namespace"]
     place = f"/apis/networking.istio.io/v1/namespaces/{namespace}/sidecars/default"
     cluster.objects[place] = {"metadata": {"managedFields": [{"manager": manager}]}}
     advice = (
-        f'sites[0].imports[0].namespace: "{namespace}" has a Sidecar `default` in dc2 that this stack has not made, and '
-        "would overwrite: import into a namespace of its own, or delete that"
+        f'sites[0].imports[0].namespace: "{namespace}" has a Sidecar `default` in dc2 that this stack has not made, '
+        "and would overwrite: import into a namespace of its own, or delete that"
     )
     assert look(raw) == ([advice] if found else [])
 

@@ -150,7 +150,7 @@ def test_a_replica_that_lost_its_data_copies_them_again(primary: Database, remot
     eventually("dc2 follows again", lambda: follows_again(remote), within=PATIENCE)
     eventually("dc2 has caught up", lambda: has(remote, "since"))
     assert has(remote, "before the copy")
-    assert f"copying from {HOST}" in remote.site("logs", *remote.inside[:3], "--container", "prepare")
+    assert f"copies {HOST}" in remote.site("logs", *remote.inside[:3], "--container", "prepare")
 
 
 BIG = "/var/lib/mysql/data/shop/big.ibd"
