@@ -110,7 +110,10 @@ def guard(site: str, kubeconfig: str, wanted: Bundle, others: Others) -> str:
     try:
         held = Cluster(site, kubeconfig).bundle()
     except ERRORS as error:
-        raise pulumi.RunError(f"{site}: its cluster cannot be asked for its certificates: {why(error)}") from None
+        raise pulumi.RunError(
+            f"{site}: its cluster cannot be asked for its certificates: {why(error)}. If {site} is gone, set "
+            f"failover.without to {site} (docs/switchover.md)"
+        ) from None
     if held is None or held == wanted:
         return ""
     witnesses = on_each({**others.kubeconfigs, site: kubeconfig}, all_of)
