@@ -12,6 +12,7 @@ from components.link_probe import LinkProbe, LinkProbeArgs
 from components.namespace_scope import NamespaceScope, NamespaceScopeArgs
 from components.service_import import VIP_NETWORK, ServiceImport, ServiceImportArgs, allot_vips
 from components.site import Site
+from components.untouched import untouched
 from config import model
 
 
@@ -40,7 +41,7 @@ class SiteImports(pulumi.ComponentResource):
     Creates:
         - NamespaceScope for each importing namespace.
         - ServiceImport for each import.
-        - LinkProbe for each consumer, after all of that; not for hosts of a site that is gone.
+        - LinkProbe for each consumer, after all of that. One that asks a site that is gone does not run anew.
     """
 
     hosts: pulumi.Output[dict[str, str]]
@@ -80,19 +81,19 @@ class SiteImports(pulumi.ComponentResource):
                         inside,
                     )
                 )
-            there = [i for i in imports if i.from_ != args.lost]
-            for account in dict.fromkeys(i.service_account for i in there):
+            for account in dict.fromkeys(i.service_account for i in imports):
+                asked = [i for i in imports if i.service_account == account]
+                # What was probed stays as it was: one that is gone would not answer.
+                kept = [untouched] if any(i.from_ == args.lost for i in asked) else []
                 probe = LinkProbe(
                     f"{name}.{namespace}.{account}",
                     LinkProbeArgs(
                         consumer=ServiceAccount(namespace=namespace, name=account),
-                        imports=[
-                            (args.links[i.from_], exports[i.from_, i.export])
-                            for i in there
-                            if i.service_account == account
-                        ],
+                        imports=[(args.links[i.from_], exports[i.from_, i.export]) for i in asked],
                     ),
-                    pulumi.ResourceOptions.merge(inside, pulumi.ResourceOptions(depends_on=imported)),
+                    pulumi.ResourceOptions.merge(
+                        inside, pulumi.ResourceOptions(depends_on=imported, transformations=kept)
+                    ),
                 )
                 reports.append(probe.hosts)
         self.hosts = pulumi.Output.all(*reports).apply(

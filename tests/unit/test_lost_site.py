@@ -59,9 +59,18 @@ def test_nothing_of_it_changes() -> None:
     assert "*" in (opts.ignore_changes or [])
 
 
-def test_nobody_waits_for_its_hosts_or_asks_for_its_channel(engine: Engine) -> None:
-    probes = [job.name for job in engine.kind("Job") if "probe" in job.inputs["metadata"]["name"]]
-    assert probes == ["dc1-imports.wookie.db-job"], "which stays as it is"
+def test_no_probe_of_its_hosts_runs_anew(engine: Engine) -> None:
+    """Nor is it gone, which `--target` would not allow."""
+    ignored = {job.name: list(job.request.ignoreChanges) for job in engine.kind("Job")}
+    assert ignored == {
+        "dc1-imports.wookie.db-job": ["*"],
+        "dc2-imports.wookie-dr.db-job": ["*"],
+        "dc1.wookie-switchover-job": ["*"],
+        "dc2.wookie-dr-switchover-job": [],
+    }
+
+
+def test_nobody_asks_for_its_channel(engine: Engine) -> None:
     assert set(engine.outputs["replication"]) == {"dc2"}
 
 
