@@ -83,17 +83,16 @@ class SiteImports(pulumi.ComponentResource):
                 )
             for account in dict.fromkeys(i.service_account for i in imports):
                 asked = [i for i in imports if i.service_account == account]
-                # What was probed stays as it was: one that is gone would not answer.
-                kept = [untouched] if any(i.from_ == args.lost for i in asked) else []
+                options = pulumi.ResourceOptions(depends_on=imported)
+                if any(i.from_ == args.lost for i in asked):  # who would not answer
+                    options.transformations = [untouched]
                 probe = LinkProbe(
                     f"{name}.{namespace}.{account}",
                     LinkProbeArgs(
                         consumer=ServiceAccount(namespace=namespace, name=account),
                         imports=[(args.links[i.from_], exports[i.from_, i.export]) for i in asked],
                     ),
-                    pulumi.ResourceOptions.merge(
-                        inside, pulumi.ResourceOptions(depends_on=imported, transformations=kept)
-                    ),
+                    pulumi.ResourceOptions.merge(inside, options),
                 )
                 reports.append(probe.hosts)
         self.hosts = pulumi.Output.all(*reports).apply(
