@@ -411,9 +411,9 @@ def lost(lab: Lab, pair: Project, databases: dict[str, Database], writers: Write
 
 
 def in_dc1(pair: Project) -> dict[str, Any]:
-    """Return what the state has of objects in dc1's cluster."""
+    """Return of each object in dc1's cluster when the state has changed last."""
     objects = [r for r in pair.resources() if "::dc1-cluster-kubernetes::" in r.get("provider", "")]
-    return {one["urn"]: (one["id"], one["inputs"]) for one in objects}
+    return {one["urn"]: one["modified"] for one in objects}
 
 
 def test_a_primary_that_is_gone_is_replaced_once_somebody_says_what_may_be_lost(
