@@ -80,7 +80,7 @@ class Cluster:
         found = self._read(kind, *name)
         if found is None or (found.metadata.labels or {}).get(MANAGED_BY) == "pulumi":
             return False
-        return not any((entry.manager or "").startswith("pulumi") for entry in found.metadata.managed_fields or ())
+        return not _by_pulumi(entry.manager for entry in found.metadata.managed_fields or ())
 
     def has_foreign_sidecar(self, namespace: str) -> bool:
         """Tell whether a namespace has a Sidecar `default` that no Pulumi has made: it would be overwritten."""
@@ -91,8 +91,7 @@ class Cluster:
             if error.status in (403, 404):
                 return False
             raise
-        managers = (entry.get("manager", "") for entry in found["metadata"].get("managedFields", ()))
-        return not any(manager.startswith("pulumi") for manager in managers)
+        return not _by_pulumi(entry.get("manager") for entry in found["metadata"].get("managedFields", ()))
 
     def has_service_account(self, namespace: str, name: str) -> bool:
         """Tell whether a service account is there."""
@@ -252,6 +251,11 @@ def _of_site(
     except ApiException as error:
         found = Finding(where, named, f"refuses to answer ({error.status} {error.reason}): check the credentials")
     return identity, [found]
+
+
+def _by_pulumi(managers: Iterable[str | None]) -> bool:
+    """Tell whether Pulumi is among those that have written an object's fields."""
+    return any((manager or "").startswith("pulumi") for manager in managers)
 
 
 def _minor(version: str) -> support.Minor:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from .toolbox import Lab, Project, dev_config, lab_for_a_while
+from .toolbox import Lab, Project, dev_config, initialised, lab_for_a_while
 
 KILLS = 5
 FIRST, CHANGING = 20.0, 8.0
@@ -22,10 +22,7 @@ def lab() -> Iterator[Lab]:
 
 @pytest.fixture(scope="module")
 def project(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Project:
-    directory = tmp_path_factory.mktemp(lab.name)
-    project = Project(directory / "project", stack=lab.name, config=dev_config(), state=directory / "state")
-    project.init()
-    return project
+    return initialised(lab, tmp_path_factory.mktemp(lab.name), dev_config())
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from .toolbox import Kubectl, Lab, Project, dev_config, eventually, kubectl_of, lab_for_a_while, run
+from .toolbox import Kubectl, Lab, Project, dev_config, eventually, initialised, kubectl_of, lab_for_a_while, run
 
 
 @pytest.fixture(scope="module")
@@ -16,10 +16,7 @@ def lab() -> Iterator[Lab]:
 
 @pytest.fixture(scope="module")
 def project(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Project:
-    directory = tmp_path_factory.mktemp(lab.name)
-    project = Project(directory / "project", stack=lab.name, config=dev_config(), state=directory / "state")
-    project.init()
-    return project
+    return initialised(lab, tmp_path_factory.mktemp(lab.name), dev_config())
 
 
 def test_an_up_can_be_interrupted(project: Project, lab: Lab) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from .toolbox import Kubectl, Lab, Project, dev_config, eventually, kubectl_of, lab_for_a_while, run, start
+from .toolbox import Kubectl, Lab, Project, dev_config, eventually, initialised, kubectl_of, lab_for_a_while, run, start
 
 NAMESPACES = {"dc1": "wookie", "dc2": "wookie-dr"}
 PODS = tuple(f"db-pxc-{n}" for n in range(3))
@@ -113,10 +113,7 @@ def lab() -> Iterator[Lab]:
 
 @pytest.fixture(scope="module")
 def project(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Project:
-    directory = tmp_path_factory.mktemp(lab.name)
-    project = Project(directory / "project", stack=lab.name, config=config(), state=directory / "state")
-    project.init()
-    return project
+    return initialised(lab, tmp_path_factory.mktemp(lab.name), config())
 
 
 @pytest.fixture(scope="module")

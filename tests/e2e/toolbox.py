@@ -288,11 +288,17 @@ def kubectl_of(project: Project, directory: Path) -> dict[str, Kubectl]:
     return {name: Kubectl(text, directory / name) for name, text in project.output("kubeconfigs").items()}
 
 
+def initialised(lab: Lab, directory: Path, config: Mapping[str, Any], program: Path = ROOT) -> Project:
+    """Make a project with the stack of a lab, named after it, and initialise the stack."""
+    project = Project(directory / "project", stack=lab.name, config=config, state=directory / "state", program=program)
+    project.init()
+    return project
+
+
 @contextmanager
 def standing(lab: Lab, directory: Path, config: Mapping[str, Any], program: Path = ROOT) -> Iterator[Project]:
     """Have a stack of this configuration up for a while; then it is destroyed, and nothing of it may be left."""
-    project = Project(directory / "project", stack=lab.name, config=config, state=directory / "state", program=program)
-    project.init()
+    project = initialised(lab, directory, config, program)
     project.up("--skip-preview")
     yield project
     project.pulumi("destroy", "--yes")
