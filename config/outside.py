@@ -2,7 +2,6 @@
 
 import json
 import os
-import subprocess
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,8 +10,16 @@ from typing import Any
 import pulumi
 import yaml
 
+from config.errors import NOTHING, ConfigError, Finding
+from dcmesh.pulumi_cli import pulumi as pulumi_cli
+from dcmesh.pulumi_cli import read_state
+
 ReadStack = Callable[[str], Mapping[str, Any]]
 ReadFile = Callable[[str], str]
+
+
+class NoStackError(LookupError):
+    """There is no such stack."""
 
 
 def stack_name(project: str, stack: str) -> str:
@@ -28,13 +35,10 @@ def read_stack(name: str) -> Mapping[str, Any]:
     not ours to decrypt is left out.
 
     Raises:
-        LookupError: there is no such stack.
+        NoStackError: there is no such stack.
+        LookupError: its state cannot be read.
     """
-    try:
-        answer = pulumi.runtime.invoke("pulumi:pulumi:readStackOutputs", {"name": name}).value
-    except Exception as error:  # the SDK raises nothing more precise
-        raise LookupError(str(error).rpartition("returned an error: ")[2]) from error
-    return dict(answer["outputs"])
+    return _invoke("readStackOutputs", {"name": name})
 
 
 def read_resources(stack: str) -> Mapping[str, Any]:
@@ -46,11 +50,20 @@ def read_resources(stack: str) -> Mapping[str, Any]:
     Raises:
         LookupError: Pulumi does not say.
     """
-    try:
-        answer = pulumi.runtime.invoke("pulumi:pulumi:readStackResourceOutputs", {"stackName": stack}).value
-    except Exception as error:  # the SDK raises nothing more precise
-        raise LookupError(str(error).rpartition("returned an error: ")[2]) from error
-    return dict(answer["outputs"])
+    return _invoke("readStackResourceOutputs", {"stackName": stack})
+
+
+def _invoke(function: str, arguments: Mapping[str, str]) -> Mapping[str, Any]:
+    def read() -> Mapping[str, Any]:
+        try:
+            answer = pulumi.runtime.invoke(f"pulumi:pulumi:{function}", arguments).value
+        except Exception as error:  # the SDK raises nothing more precise
+            said = str(error)
+            kind = NoStackError if "unknown stack" in said else LookupError
+            raise kind(said.rpartition("returned an error: ")[2]) from error
+        return dict(answer["outputs"])
+
+    return read_state(read)
 
 
 def read_doomed(stack: str) -> set[str]:
@@ -61,14 +74,8 @@ def read_doomed(stack: str) -> set[str]:
     Raises:
         LookupError: Pulumi's CLI does not say.
     """
-    command = ["pulumi", "stack", "export", "--stack", stack, "--non-interactive"]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
-    except OSError as error:
-        raise LookupError(f"pulumi cannot be run: {error.strerror}") from None
-    if done.returncode:
-        raise LookupError(done.stderr.strip())
-    resources = json.loads(done.stdout)["deployment"].get("resources") or []
+    exported = read_state(lambda: pulumi_cli("stack", "export", "--stack", stack))
+    resources = json.loads(exported)["deployment"].get("resources") or []
     return {resource["urn"] for resource in resources if resource.get("delete")}
 
 
@@ -113,11 +120,18 @@ class Outside:
     salt: str = ""
 
     def own_outputs(self) -> Mapping[str, Any]:
-        """Return the stack's own outputs, as its last `up` left them; empty if there was none."""
+        """Return the stack's own outputs, as its last `up` left them; empty if there was none.
+
+        Raises:
+            ConfigError: its state cannot be read. What was deployed is then not known: nothing may be taken for new.
+        """
+        whole = stack_name(self.project, self.stack)
         try:
-            return self.read_stack(stack_name(self.project, self.stack))
-        except LookupError:
+            return self.read_stack(whole)
+        except NoStackError:
             return {}
+        except LookupError as error:
+            raise ConfigError([Finding("sites", NOTHING, f"the state of {whole} cannot be read: {error}")]) from None
 
 
 def of_running_stack() -> Outside:

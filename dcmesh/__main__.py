@@ -13,6 +13,7 @@ from dcmesh.doctor import screen as doctor_screen
 from dcmesh.doctor.model import Report
 from dcmesh.doctor.walk import examine
 from dcmesh.model import State
+from dcmesh.pulumi_cli import PulumiError
 from dcmesh.stack import StackError, read_stack
 from dcmesh.status import Status, ask_all
 from dcmesh.trust import Trust, ask_trust
@@ -158,7 +159,7 @@ def remove_locks(arguments: argparse.Namespace) -> State:
     """Remove the locks of dead runs, and return whether the stack can be run."""
     try:
         state, said = unlock(arguments.stack)
-    except UnlockError as error:
+    except (UnlockError, PulumiError) as error:
         state, said = State.UNKNOWN, str(error)
     if said:
         write(f"{said}\n")

@@ -1,12 +1,12 @@
 """What a stack has deployed, by its outputs."""
 
 import json
-import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from components.replication import Replica
+from dcmesh.pulumi_cli import PulumiError, pulumi, read_state
 
 
 class StackError(Exception):
@@ -120,21 +120,11 @@ def read_stack(stack: str | None) -> tuple[Site, ...]:
     Raises:
         StackError: there is no such stack, or its outputs do not say what is needed.
     """
-    command = ["pulumi", "stack", "output", "--json", "--show-secrets", "--non-interactive"]
+    command = ("stack", "output", "--json", "--show-secrets", *(("--stack", stack) if stack else ()))
     try:
-        done = subprocess.run(
-            [*command, *(["--stack", stack] if stack else [])],
-            capture_output=True,
-            text=True,
-            check=False,
-            stdin=subprocess.DEVNULL,
-        )
-    except OSError as error:
-        raise StackError(f"pulumi cannot be run: {error.strerror}") from None
-    if done.returncode:
-        lines = done.stderr.strip().splitlines() or [f"it exited {done.returncode}"]
-        raise StackError(f"pulumi stack output: {lines[0].removeprefix('error: ')}")
-    return parse_outputs(json.loads(done.stdout))
+        return parse_outputs(json.loads(read_state(lambda: pulumi(*command))))
+    except PulumiError as error:
+        raise StackError(str(error)) from None
 
 
 def parse_outputs(outputs: Mapping[str, Any]) -> tuple[Site, ...]:

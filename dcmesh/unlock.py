@@ -2,7 +2,6 @@
 
 import json
 import socket
-import subprocess
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,6 +12,7 @@ import yaml
 
 from dcmesh.model import State
 from dcmesh.processes import Process, processes
+from dcmesh.pulumi_cli import pulumi
 
 FILE = "file://"
 
@@ -81,10 +81,10 @@ def unlock(stack: str | None) -> tuple[State, str]:
     Raises:
         UnlockError: it cannot be told.
     """
-    url = json.loads(_pulumi("whoami", "--json"))["url"]
+    url = json.loads(pulumi("whoami", "--json"))["url"]
     if not url.startswith(FILE):
         return State.OK, ""  # Pulumi's service ends a dead run's lock by itself; a bucket's may be any machine's
-    stack = (stack or _pulumi("stack", "--show-name").strip()).rpartition("/")[2]
+    stack = (stack or pulumi("stack", "--show-name").strip()).rpartition("/")[2]
     project = yaml.safe_load(Path("Pulumi.yaml").read_text())["name"]
     state = Path(url.removeprefix(FILE).partition("?")[0]).expanduser()
     files = sorted((state / ".pulumi/locks/organization" / project / stack).glob("*.json"))
@@ -98,19 +98,3 @@ def unlock(stack: str | None) -> tuple[State, str]:
         file.unlink()
         file.with_name(f"{file.name}.attrs").unlink(missing_ok=True)
     return verdict(list(dead.values()), [lock for file, lock in locks.items() if file not in dead], stack)
-
-
-def _pulumi(*words: str) -> str:
-    try:
-        done = subprocess.run(
-            ["pulumi", *words, "--non-interactive"],
-            capture_output=True,
-            text=True,
-            check=False,
-            stdin=subprocess.DEVNULL,
-        )
-    except OSError as error:
-        raise UnlockError(f"pulumi cannot be run: {error.strerror}") from None
-    if done.returncode:
-        raise UnlockError(f"pulumi {words[0]}: {done.stderr.strip()}")
-    return done.stdout

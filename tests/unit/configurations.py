@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 
 import config
+from config.outside import NoStackError
 from tests.unit.certificates import provided
 
 ROOT = Path(__file__).parents[2]
@@ -48,7 +49,7 @@ def read_file(path: str) -> str:
 def read_stack(name: str) -> Mapping[str, Any]:
     """Read one of `STACKS`."""
     if name not in STACKS:
-        raise LookupError(f'unknown stack "{name}"')
+        raise NoStackError(f'unknown stack "{name}"')
     return STACKS[name]
 
 

@@ -10,6 +10,7 @@ import yaml
 
 import config
 from components.link import Consumer, ExportedService, ServiceAccount
+from tests.unit import configurations
 from tests.unit.engine import Engine
 
 ROOT = Path(__file__).parents[2]
@@ -20,7 +21,7 @@ hypothesis.settings.load_profile("unit")
 
 def settings_of(raw: dict[str, Any]) -> config.Settings:
     """Parse a configuration that is right."""
-    settings, _ = config.parse(raw)
+    settings, _ = config.parse(raw, read=configurations.read_stack)
     return settings
 
 

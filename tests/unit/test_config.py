@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Iterator
 from typing import Any
+from unittest.mock import Mock
 
 import pulumi
 import pytest
@@ -437,6 +438,7 @@ def load(held: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> Callable
     """Load a configuration that Pulumi holds for the stack test."""
     monkeypatch.setattr("pulumi.get_project", lambda: "dcmesh")
     monkeypatch.setattr("pulumi.get_stack", lambda: "test")
+    monkeypatch.setattr("pulumi.runtime.invoke", Mock(side_effect=Exception("unknown stack")))
 
     def load(values: dict[str, Any]) -> Any:
         held(values)

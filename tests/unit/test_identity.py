@@ -73,7 +73,7 @@ def exported(monkeypatch: pytest.MonkeyPatch, *resources: dict[str, Any], stderr
         answer = json.dumps({"version": 3, "deployment": {"resources": resources}})
         return subprocess.CompletedProcess(command, int(bool(stderr)), answer, stderr)
 
-    monkeypatch.setattr("config.outside.subprocess.run", run)
+    monkeypatch.setattr("dcmesh.pulumi_cli.subprocess.run", run)
     return commands
 
 
@@ -204,5 +204,5 @@ def test_a_state_that_cannot_be_exported_is_not_taken_for_good(
 ) -> None:
     exported(monkeypatch, stderr="error: no such stack\n")
     assert refused(stack, without_identities(before)) == [
-        "sites: the state of organization/dcmesh/test cannot be read: error: no such stack"
+        "sites: the state of organization/dcmesh/test cannot be read: pulumi stack export: no such stack"
     ]

@@ -11,6 +11,7 @@ import yaml
 import config
 from components.link import ExportedService, Link
 from config.model import PeerLink
+from config.outside import NoStackError
 from config.peers import read_stack
 from tests.unit.engine import Engine
 
@@ -30,7 +31,7 @@ def resolve(
 
     def read(name: str) -> Mapping[str, Any]:
         if name not in (stacks or {}):
-            raise LookupError(f"unknown stack '{name}'\nand more of this")
+            raise NoStackError(f"unknown stack '{name}'\nand more of this")
         return (stacks or {})[name]
 
     peers = [{"name": "dc0", "link": OTHER}, {"name": "dc1"} | raw]
@@ -185,5 +186,5 @@ def test_outputs_of_another_stack_are_plain_data(link: Link) -> None:
 
 
 def test_outputs_of_a_stack_that_is_not_there() -> None:
-    with pytest.raises(LookupError, match="unknown stack 'organization/shop/dc9'"):
+    with pytest.raises(NoStackError, match="unknown stack 'organization/shop/dc9'"):
         read_by_the_engine({STACK: {}}, "organization/shop/dc9")

@@ -15,7 +15,7 @@ from components.link import Link
 from components.preflight import require_ready
 from config import ConfigError
 from config.model import PeerLink, Settings
-from config.outside import Outside, read_file
+from config.outside import NoStackError, Outside, read_file
 from tests.unit import certificates
 from tests.unit.servers import KUBE_SYSTEM, VERSION, KubernetesAPI, kubeconfig, kubernetes_api, nobody
 
@@ -148,7 +148,7 @@ def outside(certified: Sequence[str] = ()) -> Outside:
 
     def read_stack(name: str) -> dict[str, Any]:
         if not certified:
-            raise LookupError(name)
+            raise NoStackError(name)
         return {"certificates": dict.fromkeys(certified)}
 
     return Outside("dcmesh", "dc2", read_stack, read_file)

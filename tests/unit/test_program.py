@@ -11,7 +11,7 @@ import pytest
 
 import config
 from tests.unit.configurations import stack as example_stack
-from tests.unit.conftest import stack_dev
+from tests.unit.conftest import settings_of, stack_dev
 from tests.unit.engine import Engine, Resource, address_of, readable_strings
 from tests.unit.program import (
     Config,
@@ -851,7 +851,7 @@ def test_wrong_configuration_stops_before_the_first_resource(engine: Engine, dev
     dev["sites"][1]["imports"][0]["from"] = "dc3"
     dev["sites"][0]["exports"][0]["port"] = 0
     with pytest.raises(config.ConfigError, match=r"sites\[0\]\.exports\[0\]\.port.*\n.*sites\[1\]\.imports") as wrong:
-        config.parse(dev)
+        settings_of(dev)
     with pytest.raises(pulumi.RunError) as caught:
         run_program(engine, dev)
     assert str(caught.value) == str(wrong.value)

@@ -92,7 +92,7 @@ def test_the_stack_is_the_one_that_pulumi_has_selected_or_that_is_named(
     called = pulumi(OUTPUTS).with_name("pulumi.asked")
     found()
     assert run("status", *words) == 0
-    assert called.read_text() == f"stack output --json --show-secrets --non-interactive{passed}\n"
+    assert called.read_text() == f"stack output --json --show-secrets{passed} --non-interactive\n"
 
 
 @pytest.mark.parametrize(

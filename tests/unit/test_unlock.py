@@ -160,7 +160,7 @@ def test_the_verb_says_so_and_its_exit_code_is_what_make_asks_for(
 def test_pulumis_own_error_is_shown(executable: Executable, capsys: pytest.CaptureFixture[str]) -> None:
     executable("pulumi", "echo 'error: no passphrase' >&2; exit 255")
     assert typed("unlock", "--stack", "dev") == State.UNKNOWN
-    assert capsys.readouterr().out == "pulumi whoami: error: no passphrase\n"
+    assert capsys.readouterr().out == "pulumi whoami: no passphrase\n"
 
 
 def test_no_lock_no_word(lock: Callable[..., Path]) -> None:

@@ -1,0 +1,65 @@
+"""Pulumi's command line, and how a stack's state is read while a run writes it."""
+
+import subprocess
+import time
+from collections.abc import Callable
+from itertools import takewhile
+from typing import TypeVar
+
+T = TypeVar("T")
+
+READS = 20
+"""How often a state is read before it is said that it cannot be. One read in thirty failed beside a run that only wrote
+its state."""
+
+PAUSE = 0.1
+"""Seconds between two reads."""
+
+
+class PulumiError(LookupError):
+    """Pulumi does not say what was asked; the message is for the user."""
+
+
+def pulumi(*words: str) -> str:
+    """Return what a command of Pulumi's prints.
+
+    Raises:
+        PulumiError: it cannot be run, or fails.
+    """
+    try:
+        done = subprocess.run(
+            ["pulumi", *words, "--non-interactive"],
+            capture_output=True,
+            text=True,
+            check=False,
+            stdin=subprocess.DEVNULL,
+        )
+    except OSError as error:
+        raise PulumiError(f"pulumi cannot be run: {error.strerror}") from None
+    if done.returncode:
+        lines = done.stderr.strip().splitlines() or [f"it exited {done.returncode}"]
+        command = " ".join(takewhile(lambda word: not word.startswith("--"), words))
+        raise PulumiError(f"pulumi {command}: {lines[0].removeprefix('error: ')}")
+    return done.stdout
+
+
+def read_state(read: Callable[[], T]) -> T:
+    """Return what is read of a stack's state, also while a run writes it.
+
+    Where the state is a directory, each of its files has another one beside it, `.attrs`. The library that Pulumi
+    writes them with empties that one before it fills it again: who reads in between is told `EOF`.
+
+    Args:
+        read: reads it; raises LookupError if it cannot.
+
+    Raises:
+        LookupError: it cannot be read.
+    """
+    for _ in range(READS - 1):
+        try:
+            return read()
+        except LookupError as error:
+            if not str(error).endswith("EOF"):
+                raise
+        time.sleep(PAUSE)
+    return read()
