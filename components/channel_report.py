@@ -4,6 +4,7 @@ from typing import Any
 
 import pulumi
 
+from components.printable import printable
 from components.replication import Replica, Server, read_server
 
 CHANNEL_SECONDS = 30
@@ -14,7 +15,7 @@ def as_output(replica: Replica, server: Server, *, primary: bool) -> dict[str, A
     """Return what a server has said as a stack output, and warn of what it has and its source has not."""
     if server.extra:
         pulumi.log.warn(
-            f"{replica.namespace}/{replica.pod} has transactions that its source has not: {server.extra}. "
+            f"{replica.namespace}/{replica.pod} has transactions that its source has not: {printable(server.extra)}. "
             "docs/switchover.md says what to do"
         )
     if primary:

@@ -11,9 +11,13 @@ from urllib3.exceptions import HTTPError, MaxRetryError
 from websocket import WebSocketException, setdefaulttimeout
 
 from components.http_proxy import set_proxy
+from components.printable import printable
 
 SECONDS = 10
 """How long a command in a container may take."""
+
+LONGEST_REASON = 400
+"""How many characters are shown of why something could not be asked."""
 
 ERRORS = (client.ApiException, HTTPError, WebSocketException, OSError)
 """What is raised when a cluster, or a container in it, cannot be asked."""
@@ -76,4 +80,4 @@ def why(error: Exception) -> str:
     cause = error.reason if isinstance(error, MaxRetryError) else error
     text = f"{cause.status or ''} {cause.reason}" if isinstance(cause, client.ApiException) else str(cause)
     text = re.sub(r"^HTTPS?Connection(?:Pool)?\(host='([^']*)', port=(\d+)\)", r"\1:\2", text)
-    return " ".join(text.split()) or type(error).__name__
+    return printable(" ".join(text.split()), LONGEST_REASON) or type(error).__name__

@@ -11,7 +11,10 @@ from typing import Any, Literal
 import pulumi
 
 CLUSTER_DOMAIN = "cluster.local"
-"""DNS domain of every cluster, and the trust domain of every mesh: Istio's default for both."""
+"""DNS domain of every cluster."""
+
+TRUST_DOMAIN = "cluster.local"
+"""Trust domain of every mesh, by Istio's default: a site may claim identities of its own alone."""
 
 ISTIO_NAMESPACE = "istio-system"
 """Istio's own namespace: what stands there may hold for the whole mesh."""
@@ -36,7 +39,7 @@ class ServiceAccount:
     @property
     def principal(self) -> str:
         """The identity as AuthorizationPolicy writes it: without the scheme."""
-        return f"{CLUSTER_DOMAIN}/ns/{self.namespace}/sa/{self.name}"
+        return f"{TRUST_DOMAIN}/ns/{self.namespace}/sa/{self.name}"
 
     @property
     def spiffe_id(self) -> str:
@@ -134,3 +137,9 @@ def pod_hosts(*, stateful_set: str, service: str, namespace: str, replicas: int)
 def pod_of(host: str) -> str:
     """Return the name of the pod that a host stands for."""
     return host.partition(".")[0]
+
+
+def service_of(host: str) -> tuple[str, str]:
+    """Return namespace and name of the Service behind which a pod stands."""
+    _, service, namespace, *_ = host.split(".")
+    return namespace, service

@@ -28,7 +28,8 @@ ask() {
 
 until reason=$(ask); do
   if [ "$(date +%s)" -ge "$deadline" ]; then
-    echo "failed $host" $reason # unquoted: on one line
+    # What a server answers is no code for a terminal. Unquoted: on one line
+    echo "failed $host" $(printf '%s' "$reason" | LC_ALL=C tr -c '[:print:]' ' ')
     exit 1
   fi
   sleep 0.2

@@ -8,6 +8,7 @@ import pulumi
 from components.generated_password import generated_password
 from components.link import Link
 from config import model
+from config.kinds import is_password
 from config.outside import ReadStack, read_stack
 from config.peers import stack_of
 
@@ -89,8 +90,10 @@ def read_password(stack: str, followed: model.Replicates, read: ReadStack = read
         pulumi.RunError: that stack does not tell it, or it cannot be decrypted here.
     """
     site, export = followed.from_, followed.export
-    told = read(stack).get("replicationPasswords", {}).get(site, {}).get(export)
-    if not isinstance(told, str):  # the engine leaves out what it cannot decrypt
+    told: object = read(stack).get("replicationPasswords")
+    for key in (site, export):
+        told = told.get(key) if isinstance(told, Mapping) else None
+    if not isinstance(told, str) or not is_password(told):  # the engine leaves out what it cannot decrypt
         raise pulumi.RunError(
             f"the password of {site}/{export} is not in the outputs of {stack!r}, or cannot be decrypted here: run "
             "`pulumi up` there first, use its passphrase or secrets provider, or set the replica's replicationPassword"

@@ -1,7 +1,7 @@
 """Preflight: what an existing cluster must have, looked at before anything is created in it."""
 
 import ipaddress
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -17,14 +17,15 @@ from components.gateway import GATEWAY_NAME
 from components.identity import Held, made_elsewhere, other_cluster
 from components.istio import OURS, injection_labels
 from components.kubernetes_api import connect
-from components.link import CLUSTER_DOMAIN, ISTIO_NAMESPACE, Link
+from components.link import ISTIO_NAMESPACE, TRUST_DOMAIN, ExportedService, Link, service_of
+from components.overrule import MADE_BY, is_of_stack
 from components.proxies import Certificates, read_pem, trusts
 from components.workloads import mariadb, pxc
 from config import model
 from config.errors import ConfigError, Finding, Remark
 from config.held import secret_keys
 from config.kubeconfig import read_kubeconfig
-from config.outside import Outside
+from config.outside import Outside, stack_name
 from dcmesh import support
 
 SECONDS = 10
@@ -38,8 +39,6 @@ CLAIMS = {"mariadb": mariadb.CLAIM, "pxc": pxc.CLAIM}
 
 CACERTS_KEYS = {"ca-cert.pem", "ca-key.pem", "cert-chain.pem", "root-cert.pem"}
 
-MANAGED_BY = "app.kubernetes.io/managed-by"
-
 T = TypeVar("T")
 
 
@@ -47,6 +46,7 @@ T = TypeVar("T")
 class Cluster:
     """One existing cluster: questions to its API server. What is not there is None."""
 
+    stack: str
     core: client.CoreV1Api
     apps: client.AppsV1Api
     version: client.VersionApi
@@ -76,14 +76,19 @@ class Cluster:
         return None if found is None else dict(found.metadata.labels or {})
 
     def is_foreign(self, kind: str, *name: str) -> bool:
-        """Tell whether an object is there that no Pulumi has made: taken over, it would go with `destroy`."""
+        """Tell whether an object is there that the stack has not made: taken over, it would go with `destroy`."""
         found = self._read(kind, *name)
-        if found is None or (found.metadata.labels or {}).get(MANAGED_BY) == "pulumi":
+        return found is not None and self._is_foreign(self.core.api_client.sanitize_for_serialization(found.metadata))
+
+    def _is_foreign(self, metadata: Mapping[str, Any]) -> bool:
+        """Tell whether an object is somebody else's. One of Pulumi's that names no stack may be of dcmesh 0.1.0."""
+        if is_of_stack(metadata, self.stack):
             return False
-        return not _by_pulumi(entry.manager for entry in found.metadata.managed_fields or ())
+        by_pulumi = _by_pulumi(entry.get("manager") for entry in metadata.get("managedFields", ()))
+        return not by_pulumi or MADE_BY in metadata.get("annotations", {})
 
     def has_foreign_sidecar(self, namespace: str) -> bool:
-        """Tell whether a namespace has a Sidecar `default` that no Pulumi has made: it would be overwritten."""
+        """Tell whether a namespace has a Sidecar `default` that the stack has not made."""
         place = ("networking.istio.io", "v1", namespace, "sidecars", "default")
         try:
             found = self.custom.get_namespaced_custom_object(*place, _request_timeout=SECONDS)
@@ -91,7 +96,19 @@ class Cluster:
             if error.status in (403, 404):
                 return False
             raise
-        return not _by_pulumi(entry.get("manager") for entry in found["metadata"].get("managedFields", ()))
+        return self._is_foreign(found["metadata"])
+
+    def foreign_entries(self) -> list[tuple[str, Mapping[str, Any]]]:
+        """Return each ServiceEntry that the stack has not made: its namespace and name, and the entry."""
+        place = ("networking.istio.io", "v1", "serviceentries")
+        try:
+            found = self.custom.list_cluster_custom_object(*place, _request_timeout=SECONDS)
+        except ApiException as error:
+            if error.status in (403, 404):
+                return []
+            raise
+        entries = ((entry["metadata"], entry) for entry in found["items"])
+        return [(f"{of['namespace']}/{of['name']}", entry) for of, entry in entries if self._is_foreign(of)]
 
     def has_service_account(self, namespace: str, name: str) -> bool:
         """Tell whether a service account is there."""
@@ -224,6 +241,7 @@ def _of_site(
         used = read_kubeconfig(existing.kubeconfig).only(existing.context)
         with connect(used) as api:
             cluster = Cluster(
+                stack_name(outside.project, outside.stack),
                 client.CoreV1Api(api),
                 client.AppsV1Api(api),
                 client.VersionApi(api),
@@ -241,7 +259,8 @@ def _of_site(
                 *_pxc_operator(cluster, settings, site),
                 *_volumes(cluster, site, path),
                 *_foreign(cluster, settings, site, path),
-                *_hosts(cluster, site, path, links),
+                *_hosts(cluster, settings, site, path, links),
+                *_claimed(cluster, settings, site, path, links),
                 *_vips(cluster, site, path),
             ]
     except ConfigException as error:
@@ -380,8 +399,8 @@ def _istio(cluster: Cluster, settings: model.Settings, site: model.Site) -> Iter
         yield Finding(path, value, f"{advice} in {site.name} and restart the workloads")
     if mesh.get("enableAutoMtls") is False:
         yield Finding(path, value, f"has meshConfig.enableAutoMtls off in {site.name}: the gateway's hosts need it")
-    if mesh.get("trustDomain", CLUSTER_DOMAIN) != CLUSTER_DOMAIN:
-        advice = f"has the trust domain {mesh['trustDomain']} in {site.name}: dcmesh supports {CLUSTER_DOMAIN} alone"
+    if mesh.get("trustDomain", TRUST_DOMAIN) != TRUST_DOMAIN:
+        advice = f"has the trust domain {mesh['trustDomain']} in {site.name}: dcmesh supports {TRUST_DOMAIN} alone"
         yield Finding(path, value, advice)
 
 
@@ -422,7 +441,8 @@ def _foreign(cluster: Cluster, settings: model.Settings, site: model.Site, path:
     def look(namespace: tuple[str, str]) -> Iterator[Finding]:
         where, name = namespace
         if cluster.is_foreign("namespace", name):
-            label = f"kubectl label namespace {name} {MANAGED_BY}=pulumi"
+            ((key, value),) = OURS.items()
+            label = f"kubectl label namespace {name} {key}={value}"
             advice = (
                 f"is there already in {site.name}, and this stack has not made it: name another. If this stack is to "
                 f"take it over, and `pulumi destroy` to delete it with all that is in it: `{label}`"
@@ -433,8 +453,8 @@ def _foreign(cluster: Cluster, settings: model.Settings, site: model.Site, path:
     for index, imported in enumerate(site.imports):
         if cluster.has_foreign_sidecar(imported.namespace):
             advice = (
-                f"has a Sidecar `default` in {site.name} that this stack has not made, and would overwrite: import "
-                "into a namespace of its own, or delete that"
+                f"has a Sidecar `default` in {site.name} that this stack has not made: import into a namespace of its "
+                "own, or delete that"
             )
             yield Finding(f"{path}.imports[{index}].namespace", imported.namespace, advice)
     if site.exports and cluster.is_foreign("namespaced_service", GATEWAY_NAME, ISTIO_NAMESPACE):
@@ -497,21 +517,68 @@ def _volume(
         yield Finding(f"{path}.size", wanted.size, advice)
 
 
-def _hosts(cluster: Cluster, site: model.Site, path: str, links: Mapping[str, Link]) -> Iterator[Finding]:
+def _hosts(
+    cluster: Cluster, settings: model.Settings, site: model.Site, path: str, links: Mapping[str, Link]
+) -> Iterator[Finding]:
+    """Find imports whose hosts have names that are, or could be, of the importing site's own."""
+
     def look(numbered: tuple[int, model.Import]) -> Iterator[Finding]:
         index, imported = numbered
-        link = links.get(imported.from_)
-        for host in link.export(imported.export).hosts[:1] if link else ():
-            _, service, namespace, *_ = host.split(".")
+        for namespace, service in dict.fromkeys(map(service_of, _hosts_of(imported, settings, links))):
             if cluster.has_service(namespace, service):
-                yield Finding(
-                    f"{path}.imports[{index}].export",
-                    imported.export,
+                advice = (
                     f"has hosts of Service {namespace}/{service}, and {site.name} has a Service of that name: its own "
-                    "pods would answer; rename one of them",
+                    "pods would answer; rename one of them"
                 )
+            elif namespace not in site.namespaces and cluster.is_foreign("namespace", namespace):
+                ((key, value),) = OURS.items()
+                advice = (
+                    f"has hosts of namespace {namespace}, and {site.name} has a namespace of that name, which is not "
+                    "dcmesh's: a Service of its own could have these names some day; rename one of them, or leave the "
+                    f"names in it to dcmesh: `kubectl label namespace {namespace} {key}={value}`"
+                )
+            else:
+                continue
+            yield Finding(f"{path}.imports[{index}].export", imported.export, advice)
 
     yield from _each(enumerate(site.imports), look)
+
+
+def _hosts_of(imported: model.Import, settings: model.Settings, links: Mapping[str, Link]) -> Sequence[str]:
+    """Return the hosts of an import, as far as they are known."""
+    offers: list[model.Export | ExportedService] = [
+        export for site in settings.sites if site.name == imported.from_ for export in site.exports
+    ]
+    offers += links[imported.from_].exports if imported.from_ in links else ()
+    return next((export.hosts for export in offers if export.name == imported.export), ())
+
+
+def _claimed(
+    cluster: Cluster, settings: model.Settings, site: model.Site, path: str, links: Mapping[str, Link]
+) -> Iterator[Finding]:
+    """Find hosts that somebody else's ServiceEntry has as well: of two that a proxy sees, Istio takes the older one."""
+    uses = [(f"{path}.exports[{i}].name", e.name, ISTIO_NAMESPACE, e.hosts) for i, e in enumerate(site.exports)]
+    uses += [
+        (f"{path}.imports[{i}].export", of.export, of.namespace, tuple(_hosts_of(of, settings, links)))
+        for i, of in enumerate(site.imports)
+    ]
+    entries = cluster.foreign_entries() if uses else []
+    for where, name, seen_from, hosts in uses:
+        for entry, found in entries:
+            claimed = sorted({str(host).lower() for host in found["spec"].get("hosts", ())} & set(hosts))
+            if claimed and _is_seen(found, seen_from):
+                advice = (
+                    f"has the host {claimed[0]}, which the ServiceEntry {entry} in {site.name} has as well, and this "
+                    "stack has not made that: whoever connects may be led elsewhere; delete it, or take the host out "
+                    "of it"
+                )
+                yield Finding(where, name, advice)
+
+
+def _is_seen(entry: Mapping[str, Any], namespace: str) -> bool:
+    """Tell whether the proxies of a namespace see a ServiceEntry."""
+    shown_to = entry["spec"].get("exportTo") or ["*"]
+    return "*" in shown_to or namespace in shown_to or ("." in shown_to and entry["metadata"]["namespace"] == namespace)
 
 
 def _each(parts: Iterable[T], look: Callable[[T], Iterator[Finding]]) -> Iterator[Finding]:

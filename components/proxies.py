@@ -14,7 +14,10 @@ from kubernetes import client
 
 from components.kubernetes_api import ERRORS, connect, run_in, why
 from components.link import ISTIO_NAMESPACE
+from components.printable import printable
 from config.certificates import has_signed
+
+UNREADABLE = "its certificates cannot be read"
 
 SECRET = "cacerts"  # noqa: S105 — its name
 PROXY, ISTIOD = "istio-proxy", "discovery"
@@ -28,6 +31,9 @@ AT_ONCE = 16
 
 WARNING_DAYS = 90
 """How many days before an authority's certificate expires there is a warning."""
+
+LONGEST_NAME = 200
+"""How many characters of a name in a certificate are shown."""
 
 Certificates = Sequence[x509.Certificate]
 
@@ -70,13 +76,13 @@ def read_pem(pem: str) -> Certificates:
 def common_name(certificate: x509.Certificate) -> str:
     """Return whose certificate it is."""
     names = certificate.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)
-    return str(names[0].value) if names else certificate.subject.rfc4514_string()
+    return printable(str(names[0].value) if names else certificate.subject.rfc4514_string(), LONGEST_NAME)
 
 
 def root_name(chain: Certificates) -> str:
     """Return the name of the root to which a chain leads."""
     top = chain[-1]
-    return common_name(top) if has_signed(top, top) else top.issuer.rfc4514_string()
+    return common_name(top) if has_signed(top, top) else printable(top.issuer.rfc4514_string(), LONGEST_NAME)
 
 
 def trusts(roots: Certificates, chain: Certificates) -> bool:
@@ -98,11 +104,33 @@ def signed_path(certificates: Certificates) -> Certificates:
 
 def witness_of(where: str, bundle: Bundle) -> Witness:
     """Return what the pods of a bundle's site will trust, and what they will prove themselves by."""
-    return Witness(where=where, roots=read_pem(bundle.root), chain=signed_path(read_pem(bundle.chain)))
+    try:
+        return Witness(where=where, roots=_named(bundle.root), chain=signed_path(_named(bundle.chain)))
+    except ValueError:
+        return Witness(where=where, unknown=UNREADABLE)
+
+
+def _named(pem: str) -> Certificates:
+    """Return the certificates of a PEM whose names can be read.
+
+    Raises:
+        ValueError: they cannot. What cannot be read in them cryptography says only when it is asked.
+    """
+    found = read_pem(pem)
+    for certificate in found:
+        common_name(certificate), certificate.issuer.rfc4514_string()
+    return found
 
 
 def parse_secrets(where: str, dump: str) -> Witness:
     """Return what a proxy says of itself at `config_dump?resource=dynamic_active_secrets`."""
+    try:
+        return _parse_secrets(where, dump)
+    except (ValueError, TypeError, AttributeError, RecursionError):  # what runs in a proxy's pod may answer anything
+        return Witness(where=where, unknown=UNREADABLE)
+
+
+def _parse_secrets(where: str, dump: str) -> Witness:
     pems = {"chain": "", "roots": ""}
     for found in json.loads(dump).get("configs", ()):
         secret = found.get("secret", {})
@@ -114,7 +142,7 @@ def parse_secrets(where: str, dump: str) -> Witness:
                 pems[part] = base64.b64decode(inner.get("inline_bytes", "")).decode()
     if not all(pems.values()):
         return Witness(where=where, unknown="it has no certificate yet")
-    return Witness(where=where, roots=read_pem(pems["roots"]), chain=signed_path(read_pem(pems["chain"])))
+    return witness_of(where, Bundle(chain=pems["chain"], root=pems["roots"]))
 
 
 class Cluster:

@@ -236,9 +236,8 @@ def read_others(settings: model.Settings, project: str, stack: str, read: ReadSt
     bundles, unseen = dict[str, Bundle](), dict[str, str]()
     for name, of in stacks.items():
         outputs, reason = _outputs(of, read) if of else ({}, "only its link is known")
-        known = outputs.get("certificates", {}).get(name)
-        if known:
-            bundles[name] = Bundle(chain=known["certChain"], root=known["rootCert"])
+        if bundle := _bundle(outputs.get("certificates"), name):
+            bundles[name] = bundle
         else:
             unseen[name] = reason or f"{of} tells of no certificates"
     outputs, reason = _outputs(stack_name(project, stack), read)
@@ -249,6 +248,14 @@ def read_others(settings: model.Settings, project: str, stack: str, read: ReadSt
     unseen |= dict.fromkeys(sorted(hidden), reason or "its kubeconfig cannot be decrypted here")
     unseen |= {settings.lost: "failover.without names it"} if settings.lost in own else {}
     return Others(kubeconfigs=here, bundles=bundles, unseen=unseen)
+
+
+def _bundle(told: object, site: str) -> Bundle | None:
+    """Return a site's certificates, of those that another stack tells of; None if it tells of none."""
+    match told.get(site) if isinstance(told, Mapping) else None:
+        case {"certChain": str(chain), "rootCert": str(root)}:
+            return Bundle(chain=chain, root=root)
+    return None
 
 
 def _outputs(stack: str, read: ReadStack) -> tuple[Mapping[str, Any], str]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import pulumi
@@ -13,7 +14,7 @@ from components.helm_releases import release_hooks
 from components.istio import IstioControlPlane, IstioControlPlaneArgs, injection_labels
 from components.link import ExportedService, Link, ServiceAccount
 from components.monitoring.objects import STATISTICS, Monitoring, MonitoringArgs
-from components.overrule import overrule
+from components.overrule import Overrule
 from components.pxc_operator import PxcOperator, PxcOperatorArgs
 from components.rotation import Others, guarded, issued, settled
 from components.service_export import ServiceExport, ServiceExportArgs
@@ -24,6 +25,8 @@ from components.workloads.mariadb import Mariadb, MariadbArgs
 from components.workloads.mariadb_switchover import Switchover
 from components.workloads.pxc import Pxc, PxcArgs
 from config import model
+from config.errors import shown
+from config.kinds import can_be_reached
 
 Workload = Hello | HelloClient | Mariadb | Pxc
 
@@ -41,6 +44,21 @@ def exported_service(export: model.Export) -> ExportedService:
         consumers=tuple(consumer.for_link() for consumer in export.consumers),
         probe=export.probe or ("greeting" if export.protocol == "TCP" else "http"),
     )
+
+
+def require_addresses(site: str, addresses: Sequence[str]) -> Sequence[str]:
+    """Return the addresses of a site's gateway, which its cluster tells, if they can be told to other sites.
+
+    Raises:
+        pulumi.RunError: one is none.
+    """
+    for address in addresses:
+        if not can_be_reached(address):
+            raise pulumi.RunError(
+                f"{site}: its gateway has the address {shown(address)}, by which other sites cannot reach it: set "
+                "gateway.advertise"
+            )
+    return addresses
 
 
 def exposure(gateway: model.Gateway) -> ExposureArgs:
@@ -142,6 +160,7 @@ class Site(pulumi.ComponentResource):
             f"{name}-cluster", ClusterArgs(source=args.cluster, lost=args.lost), pulumi.ResourceOptions(parent=self)
         )
         self._args = args
+        self._transformation = untouched if args.lost else Overrule(name, self.cluster.kubeconfig, args.stack)
         inside = self.inside(self)
         self._hooks = release_hooks(name, self.cluster.kubeconfig, args.stack)
         intermediate = (
@@ -216,7 +235,7 @@ class Site(pulumi.ComponentResource):
             exports = [self._export(f"{name}.export.{export.name}", export, inside) for export in site.exports]
             self.link = Link(
                 site=site.name,
-                addresses=gateway.addresses,
+                addresses=gateway.addresses.apply(partial(require_addresses, site.name)),
                 port=site.gateway.advertise_port or site.gateway.node_port or self.cluster.gateway_port,
                 exports=tuple(exports),
             )
@@ -241,7 +260,7 @@ class Site(pulumi.ComponentResource):
             parent=parent,
             provider=self.cluster.provider,
             deleted_with=self.cluster.made_by,
-            transformations=[untouched if self._args.lost else overrule],
+            transformations=[self._transformation],
         )
 
     def ready_for(self, namespace: str) -> list[pulumi.Resource]:

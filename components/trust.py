@@ -87,6 +87,12 @@ class Trust(pulumi.ComponentResource):
         )
 
 
+def _is_issued(told: object) -> bool:
+    """Tell whether what a stack tells of an intermediate has the certificates that belong to one."""
+    parts = ("caCert", "certChain", "rootCert")
+    return isinstance(told, Mapping) and all(isinstance(told.get(part), str) for part in parts)
+
+
 def read_intermediates(stack: str, sites: Sequence[str], read: ReadStack = read_stack) -> dict[str, Intermediate]:
     """Return the intermediates of these sites from the output `intermediates` of the stack that issues them.
 
@@ -97,18 +103,21 @@ def read_intermediates(stack: str, sites: Sequence[str], read: ReadStack = read_
             decrypted here.
     """
     try:
-        issued = read(stack).get("intermediates", {})
+        told = read(stack).get("intermediates")
+        issued = told if isinstance(told, Mapping) else {}
     except LookupError as error:
         raise pulumi.RunError(
             f"trust.stack: {stack!r} cannot be read ({error}): create and `pulumi up` that stack first"
         ) from None
-    missing = [site for site in sites if site not in issued]
+    missing = [site for site in sites if not _is_issued(issued.get(site))]
     if missing:
         raise pulumi.RunError(
             f"trust.stack: {stack!r} issues nothing for {', '.join(missing)}: "
             "add what is missing to its trust.issueFor, and run `pulumi up` there first"
         )
-    if not all(isinstance(issued[site]["caKey"], str) for site in sites):  # the engine leaves out what it cannot read
+    if not all(
+        isinstance(issued[site].get("caKey"), str) for site in sites
+    ):  # the engine leaves out what it cannot read
         raise pulumi.RunError(
             f"trust.stack: {stack!r} has keys that cannot be decrypted here: use the passphrase or secrets provider of "
             "that stack, or hand the intermediate over as `provided`"

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from components.printable import printable
 from config.held import secret_keys
 from config.paths import is_within
 
@@ -16,6 +17,9 @@ NOTHING: Final = object()
 
 LONGEST = 60
 """How many characters of a value are shown."""
+
+LONGEST_PATH = 200
+"""How many characters of a path are shown: the keys in it may be somebody else's."""
 
 
 @dataclass(frozen=True)
@@ -38,10 +42,11 @@ class Finding:
 
     def line(self, secret_parts: Collection[str] = ()) -> str:
         """Return the error as a line, in which nothing from below the secret top-level keys is shown."""
+        path = printable(self.path, LONGEST_PATH)
         if self.value is NOTHING:
-            return f"{self.path}: {self.advice}"
+            return printable(f"{path}: {self.advice}")
         secret = self.secret or any(is_within(self.path, key) for key in secret_parts)
-        return f"{self.path}: {SECRET if secret else shown(self.value)} {self.advice}"
+        return printable(f"{path}: {SECRET if secret else shown(self.value)} {self.advice}")
 
 
 class Remark(Finding):
@@ -57,13 +62,12 @@ class ConfigError(Exception):
         secret = secret_keys()
         self.findings = sorted(findings, key=_order)
         lines = dict.fromkeys(f"  {finding.line(secret)}" for finding in self.findings)
-        message = "\n".join(["the configuration is wrong, nothing was changed:", *lines])
-        super().__init__(message.encode(errors="backslashreplace").decode())  # JSON may hold what cannot be printed
+        super().__init__("\n".join(["the configuration is wrong, nothing was changed:", *lines]))
 
 
 def _order(finding: Finding) -> list[str | int]:
     """Return by what findings are ordered: what is about one place stands together."""
-    parts = re.split(r"\[(\d+)\]", finding.path)
+    parts = re.split(r"\[([0-9]{1,9})\]", finding.path)
     return [int(part) if index % 2 else part for index, part in enumerate(parts)]
 
 
@@ -73,7 +77,10 @@ def shown(value: object) -> str:
         return "{…}" if value else "{}"
     if isinstance(value, list):
         return "[…]" if value else "[]"
-    text = value if isinstance(value, str) else json.dumps(value, default=str)
+    try:
+        text = value if isinstance(value, str) else json.dumps(value, default=str)
+    except ValueError:  # Python does not write a number of thousands of digits
+        return "a number too large to show"
     if "PRIVATE KEY" in text:
         return SECRET
     line = text.partition("\n")[0][:LONGEST]

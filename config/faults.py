@@ -113,6 +113,8 @@ def _advice(error: ErrorDetails, place: Place) -> str:
             return f"must be between {place.schema['minimum']} and {place.schema['maximum']}"
         case "too_short":
             return "is empty: give at least one"
+        case "too_long":
+            return f"is too long: at most {place.schema['maxItems']}"
         case "invalid_key":
             return "must be text: put the key in quotes"
     return f"is wrong: {error['msg']}"

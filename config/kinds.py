@@ -17,6 +17,7 @@ from pydantic import (
 )
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
+from components.link import TRUST_DOMAIN
 from components.sealed import Secret
 from dcmesh import support
 
@@ -65,14 +66,14 @@ def _pattern(name: str, pattern: str, advice: str) -> Kind:
 
 
 def _parses(parse: Callable[[str], object]) -> Callable[[str], bool]:
-    """Return a test whether a text can be parsed."""
+    """Return a test whether a text can be parsed as addresses are, without an IPv6 zone, which could be any text."""
 
     def matches(text: str) -> bool:
         try:
             parse(text)
         except ValueError:
             return False
-        return True
+        return "%" not in text
 
     return matches
 
@@ -181,14 +182,18 @@ ChannelName = Annotated[
 # --- addresses -------------------------------------------------------------------------------------------------------
 
 
-def _can_be_reached(text: str) -> bool:
+def can_be_reached(text: str) -> bool:
     """Tell whether a text is an IP address or DNS name that can mean the same to another machine."""
     try:
         address = ipaddress.ip_address(text)
     except ValueError:
         # A name that ends in a number is a mistyped IP address.
         last = text.rpartition(".")[2]
-        return bool(re.fullmatch(_HOST, text)) and len(text) <= 253 and not last.isdigit() and last != "localhost"
+        return len(text) <= 253 and bool(re.fullmatch(_HOST, text)) and not last.isdigit() and last != "localhost"
+    if isinstance(address, ipaddress.IPv6Address):
+        if address.scope_id is not None:  # what stands behind "%" means nothing elsewhere, and may be any text
+            return False
+        address = address.ipv4_mapped or address
     return not (address.is_loopback or address.is_unspecified or address.is_link_local or address.is_multicast)
 
 
@@ -197,7 +202,7 @@ Address = Annotated[
     Kind(
         "address",
         "must be an IP address or DNS name by which other sites reach the gateway, without scheme and port",
-        _can_be_reached,
+        can_be_reached,
     ),
 ]
 
@@ -228,7 +233,7 @@ Host = Annotated[
     Kind(
         "host",
         "must be an IP address or DNS name by which the database reaches its source, without port",
-        _can_be_reached,
+        can_be_reached,
     ),
 ]
 
@@ -245,8 +250,8 @@ Identity = Annotated[
     str,
     _pattern(
         "SPIFFE id",
-        rf"spiffe://cluster\.local/ns/{_LABEL}/sa/{_LABEL}",
-        "must be a SPIFFE id, such as spiffe://cluster.local/ns/shop/sa/mysql",
+        rf"spiffe://{re.escape(TRUST_DOMAIN)}/ns/{_LABEL}/sa/{_LABEL}",
+        f"must be a SPIFFE id of the site's trust domain, such as spiffe://{TRUST_DOMAIN}/ns/shop/sa/mysql",
     ),
 ]
 
@@ -361,8 +366,13 @@ _PASSWORD = _pattern(
 )
 
 
+def is_password(text: str) -> bool:
+    """Tell whether a text can be the password of a database."""
+    return bool(_PASSWORD.matches(text))
+
+
 def _check_password(value: SecretStr) -> SecretStr:
-    if not _PASSWORD.matches(value.get_secret_value()):
+    if not is_password(value.get_secret_value()):
         raise _error(_PASSWORD.advice)
     return value
 

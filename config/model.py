@@ -600,6 +600,11 @@ class Site(Model):
                 return kind
 
     @cached_property
+    def namespaces(self) -> frozenset[str]:
+        """The namespaces of which the configuration speaks: in these hosts of other sites are expected."""
+        return frozenset(part.namespace for part in (*self.workloads, *self.exports, *self.imports))
+
+    @cached_property
     def _workloads_by_pods(self) -> Mapping[tuple[str, str], Workload]:
         """Each workload that can be exported, by namespace and StatefulSet."""
         return {(w.namespace, w.pods.stateful_set): w for w in self.workloads if w.pods}
@@ -621,7 +626,7 @@ class Site(Model):
 class LinkGateway(Model):
     """An exporting site's gateway, as its importers see it."""
 
-    addresses: Annotated[list[Address], Field(min_length=1)]
+    addresses: Annotated[list[Address], Field(min_length=1, max_length=100)]
     """IP addresses or DNS names."""
     port: Port = GATEWAY_PORT
     """Port at these addresses."""
@@ -634,7 +639,7 @@ class LinkExport(Model):
     """Name of the export."""
     namespace: Name
     """Namespace of its pods."""
-    hosts: Annotated[list[PodHost], Field(min_length=1)]
+    hosts: Annotated[list[PodHost], Field(min_length=1, max_length=1000)]
     """DNS name of each pod."""
     port: Port
     """TCP port that the pods listen on."""
@@ -642,7 +647,7 @@ class LinkExport(Model):
     """How sidecars treat the port."""
     identity: Identity
     """SPIFFE id that the pods prove."""
-    consumers: list[Consumer] = []
+    consumers: Annotated[list[Consumer], Field(max_length=1000)] = []
     """Who may connect."""
     probe: ProbeKind
     """What the probe expects."""
@@ -655,7 +660,7 @@ class PeerLink(Model):
     """The exporting site."""
     gateway: LinkGateway
     """Its gateway."""
-    exports: list[LinkExport]
+    exports: Annotated[list[LinkExport], Field(max_length=1000)]
     """What it exports."""
 
     def for_import(self) -> Link:

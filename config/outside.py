@@ -10,6 +10,7 @@ from typing import Any
 import pulumi
 import yaml
 
+from components.printable import printable
 from config.errors import NOTHING, ConfigError, Finding
 from dcmesh.pulumi_cli import pulumi as pulumi_cli
 from dcmesh.pulumi_cli import read_state
@@ -60,7 +61,8 @@ def _invoke(function: str, arguments: Mapping[str, str]) -> Mapping[str, Any]:
         except Exception as error:  # the SDK raises nothing more precise
             said = str(error)
             kind = NoStackError if "unknown stack" in said else LookupError
-            raise kind(said.rpartition("returned an error: ")[2]) from error
+            reason = said.rpartition("returned an error: ")[2]
+            raise kind(printable(" ".join(reason.split()))) from error
         return dict(answer["outputs"])
 
     return read_state(read)

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from typing import NoReturn, TypeVar
 
+from components.printable import printable
 from dcmesh import screen
 from dcmesh.databases import MAX_LAG
 from dcmesh.doctor import screen as doctor_screen
@@ -162,7 +163,7 @@ def remove_locks(arguments: argparse.Namespace) -> State:
     except (UnlockError, PulumiError) as error:
         state, said = State.UNKNOWN, str(error)
     if said:
-        write(f"{said}\n")
+        write("".join(f"{printable(line)}\n" for line in said.split("\n")))
     return state
 
 

@@ -11,6 +11,7 @@ from urllib.parse import quote
 from kubernetes import client
 
 from components.kubernetes_api import ERRORS, run_in, why
+from components.printable import printable
 from dcmesh.certificates import Certificate, parse_proxy
 from dcmesh.model import Fact, State
 from dcmesh.pods import Pod, ask_proxy, meshed_pod
@@ -19,7 +20,14 @@ from dcmesh.stack import Account, Export
 ANSWER_SECONDS = 3
 """How long a host may take for an answer."""
 
+LONGEST_ANSWER = 200
+"""How many characters of an answer are shown."""
+
 SCRIPT = Path(__file__).with_name("ask.sh").read_text()
+
+
+NONSENSE = (LookupError, ValueError, TypeError, AttributeError, RecursionError)
+"""What is raised by an answer that is not such as a sidecar gives."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,7 +96,7 @@ def ask_account(
             if not pod:
                 raise LookupError("no pod with a sidecar runs as this service account")
             certificate = parse_proxy(site, who, ask_proxy(api, pod, "certs"), datetime.now(UTC))
-    except (*ERRORS, LookupError, ValueError) as error:
+    except (*ERRORS, *NONSENSE) as error:
         unknown = why(error)
         certificate = Certificate(site=site, kind="pod", subject=who, unknown=unknown)
         return [certificate, *_hosts(site, who, imports, {}, {}, unknown)]
@@ -102,7 +110,7 @@ def ask_account(
             unknown = why(error)
         try:
             accepted = parse_clusters(ask_proxy(api, pod, clusters_path(imports)))
-        except (*ERRORS, ValueError):
+        except (*ERRORS, *NONSENSE):
             accepted = {}
     return [certificate, *_hosts(site, who, imports, answers, accepted, unknown)]
 
@@ -163,12 +171,18 @@ def parse_answers(printed: str, probes: Mapping[str, str]) -> dict[str, Answer]:
         probes: by host, what is expected.
     """
     answers = dict[str, Answer]()
-    for verdict, host, text in re.findall(r"^(ok|failed) (\S+) ?(.*)$", printed, re.MULTILINE):
-        status = re.fullmatch(r"HTTP (\d+)", text)
+    for verdict, host, said in re.findall(r"^(ok|failed) (\S+) ?(.*)$", printed, re.MULTILINE):
+        text = printable(said, LONGEST_ANSWER)
+        status = re.fullmatch(r"HTTP ([0-9]{3})", text)
         # As the probe at the end of `up` sees it: what answers 404 is there.
-        good = not status or (int(status[1]) == 200 if probes.get(host) == "pod-name" else int(status[1]) < 500)
+        good = _is_good(int(status[1]), probes.get(host)) if status else not text.startswith("HTTP")
         answers[host] = Answer(ok=verdict == "ok" and good, text=text or "no answer")
     return answers
+
+
+def _is_good(status: int, probe: str | None) -> bool:
+    """Tell whether an HTTP status is one of a host that works."""
+    return status == 200 if probe == "pod-name" else status < 500
 
 
 def clusters_path(imports: tuple[Export, ...]) -> str:

@@ -4,11 +4,13 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from datetime import timedelta
 from itertools import groupby
+from typing import Any
 
 from rich.console import Console
 from rich.table import Column, Table
 from rich.text import Text
 
+from components.printable import printable
 from dcmesh.certificates import Certificate
 from dcmesh.databases import Server
 from dcmesh.gateways import Gateway
@@ -28,9 +30,27 @@ def text(status: Status | Trust) -> str:
     return captured(lambda out: show(status, out))
 
 
+class Screen(Console):
+    """A console on which text is nothing but text, neither markup nor codes for a terminal: much is somebody else's."""
+
+    def print(self, *objects: Any, **how: Any) -> None:  # noqa: ANN401 — as the console has it
+        """Print as a console does. Of what has styles, these stay."""
+        super().print(*map(self._harmless, objects), **how)
+
+    def render_str(self, text: str, **how: Any) -> Text:  # noqa: ANN401 — as the console has it
+        """Return a text that stands in a table or in its title, and what it says is no markup."""
+        return super().render_str(printable(text), **(how | {"markup": False, "emoji": False, "highlight": False}))
+
+    def _harmless(self, shown: Any) -> Any:  # noqa: ANN401 — whatever can be printed
+        if not isinstance(shown, Text):
+            return shown
+        parts = [(printable(part.text), part.style or "") for part in shown.render(self)]
+        return Text.assemble(*parts, style=shown.style, end=shown.end)
+
+
 def captured(show: Callable[[Console], None]) -> str:
     """Return what is shown on a console such as standard output is."""
-    out = Console(highlight=False, width=None if sys.stdout.isatty() else WIDTH)
+    out = Screen(highlight=False, width=None if sys.stdout.isatty() else WIDTH)
     with out.capture() as shown:
         show(out)
     return shown.get()

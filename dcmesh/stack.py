@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from components.replication import Replica
+from config.errors import ConfigError
+from config.model import LinkExport, PeerLink
+from config.peers import read_link
 from dcmesh.pulumi_cli import PulumiError, pulumi, read_state
 
 
@@ -141,7 +144,7 @@ def parse_outputs(outputs: Mapping[str, Any]) -> tuple[Site, ...]:
 
 
 def _site(name: str, kubeconfig: str, known: Mapping[str, Any]) -> Site:
-    links, lost = known["links"], known.get("lost")
+    links, lost = _links(name, known["links"]), known.get("lost")
     accounts = dict[Account, tuple[Export, ...]]()
     exports = _exports(links[name]) if known["gateway"] else ()
     for export in exports:
@@ -160,7 +163,7 @@ def _site(name: str, kubeconfig: str, known: Mapping[str, Any]) -> Site:
     return Site(
         name=name,
         kubeconfig=kubeconfig,
-        gateway=_gateway(known["gateway"], links[name]["gateway"]) if known["gateway"] else None,
+        gateway=_gateway(known["gateway"], links[name]) if known["gateway"] else None,
         exports=exports,
         accounts=accounts,
         pending=tuple(pending),
@@ -169,41 +172,52 @@ def _site(name: str, kubeconfig: str, known: Mapping[str, Any]) -> Site:
     )
 
 
+def _links(site: str, told: Mapping[str, Any]) -> dict[str, PeerLink]:
+    """Return the links that a site knows. Those of other stacks are what these said at the last `up`.
+
+    Raises:
+        StackError: one is none.
+    """
+    try:
+        return {source: read_link(link, source, f"sites.{site}.links.{source}") for source, link in told.items()}
+    except ConfigError as error:
+        line = error.findings[0].line()
+        raise StackError(f"the stack has a link that must not be used: {line}: run `pulumi up` first") from None
+
+
 def _account(identity: str) -> Account:
     """Return the account of a SPIFFE id: `spiffe://DOMAIN/ns/NAMESPACE/sa/NAME`."""
     *_, namespace, _, name = identity.split("/")
     return Account(namespace, name)
 
 
-def _gateway(place: Mapping[str, Any], told: Mapping[str, Any]) -> ExpectedGateway:
+def _gateway(place: Mapping[str, Any], link: PeerLink) -> ExpectedGateway:
     return ExpectedGateway(
         namespace=place["namespace"],
         name=place["name"],
-        addresses=tuple(told["addresses"]),
-        port=int(told["port"]),
+        addresses=tuple(link.gateway.addresses),
+        port=link.gateway.port,
         advertised=place["advertised"],
     )
 
 
-def _exports(link: Mapping[str, Any]) -> tuple[Export, ...]:
-    gateway = link["gateway"]
-    return tuple(
-        Export(
-            source=link["site"],
-            name=export["name"],
-            namespace=export["namespace"],
-            gateways=tuple(f"{address}:{gateway['port']}" for address in gateway["addresses"]),
-            hosts=tuple(export["hosts"]),
-            port=int(export["port"]),
-            protocol=export["protocol"],
-            probe=export["probe"],
-            identity=export["identity"],
-            consumers=tuple(
-                (consumer["site"], Account(consumer["namespace"], consumer["serviceAccount"]))
-                for consumer in export["consumers"]
-            ),
-        )
-        for export in link["exports"]
+def _exports(link: PeerLink) -> tuple[Export, ...]:
+    gateways = tuple(f"{address}:{link.gateway.port}" for address in link.gateway.addresses)
+    return tuple(_export(link.site, gateways, export) for export in link.exports)
+
+
+def _export(source: str, gateways: tuple[str, ...], export: LinkExport) -> Export:
+    return Export(
+        source=source,
+        name=export.name,
+        namespace=export.namespace,
+        gateways=gateways,
+        hosts=tuple(export.hosts),
+        port=export.port,
+        protocol=export.protocol,
+        probe=export.probe,
+        identity=export.identity,
+        consumers=tuple((of.site, Account(of.namespace, of.service_account)) for of in export.consumers),
     )
 
 

@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator
 
-from config.checks.names import name_of
-from config.checks.subject import Subject, service_of
+from components.link import service_of
+from config.checks.names import is_in_every_cluster, name_of
+from config.checks.subject import Subject
 from config.errors import Finding
 from config.model import Consumer, Export, Pods, Site, StackTrust
 from config.peers import stack_of
@@ -98,15 +99,20 @@ def same_names(subject: Subject) -> Iterator[Finding]:
         offer = subject.offer(imported)
         if offer is None or imported.from_ == site.name:
             continue
-        namespace, service = service_of(offer[1].hosts[0])
-        if (namespace, service) in own[site.name]:
-            yield Finding(
-                f"{path}.export",
-                imported.export,
-                f"is of Service {service} in namespace {namespace}, and {site.name} has the same: the pods of both "
-                "would have the same DNS names; use another namespace in one of the sites",
-                given=(offer[0],),
-            )
+        for namespace, service in dict.fromkeys(map(service_of, offer[1].hosts)):
+            if (namespace, service) in own[site.name]:
+                advice = (
+                    f"is of Service {service} in namespace {namespace}, and {site.name} has the same: the pods of both "
+                    "would have the same DNS names; use another namespace in one of the sites"
+                )
+            elif is_in_every_cluster(namespace) and namespace not in site.namespaces:
+                advice = (
+                    f"is of namespace {namespace}, and {site.name} has one of that name, which is not dcmesh's: export "
+                    "from a namespace of its own"
+                )
+            else:
+                continue
+            yield Finding(f"{path}.export", imported.export, advice, given=(offer[0],))
 
 
 def _services(site: Site) -> set[tuple[str, str]]:

@@ -94,11 +94,16 @@ def name_of(consumer: Consumer) -> str:
     return f"{consumer.site}/{consumer.namespace}/{consumer.service_account}"
 
 
+def is_in_every_cluster(namespace: str) -> bool:
+    """Tell whether a namespace is there in every cluster with Istio."""
+    return namespace in ("default", "istio-system") or namespace.startswith("kube-")
+
+
 def reserved_namespaces(subject: Subject) -> Iterator[Finding]:
     """Find workloads in namespaces that are there already: a workload creates its own."""
     for path, site in subject.sites:
         for index, workload in enumerate(site.workloads):
-            if workload.namespace in ("default", "istio-system") or workload.namespace.startswith("kube-"):
+            if is_in_every_cluster(workload.namespace):
                 advice = "is there in every cluster, and a workload creates its own: choose another"
                 yield Finding(f"{path}.workloads[{index}].namespace", workload.namespace, advice)
 

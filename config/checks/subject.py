@@ -83,9 +83,3 @@ class Subject:
 
 def _with_places(path: str, exports: Sequence[Export | LinkExport]) -> Sequence[Offer]:
     return [(f"{path}[{index}]", export) for index, export in enumerate(exports)]
-
-
-def service_of(host: str) -> tuple[str, str]:
-    """Return namespace and name of the Service behind which a pod stands."""
-    _, service, namespace, *_ = host.split(".")
-    return namespace, service

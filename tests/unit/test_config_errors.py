@@ -748,7 +748,7 @@ WRONG = [
         "dc2-literal-link",
         {f"{AT_LINK}.exports[0].identity": "spiffe://example.com/ns/wookie/sa/db-pxc"},
         'peers[0].link.exports[0].identity: "spiffe://example.com/ns/wookie/sa/db-pxc" must be a '
-        "SPIFFE id, such as spiffe://cluster.local/ns/shop/sa/mysql",
+        "SPIFFE id of the site's trust domain, such as spiffe://cluster.local/ns/shop/sa/mysql",
     ),
     wrong(
         "dc2-literal-link",

@@ -1,12 +1,19 @@
-"""Overrule: whatever the program makes in a cluster can be taken back from who changed it."""
+"""Overrule: the program's own objects can be taken back from who changed them; nobody else's is taken over."""
 
+from collections.abc import Iterator
+from typing import Any
+
+import pulumi
 import pytest
 
+from components.overrule import MADE_BY, Overrule, resource_of
 from tests.unit.configurations import stack
 from tests.unit.engine import Engine
 from tests.unit.program import run_program
+from tests.unit.servers import KubernetesAPI, kubeconfig, kubernetes_api, nobody
 
-FORCE = {"pulumi.com/patchForce": "true"}
+STACK = "organization/dcmesh/test"
+FORCE = {"pulumi.com/patchForce": "true", MADE_BY: STACK}
 
 
 @pytest.fixture(scope="module", params=["dev", "mariadb-switchover", "pxc-switchover"])
@@ -21,7 +28,9 @@ def test_every_object_is_taken_back(engine: Engine) -> None:
     objects = [resource for resource in engine.in_kubernetes() if resource.kind != "Release"]
     assert len(objects) > 20
     for resource in objects:
-        assert resource.inputs["metadata"]["annotations"].items() >= FORCE.items(), resource.name
+        of_others = resource.kind.endswith("Patch")
+        marks = {"pulumi.com/patchForce": "true"} if of_others else FORCE
+        assert resource.inputs["metadata"]["annotations"].items() >= marks.items(), resource.name
 
 
 def test_what_an_object_says_to_pulumi_besides_is_kept(engine: Engine) -> None:
@@ -34,3 +43,114 @@ def test_pods_do_not_know(engine: Engine) -> None:
     for resource in engine.kind("StatefulSet", "Deployment", "Job"):
         annotations = resource.spec["template"].get("metadata", {}).get("annotations", {})
         assert not annotations.keys() & FORCE.keys(), resource.name
+
+
+# --- what is there already -------------------------------------------------------------------------------------------
+
+ENTRY = "/apis/networking.istio.io/v1/namespaces/dr/serviceentries/dc1.stock"
+NAMESPACE = "/api/v1/namespaces/wookie"
+INPUTS: dict[str, dict[str, Any]] = {
+    ENTRY: {
+        "apiVersion": "networking.istio.io/v1",
+        "kind": "ServiceEntry",
+        "metadata": {"name": "dc1.stock", "namespace": "dr"},
+    },
+    NAMESPACE: {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "wookie"}},
+}
+
+
+@pytest.fixture
+def cluster() -> Iterator[KubernetesAPI]:
+    with kubernetes_api() as server:
+        yield server
+
+
+def create(inputs: dict[str, Any], server: str, *, dry_run: bool = False) -> str:
+    """Return why an object may not be created; empty if it may."""
+    said = []
+
+    def program() -> None:
+        known = kubeconfig({"there": server})
+        overrule = Overrule("dc2", pulumi.Output.from_input(known), STACK)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("pulumi.runtime.is_dry_run", lambda: dry_run)
+            try:
+                overrule._require_new(inputs, known)
+            except pulumi.RunError as error:
+                said.append(str(error))
+
+    Engine().run(program)
+    return "".join(said)
+
+
+def made(**metadata: Any) -> dict[str, Any]:
+    return {"metadata": {"name": "x", **metadata}}
+
+
+@pytest.mark.parametrize("path", INPUTS)
+@pytest.mark.parametrize(
+    ("there", "may"),
+    [
+        (404, True),
+        (made(), False),
+        (made(managedFields=[{"manager": "pulumi-kubernetes-1a2b3c4d"}]), False),
+        (made(annotations={MADE_BY: "organization/dcmesh/another"}), False),
+        (made(annotations={MADE_BY: STACK}), True),
+        (made(labels={"app.kubernetes.io/managed-by": "dcmesh"}), True),
+        (made(labels={"app.kubernetes.io/managed-by": "pulumi"}), False),
+    ],
+    ids=[
+        "not there",
+        "somebody's",
+        "a Pulumi's",
+        "another stack's",
+        "a killed run's",
+        "handed over",
+        "not handed over",
+    ],
+)
+def test_nothing_is_created_over_what_is_somebody_elses(
+    cluster: KubernetesAPI, path: str, there: Any, may: bool
+) -> None:
+    cluster.objects[path] = there
+    said = create(INPUTS[path], f"http://127.0.0.1:{cluster.server_port}")
+    assert cluster.asked == [path]
+    assert bool(said) is not may
+    if said:
+        shown, command = {
+            ENTRY: ("ServiceEntry dr/dc1.stock", "serviceentries.networking.istio.io dc1.stock --namespace dr"),
+            NAMESPACE: ("Namespace wookie", "namespaces wookie"),
+        }[path]
+        assert said.startswith(f"dc2: {shown} is there already, and this stack has not made it: it was left as it is.")
+        assert said.endswith(f"`kubectl label {command} app.kubernetes.io/managed-by=dcmesh`")
+
+
+@pytest.mark.parametrize("dry_run", [False, True])
+def test_a_cluster_that_does_not_answer_stops_an_up_but_no_preview(dry_run: bool) -> None:
+    with nobody() as port:
+        said = create(INPUTS[ENTRY], f"http://127.0.0.1:{port}", dry_run=dry_run)
+    assert said.startswith("dc2: ServiceEntry dr/dc1.stock cannot be looked for: ") is not dry_run
+    assert bool(said) is not dry_run
+
+
+def test_every_kind_is_looked_for_where_the_api_has_it(engine: Engine) -> None:
+    """But for a release, before which Helm is, and parts of objects that somebody else makes."""
+    known = {
+        "AuthorizationPolicy": "authorizationpolicies",
+        "ConfigMap": "configmaps",
+        "DestinationRule": "destinationrules",
+        "EnvoyFilter": "envoyfilters",
+        "Gateway": "gateways",
+        "PeerAuthentication": "peerauthentications",
+        "PerconaXtraDBCluster": "perconaxtradbclusters",
+        "ServiceEntry": "serviceentries",
+        "StatefulSet": "statefulsets",
+    }
+    for resource in engine.in_kubernetes():
+        if resource.kind == "Release" or resource.kind.endswith("Patch"):
+            continue
+        hooks = [*resource.request.hooks.before_create]
+        assert len(hooks) == 1, resource.name
+        assert hooks[0].endswith("-not-there-yet")
+        kind = resource.inputs["kind"]
+        assert resource_of(kind) == known.get(kind, f"{kind.lower()}s"), kind

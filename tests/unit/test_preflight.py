@@ -12,6 +12,7 @@ import yaml
 from components.identity import Held
 from components.istio import OURS
 from components.link import Link
+from components.overrule import MADE_BY
 from components.preflight import require_ready
 from config import ConfigError
 from config.model import PeerLink, Settings
@@ -470,6 +471,13 @@ def managers(*names: str, **labels: str) -> dict[str, Any]:
     return {"metadata": {"labels": labels, "managedFields": [{"manager": name} for name in names]}}
 
 
+def of_stack(name: str) -> dict[str, Any]:
+    """Return an object that a stack of dcmesh has made."""
+    made = managers("pulumi-kubernetes-1a2b3c4d")
+    made["metadata"]["annotations"] = {MADE_BY: name}
+    return made
+
+
 @pytest.mark.parametrize(
     ("namespace", "found"),
     [
@@ -479,7 +487,10 @@ def managers(*names: str, **labels: str) -> dict[str, Any]:
         (managers(), True),
         (managers("pulumi-kubernetes-1a2b3c4d"), False),  # an `up` that was interrupted has left it, for example
         (managers("pulumi-kubernetes-1a2b3c4d", "kubectl-label"), False),
-        (managers("kubectl-create", **{"app.kubernetes.io/managed-by": "pulumi"}), False),
+        (managers("kubectl-create", **{"app.kubernetes.io/managed-by": "dcmesh"}), False),
+        (managers("kubectl-create", **{"app.kubernetes.io/managed-by": "pulumi"}), True),
+        (of_stack("organization/dcmesh/dc2"), False),
+        (of_stack("organization/dcmesh/another"), True),
         (managers("helm", **{"app.kubernetes.io/managed-by": "Helm"}), True),
     ],
 )
@@ -495,7 +506,7 @@ def test_somebody_elses_namespace_is_not_taken_over(
     advice = (
         '{}: "{}" is there already in dc2, and this stack has not made it: name another. If this stack is to take it '
         "over, and `pulumi destroy` to delete it with all that is in it: `kubectl label namespace {} "
-        "app.kubernetes.io/managed-by=pulumi`"
+        "app.kubernetes.io/managed-by=dcmesh`"
     )
     assert look(raw) == [advice.format(path, name, name) for path, name in wanted if found]
 
@@ -506,10 +517,99 @@ def test_a_foreign_sidecar_is_not_taken_over(raw: Raw, cluster: KubernetesAPI, m
     place = f"/apis/networking.istio.io/v1/namespaces/{namespace}/sidecars/default"
     cluster.objects[place] = {"metadata": {"managedFields": [{"manager": manager}]}}
     advice = (
-        f'sites[0].imports[0].namespace: "{namespace}" has a Sidecar `default` in dc2 that this stack has not made, '
-        "and would overwrite: import into a namespace of its own, or delete that"
+        f'sites[0].imports[0].namespace: "{namespace}" has a Sidecar `default` in dc2 that this stack has not made: '
+        "import into a namespace of its own, or delete that"
     )
     assert look(raw) == ([advice] if found else [])
+
+
+# --- names that both sites have --------------------------------------------------------------------------------------
+
+DEPOT = f"{NAMESPACES}/depot"
+ENTRIES = "/apis/networking.istio.io/v1/serviceentries"
+STOCK, ORDERS = "pxc-1.db.depot.svc.cluster.local", "orders-1.orders.shop.svc.cluster.local"
+
+
+@pytest.mark.parametrize(
+    ("namespace", "named", "found"),
+    [
+        (managers("kubectl-create"), False, True),
+        (managers("kubectl-create", **{"istio.io/rev": "stable"}), True, False),
+        (managers("pulumi-kubernetes-1a2b3c4d"), False, False),
+        (of_stack("organization/dcmesh/dc2"), False, False),
+        (of_stack("organization/dcmesh/another"), False, True),
+        (managers("kubectl-create", **{"app.kubernetes.io/managed-by": "dcmesh"}), False, False),
+    ],
+    ids=["somebody's", "named here", "Pulumi's", "ours", "another stack's", "left to dcmesh"],
+)
+def test_a_namespace_of_the_importing_site_is_no_place_for_hosts_of_another(
+    raw: Raw, cluster: KubernetesAPI, namespace: Any, named: bool, found: bool
+) -> None:
+    cluster.objects[DEPOT] = namespace
+    if named:
+        raw["sites"][0]["imports"][0]["namespace"] = "depot"
+        cluster.objects[f"{DEPOT}/serviceaccounts/replica"] = THERE
+    line = 'sites[0].imports[0].export: "stock" has hosts of namespace depot, and dc2 has a namespace of that name'
+    said = look(raw)
+    assert [text[: len(line)] for text in said] == [line] * found
+    assert all("`kubectl label namespace depot app.kubernetes.io/managed-by=dcmesh`" in text for text in said)
+
+
+def entry(
+    host: str, *, name: str = "theirs", namespace: str = "team", manager: str = "kubectl", **spec: Any
+) -> Objects:
+    metadata = {"name": name, "namespace": namespace, "managedFields": [{"manager": manager}]}
+    return {"metadata": metadata, "spec": {"hosts": ["else.example", host], **spec}}
+
+
+@pytest.mark.parametrize(
+    ("there", "claims"),
+    [
+        (entry(STOCK), "imports"),
+        (entry(STOCK.upper()), "imports"),
+        (entry(STOCK, exportTo=["dr"]), "imports"),
+        (entry(STOCK, namespace="dr", exportTo=["."]), "imports"),
+        (entry(STOCK, exportTo=[".", "istio-system"]), None),
+        (entry(STOCK, manager="pulumi-kubernetes-1a2b3c4d"), None),
+        (entry("pxc-9.db.depot.svc.cluster.local"), None),
+        (entry(ORDERS), "exports"),
+        (entry(ORDERS, exportTo=["istio-system"]), "exports"),
+        (entry(ORDERS, namespace="shop", exportTo=["."]), None),
+    ],
+)
+def test_a_foreign_entry_with_a_host_of_a_link_is_named(
+    raw: Raw, cluster: KubernetesAPI, there: Objects, claims: str | None
+) -> None:
+    cluster.objects[ENTRIES] = {"items": [there]}
+    what = {"imports": f'imports[0].export: "stock" has the host {STOCK}'}
+    what["exports"] = f'exports[0].name: "orders" has the host {ORDERS}'
+    of = f"{there['metadata']['namespace']}/theirs"
+    said = (
+        f", which the ServiceEntry {of} in dc2 has as well, and this stack has not made that: whoever connects may be"
+    )
+    said += " led elsewhere; delete it, or take the host out of it"
+    assert look(raw) == ([f"sites[0].{what[claims]}{said}"] if claims else [])
+
+
+@pytest.mark.parametrize("status", [403, 404], ids=["may not be listed", "no Istio yet"])
+def test_entries_that_cannot_be_listed_are_not_missed(raw: Raw, cluster: KubernetesAPI, status: int) -> None:
+    cluster.objects[ENTRIES] = status
+    assert look(raw) == []
+
+
+def test_hosts_of_a_site_of_the_same_stack_are_looked_for_too(raw: Raw, cluster: KubernetesAPI, tmp_path: Path) -> None:
+    (site,) = raw["sites"]
+    export = site.pop("exports")[0]
+    consumer = {"site": "dc2", "namespace": "dr", "serviceAccount": "replica"}
+    raw["sites"].append(
+        {**site, "name": "dc1", "imports": [], "exports": [export | {"consumers": [consumer], "namespace": "depot"}]}
+    )
+    site["imports"][0]["export"] = "orders"
+    cluster.objects |= {DEPOT: LABELLED, f"{DEPOT}/serviceaccounts/mysql": THERE, f"{DEPOT}/services/orders": THERE}
+    assert look(raw) == [
+        'sites[0].imports[0].export: "orders" has hosts of Service depot/orders, and dc2 has a Service of that name: '
+        "its own pods would answer; rename one of them"
+    ]
 
 
 def test_namespaces_of_our_own_workloads_are_not_there_yet(raw: Raw, cluster: KubernetesAPI) -> None:
