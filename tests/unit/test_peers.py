@@ -382,6 +382,8 @@ def test_whatever_stands_in_a_link_is_refused_or_harmless(path: str, value: obje
     raw = copy.deepcopy(SOUND)
     put(raw, path, value)
     read(raw)
+    _, lines = resolve({"link": raw})  # which raises nothing but a ConfigError
+    assert all(line.isprintable() for line in lines)
 
 
 @hypothesis.settings(max_examples=100)
