@@ -280,6 +280,49 @@ def test_a_site_whose_trust_does_not_exist_is_told_so(trust: Project, dc2: SiteS
         config["dcmesh:sites"][0]["imports"] = imports
 
 
+def test_a_peer_that_attacks_is_refused_before_the_first_resource(directory: Path, state: Path) -> None:
+    """By its stack's outputs and by a file; and what it has written does nothing to the terminal."""
+    claims = {
+        "name": "hello",
+        "namespace": "demo",
+        "hosts": ["hello-0.hello.demo.svc.cluster.local", "kubernetes-0.kubernetes.default.svc.cluster.local"],
+        "port": 8080,
+        "protocol": "TCP",
+        "identity": "spiffe://cluster.local/ns/kube-system/sa/hello",
+        "probe": "greeting",
+    }
+    of_stack = {"site": "dc1", "gateway": {"addresses": ["192.0.2.1"], "port": 15443}, "exports": [claims]}
+    attack = "2001:db8::1%\n\x1b[2J<{%fg 1%}>"
+    of_file = {"site": "dc3", "gateway": {"addresses": [attack]}, "exports": [], "\x1b]0;title\x07\n": 1}
+    file = directory / "attack.json"
+    file.write_text(json.dumps(of_file))
+    peers = [{"name": "dc1", "stack": "organization/dcmesh/attacker"}, {"name": "dc3", "linkFile": str(file)}]
+    config = {"dcmesh:trust": {"issueFor": ["dc9"]}, "dcmesh:peers": peers}
+    attacker = Project(directory / "attacker", stack="attacker", config={}, state=state)
+    attacker.init()
+    exported = json.loads(attacker.pulumi("stack", "export"))
+    kind = "pulumi:pulumi:Stack"
+    urn = f"urn:pulumi:attacker::dcmesh::{kind}::dcmesh-attacker"
+    exported["deployment"]["resources"] = [{"urn": urn, "type": kind, "outputs": {"link": {"dc1": of_stack}}}]
+    attacker.pulumi("stack", "import", stdin=json.dumps(exported))
+    attacked = Project(directory / "attacked", stack="attacked", config=config, state=state)
+    attacked.init()
+    said = attacked.refused("preview")
+    for line in (
+        'peers[0].stack → exports[0].hosts[1]: "kubernetes-0.kubernetes.default.svc.cluster.local" is not behind hello',
+        'peers[0].stack → exports[0].identity: "spiffe://cluster.local/ns/kube-system/sa/hello" is not of the',
+        'peers[1].linkFile → gateway.addresses[0]: "2001:db8::1%"… must be an IP address or DNS name',
+        'peers[1].linkFile → ["\\u001b]0;title\\u0007\\n"]: ',
+    ):
+        assert line in said
+    assert not {character for character in said if not character.isprintable()} - {"\n"}
+    assert "Traceback" not in said
+    assert "dcmesh:components" not in said, "the stack itself is all that is planned"
+    for project in (attacker, attacked):
+        assert project.resources() == []
+        project.pulumi("stack", "rm", "--yes", "--force")
+
+
 def test_the_trust_stack_needs_no_cluster(trust: Project) -> None:
     trust.up()
     assert set(trust.output("intermediates")) == {"dc1", "dc2"}
