@@ -105,7 +105,7 @@ def same_names(subject: Subject) -> Iterator[Finding]:
                     f"is of Service {service} in namespace {namespace}, and {site.name} has the same: the pods of both "
                     "would have the same DNS names; use another namespace in one of the sites"
                 )
-            elif is_in_every_cluster(namespace) and namespace not in site.namespaces:
+            elif _is_taken(namespace, site):
                 advice = (
                     f"is of namespace {namespace}, and {site.name} has one of that name, which is not dcmesh's: export "
                     "from a namespace of its own"
@@ -113,6 +113,12 @@ def same_names(subject: Subject) -> Iterator[Finding]:
             else:
                 continue
             yield Finding(f"{path}.export", imported.export, advice, given=(offer[0],))
+
+
+def _is_taken(namespace: str, site: Site) -> bool:
+    """Tell whether a cluster that is to be made has a namespace that is not dcmesh's. Of others preflight asks it."""
+    made = is_in_every_cluster(namespace) and namespace not in site.namespaces
+    return made and site.cluster_kind != "existing"
 
 
 def _services(site: Site) -> set[tuple[str, str]]:

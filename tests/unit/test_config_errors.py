@@ -779,6 +779,12 @@ WRONG = [
     ),
     wrong(
         "pair",
+        {"sites[0].exports[0].namespace": "kube-system"},
+        'sites[1].imports[0].export: "hello" is of namespace kube-system, and dc2 has one of that name, which is not '
+        "dcmesh's: export from a namespace of its own",
+    ),
+    wrong(
+        "pair",
         {"sites[1].workloads[0]": {"kind": "hello", "namespace": "demo"}},
         'sites[1].imports[0].export: "hello" is of Service hello in namespace demo, and dc2 has the '
         "same: the pods of both would have the same DNS names; use another namespace in one of the "
