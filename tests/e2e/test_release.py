@@ -46,8 +46,7 @@ UPDATED: set[Resource] = {
     # The label that says whose it is.
     ("kubernetes:core/v1:Secret", "dc1-istio-cacerts"),
     ("kubernetes:core/v1:Secret", "dc2-istio-cacerts"),
-    # The annotation by which a refresh takes back what somebody has changed.
-    ("kubernetes:batch/v1:Job", "dc2-imports.wookie-dr.db-job"),
+    # The annotations by which a refresh takes back what somebody has changed, and that tell of which stack it is.
     ("kubernetes:core/v1:Namespace", "dc1-istio-namespace"),
     ("kubernetes:core/v1:Namespace", "dc1.wookie-namespace"),
     ("kubernetes:core/v1:Namespace", "dc2-istio-namespace"),
@@ -91,6 +90,8 @@ REPLACED: set[Resource] = {
     # Immutable: another one stands beside it until the pods have left it.
     ("kubernetes:core/v1:ConfigMap", "dc1.wookie-settings"),
     ("kubernetes:core/v1:ConfigMap", "dc2.wookie-dr-settings"),
+    # The probe, which shows nothing of an answer that a terminal would obey.
+    ("kubernetes:batch/v1:Job", "dc2-imports.wookie-dr.db-job"),
 }
 """What it makes anew: options and scripts, and nothing that holds data."""
 

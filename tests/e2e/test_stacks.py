@@ -396,6 +396,38 @@ def test_a_second_up_changes_nothing_and_refresh_finds_no_drift(trust: Project, 
         site.pulumi("refresh", "--yes", "--expect-no-changes")
 
 
+def test_nothing_is_made_over_what_is_there(dc2: SiteStack) -> None:
+    """Neither an object of somebody else's by a name of dcmesh's, nor a host that somebody else's entry has."""
+    name, namespace, host = "dcmesh-dashboard", "istio-system", next(iter(hosts(1)))
+    own = {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": name, "namespace": namespace},
+        "data": {"a": "b"},
+    }
+    dc2.kubectl.apply(own)
+    before = dc2.kubectl.get("configmap", name, namespace)
+    with dc2.edit() as config:
+        config["dcmesh:monitoring"] = {"prometheus": "plain"}
+    said = dc2.refused("up", "--yes")
+    assert f"dc2: ConfigMap {namespace}/{name} is there already, and this stack has not made it: it was left as" in said
+    assert dc2.kubectl.get("configmap", name, namespace) == before
+    with dc2.edit() as config:
+        del config["dcmesh:monitoring"]
+    dc2.kubectl("delete", "configmap", name, "--namespace", namespace)
+    entry = {
+        "apiVersion": "networking.istio.io/v1",
+        "kind": "ServiceEntry",
+        "metadata": {"name": "theirs", "namespace": "demo-dr"},
+        "spec": {"hosts": [host], "resolution": "DNS", "ports": [{"number": 1, "name": "tcp", "protocol": "TCP"}]},
+    }
+    dc2.kubectl.apply(entry)
+    said = dc2.refused("preview")
+    dc2.kubectl("delete", "serviceentries.networking.istio.io", "theirs", "--namespace", "demo-dr")
+    assert f'imports[0].export: "hello" has the host {host}, which the ServiceEntry demo-dr/theirs in dc2 has' in said
+    dc2.up("--expect-no-changes")
+
+
 def test_certificates_that_are_there_stay_whatever_is_changed(trust: Project) -> None:
     with trust.edit() as config:
         config["dcmesh:trust"] |= {"organization": "Another", "rootValidityYears": 20, "intermediateValidityYears": 5}
