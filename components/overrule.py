@@ -76,21 +76,20 @@ class Overrule:
         return pulumi.ResourceTransformationResult({**args.props, "metadata": own}, opts)
 
     async def _before_create(self, args: pulumi.ResourceHookArgs) -> None:
+        inputs = args.new_inputs or {}
         kubeconfig = await self._kubeconfig.future()
-        if kubeconfig:  # else a preview, and the cluster is still to be made
-            await asyncio.to_thread(self._require_new, args.new_inputs or {}, kubeconfig)
+        # Something in it may be secret, and so all of it. What is unknown is None, in a preview.
+        metadata = await pulumi.Output.from_input(inputs.get("metadata")).future()
+        if kubeconfig and metadata and metadata.get("name"):
+            await asyncio.to_thread(self._require_new, inputs["kind"], inputs["apiVersion"], metadata, kubeconfig)
 
-    def _require_new(self, inputs: Mapping[str, Any], kubeconfig: str) -> None:
+    def _require_new(self, kind: str, version: str, metadata: Mapping[str, Any], kubeconfig: str) -> None:
         """Look whether an object that is to be created is there already, and somebody else's.
 
         Raises:
             pulumi.RunError: it is, or the cluster does not say.
         """
-        metadata = inputs.get("metadata") or {}
-        name, namespace = metadata.get("name"), metadata.get("namespace")
-        if not name:
-            return
-        kind, version, resource = inputs["kind"], inputs["apiVersion"], resource_of(inputs["kind"])
+        resource, name, namespace = resource_of(kind), metadata["name"], metadata.get("namespace")
         shown = f"{kind} {namespace}/{name}" if namespace else f"{kind} {name}"
         try:
             found = self._read(kubeconfig, version, resource, namespace, name)

@@ -191,7 +191,9 @@ class Cluster:
         pods = self._pods(container, **selectors)
         with ThreadPoolExecutor(AT_ONCE) as pool:
             answers = dict(zip(pods, pool.map(ask, pods), strict=True))
-        return {printable(f"{self.site} {'/'.join(of)}"): answer for of, answer in answers.items() if answer is not None}
+        return {
+            printable(f"{self.site} {'/'.join(of)}"): answer for of, answer in answers.items() if answer is not None
+        }
 
     def bundle(self) -> Bundle | None:
         """Return what the Secret `cacerts` has; None if it is not there."""

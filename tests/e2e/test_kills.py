@@ -12,7 +12,13 @@ KILLS = 5
 FIRST, CHANGING = 20.0, 8.0
 """Up to how many seconds after its begin a run is killed. Each goes on where the one before it was."""
 
-proves = ("components/helm_releases.py", "components/link_probe.*", "dcmesh/processes.py", "dcmesh/unlock.py")
+proves = (
+    "components/helm_releases.py",
+    "components/link_probe.*",
+    "components/overrule.py",
+    "dcmesh/processes.py",
+    "dcmesh/unlock.py",
+)
 
 
 @pytest.fixture(scope="module")

@@ -65,22 +65,23 @@ def cluster() -> Iterator[KubernetesAPI]:
         yield server
 
 
-def create(inputs: dict[str, Any], server: str, *, dry_run: bool = False) -> str:
-    """Return why an object may not be created; empty if it may."""
-    said = []
+def create(inputs: dict[str, Any], server: str | None, *, dry_run: bool = False, secret: bool = False) -> str:
+    """Return why an object may not be created; empty if it may. Without a server the cluster is still to be made."""
 
-    def program() -> None:
-        known = kubeconfig({"there": server})
-        overrule = Overrule("dc2", pulumi.Output.from_input(known), STACK)
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("pulumi.runtime.is_dry_run", lambda: dry_run)
-            try:
-                overrule._require_new(inputs, known)
-            except pulumi.RunError as error:
-                said.append(str(error))
+    async def ask() -> str:
+        known = pulumi.Output.from_input(kubeconfig({"there": server}) if server else "")
+        metadata = pulumi.Output.secret(inputs["metadata"]) if secret else inputs["metadata"]
+        try:
+            args = pulumi.ResourceHookArgs("urn", "", "name", "type", new_inputs={**inputs, "metadata": metadata})
+            await Overrule("dc2", known, STACK)._before_create(args)
+        except pulumi.RunError as error:
+            return str(error)
+        return ""
 
-    Engine().run(program)
-    return "".join(said)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("pulumi.runtime.is_dry_run", lambda: dry_run)
+        said = Engine().run(lambda: pulumi.export("said", pulumi.Output.from_input(ask()))).outputs["said"]
+    return str(said)
 
 
 def made(**metadata: Any) -> dict[str, Any]:
@@ -131,6 +132,16 @@ def test_a_cluster_that_does_not_answer_stops_an_up_but_no_preview(dry_run: bool
         said = create(INPUTS[ENTRY], f"http://127.0.0.1:{port}", dry_run=dry_run)
     assert said.startswith("dc2: ServiceEntry dr/dc1.stock cannot be looked for: ") is not dry_run
     assert bool(said) is not dry_run
+
+
+def test_a_cluster_that_is_still_to_be_made_has_nothing() -> None:
+    assert create(INPUTS[ENTRY], None, dry_run=True) == ""
+
+
+def test_an_object_with_a_secret_in_it_is_looked_for_too(cluster: KubernetesAPI) -> None:
+    """Of an annotation that is one, Pulumi makes all of the metadata one."""
+    cluster.objects[ENTRY] = made()
+    assert "is there already" in create(INPUTS[ENTRY], f"http://127.0.0.1:{cluster.server_port}", secret=True)
 
 
 def test_every_kind_is_looked_for_where_the_api_has_it(engine: Engine) -> None:
