@@ -9,6 +9,7 @@ import json
 import os
 import signal
 import subprocess
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -16,10 +17,14 @@ from typing import Any
 
 import pytest
 
+from dcmesh.databases import MAX_LAG
+from dcmesh.doctor.evidence import Evidence
 from dcmesh.doctor.model import Finding, Report
 from dcmesh.doctor.walk import examine
 from dcmesh.model import State
-from dcmesh.stack import Site, parse_outputs
+from dcmesh.objects import selects
+from dcmesh.stack import ExpectedGateway, Site, parse_outputs
+from dcmesh.status import ask_all
 from tests.faults.stage import processes_of
 
 from .toolbox import Database, Kubectl, Lab, Project, demo_with_databases, eventually, kubectl_of, run, standing
@@ -44,6 +49,20 @@ class Pair:
 
     def examine(self, host: str | None = None) -> Report:
         return examine(self.stack, host)
+
+    @property
+    def gateway(self) -> ExpectedGateway:
+        """The gateway of dc1."""
+        gateway = self.stack[0].gateway
+        assert gateway
+        return gateway
+
+    @property
+    def gateway_labels(self) -> dict[str, str]:
+        """The labels by which dcmesh's own Gateways select it."""
+        found = self.sites[DC1].get("gateway.networking.istio.io", "hello", self.gateway.namespace)
+        labels: dict[str, str] = found["spec"]["selector"]
+        return labels
 
     # --- objects -----------------------------------------------------------------------------------------------
 
@@ -117,6 +136,25 @@ class Pair:
             yield
         finally:
             label("istio-injection=enabled")
+
+    @contextmanager
+    def squatted(self) -> Iterator[None]:
+        """Have an older ServiceEntry for the database's host, of another namespace, that the gateway sees."""
+        spec = {**foreign_entry(DB, "241.0.0.9"), "exportTo": [self.gateway.namespace]}
+        with self.added(DC1, "default", "ServiceEntry", spec):
+            time.sleep(1)  # Kubernetes notes the second in which an object is created
+            with self.deleted(DC1, SOURCE, "serviceentry", "db.db-0"):
+                pass
+            yield
+
+    def sample(self, **selector: str) -> dict[str, Any]:
+        """Return the Gateway of Istio's multicluster samples, for pods with these labels."""
+        server = {
+            "port": {"number": 15443, "name": "tls", "protocol": "TLS"},
+            "tls": {"mode": "AUTO_PASSTHROUGH"},
+            "hosts": ["*.local"],
+        }
+        return {"selector": selector, "servers": [server]}
 
     # --- the machine ---------------------------------------------------------------------------------------------
 
@@ -325,6 +363,16 @@ def without_capture(pods: dict[str, Any]) -> None:
     pods["metadata"].setdefault("annotations", {})["proxy.istio.io/config"] = config
 
 
+def traffic(**settings: str) -> Change:
+    """Return what annotates a pod template with settings of which traffic its sidecars get."""
+
+    def change(pods: dict[str, Any]) -> None:
+        annotations = pods["metadata"].setdefault("annotations", {})
+        annotations |= {f"traffic.sidecar.istio.io/{name}": value for name, value in settings.items()}
+
+    return change
+
+
 def other_account(pods: dict[str, Any]) -> None:
     pods["spec"]["serviceAccountName"] = "default"
 
@@ -402,6 +450,13 @@ BREAKS = (
     Break("no virtual address", DB, "address-missing", entry(addresses=None), "addresses"),
     Break("virtual address of another ServiceEntry", DB, "address-claimed", claims_address, "other.example"),
     Break("VirtualService", HELLO[1], "rerouted", lambda p: p.added(DC2, CLIENT, "VirtualService", REROUTE), "foreign"),
+    Break(
+        "virtual addresses kept from the sidecar",
+        HELLO[1],
+        "outbound-not-captured",
+        template(DC2, CLIENT, "deployment", "client", traffic(excludeOutboundIPRanges="10.0.0.0/8,241.0.0.0/8")),
+        '"10.0.0.0/8,241.0.0.0/8" in the pod template of Deployment demo-dr/client',
+    ),
     Break("endpoint with another address", DB, "endpoint-wrong", endpoint(address="192.0.2.9"), "192.0.2.9"),
     Break("endpoint with another port", DB, "endpoint-wrong", endpoint(ports={"tcp": 15444}), "15444"),
     Break(
@@ -494,6 +549,14 @@ BREAKS = (
     ),
     Break("Gateway of other pods", HELLO[1], "gateway-object-wrong", gateway(spec(selector={"app": "other"})), "other"),
     Break(
+        "Gateway of somebody else",
+        HELLO[1],
+        "foreign-gateway",
+        lambda p: p.added(DC1, p.gateway.namespace, "Gateway", p.sample(**p.gateway_labels)),
+        "same matching rules",
+    ),
+    Break("older ServiceEntry of another namespace", DB, "foreign-entry", lambda p: p.squatted(), "default/foreign"),
+    Break(
         "pod's ServiceEntry deleted",
         HELLO[1],
         "pod-entry-missing",
@@ -524,6 +587,13 @@ BREAKS = (
         "istio-proxy",
     ),
     Break("pod not ready", HELLO[2], "pod-not-ready", lambda p: p.stopped(DC1, WEB, "hello-2", "agnhost"), "Ready"),
+    Break(
+        "port kept from the sidecar",
+        HELLO[2],
+        "inbound-not-captured",
+        template(DC1, WEB, "statefulset", "hello", traffic(excludeInboundPorts="8080")),
+        '"8080" in the pod template of StatefulSet demo/hello',
+    ),
     Break("headless Service deleted", DB, "service-missing", lambda p: p.deleted(DC1, SOURCE, "service", "db"), "db"),
     Break(
         "port without protocol",
@@ -720,6 +790,32 @@ def test_what_breaks_a_link_is_named(pair: Pair, case: Break) -> None:
     with case.inject(pair):
         eventually(f"{case.finding} is found", named, within=40)
     well(pair, case.host)
+
+
+def test_a_refused_listener_is_critical_while_links_still_work(pair: Pair) -> None:
+    def problems() -> list[str]:
+        status = ask_all(pair.stack, MAX_LAG)
+        return [problem.text for problem in status.problems if problem.state == State.CRITICAL]
+
+    assert problems() == []
+    with pair.added(DC1, pair.gateway.namespace, "Gateway", pair.sample(**pair.gateway_labels)):
+        gateway, listener = eventually("status names it", lambda: found if len(found := problems()) == 2 else None)
+        assert gateway.startswith(f"dc1 Gateway {pair.gateway.namespace}/foreign: at dcmesh's gateway")
+        assert "refuses the listeners that istiod has sent last: error adding listener" in listener
+    eventually("status finds nothing", lambda: not problems())
+
+
+def test_istios_multicluster_sample_is_named_where_it_reaches_the_gateway(pair: Pair) -> None:
+    sample = pair.sample(istio="eastwestgateway")
+    cluster = Evidence(pair.stack[0]).cluster
+    reaches = not cluster.scoped and selects(sample["selector"], cluster.gateway_labels)
+    with pair.added(DC1, "default", "Gateway", sample):
+        if reaches:
+            eventually("it is named", lambda: "foreign-gateway" in str(found(pair.examine(HELLO[1]))))
+        else:
+            time.sleep(2)  # for istiod's push: that nothing comes of it
+            assert found(pair.examine(HELLO[1])) == []
+    well(pair, HELLO[1])
 
 
 def test_with_one_site_it_says_what_it_can_and_what_the_other_must_look_at(pair: Pair) -> None:

@@ -88,9 +88,10 @@ def test_what_is_found(ask: Ask) -> None:
 
 
 def test_it_only_reads(ask: Ask, cluster: KubernetesAPI) -> None:
-    """The fake knows nothing but GET; of pods it is asked for those of the consumers alone."""
+    """The fake knows nothing but GET; of pods it is asked for those of consumers and gateway alone."""
     ask()
     assert {path for path in cluster.asked if path.startswith("/api/v1/namespaces/istio-system")} == {
+        "/api/v1/namespaces/istio-system/pods",
         "/api/v1/namespaces/istio-system/secrets/cacerts",
         "/api/v1/namespaces/istio-system/services/gateway",
     }
@@ -99,7 +100,7 @@ def test_it_only_reads(ask: Ask, cluster: KubernetesAPI) -> None:
 def test_json_has_it_all(ask: Ask) -> None:
     shown = json.loads(json.dumps(ask().as_json()))
     assert (shown["state"], shown["problems"], list(shown["sites"])) == ("ok", [], ["dc1", "dc2"])
-    keys = {"state", "unreachable", "pending", "gateway", "certificates", "hosts", "databases"}
+    keys = {"state", "unreachable", "pending", "gateway", "certificates", "hosts", "databases", "foreign"}
     assert set(shown["sites"]["dc1"]) == set(shown["sites"]["dc2"]) == keys
     assert shown["sites"]["dc2"]["gateway"] is None
     assert shown["sites"]["dc1"]["gateway"]["state"] == "ok"
