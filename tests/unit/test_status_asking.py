@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -349,6 +350,19 @@ def test_an_import_without_a_link_is_pending() -> None:
     imports = [{"from": "dc1", "export": e, "namespace": "dr", "serviceAccount": "db"} for e in ("db", "queue")]
     (site,) = parse_outputs(outputs(imports=imports))
     assert (site.pending, site.accounts) == (("dc1",), {})
+
+
+@pytest.mark.parametrize(("lost", "without"), [("dc1", "dc1"), ("dc2", ""), (None, "")])
+def test_a_lost_site_of_another_stack_is_remembered(lost: str | None, without: str) -> None:
+    (site,) = parse_outputs(outputs(lost=lost))
+    assert (site.without, site.lost) == (without, lost == "dc2")
+
+
+def test_a_failover_that_is_left_set_is_warned_of(ask: Ask, cluster: KubernetesAPI) -> None:
+    reached = kubeconfig({"there": f"http://127.0.0.1:{cluster.server_port}"})
+    text = "WARNING dc2: goes on without dc1: remove failover.without once dc1 is back"
+    assert texts(ask(replace(statuses.importer(reached), without="dc1"))) == [text]
+    assert text in texts(ask(replace(statuses.importer(NOWHERE), without="dc1")))
 
 
 @pytest.mark.parametrize(
