@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from typing import Any, TypeVar
 
 from kubernetes import client
@@ -9,7 +10,7 @@ from kubernetes import client
 from components.kubernetes_api import ERRORS, run_in
 from components.link import ISTIO_NAMESPACE
 from dcmesh.doctor.model import UnseenError
-from dcmesh.foreign import Cluster, gather
+from dcmesh.foreign import Cluster, Foreign, at_gateway, gather
 from dcmesh.gateways import Gateway, find_gateway
 from dcmesh.hosts import Answer, ask_hosts
 from dcmesh.objects import Object, annotations, labels, name_of
@@ -129,10 +130,16 @@ class Evidence:
                 return owner and {**owner, "kind": reference["kind"]}
         return None
 
-    @property
+    @cached_property
     def cluster(self) -> Cluster:
         """What of the cluster may touch links beside dcmesh's own objects."""
         return gather(self._get, self.site.gateway)
+
+    @cached_property
+    def foreign_at_gateway(self) -> Sequence[Foreign]:
+        """What touches links at the site's gateway, and is not dcmesh's."""
+        gateway = self.site.gateway
+        return [*at_gateway(self.site.name, gateway, self.site.exports, self.cluster)] if gateway else []
 
     def gateway(self, expected: ExpectedGateway) -> Gateway:
         """Return the site's gateway as it is."""

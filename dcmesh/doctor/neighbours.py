@@ -1,10 +1,11 @@
 """Neighbours: what somebody else has written that touches the link, at either end."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 from dcmesh.doctor.link import Link
 from dcmesh.doctor.model import Finding, Hop, Kind
-from dcmesh.foreign import Foreign, at_consumer, at_gateway
+from dcmesh.foreign import Foreign, at_consumer
 from dcmesh.model import State
 
 GATEWAY = Kind("foreign-gateway", "somebody else's Gateway shuts dcmesh's: now, or with the next restart of its pods")
@@ -32,7 +33,7 @@ KINDS = {
 }
 
 
-def judge(link: Link, found: Iterator[Foreign], refused: str = "") -> Iterator[Finding]:
+def judge(link: Link, found: Iterable[Foreign], refused: str = "") -> Iterator[Finding]:
     """Yield what of the foreign objects touches the link, the worst last: a walk ends there.
 
     Args:
@@ -50,14 +51,13 @@ def judge(link: Link, found: Iterator[Foreign], refused: str = "") -> Iterator[F
 
 
 def _look_at_consumer(link: Link) -> Iterator[Finding]:
-    cluster = link.consumer.cluster
-    yield from judge(link, at_consumer(link.consumer_site, link.account, link.export, cluster))
+    this_host = replace(link.export, hosts=(link.host,))
+    yield from judge(link, at_consumer(link.consumer_site, link.account, this_host, link.consumer.cluster))
 
 
 def _look_at_source(link: Link) -> Iterator[Finding]:
-    side, expected = link.source, link.gateway
-    found = at_gateway(side.site.name, expected, side.site.exports, side.cluster)
-    yield from judge(link, found, "; ".join(map(str, side.gateway(expected).refusals)))
+    refusals = link.source.gateway(link.gateway).refusals
+    yield from judge(link, link.source.foreign_at_gateway, "; ".join(map(str, refusals)))
 
 
 CONSUMERS = Hop(

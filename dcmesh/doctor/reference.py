@@ -39,13 +39,13 @@ client. On a stack that nobody has touched it changes nothing. Three things it d
   `istio-base`, `istiod` or `istio-eastwestgateway`, NAMESPACE `istio-system`, or the gateway's own:
   `helm rollback RELEASE $(helm get all RELEASE -n NAMESPACE --template '{{.Release.Version}}') -n NAMESPACE`
 
-What **somebody else** has written is not dcmesh's to put back. A finding that begins with `foreign-` names the object, and
-the command that deletes it: ask its owner first. It is a warning as long as links work beside it; Gateways that istiod
-binds to their own namespace (`PILOT_SCOPE_GATEWAY_TO_NAMESPACE`), and so cannot reach dcmesh's gateway, are not named.
+What **somebody else** has written is not dcmesh's to put back. A finding that begins with `foreign-` names the object,
+and the command that deletes it: ask its owner first. It is a warning as long as links work beside it. A Gateway that
+cannot reach dcmesh's, for istiod binds it to its own namespace (`PILOT_SCOPE_GATEWAY_TO_NAMESPACE`), is not named.
 
-A pod's **annotations** of `traffic.sidecar.istio.io` are looked at in what made the pod, and istiod's `global.proxy` values
-in the ConfigMap by which it injects; what is in force, in the arguments of the pod's init container. With istio-cni that
-container checks the rules, and has the same arguments.
+What of a pod's traffic its sidecar gets is seen in the arguments of its init container; with istio-cni that one only
+checks, and has the same arguments. Where it is set: the annotations `traffic.sidecar.istio.io/…` of what made the pod,
+or `global.proxy` in istiod's values, as the ConfigMap has them by which it injects.
 
 A Secret or ConfigMap of a database that was deleted comes back under another name, so the database's pods start anew.
 
