@@ -117,8 +117,6 @@ def objects_of_exporter() -> dict[str, Any]:
         f"{CORE}/wookie/services/db": {"spec": {"ports": [port]}},
         f"{APPS}/wookie/statefulsets/db": {"spec": {"replicas": 1}},
         f"{NETWORKING}/serviceentries": {"items": [istio("db.db-0", "wookie", pod_service_entry(EXPORT, DB0))]},
-        f"{NETWORKING}/virtualservices": {"items": []},
-        f"{NETWORKING}/destinationrules": {"items": []},
         f"{NETWORKING}/gateways": {"items": [istio("db", "istio-system", gateway_servers(EXPORT))]},
         f"{NETWORKING}alpha3/envoyfilters": {
             "items": [istio("db-connect-after-handshake", "wookie", connect_after_handshake(EXPORT, selector))]
@@ -127,6 +125,8 @@ def objects_of_exporter() -> dict[str, Any]:
         f"{SECURITY}/authorizationpolicies": {
             "items": [istio("db-consumers", "wookie", consumers_only(EXPORT, selector))]
         },
+        f"{NETWORKING}/virtualservices": {"items": []},
+        f"{NETWORKING}/destinationrules": {"items": []},
     }
 
 
