@@ -335,7 +335,7 @@ def template(
 
 def gateway(change: Change) -> Callable[[Pair], AbstractContextManager[None]]:
     """Return what changes the Gateway of the web server."""
-    return lambda pair: pair.edited(DC1, ISTIO, "gateway.networking.istio.io", "hello", change)
+    return lambda pair: pair.edited(DC1, pair.gateway.namespace, "gateway.networking.istio.io", "hello", change)
 
 
 def foreign_entry(host: str, address: str) -> dict[str, Any]:
@@ -416,14 +416,14 @@ BREAKS = (
         HELLO[1],
         "client-without-sidecar",
         template(DC2, CLIENT, "deployment", "client", opted_out),
-        "istio-proxy",
+        'label sidecar.istio.io/inject: "false"',
     ),
     Break(
         "DNS capture off",
         HELLO[1],
         "dns-capture-off",
         template(DC2, CLIENT, "deployment", "client", without_capture),
-        "DNS_CAPTURE",
+        "annotation proxy.istio.io/config in the pod template of Deployment demo-dr/client",
     ),
     Break(
         "ServiceEntry deleted",
@@ -509,28 +509,30 @@ BREAKS = (
         "gateway scaled down",
         HELLO[1],
         "gateway-without-pods",
-        lambda p: p.scaled(DC1, ISTIO, "deployment/istio-eastwestgateway", 0),
+        lambda p: p.scaled(DC1, p.gateway.namespace, "deployment/istio-eastwestgateway", 0),
         "0 of 0",
     ),
     Break(
         "gateway's Service with another port",
         HELLO[1],
         "gateway-port-missing",
-        lambda p: p.edited(DC1, ISTIO, "service", "istio-eastwestgateway", other_port),
+        lambda p: p.edited(DC1, p.gateway.namespace, "service", "istio-eastwestgateway", other_port),
         "15444",
     ),
     Break(
         "gateway's Service selects nothing",
         HELLO[1],
         "gateway-without-endpoints",
-        lambda p: p.edited(DC1, ISTIO, "service", "istio-eastwestgateway", spec(selector={"app": "other"})),
+        lambda p: p.edited(
+            DC1, p.gateway.namespace, "service", "istio-eastwestgateway", spec(selector={"app": "other"})
+        ),
         "no ready endpoint",
     ),
     Break(
         "Gateway deleted",
         HELLO[1],
         "gateway-object-missing",
-        lambda p: p.deleted(DC1, ISTIO, "gateway.networking.istio.io", "hello"),
+        lambda p: p.deleted(DC1, p.gateway.namespace, "gateway.networking.istio.io", "hello"),
         "none",
     ),
     Break(
@@ -834,7 +836,7 @@ def test_with_one_site_it_says_what_it_can_and_what_the_other_must_look_at(pair:
         # A connection that is still open, from before, answers now and then: what was found once is looked at.
         finding = eventually("dc2 has nothing to find but the answer", lambda: finds(dc2, DC2, "unexplained"))
         assert f"Ask dc1 to run `python -m dcmesh doctor {HELLO[1]}`" in finding.fix
-    with pair.scaled(DC1, ISTIO, "deployment/istio-eastwestgateway", 0):
+    with pair.scaled(DC1, pair.gateway.namespace, "deployment/istio-eastwestgateway", 0):
         eventually("dc1 finds its gateway", lambda: finds(dc1, DC1, "gateway-without-pods"))
         eventually("dc2 finds the way closed", lambda: finds(dc2, DC2, "route-refused", "route-silent"))
     well(pair, HELLO[1])
@@ -888,25 +890,29 @@ def removed(pair: Pair, where: Where) -> None:
 OUTSIDE = "somebody"
 """A client of which Pulumi does not know that it is kubectl."""
 
-CHANGED: dict[Where, Callable[[Pair, Where], None]] = {
-    (DC2, REPLICA, "serviceentry", "dc1.db.db-0"): patched({"spec": {"addresses": ["241.0.0.9"]}}),
-    (DC2, CLIENT, "serviceentry", "dc1.hello.hello-1"): patched({"spec": {"exportTo": [ISTIO]}}, OUTSIDE),
-    (DC2, REPLICA, "destinationrule", "dc1.db"): edited("s/ISTIO_MUTUAL/DISABLE/"),
-    (DC2, REPLICA, "sidecar", "default"): replaced(spec(egress=[{"hosts": [f"{ISTIO}/*"]}])),
-    (DC1, ISTIO, "gateway.networking.istio.io", "hello"): edited("s/AUTO_PASSTHROUGH/PASSTHROUGH/"),
-    (DC1, ISTIO, "envoyfilter", "istio-eastwestgateway-give-up-silent-peers"): removed,
-    (DC1, WEB, "namespace", WEB): patched({"metadata": {"labels": {"istio-injection": "disabled"}}}),
-    (DC1, WEB, "peerauthentication", "hello-strict"): replaced(spec(mtls=DISABLE)),
-    (DC1, WEB, "authorizationpolicy", "hello-consumers"): replaced(consumers),
-    (DC1, SOURCE, "service", "db"): patched({"spec": {"selector": {"app": "other"}}}, OUTSIDE),
-}
+
+def changes(gateway: str) -> dict[Where, Callable[[Pair, Where], None]]:
+    """Return what is changed, and how; gateway: the namespace of dc1's gateway."""
+    return {
+        (DC2, REPLICA, "serviceentry", "dc1.db.db-0"): patched({"spec": {"addresses": ["241.0.0.9"]}}),
+        (DC2, CLIENT, "serviceentry", "dc1.hello.hello-1"): patched({"spec": {"exportTo": [ISTIO]}}, OUTSIDE),
+        (DC2, REPLICA, "destinationrule", "dc1.db"): edited("s/ISTIO_MUTUAL/DISABLE/"),
+        (DC2, REPLICA, "sidecar", "default"): replaced(spec(egress=[{"hosts": [f"{ISTIO}/*"]}])),
+        (DC1, gateway, "gateway.networking.istio.io", "hello"): edited("s/AUTO_PASSTHROUGH/PASSTHROUGH/"),
+        (DC1, gateway, "envoyfilter", "istio-eastwestgateway-give-up-silent-peers"): removed,
+        (DC1, WEB, "namespace", WEB): patched({"metadata": {"labels": {"istio-injection": "disabled"}}}),
+        (DC1, WEB, "peerauthentication", "hello-strict"): replaced(spec(mtls=DISABLE)),
+        (DC1, WEB, "authorizationpolicy", "hello-consumers"): replaced(consumers),
+        (DC1, SOURCE, "service", "db"): patched({"spec": {"selector": {"app": "other"}}}, OUTSIDE),
+    }
 
 
 def test_a_refresh_puts_back_what_dcmesh_made(project: Project, pair: Pair) -> None:
     added_to = (DC1, SOURCE, "peerauthentication", "db-strict")
+    changed = changes(pair.gateway.namespace)
 
     def shown() -> dict[Where, Any]:
-        objects = {where: pair.sites[where[0]].get(where[2], where[3], where[1]) for where in (*CHANGED, added_to)}
+        objects = {where: pair.sites[where[0]].get(where[2], where[3], where[1]) for where in (*changed, added_to)}
         return {where: (found["metadata"].get("labels"), found["spec"]) for where, found in objects.items()}
 
     before = shown()
@@ -920,7 +926,7 @@ def test_a_refresh_puts_back_what_dcmesh_made(project: Project, pair: Pair) -> N
 
     (command,) = eventually("the doctor has an advice", advised)
     pair.sites[DC1](*command.split()[1:])
-    for where, change in CHANGED.items():
+    for where, change in changed.items():
         change(pair, where)
     project.up("--refresh")  # with its preview, which is the first to meet who changed what
     assert shown() == before
@@ -928,7 +934,7 @@ def test_a_refresh_puts_back_what_dcmesh_made(project: Project, pair: Pair) -> N
 
 
 def test_ports_are_put_back_without_a_preview(project: Project, pair: Pair) -> None:
-    gateways = (DC1, ISTIO, "service", "istio-eastwestgateway")
+    gateways = (DC1, pair.gateway.namespace, "service", "istio-eastwestgateway")
     replaced(other_port)(pair, gateways)
     project.up("--refresh", "--skip-preview")
     well(pair)
