@@ -82,20 +82,36 @@ def _state(status: Mapping[str, Any], phase: str) -> str:
     return phase
 
 
+def read(api: client.ApiClient, path: str) -> Any:  # noqa: ANN401
+    """Return what the API has at a path; None if nothing.
+
+    Raises:
+        kubernetes_api.ERRORS: the cluster cannot be asked.
+    """
+    try:
+        answer = api.call_api(
+            path,
+            "GET",
+            auth_settings=["BearerToken"],
+            _preload_content=False,
+            _request_timeout=SECONDS,
+            _return_http_data_only=True,
+        )
+    except client.ApiException as error:
+        if error.status == 404:
+            return None
+        raise
+    return json.loads(answer.data)
+
+
 def read_pod(api: client.ApiClient, namespace: str, name: str) -> Pod | None:
     """Return a pod; None if it is not there.
 
     Raises:
         kubernetes_api.ERRORS: the cluster cannot be asked.
     """
-    try:
-        read = client.CoreV1Api(api).read_namespaced_pod
-        answer = read(name, namespace, _preload_content=False, _request_timeout=SECONDS)
-    except client.ApiException as error:
-        if error.status == 404:
-            return None
-        raise
-    return parse_pod(json.loads(answer.data))
+    found = read(api, f"/api/v1/namespaces/{namespace}/pods/{name}")
+    return parse_pod(found) if found else None
 
 
 def last_words(api: client.ApiClient, pod: Pod, container: str) -> str:

@@ -102,6 +102,7 @@ class Site:
         pending: the sites that it is to import from and that export nothing yet.
         servers: its database servers.
         lost: whether it is gone for now, by the configuration: then it is not asked.
+        without: the site that is gone for now, by the configuration, if another stack has it; else empty.
     """
 
     name: str
@@ -112,6 +113,7 @@ class Site:
     pending: tuple[str, ...]
     servers: tuple[ExpectedServer, ...]
     lost: bool = False
+    without: str = ""
 
 
 def read_stack(stack: str | None) -> tuple[Site, ...]:
@@ -140,10 +142,11 @@ def parse_outputs(outputs: Mapping[str, Any]) -> tuple[Site, ...]:
         raise StackError("the stack has no output `sites`: run `pulumi up` first")
     if not outputs["sites"]:
         raise StackError("the stack has no sites")
-    return tuple(_site(name, outputs["kubeconfigs"][name], known) for name, known in outputs["sites"].items())
+    sites = outputs["sites"]
+    return tuple(_site(name, outputs["kubeconfigs"][name], known, tuple(sites)) for name, known in sites.items())
 
 
-def _site(name: str, kubeconfig: str, known: Mapping[str, Any]) -> Site:
+def _site(name: str, kubeconfig: str, known: Mapping[str, Any], sites: tuple[str, ...]) -> Site:
     links, lost = _links(name, known["links"]), known.get("lost")
     accounts = dict[Account, tuple[Export, ...]]()
     exports = _exports(links[name]) if known["gateway"] else ()
@@ -169,6 +172,7 @@ def _site(name: str, kubeconfig: str, known: Mapping[str, Any]) -> Site:
         pending=tuple(pending),
         servers=tuple(_server(server) for server in known["servers"]),
         lost=name == lost,
+        without="" if lost in sites else lost or "",
     )
 
 

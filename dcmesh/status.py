@@ -14,6 +14,7 @@ from components.kubernetes_api import ERRORS, connect, why
 from components.plain import plain
 from dcmesh.certificates import Certificate, ask_authorities, root_problems
 from dcmesh.databases import Server, ask_server
+from dcmesh.foreign import Foreign, ask_foreign
 from dcmesh.gateways import Gateway, ask_gateway
 from dcmesh.hosts import Host, ask_account
 from dcmesh.model import Fact, Problem, State, worst
@@ -34,6 +35,7 @@ class SiteStatus:
         name: its name.
         unreachable: why its cluster could not be asked; empty if it could.
         lost: whether it is gone, by the configuration, and so was not asked.
+        without: the site of another stack that is gone, by the configuration; empty if none is.
         pending: the sites that it is to import from and that export nothing yet.
         facts: what was found.
     """
@@ -41,6 +43,7 @@ class SiteStatus:
     name: str
     unreachable: str = ""
     lost: bool = False
+    without: str = ""
     pending: tuple[str, ...] = ()
     facts: tuple[Fact, ...] = ()
 
@@ -52,6 +55,9 @@ class SiteStatus:
             found.append(Problem(state=State.UNKNOWN, text=f"{self.name}: cannot be asked: {self.unreachable}"))
         if self.lost:
             text = f"{self.name}: is not asked: failover.without names it. Remove that once {self.name} is back"
+            found.append(Problem(state=State.WARNING, text=text))
+        if self.without:
+            text = f"{self.name}: goes on without {self.without}: remove failover.without once {self.without} is back"
             found.append(Problem(state=State.WARNING, text=text))
         for source in self.pending:
             text = f"{self.name}: imports from {source}, which exports nothing yet: run `pulumi up` here once it does"
@@ -74,6 +80,7 @@ class SiteStatus:
             "certificates": [certificate.as_json() for certificate in of_kind(Certificate, self.facts)],
             "hosts": [host.as_json() for host in of_kind(Host, self.facts)],
             "databases": [server.as_json() for server in of_kind(Server, self.facts)],
+            "foreign": [foreign.as_json() for foreign in of_kind(Foreign, self.facts)],
         }
 
 
@@ -99,7 +106,7 @@ class Status:
         """What is wrong, the worst first, and causes before what follows from them."""
         if self.unreadable:
             return (Problem(state=State.UNKNOWN, text=self.unreadable),)
-        kinds: tuple[type[Fact], ...] = (Gateway, Certificate, Host, Server)
+        kinds: tuple[type[Fact], ...] = (Foreign, Gateway, Certificate, Host, Server)
         found = [
             *(problem for site in self.sites for problem in site.own_problems),
             *root_problems(of_kind(Certificate, self.facts)),
@@ -140,18 +147,18 @@ def ask_site(site: Site, max_lag: int) -> SiteStatus:
     try:
         clients = reach(site.kubeconfig)
     except ConnectionError as error:
-        return SiteStatus(name=site.name, pending=site.pending, unreachable=str(error))
+        return SiteStatus(name=site.name, without=site.without, pending=site.pending, unreachable=str(error))
     questions: list[Callable[[], Iterable[Fact]]] = [
         *([partial(ask_gateway, clients, site.name, site.gateway)] if site.gateway else []),
+        partial(ask_foreign, clients, site),
         partial(ask_authorities, clients, site.name),
         *(partial(ask_account, clients, site.name, *account) for account in site.accounts.items()),
         *(partial(ask_server, clients, site.name, server, max_lag) for server in site.servers),
     ]
     with ThreadPoolExecutor(AT_ONCE) as pool:
         answers = pool.map(lambda question: question(), questions)
-        return SiteStatus(
-            name=site.name, pending=site.pending, facts=tuple(fact for answer in answers for fact in answer)
-        )
+        facts = tuple(fact for answer in answers for fact in answer)
+    return SiteStatus(name=site.name, without=site.without, pending=site.pending, facts=facts)
 
 
 def reach(kubeconfig: str) -> Callable[[], client.ApiClient]:

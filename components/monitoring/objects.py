@@ -20,6 +20,7 @@ DASHBOARD = Path(__file__).with_name("dashboard.json").read_text()
 METRICS = (
     "citadel_server_cert_chain_expiry_timestamp",
     "citadel_server_root_cert_expiry_timestamp",
+    "envoy_cluster_manager_cds_update_rejected",
     "envoy_cluster_ssl_connection_error",
     "envoy_cluster_ssl_fail_verify_error",
     "envoy_cluster_ssl_fail_verify_san",
@@ -30,6 +31,7 @@ METRICS = (
     "envoy_cluster_upstream_cx_total",
     "envoy_cluster_upstream_cx_tx_bytes_total",
     "envoy_http_rbac",
+    "envoy_listener_manager_lds_update_rejected",
     "envoy_listener_ssl_connection_error",
     "envoy_listener_ssl_fail_verify_error",
     "envoy_listener_ssl_fail_verify_no_cert",

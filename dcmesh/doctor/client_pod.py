@@ -2,11 +2,12 @@
 
 from collections.abc import Iterator, Sequence
 
-from dcmesh.doctor.evidence import Object, labels, name_of, pods_of, sidecar_state
+from dcmesh.doctor.evidence import opt_out, pods_of, sidecar_state
 from dcmesh.doctor.fixes import INJECTOR, OWN_WORKLOAD, restore, restore_release
 from dcmesh.doctor.link import Link
 from dcmesh.doctor.model import Finding, Hop, Kind
 from dcmesh.model import State
+from dcmesh.objects import Object, labels, name_of
 from dcmesh.pods import PROXY, RUNNING
 from dcmesh.stack import Account
 
@@ -50,7 +51,8 @@ def judge(account: Account, namespace: Object | None, pods: Sequence[Object], *,
             f"{OWN_WORKLOAD} {restore(site)}",
         )
     elif all(state is None for state in sidecars.values()):
-        evidence = f"{', '.join(sidecars)}: no container {PROXY}"
+        reason = next(filter(None, map(opt_out, own)), "")
+        evidence = f"{', '.join(sidecars)}: no container {PROXY}{reason and '; '}{reason}"
         if not injected:
             yield NO_INJECTION(
                 f"{evidence}; namespace {account.namespace} has {shown}",

@@ -1,17 +1,21 @@
 """Evidence: what one site shows when it is asked. Nothing is asked before it is needed, and nothing twice."""
 
-import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from functools import cached_property
 from typing import Any, TypeVar
 
 from kubernetes import client
 
 from components.kubernetes_api import ERRORS, run_in
+from components.link import ISTIO_NAMESPACE
 from dcmesh.doctor.model import UnseenError
+from dcmesh.foreign import Cluster, Foreign, at_gateway, gather
+from dcmesh.gateways import Gateway, find_gateway
 from dcmesh.hosts import Answer, ask_hosts
-from dcmesh.pods import PROXY, RUNNING, SECONDS, Pod, ask_proxy, parse_pod
-from dcmesh.stack import Account, Export, Site
+from dcmesh.objects import Object, annotations, labels, name_of
+from dcmesh.pods import PROXY, RUNNING, Pod, ask_proxy, parse_pod, read
+from dcmesh.stack import Account, ExpectedGateway, Export, Site
 from dcmesh.status import reach
 
 ISTIO = {
@@ -22,12 +26,10 @@ ISTIO = {
     "Gateway": ("networking.istio.io/v1", "gateways"),
     "Sidecar": ("networking.istio.io/v1", "sidecars"),
     "PeerAuthentication": ("security.istio.io/v1", "peerauthentications"),
+    "ProxyConfig": ("networking.istio.io/v1beta1", "proxyconfigs"),
     "AuthorizationPolicy": ("security.istio.io/v1", "authorizationpolicies"),
 }
 """Group, version and plural of the kinds that a link is made of, and that may stand in its way."""
-
-Object = Mapping[str, Any]
-"""An object as the API shows it."""
 
 T = TypeVar("T")
 
@@ -64,24 +66,7 @@ class Evidence:
 
     def _get(self, path: str) -> Any:  # noqa: ANN401
         """Return what the API has at a path; None if nothing."""
-
-        def get(api: client.ApiClient) -> Any:  # noqa: ANN401
-            try:
-                answer = api.call_api(
-                    path,
-                    "GET",
-                    auth_settings=["BearerToken"],
-                    _preload_content=False,
-                    _request_timeout=SECONDS,
-                    _return_http_data_only=True,
-                )
-            except client.ApiException as error:
-                if error.status == 404:
-                    return None
-                raise
-            return json.loads(answer.data)
-
-        return self._once(("get", path), get)
+        return self._once(("get", path), lambda api: read(api, path))
 
     def listed(self, path: str) -> list[Object]:
         """Return the objects of a list; none if there is no such list."""
@@ -115,6 +100,72 @@ class Evidence:
         """Return a StatefulSet; None if it is not there."""
         found: Object | None = self._get(f"/apis/apps/v1/namespaces/{namespace}/statefulsets/{name}")
         return found
+
+    def config_map(self, namespace: str, name: str) -> Object | None:
+        """Return a ConfigMap; None if it is not there."""
+        found: Object | None = self._get(f"/api/v1/namespaces/{namespace}/configmaps/{name}")
+        return found
+
+    def owner(self, pod: Object) -> Object | None:
+        """Return what has a pod's template: a StatefulSet, Deployment or DaemonSet; None if it is of no such thing."""
+        above = self._above(pod)
+        return (self._above(above) or above) if above and above["kind"] == "ReplicaSet" else above
+
+    def template(self, pod: Object) -> tuple[Object, str]:
+        """Return what says how a pod is made, and which that is: its owner's template, or the pod itself."""
+        owner = self.owner(pod)
+        if not owner:
+            return pod, f"pod {name_of(pod)}"
+        template: Object = owner["spec"]["template"]
+        return template, f"the pod template of {owner['kind']} {name_of(owner)}"
+
+    def _above(self, found: Object) -> Object | None:
+        metadata = found["metadata"]
+        for reference in metadata.get("ownerReferences", ()):
+            if reference.get("controller") and reference["apiVersion"] == "apps/v1":
+                path = (
+                    f"/apis/apps/v1/namespaces/{metadata['namespace']}/{reference['kind'].lower()}s/{reference['name']}"
+                )
+                owner: Object | None = self._get(path)
+                return owner and {**owner, "kind": reference["kind"]}
+        return None
+
+    @cached_property
+    def cluster(self) -> Cluster:
+        """What of the cluster may touch links beside dcmesh's own objects."""
+        return gather(self._get, self.site.gateway)
+
+    @cached_property
+    def foreign_at_gateway(self) -> Sequence[Foreign]:
+        """What touches links at the site's gateway, and is not dcmesh's."""
+        gateway = self.site.gateway
+        return [*at_gateway(self.site.name, gateway, self.site.exports, self.cluster)] if gateway else []
+
+    def gateway(self, expected: ExpectedGateway) -> Gateway:
+        """Return the site's gateway as it is."""
+
+        def proxy(pod: Pod, path: str) -> Any:  # noqa: ANN401
+            return self._once(("proxy", pod.namespace, pod.name, path), lambda api: ask_proxy(api, pod, path))
+
+        return find_gateway(self.site.name, expected, self._get, proxy)
+
+    def left_out(self, gateway: str) -> str:
+        """Return istiod's count of the servers of a Gateway that it has left out; empty if that is none, or not known.
+
+        Args:
+            gateway: the Gateway's namespace and name.
+        """
+        for pod in self.pods(ISTIO_NAMESPACE):
+            if labels(pod).get("app") == "istiod" and is_ready(pod):
+                try:
+                    metrics = self.run(parse_pod(pod), "discovery", "pilot-discovery", "request", "GET", "/metrics")
+                except ERRORS:
+                    continue
+                count = re.search(
+                    f'^pilot_total_rejected_configs{{name="{re.escape(gateway)}",.*', metrics, re.MULTILINE
+                )
+                return count[0] if count else ""
+        return ""
 
     def client_pod(self, account: Account) -> Pod:
         """Return a pod of a service account that can be asked.
@@ -219,6 +270,15 @@ def sidecar_state(pod: Object) -> str | None:
     return parse_pod(pod).states.get(PROXY, "not started") if PROXY in names else None
 
 
+def opt_out(pod: Object) -> str:
+    """Return what of a pod keeps it from having a sidecar; empty if nothing does."""
+    key = "sidecar.istio.io/inject"
+    for kind, known in (("label", labels(pod)), ("annotation", annotations(pod))):
+        if known.get(key, "true").lower() not in ("true", "yes", "y", "on"):
+            return f'{kind} {key}: "{known[key]}"'
+    return "hostNetwork: true" if pod["spec"].get("hostNetwork") else ""
+
+
 def is_ready(pod: Object) -> bool:
     """Tell whether a pod is ready."""
     conditions = pod.get("status", {}).get("conditions", ())
@@ -234,33 +294,6 @@ def states(pod: Object) -> str:
     """Return what does not run in a pod, or that all does."""
     idle = [f"{name}: {state}" for name, state in parse_pod(pod).states.items() if state != RUNNING]
     return ", ".join(idle) or "all containers run"
-
-
-def labels(found: Object) -> Mapping[str, str]:
-    """Return an object's labels."""
-    return found["metadata"].get("labels") or {}
-
-
-def name_of(found: Object) -> str:
-    """Return an object's namespace and name."""
-    return f"{found['metadata']['namespace']}/{found['metadata']['name']}"
-
-
-def selects(selector: Mapping[str, str] | None, of: Mapping[str, str]) -> bool:
-    """Tell whether labels have all that a selector names; one that names nothing selects all."""
-    return all(of.get(key) == value for key, value in (selector or {}).items())
-
-
-def visible(found: Object, namespace: str) -> bool:
-    """Tell whether an object of Istio's, by its exportTo, is seen in a namespace."""
-    shown = found["spec"].get("exportTo") or ["*"]
-    own = found["metadata"]["namespace"]
-    return "*" in shown or namespace in shown or ("." in shown and own == namespace)
-
-
-def covers(pattern: str, host: str) -> bool:
-    """Tell whether a host of Istio's objects, which may begin with `*`, covers a host."""
-    return host.endswith(pattern[1:]) if pattern.startswith("*") else pattern == host
 
 
 def one_line(text: str) -> str:

@@ -41,15 +41,16 @@ def restore_service(site: str, name: str) -> str:
     )
 
 
-def restore_release(name: str, what: str) -> str:
+def restore_release(name: str, what: str, namespace: str = ISTIO_NAMESPACE) -> str:
     """Return how to put back what a Helm release has made: Pulumi knows the release, not its objects.
 
     Args:
         name: the release.
         what: which of its objects may be meant.
+        namespace: where it is.
     """
     # To the revision that it has. Without one Helm would take the one before, with another version of the chart.
-    here = f"-n {ISTIO_NAMESPACE}"
+    here = f"-n {namespace}"
     revision = f"$(helm get all {name} {here} --template '{{{{.Release.Version}}}}')"
     return f"If {what} was changed: `helm rollback {name} {revision} {here}`."
 

@@ -2,12 +2,20 @@
 
 from collections.abc import Iterator, Sequence
 
-from dcmesh.doctor.evidence import Object
 from dcmesh.doctor.fixes import restore, restore_release, restore_service
 from dcmesh.doctor.link import Link
 from dcmesh.doctor.model import Finding, Hop, Kind, UnseenError
-from dcmesh.gateways import Gateway, ask_gateway
+from dcmesh.gateways import Gateway
+from dcmesh.model import State
+from dcmesh.objects import Object
 
+REFUSED = Kind(
+    "listener-refused",
+    "the gateway's Envoy refuses the listener that istiod has sent last: its next restart stops all links",
+)
+CLUSTERS_REFUSED = Kind(
+    "clusters-refused", "the gateway's Envoy refuses the clusters that istiod has sent last", State.WARNING
+)
 NO_PODS = Kind("gateway-without-pods", "no pod of the gateway is ready")
 NO_SERVICE = Kind("gateway-without-address", "the gateway's Service has no address")
 MOVED = Kind("gateway-moved", "the gateway has another address than its consumers are told")
@@ -28,9 +36,16 @@ def judge(link: Link, gateway: Gateway, pods: Sequence[Object]) -> Iterator[Find
     mend = restore_service(link.export.source, where)
     addresses = {gateway.rpartition(":")[0] for gateway in link.export.gateways}
     ports = {int(gateway.rpartition(":")[2]) for gateway in link.export.gateways}
+    for refusal in gateway.refusals:
+        kind = REFUSED if refusal.of == "listeners" else CLUSTERS_REFUSED
+        look = "kubectl get gateways.networking.istio.io,envoyfilters,serviceentries,destinationrules -A"
+        newest = f"{look} --sort-by=.metadata.creationTimestamp"
+        yield kind(
+            str(refusal), f"Undo what has come between at {link.export.source}: `{newest}` shows the newest last."
+        )
     if not gateway.ready:
         why = f"Read why: `kubectl describe deployment,pods -n {place.namespace} -l app={place.name}`."
-        fix = f"{why} {restore_release(place.name, 'the Deployment')}"
+        fix = f"{why} {restore_release(place.name, 'the Deployment', place.namespace)}"
         yield NO_PODS(f"Deployment {where}: 0 of {gateway.wanted} pods are ready", fix)
     elif not gateway.ports:
         yield NO_SERVICE(
@@ -55,17 +70,16 @@ def judge(link: Link, gateway: Gateway, pods: Sequence[Object]) -> Iterator[Find
 
 
 def _look(link: Link) -> Iterator[Finding]:
-    source, expected = link.source, link.gateway
-    (gateway,) = source.ask("gateway", lambda clients: ask_gateway(clients, source.site.name, expected))
-    if gateway.unknown:
-        raise UnseenError(gateway.unknown)
+    gateway = link.source.gateway(link.gateway)
     yield from judge(link, gateway, link.gateway_pods)
+    if gateway.unasked:
+        raise UnseenError(f"its Envoys cannot be asked what they refuse: {gateway.unasked}")
 
 
 HOP = Hop(
     name="gateway",
     about="the gateway's pods are ready behind its Service, which has the address and the port that consumers are told",
     side="source",
-    kinds=(NO_PODS, NO_SERVICE, MOVED, NO_PORT, NO_ENDPOINTS),
+    kinds=(REFUSED, CLUSTERS_REFUSED, NO_PODS, NO_SERVICE, MOVED, NO_PORT, NO_ENDPOINTS),
     look=_look,
 )

@@ -2,6 +2,7 @@
 
 from dcmesh.doctor import (
     answer,
+    capture,
     channel,
     client_pod,
     control_plane,
@@ -10,6 +11,7 @@ from dcmesh.doctor import (
     identity,
     listener,
     names,
+    neighbours,
     passthrough,
     peer,
     policy,
@@ -25,16 +27,20 @@ HOPS = (
     client_pod.HOP,
     names.HOP,
     virtual_address.HOP,
+    capture.CONSUMERS,
     listener.HOP,
     endpoints.HOP,
     tls.HOP,
+    neighbours.CONSUMERS,
     # between the sites
     route.HOP,
     # in the exporting site
     control_plane.SOURCES,
+    neighbours.SOURCES,
     gateway.HOP,
     passthrough.HOP,
     server_pod.HOP,
+    capture.SOURCES,
     peer.HOP,
     identity.HOP,
     policy.HOP,

@@ -3,9 +3,10 @@
 from dataclasses import dataclass, replace
 
 from components.kubernetes_api import ERRORS
-from dcmesh.doctor.evidence import Evidence, Object, name_of, ready_pods
+from dcmesh.doctor.evidence import Evidence, ready_pods
 from dcmesh.doctor.model import ElsewhereError, UnseenError
 from dcmesh.hosts import Answer
+from dcmesh.objects import Object, name_of
 from dcmesh.pods import Pod, parse_pod
 from dcmesh.stack import Account, ExpectedGateway, Export
 
@@ -54,6 +55,13 @@ class Link:
     def client(self) -> Pod:
         """A pod of the consumer."""
         return self.consumer.client_pod(self.account)
+
+    @property
+    def client_object(self) -> Object:
+        """The same, as the API shows it."""
+        name = self.client.name
+        pods = self.consumer.pods(self.account.namespace)
+        return next(pod for pod in pods if pod["metadata"]["name"] == name)
 
     @property
     def entry(self) -> Object | None:

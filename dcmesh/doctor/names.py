@@ -4,10 +4,11 @@ from collections.abc import Iterator, Sequence
 
 from components.kubernetes_api import ERRORS
 from components.link import ISTIO_NAMESPACE
-from dcmesh.doctor.evidence import Evidence, Object, covers, labels, name_of, selects, visible
+from dcmesh.doctor.evidence import Evidence
 from dcmesh.doctor.fixes import catch_up, restore, restore_release
 from dcmesh.doctor.link import Link
 from dcmesh.doctor.model import Finding, Hop, Kind
+from dcmesh.objects import Object, annotations, applying, goes_by, labels, name_of, selects, shows, visible
 from dcmesh.pods import Pod
 
 CAPTURE_OFF = Kind("dns-capture-off", "the consumer's sidecar does not answer DNS queries")
@@ -19,34 +20,14 @@ UNRESOLVED = Kind("name-unknown", "the host's name does not resolve in the consu
 ELSEWHERE = Kind("name-elsewhere", "the host's name resolves to another address than its ServiceEntry's")
 
 
-def applying(sidecars: Sequence[Object], namespace: str, of: Object) -> Object | None:
-    """Return the Sidecar that holds for a pod: one that selects it, its namespace's, or the mesh's."""
-    here = [sidecar for sidecar in sidecars if sidecar["metadata"]["namespace"] == namespace]
-    chosen = [s for s in here if selector_of(s) and selects(selector_of(s), labels(of))]
-    whole = [s for s in here if not selector_of(s)]
-    mesh = [s for s in sidecars if s["metadata"]["namespace"] == ISTIO_NAMESPACE and not selector_of(s)]
-    return next(iter([*chosen, *whole, *mesh]), None)
-
-
-def selector_of(found: Object) -> dict[str, str]:
-    """Return the labels by which a Sidecar chooses pods."""
-    chosen: dict[str, str] = found["spec"].get("workloadSelector", {}).get("labels", {})
-    return chosen
-
-
-def shows(sidecar: Object, entry: Object, host: str) -> bool:
-    """Tell whether a Sidecar lets its pods learn of a host of a ServiceEntry."""
-    own, of = sidecar["metadata"]["namespace"], entry["metadata"]["namespace"]
-    scopes = [scope for egress in sidecar["spec"].get("egress", ()) for scope in egress.get("hosts", ())]
-    for scope in scopes or ["*/*"]:
-        namespace, _, pattern = scope.partition("/")
-        if (namespace in ("*", of) or (namespace == "." and own == of)) and covers(pattern, host):
-            return True
-    return False
-
-
 def judge(
-    link: Link, entry: Object | None, *, metadata: Object, entries: Sequence[Object], sidecar: Object | None
+    link: Link,
+    entry: Object | None,
+    *,
+    metadata: Object,
+    entries: Sequence[Object],
+    sidecar: Object | None,
+    switched_off: str = "",
 ) -> Iterator[Finding]:
     """Yield what is wrong with the objects that give the host its name.
 
@@ -56,13 +37,15 @@ def judge(
         metadata: what the consumer's Envoy says of itself.
         entries: the ServiceEntries of the cluster.
         sidecar: the Sidecar that holds for the consumer's pod.
+        switched_off: what says that its sidecar is not to answer DNS queries, beside the mesh's configuration.
     """
     namespace, again = link.account.namespace, restore(link.consumer_site)
-    if metadata.get("DNS_CAPTURE") != "true":
+    if not _captured(metadata):
         yield CAPTURE_OFF(
-            f"bootstrap of its Envoy: node.metadata.DNS_CAPTURE is {metadata.get('DNS_CAPTURE', 'not set')}",
+            f"bootstrap of its Envoy: node.metadata.DNS_CAPTURE is {metadata.get('DNS_CAPTURE', 'not set')}"
+            f"{switched_off and ': '}{switched_off}",
             'Set `ISTIO_META_DNS_CAPTURE: "true"` in meshConfig.defaultConfig.proxyMetadata and in no annotation '
-            "`proxy.istio.io/config` otherwise, and restart the consumer's pod. "
+            "`proxy.istio.io/config` or ProxyConfig otherwise, and restart the consumer's pod. "
             f"{restore_release('istiod', 'the ConfigMap istio-system/istio')}",
         )
         return
@@ -83,7 +66,9 @@ def judge(
         )
         return
     for other in entries:
-        if other is not entry and link.host in other["spec"]["hosts"] and visible(other, namespace):
+        if other is entry or link.host not in other["spec"]["hosts"] or not visible(other, namespace):
+            continue
+        if goes_by(other, entry, namespace) and (not sidecar or shows(sidecar, other, link.host)):
             addresses = " ".join(other["spec"].get("addresses", ())) or "no address"
             yield HOST_CLAIMED(
                 f"ServiceEntry {name_of(other)} has {link.host} too, at {addresses}",
@@ -106,6 +91,24 @@ def judge_address(link: Link, resolved: str | None, entry: Object) -> Iterator[F
         )
 
 
+def _captured(metadata: Object) -> bool:
+    return bool(metadata.get("DNS_CAPTURE") == "true")
+
+
+def _switched_off(evidence: Evidence, pod: Object) -> str:
+    """Return what switches DNS capture off for a pod: its annotation, or a ProxyConfig."""
+    key, variable = "proxy.istio.io/config", "ISTIO_META_DNS_CAPTURE"
+    template, of = evidence.template(pod)
+    if variable in annotations(template).get(key, ""):
+        return f"annotation {key} in {of}"
+    for found in evidence.istio("ProxyConfig"):
+        here = found["metadata"]["namespace"] in (pod["metadata"]["namespace"], ISTIO_NAMESPACE)
+        chosen = found["spec"].get("selector", {}).get("matchLabels")
+        if here and selects(chosen, labels(pod)) and variable in found["spec"].get("environmentVariables", {}):
+            return f"ProxyConfig {name_of(found)}"
+    return ""
+
+
 def _resolve(evidence: Evidence, pod: Pod, host: str) -> str | None:
     """Return the address that a host has for a pod, empty if none; None if it cannot be looked up there."""
     for container in pod.own_containers:
@@ -121,13 +124,14 @@ def _resolve(evidence: Evidence, pod: Pod, host: str) -> str | None:
 
 def _look(link: Link) -> Iterator[Finding]:
     side, pod, entry = link.consumer, link.client, link.entry
-    (raw,) = (found for found in side.pods(pod.namespace) if found["metadata"]["name"] == pod.name)
+    metadata = side.metadata(pod)
     yield from judge(
         link,
         entry,
-        metadata=side.metadata(pod),
+        metadata=metadata,
         entries=side.istio("ServiceEntry"),
-        sidecar=applying(side.istio("Sidecar"), pod.namespace, raw),
+        sidecar=applying(side.istio("Sidecar"), pod.namespace, link.client_object),
+        switched_off="" if _captured(metadata) else _switched_off(side, link.client_object),
     )
     if entry:
         yield from judge_address(link, _resolve(side, pod, link.host), entry)

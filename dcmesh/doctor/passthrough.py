@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from components.link import GATEWAY_PORT, ISTIO_NAMESPACE
-from dcmesh.doctor.evidence import Object, covers, labels, name_of, selects, visible
+from components.link import GATEWAY_PORT
 from dcmesh.doctor.fixes import catch_up, restore, restore_object
 from dcmesh.doctor.link import Link
 from dcmesh.doctor.model import Finding, Hop, Kind
+from dcmesh.objects import Object, covers, labels, name_of, selects, visible
 from dcmesh.pods import parse_pod
 
 OBJECT_MISSING = Kind("gateway-object-missing", "no Gateway lets the host in")
@@ -23,6 +23,7 @@ def judge(
     pods: Sequence[Object],
     entries: Sequence[Object],
     listeners: Mapping[str, Sequence[Object]],
+    left_out: str = "",
 ) -> Iterator[Finding]:
     """Yield what is wrong with what the gateway lets in.
 
@@ -32,37 +33,40 @@ def judge(
         pods: the gateway's ready pods.
         entries: the ServiceEntries of the cluster.
         listeners: by pod of the gateway, the listeners of its Envoy.
+        left_out: istiod's count of what it has left out of the Gateway; empty if that is nothing, or not known.
     """
-    again = restore(link.export.source)
-    having = [(gateway, server) for gateway in gateways for server in _servers(gateway, link.host)]
+    again, namespace = restore(link.export.source), link.gateway.namespace
+    name = f"{namespace}/{link.export.name}"
+    by_owner = sorted(gateways, key=lambda gateway: name_of(gateway) != name)  # dcmesh's own first
+    having = [(gateway, server) for gateway in by_owner for server in _servers(gateway, link.host)]
     if not having:
         yield OBJECT_MISSING(f"of {len(gateways)} Gateways none has the host {link.host}", again)
         return
     wrong = [(gateway, _fault(gateway, server, pods)) for gateway, server in having]
     if all(fault for _, fault in wrong):
         gateway, fault = wrong[0]
-        ours = f"{ISTIO_NAMESPACE}/{link.export.name}"
-        there = any(name_of(gateway) == ours for gateway in gateways)
-        fix = restore_object(link.export.source, "gateway.networking.istio.io", ours, there=there)
+        there = any(name_of(gateway) == name for gateway in gateways)
+        fix = restore_object(link.export.source, "gateway.networking.istio.io", name, there=there)
         yield OBJECT_WRONG(f"Gateway {name_of(gateway)}: {fault}", fix)
         return
-    own = [e for e in entries if link.host in e["spec"]["hosts"] and visible(e, ISTIO_NAMESPACE)]
+    ours = f"{link.export.namespace}/{link.export.name}.{link.pod_name}"
+    own = [e for e in entries if name_of(e) == ours and link.host in e["spec"]["hosts"] and visible(e, namespace)]
     if not own:
-        yield ENTRY_MISSING(f"no ServiceEntry that {ISTIO_NAMESPACE} sees has the host {link.host}", again)
+        yield ENTRY_MISSING(f"no ServiceEntry {ours} that {namespace} sees has the host {link.host}", again)
         return
-    entry = own[0]
+    (entry,) = own
     ports = [int(port["number"]) for port in entry["spec"].get("ports", ())]
     chosen = entry["spec"].get("workloadSelector", {}).get("labels", {})
     if link.export.port not in ports or chosen != {"statefulset.kubernetes.io/pod-name": link.pod_name}:
         shown = " ".join(f"{key}={value}" for key, value in chosen.items()) or "nothing"
-        ours = f"{link.export.namespace}/{link.export.name}.{link.pod_name}"
-        fix = restore_object(link.export.source, "serviceentry", ours, there=any(name_of(e) == ours for e in own))
+        fix = restore_object(link.export.source, "serviceentry", ours, there=True)
         yield ENTRY_WRONG(f"ServiceEntry {name_of(entry)}: ports {ports}, selects {shown}", fix)
         return
     for pod, found in listeners.items():
         if not any(link.sni in names for names in _server_names(found)):
+            said = f"; istiod has left out servers of the Gateway {name}: {left_out}" if left_out else ""
             yield CHAIN_MISSING(
-                f"{pod}: no filter chain of port {GATEWAY_PORT} has the server name {link.sni}",
+                f"{pod}: no filter chain of port {GATEWAY_PORT} has the server name {link.sni}{said}",
                 catch_up(link.export.source),
             )
             return
@@ -101,6 +105,7 @@ def _look(link: Link) -> Iterator[Finding]:
         pods=pods,
         entries=source.istio("ServiceEntry"),
         listeners={name_of(pod): source.dump(parse_pod(pod), "dynamic_listeners") for pod in pods},
+        left_out=source.left_out(f"{link.gateway.namespace}/{link.export.name}"),
     )
 
 

@@ -14,8 +14,8 @@ python -m dcmesh doctor [--stack NAME] [--json] [HOST]
 Walks the link of each imported host, or of HOST, hop by hop as a connection comes by them, and stops at the first hop
 that is broken: with **what was seen** there (the object's field, the proxy's setting, the answer) and **the fix**. Run
 it where you run pulumi. It creates nothing; what it asks are the API servers of the stack's sites, the sidecars and the
-gateway by their own agents, and the host by a new connection from a running pod of the consumer. That is left after the
-first bytes, as [the status](../README.md#status) does it.
+gateway by their own agents, istiod for what it has left out, and the host by a new connection from a running pod of the
+consumer. That is left after the first bytes, as [the status](../README.md#status) does it.
 
 It needs the kubeconfigs of its stack alone. A hop of a site that another stack has is `elsewhere`, and not walked: run
 the doctor with that stack. The exporter's looks at each export for each of its consumers, up to the server's answer in
@@ -36,8 +36,16 @@ client. On a stack that nobody has touched it changes nothing. Three things it d
 - It has no preview of a Service's changed **ports** ("Duplicate value"): `--skip-preview`.
 - It does not see what **Helm** made: istiod, the gateway's pods, Istio's CRDs and webhooks. Pulumi knows the release
   alone. A rollback to the revision that it has puts them back, and Pulumi has nothing to say to that; RELEASE is
-  `istio-base`, `istiod` or `istio-eastwestgateway`:
-  `helm rollback RELEASE $(helm get all RELEASE -n istio-system --template '{{.Release.Version}}') -n istio-system`
+  `istio-base`, `istiod` or `istio-eastwestgateway`, NAMESPACE `istio-system`, or the gateway's own:
+  `helm rollback RELEASE $(helm get all RELEASE -n NAMESPACE --template '{{.Release.Version}}') -n NAMESPACE`
+
+What **somebody else** has written is not dcmesh's to put back. A finding that begins with `foreign-` names the object,
+and the command that deletes it: ask its owner first. It is a warning as long as links work beside it. A Gateway that
+cannot reach dcmesh's, for istiod binds it to its own namespace (`PILOT_SCOPE_GATEWAY_TO_NAMESPACE`), is not named.
+
+What of a pod's traffic its sidecar gets is seen in the arguments of its init container; with istio-cni that one only
+checks, and has the same arguments. Where it is set: the annotations `traffic.sidecar.istio.io/…` of what made the pod,
+or `global.proxy` in istiod's values, as the ConfigMap has them by which it injects.
 
 A Secret or ConfigMap of a database that was deleted comes back under another name, so the database's pods start anew.
 

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping
 
-from dcmesh.doctor import gateway
+from dcmesh.doctor import gateway, neighbours
 from dcmesh.doctor.evidence import Evidence, one_line
 from dcmesh.doctor.link import Link
 from dcmesh.doctor.model import Finding, Hop, Kind, UnseenError
@@ -79,12 +79,18 @@ def _try(side: Evidence, pod: Pod, place: str) -> str:
     return ""
 
 
+def _broken(link: Link) -> bool:
+    """Tell whether the gateway is shut at its own site."""
+    hops = (neighbours.SOURCES, gateway.HOP)
+    return any(finding.state == State.CRITICAL for hop in hops for finding in hop.look(link))
+
+
 def _look(link: Link) -> Iterator[Finding]:
     answer = link.known_answer
     if answer and answer.ok and len(link.export.gateways) == 1:
         return  # it has come that way
     tried = {place: _try(link.consumer, link.client, place) for place in link.export.gateways}
-    if all(tried.values()) and link.sees_source and list(gateway.HOP.look(link)):
+    if all(tried.values()) and link.sees_source and _broken(link):
         raise UnseenError("the gateway itself is at fault")
     yield from judge(link, tried)
 

@@ -3,12 +3,13 @@
 from collections.abc import Iterator, Mapping
 
 from components.kubernetes_api import ERRORS
-from dcmesh.doctor.evidence import Object, is_ready, name_of, sidecar_state, states
+from dcmesh.doctor.evidence import is_ready, opt_out, sidecar_state, states
 from dcmesh.doctor.fixes import INJECTOR, OWN_WORKLOAD, catch_up, restore, restore_release, restore_service
 from dcmesh.doctor.link import Link
 from dcmesh.doctor.model import Finding, Hop, Kind
 from dcmesh.doctor.peer import tls_disabled
 from dcmesh.model import State
+from dcmesh.objects import Object, name_of
 from dcmesh.pods import PROXY, RUNNING, parse_pod
 
 ABSENT = Kind("pod-missing", "the host's pod does not exist")
@@ -62,8 +63,8 @@ def judge(
     sidecar = sidecar_state(pod)
     if sidecar is None:
         yield NO_SIDECAR(
-            f"pod {where}: no container {PROXY}",
-            f"Have the namespace and the pod's labels ask for injection, then restart it: "
+            f"pod {where}: no container {PROXY}{opt_out(pod) and '; '}{opt_out(pod)}",
+            f"Have the namespace, and the labels and annotations of the pod's template, ask for it; then restart it: "
             f"`kubectl delete pod -n {namespace} {link.pod_name}`. {restore_release('istiod', INJECTOR)}",
         )
         return

@@ -9,6 +9,7 @@ import json
 import os
 import signal
 import subprocess
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -16,10 +17,14 @@ from typing import Any
 
 import pytest
 
+from dcmesh.databases import MAX_LAG
+from dcmesh.doctor.evidence import Evidence
 from dcmesh.doctor.model import Finding, Report
 from dcmesh.doctor.walk import examine
 from dcmesh.model import State
-from dcmesh.stack import Site, parse_outputs
+from dcmesh.objects import selects
+from dcmesh.stack import ExpectedGateway, Site, parse_outputs
+from dcmesh.status import ask_all
 from tests.faults.stage import processes_of
 
 from .toolbox import Database, Kubectl, Lab, Project, demo_with_databases, eventually, kubectl_of, run, standing
@@ -44,6 +49,20 @@ class Pair:
 
     def examine(self, host: str | None = None) -> Report:
         return examine(self.stack, host)
+
+    @property
+    def gateway(self) -> ExpectedGateway:
+        """The gateway of dc1."""
+        gateway = self.stack[0].gateway
+        assert gateway
+        return gateway
+
+    @property
+    def gateway_labels(self) -> dict[str, str]:
+        """The labels by which dcmesh's own Gateways select it."""
+        found = self.sites[DC1].get("gateway.networking.istio.io", "hello", self.gateway.namespace)
+        labels: dict[str, str] = found["spec"]["selector"]
+        return labels
 
     # --- objects -----------------------------------------------------------------------------------------------
 
@@ -117,6 +136,25 @@ class Pair:
             yield
         finally:
             label("istio-injection=enabled")
+
+    @contextmanager
+    def squatted(self) -> Iterator[None]:
+        """Have an older ServiceEntry for the database's host, of another namespace, that the gateway sees."""
+        spec = {**foreign_entry(DB, "241.0.0.9"), "exportTo": [self.gateway.namespace]}
+        with self.added(DC1, "default", "ServiceEntry", spec):
+            time.sleep(1)  # Kubernetes notes the second in which an object is created
+            with self.deleted(DC1, SOURCE, "serviceentry", "db.db-0"):
+                pass
+            yield
+
+    def sample(self, **selector: str) -> dict[str, Any]:
+        """Return the Gateway of Istio's multicluster samples, for pods with these labels."""
+        server = {
+            "port": {"number": 15443, "name": "tls", "protocol": "TLS"},
+            "tls": {"mode": "AUTO_PASSTHROUGH"},
+            "hosts": ["*.local"],
+        }
+        return {"selector": selector, "servers": [server]}
 
     # --- the machine ---------------------------------------------------------------------------------------------
 
@@ -297,7 +335,7 @@ def template(
 
 def gateway(change: Change) -> Callable[[Pair], AbstractContextManager[None]]:
     """Return what changes the Gateway of the web server."""
-    return lambda pair: pair.edited(DC1, ISTIO, "gateway.networking.istio.io", "hello", change)
+    return lambda pair: pair.edited(DC1, pair.gateway.namespace, "gateway.networking.istio.io", "hello", change)
 
 
 def foreign_entry(host: str, address: str) -> dict[str, Any]:
@@ -323,6 +361,16 @@ def opted_out(pods: dict[str, Any]) -> None:
 def without_capture(pods: dict[str, Any]) -> None:
     config = 'proxyMetadata: {ISTIO_META_DNS_CAPTURE: "false"}'
     pods["metadata"].setdefault("annotations", {})["proxy.istio.io/config"] = config
+
+
+def traffic(**settings: str) -> Change:
+    """Return what annotates a pod template with settings of which traffic its sidecars get."""
+
+    def change(pods: dict[str, Any]) -> None:
+        annotations = pods["metadata"].setdefault("annotations", {})
+        annotations |= {f"traffic.sidecar.istio.io/{name}": value for name, value in settings.items()}
+
+    return change
 
 
 def other_account(pods: dict[str, Any]) -> None:
@@ -368,14 +416,14 @@ BREAKS = (
         HELLO[1],
         "client-without-sidecar",
         template(DC2, CLIENT, "deployment", "client", opted_out),
-        "istio-proxy",
+        'label sidecar.istio.io/inject: "false"',
     ),
     Break(
         "DNS capture off",
         HELLO[1],
         "dns-capture-off",
         template(DC2, CLIENT, "deployment", "client", without_capture),
-        "DNS_CAPTURE",
+        "annotation proxy.istio.io/config in the pod template of Deployment demo-dr/client",
     ),
     Break(
         "ServiceEntry deleted",
@@ -402,6 +450,13 @@ BREAKS = (
     Break("no virtual address", DB, "address-missing", entry(addresses=None), "addresses"),
     Break("virtual address of another ServiceEntry", DB, "address-claimed", claims_address, "other.example"),
     Break("VirtualService", HELLO[1], "rerouted", lambda p: p.added(DC2, CLIENT, "VirtualService", REROUTE), "foreign"),
+    Break(
+        "virtual addresses kept from the sidecar",
+        HELLO[1],
+        "outbound-not-captured",
+        template(DC2, CLIENT, "deployment", "client", traffic(excludeOutboundIPRanges="10.0.0.0/8,241.0.0.0/8")),
+        '"10.0.0.0/8,241.0.0.0/8" in the pod template of Deployment demo-dr/client',
+    ),
     Break("endpoint with another address", DB, "endpoint-wrong", endpoint(address="192.0.2.9"), "192.0.2.9"),
     Break("endpoint with another port", DB, "endpoint-wrong", endpoint(ports={"tcp": 15444}), "15444"),
     Break(
@@ -454,28 +509,30 @@ BREAKS = (
         "gateway scaled down",
         HELLO[1],
         "gateway-without-pods",
-        lambda p: p.scaled(DC1, ISTIO, "deployment/istio-eastwestgateway", 0),
+        lambda p: p.scaled(DC1, p.gateway.namespace, "deployment/istio-eastwestgateway", 0),
         "0 of 0",
     ),
     Break(
         "gateway's Service with another port",
         HELLO[1],
         "gateway-port-missing",
-        lambda p: p.edited(DC1, ISTIO, "service", "istio-eastwestgateway", other_port),
+        lambda p: p.edited(DC1, p.gateway.namespace, "service", "istio-eastwestgateway", other_port),
         "15444",
     ),
     Break(
         "gateway's Service selects nothing",
         HELLO[1],
         "gateway-without-endpoints",
-        lambda p: p.edited(DC1, ISTIO, "service", "istio-eastwestgateway", spec(selector={"app": "other"})),
+        lambda p: p.edited(
+            DC1, p.gateway.namespace, "service", "istio-eastwestgateway", spec(selector={"app": "other"})
+        ),
         "no ready endpoint",
     ),
     Break(
         "Gateway deleted",
         HELLO[1],
         "gateway-object-missing",
-        lambda p: p.deleted(DC1, ISTIO, "gateway.networking.istio.io", "hello"),
+        lambda p: p.deleted(DC1, p.gateway.namespace, "gateway.networking.istio.io", "hello"),
         "none",
     ),
     Break(
@@ -493,6 +550,14 @@ BREAKS = (
         "PASSTHROUGH",
     ),
     Break("Gateway of other pods", HELLO[1], "gateway-object-wrong", gateway(spec(selector={"app": "other"})), "other"),
+    Break(
+        "Gateway of somebody else",
+        HELLO[1],
+        "foreign-gateway",
+        lambda p: p.added(DC1, p.gateway.namespace, "Gateway", p.sample(**p.gateway_labels)),
+        "same matching rules",
+    ),
+    Break("older ServiceEntry of another namespace", DB, "foreign-entry", lambda p: p.squatted(), "default/foreign"),
     Break(
         "pod's ServiceEntry deleted",
         HELLO[1],
@@ -524,6 +589,13 @@ BREAKS = (
         "istio-proxy",
     ),
     Break("pod not ready", HELLO[2], "pod-not-ready", lambda p: p.stopped(DC1, WEB, "hello-2", "agnhost"), "Ready"),
+    Break(
+        "port kept from the sidecar",
+        HELLO[2],
+        "inbound-not-captured",
+        template(DC1, WEB, "statefulset", "hello", traffic(excludeInboundPorts="8080")),
+        '"8080" in the pod template of StatefulSet demo/hello',
+    ),
     Break("headless Service deleted", DB, "service-missing", lambda p: p.deleted(DC1, SOURCE, "service", "db"), "db"),
     Break(
         "port without protocol",
@@ -722,6 +794,32 @@ def test_what_breaks_a_link_is_named(pair: Pair, case: Break) -> None:
     well(pair, case.host)
 
 
+def test_a_refused_listener_is_critical_while_links_still_work(pair: Pair) -> None:
+    def problems() -> list[str]:
+        status = ask_all(pair.stack, MAX_LAG)
+        return [problem.text for problem in status.problems if problem.state == State.CRITICAL]
+
+    assert problems() == []
+    with pair.added(DC1, pair.gateway.namespace, "Gateway", pair.sample(**pair.gateway_labels)):
+        gateway, listener = eventually("status names it", lambda: found if len(found := problems()) == 2 else None)
+        assert gateway.startswith(f"dc1 Gateway {pair.gateway.namespace}/foreign: at dcmesh's gateway")
+        assert "refuses the listeners that istiod has sent last: error adding listener" in listener
+    eventually("status finds nothing", lambda: not problems())
+
+
+def test_istios_multicluster_sample_is_named_where_it_reaches_the_gateway(pair: Pair) -> None:
+    sample = pair.sample(istio="eastwestgateway")
+    cluster = Evidence(pair.stack[0]).cluster
+    reaches = not cluster.scoped and selects(sample["selector"], cluster.gateway_labels)
+    with pair.added(DC1, "default", "Gateway", sample):
+        if reaches:
+            eventually("it is named", lambda: "foreign-gateway" in str(found(pair.examine(HELLO[1]))))
+        else:
+            time.sleep(2)  # for istiod's push: that nothing comes of it
+            assert found(pair.examine(HELLO[1])) == []
+    well(pair, HELLO[1])
+
+
 def test_with_one_site_it_says_what_it_can_and_what_the_other_must_look_at(pair: Pair) -> None:
     dc1, dc2 = pair.stack
 
@@ -738,7 +836,7 @@ def test_with_one_site_it_says_what_it_can_and_what_the_other_must_look_at(pair:
         # A connection that is still open, from before, answers now and then: what was found once is looked at.
         finding = eventually("dc2 has nothing to find but the answer", lambda: finds(dc2, DC2, "unexplained"))
         assert f"Ask dc1 to run `python -m dcmesh doctor {HELLO[1]}`" in finding.fix
-    with pair.scaled(DC1, ISTIO, "deployment/istio-eastwestgateway", 0):
+    with pair.scaled(DC1, pair.gateway.namespace, "deployment/istio-eastwestgateway", 0):
         eventually("dc1 finds its gateway", lambda: finds(dc1, DC1, "gateway-without-pods"))
         eventually("dc2 finds the way closed", lambda: finds(dc2, DC2, "route-refused", "route-silent"))
     well(pair, HELLO[1])
@@ -792,25 +890,29 @@ def removed(pair: Pair, where: Where) -> None:
 OUTSIDE = "somebody"
 """A client of which Pulumi does not know that it is kubectl."""
 
-CHANGED: dict[Where, Callable[[Pair, Where], None]] = {
-    (DC2, REPLICA, "serviceentry", "dc1.db.db-0"): patched({"spec": {"addresses": ["241.0.0.9"]}}),
-    (DC2, CLIENT, "serviceentry", "dc1.hello.hello-1"): patched({"spec": {"exportTo": [ISTIO]}}, OUTSIDE),
-    (DC2, REPLICA, "destinationrule", "dc1.db"): edited("s/ISTIO_MUTUAL/DISABLE/"),
-    (DC2, REPLICA, "sidecar", "default"): replaced(spec(egress=[{"hosts": [f"{ISTIO}/*"]}])),
-    (DC1, ISTIO, "gateway.networking.istio.io", "hello"): edited("s/AUTO_PASSTHROUGH/PASSTHROUGH/"),
-    (DC1, ISTIO, "envoyfilter", "istio-eastwestgateway-give-up-silent-peers"): removed,
-    (DC1, WEB, "namespace", WEB): patched({"metadata": {"labels": {"istio-injection": "disabled"}}}),
-    (DC1, WEB, "peerauthentication", "hello-strict"): replaced(spec(mtls=DISABLE)),
-    (DC1, WEB, "authorizationpolicy", "hello-consumers"): replaced(consumers),
-    (DC1, SOURCE, "service", "db"): patched({"spec": {"selector": {"app": "other"}}}, OUTSIDE),
-}
+
+def changes(gateway: str) -> dict[Where, Callable[[Pair, Where], None]]:
+    """Return what is changed, and how; gateway: the namespace of dc1's gateway."""
+    return {
+        (DC2, REPLICA, "serviceentry", "dc1.db.db-0"): patched({"spec": {"addresses": ["241.0.0.9"]}}),
+        (DC2, CLIENT, "serviceentry", "dc1.hello.hello-1"): patched({"spec": {"exportTo": [ISTIO]}}, OUTSIDE),
+        (DC2, REPLICA, "destinationrule", "dc1.db"): edited("s/ISTIO_MUTUAL/DISABLE/"),
+        (DC2, REPLICA, "sidecar", "default"): replaced(spec(egress=[{"hosts": [f"{ISTIO}/*"]}])),
+        (DC1, gateway, "gateway.networking.istio.io", "hello"): edited("s/AUTO_PASSTHROUGH/PASSTHROUGH/"),
+        (DC1, gateway, "envoyfilter", "istio-eastwestgateway-give-up-silent-peers"): removed,
+        (DC1, WEB, "namespace", WEB): patched({"metadata": {"labels": {"istio-injection": "disabled"}}}),
+        (DC1, WEB, "peerauthentication", "hello-strict"): replaced(spec(mtls=DISABLE)),
+        (DC1, WEB, "authorizationpolicy", "hello-consumers"): replaced(consumers),
+        (DC1, SOURCE, "service", "db"): patched({"spec": {"selector": {"app": "other"}}}, OUTSIDE),
+    }
 
 
 def test_a_refresh_puts_back_what_dcmesh_made(project: Project, pair: Pair) -> None:
     added_to = (DC1, SOURCE, "peerauthentication", "db-strict")
+    changed = changes(pair.gateway.namespace)
 
     def shown() -> dict[Where, Any]:
-        objects = {where: pair.sites[where[0]].get(where[2], where[3], where[1]) for where in (*CHANGED, added_to)}
+        objects = {where: pair.sites[where[0]].get(where[2], where[3], where[1]) for where in (*changed, added_to)}
         return {where: (found["metadata"].get("labels"), found["spec"]) for where, found in objects.items()}
 
     before = shown()
@@ -824,7 +926,7 @@ def test_a_refresh_puts_back_what_dcmesh_made(project: Project, pair: Pair) -> N
 
     (command,) = eventually("the doctor has an advice", advised)
     pair.sites[DC1](*command.split()[1:])
-    for where, change in CHANGED.items():
+    for where, change in changed.items():
         change(pair, where)
     project.up("--refresh")  # with its preview, which is the first to meet who changed what
     assert shown() == before
@@ -832,7 +934,7 @@ def test_a_refresh_puts_back_what_dcmesh_made(project: Project, pair: Pair) -> N
 
 
 def test_ports_are_put_back_without_a_preview(project: Project, pair: Pair) -> None:
-    gateways = (DC1, ISTIO, "service", "istio-eastwestgateway")
+    gateways = (DC1, pair.gateway.namespace, "service", "istio-eastwestgateway")
     replaced(other_port)(pair, gateways)
     project.up("--refresh", "--skip-preview")
     well(pair)

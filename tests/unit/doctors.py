@@ -125,6 +125,8 @@ def objects_of_exporter() -> dict[str, Any]:
         f"{SECURITY}/authorizationpolicies": {
             "items": [istio("db-consumers", "wookie", consumers_only(EXPORT, selector))]
         },
+        f"{NETWORKING}/virtualservices": {"items": []},
+        f"{NETWORKING}/destinationrules": {"items": []},
     }
 
 
@@ -232,12 +234,33 @@ def statuses_of(cluster: str, *places: str) -> dict[str, Any]:
     return {"cluster_statuses": [{"name": cluster, "host_statuses": [host(place) for place in places]}]}
 
 
+def counts(
+    *,
+    listeners: tuple[int, str] = (0, "2026-11-23T08:00:00Z/7"),
+    clusters: tuple[int, str] = (0, "2026-11-23T08:00:00Z/7"),
+) -> dict[str, Any]:
+    """Return how often an Envoy has refused listeners and clusters, and the version that it has."""
+    found = {"listener_manager.lds": listeners, "cluster_manager.cds": clusters}
+    return {
+        "stats": [
+            stat
+            for name, (refused, version) in found.items()
+            for stat in (
+                {"name": f"{name}.update_rejected", "value": refused},
+                {"name": f"{name}.version_text", "value": version},
+            )
+        ]
+    }
+
+
 class Played:
     """Plays the commands that run in containers.
 
     Attributes:
         dumps: by namespace, what Envoy has in its configuration.
         clusters: by namespace, what it has for clusters.
+        counts: what the gateway's counts of the configuration that it was sent.
+        refused: what it says of the listeners that it refuses.
         said: by the first words of any other command what it prints; an exception is raised.
     """
 
@@ -256,6 +279,8 @@ class Played:
             "wookie-dr": statuses_of(CLUSTER, GATEWAY),
             "istio-system": statuses_of(SNI, POD),
         }
+        self.counts = counts()
+        self.refused: list[str] = []
         self.said: dict[str, str | Exception] = {
             "getent": f"{VIP} {DB0}\n",
             "wookie-dr bash": f"ok {DB0} greeting\n",
@@ -276,7 +301,12 @@ class Played:
         words = (*command, "")
         if words[:3] == ("pilot-agent", "request", "GET"):
             assert container == "istio-proxy"
-            return json.dumps(self.dumps[namespace] if command[3] == "config_dump" else self.clusters[namespace])
+            what = command[3].partition("?")[0]
+            if what == "stats":
+                return json.dumps(self.counts)
+            if "resource=dynamic_listeners" in command[3]:
+                return json.dumps({"configs": [{"error_state": {"details": text}} for text in self.refused]})
+            return json.dumps((self.dumps if what == "config_dump" else self.clusters)[namespace])
         key = {"pilot-agent": "wait", "bash": f"{namespace} bash"}.get(command[0], command[0])
         answer = self.said[key]
         if isinstance(answer, Exception):

@@ -18,6 +18,8 @@ NOW = datetime(2026, 11, 23, 9, tzinfo=UTC)
 DB0 = "db-0.db.wookie.svc.cluster.local"
 DB1 = "db-1.db.wookie.svc.cluster.local"
 IDENTITY = "spiffe://cluster.local/ns/wookie/sa/db"
+GATEWAY_LABELS = {"app": "istio-eastwestgateway", "istio": "eastwestgateway"}
+"""Labels of the gateway's pods where it is in Istio's namespace."""
 
 
 def gateway(**changes: Any) -> Gateway:
@@ -176,7 +178,11 @@ def objects() -> dict[str, Any]:
             "status": {"loadBalancer": {"ingress": [{"ip": "192.0.2.1"}]}},
         },
         f"/apis/apps/v1/namespaces/{istio}/deployments/gateway": {
-            "spec": {"replicas": 1, "selector": {}, "template": {}},
+            "spec": {
+                "replicas": 1,
+                "selector": {"matchLabels": GATEWAY_LABELS},
+                "template": {"metadata": {"labels": GATEWAY_LABELS}},
+            },
             "status": {"readyReplicas": 1},
         },
         **{f"{core}/{namespace}/pods": {"items": [pod(namespace)]} for namespace in ("wookie", "wookie-dr")},

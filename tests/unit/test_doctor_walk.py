@@ -214,6 +214,30 @@ DEPLOYMENT, SERVICE = f"{APPS}/istio-system/deployments/gateway", f"{CORE}/istio
 CHANGED_SERVER = {"port": {"number": 15443}, "tls": {"mode": "PASSTHROUGH"}, "hosts": [DB0]}
 CHANNEL = statuses.MARIADB_REPLICA
 
+ROUTES, RULES = f"{NETWORKING}/virtualservices", f"{NETWORKING}/destinationrules"
+SAMPLE = {
+    "selector": {"istio": "eastwestgateway"},
+    "servers": [{"port": {"number": 15443}, "tls": {"mode": "AUTO_PASSTHROUGH"}, "hosts": ["*.local"]}],
+}
+
+
+def foreign(site: str, path: str, namespace: str, found: dict[str, Any], *, name: str = "foreign") -> Change:
+    """Return what adds an object of somebody else. It is as old as dcmesh's own, so the elder is the first by name."""
+    return lambda pair: pair.add(site, path, istio(name, namespace, found))
+
+
+def annotated(site: str, path: str, name: str, value: str) -> Change:
+    """Return what annotates a pod with what of its traffic its sidecar gets."""
+    return lambda pair: pair.edit(site, path)["metadata"].update(
+        annotations={f"traffic.sidecar.istio.io/{name}": value}
+    )
+
+
+def refuses(pair: Pair) -> None:
+    pair.played.counts = doctors.counts(listeners=(1, "2026-11-23T08:00:00Z/7"))
+    pair.played.refused = ["error adding listener '0.0.0.0:15443':\n duplicate matcher"]
+
+
 FINDINGS: list[tuple[str, str, str, Change]] = [
     # finding, its hop, a part of its evidence, and what brings it about
     ("istiod-down", "consumer's istiod", "istiod", lambda p: p.edit("dc2", SLICES).update(endpoints=[])),
@@ -258,6 +282,12 @@ FINDINGS: list[tuple[str, str, str, Change]] = [
         "other.example",
         lambda p: p.add("dc2", ENTRY, foreign_entry("other.example", doctors.VIP)),
     ),
+    (
+        "outbound-not-captured",
+        "consumer's capture",
+        'excludeOutboundIPRanges: "240.0.0.0/4" in pod wookie-dr/db-0',
+        annotated("dc2", CLIENTS, "excludeOutboundIPRanges", "240.0.0.0/4"),
+    ),
     ("rerouted", "listener", "wookie-dr/foreign", rerouted),
     (
         "listener-missing",
@@ -294,6 +324,24 @@ FINDINGS: list[tuple[str, str, str, Change]] = [
         cluster(lambda c: tls(c)["common_tls_context"].pop("combined_validation_context")),
     ),
     ("rule-missing", "TLS", "by no DestinationRule", cluster(lambda c: c.pop("metadata"))),
+    (
+        "foreign-entry-beside",
+        "consumer's neighbours",
+        f"ServiceEntry istio-system/foreign claims the imported host {DB0}",
+        foreign("dc2", ENTRY, "istio-system", {"hosts": [DB0]}),
+    ),
+    (
+        "foreign-route-beside",
+        "consumer's neighbours",
+        "VirtualService wookie-dr/foreign",
+        foreign("dc2", ROUTES, "wookie-dr", {"hosts": [DB0], "tcp": [{"route": [{"destination": {"host": DB0}}]}]}),
+    ),
+    (
+        "foreign-rule-beside",
+        "consumer's neighbours",
+        "DestinationRule wookie-dr/foreign decides",
+        foreign("dc2", RULES, "wookie-dr", {"host": DB0}),
+    ),
     ("route-silent", "route", "no answer in 2 s", tried("<nil>")),
     (
         "route-refused",
@@ -303,6 +351,50 @@ FINDINGS: list[tuple[str, str, str, Change]] = [
     ),
     ("gateway-unresolved", "route", "no such host", tried("Get: dial tcp: lookup gw on 10.0.0.1:53: no such host")),
     ("route-partial", "route", "192.0.2.2:15443", two_gateways),
+    (
+        "foreign-gateway",
+        "source's neighbours",
+        f"Gateway default/foreign at dcmesh's gateway istio-system/gateway (by its selector istio=eastwestgateway; "
+        f"port 15443, AUTO_PASSTHROUGH, hosts *.local): lets in {DB0} a second time",
+        foreign("dc1", GATEWAYS, "default", SAMPLE),
+    ),
+    (
+        "foreign-gateway-beside",
+        "source's neighbours",
+        "opens the gateway for what its hosts name",
+        foreign("dc1", GATEWAYS, "default", {"servers": [{**SAMPLE["servers"][0], "hosts": ["*.example"]}]}),  # type: ignore[dict-item]
+    ),
+    (
+        "foreign-entry",
+        "source's neighbours",
+        "the gateway goes by it",
+        foreign("dc1", ENTRY, "default", {"hosts": [DB0], "exportTo": ["istio-system"]}, name="a"),
+    ),
+    ("foreign-entry-beside", "source's neighbours", "would go", foreign("dc1", ENTRY, "default", {"hosts": [DB0]})),
+    (
+        "foreign-rule",
+        "source's neighbours",
+        "turns mutual TLS off",
+        foreign("dc1", RULES, "wookie", {"host": "*.local", "trafficPolicy": {"tls": {"mode": "DISABLE"}}}),
+    ),
+    (
+        "foreign-rule-beside",
+        "source's neighbours",
+        "(connectionPool)",
+        foreign("dc1", RULES, "wookie", {"host": DB0, "trafficPolicy": {"connectionPool": {}}}),
+    ),
+    (
+        "listener-refused",
+        "gateway",
+        "gateway-1 refuses the listeners that istiod has sent last: error adding listener '0.0.0.0:15443': dup",
+        refuses,
+    ),
+    (
+        "clusters-refused",
+        "gateway",
+        "refuses the clusters",
+        lambda p: setattr(p.played, "counts", doctors.counts(clusters=(1, "2026-11-23T08:00:00Z/6"))),
+    ),
     (
         "gateway-without-pods",
         "gateway",
@@ -366,6 +458,12 @@ FINDINGS: list[tuple[str, str, str, Change]] = [
         "host's pod",
         "leads to nothing, not to 10.42.0.6:3306",
         lambda p: p.played.clusters.update({"istio-system": statuses_of(SNI)}),
+    ),
+    (
+        "inbound-not-captured",
+        "host's capture",
+        'excludeInboundPorts: "22,3306" in pod wookie/db-0',
+        annotated("dc1", SERVERS, "excludeInboundPorts", "22,3306"),
     ),
     ("service-missing", "host's pod", "wookie/db", deleted("dc1", f"{CORE}/wookie/services/db")),
     (
@@ -682,7 +780,7 @@ def test_a_consumer_that_cannot_ask_is_looked_at_all_the_same(pair: Pair) -> Non
 
 def test_what_an_api_server_refuses_is_unseen(pair: Pair) -> None:
     pair.importer.objects[f"{NETWORKING}/virtualservices"] = 403
-    assert outcomes(pair)["unseen"] == {"listener"}
+    assert outcomes(pair)["unseen"] == {"listener", "consumer's neighbours"}
     assert pair.report().state == State.UNKNOWN
     pair.played.silent()
     assert pair.report().state == State.CRITICAL

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -88,9 +89,10 @@ def test_what_is_found(ask: Ask) -> None:
 
 
 def test_it_only_reads(ask: Ask, cluster: KubernetesAPI) -> None:
-    """The fake knows nothing but GET; of pods it is asked for those of the consumers alone."""
+    """The fake knows nothing but GET; of pods it is asked for those of consumers and gateway alone."""
     ask()
     assert {path for path in cluster.asked if path.startswith("/api/v1/namespaces/istio-system")} == {
+        "/api/v1/namespaces/istio-system/pods",
         "/api/v1/namespaces/istio-system/secrets/cacerts",
         "/api/v1/namespaces/istio-system/services/gateway",
     }
@@ -99,7 +101,7 @@ def test_it_only_reads(ask: Ask, cluster: KubernetesAPI) -> None:
 def test_json_has_it_all(ask: Ask) -> None:
     shown = json.loads(json.dumps(ask().as_json()))
     assert (shown["state"], shown["problems"], list(shown["sites"])) == ("ok", [], ["dc1", "dc2"])
-    keys = {"state", "unreachable", "pending", "gateway", "certificates", "hosts", "databases"}
+    keys = {"state", "unreachable", "pending", "gateway", "certificates", "hosts", "databases", "foreign"}
     assert set(shown["sites"]["dc1"]) == set(shown["sites"]["dc2"]) == keys
     assert shown["sites"]["dc2"]["gateway"] is None
     assert shown["sites"]["dc1"]["gateway"]["state"] == "ok"
@@ -348,6 +350,19 @@ def test_an_import_without_a_link_is_pending() -> None:
     imports = [{"from": "dc1", "export": e, "namespace": "dr", "serviceAccount": "db"} for e in ("db", "queue")]
     (site,) = parse_outputs(outputs(imports=imports))
     assert (site.pending, site.accounts) == (("dc1",), {})
+
+
+@pytest.mark.parametrize(("lost", "without"), [("dc1", "dc1"), ("dc2", ""), (None, "")])
+def test_a_lost_site_of_another_stack_is_remembered(lost: str | None, without: str) -> None:
+    (site,) = parse_outputs(outputs(lost=lost))
+    assert (site.without, site.lost) == (without, lost == "dc2")
+
+
+def test_a_failover_that_is_left_set_is_warned_of(ask: Ask, cluster: KubernetesAPI) -> None:
+    reached = kubeconfig({"there": f"http://127.0.0.1:{cluster.server_port}"})
+    text = "WARNING dc2: goes on without dc1: remove failover.without once dc1 is back"
+    assert texts(ask(replace(statuses.importer(reached), without="dc1"))) == [text]
+    assert text in texts(ask(replace(statuses.importer(NOWHERE), without="dc1")))
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from dcmesh.certificates import root_problems
+from dcmesh.gateways import Refusal
 from dcmesh.hosts import Answer
 from dcmesh.model import Fact, Problem, State, worst
 from dcmesh.status import SiteStatus, Status
@@ -49,6 +50,12 @@ def test_what_cannot_be_asked_is_unknown_whatever_else_the_fact_says(fact: Any) 
     assert text.endswith(": 403 Forbidden")
 
 
+RISK = (
+    "it goes on with what it had before, and its next restart stops all links. "
+    "`python -m dcmesh doctor` names the cause"
+)
+
+
 @pytest.mark.parametrize(
     ("changes", "state", "text"),
     [
@@ -70,11 +77,33 @@ def test_what_cannot_be_asked_is_unknown_whatever_else_the_fact_says(fact: Any) 
             WARNING,
             "dc1 gateway: importers are not told of 192.0.2.9: run `pulumi up --refresh`",
         ),
+        (
+            {"refusals": (Refusal(pod="a/gateway-1", of="listeners", details="twice"),)},
+            CRITICAL,
+            f"dc1 gateway: the Envoy of a/gateway-1 refuses the listeners that istiod has sent last: twice: {RISK}",
+        ),
+        (
+            {"refusals": (Refusal(pod="a/gateway-1", of="clusters"),)},
+            WARNING,
+            f"dc1 gateway: the Envoy of a/gateway-1 refuses the clusters that istiod has sent last: {RISK}",
+        ),
+        (
+            {"unasked": "403 Forbidden"},
+            UNKNOWN,
+            "dc1 gateway: its Envoys cannot be asked what they refuse: 403 Forbidden",
+        ),
         ({"told_port": 443}, CRITICAL, "dc1 gateway: importers are told port 443, which its Service has not"),
     ],
 )
 def test_gateway(changes: dict[str, Any], state: State, text: str) -> None:
     assert judged(gateway(**changes)) == [(state, text)]
+
+
+def test_a_gateway_that_has_not_come_up_for_it_says_so_first() -> None:
+    refusal = Refusal(pod="istio-system/gateway-1", of="listeners", details="duplicate matcher")
+    first, second = judged(gateway(ready=0, refusals=(refusal,)))
+    assert first[1].endswith("duplicate matcher: no link works. `python -m dcmesh doctor` names the cause")
+    assert second[1] == "dc1 gateway: no pod is ready, 2 wanted"
 
 
 def test_an_advertised_address_need_not_be_the_services() -> None:

@@ -13,9 +13,11 @@ from urllib.parse import unquote
 import pytest
 
 from dcmesh.certificates import parse_authorities, parse_proxy
+from dcmesh.gateways import envoys, refused_by
 from dcmesh.hosts import SCRIPT, Answer, clusters_path, parse_answers, parse_clusters
-from dcmesh.pods import parse_pod
+from dcmesh.pods import Pod, parse_pod
 from tests.unit import statuses
+from tests.unit.doctors import counts
 from tests.unit.servers import listening, nobody
 from tests.unit.statuses import DB0, DB1, DB_EXPORT, IDENTITY
 
@@ -252,3 +254,46 @@ def test_a_container_without_tools_says_so(ports: dict[str, int]) -> None:
     command = ("/bin/sh", "-c", SCRIPT.replace("${BASH_VERSION-}", ""), "ask", "1", "h", "1", "http")
     done = subprocess.run(command, capture_output=True, text=True, check=False, env={"PATH": "/nowhere"})
     assert (done.returncode, done.stderr.strip()) == (1, "it has neither bash nor curl")
+
+
+# --- what a gateway refuses --------------------------------------------------------------------------------------
+
+GATEWAY_POD = Pod(namespace="istio-system", name="gateway-1", states={"istio-proxy": "running"}, leaving=False)
+BEFORE, LAST = "2026-11-28T22:04:58Z/9", "2026-11-28T22:05:07Z/10"
+
+
+@pytest.mark.parametrize(
+    ("listeners", "clusters", "error", "refused"),
+    [
+        ((0, LAST), (0, LAST), "", []),
+        ((1, BEFORE), (0, LAST), "duplicate\n matcher", [("listeners", "duplicate matcher")]),
+        ((2, ""), (0, LAST), "duplicate matcher", [("listeners", "duplicate matcher")]),
+        ((1, LAST), (0, LAST), "", []),  # and has taken what came after
+        ((0, LAST), (1, BEFORE), "", [("clusters", "")]),
+        ((0, LAST), (1, ""), "", [("clusters", "")]),
+        ((0, LAST), (1, LAST), "", []),
+        ((0, LAST), (0, BEFORE), "", []),  # istiod does not send what has not changed
+    ],
+)
+def test_what_an_envoy_refuses_now(
+    listeners: tuple[int, str], clusters: tuple[int, str], error: str, refused: list[tuple[str, str]]
+) -> None:
+    def ask(path: str) -> Any:
+        if path.startswith("stats"):
+            return counts(listeners=listeners, clusters=clusters)
+        failed = [{"error_state": {"details": error}}] if error else []
+        return {"configs": [{"name": "0.0.0.0_15443", "active_state": {}}, *failed]}
+
+    found = [*refused_by(GATEWAY_POD, ask)]
+    assert [(one.pod, one.of, one.details) for one in found] == [("istio-system/gateway-1", *one) for one in refused]
+
+
+def test_whose_envoys_are_asked() -> None:
+    chosen = {"app": "gateway"}
+    pods = [statuses.pod("istio-system", name) for name in ("own", "other", "leaving")]
+    for one in pods:
+        one["metadata"]["labels"] = {**chosen, "hash": "1"} if one["metadata"]["name"] != "other" else {}
+    pods[2]["metadata"]["deletionTimestamp"] = "2026-11-28T22:05:07Z"
+    deployment = {"spec": {"selector": {"matchLabels": chosen}}}
+    assert [one.name for one in envoys(deployment, pods)] == ["own"]
+    assert envoys({}, pods) == []

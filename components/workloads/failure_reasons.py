@@ -1,0 +1,60 @@
+"""What a database's pods say of themselves, for an `up` that gives up waiting for them.
+
+Pulumi's own message names the containers that are not ready, and nothing of why.
+"""
+
+import asyncio
+from collections.abc import Iterable, Iterator
+
+import pulumi
+
+from components.kubernetes_api import ERRORS, connect
+from dcmesh.pods import RUNNING, last_words, read_pod
+
+
+def reasons(kubeconfig: str, *, namespace: str, pods: Iterable[str], container: str) -> Iterator[str]:
+    """Yield a line for each pod that has said why its server is not there.
+
+    Args:
+        kubeconfig: contents of the cluster's kubeconfig.
+        namespace: the pods' namespace.
+        pods: their names.
+        container: the server's container.
+
+    Raises:
+        kubernetes_api.ERRORS: the cluster cannot be asked.
+    """
+    with connect(kubeconfig) as api:
+        for name in pods:
+            pod = read_pod(api, namespace, name)
+            if pod and pod.states.get(container) != RUNNING:
+                words = last_words(api, pod, pod.preparing or container)
+                if words:
+                    yield f"{namespace}/{name}: {words}"
+
+
+def tell_reasons(name: str, kubeconfig: pulumi.Input[str], container: str) -> pulumi.ResourceHookBinding:
+    """Return what tells, when a StatefulSet's creation or update has failed, what its pods have said.
+
+    Args:
+        name: prefix of the hook's name.
+        kubeconfig: contents of the cluster's kubeconfig. Secret.
+        container: the server's container.
+    """
+
+    def tell(args: pulumi.ErrorHookArgs, known: str) -> None:
+        inputs = args.new_inputs or {}
+        place, replicas = inputs["metadata"], int(inputs["spec"]["replicas"])
+        pods = (f"{place['name']}-{ordinal}" for ordinal in range(replicas))
+        try:
+            for line in reasons(known, namespace=place["namespace"], pods=pods, container=container):
+                pulumi.log.error(line)
+        except ERRORS:
+            return  # Pulumi's own message says that something is wrong
+
+    async def failed(args: pulumi.ErrorHookArgs) -> bool:
+        if args.failed_operation != "delete":
+            await asyncio.to_thread(tell, args, await pulumi.Output.from_input(kubeconfig).future() or "")
+        return False  # no second try: it would wait as long again
+
+    return pulumi.ResourceHookBinding(on_error=[pulumi.ErrorHook(f"{name}-reasons", failed)])

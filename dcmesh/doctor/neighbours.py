@@ -1,0 +1,76 @@
+"""Neighbours: what somebody else has written that touches the link, at either end."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+
+from dcmesh.doctor.link import Link
+from dcmesh.doctor.model import Finding, Hop, Kind
+from dcmesh.foreign import Foreign, at_consumer
+from dcmesh.model import State
+
+GATEWAY = Kind("foreign-gateway", "somebody else's Gateway shuts dcmesh's: now, or with the next restart of its pods")
+GATEWAY_BESIDE = Kind(
+    "foreign-gateway-beside", "somebody else's Gateway opens dcmesh's gateway, or claims its port", State.WARNING
+)
+ENTRY = Kind("foreign-entry", "the gateway goes by somebody else's ServiceEntry for the host")
+ENTRY_BESIDE = Kind("foreign-entry-beside", "somebody else's ServiceEntry claims the host", State.WARNING)
+RULE = Kind("foreign-rule", "somebody else's DestinationRule keeps the gateway from the host's pod")
+RULE_BESIDE = Kind(
+    "foreign-rule-beside", "somebody else's DestinationRule decides how the host is connected to", State.WARNING
+)
+ROUTE_BESIDE = Kind(
+    "foreign-route-beside", "somebody else's VirtualService decides where who asks for the host is led", State.WARNING
+)
+
+KINDS = {
+    ("Gateway", State.CRITICAL): GATEWAY,
+    ("Gateway", State.WARNING): GATEWAY_BESIDE,
+    ("ServiceEntry", State.CRITICAL): ENTRY,
+    ("ServiceEntry", State.WARNING): ENTRY_BESIDE,
+    ("DestinationRule", State.CRITICAL): RULE,
+    ("DestinationRule", State.WARNING): RULE_BESIDE,
+    ("VirtualService", State.WARNING): ROUTE_BESIDE,
+}
+
+
+def judge(link: Link, found: Iterable[Foreign], refused: str = "") -> Iterator[Finding]:
+    """Yield what of the foreign objects touches the link, the worst last: a walk ends there.
+
+    Args:
+        link: the link.
+        found: what there is.
+        refused: what the gateway's Envoys say of the configuration that they refuse.
+    """
+    for foreign in sorted(found, key=lambda one: one.severity):
+        if link.host in foreign.hosts:
+            said = (
+                f"; {refused}" if refused and foreign.kind == "Gateway" and foreign.severity == State.CRITICAL else ""
+            )
+            evidence = f"{foreign.kind} {foreign.name} {foreign.does}{said}"
+            yield KINDS[foreign.kind, foreign.severity](evidence, f"{foreign.cure}.")
+
+
+def _look_at_consumer(link: Link) -> Iterator[Finding]:
+    this_host = replace(link.export, hosts=(link.host,))
+    yield from judge(link, at_consumer(link.consumer_site, link.account, this_host, link.consumer.cluster))
+
+
+def _look_at_source(link: Link) -> Iterator[Finding]:
+    refusals = link.source.gateway(link.gateway).refusals
+    yield from judge(link, link.source.foreign_at_gateway, "; ".join(map(str, refusals)))
+
+
+CONSUMERS = Hop(
+    name="consumer's neighbours",
+    about="no object of somebody else's claims the host where the consumer's sidecar sees it",
+    side="consumer",
+    kinds=(ENTRY_BESIDE, ROUTE_BESIDE, RULE_BESIDE),
+    look=_look_at_consumer,
+)
+SOURCES = Hop(
+    name="source's neighbours",
+    about="no object of somebody else's opens or shuts the gateway, or claims the host where the gateway sees it",
+    side="source",
+    kinds=(GATEWAY, GATEWAY_BESIDE, ENTRY, ENTRY_BESIDE, RULE, RULE_BESIDE),
+    look=_look_at_source,
+)
