@@ -14,6 +14,7 @@ from components.generated_password import generated_password
 from components.link import CLUSTER_DOMAIN, MYSQL_PORT, ExportedService, pod_hosts
 from components.replication import Replica
 from components.sealed import made_of, sealed
+from components.workloads.failure_reasons import tell_reasons
 from components.workloads.identity import create_identity, pod_labels
 from components.workloads.mariadb_switchover import (
     PASSWORDS,
@@ -429,6 +430,7 @@ class Mariadb(pulumi.ComponentResource):
                 protect=args.protect,
                 # Kubernetes takes no other ones, and Pulumi would make the StatefulSet anew.
                 ignore_changes=["spec.volumeClaimTemplates"],
+                hooks=tell_reasons(name, args.kubeconfig, SERVER),
             ),
         )
         settled: pulumi.Output[Any] = servers.status
