@@ -13,8 +13,13 @@ from components.link import GATEWAY_PORT
 from components.sealed import sealed
 
 GATEWAY_NAME = "istio-eastwestgateway"
-GATEWAY_LABELS = {"app": GATEWAY_NAME, "istio": "eastwestgateway"}
-"""Labels that the chart derives from the release's name; the Service and Istio's Gateways select by them."""
+
+GATEWAY_NAMESPACE = "dcmesh-gateway"
+"""Namespace of the gateway, and of the Gateways that open it, where no `up` has put it elsewhere."""
+
+GATEWAY_LABELS = {"app": GATEWAY_NAME, "istio": "dcmesh-gateway"}
+"""Labels by which its Service and dcmesh's Gateways select it. The second is dcmesh's alone: Istio's samples select
+`istio: eastwestgateway`."""
 
 SILENCE = 15
 """Seconds after which the gateway gives up a connection whose other end acknowledges nothing that it was sent."""
