@@ -14,7 +14,7 @@ from kubernetes.utils.quantity import parse_quantity
 from urllib3.exceptions import HTTPError
 
 from components.gateway import GATEWAY_NAME
-from components.identity import Held, made_elsewhere, other_cluster
+from components.identity import Held, gateway_namespace, made_elsewhere, other_cluster
 from components.istio import OURS, injection_labels
 from components.kubernetes_api import connect
 from components.link import CLUSTER_DOMAIN, ISTIO_NAMESPACE, Link
@@ -240,7 +240,7 @@ def _of_site(
                 *_namespaces(cluster, settings, site, path),
                 *_pxc_operator(cluster, settings, site),
                 *_volumes(cluster, site, path),
-                *_foreign(cluster, settings, site, path),
+                *_foreign(cluster, settings, site, path, gateway_namespace(site, held)),
                 *_hosts(cluster, site, path, links),
                 *_vips(cluster, site, path),
             ]
@@ -412,12 +412,16 @@ def _pxc_operator(cluster: Cluster, settings: model.Settings, site: model.Site) 
         yield from _sidecars(settings, site, "pxc.namespace", operator.namespace, labels)
 
 
-def _foreign(cluster: Cluster, settings: model.Settings, site: model.Site, path: str) -> Iterator[Finding]:
+def _foreign(
+    cluster: Cluster, settings: model.Settings, site: model.Site, path: str, gateway: str
+) -> Iterator[Finding]:
     """Find what dcmesh is to make, by a name that is fixed or configured, and what somebody else has made."""
     to_make = [(f"{path}.workloads[{i}].namespace", workload.namespace) for i, workload in enumerate(site.workloads)]
     operator = settings.pxc_of(site)
     if not operator.existing and any(isinstance(workload, model.Pxc) for workload in site.workloads):
         to_make.append(("pxc.namespace", operator.namespace))
+    if site.exports and gateway != ISTIO_NAMESPACE:
+        to_make.append((f"{path}.gateway.namespace", gateway))
 
     def look(namespace: tuple[str, str]) -> Iterator[Finding]:
         where, name = namespace
@@ -437,9 +441,9 @@ def _foreign(cluster: Cluster, settings: model.Settings, site: model.Site, path:
                 "into a namespace of its own, or delete that"
             )
             yield Finding(f"{path}.imports[{index}].namespace", imported.namespace, advice)
-    if site.exports and cluster.is_foreign("namespaced_service", GATEWAY_NAME, ISTIO_NAMESPACE):
+    if site.exports and cluster.is_foreign("namespaced_service", GATEWAY_NAME, gateway):
         advice = (
-            f"needs the gateway {ISTIO_NAMESPACE}/{GATEWAY_NAME}, and {site.name} has a Service of that name that this "
+            f"needs the gateway {gateway}/{GATEWAY_NAME}, and {site.name} has a Service of that name that this "
             "stack has not made: rename that"
         )
         yield Finding(f"{path}.exports[0].name", site.exports[0].name, advice)
