@@ -8,6 +8,7 @@ import pulumi
 import pulumi_kubernetes as k8s
 
 from components.link import ISTIO_NAMESPACE
+from components.scoped_gateways import SCOPE
 from components.sealed import sealed
 from components.shared_ca import Intermediate
 
@@ -98,7 +99,7 @@ def istiod_values(
             # istiod reads it at its start only.
             "ISTIO_MULTIROOT_MESH": "true",
             # Else any namespace's Gateway opens dcmesh's gateway too, or shuts it: one host twice is enough.
-            **({"PILOT_SCOPE_GATEWAY_TO_NAMESPACE": "true"} if scope_gateways else {}),
+            **({SCOPE: "true"} if scope_gateways else {}),
         },
         "global": {
             **images,

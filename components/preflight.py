@@ -19,6 +19,7 @@ from components.istio import OURS, injection_labels
 from components.kubernetes_api import connect
 from components.link import CLUSTER_DOMAIN, ISTIO_NAMESPACE, Link
 from components.proxies import Certificates, read_pem, trusts
+from components.scoped_gateways import shut_by_scope
 from components.workloads import mariadb, pxc
 from config import model
 from config.errors import ConfigError, Finding, Remark
@@ -237,6 +238,7 @@ def _of_site(
                 *_versions(cluster, settings.istio_of(site), site, where, named),
                 *_cacerts(cluster, settings, site, outside if held else None),
                 *_istio(cluster, settings, site),
+                *_scope(api, settings, site),
                 *_namespaces(cluster, settings, site, path),
                 *_pxc_operator(cluster, settings, site),
                 *_volumes(cluster, site, path),
@@ -410,6 +412,18 @@ def _pxc_operator(cluster: Cluster, settings: model.Settings, site: model.Site) 
         yield Finding("pxc.namespace", operator.namespace, advice)
     else:
         yield from _sidecars(settings, site, "pxc.namespace", operator.namespace, labels)
+
+
+def _scope(api: client.ApiClient, settings: model.Settings, site: model.Site) -> Iterator[Finding]:
+    """Find Gateways of tenants that this `up` would take their gateways from."""
+    istio = settings.istio_of(site)
+    if not istio.existing and istio.scope_gateways and (shut := shut_by_scope(api)):
+        advice = (
+            f"would bind Gateways of {site.name} to their own namespace, and {', '.join(shut)} open others' gateways: "
+            "set it to false, or move them to the gateways' namespace first. One that is meant for no gateway of yours "
+            "may be the one that shuts dcmesh's: delete it (docs/production.md)"
+        )
+        yield Finding("istio.scopeGateways", istio.scope_gateways, advice)
 
 
 def _foreign(

@@ -792,7 +792,7 @@ def test_a_gateway_that_moves_can_leave_another_behind_of_which_nobody_is_told(d
     """Sites of other stacks still use it, until their next `up`."""
     dev["sites"][0]["gateway"] = {"namespace": "dcmesh-gateway", "formerNamespace": "istio-system"}
     before = left_by(OLD, told="istio-system")
-    stacks = {"organization/dcmesh/test": {"sites": {"dc1": {"gateway": {"namespace": "istio-system"}}}}}
+    stacks = {"organization/dcmesh/test": {"sites": {"dc1": {"gateway": {"namespace": "istio-system"}, "servers": []}}}}
     engine = run_program(Engine(state=before, stacks=stacks), dev)
     assert engine.outputs["link"]["dc1"]["gateway"]["addresses"] == [address_of(NEW)]
     assert {gateway.object[0] for gateway in engine.kind("Gateway")} == {"istio-system", "dcmesh-gateway"}
