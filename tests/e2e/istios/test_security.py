@@ -249,7 +249,7 @@ echo $ok $bad
 """Connects to db-0 as a neighbour of its own site, without a pause, until it gets another line; then says how often."""
 
 FLOODS = [
-    pytest.param(4, id="short"),
+    pytest.param(3, id="short"),
     pytest.param(
         60,
         id="a minute",
