@@ -29,6 +29,7 @@ class ClusterPairArgs:
         settings: the stack's configuration.
         intermediates: the signing certificates, by site.
         identities: by what the existing clusters are known again, by site.
+        gateways: the namespace of each site's gateway, by site.
         peer_links: the links of sites that other stacks hold.
         others: the sites that must go on to share a root.
         project: name of the Pulumi project.
@@ -38,6 +39,7 @@ class ClusterPairArgs:
     settings: model.Settings
     intermediates: Mapping[str, Intermediate]
     identities: Mapping[str, str]
+    gateways: Mapping[str, str]
     peer_links: Mapping[str, Link]
     others: Others
     project: str
@@ -131,6 +133,7 @@ class ClusterPair(pulumi.ComponentResource):
                     pxc=args.settings.pxc_of(site),
                     intermediate=args.intermediates.get(site.name),
                     cluster=cluster_source(args.stack, args.settings, site, args.identities.get(site.name)),
+                    gateway=args.gateways[site.name],
                     channels=channels[site.name],
                     monitoring=args.settings.monitoring,
                     others=args.others,
@@ -168,6 +171,7 @@ class ClusterPair(pulumi.ComponentResource):
             site.name: inventory(
                 site,
                 links=links,
+                gateway=args.gateways[site.name],
                 sources={
                     ns: None if known.leads(site.name) else known.source
                     for ns, known in channels[site.name].items()

@@ -1,16 +1,18 @@
-"""Identity: by what a cluster is known again, and which cluster the stack's state has each site on.
+"""Identity: by what a cluster is known again, and what the stack's state has of each site: its cluster, its gateway.
 
 An existing cluster is known by the UID of its namespace kube-system, which no other has. The state has it as the
 provider's `clusterIdentifier`: whatever else of a kubeconfig changes, the provider then replaces nothing. It is there
 from the first resource in the cluster on: an `up` that failed half-way leaves it too, and may leave no outputs.
 """
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import yaml
 
+from components.gateway import GATEWAY_NAMESPACE
 from config import model
 from config.errors import NOTHING, ConfigError, Finding
 from config.outside import read_doomed, read_resources, stack_name
@@ -28,12 +30,14 @@ class Held:
         kubeconfig: contents of a kubeconfig that has its context alone. Secret.
         made: whether the program made the cluster.
         doomed: whether the next `up` deletes objects in it, as part of a replacement that failed.
+        gateway: namespace of its gateway; None if it has none.
     """
 
     identity: str | None
     kubeconfig: str
     made: bool = False
     doomed: bool = False
+    gateway: str | None = None
 
 
 def read_held(settings: model.Settings, project: str, stack: str) -> dict[str, Held]:
@@ -58,9 +62,28 @@ def read_held(settings: model.Settings, project: str, stack: str) -> dict[str, H
             kubeconfig=outputs["kubeconfig"],
             made=f"{site}-cluster-cluster" in known,
             doomed=urn in doomed,
+            gateway=_gateway(site, known),
         )
         for site, (urn, outputs) in providers.items()
     }
+
+
+def _gateway(site: str, known: Mapping[str, tuple[str, Any]]) -> str | None:
+    """Return the namespace of a site's gateway.
+
+    The outputs tell of the one that importers know, if an `up` has come to its end. Else the state has it by its
+    Service: what an `up` that failed half-way has made.
+    """
+    (outputs,) = [outputs for urn, outputs in known.values() if "::pulumi:pulumi:Stack::" in urn] or [{}]
+    told = outputs.get("sites", {}).get(site, {}).get("gateway")
+    services = sorted(name for name in known if re.fullmatch(rf"{re.escape(site)}-gateway(\..*)?-service", name))
+    there = [known[name][1]["metadata"]["namespace"] for name in services]
+    return told["namespace"] if told and told["namespace"] in there else next(iter(there), None)
+
+
+def gateway_namespace(site: model.Site, held: Held | None) -> str:
+    """Return the namespace of a site's gateway: what is configured, else where it is, else the one of new sites."""
+    return site.gateway.namespace or (held and held.gateway) or GATEWAY_NAMESPACE
 
 
 def other_cluster(

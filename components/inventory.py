@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from components.gateway import GATEWAY_NAME
-from components.link import ISTIO_NAMESPACE, ExportedService, Link
+from components.link import ExportedService, Link
 from components.plain import plain
 from components.workloads import mariadb, pxc
 from config import model
@@ -14,6 +14,7 @@ def inventory(
     site: model.Site,
     *,
     links: Mapping[str, Link],
+    gateway: str,
     sources: Mapping[str, ExportedService | None],
     advertised: bool,
     protected: bool,
@@ -24,6 +25,7 @@ def inventory(
     Args:
         site: the site's part of the configuration.
         links: the exporting sites by name, its own among them. A site that exports nothing yet is not there.
+        gateway: namespace of its gateway, if it exports anything.
         sources: what each database follows, by namespace; None for a primary. One that is pending is not there.
         advertised: whether other sites reach the gateway by what somebody said, and not by its Service's own address.
         protected: whether its databases are kept from deletion.
@@ -31,10 +33,10 @@ def inventory(
     """
     made = [workload for workload in site.workloads if workload.namespace in sources]
     known = dict.fromkeys([site.name, *(imported.from_ for imported in site.imports)])
-    gateway = {"namespace": ISTIO_NAMESPACE, "name": GATEWAY_NAME, "advertised": advertised}
+    door = {"namespace": gateway, "name": GATEWAY_NAME, "advertised": advertised}
     return {
         "lost": lost,
-        "gateway": gateway if site.name in links else None,
+        "gateway": door if site.name in links else None,
         "links": {name: links[name].as_output() for name in known if name in links},
         "imports": [
             {

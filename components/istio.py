@@ -8,6 +8,7 @@ import pulumi
 import pulumi_kubernetes as k8s
 
 from components.link import ISTIO_NAMESPACE
+from components.scoped_gateways import SCOPE
 from components.sealed import sealed
 from components.shared_ca import Intermediate
 
@@ -73,6 +74,7 @@ def istiod_values(
     tag: str | None,
     pull_secrets: Sequence[str],
     statistics: Sequence[str] = (),
+    scope_gateways: bool = True,
 ) -> dict[str, Any]:
     """Return the values of the chart `istiod`.
 
@@ -84,6 +86,7 @@ def istiod_values(
         tag: image tag. Default: the chart's.
         pull_secrets: Secrets with credentials for the registry.
         statistics: patterns of the statistics that proxies show beside Istio's choice.
+        scope_gateways: whether a Gateway opens gateways of its own namespace alone.
     """
     images = {key: value for key, value in (("hub", hub), ("tag", tag)) if value}
     return {
@@ -91,9 +94,13 @@ def istiod_values(
         "autoscaleEnabled": False,
         "replicaCount": replicas,
         "topologySpreadConstraints": spread({"app": "istiod"}),
-        # Lets a second root be trusted beside the first. Needed for rotation, and too late when it begins:
-        # istiod reads it at its start only.
-        "env": {"ISTIO_MULTIROOT_MESH": "true"},
+        "env": {
+            # Lets a second root be trusted beside the first. Needed for rotation, and too late when it begins:
+            # istiod reads it at its start only.
+            "ISTIO_MULTIROOT_MESH": "true",
+            # Else any namespace's Gateway opens dcmesh's gateway too, or shuts it: one host twice is enough.
+            **({SCOPE: "true"} if scope_gateways else {}),
+        },
         "global": {
             **images,
             "multiCluster": {"clusterName": cluster},
@@ -132,6 +139,7 @@ class IstioControlPlaneArgs:
         tag: image tag. Default: the charts'.
         pull_secrets: Secrets in `istio-system` with credentials for the registry.
         statistics: patterns of the statistics that proxies show beside Istio's choice. Default: none.
+        scope_gateways: whether a Gateway opens gateways of its own namespace alone. Default: yes.
         base_values: values laid over those of the chart `base`.
         istiod_values: values laid over those of the chart `istiod`.
         hooks: what surrounds Helm's work on a release. Default: nothing.
@@ -147,6 +155,7 @@ class IstioControlPlaneArgs:
     tag: str | None = None
     pull_secrets: Sequence[str] = ()
     statistics: Sequence[str] = ()
+    scope_gateways: bool = True
     base_values: Values = field(default_factory=dict)
     istiod_values: Values = field(default_factory=dict)
     hooks: pulumi.ResourceHookBinding | None = None
@@ -219,6 +228,7 @@ class IstioControlPlane(pulumi.ComponentResource):
             tag=args.tag,
             pull_secrets=args.pull_secrets,
             statistics=args.statistics,
+            scope_gateways=args.scope_gateways,
         )
         return k8s.helm.v3.Release(
             f"{name}-istiod",

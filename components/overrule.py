@@ -15,6 +15,7 @@ import pulumi_kubernetes as k8s
 from kubernetes import client
 
 from components.istio import OURS
+from components.istiod_away import try_again
 from components.kubernetes_api import ERRORS, SECONDS, connect, why
 
 MADE_BY = "dcmesh/stack"
@@ -58,6 +59,9 @@ class Overrule:
             f"{site}-not-there-yet", self._before_create, pulumi.ResourceHookOptions(on_dry_run=True)
         )
         self._hooks = pulumi.ResourceHookBinding(before_create=[hook])
+        self._of_istio = pulumi.ResourceHookBinding(
+            before_create=[hook], on_error=[pulumi.ErrorHook(f"{site}-istiod-away", try_again)]
+        )
 
     def __call__(self, args: pulumi.ResourceTransformationArgs) -> pulumi.ResourceTransformationResult | None:
         """Have Pulumi take back the fields of an object that somebody else has written, and create none that is there.
@@ -72,7 +76,8 @@ class Overrule:
         annotations = pulumi.Output.from_input(metadata.annotations or {})
         marks = {"pulumi.com/patchForce": "true", MADE_BY: self._stack}
         own.annotations = annotations.apply(lambda given: {**given, **marks})
-        opts = pulumi.ResourceOptions.merge(args.opts, pulumi.ResourceOptions(hooks=self._hooks))
+        hooks = self._of_istio if "istio.io/" in str(args.props.get("api_version")) else self._hooks
+        opts = pulumi.ResourceOptions.merge(args.opts, pulumi.ResourceOptions(hooks=hooks))
         return pulumi.ResourceTransformationResult({**args.props, "metadata": own}, opts)
 
     async def _before_create(self, args: pulumi.ResourceHookArgs) -> None:

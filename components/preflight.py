@@ -14,12 +14,13 @@ from kubernetes.utils.quantity import parse_quantity
 from urllib3.exceptions import HTTPError
 
 from components.gateway import GATEWAY_NAME
-from components.identity import Held, made_elsewhere, other_cluster
+from components.identity import Held, gateway_namespace, made_elsewhere, other_cluster
 from components.istio import OURS, injection_labels
 from components.kubernetes_api import connect
 from components.link import ISTIO_NAMESPACE, TRUST_DOMAIN, ExportedService, Link, service_of
 from components.overrule import MADE_BY, is_of_stack
 from components.proxies import Certificates, read_pem, trusts
+from components.scoped_gateways import shut_by_scope
 from components.workloads import mariadb, pxc
 from config import model
 from config.errors import ConfigError, Finding, Remark
@@ -251,16 +252,18 @@ def _of_site(
             identity = cluster.identity()
             if other := list(other_cluster(held, identity, used, site=site.name, path=where, named=named)):
                 return identity, other
+            gateway = gateway_namespace(site, held)
             return identity, [
                 *_versions(cluster, settings.istio_of(site), site, where, named),
                 *_cacerts(cluster, settings, site, outside if held else None),
                 *_istio(cluster, settings, site),
+                *_scope(api, settings, site),
                 *_namespaces(cluster, settings, site, path),
                 *_pxc_operator(cluster, settings, site),
                 *_volumes(cluster, site, path),
-                *_foreign(cluster, settings, site, path),
+                *_foreign(cluster, settings, site, path, gateway),
                 *_hosts(cluster, settings, site, path, links),
-                *_claimed(cluster, settings, site, path, links),
+                *_claimed(cluster, settings, site, path, links, gateway),
                 *_vips(cluster, site, path),
             ]
     except ConfigException as error:
@@ -431,12 +434,28 @@ def _pxc_operator(cluster: Cluster, settings: model.Settings, site: model.Site) 
         yield from _sidecars(settings, site, "pxc.namespace", operator.namespace, labels)
 
 
-def _foreign(cluster: Cluster, settings: model.Settings, site: model.Site, path: str) -> Iterator[Finding]:
+def _scope(api: client.ApiClient, settings: model.Settings, site: model.Site) -> Iterator[Finding]:
+    """Find Gateways of tenants that this `up` would take their gateways from."""
+    istio = settings.istio_of(site)
+    if not istio.existing and istio.scope_gateways and (shut := shut_by_scope(api)):
+        advice = (
+            f"would bind Gateways of {site.name} to their own namespace, and {', '.join(shut)} open others' gateways: "
+            "set it to false, or move them to the gateways' namespace first. One that is meant for no gateway of yours "
+            "may be the one that shuts dcmesh's: delete it (docs/production.md)"
+        )
+        yield Finding("istio.scopeGateways", istio.scope_gateways, advice)
+
+
+def _foreign(
+    cluster: Cluster, settings: model.Settings, site: model.Site, path: str, gateway: str
+) -> Iterator[Finding]:
     """Find what dcmesh is to make, by a name that is fixed or configured, and what somebody else has made."""
     to_make = [(f"{path}.workloads[{i}].namespace", workload.namespace) for i, workload in enumerate(site.workloads)]
     operator = settings.pxc_of(site)
     if not operator.existing and any(isinstance(workload, model.Pxc) for workload in site.workloads):
         to_make.append(("pxc.namespace", operator.namespace))
+    if site.exports and gateway != ISTIO_NAMESPACE:
+        to_make.append((f"{path}.gateway.namespace", gateway))
 
     def look(namespace: tuple[str, str]) -> Iterator[Finding]:
         where, name = namespace
@@ -457,9 +476,9 @@ def _foreign(cluster: Cluster, settings: model.Settings, site: model.Site, path:
                 "own, or delete that"
             )
             yield Finding(f"{path}.imports[{index}].namespace", imported.namespace, advice)
-    if site.exports and cluster.is_foreign("namespaced_service", GATEWAY_NAME, ISTIO_NAMESPACE):
+    if site.exports and cluster.is_foreign("namespaced_service", GATEWAY_NAME, gateway):
         advice = (
-            f"needs the gateway {ISTIO_NAMESPACE}/{GATEWAY_NAME}, and {site.name} has a Service of that name that this "
+            f"needs the gateway {gateway}/{GATEWAY_NAME}, and {site.name} has a Service of that name that this "
             "stack has not made: rename that"
         )
         yield Finding(f"{path}.exports[0].name", site.exports[0].name, advice)
@@ -554,10 +573,10 @@ def _hosts_of(imported: model.Import, settings: model.Settings, links: Mapping[s
 
 
 def _claimed(
-    cluster: Cluster, settings: model.Settings, site: model.Site, path: str, links: Mapping[str, Link]
+    cluster: Cluster, settings: model.Settings, site: model.Site, path: str, links: Mapping[str, Link], gateway: str
 ) -> Iterator[Finding]:
     """Find hosts that somebody else's ServiceEntry has as well: of two that a proxy sees, Istio takes the older one."""
-    uses = [(f"{path}.exports[{i}].name", e.name, ISTIO_NAMESPACE, e.hosts) for i, e in enumerate(site.exports)]
+    uses = [(f"{path}.exports[{i}].name", e.name, gateway, e.hosts) for i, e in enumerate(site.exports)]
     uses += [
         (f"{path}.imports[{i}].export", of.export, of.namespace, tuple(_hosts_of(of, settings, links)))
         for i, of in enumerate(site.imports)

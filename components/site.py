@@ -12,8 +12,9 @@ from components.gateway import EastWestGateway, EastWestGatewayArgs
 from components.gateway_exposure import ExposureArgs
 from components.helm_releases import release_hooks
 from components.istio import IstioControlPlane, IstioControlPlaneArgs, injection_labels
-from components.link import ExportedService, Link, ServiceAccount
+from components.link import ISTIO_NAMESPACE, ExportedService, Link, ServiceAccount
 from components.monitoring.objects import STATISTICS, Monitoring, MonitoringArgs
+from components.nodes import with_rto_max
 from components.overrule import Overrule
 from components.pxc_operator import PxcOperator, PxcOperatorArgs
 from components.rotation import Others, guarded, issued, settled
@@ -106,6 +107,7 @@ class SiteArgs:
         pxc: the settings of Percona's operator that hold for it.
         intermediate: its signing certificate; None if its cluster has it already.
         cluster: where its cluster comes from.
+        gateway: namespace of its gateway, if it exports anything.
         channels: how each of its databases is joined to others, by namespace.
         monitoring: what lets it be watched; None if it is not.
         stack: the stack, by its whole name.
@@ -119,6 +121,7 @@ class SiteArgs:
     pxc: model.PxcOperator
     intermediate: Intermediate | None
     cluster: K3d | Lab | Existing
+    gateway: str
     channels: Mapping[str, Channel]
     monitoring: model.Monitoring | None
     others: Others
@@ -181,6 +184,7 @@ class Site(pulumi.ComponentResource):
                 tag=istio.tag,
                 pull_secrets=istio.pull_secrets,
                 statistics=STATISTICS if args.monitoring else (),
+                scope_gateways=istio.scope_gateways,
                 base_values=istio.values.base,
                 istiod_values=istio.values.istiod,
                 hooks=self._hooks,
@@ -215,27 +219,13 @@ class Site(pulumi.ComponentResource):
             for place, told in workload.ends.items()
         }
         self.link = None
+        gateways = self._gateways(name, revision, inside) if site.exports else {}
         if site.exports:
-            gateway = EastWestGateway(
-                f"{name}-gateway",
-                EastWestGatewayArgs(
-                    charts=istio.helm_charts(),
-                    namespace=control_plane.namespace,
-                    after=self.mesh,
-                    replicas=site.gateway.replicas,
-                    exposure=exposure(site.gateway),
-                    advertise=site.gateway.advertise or self.cluster.gateway_addresses,
-                    revision=revision,
-                    pull_secrets=istio.pull_secrets,
-                    values=istio.values.gateway,
-                    hooks=self._hooks,
-                ),
-                inside,
-            )
-            exports = [self._export(f"{name}.export.{export.name}", export, inside) for export in site.exports]
+            ready = {namespace: gateway.ready for namespace, gateway in gateways.items()}
+            exports = [self._export(f"{name}.export.{export.name}", export, ready, inside) for export in site.exports]
             self.link = Link(
                 site=site.name,
-                addresses=gateway.addresses.apply(partial(require_addresses, site.name)),
+                addresses=gateways[args.gateway].addresses.apply(partial(require_addresses, site.name)),
                 port=site.gateway.advertise_port or site.gateway.node_port or self.cluster.gateway_port,
                 exports=tuple(exports),
             )
@@ -247,7 +237,10 @@ class Site(pulumi.ComponentResource):
                     prometheus=args.monitoring.prometheus,
                     namespace=args.monitoring.namespace,
                     labels=args.monitoring.labels,
-                    watched=[part.namespace for part in (*site.workloads, *site.exports, *site.imports)],
+                    watched=[
+                        *gateways,
+                        *(part.namespace for part in (*site.workloads, *site.exports, *site.imports)),
+                    ],
                     after=self.mesh,
                 ),
                 inside,
@@ -374,7 +367,44 @@ class Site(pulumi.ComponentResource):
             inside,
         )
 
-    def _export(self, name: str, export: model.Export, inside: pulumi.ResourceOptions) -> ExportedService:
+    def _gateways(
+        self, name: str, revision: str | None, inside: pulumi.ResourceOptions
+    ) -> Mapping[str, EastWestGateway]:
+        """Return the site's gateway, and the one before it where that is to stay for a while, by namespace."""
+        args, istio, wanted = self._args, self._args.istio, self._args.site.gateway
+        kubeconfig = self.cluster.kubeconfig
+        nodes = pulumi.Output.from_input([]) if args.lost else pulumi.Output.unsecret(kubeconfig.apply(with_rto_max))
+        namespaces = [args.gateway, *([wanted.former_namespace] if wanted.former_namespace else [])]
+        return {
+            namespace: EastWestGateway(
+                # As dcmesh 0.1.0 has named it.
+                f"{name}-gateway" if namespace == ISTIO_NAMESPACE else f"{name}-gateway.{namespace}",
+                EastWestGatewayArgs(
+                    charts=istio.helm_charts(),
+                    namespace=namespace,
+                    nodes=nodes,
+                    after=self.mesh,
+                    replicas=wanted.replicas,
+                    exposure=exposure(wanted),
+                    advertise=wanted.advertise or self.cluster.gateway_addresses,
+                    revision=revision,
+                    pull_secrets=istio.pull_secrets,
+                    values=istio.values.gateway,
+                    hooks=self._hooks,
+                    former=namespace != args.gateway,
+                ),
+                inside,
+            )
+            for namespace in namespaces
+        }
+
+    def _export(
+        self,
+        name: str,
+        export: model.Export,
+        gateways: Mapping[str, Sequence[pulumi.Resource]],
+        inside: pulumi.ResourceOptions,
+    ) -> ExportedService:
         exported = exported_service(export)
         ServiceExport(
             name,
@@ -382,6 +412,8 @@ class Site(pulumi.ComponentResource):
                 export=exported,
                 selector=export.selector,
                 after=self.ready_for(export.namespace),
+                gateways=gateways,
+                connections=export.connections,
             ),
             inside,
         )

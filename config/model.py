@@ -185,11 +185,13 @@ class Istio(Model):
     tag: ImageTag | None = None
     """Image tag. Default: the charts'."""
     pull_secrets: list[Name] = []
-    """Secrets in `istio-system` with credentials for the registry."""
+    """Secrets with credentials for the registry, in `istio-system` and in the gateway's namespace."""
     replicas: Annotated[int, Field(ge=1, le=10), WHOLE] = 2
     """istiod pods in each site. While none runs, no pod with a sidecar can start."""
     egress: Literal["ALLOW_ANY", "REGISTRY_ONLY"] = "ALLOW_ANY"
     """What sidecars do with traffic to places that Istio does not know."""
+    scope_gateways: Flag = True
+    """Whether a Gateway opens gateways of its own namespace alone. An Istio that is there already stays as it is."""
     existing: ExistingIstio | None = None
     """Set this if Istio is there already."""
     values: IstioValues = IstioValues()
@@ -246,6 +248,10 @@ class ExistingCluster(Model):
 class Gateway(Model):
     """The gateway of an exporting site."""
 
+    namespace: Name | None = None
+    """Namespace to create for it, or `istio-system`. Default: where it is; of a new site `dcmesh-gateway`."""
+    former_namespace: Name | None = None
+    """Namespace that it moves away from: another one stays there until this is removed, and nobody is told of it."""
     replicas: Annotated[int, Field(ge=1, le=20), WHOLE] = 2
     """Gateway pods, spread over nodes and zones."""
     exposure: Exposure = "load-balancer"
@@ -517,6 +523,8 @@ class Export(Model):
     """Labels that all pods of the StatefulSet have, and no others in the namespace. The policies select by them."""
     consumers: Annotated[list[Consumer], Field(min_length=1)]
     """Who may connect from other sites."""
+    connections: Annotated[int, Field(ge=1, le=10000), WHOLE] = 50
+    """How many connections of other sites each pod has at most, by each pod of the gateway."""
     probe: ProbeKind | None = None
     """What the importing site's probe expects. Default: `greeting` for TCP, `http` for HTTP."""
 

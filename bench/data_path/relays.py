@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.data_path.direct import load_balancer_address
-from components.gateway import GATEWAY_LABELS
-from components.link import GATEWAY_PORT, ISTIO_NAMESPACE
+from components.gateway import GATEWAY_LABELS, GATEWAY_NAMESPACE
+from components.link import GATEWAY_PORT
 from tests.e2e.toolbox import Kubectl, eventually, run
 
 SOURCE = Path(__file__).with_name("relay.go")
@@ -37,9 +37,9 @@ def load_balancer(kubectl: Kubectl) -> str:
     """Make a LoadBalancer before the relay in the gateway's pod; return its address."""
     ports = [{"name": "tcp", "port": GATEWAY_PORT, "targetPort": PORT}]
     spec = {"type": "LoadBalancer", "selector": GATEWAY_LABELS, "ports": ports}
-    metadata = {"name": SERVICE, "namespace": ISTIO_NAMESPACE}
+    metadata = {"name": SERVICE, "namespace": GATEWAY_NAMESPACE}
     kubectl.apply({"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": spec})
-    return load_balancer_address(kubectl, SERVICE, ISTIO_NAMESPACE)
+    return load_balancer_address(kubectl, SERVICE, GATEWAY_NAMESPACE)
 
 
 @contextmanager

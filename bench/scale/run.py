@@ -49,7 +49,7 @@ LAST = {"PULUMI_SKIP_CHECKPOINTS": "true"}
 """Environment in which Pulumi writes its state once, when it is done."""
 
 PROXIES = {
-    "gateway": ("dc1", "istio-system", "istio=eastwestgateway"),
+    "gateway": ("dc1", "dcmesh-gateway", "istio=dcmesh-gateway"),
     "source": ("dc1", stage.SOURCE, "statefulset.kubernetes.io/pod-name=hello-0"),
     "replica": ("dc2", stage.REPLICA, "app=client"),
     "consumer of all": ("dc2", stage.EVERYTHING, "app=client"),

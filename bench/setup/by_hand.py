@@ -6,12 +6,19 @@ from typing import Any
 
 import yaml
 
-from components.gateway import GATEWAY_LABELS, GATEWAY_NAME, gateway_values, give_up_silent_peers
+from components.gateway import GATEWAY_LABELS, GATEWAY_NAME, GATEWAY_NAMESPACE, gateway_values, give_up
 from components.gateway_exposure import ExposureArgs, service_annotations, service_spec
 from components.istio import injection_labels, istiod_values, merge
-from components.link import GATEWAY_PORT, ISTIO_NAMESPACE, Consumer, ExportedService, ServiceAccount, pod_hosts, pod_of
+from components.link import GATEWAY_PORT, Consumer, ExportedService, ServiceAccount, pod_hosts, pod_of
 from components.namespace_scope import own_namespace_only
-from components.service_export import API_VERSIONS, consumers_only, gateway_servers, pod_service_entry, strict_mtls
+from components.service_export import (
+    API_VERSIONS,
+    connection_limit,
+    consumers_only,
+    gateway_servers,
+    pod_service_entry,
+    strict_mtls,
+)
 from components.service_import import allot_vips, export_destination_rule, host_service_entry
 from components.workloads.hello import client_deployment, headless_service, hello_stateful_set
 from components.workloads.identity import pod_labels
@@ -32,7 +39,8 @@ def write(directory: Path, values: Mapping[str, Mapping[str, Any]]) -> None:
     """
     export = _export()
     files = {f"{site}-istiod": [_istiod(site, values["istiod"])] for site in ("dc1", "dc2")}
-    files["dc1-gateway"] = [merge(gateway_values(replicas=1, revision=None, pull_secrets=()), values["gateway"])]
+    own = gateway_values(labels=GATEWAY_LABELS, replicas=1, revision=None, pull_secrets=())
+    files["dc1-gateway"] = [merge(own, values["gateway"])]
     files["dc1-gateway-service"] = [_gateway_service()]
     files["dc1-hello"] = hello("hello", "demo")
     files["dc1-exports"] = list(_exports(export))
@@ -85,19 +93,23 @@ def _istiod(site: str, over: Mapping[str, Any]) -> Object:
 
 def _gateway_service() -> Object:
     exposure = ExposureArgs()
-    service = _object("v1", "Service", GATEWAY_NAME, ISTIO_NAMESPACE, service_spec(exposure, GATEWAY_LABELS))
+    service = _object("v1", "Service", GATEWAY_NAME, GATEWAY_NAMESPACE, service_spec(exposure, GATEWAY_LABELS))
     service["metadata"] |= {"labels": GATEWAY_LABELS, "annotations": service_annotations(exposure)}
     return service
 
 
 def _exports(export: ExportedService) -> Iterable[Object]:
     selector, namespace = pod_labels("hello"), export.namespace
-    yield _istio("EnvoyFilter", f"{GATEWAY_NAME}-give-up-silent-peers", ISTIO_NAMESPACE, give_up_silent_peers())
+    given_up = give_up(GATEWAY_LABELS, nodes=())
+    yield _istio("EnvoyFilter", f"{GATEWAY_NAME}-give-up-silent-peers", GATEWAY_NAMESPACE, given_up)
     yield _istio("PeerAuthentication", "hello-strict", namespace, strict_mtls(selector))
     yield _istio("AuthorizationPolicy", "hello-consumers", namespace, consumers_only(export, selector))
     for host in export.hosts:
-        yield _istio("ServiceEntry", f"hello.{pod_of(host)}", namespace, pod_service_entry(export, host))
-    yield _istio("Gateway", "hello", ISTIO_NAMESPACE, gateway_servers(export))
+        yield _istio(
+            "ServiceEntry", f"hello.{pod_of(host)}", namespace, pod_service_entry(export, host, [GATEWAY_NAMESPACE])
+        )
+        yield _istio("DestinationRule", f"hello.{pod_of(host)}", GATEWAY_NAMESPACE, connection_limit(host, 50))
+    yield _istio("Gateway", "hello", GATEWAY_NAMESPACE, gateway_servers(export, GATEWAY_NAMESPACE))
 
 
 def _imports(export: ExportedService) -> Iterable[Object]:

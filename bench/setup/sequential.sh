@@ -48,13 +48,14 @@ for site in dc1 dc2; do
 done
 
 step dc1 gateway
+on dc1 kubectl create namespace dcmesh-gateway
 on dc1 kubectl apply --filename dc1-gateway-service.yaml
-on dc1 helm install istio-eastwestgateway "$charts/gateway" --namespace istio-system --values dc1-gateway.yaml --wait
+on dc1 helm install istio-eastwestgateway "$charts/gateway" --namespace dcmesh-gateway --values dc1-gateway.yaml --wait
 
 step dc1 gateway address
 ip='{.status.loadBalancer.ingress[0].ip}'
-gateway=(service/istio-eastwestgateway --namespace istio-system --output "jsonpath=$ip")
-on dc1 kubectl wait service/istio-eastwestgateway --namespace istio-system --for="jsonpath=$ip" --timeout=120s
+gateway=(service/istio-eastwestgateway --namespace dcmesh-gateway --output "jsonpath=$ip")
+on dc1 kubectl wait service/istio-eastwestgateway --namespace dcmesh-gateway --for="jsonpath=$ip" --timeout=120s
 address=$(on dc1 kubectl get "${gateway[@]}")
 
 step dc1 hello

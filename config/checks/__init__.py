@@ -51,6 +51,7 @@ CHECKS = (
     pxc.channels_twice,
     pxc.several_ends,
     pxc.channels_without,
+    gateways.namespaces,
     gateways.node_ports,
     gateways.aws_addresses,
     networks.taken_ranges,

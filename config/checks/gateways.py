@@ -7,6 +7,29 @@ from config.errors import NOTHING, Finding
 from config.model import Gateway
 
 
+def namespaces(subject: Subject) -> Iterator[Finding]:
+    """Find namespaces for gateways that are somebody else's, and moves that are none."""
+    for path, site in subject.sites:
+        gateway, at = site.gateway, f"{path}.gateway"
+        others = {part.namespace for part in (*site.workloads, *site.exports, *site.imports)}
+        for key, name in (("namespace", gateway.namespace), ("formerNamespace", gateway.former_namespace)):
+            if name in others:
+                advice = f"has workloads of {site.name} in it: a gateway has a namespace of its own, name another"
+                yield Finding(f"{at}.{key}", name, advice, given=(path,))
+            elif name and (name == "default" or name.startswith("kube-")):
+                yield Finding(f"{at}.{key}", name, "is there in every cluster: name one for the gateway alone")
+        former = gateway.former_namespace
+        if not former:
+            continue
+        told = (subject.before.get(site.name) or {}).get("gateway")
+        if not gateway.namespace or gateway.namespace == former:
+            advice = f"is where a gateway moves away from: set {at}.namespace to where it moves to"
+            yield Finding(f"{at}.formerNamespace", former, advice)
+        elif not told or told["namespace"] not in (former, gateway.namespace):
+            where = f"it is in {told['namespace']}" if told else f"{site.name} has none yet"
+            yield Finding(f"{at}.formerNamespace", former, f"is not where the gateway is: {where}")
+
+
 def node_ports(subject: Subject) -> Iterator[Finding]:
     """Find node ports without what they need, or with what is for load balancers; and load balancers with one."""
     for path, site in subject.sites:

@@ -7,6 +7,8 @@ import json
 import subprocess
 import tomllib
 from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ import yaml
 from lab.toolchain import OLDER_ISTIO
 
 from .toolbox import (
+    MARIADB,
     PROGRAM,
     ROOT,
     Database,
@@ -29,6 +32,7 @@ from .toolbox import (
     on_istio,
     run,
     standing,
+    start,
 )
 
 COMMIT: str = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["dcmesh"]["release"]["commit"]
@@ -78,6 +82,10 @@ UPDATED: set[Resource] = {
 """What the present program updates in place. If one is a StatefulSet, `RESTARTED` has its pods."""
 
 CREATED: set[Resource] = {
+    # How many connections each host has at most.
+    ("kubernetes:networking.istio.io/v1:DestinationRule", "dc1.export.db-destinationrule-db.db-0"),
+    ("kubernetes:networking.istio.io/v1:DestinationRule", "dc1.export.db-destinationrule-db.db-1"),
+    ("kubernetes:networking.istio.io/v1:DestinationRule", "dc1.export.db-destinationrule-db.db-2"),
     # They are the StatefulSets', and get their size by these from now on.
     ("kubernetes:core/v1:PersistentVolumeClaimPatch", "dc1.wookie-data-0"),
     ("kubernetes:core/v1:PersistentVolumeClaimPatch", "dc1.wookie-data-1"),
@@ -148,6 +156,34 @@ def replica(sites: dict[str, Kubectl]) -> Database:
     return Database(sites["dc2"], "wookie-dr", "db-0")
 
 
+WATCH = """
+echo begun
+until read -r -t 0.1; do
+  for n in 0 1 2; do
+    timeout 2 bash -c '{ read -r -N 5 -u 3; } 3<>"/dev/tcp/$0/3306"' db-$n.db.wookie.svc.cluster.local && date +%s.%N
+  done
+done
+"""
+"""Connects to each host in turn, ten times a second in all, and says when one has answered, until it gets a line."""
+
+
+@contextmanager
+def watched(site: Kubectl) -> Iterator[list[float]]:
+    """Have a consumer connect all the while; after the block the list has when it was answered."""
+    pod = start(site, "watch", "wookie-dr", "db", image=MARIADB)
+    answered = list[float]()
+    command = site.command("exec", "--stdin", *pod, "--", "bash", "-c", WATCH)
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as running:
+        assert running.stdout is not None
+        assert running.stdout.readline() == "begun\n"
+        yield answered
+        said, _ = running.communicate("end\n", timeout=60)
+        answered += map(float, said.split())
+    site("delete", "pod", "watch", "--namespace", "wookie-dr")
+
+
 def pods(sites: dict[str, Kubectl]) -> dict[str, str]:
     """Return the ids of the pods of all StatefulSets, each by `SITE NAMESPACE/POD`."""
     found = {}
@@ -186,7 +222,13 @@ def test_the_links_work_afterwards(
     pair: Project, sites: dict[str, Kubectl], primary: Database, replica: Database
 ) -> None:
     before, hosts = pods(sites), pair.output("hosts")
-    pair.up("--skip-preview")
+    (link,) = pair.output("link").values()
+    with watched(sites["dc2"]) as answered:
+        pair.up("--skip-preview")
+    # Pods start anew, of the gateway and of the database, one after another: there is always one that answers.
+    assert max(later - sooner for sooner, later in pairwise(answered)) < 10
+    assert pair.output("link")["dc1"]["gateway"] == link["gateway"], "nobody has asked it to move"
+    assert pair.output("sites")["dc1"]["gateway"]["namespace"] == "istio-system"
     after = pods(sites)
     assert after.keys() == before.keys()
     assert {pod for pod, uid in after.items() if uid != before[pod]} == RESTARTED

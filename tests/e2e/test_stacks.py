@@ -513,7 +513,7 @@ def test_an_export_grows_and_disturbs_no_open_connection(dc1: SiteStack, dc2: Si
     assert dc2.hosts() == hosts(5) | EXTRA
     for where in (
         (dc1.kubectl, "--namespace", "demo", "hello-0"),
-        (dc1.kubectl, "--namespace", "istio-system", "deployment/istio-eastwestgateway"),
+        (dc1.kubectl, "--namespace", "dcmesh-gateway", "deployment/istio-eastwestgateway"),
         (dc2.kubectl, "--namespace", "demo-dr", "deployment/client"),
     ):
         eventually("whatever had to end has ended", lambda where=where: draining(*where) == 0, within=90)

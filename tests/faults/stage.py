@@ -22,7 +22,7 @@ SOURCE, REPLICA = "wookie", "wookie-dr"
 """The databases' namespaces."""
 
 HOST = "db-0.db.wookie.svc.cluster.local"
-GATEWAY = ("istio-system", "istio=eastwestgateway")
+GATEWAY = ("dcmesh-gateway", "istio=dcmesh-gateway")
 """Namespace and label of the gateway's pods."""
 
 WRITER = Path(__file__).with_name("writer.sh")

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from components.gateway import GATEWAY_LABELS
+from components.gateway import labels_in
 from components.link import Consumer, ExportedService, ServiceAccount
 from components.namespace_scope import own_namespace_only
 from components.service_export import (
@@ -104,20 +104,22 @@ def objects_of_exporter() -> dict[str, Any]:
     """Return what dc1 has, by path."""
     selector = {"app": "db"}
     found = objects_of_both()
-    found[SLICES]["items"].append(endpoints("gateway", "gateway-1", 15443, GATEWAY_LABELS))
+    found[SLICES]["items"].append(endpoints("gateway", "gateway-1", 15443, labels_in("istio-system")))
     labels = {"app": "db", "statefulset.kubernetes.io/pod-name": "db-0"}
     port = {"name": "tcp-mysql", "port": 3306, "targetPort": 3306, "appProtocol": "tcp"}
     return {
         **statuses.objects(),
         **found,
         f"{CORE}/istio-system/pods": {
-            "items": [pod("gateway-1", "istio-system", GATEWAY_LABELS, "gateway", "10.42.0.7")]
+            "items": [pod("gateway-1", "istio-system", labels_in("istio-system"), "gateway", "10.42.0.7")]
         },
         f"{CORE}/wookie/pods": {"items": [pod("db-0", "wookie", labels, "db", "10.42.0.6")]},
         f"{CORE}/wookie/services/db": {"spec": {"ports": [port]}},
         f"{APPS}/wookie/statefulsets/db": {"spec": {"replicas": 1}},
-        f"{NETWORKING}/serviceentries": {"items": [istio("db.db-0", "wookie", pod_service_entry(EXPORT, DB0))]},
-        f"{NETWORKING}/gateways": {"items": [istio("db", "istio-system", gateway_servers(EXPORT))]},
+        f"{NETWORKING}/serviceentries": {
+            "items": [istio("db.db-0", "wookie", pod_service_entry(EXPORT, DB0, ["istio-system"]))]
+        },
+        f"{NETWORKING}/gateways": {"items": [istio("db", "istio-system", gateway_servers(EXPORT, "istio-system"))]},
         f"{NETWORKING}alpha3/envoyfilters": {
             "items": [istio("db-connect-after-handshake", "wookie", connect_after_handshake(EXPORT, selector))]
         },

@@ -344,6 +344,28 @@ WRONG = [
         'sites[0].gateway.loadBalancerClass: "a class" must be a key as Kubernetes has them, such as '
         "app or example.com/app",
     ),
+    wrong(
+        "pair",
+        {f"{AT_GATEWAY}.namespace": "demo"},
+        'sites[0].gateway.namespace: "demo" has workloads of dc1 in it: a gateway has a namespace of its own, '
+        "name another",
+    ),
+    wrong(
+        "pair",
+        {f"{AT_GATEWAY}.namespace": "kube-system"},
+        'sites[0].gateway.namespace: "kube-system" is there in every cluster: name one for the gateway alone',
+    ),
+    wrong(
+        "pair",
+        {f"{AT_GATEWAY}.formerNamespace": "istio-system"},
+        'sites[0].gateway.formerNamespace: "istio-system" is where a gateway moves away from: set '
+        "sites[0].gateway.namespace to where it moves to",
+    ),
+    wrong(
+        "pair",
+        {f"{AT_GATEWAY}.namespace": "one", f"{AT_GATEWAY}.formerNamespace": "istio-system"},
+        'sites[0].gateway.formerNamespace: "istio-system" is not where the gateway is: dc1 has none yet',
+    ),
     wrong("dc1", {f"{AT_GATEWAY}.nodePort": 80}, "sites[0].gateway.nodePort: 80 must be between 1024 and 65535"),
     wrong(
         "dc1",

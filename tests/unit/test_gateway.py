@@ -8,14 +8,22 @@ import pulumi
 import pulumi_kubernetes as k8s
 import pytest
 
-from components.gateway import GATEWAY_LABELS, EastWestGateway, EastWestGatewayArgs, gateway_values
+from components.gateway import (
+    GATEWAY_LABELS,
+    GATEWAY_NAMESPACE,
+    EastWestGateway,
+    EastWestGatewayArgs,
+    gateway_values,
+    give_up,
+    labels_in,
+)
 from components.gateway_exposure import ExposureArgs, service_annotations
 from components.istio import Charts
 from tests.unit.engine import Engine
 
 
 def values_of(*, replicas: int = 1, revision: str | None = None, pull_secrets: Sequence[str] = ()) -> dict[str, Any]:
-    return gateway_values(replicas=replicas, revision=revision, pull_secrets=pull_secrets)
+    return gateway_values(labels=GATEWAY_LABELS, replicas=replicas, revision=revision, pull_secrets=pull_secrets)
 
 
 @pytest.mark.parametrize(("replicas", "disruption_budget"), [(1, None), (2, {"minAvailable": 1})])
@@ -56,14 +64,15 @@ def test_chart_opens_nothing_of_its_own() -> None:
     assert "networkGateway" not in values
 
 
-def program(**wishes: Any) -> Callable[[], None]:
+def program(namespace: str = GATEWAY_NAMESPACE, **wishes: Any) -> Callable[[], None]:
     def create() -> None:
         istiod = k8s.apps.v1.Deployment("istiod")
         gateway = EastWestGateway(
             "dc1-gateway",
             EastWestGatewayArgs(
                 charts=Charts(version="1.31.0", repository="./charts"),
-                namespace="istio-system",
+                namespace=namespace,
+                nodes=["node-1"],
                 after=[istiod],
                 values={"replicaCount": 7},
                 **wishes,
@@ -157,24 +166,63 @@ def test_values_of_the_configuration_come_last(engine: Engine) -> None:
     assert values["service"] == {"type": "None"}
 
 
-def test_service_and_release_have_one_name_and_the_service_selects_by_it(engine: Engine) -> None:
-    """The chart labels the pods with the release's name."""
-    engine.run(program())
+@pytest.mark.parametrize(
+    ("namespace", "istio"),
+    [(GATEWAY_NAMESPACE, "dcmesh-gateway"), ("infra", "dcmesh-gateway"), ("istio-system", "eastwestgateway")],
+)
+def test_service_and_gateways_select_the_pods_that_the_chart_makes(engine: Engine, namespace: str, istio: str) -> None:
+    """In Istio's namespace it is as dcmesh 0.1.0 left it: a Deployment's selector does not change."""
+    engine.run(program(namespace))
     release, service = engine.one("Release"), engine.one("Service")
-    assert release.object == service.object == ("istio-system", "istio-eastwestgateway")
-    assert service.spec["selector"] == {
-        "app": release.inputs["name"],
-        "istio": release.inputs["name"].removeprefix("istio-"),
+    assert release.object == service.object == (namespace, "istio-eastwestgateway")
+    expected = {"app": "istio-eastwestgateway", "istio": istio}
+    assert service.spec["selector"] == release.inputs["values"]["labels"] == labels_in(namespace) == expected
+
+
+def test_it_has_a_namespace_of_its_own(engine: Engine) -> None:
+    engine.run(program())
+    assert engine.one("Namespace").object[1] == GATEWAY_NAMESPACE
+    for part in ("release", "service", "give-up-silent-peers"):
+        assert "dc1-gateway-namespace" in engine.before(f"dc1-gateway-{part}")
+
+
+def test_istios_namespace_is_not_its_own(engine: Engine) -> None:
+    assert engine.run(program("istio-system")).kind("Namespace") == []
+
+
+def options_of(patch: dict[str, Any]) -> dict[tuple[int, int], int]:
+    """Return the socket options of a patch, by level and name."""
+    assert (patch["applyTo"], patch["match"]["listener"]) == ("LISTENER", {"portNumber": 15443})
+    return {
+        (option["level"], option["name"]): option["int_value"] for option in patch["patch"]["value"]["socket_options"]
     }
 
 
 def test_silent_peers_are_given_up_where_other_sites_connect(engine: Engine) -> None:
     spec = engine.run(program()).one("EnvoyFilter").spec
     assert spec["workloadSelector"] == {"labels": GATEWAY_LABELS}
-    (patch,) = spec["configPatches"]
-    assert (patch["applyTo"], patch["match"]["listener"]) == ("LISTENER", {"portNumber": 15443})
-    options = {
-        (option["level"], option["name"]): option["int_value"] for option in patch["patch"]["value"]["socket_options"]
-    }
-    assert options[socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT] == 15_000
-    assert options[socket.SOL_SOCKET, socket.SO_KEEPALIVE] == 1
+    everywhere, where_it_can = spec["configPatches"]
+    assert options_of(everywhere)[socket.SOL_SOCKET, socket.SO_KEEPALIVE] == 1
+    assert options_of(where_it_can) == {(socket.IPPROTO_TCP, 44): 1000}
+    assert where_it_can["match"]["proxy"] == {"metadata": {"NODE_NAME": "node-1"}}
+
+
+def test_no_option_that_a_kernel_may_not_have_is_set_on_a_node_that_is_not_known() -> None:
+    (everywhere,) = give_up(GATEWAY_LABELS, nodes=[])["configPatches"]
+    assert (socket.IPPROTO_TCP, 44) not in options_of(everywhere)
+
+
+def test_who_answers_is_not_given_up() -> None:
+    """TCP_USER_TIMEOUT ends a connection whose other end takes nothing, though it answers."""
+    for patch in give_up(GATEWAY_LABELS, nodes=["node-1"])["configPatches"]:
+        assert (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) not in options_of(patch)
+
+
+def test_who_does_not_begin_tls_is_given_up() -> None:
+    everywhere = give_up(GATEWAY_LABELS, nodes=[])["configPatches"][0]
+    assert everywhere["patch"]["value"]["listener_filters_timeout"] == "5s"
+
+
+def test_a_former_gateway_keeps_its_service_as_it_is(engine: Engine) -> None:
+    """Its port or address may be asked for by the one that takes its place."""
+    assert list(engine.run(program(former=True)).one("Service").request.ignoreChanges) == ["metadata", "spec"]

@@ -23,7 +23,15 @@ DC1 = Link(site="dc1", addresses=["192.0.2.1"], port=15443, exports=(DB,))
 
 def of(site: Config, **known: Any) -> dict[str, Any]:
     settings = config.model.Settings.model_validate({"sites": [{"cluster": "lab", **site}]})
-    given: dict[str, Any] = {"links": {}, "sources": {}, "advertised": False, "protected": False, "lost": None, **known}
+    given: dict[str, Any] = {
+        "links": {},
+        "gateway": "door",
+        "sources": {},
+        "advertised": False,
+        "protected": False,
+        "lost": None,
+        **known,
+    }
     return inventory(settings.sites[0], **given)
 
 
@@ -93,5 +101,5 @@ def test_imports_come_with_their_links() -> None:
 def test_only_an_exporting_site_has_a_gateway() -> None:
     assert of({"name": "dc2"}, links={"dc1": DC1})["gateway"] is None
     known = of({"name": "dc1"}, links={"dc1": DC1}, advertised=True)
-    assert known["gateway"] == {"namespace": "istio-system", "name": "istio-eastwestgateway", "advertised": True}
+    assert known["gateway"] == {"namespace": "door", "name": "istio-eastwestgateway", "advertised": True}
     assert known["links"] == {"dc1": DC1.as_output()}

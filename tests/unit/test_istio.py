@@ -97,7 +97,12 @@ def test_proxies_have_from_day_one(setting: str, value: str) -> None:
 
 
 def test_istiod_can_trust_two_roots_from_day_one() -> None:
-    assert values_of()["env"] == {"ISTIO_MULTIROOT_MESH": "true"}
+    assert values_of()["env"]["ISTIO_MULTIROOT_MESH"] == "true"
+
+
+def test_a_gateway_is_opened_by_its_own_namespace_alone_unless_that_is_unwanted() -> None:
+    assert values_of()["env"]["PILOT_SCOPE_GATEWAY_TO_NAMESPACE"] == "true"
+    assert "PILOT_SCOPE_GATEWAY_TO_NAMESPACE" not in values_of(scope_gateways=False)["env"]
 
 
 def test_settings_of_the_environment_are_text() -> None:

@@ -252,7 +252,8 @@ def test_program_has_each_site_watched_where_that_is_asked_for() -> None:
         (job, _) = yaml.safe_load(engine[f"{site}-monitoring-prometheus"].inputs["data"]["scrape.yaml"])[
             "scrape_configs"
         ]
-        assert job["kubernetes_sd_configs"][0]["namespaces"]["names"] == ["istio-system", databases]
+        gateways = ["dcmesh-gateway"] if site == "dc1" else []
+        assert job["kubernetes_sd_configs"][0]["namespaces"]["names"] == [*gateways, "istio-system", databases]
     assert istiod(engine)["proxyStatsMatcher"] == {"inclusionRegexps": list(STATISTICS)}
     assert containers(engine) == {"mariadb", "exporter"}
 

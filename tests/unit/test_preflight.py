@@ -627,6 +627,7 @@ def test_namespaces_of_our_own_workloads_are_not_there_yet(raw: Raw, cluster: Ku
 )
 def test_somebody_elses_gateway_is_not_taken_over(raw: Raw, cluster: KubernetesAPI, service: Any, found: bool) -> None:
     """The one of Istio's own samples for several clusters has this name."""
+    raw["sites"][0]["gateway"] = {"namespace": "istio-system"}
     cluster.objects["/api/v1/namespaces/istio-system/services/istio-eastwestgateway"] = service
     advice = (
         'sites[0].exports[0].name: "orders" needs the gateway istio-system/istio-eastwestgateway, and dc2 has a '
@@ -635,6 +636,12 @@ def test_somebody_elses_gateway_is_not_taken_over(raw: Raw, cluster: KubernetesA
     assert look(raw) == [advice] * found
     raw["sites"][0]["exports"] = []
     assert look(raw) == []
+
+
+def test_somebody_elses_namespace_is_not_taken_over_for_the_gateway(raw: Raw, cluster: KubernetesAPI) -> None:
+    cluster.objects[f"{NAMESPACES}/dcmesh-gateway"] = managers("kubectl")
+    (line,) = look(raw)
+    assert line.startswith('sites[0].gateway.namespace: "dcmesh-gateway" is there already in dc2')
 
 
 OPERATORS = f"{NAMESPACES}/operators"

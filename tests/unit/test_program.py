@@ -5,6 +5,7 @@ import functools
 import json
 from collections.abc import Callable, Iterator
 from ipaddress import IPv4Address, IPv4Network
+from typing import Any
 
 import pulumi
 import pytest
@@ -405,7 +406,7 @@ def test_link_and_hosts_of_dev(stack: Engine) -> None:
     assert stack.outputs["link"] == {
         "dc1": {
             "site": "dc1",
-            "gateway": {"addresses": [address_of("dc1-gateway-service")], "port": 15443},
+            "gateway": {"addresses": [address_of("dc1-gateway.dcmesh-gateway-service")], "port": 15443},
             "exports": [
                 {
                     "name": "hello",
@@ -713,7 +714,7 @@ def test_gateways_addresses_reach_importers_and_probe(
     ("gateway", "address", "port"),
     [
         ({"advertise": ["vpn.example.com"]}, "vpn.example.com", 15443),
-        ({"advertisePort": 443}, address_of("dc1-gateway-service"), 443),
+        ({"advertisePort": 443}, address_of("dc1-gateway.dcmesh-gateway-service"), 443),
         ({"exposure": "nodeport", "nodePort": 31443, "advertise": ["192.0.2.7"]}, "192.0.2.7", 31443),
         (
             {"exposure": "nodeport", "nodePort": 31443, "advertise": ["192.0.2.7"], "advertisePort": 443},
@@ -730,10 +731,74 @@ def test_importers_go_where_they_are_told_to(
     assert engine.outputs["link"]["dc1"]["gateway"] == {"addresses": [address], "port": port}
     endpoints = [endpoint for entry in imported(engine, "ServiceEntry") for endpoint in entry.spec["endpoints"]]
     assert {(e["address"], *e["ports"].values()) for e in endpoints} == {(address, port)}
-    service = engine["dc1-gateway-service"].spec
+    service = engine["dc1-gateway.dcmesh-gateway-service"].spec
     assert [p["nodePort"] for p in service["ports"] if "nodePort" in p] == (
         [gateway["nodePort"]] if "nodePort" in gateway else []
     )
+
+
+# --- where the gateway stands ------------------------------------------------------------------------------------
+
+OLD, NEW = "dc1-gateway-service", "dc1-gateway.dcmesh-gateway-service"
+"""The gateway's Service, as dcmesh 0.1.0 has named it, and as it is named since."""
+
+
+def left_by(*services: str, told: str | None = None) -> dict[str, Any]:
+    """Return the state of dev's stack with these Services; `told` is the namespace that its last `up` told of, if any.
+
+    The cluster's provider is what shows that the site was there.
+    """
+    urn = "urn:pulumi:dev::dcmesh"
+    outputs = {"sites": {"dc1": {"gateway": {"namespace": told}}}} if told else {}
+    state = {
+        f"{urn}::pulumi:pulumi:Stack::dcmesh-dev": outputs,
+        f"{urn}::pulumi:providers:kubernetes::dc1-cluster-kubernetes": {
+            "clusterIdentifier": "made",
+            "kubeconfig": "{}",
+        },
+        f"{urn}::command:local:Command::dc1-cluster-cluster": {},
+    }
+    for service in services:
+        namespace = "istio-system" if service == OLD else service.removeprefix("dc1-gateway.").removesuffix("-service")
+        state[f"{urn}::kubernetes:core/v1:Service::{service}"] = {"metadata": {"namespace": namespace}}
+    return {of: {"type": of.split("::")[2], "outputs": outputs} for of, outputs in state.items()}
+
+
+@pytest.mark.parametrize(
+    ("state", "wish", "services"),
+    [
+        ({}, {}, {NEW}),
+        (left_by(OLD, told="istio-system"), {}, {OLD}),
+        (left_by(OLD), {}, {OLD}),  # an `up` that has failed half-way
+        (left_by(NEW, told="dcmesh-gateway"), {}, {NEW}),
+        (left_by("dc1-gateway.infra-service", told="infra"), {}, {"dc1-gateway.infra-service"}),
+        (left_by(OLD, NEW, told="istio-system"), {}, {OLD}),  # a move that has failed half-way, and is taken back
+        (left_by(OLD, NEW, told="dcmesh-gateway"), {}, {NEW}),
+        (left_by(OLD, told="istio-system"), {"namespace": "dcmesh-gateway"}, {NEW}),
+    ],
+)
+def test_a_gateway_stays_where_it_is_until_it_is_to_move(
+    dev: Config, state: dict[str, Any], wish: Config, services: set[str]
+) -> None:
+    dev["sites"][0]["gateway"] = wish
+    engine = run_program(Engine(state=state), dev)
+    assert {service.name for service in engine.kind("Service") if "gateway" in service.name} == services
+    (namespace,) = {engine[service].object[0] for service in services}
+    assert {gateway.object[0] for gateway in engine.kind("Gateway")} == {namespace}
+    assert engine.outputs["sites"]["dc1"]["gateway"]["namespace"] == namespace
+
+
+def test_a_gateway_that_moves_can_leave_another_behind_of_which_nobody_is_told(dev: Config) -> None:
+    """Sites of other stacks still use it, until their next `up`."""
+    dev["sites"][0]["gateway"] = {"namespace": "dcmesh-gateway", "formerNamespace": "istio-system"}
+    before = left_by(OLD, told="istio-system")
+    stacks = {"organization/dcmesh/test": {"sites": {"dc1": {"gateway": {"namespace": "istio-system"}, "servers": []}}}}
+    engine = run_program(Engine(state=before, stacks=stacks), dev)
+    assert engine.outputs["link"]["dc1"]["gateway"]["addresses"] == [address_of(NEW)]
+    assert {gateway.object[0] for gateway in engine.kind("Gateway")} == {"istio-system", "dcmesh-gateway"}
+    for entry in exported(engine, "ServiceEntry"):
+        assert entry.spec["exportTo"] == ["dcmesh-gateway", "istio-system"]
+    assert {part.name for part in engine.kind("Service")} >= {OLD, NEW}
 
 
 # --- settings that reach far -------------------------------------------------------------------------------------
@@ -801,7 +866,7 @@ def test_virtual_addresses_are_of_no_network_by_default(stack: Engine) -> None:
 
 @only(with_wishes)
 def test_exposure_reaches_the_gateways_service(stack: Engine) -> None:
-    spec = stack["dc1-gateway-service"].spec
+    spec = stack["dc1-gateway.dcmesh-gateway-service"].spec
     assert (spec["loadBalancerIP"], spec["loadBalancerSourceRanges"]) == ("192.0.2.5", ["198.51.100.0/24"])
     assert spec["externalTrafficPolicy"] == "Local"
 
@@ -817,13 +882,14 @@ def on_existing_istio(stack: Config) -> None:
 def test_existing_istio_is_left_as_it_is(stack: Engine) -> None:
     assert {release.inputs["name"] for release in stack.kind("Release")} == {"istio-eastwestgateway"}
     assert not stack.kind("Secret", "PrivateKey")
-    assert {namespace.object[1] for namespace in stack.kind("Namespace")} == {"demo", "demo-dr"}
+    assert {namespace.object[1] for namespace in stack.kind("Namespace")} == {"dcmesh-gateway", "demo", "demo-dr"}
 
 
 @only(on_existing_istio)
 def test_existing_istio_of_that_revision_serves_all(stack: Engine) -> None:
-    for namespace in stack.kind("Namespace"):
-        assert namespace.inputs["metadata"]["labels"] == {"istio.io/rev": "stable"}
+    labels = {n.object[1]: n.inputs["metadata"].get("labels") for n in stack.kind("Namespace")}
+    injected = {"istio.io/rev": "stable"}
+    assert labels == {"dcmesh-gateway": None, "demo": injected, "demo-dr": injected}
     gateway = stack.one("Release").inputs["values"]
     assert (gateway["revision"], gateway["imagePullSecrets"]) == ("stable", [{"name": "mirror"}])
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from components import service_export
-from components.gateway import GATEWAY_LABELS
+from components.gateway import GATEWAY_LABELS, GATEWAY_NAMESPACE
 from components.link import Consumer, ExportedService, ServiceAccount
 
 POD_0 = "db-pxc-0.db.shop.svc.cluster.local"
@@ -16,9 +16,9 @@ CONSUMERS = tuple(
 
 
 def test_service_entry_is_one_pod_seen_by_the_gateway_alone(database: ExportedService) -> None:
-    assert service_export.pod_service_entry(database, POD_0) == {
+    assert service_export.pod_service_entry(database, POD_0, ["one", "former"]) == {
         "hosts": [POD_0],
-        "exportTo": ["istio-system"],
+        "exportTo": ["one", "former"],
         "location": "MESH_INTERNAL",
         "resolution": "STATIC",
         "ports": [{"number": 3306, "name": "tcp", "protocol": "TCP"}],
@@ -26,13 +26,23 @@ def test_service_entry_is_one_pod_seen_by_the_gateway_alone(database: ExportedSe
     }
 
 
-def test_gateway_passes_on_exactly_the_hosts(database: ExportedService) -> None:
-    spec = service_export.gateway_servers(database)
-    (server,) = spec["servers"]
-    assert tuple(server["hosts"]) == database.hosts
-    assert server["tls"] == {"mode": "AUTO_PASSTHROUGH"}
-    assert server["port"] == {"number": 15443, "name": "tls", "protocol": "TLS"}
+def test_gateway_passes_on_exactly_the_hosts_each_by_a_server_of_its_own(database: ExportedService) -> None:
+    """Of a server with a host that an older Gateway has, Istio leaves out all hosts."""
+    spec = service_export.gateway_servers(database, GATEWAY_NAMESPACE)
+    assert [server["hosts"] for server in spec["servers"]] == [[host] for host in database.hosts]
+    assert all(server["tls"] == {"mode": "AUTO_PASSTHROUGH"} for server in spec["servers"])
+    ports = [server["port"] for server in spec["servers"]]
+    assert {(port["number"], port["protocol"]) for port in ports} == {(15443, "TLS")}
+    assert len({port["name"] for port in ports}) == len(database.hosts)
     assert spec["selector"] == GATEWAY_LABELS
+
+
+def test_connections_to_a_host_are_limited_at_the_gateway_and_nowhere_else() -> None:
+    assert service_export.connection_limit(POD_0, 50) == {
+        "host": POD_0,
+        "exportTo": ["."],
+        "trafficPolicy": {"connectionPool": {"tcp": {"maxConnections": 50}}},
+    }
 
 
 def test_plaintext_to_the_pods_is_refused() -> None:
@@ -45,7 +55,7 @@ def test_plaintext_to_the_pods_is_refused() -> None:
 def test_sidecars_of_the_pods_connect_to_the_server_after_the_handshake(database: ExportedService) -> None:
     spec = service_export.connect_after_handshake(database, {"app": "db"})
     assert spec["workloadSelector"] == {"labels": {"app": "db"}}
-    proxy, chain = spec["configPatches"]
+    proxy, chain, _ = spec["configPatches"]
     for patch, what in ((proxy, "NETWORK_FILTER"), (chain, "FILTER_CHAIN")):
         assert patch["applyTo"] == what
         assert patch["match"]["context"] == "SIDECAR_INBOUND"
@@ -53,6 +63,22 @@ def test_sidecars_of_the_pods_connect_to_the_server_after_the_handshake(database
         assert patch["patch"]["operation"] == "MERGE"
     assert proxy["patch"]["value"]["typed_config"]["upstream_connect_mode"] == "ON_DOWNSTREAM_TLS_HANDSHAKE"
     assert chain["patch"]["value"] == {"transport_socket_connect_timeout": "15s"}
+
+
+def test_sidecars_of_the_pods_connect_to_the_server_for_nobody_but_the_consumers(database: ExportedService) -> None:
+    spec = service_export.connect_after_handshake(replace(database, consumers=CONSUMERS), {"app": "db"})
+    patch = spec["configPatches"][-1]
+    assert patch["patch"]["operation"] == "INSERT_BEFORE"
+    assert patch["match"]["listener"]["filterChain"]["filter"] == {"name": "envoy.filters.network.tcp_proxy"}
+    (rule,) = patch["patch"]["value"]["typed_config"]["on_downstream_tls_handshake"]
+    assert rule["object_key"] == "envoy.network.transport_socket.original_dst_address"
+    assert rule["skip_if_empty"]
+    assert rule["format_string"]["text_format_source"]["inline_string"] == (
+        "%CEL(connection.requested_server_name.endsWith('.db.shop.svc.cluster.local') "
+        "&& !connection.requested_server_name.endsWith('_.db.shop.svc.cluster.local') "
+        "&& !(has(connection.uri_san_peer_certificate) && connection.uri_san_peer_certificate in "
+        "['spiffe://cluster.local/ns/dr/sa/backup', 'spiffe://cluster.local/ns/dr/sa/replica']) ? '127.0.0.1:0' : '')%"
+    )
 
 
 def test_all_but_the_consumers_are_denied_by_server_name(database: ExportedService) -> None:

@@ -11,7 +11,7 @@ import yaml
 from tests.e2e.toolbox import Database, Kubectl, Project, eventually
 
 HOSTS = [f"db-{ordinal}.db.wookie.svc.cluster.local" for ordinal in range(3)]
-GATEWAY = ("deployment/istio-eastwestgateway", "--namespace", "istio-system")
+GATEWAY = ("deployment/istio-eastwestgateway", "--namespace", "dcmesh-gateway")
 
 
 def found(pair: Project, **environment: str) -> tuple[int, Any]:

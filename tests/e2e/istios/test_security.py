@@ -3,6 +3,7 @@
 import base64
 import datetime
 import json
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -203,7 +204,8 @@ def test_genuine_certificates_of_other_identities_cannot_log_in(
     attempts = {name: {**leaf(tmp_path, authority, own), "server_name": POD_NAME} for name, own in others.items()}
     # Where nobody minds capitals, neither may the rule that the name falls under.
     attempts["in capitals"] = {**attempts["account"], "server_name": POD_NAME.upper()}
-    assert "in" not in dial(attempts).values()
+    # Not a byte: the server knows nothing of them.
+    assert dial(attempts) == dict.fromkeys(attempts, "refused")
 
 
 def test_a_certificate_of_another_root_is_refused(dial: Dial, tmp_path: Path) -> None:
@@ -230,6 +232,81 @@ def test_unfinished_handshakes_do_not_use_up_the_servers_connections(
     assert time.monotonic() - began > 10  # until then nothing has let go of them
 
 
+def counters(database: Database) -> dict[str, int]:
+    """Return what a server has counted of its connections."""
+    names = "'Connections', 'Aborted_connects', 'Max_used_connections'"
+    lines = database(f"SHOW GLOBAL STATUS WHERE Variable_name IN ({names})").splitlines()
+    return {name: int(value) for name, value in (line.split() for line in lines)}
+
+
+LOCAL = """
+read -r MYSQL_PWD; export MYSQL_PWD; ok=0; bad=0; echo begun
+until read -r -t 0; do
+  if mariadb --host=db-0.db --user=root --execute="SELECT 1" >/dev/null; then ok=$((ok + 1)); else bad=$((bad + 1)); fi
+done
+echo $ok $bad
+"""
+"""Connects to db-0 as a neighbour of its own site, without a pause, until it gets another line; then says how often."""
+
+FLOODS = [
+    pytest.param(3, id="short"),
+    pytest.param(
+        60,
+        id="a minute",
+        marks=pytest.mark.soak(proves=("components/gateway.py", "components/service_export.py", "components/istio.py")),
+    ),
+]
+
+
+@pytest.mark.parametrize("seconds", FLOODS)
+@pytest.mark.parametrize("kind", ["silent", "hello", "stranger"])
+def test_a_flood_of_dials_costs_the_server_and_its_neighbours_nothing(
+    lab: Lab, sites: dict[str, Kubectl], gateway: str, tmp_path: Path, kind: str, seconds: int
+) -> None:
+    """200 a second, by somebody who sends nothing, a ClientHello alone, or a certificate of the mesh of no consumer."""
+    dc1, primary = sites["dc1"], Database(sites["dc1"], "wookie", "db-0")
+    asked = {"address": gateway, "port": GATEWAY_PORT, "kind": kind, "rate": 200, "seconds": seconds}
+    known = leaf(tmp_path, bundle_of(sites["dc2"]), CONSUMER.replace("/db", "/other")) if kind == "stranger" else {}
+    plan = tmp_path / "flood.json"
+    plan.write_text(json.dumps({**asked, "server_name": POD_NAME, **known}))
+
+    def memory() -> int:
+        """Return what the gateway's processes have of the machine's memory, in KiB."""
+        where = ("--namespace", "dcmesh-gateway", "deployment/istio-eastwestgateway", "--")
+        shown = dc1("exec", *where, "sh", "-c", "cat /proc/[0-9]*/status")
+        return sum(int(line.split()[1]) for line in shown.splitlines() if line.startswith("VmRSS:"))
+
+    inside = ("exec", "--stdin", "--namespace", "wookie", "db-1", "--container", "mariadb", "--", "bash", "-c", LOCAL)
+    root = database_passwords(dc1, "wookie")["root"]
+    with subprocess.Popen(dc1.command(*inside), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as neighbour:
+        assert neighbour.stdin is not None
+        assert neighbour.stdout is not None
+        neighbour.stdin.write(f"{root}\n")
+        neighbour.stdin.flush()
+        assert neighbour.stdout.readline() == "begun\n"
+        before, used = counters(primary), [memory()]
+        script = str(Path(__file__).with_name("flood.py"))
+        flood = lab.start("enter", "dc2", "--", sys.executable, script, str(plan))
+        while flood.poll() is None:
+            used.append(memory())
+        after = counters(primary)
+        said, _ = neighbour.communicate("end\n", timeout=60)
+    assert flood.stdout is not None
+    dialled = json.loads(flood.stdout.read())
+    answered, failed = map(int, said.split())
+    figures = {**dialled, "local": answered, "before": before, "after": after, "memory": used}
+    assert flood.returncode == 0
+    assert failed == 0, figures
+    assert answered > 0, figures
+    assert dialled["dials"] >= 100 * seconds, figures
+    assert dialled["answered"] == 0, figures
+    # The rest is kubelet's probe, and this test's own.
+    assert after["Connections"] - before["Connections"] - answered < dialled["dials"] / 10, figures
+    assert after["Aborted_connects"] == before["Aborted_connects"], figures
+    assert after["Max_used_connections"] < 50, figures
+    assert max(used) < 1.2 * used[0], figures
+
+
 def test_plaintext_is_refused(dial: Dial) -> None:
     assert dial({"plaintext": {}}) == {"plaintext": "refused"}
 
@@ -239,7 +316,7 @@ def test_services_that_are_not_exported_are_refused_to_the_consumer(
 ) -> None:
     """They are there, and the gateway knows them: it would pass them on, were they among its hosts."""
     clusters = sites["dc1"](
-        *("exec", "--namespace", "istio-system", "deployment/istio-eastwestgateway", "--"),
+        *("exec", "--namespace", "dcmesh-gateway", "deployment/istio-eastwestgateway", "--"),
         *("pilot-agent", "request", "GET", "clusters"),
     )
     names = {
@@ -251,6 +328,89 @@ def test_services_that_are_not_exported_are_refused_to_the_consumer(
         assert f"{name}::" in clusters
     found = dial({name: {**genuine, "server_name": name_} for name, name_ in names.items()})
     assert found == dict.fromkeys(names, "refused")
+
+
+# By objects of somebody else in dc1
+
+TENANT = {"namespace": "tenant"}
+
+
+def gateway_of(name: str, selector: dict[str, str], mode: str, host: str) -> dict[str, Any]:
+    """Return a Gateway of a tenant on the gateway's port."""
+    port = {"number": GATEWAY_PORT, "name": "tls", "protocol": "TLS"}
+    return {
+        "apiVersion": "networking.istio.io/v1",
+        "kind": "Gateway",
+        "metadata": {**TENANT, "name": name},
+        "spec": {"selector": selector, "servers": [{"port": port, "tls": {"mode": mode}, "hosts": [host]}]},
+    }
+
+
+def of_tenants() -> dict[str, list[dict[str, Any]]]:
+    """Return what tenants may apply, by what it is."""
+    ours = {"app": "istio-eastwestgateway", "istio": "dcmesh-gateway"}
+    way_in = {
+        "hosts": ["stolen.example"],
+        "gateways": ["passthrough"],
+        "tls": [
+            {
+                "match": [{"port": GATEWAY_PORT, "sniHosts": ["stolen.example"]}],
+                "route": [{"destination": {"host": "db.wookie.svc.cluster.local", "port": {"number": 3306}}}],
+            }
+        ],
+    }
+    claim = {
+        "hosts": [HOST],
+        "location": "MESH_INTERNAL",
+        "resolution": "STATIC",
+        "ports": [{"number": 3306, "name": "tcp", "protocol": "TCP"}],
+        "endpoints": [{"address": "192.0.2.1", "labels": {"security.istio.io/tlsMode": "istio"}}],
+    }
+    istio = "networking.istio.io/v1"
+    # Istio's own sample for several clusters: samples/multicluster/expose-services.yaml.
+    sample = gateway_of("cross-network-gateway", {"istio": "eastwestgateway"}, "AUTO_PASSTHROUGH", "*.local")
+    return {
+        "Istio's sample": [sample],
+        "no selector": [gateway_of("without-selector", {}, "AUTO_PASSTHROUGH", "*.local")],
+        "our own labels": [gateway_of("same-port", ours, "AUTO_PASSTHROUGH", HOST)],
+        "a way in": [
+            gateway_of("passthrough", ours, "PASSTHROUGH", "stolen.example"),
+            {
+                "apiVersion": istio,
+                "kind": "VirtualService",
+                "metadata": {**TENANT, "name": "way-in"},
+                "spec": way_in,
+            },
+        ],
+        "an exported name": [
+            {"apiVersion": istio, "kind": "ServiceEntry", "metadata": {**TENANT, "name": "claim"}, "spec": claim}
+        ],
+    }
+
+
+@pytest.fixture
+def tenant(sites: dict[str, Kubectl]) -> Iterator[Kubectl]:
+    """dc1, with a namespace of a tenant."""
+    sites["dc1"]("create", "namespace", "tenant")
+    yield sites["dc1"]
+    sites["dc1"]("delete", "namespace", "tenant")
+
+
+def test_gateways_and_names_of_others_neither_shut_nor_open_the_gateway(
+    dial: Dial, tenant: Kubectl, genuine: dict[str, str]
+) -> None:
+    """Each link lives, which `dial` asserts, and nothing else is reached; then with all of it and a new gateway pod."""
+    shut = {"the Service": "outbound_.3306_._.db.wookie.svc.cluster.local", "a way in": "stolen.example"}
+    attempts = {name: {**genuine, "server_name": name_} for name, name_ in shut.items()}
+    refused = dict.fromkeys(shut, "refused")
+    for what, objects in of_tenants().items():
+        tenant.apply(*objects)
+        time.sleep(2)  # what must not take effect has no end to wait for: istiod's pushes take less than one second
+        assert dial(attempts) == refused, what
+    where = ("deployment/istio-eastwestgateway", "--namespace", "dcmesh-gateway")
+    tenant("rollout", "restart", *where)
+    tenant("rollout", "status", *where, "--timeout=120s")
+    assert dial(attempts) == refused
 
 
 # Past the gateway
@@ -275,7 +435,7 @@ def test_nothing_else_of_dc1_can_be_reached_from_dc2(
         return own
 
     node = json.loads(sites["dc1"]("get", "nodes", "--output", "json"))["items"][0]["status"]["addresses"][0]["address"]
-    service = sites["dc1"].get("service", "istio-eastwestgateway", "istio-system")
+    service = sites["dc1"].get("service", "istio-eastwestgateway", "dcmesh-gateway")
     node_ports = {f"{node}:{port['nodePort']}" for port in service["spec"]["ports"]}
     databases = eventually("a database has an address that no pod of dc2 has", of_dc1_alone, within=240)
     allowed = f"{gateway}:{GATEWAY_PORT}"

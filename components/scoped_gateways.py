@@ -1,0 +1,51 @@
+"""ScopedGateways: which Gateways an istiod that begins to bind them to their namespaces would take gateways from."""
+
+from typing import Any
+
+from kubernetes import client
+
+from components.kubernetes_api import SECONDS
+from components.link import ISTIO_NAMESPACE
+
+SCOPE = "PILOT_SCOPE_GATEWAY_TO_NAMESPACE"
+"""Variable of istiod by which a Gateway opens gateways of its own namespace alone."""
+
+
+def shut_by_scope(api: client.ApiClient) -> list[str]:
+    """Return the Gateways, as `NAMESPACE/NAME`, that open gateways of other namespaces, which binding them would shut.
+
+    None where istiod binds them already or is not there, and where one may not look.
+
+    Raises:
+        client.ApiException, HTTPError: the cluster cannot be asked.
+    """
+    try:
+        istiod = client.AppsV1Api(api).read_namespaced_deployment("istiod", ISTIO_NAMESPACE, _request_timeout=SECONDS)
+        containers = istiod.spec.template.spec.containers
+        if any(v.name == SCOPE and v.value == "true" for container in containers for v in container.env or ()):
+            return []
+        kind = ("networking.istio.io", "v1", "gateways")
+        gateways = client.CustomObjectsApi(api).list_cluster_custom_object(*kind, _request_timeout=SECONDS)["items"]
+        return sorted(_named(gateway) for gateway in gateways if _opened(api, gateway) - {_namespace(gateway)})
+    except client.ApiException as error:
+        if error.status in (401, 403, 404):
+            return []
+        raise
+
+
+def _opened(api: client.ApiClient, gateway: Any) -> set[str]:  # noqa: ANN401 — the client has no types
+    """Return the namespaces of the pods that a Gateway selects; without a selector it opens the gateways of all."""
+    selector = gateway["spec"].get("selector")
+    if not selector:
+        return {"every namespace"}
+    labels = ",".join(f"{key}={value}" for key, value in selector.items())
+    pods = client.CoreV1Api(api).list_pod_for_all_namespaces(label_selector=labels, _request_timeout=SECONDS)
+    return {pod.metadata.namespace for pod in pods.items}
+
+
+def _namespace(gateway: Any) -> str:  # noqa: ANN401
+    return str(gateway["metadata"]["namespace"])
+
+
+def _named(gateway: Any) -> str:  # noqa: ANN401
+    return f"{_namespace(gateway)}/{gateway['metadata']['name']}"
