@@ -11,6 +11,7 @@ from urllib3.exceptions import HTTPError, MaxRetryError
 from websocket import WebSocketException, setdefaulttimeout
 
 from components.http_proxy import set_proxy
+from components.plain import printable
 
 SECONDS = 10
 """How long a command in a container may take."""
@@ -76,4 +77,4 @@ def why(error: Exception) -> str:
     cause = error.reason if isinstance(error, MaxRetryError) else error
     text = f"{cause.status or ''} {cause.reason}" if isinstance(cause, client.ApiException) else str(cause)
     text = re.sub(r"^HTTPS?Connection(?:Pool)?\(host='([^']*)', port=(\d+)\)", r"\1:\2", text)
-    return " ".join(text.split()) or type(error).__name__
+    return printable(" ".join(text.split())) or type(error).__name__

@@ -1,4 +1,4 @@
-"""Plain data: what stack outputs and `--json` are made of."""
+"""Plain data: what stack outputs and `--json` are made of, and what may be shown."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -24,6 +24,11 @@ def plain(value: Any) -> Any:  # noqa: ANN401
         case _ if is_dataclass(value):
             return {_camel(field.name): plain(getattr(value, field.name)) for field in fields(value)}
     raise TypeError(f"{type(value).__name__} is not plain data")
+
+
+def printable(text: str, most: int = 500) -> str:
+    """Return what somebody else has said, as it may stand on a terminal and in a log: on one line."""
+    return "".join(c if c.isprintable() else "?" for c in text[:most])
 
 
 def _camel(name: str) -> str:

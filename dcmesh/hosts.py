@@ -11,6 +11,7 @@ from urllib.parse import quote
 from kubernetes import client
 
 from components.kubernetes_api import ERRORS, run_in, why
+from components.plain import printable
 from dcmesh.certificates import Certificate, parse_proxy
 from dcmesh.model import Fact, State
 from dcmesh.pods import Pod, ask_proxy, meshed_pod
@@ -167,7 +168,7 @@ def parse_answers(printed: str, probes: Mapping[str, str]) -> dict[str, Answer]:
         status = re.fullmatch(r"HTTP (\d+)", text)
         # As the probe at the end of `up` sees it: what answers 404 is there.
         good = not status or (int(status[1]) == 200 if probes.get(host) == "pod-name" else int(status[1]) < 500)
-        answers[host] = Answer(ok=verdict == "ok" and good, text=text or "no answer")
+        answers[host] = Answer(ok=verdict == "ok" and good, text=printable(text) or "no answer")
     return answers
 
 
