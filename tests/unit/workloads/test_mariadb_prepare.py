@@ -654,7 +654,7 @@ def test_later_starts_take_over_what_has_changed(replica: Pod) -> None:
     text = "\n".join(replica.start_sql)
     assert not [password for password in PASSWORDS.values() if password in text]
     assert "CREATE OR REPLACE USER root@'%' IDENTIFIED BY 'another-root-1';" in replica.start_sql
-    assert "ALTER USER replication@'%' IDENTIFIED BY 'another-repl-1';" in replica.start_sql
+    assert "CREATE OR REPLACE USER replication@'%' IDENTIFIED BY 'another-repl-1';" in replica.start_sql
     assert "MASTER_HOST='db-0.db.other.svc.cluster.local'" in replica.change_master[0]
     assert "MASTER_PASSWORD='another-repl-1'" in replica.change_master[0]
     assert replica.options["server_id"] == "2561"
