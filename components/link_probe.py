@@ -8,6 +8,7 @@ from typing import Any
 import pulumi
 import pulumi_kubernetes as k8s
 
+from components.confined import NOBODY, RESTRICTED
 from components.link import ExportedService, Link, ServiceAccount
 
 PROBE_IMAGE = "registry.k8s.io/e2e-test-images/agnhost:2.53"
@@ -69,6 +70,7 @@ def pod_template(
         },
         "spec": {
             "serviceAccountName": service_account,
+            "automountServiceAccountToken": False,
             "restartPolicy": "Never",
             "containers": [
                 {
@@ -81,6 +83,7 @@ def pod_template(
                         {"name": "PROBE_HOSTS", "value": lines},
                         {"name": "PROBE_SECONDS", "value": str(PROBE_SECONDS)},
                     ],
+                    "securityContext": {"runAsUser": NOBODY, "runAsGroup": NOBODY, **RESTRICTED},
                     # So that the reason stands in the pod's status, where Pulumi reads it for its error.
                     "terminationMessagePolicy": "FallbackToLogsOnError",
                 }

@@ -14,22 +14,23 @@ ask() {
     [ -n "$answer" ] || { echo "no greeting from the server" && return 1; }
     ;;
   *)
-    answer=$(curl -s --show-error --max-time 2 --write-out '\n%{http_code}' "http://$host:$port/" 2>&1)
+    # So slowly that an answer without an end is none of hundreds of megabytes.
+    answer=$(curl -s --show-error --max-time 2 --limit-rate 64k --write-out '\n%{http_code}' "http://$host:$port/" 2>&1)
     status=$(printf '%s' "$answer" | tail -n 1)
     body=$(printf '%s' "$answer" | sed '$d' | head -c 256) # without trailing newlines
     case $status in
     [1-4][0-9][0-9]) ;;
-    *) echo "HTTP status $status: $body" && return 1 ;;
+    *) printf '%s' "HTTP status $status: $body" && return 1 ;;
     esac
-    [ "$kind" != pod-name ] || [ "$body" = "$pod" ] || { echo "answered by '$body' instead of $pod" && return 1; }
+    [ "$kind" != pod-name ] || [ "$body" = "$pod" ] || { printf '%s' "answered by '$body' instead of $pod" && return 1; }
     ;;
   esac
 }
 
 until reason=$(ask); do
   if [ "$(date +%s)" -ge "$deadline" ]; then
-    # What a server answers is no code for a terminal. Unquoted: on one line
-    echo "failed $host" $(printf '%s' "$reason" | LC_ALL=C tr -c '[:print:]' ' ')
+    # As it may stand in a log: on one line, and no terminal's commands, which `echo` would make of backslashes.
+    printf 'failed %s %s\n' "$host" "$(printf '%s' "$reason" | tr '\n' ' ' | LC_ALL=C tr -cd '[:print:]')"
     exit 1
   fi
   sleep 0.2

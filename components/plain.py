@@ -1,4 +1,4 @@
-"""Plain data: what stack outputs and `--json` are made of."""
+"""Plain data: what stack outputs and `--json` are made of, and what may be shown."""
 
 import re
 from collections.abc import Iterable, Mapping

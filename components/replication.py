@@ -8,6 +8,17 @@ from typing import Any
 
 from components.kubernetes_api import ERRORS, connect, run_in, why
 from components.plain import plain
+from components.printable import printable
+
+NUMBER = r"[0-9]{1,10}"
+GTID = rf"{NUMBER}-{NUMBER}-[0-9]{{1,20}}|[0-9a-fA-F-]{{36}}(:\w{{1,32}})?(:[0-9]{{1,20}}(-[0-9]{{1,20}})?)+"
+GTIDS = rf"(({GTID})(, *({GTID}))*)?"
+"""Those of MariaDB and of MySQL."""
+
+EXTRA = r"[\w:,. -]{0,16384}"
+"""As mariadb_switchover.sh notes it: ranges of GTIDs, or a word on why there are none."""
+
+HOST = r"[\w.:-]{0,255}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,37 +83,75 @@ class Server:
 
 
 def parse_lines(text: str) -> dict[str, str]:
-    """Return what lines of `Key: value` say, by MySQL's names."""
-    lines = re.findall(r"^ *(\w+): ?(.*)$", text, re.MULTILINE)
-    return {key.replace("Master", "Source").replace("Slave", "Replica"): value.strip() for key, value in lines}
+    """Return what lines of `Key: value` say, by MySQL's names.
+
+    Raises:
+        ChildProcessError: two of them contradict each other. A client prints the line ends within a value as they are:
+            so the words of another site, in an error for example, could pass for what the server says.
+    """
+    said = dict[str, str]()
+    for key, value in re.findall(r"^ *(\w+): ?(.*)$", text, re.MULTILINE):
+        name = key.replace("Master", "Source").replace("Slave", "Replica")
+        if said.setdefault(name, value.strip()) != value.strip():
+            raise ChildProcessError(f"it contradicts itself: {name} is {printable(said[name])} and {printable(value)}")
+    return said
+
+
+def checked(name: str, value: str, pattern: str) -> str:
+    """Return a value that a server has said, if it is what it must be.
+
+    Raises:
+        ChildProcessError: it is not.
+    """
+    if not re.fullmatch(pattern, value, re.ASCII):
+        raise ChildProcessError(f"it says what cannot be: {name} is {printable(value, 100)}")
+    return value
+
+
+def _number(value: str) -> int | None:
+    return int(value) if re.fullmatch(NUMBER, value) else None
 
 
 def parse_server(text: str) -> Server:
-    """Return what a replica's command prints."""
+    """Return what a replica's command prints.
+
+    Raises:
+        ChildProcessError: that cannot be.
+    """
     said = parse_lines(text)
     return Server(
-        channel=parse_status(text),
-        position=said.get("Gtid_Position", ""),
+        channel=_channel(said),
+        position=checked("Gtid_Position", said.get("Gtid_Position", ""), GTIDS),
         read_only={"1": True, "0": False}.get(said.get("Read_Only", "")),
-        extra=said.get("Extra_Transactions", "").removeprefix("NULL"),
-        volume_used=int(used) if (used := said.get("Volume_Used", "")).isdigit() else None,
+        extra=checked("Extra_Transactions", said.get("Extra_Transactions", "").removeprefix("NULL"), EXTRA),
+        volume_used=_number(said.get("Volume_Used", "")),
     )
 
 
 def parse_status(text: str) -> Channel:
-    """Return what the lines of a `SHOW REPLICA STATUS` say, MariaDB's or MySQL's."""
-    status = parse_lines(text)
+    """Return what the lines of a `SHOW REPLICA STATUS` say, MariaDB's or MySQL's.
+
+    Raises:
+        ChildProcessError: that cannot be.
+    """
+    return _channel(parse_lines(text))
+
+
+def _channel(status: dict[str, str]) -> Channel:
     if "Source_Host" not in status:
         return Channel(source="", running=False, seconds_behind=None, last_error="there is no channel")
-    behind = status.get("Seconds_Behind_Source", "")
+    behind = _number(status.get("Seconds_Behind_Source", ""))
     errors = [status.get(key, "") for key in ("Last_IO_Error", "Last_SQL_Error")]
     return Channel(
-        source=status["Source_Host"],
+        source=checked("Source_Host", status["Source_Host"], HOST),
         # Both threads say Yes before the first connection too; how far behind is known only after it.
-        running=behind.isdigit() and all(status.get(f"Replica_{thread}_Running") == "Yes" for thread in ("IO", "SQL")),
-        seconds_behind=int(behind) if behind.isdigit() else None,
-        last_error="; ".join(error for error in errors if error),
-        position=status.get("Gtid_Replica_Pos") or status.get("Executed_Gtid_Set", ""),
+        running=behind is not None
+        and all(status.get(f"Replica_{thread}_Running") == "Yes" for thread in ("IO", "SQL")),
+        seconds_behind=behind,
+        last_error=printable("; ".join(error for error in errors if error)),
+        position=checked(
+            "the channel's position", status.get("Gtid_Replica_Pos") or status.get("Executed_Gtid_Set", ""), GTIDS
+        ),
     )
 
 

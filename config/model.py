@@ -356,7 +356,7 @@ class Mariadb(Model):
     replicates: Replicates | None = None
     """What pod 0 follows. Default: nothing, it is the primary."""
     root_password: Password | None = None
-    """Password of `root`. Default: generated."""
+    """Password of `root` in other pods, and other sites. Default: it logs in from its server's own pod alone."""
     replication_password: Password | None = None
     """Password of `replication`, the same at both ends. Default: its source's; a primary's is generated."""
     settings: dict[SettingName, Setting] = {}

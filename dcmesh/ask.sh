@@ -46,6 +46,9 @@ by_curl() {
   echo "HTTP $answer"
 }
 
+# Not by echo, which may take what a server says for escape sequences.
+line() { printf '%s\n' "$*"; }
+
 if [ -n "${BASH_VERSION-}" ]; then
   ask=by_bash
 elif command -v curl >/dev/null; then
@@ -55,7 +58,7 @@ else
 fi
 while [ $# -gt 0 ]; do
   # unquoted: on one line
-  (answer=$($ask "$1" "$2" "$3" 2>&1) && echo ok "$1" $answer || echo failed "$1" $answer) &
+  (answer=$($ask "$1" "$2" "$3" 2>&1) && line ok "$1" $answer || line failed "$1" $answer) &
   shift 3
 done
 wait

@@ -8,6 +8,7 @@ from typing import Any
 from kubernetes import client
 
 from components.kubernetes_api import run_in
+from components.printable import printable
 from dcmesh.stack import Account
 
 PROXY = "istio-proxy"
@@ -122,7 +123,7 @@ def last_words(api: client.ApiClient, pod: Pod, container: str) -> str:
     except client.ApiException:  # of one that has not started yet there is none
         return ""
     said = (line.removeprefix(MARK) for line in log.splitlines() if line.startswith(MARK))
-    return next(reversed([*said]), "")
+    return printable(next(reversed([*said]), ""))
 
 
 def meshed_pod(api: client.ApiClient, account: Account) -> Pod | None:

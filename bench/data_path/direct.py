@@ -75,6 +75,7 @@ def objects(args: MariadbArgs, tls: tuple[str, str]) -> list[dict[str, Any]]:
     options = server_cnf({f"ssl_{what}": f"{TLS}/tls.{file}" for what, file in TLS_FILES})
     passwords = {
         "root": secrets.token_hex(16),
+        "switchover": secrets.token_hex(16),
         "replication": args.replication_password,
         "replication_local": secrets.token_hex(16),
     }

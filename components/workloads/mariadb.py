@@ -10,6 +10,7 @@ import pulumi
 import pulumi_kubernetes as k8s
 
 from components.channel_report import channel_report
+from components.confined import CONFINED, NOBODY, RESTRICTED
 from components.generated_password import generated_password
 from components.link import CLUSTER_DOMAIN, MYSQL_PORT, ExportedService, pod_hosts
 from components.replication import Replica
@@ -18,6 +19,7 @@ from components.workloads.failure_reasons import tell_reasons
 from components.workloads.identity import create_identity, pod_labels
 from components.workloads.mariadb_switchover import (
     PASSWORDS,
+    POD_USER,
     ROLE,
     MariadbSwitchover,
     MariadbSwitchoverArgs,
@@ -31,9 +33,6 @@ SERVER = "mariadb"
 CLAIM = "data"
 """Name of a pod's claim, before that of the pod."""
 
-MYSQL_USER = 999
-"""Id of the user and group `mysql` in the official image."""
-
 SCRIPTS = {
     f"{name}.sh": Path(__file__).with_name(f"mariadb_{name}.sh").read_text()
     for name in ("token", "server", "prepare", "start")
@@ -42,9 +41,6 @@ SCRIPTS = {
 
 EXPORTER_PORT = 9104
 """Port of the exporter, on the pod's loopback alone: the sidecar's agent fetches its metrics there and shows them."""
-
-EXPORTER_USER = 65534
-"""Id of the exporter's user, `nobody` in every image: it cannot read what is the server's."""
 
 EXPORTER_CNF = "[client]\nuser=nobody\npassword=none\nsocket=/run/mysqld/mysqld.sock\n"
 """How the exporter logs in. It insists on a password, which the socket does not ask for."""
@@ -120,7 +116,8 @@ class MariadbArgs:
         image: image with the server and its tools.
         storage_size: size of each pod's volume, such as `10Gi`. Default: no volume, the data go with the pod.
         storage_class: its StorageClass. Default: the cluster's default.
-        root_password: password of `root`. Secret. Default: generated.
+        root_password: password with which `root` logs in from other pods, and other sites. Secret. Default: it
+            does not, only within its own pod.
         replication_password: password of `replication`, the same at both ends of a channel. Secret. None while pending.
         kubeconfig: contents of the cluster's kubeconfig, to ask for the channel. Secret.
         source: what pod 0 follows, at the first of its hosts. Default: nothing, pod 0 is the primary.
@@ -182,8 +179,9 @@ def first_server_id(site: str, namespace: str, name: str) -> int:
 def replica(namespace: str, pod: str) -> Replica:
     """Return where a pod's channel can be asked for."""
     query = (
-        "SHOW ALL SLAVES STATUS\\G"
-        " SELECT @@GLOBAL.gtid_current_pos AS Gtid_Position, @@GLOBAL.read_only AS Read_Only,"
+        "SHOW SLAVE STATUS\\G"
+        " SELECT @@GLOBAL.gtid_slave_pos AS Gtid_Slave_Pos, @@GLOBAL.gtid_current_pos AS Gtid_Position,"
+        " @@GLOBAL.read_only AS Read_Only,"
         " (SELECT extra FROM dcmesh.primary_site WHERE server_id = @@server_id) AS Extra_Transactions\\G"
     )
     client = f'mariadb --socket={PLACE["socket"]} --execute="$0"'
@@ -220,7 +218,8 @@ def exporter(image: str) -> dict[str, Any]:
             *(f"--collect.{what}" for what in EXPORTED),
             *(f"--no-collect.{what}" for what in NOT_EXPORTED),
         ],
-        "securityContext": {"runAsUser": EXPORTER_USER, "runAsGroup": EXPORTER_USER, "allowPrivilegeEscalation": False},
+        # It cannot read what is the server's.
+        "securityContext": {"runAsUser": NOBODY, "runAsGroup": NOBODY, **RESTRICTED},
         "resources": {"requests": {"cpu": "10m", "memory": "32Mi"}},
         "volumeMounts": [
             {"name": "run", "mountPath": "/run/mysqld", "readOnly": True},
@@ -277,6 +276,7 @@ def stateful_set(args: MariadbArgs, *, settings: str, passwords: str) -> dict[st
         "name": "prepare",
         "command": ["bash", "/etc/dcmesh/settings/prepare.sh"],
         "env": variables,
+        "securityContext": CONFINED,
         "volumeMounts": [*mounts, {"name": "passwords", "mountPath": PASSWORDS}],
     }
     ask: dict[str, Any] = {
@@ -289,6 +289,7 @@ def stateful_set(args: MariadbArgs, *, settings: str, passwords: str) -> dict[st
         "command": ["bash", "/etc/dcmesh/settings/start.sh"],
         "env": variables,
         "ports": [{"name": "mysql", "containerPort": MYSQL_PORT}],
+        "securityContext": CONFINED,
         "resources": dict(args.resources) or {"requests": {"cpu": "100m", "memory": "256Mi"}},
         # A crash's recovery takes its time: only a server that ran is restarted for its silence.
         "startupProbe": {**ask, "periodSeconds": 1, "failureThreshold": 3600},
@@ -332,8 +333,9 @@ def stateful_set(args: MariadbArgs, *, settings: str, passwords: str) -> dict[st
             },
             "spec": {
                 "serviceAccountName": args.name,
+                "automountServiceAccountToken": False,
                 "terminationGracePeriodSeconds": 60,
-                "securityContext": {"runAsUser": MYSQL_USER, "runAsGroup": MYSQL_USER, "fsGroup": MYSQL_USER},
+                "securityContext": POD_USER,
                 "initContainers": [prepare],
                 "containers": [server, *([exporter(args.exporter)] if args.exporter else [])],
                 "volumes": volumes,
@@ -350,7 +352,7 @@ class Mariadb(pulumi.ComponentResource):
 
     Creates:
         - `Namespace` with sidecar injection, `ServiceAccount`; no more while what is to be followed is not there yet.
-        - `tls.PrivateKey` to make a password of, if none is given.
+        - `tls.PrivateKey` for each password of its own.
         - `Secret` with the passwords and `ConfigMap` with the server's options and the pods' scripts. Both
           are immutable; a new one has a new name, and so the pods are restarted with it, one after the other, the
           primary last.
@@ -390,13 +392,14 @@ class Mariadb(pulumi.ComponentResource):
 
     def _servers(self, name: str, args: MariadbArgs, metadata: k8s.meta.v1.ObjectMetaArgs) -> pulumi.Output[Any]:
         child = pulumi.ResourceOptions(parent=self, depends_on=[self.identity])
-        root = args.root_password or generated_password(f"{name}-root", self, protect=args.protect)
         unnamed = k8s.meta.v1.ObjectMetaArgs(namespace=metadata.namespace, labels=pod_labels(args.name))
         passwords = k8s.core.v1.Secret(
             f"{name}-passwords",
             metadata=unnamed,
             string_data={
-                "root": root,
+                "root": args.root_password or "",
+                # Named for what it was in 0.1.0: a new one would be made, and the old one is protected.
+                "switchover": generated_password(f"{name}-root", self, protect=args.protect),
                 "replication": args.replication_password or "",
                 "replication_local": generated_password(f"{name}-local", self, protect=args.protect),
             },

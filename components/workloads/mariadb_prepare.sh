@@ -23,6 +23,7 @@ fi
 
 # Between quotes their characters need no escape: config.kinds.Password. Without one nothing is started.
 root_password=$(cat /etc/dcmesh/passwords/root)
+switchover_password=$(cat /etc/dcmesh/passwords/switchover)
 replication_password=$(cat /etc/dcmesh/passwords/replication)
 local_password=$(cat /etc/dcmesh/passwords/replication_local)
 source_password=$(cat "/etc/dcmesh/passwords/$user")
@@ -44,6 +45,30 @@ follow="CHANGE MASTER TO MASTER_HOST='$SOURCE_HOST', MASTER_PORT=${SOURCE_PORT:-
  MASTER_HEARTBEAT_PERIOD=2, MASTER_CONNECT_RETRY=1"
 echo "$follow; START SLAVE;" >"$run/follow.sql"
 
+# Tells what mariadb-dump reads only with privileges to change it: accounts but dcmesh's own and root's and events, each
+# as hex of a statement, and triggers, each as SHOW CREATE TRIGGER does.
+DEFINITIONS="BEGIN
+  SELECT HEX(CONCAT('REPLACE INTO mysql.global_priv (Host, User, Priv) VALUES (', QUOTE(Host), ', ', QUOTE(User), ', ',
+      QUOTE(Priv), ')'))
+    FROM mysql.global_priv
+    WHERE User NOT IN ('root', 'mysql', 'mariadb.sys', 'dcmesh_switchover', 'replication', 'replication_local');
+  SELECT HEX(CONCAT('REPLACE INTO mysql.event VALUES (', CONCAT_WS(', ', QUOTE(db), QUOTE(name), CONCAT('0x', HEX(body)),
+      QUOTE(definer), QUOTE(execute_at), QUOTE(interval_value), QUOTE(interval_field), QUOTE(created), QUOTE(modified),
+      QUOTE(last_executed), QUOTE(starts), QUOTE(ends), QUOTE(status), QUOTE(on_completion), QUOTE(sql_mode),
+      QUOTE(comment), QUOTE(originator), QUOTE(time_zone), QUOTE(character_set_client), QUOTE(collation_connection),
+      QUOTE(db_collation), IFNULL(CONCAT('0x', HEX(body_utf8)), 'NULL')), ')'))
+    FROM mysql.event;
+  FOR t IN (SELECT * FROM information_schema.TRIGGERS
+    ORDER BY TRIGGER_SCHEMA, EVENT_OBJECT_TABLE, EVENT_MANIPULATION, ACTION_TIMING, ACTION_ORDER)
+  DO
+    EXECUTE IMMEDIATE CONCAT('SHOW CREATE TRIGGER \`', REPLACE(t.TRIGGER_SCHEMA, '\`', '\`\`'), '\`.\`',
+      REPLACE(t.TRIGGER_NAME, '\`', '\`\`'), '\`');
+  END FOR;
+END"
+# The tables of mysql that a copy takes as they are: none holds a password.
+TABLES="db tables_priv columns_priv procs_priv proxies_priv roles_mapping func plugin column_stats index_stats \
+table_stats time_zone time_zone_leap_second time_zone_name time_zone_transition time_zone_transition_type"
+
 # What the server does at each start, before anybody can connect. It stays out of the binary log: each pod has
 # this from its own Secret, and a replica must not write what its source has not written. Which site is the primary
 # stands in the data: this file is older than a switchover, where the server alone has been restarted since.
@@ -52,21 +77,41 @@ echo "$follow; START SLAVE;" >"$run/follow.sql"
   echo "SET sql_mode = '';" # a user's own may read these statements otherwise
   echo "CREATE USER IF NOT EXISTS mysql@localhost IDENTIFIED VIA unix_socket;" # who is the server's user is its master
   echo "GRANT ALL PRIVILEGES ON *.* TO mysql@localhost WITH GRANT OPTION;"
-  echo "CREATE USER IF NOT EXISTS root@'%';"
-  echo "ALTER USER root@'%' IDENTIFIED BY '$root_password';"
+  # These are made anew: they have then what stands here, and nothing that an older dcmesh, or a copy, has granted them.
+  # Without a password of its own root@'%' owns what it has made before, views for example, but nobody logs in as it.
+  if [ "$root_password" ]; then
+    echo "CREATE OR REPLACE USER root@'%' IDENTIFIED BY '$root_password';"
+  else
+    echo "CREATE OR REPLACE USER root@'%' IDENTIFIED VIA unix_socket ACCOUNT LOCK;"
+  fi
   echo "GRANT ALL PRIVILEGES ON *.* TO root@'%' WITH GRANT OPTION;"
-  echo "CREATE USER IF NOT EXISTS replication@'%', replication_local@'%';"
-  echo "ALTER USER replication@'%' IDENTIFIED BY '$replication_password';"
-  echo "ALTER USER replication_local@'%' IDENTIFIED BY '$local_password';"
-  # REPLICATION SLAVE for the channel, the rest for the first copy.
-  echo "GRANT REPLICATION SLAVE, BINLOG MONITOR, SELECT, SHOW VIEW, TRIGGER, EVENT, LOCK TABLES, RELOAD ON *.*" \
-    "TO replication@'%', replication_local@'%';"
+  echo "$DATABASE"
+  echo "$TABLE"
+  if [ "$switchable" ]; then # for mariadb_switchover.sh
+    echo "CREATE OR REPLACE USER dcmesh_switchover@'%' IDENTIFIED BY '$switchover_password';"
+    echo "GRANT BINLOG ADMIN, CONNECTION ADMIN, EVENT, PROCESS, READ_ONLY ADMIN, RELOAD, REPLICATION SLAVE ADMIN," \
+      "SET USER, SLAVE MONITOR, SUPER ON *.* TO dcmesh_switchover@'%';"
+    echo "GRANT SELECT, UPDATE ON dcmesh.primary_site TO dcmesh_switchover@'%';"
+    echo "GRANT SELECT ON mysql.event TO dcmesh_switchover@'%';"
+  else
+    echo "DROP USER IF EXISTS dcmesh_switchover@'%';"
+  fi
+  echo "CREATE OR REPLACE DEFINER = mysql@localhost PROCEDURE dcmesh.definitions() SQL SECURITY DEFINER READS SQL DATA" \
+    "${DEFINITIONS//$'\n'/ };"
+  echo "CREATE OR REPLACE USER replication@'%' IDENTIFIED BY '$replication_password';"
+  echo "CREATE OR REPLACE USER replication_local@'%' IDENTIFIED BY '$local_password';"
+  for follower in replication replication_local; do
+    echo "GRANT REPLICATION SLAVE ON *.* TO $follower@'%';" # the channel, and from here on the copy
+    echo "GRANT SELECT, SHOW VIEW ON \`%\`.* TO $follower@'%';"
+    echo "GRANT EXECUTE ON mysql.* TO $follower@'%';" # in place of that: what a database is granted by its name counts
+    for table in $TABLES proc; do echo "GRANT SELECT ON mysql.$table TO $follower@'%';"; done
+    echo "GRANT SELECT (db, name, status) ON mysql.event TO $follower@'%';" # for a switchover
+    echo "GRANT EXECUTE ON PROCEDURE dcmesh.definitions TO $follower@'%';"
+  done
   if [ -n "${EXPORTER-}" ]; then
     echo "CREATE USER IF NOT EXISTS $EXPORTER@localhost IDENTIFIED VIA unix_socket;"
     echo "GRANT SLAVE MONITOR ON *.* TO $EXPORTER@localhost;"
   fi
-  echo "$DATABASE"
-  echo "$TABLE"
   echo "$([ "$switchable" ] && echo INSERT IGNORE || echo REPLACE) $ROW (@@server_id, '$was', 0);"
   echo "SELECT site INTO @primary FROM dcmesh.primary_site WHERE server_id = @@server_id;"
   if [ -z "$switchable" ] || [ -z "$SOURCE_HOST" ]; then # else mariadb_start.sh opens it
@@ -112,38 +157,72 @@ meaning() {
   esac
 }
 
+# Makes statements of what dcmesh.definitions() has said, in the client's format.
+definitions() {
+  local LC_ALL=C line end=//$RANDOM$RANDOM of=$'([A-Z_,]*)\t(.*)\t([a-z0-9_]+)\t([a-z0-9_]+)'
+  echo "SET sql_mode = '';"
+  while IFS= read -r line; do
+    if [ -z "${line//[0-9A-F]/}" ]; then
+      echo "EXECUTE IMMEDIATE CONVERT(UNHEX('$line') USING utf8mb4);"
+    elif [[ $line =~ ^[^$'\t']*$'\t'$of$'\t'[^$'\t']*$'\t'[^$'\t']*$ ]]; then
+      printf "SET sql_mode = '%s', character_set_client = %s, collation_connection = %s;\n" \
+        "${BASH_REMATCH[1]}" "${BASH_REMATCH[3]}" "${BASH_REMATCH[4]}"
+      printf 'DELIMITER %s\n%b\n%s\nDELIMITER ;\n' "$end" "${BASH_REMATCH[2]}" "$end"
+    else
+      return 1
+    fi
+  done
+  echo "SET sql_mode = '';"
+}
+
 # Prints what makes this server a copy. Its callers look at whether it fails, so `set -e` does not hold in it.
 dump() {
-  local answer site term read_only
+  local as=(--defaults-file="$run/source.cnf" --max-allowed-packet=1G --quick)
+  local all=(--all-databases --single-transaction --master-data=1 --gtid --routines)
   echo "SET sql_log_bin = 0;"
-  mariadb-dump --defaults-file="$run/source.cnf" --all-databases --single-transaction --quick --max-allowed-packet=1G \
-    --master-data=1 --gtid --routines --events --triggers 2>"$run/dump.log" || return 1
+  # Before the rows: what is made after this comes by the channel.
+  theirs "SET character_set_results = binary; CALL dcmesh.definitions()" >"$run/definitions" 2>"$run/dump.log"
+  case $?:$(error_number <"$run/dump.log") in
+  0:)
+    echo "USE mysql;"
+    mariadb-dump "${as[@]}" --skip-lock-tables --skip-triggers mysql $TABLES 2>>"$run/dump.log" || return 1
+    mariadb-dump "${as[@]}" "${all[@]}" --ignore-database=mysql --skip-triggers 2>>"$run/dump.log" || return 1
+    definitions <"$run/definitions" || return 1
+    ;;
+  *:1305 | *:1370) # the source is an older dcmesh's still
+    mariadb-dump "${as[@]}" "${all[@]}" --events --triggers 2>"$run/dump.log" || return 1
+    ;;
+  *) return 1 ;;
+  esac
   # As if it had written itself what it was given: others can then copy from, and follow, this server.
   echo "RESET MASTER;"
   echo "SELECT @@GLOBAL.gtid_slave_pos INTO @position;" # MariaDB 10.11 hangs when one is set to the other directly
   echo "SET GLOBAL gtid_binlog_state = @position;"
   [ "$switchable" ] || return 0
   # A copy comes up as a replica, whatever has become of the roles since. A token that was meant for it is given back.
-  answer=$(theirs "SELECT site, term + (site <> '$SOURCE_SITE'), @@read_only FROM dcmesh.primary_site" \
-    "WHERE server_id = @@server_id")
-  read_token "$answer" || return 1
+  local answer site term read_only
+  ask_token theirs "SELECT site, term + (site <> '$SOURCE_SITE'), @@read_only FROM dcmesh.primary_site\
+ WHERE server_id = @@server_id" || return 1
   echo "REPLACE $ROW (@@server_id, '$SOURCE_SITE', $term);"
 }
 
 copy() {
   local said= answer error
-  until answer=$(theirs "DO 0"); do
-    [ "$answer" = "$said" ] || say "waits for $SOURCE_HOST, to copy it: ${answer:0:200}"
+  until ask "" theirs "DO 0"; do
+    [ "$answer" = "$said" ] || say "waits for $SOURCE_HOST, to copy it: $answer"
     said=$answer
     sleep 1
   done
   say "copies $SOURCE_HOST"
   : >"$run/dump.log"
-  dump 2>/dev/null | mariadb --socket="$socket" --max-allowed-packet=1G 2>&1 | error_number >"$run/apply.log" || {
+  # In binary mode the client runs no command of its own: what is copied cannot start a shell.
+  dump 2>/dev/null | mariadb --socket="$socket" --max-allowed-packet=1G --binary-mode 2>&1 |
+    error_number >"$run/apply.log" || {
     error=$(error_number <"$run/dump.log")
     error=${error:-$(cat "$run/apply.log")}
     fail "cannot copy $SOURCE_HOST: $(meaning "$error") (error ${error:-unknown})"
   }
+  rm "$run/definitions"
   say "copied up to $(own "SELECT @@GLOBAL.gtid_slave_pos")"
 }
 
@@ -159,14 +238,14 @@ upgrade() {
   [ "$(printf '%s\n' "$of" "$to" | sort -V | head -n 1)" = "$of" ] ||
     fail "its data are MariaDB $of's, and the image has $to, which cannot read them: set an image of $of or newer"
   say "brings its data from MariaDB $of to $to"
-  with_server mariadb-upgrade --socket="$socket" --upgrade-system-tables
+  with_server mariadb-upgrade --user=mysql --socket="$socket" --upgrade-system-tables # its own default is root
 }
 
 if [ -e "$done" ]; then
   upgrade
 else
   if [ "$switchable" ] && [ "$PRIMARY" = "$SITE" ]; then
-    if [ -e /etc/dcmesh/role/begun ] || { [ "$SOURCE_HOST" ] && theirs "$TOKEN" >"$run/ping"; }; then
+    if [ -e /etc/dcmesh/role/begun ] || { [ "$SOURCE_HOST" ] && ask ".*" theirs "$TOKEN"; }; then
       fail "this pod has lost its data, and does not begin anew: make $SOURCE_SITE the primary, if that has them"
     fi
   fi

@@ -4,13 +4,10 @@ data=/var/lib/mysql/data run=/run/mysqld
 
 # Run SQL on this pod's server, at its $socket, and on what it follows.
 own() { mariadb --socket="$socket" --skip-column-names --execute="$1"; }
-theirs() { mariadb --defaults-file="$run/source.cnf" --connect-timeout=5 --skip-column-names --execute="$*" 2>&1; }
+theirs() { mariadb --defaults-file="$run/source.cnf" --connect-timeout=5 --quick --skip-column-names --execute="$1"; }
 
 # What is said of this pod: `dcmesh status` shows the last such line. Nothing of what rows hold may be in it.
-say() {
-  local words=$* # some of them from another site
-  echo "dcmesh: ${words//[^[:print:]]/?}"
-}
+say() { echo "dcmesh: $(printable "$*")"; }
 fail() { say "$*" | tee /dev/termination-log; exit 1; }
 
 DATABASE="CREATE DATABASE IF NOT EXISTS dcmesh;"

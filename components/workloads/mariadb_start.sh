@@ -14,7 +14,8 @@ open() {
        EXECUTE IMMEDIATE IF(@site = '$SITE' AND '$EVENTS' <> '', 'SET GLOBAL event_scheduler = ON', 'DO 0');"
 }
 
-# Ends this server's claim by what the other's row says, unless a Job has opened it meanwhile or changed its row. A token that the other holds out to this site, under a later term, can still be taken.
+# Ends this server's claim by what the other's row says, unless a Job has opened it meanwhile or changed its row. A
+# token that the other holds out to this site, under a later term, can still be taken.
 relinquish() {
   own "SELECT GET_LOCK('dcmesh.primary_site', 60) INTO @locked;
        SET sql_log_bin = 0;
@@ -27,7 +28,7 @@ relinquish() {
 settle() {
   local site term read_only answer own_term said= yielded= silent=0
   while sleep 0.2; do
-    answer=$(own "$TOKEN") && read_token "$answer" || continue
+    ask_token own || continue
     if [ "$yielded" ] && [ "$site" != "$SITE" ] && [ -z "$(own "SHOW SLAVE STATUS")" ]; then
       mariadb --socket="$socket" <"$run/follow.sql" || continue
     fi
@@ -37,7 +38,7 @@ settle() {
       fresh=
       open || true
       continue
-    elif answer=$(theirs "$TOKEN") && read_token "$answer"; then
+    elif ask_token theirs; then
       silent=0
       if [ "$term" -gt "$own_term" ]; then
         say "$SOURCE_SITE has a later token: $site is the primary by now"
@@ -59,7 +60,7 @@ settle() {
     if [ -z "$said" ]; then
       said=yes
       say "read-only until $SOURCE_SITE says that it is not the primary, which it does not while it is copied. If it is" \
-        "gone, set failover.without to $SOURCE_SITE and run \`pulumi up\` (${answer:0:200})"
+        "gone, set failover.without to $SOURCE_SITE and run \`pulumi up\` ($answer)"
     fi
     sleep 1
   done

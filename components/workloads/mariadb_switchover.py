@@ -7,6 +7,7 @@ from typing import Any
 import pulumi
 import pulumi_kubernetes as k8s
 
+from components.confined import RESTRICTED
 from components.link import ExportedService
 
 PASSWORDS = "/etc/dcmesh/passwords"
@@ -14,6 +15,12 @@ ROLE = "/etc/dcmesh/role"
 """Where the pods find the Secret with the passwords, and the ConfigMap with the role."""
 
 SCRIPT = Path(__file__).with_name("mariadb_token.sh").read_text() + Path(__file__).with_suffix(".sh").read_text()
+
+MYSQL_USER = 999
+"""Id of the user and group `mysql` in the official image."""
+
+POD_USER = {"runAsUser": MYSQL_USER, "runAsGroup": MYSQL_USER, "fsGroup": MYSQL_USER}
+"""As whom the pods and the Job run."""
 
 PATIENCE = 120
 """Seconds that a Job waits for the other site's database to do its part; for one that does not answer a quarter."""
@@ -92,6 +99,7 @@ def job(args: MariadbSwitchoverArgs, passwords: str) -> dict[str, Any]:
         "command": ["bash", "-c", SCRIPT],
         "env": [{"name": name, "value": value} for name, value in environment.items()],
         "volumeMounts": [{"name": "passwords", "mountPath": PASSWORDS}, {"name": "run", "mountPath": "/run/dcmesh"}],
+        "securityContext": RESTRICTED,
         # So that the reason stands in the pod's status, where Pulumi reads it for its error.
         "terminationMessagePolicy": "FallbackToLogsOnError",
     }
@@ -106,13 +114,15 @@ def job(args: MariadbSwitchoverArgs, passwords: str) -> dict[str, Any]:
             },
             "spec": {
                 "serviceAccountName": args.name,
+                "automountServiceAccountToken": False,
+                "securityContext": POD_USER,
                 "restartPolicy": "Never",
                 # It can be interrupted anywhere, and the next one waits for its end.
                 "terminationGracePeriodSeconds": 1,
                 "containers": [container],
                 "volumes": [
                     {"name": "run", "emptyDir": {"medium": "Memory"}},
-                    {"name": "passwords", "secret": {"secretName": passwords}},
+                    {"name": "passwords", "secret": {"secretName": passwords, "defaultMode": 0o440}},
                 ],
             },
         },

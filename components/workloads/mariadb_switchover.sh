@@ -8,42 +8,58 @@
 # has all of the giver's rows. Terms only grow, so a token is taken once, and an old Job that still runs does no harm.
 set -euo pipefail
 umask 077
-root_password=$(cat /etc/dcmesh/passwords/root)
+own_password=$(cat /etc/dcmesh/passwords/switchover)
 replication_password=$(cat /etc/dcmesh/passwords/replication)
 options='[client]\nhost=%s\nport=%s\nuser=%s\npassword="%s"\nskip-ssl\n' # the sidecars encrypt
-printf "$options" "$OWN_HOST" 3306 root "$root_password" >/run/dcmesh/own.cnf
+printf "$options" "$OWN_HOST" 3306 dcmesh_switchover "$own_password" >/run/dcmesh/own.cnf
 printf "$options" "$OTHER_HOST" "$OTHER_PORT" replication "$replication_password" >/run/dcmesh/other.cnf
 
 # Run SQL here and there. From standard input: what stands in an argument is readable to others.
-run() { run_from_input "$1" <<<"$2"; }
-run_from_input() { mariadb --defaults-file="/run/dcmesh/$1.cnf" --connect-timeout=5 --skip-column-names --raw; }
-own() { run own "$1"; }
-theirs() { run other "$1" 2>&1; }
-channel() { mariadb --defaults-file=/run/dcmesh/own.cnf --connect-timeout=5 <<<"SHOW ALL SLAVES STATUS\G"; } # with names
+run() { mariadb --defaults-file="/run/dcmesh/$1.cnf" --connect-timeout=5 --quick "${@:2}"; }
+own() { run own --skip-column-names <<<"$1"; }
+theirs() { run other --skip-column-names <<<"$1"; }
 
-say() { echo "$SITE: $*"; }
+say() { echo "$SITE: $(printable "$*")"; }
 refuse() { say "$*" && exit 1; }
-# Asks the other site for GTIDs; fails if what it says is none.
-their_gtids() { answer=$(theirs "$1") && [[ $answer =~ ^([0-9]+-[0-9]+-[0-9]+(,[0-9]+-[0-9]+-[0-9]+)*)?$ ]]; }
-position() { own "SELECT @@GLOBAL.gtid_binlog_pos"; }
-STATE="SELECT @@GLOBAL.gtid_binlog_state"
+
+# Asks this server for GTIDs.
+own_gtids() { ask "$GTIDS" own "$1" || refuse "its own server does not say what rows it has ($answer): run again"; }
+POSITION="SELECT @@GLOBAL.gtid_binlog_pos" STATE="SELECT @@GLOBAL.gtid_binlog_state"
 
 # Prints what of the GTIDs $1 is not in a binary log whose state is $2, as ranges.
 lacking() {
   local gtid last
   for gtid in ${1//,/ }; do
-    last=$(tr , '\n' <<<"$2" | sed -n "s/^${gtid%-*}-//p")
-    [ "${last:-0}" -ge "${gtid##*-}" ] || printf '%s ' "${gtid%-*}-$((${last:-0} + 1)) to $gtid"
+    last=0
+    [[ ,$2, =~ ,${gtid%-*}-([0-9]+), ]] && last=${BASH_REMATCH[1]}
+    [ "$last" -ge "${gtid##*-}" ] || printf '%s ' "${gtid%-*}-$((last + 1)) to $gtid"
   done
 }
 
-# Looks at both rows. An empty other_site: the other site's database cannot be asked, for the reason in `answer`.
+# Prints a field of the channel's status. In a table, for the errors among them are the other site's words: there a
+# line's end and a tab stand as \n and \t.
+channel() {
+  local names values i
+  {
+    read -r names
+    read -r values
+  } < <(run own <<<"SHOW SLAVE STATUS") || return 0
+  IFS=$'\x1f' read -ra names <<<"${names//$'\t'/$'\x1f'}"
+  IFS=$'\x1f' read -ra values <<<"${values//$'\t'/$'\x1f'}"
+  for i in "${!names[@]}"; do
+    [ "${names[i]}" != "$1" ] || echo "${values[i]-}"
+  done
+}
+
+# Looks at both rows. An empty other_site: the other site's database cannot be asked, for the reason in `silence`.
 look() {
-  other_site='' other_term=0 other_read_only=''
-  if answer=$(theirs "$TOKEN") && read_token "$answer"; then
+  other_site='' other_term=0 other_read_only='' silence=''
+  if ask_token theirs; then
     other_site=$site other_term=$term other_read_only=$read_only
+  else
+    silence=$answer
   fi
-  read_token "$(own "$TOKEN")" || refuse "its own server does not say who is the primary: run again"
+  ask_token own || refuse "its own server does not say who is the primary ($answer): run again"
 }
 
 # Between the look at the row and what follows from it nobody else may change it.
@@ -78,33 +94,40 @@ fence() {
     close_connections
   done
   close_connections
-  say "is read-only, at $(position)"
+  own_gtids "$POSITION"
+  say "is read-only, at $answer"
 }
 
-CLIENTS="user NOT IN ('root', 'mysql', 'replication', 'replication_local', 'system user', 'event_scheduler')"
+CLIENTS="user NOT IN ('root', 'mysql', 'dcmesh_switchover', 'replication', 'replication_local', 'system user',\
+ 'event_scheduler')"
 RUNS_EVENT="command = 'Connect' AND user NOT IN ('system user', 'unauthenticated user')"
 
 close_connections() { close "$CLIENTS"; }
 
 close() {
-  own "SELECT CONCAT('KILL ', id, ';') FROM information_schema.processlist WHERE $1" |
-    while read -r kill; do own "$kill" || true; done
+  local id
+  own "SELECT id FROM information_schema.processlist WHERE $1" |
+    while read -r id; do [[ ! $id =~ ^[0-9]+$ ]] || own "KILL $id" || true; done
 }
 
 # Has events run that a replica got from its source, which MariaDB marks all alike. One that the old primary has
 # disabled stays so, if that can be asked.
 enable_events() {
-  local events disabled='' event
-  if events=$(theirs "SELECT CONCAT(HEX(db), '.', HEX(name)) FROM mysql.event WHERE status = 'DISABLED'"); then
-    for event in $events; do
-      [[ $event =~ ^[0-9A-F]+[.][0-9A-F]+$ ]] && disabled+="'$event', "
-    done
-  fi
-  own "SELECT CONCAT('ALTER DEFINER = ', QUOTE(LEFT(definer, CHAR_LENGTH(definer) - LOCATE('@', REVERSE(definer)))),
+  local disabled='' event alter
+  while read -r event; do
+    [[ ! $event =~ ^[0-9A-F]+[.][0-9A-F]+$ ]] || disabled+="'$event', "
+  done < <(theirs "SELECT CONCAT(HEX(db), '.', HEX(name)) FROM mysql.event WHERE status = 'DISABLED'" 2>/dev/null |
+    head -c 1048576)
+  # Names and definers may hold any character.
+  own "SET sql_mode = '';
+       SELECT HEX(CONCAT('ALTER DEFINER = ', QUOTE(LEFT(definer, CHAR_LENGTH(definer) - LOCATE('@', REVERSE(definer)))),
          '@', QUOTE(SUBSTRING_INDEX(definer, '@', -1)), ' EVENT \`', REPLACE(db, '\`', '\`\`'), '\`.\`',
-         REPLACE(name, '\`', '\`\`'), '\` ', IF(CONCAT(HEX(db), '.', HEX(name)) IN ($disabled''), 'DISABLE', 'ENABLE'), ';')
+         REPLACE(name, '\`', '\`\`'), '\` ', IF(CONCAT(HEX(db), '.', HEX(name)) IN ($disabled''), 'DISABLE', 'ENABLE')))
        FROM mysql.event WHERE status = 'SLAVESIDE_DISABLED'" |
-    while read -r alter; do own "SET sql_log_bin = 0; $alter"; done
+    while read -r alter; do
+      [[ ! $alter =~ ^[0-9A-F]+$ ]] ||
+        own "SET sql_mode = '', sql_log_bin = 0; EXECUTE IMMEDIATE CONVERT(UNHEX('$alter') USING utf8mb4)"
+    done
 }
 
 # Follows the other site, from where this server's own rows end.
@@ -122,7 +145,7 @@ follow() {
 # --- the primary to be -----------------------------------------------------------------------------------------------
 
 take_over() {
-  local deadline=$((SECONDS + PATIENCE)) heard=$SECONDS end
+  local deadline=$((SECONDS + PATIENCE)) heard=$SECONDS end waited
   until [ "$other_site" = "$SITE" ] && [ "$other_term" -gt "$term" ] && [ "$other_read_only" = 1 ]; do
     if [ -z "$other_site" ] && [ "$WITHOUT" = "$OTHER" ]; then
       take_over_without
@@ -130,31 +153,38 @@ take_over() {
     fi
     [ -z "$other_site" ] || heard=$SECONDS
     if [ "$SECONDS" -ge "$deadline" ] || [ "$SECONDS" -ge $((heard + PATIENCE / 4)) ]; then
-      [ "$other_site" ] || refuse "$OTHER does not answer ($answer). What it committed after $(applied) would be lost." \
-        "If it is gone for good, or surely stopped, set failover to {without: $OTHER, at: $(applied)}"
+      if [ -z "$other_site" ]; then
+        applied
+        refuse "$OTHER does not answer ($silence). What it committed after $answer would be lost." \
+          "If it is gone for good, or surely stopped, set failover to {without: $OTHER, at: $answer}"
+      fi
       refuse "$OTHER is the primary still: run \`pulumi up\` in the stack that has it, then here again"
     fi
     sleep 1
     look
   done
-  their_gtids "SELECT @@GLOBAL.gtid_binlog_pos" || refuse "$OTHER does not answer any more ($answer): run again"
+  ask "$GTIDS" theirs "$POSITION" || refuse "$OTHER does not answer any more ($answer): run again"
   end=$answer
-  [ "$(own "SELECT MASTER_GTID_WAIT('$end', $PATIENCE)")" = 0 ] && [ -z "$(lacking "$end" "$(own "$STATE")")" ] ||
-    refuse "has rows up to $(applied), and $OTHER up to $end: nothing is promoted. Mend the replication, then run again"
+  if [ "$(own "SELECT MASTER_GTID_WAIT('$end', $PATIENCE)")" = 0 ]; then waited=yes; else waited=; fi
+  own_gtids "$STATE"
+  if [ -z "$waited" ] || [ "$(lacking "$end" "$answer")" ]; then
+    applied
+    refuse "has rows up to $answer, and $OTHER up to $end: nothing is promoted. Mend the replication, then run again"
+  fi
   write "$SITE" "$other_term"
   open
 }
 
-# Up to where the other site's rows have been applied here, once all that has arrived is.
+# Sets `answer` to where the other site's rows have been applied here, once all that has arrived is.
 applied() {
-  local arrived
-  arrived=$(channel | sed -n 's/^ *Gtid_IO_Pos: //p')
-  own "DO MASTER_GTID_WAIT('$arrived', $PATIENCE); SELECT @@GLOBAL.gtid_slave_pos"
+  ask "$GTIDS" channel Gtid_IO_Pos || refuse "its channel does not say what has arrived ($answer): run again"
+  own_gtids "DO MASTER_GTID_WAIT('$answer', $PATIENCE); SELECT @@GLOBAL.gtid_slave_pos"
 }
 
 take_over_without() {
   local end
-  end=$(applied)
+  applied
+  end=$answer
   [ "$AT" = "$end" ] || refuse "$OTHER does not answer, and what arrived of it ends at $end, not at the failover.at of" \
     "the configuration, ${AT:-which is not set}. Set it to $end if all that $OTHER committed after that may be lost"
   # More than what the other may have given away in the meantime.
@@ -168,7 +198,7 @@ take_over_without() {
 # if it is still the server that was there before the look: a lock tells, which is gone when that has ended.
 open() {
   local deadline=$((SECONDS + 10)) watch="dcmesh.watch.$RANDOM.$RANDOM" lock
-  exec {lock}> >(run_from_input own >/dev/null 2>&1)
+  exec {lock}> >(run own >/dev/null 2>&1)
   echo "SELECT GET_LOCK('$watch', 0);" >&"$lock"
   until [ "$(own "SELECT IS_USED_LOCK('$watch') IS NOT NULL")" = 1 ]; do
     [ "$SECONDS" -lt "$deadline" ] || refuse "its own server does not answer any more: run again"
@@ -185,7 +215,7 @@ open() {
   if [ "$read_only" = 1 ]; then
     [ "$other_read_only" != 0 ] || refuse "$OTHER takes writes: make its server read-only, then run again"
     [ "$other_site" ] || [ "$WITHOUT" = "$OTHER" ] ||
-      refuse "$OTHER does not say whether it is the primary ($answer): run again, or set failover.without to $OTHER" \
+      refuse "$OTHER does not say whether it is the primary ($silence): run again, or set failover.without to $OTHER" \
         "if it is gone"
   fi
   enable_events
@@ -197,17 +227,19 @@ open() {
        EXECUTE IMMEDIATE IF(@site = '$SITE' AND '$EVENTS' <> '', 'SET GLOBAL event_scheduler = ON', 'DO 0');"
   exec {lock}>&-
   [ "$(own "SELECT @@GLOBAL.read_only")" = 0 ] || refuse "the primary was changed by somebody else: run again"
-  say "is the primary, at $(position)"
+  own_gtids "$POSITION"
+  say "is the primary, at $answer"
 }
 
 # --- the replica to be -----------------------------------------------------------------------------------------------
 
 give_away() {
   local end
-  [ "$other_site" ] || refuse "$OTHER does not answer ($answer): nothing is changed"
-  end=$(position)
+  [ "$other_site" ] || refuse "$OTHER does not answer ($silence): nothing is changed"
+  own_gtids "$POSITION"
+  end=$answer
   # The wait goes by numbers, which rows of its own have too.
-  [ "$(theirs "SELECT MASTER_GTID_WAIT('$end', $PATIENCE)")" = 0 ] && their_gtids "$STATE" &&
+  ask 0 theirs "SELECT MASTER_GTID_WAIT('$end', $PATIENCE)" && ask "$GTIDS" theirs "$STATE" &&
     [ -z "$(lacking "$end" "$answer")" ] ||
     refuse "$OTHER is more than $PATIENCE s behind: nothing is changed. Mend the replication, then run again"
   # From here on a restart comes up read-only. The term is new to both.
@@ -218,16 +250,17 @@ give_away() {
 # Notes what this server has and the other has not: `up` and `dcmesh status` report it. Such a server does not follow:
 # nothing is dropped or merged.
 note_extra() {
-  local deadline=$((SECONDS + PATIENCE)) status extra=''
-  until status=$(channel) && grep -q 'Slave_IO_Running: Yes\|Last_IO_Errno: [1-9]' <<<"$status"; do
+  local deadline=$((SECONDS + PATIENCE)) errno extra='' there
+  until errno=$(channel Last_IO_Errno) && [ "${errno:-0}" != 0 ] || [ "$(channel Slave_IO_Running)" = Yes ]; do
     [ "$SECONDS" -lt "$deadline" ] || break
     sleep 0.5
   done
   sleep 2 # it runs for the moment that the other site takes to refuse it
-  status=$(channel)
-  if grep -q 'Last_IO_Errno: 1236' <<<"$status"; then
-    their_gtids "$STATE" || refuse "$OTHER does not answer any more ($answer): run again"
-    extra=$(lacking "$(own "$STATE")" "$answer")
+  if [ "$(channel Last_IO_Errno)" = 1236 ]; then
+    ask "$GTIDS" theirs "$STATE" || refuse "$OTHER does not answer any more ($answer): run again"
+    there=$answer
+    own_gtids "$STATE"
+    extra=$(lacking "$answer" "$there")
     say "has transactions that $OTHER has not, and does not follow: ${extra:=see the last error of its channel}"
   fi
   own "SET sql_log_bin = 0; UPDATE dcmesh.primary_site SET extra = '${extra% }' WHERE server_id = @@server_id"
@@ -235,7 +268,7 @@ note_extra() {
 
 # --- what there is to do -----------------------------------------------------------------------------------------------
 
-until answer=$(own "DO 0" 2>&1); do # a pod that has just started has no name yet
+until ask "" own "DO 0"; do # a pod that has just started has no name yet
   [ "$SECONDS" -lt "$PATIENCE" ] || refuse "its own server does not answer ($answer): run again"
   sleep 1
 done
@@ -261,5 +294,6 @@ else
   [ "$(own "SELECT @@GLOBAL.read_only")" = 1 ] || fence # interrupted before it was
   follow
   note_extra
-  say "is a replica, at $(position)"
+  own_gtids "$POSITION"
+  say "is a replica, at $answer"
 fi

@@ -1,8 +1,35 @@
-# What says who may write: each server's row, and whether its server is open. The pods and the Job of a switchover ask so.
+# What the pods and the Job of a switchover share: how a server is asked, and what is taken for its answer.
+# What a server says is data, and may be another site's: it is what a pattern matches as a whole, or no answer.
+
+# What says who may write: each server's row, and whether its server is open.
 TOKEN="SELECT site, term, @@read_only FROM dcmesh.primary_site WHERE server_id = @@server_id"
 
-# Reads `site`, `term` and `read_only` from what a server says; fails if that is no such thing.
-read_token() {
-  [[ $1 =~ ^([a-z0-9-]{1,63})$'\t'([0-9]{1,19})$'\t'([01])$ ]] || return 1
+NUMBER='(0|[1-9][0-9]{0,17})' # that bash can reckon with
+GTID="[0-9]{1,10}-[0-9]{1,10}-$NUMBER"
+GTIDS="($GTID(,$GTID)*)?"
+
+# Prints words as they may stand in a log and on a terminal: on one line.
+printable() {
+  local LC_ALL=C words=$*
+  echo "${words//[^[:print:]]/?}"
+}
+
+# Asks a server: PATTERN WHOM SQL, where WHOM is own or theirs. Sets `answer`: to the answer if the pattern, an extended
+# regular expression, matches it; else it fails, and `answer` is why. Of megabytes only the begin is read.
+ask() {
+  local most=16384 failed=
+  answer=$("$2" "$3" 2>&1 | tr -d '\0' | head -c "$most") || failed=yes
+  if [ -z "$failed" ] && [[ $answer =~ ^$1$ ]]; then
+    return
+  elif [ -z "$failed" ] || [ "${#answer}" -ge "$most" ]; then
+    answer="says what cannot be: $answer"
+  fi
+  answer=$(printable "${answer:0:200}")
+  return 1
+}
+
+# Asks a server for its `site`, `term` and `read_only`: WHOM [SQL].
+ask_token() {
+  ask "([a-z0-9-]{1,63})"$'\t'"$NUMBER"$'\t'"([01])" "$1" "${2:-$TOKEN}" || return 1
   site=${BASH_REMATCH[1]} term=${BASH_REMATCH[2]} read_only=${BASH_REMATCH[3]}
 }

@@ -17,7 +17,7 @@ from kubernetes import client
 
 from components.channel_report import CHANNEL_SECONDS, as_output
 from components.kubernetes_api import ERRORS, SECONDS, connect, run_in, why
-from components.replication import Replica, Server, parse_lines, parse_server, read_server
+from components.replication import GTIDS, Replica, Server, checked, parse_lines, parse_server, read_server
 from components.workloads.mariadb_switchover import Switchover
 
 PATIENCE = 120
@@ -109,6 +109,10 @@ class Asked:
         """Return what an expression is on the writer; nothing where there is no row."""
         return parse_lines(self.run(rf"SELECT {expression} AS Value {source}\G")).get("Value", "")
 
+    def gtids(self, expression: str) -> str:
+        """Return GTIDs that the writer names; they may be another site's, and go into SQL."""
+        return checked("its GTIDs", self.value(expression), GTIDS)
+
     def server(self, pod: str) -> Server:
         """Return what a node says of itself."""
         return parse_server(self.run(QUESTION, pod=pod))
@@ -138,7 +142,7 @@ def extra_to(source: Asked, position: str, its: str) -> str:
         position: what another cluster has executed.
         its: what the source has.
     """
-    return source.value(f"REPLACE(GTID_SUBTRACT('{common(position, its)}', @@GLOBAL.gtid_executed), CHAR(10), '')")
+    return source.gtids(f"REPLACE(GTID_SUBTRACT('{common(position, its)}', @@GLOBAL.gtid_executed), CHAR(10), '')")
 
 
 # --- before the new primary is opened --------------------------------------------------------------------------------
@@ -205,9 +209,9 @@ def hand_over(own: Asked, other: Asked, switchover: Switchover, patience: float 
     deadline = time.monotonic() + patience
     while own.value(f"WAIT_FOR_EXECUTED_GTID_SET('{wanted}', 5)") != "0":
         if time.monotonic() >= deadline:
-            have = own.value(EXECUTED)
+            have = own.gtids(EXECUTED)
             raise refusal(own.end, f"has rows up to {have}, and {other.end.site} up to {wanted}: nothing is promoted")
-    extra = extra_to(other, own.value(EXECUTED), wanted)
+    extra = extra_to(other, own.gtids(EXECUTED), wanted)
     if extra:  # the other would take them over as soon as it follows
         raise refusal(
             own.end,
@@ -222,7 +226,7 @@ def applied(own: Asked, deadline: float) -> str:
     while own.value("WAIT_FOR_EXECUTED_GTID_SET(RECEIVED_TRANSACTION_SET, 5)", received) not in ("0", ""):
         if time.monotonic() >= deadline:
             raise refusal(own.end, "does not apply what has arrived: nothing is promoted. Mend the replication")
-    return own.value(EXECUTED)
+    return own.gtids(EXECUTED)
 
 
 def go_without(own: Asked, other: Asked, switchover: Switchover, deadline: float) -> None:

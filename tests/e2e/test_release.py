@@ -55,8 +55,6 @@ UPDATED: set[Resource] = {
     ("kubernetes:core/v1:Namespace", "dc1.wookie-namespace"),
     ("kubernetes:core/v1:Namespace", "dc2-istio-namespace"),
     ("kubernetes:core/v1:Namespace", "dc2.wookie-dr-namespace"),
-    ("kubernetes:core/v1:Secret", "dc1.wookie-passwords"),
-    ("kubernetes:core/v1:Secret", "dc2.wookie-dr-passwords"),
     ("kubernetes:core/v1:Service", "dc1-gateway-service"),
     ("kubernetes:core/v1:Service", "dc1.wookie-service"),
     ("kubernetes:core/v1:Service", "dc2.wookie-dr-service"),
@@ -98,10 +96,13 @@ REPLACED: set[Resource] = {
     # Immutable: another one stands beside it until the pods have left it.
     ("kubernetes:core/v1:ConfigMap", "dc1.wookie-settings"),
     ("kubernetes:core/v1:ConfigMap", "dc2.wookie-dr-settings"),
-    # The probe, which shows nothing of an answer that a terminal would obey.
+    # It runs as nobody, and shows nothing of an answer that a terminal would obey.
     ("kubernetes:batch/v1:Job", "dc2-imports.wookie-dr.db-job"),
+    # Immutable as well. The generated password of root is that of the Job's account now.
+    ("kubernetes:core/v1:Secret", "dc1.wookie-passwords"),
+    ("kubernetes:core/v1:Secret", "dc2.wookie-dr-passwords"),
 }
-"""What it makes anew: options and scripts, and nothing that holds data."""
+"""What it makes anew: options, scripts, passwords that stay as they are, and nothing that holds data."""
 
 RESTARTED: set[str] = {"dc1 wookie/db-0", "dc1 wookie/db-1", "dc1 wookie/db-2", "dc2 wookie-dr/db-0"}
 """The pods of StatefulSets that start anew, each as `SITE NAMESPACE/POD`."""

@@ -75,7 +75,7 @@ def test_servers_are_asked_where_they_run() -> None:
     server = of({"name": "dc1", "workloads": [mariadb(replicas=1)]}, sources={"wookie": None})["servers"][0]
     assert server["container"] == "mariadb"
     assert server["command"][:2] == ["bash", "-c"]
-    assert "SHOW ALL SLAVES STATUS" in server["command"][-1]
+    assert "SHOW SLAVE STATUS" in server["command"][-1]
 
 
 def test_a_database_whose_source_is_pending_has_no_servers() -> None:

@@ -139,6 +139,11 @@ CASES = {
     "several lines": Case(
         "http", lambda: web((503, "no healthy\n* upstream *\n")), "failed HOST HTTP status 503: no healthy * upstream *"
     ),
+    "attacks": Case(
+        "http",
+        lambda: web((503, "\x1b[2J\\033[2J %n $(touch ran) `id`\x07")),
+        r"failed HOST HTTP status 503: [2J\033[2J %n $(touch ran) `id`",
+    ),
     "http refused": Case("http", nobody, "failed HOST HTTP status 000: curl: (7) "),
     "greeting": Case("greeting", lambda: greeter(HANDSHAKE), "ok HOST hello-0"),
     "silence": Case("greeting", lambda: greeter(b""), "failed HOST no greeting from the server"),

@@ -219,7 +219,8 @@ def test_nothing_secret_is_readable(stack: Engine) -> None:
 
 def test_no_password_is_readable(stack: Engine) -> None:
     secrets = [secret.inputs["stringData"] for secret in stack.kind("Secret")]
-    passwords = {data[user] for data in secrets if "root" in data for user in ("root", "replication")}
+    users = ("switchover", "replication", "replication_local")
+    passwords = {data[user] for data in secrets if "root" in data for user in users}
     assert all(passwords)
     told = {password for site in stack.outputs["replicationPasswords"].values() for password in site.values()}
     assert told <= passwords
@@ -518,11 +519,11 @@ def by_site(stack: Engine, kind: str, name: str) -> dict[str, Resource]:
 
 
 @both_databases
-def test_both_ends_of_a_channel_have_one_password_and_each_root_its_own(stack: Engine) -> None:
+def test_both_ends_of_a_channel_have_one_password_and_each_administrator_its_own(stack: Engine) -> None:
     given = {site: secret.inputs["stringData"] for site, secret in by_site(stack, "Secret", "-passwords").items()}
     assert set(given) == {"dc1", "dc2"}
     assert given["dc1"]["replication"] == given["dc2"]["replication"]
-    assert len({given["dc1"]["root"], given["dc2"]["root"], given["dc1"]["replication"]}) == 3
+    assert len({given["dc1"]["switchover"], given["dc2"]["switchover"], given["dc1"]["replication"]}) == 3
     assert stack.outputs["replicationPasswords"] == {"dc1": {"db": given["dc1"]["replication"]}}
 
 
@@ -596,7 +597,7 @@ def test_each_site_knows_the_other_in_either_role(stack: Engine) -> None:
 def test_both_sites_have_one_password_and_tell_it(stack: Engine) -> None:
     given = {site: secret.inputs["stringData"] for site, secret in by_site(stack, "Secret", "-passwords").items()}
     assert given["dc1"]["replication"] == given["dc2"]["replication"]
-    assert len({given["dc1"]["root"], given["dc2"]["root"], given["dc1"]["replication"]}) == 3
+    assert len({given["dc1"]["switchover"], given["dc2"]["switchover"], given["dc1"]["replication"]}) == 3
     one = given["dc1"]["replication"]
     assert stack.outputs["replicationPasswords"] == {"dc1": {"db": one}, "dc2": {"db-dr": one}}
 

@@ -11,6 +11,7 @@ from urllib3.exceptions import MaxRetryError, ReadTimeoutError
 from websocket import WebSocketTimeoutException
 
 from components import replication
+from components.kubernetes_api import why
 from components.replication import Channel, Replica, Server, parse_server, parse_status, read_server
 from tests.unit.servers import kubeconfig
 
@@ -274,3 +275,50 @@ def test_a_replica_that_cannot_be_asked_is_not_running_and_stops_nothing(
     assert channel.last_error.startswith("cannot ask: ")
     assert reason in channel.last_error
     assert "\n" not in channel.last_error
+
+
+UUID = "3e11fa47-71ca-11e1-9e33-c80aa9429562"
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        mysql(Last_IO_Error="no\nReplica_IO_Running: No"),
+        mariadb(Slave_IO_Running="No", Last_IO_Error="no\n Slave_IO_Running: Yes"),
+        mariadb(Master_Host="x\x1b[2J"),
+        mariadb(Gtid_Slave_Pos="0-1-7'); DROP"),
+        mariadb(Gtid_Slave_Pos="x[$(touch ran)]"),
+        mysql(Executed_Gtid_Set="%n"),
+        as_rows({"Gtid_Position": "0-1-7 "}) + as_rows({"Gtid_Position": "0-1-8"}),
+        as_rows({"Gtid_Position": "9" * 3_000_000}),
+        as_rows({"Extra_Transactions": "0-1-7; \x1b"}),
+    ],
+    ids=range(9),
+)
+def test_what_cannot_be_is_refused(said: str) -> None:
+    """Another site's words may stand in it, in an error for example."""
+    with pytest.raises(ChildProcessError) as refused:
+        parse_server(said)
+    assert why(refused.value).startswith(("it says what cannot be: ", "it contradicts itself: "))
+    assert why(refused.value).isprintable()
+    assert len(why(refused.value)) < 600
+
+
+def test_an_error_is_fit_for_a_terminal() -> None:
+    channel = parse_status(mariadb(Slave_IO_Running="No", Last_IO_Error="no\x1b]0;x\x07 \x9b2J" + "x" * 9999))
+    assert channel.last_error.startswith("no?]0;x? ?2Jxxx")
+    assert channel.last_error.isprintable()
+    assert len(channel.last_error) == 500
+
+
+@pytest.mark.parametrize("value", ["9" * 5000, "²", "-1", "x"])
+def test_a_number_that_is_none_is_unknown(value: str) -> None:
+    server = parse_server(mariadb(Seconds_Behind_Master=value) + f"Volume_Used: {value}\n")
+    assert (server.channel.seconds_behind, server.channel.running, server.volume_used) == (None, False, None)
+
+
+@pytest.mark.parametrize(
+    "position", ["", "0-1-7,1-2-18446744073709551615", f"{UUID}:1-7:9,{UUID}:x:1-3", f"{UUID}:1, {UUID}:4-5"]
+)
+def test_gtids_of_both_kinds_are_taken(position: str) -> None:
+    assert parse_server(f"Gtid_Position: {position}\n").position == position

@@ -3,6 +3,7 @@
 
 import base64
 import json
+import re
 import secrets
 import threading
 from collections.abc import Iterator
@@ -236,8 +237,26 @@ def test_a_changed_root_password_is_the_only_one_that_counts(
             log_in(database.site, database.inside, "127.0.0.1", "root", passwords[age][site]["root"])
             for age in ("old", "new")
         ]
-        assert "ERROR 1045" in answers[0]
+        assert "ERROR 1045" in answers[0], "and there was none"
         assert answers[1] == database.pod
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "FLUSH TABLES WITH READ LOCK",
+        "LOCK TABLES dcmesh.primary_site WRITE",
+        "SELECT * FROM mysql.global_priv",
+        "SELECT * FROM mysql.user",
+        "DROP EVENT IF EXISTS dcmesh.x",
+        "UPDATE dcmesh.primary_site SET term = 9",
+    ],
+)
+def test_the_user_of_the_channel_may_do_nothing_else(remote: Database, sql: str) -> None:
+    password = database_passwords(remote.site, remote.namespace)["replication"]
+    assert re.search(
+        r"ERROR (1044|1142|1227) ", log_in(remote.site, remote.inside, HOST, "replication", password, sql=sql)
+    )
 
 
 def test_a_changed_replication_password_reaches_both_ends(

@@ -451,13 +451,20 @@ def test_nothing_else_of_dc1_can_be_reached_from_dc2(
 
 
 def test_local_applications_keep_their_access(sites: dict[str, Kubectl]) -> None:
+    primary = Database(sites["dc1"], "wookie", "db-0")
+    primary("CREATE USER application@'%' IDENTIFIED BY 'ordinary'")
     account(sites["dc1"], "application", "wookie")
     application = start(sites["dc1"], "application", "wookie", "application", image=MARIADB)
-    root = database_passwords(sites["dc1"], "wookie")["root"]
     for pod in ("db-0", "db-1", "db-2"):
-        assert log_in(sites["dc1"], application, f"{pod}.db", "root", root) == pod
-    assert log_in(sites["dc1"], application, "db", "root", root) in ("db-0", "db-1", "db-2")
-    assert "ERROR 1045" in log_in(sites["dc1"], application, "db-0.db", "root", "wrong")
+        eventually(
+            f"{pod} lets it in",
+            lambda pod=pod: log_in(sites["dc1"], application, f"{pod}.db", "application", "ordinary") == pod,
+        )
+    assert log_in(sites["dc1"], application, "db", "application", "ordinary") in ("db-0", "db-1", "db-2")
+    assert "ERROR 1045" in log_in(sites["dc1"], application, "db-0.db", "application", "wrong")
+    own = database_passwords(sites["dc1"], "wookie")["switchover"]
+    for password in ("", own):
+        assert "ERROR 1698" in log_in(sites["dc1"], application, "db-0.db", "root", password), "which was not asked for"
 
 
 def test_nothing_readable_of_replication_crosses_the_wan(

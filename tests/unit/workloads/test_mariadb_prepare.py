@@ -16,7 +16,12 @@ import pytest
 from components.workloads.mariadb import SCRIPTS
 
 MARKS = "!#$%&()*+,-./:;<=>?@[]^_`{|}~"
-PASSWORDS = {"root": MARKS, "replication": f"`{MARKS}`", "replication_local": f"({MARKS})"}
+PASSWORDS = {
+    "root": MARKS,
+    "switchover": f"[{MARKS}]",
+    "replication": f"`{MARKS}`",
+    "replication_local": f"({MARKS})",
+}
 """With every mark that config.kinds.Password takes."""
 
 DOMAIN = "db.wookie-dr.svc.cluster.local"
@@ -51,7 +56,7 @@ FAKES = {
     "mariadb-upgrade": """
         [ -e "$state/serves" ] && /bin/cp "$state/version" "$data/mysql_upgrade_info" """,
     "mariadb-dump": """
-        echo "SET GLOBAL gtid_slave_pos='0-1-7';"
+        case "$*" in *--all-databases*) echo "SET GLOBAL gtid_slave_pos='0-1-7';" ;; esac
         [ "$FAILS" != dump ] || { /bin/cat "$state/complaint" >&2; exit 2; }""",
     "mariadb": """
         case "$*" in
@@ -61,6 +66,9 @@ FAKES = {
             [ ! -e "$state/gone" ] || { echo "ERROR 2003: gone"; exit 1; }
             case "$*" in
               *"SELECT site, term +"*) printf 'dc2\t6\t1\n' ;;
+              *"CALL dcmesh.definitions()"*)
+                [ ! -e "$state/older" ] || { echo "ERROR 1305 (42000) at line 1: PROCEDURE" >&2; exit 1; }
+                /bin/cat "$state/definitions" ;;
               *"SELECT site, term"*) /bin/cat "$state/their-row" ;;
             esac ;;
           *--execute="SELECT site, term"*) /bin/cat "$state/own-row" ;;
@@ -81,7 +89,7 @@ FAKES = {
     "touch": f"""
         [ ! -e "$state/runs" ] || : >"$state/left"
         exec {shutil.which("touch")} "$@" """,
-    **{name: f'exec {shutil.which(name)} "$@"' for name in ("cat", "rm", "sed", "tee", "sort", "head")},
+    **{name: f'exec {shutil.which(name)} "$@"' for name in ("cat", "rm", "sed", "tee", "sort", "head", "tr")},
 }
 
 
@@ -111,6 +119,7 @@ class Pod:
             (self.directory / "dcmesh/settings" / name).write_text(self._here(SCRIPTS[name]))
         self.has_version("10.11.19")
         self.complains("")
+        self.defines("")
         self.was_opened_meanwhile(False)
         self.give(PASSWORDS)
         head = f"""#!/bin/sh
@@ -141,6 +150,14 @@ class Pod:
     def complains(self, words: str) -> None:
         """Say what MariaDB's clients print when they fail."""
         (self._state / "complaint").write_text(words)
+
+    def defines(self, printed: str) -> None:
+        """Say what the source prints of its definitions."""
+        (self._state / "definitions").write_text(printed)
+
+    def follows_an_older_dcmesh(self) -> None:
+        """Have the source know no definitions."""
+        (self._state / "older").touch()
 
     @property
     def last_words(self) -> str:
@@ -269,6 +286,11 @@ class Pod:
         then = f"EXECUTE IMMEDIATE IF({decision[1]}, 'DO 0', 'START SLAVE');"
         assert self.start_sql[-1] == then
         return [decision[3]] if self.primary != self.environment["SITE"] else []
+
+    @property
+    def switchable(self) -> bool:
+        """Whether it can change roles."""
+        return not self.environment["PRIMARY"]
 
     @property
     def opens(self) -> bool:
@@ -403,7 +425,10 @@ def test_a_copy_leaves_a_server_that_can_be_followed_itself(replica: Pod) -> Non
     replica.prepare()
     assert replica.applied == [
         "SET sql_log_bin = 0;",
+        "USE mysql;",
         "SET GLOBAL gtid_slave_pos='0-1-7';",
+        "SET sql_mode = '';",
+        "SET sql_mode = '';",
         "RESET MASTER;",
         "SELECT @@GLOBAL.gtid_slave_pos INTO @position;",
         "SET GLOBAL gtid_binlog_state = @position;",
@@ -412,9 +437,67 @@ def test_a_copy_leaves_a_server_that_can_be_followed_itself(replica: Pod) -> Non
 
 def test_a_copy_is_of_everything_at_one_position_and_locks_nobody(replica: Pod) -> None:
     replica.prepare()
-    (dump,) = replica.called("mariadb-dump")
+    accounts, dump = replica.called("mariadb-dump")
     wanted = {"--all-databases", "--single-transaction", "--master-data=1", "--gtid"}
-    assert {*wanted, "--routines", "--events", "--triggers"} <= {*dump.split()}
+    assert {*wanted, "--routines", "--ignore-database=mysql", "--skip-triggers"} <= {*dump.split()}
+    assert "--skip-lock-tables" in accounts.split()
+    assert not {"global_priv", "user", "servers"} & {*accounts.split()}, "whose passwords are read by nobody"
+
+
+def test_a_copy_of_an_older_dcmesh_is_made_as_that_made_it(replica: Pod) -> None:
+    """Its user has other rights. A pod that is copied before its source is restarted would block the roll-out."""
+    replica.follows_an_older_dcmesh()
+    replica.prepare()
+    (dump,) = replica.called("mariadb-dump")
+    assert {"--all-databases", "--events", "--triggers"} <= {*dump.split()}
+    assert "--ignore-database=mysql" not in dump.split()
+    assert replica.applied[:2] == ["SET sql_log_bin = 0;", "SET GLOBAL gtid_slave_pos='0-1-7';"]
+
+
+TRIGGER = (
+    r"od\td"
+    + "\tANSI_QUOTES,STRICT_ALL_TABLES\tCREATE TRIGGER x SET @y = '%s\\\\\\na;'\tlatin1\tlatin1_german1_ci\tx\t1\n"
+)
+
+
+def test_accounts_events_and_triggers_are_copied(replica: Pod) -> None:
+    """Which mariadb-dump reads only with the right to change them."""
+    replica.defines(f"{b'REPLACE a'.hex().upper()}\n{TRIGGER}")
+    replica.prepare()
+    begin = replica.applied.index("SET sql_mode = '';")
+    end = replica.applied.index("SET sql_mode = '';", begin + 1)
+    account, mode, delimiter, *trigger, back = replica.applied[begin + 1 : end]
+    assert account == f"EXECUTE IMMEDIATE CONVERT(UNHEX('{b'REPLACE a'.hex().upper()}') USING utf8mb4);"
+    assert mode == (
+        "SET sql_mode = 'ANSI_QUOTES,STRICT_ALL_TABLES', character_set_client = latin1, "
+        "collation_connection = latin1_german1_ci;"
+    )
+    assert trigger == ["CREATE TRIGGER x SET @y = '%s\\", "a;'", delimiter.removeprefix("DELIMITER ")]
+    assert back == "DELIMITER ;"
+    assert len(delimiter.removeprefix("DELIMITER ")) < 16, "which the client would cut"
+
+
+@pytest.mark.parametrize(
+    "printed",
+    [
+        "DROP DATABASE x\n",
+        "41'\n",
+        "41;\n",
+        TRIGGER.replace("latin1\t", "latin1; DROP\t"),
+        TRIGGER.replace("ANSI", "a'"),
+    ],
+)
+def test_definitions_that_are_none_are_not_taken_for_some(replica: Pod, printed: str) -> None:
+    replica.defines(printed)
+    assert replica.start().status == 1
+    assert not replica.marker.exists()
+
+
+def test_what_is_copied_starts_no_program(replica: Pod) -> None:
+    r"""The client would take `\!` for a command of its own."""
+    replica.prepare()
+    (apply,) = [call for call in replica.called("mariadb") if "--max-allowed-packet" in call]
+    assert "--binary-mode" in apply.split()
 
 
 def test_a_copy_is_made_before_anybody_can_connect_and_its_server_ends(replica: Pod) -> None:
@@ -443,7 +526,7 @@ def test_what_is_interrupted_is_begun_again(replica: Pod, fails: str) -> None:
     replica.prepare()
     assert replica.marker.exists()
     assert not (replica.data / "half").exists()
-    assert len(replica.called("mariadb-dump")) == 1
+    assert len(replica.called("mariadb-dump")) == 2
     assert replica.applied.count("RESET MASTER;") == 1
 
 
@@ -502,9 +585,9 @@ def test_what_cannot_be_read_there_is_named(replica: Pod, words: str, number: st
 
 def test_a_copy_takes_any_row_and_runs_no_event(replica: Pod) -> None:
     replica.prepare()
-    (server,), (dump,) = replica.called("mariadbd"), replica.called("mariadb-dump")
+    (server,), dumps = replica.called("mariadbd"), replica.called("mariadb-dump")
     (apply,) = [call for call in replica.called("mariadb") if "--max-allowed-packet" in call]
-    assert all("--max-allowed-packet=1G" in call.split() for call in (server, dump, apply))
+    assert all("--max-allowed-packet=1G" in call.split() for call in (server, *dumps, apply))
     assert "--event-scheduler=OFF" in server.split()
 
 
@@ -570,8 +653,8 @@ def test_later_starts_take_over_what_has_changed(replica: Pod) -> None:
     replica.prepare()
     text = "\n".join(replica.start_sql)
     assert not [password for password in PASSWORDS.values() if password in text]
-    assert "ALTER USER root@'%' IDENTIFIED BY 'another-root-1';" in replica.start_sql
-    assert "ALTER USER replication@'%' IDENTIFIED BY 'another-repl-1';" in replica.start_sql
+    assert "CREATE OR REPLACE USER root@'%' IDENTIFIED BY 'another-root-1';" in replica.start_sql
+    assert "CREATE OR REPLACE USER replication@'%' IDENTIFIED BY 'another-repl-1';" in replica.start_sql
     assert "MASTER_HOST='db-0.db.other.svc.cluster.local'" in replica.change_master[0]
     assert "MASTER_PASSWORD='another-repl-1'" in replica.change_master[0]
     assert replica.options["server_id"] == "2561"
@@ -724,12 +807,37 @@ def test_a_server_that_can_change_roles_is_not_opened_by_its_row_alone(restarted
     assert "event_scheduler" not in "".join(restarted.start_sql)
 
 
-@pytest.mark.parametrize("answer", ["dc1 6; rm", "dc1' 6", "dc1", "6", "dc1 6\ndc1 7"])
+ATTACKS = [
+    "dc1 6; rm",
+    "dc1' 6",
+    "dc1",
+    "6",
+    "dc1 6\ndc1 7",
+    "dc1 term[$(touch\\ran)]",
+    "dc1 $(touch\\ran)",
+    "dc1 `touch\\ran`",
+    "dc1 9999999999999999999",
+    "dc1 08",
+    "dc1 -1",
+    "\x1b[2Jdc1 6",
+    "dc1 6%n%s",
+    "dc1\x006",
+    "x" * 300_000,
+]
+"""What another site may say of its row."""
+
+
+@pytest.mark.parametrize("answer", ATTACKS, ids=range(len(ATTACKS)))
 def test_an_answer_that_is_none_is_not_taken_for_one(restarted: Pod, answer: str) -> None:
-    restarted.rows(own="dc2 4", theirs=answer)
+    restarted.rows(own="dc2 4", theirs=answer.replace("\\", "${IFS}"))
     restarted.operator_gives_up("dc1")
-    restarted.served()
+    done = restarted.serve()
     assert (restarted.opened, restarted.updates) == (True, []), "by the operator's word"
+    (said,) = done.said.splitlines()
+    assert said.startswith("dcmesh: read-only until dc1 says that it is not the primary")
+    assert said.isprintable()
+    assert len(said) < 500
+    assert not list(restarted.directory.rglob("ran"))
 
 
 def test_a_primary_whose_pod_restarts_makes_sure_that_it_still_is(restarted: Pod) -> None:
@@ -867,8 +975,30 @@ def prepared(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
 
 def test_passwords_are_set_at_each_start_and_stay_out_of_the_binary_log(prepared: Pod) -> None:
     assert prepared.start_sql[0] == "SET sql_log_bin = 0;"
-    for user, password in PASSWORDS.items():
-        assert f"ALTER USER {user}@'%' IDENTIFIED BY '{password}';" in prepared.start_sql
+    accounts = {"root", "replication", "replication_local", *(["dcmesh_switchover"] if prepared.switchable else [])}
+    for user in accounts:
+        password = PASSWORDS[user.removeprefix("dcmesh_")]
+        assert f"CREATE OR REPLACE USER {user}@'%' IDENTIFIED BY '{password}';" in prepared.start_sql
+    assert len([line for line in prepared.start_sql if " IDENTIFIED BY " in line]) == len(accounts)
+
+
+def test_what_follows_may_read_and_change_nothing(prepared: Pod) -> None:
+    """Neither stop the writes of its source, nor see a password there."""
+    for user in ("replication", "replication_local"):
+        granted = [line.removeprefix("GRANT ") for line in prepared.start_sql if line.endswith(f" TO {user}@'%';")]
+        rights = {right for line in granted for right in re.sub(r"\(.*?\)", "", line).partition(" ON ")[0].split(", ")}
+        assert {right.strip() for right in rights} == {"REPLICATION SLAVE", "SELECT", "SHOW VIEW", "EXECUTE"}
+        assert [line for line in granted if " ON *.* " in line] == [f"REPLICATION SLAVE ON *.* TO {user}@'%';"]
+        # What is granted on a database by its name counts instead of what is granted on all.
+        assert f"EXECUTE ON mysql.* TO {user}@'%';" in granted
+        assert not [line for line in granted if re.search(r"mysql\.(global_priv|user|servers)\b", line)]
+
+
+def test_root_logs_in_from_elsewhere_with_a_password_that_was_given_alone(primary: Pod) -> None:
+    primary.give({**PASSWORDS, "root": ""})
+    primary.prepare()
+    assert "CREATE OR REPLACE USER root@'%' IDENTIFIED VIA unix_socket ACCOUNT LOCK;" in primary.start_sql
+    assert not [line for line in primary.start_sql if "root" in line and "IDENTIFIED BY" in line]
 
 
 def test_each_line_is_a_statement(prepared: Pod) -> None:
@@ -886,7 +1016,7 @@ def test_the_source_is_asked_with_the_password_as_it_is(replica: Pod) -> None:
     replica.prepare()
     assert f'\npassword="{PASSWORDS["replication"]}"\n' in replica.client_file
     asked = [call for call in replica.calls if f"--defaults-file={replica.run}/source.cnf" in call]
-    assert [call.split()[0] for call in asked] == ["mariadb", "mariadb-dump"]
+    assert [call.split()[0] for call in asked] == ["mariadb", "mariadb", "mariadb-dump", "mariadb-dump"]
 
 
 def test_passwords_are_in_memory_alone_and_for_the_server_alone(prepared: Pod) -> None:

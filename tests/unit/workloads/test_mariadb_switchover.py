@@ -12,9 +12,11 @@ from typing import Any
 
 import pytest
 
+from components.confined import RESTRICTED
 from components.link import ExportedService
 from components.workloads.mariadb_switchover import (
     JOB_SECONDS,
+    MYSQL_USER,
     PATIENCE,
     SCRIPT,
     MariadbSwitchoverArgs,
@@ -24,7 +26,7 @@ from components.workloads.mariadb_switchover import (
 )
 
 MARKS = "!#$%&()*+,-./:;<=>?@[]^_`{|}~"
-PASSWORDS = {"root": MARKS, "replication": f"`{MARKS}`"}
+PASSWORDS = {"switchover": MARKS, "replication": f"`{MARKS}`"}
 """With every mark that config.kinds.Password takes."""
 
 # A server is a directory of files below `$state`. What is done to it, and what it waits for, is in `$events` there.
@@ -51,9 +53,9 @@ MARIADB = r"""
       "SELECT COUNT(*) FROM information_schema.processlist WHERE command = 'Connect' AND user NOT IN "*)
         if [ -e event ]; then /bin/cat event; else echo 0; fi ;;
       *"FROM mysql.event WHERE status = 'DISABLED'") /bin/cat disabled ;;
-      "SELECT CONCAT('ALTER DEFINER"*)
+      *"SELECT HEX(CONCAT('ALTER DEFINER"*)
         given=${sql#* IN (}; printf '%s\n' "${given%%)*}" >given; /bin/cat events ;;
-      "SET sql_log_bin = 0; ALTER "*) did "${sql#*; }" ;;
+      "SET sql_mode = '', sql_log_bin = 0; EXECUTE IMMEDIATE CONVERT(UNHEX("*) did "${sql#*; }" ;;
       *"SELECT site, term, @@read_only FROM"*)
         printf '%s\t%s\t%s\n' "$(/bin/cat site)" "$(/bin/cat term)" "$(/bin/cat read_only)" ;;
       "SET sql_log_bin = 0; UPDATE dcmesh.primary_site SET extra"*)
@@ -75,12 +77,15 @@ MARIADB = r"""
       "SET lock_wait_timeout = 1; SET GLOBAL read_only = 1")
         if [ -e locked ]; then /bin/rm locked; echo "ERROR 1205: Lock wait timeout exceeded" >&2; exit 1; fi
         echo 1 >read_only && did read-only ;;
-      "SELECT CONCAT('KILL '"*"WHERE command = 'Connect'"*) /bin/rm event; did "ends its event" ;;
-      "SELECT CONCAT('KILL '"*) /bin/cat clients ;;
+      "SELECT id FROM"*"WHERE command = 'Connect'"*) /bin/rm event; did "ends its event" ;;
+      "SELECT id FROM"*) /bin/cat clients ;;
       KILL*) did "$sql"; case "$sql" in *404*) echo "ERROR 1094: Unknown thread id" >&2; exit 1 ;; esac ;;
-      "SHOW SLAVE STATUS") /bin/cat follows ;;
-      "SHOW ALL SLAVES STATUS\G")
-        case "$*" in *--skip-column-names*) /bin/sed 's/^ *[A-Za-z_]*: //' channel ;; *) /bin/cat channel ;; esac ;;
+      "SHOW SLAVE STATUS")
+        case "$*" in
+          *--skip-column-names*) /bin/cat follows ;;
+          *) # a table, in which the fields of a file of lines stand side by side
+            /bin/sed 's/: .*//; s/^ *//' channel | /bin/paste -s && /bin/sed 's/^[^:]*: //' channel | /bin/paste -s ;;
+        esac ;;
       "CHANGE MASTER TO "*"START SLAVE;")
         host=${sql#*MASTER_HOST=\'} && host=${host%%\'*} && echo "$host" >follows && did "follows $host" ;;
       "START SLAVE") did "goes on" ;;
@@ -117,10 +122,10 @@ class Sites:
             (directory / name).mkdir()
         for name, password in PASSWORDS.items():
             (directory / "passwords" / name).write_text(password)
-        self.put("own", site="dc1", term=4, read_only=0, position="0-1-70", clients="KILL 12;\nKILL 404;\nKILL 15;")
+        self.put("own", site="dc1", term=4, read_only=0, position="0-1-70", clients="12\n404\n15\n16; DROP")
         self.put("other", site="dc1", term=4, read_only=1, position="0-1-70", follows="dc1")
         programs = {"mariadb": MARIADB, "sleep": SLEEP}
-        programs |= {name: f'exec {shutil.which(name)} "$@"' for name in ("cat", "sed", "grep", "tr")}
+        programs |= {name: f'exec {shutil.which(name)} "$@"' for name in ("cat", "head", "tr")}
         head = f"#!/bin/sh\nstate='{self._state}'\nprintf '%s\\n' \"$0 $*\" >>\"$state/calls\"\n"
         for name, program in programs.items():
             path = directory / "bin" / name
@@ -374,6 +379,10 @@ def test_a_giver_that_goes_away_is_named(offered: Sites) -> None:
 # --- events ----------------------------------------------------------------------------------------------------------
 
 
+ALTER = b"ALTER DEFINER = 'a'@'%' EVENT `shop`.`tick` ENABLE".hex().upper()
+ENABLED = f"EXECUTE IMMEDIATE CONVERT(UNHEX('{ALTER}') USING utf8mb4)"
+
+
 @pytest.mark.parametrize("events", ["", "ON"])
 def test_the_primary_runs_events_if_the_configuration_says_so(offered: Sites, events: str) -> None:
     done = offered.run("dc1", events=events)
@@ -383,18 +392,17 @@ def test_the_primary_runs_events_if_the_configuration_says_so(offered: Sites, ev
 def test_events_that_a_replica_was_given_run_on_the_new_primary_unless_the_old_one_has_disabled_them(
     offered: Sites,
 ) -> None:
-    alter = "ALTER DEFINER = 'a'@'%' EVENT `shop`.`tick` ENABLE;"
-    offered.put("own", events=alter)
+    offered.put("own", events=f"{ALTER}\nDROP DATABASE shop; -- ` ENABLE")
     offered.put("other", disabled="73686F70.6F6666\n73686F70.74\n'); DROP\n73686F70")
     done = offered.run("dc1")
-    assert done.events[-2:] == [f"own: {alter}", "own: open"]
+    assert done.events[-2:] == [f"own: {ENABLED}", "own: open"], "and no line of a name"
     assert offered.read("own", "given") == ("'73686F70.6F6666', '73686F70.74', ''",), "and nothing else that it says"
 
 
 def test_events_run_after_a_failover_too(left: Sites) -> None:
-    left.put("own", events="ALTER DEFINER = 'a'@'%' EVENT `shop`.`tick` ENABLE;")
+    left.put("own", events=ALTER)
     done = left.run("dc1", without="dc2", at=AT)
-    assert done.events[-2:] == ["own: ALTER DEFINER = 'a'@'%' EVENT `shop`.`tick` ENABLE;", "own: open"]
+    assert done.events[-2:] == [f"own: {ENABLED}", "own: open"]
     assert left.read("own", "given") == ("''",)
 
 
@@ -412,12 +420,91 @@ def test_an_event_that_does_not_end_is_named(primary: Sites) -> None:
     assert primary.read("own", "read_only") == ("0",)
 
 
-@pytest.mark.parametrize(("what", "value"), [("site", "dc2'; x"), ("term", "6; x"), ("term", "-1"), ("read_only", "2")])
-def test_what_is_no_token_is_not_taken_for_one(replica: Sites, what: str, value: str) -> None:
+RUNS = "x[$(echo >ran)]"
+ATTACKS = [
+    ("site", "dc2'; x"),
+    ("site", RUNS),
+    ("site", "dc1\x1b[2J"),
+    ("site", "x" * 300_000),
+    ("term", "6; x"),
+    ("term", "-1"),
+    ("term", "08"),
+    ("term", "9999999999999999999"),
+    ("term", RUNS),
+    ("term", "5\n6"),
+    ("term", "%n%s"),
+    ("read_only", "2"),
+    ("read_only", RUNS),
+]
+
+
+@pytest.mark.parametrize(("what", "value"), ATTACKS, ids=range(len(ATTACKS)))
+@pytest.mark.parametrize("wanted", ["dc1", "dc2"])
+def test_what_is_no_token_is_not_taken_for_one(replica: Sites, wanted: str, what: str, value: str) -> None:
+    """Neither as a word of the other site, nor, by its replication, of this one's own server."""
     replica.put("other", **{"site": "dc1", "term": 5, "read_only": 1, what: value})
-    done = replica.run("dc1")
-    assert (done.status, done.events[:1]) == (1, ["own: goes on"])
-    assert replica.read("own", "site", "read_only") == ("dc2", "1")
+    done = replica.run(wanted)
+    assert done.events[:1] == ["own: goes on"]
+    assert done.status == (wanted == "dc1")
+    assert replica.read("own", "site", "term", "read_only") == ("dc2", "4", "1")
+    replica.put("own", **{"site": "dc2", what: value})
+    done = replica.run(wanted)
+    assert (done.status, done.events) == (1, [])
+    assert done.said[-1].startswith("dc1: its own server does not say who is the primary (says what cannot be: ")
+    assert_harmless(replica, done)
+
+
+def assert_harmless(sites: Sites, done: Done) -> None:
+    """What was said is fit for a terminal, and nothing of an answer was run."""
+    assert all(line.isprintable() and len(line) < 700 for line in done.said)
+    assert not [*sites.directory.rglob("ran"), *Path().glob("ran")]
+
+
+GTID_ATTACKS = [
+    RUNS,
+    f"0-2-{RUNS}",
+    "0-2-80'); DROP DATABASE x; --",
+    "0-2-80\n0-2-81",
+    "0-2-9999999999999999999",
+    "\x1b[2J",
+]
+
+
+@pytest.mark.parametrize("value", GTID_ATTACKS)
+def test_what_are_no_gtids_are_not_taken_for_some(offered: Sites, value: str) -> None:
+    offered.put("other", position=value)
+    done = offered.run("dc1")
+    assert (done.status, done.events) == (1, ["own: goes on"])
+    assert done.said[-1].startswith("dc1: dc2 does not answer any more (says what cannot be: ")
+    assert_harmless(offered, done)
+    offered.put("own", channel=REFUSED, state="0-1-73")
+    offered.put("other", site="dc2", term=4, state=value)
+    done = offered.run("dc2")
+    assert done.status == 1
+    assert done.said[-1].startswith("dc1: dc2 does not answer any more (says what cannot be: ")
+    assert_harmless(offered, done)
+
+
+@pytest.mark.parametrize("value", GTID_ATTACKS)
+def test_where_a_channel_has_arrived_is_said_by_gtids(left: Sites, value: str) -> None:
+    """The other site has named them, and they go into a statement."""
+    table = "Gtid_IO_Pos\n" + value.replace("\n", "\\n")
+    mariadb = left.directory / "bin/mariadb"
+    mariadb.write_text(
+        mariadb.read_text().replace("/bin/sed 's/: .*//;", "/bin/cat channel; exit; /bin/sed 's/: .*//;")
+    )
+    left.put("own", channel=table)
+    done = left.run("dc1", without="dc2", at=AT)
+    assert (done.status, done.events) == (1, ["own: goes on"])
+    assert done.said[-1].startswith("dc1: its channel does not say what has arrived (says what cannot be: ")
+    assert_harmless(left, done)
+
+
+def test_an_error_in_a_channel_passes_for_no_field_of_it(left: Sites) -> None:
+    """MariaDB's client writes a line's end within a table's field as `\\n`."""
+    left.put("own", channel=f"Last_IO_Error: no\\n Gtid_IO_Pos: 0-2-99\nGtid_IO_Pos: {AT}")
+    done = left.run("dc1", without="dc2", at=AT)
+    assert (done.status, done.events[1]) == (0, f"own: waits for {AT}")
 
 
 # --- without the other site ------------------------------------------------------------------------------------------
@@ -489,9 +576,9 @@ GIVEN = [
     "own: row dc2 5",
     "own: runs no events",
     "own: read-only",
-    "own: KILL 12;",
-    "own: KILL 404;",
-    "own: KILL 15;",
+    "own: KILL 12",
+    "own: KILL 404",
+    "own: KILL 15",
     "own: follows db-0.there",
 ]
 
@@ -507,7 +594,7 @@ def test_the_primary_gives_the_token_away_then_is_fenced_then_follows(primary: S
 
 def test_whoever_is_closed_is_no_channel_and_not_dcmeshs_own(primary: Sites) -> None:
     primary.run("dc2")
-    users = "'root', 'mysql', 'replication', 'replication_local', 'system user', 'event_scheduler'"
+    users = "'root', 'mysql', 'dcmesh_switchover', 'replication', 'replication_local', 'system user', 'event_scheduler'"
     assert f"WHERE user NOT IN ({users})" in primary.sql
 
 
@@ -555,7 +642,7 @@ def test_nothing_is_given_to_a_site_that_is_far_behind(primary: Sites) -> None:
     assert primary.read("own", "site", "read_only") == ("dc1", "0")
 
 
-@pytest.mark.parametrize("at", ["SET GLOBAL read_only = 1", "SELECT CONCAT('KILL '", "CHANGE MASTER"])
+@pytest.mark.parametrize("at", ["SET GLOBAL read_only = 1", "SELECT id FROM", "CHANGE MASTER"])
 def test_who_is_interrupted_goes_on_in_the_next_run(primary: Sites, at: str) -> None:
     primary.dies(at)
     assert primary.run("dc2").status != 0
@@ -699,7 +786,8 @@ def test_each_server_is_asked_by_its_own_user(primary: Sites) -> None:
     primary.run("dc1")
     files = {path.name: path for path in (primary.directory / "dcmesh").iterdir()}
     assert {name: path.read_text() for name, path in files.items()} == {
-        "own.cnf": f'[client]\nhost=db-0.here\nport=3306\nuser=root\npassword="{PASSWORDS["root"]}"\nskip-ssl\n',
+        "own.cnf": "[client]\nhost=db-0.here\nport=3306\nuser=dcmesh_switchover\n"
+        f'password="{PASSWORDS["switchover"]}"\nskip-ssl\n',
         "other.cnf": "[client]\nhost=db-0.there\nport=3307\nuser=replication\n"
         f'password="{PASSWORDS["replication"]}"\nskip-ssl\n',
     }
@@ -749,7 +837,7 @@ def test_the_job_gives_the_script_all_that_it_asks_for(args: MariadbSwitchoverAr
 def test_what_the_job_writes_of_passwords_is_in_memory(args: MariadbSwitchoverArgs) -> None:
     volumes = {volume["name"]: volume for volume in job(args, "the-passwords")["template"]["spec"]["volumes"]}
     assert volumes["run"]["emptyDir"] == {"medium": "Memory"}
-    assert volumes["passwords"]["secret"] == {"secretName": "the-passwords"}
+    assert volumes["passwords"]["secret"] == {"secretName": "the-passwords", "defaultMode": 0o440}
 
 
 def test_the_job_runs_once_as_the_databases_account_and_says_why_it_failed(args: MariadbSwitchoverArgs) -> None:
@@ -759,6 +847,13 @@ def test_the_job_runs_once_as_the_databases_account_and_says_why_it_failed(args:
     assert pod["containers"][0]["terminationMessagePolicy"] == "FallbackToLogsOnError"
     assert spec["activeDeadlineSeconds"] > 3 * PATIENCE
     assert spec["activeDeadlineSeconds"] == JOB_SECONDS
+
+
+def test_the_job_runs_as_the_databases_user_without_a_token_or_a_privilege(args: MariadbSwitchoverArgs) -> None:
+    pod = job(args, "the-passwords")["template"]["spec"]
+    assert pod["automountServiceAccountToken"] is False
+    assert pod["securityContext"] == {"runAsUser": MYSQL_USER, "runAsGroup": MYSQL_USER, "fsGroup": MYSQL_USER}
+    assert pod["containers"][0]["securityContext"] == RESTRICTED
 
 
 def test_the_job_goes_through_a_sidecar_that_ends_with_it(args: MariadbSwitchoverArgs) -> None:
