@@ -4,7 +4,7 @@ import pulumi
 
 import config
 from components.cluster_pair import ClusterPair, ClusterPairArgs
-from components.identity import gateway_namespace, read_held
+from components.identity import read_held
 from components.preflight import require_ready
 from components.rotation import issued, read_others
 from components.trust import Trust, TrustArgs
@@ -29,7 +29,7 @@ pair = ClusterPair(
         settings=settings,
         intermediates=trust.intermediates,
         identities=identities,
-        gateways={site.name: gateway_namespace(site, held.get(site.name)) for site in settings.sites},
+        held=held,
         peer_links=peer_links,
         others=read_others(settings, pulumi.get_project(), pulumi.get_stack()),
         project=pulumi.get_project(),

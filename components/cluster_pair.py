@@ -9,6 +9,7 @@ from typing import Any
 import pulumi
 
 from components.cluster import Existing, K3d, Lab
+from components.identity import Held, gateway_namespace
 from components.inventory import inventory
 from components.link import GATEWAY_PORT, ExportedService, Link
 from components.passwords import ReplicationPasswords, ReplicationPasswordsArgs
@@ -29,7 +30,7 @@ class ClusterPairArgs:
         settings: the stack's configuration.
         intermediates: the signing certificates, by site.
         identities: by what the existing clusters are known again, by site.
-        gateways: the namespace of each site's gateway, by site.
+        held: what the stack's state has of each site's cluster.
         peer_links: the links of sites that other stacks hold.
         others: the sites that must go on to share a root.
         project: name of the Pulumi project.
@@ -39,7 +40,7 @@ class ClusterPairArgs:
     settings: model.Settings
     intermediates: Mapping[str, Intermediate]
     identities: Mapping[str, str]
-    gateways: Mapping[str, str]
+    held: Mapping[str, Held]
     peer_links: Mapping[str, Link]
     others: Others
     project: str
@@ -133,13 +134,14 @@ class ClusterPair(pulumi.ComponentResource):
                     pxc=args.settings.pxc_of(site),
                     intermediate=args.intermediates.get(site.name),
                     cluster=cluster_source(args.stack, args.settings, site, args.identities.get(site.name)),
-                    gateway=args.gateways[site.name],
+                    gateway=gateway_namespace(site, args.held.get(site.name)),
                     channels=channels[site.name],
                     monitoring=args.settings.monitoring,
                     others=args.others,
                     protect=args.settings.protects(site),
                     lost=site.name == args.settings.lost,
                     stack=stack_name(args.project, args.stack),
+                    held=args.held[site.name].objects if site.name in args.held else {},
                 ),
                 child,
             )
@@ -171,7 +173,7 @@ class ClusterPair(pulumi.ComponentResource):
             site.name: inventory(
                 site,
                 links=links,
-                gateway=args.gateways[site.name],
+                gateway=gateway_namespace(site, args.held.get(site.name)),
                 sources={
                     ns: None if known.leads(site.name) else known.source
                     for ns, known in channels[site.name].items()

@@ -7,7 +7,7 @@ from the first resource in the cluster on: an `up` that failed half-way leaves i
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import yaml
@@ -31,6 +31,7 @@ class Held:
         made: whether the program made the cluster.
         doomed: whether the next `up` deletes objects in it, as part of a replacement that failed.
         gateway: namespace of its gateway; None if it has none.
+        objects: the objects of all of the stack, by URN: namespace (empty if none) and name.
     """
 
     identity: str | None
@@ -38,6 +39,7 @@ class Held:
     made: bool = False
     doomed: bool = False
     gateway: str | None = None
+    objects: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 
 
 def read_held(settings: model.Settings, project: str, stack: str) -> dict[str, Held]:
@@ -56,6 +58,7 @@ def read_held(settings: model.Settings, project: str, stack: str) -> dict[str, H
         doomed = read_doomed(whole) if unnamed else set()
     except LookupError as error:
         raise ConfigError([Finding("sites", NOTHING, f"the state of {whole} cannot be read: {error}")]) from None
+    objects = {urn: place for urn, resource in resources.items() if (place := _place(resource["outputs"]))}
     return {
         site: Held(
             identity=outputs.get("clusterIdentifier"),
@@ -63,9 +66,18 @@ def read_held(settings: model.Settings, project: str, stack: str) -> dict[str, H
             made=f"{site}-cluster-cluster" in known,
             doomed=urn in doomed,
             gateway=_gateway(site, known),
+            objects=objects,
         )
         for site, (urn, outputs) in providers.items()
     }
+
+
+def _place(outputs: Mapping[str, Any]) -> tuple[str, str] | None:
+    """Return namespace and name of an object in Kubernetes; None if it is none, or cannot be read here."""
+    match outputs.get("metadata"):
+        case {"name": str(name), **rest}:
+            return str(rest.get("namespace") or ""), name
+    return None
 
 
 def _gateway(site: str, known: Mapping[str, tuple[str, Any]]) -> str | None:

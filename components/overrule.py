@@ -42,17 +42,21 @@ def resource_of(kind: str) -> str:
 class Overrule:
     """What is done to all objects that the program makes in one cluster."""
 
-    def __init__(self, site: str, kubeconfig: pulumi.Output[str], stack: str) -> None:
+    def __init__(
+        self, site: str, kubeconfig: pulumi.Output[str], stack: str, held: Mapping[str, tuple[str, str]]
+    ) -> None:
         """Begin with nothing looked at.
 
         Args:
             site: name of the site.
             kubeconfig: contents of its cluster's kubeconfig.
             stack: the stack, by its whole name.
+            held: the objects that its state has, by URN: namespace (empty if none) and name.
         """
         self._site = site
         self._kubeconfig = kubeconfig
         self._stack = stack
+        self._held = held
         self._api: client.ApiClient | None = None
         self._lock = Lock()
         hook = pulumi.ResourceHook(
@@ -85,7 +89,11 @@ class Overrule:
         kubeconfig = await self._kubeconfig.future()
         # Something in it may be secret, and so all of it. What is unknown is None, in a preview.
         metadata = await pulumi.Output.from_input(inputs.get("metadata")).future()
-        if kubeconfig and metadata and metadata.get("name"):
+        if not (kubeconfig and metadata and metadata.get("name")):
+            return
+        # What is replaced is created too. An `up` has deleted it by then; in a preview it is still there.
+        old = self._held.get(args.urn)
+        if not (pulumi.runtime.is_dry_run() and old == (metadata.get("namespace") or "", metadata["name"])):
             await asyncio.to_thread(self._require_new, inputs["kind"], inputs["apiVersion"], metadata, kubeconfig)
 
     def _require_new(self, kind: str, version: str, metadata: Mapping[str, Any], kubeconfig: str) -> None:

@@ -111,6 +111,7 @@ class SiteArgs:
         channels: how each of its databases is joined to others, by namespace.
         monitoring: what lets it be watched; None if it is not.
         stack: the stack, by its whole name.
+        held: the objects that its state has, by URN: namespace (empty if none) and name.
         others: the sites with which it must go on to share a root.
         protect: whether its databases are kept from deletion.
         lost: whether it is gone for now: nothing asks it or changes anything in it.
@@ -128,6 +129,7 @@ class SiteArgs:
     protect: bool
     lost: bool
     stack: str
+    held: Mapping[str, tuple[str, str]]
 
 
 class Site(pulumi.ComponentResource):
@@ -163,7 +165,9 @@ class Site(pulumi.ComponentResource):
             f"{name}-cluster", ClusterArgs(source=args.cluster, lost=args.lost), pulumi.ResourceOptions(parent=self)
         )
         self._args = args
-        self._transformation = untouched if args.lost else Overrule(name, self.cluster.kubeconfig, args.stack)
+        self._transformation = (
+            untouched if args.lost else Overrule(name, self.cluster.kubeconfig, args.stack, args.held)
+        )
         inside = self.inside(self)
         self._hooks = release_hooks(name, self.cluster.kubeconfig, args.stack)
         intermediate = (

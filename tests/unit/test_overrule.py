@@ -101,7 +101,14 @@ def cluster() -> Iterator[KubernetesAPI]:
         yield server
 
 
-def create(inputs: dict[str, Any], server: str | None, *, dry_run: bool = False, secret: bool = False) -> str:
+def create(
+    inputs: dict[str, Any],
+    server: str | None,
+    *,
+    dry_run: bool = False,
+    secret: bool = False,
+    held: tuple[str, str] = ("", "another"),
+) -> str:
     """Return why an object may not be created; empty if it may. Without a server the cluster is still to be made."""
 
     async def ask() -> str:
@@ -109,7 +116,7 @@ def create(inputs: dict[str, Any], server: str | None, *, dry_run: bool = False,
         metadata = pulumi.Output.secret(inputs["metadata"]) if secret else inputs["metadata"]
         try:
             args = pulumi.ResourceHookArgs("urn", "", "name", "type", new_inputs={**inputs, "metadata": metadata})
-            await Overrule("dc2", known, STACK)._before_create(args)
+            await Overrule("dc2", known, STACK, {"urn": held})._before_create(args)
         except pulumi.RunError as error:
             return str(error)
         return ""
@@ -168,6 +175,20 @@ def test_a_cluster_that_does_not_answer_stops_an_up_but_no_preview(dry_run: bool
         said = create(INPUTS[ENTRY], f"http://127.0.0.1:{port}", dry_run=dry_run)
     assert said.startswith("dc2: ServiceEntry dr/dc1.stock cannot be looked for: ") is not dry_run
     assert bool(said) is not dry_run
+
+
+@pytest.mark.parametrize("path", INPUTS)
+@pytest.mark.parametrize("dry_run", [False, True])
+@pytest.mark.parametrize("renamed", [False, True])
+def test_what_a_preview_replaces_is_still_there(
+    cluster: KubernetesAPI, path: str, dry_run: bool, renamed: bool
+) -> None:
+    """Also where 0.1.0 made it, or a stack of another name. An `up` has deleted it; a new name is looked for."""
+    cluster.objects[path] = made(managedFields=[{"manager": "pulumi-kubernetes-1a2b3c4d"}])
+    metadata = INPUTS[path]["metadata"]
+    held = (metadata.get("namespace", ""), "before" if renamed else metadata["name"])
+    said = create(INPUTS[path], f"http://127.0.0.1:{cluster.server_port}", dry_run=dry_run, held=held)
+    assert bool(said) is not (dry_run and not renamed)
 
 
 def test_a_cluster_that_is_still_to_be_made_has_nothing() -> None:
