@@ -12,6 +12,7 @@ from typing import Any
 
 import yaml
 
+from components import overrule
 from components.gateway import GATEWAY_NAMESPACE
 from config import model
 from config.errors import NOTHING, ConfigError, Finding
@@ -32,6 +33,7 @@ class Held:
         doomed: whether the next `up` deletes objects in it, as part of a replacement that failed.
         gateway: namespace of its gateway; None if it has none.
         objects: the objects of all of the stack, by URN: namespace (empty if none) and name.
+        stacks: the stacks of which they say that they are: a stack that was renamed has another name there.
     """
 
     identity: str | None
@@ -40,6 +42,7 @@ class Held:
     doomed: bool = False
     gateway: str | None = None
     objects: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    stacks: frozenset[str] = frozenset()
 
 
 def read_held(settings: model.Settings, project: str, stack: str) -> dict[str, Held]:
@@ -59,6 +62,7 @@ def read_held(settings: model.Settings, project: str, stack: str) -> dict[str, H
     except LookupError as error:
         raise ConfigError([Finding("sites", NOTHING, f"the state of {whole} cannot be read: {error}")]) from None
     objects = {urn: place for urn, resource in resources.items() if (place := _place(resource["outputs"]))}
+    stacks = frozenset(filter(None, (_stack(resource["outputs"]) for resource in resources.values())))
     return {
         site: Held(
             identity=outputs.get("clusterIdentifier"),
@@ -67,6 +71,7 @@ def read_held(settings: model.Settings, project: str, stack: str) -> dict[str, H
             doomed=urn in doomed,
             gateway=_gateway(site, known),
             objects=objects,
+            stacks=stacks,
         )
         for site, (urn, outputs) in providers.items()
     }
@@ -78,6 +83,14 @@ def _place(outputs: Mapping[str, Any]) -> tuple[str, str] | None:
         case {"name": str(name), **rest}:
             return str(rest.get("namespace") or ""), name
     return None
+
+
+def _stack(outputs: Mapping[str, Any]) -> str:
+    """Return of which stack an object says that it is; empty if of none."""
+    match outputs.get("metadata"):
+        case {"annotations": {overrule.MADE_BY: str(stack)}}:
+            return stack
+    return ""
 
 
 def _gateway(site: str, known: Mapping[str, tuple[str, Any]]) -> str | None:

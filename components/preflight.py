@@ -45,9 +45,13 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Cluster:
-    """One existing cluster: questions to its API server. What is not there is None."""
+    """One existing cluster: questions to its API server. What is not there is None.
 
-    stack: str
+    Attributes:
+        stacks: the stack, by its whole name and by those that it had before.
+    """
+
+    stacks: frozenset[str]
     core: client.CoreV1Api
     apps: client.AppsV1Api
     version: client.VersionApi
@@ -83,7 +87,7 @@ class Cluster:
 
     def _is_foreign(self, metadata: Mapping[str, Any]) -> bool:
         """Tell whether an object is somebody else's. One of Pulumi's that names no stack may be of dcmesh 0.1.0."""
-        if is_of_stack(metadata, self.stack):
+        if any(is_of_stack(metadata, stack) for stack in self.stacks):
             return False
         by_pulumi = _by_pulumi(entry.get("manager") for entry in metadata.get("managedFields", ()))
         return not by_pulumi or MADE_BY in metadata.get("annotations", {})
@@ -242,7 +246,7 @@ def _of_site(
         used = read_kubeconfig(existing.kubeconfig).only(existing.context)
         with connect(used) as api:
             cluster = Cluster(
-                stack_name(outside.project, outside.stack),
+                frozenset({stack_name(outside.project, outside.stack), *(held.stacks if held else ())}),
                 client.CoreV1Api(api),
                 client.AppsV1Api(api),
                 client.VersionApi(api),

@@ -523,6 +523,18 @@ def test_a_foreign_sidecar_is_not_taken_over(raw: Raw, cluster: KubernetesAPI, m
     assert look(raw) == ([advice] if found else [])
 
 
+def test_a_stack_that_was_renamed_knows_its_own_again(raw: Raw, cluster: KubernetesAPI) -> None:
+    """Until the next `up` its objects are annotated with the name before."""
+    old = "organization/dcmesh/before"
+    cluster.objects["/api/v1/namespaces/wookie"] = {"metadata": {"annotations": {MADE_BY: old}}}
+    raw["sites"][0]["workloads"] = [{"kind": "hello", "namespace": "wookie"}]
+    held = {"dc2": Held(identity=UID, kubeconfig="", stacks=frozenset({old}))}
+    settings, links = Settings.model_validate(raw), {LINK.site: LINK}
+    require_ready(settings, links, outside(["dc2"]), held)
+    with pytest.raises(ConfigError, match="wookie"):
+        require_ready(settings, links, outside(["dc2"]), {"dc2": Held(identity=UID, kubeconfig="")})
+
+
 # --- names that both sites have --------------------------------------------------------------------------------------
 
 DEPOT = f"{NAMESPACES}/depot"
