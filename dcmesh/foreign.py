@@ -25,6 +25,7 @@ from dcmesh.objects import (
     selects,
     shows,
     visible,
+    whole,
 )
 from dcmesh.pods import read
 from dcmesh.stack import Account, ExpectedGateway, Export, Site
@@ -331,7 +332,7 @@ def gather(get: Callable[[str], Any], expected: ExpectedGateway | None) -> Clust
         get: returns what the API has at a path; None if nothing.
         expected: the site's gateway, if it has one.
     """
-    lists = {name: (get(path) or {}).get("items", []) for name, path in LISTS.items()}
+    lists = {name: [whole(one) for one in (get(path) or {}).get("items", ())] for name, path in LISTS.items()}
     path = f"/apis/apps/v1/namespaces/{expected.namespace}/deployments/{expected.name}" if expected else ""
     deployment = (get(path) if path else None) or {"spec": {"template": {"metadata": {}}}}
     return Cluster(**lists, gateway_labels=labels(deployment["spec"]["template"]))

@@ -12,6 +12,11 @@ Object = Mapping[str, Any]
 """An object as the API shows it."""
 
 
+def whole(found: Object) -> Object:
+    """Return an object of Istio's with a spec: the API takes some kinds without one."""
+    return {**found, "spec": found.get("spec") or {}}
+
+
 def annotations(found: Object) -> Mapping[str, str]:
     """Return an object's annotations; or a pod template's."""
     return found["metadata"].get("annotations") or {}
@@ -117,7 +122,7 @@ def effective_rules(rules: Sequence[Object], host: str, *, proxy: str, service: 
     """
 
     def narrowest(found: list[Object]) -> list[Object]:
-        having = [rule for rule in found if covers(rule["spec"]["host"], host)]
+        having = [rule for rule in found if covers(rule["spec"].get("host", ""), host)]
         best = max((rule["spec"]["host"] for rule in having), key=lambda name: (name == host, len(name)), default="")
         return [rule for rule in having if rule["spec"]["host"] == best]
 

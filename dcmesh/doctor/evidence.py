@@ -13,7 +13,7 @@ from dcmesh.doctor.model import UnseenError
 from dcmesh.foreign import Cluster, Foreign, at_gateway, gather
 from dcmesh.gateways import Gateway, find_gateway
 from dcmesh.hosts import Answer, ask_hosts
-from dcmesh.objects import Object, annotations, labels, name_of
+from dcmesh.objects import Object, annotations, labels, name_of, whole
 from dcmesh.pods import PROXY, RUNNING, Pod, ask_proxy, parse_pod, read
 from dcmesh.stack import Account, ExpectedGateway, Export, Site
 from dcmesh.status import reach
@@ -76,7 +76,7 @@ class Evidence:
     def istio(self, kind: str) -> list[Object]:
         """Return the objects of one of Istio's kinds, of all namespaces."""
         group, plural = ISTIO[kind]
-        return self.listed(f"/apis/{group}/{plural}")
+        return [whole(found) for found in self.listed(f"/apis/{group}/{plural}")]
 
     def namespace(self, name: str) -> Object | None:
         """Return a namespace; None if it is not there."""

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from components.gateway import GATEWAY_NAME
-from dcmesh.foreign import SCOPED, Cluster, Foreign, at_consumer, at_gateway
+from dcmesh.foreign import LISTS, SCOPED, Cluster, Foreign, at_consumer, at_gateway, gather
 from dcmesh.model import State
 from dcmesh.objects import effective_rules
 from dcmesh.stack import Account, ExpectedGateway
@@ -223,3 +223,12 @@ def test_what_touches_an_imported_host(objects: Mapping[str, Any], does: list[st
     hides = of("default", "wookie-dr", {"egress": [{"hosts": ["./*"]}]})
     hidden = list(at_consumer("dc2", Account("wookie-dr", "db"), export, replace(there, sidecars=[hides])))
     assert [one.name for one in hidden] == [one.name for one in touching if one.name.startswith("wookie-dr/")]
+
+
+def test_an_object_without_a_spec_touches_nothing() -> None:
+    """The API takes a Gateway, Sidecar, VirtualService or DestinationRule without one from any tenant."""
+    empty = {"metadata": {"name": "empty", "namespace": "wookie-dr"}}
+    kinds = ("gateways", "services", "rules", "sidecars")
+    there = gather({LISTS[kind]: {"items": [empty]} for kind in kinds}.get, PLACE)
+    assert list(at_gateway("dc1", PLACE, (DB_EXPORT,), there)) == []
+    assert list(at_consumer("dc2", Account("wookie-dr", "db"), DB_EXPORT, there)) == []
