@@ -28,6 +28,7 @@ from config.held import secret_keys
 from config.kubeconfig import read_kubeconfig
 from config.outside import Outside, stack_name
 from dcmesh import support
+from dcmesh.objects import visible
 
 SECONDS = 10
 """How long an API server may take for one answer."""
@@ -589,19 +590,13 @@ def _claimed(
     for where, name, seen_from, hosts in uses:
         for entry, found in entries:
             claimed = sorted({str(host).lower() for host in found["spec"].get("hosts", ())} & set(hosts))
-            if claimed and _is_seen(found, seen_from):
+            if claimed and visible(found, seen_from):
                 advice = (
                     f"has the host {claimed[0]}, which the ServiceEntry {entry} in {site.name} has as well, and this "
                     "stack has not made that: whoever connects may be led elsewhere; delete it, or take the host out "
                     "of it"
                 )
                 yield Finding(where, name, advice)
-
-
-def _is_seen(entry: Mapping[str, Any], namespace: str) -> bool:
-    """Tell whether the proxies of a namespace see a ServiceEntry."""
-    shown_to = entry["spec"].get("exportTo") or ["*"]
-    return "*" in shown_to or namespace in shown_to or ("." in shown_to and entry["metadata"]["namespace"] == namespace)
 
 
 def _each(parts: Iterable[T], look: Callable[[T], Iterator[Finding]]) -> Iterator[Finding]:
