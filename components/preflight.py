@@ -21,6 +21,8 @@ from components.link import ISTIO_NAMESPACE, TRUST_DOMAIN, ExportedService, Link
 from components.overrule import MADE_BY, is_of_stack
 from components.proxies import Certificates, read_pem, trusts
 from components.scoped_gateways import shut_by_scope
+from components.service_export import export_name
+from components.service_import import import_name
 from components.workloads import mariadb, pxc
 from config import model
 from config.errors import ConfigError, Finding, Remark
@@ -267,8 +269,8 @@ def _of_site(
                 *_pxc_operator(cluster, settings, site),
                 *_volumes(cluster, site, path),
                 *_foreign(cluster, settings, site, path, gateway),
-                *_hosts(cluster, settings, site, path, links),
-                *_claimed(cluster, settings, site, path, links, gateway),
+                *_hosts(cluster, settings, site, path, links, held),
+                *_claimed(cluster, settings, site, path, links, gateway, held),
                 *_vips(cluster, site, path),
             ]
     except ConfigException as error:
@@ -541,8 +543,22 @@ def _volume(
         yield Finding(f"{path}.size", wanted.size, advice)
 
 
+def _new_or_there(held: Held | None, component: str) -> type[Finding]:
+    """Return how to tell what is wrong with an export or import: of one that stands already it stops no `up`.
+
+    Else anybody in the cluster could keep the user from one, from a failover too.
+    """
+    there = any(urn.rpartition("::")[2].startswith(f"{component}-") for urn in (held.objects if held else ()))
+    return Remark if there else Finding
+
+
 def _hosts(
-    cluster: Cluster, settings: model.Settings, site: model.Site, path: str, links: Mapping[str, Link]
+    cluster: Cluster,
+    settings: model.Settings,
+    site: model.Site,
+    path: str,
+    links: Mapping[str, Link],
+    held: Held | None,
 ) -> Iterator[Finding]:
     """Find imports whose hosts have names that are, or could be, of the importing site's own."""
 
@@ -563,9 +579,14 @@ def _hosts(
                 )
             else:
                 continue
-            yield Finding(f"{path}.imports[{index}].export", imported.export, advice)
+            told = _new_or_there(held, _name_of(site, imported))
+            yield told(f"{path}.imports[{index}].export", imported.export, advice)
 
     yield from _each(enumerate(site.imports), look)
+
+
+def _name_of(site: model.Site, of: model.Import) -> str:
+    return import_name(f"{site.name}-imports", namespace=of.namespace, source=of.from_, export=of.export)
 
 
 def _hosts_of(imported: model.Import, settings: model.Settings, links: Mapping[str, Link]) -> Sequence[str]:
@@ -578,16 +599,31 @@ def _hosts_of(imported: model.Import, settings: model.Settings, links: Mapping[s
 
 
 def _claimed(
-    cluster: Cluster, settings: model.Settings, site: model.Site, path: str, links: Mapping[str, Link], gateway: str
+    cluster: Cluster,
+    settings: model.Settings,
+    site: model.Site,
+    path: str,
+    links: Mapping[str, Link],
+    gateway: str,
+    held: Held | None,
 ) -> Iterator[Finding]:
     """Find hosts that somebody else's ServiceEntry has as well: of two that a proxy sees, Istio takes the older one."""
-    uses = [(f"{path}.exports[{i}].name", e.name, gateway, e.hosts) for i, e in enumerate(site.exports)]
+    uses = [
+        (f"{path}.exports[{i}].name", e.name, export_name(site.name, e.name), gateway, e.hosts)
+        for i, e in enumerate(site.exports)
+    ]
     uses += [
-        (f"{path}.imports[{i}].export", of.export, of.namespace, tuple(_hosts_of(of, settings, links)))
+        (
+            f"{path}.imports[{i}].export",
+            of.export,
+            _name_of(site, of),
+            of.namespace,
+            tuple(_hosts_of(of, settings, links)),
+        )
         for i, of in enumerate(site.imports)
     ]
     entries = cluster.foreign_entries() if uses else []
-    for where, name, seen_from, hosts in uses:
+    for where, name, component, seen_from, hosts in uses:
         for entry, found in entries:
             claimed = sorted({str(host).lower() for host in found["spec"].get("hosts", ())} & set(hosts))
             if claimed and visible(found, seen_from):
@@ -596,7 +632,7 @@ def _claimed(
                     "stack has not made that: whoever connects may be led elsewhere; delete it, or take the host out "
                     "of it"
                 )
-                yield Finding(where, name, advice)
+                yield _new_or_there(held, component)(where, name, advice)
 
 
 def _each(parts: Iterable[T], look: Callable[[T], Iterator[Finding]]) -> Iterator[Finding]:

@@ -20,6 +20,11 @@ API_VERSIONS = {
 }
 
 
+def export_name(site: str, export: str) -> str:
+    """Return the name of a ServiceExport in the stack."""
+    return f"{site}.export.{export}"
+
+
 @dataclass(frozen=True, kw_only=True)
 class ServiceExportArgs:
     """Arguments of ServiceExport.

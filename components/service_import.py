@@ -100,6 +100,11 @@ def export_destination_rule(export: ExportedService, *, gateways: int) -> dict[s
     return {"host": f"*.{domain}", "exportTo": ["."], "trafficPolicy": policy}
 
 
+def import_name(imports: str, *, namespace: str, source: str, export: str) -> str:
+    """Return the name of a ServiceImport in the stack, by that of its SiteImports."""
+    return f"{imports}.{namespace}.{source}.{export}"
+
+
 @dataclass(frozen=True, kw_only=True)
 class ServiceImportArgs:
     """Arguments of ServiceImport.

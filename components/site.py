@@ -18,7 +18,7 @@ from components.nodes import with_rto_max
 from components.overrule import Overrule
 from components.pxc_operator import PxcOperator, PxcOperatorArgs
 from components.rotation import Others, guarded, issued, settled
-from components.service_export import ServiceExport, ServiceExportArgs
+from components.service_export import ServiceExport, ServiceExportArgs, export_name
 from components.shared_ca import Intermediate
 from components.untouched import untouched
 from components.workloads.hello import Hello, HelloArgs, HelloClient, HelloClientArgs
@@ -226,7 +226,7 @@ class Site(pulumi.ComponentResource):
         gateways = self._gateways(name, revision, inside) if site.exports else {}
         if site.exports:
             ready = {namespace: gateway.ready for namespace, gateway in gateways.items()}
-            exports = [self._export(f"{name}.export.{export.name}", export, ready, inside) for export in site.exports]
+            exports = [self._export(export_name(name, export.name), export, ready, inside) for export in site.exports]
             self.link = Link(
                 site=site.name,
                 addresses=gateways[args.gateway].addresses.apply(partial(require_addresses, site.name)),

@@ -10,7 +10,7 @@ import pulumi
 from components.link import Link, ServiceAccount
 from components.link_probe import LinkProbe, LinkProbeArgs
 from components.namespace_scope import NamespaceScope, NamespaceScopeArgs
-from components.service_import import VIP_NETWORK, ServiceImport, ServiceImportArgs, allot_vips
+from components.service_import import VIP_NETWORK, ServiceImport, ServiceImportArgs, allot_vips, import_name
 from components.site import Site
 from components.untouched import untouched
 from config import model
@@ -70,7 +70,7 @@ class SiteImports(pulumi.ComponentResource):
             for source, export in dict.fromkeys((i.from_, i.export) for i in imports):
                 imported.append(
                     ServiceImport(
-                        f"{name}.{namespace}.{source}.{export}",
+                        import_name(name, namespace=namespace, source=source, export=export),
                         ServiceImportArgs(
                             link=args.links[source],
                             export=exports[source, export],

@@ -352,7 +352,10 @@ def test_who_is_not_root_is_told_what_is_missing(fresh_debian: Path, monkeypatch
     assert not fresh_debian.exists()
 
 
-def test_progress_is_plain_lines_without_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+def test_progress_is_plain_lines_without_a_terminal(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(progress.time, "monotonic", lambda: 7.0)
     steps = progress.Steps(2)
     with steps.step("first", "3 min"):
         pass

@@ -581,11 +581,11 @@ def entry(
         (entry(STOCK.upper()), "imports"),
         (entry(STOCK, exportTo=["dr"]), "imports"),
         (entry(STOCK, namespace="dr", exportTo=["."]), "imports"),
-        (entry(STOCK, exportTo=[".", "istio-system"]), None),
+        (entry(STOCK, exportTo=[".", "dcmesh-gateway"]), None),
         (entry(STOCK, manager="pulumi-kubernetes-1a2b3c4d"), None),
         (entry("pxc-9.db.depot.svc.cluster.local"), None),
         (entry(ORDERS), "exports"),
-        (entry(ORDERS, exportTo=["istio-system"]), "exports"),
+        (entry(ORDERS, exportTo=["dcmesh-gateway"]), "exports"),
         (entry(ORDERS, namespace="shop", exportTo=["."]), None),
     ],
 )
@@ -601,6 +601,33 @@ def test_a_foreign_entry_with_a_host_of_a_link_is_named(
     )
     said += " led elsewhere; delete it, or take the host out of it"
     assert look(raw) == ([f"sites[0].{what[claims]}{said}"] if claims else [])
+
+
+STANDING = (
+    ("dc2.export.orders-serviceentry-orders.orders-1", ORDERS),
+    ("dc2-imports.dr.dc1.stock-serviceentry-pxc-0", STOCK),
+)
+"""Resources of what is joined already, and a host of each."""
+
+
+@pytest.mark.parametrize(("resource", "host"), STANDING)
+def test_what_is_joined_already_is_gone_on_with(raw: Raw, cluster: KubernetesAPI, resource: str, host: str) -> None:
+    """Else anybody in the cluster could keep the user from a failover."""
+    cluster.objects[ENTRIES] = {"items": [entry(host)]}
+    (refusal,) = look(raw)
+    urn = f"urn:pulumi:test::dcmesh::kubernetes:networking.istio.io/v1:ServiceEntry::{resource}"
+    held = {"dc2": Held(identity=UID, kubeconfig="", objects={urn: ("dr", "x")})}
+    warnings, _ = require_ready(Settings.model_validate(raw), {LINK.site: LINK}, outside(["dc2"]), held)
+    assert warnings == [refusal]
+
+
+def test_a_name_that_came_later_stops_no_import_that_stands(raw: Raw, cluster: KubernetesAPI) -> None:
+    cluster.objects[DEPOT] = {"metadata": {"name": "depot"}}
+    (refusal,) = look(raw)
+    urn = f"urn:pulumi:test::dcmesh::kubernetes:networking.istio.io/v1:ServiceEntry::{STANDING[1][0]}"
+    held = {"dc2": Held(identity=UID, kubeconfig="", objects={urn: ("dr", "x")})}
+    warnings, _ = require_ready(Settings.model_validate(raw), {LINK.site: LINK}, outside(["dc2"]), held)
+    assert warnings == [refusal]
 
 
 @pytest.mark.parametrize("status", [403, 404], ids=["may not be listed", "no Istio yet"])

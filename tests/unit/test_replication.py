@@ -306,9 +306,9 @@ def test_what_cannot_be_is_refused(said: str) -> None:
 
 def test_an_error_is_fit_for_a_terminal() -> None:
     channel = parse_status(mariadb(Slave_IO_Running="No", Last_IO_Error="no\x1b]0;x\x07 \x9b2J" + "x" * 9999))
-    assert channel.last_error.startswith("no?]0;x? ?2Jxxx")
+    assert channel.last_error.startswith("no\\x1b]0;x\\x07 \\x9b2Jxxx")
     assert channel.last_error.isprintable()
-    assert len(channel.last_error) == 500
+    assert len(channel.last_error) < 2100
 
 
 @pytest.mark.parametrize("value", ["9" * 5000, "²", "-1", "x"])
