@@ -12,7 +12,7 @@ from kubernetes import client
 
 from components.kubernetes_api import ERRORS, why
 from components.link import GATEWAY_PORT, ISTIO_NAMESPACE, pod_of
-from dcmesh.model import Fact, State
+from dcmesh.model import Account, Fact, State
 from dcmesh.objects import (
     Object,
     applying,
@@ -28,7 +28,7 @@ from dcmesh.objects import (
     whole,
 )
 from dcmesh.pods import read
-from dcmesh.stack import Account, ExpectedGateway, Export, Site
+from dcmesh.stack import ExpectedGateway, Export, Site
 
 NETWORKING = "/apis/networking.istio.io/v1"
 

@@ -13,9 +13,9 @@ from kubernetes import client
 from components.kubernetes_api import ERRORS, run_in, why
 from components.printable import printable
 from dcmesh.certificates import Certificate, parse_proxy
-from dcmesh.model import Fact, State
+from dcmesh.model import Account, Fact, State
 from dcmesh.pods import Pod, ask_proxy, meshed_pod
-from dcmesh.stack import Account, Export
+from dcmesh.stack import Export
 
 ANSWER_SECONDS = 3
 """How long a host may take for an answer."""

@@ -9,7 +9,7 @@ from kubernetes import client
 
 from components.kubernetes_api import run_in
 from components.printable import printable
-from dcmesh.stack import Account
+from dcmesh.model import Account
 
 PROXY = "istio-proxy"
 """The sidecar's container."""

@@ -9,23 +9,12 @@ from components.replication import Replica
 from config.errors import ConfigError
 from config.model import LinkExport, PeerLink
 from config.peers import read_link
+from dcmesh.model import Account
 from dcmesh.pulumi_cli import PulumiError, pulumi, read_state
 
 
 class StackError(Exception):
     """A stack cannot be read; the message is for the user, on one line."""
-
-
-@dataclass(frozen=True)
-class Account:
-    """A service account: what pods of other sites know of a pod."""
-
-    namespace: str
-    name: str
-
-    def __str__(self) -> str:
-        """Return it as it is shown."""
-        return f"{self.namespace}/{self.name}"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,9 +13,10 @@ from dcmesh.doctor.model import UnseenError
 from dcmesh.foreign import Cluster, Foreign, at_gateway, gather
 from dcmesh.gateways import Gateway, find_gateway
 from dcmesh.hosts import Answer, ask_hosts
+from dcmesh.model import Account
 from dcmesh.objects import Object, annotations, labels, name_of, whole
 from dcmesh.pods import PROXY, RUNNING, Pod, ask_proxy, parse_pod, read
-from dcmesh.stack import Account, ExpectedGateway, Export, Site
+from dcmesh.stack import ExpectedGateway, Export, Site
 from dcmesh.status import reach
 
 ISTIO = {

@@ -6,9 +6,10 @@ from components.kubernetes_api import ERRORS
 from dcmesh.doctor.evidence import Evidence, ready_pods
 from dcmesh.doctor.model import ElsewhereError, UnseenError
 from dcmesh.hosts import Answer
+from dcmesh.model import Account
 from dcmesh.objects import Object, name_of
 from dcmesh.pods import Pod, parse_pod
-from dcmesh.stack import Account, ExpectedGateway, Export
+from dcmesh.stack import ExpectedGateway, Export
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,7 +10,8 @@ from dcmesh.certificates import Certificate, days
 from dcmesh.databases import Server
 from dcmesh.gateways import Gateway
 from dcmesh.hosts import Answer, Host
-from dcmesh.stack import Account, ExpectedGateway, ExpectedServer, Export, Site
+from dcmesh.model import Account
+from dcmesh.stack import ExpectedGateway, ExpectedServer, Export, Site
 from tests.unit.certificates import authority, root
 from tests.unit.servers import VERSION
 

@@ -9,9 +9,9 @@ import pytest
 
 from components.gateway import GATEWAY_NAME
 from dcmesh.foreign import LISTS, SCOPED, Cluster, Foreign, at_consumer, at_gateway, gather
-from dcmesh.model import State
+from dcmesh.model import Account, State
 from dcmesh.objects import effective_rules
-from dcmesh.stack import Account, ExpectedGateway
+from dcmesh.stack import ExpectedGateway
 from tests.unit.statuses import DB0, DB1, DB_EXPORT, GATEWAY_LABELS
 
 CRITICAL, WARNING = State.CRITICAL, State.WARNING
