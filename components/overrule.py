@@ -6,6 +6,7 @@ stack's state has is the stack's: Pulumi updates it. What it would create is loo
 
 import asyncio
 import copy
+import time
 from collections.abc import Mapping
 from threading import Lock
 from typing import Any
@@ -20,6 +21,12 @@ from components.kubernetes_api import ERRORS, SECONDS, connect, why
 
 MADE_BY = "dcmesh/stack"
 """Annotation that tells of which stack an object is: what a killed `up` has made may not be in the state."""
+
+PAUSES = (1, 2, 4, 8)
+"""Seconds before an API server is asked again that did not answer: it may be restarted just now."""
+
+FINAL = (400, 403)
+"""What it answers to a request that will not do better another time."""
 
 METADATA_ONLY = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 """What to accept from an API server, so that it sends nothing else of an object: it may be a Secret."""
@@ -105,7 +112,7 @@ class Overrule:
         resource, name, namespace = resource_of(kind), metadata["name"], metadata.get("namespace")
         shown = f"{kind} {namespace}/{name}" if namespace else f"{kind} {name}"
         try:
-            found = self._read(kubeconfig, version, resource, namespace, name)
+            found = self._ask(kubeconfig, version, resource, namespace, name)
         except ERRORS as error:
             if pulumi.runtime.is_dry_run():  # which may be of a cluster that is not there just now
                 return
@@ -122,16 +129,30 @@ class Overrule:
             f"`kubectl label {of} {name}{where} {key}={value}`"
         )
 
+    def _ask(
+        self, kubeconfig: str, version: str, resource: str, namespace: str | None, name: str
+    ) -> Mapping[str, Any] | None:
+        """Return the metadata of an object; None if it is not there. What may pass is asked again, not in a preview."""
+        for pause in () if pulumi.runtime.is_dry_run() else PAUSES:
+            try:
+                return self._read(kubeconfig, version, resource, namespace, name)
+            except ERRORS as error:
+                if isinstance(error, client.ApiException) and error.status in FINAL:
+                    raise
+            self._api = None  # its credentials may have run out
+            time.sleep(pause)
+        return self._read(kubeconfig, version, resource, namespace, name)
+
     def _read(
         self, kubeconfig: str, version: str, resource: str, namespace: str | None, name: str
     ) -> Mapping[str, Any] | None:
         """Return the metadata of an object; None if it is not there."""
         with self._lock:  # credentials may be fetched by a program: once is enough
-            self._api = self._api or connect(kubeconfig)
+            api = self._api = self._api or connect(kubeconfig)
         root = f"/apis/{version}" if "/" in version else f"/api/{version}"
         within = f"/namespaces/{namespace}" if namespace else ""
         try:
-            found = self._api.call_api(
+            found = api.call_api(
                 f"{root}{within}/{resource}/{name}",
                 "GET",
                 header_params={"Accept": METADATA_ONLY},

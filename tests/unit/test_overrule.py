@@ -169,8 +169,22 @@ def test_nothing_is_created_over_what_is_somebody_elses(
         assert said.endswith(f"`kubectl label {command} app.kubernetes.io/managed-by=dcmesh`")
 
 
+@pytest.mark.parametrize(("status", "asked"), [(503, 5), (401, 5), (429, 5), (403, 1)])
+def test_an_api_server_that_is_restarted_is_asked_again(
+    cluster: KubernetesAPI, monkeypatch: pytest.MonkeyPatch, status: int, asked: int
+) -> None:
+    monkeypatch.setattr("components.overrule.time.sleep", lambda _: None)
+    cluster.objects[ENTRY] = status
+    said = create(INPUTS[ENTRY], f"http://127.0.0.1:{cluster.server_port}")
+    assert said.startswith(f"dc2: ServiceEntry dr/dc1.stock cannot be looked for: {status}")
+    assert cluster.asked == [ENTRY] * asked
+
+
 @pytest.mark.parametrize("dry_run", [False, True])
-def test_a_cluster_that_does_not_answer_stops_an_up_but_no_preview(dry_run: bool) -> None:
+def test_a_cluster_that_does_not_answer_stops_an_up_but_no_preview(
+    monkeypatch: pytest.MonkeyPatch, dry_run: bool
+) -> None:
+    monkeypatch.setattr("components.overrule.PAUSES", (0,))
     with nobody() as port:
         said = create(INPUTS[ENTRY], f"http://127.0.0.1:{port}", dry_run=dry_run)
     assert said.startswith("dc2: ServiceEntry dr/dc1.stock cannot be looked for: ") is not dry_run
