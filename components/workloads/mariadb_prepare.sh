@@ -46,7 +46,8 @@ follow="CHANGE MASTER TO MASTER_HOST='$SOURCE_HOST', MASTER_PORT=${SOURCE_PORT:-
 echo "$follow; START SLAVE;" >"$run/follow.sql"
 
 # Tells what mariadb-dump reads only with privileges to change it: accounts but dcmesh's own and root's and events, each
-# as hex of a statement, and triggers, each as SHOW CREATE TRIGGER does.
+# as hex of a statement, and triggers, each as SHOW CREATE TRIGGER does. That does not name the database, so hex of a USE
+# comes before it.
 DEFINITIONS="BEGIN
   SELECT HEX(CONCAT('REPLACE INTO mysql.global_priv (Host, User, Priv) VALUES (', QUOTE(Host), ', ', QUOTE(User), ', ',
       QUOTE(Priv), ')'))
@@ -61,6 +62,7 @@ DEFINITIONS="BEGIN
   FOR t IN (SELECT * FROM information_schema.TRIGGERS
     ORDER BY TRIGGER_SCHEMA, EVENT_OBJECT_TABLE, EVENT_MANIPULATION, ACTION_TIMING, ACTION_ORDER)
   DO
+    SELECT HEX(CONCAT('USE \`', REPLACE(t.TRIGGER_SCHEMA, '\`', '\`\`'), '\`'));
     EXECUTE IMMEDIATE CONCAT('SHOW CREATE TRIGGER \`', REPLACE(t.TRIGGER_SCHEMA, '\`', '\`\`'), '\`.\`',
       REPLACE(t.TRIGGER_NAME, '\`', '\`\`'), '\`');
   END FOR;
@@ -163,7 +165,8 @@ definitions() {
   echo "SET sql_mode = '';"
   while IFS= read -r line; do
     if [ -z "${line//[0-9A-F]/}" ]; then
-      echo "EXECUTE IMMEDIATE CONVERT(UNHEX('$line') USING utf8mb4);"
+      # A trigger before it may have left a character set that lacks what it names.
+      echo "SET character_set_client = utf8mb4; EXECUTE IMMEDIATE CONVERT(UNHEX('$line') USING utf8mb4);"
     elif [[ $line =~ ^[^$'\t']*$'\t'$of$'\t'[^$'\t']*$'\t'[^$'\t']*$ ]]; then
       printf "SET sql_mode = '%s', character_set_client = %s, collation_connection = %s;\n" \
         "${BASH_REMATCH[1]}" "${BASH_REMATCH[3]}" "${BASH_REMATCH[4]}"

@@ -144,6 +144,10 @@ def lose(database: Database) -> None:
 
 
 def test_a_replica_that_lost_its_data_copies_them_again(primary: Database, remote: Database) -> None:
+    primary(
+        "USE shop; CREATE TABLE counted (number INT);"
+        " CREATE TRIGGER doubled BEFORE INSERT ON counted FOR EACH ROW SET NEW.number = 2 * NEW.number"
+    )
     write(primary, "before the copy")
     eventually("the row has arrived", lambda: has(remote, "before the copy"))
     lose(remote)
@@ -151,6 +155,7 @@ def test_a_replica_that_lost_its_data_copies_them_again(primary: Database, remot
     eventually("dc2 follows again", lambda: follows_again(remote), within=PATIENCE)
     eventually("dc2 has caught up", lambda: has(remote, "since"))
     assert has(remote, "before the copy")
+    assert remote("SELECT TRIGGER_SCHEMA FROM information_schema.TRIGGERS WHERE TRIGGER_NAME = 'doubled'") == "shop"
     assert f"copies {HOST}" in remote.site("logs", *remote.inside[:3], "--container", "prepare")
 
 

@@ -467,7 +467,8 @@ def test_accounts_events_and_triggers_are_copied(replica: Pod) -> None:
     begin = replica.applied.index("SET sql_mode = '';")
     end = replica.applied.index("SET sql_mode = '';", begin + 1)
     account, mode, delimiter, *trigger, back = replica.applied[begin + 1 : end]
-    assert account == f"EXECUTE IMMEDIATE CONVERT(UNHEX('{b'REPLACE a'.hex().upper()}') USING utf8mb4);"
+    statement = f"CONVERT(UNHEX('{b'REPLACE a'.hex().upper()}') USING utf8mb4)"
+    assert account == f"SET character_set_client = utf8mb4; EXECUTE IMMEDIATE {statement};"
     assert mode == (
         "SET sql_mode = 'ANSI_QUOTES,STRICT_ALL_TABLES', character_set_client = latin1, "
         "collation_connection = latin1_german1_ci;"
@@ -475,6 +476,16 @@ def test_accounts_events_and_triggers_are_copied(replica: Pod) -> None:
     assert trigger == ["CREATE TRIGGER x SET @y = '%s\\", "a;'", delimiter.removeprefix("DELIMITER ")]
     assert back == "DELIMITER ;"
     assert len(delimiter.removeprefix("DELIMITER ")) < 16, "which the client would cut"
+
+
+def test_each_trigger_is_made_in_its_own_database(primary: Pod) -> None:
+    """SHOW CREATE TRIGGER does not name it, and the rows before it end in another."""
+    primary.prepare()
+    (procedure,) = [line for line in primary.start_sql if "PROCEDURE dcmesh.definitions()" in line]
+    (loop,) = re.findall(r" DO (.*) END FOR", procedure)
+    use, show, end = re.split(r"; *", loop)
+    assert use.strip() == "SELECT HEX(CONCAT('USE `', REPLACE(t.TRIGGER_SCHEMA, '`', '``'), '`'))"
+    assert "SHOW CREATE TRIGGER" in show and not end
 
 
 @pytest.mark.parametrize(
