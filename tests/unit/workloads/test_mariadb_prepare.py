@@ -60,6 +60,10 @@ FAKES = {
         [ "$FAILS" != dump ] || { /bin/cat "$state/complaint" >&2; exit 2; }""",
     "mariadb": """
         case "$*" in
+          *source.cnf* | *--skip-ssl*) ;;
+          *) [ ! -e "$state/newer" ] || echo "WARNING: option --ssl-verify-server-cert is disabled" >&2 ;;
+        esac
+        case "$*" in
           *source.cnf*)
             /bin/cat "$run/source.cnf" >"$state/source.cnf"
             [ ! -e "$state/unreachable" ] || { /bin/rm "$state/unreachable"; echo "ERROR 2002: no answer"; exit 1; }
@@ -154,6 +158,10 @@ class Pod:
     def defines(self, printed: str) -> None:
         """Say what the source prints of its definitions."""
         (self._state / "definitions").write_text(printed)
+
+    def has_a_newer_client(self) -> None:
+        """Have the client warn of a login without a password, as MariaDB 11.4 does unless it skips TLS."""
+        (self._state / "newer").touch()
 
     def follows_an_older_dcmesh(self) -> None:
         """Have the source know no definitions."""
@@ -870,6 +878,13 @@ def test_a_primary_that_has_been_replaced_comes_back_as_a_replica(restarted: Pod
     assert not restarted.opened
     follows = f"{restarted.run}/follow.sql"
     assert restarted.applied == Path(follows).read_text().splitlines()
+
+
+def test_what_a_newer_client_warns_of_is_no_part_of_an_answer(restarted: Pod) -> None:
+    restarted.has_a_newer_client()
+    restarted.rows(own="dc2 4", theirs="dc2 4")
+    restarted.served()
+    assert restarted.opened
 
 
 def test_a_server_that_a_job_has_opened_meanwhile_follows_nobody(restarted: Pod) -> None:
