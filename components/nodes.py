@@ -2,32 +2,37 @@
 
 import re
 
+import pulumi
 from kubernetes import client
 
-from components.kubernetes_api import SECONDS, connect
+from components.kubernetes_api import ERRORS, SECONDS, connect, why
 
 RTO_MAX_SINCE = (6, 15)
 """Linux that has the socket option TCP_RTO_MAX_MS, from its release notes on networking."""
 
 
-def with_rto_max(kubeconfig: str) -> list[str]:
+def with_rto_max(site: str, kubeconfig: str) -> list[str]:
     """Return the names of a cluster's nodes whose kernel has the socket option TCP_RTO_MAX_MS.
 
-    None if nodes may not be listed: what depends on it does without.
+    They are none if nodes may not be listed: what depends on it does without.
 
     Args:
+        site: name of the site.
         kubeconfig: contents of a kubeconfig of the cluster.
 
     Raises:
-        HTTPError, client.ApiException: the cluster cannot be asked.
+        pulumi.RunError: the cluster cannot be asked.
     """
-    with connect(kubeconfig) as api:
-        try:
+    try:
+        with connect(kubeconfig) as api:
             nodes = client.CoreV1Api(api).list_node(_request_timeout=SECONDS).items
-        except client.ApiException as error:
-            if error.status in (401, 403):
-                return []
-            raise
+    except ERRORS as error:
+        if isinstance(error, client.ApiException) and error.status in (401, 403):
+            return []
+        raise pulumi.RunError(
+            f"{site}: its cluster cannot be asked for its nodes: {why(error)}. If {site} is gone, set failover.without "
+            f"to {site} (docs/switchover.md)"
+        ) from None
     return sorted(node.metadata.name for node in nodes if is_since(node.status.node_info.kernel_version, RTO_MAX_SINCE))
 
 

@@ -377,7 +377,8 @@ class Site(pulumi.ComponentResource):
         """Return the site's gateway, and the one before it where that is to stay for a while, by namespace."""
         args, istio, wanted = self._args, self._args.istio, self._args.site.gateway
         kubeconfig = self.cluster.kubeconfig
-        nodes = pulumi.Output.from_input([]) if args.lost else pulumi.Output.unsecret(kubeconfig.apply(with_rto_max))
+        asked = partial(with_rto_max, args.site.name)
+        nodes = pulumi.Output.from_input([]) if args.lost else pulumi.Output.unsecret(kubeconfig.apply(asked))
         namespaces = [args.gateway, *([wanted.former_namespace] if wanted.former_namespace else [])]
         return {
             namespace: EastWestGateway(

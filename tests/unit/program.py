@@ -113,7 +113,7 @@ def run_program(engine: Engine, stack: Config, hand_over: Callable[..., None] = 
         patch.setattr("components.workloads.pxc_switchover.connect", nullcontext)
         patch.setattr("components.workloads.pxc_switchover.hand_over", hand_over)
         patch.setattr("components.workloads.pxc_switchover.finish", finish)
-        patch.setattr("components.site.with_rto_max", lambda _: ["node-1"])
+        patch.setattr("components.site.with_rto_max", lambda *_: ["node-1"])
         patch.setattr("components.rotation.guard", lambda *_: "")
         patch.setattr("components.rotation.settle", lambda *_: None)
         patch.setattr(

@@ -2,8 +2,8 @@
 
 from typing import Any
 
+import pulumi
 import pytest
-from kubernetes import client
 
 from components.nodes import RTO_MAX_SINCE, is_since, with_rto_max
 from tests.unit.servers import KubernetesAPI, kubeconfig, kubernetes_api
@@ -39,18 +39,18 @@ def test_kernels_are_told_apart(kernel: str, since: bool) -> None:
 def test_nodes_with_a_kernel_that_is_new_enough_are_named() -> None:
     with kubernetes_api() as api:
         api.objects = {"/api/v1/nodes": {"items": [node("b", "6.18.1"), node("a", "6.15.0"), node("c", "6.8.0")]}}
-        assert with_rto_max(of(api)) == ["a", "b"]
+        assert with_rto_max("dc1", of(api)) == ["a", "b"]
 
 
 def test_who_may_not_list_nodes_does_without() -> None:
     with kubernetes_api() as api:
         api.objects = {"/api/v1/nodes": 403}
-        assert with_rto_max(of(api)) == []
+        assert with_rto_max("dc1", of(api)) == []
 
 
 def test_what_is_not_known_is_not_taken_for_none() -> None:
     """Else each `up` in which the API server falters would take the option from a listener, and give it back."""
     with kubernetes_api() as api:
         api.objects = {"/api/v1/nodes": 500}
-        with pytest.raises(client.ApiException):
-            with_rto_max(of(api))
+        with pytest.raises(pulumi.RunError, match="dc1: its cluster cannot be asked for its nodes: 500"):
+            with_rto_max("dc1", of(api))
