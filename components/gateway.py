@@ -39,9 +39,10 @@ def give_up(labels: Mapping[str, str], nodes: Sequence[str]) -> dict[str, Any]:
 
     One whose other end has gone silent: Linux by itself goes on for 15 minutes. Until then a database whose replica
     was cut off waits in a write, and the replica, connected anew, waits for that to end: MariaDB serves a replica once
-    at a time, and gives up a blocked write after `net_write_timeout`, 60 seconds. With tries that are at most a second
-    apart it is given up after 14; whoever answers, if only that he cannot take more now, is kept. (TCP_USER_TIMEOUT,
-    which would do on any kernel, ends him too.) An idle connection is asked after 30 seconds, three times.
+    at a time, and gives up a blocked write after `net_write_timeout`. That is 60 seconds by default and an hour in
+    dcmesh's own, whose copies are read slowly. With tries that are at most a second apart it is given up after 14
+    seconds; whoever answers, if only that he cannot take more now, is kept. (TCP_USER_TIMEOUT, which would do on any
+    kernel, ends him too.) An idle connection is asked after 30 seconds, three times.
 
     And one that does not begin TLS.
 
