@@ -4,7 +4,8 @@ Pulumi's own message names the containers that are not ready, and nothing of why
 """
 
 import asyncio
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
 import pulumi
 
@@ -42,8 +43,7 @@ def tell_reasons(name: str, kubeconfig: pulumi.Input[str], container: str) -> pu
         container: the server's container.
     """
 
-    def tell(args: pulumi.ErrorHookArgs, known: str) -> None:
-        inputs = args.new_inputs or {}
+    def tell(inputs: Mapping[str, Any], known: str) -> None:
         place, replicas = inputs["metadata"], int(inputs["spec"]["replicas"])
         pods = (f"{place['name']}-{ordinal}" for ordinal in range(replicas))
         try:
@@ -54,7 +54,9 @@ def tell_reasons(name: str, kubeconfig: pulumi.Input[str], container: str) -> pu
 
     async def failed(args: pulumi.ErrorHookArgs) -> bool:
         if args.failed_operation != "delete":
-            await asyncio.to_thread(tell, args, await pulumi.Output.from_input(kubeconfig).future() or "")
+            # What has something secret in it, as `resources` may, is a secret as a whole.
+            inputs, known = await pulumi.Output.all(args.new_inputs, kubeconfig).future() or ({}, "")
+            await asyncio.to_thread(tell, inputs, known)
         return False  # no second try: it would wait as long again
 
     return pulumi.ResourceHookBinding(on_error=[pulumi.ErrorHook(f"{name}-reasons", failed)])

@@ -33,13 +33,18 @@ def cluster() -> Iterator[KubernetesAPI]:
         yield server
 
 
-def fail(server: str, monkeypatch: pytest.MonkeyPatch, operation: str = "create") -> list[str]:
+def fail(
+    server: str, monkeypatch: pytest.MonkeyPatch, operation: str = "create", *, secret: bool = False
+) -> list[str]:
     """Have an operation fail; return what is shown."""
     shown = list[str]()
     monkeypatch.setattr("pulumi.log.error", shown.append)
-    args = pulumi.ErrorHookArgs("urn", "", "name", "type", new_inputs=INPUTS, failed_operation=operation, errors=["x"])
 
     async def ask() -> bool:
+        inputs = {**INPUTS, "spec": pulumi.Output.secret(INPUTS["spec"])} if secret else INPUTS
+        args = pulumi.ErrorHookArgs(
+            "urn", "", "name", "type", new_inputs=inputs, failed_operation=operation, errors=["x"]
+        )
         (hook,) = tell_reasons("dc2.dr", kubeconfig({"there": server}), "mariadb").on_error or []
         answer: Any = hook.callback(args)
         return bool(await answer)
@@ -51,6 +56,13 @@ def fail(server: str, monkeypatch: pytest.MonkeyPatch, operation: str = "create"
 
 def test_what_a_pod_has_said_is_told(cluster: KubernetesAPI, monkeypatch: pytest.MonkeyPatch) -> None:
     assert fail(f"http://127.0.0.1:{cluster.server_port}", monkeypatch) == [f"dr/db-0: {SAID}"]
+
+
+def test_it_is_told_where_the_specification_holds_a_secret(
+    cluster: KubernetesAPI, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Then Pulumi gives all of it as a secret."""
+    assert fail(f"http://127.0.0.1:{cluster.server_port}", monkeypatch, secret=True) == [f"dr/db-0: {SAID}"]
 
 
 def test_of_a_deletion_there_is_nothing_to_tell(cluster: KubernetesAPI, monkeypatch: pytest.MonkeyPatch) -> None:
