@@ -15,6 +15,9 @@ GTID = rf"{NUMBER}-{NUMBER}-[0-9]{{1,20}}|[0-9a-fA-F-]{{36}}(:\w{{1,32}})?(:[0-9
 GTIDS = rf"(({GTID})(, *({GTID}))*)?"
 """Those of MariaDB and of MySQL."""
 
+GOES_ON = re.compile(r",\n *(?=[0-9a-fA-F-]{36}:)")
+"""Where MySQL goes on with a set of GTIDs on another line: each server that has written has one of its own."""
+
 EXTRA = r"[\w:,. -]{0,16384}"
 """As mariadb_switchover.sh notes it: ranges of GTIDs, or a word on why there are none."""
 
@@ -90,7 +93,7 @@ def parse_lines(text: str) -> dict[str, str]:
             so the words of another site, in an error for example, could pass for what the server says.
     """
     said = dict[str, str]()
-    for key, value in re.findall(r"^ *(\w+): ?(.*)$", text, re.MULTILINE):
+    for key, value in re.findall(r"^ *(\w+): ?(.*)$", GOES_ON.sub(",", text), re.MULTILINE):
         name = key.replace("Master", "Source").replace("Slave", "Replica")
         if said.setdefault(name, value.strip()) != value.strip():
             raise ChildProcessError(f"it contradicts itself: {name} is {printable(said[name])} and {printable(value)}")

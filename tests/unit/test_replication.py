@@ -322,3 +322,11 @@ def test_a_number_that_is_none_is_unknown(value: str) -> None:
 )
 def test_gtids_of_both_kinds_are_taken(position: str) -> None:
     assert parse_server(f"Gtid_Position: {position}\n").position == position
+
+
+def test_gtids_that_mysql_prints_on_several_lines_are_taken() -> None:
+    """It does so as soon as two servers have written: two clusters have after a switchover."""
+    sets = f"{UUID}:1-5:7,\n{UUID.replace('3', '4')}:1-9"
+    channel = parse_status(mysql(Retrieved_Gtid_Set=sets, Executed_Gtid_Set=sets))
+    assert channel.running
+    assert channel.position == sets.replace("\n", "")
