@@ -33,9 +33,7 @@ def cluster() -> Iterator[KubernetesAPI]:
         yield server
 
 
-def fail(
-    server: str, monkeypatch: pytest.MonkeyPatch, operation: str = "create", *, secret: bool = False
-) -> list[str]:
+def fail(server: str, monkeypatch: pytest.MonkeyPatch, operation: str = "create", *, secret: bool = False) -> list[str]:
     """Have an operation fail; return what is shown."""
     shown = list[str]()
     monkeypatch.setattr("pulumi.log.error", shown.append)

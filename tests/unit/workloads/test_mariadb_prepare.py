@@ -493,7 +493,8 @@ def test_each_trigger_is_made_in_its_own_database(primary: Pod) -> None:
     (loop,) = re.findall(r" DO (.*) END FOR", procedure)
     use, show, end = re.split(r"; *", loop)
     assert use.strip() == "SELECT HEX(CONCAT('USE `', REPLACE(t.TRIGGER_SCHEMA, '`', '``'), '`'))"
-    assert "SHOW CREATE TRIGGER" in show and not end
+    assert "SHOW CREATE TRIGGER" in show
+    assert not end
 
 
 @pytest.mark.parametrize(
