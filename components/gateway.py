@@ -29,6 +29,11 @@ RTO_MAX = 1000
 """Milliseconds between two tries to send, at most. Linux tries 15 times (`tcp_retries2`), which is 14 seconds then."""
 
 
+PATIENCE = 300
+"""Seconds for which the gateway waits for the other end to take what it was sent, where it cannot tell whether it is
+there. A pause of that length is given to a replica that writes what it has copied."""
+
+
 def labels_in(namespace: str) -> dict[str, str]:
     """Return the labels of the gateway in a namespace. In Istio's it is as dcmesh 0.1.0 left it, with the chart's."""
     return {"app": GATEWAY_NAME, "istio": "eastwestgateway"} if namespace == ISTIO_NAMESPACE else dict(GATEWAY_LABELS)
@@ -41,8 +46,8 @@ def give_up(labels: Mapping[str, str], nodes: Sequence[str]) -> dict[str, Any]:
     was cut off waits in a write, and the replica, connected anew, waits for that to end: MariaDB serves a replica once
     at a time, and gives up a blocked write after `net_write_timeout`. That is 60 seconds by default and an hour in
     dcmesh's own, whose copies are read slowly. With tries that are at most a second apart it is given up after 14
-    seconds; whoever answers, if only that he cannot take more now, is kept. (TCP_USER_TIMEOUT, which would do on any
-    kernel, ends him too.) An idle connection is asked after 30 seconds, three times.
+    seconds; whoever answers, if only that he cannot take more now, is kept. An older kernel cannot tell the two apart:
+    there either is given up after `PATIENCE`. An idle connection is asked after 30 seconds, three times.
 
     And one that does not begin TLS.
 
@@ -64,8 +69,10 @@ def give_up(labels: Mapping[str, str], nodes: Sequence[str]) -> dict[str, Any]:
         option(6, 4, 30),  # TCP_KEEPIDLE
         option(6, 5, 5),  # TCP_KEEPINTVL
         option(6, 6, 3),  # TCP_KEEPCNT
+        option(6, 18, PATIENCE * 1000),  # TCP_USER_TIMEOUT
     ]
-    silent = {"socket_options": [option(6, 44, RTO_MAX)]}  # TCP_RTO_MAX_MS
+    # TCP_RTO_MAX_MS, in place of TCP_USER_TIMEOUT: the last of two that are the same holds.
+    silent = {"socket_options": [option(6, 18, 0), option(6, 44, RTO_MAX)]}
     return {
         "workloadSelector": {"labels": dict(labels)},
         "configPatches": [

@@ -5,7 +5,9 @@ data=/var/lib/mysql/data run=/run/mysqld
 # Run SQL on this pod's server, at its $socket, and on what it follows. Without TLS: of a login without a password a
 # newer client would warn, in place of the answer.
 own() { mariadb --skip-ssl --socket="$socket" --skip-column-names --execute="$1"; }
-theirs() { mariadb --defaults-file="$run/source.cnf" --connect-timeout=5 --quick --skip-column-names --execute="$1"; }
+theirs() {
+  limited mariadb --defaults-file="$run/source.cnf" --connect-timeout=5 --quick --skip-column-names --execute="$1"
+}
 
 # What is said of this pod: `dcmesh status` shows the last such line. Nothing of what rows hold may be in it.
 say() { echo "dcmesh: $(printable "$*")"; }

@@ -15,9 +15,11 @@ printf "$options" "$OWN_HOST" 3306 dcmesh_switchover "$own_password" >/run/dcmes
 printf "$options" "$OTHER_HOST" "$OTHER_PORT" replication "$replication_password" >/run/dcmesh/other.cnf
 
 # Run SQL here and there. From standard input: what stands in an argument is readable to others.
-run() { mariadb --defaults-file="/run/dcmesh/$1.cnf" --connect-timeout=5 --quick "${@:2}"; }
-own() { run own --skip-column-names <<<"$1"; }
-theirs() { run other --skip-column-names <<<"$1"; }
+run() { mariadb --defaults-file=/run/dcmesh/own.cnf --connect-timeout=5 --quick "$@"; }
+own() { run --skip-column-names <<<"$1"; }
+theirs() {
+  limited mariadb --defaults-file=/run/dcmesh/other.cnf --connect-timeout=5 --quick --skip-column-names <<<"$1"
+}
 
 say() { echo "$SITE: $(printable "$*")"; }
 refuse() { say "$*" && exit 1; }
@@ -43,7 +45,7 @@ channel() {
   {
     read -r names
     read -r values
-  } < <(run own <<<"SHOW SLAVE STATUS") || return 0
+  } < <(run <<<"SHOW SLAVE STATUS") || return 0
   IFS=$'\x1f' read -ra names <<<"${names//$'\t'/$'\x1f'}"
   IFS=$'\x1f' read -ra values <<<"${values//$'\t'/$'\x1f'}"
   for i in "${!names[@]}"; do
@@ -198,7 +200,7 @@ take_over_without() {
 # if it is still the server that was there before the look: a lock tells, which is gone when that has ended.
 open() {
   local deadline=$((SECONDS + 10)) watch="dcmesh.watch.$RANDOM.$RANDOM" lock
-  exec {lock}> >(run own >/dev/null 2>&1)
+  exec {lock}> >(run >/dev/null 2>&1)
   echo "SELECT GET_LOCK('$watch', 0);" >&"$lock"
   until [ "$(own "SELECT IS_USED_LOCK('$watch') IS NOT NULL")" = 1 ]; do
     [ "$SECONDS" -lt "$deadline" ] || refuse "its own server does not answer any more: run again"
@@ -239,7 +241,7 @@ give_away() {
   own_gtids "$POSITION"
   end=$answer
   # The wait goes by numbers, which rows of its own have too.
-  ask 0 theirs "SELECT MASTER_GTID_WAIT('$end', $PATIENCE)" && ask "$GTIDS" theirs "$STATE" &&
+  LIMIT=$((PATIENCE + 10)) ask 0 theirs "SELECT MASTER_GTID_WAIT('$end', $PATIENCE)" && ask "$GTIDS" theirs "$STATE" &&
     [ -z "$(lacking "$end" "$answer")" ] ||
     refuse "$OTHER is more than $PATIENCE s behind: nothing is changed. Mend the replication, then run again"
   # From here on a restart comes up read-only. The term is new to both.

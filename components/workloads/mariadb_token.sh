@@ -8,6 +8,13 @@ NUMBER='(0|[1-9][0-9]{0,17})' # that bash can reckon with
 GTID="[0-9]{1,10}-[0-9]{1,10}-$NUMBER"
 GTIDS="($GTID(,$GTID)*)?"
 
+LIMIT=10 # seconds that the other site's server has for an answer: one that hangs is one that does not answer
+
+# Runs a client, for that long: COMMAND.
+limited() {
+  timeout "$LIMIT" "$@" || { [ $? -ne 124 ] || echo "no answer within $LIMIT s" >&2; return 1; }
+}
+
 # Prints words as they may stand in a log and on a terminal: on one line.
 printable() {
   local LC_ALL=C words=$*

@@ -93,7 +93,9 @@ FAKES = {
     "touch": f"""
         [ ! -e "$state/runs" ] || : >"$state/left"
         exec {shutil.which("touch")} "$@" """,
-    **{name: f'exec {shutil.which(name)} "$@"' for name in ("cat", "rm", "sed", "tee", "sort", "head", "tr")},
+    **{
+        name: f'exec {shutil.which(name)} "$@"' for name in ("cat", "rm", "sed", "tee", "sort", "timeout", "head", "tr")
+    },
 }
 
 

@@ -40,6 +40,7 @@ MARIADB = r"""
       case "$sql" in *"$(/bin/cat "$state/dies")"*) echo "ERROR 2013: Lost connection" >&2; exit 1 ;; esac
     fi
     [ ! -e gone ] || { echo "ERROR 2003: no route to host" >&2; exit 1; }
+    [ ! -e hangs ] || exec /bin/sleep 60
     case "$sql" in
       "DO 0") ;;
       "SELECT GET_LOCK('dcmesh.watch."*) ;;
@@ -125,7 +126,7 @@ class Sites:
         self.put("own", site="dc1", term=4, read_only=0, position="0-1-70", clients="12\n404\n15\n16; DROP")
         self.put("other", site="dc1", term=4, read_only=1, position="0-1-70", follows="dc1")
         programs = {"mariadb": MARIADB, "sleep": SLEEP}
-        programs |= {name: f'exec {shutil.which(name)} "$@"' for name in ("cat", "head", "tr")}
+        programs |= {name: f'exec {shutil.which(name)} "$@"' for name in ("cat", "head", "timeout", "tr")}
         head = f"#!/bin/sh\nstate='{self._state}'\nprintf '%s\\n' \"$0 $*\" >>\"$state/calls\"\n"
         for name, program in programs.items():
             path = directory / "bin" / name
@@ -630,6 +631,20 @@ def test_nothing_is_given_to_a_site_that_does_not_answer(primary: Sites) -> None
     done = primary.run("dc2")
     assert (done.status, done.events) == (1, [])
     assert done.said == ["dc1: dc2 does not answer (ERROR 2003: no route to host): nothing is changed"]
+
+
+def test_a_site_that_hangs_after_the_login_is_one_that_does_not_answer(
+    primary: Sites, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else it would keep this one from whatever it is to do: a failover without it, too."""
+    assert "\nLIMIT=10 " in SCRIPT
+    monkeypatch.setattr("tests.unit.workloads.test_mariadb_switchover.SCRIPT", SCRIPT.replace("LIMIT=10", "LIMIT=1"))
+    primary.put("other", hangs="")
+    done = primary.run("dc2")
+    assert (done.status, done.events) == (1, [])
+    assert done.said == ["dc1: dc2 does not answer (no answer within 1 s): nothing is changed"]
+    primary.put("own", read_only=1)
+    assert primary.run("dc1", without="dc2").events == ["own: open"]
 
 
 def test_nothing_is_given_to_a_site_that_is_far_behind(primary: Sites) -> None:
