@@ -14,7 +14,7 @@ Object = Mapping[str, Any]
 
 def whole(found: Object) -> Object:
     """Return an object of Istio's with a spec: the API takes some kinds without one."""
-    return {**found, "spec": found.get("spec") or {}}
+    return found if found.get("spec") else {**found, "spec": {}}
 
 
 def annotations(found: Object) -> Mapping[str, str]:

@@ -66,7 +66,7 @@ def judge(
         )
         return
     for other in entries:
-        if other is entry or link.host not in other["spec"]["hosts"] or not visible(other, namespace):
+        if name_of(other) == name_of(entry) or link.host not in other["spec"]["hosts"] or not visible(other, namespace):
             continue
         if goes_by(other, entry, namespace) and (not sidecar or shows(sidecar, other, link.host)):
             addresses = " ".join(other["spec"].get("addresses", ())) or "no address"

@@ -20,7 +20,9 @@ def judge(link: Link, entry: Object, entries: Sequence[Object]) -> Iterator[Find
     for other in entries:
         ports = {int(port["number"]) for port in other["spec"].get("ports", ())}
         shared = addresses & set(other["spec"].get("addresses", ()))
-        if other is entry or not shared or link.export.port not in ports or not visible(other, link.account.namespace):
+        if name_of(other) == name_of(entry) or not visible(other, link.account.namespace):
+            continue
+        if not shared or link.export.port not in ports:
             continue
         hosts = " ".join(other["spec"]["hosts"])
         # HTTP carries the name, and sidecars go by it.
