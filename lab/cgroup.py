@@ -7,7 +7,8 @@ import contextlib
 import os
 import signal
 import time
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from lab.errors import LabError
@@ -35,12 +36,16 @@ def join_command(site: SitePaths) -> str:
 
 
 def processes(site: SitePaths) -> list[int]:
-    """Return the PIDs, as the host counts them, of everything that runs in the site, containers included."""
+    """Return the PIDs, as the host counts them, of everything that runs in the site, containers included.
+
+    Those of containers are where containerd has put them: what tells whose they are is that they come from the site's
+    first process.
+    """
     found: set[int] = set()
     for hierarchy in _hierarchies():
         for procs in _group(hierarchy, site).rglob("cgroup.procs"):
             found.update(_pids(procs))
-    return sorted(found)
+    return sorted(found | _descendants(found))
 
 
 def first_process(site: SitePaths) -> int | None:
@@ -117,6 +122,21 @@ def _pids(procs: Path) -> list[int]:
         return [int(pid) for pid in procs.read_text().split()]
     except OSError:
         return []
+
+
+def _descendants(pids: Collection[int]) -> set[int]:
+    """Return the processes that have one of these among their ancestors."""
+    children = defaultdict[int, list[int]](list)
+    for directory in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            parent = (directory / "stat").read_text().rpartition(")")[2].split()[1]  # a name may have a bracket
+            children[int(parent)].append(int(directory.name))
+    found, left = set[int](), list(pids)
+    while left:
+        new = [child for child in children[left.pop()] if child not in found]
+        found.update(new)
+        left += new
+    return found
 
 
 def _pids_in_namespaces(pid: int) -> list[int]:

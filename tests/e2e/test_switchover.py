@@ -357,6 +357,7 @@ def test_killed_at_random_moments(
     print(f"seed {seed}")
     chance = random.Random(seed)
     primary = "dc1" if databases["dc2"](TOKEN) == "dc2 open" else "dc2"
+    assert all(servers_of(lab, site) for site in sites), "there is nothing to kill"
     switch(pair, primary)
     up = pair.start("up", "--yes", "--skip-preview")
     for _ in range(chance.randint(1, 4)):
