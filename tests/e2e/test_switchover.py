@@ -411,18 +411,12 @@ def lost(lab: Lab, pair: Project, databases: dict[str, Database], writers: Write
     return Lost(committed - arrived, databases["dc2"]("SELECT @@GLOBAL.gtid_slave_pos"))
 
 
-def in_dc1(pair: Project) -> dict[str, Any]:
-    """Return of each object in dc1's cluster when the state has changed last."""
-    objects = [r for r in pair.resources() if "::dc1-cluster-kubernetes::" in r.get("provider", "")]
-    return {one["urn"]: one["modified"] for one in objects}
-
-
 def test_a_primary_that_is_gone_is_replaced_once_somebody_says_what_may_be_lost(
     pair: Project, lost: Lost, writers: Writers, databases: dict[str, Database]
 ) -> None:
     """By an `up` of its own part, and by one of the whole stack; in dc1 they change nothing."""
     assert lost.rows
-    before = in_dc1(pair)
+    before = pair.changed_in("dc1")
     code, said = status(pair)
     assert code == 2
     assert [p["text"].partition(": ")[2] for p in said["problems"] if p["text"].startswith("dc1: cannot be asked")]
@@ -438,7 +432,7 @@ def test_a_primary_that_is_gone_is_replaced_once_somebody_says_what_may_be_lost(
     assert databases["dc2"](TOKEN) == "dc2 open"
     writers.write("dc2")
     pair.up("--skip-preview")
-    assert before == in_dc1(pair)
+    assert before == pair.changed_in("dc1")
     code, said = status(pair)
     assert (code, [problem["text"].rpartition(":")[0] for problem in said["problems"]]) == (1, ["dc1: is not asked"])
 

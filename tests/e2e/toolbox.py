@@ -256,6 +256,11 @@ class Project:
         deployment = json.loads(self.pulumi("stack", "export"))["deployment"]
         return [part for part in deployment.get("resources", []) if part["type"] != "pulumi:pulumi:Stack"]
 
+    def changed_in(self, site: str) -> dict[str, Any]:
+        """Return of each object in a site's cluster when the state has changed last."""
+        objects = [part for part in self.resources() if f"::{site}-cluster-kubernetes::" in part.get("provider", "")]
+        return {one["urn"]: one["modified"] for one in objects}
+
 
 class Kubectl:
     """kubectl against one site."""
