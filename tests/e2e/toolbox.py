@@ -35,8 +35,14 @@ T = TypeVar("T")
 
 
 def run(*command: str, check: bool = True, timeout: float = 600, **options: Any) -> subprocess.CompletedProcess[str]:
-    """Run a command; when it fails, show what it printed."""
-    done = subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False, **options)
+    """Run a command; when it fails, or takes too long, show what it printed."""
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False, **options)
+    except subprocess.TimeoutExpired as late:
+        said = "\n".join(
+            part.decode() if isinstance(part, bytes) else part or "" for part in (late.stdout, late.stderr)
+        )
+        pytest.fail(f"{' '.join(command)} took more than {timeout} s\n{said}", pytrace=False)
     if check and done.returncode:
         pytest.fail(f"{' '.join(command)} exited {done.returncode}\n{done.stdout}\n{done.stderr}", pytrace=False)
     return done
