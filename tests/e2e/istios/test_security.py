@@ -242,7 +242,7 @@ def counters(database: Database) -> dict[str, int]:
 LOCAL = """
 read -r MYSQL_PWD; export MYSQL_PWD; ok=0; bad=0; echo begun
 until read -r -t 0; do
-  if mariadb --host=db-0.db --user=root --execute="SELECT 1" >/dev/null; then ok=$((ok + 1)); else bad=$((bad + 1)); fi
+  if mariadb --host=db-0.db --user=local --execute="SELECT 1" >/dev/null; then ok=$((ok + 1)); else bad=$((bad + 1)); fi
 done
 echo $ok $bad
 """
@@ -277,11 +277,11 @@ def test_a_flood_of_dials_costs_the_server_and_its_neighbours_nothing(
         return sum(int(line.split()[1]) for line in shown.splitlines() if line.startswith("VmRSS:"))
 
     inside = ("exec", "--stdin", "--namespace", "wookie", "db-1", "--container", "mariadb", "--", "bash", "-c", LOCAL)
-    root = database_passwords(dc1, "wookie")["root"]
+    primary("CREATE USER IF NOT EXISTS local@'%' IDENTIFIED BY 'ordinary'")
     with subprocess.Popen(dc1.command(*inside), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as neighbour:
         assert neighbour.stdin is not None
         assert neighbour.stdout is not None
-        neighbour.stdin.write(f"{root}\n")
+        neighbour.stdin.write("ordinary\n")
         neighbour.stdin.flush()
         assert neighbour.stdout.readline() == "begun\n"
         before, used = counters(primary), [memory()]
