@@ -336,8 +336,12 @@ def test_it_goes_on_after_all_that(pair: Project, writers: Writers, databases: d
 
 def servers_of(lab: Lab, site: str) -> list[int]:
     """Return the process ids, as the machine counts, of a site's MariaDB servers."""
-    processes = cgroup.processes(LabPaths(lab.name).site(site))
-    return [pid for pid in processes if Path(f"/proc/{pid}/comm").read_text().strip() == "mariadbd"]
+    servers = list[int]()
+    for pid in cgroup.processes(LabPaths(lab.name).site(site)):
+        with suppress(FileNotFoundError, ProcessLookupError):  # it has ended meanwhile
+            if Path(f"/proc/{pid}/comm").read_text().strip() == "mariadbd":
+                servers.append(pid)
+    return servers
 
 
 SOAK = pytest.mark.soak(proves=("components/workloads/mariadb*",))
