@@ -1,11 +1,10 @@
 """ScopedGateways: which Gateways an istiod that begins to bind them to their namespaces would take gateways from."""
 
-from typing import Any
-
 from kubernetes import client
 
 from components.kubernetes_api import SECONDS
 from components.link import ISTIO_NAMESPACE
+from dcmesh.objects import Object, name_of
 
 SCOPE = "PILOT_SCOPE_GATEWAY_TO_NAMESPACE"
 """Variable of istiod by which a Gateway opens gateways of its own namespace alone."""
@@ -25,15 +24,16 @@ def shut_by_scope(api: client.ApiClient) -> list[str]:
         if any(v.name == SCOPE and v.value == "true" for container in containers for v in container.env or ()):
             return []
         kind = ("networking.istio.io", "v1", "gateways")
-        gateways = client.CustomObjectsApi(api).list_cluster_custom_object(*kind, _request_timeout=SECONDS)["items"]
-        return sorted(_named(gateway) for gateway in gateways if _opened(api, gateway) - {_namespace(gateway)})
+        found = client.CustomObjectsApi(api).list_cluster_custom_object(*kind, _request_timeout=SECONDS)["items"]
+        opened = ((gateway, _opened(api, gateway)) for gateway in found if gateway.get("spec"))  # else it opens nothing
+        return sorted(name_of(gateway) for gateway, places in opened if places - {gateway["metadata"]["namespace"]})
     except client.ApiException as error:
         if error.status in (401, 403, 404):
             return []
         raise
 
 
-def _opened(api: client.ApiClient, gateway: Any) -> set[str]:  # noqa: ANN401 â€” the client has no types
+def _opened(api: client.ApiClient, gateway: Object) -> set[str]:
     """Return the namespaces of the pods that a Gateway selects; without a selector it opens the gateways of all."""
     selector = gateway["spec"].get("selector")
     if not selector:
@@ -41,11 +41,3 @@ def _opened(api: client.ApiClient, gateway: Any) -> set[str]:  # noqa: ANN401 â€
     labels = ",".join(f"{key}={value}" for key, value in selector.items())
     pods = client.CoreV1Api(api).list_pod_for_all_namespaces(label_selector=labels, _request_timeout=SECONDS)
     return {pod.metadata.namespace for pod in pods.items}
-
-
-def _namespace(gateway: Any) -> str:  # noqa: ANN401
-    return str(gateway["metadata"]["namespace"])
-
-
-def _named(gateway: Any) -> str:  # noqa: ANN401
-    return f"{_namespace(gateway)}/{gateway['metadata']['name']}"

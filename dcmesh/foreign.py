@@ -12,6 +12,7 @@ from kubernetes import client
 
 from components.kubernetes_api import ERRORS, why
 from components.link import GATEWAY_PORT, ISTIO_NAMESPACE, pod_of
+from components.scoped_gateways import SCOPE
 from dcmesh.model import Account, Fact, State
 from dcmesh.objects import (
     Object,
@@ -31,9 +32,6 @@ from dcmesh.pods import read
 from dcmesh.stack import ExpectedGateway, Export, Site
 
 NETWORKING = "/apis/networking.istio.io/v1"
-
-SCOPED = "PILOT_SCOPE_GATEWAY_TO_NAMESPACE"
-"""Istiod's setting with which a Gateway opens gateways of its own namespace alone."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,7 +89,7 @@ class Cluster:
     @property
     def scoped(self) -> bool:
         """Whether every istiod binds Gateways to their namespace."""
-        said = [_environment(istiod).get(SCOPED, "").lower() for istiod in self.istiods]
+        said = [_environment(istiod).get(SCOPE, "").lower() for istiod in self.istiods]
         return bool(said) and all(word in ("true", "1", "t") for word in said)
 
 

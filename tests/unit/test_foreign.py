@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from components.gateway import GATEWAY_NAME
-from dcmesh.foreign import LISTS, SCOPED, Cluster, Foreign, at_consumer, at_gateway, gather
+from components.scoped_gateways import SCOPE
+from dcmesh.foreign import LISTS, Cluster, Foreign, at_consumer, at_gateway, gather
 from dcmesh.model import Account, State
 from dcmesh.objects import effective_rules
 from dcmesh.stack import ExpectedGateway
@@ -37,7 +38,7 @@ def gateway(*servers: Found, since: str = NEW, namespace: str = "default", selec
 
 
 def istiod(scoped: str | None) -> Found:
-    env = [{"name": SCOPED, "value": scoped}] if scoped else []
+    env = [{"name": SCOPE, "value": scoped}] if scoped else []
     return {"metadata": {"name": "istiod"}, "spec": {"template": {"spec": {"containers": [{"env": env}]}}}}
 
 

@@ -54,6 +54,12 @@ def test_those_that_open_gateways_of_other_namespaces_are_named(api: KubernetesA
     assert shut(api) == ["shop/all", "shop/web"]
 
 
+def test_one_without_a_spec_opens_nothing(api: KubernetesAPI) -> None:
+    """The API takes such a Gateway."""
+    api.objects[GATEWAYS]["items"].append({"metadata": {"namespace": "shop", "name": "empty"}})
+    assert shut(api) == ["shop/all", "shop/web"]
+
+
 def test_none_is_where_istiod_binds_them_already(api: KubernetesAPI) -> None:
     api.objects[ISTIOD] = istiod(**{SCOPE: "true"})
     assert shut(api) == []
