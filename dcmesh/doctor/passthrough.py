@@ -1,6 +1,7 @@
 """The gateway's listener: it passes on what asks for the host by SNI."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 
 from components.link import GATEWAY_PORT
 from dcmesh.doctor.fixes import catch_up, restore, restore_object
@@ -23,7 +24,7 @@ def judge(
     pods: Sequence[Object],
     entries: Sequence[Object],
     listeners: Mapping[str, Sequence[Object]],
-    left_out: str = "",
+    left_out: Callable[[], str],
 ) -> Iterator[Finding]:
     """Yield what is wrong with what the gateway lets in.
 
@@ -33,7 +34,8 @@ def judge(
         pods: the gateway's ready pods.
         entries: the ServiceEntries of the cluster.
         listeners: by pod of the gateway, the listeners of its Envoy.
-        left_out: istiod's count of what it has left out of the Gateway; empty if that is nothing, or not known.
+        left_out: asks istiod for its count of what it has left out of the Gateway; empty if that is nothing, or not
+            known.
     """
     again, namespace = restore(link.export.source), link.gateway.namespace
     name = f"{namespace}/{link.export.name}"
@@ -64,7 +66,8 @@ def judge(
         return
     for pod, found in listeners.items():
         if not any(link.sni in names for names in _server_names(found)):
-            said = f"; istiod has left out servers of the Gateway {name}: {left_out}" if left_out else ""
+            count = left_out()
+            said = f"; istiod has left out servers of the Gateway {name}: {count}" if count else ""
             yield CHAIN_MISSING(
                 f"{pod}: no filter chain of port {GATEWAY_PORT} has the server name {link.sni}{said}",
                 catch_up(link.export.source),
@@ -105,7 +108,7 @@ def _look(link: Link) -> Iterator[Finding]:
         pods=pods,
         entries=source.istio("ServiceEntry"),
         listeners={name_of(pod): source.dump(parse_pod(pod), "dynamic_listeners") for pod in pods},
-        left_out=source.left_out(f"{link.gateway.namespace}/{link.export.name}"),
+        left_out=partial(source.left_out, f"{link.gateway.namespace}/{link.export.name}"),
     )
 
 
