@@ -15,8 +15,8 @@ import yaml
 from components import overrule
 from components.gateway import GATEWAY_NAMESPACE
 from config import model
-from config.errors import NOTHING, ConfigError, Finding
-from config.outside import read_doomed, read_resources, stack_name
+from config.errors import Finding
+from config.outside import read_doomed, read_resources, stack_name, unreadable
 
 MOVING = 'docs/production.md, "Another cluster"'
 STUCK = 'docs/production.md, "A replacement that is stuck"'
@@ -60,7 +60,7 @@ def read_held(settings: model.Settings, project: str, stack: str) -> dict[str, H
         unnamed = any("clusterIdentifier" not in outputs for _, outputs in providers.values())
         doomed = read_doomed(whole) if unnamed else set()
     except LookupError as error:
-        raise ConfigError([Finding("sites", NOTHING, f"the state of {whole} cannot be read: {error}")]) from None
+        raise unreadable(whole, error) from None
     objects = {urn: place for urn, resource in resources.items() if (place := _place(resource["outputs"]))}
     stacks = frozenset(filter(None, (_stack(resource["outputs"]) for resource in resources.values())))
     return {

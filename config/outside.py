@@ -103,6 +103,11 @@ def why_not(path: str, error: OSError | ValueError) -> str:
     return f"cannot be read: {(isinstance(error, OSError) and error.strerror) or 'it is no text'}"
 
 
+def unreadable(stack: str, error: LookupError) -> ConfigError:
+    """Return the error that the state of the stack that runs cannot be read."""
+    return ConfigError([Finding("sites", NOTHING, f"the state of {stack} cannot be read: {error}")])
+
+
 @dataclass(frozen=True)
 class Outside:
     """What a configuration is read in.
@@ -133,7 +138,7 @@ class Outside:
         except NoStackError:
             return {}
         except LookupError as error:
-            raise ConfigError([Finding("sites", NOTHING, f"the state of {whole} cannot be read: {error}")]) from None
+            raise unreadable(whole, error) from None
 
 
 def of_running_stack() -> Outside:
