@@ -241,10 +241,7 @@ class Site(pulumi.ComponentResource):
                     prometheus=args.monitoring.prometheus,
                     namespace=args.monitoring.namespace,
                     labels=args.monitoring.labels,
-                    watched=[
-                        *gateways,
-                        *(part.namespace for part in (*site.workloads, *site.exports, *site.imports)),
-                    ],
+                    watched=[*gateways, *site.namespaces],
                     after=self.mesh,
                 ),
                 inside,

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator
 
+from components.link import ISTIO_NAMESPACE
+from config.checks.names import is_in_every_cluster
 from config.checks.subject import Subject
 from config.errors import NOTHING, Finding
 from config.model import Gateway
@@ -11,12 +13,11 @@ def namespaces(subject: Subject) -> Iterator[Finding]:
     """Find namespaces for gateways that are somebody else's, and moves that are none."""
     for path, site in subject.sites:
         gateway, at = site.gateway, f"{path}.gateway"
-        others = {part.namespace for part in (*site.workloads, *site.exports, *site.imports)}
         for key, name in (("namespace", gateway.namespace), ("formerNamespace", gateway.former_namespace)):
-            if name in others:
+            if name in site.namespaces:
                 advice = f"has workloads of {site.name} in it: a gateway has a namespace of its own, name another"
                 yield Finding(f"{at}.{key}", name, advice, given=(path,))
-            elif name and (name == "default" or name.startswith("kube-")):
+            elif name and name != ISTIO_NAMESPACE and is_in_every_cluster(name):
                 yield Finding(f"{at}.{key}", name, "is there in every cluster: name one for the gateway alone")
         former = gateway.former_namespace
         if not former:
