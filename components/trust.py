@@ -115,9 +115,8 @@ def read_intermediates(stack: str, sites: Sequence[str], read: ReadStack = read_
             f"trust.stack: {stack!r} issues nothing for {', '.join(missing)}: "
             "add what is missing to its trust.issueFor, and run `pulumi up` there first"
         )
-    if not all(
-        isinstance(issued[site].get("caKey"), str) for site in sites
-    ):  # the engine leaves out what it cannot read
+    # The engine leaves out what it cannot read.
+    if not all(isinstance(issued[site].get("caKey"), str) for site in sites):
         raise pulumi.RunError(
             f"trust.stack: {stack!r} has keys that cannot be decrypted here: use the passphrase or secrets provider of "
             "that stack, or hand the intermediate over as `provided`"
