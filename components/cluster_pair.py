@@ -185,6 +185,7 @@ class ClusterPair(pulumi.ComponentResource):
                     or self.sites[site.name].cluster.gateway_addresses
                 ),
                 protected=args.settings.protects(site),
+                switched=[ns for ns, known in channels[site.name].items() if known.switchover],
                 lost=args.settings.lost,
             )
             for site in args.settings.sites

@@ -1,6 +1,6 @@
 """Inventory: what a site has that can be asked for while it runs; `python -m dcmesh` reads it from the stack."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from components.gateway import GATEWAY_NAME
@@ -18,6 +18,7 @@ def inventory(
     sources: Mapping[str, ExportedService | None],
     advertised: bool,
     protected: bool,
+    switched: Collection[str],
     lost: str | None,
 ) -> dict[str, Any]:
     """Return a site's inventory as a stack output, without secrets.
@@ -29,6 +30,7 @@ def inventory(
         sources: what each database follows, by namespace; None for a primary. One that is pending is not there.
         advertised: whether other sites reach the gateway by what somebody said, and not by its Service's own address.
         protected: whether its databases are kept from deletion.
+        switched: the namespaces of databases that can change roles.
         lost: name of the site that is gone, if one is.
     """
     made = [workload for workload in site.workloads if workload.namespace in sources]
@@ -47,7 +49,11 @@ def inventory(
             }
             for imported in site.imports
         ],
-        "servers": [server for workload in made for server in servers(workload, sources[workload.namespace])],
+        "servers": [
+            server
+            for workload in made
+            for server in servers(workload, sources[workload.namespace], switched=workload.namespace in switched)
+        ],
         "workloads": [
             {
                 **workload.model_dump(by_alias=True, include={"kind", "namespace", "name", "storage"}),
@@ -58,7 +64,7 @@ def inventory(
     }
 
 
-def servers(workload: model.Workload, source: ExportedService | None) -> list[dict[str, Any]]:
+def servers(workload: model.Workload, source: ExportedService | None, *, switched: bool) -> list[dict[str, Any]]:
     """Return each server of a database that can be asked, and the hosts of which it follows one, none for a primary."""
     match workload:
         case model.Mariadb(namespace=namespace, name=name, replicas=replicas):
@@ -68,6 +74,7 @@ def servers(workload: model.Workload, source: ExportedService | None) -> list[di
                 for ordinal, host in enumerate(followed)
             ]
         case model.Pxc(namespace=namespace, name=name):
-            return [{**plain(pxc.replica(namespace, name)), "follows": list(source.hosts) if source else []}]
+            asked = pxc.replica(namespace, name, switched=switched)
+            return [{**plain(asked), "follows": list(source.hosts) if source else []}]
         case _:
             return []

@@ -1,7 +1,8 @@
 """Pxc: a Percona XtraDB Cluster, run by Percona's operator, alone or as a replica of one in another site."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import pulumi
@@ -14,7 +15,7 @@ from components.replication import Replica
 from components.sealed import made_of, sealed
 from components.workloads.identity import create_identity
 from components.workloads.mariadb_switchover import Switchover
-from components.workloads.pxc_switchover import End, finished, handed_over, writer
+from components.workloads.pxc_switchover import PASSWORDS, End, finished, handed_over, writer
 
 CR_VERSION = "1.20.0"
 """The operator's version whose behaviour a resource asks for."""
@@ -40,8 +41,13 @@ REPLICATION = {
 }
 """Options of the server that replication between sites depends on. A user may not set them."""
 
-CLOSED = {"read_only": "ON"}
-"""An option of a server that can change roles: the operator, which opens it, does so only when it is the primary."""
+CLOSED = {"read_only": "ON", "event_scheduler": "OFF"}
+"""Options of a server that can change roles, as it starts: what opens it does so only when it is the primary's."""
+
+HOLD = "dcmesh-hold"
+"""Name of the container that says when a node may be opened."""
+
+HOLD_SCRIPT = Path(__file__).with_name("pxc_hold.sh").read_text()
 
 READY_MINUTES = 30
 """How long a cluster may take to be ready: its nodes start one after the other, and each pulls its images first."""
@@ -158,9 +164,52 @@ def replication_channels(args: PxcArgs) -> dict[str, Any]:
     return {"replicationChannels": [replication_channel(args.channel, args.source)]} if args.source else {}
 
 
-def replica(namespace: str, name: str) -> Replica:
-    """Return where a cluster's channel can be asked for: by way of the proxy, which knows the node that has it."""
-    return writer(namespace=namespace, name=name, pod=f"{stateful_set_name(name)}-0")
+def role_script(args: PxcArgs) -> str:
+    """Return a script that a node runs as it starts, and that does nothing: the container that holds the node reads it.
+
+    It says which role the cluster has and, of a primary, whom a node that starts asks before it may be opened. The
+    operator writes it into a ConfigMap when it has seen the resource. So no node is let go as a replica's that the
+    operator would open.
+    """
+    words = ["primary" if args.other else "replica"]
+    if args.other and args.source and args.switchover and args.switchover.without != args.other.end.site:
+        words += [args.other.end.site, *args.source.hosts]
+    return f"# dcmesh: {' '.join(words)}\n"
+
+
+def hold(args: PxcArgs, image: str) -> dict[str, Any]:
+    """Return the container without which a node is not ready, and so not opened. It is the same in both roles."""
+    nodes = stateful_set_name(args.name)
+    events = "ON" if args.settings.get("event_scheduler", "ON").upper() in ("ON", "1") else ""  # MySQL's default is ON
+    sisters = (f"{pod}.{nodes}.{args.namespace}.svc.cluster.local" for pod in args.end.pods)
+    mounts = {"mysql-users-secret-file": PASSWORDS, "hookscript": "/etc/dcmesh/role", "tmp": "/tmp"}  # noqa: S108
+    return {
+        "name": HOLD,
+        "image": image,
+        "imagePullPolicy": "IfNotPresent",
+        "command": ["bash", "-c", HOLD_SCRIPT],
+        "env": [{"name": "SISTERS", "value": " ".join(sisters)}, {"name": "EVENTS", "value": events}],
+        "volumeMounts": [{"name": name, "mountPath": path} for name, path in mounts.items()],
+        "readinessProbe": {
+            "exec": {"command": ["test", "-e", "/tmp/dcmesh-free"]},  # noqa: S108
+            "periodSeconds": 5,
+            # A busy machine must not make an open node unready: kubelet's own time-out is a second.
+            "timeoutSeconds": 5,
+            "failureThreshold": 3,
+        },
+    }
+
+
+def replica(namespace: str, name: str, *, switched: bool) -> Replica:
+    """Return where a cluster's channel can be asked for: by way of the proxy, which knows the node that has it.
+
+    Args:
+        namespace: the cluster's namespace.
+        name: its name.
+        switched: whether it can change roles. Then it is asked in the container that knows why a node is held.
+    """
+    asked = writer(namespace=namespace, name=name, pod=f"{stateful_set_name(name)}-0")
+    return replace(asked, container=HOLD) if switched else asked
 
 
 def volume(storage_size: str | None, storage_class: str | None) -> dict[str, Any]:
@@ -204,7 +253,12 @@ def cluster_spec(args: PxcArgs) -> dict[str, Any]:
         # it accepts.
         "haproxy": {**of_images, "enabled": True, "image": HAPROXY_IMAGE, "size": 2, "annotations": NATIVE_SIDECAR},
     }
-    return merge(spec, args.spec)
+    merged = merge(spec, args.spec)
+    if args.switchover:
+        nodes = merged["pxc"]
+        nodes["hookScript"] = role_script(args) + nodes.get("hookScript", "")
+        nodes["sidecars"] = [*nodes.get("sidecars", ()), hold(args, nodes["image"])]
+    return merged
 
 
 def awaited_state(spec: Values) -> str:

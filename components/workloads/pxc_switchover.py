@@ -5,6 +5,7 @@ and again. So which of the two may write stands in their resources, and the orde
 """
 
 import asyncio
+import re
 import shlex
 import time
 from collections.abc import Sequence
@@ -26,6 +27,9 @@ PATIENCE = 120
 OPEN_SECONDS = 60
 """How long an `up` waits for the operator to open a primary."""
 
+PASSWORDS = "/etc/mysql/mysql-users-secret"
+"""Where the operator mounts the passwords of its users, a file each."""
+
 EXECUTED = "REPLACE(@@GLOBAL.gtid_executed, CHAR(10), '')"
 """The GTIDs up to which a server has rows. Of several histories MySQL begins a line for each."""
 
@@ -38,7 +42,7 @@ def client_command(statements: str, *, host: str, user: str = "monitor") -> tupl
 
     The password comes out of a file that only the client reads, for an argument is readable to others.
     """
-    password = f"/etc/mysql/mysql-users-secret/{user}"  # where the operator mounts it
+    password = f"{PASSWORDS}/{user}"
     script = (
         f'mysql --defaults-extra-file=<(printf \'[client]\\npassword="%s"\\n\' "$(cat {password})") '
         f"--host={host} --user={user} --execute={shlex.quote(statements)}"
@@ -117,6 +121,11 @@ class Asked:
         """Return what a node says of itself."""
         return parse_server(self.run(QUESTION, pod=pod))
 
+    def number(self, expression: str, source: str = "", *, pod: str = "") -> int | None:
+        """Return the number that an expression is on a node, by default on the writer; None if it is none."""
+        said = parse_lines(self.run(rf"SELECT {expression} AS Value {source}\G", pod=pod)).get("Value", "")
+        return int(said) if re.fullmatch(r"\d{1,10}", said) else None
+
 
 def is_replica(resource: dict[str, Any]) -> bool:
     """Tell whether the operator has a cluster follow another, and so keeps it read-only."""
@@ -164,7 +173,11 @@ def open_still(other: Asked) -> str:
     if resource.get("status", {}).get("observedGeneration") != resource["metadata"]["generation"]:
         return "has an operator that has not made it a replica yet"
     writable = [pod for pod in other.end.pods if not other.server(pod).read_only]
-    return f"takes writes on {', '.join(writable)}" if writable else ""
+    if writable:
+        return f"takes writes on {', '.join(writable)}"
+    # An event of a user with SUPER writes to what is read-only.
+    busy = [pod for pod in other.end.pods if other.number("@@GLOBAL.event_scheduler = 'ON'", pod=pod)]
+    return f"still runs events on {', '.join(busy)}" if busy else ""
 
 
 def hand_over(own: Asked, other: Asked, switchover: Switchover, patience: float = PATIENCE) -> None:
@@ -244,6 +257,14 @@ def go_without(own: Asked, other: Asked, switchover: Switchover, deadline: float
 # --- when it is the primary ------------------------------------------------------------------------------------------
 
 
+def idle_events(primary: Asked) -> int:
+    """Return how many events were made in another site, and so do not run on the writer."""
+    nodes = {primary.number("@@server_id", pod=pod) for pod in primary.end.pods}
+    own = ", ".join(str(node) for node in sorted(filter(None, nodes)))
+    made_elsewhere = f"STATUS IN ('REPLICA_SIDE_DISABLED', 'SLAVESIDE_DISABLED') AND ORIGINATOR NOT IN ({own or 0})"
+    return primary.number("COUNT(*)", f"FROM information_schema.EVENTS WHERE {made_elsewhere}") or 0
+
+
 def finish(primary: Asked, replica: Asked, kubeconfigs: Sequence[str], *, act: bool) -> tuple[Server, Server]:
     """Bring a switchover to its end, and return what the primary and the replica say then.
 
@@ -265,6 +286,13 @@ def finish(primary: Asked, replica: Asked, kubeconfigs: Sequence[str], *, act: b
                 if primary.server(pod).channel.source:
                     channel = f"FOR CHANNEL '{primary.end.channel}'"
                     primary.run(rf"STOP REPLICA {channel}\G RESET REPLICA ALL {channel}\G", pod=pod, user="operator")
+        with suppress(*ERRORS):
+            if idle := idle_events(primary):
+                where = f"{primary.end.site}/{primary.end.namespace}"
+                pulumi.log.warn(
+                    f"{where}: {idle} events that were made in {replica.end.site} do not run. "
+                    "docs/switchover.md says how to enable them"
+                )
     follower = read_server(kubeconfigs[1], replica.end.writer, CHANNEL_SECONDS if act else 0)
     if act and follower.channel.source and not follower.channel.running:
         with suppress(*ERRORS):

@@ -4,12 +4,16 @@ MySQL itself is a stand-in, which logs what the operator sends: lab/README.md. O
 """
 
 import json
+import re
 import signal
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import yaml
+
+from lab import cgroup
+from lab.paths import LabPaths
 
 from .toolbox import Kubectl, Lab, Project, dev_config, eventually, initialised, kubectl_of, lab_for_a_while, run, start
 
@@ -327,6 +331,13 @@ def turns(sites: dict[str, Kubectl]) -> list[str]:
     return found
 
 
+def events(sites: dict[str, Kubectl], site: str) -> set[str]:
+    """Return how the schedulers of a site's servers were switched last."""
+    switched = told_at(sites[site], NAMESPACES[site], "SET GLOBAL event_scheduler = ")
+    last = {pod: statement.rpartition(" ")[2] for _, pod, statement in switched}
+    return set(last.values())
+
+
 def test_a_switchover_that_is_interrupted_goes_on(clusters: Project, sites: dict[str, Kubectl]) -> None:
     assert turns(sites) == ["dc1"]
     with clusters.edit() as edited:
@@ -338,6 +349,7 @@ def test_a_switchover_that_is_interrupted_goes_on(clusters: Project, sites: dict
     clusters.up("--skip-preview")
     roles(clusters, primary="dc2", source=next(iter(HOSTS_DR)))
     assert turns(sites) == ["dc1", "dc2"]
+    eventually("events run in dc2 alone", lambda: (events(sites, "dc1"), events(sites, "dc2")) == ({"OFF"}, {"ON"}))
     closed = told_at(sites["dc1"], "wookie", "SET GLOBAL READ_ONLY=1")
     awaited = told_at(sites["dc2"], "wookie-dr", "SELECT WAIT_FOR_EXECUTED_GTID_SET(")
     opened = told_at(sites["dc2"], "wookie-dr", "SET GLOBAL READ_ONLY=0")
@@ -352,3 +364,97 @@ def test_and_back(clusters: Project, sites: dict[str, Kubectl]) -> None:
     roles(clusters, primary="dc1", source=next(iter(HOSTS)))
     assert turns(sites) == ["dc1", "dc2", "dc1"]
     clusters.up("--skip-preview", "--expect-no-changes")
+
+
+def switch(clusters: Project, **failover: str) -> None:
+    """Make dc2 the primary, after `failover.without` and so on if anything is given."""
+    with clusters.edit() as edited:
+        edited["dcmesh:primary"] = "dc2"
+        edited.pop("dcmesh:failover", None)
+        if failover:
+            edited["dcmesh:failover"] = failover
+
+
+def status(clusters: Project) -> tuple[int, list[str]]:
+    done = clusters.dcmesh("status", "--json")
+    return done.returncode, [problem["text"] for problem in json.loads(done.stdout)["problems"]]
+
+
+def test_a_primary_that_starts_while_the_line_is_cut_waits_and_an_open_one_does_not(
+    lab: Lab, clusters: Project, sites: dict[str, Kubectl]
+) -> None:
+    dc1 = sites["dc1"]
+
+    def holds() -> list[dict[str, Any]]:
+        found = [dc1.get("pod", pod, "wookie")["status"]["containerStatuses"] for pod in PODS]
+        return [one for containers in found for one in containers if one["name"] == "dcmesh-hold"]
+
+    lab("wan", "cut")
+    try:
+        told = told_at(dc1, "wookie", "SET GLOBAL READ_ONLY=")
+        for pod in PODS:
+            inside = ("--namespace", "wookie", "--container", "dcmesh-hold", "--", "bash", "-c", "kill 1")
+            dc1("exec", pod, *inside, check=False)  # which may end with it
+        eventually(
+            "all have started again", lambda: all(one["restartCount"] and one["ready"] for one in holds()), within=60
+        )
+        assert told_at(dc1, "wookie", "SET GLOBAL READ_ONLY=") == told
+        dc1("delete", "pods", "--namespace", "wookie", "--selector", "app.kubernetes.io/component=pxc")
+        words = "set failover.without to dc2 and run `pulumi up`"
+        eventually("the status says so", lambda: any(words in said for said in status(clusters)[1]), within=60)
+        assert statements(dc1, "wookie", PODS[0], "READ_ONLY=") == []
+    finally:
+        lab("wan", "heal")
+    resource = ("perconaxtradbcluster", "db", "wookie")
+    eventually("all nodes are ready", lambda: dc1.get(*resource)["status"]["pxc"].get("ready") == len(PODS), within=90)
+    eventually("and open", lambda: len(told_at(dc1, "wookie", "SET GLOBAL READ_ONLY=0")) == len(PODS))
+
+
+SOAK = pytest.mark.soak(proves=("components/workloads/pxc*",))
+
+
+@SOAK
+def test_a_primary_that_is_gone_is_replaced_once_somebody_says_what_may_be_lost(
+    lab: Lab, clusters: Project, sites: dict[str, Kubectl]
+) -> None:
+    """By an `up` of the whole stack, which changes nothing in dc1."""
+    begun = len(told_at(sites["dc2"], "wookie-dr", "SET GLOBAL READ_ONLY=0"))
+    before = clusters.changed_in("dc1")
+    cgroup.kill(LabPaths(lab.name).site("dc1"))
+    switch(clusters, without="dc1")
+    said = clusters.refused("up", "--yes", "--skip-preview")
+    end = re.search(r"the rows here end at (\S+), not at the failover.at of the configuration, which is not set", said)
+    assert end, said
+    assert len(told_at(sites["dc2"], "wookie-dr", "SET GLOBAL READ_ONLY=0")) == begun
+    switch(clusters, without="dc1", at=end[1])
+    clusters.up("--skip-preview")
+    assert len(told_at(sites["dc2"], "wookie-dr", "SET GLOBAL READ_ONLY=0")) == begun + len(PODS)
+    assert clusters.changed_in("dc1") == before
+    code, problems = status(clusters)
+    assert (code, [problem.rpartition(":")[0] for problem in problems]) == (1, ["dc1: is not asked"])
+    assert "dc1" in clusters.dcmesh("doctor").stdout
+
+
+@SOAK
+def test_it_returns_and_nobody_opens_it(lab: Lab, clusters: Project, sites: dict[str, Kubectl]) -> None:
+    """Its resource makes it the primary: its nodes are held until `up` has made it a replica."""
+    lab("create", "dc1", "--reachable-from", "dc2")
+    dc1 = sites["dc1"]
+
+    def held(pod: str) -> bool:
+        log = dc1("logs", "--namespace", "wookie", pod, "--container", "dcmesh-hold", "--tail", "1", check=False)
+        return "read-only: dc2 takes writes" in log
+
+    eventually("all nodes say why they are held", lambda: all(held(pod) for pod in PODS), within=120)
+    resource = ("perconaxtradbcluster", "db", "wookie")
+    eventually("their operator is back", lambda: dc1.get(*resource)["status"]["state"] != "ready", within=60)
+    switch(clusters)
+    up = clusters.start("up", "--yes", "--skip-preview")
+    script = ("get", "configmap", "db-pxc-hookscript", "--namespace", "wookie", "--output", "jsonpath={.data}")
+    eventually("the operator has seen it", lambda: "dcmesh: replica" in dc1(*script), within=120)
+    # Kubelet renews a pod's ConfigMaps within a minute or two, and at once when the pod changes.
+    dc1("annotate", "pods", "--namespace", "wookie", "--selector", "app.kubernetes.io/component=pxc", "look=now")
+    said, _ = up.communicate(timeout=300)
+    assert up.returncode == 0, said
+    roles(clusters, primary="dc2", source=next(iter(HOSTS_DR)))
+    assert told_at(dc1, "wookie", "SET GLOBAL READ_ONLY=") == []

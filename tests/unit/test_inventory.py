@@ -29,6 +29,7 @@ def of(site: Config, **known: Any) -> dict[str, Any]:
         "sources": {},
         "advertised": False,
         "protected": False,
+        "switched": (),
         "lost": None,
         **known,
     }

@@ -1,12 +1,14 @@
 package main
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"net"
 	"os"
 	"regexp"
 	"strings"
+	"syscall"
 
 	"github.com/go-mysql-org/go-mysql/client"
 )
@@ -30,6 +32,9 @@ func ask(arguments []string) error {
 		return fmt.Errorf("no password in %s", *options)
 	}
 	connection, err := client.Connect(net.JoinHostPort(*host, "3306"), *user, string(password[1]), "")
+	if errors.Is(err, syscall.ECONNREFUSED) {
+		return fmt.Errorf("ERROR 2003 (HY000): Can't connect to MySQL server on '%s:3306' (111)", *host)
+	}
 	if err != nil {
 		return err
 	}

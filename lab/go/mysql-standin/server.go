@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/go-mysql-org/go-mysql/mysql"
 	"github.com/go-mysql-org/go-mysql/server"
@@ -28,9 +29,14 @@ const (
 // serve answers on the ports until one fails.
 func serve(hostname string, ports ...string) error {
 	protocol := server.NewServer(version, mysql.DEFAULT_COLLATION_ID, mysql.AUTH_NATIVE_PASSWORD, nil, nil)
-	database := &database{hostname: hostname, running: map[string]bool{}, hosts: map[string]string{}}
-	if text, err := os.ReadFile(options); err == nil && strings.Contains(string(text), "\nread_only=ON\n") {
-		database.readOnly = 1
+	database := &database{hostname: hostname, started: time.Now(), scheduler: "ON", running: map[string]bool{}, hosts: map[string]string{}}
+	if text, err := os.ReadFile(options); err == nil {
+		if strings.Contains(string(text), "\nread_only=ON\n") {
+			database.readOnly = 1
+		}
+		if strings.Contains(string(text), "\nevent_scheduler=OFF\n") {
+			database.scheduler = "OFF"
+		}
 	}
 	return listen(ports, func(connection net.Conn, port string) { converse(connection, port, protocol, database) })
 }
@@ -103,12 +109,15 @@ func (s *session) HandleQuery(query string) (*mysql.Result, error) {
 // database is what the operator changes and asks for: no more than that.
 type database struct {
 	hostname string
+	started  time.Time
 
-	lock     sync.Mutex
-	readOnly int
-	sources  []source
-	running  map[string]bool   // by channel
-	hosts    map[string]string // that a channel was last told to follow
+	lock      sync.Mutex
+	readOnly  int
+	scheduler string
+	marked    int // whether it has dcmesh's key cache
+	sources   []source
+	running   map[string]bool   // by channel
+	hosts     map[string]string // that a channel was last told to follow
 }
 
 var sourceHost = regexp.MustCompile(`SOURCE_HOST='([^']*)'`)
@@ -186,6 +195,35 @@ var knownStatements = []known{
 	}),
 	on(`SHOW REPLICA STATUS FOR CHANNEL '(.*)'`, replicaStatus),
 	// From here on dcmesh's, not the operator's.
+	on(`SELECT @@GLOBAL\.read_only AS Read_Only, @@GLOBAL\.dcmesh_replica\.key_buffer_size > 0 AS Replica`,
+		func(d *database, _ []string) (*mysql.Result, error) {
+			return rows([]string{"Read_Only", "Replica"}, []any{d.readOnly, d.marked})
+		}),
+	on(`SELECT @@GLOBAL\.read_only AS Read_Only, @@GLOBAL\.event_scheduler AS Events, `+
+		`@@GLOBAL\.dcmesh_replica\.key_buffer_size > 0 AS Replica`,
+		func(d *database, _ []string) (*mysql.Result, error) {
+			return rows([]string{"Read_Only", "Events", "Replica"}, []any{d.readOnly, d.scheduler, d.marked})
+		}),
+	on(`SET GLOBAL dcmesh_replica\.key_buffer_size = (0|65536)`, func(d *database, words []string) (*mysql.Result, error) {
+		d.marked = map[string]int{"65536": 1}[words[0]]
+		return nil, nil
+	}),
+	on(`SET GLOBAL event_scheduler = (ON|OFF)`, func(d *database, words []string) (*mysql.Result, error) {
+		d.scheduler = words[0]
+		return nil, nil
+	}),
+	on(`SELECT @@GLOBAL\.event_scheduler = 'ON' AS Value`, func(d *database, _ []string) (*mysql.Result, error) {
+		return rows([]string{"Value"}, []any{map[string]int{"ON": 1}[d.scheduler]})
+	}),
+	on(`SELECT @@server_id AS Value`, func(*database, []string) (*mysql.Result, error) {
+		return rows([]string{"Value"}, []any{1})
+	}),
+	on(`SELECT COUNT\(\*\) AS Value FROM information_schema\.EVENTS WHERE .*`, func(*database, []string) (*mysql.Result, error) {
+		return rows([]string{"Value"}, []any{0})
+	}),
+	on(`SHOW GLOBAL STATUS LIKE '(Uptime)'`, func(d *database, words []string) (*mysql.Result, error) {
+		return rows([]string{"Variable_name", "Value"}, []any{words[0], int(time.Since(d.started).Seconds())})
+	}),
 	on(`SHOW REPLICA STATUS`, allReplicaStatus),
 	on(`SELECT REPLACE\(@@GLOBAL\.gtid_executed, CHAR\(10\), ''\) AS Gtid_Position, @@GLOBAL\.read_only AS Read_Only`,
 		func(d *database, _ []string) (*mysql.Result, error) {
@@ -194,6 +232,9 @@ var knownStatements = []known{
 	on(`SELECT REPLACE\(@@GLOBAL\.gtid_executed, CHAR\(10\), ''\) AS Value`, func(*database, []string) (*mysql.Result, error) {
 		return rows([]string{"Value"}, []any{executed})
 	}),
+	on(`SELECT WAIT_FOR_EXECUTED_GTID_SET\(RECEIVED_TRANSACTION_SET, \d+\) AS Value `+
+		`FROM performance_schema\.replication_connection_status WHERE CHANNEL_NAME = '(.*)'`,
+		func(*database, []string) (*mysql.Result, error) { return rows([]string{"Value"}, []any{0}) }),
 	on(`SELECT WAIT_FOR_EXECUTED_GTID_SET\('(.*)', \d+\) AS Value`, func(*database, []string) (*mysql.Result, error) {
 		return rows([]string{"Value"}, []any{0})
 	}),

@@ -1,6 +1,7 @@
 """Pxc: what the resource asks of the operator, for its reasons, and how the workload is wired."""
 
 import configparser
+from types import SimpleNamespace
 from typing import Any
 
 import pulumi
@@ -105,6 +106,59 @@ def test_one_that_can_change_roles_is_the_replica_unless_it_takes_over_from_anot
     switchover = Switchover(primary="dc2")
     assert channel(switchover=switchover)["isSource"] is False
     assert options(switchover=switchover)["read_only"] == "ON"
+
+
+def held(**changes: Any) -> tuple[str, dict[str, Any]]:
+    """Return what a cluster that can change roles has its nodes read, and the container that reads it."""
+    made = spec(**{"source": SOURCE, "switchover": Switchover(primary="dc2")} | changes)["pxc"]
+    *_, container = made["sidecars"]
+    return made["hookScript"], container
+
+
+OTHER: Any = SimpleNamespace(end=SimpleNamespace(site="dc1"))
+
+
+def test_a_primarys_node_asks_the_other_site_and_a_replicas_nobody_by_the_same_container() -> None:
+    primary, container = held(other=OTHER)
+    assert primary == f"# dcmesh: primary dc1 {' '.join(HOSTS)}\n"
+    replica, same = held()
+    assert replica == "# dcmesh: replica\n"
+    assert container == same, "else a switchover would restart the nodes"
+
+
+def test_a_site_that_is_gone_is_not_asked() -> None:
+    asked, _ = held(other=OTHER, switchover=Switchover(primary="dc2", without="dc1", at="x"))
+    assert asked == "# dcmesh: primary\n"
+    asked, _ = held(other=OTHER, switchover=Switchover(primary="dc2", without="dc3", at="x"))
+    assert asked.startswith("# dcmesh: primary dc1 ")
+
+
+def test_the_users_own_script_and_containers_stay() -> None:
+    given = {"pxc": {"hookScript": "echo mine", "sidecars": [{"name": "mine"}], "image": "mirror/pxc:1"}}
+    script, container = held(spec=given)
+    assert script == "# dcmesh: replica\necho mine"
+    assert container["image"] == "mirror/pxc:1"
+    made = spec(switchover=Switchover(primary="dc2"), spec=given)["pxc"]
+    assert [one["name"] for one in made["sidecars"]] == ["mine", "dcmesh-hold"]
+    assert given["pxc"] == {"hookScript": "echo mine", "sidecars": [{"name": "mine"}], "image": "mirror/pxc:1"}
+
+
+@pytest.mark.parametrize(
+    ("given", "events"), [({}, "ON"), ({"event_scheduler": "on"}, "ON"), ({"event_scheduler": "OFF"}, "")]
+)
+def test_events_run_where_they_would_by_the_users_settings(given: dict[str, str], events: str) -> None:
+    _, container = held(settings=given)
+    environment = {one["name"]: one["value"] for one in container["env"]}
+    assert environment["EVENTS"] == events
+    assert environment["SISTERS"].split()[1] == "db-pxc-1.db-pxc.wookie-dr.svc.cluster.local"
+    assert options(settings=given, switchover=Switchover(primary="dc2"))["event_scheduler"] == "OFF"
+
+
+def test_a_cluster_whose_role_is_for_good_is_not_held() -> None:
+    assert not {"hookScript", "sidecars"} & spec(source=SOURCE)["pxc"].keys()
+    assert "event_scheduler" not in options(source=SOURCE)
+    assert pxc.replica("wookie", "db", switched=False).container == "pxc"
+    assert pxc.replica("wookie", "db", switched=True).container == "dcmesh-hold"
 
 
 def options(**changes: Any) -> dict[str, str]:

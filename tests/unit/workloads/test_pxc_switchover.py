@@ -35,6 +35,8 @@ class Cluster(Asked):
     source: str = ""
     lags: int = 0
     extra: str = ""
+    events: tuple[str, ...] = ()
+    idle: str = "0"
     silent: str = ""
     told: list[tuple[str, str, str]] = field(default_factory=list)
 
@@ -59,10 +61,16 @@ class Cluster(Asked):
 
     def run(self, statements: str, *, pod: str = "", user: str = "monitor") -> str:
         self._speak()
+        if "event_scheduler" in statements:
+            return f"Value: {int(pod in self.events)}"
+        if "server_id" in statements:
+            return f"Value: {self.end.pods.index(pod) + 71}"
         self.told.append((pod, user, statements))
         if "WAIT_FOR" in statements:
             self.lags -= 1
             return f"Value: {'0' if self.lags < 0 else '1'}"
+        if "EVENTS" in statements:
+            return f"Value: {self.idle}"
         return f"Value: {self.extra if 'SUBTRACT' in statements else self.positions[0]}"
 
     def _speak(self) -> None:
@@ -126,6 +134,7 @@ def test_a_node_is_waited_for_until_it_is_closed(old: Cluster, new: Cluster, mon
     ("changes", "reason"),
     [
         ({"read_only": [True, False, False]}, "takes writes on db-pxc-1, db-pxc-2"),
+        ({"events": ("db-pxc-1", "db-pxc-2")}, "still runs events on db-pxc-1, db-pxc-2"),
         ({"found": resource(source=False, observed=1)}, "has an operator that has not made it a replica yet"),
         ({"found": None}, "has no cluster yet"),
         (
@@ -295,6 +304,22 @@ def test_transactions_that_only_the_replica_has_are_named(ended: tuple[Cluster, 
     _, follower = finish(primary, replica, ("dc2", "dc1"), act=True)
     assert follower.extra == f"{X}:8-9"
     assert primary.told[-1][2].startswith(f"SELECT REPLACE(GTID_SUBTRACT('{X}:1-9', @@GLOBAL.gtid_executed)")
+
+
+def test_events_that_do_not_run_in_the_new_primary_are_warned_of(
+    ended: tuple[Cluster, Cluster], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    primary, replica = ended
+    warnings = list[str]()
+    monkeypatch.setattr("pulumi.log.warn", warnings.append)
+    finish(primary, replica, ("dc2", "dc1"), act=True)
+    assert warnings == []
+    primary.idle = "2"
+    finish(primary, replica, ("dc2", "dc1"), act=True)
+    said = "dc2/in-dc2: 2 events that were made in dc1 do not run. docs/switchover.md says how to enable them"
+    assert warnings == [said]
+    asked = [statement for _, _, statement in primary.told if "EVENTS" in statement]
+    assert asked[0].endswith(r"ORIGINATOR NOT IN (71, 72, 73)\G")
 
 
 # --- two sites never take writes at once -----------------------------------------------------------------------------
