@@ -9,6 +9,7 @@ import pulumi
 import pulumi_kubernetes as k8s
 
 from components.channel_report import channel_report
+from components.confined import CONFINED
 from components.istio import Values, merge
 from components.link import ExportedService
 from components.replication import Replica
@@ -43,6 +44,9 @@ REPLICATION = {
 
 CLOSED = {"read_only": "ON", "event_scheduler": "OFF"}
 """Options of a server that can change roles, as it starts: what opens it does so only when it is the primary's."""
+
+MOST_NODES = 5
+"""How many nodes a cluster can have."""
 
 HOLD = "dcmesh-hold"
 """Name of the container that says when a node may be opened."""
@@ -178,18 +182,25 @@ def role_script(args: PxcArgs) -> str:
 
 
 def hold(args: PxcArgs, image: str) -> dict[str, Any]:
-    """Return the container without which a node is not ready, and so not opened. It is the same in both roles."""
+    """Return the container without which a node is not ready, and so not opened.
+
+    It is the same in both roles and for any number of nodes: what changes it restarts them.
+    """
     nodes = stateful_set_name(args.name)
     events = "ON" if args.settings.get("event_scheduler", "ON").upper() in ("ON", "1") else ""  # MySQL's default is ON
-    sisters = (f"{pod}.{nodes}.{args.namespace}.svc.cluster.local" for pod in args.end.pods)
-    mounts = {"mysql-users-secret-file": PASSWORDS, "hookscript": "/etc/dcmesh/role", "tmp": "/tmp"}  # noqa: S108
+    sisters = (f"{nodes}-{ordinal}.{nodes}.{args.namespace}.svc.cluster.local" for ordinal in range(MOST_NODES))
+    # Its own /tmp is not the pod's: what it writes there is gone when it starts anew, and nobody else writes it.
+    mounts = {"mysql-users-secret-file": PASSWORDS, "hookscript": "/etc/dcmesh/role", "tmp": "/pod/tmp"}
     return {
         "name": HOLD,
         "image": image,
         "imagePullPolicy": "IfNotPresent",
         "command": ["bash", "-c", HOLD_SCRIPT],
         "env": [{"name": "SISTERS", "value": " ".join(sisters)}, {"name": "EVENTS", "value": events}],
-        "volumeMounts": [{"name": name, "mountPath": path} for name, path in mounts.items()],
+        "volumeMounts": [{"name": name, "mountPath": path, "readOnly": True} for name, path in mounts.items()],
+        "resources": {"requests": {"cpu": "10m", "memory": "32Mi"}},
+        # Its user is the pod's or the image's.
+        "securityContext": {key: CONFINED[key] for key in ("allowPrivilegeEscalation", "capabilities")},
         "readinessProbe": {
             "exec": {"command": ["test", "-e", "/tmp/dcmesh-free"]},  # noqa: S108
             "periodSeconds": 5,

@@ -30,6 +30,12 @@ OPEN_SECONDS = 60
 PASSWORDS = "/etc/mysql/mysql-users-secret"
 """Where the operator mounts the passwords of its users, a file each."""
 
+MARK = "dcmesh_replica.key_buffer_size"
+"""A number that a replica's servers have, where the other site's look for it: pxc_hold.sh sets it."""
+
+REPLICA, PROMISED = 65536, 131072
+"""What it is of a replica, and of one that is about to take over."""
+
 EXECUTED = "REPLACE(@@GLOBAL.gtid_executed, CHAR(10), '')"
 """The GTIDs up to which a server has rows. Of several histories MySQL begins a line for each."""
 
@@ -201,6 +207,7 @@ def hand_over(own: Asked, other: Asked, switchover: Switchover, patience: float 
             break
         if silence and switchover.without == other.end.site:
             go_without(own, other, switchover, deadline)
+            promise(own)
             return
         if time.monotonic() >= deadline:
             if silence and resource:
@@ -254,6 +261,28 @@ def go_without(own: Asked, other: Asked, switchover: Switchover, deadline: float
         )
 
 
+def promise(own: Asked) -> None:
+    """Have most nodes of a cluster say, from now on, that it is no replica.
+
+    Else the other site, if it returns before they are open, could take their word that they are.
+    """
+    told = 0
+    for pod in own.end.pods:
+        with suppress(*ERRORS):
+            own.run(rf"SET GLOBAL {MARK} = {PROMISED}\G", pod=pod, user="operator")
+            told += 1
+    if 2 * told <= len(own.end.pods):
+        raise refusal(own.end, "most of its nodes do not answer: nothing is promoted, run `pulumi up` again")
+
+
+def take_back(own: Asked) -> None:
+    """Have a replica's nodes say that they are that, if they were to take over and never did."""
+    for pod in own.end.pods:
+        with suppress(*ERRORS):
+            if own.number(f"@@GLOBAL.{MARK}", pod=pod) == PROMISED:
+                own.run(rf"SET GLOBAL {MARK} = {REPLICA}\G", pod=pod, user="operator")
+
+
 # --- when it is the primary ------------------------------------------------------------------------------------------
 
 
@@ -269,7 +298,7 @@ def finish(primary: Asked, replica: Asked, kubeconfigs: Sequence[str], *, act: b
     """Bring a switchover to its end, and return what the primary and the replica say then.
 
     The primary's old channel is dropped: its operator has stopped it and leaves it there. The replica's is started
-    again if it has given up, which its operator leaves as well.
+    again if it has given up, which its operator leaves as well. What it promised and did not do is taken back.
 
     Args:
         primary: the primary.
@@ -294,6 +323,8 @@ def finish(primary: Asked, replica: Asked, kubeconfigs: Sequence[str], *, act: b
                     "docs/switchover.md says how to enable them"
                 )
     follower = read_server(kubeconfigs[1], replica.end.writer, CHANNEL_SECONDS if act else 0)
+    if act and follower.read_only:
+        take_back(replica)
     if act and follower.channel.source and not follower.channel.running:
         with suppress(*ERRORS):
             replica.run(rf"START REPLICA FOR CHANNEL '{replica.end.channel}'\G", user="operator")

@@ -428,7 +428,10 @@ def test_a_primary_that_is_gone_is_replaced_once_somebody_says_what_may_be_lost(
     assert len(told_at(sites["dc2"], "wookie-dr", "SET GLOBAL READ_ONLY=0")) == begun
     switch(clusters, without="dc1", at=end[1])
     clusters.up("--skip-preview")
-    assert len(told_at(sites["dc2"], "wookie-dr", "SET GLOBAL READ_ONLY=0")) == begun + len(PODS)
+    opened = told_at(sites["dc2"], "wookie-dr", "SET GLOBAL READ_ONLY=0")[begun:]
+    promised = told_at(sites["dc2"], "wookie-dr", "SET GLOBAL dcmesh_replica.key_buffer_size = 131072")
+    assert (len(opened), len(promised)) == (len(PODS), len(PODS))
+    assert promised[-1] < opened[0], "it was no replica any more before it was open"
     assert clusters.changed_in("dc1") == before
     code, problems = status(clusters)
     assert (code, [problem.rpartition(":")[0] for problem in problems]) == (1, ["dc1: is not asked"])

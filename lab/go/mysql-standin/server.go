@@ -29,7 +29,9 @@ const (
 // serve answers on the ports until one fails.
 func serve(hostname string, ports ...string) error {
 	protocol := server.NewServer(version, mysql.DEFAULT_COLLATION_ID, mysql.AUTH_NATIVE_PASSWORD, nil, nil)
-	database := &database{hostname: hostname, started: time.Now(), scheduler: "ON", running: map[string]bool{}, hosts: map[string]string{}}
+	database := &database{
+		hostname: hostname, started: time.Now(), scheduler: "ON", mark: "0", running: map[string]bool{}, hosts: map[string]string{},
+	}
 	if text, err := os.ReadFile(options); err == nil {
 		if strings.Contains(string(text), "\nread_only=ON\n") {
 			database.readOnly = 1
@@ -114,7 +116,7 @@ type database struct {
 	lock      sync.Mutex
 	readOnly  int
 	scheduler string
-	marked    int // whether it has dcmesh's key cache
+	mark      string // the size of dcmesh's key cache
 	sources   []source
 	running   map[string]bool   // by channel
 	hosts     map[string]string // that a channel was last told to follow
@@ -195,17 +197,20 @@ var knownStatements = []known{
 	}),
 	on(`SHOW REPLICA STATUS FOR CHANNEL '(.*)'`, replicaStatus),
 	// From here on dcmesh's, not the operator's.
-	on(`SELECT @@GLOBAL\.read_only AS Read_Only, @@GLOBAL\.dcmesh_replica\.key_buffer_size > 0 AS Replica`,
-		func(d *database, _ []string) (*mysql.Result, error) {
-			return rows([]string{"Read_Only", "Replica"}, []any{d.readOnly, d.marked})
+	on(`SELECT @@GLOBAL\.read_only AS Read_Only, @@GLOBAL\.dcmesh_replica\.key_buffer_size = (\d+) AS Replica`,
+		func(d *database, words []string) (*mysql.Result, error) {
+			return rows([]string{"Read_Only", "Replica"}, []any{d.readOnly, map[string]int{d.mark: 1}[words[0]]})
 		}),
 	on(`SELECT @@GLOBAL\.read_only AS Read_Only, @@GLOBAL\.event_scheduler AS Events, `+
-		`@@GLOBAL\.dcmesh_replica\.key_buffer_size > 0 AS Replica`,
+		`@@GLOBAL\.dcmesh_replica\.key_buffer_size AS Mark`,
 		func(d *database, _ []string) (*mysql.Result, error) {
-			return rows([]string{"Read_Only", "Events", "Replica"}, []any{d.readOnly, d.scheduler, d.marked})
+			return rows([]string{"Read_Only", "Events", "Mark"}, []any{d.readOnly, d.scheduler, d.mark})
 		}),
-	on(`SET GLOBAL dcmesh_replica\.key_buffer_size = (0|65536)`, func(d *database, words []string) (*mysql.Result, error) {
-		d.marked = map[string]int{"65536": 1}[words[0]]
+	on(`SELECT @@GLOBAL\.dcmesh_replica\.key_buffer_size AS Value`, func(d *database, _ []string) (*mysql.Result, error) {
+		return rows([]string{"Value"}, []any{d.mark})
+	}),
+	on(`SET GLOBAL dcmesh_replica\.key_buffer_size = (\d+)`, func(d *database, words []string) (*mysql.Result, error) {
+		d.mark = words[0]
 		return nil, nil
 	}),
 	on(`SET GLOBAL event_scheduler = (ON|OFF)`, func(d *database, words []string) (*mysql.Result, error) {

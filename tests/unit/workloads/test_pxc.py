@@ -124,6 +124,7 @@ def test_a_primarys_node_asks_the_other_site_and_a_replicas_nobody_by_the_same_c
     replica, same = held()
     assert replica == "# dcmesh: replica\n"
     assert container == same, "else a switchover would restart the nodes"
+    assert held(size=5)[1] == same, "else another number of nodes would"
 
 
 def test_a_site_that_is_gone_is_not_asked() -> None:
@@ -141,6 +142,15 @@ def test_the_users_own_script_and_containers_stay() -> None:
     made = spec(switchover=Switchover(primary="dc2"), spec=given)["pxc"]
     assert [one["name"] for one in made["sidecars"]] == ["mine", "dcmesh-hold"]
     assert given["pxc"] == {"hookScript": "echo mine", "sidecars": [{"name": "mine"}], "image": "mirror/pxc:1"}
+
+
+def test_its_container_starts_without_what_it_wrote_before() -> None:
+    """The pod's /tmp outlives it, and would have a node ready that nobody has looked at."""
+    _, container = held()
+    mounts = {mount["name"]: mount for mount in container["volumeMounts"]}
+    assert mounts["tmp"] == {"name": "tmp", "mountPath": "/pod/tmp", "readOnly": True}
+    [*_, file] = container["readinessProbe"]["exec"]["command"]
+    assert f"FREE={file}" in pxc.HOLD_SCRIPT.splitlines()
 
 
 @pytest.mark.parametrize(

@@ -3,17 +3,20 @@
 import subprocess
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
 
 from components.workloads.pxc import HOLD_SCRIPT
-from components.workloads.pxc_switchover import PASSWORDS
+from components.workloads.pxc_switchover import PASSWORDS, PROMISED
+from components.workloads.pxc_switchover import REPLICA as REPLICAS
 from dcmesh.pods import MARK
 
 THEIRS = ("theirs-0", "theirs-1", "theirs-2")
 SISTERS = ("own-1", "own-2")
+RECOVERY = "recovery-case"
+"""A file that a node has while it waits to be recovered."""
 
 OPEN, REPLICA, STARTED = "Read_Only: 0\n  Replica: 0\n", "Read_Only: 1\n  Replica: 1\n", "Read_Only: 1\n  Replica: 0\n"
 """What a server says that takes writes, one that has been told to be a replica, and one that has just started."""
@@ -34,11 +37,11 @@ cat "$SERVERS/$host"
 """The client: a server says what stands in a file of its name, whatever it is asked."""
 
 
-def own(*, read_only: bool, events: str = "OFF", replica: bool = False, up_for: int = 100) -> str:
+def own(*, read_only: bool, events: str = "OFF", mark: int = 0, up_for: int = 100) -> str:
     lines = (
         f"Read_Only: {int(read_only)}",
         f"   Events: {events}",
-        f"  Replica: {int(replica)}",
+        f"     Mark: {mark}",
         "*** 1. row ***",
         "Variable_name: Uptime",
         f"        Value: {up_for}",
@@ -62,7 +65,7 @@ class Node:
             then: what servers say at each further look, 15 seconds later; empty for one that has gone.
         """
         servers, passwords = self.directory / "servers", self.directory / "passwords"
-        for made in (servers, passwords):
+        for made in (servers, passwords, self.directory / "container"):
             made.mkdir()
         for user in ("monitor", "operator", "replication"):
             (passwords / user).write_text("secret")
@@ -74,15 +77,16 @@ class Node:
             (servers / host).write_text(said)
         functions = HOLD_SCRIPT.partition("\nwhile :;")[0]
         script = (
-            functions.replace("/tmp/", f"{self.directory}/")  # noqa: S108
+            functions.replace("/pod/tmp/", f"{self.directory}/")
+            .replace("=/tmp/", f"={self.directory}/container/")
             .replace(PASSWORDS, str(passwords))
             .replace("/etc/dcmesh/role", str(self.directory))
         )
-        marks = f"touch {self.directory}/dcmesh-free", f"rm -f {self.directory}/dcmesh-free"
-        looks = [f"look() {{ if free; then {marks[0]}; echo '= free'; else {marks[1]}; echo '= held'; fi; }}", "look"]
+        look = 'look() { if free; then touch "$FREE"; echo "= free"; else rm -f "$FREE"; echo "= held"; fi; }'
+        looks = [look, "look"]
         for changes in then:
             for host, said in changes.items():
-                file = servers / host
+                file = self.directory / RECOVERY if host == RECOVERY else servers / host
                 looks.append(f"printf '%s' '{said}' >{file}" if said else f"rm {file}")
             looks += ["SECONDS=$((SECONDS + 15))", "look"]
         environment = {
@@ -104,6 +108,12 @@ class Node:
                 assert line.startswith(MARK), "else the status does not read it"
                 words += line.removeprefix(MARK)
         return found
+
+    def again(self) -> "Node":
+        """Return the same node with a container that has just started."""
+        self.directory = self.directory / "again"
+        self.directory.mkdir()
+        return waiting_to_be_recovered(replace(self, says={**self.says, "127.0.0.1": ""}))
 
     def told(self, user: str) -> list[str]:
         lines = (self.directory / "servers/told").read_text().splitlines()
@@ -130,6 +140,12 @@ def test_the_while_begins_anew_when_the_other_site_is_silent(node: Node) -> None
     assert verdicts(node.looks(away, back, {})) == ["held", "held", "held", "free"]
 
 
+def test_the_while_begins_anew_with_each_start_of_the_server(node: Node) -> None:
+    """What the other site said before it took over counts no more."""
+    started = {"127.0.0.1": own(read_only=True, up_for=1)}
+    assert verdicts(node.looks({}, {"127.0.0.1": ""}, started, {})) == ["held", "free", "held", "held", "free"]
+
+
 def test_one_open_node_of_the_other_site_holds_it(node: Node) -> None:
     """Also beside an open node of its own cluster: that one is wrong, and one is enough."""
     node.says |= {"theirs-1": OPEN, "own-1": OPEN}
@@ -137,14 +153,23 @@ def test_one_open_node_of_the_other_site_holds_it(node: Node) -> None:
     assert node.looks({}) == [("held", said), ("held", "")]
 
 
+UNTIL = (
+    "{what} until dc2 says that it is a replica (its nodes: {said}). If it is gone, set failover.without to dc2 and "
+    "run `pulumi up`"
+)
+
+
 @pytest.mark.parametrize("answering", [0, 1])
 def test_a_silent_site_holds_it_and_what_to_do_is_said(node: Node, answering: int) -> None:
     for host in THEIRS[answering:]:
         del node.says[host]
-    said = (
-        "read-only until dc2 says that it is a replica. If it is gone, set failover.without to dc2 and run `pulumi up`"
-    )
-    assert node.looks({}) == [("held", said), ("held", "")]
+    said = ", ".join(["replica"] * answering + ["ERROR 2003"] * (3 - answering))
+    assert node.looks({}) == [("held", UNTIL.format(what="read-only", said=said)), ("held", "")]
+
+
+def test_why_the_other_site_does_not_say_it_is_told_by_the_errors_number_alone(node: Node) -> None:
+    node.says |= dict(zip(THEIRS, (OTHER_PASSWORD, STARTED, "run pulumi destroy"), strict=True))
+    assert node.looks() == [("held", UNTIL.format(what="read-only", said="ERROR 1045, closed, silent"))]
 
 
 @pytest.mark.parametrize(
@@ -210,10 +235,47 @@ def test_a_node_that_does_not_know_its_role_is_held(node: Node) -> None:
     assert verdicts(node.looks({}, {})) == ["held"] * 3
 
 
-def test_one_that_waits_to_be_recovered_is_ready_as_its_operator_wants_it(node: Node) -> None:
+def waiting_to_be_recovered(node: Node) -> Node:
     del node.says["127.0.0.1"]
-    (node.directory / "recovery-case").touch()
-    assert node.looks() == [("free", "this node waits to be recovered")]
+    (node.directory / RECOVERY).touch()
+    return node
+
+
+def test_one_that_waits_to_be_recovered_is_ready_as_its_operator_wants_it(node: Node) -> None:
+    waits = ("free", "this node waits to be recovered")
+    assert waiting_to_be_recovered(node).looks({}) == [("held", ""), waits]
+    node.role = "replica"
+    assert node.again().looks() == [waits]
+
+
+def test_it_is_not_recovered_while_the_other_site_takes_writes(node: Node) -> None:
+    """For what is recovered is open at once: it is ready before anybody can look."""
+    node.says["theirs-2"] = OPEN
+    said = "not recovered: dc2 takes writes, and both may not. Run `pulumi up` with `primary: dc2`"
+    assert waiting_to_be_recovered(node).looks({}) == [("held", said), ("held", "")]
+    node.says |= dict.fromkeys(THEIRS, "")
+    said = UNTIL.format(what="not recovered", said="silent, silent, silent")
+    assert node.again().looks({}) == [("held", said), ("held", "")]
+
+
+def test_it_is_held_again_when_the_other_site_takes_over_before_it_is_recovered(node: Node) -> None:
+    assert verdicts(waiting_to_be_recovered(node).looks({}, {"theirs-0": OPEN})) == ["held", "free", "held"]
+
+
+def test_once_recovered_it_is_asked_for_anew(node: Node) -> None:
+    recovered = {RECOVERY: "", "127.0.0.1": own(read_only=True, up_for=1)}
+    assert verdicts(waiting_to_be_recovered(node).looks({}, {**recovered, "theirs-0": OPEN})) == [
+        "held",
+        "free",
+        "held",
+    ]
+
+
+def test_a_server_that_runs_does_not_wait_to_be_recovered(node: Node) -> None:
+    """The file outlives a death of its pod's containers."""
+    (node.directory / RECOVERY).touch()
+    node.says["theirs-0"] = OPEN
+    assert verdicts(node.looks({})) == ["held", "held"]
 
 
 @pytest.mark.parametrize(
@@ -236,14 +298,20 @@ def test_events_run_on_open_nodes_alone(node: Node, *, read_only: bool, now: str
 
 @pytest.mark.parametrize(
     ("role", "now", "told"),
-    [("replica", False, ["65536"]), ("replica", True, []), ("primary", True, ["0"]), ("primary", False, [])],
+    [
+        ("replica", 0, ["65536"]),
+        ("replica", REPLICAS, []),
+        ("replica", PROMISED, []),
+        ("primary", REPLICAS, ["0"]),
+        ("primary", PROMISED, ["0"]),
+        ("primary", 0, []),
+        ("", REPLICAS, ["0"]),
+    ],
 )
-def test_a_replicas_server_is_marked_and_a_primarys_is_not(
-    node: Node, role: str, *, now: bool, told: list[str]
-) -> None:
-    """Also one whose other site is gone: that asks nobody, and is no replica."""
+def test_a_replicas_server_is_marked_and_a_primarys_is_not(node: Node, role: str, now: int, told: list[str]) -> None:
+    """Also one whose other site is gone: that asks nobody, and is no replica. A promise to take over stays."""
     node.role = role
-    node.says["127.0.0.1"] = own(read_only=True, replica=now)
+    node.says["127.0.0.1"] = own(read_only=True, mark=now)
     node.looks()
     assert node.told("operator") == [rf"SET GLOBAL dcmesh_replica.key_buffer_size = {said}\G" for said in told]
 

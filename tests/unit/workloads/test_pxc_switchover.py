@@ -8,7 +8,7 @@ import pulumi
 import pytest
 
 from components.replication import Channel, Replica, Server, parse_status
-from components.workloads import pxc_switchover
+from components.workloads import pxc, pxc_switchover
 from components.workloads.mariadb_switchover import Switchover
 from components.workloads.pxc_switchover import Asked, End, common, finish, hand_over, open_still
 
@@ -37,6 +37,8 @@ class Cluster(Asked):
     extra: str = ""
     events: tuple[str, ...] = ()
     idle: str = "0"
+    down: tuple[str, ...] = ()
+    marks: dict[str, str] = field(default_factory=dict)
     silent: str = ""
     told: list[tuple[str, str, str]] = field(default_factory=list)
 
@@ -61,6 +63,10 @@ class Cluster(Asked):
 
     def run(self, statements: str, *, pod: str = "", user: str = "monitor") -> str:
         self._speak()
+        if pod in self.down:
+            raise OSError("it is down")
+        if "SELECT @@GLOBAL.dcmesh_replica" in statements:
+            return f"Value: {self.marks.get(pod, '65536')}"
         if "event_scheduler" in statements:
             return f"Value: {int(pod in self.events)}"
         if "server_id" in statements:
@@ -228,7 +234,48 @@ def test_it_goes_on_without_the_other_only_from_where_its_rows_end(
 def test_what_has_arrived_is_applied_first(old: Cluster, new: Cluster) -> None:
     old.silent, new.lags = "no route to host", 2
     hand_over(new, old, replace(TO_DC2, without="dc1", at=f"{X}:1-7"))
-    assert ["RECEIVED_TRANSACTION_SET" in statement for _, _, statement in new.told] == [True] * 3 + [False]
+    assert ["RECEIVED_TRANSACTION_SET" in statement for _, _, statement in new.told[:4]] == [True] * 3 + [False]
+
+
+PROMISE = r"SET GLOBAL dcmesh_replica.key_buffer_size = 131072\G"
+
+
+def test_one_that_takes_over_says_before_that_it_is_no_replica_any_more(old: Cluster, new: Cluster) -> None:
+    """Else a site that returns before it is open could be opened too."""
+    old.silent, new.down = "no route to host", ("db-pxc-1",)
+    hand_over(new, old, replace(TO_DC2, without="dc1", at=f"{X}:1-7"))
+    assert new.told[-2:] == [(pod, "operator", PROMISE) for pod in ("db-pxc-0", "db-pxc-2")]
+
+
+def test_it_does_not_take_over_if_most_of_its_nodes_cannot_say_so(old: Cluster, new: Cluster) -> None:
+    old.silent, new.down = "no route to host", ("db-pxc-1", "db-pxc-2")
+    said = "dc2/in-dc2: most of its nodes do not answer: nothing is promoted, run `pulumi up` again"
+    assert refused(new, old, replace(TO_DC2, without="dc1", at=f"{X}:1-7")) == said
+
+
+def test_nobody_promises_what_must_not_be(old: Cluster, new: Cluster) -> None:
+    old.silent = "no route to host"
+    refused(new, old, replace(TO_DC2, without="dc1"))
+    assert changes(new) == []
+    old.silent = ""
+    hand_over(new, old, TO_DC2)
+    assert changes(new) == []
+
+
+def test_what_was_promised_and_not_done_is_taken_back(ended: tuple[Cluster, Cluster]) -> None:
+    primary, replica = ended
+    replica.marks, replica.down = {"db-pxc-1": "131072", "db-pxc-2": "131072"}, ("db-pxc-2",)
+    finish(primary, replica, ("dc2", "dc1"), act=False)
+    assert changes(replica) == []
+    finish(primary, replica, ("dc2", "dc1"), act=True)
+    assert changes(replica) == [("db-pxc-1", "operator", r"SET GLOBAL dcmesh_replica.key_buffer_size = 65536\G")]
+
+
+def test_the_mark_is_the_one_that_the_nodes_look_for() -> None:
+    lines = pxc.HOLD_SCRIPT.splitlines()
+    assert f"MARK=@@GLOBAL.{pxc_switchover.MARK}" in lines
+    assert f"REPLICA={pxc_switchover.REPLICA}" in lines
+    assert pxc_switchover.PROMISED not in (0, pxc_switchover.REPLICA)
 
 
 def test_one_that_answers_is_not_gone(old: Cluster, new: Cluster) -> None:
