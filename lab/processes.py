@@ -242,6 +242,8 @@ def _kubelet(site: SitePaths) -> dict[str, Any]:
         "imageGCHighThresholdPercent": 100,
         "evictionHard": {"nodefs.available": "0%", "nodefs.inodesFree": "0%", "imagefs.available": "0%"},
         "volumePluginDir": str(site.state / "volume-plugins"),
+        # What a test kills again and again need not wait for five minutes.
+        "crashLoopBackOff": {"maxContainerRestartPeriod": "5s"},
     }
 
 
