@@ -197,6 +197,7 @@ def hand_over(own: Asked, other: Asked, switchover: Switchover, patience: float 
     if resource and not is_replica(resource):
         return  # it is that already, and the other's turn would have come first
     deadline = time.monotonic() + patience
+    promised = False
     while True:
         silence = ""
         try:
@@ -206,9 +207,12 @@ def hand_over(own: Asked, other: Asked, switchover: Switchover, patience: float 
         if not reason:
             break
         if silence and switchover.without == other.end.site:
+            if promised:
+                return
             go_without(own, other, switchover, deadline)
             promise(own)
-            return
+            promised = True
+            continue  # it may have returned meanwhile, and have been told that this one is a replica
         if time.monotonic() >= deadline:
             if silence and resource:
                 end = applied(own, deadline)

@@ -132,7 +132,8 @@ def verdicts(looks: list[tuple[str, str]]) -> list[str]:
 
 def test_it_may_when_the_other_site_has_said_for_a_while_that_it_is_a_replica(node: Node) -> None:
     assert verdicts(node.looks({})) == ["held", "free"]
-    assert len(node.told("replication")) == 6
+    asked = r"SELECT @@GLOBAL.read_only AS Read_Only, @@GLOBAL.dcmesh_replica.key_buffer_size = 65536 AS Replica\G"
+    assert node.told("replication") == [asked] * 6, "and not one that has promised to take over"
 
 
 def test_the_while_begins_anew_when_the_other_site_is_silent(node: Node) -> None:

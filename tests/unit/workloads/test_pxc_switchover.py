@@ -247,6 +247,14 @@ def test_one_that_takes_over_says_before_that_it_is_no_replica_any_more(old: Clu
     assert new.told[-2:] == [(pod, "operator", PROMISE) for pod in ("db-pxc-0", "db-pxc-2")]
 
 
+def test_one_that_returns_before_that_is_not_gone(old: Cluster, new: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may have been opened by what this one said until then."""
+    old.silent, old.found = "no route to host", resource(source=True)
+    monkeypatch.setattr(pxc_switchover, "promise", lambda _: setattr(old, "silent", ""))
+    said = refused(new, old, replace(TO_DC2, without="dc1", at=f"{X}:1-7"))
+    assert said.startswith("dc2/in-dc2: dc1 is the primary by its resource: ")
+
+
 def test_it_does_not_take_over_if_most_of_its_nodes_cannot_say_so(old: Cluster, new: Cluster) -> None:
     old.silent, new.down = "no route to host", ("db-pxc-1", "db-pxc-2")
     said = "dc2/in-dc2: most of its nodes do not answer: nothing is promoted, run `pulumi up` again"
@@ -481,3 +489,88 @@ def test_two_sites_never_take_writes_at_once(monkeypatch: pytest.MonkeyPatch) ->
         known |= new
         waiting += new
     assert primaries == {(True, False), (False, False), (False, True)}
+
+
+# --- nor when one of them returns ------------------------------------------------------------------------------------
+
+GONE, HELD, FREE, OPEN = "gone", "held", "free", "open"
+"""What dc1 is. While it is held it asks dc2's nodes."""
+
+
+@dataclass(frozen=True)
+class Failover:
+    """A failover in the search: dc1, which is gone or returns; dc2's nodes, its resource, and how far the `up` is.
+
+    Attributes:
+        old: what dc1 is.
+        asked: whom dc1 has asked in this look, and how many said that they are a replica's.
+        marks: of each of dc2's nodes: R of a replica, P that has promised to take over, N that knows that it has.
+        opened: whether they are open.
+        source: whether dc2's resource makes it the primary.
+        step: of the `up`: 0 if none runs, then what it has done.
+    """
+
+    old: str = GONE
+    asked: tuple[int, int] = (0, 0)
+    marks: str = "RRR"
+    opened: tuple[bool, ...] = (False,) * 3
+    source: bool = False
+    step: int = 0
+
+    def after(self, *, promises: bool = True, asks_again: bool = True) -> Iterator["Failover"]:
+        """Yield every state that can follow. No server of dc2 starts anew: docs/switchover.md."""
+        if self.old == GONE:
+            yield replace(self, old=HELD)
+        elif self.old == HELD:
+            yield from self._look()
+        elif self.old == FREE:
+            yield replace(self, old=OPEN)
+        for node in range(3):
+            if self.source:  # the operator opens it; its container learns the role, and takes the mark away
+                yield replace(self, opened=tuple(is_open or n == node for n, is_open in enumerate(self.opened)))
+                yield self._marked(node, "N")
+        yield replace(self, step=0)  # the `up` is killed
+        match self.step:
+            case 0 if not self.source:
+                yield replace(self, step=1)
+            case 1 | 5 if self.old == GONE:  # dc1 is asked, and silent
+                yield replace(self, step=self.step + 1)
+            case 2 | 3 | 4:  # a node promises
+                yield replace(self._marked(self.step - 2, "P") if promises else self, step=self.step + 1)
+            case 5 if not asks_again:
+                yield replace(self, step=6)
+            case 6:
+                yield replace(self, source=True, step=0)
+
+    def _look(self) -> Iterator["Failover"]:
+        node, replicas = self.asked
+        if node == 3:
+            yield replace(self, old=FREE if 2 * replicas > 3 else HELD, asked=(0, 0))
+        elif self.opened[node]:
+            yield replace(self, asked=(0, 0))
+        else:
+            yield replace(self, asked=(node + 1, replicas + (self.marks[node] == "R")))
+
+    def _marked(self, node: int, mark: str) -> "Failover":
+        return replace(self, marks=self.marks[:node] + mark + self.marks[node + 1 :])
+
+
+def two_writers(**changes: bool) -> bool:
+    """Tell whether the search finds a state with nodes of both sites open."""
+    known, waiting = {Failover()}, [Failover()]
+    while waiting:
+        state = waiting.pop()
+        if state.old == OPEN and any(state.opened):
+            return True
+        new = {*state.after(**changes)} - known
+        known |= new
+        waiting += new
+    assert any(state.old == OPEN for state in known)
+    assert any(all(state.opened) for state in known)
+    return False
+
+
+def test_a_site_that_returns_at_any_moment_of_a_failover_is_not_opened_beside_the_other() -> None:
+    assert not two_writers()
+    assert two_writers(promises=False)
+    assert two_writers(asks_again=False)
