@@ -33,7 +33,7 @@ lint: venv/installed ## ruff, mypy, and whether what is generated or was measure
 	venv/bin/ruff check .
 	venv/bin/ruff format --check .
 	venv/bin/mypy
-	venv/bin/python -m config.generate --check
+	venv/bin/python -m dcmesh.config.generate --check
 	venv/bin/python -m bench.document --check
 	venv/bin/python -m tests.soak --check
 

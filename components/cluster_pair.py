@@ -9,17 +9,17 @@ from typing import Any
 import pulumi
 
 from components.cluster import Existing, K3d, Lab
-from components.identity import Held, gateway_namespace
+from components.databases.mariadb_switchover import Switchover
+from components.databases.passwords import ReplicationPasswords, ReplicationPasswordsArgs
 from components.inventory import inventory
-from components.link import GATEWAY_PORT, ExportedService, Link
-from components.passwords import ReplicationPasswords, ReplicationPasswordsArgs
-from components.rotation import Others
-from components.shared_ca import Intermediate
 from components.site import Channel, Site, SiteArgs, exported_service
 from components.site_imports import SiteImports, SiteImportsArgs
-from components.workloads.mariadb_switchover import Switchover
-from config import model
-from config.outside import stack_name
+from components.trust.shared_ca import Intermediate
+from dcmesh.config.environment import stack_name
+from dcmesh.model import settings as model
+from dcmesh.model.link import GATEWAY_PORT, ExportedService, Link
+from dcmesh.preflight.identity import Held, gateway_namespace
+from dcmesh.trust.rotation import Others
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,9 +15,9 @@ import pulumi
 import pulumi_kubernetes as k8s
 from kubernetes import client
 
-from components.istio import OURS
-from components.istiod_away import try_again
-from components.kubernetes_api import ERRORS, SECONDS, connect, why
+from components.mesh.istio import OURS
+from components.mesh.istiod_away import try_again
+from dcmesh.kube.api import ERRORS, SECONDS, connect, why
 
 MADE_BY = "dcmesh/stack"
 """Annotation that tells of which stack an object is: what a killed `up` has made may not be in the state."""

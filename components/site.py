@@ -8,26 +8,26 @@ from typing import Any
 import pulumi
 
 from components.cluster import Cluster, ClusterArgs, Existing, K3d, Lab
-from components.gateway import EastWestGateway, EastWestGatewayArgs
-from components.gateway_exposure import ExposureArgs
-from components.helm_releases import release_hooks
-from components.istio import IstioControlPlane, IstioControlPlaneArgs, injection_labels
-from components.link import ISTIO_NAMESPACE, ExportedService, Link, ServiceAccount
+from components.databases.mariadb import Mariadb, MariadbArgs
+from components.databases.mariadb_switchover import Switchover
+from components.databases.pxc import Pxc, PxcArgs
+from components.databases.pxc_operator import PxcOperator, PxcOperatorArgs
+from components.mesh.gateway import EastWestGateway, EastWestGatewayArgs
+from components.mesh.gateway_exposure import ExposureArgs
+from components.mesh.istio import IstioControlPlane, IstioControlPlaneArgs, injection_labels
+from components.mesh.service_export import ServiceExport, ServiceExportArgs, export_name
 from components.monitoring.objects import STATISTICS, Monitoring, MonitoringArgs
-from components.nodes import with_rto_max
 from components.overrule import Overrule
-from components.pxc_operator import PxcOperator, PxcOperatorArgs
-from components.rotation import Others, guarded, issued, settled
-from components.service_export import ServiceExport, ServiceExportArgs, export_name
-from components.shared_ca import Intermediate
+from components.trust.shared_ca import Intermediate
 from components.untouched import untouched
 from components.workloads.hello import Hello, HelloArgs, HelloClient, HelloClientArgs
-from components.workloads.mariadb import Mariadb, MariadbArgs
-from components.workloads.mariadb_switchover import Switchover
-from components.workloads.pxc import Pxc, PxcArgs
-from config import model
-from config.errors import shown
-from config.kinds import can_be_reached
+from dcmesh.config.errors import shown
+from dcmesh.kube.helm_releases import release_hooks
+from dcmesh.kube.nodes import with_rto_max
+from dcmesh.model import settings as model
+from dcmesh.model.link import ISTIO_NAMESPACE, ExportedService, Link, ServiceAccount
+from dcmesh.model.value_types import can_be_reached
+from dcmesh.trust.rotation import Others, guarded, issued, settled
 
 Workload = Hello | HelloClient | Mariadb | Pxc
 

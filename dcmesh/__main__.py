@@ -7,17 +7,17 @@ import sys
 from collections.abc import Callable
 from typing import NoReturn, TypeVar
 
-from components.printable import printable
-from dcmesh import screen
-from dcmesh.databases import MAX_LAG
+from dcmesh.deployment import StackError, read_stack
 from dcmesh.doctor import screen as doctor_screen
 from dcmesh.doctor.model import Report
 from dcmesh.doctor.walk import examine
-from dcmesh.model import State
+from dcmesh.model.facts import State
+from dcmesh.model.printable import printable
 from dcmesh.pulumi_cli import PulumiError
-from dcmesh.stack import StackError, read_stack
-from dcmesh.status import Status, ask_all
-from dcmesh.trust import Trust, ask_trust
+from dcmesh.status import screen
+from dcmesh.status.databases import MAX_LAG
+from dcmesh.status.sites import Status, ask_all
+from dcmesh.trust.roots import Trust, ask_trust
 from dcmesh.unlock import UnlockError, unlock
 
 STATUS = """\

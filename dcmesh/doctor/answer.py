@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator
 
-from components.kubernetes_api import ERRORS
 from dcmesh.doctor.link import Link
 from dcmesh.doctor.model import Finding, Hop, Kind
-from dcmesh.hosts import Answer
+from dcmesh.kube.api import ERRORS
+from dcmesh.status.hosts import Answer
 
 REFUSES = Kind("server-refuses", "the server answers with an error")
 SILENT = Kind("server-silent", "the server does not answer in its own pod either")

@@ -11,12 +11,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
-from components.link import ISTIO_NAMESPACE
-from components.service_import import VIP_NETWORK, is_ip
+from components.mesh.service_import import VIP_NETWORK, is_ip
 from dcmesh.doctor.evidence import Evidence
 from dcmesh.doctor.link import Link
 from dcmesh.doctor.model import Finding, Hop, Kind
-from dcmesh.objects import Object, annotations, name_of
+from dcmesh.model.istio_objects import Object, annotations, name_of
+from dcmesh.model.link import ISTIO_NAMESPACE
 
 INBOUND = Kind(
     "inbound-not-captured",

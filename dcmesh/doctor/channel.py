@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from functools import partial
 
-from dcmesh.databases import MAX_LAG, Server, ask_server
 from dcmesh.doctor.link import Link
 from dcmesh.doctor.model import Finding, Hop, Kind
+from dcmesh.status.databases import MAX_LAG, Server, ask_server
 
 DOWN = Kind("replica-down", "the consumer's database does not answer")
 ASTRAY = Kind("channel-astray", "the consumer's database follows another host, or none")

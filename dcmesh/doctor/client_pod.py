@@ -6,9 +6,9 @@ from dcmesh.doctor.evidence import opt_out, pods_of, sidecar_state
 from dcmesh.doctor.fixes import INJECTOR, OWN_WORKLOAD, restore, restore_release
 from dcmesh.doctor.link import Link
 from dcmesh.doctor.model import Finding, Hop, Kind
-from dcmesh.model import Account, State
-from dcmesh.objects import Object, labels, name_of
-from dcmesh.pods import PROXY, RUNNING
+from dcmesh.kube.pods import PROXY, RUNNING
+from dcmesh.model.facts import Account, State
+from dcmesh.model.istio_objects import Object, labels, name_of
 
 ABSENT = Kind("client-absent", "no pod of the consumer's service account runs")
 NO_INJECTION = Kind("client-not-injected", "the consumer's pod has no sidecar, for its namespace asks for none")

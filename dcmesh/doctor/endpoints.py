@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator
 
-from components.service_import import is_ip
+from components.mesh.service_import import is_ip
 from dcmesh.doctor.fixes import catch_up, restore_object
 from dcmesh.doctor.link import Link
 from dcmesh.doctor.model import Finding, Hop, Kind
-from dcmesh.objects import Object, name_of
+from dcmesh.model.istio_objects import Object, name_of
 
 WRONG = Kind("endpoint-wrong", "the host's ServiceEntry leads elsewhere than the link says")
 MISSING = Kind("cluster-missing", "the consumer's sidecar has no cluster for the host")

@@ -7,17 +7,17 @@ from typing import Any, TypeVar
 
 from kubernetes import client
 
-from components.kubernetes_api import ERRORS, run_in
-from components.link import ISTIO_NAMESPACE
+from dcmesh.deployment import ExpectedGateway, Export, Site
 from dcmesh.doctor.model import UnseenError
-from dcmesh.foreign import Cluster, Foreign, at_gateway, gather
-from dcmesh.gateways import Gateway, find_gateway
-from dcmesh.hosts import Answer, ask_hosts
-from dcmesh.model import Account
-from dcmesh.objects import Object, annotations, labels, name_of, whole
-from dcmesh.pods import PROXY, RUNNING, Pod, ask_proxy, parse_pod, read
-from dcmesh.stack import ExpectedGateway, Export, Site
-from dcmesh.status import reach
+from dcmesh.kube.api import ERRORS, run_in
+from dcmesh.kube.pods import PROXY, RUNNING, Pod, ask_proxy, parse_pod, read
+from dcmesh.model.facts import Account
+from dcmesh.model.istio_objects import Object, annotations, labels, name_of, whole
+from dcmesh.model.link import ISTIO_NAMESPACE
+from dcmesh.status.foreign import Cluster, Foreign, at_gateway, gather
+from dcmesh.status.gateways import Gateway, find_gateway
+from dcmesh.status.hosts import Answer, ask_hosts
+from dcmesh.status.sites import reach
 
 ISTIO = {
     "EnvoyFilter": ("networking.istio.io/v1alpha3", "envoyfilters"),

@@ -5,9 +5,9 @@ from collections.abc import Iterator, Sequence
 from dcmesh.doctor.fixes import restore, restore_release, restore_service
 from dcmesh.doctor.link import Link
 from dcmesh.doctor.model import Finding, Hop, Kind, UnseenError
-from dcmesh.gateways import Gateway
-from dcmesh.model import State
-from dcmesh.objects import Object
+from dcmesh.model.facts import State
+from dcmesh.model.istio_objects import Object
+from dcmesh.status.gateways import Gateway
 
 REFUSED = Kind(
     "listener-refused",

@@ -7,11 +7,11 @@ from datetime import UTC, datetime
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 
-from components.proxies import Witness, parse_secrets, root_name, trusts
 from dcmesh.doctor.evidence import Evidence
 from dcmesh.doctor.link import Link
 from dcmesh.doctor.model import Finding, Hop, Kind, UnseenError
-from dcmesh.pods import Pod, parse_pod
+from dcmesh.kube.pods import Pod, parse_pod
+from dcmesh.kube.proxies import Witness, parse_secrets, root_name, trusts
 
 EXPIRED = Kind("certificate-expired", "a sidecar's certificate has expired, or an authority's above it")
 WRONG_ACCOUNT = Kind("account-wrong", "the host's pod proves another identity than the export says")

@@ -2,14 +2,14 @@
 
 from dataclasses import dataclass, replace
 
-from components.kubernetes_api import ERRORS
+from dcmesh.deployment import ExpectedGateway, Export
 from dcmesh.doctor.evidence import Evidence, ready_pods
 from dcmesh.doctor.model import ElsewhereError, UnseenError
-from dcmesh.hosts import Answer
-from dcmesh.model import Account
-from dcmesh.objects import Object, name_of
-from dcmesh.pods import Pod, parse_pod
-from dcmesh.stack import ExpectedGateway, Export
+from dcmesh.kube.api import ERRORS
+from dcmesh.kube.pods import Pod, parse_pod
+from dcmesh.model.facts import Account
+from dcmesh.model.istio_objects import Object, name_of
+from dcmesh.status.hosts import Answer
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dcmesh.doctor.fixes import catch_up
 from dcmesh.doctor.link import Link
 from dcmesh.doctor.model import Finding, Hop, Kind
-from dcmesh.objects import Object, covers, name_of, visible
+from dcmesh.model.istio_objects import Object, covers, name_of, visible
 
 REROUTED = Kind("rerouted", "a VirtualService leads the host elsewhere")
 MISSING = Kind("listener-missing", "the consumer's sidecar has no listener for the host's address")

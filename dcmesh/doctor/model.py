@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from components.plain import plain
-from dcmesh.model import State, worst
+from dcmesh.model.facts import State, worst
+from dcmesh.model.plain import plain
 
 if TYPE_CHECKING:
     from dcmesh.doctor.link import Link

@@ -5,8 +5,8 @@ from dataclasses import replace
 
 from dcmesh.doctor.link import Link
 from dcmesh.doctor.model import Finding, Hop, Kind
-from dcmesh.foreign import Foreign, at_consumer
-from dcmesh.model import State
+from dcmesh.model.facts import State
+from dcmesh.status.foreign import Foreign, at_consumer
 
 GATEWAY = Kind("foreign-gateway", "somebody else's Gateway shuts dcmesh's: now, or with the next restart of its pods")
 GATEWAY_BESIDE = Kind(

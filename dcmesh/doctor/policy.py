@@ -2,14 +2,14 @@
 
 from collections.abc import Iterator, Sequence
 
-from components.link import ISTIO_NAMESPACE
 from dcmesh.doctor.fixes import restore_object
 from dcmesh.doctor.link import Link
 from dcmesh.doctor.model import Finding, Hop, Kind
 from dcmesh.doctor.rules import Request
-from dcmesh.hosts import Answer
-from dcmesh.model import State
-from dcmesh.objects import Object, labels, name_of, selects
+from dcmesh.model.facts import State
+from dcmesh.model.istio_objects import Object, labels, name_of, selects
+from dcmesh.model.link import ISTIO_NAMESPACE
+from dcmesh.status.hosts import Answer
 
 NOT_CONSUMER = Kind("consumer-refused", "the export's own policy does not name the consumer")
 DENIED = Kind("denied", "an AuthorizationPolicy denies the consumer")

@@ -7,8 +7,8 @@ from dcmesh.doctor import gateway, neighbours
 from dcmesh.doctor.evidence import Evidence, one_line
 from dcmesh.doctor.link import Link
 from dcmesh.doctor.model import Finding, Hop, Kind, UnseenError
-from dcmesh.model import State
-from dcmesh.pods import PROXY, Pod
+from dcmesh.kube.pods import PROXY, Pod
+from dcmesh.model.facts import State
 
 UNRESOLVED = Kind("gateway-unresolved", "the DNS name of the source's gateway does not resolve at the consumer's site")
 SILENT = Kind("route-silent", "nothing answers at the gateway's address: packets are dropped on the way")

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from components.link import CLUSTER_DOMAIN
 from dcmesh.doctor.link import Link
+from dcmesh.model.link import CLUSTER_DOMAIN
 
 Rule = Mapping[str, Any]
 

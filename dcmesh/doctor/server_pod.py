@@ -2,15 +2,15 @@
 
 from collections.abc import Iterator, Mapping
 
-from components.kubernetes_api import ERRORS
 from dcmesh.doctor.evidence import is_ready, opt_out, sidecar_state, states
 from dcmesh.doctor.fixes import INJECTOR, OWN_WORKLOAD, catch_up, restore, restore_release, restore_service
 from dcmesh.doctor.link import Link
 from dcmesh.doctor.model import Finding, Hop, Kind
 from dcmesh.doctor.peer import tls_disabled
-from dcmesh.model import State
-from dcmesh.objects import Object, name_of
-from dcmesh.pods import PROXY, RUNNING, parse_pod
+from dcmesh.kube.api import ERRORS
+from dcmesh.kube.pods import PROXY, RUNNING, parse_pod
+from dcmesh.model.facts import State
+from dcmesh.model.istio_objects import Object, name_of
 
 ABSENT = Kind("pod-missing", "the host's pod does not exist")
 NO_SIDECAR = Kind("pod-without-sidecar", "the host's pod has no sidecar")

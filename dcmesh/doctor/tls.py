@@ -6,9 +6,9 @@ from typing import Any
 from dcmesh.doctor.fixes import restore, restore_object
 from dcmesh.doctor.link import Link
 from dcmesh.doctor.model import Finding, Hop, Kind
-from dcmesh.hosts import parse_clusters
-from dcmesh.model import State
-from dcmesh.objects import Object
+from dcmesh.model.facts import State
+from dcmesh.model.istio_objects import Object
+from dcmesh.status.hosts import parse_clusters
 
 OFF = Kind("tls-off", "the consumer's sidecar speaks no TLS to the host")
 FOREIGN = Kind("tls-not-istio", "the consumer's sidecar does not prove itself by its Istio certificate")

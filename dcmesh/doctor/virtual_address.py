@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dcmesh.doctor.fixes import restore
 from dcmesh.doctor.link import Link
 from dcmesh.doctor.model import Finding, Hop, Kind
-from dcmesh.objects import Object, name_of, visible
+from dcmesh.model.istio_objects import Object, name_of, visible
 
 MISSING = Kind("address-missing", "the host's ServiceEntry has no virtual address")
 CLAIMED = Kind("address-claimed", "another ServiceEntry has the host's virtual address and port")

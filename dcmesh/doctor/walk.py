@@ -2,13 +2,13 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from components.kubernetes_api import ERRORS, why
+from dcmesh.deployment import Site
 from dcmesh.doctor.evidence import Evidence
 from dcmesh.doctor.hops import HOPS
 from dcmesh.doctor.link import Link
 from dcmesh.doctor.model import Diagnosis, ElsewhereError, Finding, Hop, Outcome, Report, Step, UnseenError
-from dcmesh.model import State
-from dcmesh.stack import Site
+from dcmesh.kube.api import ERRORS, why
+from dcmesh.model.facts import State
 
 
 def examine(sites: Sequence[Site], host: str | None = None) -> Report:

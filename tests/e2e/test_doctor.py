@@ -17,14 +17,14 @@ from typing import Any
 
 import pytest
 
-from dcmesh.databases import MAX_LAG
+from dcmesh.deployment import ExpectedGateway, Site, parse_outputs
 from dcmesh.doctor.evidence import Evidence
 from dcmesh.doctor.model import Finding, Report
 from dcmesh.doctor.walk import examine
-from dcmesh.model import State
-from dcmesh.objects import selects
-from dcmesh.stack import ExpectedGateway, Site, parse_outputs
-from dcmesh.status import ask_all
+from dcmesh.model.facts import State
+from dcmesh.model.istio_objects import selects
+from dcmesh.status.databases import MAX_LAG
+from dcmesh.status.sites import ask_all
 from tests.faults.stage import processes_of
 
 from .toolbox import Database, Kubectl, Lab, Project, demo_with_databases, eventually, kubectl_of, run, standing

@@ -365,12 +365,12 @@ KILLED = "SIGKILL to every process of {}, the sandbox's too"
 
 LINK = (
     "Pulumi.dev.yaml",
-    "components/gateway.py",
-    "components/istio.py",
-    "components/service_*.py",
+    "components/mesh/gateway.py",
+    "components/mesh/istio.py",
+    "components/mesh/service_*.py",
     "tests/faults/stage.py",
 )
-CHANNEL = ("components/workloads/mariadb.py", "components/workloads/mariadb_prepare.sh")
+CHANNEL = ("components/databases/mariadb.py", "components/databases/mariadb_prepare.sh")
 """What the faults of soak prove: the way between the sites, by the Istio of stack `dev`; the database's settings."""
 
 FAULTS = (

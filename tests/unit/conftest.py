@@ -8,8 +8,8 @@ import hypothesis
 import pytest
 import yaml
 
-import config
-from components.link import Consumer, ExportedService, ServiceAccount
+from dcmesh import config
+from dcmesh.model.link import Consumer, ExportedService, ServiceAccount
 from tests.unit import configurations
 from tests.unit.engine import Engine
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from components.istio import OURS
-from components.replication import Channel, Replica, Server, parse_status
+from components.mesh.istio import OURS
+from dcmesh.databases.replication import Channel, Replica, Server, parse_status
 from tests.unit.conftest import ROOT
 from tests.unit.engine import PROJECT, Engine, Resource
 from tests.unit.servers import KUBE_SYSTEM, VERSION, KubernetesAPI, kubernetes_api
@@ -109,15 +109,15 @@ def run_program(engine: Engine, stack: Config, hand_over: Callable[..., None] = 
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("shutil.which", lambda _: None)
-        patch.setattr("components.channel_report.read_server", read_server)
-        patch.setattr("components.workloads.pxc_switchover.connect", nullcontext)
-        patch.setattr("components.workloads.pxc_switchover.hand_over", hand_over)
-        patch.setattr("components.workloads.pxc_switchover.finish", finish)
+        patch.setattr("components.databases.channel_report.read_server", read_server)
+        patch.setattr("dcmesh.databases.pxc_switchover.connect", nullcontext)
+        patch.setattr("dcmesh.databases.pxc_switchover.hand_over", hand_over)
+        patch.setattr("dcmesh.databases.pxc_switchover.finish", finish)
         patch.setattr("components.site.with_rto_max", lambda *_: ["node-1"])
-        patch.setattr("components.rotation.guard", lambda *_: "")
-        patch.setattr("components.rotation.settle", lambda *_: None)
+        patch.setattr("dcmesh.trust.rotation.guard", lambda *_: "")
+        patch.setattr("dcmesh.trust.rotation.settle", lambda *_: None)
         patch.setattr(
-            "components.rotation.certificates", lambda _, given: {"certChain": given.chain, "rootCert": given.root}
+            "dcmesh.trust.rotation.certificates", lambda _, given: {"certChain": given.chain, "rootCert": given.root}
         )
         patch.chdir(ROOT)
         return engine.run(

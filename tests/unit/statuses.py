@@ -5,13 +5,13 @@ import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from components.replication import Replica
-from dcmesh.certificates import Certificate, days
-from dcmesh.databases import Server
-from dcmesh.gateways import Gateway
-from dcmesh.hosts import Answer, Host
-from dcmesh.model import Account
-from dcmesh.stack import ExpectedGateway, ExpectedServer, Export, Site
+from dcmesh.databases.replication import Replica
+from dcmesh.deployment import ExpectedGateway, ExpectedServer, Export, Site
+from dcmesh.model.facts import Account
+from dcmesh.status.certificates import Certificate, days
+from dcmesh.status.databases import Server
+from dcmesh.status.gateways import Gateway
+from dcmesh.status.hosts import Answer, Host
 from tests.unit.certificates import authority, root
 from tests.unit.servers import VERSION
 

@@ -24,7 +24,7 @@ from bench.data_path.figures import (
 from bench.data_path.report import WORDS, aims, comparison, plots, section
 from bench.data_path.sysbench import histogram, percentile
 from bench.samples import Sample
-from components.workloads.mariadb import MariadbArgs, stateful_set
+from components.databases.mariadb import MariadbArgs, stateful_set
 
 REPORT = """\
 Latency histogram (values are in milliseconds)

@@ -7,7 +7,7 @@ import pytest
 
 from components.cluster import Existing, K3d, Lab
 from components.cluster_pair import cluster_source
-from config.model import Settings
+from dcmesh.model.settings import Settings
 
 
 @pytest.fixture

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import config
-from config import paths
-from config.model import Settings
+from dcmesh import config
+from dcmesh.config import paths
+from dcmesh.model.settings import Settings
 from tests.unit.certificates import intermediate, provided
 from tests.unit.configurations import GONE, HEADING, LINK, changed, errors, parse, read_file, read_stack, stack
 

@@ -10,10 +10,10 @@ import jsonschema
 import pytest
 import yaml
 
-import config
-from config import generate
-from config.model import Settings
-from config.schema import schema_of
+from dcmesh import config
+from dcmesh.config import generate
+from dcmesh.config.schema import schema_of
+from dcmesh.model.settings import Settings
 from tests.unit.configurations import EXAMPLES, LINK, ROOT, changed, errors, parse, read_file, read_stack, stack
 
 SCHEMA: dict[str, Any] = json.loads((ROOT / "schema/stack.json").read_text())

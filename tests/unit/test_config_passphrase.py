@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 import yaml
 
-from config import ConfigError
-from config.checks.passphrase import is_empty_passphrase
-from config.outside import of_running_stack
+from dcmesh.config import ConfigError
+from dcmesh.config.checks.passphrase import is_empty_passphrase
+from dcmesh.config.environment import of_running_stack
 from tests.unit import configurations
 from tests.unit.configurations import ROOT, changed
 

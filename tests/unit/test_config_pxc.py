@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from config.model import Pxc
+from dcmesh.model.settings import Pxc
 from tests.unit.configurations import GONE, changed, errors, parse, stack
 
 AT = "sites[0].workloads[0]"

@@ -13,7 +13,7 @@ from rich.console import Console
 from dcmesh import __main__ as cli
 from dcmesh.doctor import screen
 from dcmesh.doctor.model import Diagnosis, Kind, Outcome, Report, Step
-from dcmesh.model import State
+from dcmesh.model.facts import State
 from tests.unit.statuses import DB0, DB1
 
 BROKEN = Kind("tls-off", "the consumer's sidecar speaks no TLS to the host")("outbound: no TLS", "Delete the rule.")

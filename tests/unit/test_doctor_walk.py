@@ -14,7 +14,7 @@ from dcmesh.doctor.link import Link
 from dcmesh.doctor.model import Finding, Hop, Kind, UnseenError
 from dcmesh.doctor.reference import reference
 from dcmesh.doctor.walk import examine, walk
-from dcmesh.model import State
+from dcmesh.model.facts import State
 from tests.unit import doctors, statuses
 from tests.unit.certificates import authority, root
 from tests.unit.doctors import (

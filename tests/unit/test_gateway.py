@@ -8,7 +8,7 @@ import pulumi
 import pulumi_kubernetes as k8s
 import pytest
 
-from components.gateway import (
+from components.mesh.gateway import (
     GATEWAY_LABELS,
     GATEWAY_NAMESPACE,
     EastWestGateway,
@@ -17,8 +17,8 @@ from components.gateway import (
     give_up,
     labels_in,
 )
-from components.gateway_exposure import ExposureArgs, service_annotations
-from components.istio import Charts
+from components.mesh.gateway_exposure import ExposureArgs, service_annotations
+from components.mesh.istio import Charts
 from tests.unit.engine import Engine
 
 

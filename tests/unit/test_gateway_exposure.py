@@ -5,7 +5,7 @@ from typing import Any, get_args
 
 import pytest
 
-from components.gateway_exposure import PLATFORMS, Exposure, ExposureArgs, service_annotations, service_spec
+from components.mesh.gateway_exposure import PLATFORMS, Exposure, ExposureArgs, service_annotations, service_spec
 
 SELECTOR = {"app": "gateway"}
 EXPOSURES = get_args(Exposure)

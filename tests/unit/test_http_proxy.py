@@ -8,8 +8,8 @@ import yaml
 from kubernetes import client
 from kubernetes.config import ConfigException
 
-from components.http_proxy import is_excepted
-from components.kubernetes_api import ERRORS, connect, run_in
+from dcmesh.kube.api import ERRORS, connect, run_in
+from dcmesh.kube.http_proxy import is_excepted
 from tests.unit.servers import kubeconfig, listening
 
 SERVER = "https://api.dc1.example:6443"

@@ -10,9 +10,9 @@ import pulumi
 import pytest
 import yaml
 
-from components.identity import read_held
 from components.overrule import MADE_BY
-from config.model import Settings
+from dcmesh.model.settings import Settings
+from dcmesh.preflight.identity import read_held
 from tests.unit.engine import Engine
 from tests.unit.program import Config, existing_cluster, existing_clusters, run_program
 from tests.unit.servers import KUBE_SYSTEM, KubernetesAPI
@@ -221,7 +221,7 @@ def test_the_state_tells_of_objects_and_of_the_stacks_that_they_name(monkeypatch
         "urn::d::unreadable": {"metadata": None},
     }
     state = {urn: {"outputs": told} for urn, told in outputs.items()}
-    monkeypatch.setattr("components.identity.read_resources", lambda _: state)
+    monkeypatch.setattr("dcmesh.preflight.identity.read_resources", lambda _: state)
     held = read_held(Settings.model_validate({"sites": [{"name": "dc2", "cluster": "auto"}]}), "dcmesh", "dc2")["dc2"]
     assert held.objects == {"urn::b::entry": ("dr", "dc1.db"), "urn::c::namespace": ("", "dr")}
     assert held.stacks == {"organization/dcmesh/before"}

@@ -2,9 +2,9 @@
 
 from typing import Any
 
-import config
 from components.inventory import inventory
-from components.link import ExportedService, Link
+from dcmesh.model import settings as model
+from dcmesh.model.link import ExportedService, Link
 from tests.unit.program import Config
 
 HOSTS = tuple(f"db-{ordinal}.db.wookie.svc.cluster.local" for ordinal in range(3))
@@ -22,7 +22,7 @@ DC1 = Link(site="dc1", addresses=["192.0.2.1"], port=15443, exports=(DB,))
 
 
 def of(site: Config, **known: Any) -> dict[str, Any]:
-    settings = config.model.Settings.model_validate({"sites": [{"cluster": "lab", **site}]})
+    settings = model.Settings.model_validate({"sites": [{"cluster": "lab", **site}]})
     given: dict[str, Any] = {
         "links": {},
         "gateway": "door",

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.istio import (
+from components.mesh.istio import (
     OURS,
     Charts,
     IstioControlPlane,
@@ -18,7 +18,7 @@ from components.istio import (
     istiod_values,
     merge,
 )
-from components.shared_ca import Intermediate
+from components.trust.shared_ca import Intermediate
 from tests.unit.engine import Engine, readable_strings
 
 keys = st.sampled_from("abc")  # few, so that trees meet

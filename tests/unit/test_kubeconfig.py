@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 import yaml
 
-from config.checks import Subject, clusters
-from config.kubeconfig import KubeconfigError, read_kubeconfig
-from config.model import Settings
-from config.outside import Outside, read_file, read_stack
+from dcmesh.config.checks import Subject, clusters
+from dcmesh.config.environment import Outside, read_file, read_stack
+from dcmesh.config.kubeconfig import KubeconfigError, read_kubeconfig
+from dcmesh.model.settings import Settings
 
 Write = Callable[..., Path]
 

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from kubernetes import client
 
-from components import kubernetes_api
-from components.kubernetes_api import run_in, why
+from dcmesh.kube import api as kubernetes_api
+from dcmesh.kube.api import run_in, why
 
 WHERE = {"namespace": "wookie-dr", "pod": "db-0", "container": "mariadb", "command": ("ask", "it")}
 SUCCESS = "{'metadata': {}, 'status': 'Success'}"

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from components.link import ExportedService, Link, ServiceAccount, pod_hosts, pod_of
-from config.model import PeerLink
+from dcmesh.model.link import ExportedService, Link, ServiceAccount, pod_hosts, pod_of
+from dcmesh.model.settings import PeerLink
 
 
 def test_each_pod_has_the_name_that_kubernetes_gives_it() -> None:

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from components.link import ExportedService
-from components.link_probe import answering, pod_template, probe_lines
+from components.mesh.link_probe import answering, pod_template, probe_lines
+from dcmesh.model.link import ExportedService
 from tests.unit.servers import listening, nobody
 
 HANDSHAKE = b"J\x00\x00\x00\n11.4.2-MariaDB\x00\x08\x00\x00\x00"

@@ -6,13 +6,13 @@ from typing import Any
 import pulumi
 import pytest
 
-from components import preflight
-from components.identity import Held
-from components.rotation import Others, read_others
 from components.untouched import untouched
-from config.outside import Outside, read_file
-from dcmesh.stack import parse_outputs
-from dcmesh.status import ask_site
+from dcmesh.config.environment import Outside, read_file
+from dcmesh.deployment import parse_outputs
+from dcmesh.preflight import preflight
+from dcmesh.preflight.identity import Held
+from dcmesh.status.sites import ask_site
+from dcmesh.trust.rotation import Others, read_others
 from tests.unit.configurations import stack
 from tests.unit.conftest import settings_of
 from tests.unit.engine import Engine
@@ -33,8 +33,8 @@ def engine(raw: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> Engine:
     def refuse(site: str, *_: Any) -> None:
         assert site != "dc1", "it was asked for its certificates"
 
-    monkeypatch.setattr("components.rotation.guard", lambda site, *_: refuse(site) or "")
-    monkeypatch.setattr("components.rotation.settle", refuse)
+    monkeypatch.setattr("dcmesh.trust.rotation.guard", lambda site, *_: refuse(site) or "")
+    monkeypatch.setattr("dcmesh.trust.rotation.settle", refuse)
     for site in raw["sites"]:
         site["cluster"] = "auto"
     return run_program(Engine(), raw)

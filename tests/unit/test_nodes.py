@@ -5,7 +5,7 @@ from typing import Any
 import pulumi
 import pytest
 
-from components.nodes import RTO_MAX_SINCE, is_since, with_rto_max
+from dcmesh.kube.nodes import RTO_MAX_SINCE, is_since, with_rto_max
 from tests.unit.servers import KubernetesAPI, kubeconfig, kubernetes_api
 
 

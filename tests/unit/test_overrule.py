@@ -7,7 +7,7 @@ from typing import Any
 import pulumi
 import pytest
 
-from components.istiod_away import TRIES, try_again
+from components.mesh.istiod_away import TRIES, try_again
 from components.overrule import MADE_BY, Overrule, resource_of
 from tests.unit.configurations import stack
 from tests.unit.engine import Engine
@@ -76,7 +76,7 @@ UNREACHABLE = (
 def test_an_object_is_tried_again_while_istiod_does_not_answer(
     monkeypatch: pytest.MonkeyPatch, errors: list[str], again: bool
 ) -> None:
-    monkeypatch.setattr("components.istiod_away.PAUSE", 0)
+    monkeypatch.setattr("components.mesh.istiod_away.PAUSE", 0)
     args = pulumi.ErrorHookArgs("urn", "", "name", "type", failed_operation="update", errors=errors)
     assert asyncio.run(try_again(args)) is again
 

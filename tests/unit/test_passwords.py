@@ -6,10 +6,10 @@ from typing import Any
 import pulumi
 import pytest
 
-from components.generated_password import generated_password
-from components.link import Link
-from components.passwords import ReplicationPasswords, ReplicationPasswordsArgs
-from config.model import Settings
+from components.databases.generated_password import generated_password
+from components.databases.passwords import ReplicationPasswords, ReplicationPasswordsArgs
+from dcmesh.model.link import Link
+from dcmesh.model.settings import Settings
 from tests.unit.configurations import LINK, stack
 from tests.unit.engine import Engine, readable_strings
 

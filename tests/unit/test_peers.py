@@ -14,11 +14,11 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-import config
-from components.link import ExportedService, Link
-from config.model import PeerLink
-from config.outside import NoStackError
-from config.peers import read_link, read_stack
+from dcmesh import config
+from dcmesh.config.environment import NoStackError
+from dcmesh.config.peer_links import read_link, read_stack
+from dcmesh.model.link import ExportedService, Link
+from dcmesh.model.settings import PeerLink
 from tests.unit.configurations import put
 from tests.unit.engine import Engine
 

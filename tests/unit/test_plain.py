@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from components.plain import plain
+from dcmesh.model.plain import plain
 
 
 class Colour(IntEnum):

@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 import yaml
 
-from components.identity import Held
-from components.istio import OURS
-from components.link import Link
+from components.mesh.istio import OURS
 from components.overrule import MADE_BY
-from components.preflight import require_ready
-from config import ConfigError
-from config.model import PeerLink, Settings
-from config.outside import NoStackError, Outside, read_file
+from dcmesh.config import ConfigError
+from dcmesh.config.environment import NoStackError, Outside, read_file
+from dcmesh.model.link import Link
+from dcmesh.model.settings import PeerLink, Settings
+from dcmesh.preflight.identity import Held
+from dcmesh.preflight.preflight import require_ready
 from tests.unit import certificates
 from tests.unit.servers import KUBE_SYSTEM, VERSION, KubernetesAPI, kubeconfig, kubernetes_api, nobody
 

@@ -8,19 +8,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from kubernetes import client
 
-from components.kubernetes_api import why
-from components.printable import printable
-from components.proxies import Witness, parse_secrets
-from config.errors import ConfigError, Finding
 from dcmesh import __main__ as cli
-from dcmesh import screen
-from dcmesh.certificates import Certificate
+from dcmesh.config.errors import ConfigError, Finding
+from dcmesh.deployment import StackError, parse_outputs
 from dcmesh.doctor import screen as doctor_screen
 from dcmesh.doctor.model import Diagnosis, Kind, Report, Step
-from dcmesh.hosts import Answer, parse_answers
-from dcmesh.stack import StackError, parse_outputs
-from dcmesh.status import SiteStatus, Status
-from dcmesh.trust import Trust
+from dcmesh.kube.api import why
+from dcmesh.kube.proxies import Witness, parse_secrets
+from dcmesh.model.printable import printable
+from dcmesh.status import screen
+from dcmesh.status.certificates import Certificate
+from dcmesh.status.hosts import Answer, parse_answers
+from dcmesh.status.sites import SiteStatus, Status
+from dcmesh.trust.roots import Trust
 from tests.unit.statuses import certificate, gateway, host, primary, replica
 
 ATTACKS = [

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from config.errors import ConfigError
-from config.outside import NoStackError, Outside, read_file
 from dcmesh import pulumi_cli
+from dcmesh.config.environment import NoStackError, Outside, read_file
+from dcmesh.config.errors import ConfigError
+from dcmesh.deployment import read_stack
 from dcmesh.pulumi_cli import PulumiError, pulumi, read_state
-from dcmesh.stack import read_stack
 from tests.unit.test_status_cli import OUTPUTS
 
 Executable = Callable[[str, str], Path]

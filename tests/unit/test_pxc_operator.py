@@ -7,8 +7,8 @@ import pulumi
 import pulumi_kubernetes as k8s
 import pytest
 
-from components.istio import Charts
-from components.pxc_operator import PxcOperator, PxcOperatorArgs, operator_values
+from components.databases.pxc_operator import PxcOperator, PxcOperatorArgs, operator_values
+from components.mesh.istio import Charts
 from lab import pxc_chart
 from tests.unit.engine import Engine
 

@@ -6,7 +6,7 @@ from typing import Any
 import pulumi
 import pytest
 
-from components.workloads.pxc_switchover import Asked
+from dcmesh.databases.pxc_switchover import Asked
 from tests.unit.configurations import stack
 from tests.unit.engine import PROJECT, Engine, Resource
 from tests.unit.program import Config, existing_cluster, existing_clusters, run_program, site_of

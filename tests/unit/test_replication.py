@@ -10,9 +10,9 @@ from kubernetes import client
 from urllib3.exceptions import MaxRetryError, ReadTimeoutError
 from websocket import WebSocketTimeoutException
 
-from components import replication
-from components.kubernetes_api import why
-from components.replication import Channel, Replica, Server, parse_server, parse_status, read_server
+from dcmesh.databases import replication
+from dcmesh.databases.replication import Channel, Replica, Server, parse_server, parse_status, read_server
+from dcmesh.kube.api import why
 from tests.unit.servers import kubeconfig
 
 HOST = "db-0.db.wookie.svc.cluster.local"

@@ -10,9 +10,9 @@ from typing import Any
 import pulumi
 import pytest
 
-from components import rotation
-from components.proxies import Bundle, Witness, parse_expiry, parse_secrets, read_pem, signed_path, witness_of
-from components.rotation import Others, behind, certificates, guard, objections, read_others, settle, unseen_warning
+from dcmesh.kube.proxies import Bundle, Witness, parse_expiry, parse_secrets, read_pem, signed_path, witness_of
+from dcmesh.trust import rotation
+from dcmesh.trust.rotation import Others, behind, certificates, guard, objections, read_others, settle, unseen_warning
 from tests.unit.certificates import Authority, authority
 from tests.unit.conftest import settings_of, stack_dev
 
@@ -159,7 +159,7 @@ def following(held: Bundle) -> Witness:
 def clusters(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, FakeCluster]]:
     found: dict[str, FakeCluster] = {}
     monkeypatch.setattr(rotation, "Cluster", lambda site, _: found[site])
-    monkeypatch.setattr("components.proxies.Cluster", lambda site, _: found[site])
+    monkeypatch.setattr("dcmesh.kube.proxies.Cluster", lambda site, _: found[site])
     monkeypatch.setattr(rotation, "INTERVAL", 0)
     monkeypatch.setattr(rotation, "BY_THEMSELVES", 0.05)
     return found  # type: ignore[return-value]

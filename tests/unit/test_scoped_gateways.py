@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from components.kubernetes_api import connect
-from components.scoped_gateways import SCOPE, shut_by_scope
+from dcmesh.kube.api import connect
+from dcmesh.kube.gateway_scope import SCOPE, shut_by_scope
 from tests.unit.servers import KubernetesAPI, kubeconfig, kubernetes_api
 
 ISTIOD = "/apis/apps/v1/namespaces/istio-system/deployments/istiod"

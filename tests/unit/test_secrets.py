@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from components.sealed import Secret
-from config.held import marked
+from dcmesh.config.stack_config import marked
 from tests.unit.configurations import put, stack
 from tests.unit.engine import Engine, readable_strings
 from tests.unit.program import Config, existing_cluster, existing_clusters, run_program

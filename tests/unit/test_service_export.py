@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from components import service_export
-from components.gateway import GATEWAY_LABELS, GATEWAY_NAMESPACE
-from components.link import Consumer, ExportedService, ServiceAccount
+from components.mesh import service_export
+from components.mesh.gateway import GATEWAY_LABELS, GATEWAY_NAMESPACE
+from dcmesh.model.link import Consumer, ExportedService, ServiceAccount
 
 POD_0 = "db-pxc-0.db.shop.svc.cluster.local"
 CONSUMERS = tuple(

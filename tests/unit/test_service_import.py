@@ -8,9 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components import service_import
-from components.link import ExportedService, Link
-from components.service_import import (
+from components.mesh import service_import
+from components.mesh.service_import import (
     ServiceImport,
     ServiceImportArgs,
     allot_vips,
@@ -18,6 +17,7 @@ from components.service_import import (
     host_service_entry,
     is_ip,
 )
+from dcmesh.model.link import ExportedService, Link
 from tests.unit.engine import Engine
 
 # In the small one, 10 hosts on 14 addresses, names meet all the time.

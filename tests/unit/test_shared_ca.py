@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pulumi
 import pytest
 
-from components.shared_ca import SharedCA, SharedCAArgs, SiteCA, SiteCAArgs
+from components.trust.shared_ca import SharedCA, SharedCAArgs, SiteCA, SiteCAArgs
 from tests.unit.engine import Engine, readable_strings
 
 CA_USES = {"cert_signing", "crl_signing"}

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from components.link import ExportedService
 from components.site import exported_service
+from dcmesh.model.link import ExportedService
 from tests.unit.conftest import settings_of
 
 ORDERS = {

@@ -10,13 +10,13 @@ import pytest
 from kubernetes import client
 from kubernetes.client import ApiException
 
-from dcmesh.certificates import Certificate
-from dcmesh.databases import Server
-from dcmesh.gateways import Gateway
-from dcmesh.hosts import Host
-from dcmesh.model import State
-from dcmesh.stack import Site, StackError, parse_outputs
-from dcmesh.status import SiteStatus, Status, ask_all, of_kind
+from dcmesh.deployment import Site, StackError, parse_outputs
+from dcmesh.model.facts import State
+from dcmesh.status.certificates import Certificate
+from dcmesh.status.databases import Server
+from dcmesh.status.gateways import Gateway
+from dcmesh.status.hosts import Host
+from dcmesh.status.sites import SiteStatus, Status, ask_all, of_kind
 from tests.unit import statuses
 from tests.unit.engine import Engine
 from tests.unit.program import Config, existing_clusters, run_apart, run_program
@@ -38,7 +38,7 @@ def cluster() -> Iterator[KubernetesAPI]:
 @pytest.fixture
 def containers(monkeypatch: pytest.MonkeyPatch) -> Containers:
     played = Containers()
-    for module in ("pods", "hosts", "databases"):
+    for module in ("kube.pods", "status.hosts", "status.databases"):
         monkeypatch.setattr(f"dcmesh.{module}.run_in", played)
     return played
 
@@ -291,7 +291,7 @@ def test_each_question_has_a_client_of_its_own(ask: Ask, monkeypatch: pytest.Mon
         used.append(id(api))
         return played(api, **where)
 
-    for module in ("pods", "hosts", "databases"):
+    for module in ("kube.pods", "status.hosts", "status.databases"):
         monkeypatch.setattr(f"dcmesh.{module}.run_in", run_in)
     ask()
     # Of each account its certificate, of the importer hosts and clusters as well; of each database one.

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from dcmesh import __main__ as cli
-from dcmesh.model import State
-from dcmesh.status import SiteStatus, Status
+from dcmesh.model.facts import State
+from dcmesh.status.sites import SiteStatus, Status
 from tests.unit.conftest import ROOT
 from tests.unit.statuses import gateway, replica
 

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from dcmesh.certificates import root_problems
-from dcmesh.gateways import Refusal
-from dcmesh.hosts import Answer
-from dcmesh.model import Fact, Problem, State, worst
-from dcmesh.status import SiteStatus, Status
+from dcmesh.model.facts import Fact, Problem, State, worst
+from dcmesh.status.certificates import root_problems
+from dcmesh.status.gateways import Refusal
+from dcmesh.status.hosts import Answer
+from dcmesh.status.sites import SiteStatus, Status
 from tests.unit.statuses import DB0, DB1, IDENTITY, certificate, gateway, host, primary, replica
 
 OK, WARNING, CRITICAL, UNKNOWN = State.OK, State.WARNING, State.CRITICAL, State.UNKNOWN

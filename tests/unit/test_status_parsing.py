@@ -12,10 +12,10 @@ from urllib.parse import unquote
 
 import pytest
 
-from dcmesh.certificates import parse_authorities, parse_proxy
-from dcmesh.gateways import envoys, refused_by
-from dcmesh.hosts import SCRIPT, Answer, clusters_path, parse_answers, parse_clusters
-from dcmesh.pods import Pod, parse_pod
+from dcmesh.kube.pods import Pod, parse_pod
+from dcmesh.status.certificates import parse_authorities, parse_proxy
+from dcmesh.status.gateways import envoys, refused_by
+from dcmesh.status.hosts import SCRIPT, Answer, clusters_path, parse_answers, parse_clusters
 from tests.unit import statuses
 from tests.unit.doctors import counts
 from tests.unit.servers import listening, nobody

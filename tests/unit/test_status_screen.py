@@ -5,10 +5,10 @@ import io
 import pytest
 from rich.console import Console
 
-from dcmesh import screen
-from dcmesh.hosts import Answer
-from dcmesh.model import State
-from dcmesh.status import SiteStatus, Status
+from dcmesh.model.facts import State
+from dcmesh.status import screen
+from dcmesh.status.hosts import Answer
+from dcmesh.status.sites import SiteStatus, Status
 from tests.unit.statuses import DB0, certificate, gateway, host, primary, replica
 
 

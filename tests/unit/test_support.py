@@ -6,8 +6,8 @@ from datetime import timedelta
 import pytest
 from packaging.requirements import Requirement
 
-from config import generate
-from dcmesh import support, support_page
+from dcmesh.config import generate, support_page
+from dcmesh.model import support
 from lab import toolchain
 from tests.unit.conftest import ROOT
 
@@ -53,5 +53,5 @@ def test_a_default_that_ends_soon_fails_the_check(capsys: pytest.CaptureFixture[
     assert generate.main(["--check"], today=last + timedelta(days=1)) == 1
     said = capsys.readouterr().err
     assert re.fullmatch(
-        r"dcmesh/support\.py: Istio 1\.31, the default, ends on \S+, in 59 days: try the next .+\n", said
+        r"dcmesh/model/support\.py: Istio 1\.31, the default, ends on \S+, in 59 days: try the next .+\n", said
     )

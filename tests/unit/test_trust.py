@@ -7,8 +7,8 @@ import pulumi
 import pytest
 from pydantic import TypeAdapter
 
-from components.trust import Trust, TrustArgs
-from config import model
+from components.trust.trust import Trust, TrustArgs
+from dcmesh.model import settings as model
 from tests.unit.engine import Engine
 
 STACK = "organization/dcmesh/trust"

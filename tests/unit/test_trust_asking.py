@@ -4,12 +4,12 @@ import json
 
 import pytest
 
-from components.proxies import Witness
 from dcmesh import __main__ as cli
-from dcmesh import screen
-from dcmesh.model import State
-from dcmesh.stack import StackError
-from dcmesh.trust import Trust
+from dcmesh.deployment import StackError
+from dcmesh.kube.proxies import Witness
+from dcmesh.model.facts import State
+from dcmesh.status import screen
+from dcmesh.trust.roots import Trust
 from tests.unit.test_rotation import NEW, OLD, PROXIES
 
 SILENT = Witness(where="dc1 a/b", unknown="no answer")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from dcmesh.model import State
+from dcmesh.model.facts import State
 from dcmesh.processes import Process, age, helm_may_be_at_work, parse, plugins
 from dcmesh.unlock import Lock, is_dead, unlock
 from dcmesh.unlock import parse as parse_lock

@@ -6,7 +6,7 @@ from typing import Any
 import pulumi
 import pytest
 
-from components.workloads.failure_reasons import tell_reasons
+from components.databases.failure_reasons import tell_reasons
 from tests.unit.engine import Engine
 from tests.unit.servers import KubernetesAPI, kubeconfig, kubernetes_api
 

@@ -11,11 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.channel_report import CHANNEL_SECONDS
-from components.link import ExportedService
-from components.replication import Channel, Server
-from components.workloads import mariadb
-from components.workloads.mariadb import (
+from components.databases import mariadb
+from components.databases.channel_report import CHANNEL_SECONDS
+from components.databases.mariadb import (
     DEFAULTS,
     OWN_SETTINGS,
     PLACE,
@@ -28,7 +26,9 @@ from components.workloads.mariadb import (
     server_cnf,
     stateful_set,
 )
-from components.workloads.mariadb_switchover import MYSQL_USER, Switchover
+from components.databases.mariadb_switchover import MYSQL_USER, Switchover
+from dcmesh.databases.replication import Channel, Server
+from dcmesh.model.link import ExportedService
 from tests.unit.engine import Engine, autonamed, readable_strings
 
 PASSWORDS = {"root": "secret of root", "replication": "secret of both ends"}
@@ -360,7 +360,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
         calls.append((*question, patience))
         return Server(channel=Channel(source="db-0", running=True, seconds_behind=0, last_error=""), read_only=True)
 
-    monkeypatch.setattr("components.channel_report.read_server", read_server)
+    monkeypatch.setattr("components.databases.channel_report.read_server", read_server)
     return calls
 
 

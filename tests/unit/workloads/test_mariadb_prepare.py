@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from components.workloads.mariadb import SCRIPTS
+from components.databases.mariadb import SCRIPTS
 
 MARKS = "!#$%&()*+,-./:;<=>?@[]^_`{|}~"
 PASSWORDS = {
@@ -22,7 +22,7 @@ PASSWORDS = {
     "replication": f"`{MARKS}`",
     "replication_local": f"({MARKS})",
 }
-"""With every mark that config.kinds.Password takes."""
+"""With every mark that dcmesh.model.value_types.Password takes."""
 
 DOMAIN = "db.wookie-dr.svc.cluster.local"
 SOURCE = "db-0.db.wookie.svc.cluster.local"

@@ -13,8 +13,7 @@ from typing import Any
 import pytest
 
 from components.confined import RESTRICTED
-from components.link import ExportedService
-from components.workloads.mariadb_switchover import (
+from components.databases.mariadb_switchover import (
     JOB_SECONDS,
     MYSQL_USER,
     PATIENCE,
@@ -24,10 +23,11 @@ from components.workloads.mariadb_switchover import (
     job,
     role,
 )
+from dcmesh.model.link import ExportedService
 
 MARKS = "!#$%&()*+,-./:;<=>?@[]^_`{|}~"
 PASSWORDS = {"switchover": MARKS, "replication": f"`{MARKS}`"}
-"""With every mark that config.kinds.Password takes."""
+"""With every mark that dcmesh.model.value_types.Password takes."""
 
 # A server is a directory of files below `$state`. What is done to it, and what it waits for, is in `$events` there.
 MARIADB = r"""

@@ -7,11 +7,11 @@ import pulumi
 import pulumi_kubernetes as k8s
 import pytest
 
-from components.link import ExportedService
-from components.replication import Channel, Replica, Server
-from components.workloads import pxc
-from components.workloads.mariadb_switchover import Switchover
-from components.workloads.pxc import Pxc, PxcArgs
+from components.databases import pxc
+from components.databases.mariadb_switchover import Switchover
+from components.databases.pxc import Pxc, PxcArgs
+from dcmesh.databases.replication import Channel, Replica, Server
+from dcmesh.model.link import ExportedService
 from lab import toolchain
 from lab.images import Image
 from tests.unit.engine import Engine, readable_strings
@@ -172,7 +172,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
         assert patience
         return Server(channel=Channel(source=HOSTS[0], running=True, seconds_behind=0, last_error=""), read_only=True)
 
-    monkeypatch.setattr("components.channel_report.read_server", read_server)
+    monkeypatch.setattr("components.databases.channel_report.read_server", read_server)
     return questions
 
 

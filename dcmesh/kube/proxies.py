@@ -1,0 +1,265 @@
+"""What proves itself by certificates in a cluster: its proxies, its istiods and the Secret that these read."""
+
+import base64
+import json
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import yaml
+from cryptography import x509
+from kubernetes import client
+
+from dcmesh.config.provided_certificates import has_signed
+from dcmesh.kube.api import ERRORS, connect, run_in, why
+from dcmesh.model.link import ISTIO_NAMESPACE
+from dcmesh.model.printable import printable
+
+UNREADABLE = "its certificates cannot be read"
+
+SECRET = "cacerts"  # noqa: S105 — its name
+PROXY, ISTIOD = "istio-proxy", "discovery"
+"""Names of containers."""
+
+SECONDS = 10
+"""How long an API server may take for one answer."""
+
+AT_ONCE = 16
+"""How many proxies of a cluster are asked at the same time."""
+
+WARNING_DAYS = 90
+"""How many days before an authority's certificate expires there is a warning."""
+
+LONGEST_NAME = 200
+"""How many characters of a name in a certificate are shown."""
+
+Certificates = Sequence[x509.Certificate]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bundle:
+    """What a site's istiod signs with, and what it has all proxies trust: the Secret `cacerts` without the key, as PEM.
+
+    Attributes:
+        chain: the site's intermediate and whatever stands between it and the root, the intermediate first.
+        root: the roots.
+    """
+
+    chain: str
+    root: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Witness:
+    """What something trusts, and what it proves itself by.
+
+    Attributes:
+        where: what it is, for messages.
+        roots: the roots that it trusts.
+        chain: its own certificate and those above it.
+        unknown: why it could not be asked; then it has neither.
+    """
+
+    where: str
+    roots: Certificates = ()
+    chain: Certificates = ()
+    unknown: str = ""
+
+
+def read_pem(pem: str) -> Certificates:
+    """Return the certificates of a PEM, of which there may be none."""
+    return x509.load_pem_x509_certificates(pem.encode()) if pem.strip() else []
+
+
+def common_name(certificate: x509.Certificate) -> str:
+    """Return whose certificate it is."""
+    names = certificate.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)
+    return printable(str(names[0].value) if names else certificate.subject.rfc4514_string(), LONGEST_NAME)
+
+
+def root_name(chain: Certificates) -> str:
+    """Return the name of the root to which a chain leads."""
+    top = chain[-1]
+    return common_name(top) if has_signed(top, top) else printable(top.issuer.rfc4514_string(), LONGEST_NAME)
+
+
+def trusts(roots: Certificates, chain: Certificates) -> bool:
+    """Tell whether a chain leads to one of some roots."""
+    return bool(chain) and any(root == chain[-1] or has_signed(root, chain[-1]) for root in roots)
+
+
+def signed_path(certificates: Certificates) -> Certificates:
+    """Return the first of some certificates and those that stand above it.
+
+    istiod appends all roots that it knows to what it issues, so the last one may have nothing to do with it.
+    """
+    found = list(certificates[:1])
+    for upper in certificates[1:]:
+        if upper != found[-1] and has_signed(upper, found[-1]):
+            found.append(upper)
+    return found
+
+
+def witness_of(where: str, bundle: Bundle) -> Witness:
+    """Return what the pods of a bundle's site will trust, and what they will prove themselves by."""
+    try:
+        return Witness(where=where, roots=_named(bundle.root), chain=signed_path(_named(bundle.chain)))
+    except ValueError:
+        return Witness(where=where, unknown=UNREADABLE)
+
+
+def _named(pem: str) -> Certificates:
+    """Return the certificates of a PEM whose names can be read.
+
+    Raises:
+        ValueError: they cannot. What cannot be read in them cryptography says only when it is asked.
+    """
+    found = read_pem(pem)
+    for certificate in found:
+        common_name(certificate), certificate.issuer.rfc4514_string()
+    return found
+
+
+def parse_secrets(where: str, dump: str) -> Witness:
+    """Return what a proxy says of itself at `config_dump?resource=dynamic_active_secrets`."""
+    try:
+        return _parse_secrets(where, dump)
+    except (ValueError, TypeError, AttributeError, RecursionError):  # what runs in a proxy's pod may answer anything
+        return Witness(where=where, unknown=UNREADABLE)
+
+
+def _parse_secrets(where: str, dump: str) -> Witness:
+    pems = {"chain": "", "roots": ""}
+    for found in json.loads(dump).get("configs", ()):
+        secret = found.get("secret", {})
+        for part, *path in (("chain", "tls_certificate", "certificate_chain"), ("roots", "validation_context")):
+            if secret.get("name") == {"chain": "default", "roots": "ROOTCA"}[part]:
+                inner: Mapping[str, Any] = secret
+                for key in [*path, *(["trusted_ca"] if part == "roots" else [])]:
+                    inner = inner.get(key, {})
+                pems[part] = base64.b64decode(inner.get("inline_bytes", "")).decode()
+    if not all(pems.values()):
+        return Witness(where=where, unknown="it has no certificate yet")
+    return witness_of(where, Bundle(chain=pems["chain"], root=pems["roots"]))
+
+
+class Cluster:
+    """One cluster, to be asked and, for a rotation, to be hastened."""
+
+    def __init__(self, site: str, kubeconfig: str) -> None:
+        """Connect.
+
+        Args:
+            site: name of the site.
+            kubeconfig: contents of its kubeconfig.
+        """
+        self.site = site
+        with connect(kubeconfig) as api:
+            self._configuration = api.configuration
+
+    def _api(self) -> client.ApiClient:
+        return client.ApiClient(self._configuration)
+
+    def _pods(self, container: str, **selectors: str) -> list[tuple[str, str]]:
+        """Return namespace and name of each pod in which a container runs, and which is not about to go."""
+        with self._api() as api:
+            listed = client.CoreV1Api(api).list_pod_for_all_namespaces(
+                field_selector="status.phase=Running", _request_timeout=SECONDS, **selectors
+            )
+        return [
+            (pod.metadata.namespace, pod.metadata.name)
+            for pod in listed.items
+            if not pod.metadata.deletion_timestamp
+            for status in (*(pod.status.container_statuses or ()), *(pod.status.init_container_statuses or ()))
+            if status.name == container and status.state.running
+        ]
+
+    def _each(self, container: str, command: Sequence[str], **selectors: str) -> dict[str, str | Exception]:
+        """Run a command in each container of a name; return what each printed, or why not; nothing for a lost pod."""
+
+        def ask(pod: tuple[str, str]) -> str | Exception | None:
+            try:
+                with self._api() as api:
+                    return run_in(api, namespace=pod[0], pod=pod[1], container=container, command=command)
+            except client.ApiException as error:
+                return None if error.status == 404 else error
+            except ERRORS as error:
+                return error
+
+        pods = self._pods(container, **selectors)
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            answers = dict(zip(pods, pool.map(ask, pods), strict=True))
+        return {
+            printable(f"{self.site} {'/'.join(of)}"): answer for of, answer in answers.items() if answer is not None
+        }
+
+    def bundle(self) -> Bundle | None:
+        """Return what the Secret `cacerts` has; None if it is not there."""
+        try:
+            with self._api() as api:
+                found = client.CoreV1Api(api).read_namespaced_secret(SECRET, ISTIO_NAMESPACE, _request_timeout=SECONDS)
+        except client.ApiException as error:
+            if error.status == 404:
+                return None
+            raise
+        pems = {key: base64.b64decode(found.data.get(key, "")).decode() for key in ("cert-chain.pem", "root-cert.pem")}
+        return Bundle(chain=pems["cert-chain.pem"], root=pems["root-cert.pem"])
+
+    def write_roots(self, pem: str) -> None:
+        """Replace the roots in the Secret `cacerts`."""
+        with self._api() as api:
+            data = {"data": {"root-cert.pem": base64.b64encode(pem.encode()).decode()}}
+            client.CoreV1Api(api).patch_namespaced_secret(SECRET, ISTIO_NAMESPACE, data, _request_timeout=SECONDS)
+
+    def hasten(self) -> None:
+        """Make istiod's pods see a changed Secret within 2 s, not a minute: kubelets look when pods change."""
+        now = {"metadata": {"annotations": {"dcmesh/cacerts-changed": datetime.now(UTC).isoformat()}}}
+        for namespace, name in self._pods(ISTIOD, label_selector="app=istiod"):
+            with self._api() as api:
+                client.CoreV1Api(api).patch_namespaced_pod(name, namespace, now, _request_timeout=SECONDS)
+
+    def proxies(self) -> list[Witness]:
+        """Ask every proxy."""
+        command = ("pilot-agent", "request", "GET", "config_dump?resource=dynamic_active_secrets")
+        return [
+            Witness(where=where, unknown=why(answer)) if isinstance(answer, Exception) else parse_secrets(where, answer)
+            for where, answer in self._each(PROXY, command).items()
+        ]
+
+    def signs_until(self) -> list[float | None]:
+        """Ask every istiod until when the certificate that it signs with is valid, as a Unix time."""
+        answers = self._each(ISTIOD, ("pilot-discovery", "request", "GET", "/metrics"), label_selector="app=istiod")
+        return [None if isinstance(answer, Exception) else parse_expiry(answer) for answer in answers.values()]
+
+
+def parse_expiry(metrics: str) -> float | None:
+    """Return until when an istiod's metrics say that its certificate is valid."""
+    lines = (line.split() for line in metrics.splitlines())
+    return next((float(line[1]) for line in lines if line[:1] == ["citadel_server_cert_chain_expiry_timestamp"]), None)
+
+
+def on_each(sites: Mapping[str, str], question: Callable[[Cluster], list[Witness]]) -> list[Witness]:
+    """Ask several clusters; what is said of one that cannot be reached is that.
+
+    Args:
+        sites: the kubeconfig of each, by name.
+        question: what to ask.
+    """
+    found = list[Witness]()
+    for site, kubeconfig in sites.items():
+        try:
+            found += question(Cluster(site, kubeconfig))
+        except ERRORS as error:
+            found.append(Witness(where=f"{site}'s cluster", unknown=why(error)))
+        except (client.exceptions.OpenApiException, ValueError, yaml.YAMLError):
+            found.append(Witness(where=f"{site}'s cluster", unknown="its kubeconfig cannot be used"))
+    return found
+
+
+def all_of(cluster: Cluster) -> list[Witness]:
+    """Return what a cluster's proxies have, and what its new pods will have."""
+    bundle = cluster.bundle()
+    secret = f"{cluster.site} Secret {ISTIO_NAMESPACE}/{SECRET}"
+    return [*([witness_of(secret, bundle)] if bundle else []), *cluster.proxies()]
