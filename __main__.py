@@ -3,12 +3,13 @@
 import pulumi
 
 from components.cluster_pair import ClusterPair, ClusterPairArgs
+from components.trust.rotation import issued
 from components.trust.trust import Trust, TrustArgs
 from dcmesh import config
 from dcmesh.config.environment import of_running_stack
 from dcmesh.preflight.identity import read_held
 from dcmesh.preflight.preflight import require_ready
-from dcmesh.trust.rotation import issued, read_others
+from dcmesh.trust.rotation import read_others
 
 try:
     settings, peer_links = config.load(pulumi.Config())

@@ -9,16 +9,17 @@ from typing import Any
 import pulumi
 
 from components.cluster import Existing, K3d, Lab
-from components.databases.mariadb_switchover import Switchover
 from components.databases.passwords import ReplicationPasswords, ReplicationPasswordsArgs
 from components.inventory import inventory
 from components.site import Channel, Site, SiteArgs, exported_service
 from components.site_imports import SiteImports, SiteImportsArgs
 from components.trust.shared_ca import Intermediate
-from dcmesh.config.environment import stack_name
 from dcmesh.model import settings as model
-from dcmesh.model.link import GATEWAY_PORT, ExportedService, Link
+from dcmesh.model.gateway import GATEWAY_PORT
+from dcmesh.model.link import ExportedService, Link
+from dcmesh.model.switchover import Switchover
 from dcmesh.preflight.identity import Held, gateway_namespace
+from dcmesh.stacks import stack_name
 from dcmesh.trust.rotation import Others
 
 

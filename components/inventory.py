@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from components.databases import mariadb, pxc
-from components.mesh.gateway import GATEWAY_NAME
 from dcmesh.model import settings as model
+from dcmesh.model.gateway import GATEWAY_NAME
 from dcmesh.model.link import ExportedService, Link
 from dcmesh.model.plain import plain
 

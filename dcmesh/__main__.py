@@ -9,7 +9,7 @@ from typing import NoReturn, TypeVar
 
 from dcmesh.deployment import StackError, read_stack
 from dcmesh.doctor import screen as doctor_screen
-from dcmesh.doctor.model import Report
+from dcmesh.doctor.findings import Report
 from dcmesh.doctor.walk import examine
 from dcmesh.model.facts import State
 from dcmesh.model.printable import printable

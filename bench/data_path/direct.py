@@ -15,7 +15,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from components.databases.mariadb import SCRIPTS, MariadbArgs, headless_service, server_cnf, stateful_set
 from components.workloads.identity import pod_labels
-from dcmesh.model.link import GATEWAY_PORT, MYSQL_PORT, ExportedService
+from dcmesh.model.gateway import GATEWAY_PORT
+from dcmesh.model.link import MYSQL_PORT, ExportedService
 from tests.e2e.toolbox import MARIADB, Kubectl, eventually
 
 SOURCE, REPLICA = "direct", "direct-dr"

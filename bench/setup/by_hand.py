@@ -6,9 +6,9 @@ from typing import Any
 
 import yaml
 
-from components.mesh.gateway import GATEWAY_LABELS, GATEWAY_NAME, GATEWAY_NAMESPACE, gateway_values, give_up
+from components.mesh.gateway import GATEWAY_LABELS, gateway_values, give_up
 from components.mesh.gateway_exposure import ExposureArgs, service_annotations, service_spec
-from components.mesh.istio import injection_labels, istiod_values, merge
+from components.mesh.istio import istiod_values, merge
 from components.mesh.namespace_scope import own_namespace_only
 from components.mesh.service_export import (
     API_VERSIONS,
@@ -21,7 +21,9 @@ from components.mesh.service_export import (
 from components.mesh.service_import import allot_vips, export_destination_rule, host_service_entry
 from components.workloads.hello import client_deployment, headless_service, hello_stateful_set
 from components.workloads.identity import pod_labels
-from dcmesh.model.link import GATEWAY_PORT, Consumer, ExportedService, ServiceAccount, pod_hosts, pod_of
+from dcmesh.model.gateway import GATEWAY_NAME, GATEWAY_NAMESPACE, GATEWAY_PORT
+from dcmesh.model.istio import injection_labels
+from dcmesh.model.link import Consumer, ExportedService, ServiceAccount, pod_hosts, pod_of
 
 Object = dict[str, Any]
 

@@ -4,11 +4,8 @@ from typing import Any
 
 import pulumi
 
-from dcmesh.databases.replication import Replica, Server, read_server
+from dcmesh.databases.replication import CHANNEL_SECONDS, Replica, Server, read_server
 from dcmesh.model.printable import printable
-
-CHANNEL_SECONDS = 30
-"""How long an `up` waits for a channel to run before it reports what is wrong with it."""
 
 
 def as_output(replica: Replica, server: Server, *, primary: bool) -> dict[str, Any]:

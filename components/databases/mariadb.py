@@ -19,19 +19,15 @@ from components.databases.mariadb_switchover import (
     ROLE,
     MariadbSwitchover,
     MariadbSwitchoverArgs,
-    Switchover,
     role,
 )
-from components.sealed import made_of, sealed
+from components.sealed import sealed
 from components.workloads.identity import create_identity, pod_labels
 from dcmesh.databases.replication import Replica
 from dcmesh.model.link import CLUSTER_DOMAIN, MYSQL_PORT, ExportedService, pod_hosts
-
-SERVER = "mariadb"
-"""Name of the server's container."""
-
-CLAIM = "data"
-"""Name of a pod's claim, before that of the pod."""
+from dcmesh.model.mariadb import CLAIM, PLACE, REPLICATION, SERVER
+from dcmesh.model.secret import made_of
+from dcmesh.model.switchover import Switchover
 
 SCRIPTS = {
     f"{name}.sh": Path(__file__).with_name(f"mariadb_{name}.sh").read_text()
@@ -56,13 +52,6 @@ NOT_EXPORTED = (
 )
 """What it would ask for besides, unless told otherwise."""
 
-PLACE = {
-    "datadir": "/var/lib/mysql/data",
-    "socket": "/run/mysqld/mysqld.sock",
-    "init_file": "/run/mysqld/start.sql",
-    "port": str(MYSQL_PORT),
-}
-"""Options that mariadb_prepare.sh and the probes count on."""
 
 DEFAULTS = {
     # Ten days: longer than a site is away.
@@ -72,31 +61,6 @@ DEFAULTS = {
 }
 """Options that a user may set otherwise."""
 
-REPLICATION = {
-    "log_bin": "binlog",
-    "binlog_format": "ROW",
-    # A replica can be followed in its turn, and become the primary.
-    "log_slave_updates": "1",
-    "relay_log": "relay",
-    "gtid_strict_mode": "1",
-    # A committed row is in the binary log, and survives a crash of the node: no replica has what the primary lost.
-    "sync_binlog": "1",
-    "innodb_flush_log_at_trx_commit": "1",
-    # The source sends a heartbeat every 2 seconds. A connection that was cut without a word is given up after 10.
-    "slave_net_timeout": "10",
-    # For ever; the default ends after a day.
-    "master_retry_count": "4294967295",
-    # The prepared start decides whom to follow.
-    "skip_slave_start": "1",
-    # All clients come from the sidecar's address.
-    "skip_name_resolve": "1",
-    # The sidecars encrypt, and the server sees none of it.
-    "require_secure_transport": "OFF",
-}
-"""Options that replication between sites depends on."""
-
-OWN_SETTINGS = frozenset({*PLACE, *REPLICATION, "server_id", "report_host", "read_only", "skip_networking"})
-"""Options that a user may not set."""
 
 EVENTS = "event_scheduler"
 """The option that runs events, on the primary alone: start.sql, mariadb_start.sh and the switchover see to that."""

@@ -9,6 +9,7 @@ import pulumi_kubernetes as k8s
 
 from components.confined import RESTRICTED
 from dcmesh.model.link import ExportedService
+from dcmesh.model.switchover import Switchover
 
 PASSWORDS = "/etc/dcmesh/passwords"
 ROLE = "/etc/dcmesh/role"
@@ -27,21 +28,6 @@ PATIENCE = 120
 
 JOB_SECONDS = 600
 """How long a Job may take in all, the pulling of its images included."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Switchover:
-    """Which of two sites is the primary, where that can change.
-
-    Attributes:
-        primary: the site that is to be the primary.
-        without: the other site, if it is gone and the primary must not wait for it.
-        at: the GTIDs with which the primary goes on then. What the other committed after them may be lost.
-    """
-
-    primary: str
-    without: str = ""
-    at: str = ""
 
 
 def role(switchover: Switchover) -> dict[str, str]:

@@ -6,11 +6,10 @@ from dataclasses import dataclass
 import pulumi
 
 from components.databases.generated_password import generated_password
-from dcmesh.config.environment import ReadStack, read_stack
-from dcmesh.config.peer_links import stack_of
 from dcmesh.model import settings as model
 from dcmesh.model.link import Link
 from dcmesh.model.value_types import is_password
+from dcmesh.stacks import ReadStack, read_stack, stack_of
 
 
 @dataclass(frozen=True, kw_only=True)

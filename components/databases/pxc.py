@@ -8,13 +8,16 @@ import pulumi
 import pulumi_kubernetes as k8s
 
 from components.databases.channel_report import channel_report
-from components.databases.mariadb_switchover import Switchover
+from components.databases.pxc_hand_over import finished, handed_over
 from components.mesh.istio import Values, merge
-from components.sealed import made_of, sealed
+from components.sealed import sealed
 from components.workloads.identity import create_identity
-from dcmesh.databases.pxc_switchover import End, finished, handed_over, writer
+from dcmesh.databases.pxc_switchover import End, writer
 from dcmesh.databases.replication import Replica
 from dcmesh.model.link import ExportedService
+from dcmesh.model.pxc import CLOSED, REPLICATION, stateful_set_name
+from dcmesh.model.secret import made_of
+from dcmesh.model.switchover import Switchover
 
 CR_VERSION = "1.20.0"
 """The operator's version whose behaviour a resource asks for."""
@@ -29,19 +32,6 @@ GALERA_PORTS = "4444,4567,4568"
 NATIVE_SIDECAR = {"sidecar.istio.io/nativeSidecar": "true"}
 """The sidecar starts before the server and ends after it: a node finds its peers, and can take leave of them."""
 
-REPLICATION = {
-    "gtid_mode": "ON",
-    "enforce_gtid_consistency": "ON",
-    # A node's own binary log has all of the cluster's changes and those of its source: any node can be followed.
-    "log_replica_updates": "ON",
-    # The source sends a heartbeat every 7.5 seconds. A connection that was cut without a word is given up after 15,
-    # where the default is a minute.
-    "replica_net_timeout": "15",
-}
-"""Options of the server that replication between sites depends on. A user may not set them."""
-
-CLOSED = {"read_only": "ON"}
-"""An option of a server that can change roles: the operator, which opens it, does so only when it is the primary."""
 
 READY_MINUTES = 30
 """How long a cluster may take to be ready: its nodes start one after the other, and each pulls its images first."""
@@ -102,15 +92,6 @@ class PxcArgs:
             pods=tuple(f"{stateful_set_name(self.name)}-{ordinal}" for ordinal in range(self.size)),
             channel=self.channel,
         )
-
-
-CLAIM = "datadir"
-"""Name of a node's claim, before that of the pod."""
-
-
-def stateful_set_name(name: str) -> str:
-    """Return how the operator names the StatefulSet and its headless Service, and we the service account."""
-    return f"{name}-pxc"
 
 
 def server_cnf(settings: Mapping[str, str]) -> str:

@@ -11,12 +11,8 @@ import pulumi_kubernetes as k8s
 from components.mesh.gateway_exposure import ExposureArgs, service_annotations, service_spec
 from components.mesh.istio import Charts, Values, merge, spread
 from components.sealed import sealed
-from dcmesh.model.link import GATEWAY_PORT, ISTIO_NAMESPACE
-
-GATEWAY_NAME = "istio-eastwestgateway"
-
-GATEWAY_NAMESPACE = "dcmesh-gateway"
-"""Namespace of the gateway, and of the Gateways that open it, unless an `up` before has put it elsewhere."""
+from dcmesh.model.gateway import GATEWAY_NAME, GATEWAY_PORT
+from dcmesh.model.istio import ISTIO_NAMESPACE
 
 GATEWAY_LABELS = {"app": GATEWAY_NAME, "istio": "dcmesh-gateway"}
 """Labels by which its Service and dcmesh's Gateways select it. The second is dcmesh's alone: Istio's samples select

@@ -4,19 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from dcmesh.model.link import GATEWAY_PORT
-
-Exposure = Literal[
-    "load-balancer",
-    "aws-nlb",
-    "aws-nlb-internal",
-    "gcp",
-    "gcp-internal",
-    "azure",
-    "azure-internal",
-    "metallb",
-    "nodeport",
-]
+from dcmesh.model.gateway import GATEWAY_PORT, Exposure
 
 STATUS_PORT = 15021
 

@@ -9,13 +9,10 @@ import pulumi_kubernetes as k8s
 
 from components.sealed import sealed
 from components.trust.shared_ca import Intermediate
-from dcmesh.kube.gateway_scope import SCOPE
-from dcmesh.model.link import ISTIO_NAMESPACE
+from dcmesh.model.istio import ISTIO_NAMESPACE, SCOPE
+from dcmesh.model.ownership import OURS
 
 Values = Mapping[str, Any]
-
-OURS = {"app.kubernetes.io/managed-by": "dcmesh"}
-"""Labels of a Secret `cacerts` that dcmesh may change."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,11 +42,6 @@ def merge(values: Values, over: Values) -> dict[str, Any]:
         below = merged.get(key)
         merged[key] = merge(below, value) if isinstance(below, Mapping) and isinstance(value, Mapping) else value
     return merged
-
-
-def injection_labels(revision: str | None) -> dict[str, str]:
-    """Return the labels of a namespace whose pods get a sidecar, from the istiod of that revision."""
-    return {"istio.io/rev": revision} if revision else {"istio-injection": "enabled"}
 
 
 def spread(labels: Mapping[str, str]) -> list[dict[str, Any]]:

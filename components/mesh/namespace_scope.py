@@ -7,7 +7,7 @@ from typing import Any
 import pulumi
 import pulumi_kubernetes as k8s
 
-from dcmesh.model.link import ISTIO_NAMESPACE
+from dcmesh.model.istio import ISTIO_NAMESPACE
 
 
 @dataclass(frozen=True, kw_only=True)

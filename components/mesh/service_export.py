@@ -8,7 +8,9 @@ import pulumi
 import pulumi_kubernetes as k8s
 
 from components.mesh.gateway import labels_in
-from dcmesh.model.link import GATEWAY_PORT, ISTIO_NAMESPACE, ExportedService, pod_of
+from dcmesh.model.gateway import GATEWAY_PORT
+from dcmesh.model.istio import ISTIO_NAMESPACE
+from dcmesh.model.link import ExportedService, pod_of
 
 API_VERSIONS = {
     "AuthorizationPolicy": "security.istio.io/v1",
@@ -18,11 +20,6 @@ API_VERSIONS = {
     "PeerAuthentication": "security.istio.io/v1",
     "ServiceEntry": "networking.istio.io/v1",
 }
-
-
-def export_name(site: str, export: str) -> str:
-    """Return the name of a ServiceExport in the stack."""
-    return f"{site}.export.{export}"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,10 +9,8 @@ from typing import Any
 import pulumi
 import pulumi_kubernetes as k8s
 
+from dcmesh.model.addresses import VIP_NETWORK, is_ip
 from dcmesh.model.link import ExportedService, Link, pod_of
-
-VIP_NETWORK = ipaddress.IPv4Network("241.0.0.0/8")
-"""Range of the virtual addresses. Reserved, so no network uses it; Istio's own allocation is 240.240.0.0/16."""
 
 
 def allot_vips(hosts: Iterable[str], network: ipaddress.IPv4Network = VIP_NETWORK) -> dict[str, str]:
@@ -29,15 +27,6 @@ def allot_vips(hosts: Iterable[str], network: ipaddress.IPv4Network = VIP_NETWOR
             slot = (slot + 1) % usable
         taken[slot] = host
     return {host: str(network[slot + 1]) for slot, host in taken.items()}
-
-
-def is_ip(address: str) -> bool:
-    """Tell an IP address from a DNS name."""
-    try:
-        ipaddress.ip_address(address)
-    except ValueError:
-        return False
-    return True
 
 
 def host_service_entry(
@@ -98,11 +87,6 @@ def export_destination_rule(export: ExportedService, *, gateways: int) -> dict[s
             "maxEjectionPercent": 50,
         }
     return {"host": f"*.{domain}", "exportTo": ["."], "trafficPolicy": policy}
-
-
-def import_name(imports: str, *, namespace: str, source: str, export: str) -> str:
-    """Return the name of a ServiceImport in the stack, by that of its SiteImports."""
-    return f"{imports}.{namespace}.{source}.{export}"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import pulumi
 
 from components.trust.shared_ca import Intermediate, SharedCA, SharedCAArgs, SiteCA, SiteCAArgs, numbered
-from dcmesh.config.environment import ReadStack, read_stack
 from dcmesh.model import settings as model
+from dcmesh.stacks import ReadStack, read_stack
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,13 +7,14 @@ import pulumi
 
 from dcmesh.config import stack_config as held
 from dcmesh.config.checks import Subject, cross_checks
-from dcmesh.config.environment import Outside, ReadFile, ReadStack, of_running_stack, read_file, read_stack
+from dcmesh.config.environment import Outside, ReadFile, of_running_stack, read_file
 from dcmesh.config.errors import ConfigError, Finding
 from dcmesh.config.peer_links import links_of
 from dcmesh.config.reading import read_settings
 from dcmesh.config.shown_secrets import shown_secrets
 from dcmesh.model.link import Link
 from dcmesh.model.settings import PeerLink, Settings
+from dcmesh.stacks import ReadStack, read_stack
 
 __all__ = ["ConfigError", "Finding", "Settings", "load", "parse"]
 

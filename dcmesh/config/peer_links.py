@@ -6,11 +6,13 @@ from dataclasses import replace
 import yaml
 from pydantic import ValidationError
 
-from dcmesh.config.environment import Outside, ReadFile, ReadStack, read_stack, stack_name, why_not
+from dcmesh.config.environment import Outside, ReadFile, why_not
 from dcmesh.config.errors import NOTHING, ConfigError, Finding
 from dcmesh.config.value_errors import faults_of
-from dcmesh.model.link import CLUSTER_DOMAIN, TRUST_DOMAIN, service_of
+from dcmesh.model.istio import TRUST_DOMAIN
+from dcmesh.model.link import CLUSTER_DOMAIN, service_of
 from dcmesh.model.settings import Peer, PeerLink
+from dcmesh.stacks import ReadStack, read_stack, stack_of
 
 __all__ = ["ReadStack", "links_of", "read_link", "read_stack", "stack_of"]
 
@@ -45,11 +47,6 @@ def links_of(peers: Sequence[Peer], outside: Outside) -> tuple[dict[str, PeerLin
         else:
             links |= {peer.name: link} if link else {}
     return links, findings
-
-
-def stack_of(peer: Peer, project: str) -> str:
-    """Return the name of the stack that holds a peer."""
-    return peer.stack or stack_name(project, peer.name)
 
 
 def _link_of(peer: Peer, path: str, outside: Outside) -> PeerLink | None:

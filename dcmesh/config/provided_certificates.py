@@ -7,12 +7,13 @@ from itertools import pairwise
 from typing import TypeVar
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from dcmesh.config.errors import Finding
+from dcmesh.model.certificates import has_signed
 from dcmesh.model.settings import ProvidedTrust
 
 CLEAN = "`openssl pkey -in ca-key.pem -out clean.pem`"
@@ -168,15 +169,6 @@ def _gaps(own: x509.Certificate, chain: Certificates, roots: Certificates) -> It
             yield f"certificate {number} has not signed the one before it: order them from below"
     if not any(root == chain[-1] or has_signed(root, chain[-1]) for root in roots):
         yield "does not lead to rootCert: no root there has signed its last certificate"
-
-
-def has_signed(upper: x509.Certificate, lower: x509.Certificate) -> bool:
-    """Tell whether one certificate is signed by another one's key."""
-    try:
-        lower.verify_directly_issued_by(upper)
-    except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
-        return False
-    return True
 
 
 def _lengths(chain: Certificates, roots: Certificates) -> Iterator[tuple[str, str]]:

@@ -5,9 +5,9 @@ from typing import Any
 
 from pydantic import BaseModel, SecretStr
 
-from components.sealed import Secret
 from dcmesh.config import paths
 from dcmesh.config.errors import Remark
+from dcmesh.model.secret import Secret
 from dcmesh.model.settings import Settings
 
 

@@ -9,7 +9,7 @@ import pulumi
 import yaml
 from pulumi.runtime import config as runtime
 
-from components.sealed import Secret
+from dcmesh.model.secret import Secret
 
 
 def _held() -> dict[str, str]:

@@ -4,7 +4,6 @@ An operator opens every node of a cluster whose resource makes it a source, and 
 and again. So which of the two may write stands in their resources, and the order in which these change is what matters.
 """
 
-import asyncio
 import shlex
 import time
 from collections.abc import Sequence
@@ -13,12 +12,19 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import pulumi
-from kubernetes import client
 
-from components.databases.channel_report import CHANNEL_SECONDS, as_output
-from components.databases.mariadb_switchover import Switchover
-from dcmesh.databases.replication import GTIDS, Replica, Server, checked, parse_lines, parse_server, read_server
-from dcmesh.kube.api import ERRORS, SECONDS, connect, run_in, why
+from dcmesh.databases.replication import (
+    CHANNEL_SECONDS,
+    GTIDS,
+    Replica,
+    Server,
+    checked,
+    parse_lines,
+    parse_server,
+    read_server,
+)
+from dcmesh.kube.api import ERRORS, ApiClient, custom_object, run_in, why
+from dcmesh.model.switchover import Switchover
 
 PATIENCE = 120
 """Seconds that an `up` waits for the operators to do their part, and for rows that are under way."""
@@ -81,22 +87,14 @@ class End:
 class Asked:
     """A cluster that is asked, and told."""
 
-    def __init__(self, end: End, api: client.ApiClient) -> None:
+    def __init__(self, end: End, api: ApiClient) -> None:
         self.end = end
         self._api = api
 
     def resource(self) -> dict[str, Any] | None:
         """Return its `PerconaXtraDBCluster`; None if there is none."""
         place = ("pxc.percona.com", "v1", self.end.namespace, "perconaxtradbclusters", self.end.name)
-        try:
-            found: dict[str, Any] = client.CustomObjectsApi(self._api).get_namespaced_custom_object(
-                *place, _request_timeout=SECONDS
-            )
-        except client.ApiException as error:
-            if error.status == 404:
-                return None
-            raise
-        return found
+        return custom_object(self._api, *place)
 
     def run(self, statements: str, *, pod: str = "", user: str = "monitor") -> str:
         """Run statements on a node, by default on the writer, and return what is printed."""
@@ -277,55 +275,3 @@ def finish(primary: Asked, replica: Asked, kubeconfigs: Sequence[str], *, act: b
 
 
 # --- in the program --------------------------------------------------------------------------------------------------
-
-
-def handed_over(own: End, other: End, switchover: Switchover, closed: pulumi.Output[Any]) -> pulumi.Output[None]:
-    """Return something that is known only when a cluster may become the primary.
-
-    Args:
-        own: the cluster.
-        other: the other.
-        switchover: which is to be the primary.
-        closed: known only when the other's resource makes it a replica.
-    """
-
-    def ask(kubeconfigs: Sequence[str]) -> None:
-        with connect(kubeconfigs[0]) as here, connect(kubeconfigs[1]) as there:
-            try:
-                hand_over(Asked(own, here), Asked(other, there), switchover)
-            except ERRORS as error:
-                reason = f"a server cannot be asked ({why(error)}): nothing is promoted, run `pulumi up` again"
-                raise refusal(own, reason) from None
-
-    async def look(known: Sequence[Any]) -> None:
-        if not pulumi.runtime.is_dry_run():
-            await asyncio.to_thread(ask, known)  # it takes long, and others go on
-
-    looked: pulumi.Output[None] = pulumi.Output.all(own.kubeconfig, other.kubeconfig, closed).apply(look)
-    return pulumi.Output.unsecret(looked)
-
-
-def finished(primary: End, replica: End, opened: pulumi.Output[Any]) -> pulumi.Output[list[dict[str, Any]]]:
-    """Return what both ends of a channel say when a switchover is at its end, as stack outputs: first the primary.
-
-    Args:
-        primary: the primary.
-        replica: the other.
-        opened: known only when the primary's resource makes it that.
-    """
-
-    def ask(kubeconfigs: Sequence[str], act: bool) -> tuple[Server, Server]:
-        with connect(kubeconfigs[0]) as here, connect(kubeconfigs[1]) as there:
-            return finish(Asked(primary, here), Asked(replica, there), kubeconfigs, act=act)
-
-    async def look(known: Sequence[Any]) -> list[dict[str, Any]]:
-        leader, follower = await asyncio.to_thread(ask, known, not pulumi.runtime.is_dry_run())
-        return [
-            as_output(primary.writer, leader, primary=True),
-            as_output(replica.writer, follower, primary=False),
-        ]
-
-    looked: pulumi.Output[list[dict[str, Any]]] = pulumi.Output.all(
-        primary.kubeconfig, replica.kubeconfig, opened
-    ).apply(look)
-    return pulumi.Output.unsecret(looked)

@@ -188,3 +188,7 @@ def read_server(
             if until(server) or time.monotonic() >= deadline:
                 return server
             time.sleep(0.5)
+
+
+CHANNEL_SECONDS = 30
+"""How long an `up` waits for a channel to run before it reports what is wrong with it."""

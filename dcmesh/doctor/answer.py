@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator
 
+from dcmesh.doctor.findings import Finding, Kind
+from dcmesh.doctor.hop import Hop
 from dcmesh.doctor.link import Link
-from dcmesh.doctor.model import Finding, Hop, Kind
 from dcmesh.kube.api import ERRORS
 from dcmesh.status.hosts import Answer
 

@@ -11,12 +11,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
-from components.mesh.service_import import VIP_NETWORK, is_ip
 from dcmesh.doctor.evidence import Evidence
+from dcmesh.doctor.findings import Finding, Kind
+from dcmesh.doctor.hop import Hop
 from dcmesh.doctor.link import Link
-from dcmesh.doctor.model import Finding, Hop, Kind
+from dcmesh.model.addresses import VIP_NETWORK, is_ip
+from dcmesh.model.istio import ISTIO_NAMESPACE
 from dcmesh.model.istio_objects import Object, annotations, name_of
-from dcmesh.model.link import ISTIO_NAMESPACE
 
 INBOUND = Kind(
     "inbound-not-captured",

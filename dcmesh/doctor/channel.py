@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 from functools import partial
 
+from dcmesh.doctor.findings import Finding, Kind
+from dcmesh.doctor.hop import Hop
 from dcmesh.doctor.link import Link
-from dcmesh.doctor.model import Finding, Hop, Kind
 from dcmesh.status.databases import MAX_LAG, Server, ask_server
 
 DOWN = Kind("replica-down", "the consumer's database does not answer")

@@ -3,9 +3,10 @@
 from collections.abc import Iterator, Sequence
 
 from dcmesh.doctor.evidence import opt_out, pods_of, sidecar_state
+from dcmesh.doctor.findings import Finding, Kind
 from dcmesh.doctor.fixes import INJECTOR, OWN_WORKLOAD, restore, restore_release
+from dcmesh.doctor.hop import Hop
 from dcmesh.doctor.link import Link
-from dcmesh.doctor.model import Finding, Hop, Kind
 from dcmesh.kube.pods import PROXY, RUNNING
 from dcmesh.model.facts import Account, State
 from dcmesh.model.istio_objects import Object, labels, name_of

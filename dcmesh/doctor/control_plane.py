@@ -4,12 +4,13 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 
 from dcmesh.doctor.evidence import Evidence, is_serving
+from dcmesh.doctor.findings import Finding, Kind, Side
 from dcmesh.doctor.fixes import restore_release
+from dcmesh.doctor.hop import Hop
 from dcmesh.doctor.link import Link
-from dcmesh.doctor.model import Finding, Hop, Kind, Side
 from dcmesh.model.facts import State
+from dcmesh.model.istio import ISTIO_NAMESPACE
 from dcmesh.model.istio_objects import Object, labels
-from dcmesh.model.link import ISTIO_NAMESPACE
 
 ISTIOD_DOWN = Kind(
     "istiod-down",

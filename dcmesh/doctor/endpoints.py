@@ -2,10 +2,11 @@
 
 from collections.abc import Iterator
 
-from components.mesh.service_import import is_ip
+from dcmesh.doctor.findings import Finding, Kind
 from dcmesh.doctor.fixes import catch_up, restore_object
+from dcmesh.doctor.hop import Hop
 from dcmesh.doctor.link import Link
-from dcmesh.doctor.model import Finding, Hop, Kind
+from dcmesh.model.addresses import is_ip
 from dcmesh.model.istio_objects import Object, name_of
 
 WRONG = Kind("endpoint-wrong", "the host's ServiceEntry leads elsewhere than the link says")

@@ -5,19 +5,16 @@ from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any, TypeVar
 
-from kubernetes import client
-
 from dcmesh.deployment import ExpectedGateway, Export, Site
-from dcmesh.doctor.model import UnseenError
-from dcmesh.kube.api import ERRORS, run_in
+from dcmesh.doctor.findings import UnseenError
+from dcmesh.kube.api import ERRORS, ApiClient, reach, run_in
 from dcmesh.kube.pods import PROXY, RUNNING, Pod, ask_proxy, parse_pod, read
 from dcmesh.model.facts import Account
+from dcmesh.model.istio import ISTIO_NAMESPACE
 from dcmesh.model.istio_objects import Object, annotations, labels, name_of, whole
-from dcmesh.model.link import ISTIO_NAMESPACE
 from dcmesh.status.foreign import Cluster, Foreign, at_gateway, gather
 from dcmesh.status.gateways import Gateway, find_gateway
 from dcmesh.status.hosts import Answer, ask_hosts
-from dcmesh.status.sites import reach
 
 ISTIO = {
     "EnvoyFilter": ("networking.istio.io/v1alpha3", "envoyfilters"),
@@ -51,7 +48,7 @@ class Evidence:
         except ConnectionError as error:
             self.unreachable = str(error)
 
-    def _once(self, key: tuple[object, ...], ask: Callable[[client.ApiClient], T]) -> T:
+    def _once(self, key: tuple[object, ...], ask: Callable[[ApiClient], T]) -> T:
         """Ask, or return or raise what came of it before."""
         if key not in self._kept:
             try:
@@ -233,12 +230,12 @@ class Evidence:
             ERRORS: it cannot be run, or fails.
         """
 
-        def run(api: client.ApiClient) -> str:
+        def run(api: ApiClient) -> str:
             return run_in(api, namespace=pod.namespace, pod=pod.name, container=container, command=command)
 
         return self._once(("run", pod.namespace, pod.name, container, *command), run)
 
-    def ask(self, key: str, question: Callable[[Callable[[], client.ApiClient]], T]) -> T:
+    def ask(self, key: str, question: Callable[[Callable[[], ApiClient]], T]) -> T:
         """Return what another part of dcmesh finds."""
         return self._once(("ask", key), lambda _: question(self._clients))
 

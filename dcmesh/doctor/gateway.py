@@ -2,9 +2,10 @@
 
 from collections.abc import Iterator, Sequence
 
+from dcmesh.doctor.findings import Finding, Kind, UnseenError
 from dcmesh.doctor.fixes import restore, restore_release, restore_service
+from dcmesh.doctor.hop import Hop
 from dcmesh.doctor.link import Link
-from dcmesh.doctor.model import Finding, Hop, Kind, UnseenError
 from dcmesh.model.facts import State
 from dcmesh.model.istio_objects import Object
 from dcmesh.status.gateways import Gateway

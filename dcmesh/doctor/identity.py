@@ -8,10 +8,12 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 
 from dcmesh.doctor.evidence import Evidence
+from dcmesh.doctor.findings import Finding, Kind, UnseenError
+from dcmesh.doctor.hop import Hop
 from dcmesh.doctor.link import Link
-from dcmesh.doctor.model import Finding, Hop, Kind, UnseenError
 from dcmesh.kube.pods import Pod, parse_pod
-from dcmesh.kube.proxies import Witness, parse_secrets, root_name, trusts
+from dcmesh.kube.proxies import parse_secrets
+from dcmesh.model.certificates import Witness, root_name, trusts
 
 EXPIRED = Kind("certificate-expired", "a sidecar's certificate has expired, or an authority's above it")
 WRONG_ACCOUNT = Kind("account-wrong", "the host's pod proves another identity than the export says")

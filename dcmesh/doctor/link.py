@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 from dcmesh.deployment import ExpectedGateway, Export
 from dcmesh.doctor.evidence import Evidence, ready_pods
-from dcmesh.doctor.model import ElsewhereError, UnseenError
+from dcmesh.doctor.findings import ElsewhereError, UnseenError
 from dcmesh.kube.api import ERRORS
 from dcmesh.kube.pods import Pod, parse_pod
 from dcmesh.model.facts import Account

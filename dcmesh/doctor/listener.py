@@ -3,9 +3,10 @@
 import json
 from collections.abc import Iterator, Sequence
 
+from dcmesh.doctor.findings import Finding, Kind
 from dcmesh.doctor.fixes import catch_up
+from dcmesh.doctor.hop import Hop
 from dcmesh.doctor.link import Link
-from dcmesh.doctor.model import Finding, Hop, Kind
 from dcmesh.model.istio_objects import Object, covers, name_of, visible
 
 REROUTED = Kind("rerouted", "a VirtualService leads the host elsewhere")

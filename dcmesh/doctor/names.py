@@ -3,13 +3,14 @@
 from collections.abc import Iterator, Sequence
 
 from dcmesh.doctor.evidence import Evidence
+from dcmesh.doctor.findings import Finding, Kind
 from dcmesh.doctor.fixes import catch_up, restore, restore_release
+from dcmesh.doctor.hop import Hop
 from dcmesh.doctor.link import Link
-from dcmesh.doctor.model import Finding, Hop, Kind
 from dcmesh.kube.api import ERRORS
 from dcmesh.kube.pods import Pod
+from dcmesh.model.istio import ISTIO_NAMESPACE
 from dcmesh.model.istio_objects import Object, annotations, applying, goes_by, labels, name_of, selects, shows, visible
-from dcmesh.model.link import ISTIO_NAMESPACE
 
 CAPTURE_OFF = Kind("dns-capture-off", "the consumer's sidecar does not answer DNS queries")
 ENTRY_MISSING = Kind("entry-missing", "no ServiceEntry in the consumer's namespace has the host")

@@ -3,8 +3,9 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
+from dcmesh.doctor.findings import Finding, Kind
+from dcmesh.doctor.hop import Hop
 from dcmesh.doctor.link import Link
-from dcmesh.doctor.model import Finding, Hop, Kind
 from dcmesh.model.facts import State
 from dcmesh.status.foreign import Foreign, at_consumer
 

@@ -3,12 +3,13 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 
+from dcmesh.doctor.findings import Finding, Kind
 from dcmesh.doctor.fixes import catch_up, restore, restore_object
+from dcmesh.doctor.hop import Hop
 from dcmesh.doctor.link import Link
-from dcmesh.doctor.model import Finding, Hop, Kind
 from dcmesh.kube.pods import parse_pod
+from dcmesh.model.gateway import GATEWAY_PORT
 from dcmesh.model.istio_objects import Object, covers, labels, name_of, selects, visible
-from dcmesh.model.link import GATEWAY_PORT
 
 OBJECT_MISSING = Kind("gateway-object-missing", "no Gateway lets the host in")
 OBJECT_WRONG = Kind("gateway-object-wrong", "the Gateway that has the host is not one that passes its TLS on")

@@ -2,12 +2,13 @@
 
 from collections.abc import Iterator, Sequence
 
+from dcmesh.doctor.findings import Finding, Kind
 from dcmesh.doctor.fixes import restore, restore_object
+from dcmesh.doctor.hop import Hop
 from dcmesh.doctor.link import Link
-from dcmesh.doctor.model import Finding, Hop, Kind
 from dcmesh.model.facts import State
+from dcmesh.model.istio import ISTIO_NAMESPACE
 from dcmesh.model.istio_objects import Object, labels, name_of, selects
-from dcmesh.model.link import ISTIO_NAMESPACE
 
 DISABLED = Kind("peer-plaintext", "a PeerAuthentication turns off mutual TLS at the host's pod")
 PERMISSIVE = Kind("peer-permissive", "the host's pod takes plaintext beside mutual TLS", State.WARNING)

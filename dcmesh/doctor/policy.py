@@ -2,13 +2,14 @@
 
 from collections.abc import Iterator, Sequence
 
+from dcmesh.doctor.findings import Finding, Kind
 from dcmesh.doctor.fixes import restore_object
+from dcmesh.doctor.hop import Hop
 from dcmesh.doctor.link import Link
-from dcmesh.doctor.model import Finding, Hop, Kind
 from dcmesh.doctor.rules import Request
 from dcmesh.model.facts import State
+from dcmesh.model.istio import ISTIO_NAMESPACE
 from dcmesh.model.istio_objects import Object, labels, name_of, selects
-from dcmesh.model.link import ISTIO_NAMESPACE
 from dcmesh.status.hosts import Answer
 
 NOT_CONSUMER = Kind("consumer-refused", "the export's own policy does not name the consumer")

@@ -5,8 +5,9 @@ from collections.abc import Iterator, Mapping
 
 from dcmesh.doctor import gateway, neighbours
 from dcmesh.doctor.evidence import Evidence, one_line
+from dcmesh.doctor.findings import Finding, Kind, UnseenError
+from dcmesh.doctor.hop import Hop
 from dcmesh.doctor.link import Link
-from dcmesh.doctor.model import Finding, Hop, Kind, UnseenError
 from dcmesh.kube.pods import PROXY, Pod
 from dcmesh.model.facts import State
 

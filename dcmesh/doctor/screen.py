@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from rich.console import Console
 from rich.text import Text
 
-from dcmesh.doctor.model import Diagnosis, Outcome, Report, Step
+from dcmesh.doctor.findings import Diagnosis, Outcome, Report, Step
 from dcmesh.model.facts import State
 from dcmesh.status.screen import STYLES, captured
 

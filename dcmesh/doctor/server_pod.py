@@ -3,9 +3,10 @@
 from collections.abc import Iterator, Mapping
 
 from dcmesh.doctor.evidence import is_ready, opt_out, sidecar_state, states
+from dcmesh.doctor.findings import Finding, Kind
 from dcmesh.doctor.fixes import INJECTOR, OWN_WORKLOAD, catch_up, restore, restore_release, restore_service
+from dcmesh.doctor.hop import Hop
 from dcmesh.doctor.link import Link
-from dcmesh.doctor.model import Finding, Hop, Kind
 from dcmesh.doctor.peer import tls_disabled
 from dcmesh.kube.api import ERRORS
 from dcmesh.kube.pods import PROXY, RUNNING, parse_pod

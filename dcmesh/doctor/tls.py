@@ -3,9 +3,10 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from dcmesh.doctor.findings import Finding, Kind
 from dcmesh.doctor.fixes import restore, restore_object
+from dcmesh.doctor.hop import Hop
 from dcmesh.doctor.link import Link
-from dcmesh.doctor.model import Finding, Hop, Kind
 from dcmesh.model.facts import State
 from dcmesh.model.istio_objects import Object
 from dcmesh.status.hosts import parse_clusters

@@ -2,9 +2,10 @@
 
 from collections.abc import Iterator, Sequence
 
+from dcmesh.doctor.findings import Finding, Kind
 from dcmesh.doctor.fixes import restore
+from dcmesh.doctor.hop import Hop
 from dcmesh.doctor.link import Link
-from dcmesh.doctor.model import Finding, Hop, Kind
 from dcmesh.model.istio_objects import Object, name_of, visible
 
 MISSING = Kind("address-missing", "the host's ServiceEntry has no virtual address")

@@ -4,9 +4,10 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from dcmesh.deployment import Site
 from dcmesh.doctor.evidence import Evidence
+from dcmesh.doctor.findings import Diagnosis, ElsewhereError, Finding, Outcome, Report, Step, UnseenError
+from dcmesh.doctor.hop import Hop
 from dcmesh.doctor.hops import HOPS
 from dcmesh.doctor.link import Link
-from dcmesh.doctor.model import Diagnosis, ElsewhereError, Finding, Hop, Outcome, Report, Step, UnseenError
 from dcmesh.kube.api import ERRORS, why
 from dcmesh.model.facts import State
 

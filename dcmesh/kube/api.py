@@ -1,10 +1,14 @@
-"""Asking a cluster what no Pulumi resource says: what is there before the first `up`, what runs."""
+"""How a cluster is reached and asked: what no Pulumi resource says."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
 
 import yaml
 from kubernetes import client, config
+from kubernetes.client import ApiClient, ApiException
+from kubernetes.config import ConfigException
 from kubernetes.stream import stream
 from kubernetes.stream.ws_client import ERROR_CHANNEL
 from urllib3.exceptions import HTTPError, MaxRetryError
@@ -14,18 +18,38 @@ from dcmesh.kube.http_proxy import set_proxy
 from dcmesh.model.printable import printable
 
 SECONDS = 10
-"""How long a command in a container may take."""
+"""How long an API server may take for one answer, and a command in a container."""
+
+SOON = 5
+"""How long an API server may take for an answer that somebody waits for."""
+
+__all__ = [
+    "ERRORS",
+    "SECONDS",
+    "SOON",
+    "ApiClient",
+    "ApiException",
+    "ConfigException",
+    "HTTPError",
+    "connect",
+    "custom_object",
+    "reach",
+    "run_in",
+    "secret_data",
+    "status_of",
+    "why",
+]
 
 LONGEST_REASON = 400
 """How many characters are shown of why something could not be asked."""
 
-ERRORS = (client.ApiException, HTTPError, WebSocketException, OSError)
+ERRORS = (ApiException, HTTPError, WebSocketException, OSError)
 """What is raised when a cluster, or a container in it, cannot be asked."""
 
 setdefaulttimeout(SECONDS)  # else a container's API server that is silent is waited for as long as TCP does
 
 
-def connect(kubeconfig: str) -> client.ApiClient:
+def connect(kubeconfig: str) -> ApiClient:
     """Return a client of the API server that a kubeconfig names.
 
     Args:
@@ -37,16 +61,71 @@ def connect(kubeconfig: str) -> client.ApiClient:
     named = {key: {e["name"]: e[key] for e in known[f"{key}s"]} for key in ("context", "cluster")}
     cluster = named["cluster"][named["context"][known["current-context"]]["cluster"]]
     set_proxy(configuration, cluster.get("proxy-url"))
-    return client.ApiClient(configuration)
+    return ApiClient(configuration)
 
 
-def run_in(api: client.ApiClient, *, namespace: str, pod: str, container: str, command: Sequence[str]) -> str:
+def reach(kubeconfig: str) -> Callable[[], ApiClient]:
+    """Return what makes clients of a cluster that answers, for each thread its own; credentials are fetched once.
+
+    Raises:
+        ConnectionError: it does not answer, or that is no kubeconfig.
+    """
+    try:
+        with connect(kubeconfig) as api:
+            configuration = api.configuration
+            configuration.retries = False  # who asks asks again
+        with ApiClient(configuration) as api:
+            client.VersionApi(api).get_code(_request_timeout=SOON)
+    except (ConfigException, yaml.YAMLError):  # whose messages may show what is in it
+        raise ConnectionError("its kubeconfig cannot be used") from None
+    except ERRORS as error:
+        raise ConnectionError(why(error)) from None
+    return partial(ApiClient, configuration)
+
+
+def custom_object(api: ApiClient, *place: str) -> dict[str, Any] | None:
+    """Return an object of a kind that Kubernetes itself does not have; None if it is not there.
+
+    Args:
+        api: the cluster.
+        place: group, version, namespace, plural and name.
+
+    Raises:
+        ERRORS: the cluster cannot be asked.
+    """
+    try:
+        found: dict[str, Any] = client.CustomObjectsApi(api).get_namespaced_custom_object(
+            *place, _request_timeout=SECONDS
+        )
+    except ApiException as error:
+        if error.status == 404:
+            return None
+        raise
+    return found
+
+
+def secret_data(api: ApiClient, namespace: str, name: str) -> dict[str, str]:
+    """Return what a Secret has, in Base64.
+
+    Raises:
+        ERRORS: the cluster cannot be asked, or has none.
+    """
+    found = client.CoreV1Api(api).read_namespaced_secret(name, namespace, _request_timeout=SOON)
+    return found.data or {}
+
+
+def status_of(error: Exception) -> int | None:
+    """Return the HTTP status with which an API server has refused; None if that is not why it could not be asked."""
+    return error.status if isinstance(error, ApiException) else None
+
+
+def run_in(api: ApiClient, *, namespace: str, pod: str, container: str, command: Sequence[str]) -> str:
     """Run a command in a container and return what it prints.
 
     The client does nothing else meanwhile: kubernetes.stream changes it for that time. Each thread needs its own.
 
     Raises:
-        client.ApiException, WebSocketException, OSError: the container cannot be reached.
+        ApiException, WebSocketException, OSError: the container cannot be reached.
         TimeoutError: the command takes longer than SECONDS.
         ChildProcessError: it cannot be started, or fails; the message is what it printed.
     """
@@ -78,6 +157,6 @@ def run_in(api: client.ApiClient, *, namespace: str, pod: str, container: str, c
 def why(error: Exception) -> str:
     """Return on one line why a cluster, or a container in it, could not be asked."""
     cause = error.reason if isinstance(error, MaxRetryError) else error
-    text = f"{cause.status or ''} {cause.reason}" if isinstance(cause, client.ApiException) else str(cause)
+    text = f"{cause.status or ''} {cause.reason}" if isinstance(cause, ApiException) else str(cause)
     text = re.sub(r"^HTTPS?Connection(?:Pool)?\(host='([^']*)', port=(\d+)\)", r"\1:\2", text)
     return printable(" ".join(text.split()), LONGEST_REASON) or type(error).__name__

@@ -3,11 +3,8 @@
 from kubernetes import client
 
 from dcmesh.kube.api import SECONDS
+from dcmesh.model.istio import ISTIO_NAMESPACE, SCOPE
 from dcmesh.model.istio_objects import Object, name_of
-from dcmesh.model.link import ISTIO_NAMESPACE
-
-SCOPE = "PILOT_SCOPE_GATEWAY_TO_NAMESPACE"
-"""Variable of istiod by which a Gateway opens gateways of its own namespace alone."""
 
 
 def shut_by_scope(api: client.ApiClient) -> list[str]:

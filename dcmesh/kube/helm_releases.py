@@ -1,18 +1,16 @@
 """What a killed `up` leaves of a Helm release. Helm would refuse it for ever; here it is forgotten before the next."""
 
-import asyncio
 import os
 import socket
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import pulumi
 from kubernetes import client
 
-from dcmesh.kube.api import ERRORS, SECONDS, connect, why
+from dcmesh.kube.api import SECONDS
 from dcmesh.processes import helm_may_be_at_work
 
 PENDING = ("pending-install", "pending-upgrade", "pending-rollback")
@@ -232,37 +230,3 @@ def begin(release: Release, stack: str, *, known: bool, timeout: int) -> None:
         pulumi.log.info(f"the Helm release {release} is {record.status} by a run that is dead: it is begun again")
         release.forget(record)
     release.take(stack, timeout + MARGIN, now)
-
-
-def release_hooks(site: str, kubeconfig: pulumi.Output[str], stack: str) -> pulumi.ResourceHookBinding:
-    """Return what is to be done before and after Helm works on a release.
-
-    Args:
-        site: the site.
-        kubeconfig: contents of its cluster's kubeconfig.
-        stack: this stack, by its whole name.
-    """
-
-    def around(args: pulumi.ResourceHookArgs, known: str, *, after: bool) -> None:
-        inputs = args.new_inputs or {}
-        with connect(known) as api:
-            release = Release(api, inputs["namespace"], inputs["name"])
-            if after:
-                with suppress(*ERRORS):  # the next run finds that nobody is at work
-                    release.give_up()
-                return
-            try:
-                begin(release, stack, known=bool(args.old_inputs), timeout=int(inputs.get("timeout") or TIMEOUT))
-            except ERRORS as error:
-                raise pulumi.RunError(f"the Helm release {release} cannot be looked at: {why(error)}") from None
-
-    async def before(args: pulumi.ResourceHookArgs) -> None:
-        await asyncio.to_thread(around, args, await kubeconfig.future() or "", after=False)
-
-    async def after(args: pulumi.ResourceHookArgs) -> None:
-        await asyncio.to_thread(around, args, await kubeconfig.future() or "", after=True)
-
-    begun, done = pulumi.ResourceHook(f"{site}-helm-before", before), pulumi.ResourceHook(f"{site}-helm-after", after)
-    return pulumi.ResourceHookBinding(
-        before_create=[begun], before_update=[begun], after_create=[done], after_update=[done]
-    )

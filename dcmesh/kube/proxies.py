@@ -4,20 +4,16 @@ import base64
 import json
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 import yaml
-from cryptography import x509
 from kubernetes import client
 
-from dcmesh.config.provided_certificates import has_signed
 from dcmesh.kube.api import ERRORS, connect, run_in, why
-from dcmesh.model.link import ISTIO_NAMESPACE
+from dcmesh.model.certificates import UNREADABLE, Bundle, Witness, witness_of
+from dcmesh.model.istio import ISTIO_NAMESPACE
 from dcmesh.model.printable import printable
-
-UNREADABLE = "its certificates cannot be read"
 
 SECRET = "cacerts"  # noqa: S105 — its name
 PROXY, ISTIOD = "istio-proxy", "discovery"
@@ -28,98 +24,6 @@ SECONDS = 10
 
 AT_ONCE = 16
 """How many proxies of a cluster are asked at the same time."""
-
-WARNING_DAYS = 90
-"""How many days before an authority's certificate expires there is a warning."""
-
-LONGEST_NAME = 200
-"""How many characters of a name in a certificate are shown."""
-
-Certificates = Sequence[x509.Certificate]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Bundle:
-    """What a site's istiod signs with, and what it has all proxies trust: the Secret `cacerts` without the key, as PEM.
-
-    Attributes:
-        chain: the site's intermediate and whatever stands between it and the root, the intermediate first.
-        root: the roots.
-    """
-
-    chain: str
-    root: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Witness:
-    """What something trusts, and what it proves itself by.
-
-    Attributes:
-        where: what it is, for messages.
-        roots: the roots that it trusts.
-        chain: its own certificate and those above it.
-        unknown: why it could not be asked; then it has neither.
-    """
-
-    where: str
-    roots: Certificates = ()
-    chain: Certificates = ()
-    unknown: str = ""
-
-
-def read_pem(pem: str) -> Certificates:
-    """Return the certificates of a PEM, of which there may be none."""
-    return x509.load_pem_x509_certificates(pem.encode()) if pem.strip() else []
-
-
-def common_name(certificate: x509.Certificate) -> str:
-    """Return whose certificate it is."""
-    names = certificate.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)
-    return printable(str(names[0].value) if names else certificate.subject.rfc4514_string(), LONGEST_NAME)
-
-
-def root_name(chain: Certificates) -> str:
-    """Return the name of the root to which a chain leads."""
-    top = chain[-1]
-    return common_name(top) if has_signed(top, top) else printable(top.issuer.rfc4514_string(), LONGEST_NAME)
-
-
-def trusts(roots: Certificates, chain: Certificates) -> bool:
-    """Tell whether a chain leads to one of some roots."""
-    return bool(chain) and any(root == chain[-1] or has_signed(root, chain[-1]) for root in roots)
-
-
-def signed_path(certificates: Certificates) -> Certificates:
-    """Return the first of some certificates and those that stand above it.
-
-    istiod appends all roots that it knows to what it issues, so the last one may have nothing to do with it.
-    """
-    found = list(certificates[:1])
-    for upper in certificates[1:]:
-        if upper != found[-1] and has_signed(upper, found[-1]):
-            found.append(upper)
-    return found
-
-
-def witness_of(where: str, bundle: Bundle) -> Witness:
-    """Return what the pods of a bundle's site will trust, and what they will prove themselves by."""
-    try:
-        return Witness(where=where, roots=_named(bundle.root), chain=signed_path(_named(bundle.chain)))
-    except ValueError:
-        return Witness(where=where, unknown=UNREADABLE)
-
-
-def _named(pem: str) -> Certificates:
-    """Return the certificates of a PEM whose names can be read.
-
-    Raises:
-        ValueError: they cannot. What cannot be read in them cryptography says only when it is asked.
-    """
-    found = read_pem(pem)
-    for certificate in found:
-        common_name(certificate), certificate.issuer.rfc4514_string()
-    return found
 
 
 def parse_secrets(where: str, dump: str) -> Witness:

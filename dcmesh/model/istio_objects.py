@@ -6,7 +6,7 @@ The latter is Istio's rule, read in its 1.31 (pilot/pkg/model: sidecar.go, push_
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from dcmesh.model.link import ISTIO_NAMESPACE
+from dcmesh.model.istio import ISTIO_NAMESPACE
 
 Object = Mapping[str, Any]
 """An object as the API shows it."""

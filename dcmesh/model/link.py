@@ -4,23 +4,14 @@ Plain data without secrets. Within one stack it passes from component to compone
 stack output `link`.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import pulumi
+from dcmesh.model.istio import TRUST_DOMAIN
 
 CLUSTER_DOMAIN = "cluster.local"
 """DNS domain of every cluster."""
 
-TRUST_DOMAIN = "cluster.local"
-"""Trust domain of every mesh, by Istio's default: a site may claim identities of its own alone."""
-
-ISTIO_NAMESPACE = "istio-system"
-"""Istio's own namespace: what stands there may hold for the whole mesh."""
-
-GATEWAY_PORT = 15443
-"""Port of every east-west gateway: the one that Istio's documentation uses for AUTO_PASSTHROUGH."""
 
 MYSQL_PORT = 3306
 """Port of the databases that dcmesh runs."""
@@ -91,13 +82,13 @@ class Link:
 
     Attributes:
         site: name of the exporting site.
-        addresses: IP addresses or DNS names of its gateway.
+        addresses: IP addresses or DNS names of its gateway; in the stack that makes it, what will be these.
         port: port of the gateway at these addresses.
         exports: what it exports.
     """
 
     site: str
-    addresses: pulumi.Input[Sequence[str]]
+    addresses: Any
     port: int
     exports: tuple[ExportedService, ...]
 

@@ -12,22 +12,12 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, SecretStr, Tag
 from pydantic.alias_generators import to_camel
 
-from components.databases.pxc import stateful_set_name
-from components.mesh.gateway_exposure import Exposure
-from components.mesh.istio import Charts
-from components.mesh.service_import import VIP_NETWORK
 from dcmesh.model import support
-from dcmesh.model.link import (
-    GATEWAY_PORT,
-    MYSQL_PORT,
-    ExportedService,
-    Link,
-    ProbeKind,
-    Protocol,
-    ServiceAccount,
-    pod_hosts,
-)
+from dcmesh.model.addresses import VIP_NETWORK
+from dcmesh.model.gateway import GATEWAY_PORT, Exposure
+from dcmesh.model.link import MYSQL_PORT, ExportedService, Link, ProbeKind, Protocol, ServiceAccount, pod_hosts
 from dcmesh.model.link import Consumer as LinkConsumer
+from dcmesh.model.pxc import stateful_set_name
 from dcmesh.model.value_types import (
     ADVICE,
     WHOLE,
@@ -197,10 +187,6 @@ class Istio(Model):
     values: IstioValues = IstioValues()
     """Helm values laid over those that dcmesh sets."""
 
-    def helm_charts(self) -> Charts:
-        """Return where the charts come from."""
-        return Charts(version=self.version, repository=self.charts)
-
 
 # --- Percona's operator ----------------------------------------------------------------------------------------------
 
@@ -218,10 +204,6 @@ class PxcOperator(Model):
     """Whether it is there already. It must then watch the clusters' namespaces, and have a sidecar itself."""
     values: dict[str, Any] = {}
     """Helm values laid over those that dcmesh sets."""
-
-    def helm_charts(self) -> Charts:
-        """Return where the chart comes from."""
-        return Charts(version=self.version, repository=self.charts)
 
 
 class Lab(Model):

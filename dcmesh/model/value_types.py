@@ -17,9 +17,9 @@ from pydantic import (
 )
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
-from components.sealed import Secret
 from dcmesh.model import support
-from dcmesh.model.link import TRUST_DOMAIN
+from dcmesh.model.istio import TRUST_DOMAIN
+from dcmesh.model.secret import Secret
 
 ADVICE = "advice"
 """Type of an error whose message is an advice already."""

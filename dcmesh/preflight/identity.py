@@ -12,11 +12,12 @@ from typing import Any
 
 import yaml
 
-from components import overrule
-from components.mesh.gateway import GATEWAY_NAMESPACE
-from dcmesh.config.environment import read_doomed, read_resources, stack_name, unreadable
+from dcmesh.config.environment import unreadable
 from dcmesh.config.errors import Finding
+from dcmesh.model import ownership
 from dcmesh.model import settings as model
+from dcmesh.model.gateway import GATEWAY_NAMESPACE
+from dcmesh.stacks import read_doomed, read_resources, stack_name
 
 MOVING = 'docs/production.md, "Another cluster"'
 STUCK = 'docs/production.md, "A replacement that is stuck"'
@@ -88,7 +89,7 @@ def _place(outputs: Mapping[str, Any]) -> tuple[str, str] | None:
 def _stack(outputs: Mapping[str, Any]) -> str:
     """Return of which stack an object says that it is; empty if of none."""
     match outputs.get("metadata"):
-        case {"annotations": {overrule.MADE_BY: str(stack)}}:
+        case {"annotations": {ownership.MADE_BY: str(stack)}}:
             return stack
     return ""
 

@@ -8,13 +8,12 @@ from typing import Any, Literal
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from kubernetes import client
 
-from dcmesh.kube.api import ERRORS, why
-from dcmesh.kube.pods import SECONDS
-from dcmesh.kube.proxies import SECRET, WARNING_DAYS, common_name
+from dcmesh.kube.api import ERRORS, ApiClient, secret_data, why
+from dcmesh.kube.proxies import SECRET
+from dcmesh.model.certificates import WARNING_DAYS, common_name
 from dcmesh.model.facts import Fact, Problem, State
-from dcmesh.model.link import ISTIO_NAMESPACE
+from dcmesh.model.istio import ISTIO_NAMESPACE
 
 OVERDUE = 0.25
 """What part of a pod's certificate may be left. Istio renews it when half of it is left."""
@@ -65,12 +64,12 @@ def days(until: datetime, since: datetime) -> float:
     return round((until - since).total_seconds() / 86400, 2)
 
 
-def ask_authorities(clients: Callable[[], client.ApiClient], site: str) -> list[Certificate]:
+def ask_authorities(clients: Callable[[], ApiClient], site: str) -> list[Certificate]:
     """Ask a cluster for the certificates that its Istio signs with."""
     try:
         with clients() as api:
-            secret = client.CoreV1Api(api).read_namespaced_secret(SECRET, ISTIO_NAMESPACE, _request_timeout=SECONDS)
-        return parse_authorities(site, secret.data or {}, datetime.now(UTC))
+            secret = secret_data(api, ISTIO_NAMESPACE, SECRET)
+        return parse_authorities(site, secret, datetime.now(UTC))
     except (*ERRORS, ValueError) as error:
         reason = f"the Secret {ISTIO_NAMESPACE}/{SECRET} cannot be read: {why(error)}"
         return [Certificate(site=site, kind="intermediate", subject=f"of {site}", unknown=reason)]

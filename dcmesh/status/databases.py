@@ -4,11 +4,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from kubernetes import client
-
 from dcmesh.databases.replication import parse_server
 from dcmesh.deployment import ExpectedServer
-from dcmesh.kube.api import ERRORS, run_in, why
+from dcmesh.kube.api import ERRORS, ApiClient, run_in, why
 from dcmesh.kube.pods import RUNNING, last_words, read_pod
 from dcmesh.model.facts import Fact, State
 
@@ -88,9 +86,7 @@ class Server(Fact):
             yield State.WARNING, f"is {self.seconds_behind} seconds behind {self.source}"
 
 
-def ask_server(
-    clients: Callable[[], client.ApiClient], site: str, expected: ExpectedServer, max_lag: int
-) -> list[Server]:
+def ask_server(clients: Callable[[], ApiClient], site: str, expected: ExpectedServer, max_lag: int) -> list[Server]:
     """Ask a server for itself and its channel."""
     replica = expected.replica
     known: dict[str, Any] = {

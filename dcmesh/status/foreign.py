@@ -8,13 +8,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from kubernetes import client
-
 from dcmesh.deployment import ExpectedGateway, Export, Site
-from dcmesh.kube.api import ERRORS, why
-from dcmesh.kube.gateway_scope import SCOPE
+from dcmesh.kube.api import ERRORS, ApiClient, why
 from dcmesh.kube.pods import read
 from dcmesh.model.facts import Account, Fact, State
+from dcmesh.model.gateway import GATEWAY_PORT
+from dcmesh.model.istio import ISTIO_NAMESPACE, SCOPE
 from dcmesh.model.istio_objects import (
     Object,
     applying,
@@ -29,7 +28,7 @@ from dcmesh.model.istio_objects import (
     visible,
     whole,
 )
-from dcmesh.model.link import GATEWAY_PORT, ISTIO_NAMESPACE, pod_of
+from dcmesh.model.link import pod_of
 
 NETWORKING = "/apis/networking.istio.io/v1"
 
@@ -336,7 +335,7 @@ def gather(get: Callable[[str], Any], expected: ExpectedGateway | None) -> Clust
     return Cluster(**lists, gateway_labels=labels(deployment["spec"]["template"]))
 
 
-def ask_foreign(clients: Callable[[], client.ApiClient], site: Site) -> list[Foreign]:
+def ask_foreign(clients: Callable[[], ApiClient], site: Site) -> list[Foreign]:
     """Ask a cluster for what somebody else has written that touches the site's links."""
     try:
         with clients() as api:

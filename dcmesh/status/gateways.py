@@ -7,10 +7,8 @@ from functools import partial
 from typing import Any
 from urllib.parse import quote
 
-from kubernetes import client
-
 from dcmesh.deployment import ExpectedGateway
-from dcmesh.kube.api import ERRORS, why
+from dcmesh.kube.api import ERRORS, ApiClient, why
 from dcmesh.kube.pods import Pod, ask_proxy, parse_pod, read
 from dcmesh.model.facts import Fact, State
 
@@ -101,7 +99,7 @@ class Gateway(Fact):
             yield State.CRITICAL, f"importers are told port {self.told_port}, which its Service has not"
 
 
-def ask_gateway(clients: Callable[[], client.ApiClient], site: str, expected: ExpectedGateway) -> list[Gateway]:
+def ask_gateway(clients: Callable[[], ApiClient], site: str, expected: ExpectedGateway) -> list[Gateway]:
     """Ask a cluster for its gateway."""
     try:
         with clients() as api:

@@ -8,10 +8,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from kubernetes import client
-
 from dcmesh.deployment import Export
-from dcmesh.kube.api import ERRORS, run_in, why
+from dcmesh.kube.api import ERRORS, ApiClient, run_in, why
 from dcmesh.kube.pods import Pod, ask_proxy, meshed_pod
 from dcmesh.model.facts import Account, Fact, State
 from dcmesh.model.printable import printable
@@ -86,7 +84,7 @@ class Host(Fact):
 
 
 def ask_account(
-    clients: Callable[[], client.ApiClient], site: str, account: Account, imports: tuple[Export, ...]
+    clients: Callable[[], ApiClient], site: str, account: Account, imports: tuple[Export, ...]
 ) -> list[Fact]:
     """Ask a running pod of a service account for its certificate, and for the hosts that it imports."""
     who = str(account)
@@ -142,7 +140,7 @@ def _hosts(
     ]
 
 
-def ask_hosts(api: client.ApiClient, pod: Pod, imports: tuple[Export, ...]) -> dict[str, Answer]:
+def ask_hosts(api: ApiClient, pod: Pod, imports: tuple[Export, ...]) -> dict[str, Answer]:
     """Have a pod connect to every host, from the first of its containers that can.
 
     Raises:

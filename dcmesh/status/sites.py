@@ -6,13 +6,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
 
-from kubernetes import client
-from kubernetes.config import ConfigException
-from yaml import YAMLError
-
 from dcmesh.deployment import Site
-from dcmesh.kube.api import ERRORS, connect, why
-from dcmesh.kube.pods import SECONDS
+from dcmesh.kube.api import reach
 from dcmesh.model.facts import Fact, Problem, State, worst
 from dcmesh.model.plain import plain
 from dcmesh.status.certificates import Certificate, ask_authorities, root_problems
@@ -159,22 +154,3 @@ def ask_site(site: Site, max_lag: int) -> SiteStatus:
         answers = pool.map(lambda question: question(), questions)
         facts = tuple(fact for answer in answers for fact in answer)
     return SiteStatus(name=site.name, without=site.without, pending=site.pending, facts=facts)
-
-
-def reach(kubeconfig: str) -> Callable[[], client.ApiClient]:
-    """Return what makes clients of a cluster that answers, for each thread its own; credentials are fetched once.
-
-    Raises:
-        ConnectionError: it does not answer, or that is no kubeconfig.
-    """
-    try:
-        with connect(kubeconfig) as api:
-            configuration = api.configuration
-            configuration.retries = False  # who asks asks again
-        with client.ApiClient(configuration) as api:
-            client.VersionApi(api).get_code(_request_timeout=SECONDS)
-    except (ConfigException, YAMLError):  # whose messages may show what is in it
-        raise ConnectionError("its kubeconfig cannot be used") from None
-    except ERRORS as error:
-        raise ConnectionError(why(error)) from None
-    return partial(client.ApiClient, configuration)

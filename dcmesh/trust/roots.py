@@ -8,7 +8,8 @@ from typing import Any
 from cryptography.hazmat.primitives import hashes
 
 from dcmesh.deployment import Site
-from dcmesh.kube.proxies import Witness, all_of, common_name, on_each, root_name, trusts
+from dcmesh.kube.proxies import all_of, on_each
+from dcmesh.model.certificates import Witness, common_name, root_name, trusts
 from dcmesh.model.facts import Problem, State, worst
 from dcmesh.model.plain import plain
 

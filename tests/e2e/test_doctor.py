@@ -19,7 +19,7 @@ import pytest
 
 from dcmesh.deployment import ExpectedGateway, Site, parse_outputs
 from dcmesh.doctor.evidence import Evidence
-from dcmesh.doctor.model import Finding, Report
+from dcmesh.doctor.findings import Finding, Report
 from dcmesh.doctor.walk import examine
 from dcmesh.model.facts import State
 from dcmesh.model.istio_objects import selects

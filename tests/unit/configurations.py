@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from dcmesh import config
-from dcmesh.config.environment import NoStackError
+from dcmesh.stacks import NoStackError
 from tests.unit.certificates import provided
 
 ROOT = Path(__file__).parents[2]

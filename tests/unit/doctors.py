@@ -27,7 +27,7 @@ from components.mesh.service_export import (
 )
 from components.mesh.service_import import export_destination_rule, host_service_entry
 from dcmesh.deployment import Site
-from dcmesh.doctor.model import Diagnosis, Report
+from dcmesh.doctor.findings import Diagnosis, Report
 from dcmesh.doctor.walk import examine
 from dcmesh.model.link import Consumer, ExportedService, ServiceAccount
 from tests.unit import statuses

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from components.mesh.istio import OURS
 from dcmesh.databases.replication import Channel, Replica, Server, parse_status
+from dcmesh.model.ownership import OURS
 from tests.unit.conftest import ROOT
 from tests.unit.engine import PROJECT, Engine, Resource
 from tests.unit.servers import KUBE_SYSTEM, VERSION, KubernetesAPI, kubernetes_api
@@ -110,14 +110,15 @@ def run_program(engine: Engine, stack: Config, hand_over: Callable[..., None] = 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("shutil.which", lambda _: None)
         patch.setattr("components.databases.channel_report.read_server", read_server)
-        patch.setattr("dcmesh.databases.pxc_switchover.connect", nullcontext)
-        patch.setattr("dcmesh.databases.pxc_switchover.hand_over", hand_over)
-        patch.setattr("dcmesh.databases.pxc_switchover.finish", finish)
+        patch.setattr("components.databases.pxc_hand_over.connect", nullcontext)
+        patch.setattr("components.databases.pxc_hand_over.hand_over", hand_over)
+        patch.setattr("components.databases.pxc_hand_over.finish", finish)
         patch.setattr("components.site.with_rto_max", lambda *_: ["node-1"])
-        patch.setattr("dcmesh.trust.rotation.guard", lambda *_: "")
-        patch.setattr("dcmesh.trust.rotation.settle", lambda *_: None)
+        patch.setattr("components.trust.rotation.guard", lambda *_: "")
+        patch.setattr("components.trust.rotation.settle", lambda *_: None)
         patch.setattr(
-            "dcmesh.trust.rotation.certificates", lambda _, given: {"certChain": given.chain, "rootCert": given.root}
+            "components.trust.rotation.certificates",
+            lambda _, given: {"certChain": given.chain, "rootCert": given.root},
         )
         patch.chdir(ROOT)
         return engine.run(

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from dcmesh import __main__ as cli
 from dcmesh.doctor import screen
-from dcmesh.doctor.model import Diagnosis, Kind, Outcome, Report, Step
+from dcmesh.doctor.findings import Diagnosis, Kind, Outcome, Report, Step
 from dcmesh.model.facts import State
 from tests.unit.statuses import DB0, DB1
 

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from dcmesh.doctor.evidence import Evidence
+from dcmesh.doctor.findings import Finding, Kind, UnseenError
+from dcmesh.doctor.hop import Hop
 from dcmesh.doctor.hops import HOPS
 from dcmesh.doctor.link import Link
-from dcmesh.doctor.model import Finding, Hop, Kind, UnseenError
 from dcmesh.doctor.reference import reference
 from dcmesh.doctor.walk import examine, walk
 from dcmesh.model.facts import State

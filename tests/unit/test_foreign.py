@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from components.mesh.gateway import GATEWAY_NAME
 from dcmesh.deployment import ExpectedGateway
-from dcmesh.kube.gateway_scope import SCOPE
 from dcmesh.model.facts import Account, State
+from dcmesh.model.gateway import GATEWAY_NAME
+from dcmesh.model.istio import SCOPE
 from dcmesh.model.istio_objects import effective_rules
 from dcmesh.status.foreign import LISTS, Cluster, Foreign, at_consumer, at_gateway, gather
 from tests.unit.statuses import DB0, DB1, DB_EXPORT, GATEWAY_LABELS

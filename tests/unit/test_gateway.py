@@ -10,7 +10,6 @@ import pytest
 
 from components.mesh.gateway import (
     GATEWAY_LABELS,
-    GATEWAY_NAMESPACE,
     EastWestGateway,
     EastWestGatewayArgs,
     gateway_values,
@@ -19,6 +18,7 @@ from components.mesh.gateway import (
 )
 from components.mesh.gateway_exposure import ExposureArgs, service_annotations
 from components.mesh.istio import Charts
+from dcmesh.model.gateway import GATEWAY_NAMESPACE
 from tests.unit.engine import Engine
 
 

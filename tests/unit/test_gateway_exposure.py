@@ -5,7 +5,8 @@ from typing import Any, get_args
 
 import pytest
 
-from components.mesh.gateway_exposure import PLATFORMS, Exposure, ExposureArgs, service_annotations, service_spec
+from components.mesh.gateway_exposure import PLATFORMS, ExposureArgs, service_annotations, service_spec
+from dcmesh.model.gateway import Exposure
 
 SELECTOR = {"app": "gateway"}
 EXPOSURES = get_args(Exposure)

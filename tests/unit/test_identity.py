@@ -10,7 +10,7 @@ import pulumi
 import pytest
 import yaml
 
-from components.overrule import MADE_BY
+from dcmesh.model.ownership import MADE_BY
 from dcmesh.model.settings import Settings
 from dcmesh.preflight.identity import read_held
 from tests.unit.engine import Engine

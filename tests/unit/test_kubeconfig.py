@@ -9,9 +9,10 @@ import pytest
 import yaml
 
 from dcmesh.config.checks import Subject, clusters
-from dcmesh.config.environment import Outside, read_file, read_stack
+from dcmesh.config.environment import Outside, read_file
 from dcmesh.config.kubeconfig import KubeconfigError, read_kubeconfig
 from dcmesh.model.settings import Settings
+from dcmesh.stacks import read_stack
 
 Write = Callable[..., Path]
 

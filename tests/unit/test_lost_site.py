@@ -33,8 +33,8 @@ def engine(raw: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> Engine:
     def refuse(site: str, *_: Any) -> None:
         assert site != "dc1", "it was asked for its certificates"
 
-    monkeypatch.setattr("dcmesh.trust.rotation.guard", lambda site, *_: refuse(site) or "")
-    monkeypatch.setattr("dcmesh.trust.rotation.settle", refuse)
+    monkeypatch.setattr("components.trust.rotation.guard", lambda site, *_: refuse(site) or "")
+    monkeypatch.setattr("components.trust.rotation.settle", refuse)
     for site in raw["sites"]:
         site["cluster"] = "auto"
     return run_program(Engine(), raw)

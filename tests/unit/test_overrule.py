@@ -8,7 +8,9 @@ import pulumi
 import pytest
 
 from components.mesh.istiod_away import TRIES, try_again
-from components.overrule import MADE_BY, Overrule, resource_of
+from components.overrule import Overrule
+from dcmesh.kube.lookup import resource_of
+from dcmesh.model.ownership import MADE_BY
 from tests.unit.configurations import stack
 from tests.unit.engine import Engine
 from tests.unit.program import run_program
@@ -173,7 +175,7 @@ def test_nothing_is_created_over_what_is_somebody_elses(
 def test_an_api_server_that_is_restarted_is_asked_again(
     cluster: KubernetesAPI, monkeypatch: pytest.MonkeyPatch, status: int, asked: int
 ) -> None:
-    monkeypatch.setattr("components.overrule.time.sleep", lambda _: None)
+    monkeypatch.setattr("dcmesh.kube.lookup.time.sleep", lambda _: None)
     cluster.objects[ENTRY] = status
     said = create(INPUTS[ENTRY], f"http://127.0.0.1:{cluster.server_port}")
     assert said.startswith(f"dc2: ServiceEntry dr/dc1.stock cannot be looked for: {status}")
@@ -184,7 +186,7 @@ def test_an_api_server_that_is_restarted_is_asked_again(
 def test_a_cluster_that_does_not_answer_stops_an_up_but_no_preview(
     monkeypatch: pytest.MonkeyPatch, dry_run: bool
 ) -> None:
-    monkeypatch.setattr("components.overrule.PAUSES", (0,))
+    monkeypatch.setattr("dcmesh.kube.lookup.PAUSES", (0,))
     with nobody() as port:
         said = create(INPUTS[ENTRY], f"http://127.0.0.1:{port}", dry_run=dry_run)
     assert said.startswith("dc2: ServiceEntry dr/dc1.stock cannot be looked for: ") is not dry_run

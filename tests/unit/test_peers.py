@@ -15,10 +15,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dcmesh import config
-from dcmesh.config.environment import NoStackError
 from dcmesh.config.peer_links import read_link, read_stack
 from dcmesh.model.link import ExportedService, Link
 from dcmesh.model.settings import PeerLink
+from dcmesh.stacks import NoStackError
 from tests.unit.configurations import put
 from tests.unit.engine import Engine
 

@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 import yaml
 
-from components.mesh.istio import OURS
-from components.overrule import MADE_BY
 from dcmesh.config import ConfigError
-from dcmesh.config.environment import NoStackError, Outside, read_file
+from dcmesh.config.environment import Outside, read_file
 from dcmesh.model.link import Link
+from dcmesh.model.ownership import MADE_BY, OURS
 from dcmesh.model.settings import PeerLink, Settings
 from dcmesh.preflight.identity import Held
 from dcmesh.preflight.preflight import require_ready
+from dcmesh.stacks import NoStackError
 from tests.unit import certificates
 from tests.unit.servers import KUBE_SYSTEM, VERSION, KubernetesAPI, kubeconfig, kubernetes_api, nobody
 

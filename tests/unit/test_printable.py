@@ -12,9 +12,10 @@ from dcmesh import __main__ as cli
 from dcmesh.config.errors import ConfigError, Finding
 from dcmesh.deployment import StackError, parse_outputs
 from dcmesh.doctor import screen as doctor_screen
-from dcmesh.doctor.model import Diagnosis, Kind, Report, Step
+from dcmesh.doctor.findings import Diagnosis, Kind, Report, Step
 from dcmesh.kube.api import why
-from dcmesh.kube.proxies import Witness, parse_secrets
+from dcmesh.kube.proxies import parse_secrets
+from dcmesh.model.certificates import Witness
 from dcmesh.model.printable import printable
 from dcmesh.status import screen
 from dcmesh.status.certificates import Certificate

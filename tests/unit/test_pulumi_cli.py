@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 
 from dcmesh import pulumi_cli
-from dcmesh.config.environment import NoStackError, Outside, read_file
+from dcmesh.config.environment import Outside, read_file
 from dcmesh.config.errors import ConfigError
 from dcmesh.deployment import read_stack
 from dcmesh.pulumi_cli import PulumiError, pulumi, read_state
+from dcmesh.stacks import NoStackError
 from tests.unit.test_status_cli import OUTPUTS
 
 Executable = Callable[[str, str], Path]

@@ -10,7 +10,8 @@ from typing import Any
 import pulumi
 import pytest
 
-from dcmesh.kube.proxies import Bundle, Witness, parse_expiry, parse_secrets, read_pem, signed_path, witness_of
+from dcmesh.kube.proxies import parse_expiry, parse_secrets
+from dcmesh.model.certificates import Bundle, Witness, read_pem, signed_path, witness_of
 from dcmesh.trust import rotation
 from dcmesh.trust.rotation import Others, behind, certificates, guard, objections, read_others, settle, unseen_warning
 from tests.unit.certificates import Authority, authority

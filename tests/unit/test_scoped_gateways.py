@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from dcmesh.kube.api import connect
-from dcmesh.kube.gateway_scope import SCOPE, shut_by_scope
+from dcmesh.kube.gateway_scope import shut_by_scope
+from dcmesh.model.istio import SCOPE
 from tests.unit.servers import KubernetesAPI, kubeconfig, kubernetes_api
 
 ISTIOD = "/apis/apps/v1/namespaces/istio-system/deployments/istiod"

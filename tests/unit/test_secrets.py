@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import yaml
 
-from components.sealed import Secret
 from dcmesh.config.stack_config import marked
+from dcmesh.model.secret import Secret
 from tests.unit.configurations import put, stack
 from tests.unit.engine import Engine, readable_strings
 from tests.unit.program import Config, existing_cluster, existing_clusters, run_program

@@ -5,7 +5,8 @@ from dataclasses import replace
 import pytest
 
 from components.mesh import service_export
-from components.mesh.gateway import GATEWAY_LABELS, GATEWAY_NAMESPACE
+from components.mesh.gateway import GATEWAY_LABELS
+from dcmesh.model.gateway import GATEWAY_NAMESPACE
 from dcmesh.model.link import Consumer, ExportedService, ServiceAccount
 
 POD_0 = "db-pxc-0.db.shop.svc.cluster.local"

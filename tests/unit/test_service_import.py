@@ -8,20 +8,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.mesh import service_import
 from components.mesh.service_import import (
     ServiceImport,
     ServiceImportArgs,
     allot_vips,
     export_destination_rule,
     host_service_entry,
-    is_ip,
 )
+from dcmesh.model.addresses import VIP_NETWORK, is_ip
 from dcmesh.model.link import ExportedService, Link
 from tests.unit.engine import Engine
 
 # In the small one, 10 hosts on 14 addresses, names meet all the time.
-NETWORKS = {"real": service_import.VIP_NETWORK, "small": ipaddress.IPv4Network("198.51.100.16/28")}
+NETWORKS = {"real": VIP_NETWORK, "small": ipaddress.IPv4Network("198.51.100.16/28")}
 MANY = 10
 
 hosts = st.integers(0, 10**6).map("db-{}.db.shop.svc.cluster.local".format)

@@ -6,7 +6,7 @@ import pytest
 
 from dcmesh import __main__ as cli
 from dcmesh.deployment import StackError
-from dcmesh.kube.proxies import Witness
+from dcmesh.model.certificates import Witness
 from dcmesh.model.facts import State
 from dcmesh.status import screen
 from dcmesh.trust.roots import Trust

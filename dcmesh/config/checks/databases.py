@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator
 
-from components.databases import pxc
-from components.databases.mariadb import OWN_SETTINGS
 from dcmesh.config.checks.subject import Subject
 from dcmesh.config.errors import NOTHING, Finding
 from dcmesh.config.suggestions import choices
+from dcmesh.model import pxc
+from dcmesh.model.mariadb import OWN_SETTINGS
 from dcmesh.model.settings import Database, Import, Mariadb, Site
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dcmesh.config.checks.names import is_in_every_cluster
 from dcmesh.config.checks.subject import Subject
 from dcmesh.config.errors import NOTHING, Finding
-from dcmesh.model.link import ISTIO_NAMESPACE
+from dcmesh.model.istio import ISTIO_NAMESPACE
 from dcmesh.model.settings import Gateway
 
 

@@ -5,10 +5,10 @@ from collections.abc import Iterator
 from dcmesh.config.checks.names import is_in_every_cluster, name_of
 from dcmesh.config.checks.subject import Subject
 from dcmesh.config.errors import Finding
-from dcmesh.config.peer_links import stack_of
 from dcmesh.config.suggestions import choices
 from dcmesh.model.link import service_of
 from dcmesh.model.settings import Consumer, Export, Pods, Site, StackTrust
+from dcmesh.stacks import stack_of
 
 
 def several_links(subject: Subject) -> Iterator[Finding]:

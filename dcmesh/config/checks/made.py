@@ -4,11 +4,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from kubernetes.utils.quantity import parse_quantity
-
-from components.databases.mariadb import SERVER
 from dcmesh.config.checks.subject import Subject
 from dcmesh.config.errors import NOTHING, Finding
+from dcmesh.kube import quantities
+from dcmesh.model.mariadb import SERVER
 from dcmesh.model.settings import Database, Site, Storage
 
 LIFT = (
@@ -128,9 +127,9 @@ def _changed(before: Storage | None, now: Storage | None, path: str, site: Site)
         was = f'was "{before.storage_class}"' if before.storage_class else "was the cluster's default"
         advice = f"{was} at the last `pulumi up`, and volumes do not change their class: put that back; {ANEW}"
         yield Finding(f"{path}.storageClass", now.storage_class or NOTHING, advice)
-    if parse_quantity(now.size) < parse_quantity(before.size):
+    if quantities.number(now.size) < quantities.number(before.size):
         advice = f'was "{before.size}" at the last `pulumi up`, and volumes do not shrink: put that back; {ANEW}'
         yield Finding(f"{path}.size", now.size, advice)
-    elif parse_quantity(now.size) > parse_quantity(before.size) and site.cluster_kind == "k3d":
+    elif quantities.number(now.size) > quantities.number(before.size) and site.cluster_kind == "k3d":
         advice = f'was "{before.size}" at the last `pulumi up`, and k3d\'s volumes cannot grow: put that back; {ANEW}'
         yield Finding(f"{path}.size", now.size, advice)

@@ -12,12 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from components.databases import mariadb
-from components.databases.channel_report import CHANNEL_SECONDS
 from components.databases.mariadb import (
     DEFAULTS,
-    OWN_SETTINGS,
-    PLACE,
-    REPLICATION,
     SCRIPTS,
     Mariadb,
     MariadbArgs,
@@ -26,9 +22,11 @@ from components.databases.mariadb import (
     server_cnf,
     stateful_set,
 )
-from components.databases.mariadb_switchover import MYSQL_USER, Switchover
-from dcmesh.databases.replication import Channel, Server
+from components.databases.mariadb_switchover import MYSQL_USER
+from dcmesh.databases.replication import CHANNEL_SECONDS, Channel, Server
 from dcmesh.model.link import ExportedService
+from dcmesh.model.mariadb import OWN_SETTINGS, PLACE, REPLICATION
+from dcmesh.model.switchover import Switchover
 from tests.unit.engine import Engine, autonamed, readable_strings
 
 PASSWORDS = {"root": "secret of root", "replication": "secret of both ends"}

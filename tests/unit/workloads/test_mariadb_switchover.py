@@ -19,11 +19,11 @@ from components.databases.mariadb_switchover import (
     PATIENCE,
     SCRIPT,
     MariadbSwitchoverArgs,
-    Switchover,
     job,
     role,
 )
 from dcmesh.model.link import ExportedService
+from dcmesh.model.switchover import Switchover
 
 MARKS = "!#$%&()*+,-./:;<=>?@[]^_`{|}~"
 PASSWORDS = {"switchover": MARKS, "replication": f"`{MARKS}`"}

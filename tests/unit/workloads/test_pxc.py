@@ -8,10 +8,10 @@ import pulumi_kubernetes as k8s
 import pytest
 
 from components.databases import pxc
-from components.databases.mariadb_switchover import Switchover
 from components.databases.pxc import Pxc, PxcArgs
 from dcmesh.databases.replication import Channel, Replica, Server
 from dcmesh.model.link import ExportedService
+from dcmesh.model.switchover import Switchover
 from lab import toolchain
 from lab.images import Image
 from tests.unit.engine import Engine, readable_strings

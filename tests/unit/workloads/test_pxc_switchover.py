@@ -7,10 +7,10 @@ from typing import Any
 import pulumi
 import pytest
 
-from components.databases.mariadb_switchover import Switchover
 from dcmesh.databases import pxc_switchover
 from dcmesh.databases.pxc_switchover import Asked, End, common, finish, hand_over, open_still
 from dcmesh.databases.replication import Channel, Replica, Server, parse_status
+from dcmesh.model.switchover import Switchover
 
 X, Y, LOCAL = (f"{n}e11fa47-71ca-11e1-9e33-c80aa9429562" for n in "345")
 TO_DC2 = Switchover(primary="dc2")

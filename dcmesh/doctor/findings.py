@@ -1,6 +1,5 @@
 """What the doctor says: findings, what could not be seen, and each hop's outcome."""
 
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -8,7 +7,7 @@ from dcmesh.model.facts import State, worst
 from dcmesh.model.plain import plain
 
 if TYPE_CHECKING:
-    from dcmesh.doctor.link import Link
+    pass
 
 Side = Literal["consumer", "source"]
 """The two ends of a link."""
@@ -58,28 +57,6 @@ class UnseenError(Exception):
 
 class ElsewhereError(Exception):
     """A hop is for another stack to look at; the message says which site that has to have."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Hop:
-    """A hop of every link.
-
-    Attributes:
-        name: its name.
-        about: what must be so there.
-        side: where it must be looked at.
-        kinds: what may be found.
-        look: yields what is wrong with a link there. The first that is CRITICAL is the last that counts.
-
-    Raises:
-        UnseenError, ElsewhereError, kubernetes_api.ERRORS: (look) it cannot be looked at.
-    """
-
-    name: str
-    about: str
-    side: Side
-    kinds: tuple[Kind, ...]
-    look: Callable[["Link"], Iterator[Finding]]
 
 
 Outcome = Literal["passed", "broken", "unseen", "elsewhere", "not reached"]
