@@ -1,13 +1,10 @@
 """What the doctor says: findings, what could not be seen, and each hop's outcome."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from dcmesh.model.facts import State, worst
 from dcmesh.model.plain import plain
-
-if TYPE_CHECKING:
-    pass
 
 Side = Literal["consumer", "source"]
 """The two ends of a link."""
