@@ -638,7 +638,9 @@ def test_a_site_that_hangs_after_the_login_is_one_that_does_not_answer(
 ) -> None:
     """Else it would keep this one from whatever it is to do: a failover without it, too."""
     assert "\nLIMIT=10 " in SCRIPT
-    monkeypatch.setattr("tests.unit.workloads.test_mariadb_switchover.SCRIPT", SCRIPT.replace("LIMIT=10", "LIMIT=1"))
+    monkeypatch.setattr(
+        "tests.unit.components.databases.test_mariadb_switchover.SCRIPT", SCRIPT.replace("LIMIT=10", "LIMIT=1")
+    )
     primary.put("other", hangs="")
     done = primary.run("dc2")
     assert (done.status, done.events) == (1, [])

@@ -10,7 +10,7 @@ from dcmesh.model.certificates import Witness
 from dcmesh.model.facts import State
 from dcmesh.status import screen
 from dcmesh.trust.roots import Trust
-from tests.unit.test_rotation import NEW, OLD, PROXIES
+from tests.unit.dcmesh.trust.test_rotation import NEW, OLD, PROXIES
 
 SILENT = Witness(where="dc1 a/b", unknown="no answer")
 WHERE = PROXIES["old"].where

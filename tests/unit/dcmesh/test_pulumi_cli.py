@@ -13,7 +13,7 @@ from dcmesh.config.errors import ConfigError
 from dcmesh.deployment import read_stack
 from dcmesh.pulumi_cli import PulumiError, pulumi, read_state
 from dcmesh.stacks import NoStackError
-from tests.unit.test_status_cli import OUTPUTS
+from tests.unit.dcmesh.status.test_command import OUTPUTS
 
 Executable = Callable[[str, str], Path]
 

@@ -10,7 +10,7 @@ from tests.faults.faults import FAULTS, Bounds, beyond
 from tests.faults.figures import Commit, Figures, Point, Sample, Window, figures, flaws, taken_back, thinned
 from tests.faults.report import NONE, Outcome, figures_csv, page, read_figures, write
 
-DOCUMENT = Path(__file__).parents[2] / "docs/resilience.md"
+DOCUMENT = Path(__file__).parents[3] / "docs/resilience.md"
 
 
 def writing(begin: float, end: float, *, first: int = 1) -> list[Commit]:

@@ -14,7 +14,7 @@ from dcmesh.model.facts import State
 from dcmesh.processes import Process, age, helm_may_be_at_work, parse, plugins
 from dcmesh.unlock import Lock, is_dead, unlock
 from dcmesh.unlock import parse as parse_lock
-from tests.unit.test_status_cli import run as typed
+from tests.unit.dcmesh.status.test_command import run as typed
 
 Executable = Callable[[str, str], Path]
 
