@@ -8,7 +8,7 @@ from components.trust.trust import Trust, TrustArgs
 from dcmesh import config
 from dcmesh.config.environment import of_running_stack
 from dcmesh.preflight.identity import read_held
-from dcmesh.preflight.preflight import require_ready
+from dcmesh.preflight.readiness import require_ready
 from dcmesh.trust.rotation import read_others
 
 try:

@@ -30,7 +30,7 @@ from dcmesh.model.istio import ISTIO_NAMESPACE, injection_labels
 from dcmesh.model.link import ExportedService, Link, ServiceAccount
 from dcmesh.model.switchover import Switchover
 from dcmesh.model.value_types import can_be_reached
-from dcmesh.trust.rotation import Others
+from dcmesh.trust.rotation import OtherSites
 
 Workload = Hello | HelloClient | Mariadb | Pxc
 
@@ -78,7 +78,7 @@ def exposure(gateway: model.Gateway) -> ExposureArgs:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Channel:
+class ReplicationPlan:
     """How a database is joined to others.
 
     Attributes:
@@ -126,9 +126,9 @@ class SiteArgs:
     intermediate: Intermediate | None
     cluster: K3d | Lab | Existing
     gateway: str
-    channels: Mapping[str, Channel]
+    channels: Mapping[str, ReplicationPlan]
     monitoring: model.Monitoring | None
-    others: Others
+    others: OtherSites
     protect: bool
     lost: bool
     stack: str

@@ -17,7 +17,7 @@ from dcmesh.pulumi_cli import PulumiError
 from dcmesh.status import screen
 from dcmesh.status.databases import MAX_LAG
 from dcmesh.status.sites import Status, ask_all
-from dcmesh.trust.roots import Trust, ask_trust
+from dcmesh.trust.roots import TrustReport, ask_trust
 from dcmesh.unlock import UnlockError, unlock
 
 STATUS = """\
@@ -71,7 +71,7 @@ exit codes:
 
 
 Verb = Callable[[argparse.Namespace], State]
-Found = TypeVar("Found", Status, Trust, Report)
+Found = TypeVar("Found", Status, TrustReport, Report)
 
 
 class Parser(argparse.ArgumentParser):
@@ -143,7 +143,7 @@ def show_trust(arguments: argparse.Namespace) -> State:
     try:
         trust = ask_trust(read_stack(arguments.stack))
     except StackError as error:
-        trust = Trust(unreadable=str(error))
+        trust = TrustReport(unreadable=str(error))
     return show(trust, screen.text, arguments)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from dcmesh.config.errors import ConfigError
 from dcmesh.config.peer_links import read_link
 from dcmesh.databases.replication import Replica
-from dcmesh.model.facts import Account
+from dcmesh.model.link import ServiceAccount
 from dcmesh.model.settings import LinkExport, PeerLink
 from dcmesh.pulumi_cli import PulumiError, pulumi, read_state
 
@@ -37,7 +37,7 @@ class ExpectedGateway:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Export:
+class DeployedExport:
     """What a site lets others reach.
 
     Attributes:
@@ -62,7 +62,7 @@ class Export:
     protocol: str
     probe: str
     identity: str
-    consumers: tuple[tuple[str, Account], ...]
+    consumers: tuple[tuple[str, ServiceAccount], ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +79,7 @@ class ExpectedServer:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Site:
+class DeployedSite:
     """A site of the stack.
 
     Attributes:
@@ -97,15 +97,15 @@ class Site:
     name: str
     kubeconfig: str
     gateway: ExpectedGateway | None
-    exports: tuple[Export, ...]
-    accounts: Mapping[Account, tuple[Export, ...]]
+    exports: tuple[DeployedExport, ...]
+    accounts: Mapping[ServiceAccount, tuple[DeployedExport, ...]]
     pending: tuple[str, ...]
     servers: tuple[ExpectedServer, ...]
     lost: bool = False
     without: str = ""
 
 
-def read_stack(stack: str | None) -> tuple[Site, ...]:
+def read_stack(stack: str | None) -> tuple[DeployedSite, ...]:
     """Return the sites of a stack, by `pulumi stack output`.
 
     Args:
@@ -121,7 +121,7 @@ def read_stack(stack: str | None) -> tuple[Site, ...]:
         raise StackError(str(error)) from None
 
 
-def parse_outputs(outputs: Mapping[str, Any]) -> tuple[Site, ...]:
+def parse_outputs(outputs: Mapping[str, Any]) -> tuple[DeployedSite, ...]:
     """Return the sites that a stack's outputs tell of.
 
     Raises:
@@ -135,9 +135,9 @@ def parse_outputs(outputs: Mapping[str, Any]) -> tuple[Site, ...]:
     return tuple(_site(name, outputs["kubeconfigs"][name], known, tuple(sites)) for name, known in sites.items())
 
 
-def _site(name: str, kubeconfig: str, known: Mapping[str, Any], sites: tuple[str, ...]) -> Site:
+def _site(name: str, kubeconfig: str, known: Mapping[str, Any], sites: tuple[str, ...]) -> DeployedSite:
     links, lost = _links(name, known["links"]), known.get("lost")
-    accounts = dict[Account, tuple[Export, ...]]()
+    accounts = dict[ServiceAccount, tuple[DeployedExport, ...]]()
     exports = _exports(links[name]) if known["gateway"] else ()
     for export in exports:
         accounts[_account(export.identity)] = ()
@@ -149,10 +149,10 @@ def _site(name: str, kubeconfig: str, known: Mapping[str, Any], sites: tuple[str
         if source not in links:
             pending[source] = None
             continue
-        account = Account(imported["namespace"], imported["serviceAccount"])
+        account = ServiceAccount(imported["namespace"], imported["serviceAccount"])
         (export,) = (export for export in _exports(links[source]) if export.name == imported["export"])
         accounts[account] = (*accounts.get(account, ()), export)
-    return Site(
+    return DeployedSite(
         name=name,
         kubeconfig=kubeconfig,
         gateway=_gateway(known["gateway"], links[name]) if known["gateway"] else None,
@@ -178,10 +178,10 @@ def _links(site: str, told: Mapping[str, Any]) -> dict[str, PeerLink]:
         raise StackError(f"the stack has a link that must not be used: {line}: run `pulumi up` first") from None
 
 
-def _account(identity: str) -> Account:
+def _account(identity: str) -> ServiceAccount:
     """Return the account of a SPIFFE id: `spiffe://DOMAIN/ns/NAMESPACE/sa/NAME`."""
     *_, namespace, _, name = identity.split("/")
-    return Account(namespace, name)
+    return ServiceAccount(namespace, name)
 
 
 def _gateway(place: Mapping[str, Any], link: PeerLink) -> ExpectedGateway:
@@ -194,13 +194,13 @@ def _gateway(place: Mapping[str, Any], link: PeerLink) -> ExpectedGateway:
     )
 
 
-def _exports(link: PeerLink) -> tuple[Export, ...]:
+def _exports(link: PeerLink) -> tuple[DeployedExport, ...]:
     gateways = tuple(f"{address}:{link.gateway.port}" for address in link.gateway.addresses)
     return tuple(_export(link.site, gateways, export) for export in link.exports)
 
 
-def _export(source: str, gateways: tuple[str, ...], export: LinkExport) -> Export:
-    return Export(
+def _export(source: str, gateways: tuple[str, ...], export: LinkExport) -> DeployedExport:
+    return DeployedExport(
         source=source,
         name=export.name,
         namespace=export.namespace,
@@ -210,7 +210,7 @@ def _export(source: str, gateways: tuple[str, ...], export: LinkExport) -> Expor
         protocol=export.protocol,
         probe=export.probe,
         identity=export.identity,
-        consumers=tuple((of.site, Account(of.namespace, of.service_account)) for of in export.consumers),
+        consumers=tuple((of.site, ServiceAccount(of.namespace, of.service_account)) for of in export.consumers),
     )
 
 

@@ -4,11 +4,11 @@ from typing import Any
 
 import pulumi
 
-from dcmesh.databases.replication import CHANNEL_SECONDS, Replica, Server, read_server
+from dcmesh.databases.replication import CHANNEL_SECONDS, Replica, ServerStatus, read_server
 from dcmesh.model.printable import printable
 
 
-def as_output(replica: Replica, server: Server, *, primary: bool) -> dict[str, Any]:
+def as_output(replica: Replica, server: ServerStatus, *, primary: bool) -> dict[str, Any]:
     """Return what a server has said as a stack output, and warn of what it has and its source has not."""
     if server.extra:
         pulumi.log.warn(

@@ -12,7 +12,7 @@ from components.databases.pxc_hand_over import finished, handed_over
 from components.mesh.istio import Values, merge
 from components.sealed import sealed
 from components.workloads.identity import create_identity
-from dcmesh.databases.pxc_switchover import End, writer
+from dcmesh.databases.pxc_switchover import PxcEnd, writer
 from dcmesh.databases.replication import Replica
 from dcmesh.model.link import ExportedService
 from dcmesh.model.pxc import CLOSED, REPLICATION, stateful_set_name
@@ -82,9 +82,9 @@ class PxcArgs:
     spec: Values = field(default_factory=dict)
 
     @property
-    def end(self) -> End:
+    def end(self) -> PxcEnd:
         """Where it can be asked."""
-        return End(
+        return PxcEnd(
             site=self.site,
             kubeconfig=self.kubeconfig,
             namespace=self.namespace,
@@ -207,7 +207,7 @@ class Pxc(pulumi.ComponentResource):
 
     identity: pulumi.Resource
     """The service account."""
-    end: End
+    end: PxcEnd
     """Where it can be asked."""
     cluster: pulumi.CustomResource | None
     """The `PerconaXtraDBCluster`."""

@@ -7,15 +7,15 @@ from typing import Any
 import pulumi
 
 from components.databases.channel_report import as_output
-from dcmesh.databases.pxc_switchover import Asked, End, finish, hand_over, refusal
+from dcmesh.databases.pxc_switchover import PxcClient, PxcEnd, finish, hand_over, refusal
 from dcmesh.databases.replication import (
-    Server,
+    ServerStatus,
 )
 from dcmesh.kube.api import ERRORS, connect, why
 from dcmesh.model.switchover import Switchover
 
 
-def handed_over(own: End, other: End, switchover: Switchover, closed: pulumi.Output[Any]) -> pulumi.Output[None]:
+def handed_over(own: PxcEnd, other: PxcEnd, switchover: Switchover, closed: pulumi.Output[Any]) -> pulumi.Output[None]:
     """Return something that is known only when a cluster may become the primary.
 
     Args:
@@ -28,7 +28,7 @@ def handed_over(own: End, other: End, switchover: Switchover, closed: pulumi.Out
     def ask(kubeconfigs: Sequence[str]) -> None:
         with connect(kubeconfigs[0]) as here, connect(kubeconfigs[1]) as there:
             try:
-                hand_over(Asked(own, here), Asked(other, there), switchover)
+                hand_over(PxcClient(own, here), PxcClient(other, there), switchover)
             except ERRORS as error:
                 reason = f"a server cannot be asked ({why(error)}): nothing is promoted, run `pulumi up` again"
                 raise refusal(own, reason) from None
@@ -41,7 +41,7 @@ def handed_over(own: End, other: End, switchover: Switchover, closed: pulumi.Out
     return pulumi.Output.unsecret(looked)
 
 
-def finished(primary: End, replica: End, opened: pulumi.Output[Any]) -> pulumi.Output[list[dict[str, Any]]]:
+def finished(primary: PxcEnd, replica: PxcEnd, opened: pulumi.Output[Any]) -> pulumi.Output[list[dict[str, Any]]]:
     """Return what both ends of a channel say when a switchover is at its end, as stack outputs: first the primary.
 
     Args:
@@ -50,9 +50,9 @@ def finished(primary: End, replica: End, opened: pulumi.Output[Any]) -> pulumi.O
         opened: known only when the primary's resource makes it that.
     """
 
-    def ask(kubeconfigs: Sequence[str], act: bool) -> tuple[Server, Server]:
+    def ask(kubeconfigs: Sequence[str], act: bool) -> tuple[ServerStatus, ServerStatus]:
         with connect(kubeconfigs[0]) as here, connect(kubeconfigs[1]) as there:
-            return finish(Asked(primary, here), Asked(replica, there), kubeconfigs, act=act)
+            return finish(PxcClient(primary, here), PxcClient(replica, there), kubeconfigs, act=act)
 
     async def look(known: Sequence[Any]) -> list[dict[str, Any]]:
         leader, follower = await asyncio.to_thread(ask, known, not pulumi.runtime.is_dry_run())

@@ -11,10 +11,10 @@ from components.trust.shared_ca import Intermediate
 from dcmesh.model.certificates import (
     Bundle,
 )
-from dcmesh.trust.rotation import Others, certificates, guard, settle
+from dcmesh.trust.rotation import OtherSites, certificates, guard, settle
 
 
-def guarded(site: str, intermediate: Intermediate, kubeconfig: pulumi.Output[str], others: Others) -> Intermediate:
+def guarded(site: str, intermediate: Intermediate, kubeconfig: pulumi.Output[str], others: OtherSites) -> Intermediate:
     """Return an intermediate that is known only once it is allowed into a site's cluster."""
 
     def look(known: Sequence[str]) -> Awaitable[str]:

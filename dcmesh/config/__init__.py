@@ -6,8 +6,8 @@ from typing import Any
 import pulumi
 
 from dcmesh.config import stack_config as held
-from dcmesh.config.checks import Subject, cross_checks
-from dcmesh.config.environment import Outside, ReadFile, of_running_stack, read_file
+from dcmesh.config.checks import Configuration, cross_checks
+from dcmesh.config.environment import Environment, ReadFile, of_running_stack, read_file
 from dcmesh.config.errors import ConfigError, Finding
 from dcmesh.config.peer_links import links_of
 from dcmesh.config.reading import read_settings
@@ -44,13 +44,13 @@ def parse(
     Raises:
         ConfigError: it is wrong; all that was found is in the message, a line an error.
     """
-    outside = Outside(project, stack, read, read_text, salt)
+    environment = Environment(project, stack, read, read_text, salt)
     reading = read_settings({key: value for key, value in raw.items() if value is not None})
     findings = list(reading.findings)
     links = dict[str, PeerLink]()
     if reading.settings:
-        links, unread = links_of(reading.settings.peers, outside)
-        between = [*unread, *cross_checks(Subject(reading.settings, links, outside))]
+        links, unread = links_of(reading.settings.peers, environment)
+        between = [*unread, *cross_checks(Configuration(reading.settings, links, environment))]
         findings += filter(reading.is_sure, map(reading.as_written, between))
     if findings or not reading.settings:
         raise ConfigError(findings)
@@ -59,8 +59,8 @@ def parse(
 
 def load(config: pulumi.Config) -> tuple[Settings, dict[str, Link]]:
     """Read and validate the configuration of the stack that runs; see `parse`. Warn of secrets that are shown."""
-    outside, raw = of_running_stack(), held.values(config.name)
-    settings, links = parse(raw, project=outside.project, stack=outside.stack, salt=outside.salt)
+    environment, raw = of_running_stack(), held.values(config.name)
+    settings, links = parse(raw, project=environment.project, stack=environment.stack, salt=environment.salt)
     for remark in shown_secrets(raw, settings):
         pulumi.log.warn(remark.line(held.secret_keys()))
     return settings, links

@@ -43,7 +43,7 @@ def unreadable(stack: str, error: LookupError) -> ConfigError:
 
 
 @dataclass(frozen=True)
-class Outside:
+class Environment:
     """What a configuration is read in.
 
     Attributes:
@@ -75,9 +75,9 @@ class Outside:
             raise unreadable(whole, error) from None
 
 
-def of_running_stack() -> Outside:
+def of_running_stack() -> Environment:
     """Return what the configuration of the stack that runs is read in."""
     stack = pulumi.get_stack()
     file = Path(f"Pulumi.{stack}.yaml")  # Pulumi runs the program where this lies
     known = yaml.safe_load(file.read_text()) if file.exists() else None
-    return Outside(pulumi.get_project(), stack, read_stack, read_file, (known or {}).get("encryptionsalt", ""))
+    return Environment(pulumi.get_project(), stack, read_stack, read_file, (known or {}).get("encryptionsalt", ""))

@@ -6,7 +6,7 @@ from dataclasses import replace
 import yaml
 from pydantic import ValidationError
 
-from dcmesh.config.environment import Outside, ReadFile, why_not
+from dcmesh.config.environment import Environment, ReadFile, why_not
 from dcmesh.config.errors import NOTHING, ConfigError, Finding
 from dcmesh.config.value_errors import faults_of
 from dcmesh.model.istio import TRUST_DOMAIN
@@ -29,19 +29,19 @@ MOST_SHOWN = 20
 """How many errors of a link are shown."""
 
 
-def links_of(peers: Sequence[Peer], outside: Outside) -> tuple[dict[str, PeerLink], list[Finding]]:
+def links_of(peers: Sequence[Peer], environment: Environment) -> tuple[dict[str, PeerLink], list[Finding]]:
     """Return the link of each peer that has one, and what is wrong with the others.
 
     A peer whose stack is there and exports nothing yet has none, which is no error.
 
     Args:
         peers: the peers.
-        outside: where the stacks and files are.
+        environment: where the stacks and files are.
     """
     links, findings = dict[str, PeerLink](), list[Finding]()
     for index, peer in enumerate(peers):
         try:
-            link = _link_of(peer, f"peers[{index}]", outside)
+            link = _link_of(peer, f"peers[{index}]", environment)
         except ConfigError as error:
             findings += error.findings
         else:
@@ -49,7 +49,7 @@ def links_of(peers: Sequence[Peer], outside: Outside) -> tuple[dict[str, PeerLin
     return links, findings
 
 
-def _link_of(peer: Peer, path: str, outside: Outside) -> PeerLink | None:
+def _link_of(peer: Peer, path: str, environment: Environment) -> PeerLink | None:
     """Return a peer's link, or None if its stack is there but exports nothing yet.
 
     Raises:
@@ -59,10 +59,10 @@ def _link_of(peer: Peer, path: str, outside: Outside) -> PeerLink | None:
         return _sound(peer.link, peer.name, f"{path}.link.")
     if peer.link_file:
         where = f"{path}.linkFile"
-        found = _from_file(peer.link_file, peer.name, where, outside.read_file)
+        found = _from_file(peer.link_file, peer.name, where, environment.read_file)
     else:
         where = f"{path}.stack"
-        found = _from_stack(stack_of(peer, outside.project), peer.name, where, outside.read_stack)
+        found = _from_stack(stack_of(peer, environment.project), peer.name, where, environment.read_stack)
     return None if found is None else read_link(found, peer.name, where)
 
 

@@ -17,7 +17,7 @@ from dcmesh.databases.replication import (
     CHANNEL_SECONDS,
     GTIDS,
     Replica,
-    Server,
+    ServerStatus,
     checked,
     parse_lines,
     parse_server,
@@ -59,7 +59,7 @@ def writer(*, namespace: str, name: str, pod: str) -> Replica:
 
 
 @dataclass(frozen=True, kw_only=True)
-class End:
+class PxcEnd:
     """One of two clusters that can change roles, and where it can be asked.
 
     Attributes:
@@ -84,10 +84,10 @@ class End:
         return writer(namespace=self.namespace, name=self.name, pod=self.pods[0])
 
 
-class Asked:
+class PxcClient:
     """A cluster that is asked, and told."""
 
-    def __init__(self, end: End, api: ApiClient) -> None:
+    def __init__(self, end: PxcEnd, api: ApiClient) -> None:
         self.end = end
         self._api = api
 
@@ -111,7 +111,7 @@ class Asked:
         """Return GTIDs that the writer names; they may be another site's, and go into SQL."""
         return checked("its GTIDs", self.value(expression), GTIDS)
 
-    def server(self, pod: str) -> Server:
+    def server(self, pod: str) -> ServerStatus:
         """Return what a node says of itself."""
         return parse_server(self.run(QUESTION, pod=pod))
 
@@ -132,7 +132,7 @@ def common(position: str, *others: str) -> str:
     return ",".join(part for part in position.split(",") if part.partition(":")[0] in shared)
 
 
-def extra_to(source: Asked, position: str, its: str) -> str:
+def extra_to(source: PxcClient, position: str, its: str) -> str:
     """Return what of a position a source has not executed, in the histories that it has.
 
     Args:
@@ -146,12 +146,12 @@ def extra_to(source: Asked, position: str, its: str) -> str:
 # --- before the new primary is opened --------------------------------------------------------------------------------
 
 
-def refusal(end: End, reason: str) -> pulumi.RunError:
+def refusal(end: PxcEnd, reason: str) -> pulumi.RunError:
     """Return the error that ends an `up` before a cluster is opened."""
     return pulumi.RunError(f"{end.site}/{end.namespace}: {reason}")
 
 
-def open_still(other: Asked) -> str:
+def open_still(other: PxcClient) -> str:
     """Return why a cluster may still take writes; nothing if it takes none, and its operator will not change that."""
     resource = other.resource()
     if resource is None:
@@ -165,7 +165,7 @@ def open_still(other: Asked) -> str:
     return f"takes writes on {', '.join(writable)}" if writable else ""
 
 
-def hand_over(own: Asked, other: Asked, switchover: Switchover, patience: float = PATIENCE) -> None:
+def hand_over(own: PxcClient, other: PxcClient, switchover: Switchover, patience: float = PATIENCE) -> None:
     """Return when a cluster may become the primary: the other takes no writes, and this one has all of its rows.
 
     Raises:
@@ -218,7 +218,7 @@ def hand_over(own: Asked, other: Asked, switchover: Switchover, patience: float 
         )
 
 
-def applied(own: Asked, deadline: float) -> str:
+def applied(own: PxcClient, deadline: float) -> str:
     """Return up to where there are rows, once all that has arrived of the other site's is applied."""
     received = f"FROM performance_schema.replication_connection_status WHERE CHANNEL_NAME = '{own.end.channel}'"
     while own.value("WAIT_FOR_EXECUTED_GTID_SET(RECEIVED_TRANSACTION_SET, 5)", received) not in ("0", ""):
@@ -227,7 +227,7 @@ def applied(own: Asked, deadline: float) -> str:
     return own.gtids(EXECUTED)
 
 
-def go_without(own: Asked, other: Asked, switchover: Switchover, deadline: float) -> None:
+def go_without(own: PxcClient, other: PxcClient, switchover: Switchover, deadline: float) -> None:
     """Return if the configuration says where this cluster's rows end: what the other committed later may be lost."""
     end = applied(own, deadline)
     if switchover.at != end:
@@ -242,7 +242,9 @@ def go_without(own: Asked, other: Asked, switchover: Switchover, deadline: float
 # --- when it is the primary ------------------------------------------------------------------------------------------
 
 
-def finish(primary: Asked, replica: Asked, kubeconfigs: Sequence[str], *, act: bool) -> tuple[Server, Server]:
+def finish(
+    primary: PxcClient, replica: PxcClient, kubeconfigs: Sequence[str], *, act: bool
+) -> tuple[ServerStatus, ServerStatus]:
     """Bring a switchover to its end, and return what the primary and the replica say then.
 
     The primary's old channel is dropped: its operator has stopped it and leaves it there. The replica's is started

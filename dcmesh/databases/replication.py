@@ -43,7 +43,7 @@ class Replica:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Channel:
+class ChannelStatus:
     """What is known of a replication channel.
 
     Attributes:
@@ -67,7 +67,7 @@ class Channel:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Server:
+class ServerStatus:
     """What a database server says of itself.
 
     Attributes:
@@ -78,7 +78,7 @@ class Server:
         volume_used: how full the volume with its data is, in per cent; None if it does not say.
     """
 
-    channel: Channel
+    channel: ChannelStatus
     position: str = ""
     read_only: bool | None = None
     extra: str = ""
@@ -115,14 +115,14 @@ def _number(value: str) -> int | None:
     return int(value) if re.fullmatch(NUMBER, value) else None
 
 
-def parse_server(text: str) -> Server:
+def parse_server(text: str) -> ServerStatus:
     """Return what a replica's command prints.
 
     Raises:
         ChildProcessError: that cannot be.
     """
     said = parse_lines(text)
-    return Server(
+    return ServerStatus(
         channel=_channel(said),
         position=checked("Gtid_Position", said.get("Gtid_Position", ""), GTIDS),
         read_only={"1": True, "0": False}.get(said.get("Read_Only", "")),
@@ -131,7 +131,7 @@ def parse_server(text: str) -> Server:
     )
 
 
-def parse_status(text: str) -> Channel:
+def parse_status(text: str) -> ChannelStatus:
     """Return what the lines of a `SHOW REPLICA STATUS` say, MariaDB's or MySQL's.
 
     Raises:
@@ -140,12 +140,12 @@ def parse_status(text: str) -> Channel:
     return _channel(parse_lines(text))
 
 
-def _channel(status: dict[str, str]) -> Channel:
+def _channel(status: dict[str, str]) -> ChannelStatus:
     if "Source_Host" not in status:
-        return Channel(source="", running=False, seconds_behind=None, last_error="there is no channel")
+        return ChannelStatus(source="", running=False, seconds_behind=None, last_error="there is no channel")
     behind = _number(status.get("Seconds_Behind_Source", ""))
     errors = [status.get(key, "") for key in ("Last_IO_Error", "Last_SQL_Error")]
-    return Channel(
+    return ChannelStatus(
         source=checked("Source_Host", status["Source_Host"], HOST),
         # Both threads say Yes before the first connection too; how far behind is known only after it.
         running=behind is not None
@@ -158,14 +158,14 @@ def _channel(status: dict[str, str]) -> Channel:
     )
 
 
-def is_settled(server: Server) -> bool:
+def is_settled(server: ServerStatus) -> bool:
     """Tell whether a replica's channel runs, or cannot."""
     return server.channel.running or bool(server.extra)
 
 
 def read_server(
-    kubeconfig: str, replica: Replica, patience: float = 0, until: Callable[[Server], bool] = is_settled
-) -> Server:
+    kubeconfig: str, replica: Replica, patience: float = 0, until: Callable[[ServerStatus], bool] = is_settled
+) -> ServerStatus:
     """Ask a server for itself and its channel.
 
     Args:
@@ -184,7 +184,9 @@ def read_server(
                 server = parse_server(run_in(api, **vars(replica)))
             except ERRORS as error:
                 reason = f"cannot ask: {why(error)}"
-                server = Server(channel=Channel(source="", running=False, seconds_behind=None, last_error=reason))
+                server = ServerStatus(
+                    channel=ChannelStatus(source="", running=False, seconds_behind=None, last_error=reason)
+                )
             if until(server) or time.monotonic() >= deadline:
                 return server
             time.sleep(0.5)

@@ -5,15 +5,15 @@ from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any, TypeVar
 
-from dcmesh.deployment import ExpectedGateway, Export, Site
+from dcmesh.deployment import DeployedExport, DeployedSite, ExpectedGateway
 from dcmesh.doctor.findings import UnseenError
 from dcmesh.kube.api import ERRORS, ApiClient, reach, run_in
 from dcmesh.kube.pods import PROXY, RUNNING, Pod, ask_proxy, parse_pod, read
-from dcmesh.model.facts import Account
 from dcmesh.model.istio import ISTIO_NAMESPACE
 from dcmesh.model.istio_objects import Object, annotations, labels, name_of, whole
-from dcmesh.status.foreign import Cluster, Foreign, at_gateway, gather
-from dcmesh.status.gateways import Gateway, find_gateway
+from dcmesh.model.link import ServiceAccount
+from dcmesh.status.foreign import Foreign, IstioObjects, at_gateway, gather
+from dcmesh.status.gateways import GatewayStatus, find_gateway
 from dcmesh.status.hosts import Answer, ask_hosts
 
 ISTIO = {
@@ -35,7 +35,7 @@ T = TypeVar("T")
 class Evidence:
     """One site, asked."""
 
-    def __init__(self, site: Site) -> None:
+    def __init__(self, site: DeployedSite) -> None:
         """Reach the site's cluster, or remember why it cannot be reached."""
         self.site = site
         self.unreachable = ""
@@ -129,7 +129,7 @@ class Evidence:
         return None
 
     @cached_property
-    def cluster(self) -> Cluster:
+    def cluster(self) -> IstioObjects:
         """What of the cluster may touch links beside dcmesh's own objects."""
         return gather(self._get, self.site.gateway)
 
@@ -139,7 +139,7 @@ class Evidence:
         gateway = self.site.gateway
         return [*at_gateway(self.site.name, gateway, self.site.exports, self.cluster)] if gateway else []
 
-    def gateway(self, expected: ExpectedGateway) -> Gateway:
+    def gateway(self, expected: ExpectedGateway) -> GatewayStatus:
         """Return the site's gateway as it is."""
 
         def proxy(pod: Pod, path: str) -> Any:  # noqa: ANN401
@@ -165,7 +165,7 @@ class Evidence:
                 return count[0] if count else ""
         return ""
 
-    def client_pod(self, account: Account) -> Pod:
+    def client_pod(self, account: ServiceAccount) -> Pod:
         """Return a pod of a service account that can be asked.
 
         Raises:
@@ -213,7 +213,7 @@ class Evidence:
                 return tuple(_place(host) for host in known.get("host_statuses", ()) if _healthy(host))
         return None
 
-    def answer(self, pod: Pod, export: Export, host: str) -> Answer:
+    def answer(self, pod: Pod, export: DeployedExport, host: str) -> Answer:
         """Return what a host says to a new connection from a pod.
 
         Raises:
@@ -250,7 +250,7 @@ def _healthy(host: Object) -> bool:
     return health.get("eds_health_status", "HEALTHY") == "HEALTHY" and not health.get("failed_outlier_check")
 
 
-def pods_of(pods: Sequence[Object], account: Account) -> list[Object]:
+def pods_of(pods: Sequence[Object], account: ServiceAccount) -> list[Object]:
     """Return the pods of a service account that live: neither done nor on their way out."""
     return [
         pod

@@ -11,7 +11,7 @@ Side = Literal["consumer", "source"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Finding:
+class HopFinding:
     """What is wrong at a hop.
 
     Attributes:
@@ -30,7 +30,7 @@ class Finding:
 
 
 @dataclass(frozen=True)
-class Kind:
+class FindingKind:
     """A kind of finding; called with what was seen, it makes one.
 
     Attributes:
@@ -43,9 +43,9 @@ class Kind:
     says: str
     state: State = State.CRITICAL
 
-    def __call__(self, evidence: str, fix: str) -> Finding:
+    def __call__(self, evidence: str, fix: str) -> HopFinding:
         """Return a finding of this kind."""
-        return Finding(id=self.id, says=self.says, evidence=evidence, fix=fix, state=self.state)
+        return HopFinding(id=self.id, says=self.says, evidence=evidence, fix=fix, state=self.state)
 
 
 class UnseenError(Exception):
@@ -75,7 +75,7 @@ class Step:
     hop: str
     site: str
     outcome: Outcome
-    findings: tuple[Finding, ...] = ()
+    findings: tuple[HopFinding, ...] = ()
     why: str = ""
 
     @property
@@ -114,7 +114,7 @@ class Diagnosis:
         return worst(step.state for step in self.steps)
 
     @property
-    def findings(self) -> tuple[tuple[Step, Finding], ...]:
+    def findings(self) -> tuple[tuple[Step, HopFinding], ...]:
         """What is wrong, with where."""
         return tuple((step, finding) for step in self.steps for finding in step.findings)
 

@@ -3,8 +3,8 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from dcmesh.doctor.findings import Finding, Kind, Side
-from dcmesh.doctor.link import Link
+from dcmesh.doctor.findings import FindingKind, HopFinding, Side
+from dcmesh.doctor.link import WalkedLink
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,5 +25,5 @@ class Hop:
     name: str
     about: str
     side: Side
-    kinds: tuple[Kind, ...]
-    look: Callable[[Link], Iterator[Finding]]
+    kinds: tuple[FindingKind, ...]
+    look: Callable[[WalkedLink], Iterator[HopFinding]]

@@ -17,7 +17,7 @@ from dcmesh.model.ownership import MADE_BY, is_of_stack
 
 
 @dataclass(frozen=True)
-class Cluster:
+class ClusterReader:
     """One existing cluster: questions to its API server. What is not there is None.
 
     Attributes:

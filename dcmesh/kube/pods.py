@@ -8,7 +8,7 @@ from typing import Any
 from kubernetes import client
 
 from dcmesh.kube.api import run_in
-from dcmesh.model.facts import Account
+from dcmesh.model.link import ServiceAccount
 from dcmesh.model.printable import printable
 
 PROXY = "istio-proxy"
@@ -126,7 +126,7 @@ def last_words(api: client.ApiClient, pod: Pod, container: str) -> str:
     return printable(next(reversed([*said]), ""))
 
 
-def meshed_pod(api: client.ApiClient, account: Account) -> Pod | None:
+def meshed_pod(api: client.ApiClient, account: ServiceAccount) -> Pod | None:
     """Return a running pod of a service account that has a sidecar; None if there is none.
 
     Raises:

@@ -11,7 +11,7 @@ import yaml
 from kubernetes import client
 
 from dcmesh.kube.api import ERRORS, connect, run_in, why
-from dcmesh.model.certificates import UNREADABLE, Bundle, Witness, witness_of
+from dcmesh.model.certificates import UNREADABLE, Bundle, CertificateHolder, holder_of
 from dcmesh.model.istio import ISTIO_NAMESPACE
 from dcmesh.model.printable import printable
 
@@ -26,15 +26,15 @@ AT_ONCE = 16
 """How many proxies of a cluster are asked at the same time."""
 
 
-def parse_secrets(where: str, dump: str) -> Witness:
+def parse_secrets(where: str, dump: str) -> CertificateHolder:
     """Return what a proxy says of itself at `config_dump?resource=dynamic_active_secrets`."""
     try:
         return _parse_secrets(where, dump)
     except (ValueError, TypeError, AttributeError, RecursionError):  # what runs in a proxy's pod may answer anything
-        return Witness(where=where, unknown=UNREADABLE)
+        return CertificateHolder(where=where, unknown=UNREADABLE)
 
 
-def _parse_secrets(where: str, dump: str) -> Witness:
+def _parse_secrets(where: str, dump: str) -> CertificateHolder:
     pems = {"chain": "", "roots": ""}
     for found in json.loads(dump).get("configs", ()):
         secret = found.get("secret", {})
@@ -45,11 +45,11 @@ def _parse_secrets(where: str, dump: str) -> Witness:
                     inner = inner.get(key, {})
                 pems[part] = base64.b64decode(inner.get("inline_bytes", "")).decode()
     if not all(pems.values()):
-        return Witness(where=where, unknown="it has no certificate yet")
-    return witness_of(where, Bundle(chain=pems["chain"], root=pems["roots"]))
+        return CertificateHolder(where=where, unknown="it has no certificate yet")
+    return holder_of(where, Bundle(chain=pems["chain"], root=pems["roots"]))
 
 
-class Cluster:
+class MeshCluster:
     """One cluster, to be asked and, for a rotation, to be hastened."""
 
     def __init__(self, site: str, kubeconfig: str) -> None:
@@ -124,11 +124,13 @@ class Cluster:
             with self._api() as api:
                 client.CoreV1Api(api).patch_namespaced_pod(name, namespace, now, _request_timeout=SECONDS)
 
-    def proxies(self) -> list[Witness]:
+    def proxies(self) -> list[CertificateHolder]:
         """Ask every proxy."""
         command = ("pilot-agent", "request", "GET", "config_dump?resource=dynamic_active_secrets")
         return [
-            Witness(where=where, unknown=why(answer)) if isinstance(answer, Exception) else parse_secrets(where, answer)
+            CertificateHolder(where=where, unknown=why(answer))
+            if isinstance(answer, Exception)
+            else parse_secrets(where, answer)
             for where, answer in self._each(PROXY, command).items()
         ]
 
@@ -144,26 +146,28 @@ def parse_expiry(metrics: str) -> float | None:
     return next((float(line[1]) for line in lines if line[:1] == ["citadel_server_cert_chain_expiry_timestamp"]), None)
 
 
-def on_each(sites: Mapping[str, str], question: Callable[[Cluster], list[Witness]]) -> list[Witness]:
+def on_each(
+    sites: Mapping[str, str], question: Callable[[MeshCluster], list[CertificateHolder]]
+) -> list[CertificateHolder]:
     """Ask several clusters; what is said of one that cannot be reached is that.
 
     Args:
         sites: the kubeconfig of each, by name.
         question: what to ask.
     """
-    found = list[Witness]()
+    found = list[CertificateHolder]()
     for site, kubeconfig in sites.items():
         try:
-            found += question(Cluster(site, kubeconfig))
+            found += question(MeshCluster(site, kubeconfig))
         except ERRORS as error:
-            found.append(Witness(where=f"{site}'s cluster", unknown=why(error)))
+            found.append(CertificateHolder(where=f"{site}'s cluster", unknown=why(error)))
         except (client.exceptions.OpenApiException, ValueError, yaml.YAMLError):
-            found.append(Witness(where=f"{site}'s cluster", unknown="its kubeconfig cannot be used"))
+            found.append(CertificateHolder(where=f"{site}'s cluster", unknown="its kubeconfig cannot be used"))
     return found
 
 
-def all_of(cluster: Cluster) -> list[Witness]:
+def all_of(cluster: MeshCluster) -> list[CertificateHolder]:
     """Return what a cluster's proxies have, and what its new pods will have."""
     bundle = cluster.bundle()
     secret = f"{cluster.site} Secret {ISTIO_NAMESPACE}/{SECRET}"
-    return [*([witness_of(secret, bundle)] if bundle else []), *cluster.proxies()]
+    return [*([holder_of(secret, bundle)] if bundle else []), *cluster.proxies()]

@@ -43,7 +43,7 @@ class Bundle:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Witness:
+class CertificateHolder:
     """What something trusts, and what it proves itself by.
 
     Attributes:
@@ -93,12 +93,12 @@ def signed_path(certificates: Certificates) -> Certificates:
     return found
 
 
-def witness_of(where: str, bundle: Bundle) -> Witness:
+def holder_of(where: str, bundle: Bundle) -> CertificateHolder:
     """Return what the pods of a bundle's site will trust, and what they will prove themselves by."""
     try:
-        return Witness(where=where, roots=_named(bundle.root), chain=signed_path(_named(bundle.chain)))
+        return CertificateHolder(where=where, roots=_named(bundle.root), chain=signed_path(_named(bundle.chain)))
     except ValueError:
-        return Witness(where=where, unknown=UNREADABLE)
+        return CertificateHolder(where=where, unknown=UNREADABLE)
 
 
 def _named(pem: str) -> Certificates:

@@ -23,18 +23,6 @@ def worst(states: Iterable[State]) -> State:
     return max(states, key=severity.index, default=State.OK)
 
 
-@dataclass(frozen=True)
-class Account:
-    """A service account: what pods of other sites know of a pod."""
-
-    namespace: str
-    name: str
-
-    def __str__(self) -> str:
-        """Return it as it is shown."""
-        return f"{self.namespace}/{self.name}"
-
-
 @dataclass(frozen=True, kw_only=True)
 class Problem:
     """Something that somebody should know.

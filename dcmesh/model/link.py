@@ -20,12 +20,16 @@ Protocol = Literal["HTTP", "TCP"]
 ProbeKind = Literal["pod-name", "http", "greeting"]
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class ServiceAccount:
     """A Kubernetes service account, which is what Istio's identities are made of."""
 
     namespace: str
     name: str
+
+    def __str__(self) -> str:
+        """Return it as it is shown."""
+        return f"{self.namespace}/{self.name}"
 
     @property
     def principal(self) -> str:
@@ -39,7 +43,7 @@ class ServiceAccount:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Consumer:
+class LinkConsumer:
     """A service account of another site that may connect to an export."""
 
     site: str
@@ -67,7 +71,7 @@ class ExportedService:
     port: int
     protocol: Protocol
     identity: str
-    consumers: tuple[Consumer, ...]
+    consumers: tuple[LinkConsumer, ...]
     probe: ProbeKind
 
     @property

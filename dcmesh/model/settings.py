@@ -16,7 +16,7 @@ from dcmesh.model import support
 from dcmesh.model.addresses import VIP_NETWORK
 from dcmesh.model.gateway import GATEWAY_PORT, Exposure
 from dcmesh.model.link import MYSQL_PORT, ExportedService, Link, ProbeKind, Protocol, ServiceAccount, pod_hosts
-from dcmesh.model.link import Consumer as LinkConsumer
+from dcmesh.model.link import LinkConsumer as LinkConsumer
 from dcmesh.model.pxc import stateful_set_name
 from dcmesh.model.value_types import (
     ADVICE,

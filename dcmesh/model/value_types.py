@@ -30,7 +30,7 @@ def _error(advice: str) -> PydanticCustomError:
 
 
 @dataclass(frozen=True)
-class Kind:
+class TextKind:
     """A kind of text, as metadata of a type.
 
     Attributes:
@@ -59,10 +59,10 @@ class Kind:
         return {**handler(schema), **self.schema, "x-kind": self.name, "x-advice": self.advice}
 
 
-def _pattern(name: str, pattern: str, advice: str) -> Kind:
+def _pattern(name: str, pattern: str, advice: str) -> TextKind:
     """Return a kind that a regular expression describes."""
     matches = re.compile(pattern, re.ASCII).fullmatch
-    return Kind(name, advice, matches, {"pattern": f"^(?:{pattern})$" if "|" in pattern else f"^{pattern}$"})
+    return TextKind(name, advice, matches, {"pattern": f"^(?:{pattern})$" if "|" in pattern else f"^{pattern}$"})
 
 
 def _parses(parse: Callable[[str], object]) -> Callable[[str], bool]:
@@ -92,11 +92,11 @@ FreeText = Annotated[str, WrapValidator(_kept_secret)]
 _LABEL = r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"
 _HOST = rf"{_LABEL}(\.{_LABEL})*"
 
-Text = Annotated[str, Kind("text", "must be text that is not empty", str.strip, {"pattern": r"\S"})]
+Text = Annotated[str, TextKind("text", "must be text that is not empty", str.strip, {"pattern": r"\S"})]
 
 FilePath = Annotated[
     str,
-    Kind(
+    TextKind(
         "path",
         "must be the path of a file, not what is in it",
         lambda text: text.strip() and "\n" not in text and "\0" not in text,
@@ -104,7 +104,7 @@ FilePath = Annotated[
     ),
 ]
 
-Pem = Annotated[str, Kind("PEM", "must be the text of a PEM file", str.strip, {"pattern": r"\S"})]
+Pem = Annotated[str, TextKind("PEM", "must be the text of a PEM file", str.strip, {"pattern": r"\S"})]
 
 Organization = Annotated[
     str,
@@ -199,7 +199,7 @@ def can_be_reached(text: str) -> bool:
 
 Address = Annotated[
     str,
-    Kind(
+    TextKind(
         "address",
         "must be an IP address or DNS name by which other sites reach the gateway, without scheme and port",
         can_be_reached,
@@ -207,12 +207,12 @@ Address = Annotated[
 ]
 
 IpAddress = Annotated[
-    str, Kind("IP address", "must be an IP address, such as 192.0.2.10", _parses(ipaddress.ip_address))
+    str, TextKind("IP address", "must be an IP address, such as 192.0.2.10", _parses(ipaddress.ip_address))
 ]
 
 Network = Annotated[
     str,
-    Kind(
+    TextKind(
         "network",
         "must be a network as CIDR, given by its first address, such as 192.0.2.0/24 or 192.0.2.10/32",
         lambda text: "/" in text and _parses(ipaddress.ip_network)(text),
@@ -221,7 +221,7 @@ Network = Annotated[
 
 Ipv4Network = Annotated[
     str,
-    Kind(
+    TextKind(
         "IPv4 network",
         "must be an IPv4 network as CIDR, given by its first address, such as 241.0.0.0/8",
         lambda text: "/" in text and _parses(ipaddress.IPv4Network)(text),
@@ -230,7 +230,7 @@ Ipv4Network = Annotated[
 
 Host = Annotated[
     str,
-    Kind(
+    TextKind(
         "host",
         "must be an IP address or DNS name by which the database reaches its source, without port",
         can_be_reached,
@@ -292,7 +292,7 @@ PxcVersion = Annotated[
 
 ChartSource = Annotated[
     str,
-    Kind(
+    TextKind(
         "URL or directory",
         "must be a chart repository (https://…), an OCI registry (oci://…) or a directory",
         _is_chart_source,

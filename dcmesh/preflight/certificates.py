@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator, Mapping
 
-from dcmesh.config.environment import Outside
+from dcmesh.config.environment import Environment
 from dcmesh.config.errors import Finding
-from dcmesh.kube.cluster import Cluster
+from dcmesh.kube.cluster import ClusterReader
 from dcmesh.model import settings as model
 from dcmesh.model.certificates import Certificates, read_pem, trusts
 from dcmesh.model.istio import ISTIO_NAMESPACE
@@ -13,10 +13,12 @@ from dcmesh.model.ownership import OURS
 CACERTS_KEYS = {"ca-cert.pem", "ca-key.pem", "cert-chain.pem", "root-cert.pem"}
 
 
-def cacerts(cluster: Cluster, settings: model.Settings, site: model.Site, outside: Outside | None) -> Iterator[Finding]:
+def cacerts(
+    cluster: ClusterReader, settings: model.Settings, site: model.Site, environment: Environment | None
+) -> Iterator[Finding]:
     """Find a Secret that is not as it was said to be, or which must not be replaced, or not appear in a mesh.
 
-    Without an outside the stack was never in this cluster, whatever its outputs say.
+    Without an environment the stack was never in this cluster, whatever its outputs say.
     """
     trust, path, there = settings.trust, "trust.source", cluster.cacerts()
     if isinstance(trust, model.ExistingTrust):
@@ -25,7 +27,7 @@ def cacerts(cluster: Cluster, settings: model.Settings, site: model.Site, outsid
             yield Finding(path, trust.source, advice)
         elif lacking := CACERTS_KEYS - there[0]:
             yield Finding(path, trust.source, f"names a Secret of {site.name} that lacks {', '.join(sorted(lacking))}")
-    elif (there and OURS.items() <= there[1].items()) or (outside and site.name in _certified(outside)):
+    elif (there and OURS.items() <= there[1].items()) or (environment and site.name in _certified(environment)):
         return
     elif there:
         ((key, value),) = OURS.items()
@@ -41,9 +43,9 @@ def cacerts(cluster: Cluster, settings: model.Settings, site: model.Site, outsid
         yield Finding(path, trust.source, advice)
 
 
-def _certified(outside: Outside) -> Mapping[str, object]:
+def _certified(environment: Environment) -> Mapping[str, object]:
     """Return the sites that the stack has given certificates: a Secret that 0.1.0 made has no label."""
-    found: Mapping[str, object] = outside.own_outputs().get("certificates", {})
+    found: Mapping[str, object] = environment.own_outputs().get("certificates", {})
     return found
 
 

@@ -4,14 +4,14 @@ import ipaddress
 from collections.abc import Iterator, Mapping, Sequence
 
 from dcmesh.config.errors import Finding, Remark
-from dcmesh.kube.cluster import Cluster
+from dcmesh.kube.cluster import ClusterReader
 from dcmesh.model import settings as model
 from dcmesh.model.component_names import export_name, import_name
 from dcmesh.model.istio_objects import visible
 from dcmesh.model.link import ExportedService, Link, service_of
 from dcmesh.model.ownership import OURS
 from dcmesh.preflight.identity import Held
-from dcmesh.preflight.looking import each
+from dcmesh.preflight.parallel import each
 
 
 def _new_or_there(held: Held | None, component: str) -> type[Finding]:
@@ -24,7 +24,7 @@ def _new_or_there(held: Held | None, component: str) -> type[Finding]:
 
 
 def own_names(
-    cluster: Cluster,
+    cluster: ClusterReader,
     settings: model.Settings,
     site: model.Site,
     path: str,
@@ -70,7 +70,7 @@ def _hosts_of(imported: model.Import, settings: model.Settings, links: Mapping[s
 
 
 def claimed(
-    cluster: Cluster,
+    cluster: ClusterReader,
     settings: model.Settings,
     site: model.Site,
     path: str,
@@ -106,7 +106,7 @@ def claimed(
                 yield _new_or_there(held, component)(where, name, advice)
 
 
-def virtual_addresses(cluster: Cluster, site: model.Site, path: str) -> Iterator[Finding]:
+def virtual_addresses(cluster: ClusterReader, site: model.Site, path: str) -> Iterator[Finding]:
     """Find networks of a cluster that overlap the range of the virtual addresses."""
     if not site.imports:
         return

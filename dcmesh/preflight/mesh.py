@@ -4,14 +4,14 @@ from collections.abc import Iterator, Mapping
 
 from dcmesh.config.errors import Finding
 from dcmesh.kube.api import ApiClient
-from dcmesh.kube.cluster import Cluster
+from dcmesh.kube.cluster import ClusterReader
 from dcmesh.kube.gateway_scope import shut_by_scope
 from dcmesh.model import settings as model
 from dcmesh.model.istio import ISTIO_NAMESPACE, TRUST_DOMAIN, injection_labels
-from dcmesh.preflight.looking import each
+from dcmesh.preflight.parallel import each
 
 
-def existing_istio(cluster: Cluster, settings: model.Settings, site: model.Site) -> Iterator[Finding]:
+def existing_istio(cluster: ClusterReader, settings: model.Settings, site: model.Site) -> Iterator[Finding]:
     """Find what an Istio that is there lacks."""
     existing = settings.istio_of(site).existing
     if existing is None:
@@ -48,7 +48,7 @@ def _sidecars(
         yield Finding(path, namespace, advice)
 
 
-def pxc_operator(cluster: Cluster, settings: model.Settings, site: model.Site) -> Iterator[Finding]:
+def pxc_operator(cluster: ClusterReader, settings: model.Settings, site: model.Site) -> Iterator[Finding]:
     """Find an operator that is not there, or has no sidecar: its databases, which have one, would not answer it."""
     operator = settings.pxc_of(site)
     if not operator.existing or not any(isinstance(workload, model.Pxc) for workload in site.workloads):
@@ -73,7 +73,7 @@ def scope(api: ApiClient, settings: model.Settings, site: model.Site) -> Iterato
         yield Finding("istio.scopeGateways", istio.scope_gateways, advice)
 
 
-def namespaces(cluster: Cluster, settings: model.Settings, site: model.Site, path: str) -> Iterator[Finding]:
+def namespaces(cluster: ClusterReader, settings: model.Settings, site: model.Site, path: str) -> Iterator[Finding]:
     """Find namespaces and service accounts of exports and imports that are not there, or whose pods get no sidecars."""
     made = {workload.namespace for workload in site.workloads}
     users = [(f"{path}.exports[{i}]", e.namespace, e.service_account) for i, e in enumerate(site.exports)]

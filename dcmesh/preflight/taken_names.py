@@ -3,15 +3,17 @@
 from collections.abc import Iterator
 
 from dcmesh.config.errors import Finding
-from dcmesh.kube.cluster import Cluster
+from dcmesh.kube.cluster import ClusterReader
 from dcmesh.model import settings as model
 from dcmesh.model.gateway import GATEWAY_NAME
 from dcmesh.model.istio import ISTIO_NAMESPACE
 from dcmesh.model.ownership import OURS
-from dcmesh.preflight.looking import each
+from dcmesh.preflight.parallel import each
 
 
-def taken(cluster: Cluster, settings: model.Settings, site: model.Site, path: str, gateway: str) -> Iterator[Finding]:
+def taken(
+    cluster: ClusterReader, settings: model.Settings, site: model.Site, path: str, gateway: str
+) -> Iterator[Finding]:
     """Find what dcmesh is to make, by a name that is fixed or configured, and what somebody else has made."""
     to_make = [(f"{path}.workloads[{i}].namespace", workload.namespace) for i, workload in enumerate(site.workloads)]
     operator = settings.pxc_of(site)

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from dcmesh.config.errors import Finding, Remark
-from dcmesh.kube.cluster import Cluster
+from dcmesh.kube.cluster import ClusterReader
 from dcmesh.model import settings as model
 from dcmesh.model import support
 
@@ -24,7 +24,7 @@ def untried(settings: model.Settings) -> Iterator[Remark]:
             yield Remark(f"{path}.version", istio.version, warning)
 
 
-def running(cluster: Cluster, istio: model.Istio, site: model.Site, path: str, named: str) -> Iterator[Finding]:
+def running(cluster: ClusterReader, istio: model.Istio, site: model.Site, path: str, named: str) -> Iterator[Finding]:
     """Compare a cluster's Kubernetes and istiod with what dcmesh supports."""
     running = cluster.istiod_version(istio.existing.revision if istio.existing else "default")
     kubernetes = cluster.kubernetes_version()

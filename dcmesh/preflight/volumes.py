@@ -4,16 +4,16 @@ from collections.abc import Iterator
 
 from dcmesh.config.errors import Finding
 from dcmesh.kube import quantities
-from dcmesh.kube.cluster import Cluster
+from dcmesh.kube.cluster import ClusterReader
 from dcmesh.model import mariadb, pxc
 from dcmesh.model import settings as model
-from dcmesh.preflight.looking import each
+from dcmesh.preflight.parallel import each
 
 CLAIMS = {"mariadb": mariadb.CLAIM, "pxc": pxc.CLAIM}
 """How the claims of a database begin, by its kind."""
 
 
-def claims(cluster: Cluster, site: model.Site, path: str) -> Iterator[Finding]:
+def claims(cluster: ClusterReader, site: model.Site, path: str) -> Iterator[Finding]:
     """Compare the volumes that databases have with those that they are to have: they can grow, if their class can."""
 
     def look(numbered: tuple[int, model.Workload]) -> Iterator[Finding]:
@@ -29,7 +29,7 @@ def claims(cluster: Cluster, site: model.Site, path: str) -> Iterator[Finding]:
 
 
 def _volume(
-    cluster: Cluster, wanted: model.Storage, path: str, size: str, storage_class: str | None
+    cluster: ClusterReader, wanted: model.Storage, path: str, size: str, storage_class: str | None
 ) -> Iterator[Finding]:
     """Compare a volume's size and StorageClass with what it is to have."""
     if wanted.storage_class and wanted.storage_class != storage_class:

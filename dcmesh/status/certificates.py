@@ -18,7 +18,7 @@ from dcmesh.model.istio import ISTIO_NAMESPACE
 OVERDUE = 0.25
 """What part of a pod's certificate may be left. Istio renews it when half of it is left."""
 
-Kind = Literal["root", "intermediate", "pod"]
+CertificateKind = Literal["root", "intermediate", "pod"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +34,7 @@ class Certificate(Fact):
         fingerprint: SHA-256 of an authority's certificate.
     """
 
-    kind: Kind
+    kind: CertificateKind
     subject: str
     issued: datetime | None = None
     expires: datetime | None = None
@@ -81,7 +81,7 @@ def parse_authorities(site: str, secret: Mapping[str, str], now: datetime) -> li
     Raises:
         ValueError: they are no certificates.
     """
-    keys: tuple[tuple[Kind, str], ...] = (("root", "root-cert.pem"), ("intermediate", "ca-cert.pem"))
+    keys: tuple[tuple[CertificateKind, str], ...] = (("root", "root-cert.pem"), ("intermediate", "ca-cert.pem"))
     return [
         Certificate(
             site=site,

@@ -21,7 +21,7 @@ MORE_ROOM = "give it more room (storage.size, where it has one), or lower settin
 
 
 @dataclass(frozen=True, kw_only=True)
-class Server(Fact):
+class DatabaseServer(Fact):
     """A database server.
 
     Attributes:
@@ -86,7 +86,9 @@ class Server(Fact):
             yield State.WARNING, f"is {self.seconds_behind} seconds behind {self.source}"
 
 
-def ask_server(clients: Callable[[], ApiClient], site: str, expected: ExpectedServer, max_lag: int) -> list[Server]:
+def ask_server(
+    clients: Callable[[], ApiClient], site: str, expected: ExpectedServer, max_lag: int
+) -> list[DatabaseServer]:
     """Ask a server for itself and its channel."""
     replica = expected.replica
     known: dict[str, Any] = {
@@ -100,22 +102,22 @@ def ask_server(clients: Callable[[], ApiClient], site: str, expected: ExpectedSe
         with clients() as api:
             pod = read_pod(api, replica.namespace, replica.pod)
             if pod is None:
-                return [Server(**known, down="does not run: there is no such pod")]
+                return [DatabaseServer(**known, down="does not run: there is no such pod")]
             state = pod.states.get(replica.container, "no such container")
             if state != RUNNING:
                 words = last_words(api, pod, pod.preparing or replica.container)
-                return [Server(**known, down=f"does not run: {words or state}")]
+                return [DatabaseServer(**known, down=f"does not run: {words or state}")]
             try:
                 said = parse_server(run_in(api, **vars(replica)))
             except (ChildProcessError, TimeoutError) as error:
                 words = last_words(api, pod, replica.container)
-                return [Server(**known, down=f"does not answer: {words or why(error)}")]
+                return [DatabaseServer(**known, down=f"does not answer: {words or why(error)}")]
             waits = not expected.follows and said.read_only
             words = last_words(api, pod, replica.container) if waits else ""
     except ERRORS as error:
-        return [Server(**known, unknown=why(error))]
+        return [DatabaseServer(**known, unknown=why(error))]
     channel = said.channel
-    found = Server(
+    found = DatabaseServer(
         **known,
         source=channel.source,
         running=channel.running,

@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from dcmesh.deployment import ExpectedGateway, Export, Site
+from dcmesh.deployment import DeployedExport, DeployedSite, ExpectedGateway
 from dcmesh.kube.api import ERRORS, ApiClient, why
 from dcmesh.kube.pods import read
-from dcmesh.model.facts import Account, Fact, State
+from dcmesh.model.facts import Fact, State
 from dcmesh.model.gateway import GATEWAY_PORT
 from dcmesh.model.istio import ISTIO_NAMESPACE, SCOPE
 from dcmesh.model.istio_objects import (
@@ -28,7 +28,7 @@ from dcmesh.model.istio_objects import (
     visible,
     whole,
 )
-from dcmesh.model.link import pod_of
+from dcmesh.model.link import ServiceAccount, pod_of
 
 NETWORKING = "/apis/networking.istio.io/v1"
 
@@ -64,7 +64,7 @@ class Foreign(Fact):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Cluster:
+class IstioObjects:
     """What a site's cluster has.
 
     Attributes:
@@ -100,7 +100,9 @@ def _environment(deployment: Object) -> dict[str, str]:
 # --- at a gateway --------------------------------------------------------------------------------------------------
 
 
-def at_gateway(site: str, expected: ExpectedGateway, exports: Sequence[Export], cluster: Cluster) -> Iterator[Foreign]:
+def at_gateway(
+    site: str, expected: ExpectedGateway, exports: Sequence[DeployedExport], cluster: IstioObjects
+) -> Iterator[Foreign]:
     """Yield what touches the links of an exporting site at its gateway.
 
     Args:
@@ -212,7 +214,9 @@ def destinations(service: Object) -> list[str]:
     return sorted({route["destination"]["host"] for route in routes if "destination" in route})
 
 
-def _entries(site: str, export: Export, host: str, entries: Sequence[Object], namespace: str) -> Iterator[Foreign]:
+def _entries(
+    site: str, export: DeployedExport, host: str, entries: Sequence[Object], namespace: str
+) -> Iterator[Foreign]:
     """Yield the ServiceEntries of others that have an exported host and that the gateway sees."""
     ours = f"{export.namespace}/{export.name}.{pod_of(host)}"
     own = next((entry for entry in entries if name_of(entry) == ours), None)
@@ -232,7 +236,7 @@ def _entries(site: str, export: Export, host: str, entries: Sequence[Object], na
         )
 
 
-def _rules(site: str, export: Export, host: str, rules: Sequence[Object], namespace: str) -> Iterator[Foreign]:
+def _rules(site: str, export: DeployedExport, host: str, rules: Sequence[Object], namespace: str) -> Iterator[Foreign]:
     """Yield the DestinationRules of others by which the gateway connects to an exported host."""
     for rule in effective_rules(rules, host, proxy=namespace, service=export.namespace):
         if name_of(rule) == f"{namespace}/{export.name}.{pod_of(host)}":
@@ -266,7 +270,7 @@ def delete(kind: str, found: Object) -> str:
 # --- at a consumer -------------------------------------------------------------------------------------------------
 
 
-def at_consumer(site: str, account: Account, export: Export, cluster: Cluster) -> Iterator[Foreign]:
+def at_consumer(site: str, account: ServiceAccount, export: DeployedExport, cluster: IstioObjects) -> Iterator[Foreign]:
     """Yield what touches the links of a consumer in its own site.
 
     It is a warning there: whether a host answers its consumer, and whom its sidecar takes for it, is asked besides.
@@ -322,7 +326,7 @@ LISTS = {
 """Where the lists of a Cluster are had."""
 
 
-def gather(get: Callable[[str], Any], expected: ExpectedGateway | None) -> Cluster:
+def gather(get: Callable[[str], Any], expected: ExpectedGateway | None) -> IstioObjects:
     """Return what a cluster has.
 
     Args:
@@ -332,10 +336,10 @@ def gather(get: Callable[[str], Any], expected: ExpectedGateway | None) -> Clust
     lists = {name: [whole(one) for one in (get(path) or {}).get("items", ())] for name, path in LISTS.items()}
     path = f"/apis/apps/v1/namespaces/{expected.namespace}/deployments/{expected.name}" if expected else ""
     deployment = (get(path) if path else None) or {"spec": {"template": {"metadata": {}}}}
-    return Cluster(**lists, gateway_labels=labels(deployment["spec"]["template"]))
+    return IstioObjects(**lists, gateway_labels=labels(deployment["spec"]["template"]))
 
 
-def ask_foreign(clients: Callable[[], ApiClient], site: Site) -> list[Foreign]:
+def ask_foreign(clients: Callable[[], ApiClient], site: DeployedSite) -> list[Foreign]:
     """Ask a cluster for what somebody else has written that touches the site's links."""
     try:
         with clients() as api:

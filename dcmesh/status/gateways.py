@@ -40,7 +40,7 @@ class Refusal:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Gateway(Fact):
+class GatewayStatus(Fact):
     """A site's gateway.
 
     Attributes:
@@ -99,18 +99,18 @@ class Gateway(Fact):
             yield State.CRITICAL, f"importers are told port {self.told_port}, which its Service has not"
 
 
-def ask_gateway(clients: Callable[[], ApiClient], site: str, expected: ExpectedGateway) -> list[Gateway]:
+def ask_gateway(clients: Callable[[], ApiClient], site: str, expected: ExpectedGateway) -> list[GatewayStatus]:
     """Ask a cluster for its gateway."""
     try:
         with clients() as api:
             return [find_gateway(site, expected, partial(read, api), partial(ask_proxy, api))]
     except ERRORS as error:
-        return [Gateway(**_told(site, expected), unknown=why(error))]
+        return [GatewayStatus(**_told(site, expected), unknown=why(error))]
 
 
 def find_gateway(
     site: str, expected: ExpectedGateway, get: Callable[[str], Any], proxy: Callable[[Pod, str], Any]
-) -> Gateway:
+) -> GatewayStatus:
     """Return a gateway as it is.
 
     Args:
@@ -132,7 +132,7 @@ def find_gateway(
     except (*ERRORS, ValueError) as error:
         unasked = why(error)
     balanced = service.get("status", {}).get("loadBalancer", {}).get("ingress", ())
-    return Gateway(
+    return GatewayStatus(
         **_told(site, expected),
         ready=deployment.get("status", {}).get("readyReplicas", 0),
         wanted=deployment.get("spec", {}).get("replicas", 0),

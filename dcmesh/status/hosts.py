@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from dcmesh.deployment import Export
+from dcmesh.deployment import DeployedExport
 from dcmesh.kube.api import ERRORS, ApiClient, run_in, why
 from dcmesh.kube.pods import Pod, ask_proxy, meshed_pod
-from dcmesh.model.facts import Account, Fact, State
+from dcmesh.model.facts import Fact, State
+from dcmesh.model.link import ServiceAccount
 from dcmesh.model.printable import printable
 from dcmesh.status.certificates import Certificate, parse_proxy
 
@@ -84,7 +85,7 @@ class Host(Fact):
 
 
 def ask_account(
-    clients: Callable[[], ApiClient], site: str, account: Account, imports: tuple[Export, ...]
+    clients: Callable[[], ApiClient], site: str, account: ServiceAccount, imports: tuple[DeployedExport, ...]
 ) -> list[Fact]:
     """Ask a running pod of a service account for its certificate, and for the hosts that it imports."""
     who = str(account)
@@ -116,7 +117,7 @@ def ask_account(
 def _hosts(
     site: str,
     consumer: str,
-    imports: tuple[Export, ...],
+    imports: tuple[DeployedExport, ...],
     answers: Mapping[str, Answer],
     accepted: Mapping[str, tuple[str, ...]],
     unknown: str,
@@ -140,7 +141,7 @@ def _hosts(
     ]
 
 
-def ask_hosts(api: ApiClient, pod: Pod, imports: tuple[Export, ...]) -> dict[str, Answer]:
+def ask_hosts(api: ApiClient, pod: Pod, imports: tuple[DeployedExport, ...]) -> dict[str, Answer]:
     """Have a pod connect to every host, from the first of its containers that can.
 
     Raises:
@@ -183,7 +184,7 @@ def _is_good(status: int, probe: str | None) -> bool:
     return status == 200 if probe == "pod-name" else status < 500
 
 
-def clusters_path(imports: tuple[Export, ...]) -> str:
+def clusters_path(imports: tuple[DeployedExport, ...]) -> str:
     """Return the path at which Envoy shows where it sends what is for these hosts."""
     names = "|".join(re.escape(f"|{i.port}||{host}") for i in imports for host in i.hosts)
     return f"config_dump?resource=dynamic_active_clusters&name_regex={quote(f'outbound({names})', safe='')}"

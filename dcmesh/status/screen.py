@@ -13,11 +13,11 @@ from rich.text import Text
 from dcmesh.model.facts import Problem, State
 from dcmesh.model.printable import printable
 from dcmesh.status.certificates import Certificate
-from dcmesh.status.databases import Server
-from dcmesh.status.gateways import Gateway
+from dcmesh.status.databases import DatabaseServer
+from dcmesh.status.gateways import GatewayStatus
 from dcmesh.status.hosts import Host
 from dcmesh.status.sites import Status, of_kind
-from dcmesh.trust.roots import Root, Trust
+from dcmesh.trust.roots import TrustedRoot, TrustReport
 
 STYLES = {State.OK: "green", State.WARNING: "yellow", State.CRITICAL: "bold red", State.UNKNOWN: "magenta"}
 
@@ -25,7 +25,7 @@ WIDTH = 120
 """How wide the screen is where there is none: in a pipe, or in a monitor's log."""
 
 
-def text(status: Status | Trust) -> str:
+def text(status: Status | TrustReport) -> str:
     """Return what standard output is to show."""
     return captured(lambda out: show(status, out))
 
@@ -56,7 +56,7 @@ def captured(show: Callable[[Console], None]) -> str:
     return shown.get()
 
 
-def show(status: Status | Trust, out: Console) -> None:
+def show(status: Status | TrustReport, out: Console) -> None:
     """Print the verdict first, then what is wrong, then all that was found."""
     first, *others = status.problems or [Problem(state=State.OK, text="all is well")]
     more = f" (and {len(others)} more)" if others else ""
@@ -72,19 +72,19 @@ def _line(state: State, text: str) -> Text:
     return Text.assemble((state.name, STYLES[state]), f": {text}")
 
 
-def tables(status: Status | Trust) -> Iterable[Table]:
+def tables(status: Status | TrustReport) -> Iterable[Table]:
     """Return a table for each kind of fact that there is."""
-    if isinstance(status, Trust):
+    if isinstance(status, TrustReport):
         if status.roots:
             yield _roots(status.roots)
         return
     facts = status.facts
-    if gateways := of_kind(Gateway, facts):
+    if gateways := of_kind(GatewayStatus, facts):
         yield _gateways(gateways)
     hosts = sorted(of_kind(Host, facts), key=_link)
     for _, group in groupby(hosts, key=_link):
         yield _hosts(list(group))
-    if servers := of_kind(Server, facts):
+    if servers := of_kind(DatabaseServer, facts):
         yield _servers(servers)
     if certificates := of_kind(Certificate, facts):
         yield _certificates(certificates)
@@ -108,7 +108,7 @@ def _mark(state: State) -> Text:
     return Text(state.name.lower(), STYLES[state])
 
 
-def _gateways(gateways: Sequence[Gateway]) -> Table:
+def _gateways(gateways: Sequence[GatewayStatus]) -> Table:
     table = _table("Gateways", "site", "pods", "address", "importers are told")
     for gateway in gateways:
         told = " ".join(f"{address}:{gateway.told_port}" for address in gateway.told_addresses)
@@ -133,7 +133,7 @@ def _hosts(hosts: Sequence[Host]) -> Table:
     return table
 
 
-def _servers(servers: Sequence[Server]) -> Table:
+def _servers(servers: Sequence[DatabaseServer]) -> Table:
     behind, gtid = Column("behind", no_wrap=True, justify="right"), Column("GTID", overflow="fold")
     table = _table("Databases", "site", "server", "follows", behind, "writes", gtid)
     for server in servers:
@@ -157,7 +157,7 @@ def _certificates(certificates: Sequence[Certificate]) -> Table:
     return table
 
 
-def _roots(roots: Sequence[Root]) -> Table:
+def _roots(roots: Sequence[TrustedRoot]) -> Table:
     table = _table("Roots", "", "trusted by", "used by", "may issue", "may be dropped")
     for root in roots:
         asked = root.trusted_by + len(root.not_trusted_by)

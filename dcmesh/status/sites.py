@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
 
-from dcmesh.deployment import Site
+from dcmesh.deployment import DeployedSite
 from dcmesh.kube.api import reach
 from dcmesh.model.facts import Fact, Problem, State, worst
 from dcmesh.model.plain import plain
 from dcmesh.status.certificates import Certificate, ask_authorities, root_problems
-from dcmesh.status.databases import Server, ask_server
+from dcmesh.status.databases import DatabaseServer, ask_server
 from dcmesh.status.foreign import Foreign, ask_foreign
-from dcmesh.status.gateways import Gateway, ask_gateway
+from dcmesh.status.gateways import GatewayStatus, ask_gateway
 from dcmesh.status.hosts import Host, ask_account
 
 AT_ONCE = 16
@@ -66,7 +66,7 @@ class SiteStatus:
 
     def as_json(self) -> dict[str, Any]:
         """Return the site as plain data."""
-        gateways = [gateway.as_json() for gateway in of_kind(Gateway, self.facts)]
+        gateways = [gateway.as_json() for gateway in of_kind(GatewayStatus, self.facts)]
         return {
             "state": plain(self.state),
             "unreachable": self.unreachable,
@@ -74,7 +74,7 @@ class SiteStatus:
             "gateway": gateways[0] if gateways else None,
             "certificates": [certificate.as_json() for certificate in of_kind(Certificate, self.facts)],
             "hosts": [host.as_json() for host in of_kind(Host, self.facts)],
-            "databases": [server.as_json() for server in of_kind(Server, self.facts)],
+            "databases": [server.as_json() for server in of_kind(DatabaseServer, self.facts)],
             "foreign": [foreign.as_json() for foreign in of_kind(Foreign, self.facts)],
         }
 
@@ -101,7 +101,7 @@ class Status:
         """What is wrong, the worst first, and causes before what follows from them."""
         if self.unreadable:
             return (Problem(state=State.UNKNOWN, text=self.unreadable),)
-        kinds: tuple[type[Fact], ...] = (Foreign, Gateway, Certificate, Host, Server)
+        kinds: tuple[type[Fact], ...] = (Foreign, GatewayStatus, Certificate, Host, DatabaseServer)
         found = [
             *(problem for site in self.sites for problem in site.own_problems),
             *root_problems(of_kind(Certificate, self.facts)),
@@ -129,13 +129,13 @@ def of_kind(kind: type[F], facts: Iterable[Fact]) -> list[F]:
     return [fact for fact in facts if isinstance(fact, kind)]
 
 
-def ask_all(sites: Sequence[Site], max_lag: int) -> Status:
+def ask_all(sites: Sequence[DeployedSite], max_lag: int) -> Status:
     """Ask all sites at once. One that cannot be reached stops none of the others."""
     with ThreadPoolExecutor(len(sites)) as pool:
         return Status(sites=tuple(pool.map(lambda site: ask_site(site, max_lag), sites)))
 
 
-def ask_site(site: Site, max_lag: int) -> SiteStatus:
+def ask_site(site: DeployedSite, max_lag: int) -> SiteStatus:
     """Ask one site."""
     if site.lost:
         return SiteStatus(name=site.name, lost=True)

@@ -7,15 +7,15 @@ from typing import Any
 
 from cryptography.hazmat.primitives import hashes
 
-from dcmesh.deployment import Site
+from dcmesh.deployment import DeployedSite
 from dcmesh.kube.proxies import all_of, on_each
-from dcmesh.model.certificates import Witness, common_name, root_name, trusts
+from dcmesh.model.certificates import CertificateHolder, common_name, root_name, trusts
 from dcmesh.model.facts import Problem, State, worst
 from dcmesh.model.plain import plain
 
 
 @dataclass(frozen=True, kw_only=True)
-class Root:
+class TrustedRoot:
     """A root that anybody trusts.
 
     Attributes:
@@ -44,30 +44,30 @@ class Root:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Trust:
+class TrustReport:
     """What was found in a stack.
 
     Attributes:
-        witnesses: the proxies and the Secrets `cacerts`, of which the pods that start later will have what they have.
+        holders: the proxies and the Secrets `cacerts`, of which the pods that start later will have what they have.
         unreadable: why the stack itself could not be read; empty if it could.
     """
 
-    witnesses: tuple[Witness, ...] = ()
+    holders: tuple[CertificateHolder, ...] = ()
     unreadable: str = ""
 
     @property
-    def roots(self) -> tuple[Root, ...]:
+    def roots(self) -> tuple[TrustedRoot, ...]:
         """Every root that anybody trusts."""
-        known = [witness for witness in self.witnesses if not witness.unknown]
+        known = [holder for holder in self.holders if not holder.unknown]
         return tuple(
-            Root(
+            TrustedRoot(
                 subject=common_name(root),
                 fingerprint=root.fingerprint(hashes.SHA256()).hex(),
-                trusted_by=sum(root in witness.roots for witness in known),
-                not_trusted_by=tuple(witness.where for witness in known if root not in witness.roots),
-                used_by=tuple(witness.where for witness in known if trusts([root], witness.chain)),
+                trusted_by=sum(root in holder.roots for holder in known),
+                not_trusted_by=tuple(holder.where for holder in known if root not in holder.roots),
+                used_by=tuple(holder.where for holder in known if trusts([root], holder.chain)),
             )
-            for root in dict.fromkeys(root for witness in known for root in witness.roots)
+            for root in dict.fromkeys(root for holder in known for root in holder.roots)
         )
 
     @property
@@ -75,7 +75,7 @@ class Trust:
         """What is wrong, the worst first."""
         if self.unreadable:
             return (Problem(state=State.UNKNOWN, text=self.unreadable),)
-        found = [*_refused(self.witnesses), *_unknown(self.witnesses), *_unfinished(self.roots)]
+        found = [*_refused(self.holders), *_unknown(self.holders), *_unfinished(self.roots)]
         return tuple(dict.fromkeys(found))
 
     @property
@@ -89,32 +89,32 @@ class Trust:
         return {"state": plain(self.state), "problems": plain(self.problems), "roots": roots}
 
 
-def _refused(witnesses: Sequence[Witness]) -> Iterator[Problem]:
+def _refused(holders: Sequence[CertificateHolder]) -> Iterator[Problem]:
     """Find what is not accepted by another, with one example of each root: they all refuse one another."""
-    known = [witness for witness in witnesses if not witness.unknown]
-    for name in dict.fromkeys(root_name(witness.chain) for witness in known):
-        of = next(witness for witness in known if root_name(witness.chain) == name)
-        refusing = [witness.where for witness in known if not trusts(witness.roots, of.chain)]
+    known = [holder for holder in holders if not holder.unknown]
+    for name in dict.fromkeys(root_name(holder.chain) for holder in known):
+        of = next(holder for holder in known if root_name(holder.chain) == name)
+        refusing = [holder.where for holder in known if not trusts(holder.roots, of.chain)]
         if refusing:
             text = f"{', '.join(refusing)}: refuse {of.where}, whose certificate is under {name}"
             yield Problem(state=State.CRITICAL, text=text)
 
 
-def _unknown(witnesses: Iterable[Witness]) -> Iterator[Problem]:
-    for witness in witnesses:
-        if witness.unknown:
-            yield Problem(state=State.UNKNOWN, text=f"{witness.where}: cannot be asked: {witness.unknown}")
+def _unknown(holders: Iterable[CertificateHolder]) -> Iterator[Problem]:
+    for holder in holders:
+        if holder.unknown:
+            yield Problem(state=State.UNKNOWN, text=f"{holder.where}: cannot be asked: {holder.unknown}")
 
 
-def _unfinished(roots: Sequence[Root]) -> Iterator[Problem]:
+def _unfinished(roots: Sequence[TrustedRoot]) -> Iterator[Problem]:
     for root in roots:
         if root.not_trusted_by and root.trusted_by:
             text = f"{root.subject} is not trusted by {', '.join(root.not_trusted_by)}: it must not issue yet"
             yield Problem(state=State.WARNING, text=text)
 
 
-def ask_trust(sites: Sequence[Site]) -> Trust:
+def ask_trust(sites: Sequence[DeployedSite]) -> TrustReport:
     """Ask all sites at once."""
     with ThreadPoolExecutor(len(sites)) as pool:
         found = pool.map(lambda site: on_each({site.name: site.kubeconfig}, all_of), sites)
-        return Trust(witnesses=tuple(witness for witnesses in found for witness in witnesses))
+        return TrustReport(holders=tuple(holder for holders in found for holder in holders))

@@ -14,17 +14,17 @@ from typing import Any
 import pulumi
 
 from dcmesh.kube.api import ERRORS, why
-from dcmesh.kube.proxies import Cluster, all_of, on_each
+from dcmesh.kube.proxies import MeshCluster, all_of, on_each
 from dcmesh.model import settings as model
 from dcmesh.model.certificates import (
     WARNING_DAYS,
     Bundle,
-    Witness,
+    CertificateHolder,
     common_name,
+    holder_of,
     read_pem,
     root_name,
     trusts,
-    witness_of,
 )
 from dcmesh.stacks import ReadStack, read_stack, stack_name, stack_of
 
@@ -44,7 +44,7 @@ MOST_SHOWN = 8
 
 
 @dataclass(frozen=True, kw_only=True)
-class Others:
+class OtherSites:
     """The sites that must go on accepting one another.
 
     Attributes:
@@ -58,26 +58,26 @@ class Others:
     unseen: Mapping[str, str]
 
 
-def objections(wanted: Bundle, held: Bundle, witnesses: Sequence[Witness]) -> Iterator[str]:
+def objections(wanted: Bundle, held: Bundle, holders: Sequence[CertificateHolder]) -> Iterator[str]:
     """Yield why a site's bundle must not be replaced now.
 
     Args:
         wanted: the new one.
         held: the present one.
-        witnesses: all that must go on accepting the site's pods, and being accepted by them; its own among them.
+        holders: all that must go on accepting the site's pods, and being accepted by them; its own among them.
     """
     chain, roots = read_pem(wanted.chain), read_pem(wanted.root)
-    for witness in witnesses:
-        if witness.unknown:
-            yield f"{witness.where} cannot be asked ({witness.unknown}): see to it that it can, or remove it"
-        elif not trusts(witness.roots, chain):
+    for holder in holders:
+        if holder.unknown:
+            yield f"{holder.where} cannot be asked ({holder.unknown}): see to it that it can, or remove it"
+        elif not trusts(holder.roots, chain):
             yield (
-                f"{witness.where} does not trust {root_name(chain)}, which is to issue: "
+                f"{holder.where} does not trust {root_name(chain)}, which is to issue: "
                 "first run the step that trusts it beside the old root (`next: trusted`) on every site"
             )
-        elif not trusts(roots, witness.chain):
+        elif not trusts(roots, holder.chain):
             yield (
-                f"{witness.where} has a certificate under {root_name(witness.chain)}, which is to be trusted no more: "
+                f"{holder.where} has a certificate under {root_name(holder.chain)}, which is to be trusted no more: "
                 "first run the step in which the new root issues (`next: issuing`) on every site"
             )
     if wanted.root not in held.root and held.root not in wanted.root:
@@ -87,7 +87,7 @@ def objections(wanted: Bundle, held: Bundle, witnesses: Sequence[Witness]) -> It
         )
 
 
-def guard(site: str, kubeconfig: str, wanted: Bundle, others: Others) -> str:
+def guard(site: str, kubeconfig: str, wanted: Bundle, others: OtherSites) -> str:
     """Look at all that can be seen before a site's certificates change.
 
     Args:
@@ -103,7 +103,7 @@ def guard(site: str, kubeconfig: str, wanted: Bundle, others: Others) -> str:
         pulumi.RunError: the change would break something.
     """
     try:
-        held = Cluster(site, kubeconfig).bundle()
+        held = MeshCluster(site, kubeconfig).bundle()
     except ERRORS as error:
         raise pulumi.RunError(
             f"{site}: its cluster cannot be asked for its certificates: {why(error)}. If {site} is gone, set "
@@ -111,9 +111,9 @@ def guard(site: str, kubeconfig: str, wanted: Bundle, others: Others) -> str:
         ) from None
     if held is None or held == wanted:
         return ""
-    witnesses = on_each({**others.kubeconfigs, site: kubeconfig}, all_of)
-    witnesses += [witness_of(f"{other} (its last `pulumi up`)", bundle) for other, bundle in others.bundles.items()]
-    wrong = list(objections(wanted, held, witnesses))
+    holders = on_each({**others.kubeconfigs, site: kubeconfig}, all_of)
+    holders += [holder_of(f"{other} (its last `pulumi up`)", bundle) for other, bundle in others.bundles.items()]
+    wrong = list(objections(wanted, held, holders))
     if wrong:
         more = [f"… and {len(wrong) - MOST_SHOWN} more"] if len(wrong) > MOST_SHOWN else []
         lines = "\n".join(f"  {line}" for line in [*wrong[:MOST_SHOWN], *more])
@@ -138,10 +138,10 @@ def unseen_warning(site: str, wanted: Bundle, unseen: Mapping[str, str]) -> str:
 # --- seeing it through -----------------------------------------------------------------------------------------------
 
 
-def behind(wanted: Bundle, witnesses: Sequence[Witness]) -> list[Witness]:
+def behind(wanted: Bundle, holders: Sequence[CertificateHolder]) -> list[CertificateHolder]:
     """Return the proxies that do not have what they should: these roots, and a certificate by this intermediate."""
     intermediate, roots = read_pem(wanted.chain)[0], set(read_pem(wanted.root))
-    return [w for w in witnesses if w.unknown or set(w.roots) != roots or intermediate not in w.chain]
+    return [w for w in holders if w.unknown or set(w.roots) != roots or intermediate not in w.chain]
 
 
 def settle(site: str, kubeconfig: str, wanted: Bundle, seconds: float = PATIENCE) -> None:
@@ -154,15 +154,15 @@ def settle(site: str, kubeconfig: str, wanted: Bundle, seconds: float = PATIENCE
     Raises:
         pulumi.RunError: it takes too long.
     """
-    cluster, deadline = Cluster(site, kubeconfig), time.monotonic() + seconds
+    cluster, deadline = MeshCluster(site, kubeconfig), time.monotonic() + seconds
     late = behind(wanted, cluster.proxies())
-    if cluster.bundle() == wanted and all(witness.unknown for witness in late):
+    if cluster.bundle() == wanted and all(holder.unknown for holder in late):
         return
     cluster.hasten()
     expires = read_pem(wanted.chain)[0].not_valid_after_utc.timestamp()
     _until(deadline, site, "istiod has not taken its new certificates", lambda: _taken(cluster, expires))
     roots = set(read_pem(wanted.root))
-    if any(set(witness.roots) != roots for witness in late) and _follow_by_themselves(cluster, wanted):
+    if any(set(holder.roots) != roots for holder in late) and _follow_by_themselves(cluster, wanted):
         return
     varied = wanted.root.rstrip() + "\n" + BEGIN + wanted.root.rpartition(BEGIN)[2]
     held = cluster.bundle()
@@ -173,7 +173,7 @@ def settle(site: str, kubeconfig: str, wanted: Bundle, seconds: float = PATIENCE
         _until(deadline, site, "proxies have not followed", partial(_unchanged, cluster, wanted, before))
 
 
-def _follow_by_themselves(cluster: Cluster, wanted: Bundle) -> bool:
+def _follow_by_themselves(cluster: MeshCluster, wanted: Bundle) -> bool:
     """Wait a while for proxies whose roots change, which makes them ask for a certificate too."""
     deadline = time.monotonic() + BY_THEMSELVES
     while time.monotonic() < deadline:
@@ -183,19 +183,19 @@ def _follow_by_themselves(cluster: Cluster, wanted: Bundle) -> bool:
     return False
 
 
-def _taken(cluster: Cluster, expires: float) -> list[str]:
+def _taken(cluster: MeshCluster, expires: float) -> list[str]:
     return [f"an istiod of {cluster.site}" for known in cluster.signs_until() if known != expires]
 
 
-def _unchanged(cluster: Cluster, wanted: Bundle, before: Mapping[str, int]) -> list[str]:
-    witnesses = cluster.proxies()
-    late = [witness.where for witness in behind(wanted, witnesses)]
-    late += [where for where, serial in _serials(witnesses).items() if before.get(where) == serial]
+def _unchanged(cluster: MeshCluster, wanted: Bundle, before: Mapping[str, int]) -> list[str]:
+    holders = cluster.proxies()
+    late = [holder.where for holder in behind(wanted, holders)]
+    late += [where for where, serial in _serials(holders).items() if before.get(where) == serial]
     return list(dict.fromkeys(late))
 
 
-def _serials(witnesses: Sequence[Witness]) -> dict[str, int]:
-    return {w.where: w.chain[0].serial_number for w in witnesses if w.chain}
+def _serials(holders: Sequence[CertificateHolder]) -> dict[str, int]:
+    return {w.where: w.chain[0].serial_number for w in holders if w.chain}
 
 
 def _until(deadline: float, site: str, what: str, late: Callable[[], list[str]]) -> None:
@@ -214,7 +214,7 @@ def _until(deadline: float, site: str, what: str, late: Callable[[], list[str]])
 # --- in the program --------------------------------------------------------------------------------------------------
 
 
-def read_others(settings: model.Settings, project: str, stack: str, read: ReadStack = read_stack) -> Others:
+def read_others(settings: model.Settings, project: str, stack: str, read: ReadStack = read_stack) -> OtherSites:
     """Return what can be known of all sites that meet those of a stack.
 
     Not by resources: a site's certificates must not wait for another site.
@@ -242,7 +242,7 @@ def read_others(settings: model.Settings, project: str, stack: str, read: ReadSt
     hidden = asked if reason else asked & kubeconfigs.keys() - here.keys()
     unseen |= dict.fromkeys(sorted(hidden), reason or "its kubeconfig cannot be decrypted here")
     unseen |= {settings.lost: "failover.without names it"} if settings.lost in own else {}
-    return Others(kubeconfigs=here, bundles=bundles, unseen=unseen)
+    return OtherSites(kubeconfigs=here, bundles=bundles, unseen=unseen)
 
 
 def _bundle(told: object, site: str) -> Bundle | None:

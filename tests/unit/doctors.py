@@ -26,10 +26,10 @@ from components.mesh.service_export import (
     strict_mtls,
 )
 from components.mesh.service_import import export_destination_rule, host_service_entry
-from dcmesh.deployment import Site
+from dcmesh.deployment import DeployedSite
 from dcmesh.doctor.findings import Diagnosis, Report
 from dcmesh.doctor.walk import examine
-from dcmesh.model.link import Consumer, ExportedService, ServiceAccount
+from dcmesh.model.link import ExportedService, LinkConsumer, ServiceAccount
 from tests.unit import statuses
 from tests.unit.certificates import Authority, intermediate, root
 from tests.unit.servers import VERSION, KubernetesAPI, kubernetes_api
@@ -47,7 +47,7 @@ EXPORT = ExportedService(
     port=3306,
     protocol="TCP",
     identity=IDENTITY,
-    consumers=(Consumer(site="dc2", account=ServiceAccount(namespace="wookie-dr", name="db")),),
+    consumers=(LinkConsumer(site="dc2", account=ServiceAccount(namespace="wookie-dr", name="db")),),
     probe="greeting",
 )
 
@@ -330,7 +330,7 @@ class Pair:
         self.importer, self.exporter, self.played = importer, exporter, played
         export = replace(DB_EXPORT, hosts=(DB0,))
         dc1, dc2 = statuses.exporter(self._kubeconfig(exporter)), statuses.importer(self._kubeconfig(importer))
-        self.sites: tuple[Site, ...] = (
+        self.sites: tuple[DeployedSite, ...] = (
             replace(dc1, exports=(export,)),
             replace(dc2, accounts=dict.fromkeys(dc2.accounts, (export,))),
         )

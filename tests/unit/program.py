@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from dcmesh.databases.replication import Channel, Replica, Server, parse_status
+from dcmesh.databases.replication import ChannelStatus, Replica, ServerStatus, parse_status
 from dcmesh.model.ownership import OURS
 from tests.unit.conftest import ROOT
 from tests.unit.engine import PROJECT, Engine, Resource
@@ -96,16 +96,16 @@ def run_program(engine: Engine, stack: Config, hand_over: Callable[..., None] = 
         found = [(resource, engine.asked.get(resource.provider)) for resource in engine.kind(kind)]
         return [resource for resource, there in found if there and there.inputs["kubeconfig"] == kubeconfig]
 
-    def read_server(kubeconfig: str, replica: Replica, **_: float) -> Server:
+    def read_server(kubeconfig: str, replica: Replica, **_: float) -> ServerStatus:
         pods = [pods for pods in asked("StatefulSet", kubeconfig) if pods.object[0] == replica.namespace]
         sources = [source_of(p) for p in pods if replica.pod == f"{p.object[1]}-0"]
-        channel = Channel(source="".join(sources), running=bool(sources), seconds_behind=0, last_error="")
-        return Server(channel=channel, read_only=bool(sources))
+        channel = ChannelStatus(source="".join(sources), running=bool(sources), seconds_behind=0, last_error="")
+        return ServerStatus(channel=channel, read_only=bool(sources))
 
-    def finish(*_: Any, act: bool) -> tuple[Server, Server]:
+    def finish(*_: Any, act: bool) -> tuple[ServerStatus, ServerStatus]:
         assert act
-        channel = Channel(source="the primary", running=True, seconds_behind=0, last_error="")
-        return Server(channel=parse_status(""), read_only=False), Server(channel=channel, read_only=True)
+        channel = ChannelStatus(source="the primary", running=True, seconds_behind=0, last_error="")
+        return ServerStatus(channel=parse_status(""), read_only=False), ServerStatus(channel=channel, read_only=True)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("shutil.which", lambda _: None)

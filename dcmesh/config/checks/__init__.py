@@ -2,11 +2,22 @@
 
 from collections.abc import Iterator
 
-from dcmesh.config.checks import clusters, databases, gateways, links, made, mesh, names, networks, passphrase, pxc
-from dcmesh.config.checks.subject import Subject
+from dcmesh.config.checks import (
+    clusters,
+    databases,
+    deployed_databases,
+    gateways,
+    links,
+    mesh,
+    names,
+    networks,
+    passphrase,
+    pxc,
+)
+from dcmesh.config.checks.configuration import Configuration
 from dcmesh.config.errors import Finding
 
-__all__ = ["Subject", "cross_checks"]
+__all__ = ["Configuration", "cross_checks"]
 
 CHECKS = (
     names.sites_twice,
@@ -37,8 +48,8 @@ CHECKS = (
     databases.other_passwords,
     databases.own_settings,
     databases.unlike_sources,
-    made.vanished_databases,
-    made.changed_volumes,
+    deployed_databases.vanished_databases,
+    deployed_databases.changed_volumes,
     pxc.existing_operator,
     pxc.existing_in_new_clusters,
     pxc.operators_namespace,
@@ -71,7 +82,7 @@ CHECKS = (
 )
 
 
-def cross_checks(subject: Subject) -> Iterator[Finding]:
+def cross_checks(configuration: Configuration) -> Iterator[Finding]:
     """Find what is wrong between parts that are each right."""
     for check in CHECKS:
-        yield from check(subject)
+        yield from check(configuration)

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 
-from dcmesh.config.checks.subject import Subject
+from dcmesh.config.checks.configuration import Configuration
 from dcmesh.config.environment import ReadFile, expand
 from dcmesh.config.errors import NOTHING, Finding
 from dcmesh.config.kubeconfig import KubeconfigError, read_kubeconfig
@@ -27,14 +27,14 @@ class _Wrong(Exception):  # noqa: N818 — a way out, caught here
         self.finding = finding
 
 
-def kubeconfigs(subject: Subject) -> Iterator[Finding]:
+def kubeconfigs(configuration: Configuration) -> Iterator[Finding]:
     """Find kubeconfigs that are not there or lack the context, and sites that share a cluster."""
     seen = dict[tuple[str, str], str]()
-    for path, site in subject.sites:
+    for path, site in configuration.sites:
         if not isinstance(site.cluster, ExistingCluster):
             continue
         try:
-            context = _context(site.cluster, f"{path}.cluster", subject.outside.read_file)
+            context = _context(site.cluster, f"{path}.cluster", configuration.environment.read_file)
         except _Wrong as wrong:
             yield wrong.finding
             context = site.cluster.context or ""
@@ -67,10 +67,10 @@ def _context(cluster: ExistingCluster, path: str, read: ReadFile) -> str:
     return cluster.context or str(current)
 
 
-def k3d_names(subject: Subject) -> Iterator[Finding]:
+def k3d_names(configuration: Configuration) -> Iterator[Finding]:
     """Find clusters that k3d would not make because of their names."""
-    stack = subject.outside.stack
-    for path, site in subject.sites:
+    stack = configuration.environment.stack
+    for path, site in configuration.sites:
         name = f"dcmesh-{stack}-{site.name}"
         if site.cluster_kind != "k3d":
             continue
@@ -84,10 +84,10 @@ def k3d_names(subject: Subject) -> Iterator[Finding]:
             yield Finding(f"{path}.cluster", "k3d", advice)
 
 
-def lab_names(subject: Subject) -> Iterator[Finding]:
+def lab_names(configuration: Configuration) -> Iterator[Finding]:
     """Find sites that the lab would not make because of their names."""
-    stack = subject.outside.stack
-    for path, site in subject.sites:
+    stack = configuration.environment.stack
+    for path, site in configuration.sites:
         if site.cluster_kind != "lab":
             continue
         if not LAB_NAME.fullmatch(site.name) or len(site.name) > LONGEST_LAB_SITE or site.name in LAB_WORDS:

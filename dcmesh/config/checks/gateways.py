@@ -2,16 +2,16 @@
 
 from collections.abc import Iterator
 
+from dcmesh.config.checks.configuration import Configuration
 from dcmesh.config.checks.names import is_in_every_cluster
-from dcmesh.config.checks.subject import Subject
 from dcmesh.config.errors import NOTHING, Finding
 from dcmesh.model.istio import ISTIO_NAMESPACE
 from dcmesh.model.settings import Gateway
 
 
-def namespaces(subject: Subject) -> Iterator[Finding]:
+def namespaces(configuration: Configuration) -> Iterator[Finding]:
     """Find namespaces for gateways that are somebody else's, and moves that are none."""
-    for path, site in subject.sites:
+    for path, site in configuration.sites:
         gateway, at = site.gateway, f"{path}.gateway"
         for key, name in (("namespace", gateway.namespace), ("formerNamespace", gateway.former_namespace)):
             if name in site.namespaces:
@@ -22,7 +22,7 @@ def namespaces(subject: Subject) -> Iterator[Finding]:
         former = gateway.former_namespace
         if not former:
             continue
-        told = (subject.before.get(site.name) or {}).get("gateway")
+        told = (configuration.before.get(site.name) or {}).get("gateway")
         if not gateway.namespace or gateway.namespace == former:
             advice = f"is where a gateway moves away from: set {at}.namespace to where it moves to"
             yield Finding(f"{at}.formerNamespace", former, advice)
@@ -31,9 +31,9 @@ def namespaces(subject: Subject) -> Iterator[Finding]:
             yield Finding(f"{at}.formerNamespace", former, f"is not where the gateway is: {where}")
 
 
-def node_ports(subject: Subject) -> Iterator[Finding]:
+def node_ports(configuration: Configuration) -> Iterator[Finding]:
     """Find node ports without what they need, or with what is for load balancers; and load balancers with one."""
-    for path, site in subject.sites:
+    for path, site in configuration.sites:
         gateway, at = site.gateway, f"{path}.gateway"
         if gateway.exposure != "nodeport":
             if gateway.node_port:
@@ -61,9 +61,9 @@ def _load_balancer_wishes(gateway: Gateway) -> dict[str, object]:
     }
 
 
-def aws_addresses(subject: Subject) -> Iterator[Finding]:
+def aws_addresses(configuration: Configuration) -> Iterator[Finding]:
     """Find addresses asked of AWS, whose load balancers heed annotations alone."""
-    for path, site in subject.sites:
+    for path, site in configuration.sites:
         if site.gateway.exposure.startswith("aws-") and site.gateway.load_balancer_ip:
             yield Finding(
                 f"{path}.gateway.loadBalancerIp",

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
+from dcmesh.config.checks.configuration import Configuration
 from dcmesh.config.checks.names import is_in_every_cluster, name_of
-from dcmesh.config.checks.subject import Subject
 from dcmesh.config.errors import Finding
 from dcmesh.config.suggestions import choices
 from dcmesh.model.link import service_of
@@ -11,9 +11,9 @@ from dcmesh.model.settings import Consumer, Export, Pods, Site, StackTrust
 from dcmesh.stacks import stack_of
 
 
-def several_links(subject: Subject) -> Iterator[Finding]:
+def several_links(configuration: Configuration) -> Iterator[Finding]:
     """Find peers whose link is given in more than one way."""
-    for index, peer in enumerate(subject.settings.peers):
+    for index, peer in enumerate(configuration.settings.peers):
         ways = {"stack": peer.stack, "link": peer.link, "linkFile": peer.link_file}
         given = [way for way, value in ways.items() if value]
         if len(given) > 1:
@@ -21,37 +21,37 @@ def several_links(subject: Subject) -> Iterator[Finding]:
             yield Finding(f"peers[{index}]", peer.name, advice)
 
 
-def own_stack(subject: Subject) -> Iterator[Finding]:
+def own_stack(configuration: Configuration) -> Iterator[Finding]:
     """Find references of the stack to itself."""
-    outside, trust = subject.outside, subject.settings.trust
+    environment, trust = configuration.environment, configuration.settings.trust
     stacks = [
-        (f"peers[{index}].stack", stack_of(peer, outside.project))
-        for index, peer in enumerate(subject.settings.peers)
+        (f"peers[{index}].stack", stack_of(peer, environment.project))
+        for index, peer in enumerate(configuration.settings.peers)
         if not (peer.link or peer.link_file)
     ]
     stacks += [("trust.stack", trust.stack)] if isinstance(trust, StackTrust) else []
     for path, stack in stacks:
-        if stack.split("/")[1:] == [outside.project, outside.stack]:
+        if stack.split("/")[1:] == [environment.project, environment.stack]:
             yield Finding(path, stack, "is this stack itself: name another")
 
 
-def unknown_sources(subject: Subject) -> Iterator[Finding]:
+def unknown_sources(configuration: Configuration) -> Iterator[Finding]:
     """Find imports from the site itself, or from one that is neither in the stack nor a peer."""
-    for site, path, imported in subject.imports:
+    for site, path, imported in configuration.imports:
         if imported.from_ == site.name:
             yield Finding(f"{path}.from", imported.from_, "is this site itself: import from another")
-        elif imported.from_ not in subject.sources:
-            others = [name for name in subject.sources if name != site.name]
+        elif imported.from_ not in configuration.sources:
+            others = [name for name in configuration.sources if name != site.name]
             advice = "is neither another site of this stack nor one of its peers: "
             advice += choices(others, imported.from_) if others else "add it to `peers`"
             yield Finding(f"{path}.from", imported.from_, advice, given=("sites", "peers"))
 
 
-def unknown_exports(subject: Subject) -> Iterator[Finding]:
+def unknown_exports(configuration: Configuration) -> Iterator[Finding]:
     """Find imports of what the other site does not export."""
-    for site, path, imported in subject.imports:
-        source = subject.sources.get(imported.from_)
-        if source is None or imported.from_ == site.name or subject.offer(imported):
+    for site, path, imported in configuration.imports:
+        source = configuration.sources.get(imported.from_)
+        if source is None or imported.from_ == site.name or configuration.offer(imported):
             continue
         place, offers = source
         names = [export.name for _, export in offers]
@@ -64,10 +64,10 @@ def unknown_exports(subject: Subject) -> Iterator[Finding]:
         )
 
 
-def not_consumers(subject: Subject) -> Iterator[Finding]:
+def not_consumers(configuration: Configuration) -> Iterator[Finding]:
     """Find imports for whom the export is not meant."""
-    for site, path, imported in subject.imports:
-        offer = subject.offer(imported)
+    for site, path, imported in configuration.imports:
+        offer = configuration.offer(imported)
         if offer is None or imported.from_ == site.name:
             continue
         place, export = offer
@@ -83,20 +83,20 @@ def not_consumers(subject: Subject) -> Iterator[Finding]:
             )
 
 
-def local_consumers(subject: Subject) -> Iterator[Finding]:
+def local_consumers(configuration: Configuration) -> Iterator[Finding]:
     """Find consumers in the exporting site."""
-    for site, path, export in subject.exports:
+    for site, path, export in configuration.exports:
         for index, consumer in enumerate(export.consumers):
             if consumer.site == site.name:
                 advice = "is the exporting site, where everybody may connect: name another site, or remove the consumer"
                 yield Finding(f"{path}.consumers[{index}].site", consumer.site, advice)
 
 
-def same_names(subject: Subject) -> Iterator[Finding]:
+def same_names(configuration: Configuration) -> Iterator[Finding]:
     """Find imports whose hosts are names of the importing site's own pods."""
-    own = {site.name: _services(site) for _, site in subject.sites}
-    for site, path, imported in subject.imports:
-        offer = subject.offer(imported)
+    own = {site.name: _services(site) for _, site in configuration.sites}
+    for site, path, imported in configuration.imports:
+        offer = configuration.offer(imported)
         if offer is None or imported.from_ == site.name:
             continue
         for namespace, service in dict.fromkeys(map(service_of, offer[1].hosts)):
@@ -127,11 +127,11 @@ def _services(site: Site) -> set[tuple[str, str]]:
     return own | {(export.namespace, export.service_name) for export in site.exports}
 
 
-def same_hosts(subject: Subject) -> Iterator[Finding]:
+def same_hosts(configuration: Configuration) -> Iterator[Finding]:
     """Find imports of a namespace whose hosts come from another site too."""
     owners = dict[tuple[str, str, str], str]()
-    for site, path, imported in subject.imports:
-        offer = subject.offer(imported)
+    for site, path, imported in configuration.imports:
+        offer = configuration.offer(imported)
         if offer is None:
             continue
         others = {owners.setdefault((site.name, imported.namespace, host), imported.from_) for host in offer[1].hosts}
@@ -140,17 +140,17 @@ def same_hosts(subject: Subject) -> Iterator[Finding]:
             yield Finding(f"{path}.export", imported.export, advice, given=(offer[0],))
 
 
-def impossible_probes(subject: Subject) -> Iterator[Finding]:
+def impossible_probes(configuration: Configuration) -> Iterator[Finding]:
     """Find exports whose probe waits for a greeting that HTTP does not know."""
-    for _, path, export in subject.exports:
+    for _, path, export in configuration.exports:
         if (export.protocol, export.probe) == ("HTTP", "greeting"):
             advice = "is for servers that speak first, which HTTP servers do not: use http or pod-name"
             yield Finding(f"{path}.probe", export.probe, advice)
 
 
-def unlike_workloads(subject: Subject) -> Iterator[Finding]:
+def unlike_workloads(configuration: Configuration) -> Iterator[Finding]:
     """Find exports of a workload of ours that say something else of it than it is."""
-    for site, path, export in subject.exports:
+    for site, path, export in configuration.exports:
         workload = site.workload_of(export)
         if workload and workload.pods:
             for key, value, advice in _unlike(export, workload.pods):

@@ -2,16 +2,16 @@
 
 from collections.abc import Iterator, Mapping
 
-from dcmesh.config.checks.subject import Subject
+from dcmesh.config.checks.configuration import Configuration
 from dcmesh.config.errors import NOTHING, Finding
 from dcmesh.config.provided_certificates import certificate_findings
 from dcmesh.model import support
 from dcmesh.model.settings import ExistingTrust, GeneratedTrust, Istio, ProvidedTrust
 
 
-def existing_istio(subject: Subject) -> Iterator[Finding]:
+def existing_istio(configuration: Configuration) -> Iterator[Finding]:
     """Find settings that have no effect on an Istio that somebody else installed."""
-    for path, istio in (("istio", subject.settings.istio), ("lab.istio", subject.settings.lab.istio)):
+    for path, istio in (("istio", configuration.settings.istio), ("lab.istio", configuration.settings.lab.istio)):
         for key, value in _of_our_own(istio).items() if istio.existing else ():
             advice = "has no effect beside `existing`, whose istiod dcmesh leaves as it is: remove one of the two"
             yield Finding(f"{path}.{key}", value, advice, given=(f"{path}.existing",))
@@ -24,9 +24,9 @@ def _of_our_own(istio: Istio) -> Mapping[str, object]:
     return given | {key: values for key, values in charts.items() if values}
 
 
-def tag_of_another_version(subject: Subject) -> Iterator[Finding]:
+def tag_of_another_version(configuration: Configuration) -> Iterator[Finding]:
     """Find images of another minor version than the charts: what runs would be neither the one nor the other."""
-    for path, istio in (("istio", subject.settings.istio), ("lab.istio", subject.settings.lab.istio)):
+    for path, istio in (("istio", configuration.settings.istio), ("lab.istio", configuration.settings.lab.istio)):
         tagged = support.minor_of(istio.tag or "")
         # A tag can be a name of one's own: it is taken for a version of Istio if it begins like one.
         if tagged and tagged[0] == 1 and tagged != support.minor_of(istio.version):
@@ -34,43 +34,43 @@ def tag_of_another_version(subject: Subject) -> Iterator[Finding]:
             yield Finding(f"{path}.tag", istio.tag, advice, given=(f"{path}.version",))
 
 
-def existing_in_new_clusters(subject: Subject) -> Iterator[Finding]:
+def existing_in_new_clusters(configuration: Configuration) -> Iterator[Finding]:
     """Find what is said to be there already in clusters that the program makes."""
-    for _, site in subject.sites:
+    for _, site in configuration.sites:
         if site.cluster_kind == "existing":
             continue
         advice = f"is for clusters that are there already, and {site.name} is made by {site.cluster_kind}: remove it"
-        if isinstance(subject.settings.trust, ExistingTrust):
+        if isinstance(configuration.settings.trust, ExistingTrust):
             yield Finding("trust.source", "existing", advice)
-        istio, path = subject.settings.istio_of(site), "lab.istio" if site.cluster_kind == "lab" else "istio"
+        istio, path = configuration.settings.istio_of(site), "lab.istio" if site.cluster_kind == "lab" else "istio"
         if istio.existing:
             yield Finding(f"{path}.existing", istio.existing.revision, advice)
 
 
-def provided_once(subject: Subject) -> Iterator[Finding]:
+def provided_once(configuration: Configuration) -> Iterator[Finding]:
     """Find a provided intermediate for several sites: each needs its own."""
-    if isinstance(subject.settings.trust, ProvidedTrust) and len(subject.sites) > 1:
+    if isinstance(configuration.settings.trust, ProvidedTrust) and len(configuration.sites) > 1:
         advice = "is the intermediate of one site, and the stack has more: use a stack for each site"
         yield Finding("trust.source", "provided", advice)
 
 
-def provided_certificates(subject: Subject) -> Iterator[Finding]:
+def provided_certificates(configuration: Configuration) -> Iterator[Finding]:
     """Find what is wrong with provided certificates."""
-    if isinstance(subject.settings.trust, ProvidedTrust):
-        yield from certificate_findings(subject.settings.trust)
+    if isinstance(configuration.settings.trust, ProvidedTrust):
+        yield from certificate_findings(configuration.settings.trust)
 
 
-def short_root(subject: Subject) -> Iterator[Finding]:
+def short_root(configuration: Configuration) -> Iterator[Finding]:
     """Find intermediates that would outlive their root."""
-    trust = subject.settings.trust
+    trust = configuration.settings.trust
     if isinstance(trust, GeneratedTrust) and trust.intermediate_validity_years > trust.root_validity_years:
         advice = f"is longer than the root is valid, which is {trust.root_validity_years}: lower it"
         yield Finding("trust.intermediateValidityYears", trust.intermediate_validity_years, advice, given=("trust",))
 
 
-def nothing_to_do(subject: Subject) -> Iterator[Finding]:
+def nothing_to_do(configuration: Configuration) -> Iterator[Finding]:
     """Find a stack with neither sites nor anything to issue."""
-    trust = subject.settings.trust
-    if not subject.sites and not (isinstance(trust, GeneratedTrust) and trust.issue_for):
+    trust = configuration.settings.trust
+    if not configuration.sites and not (isinstance(trust, GeneratedTrust) and trust.issue_for):
         advice = "is missing: name the sites of this stack, or, if it is to hold the root alone, `trust.issueFor`"
         yield Finding("sites", NOTHING, advice, given=("sites", "trust", "trust.issueFor"))

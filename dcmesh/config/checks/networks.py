@@ -3,7 +3,7 @@
 import ipaddress
 from collections.abc import Iterator
 
-from dcmesh.config.checks.subject import Subject
+from dcmesh.config.checks.configuration import Configuration
 from dcmesh.config.errors import Finding
 from dcmesh.model.settings import Site
 
@@ -24,9 +24,9 @@ LAB = {**K3S, "172.31.0.0/16": "the lab's machines"}
 """See lab/README.md."""
 
 
-def taken_ranges(subject: Subject) -> Iterator[Finding]:
+def taken_ranges(configuration: Configuration) -> Iterator[Finding]:
     """Find ranges of virtual addresses that overlap networks which are known to be in use."""
-    for path, site in subject.sites:
+    for path, site in configuration.sites:
         for network, use in _in_use(site).items():
             if ipaddress.IPv4Network(site.vip_range).overlaps(ipaddress.IPv4Network(network)):
                 advice = f"overlaps {network}, {use}: choose another range, such as 241.0.0.0/8"
@@ -37,33 +37,33 @@ def _in_use(site: Site) -> dict[str, str]:
     return SPECIAL | {"k3d": K3S, "lab": LAB, "existing": {}}[site.cluster_kind]
 
 
-def small_ranges(subject: Subject) -> Iterator[Finding]:
+def small_ranges(configuration: Configuration) -> Iterator[Finding]:
     """Find ranges that have fewer addresses than a site imports hosts."""
-    for path, site in subject.sites:
+    for path, site in configuration.sites:
         room = max(0, ipaddress.IPv4Network(site.vip_range).num_addresses - 2)
-        offers = (subject.offer(imported) for imported in site.imports)
+        offers = (configuration.offer(imported) for imported in site.imports)
         hosts = {host for offer in offers if offer for host in offer[1].hosts}
         if len(hosts) > room:
             advice = f"has {room} addresses for {len(hosts)} imported hosts: choose a larger range, such as 241.0.0.0/8"
             yield Finding(f"{path}.vipRange", site.vip_range, advice)
 
 
-def ranges_with_gateways(subject: Subject) -> Iterator[Finding]:
+def ranges_with_gateways(configuration: Configuration) -> Iterator[Finding]:
     """Find ranges in which a gateway stands that the site connects to."""
-    for path, site in subject.sites:
+    for path, site in configuration.sites:
         network = ipaddress.IPv4Network(site.vip_range)
         for source in dict.fromkeys(imported.from_ for imported in site.imports):
-            for address in _gateway_addresses(subject, source):
+            for address in _gateway_addresses(configuration, source):
                 if _is_in(address, network):
                     advice = f"has the address {address} of {source}'s gateway in it: choose another range"
                     yield Finding(f"{path}.vipRange", site.vip_range, advice)
 
 
-def _gateway_addresses(subject: Subject, source: str) -> list[str]:
+def _gateway_addresses(configuration: Configuration, source: str) -> list[str]:
     """Return the addresses of a site's gateway, as far as they are known before it is there."""
-    if source in subject.links:
-        return subject.links[source].gateway.addresses
-    return [address for _, site in subject.sites if site.name == source for address in site.gateway.advertise]
+    if source in configuration.links:
+        return configuration.links[source].gateway.addresses
+    return [address for _, site in configuration.sites if site.name == source for address in site.gateway.advertise]
 
 
 def _is_in(address: str, network: ipaddress.IPv4Network) -> bool:

@@ -8,25 +8,25 @@ from collections.abc import Iterator
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from dcmesh.config.checks.subject import Subject
+from dcmesh.config.checks.configuration import Configuration
 from dcmesh.config.errors import Finding
 from dcmesh.model.settings import ExistingCluster, GeneratedTrust
 
 
-def empty_passphrase(subject: Subject) -> Iterator[Finding]:
+def empty_passphrase(configuration: Configuration) -> Iterator[Finding]:
     """Find an empty passphrase, by which everybody reads the state, where more than throw-away clusters is at stake."""
-    trust = subject.settings.trust
+    trust = configuration.settings.trust
     at_stake: list[tuple[str, object, str]] = []
     if isinstance(trust, GeneratedTrust) and trust.issue_for:
         at_stake.append(("trust.issueFor", trust.issue_for, "has this stack hold what signs for other sites"))
-    for path, site in subject.sites:
+    for path, site in configuration.sites:
         if isinstance(site.cluster, ExistingCluster):
             at_stake.append((f"{path}.cluster.kubeconfig", site.cluster.kubeconfig, "leads to an existing cluster"))
-    if at_stake and is_empty_passphrase(subject.outside.salt):
+    if at_stake and is_empty_passphrase(configuration.environment.salt):
         path, value, what = at_stake[0]
         advice = (
-            f"{what}, and the passphrase of stack {subject.outside.stack} is empty, so everybody can read its secrets: "
-            "`pulumi stack change-secrets-provider passphrase` asks for another"
+            f"{what}, and the passphrase of stack {configuration.environment.stack} is empty, so everybody can read "
+            "its secrets: `pulumi stack change-secrets-provider passphrase` asks for another"
         )
         yield Finding(path, value, advice)
 

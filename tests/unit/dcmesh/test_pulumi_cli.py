@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from dcmesh import pulumi_cli
-from dcmesh.config.environment import Outside, read_file
+from dcmesh.config.environment import Environment, read_file
 from dcmesh.config.errors import ConfigError
 from dcmesh.deployment import read_stack
 from dcmesh.pulumi_cli import PulumiError, pulumi, read_state
@@ -46,13 +46,13 @@ def test_another_error_is_told_at_once(executable: Executable) -> None:
     assert called.with_name("pulumi.asked").read_text() == "\n"
 
 
-def outside(error: LookupError | None) -> Outside:
+def outside(error: LookupError | None) -> Environment:
     def read(_: str) -> Mapping[str, Any]:
         if error:
             raise error
         return {"sites": {}}
 
-    return Outside("dcmesh", "test", read, read_file)
+    return Environment("dcmesh", "test", read, read_file)
 
 
 def test_own_outputs_that_cannot_be_read_are_not_taken_for_those_of_a_new_stack() -> None:

@@ -23,7 +23,7 @@ from components.databases.mariadb import (
     stateful_set,
 )
 from components.databases.mariadb_switchover import MYSQL_USER
-from dcmesh.databases.replication import CHANNEL_SECONDS, Channel, Server
+from dcmesh.databases.replication import CHANNEL_SECONDS, ChannelStatus, ServerStatus
 from dcmesh.model.link import ExportedService
 from dcmesh.model.mariadb import OWN_SETTINGS, PLACE, REPLICATION
 from dcmesh.model.switchover import Switchover
@@ -354,9 +354,11 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
     """What is asked for channels, which all run."""
     calls: list[tuple[Any, ...]] = []
 
-    def read_server(*question: Any, patience: float) -> Server:
+    def read_server(*question: Any, patience: float) -> ServerStatus:
         calls.append((*question, patience))
-        return Server(channel=Channel(source="db-0", running=True, seconds_behind=0, last_error=""), read_only=True)
+        return ServerStatus(
+            channel=ChannelStatus(source="db-0", running=True, seconds_behind=0, last_error=""), read_only=True
+        )
 
     monkeypatch.setattr("components.databases.channel_report.read_server", read_server)
     return calls

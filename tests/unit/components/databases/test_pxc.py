@@ -9,7 +9,7 @@ import pytest
 
 from components.databases import pxc
 from components.databases.pxc import Pxc, PxcArgs
-from dcmesh.databases.replication import Channel, Replica, Server
+from dcmesh.databases.replication import ChannelStatus, Replica, ServerStatus
 from dcmesh.model.link import ExportedService
 from dcmesh.model.switchover import Switchover
 from lab import toolchain
@@ -167,10 +167,12 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """What channels were asked for; each runs."""
     questions = list[Any]()
 
-    def read_server(kubeconfig: str, where: Replica, patience: float) -> Server:
+    def read_server(kubeconfig: str, where: Replica, patience: float) -> ServerStatus:
         questions.append((kubeconfig, where))
         assert patience
-        return Server(channel=Channel(source=HOSTS[0], running=True, seconds_behind=0, last_error=""), read_only=True)
+        return ServerStatus(
+            channel=ChannelStatus(source=HOSTS[0], running=True, seconds_behind=0, last_error=""), read_only=True
+        )
 
     monkeypatch.setattr("components.databases.channel_report.read_server", read_server)
     return questions

@@ -7,11 +7,11 @@ import pytest
 from components.mesh import service_export
 from components.mesh.gateway import GATEWAY_LABELS
 from dcmesh.model.gateway import GATEWAY_NAMESPACE
-from dcmesh.model.link import Consumer, ExportedService, ServiceAccount
+from dcmesh.model.link import ExportedService, LinkConsumer, ServiceAccount
 
 POD_0 = "db-pxc-0.db.shop.svc.cluster.local"
 CONSUMERS = tuple(
-    Consumer(site=site, account=ServiceAccount(namespace="dr", name=name))
+    LinkConsumer(site=site, account=ServiceAccount(namespace="dr", name=name))
     for site, name in (("dc2", "replica"), ("dc2", "backup"))
 )
 
@@ -108,7 +108,7 @@ def test_all_but_the_consumers_are_denied_by_server_name(database: ExportedServi
     [CONSUMERS[::-1], (*CONSUMERS, replace(CONSUMERS[0], site="dc3"))],
     ids=["another order", "from another site too"],
 )
-def test_policy_changes_with_the_accounts_alone(database: ExportedService, same: tuple[Consumer, ...]) -> None:
+def test_policy_changes_with_the_accounts_alone(database: ExportedService, same: tuple[LinkConsumer, ...]) -> None:
     """Meshes of one trust domain know no sites: an account of the same name is the same identity everywhere."""
     policies = [
         service_export.consumers_only(replace(database, consumers=consumers), {"app": "db"})

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import yaml
 
-from dcmesh.config.checks import Subject, clusters
-from dcmesh.config.environment import Outside, read_file
+from dcmesh.config.checks import Configuration, clusters
+from dcmesh.config.environment import Environment, read_file
 from dcmesh.config.kubeconfig import KubeconfigError, read_kubeconfig
 from dcmesh.model.settings import Settings
 from dcmesh.stacks import read_stack
@@ -119,8 +119,8 @@ def test_a_file_that_is_named_and_not_there_is_found_before_anything_is_created(
 
     def found(context: str) -> list[str]:
         settings = {"sites": [{"name": "dc1", "cluster": {"kubeconfig": file, "context": context}}]}
-        outside = Outside("dcmesh", "dc1", read_stack, read_file)
-        return [f.line() for f in clusters.kubeconfigs(Subject(Settings.model_validate(settings), {}, outside))]
+        outside = Environment("dcmesh", "dc1", read_stack, read_file)
+        return [f.line() for f in clusters.kubeconfigs(Configuration(Settings.model_validate(settings), {}, outside))]
 
     (line,) = found("dc1")
     assert line.startswith("sites[0].cluster.kubeconfig: ")

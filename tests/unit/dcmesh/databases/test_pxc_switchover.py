@@ -8,8 +8,8 @@ import pulumi
 import pytest
 
 from dcmesh.databases import pxc_switchover
-from dcmesh.databases.pxc_switchover import Asked, End, common, finish, hand_over, open_still
-from dcmesh.databases.replication import Channel, Replica, Server, parse_status
+from dcmesh.databases.pxc_switchover import PxcClient, PxcEnd, common, finish, hand_over, open_still
+from dcmesh.databases.replication import ChannelStatus, Replica, ServerStatus, parse_status
 from dcmesh.model.switchover import Switchover
 
 X, Y, LOCAL = (f"{n}e11fa47-71ca-11e1-9e33-c80aa9429562" for n in "345")
@@ -25,7 +25,7 @@ def resource(*, source: bool, generation: int = 2, observed: int = 2) -> dict[st
 
 
 @dataclass
-class Cluster(Asked):
+class Cluster(PxcClient):
     """A cluster that seems to be there. What it is told stands in `told`, with the node and the user."""
 
     site: str
@@ -39,7 +39,7 @@ class Cluster(Asked):
     told: list[tuple[str, str, str]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.end = End(
+        self.end = PxcEnd(
             site=self.site,
             kubeconfig="",
             namespace=f"in-{self.site}",
@@ -51,11 +51,11 @@ class Cluster(Asked):
     def resource(self) -> dict[str, Any] | None:
         return self.found
 
-    def server(self, pod: str) -> Server:
+    def server(self, pod: str) -> ServerStatus:
         self._speak()
         node = self.end.pods.index(pod)
         channel = replace(parse_status(""), source=self.source)
-        return Server(channel=channel, position=self.positions[node], read_only=self.read_only[node])
+        return ServerStatus(channel=channel, position=self.positions[node], read_only=self.read_only[node])
 
     def run(self, statements: str, *, pod: str = "", user: str = "monitor") -> str:
         self._speak()
@@ -241,12 +241,14 @@ def ended(old: Cluster, new: Cluster, monkeypatch: pytest.MonkeyPatch) -> tuple[
     new.read_only = [False] * 3
     old.source = "db-pxc-0.db-pxc.in-dc2"
 
-    def read_server(kubeconfig: str, where: Replica, patience: float, until: Any = None) -> Server:
+    def read_server(kubeconfig: str, where: Replica, patience: float, until: Any = None) -> ServerStatus:
         cluster = {"in-dc1": old, "in-dc2": new}[where.namespace]
         assert kubeconfig == cluster.site
         started = any("START" in statement for _, _, statement in cluster.told)
-        channel = Channel(source=cluster.source, running=started or not cluster.lags, seconds_behind=0, last_error="")
-        return Server(channel=channel, position=cluster.positions[0], read_only=cluster.read_only[0])
+        channel = ChannelStatus(
+            source=cluster.source, running=started or not cluster.lags, seconds_behind=0, last_error=""
+        )
+        return ServerStatus(channel=channel, position=cluster.positions[0], read_only=cluster.read_only[0])
 
     monkeypatch.setattr(pxc_switchover, "read_server", read_server)
     return new, old

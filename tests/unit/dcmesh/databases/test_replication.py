@@ -11,7 +11,7 @@ from urllib3.exceptions import MaxRetryError, ReadTimeoutError
 from websocket import WebSocketTimeoutException
 
 from dcmesh.databases import replication
-from dcmesh.databases.replication import Channel, Replica, Server, parse_server, parse_status, read_server
+from dcmesh.databases.replication import ChannelStatus, Replica, ServerStatus, parse_server, parse_status, read_server
 from dcmesh.kube.api import why
 from tests.unit.servers import kubeconfig
 
@@ -89,7 +89,7 @@ def as_rows(status: dict[str, str]) -> str:
     ids=["MariaDB", "MySQL"],
 )
 def test_a_channel_that_runs(text: str, position: str) -> None:
-    running = Channel(source=HOST, running=True, seconds_behind=0, last_error="", position=position)
+    running = ChannelStatus(source=HOST, running=True, seconds_behind=0, last_error="", position=position)
     assert parse_status(text) == running
 
 
@@ -146,14 +146,14 @@ def test_both_threads_must_run(thread: str) -> None:
 
 @pytest.mark.parametrize("text", ["", "\n", "*** 1. row ***\nGtid_Position: 0-1-7\n    Read_Only: 0\n"])
 def test_a_server_without_channel(text: str) -> None:
-    wanted = Channel(source="", running=False, seconds_behind=None, last_error="there is no channel")
+    wanted = ChannelStatus(source="", running=False, seconds_behind=None, last_error="there is no channel")
     assert parse_status(text) == wanted
 
 
 @pytest.mark.parametrize(("written", "read_only"), [("1", True), ("0", False)])
 def test_a_server_says_what_it_is_beside_its_channel(written: str, read_only: bool) -> None:
     server = parse_server(f"{mariadb()}*** 1. row ***\nGtid_Position: 0-1-7,1-1-2\n    Read_Only: {written}\n")
-    assert server == Server(channel=parse_status(mariadb()), position="0-1-7,1-1-2", read_only=read_only)
+    assert server == ServerStatus(channel=parse_status(mariadb()), position="0-1-7,1-1-2", read_only=read_only)
 
 
 @pytest.mark.parametrize(("written", "extra"), [("0-1-8 to 0-1-9", "0-1-8 to 0-1-9"), ("", ""), ("NULL", "")])
@@ -176,7 +176,7 @@ def test_whatever_is_printed_nothing_runs_without_a_source(text: str) -> None:
 
 
 def test_output_is_written_as_kubernetes_writes() -> None:
-    channel = Channel(source=HOST, running=True, seconds_behind=3, last_error="", position="0-1-7")
+    channel = ChannelStatus(source=HOST, running=True, seconds_behind=3, last_error="", position="0-1-7")
     assert channel.as_output() == {
         "source": HOST,
         "running": True,
@@ -209,14 +209,14 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return clock
 
 
-Ask = Callable[..., Channel]
+Ask = Callable[..., ChannelStatus]
 
 
 @pytest.fixture
 def ask(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Ask:
     """Read the channel of a replica that answers in turn, the last answer for ever."""
 
-    def read(*answers: str | Exception, patience: float = 0) -> Channel:
+    def read(*answers: str | Exception, patience: float = 0) -> ChannelStatus:
         left = list(answers)
 
         def run_in(api: client.ApiClient, **where: Any) -> str:

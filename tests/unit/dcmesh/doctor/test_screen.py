@@ -12,12 +12,14 @@ from rich.console import Console
 
 from dcmesh import __main__ as cli
 from dcmesh.doctor import screen
-from dcmesh.doctor.findings import Diagnosis, Kind, Outcome, Report, Step
+from dcmesh.doctor.findings import Diagnosis, FindingKind, Outcome, Report, Step
 from dcmesh.model.facts import State
 from tests.unit.statuses import DB0, DB1
 
-BROKEN = Kind("tls-off", "the consumer's sidecar speaks no TLS to the host")("outbound: no TLS", "Delete the rule.")
-WARNING = Kind("istiod-down", "no istiod is ready", State.WARNING)("no endpoint", "Bring it back.")
+BROKEN = FindingKind("tls-off", "the consumer's sidecar speaks no TLS to the host")(
+    "outbound: no TLS", "Delete the rule."
+)
+WARNING = FindingKind("istiod-down", "no istiod is ready", State.WARNING)("no endpoint", "Bring it back.")
 
 
 def step(hop: str, outcome: Outcome = "passed", **changes: Any) -> Step:

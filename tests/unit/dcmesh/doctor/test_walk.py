@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from dcmesh.doctor.evidence import Evidence
-from dcmesh.doctor.findings import Finding, Kind, UnseenError
+from dcmesh.doctor.findings import FindingKind, HopFinding, UnseenError
 from dcmesh.doctor.hop import Hop
 from dcmesh.doctor.hops import HOPS
-from dcmesh.doctor.link import Link
+from dcmesh.doctor.link import WalkedLink
 from dcmesh.doctor.reference import reference
 from dcmesh.doctor.walk import examine, walk
 from dcmesh.model.facts import State
@@ -816,8 +816,8 @@ def test_a_stack_without_links(pair: Pair) -> None:
 def test_the_walk_stops_at_the_first_hop_that_is_broken(pair: Pair) -> None:
     looked = []
 
-    def hop(name: str, *findings: Finding, error: Exception | None = None) -> Hop:
-        def look(_: object) -> Iterator[Finding]:
+    def hop(name: str, *findings: HopFinding, error: Exception | None = None) -> Hop:
+        def look(_: object) -> Iterator[HopFinding]:
             looked.append(name)
             yield from findings
             if error:
@@ -825,10 +825,10 @@ def test_the_walk_stops_at_the_first_hop_that_is_broken(pair: Pair) -> None:
 
         return Hop(name=name, about="", side="consumer", kinds=(), look=look)
 
-    warning, broken = Kind("w", "", State.WARNING)("", ""), Kind("b", "")("", "")
+    warning, broken = FindingKind("w", "", State.WARNING)("", ""), FindingKind("b", "")("", "")
     dc1, dc2 = map(Evidence, pair.sites)
     ((account, (export,)),) = dc2.site.accounts.items()
-    link = Link(export=export, host=DB0, consumer_site="dc2", account=account, consumer_side=dc2, source_side=dc1)
+    link = WalkedLink(export=export, host=DB0, consumer_site="dc2", account=account, consumer_side=dc2, source_side=dc1)
     hops = (hop("1", warning), hop("2", warning, error=UnseenError("why")), hop("3", broken, warning), hop("4"))
     steps = walk(link, hops).steps
     assert [(step.outcome, step.why) for step in steps] == [

@@ -12,16 +12,16 @@ from dcmesh import __main__ as cli
 from dcmesh.config.errors import ConfigError, Finding
 from dcmesh.deployment import StackError, parse_outputs
 from dcmesh.doctor import screen as doctor_screen
-from dcmesh.doctor.findings import Diagnosis, Kind, Report, Step
+from dcmesh.doctor.findings import Diagnosis, FindingKind, Report, Step
 from dcmesh.kube.api import why
 from dcmesh.kube.proxies import parse_secrets
-from dcmesh.model.certificates import Witness
+from dcmesh.model.certificates import CertificateHolder
 from dcmesh.model.printable import printable
 from dcmesh.status import screen
 from dcmesh.status.certificates import Certificate
 from dcmesh.status.hosts import Answer, parse_answers
 from dcmesh.status.sites import SiteStatus, Status
-from dcmesh.trust.roots import Trust
+from dcmesh.trust.roots import TrustReport
 from tests.unit.statuses import certificate, gateway, host, primary, replica
 
 ATTACKS = [
@@ -90,7 +90,7 @@ def statuses(text: str) -> Status:
 
 def reports(text: str) -> Report:
     """Return a report of the doctor with the same."""
-    finding = Kind("tls-off", text)(text, text)
+    finding = FindingKind("tls-off", text)(text, text)
     steps = (Step(hop="TLS", site="dc2", outcome="broken", findings=(finding,), why=text),)
     return Report(diagnoses=(Diagnosis(host=text, port=1, source="dc1", consumer=text, steps=steps),))
 
@@ -98,8 +98,8 @@ def reports(text: str) -> Report:
 SHOWN: list[Any] = [
     lambda text: screen.text(statuses(text)),
     lambda text: screen.text(Status(unreadable=text)),
-    lambda text: screen.text(Trust(witnesses=(Witness(where=text, unknown=text),))),
-    lambda text: screen.text(Trust(unreadable=text)),
+    lambda text: screen.text(TrustReport(holders=(CertificateHolder(where=text, unknown=text),))),
+    lambda text: screen.text(TrustReport(unreadable=text)),
     lambda text: doctor_screen.text(reports(text)),
     lambda text: doctor_screen.text(Report(unreadable=text)),
 ]
@@ -160,8 +160,8 @@ def test_an_answer_is_parsed(said: str, ok: bool) -> None:
     ["", "[]", "7", "null", "{", '{"configs": 7}', '{"configs": [7]}', '{"configs": [{"secret": []}]}', "[" * 90_000],
 )
 def test_a_proxy_that_answers_something_else_has_no_certificates(dump: str) -> None:
-    witness = parse_secrets("dc1 a/b", dump)
-    assert witness.unknown in ("its certificates cannot be read", "it has no certificate yet")
+    holder = parse_secrets("dc1 a/b", dump)
+    assert holder.unknown in ("its certificates cannot be read", "it has no certificate yet")
 
 
 @pytest.mark.parametrize("address", ["192.0.2.1\n", "\x1b[2J", "a b", "$(id)", "::1%x"])

@@ -10,11 +10,11 @@ import pytest
 from kubernetes import client
 from kubernetes.client import ApiException
 
-from dcmesh.deployment import Site, StackError, parse_outputs
+from dcmesh.deployment import DeployedSite, StackError, parse_outputs
 from dcmesh.model.facts import State
 from dcmesh.status.certificates import Certificate
-from dcmesh.status.databases import Server
-from dcmesh.status.gateways import Gateway
+from dcmesh.status.databases import DatabaseServer
+from dcmesh.status.gateways import GatewayStatus
 from dcmesh.status.hosts import Host
 from dcmesh.status.sites import SiteStatus, Status, ask_all, of_kind
 from tests.unit import statuses
@@ -51,7 +51,7 @@ def ask(cluster: KubernetesAPI, containers: Containers) -> Ask:
     """Ask both sites, or others."""
     reached = kubeconfig({"there": f"http://127.0.0.1:{cluster.server_port}"})
 
-    def ask(*sites: Site, max_lag: int = 60) -> Status:
+    def ask(*sites: DeployedSite, max_lag: int = 60) -> Status:
         return ask_all(sites or (statuses.exporter(reached), statuses.importer(reached)), max_lag)
 
     return ask
@@ -66,13 +66,26 @@ def test_a_pair_in_which_all_is_well(ask: Ask) -> None:
     assert texts(status) == []
     assert status.state == State.OK
     exporter, importer = status.sites
-    assert [type(fact) for fact in exporter.facts] == [Gateway, Certificate, Certificate, Certificate, Server]
-    assert [type(fact) for fact in importer.facts] == [Certificate, Certificate, Certificate, Host, Host, Server]
+    assert [type(fact) for fact in exporter.facts] == [
+        GatewayStatus,
+        Certificate,
+        Certificate,
+        Certificate,
+        DatabaseServer,
+    ]
+    assert [type(fact) for fact in importer.facts] == [
+        Certificate,
+        Certificate,
+        Certificate,
+        Host,
+        Host,
+        DatabaseServer,
+    ]
 
 
 def test_what_is_found(ask: Ask) -> None:
     facts = ask().facts
-    (gateway,) = of_kind(Gateway, facts)
+    (gateway,) = of_kind(GatewayStatus, facts)
     assert (gateway.ready, gateway.wanted, gateway.addresses, gateway.ports) == (1, 1, ("192.0.2.1",), (15021, 15443))
     assert {(c.site, c.kind, c.subject) for c in of_kind(Certificate, facts) if c.kind == "pod"} == {
         ("dc1", "pod", "wookie/db"),
@@ -83,7 +96,7 @@ def test_what_is_found(ask: Ask) -> None:
         (DB0, "greeting", (IDENTITY,)),
         (DB1, "greeting", (IDENTITY,)),
     ]
-    primary, replica = of_kind(Server, facts)
+    primary, replica = of_kind(DatabaseServer, facts)
     assert (primary.source, primary.position, primary.read_only, primary.last_error) == ("", "0-1-7", False, "")
     assert (replica.source, replica.running, replica.seconds_behind, replica.read_only) == (DB0, True, 0, True)
 
@@ -260,8 +273,8 @@ def test_a_site_that_cannot_be_reached_does_not_stop_the_others(ask: Ask, cluste
     assert problem.startswith("UNKNOWN dc2: cannot be asked: ")
     assert "Connection refused" in problem
     assert [site.state for site in status.sites] == [State.OK, State.UNKNOWN]
-    assert of_kind(Gateway, status.facts)
-    assert of_kind(Server, status.facts)
+    assert of_kind(GatewayStatus, status.facts)
+    assert of_kind(DatabaseServer, status.facts)
 
 
 def test_a_cluster_that_refuses_is_named_once(ask: Ask, cluster: KubernetesAPI) -> None:

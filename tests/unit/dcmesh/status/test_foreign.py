@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 
 from dcmesh.deployment import ExpectedGateway
-from dcmesh.model.facts import Account, State
+from dcmesh.model.facts import State
 from dcmesh.model.gateway import GATEWAY_NAME
 from dcmesh.model.istio import SCOPE
 from dcmesh.model.istio_objects import effective_rules
-from dcmesh.status.foreign import LISTS, Cluster, Foreign, at_consumer, at_gateway, gather
+from dcmesh.model.link import ServiceAccount
+from dcmesh.status.foreign import LISTS, Foreign, IstioObjects, at_consumer, at_gateway, gather
 from tests.unit.statuses import DB0, DB1, DB_EXPORT, GATEWAY_LABELS
 
 CRITICAL, WARNING = State.CRITICAL, State.WARNING
@@ -42,12 +43,14 @@ def istiod(scoped: str | None) -> Found:
     return {"metadata": {"name": "istiod"}, "spec": {"template": {"spec": {"containers": [{"env": env}]}}}}
 
 
-def cluster(place: ExpectedGateway, *foreign: Found, scoped: Sequence[str | None] = (None,), **more: Any) -> Cluster:
+def cluster(
+    place: ExpectedGateway, *foreign: Found, scoped: Sequence[str | None] = (None,), **more: Any
+) -> IstioObjects:
     own = of("db", place.namespace, {"selector": GATEWAY_LABELS, "servers": [server(DB0, DB1)]}, OWN)
     entries = [
         of(f"db.{host[:4]}", "wookie", {"hosts": [host], "exportTo": [place.namespace]}, OWN) for host in (DB0, DB1)
     ]
-    return Cluster(
+    return IstioObjects(
         gateways=[own, *foreign],
         entries=[*entries, *more.pop("entries", ())],
         istiods=[istiod(one) for one in scoped],
@@ -210,19 +213,19 @@ def test_what_touches_an_imported_host(objects: Mapping[str, Any], does: list[st
     ours = entry("wookie-dr", OWN, ".")
     ours["metadata"]["name"] = "dc1.db.db-0"
     own = rule("wookie-dr", "*.db.wookie.svc.cluster.local", {}, name="dc1.db")
-    there = Cluster(
+    there = IstioObjects(
         gateway_labels={},
         **{**objects, "entries": [ours, *objects.get("entries", ())], "rules": [own, *objects.get("rules", ())]},
     )
     export = replace(DB_EXPORT, hosts=(DB0,))
-    touching = list(at_consumer("dc2", Account("wookie-dr", "db"), export, there))
+    touching = list(at_consumer("dc2", ServiceAccount("wookie-dr", "db"), export, there))
     assert [(one.severity, text in one.does) for one, text in zip(touching, does, strict=True)] == [
         (WARNING, True)
     ] * len(does)
     for one in touching:
         assert json.loads(json.dumps(one.as_json()))["state"] == "warning"
     hides = of("default", "wookie-dr", {"egress": [{"hosts": ["./*"]}]})
-    hidden = list(at_consumer("dc2", Account("wookie-dr", "db"), export, replace(there, sidecars=[hides])))
+    hidden = list(at_consumer("dc2", ServiceAccount("wookie-dr", "db"), export, replace(there, sidecars=[hides])))
     assert [one.name for one in hidden] == [one.name for one in touching if one.name.startswith("wookie-dr/")]
 
 
@@ -232,4 +235,4 @@ def test_an_object_without_a_spec_touches_nothing() -> None:
     kinds = ("gateways", "services", "rules", "sidecars")
     there = gather({LISTS[kind]: {"items": [empty]} for kind in kinds}.get, PLACE)
     assert list(at_gateway("dc1", PLACE, (DB_EXPORT,), there)) == []
-    assert list(at_consumer("dc2", Account("wookie-dr", "db"), DB_EXPORT, there)) == []
+    assert list(at_consumer("dc2", ServiceAccount("wookie-dr", "db"), DB_EXPORT, there)) == []

@@ -6,18 +6,18 @@ import pytest
 
 from dcmesh import __main__ as cli
 from dcmesh.deployment import StackError
-from dcmesh.model.certificates import Witness
+from dcmesh.model.certificates import CertificateHolder
 from dcmesh.model.facts import State
 from dcmesh.status import screen
-from dcmesh.trust.roots import Trust
+from dcmesh.trust.roots import TrustReport
 from tests.unit.dcmesh.trust.test_rotation import NEW, OLD, PROXIES
 
-SILENT = Witness(where="dc1 a/b", unknown="no answer")
+SILENT = CertificateHolder(where="dc1 a/b", unknown="no answer")
 WHERE = PROXIES["old"].where
 
 
 @pytest.mark.parametrize(
-    ("witnesses", "state", "said"),
+    ("holders", "state", "said"),
     [
         (["old", "old"], State.OK, []),
         (["trusted", "issuing"], State.OK, []),
@@ -26,14 +26,14 @@ WHERE = PROXIES["old"].where
         (["old", "issuing"], State.CRITICAL, [f"{WHERE}: refuse {WHERE}, whose certificate is under Root CA 2"]),
     ],
 )
-def test_judgement(witnesses: list[str], state: State, said: list[str]) -> None:
-    trust = Trust(witnesses=tuple(PROXIES[name] for name in witnesses))
+def test_judgement(holders: list[str], state: State, said: list[str]) -> None:
+    trust = TrustReport(holders=tuple(PROXIES[name] for name in holders))
     assert trust.state == state
     assert [problem.text for problem in trust.problems][:1] == said
 
 
 def test_roots() -> None:
-    old, new = Trust(witnesses=(PROXIES["trusted"], PROXIES["old"], SILENT)).roots
+    old, new = TrustReport(holders=(PROXIES["trusted"], PROXIES["old"], SILENT)).roots
     assert (old.subject, old.trusted_by, len(old.used_by), old.may_issue, old.may_go) == ("Root CA", 2, 2, True, False)
     assert (new.subject, new.trusted_by, len(new.used_by), new.may_issue, new.may_go) == (
         "Root CA 2",
@@ -46,13 +46,13 @@ def test_roots() -> None:
 
 
 def test_who_cannot_be_asked() -> None:
-    trust = Trust(witnesses=(PROXIES["old"], SILENT))
+    trust = TrustReport(holders=(PROXIES["old"], SILENT))
     assert trust.state == State.UNKNOWN
     assert [problem.text for problem in trust.problems] == ["dc1 a/b: cannot be asked: no answer"]
 
 
 def test_screen() -> None:
-    shown = screen.text(Trust(witnesses=(PROXIES["trusted"],)))
+    shown = screen.text(TrustReport(holders=(PROXIES["trusted"],)))
     assert shown.splitlines()[0] == "OK: all is well"
     assert "Root CA 2" in shown
     assert "1 of 1" in shown

@@ -11,9 +11,18 @@ import pulumi
 import pytest
 
 from dcmesh.kube.proxies import parse_expiry, parse_secrets
-from dcmesh.model.certificates import Bundle, Witness, read_pem, signed_path, witness_of
+from dcmesh.model.certificates import Bundle, CertificateHolder, holder_of, read_pem, signed_path
 from dcmesh.trust import rotation
-from dcmesh.trust.rotation import Others, behind, certificates, guard, objections, read_others, settle, unseen_warning
+from dcmesh.trust.rotation import (
+    OtherSites,
+    behind,
+    certificates,
+    guard,
+    objections,
+    read_others,
+    settle,
+    unseen_warning,
+)
 from tests.unit.certificates import Authority, authority
 from tests.unit.conftest import settings_of, stack_dev
 
@@ -27,10 +36,12 @@ def bundle(intermediate: Authority, issuer: Authority, *roots: Authority) -> Bun
     return Bundle(chain=intermediate.pem + issuer.pem, root="".join(root.pem for root in roots))
 
 
-def proxy(intermediate: Authority, issuer: Authority, *roots: Authority, where: str = "dc2 demo/client") -> Witness:
+def proxy(
+    intermediate: Authority, issuer: Authority, *roots: Authority, where: str = "dc2 demo/client"
+) -> CertificateHolder:
     leaf = authority("pod", intermediate, ca=False)
     chain = [leaf.certificate, intermediate.certificate, issuer.certificate]
-    return Witness(where=where, roots=[root.certificate for root in roots], chain=chain)
+    return CertificateHolder(where=where, roots=[root.certificate for root in roots], chain=chain)
 
 
 STEPS = {
@@ -80,7 +91,7 @@ TEXT = (
     ],
 )
 def test_right_order_is_let_pass(held: str, wanted: str, others: str) -> None:
-    assert list(objections(STEPS[wanted], STEPS[held], [PROXIES[others], witness_of("", STEPS[held])])) == []
+    assert list(objections(STEPS[wanted], STEPS[held], [PROXIES[others], holder_of("", STEPS[held])])) == []
 
 
 @pytest.mark.parametrize(
@@ -102,7 +113,7 @@ def test_wrong_order_is_refused(held: str, wanted: str, others: str, said: list[
 
 
 def test_who_cannot_be_asked_is_no_reason_to_go_on() -> None:
-    silent = Witness(where="dc2 demo/client", unknown="no answer")
+    silent = CertificateHolder(where="dc2 demo/client", unknown="no answer")
     (said,) = objections(STEPS["trusted"], STEPS["old"], [silent])
     assert said.startswith("dc2 demo/client cannot be asked (no answer)")
 
@@ -120,7 +131,7 @@ class FakeCluster:
     """A site whose istiods and proxies take what is written, as the real ones do."""
 
     held: Bundle | None
-    shown: list[Witness] = field(default_factory=list)
+    shown: list[CertificateHolder] = field(default_factory=list)
     signs: Bundle | None = None
     written: list[str] = field(default_factory=list)
     stuck: bool = False
@@ -129,7 +140,7 @@ class FakeCluster:
     def bundle(self) -> Bundle | None:
         return self.held
 
-    def proxies(self) -> list[Witness]:
+    def proxies(self) -> list[CertificateHolder]:
         return self.shown
 
     def write_roots(self, pem: str) -> None:
@@ -150,10 +161,10 @@ class FakeCluster:
         return [read_pem(self.signs.chain)[0].not_valid_after_utc.timestamp()]
 
 
-def following(held: Bundle) -> Witness:
+def following(held: Bundle) -> CertificateHolder:
     chain = read_pem(held.chain)
     leaf = authority("pod", next(a for a in (BY_OLD, BY_OLD_2, BY_NEW) if a.certificate == chain[0]), ca=False)
-    return Witness(where="dc1 demo/hello-0", roots=read_pem(held.root), chain=[leaf.certificate, *chain])
+    return CertificateHolder(where="dc1 demo/hello-0", roots=read_pem(held.root), chain=[leaf.certificate, *chain])
 
 
 @pytest.fixture
@@ -166,8 +177,8 @@ def clusters(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, FakeCluster]
     return found  # type: ignore[return-value]
 
 
-def others(**bundles: Bundle) -> Others:
-    return Others(kubeconfigs={}, bundles=bundles, unseen={"dc3": "no", "dc1": "no"})
+def others(**bundles: Bundle) -> OtherSites:
+    return OtherSites(kubeconfigs={}, bundles=bundles, unseen={"dc3": "no", "dc1": "no"})
 
 
 @pytest.mark.parametrize("held", [None, STEPS["issuing"]], ids=["not there yet", "the same"])
@@ -189,7 +200,7 @@ def test_other_stacks_are_known_by_their_last_up(clusters: dict[str, FakeCluster
 def test_the_stacks_other_sites_are_asked(clusters: dict[str, FakeCluster]) -> None:
     clusters["dc1"] = FakeCluster(STEPS["trusted"], [following(STEPS["trusted"])])
     clusters["dc2"] = FakeCluster(STEPS["trusted"], [PROXIES["old"]])
-    here = Others(kubeconfigs={"dc2": ""}, bundles={}, unseen={})
+    here = OtherSites(kubeconfigs={"dc2": ""}, bundles={}, unseen={})
     with pytest.raises(pulumi.RunError, match="dc2 demo/client does not trust Root CA 2"):
         guard("dc1", "", STEPS["issuing"], here)
 
@@ -218,7 +229,7 @@ def test_sites_of_other_stacks() -> None:
     }
     raw["sites"] = [exporter]
     found = read_others(settings_of(raw), "dcmesh", "dc1", outputs.__getitem__)
-    assert found == Others(
+    assert found == OtherSites(
         kubeconfigs={"dc1": "one"},
         bundles={"dc2": Bundle(chain="chain", root="root")},
         unseen={"dc3": "organization/dcmesh/dc3 cannot be read: 'organization/dcmesh/dc3'"},

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from dcmesh.config.checks.subject import Subject
+from dcmesh.config.checks.configuration import Configuration
 from dcmesh.config.errors import NOTHING, Finding
 from dcmesh.kube import quantities
 from dcmesh.model.mariadb import SERVER
@@ -22,7 +22,7 @@ UNKNOWN = Storage(size="1Mi")
 
 
 @dataclass(frozen=True)
-class Made:
+class DeployedDatabase:
     """A database of the last `up`.
 
     Attributes:
@@ -54,34 +54,34 @@ class Made:
         )
 
 
-def _databases(site: str, known: Mapping[str, Any]) -> Iterator[Made]:
+def _databases(site: str, known: Mapping[str, Any]) -> Iterator[DeployedDatabase]:
     """Yield the databases that an output tells of."""
     if "workloads" in known:
         for workload in known["workloads"]:
             # The state has no key of what is None.
             storage = Storage.model_validate(workload["storage"]) if workload.get("storage") else None
-            yield Made(site, **{**workload, "storage": storage})
+            yield DeployedDatabase(site, **{**workload, "storage": storage})
         return
     servers = {(s["container"] == SERVER, s["namespace"], s["pod"].rpartition("-")[0]) for s in known["servers"]}
     for is_mariadb, namespace, stateful_set in sorted(servers):
         name = stateful_set if is_mariadb else stateful_set.removesuffix("-pxc")
-        yield Made(site, "mariadb" if is_mariadb else "pxc", namespace, name)
+        yield DeployedDatabase(site, "mariadb" if is_mariadb else "pxc", namespace, name)
 
 
-def _made(subject: Subject) -> list[Made]:
-    return [made for site, known in subject.before.items() for made in _databases(site, known)]
+def _made(configuration: Configuration) -> list[DeployedDatabase]:
+    return [made for site, known in configuration.before.items() for made in _databases(site, known)]
 
 
-def vanished_databases(subject: Subject) -> Iterator[Finding]:
+def vanished_databases(configuration: Configuration) -> Iterator[Finding]:
     """Find protected databases that are gone, or would be made anew under another name.
 
     Pulumi, which keeps their resources from deletion as well, would find them only when others are deleted.
     """
-    sites = {site.name: (path, site) for path, site in subject.sites}
-    before = _made(subject)
+    sites = {site.name: (path, site) for path, site in configuration.sites}
+    before = _made(configuration)
     for made in before:
         path, site = sites.get(made.site, ("", None))
-        protects = subject.settings.protect if site is None else subject.settings.protects(site)
+        protects = configuration.settings.protect if site is None else configuration.settings.protects(site)
         if not (protects if made.protected is None else made.protected):
             continue
         if site is None:
@@ -92,7 +92,7 @@ def vanished_databases(subject: Subject) -> Iterator[Finding]:
             yield _vanished(made, path, site, own)
 
 
-def _vanished(made: Made, path: str, site: Site, before: Sequence[Made]) -> Finding:
+def _vanished(made: DeployedDatabase, path: str, site: Site, before: Sequence[DeployedDatabase]) -> Finding:
     """Say what became of a database, one of those before: another name, kind or namespace, or nothing."""
     given = (f"{path}.workloads",)
     for index, workload in enumerate(site.workloads):
@@ -107,10 +107,10 @@ def _vanished(made: Made, path: str, site: Site, before: Sequence[Made]) -> Find
     return Finding(f"{path}.workloads", NOTHING, f"lacks {made}, which would be gone. {LIFT}", given=given)
 
 
-def changed_volumes(subject: Subject) -> Iterator[Finding]:
+def changed_volumes(configuration: Configuration) -> Iterator[Finding]:
     """Find databases whose volumes are to be others than they have. They can grow, and nothing else."""
-    for made in _made(subject):
-        for site, path, database in subject.databases:
+    for made in _made(configuration):
+        for site, path, database in configuration.databases:
             if made.storage is not UNKNOWN and site.name == made.site and made.is_now(database):
                 yield from _changed(made.storage, database.storage, f"{path}.storage", site)
 

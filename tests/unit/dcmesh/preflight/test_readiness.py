@@ -10,12 +10,12 @@ import pytest
 import yaml
 
 from dcmesh.config import ConfigError
-from dcmesh.config.environment import Outside, read_file
+from dcmesh.config.environment import Environment, read_file
 from dcmesh.model.link import Link
 from dcmesh.model.ownership import MADE_BY, OURS
 from dcmesh.model.settings import PeerLink, Settings
 from dcmesh.preflight.identity import Held
-from dcmesh.preflight.preflight import require_ready
+from dcmesh.preflight.readiness import require_ready
 from dcmesh.stacks import NoStackError
 from tests.unit import certificates
 from tests.unit.servers import KUBE_SYSTEM, VERSION, KubernetesAPI, kubeconfig, kubernetes_api, nobody
@@ -144,7 +144,7 @@ def raw(cluster: KubernetesAPI, tmp_path: Path) -> Raw:
     }
 
 
-def outside(certified: Sequence[str] = ()) -> Outside:
+def outside(certified: Sequence[str] = ()) -> Environment:
     """Return what a stack is read in that has given these sites their certificates, or was never up."""
 
     def read_stack(name: str) -> dict[str, Any]:
@@ -152,7 +152,7 @@ def outside(certified: Sequence[str] = ()) -> Outside:
             raise NoStackError(name)
         return {"certificates": dict.fromkeys(certified)}
 
-    return Outside("dcmesh", "dc2", read_stack, read_file)
+    return Environment("dcmesh", "dc2", read_stack, read_file)
 
 
 ((_, namespace),) = KUBE_SYSTEM.items()

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from dcmesh.config.environment import Outside
+from dcmesh.config.environment import Environment
 from dcmesh.model.settings import Database, Export, Import, LinkExport, PeerLink, Replicates, Settings, Site
 
 Offer = tuple[str, Export | LinkExport]
@@ -13,18 +13,18 @@ Offer = tuple[str, Export | LinkExport]
 
 
 @dataclass(frozen=True)
-class Subject:
+class Configuration:
     """A configuration, with what it refers to.
 
     Attributes:
         settings: the configuration.
         links: the links of peers, as far as they are there.
-        outside: what it is read in.
+        environment: what it is read in.
     """
 
     settings: Settings
     links: Mapping[str, PeerLink]
-    outside: Outside
+    environment: Environment
 
     @cached_property
     def sites(self) -> Sequence[tuple[str, Site]]:
@@ -67,7 +67,7 @@ class Subject:
     @cached_property
     def before(self) -> Mapping[str, Any]:
         """What the stack's last `up` says of its sites, in the output `sites`."""
-        before: Mapping[str, Any] = self.outside.own_outputs().get("sites", {})
+        before: Mapping[str, Any] = self.environment.own_outputs().get("sites", {})
         return before
 
     def offer(self, imported: Import | Replicates) -> Offer | None:

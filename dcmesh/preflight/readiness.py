@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping
 
-from dcmesh.config.environment import Outside
+from dcmesh.config.environment import Environment
 from dcmesh.config.errors import ConfigError, Finding, Remark
 from dcmesh.config.kubeconfig import read_kubeconfig
 from dcmesh.config.stack_config import secret_keys
 from dcmesh.kube.api import ApiException, ConfigException, HTTPError, connect
-from dcmesh.kube.cluster import Cluster
+from dcmesh.kube.cluster import ClusterReader
 from dcmesh.model import settings as model
 from dcmesh.model.link import Link
 from dcmesh.preflight import certificates, hosts, mesh, taken_names, versions, volumes
@@ -16,14 +16,14 @@ from dcmesh.stacks import stack_name
 
 
 def require_ready(
-    settings: model.Settings, links: Mapping[str, Link], outside: Outside, held: Mapping[str, Held]
+    settings: model.Settings, links: Mapping[str, Link], environment: Environment, held: Mapping[str, Held]
 ) -> tuple[list[str], dict[str, str]]:
     """Look at every existing cluster of the stack.
 
     Args:
         settings: the configuration.
         links: the links of peers.
-        outside: what the configuration is read in.
+        environment: what the configuration is read in.
         held: what the stack's state has of each site's cluster.
 
     Returns:
@@ -39,7 +39,7 @@ def require_ready(
         if site.name == settings.lost:
             continue  # the state says which cluster it is
         if isinstance(site.cluster, model.ExistingCluster):
-            identities[site.name], findings = _of_site(settings, site, site.cluster, path, links, outside, known)
+            identities[site.name], findings = _of_site(settings, site, site.cluster, path, links, environment, known)
             found += findings
         else:
             found += made_elsewhere(known, site=site.name, path=f"{path}.cluster", named=site.cluster_kind)
@@ -54,7 +54,7 @@ def _of_site(
     existing: model.ExistingCluster,
     path: str,
     links: Mapping[str, Link],
-    outside: Outside,
+    environment: Environment,
     held: Held | None,
 ) -> tuple[str, list[Finding]]:
     """Return a cluster's identity and what is found in it. Of one that is not the site's nothing more is said."""
@@ -64,15 +64,15 @@ def _of_site(
     try:
         used = read_kubeconfig(existing.kubeconfig).only(existing.context)
         with connect(used) as api:
-            stacks = frozenset({stack_name(outside.project, outside.stack), *(held.stacks if held else ())})
-            cluster = Cluster.of(api, stacks)
+            stacks = frozenset({stack_name(environment.project, environment.stack), *(held.stacks if held else ())})
+            cluster = ClusterReader.of(api, stacks)
             identity = cluster.identity()
             if other := list(other_cluster(held, identity, used, site=site.name, path=where, named=named)):
                 return identity, other
             gateway = gateway_namespace(site, held)
             return identity, [
                 *versions.running(cluster, settings.istio_of(site), site, where, named),
-                *certificates.cacerts(cluster, settings, site, outside if held else None),
+                *certificates.cacerts(cluster, settings, site, environment if held else None),
                 *mesh.existing_istio(cluster, settings, site),
                 *mesh.scope(api, settings, site),
                 *mesh.namespaces(cluster, settings, site, path),
