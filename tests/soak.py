@@ -9,6 +9,7 @@ A test belongs to soak by a mark. It says what the test proves, as globs of the 
 """
 
 import argparse
+import ast
 import hashlib
 import io
 import re
@@ -29,7 +30,8 @@ HEAD = """<!-- Written by `make soak`. -->
 # Soak
 
 What only repeats or waits is left out of CI and run by `make soak`: each line is the last run of a test. A line holds
-as long as the files that the test proves have the content that they had then; `make lint` fails when they have not.
+as long as the files that the test proves have the content that they had then, wherever they are and whatever they
+import; `make lint` fails when they have not.
 
 | test | outcome | seconds | date | what it proves |
 |---|---|---|---|---|
@@ -51,14 +53,23 @@ class Row:
 
 
 def digest(root: Path, glob: str) -> str:
-    """Return a short hash of the files that a glob matches: of their names and their content."""
+    """Return a short hash of the files that a glob matches: of their names and their content, not of their place."""
     files = sorted(path for path in root.glob(glob) if path.is_file() and "__pycache__" not in path.parts)
     if not files:
         raise pytest.UsageError(f"soak: {glob} matches no file")
     whole = hashlib.sha256()
     for file in files:
-        whole.update(f"{file.relative_to(root)} {hashlib.sha256(file.read_bytes()).hexdigest()}\n".encode())
+        whole.update(f"{file.name} {hashlib.sha256(content(file)).hexdigest()}\n".encode())
     return whole.hexdigest()[:8]
+
+
+def content(file: Path) -> bytes:
+    """Return what is in a file; of Python only the code, without imports: what is moved is not changed thereby."""
+    if file.suffix != ".py":
+        return file.read_bytes()
+    module = ast.parse(file.read_text())
+    module.body = [part for part in module.body if not isinstance(part, ast.Import | ast.ImportFrom)]
+    return ast.unparse(module).encode()
 
 
 def page(rows: Iterable[Row]) -> str:
@@ -98,7 +109,9 @@ def problems(tests: Mapping[str, Proves], rows: Iterable[Row]) -> list[str]:
             found.append(f"{test}: {known[test].outcome}")
         else:
             then = known[test].proves
-            changed = [glob for glob in {**proves, **then} if proves.get(glob) != then.get(glob)]
+            now, before = proves.items() - then.items(), then.items() - proves.items()
+            moved = {found for _, found in now} & {found for _, found in before}
+            changed = sorted({glob for glob, found in now | before if found not in moved})
             found += [f"{test}: changed since: {', '.join(changed)}"] if changed else []
     return found + [f"{test}: no such test any more" for test in known if test not in tests]
 

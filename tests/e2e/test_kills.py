@@ -14,8 +14,10 @@ FIRST, CHANGING = 20.0, 8.0
 
 proves = (
     "dcmesh/kube/helm_releases.py",
+    "components/release_hooks.py",
     "components/mesh/link_probe.*",
     "components/overrule.py",
+    "dcmesh/kube/lookup.py",
     "dcmesh/processes.py",
     "dcmesh/unlock.py",
 )

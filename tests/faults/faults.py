@@ -368,9 +368,12 @@ LINK = (
     "components/mesh/gateway.py",
     "components/mesh/istio.py",
     "components/mesh/service_*.py",
+    "dcmesh/model/addresses.py",
+    "dcmesh/model/gateway.py",
+    "dcmesh/model/istio.py",
     "tests/faults/stage.py",
 )
-CHANNEL = ("components/databases/mariadb.py", "components/databases/mariadb_prepare.sh")
+CHANNEL = ("components/databases/mariadb.py", "dcmesh/model/mariadb.py", "components/databases/mariadb_prepare.sh")
 """What the faults of soak prove: the way between the sites, by the Istio of stack `dev`; the database's settings."""
 
 FAULTS = (

@@ -111,6 +111,21 @@ def test_the_page_holds_when_all_have_passed(repository: pytest.Pytester, capsys
     assert "test_suite.py::test_long: changed since: *.txt\n" in capsys.readouterr().out
 
 
+def test_what_is_moved_is_not_changed(repository: pytest.Pytester, capsys: pytest.CaptureFixture[str]) -> None:
+    repository.makepyfile(test_suite=SUITE.replace("*.txt", "*/code.py"))
+    code = "import {}\n\ndef double(x):  # {}\n    return {} * x\n"
+    old, new = repository.mkdir("old") / "code.py", repository.mkdir("new") / "code.py"
+    old.write_text(code.format("old.word", "twice", 2))
+    assert soak.run("") == 0
+    old.unlink()
+    new.write_text(code.format("new.word", "two times", 2))
+    assert soak.check() == 0
+    new.write_text(code.format("new.word", "two times", 3))
+    capsys.readouterr()
+    assert soak.check() == 1
+    assert "test_suite.py::test_long: changed since: */code.py\n" in capsys.readouterr().out
+
+
 def test_a_run_that_fails_leaves_the_page_alone(
     repository: pytest.Pytester, capsys: pytest.CaptureFixture[str]
 ) -> None:
