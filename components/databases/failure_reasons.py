@@ -23,7 +23,7 @@ def reasons(kubeconfig: str, *, namespace: str, pods: Iterable[str], container: 
         container: the server's container.
 
     Raises:
-        kubernetes_api.ERRORS: the cluster cannot be asked.
+        kube.api.ERRORS: the cluster cannot be asked.
     """
     with connect(kubeconfig) as api:
         for name in pods:

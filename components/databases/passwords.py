@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import pulumi
 
 from components.databases.generated_password import generated_password
+from dcmesh.databases.passwords import read_password
 from dcmesh.model import settings as model
 from dcmesh.model.link import Link
-from dcmesh.model.value_types import is_password
-from dcmesh.stacks import ReadStack, read_stack, stack_of
+from dcmesh.stacks import stack_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,21 +80,3 @@ class ReplicationPasswords(pulumi.ComponentResource):
             return None
         peers = {peer.name: stack_of(peer, self._args.project) for peer in self._args.settings.peers}
         return read_password(peers[database.replicates.from_], database.replicates)
-
-
-def read_password(stack: str, followed: model.Replicates, read: ReadStack = read_stack) -> pulumi.Output[str]:
-    """Return the password of a database in another stack.
-
-    Raises:
-        pulumi.RunError: that stack does not tell it, or it cannot be decrypted here.
-    """
-    site, export = followed.from_, followed.export
-    told: object = read(stack).get("replicationPasswords")
-    for key in (site, export):
-        told = told.get(key) if isinstance(told, Mapping) else None
-    if not isinstance(told, str) or not is_password(told):  # the engine leaves out what it cannot decrypt
-        raise pulumi.RunError(
-            f"the password of {site}/{export} is not in the outputs of {stack!r}, or cannot be decrypted here: run "
-            "`pulumi up` there first, use its passphrase or secrets provider, or set the replica's replicationPassword"
-        )
-    return pulumi.Output.secret(told)

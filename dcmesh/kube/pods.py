@@ -87,7 +87,7 @@ def read(api: client.ApiClient, path: str) -> Any:  # noqa: ANN401
     """Return what the API has at a path; None if nothing.
 
     Raises:
-        kubernetes_api.ERRORS: the cluster cannot be asked.
+        kube.api.ERRORS: the cluster cannot be asked.
     """
     try:
         answer = api.call_api(
@@ -109,7 +109,7 @@ def read_pod(api: client.ApiClient, namespace: str, name: str) -> Pod | None:
     """Return a pod; None if it is not there.
 
     Raises:
-        kubernetes_api.ERRORS: the cluster cannot be asked.
+        kube.api.ERRORS: the cluster cannot be asked.
     """
     found = read(api, f"/api/v1/namespaces/{namespace}/pods/{name}")
     return parse_pod(found) if found else None
@@ -130,7 +130,7 @@ def meshed_pod(api: client.ApiClient, account: ServiceAccount) -> Pod | None:
     """Return a running pod of a service account that has a sidecar; None if there is none.
 
     Raises:
-        kubernetes_api.ERRORS: the cluster cannot be asked.
+        kube.api.ERRORS: the cluster cannot be asked.
     """
     answer = client.CoreV1Api(api).list_namespaced_pod(
         account.namespace,
@@ -146,7 +146,7 @@ def ask_proxy(api: client.ApiClient, pod: Pod, path: str) -> Any:  # noqa: ANN40
     """Return what a pod's Envoy answers at a path of its administration.
 
     Raises:
-        kubernetes_api.ERRORS: it cannot be asked.
+        kube.api.ERRORS: it cannot be asked.
     """
     command = ("pilot-agent", "request", "GET", path)
     return json.loads(run_in(api, namespace=pod.namespace, pod=pod.name, container=PROXY, command=command))
