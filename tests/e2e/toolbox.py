@@ -22,7 +22,8 @@ from lab.toolchain import Istio
 ROOT = Path(__file__).parents[2]
 AGNHOST = "registry.k8s.io/e2e-test-images/agnhost:2.53"
 MARIADB = "mariadb:10.11"
-PROGRAM = ("Pulumi.yaml", "__main__.py", "config", "components", "dcmesh")
+PROGRAM = ("Pulumi.yaml", "__main__.py", "components", "config", "dcmesh")
+"""What a program consists of. `config` is part of the last release alone."""
 """What of the repository is the program and its commands."""
 
 CLIENT = ("--namespace", "demo-dr", "deployment/client", "--container", "agnhost")
@@ -182,7 +183,8 @@ class Project:
         """From now on have the program of this directory."""
         for name in PROGRAM:
             (self.directory / name).unlink(missing_ok=True)
-            (self.directory / name).symlink_to(program / name)
+            if (program / name).exists():
+                (self.directory / name).symlink_to(program / name)
 
     @contextmanager
     def edit(self) -> Iterator[dict[str, Any]]:
