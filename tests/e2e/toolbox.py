@@ -231,7 +231,9 @@ class Project:
         self.pulumi("stack", "init", self.stack, "--no-select")
 
     def up(self, *options: str) -> str:
-        return self.pulumi("up", "--yes", *options)
+        """Run `pulumi up`. What it prints names what changes; where nothing may change, how as well."""
+        shown = ("--diff",) if "--expect-no-changes" in options else ()
+        return self.pulumi("up", "--yes", "--suppress-outputs", *shown, *options)
 
     def refused(self, *arguments: str) -> str:
         """Run what must fail; return all that it printed."""
