@@ -5,7 +5,7 @@ python -m tests.soak --check            say whether the page holds for all tests
 
 A test belongs to soak by a mark. It says what the test proves, as globs of the repository's files:
 
-    @pytest.mark.soak(proves=("components/mesh/gateway.py", "components/mesh/service_*.py"))
+    @pytest.mark.soak(proves=("components/gateway.py", "components/service_*.py"))
 """
 
 import argparse
@@ -30,8 +30,7 @@ HEAD = """<!-- Written by `make soak`. -->
 # Soak
 
 What only repeats or waits is left out of CI and run by `make soak`: each line is the last run of a test. A line holds
-as long as the files that the test proves have the content that they had then, wherever they are and whatever they
-import; `make lint` fails when they have not.
+as long as the files that the test proves do what they did then (a moved file does); `make lint` fails when they do not.
 
 | test | outcome | seconds | date | what it proves |
 |---|---|---|---|---|
@@ -52,24 +51,31 @@ class Row:
     proves: Proves
 
 
+def code(file: Path) -> bytes:
+    """Return what a file does: of Python not its imports, comments and docstrings, which a move changes as well."""
+    if file.suffix != ".py":
+        return file.read_bytes()
+    tree = ast.parse(file.read_text())
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            node.body = [n for n in node.body if not isinstance(n, ast.Import | ast.ImportFrom) and not _is_text(n)]
+    return ast.dump(tree).encode()
+
+
+def _is_text(node: ast.stmt) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+
+
 def digest(root: Path, glob: str) -> str:
-    """Return a short hash of the files that a glob matches: of their names and their content, not of their place."""
-    files = sorted(path for path in root.glob(glob) if path.is_file() and "__pycache__" not in path.parts)
+    """Return a short hash of the files that a glob matches: of their names, without folders, and what they do."""
+    found = (path for path in root.glob(glob) if path.is_file() and "__pycache__" not in path.parts)
+    files = sorted(found, key=lambda path: (path.name, path))
     if not files:
         raise pytest.UsageError(f"soak: {glob} matches no file")
     whole = hashlib.sha256()
     for file in files:
-        whole.update(f"{file.name} {hashlib.sha256(content(file)).hexdigest()}\n".encode())
+        whole.update(f"{file.name} {hashlib.sha256(code(file)).hexdigest()}\n".encode())
     return whole.hexdigest()[:8]
-
-
-def content(file: Path) -> bytes:
-    """Return what is in a file; of Python only the code, without imports: what is moved is not changed thereby."""
-    if file.suffix != ".py":
-        return file.read_bytes()
-    module = ast.parse(file.read_text())
-    module.body = [part for part in module.body if not isinstance(part, ast.Import | ast.ImportFrom)]
-    return ast.unparse(module).encode()
 
 
 def page(rows: Iterable[Row]) -> str:
@@ -110,8 +116,8 @@ def problems(tests: Mapping[str, Proves], rows: Iterable[Row]) -> list[str]:
         else:
             then = known[test].proves
             now, before = proves.items() - then.items(), then.items() - proves.items()
-            moved = {found for _, found in now} & {found for _, found in before}
-            changed = sorted({glob for glob, found in now | before if found not in moved})
+            moved = {same for _, same in now} & {same for _, same in before}
+            changed = sorted({glob for glob, other in now | before if other not in moved})
             found += [f"{test}: changed since: {', '.join(changed)}"] if changed else []
     return found + [f"{test}: no such test any more" for test in known if test not in tests]
 

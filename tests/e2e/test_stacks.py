@@ -422,7 +422,7 @@ def test_nothing_is_made_over_what_is_there(dc2: SiteStack) -> None:
         "spec": {"hosts": [host], "resolution": "DNS", "ports": [{"number": 1, "name": "tcp", "protocol": "TCP"}]},
     }
     dc2.kubectl.apply(entry)
-    said = dc2.refused("preview")
+    said = dc2.pulumi("preview")
     dc2.kubectl("delete", "serviceentries.networking.istio.io", "theirs", "--namespace", "demo-dr")
     assert f'imports[0].export: "hello" has the host {host}, which the ServiceEntry demo-dr/theirs in dc2 has' in said
     dc2.up("--expect-no-changes")

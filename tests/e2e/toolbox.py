@@ -23,8 +23,7 @@ ROOT = Path(__file__).parents[2]
 AGNHOST = "registry.k8s.io/e2e-test-images/agnhost:2.53"
 MARIADB = "mariadb:10.11"
 PROGRAM = ("Pulumi.yaml", "__main__.py", "components", "config", "dcmesh")
-"""What a program consists of. `config` is part of the last release alone."""
-"""What of the repository is the program and its commands."""
+"""What of the repository is the program and its commands. `config` is part of the last release alone."""
 
 CLIENT = ("--namespace", "demo-dr", "deployment/client", "--container", "agnhost")
 """How to `kubectl exec` into the demo's consumer."""
@@ -233,7 +232,9 @@ class Project:
         self.pulumi("stack", "init", self.stack, "--no-select")
 
     def up(self, *options: str) -> str:
-        return self.pulumi("up", "--yes", *options)
+        """Run `pulumi up`. What it prints names what changes; where nothing may change, how as well."""
+        shown = ("--diff",) if "--expect-no-changes" in options else ()
+        return self.pulumi("up", "--yes", "--suppress-outputs", *shown, *options)
 
     def refused(self, *arguments: str) -> str:
         """Run what must fail; return all that it printed."""

@@ -104,11 +104,11 @@ def test_queries_look_at_what_this_scrapes_alone() -> None:
         ("cluster.outbound_.3306_._.db-0.db.shop.svc.cluster.local;.upstream_cx_rx_bytes_total", True),
         ("cluster.outbound|3306||db-0.db.shop.svc.cluster.local;.ssl.fail_verify_san", True),
         ("listener.0.0.0.0_15006.ssl.fail_verify_no_cert", True),
-        ("tcp.rbac.denied", True),
+        ("cluster.inbound|3306||;.upstream_cx_connect_fail", True),
         ("http.inbound_0.0.0.0_8080;.rbac.denied", True),
         ("cluster.outbound|3306||db-0.db.shop.svc.cluster.local;.upstream_cx_length_ms", False),
         ("cluster.inbound|3306||;.upstream_cx_active", False),
-        ("tcp.rbac.allowed", False),
+        ("tcp.rbac.denied", False),
         ("http.inbound_0.0.0.0_8080;.downstream_rq_2xx", False),
     ],
 )
