@@ -258,12 +258,16 @@ echo $ok $bad
 """Connects to db-0 as a neighbour of its own site, without a pause, until it gets another line; then says how often."""
 
 
+SOAK = pytest.mark.soak(proves=("components/gateway.py", "components/service_export.py"))
+
+
+@pytest.mark.parametrize("seconds", [3, pytest.param(60, marks=SOAK)])
 @pytest.mark.parametrize("kind", ["silent", "hello", "stranger"])
 def test_a_flood_of_dials_costs_the_server_and_its_neighbours_nothing(
-    lab: Lab, sites: dict[str, Kubectl], gateway: str, tmp_path: Path, kind: str
+    lab: Lab, sites: dict[str, Kubectl], gateway: str, tmp_path: Path, kind: str, seconds: int
 ) -> None:
     """200 a second, by somebody who sends nothing, a ClientHello alone, or a certificate of the mesh of no consumer."""
-    dc1, primary, seconds = sites["dc1"], Database(sites["dc1"], "wookie", "db-0"), 3
+    dc1, primary = sites["dc1"], Database(sites["dc1"], "wookie", "db-0")
     asked = {"address": gateway, "port": GATEWAY_PORT, "kind": kind, "rate": 200, "seconds": seconds}
     known = leaf(tmp_path, bundle_of(sites["dc2"]), CONSUMER.replace("/db", "/other")) if kind == "stranger" else {}
     plan = tmp_path / "flood.json"
