@@ -226,7 +226,7 @@ def require_ready(
             identities[site.name], findings = _of_site(settings, site, site.cluster, path, links, outside, known)
             found += findings
         else:
-            found += made_elsewhere(known, site=site.name, path=f"{path}.cluster", named=site.cluster_kind)
+            found += made_elsewhere(known, site=site.name, path=f"{path}.cluster", named=site.made_by or "")
     if wrong := [finding for finding in found if not isinstance(finding, Remark)]:
         raise ConfigError(wrong)
     return [remark.line(secret_keys()) for remark in found], identities
@@ -261,7 +261,7 @@ def _of_site(
                 return identity, other
             gateway = gateway_namespace(site, held)
             return identity, [
-                *_versions(cluster, settings.istio_of(site), site, where, named),
+                *_versions(cluster, settings.istio, site, where, named),
                 *_cacerts(cluster, settings, site, outside if held else None),
                 *_istio(cluster, settings, site),
                 *_scope(api, settings, site),
@@ -296,11 +296,9 @@ def _minor(version: str) -> support.Minor:
 
 def _untried(settings: model.Settings) -> Iterator[Remark]:
     """Yield a remark on each Istio to be installed that is newer than the newest that was tried."""
-    for path, istio in (("istio", settings.istio), ("lab.istio", settings.lab.istio)):
-        used = any(settings.istio_of(site) is istio for site in settings.sites)
-        warning = support.istio_warning(_minor(istio.version))
-        if used and warning and not istio.existing:
-            yield Remark(f"{path}.version", istio.version, warning)
+    warning = support.istio_warning(_minor(settings.istio.version))
+    if settings.sites and warning and not settings.istio.existing:
+        yield Remark("istio.version", settings.istio.version, warning)
 
 
 def _versions(cluster: Cluster, istio: model.Istio, site: model.Site, path: str, named: str) -> Iterator[Finding]:
@@ -370,7 +368,7 @@ def _cacerts(
         label = f"`kubectl label secret cacerts --namespace {ISTIO_NAMESPACE} {key}={value}`"
         advice = f"would replace the Secret {ISTIO_NAMESPACE}/cacerts of {site.name}, which dcmesh has not made: set "
         yield Finding(path, trust.source, f"{advice}`existing`, or hand the Secret over to dcmesh by {label}")
-    elif (settings.istio_of(site).existing or cluster.has_istiod()) and not _continues(trust, cluster.mesh_roots()):
+    elif (settings.istio.existing or cluster.has_istiod()) and not _continues(trust, cluster.mesh_roots()):
         advice = (
             f"would give {site.name} the Secret {ISTIO_NAMESPACE}/cacerts, which its Istio has not: at istiod's next "
             "start its whole mesh would change roots. Set `existing`, with a Secret that you make, or `provided`, with "
@@ -393,7 +391,7 @@ def _continues(trust: model.Trust, roots: Certificates) -> bool:
 
 
 def _istio(cluster: Cluster, settings: model.Settings, site: model.Site) -> Iterator[Finding]:
-    existing = settings.istio_of(site).existing
+    existing = settings.istio.existing
     if existing is None:
         return
     path, value = "istio.existing.revision", existing.revision
@@ -418,7 +416,7 @@ def _sidecars(
     settings: model.Settings, site: model.Site, path: str, namespace: str, labels: Mapping[str, str]
 ) -> Iterator[Finding]:
     """Find a namespace whose pods get no sidecars."""
-    existing = settings.istio_of(site).existing
+    existing = settings.istio.existing
     revision = existing.revision if existing else "default"
     # Istio's default revision injects by either label.
     accepted = [injection_labels(revision), *([injection_labels(None)] if revision == "default" else [])]
@@ -430,7 +428,7 @@ def _sidecars(
 
 def _pxc_operator(cluster: Cluster, settings: model.Settings, site: model.Site) -> Iterator[Finding]:
     """Find an operator that is not there, or has no sidecar: its databases, which have one, would not answer it."""
-    operator = settings.pxc_of(site)
+    operator = settings.pxc
     if not operator.existing or not any(isinstance(workload, model.Pxc) for workload in site.workloads):
         return
     labels = cluster.namespace_labels(operator.namespace)
@@ -443,7 +441,7 @@ def _pxc_operator(cluster: Cluster, settings: model.Settings, site: model.Site) 
 
 def _scope(api: client.ApiClient, settings: model.Settings, site: model.Site) -> Iterator[Finding]:
     """Find Gateways of tenants that this `up` would take their gateways from."""
-    istio = settings.istio_of(site)
+    istio = settings.istio
     if not istio.existing and istio.scope_gateways and (shut := shut_by_scope(api)):
         advice = (
             f"would bind Gateways of {site.name} to their own namespace, and {', '.join(shut)} open others' gateways: "
@@ -458,7 +456,7 @@ def _foreign(
 ) -> Iterator[Finding]:
     """Find what dcmesh is to make, by a name that is fixed or configured, and what somebody else has made."""
     to_make = [(f"{path}.workloads[{i}].namespace", workload.namespace) for i, workload in enumerate(site.workloads)]
-    operator = settings.pxc_of(site)
+    operator = settings.pxc
     if not operator.existing and any(isinstance(workload, model.Pxc) for workload in site.workloads):
         to_make.append(("pxc.namespace", operator.namespace))
     if site.exports and gateway != ISTIO_NAMESPACE:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pulumi
 
-from components.cluster import Cluster, ClusterArgs, Existing, K3d, Lab
+from components.cluster import Cluster, ClusterArgs, Commands, Existing, K3d
 from components.gateway import EastWestGateway, EastWestGatewayArgs
 from components.gateway_exposure import ExposureArgs
 from components.helm_releases import release_hooks
@@ -121,7 +121,7 @@ class SiteArgs:
     istio: model.Istio
     pxc: model.PxcOperator
     intermediate: Intermediate | None
-    cluster: K3d | Lab | Existing
+    cluster: K3d | Commands | Existing
     gateway: str
     channels: Mapping[str, Channel]
     monitoring: model.Monitoring | None

@@ -364,14 +364,14 @@ def replica(stage: Stage) -> Site:
 KILLED = "SIGKILL to every process of {}, the sandbox's too"
 
 LINK = (
-    "Pulumi.dev.yaml",
+    "Pulumi.lab.yaml",
     "components/gateway.py",
     "components/istio.py",
     "components/service_*.py",
     "tests/faults/stage.py",
 )
 CHANNEL = ("components/workloads/mariadb.py", "components/workloads/mariadb_prepare.sh")
-"""What the faults of soak prove: the way between the sites, by the Istio of stack `dev`; the database's settings."""
+"""What the faults of soak prove: the way between the sites, by the Istio of stack `lab`; the database's settings."""
 
 FAULTS = (
     Fault(

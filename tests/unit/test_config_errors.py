@@ -179,18 +179,19 @@ WRONG = [
     wrong(
         "dc1",
         {AT_CLUSTER: GONE},
-        "sites[0].cluster: is missing: an existing cluster, or what makes one: `k3d`, `lab`, or "
-        "`auto`, which is k3d where it is installed",
+        "sites[0].cluster: is missing: an existing cluster, or what makes one: `k3d`, or commands of your own",
     ),
     wrong(
         "dc1",
         {AT_CLUSTER: "k3"},
-        'sites[0].cluster: "k3" must be auto, k3d, lab, or a map with the `kubeconfig` of an existing cluster',
+        'sites[0].cluster: "k3" must be k3d, a map with the `kubeconfig` of an existing cluster, '
+        "or a map with the commands `create`, `kubeconfig` and `delete`",
     ),
     wrong(
         "dc1",
         {AT_CLUSTER: []},
-        "sites[0].cluster: [] must be auto, k3d, lab, or a map with the `kubeconfig` of an existing cluster",
+        "sites[0].cluster: [] must be k3d, a map with the `kubeconfig` of an existing cluster, "
+        "or a map with the commands `create`, `kubeconfig` and `delete`",
     ),
     wrong(
         "dc1",

@@ -811,7 +811,7 @@ def with_wishes(stack: Config) -> None:
     exporter, importer = stack["sites"]
     importer["vipRange"] = "100.64.0.0/10"
     exporter["gateway"] = {"exposure": "metallb", "loadBalancerIp": "192.0.2.5", "sourceRanges": ["198.51.100.0/24"]}
-    stack["lab"]["istio"] = {
+    stack["istio"] = {
         "version": "1.32.2",
         "charts": "oci://example.com/charts",
         "hub": "example.com/istio",
