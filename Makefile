@@ -32,11 +32,12 @@ down: venv/installed ## pulumi destroy: nothing is left
 
 test: lint unit e2e ## everything that CI runs
 
-lint: venv/installed ## ruff, mypy, and whether what is generated or was measured is up to date
+lint: venv/installed ## ruff, mypy, who imports whom, and whether what is generated or was measured is up to date
 	venv/bin/ruff check .
 	venv/bin/ruff format --check .
 	venv/bin/mypy
-	venv/bin/python -m config.generate --check
+	venv/bin/lint-imports --no-cache --no-logo
+	venv/bin/python -m dcmesh.config.generate --check
 	venv/bin/python -m bench.document --check
 	venv/bin/python -m tests.soak --check
 

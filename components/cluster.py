@@ -8,8 +8,8 @@ import pulumi
 import pulumi_command as command
 import pulumi_kubernetes as k8s
 
-from components.link import GATEWAY_PORT
-from config.kubeconfig import read_kubeconfig
+from dcmesh.config.kubeconfig import read_kubeconfig
+from dcmesh.model.gateway import GATEWAY_PORT
 
 K3S_IMAGE = "docker.io/rancher/k3s:v1.34.4-k3s1"
 

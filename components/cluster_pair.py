@@ -9,17 +9,18 @@ from typing import Any
 import pulumi
 
 from components.cluster import Commands, Existing, K3d
-from components.identity import Held, gateway_namespace
+from components.databases.passwords import ReplicationPasswords, ReplicationPasswordsArgs
 from components.inventory import inventory
-from components.link import GATEWAY_PORT, ExportedService, Link
-from components.passwords import ReplicationPasswords, ReplicationPasswordsArgs
-from components.rotation import Others
-from components.shared_ca import Intermediate
-from components.site import Channel, Site, SiteArgs, exported_service
+from components.site import ReplicationPlan, Site, SiteArgs, exported_service
 from components.site_imports import SiteImports, SiteImportsArgs
-from components.workloads.mariadb_switchover import Switchover
-from config import model
-from config.outside import stack_name
+from components.trust.shared_ca import Intermediate
+from dcmesh.model import settings as model
+from dcmesh.model.gateway import GATEWAY_PORT
+from dcmesh.model.link import ExportedService, Link
+from dcmesh.model.switchover import Switchover
+from dcmesh.preflight.identity import Held, gateway_namespace
+from dcmesh.stacks import stack_name
+from dcmesh.trust.rotation import OtherSites
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +43,7 @@ class ClusterPairArgs:
     identities: Mapping[str, str]
     held: Mapping[str, Held]
     peer_links: Mapping[str, Link]
-    others: Others
+    others: OtherSites
     project: str
     stack: str
 
@@ -120,7 +121,7 @@ class ClusterPair(pulumi.ComponentResource):
             ReplicationPasswordsArgs(settings=args.settings, peer_links=args.peer_links, project=args.project),
             child,
         )
-        channels = dict[str, Mapping[str, Channel]]()
+        channels = dict[str, Mapping[str, ReplicationPlan]]()
         made = dict[str, Site]()
         # The primary's site last: what it hands its part over to must be there before.
         for site in sorted(args.settings.sites, key=lambda site: site.name == args.settings.primary):
@@ -190,8 +191,10 @@ class ClusterPair(pulumi.ComponentResource):
         }
         self.register_outputs({})
 
-    def _channels(self, args: ClusterPairArgs, site: model.Site, made: Mapping[str, Site]) -> Mapping[str, Channel]:
-        channels = dict[str, Channel]()
+    def _channels(
+        self, args: ClusterPairArgs, site: model.Site, made: Mapping[str, Site]
+    ) -> Mapping[str, ReplicationPlan]:
+        channels = dict[str, ReplicationPlan]()
         for workload in site.workloads:
             if isinstance(workload, model.Database):
                 source = followed(args, workload)
@@ -201,7 +204,7 @@ class ClusterPair(pulumi.ComponentResource):
                 pending = bool(awaited and not source)
                 password = None if pending else self.passwords.of(site, workload)
                 other = args.settings.source_of(workload)
-                channels[workload.namespace] = Channel(
+                channels[workload.namespace] = ReplicationPlan(
                     password=password,
                     source=source,
                     pending=pending,

@@ -115,7 +115,9 @@ def problems(tests: Mapping[str, Proves], rows: Iterable[Row]) -> list[str]:
             found.append(f"{test}: {known[test].outcome}")
         else:
             then = known[test].proves
-            changed = [glob for glob in {**proves, **then} if proves.get(glob) != then.get(glob)]
+            now, before = proves.items() - then.items(), then.items() - proves.items()
+            moved = {same for _, same in now} & {same for _, same in before}
+            changed = sorted({glob for glob, other in now | before if other not in moved})
             found += [f"{test}: changed since: {', '.join(changed)}"] if changed else []
     return found + [f"{test}: no such test any more" for test in known if test not in tests]
 

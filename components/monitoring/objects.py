@@ -9,7 +9,7 @@ import pulumi
 import pulumi_kubernetes as k8s
 import yaml
 
-from components.link import ISTIO_NAMESPACE
+from dcmesh.model.istio import ISTIO_NAMESPACE
 
 JOB = "dcmesh"
 """Job of everything that is scraped; rules and dashboard select by it."""

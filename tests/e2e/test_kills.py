@@ -13,9 +13,11 @@ FIRST, CHANGING = 20.0, 8.0
 """Up to how many seconds after its begin a run is killed. Each goes on where the one before it was."""
 
 proves = (
-    "components/helm_releases.py",
-    "components/link_probe.*",
+    "dcmesh/kube/helm_releases.py",
+    "components/release_hooks.py",
+    "components/mesh/link_probe.*",
     "components/overrule.py",
+    "dcmesh/kube/lookup.py",
     "dcmesh/processes.py",
     "dcmesh/unlock.py",
 )

@@ -341,7 +341,7 @@ def servers_of(lab: Lab, site: str) -> list[int]:
     return servers
 
 
-SOAK = pytest.mark.soak(proves=("components/workloads/mariadb*",))
+SOAK = pytest.mark.soak(proves=("components/databases/mariadb*", "dcmesh/model/mariadb.py"))
 SEEDS = (*range(6), *range(10, 16))
 """Soak's: each takes one to five minutes, for kubelet starts a server that was killed again and again ever later."""
 

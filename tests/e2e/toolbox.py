@@ -22,8 +22,8 @@ from lab.toolchain import Istio
 ROOT = Path(__file__).parents[2]
 AGNHOST = "registry.k8s.io/e2e-test-images/agnhost:2.53"
 MARIADB = "mariadb:10.11"
-PROGRAM = ("Pulumi.yaml", "__main__.py", "config", "components", "dcmesh")
-"""What of the repository is the program and its commands."""
+PROGRAM = ("Pulumi.yaml", "__main__.py", "components", "config", "dcmesh")
+"""What of the repository is the program and its commands. `config` is part of the last release alone."""
 
 CLIENT = ("--namespace", "demo-dr", "deployment/client", "--container", "agnhost")
 """How to `kubectl exec` into the demo's consumer."""
@@ -221,7 +221,8 @@ class Project:
         """From now on have the program of this directory."""
         for name in PROGRAM:
             (self.directory / name).unlink(missing_ok=True)
-            (self.directory / name).symlink_to(program / name)
+            if (program / name).exists():
+                (self.directory / name).symlink_to(program / name)
 
     @contextmanager
     def edit(self) -> Iterator[dict[str, Any]]:

@@ -365,12 +365,15 @@ KILLED = "SIGKILL to every process of {}, the sandbox's too"
 
 LINK = (
     "Pulumi.lab.yaml",
-    "components/gateway.py",
-    "components/istio.py",
-    "components/service_*.py",
+    "components/mesh/gateway.py",
+    "components/mesh/istio.py",
+    "components/mesh/service_*.py",
+    "dcmesh/model/addresses.py",
+    "dcmesh/model/gateway.py",
+    "dcmesh/model/istio.py",
     "tests/faults/stage.py",
 )
-CHANNEL = ("components/workloads/mariadb.py", "components/workloads/mariadb_prepare.sh")
+CHANNEL = ("components/databases/mariadb.py", "dcmesh/model/mariadb.py", "components/databases/mariadb_prepare.sh")
 """What the faults of soak prove: the way between the sites, by the Istio of stack `lab`; the database's settings."""
 
 FAULTS = (

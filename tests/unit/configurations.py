@@ -10,8 +10,8 @@ from typing import Any
 
 import yaml
 
-import config
-from config.outside import NoStackError
+from dcmesh import config
+from dcmesh.stacks import NoStackError
 from tests.unit.certificates import provided
 
 ROOT = Path(__file__).parents[2]

@@ -8,8 +8,8 @@ import hypothesis
 import pytest
 import yaml
 
-import config
-from components.link import Consumer, ExportedService, ServiceAccount
+from dcmesh import config
+from dcmesh.model.link import ExportedService, LinkConsumer, ServiceAccount
 from tests.unit import configurations
 from tests.unit.engine import Engine
 
@@ -51,7 +51,7 @@ def database() -> ExportedService:
         port=3306,
         protocol="TCP",
         identity="spiffe://cluster.local/ns/shop/sa/mysql",
-        consumers=(Consumer(site="dc2", account=ServiceAccount(namespace="dr", name="replica")),),
+        consumers=(LinkConsumer(site="dc2", account=ServiceAccount(namespace="dr", name="replica")),),
         probe="greeting",
     )
 

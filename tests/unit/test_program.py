@@ -10,7 +10,7 @@ from typing import Any
 import pulumi
 import pytest
 
-import config
+from dcmesh import config
 from tests.unit.configurations import stack as example_stack
 from tests.unit.conftest import settings_of, stack_dev
 from tests.unit.engine import Engine, Resource, address_of, readable_strings

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-import config
+from dcmesh import config
 from tests.unit.configurations import GONE, put
 from tests.unit.engine import Engine
 from tests.unit.program import Config, existing_cluster, existing_clusters, run_program

@@ -6,7 +6,7 @@ from typing import Any
 import pulumi
 import pytest
 
-from components.workloads.pxc_switchover import Asked
+from dcmesh.databases.pxc_switchover import PxcClient
 from tests.unit.configurations import stack
 from tests.unit.engine import PROJECT, Engine, Resource
 from tests.unit.program import Config, existing_cluster, existing_clusters, run_program, site_of
@@ -165,7 +165,7 @@ def test_both_ends_are_told(primary: str) -> None:
 def test_what_is_refused_is_not_asked_for(primary: str) -> None:
     engine = Engine()
 
-    def refuse(own: Asked, *_: Any) -> None:
+    def refuse(own: PxcClient, *_: Any) -> None:
         assert own.end.site == primary
         raise pulumi.RunError("not yet")
 

@@ -71,6 +71,11 @@ def test_a_run_of_some_tests_keeps_the_others_rows_but_not_those_of_tests_that_a
             [replace(CUT, proves={"a.py": "0123abcd", "b_*.py": "other", "c.py": "0123abcd"}), AWAY],
             [f"{CUT.test}: changed since: b_*.py, c.py"],
         ),
+        ([replace(CUT, proves={"old/a.py": "0123abcd", "b_*.py": "4567cdef"}), AWAY], []),
+        (
+            [replace(CUT, proves={"old/a.py": "other", "b_*.py": "4567cdef"}), AWAY],
+            [f"{CUT.test}: changed since: a.py, old/a.py"],
+        ),
     ],
 )
 def test_what_does_not_hold_is_named(rows: list[Row], wrong: list[str]) -> None:
