@@ -170,8 +170,8 @@ def following(held: Bundle) -> CertificateHolder:
 @pytest.fixture
 def clusters(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, FakeCluster]]:
     found: dict[str, FakeCluster] = {}
-    monkeypatch.setattr(rotation, "Cluster", lambda site, _: found[site])
-    monkeypatch.setattr("dcmesh.kube.proxies.Cluster", lambda site, _: found[site])
+    monkeypatch.setattr(rotation, "MeshCluster", lambda site, _: found[site])
+    monkeypatch.setattr("dcmesh.kube.proxies.MeshCluster", lambda site, _: found[site])
     monkeypatch.setattr(rotation, "INTERVAL", 0)
     monkeypatch.setattr(rotation, "BY_THEMSELVES", 0.05)
     return found  # type: ignore[return-value]
