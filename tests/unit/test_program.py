@@ -840,7 +840,7 @@ def test_istio_comes_from_where_it_is_wished(stack: Engine) -> None:
 @only(with_wishes)
 def test_an_istio_that_was_not_tried_is_warned_of(stack: Engine) -> None:
     tried = "was not tried with dcmesh: the newest that was is 1.31.0"
-    assert stack.warnings == [f'lab.istio.version: "1.32.2" {tried}']
+    assert stack.warnings == [f'istio.version: "1.32.2" {tried}']
 
 
 @only(with_wishes)

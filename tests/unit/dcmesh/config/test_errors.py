@@ -75,8 +75,8 @@ WRONG = [
     wrong(
         "dc1",
         {"colour": "blue"},
-        'colour: "blue" is no known key: the known ones are trust, istio, pxc, sites, peers, primary, failover, protect, '
-        "monitoring",
+        'colour: "blue" is no known key: the known ones are trust, istio, pxc, sites, peers, primary, failover, '
+        "protect, monitoring",
     ),
     wrong("dc1", {"sites": {"name": "dc1"}}, "sites: {…} must be a list: an item a line, each after a dash"),
     wrong("dc1", {"sites": []}, NOTHING),
