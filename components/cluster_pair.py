@@ -8,7 +8,7 @@ from typing import Any
 
 import pulumi
 
-from components.cluster import Existing, K3d, Lab
+from components.cluster import Commands, Existing, K3d
 from components.databases.passwords import ReplicationPasswords, ReplicationPasswordsArgs
 from components.inventory import inventory
 from components.site import ReplicationPlan, Site, SiteArgs, exported_service
@@ -50,17 +50,16 @@ class ClusterPairArgs:
 
 def cluster_source(
     stack: str, settings: model.Settings, site: model.Site, identity: str | None = None
-) -> K3d | Lab | Existing:
+) -> K3d | Commands | Existing:
     """Return where a site's cluster comes from."""
     match site.cluster:
         case model.ExistingCluster(kubeconfig=kubeconfig, context=context):
             return Existing(kubeconfig=kubeconfig, context=context, identity=identity)
-        case _ if site.cluster_kind == "k3d":
+        case model.CommandCluster(create=create, kubeconfig=kubeconfig, delete=delete):
+            return Commands(create=create, kubeconfig=kubeconfig, delete=delete)
+        case _:
             # Each gateway needs a port of its own on the one Docker host.
             return K3d(name=f"dcmesh-{stack}-{site.name}", gateway_port=GATEWAY_PORT + settings.sites.index(site))
-        case _:
-            consumers = {consumer.site for export in site.exports for consumer in export.consumers}
-            return Lab(lab=stack, site=site.name, reachable_from=tuple(sorted(consumers)))
 
 
 def followed(args: ClusterPairArgs, database: model.Database) -> ExportedService | None:
@@ -131,8 +130,8 @@ class ClusterPair(pulumi.ComponentResource):
                 site.name,
                 SiteArgs(
                     site=site,
-                    istio=args.settings.istio_of(site),
-                    pxc=args.settings.pxc_of(site),
+                    istio=args.settings.istio,
+                    pxc=args.settings.pxc,
                     intermediate=args.intermediates.get(site.name),
                     cluster=cluster_source(args.stack, args.settings, site, args.identities.get(site.name)),
                     gateway=gateway_namespace(site, args.held.get(site.name)),

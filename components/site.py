@@ -7,7 +7,7 @@ from typing import Any
 
 import pulumi
 
-from components.cluster import Cluster, ClusterArgs, Existing, K3d, Lab
+from components.cluster import Cluster, ClusterArgs, Commands, Existing, K3d
 from components.databases.mariadb import Mariadb, MariadbArgs
 from components.databases.pxc import Pxc, PxcArgs
 from components.databases.pxc_operator import PxcOperator, PxcOperatorArgs
@@ -124,7 +124,7 @@ class SiteArgs:
     istio: model.Istio
     pxc: model.PxcOperator
     intermediate: Intermediate | None
-    cluster: K3d | Lab | Existing
+    cluster: K3d | Commands | Existing
     gateway: str
     channels: Mapping[str, ReplicationPlan]
     monitoring: model.Monitoring | None

@@ -95,14 +95,21 @@ def _parts(schema: Schema, path: str) -> Iterator[tuple[str, str]]:
         for option in schema["oneOf"]:
             yield _name(option["$ref"]), f"{path}, {key}: {tag_of[option['$ref']]}"
     else:
-        for option in [*schema.get("anyOf", ()), *schema.get("oneOf", ())]:
-            yield from _parts(option, path)
+        options = [*schema.get("anyOf", ()), *schema.get("oneOf", ())]
+        several = sum("$ref" in option for option in options) > 1
+        for option in options:
+            yield from _parts(option, f"{path}, {_words(option['$ref'])}" if several and "$ref" in option else path)
     if "items" in schema:
         yield from _parts(schema["items"], f"{path}[]")
 
 
 def _name(target: str) -> str:
     return target.rpartition("/")[2]
+
+
+def _words(target: str) -> str:
+    """Return the name of a part in words: `command cluster` of `CommandCluster`."""
+    return re.sub(r"(?<!^)(?=[A-Z])", " ", _name(target)).lower()
 
 
 # --- tables ----------------------------------------------------------------------------------------------------------

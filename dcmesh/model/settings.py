@@ -3,7 +3,6 @@
 The docstring below each field is its description, in the generated JSON Schema and in docs/configuration.md.
 """
 
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -206,15 +205,6 @@ class PxcOperator(Model):
     """Helm values laid over those that dcmesh sets."""
 
 
-class Lab(Model):
-    """What differs on sites that the lab makes."""
-
-    istio: Istio = Istio()
-    """Used instead of `istio`, whole."""
-    pxc: PxcOperator = PxcOperator()
-    """Used instead of `pxc`, whole."""
-
-
 # --- sites -----------------------------------------------------------------------------------------------------------
 
 
@@ -225,6 +215,19 @@ class ExistingCluster(Model):
     """Path of a kubeconfig, or several as in `KUBECONFIG`; `~` and environment variables are expanded."""
     context: Text | None = None
     """Context in it. Default: its current context."""
+
+
+class CommandCluster(Model):
+    """A cluster that shell commands of your own make, such as those of kind or minikube."""
+
+    create: Text
+    """Makes the cluster, or leaves it if it is well. It runs again when it has changed, and after a restart."""
+    kubeconfig: Text
+    """Prints a kubeconfig of the cluster, and nothing else."""
+    delete: Text
+    """Removes the cluster; succeeds if there is none. It runs with `pulumi destroy`."""
+    throw_away: Flag = False
+    """Whether the cluster may go with all that is in it: nothing in it is protected, and a passphrase may be empty."""
 
 
 class Gateway(Model):
@@ -545,17 +548,22 @@ class Import(Model):
 
 
 def _cluster_tag(value: object) -> str | None:
+    if isinstance(value, CommandCluster) or (isinstance(value, dict) and {"create", "delete"} & set(value)):
+        return "CommandCluster"
     if isinstance(value, dict | ExistingCluster):
         return "ExistingCluster"
-    return "made" if value in ("auto", "k3d", "lab") else None
+    return "k3d" if value == "k3d" else None
 
 
 Cluster = Annotated[
-    Annotated[Literal["auto", "k3d", "lab"], Tag("made")] | Annotated[ExistingCluster, Tag("ExistingCluster")],
+    Annotated[Literal["k3d"], Tag("k3d")]
+    | Annotated[CommandCluster, Tag("CommandCluster")]
+    | Annotated[ExistingCluster, Tag("ExistingCluster")],
     Discriminator(
         _cluster_tag,
         custom_error_type=ADVICE,
-        custom_error_message="must be auto, k3d, lab, or a map with the `kubeconfig` of an existing cluster",
+        custom_error_message="must be k3d, a map with the `kubeconfig` of an existing cluster, or a map with the "
+        "commands `create`, `kubeconfig` and `delete`",
     ),
 ]
 
@@ -566,7 +574,7 @@ class Site(Model):
     name: Name
     """Name of the site, the same in every stack that speaks of it."""
     cluster: Cluster
-    """An existing cluster, or what makes one: `k3d`, `lab`, or `auto`, which is k3d where it is installed."""
+    """An existing cluster, or what makes one: `k3d`, or commands of your own."""
     gateway: Gateway = Gateway()
     """The gateway, if the site exports anything."""
     workloads: list[Workload] = []
@@ -579,13 +587,18 @@ class Site(Model):
     """Network, as CIDR, of the virtual addresses of imported hosts. None of the site's own may overlap it."""
 
     @property
-    def cluster_kind(self) -> Literal["k3d", "lab", "existing"]:
-        """What makes the cluster. `auto` is k3d where it is installed, else the lab."""
+    def throw_away(self) -> bool:
+        """Whether the cluster may go with all that is in it."""
+        return self.cluster == "k3d" or (isinstance(self.cluster, CommandCluster) and self.cluster.throw_away)
+
+    @property
+    def made_by(self) -> str | None:
+        """What makes the cluster, in words; None of one that is there before."""
         match self.cluster:
             case ExistingCluster():
-                return "existing"
-            case "auto":
-                return "k3d" if shutil.which("k3d") else "lab"
+                return None
+            case CommandCluster():
+                return "commands"
             case kind:
                 return kind
 
@@ -722,8 +735,6 @@ class Settings(Model):
     """Istio in the stack's sites."""
     pxc: PxcOperator = PxcOperator()
     """Percona's operator in the stack's sites."""
-    lab: Lab = Lab()
-    """What differs on sites that the lab makes."""
     sites: list[Site] = []
     """The datacenters of this stack."""
     peers: list[Peer] = []
@@ -733,7 +744,7 @@ class Settings(Model):
     failover: Failover | None = None
     """Set this only while the old primary is gone."""
     protect: Flag = True
-    """Keep databases, generated passwords and the root from deletion, on clusters that were there before."""
+    """Keep databases, generated passwords and the root from deletion, on clusters that are not for throwing away."""
     monitoring: Monitoring | None = None
     """Set this to have the sites watched."""
 
@@ -743,22 +754,14 @@ class Settings(Model):
         return self.failover.without if self.failover else None
 
     def protects(self, site: Site) -> bool:
-        """Tell whether a site's databases are kept from deletion. What the program makes is for throwing away."""
-        return self.protect and site.cluster_kind == "existing"
+        """Tell whether a site's databases are kept from deletion."""
+        return self.protect and not site.throw_away
 
     @property
     def protects_root(self) -> bool:
-        """Whether the root is kept from deletion: it may sign for clusters that were there before."""
+        """Whether the root is kept from deletion: it may sign for clusters that are not for throwing away."""
         others = self.trust.issue_for if isinstance(self.trust, GeneratedTrust) else []
         return self.protect and bool(others or any(map(self.protects, self.sites)))
-
-    def istio_of(self, site: Site) -> Istio:
-        """Return the Istio settings that hold for a site."""
-        return self.lab.istio if site.cluster_kind == "lab" else self.istio
-
-    def pxc_of(self, site: Site) -> PxcOperator:
-        """Return the settings of Percona's operator that hold for a site."""
-        return self.lab.pxc if site.cluster_kind == "lab" else self.pxc
 
     def source_of(self, database: Database) -> tuple[Site, Database] | None:
         """Return the database that another one replicates, with its site, if both are in this stack."""

@@ -34,7 +34,7 @@ def cacerts(
         label = f"`kubectl label secret cacerts --namespace {ISTIO_NAMESPACE} {key}={value}`"
         advice = f"would replace the Secret {ISTIO_NAMESPACE}/cacerts of {site.name}, which dcmesh has not made: set "
         yield Finding(path, trust.source, f"{advice}`existing`, or hand the Secret over to dcmesh by {label}")
-    elif (settings.istio_of(site).existing or cluster.has_istiod()) and not _continues(trust, cluster.mesh_roots()):
+    elif (settings.istio.existing or cluster.has_istiod()) and not _continues(trust, cluster.mesh_roots()):
         advice = (
             f"would give {site.name} the Secret {ISTIO_NAMESPACE}/cacerts, which its Istio has not: at istiod's next "
             "start its whole mesh would change roots. Set `existing`, with a Secret that you make, or `provided`, with "

@@ -13,7 +13,7 @@ from dcmesh.preflight.parallel import each
 
 def existing_istio(cluster: ClusterReader, settings: model.Settings, site: model.Site) -> Iterator[Finding]:
     """Find what an Istio that is there lacks."""
-    existing = settings.istio_of(site).existing
+    existing = settings.istio.existing
     if existing is None:
         return
     path, value = "istio.existing.revision", existing.revision
@@ -38,7 +38,7 @@ def _sidecars(
     settings: model.Settings, site: model.Site, path: str, namespace: str, labels: Mapping[str, str]
 ) -> Iterator[Finding]:
     """Find a namespace whose pods get no sidecars."""
-    existing = settings.istio_of(site).existing
+    existing = settings.istio.existing
     revision = existing.revision if existing else "default"
     # Istio's default revision injects by either label.
     accepted = [injection_labels(revision), *([injection_labels(None)] if revision == "default" else [])]
@@ -50,7 +50,7 @@ def _sidecars(
 
 def pxc_operator(cluster: ClusterReader, settings: model.Settings, site: model.Site) -> Iterator[Finding]:
     """Find an operator that is not there, or has no sidecar: its databases, which have one, would not answer it."""
-    operator = settings.pxc_of(site)
+    operator = settings.pxc
     if not operator.existing or not any(isinstance(workload, model.Pxc) for workload in site.workloads):
         return
     labels = cluster.namespace_labels(operator.namespace)
@@ -63,7 +63,7 @@ def pxc_operator(cluster: ClusterReader, settings: model.Settings, site: model.S
 
 def scope(api: ApiClient, settings: model.Settings, site: model.Site) -> Iterator[Finding]:
     """Find Gateways of tenants that this `up` would take their gateways from."""
-    istio = settings.istio_of(site)
+    istio = settings.istio
     if not istio.existing and istio.scope_gateways and (shut := shut_by_scope(api)):
         advice = (
             f"would bind Gateways of {site.name} to their own namespace, and {', '.join(shut)} open others' gateways: "

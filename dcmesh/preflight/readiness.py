@@ -42,7 +42,7 @@ def require_ready(
             identities[site.name], findings = _of_site(settings, site, site.cluster, path, links, environment, known)
             found += findings
         else:
-            found += made_elsewhere(known, site=site.name, path=f"{path}.cluster", named=site.cluster_kind)
+            found += made_elsewhere(known, site=site.name, path=f"{path}.cluster", named=site.made_by or "")
     if wrong := [finding for finding in found if not isinstance(finding, Remark)]:
         raise ConfigError(wrong)
     return [remark.line(secret_keys()) for remark in found], identities
@@ -71,7 +71,7 @@ def _of_site(
                 return identity, other
             gateway = gateway_namespace(site, held)
             return identity, [
-                *versions.running(cluster, settings.istio_of(site), site, where, named),
+                *versions.running(cluster, settings.istio, site, where, named),
                 *certificates.cacerts(cluster, settings, site, environment if held else None),
                 *mesh.existing_istio(cluster, settings, site),
                 *mesh.scope(api, settings, site),

@@ -16,7 +16,7 @@ def taken(
 ) -> Iterator[Finding]:
     """Find what dcmesh is to make, by a name that is fixed or configured, and what somebody else has made."""
     to_make = [(f"{path}.workloads[{i}].namespace", workload.namespace) for i, workload in enumerate(site.workloads)]
-    operator = settings.pxc_of(site)
+    operator = settings.pxc
     if not operator.existing and any(isinstance(workload, model.Pxc) for workload in site.workloads):
         to_make.append(("pxc.namespace", operator.namespace))
     if site.exports and gateway != ISTIO_NAMESPACE:

@@ -17,11 +17,9 @@ def _minor(version: str) -> support.Minor:
 
 def untried(settings: model.Settings) -> Iterator[Remark]:
     """Yield a remark on each Istio to be installed that is newer than the newest that was tried."""
-    for path, istio in (("istio", settings.istio), ("lab.istio", settings.lab.istio)):
-        used = any(settings.istio_of(site) is istio for site in settings.sites)
-        warning = support.istio_warning(_minor(istio.version))
-        if used and warning and not istio.existing:
-            yield Remark(f"{path}.version", istio.version, warning)
+    warning = support.istio_warning(_minor(settings.istio.version))
+    if settings.sites and warning and not settings.istio.existing:
+        yield Remark("istio.version", settings.istio.version, warning)
 
 
 def running(cluster: ClusterReader, istio: model.Istio, site: model.Site, path: str, named: str) -> Iterator[Finding]:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from .toolbox import Kubectl, Lab, Project, dev_config, eventually, initialised, kubectl_of, lab_for_a_while, run, start
+from .toolbox import Kubectl, Lab, Project, eventually, initialised, kubectl_of, lab_config, lab_for_a_while, run, start
 
 NAMESPACES = {"dc1": "wookie", "dc2": "wookie-dr"}
 PODS = tuple(f"db-pxc-{n}" for n in range(3))
@@ -77,7 +77,7 @@ def config() -> dict[str, Any]:
     sites = [
         {
             "name": "dc1",
-            "cluster": "lab",
+            "cluster": "k3d",
             "gateway": {"replicas": 1},
             "workloads": [
                 {
@@ -93,7 +93,7 @@ def config() -> dict[str, Any]:
         },
         {
             "name": "dc2",
-            "cluster": "lab",
+            "cluster": "k3d",
             "gateway": {"replicas": 1},
             "workloads": [REPLICA],
             "exports": [
@@ -103,7 +103,7 @@ def config() -> dict[str, Any]:
             "imports": [{"from": "dc1", "export": "db", **CONSUMER}],
         },
     ]
-    return {**dev_config(), "dcmesh:sites": sites, "dcmesh:primary": "dc1"}
+    return {**lab_config(), "dcmesh:sites": sites, "dcmesh:primary": "dc1"}
 
 
 @pytest.fixture(scope="module")

@@ -22,10 +22,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
-from .toolbox import CLIENT, MARIADB, Kubectl, Lab, Project, curl, dev_config, eventually, run
+from .toolbox import CLIENT, MARIADB, Kubectl, Lab, Project, curl, eventually, lab_config, run
 
 TRUST = {"source": "stack", "stack": "organization/dcmesh/trust"}
-ISTIO = dev_config()["dcmesh:lab"]["istio"]
+ISTIO = lab_config()["dcmesh:istio"]
 GATEWAY_NAME = "gateway.dc1.example"
 
 
@@ -137,15 +137,7 @@ def address(stack: SiteStack, last: int) -> str:
 def lab() -> Iterator[Lab]:
     lab = Lab("stacks")
     try:
-        makers = [
-            subprocess.Popen(
-                ["venv/bin/python", "-m", "lab", "create", site, "--lab", lab.name]
-                + [word for other in others for word in ("--reachable-from", other)],
-                stdout=subprocess.DEVNULL,
-            )
-            for site, others in {"dc1": ["dc2", "dc3"], "dc2": ["dc1"], "dc3": ["dc2"]}.items()
-        ]
-        assert [maker.wait() for maker in makers] == [0, 0, 0]
+        lab.create({"dc1": ["dc2", "dc3"], "dc2": ["dc1"], "dc3": ["dc2"]})
         yield lab
     finally:
         lab("delete", "--all")

@@ -364,7 +364,7 @@ def replica(stage: Stage) -> Site:
 KILLED = "SIGKILL to every process of {}, the sandbox's too"
 
 LINK = (
-    "Pulumi.dev.yaml",
+    "Pulumi.lab.yaml",
     "components/mesh/gateway.py",
     "components/mesh/istio.py",
     "components/mesh/service_*.py",
@@ -374,7 +374,7 @@ LINK = (
     "tests/faults/stage.py",
 )
 CHANNEL = ("components/databases/mariadb.py", "dcmesh/model/mariadb.py", "components/databases/mariadb_prepare.sh")
-"""What the faults of soak prove: the way between the sites, by the Istio of stack `dev`; the database's settings."""
+"""What the faults of soak prove: the way between the sites, by the Istio of stack `lab`; the database's settings."""
 
 FAULTS = (
     Fault(

@@ -26,8 +26,8 @@ def settings_of(raw: dict[str, Any]) -> config.Settings:
 
 
 def stack_dev() -> dict[str, Any]:
-    """Return the configuration of the stack dev, as plain data."""
-    stack = yaml.safe_load((ROOT / "Pulumi.dev.yaml").read_text())
+    """Return the configuration of the demo's pair, as plain data, on the lab's clusters: these have load balancers."""
+    stack = yaml.safe_load((ROOT / "Pulumi.lab.yaml").read_text())
     return {key.removeprefix("dcmesh:"): value for key, value in stack["config"].items()}
 
 

@@ -36,7 +36,7 @@ def engine(raw: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> Engine:
     monkeypatch.setattr("components.trust.rotation.guard", lambda site, *_: refuse(site) or "")
     monkeypatch.setattr("components.trust.rotation.settle", refuse)
     for site in raw["sites"]:
-        site["cluster"] = "auto"
+        site["cluster"] = "k3d"
     return run_program(Engine(), raw)
 
 

@@ -70,7 +70,6 @@ CHECKS = (
     networks.ranges_with_gateways,
     clusters.kubeconfigs,
     clusters.k3d_names,
-    clusters.lab_names,
     mesh.existing_istio,
     mesh.tag_of_another_version,
     mesh.existing_in_new_clusters,

@@ -13,10 +13,7 @@ from dcmesh.model.settings import ExistingCluster
 LONGEST_K3D = 32
 """k3d's limit for a cluster's name."""
 
-LAB_NAME = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
-LONGEST_LAB, LONGEST_LAB_SITE = 40, 15
-LAB_WORDS = ("host", "lo", "wan")
-"""The lab's limits: lab/paths.py. A site's name is an interface's too."""
+K3D_NAME = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
 
 
 class _Wrong(Exception):  # noqa: N818 — a way out, caught here
@@ -72,27 +69,13 @@ def k3d_names(configuration: Configuration) -> Iterator[Finding]:
     stack = configuration.environment.stack
     for path, site in configuration.sites:
         name = f"dcmesh-{stack}-{site.name}"
-        if site.cluster_kind != "k3d":
+        if site.cluster != "k3d":
             continue
         if len(name) > LONGEST_K3D:
             advice = f"is too long: the cluster would be {name}, and k3d takes {LONGEST_K3D} characters"
             yield Finding(f"{path}.name", site.name, advice)
-        elif not LAB_NAME.fullmatch(name):
+        elif not K3D_NAME.fullmatch(name):
             advice = (
                 f"cannot be made by k3d in a stack named {stack}: rename the stack, to lower-case letters and digits"
             )
             yield Finding(f"{path}.cluster", "k3d", advice)
-
-
-def lab_names(configuration: Configuration) -> Iterator[Finding]:
-    """Find sites that the lab would not make because of their names."""
-    stack = configuration.environment.stack
-    for path, site in configuration.sites:
-        if site.cluster_kind != "lab":
-            continue
-        if not LAB_NAME.fullmatch(site.name) or len(site.name) > LONGEST_LAB_SITE or site.name in LAB_WORDS:
-            advice = f"cannot be a site of the lab: at most {LONGEST_LAB_SITE} characters, a letter first, and none of "
-            yield Finding(f"{path}.name", site.name, advice + ", ".join(LAB_WORDS))
-        if not LAB_NAME.fullmatch(stack) or len(stack) > LONGEST_LAB:
-            advice = f"cannot be made by the lab in a stack named {stack}: rename the stack, to at most {LONGEST_LAB} "
-            yield Finding(f"{path}.cluster", "lab", advice + "lower-case letters, digits and dashes, a letter first")

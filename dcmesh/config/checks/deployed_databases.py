@@ -130,6 +130,6 @@ def _changed(before: Storage | None, now: Storage | None, path: str, site: Site)
     if quantities.number(now.size) < quantities.number(before.size):
         advice = f'was "{before.size}" at the last `pulumi up`, and volumes do not shrink: put that back; {ANEW}'
         yield Finding(f"{path}.size", now.size, advice)
-    elif quantities.number(now.size) > quantities.number(before.size) and site.cluster_kind == "k3d":
+    elif quantities.number(now.size) > quantities.number(before.size) and site.cluster == "k3d":
         advice = f'was "{before.size}" at the last `pulumi up`, and k3d\'s volumes cannot grow: put that back; {ANEW}'
         yield Finding(f"{path}.size", now.size, advice)

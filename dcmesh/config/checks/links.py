@@ -118,7 +118,7 @@ def same_names(configuration: Configuration) -> Iterator[Finding]:
 def _is_taken(namespace: str, site: Site) -> bool:
     """Tell whether a cluster that is to be made has a namespace that is not dcmesh's. Of others preflight asks it."""
     made = is_in_every_cluster(namespace) and namespace not in site.namespaces
-    return made and site.cluster_kind != "existing"
+    return made and site.made_by is not None
 
 
 def _services(site: Site) -> set[tuple[str, str]]:

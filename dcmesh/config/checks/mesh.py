@@ -11,10 +11,10 @@ from dcmesh.model.settings import ExistingTrust, GeneratedTrust, Istio, Provided
 
 def existing_istio(configuration: Configuration) -> Iterator[Finding]:
     """Find settings that have no effect on an Istio that somebody else installed."""
-    for path, istio in (("istio", configuration.settings.istio), ("lab.istio", configuration.settings.lab.istio)):
-        for key, value in _of_our_own(istio).items() if istio.existing else ():
-            advice = "has no effect beside `existing`, whose istiod dcmesh leaves as it is: remove one of the two"
-            yield Finding(f"{path}.{key}", value, advice, given=(f"{path}.existing",))
+    istio = configuration.settings.istio
+    for key, value in _of_our_own(istio).items() if istio.existing else ():
+        advice = "has no effect beside `existing`, whose istiod dcmesh leaves as it is: remove one of the two"
+        yield Finding(f"istio.{key}", value, advice, given=("istio.existing",))
 
 
 def _of_our_own(istio: Istio) -> Mapping[str, object]:
@@ -26,25 +26,24 @@ def _of_our_own(istio: Istio) -> Mapping[str, object]:
 
 def tag_of_another_version(configuration: Configuration) -> Iterator[Finding]:
     """Find images of another minor version than the charts: what runs would be neither the one nor the other."""
-    for path, istio in (("istio", configuration.settings.istio), ("lab.istio", configuration.settings.lab.istio)):
-        tagged = support.minor_of(istio.tag or "")
-        # A tag can be a name of one's own: it is taken for a version of Istio if it begins like one.
-        if tagged and tagged[0] == 1 and tagged != support.minor_of(istio.version):
-            advice = f"is not of version {istio.version}: set both to the same minor version"
-            yield Finding(f"{path}.tag", istio.tag, advice, given=(f"{path}.version",))
+    istio = configuration.settings.istio
+    tagged = support.minor_of(istio.tag or "")
+    # A tag can be a name of one's own: it is taken for a version of Istio if it begins like one.
+    if tagged and tagged[0] == 1 and tagged != support.minor_of(istio.version):
+        advice = f"is not of version {istio.version}: set both to the same minor version"
+        yield Finding("istio.tag", istio.tag, advice, given=("istio.version",))
 
 
 def existing_in_new_clusters(configuration: Configuration) -> Iterator[Finding]:
     """Find what is said to be there already in clusters that the program makes."""
     for _, site in configuration.sites:
-        if site.cluster_kind == "existing":
+        if site.made_by is None:
             continue
-        advice = f"is for clusters that are there already, and {site.name} is made by {site.cluster_kind}: remove it"
+        advice = f"is for clusters that are there already, and {site.name} is made by {site.made_by}: remove it"
         if isinstance(configuration.settings.trust, ExistingTrust):
             yield Finding("trust.source", "existing", advice)
-        istio, path = configuration.settings.istio_of(site), "lab.istio" if site.cluster_kind == "lab" else "istio"
-        if istio.existing:
-            yield Finding(f"{path}.existing", istio.existing.revision, advice)
+        if existing := configuration.settings.istio.existing:
+            yield Finding("istio.existing", existing.revision, advice)
 
 
 def provided_once(configuration: Configuration) -> Iterator[Finding]:

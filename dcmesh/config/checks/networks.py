@@ -18,10 +18,7 @@ SPECIAL = {
 """Networks that are the same everywhere."""
 
 K3S = {"10.42.0.0/16": "the cluster's pods", "10.43.0.0/16": "the cluster's Services"}
-"""k3d's networks; the lab has the same."""
-
-LAB = {**K3S, "172.31.0.0/16": "the lab's machines"}
-"""See lab/README.md."""
+"""k3d's networks."""
 
 
 def taken_ranges(configuration: Configuration) -> Iterator[Finding]:
@@ -34,7 +31,7 @@ def taken_ranges(configuration: Configuration) -> Iterator[Finding]:
 
 
 def _in_use(site: Site) -> dict[str, str]:
-    return SPECIAL | {"k3d": K3S, "lab": LAB, "existing": {}}[site.cluster_kind]
+    return SPECIAL | (K3S if site.cluster == "k3d" else {})
 
 
 def small_ranges(configuration: Configuration) -> Iterator[Finding]:

@@ -22,6 +22,8 @@ def empty_passphrase(configuration: Configuration) -> Iterator[Finding]:
     for path, site in configuration.sites:
         if isinstance(site.cluster, ExistingCluster):
             at_stake.append((f"{path}.cluster.kubeconfig", site.cluster.kubeconfig, "leads to an existing cluster"))
+        elif not site.throw_away:
+            at_stake.append((f"{path}.cluster.throwAway", False, "says that the cluster is not for throwing away"))
     if at_stake and is_empty_passphrase(configuration.environment.salt):
         path, value, what = at_stake[0]
         advice = (

@@ -37,28 +37,25 @@ def _at(spec: Mapping[str, Any], path: str) -> object:
 
 def existing_operator(configuration: Configuration) -> Iterator[Finding]:
     """Find settings that have no effect on an operator that somebody else installed."""
-    for path, operator in (("pxc", configuration.settings.pxc), ("lab.pxc", configuration.settings.lab.pxc)):
-        for key in ("version", "charts", "values") if operator.existing else ():
-            if key in operator.model_fields_set:
-                advice = "has no effect beside `existing`, whose operator dcmesh leaves as it is: remove one of the two"
-                yield Finding(f"{path}.{key}", getattr(operator, key), advice, given=(f"{path}.existing",))
+    operator = configuration.settings.pxc
+    for key in ("version", "charts", "values") if operator.existing else ():
+        if key in operator.model_fields_set:
+            advice = "has no effect beside `existing`, whose operator dcmesh leaves as it is: remove one of the two"
+            yield Finding(f"pxc.{key}", getattr(operator, key), advice, given=("pxc.existing",))
 
 
 def existing_in_new_clusters(configuration: Configuration) -> Iterator[Finding]:
     """Find an operator that is said to be there already in clusters that the program makes."""
     for _, site in configuration.sites:
-        if site.cluster_kind != "existing" and configuration.settings.pxc_of(site).existing:
-            path = "lab.pxc" if site.cluster_kind == "lab" else "pxc"
-            advice = (
-                f"is for clusters that are there already, and {site.name} is made by {site.cluster_kind}: remove it"
-            )
-            yield Finding(f"{path}.existing", True, advice)
+        if site.made_by and configuration.settings.pxc.existing:
+            advice = f"is for clusters that are there already, and {site.name} is made by {site.made_by}: remove it"
+            yield Finding("pxc.existing", True, advice)
 
 
 def operators_namespace(configuration: Configuration) -> Iterator[Finding]:
     """Find workloads in the operator's namespace: each creates its own."""
     for path, site in configuration.sites:
-        operator, needed = configuration.settings.pxc_of(site), any(isinstance(w, Pxc) for w in site.workloads)
+        operator, needed = configuration.settings.pxc, any(isinstance(w, Pxc) for w in site.workloads)
         for index, workload in enumerate(site.workloads):
             if needed and workload.namespace == operator.namespace:
                 advice = "is the namespace of Percona's operator, and a workload creates its own: choose another"

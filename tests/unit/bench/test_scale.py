@@ -61,7 +61,7 @@ def test_a_point_is_no_line() -> None:
 @pytest.mark.parametrize("exports", [0, 1, 30])
 def test_the_pair_is_a_right_configuration(exports: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shutil.which", lambda _: None)
-    sites = [{**site, "cluster": "lab"} for site in stage.sites(exports, {"dc1": "", "dc2": ""})]
+    sites = [{**site, "cluster": "k3d"} for site in stage.sites(exports, {"dc1": "", "dc2": ""})]
     source, replica = parse({"sites": sites}).sites
     assert len(source.exports) == exports
     assert len([i for i in replica.imports if i.namespace == stage.REPLICA]) == min(1, exports)
@@ -79,7 +79,7 @@ def test_each_exported_pod_has_an_entry() -> None:
 
 def parse_exports(*exports: dict[str, Any]) -> list[Any]:
     """Return exports as the program reads them."""
-    return parse({"sites": [{"name": "dc1", "cluster": "lab", "exports": [*exports]}]}).sites[0].exports
+    return parse({"sites": [{"name": "dc1", "cluster": "k3d", "exports": [*exports]}]}).sites[0].exports
 
 
 # --- what proxies and istiod print -----------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ from bench.setup.timings import (
     script_steps,
     waits,
 )
-from tests.e2e.toolbox import dev_config
+from tests.e2e.toolbox import lab_config
 
 SCRIPT = Path(report.__file__).with_name("sequential.sh")
 
@@ -149,7 +149,7 @@ def test_the_plots_are_the_same_whenever_the_samples_are() -> None:
 
 @pytest.fixture
 def files(tmp_path: Path) -> Path:
-    by_hand.write(tmp_path, dev_config()["dcmesh:lab"]["istio"]["values"])
+    by_hand.write(tmp_path, lab_config()["dcmesh:istio"]["values"])
     return tmp_path
 
 

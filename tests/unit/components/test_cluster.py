@@ -1,6 +1,5 @@
 """Cluster: the command lines that make and remove clusters, run for real against stand-ins, and the provider."""
 
-import re
 import shlex
 import subprocess
 from collections.abc import Callable
@@ -10,7 +9,17 @@ from typing import Any
 import pytest
 import yaml
 
-from components.cluster import Cluster, ClusterArgs, Existing, K3d, Lab, Lifecycle, k3d_lifecycle, lab_lifecycle
+from components.cluster import (
+    Cluster,
+    ClusterArgs,
+    Commands,
+    Existing,
+    K3d,
+    Lifecycle,
+    commands_lifecycle,
+    k3d_lifecycle,
+)
+from tests.unit.configurations import ROOT
 from tests.unit.engine import Engine, readable_strings
 
 # As k3d does: a log on stdout, a kubeconfig on stdout, nothing wrong with deleting what is not there.
@@ -25,19 +34,12 @@ case "$1 $2" in
 esac
 """
 
-# As `python -m lab` does: its progress on stderr, create repairs and may be run again.
-FAKE_PYTHON = """
-echo "$*" >> calls
-[ "$1 $2" = "-m lab" ] || exit 64
-shift 2
-verb=$1
-case $verb in
-create) echo "making"; [ ! -e broken ] || exit 7; touch "cluster $2" ;;
-delete) echo "removing"; rm -f "cluster $2" ;;
-kubeconfig) [ -e "cluster $2" ] || exit 9; echo "kubeconfig of $2" ;;
-*) exit 64 ;;
-esac
-"""
+MINE = Commands(
+    create="echo making; echo create >> calls\n[ ! -e broken ] || exit 7; touch 'cluster mine' # it is there now",
+    kubeconfig="[ -e 'cluster mine' ] || exit 9; echo kubeconfig >> calls; echo kubeconfig of dcmesh-dev-dc1",
+    delete="echo removing # it all\n[ ! -e stuck ] || exit 3\nrm -f 'cluster mine'",
+)
+"""Commands of a user, with comments, several lines, and words on stdout."""
 
 
 class Shell:
@@ -58,18 +60,16 @@ class Shell:
         (self.directory / "broken").touch()
 
 
-@pytest.fixture(params=["k3d", "lab"])
+@pytest.fixture(params=["k3d", "commands"])
 def shell(
     request: pytest.FixtureRequest,
     executable: Callable[[str, str], Path],
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> Shell:
     executable("k3d", FAKE_K3D)
-    monkeypatch.setattr("sys.executable", str(executable("python", FAKE_PYTHON)))
     if request.param == "k3d":
         return Shell(tmp_path, lambda: k3d_lifecycle(K3d(name="dcmesh-dev-dc1")))
-    return Shell(tmp_path, lambda: lab_lifecycle(Lab(lab="dev", site="dcmesh-dev-dc1")))
+    return Shell(tmp_path, lambda: commands_lifecycle(MINE))
 
 
 def test_create_prints_the_kubeconfig_alone(shell: Shell) -> None:
@@ -85,7 +85,7 @@ def test_create_that_fails_prints_no_kubeconfig(shell: Shell) -> None:
     shell.break_create()
     made = shell.run("create")
     assert (made.returncode, made.stdout) == (7, "")
-    assert not [call for call in shell.calls() if "kubeconfig get" in call or "lab kubeconfig" in call]
+    assert not [call for call in shell.calls() if call.startswith("kubeconfig")]
 
 
 def test_delete_removes_the_cluster_and_prints_nothing(shell: Shell) -> None:
@@ -100,8 +100,8 @@ def test_delete_without_a_cluster_succeeds(shell: Shell) -> None:
 
 
 def test_failure_to_delete_is_not_hidden(shell: Shell, executable: Callable[[str, str], Path]) -> None:
-    for name in ("k3d", "python"):
-        executable(name, "exit 3")
+    executable("k3d", "exit 3")
+    (shell.directory / "stuck").touch()
     assert shell.run("delete").returncode == 3
 
 
@@ -122,59 +122,25 @@ def test_k3d_leads_the_hosts_port_to_the_gateway_and_leaves_the_users_kubeconfig
     assert "--disable=traefik@server:0" in create
 
 
-@pytest.mark.parametrize("shell", ["lab"], indirect=True)
-def test_lab_is_told_who_may_reach_the_site(shell: Shell) -> None:
-    shell.lifecycle = lambda: lab_lifecycle(Lab(lab="one", site="dc1", reachable_from=("dc2", "dc3")))
-    shell.run("create")
-    assert sum(call.count("--reachable-from") for call in shell.calls()) == 2
-    assert "--reachable-from dc2 --reachable-from dc3" in shell.calls()[0]
-
-
-@pytest.mark.parametrize("shell", ["lab"], indirect=True)
-def test_every_lab_command_names_the_lab(shell: Shell) -> None:
-    shell.run("create")
-    shell.run("delete")
-    assert len(shell.calls()) == 3
-    assert all("--lab dev" in call for call in shell.calls())
-
-
+@pytest.mark.parametrize("shell", ["k3d"], indirect=True)
 @pytest.mark.parametrize("verb", ["create", "delete"])
 def test_names_reach_the_programs_whole(shell: Shell, verb: str) -> None:
     odd = "a b; touch c $(touch d)"
-    k3d = shell.lifecycle().identity.startswith("k3d")
-    shell.lifecycle = lambda: k3d_lifecycle(K3d(name=odd)) if k3d else lab_lifecycle(Lab(lab=odd, site=odd))
+    shell.lifecycle = lambda: k3d_lifecycle(K3d(name=odd))
     assert shell.run(verb).returncode == 0
     assert not (shell.directory / "c").exists()
     assert not (shell.directory / "d").exists()
 
 
-@pytest.mark.parametrize(
-    ("verb", "expected"),
-    [
-        ("create", [{"site": "dc1", "reachable_from": ["dc2", "dc3"]}, {"site": "dc1"}]),
-        ("delete", [{"site": "dc1", "all": False}]),
-    ],
-)
-def test_lab_understands_its_command_lines(verb: str, expected: list[dict[str, object]]) -> None:
+def test_the_labs_stack_file_and_the_lab_understand_each_other() -> None:
     from lab.__main__ import _parser  # here, so that a broken lab fails this test alone
 
-    line = getattr(lab_lifecycle(Lab(lab="one", site="dc1", reachable_from=("dc2", "dc3"))), verb)
-    commands = [shlex.split(command) for command in re.split("[;>]", line) if " -m lab " in command]
-    understood = [vars(_parser().parse_args(words[words.index("lab") + 1 :])) for words in commands]
-    assert [part | {"lab": "one"} for part in expected] == [
-        {key: got[key] for key in [*wanted, "lab"]} for got, wanted in zip(understood, expected, strict=True)
-    ]
-
-
-def test_lab_command_is_the_same_wherever_the_project_lies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Else the state of one machine would replace the cluster on another."""
-    lifecycles = []
-    for home in ("alice", "bob"):
-        (tmp_path / home).mkdir()
-        monkeypatch.chdir(tmp_path / home)
-        monkeypatch.setattr("sys.executable", str(tmp_path / home / "venv/bin/python"))
-        lifecycles.append(lab_lifecycle(Lab(lab="dev", site="dc1")))
-    assert lifecycles[0] == lifecycles[1]
+    for site in yaml.safe_load((ROOT / "Pulumi.lab.yaml").read_text())["config"]["dcmesh:sites"]:
+        for verb in ("create", "kubeconfig", "delete"):
+            program, words = site["cluster"][verb].split(" -m lab ")
+            understood = _parser().parse_args(shlex.split(words))
+            assert (program, understood.site, understood.lab) == ("venv/bin/python", site["name"], "dev")
+            assert words.startswith(f"{verb} ")
 
 
 @pytest.mark.parametrize(
@@ -188,11 +154,11 @@ def test_another_k3d_cluster_has_another_identity(one: K3d, other: K3d) -> None:
     assert k3d_lifecycle(one).identity != k3d_lifecycle(other).identity
 
 
-def test_a_site_that_more_may_reach_is_the_same_site() -> None:
-    """Who may reach it is changed in place: a new importer must not replace the exporter's cluster."""
-    alone, reached = (Lab(lab="dev", site="dc1", reachable_from=others) for others in [(), ("dc2",)])
-    assert lab_lifecycle(alone).identity == lab_lifecycle(reached).identity
-    assert lab_lifecycle(alone).create != lab_lifecycle(reached).create
+def test_commands_of_another_text_make_the_same_cluster() -> None:
+    """What is said of it is changed in place: nothing in it is replaced."""
+    before, after = (commands_lifecycle(Commands(create=text, kubeconfig="b", delete="c")) for text in ("a", "d"))
+    assert before.identity == after.identity
+    assert before.create != after.create
 
 
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
@@ -209,11 +175,11 @@ def boot(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
     return into
 
 
-def test_after_a_reboot_the_lab_is_started_again_and_is_the_same(boot: Callable[[str], None]) -> None:
+def test_after_a_reboot_commands_run_again_and_the_cluster_is_the_same(boot: Callable[[str], None]) -> None:
     commands = []
     for boot_id in ("one", "two"):
         boot(boot_id)
-        engine, _ = made(Engine(), Lab(lab="dev", site="dc1"))
+        engine, _ = made(Engine(), MINE)
         commands.append(engine.one("Command").inputs)
     before, after = commands
     assert [command.pop("environment") for command in commands] == [{"RUNNING_SINCE": "one"}, {"RUNNING_SINCE": "two"}]
@@ -230,14 +196,14 @@ def test_a_reboot_is_nothing_to_k3d(boot: Callable[[str], None]) -> None:
     assert lifecycles[0] == lifecycles[1]
 
 
-def made(engine: Engine, source: K3d | Lab | Existing) -> tuple[Engine, Cluster]:
+def made(engine: Engine, source: K3d | Commands | Existing) -> tuple[Engine, Cluster]:
     clusters: list[Cluster] = []
     engine.run(lambda: clusters.append(Cluster("dc1-cluster", ClusterArgs(source=source))))
     return engine, clusters[0]
 
 
-@pytest.mark.parametrize("source", [K3d(name="dc1"), Lab(lab="dev", site="dc1")])
-def test_made_cluster_gives_its_kubeconfig_to_the_provider(engine: Engine, source: K3d | Lab) -> None:
+@pytest.mark.parametrize("source", [K3d(name="dc1"), MINE])
+def test_made_cluster_gives_its_kubeconfig_to_the_provider(engine: Engine, source: K3d | Commands) -> None:
     made(engine, source)
     command, provider = engine.one("Command"), engine.one("kubernetes")
     assert provider.inputs["kubeconfig"] == f"secret kubeconfig of {command.name}"
@@ -246,8 +212,8 @@ def test_made_cluster_gives_its_kubeconfig_to_the_provider(engine: Engine, sourc
     assert provider.inputs["enableSecretMutable"] == "true"
 
 
-@pytest.mark.parametrize("source", [K3d(name="dc1"), Lab(lab="dev", site="dc1")])
-def test_cluster_command(engine: Engine, source: K3d | Lab) -> None:
+@pytest.mark.parametrize("source", [K3d(name="dc1"), MINE])
+def test_cluster_command(engine: Engine, source: K3d | Commands) -> None:
     made(engine, source)
     command = engine.one("Command")
     assert "stdout" in command.secret_outputs
@@ -262,11 +228,11 @@ def test_cluster_command(engine: Engine, source: K3d | Lab) -> None:
     ("source", "addresses", "port"),
     [
         (K3d(name="dc1", gateway_port=15444), ("host.k3d.internal",), 15444),
-        (Lab(lab="dev", site="dc1"), (), 15443),
+        (MINE, (), 15443),
     ],
 )
 def test_where_other_sites_reach_the_gateway(
-    engine: Engine, source: K3d | Lab, addresses: tuple[str, ...], port: int
+    engine: Engine, source: K3d | Commands, addresses: tuple[str, ...], port: int
 ) -> None:
     _, cluster = made(engine, source)
     assert (cluster.gateway_addresses, cluster.gateway_port) == (addresses, port)

@@ -5,14 +5,14 @@ from typing import Any
 
 import pytest
 
-from components.cluster import Existing, K3d, Lab
+from components.cluster import Commands, Existing, K3d
 from components.cluster_pair import cluster_source
 from dcmesh.model.settings import Settings
 
 
 @pytest.fixture
-def sources(dev: dict[str, Any]) -> Callable[..., list[K3d | Lab | Existing]]:
-    def of(*clusters: Any) -> list[K3d | Lab | Existing]:
+def sources(dev: dict[str, Any]) -> Callable[..., list[K3d | Commands | Existing]]:
+    def of(*clusters: Any) -> list[K3d | Commands | Existing]:
         for site, cluster in zip(dev["sites"], clusters, strict=True):
             site["cluster"] = cluster
         settings = Settings.model_validate(dev)
@@ -28,11 +28,9 @@ def test_k3d_clusters_share_a_host_and_so_no_port_and_no_name(sources: Callable[
     ]
 
 
-def test_lab_sites_share_the_stacks_lab_and_consumers_reach_their_exporter(sources: Callable[..., list[Any]]) -> None:
-    assert sources("lab", "lab") == [
-        Lab(lab="blue", site="dc1", reachable_from=("dc2",)),
-        Lab(lab="blue", site="dc2", reachable_from=()),
-    ]
+def test_commands(sources: Callable[..., list[Any]]) -> None:
+    one, two = ({"create": f"{name} up", "kubeconfig": name, "delete": f"{name} down"} for name in ("one", "two"))
+    assert sources(one, {**two, "throwAway": True}) == [Commands(**one), Commands(**two)]
 
 
 def test_existing_clusters(sources: Callable[..., list[Any]]) -> None:

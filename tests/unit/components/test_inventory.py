@@ -22,7 +22,7 @@ DC1 = Link(site="dc1", addresses=["192.0.2.1"], port=15443, exports=(DB,))
 
 
 def of(site: Config, **known: Any) -> dict[str, Any]:
-    settings = model.Settings.model_validate({"sites": [{"cluster": "lab", **site}]})
+    settings = model.Settings.model_validate({"sites": [{"cluster": "k3d", **site}]})
     given: dict[str, Any] = {
         "links": {},
         "gateway": "door",

@@ -24,7 +24,7 @@ FORCE = {"pulumi.com/patchForce": "true", MADE_BY: STACK}
 def engine(request: pytest.FixtureRequest) -> Engine:
     raw = stack(request.param)
     for site in raw["sites"]:
-        site["cluster"] = "auto"
+        site["cluster"] = "k3d"
     return run_program(Engine(), {**raw, "monitoring": {"prometheus": "operator"}})
 
 

@@ -37,7 +37,7 @@ def database(site: str, source: str | None = None, **keys: Any) -> dict[str, Any
     }
     return {
         "name": site,
-        "cluster": "lab",
+        "cluster": "k3d",
         "workloads": [
             {"kind": "mariadb", "namespace": namespace, **follows, **keys},
             {"kind": "mariadb", "namespace": "private"},

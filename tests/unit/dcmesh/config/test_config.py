@@ -53,25 +53,24 @@ def test_defaults_of_an_export() -> None:
 
 
 @pytest.mark.parametrize(
-    ("cluster", "installed", "kind"),
+    ("cluster", "made_by", "throw_away"),
     [
-        ("auto", True, "k3d"),
-        ("auto", False, "lab"),
-        ("k3d", False, "k3d"),
-        ("lab", True, "lab"),
-        ({"kubeconfig": "~/.kube/dc1"}, True, "existing"),
+        ("k3d", "k3d", True),
+        ({"create": "a", "kubeconfig": "b", "delete": "c"}, "commands", False),
+        ({"create": "a", "kubeconfig": "b", "delete": "c", "throwAway": True}, "commands", True),
+        ({"kubeconfig": "~/.kube/dc1"}, None, False),
     ],
 )
-def test_what_makes_a_cluster(monkeypatch: pytest.MonkeyPatch, cluster: Any, installed: bool, kind: str) -> None:
-    monkeypatch.setattr("shutil.which", lambda program: f"/bin/{program}" if installed and program == "k3d" else None)
-    assert parse(changed("dev", {"sites[0].cluster": cluster})).sites[0].cluster_kind == kind
+def test_what_makes_a_cluster(cluster: Any, made_by: str | None, throw_away: bool) -> None:
+    site = parse(changed("dev", {"sites[0].cluster": cluster})).sites[0]
+    assert (site.made_by, site.throw_away) == (made_by, throw_away)
 
 
-@pytest.mark.parametrize(("cluster", "replicas"), [("lab", 4), ("k3d", 5), ({"kubeconfig": "~/.kube/dc1"}, 5)])
-def test_the_labs_istio_is_for_its_sites_alone(cluster: Any, replicas: int) -> None:
-    changes = {"lab.istio.replicas": 4, "istio.replicas": 5, "sites[0].cluster": cluster}
-    settings = parse(changed("dev", changes))
-    assert settings.istio_of(settings.sites[0]).replicas == replicas
+def test_the_labs_stack_is_the_demo_on_clusters_of_its_own() -> None:
+    def without_clusters(name: str) -> list[dict[str, Any]]:
+        return [{**site, "cluster": None} for site in stack(name)["sites"]]
+
+    assert without_clusters("lab") == without_clusters("dev")
 
 
 @pytest.mark.parametrize("name", ["dev", "mariadb", "dc1", "dc2-literal-link", "on-premises-metallb", "trust"])
@@ -512,7 +511,7 @@ def is_right_or_refused(raw: dict[str, Any], **outside: Any) -> None:
     said.encode()
 
 
-@given(st.dictionaries(st.sampled_from(["sites", "peers", "trust", "istio", "lab"]) | st.text(max_size=4), JUNK))
+@given(st.dictionaries(st.sampled_from(["sites", "peers", "trust", "istio", "pxc"]) | st.text(max_size=4), JUNK))
 def test_junk_is_refused_and_never_crashes(raw: dict[str, Any]) -> None:
     is_right_or_refused(raw)
 

@@ -18,7 +18,7 @@ from tests.unit.configurations import EXAMPLES, LINK, ROOT, changed, errors, par
 
 SCHEMA: dict[str, Any] = json.loads((ROOT / "schema/stack.json").read_text())
 VALIDATOR = jsonschema.Draft7Validator(SCHEMA)
-STACK_FILES = [*EXAMPLES, ROOT / "Pulumi.dev.yaml"]
+STACK_FILES = [*EXAMPLES, ROOT / "Pulumi.dev.yaml", ROOT / "Pulumi.lab.yaml"]
 
 DAY = date(2026, 11, 28)
 """One on which the default Istio has not ended."""
@@ -35,7 +35,7 @@ def in_schema(raw: dict[str, Any]) -> bool:
 @pytest.mark.parametrize("path", STACK_FILES, ids=lambda path: path.name)
 def test_stack_file_is_right(path: Path) -> None:
     VALIDATOR.validate(yaml.safe_load(path.read_text()))
-    assert errors(stack("dev" if path.name == "Pulumi.dev.yaml" else path.stem)) == []
+    assert errors(stack(path.stem.removeprefix("Pulumi."))) == []
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.name)

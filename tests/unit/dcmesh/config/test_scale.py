@@ -13,7 +13,7 @@ def databases(count: int, *, each_other: bool = False) -> dict[str, Any]:
     """Return a stack of so many databases in dc1 that are replicated in dc2, and perhaps the other way as well."""
     names = [f"db{number}" for number in range(count)]
     sites: list[dict[str, Any]] = [
-        {"name": site, "cluster": "lab", "workloads": [], "exports": [], "imports": []} for site in ("dc1", "dc2")
+        {"name": site, "cluster": "k3d", "workloads": [], "exports": [], "imports": []} for site in ("dc1", "dc2")
     ]
     for site, other in (sites, sites[::-1]):
         exporting = each_other or site["name"] == "dc1"

@@ -92,7 +92,7 @@ def test_also_where_two_clusters_can_change_roles(engine: Engine, write: Any) ->
     raw = stack("pxc-switchover")
     paths = [f"sites[{index}].workloads[0].spec.backup.key" for index in range(2)]
     for index, path in enumerate(paths):
-        put(raw, f"sites[{index}].cluster", "lab")
+        put(raw, f"sites[{index}].cluster", "k3d")
         put(raw, path, LONG)
     write(raw, *paths)
     run_program(engine, raw)

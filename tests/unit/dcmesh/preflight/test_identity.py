@@ -222,6 +222,6 @@ def test_the_state_tells_of_objects_and_of_the_stacks_that_they_name(monkeypatch
     }
     state = {urn: {"outputs": told} for urn, told in outputs.items()}
     monkeypatch.setattr("dcmesh.preflight.identity.read_resources", lambda _: state)
-    held = read_held(Settings.model_validate({"sites": [{"name": "dc2", "cluster": "auto"}]}), "dcmesh", "dc2")["dc2"]
+    held = read_held(Settings.model_validate({"sites": [{"name": "dc2", "cluster": "k3d"}]}), "dcmesh", "dc2")["dc2"]
     assert held.objects == {"urn::b::entry": ("dr", "dc1.db"), "urn::c::namespace": ("", "dr")}
     assert held.stacks == {"organization/dcmesh/before"}

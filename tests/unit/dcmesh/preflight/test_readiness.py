@@ -793,8 +793,8 @@ def test_every_cluster_is_looked_at(raw: Raw, cluster: KubernetesAPI, tmp_path: 
     ]
 
 
-@pytest.mark.parametrize("made_by", ["lab", "k3d"])
-def test_nothing_is_asked_of_a_cluster_that_is_to_be_made(raw: Raw, cluster: KubernetesAPI, made_by: str) -> None:
+@pytest.mark.parametrize("made_by", [{"create": "a", "kubeconfig": "b", "delete": "c"}, "k3d"])
+def test_nothing_is_asked_of_a_cluster_that_is_to_be_made(raw: Raw, cluster: KubernetesAPI, made_by: Any) -> None:
     raw["sites"].append(copy.deepcopy(raw["sites"][0]) | {"name": "dc3", "cluster": made_by})
     assert look(raw) == []
     asked = list(cluster.asked)
