@@ -1,11 +1,13 @@
 # The front door. Everything here is done by pulumi, pytest, ruff and mypy, which can be typed by hand as well:
 # `eval "$(scripts/env)"` gives a shell what they need.
-STACK ?= dev
+K3D := $(shell command -v k3d >/dev/null && docker info >/dev/null 2>&1 && echo yes)
+STACK ?= $(if $(K3D),dev,lab)
+WHY := $(if $(K3D),k3d makes its clusters,the lab makes its clusters: there is no k3d with a Docker that answers)
 RUN := scripts/env exec
 
-# The stack dev holds throw-away clusters. Its state stays on this machine, and its passphrase is empty, as
-# `encryptionsalt` in Pulumi.dev.yaml has it. For any other stack: `pulumi login`, and a passphrase of your own.
-ifeq ($(STACK),dev)
+# The stacks dev and lab hold throw-away clusters. Their state stays on this machine, and their passphrase is empty, as
+# `encryptionsalt` in the stack files has it. For any other stack: `pulumi login`, and a passphrase of your own.
+ifneq ($(filter dev lab,$(STACK)),)
 export PULUMI_BACKEND_URL ?= file://~
 export PULUMI_CONFIG_PASSPHRASE :=
 endif
@@ -17,10 +19,11 @@ help: ## show this list
 	@grep -hE '^[a-z0-9]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 8
 
 up: venv/installed ## bring up the pair: two isolated clusters, joined, and the hosts shown with the pods that answered
+	@echo "stack $(STACK)$(if $(filter file,$(origin STACK)),: $(WHY))"
 	$(RUN) pulumi stack select --create $(STACK)
 	@$(RUN) venv/bin/python -m dcmesh unlock --stack $(STACK)
 	$(RUN) pulumi up --yes --stack $(STACK)
-	@$(RUN) pulumi stack output hosts --stack $(STACK) | python3 -m json.tool
+	@$(RUN) venv/bin/python -m dcmesh status --stack $(STACK) || test $$? -eq 1  # a warning is no failure
 
 down: venv/installed ## pulumi destroy: nothing is left
 	@$(RUN) venv/bin/python -m dcmesh unlock --stack $(STACK)
@@ -29,11 +32,12 @@ down: venv/installed ## pulumi destroy: nothing is left
 
 test: lint unit e2e ## everything that CI runs
 
-lint: venv/installed ## ruff, mypy, and whether what is generated or was measured is up to date
+lint: venv/installed ## ruff, mypy, who imports whom, and whether what is generated or was measured is up to date
 	venv/bin/ruff check .
 	venv/bin/ruff format --check .
 	venv/bin/mypy
-	venv/bin/python -m config.generate --check
+	venv/bin/lint-imports --no-cache --no-logo
+	venv/bin/python -m dcmesh.config.generate --check
 	venv/bin/python -m bench.document --check
 	venv/bin/python -m tests.soak --check
 

@@ -2,13 +2,14 @@
 
 import pulumi
 
-import config
 from components.cluster_pair import ClusterPair, ClusterPairArgs
-from components.identity import read_held
-from components.preflight import require_ready
-from components.rotation import issued, read_others
-from components.trust import Trust, TrustArgs
-from config.outside import of_running_stack
+from components.trust.rotation import issued
+from components.trust.trust import Trust, TrustArgs
+from dcmesh import config
+from dcmesh.config.environment import of_running_stack
+from dcmesh.preflight.identity import read_held
+from dcmesh.preflight.readiness import require_ready
+from dcmesh.trust.rotation import read_others
 
 try:
     settings, peer_links = config.load(pulumi.Config())

@@ -1,1 +1,1 @@
-"""The parts of dcmesh: one ComponentResource a file, wired together by `site.py` and `cluster_pair.py`."""
+"""What is created: one ComponentResource a file, wired together by `site.py` and `cluster_pair.py`."""

@@ -1,7 +1,6 @@
-"""Cluster: the Kubernetes cluster of one site, made by k3d or by the lab, or an existing one."""
+"""Cluster: the Kubernetes cluster of one site, made by k3d or by a user's commands, or an existing one."""
 
 import shlex
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,8 +8,8 @@ import pulumi
 import pulumi_command as command
 import pulumi_kubernetes as k8s
 
-from components.link import GATEWAY_PORT
-from config.kubeconfig import read_kubeconfig
+from dcmesh.config.kubeconfig import read_kubeconfig
+from dcmesh.model.gateway import GATEWAY_PORT
 
 K3S_IMAGE = "docker.io/rancher/k3s:v1.34.4-k3s1"
 
@@ -30,18 +29,18 @@ class K3d:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Lab:
-    """A site of the lab that `python -m lab` makes.
+class Commands:
+    """A cluster that shell commands of the user's make.
 
     Attributes:
-        lab: name of the lab, one network with a WAN of its own.
-        site: name of the site in it.
-        reachable_from: names of the sites whose traffic the WAN passes on to this site's gateway.
+        create: makes it, or leaves it if it is well.
+        kubeconfig: prints a kubeconfig of it.
+        delete: removes it; succeeds if there is none.
     """
 
-    lab: str
-    site: str
-    reachable_from: tuple[str, ...] = ()
+    create: str
+    kubeconfig: str
+    delete: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +67,7 @@ class ClusterArgs:
         lost: whether it is gone for now. Then it is not asked, and what is in it stays as the state has it. Default no.
     """
 
-    source: K3d | Lab | Existing
+    source: K3d | Commands | Existing
     lost: bool = False
 
 
@@ -111,19 +110,13 @@ def k3d_lifecycle(cluster: K3d) -> Lifecycle:
     )
 
 
-def lab_lifecycle(cluster: Lab) -> Lifecycle:
-    """Return the commands for a site of the lab."""
-    python = Path(sys.executable)
-    if python.is_relative_to(Path.cwd()):  # the same on every machine that has the virtual environment here
-        python = python.relative_to(Path.cwd())
-    lab = f"{shlex.quote(str(python))} -m lab"
-    site = f"{shlex.quote(cluster.site)} --lab {shlex.quote(cluster.lab)}"
-    reachable_from = "".join(f" --reachable-from {shlex.quote(other)}" for other in cluster.reachable_from)
+def commands_lifecycle(cluster: Commands) -> Lifecycle:
+    """Return a user's commands. What they print is told apart: only the kubeconfig goes to stdout."""
     return Lifecycle(
-        create=f"set -eu; {lab} create {site}{reachable_from} >&2; {lab} kubeconfig {site}",
-        delete=f"{lab} delete {site} >&2",
-        identity=f"lab {cluster.lab} {cluster.site}",
-        # A reboot ends a site's processes and keeps its data. Docker starts k3d's containers again by itself.
+        create=f"set -e\n{{\n{cluster.create}\n}} >&2\n{cluster.kubeconfig}",
+        delete=f"set -e\n{{\n{cluster.delete}\n}} >&2",
+        identity="commands",  # whose text may change while the cluster stays
+        # A reboot ends what makes up a cluster and may keep its data. Docker starts k3d's containers again by itself.
         running_since=Path("/proc/sys/kernel/random/boot_id").read_text().strip(),
     )
 
@@ -132,7 +125,7 @@ class Cluster(pulumi.ComponentResource):
     """A Kubernetes cluster and the provider through which everything in it is made.
 
     Creates:
-        - `command.local.Command`, for k3d and the lab: makes the cluster and removes it on destroy.
+        - `command.local.Command`, unless it is there before: makes the cluster and removes it on destroy.
         - `kubernetes.Provider`: explicit, so that nothing can land on the cluster of the shell's context.
     """
 
@@ -157,11 +150,11 @@ class Cluster(pulumi.ComponentResource):
             case Existing() as source:
                 context, identifier = source.context, source.identity
                 self.kubeconfig = pulumi.Output.secret(read_kubeconfig(source.kubeconfig).only(context))
-            case K3d() | Lab() as source:
+            case K3d() | Commands() as source:
                 if isinstance(source, K3d):
                     self.gateway_addresses = ("host.k3d.internal",)
                     self.gateway_port = source.gateway_port
-                lifecycle = k3d_lifecycle(source) if isinstance(source, K3d) else lab_lifecycle(source)
+                lifecycle = k3d_lifecycle(source) if isinstance(source, K3d) else commands_lifecycle(source)
                 self.made_by = command.local.Command(
                     f"{name}-cluster",
                     create=lifecycle.create,

@@ -8,18 +8,19 @@ from typing import Any
 
 import pulumi
 
-from components.cluster import Existing, K3d, Lab
-from components.identity import Held, gateway_namespace
+from components.cluster import Commands, Existing, K3d
+from components.databases.passwords import ReplicationPasswords, ReplicationPasswordsArgs
 from components.inventory import inventory
-from components.link import GATEWAY_PORT, ExportedService, Link
-from components.passwords import ReplicationPasswords, ReplicationPasswordsArgs
-from components.rotation import Others
-from components.shared_ca import Intermediate
-from components.site import Channel, Site, SiteArgs, exported_service
+from components.site import ReplicationPlan, Site, SiteArgs, exported_service
 from components.site_imports import SiteImports, SiteImportsArgs
-from components.workloads.mariadb_switchover import Switchover
-from config import model
-from config.outside import stack_name
+from components.trust.shared_ca import Intermediate
+from dcmesh.model import settings as model
+from dcmesh.model.gateway import GATEWAY_PORT
+from dcmesh.model.link import ExportedService, Link
+from dcmesh.model.switchover import Switchover
+from dcmesh.preflight.identity import Held, gateway_namespace
+from dcmesh.stacks import stack_name
+from dcmesh.trust.rotation import OtherSites
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,24 +43,23 @@ class ClusterPairArgs:
     identities: Mapping[str, str]
     held: Mapping[str, Held]
     peer_links: Mapping[str, Link]
-    others: Others
+    others: OtherSites
     project: str
     stack: str
 
 
 def cluster_source(
     stack: str, settings: model.Settings, site: model.Site, identity: str | None = None
-) -> K3d | Lab | Existing:
+) -> K3d | Commands | Existing:
     """Return where a site's cluster comes from."""
     match site.cluster:
         case model.ExistingCluster(kubeconfig=kubeconfig, context=context):
             return Existing(kubeconfig=kubeconfig, context=context, identity=identity)
-        case _ if site.cluster_kind == "k3d":
+        case model.CommandCluster(create=create, kubeconfig=kubeconfig, delete=delete):
+            return Commands(create=create, kubeconfig=kubeconfig, delete=delete)
+        case _:
             # Each gateway needs a port of its own on the one Docker host.
             return K3d(name=f"dcmesh-{stack}-{site.name}", gateway_port=GATEWAY_PORT + settings.sites.index(site))
-        case _:
-            consumers = {consumer.site for export in site.exports for consumer in export.consumers}
-            return Lab(lab=stack, site=site.name, reachable_from=tuple(sorted(consumers)))
 
 
 def followed(args: ClusterPairArgs, database: model.Database) -> ExportedService | None:
@@ -121,7 +121,7 @@ class ClusterPair(pulumi.ComponentResource):
             ReplicationPasswordsArgs(settings=args.settings, peer_links=args.peer_links, project=args.project),
             child,
         )
-        channels = dict[str, Mapping[str, Channel]]()
+        channels = dict[str, Mapping[str, ReplicationPlan]]()
         made = dict[str, Site]()
         # The primary's site last: what it hands its part over to must be there before.
         for site in sorted(args.settings.sites, key=lambda site: site.name == args.settings.primary):
@@ -130,8 +130,8 @@ class ClusterPair(pulumi.ComponentResource):
                 site.name,
                 SiteArgs(
                     site=site,
-                    istio=args.settings.istio_of(site),
-                    pxc=args.settings.pxc_of(site),
+                    istio=args.settings.istio,
+                    pxc=args.settings.pxc,
                     intermediate=args.intermediates.get(site.name),
                     cluster=cluster_source(args.stack, args.settings, site, args.identities.get(site.name)),
                     gateway=gateway_namespace(site, args.held.get(site.name)),
@@ -192,8 +192,10 @@ class ClusterPair(pulumi.ComponentResource):
         }
         self.register_outputs({})
 
-    def _channels(self, args: ClusterPairArgs, site: model.Site, made: Mapping[str, Site]) -> Mapping[str, Channel]:
-        channels = dict[str, Channel]()
+    def _channels(
+        self, args: ClusterPairArgs, site: model.Site, made: Mapping[str, Site]
+    ) -> Mapping[str, ReplicationPlan]:
+        channels = dict[str, ReplicationPlan]()
         for workload in site.workloads:
             if isinstance(workload, model.Database):
                 source = followed(args, workload)
@@ -203,7 +205,7 @@ class ClusterPair(pulumi.ComponentResource):
                 pending = bool(awaited and not source)
                 password = None if pending else self.passwords.of(site, workload)
                 other = args.settings.source_of(workload)
-                channels[workload.namespace] = Channel(
+                channels[workload.namespace] = ReplicationPlan(
                     password=password,
                     source=source,
                     pending=pending,

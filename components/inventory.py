@@ -3,11 +3,11 @@
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from components.gateway import GATEWAY_NAME
-from components.link import ExportedService, Link
-from components.plain import plain
-from components.workloads import mariadb, pxc
-from config import model
+from components.databases import mariadb, pxc
+from dcmesh.model import settings as model
+from dcmesh.model.gateway import GATEWAY_NAME
+from dcmesh.model.link import ExportedService, Link
+from dcmesh.model.plain import plain
 
 
 def inventory(

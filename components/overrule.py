@@ -6,44 +6,16 @@ stack's state has is the stack's: Pulumi updates it. What it would create is loo
 
 import asyncio
 import copy
-import time
 from collections.abc import Mapping
-from threading import Lock
 from typing import Any
 
 import pulumi
 import pulumi_kubernetes as k8s
-from kubernetes import client
 
-from components.istio import OURS
-from components.istiod_away import try_again
-from components.kubernetes_api import ERRORS, SECONDS, connect, why
-
-MADE_BY = "dcmesh/stack"
-"""Annotation that tells of which stack an object is: what a killed `up` has made may not be in the state."""
-
-PAUSES = (1, 2, 4, 8)
-"""Seconds before an API server is asked again that did not answer: it may be restarted just now."""
-
-FINAL = (400, 403)
-"""What it answers to a request that will not do better another time."""
-
-METADATA_ONLY = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
-"""What to accept from an API server, so that it sends nothing else of an object: it may be a Secret."""
-
-
-def is_of_stack(metadata: Mapping[str, Any], stack: str) -> bool:
-    """Tell whether an object is a stack's, as far as it says so itself: made by it, or handed over to dcmesh."""
-    made_by = (metadata.get("annotations") or {}).get(MADE_BY)
-    return made_by == stack or OURS.items() <= (metadata.get("labels") or {}).items()
-
-
-def resource_of(kind: str) -> str:
-    """Return by what name the API knows the objects of a kind, as Kubernetes itself guesses it."""
-    name = kind.lower()
-    if name.endswith("gateway"):
-        return f"{name}s"
-    return f"{name}es" if name.endswith("s") else f"{name[:-1]}ies" if name.endswith("y") else f"{name}s"
+from components.mesh.istiod_away import try_again
+from dcmesh.kube.api import ERRORS, why
+from dcmesh.kube.lookup import Lookup, resource_of
+from dcmesh.model.ownership import MADE_BY, OURS, is_of_stack
 
 
 class Overrule:
@@ -64,8 +36,7 @@ class Overrule:
         self._kubeconfig = kubeconfig
         self._stack = stack
         self._held = held
-        self._api: client.ApiClient | None = None
-        self._lock = Lock()
+        self._lookup = Lookup()
         hook = pulumi.ResourceHook(
             f"{site}-not-there-yet", self._before_create, pulumi.ResourceHookOptions(on_dry_run=True)
         )
@@ -112,7 +83,9 @@ class Overrule:
         resource, name, namespace = resource_of(kind), metadata["name"], metadata.get("namespace")
         shown = f"{kind} {namespace}/{name}" if namespace else f"{kind} {name}"
         try:
-            found = self._ask(kubeconfig, version, resource, namespace, name)
+            found = self._lookup.metadata(
+                kubeconfig, version, kind, namespace, name, patient=not pulumi.runtime.is_dry_run()
+            )
         except ERRORS as error:
             if pulumi.runtime.is_dry_run():  # which may be of a cluster that is not there just now
                 return
@@ -128,42 +101,3 @@ class Overrule:
             f"delete it. If it is to be this stack's, to be changed and by `pulumi destroy` deleted: "
             f"`kubectl label {of} {name}{where} {key}={value}`"
         )
-
-    def _ask(
-        self, kubeconfig: str, version: str, resource: str, namespace: str | None, name: str
-    ) -> Mapping[str, Any] | None:
-        """Return the metadata of an object; None if it is not there. What may pass is asked again, not in a preview."""
-        for pause in () if pulumi.runtime.is_dry_run() else PAUSES:
-            try:
-                return self._read(kubeconfig, version, resource, namespace, name)
-            except ERRORS as error:
-                if isinstance(error, client.ApiException) and error.status in FINAL:
-                    raise
-            self._api = None  # its credentials may have run out
-            time.sleep(pause)
-        return self._read(kubeconfig, version, resource, namespace, name)
-
-    def _read(
-        self, kubeconfig: str, version: str, resource: str, namespace: str | None, name: str
-    ) -> Mapping[str, Any] | None:
-        """Return the metadata of an object; None if it is not there."""
-        with self._lock:  # credentials may be fetched by a program: once is enough
-            api = self._api = self._api or connect(kubeconfig)
-        root = f"/apis/{version}" if "/" in version else f"/api/{version}"
-        within = f"/namespaces/{namespace}" if namespace else ""
-        try:
-            found = api.call_api(
-                f"{root}{within}/{resource}/{name}",
-                "GET",
-                header_params={"Accept": METADATA_ONLY},
-                response_type="object",
-                auth_settings=["BearerToken"],
-                _return_http_data_only=True,
-                _request_timeout=SECONDS,
-            )
-        except client.ApiException as error:
-            if error.status == 404:
-                return None
-            raise
-        metadata: Mapping[str, Any] = found["metadata"]
-        return metadata

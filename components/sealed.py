@@ -1,15 +1,11 @@
 """Sealed: what came as a secret of the configuration is one of Pulumi's, in state, diff and output."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import pulumi
 
-
-class Secret(str):
-    """A text that came as a secret of the configuration."""
-
-    __slots__ = ()
+from dcmesh.model.secret import Secret
 
 
 def sealed(value: Any) -> Any:  # noqa: ANN401
@@ -22,8 +18,3 @@ def sealed(value: Any) -> Any:  # noqa: ANN401
         case list():
             return [sealed(part) for part in value]
     return value
-
-
-def made_of(parts: Iterable[str], text: str) -> str:
-    """Return a text that has these parts in it. With one that came as a secret it is as if it had come as one."""
-    return Secret(text) if any(isinstance(part, Secret) for part in parts) else text

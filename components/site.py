@@ -7,27 +7,30 @@ from typing import Any
 
 import pulumi
 
-from components.cluster import Cluster, ClusterArgs, Existing, K3d, Lab
-from components.gateway import EastWestGateway, EastWestGatewayArgs
-from components.gateway_exposure import ExposureArgs
-from components.helm_releases import release_hooks
-from components.istio import IstioControlPlane, IstioControlPlaneArgs, injection_labels
-from components.link import ISTIO_NAMESPACE, ExportedService, Link, ServiceAccount
+from components.cluster import Cluster, ClusterArgs, Commands, Existing, K3d
+from components.databases.mariadb import Mariadb, MariadbArgs
+from components.databases.pxc import Pxc, PxcArgs
+from components.databases.pxc_operator import PxcOperator, PxcOperatorArgs
+from components.mesh.gateway import EastWestGateway, EastWestGatewayArgs
+from components.mesh.gateway_exposure import ExposureArgs
+from components.mesh.istio import Charts, IstioControlPlane, IstioControlPlaneArgs
+from components.mesh.service_export import ServiceExport, ServiceExportArgs
 from components.monitoring.objects import STATISTICS, Monitoring, MonitoringArgs
-from components.nodes import with_rto_max
 from components.overrule import Overrule
-from components.pxc_operator import PxcOperator, PxcOperatorArgs
-from components.rotation import Others, guarded, issued, settled
-from components.service_export import ServiceExport, ServiceExportArgs, export_name
-from components.shared_ca import Intermediate
+from components.release_hooks import release_hooks
+from components.trust.rotation import guarded, issued, settled
+from components.trust.shared_ca import Intermediate
 from components.untouched import untouched
 from components.workloads.hello import Hello, HelloArgs, HelloClient, HelloClientArgs
-from components.workloads.mariadb import Mariadb, MariadbArgs
-from components.workloads.mariadb_switchover import Switchover
-from components.workloads.pxc import Pxc, PxcArgs
-from config import model
-from config.errors import shown
-from config.kinds import can_be_reached
+from dcmesh.config.errors import shown
+from dcmesh.kube.nodes import with_rto_max
+from dcmesh.model import settings as model
+from dcmesh.model.component_names import export_name
+from dcmesh.model.istio import ISTIO_NAMESPACE, injection_labels
+from dcmesh.model.link import ExportedService, Link, ServiceAccount
+from dcmesh.model.switchover import Switchover
+from dcmesh.model.value_types import can_be_reached
+from dcmesh.trust.rotation import OtherSites
 
 Workload = Hello | HelloClient | Mariadb | Pxc
 
@@ -75,7 +78,7 @@ def exposure(gateway: model.Gateway) -> ExposureArgs:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Channel:
+class ReplicationPlan:
     """How a database is joined to others.
 
     Attributes:
@@ -121,11 +124,11 @@ class SiteArgs:
     istio: model.Istio
     pxc: model.PxcOperator
     intermediate: Intermediate | None
-    cluster: K3d | Lab | Existing
+    cluster: K3d | Commands | Existing
     gateway: str
-    channels: Mapping[str, Channel]
+    channels: Mapping[str, ReplicationPlan]
     monitoring: model.Monitoring | None
-    others: Others
+    others: OtherSites
     protect: bool
     lost: bool
     stack: str
@@ -179,7 +182,7 @@ class Site(pulumi.ComponentResource):
             f"{name}-istio",
             IstioControlPlaneArgs(
                 cluster=site.name,
-                charts=istio.helm_charts(),
+                charts=Charts(version=istio.version, repository=istio.charts),
                 intermediate=intermediate,
                 existing=istio.existing is not None,
                 replicas=istio.replicas,
@@ -270,7 +273,7 @@ class Site(pulumi.ComponentResource):
         if operator.existing or not any(isinstance(workload, model.Pxc) for workload in self._args.site.workloads):
             return []
         args = PxcOperatorArgs(
-            charts=operator.helm_charts(),
+            charts=Charts(version=operator.version, repository=operator.charts),
             namespace=operator.namespace,
             labels=labels,
             after=self.mesh,
@@ -382,7 +385,7 @@ class Site(pulumi.ComponentResource):
                 # As dcmesh 0.1.0 has named it.
                 f"{name}-gateway" if namespace == ISTIO_NAMESPACE else f"{name}-gateway.{namespace}",
                 EastWestGatewayArgs(
-                    charts=istio.helm_charts(),
+                    charts=Charts(version=istio.version, repository=istio.charts),
                     namespace=namespace,
                     nodes=nodes,
                     after=self.mesh,

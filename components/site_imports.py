@@ -7,13 +7,15 @@ from itertools import groupby
 
 import pulumi
 
-from components.link import Link, ServiceAccount
-from components.link_probe import LinkProbe, LinkProbeArgs
-from components.namespace_scope import NamespaceScope, NamespaceScopeArgs
-from components.service_import import VIP_NETWORK, ServiceImport, ServiceImportArgs, allot_vips, import_name
+from components.mesh.link_probe import LinkProbe, LinkProbeArgs
+from components.mesh.namespace_scope import NamespaceScope, NamespaceScopeArgs
+from components.mesh.service_import import ServiceImport, ServiceImportArgs, allot_vips
 from components.site import Site
 from components.untouched import untouched
-from config import model
+from dcmesh.model import settings as model
+from dcmesh.model.addresses import VIP_NETWORK
+from dcmesh.model.component_names import import_name
+from dcmesh.model.link import Link, ServiceAccount
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,1 +1,1 @@
-"""dcmesh at work: commands for what a stack has deployed, run in the project's directory as `python -m dcmesh VERB`."""
+"""What is known of a stack, asked of its clusters, and done: the program uses it, and `python -m dcmesh VERB`."""

@@ -7,17 +7,17 @@ import sys
 from collections.abc import Callable
 from typing import NoReturn, TypeVar
 
-from components.printable import printable
-from dcmesh import screen
-from dcmesh.databases import MAX_LAG
+from dcmesh.deployment import StackError, read_stack
 from dcmesh.doctor import screen as doctor_screen
-from dcmesh.doctor.model import Report
+from dcmesh.doctor.findings import Report
 from dcmesh.doctor.walk import examine
-from dcmesh.model import State
+from dcmesh.model.facts import State
+from dcmesh.model.printable import printable
 from dcmesh.pulumi_cli import PulumiError
-from dcmesh.stack import StackError, read_stack
-from dcmesh.status import Status, ask_all
-from dcmesh.trust import Trust, ask_trust
+from dcmesh.status import screen
+from dcmesh.status.databases import MAX_LAG
+from dcmesh.status.sites import Status, ask_all
+from dcmesh.trust.roots import TrustReport, ask_trust
 from dcmesh.unlock import UnlockError, unlock
 
 STATUS = """\
@@ -71,7 +71,7 @@ exit codes:
 
 
 Verb = Callable[[argparse.Namespace], State]
-Found = TypeVar("Found", Status, Trust, Report)
+Found = TypeVar("Found", Status, TrustReport, Report)
 
 
 class Parser(argparse.ArgumentParser):
@@ -143,7 +143,7 @@ def show_trust(arguments: argparse.Namespace) -> State:
     try:
         trust = ask_trust(read_stack(arguments.stack))
     except StackError as error:
-        trust = Trust(unreadable=str(error))
+        trust = TrustReport(unreadable=str(error))
     return show(trust, screen.text, arguments)
 
 

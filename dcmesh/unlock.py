@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from dcmesh.model import State
+from dcmesh.model.facts import State
 from dcmesh.processes import Process, processes
 from dcmesh.pulumi_cli import pulumi
 

@@ -9,6 +9,7 @@ A test belongs to soak by a mark. It says what the test proves, as globs of the 
 """
 
 import argparse
+import ast
 import hashlib
 import io
 import re
@@ -29,7 +30,7 @@ HEAD = """<!-- Written by `make soak`. -->
 # Soak
 
 What only repeats or waits is left out of CI and run by `make soak`: each line is the last run of a test. A line holds
-as long as the files that the test proves have the content that they had then; `make lint` fails when they have not.
+as long as the files that the test proves do what they did then (a moved file does); `make lint` fails when they do not.
 
 | test | outcome | seconds | date | what it proves |
 |---|---|---|---|---|
@@ -50,14 +51,30 @@ class Row:
     proves: Proves
 
 
+def code(file: Path) -> bytes:
+    """Return what a file does: of Python not its imports, comments and docstrings, which a move changes as well."""
+    if file.suffix != ".py":
+        return file.read_bytes()
+    tree = ast.parse(file.read_text())
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            node.body = [n for n in node.body if not isinstance(n, ast.Import | ast.ImportFrom) and not _is_text(n)]
+    return ast.dump(tree).encode()
+
+
+def _is_text(node: ast.stmt) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+
+
 def digest(root: Path, glob: str) -> str:
-    """Return a short hash of the files that a glob matches: of their names and their content."""
-    files = sorted(path for path in root.glob(glob) if path.is_file() and "__pycache__" not in path.parts)
+    """Return a short hash of the files that a glob matches: of their names, without folders, and what they do."""
+    found = (path for path in root.glob(glob) if path.is_file() and "__pycache__" not in path.parts)
+    files = sorted(found, key=lambda path: (path.name, path))
     if not files:
         raise pytest.UsageError(f"soak: {glob} matches no file")
     whole = hashlib.sha256()
     for file in files:
-        whole.update(f"{file.relative_to(root)} {hashlib.sha256(file.read_bytes()).hexdigest()}\n".encode())
+        whole.update(f"{file.name} {hashlib.sha256(code(file)).hexdigest()}\n".encode())
     return whole.hexdigest()[:8]
 
 
@@ -98,7 +115,9 @@ def problems(tests: Mapping[str, Proves], rows: Iterable[Row]) -> list[str]:
             found.append(f"{test}: {known[test].outcome}")
         else:
             then = known[test].proves
-            changed = [glob for glob in {**proves, **then} if proves.get(glob) != then.get(glob)]
+            now, before = proves.items() - then.items(), then.items() - proves.items()
+            moved = {same for _, same in now} & {same for _, same in before}
+            changed = sorted({glob for glob, other in now | before if other not in moved})
             found += [f"{test}: changed since: {', '.join(changed)}"] if changed else []
     return found + [f"{test}: no such test any more" for test in known if test not in tests]
 

@@ -13,9 +13,10 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from components.link import GATEWAY_PORT, MYSQL_PORT, ExportedService
+from components.databases.mariadb import SCRIPTS, MariadbArgs, headless_service, server_cnf, stateful_set
 from components.workloads.identity import pod_labels
-from components.workloads.mariadb import SCRIPTS, MariadbArgs, headless_service, server_cnf, stateful_set
+from dcmesh.model.gateway import GATEWAY_PORT
+from dcmesh.model.link import MYSQL_PORT, ExportedService
 from tests.e2e.toolbox import MARIADB, Kubectl, eventually
 
 SOURCE, REPLICA = "direct", "direct-dr"

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.data_path.direct import load_balancer_address
-from components.gateway import GATEWAY_LABELS, GATEWAY_NAMESPACE
-from components.link import GATEWAY_PORT
+from components.mesh.gateway import GATEWAY_LABELS
+from dcmesh.model.gateway import GATEWAY_NAMESPACE, GATEWAY_PORT
 from tests.e2e.toolbox import Kubectl, eventually, run
 
 SOURCE = Path(__file__).with_name("relay.go")

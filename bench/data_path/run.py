@@ -41,7 +41,8 @@ from bench.data_path.relays import PORT, Hop, load_balancer, standing_relays
 from bench.data_path.sysbench import Sysbench, Target
 from bench.process_time import parent_and_seconds
 from bench.samples import Recorder, Sample
-from components.link import GATEWAY_PORT, MYSQL_PORT
+from dcmesh.model.gateway import GATEWAY_PORT
+from dcmesh.model.link import MYSQL_PORT
 from lab.wan import impair
 from tests.e2e.toolbox import Lab, eventually, kubectl_of, mariadb_config, standing
 from tests.faults.stage import GATEWAY as GATEWAY_PODS

@@ -18,7 +18,7 @@ from bench.data_path.figures import DCMESH, NEAR, PROXIES, QUERY, STREAMED, cpu_
 from bench.data_path.run import keeper, meshed_way, standing_ways, stream_and_ask
 from bench.markdown import number, spread, table
 from bench.samples import Recorder, Sample, compared, summary
-from components.gateway import GATEWAY_NAME
+from dcmesh.model.gateway import GATEWAY_NAME
 from tests.e2e.toolbox import eventually
 from tests.faults.stage import GATEWAY, REPLICA, SOURCE, Site
 

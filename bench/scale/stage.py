@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tests.e2e.toolbox import dev_config
+from tests.e2e.toolbox import lab_config
 
 HOSTS = 3
 """Hosts of an export: a database has three pods."""
@@ -73,7 +73,7 @@ def configuration(exports: int, kubeconfigs: dict[str, str]) -> dict[str, Any]:
     """Return the stack's configuration: Istio as the lab has it."""
     return {
         "dcmesh:sites": sites(exports, kubeconfigs),
-        "dcmesh:istio": dev_config()["dcmesh:lab"]["istio"],
+        "dcmesh:istio": lab_config()["dcmesh:istio"],
         "dcmesh:protect": False,
     }
 

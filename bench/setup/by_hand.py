@@ -6,12 +6,11 @@ from typing import Any
 
 import yaml
 
-from components.gateway import GATEWAY_LABELS, GATEWAY_NAME, GATEWAY_NAMESPACE, gateway_values, give_up
-from components.gateway_exposure import ExposureArgs, service_annotations, service_spec
-from components.istio import injection_labels, istiod_values, merge
-from components.link import GATEWAY_PORT, Consumer, ExportedService, ServiceAccount, pod_hosts, pod_of
-from components.namespace_scope import own_namespace_only
-from components.service_export import (
+from components.mesh.gateway import GATEWAY_LABELS, gateway_values, give_up
+from components.mesh.gateway_exposure import ExposureArgs, service_annotations, service_spec
+from components.mesh.istio import istiod_values, merge
+from components.mesh.namespace_scope import own_namespace_only
+from components.mesh.service_export import (
     API_VERSIONS,
     connection_limit,
     consumers_only,
@@ -19,9 +18,12 @@ from components.service_export import (
     pod_service_entry,
     strict_mtls,
 )
-from components.service_import import allot_vips, export_destination_rule, host_service_entry
+from components.mesh.service_import import allot_vips, export_destination_rule, host_service_entry
 from components.workloads.hello import client_deployment, headless_service, hello_stateful_set
 from components.workloads.identity import pod_labels
+from dcmesh.model.gateway import GATEWAY_NAME, GATEWAY_NAMESPACE, GATEWAY_PORT
+from dcmesh.model.istio import injection_labels
+from dcmesh.model.link import ExportedService, LinkConsumer, ServiceAccount, pod_hosts, pod_of
 
 Object = dict[str, Any]
 
@@ -68,7 +70,7 @@ def _export() -> ExportedService:
         port=PORT,
         protocol="HTTP",
         identity=ServiceAccount(namespace="demo", name="hello").spiffe_id,
-        consumers=(Consumer(site="dc2", account=ServiceAccount(namespace="demo-dr", name="client")),),
+        consumers=(LinkConsumer(site="dc2", account=ServiceAccount(namespace="demo-dr", name="client")),),
         probe="pod-name",
     )
 

@@ -16,7 +16,7 @@ from bench.samples import Recorder, Sample
 from bench.setup import by_hand, helm
 from bench.setup.timings import Line, Span, previewed, resources, script_steps, waits
 from lab.toolchain import ISTIO
-from tests.e2e.toolbox import CLIENT, ROOT, Kubectl, Project, curl, dev_config
+from tests.e2e.toolbox import CLIENT, ROOT, Kubectl, Project, curl, lab_config
 
 LAB = "bsetup"
 MOST_ROUNDS = 3
@@ -120,11 +120,10 @@ def verify(sites: Mapping[str, Kubectl]) -> None:
 
 
 def _dcmesh(notes: Notes, directory: Path, sites: Mapping[str, Kubectl]) -> None:
-    config = dev_config()
+    config = lab_config()
     for site in config["dcmesh:sites"]:
         site["cluster"] = {"kubeconfig": str(sites[site["name"]].path)}
-    istio = config["dcmesh:lab"]["istio"]
-    stack = {"dcmesh:sites": config["dcmesh:sites"], "dcmesh:istio": istio, "dcmesh:protect": False}
+    stack = {**config, "dcmesh:protect": False}
     project = Project(directory / "project", stack="pair", config=stack, state=directory / "state")
     project.init()
 
@@ -165,7 +164,7 @@ def _export_more(sites: list[dict[str, Any]]) -> None:
 
 
 def _sequential(helm_directory: Path, notes: Notes, directory: Path, sites: Mapping[str, Kubectl]) -> None:
-    by_hand.write(directory, dev_config()["dcmesh:lab"]["istio"]["values"])
+    by_hand.write(directory, lab_config()["dcmesh:istio"]["values"])
     environment = os.environ | {"PATH": f"{helm_directory}:{os.environ['PATH']}", "HELM_CACHE_HOME": str(directory)}
     start, before = time.monotonic(), busy()
     with watched_pods(sites, start) as pods:

@@ -9,7 +9,7 @@ import pulumi
 import pulumi_kubernetes as k8s
 import yaml
 
-from components.link import ISTIO_NAMESPACE
+from dcmesh.model.istio import ISTIO_NAMESPACE
 
 JOB = "dcmesh"
 """Job of everything that is scraped; rules and dashboard select by it."""
@@ -35,7 +35,6 @@ METRICS = (
     "envoy_listener_ssl_connection_error",
     "envoy_listener_ssl_fail_verify_error",
     "envoy_listener_ssl_fail_verify_no_cert",
-    "envoy_tcp",
     "istio_agent_cert_expiry_seconds",
     "istio_agent_scrape_failures_total",
     "mysql_global_status_threads_connected",
@@ -50,7 +49,8 @@ STATISTICS = (
     r"cluster\.outbound.*\.upstream_cx_(active|connect_fail|rx_bytes_total|total|tx_bytes_total)",
     r"cluster\.outbound.*\.ssl\.(connection_error|fail_verify_error|fail_verify_san|handshake)",
     r"listener\..*\.ssl\.(connection_error|fail_verify_error|fail_verify_no_cert)",
-    r"(tcp|http\..*)\.rbac\.denied",
+    r"cluster\.inbound.*\.upstream_cx_connect_fail",
+    r"http\..*\.rbac\.denied",
 )
 """Envoy's own statistics that its metrics come from; a proxy has them only if it is told so before it starts."""
 

@@ -1,1 +1,1 @@
-"""What runs in the pods: one workload a file."""
+"""The demo's workload, and what every workload stands in."""

@@ -2,21 +2,24 @@
 
 from collections.abc import Iterator
 
-from components.kubernetes_api import ERRORS
-from dcmesh.doctor.link import Link
-from dcmesh.doctor.model import Finding, Hop, Kind
-from dcmesh.hosts import Answer
+from dcmesh.doctor.findings import FindingKind, HopFinding
+from dcmesh.doctor.hop import Hop
+from dcmesh.doctor.link import WalkedLink
+from dcmesh.kube.api import ERRORS
+from dcmesh.status.hosts import Answer
 
-REFUSES = Kind("server-refuses", "the server answers with an error")
-SILENT = Kind("server-silent", "the server does not answer in its own pod either")
-UNEXPLAINED = Kind("unexplained", "the host does not answer, though all that can be seen from here is as it should be")
+REFUSES = FindingKind("server-refuses", "the server answers with an error")
+SILENT = FindingKind("server-silent", "the server does not answer in its own pod either")
+UNEXPLAINED = FindingKind(
+    "unexplained", "the host does not answer, though all that can be seen from here is as it should be"
+)
 
 # Envoy keeps a listener's old filters for what is open until its drain time is over, Istio's 45 s. The consumer's
 # sidecar has HTTP connections of before for requests of now.
 DRAINING = "Ask again in a minute: after a policy has changed, connections of before keep the old one for up to 45 s."
 
 
-def judge(link: Link, *, remote: Answer | None, local: Answer | None) -> Iterator[Finding]:
+def judge(link: WalkedLink, *, remote: Answer | None, local: Answer | None) -> Iterator[HopFinding]:
     """Yield what is wrong with the answer.
 
     Args:
@@ -46,7 +49,7 @@ def judge(link: Link, *, remote: Answer | None, local: Answer | None) -> Iterato
         )
 
 
-def _local(link: Link) -> Answer | None:
+def _local(link: WalkedLink) -> Answer | None:
     try:
         return link.local_answer
     except ERRORS:
@@ -55,7 +58,7 @@ def _local(link: Link) -> Answer | None:
         return None  # what the consumer was told is known, and that it was not the answer
 
 
-def _look(link: Link) -> Iterator[Finding]:
+def _look(link: WalkedLink) -> Iterator[HopFinding]:
     remote = link.answer if link.sees_consumer else None
     yield from judge(
         link, remote=remote, local=_local(link) if link.sees_source and not (remote and remote.ok) else None

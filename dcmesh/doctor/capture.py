@@ -11,18 +11,19 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
-from components.link import ISTIO_NAMESPACE
-from components.service_import import VIP_NETWORK, is_ip
 from dcmesh.doctor.evidence import Evidence
-from dcmesh.doctor.link import Link
-from dcmesh.doctor.model import Finding, Hop, Kind
-from dcmesh.objects import Object, annotations, name_of
+from dcmesh.doctor.findings import FindingKind, HopFinding
+from dcmesh.doctor.hop import Hop
+from dcmesh.doctor.link import WalkedLink
+from dcmesh.model.addresses import VIP_NETWORK, is_ip
+from dcmesh.model.istio import ISTIO_NAMESPACE
+from dcmesh.model.istio_objects import Object, annotations, name_of
 
-INBOUND = Kind(
+INBOUND = FindingKind(
     "inbound-not-captured",
     "the host's pod leads its port past its sidecar: TLS arrives at the server itself, which does not know it",
 )
-OUTBOUND = Kind(
+OUTBOUND = FindingKind(
     "outbound-not-captured", "the consumer's pod leads the host's virtual address past its sidecar, where nobody has it"
 )
 
@@ -194,7 +195,7 @@ def _injector(pod: Object) -> str:
 # --- the two ends --------------------------------------------------------------------------------------------------
 
 
-def _look_at_consumer(link: Link) -> Iterator[Finding]:
+def _look_at_consumer(link: WalkedLink) -> Iterator[HopFinding]:
     side, pod = link.consumer, link.client_object
     for address in link.entry["spec"].get("addresses", ())[:1] if link.entry else ():
         if past := past_outbound(Rules(pod), address, link.export.port):
@@ -202,7 +203,7 @@ def _look_at_consumer(link: Link) -> Iterator[Finding]:
             yield OUTBOUND(f"pod {name_of(pod)}, {address}:{link.export.port}: {seen}", fix)
 
 
-def _look_at_source(link: Link) -> Iterator[Finding]:
+def _look_at_source(link: WalkedLink) -> Iterator[HopFinding]:
     pod = link.server
     if pod and (past := past_inbound(Rules(pod), link.export.port)):
         seen, fix = seen_and_fix(link.source, pod, past)

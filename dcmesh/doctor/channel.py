@@ -3,16 +3,17 @@
 from collections.abc import Iterator
 from functools import partial
 
-from dcmesh.databases import MAX_LAG, Server, ask_server
-from dcmesh.doctor.link import Link
-from dcmesh.doctor.model import Finding, Hop, Kind
+from dcmesh.doctor.findings import FindingKind, HopFinding
+from dcmesh.doctor.hop import Hop
+from dcmesh.doctor.link import WalkedLink
+from dcmesh.status.databases import MAX_LAG, DatabaseServer, ask_server
 
-DOWN = Kind("replica-down", "the consumer's database does not answer")
-ASTRAY = Kind("channel-astray", "the consumer's database follows another host, or none")
-STOPPED = Kind("channel-stopped", "the consumer's database does not replicate, though the host answers")
+DOWN = FindingKind("replica-down", "the consumer's database does not answer")
+ASTRAY = FindingKind("channel-astray", "the consumer's database follows another host, or none")
+STOPPED = FindingKind("channel-stopped", "the consumer's database does not replicate, though the host answers")
 
 
-def judge(link: Link, server: Server) -> Iterator[Finding]:
+def judge(link: WalkedLink, server: DatabaseServer) -> Iterator[HopFinding]:
     """Yield what is wrong with a server that should follow the host, or one of several hosts."""
     where = f"{server.namespace}/{server.pod}"
     if server.down:
@@ -29,7 +30,7 @@ def judge(link: Link, server: Server) -> Iterator[Finding]:
         )
 
 
-def _look(link: Link) -> Iterator[Finding]:
+def _look(link: WalkedLink) -> Iterator[HopFinding]:
     side = link.consumer
     for expected in side.site.servers:
         if expected.replica.namespace == link.account.namespace and link.host in expected.follows:

@@ -3,18 +3,20 @@
 from collections.abc import Iterator, Sequence
 
 from dcmesh.doctor.evidence import opt_out, pods_of, sidecar_state
+from dcmesh.doctor.findings import FindingKind, HopFinding
 from dcmesh.doctor.fixes import INJECTOR, OWN_WORKLOAD, restore, restore_release
-from dcmesh.doctor.link import Link
-from dcmesh.doctor.model import Finding, Hop, Kind
-from dcmesh.model import Account, State
-from dcmesh.objects import Object, labels, name_of
-from dcmesh.pods import PROXY, RUNNING
+from dcmesh.doctor.hop import Hop
+from dcmesh.doctor.link import WalkedLink
+from dcmesh.kube.pods import PROXY, RUNNING
+from dcmesh.model.facts import State
+from dcmesh.model.istio_objects import Object, labels, name_of
+from dcmesh.model.link import ServiceAccount
 
-ABSENT = Kind("client-absent", "no pod of the consumer's service account runs")
-NO_INJECTION = Kind("client-not-injected", "the consumer's pod has no sidecar, for its namespace asks for none")
-NO_SIDECAR = Kind("client-without-sidecar", "the consumer's pod has no sidecar")
-SIDECAR_DOWN = Kind("client-sidecar-down", "the sidecar of the consumer's pod does not run")
-NEXT_WITHOUT = Kind(
+ABSENT = FindingKind("client-absent", "no pod of the consumer's service account runs")
+NO_INJECTION = FindingKind("client-not-injected", "the consumer's pod has no sidecar, for its namespace asks for none")
+NO_SIDECAR = FindingKind("client-without-sidecar", "the consumer's pod has no sidecar")
+SIDECAR_DOWN = FindingKind("client-sidecar-down", "the sidecar of the consumer's pod does not run")
+NEXT_WITHOUT = FindingKind(
     "namespace-not-injected",
     "the consumer's namespace asks for no sidecars: the next pod of it will have none",
     State.WARNING,
@@ -24,7 +26,9 @@ INJECTED = ("istio-injection", "istio.io/rev")
 """Labels of a namespace whose pods get a sidecar."""
 
 
-def judge(account: Account, namespace: Object | None, pods: Sequence[Object], *, site: str) -> Iterator[Finding]:
+def judge(
+    account: ServiceAccount, namespace: Object | None, pods: Sequence[Object], *, site: str
+) -> Iterator[HopFinding]:
     """Yield what is wrong with the pods of a consumer.
 
     Args:
@@ -73,7 +77,7 @@ def judge(account: Account, namespace: Object | None, pods: Sequence[Object], *,
         yield NEXT_WITHOUT(f"namespace {account.namespace} has {shown}", f"{label}.")
 
 
-def _look(link: Link) -> Iterator[Finding]:
+def _look(link: WalkedLink) -> Iterator[HopFinding]:
     namespace = link.account.namespace
     found = (link.consumer.namespace(namespace), link.consumer.pods(namespace))
     yield from judge(link.account, *found, site=link.consumer_site)

@@ -3,22 +3,23 @@
 from collections.abc import Iterator, Sequence
 from functools import partial
 
-from components.link import ISTIO_NAMESPACE
 from dcmesh.doctor.evidence import Evidence, is_serving
+from dcmesh.doctor.findings import FindingKind, HopFinding, Side
 from dcmesh.doctor.fixes import restore_release
-from dcmesh.doctor.link import Link
-from dcmesh.doctor.model import Finding, Hop, Kind, Side
-from dcmesh.model import State
-from dcmesh.objects import Object, labels
+from dcmesh.doctor.hop import Hop
+from dcmesh.doctor.link import WalkedLink
+from dcmesh.model.facts import State
+from dcmesh.model.istio import ISTIO_NAMESPACE
+from dcmesh.model.istio_objects import Object, labels
 
-ISTIOD_DOWN = Kind(
+ISTIOD_DOWN = FindingKind(
     "istiod-down",
     "no istiod is ready: proxies keep what they have, learn nothing new, and no pod with a sidecar can start",
     State.WARNING,
 )
 
 
-def judge(slices: Sequence[Object]) -> Iterator[Finding]:
+def judge(slices: Sequence[Object]) -> Iterator[HopFinding]:
     """Yield what is wrong with the endpoints of istiod."""
     own = [found for found in slices if labels(found).get("app") == "istiod"]
     ready = [endpoint for found in own for endpoint in found.get("endpoints") or () if is_serving(endpoint)]
@@ -31,7 +32,7 @@ def judge(slices: Sequence[Object]) -> Iterator[Finding]:
         )
 
 
-def _look(side: Side, link: Link) -> Iterator[Finding]:
+def _look(side: Side, link: WalkedLink) -> Iterator[HopFinding]:
     evidence: Evidence = link.consumer if side == "consumer" else link.source
     yield from judge(evidence.endpoint_slices(ISTIO_NAMESPACE))
 

@@ -2,15 +2,16 @@
 
 from collections.abc import Iterator
 
-from components.service_import import is_ip
+from dcmesh.doctor.findings import FindingKind, HopFinding
 from dcmesh.doctor.fixes import catch_up, restore_object
-from dcmesh.doctor.link import Link
-from dcmesh.doctor.model import Finding, Hop, Kind
-from dcmesh.objects import Object, name_of
+from dcmesh.doctor.hop import Hop
+from dcmesh.doctor.link import WalkedLink
+from dcmesh.model.addresses import is_ip
+from dcmesh.model.istio_objects import Object, name_of
 
-WRONG = Kind("endpoint-wrong", "the host's ServiceEntry leads elsewhere than the link says")
-MISSING = Kind("cluster-missing", "the consumer's sidecar has no cluster for the host")
-STALE = Kind("endpoint-stale", "the consumer's sidecar leads the host elsewhere than its ServiceEntry says")
+WRONG = FindingKind("endpoint-wrong", "the host's ServiceEntry leads elsewhere than the link says")
+MISSING = FindingKind("cluster-missing", "the consumer's sidecar has no cluster for the host")
+STALE = FindingKind("endpoint-stale", "the consumer's sidecar leads the host elsewhere than its ServiceEntry says")
 
 
 def places(entry: Object) -> set[str]:
@@ -23,7 +24,7 @@ def places(entry: Object) -> set[str]:
     }
 
 
-def judge(link: Link, entry: Object, endpoints: tuple[str, ...] | None) -> Iterator[Finding]:
+def judge(link: WalkedLink, entry: Object, endpoints: tuple[str, ...] | None) -> Iterator[HopFinding]:
     """Yield what is wrong with where the host leads.
 
     Args:
@@ -52,7 +53,7 @@ def _shown(found: set[str]) -> str:
     return " ".join(sorted(found)) or "nowhere"
 
 
-def _look(link: Link) -> Iterator[Finding]:
+def _look(link: WalkedLink) -> Iterator[HopFinding]:
     if entry := link.entry:
         yield from judge(link, entry, link.consumer.endpoints(link.client, link.cluster))
 

@@ -5,19 +5,16 @@ from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any, TypeVar
 
-from kubernetes import client
-
-from components.kubernetes_api import ERRORS, run_in
-from components.link import ISTIO_NAMESPACE
-from dcmesh.doctor.model import UnseenError
-from dcmesh.foreign import Cluster, Foreign, at_gateway, gather
-from dcmesh.gateways import Gateway, find_gateway
-from dcmesh.hosts import Answer, ask_hosts
-from dcmesh.model import Account
-from dcmesh.objects import Object, annotations, labels, name_of, whole
-from dcmesh.pods import PROXY, RUNNING, Pod, ask_proxy, parse_pod, read
-from dcmesh.stack import ExpectedGateway, Export, Site
-from dcmesh.status import reach
+from dcmesh.deployment import DeployedExport, DeployedSite, ExpectedGateway
+from dcmesh.doctor.findings import UnseenError
+from dcmesh.kube.api import ERRORS, ApiClient, reach, run_in
+from dcmesh.kube.pods import PROXY, RUNNING, Pod, ask_proxy, parse_pod, read
+from dcmesh.model.istio import ISTIO_NAMESPACE
+from dcmesh.model.istio_objects import Object, annotations, labels, name_of, whole
+from dcmesh.model.link import ServiceAccount
+from dcmesh.status.foreign import Foreign, IstioObjects, at_gateway, gather
+from dcmesh.status.gateways import GatewayStatus, find_gateway
+from dcmesh.status.hosts import Answer, ask_hosts
 
 ISTIO = {
     "EnvoyFilter": ("networking.istio.io/v1alpha3", "envoyfilters"),
@@ -38,7 +35,7 @@ T = TypeVar("T")
 class Evidence:
     """One site, asked."""
 
-    def __init__(self, site: Site) -> None:
+    def __init__(self, site: DeployedSite) -> None:
         """Reach the site's cluster, or remember why it cannot be reached."""
         self.site = site
         self.unreachable = ""
@@ -51,7 +48,7 @@ class Evidence:
         except ConnectionError as error:
             self.unreachable = str(error)
 
-    def _once(self, key: tuple[object, ...], ask: Callable[[client.ApiClient], T]) -> T:
+    def _once(self, key: tuple[object, ...], ask: Callable[[ApiClient], T]) -> T:
         """Ask, or return or raise what came of it before."""
         if key not in self._kept:
             try:
@@ -132,7 +129,7 @@ class Evidence:
         return None
 
     @cached_property
-    def cluster(self) -> Cluster:
+    def cluster(self) -> IstioObjects:
         """What of the cluster may touch links beside dcmesh's own objects."""
         return gather(self._get, self.site.gateway)
 
@@ -142,7 +139,7 @@ class Evidence:
         gateway = self.site.gateway
         return [*at_gateway(self.site.name, gateway, self.site.exports, self.cluster)] if gateway else []
 
-    def gateway(self, expected: ExpectedGateway) -> Gateway:
+    def gateway(self, expected: ExpectedGateway) -> GatewayStatus:
         """Return the site's gateway as it is."""
 
         def proxy(pod: Pod, path: str) -> Any:  # noqa: ANN401
@@ -168,7 +165,7 @@ class Evidence:
                 return count[0] if count else ""
         return ""
 
-    def client_pod(self, account: Account) -> Pod:
+    def client_pod(self, account: ServiceAccount) -> Pod:
         """Return a pod of a service account that can be asked.
 
         Raises:
@@ -216,7 +213,7 @@ class Evidence:
                 return tuple(_place(host) for host in known.get("host_statuses", ()) if _healthy(host))
         return None
 
-    def answer(self, pod: Pod, export: Export, host: str) -> Answer:
+    def answer(self, pod: Pod, export: DeployedExport, host: str) -> Answer:
         """Return what a host says to a new connection from a pod.
 
         Raises:
@@ -233,12 +230,12 @@ class Evidence:
             ERRORS: it cannot be run, or fails.
         """
 
-        def run(api: client.ApiClient) -> str:
+        def run(api: ApiClient) -> str:
             return run_in(api, namespace=pod.namespace, pod=pod.name, container=container, command=command)
 
         return self._once(("run", pod.namespace, pod.name, container, *command), run)
 
-    def ask(self, key: str, question: Callable[[Callable[[], client.ApiClient]], T]) -> T:
+    def ask(self, key: str, question: Callable[[Callable[[], ApiClient]], T]) -> T:
         """Return what another part of dcmesh finds."""
         return self._once(("ask", key), lambda _: question(self._clients))
 
@@ -253,7 +250,7 @@ def _healthy(host: Object) -> bool:
     return health.get("eds_health_status", "HEALTHY") == "HEALTHY" and not health.get("failed_outlier_check")
 
 
-def pods_of(pods: Sequence[Object], account: Account) -> list[Object]:
+def pods_of(pods: Sequence[Object], account: ServiceAccount) -> list[Object]:
     """Return the pods of a service account that live: neither done nor on their way out."""
     return [
         pod

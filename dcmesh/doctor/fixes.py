@@ -1,6 +1,6 @@
 """Fixes that several hops have."""
 
-from components.link import ISTIO_NAMESPACE
+from dcmesh.model.istio import ISTIO_NAMESPACE
 
 OWN_WORKLOAD = "A workload of dcmesh's own:"
 

@@ -2,28 +2,29 @@
 
 from collections.abc import Iterator, Sequence
 
+from dcmesh.doctor.findings import FindingKind, HopFinding, UnseenError
 from dcmesh.doctor.fixes import restore, restore_release, restore_service
-from dcmesh.doctor.link import Link
-from dcmesh.doctor.model import Finding, Hop, Kind, UnseenError
-from dcmesh.gateways import Gateway
-from dcmesh.model import State
-from dcmesh.objects import Object
+from dcmesh.doctor.hop import Hop
+from dcmesh.doctor.link import WalkedLink
+from dcmesh.model.facts import State
+from dcmesh.model.istio_objects import Object
+from dcmesh.status.gateways import GatewayStatus
 
-REFUSED = Kind(
+REFUSED = FindingKind(
     "listener-refused",
     "the gateway's Envoy refuses the listener that istiod has sent last: its next restart stops all links",
 )
-CLUSTERS_REFUSED = Kind(
+CLUSTERS_REFUSED = FindingKind(
     "clusters-refused", "the gateway's Envoy refuses the clusters that istiod has sent last", State.WARNING
 )
-NO_PODS = Kind("gateway-without-pods", "no pod of the gateway is ready")
-NO_SERVICE = Kind("gateway-without-address", "the gateway's Service has no address")
-MOVED = Kind("gateway-moved", "the gateway has another address than its consumers are told")
-NO_PORT = Kind("gateway-port-missing", "the gateway's Service has not got the port that its consumers are told")
-NO_ENDPOINTS = Kind("gateway-without-endpoints", "the gateway's Service leads to none of its pods")
+NO_PODS = FindingKind("gateway-without-pods", "no pod of the gateway is ready")
+NO_SERVICE = FindingKind("gateway-without-address", "the gateway's Service has no address")
+MOVED = FindingKind("gateway-moved", "the gateway has another address than its consumers are told")
+NO_PORT = FindingKind("gateway-port-missing", "the gateway's Service has not got the port that its consumers are told")
+NO_ENDPOINTS = FindingKind("gateway-without-endpoints", "the gateway's Service leads to none of its pods")
 
 
-def judge(link: Link, gateway: Gateway, pods: Sequence[Object]) -> Iterator[Finding]:
+def judge(link: WalkedLink, gateway: GatewayStatus, pods: Sequence[Object]) -> Iterator[HopFinding]:
     """Yield what is wrong with the gateway.
 
     Args:
@@ -69,7 +70,7 @@ def judge(link: Link, gateway: Gateway, pods: Sequence[Object]) -> Iterator[Find
         yield NO_ENDPOINTS(f"Service {where}: no ready endpoint, though {gateway.ready} pods are ready", mend)
 
 
-def _look(link: Link) -> Iterator[Finding]:
+def _look(link: WalkedLink) -> Iterator[HopFinding]:
     gateway = link.source.gateway(link.gateway)
     yield from judge(link, gateway, link.gateway_pods)
     if gateway.unasked:

@@ -7,18 +7,22 @@ from datetime import UTC, datetime
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 
-from components.proxies import Witness, parse_secrets, root_name, trusts
 from dcmesh.doctor.evidence import Evidence
-from dcmesh.doctor.link import Link
-from dcmesh.doctor.model import Finding, Hop, Kind, UnseenError
-from dcmesh.pods import Pod, parse_pod
+from dcmesh.doctor.findings import FindingKind, HopFinding, UnseenError
+from dcmesh.doctor.hop import Hop
+from dcmesh.doctor.link import WalkedLink
+from dcmesh.kube.pods import Pod, parse_pod
+from dcmesh.kube.proxies import parse_secrets
+from dcmesh.model.certificates import CertificateHolder, root_name, trusts
 
-EXPIRED = Kind("certificate-expired", "a sidecar's certificate has expired, or an authority's above it")
-WRONG_ACCOUNT = Kind("account-wrong", "the host's pod proves another identity than the export says")
-ROOTS = Kind("roots-differ", "the two ends trust different roots")
+EXPIRED = FindingKind("certificate-expired", "a sidecar's certificate has expired, or an authority's above it")
+WRONG_ACCOUNT = FindingKind("account-wrong", "the host's pod proves another identity than the export says")
+ROOTS = FindingKind("roots-differ", "the two ends trust different roots")
 
 
-def judge(link: Link, *, client: Witness | None, server: Witness | None, now: datetime) -> Iterator[Finding]:
+def judge(
+    link: WalkedLink, *, client: CertificateHolder | None, server: CertificateHolder | None, now: datetime
+) -> Iterator[HopFinding]:
     """Yield what is wrong with the two ends' certificates; None for an end that another stack has."""
     for end in filter(None, (client, server)):
         for certificate in end.chain:
@@ -46,25 +50,25 @@ def judge(link: Link, *, client: Witness | None, server: Witness | None, now: da
                 return
 
 
-def identity(end: Witness) -> str:
+def identity(end: CertificateHolder) -> str:
     """Return whose certificate a sidecar has."""
     names = end.chain[0].extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     return " ".join(names.get_values_for_type(x509.UniformResourceIdentifier))
 
 
-def _roots(end: Witness) -> str:
+def _roots(end: CertificateHolder) -> str:
     return ", ".join(f"{root_name([root])} ({root.fingerprint(hashes.SHA256()).hex()[:8]})" for root in end.roots)
 
 
-def _ask(side: Evidence, pod: Pod) -> Witness:
+def _ask(side: Evidence, pod: Pod) -> CertificateHolder:
     secrets = json.dumps({"configs": side.dump(pod, "dynamic_active_secrets")})
-    witness = parse_secrets(f"{side.site.name} {pod.namespace}/{pod.name}", secrets)
-    if witness.unknown:
-        raise UnseenError(f"{witness.where}: {witness.unknown}")
-    return witness
+    holder = parse_secrets(f"{side.site.name} {pod.namespace}/{pod.name}", secrets)
+    if holder.unknown:
+        raise UnseenError(f"{holder.where}: {holder.unknown}")
+    return holder
 
 
-def _look(link: Link) -> Iterator[Finding]:
+def _look(link: WalkedLink) -> Iterator[HopFinding]:
     server = parse_pod(link.server) if link.sees_source and link.server else None
     yield from judge(
         link,

@@ -2,18 +2,18 @@
 
 from dataclasses import dataclass, replace
 
-from components.kubernetes_api import ERRORS
+from dcmesh.deployment import DeployedExport, ExpectedGateway
 from dcmesh.doctor.evidence import Evidence, ready_pods
-from dcmesh.doctor.model import ElsewhereError, UnseenError
-from dcmesh.hosts import Answer
-from dcmesh.model import Account
-from dcmesh.objects import Object, name_of
-from dcmesh.pods import Pod, parse_pod
-from dcmesh.stack import ExpectedGateway, Export
+from dcmesh.doctor.findings import ElsewhereError, UnseenError
+from dcmesh.kube.api import ERRORS
+from dcmesh.kube.pods import Pod, parse_pod
+from dcmesh.model.istio_objects import Object, name_of
+from dcmesh.model.link import ServiceAccount
+from dcmesh.status.hosts import Answer
 
 
 @dataclass(frozen=True, kw_only=True)
-class Link:
+class WalkedLink:
     """A link.
 
     Attributes:
@@ -25,10 +25,10 @@ class Link:
         source_side: the exporting site; None if the stack has not got it.
     """
 
-    export: Export
+    export: DeployedExport
     host: str
     consumer_site: str
-    account: Account
+    account: ServiceAccount
     consumer_side: Evidence | None
     source_side: Evidence | None
 

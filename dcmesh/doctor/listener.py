@@ -3,19 +3,20 @@
 import json
 from collections.abc import Iterator, Sequence
 
+from dcmesh.doctor.findings import FindingKind, HopFinding
 from dcmesh.doctor.fixes import catch_up
-from dcmesh.doctor.link import Link
-from dcmesh.doctor.model import Finding, Hop, Kind
-from dcmesh.objects import Object, covers, name_of, visible
+from dcmesh.doctor.hop import Hop
+from dcmesh.doctor.link import WalkedLink
+from dcmesh.model.istio_objects import Object, covers, name_of, visible
 
-REROUTED = Kind("rerouted", "a VirtualService leads the host elsewhere")
-MISSING = Kind("listener-missing", "the consumer's sidecar has no listener for the host's address")
-ELSEWHERE = Kind("listener-elsewhere", "the consumer's sidecar leads the host's address elsewhere")
+REROUTED = FindingKind("rerouted", "a VirtualService leads the host elsewhere")
+MISSING = FindingKind("listener-missing", "the consumer's sidecar has no listener for the host's address")
+ELSEWHERE = FindingKind("listener-elsewhere", "the consumer's sidecar leads the host's address elsewhere")
 
 
 def judge(
-    link: Link, address: str, *, services: Sequence[Object], listeners: Sequence[Object], routes: Sequence[Object]
-) -> Iterator[Finding]:
+    link: WalkedLink, address: str, *, services: Sequence[Object], listeners: Sequence[Object], routes: Sequence[Object]
+) -> Iterator[HopFinding]:
     """Yield what is wrong with the listener.
 
     Args:
@@ -57,7 +58,7 @@ def judge(
     )
 
 
-def _look(link: Link) -> Iterator[Finding]:
+def _look(link: WalkedLink) -> Iterator[HopFinding]:
     side, pod, entry = link.consumer, link.client, link.entry
     if entry:
         yield from judge(

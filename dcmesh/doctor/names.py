@@ -2,33 +2,34 @@
 
 from collections.abc import Iterator, Sequence
 
-from components.kubernetes_api import ERRORS
-from components.link import ISTIO_NAMESPACE
 from dcmesh.doctor.evidence import Evidence
+from dcmesh.doctor.findings import FindingKind, HopFinding
 from dcmesh.doctor.fixes import catch_up, restore, restore_release
-from dcmesh.doctor.link import Link
-from dcmesh.doctor.model import Finding, Hop, Kind
-from dcmesh.objects import Object, annotations, applying, goes_by, labels, name_of, selects, shows, visible
-from dcmesh.pods import Pod
+from dcmesh.doctor.hop import Hop
+from dcmesh.doctor.link import WalkedLink
+from dcmesh.kube.api import ERRORS
+from dcmesh.kube.pods import Pod
+from dcmesh.model.istio import ISTIO_NAMESPACE
+from dcmesh.model.istio_objects import Object, annotations, applying, goes_by, labels, name_of, selects, shows, visible
 
-CAPTURE_OFF = Kind("dns-capture-off", "the consumer's sidecar does not answer DNS queries")
-ENTRY_MISSING = Kind("entry-missing", "no ServiceEntry in the consumer's namespace has the host")
-ENTRY_HIDDEN = Kind("entry-hidden", "the host's ServiceEntry is not shown to the consumer's namespace")
-HOST_HIDDEN = Kind("host-hidden", "a Sidecar leaves the host out of what the consumer's proxy learns")
-HOST_CLAIMED = Kind("host-claimed", "another ServiceEntry has the same host")
-UNRESOLVED = Kind("name-unknown", "the host's name does not resolve in the consumer's pod")
-ELSEWHERE = Kind("name-elsewhere", "the host's name resolves to another address than its ServiceEntry's")
+CAPTURE_OFF = FindingKind("dns-capture-off", "the consumer's sidecar does not answer DNS queries")
+ENTRY_MISSING = FindingKind("entry-missing", "no ServiceEntry in the consumer's namespace has the host")
+ENTRY_HIDDEN = FindingKind("entry-hidden", "the host's ServiceEntry is not shown to the consumer's namespace")
+HOST_HIDDEN = FindingKind("host-hidden", "a Sidecar leaves the host out of what the consumer's proxy learns")
+HOST_CLAIMED = FindingKind("host-claimed", "another ServiceEntry has the same host")
+UNRESOLVED = FindingKind("name-unknown", "the host's name does not resolve in the consumer's pod")
+ELSEWHERE = FindingKind("name-elsewhere", "the host's name resolves to another address than its ServiceEntry's")
 
 
 def judge(
-    link: Link,
+    link: WalkedLink,
     entry: Object | None,
     *,
     metadata: Object,
     entries: Sequence[Object],
     sidecar: Object | None,
     switched_off: str = "",
-) -> Iterator[Finding]:
+) -> Iterator[HopFinding]:
     """Yield what is wrong with the objects that give the host its name.
 
     Args:
@@ -77,7 +78,7 @@ def judge(
             return
 
 
-def judge_address(link: Link, resolved: str | None, entry: Object) -> Iterator[Finding]:
+def judge_address(link: WalkedLink, resolved: str | None, entry: Object) -> Iterator[HopFinding]:
     """Yield what is wrong with what the name resolves to; None if the pod has nothing to look it up with."""
     wanted = entry["spec"].get("addresses", ())
     seen = f"`getent hosts {link.host}` in the consumer's container: {resolved or 'nothing'}"
@@ -122,7 +123,7 @@ def _resolve(evidence: Evidence, pod: Pod, host: str) -> str | None:
     return None
 
 
-def _look(link: Link) -> Iterator[Finding]:
+def _look(link: WalkedLink) -> Iterator[HopFinding]:
     side, pod, entry = link.consumer, link.client, link.entry
     metadata = side.metadata(pod)
     yield from judge(

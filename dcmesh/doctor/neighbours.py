@@ -3,22 +3,25 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from dcmesh.doctor.link import Link
-from dcmesh.doctor.model import Finding, Hop, Kind
-from dcmesh.foreign import Foreign, at_consumer
-from dcmesh.model import State
+from dcmesh.doctor.findings import FindingKind, HopFinding
+from dcmesh.doctor.hop import Hop
+from dcmesh.doctor.link import WalkedLink
+from dcmesh.model.facts import State
+from dcmesh.status.foreign import Foreign, at_consumer
 
-GATEWAY = Kind("foreign-gateway", "somebody else's Gateway shuts dcmesh's: now, or with the next restart of its pods")
-GATEWAY_BESIDE = Kind(
+GATEWAY = FindingKind(
+    "foreign-gateway", "somebody else's Gateway shuts dcmesh's: now, or with the next restart of its pods"
+)
+GATEWAY_BESIDE = FindingKind(
     "foreign-gateway-beside", "somebody else's Gateway opens dcmesh's gateway, or claims its port", State.WARNING
 )
-ENTRY = Kind("foreign-entry", "the gateway goes by somebody else's ServiceEntry for the host")
-ENTRY_BESIDE = Kind("foreign-entry-beside", "somebody else's ServiceEntry claims the host", State.WARNING)
-RULE = Kind("foreign-rule", "somebody else's DestinationRule keeps the gateway from the host's pod")
-RULE_BESIDE = Kind(
+ENTRY = FindingKind("foreign-entry", "the gateway goes by somebody else's ServiceEntry for the host")
+ENTRY_BESIDE = FindingKind("foreign-entry-beside", "somebody else's ServiceEntry claims the host", State.WARNING)
+RULE = FindingKind("foreign-rule", "somebody else's DestinationRule keeps the gateway from the host's pod")
+RULE_BESIDE = FindingKind(
     "foreign-rule-beside", "somebody else's DestinationRule decides how the host is connected to", State.WARNING
 )
-ROUTE_BESIDE = Kind(
+ROUTE_BESIDE = FindingKind(
     "foreign-route-beside", "somebody else's VirtualService decides where who asks for the host is led", State.WARNING
 )
 
@@ -33,7 +36,7 @@ KINDS = {
 }
 
 
-def judge(link: Link, found: Iterable[Foreign], refused: str = "") -> Iterator[Finding]:
+def judge(link: WalkedLink, found: Iterable[Foreign], refused: str = "") -> Iterator[HopFinding]:
     """Yield what of the foreign objects touches the link, the worst last: a walk ends there.
 
     Args:
@@ -50,12 +53,12 @@ def judge(link: Link, found: Iterable[Foreign], refused: str = "") -> Iterator[F
             yield KINDS[foreign.kind, foreign.severity](evidence, f"{foreign.cure}.")
 
 
-def _look_at_consumer(link: Link) -> Iterator[Finding]:
+def _look_at_consumer(link: WalkedLink) -> Iterator[HopFinding]:
     this_host = replace(link.export, hosts=(link.host,))
     yield from judge(link, at_consumer(link.consumer_site, link.account, this_host, link.consumer.cluster))
 
 
-def _look_at_source(link: Link) -> Iterator[Finding]:
+def _look_at_source(link: WalkedLink) -> Iterator[HopFinding]:
     refusals = link.source.gateway(link.gateway).refusals
     yield from judge(link, link.source.foreign_at_gateway, "; ".join(map(str, refusals)))
 

@@ -3,29 +3,30 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 
-from components.link import GATEWAY_PORT
+from dcmesh.doctor.findings import FindingKind, HopFinding
 from dcmesh.doctor.fixes import catch_up, restore, restore_object
-from dcmesh.doctor.link import Link
-from dcmesh.doctor.model import Finding, Hop, Kind
-from dcmesh.objects import Object, covers, labels, name_of, selects, visible
-from dcmesh.pods import parse_pod
+from dcmesh.doctor.hop import Hop
+from dcmesh.doctor.link import WalkedLink
+from dcmesh.kube.pods import parse_pod
+from dcmesh.model.gateway import GATEWAY_PORT
+from dcmesh.model.istio_objects import Object, covers, labels, name_of, selects, visible
 
-OBJECT_MISSING = Kind("gateway-object-missing", "no Gateway lets the host in")
-OBJECT_WRONG = Kind("gateway-object-wrong", "the Gateway that has the host is not one that passes its TLS on")
-ENTRY_MISSING = Kind("pod-entry-missing", "no ServiceEntry tells the gateway of the host's pod")
-ENTRY_WRONG = Kind("pod-entry-wrong", "the ServiceEntry of the host's pod is not as the gateway needs it")
-CHAIN_MISSING = Kind("chain-missing", "the gateway's Envoy has no filter chain for the host's SNI")
+OBJECT_MISSING = FindingKind("gateway-object-missing", "no Gateway lets the host in")
+OBJECT_WRONG = FindingKind("gateway-object-wrong", "the Gateway that has the host is not one that passes its TLS on")
+ENTRY_MISSING = FindingKind("pod-entry-missing", "no ServiceEntry tells the gateway of the host's pod")
+ENTRY_WRONG = FindingKind("pod-entry-wrong", "the ServiceEntry of the host's pod is not as the gateway needs it")
+CHAIN_MISSING = FindingKind("chain-missing", "the gateway's Envoy has no filter chain for the host's SNI")
 
 
 def judge(
-    link: Link,
+    link: WalkedLink,
     *,
     gateways: Sequence[Object],
     pods: Sequence[Object],
     entries: Sequence[Object],
     listeners: Mapping[str, Sequence[Object]],
     left_out: Callable[[], str],
-) -> Iterator[Finding]:
+) -> Iterator[HopFinding]:
     """Yield what is wrong with what the gateway lets in.
 
     Args:
@@ -100,7 +101,7 @@ def _server_names(listeners: Sequence[Object]) -> Iterator[Sequence[str]]:
                 yield chain.get("filter_chain_match", {}).get("server_names", ())
 
 
-def _look(link: Link) -> Iterator[Finding]:
+def _look(link: WalkedLink) -> Iterator[HopFinding]:
     source, pods = link.source, link.gateway_pods
     yield from judge(
         link,

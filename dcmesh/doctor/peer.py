@@ -2,18 +2,19 @@
 
 from collections.abc import Iterator, Sequence
 
-from components.link import ISTIO_NAMESPACE
+from dcmesh.doctor.findings import FindingKind, HopFinding
 from dcmesh.doctor.fixes import restore, restore_object
-from dcmesh.doctor.link import Link
-from dcmesh.doctor.model import Finding, Hop, Kind
-from dcmesh.model import State
-from dcmesh.objects import Object, labels, name_of, selects
+from dcmesh.doctor.hop import Hop
+from dcmesh.doctor.link import WalkedLink
+from dcmesh.model.facts import State
+from dcmesh.model.istio import ISTIO_NAMESPACE
+from dcmesh.model.istio_objects import Object, labels, name_of, selects
 
-DISABLED = Kind("peer-plaintext", "a PeerAuthentication turns off mutual TLS at the host's pod")
-PERMISSIVE = Kind("peer-permissive", "the host's pod takes plaintext beside mutual TLS", State.WARNING)
+DISABLED = FindingKind("peer-plaintext", "a PeerAuthentication turns off mutual TLS at the host's pod")
+PERMISSIVE = FindingKind("peer-permissive", "the host's pod takes plaintext beside mutual TLS", State.WARNING)
 
 
-UNGUARDED = Kind(
+UNGUARDED = FindingKind(
     "peer-unguarded",
     "whoever reaches the gateway can use up the server's connections without a certificate",
     State.WARNING,
@@ -51,7 +52,7 @@ def tls_disabled(policies: Sequence[Object], pod: Object, port: int) -> bool:
     return effective(policies, pod, port)[0] == "DISABLE"
 
 
-def judge(link: Link, policies: Sequence[Object], pod: Object) -> Iterator[Finding]:
+def judge(link: WalkedLink, policies: Sequence[Object], pod: Object) -> Iterator[HopFinding]:
     """Yield what is wrong with how the host's pod has its peers prove themselves."""
     mode, policy = effective(policies, pod, link.export.port)
     if mode == "STRICT":
@@ -66,14 +67,14 @@ def judge(link: Link, policies: Sequence[Object], pod: Object) -> Iterator[Findi
     yield kind(f"{origin} for port {link.export.port} of pod {name_of(pod)}", fix)
 
 
-def judge_filter(link: Link, filters: Sequence[Object]) -> Iterator[Finding]:
+def judge_filter(link: WalkedLink, filters: Sequence[Object]) -> Iterator[HopFinding]:
     """Yield what is wrong with when the pod's sidecar connects to its server."""
     ours = f"{link.export.namespace}/{link.export.name}-connect-after-handshake"
     if link.export.protocol == "TCP" and not any(name_of(found) == ours for found in filters):
         yield UNGUARDED(f"no EnvoyFilter {ours}", restore(link.export.source))
 
 
-def _look(link: Link) -> Iterator[Finding]:
+def _look(link: WalkedLink) -> Iterator[HopFinding]:
     if pod := link.server:
         yield from judge(link, link.source.istio("PeerAuthentication"), pod)
         yield from judge_filter(link, link.source.istio("EnvoyFilter"))

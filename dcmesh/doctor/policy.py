@@ -2,24 +2,25 @@
 
 from collections.abc import Iterator, Sequence
 
-from components.link import ISTIO_NAMESPACE
+from dcmesh.doctor.findings import FindingKind, HopFinding
 from dcmesh.doctor.fixes import restore_object
-from dcmesh.doctor.link import Link
-from dcmesh.doctor.model import Finding, Hop, Kind
+from dcmesh.doctor.hop import Hop
+from dcmesh.doctor.link import WalkedLink
 from dcmesh.doctor.rules import Request
-from dcmesh.hosts import Answer
-from dcmesh.model import State
-from dcmesh.objects import Object, labels, name_of, selects
+from dcmesh.model.facts import State
+from dcmesh.model.istio import ISTIO_NAMESPACE
+from dcmesh.model.istio_objects import Object, labels, name_of, selects
+from dcmesh.status.hosts import Answer
 
-NOT_CONSUMER = Kind("consumer-refused", "the export's own policy does not name the consumer")
-DENIED = Kind("denied", "an AuthorizationPolicy denies the consumer")
-NOT_ALLOWED = Kind("not-allowed", "there are AuthorizationPolicies that allow, and none allows the consumer")
-NO_POLICY = Kind(
+NOT_CONSUMER = FindingKind("consumer-refused", "the export's own policy does not name the consumer")
+DENIED = FindingKind("denied", "an AuthorizationPolicy denies the consumer")
+NOT_ALLOWED = FindingKind("not-allowed", "there are AuthorizationPolicies that allow, and none allows the consumer")
+NO_POLICY = FindingKind(
     "policy-missing", "no policy keeps others of the mesh out: every consumer of every site may connect", State.WARNING
 )
 
 
-def judge(link: Link, policies: Sequence[Object], pod: Object, answer: Answer | None) -> Iterator[Finding]:
+def judge(link: WalkedLink, policies: Sequence[Object], pod: Object, answer: Answer | None) -> Iterator[HopFinding]:
     """Yield which policy keeps the consumer out.
 
     Args:
@@ -73,7 +74,7 @@ def judge(link: Link, policies: Sequence[Object], pod: Object, answer: Answer | 
         yield NO_POLICY(f"no AuthorizationPolicy {ours} holds for pod {name_of(pod)}", again)
 
 
-def _look(link: Link) -> Iterator[Finding]:
+def _look(link: WalkedLink) -> Iterator[HopFinding]:
     if pod := link.server:
         yield from judge(link, link.source.istio("AuthorizationPolicy"), pod, link.known_answer)
 

@@ -1,10 +1,10 @@
 """The text of docs/doctor.md: the hops, and what may be found at each."""
 
 from dcmesh.doctor.hops import HOPS
-from dcmesh.model import State
+from dcmesh.model.facts import State
 
 INTRODUCTION = """\
-<!-- Written by `python -m config.generate` from dcmesh/doctor/. -->
+<!-- Written by `python -m dcmesh.config.generate` from dcmesh/doctor/. -->
 # Doctor
 
 ```

@@ -5,21 +5,24 @@ from collections.abc import Iterator, Mapping
 
 from dcmesh.doctor import gateway, neighbours
 from dcmesh.doctor.evidence import Evidence, one_line
-from dcmesh.doctor.link import Link
-from dcmesh.doctor.model import Finding, Hop, Kind, UnseenError
-from dcmesh.model import State
-from dcmesh.pods import PROXY, Pod
+from dcmesh.doctor.findings import FindingKind, HopFinding, UnseenError
+from dcmesh.doctor.hop import Hop
+from dcmesh.doctor.link import WalkedLink
+from dcmesh.kube.pods import PROXY, Pod
+from dcmesh.model.facts import State
 
-UNRESOLVED = Kind("gateway-unresolved", "the DNS name of the source's gateway does not resolve at the consumer's site")
-SILENT = Kind("route-silent", "nothing answers at the gateway's address: packets are dropped on the way")
-REFUSED = Kind("route-refused", "connections to the gateway's address are refused")
-PARTIAL = Kind("route-partial", "only some of the gateway's addresses can be reached", State.WARNING)
+UNRESOLVED = FindingKind(
+    "gateway-unresolved", "the DNS name of the source's gateway does not resolve at the consumer's site"
+)
+SILENT = FindingKind("route-silent", "nothing answers at the gateway's address: packets are dropped on the way")
+REFUSED = FindingKind("route-refused", "connections to the gateway's address are refused")
+PARTIAL = FindingKind("route-partial", "only some of the gateway's addresses can be reached", State.WARNING)
 
 SECONDS = 2
 """How long a gateway may take to accept a connection."""
 
 
-def judge(link: Link, tried: Mapping[str, str]) -> Iterator[Finding]:
+def judge(link: WalkedLink, tried: Mapping[str, str]) -> Iterator[HopFinding]:
     """Yield what is wrong with the route.
 
     Args:
@@ -79,13 +82,13 @@ def _try(side: Evidence, pod: Pod, place: str) -> str:
     return ""
 
 
-def _broken(link: Link) -> bool:
+def _broken(link: WalkedLink) -> bool:
     """Tell whether the gateway is shut at its own site."""
     hops = (neighbours.SOURCES, gateway.HOP)
     return any(finding.state == State.CRITICAL for hop in hops for finding in hop.look(link))
 
 
-def _look(link: Link) -> Iterator[Finding]:
+def _look(link: WalkedLink) -> Iterator[HopFinding]:
     answer = link.known_answer
     if answer and answer.ok and len(link.export.gateways) == 1:
         return  # it has come that way

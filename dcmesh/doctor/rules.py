@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from components.link import CLUSTER_DOMAIN
-from dcmesh.doctor.link import Link
+from dcmesh.doctor.link import WalkedLink
+from dcmesh.model.link import CLUSTER_DOMAIN
 
 Rule = Mapping[str, Any]
 
@@ -21,7 +21,7 @@ class Request:
     facts: Mapping[str, str]
 
     @classmethod
-    def of(cls, link: Link) -> "Request":
+    def of(cls, link: WalkedLink) -> "Request":
         """Return the connection that a link's consumer makes."""
         account, port = link.account, str(link.export.port)
         principal = f"{CLUSTER_DOMAIN}/ns/{account.namespace}/sa/{account.name}"

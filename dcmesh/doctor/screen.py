@@ -5,9 +5,9 @@ from collections.abc import Iterable
 from rich.console import Console
 from rich.text import Text
 
-from dcmesh.doctor.model import Diagnosis, Outcome, Report, Step
-from dcmesh.model import State
-from dcmesh.screen import STYLES, captured
+from dcmesh.doctor.findings import Diagnosis, Outcome, Report, Step
+from dcmesh.model.facts import State
+from dcmesh.status.screen import STYLES, captured
 
 MARKS: dict[Outcome, tuple[str, str]] = {
     "passed": ("ok", STYLES[State.OK]),

@@ -2,22 +2,23 @@
 
 from collections.abc import Iterator, Mapping
 
-from components.kubernetes_api import ERRORS
 from dcmesh.doctor.evidence import is_ready, opt_out, sidecar_state, states
+from dcmesh.doctor.findings import FindingKind, HopFinding
 from dcmesh.doctor.fixes import INJECTOR, OWN_WORKLOAD, catch_up, restore, restore_release, restore_service
-from dcmesh.doctor.link import Link
-from dcmesh.doctor.model import Finding, Hop, Kind
+from dcmesh.doctor.hop import Hop
+from dcmesh.doctor.link import WalkedLink
 from dcmesh.doctor.peer import tls_disabled
-from dcmesh.model import State
-from dcmesh.objects import Object, name_of
-from dcmesh.pods import PROXY, RUNNING, parse_pod
+from dcmesh.kube.api import ERRORS
+from dcmesh.kube.pods import PROXY, RUNNING, parse_pod
+from dcmesh.model.facts import State
+from dcmesh.model.istio_objects import Object, name_of
 
-ABSENT = Kind("pod-missing", "the host's pod does not exist")
-NO_SIDECAR = Kind("pod-without-sidecar", "the host's pod has no sidecar")
-NOT_READY = Kind("pod-not-ready", "the host's pod is not ready, so the gateway does not lead to it")
-UNKNOWN = Kind("endpoint-missing", "the gateway does not lead to the host's pod, though it is ready")
-SERVICE = Kind("service-missing", "the headless Service of the host's pod is missing", State.WARNING)
-SERVICE_PORT = Kind(
+ABSENT = FindingKind("pod-missing", "the host's pod does not exist")
+NO_SIDECAR = FindingKind("pod-without-sidecar", "the host's pod has no sidecar")
+NOT_READY = FindingKind("pod-not-ready", "the host's pod is not ready, so the gateway does not lead to it")
+UNKNOWN = FindingKind("endpoint-missing", "the gateway does not lead to the host's pod, though it is ready")
+SERVICE = FindingKind("service-missing", "the headless Service of the host's pod is missing", State.WARNING)
+SERVICE_PORT = FindingKind(
     "service-port-wrong",
     "the headless Service does not tell the host's port, or not its protocol: sidecars treat it as unknown",
     State.WARNING,
@@ -28,14 +29,14 @@ SERVER_FIRST = ("tcp", "mysql", "tls", "mongo", "redis")
 
 
 def judge(
-    link: Link,
+    link: WalkedLink,
     pod: Object | None,
     *,
     stateful_set: Object | None,
     endpoints: Mapping[str, tuple[str, ...] | None],
     disabled: bool,
     said: str = "",
-) -> Iterator[Finding]:
+) -> Iterator[HopFinding]:
     """Yield what is wrong with the host's pod.
 
     Args:
@@ -84,7 +85,7 @@ def judge(
             return
 
 
-def judge_service(link: Link, service: Object | None) -> Iterator[Finding]:
+def judge_service(link: WalkedLink, service: Object | None) -> Iterator[HopFinding]:
     """Yield what is wrong with the headless Service, by which the pod's own sidecar knows its port's protocol."""
     name = f"{link.export.namespace}/{link.host.split('.')[1]}"
     if not service:
@@ -109,7 +110,7 @@ def judge_service(link: Link, service: Object | None) -> Iterator[Finding]:
         )
 
 
-def _said(link: Link) -> str:
+def _said(link: WalkedLink) -> str:
     try:
         answer = link.local_answer
     except ERRORS:  # its containers do not run, or have no tools
@@ -117,7 +118,7 @@ def _said(link: Link) -> str:
     return f"; its server, asked there: {answer.text}" if answer else ""
 
 
-def _look(link: Link) -> Iterator[Finding]:
+def _look(link: WalkedLink) -> Iterator[HopFinding]:
     source, namespace, pod = link.source, link.export.namespace, link.server
     yield from judge(
         link,

@@ -3,18 +3,19 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from dcmesh.doctor.findings import FindingKind, HopFinding
 from dcmesh.doctor.fixes import restore, restore_object
-from dcmesh.doctor.link import Link
-from dcmesh.doctor.model import Finding, Hop, Kind
-from dcmesh.hosts import parse_clusters
-from dcmesh.model import State
-from dcmesh.objects import Object
+from dcmesh.doctor.hop import Hop
+from dcmesh.doctor.link import WalkedLink
+from dcmesh.model.facts import State
+from dcmesh.model.istio_objects import Object
+from dcmesh.status.hosts import parse_clusters
 
-OFF = Kind("tls-off", "the consumer's sidecar speaks no TLS to the host")
-FOREIGN = Kind("tls-not-istio", "the consumer's sidecar does not prove itself by its Istio certificate")
-SNI = Kind("tls-sni-wrong", "the consumer's sidecar asks the gateway for another name")
-IDENTITY = Kind("tls-identity-wrong", "the consumer's sidecar takes others than the exporter for the host")
-NO_RULE = Kind(
+OFF = FindingKind("tls-off", "the consumer's sidecar speaks no TLS to the host")
+FOREIGN = FindingKind("tls-not-istio", "the consumer's sidecar does not prove itself by its Istio certificate")
+SNI = FindingKind("tls-sni-wrong", "the consumer's sidecar asks the gateway for another name")
+IDENTITY = FindingKind("tls-identity-wrong", "the consumer's sidecar takes others than the exporter for the host")
+NO_RULE = FindingKind(
     "rule-missing",
     "no DestinationRule insists on mutual TLS for the host: it hangs on Istio's automatic choice",
     State.WARNING,
@@ -31,7 +32,7 @@ def sockets(cluster: Object) -> list[Object]:
     return [socket["typed_config"] for socket in found if "UpstreamTlsContext" in socket["typed_config"]["@type"]]
 
 
-def judge(link: Link, cluster: Object) -> Iterator[Finding]:
+def judge(link: WalkedLink, cluster: Object) -> Iterator[HopFinding]:
     """Yield what is wrong with the TLS settings of the host's cluster in the consumer's Envoy."""
     metadata = cluster.get("metadata", {}).get("filter_metadata", {}).get("istio", {})
     rule = _rule(metadata.get("config", ""))
@@ -72,7 +73,7 @@ def _rule(config: str) -> str:
     return f"{parts[-3]}/{parts[-1]}" if "destination-rule" in parts else ""
 
 
-def _look(link: Link) -> Iterator[Finding]:
+def _look(link: WalkedLink) -> Iterator[HopFinding]:
     clusters: Sequence[Any] = link.consumer.dump(link.client, "dynamic_active_clusters")
     for found in clusters:
         if found["cluster"]["name"] == link.cluster:

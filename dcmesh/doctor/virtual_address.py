@@ -2,16 +2,17 @@
 
 from collections.abc import Iterator, Sequence
 
+from dcmesh.doctor.findings import FindingKind, HopFinding
 from dcmesh.doctor.fixes import restore
-from dcmesh.doctor.link import Link
-from dcmesh.doctor.model import Finding, Hop, Kind
-from dcmesh.objects import Object, name_of, visible
+from dcmesh.doctor.hop import Hop
+from dcmesh.doctor.link import WalkedLink
+from dcmesh.model.istio_objects import Object, name_of, visible
 
-MISSING = Kind("address-missing", "the host's ServiceEntry has no virtual address")
-CLAIMED = Kind("address-claimed", "another ServiceEntry has the host's virtual address and port")
+MISSING = FindingKind("address-missing", "the host's ServiceEntry has no virtual address")
+CLAIMED = FindingKind("address-claimed", "another ServiceEntry has the host's virtual address and port")
 
 
-def judge(link: Link, entry: Object, entries: Sequence[Object]) -> Iterator[Finding]:
+def judge(link: WalkedLink, entry: Object, entries: Sequence[Object]) -> Iterator[HopFinding]:
     """Yield what is wrong with the address of a host's ServiceEntry."""
     addresses = set(entry["spec"].get("addresses", ()))
     if not addresses:
@@ -34,7 +35,7 @@ def judge(link: Link, entry: Object, entries: Sequence[Object]) -> Iterator[Find
             return
 
 
-def _look(link: Link) -> Iterator[Finding]:
+def _look(link: WalkedLink) -> Iterator[HopFinding]:
     if entry := link.entry:
         yield from judge(link, entry, link.consumer.istio("ServiceEntry"))
 

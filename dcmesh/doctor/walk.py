@@ -2,16 +2,17 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from components.kubernetes_api import ERRORS, why
+from dcmesh.deployment import DeployedSite
 from dcmesh.doctor.evidence import Evidence
+from dcmesh.doctor.findings import Diagnosis, ElsewhereError, HopFinding, Outcome, Report, Step, UnseenError
+from dcmesh.doctor.hop import Hop
 from dcmesh.doctor.hops import HOPS
-from dcmesh.doctor.link import Link
-from dcmesh.doctor.model import Diagnosis, ElsewhereError, Finding, Hop, Outcome, Report, Step, UnseenError
-from dcmesh.model import State
-from dcmesh.stack import Site
+from dcmesh.doctor.link import WalkedLink
+from dcmesh.kube.api import ERRORS, why
+from dcmesh.model.facts import State
 
 
-def examine(sites: Sequence[Site], host: str | None = None) -> Report:
+def examine(sites: Sequence[DeployedSite], host: str | None = None) -> Report:
     """Walk every host of every link of a stack, or one host's.
 
     Args:
@@ -29,7 +30,7 @@ def examine(sites: Sequence[Site], host: str | None = None) -> Report:
     return Report(diagnoses=tuple(walk(link) for link in chosen))
 
 
-def links_of(sides: Mapping[str, Evidence]) -> Iterator[Link]:
+def links_of(sides: Mapping[str, Evidence]) -> Iterator[WalkedLink]:
     """Yield all links that a stack has a side of.
 
     Args:
@@ -39,7 +40,7 @@ def links_of(sides: Mapping[str, Evidence]) -> Iterator[Link]:
         for account, imports in side.site.accounts.items():
             for export in imports:
                 for host in export.hosts:
-                    yield Link(
+                    yield WalkedLink(
                         export=export,
                         host=host,
                         consumer_site=name,
@@ -50,7 +51,7 @@ def links_of(sides: Mapping[str, Evidence]) -> Iterator[Link]:
         for export in side.site.exports:
             for consumer, account in export.consumers:
                 for host in export.hosts if consumer not in sides else ():
-                    yield Link(
+                    yield WalkedLink(
                         export=export,
                         host=host,
                         consumer_site=consumer,
@@ -60,7 +61,7 @@ def links_of(sides: Mapping[str, Evidence]) -> Iterator[Link]:
                     )
 
 
-def walk(link: Link, hops: Sequence[Hop] = HOPS) -> Diagnosis:
+def walk(link: WalkedLink, hops: Sequence[Hop] = HOPS) -> Diagnosis:
     """Look at a link hop by hop, up to the first that is broken."""
     steps = list[Step]()
     for hop in hops:
@@ -78,8 +79,8 @@ def walk(link: Link, hops: Sequence[Hop] = HOPS) -> Diagnosis:
     )
 
 
-def _step(hop: Hop, site: str, link: Link) -> Step:
-    found, reason = list[Finding](), ""
+def _step(hop: Hop, site: str, link: WalkedLink) -> Step:
+    found, reason = list[HopFinding](), ""
     outcome: Outcome = "passed"
     try:
         for finding in hop.look(link):

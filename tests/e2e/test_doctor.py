@@ -17,14 +17,14 @@ from typing import Any
 
 import pytest
 
-from dcmesh.databases import MAX_LAG
+from dcmesh.deployment import DeployedSite, ExpectedGateway, parse_outputs
 from dcmesh.doctor.evidence import Evidence
-from dcmesh.doctor.model import Finding, Report
+from dcmesh.doctor.findings import HopFinding, Report
 from dcmesh.doctor.walk import examine
-from dcmesh.model import State
-from dcmesh.objects import selects
-from dcmesh.stack import ExpectedGateway, Site, parse_outputs
-from dcmesh.status import ask_all
+from dcmesh.model.facts import State
+from dcmesh.model.istio_objects import selects
+from dcmesh.status.databases import MAX_LAG
+from dcmesh.status.sites import ask_all
 from tests.faults.stage import processes_of
 
 from .toolbox import Database, Kubectl, Lab, Project, demo_with_databases, eventually, kubectl_of, run, standing
@@ -42,7 +42,7 @@ Change = Callable[[dict[str, Any]], None]
 class Pair:
     """The pair, with what breaks it."""
 
-    def __init__(self, lab: Lab, sites: dict[str, Kubectl], stack: Sequence[Site]) -> None:
+    def __init__(self, lab: Lab, sites: dict[str, Kubectl], stack: Sequence[DeployedSite]) -> None:
         self.lab = lab
         self.sites = sites
         self.stack = tuple(stack)
@@ -251,7 +251,7 @@ class Pair:
             (first,) = entry["spec"]["endpoints"]
             entry["spec"]["endpoints"] = [first, {**first, "address": second.partition(":")[0]}]
 
-        def told(site: Site) -> Site:
+        def told(site: DeployedSite) -> DeployedSite:
             accounts = {
                 account: tuple(dataclasses.replace(export, gateways=(own, second)) for export in imports)
                 for account, imports in site.accounts.items()
@@ -823,7 +823,7 @@ def test_istios_multicluster_sample_is_named_where_it_reaches_the_gateway(pair: 
 def test_with_one_site_it_says_what_it_can_and_what_the_other_must_look_at(pair: Pair) -> None:
     dc1, dc2 = pair.stack
 
-    def finds(site: Site, where: str, *ids: str) -> Finding | None:
+    def finds(site: DeployedSite, where: str, *ids: str) -> HopFinding | None:
         """Return what is found first, if it is one of these; the other site's hops must be left to it."""
         (diagnosis,) = examine([site], HELLO[1]).diagnoses
         left = {step.site for step in diagnosis.steps if step.outcome == "elsewhere"}

@@ -6,16 +6,18 @@ from collections.abc import Iterator
 
 import pytest
 
-from .toolbox import Lab, Project, dev_config, initialised, lab_for_a_while
+from .toolbox import Lab, Project, initialised, lab_config, lab_for_a_while
 
 KILLS = 5
 FIRST, CHANGING = 20.0, 8.0
 """Up to how many seconds after its begin a run is killed. Each goes on where the one before it was."""
 
 proves = (
-    "components/helm_releases.py",
-    "components/link_probe.*",
+    "dcmesh/kube/helm_releases.py",
+    "components/release_hooks.py",
+    "components/mesh/link_probe.*",
     "components/overrule.py",
+    "dcmesh/kube/lookup.py",
     "dcmesh/processes.py",
     "dcmesh/unlock.py",
 )
@@ -28,7 +30,7 @@ def lab() -> Iterator[Lab]:
 
 @pytest.fixture(scope="module")
 def project(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Project:
-    return initialised(lab, tmp_path_factory.mktemp(lab.name), dev_config())
+    return initialised(lab, tmp_path_factory.mktemp(lab.name), lab_config())
 
 
 @pytest.fixture
@@ -67,6 +69,6 @@ def test_a_changing_up_goes_on_after_kills(project: Project, moments: random.Ran
         with project.edit() as config:
             source, _ = config["dcmesh:sites"]
             source["workloads"][0]["replicas"] = source["exports"][0]["replicas"] = 4 - number % 2
-            config["dcmesh:lab"]["istio"]["replicas"] = 2 - number % 2
+            config["dcmesh:istio"]["replicas"] = 2 - number % 2
         kill(project, moments.uniform(0.5, CHANGING), alone=bool(number % 2))
     goes_on(project, 4)

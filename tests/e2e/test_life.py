@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from .toolbox import Kubectl, Lab, Project, dev_config, eventually, initialised, kubectl_of, lab_for_a_while, run
+from .toolbox import Kubectl, Lab, Project, eventually, initialised, kubectl_of, lab_config, lab_for_a_while, run
 
 
 @pytest.fixture(scope="module")
@@ -16,7 +16,7 @@ def lab() -> Iterator[Lab]:
 
 @pytest.fixture(scope="module")
 def project(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Project:
-    return initialised(lab, tmp_path_factory.mktemp(lab.name), dev_config())
+    return initialised(lab, tmp_path_factory.mktemp(lab.name), lab_config())
 
 
 def test_an_up_can_be_interrupted(project: Project, lab: Lab) -> None:

@@ -15,7 +15,7 @@ import yaml
 from lab import cgroup
 from lab.paths import LabPaths
 
-from .toolbox import Kubectl, Lab, Project, dev_config, eventually, initialised, kubectl_of, lab_for_a_while, run, start
+from .toolbox import Kubectl, Lab, Project, eventually, initialised, kubectl_of, lab_config, lab_for_a_while, run, start
 
 NAMESPACES = {"dc1": "wookie", "dc2": "wookie-dr"}
 PODS = tuple(f"db-pxc-{n}" for n in range(3))
@@ -81,7 +81,7 @@ def config() -> dict[str, Any]:
     sites = [
         {
             "name": "dc1",
-            "cluster": "lab",
+            "cluster": "k3d",
             "gateway": {"replicas": 1},
             "workloads": [
                 {
@@ -97,7 +97,7 @@ def config() -> dict[str, Any]:
         },
         {
             "name": "dc2",
-            "cluster": "lab",
+            "cluster": "k3d",
             "gateway": {"replicas": 1},
             "workloads": [REPLICA],
             "exports": [
@@ -107,7 +107,7 @@ def config() -> dict[str, Any]:
             "imports": [{"from": "dc1", "export": "db", **CONSUMER}],
         },
     ]
-    return {**dev_config(), "dcmesh:sites": sites, "dcmesh:primary": "dc1"}
+    return {**lab_config(), "dcmesh:sites": sites, "dcmesh:primary": "dc1"}
 
 
 @pytest.fixture(scope="module")
@@ -410,7 +410,7 @@ def test_a_primary_that_starts_while_the_line_is_cut_waits_and_an_open_one_does_
     eventually("and open", lambda: len(told_at(dc1, "wookie", "SET GLOBAL READ_ONLY=0")) == len(PODS))
 
 
-SOAK = pytest.mark.soak(proves=("components/workloads/pxc*",))
+SOAK = pytest.mark.soak(proves=("components/databases/pxc*", "dcmesh/databases/pxc_switchover.py", "dcmesh/model/pxc.py"))
 
 
 @SOAK

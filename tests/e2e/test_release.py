@@ -25,9 +25,9 @@ from .toolbox import (
     Kubectl,
     Lab,
     Project,
-    dev_config,
     eventually,
     kubectl_of,
+    lab_config,
     lab_for_a_while,
     on_istio,
     run,
@@ -133,11 +133,25 @@ def lab() -> Iterator[Lab]:
 
 
 @pytest.fixture(scope="module")
-def pair(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
+def clusters(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Kubeconfigs of two clusters that are there already, as most users have them."""
+    lab.create({"dc1": ["dc2"], "dc2": []})
+    directory = tmp_path_factory.mktemp("clusters")
+    for site in lab.sites():
+        (directory / site).touch(mode=0o600)
+        (directory / site).write_text(lab("kubeconfig", site))
+    return {site: directory / site for site in lab.sites()}
+
+
+@pytest.fixture(scope="module")
+def pair(lab: Lab, clusters: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     """The databases, up by the release, on an Istio that it accepts; destroyed by the present program."""
     program = tmp_path_factory.mktemp("program")
     unpack(program)
-    config = {**of_release("examples/mariadb.yaml"), "dcmesh:lab": of_release("Pulumi.dev.yaml")["dcmesh:lab"]}
+    of_lab = of_release("Pulumi.dev.yaml")["dcmesh:lab"]
+    config = {**of_release("examples/mariadb.yaml"), "dcmesh:istio": of_lab["istio"]}
+    for site in config["dcmesh:sites"]:
+        site["cluster"] = {"kubeconfig": str(clusters[site["name"]])}
     with standing(lab, tmp_path_factory.mktemp(lab.name), on_istio(config, OLDER_ISTIO), program) as project:
         yield project
 
@@ -210,7 +224,7 @@ def test_the_release_replicates(primary: Database, replica: Database) -> None:
 def test_nothing_that_holds_data_is_replaced_or_deleted(pair: Project) -> None:
     pair.use(ROOT)
     with pair.edit() as config:
-        config["dcmesh:lab"] = dev_config()["dcmesh:lab"]
+        config |= {"dcmesh:istio": lab_config()["dcmesh:istio"], "dcmesh:protect": False}
     found = pair.changes()
     text = "\n".join(f"{operation}:\n{listed(resources)}" for operation, resources in found.items())
     assert found.keys() <= {"update", "create", "replace"}, f"nothing may be deleted:\n{text}"

@@ -22,10 +22,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
-from .toolbox import CLIENT, MARIADB, Kubectl, Lab, Project, curl, dev_config, eventually, run
+from .toolbox import CLIENT, MARIADB, Kubectl, Lab, Project, curl, eventually, lab_config, run
 
 TRUST = {"source": "stack", "stack": "organization/dcmesh/trust"}
-ISTIO = dev_config()["dcmesh:lab"]["istio"]
+ISTIO = lab_config()["dcmesh:istio"]
 GATEWAY_NAME = "gateway.dc1.example"
 
 
@@ -137,15 +137,7 @@ def address(stack: SiteStack, last: int) -> str:
 def lab() -> Iterator[Lab]:
     lab = Lab("stacks")
     try:
-        makers = [
-            subprocess.Popen(
-                ["venv/bin/python", "-m", "lab", "create", site, "--lab", lab.name]
-                + [word for other in others for word in ("--reachable-from", other)],
-                stdout=subprocess.DEVNULL,
-            )
-            for site, others in {"dc1": ["dc2", "dc3"], "dc2": ["dc1"], "dc3": ["dc2"]}.items()
-        ]
-        assert [maker.wait() for maker in makers] == [0, 0, 0]
+        lab.create({"dc1": ["dc2", "dc3"], "dc2": ["dc1"], "dc3": ["dc2"]})
         yield lab
     finally:
         lab("delete", "--all")
@@ -422,7 +414,7 @@ def test_nothing_is_made_over_what_is_there(dc2: SiteStack) -> None:
         "spec": {"hosts": [host], "resolution": "DNS", "ports": [{"number": 1, "name": "tcp", "protocol": "TCP"}]},
     }
     dc2.kubectl.apply(entry)
-    said = dc2.refused("preview")
+    said = dc2.pulumi("preview")
     dc2.kubectl("delete", "serviceentries.networking.istio.io", "theirs", "--namespace", "demo-dr")
     assert f'imports[0].export: "hello" has the host {host}, which the ServiceEntry demo-dr/theirs in dc2 has' in said
     dc2.up("--expect-no-changes")

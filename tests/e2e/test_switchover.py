@@ -18,20 +18,18 @@ from subprocess import DEVNULL, PIPE, Popen
 from typing import Any
 
 import pytest
-import yaml
 
 from lab import cgroup
 from lab.paths import LabPaths
 
 from .toolbox import (
     MARIADB,
-    ROOT,
     Database,
     Kubectl,
     Lab,
     Project,
-    dev_config,
     eventually,
+    example,
     kubectl_of,
     lab_for_a_while,
     standing,
@@ -118,8 +116,7 @@ def lab() -> Iterator[Lab]:
 
 @pytest.fixture(scope="module")
 def pair(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
-    example = yaml.safe_load((ROOT / "examples/mariadb-switchover.yaml").read_text())["config"]
-    config = {**example, "dcmesh:lab": dev_config()["dcmesh:lab"]}
+    config = example("mariadb-switchover")
     for site in config["dcmesh:sites"]:
         site["workloads"][0]["settings"] = {"event_scheduler": "ON"}
     with standing(lab, tmp_path_factory.mktemp(lab.name), config) as project:
@@ -344,7 +341,7 @@ def servers_of(lab: Lab, site: str) -> list[int]:
     return servers
 
 
-SOAK = pytest.mark.soak(proves=("components/workloads/mariadb*",))
+SOAK = pytest.mark.soak(proves=("components/databases/mariadb*", "dcmesh/model/mariadb.py"))
 SEEDS = (*range(6), *range(10, 16))
 """Soak's: each takes one to five minutes, for kubelet starts a server that was killed again and again ever later."""
 

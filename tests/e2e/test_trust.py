@@ -15,7 +15,7 @@ import pytest
 from lab.toolchain import Istio
 
 from .test_stacks import SiteStack, consumer, export, imported
-from .toolbox import CLIENT, Kubectl, Lab, Project, dev_config, eventually, name_on, on_istio
+from .toolbox import CLIENT, Kubectl, Lab, Project, eventually, lab_config, name_on, on_istio
 
 URL = "http://hello-0.hello.demo.svc.cluster.local:8080/hostname"
 
@@ -51,11 +51,7 @@ class Load:
 def lab(istio: Istio) -> Iterator[Lab]:
     lab = Lab(name_on("trust", istio))
     try:
-        makers = [
-            subprocess.Popen(["venv/bin/python", "-m", "lab", "create", *arguments, "--lab", lab.name])
-            for arguments in (["dc1", "--reachable-from", "dc2"], ["dc2"])
-        ]
-        assert [maker.wait() for maker in makers] == [0, 0]
+        lab.create({"dc1": ["dc2"], "dc2": []})
         yield lab
     finally:
         lab("delete", "--all")
@@ -71,7 +67,7 @@ def sites(istio: Istio, lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> d
     exporter = {"name": "dc1", "gateway": {"replicas": 1}, "workloads": [hello], "exports": exports}
     client = {"kind": "hello-client", "namespace": "demo-dr"}
     importer = {"name": "dc2", "workloads": [client], "imports": [imported("dc1", "hello", "demo-dr")]}
-    settings = {**on_istio(dev_config(), istio)["dcmesh:lab"]["istio"], "replicas": 2}
+    settings = {**on_istio(lab_config(), istio)["dcmesh:istio"], "replicas": 2}
     issuing = {"dcmesh:trust": {"issueFor": ["dc1", "dc2"]}}
     stacks: dict[str, Any] = {
         "trust": Project(directory / "trust", stack="trust", config=issuing, state=state),

@@ -8,7 +8,7 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,8 +22,8 @@ from lab.toolchain import Istio
 ROOT = Path(__file__).parents[2]
 AGNHOST = "registry.k8s.io/e2e-test-images/agnhost:2.53"
 MARIADB = "mariadb:10.11"
-PROGRAM = ("Pulumi.yaml", "__main__.py", "config", "components", "dcmesh")
-"""What of the repository is the program and its commands."""
+PROGRAM = ("Pulumi.yaml", "__main__.py", "components", "config", "dcmesh")
+"""What of the repository is the program and its commands. `config` is part of the last release alone."""
 
 CLIENT = ("--namespace", "demo-dr", "deployment/client", "--container", "agnhost")
 """How to `kubectl exec` into the demo's consumer."""
@@ -58,16 +58,46 @@ def eventually(what: str, probe: Callable[[], T], *, within: float = 30) -> T:
     return answer
 
 
-def dev_config() -> dict[str, Any]:
-    """Return the configuration of the stack `dev`, as it stands in the repository."""
-    config: dict[str, Any] = yaml.safe_load((ROOT / "Pulumi.dev.yaml").read_text())["config"]
+def lab_config() -> dict[str, Any]:
+    """Return the configuration of the stack `lab`, as it stands in the repository."""
+    config: dict[str, Any] = yaml.safe_load((ROOT / "Pulumi.lab.yaml").read_text())["config"]
     return config
+
+
+def example(name: str) -> dict[str, Any]:
+    """Return the configuration of an example, with the lab's Istio and operator."""
+    config: dict[str, Any] = yaml.safe_load((ROOT / f"examples/{name}.yaml").read_text())["config"]
+    return config | {key: value for key, value in lab_config().items() if key != "dcmesh:sites"}
 
 
 def mariadb_config() -> dict[str, Any]:
     """Return the configuration of examples/mariadb.yaml, for the lab."""
-    config: dict[str, Any] = yaml.safe_load((ROOT / "examples/mariadb.yaml").read_text())["config"]
-    return {**config, "dcmesh:lab": dev_config()["dcmesh:lab"]}
+    return example("mariadb")
+
+
+def made_by_lab(config: Mapping[str, Any], lab: str) -> dict[str, Any]:
+    """Return a configuration whose sites, but for those on existing clusters, are made by a lab of that name.
+
+    Each site's gateway is reachable from its consumers' sites.
+    """
+    changed = copy.deepcopy(dict(config))
+    for site in changed.get("dcmesh:sites", ()):
+        if site["cluster"] == "k3d" or "create" in site["cluster"]:
+            site["cluster"] = lab_cluster(lab, site)
+    return changed
+
+
+def lab_cluster(lab: str, site: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the commands by which a lab makes a site's cluster."""
+    python = "venv/bin/python -m lab"
+    consumers = {consumer["site"] for export in site.get("exports", ()) for consumer in export.get("consumers", ())}
+    reachable = "".join(f" --reachable-from {other}" for other in sorted(consumers))
+    return {
+        "create": f"{python} create {site['name']} --lab {lab}{reachable}",
+        "kubeconfig": f"{python} kubeconfig {site['name']} --lab {lab}",
+        "delete": f"{python} delete {site['name']} --lab {lab}",
+        "throwAway": True,
+    }
 
 
 def joined(config: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
@@ -81,13 +111,13 @@ def joined(config: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any
 
 def demo_with_databases() -> dict[str, Any]:
     """Return the configuration of the demo with the databases of examples/mariadb.yaml in the same sites."""
-    return joined(dev_config(), mariadb_config())
+    return joined(lab_config(), mariadb_config())
 
 
 def on_istio(config: Mapping[str, Any], istio: Istio) -> dict[str, Any]:
     """Return a configuration for the lab with another of the lab's Istios."""
     changed = copy.deepcopy(dict(config))
-    settings = changed["dcmesh:lab"]["istio"]
+    settings = changed["dcmesh:istio"]
     settings.update(version=istio.version, charts=f"./.lab/{istio.charts}")
     istiod = settings["values"]["istiod"]
     istiod["tag"] = istiod["global"]["tag"] = istio.version
@@ -114,6 +144,15 @@ class Lab:
 
     def _command(self, verb: str, *arguments: str) -> tuple[str, ...]:
         return ("venv/bin/python", "-m", "lab", verb, "--lab", self.name, *arguments)
+
+    def create(self, sites: Mapping[str, Sequence[str]]) -> None:
+        """Make sites side by side, each with the names of those that may reach it."""
+        commands = [
+            self._command("create", site, *(word for other in others for word in ("--reachable-from", other)))
+            for site, others in sites.items()
+        ]
+        makers = [subprocess.Popen(command, cwd=ROOT) for command in commands]
+        assert [maker.wait() for maker in makers] == [0] * len(makers)
 
     def sites(self) -> dict[str, Any]:
         """Return the lab's view of each site that it has begun to make."""
@@ -170,7 +209,7 @@ class Project:
             (directory / name).symlink_to(ROOT / name)
         self.use(program)
         self.stack_file = directory / f"Pulumi.{stack}.yaml"
-        self.stack_file.write_text(yaml.safe_dump({"config": dict(config)}))
+        self.stack_file.write_text(yaml.safe_dump({"config": made_by_lab(config, stack)}))
         state.mkdir(exist_ok=True)
         self.environment = os.environ | {
             "PULUMI_BACKEND_URL": f"file://{state}",
@@ -182,14 +221,15 @@ class Project:
         """From now on have the program of this directory."""
         for name in PROGRAM:
             (self.directory / name).unlink(missing_ok=True)
-            (self.directory / name).symlink_to(program / name)
+            if (program / name).exists():
+                (self.directory / name).symlink_to(program / name)
 
     @contextmanager
     def edit(self) -> Iterator[dict[str, Any]]:
         """Edit the configuration in the stack file, whose keys are `dcmesh:sites` and so on."""
         file = yaml.safe_load(self.stack_file.read_text())
         yield file["config"]
-        self.stack_file.write_text(yaml.safe_dump(file))
+        self.stack_file.write_text(yaml.safe_dump({**file, "config": made_by_lab(file["config"], self.stack)}))
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
@@ -231,7 +271,9 @@ class Project:
         self.pulumi("stack", "init", self.stack, "--no-select")
 
     def up(self, *options: str) -> str:
-        return self.pulumi("up", "--yes", *options)
+        """Run `pulumi up`. What it prints names what changes; where nothing may change, how as well."""
+        shown = ("--diff",) if "--expect-no-changes" in options else ()
+        return self.pulumi("up", "--yes", "--suppress-outputs", *shown, *options)
 
     def refused(self, *arguments: str) -> str:
         """Run what must fail; return all that it printed."""

@@ -54,7 +54,7 @@ def short_lived(stage: Stage) -> None:
         "ISTIO_META_IDLE_TIMEOUT": f"{IDLE_TIMEOUT}s",
     }
     with stage.project.edit() as config:
-        istiod = config["dcmesh:lab"]["istio"]["values"]["istiod"]
+        istiod = config["dcmesh:istio"]["values"]["istiod"]
         istiod["meshConfig"] = {"defaultConfig": {"proxyMetadata": metadata}}
     stage.project.up("--skip-preview")
     restarted = ((stage.source, (GATEWAY, (SOURCE, "app=db"))), (stage.replica, ((REPLICA, "app=db"),)))

@@ -364,14 +364,17 @@ def replica(stage: Stage) -> Site:
 KILLED = "SIGKILL to every process of {}, the sandbox's too"
 
 LINK = (
-    "Pulumi.dev.yaml",
-    "components/gateway.py",
-    "components/istio.py",
-    "components/service_*.py",
+    "Pulumi.lab.yaml",
+    "components/mesh/gateway.py",
+    "components/mesh/istio.py",
+    "components/mesh/service_*.py",
+    "dcmesh/model/addresses.py",
+    "dcmesh/model/gateway.py",
+    "dcmesh/model/istio.py",
     "tests/faults/stage.py",
 )
-CHANNEL = ("components/workloads/mariadb.py", "components/workloads/mariadb_prepare.sh")
-"""What the faults of soak prove: the way between the sites, by the Istio of stack `dev`; the database's settings."""
+CHANNEL = ("components/databases/mariadb.py", "dcmesh/model/mariadb.py", "components/databases/mariadb_prepare.sh")
+"""What the faults of soak prove: the way between the sites, by the Istio of stack `lab`; the database's settings."""
 
 FAULTS = (
     Fault(

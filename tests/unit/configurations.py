@@ -10,8 +10,8 @@ from typing import Any
 
 import yaml
 
-import config
-from config.outside import NoStackError
+from dcmesh import config
+from dcmesh.stacks import NoStackError
 from tests.unit.certificates import provided
 
 ROOT = Path(__file__).parents[2]
@@ -60,8 +60,10 @@ def _of_file(path: Path) -> dict[str, Any]:
 
 
 def stack(name: str) -> dict[str, Any]:
-    """Return the configuration of the stack dev, or of an example; instead of what is encrypted, what it may be."""
-    raw = copy.deepcopy(_of_file(ROOT / "Pulumi.dev.yaml" if name == "dev" else ROOT / "examples" / f"{name}.yaml"))
+    """Return the configuration of a stack file or an example; instead of what is encrypted, what it may be."""
+    raw = copy.deepcopy(
+        _of_file(ROOT / f"Pulumi.{name}.yaml" if name in ("dev", "lab") else ROOT / "examples" / f"{name}.yaml")
+    )
     if name == "provided-ca":
         raw["trust"] = provided()
     return raw

@@ -8,8 +8,8 @@ import hypothesis
 import pytest
 import yaml
 
-import config
-from components.link import Consumer, ExportedService, ServiceAccount
+from dcmesh import config
+from dcmesh.model.link import ExportedService, LinkConsumer, ServiceAccount
 from tests.unit import configurations
 from tests.unit.engine import Engine
 
@@ -26,8 +26,8 @@ def settings_of(raw: dict[str, Any]) -> config.Settings:
 
 
 def stack_dev() -> dict[str, Any]:
-    """Return the configuration of the stack dev, as plain data."""
-    stack = yaml.safe_load((ROOT / "Pulumi.dev.yaml").read_text())
+    """Return the configuration of the demo's pair, as plain data, on the lab's clusters: these have load balancers."""
+    stack = yaml.safe_load((ROOT / "Pulumi.lab.yaml").read_text())
     return {key.removeprefix("dcmesh:"): value for key, value in stack["config"].items()}
 
 
@@ -51,7 +51,7 @@ def database() -> ExportedService:
         port=3306,
         protocol="TCP",
         identity="spiffe://cluster.local/ns/shop/sa/mysql",
-        consumers=(Consumer(site="dc2", account=ServiceAccount(namespace="dr", name="replica")),),
+        consumers=(LinkConsumer(site="dc2", account=ServiceAccount(namespace="dr", name="replica")),),
         probe="greeting",
     )
 

@@ -16,20 +16,20 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from components.gateway import labels_in
-from components.link import Consumer, ExportedService, ServiceAccount
-from components.namespace_scope import own_namespace_only
-from components.service_export import (
+from components.mesh.gateway import labels_in
+from components.mesh.namespace_scope import own_namespace_only
+from components.mesh.service_export import (
     connect_after_handshake,
     consumers_only,
     gateway_servers,
     pod_service_entry,
     strict_mtls,
 )
-from components.service_import import export_destination_rule, host_service_entry
-from dcmesh.doctor.model import Diagnosis, Report
+from components.mesh.service_import import export_destination_rule, host_service_entry
+from dcmesh.deployment import DeployedSite
+from dcmesh.doctor.findings import Diagnosis, Report
 from dcmesh.doctor.walk import examine
-from dcmesh.stack import Site
+from dcmesh.model.link import ExportedService, LinkConsumer, ServiceAccount
 from tests.unit import statuses
 from tests.unit.certificates import Authority, intermediate, root
 from tests.unit.servers import VERSION, KubernetesAPI, kubernetes_api
@@ -47,7 +47,7 @@ EXPORT = ExportedService(
     port=3306,
     protocol="TCP",
     identity=IDENTITY,
-    consumers=(Consumer(site="dc2", account=ServiceAccount(namespace="wookie-dr", name="db")),),
+    consumers=(LinkConsumer(site="dc2", account=ServiceAccount(namespace="wookie-dr", name="db")),),
     probe="greeting",
 )
 
@@ -330,7 +330,7 @@ class Pair:
         self.importer, self.exporter, self.played = importer, exporter, played
         export = replace(DB_EXPORT, hosts=(DB0,))
         dc1, dc2 = statuses.exporter(self._kubeconfig(exporter)), statuses.importer(self._kubeconfig(importer))
-        self.sites: tuple[Site, ...] = (
+        self.sites: tuple[DeployedSite, ...] = (
             replace(dc1, exports=(export,)),
             replace(dc2, accounts=dict.fromkeys(dc2.accounts, (export,))),
         )
@@ -373,7 +373,7 @@ def playing() -> Iterator[Pair]:
     """Have a pair in which all is well."""
     played = Played()
     with kubernetes_api() as importer, kubernetes_api() as exporter, pytest.MonkeyPatch.context() as patch:
-        for module in ("dcmesh.pods", "dcmesh.hosts", "dcmesh.databases", "dcmesh.doctor.evidence"):
+        for module in ("dcmesh.kube.pods", "dcmesh.status.hosts", "dcmesh.status.databases", "dcmesh.doctor.evidence"):
             patch.setattr(f"{module}.run_in", played)
         importer.objects, exporter.objects = objects_of_importer(), objects_of_exporter()
         yield Pair(importer, exporter, played)

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from components.istio import OURS
-from components.replication import Channel, Replica, Server, parse_status
+from dcmesh.databases.replication import ChannelStatus, Replica, ServerStatus, parse_status
+from dcmesh.model.ownership import OURS
 from tests.unit.conftest import ROOT
 from tests.unit.engine import PROJECT, Engine, Resource
 from tests.unit.servers import KUBE_SYSTEM, VERSION, KubernetesAPI, kubernetes_api
@@ -96,28 +96,29 @@ def run_program(engine: Engine, stack: Config, hand_over: Callable[..., None] = 
         found = [(resource, engine.asked.get(resource.provider)) for resource in engine.kind(kind)]
         return [resource for resource, there in found if there and there.inputs["kubeconfig"] == kubeconfig]
 
-    def read_server(kubeconfig: str, replica: Replica, **_: float) -> Server:
+    def read_server(kubeconfig: str, replica: Replica, **_: float) -> ServerStatus:
         pods = [pods for pods in asked("StatefulSet", kubeconfig) if pods.object[0] == replica.namespace]
         sources = [source_of(p) for p in pods if replica.pod == f"{p.object[1]}-0"]
-        channel = Channel(source="".join(sources), running=bool(sources), seconds_behind=0, last_error="")
-        return Server(channel=channel, read_only=bool(sources))
+        channel = ChannelStatus(source="".join(sources), running=bool(sources), seconds_behind=0, last_error="")
+        return ServerStatus(channel=channel, read_only=bool(sources))
 
-    def finish(*_: Any, act: bool) -> tuple[Server, Server]:
+    def finish(*_: Any, act: bool) -> tuple[ServerStatus, ServerStatus]:
         assert act
-        channel = Channel(source="the primary", running=True, seconds_behind=0, last_error="")
-        return Server(channel=parse_status(""), read_only=False), Server(channel=channel, read_only=True)
+        channel = ChannelStatus(source="the primary", running=True, seconds_behind=0, last_error="")
+        return ServerStatus(channel=parse_status(""), read_only=False), ServerStatus(channel=channel, read_only=True)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("shutil.which", lambda _: None)
-        patch.setattr("components.channel_report.read_server", read_server)
-        patch.setattr("components.workloads.pxc_switchover.connect", nullcontext)
-        patch.setattr("components.workloads.pxc_switchover.hand_over", hand_over)
-        patch.setattr("components.workloads.pxc_switchover.finish", finish)
+        patch.setattr("components.databases.channel_report.read_server", read_server)
+        patch.setattr("components.databases.pxc_hand_over.connect", nullcontext)
+        patch.setattr("components.databases.pxc_hand_over.hand_over", hand_over)
+        patch.setattr("components.databases.pxc_hand_over.finish", finish)
         patch.setattr("components.site.with_rto_max", lambda *_: ["node-1"])
-        patch.setattr("components.rotation.guard", lambda *_: "")
-        patch.setattr("components.rotation.settle", lambda *_: None)
+        patch.setattr("components.trust.rotation.guard", lambda *_: "")
+        patch.setattr("components.trust.rotation.settle", lambda *_: None)
         patch.setattr(
-            "components.rotation.certificates", lambda _, given: {"certChain": given.chain, "rootCert": given.root}
+            "components.trust.rotation.certificates",
+            lambda _, given: {"certChain": given.chain, "rootCert": given.root},
         )
         patch.chdir(ROOT)
         return engine.run(

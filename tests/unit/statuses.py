@@ -5,13 +5,13 @@ import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from components.replication import Replica
-from dcmesh.certificates import Certificate, days
-from dcmesh.databases import Server
-from dcmesh.gateways import Gateway
-from dcmesh.hosts import Answer, Host
-from dcmesh.model import Account
-from dcmesh.stack import ExpectedGateway, ExpectedServer, Export, Site
+from dcmesh.databases.replication import Replica
+from dcmesh.deployment import DeployedExport, DeployedSite, ExpectedGateway, ExpectedServer
+from dcmesh.model.link import ServiceAccount
+from dcmesh.status.certificates import Certificate, days
+from dcmesh.status.databases import DatabaseServer
+from dcmesh.status.gateways import GatewayStatus
+from dcmesh.status.hosts import Answer, Host
 from tests.unit.certificates import authority, root
 from tests.unit.servers import VERSION
 
@@ -23,7 +23,7 @@ GATEWAY_LABELS = {"app": "istio-eastwestgateway", "istio": "eastwestgateway"}
 """Labels of the gateway's pods where it is in Istio's namespace."""
 
 
-def gateway(**changes: Any) -> Gateway:
+def gateway(**changes: Any) -> GatewayStatus:
     well: dict[str, Any] = {
         "site": "dc1",
         "ready": 2,
@@ -34,7 +34,7 @@ def gateway(**changes: Any) -> Gateway:
         "told_port": 15443,
         "advertised": False,
     }
-    return Gateway(**well | changes)
+    return GatewayStatus(**well | changes)
 
 
 def certificate(
@@ -68,7 +68,7 @@ def host(**changes: Any) -> Host:
     return Host(**well | changes)
 
 
-def replica(**changes: Any) -> Server:
+def replica(**changes: Any) -> DatabaseServer:
     well: dict[str, Any] = {
         "site": "dc2",
         "namespace": "wookie-dr",
@@ -81,10 +81,10 @@ def replica(**changes: Any) -> Server:
         "position": "0-1968131073-3",
         "read_only": True,
     }
-    return Server(**well | changes)
+    return DatabaseServer(**well | changes)
 
 
-def primary(**changes: Any) -> Server:
+def primary(**changes: Any) -> DatabaseServer:
     well: dict[str, Any] = {
         "site": "dc1",
         "namespace": "wookie",
@@ -94,12 +94,12 @@ def primary(**changes: Any) -> Server:
         "position": "0-1968131073-3",
         "read_only": False,
     }
-    return Server(**well | changes)
+    return DatabaseServer(**well | changes)
 
 
 # --- a stack, and the cluster that plays its sites ---------------------------------------------------------------
 
-DB_EXPORT = Export(
+DB_EXPORT = DeployedExport(
     source="dc1",
     name="db",
     namespace="wookie",
@@ -109,35 +109,35 @@ DB_EXPORT = Export(
     protocol="TCP",
     probe="greeting",
     identity=IDENTITY,
-    consumers=(("dc2", Account("wookie-dr", "db")),),
+    consumers=(("dc2", ServiceAccount("wookie-dr", "db")),),
 )
 
 
-def exporter(kubeconfig: str) -> Site:
+def exporter(kubeconfig: str) -> DeployedSite:
     """dc1 exports, and has a primary."""
     where = Replica(namespace="wookie", pod="db-0", container="mariadb", command=("mariadb", "status"))
-    return Site(
+    return DeployedSite(
         name="dc1",
         kubeconfig=kubeconfig,
         gateway=ExpectedGateway(
             namespace="istio-system", name="gateway", addresses=("192.0.2.1",), port=15443, advertised=False
         ),
         exports=(DB_EXPORT,),
-        accounts={Account("wookie", "db"): ()},
+        accounts={ServiceAccount("wookie", "db"): ()},
         pending=(),
         servers=(ExpectedServer(replica=where, follows=()),),
     )
 
 
-def importer(kubeconfig: str) -> Site:
+def importer(kubeconfig: str) -> DeployedSite:
     """dc2 imports, and has a replica."""
     where = Replica(namespace="wookie-dr", pod="db-0", container="mariadb", command=("mariadb", "status"))
-    return Site(
+    return DeployedSite(
         name="dc2",
         kubeconfig=kubeconfig,
         gateway=None,
         exports=(),
-        accounts={Account("wookie-dr", "db"): (DB_EXPORT,)},
+        accounts={ServiceAccount("wookie-dr", "db"): (DB_EXPORT,)},
         pending=(),
         servers=(ExpectedServer(replica=where, follows=(DB0,)),),
     )

@@ -6,13 +6,13 @@ from typing import Any
 import pulumi
 import pytest
 
-from components import preflight
-from components.identity import Held
-from components.rotation import Others, read_others
 from components.untouched import untouched
-from config.outside import Outside, read_file
-from dcmesh.stack import parse_outputs
-from dcmesh.status import ask_site
+from dcmesh.config.environment import Environment, read_file
+from dcmesh.deployment import parse_outputs
+from dcmesh.preflight import readiness
+from dcmesh.preflight.identity import Held
+from dcmesh.status.sites import ask_site
+from dcmesh.trust.rotation import OtherSites, read_others
 from tests.unit.configurations import stack
 from tests.unit.conftest import settings_of
 from tests.unit.engine import Engine
@@ -33,10 +33,10 @@ def engine(raw: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> Engine:
     def refuse(site: str, *_: Any) -> None:
         assert site != "dc1", "it was asked for its certificates"
 
-    monkeypatch.setattr("components.rotation.guard", lambda site, *_: refuse(site) or "")
-    monkeypatch.setattr("components.rotation.settle", refuse)
+    monkeypatch.setattr("components.trust.rotation.guard", lambda site, *_: refuse(site) or "")
+    monkeypatch.setattr("components.trust.rotation.settle", refuse)
     for site in raw["sites"]:
-        site["cluster"] = "auto"
+        site["cluster"] = "k3d"
     return run_program(Engine(), raw)
 
 
@@ -79,13 +79,13 @@ def test_preflight_asks_it_nothing_and_goes_by_the_state(raw: dict[str, Any], tm
     file.write_text(kubeconfig({"dc1": "http://127.0.0.1:1"}))
     raw["sites"][0]["cluster"] = {"kubeconfig": str(file)}
     held = {"dc1": Held(identity="uid", kubeconfig="")}
-    outside = Outside("dcmesh", "dev", lambda _: {}, read_file)
-    assert preflight.require_ready(settings_of(raw), {}, outside, held) == ([], {"dc1": "uid"})
+    environment = Environment("dcmesh", "dev", lambda _: {}, read_file)
+    assert readiness.require_ready(settings_of(raw), {}, environment, held) == ([], {"dc1": "uid"})
 
 
 def test_its_kubeconfig_is_used_for_nothing(raw: dict[str, Any]) -> None:
     outputs = {"organization/dcmesh/dev": {"kubeconfigs": {"dc1": "one", "dc2": "two"}}}
-    assert read_others(settings_of(raw), "dcmesh", "dev", outputs.__getitem__) == Others(
+    assert read_others(settings_of(raw), "dcmesh", "dev", outputs.__getitem__) == OtherSites(
         kubeconfigs={"dc2": "two"}, bundles={}, unseen={"dc1": "failover.without names it"}
     )
 

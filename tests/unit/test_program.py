@@ -10,7 +10,7 @@ from typing import Any
 import pulumi
 import pytest
 
-import config
+from dcmesh import config
 from tests.unit.configurations import stack as example_stack
 from tests.unit.conftest import settings_of, stack_dev
 from tests.unit.engine import Engine, Resource, address_of, readable_strings
@@ -811,7 +811,7 @@ def with_wishes(stack: Config) -> None:
     exporter, importer = stack["sites"]
     importer["vipRange"] = "100.64.0.0/10"
     exporter["gateway"] = {"exposure": "metallb", "loadBalancerIp": "192.0.2.5", "sourceRanges": ["198.51.100.0/24"]}
-    stack["lab"]["istio"] = {
+    stack["istio"] = {
         "version": "1.32.2",
         "charts": "oci://example.com/charts",
         "hub": "example.com/istio",
@@ -840,7 +840,7 @@ def test_istio_comes_from_where_it_is_wished(stack: Engine) -> None:
 @only(with_wishes)
 def test_an_istio_that_was_not_tried_is_warned_of(stack: Engine) -> None:
     tried = "was not tried with dcmesh: the newest that was is 1.31.0"
-    assert stack.warnings == [f'lab.istio.version: "1.32.2" {tried}']
+    assert stack.warnings == [f'istio.version: "1.32.2" {tried}']
 
 
 @only(with_wishes)

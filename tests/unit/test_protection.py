@@ -6,13 +6,16 @@ from typing import Any
 
 import pytest
 
-import config
+from dcmesh import config
 from tests.unit.configurations import GONE, put
 from tests.unit.engine import Engine
 from tests.unit.program import Config, existing_cluster, existing_clusters, run_program
 
 STORAGE = {"size": "2Gi"}
 ROOT = {"trust-root-key", "trust-root-root"}
+
+
+THROW_AWAY = {"create": "a", "kubeconfig": "b", "delete": "c", "throwAway": True}
 
 
 def stack_of(cluster: Any = GONE, **changes: Any) -> Config:
@@ -61,7 +64,7 @@ def test_what_holds_data_and_what_cannot_be_made_again_is_protected_and_nothing_
     }
 
 
-@pytest.mark.parametrize("stack", [stack_of("lab"), stack_of("k3d"), stack_of(protect=False)])
+@pytest.mark.parametrize("stack", [stack_of(THROW_AWAY), stack_of("k3d"), stack_of(protect=False)])
 def test_what_is_for_throwing_away_is_not(engine: Engine, stack: Config) -> None:
     assert not protected(run_program(engine, stack))
     assert not any(workload["protected"] for workload in engine.outputs["sites"]["dc1"]["workloads"])
@@ -105,7 +108,7 @@ def refused(before: Config, changes: Config, stack: Config | None = None) -> lis
     return []
 
 
-OTHER_SITE = {"name": "dc2", "cluster": "lab"}
+OTHER_SITE = {"name": "dc2", "cluster": "k3d"}
 LIFT = (
     "Put it back; or, to give it up with its data, `pulumi config set protect false` and `pulumi up`, and make this "
     "change then"
@@ -141,7 +144,7 @@ def test_so_is_one_of_the_last_release(before: Config, changes: Config, said: st
 
 
 def test_one_that_is_not_protected_is_not_missed(engine: Engine) -> None:
-    for stack in (stack_of("lab"), stack_of(protect=False)):
+    for stack in (stack_of(THROW_AWAY), stack_of(protect=False)):
         before = run_program(Engine(), stack).outputs["sites"]
         for changes, _ in GONE_CASES:
             assert refused(before, changes, stack) == []
@@ -179,7 +182,7 @@ def test_a_database_that_could_not_be_read_is_not_missed(before: Config) -> None
     ],
 )
 def test_volumes_that_cannot_become_what_is_wanted_are_refused(before: Config, changes: Config, said: str) -> None:
-    for more in ({}, {"protect": False}, {"sites[0].cluster": "lab"}):
+    for more in ({}, {"protect": False}, {"sites[0].cluster": THROW_AWAY}):
         (line,) = refused(before, {**changes, **more})
         assert line.startswith(said)
 
@@ -187,7 +190,7 @@ def test_volumes_that_cannot_become_what_is_wanted_are_refused(before: Config, c
 def test_volumes_may_grow_but_k3ds(before: Config) -> None:
     grown = {f"{WORKLOAD}.storage.size": "1Ti", "sites[0].workloads[1].storage.size": "2049Mi"}
     assert refused(before, grown) == []
-    assert refused(before, {**grown, "sites[0].cluster": "lab"}) == []
+    assert refused(before, {**grown, "sites[0].cluster": THROW_AWAY}) == []
     said = refused(before, {**grown, "sites[0].cluster": "k3d"})
     assert [line.partition(" was ")[0] for line in said] == [
         f'{WORKLOAD}.storage.size: "1Ti"',

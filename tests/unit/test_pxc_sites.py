@@ -6,21 +6,21 @@ from typing import Any
 import pulumi
 import pytest
 
-from components.workloads.pxc_switchover import Asked
+from dcmesh.databases.pxc_switchover import PxcClient
 from tests.unit.configurations import stack
 from tests.unit.engine import PROJECT, Engine, Resource
 from tests.unit.program import Config, existing_cluster, existing_clusters, run_program, site_of
 
 
 def site(name: str) -> dict[str, Any]:
-    """Return the site of an example, in the lab."""
+    """Return the site of an example, on a cluster of k3d."""
     (only,) = stack(f"pxc-{name}")["sites"]
-    return {**only, "cluster": "lab"}
+    return {**only, "cluster": "k3d"}
 
 
 @pytest.fixture
 def pair() -> Config:
-    return {"sites": [site("dc1"), site("dc2")], "lab": {"pxc": {"charts": "./charts"}}}
+    return {"sites": [site("dc1"), site("dc2")], "pxc": {"charts": "./charts"}}
 
 
 def clusters(engine: Engine) -> dict[str, Resource]:
@@ -49,7 +49,7 @@ def test_several_clusters_share_it(pair: Config) -> None:
 
 
 def test_a_site_without_clusters_has_none(pair: Config) -> None:
-    pair["sites"].append({"name": "dc3", "cluster": "lab", "workloads": [{"kind": "hello", "namespace": "demo"}]})
+    pair["sites"].append({"name": "dc3", "cluster": "k3d", "workloads": [{"kind": "hello", "namespace": "demo"}]})
     engine = run_program(Engine(), pair)
     assert {site_of(operator) for operator in operators(engine)} == {"dc1", "dc2"}
 
@@ -71,7 +71,7 @@ def test_the_replica_follows_the_sources_hosts_with_its_password(pair: Config) -
 
 
 def test_a_replica_whose_source_is_not_there_yet_waits_without_a_cluster() -> None:
-    alone = {"sites": [site("dc2")], "peers": stack("pxc-dc2")["peers"], "lab": {"pxc": {"charts": "./charts"}}}
+    alone = {"sites": [site("dc2")], "peers": stack("pxc-dc2")["peers"], "pxc": {"charts": "./charts"}}
     engine = run_program(Engine(stacks={f"organization/{PROJECT}/dc1": {}}), alone)
     assert clusters(engine) == {}
     assert engine["dc2.wookie-dr-serviceaccount"].object == ("wookie-dr", "db-pxc")
@@ -99,8 +99,8 @@ OTHER = dict(zip(SITES, SITES[::-1], strict=True))
 
 def switchable(primary: str) -> Config:
     example = stack("pxc-switchover")
-    sites = [{**site, "cluster": "lab"} for site in example["sites"]]
-    return {"sites": sites, "primary": primary, "lab": {"pxc": {"charts": "./charts"}}}
+    sites = [{**site, "cluster": "k3d"} for site in example["sites"]]
+    return {"sites": sites, "primary": primary, "pxc": {"charts": "./charts"}}
 
 
 @pytest.mark.parametrize("primary", SITES)
@@ -165,7 +165,7 @@ def test_both_ends_are_told(primary: str) -> None:
 def test_what_is_refused_is_not_asked_for(primary: str) -> None:
     engine = Engine()
 
-    def refuse(own: Asked, *_: Any) -> None:
+    def refuse(own: PxcClient, *_: Any) -> None:
         assert own.end.site == primary
         raise pulumi.RunError("not yet")
 

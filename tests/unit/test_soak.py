@@ -29,6 +29,19 @@ def test_the_digest_is_of_names_and_content_and_nothing_else(tmp_path: Path) -> 
     assert len({first, second, third, digest(tmp_path, "a_*.py")}) == 4
 
 
+def test_the_digest_of_python_is_of_what_it_does(tmp_path: Path) -> None:
+    def digest_of(folder: str, text: str) -> str:
+        (tmp_path / folder).mkdir(exist_ok=True)
+        (tmp_path / folder / "a.py").write_text(text)
+        return digest(tmp_path, f"{folder}/a.py")
+
+    body = "def f(x):\n    return x + 1\n"
+    first = digest_of("one", f'"""Says."""\nfrom a import b\n{body}')
+    moved = digest_of("two", f'"""Says more."""\nfrom c import b\nimport d\n\n# Why.\n{body}')
+    assert moved == first
+    assert digest_of("two", body.replace("+ 1", "+ 2")) != first
+
+
 def test_a_glob_that_matches_nothing_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(pytest.UsageError, match=r"nowhere/\*\.py matches no file"):
         digest(tmp_path, "nowhere/*.py")
@@ -57,6 +70,11 @@ def test_a_run_of_some_tests_keeps_the_others_rows_but_not_those_of_tests_that_a
         (
             [replace(CUT, proves={"a.py": "0123abcd", "b_*.py": "other", "c.py": "0123abcd"}), AWAY],
             [f"{CUT.test}: changed since: b_*.py, c.py"],
+        ),
+        ([replace(CUT, proves={"old/a.py": "0123abcd", "b_*.py": "4567cdef"}), AWAY], []),
+        (
+            [replace(CUT, proves={"old/a.py": "other", "b_*.py": "4567cdef"}), AWAY],
+            [f"{CUT.test}: changed since: a.py, old/a.py"],
         ),
     ],
 )

@@ -1,7 +1,7 @@
 """Begin TLS and never finish: `python hang.py ADDRESS PORT SERVER_NAME COUNT`, run inside a site.
 
 Opens so many connections. Each sends a ClientHello and waits for the first byte of the answer, which shows that TLS's
-other end was reached. Prints how many got one, and ends when the other side has given all of them up.
+other end was reached. Prints how many got one: the others were refused. Ends when the other side has given all up.
 """
 
 import contextlib
@@ -24,14 +24,23 @@ def hello(server_name: str) -> bytes:
     return sent.read()
 
 
+def answered(connection: socket.socket) -> bool:
+    """Tell whether TLS's other end was reached, or the connection refused before."""
+    try:
+        return bool(connection.recv(1))
+    except ConnectionResetError:
+        return False
+
+
 def main() -> None:
     address, port, server_name, count = sys.argv[1:]
     connections = []
     for _ in range(int(count)):
         connections.append(socket.create_connection((address, int(port)), SECONDS))
         connections[-1].sendall(hello(server_name))
-    print(sum(bool(connection.recv(1)) for connection in connections), flush=True)
-    for connection in connections:
+    begun = [connection for connection in connections if answered(connection)]
+    print(len(begun), flush=True)
+    for connection in begun:
         while connection.recv(4096):
             pass
 

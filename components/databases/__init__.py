@@ -1,0 +1,1 @@
+"""The databases that dcmesh runs, and their operator."""

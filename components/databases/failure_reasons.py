@@ -1,0 +1,62 @@
+"""What a database's pods say of themselves, for an `up` that gives up waiting for them.
+
+Pulumi's own message names the containers that are not ready, and nothing of why.
+"""
+
+import asyncio
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import pulumi
+
+from dcmesh.kube.api import ERRORS, connect
+from dcmesh.kube.pods import RUNNING, last_words, read_pod
+
+
+def reasons(kubeconfig: str, *, namespace: str, pods: Iterable[str], container: str) -> Iterator[str]:
+    """Yield a line for each pod that has said why its server is not there.
+
+    Args:
+        kubeconfig: contents of the cluster's kubeconfig.
+        namespace: the pods' namespace.
+        pods: their names.
+        container: the server's container.
+
+    Raises:
+        kube.api.ERRORS: the cluster cannot be asked.
+    """
+    with connect(kubeconfig) as api:
+        for name in pods:
+            pod = read_pod(api, namespace, name)
+            if pod and pod.states.get(container) != RUNNING:
+                words = last_words(api, pod, pod.preparing or container)
+                if words:
+                    yield f"{namespace}/{name}: {words}"
+
+
+def tell_reasons(name: str, kubeconfig: pulumi.Input[str], container: str) -> pulumi.ResourceHookBinding:
+    """Return what tells, when a StatefulSet's creation or update has failed, what its pods have said.
+
+    Args:
+        name: prefix of the hook's name.
+        kubeconfig: contents of the cluster's kubeconfig. Secret.
+        container: the server's container.
+    """
+
+    def tell(inputs: Mapping[str, Any], known: str) -> None:
+        place, replicas = inputs["metadata"], int(inputs["spec"]["replicas"])
+        pods = (f"{place['name']}-{ordinal}" for ordinal in range(replicas))
+        try:
+            for line in reasons(known, namespace=place["namespace"], pods=pods, container=container):
+                pulumi.log.error(line)
+        except ERRORS:
+            return  # Pulumi's own message says that something is wrong
+
+    async def failed(args: pulumi.ErrorHookArgs) -> bool:
+        if args.failed_operation != "delete":
+            # What has something secret in it, as `resources` may, is a secret as a whole.
+            inputs, known = await pulumi.Output.all(args.new_inputs, kubeconfig).future() or ({}, "")
+            await asyncio.to_thread(tell, inputs, known)
+        return False  # no second try: it would wait as long again
+
+    return pulumi.ResourceHookBinding(on_error=[pulumi.ErrorHook(f"{name}-reasons", failed)])

@@ -1,0 +1,462 @@
+"""Mariadb: a primary with its replicas in one site, or replicas of a database in another site."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import pulumi
+import pulumi_kubernetes as k8s
+
+from components.confined import CONFINED, NOBODY, RESTRICTED
+from components.databases.channel_report import channel_report
+from components.databases.failure_reasons import tell_reasons
+from components.databases.generated_password import generated_password
+from components.databases.mariadb_switchover import (
+    PASSWORDS,
+    POD_USER,
+    ROLE,
+    MariadbSwitchover,
+    MariadbSwitchoverArgs,
+    role,
+)
+from components.sealed import sealed
+from components.workloads.identity import create_identity, pod_labels
+from dcmesh.databases.replication import Replica
+from dcmesh.model.link import CLUSTER_DOMAIN, MYSQL_PORT, ExportedService, pod_hosts
+from dcmesh.model.mariadb import CLAIM, PLACE, REPLICATION, SERVER
+from dcmesh.model.secret import made_of
+from dcmesh.model.switchover import Switchover
+
+SCRIPTS = {
+    f"{name}.sh": Path(__file__).with_name(f"mariadb_{name}.sh").read_text()
+    for name in ("token", "server", "prepare", "start")
+}
+"""What the pods run, by the name that each has in their settings."""
+
+EXPORTER_PORT = 9104
+"""Port of the exporter, on the pod's loopback alone: the sidecar's agent fetches its metrics there and shows them."""
+
+EXPORTER_CNF = "[client]\nuser=nobody\npassword=none\nsocket=/run/mysqld/mysqld.sock\n"
+"""How the exporter logs in. It insists on a password, which the socket does not ask for."""
+
+EXPORTED = ("global_status", "slave_status")
+"""What the exporter asks the server for."""
+
+NOT_EXPORTED = (
+    "global_variables",
+    "info_schema.innodb_cmp",
+    "info_schema.innodb_cmpmem",
+    "info_schema.query_response_time",
+)
+"""What it would ask for besides, unless told otherwise."""
+
+
+DEFAULTS = {
+    # Ten days: longer than a site is away.
+    "binlog_expire_logs_seconds": "864000",
+    # A copy is read as slowly as the line and the other site's disk take it.
+    "net_write_timeout": "3600",
+}
+"""Options that a user may set otherwise."""
+
+
+EVENTS = "event_scheduler"
+"""The option that runs events, on the primary alone: start.sql, mariadb_start.sh and the switchover see to that."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MariadbArgs:
+    """Arguments of Mariadb.
+
+    Attributes:
+        namespace: namespace to create.
+        labels: the namespace's labels, sidecar injection among them.
+        after: what must be there before a pod: the site's istiod, which injects the sidecars.
+        site: name of the site; with it the servers' ids differ from those of other sites.
+        name: name of StatefulSet, Service and service account. Default `db`.
+        replicas: number of pods. Default 3.
+        image: image with the server and its tools.
+        storage_size: size of each pod's volume, such as `10Gi`. Default: no volume, the data go with the pod.
+        storage_class: its StorageClass. Default: the cluster's default.
+        root_password: password with which `root` logs in from other pods, and other sites. Secret. Default: it
+            does not, only within its own pod.
+        replication_password: password of `replication`, the same at both ends of a channel. Secret. None while pending.
+        kubeconfig: contents of the cluster's kubeconfig, to ask for the channel. Secret.
+        source: what pod 0 follows, at the first of its hosts. Default: nothing, pod 0 is the primary.
+        pending: whether what it is to follow is not there yet. Then no pod is made.
+        source_site: the site of `source`; where the two sites can change roles also while `source` is not there yet.
+        switchover: which of the two sites is the primary. Default: that is settled, `source` decides.
+        protect: whether what holds the data is kept from deletion. Default no.
+        settings: options of the server beside dcmesh's own.
+        resources: requests and limits of the server's container.
+        exporter: image of mysqld_exporter, which shows the server's metrics. Default: no metrics.
+        lost: whether the site is gone, and so cannot be asked for its channel. Default no.
+    """
+
+    namespace: str
+    labels: Mapping[str, str]
+    after: Sequence[pulumi.Resource]
+    site: str
+    name: str = "db"
+    replicas: int = 3
+    image: str
+    storage_size: str | None = None
+    storage_class: str | None = None
+    root_password: pulumi.Input[str] | None = None
+    replication_password: pulumi.Input[str] | None
+    kubeconfig: pulumi.Input[str]
+    source: ExportedService | None = None
+    pending: bool = False
+    source_site: str | None = None
+    switchover: Switchover | None = None
+    protect: bool = False
+    settings: Mapping[str, str] = field(default_factory=dict)
+    resources: Mapping[str, Any] = field(default_factory=dict)
+    exporter: str | None = None
+    lost: bool = False
+
+
+def server_cnf(settings: Mapping[str, str]) -> str:
+    """Return the server's options, the user's among them, as a file."""
+    options = {**DEFAULTS, **settings, **PLACE, **REPLICATION}
+    if runs_events(settings):
+        options[EVENTS] = "OFF"
+    return made_of(options.values(), "".join(["[mariadbd]\n", *(f"{key}={value}\n" for key, value in options.items())]))
+
+
+def runs_events(settings: Mapping[str, str]) -> bool:
+    """Tell whether the primary runs events."""
+    return settings.get(EVENTS, "OFF").upper() in ("ON", "1", "TRUE")
+
+
+def first_server_id(site: str, namespace: str, name: str) -> int:
+    """Return the server id of pod 0; pod N has that and N.
+
+    A hash, so that sites which know nothing of each other differ: two servers with one id do not replicate. 24 bits
+    of it make that about as certain as one in ten million.
+    """
+    return (int.from_bytes(sha256(f"{site}/{namespace}/{name}".encode()).digest()[:3]) << 8) + 1
+
+
+def replica(namespace: str, pod: str) -> Replica:
+    """Return where a pod's channel can be asked for."""
+    query = (
+        "SHOW SLAVE STATUS\\G"
+        " SELECT @@GLOBAL.gtid_slave_pos AS Gtid_Slave_Pos, @@GLOBAL.gtid_current_pos AS Gtid_Position,"
+        " @@GLOBAL.read_only AS Read_Only,"
+        " (SELECT extra FROM dcmesh.primary_site WHERE server_id = @@server_id) AS Extra_Transactions\\G"
+    )
+    client = f'mariadb --socket={PLACE["socket"]} --execute="$0"'
+    volume = f'echo "Volume_Used: $(df --output=pcent {PLACE["datadir"]} | tr -dc 0-9)"'
+    command = ("bash", "-c", f"{client} && {volume}", query)
+    return Replica(namespace=namespace, pod=pod, container=SERVER, command=command)
+
+
+def followed_hosts(*, namespace: str, name: str, replicas: int, source: ExportedService | None) -> list[str]:
+    """Return the host that each pod follows, pod 0's first; the empty string for a primary."""
+    first, *others = pod_hosts(stateful_set=name, service=name, namespace=namespace, replicas=replicas)
+    return [source.hosts[0] if source else "", *(first for _ in others)]
+
+
+def headless_service(*, name: str) -> dict[str, Any]:
+    """Return the spec of the headless Service, which gives the pods their names within the cluster."""
+    return {
+        "clusterIP": "None",
+        "selector": pod_labels(name),
+        # MySQL's server speaks first. Said twice, or a sidecar would wait for the client's first bytes.
+        "ports": [{"name": "tcp-mysql", "port": MYSQL_PORT, "targetPort": MYSQL_PORT, "appProtocol": "tcp"}],
+    }
+
+
+def exporter(image: str) -> dict[str, Any]:
+    """Return the container that shows the server's metrics. It needs no password: the socket tells who asks."""
+    return {
+        "name": "exporter",
+        "image": image,
+        "imagePullPolicy": "IfNotPresent",
+        "args": [
+            "--config.my-cnf=/etc/dcmesh/settings/exporter.cnf",
+            f"--web.listen-address=127.0.0.1:{EXPORTER_PORT}",
+            *(f"--collect.{what}" for what in EXPORTED),
+            *(f"--no-collect.{what}" for what in NOT_EXPORTED),
+        ],
+        # It cannot read what is the server's.
+        "securityContext": {"runAsUser": NOBODY, "runAsGroup": NOBODY, **RESTRICTED},
+        "resources": {"requests": {"cpu": "10m", "memory": "32Mi"}},
+        "volumeMounts": [
+            {"name": "run", "mountPath": "/run/mysqld", "readOnly": True},
+            {"name": "settings", "mountPath": "/etc/dcmesh/settings"},
+        ],
+    }
+
+
+def metrics_annotations() -> dict[str, str]:
+    """Return the annotations that make the sidecar's agent show the exporter's metrics beside its own."""
+    return {"prometheus.io/scrape": "true", "prometheus.io/port": str(EXPORTER_PORT), "prometheus.io/path": "/metrics"}
+
+
+def claim(args: MariadbArgs) -> dict[str, Any]:
+    """Return the spec of a pod's PersistentVolumeClaim."""
+    of_class = {"storageClassName": args.storage_class} if args.storage_class else {}
+    return {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": args.storage_size}}, **of_class}
+
+
+def stateful_set(args: MariadbArgs, *, settings: str, passwords: str) -> dict[str, Any]:
+    """Return the spec of the StatefulSet.
+
+    Args:
+        args: the workload's.
+        settings: name of the ConfigMap with the server's options and the script.
+        passwords: name of the Secret with the passwords.
+    """
+    labels = pod_labels(args.name)
+    source = args.source
+    image = {"image": args.image, "imagePullPolicy": "IfNotPresent"}
+    mounts = [
+        {"name": "data", "mountPath": "/var/lib/mysql"},
+        {"name": "run", "mountPath": "/run/mysqld"},
+        {"name": "settings", "mountPath": "/etc/dcmesh/settings"},
+        {"name": "role", "mountPath": ROLE},
+    ]
+    environment = {
+        "DOMAIN": f"{args.name}.{args.namespace}.svc.{CLUSTER_DOMAIN}",
+        "SERVER_IDS": str(first_server_id(args.site, args.namespace, args.name)),
+        "SITE": args.site,
+        "PRIMARY": "" if args.switchover else args.source_site or args.site,
+        "SOURCE_SITE": args.source_site or "",
+        "SOURCE_HOST": source.hosts[0] if source else "",
+        "SOURCE_PORT": str(source.port) if source else "",
+        "EVENTS": "ON" if runs_events(args.settings) else "",
+        **({"EXPORTER": "nobody"} if args.exporter else {}),
+    }
+    variables = [
+        {"name": "POD", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}},
+        *({"name": name, "value": value} for name, value in environment.items()),
+    ]
+    prepare = {
+        **image,
+        "name": "prepare",
+        "command": ["bash", "/etc/dcmesh/settings/prepare.sh"],
+        "env": variables,
+        "securityContext": CONFINED,
+        "volumeMounts": [*mounts, {"name": "passwords", "mountPath": PASSWORDS}],
+    }
+    ask: dict[str, Any] = {
+        "exec": {"command": ["mariadb", f"--socket={PLACE['socket']}", "--execute=DO 0"]},
+        "timeoutSeconds": 5,
+    }
+    server: dict[str, Any] = {
+        **image,
+        "name": SERVER,
+        "command": ["bash", "/etc/dcmesh/settings/start.sh"],
+        "env": variables,
+        "ports": [{"name": "mysql", "containerPort": MYSQL_PORT}],
+        "securityContext": CONFINED,
+        "resources": dict(args.resources) or {"requests": {"cpu": "100m", "memory": "256Mi"}},
+        # A crash's recovery takes its time: only a server that ran is restarted for its silence.
+        "startupProbe": {**ask, "periodSeconds": 1, "failureThreshold": 3600},
+        "readinessProbe": {**ask, "periodSeconds": 5},
+        "livenessProbe": {**ask, "periodSeconds": 10, "failureThreshold": 6},
+        "volumeMounts": mounts,
+    }
+    volumes: list[dict[str, Any]] = [
+        # In memory: what start.sql says of passwords reaches no disk.
+        {"name": "run", "emptyDir": {"medium": "Memory"}},
+        {"name": "settings", "configMap": {"name": settings}},
+        {"name": "passwords", "secret": {"secretName": passwords, "defaultMode": 0o440}},
+        # Not immutable: another primary restarts no pod. A pod that starts finds what holds then.
+        {
+            "name": "role",
+            "projected": {
+                "sources": [{"configMap": {"name": f"{args.name}-{of}", "optional": True}} for of in ("role", "begun")]
+            },
+        },
+    ]
+    claims = []
+    if args.storage_size:
+        claims = [{"metadata": {"name": CLAIM}, "spec": claim(args)}]
+    else:
+        volumes.append({"name": "data", "emptyDir": {}})
+    return {
+        "serviceName": args.name,
+        "replicas": args.replicas,
+        "podManagementPolicy": "Parallel",
+        "selector": {"matchLabels": labels},
+        "volumeClaimTemplates": claims,
+        "persistentVolumeClaimRetentionPolicy": {"whenDeleted": "Retain", "whenScaled": "Retain"},
+        "template": {
+            "metadata": {
+                "labels": labels,
+                # The sidecar starts before `prepare`, which needs it; Kubernetes can do that from 1.29 on.
+                "annotations": {
+                    "sidecar.istio.io/nativeSidecar": "true",
+                    **(metrics_annotations() if args.exporter else {}),
+                },
+            },
+            "spec": {
+                "serviceAccountName": args.name,
+                "automountServiceAccountToken": False,
+                "terminationGracePeriodSeconds": 60,
+                "securityContext": POD_USER,
+                "initContainers": [prepare],
+                "containers": [server, *([exporter(args.exporter)] if args.exporter else [])],
+                "volumes": volumes,
+            },
+        },
+    }
+
+
+class Mariadb(pulumi.ComponentResource):
+    """MariaDB in one site.
+
+    Pod 0 is the primary, or follows the first host of `source`; the other pods follow pod 0. MariaDB does not fail
+    over to another source by itself: when pod 0 is away, its followers wait for it.
+
+    Creates:
+        - `Namespace` with sidecar injection, `ServiceAccount`; no more while what is to be followed is not there yet.
+        - `tls.PrivateKey` for each password of its own.
+        - `Secret` with the passwords and `ConfigMap` with the server's options and the pods' scripts. Both
+          are immutable; a new one has a new name, and so the pods are restarted with it, one after the other, the
+          primary last.
+        - headless `Service`.
+        - `PersistentVolumeClaimPatch` for each pod with a volume. It makes the claim or lets it grow, which no pod
+          notices, and never deletes it.
+        - `StatefulSet`. Each pod prepares itself before its server starts: mariadb_prepare.sh. Its server is started
+          by mariadb_start.sh.
+        - where two sites can change roles: `ConfigMap` with the role, for pods that start; MariadbSwitchover; and a
+          `ConfigMap` that says that there have been data, so that a primary which lost its volume does not begin anew.
+    """
+
+    identity: pulumi.Resource
+    """The service account."""
+    channels: Mapping[str, pulumi.Output[dict[str, Any]]]
+    """By pod, how the channel from another site was when this `up` was done."""
+
+    def __init__(self, name: str, args: MariadbArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("dcmesh:workloads:Mariadb", name, {}, opts)
+        self.identity, metadata = create_identity(
+            name,
+            namespace=args.namespace,
+            labels=args.labels,
+            name=args.name,
+            parent=self,
+            protect=args.protect and not args.pending,
+        )
+        self.channels = {}
+        if not args.pending:
+            settled = self._servers(name, args, metadata)
+            if args.source and not args.lost:
+                where = replica(args.namespace, f"{args.name}-0")
+                primary = args.switchover is not None and args.switchover.primary == args.site
+                # Known when the servers answer and have their roles, so nobody asks before.
+                self.channels = {where.pod: channel_report(args.kubeconfig, where, settled, primary=primary)}
+        self.register_outputs({})
+
+    def _servers(self, name: str, args: MariadbArgs, metadata: k8s.meta.v1.ObjectMetaArgs) -> pulumi.Output[Any]:
+        child = pulumi.ResourceOptions(parent=self, depends_on=[self.identity])
+        unnamed = k8s.meta.v1.ObjectMetaArgs(namespace=metadata.namespace, labels=pod_labels(args.name))
+        passwords = k8s.core.v1.Secret(
+            f"{name}-passwords",
+            metadata=unnamed,
+            string_data={
+                "root": args.root_password or "",
+                # Named for what it was in 0.1.0: a new one would be made, and the old one is protected.
+                "switchover": generated_password(f"{name}-root", self, protect=args.protect),
+                "replication": args.replication_password or "",
+                "replication_local": generated_password(f"{name}-local", self, protect=args.protect),
+            },
+            immutable=True,
+            opts=child,
+        )
+        settings = k8s.core.v1.ConfigMap(
+            f"{name}-settings",
+            metadata=unnamed,
+            data={
+                "server.cnf": sealed(server_cnf(args.settings)),
+                **SCRIPTS,
+                **({"exporter.cnf": EXPORTER_CNF} if args.exporter else {}),
+            },
+            immutable=True,
+            opts=child,
+        )
+        service = k8s.core.v1.Service(
+            f"{name}-service", metadata=metadata, spec=headless_service(name=args.name), opts=child
+        )
+        roles = [self._config_map(name, args, "role", role(args.switchover), [])] if args.switchover else []
+        servers = k8s.apps.v1.StatefulSet(
+            f"{name}-statefulset",
+            metadata=metadata,
+            spec=pulumi.Output.all(settings.metadata.name, passwords.metadata.name).apply(
+                lambda names: sealed(stateful_set(args, settings=names[0], passwords=names[1]))
+            ),
+            opts=pulumi.ResourceOptions(
+                parent=self,
+                depends_on=[self.identity, service, *self._claims(name, args), *roles, *args.after],
+                protect=args.protect,
+                # Kubernetes takes no other ones, and Pulumi would make the StatefulSet anew.
+                ignore_changes=["spec.volumeClaimTemplates"],
+                hooks=tell_reasons(name, args.kubeconfig, SERVER),
+            ),
+        )
+        settled: pulumi.Output[Any] = servers.status
+        done: pulumi.Resource = servers
+        if args.switchover and args.source and args.source_site:
+            switchover = MariadbSwitchover(
+                f"{name}-switchover",
+                MariadbSwitchoverArgs(
+                    namespace=args.namespace,
+                    name=args.name,
+                    image=args.image,
+                    site=args.site,
+                    own_host=f"{args.name}-0.{args.name}.{args.namespace}.svc.{CLUSTER_DOMAIN}",
+                    source_site=args.source_site,
+                    source=args.source,
+                    switchover=args.switchover,
+                    events=runs_events(args.settings),
+                    passwords=passwords.metadata.apply(lambda metadata: metadata.name or ""),
+                ),
+                pulumi.ResourceOptions(parent=self, depends_on=[servers]),
+            )
+            settled, done = switchover.done, switchover
+        if args.switchover:
+            self._config_map(name, args, "begun", {"begun": ""}, [done])
+        return settled
+
+    def _claims(self, name: str, args: MariadbArgs) -> list[pulumi.Resource]:
+        """Create or change the pods' claims, one after the other: if one may not grow, the next is left alone.
+
+        Not the StatefulSet's part, whose template says for ever what size the first ones had.
+        """
+        claims: list[pulumi.Resource] = []
+        for ordinal in range(args.replicas if args.storage_size else 0):
+            patch = k8s.core.v1.PersistentVolumeClaimPatch(
+                f"{name}-{CLAIM}-{ordinal}",
+                metadata=k8s.meta.v1.ObjectMetaPatchArgs(
+                    name=f"{CLAIM}-{args.name}-{ordinal}",
+                    namespace=args.namespace,
+                    labels=pod_labels(args.name),  # which the StatefulSet gives to those alone that it makes
+                    annotations={
+                        "pulumi.com/patchForce": "true",  # the size may be the StatefulSet's
+                        "pulumi.com/skipAwait": "true",  # Pulumi waits for a claim that is bound to be pending again
+                    },
+                ),
+                spec=claim(args),
+                opts=pulumi.ResourceOptions(
+                    parent=self, depends_on=[self.identity, *claims[-1:]], retain_on_delete=True
+                ),
+            )
+            claims.append(patch)
+        return claims
+
+    def _config_map(
+        self, name: str, args: MariadbArgs, of: str, data: Mapping[str, str], after: Sequence[pulumi.Resource]
+    ) -> k8s.core.v1.ConfigMap:
+        """Create a ConfigMap that the pods find in `ROLE`."""
+        return k8s.core.v1.ConfigMap(
+            f"{name}-{of}",
+            metadata=k8s.meta.v1.ObjectMetaArgs(name=f"{args.name}-{of}", namespace=args.namespace),
+            data=data,
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[self.identity, *after]),
+        )

@@ -1,0 +1,339 @@
+"""Pxc: a Percona XtraDB Cluster, run by Percona's operator, alone or as a replica of one in another site."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import pulumi
+import pulumi_kubernetes as k8s
+
+from components.confined import CONFINED
+from components.databases.channel_report import channel_report
+from components.databases.pxc_hand_over import finished, handed_over
+from components.mesh.istio import Values, merge
+from components.sealed import sealed
+from components.workloads.identity import create_identity
+from dcmesh.databases.pxc_switchover import PASSWORDS, PxcEnd, writer
+from dcmesh.databases.replication import Replica
+from dcmesh.model.link import ExportedService
+from dcmesh.model.pxc import CLOSED, REPLICATION, stateful_set_name
+from dcmesh.model.secret import made_of
+from dcmesh.model.switchover import Switchover
+
+CR_VERSION = "1.20.0"
+"""The operator's version whose behaviour a resource asks for."""
+
+PXC_IMAGE = "percona/percona-xtradb-cluster:8.4.8-8.1"
+HAPROXY_IMAGE = "percona/haproxy:2.8.18-1"
+"""What that version certifies: deploy/cr.yaml of its source."""
+
+GALERA_PORTS = "4444,4567,4568"
+"""Ports between the nodes of a cluster: whole copies, changes, missed changes."""
+
+NATIVE_SIDECAR = {"sidecar.istio.io/nativeSidecar": "true"}
+"""The sidecar starts before the server and ends after it: a node finds its peers, and can take leave of them."""
+
+MOST_NODES = 5
+"""How many nodes a cluster can have."""
+
+HOLD = "dcmesh-hold"
+"""Name of the container that says when a node may be opened."""
+
+HOLD_SCRIPT = Path(__file__).with_name("pxc_hold.sh").read_text()
+
+READY_MINUTES = 30
+"""How long a cluster may take to be ready: its nodes start one after the other, and each pulls its images first."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PxcArgs:
+    """Arguments of Pxc.
+
+    Attributes:
+        namespace: namespace to create.
+        labels: the namespace's labels, sidecar injection among them.
+        after: what must be there before the cluster: the site's istiod, and the operator if the site installs it.
+        name: name of the cluster. The StatefulSet, its headless Service and the service account are `NAME-pxc`.
+        size: number of nodes, 3 or 5.
+        storage_size: size of each node's volume, such as `10Gi`. Default: no volume, the data go with the pod.
+        storage_class: its StorageClass. Default: the cluster's default.
+        replication_password: password of `replication`, the same at both ends of a channel. Secret. None while pending.
+        kubeconfig: contents of the cluster's kubeconfig, to ask for the channel. Secret.
+        site: the site.
+        channel: name of the replication channel.
+        source: what the cluster follows, or would as a replica. Default: nothing.
+        pending: whether what it is to follow is not there yet. Then no cluster is made.
+        switchover: which of two sites is the primary, where that can change. Default: the roles are for good.
+        other: the replica, if this is the primary for now. It is a replica before this is made the primary.
+        protect: whether what holds the data is kept from deletion. Default no.
+        settings: options of the server beside dcmesh's own.
+        spec: laid over the spec of the `PerconaXtraDBCluster`.
+    """
+
+    namespace: str
+    labels: Mapping[str, str]
+    after: Sequence[pulumi.Resource]
+    name: str = "db"
+    size: int = 3
+    storage_size: str | None = None
+    storage_class: str | None = None
+    replication_password: pulumi.Input[str] | None
+    kubeconfig: pulumi.Input[str]
+    site: str
+    channel: str
+    source: ExportedService | None = None
+    pending: bool = False
+    switchover: Switchover | None = None
+    other: "Pxc | None" = None
+    protect: bool = False
+    settings: Mapping[str, str] = field(default_factory=dict)
+    spec: Values = field(default_factory=dict)
+
+    @property
+    def end(self) -> PxcEnd:
+        """Where it can be asked."""
+        return PxcEnd(
+            site=self.site,
+            kubeconfig=self.kubeconfig,
+            namespace=self.namespace,
+            name=self.name,
+            pods=tuple(f"{stateful_set_name(self.name)}-{ordinal}" for ordinal in range(self.size)),
+            channel=self.channel,
+        )
+
+
+def server_cnf(settings: Mapping[str, str]) -> str:
+    """Return the server's options, the user's among them, as a part of my.cnf."""
+    options = {**settings, **REPLICATION}
+    return made_of(options.values(), "".join(["[mysqld]\n", *(f"{key}={value}\n" for key, value in options.items())]))
+
+
+def sources(source: ExportedService) -> list[dict[str, Any]]:
+    """Return the hosts to follow, as the operator wants them for pod 0 to be followed first.
+
+    The operator first dials the one that stands last (manageReplicationChannel in its source). From then on MySQL
+    itself chooses, by weight, whenever a source fails.
+    """
+    hosts = [
+        {"host": host, "port": source.port, "weight": max(100 - ordinal, 1)}
+        for ordinal, host in enumerate(source.hosts)
+    ]
+    return hosts[::-1]
+
+
+def replication_channel(channel: str, source: ExportedService) -> dict[str, Any]:
+    """Return the replica's end of a channel. A source for good needs none: to the operator it is like any other."""
+    return {
+        "name": channel,
+        "isSource": False,
+        "sourcesList": sources(source),
+        "configuration": {
+            # Three times ten seconds, then the next source. In a configuration, what is left out is 0: for ever.
+            "sourceRetryCount": 3,
+            "sourceConnectRetry": 10,
+            # The sidecars speak mutual TLS with each other, and know whom they speak to. A second TLS inside would want
+            # one authority for the databases of both sites.
+            "ssl": False,
+            # Without TLS there is no certificate to verify; left out, the operator asks for it all the same.
+            "sslSkipVerify": True,
+        },
+    }
+
+
+def replication_channels(args: PxcArgs) -> dict[str, Any]:
+    """Return what makes a cluster a replica or, of two that can change roles, the primary."""
+    if args.other:
+        return {"replicationChannels": [{"name": args.channel, "isSource": True}]}
+    return {"replicationChannels": [replication_channel(args.channel, args.source)]} if args.source else {}
+
+
+def role_script(args: PxcArgs) -> str:
+    """Return a script that a node runs as it starts, and that does nothing: the container that holds the node reads it.
+
+    It says which role the cluster has and, of a primary, whom a node that starts asks before it may be opened. The
+    operator writes it into a ConfigMap when it has seen the resource. So no node is let go as a replica's that the
+    operator would open.
+    """
+    words = ["primary" if args.other else "replica"]
+    if args.other and args.source and args.switchover and args.switchover.without != args.other.end.site:
+        words += [args.other.end.site, *args.source.hosts]
+    return f"# dcmesh: {' '.join(words)}\n"
+
+
+def hold(args: PxcArgs, image: str) -> dict[str, Any]:
+    """Return the container without which a node is not ready, and so not opened.
+
+    It is the same in both roles and for any number of nodes: what changes it restarts them.
+    """
+    nodes = stateful_set_name(args.name)
+    events = "ON" if args.settings.get("event_scheduler", "ON").upper() in ("ON", "1") else ""  # MySQL's default is ON
+    sisters = (f"{nodes}-{ordinal}.{nodes}.{args.namespace}.svc.cluster.local" for ordinal in range(MOST_NODES))
+    # Its own /tmp is not the pod's: what it writes there is gone when it starts anew, and nobody else writes it.
+    mounts = {"mysql-users-secret-file": PASSWORDS, "hookscript": "/etc/dcmesh/role", "tmp": "/pod/tmp"}
+    return {
+        "name": HOLD,
+        "image": image,
+        "imagePullPolicy": "IfNotPresent",
+        "command": ["bash", "-c", HOLD_SCRIPT],
+        "env": [{"name": "SISTERS", "value": " ".join(sisters)}, {"name": "EVENTS", "value": events}],
+        "volumeMounts": [{"name": name, "mountPath": path, "readOnly": True} for name, path in mounts.items()],
+        "resources": {"requests": {"cpu": "10m", "memory": "32Mi"}},
+        # Its user is the pod's or the image's.
+        "securityContext": {key: CONFINED[key] for key in ("allowPrivilegeEscalation", "capabilities")},
+        "readinessProbe": {
+            "exec": {"command": ["test", "-e", "/tmp/dcmesh-free"]},  # noqa: S108
+            "periodSeconds": 5,
+            # A busy machine must not make an open node unready: kubelet's own time-out is a second.
+            "timeoutSeconds": 5,
+            "failureThreshold": 3,
+        },
+    }
+
+
+def replica(namespace: str, name: str, *, switched: bool) -> Replica:
+    """Return where a cluster's channel can be asked for: by way of the proxy, which knows the node that has it.
+
+    Args:
+        namespace: the cluster's namespace.
+        name: its name.
+        switched: whether it can change roles. Then it is asked in the container that knows why a node is held.
+    """
+    asked = writer(namespace=namespace, name=name, pod=f"{stateful_set_name(name)}-0")
+    return replace(asked, container=HOLD) if switched else asked
+
+
+def volume(storage_size: str | None, storage_class: str | None) -> dict[str, Any]:
+    """Return where a node keeps its data."""
+    if not storage_size:
+        return {"emptyDir": {}}
+    of_class = {"storageClassName": storage_class} if storage_class else {}
+    return {"persistentVolumeClaim": {**of_class, "resources": {"requests": {"storage": storage_size}}}}
+
+
+def cluster_spec(args: PxcArgs) -> dict[str, Any]:
+    """Return the spec of the `PerconaXtraDBCluster`. Backups are left to the user, in `args.spec`."""
+    of_images = {"imagePullPolicy": "IfNotPresent"}  # the operator's default asks the registry at every start
+    spec = {
+        "crVersion": CR_VERSION,
+        "enableCRValidationWebhook": True,
+        "updateStrategy": "SmartUpdate",  # the writer last
+        # The operator would change versions by itself, and one site without the other.
+        "upgradeOptions": {"apply": "disabled"},
+        # The nodes' traffic among themselves is not in the mesh and is encrypted by this.
+        "tls": {"enabled": True},
+        "pxc": {
+            **of_images,
+            "image": PXC_IMAGE,
+            "size": args.size,
+            # The identity that importers insist on is the nodes' alone; the operator's default is `default`.
+            "serviceAccountName": stateful_set_name(args.name),
+            "annotations": {
+                **NATIVE_SIDECAR,
+                # Galera's ports are on no Service that Istio could know them by: a sidecar would refuse or sniff them.
+                "traffic.sidecar.istio.io/excludeInboundPorts": GALERA_PORTS,
+                "traffic.sidecar.istio.io/excludeOutboundPorts": GALERA_PORTS,
+            },
+            "configuration": server_cnf({**args.settings, **(CLOSED if args.switchover else {})}),
+            "volumeSpec": volume(args.storage_size, args.storage_class),
+            **replication_channels(args),
+        },
+        # The operator grows the volumes, all at once, and the nodes do not notice.
+        **({"storageScaling": {"enableVolumeScaling": True}} if args.storage_size else {}),
+        # With a proxy the operator knows which node is the writer, and runs the channel there. Two are the least that
+        # it accepts.
+        "haproxy": {**of_images, "enabled": True, "image": HAPROXY_IMAGE, "size": 2, "annotations": NATIVE_SIDECAR},
+    }
+    merged = merge(spec, args.spec)
+    if args.switchover:
+        nodes = merged["pxc"]
+        nodes["hookScript"] = role_script(args) + nodes.get("hookScript", "")
+        nodes["sidecars"] = [*nodes.get("sidecars", ()), hold(args, nodes["image"])]
+    return merged
+
+
+def awaited_state(spec: Values) -> str:
+    """Return the state in which a cluster of this spec ends."""
+    return "paused" if spec.get("pause") else "ready"
+
+
+class Pxc(pulumi.ComponentResource):
+    """A Percona XtraDB Cluster in one site.
+
+    Its operator is there already, or PxcOperator. What follows from the resource is the operator's: the StatefulSets
+    of nodes and proxies, their Services, the certificates, and the passwords of all users but `replication`.
+
+    Creates:
+        - `Namespace` with sidecar injection, `ServiceAccount`; no more while what is to be followed is not there yet.
+        - `Secret` `NAME-secrets` with the password of `replication`; the operator adds those of the other users.
+        - `PerconaXtraDBCluster`. Pulumi waits until it is ready.
+    """
+
+    identity: pulumi.Resource
+    """The service account."""
+    end: PxcEnd
+    """Where it can be asked."""
+    cluster: pulumi.CustomResource | None
+    """The `PerconaXtraDBCluster`."""
+    channels: Mapping[str, pulumi.Output[dict[str, Any]]]
+    """By the pod that is asked, how the channel from another site was when this `up` was done.
+
+    Of two clusters that can change roles the primary tells for both, when both have theirs: `ends`.
+    """
+    ends: Mapping[tuple[str, str], pulumi.Output[dict[str, Any]]]
+    """By site, and namespace and pod, how the primary and its replica were when this `up` was done."""
+
+    def __init__(self, name: str, args: PxcArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("dcmesh:workloads:Pxc", name, {}, opts)
+        self.identity, metadata = create_identity(
+            name,
+            namespace=args.namespace,
+            labels=args.labels,
+            name=stateful_set_name(args.name),
+            parent=self,
+            protect=args.protect and not args.pending,
+        )
+        self.end, self.cluster, self.channels, self.ends = args.end, None, {}, {}
+        if not args.pending:
+            self.cluster = self._cluster(name, args, metadata.namespace)
+            # The resource is there when the cluster is ready.
+            if args.other:
+                both = finished(args.end, args.other.end, self.cluster.id)
+                self.ends = {
+                    (end.site, f"{end.namespace}/{end.writer.pod}"): both[index]
+                    for index, end in enumerate((args.end, args.other.end))
+                }
+            elif args.source and not args.switchover:
+                where = args.end.writer
+                self.channels = {where.pod: channel_report(args.kubeconfig, where, self.cluster.id)}
+        self.register_outputs({})
+
+    def _cluster(self, name: str, args: PxcArgs, namespace: pulumi.Input[str] | None) -> pulumi.CustomResource:
+        passwords = k8s.core.v1.Secret(
+            f"{name}-passwords",
+            metadata=k8s.meta.v1.ObjectMetaArgs(name=f"{args.name}-secrets", namespace=namespace),
+            string_data={"replication": args.replication_password or ""},
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        spec = cluster_spec(args)
+        allowed: pulumi.Input[dict[str, Any]] = sealed(spec)
+        if args.other and args.switchover:
+            closed = pulumi.Output.from_input(args.other.cluster and args.other.cluster.id)
+            allowed = handed_over(args.end, args.other.end, args.switchover, closed).apply(lambda _: sealed(spec))
+        return k8s.apiextensions.CustomResource(
+            f"{name}-cluster",
+            api_version="pxc.percona.com/v1",
+            kind="PerconaXtraDBCluster",
+            metadata=k8s.meta.v1.ObjectMetaArgs(
+                name=args.name,
+                namespace=namespace,
+                annotations={"pulumi.com/waitFor": f"jsonpath={{.status.state}}={awaited_state(spec)}"},
+            ),
+            spec=allowed,
+            opts=pulumi.ResourceOptions(
+                parent=self,
+                depends_on=[self.identity, passwords, *args.after],
+                protect=args.protect,
+                custom_timeouts=pulumi.CustomTimeouts(create=f"{READY_MINUTES}m", update=f"{READY_MINUTES}m"),
+            ),
+        )

@@ -1,0 +1,66 @@
+"""The stack's configuration: typed, and validated whole before anything is created."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pulumi
+
+from dcmesh.config import stack_config as held
+from dcmesh.config.checks import Configuration, cross_checks
+from dcmesh.config.environment import Environment, ReadFile, of_running_stack, read_file
+from dcmesh.config.errors import ConfigError, Finding
+from dcmesh.config.peer_links import links_of
+from dcmesh.config.reading import read_settings
+from dcmesh.config.shown_secrets import shown_secrets
+from dcmesh.model.link import Link
+from dcmesh.model.settings import PeerLink, Settings
+from dcmesh.stacks import ReadStack, read_stack
+
+__all__ = ["ConfigError", "Finding", "Settings", "load", "parse"]
+
+
+def parse(
+    raw: Mapping[str, Any],
+    *,
+    project: str = "dcmesh",
+    stack: str = "dev",
+    read: ReadStack = read_stack,
+    read_text: ReadFile = read_file,
+    salt: str = "",
+) -> tuple[Settings, dict[str, Link]]:
+    """Validate a configuration.
+
+    Args:
+        raw: the configuration's keys without the project's prefix, as plain data.
+        project: name of the Pulumi project.
+        stack: name of the stack.
+        read: returns another stack's outputs, by its whole name.
+        read_text: returns the text of a file.
+        salt: what the stack's passphrase opens; empty if it has none.
+
+    Returns:
+        The settings, and the link of each peer that exports something.
+
+    Raises:
+        ConfigError: it is wrong; all that was found is in the message, a line an error.
+    """
+    environment = Environment(project, stack, read, read_text, salt)
+    reading = read_settings({key: value for key, value in raw.items() if value is not None})
+    findings = list(reading.findings)
+    links = dict[str, PeerLink]()
+    if reading.settings:
+        links, unread = links_of(reading.settings.peers, environment)
+        between = [*unread, *cross_checks(Configuration(reading.settings, links, environment))]
+        findings += filter(reading.is_sure, map(reading.as_written, between))
+    if findings or not reading.settings:
+        raise ConfigError(findings)
+    return reading.settings, {name: link.for_import() for name, link in links.items()}
+
+
+def load(config: pulumi.Config) -> tuple[Settings, dict[str, Link]]:
+    """Read and validate the configuration of the stack that runs; see `parse`. Warn of secrets that are shown."""
+    environment, raw = of_running_stack(), held.values(config.name)
+    settings, links = parse(raw, project=environment.project, stack=environment.stack, salt=environment.salt)
+    for remark in shown_secrets(raw, settings):
+        pulumi.log.warn(remark.line(held.secret_keys()))
+    return settings, links

@@ -1,0 +1,87 @@
+"""Cross-checks: what is wrong between parts of the configuration that are each right."""
+
+from collections.abc import Iterator
+
+from dcmesh.config.checks import (
+    clusters,
+    databases,
+    deployed_databases,
+    gateways,
+    links,
+    mesh,
+    names,
+    networks,
+    passphrase,
+    pxc,
+)
+from dcmesh.config.checks.configuration import Configuration
+from dcmesh.config.errors import Finding
+
+__all__ = ["Configuration", "cross_checks"]
+
+CHECKS = (
+    names.sites_twice,
+    names.issued_twice,
+    names.workloads_twice,
+    names.exports_twice,
+    names.consumers_twice,
+    names.imports_twice,
+    names.reserved_namespaces,
+    names.long_pod_names,
+    names.long_probe_names,
+    links.several_links,
+    links.own_stack,
+    links.unknown_sources,
+    links.unknown_exports,
+    links.not_consumers,
+    links.local_consumers,
+    links.same_names,
+    links.same_hosts,
+    links.impossible_probes,
+    links.unlike_workloads,
+    databases.not_imported,
+    databases.not_tcp,
+    databases.circles,
+    databases.vanished_sources,
+    databases.primaries,
+    databases.unknown_passwords,
+    databases.other_passwords,
+    databases.own_settings,
+    databases.unlike_sources,
+    deployed_databases.vanished_databases,
+    deployed_databases.changed_volumes,
+    pxc.existing_operator,
+    pxc.existing_in_new_clusters,
+    pxc.operators_namespace,
+    pxc.other_ports,
+    pxc.own_keys,
+    pxc.volumes,
+    pxc.proxies,
+    pxc.proxies_of_primaries,
+    pxc.unsafe,
+    pxc.channels_twice,
+    pxc.several_ends,
+    pxc.channels_without,
+    gateways.namespaces,
+    gateways.node_ports,
+    gateways.aws_addresses,
+    networks.taken_ranges,
+    networks.small_ranges,
+    networks.ranges_with_gateways,
+    clusters.kubeconfigs,
+    clusters.k3d_names,
+    mesh.existing_istio,
+    mesh.tag_of_another_version,
+    mesh.existing_in_new_clusters,
+    mesh.provided_once,
+    mesh.provided_certificates,
+    mesh.short_root,
+    mesh.nothing_to_do,
+    passphrase.empty_passphrase,
+)
+
+
+def cross_checks(configuration: Configuration) -> Iterator[Finding]:
+    """Find what is wrong between parts that are each right."""
+    for check in CHECKS:
+        yield from check(configuration)

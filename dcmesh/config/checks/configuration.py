@@ -1,0 +1,85 @@
+"""What the cross-checks look at."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from dcmesh.config.environment import Environment
+from dcmesh.model.settings import Database, Export, Import, LinkExport, PeerLink, Replicates, Settings, Site
+
+Offer = tuple[str, Export | LinkExport]
+"""An export with its place, of a site of this stack or of another."""
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """A configuration, with what it refers to.
+
+    Attributes:
+        settings: the configuration.
+        links: the links of peers, as far as they are there.
+        environment: what it is read in.
+    """
+
+    settings: Settings
+    links: Mapping[str, PeerLink]
+    environment: Environment
+
+    @cached_property
+    def sites(self) -> Sequence[tuple[str, Site]]:
+        """Each site with its place."""
+        return [(f"sites[{index}]", site) for index, site in enumerate(self.settings.sites)]
+
+    @property
+    def exports(self) -> Iterator[tuple[Site, str, Export]]:
+        """Each export with its site and place."""
+        for path, site in self.sites:
+            for index, export in enumerate(site.exports):
+                yield site, f"{path}.exports[{index}]", export
+
+    @property
+    def imports(self) -> Iterator[tuple[Site, str, Import]]:
+        """Each import with its site and place."""
+        for path, site in self.sites:
+            for index, imported in enumerate(site.imports):
+                yield site, f"{path}.imports[{index}]", imported
+
+    @property
+    def databases(self) -> Iterator[tuple[Site, str, Database]]:
+        """Each workload that may replicate, with its site and place."""
+        for path, site in self.sites:
+            for index, workload in enumerate(site.workloads):
+                if isinstance(workload, Database):
+                    yield site, f"{path}.workloads[{index}]", workload
+
+    @cached_property
+    def sources(self) -> Mapping[str, tuple[str, Sequence[Offer]] | None]:
+        """For each site, the place of its exports and the exports; None for a peer whose link is not there yet."""
+        found = dict[str, tuple[str, Sequence[Offer]] | None]()
+        for index, peer in enumerate(self.settings.peers):
+            link, path = self.links.get(peer.name), f"peers[{index}].link.exports"
+            found[peer.name] = (path, _with_places(path, link.exports)) if link else None
+        for path, site in self.sites:
+            found[site.name] = (f"{path}.exports", _with_places(f"{path}.exports", site.exports))
+        return found
+
+    @cached_property
+    def before(self) -> Mapping[str, Any]:
+        """What the stack's last `up` says of its sites, in the output `sites`."""
+        before: Mapping[str, Any] = self.environment.own_outputs().get("sites", {})
+        return before
+
+    def offer(self, imported: Import | Replicates) -> Offer | None:
+        """Return the export that an import or a replica names, if it is there."""
+        return self._offers.get((imported.from_, imported.export))
+
+    @cached_property
+    def _offers(self) -> Mapping[tuple[str, str], Offer]:
+        """Each export with its place, by site and name; of those that are there twice the first."""
+        offers = ((site, offer) for site, source in self.sources.items() if source for offer in reversed(source[1]))
+        return {(site, offer[1].name): offer for site, offer in offers}
+
+
+def _with_places(path: str, exports: Sequence[Export | LinkExport]) -> Sequence[Offer]:
+    return [(f"{path}[{index}]", export) for index, export in enumerate(exports)]

@@ -1,0 +1,183 @@
+"""Databases: whether what they follow reaches them, and whether both ends of a channel agree."""
+
+from collections.abc import Iterator
+
+from dcmesh.config.checks.configuration import Configuration
+from dcmesh.config.errors import NOTHING, Finding
+from dcmesh.config.suggestions import choices
+from dcmesh.model import pxc
+from dcmesh.model.mariadb import OWN_SETTINGS
+from dcmesh.model.settings import Database, Import, Mariadb, Site
+
+
+def not_imported(configuration: Configuration) -> Iterator[Finding]:
+    """Find replicas whose namespace does not import what they follow, under their service account."""
+    imported = {site.name: set(site.imports) for _, site in configuration.sites}
+    for site, path, database in configuration.databases:
+        followed = database.replicates
+        if followed is None:
+            continue
+        wanted = Import(
+            from_=followed.from_,
+            export=followed.export,
+            namespace=database.namespace,
+            service_account=database.pods.service_account,
+        )
+        if wanted not in imported[site.name]:
+            advice = (
+                f"does not reach the replica: add to the site's imports from: {wanted.from_}, export: {wanted.export}, "
+                f"namespace: {wanted.namespace}, serviceAccount: {wanted.service_account}"
+            )
+            imports = f"{path.partition('.')[0]}.imports"
+            yield Finding(f"{path}.replicates.export", followed.export, advice, given=(imports,))
+
+
+def not_tcp(configuration: Configuration) -> Iterator[Finding]:
+    """Find replicas of what is no database."""
+    for _, path, database in configuration.databases:
+        offer = database.replicates and configuration.offer(database.replicates)
+        if offer and offer[1].protocol != "TCP":
+            advice = "is exported as HTTP, which no database speaks: make the export's protocol TCP"
+            yield Finding(f"{path}.replicates.export", offer[1].name, advice, given=(offer[0],))
+
+
+def _sources(configuration: Configuration, database: Database) -> list[tuple[Site, Database]]:
+    """Return what a database follows in this stack, what that follows in its turn, and so on, each once."""
+    found = list[tuple[Site, Database]]()
+    source = configuration.settings.source_of(database)
+    while source and source not in found:
+        found.append(source)
+        source = configuration.settings.source_of(source[1])
+    return found
+
+
+def circles(configuration: Configuration) -> Iterator[Finding]:
+    """Find replicas that in the end follow themselves, where none is made the primary."""
+    for site, path, database in configuration.databases:
+        sources = _sources(configuration, database)
+        two = len(sources) == 2
+        switchable = two and configuration.settings.primary
+        if database.replicates and sources and sources[-1] == (site, database) and not switchable:
+            ring = " → ".join(f"{s.name}/{d.namespace}" for s, d in [(site, database), *sources])
+            remedy = "set `primary`" if two else "remove one `replicates`"
+            advice = f"leads back to this database ({ring}), and so none is the primary: {remedy}"
+            yield Finding(f"{path}.replicates.from", database.replicates.from_, advice, given=("primary",))
+
+
+def primaries(configuration: Configuration) -> Iterator[Finding]:
+    """Find a primary that is none of two sites which replicate each other, and what has no effect without one."""
+    primary, failover = configuration.settings.primary, configuration.settings.failover
+    if failover and not primary:
+        advice = "has no effect without `primary`: set that, or remove this"
+        yield Finding("failover.without", failover.without, advice, given=("primary",))
+    if failover and failover.without == primary:
+        yield Finding("failover.without", failover.without, "is the primary: name the site that is gone")
+    pairs = [
+        (site, path, database)
+        for site, path, database in configuration.databases
+        if (database.replicates if isinstance(database, Mariadb) else configuration.settings.exchanges(database))
+    ]
+    if primary and not pairs:
+        advice = (
+            "has no effect, for no MariaDB here replicates another, and no two XtraDB clusters of this stack each "
+            "other: set `replicates` in both, or remove it"
+        )
+        yield Finding("primary", primary, advice, given=("sites",))
+    for site, path, database in pairs if primary else ():
+        if database.replicates and primary not in (either := (site.name, database.replicates.from_)):
+            advice = f"is not one of the two sites of {path}: {choices(either, primary)}"
+            yield Finding("primary", primary, advice, given=(path,))
+        source = configuration.settings.source_of(database)
+        if source and configuration.settings.source_of(source[1]) != (site, database):
+            advice = "does not replicate this database in its turn: set its `replicates`, or remove `primary`"
+            yield Finding(f"{path}.replicates.from", source[0].name, advice, given=("sites",))
+
+
+def vanished_sources(configuration: Configuration) -> Iterator[Finding]:
+    """Find replicas that run although there is nothing any more to follow: they would be taken for not begun yet."""
+
+    def absent(database: Database) -> bool:
+        followed = database.replicates
+        return followed is not None and configuration.sources.get(followed.from_, ()) is None
+
+    pending = [
+        (site, path, database)
+        for site, path, database in configuration.databases
+        if absent(database) or any(absent(source) for _, source in _sources(configuration, database))
+    ]
+    for site, path, database in pending:
+        servers = configuration.before.get(site.name, {}).get("servers", ())
+        leads = isinstance(database, Mariadb) and configuration.settings.primary == site.name
+        if database.replicates and not leads and any(server["namespace"] == database.namespace for server in servers):
+            advice = (
+                "exports nothing any more, and without it the servers here would be removed: restore its exports, or "
+                "remove this workload to have that"
+            )
+            yield Finding(f"{path}.replicates.from", database.replicates.from_, advice)
+
+
+def unknown_passwords(configuration: Configuration) -> Iterator[Finding]:
+    """Find replicas that cannot know their source's password."""
+    by_stack = {peer.name for peer in configuration.settings.peers if not (peer.link or peer.link_file)}
+    for _, path, database in configuration.databases:
+        followed = database.replicates
+        if followed is None or database.replication_password:
+            continue
+        if (
+            isinstance(database, Mariadb)
+            and configuration.settings.primary
+            and not configuration.settings.source_of(database)
+        ):
+            advice = (
+                "is missing: either site can be the primary, so give both stacks the same by "
+                "`pulumi config set --secret --path`"
+            )
+            yield Finding(f"{path}.replicationPassword", NOTHING, advice)
+            continue
+        if followed.from_ in by_stack:
+            continue
+        offer = configuration.offer(followed)
+        if offer and not configuration.settings.source_of(database):
+            advice = (
+                f"is missing: nothing here knows the password of {followed.from_}'s database; take it from "
+                "`pulumi stack output replicationPasswords --show-secrets` there, and set it with "
+                "`pulumi config set --secret --path`"
+            )
+            others = f"{offer[0].partition('.')[0]}.workloads"
+            yield Finding(f"{path}.replicationPassword", NOTHING, advice, given=(offer[0], others))
+
+
+def other_passwords(configuration: Configuration) -> Iterator[Finding]:
+    """Find replicas that are given another password than what they follow has in this stack."""
+    places = {(site.name, database.namespace): path for site, path, database in configuration.databases}
+    for _, path, database in configuration.databases:
+        own, sources = database.replication_password, _sources(configuration, database)
+        if own is None or not sources:
+            continue
+        decisive = next((d for _, d in sources if d.replication_password), sources[-1][1])
+        theirs = decisive.replication_password
+        known = theirs or not decisive.replicates  # else another stack has it
+        if known and own != theirs:
+            advice = (
+                f"is not the one of {sources[0][0].name}'s database: remove it, the replica finds that in this stack"
+            )
+            given = tuple(f"{places[s.name, d.namespace]}.replicationPassword" for s, d in sources)
+            yield Finding(f"{path}.replicationPassword", own.get_secret_value(), advice, secret=True, given=given)
+
+
+def own_settings(configuration: Configuration) -> Iterator[Finding]:
+    """Find options of a server that are dcmesh's to set."""
+    for _, path, database in configuration.databases:
+        own = OWN_SETTINGS if isinstance(database, Mariadb) else pxc.REPLICATION.keys() | pxc.CLOSED.keys()
+        for key in sorted(own & database.settings.keys()):
+            advice = "is set by dcmesh, for replication depends on it: remove it"
+            yield Finding(f"{path}.settings.{key}", database.settings[key], advice)
+
+
+def unlike_sources(configuration: Configuration) -> Iterator[Finding]:
+    """Find replicas of a database of another kind: MySQL and MariaDB do not replicate from each other."""
+    for _, path, database in configuration.databases:
+        source = configuration.settings.source_of(database)
+        if database.replicates and source and source[1].kind != database.kind:
+            advice = f"is of kind {source[1].kind}, which {database.kind} cannot follow: name one of its own kind"
+            yield Finding(f"{path}.replicates.export", database.replicates.export, advice)

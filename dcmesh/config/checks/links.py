@@ -1,0 +1,176 @@
+"""Links: whether what is imported is exported, for whom, and under names that are free."""
+
+from collections.abc import Iterator
+
+from dcmesh.config.checks.configuration import Configuration
+from dcmesh.config.checks.names import is_in_every_cluster, name_of
+from dcmesh.config.errors import Finding
+from dcmesh.config.suggestions import choices
+from dcmesh.model.link import service_of
+from dcmesh.model.settings import Consumer, Export, Pods, Site, StackTrust
+from dcmesh.stacks import stack_of
+
+
+def several_links(configuration: Configuration) -> Iterator[Finding]:
+    """Find peers whose link is given in more than one way."""
+    for index, peer in enumerate(configuration.settings.peers):
+        ways = {"stack": peer.stack, "link": peer.link, "linkFile": peer.link_file}
+        given = [way for way, value in ways.items() if value]
+        if len(given) > 1:
+            advice = f"has {' and '.join(given)}: keep one of them"
+            yield Finding(f"peers[{index}]", peer.name, advice)
+
+
+def own_stack(configuration: Configuration) -> Iterator[Finding]:
+    """Find references of the stack to itself."""
+    environment, trust = configuration.environment, configuration.settings.trust
+    stacks = [
+        (f"peers[{index}].stack", stack_of(peer, environment.project))
+        for index, peer in enumerate(configuration.settings.peers)
+        if not (peer.link or peer.link_file)
+    ]
+    stacks += [("trust.stack", trust.stack)] if isinstance(trust, StackTrust) else []
+    for path, stack in stacks:
+        if stack.split("/")[1:] == [environment.project, environment.stack]:
+            yield Finding(path, stack, "is this stack itself: name another")
+
+
+def unknown_sources(configuration: Configuration) -> Iterator[Finding]:
+    """Find imports from the site itself, or from one that is neither in the stack nor a peer."""
+    for site, path, imported in configuration.imports:
+        if imported.from_ == site.name:
+            yield Finding(f"{path}.from", imported.from_, "is this site itself: import from another")
+        elif imported.from_ not in configuration.sources:
+            others = [name for name in configuration.sources if name != site.name]
+            advice = "is neither another site of this stack nor one of its peers: "
+            advice += choices(others, imported.from_) if others else "add it to `peers`"
+            yield Finding(f"{path}.from", imported.from_, advice, given=("sites", "peers"))
+
+
+def unknown_exports(configuration: Configuration) -> Iterator[Finding]:
+    """Find imports of what the other site does not export."""
+    for site, path, imported in configuration.imports:
+        source = configuration.sources.get(imported.from_)
+        if source is None or imported.from_ == site.name or configuration.offer(imported):
+            continue
+        place, offers = source
+        names = [export.name for _, export in offers]
+        yield Finding(
+            f"{path}.export",
+            imported.export,
+            f"is not exported by {imported.from_}: "
+            + (choices(names, imported.export) if names else "it exports nothing"),
+            given=(place,),
+        )
+
+
+def not_consumers(configuration: Configuration) -> Iterator[Finding]:
+    """Find imports for whom the export is not meant."""
+    for site, path, imported in configuration.imports:
+        offer = configuration.offer(imported)
+        if offer is None or imported.from_ == site.name:
+            continue
+        place, export = offer
+        wanted = Consumer(site=site.name, namespace=imported.namespace, service_account=imported.service_account)
+        if wanted not in export.consumers:
+            known = ", ".join(name_of(consumer) for consumer in export.consumers) or "nobody"
+            yield Finding(
+                f"{path}.serviceAccount",
+                imported.service_account,
+                f"may not consume {imported.from_}/{export.name}, which is for {known}: "
+                f"add {name_of(wanted)} to its consumers",
+                given=(f"{place}.consumers",),
+            )
+
+
+def local_consumers(configuration: Configuration) -> Iterator[Finding]:
+    """Find consumers in the exporting site."""
+    for site, path, export in configuration.exports:
+        for index, consumer in enumerate(export.consumers):
+            if consumer.site == site.name:
+                advice = "is the exporting site, where everybody may connect: name another site, or remove the consumer"
+                yield Finding(f"{path}.consumers[{index}].site", consumer.site, advice)
+
+
+def same_names(configuration: Configuration) -> Iterator[Finding]:
+    """Find imports whose hosts are names of the importing site's own pods."""
+    own = {site.name: _services(site) for _, site in configuration.sites}
+    for site, path, imported in configuration.imports:
+        offer = configuration.offer(imported)
+        if offer is None or imported.from_ == site.name:
+            continue
+        for namespace, service in dict.fromkeys(map(service_of, offer[1].hosts)):
+            if (namespace, service) in own[site.name]:
+                advice = (
+                    f"is of Service {service} in namespace {namespace}, and {site.name} has the same: the pods of both "
+                    "would have the same DNS names; use another namespace in one of the sites"
+                )
+            elif _is_taken(namespace, site):
+                advice = (
+                    f"is of namespace {namespace}, and {site.name} has one of that name, which is not dcmesh's: export "
+                    "from a namespace of its own"
+                )
+            else:
+                continue
+            yield Finding(f"{path}.export", imported.export, advice, given=(offer[0],))
+
+
+def _is_taken(namespace: str, site: Site) -> bool:
+    """Tell whether a cluster that is to be made has a namespace that is not dcmesh's. Of others preflight asks it."""
+    made = is_in_every_cluster(namespace) and namespace not in site.namespaces
+    return made and site.made_by is not None
+
+
+def _services(site: Site) -> set[tuple[str, str]]:
+    """Return namespace and name of the headless Services that a site is known to have."""
+    own = {(workload.namespace, workload.pods.service) for workload in site.workloads if workload.pods}
+    return own | {(export.namespace, export.service_name) for export in site.exports}
+
+
+def same_hosts(configuration: Configuration) -> Iterator[Finding]:
+    """Find imports of a namespace whose hosts come from another site too."""
+    owners = dict[tuple[str, str, str], str]()
+    for site, path, imported in configuration.imports:
+        offer = configuration.offer(imported)
+        if offer is None:
+            continue
+        others = {owners.setdefault((site.name, imported.namespace, host), imported.from_) for host in offer[1].hosts}
+        for other in sorted(others - {imported.from_}):
+            advice = f"has hosts that {other} has too: import one of them into another namespace"
+            yield Finding(f"{path}.export", imported.export, advice, given=(offer[0],))
+
+
+def impossible_probes(configuration: Configuration) -> Iterator[Finding]:
+    """Find exports whose probe waits for a greeting that HTTP does not know."""
+    for _, path, export in configuration.exports:
+        if (export.protocol, export.probe) == ("HTTP", "greeting"):
+            advice = "is for servers that speak first, which HTTP servers do not: use http or pod-name"
+            yield Finding(f"{path}.probe", export.probe, advice)
+
+
+def unlike_workloads(configuration: Configuration) -> Iterator[Finding]:
+    """Find exports of a workload of ours that say something else of it than it is."""
+    for site, path, export in configuration.exports:
+        workload = site.workload_of(export)
+        if workload and workload.pods:
+            for key, value, advice in _unlike(export, workload.pods):
+                place = f"{path.partition('.')[0]}.workloads[{site.workloads.index(workload)}]"
+                yield Finding(f"{path}.{key}", value, advice, given=(path, place))
+
+
+def _unlike(export: Export, pods: Pods) -> Iterator[tuple[str, object, str]]:
+    """Find what an export says wrongly of a workload: the key, its value and the advice."""
+    if export.replicas > pods.replicas:
+        advice = f"is more than the {pods.replicas} pods that the workload runs: lower it or raise the workload's"
+        yield "replicas", export.replicas, advice
+    facts = {
+        "port": (export.port, pods.port),
+        "service": (export.service_name, pods.service),
+        "serviceAccount": (export.service_account, pods.service_account),
+    }
+    for key, (said, true) in facts.items():
+        if said != true:
+            yield key, said, f"is not the workload's, which is {true}: use that"
+    if export.selector != pods.selector:
+        said, true = (", ".join(f"{k}: {v}" for k, v in labels.items()) for labels in (export.selector, pods.selector))
+        yield "selector", said, f"are not the labels of the workload's pods: use {true}"

@@ -1,0 +1,134 @@
+"""Names: what is there twice, and what is too long for Kubernetes."""
+
+from collections.abc import Hashable, Iterable, Iterator
+
+from dcmesh.config.checks.configuration import Configuration
+from dcmesh.config.errors import Finding
+from dcmesh.model.link import pod_of
+from dcmesh.model.settings import Consumer, GeneratedTrust
+
+LONGEST_LABEL = 63
+"""Kubernetes' limit for the value of a label, and so for the names of pods and Jobs, which become labels."""
+
+LONGEST_STATEFUL_SET = 52
+"""What Kubernetes appends to a StatefulSet's name for the label that tells its pods' revision is up to 11 long."""
+
+PROBE = "dcmesh-probe-"
+"""What stands before the consumer's name in the name of a probe's Job."""
+
+OTHER_NAME = "is there twice: give each a name of its own"
+REMOVE_ONE = "is there twice: remove one"
+
+
+def twice(entries: Iterable[tuple[str, Hashable]], advice: str) -> Iterator[Finding]:
+    """Find what is there a second time, of values with their places."""
+    seen = set[Hashable]()
+    for path, value in entries:
+        if value in seen:
+            yield Finding(path, value, advice)
+        seen.add(value)
+
+
+def sites_twice(configuration: Configuration) -> Iterator[Finding]:
+    """Find sites, and peers, of the same name."""
+    sites = [(f"{path}.name", site.name) for path, site in configuration.sites]
+    yield from twice(sites, OTHER_NAME)
+    peers = [(f"peers[{index}].name", peer.name) for index, peer in enumerate(configuration.settings.peers)]
+    yield from twice(peers, OTHER_NAME)
+    own = {name for _, name in sites}
+    for path, name in peers:
+        if name in own:
+            yield Finding(path, name, "is a site of this stack, and so no peer: remove it")
+
+
+def issued_twice(configuration: Configuration) -> Iterator[Finding]:
+    """Find sites for which an intermediate is issued twice."""
+    trust, own = configuration.settings.trust, {site.name for _, site in configuration.sites}
+    if isinstance(trust, GeneratedTrust):
+        issued = [(f"trust.issueFor[{index}]", name) for index, name in enumerate(trust.issue_for)]
+        yield from twice(issued, REMOVE_ONE)
+        for path, name in issued:
+            if name in own:
+                yield Finding(path, name, "is a site of this stack, which has its intermediate anyway: remove it")
+
+
+def workloads_twice(configuration: Configuration) -> Iterator[Finding]:
+    """Find workloads of a site in one namespace: each creates its own."""
+    for path, site in configuration.sites:
+        namespaces = ((f"{path}.workloads[{index}].namespace", w.namespace) for index, w in enumerate(site.workloads))
+        yield from twice(namespaces, "is there twice: give each workload a namespace of its own")
+
+
+def exports_twice(configuration: Configuration) -> Iterator[Finding]:
+    """Find exports of a site with one name, or of one StatefulSet: its pods have one host each."""
+    for path, site in configuration.sites:
+        exports = [(f"{path}.exports[{index}]", export) for index, export in enumerate(site.exports)]
+        yield from twice(((f"{at}.name", export.name) for at, export in exports), OTHER_NAME)
+        sets = ((f"{at}.statefulSet", f"{export.namespace}/{export.stateful_set_name}") for at, export in exports)
+        yield from twice(sets, "is exported twice: make it one export")
+
+
+def consumers_twice(configuration: Configuration) -> Iterator[Finding]:
+    """Find consumers of an export that are equal."""
+    for _, path, export in configuration.exports:
+        yield from twice(
+            ((f"{path}.consumers[{index}]", name_of(consumer)) for index, consumer in enumerate(export.consumers)),
+            REMOVE_ONE,
+        )
+
+
+def imports_twice(configuration: Configuration) -> Iterator[Finding]:
+    """Find imports of a site that are equal."""
+    for path, site in configuration.sites:
+        yield from twice(
+            (
+                (f"{path}.imports[{index}]", f"{i.from_}/{i.export} for {i.namespace}/{i.service_account}")
+                for index, i in enumerate(site.imports)
+            ),
+            REMOVE_ONE,
+        )
+
+
+def name_of(consumer: Consumer) -> str:
+    """Return a consumer as one word."""
+    return f"{consumer.site}/{consumer.namespace}/{consumer.service_account}"
+
+
+def is_in_every_cluster(namespace: str) -> bool:
+    """Tell whether a namespace is there in every cluster with Istio."""
+    return namespace in ("default", "istio-system") or namespace.startswith("kube-")
+
+
+def reserved_namespaces(configuration: Configuration) -> Iterator[Finding]:
+    """Find workloads in namespaces that are there already: a workload creates its own."""
+    for path, site in configuration.sites:
+        for index, workload in enumerate(site.workloads):
+            if is_in_every_cluster(workload.namespace):
+                advice = "is there in every cluster, and a workload creates its own: choose another"
+                yield Finding(f"{path}.workloads[{index}].namespace", workload.namespace, advice)
+
+
+def long_pod_names(configuration: Configuration) -> Iterator[Finding]:
+    """Find StatefulSets whose pods cannot have their names."""
+    for path, site in configuration.sites:
+        for index, workload in enumerate(site.workloads):
+            if workload.pods and len(workload.pods.stateful_set) > LONGEST_STATEFUL_SET:
+                advice = f"is too long for a StatefulSet: at most {LONGEST_STATEFUL_SET} characters"
+                yield Finding(f"{path}.workloads[{index}].name", workload.name, advice)
+    for _, path, export in configuration.exports:
+        last = pod_of(export.hosts[-1])
+        if len(last) > LONGEST_LABEL:
+            key = "statefulSet" if export.stateful_set else "name"
+            advice = (
+                f"is too long: its last pod would be {last}, and pods' names have at most {LONGEST_LABEL} characters"
+            )
+            yield Finding(f"{path}.{key}", export.stateful_set_name, advice, given=(path,))
+
+
+def long_probe_names(configuration: Configuration) -> Iterator[Finding]:
+    """Find consumers after whom no probe's Job can be named."""
+    most = LONGEST_LABEL - len(PROBE)
+    for _, path, imported in configuration.imports:
+        if len(imported.service_account) > most:
+            advice = f"is too long: the probe's Job is named {PROBE}…, which leaves {most} characters"
+            yield Finding(f"{path}.serviceAccount", imported.service_account, advice)

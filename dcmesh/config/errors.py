@@ -1,0 +1,88 @@
+"""What is wrong with a configuration, as one message with a line an error."""
+
+import json
+import re
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from dcmesh.config.paths import is_within
+from dcmesh.config.stack_config import secret_keys
+from dcmesh.model.printable import printable
+
+SECRET = "[secret]"  # noqa: S105 — what is shown instead of one
+
+NOTHING: Final = object()
+"""The value of what is missing."""
+
+LONGEST = 60
+"""How many characters of a value are shown."""
+
+LONGEST_PATH = 200
+"""How many characters of a path are shown: the keys in it may be somebody else's."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One error: where, what stands there, and what to do about it.
+
+    Attributes:
+        path: the place, as users write it: `sites[1].imports[0].from`.
+        value: what stands there, or NOTHING.
+        advice: what is wrong with it and what to do, to be read after the value.
+        secret: whether the value must not be shown.
+        given: other places that must have been read whole for this to be sure.
+    """
+
+    path: str
+    value: object
+    advice: str
+    secret: bool = False
+    given: tuple[str, ...] = ()
+
+    def line(self, secret_parts: Collection[str] = ()) -> str:
+        """Return the error as a line, in which nothing from below the secret top-level keys is shown."""
+        path = printable(self.path, LONGEST_PATH)
+        if self.value is NOTHING:
+            return printable(f"{path}: {self.advice}")
+        secret = self.secret or any(is_within(self.path, key) for key in secret_parts)
+        return printable(f"{path}: {SECRET if secret else shown(self.value)} {self.advice}")
+
+
+class Remark(Finding):
+    """Something that is not refused: the user is told of it, and the run goes on."""
+
+
+class ConfigError(Exception):
+    """The configuration is wrong; the message lists every error with its path, and no secret."""
+
+    findings: Sequence[Finding]
+
+    def __init__(self, findings: Iterable[Finding]) -> None:
+        secret = secret_keys()
+        self.findings = sorted(findings, key=_order)
+        lines = dict.fromkeys(f"  {finding.line(secret)}" for finding in self.findings)
+        super().__init__("\n".join(["the configuration is wrong, nothing was changed:", *lines]))
+
+
+def _order(finding: Finding) -> list[str | int]:
+    """Return by what findings are ordered: what is about one place stands together."""
+    parts = re.split(r"\[([0-9]{1,9})\]", finding.path)
+    return [int(part) if index % 2 else part for index, part in enumerate(parts)]
+
+
+def shown(value: object) -> str:
+    """Return a value on one line, much as a user would write it; of what has parts no more than that."""
+    if isinstance(value, dict):
+        return "{…}" if value else "{}"
+    if isinstance(value, list):
+        return "[…]" if value else "[]"
+    try:
+        text = value if isinstance(value, str) else json.dumps(value, default=str)
+    except ValueError:  # Python does not write a number of thousands of digits
+        return "a number too large to show"
+    if "PRIVATE KEY" in text:
+        return SECRET
+    line = text.partition("\n")[0][:LONGEST]
+    shortened = "" if line == text else "…"
+    return f"{json.dumps(line, ensure_ascii=False) if isinstance(value, str) else line}{shortened}"

@@ -1,0 +1,177 @@
+"""The links of sites that other stacks hold: from those stacks' outputs, from a file, or from the configuration."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+
+import yaml
+from pydantic import ValidationError
+
+from dcmesh.config.environment import Environment, ReadFile, why_not
+from dcmesh.config.errors import NOTHING, ConfigError, Finding
+from dcmesh.config.value_errors import faults_of
+from dcmesh.model.istio import TRUST_DOMAIN
+from dcmesh.model.link import CLUSTER_DOMAIN, service_of
+from dcmesh.model.settings import Peer, PeerLink
+from dcmesh.stacks import ReadStack, read_stack, stack_of
+
+__all__ = ["ReadStack", "links_of", "read_link", "read_stack", "stack_of"]
+
+MOST_PARTS = 50_000
+"""How many parts a link may have: it is somebody else's, and looked at by each `preview`."""
+
+DEEPEST = 8
+"""How deep they may be nested."""
+
+MOST_BYTES = 2**20
+"""How long a file with links may be: YAML of that length takes seconds."""
+
+MOST_SHOWN = 20
+"""How many errors of a link are shown."""
+
+
+def links_of(peers: Sequence[Peer], environment: Environment) -> tuple[dict[str, PeerLink], list[Finding]]:
+    """Return the link of each peer that has one, and what is wrong with the others.
+
+    A peer whose stack is there and exports nothing yet has none, which is no error.
+
+    Args:
+        peers: the peers.
+        environment: where the stacks and files are.
+    """
+    links, findings = dict[str, PeerLink](), list[Finding]()
+    for index, peer in enumerate(peers):
+        try:
+            link = _link_of(peer, f"peers[{index}]", environment)
+        except ConfigError as error:
+            findings += error.findings
+        else:
+            links |= {peer.name: link} if link else {}
+    return links, findings
+
+
+def _link_of(peer: Peer, path: str, environment: Environment) -> PeerLink | None:
+    """Return a peer's link, or None if its stack is there but exports nothing yet.
+
+    Raises:
+        ConfigError: there is no such stack or file, or what it holds is no link of that site.
+    """
+    if peer.link:
+        return _sound(peer.link, peer.name, f"{path}.link.")
+    if peer.link_file:
+        where = f"{path}.linkFile"
+        found = _from_file(peer.link_file, peer.name, where, environment.read_file)
+    else:
+        where = f"{path}.stack"
+        found = _from_stack(stack_of(peer, environment.project), peer.name, where, environment.read_stack)
+    return None if found is None else read_link(found, peer.name, where)
+
+
+def read_link(found: object, site: str, place: str) -> PeerLink:
+    """Return a link that somebody else has written: every part of it is as it must be, and claims what its site may.
+
+    Args:
+        found: the link, as plain data.
+        site: the site that it must be of.
+        place: where it was found.
+
+    Raises:
+        ConfigError: it is no link of that site.
+    """
+    path = f"{place} → "
+    if not _is_small(found):
+        advice = f"is no link: it has more than {MOST_PARTS} parts, or they are nested more than {DEEPEST} deep"
+        raise ConfigError([Finding(place, found, advice)])
+    try:
+        link = PeerLink.model_validate(found, by_alias=True, by_name=False)
+    except ValidationError as error:
+        inside = (fault.finding for fault in faults_of(error, PeerLink))
+        raise _refusal(Finding(f"{path}{f.path}", f.value, f.advice, f.secret) for f in inside) from None
+    return _sound(link, site, path)
+
+
+def _is_small(value: object) -> bool:
+    """Tell whether plain data are few enough to be looked at."""
+    left, seen = [(value, 0)], 0
+    while left:
+        part, depth = left.pop()
+        seen += 1
+        parts = part.values() if isinstance(part, dict) else part if isinstance(part, list) else ()
+        if depth > DEEPEST or seen + len(left) + len(parts) > MOST_PARTS:
+            return False
+        left += [(below, depth + 1) for below in parts]
+    return True
+
+
+def _refusal(findings: Iterable[Finding]) -> ConfigError:
+    """Return an error of what is wrong with a link, which may be anything that somebody could think of."""
+    first, more = (found := list(findings))[:MOST_SHOWN], len(found) - MOST_SHOWN
+    if more > 0:
+        first.append(replace(first[-1], value=NOTHING, advice=f"and {more} more that are wrong"))
+    return ConfigError(first)
+
+
+def _sound(link: PeerLink, site: str, path: str) -> PeerLink:
+    """Return a link, if it is of its site and its exports claim nothing that is not theirs.
+
+    Raises:
+        ConfigError: they do.
+    """
+    if found := list(_false_claims(link, site, path)):
+        raise _refusal(found)
+    return link
+
+
+def _false_claims(link: PeerLink, site: str, path: str) -> Iterator[Finding]:
+    """Find where a link claims to be of another site, or an export what is another's."""
+    if link.site != site:
+        yield Finding(f"{path}site", link.site, f"is another site than {site}: name the peer after its site")
+    names, hosts = set[str](), set[str]()
+    for index, export in enumerate(link.exports):
+        at = f"{path}exports[{index}]"
+        if export.name in names:
+            yield Finding(f"{at}.name", export.name, f"is there twice: {site} must give each export a name of its own")
+        names.add(export.name)
+        prefix = f"spiffe://{TRUST_DOMAIN}/ns/{export.namespace}/sa/"
+        if not export.identity.startswith(prefix):
+            advice = f"is not of the namespace {export.namespace}, whose pods it has: {site} may claim {prefix}… alone"
+            yield Finding(f"{at}.identity", export.identity, advice)
+        service = service_of(export.hosts[0])[1]
+        for number, host in enumerate(export.hosts):
+            where = f"{at}.hosts[{number}]"
+            if host in hosts:
+                yield Finding(where, host, f"is there twice: {site} must export each host once")
+            hosts.add(host)
+            if service_of(host) != (export.namespace, service):
+                own = f"{service}.{export.namespace}.svc.{CLUSTER_DOMAIN}"
+                advice = f"is not behind {own}: all hosts of an export are of its namespace and of one Service"
+                yield Finding(where, host, advice)
+
+
+def _from_stack(stack: str, site: str, path: str, read: ReadStack) -> object:
+    try:
+        links = read(stack).get("link") or {}
+    except LookupError as error:
+        reason = " ".join(str(error).split())
+        advice = f"cannot be read ({reason}): create that stack first, with `pulumi stack init`, or give `link`"
+        # A wrong link is left out, and then the stack is not what was meant.
+        given = tuple(f"{path.removesuffix('stack')}{way}" for way in ("link", "linkFile"))
+        raise ConfigError([Finding(path, stack, advice, given=given)]) from None
+    return links.get(site) if isinstance(links, dict) else links
+
+
+def _from_file(file: str, site: str, path: str, read: ReadFile) -> object:
+    """Return what a file has: a link, or an output `link` whole, which has one for each exporting site."""
+    try:
+        text = read(file)
+    except (OSError, ValueError) as error:
+        raise ConfigError([Finding(path, file, why_not(file, error))]) from None
+    if len(text) > MOST_BYTES:
+        raise ConfigError([Finding(path, file, f"is no link: it is longer than {MOST_BYTES} characters")])
+    try:
+        found = yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError, TypeError, AttributeError, LookupError, RecursionError):
+        # Of tags that do not fit their values PyYAML raises whatever its constructors do.
+        raise ConfigError([Finding(path, file, "is neither JSON nor YAML")]) from None
+    if isinstance(found, dict) and "site" not in found and site in found:
+        return found[site]
+    return {} if found is None else found

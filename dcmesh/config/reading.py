@@ -1,0 +1,71 @@
+"""Reading: what of a configuration can be read although other parts are wrong."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from pydantic import ValidationError
+
+from dcmesh.config import paths
+from dcmesh.config.errors import Finding
+from dcmesh.config.value_errors import Fault, faults_of
+from dcmesh.model.settings import Settings
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What could be read of a configuration.
+
+    Attributes:
+        settings: what is right of it; None if nothing is.
+        findings: what is wrong with single values.
+        lost: places that were left out.
+        unsure: places that may have been meant by unknown keys.
+    """
+
+    settings: Settings | None
+    findings: tuple[Finding, ...] = ()
+    lost: frozenset[str] = frozenset()
+    unsure: frozenset[str] = frozenset()
+
+    def is_sure(self, finding: Finding) -> bool:
+        """Tell whether a finding stands, whatever is at the places that could not be read.
+
+        Args:
+            finding: one in the coordinates of what the user wrote.
+        """
+        missing = self.lost | self.unsure
+        hit = any(paths.is_within(finding.path, place) for place in missing)
+        return not hit and all(self._is_whole(place) for place in finding.given)
+
+    def _is_whole(self, place: str) -> bool:
+        """Tell whether a list or map has been read with each of its items, if not with all that is in them."""
+        missing = self.lost | self.unsure
+        return not any(paths.is_within(place, other) or paths.parent(other) == place for other in missing)
+
+    def as_written(self, finding: Finding) -> Finding:
+        """Return a finding about the settings in the coordinates of what the user wrote."""
+        given = tuple(paths.before(place, self.lost) for place in finding.given)
+        return replace(finding, path=paths.before(finding.path, self.lost), given=given)
+
+
+def read_settings(raw: Mapping[str, Any]) -> Reading:
+    """Read a configuration; what is wrong is left out, and what cannot be without it, until the rest is right."""
+    settings, faults = _validated(raw)
+    lost, found = frozenset[str](), faults
+    while found:
+        more = lost | {paths.before(fault.drop, lost) for fault in found}
+        if "" in more or more == lost:
+            break
+        lost = more
+        settings, found = _validated(paths.without(raw, lost))
+    # What is found later follows from what was left out.
+    unsure = frozenset(fault.meant for fault in faults if fault.meant)
+    return Reading(settings, tuple(fault.finding for fault in faults), lost, unsure)
+
+
+def _validated(raw: object) -> tuple[Settings | None, list[Fault]]:
+    try:
+        return Settings.model_validate(raw, by_alias=True, by_name=False), []
+    except ValidationError as error:
+        return None, faults_of(error, Settings)

@@ -1,0 +1,1 @@
+"""What database servers are asked and told."""

@@ -1,0 +1,224 @@
+"""What a stack has deployed, by its outputs."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from dcmesh.config.errors import ConfigError
+from dcmesh.config.peer_links import read_link
+from dcmesh.databases.replication import Replica
+from dcmesh.model.link import ServiceAccount
+from dcmesh.model.settings import LinkExport, PeerLink
+from dcmesh.pulumi_cli import PulumiError, pulumi, read_state
+
+
+class StackError(Exception):
+    """A stack cannot be read; the message is for the user, on one line."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExpectedGateway:
+    """A gateway as it should be.
+
+    Attributes:
+        namespace: namespace of its Deployment and Service.
+        name: their name.
+        addresses: where importers look for it.
+        port: at which port.
+        advertised: whether the configuration said so; else these are what its Service had at the last `up`.
+    """
+
+    namespace: str
+    name: str
+    addresses: tuple[str, ...]
+    port: int
+    advertised: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeployedExport:
+    """What a site lets others reach.
+
+    Attributes:
+        source: the exporting site.
+        name: name of the export.
+        namespace: namespace of its pods.
+        gateways: the site's gateway's addresses, each with the port.
+        hosts: the hosts.
+        port: the port that they listen on.
+        protocol: how sidecars treat it: `HTTP` or `TCP`.
+        probe: what a new connection should be answered with: `greeting`, `http` or `pod-name`.
+        identity: the SPIFFE id that they must prove.
+        consumers: who may connect, each a site and a service account there.
+    """
+
+    source: str
+    name: str
+    namespace: str
+    gateways: tuple[str, ...]
+    hosts: tuple[str, ...]
+    port: int
+    protocol: str
+    probe: str
+    identity: str
+    consumers: tuple[tuple[str, ServiceAccount], ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExpectedServer:
+    """A database server as it should be.
+
+    Attributes:
+        replica: where it can be asked.
+        follows: the hosts of which it should follow one; none for a primary.
+    """
+
+    replica: Replica
+    follows: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeployedSite:
+    """A site of the stack.
+
+    Attributes:
+        name: its name.
+        kubeconfig: contents of its cluster's kubeconfig. Secret.
+        gateway: its gateway, if it exports anything.
+        exports: what it exports.
+        accounts: the service accounts of exported pods and of consumers, each with what it imports.
+        pending: the sites that it is to import from and that export nothing yet.
+        servers: its database servers.
+        lost: whether it is gone for now, by the configuration: then it is not asked.
+        without: the site that is gone for now, by the configuration, if another stack has it; else empty.
+    """
+
+    name: str
+    kubeconfig: str
+    gateway: ExpectedGateway | None
+    exports: tuple[DeployedExport, ...]
+    accounts: Mapping[ServiceAccount, tuple[DeployedExport, ...]]
+    pending: tuple[str, ...]
+    servers: tuple[ExpectedServer, ...]
+    lost: bool = False
+    without: str = ""
+
+
+def read_stack(stack: str | None) -> tuple[DeployedSite, ...]:
+    """Return the sites of a stack, by `pulumi stack output`.
+
+    Args:
+        stack: its name. Default: the one that is selected.
+
+    Raises:
+        StackError: there is no such stack, or its outputs do not say what is needed.
+    """
+    command = ("stack", "output", "--json", "--show-secrets", *(("--stack", stack) if stack else ()))
+    try:
+        return parse_outputs(json.loads(read_state(lambda: pulumi(*command))))
+    except PulumiError as error:
+        raise StackError(str(error)) from None
+
+
+def parse_outputs(outputs: Mapping[str, Any]) -> tuple[DeployedSite, ...]:
+    """Return the sites that a stack's outputs tell of.
+
+    Raises:
+        StackError: they tell of none, or are those of an older dcmesh.
+    """
+    if "sites" not in outputs:
+        raise StackError("the stack has no output `sites`: run `pulumi up` first")
+    if not outputs["sites"]:
+        raise StackError("the stack has no sites")
+    sites = outputs["sites"]
+    return tuple(_site(name, outputs["kubeconfigs"][name], known, tuple(sites)) for name, known in sites.items())
+
+
+def _site(name: str, kubeconfig: str, known: Mapping[str, Any], sites: tuple[str, ...]) -> DeployedSite:
+    links, lost = _links(name, known["links"]), known.get("lost")
+    accounts = dict[ServiceAccount, tuple[DeployedExport, ...]]()
+    exports = _exports(links[name]) if known["gateway"] else ()
+    for export in exports:
+        accounts[_account(export.identity)] = ()
+    pending = dict[str, None]()
+    for imported in known["imports"]:
+        source = imported["from"]
+        if source == lost:
+            continue
+        if source not in links:
+            pending[source] = None
+            continue
+        account = ServiceAccount(imported["namespace"], imported["serviceAccount"])
+        (export,) = (export for export in _exports(links[source]) if export.name == imported["export"])
+        accounts[account] = (*accounts.get(account, ()), export)
+    return DeployedSite(
+        name=name,
+        kubeconfig=kubeconfig,
+        gateway=_gateway(known["gateway"], links[name]) if known["gateway"] else None,
+        exports=exports,
+        accounts=accounts,
+        pending=tuple(pending),
+        servers=tuple(_server(server) for server in known["servers"]),
+        lost=name == lost,
+        without="" if lost in sites else lost or "",
+    )
+
+
+def _links(site: str, told: Mapping[str, Any]) -> dict[str, PeerLink]:
+    """Return the links that a site knows. Those of other stacks are what these said at the last `up`.
+
+    Raises:
+        StackError: one is none.
+    """
+    try:
+        return {source: read_link(link, source, f"sites.{site}.links.{source}") for source, link in told.items()}
+    except ConfigError as error:
+        line = error.findings[0].line()
+        raise StackError(f"the stack has a link that must not be used: {line}: run `pulumi up` first") from None
+
+
+def _account(identity: str) -> ServiceAccount:
+    """Return the account of a SPIFFE id: `spiffe://DOMAIN/ns/NAMESPACE/sa/NAME`."""
+    *_, namespace, _, name = identity.split("/")
+    return ServiceAccount(namespace, name)
+
+
+def _gateway(place: Mapping[str, Any], link: PeerLink) -> ExpectedGateway:
+    return ExpectedGateway(
+        namespace=place["namespace"],
+        name=place["name"],
+        addresses=tuple(link.gateway.addresses),
+        port=link.gateway.port,
+        advertised=place["advertised"],
+    )
+
+
+def _exports(link: PeerLink) -> tuple[DeployedExport, ...]:
+    gateways = tuple(f"{address}:{link.gateway.port}" for address in link.gateway.addresses)
+    return tuple(_export(link.site, gateways, export) for export in link.exports)
+
+
+def _export(source: str, gateways: tuple[str, ...], export: LinkExport) -> DeployedExport:
+    return DeployedExport(
+        source=source,
+        name=export.name,
+        namespace=export.namespace,
+        gateways=gateways,
+        hosts=tuple(export.hosts),
+        port=export.port,
+        protocol=export.protocol,
+        probe=export.probe,
+        identity=export.identity,
+        consumers=tuple((of.site, ServiceAccount(of.namespace, of.service_account)) for of in export.consumers),
+    )
+
+
+def _server(known: Mapping[str, Any]) -> ExpectedServer:
+    replica = Replica(
+        namespace=known["namespace"],
+        pod=known["pod"],
+        container=known["container"],
+        command=tuple(known["command"]),
+    )
+    return ExpectedServer(replica=replica, follows=tuple(known["follows"]))

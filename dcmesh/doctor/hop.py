@@ -1,0 +1,29 @@
+"""Hop: a place on the way from a consumer to the server, and how it is looked at."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from dcmesh.doctor.findings import FindingKind, HopFinding, Side
+from dcmesh.doctor.link import WalkedLink
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hop:
+    """A hop of every link.
+
+    Attributes:
+        name: its name.
+        about: what must be so there.
+        side: where it must be looked at.
+        kinds: what may be found.
+        look: yields what is wrong with a link there. The first that is CRITICAL is the last that counts.
+
+    Raises:
+        UnseenError, ElsewhereError, kube.api.ERRORS: (look) it cannot be looked at.
+    """
+
+    name: str
+    about: str
+    side: Side
+    kinds: tuple[FindingKind, ...]
+    look: Callable[[WalkedLink], Iterator[HopFinding]]

@@ -1,0 +1,1 @@
+"""One way to ask a cluster: the client of the Kubernetes API is used here, and nowhere else."""

@@ -1,0 +1,186 @@
+"""A cluster, asked before anything is created in it."""
+
+import ipaddress
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+import yaml
+from kubernetes import client
+from kubernetes.client.exceptions import ApiException
+
+from dcmesh.kube.api import SECONDS, ApiClient
+from dcmesh.model import support
+from dcmesh.model.certificates import Certificates, read_pem
+from dcmesh.model.istio import ISTIO_NAMESPACE
+from dcmesh.model.ownership import MADE_BY, is_of_stack
+
+
+@dataclass(frozen=True)
+class ClusterReader:
+    """One existing cluster: questions to its API server. What is not there is None.
+
+    Attributes:
+        stacks: the stack, by its whole name and by those that it had before.
+    """
+
+    stacks: frozenset[str]
+    core: client.CoreV1Api
+    apps: client.AppsV1Api
+    version: client.VersionApi
+    storage: client.StorageV1Api
+    custom: client.CustomObjectsApi
+
+    @classmethod
+    def of(cls, api: ApiClient, stacks: frozenset[str]) -> Self:
+        """Return the cluster that a client is of."""
+        return cls(
+            stacks,
+            client.CoreV1Api(api),
+            client.AppsV1Api(api),
+            client.VersionApi(api),
+            client.StorageV1Api(api),
+            client.CustomObjectsApi(api),
+        )
+
+    def kubernetes_version(self) -> tuple[int, int]:
+        """Return major and minor version."""
+        code = self.version.get_code(_request_timeout=SECONDS)
+        return int(code.major), int(code.minor.rstrip("+"))
+
+    def _read(self, kind: str, *name: str) -> Any:  # noqa: ANN401 — the client has no types
+        try:
+            return getattr(self.core, f"read_{kind}")(*name, _request_timeout=SECONDS)
+        except ApiException as error:
+            if error.status == 404:
+                return None
+            raise
+
+    def identity(self) -> str:
+        """Return by what the cluster is known again, whatever its address and credentials."""
+        return str(self._read("namespace", "kube-system").metadata.uid)
+
+    def namespace_labels(self, name: str) -> dict[str, str] | None:
+        """Return a namespace's labels."""
+        found = self._read("namespace", name)
+        return None if found is None else dict(found.metadata.labels or {})
+
+    def is_foreign(self, kind: str, *name: str) -> bool:
+        """Tell whether an object is there that the stack has not made: taken over, it would go with `destroy`."""
+        found = self._read(kind, *name)
+        return found is not None and self._is_foreign(self.core.api_client.sanitize_for_serialization(found.metadata))
+
+    def _is_foreign(self, metadata: Mapping[str, Any]) -> bool:
+        """Tell whether an object is somebody else's. One of Pulumi's that names no stack may be of dcmesh 0.1.0."""
+        if any(is_of_stack(metadata, stack) for stack in self.stacks):
+            return False
+        by_pulumi = _by_pulumi(entry.get("manager") for entry in metadata.get("managedFields", ()))
+        return not by_pulumi or MADE_BY in metadata.get("annotations", {})
+
+    def has_foreign_sidecar(self, namespace: str) -> bool:
+        """Tell whether a namespace has a Sidecar `default` that the stack has not made."""
+        place = ("networking.istio.io", "v1", namespace, "sidecars", "default")
+        try:
+            found = self.custom.get_namespaced_custom_object(*place, _request_timeout=SECONDS)
+        except ApiException as error:
+            if error.status in (403, 404):
+                return False
+            raise
+        return self._is_foreign(found["metadata"])
+
+    def foreign_entries(self) -> list[tuple[str, Mapping[str, Any]]]:
+        """Return each ServiceEntry that the stack has not made: its namespace and name, and the entry."""
+        place = ("networking.istio.io", "v1", "serviceentries")
+        try:
+            found = self.custom.list_cluster_custom_object(*place, _request_timeout=SECONDS)
+        except ApiException as error:
+            if error.status in (403, 404):
+                return []
+            raise
+        entries = ((entry["metadata"], entry) for entry in found["items"])
+        return [(f"{of['namespace']}/{of['name']}", entry) for of, entry in entries if self._is_foreign(of)]
+
+    def has_service_account(self, namespace: str, name: str) -> bool:
+        """Tell whether a service account is there."""
+        return self._read("namespaced_service_account", name, namespace) is not None
+
+    def has_service(self, namespace: str, name: str) -> bool:
+        """Tell whether a Service is there."""
+        return self._read("namespaced_service", name, namespace) is not None
+
+    def cacerts(self) -> tuple[set[str], dict[str, str]] | None:
+        """Return the keys and the labels of the Secret `cacerts`."""
+        found = self._read("namespaced_secret", "cacerts", ISTIO_NAMESPACE)
+        return None if found is None else (set(found.data or {}), dict(found.metadata.labels or {}))
+
+    def has_istiod(self) -> bool:
+        """Tell whether an istiod of any revision is there, which takes its certificate from that Secret."""
+        try:
+            found = self.apps.list_namespaced_deployment(
+                ISTIO_NAMESPACE, label_selector="app=istiod", _request_timeout=SECONDS
+            )
+        except ApiException as error:
+            if error.status in (403, 404):
+                return False
+            raise
+        return bool(found.items)
+
+    def mesh_roots(self) -> Certificates:
+        """Return the roots that the mesh trusts; none if there is no mesh yet."""
+        found = self._read("namespaced_config_map", "istio-ca-root-cert", ISTIO_NAMESPACE)
+        return [] if found is None else read_pem(found.data.get("root-cert.pem", ""))
+
+    def mesh_config(self, revision: str) -> dict[str, Any] | None:
+        """Return the mesh configuration of the istiod of that revision."""
+        suffix = "" if revision == "default" else f"-{revision}"
+        found = self._read("namespaced_config_map", f"istio{suffix}", ISTIO_NAMESPACE)
+        return None if found is None else yaml.safe_load(found.data.get("mesh", "")) or {}
+
+    def istiod_version(self, revision: str) -> str | None:
+        """Return the version of the istiod of that revision; None if there is none or it cannot be told."""
+        suffix = "" if revision == "default" else f"-{revision}"
+        try:
+            found = self.apps.read_namespaced_deployment(f"istiod{suffix}", ISTIO_NAMESPACE, _request_timeout=SECONDS)
+        except ApiException as error:
+            if error.status in (403, 404):
+                return None
+            raise
+        images = (c.image.partition("@")[0] for c in found.spec.template.spec.containers if c.name == "discovery")
+        tags = (image.rpartition(":")[2] for image in images)
+        # The label is the chart's version. What runs is told by the image's tag, unless that is a name.
+        labelled = (found.metadata.labels or {}).get("app.kubernetes.io/version", "")
+        return next((text for text in (*tags, labelled) if text.startswith("1.") and support.minor_of(text)), None)
+
+    def claim(self, namespace: str, name: str) -> tuple[str, str | None] | None:
+        """Return the size that a claim asks for, and its StorageClass."""
+        found = self._read("namespaced_persistent_volume_claim", name, namespace)
+        return None if found is None else (found.spec.resources.requests["storage"], found.spec.storage_class_name)
+
+    def can_grow(self, storage_class: str | None) -> bool:
+        """Tell whether the volumes of a StorageClass can grow. One that may not be read is taken to let them."""
+        if not storage_class:
+            return False
+        try:
+            found = self.storage.read_storage_class(storage_class, _request_timeout=SECONDS)
+        except ApiException as error:
+            if error.status in (403, 404):
+                return bool(error.status == 403)
+            raise
+        return bool(found.allow_volume_expansion)
+
+    def networks(self) -> Iterator[tuple[str, ipaddress.IPv4Network]]:
+        """Yield the IPv4 networks that can be known: what each is, and its range."""
+        for node in self.core.list_node(_request_timeout=SECONDS).items:
+            for address in node.status.addresses or []:
+                if address.type in ("InternalIP", "ExternalIP") and ":" not in address.address:
+                    yield f"the address of node {node.metadata.name}", ipaddress.IPv4Network(address.address)
+            if node.spec.pod_cidr and ":" not in node.spec.pod_cidr:
+                yield f"the pod range of node {node.metadata.name}", ipaddress.IPv4Network(node.spec.pod_cidr)
+        service = self._read("namespaced_service", "kubernetes", "default")
+        if service is not None and ":" not in service.spec.cluster_ip:
+            yield "the address of Service default/kubernetes", ipaddress.IPv4Network(service.spec.cluster_ip)
+
+
+def _by_pulumi(managers: Iterable[str | None]) -> bool:
+    """Tell whether Pulumi is among those that have written an object's fields."""
+    return any((manager or "").startswith("pulumi") for manager in managers)

@@ -1,0 +1,152 @@
+"""Pods: which run, and whom they run as."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from kubernetes import client
+
+from dcmesh.kube.api import run_in
+from dcmesh.model.link import ServiceAccount
+from dcmesh.model.printable import printable
+
+PROXY = "istio-proxy"
+"""The sidecar's container."""
+
+SECONDS = 5
+"""How long an API server may take for one answer."""
+
+RUNNING = "running"
+
+MARK = "dcmesh: "
+"""What a line of a log begins with that a script of dcmesh has written of itself."""
+
+LINES = 200
+"""How many lines of a log are looked at."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pod:
+    """A pod.
+
+    Attributes:
+        namespace: its namespace.
+        name: its name.
+        states: by container, the sidecar among them, `running` or why it is not. The pod's own come first.
+        preparing: the container that must end before these start; empty if there is none, or it has ended well.
+        leaving: whether it is being deleted.
+    """
+
+    namespace: str
+    name: str
+    states: Mapping[str, str]
+    preparing: str = ""
+    leaving: bool
+
+    @property
+    def has_proxy(self) -> bool:
+        """Whether its sidecar runs."""
+        return self.states.get(PROXY) == RUNNING
+
+    @property
+    def own_containers(self) -> list[str]:
+        """The running containers whose traffic goes through the sidecar."""
+        return [name for name, state in self.states.items() if state == RUNNING and name != PROXY]
+
+
+def parse_pod(found: Mapping[str, Any]) -> Pod:
+    """Return what is of interest in a pod as the API shows it."""
+    status, metadata = found.get("status", {}), found["metadata"]
+    statuses = {of["name"]: of for key in ("containerStatuses", "initContainerStatuses") for of in status.get(key, ())}
+    # A sidecar is a container, or as a native one an init container that goes on running.
+    names = [container["name"] for container in found["spec"]["containers"]]
+    names += [PROXY] if PROXY in statuses and PROXY not in names else []
+    return Pod(
+        namespace=metadata["namespace"],
+        name=metadata["name"],
+        states={name: _state(statuses.get(name, {}), status.get("phase", "")) for name in names},
+        preparing=next(
+            (of["name"] for of in status.get("initContainerStatuses", ()) if of["name"] != PROXY and not _ended(of)), ""
+        ),
+        leaving="deletionTimestamp" in metadata,
+    )
+
+
+def _ended(status: Mapping[str, Any]) -> bool:
+    return bool(status.get("state", {}).get("terminated", {}).get("exitCode") == 0)
+
+
+def _state(status: Mapping[str, Any], phase: str) -> str:
+    for kind, details in status.get("state", {}).items():
+        return RUNNING if kind == RUNNING else details.get("reason", kind)
+    return phase
+
+
+def read(api: client.ApiClient, path: str) -> Any:  # noqa: ANN401
+    """Return what the API has at a path; None if nothing.
+
+    Raises:
+        kube.api.ERRORS: the cluster cannot be asked.
+    """
+    try:
+        answer = api.call_api(
+            path,
+            "GET",
+            auth_settings=["BearerToken"],
+            _preload_content=False,
+            _request_timeout=SECONDS,
+            _return_http_data_only=True,
+        )
+    except client.ApiException as error:
+        if error.status == 404:
+            return None
+        raise
+    return json.loads(answer.data)
+
+
+def read_pod(api: client.ApiClient, namespace: str, name: str) -> Pod | None:
+    """Return a pod; None if it is not there.
+
+    Raises:
+        kube.api.ERRORS: the cluster cannot be asked.
+    """
+    found = read(api, f"/api/v1/namespaces/{namespace}/pods/{name}")
+    return parse_pod(found) if found else None
+
+
+def last_words(api: client.ApiClient, pod: Pod, container: str) -> str:
+    """Return what dcmesh's own script in a container has said last of itself; empty if it has said nothing."""
+    read = client.CoreV1Api(api).read_namespaced_pod_log
+    try:
+        log = read(pod.name, pod.namespace, container=container, tail_lines=LINES, _request_timeout=SECONDS)
+    except client.ApiException:  # of one that has not started yet there is none
+        return ""
+    said = (line.removeprefix(MARK) for line in log.splitlines() if line.startswith(MARK))
+    return printable(next(reversed([*said]), ""))
+
+
+def meshed_pod(api: client.ApiClient, account: ServiceAccount) -> Pod | None:
+    """Return a running pod of a service account that has a sidecar; None if there is none.
+
+    Raises:
+        kube.api.ERRORS: the cluster cannot be asked.
+    """
+    answer = client.CoreV1Api(api).list_namespaced_pod(
+        account.namespace,
+        field_selector=f"spec.serviceAccountName={account.name},status.phase=Running",
+        _preload_content=False,
+        _request_timeout=SECONDS,
+    )
+    pods = (parse_pod(found) for found in json.loads(answer.data)["items"])
+    return next((pod for pod in pods if pod.has_proxy and not pod.leaving), None)
+
+
+def ask_proxy(api: client.ApiClient, pod: Pod, path: str) -> Any:  # noqa: ANN401
+    """Return what a pod's Envoy answers at a path of its administration.
+
+    Raises:
+        kube.api.ERRORS: it cannot be asked.
+    """
+    command = ("pilot-agent", "request", "GET", path)
+    return json.loads(run_in(api, namespace=pod.namespace, pod=pod.name, container=PROXY, command=command))

@@ -1,0 +1,1 @@
+"""Plain data: settings, links, names, certificates. It asks nothing, and imports nothing else of the project."""

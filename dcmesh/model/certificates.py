@@ -1,0 +1,113 @@
+"""Certificates as data: what a chain leads to, and what is trusted."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+
+from dcmesh.model.printable import printable
+
+
+def has_signed(upper: x509.Certificate, lower: x509.Certificate) -> bool:
+    """Tell whether one certificate is signed by another one's key."""
+    try:
+        lower.verify_directly_issued_by(upper)
+    except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
+        return False
+    return True
+
+
+UNREADABLE = "its certificates cannot be read"
+
+WARNING_DAYS = 90
+"""How many days before an authority's certificate expires there is a warning."""
+
+LONGEST_NAME = 200
+"""How many characters of a name in a certificate are shown."""
+
+Certificates = Sequence[x509.Certificate]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bundle:
+    """What a site's istiod signs with, and what it has all proxies trust: the Secret `cacerts` without the key, as PEM.
+
+    Attributes:
+        chain: the site's intermediate and whatever stands between it and the root, the intermediate first.
+        root: the roots.
+    """
+
+    chain: str
+    root: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class CertificateHolder:
+    """What something trusts, and what it proves itself by.
+
+    Attributes:
+        where: what it is, for messages.
+        roots: the roots that it trusts.
+        chain: its own certificate and those above it.
+        unknown: why it could not be asked; then it has neither.
+    """
+
+    where: str
+    roots: Certificates = ()
+    chain: Certificates = ()
+    unknown: str = ""
+
+
+def read_pem(pem: str) -> Certificates:
+    """Return the certificates of a PEM, of which there may be none."""
+    return x509.load_pem_x509_certificates(pem.encode()) if pem.strip() else []
+
+
+def common_name(certificate: x509.Certificate) -> str:
+    """Return whose certificate it is."""
+    names = certificate.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)
+    return printable(str(names[0].value) if names else certificate.subject.rfc4514_string(), LONGEST_NAME)
+
+
+def root_name(chain: Certificates) -> str:
+    """Return the name of the root to which a chain leads."""
+    top = chain[-1]
+    return common_name(top) if has_signed(top, top) else printable(top.issuer.rfc4514_string(), LONGEST_NAME)
+
+
+def trusts(roots: Certificates, chain: Certificates) -> bool:
+    """Tell whether a chain leads to one of some roots."""
+    return bool(chain) and any(root == chain[-1] or has_signed(root, chain[-1]) for root in roots)
+
+
+def signed_path(certificates: Certificates) -> Certificates:
+    """Return the first of some certificates and those that stand above it.
+
+    istiod appends all roots that it knows to what it issues, so the last one may have nothing to do with it.
+    """
+    found = list(certificates[:1])
+    for upper in certificates[1:]:
+        if upper != found[-1] and has_signed(upper, found[-1]):
+            found.append(upper)
+    return found
+
+
+def holder_of(where: str, bundle: Bundle) -> CertificateHolder:
+    """Return what the pods of a bundle's site will trust, and what they will prove themselves by."""
+    try:
+        return CertificateHolder(where=where, roots=_named(bundle.root), chain=signed_path(_named(bundle.chain)))
+    except ValueError:
+        return CertificateHolder(where=where, unknown=UNREADABLE)
+
+
+def _named(pem: str) -> Certificates:
+    """Return the certificates of a PEM whose names can be read.
+
+    Raises:
+        ValueError: they cannot. What cannot be read in them cryptography says only when it is asked.
+    """
+    found = read_pem(pem)
+    for certificate in found:
+        common_name(certificate), certificate.issuer.rfc4514_string()
+    return found

@@ -1,0 +1,139 @@
+"""Objects: what those of Kubernetes and Istio say of themselves, and which of several a proxy goes by.
+
+The latter is Istio's rule, read in its 1.31 (pilot/pkg/model: sidecar.go, push_context.go) and tried on the lab.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from dcmesh.model.istio import ISTIO_NAMESPACE
+
+Object = Mapping[str, Any]
+"""An object as the API shows it."""
+
+
+def whole(found: Object) -> Object:
+    """Return an object of Istio's with a spec: the API takes some kinds without one."""
+    return found if found.get("spec") else {**found, "spec": {}}
+
+
+def annotations(found: Object) -> Mapping[str, str]:
+    """Return an object's annotations; or a pod template's."""
+    return found["metadata"].get("annotations") or {}
+
+
+def labels(found: Object) -> Mapping[str, str]:
+    """Return an object's labels."""
+    return found["metadata"].get("labels") or {}
+
+
+def name_of(found: Object) -> str:
+    """Return an object's namespace and name."""
+    return f"{found['metadata']['namespace']}/{found['metadata']['name']}"
+
+
+def selects(selector: Mapping[str, str] | None, of: Mapping[str, str]) -> bool:
+    """Tell whether labels have all that a selector names; one that names nothing selects all."""
+    return all(of.get(key) == value for key, value in (selector or {}).items())
+
+
+def visible(found: Object, namespace: str) -> bool:
+    """Tell whether an object of Istio's, by its exportTo, is seen in a namespace."""
+    return "*" in _shown_to(found) or shown_by_name(found, namespace)
+
+
+def shown_by_name(found: Object, namespace: str) -> bool:
+    """Tell whether an object of Istio's is shown to a namespace by its name, and not to all."""
+    shown, own = _shown_to(found), found["metadata"]["namespace"]
+    return "*" not in shown and (namespace in shown or ("." in shown and own == namespace))
+
+
+def _shown_to(found: Object) -> Sequence[str]:
+    shown: Sequence[str] = found["spec"].get("exportTo") or ["*"]
+    return shown
+
+
+def covers(pattern: str, host: str) -> bool:
+    """Tell whether a host of Istio's objects, which may begin with `*`, covers a host."""
+    return host.endswith(pattern[1:]) if pattern.startswith("*") else pattern == host
+
+
+def elder(found: Object, other: Object) -> bool:
+    """Tell whether an object is older than another; of two of one second the one that is first by name."""
+
+    def age(of: Object) -> tuple[str, str, str]:
+        metadata = of["metadata"]
+        return str(metadata.get("creationTimestamp", "")), metadata["name"], metadata["namespace"]
+
+    return age(found) < age(other)
+
+
+def goes_by(found: Object, own: Object | None, namespace: str) -> bool:
+    """Tell whether the proxies of a namespace go by a ServiceEntry that has a host which dcmesh's own has too.
+
+    They do if it is the elder of those that are shown to their namespace by its name, as dcmesh's own are; those that
+    are shown to all come after. Of two in one namespace they go by both: their endpoints are joined.
+    """
+    if own is None or found["metadata"]["namespace"] == own["metadata"]["namespace"]:
+        return True
+    return shown_by_name(found, namespace) and elder(found, own)
+
+
+def applying(sidecars: Sequence[Object], namespace: str, of: Object | None = None) -> Object | None:
+    """Return the Sidecar that holds for a pod: one that selects it, its namespace's, or the mesh's.
+
+    Args:
+        sidecars: the Sidecars of the cluster.
+        namespace: the pod's namespace.
+        of: the pod. Default: one that no Sidecar selects.
+    """
+    here = [sidecar for sidecar in sidecars if sidecar["metadata"]["namespace"] == namespace]
+    chosen = [s for s in here if of and selector_of(s) and selects(selector_of(s), labels(of))]
+    whole = [s for s in here if not selector_of(s)]
+    mesh = [s for s in sidecars if s["metadata"]["namespace"] == ISTIO_NAMESPACE and not selector_of(s)]
+    return next(iter([*chosen, *whole, *mesh]), None)
+
+
+def selector_of(found: Object) -> dict[str, str]:
+    """Return the labels by which a Sidecar chooses pods."""
+    chosen: dict[str, str] = found["spec"].get("workloadSelector", {}).get("labels", {})
+    return chosen
+
+
+def shows(sidecar: Object, found: Object, host: str) -> bool:
+    """Tell whether a Sidecar lets its pods learn of a host of a ServiceEntry or VirtualService."""
+    own, of = sidecar["metadata"]["namespace"], found["metadata"]["namespace"]
+    scopes = [scope for egress in sidecar["spec"].get("egress", ()) for scope in egress.get("hosts", ())]
+    for scope in scopes or ["*/*"]:
+        namespace, _, pattern = scope.partition("/")
+        if (namespace in ("*", of) or (namespace == "." and own == of)) and covers(pattern, host):
+            return True
+    return False
+
+
+def effective_rules(rules: Sequence[Object], host: str, *, proxy: str, service: str) -> list[Object]:
+    """Return the DestinationRules by which a proxy connects to a host: of one namespace, for the narrowest name.
+
+    Args:
+        rules: the DestinationRules of the cluster.
+        host: the host.
+        proxy: the proxy's namespace.
+        service: the namespace of the host's ServiceEntry.
+    """
+
+    def narrowest(found: list[Object]) -> list[Object]:
+        having = [rule for rule in found if covers(rule["spec"].get("host", ""), host)]
+        best = max((rule["spec"]["host"] for rule in having), key=lambda name: (name == host, len(name)), default="")
+        return [rule for rule in having if rule["spec"]["host"] == best]
+
+    def of(namespace: str) -> list[Object]:
+        return [rule for rule in rules if rule["metadata"]["namespace"] == namespace]
+
+    # In Istio's own namespace those that are for all of the mesh come last.
+    local = [rule for rule in of(proxy) if proxy != ISTIO_NAMESPACE or shown_by_name(rule, proxy)]
+    if found := narrowest(local):
+        return found
+    for namespace in (service, ISTIO_NAMESPACE):
+        if found := [rule for rule in narrowest(of(namespace)) if visible(rule, proxy)]:
+            return found
+    return []

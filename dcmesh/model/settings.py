@@ -1,0 +1,792 @@
+"""What a user may write in a stack file: plain, immutable, typed data.
+
+The docstring below each field is its description, in the generated JSON Schema and in docs/configuration.md.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, SecretStr, Tag
+from pydantic.alias_generators import to_camel
+
+from dcmesh.model import support
+from dcmesh.model.addresses import VIP_NETWORK
+from dcmesh.model.gateway import GATEWAY_PORT, Exposure
+from dcmesh.model.link import MYSQL_PORT, ExportedService, Link, ProbeKind, Protocol, ServiceAccount, pod_hosts
+from dcmesh.model.link import LinkConsumer as LinkConsumer
+from dcmesh.model.pxc import stateful_set_name
+from dcmesh.model.value_types import (
+    ADVICE,
+    WHOLE,
+    Address,
+    ChannelName,
+    ChartSource,
+    FilePath,
+    Flag,
+    FreeText,
+    Gtid,
+    Host,
+    Identity,
+    ImageHub,
+    ImageName,
+    ImageTag,
+    IpAddress,
+    Ipv4Network,
+    IstioVersion,
+    LabelKey,
+    LabelValue,
+    Name,
+    Network,
+    Organization,
+    Password,
+    Pem,
+    PodHost,
+    Port,
+    PxcName,
+    PxcVersion,
+    Quantity,
+    Replicas,
+    ServiceName,
+    Setting,
+    SettingName,
+    StackName,
+    Text,
+)
+
+
+class Model(BaseModel):
+    """A part of the configuration: immutable, camel case as in Kubernetes, no unknown keys."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        alias_generator=to_camel,
+        populate_by_name=True,
+        use_attribute_docstrings=True,
+    )
+
+
+# --- trust -----------------------------------------------------------------------------------------------------------
+
+
+class Root(Model):
+    """Which root signs, and how far its replacement is. One change, then `up` on every site, before the next one."""
+
+    generation: Annotated[int, Field(ge=1, le=100), WHOLE] = 1
+    """Number of the root. Raise it by one, and remove `next`, when the next root issues everywhere."""
+    next: Literal["none", "trusted", "issuing"] = "none"
+    """The next generation's root: `trusted` beside this one, or `issuing` the intermediates, both being trusted."""
+
+
+class GeneratedTrust(Model):
+    """This stack holds the root, and issues the intermediates of its sites."""
+
+    source: Literal["generated"] = "generated"
+    """The root is made here."""
+    organization: Organization = "dcmesh"
+    """`O` in the subject of every certificate that is issued from now on; those that are there keep theirs."""
+    root_validity_years: Annotated[int, Field(ge=1, le=50), WHOLE] = 10
+    """How long the root is valid. A change is for the next generation of it."""
+    intermediate_validity_years: Annotated[int, Field(ge=1, le=10), WHOLE] = 2
+    """How long each site's intermediate is valid. A change is for the next `intermediate`, or root."""
+    root: Root = Root()
+    """The root and its replacement."""
+    intermediate: Annotated[int, Field(ge=1, le=100), WHOLE] = 1
+    """Number of the sites' intermediates. Raise it to have new ones issued."""
+    issue_for: list[Name] = []
+    """Sites of other stacks to issue intermediates for. They read them from this stack's output `intermediates`."""
+
+
+class StackTrust(Model):
+    """Another stack holds the root; its output `intermediates` has one for each site."""
+
+    source: Literal["stack"]
+    """The intermediate is read from another stack."""
+    stack: StackName
+    """Name of that stack, as a StackReference has it: `organization/PROJECT/STACK`."""
+
+
+class ProvidedTrust(Model):
+    """Your own authority has issued the site's intermediate."""
+
+    source: Literal["provided"]
+    """The four files are given here."""
+    ca_cert: Pem
+    """PEM of the site's intermediate certificate."""
+    ca_key: SecretStr
+    """PEM of its private key. Set it with `pulumi config set --secret --path`."""
+    root_cert: Pem
+    """PEM of the root, the same on every site; of several while a root is replaced by another."""
+    cert_chain: Pem
+    """PEM of the intermediate and whatever stands between it and the root, the intermediate first."""
+
+
+class ExistingTrust(Model):
+    """The Secret `cacerts` is there already, made by cert-manager or another tool; dcmesh checks it and leaves it."""
+
+    source: Literal["existing"]
+    """The Secret is made by something else."""
+
+
+def _with_source(value: object) -> object:
+    return {"source": "generated", **value} if isinstance(value, dict) else value
+
+
+Trust = Annotated[
+    GeneratedTrust | StackTrust | ProvidedTrust | ExistingTrust,
+    Field(discriminator="source"),
+    BeforeValidator(_with_source),
+]
+
+
+# --- Istio -----------------------------------------------------------------------------------------------------------
+
+
+class IstioValues(Model):
+    """Helm values laid over those that dcmesh sets."""
+
+    base: dict[str, Any] = {}
+    """For the chart `base`."""
+    istiod: dict[str, Any] = {}
+    """For the chart `istiod`."""
+    gateway: dict[str, Any] = {}
+    """For the chart `gateway`."""
+
+
+class ExistingIstio(Model):
+    """An Istio that somebody else installed: dcmesh checks what it needs of it and installs only the gateway."""
+
+    revision: Name = "default"
+    """Its revision, as in the label `istio.io/rev`."""
+
+
+class Istio(Model):
+    """Istio in the stack's sites."""
+
+    version: IstioVersion = support.ISTIO_VERSION
+    """Version of Istio and of its charts."""
+    charts: ChartSource = support.ISTIO_CHARTS
+    """Where the charts come from: a chart repository's URL, an OCI registry (`oci://…`), or a directory."""
+    hub: ImageHub | None = None
+    """Image registry and path, such as `registry.example.com/istio`. Default: the charts'."""
+    tag: ImageTag | None = None
+    """Image tag. Default: the charts'."""
+    pull_secrets: list[Name] = []
+    """Secrets with credentials for the registry, in `istio-system` and in the gateway's namespace."""
+    replicas: Annotated[int, Field(ge=1, le=10), WHOLE] = 2
+    """istiod pods in each site. While none runs, no pod with a sidecar can start."""
+    egress: Literal["ALLOW_ANY", "REGISTRY_ONLY"] = "ALLOW_ANY"
+    """What sidecars do with traffic to places that Istio does not know."""
+    scope_gateways: Flag = True
+    """Whether a Gateway opens gateways of its own namespace alone. An Istio that is there already stays as it is."""
+    existing: ExistingIstio | None = None
+    """Set this if Istio is there already."""
+    values: IstioValues = IstioValues()
+    """Helm values laid over those that dcmesh sets."""
+
+
+# --- Percona's operator ----------------------------------------------------------------------------------------------
+
+
+class PxcOperator(Model):
+    """Percona's operator for XtraDB clusters, in each site with a workload `pxc`."""
+
+    version: PxcVersion = support.PXC_OPERATOR_TRIED
+    """Version of the operator and of its chart `pxc-operator`."""
+    charts: ChartSource = "https://percona.github.io/percona-helm-charts/"
+    """Where the chart comes from: a chart repository's URL, an OCI registry (`oci://…`), or a directory."""
+    namespace: Name = "pxc-operator"
+    """Namespace to create for it, or where it runs if it is there already."""
+    existing: Flag = False
+    """Whether it is there already. It must then watch the clusters' namespaces, and have a sidecar itself."""
+    values: dict[str, Any] = {}
+    """Helm values laid over those that dcmesh sets."""
+
+
+# --- sites -----------------------------------------------------------------------------------------------------------
+
+
+class ExistingCluster(Model):
+    """A cluster that somebody else made."""
+
+    kubeconfig: FilePath
+    """Path of a kubeconfig, or several as in `KUBECONFIG`; `~` and environment variables are expanded."""
+    context: Text | None = None
+    """Context in it. Default: its current context."""
+
+
+class CommandCluster(Model):
+    """A cluster that shell commands of your own make, such as those of kind or minikube."""
+
+    create: Text
+    """Makes the cluster, or leaves it if it is well. It runs again when it has changed, and after a restart."""
+    kubeconfig: Text
+    """Prints a kubeconfig of the cluster, and nothing else."""
+    delete: Text
+    """Removes the cluster; succeeds if there is none. It runs with `pulumi destroy`."""
+    throw_away: Flag = False
+    """Whether the cluster may go with all that is in it: nothing in it is protected, and a passphrase may be empty."""
+
+
+class Gateway(Model):
+    """The gateway of an exporting site."""
+
+    namespace: Name | None = None
+    """Namespace to create for it, or `istio-system`. Default: where it is; of a new site `dcmesh-gateway`."""
+    former_namespace: Name | None = None
+    """Namespace that it moves away from: another one stays there until this is removed, and nobody is told of it."""
+    replicas: Annotated[int, Field(ge=1, le=20), WHOLE] = 2
+    """Gateway pods, spread over nodes and zones."""
+    exposure: Exposure = "load-balancer"
+    """How the gateway gets its external address."""
+    annotations: dict[LabelKey, FreeText] = {}
+    """Annotations of the gateway's Service, laid over those of `exposure`."""
+    load_balancer_ip: IpAddress | None = None
+    """Address to ask for, where the load balancer grants such wishes."""
+    load_balancer_class: LabelKey | None = None
+    """Class of the load balancer, where a cluster has several."""
+    source_ranges: list[Network] = []
+    """Networks, as CIDR, that may connect. Default: all."""
+    node_port: Annotated[int, Field(ge=1024, le=65535), WHOLE] | None = None
+    """Port of every node that leads to the gateway, for `exposure: nodeport`."""
+    advertise: list[Address] = []
+    """IP addresses or DNS names under which other sites reach the gateway, whatever its Service has. Default: its."""
+    advertise_port: Port | None = None
+    """Port under which other sites reach the gateway. Default: 15443, or `nodePort`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pods:
+    """The pods of a workload, as an export of them has to describe them."""
+
+    stateful_set: str
+    service: str
+    replicas: int
+    port: int
+    service_account: str
+    selector: Mapping[str, str]
+
+
+class Hello(Model):
+    """The demo: a StatefulSet whose pods answer with their names."""
+
+    kind: Literal["hello"]
+    """The demo's source."""
+    namespace: Name
+    """Namespace to create."""
+    name: ServiceName = "hello"
+    """Name of StatefulSet, Service and service account."""
+    replicas: Replicas = 3
+    """Number of pods."""
+    port: Port = 8080
+    """TCP port that they listen on."""
+
+    @property
+    def pods(self) -> Pods:
+        """What can be exported."""
+        return _pods_named(self.name, replicas=self.replicas, port=self.port)
+
+
+class HelloClient(Model):
+    """The demo's consumer: a pod to run curl in."""
+
+    kind: Literal["hello-client"]
+    """The demo's consumer."""
+    namespace: Name
+    """Namespace to create."""
+    name: Name = "client"
+    """Name of Deployment and service account."""
+
+    @property
+    def pods(self) -> None:
+        """What can be exported: nothing."""
+        return
+
+
+class Storage(Model):
+    """A persistent volume for each pod of a database."""
+
+    size: Quantity = "10Gi"
+    """Its size."""
+    storage_class: Name | None = None
+    """Its StorageClass. Default: the cluster's default."""
+
+
+class Replicates(Model):
+    """What a replica follows: an export that its namespace imports."""
+
+    from_: Annotated[Name, Field(alias="from")]
+    """The exporting site, as the import has it."""
+    export: Name
+    """Name of its export."""
+
+
+class Mariadb(Model):
+    """MariaDB: a primary and its replicas within the site, or replicas of a database in another site."""
+
+    kind: Literal["mariadb"]
+    """MariaDB, made by dcmesh."""
+    namespace: Name
+    """Namespace to create."""
+    name: ServiceName = "db"
+    """Name of StatefulSet, headless Service and service account."""
+    replicas: Annotated[int, Field(ge=1, le=9), WHOLE] = 3
+    """Number of pods. Pod 0 is the site's primary, or follows the other site's; the others follow pod 0."""
+    image: ImageName = "mariadb:10.11"
+    """Image with the server and its tools: the official one, or one like it."""
+    storage: Storage | None = None
+    """Persistent volumes. Default: none, and what a pod has is gone with it, which is for trying only."""
+    replicates: Replicates | None = None
+    """What pod 0 follows. Default: nothing, it is the primary."""
+    root_password: Password | None = None
+    """Password of `root` in other pods, and other sites. Default: it logs in from its server's own pod alone."""
+    replication_password: Password | None = None
+    """Password of `replication`, the same at both ends. Default: its source's; a primary's is generated."""
+    settings: dict[SettingName, Setting] = {}
+    """Options of the server, beside those that replication depends on, which dcmesh sets."""
+    resources: dict[str, Any] = {}
+    """Requests and limits of the server's container. Default: requests of 100m CPU and 256Mi of memory."""
+
+    @property
+    def pods(self) -> Pods:
+        """What can be exported."""
+        return _pods_named(self.name, replicas=self.replicas, port=MYSQL_PORT)
+
+
+class PxcSource(Model):
+    """A host of a source of a replication channel."""
+
+    host: Host
+    """Its name or address."""
+    port: Port = MYSQL_PORT
+    """Port of the server."""
+    weight: Annotated[int, Field(ge=1, le=100), WHOLE] = 100
+    """Of several that can be reached, MySQL follows the one with the highest."""
+
+
+class PxcChannelConfiguration(Model):
+    """How a channel connects. Whole: what is missing would be 0 to the operator, and so for ever."""
+
+    source_retry_count: Annotated[int, Field(ge=1, le=86400), WHOLE]
+    """How many times to try a source before the next."""
+    source_connect_retry: Annotated[int, Field(ge=1, le=86400), WHOLE]
+    """Seconds between these times."""
+    ssl: Flag = False
+    """Whether to speak TLS inside that of the sidecars."""
+    ssl_skip_verify: Flag = False
+    """Whether to leave the source's certificate unchecked."""
+    ca: Literal["/etc/mysql/ssl/ca.crt", "/etc/mysql/ssl-internal/ca.crt"] | None = None
+    """The authority of the source's certificate, with `ssl`: one of the files that the operator mounts."""
+
+
+class PxcChannel(Model):
+    """A replication channel of your own, in place of that which follows from `replicates`."""
+
+    name: ChannelName
+    """Name of the channel."""
+    is_source: Flag = False
+    """Whether the cluster is the source."""
+    configuration: PxcChannelConfiguration | None = None
+    """How a replica connects."""
+    sources_list: list[PxcSource] = []
+    """Whom a replica follows. The operator first dials the last one."""
+
+
+class PxcSpecOfNodes(Model):
+    """The nodes in that spec, with any other key that the resource has."""
+
+    model_config = ConfigDict(extra="allow")
+
+    replication_channels: list[PxcChannel] | None = None
+    """Channels of your own."""
+
+
+class PxcSpec(Model):
+    """What is laid over the spec of the `PerconaXtraDBCluster`, with any key that the resource has."""
+
+    model_config = ConfigDict(extra="allow")
+
+    cr_version: Literal["1.18.0", "1.19.0", "1.20.0"] | None = None
+    """Version of the operator whose behaviour is asked for. Default: 1.20.0."""
+    pxc: PxcSpecOfNodes | None = None
+    """The nodes."""
+
+    def as_values(self) -> dict[str, Any]:
+        """Return it as it was written."""
+        return self.model_dump(by_alias=True, exclude_unset=True)
+
+
+class Pxc(Model):
+    """A Percona XtraDB Cluster, made by Percona's operator; alone, or a replica of one in another site."""
+
+    kind: Literal["pxc"]
+    """Percona XtraDB Cluster."""
+    namespace: Name
+    """Namespace to create."""
+    name: PxcName = "db"
+    """Name of the cluster. Its StatefulSet, headless Service and service account are `NAME-pxc`."""
+    size: Literal[3, 5] = 3
+    """Number of nodes."""
+    storage: Storage | None = None
+    """Persistent volumes. Default: none, and what a pod has is gone with it, which is for trying only."""
+    replicates: Replicates | None = None
+    """What the cluster follows, as a whole. Default: nothing."""
+    channel: ChannelName = "dcmesh"
+    """Name of the channel by which it follows."""
+    replication_password: Password | None = None
+    """Password of `replication`, the same at both ends. Default: its source's; a primary's is generated."""
+    settings: dict[SettingName, Setting] = {}
+    """Options of the server, beside dcmesh's own."""
+    spec: PxcSpec = PxcSpec()
+    """Laid over the spec of the `PerconaXtraDBCluster`: backups, resources, other images and so on."""
+
+    @property
+    def pods(self) -> Pods:
+        """What can be exported."""
+        made = stateful_set_name(self.name)
+        return Pods(
+            stateful_set=made,
+            service=made,
+            replicas=self.size,
+            port=MYSQL_PORT,
+            service_account=made,
+            selector={"app.kubernetes.io/instance": self.name, "app.kubernetes.io/component": "pxc"},
+        )
+
+
+def _pods_named(name: str, *, replicas: int, port: int) -> Pods:
+    """Return the pods of a workload all parts of which have one name."""
+    return Pods(
+        stateful_set=name, service=name, replicas=replicas, port=port, service_account=name, selector={"app": name}
+    )
+
+
+Workload = Annotated[Hello | HelloClient | Mariadb | Pxc, Field(discriminator="kind")]
+
+Database = Mariadb | Pxc
+"""The workloads that replicate."""
+
+
+class Consumer(Model):
+    """A service account of another site that may connect to an export."""
+
+    site: Name
+    """Its site."""
+    namespace: Name
+    """Its namespace."""
+    service_account: Name
+    """Its name."""
+
+    def for_link(self) -> LinkConsumer:
+        """Return the consumer as a link has it."""
+        account = ServiceAccount(namespace=self.namespace, name=self.service_account)
+        return LinkConsumer(site=self.site, account=account)
+
+
+class Export(Model):
+    """A StatefulSet made reachable, pod by pod, for named consumers."""
+
+    name: Name
+    """Name of the export, unique in its site."""
+    namespace: Name
+    """Namespace of the StatefulSet."""
+    stateful_set: Name | None = None
+    """Name of the StatefulSet. Default: `name`."""
+    service: ServiceName | None = None
+    """Its headless Service. Default: the StatefulSet's name."""
+    replicas: Replicas
+    """How many of its pods to export, counted from 0."""
+    port: Port
+    """TCP port that the pods listen on."""
+    protocol: Protocol = "TCP"
+    """How sidecars treat the port; databases are TCP."""
+    service_account: Name
+    """Service account of the pods: the identity that importers insist on."""
+    selector: Annotated[dict[LabelKey, LabelValue], Field(min_length=1)]
+    """Labels that all pods of the StatefulSet have, and no others in the namespace. The policies select by them."""
+    consumers: Annotated[list[Consumer], Field(min_length=1)]
+    """Who may connect from other sites."""
+    connections: Annotated[int, Field(ge=1, le=10000), WHOLE] = 50
+    """How many connections of other sites each pod has at most, by each pod of the gateway."""
+    probe: ProbeKind | None = None
+    """What the importing site's probe expects. Default: `greeting` for TCP, `http` for HTTP."""
+
+    @property
+    def stateful_set_name(self) -> str:
+        """Name of the StatefulSet."""
+        return self.stateful_set or self.name
+
+    @property
+    def service_name(self) -> str:
+        """Name of its headless Service."""
+        return self.service or self.stateful_set_name
+
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """DNS name of each exported pod."""
+        return pod_hosts(
+            stateful_set=self.stateful_set_name,
+            service=self.service_name,
+            namespace=self.namespace,
+            replicas=self.replicas,
+        )
+
+
+class Import(Model):
+    """The counterpart of an export, for one consumer."""
+
+    from_: Annotated[Name, Field(alias="from")]
+    """The exporting site: another one of `sites`, or one of `peers`."""
+    export: Name
+    """Name of its export."""
+    namespace: Name
+    """Namespace that sees the hosts."""
+    service_account: Name
+    """Service account that connects."""
+
+
+def _cluster_tag(value: object) -> str | None:
+    if isinstance(value, CommandCluster) or (isinstance(value, dict) and {"create", "delete"} & set(value)):
+        return "CommandCluster"
+    if isinstance(value, dict | ExistingCluster):
+        return "ExistingCluster"
+    return "k3d" if value == "k3d" else None
+
+
+Cluster = Annotated[
+    Annotated[Literal["k3d"], Tag("k3d")]
+    | Annotated[CommandCluster, Tag("CommandCluster")]
+    | Annotated[ExistingCluster, Tag("ExistingCluster")],
+    Discriminator(
+        _cluster_tag,
+        custom_error_type=ADVICE,
+        custom_error_message="must be k3d, a map with the `kubeconfig` of an existing cluster, or a map with the "
+        "commands `create`, `kubeconfig` and `delete`",
+    ),
+]
+
+
+class Site(Model):
+    """One datacenter: one cluster with one mesh."""
+
+    name: Name
+    """Name of the site, the same in every stack that speaks of it."""
+    cluster: Cluster
+    """An existing cluster, or what makes one: `k3d`, or commands of your own."""
+    gateway: Gateway = Gateway()
+    """The gateway, if the site exports anything."""
+    workloads: list[Workload] = []
+    """What dcmesh runs in the site."""
+    exports: list[Export] = []
+    """What other sites may reach."""
+    imports: list[Import] = []
+    """What the site reaches in others."""
+    vip_range: Ipv4Network = str(VIP_NETWORK)
+    """Network, as CIDR, of the virtual addresses of imported hosts. None of the site's own may overlap it."""
+
+    @property
+    def throw_away(self) -> bool:
+        """Whether the cluster may go with all that is in it."""
+        return self.cluster == "k3d" or (isinstance(self.cluster, CommandCluster) and self.cluster.throw_away)
+
+    @property
+    def made_by(self) -> str | None:
+        """What makes the cluster, in words; None of one that is there before."""
+        match self.cluster:
+            case ExistingCluster():
+                return None
+            case CommandCluster():
+                return "commands"
+            case kind:
+                return kind
+
+    @cached_property
+    def namespaces(self) -> frozenset[str]:
+        """The namespaces of which the configuration speaks: in these hosts of other sites are expected."""
+        return frozenset(part.namespace for part in (*self.workloads, *self.exports, *self.imports))
+
+    @cached_property
+    def _workloads_by_pods(self) -> Mapping[tuple[str, str], Workload]:
+        """Each workload that can be exported, by namespace and StatefulSet."""
+        return {(w.namespace, w.pods.stateful_set): w for w in self.workloads if w.pods}
+
+    @cached_property
+    def exported_databases(self) -> Mapping[str, Database]:
+        """The databases that the site exports, by export."""
+        exported = {export.name: self.workload_of(export) for export in self.exports}
+        return {name: workload for name, workload in exported.items() if isinstance(workload, Database)}
+
+    def workload_of(self, export: Export) -> Workload | None:
+        """Return the workload of this site whose pods an export is of; None if dcmesh does not run them."""
+        return self._workloads_by_pods.get((export.namespace, export.stateful_set_name))
+
+
+# --- peers -----------------------------------------------------------------------------------------------------------
+
+
+class LinkGateway(Model):
+    """An exporting site's gateway, as its importers see it."""
+
+    addresses: Annotated[list[Address], Field(min_length=1, max_length=100)]
+    """IP addresses or DNS names."""
+    port: Port = GATEWAY_PORT
+    """Port at these addresses."""
+
+
+class LinkExport(Model):
+    """One export of a link."""
+
+    name: Name
+    """Name of the export."""
+    namespace: Name
+    """Namespace of its pods."""
+    hosts: Annotated[list[PodHost], Field(min_length=1, max_length=1000)]
+    """DNS name of each pod."""
+    port: Port
+    """TCP port that the pods listen on."""
+    protocol: Protocol
+    """How sidecars treat the port."""
+    identity: Identity
+    """SPIFFE id that the pods prove."""
+    consumers: Annotated[list[Consumer], Field(max_length=1000)] = []
+    """Who may connect."""
+    probe: ProbeKind
+    """What the probe expects."""
+
+
+class PeerLink(Model):
+    """A link as the exporting stack's output `link` shows it."""
+
+    site: Name
+    """The exporting site."""
+    gateway: LinkGateway
+    """Its gateway."""
+    exports: Annotated[list[LinkExport], Field(max_length=1000)]
+    """What it exports."""
+
+    def for_import(self) -> Link:
+        """Return the link as importers take it."""
+        return Link(
+            site=self.site,
+            addresses=self.gateway.addresses,
+            port=self.gateway.port,
+            exports=tuple(
+                ExportedService(
+                    name=export.name,
+                    namespace=export.namespace,
+                    hosts=tuple(export.hosts),
+                    port=export.port,
+                    protocol=export.protocol,
+                    identity=export.identity,
+                    consumers=tuple(consumer.for_link() for consumer in export.consumers),
+                    probe=export.probe,
+                )
+                for export in self.exports
+            ),
+        )
+
+
+class Peer(Model):
+    """A site of another stack, to import from. Its link comes from that stack, from a file, or stands here."""
+
+    name: Name
+    """Name of the site."""
+    stack: StackName | None = None
+    """The stack that holds it, as a StackReference names it. Default: `NAME` in this organization and project."""
+    link: PeerLink | None = None
+    """Its link, if the stacks share no state: what `pulumi stack output link --json` shows there below its name."""
+    link_file: FilePath | None = None
+    """Path of a JSON or YAML file with the same, or with that output whole."""
+
+
+class Failover(Model):
+    """A switchover without the old primary, which is gone. What it committed last may be lost."""
+
+    without: Name
+    """The site that is gone. Nothing asks it or changes anything in it meanwhile."""
+    at: Gtid | None = None
+    """GTIDs with which the new primary goes on; what comes after them is lost. `up` says what to write here."""
+
+
+# --- monitoring ------------------------------------------------------------------------------------------------------
+
+
+class Monitoring(Model):
+    """What lets your Prometheus and your Grafana in each site watch it: docs/monitoring.md."""
+
+    prometheus: Literal["operator", "plain"]
+    """What configures Prometheus: Prometheus Operator, by objects, or files, which it mounts from a ConfigMap."""
+    namespace: Name = "istio-system"
+    """Namespace of the objects. It must be there."""
+    labels: dict[LabelKey, LabelValue] = {}
+    """Labels of the objects, such as `release: NAME`, by which kube-prometheus-stack chooses what it obeys."""
+    exporter_image: ImageName = "prom/mysqld-exporter:v0.14.0"
+    """Image of mysqld_exporter, which runs beside each server of the workload `mariadb`."""
+
+
+class Settings(Model):
+    """A stack's whole configuration."""
+
+    trust: Trust = GeneratedTrust()
+    """Where the certificates come from."""
+    istio: Istio = Istio()
+    """Istio in the stack's sites."""
+    pxc: PxcOperator = PxcOperator()
+    """Percona's operator in the stack's sites."""
+    sites: list[Site] = []
+    """The datacenters of this stack."""
+    peers: list[Peer] = []
+    """Sites of other stacks that sites of this one import from."""
+    primary: Name | None = None
+    """Site whose databases are the primaries, where two sites replicate each other. Another one is a switchover."""
+    failover: Failover | None = None
+    """Set this only while the old primary is gone."""
+    protect: Flag = True
+    """Keep databases, generated passwords and the root from deletion, on clusters that are not for throwing away."""
+    monitoring: Monitoring | None = None
+    """Set this to have the sites watched."""
+
+    @property
+    def lost(self) -> str | None:
+        """Name of the site that is gone, if one is."""
+        return self.failover.without if self.failover else None
+
+    def protects(self, site: Site) -> bool:
+        """Tell whether a site's databases are kept from deletion."""
+        return self.protect and not site.throw_away
+
+    @property
+    def protects_root(self) -> bool:
+        """Whether the root is kept from deletion: it may sign for clusters that are not for throwing away."""
+        others = self.trust.issue_for if isinstance(self.trust, GeneratedTrust) else []
+        return self.protect and bool(others or any(map(self.protects, self.sites)))
+
+    def source_of(self, database: Database) -> tuple[Site, Database] | None:
+        """Return the database that another one replicates, with its site, if both are in this stack."""
+        followed = database.replicates
+        found = (
+            (site, site.exported_databases[followed.export])
+            for site in self.sites
+            if followed and site.name == followed.from_ and followed.export in site.exported_databases
+        )
+        return next(found, None)
+
+    def exchanges(self, database: Database) -> bool:
+        """Tell whether a database and the one that it replicates, both in this stack, replicate each other."""
+        source = self.source_of(database)
+        back = source and self.source_of(source[1])
+        return bool(back and back[1] is database)
+
+    def origin_of(self, site: Site, database: Database) -> tuple[Site, Database]:
+        """Return the database of this stack from which another's password comes, through all that they replicate.
+
+        Of two that replicate each other that is the one with a password, else the one whose site stands first.
+        """
+        line = [(site, database)]
+        while not line[-1][1].replication_password and (source := self.source_of(line[-1][1])):
+            if source in line:
+                return min(line, key=lambda place: self.sites.index(place[0]))
+            line.append(source)
+        return line[-1]

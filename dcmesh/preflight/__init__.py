@@ -1,0 +1,1 @@
+"""What existing clusters must have and must not have, looked at before anything is created in them."""

@@ -1,0 +1,116 @@
+"""Hosts and addresses that are to be imported or exported, and that a cluster has already."""
+
+import ipaddress
+from collections.abc import Iterator, Mapping, Sequence
+
+from dcmesh.config.errors import Finding, Remark
+from dcmesh.kube.cluster import ClusterReader
+from dcmesh.model import settings as model
+from dcmesh.model.component_names import export_name, import_name
+from dcmesh.model.istio_objects import visible
+from dcmesh.model.link import ExportedService, Link, service_of
+from dcmesh.model.ownership import OURS
+from dcmesh.preflight.identity import Held
+from dcmesh.preflight.parallel import each
+
+
+def _new_or_there(held: Held | None, component: str) -> type[Finding]:
+    """Return how to tell what is wrong with an export or import: of one that stands already it stops no `up`.
+
+    Else anybody in the cluster could keep the user from one, from a failover too.
+    """
+    there = any(urn.rpartition("::")[2].startswith(f"{component}-") for urn in (held.objects if held else ()))
+    return Remark if there else Finding
+
+
+def own_names(
+    cluster: ClusterReader,
+    settings: model.Settings,
+    site: model.Site,
+    path: str,
+    links: Mapping[str, Link],
+    held: Held | None,
+) -> Iterator[Finding]:
+    """Find imports whose hosts have names that are, or could be, of the importing site's own."""
+
+    def look(numbered: tuple[int, model.Import]) -> Iterator[Finding]:
+        index, imported = numbered
+        for namespace, service in dict.fromkeys(map(service_of, _hosts_of(imported, settings, links))):
+            if cluster.has_service(namespace, service):
+                advice = (
+                    f"has hosts of Service {namespace}/{service}, and {site.name} has a Service of that name: its own "
+                    "pods would answer; rename one of them"
+                )
+            elif namespace not in site.namespaces and cluster.is_foreign("namespace", namespace):
+                ((key, value),) = OURS.items()
+                advice = (
+                    f"has hosts of namespace {namespace}, and {site.name} has a namespace of that name, which is not "
+                    "dcmesh's: a Service of its own could have these names some day; rename one of them, or leave the "
+                    f"names in it to dcmesh: `kubectl label namespace {namespace} {key}={value}`"
+                )
+            else:
+                continue
+            told = _new_or_there(held, _name_of(site, imported))
+            yield told(f"{path}.imports[{index}].export", imported.export, advice)
+
+    yield from each(enumerate(site.imports), look)
+
+
+def _name_of(site: model.Site, of: model.Import) -> str:
+    return import_name(f"{site.name}-imports", namespace=of.namespace, source=of.from_, export=of.export)
+
+
+def _hosts_of(imported: model.Import, settings: model.Settings, links: Mapping[str, Link]) -> Sequence[str]:
+    """Return the hosts of an import, as far as they are known."""
+    offers: list[model.Export | ExportedService] = [
+        export for site in settings.sites if site.name == imported.from_ for export in site.exports
+    ]
+    offers += links[imported.from_].exports if imported.from_ in links else ()
+    return next((export.hosts for export in offers if export.name == imported.export), ())
+
+
+def claimed(
+    cluster: ClusterReader,
+    settings: model.Settings,
+    site: model.Site,
+    path: str,
+    links: Mapping[str, Link],
+    gateway: str,
+    held: Held | None,
+) -> Iterator[Finding]:
+    """Find hosts that somebody else's ServiceEntry has as well: of two that a proxy sees, Istio takes the older one."""
+    uses = [
+        (f"{path}.exports[{i}].name", e.name, export_name(site.name, e.name), gateway, e.hosts)
+        for i, e in enumerate(site.exports)
+    ]
+    uses += [
+        (
+            f"{path}.imports[{i}].export",
+            of.export,
+            _name_of(site, of),
+            of.namespace,
+            tuple(_hosts_of(of, settings, links)),
+        )
+        for i, of in enumerate(site.imports)
+    ]
+    entries = cluster.foreign_entries() if uses else []
+    for where, name, component, seen_from, hosts in uses:
+        for entry, found in entries:
+            claimed = sorted({str(host).lower() for host in found["spec"].get("hosts", ())} & set(hosts))
+            if claimed and visible(found, seen_from):
+                advice = (
+                    f"has the host {claimed[0]}, which the ServiceEntry {entry} in {site.name} has as well, and this "
+                    "stack has not made that: whoever connects may be led elsewhere; delete it, or take the host out "
+                    "of it"
+                )
+                yield _new_or_there(held, component)(where, name, advice)
+
+
+def virtual_addresses(cluster: ClusterReader, site: model.Site, path: str) -> Iterator[Finding]:
+    """Find networks of a cluster that overlap the range of the virtual addresses."""
+    if not site.imports:
+        return
+    vips = ipaddress.IPv4Network(site.vip_range)
+    for what, network in cluster.networks():
+        if vips.overlaps(network):
+            yield Finding(f"{path}.vipRange", site.vip_range, f"overlaps {what}, {network}: choose another range")

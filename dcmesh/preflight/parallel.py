@@ -1,0 +1,20 @@
+"""How several parts of a cluster are looked at, at the same time."""
+
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+from dcmesh.config.errors import Finding
+
+AT_ONCE = 5
+"""How many exports or imports are looked at the same time: the client keeps that many connections on any machine."""
+
+
+T = TypeVar("T")
+
+
+def each(parts: Iterable[T], look: Callable[[T], Iterator[Finding]]) -> Iterator[Finding]:
+    """Look at several parts at the same time; what is found comes in their order."""
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        for findings in pool.map(lambda part: list(look(part)), parts):
+            yield from findings

@@ -1,0 +1,92 @@
+"""Preflight: what an existing cluster must have, looked at before anything is created in it."""
+
+from collections.abc import Mapping
+
+from dcmesh.config.environment import Environment
+from dcmesh.config.errors import ConfigError, Finding, Remark
+from dcmesh.config.kubeconfig import read_kubeconfig
+from dcmesh.config.stack_config import secret_keys
+from dcmesh.kube.api import ApiException, ConfigException, HTTPError, connect
+from dcmesh.kube.cluster import ClusterReader
+from dcmesh.model import settings as model
+from dcmesh.model.link import Link
+from dcmesh.preflight import certificates, hosts, mesh, taken_names, versions, volumes
+from dcmesh.preflight.identity import Held, gateway_namespace, made_elsewhere, other_cluster
+from dcmesh.stacks import stack_name
+
+
+def require_ready(
+    settings: model.Settings, links: Mapping[str, Link], environment: Environment, held: Mapping[str, Held]
+) -> tuple[list[str], dict[str, str]]:
+    """Look at every existing cluster of the stack.
+
+    Args:
+        settings: the configuration.
+        links: the links of peers.
+        environment: what the configuration is read in.
+        held: what the stack's state has of each site's cluster.
+
+    Returns:
+        What the user is to be warned of, and the identity of each existing cluster by its site.
+
+    Raises:
+        ConfigError: something is wrong or lacking; the message has it all.
+    """
+    found: list[Finding] = [*versions.untried(settings)]
+    identities = {site: known.identity for site, known in held.items() if known.identity}
+    for index, site in enumerate(settings.sites):
+        path, known = f"sites[{index}]", held.get(site.name)
+        if site.name == settings.lost:
+            continue  # the state says which cluster it is
+        if isinstance(site.cluster, model.ExistingCluster):
+            identities[site.name], findings = _of_site(settings, site, site.cluster, path, links, environment, known)
+            found += findings
+        else:
+            found += made_elsewhere(known, site=site.name, path=f"{path}.cluster", named=site.made_by or "")
+    if wrong := [finding for finding in found if not isinstance(finding, Remark)]:
+        raise ConfigError(wrong)
+    return [remark.line(secret_keys()) for remark in found], identities
+
+
+def _of_site(
+    settings: model.Settings,
+    site: model.Site,
+    existing: model.ExistingCluster,
+    path: str,
+    links: Mapping[str, Link],
+    environment: Environment,
+    held: Held | None,
+) -> tuple[str, list[Finding]]:
+    """Return a cluster's identity and what is found in it. Of one that is not the site's nothing more is said."""
+    where = f"{path}.cluster"
+    named = existing.context or existing.kubeconfig
+    identity = ""
+    try:
+        used = read_kubeconfig(existing.kubeconfig).only(existing.context)
+        with connect(used) as api:
+            stacks = frozenset({stack_name(environment.project, environment.stack), *(held.stacks if held else ())})
+            cluster = ClusterReader.of(api, stacks)
+            identity = cluster.identity()
+            if other := list(other_cluster(held, identity, used, site=site.name, path=where, named=named)):
+                return identity, other
+            gateway = gateway_namespace(site, held)
+            return identity, [
+                *versions.running(cluster, settings.istio, site, where, named),
+                *certificates.cacerts(cluster, settings, site, environment if held else None),
+                *mesh.existing_istio(cluster, settings, site),
+                *mesh.scope(api, settings, site),
+                *mesh.namespaces(cluster, settings, site, path),
+                *mesh.pxc_operator(cluster, settings, site),
+                *volumes.claims(cluster, site, path),
+                *taken_names.taken(cluster, settings, site, path, gateway),
+                *hosts.own_names(cluster, settings, site, path, links, held),
+                *hosts.claimed(cluster, settings, site, path, links, gateway, held),
+                *hosts.virtual_addresses(cluster, site, path),
+            ]
+    except ConfigException as error:
+        found = Finding(where, named, f"cannot be used ({error}): check the kubeconfig")
+    except HTTPError as error:
+        found = Finding(where, named, f"cannot be reached: {error}: check the VPN, the address and the credentials")
+    except ApiException as error:
+        found = Finding(where, named, f"refuses to answer ({error.status} {error.reason}): check the credentials")
+    return identity, [found]

@@ -1,0 +1,49 @@
+"""Names that dcmesh needs, and that somebody else has taken."""
+
+from collections.abc import Iterator
+
+from dcmesh.config.errors import Finding
+from dcmesh.kube.cluster import ClusterReader
+from dcmesh.model import settings as model
+from dcmesh.model.gateway import GATEWAY_NAME
+from dcmesh.model.istio import ISTIO_NAMESPACE
+from dcmesh.model.ownership import OURS
+from dcmesh.preflight.parallel import each
+
+
+def taken(
+    cluster: ClusterReader, settings: model.Settings, site: model.Site, path: str, gateway: str
+) -> Iterator[Finding]:
+    """Find what dcmesh is to make, by a name that is fixed or configured, and what somebody else has made."""
+    to_make = [(f"{path}.workloads[{i}].namespace", workload.namespace) for i, workload in enumerate(site.workloads)]
+    operator = settings.pxc
+    if not operator.existing and any(isinstance(workload, model.Pxc) for workload in site.workloads):
+        to_make.append(("pxc.namespace", operator.namespace))
+    if site.exports and gateway != ISTIO_NAMESPACE:
+        to_make.append((f"{path}.gateway.namespace", gateway))
+
+    def look(namespace: tuple[str, str]) -> Iterator[Finding]:
+        where, name = namespace
+        if cluster.is_foreign("namespace", name):
+            ((key, value),) = OURS.items()
+            label = f"kubectl label namespace {name} {key}={value}"
+            advice = (
+                f"is there already in {site.name}, and this stack has not made it: name another. If this stack is to "
+                f"take it over, and `pulumi destroy` to delete it with all that is in it: `{label}`"
+            )
+            yield Finding(where, name, advice)
+
+    yield from each(to_make, look)
+    for index, imported in enumerate(site.imports):
+        if cluster.has_foreign_sidecar(imported.namespace):
+            advice = (
+                f"has a Sidecar `default` in {site.name} that this stack has not made: import into a namespace of its "
+                "own, or delete that"
+            )
+            yield Finding(f"{path}.imports[{index}].namespace", imported.namespace, advice)
+    if site.exports and cluster.is_foreign("namespaced_service", GATEWAY_NAME, gateway):
+        advice = (
+            f"needs the gateway {gateway}/{GATEWAY_NAME}, and {site.name} has a Service of that name that this "
+            "stack has not made: rename that"
+        )
+        yield Finding(f"{path}.exports[0].name", site.exports[0].name, advice)

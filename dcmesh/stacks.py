@@ -1,0 +1,81 @@
+"""Stacks: what their state has, of the one that runs and of others."""
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pulumi
+
+from dcmesh.model.printable import printable
+from dcmesh.model.settings import Peer
+from dcmesh.pulumi_cli import pulumi as pulumi_cli
+from dcmesh.pulumi_cli import read_state
+
+ReadStack = Callable[[str], Mapping[str, Any]]
+
+
+class NoStackError(LookupError):
+    """There is no such stack."""
+
+
+def stack_name(project: str, stack: str) -> str:
+    """Return the whole name of a stack in the organization of the one that runs; where there is none, Pulumi's word."""
+    return f"{pulumi.get_organization() or 'organization'}/{project}/{stack}"
+
+
+def read_stack(name: str) -> Mapping[str, Any]:
+    """Return the outputs of another stack.
+
+    By the invoke behind StackReference, whose answer is plain data at once: how many hosts a link has decides
+    which resources there are, and no resource may be created inside `apply`. What is secret in that stack and
+    not ours to decrypt is left out.
+
+    Raises:
+        NoStackError: there is no such stack.
+        LookupError: its state cannot be read.
+    """
+    return _invoke("readStackOutputs", {"name": name})
+
+
+def read_resources(stack: str) -> Mapping[str, Any]:
+    """Return type and outputs of each resource in a stack's state by URN, its own state as well.
+
+    By an invoke that is older than StackReference, for what outputs cannot say: an `up` that failed half-way may have
+    left none.
+
+    Raises:
+        LookupError: Pulumi does not say.
+    """
+    return _invoke("readStackResourceOutputs", {"stackName": stack})
+
+
+def _invoke(function: str, arguments: Mapping[str, str]) -> Mapping[str, Any]:
+    def read() -> Mapping[str, Any]:
+        try:
+            answer = pulumi.runtime.invoke(f"pulumi:pulumi:{function}", arguments).value
+        except Exception as error:  # the SDK raises nothing more precise
+            said = str(error)
+            kind = NoStackError if "unknown stack" in said else LookupError
+            reason = said.rpartition("returned an error: ")[2]
+            raise kind(printable(" ".join(reason.split()))) from error
+        return dict(answer["outputs"])
+
+    return read_state(read)
+
+
+def read_doomed(stack: str) -> set[str]:
+    """Return the URNs of which a stack's state has something that the next `up` deletes, whatever the program says.
+
+    A replacement that failed half-way leaves them. No invoke tells of them.
+
+    Raises:
+        LookupError: Pulumi's CLI does not say.
+    """
+    exported = read_state(lambda: pulumi_cli("stack", "export", "--stack", stack))
+    resources = json.loads(exported)["deployment"].get("resources") or []
+    return {resource["urn"] for resource in resources if resource.get("delete")}
+
+
+def stack_of(peer: Peer, project: str) -> str:
+    """Return the name of the stack that holds a peer."""
+    return peer.stack or stack_name(project, peer.name)

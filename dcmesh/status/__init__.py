@@ -1,0 +1,1 @@
+"""How the sites of a stack are, now."""

@@ -1,0 +1,125 @@
+"""Certificates: how long they are valid, and whether the sites share a root."""
+
+import base64
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+
+from dcmesh.kube.api import ERRORS, ApiClient, secret_data, why
+from dcmesh.kube.proxies import SECRET
+from dcmesh.model.certificates import WARNING_DAYS, common_name
+from dcmesh.model.facts import Fact, Problem, State
+from dcmesh.model.istio import ISTIO_NAMESPACE
+
+OVERDUE = 0.25
+"""What part of a pod's certificate may be left. Istio renews it when half of it is left."""
+
+CertificateKind = Literal["root", "intermediate", "pod"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Certificate(Fact):
+    """A certificate.
+
+    Attributes:
+        kind: whether it is the root's, the site's intermediate's or that of a pod's sidecar.
+        subject: whose it is: a common name, or a pod's service account.
+        issued: since when it is valid.
+        expires: until when.
+        days_left: how many days that is from now.
+        fingerprint: SHA-256 of an authority's certificate.
+    """
+
+    kind: CertificateKind
+    subject: str
+    issued: datetime | None = None
+    expires: datetime | None = None
+    days_left: float | None = None
+    fingerprint: str | None = None
+
+    @property
+    def where(self) -> str:
+        """What problems begin with."""
+        return f"{self.site} certificate of {self.kind} {self.subject}"
+
+    def judge(self) -> Iterator[tuple[State, str]]:
+        """Yield what is wrong."""
+        if self.issued is None or self.expires is None or self.days_left is None:
+            return
+        until = f"{self.expires:%Y-%m-%d %H:%M} UTC"
+        if self.days_left <= 0:
+            yield State.CRITICAL, f"expired {until}"
+        elif self.kind != "pod" and self.days_left < WARNING_DAYS:
+            yield State.WARNING, f"expires in {self.days_left:.0f} days, {until}"
+        elif self.kind == "pod" and self.days_left < OVERDUE * days(self.expires, self.issued):
+            yield State.WARNING, f"is not renewed: expires {until}"
+
+
+def days(until: datetime, since: datetime) -> float:
+    """Return how many days are between two times."""
+    return round((until - since).total_seconds() / 86400, 2)
+
+
+def ask_authorities(clients: Callable[[], ApiClient], site: str) -> list[Certificate]:
+    """Ask a cluster for the certificates that its Istio signs with."""
+    try:
+        with clients() as api:
+            secret = secret_data(api, ISTIO_NAMESPACE, SECRET)
+        return parse_authorities(site, secret, datetime.now(UTC))
+    except (*ERRORS, ValueError) as error:
+        reason = f"the Secret {ISTIO_NAMESPACE}/{SECRET} cannot be read: {why(error)}"
+        return [Certificate(site=site, kind="intermediate", subject=f"of {site}", unknown=reason)]
+
+
+def parse_authorities(site: str, secret: Mapping[str, str], now: datetime) -> list[Certificate]:
+    """Return the authorities in the data of the Secret `cacerts`: the roots, of which there may be several.
+
+    Raises:
+        ValueError: they are no certificates.
+    """
+    keys: tuple[tuple[CertificateKind, str], ...] = (("root", "root-cert.pem"), ("intermediate", "ca-cert.pem"))
+    return [
+        Certificate(
+            site=site,
+            kind=kind,
+            subject=common_name(found),
+            issued=found.not_valid_before_utc,
+            expires=found.not_valid_after_utc,
+            days_left=days(found.not_valid_after_utc, now),
+            fingerprint=found.fingerprint(hashes.SHA256()).hex(),
+        )
+        for kind, key in keys
+        for found in x509.load_pem_x509_certificates(base64.b64decode(secret.get(key, "")))
+    ]
+
+
+def parse_proxy(site: str, subject: str, answer: Mapping[str, Any], now: datetime) -> Certificate:
+    """Return a pod's own certificate from what its Envoy answers at `certs`: of several the first to expire."""
+    chain = [found for entry in answer.get("certificates", ()) for found in entry.get("cert_chain", ())]
+    if not chain:
+        return Certificate(site=site, kind="pod", subject=subject, unknown="its sidecar has none")
+    first = min(chain, key=lambda found: datetime.fromisoformat(found["expiration_time"]))
+    expires = datetime.fromisoformat(first["expiration_time"])
+    return Certificate(
+        site=site,
+        kind="pod",
+        subject=subject,
+        issued=datetime.fromisoformat(first["valid_from"]),
+        expires=expires,
+        days_left=days(expires, now),
+    )
+
+
+def root_problems(certificates: Iterable[Certificate]) -> tuple[Problem, ...]:
+    """Return what is wrong between sites: they must have a root in common, or none trusts another."""
+    roots = dict[str, set[str]]()
+    for certificate in certificates:
+        if certificate.kind == "root" and certificate.fingerprint:
+            roots.setdefault(certificate.site, set()).add(certificate.fingerprint)
+    if len(roots) > 1 and not set.intersection(*roots.values()):
+        return (Problem(state=State.CRITICAL, text=f"{', '.join(roots)} have no root certificate in common"),)
+    return ()

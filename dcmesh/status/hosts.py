@@ -1,0 +1,210 @@
+"""Hosts: whether what a site imports answers now, and whom the consumer's sidecar takes for it."""
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from dcmesh.deployment import DeployedExport
+from dcmesh.kube.api import ERRORS, ApiClient, run_in, why
+from dcmesh.kube.pods import Pod, ask_proxy, meshed_pod
+from dcmesh.model.facts import Fact, State
+from dcmesh.model.link import ServiceAccount
+from dcmesh.model.printable import printable
+from dcmesh.status.certificates import Certificate, parse_proxy
+
+ANSWER_SECONDS = 3
+"""How long a host may take for an answer."""
+
+LONGEST_ANSWER = 200
+"""How many characters of an answer are shown."""
+
+SCRIPT = Path(__file__).with_name("ask.sh").read_text()
+
+
+NONSENSE = (LookupError, ValueError, TypeError, AttributeError, RecursionError)
+"""What is raised by an answer that is not such as a sidecar gives."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """What a host said to a new connection.
+
+    Attributes:
+        ok: whether that was as expected.
+        text: the answer, or why there was none.
+    """
+
+    ok: bool
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Host(Fact):
+    """An imported host, as a consumer sees it.
+
+    Attributes:
+        source: the exporting site.
+        consumer: who asked: namespace and service account.
+        gateways: the addresses that lead to it.
+        host: its name.
+        port: its port.
+        answer: what it said to a new connection.
+        identity: the SPIFFE id that it must prove.
+        accepted: the identities that the consumer's sidecar accepts; None if the sidecar could not be asked.
+    """
+
+    source: str
+    consumer: str
+    gateways: tuple[str, ...]
+    host: str
+    port: int
+    answer: Answer | None = None
+    identity: str
+    accepted: tuple[str, ...] | None = None
+
+    @property
+    def where(self) -> str:
+        """What problems begin with."""
+        # What cannot be asked is the same for all hosts of a consumer: one problem.
+        what = f"hosts of {self.source}" if self.unknown else f"{self.host}:{self.port}"
+        return f"{self.site} {self.consumer} to {what}"
+
+    def judge(self) -> Iterator[tuple[State, str]]:
+        """Yield what is wrong."""
+        if self.answer and not self.answer.ok:
+            yield State.CRITICAL, self.answer.text
+        if self.accepted is None:
+            yield State.UNKNOWN, "the sidecar does not say whom it takes for the host"
+        elif set(self.accepted) != {self.identity}:
+            accepted = " ".join(self.accepted) or "anybody"
+            yield State.CRITICAL, f"the sidecar accepts {accepted} instead of {self.identity}"
+
+
+def ask_account(
+    clients: Callable[[], ApiClient], site: str, account: ServiceAccount, imports: tuple[DeployedExport, ...]
+) -> list[Fact]:
+    """Ask a running pod of a service account for its certificate, and for the hosts that it imports."""
+    who = str(account)
+    try:
+        with clients() as api:
+            pod = meshed_pod(api, account)
+            if not pod:
+                raise LookupError("no pod with a sidecar runs as this service account")
+            certificate = parse_proxy(site, who, ask_proxy(api, pod, "certs"), datetime.now(UTC))
+    except (*ERRORS, *NONSENSE) as error:
+        unknown = why(error)
+        certificate = Certificate(site=site, kind="pod", subject=who, unknown=unknown)
+        return [certificate, *_hosts(site, who, imports, {}, {}, unknown)]
+    if not imports:
+        return [certificate]
+    unknown, answers, accepted = "", dict[str, Answer](), dict[str, tuple[str, ...]]()
+    with clients() as api:
+        try:
+            answers = ask_hosts(api, pod, imports)
+        except ERRORS as error:
+            unknown = why(error)
+        try:
+            accepted = parse_clusters(ask_proxy(api, pod, clusters_path(imports)))
+        except (*ERRORS, *NONSENSE):
+            accepted = {}
+    return [certificate, *_hosts(site, who, imports, answers, accepted, unknown)]
+
+
+def _hosts(
+    site: str,
+    consumer: str,
+    imports: tuple[DeployedExport, ...],
+    answers: Mapping[str, Answer],
+    accepted: Mapping[str, tuple[str, ...]],
+    unknown: str,
+) -> list[Host]:
+    nothing = Answer(ok=False, text="no answer")
+    return [
+        Host(
+            site=site,
+            unknown=unknown,
+            source=imported.source,
+            consumer=consumer,
+            gateways=imported.gateways,
+            host=host,
+            port=imported.port,
+            answer=None if unknown else answers.get(host, nothing),
+            identity=imported.identity,
+            accepted=accepted.get(host),
+        )
+        for imported in imports
+        for host in imported.hosts
+    ]
+
+
+def ask_hosts(api: ApiClient, pod: Pod, imports: tuple[DeployedExport, ...]) -> dict[str, Answer]:
+    """Have a pod connect to every host, from the first of its containers that can.
+
+    Raises:
+        ERRORS: none can; the reason is the last one's.
+    """
+    words = [word for i in imports for host in i.hosts for word in (host, str(i.port), i.probe)]
+    problem: Exception = ChildProcessError(f"no container of {pod.namespace}/{pod.name} runs")
+    for container in pod.own_containers:
+        for shell in ("bash", "sh"):
+            command = (shell, "-c", SCRIPT, "ask", str(ANSWER_SECONDS), *words)
+            try:
+                printed = run_in(api, namespace=pod.namespace, pod=pod.name, container=container, command=command)
+            except ChildProcessError as error:
+                reason = why(error) if shell == "sh" else "it has no shell"
+                problem = ChildProcessError(f"{pod.namespace}/{pod.name} ({container}) cannot ask: {reason}")
+            else:
+                return parse_answers(printed, {host: i.probe for i in imports for host in i.hosts})
+    raise problem
+
+
+def parse_answers(printed: str, probes: Mapping[str, str]) -> dict[str, Answer]:
+    """Return by host what ask.sh prints.
+
+    Args:
+        printed: its lines.
+        probes: by host, what is expected.
+    """
+    answers = dict[str, Answer]()
+    for verdict, host, said in re.findall(r"^(ok|failed) (\S+) ?(.*)$", printed, re.MULTILINE):
+        text = printable(said, LONGEST_ANSWER)
+        status = re.fullmatch(r"HTTP ([0-9]{3})", text)
+        # As the probe at the end of `up` sees it: what answers 404 is there.
+        good = _is_good(int(status[1]), probes.get(host)) if status else not text.startswith("HTTP")
+        answers[host] = Answer(ok=verdict == "ok" and good, text=text or "no answer")
+    return answers
+
+
+def _is_good(status: int, probe: str | None) -> bool:
+    """Tell whether an HTTP status is one of a host that works."""
+    return status == 200 if probe == "pod-name" else status < 500
+
+
+def clusters_path(imports: tuple[DeployedExport, ...]) -> str:
+    """Return the path at which Envoy shows where it sends what is for these hosts."""
+    names = "|".join(re.escape(f"|{i.port}||{host}") for i in imports for host in i.hosts)
+    return f"config_dump?resource=dynamic_active_clusters&name_regex={quote(f'outbound({names})', safe='')}"
+
+
+def parse_clusters(answer: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
+    """Return by host the identities that Envoy accepts for it."""
+    clusters = (config["cluster"] for config in answer.get("configs", ()))
+    return {cluster["name"].rpartition("|")[2]: tuple(sorted(set(_names(cluster)))) for cluster in clusters}
+
+
+def _names(config: Any, *, matched: bool = False) -> Iterator[str]:  # noqa: ANN401 — a tree
+    """Yield the names that a certificate must have one of, wherever they stand in a cluster's configuration."""
+    match config:
+        case Mapping():
+            for key, part in config.items():
+                if matched and key in ("exact", "prefix", "suffix", "contains"):
+                    yield part if key == "exact" else f"{key} {part}"
+                else:
+                    yield from _names(part, matched=matched or key.endswith("subject_alt_names"))
+        case list():
+            for part in config:
+                yield from _names(part, matched=matched)

@@ -1,0 +1,1 @@
+"""Who trusts whom, and how a change of certificates is guarded and seen through."""

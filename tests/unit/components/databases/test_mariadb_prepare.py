@@ -1,0 +1,1084 @@
+"""mariadb_prepare.sh and mariadb_start.sh, run for real by bash, among programs that only seem to be MariaDB's."""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from components.databases.mariadb import SCRIPTS
+
+MARKS = "!#$%&()*+,-./:;<=>?@[]^_`{|}~"
+PASSWORDS = {
+    "root": MARKS,
+    "switchover": f"[{MARKS}]",
+    "replication": f"`{MARKS}`",
+    "replication_local": f"({MARKS})",
+}
+"""With every mark that dcmesh.model.value_types.Password takes."""
+
+DOMAIN = "db.wookie-dr.svc.cluster.local"
+SOURCE = "db-0.db.wookie.svc.cluster.local"
+
+ROW = "INTO dcmesh.primary_site (server_id, site, term) VALUES"
+
+# `$state` is where they keep what they know, and `$FAILS` is the step that fails.
+FAKES = {
+    "mariadb-install-db": """
+        [ ! -e "$data" ] || { echo "$data is there"; exit 1; }
+        /bin/mkdir "$data" && : >"$data/ibdata1"
+        [ "$FAILS" != install ] || { echo "no space left"; exit 1; }""",
+    "mariadbd": """
+        case "$*" in
+          --version) echo "mariadbd  Ver $(/bin/cat "$state/version")-MariaDB for Linux"; exit ;;
+          *--skip-networking*) ;;
+          *)
+            : >"$state/serves"
+            while /bin/ps -o comm= -s $$ | /bin/grep -q bash; do /bin/sleep 0.01; done # as long as somebody asks
+            exit ;;
+        esac
+        [ -e "$data/ibdata1" ] && [ "$FAILS" != server ] || { echo "[ERROR] Aborting"; exit 1; }
+        : >"$state/runs" >"$state/serves"
+        while [ -e "$state/serves" ]; do /bin/sleep 0.01; done
+        /bin/sleep 0.03 && /bin/rm "$state"/runs""",
+    "mariadb-admin": """
+        case "$*" in
+          *ping) [ -e "$state/serves" ] ;;
+          *shutdown) /bin/rm "$state/serves" ;;
+        esac""",
+    "mariadb-upgrade": """
+        [ -e "$state/serves" ] && /bin/cp "$state/version" "$data/mysql_upgrade_info" """,
+    "mariadb-dump": """
+        case "$*" in *--all-databases*) echo "SET GLOBAL gtid_slave_pos='0-1-7';" ;; esac
+        [ "$FAILS" != dump ] || { /bin/cat "$state/complaint" >&2; exit 2; }""",
+    "mariadb": """
+        case "$*" in
+          *source.cnf* | *--skip-ssl*) ;;
+          *) [ ! -e "$state/newer" ] || echo "WARNING: option --ssl-verify-server-cert is disabled" >&2 ;;
+        esac
+        case "$*" in
+          *source.cnf*)
+            /bin/cat "$run/source.cnf" >"$state/source.cnf"
+            [ ! -e "$state/unreachable" ] || { /bin/rm "$state/unreachable"; echo "ERROR 2002: no answer"; exit 1; }
+            [ ! -e "$state/gone" ] || { echo "ERROR 2003: gone"; exit 1; }
+            case "$*" in
+              *"SELECT site, term +"*) printf 'dc2\t6\t1\n' ;;
+              *"CALL dcmesh.definitions()"*)
+                [ ! -e "$state/older" ] || { echo "ERROR 1305 (42000) at line 1: PROCEDURE" >&2; exit 1; }
+                /bin/cat "$state/definitions" ;;
+              *"SELECT site, term"*) /bin/cat "$state/their-row" ;;
+            esac ;;
+          *--execute="SELECT site, term"*) /bin/cat "$state/own-row" ;;
+          *--execute="DO 0") [ -e "$state/serves" ] ;;
+          *--execute=*GET_LOCK*UPDATE*)
+            [ -e "$state/serves" ] && echo $* >>"$state/updates" && /bin/cp "$state/meanwhile" "$state/own-row" ;;
+          *--execute="SHOW SLAVE STATUS") ;;
+          *--execute=*GET_LOCK*) : >"$state/opened" && /bin/sed -i 's/1$/0/' "$state/own-row" ;;
+          *--execute=*) echo 0-1-7 ;;
+          *)
+            [ "$FAILS" != apply ] || { /bin/cat "$state/complaint"; exit 1; }
+            /bin/cat >>"$data/applied.sql" ;;
+        esac""",
+    "sleep": """
+        [ "$1" != 1 ] || [ ! -e "$state/next-row" ] || /bin/cp "$state/next-row" "$state/their-row"
+        [ "$1" != 1 ] || [ ! -e "$state/operator" ] || /bin/cp "$state/operator" "$state/../dcmesh/role/without"
+        exit 0""",
+    "touch": f"""
+        [ ! -e "$state/runs" ] || : >"$state/left"
+        exec {shutil.which("touch")} "$@" """,
+    **{
+        name: f'exec {shutil.which(name)} "$@"' for name in ("cat", "rm", "sed", "tee", "sort", "timeout", "head", "tr")
+    },
+}
+
+
+@dataclass(frozen=True)
+class Done:
+    status: int
+    said: str
+
+
+@dataclass
+class Pod:
+    """A pod's volumes below a directory of their own: the script's absolute paths are put there by substitution.
+
+    The PATH has no program but the fakes, each of which keeps its arguments.
+    """
+
+    directory: Path
+    environment: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.data, self.run = self.directory / "mysql/data", self.directory / "mysqld"
+        self.marker = self.directory / "mysql/prepared"
+        self._state = self.directory / "state"
+        for directory in ("mysql", "mysqld", "state", "bin", "dcmesh/passwords", "dcmesh/role", "dcmesh/settings"):
+            (self.directory / directory).mkdir(parents=True)
+        for name in ("token.sh", "server.sh"):
+            (self.directory / "dcmesh/settings" / name).write_text(self._here(SCRIPTS[name]))
+        self.has_version("10.11.19")
+        self.complains("")
+        self.defines("")
+        self.was_opened_meanwhile(False)
+        self.give(PASSWORDS)
+        head = f"""#!/bin/sh
+            data='{self.data}' run='{self.run}' state='{self._state}'
+            printf '%s\\n' "${{0##*/}} $*" >>"$state/calls"
+            """
+        for name, script in FAKES.items():
+            path = self.directory / "bin" / name
+            path.write_text(head + script)
+            path.chmod(0o755)
+
+    def _here(self, script: str) -> str:
+        """Return a script with its absolute paths in the pod's directory."""
+        for path in ("/var/lib/mysql", "/run/mysqld", "/etc/dcmesh"):
+            script = script.replace(path, str(self.directory / Path(path).name))
+        return script.replace("/dev/termination-log", str(self._state / "last-words"))
+
+    def has_version(self, image: str, data: str = "") -> None:
+        """Say which version the image has, and the data."""
+        (self._state / "version").write_text(image)
+        if data:
+            (self.data / "mysql_upgrade_info").write_text(f"{data}-MariaDB")
+
+    def was_opened_meanwhile(self, opened: bool) -> None:
+        """Say whether a Job has opened the server since it asked: then its row is not changed."""
+        (self._state / "meanwhile").write_text("dc2\t4\t0\n" if opened else "dc1\t9\t1\n")
+
+    def complains(self, words: str) -> None:
+        """Say what MariaDB's clients print when they fail."""
+        (self._state / "complaint").write_text(words)
+
+    def defines(self, printed: str) -> None:
+        """Say what the source prints of its definitions."""
+        (self._state / "definitions").write_text(printed)
+
+    def has_a_newer_client(self) -> None:
+        """Have the client warn of a login without a password, as MariaDB 11.4 does unless it skips TLS."""
+        (self._state / "newer").touch()
+
+    def follows_an_older_dcmesh(self) -> None:
+        """Have the source know no definitions."""
+        (self._state / "older").touch()
+
+    @property
+    def last_words(self) -> str:
+        """What stands in the pod's status when its container has failed."""
+        return (self._state / "last-words").read_text()
+
+    def give(self, passwords: dict[str, str]) -> None:
+        for name, password in passwords.items():
+            (self.directory / "dcmesh/passwords" / name).write_text(password)
+
+    def role(self, primary: str, without: str = "") -> None:
+        """Say which of two sites is the primary, in the ConfigMap."""
+        self.environment["PRIMARY"] = ""
+        (self.directory / "dcmesh/role/primary").write_text(primary)
+        (self.directory / "dcmesh/role/without").write_text(without)
+
+    def begun(self) -> None:
+        """Say that there have been data."""
+        (self.directory / "dcmesh/role/begun").touch()
+
+    def rows(self, own: str, theirs: str) -> None:
+        """Say what stands in both servers' rows, site and term, and whether theirs is open: `open`, else read-only.
+
+        Theirs is empty: it cannot be asked.
+        """
+        (self._state / "own-row").write_text(self._row(own) + "\n" * bool(own))
+        (self._state / "their-row").write_text(self._row(theirs) + "\n")
+        (self._state / "gone").unlink(missing_ok=True)
+        if not theirs:
+            (self._state / "gone").touch()
+
+    def rows_at_next_wait(self, theirs: str) -> None:
+        """Say what stands in the other server's row after the pod has waited once."""
+        (self._state / "next-row").write_text(self._row(theirs) + "\n")
+
+    @staticmethod
+    def _row(words: str) -> str:
+        return (f"{words} 1" if not words.endswith(" open") else words.replace(" open", " 0")).replace(" ", "\t")
+
+    def operator_gives_up(self, site: str) -> None:
+        """Have somebody set `failover.without` while the pod waits."""
+        (self._state / "operator").write_text(site)
+
+    @property
+    def updates(self) -> list[str]:
+        """What was changed in the pod's own row."""
+        path = self._state / "updates"
+        return re.findall("UPDATE .*", path.read_text()) if path.exists() else []
+
+    @property
+    def opened(self) -> bool:
+        """Whether the last start opened the server, once its row said so."""
+        return (self._state / "opened").exists()
+
+    def serve(self) -> Done:
+        """Start the container with the server."""
+        (self._state / "opened").unlink(missing_ok=True)
+        return self.start("start.sh")
+
+    def start(self, script: str = "prepare.sh", *, fails: str = "") -> Done:
+        """Run a script, with one of its steps failing or none."""
+        (self._state / "calls").write_text("")
+        said = self._state / "said"
+        with said.open("w") as output:
+            process = subprocess.Popen(
+                [str(shutil.which("bash")), "-c", self._here(SCRIPTS[script])],
+                env={**self.environment, "PATH": str(self.directory / "bin"), "FAILS": fails},
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
+            try:
+                status = process.wait(30)
+            finally:
+                with suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)  # with the container ends what it has left behind
+        self.done_too_early = (self._state / "left").exists()
+        for name in ("serves", "runs", "left"):
+            (self._state / name).unlink(missing_ok=True)
+        return Done(status, said.read_text())
+
+    def prepare(self) -> None:
+        """Run the script to its end."""
+        done = self.start()
+        assert done.status == 0, done.said
+
+    def served(self) -> None:
+        """Start the server's container, and have it serve."""
+        done = self.serve()
+        assert done.status == 0, done.said
+        assert f"mariadbd --defaults-file={self.run}/server.cnf" in self.calls
+
+    def unreachable(self) -> None:
+        """Have the source refuse the next connection."""
+        (self._state / "unreachable").touch()
+
+    @property
+    def calls(self) -> list[str]:
+        """What the last run called, with arguments."""
+        return (self._state / "calls").read_text().splitlines()
+
+    def called(self, program: str) -> list[str]:
+        return [call for call in self.calls if call.split()[0] == program]
+
+    @property
+    def options(self) -> dict[str, str]:
+        """The server's own options."""
+        include, *lines = (self.run / "server.cnf").read_text().splitlines()
+        assert include == f"!include {self.directory}/dcmesh/settings/server.cnf"
+        assert lines.pop(0) == "[mariadbd]"
+        return dict(line.split("=") for line in lines)
+
+    @property
+    def start_sql(self) -> list[str]:
+        return (self.run / "start.sql").read_text().splitlines()
+
+    @property
+    def change_master(self) -> list[str]:
+        """The statement by which it follows, if start.sql finds that it is no primary."""
+        found = [
+            re.fullmatch(r"EXECUTE IMMEDIATE IF\((.*?), '(.*?)', \"(CHANGE MASTER .*)\"\);", s) for s in self.start_sql
+        ]
+        (decision,) = [match for match in found if match]
+        assert decision.group(1, 2) == (f"@primary = '{self.environment['SITE']}'", "DO 0")
+        assert (self.run / "follow.sql").read_text() == f"{decision[3]}; START SLAVE;\n"
+        then = f"EXECUTE IMMEDIATE IF({decision[1]}, 'DO 0', 'START SLAVE');"
+        assert self.start_sql[-1] == then
+        return [decision[3]] if self.primary != self.environment["SITE"] else []
+
+    @property
+    def switchable(self) -> bool:
+        """Whether it can change roles."""
+        return not self.environment["PRIMARY"]
+
+    @property
+    def opens(self) -> bool:
+        """Whether start.sql opens the server, if it finds that it is the primary."""
+        return (
+            f"EXECUTE IMMEDIATE IF(@primary = '{self.environment['SITE']}', 'SET GLOBAL read_only = 0', 'DO 0');"
+            in (self.start_sql)
+        )
+
+    @property
+    def token(self) -> str:
+        """How the row comes to be, if there is none."""
+        (line,) = [line for line in self.start_sql if "INTO dcmesh.primary_site" in line]
+        return line
+
+    @property
+    def primary(self) -> str:
+        """What the row says which this start writes, if it writes one."""
+        (site,) = re.findall(r"VALUES \(@@server_id, '(.*)', 0\);", self.token)
+        return str(site)
+
+    @property
+    def applied(self) -> list[str]:
+        """What was run in the pod's own server."""
+        path = self.data / "applied.sql"
+        return path.read_text().splitlines() if path.exists() else []
+
+    @property
+    def client_file(self) -> str:
+        """With what the source was asked."""
+        return (self._state / "source.cnf").read_text()
+
+
+MakePod = Callable[..., Pod]
+
+
+def make(directory: Path, name: str, source: str = SOURCE) -> Pod:
+    environment = {
+        "SITE": "dc2",
+        "PRIMARY": "dc1" if source else "dc2",
+        "SOURCE_SITE": "dc1" if source else "",
+        "POD": name,
+        "DOMAIN": DOMAIN,
+        "SERVER_IDS": "1281",
+        "SOURCE_HOST": source,
+        "SOURCE_PORT": "3307" if source else "",
+        "EVENTS": "",
+    }
+    return Pod(directory / name, environment)
+
+
+@pytest.fixture
+def pod(tmp_path: Path) -> MakePod:
+    return partial(make, tmp_path)
+
+
+@pytest.fixture
+def primary(pod: MakePod) -> Pod:
+    return pod("db-0", source="")
+
+
+@pytest.fixture
+def replica(pod: MakePod) -> Pod:
+    return pod("db-0")
+
+
+# --- who follows whom ------------------------------------------------------------------------------------------------
+
+
+def test_a_primary_follows_nobody_copies_nothing_and_is_written_to(primary: Pod) -> None:
+    primary.prepare()
+    assert not primary.change_master
+    assert primary.token == f"REPLACE {ROW} (@@server_id, 'dc2', 0);"
+    assert primary.primary == primary.environment["SITE"]
+    assert primary.opens
+    assert primary.options["read_only"] == "1", "until then"
+    assert not [call for name in ("mariadbd", "mariadb-dump", "mariadb") for call in primary.called(name)]
+    assert primary.marker.exists()
+    assert primary.data.exists()
+
+
+def test_pod_0_of_a_replica_follows_its_source(replica: Pod) -> None:
+    replica.prepare()
+    (line,) = replica.change_master
+    given = dict(part.split("=", 1) for part in line.removeprefix("CHANGE MASTER TO ").split(", "))
+    assert given == {
+        "MASTER_HOST": f"'{SOURCE}'",
+        "MASTER_PORT": "3307",
+        "MASTER_USER": "'replication'",
+        "MASTER_PASSWORD": f"'{PASSWORDS['replication']}'",
+        "MASTER_USE_GTID": "slave_pos",
+        "MASTER_DEMOTE_TO_SLAVE": "1",
+        "MASTER_SSL": "0",
+        "MASTER_HEARTBEAT_PERIOD": "2",
+        "MASTER_CONNECT_RETRY": "1",
+    }
+    assert replica.token == f"REPLACE {ROW} (@@server_id, 'dc1', 0);"
+    assert replica.options["read_only"] == "1"
+
+
+@pytest.mark.parametrize("source", [SOURCE, ""], ids=["in a replica", "in a primary"])
+@pytest.mark.parametrize("name", ["db-1", "db-12"])
+def test_other_pods_follow_pod_0_of_their_own_site(pod: MakePod, name: str, source: str) -> None:
+    follower = pod(name, source=source)
+    follower.prepare()
+    (line,) = follower.change_master
+    assert f"MASTER_HOST='db-0.{DOMAIN}', MASTER_PORT=3306, MASTER_USER='replication_local'," in line
+    assert f"MASTER_PASSWORD='{PASSWORDS['replication_local']}'" in line
+    assert follower.options["read_only"] == "1"
+    wanted = f'host=db-0.{DOMAIN}\nport=3306\nuser=replication_local\npassword="{PASSWORDS["replication_local"]}"\n'
+    assert wanted in follower.client_file
+
+
+def test_pod_0_is_that_of_the_same_stateful_set(pod: MakePod) -> None:
+    follower = pod("my-db-2", source="")
+    follower.prepare()
+    assert f"MASTER_HOST='my-db-0.{DOMAIN}'" in follower.change_master[0]
+
+
+@pytest.mark.parametrize(("name", "server_id"), [("db-0", "1281"), ("db-1", "1282"), ("db-8", "1289")])
+def test_each_pod_has_an_id_and_a_name_of_its_own(pod: MakePod, name: str, server_id: str) -> None:
+    one = pod(name)
+    one.prepare()
+    assert (one.options["server_id"], one.options["report_host"]) == (server_id, f"{name}.{DOMAIN}")
+
+
+# --- the first copy --------------------------------------------------------------------------------------------------
+
+
+def test_a_copy_leaves_a_server_that_can_be_followed_itself(replica: Pod) -> None:
+    """Nothing of it is in the binary log, which begins where the source's was."""
+    replica.prepare()
+    assert replica.applied == [
+        "SET sql_log_bin = 0;",
+        "USE mysql;",
+        "SET GLOBAL gtid_slave_pos='0-1-7';",
+        "SET sql_mode = '';",
+        "SET sql_mode = '';",
+        "RESET MASTER;",
+        "SELECT @@GLOBAL.gtid_slave_pos INTO @position;",
+        "SET GLOBAL gtid_binlog_state = @position;",
+    ]
+
+
+def test_a_copy_is_of_everything_at_one_position_and_locks_nobody(replica: Pod) -> None:
+    replica.prepare()
+    accounts, dump = replica.called("mariadb-dump")
+    wanted = {"--all-databases", "--single-transaction", "--master-data=1", "--gtid"}
+    assert {*wanted, "--routines", "--ignore-database=mysql", "--skip-triggers"} <= {*dump.split()}
+    assert "--skip-lock-tables" in accounts.split()
+    assert not {"global_priv", "user", "servers"} & {*accounts.split()}, "whose passwords are read by nobody"
+
+
+def test_a_copy_of_an_older_dcmesh_is_made_as_that_made_it(replica: Pod) -> None:
+    """Its user has other rights. A pod that is copied before its source is restarted would block the roll-out."""
+    replica.follows_an_older_dcmesh()
+    replica.prepare()
+    (dump,) = replica.called("mariadb-dump")
+    assert {"--all-databases", "--events", "--triggers"} <= {*dump.split()}
+    assert "--ignore-database=mysql" not in dump.split()
+    assert replica.applied[:2] == ["SET sql_log_bin = 0;", "SET GLOBAL gtid_slave_pos='0-1-7';"]
+
+
+TRIGGER = (
+    r"od\td"
+    + "\tANSI_QUOTES,STRICT_ALL_TABLES\tCREATE TRIGGER x SET @y = '%s\\\\\\na;'\tlatin1\tlatin1_german1_ci\tx\t1\n"
+)
+
+
+def test_accounts_events_and_triggers_are_copied(replica: Pod) -> None:
+    """Which mariadb-dump reads only with the right to change them."""
+    replica.defines(f"{b'REPLACE a'.hex().upper()}\n{TRIGGER}")
+    replica.prepare()
+    begin = replica.applied.index("SET sql_mode = '';")
+    end = replica.applied.index("SET sql_mode = '';", begin + 1)
+    account, mode, delimiter, *trigger, back = replica.applied[begin + 1 : end]
+    statement = f"CONVERT(UNHEX('{b'REPLACE a'.hex().upper()}') USING utf8mb4)"
+    assert account == f"SET character_set_client = utf8mb4; EXECUTE IMMEDIATE {statement};"
+    assert mode == (
+        "SET sql_mode = 'ANSI_QUOTES,STRICT_ALL_TABLES', character_set_client = latin1, "
+        "collation_connection = latin1_german1_ci;"
+    )
+    assert trigger == ["CREATE TRIGGER x SET @y = '%s\\", "a;'", delimiter.removeprefix("DELIMITER ")]
+    assert back == "DELIMITER ;"
+    assert len(delimiter.removeprefix("DELIMITER ")) < 16, "which the client would cut"
+
+
+def test_each_trigger_is_made_in_its_own_database(primary: Pod) -> None:
+    """SHOW CREATE TRIGGER does not name it, and the rows before it end in another."""
+    primary.prepare()
+    (procedure,) = [line for line in primary.start_sql if "PROCEDURE dcmesh.definitions()" in line]
+    (loop,) = re.findall(r" DO (.*) END FOR", procedure)
+    use, show, end = re.split(r"; *", loop)
+    assert use.strip() == "SELECT HEX(CONCAT('USE `', REPLACE(t.TRIGGER_SCHEMA, '`', '``'), '`'))"
+    assert "SHOW CREATE TRIGGER" in show
+    assert not end
+
+
+@pytest.mark.parametrize(
+    "printed",
+    [
+        "DROP DATABASE x\n",
+        "41'\n",
+        "41;\n",
+        TRIGGER.replace("latin1\t", "latin1; DROP\t"),
+        TRIGGER.replace("ANSI", "a'"),
+    ],
+)
+def test_definitions_that_are_none_are_not_taken_for_some(replica: Pod, printed: str) -> None:
+    replica.defines(printed)
+    assert replica.start().status == 1
+    assert not replica.marker.exists()
+
+
+def test_what_is_copied_starts_no_program(replica: Pod) -> None:
+    r"""The client would take `\!` for a command of its own."""
+    replica.prepare()
+    (apply,) = [call for call in replica.called("mariadb") if "--max-allowed-packet" in call]
+    assert "--binary-mode" in apply.split()
+
+
+def test_a_copy_is_made_before_anybody_can_connect_and_its_server_ends(replica: Pod) -> None:
+    replica.prepare()
+    (server,) = replica.called("mariadbd")
+    assert {"--skip-networking", "--init-file=", "--read-only=0"} <= {*server.split()}
+    assert not replica.done_too_early, "the next one finds its data free"
+
+
+def test_a_source_that_does_not_answer_is_waited_for(replica: Pod) -> None:
+    replica.unreachable()
+    done = replica.start()
+    assert done.status == 0
+    assert done.said.splitlines() == [
+        f"dcmesh: waits for {SOURCE}, to copy it: ERROR 2002: no answer",
+        f"dcmesh: copies {SOURCE}",
+        "dcmesh: copied up to 0-1-7",
+    ]
+
+
+@pytest.mark.parametrize("fails", ["install", "server", "dump", "apply"])
+def test_what_is_interrupted_is_begun_again(replica: Pod, fails: str) -> None:
+    assert replica.start(fails=fails).status != 0
+    assert not replica.marker.exists()
+    (replica.data / "half").touch()
+    replica.prepare()
+    assert replica.marker.exists()
+    assert not (replica.data / "half").exists()
+    assert len(replica.called("mariadb-dump")) == 2
+    assert replica.applied.count("RESET MASTER;") == 1
+
+
+@pytest.mark.parametrize(("fails", "reason"), [("install", "no space left"), ("server", "[ERROR] Aborting")])
+def test_what_fails_says_why(replica: Pod, fails: str, reason: str) -> None:
+    assert reason in replica.start(fails=fails).said
+
+
+SECRET_ROW = """--------------
+INSERT INTO `people` VALUES (1,'Grace Hopper
+ERROR 99 (XX000) a line of hers')
+--------------
+
+ERROR %s (HY000) at line 45: %s near 'Grace Hopper'
+"""
+
+
+@pytest.mark.parametrize(
+    ("number", "meaning"),
+    [
+        ("2006", "a row there takes more than 1 GiB as a statement: make it smaller"),
+        ("1114", "the volume here is full: it needs a larger storage.size"),
+        ("1062", "the connection or a server has failed, and the copy is begun again"),
+    ],
+)
+def test_what_cannot_be_written_here_is_said_without_what_rows_hold(replica: Pod, number: str, meaning: str) -> None:
+    replica.complains(SECRET_ROW.replace("ERROR 99 (XX000)", "") % (number, "Server has gone away"))
+    done = replica.start(fails="apply")
+    reason = f"dcmesh: cannot copy {SOURCE}: {meaning} (error {number})"
+    assert done.said.splitlines()[-1] == reason
+    assert replica.last_words.strip() == reason
+    kept = [path.read_text() for path in replica.directory.rglob("*") if path.is_file() and path.name != "complaint"]
+    assert not [text for text in [done.said, *kept] if "Hopper" in text], "not in memory either"
+
+
+@pytest.mark.parametrize(
+    ("words", "number", "meaning"),
+    [
+        (
+            "mariadb-dump: Got error: 1356: \"View 'shop.\x1b[2J' references invalid table(s)\" when using LOCK TABLES",
+            "1356",
+            "its view 'shop.?[2J' refers to what is gone: DROP or mend it",
+        ),
+        ("mariadb-dump: Error 2013: Lost connection to server when dumping t", "2013", "the copy is begun again"),
+        ("mariadb-dump: Couldn't execute 'show create table t': changed (1412)", "1412", "the copy is begun again"),
+        ("mariadb-dump: Got errno 32 on write", "unknown", "the copy is begun again"),
+    ],
+)
+def test_what_cannot_be_read_there_is_named(replica: Pod, words: str, number: str, meaning: str) -> None:
+    replica.complains(words)
+    done = replica.start(fails="dump")
+    assert done.status == 1
+    assert meaning in done.said.splitlines()[-1]
+    assert done.said.splitlines()[-1].endswith(f"(error {number})")
+
+
+def test_a_copy_takes_any_row_and_runs_no_event(replica: Pod) -> None:
+    replica.prepare()
+    (server,), dumps = replica.called("mariadbd"), replica.called("mariadb-dump")
+    (apply,) = [call for call in replica.called("mariadb") if "--max-allowed-packet" in call]
+    assert all("--max-allowed-packet=1G" in call.split() for call in (server, *dumps, apply))
+    assert "--event-scheduler=OFF" in server.split()
+
+
+@pytest.mark.parametrize("data", ["10.6.22", "10.5.1"])
+def test_data_of_an_older_version_are_brought_to_the_images(replica: Pod, data: str) -> None:
+    replica.prepare()
+    replica.has_version("10.11.19", data)
+    done = replica.start()
+    older = data.rpartition(".")[0]
+    assert (done.status, done.said.splitlines()) == (0, [f"dcmesh: brings its data from MariaDB {older} to 10.11"])
+    assert len(replica.called("mariadb-upgrade")) == 1
+    replica.prepare()
+    assert not replica.called("mariadb-upgrade")
+
+
+@pytest.mark.parametrize("data", ["11.8.2", "10.12.0"])
+def test_data_of_a_newer_version_are_left_alone(replica: Pod, data: str) -> None:
+    replica.prepare()
+    replica.has_version("10.11.19", data)
+    done = replica.start()
+    newer = data.rpartition(".")[0]
+    assert done.status == 1
+    assert f"its data are MariaDB {newer}'s, and the image has 10.11" in done.said
+    assert not replica.called("mariadb-upgrade")
+
+
+@pytest.mark.parametrize("data", ["10.11.2", "10.11.19"])
+def test_data_of_the_images_version_stay_as_they_are(replica: Pod, data: str) -> None:
+    replica.prepare()
+    replica.has_version("10.11.19", data)
+    replica.prepare()
+    assert not replica.called("mariadb-upgrade")
+
+
+def test_events_run_on_the_primary_alone(pod: MakePod) -> None:
+    for one in (pod("db-0", source=""), pod("db-1"), pod("db-2", source="")):
+        one.prepare()
+        assert "event_scheduler" not in "".join(one.start_sql)
+        one.environment["EVENTS"] = "ON"
+        one.prepare()
+        decision = "EXECUTE IMMEDIATE IF(@primary = 'dc2', 'SET GLOBAL event_scheduler = ON', 'DO 0');"
+        assert decision in one.start_sql
+
+
+# --- later starts ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("name", "source"), [("db-0", ""), ("db-0", SOURCE), ("db-1", SOURCE)])
+def test_later_starts_make_and_copy_nothing(pod: MakePod, name: str, source: str) -> None:
+    one = pod(name, source=source)
+    one.prepare()
+    (one.data / "rows").touch()
+    one.prepare()
+    assert (one.data / "rows").exists()
+    assert {call.split()[0] for call in one.calls} == {"cat"}
+    assert one.serve().said == ""
+
+
+def test_later_starts_take_over_what_has_changed(replica: Pod) -> None:
+    replica.prepare()
+    replica.give({"root": "another-root-1", "replication": "another-repl-1", "replication_local": "another-local"})
+    replica.environment |= {"SOURCE_HOST": "db-0.db.other.svc.cluster.local", "SERVER_IDS": "2561"}
+    replica.prepare()
+    text = "\n".join(replica.start_sql)
+    assert not [password for password in PASSWORDS.values() if password in text]
+    assert "CREATE OR REPLACE USER root@'%' IDENTIFIED BY 'another-root-1';" in replica.start_sql
+    assert "CREATE OR REPLACE USER replication@'%' IDENTIFIED BY 'another-repl-1';" in replica.start_sql
+    assert "MASTER_HOST='db-0.db.other.svc.cluster.local'" in replica.change_master[0]
+    assert "MASTER_PASSWORD='another-repl-1'" in replica.change_master[0]
+    assert replica.options["server_id"] == "2561"
+
+
+def test_a_pod_that_lost_its_data_copies_again(replica: Pod) -> None:
+    replica.prepare()
+    shutil.rmtree(replica.data.parent)
+    replica.data.parent.mkdir()
+    replica.prepare()
+    assert replica.applied
+    assert replica.marker.exists()
+
+
+# --- sites that can change roles -------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def switchable(pod: MakePod) -> Pod:
+    """Pod 0 of dc2, which can be the primary, or follow dc1."""
+    one = pod("db-0")
+    one.role("dc2")
+    one.rows(own="dc2 4", theirs="")
+    return one
+
+
+@pytest.mark.parametrize("source", [SOURCE, ""], ids=["the other site is there", "the other site is to come"])
+def test_the_first_start_of_the_site_that_is_to_be_the_primary(pod: MakePod, source: str) -> None:
+    """Also where nothing is known of the other site yet."""
+    one = pod("db-0", source=source)
+    one.role("dc2")
+    one.rows(own="", theirs="")
+    one.prepare()
+    assert one.token == f"INSERT IGNORE {ROW} (@@server_id, 'dc2', 0);"
+    assert not one.change_master
+    assert not one.called("mariadbd")
+    assert bool([call for call in one.called("mariadb") if "source.cnf" in call]) is bool(source)
+    assert one.opens is not bool(source)
+    one.rows(own="dc2 0", theirs="")
+    one.served()
+    assert one.opened is bool(source)
+
+
+def test_the_first_start_of_the_site_that_is_to_be_the_replica(switchable: Pod) -> None:
+    """It copies the token, but comes up as a replica, even if the other one gives the token away at this moment."""
+    switchable.role("dc1")
+    switchable.rows(own="", theirs="dc1 5")
+    switchable.prepare()
+    assert switchable.token == f"INSERT IGNORE {ROW} (@@server_id, 'dc1', 0);"
+    assert f"MASTER_HOST='{SOURCE}'" in switchable.change_master[0]
+    assert switchable.applied[-1] == f"REPLACE {ROW} (@@server_id, 'dc1', 6);"
+    assert "SELECT site, term + (site <> 'dc1'), @@read_only FROM dcmesh.primary_site" in "".join(switchable.calls)
+
+
+def test_a_replica_that_never_changes_roles_copies_no_token(replica: Pod) -> None:
+    replica.prepare()
+    assert not [line for line in replica.applied if "primary_site" in line]
+
+
+@pytest.mark.parametrize("name", ["db-1", "db-8"])
+def test_other_pods_never_change_roles(pod: MakePod, name: str) -> None:
+    follower = pod(name)
+    follower.role("dc2")
+    follower.prepare()
+    assert follower.token == f"REPLACE {ROW} (@@server_id, 'db-0', 0);"
+    assert f"MASTER_HOST='db-0.{DOMAIN}', MASTER_PORT=3306," in follower.change_master[0]
+    follower.prepare()
+    assert not follower.called("mariadbd"), "and ask nobody"
+
+
+LOST = "dcmesh: this pod has lost its data, and does not begin anew: make dc1 the primary, if that has them"
+
+
+def test_a_primary_that_lost_its_data_does_not_start_empty_while_the_other_site_has_them(switchable: Pod) -> None:
+    switchable.rows(own="", theirs="dc2 5")
+    done = switchable.start()
+    assert done.status == 1
+    assert done.said.splitlines() == [LOST]
+    assert not switchable.called("mariadb-install-db")
+    assert not switchable.marker.exists()
+    switchable.role("dc1")
+    switchable.prepare()
+    assert switchable.applied, "then it copies them"
+
+
+def test_a_primary_that_lost_its_data_does_not_start_empty_either_where_nobody_can_be_asked(switchable: Pod) -> None:
+    switchable.rows(own="", theirs="")
+    switchable.begun()
+    done = switchable.start()
+    assert (done.status, done.said.splitlines()) == (1, [LOST])
+    assert not switchable.called("mariadb-install-db")
+
+
+def test_that_there_have_been_data_stops_neither_a_replica_nor_a_primary_that_has_them(restarted: Pod) -> None:
+    restarted.begun()
+    restarted.rows(own="dc2 4", theirs="dc2 4")
+    restarted.prepare()
+    shutil.rmtree(restarted.data.parent)
+    restarted.data.parent.mkdir()
+    restarted.role("dc1")
+    restarted.rows(own="", theirs="dc1 5")
+    restarted.prepare()
+    assert restarted.applied
+
+
+@pytest.fixture
+def restarted(switchable: Pod) -> Pod:
+    """The same pod with its data; its server's next start is not its first."""
+    switchable.prepare()
+    switchable.served()
+    return switchable
+
+
+@pytest.mark.parametrize("prepared_again", [False, True], ids=["container", "pod"])
+def test_a_primary_asks_at_each_start_but_that_of_data_which_it_has_just_made(
+    switchable: Pod, prepared_again: bool
+) -> None:
+    """A crash restarts the container alone: that was a second writer once."""
+    switchable.rows(own="", theirs="")
+    switchable.prepare()
+    switchable.rows(own="dc2 0", theirs="")
+    switchable.served()
+    assert switchable.opened
+    assert not [call for call in switchable.called("mariadb") if "source.cnf" in call], "which is still to come"
+    if prepared_again:
+        switchable.prepare()
+    switchable.rows(own="dc2 4", theirs="dc1 6")
+    switchable.served()
+    assert (switchable.opened, len(switchable.updates)) == (False, 1)
+
+
+def test_a_copy_that_is_promoted_asks_at_its_next_start(switchable: Pod) -> None:
+    """It was made in this pod, and is all the same no news."""
+    switchable.role("dc1")
+    switchable.rows(own="", theirs="dc1 5")
+    switchable.prepare()
+    switchable.rows(own="dc1 5", theirs="dc1 5")
+    switchable.served()
+    switchable.rows(own="dc2 6", theirs="dc1 8")
+    switchable.served()
+    assert (switchable.opened, len(switchable.updates)) == (False, 1)
+
+
+def test_a_server_that_can_change_roles_is_not_opened_by_its_row_alone(restarted: Pod) -> None:
+    restarted.prepare()
+    assert not restarted.opens
+    assert restarted.options["read_only"] == "1"
+    restarted.environment["EVENTS"] = "ON"
+    restarted.prepare()
+    assert "event_scheduler" not in "".join(restarted.start_sql)
+
+
+ATTACKS = [
+    "dc1 6; rm",
+    "dc1' 6",
+    "dc1",
+    "6",
+    "dc1 6\ndc1 7",
+    "dc1 term[$(touch\\ran)]",
+    "dc1 $(touch\\ran)",
+    "dc1 `touch\\ran`",
+    "dc1 9999999999999999999",
+    "dc1 08",
+    "dc1 -1",
+    "\x1b[2Jdc1 6",
+    "dc1 6%n%s",
+    "dc1\x006",
+    "x" * 300_000,
+]
+"""What another site may say of its row."""
+
+
+@pytest.mark.parametrize("answer", ATTACKS, ids=range(len(ATTACKS)))
+def test_an_answer_that_is_none_is_not_taken_for_one(restarted: Pod, answer: str) -> None:
+    restarted.rows(own="dc2 4", theirs=answer.replace("\\", "${IFS}"))
+    restarted.operator_gives_up("dc1")
+    done = restarted.serve()
+    assert (restarted.opened, restarted.updates) == (True, []), "by the operator's word"
+    (said,) = done.said.splitlines()
+    assert said.startswith("dcmesh: read-only until dc1 says that it is not the primary")
+    assert said.isprintable()
+    assert len(said) < 500
+    assert not list(restarted.directory.rglob("ran"))
+
+
+def test_a_primary_whose_pod_restarts_makes_sure_that_it_still_is(restarted: Pod) -> None:
+    restarted.rows(own="dc2 4", theirs="dc2 4")
+    restarted.served()
+    assert (restarted.opened, restarted.updates) == (True, [])
+    (asked,) = [call for call in restarted.called("mariadb") if "source.cnf" in call]
+    assert asked.endswith("SELECT site, term, @@read_only FROM dcmesh.primary_site WHERE server_id = @@server_id")
+
+
+def test_a_primary_that_has_been_replaced_comes_back_as_a_replica(restarted: Pod) -> None:
+    restarted.rows(own="dc2 4", theirs="dc1 6")
+    assert "dcmesh: dc1 has a later token: dc1 is the primary by now" in restarted.serve().said
+    assert restarted.updates == [
+        "UPDATE dcmesh.primary_site SET site = 'dc1', term = 6 - ('dc1' = 'dc2') WHERE server_id = @@server_id "
+        "AND site = 'dc2' AND term < 6 AND @@read_only = 1 AND @locked = 1"
+    ]
+    assert "sql_log_bin = 0" in "".join(call for call in restarted.calls if "UPDATE" in call or "sql_log" in call)
+    assert not restarted.opened
+    follows = f"{restarted.run}/follow.sql"
+    assert restarted.applied == Path(follows).read_text().splitlines()
+
+
+def test_what_a_newer_client_warns_of_is_no_part_of_an_answer(restarted: Pod) -> None:
+    restarted.has_a_newer_client()
+    restarted.rows(own="dc2 4", theirs="dc2 4")
+    restarted.served()
+    assert restarted.opened
+
+
+def test_a_server_that_a_job_has_opened_meanwhile_follows_nobody(restarted: Pod) -> None:
+    restarted.rows(own="dc2 4", theirs="dc1 6")
+    restarted.was_opened_meanwhile(True)
+    restarted.served()
+    assert (restarted.opened, restarted.applied) == (False, [])
+
+
+def test_a_token_that_was_held_out_meanwhile_is_not_taken_by_a_start(restarted: Pod) -> None:
+    """Only a switchover takes it, with all rows; under the term before it can."""
+    restarted.rows(own="dc2 4", theirs="dc2 7")
+    restarted.served()
+    (update,) = restarted.updates
+    assert "SET site = 'dc1', term = 7 - ('dc2' = 'dc2') WHERE" in update
+    assert not restarted.opened
+
+
+@pytest.mark.parametrize("theirs", ["dc1 4", "dc1 3", "dc2 4", "dc2 3"])
+def test_nothing_is_opened_while_the_other_server_takes_writes(restarted: Pod, theirs: str) -> None:
+    restarted.rows(own="dc2 4", theirs=f"{theirs} open")
+    restarted.operator_gives_up("dc1")
+    restarted.rows_at_next_wait(theirs="dc2 4")
+    done = restarted.serve()
+    assert "(its server takes writes)" in done.said, "which is stronger than the operator's word"
+    assert (restarted.opened, restarted.updates) == (True, [])
+
+
+def test_a_primary_that_cannot_ask_stays_read_only_until_it_can(restarted: Pod) -> None:
+    restarted.rows(own="dc2 4", theirs="dc1 6")
+    restarted.unreachable()
+    done = restarted.serve()
+    assert done.said.splitlines() == [
+        "dcmesh: read-only until dc1 says that it is not the primary, which it does not while it is copied. If it is "
+        "gone, set failover.without to dc1 and run `pulumi up` (ERROR 2002: no answer)",
+        "dcmesh: dc1 has a later token: dc1 is the primary by now",
+    ]
+    assert len(restarted.updates) == 1
+
+
+def test_an_operator_can_have_a_primary_opened_that_cannot_ask(restarted: Pod) -> None:
+    restarted.rows(own="dc2 4", theirs="")
+    restarted.role("dc2", without="dc1")
+    done = restarted.serve()
+    assert (done.status, restarted.opened, restarted.updates) == (0, True, [])
+    asked = [call for call in restarted.called("mariadb") if "source.cnf" in call]
+    assert len(asked) > 30, "a link that has just come up gets half a minute"
+
+
+def test_an_operator_can_have_it_opened_while_it_waits(restarted: Pod) -> None:
+    restarted.rows(own="dc2 4", theirs="")
+    restarted.operator_gives_up("dc1")
+    done = restarted.serve()
+    assert (done.status, restarted.opened, restarted.updates) == (0, True, [])
+    assert done.said.startswith("dcmesh: read-only until dc1 says")
+
+
+def test_the_word_of_an_operator_is_not_stronger_than_the_other_sites(restarted: Pod) -> None:
+    restarted.rows(own="dc2 4", theirs="dc1 6")
+    restarted.role("dc2", without="dc1")
+    restarted.served()
+    assert (restarted.opened, len(restarted.updates)) == (False, 1)
+
+
+def test_a_replica_asks_nobody_whether_it_is_the_primary(restarted: Pod) -> None:
+    restarted.rows(own="dc1 4", theirs="")
+    restarted.served()
+    assert restarted.updates == []
+    assert not [call for call in restarted.called("mariadb") if "source.cnf" in call]
+
+
+@pytest.mark.parametrize(("channel", "was"), [("master.info", "dc1"), ("multi-master.info", "dc2")])
+@pytest.mark.parametrize("wanted", ["dc1", "dc2"])
+def test_a_server_without_a_row_is_what_it_was(restarted: Pod, channel: str, was: str, wanted: str) -> None:
+    """It was made when roles could not change, by an older version: what is wanted of it is the Jobs' part."""
+    restarted.role(wanted)
+    (restarted.data / channel).touch()
+    restarted.prepare()
+    assert restarted.token == f"INSERT IGNORE {ROW} (@@server_id, '{was}', 0);"
+
+
+def test_a_primary_whose_other_site_is_to_come_asks_nobody(pod: MakePod) -> None:
+    one = pod("db-0", source="")
+    one.role("dc2")
+    one.prepare()
+    for _ in range(2):
+        one.served()
+        assert not one.called("mariadb")
+
+
+def test_the_role_is_that_of_this_start_and_the_row_is_stronger(restarted: Pod) -> None:
+    restarted.role("dc1")
+    restarted.rows(own="dc2 4", theirs="dc2 4")
+    restarted.prepare()
+    restarted.served()
+    assert restarted.token == f"INSERT IGNORE {ROW} (@@server_id, 'dc2', 0);"
+    select = "SELECT site INTO @primary FROM dcmesh.primary_site WHERE server_id = @@server_id;"
+    assert restarted.start_sql.index(select) == restarted.start_sql.index(restarted.token) + 1
+    assert restarted.updates == []
+
+
+# --- passwords -------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(
+    scope="module", params=[("db-0", ""), ("db-0", SOURCE), ("db-1", SOURCE)], ids=["primary", "replica", "follower"]
+)
+def prepared(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Pod:
+    """A pod that has been prepared, for tests that only look at it."""
+    one = make(tmp_path_factory.mktemp("prepared"), *request.param)
+    one.prepare()
+    return one
+
+
+def test_passwords_are_set_at_each_start_and_stay_out_of_the_binary_log(prepared: Pod) -> None:
+    assert prepared.start_sql[0] == "SET sql_log_bin = 0;"
+    accounts = {"root", "replication", "replication_local", *(["dcmesh_switchover"] if prepared.switchable else [])}
+    for user in accounts:
+        password = PASSWORDS[user.removeprefix("dcmesh_")]
+        assert f"CREATE OR REPLACE USER {user}@'%' IDENTIFIED BY '{password}';" in prepared.start_sql
+    assert len([line for line in prepared.start_sql if " IDENTIFIED BY " in line]) == len(accounts)
+
+
+def test_what_follows_may_read_and_change_nothing(prepared: Pod) -> None:
+    """Neither stop the writes of its source, nor see a password there."""
+    for user in ("replication", "replication_local"):
+        granted = [line.removeprefix("GRANT ") for line in prepared.start_sql if line.endswith(f" TO {user}@'%';")]
+        rights = {right for line in granted for right in re.sub(r"\(.*?\)", "", line).partition(" ON ")[0].split(", ")}
+        assert {right.strip() for right in rights} == {"REPLICATION SLAVE", "SELECT", "SHOW VIEW", "EXECUTE"}
+        assert [line for line in granted if " ON *.* " in line] == [f"REPLICATION SLAVE ON *.* TO {user}@'%';"]
+        # What is granted on a database by its name counts instead of what is granted on all.
+        assert f"EXECUTE ON mysql.* TO {user}@'%';" in granted
+        assert not [line for line in granted if re.search(r"mysql\.(global_priv|user|servers)\b", line)]
+
+
+def test_root_logs_in_from_elsewhere_with_a_password_that_was_given_alone(primary: Pod) -> None:
+    primary.give({**PASSWORDS, "root": ""})
+    primary.prepare()
+    assert "CREATE OR REPLACE USER root@'%' IDENTIFIED VIA unix_socket ACCOUNT LOCK;" in primary.start_sql
+    assert not [line for line in primary.start_sql if "root" in line and "IDENTIFIED BY" in line]
+
+
+def test_each_line_is_a_statement(prepared: Pod) -> None:
+    """So the server reads its init file."""
+    assert all(line.endswith(";") for line in prepared.start_sql)
+
+
+def test_no_program_is_given_a_password_as_argument(prepared: Pod) -> None:
+    """Arguments are seen by all who may list processes."""
+    assert prepared.called("cat"), "else nothing was recorded"
+    assert not [call for call in prepared.calls for password in PASSWORDS.values() if password in call]
+
+
+def test_the_source_is_asked_with_the_password_as_it_is(replica: Pod) -> None:
+    replica.prepare()
+    assert f'\npassword="{PASSWORDS["replication"]}"\n' in replica.client_file
+    asked = [call.split()[0] for call in replica.calls if f"--defaults-file={replica.run}/source.cnf" in call]
+    assert [program for program in asked if program != "timeout"] == [*["mariadb"] * 2, *["mariadb-dump"] * 2]
+
+
+def test_passwords_are_in_memory_alone_and_for_the_server_alone(prepared: Pod) -> None:
+    holding = {
+        path: path.stat().st_mode & 0o777
+        for path in prepared.directory.rglob("*")
+        if path.is_file() and path.is_relative_to(prepared.run)
+    }
+    assert prepared.run / "start.sql" in holding
+    assert {mode for path, mode in holding.items() if path.name.endswith((".sql", ".cnf"))} == {0o600}
+    on_disk = [path.read_text() for path in prepared.data.parent.rglob("*") if path.is_file()]
+    assert not [text for text in on_disk for password in PASSWORDS.values() if password in text]
+
+
+@pytest.mark.parametrize("name", sorted(PASSWORDS))
+def test_no_server_starts_without_its_passwords(primary: Pod, name: str) -> None:
+    (primary.directory / "dcmesh/passwords" / name).unlink()
+    assert primary.start().status != 0
+    assert not primary.marker.exists()
+
+
+# --- exporter --------------------------------------------------------------------------------------------------------
+
+
+def test_the_exporters_user_may_watch_and_nothing_else(primary: Pod) -> None:
+    primary.environment["EXPORTER"] = "nobody"
+    primary.prepare()
+    assert [line for line in primary.start_sql if "nobody" in line] == [
+        "CREATE USER IF NOT EXISTS nobody@localhost IDENTIFIED VIA unix_socket;",
+        "GRANT SLAVE MONITOR ON *.* TO nobody@localhost;",
+    ]
+
+
+def test_without_an_exporter_it_has_no_user(primary: Pod) -> None:
+    primary.prepare()
+    assert "nobody" not in "".join(primary.start_sql)

@@ -1,0 +1,240 @@
+"""LinkProbe: the Job's pod, its script run for real, and what is known once it has succeeded."""
+
+import os
+import socketserver
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from shutil import which
+from threading import Barrier, BrokenBarrierError
+from typing import Any
+
+import pytest
+
+from components.mesh.link_probe import answering, pod_template, probe_lines
+from dcmesh.model.link import ExportedService
+from tests.unit.servers import listening, nobody
+
+HANDSHAKE = b"J\x00\x00\x00\n11.4.2-MariaDB\x00\x08\x00\x00\x00"
+
+
+def template(lines: str = "", **changes: Any) -> dict[str, Any]:
+    arguments = {"service_account": "client", "image": "image", "path": [], "labels": {"app": "probe"}}
+    return pod_template(lines=lines, **arguments | changes)
+
+
+def test_a_line_a_host(database: ExportedService) -> None:
+    other = replace(database, hosts=("web-0.web.shop.svc.cluster.local",), port=80, probe="http")
+    assert probe_lines([database, other]).splitlines() == [
+        "db-pxc-0.db.shop.svc.cluster.local 3306 greeting",
+        "db-pxc-1.db.shop.svc.cluster.local 3306 greeting",
+        "web-0.web.shop.svc.cluster.local 80 http",
+    ]
+
+
+def test_probe_connects_as_the_consumer_with_a_sidecar_that_ends_when_it_does() -> None:
+    pod = template(service_account="replica")
+    assert pod["spec"]["serviceAccountName"] == "replica"
+    assert pod["metadata"]["labels"] == {"app": "probe", "sidecar.istio.io/inject": "true"}
+    assert pod["metadata"]["annotations"]["sidecar.istio.io/nativeSidecar"] == "true"
+
+
+def test_failure_leaves_its_reason_in_the_pods_status() -> None:
+    (container,) = template()["spec"]["containers"]
+    assert container["terminationMessagePolicy"] == "FallbackToLogsOnError"
+
+
+@pytest.mark.parametrize("changes", [{"path": ["192.0.2.2"]}, {"lines": "other 80 http\n"}])
+def test_probe_runs_again_when_what_it_proves_has_changed(changes: dict[str, Any]) -> None:
+    """A Job is made anew when its template differs."""
+    assert template(**changes) != template()
+
+
+# --- the script --------------------------------------------------------------------------------------------------
+
+
+class Web(BaseHTTPRequestHandler):
+    """Gives the server's answers in turn, the last one for ever."""
+
+    def do_GET(self) -> None:
+        together, answers = self.server.together, self.server.answers  # type: ignore[attr-defined]
+        try:
+            together.wait(1)
+            status, body = answers.pop(0) if len(answers) > 1 else answers[0]
+        except BrokenBarrierError:
+            together.reset()
+            status, body = 503, b"alone"
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+class Greeter(socketserver.BaseRequestHandler):
+    """Sends the server's greeting, then waits for the client to go."""
+
+    def handle(self) -> None:
+        greeting = self.server.greeting  # type: ignore[attr-defined]
+        if greeting is None:
+            return
+        self.request.sendall(greeting)
+        self.request.recv(1)
+
+
+class TCPServer(socketserver.ThreadingTCPServer):
+    daemon_threads = True
+
+
+@contextmanager
+def web(*answers: tuple[int, str], together: int = 1) -> Iterator[int]:
+    """Answer so many requests if they come at the same time."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Web)
+    server.together = Barrier(together)  # type: ignore[attr-defined]
+    server.answers = [(status, body.encode()) for status, body in answers]  # type: ignore[attr-defined]
+    with listening(server) as port:
+        yield port
+
+
+@contextmanager
+def greeter(greeting: bytes | None) -> Iterator[int]:
+    server = TCPServer(("127.0.0.1", 0), Greeter)
+    server.greeting = greeting  # type: ignore[attr-defined]
+    with listening(server) as port:
+        yield port
+
+
+@dataclass(frozen=True)
+class Case:
+    """What answers on a host `hello-0.…`, and what the probe says of it."""
+
+    kind: str
+    server: Callable[[], Any]
+    says: str
+
+
+CASES = {
+    "right pod": Case("pod-name", lambda: web((200, "hello-0")), "ok HOST hello-0"),
+    "wrong pod": Case(
+        "pod-name", lambda: web((200, "hello-1")), "failed HOST answered by 'hello-1' instead of hello-0"
+    ),
+    "pod of a longer name": Case(
+        "pod-name", lambda: web((200, "hello-01")), "failed HOST answered by 'hello-01' instead of hello-0"
+    ),
+    "no pod": Case("pod-name", lambda: web((200, "")), "failed HOST answered by '' instead of hello-0"),
+    "gateway says 503": Case(
+        "pod-name", lambda: web((503, "upstream error")), "failed HOST HTTP status 503: upstream error"
+    ),
+    "503, then right": Case(
+        "pod-name", lambda: web((503, "not yet"), (200, "hello-1"), (200, "hello-0")), "ok HOST hello-0"
+    ),
+    "refused": Case("pod-name", nobody, "failed HOST HTTP status 000: curl: (7) "),
+    "any answer": Case("http", lambda: web((200, "welcome")), "ok HOST hello-0"),
+    "login wanted": Case("http", lambda: web((401, "who?")), "ok HOST hello-0"),
+    "http says 503": Case("http", lambda: web((503, "upstream error")), "failed HOST HTTP status 503: upstream error"),
+    "several lines": Case(
+        "http", lambda: web((503, "no healthy\n* upstream *\n")), "failed HOST HTTP status 503: no healthy * upstream *"
+    ),
+    "attacks": Case(
+        "http",
+        lambda: web((503, "\x1b[2J\\033[2J %n $(touch ran) `id`\x07")),
+        r"failed HOST HTTP status 503: [2J\033[2J %n $(touch ran) `id`",
+    ),
+    "http refused": Case("http", nobody, "failed HOST HTTP status 000: curl: (7) "),
+    "greeting": Case("greeting", lambda: greeter(HANDSHAKE), "ok HOST hello-0"),
+    "silence": Case("greeting", lambda: greeter(b""), "failed HOST no greeting from the server"),
+    "hung up": Case("greeting", lambda: greeter(None), "failed HOST no greeting from the server"),
+    "greeting refused": Case("greeting", nobody, "failed HOST no greeting from the server"),
+}
+PAIR = Case("http", lambda: web((200, "welcome"), together=2), "ok HOST hello-0")
+TOGETHER = [
+    ("right pod", "any answer", "login wanted"),
+    ("wrong pod", "right pod", "refused", "any answer"),
+    ("pair", "pair"),
+]
+HOST = "hello-0.localhost"  # curl resolves names under localhost itself
+
+
+def start(lines: str, *, patience: int) -> subprocess.Popen[str]:
+    """Start the Job's container."""
+    (container,) = template(lines)["spec"]["containers"]
+    env = {variable["name"]: variable["value"] for variable in container["env"]}
+    return subprocess.Popen(
+        container["command"],
+        env=env | {"PROBE_SECONDS": str(patience), "PATH": os.environ["PATH"]},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+@dataclass(frozen=True)
+class Said:
+    status: int
+    lines: list[str]
+    errors: str
+
+
+def said(process: subprocess.Popen[str]) -> Said:
+    out, errors = process.communicate(timeout=60)
+    return Said(process.returncode, out.splitlines(), errors)
+
+
+@pytest.fixture(scope="module")
+def answers() -> Iterator[dict[tuple[str, ...], Said]]:
+    """What the probe says in each case, and in some together. All run at once: failure takes patience."""
+    with ExitStack() as servers:
+        cases = CASES | {"pair": PAIR}
+        ports = {name: servers.enter_context(case.server()) for name, case in cases.items()}
+        running = {}
+        for names in [*((name,) for name in CASES), *TOGETHER]:
+            fails = any(cases[name].says.startswith("failed") for name in names)
+            lines = "".join(f"{HOST} {ports[name]} {cases[name].kind}\n" for name in names)
+            running[names] = start(lines, patience=1 if fails else 10)
+        yield {names: said(process) for names, process in running.items()}
+
+
+needs_curl = pytest.mark.skipif(which("curl") is None, reason="the probe asks with curl, which is not here")
+
+
+@needs_curl
+@pytest.mark.parametrize("name", CASES)
+def test_probe_says(answers: dict[tuple[str, ...], Said], name: str) -> None:
+    expected, heard = CASES[name].says.replace("HOST", HOST), answers[name,]
+    (line,) = heard.lines
+    assert line.startswith(expected) if expected.endswith(" ") else line == expected
+    assert bool(heard.status) is expected.startswith("failed")
+    assert heard.errors == ""
+
+
+@needs_curl
+@pytest.mark.parametrize("names", TOGETHER[:2])
+def test_every_host_is_reported_and_all_must_be_reached(
+    answers: dict[tuple[str, ...], Said], names: tuple[str, ...]
+) -> None:
+    heard = answers[names]
+    expected = [CASES[name].says.split()[0] for name in names]
+    assert sorted(line.split()[0] for line in heard.lines) == sorted(expected)
+    assert bool(heard.status) is ("failed" in expected)
+
+
+@needs_curl
+def test_hosts_are_asked_at_the_same_time(answers: dict[tuple[str, ...], Said]) -> None:
+    """The server of this pair answers only when both ask; of many hosts each may take its whole time."""
+    assert answers["pair", "pair"] == Said(0, [f"ok {HOST} hello-0"] * 2, "")
+
+
+# --- what is known when the Job has succeeded -----------------------------------------------------------------------
+
+
+@needs_curl
+@pytest.mark.parametrize("name", ["right pod", "any answer", "greeting"])
+def test_which_pod_answers_is_known_without_the_jobs_log(
+    answers: dict[tuple[str, ...], Said], database: ExportedService, name: str
+) -> None:
+    ((host, pod),) = answering([replace(database, hosts=(HOST,))]).items()
+    assert answers[name,].lines == [f"ok {host} {pod}"]

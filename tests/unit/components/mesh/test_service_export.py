@@ -1,0 +1,117 @@
+"""ServiceExport: the Istio objects of the exporting site, as plain data. How they are wired: test_program.py."""
+
+from dataclasses import replace
+
+import pytest
+
+from components.mesh import service_export
+from components.mesh.gateway import GATEWAY_LABELS
+from dcmesh.model.gateway import GATEWAY_NAMESPACE
+from dcmesh.model.link import ExportedService, LinkConsumer, ServiceAccount
+
+POD_0 = "db-pxc-0.db.shop.svc.cluster.local"
+CONSUMERS = tuple(
+    LinkConsumer(site=site, account=ServiceAccount(namespace="dr", name=name))
+    for site, name in (("dc2", "replica"), ("dc2", "backup"))
+)
+
+
+def test_service_entry_is_one_pod_seen_by_the_gateway_alone(database: ExportedService) -> None:
+    assert service_export.pod_service_entry(database, POD_0, ["one", "former"]) == {
+        "hosts": [POD_0],
+        "exportTo": ["one", "former"],
+        "location": "MESH_INTERNAL",
+        "resolution": "STATIC",
+        "ports": [{"number": 3306, "name": "tcp", "protocol": "TCP"}],
+        "workloadSelector": {"labels": {"statefulset.kubernetes.io/pod-name": "db-pxc-0"}},
+    }
+
+
+def test_gateway_passes_on_exactly_the_hosts_each_by_a_server_of_its_own(database: ExportedService) -> None:
+    """Of a server with a host that an older Gateway has, Istio leaves out all hosts."""
+    spec = service_export.gateway_servers(database, GATEWAY_NAMESPACE)
+    assert [server["hosts"] for server in spec["servers"]] == [[host] for host in database.hosts]
+    assert all(server["tls"] == {"mode": "AUTO_PASSTHROUGH"} for server in spec["servers"])
+    ports = [server["port"] for server in spec["servers"]]
+    assert {(port["number"], port["protocol"]) for port in ports} == {(15443, "TLS")}
+    assert len({port["name"] for port in ports}) == len(database.hosts)
+    assert spec["selector"] == GATEWAY_LABELS
+
+
+def test_connections_to_a_host_are_limited_at_the_gateway_and_nowhere_else() -> None:
+    assert service_export.connection_limit(POD_0, 50) == {
+        "host": POD_0,
+        "exportTo": ["."],
+        "trafficPolicy": {"connectionPool": {"tcp": {"maxConnections": 50}}},
+    }
+
+
+def test_plaintext_to_the_pods_is_refused() -> None:
+    assert service_export.strict_mtls({"app": "db"}) == {
+        "selector": {"matchLabels": {"app": "db"}},
+        "mtls": {"mode": "STRICT"},
+    }
+
+
+def test_sidecars_of_the_pods_connect_to_the_server_after_the_handshake(database: ExportedService) -> None:
+    spec = service_export.connect_after_handshake(database, {"app": "db"})
+    assert spec["workloadSelector"] == {"labels": {"app": "db"}}
+    proxy, chain, _ = spec["configPatches"]
+    for patch, what in ((proxy, "NETWORK_FILTER"), (chain, "FILTER_CHAIN")):
+        assert patch["applyTo"] == what
+        assert patch["match"]["context"] == "SIDECAR_INBOUND"
+        assert patch["match"]["listener"]["filterChain"]["destinationPort"] == 3306
+        assert patch["patch"]["operation"] == "MERGE"
+    assert proxy["patch"]["value"]["typed_config"]["upstream_connect_mode"] == "ON_DOWNSTREAM_TLS_HANDSHAKE"
+    assert chain["patch"]["value"] == {"transport_socket_connect_timeout": "15s"}
+
+
+def test_sidecars_of_the_pods_connect_to_the_server_for_nobody_but_the_consumers(database: ExportedService) -> None:
+    spec = service_export.connect_after_handshake(replace(database, consumers=CONSUMERS), {"app": "db"})
+    patch = spec["configPatches"][-1]
+    assert patch["patch"]["operation"] == "INSERT_BEFORE"
+    assert patch["match"]["listener"]["filterChain"]["filter"] == {"name": "envoy.filters.network.tcp_proxy"}
+    (rule,) = patch["patch"]["value"]["typed_config"]["on_downstream_tls_handshake"]
+    assert rule["object_key"] == "envoy.network.transport_socket.original_dst_address"
+    assert rule["skip_if_empty"]
+    assert rule["format_string"]["text_format_source"]["inline_string"] == (
+        "%CEL(connection.requested_server_name.endsWith('.db.shop.svc.cluster.local') "
+        "&& !connection.requested_server_name.endsWith('_.db.shop.svc.cluster.local') "
+        "&& !(has(connection.uri_san_peer_certificate) && connection.uri_san_peer_certificate in "
+        "['spiffe://cluster.local/ns/dr/sa/backup', 'spiffe://cluster.local/ns/dr/sa/replica']) ? '127.0.0.1:0' : '')%"
+    )
+
+
+def test_all_but_the_consumers_are_denied_by_server_name(database: ExportedService) -> None:
+    assert service_export.consumers_only(replace(database, consumers=CONSUMERS), {"app": "db"}) == {
+        "selector": {"matchLabels": {"app": "db"}},
+        "action": "DENY",
+        "rules": [
+            {
+                "from": [
+                    {"source": {"notPrincipals": ["cluster.local/ns/dr/sa/backup", "cluster.local/ns/dr/sa/replica"]}}
+                ],
+                "when": [
+                    {
+                        "key": "connection.sni",
+                        "values": ["*.db.shop.svc.cluster.local"],
+                        "notValues": ["*_.db.shop.svc.cluster.local"],
+                    }
+                ],
+            }
+        ],
+    }
+
+
+@pytest.mark.parametrize(
+    "same",
+    [CONSUMERS[::-1], (*CONSUMERS, replace(CONSUMERS[0], site="dc3"))],
+    ids=["another order", "from another site too"],
+)
+def test_policy_changes_with_the_accounts_alone(database: ExportedService, same: tuple[LinkConsumer, ...]) -> None:
+    """Meshes of one trust domain know no sites: an account of the same name is the same identity everywhere."""
+    policies = [
+        service_export.consumers_only(replace(database, consumers=consumers), {"app": "db"})
+        for consumers in (CONSUMERS, same)
+    ]
+    assert policies[0] == policies[1]

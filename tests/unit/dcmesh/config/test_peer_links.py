@@ -1,0 +1,435 @@
+"""The links of peers: where they are read, and what is said of those that cannot be."""
+
+import copy
+import functools
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import hypothesis
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dcmesh import config
+from dcmesh.config.peer_links import read_link, read_stack
+from dcmesh.model.link import ExportedService, Link
+from dcmesh.model.settings import PeerLink
+from dcmesh.stacks import NoStackError
+from tests.unit.configurations import put
+from tests.unit.engine import Engine
+
+STACK = "organization/shop/dc1"
+OTHER = {"site": "dc0", "gateway": {"addresses": ["192.0.2.9"]}, "exports": []}
+
+SOUND: dict[str, Any] = {
+    "site": "dc1",
+    "gateway": {"addresses": ["192.0.2.1", "2001:db8::1", "gateway.example"], "port": 15443},
+    "exports": [
+        {
+            "name": "orders",
+            "namespace": "shop",
+            "hosts": ["db-pxc-0.db.shop.svc.cluster.local", "db-pxc-1.db.shop.svc.cluster.local"],
+            "port": 3306,
+            "protocol": "TCP",
+            "identity": "spiffe://cluster.local/ns/shop/sa/mysql",
+            "consumers": [{"site": "dc2", "namespace": "dr", "serviceAccount": "replica"}],
+            "probe": "greeting",
+        }
+    ],
+}
+
+
+@pytest.fixture
+def link(database: ExportedService) -> Link:
+    return Link(site="dc1", addresses=["192.0.2.1"], port=15444, exports=(database,))
+
+
+def resolve(
+    raw: dict[str, Any], stacks: Mapping[str, Mapping[str, Any]] | None = None
+) -> tuple[Link | None, list[str]]:
+    """Return the link of a peer as importers take it, or the errors, a line each; with these stacks beside."""
+
+    def read(name: str) -> Mapping[str, Any]:
+        if name not in (stacks or {}):
+            raise NoStackError(f"unknown stack '{name}'\nand more of this")
+        return (stacks or {})[name]
+
+    peers = [{"name": "dc0", "link": OTHER}, {"name": "dc1"} | raw]
+    try:
+        _, links = config.parse({"trust": {"issueFor": ["dc9"]}, "peers": peers}, project="shop", read=read)
+    except config.ConfigError as error:
+        heading, *lines = str(error).splitlines()
+        assert heading == "the configuration is wrong, nothing was changed:"
+        return None, [line.removeprefix("  ") for line in lines]
+    assert links.pop("dc0").site == "dc0"
+    assert links.keys() <= {"dc1"}
+    return links.get("dc1"), []
+
+
+def taken(raw: dict[str, Any], stacks: Mapping[str, Mapping[str, Any]] | None = None) -> Link | None:
+    link, errors = resolve(raw, stacks)
+    assert errors == []
+    return link
+
+
+def refusal(raw: dict[str, Any], stacks: Mapping[str, Mapping[str, Any]] | None = None) -> list[str]:
+    link, errors = resolve(raw, stacks)
+    assert link is None
+    assert errors
+    return errors
+
+
+def test_literal_link(link: Link) -> None:
+    assert taken({"link": link.as_output()}) == link
+
+
+@pytest.mark.parametrize("write", [json.dumps, yaml.safe_dump])
+@pytest.mark.parametrize("path", ["{home}/dc1.link", "~/dc1.link"])
+@pytest.mark.parametrize("whole", [False, True])
+def test_link_of_a_file(
+    link: Link, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, write: Any, path: str, whole: bool
+) -> None:
+    """Of one link, or of all that a stack shows as its output `link`."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    raw = link.as_output()
+    (tmp_path / "dc1.link").write_text(write({"dc0": OTHER, "dc1": raw} if whole else raw))
+    assert taken({"linkFile": path.format(home=tmp_path)}) == link
+
+
+@pytest.mark.parametrize(("raw", "stack"), [({}, STACK), ({"stack": "organization/net/one"}, "organization/net/one")])
+def test_link_of_a_stack(link: Link, raw: dict[str, str], stack: str) -> None:
+    """Which may export from other sites too."""
+    assert taken(raw, {stack: {"link": {"dc0": {}, "dc1": link.as_output()}, "hosts": {}}}) == link
+
+
+@pytest.mark.parametrize(
+    "outputs",
+    [{}, {"link": {}}, {"link": {"dc0": {}}}],
+    ids=["never up", "exports nothing", "of another site"],
+)
+def test_stack_that_exports_nothing_yet_has_no_link(outputs: dict[str, Any]) -> None:
+    assert taken({}, {STACK: outputs}) is None
+
+
+def test_a_stack_that_is_not_there() -> None:
+    (line,) = refusal({"stack": "organization/shop/dc9"})
+    assert line.startswith('peers[1].stack: "organization/shop/dc9" cannot be read (unknown stack ')
+    assert "`pulumi stack init`" in line
+    assert "\n" not in line
+
+
+@pytest.mark.parametrize(
+    ("contents", "advice"),
+    [
+        (None, "cannot be read: no such file"),
+        (b"\xff", "cannot be read: "),
+        (b"{site: dc1", "is neither JSON nor YAML"),
+    ],
+)
+def test_a_file_that_holds_no_link(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, contents: bytes | None, advice: str
+) -> None:
+    monkeypatch.setenv("LINKS", str(tmp_path))
+    if contents is not None:
+        (tmp_path / "f").write_bytes(contents)
+    (line,) = refusal({"linkFile": "$LINKS/f"})
+    assert line.lower().startswith(f'peers[1].linkfile: "$links/f" {advice}'.lower())
+
+
+@pytest.mark.parametrize("contents", ["", "dc1", "[]", "7", "{dc0: {}, dc2: {}}"])
+def test_a_file_with_something_else(tmp_path: Path, contents: str) -> None:
+    (tmp_path / "f").write_text(contents)
+    assert all(line.startswith("peers[1].linkFile") for line in refusal({"linkFile": f"{tmp_path}/f"}))
+
+
+@pytest.mark.parametrize("place", ["link", "stack", "linkFile"])
+def test_link_of_another_site(link: Link, tmp_path: Path, place: str) -> None:
+    raw = link.as_output() | {"site": "dc2"}
+    (tmp_path / "f").write_text(json.dumps(raw))
+    peer = {"link": {"link": raw}, "stack": {"stack": STACK}, "linkFile": {"linkFile": f"{tmp_path}/f"}}[place]
+    (line,) = refusal(peer, {STACK: {"link": {"dc1": raw}}})
+    where = "link.site" if place == "link" else f"{place} → site"
+    assert line == f'peers[1].{where}: "dc2" is another site than dc1: name the peer after its site'
+
+
+BROKEN = [
+    ("gateway.addresses", []),
+    ("gateway.port", 0),
+    ("exports[0].hosts", []),
+    ("exports[0].port", 65536),
+    ("exports[0].protocol", "UDP"),
+    ("exports[0].identity", "cluster.local/ns/shop/sa/mysql"),
+    ("exports[0].probe", "ping"),
+    ("exports[0].colour", "blue"),
+]
+
+
+def broken(link: Link, path: str, value: object) -> dict[str, Any]:
+    raw = link.as_output()
+    *way, last = path.replace("[0]", "").split(".")
+    part: Any = raw
+    for step in way:
+        part = part[step][0] if step == "exports" else part[step]
+    part[last] = value
+    return raw
+
+
+@pytest.mark.parametrize(("path", "value"), BROKEN)
+def test_what_is_no_link_is_named_with_where_it_was_read(link: Link, path: str, value: object, tmp_path: Path) -> None:
+    raw = broken(link, path, value)
+    (tmp_path / "f").write_text(json.dumps(raw))
+    (of_stack,) = refusal({}, {STACK: {"link": {"dc1": raw}}})
+    (of_file,) = refusal({"linkFile": f"{tmp_path}/f"})
+    assert of_stack.startswith(f"peers[1].stack → {path}: ")
+    assert of_file == of_stack.replace("peers[1].stack", "peers[1].linkFile")
+
+
+# --- what a link may not claim ---------------------------------------------------------------------------------------
+
+HOST = "db-pxc-0.db.shop.svc.cluster.local"
+CLAIMS = [
+    ("exports[0].hosts[1]", "kubernetes-0.kubernetes.default.svc.cluster.local", "is not behind db.shop.svc.cluster"),
+    ("exports[0].hosts[1]", "db-pxc-1.other.shop.svc.cluster.local", "is not behind db.shop.svc.cluster.local: all "),
+    ("exports[0].hosts[0]", "db-pxc-1.other.shop.svc.cluster.local", "is not behind other.shop.svc.cluster.local: all"),
+    ("exports[0].hosts[1]", "db-pxc-1.db.shop2.svc.cluster.local", "is not behind db.shop.svc.cluster.local: all "),
+    ("exports[0].hosts[1]", HOST, "is there twice: dc1 must export each host once"),
+    ("exports[0].namespace", "other", "is not behind db.other.svc.cluster.local: all hosts"),
+    ("exports[0].identity", "spiffe://cluster.local/ns/kube-system/sa/mysql", "is not of the namespace shop, whose"),
+    ("exports[0].identity", "spiffe://evil.local/ns/shop/sa/mysql", "must be a SPIFFE id of the site's trust domain"),
+    ("exports[0].identity", "spiffe://cluster.local/ns/shop/sa/mysql\n", "must be a SPIFFE id of the site's trust"),
+]
+"""Where, what, and what is said of it. Of some the other parts of the export are then wrong as well."""
+
+
+@pytest.mark.parametrize(("path", "value", "advice"), CLAIMS)
+def test_an_export_claims_its_own_alone(link: Link, path: str, value: str, advice: str, tmp_path: Path) -> None:
+    """Wherever the link is read."""
+    raw = json.loads(json.dumps(link.as_output()))
+    put(raw, path, value)
+    (tmp_path / "f").write_text(json.dumps(raw))
+    of_file = refusal({"linkFile": f"{tmp_path}/f"})
+    of_stack = refusal({}, {STACK: {"link": {"dc1": raw}}})
+    inline = refusal({"link": raw})
+    assert of_stack == [line.replace("peers[1].linkFile", "peers[1].stack") for line in of_file]
+    assert inline == [line.replace("peers[1].linkFile → ", "peers[1].link.") for line in of_file]
+    where = {"exports[0].namespace": "exports[0].hosts[0]", "exports[0].hosts[0]": "exports[0].hosts[1]"}.get(
+        path, path
+    )
+    assert any(line.startswith(f"peers[1].linkFile → {where}: ") and advice in line for line in of_file), of_file
+    assert all(len(line.splitlines()) == 1 and line.isprintable() for line in of_file)
+
+
+def test_an_export_is_there_once(link: Link) -> None:
+    """And a host in one export."""
+    raw = json.loads(json.dumps(link.as_output()))
+    raw["exports"] *= 2
+    lines = refusal({}, {STACK: {"link": {"dc1": raw}}})
+    assert [line.partition(": ")[0] for line in lines] == [
+        f"peers[1].stack → exports[1].{part}" for part in ("hosts[0]", "hosts[1]", "name")
+    ]
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "2001:db8::1%eth0",
+        "2001:db8::1%\n    - hosts: [evil]",
+        "fe80::1%25\x1b[2J",
+        "::ffff:127.0.0.1",
+        "192.0.2.1\n",
+        "gateway.example\n",
+        "gateway.exаmple",  # noqa: RUF001 — a Cyrillic letter
+        "a" * 64,
+        f"{'a.' * 130}example",
+    ],
+)
+def test_an_address_is_nothing_else(link: Link, address: str) -> None:
+    (line,) = refusal({"link": broken(link, "gateway.addresses", [address])})
+    assert line.startswith('peers[1].link.gateway.addresses[0]: "')
+    assert "must be an IP address or DNS name" in line
+    assert line.isprintable()
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        pytest.param({"site": "dc1", "exports": [{}] * 60_000}, id="exports without end"),
+        pytest.param({"site": "dc1", **{f"k{number}": 1 for number in range(60_000)}}, id="keys without end"),
+        pytest.param(functools.reduce(lambda inner, _: [inner], range(20), 0), id="nested"),
+    ],
+)
+def test_what_is_larger_than_any_link_is_not_looked_at(found: object) -> None:
+    (line,) = refusal({}, {STACK: {"link": {"dc1": found}}})
+    assert "is no link: it has more than 50000 parts" in line
+
+
+def test_lists_have_an_end(link: Link) -> None:
+    for path, most in (("gateway.addresses", 100), ("exports[0].hosts", 1000), ("exports[0].consumers", 1000)):
+        (line, *_) = refusal({"link": broken(link, path, ["192.0.2.1"] * (most + 1))})
+        assert line.startswith(f"peers[1].link.{path}")
+    (line,) = refusal({"link": broken(link, "gateway.addresses", ["192.0.2.1"] * 101)})
+    assert line == "peers[1].link.gateway.addresses: […] is too long: at most 100"
+
+
+def test_of_very_many_errors_the_first_are_told(link: Link) -> None:
+    lines = refusal({}, {STACK: {"link": {"dc1": broken(link, "exports[0].hosts", ["X"] * 500)}}})
+    assert len(lines) == 21
+    assert any("480 more that are wrong" in line for line in lines)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[" * 5000,
+        "!!timestamp x",
+        "!!bool x",
+        "!!int x",
+        f"site: {'9' * 5000}",
+        "? [a]\n: b",
+        "a: &a [*a]",
+        "- " * 3000,
+        "!!python/object/apply:os.system [id]",
+        "x" * (2**20 + 1),
+    ],
+    ids=lambda text: text[:20],
+)
+def test_a_file_that_was_made_to_harm(tmp_path: Path, text: str) -> None:
+    (tmp_path / "f").write_text(text)
+    for line in refusal({"linkFile": f"{tmp_path}/f"}):
+        assert line.startswith("peers[1].linkFile")
+        assert line.isprintable()
+        assert len(line) < 1000
+
+
+def test_numbers_of_any_size_are_refused(link: Link, tmp_path: Path) -> None:
+    """YAML has hexadecimal ones of any length, and Python does not write those."""
+    text = yaml.safe_dump(link.as_output()).replace("port: 15444", f"port: 0x{'f' * 9000}")
+    (tmp_path / "f").write_text(text)
+    (line,) = refusal({"linkFile": f"{tmp_path}/f"})
+    assert line.endswith("gateway.port: a number too large to show must be between 1 and 65535")
+
+
+# --- whatever a link is ----------------------------------------------------------------------------------------------
+
+NASTY = st.one_of(
+    st.text(max_size=80),
+    st.sampled_from(
+        [
+            "\x1b[2J",
+            "[red]x[/red]",
+            "db\nevil: true",
+            "$(id)",
+            "'; DROP",
+            "\u202eevil",
+            "\uff44\uff42",
+            "db\x00",
+            "<{%x%}>",
+        ]
+    ),
+    st.integers(),
+    st.floats(),
+    st.booleans(),
+    st.none(),
+)
+ANYTHING = st.recursive(NASTY, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=20), inner))
+PLACES = [
+    *("site", "gateway", "gateway.addresses", "gateway.addresses[0]", "gateway.port", "exports", "exports[0]", "extra"),
+    *(f"exports[0].{key}" for key in ("name", "namespace", "hosts", "hosts[0]", "hosts[1]", "port", "protocol")),
+    *(f"exports[0].{key}" for key in ("identity", "probe", "consumers", "consumers[0]", "consumers[0].site")),
+    *(f"exports[0].{key}" for key in ("consumers[0].namespace", "consumers[0].serviceAccount", "extra\x1b[2J")),
+]
+LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", re.ASCII)
+
+
+def is_harmless(link: PeerLink) -> bool:
+    """Tell whether all of a link is such as Kubernetes, a shell and a terminal can be given."""
+    names = [link.site, *(name for export in link.exports for name in (export.name, export.namespace))]
+    names += [name for e in link.exports for c in e.consumers for name in (c.site, c.namespace, c.service_account)]
+    names += [label for export in link.exports for host in export.hosts for label in host.split(".")]
+    addresses = link.gateway.addresses
+    return (
+        all(map(LABEL.fullmatch, names))
+        and all(re.fullmatch(r"[-a-z0-9.:A-F]{1,253}", address, re.ASCII) for address in addresses)
+        and all(0 < port < 65536 for port in (link.gateway.port, *(export.port for export in link.exports)))
+        and all(e.identity.startswith(f"spiffe://cluster.local/ns/{e.namespace}/sa/") for e in link.exports)
+        and all(
+            {tuple(host.split(".")[1:3]) for host in e.hosts} == {(e.hosts[0].split(".")[1], e.namespace)}
+            for e in link.exports
+        )
+    )
+
+
+def read(found: object) -> None:
+    """Read a link, which is refused or harmless."""
+    try:
+        link = read_link(found, "dc1", "peers[0].stack")
+    except config.ConfigError as error:
+        for line in str(error).splitlines():
+            assert line.isprintable()
+            assert len(line) <= 2100
+    else:
+        assert link.site == "dc1"
+        assert is_harmless(link)
+
+
+@hypothesis.settings(max_examples=300)
+@given(path=st.sampled_from(PLACES), value=ANYTHING)
+def test_whatever_stands_in_a_link_is_refused_or_harmless(path: str, value: object) -> None:
+    raw = copy.deepcopy(SOUND)
+    put(raw, path, value)
+    read(raw)
+    _, lines = resolve({"link": raw})  # which raises nothing but a ConfigError
+    assert all(line.isprintable() for line in lines)
+
+
+@hypothesis.settings(max_examples=100)
+@given(found=ANYTHING)
+def test_whatever_is_given_for_a_link_is_refused(found: object) -> None:
+    read(found)
+
+
+@hypothesis.settings(max_examples=200)
+@given(
+    path=st.sampled_from([path for path in PLACES if "extra" not in path]),
+    where=st.integers(0, 60),
+    what=st.characters() | st.sampled_from(["\n", "%", "\x1b[31m", "\u202e", "\u200b", "\u0430"]),
+)
+def test_a_character_more_is_refused_or_harmless(path: str, where: int, what: str) -> None:
+    """Anywhere in what is right."""
+    raw = copy.deepcopy(SOUND)
+    part: Any = raw
+    for step in re.findall(r"[^.\[\]]+", path):
+        part = part[int(step) if step.isdigit() else step]
+    if isinstance(part, str):
+        put(raw, path, part[:where] + what + part[where:])
+        read(raw)
+
+
+def test_all_errors_of_a_link_come_at_once(link: Link) -> None:
+    raw = broken(link, "gateway.port", 0) | {"site": "DC1"}
+    assert len(refusal({}, {STACK: {"link": {"dc1": raw}}})) == 2
+
+
+# --- by the engine -----------------------------------------------------------------------------------------------
+
+
+def read_by_the_engine(stacks: Mapping[str, Mapping[str, Any]], name: str) -> Any:
+    found: list[Any] = []
+    Engine(stacks=stacks).run(lambda: found.append(read_stack(name)))
+    return found[0]
+
+
+def test_outputs_of_another_stack_are_plain_data(link: Link) -> None:
+    outputs = {"link": {"dc1": link.as_output()}, "hosts": {}}
+    read = read_by_the_engine({STACK: outputs}, STACK)
+    assert read["hosts"] == {}
+    assert PeerLink.model_validate(read["link"]["dc1"]).for_import() == link
+
+
+def test_outputs_of_a_stack_that_is_not_there() -> None:
+    with pytest.raises(NoStackError, match="unknown stack 'organization/shop/dc9'"):
+        read_by_the_engine({STACK: {}}, "organization/shop/dc9")

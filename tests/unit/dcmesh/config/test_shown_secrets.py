@@ -1,0 +1,154 @@
+"""What came as a secret stays one in what Pulumi keeps and shows, wherever in the configuration it stands."""
+
+import copy
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from dcmesh.config.stack_config import marked
+from dcmesh.model.secret import Secret
+from tests.unit.configurations import put, stack
+from tests.unit.engine import Engine, readable_strings
+from tests.unit.program import Config, existing_cluster, existing_clusters, run_program
+
+HIDDEN = "hush-hush"
+LONG = "hush-hush-hush-hush"
+
+FREE = (
+    "istio.values.base.a",
+    "istio.values.istiod.env.TOKEN",
+    "istio.values.gateway.list[0]",
+    "pxc.values.b.c",
+    "sites[0].gateway.annotations.c",
+    "sites[0].workloads[0].settings.init_connect",
+    "sites[0].workloads[0].resources.limits.memory",
+    "sites[0].workloads[1].settings.init_connect",
+    "sites[0].workloads[1].spec.backup.storages.s3.key",
+    "sites[0].workloads[0].rootPassword",
+    "sites[0].workloads[1].replicationPassword",
+)
+
+
+def with_databases() -> Config:
+    """Return a stack with something in every free map of the configuration."""
+    raw = {"sites": [stack("dev")["sites"][0]], "istio": {"values": {"gateway": {"list": [""]}}}, "pxc": {}}
+    database = {"namespace": "shop", "settings": {"max_connections": "500"}}
+    raw["sites"][0]["cluster"] = existing_cluster("dc1")
+    raw["sites"][0]["workloads"][:0] = [
+        {"kind": "mariadb", **database},
+        {"kind": "pxc", **database, "namespace": "bank"},
+    ]
+    return raw
+
+
+@pytest.fixture(scope="module", autouse=True)
+def clusters(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    with existing_clusters(tmp_path_factory.mktemp("clusters"), "dc1"):
+        yield
+
+
+@pytest.fixture
+def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Write the stack file, in which what is secret is encrypted, and tell of it as Pulumi does."""
+
+    def file(raw: Config, *secret: str, there: bool = True) -> None:
+        written = copy.deepcopy(raw)
+        for path in secret:
+            put(written, path, {"secure": "v1:AAAA:BBBB"})
+        if there:
+            config = {f"dcmesh:{key}": value for key, value in written.items()}
+            (tmp_path / "Pulumi.test.yaml").write_text(yaml.safe_dump({"config": config}))
+        keys = sorted({f"dcmesh:{path.partition('.')[0].partition('[')[0]}" for path in secret})
+        monkeypatch.setenv("PULUMI_CONFIG_SECRET_KEYS", json.dumps(keys))
+        monkeypatch.setattr("pulumi.get_root_directory", lambda: str(tmp_path))
+
+    return file
+
+
+def shown(engine: Engine) -> list[str]:
+    """Return what Pulumi keeps and shows as it is: inputs, outputs, warnings."""
+    inputs = [text for resource in engine.asked.values() for text in readable_strings(resource.raw)]
+    return [*inputs, *readable_strings(engine.raw_outputs), *engine.warnings]
+
+
+@pytest.mark.parametrize("there", [True, False], ids=["stack file", "another stack file"])
+@pytest.mark.parametrize("path", FREE)
+def test_a_secret_in_a_free_map_stays_one(engine: Engine, write: Any, path: str, there: bool) -> None:
+    raw = with_databases()
+    put(raw, path, LONG)
+    write(raw, path, there=there)
+    run_program(engine, raw)
+    assert not [text for text in shown(engine) if HIDDEN in text]
+    assert [r.name for r in engine.asked.values() if HIDDEN in json.dumps(r.inputs)], "it reaches what it is for"
+    assert "link" not in engine.secret_outputs
+    assert "sites" not in engine.secret_outputs
+
+
+def test_also_where_two_clusters_can_change_roles(engine: Engine, write: Any) -> None:
+    raw = stack("pxc-switchover")
+    paths = [f"sites[{index}].workloads[0].spec.backup.key" for index in range(2)]
+    for index, path in enumerate(paths):
+        put(raw, f"sites[{index}].cluster", "k3d")
+        put(raw, path, LONG)
+    write(raw, *paths)
+    run_program(engine, raw)
+    assert not [text for text in shown(engine) if HIDDEN in text]
+    clusters = engine.kind("PerconaXtraDBCluster")
+    assert [cluster.spec["backup"]["key"] for cluster in clusters] == [LONG, LONG]
+
+
+def test_what_is_beside_a_secret_can_be_read(engine: Engine, write: Any) -> None:
+    raw = with_databases()
+    put(raw, "sites[0].workloads[1].spec.backup.storages.s3", {"key": LONG, "bucket": "the-bucket"})
+    put(raw, "istio.values.istiod", {"a": LONG, "b": "the-tag"})
+    write(raw, "sites[0].workloads[1].spec.backup.storages.s3.key", "istio.values.istiod.a")
+    texts = shown(run_program(engine, raw))
+    assert {"the-bucket", "the-tag"} <= set(texts)
+    assert any("max_connections=500" in text for text in texts)
+    assert engine.warnings == []
+
+
+def test_of_a_secret_that_cannot_stay_one_the_user_is_told(engine: Engine, write: Any) -> None:
+    raw = with_databases()
+    put(raw, "sites[0].workloads[0].image", "example.com/hush-hush:1")
+    write(raw, "sites[0].workloads[0].image")
+    run_program(engine, raw)
+    (warning,) = engine.warnings
+    assert warning.startswith("sites[0].workloads[0].image: [secret] cannot be kept a secret")
+
+
+def test_once_for_all_of_a_whole_key(engine: Engine, write: Any) -> None:
+    raw = with_databases()
+    write(raw, "sites")
+    run_program(engine, raw)
+    (warning,) = engine.warnings
+    assert warning.startswith("sites[0].name: [secret] cannot be kept a secret")
+    assert " more below sites. " in warning
+
+
+def test_only_what_stands_in_plain_text_in_the_stack_file_is_no_secret() -> None:
+    value = {"a": "1", "b": ["2", {"c": "3"}], "n": 4, "t": True}
+
+    def secrets(written: object) -> list[str]:
+        found = list[str]()
+
+        def walk(part: object) -> None:
+            if isinstance(part, Secret):
+                found.append(part)
+            for below in part.values() if isinstance(part, dict) else part if isinstance(part, list) else ():
+                walk(below)
+
+        result = marked(value, written)
+        assert result == value
+        walk(result)
+        return found
+
+    assert secrets(copy.deepcopy(value)) == []
+    assert secrets({**value, "a": {"secure": "v1:"}}) == ["1"]
+    assert secrets({**value, "b": ["2", {"c": {"secure": "v1:"}}]}) == ["3"]
+    assert secrets({**value, "b": ["2"]}) == ["2", "3"], "another file"
+    assert secrets(None) == secrets("text") == secrets({"secure": "v1:"}) == ["1", "2", "3"]

@@ -1,0 +1,57 @@
+"""Link: names, identities, and what crosses between stacks."""
+
+import json
+
+import pytest
+
+from dcmesh.model.link import ExportedService, Link, ServiceAccount, pod_hosts, pod_of
+from dcmesh.model.settings import PeerLink
+
+
+def test_each_pod_has_the_name_that_kubernetes_gives_it() -> None:
+    assert pod_hosts(stateful_set="db-pxc", service="db", namespace="shop", replicas=2) == (
+        "db-pxc-0.db.shop.svc.cluster.local",
+        "db-pxc-1.db.shop.svc.cluster.local",
+    )
+
+
+def test_pod_of_a_host_is_its_first_label() -> None:
+    assert pod_of("db-pxc-1.db.shop.svc.cluster.local") == "db-pxc-1"
+
+
+def test_identity_with_and_without_scheme() -> None:
+    account = ServiceAccount(namespace="shop", name="mysql")
+    assert account.principal == "cluster.local/ns/shop/sa/mysql"
+    assert account.spiffe_id == "spiffe://cluster.local/ns/shop/sa/mysql"
+
+
+@pytest.fixture
+def link(database: ExportedService) -> Link:
+    return Link(site="dc1", addresses=["192.0.2.1"], port=15443, exports=(database,))
+
+
+def test_export_is_found_by_name(link: Link, database: ExportedService) -> None:
+    assert link.export("orders") is database
+
+
+def test_importing_stack_reads_all_that_the_exporting_one_wrote(link: Link) -> None:
+    assert PeerLink.model_validate(json.loads(json.dumps(link.as_output()))).for_import() == link
+
+
+def test_as_output_is_plain_json_in_camel_case(link: Link) -> None:
+    assert json.loads(json.dumps(link.as_output())) == {
+        "site": "dc1",
+        "gateway": {"addresses": ["192.0.2.1"], "port": 15443},
+        "exports": [
+            {
+                "name": "orders",
+                "namespace": "shop",
+                "hosts": ["db-pxc-0.db.shop.svc.cluster.local", "db-pxc-1.db.shop.svc.cluster.local"],
+                "port": 3306,
+                "protocol": "TCP",
+                "identity": "spiffe://cluster.local/ns/shop/sa/mysql",
+                "consumers": [{"site": "dc2", "namespace": "dr", "serviceAccount": "replica"}],
+                "probe": "greeting",
+            }
+        ],
+    }

@@ -1,0 +1,175 @@
+"""`python -m dcmesh status` as it is typed: what it prints, and its exit codes."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dcmesh import __main__ as cli
+from dcmesh.model.facts import State
+from dcmesh.status.sites import SiteStatus, Status
+from tests.unit.conftest import ROOT
+from tests.unit.statuses import gateway, replica
+
+Executable = Callable[[str, str], Path]
+OUTPUTS = {"sites": {"dc1": {"gateway": None, "links": {}, "imports": [], "servers": []}}, "kubeconfigs": {"dc1": "k"}}
+
+
+def run(*words: str) -> int:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["dcmesh", *words])
+        with pytest.raises(SystemExit) as end:
+            cli.main()
+    return int(end.value.code or 0)
+
+
+@pytest.fixture
+def pulumi(executable: Executable) -> Callable[[Any], Path]:
+    """Have a pulumi that prints these outputs, and writes down how it was called."""
+    return lambda outputs: executable("pulumi", f'echo "$@" > "$0.asked"\ncat <<"E"\n{json.dumps(outputs)}\nE\n')
+
+
+@pytest.fixture
+def found(pulumi: Callable[[Any], Path], monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[Any]]:
+    """Have a stack whose one site is found so."""
+    pulumi(OUTPUTS)
+
+    def found(*facts: Any) -> list[Any]:
+        asked: list[Any] = []
+
+        def ask_all(sites: Any, max_lag: int) -> Status:
+            asked.extend((sites, max_lag))
+            return Status(sites=(SiteStatus(name="dc1", facts=facts),))
+
+        monkeypatch.setattr(cli, "ask_all", ask_all)
+        return asked
+
+    return found
+
+
+@pytest.mark.parametrize(
+    ("facts", "code", "verdict"),
+    [
+        ([gateway()], 0, "OK: all is well"),
+        ([gateway(ready=1)], 1, "WARNING: dc1 gateway: 1 of 2 pods are ready"),
+        (
+            [gateway(ready=0), replica(seconds_behind=61)],
+            2,
+            "CRITICAL: dc1 gateway: no pod is ready, 2 wanted (and 1 more)",
+        ),
+        ([gateway(unknown="403 Forbidden")], 3, "UNKNOWN: dc1 gateway: 403 Forbidden"),
+    ],
+)
+def test_exit_codes(
+    found: Callable[..., list[Any]], capsys: pytest.CaptureFixture[str], facts: list[Any], code: int, verdict: str
+) -> None:
+    found(*facts)
+    assert run("status") == code
+    assert capsys.readouterr().out.splitlines()[0] == verdict
+    assert run("status", "--json") == code
+    out, err = capsys.readouterr()
+    shown = json.loads(out)
+    assert (State[shown["state"].upper()], err) == (code, "")
+    assert len(shown["problems"]) == len([fact for fact in facts if fact.problems])
+
+
+def test_limits_are_passed_on(found: Callable[..., list[Any]]) -> None:
+    asked = found()
+    run("status")
+    run("status", "--max-lag", "5")
+    assert [lag for lag in asked if isinstance(lag, int)] == [60, 5]
+
+
+@pytest.mark.parametrize(("words", "passed"), [((), ""), (("--stack", "org/p/dc1"), " --stack org/p/dc1")])
+def test_the_stack_is_the_one_that_pulumi_has_selected_or_that_is_named(
+    pulumi: Callable[[Any], Path], found: Callable[..., list[Any]], words: tuple[str, ...], passed: str
+) -> None:
+    called = pulumi(OUTPUTS).with_name("pulumi.asked")
+    found()
+    assert run("status", *words) == 0
+    assert called.read_text() == f"stack output --json --show-secrets{passed} --non-interactive\n"
+
+
+@pytest.mark.parametrize(
+    ("script", "reason"),
+    [
+        (
+            "echo 'error: no stack selected; please use `pulumi stack select`' >&2; exit 255",
+            "pulumi stack output: no stack selected; please use `pulumi stack select`",
+        ),
+        ("printf 'error: first\\nsecond\\n' >&2; exit 1", "pulumi stack output: first"),
+        ("exit 7", "pulumi stack output: it exited 7"),
+        ("echo '{}'", "the stack has no output `sites`: run `pulumi up` first"),
+        ("echo '{\"sites\": {}}'", "the stack has no sites"),
+    ],
+)
+def test_a_stack_that_cannot_be_read(
+    executable: Executable, capsys: pytest.CaptureFixture[str], script: str, reason: str
+) -> None:
+    executable("pulumi", script)
+    assert run("status") == 3
+    assert capsys.readouterr() == (f"UNKNOWN: {reason}\n", "")
+    assert run("status", "--json") == 3
+    out, err = capsys.readouterr()
+    assert (json.loads(out)["problems"], err) == ([{"state": "unknown", "text": reason}], "")
+
+
+def test_without_pulumi(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert run("status") == 3
+    assert capsys.readouterr().out == "UNKNOWN: pulumi cannot be run: No such file or directory\n"
+
+
+@pytest.mark.parametrize("words", [(), ("nothing",), ("status", "--max-lag", "x"), ("status", "--what")])
+def test_a_wrong_command_line_is_not_critical(words: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
+    """argparse exits 2, which a monitor takes for CRITICAL."""
+    assert run(*words) == 3
+    assert "dcmesh: " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [(KeyboardInterrupt(), "interrupted"), (KeyError("secret"), "failed, which it should not: KeyError")],
+)
+def test_whatever_happens_it_is_one_line_and_no_warning(
+    pulumi: Callable[[Any], Path],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    error: BaseException,
+    said: str,
+) -> None:
+    """Python's own exit code, 1, would be a WARNING to a monitor."""
+    pulumi(OUTPUTS)
+
+    def fail(*_: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(cli, "ask_all", fail)
+    assert run("status") == 3
+    assert capsys.readouterr() == ("", f"dcmesh: {said}\n")
+
+
+def test_help_tells_the_exit_codes(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("status", "--help") == 0
+    shown = capsys.readouterr().out
+    assert all(f"  {int(state)}  {state.name}" in shown for state in State)
+    assert max(len(line) for line in shown.splitlines()) <= 120
+
+
+@pytest.mark.parametrize("options", [(), ("--json",)])
+def test_the_exit_code_is_the_same_for_whoever_stops_reading(
+    pulumi: Callable[[Any], Path], options: tuple[str, ...]
+) -> None:
+    """A monitor may take the first line and close the pipe."""
+    pulumi({"sites": {}})
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = (sys.executable, "-m", "dcmesh", "status", *options)
+    done = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, check=False, cwd=ROOT, timeout=60)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (3, b"")

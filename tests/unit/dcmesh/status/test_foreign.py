@@ -1,0 +1,238 @@
+"""Which objects of somebody else's touch a link, and which do not."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from dcmesh.deployment import ExpectedGateway
+from dcmesh.model.facts import State
+from dcmesh.model.gateway import GATEWAY_NAME
+from dcmesh.model.istio import SCOPE
+from dcmesh.model.istio_objects import effective_rules
+from dcmesh.model.link import ServiceAccount
+from dcmesh.status.foreign import LISTS, Foreign, IstioObjects, at_consumer, at_gateway, gather
+from tests.unit.statuses import DB0, DB1, DB_EXPORT, GATEWAY_LABELS
+
+CRITICAL, WARNING = State.CRITICAL, State.WARNING
+OLD, OWN, NEW = "2026-11-23T07:59:59Z", "2026-11-23T08:00:00Z", "2026-11-23T08:00:01Z"
+PLACE = ExpectedGateway(
+    namespace="istio-system", name=GATEWAY_NAME, addresses=("192.0.2.1",), port=15443, advertised=False
+)
+ELSEWHERE = replace(PLACE, namespace="dcmesh-gateway")
+Found = dict[str, Any]
+
+
+def of(name: str, namespace: str, spec: Found, since: str = NEW) -> Found:
+    return {"metadata": {"name": name, "namespace": namespace, "creationTimestamp": since}, "spec": spec}
+
+
+def server(*hosts: str, mode: str | None = "AUTO_PASSTHROUGH", port: int = 15443) -> Found:
+    return {"port": {"number": port}, "hosts": list(hosts), **({"tls": {"mode": mode}} if mode else {})}
+
+
+def gateway(*servers: Found, since: str = NEW, namespace: str = "default", selector: Any = None, **more: Any) -> Found:
+    chosen = {"istio": "eastwestgateway"} if selector is None else selector
+    return of("foreign", namespace, {"selector": chosen, "servers": list(servers), **more}, since)
+
+
+def istiod(scoped: str | None) -> Found:
+    env = [{"name": SCOPE, "value": scoped}] if scoped else []
+    return {"metadata": {"name": "istiod"}, "spec": {"template": {"spec": {"containers": [{"env": env}]}}}}
+
+
+def cluster(
+    place: ExpectedGateway, *foreign: Found, scoped: Sequence[str | None] = (None,), **more: Any
+) -> IstioObjects:
+    own = of("db", place.namespace, {"selector": GATEWAY_LABELS, "servers": [server(DB0, DB1)]}, OWN)
+    entries = [
+        of(f"db.{host[:4]}", "wookie", {"hosts": [host], "exportTo": [place.namespace]}, OWN) for host in (DB0, DB1)
+    ]
+    return IstioObjects(
+        gateways=[own, *foreign],
+        entries=[*entries, *more.pop("entries", ())],
+        istiods=[istiod(one) for one in scoped],
+        gateway_labels=GATEWAY_LABELS,
+        **more,
+    )
+
+
+def found(place: ExpectedGateway, *foreign: Found, **more: Any) -> list[Foreign]:
+    return list(at_gateway("dc1", place, (DB_EXPORT,), cluster(place, *foreign, **more)))
+
+
+PASSED_ON = server("*.local")
+
+
+@pytest.mark.parametrize(
+    ("foreign", "severity", "does"),
+    [
+        (gateway(PASSED_ON), CRITICAL, "lets in db-0"),
+        (gateway(server("*/*.local")), CRITICAL, "Envoy refuses the whole listener"),
+        (gateway(PASSED_ON, selector={}), CRITICAL, "without a selector, so at every gateway"),
+        (gateway(server("*.example")), WARNING, "past the exports' consumers"),
+        (gateway(server("*.example"), PASSED_ON), CRITICAL, "hosts *.local"),
+        (gateway(server("leak.example", mode="PASSTHROUGH")), WARNING, "default/leak to kubernetes.default.svc"),
+        (gateway(server(DB0, mode="ISTIO_MUTUAL")), WARNING, "VirtualServices lead to"),
+        # of two with one host, or of two one without TLS, the elder stays, and the other server is left out whole
+        (gateway(server(DB0)), WARNING, "past the exports' consumers"),
+        (gateway(server(DB0), since=OLD), CRITICAL, f"leaves out {DB1}"),
+        (gateway(server(DB0, mode="SIMPLE"), since=OLD), CRITICAL, f"leaves out {DB0} {DB1}"),
+        (gateway(server("*", mode=None)), WARNING, "has the port to itself once"),
+        (gateway(server("*", mode=None), since=OLD), CRITICAL, f"leaves out {DB0} {DB1}"),
+    ],
+)
+def test_a_gateway_that_reaches_dcmeshs_own(foreign: Found, severity: State, does: str) -> None:
+    route = {"tls": [{"route": [{"destination": {"host": "kubernetes.default.svc"}}]}]}
+    leak = of("leak", "default", {"hosts": ["leak.example"], "gateways": ["foreign"], **route})
+    (one,) = found(PLACE, foreign, services=[leak])
+    assert (one.kind, one.name, one.severity) == ("Gateway", "default/foreign", severity)
+    assert does in one.does
+    assert "kubectl delete gateway.networking.istio.io -n default foreign" in one.cure
+
+
+@pytest.mark.parametrize(
+    ("place", "foreign", "scoped"),
+    [
+        (PLACE, gateway(PASSED_ON, selector={"istio": "ingressgateway"}), [None]),
+        (PLACE, gateway(server("*.local", port=443)), [None]),
+        (PLACE, gateway(PASSED_ON), ["true"]),
+        (ELSEWHERE, gateway(PASSED_ON, selector={}), ["true"]),
+        (ELSEWHERE, gateway(PASSED_ON, namespace="istio-system", selector={}), ["true", "true"]),
+    ],
+)
+def test_a_gateway_that_does_not_reach_it(place: ExpectedGateway, foreign: Found, scoped: list[str | None]) -> None:
+    assert found(place, foreign, scoped=scoped) == []
+
+
+@pytest.mark.parametrize(
+    ("place", "foreign", "scoped"),
+    [
+        (PLACE, gateway(PASSED_ON, namespace="istio-system"), ["true"]),
+        (PLACE, gateway(PASSED_ON), ["false"]),
+        (PLACE, gateway(PASSED_ON), ["true", None]),
+        (ELSEWHERE, gateway(PASSED_ON, selector={}), [None]),
+        (ELSEWHERE, gateway(PASSED_ON, namespace="dcmesh-gateway"), ["true"]),
+    ],
+)
+def test_a_binding_to_namespaces_counts_where_it_holds(
+    place: ExpectedGateway, foreign: Found, scoped: list[str | None]
+) -> None:
+    assert [one.severity for one in found(place, foreign, scoped=scoped)] == [CRITICAL]
+
+
+def entry(namespace: str, since: str, *shown_to: str, host: str = DB0) -> Found:
+    return of("foreign", namespace, {"hosts": [host], **({"exportTo": list(shown_to)} if shown_to else {})}, since)
+
+
+@pytest.mark.parametrize(
+    ("foreign", "severity"),
+    [
+        (entry("default", OLD), WARNING),
+        (entry("default", OLD, "istio-system"), CRITICAL),
+        (entry("default", NEW, "istio-system"), WARNING),
+        (entry("istio-system", OLD, "."), CRITICAL),
+        (entry("wookie", NEW), CRITICAL),  # the endpoints of both are joined
+        (entry("default", OLD, "other"), None),
+        (entry("default", OLD, host="*.db.wookie.svc.cluster.local"), None),
+    ],
+)
+def test_a_service_entry_that_has_an_exported_host(foreign: Found, severity: State | None) -> None:
+    assert [one.severity for one in found(PLACE, entries=[foreign])] == ([severity] if severity else [])
+
+
+def rule(namespace: str, host: str, policy: Found, *shown_to: str, name: str = "foreign") -> Found:
+    shown = {"exportTo": list(shown_to)} if shown_to else {}
+    return of(name, namespace, {"host": host, "trafficPolicy": policy, **shown})
+
+
+OFF, LIMITS = {"tls": {"mode": "DISABLE"}}, {"connectionPool": {}}
+OWN_RULE = rule("istio-system", DB0, LIMITS, ".", name="db.db-0")
+
+
+@pytest.mark.parametrize(
+    ("rules", "severities"),
+    [
+        ([rule("wookie", DB0, OFF)], [CRITICAL]),
+        ([rule("wookie", DB0, {"tls": {}})], [CRITICAL]),  # DISABLE is what nothing means
+        ([rule("wookie", DB0, {"portLevelSettings": [{"port": {"number": 3306}, **OFF}]})], [CRITICAL]),
+        ([rule("wookie", DB0, {"portLevelSettings": [{"port": {"number": 80}, **OFF}]})], []),
+        ([rule("wookie", DB0, LIMITS)], [WARNING]),
+        ([rule("istio-system", DB0, LIMITS)], [WARNING]),
+        ([rule("wookie", DB0, {"tls": {"mode": "ISTIO_MUTUAL"}})], []),
+        ([rule("wookie", DB0, {})], []),
+        ([rule("wookie", DB0, OFF, ".")], []),
+        ([rule("default", DB0, OFF)], []),
+        ([OWN_RULE, rule("wookie", DB0, OFF)], []),
+    ],
+)
+def test_a_destination_rule_that_the_gateway_goes_by(rules: list[Found], severities: list[State]) -> None:
+    assert [one.severity for one in found(PLACE, rules=rules)] == severities
+
+
+def test_which_destination_rules_a_proxy_goes_by() -> None:
+    local, wide, exact = (rule("a", host, {}, name=host) for host in ("*.local", "*.wookie.local", "db.wookie.local"))
+    mesh = rule("istio-system", "*", {}, name="mesh")
+
+    def names(*rules: Found, proxy: str = "a") -> list[str]:
+        effective = effective_rules(rules, "db.wookie.local", proxy=proxy, service="a")
+        return [found["metadata"]["name"] for found in effective]
+
+    assert names(local, wide, mesh) == ["*.wookie.local"]
+    assert names(local, wide, exact, mesh) == ["db.wookie.local"]
+    assert names(local, mesh, proxy="istio-system") == ["*.local"]
+    assert names(mesh) == ["mesh"]
+
+
+# --- at a consumer -----------------------------------------------------------------------------------------------
+
+ROUTE = {"tcp": [{"route": [{"destination": {"host": "other.example"}}]}]}
+
+
+def service(*hosts: str, namespace: str = "wookie-dr", **more: Any) -> Found:
+    return of("foreign", namespace, {"hosts": list(hosts), **ROUTE, **more})
+
+
+@pytest.mark.parametrize(
+    ("objects", "does"),
+    [
+        ({"entries": [entry("default", OLD)]}, ["claims the imported host"]),
+        ({"entries": [entry("default", OLD, "other")]}, []),
+        ({"services": [service("*.local", namespace="default")]}, ["is led that asks for db-0"]),
+        ({"services": [service(DB0, gateways=["ingress"])]}, []),
+        ({"services": [service(DB0, tcp=[], http=[{}])]}, []),
+        ({"services": [service("db-9.db.wookie.svc.cluster.local")]}, []),
+        ({"rules": [rule("wookie-dr", DB0, {})]}, ["in place of dcmesh's own"]),
+        ({"rules": [rule("wookie-dr", "*.local", {})]}, []),
+        ({"rules": [rule("default", DB0, {})]}, []),
+    ],
+)
+def test_what_touches_an_imported_host(objects: Mapping[str, Any], does: list[str]) -> None:
+    ours = entry("wookie-dr", OWN, ".")
+    ours["metadata"]["name"] = "dc1.db.db-0"
+    own = rule("wookie-dr", "*.db.wookie.svc.cluster.local", {}, name="dc1.db")
+    there = IstioObjects(
+        gateway_labels={},
+        **{**objects, "entries": [ours, *objects.get("entries", ())], "rules": [own, *objects.get("rules", ())]},
+    )
+    export = replace(DB_EXPORT, hosts=(DB0,))
+    touching = list(at_consumer("dc2", ServiceAccount("wookie-dr", "db"), export, there))
+    assert [(one.severity, text in one.does) for one, text in zip(touching, does, strict=True)] == [
+        (WARNING, True)
+    ] * len(does)
+    for one in touching:
+        assert json.loads(json.dumps(one.as_json()))["state"] == "warning"
+    hides = of("default", "wookie-dr", {"egress": [{"hosts": ["./*"]}]})
+    hidden = list(at_consumer("dc2", ServiceAccount("wookie-dr", "db"), export, replace(there, sidecars=[hides])))
+    assert [one.name for one in hidden] == [one.name for one in touching if one.name.startswith("wookie-dr/")]
+
+
+def test_an_object_without_a_spec_touches_nothing() -> None:
+    """The API takes a Gateway, Sidecar, VirtualService or DestinationRule without one from any tenant."""
+    empty = {"metadata": {"name": "empty", "namespace": "wookie-dr"}}
+    kinds = ("gateways", "services", "rules", "sidecars")
+    there = gather({LISTS[kind]: {"items": [empty]} for kind in kinds}.get, PLACE)
+    assert list(at_gateway("dc1", PLACE, (DB_EXPORT,), there)) == []
+    assert list(at_consumer("dc2", ServiceAccount("wookie-dr", "db"), DB_EXPORT, there)) == []

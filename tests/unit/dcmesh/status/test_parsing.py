@@ -1,0 +1,299 @@
+"""What clusters, sidecars and databases answer, read."""
+
+import re
+import socketserver
+import subprocess
+from collections.abc import Iterator
+from contextlib import ExitStack, suppress
+from datetime import UTC, datetime, timedelta
+from shutil import which
+from typing import Any
+from urllib.parse import unquote
+
+import pytest
+
+from dcmesh.kube.pods import Pod, parse_pod
+from dcmesh.status.certificates import parse_authorities, parse_proxy
+from dcmesh.status.gateways import envoys, refused_by
+from dcmesh.status.hosts import SCRIPT, Answer, clusters_path, parse_answers, parse_clusters
+from tests.unit import statuses
+from tests.unit.doctors import counts
+from tests.unit.servers import listening, nobody
+from tests.unit.statuses import DB0, DB1, DB_EXPORT, IDENTITY
+
+# --- pods --------------------------------------------------------------------------------------------------------
+
+
+def with_states(**states: dict[str, Any]) -> dict[str, Any]:
+    named = [{"name": name.replace("_", "-"), "state": state} for name, state in states.items()]
+    spec = {"containers": [{"name": container["name"]} for container in named]}
+    status = {"phase": "Running", "containerStatuses": named}
+    return statuses.pod("dr", spec=spec, status=status)
+
+
+def test_a_native_sidecar_is_a_container_and_other_init_containers_are_not() -> None:
+    pod = parse_pod(statuses.pod("dr"))
+    assert pod.states == {"mariadb": "running", "istio-proxy": "running"}
+    assert (pod.has_proxy, pod.own_containers, pod.leaving) == (True, ["mariadb"], False)
+
+
+def test_a_sidecar_may_be_an_ordinary_container() -> None:
+    pod = parse_pod(with_states(istio_proxy={"running": {}}, mysql={"running": {}}, backup={"terminated": {}}))
+    assert (pod.has_proxy, pod.own_containers) == (True, ["mysql"])
+
+
+@pytest.mark.parametrize(
+    ("state", "shown"),
+    [
+        ({"waiting": {"reason": "CrashLoopBackOff"}}, "CrashLoopBackOff"),
+        ({"terminated": {"reason": "OOMKilled"}}, "OOMKilled"),
+        ({"terminated": {}}, "terminated"),
+        ({}, "Running"),
+    ],
+)
+def test_a_container_that_does_not_run_says_why(state: dict[str, Any], shown: str) -> None:
+    assert parse_pod(with_states(mysql=state)).states == {"mysql": shown}
+
+
+def test_a_pod_that_has_no_node_yet() -> None:
+    pod = parse_pod(statuses.pod("dr", status={"phase": "Pending"}))
+    assert (pod.states, pod.has_proxy) == ({"mariadb": "Pending"}, False)
+
+
+def test_a_pod_that_is_deleted_is_leaving() -> None:
+    metadata = {"namespace": "dr", "name": "db-0", "deletionTimestamp": "2026-11-23T09:00:00Z"}
+    assert parse_pod(statuses.pod("dr", metadata=metadata)).leaving
+
+
+# --- certificates ------------------------------------------------------------------------------------------------
+
+
+def test_authorities_of_a_site() -> None:
+    now = datetime.now(UTC)
+    root, intermediate = parse_authorities("dc1", statuses.cacerts(), now)
+    assert (root.kind, root.subject, root.days_left) == ("root", "Root CA", pytest.approx(4000, abs=1))
+    assert (intermediate.kind, intermediate.subject) == ("intermediate", "Intermediate CA dc1")
+    assert intermediate.days_left == pytest.approx(400, abs=1)
+    assert root.fingerprint != intermediate.fingerprint
+
+
+@pytest.mark.parametrize("secret", [{}, {"root-cert.pem": "bm90aGluZw==", "ca-cert.pem": "bm90aGluZw=="}])
+def test_what_is_no_certificate(secret: dict[str, str]) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011
+        parse_authorities("dc1", secret, datetime.now(UTC))
+
+
+def test_a_sidecars_certificate() -> None:
+    now = datetime.now(UTC)
+    found = parse_proxy("dc2", "dr/db", statuses.proxy_certs(timedelta(hours=12)), now)
+    assert (found.kind, found.subject, found.state.name) == ("pod", "dr/db", "OK")
+    assert found.days_left == pytest.approx(0.5, abs=0.01)
+
+
+def test_the_first_to_expire_counts() -> None:
+    answers = [statuses.proxy_certs(timedelta(hours=hours))["certificates"] for hours in (20, 1, 10)]
+    found = parse_proxy(
+        "dc2", "dr/db", {"certificates": [entry for answer in answers for entry in answer]}, datetime.now(UTC)
+    )
+    assert found.state.name == "WARNING"
+
+
+@pytest.mark.parametrize("answer", [{}, {"certificates": [{"ca_cert": [{}]}]}])
+def test_a_sidecar_without_certificate(answer: dict[str, Any]) -> None:
+    assert parse_proxy("dc2", "dr/db", answer, datetime.now(UTC)).unknown == "its sidecar has none"
+
+
+# --- what Envoy accepts ------------------------------------------------------------------------------------------
+
+
+def test_the_path_matches_the_hosts_clusters_and_no_others() -> None:
+    pattern = unquote(clusters_path((DB_EXPORT,)).partition("name_regex=")[2])
+    assert re.fullmatch(pattern, f"outbound|3306||{DB0}")
+    assert re.fullmatch(pattern, f"outbound|3306||{DB1}")
+    for other in (f"outbound|3307||{DB0}", f"outbound|3306||{DB0.replace('.', 'x', 1)}", f"inbound|3306||{DB0}"):
+        assert not re.search(pattern, other)
+
+
+@pytest.mark.parametrize("accepted", [(), (IDENTITY,), ("spiffe://b", "spiffe://a")])
+def test_identities_that_envoy_accepts(accepted: tuple[str, ...]) -> None:
+    found = parse_clusters(statuses.clusters(*accepted))
+    assert found == {DB0: tuple(sorted(accepted)), DB1: tuple(sorted(accepted))}
+
+
+def test_newer_envoys_and_sockets_by_endpoint() -> None:
+    """Automatic mutual TLS chooses the socket by the endpoint; newer Istios name what kind of name it is."""
+    names = [
+        {"san_type": "URI", "matcher": {"exact": IDENTITY}},
+        {"san_type": "URI", "matcher": {"prefix": "spiffe://evil/"}},
+    ]
+    context = {"common_tls_context": {"validation_context": {"match_typed_subject_alt_names": names}}}
+    sockets = [
+        {"match": {"exact": "no name"}, "transport_socket": {"typed_config": context}},
+        {"transport_socket": {}},
+    ]
+    cluster = {"name": f"outbound|3306||{DB0}", "transport_socket_matches": sockets}
+    assert parse_clusters({"configs": [{"cluster": cluster}]}) == {DB0: ("prefix spiffe://evil/", IDENTITY)}
+
+
+def test_an_envoy_that_knows_none_of_the_hosts() -> None:
+    assert parse_clusters({}) == {}
+
+
+# --- answers of hosts --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("line", "probe", "answer"),
+    [
+        ("ok h greeting", "greeting", Answer(ok=True, text="greeting")),
+        ("failed h closed without answer", "greeting", Answer(ok=False, text="closed without answer")),
+        ("failed h", "greeting", Answer(ok=False, text="no answer")),
+        ("ok h HTTP 200", "pod-name", Answer(ok=True, text="HTTP 200")),
+        ("ok h HTTP 403", "pod-name", Answer(ok=False, text="HTTP 403")),
+        ("ok h HTTP 404", "http", Answer(ok=True, text="HTTP 404")),
+        ("ok h HTTP 503", "http", Answer(ok=False, text="HTTP 503")),
+    ],
+)
+def test_answers(line: str, probe: str, answer: Answer) -> None:
+    assert parse_answers(f"a warning\n{line}\n", {"h": probe}) == {"h": answer}
+
+
+class Handler(socketserver.BaseRequestHandler):
+    """Says what its server has to say, and then waits or hangs up."""
+
+    def handle(self) -> None:
+        said, stays = self.server.plays  # type: ignore[attr-defined]
+        if said.startswith(b"HTTP"):
+            with self.request.makefile("rb") as request:
+                while request.readline().strip():
+                    pass
+        self.request.sendall(said)
+        if stays:
+            self.request.settimeout(5)
+            with suppress(OSError):
+                self.request.recv(1)
+
+
+@pytest.fixture(scope="module")
+def ports() -> Iterator[dict[str, int]]:
+    """Servers by what they do."""
+    plays = {
+        "mysql": (b"J\x00\x00\x00\n11.4.2-MariaDB\x00", True),
+        "full": (b"\x17\x00\x00\x00\xff\x10\x04Too many connections", False),
+        "picky": (b"\x30\x00\x00\x01\xff\x6a\x04Host '192.0.2.1' is not allowed", False),
+        "nul": (b"\x00", True),
+        "silent": (b"", True),
+        "closes": (b"", False),
+        "web": (b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", False),
+        "broken": (b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n", False),
+    }
+    with ExitStack() as stack:
+        ports = {"refused": stack.enter_context(nobody())}
+        for name, played in plays.items():
+            server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler)
+            server.daemon_threads = True
+            server.plays = played  # type: ignore[attr-defined]
+            ports[name] = stack.enter_context(listening(server))
+        yield ports
+
+
+def asked(shell: str, *words: str) -> subprocess.CompletedProcess[str]:
+    command = (shell, "-c", SCRIPT, "ask", "1", *words)
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=20)
+
+
+@pytest.mark.parametrize("shell", ["bash", "dash"])
+@pytest.mark.parametrize(
+    ("server", "kind", "answer"),
+    [
+        ("mysql", "greeting", "ok 127.0.0.1 greeting"),
+        ("silent", "greeting", "failed 127.0.0.1 no answer in 1 s"),
+        ("closes", "greeting", "failed 127.0.0.1"),
+        ("refused", "greeting", "failed 127.0.0.1"),
+        ("web", "http", "ok 127.0.0.1 HTTP 200"),
+        ("broken", "http", "ok 127.0.0.1 HTTP 503"),
+        ("silent", "http", "failed 127.0.0.1"),
+        ("closes", "http", "failed 127.0.0.1"),
+        ("refused", "http", "failed 127.0.0.1"),
+    ],
+)
+def test_a_host_is_asked(shell: str, server: str, kind: str, answer: str, ports: dict[str, int]) -> None:
+    if not which(shell):
+        pytest.skip(f"there is no {shell}")
+    done = asked(shell, "127.0.0.1", str(ports[server]), kind)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith(answer)
+    assert len(done.stdout.splitlines()) == 1
+
+
+def test_a_name_that_does_not_resolve() -> None:
+    assert (
+        asked("bash", "nowhere.invalid", "1", "greeting").stdout == "failed nowhere.invalid no such name, or refused\n"
+    )
+
+
+def test_bash_tells_silence_from_a_closed_connection(ports: dict[str, int]) -> None:
+    for server, reason in (("silent", "no answer in 1 s"), ("closes", "closed without answer"), ("refused", "refused")):
+        assert asked("bash", "127.0.0.1", str(ports[server]), "greeting").stdout.strip().endswith(reason)
+
+
+@pytest.mark.parametrize(
+    ("server", "error"), [("full", "Too many connections"), ("picky", "Host '192.0.2.1' is not allowed")]
+)
+def test_an_error_in_place_of_a_greeting_is_told(ports: dict[str, int], server: str, error: str) -> None:
+    said = asked("bash", "127.0.0.1", str(ports[server]), "greeting").stdout
+    assert said == f"failed 127.0.0.1 refused by the server: {error}\n"
+
+
+def test_hosts_are_asked_at_the_same_time(ports: dict[str, int]) -> None:
+    words = [word for host in range(1, 9) for word in ("127.0.0.1", str(ports["silent"]), "greeting")]
+    assert asked("bash", *words).stdout.count("no answer in 1 s") == 8
+
+
+def test_a_container_without_tools_says_so(ports: dict[str, int]) -> None:
+    command = ("/bin/sh", "-c", SCRIPT.replace("${BASH_VERSION-}", ""), "ask", "1", "h", "1", "http")
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env={"PATH": "/nowhere"})
+    assert (done.returncode, done.stderr.strip()) == (1, "it has neither bash nor curl")
+
+
+# --- what a gateway refuses --------------------------------------------------------------------------------------
+
+GATEWAY_POD = Pod(namespace="istio-system", name="gateway-1", states={"istio-proxy": "running"}, leaving=False)
+BEFORE, LAST = "2026-11-28T22:04:58Z/9", "2026-11-28T22:05:07Z/10"
+
+
+@pytest.mark.parametrize(
+    ("listeners", "clusters", "error", "refused"),
+    [
+        ((0, LAST), (0, LAST), "", []),
+        ((1, BEFORE), (0, LAST), "duplicate\n matcher", [("listeners", "duplicate matcher")]),
+        ((2, ""), (0, LAST), "duplicate matcher", [("listeners", "duplicate matcher")]),
+        ((1, LAST), (0, LAST), "", []),  # and has taken what came after
+        ((0, LAST), (1, BEFORE), "", [("clusters", "")]),
+        ((0, LAST), (1, ""), "", [("clusters", "")]),
+        ((0, LAST), (1, LAST), "", []),
+        ((0, LAST), (0, BEFORE), "", []),  # istiod does not send what has not changed
+    ],
+)
+def test_what_an_envoy_refuses_now(
+    listeners: tuple[int, str], clusters: tuple[int, str], error: str, refused: list[tuple[str, str]]
+) -> None:
+    def ask(path: str) -> Any:
+        if path.startswith("stats"):
+            return counts(listeners=listeners, clusters=clusters)
+        failed = [{"error_state": {"details": error}}] if error else []
+        return {"configs": [{"name": "0.0.0.0_15443", "active_state": {}}, *failed]}
+
+    found = [*refused_by(GATEWAY_POD, ask)]
+    assert [(one.pod, one.of, one.details) for one in found] == [("istio-system/gateway-1", *one) for one in refused]
+
+
+def test_whose_envoys_are_asked() -> None:
+    chosen = {"app": "gateway"}
+    pods = [statuses.pod("istio-system", name) for name in ("own", "other", "leaving")]
+    for one in pods:
+        one["metadata"]["labels"] = {**chosen, "hash": "1"} if one["metadata"]["name"] != "other" else {}
+    pods[2]["metadata"]["deletionTimestamp"] = "2026-11-28T22:05:07Z"
+    deployment = {"spec": {"selector": {"matchLabels": chosen}}}
+    assert [one.name for one in envoys(deployment, pods)] == ["own"]
+    assert envoys({}, pods) == []

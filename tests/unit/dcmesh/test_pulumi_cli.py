@@ -1,0 +1,62 @@
+"""A stack's state is read whole, also while a run writes it; and what cannot be read is never taken for nothing."""
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dcmesh import pulumi_cli
+from dcmesh.config.environment import Environment, read_file
+from dcmesh.config.errors import ConfigError
+from dcmesh.deployment import read_stack
+from dcmesh.pulumi_cli import PulumiError, pulumi, read_state
+from dcmesh.stacks import NoStackError
+from tests.unit.dcmesh.status.test_command import OUTPUTS
+
+Executable = Callable[[str, str], Path]
+
+EMPTIED = "echo 'error: failed to load checkpoint: EOF' >&2; exit 255"
+"""What Pulumi says of a state that was read between two writes."""
+
+
+@pytest.fixture(autouse=True)
+def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pulumi_cli, "PAUSE", 0)
+
+
+def test_a_state_that_is_being_written_is_read_again(executable: Executable) -> None:
+    first = f'[ -e "$0.asked" ] || {{ touch "$0.asked"; {EMPTIED}; }}\n'
+    executable("pulumi", f"{first}cat <<'E'\n{json.dumps(OUTPUTS)}\nE\n")
+    assert [site.name for site in read_stack(None)] == ["dc1"]
+
+
+def test_one_that_stays_empty_is_an_error(executable: Executable) -> None:
+    called = executable("pulumi", f'echo >> "$0.asked"; {EMPTIED}').with_name("pulumi.asked")
+    with pytest.raises(PulumiError, match=r"^pulumi stack output: failed to load checkpoint: EOF$"):
+        read_state(lambda: pulumi("stack", "output", "--json"))
+    assert called.read_text().count("\n") == pulumi_cli.READS
+
+
+def test_another_error_is_told_at_once(executable: Executable) -> None:
+    called = executable("pulumi", 'echo >> "$0.asked"; echo "error: no passphrase" >&2; exit 255')
+    with pytest.raises(PulumiError, match=r"^pulumi stack export: no passphrase$"):
+        read_state(lambda: pulumi("stack", "export"))
+    assert called.with_name("pulumi.asked").read_text() == "\n"
+
+
+def outside(error: LookupError | None) -> Environment:
+    def read(_: str) -> Mapping[str, Any]:
+        if error:
+            raise error
+        return {"sites": {}}
+
+    return Environment("dcmesh", "test", read, read_file)
+
+
+def test_own_outputs_that_cannot_be_read_are_not_taken_for_those_of_a_new_stack() -> None:
+    assert outside(None).own_outputs() == {"sites": {}}
+    assert outside(NoStackError("unknown stack")).own_outputs() == {}
+    with pytest.raises(ConfigError, match="sites: the state of organization/dcmesh/test cannot be read: no passphrase"):
+        outside(LookupError("no passphrase")).own_outputs()
