@@ -179,6 +179,8 @@ class Cluster(pulumi.ComponentResource):
             cluster_identifier=identifier,
             # The Secret `cacerts` must change in place: Istio reloads it, and its absence would be fatal.
             enable_secret_mutable=True,
+            # So must a database's role: an `up` that fails between a deletion and a creation would leave none.
+            enable_config_map_mutable=True,
             skip_update_unreachable=args.lost or None,
             opts=child,
         )

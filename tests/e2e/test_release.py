@@ -76,6 +76,9 @@ UPDATED: set[Resource] = {
     # What keeps their claims is written out, and servers are started by a script.
     ("kubernetes:apps/v1:StatefulSet", "dc1.wookie-statefulset"),
     ("kubernetes:apps/v1:StatefulSet", "dc2.wookie-dr-statefulset"),
+    # They are told by what the clusters are known again, and that a ConfigMap may change.
+    ("pulumi:providers:kubernetes", "dc1-cluster-kubernetes"),
+    ("pulumi:providers:kubernetes", "dc2-cluster-kubernetes"),
 }
 """What the present program updates in place. If one is a StatefulSet, `RESTARTED` has its pods."""
 

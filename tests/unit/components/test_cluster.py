@@ -210,6 +210,7 @@ def test_made_cluster_gives_its_kubeconfig_to_the_provider(engine: Engine, sourc
     assert provider.inputs["clusterIdentifier"] == f"id of {command.name}"
     assert "context" not in provider.inputs
     assert provider.inputs["enableSecretMutable"] == "true"
+    assert provider.inputs["enableConfigMapMutable"] == "true"
 
 
 @pytest.mark.parametrize("source", [K3d(name="dc1"), MINE])
