@@ -250,21 +250,21 @@ give_away() {
 }
 
 # Notes what this server has and the other has not: `up` and `dcmesh status` report it. Such a server does not follow:
-# nothing is dropped or merged.
+# nothing is dropped or merged. Its channel is refused, but not before the other site's numbers have passed its own:
+# until then it seems to run.
 note_extra() {
-  local deadline=$((SECONDS + PATIENCE)) errno extra='' there
+  local deadline=$((SECONDS + PATIENCE)) errno extra='' here
   until errno=$(channel Last_IO_Errno) && [ "${errno:-0}" != 0 ] || [ "$(channel Slave_IO_Running)" = Yes ]; do
     [ "$SECONDS" -lt "$deadline" ] || break
     sleep 0.5
   done
   sleep 2 # it runs for the moment that the other site takes to refuse it
-  if [ "$(channel Last_IO_Errno)" = 1236 ]; then
-    ask "$GTIDS" theirs "$STATE" || refuse "$OTHER does not answer any more ($answer): run again"
-    there=$answer
-    own_gtids "$STATE"
-    extra=$(lacking "$answer" "$there")
-    say "has transactions that $OTHER has not, and does not follow: ${extra:=see the last error of its channel}"
-  fi
+  own_gtids "$STATE"
+  here=$answer
+  ask "$GTIDS" theirs "$STATE" || refuse "$OTHER does not answer any more ($answer): run again"
+  extra=$(lacking "$here" "$answer")
+  [ "$(channel Last_IO_Errno)" != 1236 ] || : "${extra:=see the last error of its channel}"
+  [ -z "$extra" ] || say "has transactions that $OTHER has not, and does not follow: $extra"
   own "SET sql_log_bin = 0; UPDATE dcmesh.primary_site SET extra = '${extra% }' WHERE server_id = @@server_id"
 }
 

@@ -732,6 +732,14 @@ def test_transactions_that_the_other_has_not_are_noted_and_nothing_follows(
     assert "sql_log_bin = 0; UPDATE dcmesh.primary_site SET extra" in replica.sql
 
 
+def test_they_are_noted_while_the_other_has_not_written_as_much_and_its_channel_still_runs(replica: Sites) -> None:
+    """It is refused only when the other's numbers have passed its own."""
+    replica.put("own", state="0-1-73")
+    replica.put("other", state="0-1-70,0-2-72")
+    assert replica.run("dc2").status == 0
+    assert replica.read("own", "read_only", "extra") == ("1", "0-1-71 to 0-1-73")
+
+
 def test_what_was_noted_is_forgotten_once_it_follows(replica: Sites) -> None:
     replica.put("own", extra="0-1-71 to 0-1-73")
     assert replica.run("dc2").status == 0
