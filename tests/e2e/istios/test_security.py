@@ -258,7 +258,9 @@ echo $ok $bad
 """Connects to db-0 as a neighbour of its own site, without a pause, until it gets another line; then says how often."""
 
 
-SOAK = pytest.mark.soak(proves=("components/gateway.py", "components/service_export.py"))
+SOAK = pytest.mark.soak(
+    proves=("components/mesh/gateway.py", "components/mesh/service_export.py", "dcmesh/model/gateway.py")
+)
 
 
 @pytest.mark.parametrize("seconds", [3, pytest.param(60, marks=SOAK)])
