@@ -1,6 +1,8 @@
 # The front door. Everything here is done by pulumi, pytest, ruff and mypy, which can be typed by hand as well:
 # `eval "$(scripts/env)"` gives a shell what they need.
-K3D := $(shell command -v k3d >/dev/null && docker info >/dev/null 2>&1 && echo yes)
+ifneq ($(filter up down,$(MAKECMDGOALS)),)
+K3D := $(shell command -v k3d >/dev/null && timeout 5 docker info >/dev/null 2>&1 && echo yes)
+endif
 STACK ?= $(if $(K3D),dev,lab)
 WHY := $(if $(K3D),k3d makes its clusters,the lab makes its clusters: there is no k3d with a Docker that answers)
 RUN := scripts/env exec

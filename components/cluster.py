@@ -2,14 +2,18 @@
 
 import shlex
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pulumi
 import pulumi_command as command
 import pulumi_kubernetes as k8s
 
-from dcmesh.config.kubeconfig import read_kubeconfig
+from dcmesh.config.kubeconfig import KubeconfigError, read_kubeconfig
 from dcmesh.model.gateway import GATEWAY_PORT
+
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+"""Linux's name for the time since the machine was started; elsewhere there is none."""
 
 K3S_IMAGE = "docker.io/rancher/k3s:v1.34.4-k3s1"
 
@@ -63,12 +67,16 @@ class ClusterArgs:
     """Arguments of Cluster.
 
     Attributes:
+        site: name of the site.
         source: where the cluster comes from.
         lost: whether it is gone for now. Then it is not asked, and what is in it stays as the state has it. Default no.
+        protect: whether a cluster that the program makes is kept from deletion. Default no.
     """
 
+    site: str
     source: K3d | Commands | Existing
     lost: bool = False
+    protect: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,12 +121,29 @@ def k3d_lifecycle(cluster: K3d) -> Lifecycle:
 def commands_lifecycle(cluster: Commands) -> Lifecycle:
     """Return a user's commands. What they print is told apart: only the kubeconfig goes to stdout."""
     return Lifecycle(
-        create=f"set -e\n{{\n{cluster.create}\n}} >&2\n{cluster.kubeconfig}",
-        delete=f"set -e\n{{\n{cluster.delete}\n}} >&2",
+        create=(
+            f"set -e\n(\n{cluster.create}\n) >&2\nkubeconfig=$(\n{cluster.kubeconfig}\n)\n"
+            # An empty one would lead Pulumi's provider to whatever cluster the shell's is.
+            '[ "$kubeconfig" ] || { echo "cluster.kubeconfig has printed nothing" >&2; exit 1; }\n'
+            'printf "%s\\n" "$kubeconfig"'
+        ),
+        delete=f"set -e\n(\n{cluster.delete}\n) >&2",
         identity="commands",  # whose text may change while the cluster stays
         # A reboot ends what makes up a cluster and may keep its data. Docker starts k3d's containers again by itself.
-        running_since=Path("/proc/sys/kernel/random/boot_id").read_text().strip(),
+        running_since=BOOT_ID.read_text().strip() if BOOT_ID.exists() else "",
     )
+
+
+def only_current(site: str, kubeconfig: str) -> str:
+    """Return a kubeconfig that a command has printed without what belongs to other contexts than its current one.
+
+    Raises:
+        pulumi.RunError: it is none.
+    """
+    try:
+        return read_kubeconfig(f"what cluster.kubeconfig of {site} prints", lambda _: kubeconfig).only(None)
+    except KubeconfigError as error:
+        raise pulumi.RunError(f"{site}: what cluster.kubeconfig prints {error}") from None
 
 
 class Cluster(pulumi.ComponentResource):
@@ -166,10 +191,18 @@ class Cluster(pulumi.ComponentResource):
                     add_previous_output_in_env=False,
                     opts=pulumi.ResourceOptions.merge(
                         child,
-                        pulumi.ResourceOptions(delete_before_replace=True, additional_secret_outputs=["stdout"]),
+                        pulumi.ResourceOptions(
+                            delete_before_replace=True,
+                            additional_secret_outputs=["stdout", "stderr"],
+                            protect=args.protect,
+                            ignore_changes=["*"] if args.lost else None,  # it is not to be made again
+                        ),
                     ),
                 )
-                self.kubeconfig = pulumi.Output.secret(self.made_by.stdout)
+                printed: pulumi.Output[str] = pulumi.Output.secret(self.made_by.stdout)
+                self.kubeconfig = (
+                    printed if isinstance(source, K3d) else printed.apply(partial(only_current, args.site))
+                )
                 # Else a kubeconfig that is unknown at preview would plan the replacement of everything.
                 identifier = self.made_by.id
         self.provider = k8s.Provider(

@@ -165,7 +165,9 @@ class Site(pulumi.ComponentResource):
         site, istio = args.site, args.istio
         revision = istio.existing.revision if istio.existing else None
         self.cluster = Cluster(
-            f"{name}-cluster", ClusterArgs(source=args.cluster, lost=args.lost), pulumi.ResourceOptions(parent=self)
+            f"{name}-cluster",
+            ClusterArgs(site=args.site.name, source=args.cluster, lost=args.lost, protect=args.protect),
+            pulumi.ResourceOptions(parent=self),
         )
         self._args = args
         self._transformation = (

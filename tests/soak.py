@@ -5,7 +5,7 @@ python -m tests.soak --check            say whether the page holds for all tests
 
 A test belongs to soak by a mark. It says what the test proves, as globs of the repository's files:
 
-    @pytest.mark.soak(proves=("components/gateway.py", "components/service_*.py"))
+    @pytest.mark.soak(proves=("components/mesh/gateway.py", "components/mesh/service_*.py"))
 """
 
 import argparse

@@ -82,7 +82,7 @@ free() {
       say "$free"
       return 0
     fi
-  elif [[ $answer != *"ERROR 2003"* ]]; then
+  elif [[ $answer != *"ERROR 2003"*"(111)"* ]]; then
     # One that has ended refuses. One that is slow, or has no connection left, or another password by now, is what it
     # was: whether it serves, its own probe says.
     say "this node's server does not answer"

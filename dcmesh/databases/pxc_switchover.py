@@ -223,7 +223,7 @@ def hand_over(own: PxcClient, other: PxcClient, switchover: Switchover, patience
         time.sleep(1)
     if not resource:
         return  # it begins with nothing
-    # PxcClient again, for the nodes were closed one after the other.
+    # Asked again, for the nodes were closed one after the other.
     positions = [other.server(pod).position for pod in other.end.pods]
     wanted = ",".join(filter(None, (common(position, *positions) for position in positions)))
     if any(positions) and not wanted:
@@ -337,6 +337,3 @@ def finish(
     with suppress(*ERRORS):
         extra = extra_to(primary, follower.position, leader.position)
     return leader, replace(follower, extra=extra)
-
-
-# --- in the program --------------------------------------------------------------------------------------------------

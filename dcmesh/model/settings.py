@@ -221,13 +221,14 @@ class CommandCluster(Model):
     """A cluster that shell commands of your own make, such as those of kind or minikube."""
 
     create: Text
-    """Makes the cluster, or leaves it if it is well. It runs again when it has changed, and after a restart."""
+    """Makes the cluster, or leaves it if it is well. It runs again when it has changed, and after a restart of the
+    machine that Pulumi runs on. What it prints is logged."""
     kubeconfig: Text
-    """Prints a kubeconfig of the cluster, and nothing else."""
+    """Prints a kubeconfig, whose current context is the cluster's, and nothing else."""
     delete: Text
     """Removes the cluster; succeeds if there is none. It runs with `pulumi destroy`."""
     throw_away: Flag = False
-    """Whether the cluster may go with all that is in it: nothing in it is protected, and a passphrase may be empty."""
+    """Whether the cluster may go with all that is in it: neither is protected, and a passphrase may be empty."""
 
 
 class Gateway(Model):

@@ -30,7 +30,7 @@ class Held:
     Attributes:
         identity: the UID; of a cluster that the program made, the id of the Command; None if dcmesh 0.1.0 left it.
         kubeconfig: contents of a kubeconfig that has its context alone. Secret.
-        made: whether the program made the cluster.
+        made_by: what made the cluster, `k3d` or `commands`; None if it was there before.
         doomed: whether the next `up` deletes objects in it, as part of a replacement that failed.
         gateway: namespace of its gateway; None if it has none.
         objects: the objects of all of the stack, by URN: namespace (empty if none) and name.
@@ -39,7 +39,7 @@ class Held:
 
     identity: str | None
     kubeconfig: str
-    made: bool = False
+    made_by: str | None = None
     doomed: bool = False
     gateway: str | None = None
     objects: Mapping[str, tuple[str, str]] = field(default_factory=dict)
@@ -68,7 +68,7 @@ def read_held(settings: model.Settings, project: str, stack: str) -> dict[str, H
         site: Held(
             identity=outputs.get("clusterIdentifier"),
             kubeconfig=outputs["kubeconfig"],
-            made=f"{site}-cluster-cluster" in known,
+            made_by=_made_by(known.get(f"{site}-cluster-cluster")),
             doomed=urn in doomed,
             gateway=_gateway(site, known),
             objects=objects,
@@ -76,6 +76,11 @@ def read_held(settings: model.Settings, project: str, stack: str) -> dict[str, H
         )
         for site, (urn, outputs) in providers.items()
     }
+
+
+def _made_by(made: tuple[str, Mapping[str, Any]] | None) -> str | None:
+    """Return the first word of what a change would replace a cluster for: that is what makes it."""
+    return str((made[1].get("triggers") or [""])[0]).partition(" ")[0] if made else None
 
 
 def _place(outputs: Mapping[str, Any]) -> tuple[str, str] | None:
@@ -148,8 +153,8 @@ def other_cluster(
 
 
 def made_elsewhere(held: Held | None, *, site: str, path: str, named: str) -> Iterator[Finding]:
-    """Find that a cluster is to be made for a site that is on an existing one."""
-    if held and not held.made:
+    """Find that a cluster is to be made for a site that is on an existing one, or on one that is made otherwise."""
+    if held and held.made_by != named:
         yield Finding(path, named, f"is another cluster than the one that {site} is on: if it moves, see {MOVING}")
 
 

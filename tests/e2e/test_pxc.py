@@ -410,7 +410,13 @@ def test_a_primary_that_starts_while_the_line_is_cut_waits_and_an_open_one_does_
     eventually("and open", lambda: len(told_at(dc1, "wookie", "SET GLOBAL READ_ONLY=0")) == len(PODS))
 
 
-PROVES = ("components/databases/pxc*", "dcmesh/databases/pxc_switchover.py", "dcmesh/model/pxc.py")
+PROVES = (
+    "components/databases/pxc*",
+    "dcmesh/databases/pxc_switchover.py",
+    "dcmesh/databases/replication.py",
+    "dcmesh/model/pxc.py",
+    "dcmesh/model/switchover.py",
+)
 SOAK = pytest.mark.soak(proves=PROVES)
 
 

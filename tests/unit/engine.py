@@ -18,9 +18,28 @@ from pulumi.runtime.proto.source_pb2 import StackTrace
 
 PROJECT = "dcmesh"
 
+KUBECONFIG = """\
+apiVersion: v1
+clusters:
+- cluster:
+    server: https://{0}
+  name: {0}
+contexts:
+- context:
+    cluster: {0}
+    user: {0}
+  name: {0}
+current-context: {0}
+kind: Config
+users:
+- name: {0}
+  user:
+    token: secret kubeconfig of {0}
+"""
+
 # What real providers answer beside the inputs, by type; {} is the resource's name. Other types are refused.
 ANSWERS: dict[str, dict[str, str]] = {
-    "command:local:Command": {"stdout": "secret kubeconfig of {}"},
+    "command:local:Command": {"stdout": KUBECONFIG},
     "tls:index/privateKey:PrivateKey": {"privateKeyPem": "secret key of {}\n"},
     "tls:index/selfSignedCert:SelfSignedCert": {"certPem": "certificate of {}\n"},
     "tls:index/certRequest:CertRequest": {"certRequestPem": "request of {}\n"},

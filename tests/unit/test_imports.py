@@ -17,7 +17,7 @@ OFFENDERS = {
     "Inside dcmesh a module imports what stands below it": ("dcmesh/kube/pods.py", "dcmesh.deployment"),
     "No circles": ("components/mesh/istio.py", "components.mesh.gateway"),
     "The Kubernetes client is dcmesh.kube's": ("dcmesh/config/kubeconfig.py", "kubernetes"),
-    "Components ask nothing and wait for nothing": ("components/overrule.py", "time"),
+    "Components use no client, socket, process or clock themselves": ("components/overrule.py", "time"),
     "The lab is for tests and bench": ("components/cluster.py", "lab.paths"),
 }
 """By contract, the module that breaks it, and what it imports."""

@@ -8,7 +8,7 @@ from dcmesh.config.environment import ReadFile, expand
 from dcmesh.config.errors import NOTHING, Finding
 from dcmesh.config.kubeconfig import KubeconfigError, read_kubeconfig
 from dcmesh.config.suggestions import choices
-from dcmesh.model.settings import ExistingCluster
+from dcmesh.model.settings import CommandCluster, ExistingCluster
 
 LONGEST_K3D = 32
 """k3d's limit for a cluster's name."""
@@ -62,6 +62,17 @@ def _context(cluster: ExistingCluster, path: str, read: ReadFile) -> str:
     except KubeconfigError as error:
         raise _Wrong(Finding(f"{path}.kubeconfig", cluster.kubeconfig, str(error))) from None
     return cluster.context or str(current)
+
+
+def same_commands(configuration: Configuration) -> Iterator[Finding]:
+    """Find sites whose commands print the same kubeconfig: that of one cluster."""
+    seen = dict[str, str]()
+    for path, site in configuration.sites:
+        if isinstance(site.cluster, CommandCluster):
+            other = seen.setdefault(site.cluster.kubeconfig.strip(), site.name)
+            if other != site.name:
+                advice = f"is what {other} has, and prints one cluster's: give each site a cluster of its own"
+                yield Finding(f"{path}.cluster.kubeconfig", site.cluster.kubeconfig, advice)
 
 
 def k3d_names(configuration: Configuration) -> Iterator[Finding]:

@@ -112,6 +112,33 @@ def proxies_of_primaries(configuration: Configuration) -> Iterator[Finding]:
             yield Finding(f"{path}.spec.haproxy.enabled", False, advice, given=("primary",))
 
 
+def half_exported(configuration: Configuration) -> Iterator[Finding]:
+    """Find clusters that can change roles and export some of their nodes alone.
+
+    What most nodes of a cluster say counts, and the other site sees the exported ones.
+    """
+    for site, path, export in configuration.exports:
+        cluster = site.workload_of(export)
+        if not (isinstance(cluster, Pxc) and configuration.settings.primary):
+            continue
+        if configuration.settings.exchanges(cluster) and export.replicas != cluster.size:
+            advice = f"is not the {cluster.size} nodes of a cluster that can change roles: export all of them"
+            yield Finding(f"{path}.replicas", export.replicas, advice, given=("primary",))
+
+
+def back_at_once(configuration: Configuration) -> Iterator[Finding]:
+    """Find a site that was gone and is to be the primary again before it is a replica, and so has the rows since."""
+    settings = configuration.settings
+    gone = {known.get("lost") for known in configuration.before.values()} - {None}
+    switched = any(settings.exchanges(cluster) for _, cluster in _clusters(configuration))
+    if switched and settings.primary in gone and settings.failover is None:
+        advice = (
+            "was gone at the last `pulumi up`, and has not the rows that were committed since: leave `primary` as it "
+            "was then, and remove `failover` alone; once that `up` has made the site a replica, it can be the primary"
+        )
+        yield Finding("primary", settings.primary, advice)
+
+
 def unsafe(configuration: Configuration) -> Iterator[Finding]:
     """Find what the operator refuses unless it is told that it is meant."""
     for path, cluster in _clusters(configuration):

@@ -3,9 +3,11 @@
 import shlex
 import subprocess
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pulumi
 import pytest
 import yaml
 
@@ -20,7 +22,7 @@ from components.cluster import (
     k3d_lifecycle,
 )
 from tests.unit.configurations import ROOT
-from tests.unit.engine import Engine, readable_strings
+from tests.unit.engine import ANSWERS, KUBECONFIG, Engine, readable_strings
 
 # As k3d does: a log on stdout, a kubeconfig on stdout, nothing wrong with deleting what is not there.
 FAKE_K3D = """
@@ -154,6 +156,40 @@ def test_another_k3d_cluster_has_another_identity(one: K3d, other: K3d) -> None:
     assert k3d_lifecycle(one).identity != k3d_lifecycle(other).identity
 
 
+@pytest.mark.parametrize("silent", ["true", "false | cat", "echo"])
+def test_a_kubeconfig_that_is_empty_is_none(shell: Shell, silent: str) -> None:
+    """Pulumi's provider would take the shell's cluster in its place."""
+    shell.lifecycle = lambda: commands_lifecycle(replace(MINE, kubeconfig=silent))
+    done = shell.run("create")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "cluster.kubeconfig has printed nothing" in done.stderr
+
+
+def test_commands_that_exit_early_do_not_skip_the_rest(shell: Shell) -> None:
+    shell.lifecycle = lambda: commands_lifecycle(replace(MINE, create=f"{MINE.create}; exit 0"))
+    assert shell.run("create").stdout == "kubeconfig of dcmesh-dev-dc1\n"
+
+
+def test_what_is_printed_of_other_contexts_is_left_out(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    both = yaml.safe_dump(kubeconfig("prod", "test", current="test"))
+    monkeypatch.setitem(ANSWERS, "command:local:Command", {"stdout": both})
+    made(engine, MINE)
+    assert "prod" not in engine.one("kubernetes").inputs["kubeconfig"]
+
+
+@pytest.mark.parametrize("printed", ["all is well", "[]", "{}"])
+def test_what_is_no_kubeconfig_is_refused(engine: Engine, monkeypatch: pytest.MonkeyPatch, printed: str) -> None:
+    monkeypatch.setitem(ANSWERS, "command:local:Command", {"stdout": printed.replace("{", "{{").replace("}", "}}")})
+    with pytest.raises(pulumi.RunError, match=r"dc1: what cluster\.kubeconfig prints is no kubeconfig"):
+        made(engine, MINE)
+
+
+def test_a_cluster_that_is_no_throw_away_is_protected_and_a_lost_one_left_alone(engine: Engine) -> None:
+    made(engine, MINE, protect=True, lost=True)
+    request = engine.one("Command").request
+    assert (request.protect, list(request.ignoreChanges)) == (True, ["*"])
+
+
 def test_commands_of_another_text_make_the_same_cluster() -> None:
     """What is said of it is changed in place: nothing in it is replaced."""
     before, after = (commands_lifecycle(Commands(create=text, kubeconfig="b", delete="c")) for text in ("a", "d"))
@@ -196,9 +232,9 @@ def test_a_reboot_is_nothing_to_k3d(boot: Callable[[str], None]) -> None:
     assert lifecycles[0] == lifecycles[1]
 
 
-def made(engine: Engine, source: K3d | Commands | Existing) -> tuple[Engine, Cluster]:
+def made(engine: Engine, source: K3d | Commands | Existing, **more: bool) -> tuple[Engine, Cluster]:
     clusters: list[Cluster] = []
-    engine.run(lambda: clusters.append(Cluster("dc1-cluster", ClusterArgs(source=source))))
+    engine.run(lambda: clusters.append(Cluster("dc1-cluster", ClusterArgs(site="dc1", source=source, **more))))
     return engine, clusters[0]
 
 
@@ -206,7 +242,7 @@ def made(engine: Engine, source: K3d | Commands | Existing) -> tuple[Engine, Clu
 def test_made_cluster_gives_its_kubeconfig_to_the_provider(engine: Engine, source: K3d | Commands) -> None:
     made(engine, source)
     command, provider = engine.one("Command"), engine.one("kubernetes")
-    assert provider.inputs["kubeconfig"] == f"secret kubeconfig of {command.name}"
+    assert provider.inputs["kubeconfig"] == KUBECONFIG.format(command.name)
     assert provider.inputs["clusterIdentifier"] == f"id of {command.name}"
     assert "context" not in provider.inputs
     assert provider.inputs["enableSecretMutable"] == "true"
@@ -217,7 +253,7 @@ def test_made_cluster_gives_its_kubeconfig_to_the_provider(engine: Engine, sourc
 def test_cluster_command(engine: Engine, source: K3d | Commands) -> None:
     made(engine, source)
     command = engine.one("Command")
-    assert "stdout" in command.secret_outputs
+    assert {"stdout", "stderr"} <= set(command.secret_outputs)
     assert command.request.deleteBeforeReplace
     # Stdout is the kubeconfig: it must neither be logged nor stand in the environment of the next run.
     assert command.inputs["logging"] == "stderr"

@@ -30,7 +30,7 @@ for option; do
   esac
 done
 echo "$user@$host $statements" >>"$SERVERS/told"
-[ -e "$SERVERS/$host" ] || { echo "ERROR 2003 (HY000): Can't connect to MySQL server" >&2; exit 1; }
+[ -e "$SERVERS/$host" ] || { echo "ERROR 2003 (HY000): Can't connect to MySQL server on '$host' (111)" >&2; exit 1; }
 cat "$SERVERS/$host"
 ! grep -q ^ERROR "$SERVERS/$host"
 """

@@ -261,6 +261,12 @@ WRONG = [
         'sites[1].name: "datacenter-frankfurt-2" is too long: the cluster would be '
         "dcmesh-test-datacenter-frankfurt-2, and k3d takes 32 characters",
     ),
+    wrong(
+        "lab",
+        {"sites[1].cluster.kubeconfig": "venv/bin/python -m lab kubeconfig dc1 --lab dev"},
+        'sites[1].cluster.kubeconfig: "venv/bin/python -m lab kubeconfig dc1 --lab dev" is what dc1 has, and prints '
+        "one cluster's: give each site a cluster of its own",
+    ),
     # gateways
     wrong("dc1", {AT_GATEWAY: "nodeport"}, 'sites[0].gateway: "nodeport" must be a map: `key: value`, one a line'),
     wrong(

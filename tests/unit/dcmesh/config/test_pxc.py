@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
+from dcmesh import config
 from dcmesh.model.settings import Pxc
-from tests.unit.configurations import GONE, changed, errors, parse, stack
+from tests.unit.configurations import GONE, changed, errors, parse, read_file, read_stack, stack
 
 AT = "sites[0].workloads[0]"
 SPEC = f"{AT}.spec"
@@ -300,3 +301,34 @@ def test_both_examples_are_one_pair() -> None:
         {"site": "dc2", "namespace": imported["namespace"], "serviceAccount": imported["serviceAccount"]}
     ]
     assert replica["workloads"][0]["replicates"] == {"from": source["name"], "export": export["name"]}
+
+
+# --- two that can change roles ---------------------------------------------------------------------------------------
+
+
+def said(changes: Mapping[str, Any], *, lost: str | None) -> list[str]:
+    """Return what is said of two clusters that can change roles; at the last `up` that site was gone."""
+    before = {"sites": {site: {"lost": lost, "servers": []} for site in ("dc1", "dc2")}}
+    try:
+        config.parse(
+            changed("pxc-switchover", changes),
+            stack="test",
+            read=lambda name: before if name.endswith("/test") else read_stack(name),
+            read_text=read_file,
+        )
+    except config.ConfigError as error:
+        return [line.strip() for line in str(error).splitlines()[1:]]
+    return []
+
+
+def test_a_site_that_was_gone_is_a_replica_before_it_is_the_primary() -> None:
+    (line,) = said({"primary": "dc1"}, lost="dc1")
+    assert line.startswith('primary: "dc1" was gone at the last `pulumi up`, and has not the rows that were committed')
+    assert said({"primary": "dc2"}, lost="dc1") == []
+    assert said({"primary": "dc1"}, lost=None) == []
+    assert said({"primary": "dc1", "failover": {"without": "dc2"}}, lost="dc1") == [], "somebody has said what is lost"
+
+
+def test_all_nodes_of_a_cluster_that_can_change_roles_are_exported() -> None:
+    (line,) = said({"sites[0].exports[0].replicas": 1}, lost=None)
+    assert line.startswith("sites[0].exports[0].replicas: 1 is not the 3 nodes of a cluster that can change roles")

@@ -146,6 +146,9 @@ def test_a_site_on_a_made_cluster_stays_on_it(dev: Config, stack: Config, server
     dev["sites"][1]["cluster"] = existing_cluster("dc2")
     (line,) = refused(dev, state)
     assert line.startswith('sites[1].cluster: "there" is another cluster than the one that dc2 is on')
+    dev["sites"][1]["cluster"] = {"create": "a", "kubeconfig": "b", "delete": "c"}
+    (line,) = refused(dev, state)
+    assert line.startswith('sites[1].cluster: "commands" is another cluster than the one that dc2 is on')
 
 
 # --- a state of dcmesh 0.1.0 -----------------------------------------------------------------------------------------
