@@ -87,6 +87,7 @@ def three_sites(stack: Config) -> None:
     """dc1 exports to dc2 and dc3."""
     exporter, importer = stack["sites"]
     third = copy.deepcopy(importer) | {"name": "dc3"}
+    third["cluster"]["kubeconfig"] = importer["cluster"]["kubeconfig"].replace("dc2", "dc3")
     exporter["exports"][0]["consumers"].append(exporter["exports"][0]["consumers"][0] | {"site": "dc3"})
     stack["sites"].append(third)
 
@@ -757,7 +758,7 @@ def left_by(*services: str, told: str | None = None) -> dict[str, Any]:
             "clusterIdentifier": "made",
             "kubeconfig": "{}",
         },
-        f"{urn}::command:local:Command::dc1-cluster-cluster": {},
+        f"{urn}::command:local:Command::dc1-cluster-cluster": {"triggers": ["commands"]},
     }
     for service in services:
         namespace = "istio-system" if service == OLD else service.removeprefix("dc1-gateway.").removesuffix("-service")
