@@ -1,7 +1,7 @@
 """How a cluster is reached and asked: what no Pulumi resource says."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from typing import Any
 
@@ -31,6 +31,7 @@ __all__ = [
     "ApiException",
     "ConfigException",
     "HTTPError",
+    "answer_or_none",
     "connect",
     "custom_object",
     "reach",
@@ -83,6 +84,26 @@ def reach(kubeconfig: str) -> Callable[[], ApiClient]:
     return partial(ApiClient, configuration)
 
 
+def answer_or_none(ask: Callable[..., Any], *arguments: Any, none: Collection[int] = (404,), **options: Any) -> Any:  # noqa: ANN401 — the client has no types
+    """Return what an API server answers; None if it refuses with one of these statuses.
+
+    Args:
+        ask: what asks.
+        arguments: its own.
+        none: the statuses. Default: that of what is not there.
+        options: its own as well.
+
+    Raises:
+        ERRORS: the cluster cannot be asked.
+    """
+    try:
+        return ask(*arguments, **options)
+    except ApiException as error:
+        if error.status in none:
+            return None
+        raise
+
+
 def custom_object(api: ApiClient, *place: str) -> dict[str, Any] | None:
     """Return an object of a kind that Kubernetes itself does not have; None if it is not there.
 
@@ -93,14 +114,8 @@ def custom_object(api: ApiClient, *place: str) -> dict[str, Any] | None:
     Raises:
         ERRORS: the cluster cannot be asked.
     """
-    try:
-        found: dict[str, Any] = client.CustomObjectsApi(api).get_namespaced_custom_object(
-            *place, _request_timeout=SECONDS
-        )
-    except ApiException as error:
-        if error.status == 404:
-            return None
-        raise
+    get = client.CustomObjectsApi(api).get_namespaced_custom_object
+    found: dict[str, Any] | None = answer_or_none(get, *place, _request_timeout=SECONDS)
     return found
 
 

@@ -1,7 +1,7 @@
 """A cluster, asked before anything is created in it."""
 
 import ipaddress
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -9,7 +9,7 @@ import yaml
 from kubernetes import client
 from kubernetes.client.exceptions import ApiException
 
-from dcmesh.kube.api import SECONDS, ApiClient
+from dcmesh.kube.api import SECONDS, ApiClient, answer_or_none
 from dcmesh.model import support
 from dcmesh.model.certificates import Certificates, read_pem
 from dcmesh.model.istio import ISTIO_NAMESPACE
@@ -49,12 +49,11 @@ class ClusterReader:
         return int(code.major), int(code.minor.rstrip("+"))
 
     def _read(self, kind: str, *name: str) -> Any:  # noqa: ANN401 — the client has no types
-        try:
-            return getattr(self.core, f"read_{kind}")(*name, _request_timeout=SECONDS)
-        except ApiException as error:
-            if error.status == 404:
-                return None
-            raise
+        return answer_or_none(getattr(self.core, f"read_{kind}"), *name, _request_timeout=SECONDS)
+
+    def _read_if_allowed(self, ask: Callable[..., Any], *place: str, **options: str) -> Any:  # noqa: ANN401
+        """Return what is asked for; None also where it may not be read."""
+        return answer_or_none(ask, *place, none=(403, 404), _request_timeout=SECONDS, **options)
 
     def identity(self) -> str:
         """Return by what the cluster is known again, whatever its address and credentials."""
@@ -80,24 +79,14 @@ class ClusterReader:
     def has_foreign_sidecar(self, namespace: str) -> bool:
         """Tell whether a namespace has a Sidecar `default` that the stack has not made."""
         place = ("networking.istio.io", "v1", namespace, "sidecars", "default")
-        try:
-            found = self.custom.get_namespaced_custom_object(*place, _request_timeout=SECONDS)
-        except ApiException as error:
-            if error.status in (403, 404):
-                return False
-            raise
-        return self._is_foreign(found["metadata"])
+        found = self._read_if_allowed(self.custom.get_namespaced_custom_object, *place)
+        return found is not None and self._is_foreign(found["metadata"])
 
     def foreign_entries(self) -> list[tuple[str, Mapping[str, Any]]]:
         """Return each ServiceEntry that the stack has not made: its namespace and name, and the entry."""
         place = ("networking.istio.io", "v1", "serviceentries")
-        try:
-            found = self.custom.list_cluster_custom_object(*place, _request_timeout=SECONDS)
-        except ApiException as error:
-            if error.status in (403, 404):
-                return []
-            raise
-        entries = ((entry["metadata"], entry) for entry in found["items"])
+        found = self._read_if_allowed(self.custom.list_cluster_custom_object, *place)
+        entries = ((entry["metadata"], entry) for entry in (found["items"] if found else ()))
         return [(f"{of['namespace']}/{of['name']}", entry) for of, entry in entries if self._is_foreign(of)]
 
     def has_service_account(self, namespace: str, name: str) -> bool:
@@ -115,15 +104,9 @@ class ClusterReader:
 
     def has_istiod(self) -> bool:
         """Tell whether an istiod of any revision is there, which takes its certificate from that Secret."""
-        try:
-            found = self.apps.list_namespaced_deployment(
-                ISTIO_NAMESPACE, label_selector="app=istiod", _request_timeout=SECONDS
-            )
-        except ApiException as error:
-            if error.status in (403, 404):
-                return False
-            raise
-        return bool(found.items)
+        ask = self.apps.list_namespaced_deployment
+        found = self._read_if_allowed(ask, ISTIO_NAMESPACE, label_selector="app=istiod")
+        return found is not None and bool(found.items)
 
     def mesh_roots(self) -> Certificates:
         """Return the roots that the mesh trusts; none if there is no mesh yet."""
@@ -132,19 +115,15 @@ class ClusterReader:
 
     def mesh_config(self, revision: str) -> dict[str, Any] | None:
         """Return the mesh configuration of the istiod of that revision."""
-        suffix = "" if revision == "default" else f"-{revision}"
-        found = self._read("namespaced_config_map", f"istio{suffix}", ISTIO_NAMESPACE)
+        found = self._read("namespaced_config_map", _of_revision("istio", revision), ISTIO_NAMESPACE)
         return None if found is None else yaml.safe_load(found.data.get("mesh", "")) or {}
 
     def istiod_version(self, revision: str) -> str | None:
         """Return the version of the istiod of that revision; None if there is none or it cannot be told."""
-        suffix = "" if revision == "default" else f"-{revision}"
-        try:
-            found = self.apps.read_namespaced_deployment(f"istiod{suffix}", ISTIO_NAMESPACE, _request_timeout=SECONDS)
-        except ApiException as error:
-            if error.status in (403, 404):
-                return None
-            raise
+        ask = self.apps.read_namespaced_deployment
+        found = self._read_if_allowed(ask, _of_revision("istiod", revision), ISTIO_NAMESPACE)
+        if found is None:
+            return None
         images = (c.image.partition("@")[0] for c in found.spec.template.spec.containers if c.name == "discovery")
         tags = (image.rpartition(":")[2] for image in images)
         # The label is the chart's version. What runs is told by the image's tag, unless that is a name.
@@ -179,6 +158,11 @@ class ClusterReader:
         service = self._read("namespaced_service", "kubernetes", "default")
         if service is not None and ":" not in service.spec.cluster_ip:
             yield "the address of Service default/kubernetes", ipaddress.IPv4Network(service.spec.cluster_ip)
+
+
+def _of_revision(name: str, revision: str) -> str:
+    """Return how an object of Istio's is named in a revision of its control plane."""
+    return name if revision == "default" else f"{name}-{revision}"
 
 
 def _by_pulumi(managers: Iterable[str | None]) -> bool:

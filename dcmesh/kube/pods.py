@@ -7,7 +7,7 @@ from typing import Any
 
 from kubernetes import client
 
-from dcmesh.kube.api import run_in
+from dcmesh.kube.api import answer_or_none, run_in
 from dcmesh.model.link import ServiceAccount
 from dcmesh.model.printable import printable
 
@@ -89,20 +89,16 @@ def read(api: client.ApiClient, path: str) -> Any:  # noqa: ANN401
     Raises:
         kube.api.ERRORS: the cluster cannot be asked.
     """
-    try:
-        answer = api.call_api(
-            path,
-            "GET",
-            auth_settings=["BearerToken"],
-            _preload_content=False,
-            _request_timeout=SECONDS,
-            _return_http_data_only=True,
-        )
-    except client.ApiException as error:
-        if error.status == 404:
-            return None
-        raise
-    return json.loads(answer.data)
+    answer = answer_or_none(
+        api.call_api,
+        path,
+        "GET",
+        auth_settings=["BearerToken"],
+        _preload_content=False,
+        _request_timeout=SECONDS,
+        _return_http_data_only=True,
+    )
+    return None if answer is None else json.loads(answer.data)
 
 
 def read_pod(api: client.ApiClient, namespace: str, name: str) -> Pod | None:

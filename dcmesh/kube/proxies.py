@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 from kubernetes import client
 
-from dcmesh.kube.api import ERRORS, connect, run_in, why
+from dcmesh.kube.api import ERRORS, answer_or_none, connect, run_in, why
 from dcmesh.model.certificates import UNREADABLE, Bundle, CertificateHolder, holder_of
 from dcmesh.model.istio import ISTIO_NAMESPACE
 from dcmesh.model.printable import printable
@@ -101,13 +101,11 @@ class MeshCluster:
 
     def bundle(self) -> Bundle | None:
         """Return what the Secret `cacerts` has; None if it is not there."""
-        try:
-            with self._api() as api:
-                found = client.CoreV1Api(api).read_namespaced_secret(SECRET, ISTIO_NAMESPACE, _request_timeout=SECONDS)
-        except client.ApiException as error:
-            if error.status == 404:
-                return None
-            raise
+        with self._api() as api:
+            get = client.CoreV1Api(api).read_namespaced_secret
+            found = answer_or_none(get, SECRET, ISTIO_NAMESPACE, _request_timeout=SECONDS)
+        if found is None:
+            return None
         pems = {key: base64.b64decode(found.data.get(key, "")).decode() for key in ("cert-chain.pem", "root-cert.pem")}
         return Bundle(chain=pems["cert-chain.pem"], root=pems["root-cert.pem"])
 
