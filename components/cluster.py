@@ -9,7 +9,7 @@ import pulumi
 import pulumi_command as command
 import pulumi_kubernetes as k8s
 
-from dcmesh.config.kubeconfig import KubeconfigError, read_kubeconfig
+from dcmesh.config.kubeconfig import KubeconfigError, parse_kubeconfig, read_kubeconfig
 from dcmesh.model.gateway import GATEWAY_PORT
 
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
@@ -141,7 +141,7 @@ def only_current(site: str, kubeconfig: str) -> str:
         pulumi.RunError: it is none.
     """
     try:
-        return read_kubeconfig(f"what cluster.kubeconfig of {site} prints", lambda _: kubeconfig).only(None)
+        return parse_kubeconfig(kubeconfig).only(None)
     except KubeconfigError as error:
         raise pulumi.RunError(f"{site}: what cluster.kubeconfig prints {error}") from None
 
@@ -169,42 +169,24 @@ class Cluster(pulumi.ComponentResource):
         super().__init__("dcmesh:components:Cluster", name, {}, opts)
         child = pulumi.ResourceOptions(parent=self)
         self.made_by = None
-        identifier: pulumi.Input[str] | None = None
         context: str | None = None
         match args.source:
-            case Existing() as source:
-                context, identifier = source.context, source.identity
-                self.kubeconfig = pulumi.Output.secret(read_kubeconfig(source.kubeconfig).only(context))
-            case K3d() | Commands() as source:
-                if isinstance(source, K3d):
-                    self.gateway_addresses = ("host.k3d.internal",)
-                    self.gateway_port = source.gateway_port
-                lifecycle = k3d_lifecycle(source) if isinstance(source, K3d) else commands_lifecycle(source)
-                self.made_by = command.local.Command(
-                    f"{name}-cluster",
-                    create=lifecycle.create,
-                    update=lifecycle.create,
-                    delete=lifecycle.delete,
-                    triggers=[lifecycle.identity],
-                    environment={"RUNNING_SINCE": lifecycle.running_since},
-                    logging=command.local.Logging.STDERR,
-                    add_previous_output_in_env=False,
-                    opts=pulumi.ResourceOptions.merge(
-                        child,
-                        pulumi.ResourceOptions(
-                            delete_before_replace=True,
-                            additional_secret_outputs=["stdout", "stderr"],
-                            protect=args.protect,
-                            ignore_changes=["*"] if args.lost else None,  # it is not to be made again
-                        ),
-                    ),
-                )
+            case Existing() as existing:
+                context = existing.context
+                self.kubeconfig = pulumi.Output.secret(read_kubeconfig(existing.kubeconfig).only(context))
+                identifier: pulumi.Input[str] | None = existing.identity
+            case K3d() as k3d:
+                self.gateway_addresses = ("host.k3d.internal",)
+                self.gateway_port = k3d.gateway_port
+                self.made_by = self._make(name, k3d_lifecycle(k3d), args)
+                self.kubeconfig = pulumi.Output.secret(self.made_by.stdout)
+            case Commands() as commands:
+                self.made_by = self._make(name, commands_lifecycle(commands), args)
                 printed: pulumi.Output[str] = pulumi.Output.secret(self.made_by.stdout)
-                self.kubeconfig = (
-                    printed if isinstance(source, K3d) else printed.apply(partial(only_current, args.site))
-                )
-                # Else a kubeconfig that is unknown at preview would plan the replacement of everything.
-                identifier = self.made_by.id
+                self.kubeconfig = printed.apply(partial(only_current, args.site))
+        if self.made_by:
+            # Else a kubeconfig that is unknown at preview would plan the replacement of everything.
+            identifier = self.made_by.id
         self.provider = k8s.Provider(
             f"{name}-kubernetes",
             kubeconfig=self.kubeconfig,
@@ -218,3 +200,22 @@ class Cluster(pulumi.ComponentResource):
             opts=child,
         )
         self.register_outputs({"kubeconfig": self.kubeconfig})
+
+    def _make(self, name: str, lifecycle: Lifecycle, args: ClusterArgs) -> command.local.Command:
+        return command.local.Command(
+            f"{name}-cluster",
+            create=lifecycle.create,
+            update=lifecycle.create,
+            delete=lifecycle.delete,
+            triggers=[lifecycle.identity],
+            environment={"RUNNING_SINCE": lifecycle.running_since},
+            logging=command.local.Logging.STDERR,
+            add_previous_output_in_env=False,
+            opts=pulumi.ResourceOptions(
+                parent=self,
+                delete_before_replace=True,
+                additional_secret_outputs=["stdout", "stderr"],
+                protect=args.protect,
+                ignore_changes=["*"] if args.lost else None,  # it is not to be made again
+            ),
+        )

@@ -107,14 +107,34 @@ def read_kubeconfig(paths: str, read: ReadFile = read_file) -> Kubeconfig:
     files = list[tuple[Path, Mapping[str, Any]]]()
     for path in filter(None, several) if several[1:] else [paths]:
         try:
-            content = yaml.safe_load(read(path))
+            text = read(path)
         except (OSError, ValueError) as error:
             if isinstance(error, FileNotFoundError) and several[1:]:
                 continue  # as kubectl does
             raise KubeconfigError(f"{why_not(path, error)}: check the path") from None
-        except yaml.YAMLError:
-            content = None
-        files.append((Path(expand(path)).absolute().parent, content if isinstance(content, dict) else {}))
+        files.append((Path(expand(path)).absolute().parent, _content(text)))
+    return _of(files, read)
+
+
+def parse_kubeconfig(text: str) -> Kubeconfig:
+    """Return a kubeconfig that stands in no file. Relative paths in it start where the program runs.
+
+    Raises:
+        KubeconfigError: it is none.
+    """
+    return _of([(Path.cwd(), _content(text))], read_file)
+
+
+def _content(text: str) -> Mapping[str, Any]:
+    """Return what a file has; nothing of what is no kubeconfig."""
+    try:
+        content = yaml.safe_load(text)
+    except yaml.YAMLError:
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _of(files: Sequence[tuple[Path, Mapping[str, Any]]], read: ReadFile) -> Kubeconfig:
     if not any(isinstance(content.get("contexts"), list) for _, content in files):
         raise KubeconfigError("is no kubeconfig: it has no list of contexts")
     return Kubeconfig(files, read)

@@ -2,6 +2,7 @@
 
 import shlex
 import subprocess
+from base64 import b64decode
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -175,6 +176,19 @@ def test_what_is_printed_of_other_contexts_is_left_out(engine: Engine, monkeypat
     monkeypatch.setitem(ANSWERS, "command:local:Command", {"stdout": both})
     made(engine, MINE)
     assert "prod" not in engine.one("kubernetes").inputs["kubeconfig"]
+
+
+def test_what_a_printed_kubeconfig_names_is_read_where_the_program_runs(
+    engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = kubeconfig("test", current="test")
+    whole["clusters"][0]["cluster"]["certificate-authority"] = "ca.crt"
+    (tmp_path / "ca.crt").write_text("authority")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(ANSWERS, "command:local:Command", {"stdout": yaml.safe_dump(whole)})
+    made(engine, MINE)
+    (cluster,) = yaml.safe_load(engine.one("kubernetes").inputs["kubeconfig"])["clusters"]
+    assert b64decode(cluster["cluster"]["certificate-authority-data"]) == b"authority"
 
 
 @pytest.mark.parametrize("printed", ["all is well", "[]", "{}"])
