@@ -35,6 +35,11 @@ from dcmesh.trust.rotation import OtherSites
 Workload = Hello | HelloClient | Mariadb | Pxc
 
 
+def _charts(of: model.Istio | model.PxcOperator) -> Charts:
+    """Return where what is configured comes from."""
+    return Charts(version=of.version, repository=of.charts)
+
+
 def exported_service(export: model.Export) -> ExportedService:
     """Translate an export of the configuration into what a link says of it."""
     account = ServiceAccount(namespace=export.namespace, name=export.service_account)
@@ -184,7 +189,7 @@ class Site(pulumi.ComponentResource):
             f"{name}-istio",
             IstioControlPlaneArgs(
                 cluster=site.name,
-                charts=Charts(version=istio.version, repository=istio.charts),
+                charts=_charts(istio),
                 intermediate=intermediate,
                 existing=istio.existing is not None,
                 replicas=istio.replicas,
@@ -275,7 +280,7 @@ class Site(pulumi.ComponentResource):
         if operator.existing or not any(isinstance(workload, model.Pxc) for workload in self._args.site.workloads):
             return []
         args = PxcOperatorArgs(
-            charts=Charts(version=operator.version, repository=operator.charts),
+            charts=_charts(operator),
             namespace=operator.namespace,
             labels=labels,
             after=self.mesh,
@@ -387,7 +392,7 @@ class Site(pulumi.ComponentResource):
                 # As dcmesh 0.1.0 has named it.
                 f"{name}-gateway" if namespace == ISTIO_NAMESPACE else f"{name}-gateway.{namespace}",
                 EastWestGatewayArgs(
-                    charts=Charts(version=istio.version, repository=istio.charts),
+                    charts=_charts(istio),
                     namespace=namespace,
                     nodes=nodes,
                     after=self.mesh,

@@ -8,9 +8,7 @@ import pulumi
 
 from components.databases.channel_report import as_output
 from dcmesh.databases.pxc_switchover import PxcClient, PxcEnd, finish, hand_over, refusal
-from dcmesh.databases.replication import (
-    ServerStatus,
-)
+from dcmesh.databases.replication import ServerStatus
 from dcmesh.kube.api import ERRORS, connect, why
 from dcmesh.model.switchover import Switchover
 

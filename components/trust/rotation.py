@@ -8,9 +8,7 @@ from typing import Any
 import pulumi
 
 from components.trust.shared_ca import Intermediate
-from dcmesh.model.certificates import (
-    Bundle,
-)
+from dcmesh.model.certificates import Bundle
 from dcmesh.trust.rotation import OtherSites, certificates, guard, settle
 
 

@@ -210,12 +210,17 @@ IpAddress = Annotated[
     str, TextKind("IP address", "must be an IP address, such as 192.0.2.10", _parses(ipaddress.ip_address))
 ]
 
+
+def _is_cidr(parse: Callable[[str], object]) -> Callable[[str], bool]:
+    return lambda text: "/" in text and _parses(parse)(text)
+
+
 Network = Annotated[
     str,
     TextKind(
         "network",
         "must be a network as CIDR, given by its first address, such as 192.0.2.0/24 or 192.0.2.10/32",
-        lambda text: "/" in text and _parses(ipaddress.ip_network)(text),
+        _is_cidr(ipaddress.ip_network),
     ),
 ]
 
@@ -224,7 +229,7 @@ Ipv4Network = Annotated[
     TextKind(
         "IPv4 network",
         "must be an IPv4 network as CIDR, given by its first address, such as 241.0.0.0/8",
-        lambda text: "/" in text and _parses(ipaddress.IPv4Network)(text),
+        _is_cidr(ipaddress.IPv4Network),
     ),
 ]
 

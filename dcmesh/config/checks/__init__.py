@@ -51,7 +51,6 @@ CHECKS = (
     deployed_databases.vanished_databases,
     deployed_databases.changed_volumes,
     pxc.existing_operator,
-    pxc.existing_in_new_clusters,
     pxc.operators_namespace,
     pxc.other_ports,
     pxc.own_keys,

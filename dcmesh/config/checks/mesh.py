@@ -44,6 +44,8 @@ def existing_in_new_clusters(configuration: Configuration) -> Iterator[Finding]:
             yield Finding("trust.source", "existing", advice)
         if existing := configuration.settings.istio.existing:
             yield Finding("istio.existing", existing.revision, advice)
+        if configuration.settings.pxc.existing:
+            yield Finding("pxc.existing", True, advice)
 
 
 def provided_once(configuration: Configuration) -> Iterator[Finding]:

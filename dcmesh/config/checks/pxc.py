@@ -44,14 +44,6 @@ def existing_operator(configuration: Configuration) -> Iterator[Finding]:
             yield Finding(f"pxc.{key}", getattr(operator, key), advice, given=("pxc.existing",))
 
 
-def existing_in_new_clusters(configuration: Configuration) -> Iterator[Finding]:
-    """Find an operator that is said to be there already in clusters that the program makes."""
-    for _, site in configuration.sites:
-        if site.made_by and configuration.settings.pxc.existing:
-            advice = f"is for clusters that are there already, and {site.name} is made by {site.made_by}: remove it"
-            yield Finding("pxc.existing", True, advice)
-
-
 def operators_namespace(configuration: Configuration) -> Iterator[Finding]:
     """Find workloads in the operator's namespace: each creates its own."""
     for path, site in configuration.sites:
