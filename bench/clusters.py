@@ -6,7 +6,8 @@ from pathlib import Path
 
 from tests.e2e.toolbox import Kubectl, Lab
 
-REACHABLE = {"dc1": ("--reachable-from", "dc2"), "dc2": ()}
+REACHABLE = {"dc1": ("dc2",), "dc2": ()}
+"""The sites, each with those that may reach it."""
 
 
 @contextmanager
@@ -22,11 +23,7 @@ def clusters(name: str, directory: Path) -> Iterator[dict[str, Kubectl]]:
     """
     lab = Lab(name)
     try:
-        makers = [lab.start("create", site, *others) for site, others in REACHABLE.items()]
-        for maker in makers:
-            maker.communicate()
-        if any(maker.returncode for maker in makers):
-            raise RuntimeError("the lab's clusters were not made")
+        lab.create(REACHABLE)
         yield {site: Kubectl(lab("kubeconfig", site), directory / f"{site}.kubeconfig") for site in REACHABLE}
     finally:
         lab("delete", "--all")

@@ -44,7 +44,7 @@ from bench.samples import Recorder, Sample
 from dcmesh.model.gateway import GATEWAY_PORT
 from dcmesh.model.link import MYSQL_PORT
 from lab.wan import impair
-from tests.e2e.toolbox import Lab, eventually, kubectl_of, mariadb_config, standing
+from tests.e2e.toolbox import Lab, eventually, example, kubectl_of, standing
 from tests.faults.stage import GATEWAY as GATEWAY_PODS
 from tests.faults.stage import REPLICA, SOURCE, Site
 
@@ -146,7 +146,7 @@ def ask(target: Target, case: Case, sysbench: Sysbench, keep: Keep) -> None:
 
 def config() -> dict[str, Any]:
     """Return the pair of examples/mariadb.yaml with one pod in dc1: followers of its own would take from the cores."""
-    made = mariadb_config()
+    made = example("mariadb")
     source = made["dcmesh:sites"][0]
     source["workloads"][0]["replicas"] = source["exports"][0]["replicas"] = 1
     return made

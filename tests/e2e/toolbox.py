@@ -70,11 +70,6 @@ def example(name: str) -> dict[str, Any]:
     return config | {key: value for key, value in lab_config().items() if key != "dcmesh:sites"}
 
 
-def mariadb_config() -> dict[str, Any]:
-    """Return the configuration of examples/mariadb.yaml, for the lab."""
-    return example("mariadb")
-
-
 def made_by_lab(config: Mapping[str, Any], lab: str) -> dict[str, Any]:
     """Return a configuration whose sites, but for those on existing clusters, are made by a lab of that name.
 
@@ -111,7 +106,7 @@ def joined(config: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any
 
 def demo_with_databases() -> dict[str, Any]:
     """Return the configuration of the demo with the databases of examples/mariadb.yaml in the same sites."""
-    return joined(lab_config(), mariadb_config())
+    return joined(lab_config(), example("mariadb"))
 
 
 def on_istio(config: Mapping[str, Any], istio: Istio) -> dict[str, Any]:
@@ -146,13 +141,18 @@ class Lab:
         return ("venv/bin/python", "-m", "lab", verb, "--lab", self.name, *arguments)
 
     def create(self, sites: Mapping[str, Sequence[str]]) -> None:
-        """Make sites side by side, each with the names of those that may reach it."""
+        """Make sites side by side, each with the names of those that may reach it.
+
+        Raises:
+            RuntimeError: one was not made.
+        """
         commands = [
             self._command("create", site, *(word for other in others for word in ("--reachable-from", other)))
             for site, others in sites.items()
         ]
         makers = [subprocess.Popen(command, cwd=ROOT) for command in commands]
-        assert [maker.wait() for maker in makers] == [0] * len(makers)
+        if any([maker.wait() for maker in makers]):  # noqa: C419 — each is waited for
+            raise RuntimeError("the lab's sites were not made")
 
     def sites(self) -> dict[str, Any]:
         """Return the lab's view of each site that it has begun to make."""

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.toolbox import Lab, Project, eventually, kubectl_of, lab_for_a_while, mariadb_config, standing
+from tests.e2e.toolbox import Lab, Project, eventually, example, kubectl_of, lab_for_a_while, standing
 
 from .faults import CERTIFICATE_LIFE, FAULTS, IDLE_TIMEOUT
 from .report import Outcome, write
@@ -27,7 +27,7 @@ def lab() -> Iterator[Lab]:
 @pytest.fixture(scope="package")
 def pair(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     """The pair of examples/mariadb.yaml with two gateways, up. It is destroyed, and nothing may be left."""
-    config = mariadb_config()
+    config = example("mariadb")
     config["dcmesh:sites"][0]["gateway"]["replicas"] = 2
     with standing(lab, tmp_path_factory.mktemp(lab.name), config) as project:
         yield project

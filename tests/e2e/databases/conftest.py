@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.e2e.toolbox import Kubectl, Lab, Project, kubectl_of, lab_for_a_while, mariadb_config, standing
+from tests.e2e.toolbox import Kubectl, Lab, Project, example, kubectl_of, lab_for_a_while, standing
 
 STACK = "databases"
 
@@ -17,7 +17,7 @@ def lab() -> Iterator[Lab]:
 @pytest.fixture(scope="package")
 def pair(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     """The pair of examples/mariadb.yaml, watched. When its tests are done it is destroyed, and nothing may be left."""
-    config = {**mariadb_config(), "dcmesh:monitoring": {"prometheus": "plain"}}
+    config = {**example("mariadb"), "dcmesh:monitoring": {"prometheus": "plain"}}
     with standing(lab, tmp_path_factory.mktemp(lab.name), config) as project:
         yield project
 
