@@ -1,12 +1,27 @@
-"""While a single istiod is exchanged nobody checks Istio's objects, and the API server refuses them for a moment."""
+"""While a single istiod is exchanged nobody checks Istio's objects, and the API server refuses them for a moment.
+
+Helm is done when the new pods are ready. Until the old ones are gone the API server may still call one of them (a tenth
+of a second was seen). What waits for the release waits for that too. An update that fails is tried again, but Pulumi
+keeps the first try's error in its state and repeats the update in the next `up` (seen with 3.276: `InitErrors`).
+"""
 
 import asyncio
 import re
 
 import pulumi
 
+from dcmesh.kube.api import ERRORS, connect
+from dcmesh.kube.pods import read_pods
+from dcmesh.model.istio import ISTIO_NAMESPACE
+
 TRIES, PAUSE = 15, 2
 """How often an object is tried again, and seconds before each time."""
+
+LOOKS, INTERVAL = 60, 0.5
+"""How often old pods are looked for, and seconds between: together the grace that Kubernetes gives a pod."""
+
+LABELS = {"app": "istiod"}
+"""What istiod's pods have, by Istio's chart."""
 
 AWAY = re.compile(r'failed calling webhook "[a-z.-]*validation\.istio\.io"')
 """What the API server says when it cannot reach istiod. Of what istiod refuses it says `denied the request`."""
@@ -18,3 +33,28 @@ async def try_again(args: pulumi.ErrorHookArgs) -> bool:
         return False
     await asyncio.sleep(PAUSE)
     return True
+
+
+def after_exchange(site: str, kubeconfig: pulumi.Output[str]) -> pulumi.ResourceHook:
+    """Return what waits, after an update of istiod's release, until the pods that Helm has replaced are gone.
+
+    Args:
+        site: the site.
+        kubeconfig: contents of its cluster's kubeconfig.
+    """
+
+    def old_there(known: str) -> bool:
+        try:
+            with connect(known) as api:
+                return any(pod.leaving for pod in read_pods(api, ISTIO_NAMESPACE, LABELS))
+        except ERRORS:  # what comes next asks the same cluster, and says so
+            return False
+
+    async def wait(_args: pulumi.ResourceHookArgs) -> None:
+        known = await kubeconfig.future() or ""
+        for _ in range(LOOKS):
+            if not await asyncio.to_thread(old_there, known):
+                return
+            await asyncio.sleep(INTERVAL)
+
+    return pulumi.ResourceHook(f"{site}-istiod-exchanged", wait)

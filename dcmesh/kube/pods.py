@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote
 
 from kubernetes import client
 
@@ -109,6 +110,17 @@ def read_pod(api: client.ApiClient, namespace: str, name: str) -> Pod | None:
     """
     found = read(api, f"/api/v1/namespaces/{namespace}/pods/{name}")
     return parse_pod(found) if found else None
+
+
+def read_pods(api: client.ApiClient, namespace: str, labels: Mapping[str, str]) -> list[Pod]:
+    """Return the pods of a namespace that have these labels.
+
+    Raises:
+        kube.api.ERRORS: the cluster cannot be asked.
+    """
+    selector = ",".join(f"{key}={value}" for key, value in labels.items())
+    found = read(api, f"/api/v1/namespaces/{namespace}/pods?labelSelector={quote(selector)}")
+    return [parse_pod(pod) for pod in found["items"]]
 
 
 def last_words(api: client.ApiClient, pod: Pod, container: str) -> str:

@@ -44,8 +44,18 @@ def run(*command: str, check: bool = True, timeout: float = 600, **options: Any)
         )
         pytest.fail(f"{' '.join(command)} took more than {timeout} s\n{said}", pytrace=False)
     if check and done.returncode:
-        pytest.fail(f"{' '.join(command)} exited {done.returncode}\n{done.stdout}\n{done.stderr}", pytrace=False)
+        said = f"{why_failed(done.stdout)}\n{done.stderr}"
+        pytest.fail(f"{' '.join(command)} exited {done.returncode}\n{said}", pytrace=False)
     return done
+
+
+def why_failed(printed: str) -> str:
+    """Return of what Pulumi printed what says why it failed; of any other text all.
+
+    Where CI cuts a long output, the reason would be what is lost.
+    """
+    _, reasons, rest = printed.rpartition("\nDiagnostics:\n")
+    return reasons + rest
 
 
 def eventually(what: str, probe: Callable[[], T], *, within: float = 30) -> T:

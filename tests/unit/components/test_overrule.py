@@ -1,13 +1,11 @@
 """Overrule: the program's own objects can be taken back from who changed them; nobody else's is taken over."""
 
-import asyncio
 from collections.abc import Iterator
 from typing import Any
 
 import pulumi
 import pytest
 
-from components.mesh.istiod_away import TRIES, try_again
 from components.overrule import Overrule
 from dcmesh.kube.lookup import resource_of
 from dcmesh.model.ownership import MADE_BY
@@ -57,30 +55,6 @@ def test_istios_objects_alone_are_tried_again(engine: Engine) -> None:
         site = resource.name.partition("-")[0].partition(".")[0]
         tried = [hook for hook in resource.request.hooks.on_error if hook.endswith("istiod-away")]
         assert tried == ([f"{site}-istiod-away"] if "istio.io/" in resource.inputs.get("apiVersion", "") else [])
-
-
-UNREACHABLE = (
-    'Internal error occurred: failed calling webhook "rev.validation.istio.io": failed to call webhook: Post '
-    '"https://istiod.istio-system.svc:443/validate?timeout=10s": dial tcp: connect: network is unreachable'
-)
-
-
-@pytest.mark.parametrize(
-    ("errors", "again"),
-    [
-        ([UNREACHABLE], True),
-        ([UNREACHABLE] * TRIES, True),
-        ([UNREACHABLE] * (TRIES + 1), False),
-        (['admission webhook "rev.validation.istio.io" denied the request: unknown field'], False),
-        (['failed calling webhook "validationwebhook.pxc.percona.com": connection refused', UNREACHABLE], False),
-    ],
-)
-def test_an_object_is_tried_again_while_istiod_does_not_answer(
-    monkeypatch: pytest.MonkeyPatch, errors: list[str], again: bool
-) -> None:
-    monkeypatch.setattr("components.mesh.istiod_away.PAUSE", 0)
-    args = pulumi.ErrorHookArgs("urn", "", "name", "type", failed_operation="update", errors=errors)
-    assert asyncio.run(try_again(args)) is again
 
 
 # --- what is there already -------------------------------------------------------------------------------------------
