@@ -14,7 +14,7 @@ from components.databases.pxc_operator import PxcOperator, PxcOperatorArgs
 from components.mesh.gateway import EastWestGateway, EastWestGatewayArgs
 from components.mesh.gateway_exposure import ExposureArgs
 from components.mesh.istio import Charts, IstioControlPlane, IstioControlPlaneArgs
-from components.mesh.istiod_away import after_exchange
+from components.mesh.istiod_away import istio_hooks
 from components.mesh.service_export import ServiceExport, ServiceExportArgs
 from components.monitoring.objects import STATISTICS, Monitoring, MonitoringArgs
 from components.overrule import Overrule
@@ -202,8 +202,7 @@ class Site(pulumi.ComponentResource):
                 scope_gateways=istio.scope_gateways,
                 base_values=istio.values.base,
                 istiod_values=istio.values.istiod,
-                hooks=self._hooks,
-                istiod_hooks=pulumi.ResourceHookBinding(after_update=[after_exchange(name, self.cluster.kubeconfig)]),
+                hooks=istio_hooks(name, self.cluster.kubeconfig, self._hooks),
             ),
             inside,
         )

@@ -135,7 +135,6 @@ class IstioControlPlaneArgs:
         base_values: values laid over those of the chart `base`.
         istiod_values: values laid over those of the chart `istiod`.
         hooks: what surrounds Helm's work on a release. Default: nothing.
-        istiod_hooks: what is done besides around istiod's. Default: nothing.
     """
 
     cluster: str
@@ -152,7 +151,6 @@ class IstioControlPlaneArgs:
     base_values: Values = field(default_factory=dict)
     istiod_values: Values = field(default_factory=dict)
     hooks: pulumi.ResourceHookBinding | None = None
-    istiod_hooks: pulumi.ResourceHookBinding | None = None
 
 
 class IstioControlPlane(pulumi.ComponentResource):
@@ -230,8 +228,5 @@ class IstioControlPlane(pulumi.ComponentResource):
             namespace=self.namespace,
             values=sealed(merge(values, args.istiod_values)),
             **args.charts.release("istiod"),
-            opts=pulumi.ResourceOptions.merge(
-                pulumi.ResourceOptions(parent=self, depends_on=[base, *after], hooks=args.hooks),
-                pulumi.ResourceOptions(hooks=args.istiod_hooks),
-            ),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[base, *after], hooks=args.hooks),
         )

@@ -6,6 +6,7 @@ keeps the first try's error in its state and repeats the update in the next `up`
 """
 
 import asyncio
+import copy
 import re
 
 import pulumi
@@ -35,12 +36,15 @@ async def try_again(args: pulumi.ErrorHookArgs) -> bool:
     return True
 
 
-def after_exchange(site: str, kubeconfig: pulumi.Output[str]) -> pulumi.ResourceHook:
-    """Return what waits, after an update of istiod's release, until the pods that Helm has replaced are gone.
+def istio_hooks(
+    site: str, kubeconfig: pulumi.Output[str], of_releases: pulumi.ResourceHookBinding
+) -> pulumi.ResourceHookBinding:
+    """Return what surrounds Helm's work on Istio's releases: after an update it waits until old pods are gone.
 
     Args:
         site: the site.
         kubeconfig: contents of its cluster's kubeconfig.
+        of_releases: what surrounds Helm's work on any release.
     """
 
     def old_there(known: str) -> bool:
@@ -57,4 +61,7 @@ def after_exchange(site: str, kubeconfig: pulumi.Output[str]) -> pulumi.Resource
                 return
             await asyncio.sleep(INTERVAL)
 
-    return pulumi.ResourceHook(f"{site}-istiod-exchanged", wait)
+    exchanged = pulumi.ResourceHook(f"{site}-istiod-exchanged", wait)
+    hooks = copy.copy(of_releases)
+    hooks.after_update = [*(of_releases.after_update or ()), exchanged]
+    return hooks

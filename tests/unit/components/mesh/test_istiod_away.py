@@ -7,7 +7,7 @@ from typing import Any
 import pulumi
 import pytest
 
-from components.mesh.istiod_away import INTERVAL, LOOKS, TRIES, after_exchange, try_again
+from components.mesh.istiod_away import INTERVAL, LOOKS, TRIES, istio_hooks, try_again
 from tests.unit.engine import Engine
 from tests.unit.servers import KubernetesAPI, kubeconfig, kubernetes_api, nobody
 
@@ -64,7 +64,10 @@ def exchanged(monkeypatch: pytest.MonkeyPatch, port: int, after: dict[int, Kuber
 
     async def wait() -> None:
         known = pulumi.Output.from_input(kubeconfig({"there": f"http://127.0.0.1:{port}"}))
-        done = after_exchange("dc1", known).callback(pulumi.ResourceHookArgs("urn", "", "name", "type"))
+        hooks = istio_hooks("dc1", known, pulumi.ResourceHookBinding())
+        (hook,) = hooks.after_update or ()
+        assert isinstance(hook, pulumi.ResourceHook)
+        done = hook.callback(pulumi.ResourceHookArgs("urn", "", "name", "type"))
         assert done is not None
         await done
 
