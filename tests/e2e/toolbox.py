@@ -221,7 +221,11 @@ class Project:
         self.stack_file = directory / f"Pulumi.{stack}.yaml"
         self.stack_file.write_text(yaml.safe_dump({"config": made_by_lab(config, stack)}))
         state.mkdir(exist_ok=True)
+        temporary = directory / "tmp"
+        temporary.mkdir(exist_ok=True)
         self.environment = os.environ | {
+            # The Kubernetes plugin leaves each cluster's kubeconfig there, with its key.
+            "TMPDIR": str(temporary),
             "PULUMI_BACKEND_URL": f"file://{state}",
             "PULUMI_CONFIG_PASSPHRASE": "e2e",
             "PULUMI_STACK": stack,
