@@ -156,10 +156,6 @@ class Site(pulumi.ComponentResource):
     """What an Istio object, or a pod with a sidecar, must depend on."""
     workloads: Mapping[str, Workload]
     """By namespace."""
-    channels: Mapping[str, pulumi.Output[dict[str, Any]]]
-    """By namespace and pod, how each replication channel from another site was when this `up` was done."""
-    ends: Mapping[tuple[str, str], pulumi.Output[dict[str, Any]]]
-    """By site, and namespace and pod, how this site's primaries and their replicas were, where it tells for both."""
     certificates: pulumi.Output[dict[str, Any]] | None
     """The certificates that all of its proxies follow; None if they were there already."""
     link: Link | None
@@ -219,18 +215,6 @@ class Site(pulumi.ComponentResource):
                 f"{name}.{workload.namespace}", workload, injection_labels(revision), inside
             )
             for workload in site.workloads
-        }
-        self.channels = {
-            f"{namespace}/{pod}": channel
-            for namespace, workload in self.workloads.items()
-            if isinstance(workload, Mariadb | Pxc)
-            for pod, channel in workload.channels.items()
-        }
-        self.ends = {
-            place: told
-            for workload in self.workloads.values()
-            if isinstance(workload, Pxc)
-            for place, told in workload.ends.items()
         }
         self.link = None
         gateways = self._gateways(name, revision, inside) if site.exports else {}
@@ -346,7 +330,6 @@ class Site(pulumi.ComponentResource):
                 settings=database.settings,
                 resources=database.resources,
                 exporter=monitoring.exporter_image if monitoring else None,
-                lost=self._args.lost,
             ),
             inside,
         )

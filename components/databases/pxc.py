@@ -9,7 +9,6 @@ import pulumi
 import pulumi_kubernetes as k8s
 
 from components.confined import CONFINED
-from components.databases.channel_report import channel_report
 from components.databases.pxc_hand_over import finished, handed_over
 from components.mesh.istio import Values, merge
 from components.sealed import sealed
@@ -275,13 +274,6 @@ class Pxc(pulumi.ComponentResource):
     """Where it can be asked."""
     cluster: pulumi.CustomResource | None
     """The `PerconaXtraDBCluster`."""
-    channels: Mapping[str, pulumi.Output[dict[str, Any]]]
-    """By the pod that is asked, how the channel from another site was when this `up` was done.
-
-    Of two clusters that can change roles the primary tells for both, when both have theirs: `ends`.
-    """
-    ends: Mapping[tuple[str, str], pulumi.Output[dict[str, Any]]]
-    """By site, and namespace and pod, how the primary and its replica were when this `up` was done."""
 
     def __init__(self, name: str, args: PxcArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("dcmesh:workloads:Pxc", name, {}, opts)
@@ -293,19 +285,11 @@ class Pxc(pulumi.ComponentResource):
             parent=self,
             protect=args.protect and not args.pending,
         )
-        self.end, self.cluster, self.channels, self.ends = args.end, None, {}, {}
+        self.end, self.cluster = args.end, None
         if not args.pending:
             self.cluster = self._cluster(name, args, metadata.namespace)
-            # The resource is there when the cluster is ready.
             if args.other:
-                both = finished(args.end, args.other.end, self.cluster.id)
-                self.ends = {
-                    (end.site, f"{end.namespace}/{end.writer.pod}"): both[index]
-                    for index, end in enumerate((args.end, args.other.end))
-                }
-            elif args.source and not args.switchover:
-                where = args.end.writer
-                self.channels = {where.pod: channel_report(args.kubeconfig, where, self.cluster.id)}
+                finished(args.end, args.other.end, self.cluster.id)  # the resource is there when the cluster is ready
         self.register_outputs({})
 
     def _cluster(self, name: str, args: PxcArgs, namespace: pulumi.Input[str] | None) -> pulumi.CustomResource:

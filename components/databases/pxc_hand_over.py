@@ -6,10 +6,9 @@ from typing import Any
 
 import pulumi
 
-from components.databases.channel_report import as_output
 from dcmesh.databases.pxc_switchover import PxcClient, PxcEnd, finish, hand_over, refusal
-from dcmesh.databases.replication import ServerStatus
 from dcmesh.kube.api import ERRORS, connect, why
+from dcmesh.model.printable import printable
 from dcmesh.model.switchover import Switchover
 
 
@@ -39,8 +38,8 @@ def handed_over(own: PxcEnd, other: PxcEnd, switchover: Switchover, closed: pulu
     return pulumi.Output.unsecret(looked)
 
 
-def finished(primary: PxcEnd, replica: PxcEnd, opened: pulumi.Output[Any]) -> pulumi.Output[list[dict[str, Any]]]:
-    """Return what both ends of a channel say when a switchover is at its end, as stack outputs: first the primary.
+def finished(primary: PxcEnd, replica: PxcEnd, opened: pulumi.Output[Any]) -> None:
+    """Bring a switchover to its end, and warn of what the replica has and the primary has not.
 
     Args:
         primary: the primary.
@@ -48,18 +47,18 @@ def finished(primary: PxcEnd, replica: PxcEnd, opened: pulumi.Output[Any]) -> pu
         opened: known only when the primary's resource makes it that.
     """
 
-    def ask(kubeconfigs: Sequence[str], act: bool) -> tuple[ServerStatus, ServerStatus]:
+    def see_to_it(kubeconfigs: Sequence[str]) -> None:
         with connect(kubeconfigs[0]) as here, connect(kubeconfigs[1]) as there:
-            return finish(PxcClient(primary, here), PxcClient(replica, there), kubeconfigs, act=act)
+            _, follower = finish(PxcClient(primary, here), PxcClient(replica, there), kubeconfigs, act=True)
+        if follower.extra:
+            pulumi.log.warn(
+                f"{replica.namespace}/{replica.writer.pod} has transactions that its source has not: "
+                f"{printable(follower.extra)}. docs/switchover.md says what to do"
+            )
 
-    async def look(known: Sequence[Any]) -> list[dict[str, Any]]:
-        leader, follower = await asyncio.to_thread(ask, known, not pulumi.runtime.is_dry_run())
-        return [
-            as_output(primary.writer, leader, primary=True),
-            as_output(replica.writer, follower, primary=False),
-        ]
+    async def look(known: Sequence[Any]) -> None:
+        if not pulumi.runtime.is_dry_run():
+            await asyncio.to_thread(see_to_it, known)
 
-    looked: pulumi.Output[list[dict[str, Any]]] = pulumi.Output.all(
-        primary.kubeconfig, replica.kubeconfig, opened
-    ).apply(look)
-    return pulumi.Output.unsecret(looked)
+    done: pulumi.Output[None] = pulumi.Output.all(primary.kubeconfig, replica.kubeconfig, opened).apply(look)
+    pulumi.Output.unsecret(done)

@@ -13,6 +13,7 @@ from typing import Any
 
 import pulumi
 
+from dcmesh.config.kubeconfig import read_kubeconfig
 from dcmesh.kube.api import ERRORS, why
 from dcmesh.kube.proxies import MeshCluster, all_of, on_each
 from dcmesh.model import settings as model
@@ -48,7 +49,7 @@ class OtherSites:
     """The sites that must go on accepting one another.
 
     Attributes:
-        kubeconfigs: for the stack's sites, as its last `up` left them.
+        kubeconfigs: for those of the stack's sites that its last `up` left.
         bundles: for sites of other stacks, what their last `up` saw through.
         unseen: sites of which nothing can be known here, and why.
     """
@@ -236,13 +237,24 @@ def read_others(settings: model.Settings, project: str, stack: str, read: ReadSt
         else:
             unseen[name] = reason or f"{of} tells of no certificates"
     outputs, reason = _outputs(stack_name(project, stack), read)
-    kubeconfigs = outputs.get("kubeconfigs", {})
-    asked = own - {settings.lost}
-    here = {name: text for name, text in kubeconfigs.items() if name in asked and isinstance(text, str)}
-    hidden = asked if reason else asked & kubeconfigs.keys() - here.keys()
-    unseen |= dict.fromkeys(sorted(hidden), reason or "its kubeconfig cannot be decrypted here")
-    unseen |= {settings.lost: "failover.without names it"} if settings.lost in own else {}
+    here, up = dict[str, str](), outputs.get("sites", {})
+    for site in settings.sites:
+        if site.name == settings.lost or reason:
+            unseen[site.name] = "failover.without names it" if site.name == settings.lost else reason
+        elif site.name in up:
+            known = _kubeconfig(site, outputs)
+            if isinstance(known, str):
+                here[site.name] = known
+            else:
+                unseen[site.name] = "its kubeconfig cannot be decrypted here"
     return OtherSites(kubeconfigs=here, bundles=bundles, unseen=unseen)
+
+
+def _kubeconfig(site: model.Site, outputs: Mapping[str, Any]) -> object:
+    """Return the contents of a site's kubeconfig; something else if they cannot be decrypted."""
+    if isinstance(site.cluster, model.ExistingCluster):
+        return read_kubeconfig(site.cluster.kubeconfig).only(site.cluster.context)
+    return outputs["kubeconfigs"].get(site.name)
 
 
 def _bundle(told: object, site: str) -> Bundle | None:

@@ -70,10 +70,6 @@ def test_no_probe_of_its_hosts_runs_anew(engine: Engine) -> None:
     }
 
 
-def test_nobody_asks_for_its_channel(engine: Engine) -> None:
-    assert set(engine.outputs["replication"]) == {"dc2"}
-
-
 def test_preflight_asks_it_nothing_and_goes_by_the_state(raw: dict[str, Any], tmp_path: Path) -> None:
     file = tmp_path / "kubeconfig"
     file.write_text(kubeconfig({"dc1": "http://127.0.0.1:1"}))
@@ -84,7 +80,8 @@ def test_preflight_asks_it_nothing_and_goes_by_the_state(raw: dict[str, Any], tm
 
 
 def test_its_kubeconfig_is_used_for_nothing(raw: dict[str, Any]) -> None:
-    outputs = {"organization/dcmesh/dev": {"kubeconfigs": {"dc1": "one", "dc2": "two"}}}
+    told = {"sites": {"dc1": {}, "dc2": {}}, "kubeconfigs": {"dc1": "one", "dc2": "two"}}
+    outputs = {"organization/dcmesh/dev": told}
     assert read_others(settings_of(raw), "dcmesh", "dev", outputs.__getitem__) == OtherSites(
         kubeconfigs={"dc2": "two"}, bundles={}, unseen={"dc1": "failover.without names it"}
     )
