@@ -18,7 +18,7 @@ from components.mesh.service_export import ServiceExport, ServiceExportArgs
 from components.monitoring.objects import STATISTICS, Monitoring, MonitoringArgs
 from components.overrule import Overrule
 from components.release_hooks import release_hooks
-from components.trust.rotation import guarded, issued, settled
+from components.trust.rotation import guarding, issued, settled
 from components.trust.shared_ca import Intermediate
 from components.untouched import untouched
 from components.workloads.hello import Hello, HelloArgs, HelloClient, HelloClientArgs
@@ -149,6 +149,7 @@ class Site(pulumi.ComponentResource):
         - PxcOperator, if a workload needs it and it is not there already.
         - the workloads.
         - Monitoring, if asked for.
+        - `command.local.Command` that runs `python -m dcmesh settle`: it has the proxies follow new certificates.
     """
 
     cluster: Cluster
@@ -176,10 +177,11 @@ class Site(pulumi.ComponentResource):
         )
         inside = self.inside(self)
         self._hooks = release_hooks(name, self.cluster.kubeconfig, args.stack)
-        intermediate = (
-            guarded(site.name, args.intermediate, self.cluster.kubeconfig, args.others)
-            if args.intermediate and not args.lost
-            else args.intermediate
+        intermediate = args.intermediate
+        guard = (
+            guarding(site.name, intermediate, self.cluster.kubeconfig, args.others)
+            if intermediate and not args.lost
+            else None
         )
         control_plane = IstioControlPlane(
             f"{name}-istio",
@@ -198,6 +200,7 @@ class Site(pulumi.ComponentResource):
                 base_values=istio.values.base,
                 istiod_values=istio.values.istiod,
                 hooks=self._hooks,
+                guard=guard,
             ),
             inside,
         )
@@ -207,7 +210,15 @@ class Site(pulumi.ComponentResource):
             self.certificates = issued(site.name, intermediate)
         elif intermediate and control_plane.cacerts:
             self.certificates = settled(
-                site.name, intermediate, self.cluster.kubeconfig, control_plane.cacerts, *self.mesh
+                name,
+                site.name,
+                intermediate,
+                self.cluster.kubeconfig,
+                pulumi.ResourceOptions(
+                    parent=self,
+                    depends_on=[control_plane.cacerts, *self.mesh],
+                    deleted_with=self.cluster.made_by,
+                ),
             )
         self._operator = self._pxc_operator(name, injection_labels(revision), inside)
         self.workloads = {

@@ -6,7 +6,7 @@ everywhere before it signs, and what is trusted must stay so until nobody proves
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -15,7 +15,7 @@ import pulumi
 
 from dcmesh.config.kubeconfig import read_kubeconfig
 from dcmesh.kube.api import ERRORS, why
-from dcmesh.kube.proxies import MeshCluster, all_of, on_each
+from dcmesh.kube.proxies import SECRET, MeshCluster, all_of, on_each
 from dcmesh.model import settings as model
 from dcmesh.model.certificates import (
     WARNING_DAYS,
@@ -27,9 +27,13 @@ from dcmesh.model.certificates import (
     root_name,
     trusts,
 )
+from dcmesh.model.istio import ISTIO_NAMESPACE
 from dcmesh.stacks import ReadStack, read_stack, stack_name, stack_of
 
 BEGIN = "-----BEGIN"
+
+CHAIN, ROOTS = "DCMESH_CERT_CHAIN", "DCMESH_ROOT_CERTS"
+"""The environment's variables with the certificates that a site's proxies are to follow."""
 
 PATIENCE = 180
 """For how many seconds a site's istiods and proxies may take to follow."""
@@ -145,6 +149,20 @@ def behind(wanted: Bundle, holders: Sequence[CertificateHolder]) -> list[Certifi
     return [w for w in holders if w.unknown or set(w.roots) != roots or intermediate not in w.chain]
 
 
+def given_or_held(site: str, kubeconfig: str, chain: str | None, roots: str | None) -> Bundle:
+    """Return what is given or else, of the Secret `cacerts`, what it says once no root stands in it twice.
+
+    Raises:
+        pulumi.RunError: nothing is given, and there is no Secret.
+    """
+    if chain and roots:
+        return Bundle(chain=chain, root=roots)
+    held = MeshCluster(site, kubeconfig).bundle()
+    if held is None:
+        raise pulumi.RunError(f"{site}: its cluster has no Secret {ISTIO_NAMESPACE}/{SECRET}")
+    return replace(held, root="".join(BEGIN + pem for pem in dict.fromkeys(held.root.split(BEGIN)[1:])))
+
+
 def settle(site: str, kubeconfig: str, wanted: Bundle, seconds: float = PATIENCE) -> None:
     """Wait until a site's proxies all have what its Secret says, and make them.
 
@@ -254,7 +272,7 @@ def _kubeconfig(site: model.Site, outputs: Mapping[str, Any]) -> object:
     """Return the contents of a site's kubeconfig; something else if they cannot be decrypted."""
     if isinstance(site.cluster, model.ExistingCluster):
         return read_kubeconfig(site.cluster.kubeconfig).only(site.cluster.context)
-    return outputs["kubeconfigs"].get(site.name)
+    return outputs.get("kubeconfigs", {}).get(site.name)
 
 
 def _bundle(told: object, site: str) -> Bundle | None:

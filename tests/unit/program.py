@@ -110,8 +110,6 @@ def run_program(engine: Engine, stack: Config, hand_over: Callable[..., None] = 
         patch.setattr("components.databases.pxc_hand_over.hand_over", hand_over)
         patch.setattr("components.databases.pxc_hand_over.finish", finish)
         patch.setattr("components.site.with_rto_max", lambda *_: ["node-1"])
-        patch.setattr("components.trust.rotation.guard", lambda *_: "")
-        patch.setattr("components.trust.rotation.settle", lambda *_: None)
         patch.setattr(
             "components.trust.rotation.certificates",
             lambda _, given: {"certChain": given.chain, "rootCert": given.root},

@@ -29,12 +29,7 @@ def raw() -> dict[str, Any]:
 
 
 @pytest.fixture
-def engine(raw: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> Engine:
-    def refuse(site: str, *_: Any) -> None:
-        assert site != "dc1", "it was asked for its certificates"
-
-    monkeypatch.setattr("components.trust.rotation.guard", lambda site, *_: refuse(site) or "")
-    monkeypatch.setattr("components.trust.rotation.settle", refuse)
+def engine(raw: dict[str, Any]) -> Engine:
     for site in raw["sites"]:
         site["cluster"] = "k3d"
     return run_program(Engine(), raw)
@@ -57,6 +52,13 @@ def test_nothing_of_it_changes() -> None:
     opts = untouched(args).opts
     assert opts.protect
     assert "*" in (opts.ignore_changes or [])
+
+
+def test_nobody_asks_for_its_certificates(engine: Engine) -> None:
+    guards = {one.name: [*one.request.hooks.before_update] for one in engine.kind("Secret") if "cacerts" in one.name}
+    assert guards == {"dc1-istio-cacerts": [], "dc2-istio-cacerts": ["dc2-certificates-allowed"]}
+    assert {one.name for one in engine.kind("Command") if one.name.endswith("-certificates")} == {"dc2-certificates"}
+    assert engine.outputs["certificates"].keys() == {"dc1", "dc2"}
 
 
 def test_no_probe_of_its_hosts_runs_anew(engine: Engine) -> None:

@@ -236,7 +236,7 @@ def test_outputs(stack: Engine) -> None:
     assert set(stack.outputs) == names
     secret = {key for key in ("kubeconfigs", "intermediates", "replicationPasswords") if stack.outputs[key]}
     assert stack.secret_outputs == secret
-    made = {site_of(command) for command in stack.kind("Command")}
+    made = {site_of(command) for command in stack.kind("Command") if command.name.endswith("-cluster")}
     kubeconfigs = {site_of(p): p.inputs["kubeconfig"] for p in stack.kind("kubernetes") if site_of(p) in made}
     assert stack.outputs["kubeconfigs"] == kubeconfigs
     for site, known in stack.outputs["sites"].items():
@@ -388,8 +388,26 @@ def test_what_is_in_a_cluster_goes_with_it(stack: Engine) -> None:
 
 @only(on_existing_clusters, *APART)
 def test_what_is_in_a_cluster_of_somebody_else_is_deleted_by_itself(stack: Engine) -> None:
-    assert not [resource.name for resource in stack.in_kubernetes() if stack.deleted_with(resource.name)]
-    assert not stack.kind("Command")
+    inside = [*stack.in_kubernetes(), *stack.kind("Command")]
+    assert not [resource.name for resource in inside if stack.deleted_with(resource.name)]
+
+
+def test_changed_certificates_are_allowed_first_and_seen_through(stack: Engine) -> None:
+    """By what the Secret has by then. Other stacks are told of them when all proxies follow."""
+    given = {site_of(secret): secret for secret in stack.kind("Secret") if secret.object[1] == "cacerts"}
+    settling = {site_of(one): one for one in stack.kind("Command") if one.name.endswith("-certificates")}
+    assert settling.keys() == given.keys()
+    for site, command in settling.items():
+        secret, pems = given[site], given[site].inputs["stringData"]
+        assert f"{site}-certificates-allowed" in {*secret.request.hooks.before_create}
+        assert [*secret.request.hooks.before_update] == [f"{site}-certificates-allowed"]
+        assert command.inputs["triggers"] == [pems["cert-chain.pem"], pems["root-cert.pem"]]
+        assert command.inputs["create"].endswith(f"-m dcmesh settle {site}")
+        istiods = {r.name for r in stack.kind("Release") if r.inputs["name"] == "istiod" and site_of(r) == site}
+        assert {secret.name, *istiods} <= stack.before(command.name)
+        assert stack.deleted_with(command.name) == stack.deleted_with(secret.name)
+        told = stack.outputs["certificates"][site]
+        assert [told["certChain"], told["rootCert"]] == command.inputs["triggers"]
 
 
 def test_trust_is_not_part_of_any_cluster(stack: Engine) -> None:
