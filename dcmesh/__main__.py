@@ -19,7 +19,7 @@ from dcmesh.status.databases import MAX_LAG
 from dcmesh.status.sites import Status, ask_all
 from dcmesh.trust.roots import TrustReport, ask_trust
 from dcmesh.unlock import UnlockError, unlock
-from dcmesh.verbs import settle_certificates
+from dcmesh.verbs import finish_switchover, settle_certificates
 
 STATUS = """\
 Ask a stack's sites how they are, now: gateways, certificates, imported hosts as their consumers see them, databases.
@@ -74,6 +74,10 @@ exit codes:
 SETTLE = """\
 Have all proxies of a site follow the certificates in its Secret `cacerts`, and wait until they do. `pulumi up` runs
 this when it has changed them. By hand it takes the kubeconfig that kubectl would: python -m dcmesh settle dc1"""
+
+FINISH = """\
+Bring the switchover of two XtraDB clusters to its end, once their resources say which is the primary: wait until it is
+open, drop the channel by which it followed, and start the other's if it has given up. `pulumi up` runs this."""
 
 PROGRAMS_CODES = """\
 exit codes:
@@ -146,6 +150,22 @@ def parser() -> argparse.ArgumentParser:
     )
     settling.add_argument("site", metavar="SITE", help="the site, as messages are to name it")
     settling.add_argument("--context", metavar="NAME", help="context of the kubeconfig (default: its current one)")
+    finishing = asked_by_the_program(
+        "finish-switchover",
+        finish_switchover,
+        does="end a switchover of XtraDB clusters",
+        description=FINISH,
+    )
+    end = ("SITE", "NAMESPACE", "NAME", "NODES", "CHANNEL")
+    finishing.add_argument("--primary", nargs=5, metavar=end, required=True, help="the cluster that is the primary now")
+    finishing.add_argument("--replica", nargs=5, metavar=end, required=True, help="the other")
+    finishing.add_argument("--without", metavar="SITE", default="", help="the site that is gone, which need not answer")
+    finishing.add_argument(
+        "--contexts",
+        nargs=2,
+        metavar=("PRIMARY", "REPLICA"),
+        help="contexts of the kubeconfig (default: its current one)",
+    )
     verb("unlock", remove_locks, does="remove a dead run's lock", description=UNLOCK, codes=UNLOCK_CODES)
     return whole
 

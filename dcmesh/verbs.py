@@ -2,18 +2,22 @@
 
 import argparse
 import os
+import re
 import sys
 from collections.abc import Callable
 
 import pulumi
 
 from dcmesh.config.kubeconfig import KubeconfigError, read_kubeconfig
+from dcmesh.databases.pxc_switchover import PxcEnd, see_through
 from dcmesh.kube.api import ERRORS, why
 from dcmesh.model.facts import State
+from dcmesh.model.pxc import stateful_set_name
 from dcmesh.trust.rotation import CHAIN, ROOTS, given_or_held, settle
 
 KUBECONFIG = "DCMESH_KUBECONFIG"
-"""The environment's variable with the contents of a site's kubeconfig, which is no argument: others can read those."""
+PRIMARY_KUBECONFIG, REPLICA_KUBECONFIG = "DCMESH_PRIMARY_KUBECONFIG", "DCMESH_REPLICA_KUBECONFIG"
+"""The environment's variables with the contents of a site's kubeconfig, which is no argument: others can read those."""
 
 
 def settle_certificates(arguments: argparse.Namespace) -> State:
@@ -25,6 +29,33 @@ def settle_certificates(arguments: argparse.Namespace) -> State:
         settle(arguments.site, kubeconfig, wanted)
 
     return _done(arguments.site, work)
+
+
+def finish_switchover(arguments: argparse.Namespace) -> State:
+    """Bring the switchover of two XtraDB clusters to its end, and return whether it is there."""
+    primary_context, replica_context = arguments.contexts or (None, None)
+
+    def work() -> None:
+        kubeconfigs = (
+            os.environ.get(PRIMARY_KUBECONFIG) or _kubectls(primary_context),
+            os.environ.get(REPLICA_KUBECONFIG) or _kubectls(replica_context),
+        )
+        primary, replica = _end(kubeconfigs[0], *arguments.primary), _end(kubeconfigs[1], *arguments.replica)
+        see_through(primary, replica, kubeconfigs, without=arguments.without)
+
+    return _done(arguments.primary[0], work)
+
+
+def _end(kubeconfig: str, site: str, namespace: str, name: str, nodes: str, channel: str) -> PxcEnd:
+    """Return a cluster that is named by its words on the command line.
+
+    Raises:
+        pulumi.RunError: it cannot have so many nodes.
+    """
+    if not re.fullmatch("[1-9]", nodes):
+        raise pulumi.RunError(f"{nodes!r} is no number of nodes")
+    pods = tuple(f"{stateful_set_name(name)}-{ordinal}" for ordinal in range(int(nodes)))
+    return PxcEnd(site=site, kubeconfig=kubeconfig, namespace=namespace, name=name, pods=pods, channel=channel)
 
 
 def _kubectls(context: str | None) -> str:

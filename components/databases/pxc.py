@@ -9,7 +9,7 @@ import pulumi
 import pulumi_kubernetes as k8s
 
 from components.confined import CONFINED
-from components.databases.pxc_hand_over import finished, handed_over
+from components.databases.pxc_hand_over import finishing, handing_over
 from components.mesh.istio import Values, merge
 from components.sealed import sealed
 from components.workloads.identity import create_identity
@@ -265,7 +265,9 @@ class Pxc(pulumi.ComponentResource):
     Creates:
         - `Namespace` with sidecar injection, `ServiceAccount`; no more while what is to be followed is not there yet.
         - `Secret` `NAME-secrets` with the password of `replication`; the operator adds those of the other users.
-        - `PerconaXtraDBCluster`. Pulumi waits until it is ready.
+        - `PerconaXtraDBCluster`. Pulumi waits until it is ready. One of two that can change roles is not made the
+          primary before the other hands over.
+        - `command.local.Command` that runs `python -m dcmesh finish-switchover`, if it is the primary of two.
     """
 
     identity: pulumi.Resource
@@ -274,6 +276,8 @@ class Pxc(pulumi.ComponentResource):
     """Where it can be asked."""
     cluster: pulumi.CustomResource | None
     """The `PerconaXtraDBCluster`."""
+    paused: bool
+    """Whether its nodes are not to run."""
 
     def __init__(self, name: str, args: PxcArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("dcmesh:workloads:Pxc", name, {}, opts)
@@ -285,11 +289,13 @@ class Pxc(pulumi.ComponentResource):
             parent=self,
             protect=args.protect and not args.pending,
         )
-        self.end, self.cluster = args.end, None
+        self.end, self.cluster, self.paused = args.end, None, awaited_state(args.spec) == "paused"
         if not args.pending:
             self.cluster = self._cluster(name, args, metadata.namespace)
-            if args.other:
-                finished(args.end, args.other.end, self.cluster.id)  # the resource is there when the cluster is ready
+            if args.other and args.switchover and not (self.paused or args.other.paused):
+                # Its own resource is there when the cluster is ready; it comes after the other's.
+                after = pulumi.ResourceOptions(parent=self, depends_on=[self.cluster])
+                finishing(name, args.end, args.other.end, args.switchover, after)
         self.register_outputs({})
 
     def _cluster(self, name: str, args: PxcArgs, namespace: pulumi.Input[str] | None) -> pulumi.CustomResource:
@@ -300,10 +306,11 @@ class Pxc(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(parent=self),
         )
         spec = cluster_spec(args)
-        allowed: pulumi.Input[dict[str, Any]] = sealed(spec)
+        closed: list[pulumi.Resource] = []
+        hooks = None
         if args.other and args.switchover:
-            closed = pulumi.Output.from_input(args.other.cluster and args.other.cluster.id)
-            allowed = handed_over(args.end, args.other.end, args.switchover, closed).apply(lambda _: sealed(spec))
+            closed = [args.other.cluster] if args.other.cluster else []
+            hooks = handing_over(name, args.end, args.other.end, args.switchover)
         return k8s.apiextensions.CustomResource(
             f"{name}-cluster",
             api_version="pxc.percona.com/v1",
@@ -313,11 +320,12 @@ class Pxc(pulumi.ComponentResource):
                 namespace=namespace,
                 annotations={"pulumi.com/waitFor": f"jsonpath={{.status.state}}={awaited_state(spec)}"},
             ),
-            spec=allowed,
+            spec=sealed(spec),
             opts=pulumi.ResourceOptions(
                 parent=self,
-                depends_on=[self.identity, passwords, *args.after],
+                depends_on=[self.identity, passwords, *args.after, *closed],
                 protect=args.protect,
+                hooks=hooks,
                 custom_timeouts=pulumi.CustomTimeouts(create=f"{READY_MINUTES}m", update=f"{READY_MINUTES}m"),
             ),
         )

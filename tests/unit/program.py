@@ -3,14 +3,13 @@
 import json
 import re
 import runpy
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from dcmesh.databases.replication import ChannelStatus, ServerStatus, parse_status
 from dcmesh.model.ownership import OURS
 from tests.unit.conftest import ROOT
 from tests.unit.engine import PROJECT, Engine, Resource
@@ -90,25 +89,16 @@ def existing_cluster(site: str) -> Config:
     return {"kubeconfig": f"$CLUSTERS/{site}", "context": "there"}
 
 
-def run_program(engine: Engine, stack: Config, hand_over: Callable[..., None] = lambda *_: None) -> Engine:
+def run_program(engine: Engine, stack: Config) -> Engine:
     """Run `__main__.py` with a configuration, on a machine without k3d: each probe succeeds.
 
     Args:
         engine: what it asks.
         stack: the configuration.
-        hand_over: what waits until an XtraDB cluster may be the primary. Default: it may.
     """
-
-    def finish(*_: Any, act: bool) -> tuple[ServerStatus, ServerStatus]:
-        assert act
-        channel = ChannelStatus(source="the primary", running=True, seconds_behind=0, last_error="")
-        return ServerStatus(channel=parse_status(""), read_only=False), ServerStatus(channel=channel, read_only=True)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("shutil.which", lambda _: None)
-        patch.setattr("components.databases.pxc_hand_over.connect", nullcontext)
-        patch.setattr("components.databases.pxc_hand_over.hand_over", hand_over)
-        patch.setattr("components.databases.pxc_hand_over.finish", finish)
         patch.setattr("components.site.with_rto_max", lambda *_: ["node-1"])
         patch.setattr(
             "components.trust.rotation.certificates",

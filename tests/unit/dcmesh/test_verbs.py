@@ -2,14 +2,16 @@
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import pulumi
 import pytest
 
 from dcmesh import __main__ as command
+from dcmesh.databases.pxc_switchover import PxcEnd
 from dcmesh.model.certificates import Bundle
 from dcmesh.trust.rotation import CHAIN, ROOTS
-from dcmesh.verbs import KUBECONFIG
+from dcmesh.verbs import KUBECONFIG, PRIMARY_KUBECONFIG, REPLICA_KUBECONFIG
 from tests.unit.servers import kubeconfig
 
 CLUSTERS = kubeconfig({"here": "http://127.0.0.1:1", "there": "http://127.0.0.1:2"})
@@ -62,6 +64,33 @@ def test_by_hand_it_is_what_the_secret_has_in_the_cluster_that_kubectl_would_ask
     assert settled == [("dc1", asked[0], Bundle(chain="dc1", root=""))]
     assert "127.0.0.1:2" in asked[0]
     assert "127.0.0.1:1" not in asked[0]
+
+
+END = ("db", "3", "dcmesh")
+
+
+def test_a_switchover_is_finished_between_the_two_clusters_that_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = list[Any]()
+    monkeypatch.setattr("dcmesh.verbs.see_through", lambda *what, without: seen.extend((*what, without)))
+    monkeypatch.setenv(PRIMARY_KUBECONFIG, "of dc2")
+    monkeypatch.setenv(REPLICA_KUBECONFIG, "of dc1")
+    words = ("--primary", "dc2", "wookie-dr", *END, "--replica", "dc1", "wookie", *END, "--without", "dc1")
+    assert run(monkeypatch, "finish-switchover", *words) == 0
+    pods = ("db-pxc-0", "db-pxc-1", "db-pxc-2")
+    primary, replica = (
+        PxcEnd(site=site, kubeconfig=f"of {site}", namespace=namespace, name="db", pods=pods, channel="dcmesh")
+        for site, namespace in (("dc2", "wookie-dr"), ("dc1", "wookie"))
+    )
+    assert seen == [primary, replica, ("of dc2", "of dc1"), "dc1"]
+
+
+def test_no_number_of_nodes(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv(PRIMARY_KUBECONFIG, "of dc2")
+    monkeypatch.setenv(REPLICA_KUBECONFIG, "of dc1")
+    few = ("db", "none", "dcmesh")
+    words = ("--primary", "dc2", "wookie-dr", *few, "--replica", "dc1", "wookie", *END)
+    assert run(monkeypatch, "finish-switchover", *words) == 2
+    assert capfd.readouterr() == ("", "'none' is no number of nodes\n")
 
 
 @pytest.mark.parametrize(
