@@ -40,12 +40,11 @@ pair = ClusterPair(
 
 for_others = {site: given for site, given in trust.intermediates.items() if site not in pair.sites}
 pulumi.export("link", {name: link.as_output() for name, link in pair.links.items()})
-pulumi.export("hosts", pair.hosts)
 pulumi.export("sites", pair.inventories)
-pulumi.export("replication", pair.replication)
 pulumi.export("replicationPasswords", pair.passwords.by_export)
 pulumi.export(
     "certificates", {**{site: issued(site, given) for site, given in for_others.items()}, **pair.certificates}
 )
-pulumi.export("kubeconfigs", {name: site.cluster.kubeconfig for name, site in pair.sites.items()})
+made = {name: site.cluster for name, site in pair.sites.items() if site.cluster.made_by}
+pulumi.export("kubeconfigs", {name: cluster.kubeconfig for name, cluster in made.items()})
 pulumi.export("intermediates", {site: given.as_output() for site, given in for_others.items()})

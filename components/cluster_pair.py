@@ -103,11 +103,7 @@ class ClusterPair(pulumi.ComponentResource):
     sites: Mapping[str, Site]
     links: Mapping[str, Link]
     """The exporting sites of this stack."""
-    hosts: Mapping[str, pulumi.Output[dict[str, str]]]
-    """For each importing site, which pod answered for each host."""
     passwords: ReplicationPasswords
-    replication: Mapping[str, Mapping[str, pulumi.Output[dict[str, Any]]]]
-    """For each site with replicas, how each channel from another site was when this `up` was done."""
     certificates: Mapping[str, pulumi.Output[dict[str, Any]]]
     """For each site that is given its certificates, which all of its proxies follow."""
     inventories: Mapping[str, dict[str, Any]]
@@ -146,29 +142,22 @@ class ClusterPair(pulumi.ComponentResource):
                 child,
             )
         self.sites = {site.name: made[site.name] for site in args.settings.sites}
-        replication = {name: {**site.channels} for name, site in self.sites.items()}
-        for site_of_primary in self.sites.values():
-            for (name, where), told in site_of_primary.ends.items():
-                replication[name][where] = told
-        self.replication = {name: told for name, told in replication.items() if told}
         self.certificates = {name: site.certificates for name, site in self.sites.items() if site.certificates}
         self.links = {n: site.link for n, site in self.sites.items() if site.link}
         links = {**args.peer_links, **self.links}
-        self.hosts = {
-            site.name: SiteImports(
-                f"{site.name}-imports",
-                SiteImportsArgs(
-                    site=self.sites[site.name],
-                    imports=site.imports,
-                    links=links,
-                    vip_network=IPv4Network(site.vip_range),
-                    lost=args.settings.lost,
-                ),
-                child,
-            ).hosts
-            for site in args.settings.sites
-            if site.imports
-        }
+        for site in args.settings.sites:
+            if site.imports:
+                SiteImports(
+                    f"{site.name}-imports",
+                    SiteImportsArgs(
+                        site=self.sites[site.name],
+                        imports=site.imports,
+                        links=links,
+                        vip_network=IPv4Network(site.vip_range),
+                        lost=args.settings.lost,
+                    ),
+                    child,
+                )
         self.inventories = {
             site.name: inventory(
                 site,

@@ -37,6 +37,7 @@ def inventory(
     known = dict.fromkeys([site.name, *(imported.from_ for imported in site.imports)])
     door = {"namespace": gateway, "name": GATEWAY_NAME, "advertised": advertised}
     return {
+        "cluster": site.cluster.model_dump() if isinstance(site.cluster, model.ExistingCluster) else None,
         "lost": lost,
         "gateway": door if site.name in links else None,
         "links": {name: links[name].as_output() for name in known if name in links},

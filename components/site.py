@@ -19,7 +19,7 @@ from components.mesh.service_export import ServiceExport, ServiceExportArgs
 from components.monitoring.objects import STATISTICS, Monitoring, MonitoringArgs
 from components.overrule import Overrule
 from components.release_hooks import release_hooks
-from components.trust.rotation import guarded, issued, settled
+from components.trust.rotation import guarding, issued, settled
 from components.trust.shared_ca import Intermediate
 from components.untouched import untouched
 from components.workloads.hello import Hello, HelloArgs, HelloClient, HelloClientArgs
@@ -150,6 +150,7 @@ class Site(pulumi.ComponentResource):
         - PxcOperator, if a workload needs it and it is not there already.
         - the workloads.
         - Monitoring, if asked for.
+        - `command.local.Command` that runs `python -m dcmesh settle`: it has the proxies follow new certificates.
     """
 
     cluster: Cluster
@@ -157,10 +158,6 @@ class Site(pulumi.ComponentResource):
     """What an Istio object, or a pod with a sidecar, must depend on."""
     workloads: Mapping[str, Workload]
     """By namespace."""
-    channels: Mapping[str, pulumi.Output[dict[str, Any]]]
-    """By namespace and pod, how each replication channel from another site was when this `up` was done."""
-    ends: Mapping[tuple[str, str], pulumi.Output[dict[str, Any]]]
-    """By site, and namespace and pod, how this site's primaries and their replicas were, where it tells for both."""
     certificates: pulumi.Output[dict[str, Any]] | None
     """The certificates that all of its proxies follow; None if they were there already."""
     link: Link | None
@@ -181,10 +178,11 @@ class Site(pulumi.ComponentResource):
         )
         inside = self.inside(self)
         self._hooks = release_hooks(name, self.cluster.kubeconfig, args.stack)
-        intermediate = (
-            guarded(site.name, args.intermediate, self.cluster.kubeconfig, args.others)
-            if args.intermediate and not args.lost
-            else args.intermediate
+        intermediate = args.intermediate
+        guard = (
+            guarding(site.name, intermediate, self.cluster.kubeconfig, args.others)
+            if intermediate and not args.lost
+            else None
         )
         control_plane = IstioControlPlane(
             f"{name}-istio",
@@ -203,6 +201,7 @@ class Site(pulumi.ComponentResource):
                 base_values=istio.values.base,
                 istiod_values=istio.values.istiod,
                 hooks=istio_hooks(name, self.cluster.kubeconfig, self._hooks),
+                guard=guard,
             ),
             inside,
         )
@@ -212,7 +211,15 @@ class Site(pulumi.ComponentResource):
             self.certificates = issued(site.name, intermediate)
         elif intermediate and control_plane.cacerts:
             self.certificates = settled(
-                site.name, intermediate, self.cluster.kubeconfig, control_plane.cacerts, *self.mesh
+                name,
+                site.name,
+                intermediate,
+                self.cluster.kubeconfig,
+                pulumi.ResourceOptions(
+                    parent=self,
+                    depends_on=[control_plane.cacerts, *self.mesh],
+                    deleted_with=self.cluster.made_by,
+                ),
             )
         self._operator = self._pxc_operator(name, injection_labels(revision), inside)
         self.workloads = {
@@ -220,18 +227,6 @@ class Site(pulumi.ComponentResource):
                 f"{name}.{workload.namespace}", workload, injection_labels(revision), inside
             )
             for workload in site.workloads
-        }
-        self.channels = {
-            f"{namespace}/{pod}": channel
-            for namespace, workload in self.workloads.items()
-            if isinstance(workload, Mariadb | Pxc)
-            for pod, channel in workload.channels.items()
-        }
-        self.ends = {
-            place: told
-            for workload in self.workloads.values()
-            if isinstance(workload, Pxc)
-            for place, told in workload.ends.items()
         }
         self.link = None
         gateways = self._gateways(name, revision, inside) if site.exports else {}
@@ -347,7 +342,6 @@ class Site(pulumi.ComponentResource):
                 settings=database.settings,
                 resources=database.resources,
                 exporter=monitoring.exporter_image if monitoring else None,
-                lost=self._args.lost,
             ),
             inside,
         )

@@ -46,9 +46,6 @@ class SiteImports(pulumi.ComponentResource):
         - LinkProbe for each consumer, after all of that. One that asks a site that is gone does not run anew.
     """
 
-    hosts: pulumi.Output[dict[str, str]]
-    """For each imported host the pod that answered."""
-
     def __init__(self, name: str, args: SiteImportsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("dcmesh:components:SiteImports", name, {}, opts)
         inside = args.site.inside(self)
@@ -62,7 +59,6 @@ class SiteImports(pulumi.ComponentResource):
         exports = {(i.from_, i.export): args.links[i.from_].export(i.export) for i in standing}
         vips = allot_vips((host for export in exports.values() for host in export.hosts), args.vip_network)
 
-        reports = []
         by_namespace = sorted(standing, key=lambda i: i.namespace)
         for namespace, group in groupby(by_namespace, key=lambda i: i.namespace):
             imports = list(group)
@@ -88,7 +84,7 @@ class SiteImports(pulumi.ComponentResource):
                 options = pulumi.ResourceOptions(depends_on=imported)
                 if any(i.from_ == args.lost for i in asked):  # who would not answer
                     options.transformations = [untouched]
-                probe = LinkProbe(
+                LinkProbe(
                     f"{name}.{namespace}.{account}",
                     LinkProbeArgs(
                         consumer=ServiceAccount(namespace=namespace, name=account),
@@ -96,8 +92,4 @@ class SiteImports(pulumi.ComponentResource):
                     ),
                     pulumi.ResourceOptions.merge(inside, options),
                 )
-                reports.append(probe.hosts)
-        self.hosts = pulumi.Output.all(*reports).apply(
-            lambda all_reports: {host: pod for report in all_reports for host, pod in report.items()}
-        )
-        self.register_outputs({"hosts": self.hosts})
+        self.register_outputs({})

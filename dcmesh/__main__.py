@@ -19,6 +19,7 @@ from dcmesh.status.databases import MAX_LAG
 from dcmesh.status.sites import Status, ask_all
 from dcmesh.trust.roots import TrustReport, ask_trust
 from dcmesh.unlock import UnlockError, unlock
+from dcmesh.verbs import finish_switchover, settle_certificates
 
 STATUS = """\
 Ask a stack's sites how they are, now: gateways, certificates, imported hosts as their consumers see them, databases.
@@ -70,6 +71,19 @@ exit codes:
   3  UNKNOWN   it cannot be told"""
 
 
+SETTLE = """\
+Have all proxies of a site follow the certificates in its Secret `cacerts`, and wait until they do. `pulumi up` runs
+this when it has changed them. By hand it takes the kubeconfig that kubectl would: python -m dcmesh settle dc1"""
+
+FINISH = """\
+Bring the switchover of two XtraDB clusters to its end, once their resources say which is the primary: wait until it is
+open, drop the channel by which it followed, and start the other's if it has given up. `pulumi up` runs this."""
+
+PROGRAMS_CODES = """\
+exit codes:
+  0  OK        it is done
+  2  CRITICAL  it is not, and why has been printed"""
+
 Verb = Callable[[argparse.Namespace], State]
 Found = TypeVar("Found", Status, TrustReport, Report)
 
@@ -114,6 +128,12 @@ def parser() -> argparse.ArgumentParser:
         one.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
         return one
 
+    def asked_by_the_program(name: str, run: Verb, *, does: str, description: str) -> argparse.ArgumentParser:
+        plain = argparse.RawDescriptionHelpFormatter
+        one = verbs.add_parser(name, help=does, description=description, epilog=PROGRAMS_CODES, formatter_class=plain)
+        one.set_defaults(run=run)
+        return one
+
     status = asking("status", show_status, does="ask all sites how they are", description=STATUS, codes=EXIT_CODES)
     status.add_argument(
         "--max-lag",
@@ -125,6 +145,27 @@ def parser() -> argparse.ArgumentParser:
     asking("trust", show_trust, does="who trusts which root", description=TRUST, codes=TRUST_CODES)
     doctor = asking("doctor", show_report, does="find what breaks a link", description=DOCTOR, codes=DOCTOR_EXIT_CODES)
     doctor.add_argument("host", nargs="?", metavar="HOST", help="an imported or exported host (default: all)")
+    settling = asked_by_the_program(
+        "settle", settle_certificates, does="have a site's proxies follow its certificates", description=SETTLE
+    )
+    settling.add_argument("site", metavar="SITE", help="the site, as messages are to name it")
+    settling.add_argument("--context", metavar="NAME", help="context of the kubeconfig (default: its current one)")
+    finishing = asked_by_the_program(
+        "finish-switchover",
+        finish_switchover,
+        does="end a switchover of XtraDB clusters",
+        description=FINISH,
+    )
+    end = ("SITE", "NAMESPACE", "NAME", "NODES", "CHANNEL")
+    finishing.add_argument("--primary", nargs=5, metavar=end, required=True, help="the cluster that is the primary now")
+    finishing.add_argument("--replica", nargs=5, metavar=end, required=True, help="the other")
+    finishing.add_argument("--without", metavar="SITE", default="", help="the site that is gone, which need not answer")
+    finishing.add_argument(
+        "--contexts",
+        nargs=2,
+        metavar=("PRIMARY", "REPLICA"),
+        help="contexts of the kubeconfig (default: its current one)",
+    )
     verb("unlock", remove_locks, does="remove a dead run's lock", description=UNLOCK, codes=UNLOCK_CODES)
     return whole
 

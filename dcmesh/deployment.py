@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from dcmesh.config.errors import ConfigError
+from dcmesh.config.kubeconfig import KubeconfigError, read_kubeconfig
 from dcmesh.config.peer_links import read_link
 from dcmesh.databases.replication import Replica
 from dcmesh.model.link import ServiceAccount
-from dcmesh.model.settings import LinkExport, PeerLink
+from dcmesh.model.printable import printable
+from dcmesh.model.settings import ExistingCluster, LinkExport, PeerLink
 from dcmesh.pulumi_cli import PulumiError, pulumi, read_state
 
 
@@ -84,7 +86,7 @@ class DeployedSite:
 
     Attributes:
         name: its name.
-        kubeconfig: contents of its cluster's kubeconfig. Secret.
+        cluster: where its kubeconfig is found, or the contents of it, which are secret.
         gateway: its gateway, if it exports anything.
         exports: what it exports.
         accounts: the service accounts of exported pods and of consumers, each with what it imports.
@@ -95,7 +97,7 @@ class DeployedSite:
     """
 
     name: str
-    kubeconfig: str
+    cluster: ExistingCluster | str
     gateway: ExpectedGateway | None
     exports: tuple[DeployedExport, ...]
     accounts: Mapping[ServiceAccount, tuple[DeployedExport, ...]]
@@ -103,6 +105,20 @@ class DeployedSite:
     servers: tuple[ExpectedServer, ...]
     lost: bool = False
     without: str = ""
+
+    @property
+    def kubeconfig(self) -> str:
+        """Contents of its cluster's kubeconfig. Secret.
+
+        Raises:
+            ConnectionError: it cannot be read.
+        """
+        if isinstance(self.cluster, str):
+            return self.cluster
+        try:
+            return read_kubeconfig(self.cluster.kubeconfig).only(self.cluster.context)
+        except KubeconfigError as error:
+            raise ConnectionError(f"its kubeconfig {printable(self.cluster.kubeconfig)} {error}") from None
 
 
 def read_stack(stack: str | None) -> tuple[DeployedSite, ...]:
@@ -132,10 +148,11 @@ def parse_outputs(outputs: Mapping[str, Any]) -> tuple[DeployedSite, ...]:
     if not outputs["sites"]:
         raise StackError("the stack has no sites")
     sites = outputs["sites"]
-    return tuple(_site(name, outputs["kubeconfigs"][name], known, tuple(sites)) for name, known in sites.items())
+    made = outputs["kubeconfigs"]
+    return tuple(_site(name, made.get(name), known, tuple(sites)) for name, known in sites.items())
 
 
-def _site(name: str, kubeconfig: str, known: Mapping[str, Any], sites: tuple[str, ...]) -> DeployedSite:
+def _site(name: str, kubeconfig: str | None, known: Mapping[str, Any], sites: tuple[str, ...]) -> DeployedSite:
     links, lost = _links(name, known["links"]), known.get("lost")
     accounts = dict[ServiceAccount, tuple[DeployedExport, ...]]()
     exports = _exports(links[name]) if known["gateway"] else ()
@@ -154,7 +171,7 @@ def _site(name: str, kubeconfig: str, known: Mapping[str, Any], sites: tuple[str
         accounts[account] = (*accounts.get(account, ()), export)
     return DeployedSite(
         name=name,
-        kubeconfig=kubeconfig,
+        cluster=ExistingCluster.model_validate(known["cluster"]) if kubeconfig is None else kubeconfig,
         gateway=_gateway(known["gateway"], links[name]) if known["gateway"] else None,
         exports=exports,
         accounts=accounts,

@@ -10,7 +10,6 @@ import pulumi
 import pulumi_kubernetes as k8s
 
 from components.confined import CONFINED, NOBODY, RESTRICTED
-from components.databases.channel_report import channel_report
 from components.databases.failure_reasons import tell_reasons
 from components.databases.generated_password import generated_password
 from components.databases.mariadb_switchover import (
@@ -83,7 +82,7 @@ class MariadbArgs:
         root_password: password with which `root` logs in from other pods, and other sites. Secret. Default: it
             does not, only within its own pod.
         replication_password: password of `replication`, the same at both ends of a channel. Secret. None while pending.
-        kubeconfig: contents of the cluster's kubeconfig, to ask for the channel. Secret.
+        kubeconfig: contents of the cluster's kubeconfig, to ask pods that do not start. Secret.
         source: what pod 0 follows, at the first of its hosts. Default: nothing, pod 0 is the primary.
         pending: whether what it is to follow is not there yet. Then no pod is made.
         source_site: the site of `source`; where the two sites can change roles also while `source` is not there yet.
@@ -92,7 +91,6 @@ class MariadbArgs:
         settings: options of the server beside dcmesh's own.
         resources: requests and limits of the server's container.
         exporter: image of mysqld_exporter, which shows the server's metrics. Default: no metrics.
-        lost: whether the site is gone, and so cannot be asked for its channel. Default no.
     """
 
     namespace: str
@@ -115,7 +113,6 @@ class MariadbArgs:
     settings: Mapping[str, str] = field(default_factory=dict)
     resources: Mapping[str, Any] = field(default_factory=dict)
     exporter: str | None = None
-    lost: bool = False
 
 
 def server_cnf(settings: Mapping[str, str]) -> str:
@@ -331,8 +328,6 @@ class Mariadb(pulumi.ComponentResource):
 
     identity: pulumi.Resource
     """The service account."""
-    channels: Mapping[str, pulumi.Output[dict[str, Any]]]
-    """By pod, how the channel from another site was when this `up` was done."""
 
     def __init__(self, name: str, args: MariadbArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("dcmesh:workloads:Mariadb", name, {}, opts)
@@ -344,17 +339,11 @@ class Mariadb(pulumi.ComponentResource):
             parent=self,
             protect=args.protect and not args.pending,
         )
-        self.channels = {}
         if not args.pending:
-            settled = self._servers(name, args, metadata)
-            if args.source and not args.lost:
-                where = replica(args.namespace, f"{args.name}-0")
-                primary = args.switchover is not None and args.switchover.primary == args.site
-                # Known when the servers answer and have their roles, so nobody asks before.
-                self.channels = {where.pod: channel_report(args.kubeconfig, where, settled, primary=primary)}
+            self._servers(name, args, metadata)
         self.register_outputs({})
 
-    def _servers(self, name: str, args: MariadbArgs, metadata: k8s.meta.v1.ObjectMetaArgs) -> pulumi.Output[Any]:
+    def _servers(self, name: str, args: MariadbArgs, metadata: k8s.meta.v1.ObjectMetaArgs) -> None:
         child = pulumi.ResourceOptions(parent=self, depends_on=[self.identity])
         unnamed = k8s.meta.v1.ObjectMetaArgs(namespace=metadata.namespace, labels=pod_labels(args.name))
         passwords = k8s.core.v1.Secret(
@@ -400,10 +389,9 @@ class Mariadb(pulumi.ComponentResource):
                 hooks=tell_reasons(name, args.kubeconfig, SERVER),
             ),
         )
-        settled: pulumi.Output[Any] = servers.status
         done: pulumi.Resource = servers
         if args.switchover and args.source and args.source_site:
-            switchover = MariadbSwitchover(
+            done = MariadbSwitchover(
                 f"{name}-switchover",
                 MariadbSwitchoverArgs(
                     namespace=args.namespace,
@@ -419,10 +407,8 @@ class Mariadb(pulumi.ComponentResource):
                 ),
                 pulumi.ResourceOptions(parent=self, depends_on=[servers]),
             )
-            settled, done = switchover.done, switchover
         if args.switchover:
             self._config_map(name, args, "begun", {"begun": ""}, [done])
-        return settled
 
     def _claims(self, name: str, args: MariadbArgs) -> list[pulumi.Resource]:
         """Create or change the pods' claims, one after the other: if one may not grow, the next is left alone.

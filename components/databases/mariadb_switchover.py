@@ -122,12 +122,9 @@ class MariadbSwitchover(pulumi.ComponentResource):
         - `Job` that does it: mariadb_switchover.sh. `pulumi up` waits for it.
     """
 
-    done: pulumi.Output[Any]
-    """Known when it is done."""
-
     def __init__(self, name: str, args: MariadbSwitchoverArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("dcmesh:workloads:MariadbSwitchover", name, {}, opts)
-        self.done = k8s.batch.v1.Job(
+        k8s.batch.v1.Job(
             f"{name}-job",
             metadata=k8s.meta.v1.ObjectMetaArgs(
                 name=f"{args.name}-switchover",
@@ -137,5 +134,5 @@ class MariadbSwitchover(pulumi.ComponentResource):
             ),
             spec=pulumi.Output.from_input(args.passwords).apply(lambda passwords: job(args, passwords)),
             opts=pulumi.ResourceOptions(parent=self),
-        ).status
+        )
         self.register_outputs({})

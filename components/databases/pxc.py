@@ -9,8 +9,7 @@ import pulumi
 import pulumi_kubernetes as k8s
 
 from components.confined import CONFINED
-from components.databases.channel_report import channel_report
-from components.databases.pxc_hand_over import finished, handed_over
+from components.databases.pxc_hand_over import finishing, handing_over
 from components.mesh.istio import Values, merge
 from components.sealed import sealed
 from components.workloads.identity import create_identity
@@ -266,7 +265,9 @@ class Pxc(pulumi.ComponentResource):
     Creates:
         - `Namespace` with sidecar injection, `ServiceAccount`; no more while what is to be followed is not there yet.
         - `Secret` `NAME-secrets` with the password of `replication`; the operator adds those of the other users.
-        - `PerconaXtraDBCluster`. Pulumi waits until it is ready.
+        - `PerconaXtraDBCluster`. Pulumi waits until it is ready. One of two that can change roles is not made the
+          primary before the other hands over.
+        - `command.local.Command` that runs `python -m dcmesh finish-switchover`, if it is the primary of two.
     """
 
     identity: pulumi.Resource
@@ -275,13 +276,8 @@ class Pxc(pulumi.ComponentResource):
     """Where it can be asked."""
     cluster: pulumi.CustomResource | None
     """The `PerconaXtraDBCluster`."""
-    channels: Mapping[str, pulumi.Output[dict[str, Any]]]
-    """By the pod that is asked, how the channel from another site was when this `up` was done.
-
-    Of two clusters that can change roles the primary tells for both, when both have theirs: `ends`.
-    """
-    ends: Mapping[tuple[str, str], pulumi.Output[dict[str, Any]]]
-    """By site, and namespace and pod, how the primary and its replica were when this `up` was done."""
+    paused: bool
+    """Whether its nodes are not to run."""
 
     def __init__(self, name: str, args: PxcArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("dcmesh:workloads:Pxc", name, {}, opts)
@@ -293,19 +289,13 @@ class Pxc(pulumi.ComponentResource):
             parent=self,
             protect=args.protect and not args.pending,
         )
-        self.end, self.cluster, self.channels, self.ends = args.end, None, {}, {}
+        self.end, self.cluster, self.paused = args.end, None, awaited_state(args.spec) == "paused"
         if not args.pending:
             self.cluster = self._cluster(name, args, metadata.namespace)
-            # The resource is there when the cluster is ready.
-            if args.other:
-                both = finished(args.end, args.other.end, self.cluster.id)
-                self.ends = {
-                    (end.site, f"{end.namespace}/{end.writer.pod}"): both[index]
-                    for index, end in enumerate((args.end, args.other.end))
-                }
-            elif args.source and not args.switchover:
-                where = args.end.writer
-                self.channels = {where.pod: channel_report(args.kubeconfig, where, self.cluster.id)}
+            if args.other and args.switchover and not (self.paused or args.other.paused):
+                # Its own resource is there when the cluster is ready; it comes after the other's.
+                after = pulumi.ResourceOptions(parent=self, depends_on=[self.cluster])
+                finishing(name, args.end, args.other.end, args.switchover, after)
         self.register_outputs({})
 
     def _cluster(self, name: str, args: PxcArgs, namespace: pulumi.Input[str] | None) -> pulumi.CustomResource:
@@ -316,10 +306,11 @@ class Pxc(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(parent=self),
         )
         spec = cluster_spec(args)
-        allowed: pulumi.Input[dict[str, Any]] = sealed(spec)
+        closed: list[pulumi.Resource] = []
+        hooks = None
         if args.other and args.switchover:
-            closed = pulumi.Output.from_input(args.other.cluster and args.other.cluster.id)
-            allowed = handed_over(args.end, args.other.end, args.switchover, closed).apply(lambda _: sealed(spec))
+            closed = [args.other.cluster] if args.other.cluster else []
+            hooks = handing_over(name, args.end, args.other.end, args.switchover)
         return k8s.apiextensions.CustomResource(
             f"{name}-cluster",
             api_version="pxc.percona.com/v1",
@@ -329,11 +320,12 @@ class Pxc(pulumi.ComponentResource):
                 namespace=namespace,
                 annotations={"pulumi.com/waitFor": f"jsonpath={{.status.state}}={awaited_state(spec)}"},
             ),
-            spec=allowed,
+            spec=sealed(spec),
             opts=pulumi.ResourceOptions(
                 parent=self,
-                depends_on=[self.identity, passwords, *args.after],
+                depends_on=[self.identity, passwords, *args.after, *closed],
                 protect=args.protect,
+                hooks=hooks,
                 custom_timeouts=pulumi.CustomTimeouts(create=f"{READY_MINUTES}m", update=f"{READY_MINUTES}m"),
             ),
         )

@@ -1,65 +1,69 @@
-"""How the program waits for one of two XtraDB clusters to hand over to the other, and sees a switchover to its end."""
+"""How one of two XtraDB clusters becomes the primary: not before the other hands over, and to the switchover's end."""
 
 import asyncio
-from collections.abc import Sequence
-from typing import Any
 
 import pulumi
 
-from components.databases.channel_report import as_output
-from dcmesh.databases.pxc_switchover import PxcClient, PxcEnd, finish, hand_over, refusal
-from dcmesh.databases.replication import ServerStatus
+from components.verb import run_verb
+from dcmesh.databases.pxc_switchover import PxcClient, PxcEnd, hand_over, refusal
 from dcmesh.kube.api import ERRORS, connect, why
 from dcmesh.model.switchover import Switchover
+from dcmesh.verbs import PRIMARY_KUBECONFIG, REPLICA_KUBECONFIG
 
 
-def handed_over(own: PxcEnd, other: PxcEnd, switchover: Switchover, closed: pulumi.Output[Any]) -> pulumi.Output[None]:
-    """Return something that is known only when a cluster may become the primary.
+def handing_over(name: str, own: PxcEnd, other: PxcEnd, switchover: Switchover) -> pulumi.ResourceHookBinding:
+    """Return what waits, before the resource that makes a cluster the primary is created or updated, until it may be.
+
+    A hook, and no Command: since one succeeded the other may have been opened again, and `--target` leaves it out.
 
     Args:
+        name: prefix of the hook's name.
         own: the cluster.
         other: the other.
         switchover: which is to be the primary.
-        closed: known only when the other's resource makes it a replica.
     """
+    kubeconfigs = pulumi.Output.all(own.kubeconfig, other.kubeconfig)
 
-    def ask(kubeconfigs: Sequence[str]) -> None:
-        with connect(kubeconfigs[0]) as here, connect(kubeconfigs[1]) as there:
+    def ask(here: str, there: str) -> None:
+        with connect(here) as own_api, connect(there) as other_api:
             try:
-                hand_over(PxcClient(own, here), PxcClient(other, there), switchover)
+                hand_over(PxcClient(own, own_api), PxcClient(other, other_api), switchover)
             except ERRORS as error:
                 reason = f"a server cannot be asked ({why(error)}): nothing is promoted, run `pulumi up` again"
                 raise refusal(own, reason) from None
 
-    async def look(known: Sequence[Any]) -> None:
-        if not pulumi.runtime.is_dry_run():
-            await asyncio.to_thread(ask, known)  # it takes long, and others go on
+    async def wait(_: pulumi.ResourceHookArgs) -> None:
+        here, there = await kubeconfigs.future() or ("", "")
+        await asyncio.to_thread(ask, here, there)  # it takes long, and others go on
 
-    looked: pulumi.Output[None] = pulumi.Output.all(own.kubeconfig, other.kubeconfig, closed).apply(look)
-    return pulumi.Output.unsecret(looked)
+    hook = pulumi.ResourceHook(f"{name}-handed-over", wait)
+    return pulumi.ResourceHookBinding(before_create=[hook], before_update=[hook])
 
 
-def finished(primary: PxcEnd, replica: PxcEnd, opened: pulumi.Output[Any]) -> pulumi.Output[list[dict[str, Any]]]:
-    """Return what both ends of a channel say when a switchover is at its end, as stack outputs: first the primary.
+def finishing(
+    name: str, primary: PxcEnd, replica: PxcEnd, switchover: Switchover, opts: pulumi.ResourceOptions
+) -> pulumi.Resource:
+    """Create the Command that brings a switchover to its end, when both resources say who is the primary.
 
     Args:
+        name: prefix of the resource's name.
         primary: the primary.
         replica: the other.
-        opened: known only when the primary's resource makes it that.
+        switchover: which is the primary. When that changes, or what is said of a site that is gone, it runs again.
+        opts: options of the resource.
     """
+    words = ["--without", switchover.without] if switchover.without else []
+    return run_verb(
+        f"{name}-switchover",
+        "finish-switchover",
+        *("--primary", *_words(primary)),
+        *("--replica", *_words(replica)),
+        *words,
+        environment={PRIMARY_KUBECONFIG: primary.kubeconfig, REPLICA_KUBECONFIG: replica.kubeconfig},
+        triggers=[switchover.primary, switchover.without, switchover.at],
+        opts=opts,
+    )
 
-    def ask(kubeconfigs: Sequence[str], act: bool) -> tuple[ServerStatus, ServerStatus]:
-        with connect(kubeconfigs[0]) as here, connect(kubeconfigs[1]) as there:
-            return finish(PxcClient(primary, here), PxcClient(replica, there), kubeconfigs, act=act)
 
-    async def look(known: Sequence[Any]) -> list[dict[str, Any]]:
-        leader, follower = await asyncio.to_thread(ask, known, not pulumi.runtime.is_dry_run())
-        return [
-            as_output(primary.writer, leader, primary=True),
-            as_output(replica.writer, follower, primary=False),
-        ]
-
-    looked: pulumi.Output[list[dict[str, Any]]] = pulumi.Output.all(
-        primary.kubeconfig, replica.kubeconfig, opened
-    ).apply(look)
-    return pulumi.Output.unsecret(looked)
+def _words(end: PxcEnd) -> tuple[str, ...]:
+    return (end.site, end.namespace, end.name, str(len(end.pods)), end.channel)

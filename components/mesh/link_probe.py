@@ -92,11 +92,6 @@ def pod_template(
     }
 
 
-def answering(exports: Sequence[ExportedService]) -> dict[str, str]:
-    """Return which pod answers for each host, as the script prints it once all have answered."""
-    return {host: host.partition(".")[0] for export in exports for host in export.hosts}
-
-
 class LinkProbe(pulumi.ComponentResource):
     """A check from inside: an update that succeeds means that the imports work.
 
@@ -107,9 +102,6 @@ class LinkProbe(pulumi.ComponentResource):
 
     The caller orders it after the imports by `depends_on`.
     """
-
-    hosts: pulumi.Output[dict[str, str]]
-    """For each host the pod that answered."""
 
     def __init__(self, name: str, args: LinkProbeArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("dcmesh:components:LinkProbe", name, {}, opts)
@@ -126,7 +118,7 @@ class LinkProbe(pulumi.ComponentResource):
                 | {export.identity for _, export in args.imports}
             )
         )
-        job = k8s.batch.v1.Job(
+        k8s.batch.v1.Job(
             f"{name}-job",
             metadata=k8s.meta.v1.ObjectMetaArgs(
                 name=job_name,
@@ -150,6 +142,4 @@ class LinkProbe(pulumi.ComponentResource):
             },
             opts=pulumi.ResourceOptions(parent=self),
         )
-        # Known when the Job has succeeded. Nothing of it is read: its pod, and itself, may be cleaned away at any time.
-        self.hosts = job.status.apply(lambda _: answering(exports))
-        self.register_outputs({"hosts": self.hosts})
+        self.register_outputs({})

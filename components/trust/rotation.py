@@ -1,62 +1,69 @@
 """Rotation: a site gets new certificates once they are allowed, and is done when all of its proxies follow them."""
 
 import asyncio
-from collections.abc import Awaitable, Sequence
-from dataclasses import replace
 from typing import Any
 
 import pulumi
 
 from components.trust.shared_ca import Intermediate
+from components.verb import run_verb
 from dcmesh.model.certificates import Bundle
-from dcmesh.trust.rotation import OtherSites, certificates, guard, settle
+from dcmesh.trust.rotation import CHAIN, ROOTS, OtherSites, certificates, guard
+from dcmesh.verbs import KUBECONFIG
 
 
-def guarded(site: str, intermediate: Intermediate, kubeconfig: pulumi.Output[str], others: OtherSites) -> Intermediate:
-    """Return an intermediate that is known only once it is allowed into a site's cluster."""
+def guarding(
+    site: str, intermediate: Intermediate, kubeconfig: pulumi.Output[str], others: OtherSites
+) -> pulumi.ResourceHookBinding:
+    """Return what looks, before a site's Secret `cacerts` is created or updated, whether it may be.
 
-    def look(known: Sequence[str]) -> Awaitable[str]:
-        wanted = Bundle(chain=known[1], root=known[2])
-        return asyncio.to_thread(guard, site, known[0], wanted, others)  # it takes long, and others go on
+    A hook, and no Command: it runs before each change of the Secret, for whatever reason, and of nothing else. In a
+    preview it looks too, as far as what is to be written is known.
+    """
+    wanted = pulumi.Output.all(kubeconfig, intermediate.chain, intermediate.root)
 
-    def warn(known: Sequence[str]) -> str:
-        if known[1]:
-            pulumi.log.warn(known[1])
-        return known[0]
+    async def look(_: pulumi.ResourceHookArgs) -> None:
+        if known := await wanted.future():
+            text, chain, root = known
+            warning = await asyncio.to_thread(guard, site, text, Bundle(chain=chain, root=root), others)
+            if warning:
+                pulumi.log.warn(warning)
 
-    looked: pulumi.Output[str] = pulumi.Output.all(kubeconfig, intermediate.chain, intermediate.root).apply(look)
-    allowed = pulumi.Output.all(intermediate.root, pulumi.Output.unsecret(looked)).apply(warn)
-    return replace(intermediate, root=allowed)
+    hook = pulumi.ResourceHook(f"{site}-certificates-allowed", look, pulumi.ResourceHookOptions(on_dry_run=True))
+    return pulumi.ResourceHookBinding(before_create=[hook], before_update=[hook])
 
 
 def settled(
-    site: str, intermediate: Intermediate, kubeconfig: pulumi.Output[str], *after: pulumi.Resource
+    name: str, site: str, intermediate: Intermediate, kubeconfig: pulumi.Output[str], opts: pulumi.ResourceOptions
 ) -> pulumi.Output[dict[str, Any]]:
-    """Return a site's certificates as a stack output, once all of its proxies follow them.
+    """Create the Command that has all of a site's proxies follow its certificates.
 
     Args:
+        name: prefix of the resource's name.
         site: the site.
-        intermediate: what it is given.
+        intermediate: what its Secret `cacerts` has by then.
         kubeconfig: contents of its kubeconfig.
-        after: what must be there first.
+        opts: options of the resource.
+
+    Returns:
+        The certificates that all of them followed when it ran last, as a stack output.
     """
-
-    async def finish(kubeconfig: str, wanted: Bundle) -> dict[str, Any]:
-        if not pulumi.runtime.is_dry_run():
-            await asyncio.to_thread(settle, site, kubeconfig, wanted)
-        return certificates(site, wanted)
-
-    def wait(known: Sequence[str]) -> Awaitable[dict[str, Any]]:
-        return finish(known[0], Bundle(chain=known[1], root=known[2]))
-
-    ready = [resource.urn for resource in after]
-    done: pulumi.Output[dict[str, Any]] = pulumi.Output.all(
-        kubeconfig, intermediate.chain, intermediate.root, *ready
-    ).apply(wait)
-    return pulumi.Output.unsecret(done)
+    seen_through = run_verb(
+        f"{name}-certificates",
+        "settle",
+        site,
+        environment={KUBECONFIG: kubeconfig, CHAIN: intermediate.chain, ROOTS: intermediate.root},
+        triggers=[intermediate.chain, intermediate.root],
+        opts=opts,
+    ).triggers
+    return pulumi.Output.unsecret(seen_through.apply(lambda pems: _as_output(site, *pems or ())))
 
 
 def issued(site: str, intermediate: Intermediate) -> pulumi.Output[dict[str, Any]]:
     """Return the certificates of a site of another stack as a stack output."""
     known: pulumi.Output[list[str]] = pulumi.Output.all(intermediate.chain, intermediate.root)
-    return known.apply(lambda pems: certificates(site, Bundle(chain=pems[0], root=pems[1])))
+    return known.apply(lambda pems: _as_output(site, *pems))
+
+
+def _as_output(site: str, chain: str, root: str) -> dict[str, Any]:
+    return certificates(site, Bundle(chain=chain, root=root))

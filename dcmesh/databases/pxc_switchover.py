@@ -24,7 +24,8 @@ from dcmesh.databases.replication import (
     parse_server,
     read_server,
 )
-from dcmesh.kube.api import ERRORS, ApiClient, custom_object, run_in, why
+from dcmesh.kube.api import ERRORS, ApiClient, connect, custom_object, run_in, why
+from dcmesh.model.printable import printable
 from dcmesh.model.switchover import Switchover
 
 PATIENCE = 120
@@ -296,9 +297,7 @@ def idle_events(primary: PxcClient) -> int:
     return primary.number("COUNT(*)", f"FROM information_schema.EVENTS WHERE {made_elsewhere}") or 0
 
 
-def finish(
-    primary: PxcClient, replica: PxcClient, kubeconfigs: Sequence[str], *, act: bool
-) -> tuple[ServerStatus, ServerStatus]:
+def finish(primary: PxcClient, replica: PxcClient, kubeconfigs: Sequence[str]) -> tuple[ServerStatus, ServerStatus]:
     """Bring a switchover to its end, and return what the primary and the replica say then.
 
     The primary's old channel is dropped: its operator has stopped it and leaves it there. The replica's is started
@@ -308,12 +307,9 @@ def finish(
         primary: the primary.
         replica: the other.
         kubeconfigs: theirs.
-        act: whether to do anything, and to wait; a preview looks alone.
     """
-    leader = read_server(
-        kubeconfigs[0], primary.end.writer, OPEN_SECONDS if act else 0, until=lambda said: said.read_only is False
-    )
-    if act and leader.read_only is False:
+    leader = read_server(kubeconfigs[0], primary.end.writer, OPEN_SECONDS, until=lambda said: said.read_only is False)
+    if leader.read_only is False:
         for pod in primary.end.pods:
             with suppress(*ERRORS):  # one that is away does no harm: a channel does not start with its server
                 if primary.server(pod).channel.source:
@@ -326,10 +322,10 @@ def finish(
                     f"{where}: {idle} events that were made in {replica.end.site} do not run. "
                     "docs/switchover.md says how to enable them"
                 )
-    follower = read_server(kubeconfigs[1], replica.end.writer, CHANNEL_SECONDS if act else 0)
-    if act and follower.read_only:
+    follower = read_server(kubeconfigs[1], replica.end.writer, CHANNEL_SECONDS)
+    if follower.read_only:
         take_back(replica)
-    if act and follower.channel.source and not follower.channel.running:
+    if follower.channel.source and not follower.channel.running:
         with suppress(*ERRORS):
             replica.run(rf"START REPLICA FOR CHANNEL '{replica.end.channel}'\G", user="operator")
         follower = read_server(kubeconfigs[1], replica.end.writer, CHANNEL_SECONDS)
@@ -337,3 +333,30 @@ def finish(
     with suppress(*ERRORS):
         extra = extra_to(primary, follower.position, leader.position)
     return leader, replace(follower, extra=extra)
+
+
+def see_through(primary: PxcEnd, replica: PxcEnd, kubeconfigs: Sequence[str], *, without: str) -> None:
+    """Bring a switchover to its end, and warn of what is left to do.
+
+    Args:
+        primary: the primary.
+        replica: the other.
+        kubeconfigs: theirs.
+        without: the site that is gone; empty if none is.
+
+    Raises:
+        pulumi.RunError: it is not at its end.
+    """
+    with connect(kubeconfigs[0]) as here, connect(kubeconfigs[1]) as there:
+        leader, follower = finish(PxcClient(primary, here), PxcClient(replica, there), kubeconfigs)
+    if leader.read_only is not False:
+        reason = "is still read-only" if leader.read_only else leader.channel.last_error
+        raise pulumi.RunError(f"{primary.site}/{primary.namespace}: {reason}: see to it, then run `pulumi up` again")
+    if follower.read_only is None and replica.site != without:
+        reason = follower.channel.last_error
+        raise pulumi.RunError(f"{replica.site}/{replica.namespace}: {reason}: see to it, then run `pulumi up` again")
+    if follower.extra:
+        pulumi.log.warn(
+            f"{replica.namespace}/{replica.writer.pod} has transactions that its source has not: "
+            f"{printable(follower.extra)}. docs/switchover.md says what to do"
+        )

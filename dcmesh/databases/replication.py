@@ -4,10 +4,8 @@ import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 from dcmesh.kube.api import ERRORS, connect, run_in, why
-from dcmesh.model.plain import plain
 from dcmesh.model.printable import printable
 
 NUMBER = r"[0-9]{1,10}"
@@ -59,11 +57,6 @@ class ChannelStatus:
     seconds_behind: int | None
     last_error: str
     position: str = ""
-
-    def as_output(self) -> dict[str, Any]:
-        """Return the channel as a stack output, in the camel case of Kubernetes."""
-        output: dict[str, Any] = plain(self)
-        return output
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -116,5 +116,12 @@ def _unfinished(roots: Sequence[TrustedRoot]) -> Iterator[Problem]:
 def ask_trust(sites: Sequence[DeployedSite]) -> TrustReport:
     """Ask all sites at once."""
     with ThreadPoolExecutor(len(sites)) as pool:
-        found = pool.map(lambda site: on_each({site.name: site.kubeconfig}, all_of), sites)
+        found = pool.map(_ask_site, sites)
         return TrustReport(holders=tuple(holder for holders in found for holder in holders))
+
+
+def _ask_site(site: DeployedSite) -> list[CertificateHolder]:
+    try:
+        return on_each({site.name: site.kubeconfig}, all_of)
+    except ConnectionError as error:
+        return [CertificateHolder(where=f"{site.name}'s cluster", unknown=str(error))]

@@ -6,15 +6,16 @@ everywhere before it signs, and what is trusted must stay so until nobody proves
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
 import pulumi
 
+from dcmesh.config.kubeconfig import read_kubeconfig
 from dcmesh.kube.api import ERRORS, why
-from dcmesh.kube.proxies import MeshCluster, all_of, on_each
+from dcmesh.kube.proxies import SECRET, MeshCluster, all_of, on_each
 from dcmesh.model import settings as model
 from dcmesh.model.certificates import (
     WARNING_DAYS,
@@ -26,9 +27,13 @@ from dcmesh.model.certificates import (
     root_name,
     trusts,
 )
+from dcmesh.model.istio import ISTIO_NAMESPACE
 from dcmesh.stacks import ReadStack, read_stack, stack_name, stack_of
 
 BEGIN = "-----BEGIN"
+
+CHAIN, ROOTS = "DCMESH_CERT_CHAIN", "DCMESH_ROOT_CERTS"
+"""The environment's variables with the certificates that a site's proxies are to follow."""
 
 PATIENCE = 180
 """For how many seconds a site's istiods and proxies may take to follow."""
@@ -48,7 +53,7 @@ class OtherSites:
     """The sites that must go on accepting one another.
 
     Attributes:
-        kubeconfigs: for the stack's sites, as its last `up` left them.
+        kubeconfigs: for those of the stack's sites that its last `up` left.
         bundles: for sites of other stacks, what their last `up` saw through.
         unseen: sites of which nothing can be known here, and why.
     """
@@ -144,6 +149,20 @@ def behind(wanted: Bundle, holders: Sequence[CertificateHolder]) -> list[Certifi
     return [w for w in holders if w.unknown or set(w.roots) != roots or intermediate not in w.chain]
 
 
+def given_or_held(site: str, kubeconfig: str, chain: str | None, roots: str | None) -> Bundle:
+    """Return what is given or else, of the Secret `cacerts`, what it says once no root stands in it twice.
+
+    Raises:
+        pulumi.RunError: nothing is given, and there is no Secret.
+    """
+    if chain and roots:
+        return Bundle(chain=chain, root=roots)
+    held = MeshCluster(site, kubeconfig).bundle()
+    if held is None:
+        raise pulumi.RunError(f"{site}: its cluster has no Secret {ISTIO_NAMESPACE}/{SECRET}")
+    return replace(held, root="".join(BEGIN + pem for pem in dict.fromkeys(held.root.split(BEGIN)[1:])))
+
+
 def settle(site: str, kubeconfig: str, wanted: Bundle, seconds: float = PATIENCE) -> None:
     """Wait until a site's proxies all have what its Secret says, and make them.
 
@@ -236,13 +255,24 @@ def read_others(settings: model.Settings, project: str, stack: str, read: ReadSt
         else:
             unseen[name] = reason or f"{of} tells of no certificates"
     outputs, reason = _outputs(stack_name(project, stack), read)
-    kubeconfigs = outputs.get("kubeconfigs", {})
-    asked = own - {settings.lost}
-    here = {name: text for name, text in kubeconfigs.items() if name in asked and isinstance(text, str)}
-    hidden = asked if reason else asked & kubeconfigs.keys() - here.keys()
-    unseen |= dict.fromkeys(sorted(hidden), reason or "its kubeconfig cannot be decrypted here")
-    unseen |= {settings.lost: "failover.without names it"} if settings.lost in own else {}
+    here, up = dict[str, str](), outputs.get("sites", {})
+    for site in settings.sites:
+        if site.name == settings.lost or reason:
+            unseen[site.name] = "failover.without names it" if site.name == settings.lost else reason
+        elif site.name in up:
+            known = _kubeconfig(site, outputs)
+            if isinstance(known, str):
+                here[site.name] = known
+            else:
+                unseen[site.name] = "its kubeconfig cannot be decrypted here"
     return OtherSites(kubeconfigs=here, bundles=bundles, unseen=unseen)
+
+
+def _kubeconfig(site: model.Site, outputs: Mapping[str, Any]) -> object:
+    """Return the contents of a site's kubeconfig; something else if they cannot be decrypted."""
+    if isinstance(site.cluster, model.ExistingCluster):
+        return read_kubeconfig(site.cluster.kubeconfig).only(site.cluster.context)
+    return outputs.get("kubeconfigs", {}).get(site.name)
 
 
 def _bundle(told: object, site: str) -> Bundle | None:

@@ -87,8 +87,9 @@ class SiteStack(Project):
         """Update without the preview, as a stack that has been up before may be."""
         return self.up("--skip-preview", *options)
 
-    def hosts(self) -> Any:
-        return self.output("hosts")[self.stack]
+    def hosts(self) -> dict[str, str]:
+        """Return the hosts that the site imports, each with its pod."""
+        return {host: host.partition(".")[0] for host in self.imported().get(self.stack, ())}
 
     def gateway(self) -> list[str]:
         addresses: list[str] = self.output("link")[self.stack]["gateway"]["addresses"]

@@ -305,6 +305,19 @@ class Project:
     def output(self, name: str) -> Any:
         return json.loads(self.pulumi("stack", "output", name, "--json", "--show-secrets"))
 
+    def imported(self) -> dict[str, set[str]]:
+        """Return the hosts that each site imports, of which each `up` has asked all at its end."""
+        found = dict[str, set[str]]()
+        for site, known in self.output("sites").items():
+            exports = {
+                (source, export["name"]): export["hosts"]
+                for source, link in known["links"].items()
+                for export in link["exports"]
+            }
+            for one in known["imports"]:
+                found.setdefault(site, set()).update(exports.get((one["from"], one["export"]), ()))
+        return found
+
     def changes(self) -> dict[str, set[tuple[str, str]]]:
         """Return what the next `up` would do: types and names of resources, by operation."""
         found: dict[str, set[tuple[str, str]]] = {}

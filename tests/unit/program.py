@@ -3,14 +3,13 @@
 import json
 import re
 import runpy
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from dcmesh.databases.replication import ChannelStatus, Replica, ServerStatus, parse_status
 from dcmesh.model.ownership import OURS
 from tests.unit.conftest import ROOT
 from tests.unit.engine import PROJECT, Engine, Resource
@@ -48,6 +47,14 @@ def probes(engine: Engine) -> list[Resource]:
     return [job for job in engine.kind("Job") if any(part.kind == "LinkProbe" for part in engine.parents(job.name))]
 
 
+def asked_hosts(engine: Engine) -> dict[str, set[str]]:
+    """Return the hosts that each importing site's probes ask."""
+    found = dict[str, set[str]]()
+    for job in probes(engine):
+        found.setdefault(site_of(job), set()).update(host for host, *_ in probed(job))
+    return found
+
+
 def source_of(database: Resource) -> str:
     """Return the host that pod 0 of a database's StatefulSet follows."""
     (prepare,) = database.spec["template"]["spec"]["initContainers"]
@@ -82,40 +89,17 @@ def existing_cluster(site: str) -> Config:
     return {"kubeconfig": f"$CLUSTERS/{site}", "context": "there"}
 
 
-def run_program(engine: Engine, stack: Config, hand_over: Callable[..., None] = lambda *_: None) -> Engine:
-    """Run `__main__.py` with a configuration, on a machine without k3d: each probe succeeds, each channel runs.
+def run_program(engine: Engine, stack: Config) -> Engine:
+    """Run `__main__.py` with a configuration, on a machine without k3d: each probe succeeds.
 
     Args:
         engine: what it asks.
         stack: the configuration.
-        hand_over: what waits until an XtraDB cluster may be the primary. Default: it may.
     """
-
-    def asked(kind: str, kubeconfig: str) -> list[Resource]:
-        """Return what the program has asked for in a cluster."""
-        found = [(resource, engine.asked.get(resource.provider)) for resource in engine.kind(kind)]
-        return [resource for resource, there in found if there and there.inputs["kubeconfig"] == kubeconfig]
-
-    def read_server(kubeconfig: str, replica: Replica, **_: float) -> ServerStatus:
-        pods = [pods for pods in asked("StatefulSet", kubeconfig) if pods.object[0] == replica.namespace]
-        sources = [source_of(p) for p in pods if replica.pod == f"{p.object[1]}-0"]
-        channel = ChannelStatus(source="".join(sources), running=bool(sources), seconds_behind=0, last_error="")
-        return ServerStatus(channel=channel, read_only=bool(sources))
-
-    def finish(*_: Any, act: bool) -> tuple[ServerStatus, ServerStatus]:
-        assert act
-        channel = ChannelStatus(source="the primary", running=True, seconds_behind=0, last_error="")
-        return ServerStatus(channel=parse_status(""), read_only=False), ServerStatus(channel=channel, read_only=True)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("shutil.which", lambda _: None)
-        patch.setattr("components.databases.channel_report.read_server", read_server)
-        patch.setattr("components.databases.pxc_hand_over.connect", nullcontext)
-        patch.setattr("components.databases.pxc_hand_over.hand_over", hand_over)
-        patch.setattr("components.databases.pxc_hand_over.finish", finish)
         patch.setattr("components.site.with_rto_max", lambda *_: ["node-1"])
-        patch.setattr("components.trust.rotation.guard", lambda *_: "")
-        patch.setattr("components.trust.rotation.settle", lambda *_: None)
         patch.setattr(
             "components.trust.rotation.certificates",
             lambda _, given: {"certChain": given.chain, "rootCert": given.root},

@@ -118,7 +118,7 @@ def exporter(kubeconfig: str) -> DeployedSite:
     where = Replica(namespace="wookie", pod="db-0", container="mariadb", command=("mariadb", "status"))
     return DeployedSite(
         name="dc1",
-        kubeconfig=kubeconfig,
+        cluster=kubeconfig,
         gateway=ExpectedGateway(
             namespace="istio-system", name="gateway", addresses=("192.0.2.1",), port=15443, advertised=False
         ),
@@ -134,7 +134,7 @@ def importer(kubeconfig: str) -> DeployedSite:
     where = Replica(namespace="wookie-dr", pod="db-0", container="mariadb", command=("mariadb", "status"))
     return DeployedSite(
         name="dc2",
-        kubeconfig=kubeconfig,
+        cluster=kubeconfig,
         gateway=None,
         exports=(),
         accounts={ServiceAccount("wookie-dr", "db"): (DB_EXPORT,)},

@@ -29,12 +29,7 @@ def raw() -> dict[str, Any]:
 
 
 @pytest.fixture
-def engine(raw: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> Engine:
-    def refuse(site: str, *_: Any) -> None:
-        assert site != "dc1", "it was asked for its certificates"
-
-    monkeypatch.setattr("components.trust.rotation.guard", lambda site, *_: refuse(site) or "")
-    monkeypatch.setattr("components.trust.rotation.settle", refuse)
+def engine(raw: dict[str, Any]) -> Engine:
     for site in raw["sites"]:
         site["cluster"] = "k3d"
     return run_program(Engine(), raw)
@@ -59,6 +54,13 @@ def test_nothing_of_it_changes() -> None:
     assert "*" in (opts.ignore_changes or [])
 
 
+def test_nobody_asks_for_its_certificates(engine: Engine) -> None:
+    guards = {one.name: [*one.request.hooks.before_update] for one in engine.kind("Secret") if "cacerts" in one.name}
+    assert guards == {"dc1-istio-cacerts": [], "dc2-istio-cacerts": ["dc2-certificates-allowed"]}
+    assert {one.name for one in engine.kind("Command") if one.name.endswith("-certificates")} == {"dc2-certificates"}
+    assert engine.outputs["certificates"].keys() == {"dc1", "dc2"}
+
+
 def test_no_probe_of_its_hosts_runs_anew(engine: Engine) -> None:
     """Nor is it gone, which `--target` would not allow."""
     ignored = {job.name: list(job.request.ignoreChanges) for job in engine.kind("Job")}
@@ -68,10 +70,6 @@ def test_no_probe_of_its_hosts_runs_anew(engine: Engine) -> None:
         "dc1.wookie-switchover-job": ["*"],
         "dc2.wookie-dr-switchover-job": [],
     }
-
-
-def test_nobody_asks_for_its_channel(engine: Engine) -> None:
-    assert set(engine.outputs["replication"]) == {"dc2"}
 
 
 def test_preflight_asks_it_nothing_and_goes_by_the_state(raw: dict[str, Any], tmp_path: Path) -> None:
@@ -84,7 +82,8 @@ def test_preflight_asks_it_nothing_and_goes_by_the_state(raw: dict[str, Any], tm
 
 
 def test_its_kubeconfig_is_used_for_nothing(raw: dict[str, Any]) -> None:
-    outputs = {"organization/dcmesh/dev": {"kubeconfigs": {"dc1": "one", "dc2": "two"}}}
+    told = {"sites": {"dc1": {}, "dc2": {}}, "kubeconfigs": {"dc1": "one", "dc2": "two"}}
+    outputs = {"organization/dcmesh/dev": told}
     assert read_others(settings_of(raw), "dcmesh", "dev", outputs.__getitem__) == OtherSites(
         kubeconfigs={"dc2": "two"}, bundles={}, unseen={"dc1": "failover.without names it"}
     )

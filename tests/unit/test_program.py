@@ -16,6 +16,7 @@ from tests.unit.conftest import settings_of, stack_dev
 from tests.unit.engine import Engine, Resource, address_of, readable_strings
 from tests.unit.program import (
     Config,
+    asked_hosts,
     existing_cluster,
     existing_clusters,
     exported,
@@ -231,13 +232,16 @@ def test_no_password_is_readable(stack: Engine) -> None:
 
 
 def test_outputs(stack: Engine) -> None:
-    names = {"link", "hosts", "sites", "replication", "replicationPasswords", "kubeconfigs", "intermediates"}
-    names |= {"certificates"}
+    names = {"link", "sites", "replicationPasswords", "kubeconfigs", "intermediates", "certificates"}
     assert set(stack.outputs) == names
-    secret = {key for key in ("intermediates", "replicationPasswords") if stack.outputs[key]}
-    assert stack.secret_outputs == {"kubeconfigs", *secret}
-    kubeconfigs = {site_of(p): p.inputs["kubeconfig"] for p in stack.kind("kubernetes")}
+    secret = {key for key in ("kubeconfigs", "intermediates", "replicationPasswords") if stack.outputs[key]}
+    assert stack.secret_outputs == secret
+    made = {site_of(command) for command in stack.kind("Command") if command.name.endswith("-cluster")}
+    kubeconfigs = {site_of(p): p.inputs["kubeconfig"] for p in stack.kind("kubernetes") if site_of(p) in made}
     assert stack.outputs["kubeconfigs"] == kubeconfigs
+    for site, known in stack.outputs["sites"].items():
+        there = None if site in made else {"kubeconfig": f"$CLUSTERS/{site}", "context": "there"}
+        assert known["cluster"] == there
 
 
 def test_no_two_objects_are_one_in_a_cluster(stack: Engine) -> None:
@@ -289,20 +293,19 @@ def test_probes_wait_for_all_that_is_imported_into_their_namespace(stack: Engine
         assert objects <= stack.before(job.name)
 
 
-def test_every_imported_host_is_probed_and_reported(stack: Engine) -> None:
+def test_every_imported_host_is_probed(stack: Engine) -> None:
     """Each import is one consumer's: its hosts are asked in its namespace."""
-    for site, hosts in stack.outputs["hosts"].items():
+    assert asked_hosts(stack).keys() == {site_of(e) for e in imported(stack, "ServiceEntry")}
+    for site in asked_hosts(stack):
         entries = [e for e in imported(stack, "ServiceEntry") if site_of(e) == site]
         wanted = {(e.object[0], *e.spec["hosts"], str(int(e.spec["ports"][0]["number"]))) for e in entries}
         jobs = [job for job in probes(stack) if site_of(job) == site]
         assert {(job.object[0], host, port) for job in jobs for host, port, _ in probed(job)} == wanted
-        assert hosts == {host: host.partition(".")[0] for _, host, _ in wanted}
-    assert set(stack.outputs["hosts"]) == {site_of(job) for job in probes(stack)}
 
 
 def test_hosts_of_a_site_have_addresses_of_their_own(stack: Engine) -> None:
     """One host may be imported into several namespaces, under one address."""
-    for site in stack.outputs["hosts"]:
+    for site in asked_hosts(stack):
         entries = [e.spec for e in imported(stack, "ServiceEntry") if site_of(e) == site]
         vips = {(entry["hosts"][0], *entry["addresses"]) for entry in entries}
         assert len(vips) == len({host for host, _ in vips}) == len({vip for _, vip in vips})
@@ -385,15 +388,33 @@ def test_what_is_in_a_cluster_goes_with_it(stack: Engine) -> None:
 
 @only(on_existing_clusters, *APART)
 def test_what_is_in_a_cluster_of_somebody_else_is_deleted_by_itself(stack: Engine) -> None:
-    assert not [resource.name for resource in stack.in_kubernetes() if stack.deleted_with(resource.name)]
-    assert not stack.kind("Command")
+    inside = [*stack.in_kubernetes(), *stack.kind("Command")]
+    assert not [resource.name for resource in inside if stack.deleted_with(resource.name)]
+
+
+def test_changed_certificates_are_allowed_first_and_seen_through(stack: Engine) -> None:
+    """By what the Secret has by then. Other stacks are told of them when all proxies follow."""
+    given = {site_of(secret): secret for secret in stack.kind("Secret") if secret.object[1] == "cacerts"}
+    settling = {site_of(one): one for one in stack.kind("Command") if one.name.endswith("-certificates")}
+    assert settling.keys() == given.keys()
+    for site, command in settling.items():
+        secret, pems = given[site], given[site].inputs["stringData"]
+        assert f"{site}-certificates-allowed" in {*secret.request.hooks.before_create}
+        assert [*secret.request.hooks.before_update] == [f"{site}-certificates-allowed"]
+        assert command.inputs["triggers"] == [pems["cert-chain.pem"], pems["root-cert.pem"]]
+        assert command.inputs["create"].endswith(f"-m dcmesh settle {site}")
+        istiods = {r.name for r in stack.kind("Release") if r.inputs["name"] == "istiod" and site_of(r) == site}
+        assert {secret.name, *istiods} <= stack.before(command.name)
+        assert stack.deleted_with(command.name) == stack.deleted_with(secret.name)
+        told = stack.outputs["certificates"][site]
+        assert [told["certChain"], told["rootCert"]] == command.inputs["triggers"]
 
 
 def test_trust_is_not_part_of_any_cluster(stack: Engine) -> None:
     """The root outlives every cluster."""
     kinds = ("PrivateKey", "SelfSignedCert", "CertRequest", "LocallySignedCert")
     certificates = [r for r in stack.kind(*kinds) if "trust" in {part.name for part in stack.parents(r.name)}]
-    assert len(certificates) == 2 + 3 * len(stack.outputs["kubeconfigs"])
+    assert len(certificates) == 2 + 3 * len(stack.outputs["sites"])
     assert not [resource.name for resource in certificates if stack.deleted_with(resource.name)]
     assert {cert.inputs["caCertPem"] for cert in stack.kind("LocallySignedCert")} == {
         f"certificate of {stack.one('SelfSignedCert').name}\n"
@@ -423,7 +444,7 @@ def test_link_and_hosts_of_dev(stack: Engine) -> None:
             ],
         }
     }
-    assert stack.outputs["hosts"] == {"dc2": dict(zip(HELLO, ("hello-0", "hello-1", "hello-2"), strict=True))}
+    assert asked_hosts(stack) == {"dc2": set(HELLO)}
 
 
 @only(as_it_stands)
@@ -490,8 +511,9 @@ def test_each_consumer_asks_for_what_it_imports(stack: Engine) -> None:
 @only(three_sites)
 def test_one_site_exports_to_two(stack: Engine) -> None:
     assert set(stack.outputs["link"]) == {"dc1"}
-    assert set(stack.outputs["hosts"]) == {"dc2", "dc3"}
-    assert stack.outputs["hosts"]["dc2"] == stack.outputs["hosts"]["dc3"]
+    asked = asked_hosts(stack)
+    assert asked.keys() == {"dc2", "dc3"}
+    assert asked["dc2"] == asked["dc3"]
 
 
 @only(three_sites)
@@ -504,8 +526,9 @@ def test_three_sites_share_one_root_and_no_intermediate(stack: Engine) -> None:
 
 @only(both_directions)
 def test_both_directions(stack: Engine) -> None:
-    assert set(stack.outputs["link"]) == set(stack.outputs["hosts"]) == {"dc1", "dc2"}
-    assert not set(stack.outputs["hosts"]["dc1"]) & set(stack.outputs["hosts"]["dc2"])
+    asked = asked_hosts(stack)
+    assert set(stack.outputs["link"]) == asked.keys() == {"dc1", "dc2"}
+    assert not asked["dc1"] & asked["dc2"]
 
 
 # --- databases ---------------------------------------------------------------------------------------------------
@@ -534,9 +557,8 @@ def test_a_replica_follows_the_first_pod_that_it_imports(stack: Engine) -> None:
     assert {namespace: source_of(r) for namespace, r in pods.items()} == {"wookie": "", "wookie-dr": PRIMARY}
     imports = {(e.object[0], *e.spec["hosts"]) for e in imported(stack, "ServiceEntry")}
     assert ("wookie-dr", PRIMARY) in imports
-    assert stack.outputs["replication"].keys() == {"dc2"}
-    channel = stack.outputs["replication"]["dc2"]["wookie-dr/db-0"]
-    assert (channel["source"], channel["running"]) == (PRIMARY, True)
+    follows = {site: known["servers"][0]["follows"] for site, known in stack.outputs["sites"].items()}
+    assert follows == {"dc1": [], "dc2": [PRIMARY]}
 
 
 @both_databases
@@ -566,7 +588,7 @@ def test_a_replica_is_made_once_its_primary_is_there(dev: Config) -> None:
     first = run_program(Engine(stacks={"organization/dcmesh/dc1": {}}), stack)
     there = {r.kind for r in first.in_kubernetes() if r.name.startswith("dc2.wookie-dr-")}
     assert there == {"Namespace", "ServiceAccount"}
-    assert (first.outputs["replication"], first.outputs["replicationPasswords"]) == ({}, {})
+    assert (first.outputs["sites"]["dc2"]["servers"], first.outputs["replicationPasswords"]) == ([], {})
     assert first.outputs["link"]["dc2"]["exports"][0]["hosts"] == ["db-0.db.wookie-dr.svc.cluster.local"]
     then = run_apart([primary, ("dc2", stack)])
     assert "dc2.wookie-dr-statefulset" in then["dc2"].asked
@@ -640,12 +662,9 @@ def test_jobs_run_when_the_servers_are_there_and_pods_start_with_their_role(stac
 
 
 @only(*SWITCHABLE)
-def test_channels_and_inventory_are_of_the_present_roles(stack: Engine, deploy: Callable[..., Engine]) -> None:
+def test_the_inventory_is_of_the_present_roles(stack: Engine, deploy: Callable[..., Engine]) -> None:
     primary, replica = ("dc2", "dc1") if stack is deploy(switched) else ("dc1", "dc2")
-    (leader,), (channel,) = (stack.outputs["replication"][site].values() for site in (primary, replica))
-    assert (leader["role"], channel["role"]) == ("primary", "replica")
     source = HERE if primary == "dc1" else THERE
-    assert (channel["source"], channel["running"]) == (source, True)
     follows = {site: [s["follows"] for s in known["servers"]] for site, known in stack.outputs["sites"].items()}
     assert follows == {primary: [[]], replica: [[source]]}
 
@@ -661,7 +680,6 @@ def test_the_primarys_stack_comes_first(dev: Config, primary: str) -> None:
     first = engines["dc1"]
     made = {r.kind for r in first.in_kubernetes() if r.name.startswith("dc1.wookie-")}
     assert not by_site(first, "Job", "-switchover-job")
-    assert first.outputs["replication"] == {}
     assert "db" in [export["name"] for export in first.outputs["link"]["dc1"]["exports"]]
     if primary == "dc2":
         assert made == {"Namespace", "ServiceAccount"}
@@ -673,7 +691,7 @@ def test_the_primarys_stack_comes_first(dev: Config, primary: str) -> None:
     assert (given["PRIMARY"], given["SOURCE_SITE"], given["SOURCE_HOST"]) == ("", "dc2", "")
     assert [s["follows"] for s in first.outputs["sites"]["dc1"]["servers"]] == [[]]
     second = run_apart([dc2, dc1], engines)
-    assert set(second["dc2"].outputs["replication"]) == {"dc2"}
+    assert [s["follows"] for s in second["dc2"].outputs["sites"]["dc2"]["servers"]] == [[HERE]]
     for name in ("dc1", "dc2"):
         assert by_site(second[name], "Job", "-switchover-job").keys() == {name}
 
@@ -901,8 +919,7 @@ def test_everything_else_is_as_with_an_istio_of_our_own(stack: Engine, deploy: C
     own = deploy(on_existing_clusters)
     for kind in ISTIO_KINDS + INJECTED_KINDS:
         assert {r.name: r.inputs for r in stack.kind(kind)} == {r.name: r.inputs for r in own.kind(kind)}
-    for output in ("link", "hosts"):
-        assert stack.outputs[output] == own.outputs[output]
+    assert stack.outputs["link"] == own.outputs["link"]
 
 
 def test_gateway_without_address_stops_the_update(dev: Config) -> None:

@@ -1,14 +1,13 @@
 """Sites with Percona XtraDB Clusters, by the whole program: the operator, and what source and replica share."""
 
+import shlex
 from pathlib import Path
 from typing import Any
 
-import pulumi
 import pytest
 
-from dcmesh.databases.pxc_switchover import PxcClient
 from tests.unit.configurations import stack
-from tests.unit.engine import PROJECT, Engine, Resource
+from tests.unit.engine import PROJECT, Engine, Resource, readable_strings
 from tests.unit.program import Config, existing_cluster, existing_clusters, run_program, site_of
 
 
@@ -145,40 +144,51 @@ def test_without_a_primary_nodes_start_as_they_did(pair: Config) -> None:
 
 
 @pytest.mark.parametrize("primary", SITES)
-def test_both_ends_are_told(primary: str) -> None:
+def test_the_inventory_is_of_the_present_roles(primary: str) -> None:
     engine = run_program(Engine(), switchable(primary))
-    roles = {
-        (site, where): told["role"]
-        for site, ends in engine.outputs["replication"].items()
-        for where, told in ends.items()
-    }
-    role = {primary: "primary", OTHER[primary]: "replica"}
-    assert roles == {("dc1", "wookie/db-pxc-0"): role["dc1"], ("dc2", "wookie-dr/db-pxc-0"): role["dc2"]}
     follows = {name: [server["follows"] for server in of["servers"]] for name, of in engine.outputs["sites"].items()}
     assert [len(hosts) for hosts in follows[primary]] == [0]
     assert [len(hosts) for hosts in follows[OTHER[primary]]] == [3]
-    assert "replication" not in engine.secret_outputs
     assert not {cluster.name for cluster in clusters(engine).values() if cluster.raw["spec"] != cluster.spec}
 
 
 @pytest.mark.parametrize("primary", SITES)
-def test_what_is_refused_is_not_asked_for(primary: str) -> None:
-    engine = Engine()
-
-    def refuse(own: PxcClient, *_: Any) -> None:
-        assert own.end.site == primary
-        raise pulumi.RunError("not yet")
-
-    with pytest.raises(pulumi.RunError, match="not yet"):
-        run_program(engine, switchable(primary), hand_over=refuse)
-    assert set(clusters(engine)) == {OTHER[primary]}
+def test_each_change_of_the_primary_waits_for_the_other_to_hand_over(primary: str) -> None:
+    found = clusters(engine := run_program(Engine(), switchable(primary)))
+    (name,) = {workload.name for workload in engine.kind("Pxc") if site_of(workload) == primary}
+    hook = f"{name}-handed-over"
+    for request in (found[primary].request.hooks.before_create, found[primary].request.hooks.before_update):
+        assert [one for one in request if one.endswith("-handed-over")] == [hook]
+    waits = [*found[OTHER[primary]].request.hooks.before_update, *found[OTHER[primary]].request.hooks.before_create]
+    assert not [one for one in waits if one.endswith("-handed-over")]
 
 
-def test_a_server_that_cannot_be_asked_ends_the_up() -> None:
-    def silent(*_: Any) -> None:
-        raise OSError("no route to host")
+@pytest.mark.parametrize("primary", SITES)
+@pytest.mark.parametrize("failover", [{}, {"without": "gone", "at": "3e11fa47-71ca-11e1-9e33-c80aa9429562:1-7"}])
+def test_a_switchover_is_finished_when_both_resources_say_who_is_the_primary(
+    primary: str, failover: dict[str, str]
+) -> None:
+    stack = switchable(primary)
+    if failover:
+        failover = stack["failover"] = {**failover, "without": OTHER[primary]}
+    found = clusters(engine := run_program(Engine(), stack))
+    (command,) = [one for one in engine.kind("Command") if one.name.endswith("-switchover")]
+    assert {cluster.name for cluster in found.values()} <= engine.before(command.name)
+    assert command.inputs["triggers"] == [primary, failover.get("without", ""), failover.get("at", "")]
+    words = shlex.split(command.inputs["create"])
+    place = {"dc1": ["dc1", "wookie", "db", "3", "dcmesh"], "dc2": ["dc2", "wookie-dr", "db", "3", "dcmesh"]}
+    gone = ["--without", OTHER[primary]] if failover else []
+    told = ["--primary", *place[primary], "--replica", *place[OTHER[primary]], *gone]
+    assert words[1:] == ["-m", "dcmesh", "finish-switchover", *told]
+    kubeconfigs = engine.outputs["kubeconfigs"]
+    assert command.inputs["environment"] == {
+        "DCMESH_PRIMARY_KUBECONFIG": kubeconfigs[primary],
+        "DCMESH_REPLICA_KUBECONFIG": kubeconfigs[OTHER[primary]],
+    }
+    assert not [text for text in readable_strings(command.raw) if "secret " in text]
 
-    with pytest.raises(
-        pulumi.RunError, match=r"^dc1/wookie: a server cannot be asked \(no route to host\): nothing is"
-    ):
-        run_program(Engine(), switchable("dc1"), hand_over=silent)
+
+def test_what_is_paused_is_not_waited_for() -> None:
+    stack = switchable("dc1")
+    stack["sites"][1]["workloads"][0]["spec"] = {"pause": True}
+    assert not [one for one in run_program(Engine(), stack).kind("Command") if one.name.endswith("-switchover")]

@@ -23,7 +23,6 @@ from components.databases.mariadb import (
     stateful_set,
 )
 from components.databases.mariadb_switchover import MYSQL_USER
-from dcmesh.databases.replication import CHANNEL_SECONDS, ChannelStatus, ServerStatus
 from dcmesh.model.link import ExportedService
 from dcmesh.model.mariadb import OWN_SETTINGS, PLACE, REPLICATION
 from dcmesh.model.switchover import Switchover
@@ -350,23 +349,8 @@ Create = Callable[..., Engine]
 
 
 @pytest.fixture
-def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
-    """What is asked for channels, which all run."""
-    calls: list[tuple[Any, ...]] = []
-
-    def read_server(*question: Any, patience: float) -> ServerStatus:
-        calls.append((*question, patience))
-        return ServerStatus(
-            channel=ChannelStatus(source="db-0", running=True, seconds_behind=0, last_error=""), read_only=True
-        )
-
-    monkeypatch.setattr("components.databases.channel_report.read_server", read_server)
-    return calls
-
-
-@pytest.fixture
-def create(engine: Engine, asked: list[tuple[Any, ...]]) -> Create:
-    """Create a database as `dc2.dr`, after istiod; its channels are the output `channels`."""
+def create(engine: Engine) -> Create:
+    """Create a database as `dc2.dr`, after istiod."""
 
     def run(**changes: Any) -> Engine:
         def program() -> None:
@@ -378,8 +362,7 @@ def create(engine: Engine, asked: list[tuple[Any, ...]]) -> Create:
                 "replication_password": pulumi.Output.secret(PASSWORDS["replication"]),
             }
             opts = pulumi.ResourceOptions(provider=k8s.Provider("dc2"))
-            database = Mariadb("dc2.dr", replace(ARGS, **{**known, **changes, **secrets}), opts)
-            pulumi.export("channels", database.channels)
+            Mariadb("dc2.dr", replace(ARGS, **{**known, **changes, **secrets}), opts)
 
         return engine.run(program)
 
@@ -469,25 +452,11 @@ def test_a_secret_in_a_stack_is_a_secret_in_its_state(create: Create) -> None:
     assert {"stringData", "data"} <= create().one("Secret").secret_outputs
 
 
-def test_while_its_source_is_not_there_a_replica_has_no_pods(create: Create, asked: list[Any]) -> None:
+def test_while_its_source_is_not_there_a_replica_has_no_pods(create: Create) -> None:
     """Its account is there, for the source's consumers and the imports to come."""
     engine = create(pending=True, replication_password=None)
     made = {resource.kind for resource in engine.asked.values()} - {"Release", "kubernetes"}
     assert made == {"Mariadb", "Namespace", "ServiceAccount"}
-    assert (engine.outputs["channels"], asked) == ({}, [])
-
-
-def test_a_primary_has_no_channel(create: Create, asked: list[Any]) -> None:
-    assert (create().outputs["channels"], asked) == ({}, [])
-
-
-def test_pod_0_of_a_replica_is_asked_for_its_channel(
-    create: Create, asked: list[Any], database: ExportedService
-) -> None:
-    engine = create(source=database)
-    running = {"source": "db-0", "running": True, "secondsBehind": 0, "lastError": "", "position": ""}
-    assert engine.outputs["channels"] == {"rows-0": {"role": "replica", "readOnly": True, **running, "extra": ""}}
-    assert asked == [(KUBECONFIG, mariadb.replica("dr", "rows-0"), CHANNEL_SECONDS)]
 
 
 def test_a_pod_is_asked_where_its_server_is() -> None:
@@ -545,16 +514,6 @@ def test_no_job_without_two_sites_that_can_change_roles(
     engine = create(**switchable(database, **changes))
     assert not engine.kind("Job")
     assert len(engine.kind("ConfigMap")) == (3 if "source" in changes else 1)
-
-
-@pytest.mark.parametrize(("primary", "role", "patience"), [("dc2", "primary", 0), ("dc1", "replica", CHANNEL_SECONDS)])
-def test_what_is_reported_says_which_is_the_primary(
-    create: Create, asked: list[Any], database: ExportedService, primary: str, role: str, patience: float
-) -> None:
-    (report,) = create(**switchable(database, primary)).outputs["channels"].values()
-    assert (report["role"], report["readOnly"]) == (role, True)
-    assert ("source" in report) is (role == "replica")
-    assert [question[-1] for question in asked] == [patience]
 
 
 def test_nothing_secret_is_readable_in_the_job(create: Create, database: ExportedService) -> None:

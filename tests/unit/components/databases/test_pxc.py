@@ -10,7 +10,6 @@ import pytest
 
 from components.databases import pxc
 from components.databases.pxc import Pxc, PxcArgs
-from dcmesh.databases.replication import ChannelStatus, Replica, ServerStatus
 from dcmesh.model.link import ExportedService
 from dcmesh.model.switchover import Switchover
 from lab import toolchain
@@ -226,51 +225,27 @@ def test_the_lab_has_the_images() -> None:
     assert made["crVersion"] == toolchain.PXC_OPERATOR
 
 
-@pytest.fixture
-def asked(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """What channels were asked for; each runs."""
-    questions = list[Any]()
-
-    def read_server(kubeconfig: str, where: Replica, patience: float) -> ServerStatus:
-        questions.append((kubeconfig, where))
-        assert patience
-        return ServerStatus(
-            channel=ChannelStatus(source=HOSTS[0], running=True, seconds_behind=0, last_error=""), read_only=True
-        )
-
-    monkeypatch.setattr("components.databases.channel_report.read_server", read_server)
-    return questions
-
-
 def create(engine: Engine, **changes: Any) -> Engine:
     def program() -> None:
         operator = k8s.helm.v3.Release("operator", chart="operator")
         opts = pulumi.ResourceOptions(provider=k8s.Provider("dc2"))
         password = pulumi.Output.secret("password of replication")
-        made = Pxc("dc2-db", arguments(**{"replication_password": password, "after": [operator]} | changes), opts)
-        pulumi.export("channels", made.channels)
+        Pxc("dc2-db", arguments(**{"replication_password": password, "after": [operator]} | changes), opts)
 
     return engine.run(program)
 
 
-def test_a_replicas_channel_is_asked_for_through_the_proxy_and_its_password_is_in_no_argument(
-    engine: Engine, asked: list[Any]
+@pytest.mark.parametrize(("switched", "container"), [(False, "pxc"), (True, "dcmesh-hold")])
+def test_a_channel_is_asked_for_through_the_proxy_and_the_password_is_in_no_argument(
+    switched: bool, container: str
 ) -> None:
-    create(engine, source=SOURCE)
-    ((kubeconfig, where),) = asked
-    assert (kubeconfig, where.pod, where.container) == ("kubeconfig of dc2", "db-pxc-0", "pxc")
+    where = pxc.replica("wookie-dr", "db", switched=switched)
+    assert (where.namespace, where.pod, where.container) == ("wookie-dr", "db-pxc-0", container)
     assert "--host=db-haproxy " in where.command[-1]
     assert "--password" not in where.command[-1]
-    assert engine.outputs["channels"]["db-pxc-0"]["running"] is True
-    assert "channels" not in engine.secret_outputs
 
 
-def test_nobody_asks_a_primary_for_a_channel(engine: Engine, asked: list[Any]) -> None:
-    assert create(engine).outputs["channels"] == {}
-    assert asked == []
-
-
-def test_the_cluster_comes_after_all_that_it_needs(engine: Engine, asked: list[Any]) -> None:
+def test_the_cluster_comes_after_all_that_it_needs(engine: Engine) -> None:
     create(engine, source=SOURCE)
     cluster, account, secret = engine.one("PerconaXtraDBCluster"), engine.one("ServiceAccount"), engine.one("Secret")
     assert cluster.object == ("wookie-dr", "db")

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from components.mesh.link_probe import answering, pod_template, probe_lines
+from components.mesh.link_probe import pod_template, probe_lines
 from dcmesh.model.link import ExportedService
 from tests.unit.servers import listening, nobody
 
@@ -226,15 +226,3 @@ def test_every_host_is_reported_and_all_must_be_reached(
 def test_hosts_are_asked_at_the_same_time(answers: dict[tuple[str, ...], Said]) -> None:
     """The server of this pair answers only when both ask; of many hosts each may take its whole time."""
     assert answers["pair", "pair"] == Said(0, [f"ok {HOST} hello-0"] * 2, "")
-
-
-# --- what is known when the Job has succeeded -----------------------------------------------------------------------
-
-
-@needs_curl
-@pytest.mark.parametrize("name", ["right pod", "any answer", "greeting"])
-def test_which_pod_answers_is_known_without_the_jobs_log(
-    answers: dict[tuple[str, ...], Said], database: ExportedService, name: str
-) -> None:
-    ((host, pod),) = answering([replace(database, hosts=(HOST,))]).items()
-    assert answers[name,].lines == [f"ok {host} {pod}"]

@@ -175,17 +175,6 @@ def test_whatever_is_printed_nothing_runs_without_a_source(text: str) -> None:
     assert not parse_status(text).running
 
 
-def test_output_is_written_as_kubernetes_writes() -> None:
-    channel = ChannelStatus(source=HOST, running=True, seconds_behind=3, last_error="", position="0-1-7")
-    assert channel.as_output() == {
-        "source": HOST,
-        "running": True,
-        "secondsBehind": 3,
-        "lastError": "",
-        "position": "0-1-7",
-    }
-
-
 # --- asking ----------------------------------------------------------------------------------------------------------
 
 

@@ -755,7 +755,7 @@ def test_each_alone_sees_its_end_of_the_identity(pair: Pair) -> None:
 
 def test_a_cluster_that_cannot_be_reached_is_unknown(pair: Pair) -> None:
     dc1, dc2 = pair.sites
-    pair.sites = (replace(dc1, kubeconfig=kubeconfig({"nowhere": "http://127.0.0.1:1"})), dc2)
+    pair.sites = (replace(dc1, cluster=kubeconfig({"nowhere": "http://127.0.0.1:1"})), dc2)
     assert outcomes(pair) == {"passed": CONSUMERS, "unseen": SOURCES}
     assert pair.report().state == State.UNKNOWN
     assert "dc1 cannot be asked: " in {step.hop: step.why for step in pair.diagnosis().steps}["gateway"]
@@ -764,7 +764,7 @@ def test_a_cluster_that_cannot_be_reached_is_unknown(pair: Pair) -> None:
 
 def test_a_consumers_cluster_that_cannot_be_reached_hides_nothing_of_the_exporter(pair: Pair) -> None:
     dc1, dc2 = pair.sites
-    pair.sites = (dc1, replace(dc2, kubeconfig=kubeconfig({"nowhere": "http://127.0.0.1:1"})))
+    pair.sites = (dc1, replace(dc2, cluster=kubeconfig({"nowhere": "http://127.0.0.1:1"})))
     assert outcomes(pair) == {"passed": SOURCES - {"identity"}, "unseen": CONSUMERS | {"identity"}}
     identity(pair)
     assert pair.found() == ["account-wrong"]
@@ -789,7 +789,7 @@ def test_what_an_api_server_refuses_is_unseen(pair: Pair) -> None:
 
 def test_a_kubeconfig_that_is_none_is_not_shown(pair: Pair) -> None:
     dc1, dc2 = pair.sites
-    pair.sites = (dc1, replace(dc2, kubeconfig="secret: {"))
+    pair.sites = (dc1, replace(dc2, cluster="secret: {"))
     assert {step.why for step in pair.diagnosis().steps if step.outcome == "unseen"} == {
         "dc2 cannot be asked: its kubeconfig cannot be used"
     }

@@ -7,16 +7,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from kubernetes import client
 from kubernetes.client import ApiException
 
 from dcmesh.deployment import DeployedSite, StackError, parse_outputs
+from dcmesh.doctor.evidence import Evidence
 from dcmesh.model.facts import State
 from dcmesh.status.certificates import Certificate
 from dcmesh.status.databases import DatabaseServer
 from dcmesh.status.gateways import GatewayStatus
 from dcmesh.status.hosts import Host
-from dcmesh.status.sites import SiteStatus, Status, ask_all, of_kind
+from dcmesh.status.sites import SiteStatus, Status, ask_all, ask_site, of_kind
+from dcmesh.trust.roots import ask_trust
 from tests.unit import statuses
 from tests.unit.engine import Engine
 from tests.unit.program import Config, existing_clusters, run_apart, run_program
@@ -357,6 +360,33 @@ def test_databases_of_the_program_are_understood(engine: Engine, dev: Config) ->
 def outputs(**site: Any) -> dict[str, Any]:
     known = {"gateway": None, "links": {}, "imports": [], "servers": [], **site}
     return {"sites": {"dc2": known}, "kubeconfigs": {"dc2": "k"}}
+
+
+@pytest.fixture
+def on_an_existing_cluster() -> DeployedSite:
+    """dc2, whose cluster the program has not made."""
+    told = outputs(cluster={"kubeconfig": "$CLUSTERS/dc2", "context": "there"})
+    (site,) = parse_outputs({**told, "kubeconfigs": {}})
+    return site
+
+
+def test_an_existing_cluster_is_reached_by_path_and_context(
+    on_an_existing_cluster: DeployedSite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CLUSTERS", str(tmp_path))
+    (tmp_path / "dc2").write_text(kubeconfig({"here": "http://127.0.0.1:1", "there": "http://127.0.0.1:2"}))
+    assert yaml.safe_load(on_an_existing_cluster.kubeconfig)["current-context"] == "there"
+
+
+def test_a_kubeconfig_that_is_not_there_makes_its_site_unknown(
+    on_an_existing_cluster: DeployedSite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CLUSTERS", str(tmp_path))
+    reason = "its kubeconfig $CLUSTERS/dc2 cannot be read: No such file or directory: check the path"
+    assert ask_site(on_an_existing_cluster, 60).unreachable == reason
+    assert Evidence(on_an_existing_cluster).unreachable == reason
+    (holder,) = ask_trust([on_an_existing_cluster]).holders
+    assert (holder.where, holder.unknown) == ("dc2's cluster", reason)
 
 
 def test_an_import_without_a_link_is_pending() -> None:

@@ -3,12 +3,14 @@
 import base64
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pulumi
 import pytest
+import yaml
 
 from dcmesh.kube.proxies import parse_expiry, parse_secrets
 from dcmesh.model.certificates import Bundle, CertificateHolder, holder_of, read_pem, signed_path
@@ -17,6 +19,7 @@ from dcmesh.trust.rotation import (
     OtherSites,
     behind,
     certificates,
+    given_or_held,
     guard,
     objections,
     read_others,
@@ -25,6 +28,7 @@ from dcmesh.trust.rotation import (
 )
 from tests.unit.certificates import Authority, authority
 from tests.unit.conftest import settings_of, stack_dev
+from tests.unit.servers import kubeconfig
 
 OLD, NEW = authority("Root CA"), authority("Root CA 2")
 BY_OLD = authority("dc1 1", OLD)
@@ -224,7 +228,7 @@ def test_sites_of_other_stacks() -> None:
     (exporter, _), known = raw["sites"], {"certChain": "chain", "rootCert": "root"}
     exporter["exports"][0]["consumers"].append({"site": "dc3", "namespace": "a", "serviceAccount": "b"})
     outputs: dict[str, dict[str, Any]] = {
-        "organization/dcmesh/dc1": {"kubeconfigs": {"dc1": "one", "gone": "two"}},
+        "organization/dcmesh/dc1": {"sites": {"dc1": {}}, "kubeconfigs": {"dc1": "one", "gone": "two"}},
         "organization/dcmesh/dc2": {"certificates": {"dc2": known}},
     }
     raw["sites"] = [exporter]
@@ -240,8 +244,11 @@ def test_sites_of_other_stacks() -> None:
     ("outputs", "unseen"),
     [
         ({}, {}),
-        ({"kubeconfigs": {"dc1": "one"}}, {}),
-        ({"kubeconfigs": {"dc1": "one", "dc2": {}}}, {"dc2": "its kubeconfig cannot be decrypted here"}),
+        ({"sites": {"dc1": {}}, "kubeconfigs": {"dc1": "one"}}, {}),
+        (
+            {"sites": {"dc1": {}, "dc2": {}}, "kubeconfigs": {"dc1": "one", "dc2": {}}},
+            {"dc2": "its kubeconfig cannot be decrypted here"},
+        ),
         (None, dict.fromkeys(("dc1", "dc2"), "organization/dcmesh/dev cannot be read: 'organization/dcmesh/dev'")),
     ],
     ids=["first up", "another site to come", "not decrypted", "not read"],
@@ -251,6 +258,17 @@ def test_what_cannot_be_seen_of_the_stack_itself_is_said(
 ) -> None:
     stacks = {} if outputs is None else {"organization/dcmesh/dev": outputs}
     assert read_others(settings_of(stack_dev()), "dcmesh", "dev", stacks.__getitem__).unseen == unseen
+
+
+def test_existing_clusters_are_reached_by_what_the_configuration_names(tmp_path: Path) -> None:
+    raw, file = stack_dev(), tmp_path / "kubeconfig"
+    file.write_text(kubeconfig({f"context-{site}": f"http://127.0.0.1:{site[-1]}" for site in ("dc1", "dc2")}))
+    for site in raw["sites"]:
+        site["cluster"] = {"kubeconfig": str(file), "context": f"context-{site['name']}"}
+    outputs = {"organization/dcmesh/dev": {"sites": {"dc2": {}}, "kubeconfigs": {}}}
+    found = read_others(settings_of(raw), "dcmesh", "dev", outputs.__getitem__)
+    (known,) = found.kubeconfigs.items()
+    assert (known[0], yaml.safe_load(known[1])["current-context"]) == ("dc2", "context-dc2"), "dc1 is to come"
 
 
 # --- seeing it through ---------------------------------------------------------------------------------------------
@@ -303,6 +321,16 @@ def test_a_site_that_does_not_follow(clusters: dict[str, FakeCluster], signs: st
     with pytest.raises(pulumi.RunError) as late:
         settle("dc1", "", STEPS["issuing"], seconds=0)
     assert said in str(late.value)
+
+
+def test_what_is_to_be_followed_is_what_the_program_says_or_else_the_secret(clusters: dict[str, FakeCluster]) -> None:
+    wanted = STEPS["issuing"]
+    clusters["dc1"] = FakeCluster(replace(wanted, root=wanted.root + NEW.pem))
+    assert given_or_held("dc1", "", "chain", "roots") == Bundle(chain="chain", root="roots")
+    assert given_or_held("dc1", "", None, None) == wanted, "an interrupted `up` has left a root in it twice"
+    clusters["dc1"].held = None
+    with pytest.raises(pulumi.RunError, match=r"^dc1: its cluster has no Secret istio-system/cacerts$"):
+        given_or_held("dc1", "", None, None)
 
 
 # --- what is shown -------------------------------------------------------------------------------------------------

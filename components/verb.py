@@ -1,0 +1,44 @@
+"""Work that is not a resource: a Command that runs `python -m dcmesh VERB`, when its triggers say so."""
+
+import shlex
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pulumi
+import pulumi_command as command
+
+
+def interpreter() -> str:
+    """Return the Python that runs the program; one below the project by its relative path, the same on any machine."""
+    python = Path(sys.executable)
+    return str(python.relative_to(Path.cwd()) if python.is_relative_to(Path.cwd()) else python)
+
+
+def run_verb(
+    name: str,
+    *words: str,
+    environment: Mapping[str, pulumi.Input[str]],
+    triggers: Sequence[pulumi.Input[Any]],
+    opts: pulumi.ResourceOptions,
+) -> command.local.Command:
+    """Create a Command that runs a verb once, and again when a trigger changes or it has failed; not on destroy.
+
+    Args:
+        name: name of the resource.
+        words: the verb and its arguments.
+        environment: what it needs besides, kubeconfigs for example. What changes here alone runs nothing.
+        triggers: what decides when it runs again.
+        opts: options of the resource.
+    """
+    return command.local.Command(
+        name,
+        create=shlex.join([interpreter(), "-m", "dcmesh", *words]),
+        update=":",
+        environment=environment,
+        triggers=[*triggers],
+        logging=command.local.Logging.STDERR,
+        add_previous_output_in_env=False,
+        opts=opts,
+    )

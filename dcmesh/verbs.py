@@ -1,0 +1,81 @@
+"""The verbs that the program runs: work that is not a resource. Each can be typed by hand as well."""
+
+import argparse
+import os
+import re
+import sys
+from collections.abc import Callable
+
+import pulumi
+
+from dcmesh.config.kubeconfig import KubeconfigError, read_kubeconfig
+from dcmesh.databases.pxc_switchover import PxcEnd, see_through
+from dcmesh.kube.api import ERRORS, why
+from dcmesh.model.facts import State
+from dcmesh.model.pxc import stateful_set_name
+from dcmesh.trust.rotation import CHAIN, ROOTS, given_or_held, settle
+
+KUBECONFIG = "DCMESH_KUBECONFIG"
+PRIMARY_KUBECONFIG, REPLICA_KUBECONFIG = "DCMESH_PRIMARY_KUBECONFIG", "DCMESH_REPLICA_KUBECONFIG"
+"""The environment's variables with the contents of a site's kubeconfig, which is no argument: others can read those."""
+
+
+def settle_certificates(arguments: argparse.Namespace) -> State:
+    """Have a site's proxies follow its certificates, and return whether they do."""
+
+    def work() -> None:
+        kubeconfig = os.environ.get(KUBECONFIG) or _kubectls(arguments.context)
+        wanted = given_or_held(arguments.site, kubeconfig, os.environ.get(CHAIN), os.environ.get(ROOTS))
+        settle(arguments.site, kubeconfig, wanted)
+
+    return _done(arguments.site, work)
+
+
+def finish_switchover(arguments: argparse.Namespace) -> State:
+    """Bring the switchover of two XtraDB clusters to its end, and return whether it is there."""
+    primary_context, replica_context = arguments.contexts or (None, None)
+
+    def work() -> None:
+        kubeconfigs = (
+            os.environ.get(PRIMARY_KUBECONFIG) or _kubectls(primary_context),
+            os.environ.get(REPLICA_KUBECONFIG) or _kubectls(replica_context),
+        )
+        primary, replica = _end(kubeconfigs[0], *arguments.primary), _end(kubeconfigs[1], *arguments.replica)
+        see_through(primary, replica, kubeconfigs, without=arguments.without)
+
+    return _done(arguments.primary[0], work)
+
+
+def _end(kubeconfig: str, site: str, namespace: str, name: str, nodes: str, channel: str) -> PxcEnd:
+    """Return a cluster that is named by its words on the command line.
+
+    Raises:
+        pulumi.RunError: it cannot have so many nodes.
+    """
+    if not re.fullmatch("[1-9]", nodes):
+        raise pulumi.RunError(f"{nodes!r} is no number of nodes")
+    pods = tuple(f"{stateful_set_name(name)}-{ordinal}" for ordinal in range(int(nodes)))
+    return PxcEnd(site=site, kubeconfig=kubeconfig, namespace=namespace, name=name, pods=pods, channel=channel)
+
+
+def _kubectls(context: str | None) -> str:
+    """Return the kubeconfig that kubectl would use."""
+    paths = os.environ.get("KUBECONFIG") or "~/.kube/config"
+    try:
+        return read_kubeconfig(paths).only(context)
+    except KubeconfigError as error:
+        raise pulumi.RunError(f"the kubeconfig {paths} {error}") from None
+
+
+def _done(site: str, work: Callable[[], None]) -> State:
+    """Do what there is to do, and return whether it succeeded; if not, the reason has been printed."""
+    try:
+        work()
+    except pulumi.RunError as error:
+        reason = str(error)
+    except ERRORS as error:
+        reason = f"{site}: cannot be asked: {why(error)}"
+    else:
+        return State.OK
+    print(reason, file=sys.stderr)
+    return State.CRITICAL

@@ -1,0 +1,65 @@
+"""What is waited for before the resource of one of two XtraDB clusters makes it the primary."""
+
+from contextlib import nullcontext
+from typing import Any
+
+import pulumi
+import pytest
+
+from components.databases.pxc_hand_over import handing_over
+from dcmesh.databases.pxc_switchover import PxcClient, PxcEnd
+from dcmesh.model.switchover import Switchover
+from tests.unit.engine import Engine
+
+TO_DC1 = Switchover(primary="dc1")
+
+
+def end(site: str) -> PxcEnd:
+    kubeconfig = pulumi.Output.secret(f"kubeconfig of {site}")
+    return PxcEnd(site=site, kubeconfig=kubeconfig, namespace="wookie", name="db", pods=(), channel="dcmesh")
+
+
+def refused(answer: Exception | None) -> str:
+    """Return why the resource may not be changed; empty if it may."""
+    asked = list[str]()
+
+    def connect(kubeconfig: str) -> Any:
+        asked.append(kubeconfig)
+        return nullcontext()
+
+    def hand_over(own: PxcClient, other: PxcClient, switchover: Switchover) -> None:
+        assert (own.end.site, other.end.site, switchover) == ("dc1", "dc2", TO_DC1)
+        if answer:
+            raise answer
+
+    async def wait() -> str:
+        binding = handing_over("dc1.wookie", end("dc1"), end("dc2"), TO_DC1)
+        (hook,), (the_same,) = binding.before_create or (), binding.before_update or ()
+        assert hook is the_same
+        assert hook.opts is None, "a preview does not wait"
+        try:
+            waited: Any = hook(pulumi.ResourceHookArgs("urn", "", "name", "type"))
+            await waited
+        except pulumi.RunError as error:
+            return str(error)
+        return ""
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("components.databases.pxc_hand_over.connect", connect)
+        patch.setattr("components.databases.pxc_hand_over.hand_over", hand_over)
+        engine = Engine().run(lambda: pulumi.export("said", pulumi.Output.from_input(wait())))
+    assert asked == ["kubeconfig of dc1", "kubeconfig of dc2"]
+    return str(engine.outputs["said"])
+
+
+def test_it_may_when_the_other_has_handed_over() -> None:
+    assert refused(None) == ""
+
+
+def test_a_refusal_is_the_hooks() -> None:
+    assert refused(pulumi.RunError("dc1/wookie: not yet")) == "dc1/wookie: not yet"
+
+
+def test_a_server_that_cannot_be_asked_is_a_refusal() -> None:
+    said = "dc1/wookie: a server cannot be asked (no route to host): nothing is promoted, run `pulumi up` again"
+    assert refused(OSError("no route to host")) == said

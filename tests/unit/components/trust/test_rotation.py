@@ -1,0 +1,72 @@
+"""What is asked before a site's certificates change."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pulumi
+import pytest
+
+from components.trust.rotation import guarding
+from components.trust.shared_ca import Intermediate
+from dcmesh.model.certificates import Bundle
+from dcmesh.trust.rotation import OtherSites
+from tests.unit.engine import Engine
+
+OTHERS = OtherSites(kubeconfigs={}, bundles={}, unseen={})
+Guard = Callable[..., str]
+
+
+def unknown() -> pulumi.Output[str]:
+    """Return what a preview does not know."""
+
+    async def of(value: Any) -> Any:
+        return value
+
+    return pulumi.Output(*(asyncio.ensure_future(of(value)) for value in (set(), None, False)))
+
+
+def looked(guard: Guard, *, chain: Callable[[], pulumi.Input[str]]) -> tuple[str, Engine]:
+    """Return why certificates may not change, if they may not, and what else is said."""
+
+    async def look() -> str:
+        known = Intermediate(cert="cert", key=pulumi.Output.secret("key"), chain=chain(), root="root")
+        binding = guarding("dc1", known, pulumi.Output.secret("kubeconfig"), OTHERS)
+        (hook,), (the_same,) = binding.before_create or (), binding.before_update or ()
+        assert hook is the_same
+        assert hook.opts
+        assert hook.opts.on_dry_run, "a preview refuses too"
+        try:
+            waited: Any = hook(pulumi.ResourceHookArgs("urn", "", "name", "type"))
+            await waited
+        except pulumi.RunError as error:
+            return str(error)
+        return ""
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("components.trust.rotation.guard", guard)
+        engine = Engine().run(lambda: pulumi.export("said", pulumi.Output.from_input(look())))
+    return str(engine.outputs["said"]), engine
+
+
+def test_a_refusal_is_the_hooks() -> None:
+    def refuse(site: str, kubeconfig: str, wanted: Bundle, others: OtherSites) -> str:
+        assert (site, kubeconfig, wanted, others) == ("dc1", "kubeconfig", Bundle(chain="chain", root="root"), OTHERS)
+        raise pulumi.RunError("not now")
+
+    said, _ = looked(refuse, chain=lambda: "chain")
+    assert said == "not now"
+
+
+def test_what_cannot_be_seen_is_warned_of() -> None:
+    said, engine = looked(lambda *_: "look at dc2", chain=lambda: "chain")
+    assert (said, engine.warnings) == ("", ["look at dc2"])
+
+
+def test_what_a_preview_does_not_know_yet_is_not_asked() -> None:
+    """A new intermediate is made by the same `up`."""
+
+    def never(*_: object) -> str:
+        raise AssertionError("asked")
+
+    assert looked(never, chain=unknown)[0] == ""
