@@ -7,6 +7,7 @@ from components.trust.rotation import issued
 from components.trust.trust import Trust, TrustArgs
 from dcmesh import config
 from dcmesh.config.environment import of_running_stack
+from dcmesh.model.link import Link
 from dcmesh.preflight.identity import read_held
 from dcmesh.preflight.readiness import require_ready
 from dcmesh.trust.rotation import read_others
@@ -39,7 +40,7 @@ pair = ClusterPair(
 )
 
 for_others = {site: given for site, given in trust.intermediates.items() if site not in pair.sites}
-pulumi.export("link", {name: link.as_output() for name, link in pair.links.items()})
+pulumi.export("link", {name: link.apply(Link.as_output) for name, link in pair.links.items()})
 pulumi.export("hosts", pair.hosts)
 pulumi.export("sites", pair.inventories)
 pulumi.export("replication", pair.replication)

@@ -11,7 +11,7 @@ import pulumi
 from components.cluster import Commands, Existing, K3d
 from components.databases.passwords import ReplicationPasswords, ReplicationPasswordsArgs
 from components.inventory import inventory
-from components.site import ReplicationPlan, Site, SiteArgs, exported_service
+from components.site import ReplicationPlan, Site, SiteArgs
 from components.site_imports import SiteImports, SiteImportsArgs
 from components.trust.shared_ca import Intermediate
 from dcmesh.model import settings as model
@@ -71,7 +71,7 @@ def followed(args: ClusterPairArgs, database: model.Database) -> ExportedService
     here = (export for site in args.settings.sites if site.name == replicates.from_ for export in site.exports)
     peer = args.peer_links.get(replicates.from_)
     there = (export for export in (peer.exports if peer else ()) if export.name == replicates.export)
-    found = (exported_service(export) for export in here if export.name == replicates.export)
+    found = (export.for_link() for export in here if export.name == replicates.export)
     return next(chain(found, there), None)
 
 
@@ -101,7 +101,7 @@ class ClusterPair(pulumi.ComponentResource):
     """
 
     sites: Mapping[str, Site]
-    links: Mapping[str, Link]
+    links: Mapping[str, pulumi.Output[Link]]
     """The exporting sites of this stack."""
     hosts: Mapping[str, pulumi.Output[dict[str, str]]]
     """For each importing site, which pod answered for each host."""
@@ -153,7 +153,9 @@ class ClusterPair(pulumi.ComponentResource):
         self.replication = {name: told for name, told in replication.items() if told}
         self.certificates = {name: site.certificates for name, site in self.sites.items() if site.certificates}
         self.links = {n: site.link for n, site in self.sites.items() if site.link}
-        links = {**args.peer_links, **self.links}
+        links: Mapping[str, pulumi.Input[Link]] = {**args.peer_links, **self.links}
+        offers = [(link.site, export) for link in args.peer_links.values() for export in link.exports]
+        offers += [(site.name, export.for_link()) for site in args.settings.sites for export in site.exports]
         self.hosts = {
             site.name: SiteImports(
                 f"{site.name}-imports",
@@ -161,6 +163,7 @@ class ClusterPair(pulumi.ComponentResource):
                     site=self.sites[site.name],
                     imports=site.imports,
                     links=links,
+                    exports={(site, export.name): export for site, export in offers},
                     vip_network=IPv4Network(site.vip_range),
                     lost=args.settings.lost,
                 ),
@@ -169,10 +172,11 @@ class ClusterPair(pulumi.ComponentResource):
             for site in args.settings.sites
             if site.imports
         }
+        written = {name: pulumi.Output.from_input(link).apply(Link.as_output) for name, link in links.items()}
         self.inventories = {
             site.name: inventory(
                 site,
-                links=links,
+                links=written,
                 gateway=gateway_namespace(site, args.held.get(site.name)),
                 sources={
                     ns: None if known.leads(site.name) else known.source

@@ -6,14 +6,14 @@ from typing import Any
 from components.databases import mariadb, pxc
 from dcmesh.model import settings as model
 from dcmesh.model.gateway import GATEWAY_NAME
-from dcmesh.model.link import ExportedService, Link
+from dcmesh.model.link import ExportedService
 from dcmesh.model.plain import plain
 
 
 def inventory(
     site: model.Site,
     *,
-    links: Mapping[str, Link],
+    links: Mapping[str, Any],
     gateway: str,
     sources: Mapping[str, ExportedService | None],
     advertised: bool,
@@ -25,7 +25,7 @@ def inventory(
 
     Args:
         site: the site's part of the configuration.
-        links: the exporting sites by name, its own among them. A site that exports nothing yet is not there.
+        links: the links of exporting sites by name, its own among them. A site that exports nothing yet is not there.
         gateway: namespace of its gateway, if it exports anything.
         sources: what each database follows, by namespace; None for a primary. One that is pending is not there.
         advertised: whether other sites reach the gateway by what somebody said, and not by its Service's own address.
@@ -39,7 +39,7 @@ def inventory(
     return {
         "lost": lost,
         "gateway": door if site.name in links else None,
-        "links": {name: links[name].as_output() for name in known if name in links},
+        "links": {name: links[name] for name in known if name in links},
         "imports": [
             {
                 "from": imported.from_,

@@ -27,7 +27,7 @@ from dcmesh.kube.nodes import with_rto_max
 from dcmesh.model import settings as model
 from dcmesh.model.component_names import export_name
 from dcmesh.model.istio import ISTIO_NAMESPACE, injection_labels
-from dcmesh.model.link import ExportedService, Link, ServiceAccount
+from dcmesh.model.link import ExportedService, Link, LinkGateway
 from dcmesh.model.switchover import Switchover
 from dcmesh.model.value_types import can_be_reached
 from dcmesh.trust.rotation import OtherSites
@@ -38,21 +38,6 @@ Workload = Hello | HelloClient | Mariadb | Pxc
 def _charts(of: model.Istio | model.PxcOperator) -> Charts:
     """Return where what is configured comes from."""
     return Charts(version=of.version, repository=of.charts)
-
-
-def exported_service(export: model.Export) -> ExportedService:
-    """Translate an export of the configuration into what a link says of it."""
-    account = ServiceAccount(namespace=export.namespace, name=export.service_account)
-    return ExportedService(
-        name=export.name,
-        namespace=export.namespace,
-        hosts=export.hosts,
-        port=export.port,
-        protocol=export.protocol,
-        identity=account.spiffe_id,
-        consumers=tuple(consumer.for_link() for consumer in export.consumers),
-        probe=export.probe or ("greeting" if export.protocol == "TCP" else "http"),
-    )
 
 
 def require_addresses(site: str, addresses: Sequence[str]) -> Sequence[str]:
@@ -162,7 +147,7 @@ class Site(pulumi.ComponentResource):
     """By site, and namespace and pod, how this site's primaries and their replicas were, where it tells for both."""
     certificates: pulumi.Output[dict[str, Any]] | None
     """The certificates that all of its proxies follow; None if they were there already."""
-    link: Link | None
+    link: pulumi.Output[Link] | None
     """What importers must know of this site; None if it exports nothing."""
 
     def __init__(self, name: str, args: SiteArgs, opts: pulumi.ResourceOptions | None = None) -> None:
@@ -236,13 +221,9 @@ class Site(pulumi.ComponentResource):
         gateways = self._gateways(name, revision, inside) if site.exports else {}
         if site.exports:
             ready = {namespace: gateway.ready for namespace, gateway in gateways.items()}
-            exports = [self._export(export_name(name, export.name), export, ready, inside) for export in site.exports]
-            self.link = Link(
-                site=site.name,
-                addresses=gateways[args.gateway].addresses.apply(partial(require_addresses, site.name)),
-                port=site.gateway.advertise_port or site.gateway.node_port or self.cluster.gateway_port,
-                exports=tuple(exports),
-            )
+            for export in site.exports:
+                self._export(export_name(name, export.name), export, ready, inside)
+            self.link = gateways[args.gateway].addresses.apply(self._link)
         if args.monitoring:
             Monitoring(
                 f"{name}-monitoring",
@@ -416,12 +397,11 @@ class Site(pulumi.ComponentResource):
         export: model.Export,
         gateways: Mapping[str, Sequence[pulumi.Resource]],
         inside: pulumi.ResourceOptions,
-    ) -> ExportedService:
-        exported = exported_service(export)
+    ) -> None:
         ServiceExport(
             name,
             ServiceExportArgs(
-                export=exported,
+                export=export.for_link(),
                 selector=export.selector,
                 after=self.ready_for(export.namespace),
                 gateways=gateways,
@@ -429,4 +409,15 @@ class Site(pulumi.ComponentResource):
             ),
             inside,
         )
-        return exported
+
+    def _link(self, addresses: Sequence[str]) -> Link:
+        """Return what importers must know of the site, whose gateway has these addresses."""
+        site = self._args.site
+        return Link(
+            site=site.name,
+            gateway=LinkGateway(
+                addresses=tuple(require_addresses(site.name, addresses)),
+                port=site.gateway.advertise_port or site.gateway.node_port or self.cluster.gateway_port,
+            ),
+            exports=tuple(export.for_link() for export in site.exports),
+        )

@@ -15,7 +15,7 @@ from components.untouched import untouched
 from dcmesh.model import settings as model
 from dcmesh.model.addresses import VIP_NETWORK
 from dcmesh.model.component_names import import_name
-from dcmesh.model.link import Link, ServiceAccount
+from dcmesh.model.link import ExportedService, Link, ServiceAccount
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,13 +26,15 @@ class SiteImportsArgs:
         site: the importing site.
         imports: its imports, as the configuration has them.
         links: the exporting sites by name. An import from a site that is not there is left pending.
+        exports: what they export, by site and name.
         vip_network: range of the virtual addresses.
         lost: name of the site that is gone, if one is. Default: none.
     """
 
     site: Site
     imports: Sequence[model.Import]
-    links: Mapping[str, Link]
+    links: Mapping[str, pulumi.Input[Link]]
+    exports: Mapping[tuple[str, str], ExportedService]
     vip_network: IPv4Network = VIP_NETWORK
     lost: str | None = None
 
@@ -59,7 +61,7 @@ class SiteImports(pulumi.ComponentResource):
                 f"`pulumi stack output link` shows it there",
                 self,
             )
-        exports = {(i.from_, i.export): args.links[i.from_].export(i.export) for i in standing}
+        exports = {(i.from_, i.export): args.exports[i.from_, i.export] for i in standing}
         vips = allot_vips((host for export in exports.values() for host in export.hosts), args.vip_network)
 
         reports = []
@@ -74,6 +76,7 @@ class SiteImports(pulumi.ComponentResource):
                     ServiceImport(
                         import_name(name, namespace=namespace, source=source, export=export),
                         ServiceImportArgs(
+                            source=source,
                             link=args.links[source],
                             export=exports[source, export],
                             namespace=namespace,

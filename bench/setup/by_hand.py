@@ -23,7 +23,7 @@ from components.workloads.hello import client_deployment, headless_service, hell
 from components.workloads.identity import pod_labels
 from dcmesh.model.gateway import GATEWAY_NAME, GATEWAY_NAMESPACE, GATEWAY_PORT
 from dcmesh.model.istio import injection_labels
-from dcmesh.model.link import ExportedService, LinkConsumer, ServiceAccount, pod_hosts, pod_of
+from dcmesh.model.link import Consumer, ExportedService, ServiceAccount, pod_hosts, pod_of
 
 Object = dict[str, Any]
 
@@ -70,7 +70,7 @@ def _export() -> ExportedService:
         port=PORT,
         protocol="HTTP",
         identity=ServiceAccount(namespace="demo", name="hello").spiffe_id,
-        consumers=(LinkConsumer(site="dc2", account=ServiceAccount(namespace="demo-dr", name="client")),),
+        consumers=(Consumer(site="dc2", namespace="demo-dr", service_account="client"),),
         probe="pod-name",
     )
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from components.inventory import inventory
 from dcmesh.model import settings as model
-from dcmesh.model.link import ExportedService, Link
+from dcmesh.model.link import ExportedService, Link, LinkGateway
 from tests.unit.program import Config
 
 HOSTS = tuple(f"db-{ordinal}.db.wookie.svc.cluster.local" for ordinal in range(3))
@@ -18,7 +18,7 @@ DB = ExportedService(
     consumers=(),
     probe="greeting",
 )
-DC1 = Link(site="dc1", addresses=["192.0.2.1"], port=15443, exports=(DB,))
+DC1 = Link(site="dc1", gateway=LinkGateway(addresses=("192.0.2.1",)), exports=(DB,))
 
 
 def of(site: Config, **known: Any) -> dict[str, Any]:
@@ -93,14 +93,14 @@ def test_imports_come_with_their_links() -> None:
         {"from": "dc1", "export": "db", "namespace": "dr", "serviceAccount": "db"},
         {"from": "dc3", "export": "db", "namespace": "dr", "serviceAccount": "db"},
     ]
-    others = Link(site="dc9", addresses=[], port=1, exports=())
-    known = of({"name": "dc2", "imports": imports}, links={"dc1": DC1, "dc9": others})
+    others = Link(site="dc9", gateway=DC1.gateway, exports=())
+    known = of({"name": "dc2", "imports": imports}, links={"dc1": DC1.as_output(), "dc9": others.as_output()})
     assert known["imports"] == imports
     assert known["links"] == {"dc1": DC1.as_output()}  # dc3 exports nothing yet
 
 
 def test_only_an_exporting_site_has_a_gateway() -> None:
-    assert of({"name": "dc2"}, links={"dc1": DC1})["gateway"] is None
-    known = of({"name": "dc1"}, links={"dc1": DC1}, advertised=True)
+    assert of({"name": "dc2"}, links={"dc1": DC1.as_output()})["gateway"] is None
+    known = of({"name": "dc1"}, links={"dc1": DC1.as_output()}, advertised=True)
     assert known["gateway"] == {"namespace": "door", "name": "istio-eastwestgateway", "advertised": True}
     assert known["links"] == {"dc1": DC1.as_output()}

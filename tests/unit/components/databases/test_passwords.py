@@ -8,7 +8,7 @@ import pytest
 
 from components.databases.generated_password import generated_password
 from components.databases.passwords import ReplicationPasswords, ReplicationPasswordsArgs
-from dcmesh.model.link import Link
+from dcmesh.model.link import Link, LinkGateway
 from dcmesh.model.settings import Settings
 from tests.unit.configurations import LINK, stack
 from tests.unit.engine import Engine, readable_strings
@@ -19,7 +19,7 @@ TOLD = {"replicationPasswords": {"dc1": {"db": "told-by-dc1-12"}}}
 
 
 def link(site: str) -> Link:
-    return Link(site=site, addresses=["192.0.2.1"], port=15443, exports=())
+    return Link(site=site, gateway=LinkGateway(addresses=("192.0.2.1",)), exports=())
 
 
 def database(site: str, source: str | None = None, **keys: Any) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from components.mesh.service_import import (
     host_service_entry,
 )
 from dcmesh.model.addresses import VIP_NETWORK, is_ip
-from dcmesh.model.link import ExportedService, Link
+from dcmesh.model.link import ExportedService, Link, LinkGateway
 from tests.unit.engine import Engine
 
 # In the small one, 10 hosts on 14 addresses, names meet all the time.
@@ -178,10 +178,12 @@ def imports(engine: Engine, addresses: list[str], export: ExportedService) -> En
 
     def program() -> None:
         istiod = k8s.apps.v1.Deployment("istiod")
+        gateway = LinkGateway(addresses=tuple(addresses), port=15444)
         ServiceImport(
             "dc2-imports-orders",
             ServiceImportArgs(
-                link=Link(site="dc1", addresses=istiod.id.apply(lambda _: addresses), port=15444, exports=(export,)),
+                source="dc1",
+                link=istiod.id.apply(lambda _: Link(site="dc1", gateway=gateway, exports=(export,))),
                 export=export,
                 namespace="dr",
                 vips={host: f"241.0.0.{n}" for n, host in enumerate(export.hosts)},

@@ -121,7 +121,7 @@ def test_an_import_waits_for_a_link_that_is_not_there_yet(outputs: dict[str, Any
 def test_numbers_of_another_stack_are_floats() -> None:
     link = json.loads(json.dumps(LINK), parse_int=float)
     _, links = config.parse(stack("dc2"), read=lambda _: {"link": link}, read_text=read_file)
-    assert (links["dc1"].port, links["dc1"].exports[0].port) == (15443, 3306)
+    assert (links["dc1"].gateway.port, links["dc1"].exports[0].port) == (15443, 3306)
 
 
 def test_links_come_by_file_too() -> None:

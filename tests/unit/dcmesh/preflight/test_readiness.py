@@ -13,7 +13,7 @@ from dcmesh.config import ConfigError
 from dcmesh.config.environment import Environment, read_file
 from dcmesh.model.link import Link
 from dcmesh.model.ownership import MADE_BY, OURS
-from dcmesh.model.settings import PeerLink, Settings
+from dcmesh.model.settings import Settings
 from dcmesh.preflight.identity import Held
 from dcmesh.preflight.readiness import require_ready
 from dcmesh.stacks import NoStackError
@@ -32,7 +32,7 @@ MYSQL, REPLICA = f"{SHOP}/serviceaccounts/mysql", f"{DR}/serviceaccounts/replica
 KUBERNETES = f"{NAMESPACES}/default/services/kubernetes"
 NODES = "/api/v1/nodes"
 
-LINK = PeerLink.model_validate(
+LINK = Link.model_validate(
     {
         "site": "dc1",
         "gateway": {"addresses": ["192.0.2.1"]},
@@ -49,7 +49,7 @@ LINK = PeerLink.model_validate(
             }
         ],
     }
-).for_import()
+)
 
 
 def mesh(**changes: Any) -> Objects:
