@@ -8,6 +8,7 @@ from components.trust.trust import Trust, TrustArgs
 from dcmesh import config
 from dcmesh.config.environment import of_running_stack
 from dcmesh.model.link import Link
+from dcmesh.model.plan import plan_of
 from dcmesh.preflight.identity import read_held
 from dcmesh.preflight.readiness import require_ready
 from dcmesh.trust.rotation import read_others
@@ -15,7 +16,8 @@ from dcmesh.trust.rotation import read_others
 try:
     settings, peer_links = config.load(pulumi.Config())
     held = read_held(settings, pulumi.get_project(), pulumi.get_stack())
-    warnings, identities = require_ready(settings, peer_links, of_running_stack(), held)
+    plan = plan_of(settings, peer_links)
+    warnings, identities = require_ready(settings, plan, of_running_stack(), held)
     for warning in warnings:
         pulumi.log.warn(warning)
 except config.ConfigError as error:
@@ -29,6 +31,7 @@ pair = ClusterPair(
     "pair",
     ClusterPairArgs(
         settings=settings,
+        plan=plan,
         intermediates=trust.intermediates,
         identities=identities,
         held=held,

@@ -1,32 +1,14 @@
 """ServiceImport: makes the pods that another site exports reachable by name in one namespace of this site."""
 
-import ipaddress
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from hashlib import sha256
 from typing import Any
 
 import pulumi
 import pulumi_kubernetes as k8s
 
-from dcmesh.model.addresses import VIP_NETWORK, is_ip
+from dcmesh.model.addresses import is_ip
 from dcmesh.model.link import ExportedService, Link, pod_of
-
-
-def allot_vips(hosts: Iterable[str], network: ipaddress.IPv4Network = VIP_NETWORK) -> dict[str, str]:
-    """Give each host a virtual address that only a sidecar knows.
-
-    The address is a hash of the name, so a host that comes or goes moves no other. Where two names meet in one
-    address, which the 24 bits make rare, the later in order takes the next free one.
-    """
-    taken: dict[int, str] = {}
-    usable = network.num_addresses - 2  # without the network's own and the broadcast address
-    for host in hosts:
-        slot = int.from_bytes(sha256(host.encode()).digest()[:8]) % usable
-        while taken.get(slot, host) != host:
-            slot = (slot + 1) % usable
-        taken[slot] = host
-    return {host: str(network[slot + 1]) for slot, host in taken.items()}
 
 
 def host_service_entry(

@@ -691,31 +691,3 @@ class Settings(Model):
         """Whether the root is kept from deletion: it may sign for clusters that are not for throwing away."""
         others = self.trust.issue_for if isinstance(self.trust, GeneratedTrust) else []
         return self.protect and bool(others or any(map(self.protects, self.sites)))
-
-    def source_of(self, database: Database) -> tuple[Site, Database] | None:
-        """Return the database that another one replicates, with its site, if both are in this stack."""
-        followed = database.replicates
-        found = (
-            (site, site.exported_databases[followed.export])
-            for site in self.sites
-            if followed and site.name == followed.from_ and followed.export in site.exported_databases
-        )
-        return next(found, None)
-
-    def exchanges(self, database: Database) -> bool:
-        """Tell whether a database and the one that it replicates, both in this stack, replicate each other."""
-        source = self.source_of(database)
-        back = source and self.source_of(source[1])
-        return bool(back and back[1] is database)
-
-    def origin_of(self, site: Site, database: Database) -> tuple[Site, Database]:
-        """Return the database of this stack from which another's password comes, through all that they replicate.
-
-        Of two that replicate each other that is the one with a password, else the one whose site stands first.
-        """
-        line = [(site, database)]
-        while not line[-1][1].replication_password and (source := self.source_of(line[-1][1])):
-            if source in line:
-                return min(line, key=lambda place: self.sites.index(place[0]))
-            line.append(source)
-        return line[-1]

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from dcmesh import config
 from dcmesh.config import paths
+from dcmesh.model.plan import plan_of
 from dcmesh.model.settings import Settings
 from tests.unit.certificates import intermediate, provided
 from tests.unit.configurations import GONE, HEADING, LINK, changed, errors, parse, read_file, read_stack, stack
@@ -266,7 +267,8 @@ def test_the_password_of_two_that_replicate_each_other_has_one_origin(
     """Whichever is the primary: a switchover must not change the password."""
     passwords = {f"sites[{index}].workloads[0].replicationPassword": GIVEN for index in given}
     settings = parse(changed("mariadb-switchover", {"primary": primary, **passwords}))
-    found = [settings.origin_of(site, site.workloads[0])[0].name for site in settings.sites]  # type: ignore[arg-type]
+    origins = [site.databases[0].password for site in plan_of(settings, {}).sites]
+    found = [origin.site for origin in origins if origin]
     assert found == (["dc1", "dc2"] if origin is None else [settings.sites[origin].name] * 2)
 
 
