@@ -7,6 +7,8 @@ from components.trust.rotation import issued
 from components.trust.trust import Trust, TrustArgs
 from dcmesh import config
 from dcmesh.config.environment import of_running_stack
+from dcmesh.model.link import Link
+from dcmesh.model.plan import plan_of
 from dcmesh.preflight.identity import read_held
 from dcmesh.preflight.readiness import require_ready
 from dcmesh.trust.rotation import read_others
@@ -14,7 +16,8 @@ from dcmesh.trust.rotation import read_others
 try:
     settings, peer_links = config.load(pulumi.Config())
     held = read_held(settings, pulumi.get_project(), pulumi.get_stack())
-    warnings, identities = require_ready(settings, peer_links, of_running_stack(), held)
+    plan = plan_of(settings, peer_links)
+    warnings, identities = require_ready(settings, plan, of_running_stack(), held)
     for warning in warnings:
         pulumi.log.warn(warning)
 except config.ConfigError as error:
@@ -28,6 +31,7 @@ pair = ClusterPair(
     "pair",
     ClusterPairArgs(
         settings=settings,
+        plan=plan,
         intermediates=trust.intermediates,
         identities=identities,
         held=held,
@@ -39,7 +43,7 @@ pair = ClusterPair(
 )
 
 for_others = {site: given for site, given in trust.intermediates.items() if site not in pair.sites}
-pulumi.export("link", {name: link.as_output() for name, link in pair.links.items()})
+pulumi.export("link", {name: link.apply(Link.as_output) for name, link in pair.links.items()})
 pulumi.export("sites", pair.inventories)
 pulumi.export("replicationPasswords", pair.passwords.by_export)
 pulumi.export(

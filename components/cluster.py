@@ -160,10 +160,6 @@ class Cluster(pulumi.ComponentResource):
     made_by: command.local.Command | None
     """What made the cluster; None for an existing one. Resources inside the cluster name it as `deleted_with`:
     they are gone with the cluster, and `destroy` need not ask an API server that may be gone already."""
-    gateway_addresses: tuple[str, ...] = ()
-    """By what other sites reach this cluster's gateway, where that is not the address of its Service."""
-    gateway_port: int = GATEWAY_PORT
-    """At which port they reach it."""
 
     def __init__(self, name: str, args: ClusterArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("dcmesh:components:Cluster", name, {}, opts)
@@ -176,8 +172,6 @@ class Cluster(pulumi.ComponentResource):
                 self.kubeconfig = pulumi.Output.secret(read_kubeconfig(existing.kubeconfig).only(context))
                 identifier: pulumi.Input[str] | None = existing.identity
             case K3d() as k3d:
-                self.gateway_addresses = ("host.k3d.internal",)
-                self.gateway_port = k3d.gateway_port
                 self.made_by = self._make(name, k3d_lifecycle(k3d), args)
                 self.kubeconfig = pulumi.Output.secret(self.made_by.stdout)
             case Commands() as commands:

@@ -2,8 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from ipaddress import IPv4Network
-from itertools import chain
 from typing import Any
 
 import pulumi
@@ -11,13 +9,12 @@ import pulumi
 from components.cluster import Commands, Existing, K3d
 from components.databases.passwords import ReplicationPasswords, ReplicationPasswordsArgs
 from components.inventory import inventory
-from components.site import ReplicationPlan, Site, SiteArgs, exported_service
+from components.site import Site, SiteArgs
 from components.site_imports import SiteImports, SiteImportsArgs
 from components.trust.shared_ca import Intermediate
 from dcmesh.model import settings as model
-from dcmesh.model.gateway import GATEWAY_PORT
-from dcmesh.model.link import ExportedService, Link
-from dcmesh.model.switchover import Switchover
+from dcmesh.model.link import Link
+from dcmesh.model.plan import Plan, SitePlan, docker_port
 from dcmesh.preflight.identity import Held, gateway_namespace
 from dcmesh.stacks import stack_name
 from dcmesh.trust.rotation import OtherSites
@@ -29,6 +26,7 @@ class ClusterPairArgs:
 
     Attributes:
         settings: the stack's configuration.
+        plan: what follows from it.
         intermediates: the signing certificates, by site.
         identities: by what the existing clusters are known again, by site.
         held: what the stack's state has of each site's cluster.
@@ -39,6 +37,7 @@ class ClusterPairArgs:
     """
 
     settings: model.Settings
+    plan: Plan
     intermediates: Mapping[str, Intermediate]
     identities: Mapping[str, str]
     held: Mapping[str, Held]
@@ -58,37 +57,7 @@ def cluster_source(
         case model.CommandCluster(create=create, kubeconfig=kubeconfig, delete=delete):
             return Commands(create=create, kubeconfig=kubeconfig, delete=delete)
         case _:
-            # Each gateway needs a port of its own on the one Docker host.
-            return K3d(name=f"dcmesh-{stack}-{site.name}", gateway_port=GATEWAY_PORT + settings.sites.index(site))
-
-
-def followed(args: ClusterPairArgs, database: model.Database) -> ExportedService | None:
-    """Return the export that a database follows; None for a primary, and while it, or its own, is not there yet."""
-    replicates, source = database.replicates, args.settings.source_of(database)
-    chained = source and source[1].replicates and not args.settings.exchanges(database)
-    if replicates is None or (source and chained and not followed(args, source[1])):
-        return None
-    here = (export for site in args.settings.sites if site.name == replicates.from_ for export in site.exports)
-    peer = args.peer_links.get(replicates.from_)
-    there = (export for export in (peer.exports if peer else ()) if export.name == replicates.export)
-    found = (exported_service(export) for export in here if export.name == replicates.export)
-    return next(chain(found, there), None)
-
-
-def switchover_of(settings: model.Settings, database: model.Database) -> Switchover | None:
-    """Return which site is the primary, for a database that can change roles with the one that it names.
-
-    XtraDB clusters can within one stack: its order is what keeps two of them from taking writes at once.
-    """
-    can = database.replicates if isinstance(database, model.Mariadb) else settings.exchanges(database)
-    if not (settings.primary and can):
-        return None
-    failover = settings.failover
-    return Switchover(
-        primary=settings.primary,
-        without=failover.without if failover else "",
-        at=failover.at or "" if failover else "",
-    )
+            return K3d(name=f"dcmesh-{stack}-{site.name}", gateway_port=docker_port(settings, site))
 
 
 class ClusterPair(pulumi.ComponentResource):
@@ -101,7 +70,7 @@ class ClusterPair(pulumi.ComponentResource):
     """
 
     sites: Mapping[str, Site]
-    links: Mapping[str, Link]
+    links: Mapping[str, pulumi.Output[Link]]
     """The exporting sites of this stack."""
     passwords: ReplicationPasswords
     certificates: Mapping[str, pulumi.Output[dict[str, Any]]]
@@ -114,91 +83,63 @@ class ClusterPair(pulumi.ComponentResource):
         child = pulumi.ResourceOptions(parent=self)
         self.passwords = ReplicationPasswords(
             f"{name}-passwords",
-            ReplicationPasswordsArgs(settings=args.settings, peer_links=args.peer_links, project=args.project),
+            ReplicationPasswordsArgs(settings=args.settings, plan=args.plan, project=args.project),
             child,
         )
-        channels = dict[str, Mapping[str, ReplicationPlan]]()
         made = dict[str, Site]()
         # The primary's site last: what it hands its part over to must be there before.
         for site in sorted(args.settings.sites, key=lambda site: site.name == args.settings.primary):
-            channels[site.name] = self._channels(args, site, made)
-            made[site.name] = Site(
-                site.name,
-                SiteArgs(
-                    site=site,
-                    istio=args.settings.istio,
-                    pxc=args.settings.pxc,
-                    intermediate=args.intermediates.get(site.name),
-                    cluster=cluster_source(args.stack, args.settings, site, args.identities.get(site.name)),
-                    gateway=gateway_namespace(site, args.held.get(site.name)),
-                    channels=channels[site.name],
-                    monitoring=args.settings.monitoring,
-                    others=args.others,
-                    protect=args.settings.protects(site),
-                    lost=site.name == args.settings.lost,
-                    stack=stack_name(args.project, args.stack),
-                    held=args.held[site.name].objects if site.name in args.held else {},
-                ),
-                child,
-            )
+            made[site.name] = self._site(args, site, args.plan.site(site.name), made, child)
         self.sites = {site.name: made[site.name] for site in args.settings.sites}
         self.certificates = {name: site.certificates for name, site in self.sites.items() if site.certificates}
         self.links = {n: site.link for n, site in self.sites.items() if site.link}
-        links = {**args.peer_links, **self.links}
-        for site in args.settings.sites:
-            if site.imports:
+        links: Mapping[str, pulumi.Input[Link]] = {**args.peer_links, **self.links}
+        for plan in args.plan.sites:
+            if plan.imports:
                 SiteImports(
-                    f"{site.name}-imports",
-                    SiteImportsArgs(
-                        site=self.sites[site.name],
-                        imports=site.imports,
-                        links=links,
-                        vip_network=IPv4Network(site.vip_range),
-                        lost=args.settings.lost,
-                    ),
+                    f"{plan.name}-imports",
+                    SiteImportsArgs(site=self.sites[plan.name], plan=plan, links=links, lost=args.plan.lost),
                     child,
                 )
+        written = {name: pulumi.Output.from_input(link).apply(Link.as_output) for name, link in links.items()}
         self.inventories = {
             site.name: inventory(
                 site,
-                links=links,
+                args.plan.site(site.name),
+                links=written,
                 gateway=gateway_namespace(site, args.held.get(site.name)),
-                sources={
-                    ns: None if known.leads(site.name) else known.source
-                    for ns, known in channels[site.name].items()
-                    if known.password is not None
-                },
-                advertised=bool(
-                    site.gateway.advertise
-                    or site.gateway.advertise_port
-                    or self.sites[site.name].cluster.gateway_addresses
-                ),
-                protected=args.settings.protects(site),
-                switched=[ns for ns, known in channels[site.name].items() if known.switchover],
-                lost=args.settings.lost,
+                lost=args.plan.lost,
             )
             for site in args.settings.sites
         }
         self.register_outputs({})
 
-    def _channels(
-        self, args: ClusterPairArgs, site: model.Site, made: Mapping[str, Site]
-    ) -> Mapping[str, ReplicationPlan]:
-        channels = dict[str, ReplicationPlan]()
-        for workload in site.workloads:
-            if isinstance(workload, model.Database):
-                source = followed(args, workload)
-                switchover = switchover_of(args.settings, workload)
-                leads = switchover is not None and switchover.primary == site.name
-                awaited = workload.replicates and not leads
-                pending = bool(awaited and not source)
-                password = None if pending else self.passwords.of(site, workload)
-                other = args.settings.source_of(workload)
-                channels[workload.namespace] = ReplicationPlan(
-                    password=password,
-                    source=source,
-                    pending=pending,
-                    switchover=switchover,
-                    replica=made[other[0].name].workloads[other[1].namespace] if other and leads else None,
-                )
-        return channels
+    def _site(
+        self,
+        args: ClusterPairArgs,
+        site: model.Site,
+        plan: SitePlan,
+        made: Mapping[str, Site],
+        opts: pulumi.ResourceOptions,
+    ) -> Site:
+        held = args.held.get(site.name)
+        partners = {of.namespace: of.partner for of in plan.databases if of.partner and of.role == "primary"}
+        return Site(
+            site.name,
+            SiteArgs(
+                site=site,
+                plan=plan,
+                istio=args.settings.istio,
+                pxc=args.settings.pxc,
+                intermediate=args.intermediates.get(site.name),
+                cluster=cluster_source(args.stack, args.settings, site, args.identities.get(site.name)),
+                gateway=gateway_namespace(site, held),
+                passwords={of.namespace: self.passwords.of(of) for of in plan.databases},
+                replicas={of: made[there.site].workloads[there.namespace] for of, there in partners.items()},
+                monitoring=args.settings.monitoring,
+                others=args.others,
+                stack=stack_name(args.project, args.stack),
+                held=held.objects if held else {},
+            ),
+            opts,
+        )

@@ -28,8 +28,8 @@ from dcmesh.kube.nodes import with_rto_max
 from dcmesh.model import settings as model
 from dcmesh.model.component_names import export_name
 from dcmesh.model.istio import ISTIO_NAMESPACE, injection_labels
-from dcmesh.model.link import ExportedService, Link, ServiceAccount
-from dcmesh.model.switchover import Switchover
+from dcmesh.model.link import ExportedService, Link, LinkGateway
+from dcmesh.model.plan import GatewayPlan, SitePlan
 from dcmesh.model.value_types import can_be_reached
 from dcmesh.trust.rotation import OtherSites
 
@@ -39,21 +39,6 @@ Workload = Hello | HelloClient | Mariadb | Pxc
 def _charts(of: model.Istio | model.PxcOperator) -> Charts:
     """Return where what is configured comes from."""
     return Charts(version=of.version, repository=of.charts)
-
-
-def exported_service(export: model.Export) -> ExportedService:
-    """Translate an export of the configuration into what a link says of it."""
-    account = ServiceAccount(namespace=export.namespace, name=export.service_account)
-    return ExportedService(
-        name=export.name,
-        namespace=export.namespace,
-        hosts=export.hosts,
-        port=export.port,
-        protocol=export.protocol,
-        identity=account.spiffe_id,
-        consumers=tuple(consumer.for_link() for consumer in export.consumers),
-        probe=export.probe or ("greeting" if export.protocol == "TCP" else "http"),
-    )
 
 
 def require_addresses(site: str, addresses: Sequence[str]) -> Sequence[str]:
@@ -84,59 +69,37 @@ def exposure(gateway: model.Gateway) -> ExposureArgs:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReplicationPlan:
-    """How a database is joined to others.
-
-    Attributes:
-        password: password of `replication`; None while pending.
-        source: what it follows, or would as a replica; None for a primary for good, and while that is not there yet.
-        pending: whether it cannot be made, for what it follows is not there yet.
-        switchover: which of two sites is the primary, where that can change.
-        replica: the other site's database, if this is the primary for now and that is in the stack.
-    """
-
-    password: pulumi.Output[str] | None
-    source: ExportedService | None
-    pending: bool
-    switchover: Switchover | None
-    replica: "Workload | None" = None
-
-    def leads(self, site: str) -> bool:
-        """Tell whether it is the primary for now, in this site, and so follows nobody."""
-        return self.switchover is not None and self.switchover.primary == site
-
-
-@dataclass(frozen=True, kw_only=True)
 class SiteArgs:
     """Arguments of Site.
 
     Attributes:
         site: the site's part of the configuration.
+        plan: its part of the plan.
         istio: the Istio settings that hold for it.
         pxc: the settings of Percona's operator that hold for it.
         intermediate: its signing certificate; None if its cluster has it already.
         cluster: where its cluster comes from.
         gateway: namespace of its gateway, if it exports anything.
-        channels: how each of its databases is joined to others, by namespace.
+        passwords: the password of `replication` of each of its databases, by namespace; None while it has none.
+        replicas: the replica of each of its databases that is the primary for now, by namespace, if that is in the
+            stack.
         monitoring: what lets it be watched; None if it is not.
         stack: the stack, by its whole name.
         held: the objects that its state has, by URN: namespace (empty if none) and name.
         others: the sites with which it must go on to share a root.
-        protect: whether its databases are kept from deletion.
-        lost: whether it is gone for now: nothing asks it or changes anything in it.
     """
 
     site: model.Site
+    plan: SitePlan
     istio: model.Istio
     pxc: model.PxcOperator
     intermediate: Intermediate | None
     cluster: K3d | Commands | Existing
     gateway: str
-    channels: Mapping[str, ReplicationPlan]
+    passwords: Mapping[str, pulumi.Output[str] | None]
+    replicas: Mapping[str, "Workload"]
     monitoring: model.Monitoring | None
     others: OtherSites
-    protect: bool
-    lost: bool
     stack: str
     held: Mapping[str, tuple[str, str]]
 
@@ -160,7 +123,7 @@ class Site(pulumi.ComponentResource):
     """By namespace."""
     certificates: pulumi.Output[dict[str, Any]] | None
     """The certificates that all of its proxies follow; None if they were there already."""
-    link: Link | None
+    link: pulumi.Output[Link] | None
     """What importers must know of this site; None if it exports nothing."""
 
     def __init__(self, name: str, args: SiteArgs, opts: pulumi.ResourceOptions | None = None) -> None:
@@ -169,19 +132,19 @@ class Site(pulumi.ComponentResource):
         revision = istio.existing.revision if istio.existing else None
         self.cluster = Cluster(
             f"{name}-cluster",
-            ClusterArgs(site=args.site.name, source=args.cluster, lost=args.lost, protect=args.protect),
+            ClusterArgs(site=args.site.name, source=args.cluster, lost=args.plan.lost, protect=args.plan.protected),
             pulumi.ResourceOptions(parent=self),
         )
         self._args = args
         self._transformation = (
-            untouched if args.lost else Overrule(name, self.cluster.kubeconfig, args.stack, args.held)
+            untouched if args.plan.lost else Overrule(name, self.cluster.kubeconfig, args.stack, args.held)
         )
         inside = self.inside(self)
         self._hooks = release_hooks(name, self.cluster.kubeconfig, args.stack)
         intermediate = args.intermediate
         guard = (
             guarding(site.name, intermediate, self.cluster.kubeconfig, args.others)
-            if intermediate and not args.lost
+            if intermediate and not args.plan.lost
             else None
         )
         control_plane = IstioControlPlane(
@@ -207,7 +170,7 @@ class Site(pulumi.ComponentResource):
         )
         self.mesh = control_plane.ready
         self.certificates = None
-        if intermediate and args.lost:
+        if intermediate and args.plan.lost:
             self.certificates = issued(site.name, intermediate)
         elif intermediate and control_plane.cacerts:
             self.certificates = settled(
@@ -229,16 +192,12 @@ class Site(pulumi.ComponentResource):
             for workload in site.workloads
         }
         self.link = None
-        gateways = self._gateways(name, revision, inside) if site.exports else {}
-        if site.exports:
+        gateways = self._gateways(name, args.plan.gateway, revision, inside) if args.plan.gateway else {}
+        if args.plan.gateway:
             ready = {namespace: gateway.ready for namespace, gateway in gateways.items()}
-            exports = [self._export(export_name(name, export.name), export, ready, inside) for export in site.exports]
-            self.link = Link(
-                site=site.name,
-                addresses=gateways[args.gateway].addresses.apply(partial(require_addresses, site.name)),
-                port=site.gateway.advertise_port or site.gateway.node_port or self.cluster.gateway_port,
-                exports=tuple(exports),
-            )
+            for export, exported in zip(site.exports, args.plan.exports, strict=True):
+                self._export(export_name(name, export.name), export, exported, ready, inside)
+            self.link = gateways[args.gateway].addresses.apply(partial(self._link, args.plan.gateway.port))
         if args.monitoring:
             Monitoring(
                 f"{name}-monitoring",
@@ -317,7 +276,7 @@ class Site(pulumi.ComponentResource):
     def _mariadb(
         self, name: str, database: model.Mariadb, labels: Mapping[str, str], inside: pulumi.ResourceOptions
     ) -> Mariadb:
-        given, channel = database.root_password, self._args.channels[database.namespace]
+        given, plan = database.root_password, self._args.plan.database(database.namespace)
         monitoring = self._args.monitoring
         return Mariadb(
             name,
@@ -332,13 +291,13 @@ class Site(pulumi.ComponentResource):
                 storage_size=database.storage.size if database.storage else None,
                 storage_class=database.storage.storage_class if database.storage else None,
                 root_password=pulumi.Output.secret(given.get_secret_value()) if given else None,
-                replication_password=channel.password,
+                replication_password=self._args.passwords[database.namespace],
                 kubeconfig=self.cluster.kubeconfig,
-                source=channel.source,
-                pending=channel.pending,
-                source_site=database.replicates.from_ if database.replicates else None,
-                switchover=channel.switchover,
-                protect=self._args.protect,
+                source=plan.source,
+                pending=plan.role == "pending",
+                source_site=plan.source_site,
+                switchover=plan.switchover,
+                protect=self._args.plan.protected,
                 settings=database.settings,
                 resources=database.resources,
                 exporter=monitoring.exporter_image if monitoring else None,
@@ -347,7 +306,7 @@ class Site(pulumi.ComponentResource):
         )
 
     def _pxc(self, name: str, cluster: model.Pxc, labels: Mapping[str, str], inside: pulumi.ResourceOptions) -> Pxc:
-        channel = self._args.channels[cluster.namespace]
+        plan, replica = self._args.plan.database(cluster.namespace), self._args.replicas.get(cluster.namespace)
         return Pxc(
             name,
             PxcArgs(
@@ -358,15 +317,15 @@ class Site(pulumi.ComponentResource):
                 size=cluster.size,
                 storage_size=cluster.storage.size if cluster.storage else None,
                 storage_class=cluster.storage.storage_class if cluster.storage else None,
-                replication_password=channel.password,
+                replication_password=self._args.passwords[cluster.namespace],
                 kubeconfig=self.cluster.kubeconfig,
                 site=self._args.site.name,
-                channel=cluster.channel,
-                source=channel.source,
-                pending=channel.pending,
-                switchover=channel.switchover,
-                protect=self._args.protect,
-                other=channel.replica if isinstance(channel.replica, Pxc) else None,
+                channel=plan.channel,
+                source=plan.source,
+                pending=plan.role == "pending",
+                switchover=plan.switchover,
+                protect=self._args.plan.protected,
+                other=replica if isinstance(replica, Pxc) else None,
                 settings=cluster.settings,
                 spec=cluster.spec.as_values(),
             ),
@@ -374,13 +333,13 @@ class Site(pulumi.ComponentResource):
         )
 
     def _gateways(
-        self, name: str, revision: str | None, inside: pulumi.ResourceOptions
+        self, name: str, plan: GatewayPlan, revision: str | None, inside: pulumi.ResourceOptions
     ) -> Mapping[str, EastWestGateway]:
         """Return the site's gateway, and the one before it where that is to stay for a while, by namespace."""
         args, istio, wanted = self._args, self._args.istio, self._args.site.gateway
         kubeconfig = self.cluster.kubeconfig
         asked = partial(with_rto_max, args.site.name)
-        nodes = pulumi.Output.from_input([]) if args.lost else pulumi.Output.unsecret(kubeconfig.apply(asked))
+        nodes = pulumi.Output.from_input([]) if args.plan.lost else pulumi.Output.unsecret(kubeconfig.apply(asked))
         namespaces = [args.gateway, *([wanted.former_namespace] if wanted.former_namespace else [])]
         return {
             namespace: EastWestGateway(
@@ -393,7 +352,7 @@ class Site(pulumi.ComponentResource):
                     after=self.mesh,
                     replicas=wanted.replicas,
                     exposure=exposure(wanted),
-                    advertise=wanted.advertise or self.cluster.gateway_addresses,
+                    advertise=plan.addresses,
                     revision=revision,
                     pull_secrets=istio.pull_secrets,
                     values=istio.values.gateway,
@@ -409,10 +368,10 @@ class Site(pulumi.ComponentResource):
         self,
         name: str,
         export: model.Export,
+        exported: ExportedService,
         gateways: Mapping[str, Sequence[pulumi.Resource]],
         inside: pulumi.ResourceOptions,
-    ) -> ExportedService:
-        exported = exported_service(export)
+    ) -> None:
         ServiceExport(
             name,
             ServiceExportArgs(
@@ -424,4 +383,9 @@ class Site(pulumi.ComponentResource):
             ),
             inside,
         )
-        return exported
+
+    def _link(self, port: int, addresses: Sequence[str]) -> Link:
+        """Return what importers must know of the site, whose gateway has these addresses."""
+        plan = self._args.plan
+        told = tuple(require_addresses(plan.name, addresses))
+        return Link(site=plan.name, gateway=LinkGateway(addresses=told, port=port), exports=plan.exports)

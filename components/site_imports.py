@@ -1,21 +1,19 @@
 """SiteImports: what one site takes from the others, and the proof that it arrives."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from ipaddress import IPv4Network
 from itertools import groupby
 
 import pulumi
 
 from components.mesh.link_probe import LinkProbe, LinkProbeArgs
 from components.mesh.namespace_scope import NamespaceScope, NamespaceScopeArgs
-from components.mesh.service_import import ServiceImport, ServiceImportArgs, allot_vips
+from components.mesh.service_import import ServiceImport, ServiceImportArgs
 from components.site import Site
 from components.untouched import untouched
-from dcmesh.model import settings as model
-from dcmesh.model.addresses import VIP_NETWORK
 from dcmesh.model.component_names import import_name
 from dcmesh.model.link import Link, ServiceAccount
+from dcmesh.model.plan import SitePlan
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,16 +22,14 @@ class SiteImportsArgs:
 
     Attributes:
         site: the importing site.
-        imports: its imports, as the configuration has them.
-        links: the exporting sites by name. An import from a site that is not there is left pending.
-        vip_network: range of the virtual addresses.
+        plan: the site's part of the plan.
+        links: the links of the exporting sites by name.
         lost: name of the site that is gone, if one is. Default: none.
     """
 
     site: Site
-    imports: Sequence[model.Import]
-    links: Mapping[str, Link]
-    vip_network: IPv4Network = VIP_NETWORK
+    plan: SitePlan
+    links: Mapping[str, pulumi.Input[Link]]
     lost: str | None = None
 
 
@@ -49,46 +45,45 @@ class SiteImports(pulumi.ComponentResource):
     def __init__(self, name: str, args: SiteImportsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("dcmesh:components:SiteImports", name, {}, opts)
         inside = args.site.inside(self)
-        standing = [i for i in args.imports if i.from_ in args.links]
-        for source in dict.fromkeys(i.from_ for i in args.imports if i.from_ not in args.links):
+        for source in args.plan.pending:
             pulumi.log.warn(
                 f"{source} exports nothing yet: imports from it are left pending; run `pulumi up` here again once "
                 f"`pulumi stack output link` shows it there",
                 self,
             )
-        exports = {(i.from_, i.export): args.links[i.from_].export(i.export) for i in standing}
-        vips = allot_vips((host for export in exports.values() for host in export.hosts), args.vip_network)
+        standing = [(of, of.export) for of in args.plan.imports if of.export]
 
-        by_namespace = sorted(standing, key=lambda i: i.namespace)
-        for namespace, group in groupby(by_namespace, key=lambda i: i.namespace):
+        by_namespace = sorted(standing, key=lambda place: place[0].namespace)
+        for namespace, group in groupby(by_namespace, key=lambda place: place[0].namespace):
             imports = list(group)
             after = args.site.ready_for(namespace)
             scope = NamespaceScope(f"{name}.{namespace}", NamespaceScopeArgs(namespace=namespace, after=after), inside)
             imported: list[pulumi.Resource] = [scope]
-            for source, export in dict.fromkeys((i.from_, i.export) for i in imports):
+            for of, export in {(of.source, of.name): (of, export) for of, export in imports}.values():
                 imported.append(
                     ServiceImport(
-                        import_name(name, namespace=namespace, source=source, export=export),
+                        import_name(name, namespace=namespace, source=of.source, export=of.name),
                         ServiceImportArgs(
-                            link=args.links[source],
-                            export=exports[source, export],
+                            source=of.source,
+                            link=args.links[of.source],
+                            export=export,
                             namespace=namespace,
-                            vips=vips,
+                            vips=of.vips,
                             after=after,
                         ),
                         inside,
                     )
                 )
-            for account in dict.fromkeys(i.service_account for i in imports):
-                asked = [i for i in imports if i.service_account == account]
+            for account in dict.fromkeys(of.service_account for of, _ in imports):
+                asked = [(of, export) for of, export in imports if of.service_account == account]
                 options = pulumi.ResourceOptions(depends_on=imported)
-                if any(i.from_ == args.lost for i in asked):  # who would not answer
+                if any(of.source == args.lost for of, _ in asked):  # who would not answer
                     options.transformations = [untouched]
                 LinkProbe(
                     f"{name}.{namespace}.{account}",
                     LinkProbeArgs(
                         consumer=ServiceAccount(namespace=namespace, name=account),
-                        imports=[(args.links[i.from_], exports[i.from_, i.export]) for i in asked],
+                        imports=[(args.links[of.source], export) for of, export in asked],
                     ),
                     pulumi.ResourceOptions.merge(inside, options),
                 )

@@ -9,9 +9,9 @@ from dcmesh.config.errors import ConfigError
 from dcmesh.config.kubeconfig import KubeconfigError, read_kubeconfig
 from dcmesh.config.peer_links import read_link
 from dcmesh.databases.replication import Replica
-from dcmesh.model.link import ServiceAccount
+from dcmesh.model.link import ExportedService, Link, ServiceAccount
 from dcmesh.model.printable import printable
-from dcmesh.model.settings import ExistingCluster, LinkExport, PeerLink
+from dcmesh.model.settings import ExistingCluster
 from dcmesh.pulumi_cli import PulumiError, pulumi, read_state
 
 
@@ -38,33 +38,13 @@ class ExpectedGateway:
     advertised: bool
 
 
-@dataclass(frozen=True, kw_only=True)
-class DeployedExport:
-    """What a site lets others reach.
-
-    Attributes:
-        source: the exporting site.
-        name: name of the export.
-        namespace: namespace of its pods.
-        gateways: the site's gateway's addresses, each with the port.
-        hosts: the hosts.
-        port: the port that they listen on.
-        protocol: how sidecars treat it: `HTTP` or `TCP`.
-        probe: what a new connection should be answered with: `greeting`, `http` or `pod-name`.
-        identity: the SPIFFE id that they must prove.
-        consumers: who may connect, each a site and a service account there.
-    """
+class DeployedExport(ExportedService):
+    """What a site lets others reach."""
 
     source: str
-    name: str
-    namespace: str
+    """The exporting site."""
     gateways: tuple[str, ...]
-    hosts: tuple[str, ...]
-    port: int
-    protocol: str
-    probe: str
-    identity: str
-    consumers: tuple[tuple[str, ServiceAccount], ...]
+    """The addresses of its gateway, each with the port."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -182,7 +162,7 @@ def _site(name: str, kubeconfig: str | None, known: Mapping[str, Any], sites: tu
     )
 
 
-def _links(site: str, told: Mapping[str, Any]) -> dict[str, PeerLink]:
+def _links(site: str, told: Mapping[str, Any]) -> dict[str, Link]:
     """Return the links that a site knows. Those of other stacks are what these said at the last `up`.
 
     Raises:
@@ -192,7 +172,8 @@ def _links(site: str, told: Mapping[str, Any]) -> dict[str, PeerLink]:
         return {source: read_link(link, source, f"sites.{site}.links.{source}") for source, link in told.items()}
     except ConfigError as error:
         line = error.findings[0].line()
-        raise StackError(f"the stack has a link that must not be used: {line}: run `pulumi up` first") from None
+        said = "the stack has a link that must not be used, and the next `pulumi up` mends it or says what to do"
+        raise StackError(f"{said}: {line}") from None
 
 
 def _account(identity: str) -> ServiceAccount:
@@ -201,34 +182,19 @@ def _account(identity: str) -> ServiceAccount:
     return ServiceAccount(namespace, name)
 
 
-def _gateway(place: Mapping[str, Any], link: PeerLink) -> ExpectedGateway:
+def _gateway(place: Mapping[str, Any], link: Link) -> ExpectedGateway:
     return ExpectedGateway(
         namespace=place["namespace"],
         name=place["name"],
-        addresses=tuple(link.gateway.addresses),
+        addresses=link.gateway.addresses,
         port=link.gateway.port,
         advertised=place["advertised"],
     )
 
 
-def _exports(link: PeerLink) -> tuple[DeployedExport, ...]:
+def _exports(link: Link) -> tuple[DeployedExport, ...]:
     gateways = tuple(f"{address}:{link.gateway.port}" for address in link.gateway.addresses)
-    return tuple(_export(link.site, gateways, export) for export in link.exports)
-
-
-def _export(source: str, gateways: tuple[str, ...], export: LinkExport) -> DeployedExport:
-    return DeployedExport(
-        source=source,
-        name=export.name,
-        namespace=export.namespace,
-        gateways=gateways,
-        hosts=tuple(export.hosts),
-        port=export.port,
-        protocol=export.protocol,
-        probe=export.probe,
-        identity=export.identity,
-        consumers=tuple((of.site, ServiceAccount(of.namespace, of.service_account)) for of in export.consumers),
-    )
+    return tuple(DeployedExport(source=link.site, gateways=gateways, **dict(export)) for export in link.exports)
 
 
 def _server(known: Mapping[str, Any]) -> ExpectedServer:

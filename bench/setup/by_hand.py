@@ -18,12 +18,13 @@ from components.mesh.service_export import (
     pod_service_entry,
     strict_mtls,
 )
-from components.mesh.service_import import allot_vips, export_destination_rule, host_service_entry
+from components.mesh.service_import import export_destination_rule, host_service_entry
 from components.workloads.hello import client_deployment, headless_service, hello_stateful_set
 from components.workloads.identity import pod_labels
+from dcmesh.model.addresses import allot_vips
 from dcmesh.model.gateway import GATEWAY_NAME, GATEWAY_NAMESPACE, GATEWAY_PORT
 from dcmesh.model.istio import injection_labels
-from dcmesh.model.link import ExportedService, LinkConsumer, ServiceAccount, pod_hosts, pod_of
+from dcmesh.model.link import Consumer, ExportedService, ServiceAccount, pod_hosts, pod_of
 
 Object = dict[str, Any]
 
@@ -70,7 +71,7 @@ def _export() -> ExportedService:
         port=PORT,
         protocol="HTTP",
         identity=ServiceAccount(namespace="demo", name="hello").spiffe_id,
-        consumers=(LinkConsumer(site="dc2", account=ServiceAccount(namespace="demo-dr", name="client")),),
+        consumers=(Consumer(site="dc2", namespace="demo-dr", service_account="client"),),
         probe="pod-name",
     )
 

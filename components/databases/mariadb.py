@@ -23,7 +23,7 @@ from components.databases.mariadb_switchover import (
 from components.sealed import sealed
 from components.workloads.identity import create_identity, pod_labels
 from dcmesh.databases.replication import Replica
-from dcmesh.model.link import CLUSTER_DOMAIN, MYSQL_PORT, ExportedService, pod_hosts
+from dcmesh.model.link import CLUSTER_DOMAIN, MYSQL_PORT, ExportedService
 from dcmesh.model.mariadb import CLAIM, PLACE, REPLICATION, SERVER
 from dcmesh.model.secret import made_of
 from dcmesh.model.switchover import Switchover
@@ -149,12 +149,6 @@ def replica(namespace: str, pod: str) -> Replica:
     volume = f'echo "Volume_Used: $(df --output=pcent {PLACE["datadir"]} | tr -dc 0-9)"'
     command = ("bash", "-c", f"{client} && {volume}", query)
     return Replica(namespace=namespace, pod=pod, container=SERVER, command=command)
-
-
-def followed_hosts(*, namespace: str, name: str, replicas: int, source: ExportedService | None) -> list[str]:
-    """Return the host that each pod follows, pod 0's first; the empty string for a primary."""
-    first, *others = pod_hosts(stateful_set=name, service=name, namespace=namespace, replicas=replicas)
-    return [source.hosts[0] if source else "", *(first for _ in others)]
 
 
 def headless_service(*, name: str) -> dict[str, Any]:

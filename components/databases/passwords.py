@@ -8,7 +8,7 @@ import pulumi
 from components.databases.generated_password import generated_password
 from dcmesh.databases.passwords import read_password
 from dcmesh.model import settings as model
-from dcmesh.model.link import Link
+from dcmesh.model.plan import DatabasePlan, PasswordOrigin, Plan
 from dcmesh.stacks import stack_of
 
 
@@ -17,13 +17,13 @@ class ReplicationPasswordsArgs:
     """Arguments of ReplicationPasswords.
 
     Attributes:
-        settings: the stack's configuration.
-        peer_links: the links of sites that other stacks hold.
+        settings: the stack's configuration, which has those that are given.
+        plan: what follows from it.
         project: name of the Pulumi project, from which the names of peers' stacks follow.
     """
 
     settings: model.Settings
-    peer_links: Mapping[str, Link]
+    plan: Plan
     project: str
 
 
@@ -43,40 +43,48 @@ class ReplicationPasswords(pulumi.ComponentResource):
     def __init__(self, name: str, args: ReplicationPasswordsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("dcmesh:components:ReplicationPasswords", name, {}, opts)
         self._args = args
+        planned = [database for site in args.plan.sites for database in site.databases]
         self._generated = {
-            (site.name, workload.namespace): generated_password(
-                f"{name}.{site.name}.{workload.namespace}", self, protect=args.settings.protects(site)
+            (of.site, of.of): generated_password(
+                f"{name}.{of.site}.{of.of}", self, protect=args.plan.site(of.site).protected
             )
-            for site in args.settings.sites
-            for workload in site.workloads
-            if isinstance(workload, model.Database)
-            if args.settings.origin_of(site, workload) == (site, workload)
-            if not workload.replication_password
-            if not workload.replicates or args.settings.source_of(workload)
+            for of in dict.fromkeys(database.password for database in planned)
+            if of and of.how == "generated"
         }
         by_export = {
             site.name: {
                 export: password
                 for export, database in site.exported_databases.items()
-                if (password := self.of(site, database)) is not None
+                if (password := self.of(args.plan.site(site.name).database(database.namespace))) is not None
             }
             for site in args.settings.sites
         }
         self.by_export = {site: passwords for site, passwords in by_export.items() if passwords}
         self.register_outputs({})
 
-    def of(self, site: model.Site, database: model.Database) -> pulumi.Output[str] | None:
+    def of(self, database: DatabasePlan) -> pulumi.Output[str] | None:
         """Return the password of a database; None while the stack of what it follows exports nothing yet.
 
         Raises:
             pulumi.RunError: the stack that holds the source does not tell it.
         """
-        site, database = self._args.settings.origin_of(site, database)
-        if database.replication_password:
-            return pulumi.Output.secret(database.replication_password.get_secret_value())
-        if (site.name, database.namespace) in self._generated:
-            return self._generated[site.name, database.namespace]
-        if database.replicates is None or database.replicates.from_ not in self._args.peer_links:
-            return None
-        peers = {peer.name: stack_of(peer, self._args.project) for peer in self._args.settings.peers}
-        return read_password(peers[database.replicates.from_], database.replicates)
+        match database.password:
+            case None:
+                return None
+            case PasswordOrigin(how="generated", site=site, of=namespace):
+                return self._generated[site, namespace]
+            case PasswordOrigin(how="given", site=site, of=namespace):
+                return pulumi.Output.secret(self._given(site, namespace))
+            case PasswordOrigin(site=peer, of=export):
+                stacks = {known.name: stack_of(known, self._args.project) for known in self._args.settings.peers}
+                return read_password(stacks[peer], peer, export)
+
+    def _given(self, site: str, namespace: str) -> str:
+        (given,) = (
+            workload.replication_password.get_secret_value()
+            for known in self._args.settings.sites
+            for workload in known.workloads
+            if (known.name, workload.namespace) == (site, namespace)
+            if isinstance(workload, model.Database) and workload.replication_password
+        )
+        return given

@@ -32,12 +32,12 @@ class LinkProbeArgs:
 
     Attributes:
         consumer: the service account as which the probe connects.
-        imports: what is probed: each export with the link that it comes by.
+        imports: what is probed: each export with the link that it comes by, which may be known only once it is there.
         image: an image with a shell and curl. Default: agnhost, as `hello` uses it.
     """
 
     consumer: ServiceAccount
-    imports: Sequence[tuple[Link, ExportedService]]
+    imports: Sequence[tuple[pulumi.Input[Link], ExportedService]]
     image: str = PROBE_IMAGE
 
 
@@ -108,14 +108,10 @@ class LinkProbe(pulumi.ComponentResource):
         job_name = f"dcmesh-probe-{args.consumer.name}"
         labels = {"app": "dcmesh-probe"}
         exports = [export for _, export in args.imports]
-        path = pulumi.Output.all(*(link.addresses for link, _ in args.imports)).apply(
-            lambda all_addresses: sorted(
-                {
-                    f"{address}:{link.port}"
-                    for (link, _), addresses in zip(args.imports, all_addresses, strict=True)
-                    for address in addresses
-                }
-                | {export.identity for _, export in args.imports}
+        path = pulumi.Output.all(*(link for link, _ in args.imports)).apply(
+            lambda links: sorted(
+                {f"{address}:{link.gateway.port}" for link in links for address in link.gateway.addresses}
+                | {export.identity for export in exports}
             )
         )
         k8s.batch.v1.Job(

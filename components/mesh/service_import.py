@@ -1,32 +1,14 @@
 """ServiceImport: makes the pods that another site exports reachable by name in one namespace of this site."""
 
-import ipaddress
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from hashlib import sha256
 from typing import Any
 
 import pulumi
 import pulumi_kubernetes as k8s
 
-from dcmesh.model.addresses import VIP_NETWORK, is_ip
+from dcmesh.model.addresses import is_ip
 from dcmesh.model.link import ExportedService, Link, pod_of
-
-
-def allot_vips(hosts: Iterable[str], network: ipaddress.IPv4Network = VIP_NETWORK) -> dict[str, str]:
-    """Give each host a virtual address that only a sidecar knows.
-
-    The address is a hash of the name, so a host that comes or goes moves no other. Where two names meet in one
-    address, which the 24 bits make rare, the later in order takes the next free one.
-    """
-    taken: dict[int, str] = {}
-    usable = network.num_addresses - 2  # without the network's own and the broadcast address
-    for host in hosts:
-        slot = int.from_bytes(sha256(host.encode()).digest()[:8]) % usable
-        while taken.get(slot, host) != host:
-            slot = (slot + 1) % usable
-        taken[slot] = host
-    return {host: str(network[slot + 1]) for slot, host in taken.items()}
 
 
 def host_service_entry(
@@ -94,7 +76,8 @@ class ServiceImportArgs:
     """Arguments of ServiceImport.
 
     Attributes:
-        link: the exporting site.
+        source: name of the exporting site.
+        link: its link: its gateway may be known only once it is there.
         export: which of its exports.
         namespace: where it is imported; only this namespace sees it.
         vips: the virtual address of each host, from `allot_vips`.
@@ -102,7 +85,8 @@ class ServiceImportArgs:
             namespace.
     """
 
-    link: Link
+    source: str
+    link: pulumi.Input[Link]
     export: ExportedService
     namespace: str
     vips: Mapping[str, str]
@@ -123,13 +107,13 @@ class ServiceImport(pulumi.ComponentResource):
     def __init__(self, name: str, args: ServiceImportArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("dcmesh:components:ServiceImport", name, {}, opts)
         child = pulumi.ResourceOptions(parent=self, depends_on=list(args.after))
-        export, link = args.export, args.link
-        addresses: pulumi.Output[Sequence[str]] = pulumi.Output.from_input(link.addresses)
+        export, source = args.export, args.source
+        gateway = pulumi.Output.from_input(args.link).apply(lambda link: link.gateway)
 
         def service_entry(host: str) -> pulumi.Output[dict[str, Any]]:
-            return addresses.apply(
+            return gateway.apply(
                 lambda gateway: host_service_entry(
-                    export, host, vip=args.vips[host], gateway=gateway, gateway_port=link.port
+                    export, host, vip=args.vips[host], gateway=gateway.addresses, gateway_port=gateway.port
                 )
             )
 
@@ -138,8 +122,8 @@ class ServiceImport(pulumi.ComponentResource):
                 f"{name}-destinationrule",
                 api_version="networking.istio.io/v1",
                 kind="DestinationRule",
-                metadata=k8s.meta.v1.ObjectMetaArgs(name=f"{link.site}.{export.name}", namespace=args.namespace),
-                spec=addresses.apply(lambda gateway: export_destination_rule(export, gateways=len(gateway))),
+                metadata=k8s.meta.v1.ObjectMetaArgs(name=f"{source}.{export.name}", namespace=args.namespace),
+                spec=gateway.apply(lambda gateway: export_destination_rule(export, gateways=len(gateway.addresses))),
                 opts=child,
             )
         ]
@@ -149,7 +133,7 @@ class ServiceImport(pulumi.ComponentResource):
                 api_version="networking.istio.io/v1",
                 kind="ServiceEntry",
                 metadata=k8s.meta.v1.ObjectMetaArgs(
-                    name=f"{link.site}.{export.name}.{pod_of(host)}", namespace=args.namespace
+                    name=f"{source}.{export.name}.{pod_of(host)}", namespace=args.namespace
                 ),
                 spec=service_entry(host),
                 opts=child,

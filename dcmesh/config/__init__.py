@@ -13,7 +13,7 @@ from dcmesh.config.peer_links import links_of
 from dcmesh.config.reading import read_settings
 from dcmesh.config.shown_secrets import shown_secrets
 from dcmesh.model.link import Link
-from dcmesh.model.settings import PeerLink, Settings
+from dcmesh.model.settings import Settings
 from dcmesh.stacks import ReadStack, read_stack
 
 __all__ = ["ConfigError", "Finding", "Settings", "load", "parse"]
@@ -47,14 +47,14 @@ def parse(
     environment = Environment(project, stack, read, read_text, salt)
     reading = read_settings({key: value for key, value in raw.items() if value is not None})
     findings = list(reading.findings)
-    links = dict[str, PeerLink]()
+    links = dict[str, Link]()
     if reading.settings:
         links, unread = links_of(reading.settings.peers, environment)
         between = [*unread, *cross_checks(Configuration(reading.settings, links, environment))]
         findings += filter(reading.is_sure, map(reading.as_written, between))
     if findings or not reading.settings:
         raise ConfigError(findings)
-    return reading.settings, {name: link.for_import() for name, link in links.items()}
+    return reading.settings, links
 
 
 def load(config: pulumi.Config) -> tuple[Settings, dict[str, Link]]:

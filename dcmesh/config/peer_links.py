@@ -10,8 +10,8 @@ from dcmesh.config.environment import Environment, ReadFile, why_not
 from dcmesh.config.errors import NOTHING, ConfigError, Finding
 from dcmesh.config.value_errors import faults_of
 from dcmesh.model.istio import TRUST_DOMAIN
-from dcmesh.model.link import CLUSTER_DOMAIN, service_of
-from dcmesh.model.settings import Peer, PeerLink
+from dcmesh.model.link import CLUSTER_DOMAIN, Link, service_of
+from dcmesh.model.settings import Peer
 from dcmesh.stacks import ReadStack, read_stack, stack_of
 
 __all__ = ["ReadStack", "links_of", "read_link", "read_stack", "stack_of"]
@@ -29,7 +29,7 @@ MOST_SHOWN = 20
 """How many errors of a link are shown."""
 
 
-def links_of(peers: Sequence[Peer], environment: Environment) -> tuple[dict[str, PeerLink], list[Finding]]:
+def links_of(peers: Sequence[Peer], environment: Environment) -> tuple[dict[str, Link], list[Finding]]:
     """Return the link of each peer that has one, and what is wrong with the others.
 
     A peer whose stack is there and exports nothing yet has none, which is no error.
@@ -38,7 +38,7 @@ def links_of(peers: Sequence[Peer], environment: Environment) -> tuple[dict[str,
         peers: the peers.
         environment: where the stacks and files are.
     """
-    links, findings = dict[str, PeerLink](), list[Finding]()
+    links, findings = dict[str, Link](), list[Finding]()
     for index, peer in enumerate(peers):
         try:
             link = _link_of(peer, f"peers[{index}]", environment)
@@ -49,7 +49,7 @@ def links_of(peers: Sequence[Peer], environment: Environment) -> tuple[dict[str,
     return links, findings
 
 
-def _link_of(peer: Peer, path: str, environment: Environment) -> PeerLink | None:
+def _link_of(peer: Peer, path: str, environment: Environment) -> Link | None:
     """Return a peer's link, or None if its stack is there but exports nothing yet.
 
     Raises:
@@ -66,7 +66,7 @@ def _link_of(peer: Peer, path: str, environment: Environment) -> PeerLink | None
     return None if found is None else read_link(found, peer.name, where)
 
 
-def read_link(found: object, site: str, place: str) -> PeerLink:
+def read_link(found: object, site: str, place: str) -> Link:
     """Return a link that somebody else has written: every part of it is as it must be, and claims what its site may.
 
     Args:
@@ -82,9 +82,9 @@ def read_link(found: object, site: str, place: str) -> PeerLink:
         advice = f"is no link: it has more than {MOST_PARTS} parts, or they are nested more than {DEEPEST} deep"
         raise ConfigError([Finding(place, found, advice)])
     try:
-        link = PeerLink.model_validate(found, by_alias=True, by_name=False)
+        link = Link.model_validate(found, by_alias=True, by_name=False)
     except ValidationError as error:
-        inside = (fault.finding for fault in faults_of(error, PeerLink))
+        inside = (fault.finding for fault in faults_of(error, Link))
         raise _refusal(Finding(f"{path}{f.path}", f.value, f.advice, f.secret) for f in inside) from None
     return _sound(link, site, path)
 
@@ -110,7 +110,7 @@ def _refusal(findings: Iterable[Finding]) -> ConfigError:
     return ConfigError(first)
 
 
-def _sound(link: PeerLink, site: str, path: str) -> PeerLink:
+def _sound(link: Link, site: str, path: str) -> Link:
     """Return a link, if it is of its site and its exports claim nothing that is not theirs.
 
     Raises:
@@ -121,7 +121,7 @@ def _sound(link: PeerLink, site: str, path: str) -> PeerLink:
     return link
 
 
-def _false_claims(link: PeerLink, site: str, path: str) -> Iterator[Finding]:
+def _false_claims(link: Link, site: str, path: str) -> Iterator[Finding]:
     """Find where a link claims to be of another site, or an export what is another's."""
     if link.site != site:
         yield Finding(f"{path}site", link.site, f"is another site than {site}: name the peer after its site")

@@ -49,7 +49,7 @@ EXAMPLES = {
     "Export": ("dc1.yaml", "sites.0.exports"),
     "Import": ("dc2.yaml", "sites.0.imports"),
     "Peer": ("dc2.yaml", "peers"),
-    "PeerLink": ("dc2-literal-link.yaml", "peers.0.link"),
+    "Link": ("dc2-literal-link.yaml", "peers.0.link"),
 }
 """For a part of the model, the example file that shows it, and the place in it."""
 

@@ -10,6 +10,7 @@ from dcmesh.config.errors import NOTHING, Finding
 from dcmesh.config.schema import Place, Schema, locate, resolve, schema_of
 from dcmesh.config.suggestions import meant, nearest
 from dcmesh.model import value_types as kinds
+from dcmesh.model.link import VERSION_ERROR
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,9 @@ def _fault(error: ErrorDetails, root: Schema) -> Fault:
     place = locate(error["loc"], root)
     if error["type"] in ("union_tag_invalid", "union_tag_not_found"):
         return _untagged(error, place)
+    if error["type"] == VERSION_ERROR:
+        wrong = Finding(paths.join(place.path, "version"), error["input"]["version"], error["msg"])
+        return Fault(wrong, drop=place.path)
     advice = _advice(error, place)
     if error["type"] == "missing":
         return Fault(Finding(place.path, NOTHING, advice), drop=paths.parent(place.path))
@@ -56,7 +60,9 @@ def _fault(error: ErrorDetails, root: Schema) -> Fault:
 
 def faults_of(error: ValidationError, model: type[BaseModel]) -> list[Fault]:
     """Translate what pydantic found in data for a model."""
-    faults = [_fault(e, schema_of(model)) for e in error.errors(include_url=False, include_context=False)]
+    found = error.errors(include_url=False, include_context=False)
+    # A tuple is too short to pydantic also when its items are wrong.
+    faults = [_fault(e, schema_of(model)) for e in found if not (e["type"] == "too_short" and e["input"])]
     meant_places = {fault.meant for fault in faults}
     # What is there under a misspelt key is not missing as well.
     return [f for f in faults if f.finding.value is not NOTHING or f.finding.path not in meant_places]
@@ -82,11 +88,13 @@ def _summary(schema: Schema) -> str:
 
 TEXT = "text"
 _MAP = "a map: `key: value`, one a line"
+_LIST = "a list: an item a line, each after a dash"
 _WANTED = {
     "string_type": TEXT,
     "bool_type": "true or false",
     "string_unicode": TEXT,
-    "list_type": "a list: an item a line, each after a dash",
+    "list_type": _LIST,
+    "tuple_type": _LIST,
     "dict_type": _MAP,
     "model_type": _MAP,
     "model_attributes_type": _MAP,

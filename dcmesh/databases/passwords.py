@@ -4,18 +4,16 @@ from collections.abc import Mapping
 
 import pulumi
 
-from dcmesh.model import settings as model
 from dcmesh.model.value_types import is_password
 from dcmesh.stacks import ReadStack, read_stack
 
 
-def read_password(stack: str, followed: model.Replicates, read: ReadStack = read_stack) -> pulumi.Output[str]:
+def read_password(stack: str, site: str, export: str, read: ReadStack = read_stack) -> pulumi.Output[str]:
     """Return the password of a database in another stack.
 
     Raises:
         pulumi.RunError: that stack does not tell it, or it cannot be decrypted here.
     """
-    site, export = followed.from_, followed.export
     told: object = read(stack).get("replicationPasswords")
     for key in (site, export):
         told = told.get(key) if isinstance(told, Mapping) else None

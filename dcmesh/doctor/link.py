@@ -1,6 +1,6 @@
 """Link: what is walked, one host of one export and one consumer of it."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from dcmesh.deployment import DeployedExport, ExpectedGateway
 from dcmesh.doctor.evidence import Evidence, ready_pods
@@ -122,7 +122,7 @@ class WalkedLink:
         if not self.server:
             return None
         address = self.server["status"].get("podIP", "")
-        return self.source.answer(parse_pod(self.server), replace(self.export, hosts=(address,)), address)
+        return self.source.answer(parse_pod(self.server), self.export.model_copy(update={"hosts": (address,)}), address)
 
     @property
     def sees_consumer(self) -> bool:

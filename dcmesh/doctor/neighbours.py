@@ -1,7 +1,6 @@
 """Neighbours: what somebody else has written that touches the link, at either end."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 
 from dcmesh.doctor.findings import FindingKind, HopFinding
 from dcmesh.doctor.hop import Hop
@@ -54,7 +53,7 @@ def judge(link: WalkedLink, found: Iterable[Foreign], refused: str = "") -> Iter
 
 
 def _look_at_consumer(link: WalkedLink) -> Iterator[HopFinding]:
-    this_host = replace(link.export, hosts=(link.host,))
+    this_host = link.export.model_copy(update={"hosts": (link.host,)})
     yield from judge(link, at_consumer(link.consumer_site, link.account, this_host, link.consumer.cluster))
 
 

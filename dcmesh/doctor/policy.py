@@ -54,7 +54,7 @@ def judge(link: WalkedLink, policies: Sequence[Object], pod: Object, answer: Ans
         delete = f"kubectl delete authorizationpolicy -n {name_of(policy).replace('/', ' ')}"
         if name_of(policy) != ours:
             yield DENIED(evidence, f"Except the consumer from it, or delete it: `{delete}`.")
-        elif any(account == link.account for _, account in link.export.consumers):
+        elif any(consumer.account == link.account for consumer in link.export.consumers):
             yield NOT_CONSUMER(evidence, again)
         else:
             site = link.export.source

@@ -49,13 +49,13 @@ def links_of(sides: Mapping[str, Evidence]) -> Iterator[WalkedLink]:
                         source_side=sides.get(export.source),
                     )
         for export in side.site.exports:
-            for consumer, account in export.consumers:
-                for host in export.hosts if consumer not in sides else ():
+            for consumer in export.consumers:
+                for host in export.hosts if consumer.site not in sides else ():
                     yield WalkedLink(
                         export=export,
                         host=host,
-                        consumer_site=consumer,
-                        account=account,
+                        consumer_site=consumer.site,
+                        account=consumer.account,
                         consumer_side=None,
                         source_side=side,
                     )

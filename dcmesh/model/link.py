@@ -5,13 +5,25 @@ stack output `link`.
 """
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Annotated, Any, Final, Literal
 
+from pydantic import Field, model_validator
+from pydantic_core import PydanticCustomError
+
+from dcmesh.model.base_model import Model
+from dcmesh.model.gateway import GATEWAY_PORT
 from dcmesh.model.istio import TRUST_DOMAIN
+from dcmesh.model.printable import printable
+from dcmesh.model.value_types import Address, Identity, Name, PodHost, Port
+
+VERSION: Final = 1
+"""The newest version of a link that is understood, and the one that is written: docs/decisions/0023."""
+
+VERSION_ERROR = "link_version"
+"""Type of the error that a link is of a version which is not understood."""
 
 CLUSTER_DOMAIN = "cluster.local"
 """DNS domain of every cluster."""
-
 
 MYSQL_PORT = 3306
 """Port of the databases that dcmesh runs."""
@@ -42,37 +54,41 @@ class ServiceAccount:
         return f"spiffe://{self.principal}"
 
 
-@dataclass(frozen=True, kw_only=True)
-class LinkConsumer:
+class Consumer(Model):
     """A service account of another site that may connect to an export."""
 
-    site: str
-    account: ServiceAccount
+    site: Name
+    """Its site."""
+    namespace: Name
+    """Its namespace."""
+    service_account: Name
+    """Its name."""
+
+    @property
+    def account(self) -> ServiceAccount:
+        """The service account, whatever its site."""
+        return ServiceAccount(namespace=self.namespace, name=self.service_account)
 
 
-@dataclass(frozen=True, kw_only=True)
-class ExportedService:
-    """A StatefulSet that a site makes reachable pod by pod.
+class ExportedService(Model):
+    """One export of a link."""
 
-    Attributes:
-        name: name of the export, unique in its site.
-        namespace: namespace of the StatefulSet.
-        hosts: full DNS name of each pod; its first label is the pod's name.
-        port: TCP port that the pods listen on.
-        protocol: how sidecars treat the port.
-        identity: SPIFFE id that the pods prove.
-        consumers: who may connect.
-        probe: what the importing site's LinkProbe expects of each host.
-    """
-
-    name: str
-    namespace: str
-    hosts: tuple[str, ...]
-    port: int
+    name: Name
+    """Name of the export."""
+    namespace: Name
+    """Namespace of its pods."""
+    hosts: Annotated[tuple[PodHost, ...], Field(min_length=1, max_length=1000)]
+    """DNS name of each pod."""
+    port: Port
+    """TCP port that the pods listen on."""
     protocol: Protocol
-    identity: str
-    consumers: tuple[LinkConsumer, ...]
+    """How sidecars treat the port."""
+    identity: Identity
+    """SPIFFE id that the pods prove."""
+    consumers: Annotated[tuple[Consumer, ...], Field(max_length=1000)] = ()
+    """Who may connect."""
     probe: ProbeKind
+    """What the probe expects."""
 
     @property
     def port_name(self) -> str:
@@ -80,21 +96,47 @@ class ExportedService:
         return self.protocol.lower()
 
 
-@dataclass(frozen=True, kw_only=True)
-class Link:
-    """One exporting site as its importers see it.
+class LinkGateway(Model):
+    """An exporting site's gateway, as its importers see it."""
 
-    Attributes:
-        site: name of the exporting site.
-        addresses: IP addresses or DNS names of its gateway; in the stack that makes it, what will be these.
-        port: port of the gateway at these addresses.
-        exports: what it exports.
-    """
+    addresses: Annotated[tuple[Address, ...], Field(min_length=1, max_length=100)]
+    """IP addresses or DNS names."""
+    port: Port = GATEWAY_PORT
+    """Port at these addresses."""
 
-    site: str
-    addresses: Any
-    port: int
-    exports: tuple[ExportedService, ...]
+
+class Link(Model):
+    """A link as the exporting stack's output `link` shows it."""
+
+    version: Literal[1] = VERSION
+    """Version of a link. One of version 1 does not say it."""
+    site: Name
+    """The exporting site."""
+    gateway: LinkGateway
+    """Its gateway."""
+    exports: Annotated[tuple[ExportedService, ...], Field(max_length=1000)]
+    """What it exports."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_version(cls, found: object) -> object:
+        """Look at the version before the rest: what a newer link has besides would be called wrong."""
+        if not isinstance(found, dict) or "version" not in found:
+            return found
+        version = found["version"]
+        if isinstance(version, float) and version.is_integer():  # as numbers come out of another stack
+            version = int(version)
+        if version is True or not isinstance(version, int) or version < 1:
+            raise PydanticCustomError(VERSION_ERROR, "is no version of a link: a whole number from 1 on")
+        if version > VERSION:
+            site = f"the stack of {printable(str(found.get('site')), 63)}"
+            raise PydanticCustomError(
+                VERSION_ERROR,
+                "is a newer version than dcmesh understands here, which is {understood}: {site} is run with a newer "
+                "dcmesh; update it here, then run this again",
+                {"understood": VERSION, "site": site},
+            )
+        return {**found, "version": version}
 
     def export(self, name: str) -> ExportedService:
         """Return the export of that name; the configuration has been checked for it."""
@@ -102,26 +144,8 @@ class Link:
 
     def as_output(self) -> dict[str, Any]:
         """Return the link as a stack output: plain, in the camel case of Kubernetes and of the configuration."""
-        return {
-            "site": self.site,
-            "gateway": {"addresses": self.addresses, "port": self.port},
-            "exports": [
-                {
-                    "name": export.name,
-                    "namespace": export.namespace,
-                    "hosts": list(export.hosts),
-                    "port": export.port,
-                    "protocol": export.protocol,
-                    "identity": export.identity,
-                    "consumers": [
-                        {"site": c.site, "namespace": c.account.namespace, "serviceAccount": c.account.name}
-                        for c in export.consumers
-                    ],
-                    "probe": export.probe,
-                }
-                for export in self.exports
-            ],
-        }
+        # Not the version: dcmesh 0.1.0 refuses a link with a key that it does not know.
+        return self.model_dump(mode="json", by_alias=True, exclude={"version"})
 
 
 def pod_hosts(*, stateful_set: str, service: str, namespace: str, replicas: int) -> tuple[str, ...]:

@@ -8,14 +8,22 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, SecretStr, Tag
-from pydantic.alias_generators import to_camel
+from pydantic import BeforeValidator, ConfigDict, Discriminator, Field, SecretStr, Tag
 
 from dcmesh.model import support
 from dcmesh.model.addresses import VIP_NETWORK
-from dcmesh.model.gateway import GATEWAY_PORT, Exposure
-from dcmesh.model.link import MYSQL_PORT, ExportedService, Link, ProbeKind, Protocol, ServiceAccount, pod_hosts
-from dcmesh.model.link import LinkConsumer as LinkConsumer
+from dcmesh.model.base_model import Model
+from dcmesh.model.gateway import Exposure
+from dcmesh.model.link import (
+    MYSQL_PORT,
+    Consumer,
+    ExportedService,
+    Link,
+    ProbeKind,
+    Protocol,
+    ServiceAccount,
+    pod_hosts,
+)
 from dcmesh.model.pxc import stateful_set_name
 from dcmesh.model.value_types import (
     ADVICE,
@@ -28,7 +36,6 @@ from dcmesh.model.value_types import (
     FreeText,
     Gtid,
     Host,
-    Identity,
     ImageHub,
     ImageName,
     ImageTag,
@@ -42,7 +49,6 @@ from dcmesh.model.value_types import (
     Organization,
     Password,
     Pem,
-    PodHost,
     Port,
     PxcName,
     PxcVersion,
@@ -54,19 +60,6 @@ from dcmesh.model.value_types import (
     StackName,
     Text,
 )
-
-
-class Model(BaseModel):
-    """A part of the configuration: immutable, camel case as in Kubernetes, no unknown keys."""
-
-    model_config = ConfigDict(
-        frozen=True,
-        extra="forbid",
-        alias_generator=to_camel,
-        populate_by_name=True,
-        use_attribute_docstrings=True,
-    )
-
 
 # --- trust -----------------------------------------------------------------------------------------------------------
 
@@ -470,22 +463,6 @@ Database = Mariadb | Pxc
 """The workloads that replicate."""
 
 
-class Consumer(Model):
-    """A service account of another site that may connect to an export."""
-
-    site: Name
-    """Its site."""
-    namespace: Name
-    """Its namespace."""
-    service_account: Name
-    """Its name."""
-
-    def for_link(self) -> LinkConsumer:
-        """Return the consumer as a link has it."""
-        account = ServiceAccount(namespace=self.namespace, name=self.service_account)
-        return LinkConsumer(site=self.site, account=account)
-
-
 class Export(Model):
     """A StatefulSet made reachable, pod by pod, for named consumers."""
 
@@ -532,6 +509,19 @@ class Export(Model):
             service=self.service_name,
             namespace=self.namespace,
             replicas=self.replicas,
+        )
+
+    def for_link(self) -> ExportedService:
+        """Return the export as a link has it."""
+        return ExportedService(
+            name=self.name,
+            namespace=self.namespace,
+            hosts=self.hosts,
+            port=self.port,
+            protocol=self.protocol,
+            identity=ServiceAccount(namespace=self.namespace, name=self.service_account).spiffe_id,
+            consumers=tuple(self.consumers),
+            probe=self.probe or ("greeting" if self.protocol == "TCP" else "http"),
         )
 
 
@@ -627,68 +617,6 @@ class Site(Model):
 # --- peers -----------------------------------------------------------------------------------------------------------
 
 
-class LinkGateway(Model):
-    """An exporting site's gateway, as its importers see it."""
-
-    addresses: Annotated[list[Address], Field(min_length=1, max_length=100)]
-    """IP addresses or DNS names."""
-    port: Port = GATEWAY_PORT
-    """Port at these addresses."""
-
-
-class LinkExport(Model):
-    """One export of a link."""
-
-    name: Name
-    """Name of the export."""
-    namespace: Name
-    """Namespace of its pods."""
-    hosts: Annotated[list[PodHost], Field(min_length=1, max_length=1000)]
-    """DNS name of each pod."""
-    port: Port
-    """TCP port that the pods listen on."""
-    protocol: Protocol
-    """How sidecars treat the port."""
-    identity: Identity
-    """SPIFFE id that the pods prove."""
-    consumers: Annotated[list[Consumer], Field(max_length=1000)] = []
-    """Who may connect."""
-    probe: ProbeKind
-    """What the probe expects."""
-
-
-class PeerLink(Model):
-    """A link as the exporting stack's output `link` shows it."""
-
-    site: Name
-    """The exporting site."""
-    gateway: LinkGateway
-    """Its gateway."""
-    exports: Annotated[list[LinkExport], Field(max_length=1000)]
-    """What it exports."""
-
-    def for_import(self) -> Link:
-        """Return the link as importers take it."""
-        return Link(
-            site=self.site,
-            addresses=self.gateway.addresses,
-            port=self.gateway.port,
-            exports=tuple(
-                ExportedService(
-                    name=export.name,
-                    namespace=export.namespace,
-                    hosts=tuple(export.hosts),
-                    port=export.port,
-                    protocol=export.protocol,
-                    identity=export.identity,
-                    consumers=tuple(consumer.for_link() for consumer in export.consumers),
-                    probe=export.probe,
-                )
-                for export in self.exports
-            ),
-        )
-
-
 class Peer(Model):
     """A site of another stack, to import from. Its link comes from that stack, from a file, or stands here."""
 
@@ -696,7 +624,7 @@ class Peer(Model):
     """Name of the site."""
     stack: StackName | None = None
     """The stack that holds it, as a StackReference names it. Default: `NAME` in this organization and project."""
-    link: PeerLink | None = None
+    link: Link | None = None
     """Its link, if the stacks share no state: what `pulumi stack output link --json` shows there below its name."""
     link_file: FilePath | None = None
     """Path of a JSON or YAML file with the same, or with that output whole."""
@@ -763,31 +691,3 @@ class Settings(Model):
         """Whether the root is kept from deletion: it may sign for clusters that are not for throwing away."""
         others = self.trust.issue_for if isinstance(self.trust, GeneratedTrust) else []
         return self.protect and bool(others or any(map(self.protects, self.sites)))
-
-    def source_of(self, database: Database) -> tuple[Site, Database] | None:
-        """Return the database that another one replicates, with its site, if both are in this stack."""
-        followed = database.replicates
-        found = (
-            (site, site.exported_databases[followed.export])
-            for site in self.sites
-            if followed and site.name == followed.from_ and followed.export in site.exported_databases
-        )
-        return next(found, None)
-
-    def exchanges(self, database: Database) -> bool:
-        """Tell whether a database and the one that it replicates, both in this stack, replicate each other."""
-        source = self.source_of(database)
-        back = source and self.source_of(source[1])
-        return bool(back and back[1] is database)
-
-    def origin_of(self, site: Site, database: Database) -> tuple[Site, Database]:
-        """Return the database of this stack from which another's password comes, through all that they replicate.
-
-        Of two that replicate each other that is the one with a password, else the one whose site stands first.
-        """
-        line = [(site, database)]
-        while not line[-1][1].replication_password and (source := self.source_of(line[-1][1])):
-            if source in line:
-                return min(line, key=lambda place: self.sites.index(place[0]))
-            line.append(source)
-        return line[-1]

@@ -1,15 +1,16 @@
 """Hosts and addresses that are to be imported or exported, and that a cluster has already."""
 
 import ipaddress
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 
 from dcmesh.config.errors import Finding, Remark
 from dcmesh.kube.cluster import ClusterReader
 from dcmesh.model import settings as model
 from dcmesh.model.component_names import export_name, import_name
 from dcmesh.model.istio_objects import visible
-from dcmesh.model.link import ExportedService, Link, service_of
+from dcmesh.model.link import service_of
 from dcmesh.model.ownership import OURS
+from dcmesh.model.plan import ImportPlan, SitePlan
 from dcmesh.preflight.identity import Held
 from dcmesh.preflight.parallel import each
 
@@ -24,18 +25,13 @@ def _new_or_there(held: Held | None, component: str) -> type[Finding]:
 
 
 def own_names(
-    cluster: ClusterReader,
-    settings: model.Settings,
-    site: model.Site,
-    path: str,
-    links: Mapping[str, Link],
-    held: Held | None,
+    cluster: ClusterReader, site: model.Site, path: str, plan: SitePlan, held: Held | None
 ) -> Iterator[Finding]:
     """Find imports whose hosts have names that are, or could be, of the importing site's own."""
 
-    def look(numbered: tuple[int, model.Import]) -> Iterator[Finding]:
+    def look(numbered: tuple[int, ImportPlan]) -> Iterator[Finding]:
         index, imported = numbered
-        for namespace, service in dict.fromkeys(map(service_of, _hosts_of(imported, settings, links))):
+        for namespace, service in dict.fromkeys(map(service_of, imported.vips)):
             if cluster.has_service(namespace, service):
                 advice = (
                     f"has hosts of Service {namespace}/{service}, and {site.name} has a Service of that name: its own "
@@ -50,48 +46,25 @@ def own_names(
                 )
             else:
                 continue
-            told = _new_or_there(held, _name_of(site, imported))
-            yield told(f"{path}.imports[{index}].export", imported.export, advice)
+            told = _new_or_there(held, _name_of(plan, imported))
+            yield told(f"{path}.imports[{index}].export", imported.name, advice)
 
-    yield from each(enumerate(site.imports), look)
-
-
-def _name_of(site: model.Site, of: model.Import) -> str:
-    return import_name(f"{site.name}-imports", namespace=of.namespace, source=of.from_, export=of.export)
+    yield from each(enumerate(plan.imports), look)
 
 
-def _hosts_of(imported: model.Import, settings: model.Settings, links: Mapping[str, Link]) -> Sequence[str]:
-    """Return the hosts of an import, as far as they are known."""
-    offers: list[model.Export | ExportedService] = [
-        export for site in settings.sites if site.name == imported.from_ for export in site.exports
-    ]
-    offers += links[imported.from_].exports if imported.from_ in links else ()
-    return next((export.hosts for export in offers if export.name == imported.export), ())
+def _name_of(plan: SitePlan, of: ImportPlan) -> str:
+    return import_name(f"{plan.name}-imports", namespace=of.namespace, source=of.source, export=of.name)
 
 
-def claimed(
-    cluster: ClusterReader,
-    settings: model.Settings,
-    site: model.Site,
-    path: str,
-    links: Mapping[str, Link],
-    gateway: str,
-    held: Held | None,
-) -> Iterator[Finding]:
+def claimed(cluster: ClusterReader, path: str, plan: SitePlan, gateway: str, held: Held | None) -> Iterator[Finding]:
     """Find hosts that somebody else's ServiceEntry has as well: of two that a proxy sees, Istio takes the older one."""
     uses = [
-        (f"{path}.exports[{i}].name", e.name, export_name(site.name, e.name), gateway, e.hosts)
-        for i, e in enumerate(site.exports)
+        (f"{path}.exports[{i}].name", e.name, export_name(plan.name, e.name), gateway, e.hosts)
+        for i, e in enumerate(plan.exports)
     ]
     uses += [
-        (
-            f"{path}.imports[{i}].export",
-            of.export,
-            _name_of(site, of),
-            of.namespace,
-            tuple(_hosts_of(of, settings, links)),
-        )
-        for i, of in enumerate(site.imports)
+        (f"{path}.imports[{i}].export", of.name, _name_of(plan, of), of.namespace, tuple(of.vips))
+        for i, of in enumerate(plan.imports)
     ]
     entries = cluster.foreign_entries() if uses else []
     for where, name, component, seen_from, hosts in uses:
@@ -99,7 +72,7 @@ def claimed(
             claimed = sorted({str(host).lower() for host in found["spec"].get("hosts", ())} & set(hosts))
             if claimed and visible(found, seen_from):
                 advice = (
-                    f"has the host {claimed[0]}, which the ServiceEntry {entry} in {site.name} has as well, and this "
+                    f"has the host {claimed[0]}, which the ServiceEntry {entry} in {plan.name} has as well, and this "
                     "stack has not made that: whoever connects may be led elsewhere; delete it, or take the host out "
                     "of it"
                 )

@@ -9,20 +9,20 @@ from dcmesh.config.stack_config import secret_keys
 from dcmesh.kube.api import ApiException, ConfigException, HTTPError, connect
 from dcmesh.kube.cluster import ClusterReader
 from dcmesh.model import settings as model
-from dcmesh.model.link import Link
+from dcmesh.model.plan import Plan, SitePlan
 from dcmesh.preflight import certificates, hosts, mesh, taken_names, versions, volumes
 from dcmesh.preflight.identity import Held, gateway_namespace, made_elsewhere, other_cluster
 from dcmesh.stacks import stack_name
 
 
 def require_ready(
-    settings: model.Settings, links: Mapping[str, Link], environment: Environment, held: Mapping[str, Held]
+    settings: model.Settings, plan: Plan, environment: Environment, held: Mapping[str, Held]
 ) -> tuple[list[str], dict[str, str]]:
     """Look at every existing cluster of the stack.
 
     Args:
         settings: the configuration.
-        links: the links of peers.
+        plan: what follows from it.
         environment: what the configuration is read in.
         held: what the stack's state has of each site's cluster.
 
@@ -39,7 +39,9 @@ def require_ready(
         if site.name == settings.lost:
             continue  # the state says which cluster it is
         if isinstance(site.cluster, model.ExistingCluster):
-            identities[site.name], findings = _of_site(settings, site, site.cluster, path, links, environment, known)
+            identities[site.name], findings = _of_site(
+                settings, site, site.cluster, path, plan.site(site.name), environment, known
+            )
             found += findings
         else:
             found += made_elsewhere(known, site=site.name, path=f"{path}.cluster", named=site.made_by or "")
@@ -53,7 +55,7 @@ def _of_site(
     site: model.Site,
     existing: model.ExistingCluster,
     path: str,
-    links: Mapping[str, Link],
+    plan: SitePlan,
     environment: Environment,
     held: Held | None,
 ) -> tuple[str, list[Finding]]:
@@ -79,8 +81,8 @@ def _of_site(
                 *mesh.pxc_operator(cluster, settings, site),
                 *volumes.claims(cluster, site, path),
                 *taken_names.taken(cluster, settings, site, path, gateway),
-                *hosts.own_names(cluster, settings, site, path, links, held),
-                *hosts.claimed(cluster, settings, site, path, links, gateway, held),
+                *hosts.own_names(cluster, site, path, plan, held),
+                *hosts.claimed(cluster, path, plan, gateway, held),
                 *hosts.virtual_addresses(cluster, site, path),
             ]
     except ConfigException as error:

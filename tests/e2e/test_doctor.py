@@ -253,7 +253,7 @@ class Pair:
 
         def told(site: DeployedSite) -> DeployedSite:
             accounts = {
-                account: tuple(dataclasses.replace(export, gateways=(own, second)) for export in imports)
+                account: tuple(export.model_copy(update={"gateways": (own, second)}) for export in imports)
                 for account, imports in site.accounts.items()
             }
             return dataclasses.replace(site, accounts=accounts)

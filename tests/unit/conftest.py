@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from dcmesh import config
-from dcmesh.model.link import ExportedService, LinkConsumer, ServiceAccount
+from dcmesh.model.link import Consumer, ExportedService
 from tests.unit import configurations
 from tests.unit.engine import Engine
 
@@ -51,7 +51,7 @@ def database() -> ExportedService:
         port=3306,
         protocol="TCP",
         identity="spiffe://cluster.local/ns/shop/sa/mysql",
-        consumers=(LinkConsumer(site="dc2", account=ServiceAccount(namespace="dr", name="replica")),),
+        consumers=(Consumer(site="dc2", namespace="dr", service_account="replica"),),
         probe="greeting",
     )
 

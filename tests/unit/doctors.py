@@ -29,7 +29,7 @@ from components.mesh.service_import import export_destination_rule, host_service
 from dcmesh.deployment import DeployedSite
 from dcmesh.doctor.findings import Diagnosis, Report
 from dcmesh.doctor.walk import examine
-from dcmesh.model.link import ExportedService, LinkConsumer, ServiceAccount
+from dcmesh.model.link import Consumer, ExportedService
 from tests.unit import statuses
 from tests.unit.certificates import Authority, intermediate, root
 from tests.unit.servers import VERSION, KubernetesAPI, kubernetes_api
@@ -47,7 +47,7 @@ EXPORT = ExportedService(
     port=3306,
     protocol="TCP",
     identity=IDENTITY,
-    consumers=(LinkConsumer(site="dc2", account=ServiceAccount(namespace="wookie-dr", name="db")),),
+    consumers=(Consumer(site="dc2", namespace="wookie-dr", service_account="db"),),
     probe="greeting",
 )
 
@@ -328,7 +328,7 @@ class Pair:
 
     def __init__(self, importer: KubernetesAPI, exporter: KubernetesAPI, played: Played) -> None:
         self.importer, self.exporter, self.played = importer, exporter, played
-        export = replace(DB_EXPORT, hosts=(DB0,))
+        export = DB_EXPORT.model_copy(update={"hosts": (DB0,)})
         dc1, dc2 = statuses.exporter(self._kubeconfig(exporter)), statuses.importer(self._kubeconfig(importer))
         self.sites: tuple[DeployedSite, ...] = (
             replace(dc1, exports=(export,)),

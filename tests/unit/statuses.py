@@ -7,7 +7,7 @@ from typing import Any
 
 from dcmesh.databases.replication import Replica
 from dcmesh.deployment import DeployedExport, DeployedSite, ExpectedGateway, ExpectedServer
-from dcmesh.model.link import ServiceAccount
+from dcmesh.model.link import Consumer, ServiceAccount
 from dcmesh.status.certificates import Certificate, days
 from dcmesh.status.databases import DatabaseServer
 from dcmesh.status.gateways import GatewayStatus
@@ -109,7 +109,7 @@ DB_EXPORT = DeployedExport(
     protocol="TCP",
     probe="greeting",
     identity=IDENTITY,
-    consumers=(("dc2", ServiceAccount("wookie-dr", "db")),),
+    consumers=(Consumer(site="dc2", namespace="wookie-dr", service_account="db"),),
 )
 
 

@@ -9,6 +9,7 @@ import pytest
 from components.untouched import untouched
 from dcmesh.config.environment import Environment, read_file
 from dcmesh.deployment import parse_outputs
+from dcmesh.model.plan import plan_of
 from dcmesh.preflight import readiness
 from dcmesh.preflight.identity import Held
 from dcmesh.status.sites import ask_site
@@ -78,7 +79,8 @@ def test_preflight_asks_it_nothing_and_goes_by_the_state(raw: dict[str, Any], tm
     raw["sites"][0]["cluster"] = {"kubeconfig": str(file)}
     held = {"dc1": Held(identity="uid", kubeconfig="")}
     environment = Environment("dcmesh", "dev", lambda _: {}, read_file)
-    assert readiness.require_ready(settings_of(raw), {}, environment, held) == ([], {"dc1": "uid"})
+    settings = settings_of(raw)
+    assert readiness.require_ready(settings, plan_of(settings, {}), environment, held) == ([], {"dc1": "uid"})
 
 
 def test_its_kubeconfig_is_used_for_nothing(raw: dict[str, Any]) -> None:

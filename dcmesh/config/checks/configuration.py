@@ -6,9 +6,10 @@ from functools import cached_property
 from typing import Any
 
 from dcmesh.config.environment import Environment
-from dcmesh.model.settings import Database, Export, Import, LinkExport, PeerLink, Replicates, Settings, Site
+from dcmesh.model.link import ExportedService, Link
+from dcmesh.model.settings import Database, Export, Import, Replicates, Settings, Site
 
-Offer = tuple[str, Export | LinkExport]
+Offer = tuple[str, Export | ExportedService]
 """An export with its place, of a site of this stack or of another."""
 
 
@@ -23,7 +24,7 @@ class Configuration:
     """
 
     settings: Settings
-    links: Mapping[str, PeerLink]
+    links: Mapping[str, Link]
     environment: Environment
 
     @cached_property
@@ -81,5 +82,5 @@ class Configuration:
         return {(site, offer[1].name): offer for site, offer in offers}
 
 
-def _with_places(path: str, exports: Sequence[Export | LinkExport]) -> Sequence[Offer]:
+def _with_places(path: str, exports: Sequence[Export | ExportedService]) -> Sequence[Offer]:
     return [(f"{path}[{index}]", export) for index, export in enumerate(exports)]

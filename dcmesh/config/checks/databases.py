@@ -7,6 +7,7 @@ from dcmesh.config.errors import NOTHING, Finding
 from dcmesh.config.suggestions import choices
 from dcmesh.model import pxc
 from dcmesh.model.mariadb import OWN_SETTINGS
+from dcmesh.model.plan import exchanges, source_of
 from dcmesh.model.settings import Database, Import, Mariadb, Site
 
 
@@ -44,10 +45,10 @@ def not_tcp(configuration: Configuration) -> Iterator[Finding]:
 def _sources(configuration: Configuration, database: Database) -> list[tuple[Site, Database]]:
     """Return what a database follows in this stack, what that follows in its turn, and so on, each once."""
     found = list[tuple[Site, Database]]()
-    source = configuration.settings.source_of(database)
+    source = source_of(configuration.settings, database)
     while source and source not in found:
         found.append(source)
-        source = configuration.settings.source_of(source[1])
+        source = source_of(configuration.settings, source[1])
     return found
 
 
@@ -75,7 +76,7 @@ def primaries(configuration: Configuration) -> Iterator[Finding]:
     pairs = [
         (site, path, database)
         for site, path, database in configuration.databases
-        if (database.replicates if isinstance(database, Mariadb) else configuration.settings.exchanges(database))
+        if (database.replicates if isinstance(database, Mariadb) else exchanges(configuration.settings, database))
     ]
     if primary and not pairs:
         advice = (
@@ -87,8 +88,8 @@ def primaries(configuration: Configuration) -> Iterator[Finding]:
         if database.replicates and primary not in (either := (site.name, database.replicates.from_)):
             advice = f"is not one of the two sites of {path}: {choices(either, primary)}"
             yield Finding("primary", primary, advice, given=(path,))
-        source = configuration.settings.source_of(database)
-        if source and configuration.settings.source_of(source[1]) != (site, database):
+        source = source_of(configuration.settings, database)
+        if source and source_of(configuration.settings, source[1]) != (site, database):
             advice = "does not replicate this database in its turn: set its `replicates`, or remove `primary`"
             yield Finding(f"{path}.replicates.from", source[0].name, advice, given=("sites",))
 
@@ -126,7 +127,7 @@ def unknown_passwords(configuration: Configuration) -> Iterator[Finding]:
         if (
             isinstance(database, Mariadb)
             and configuration.settings.primary
-            and not configuration.settings.source_of(database)
+            and not source_of(configuration.settings, database)
         ):
             advice = (
                 "is missing: either site can be the primary, so give both stacks the same by "
@@ -137,7 +138,7 @@ def unknown_passwords(configuration: Configuration) -> Iterator[Finding]:
         if followed.from_ in by_stack:
             continue
         offer = configuration.offer(followed)
-        if offer and not configuration.settings.source_of(database):
+        if offer and not source_of(configuration.settings, database):
             advice = (
                 f"is missing: nothing here knows the password of {followed.from_}'s database; take it from "
                 "`pulumi stack output replicationPasswords --show-secrets` there, and set it with "
@@ -177,7 +178,7 @@ def own_settings(configuration: Configuration) -> Iterator[Finding]:
 def unlike_sources(configuration: Configuration) -> Iterator[Finding]:
     """Find replicas of a database of another kind: MySQL and MariaDB do not replicate from each other."""
     for _, path, database in configuration.databases:
-        source = configuration.settings.source_of(database)
+        source = source_of(configuration.settings, database)
         if database.replicates and source and source[1].kind != database.kind:
             advice = f"is of kind {source[1].kind}, which {database.kind} cannot follow: name one of its own kind"
             yield Finding(f"{path}.replicates.export", database.replicates.export, advice)

@@ -6,8 +6,8 @@ from dcmesh.config.checks.configuration import Configuration
 from dcmesh.config.checks.names import is_in_every_cluster, name_of
 from dcmesh.config.errors import Finding
 from dcmesh.config.suggestions import choices
-from dcmesh.model.link import service_of
-from dcmesh.model.settings import Consumer, Export, Pods, Site, StackTrust
+from dcmesh.model.link import Consumer, service_of
+from dcmesh.model.settings import Export, Pods, Site, StackTrust
 from dcmesh.stacks import stack_of
 
 

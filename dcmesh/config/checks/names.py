@@ -4,8 +4,8 @@ from collections.abc import Hashable, Iterable, Iterator
 
 from dcmesh.config.checks.configuration import Configuration
 from dcmesh.config.errors import Finding
-from dcmesh.model.link import pod_of
-from dcmesh.model.settings import Consumer, GeneratedTrust
+from dcmesh.model.link import Consumer, pod_of
+from dcmesh.model.settings import GeneratedTrust
 
 LONGEST_LABEL = 63
 """Kubernetes' limit for the value of a label, and so for the names of pods and Jobs, which become labels."""

@@ -59,7 +59,7 @@ def ranges_with_gateways(configuration: Configuration) -> Iterator[Finding]:
 def _gateway_addresses(configuration: Configuration, source: str) -> list[str]:
     """Return the addresses of a site's gateway, as far as they are known before it is there."""
     if source in configuration.links:
-        return configuration.links[source].gateway.addresses
+        return [*configuration.links[source].gateway.addresses]
     return [address for _, site in configuration.sites if site.name == source for address in site.gateway.advertise]
 
 

@@ -7,6 +7,7 @@ from dcmesh.config.checks.configuration import Configuration
 from dcmesh.config.checks.names import OTHER_NAME, REMOVE_ONE, twice
 from dcmesh.config.errors import NOTHING, Finding
 from dcmesh.model.link import MYSQL_PORT
+from dcmesh.model.plan import exchanges
 from dcmesh.model.settings import Pxc, PxcChannel
 
 
@@ -98,7 +99,7 @@ def proxies(configuration: Configuration) -> Iterator[Finding]:
 def proxies_of_primaries(configuration: Configuration) -> Iterator[Finding]:
     """Find clusters that can change roles behind ProxySQL. It hides nodes that start read-only from their operator."""
     for path, cluster in _clusters(configuration):
-        switched = configuration.settings.primary and configuration.settings.exchanges(cluster)
+        switched = configuration.settings.primary and exchanges(configuration.settings, cluster)
         if switched and _at(cluster.spec.as_values(), "haproxy.enabled") is False:
             advice = "leaves the cluster to ProxySQL, and with `primary` it needs HAProxy: remove it"
             yield Finding(f"{path}.spec.haproxy.enabled", False, advice, given=("primary",))
@@ -113,7 +114,7 @@ def half_exported(configuration: Configuration) -> Iterator[Finding]:
         cluster = site.workload_of(export)
         if not (isinstance(cluster, Pxc) and configuration.settings.primary):
             continue
-        if configuration.settings.exchanges(cluster) and export.replicas != cluster.size:
+        if exchanges(configuration.settings, cluster) and export.replicas != cluster.size:
             advice = f"is not the {cluster.size} nodes of a cluster that can change roles: export all of them"
             yield Finding(f"{path}.replicas", export.replicas, advice, given=("primary",))
 
@@ -122,7 +123,7 @@ def back_at_once(configuration: Configuration) -> Iterator[Finding]:
     """Find a site that was gone and is to be the primary again before it is a replica, and so has the rows since."""
     settings = configuration.settings
     gone = {known.get("lost") for known in configuration.before.values()} - {None}
-    switched = any(settings.exchanges(cluster) for _, cluster in _clusters(configuration))
+    switched = any(exchanges(settings, cluster) for _, cluster in _clusters(configuration))
     if switched and settings.primary in gone and settings.failover is None:
         advice = (
             "was gone at the last `pulumi up`, and has not the rows that were committed since: leave `primary` as it "

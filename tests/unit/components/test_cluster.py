@@ -275,20 +275,6 @@ def test_cluster_command(engine: Engine, source: K3d | Commands) -> None:
     assert command.inputs["update"] == command.inputs["create"]
 
 
-@pytest.mark.parametrize(
-    ("source", "addresses", "port"),
-    [
-        (K3d(name="dc1", gateway_port=15444), ("host.k3d.internal",), 15444),
-        (MINE, (), 15443),
-    ],
-)
-def test_where_other_sites_reach_the_gateway(
-    engine: Engine, source: K3d | Commands, addresses: tuple[str, ...], port: int
-) -> None:
-    _, cluster = made(engine, source)
-    assert (cluster.gateway_addresses, cluster.gateway_port) == (addresses, port)
-
-
 @pytest.mark.parametrize("path", ["{home}/config", "~/config", "$PLACE/config", "${{PLACE}}/config"])
 def test_existing_cluster_is_used_by_its_kubeconfig_and_context(
     engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str

@@ -275,7 +275,7 @@ def test_a_primary_has_no_source() -> None:
 
 
 def test_a_replica_follows_the_first_host_of_its_source(database: ExportedService) -> None:
-    given = environment(source=replace(database, port=3307))
+    given = environment(source=database.model_copy(update={"port": 3307}))
     assert (given["SOURCE_HOST"], given["SOURCE_PORT"]) == ("db-pxc-0.db.shop.svc.cluster.local", "3307")
 
 

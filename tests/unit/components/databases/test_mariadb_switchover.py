@@ -831,7 +831,7 @@ def args(database: ExportedService) -> MariadbSwitchoverArgs:
         site="dc2",
         own_host="rows-0.rows.dr.svc.cluster.local",
         source_site="dc1",
-        source=replace(database, port=3307),
+        source=database.model_copy(update={"port": 3307}),
         switchover=Switchover(primary="dc2", without="dc1", at="0-1-7"),
         events=True,
         passwords="the-passwords",

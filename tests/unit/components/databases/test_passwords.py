@@ -8,7 +8,8 @@ import pytest
 
 from components.databases.generated_password import generated_password
 from components.databases.passwords import ReplicationPasswords, ReplicationPasswordsArgs
-from dcmesh.model.link import Link
+from dcmesh.model.link import Link, LinkGateway
+from dcmesh.model.plan import plan_of
 from dcmesh.model.settings import Settings
 from tests.unit.configurations import LINK, stack
 from tests.unit.engine import Engine, readable_strings
@@ -19,7 +20,7 @@ TOLD = {"replicationPasswords": {"dc1": {"db": "told-by-dc1-12"}}}
 
 
 def link(site: str) -> Link:
-    return Link(site=site, addresses=["192.0.2.1"], port=15443, exports=())
+    return Link(site=site, gateway=LinkGateway(addresses=("192.0.2.1",)), exports=())
 
 
 def database(site: str, source: str | None = None, **keys: Any) -> dict[str, Any]:
@@ -55,16 +56,16 @@ def passwords(
 ) -> dict[str, Any]:
     """Return the password of each database, by site and namespace; what is exported is the output `by_export`."""
     settings = Settings.model_validate({"sites": list(sites), "peers": peers or []})
-    links = {peer.name: link(peer.name) for peer in settings.peers} if there else {}
+    plan = plan_of(settings, {peer.name: link(peer.name) for peer in settings.peers} if there else {})
 
     def program() -> None:
         found = ReplicationPasswords(
-            "passwords", ReplicationPasswordsArgs(settings=settings, peer_links=links, project="dcmesh")
+            "passwords", ReplicationPasswordsArgs(settings=settings, plan=plan, project="dcmesh")
         )
         pulumi.export("by_export", found.by_export)
-        for site in settings.sites:
-            for workload in site.workloads[:2]:
-                pulumi.export(f"{site.name}/{workload.namespace}", found.of(site, workload))  # type: ignore[arg-type]
+        for site in plan.sites:
+            for database in site.databases:
+                pulumi.export(f"{site.name}/{database.namespace}", found.of(database))
 
     outputs = engine.run(program).outputs
     return {key: value for key, value in outputs.items() if key != "by_export"}
@@ -199,14 +200,15 @@ def test_a_password_is_made_of_a_key_that_stays(engine: Engine) -> None:
 
 def test_both_ends_of_the_example_have_one_password(engine: Engine) -> None:
     settings = Settings.model_validate(stack("mariadb"))
+    plan = plan_of(settings, {})
 
     def program() -> None:
         found = ReplicationPasswords(
-            "passwords", ReplicationPasswordsArgs(settings=settings, peer_links={}, project="dcmesh")
+            "passwords", ReplicationPasswordsArgs(settings=settings, plan=plan, project="dcmesh")
         )
-        for site in settings.sites:
-            (workload,) = site.workloads
-            pulumi.export(site.name, found.of(site, workload))  # type: ignore[arg-type]
+        for site in plan.sites:
+            (database,) = site.databases
+            pulumi.export(site.name, found.of(database))
 
     engine.run(program)
     assert engine.outputs["dc1"] == engine.outputs["dc2"]

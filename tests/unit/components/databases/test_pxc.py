@@ -84,7 +84,7 @@ def test_the_preferred_source_stands_last_because_the_operator_dials_that_one() 
 
 def test_weights_are_weights_for_any_number_of_hosts() -> None:
     many = tuple(f"db-{n}.db.wookie.svc.cluster.local" for n in range(200))
-    source = ExportedService(**{**SOURCE.__dict__, "hosts": many})
+    source = SOURCE.model_copy(update={"hosts": many})
     weights = {entry["host"]: entry["weight"] for entry in pxc.sources(source)}
     assert weights[many[0]] == 100
     assert set(weights.values()) == set(range(1, 101))

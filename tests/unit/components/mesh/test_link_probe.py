@@ -5,7 +5,7 @@ import socketserver
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from shutil import which
 from threading import Barrier, BrokenBarrierError
@@ -26,7 +26,7 @@ def template(lines: str = "", **changes: Any) -> dict[str, Any]:
 
 
 def test_a_line_a_host(database: ExportedService) -> None:
-    other = replace(database, hosts=("web-0.web.shop.svc.cluster.local",), port=80, probe="http")
+    other = database.model_copy(update={"hosts": ("web-0.web.shop.svc.cluster.local",), "port": 80, "probe": "http"})
     assert probe_lines([database, other]).splitlines() == [
         "db-pxc-0.db.shop.svc.cluster.local 3306 greeting",
         "db-pxc-1.db.shop.svc.cluster.local 3306 greeting",

@@ -1,18 +1,15 @@
 """ServiceExport: the Istio objects of the exporting site, as plain data. How they are wired: test_program.py."""
 
-from dataclasses import replace
-
 import pytest
 
 from components.mesh import service_export
 from components.mesh.gateway import GATEWAY_LABELS
 from dcmesh.model.gateway import GATEWAY_NAMESPACE
-from dcmesh.model.link import ExportedService, LinkConsumer, ServiceAccount
+from dcmesh.model.link import Consumer, ExportedService
 
 POD_0 = "db-pxc-0.db.shop.svc.cluster.local"
 CONSUMERS = tuple(
-    LinkConsumer(site=site, account=ServiceAccount(namespace="dr", name=name))
-    for site, name in (("dc2", "replica"), ("dc2", "backup"))
+    Consumer(site=site, namespace="dr", service_account=name) for site, name in (("dc2", "replica"), ("dc2", "backup"))
 )
 
 
@@ -67,7 +64,7 @@ def test_sidecars_of_the_pods_connect_to_the_server_after_the_handshake(database
 
 
 def test_sidecars_of_the_pods_connect_to_the_server_for_nobody_but_the_consumers(database: ExportedService) -> None:
-    spec = service_export.connect_after_handshake(replace(database, consumers=CONSUMERS), {"app": "db"})
+    spec = service_export.connect_after_handshake(database.model_copy(update={"consumers": CONSUMERS}), {"app": "db"})
     patch = spec["configPatches"][-1]
     assert patch["patch"]["operation"] == "INSERT_BEFORE"
     assert patch["match"]["listener"]["filterChain"]["filter"] == {"name": "envoy.filters.network.tcp_proxy"}
@@ -83,7 +80,7 @@ def test_sidecars_of_the_pods_connect_to_the_server_for_nobody_but_the_consumers
 
 
 def test_all_but_the_consumers_are_denied_by_server_name(database: ExportedService) -> None:
-    assert service_export.consumers_only(replace(database, consumers=CONSUMERS), {"app": "db"}) == {
+    assert service_export.consumers_only(database.model_copy(update={"consumers": CONSUMERS}), {"app": "db"}) == {
         "selector": {"matchLabels": {"app": "db"}},
         "action": "DENY",
         "rules": [
@@ -105,13 +102,13 @@ def test_all_but_the_consumers_are_denied_by_server_name(database: ExportedServi
 
 @pytest.mark.parametrize(
     "same",
-    [CONSUMERS[::-1], (*CONSUMERS, replace(CONSUMERS[0], site="dc3"))],
+    [CONSUMERS[::-1], (*CONSUMERS, CONSUMERS[0].model_copy(update={"site": "dc3"}))],
     ids=["another order", "from another site too"],
 )
-def test_policy_changes_with_the_accounts_alone(database: ExportedService, same: tuple[LinkConsumer, ...]) -> None:
+def test_policy_changes_with_the_accounts_alone(database: ExportedService, same: tuple[Consumer, ...]) -> None:
     """Meshes of one trust domain know no sites: an account of the same name is the same identity everywhere."""
     policies = [
-        service_export.consumers_only(replace(database, consumers=consumers), {"app": "db"})
+        service_export.consumers_only(database.model_copy(update={"consumers": consumers}), {"app": "db"})
         for consumers in (CONSUMERS, same)
     ]
     assert policies[0] == policies[1]

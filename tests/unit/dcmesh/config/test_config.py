@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from dcmesh import config
 from dcmesh.config import paths
+from dcmesh.model.plan import plan_of
 from dcmesh.model.settings import Settings
 from tests.unit.certificates import intermediate, provided
 from tests.unit.configurations import GONE, HEADING, LINK, changed, errors, parse, read_file, read_stack, stack
@@ -121,7 +122,7 @@ def test_an_import_waits_for_a_link_that_is_not_there_yet(outputs: dict[str, Any
 def test_numbers_of_another_stack_are_floats() -> None:
     link = json.loads(json.dumps(LINK), parse_int=float)
     _, links = config.parse(stack("dc2"), read=lambda _: {"link": link}, read_text=read_file)
-    assert (links["dc1"].port, links["dc1"].exports[0].port) == (15443, 3306)
+    assert (links["dc1"].gateway.port, links["dc1"].exports[0].port) == (15443, 3306)
 
 
 def test_links_come_by_file_too() -> None:
@@ -266,7 +267,8 @@ def test_the_password_of_two_that_replicate_each_other_has_one_origin(
     """Whichever is the primary: a switchover must not change the password."""
     passwords = {f"sites[{index}].workloads[0].replicationPassword": GIVEN for index in given}
     settings = parse(changed("mariadb-switchover", {"primary": primary, **passwords}))
-    found = [settings.origin_of(site, site.workloads[0])[0].name for site in settings.sites]  # type: ignore[arg-type]
+    origins = [site.databases[0].password for site in plan_of(settings, {}).sites]
+    found = [origin.site for origin in origins if origin]
     assert found == (["dc1", "dc2"] if origin is None else [settings.sites[origin].name] * 2)
 
 

@@ -678,7 +678,7 @@ WRONG = [
     wrong(
         "dc2",
         {"peers[0]": {"name": "dc1", "linkFile": "no-contexts"}},
-        "peers[0].linkFile → contexts: [] is no known key: the known ones are site, gateway, exports",
+        "peers[0].linkFile → contexts: [] is no known key: the known ones are version, site, gateway, exports",
         "peers[0].linkFile → exports: is missing: what it exports",
         "peers[0].linkFile → gateway: is missing: its gateway",
         "peers[0].linkFile → site: is missing: the exporting site",

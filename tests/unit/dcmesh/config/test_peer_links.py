@@ -16,8 +16,7 @@ from hypothesis import strategies as st
 
 from dcmesh import config
 from dcmesh.config.peer_links import read_link, read_stack
-from dcmesh.model.link import ExportedService, Link
-from dcmesh.model.settings import PeerLink
+from dcmesh.model.link import ExportedService, Link, LinkGateway
 from dcmesh.stacks import NoStackError
 from tests.unit.configurations import put
 from tests.unit.engine import Engine
@@ -45,7 +44,7 @@ SOUND: dict[str, Any] = {
 
 @pytest.fixture
 def link(database: ExportedService) -> Link:
-    return Link(site="dc1", addresses=["192.0.2.1"], port=15444, exports=(database,))
+    return Link(site="dc1", gateway=LinkGateway(addresses=("192.0.2.1",), port=15444), exports=(database,))
 
 
 def resolve(
@@ -186,6 +185,28 @@ def test_what_is_no_link_is_named_with_where_it_was_read(link: Link, path: str, 
     (of_file,) = refusal({"linkFile": f"{tmp_path}/f"})
     assert of_stack.startswith(f"peers[1].stack → {path}: ")
     assert of_file == of_stack.replace("peers[1].stack", "peers[1].linkFile")
+
+
+@pytest.mark.parametrize("version", [2, 2.0, 10**30])
+@pytest.mark.parametrize("place", ["link", "stack", "linkFile"])
+def test_a_newer_link_is_refused_by_name(link: Link, tmp_path: Path, place: str, version: float) -> None:
+    """And nothing else is said of it: what it has besides is not wrong, but not known here."""
+    raw = link.as_output() | {"version": version, "colour": "blue", "gateway": {"addresses": [], "mesh": True}}
+    (tmp_path / "f").write_text(json.dumps(raw))
+    peer = {"link": {"link": raw}, "stack": {"stack": STACK}, "linkFile": {"linkFile": f"{tmp_path}/f"}}[place]
+    (line,) = refusal(peer, {STACK: {"link": {"dc1": raw}}} if place == "stack" else None)
+    where = "link.version" if place == "link" else f"{place} → version"
+    assert line == (
+        f"peers[1].{where}: {json.dumps(version)} is a newer version than dcmesh understands here, which is 1: the "
+        "stack of dc1 is run with a newer dcmesh; update it here, then run this again"
+    )
+
+
+@pytest.mark.parametrize("version", [0, -1, 1.5, True, None, "1", [1], {}])
+def test_what_is_no_version_is_refused(link: Link, version: object) -> None:
+    (line,) = refusal({}, {STACK: {"link": {"dc1": link.as_output() | {"version": version}}}})
+    assert line.startswith("peers[1].stack → version: ")
+    assert line.endswith(" is no version of a link: a whole number from 1 on")
 
 
 # --- what a link may not claim ---------------------------------------------------------------------------------------
@@ -337,6 +358,7 @@ NASTY = st.one_of(
 )
 ANYTHING = st.recursive(NASTY, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=20), inner))
 PLACES = [
+    "version",
     *("site", "gateway", "gateway.addresses", "gateway.addresses[0]", "gateway.port", "exports", "exports[0]", "extra"),
     *(f"exports[0].{key}" for key in ("name", "namespace", "hosts", "hosts[0]", "hosts[1]", "port", "protocol")),
     *(f"exports[0].{key}" for key in ("identity", "probe", "consumers", "consumers[0]", "consumers[0].site")),
@@ -345,7 +367,7 @@ PLACES = [
 LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", re.ASCII)
 
 
-def is_harmless(link: PeerLink) -> bool:
+def is_harmless(link: Link) -> bool:
     """Tell whether all of a link is such as Kubernetes, a shell and a terminal can be given."""
     names = [link.site, *(name for export in link.exports for name in (export.name, export.namespace))]
     names += [name for e in link.exports for c in e.consumers for name in (c.site, c.namespace, c.service_account)]
@@ -394,7 +416,7 @@ def test_whatever_is_given_for_a_link_is_refused(found: object) -> None:
 
 @hypothesis.settings(max_examples=200)
 @given(
-    path=st.sampled_from([path for path in PLACES if "extra" not in path]),
+    path=st.sampled_from([path for path in PLACES if "extra" not in path and path != "version"]),
     where=st.integers(0, 60),
     what=st.characters() | st.sampled_from(["\n", "%", "\x1b[31m", "\u202e", "\u200b", "\u0430"]),
 )
@@ -427,7 +449,7 @@ def test_outputs_of_another_stack_are_plain_data(link: Link) -> None:
     outputs = {"link": {"dc1": link.as_output()}, "hosts": {}}
     read = read_by_the_engine({STACK: outputs}, STACK)
     assert read["hosts"] == {}
-    assert PeerLink.model_validate(read["link"]["dc1"]).for_import() == link
+    assert Link.model_validate(read["link"]["dc1"]) == link
 
 
 def test_outputs_of_a_stack_that_is_not_there() -> None:

@@ -132,7 +132,9 @@ def two_gateways(pair: Pair) -> None:
     spec["endpoints"] = [*spec["endpoints"], {**spec["endpoints"][0], "address": second}]
     dc1, dc2 = pair.sites
     accounts = {
-        account: tuple(replace(export, gateways=(*export.gateways, f"{second}:15443")) for export in exports)
+        account: tuple(
+            export.model_copy(update={"gateways": (*export.gateways, f"{second}:15443")}) for export in exports
+        )
         for account, exports in dc2.accounts.items()
     }
     pair.sites = (dc1, replace(dc2, accounts=accounts))

@@ -4,8 +4,7 @@ import json
 
 import pytest
 
-from dcmesh.model.link import ExportedService, Link, ServiceAccount, pod_hosts, pod_of
-from dcmesh.model.settings import PeerLink
+from dcmesh.model.link import ExportedService, Link, LinkGateway, ServiceAccount, pod_hosts, pod_of
 
 
 def test_each_pod_has_the_name_that_kubernetes_gives_it() -> None:
@@ -27,7 +26,7 @@ def test_identity_with_and_without_scheme() -> None:
 
 @pytest.fixture
 def link(database: ExportedService) -> Link:
-    return Link(site="dc1", addresses=["192.0.2.1"], port=15443, exports=(database,))
+    return Link(site="dc1", gateway=LinkGateway(addresses=("192.0.2.1",)), exports=(database,))
 
 
 def test_export_is_found_by_name(link: Link, database: ExportedService) -> None:
@@ -35,7 +34,18 @@ def test_export_is_found_by_name(link: Link, database: ExportedService) -> None:
 
 
 def test_importing_stack_reads_all_that_the_exporting_one_wrote(link: Link) -> None:
-    assert PeerLink.model_validate(json.loads(json.dumps(link.as_output()))).for_import() == link
+    assert Link.model_validate(json.loads(json.dumps(link.as_output()))) == link
+
+
+@pytest.mark.parametrize("version", [1, 1.0])
+def test_a_link_may_say_that_it_is_of_version_1(link: Link, version: float) -> None:
+    assert Link.model_validate({**link.as_output(), "version": version}) == link
+
+
+def test_a_link_of_version_1_does_not_say_so(link: Link) -> None:
+    """The importing stacks of dcmesh 0.1.0 would refuse it."""
+    assert link.version == 1
+    assert "version" not in link.as_output()
 
 
 def test_as_output_is_plain_json_in_camel_case(link: Link) -> None:

@@ -2,7 +2,7 @@
 
 import copy
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,8 @@ from dcmesh.config import ConfigError
 from dcmesh.config.environment import Environment, read_file
 from dcmesh.model.link import Link
 from dcmesh.model.ownership import MADE_BY, OURS
-from dcmesh.model.settings import PeerLink, Settings
+from dcmesh.model.plan import plan_of
+from dcmesh.model.settings import Settings
 from dcmesh.preflight.identity import Held
 from dcmesh.preflight.readiness import require_ready
 from dcmesh.stacks import NoStackError
@@ -32,7 +33,7 @@ MYSQL, REPLICA = f"{SHOP}/serviceaccounts/mysql", f"{DR}/serviceaccounts/replica
 KUBERNETES = f"{NAMESPACES}/default/services/kubernetes"
 NODES = "/api/v1/nodes"
 
-LINK = PeerLink.model_validate(
+LINK = Link.model_validate(
     {
         "site": "dc1",
         "gateway": {"addresses": ["192.0.2.1"]},
@@ -49,7 +50,7 @@ LINK = PeerLink.model_validate(
             }
         ],
     }
-).for_import()
+)
 
 
 def mesh(**changes: Any) -> Objects:
@@ -159,11 +160,19 @@ def outside(certified: Sequence[str] = ()) -> Environment:
 UID = namespace["metadata"]["uid"]
 
 
+def checked(
+    raw: Raw, links: Mapping[str, Link], environment: Environment, held: Mapping[str, Held]
+) -> tuple[list[str], dict[str, str]]:
+    """Look at every existing cluster of a configuration."""
+    settings = Settings.model_validate(raw)
+    return require_ready(settings, plan_of(settings, links), environment, held)
+
+
 def look(raw: Raw, link: Link | None = LINK, certified: Sequence[str] = ()) -> list[str]:
     """Return what is found, a line each."""
     held = {site: Held(identity=UID, kubeconfig="") for site in certified}
     try:
-        require_ready(Settings.model_validate(raw), {link.site: link} if link else {}, outside(certified), held)
+        checked(raw, {link.site: link} if link else {}, outside(certified), held)
     except ConfigError as error:
         heading, *lines = str(error).splitlines()
         assert heading == "the configuration is wrong, nothing was changed:"
@@ -327,7 +336,7 @@ def our_own(raw: Raw, cluster: KubernetesAPI) -> Callable[..., None]:
 
 
 def warnings(raw: Raw) -> list[str]:
-    return require_ready(Settings.model_validate(raw), {LINK.site: LINK}, outside(), {})[0]
+    return checked(raw, {LINK.site: LINK}, outside(), {})[0]
 
 
 @pytest.mark.parametrize("minor", ["32", "32+", "37"])
@@ -427,7 +436,7 @@ def test_one_step_of_istio_is_nothing_to_speak_of(raw: Raw, our_own: Callable[..
 
 def test_an_istio_that_was_not_tried_is_warned_of_whatever_the_cluster_is() -> None:
     raw = {"istio": {"version": "1.32.1"}, "sites": [{"name": "dc1", "cluster": "k3d"}]}
-    assert require_ready(Settings.model_validate(raw), {}, outside(), {})[0] == [
+    assert checked(raw, {}, outside(), {})[0] == [
         'istio.version: "1.32.1" was not tried with dcmesh: the newest that was is 1.31.0'
     ]
 
@@ -529,10 +538,10 @@ def test_a_stack_that_was_renamed_knows_its_own_again(raw: Raw, cluster: Kuberne
     cluster.objects["/api/v1/namespaces/wookie"] = {"metadata": {"annotations": {MADE_BY: old}}}
     raw["sites"][0]["workloads"] = [{"kind": "hello", "namespace": "wookie"}]
     held = {"dc2": Held(identity=UID, kubeconfig="", stacks=frozenset({old}))}
-    settings, links = Settings.model_validate(raw), {LINK.site: LINK}
-    require_ready(settings, links, outside(["dc2"]), held)
+    links = {LINK.site: LINK}
+    checked(raw, links, outside(["dc2"]), held)
     with pytest.raises(ConfigError, match="wookie"):
-        require_ready(settings, links, outside(["dc2"]), {"dc2": Held(identity=UID, kubeconfig="")})
+        checked(raw, links, outside(["dc2"]), {"dc2": Held(identity=UID, kubeconfig="")})
 
 
 # --- names that both sites have --------------------------------------------------------------------------------------
@@ -617,7 +626,7 @@ def test_what_is_joined_already_is_gone_on_with(raw: Raw, cluster: KubernetesAPI
     (refusal,) = look(raw)
     urn = f"urn:pulumi:test::dcmesh::kubernetes:networking.istio.io/v1:ServiceEntry::{resource}"
     held = {"dc2": Held(identity=UID, kubeconfig="", objects={urn: ("dr", "x")})}
-    warnings, _ = require_ready(Settings.model_validate(raw), {LINK.site: LINK}, outside(["dc2"]), held)
+    warnings, _ = checked(raw, {LINK.site: LINK}, outside(["dc2"]), held)
     assert warnings == [refusal]
 
 
@@ -626,7 +635,7 @@ def test_a_name_that_came_later_stops_no_import_that_stands(raw: Raw, cluster: K
     (refusal,) = look(raw)
     urn = f"urn:pulumi:test::dcmesh::kubernetes:networking.istio.io/v1:ServiceEntry::{STANDING[1][0]}"
     held = {"dc2": Held(identity=UID, kubeconfig="", objects={urn: ("dr", "x")})}
-    warnings, _ = require_ready(Settings.model_validate(raw), {LINK.site: LINK}, outside(["dc2"]), held)
+    warnings, _ = checked(raw, {LINK.site: LINK}, outside(["dc2"]), held)
     assert warnings == [refusal]
 
 

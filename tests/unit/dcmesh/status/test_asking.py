@@ -332,7 +332,7 @@ def test_outputs_of_the_program_are_understood(engine: Engine, dev: Config) -> N
     assert imported.gateways == tuple(f"{address}:15443" for address in exporter.gateway.addresses)
     assert exporter.exports == (imported,)
     assert (imported.name, imported.namespace, imported.protocol) == ("hello", "demo", "HTTP")
-    assert [(site, str(account)) for site, account in imported.consumers] == [("dc2", "demo-dr/client")]
+    assert [(consumer.site, str(consumer.account)) for consumer in imported.consumers] == [("dc2", "demo-dr/client")]
     assert (importer.gateway, importer.exports) == (None, ())
     assert exporter.servers == importer.servers == ()
 

@@ -217,7 +217,7 @@ def test_what_touches_an_imported_host(objects: Mapping[str, Any], does: list[st
         gateway_labels={},
         **{**objects, "entries": [ours, *objects.get("entries", ())], "rules": [own, *objects.get("rules", ())]},
     )
-    export = replace(DB_EXPORT, hosts=(DB0,))
+    export = DB_EXPORT.model_copy(update={"hosts": (DB0,)})
     touching = list(at_consumer("dc2", ServiceAccount("wookie-dr", "db"), export, there))
     assert [(one.severity, text in one.does) for one, text in zip(touching, does, strict=True)] == [
         (WARNING, True)

@@ -1,11 +1,10 @@
-"""Site: what a link says of an export. How a site is wired: test_program.py."""
+"""Settings: what a link says of an export."""
 
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from components.site import exported_service
 from dcmesh.model.link import ExportedService
 from tests.unit.conftest import settings_of
 
@@ -24,7 +23,7 @@ ORDERS = {
 def exported(dev: dict[str, Any]) -> Callable[..., ExportedService]:
     def of(**changes: Any) -> ExportedService:
         dev["sites"][0]["exports"].append(ORDERS | changes)
-        return exported_service(settings_of(dev).sites[0].exports[-1])
+        return settings_of(dev).sites[0].exports[-1].for_link()
 
     return of
 
