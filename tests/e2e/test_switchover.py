@@ -451,9 +451,13 @@ def test_it_returns_read_only_and_what_it_has_of_its_own_is_reported(
     last = databases["dc1"]("SELECT @@GLOBAL.gtid_binlog_pos")
     extra = f"0-{own}-{int(lost.end.split('-')[2]) + 1} to {last}"
     assert last.startswith(f"0-{own}-")
-    code, known = status(pair)
     text = f"dc1 database wookie/db-0: has transactions that its source has not, and does not follow: {extra}"
-    assert (code, known["problems"][0]["text"]) == (2, text)
+
+    def named() -> bool:
+        code, known = status(pair)
+        return (code, known["problems"][0]["text"]) == (2, text)
+
+    eventually("the status names them", named)
     mine = {("dc1", number) for number in lost.rows}
     assert mine <= rows(databases["dc1"]), "nothing is dropped"
     assert not mine & rows(databases["dc2"]), "nothing is merged"

@@ -188,6 +188,7 @@ def test_the_next_root_issues(sites: dict[str, Any], load: Load, step: Callable[
     load()
     step(root={"generation": 2})
     before = held(dc1)
+    assert "dc1: its certificates must not be changed now" in dc1.refused("preview"), "what is to be written is known"
     refused(dc1, "dc2 (its last `pulumi up`) has a certificate under Root CA,")
     assert held(dc1) == before
     step(root={"next": "issuing"})
@@ -198,9 +199,10 @@ def test_the_next_root_issues(sites: dict[str, Any], load: Load, step: Callable[
 def test_the_old_root_goes(sites: dict[str, Any], load: Load, step: Callable[..., None]) -> None:
     dc1, dc2 = sites["dc1"], sites["dc2"]
     step(root={"generation": 2})
-    dc1.follow()
+    assert "command:local:Command dc1-certificates replaced" in " ".join(dc1.follow().split())
     load()
     dc2.follow()
+    dc2.follow("--expect-no-changes")
     for site in (dc1, dc2):
         assert held(site)[1] == ["Root CA 2"]
         assert roots(site) == {"Root CA 2": "issue"}
