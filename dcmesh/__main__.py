@@ -157,6 +157,28 @@ def doctor(host: Host = None, stack: Stack = None, as_json: Json = False) -> Sta
 
 @app.command(
     epilog=verbatim("""
+Examples:
+  python -m dcmesh plan
+  python -m dcmesh plan --stack dc2 --json | jq .sites
+
+Exit codes:
+  0  OK
+  3  UNKNOWN   there is no such stack, or its configuration is wrong
+""")
+)
+def plan(stack: Stack = None, as_json: Json = False) -> State:
+    """Show who is to follow whom, and by what each host is reached.
+
+    That follows from the configuration, and from what other stacks export now: the next `up` goes by it. It asks no
+    cluster and creates nothing. An address that a gateway is still to get is not in it.
+    """
+    from dcmesh.plan import read_plan, text
+
+    return show(read_plan(stack), text, as_json)
+
+
+@app.command(
+    epilog=verbatim("""
 Example, before each step of a root's replacement:
   python -m dcmesh trust --stack dc1
 
