@@ -1,206 +1,237 @@
-"""The command line: `python -m dcmesh VERB`."""
+"""The command line: `python -m dcmesh VERB`.
 
-import argparse
+A verb imports what it needs when it runs: so the help is there at once.
+"""
+
 import json
 import os
 import sys
 from collections.abc import Callable
-from typing import NoReturn, TypeVar
+from typing import Annotated, Any, Protocol, TypeVar
 
-from dcmesh.deployment import StackError, read_stack
-from dcmesh.doctor import screen as doctor_screen
-from dcmesh.doctor.findings import Report
-from dcmesh.doctor.walk import examine
-from dcmesh.model.facts import State
+import typer
+
+from dcmesh.model.facts import MAX_LAG, State
 from dcmesh.model.printable import printable
-from dcmesh.pulumi_cli import PulumiError
-from dcmesh.status import screen
-from dcmesh.status.databases import MAX_LAG
-from dcmesh.status.sites import Status, ask_all
-from dcmesh.trust.roots import TrustReport, ask_trust
-from dcmesh.unlock import UnlockError, unlock
-from dcmesh.verbs import finish_switchover, settle_certificates
 
-STATUS = """\
-Ask a stack's sites how they are, now: gateways, certificates, imported hosts as their consumers see them, databases.
+PROGRAM = "python -m dcmesh"
 
-Run it where you run pulumi, with what pulumi needs. It creates nothing. To ask for hosts it connects from running
-pods of their consumers; to ask databases and sidecars it runs their own clients in their containers."""
-
-EXIT_CODES = """\
-exit codes, as the Monitoring Plugins have them:
-  0  OK
-  1  WARNING   an authority's certificate expires soon, a replica lags behind, some of a gateway's pods are not ready
-  2  CRITICAL  something does not work
-  3  UNKNOWN   something could not be asked (no stack, no cluster, no pod to ask from), and nothing else is CRITICAL"""
-
-TRUST = """\
-Ask every proxy of a stack's sites, and the Secrets `cacerts`, which roots they trust, and under which their own
-certificates are. Run it before each step of a root's replacement, on every site that the step's stack cannot see."""
-
-TRUST_CODES = """\
-exit codes, as the Monitoring Plugins have them:
-  0  OK        all trust the same roots
-  1  WARNING   a root is trusted by some: it must not issue yet
-  2  CRITICAL  a certificate is refused
-  3  UNKNOWN   something could not be asked, and nothing is CRITICAL"""
-
-DOCTOR = """\
-Walk the links of a stack hop by hop, from a consumer's name look-up to the server's own answer, and name the first hop
-that is broken, with what was seen there and what to do. docs/doctor.md lists the hops and all findings.
-
-It needs what pulumi needs, asks the sites of the stack, and creates nothing. Of a site that another stack has it says
-what must be looked at there."""
-
-DOCTOR_EXIT_CODES = """\
-exit codes, as the Monitoring Plugins have them:
-  0  OK
-  1  WARNING   a link works, and something about it is not as it should be
-  2  CRITICAL  a link is broken
-  3  UNKNOWN   something could not be looked at (no stack, no such host, no cluster), and nothing else is CRITICAL"""
+INTERRUPTED = 130
+"""What typer makes of Ctrl-C."""
 
 
-UNLOCK = """\
-Remove the lock that a killed `pulumi` has left on a stack whose state is a directory. A lock stays if its process lives
-or was another machine's. `make up` and `make down` do this first. Of a state elsewhere it says nothing."""
+class Found(Protocol):
+    """What a verb has found: it can be shown, and is an exit code."""
 
-UNLOCK_CODES = """\
-exit codes:
-  0  OK        the stack is not locked, as far as can be told
-  2  CRITICAL  it is locked by a run that lives, or may live
-  3  UNKNOWN   it cannot be told"""
+    @property
+    def state(self) -> State:
+        """How that is."""
 
-
-SETTLE = """\
-Have all proxies of a site follow the certificates in its Secret `cacerts`, and wait until they do. `pulumi up` runs
-this when it has changed them. By hand it takes the kubeconfig that kubectl would: python -m dcmesh settle dc1"""
-
-FINISH = """\
-Bring the switchover of two XtraDB clusters to its end, once their resources say which is the primary: wait until it is
-open, drop the channel by which it followed, and start the other's if it has given up. `pulumi up` runs this."""
-
-PROGRAMS_CODES = """\
-exit codes:
-  0  OK        it is done
-  2  CRITICAL  it is not, and why has been printed"""
-
-Verb = Callable[[argparse.Namespace], State]
-Found = TypeVar("Found", Status, TrustReport, Report)
+    def as_json(self) -> dict[str, Any]:
+        """Return it as plain data."""
 
 
-class Parser(argparse.ArgumentParser):
-    """A parser whose complaints are no CRITICAL, which argparse's own exit code means to a monitor."""
+F = TypeVar("F", bound=Found)
 
-    def error(self, message: str) -> NoReturn:
-        """Say what is wrong with the command line."""
-        self.print_usage(sys.stderr)
-        self.exit(State.UNKNOWN, f"dcmesh: {message}\n")
+Stack = Annotated[
+    str | None,
+    typer.Option("--stack", metavar="NAME", help="The stack. Default: the one that pulumi has selected."),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
+Host = Annotated[str | None, typer.Argument(metavar="HOST", help="A host that is exported or imported. Default: all.")]
+MaxLag = Annotated[
+    int,
+    typer.Option("--max-lag", metavar="SECONDS", min=0, help="How far behind a replica may be without a warning."),
+]
+
+Cluster = tuple[str, str, str, str, str]
+CLUSTER = "SITE NAMESPACE NAME NODES CHANNEL"
+
+
+def verbatim(text: str) -> str:
+    """Return a text of which the help keeps the lines as they are."""
+    return "\n\n".join(f"\b\n{paragraph}" for paragraph in text.strip().split("\n\n"))
+
+
+app = typer.Typer(
+    add_completion=False,
+    rich_markup_mode=None,  # the help is plain text, in a pipe and on a terminal
+    subcommand_metavar="VERB ...",
+    epilog=verbatim("""
+Examples:
+  python -m dcmesh status              do replicas follow, do hosts answer?
+  python -m dcmesh status --stack dc2  the same of another stack
+  python -m dcmesh doctor              what is broken, and what mends it?
+  python -m dcmesh doctor --help       options, exit codes, more examples
+"""),
+)
+
+
+@app.callback()
+def _program() -> None:
+    """Look after the sites that `pulumi up` has joined.
+
+    Run it where you run pulumi: in the project's directory, with pulumi's login and passphrase.
+    """
 
 
 def main() -> None:
-    """Run one verb."""
-    arguments = parser().parse_args()
-    verb: Verb = arguments.run
+    """Run one verb. Whatever happens, the exit code is one that a monitor understands."""
     try:
-        sys.exit(verb(arguments))
-    except KeyboardInterrupt:
-        complaint = "interrupted"
+        code = app(prog_name=PROGRAM, standalone_mode=False)
+    except typer.TyperException as error:  # the command line is wrong
+        typed = getattr(getattr(error, "ctx", None), "command_path", PROGRAM)
+        complaint = f"{error.format_message().rstrip('.')} (see `{typed} --help`)"
     except Exception as error:  # Python's own exit code would mean WARNING, and a message may have what is secret
         complaint = f"failed, which it should not: {type(error).__name__}"
-    print(f"dcmesh: {complaint}", file=sys.stderr)
+    else:
+        if code != INTERRUPTED:
+            sys.exit(code)
+        complaint = "interrupted"
+    print(f"dcmesh: {printable(complaint)}", file=sys.stderr)
     sys.exit(State.UNKNOWN)
 
 
-def parser() -> argparse.ArgumentParser:
-    """Return the parser of all verbs."""
-    whole = Parser(prog="python -m dcmesh", description="Commands for a stack that is up.")
-    verbs = whole.add_subparsers(metavar="VERB", required=True)
+@app.command(
+    epilog=verbatim("""
+Examples:
+  python -m dcmesh status
+  python -m dcmesh status --stack dc2 --max-lag 300
+  python -m dcmesh status --json | jq .problems
 
-    def verb(name: str, run: Verb, *, does: str, description: str, codes: str) -> argparse.ArgumentParser:
-        plain = argparse.RawDescriptionHelpFormatter
-        one = verbs.add_parser(name, help=does, description=description, epilog=codes, formatter_class=plain)
-        one.add_argument("--stack", metavar="NAME", help="the stack (default: the one that is selected)")
-        one.set_defaults(run=run)
-        return one
+Exit codes, as the Monitoring Plugins have them:
+  0  OK
+  1  WARNING   a certificate of an authority expires soon, a replica lags
+               behind, some of a gateway's pods are not ready
+  2  CRITICAL  something does not work
+  3  UNKNOWN   something could not be asked (no stack, no cluster, no pod to
+               ask from), and nothing else is CRITICAL
+""")
+)
+def status(stack: Stack = None, as_json: Json = False, max_lag: MaxLag = MAX_LAG) -> State:
+    """Show how gateways, hosts, databases, certificates are now.
 
-    def asking(name: str, run: Verb, *, does: str, description: str, codes: str) -> argparse.ArgumentParser:
-        one = verb(name, run, does=does, description=description, codes=codes)
-        one.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
-        return one
+    It asks the clusters live and creates nothing. To ask for hosts it connects from running pods of their consumers; to
+    ask databases and sidecars it runs their own clients in their containers.
+    """
+    from dcmesh.deployment import StackError, read_stack
+    from dcmesh.status.screen import text
+    from dcmesh.status.sites import Status, ask_all
 
-    def asked_by_the_program(name: str, run: Verb, *, does: str, description: str) -> argparse.ArgumentParser:
-        plain = argparse.RawDescriptionHelpFormatter
-        one = verbs.add_parser(name, help=does, description=description, epilog=PROGRAMS_CODES, formatter_class=plain)
-        one.set_defaults(run=run)
-        return one
-
-    status = asking("status", show_status, does="ask all sites how they are", description=STATUS, codes=EXIT_CODES)
-    status.add_argument(
-        "--max-lag",
-        type=int,
-        default=MAX_LAG,
-        metavar="SECONDS",
-        help="how far behind a replica may be without a warning (default: %(default)s)",
-    )
-    asking("trust", show_trust, does="who trusts which root", description=TRUST, codes=TRUST_CODES)
-    doctor = asking("doctor", show_report, does="find what breaks a link", description=DOCTOR, codes=DOCTOR_EXIT_CODES)
-    doctor.add_argument("host", nargs="?", metavar="HOST", help="an imported or exported host (default: all)")
-    settling = asked_by_the_program(
-        "settle", settle_certificates, does="have a site's proxies follow its certificates", description=SETTLE
-    )
-    settling.add_argument("site", metavar="SITE", help="the site, as messages are to name it")
-    settling.add_argument("--context", metavar="NAME", help="context of the kubeconfig (default: its current one)")
-    finishing = asked_by_the_program(
-        "finish-switchover",
-        finish_switchover,
-        does="end a switchover of XtraDB clusters",
-        description=FINISH,
-    )
-    end = ("SITE", "NAMESPACE", "NAME", "NODES", "CHANNEL")
-    finishing.add_argument("--primary", nargs=5, metavar=end, required=True, help="the cluster that is the primary now")
-    finishing.add_argument("--replica", nargs=5, metavar=end, required=True, help="the other")
-    finishing.add_argument("--without", metavar="SITE", default="", help="the site that is gone, which need not answer")
-    finishing.add_argument(
-        "--contexts",
-        nargs=2,
-        metavar=("PRIMARY", "REPLICA"),
-        help="contexts of the kubeconfig (default: its current one)",
-    )
-    verb("unlock", remove_locks, does="remove a dead run's lock", description=UNLOCK, codes=UNLOCK_CODES)
-    return whole
-
-
-def show_status(arguments: argparse.Namespace) -> State:
-    """Print how a stack is, and return it."""
     try:
-        status = ask_all(read_stack(arguments.stack), arguments.max_lag)
+        found = ask_all(read_stack(stack), max_lag)
     except StackError as error:
-        status = Status(unreadable=str(error))
-    return show(status, screen.text, arguments)
+        found = Status(unreadable=str(error))
+    return show(found, text, as_json)
 
 
-def show_trust(arguments: argparse.Namespace) -> State:
-    """Print who trusts which root, and return how that is."""
+@app.command(
+    epilog=verbatim("""
+Examples:
+  python -m dcmesh doctor
+  python -m dcmesh doctor db-0.db.wookie.svc.cluster.local --stack dc2
+
+Exit codes, as the Monitoring Plugins have them:
+  0  OK
+  1  WARNING   a link works, and something about it is not as it should be
+  2  CRITICAL  a link is broken
+  3  UNKNOWN   something could not be looked at (no stack, no such host, no
+               cluster), and nothing else is CRITICAL
+""")
+)
+def doctor(host: Host = None, stack: Stack = None, as_json: Json = False) -> State:
+    """Find where a link is broken, and what to do.
+
+    It walks each link hop by hop, from the consumer's name look-up to the server's own answer, and names the first hop
+    that is broken, with what was seen there and the fix. It asks the sites of the stack and creates nothing. Of a site
+    that another stack has it says what must be looked at there. docs/doctor.md lists all hops and findings.
+    """
+    from dcmesh.deployment import StackError, read_stack
+    from dcmesh.doctor.findings import Report
+    from dcmesh.doctor.screen import text
+    from dcmesh.doctor.walk import examine
+
     try:
-        trust = ask_trust(read_stack(arguments.stack))
+        found = examine(read_stack(stack), host)
     except StackError as error:
-        trust = TrustReport(unreadable=str(error))
-    return show(trust, screen.text, arguments)
+        found = Report(unreadable=str(error))
+    return show(found, text, as_json)
 
 
-def show_report(arguments: argparse.Namespace) -> State:
-    """Print what is wrong with a stack's links, and return how bad that is."""
+@app.command(
+    epilog=verbatim("""
+Examples:
+  python -m dcmesh plan
+  python -m dcmesh plan --stack dc2 --json | jq .sites
+
+Exit codes:
+  0  OK
+  3  UNKNOWN   there is no such stack, or its configuration is wrong
+""")
+)
+def plan(stack: Stack = None, as_json: Json = False) -> State:
+    """Show who is to follow whom, and by what each host is reached.
+
+    That follows from the configuration, and from what other stacks export now: the next `up` goes by it. It asks no
+    cluster and creates nothing. An address that a gateway is still to get is not in it.
+    """
+    from dcmesh.plan import read_plan, text
+
+    return show(read_plan(stack), text, as_json)
+
+
+@app.command(
+    epilog=verbatim("""
+Example, before each step of a root's replacement:
+  python -m dcmesh trust --stack dc1
+
+Exit codes, as the Monitoring Plugins have them:
+  0  OK        all trust the same roots
+  1  WARNING   a root is trusted by some: it must not issue yet
+  2  CRITICAL  a certificate is refused
+  3  UNKNOWN   something could not be asked, and nothing is CRITICAL
+""")
+)
+def trust(stack: Stack = None, as_json: Json = False) -> State:
+    """Show who trusts which root certificate.
+
+    It asks every proxy of the stack's sites, and the Secrets `cacerts`, which roots they trust, and under which their
+    own certificates are. Run it before each step of a root's replacement, on every site that the step's stack cannot
+    see.
+    """
+    from dcmesh.deployment import StackError, read_stack
+    from dcmesh.status.screen import text
+    from dcmesh.trust.roots import TrustReport, ask_trust
+
     try:
-        report = examine(read_stack(arguments.stack), arguments.host)
+        found = ask_trust(read_stack(stack))
     except StackError as error:
-        report = Report(unreadable=str(error))
-    return show(report, doctor_screen.text, arguments)
+        found = TrustReport(unreadable=str(error))
+    return show(found, text, as_json)
 
 
-def remove_locks(arguments: argparse.Namespace) -> State:
-    """Remove the locks of dead runs, and return whether the stack can be run."""
+@app.command(
+    epilog=verbatim("""
+Example, when pulumi says `the stack is currently locked`, and nobody runs it:
+  python -m dcmesh unlock --stack dc1
+
+Exit codes:
+  0  OK        the stack is not locked, as far as can be told
+  2  CRITICAL  it is locked by a run that lives, or may live
+  3  UNKNOWN   it cannot be told
+""")
+)
+def unlock(stack: Stack = None) -> State:
+    """Remove the lock that a killed run of pulumi has left.
+
+    A lock stays if its process lives or was another machine's. `make up` and `make down` do this first. It can do so if
+    the stack's state is a directory; of a state elsewhere it says nothing.
+    """
+    from dcmesh.pulumi_cli import PulumiError
+    from dcmesh.unlock import UnlockError, remove_dead_locks
+
     try:
-        state, said = unlock(arguments.stack)
+        state, said = remove_dead_locks(stack)
     except (UnlockError, PulumiError) as error:
         state, said = State.UNKNOWN, str(error)
     if said:
@@ -208,9 +239,100 @@ def remove_locks(arguments: argparse.Namespace) -> State:
     return state
 
 
-def show(found: Found, text: Callable[[Found], str], arguments: argparse.Namespace) -> State:
+@app.command(
+    epilog=verbatim("""
+Example; docs/production.md says when, and what else is to be done:
+  pulumi stack export --stack dc1 > stuck.json
+  python -m dcmesh unstick < stuck.json > mended.json
+  pulumi stack import --stack dc1 --file mended.json
+
+Exit codes:
+  0  OK        the mended state is on standard output
+  3  UNKNOWN   standard input is not the state of a stack
+""")
+)
+def unstick() -> State:
+    """Take a stuck replacement of a cluster out of a stack's state.
+
+    It reads a state that 0.1.0 has left, as `pulumi stack export` prints it, from standard input, and writes the mended
+    one to standard output. It asks no cluster and changes no stack.
+    """
+    from dcmesh.unstick import NotAStateError, mended
+
+    try:
+        state = mended(sys.stdin.read())
+    except NotAStateError as error:
+        print(f"dcmesh: {error}", file=sys.stderr)
+        return State.UNKNOWN
+    write(state)
+    return State.OK
+
+
+@app.command(
+    epilog=verbatim("""
+Example, with the kubeconfig that kubectl would use:
+  python -m dcmesh settle dc1 --context dc1-admin
+
+Exit codes:
+  0  OK        all proxies follow them
+  2  CRITICAL  they do not, and why has been printed
+""")
+)
+def settle(
+    site: Annotated[str, typer.Argument(metavar="SITE", help="The site, as messages are to name it.")],
+    context: Annotated[
+        str | None,
+        typer.Option("--context", metavar="NAME", help="The kubeconfig's context. Default: its current one."),
+    ] = None,
+) -> State:
+    """Have a site's proxies follow its certificates.
+
+    It waits until all follow those in the site's Secret `cacerts`. `pulumi up` runs this when it has changed them.
+    """
+    from dcmesh.verbs import settle_certificates
+
+    return settle_certificates(site, context)
+
+
+@app.command(
+    epilog=verbatim("""
+Example, with the kubeconfig that kubectl would use:
+  python -m dcmesh finish-switchover --contexts dc2-admin dc1-admin
+    --primary dc2 wookie-dr db 3 dcmesh --replica dc1 wookie db 3 dcmesh
+
+Exit codes:
+  0  OK        it is done
+  2  CRITICAL  it is not, and why has been printed
+""")
+)
+def finish_switchover(
+    primary: Annotated[
+        Cluster, typer.Option("--primary", metavar=CLUSTER, help="The cluster that is the primary now.")
+    ],
+    replica: Annotated[Cluster, typer.Option("--replica", metavar=CLUSTER, help="The other.")],
+    without: Annotated[
+        str, typer.Option("--without", metavar="SITE", help="The site that is gone, which need not answer.")
+    ] = "",
+    contexts: Annotated[
+        tuple[str, str],
+        typer.Option(
+            "--contexts", metavar="PRIMARY REPLICA", help="The kubeconfig's contexts. Default: its current one."
+        ),
+    ] = ("", ""),
+) -> State:
+    """Bring the switchover of two XtraDB clusters to its end.
+
+    Their resources say already which is the primary. It waits until that one is open, drops the channel by which it
+    followed, and starts the other's if it has given up. `pulumi up` runs this.
+    """
+    from dcmesh import verbs
+
+    return verbs.finish_switchover(primary, replica, without=without, contexts=contexts)
+
+
+def show(found: F, text: Callable[[F], str], as_json: bool) -> State:
     """Print what was found, and return how that is."""
-    write(json.dumps(found.as_json(), indent=2) + "\n" if arguments.json else text(found))
+    write(json.dumps(found.as_json(), indent=2) + "\n" if as_json else text(found))
     return found.state
 
 

@@ -1,14 +1,32 @@
-"""`python -m dcmesh.unstick < STATE > STATE`: take a replacement of a cluster's provider that is stuck out of a state.
+"""A replacement of a cluster's provider that is stuck is taken out of a stack's state.
 
 Such a state has each object twice, by the old provider and by the new: the cluster has it once. The next `up` would
 delete the old ones, and so what runs.
 """
 
 import json
-import sys
 from typing import Any
 
 PROVIDER = "pulumi:providers:kubernetes"
+
+
+class NotAStateError(ValueError):
+    """A text is not the state of a stack; the message is for the user."""
+
+
+def mended(text: str) -> str:
+    """Return a state without what is stuck; read and written as `pulumi stack export` does.
+
+    Raises:
+        NotAStateError: it is something else.
+    """
+    try:
+        state = json.loads(text)
+        state["deployment"]["resources"] = unstuck(state["deployment"]["resources"])
+    except (ValueError, LookupError, TypeError, AttributeError):
+        said = "standard input is not the state of a stack: give it what `pulumi stack export` prints"
+        raise NotAStateError(said) from None
+    return json.dumps(state, indent=4)
 
 
 def unstuck(resources: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -28,9 +46,3 @@ def unstuck(resources: list[dict[str, Any]]) -> list[dict[str, Any]]:
         if current := providers.get(by.rpartition("::")[0]):
             resource["provider"] = current
     return left
-
-
-if __name__ == "__main__":
-    state = json.load(sys.stdin)
-    state["deployment"]["resources"] = unstuck(state["deployment"]["resources"])
-    json.dump(state, sys.stdout, indent=4)

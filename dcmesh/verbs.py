@@ -1,10 +1,9 @@
 """The verbs that the program runs: work that is not a resource. Each can be typed by hand as well."""
 
-import argparse
 import os
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pulumi
 
@@ -20,30 +19,42 @@ PRIMARY_KUBECONFIG, REPLICA_KUBECONFIG = "DCMESH_PRIMARY_KUBECONFIG", "DCMESH_RE
 """The environment's variables with the contents of a site's kubeconfig, which is no argument: others can read those."""
 
 
-def settle_certificates(arguments: argparse.Namespace) -> State:
-    """Have a site's proxies follow its certificates, and return whether they do."""
+def settle_certificates(site: str, context: str | None) -> State:
+    """Have a site's proxies follow its certificates, and return whether they do.
+
+    Args:
+        site: the site.
+        context: context of the kubeconfig that kubectl would use. Default: its current one.
+    """
 
     def work() -> None:
-        kubeconfig = os.environ.get(KUBECONFIG) or _kubectls(arguments.context)
-        wanted = given_or_held(arguments.site, kubeconfig, os.environ.get(CHAIN), os.environ.get(ROOTS))
-        settle(arguments.site, kubeconfig, wanted)
+        kubeconfig = os.environ.get(KUBECONFIG) or _kubectls(context)
+        wanted = given_or_held(site, kubeconfig, os.environ.get(CHAIN), os.environ.get(ROOTS))
+        settle(site, kubeconfig, wanted)
 
-    return _done(arguments.site, work)
+    return _done(site, work)
 
 
-def finish_switchover(arguments: argparse.Namespace) -> State:
-    """Bring the switchover of two XtraDB clusters to its end, and return whether it is there."""
-    primary_context, replica_context = arguments.contexts or (None, None)
+def finish_switchover(
+    primary: Sequence[str], replica: Sequence[str], *, without: str, contexts: tuple[str, str]
+) -> State:
+    """Bring the switchover of two XtraDB clusters to its end, and return whether it is there.
+
+    Args:
+        primary: site, namespace, name, number of nodes and channel of the cluster that is the primary now.
+        replica: the same of the other.
+        without: the site that is gone, if one is.
+        contexts: contexts of the kubeconfig that kubectl would use, the primary's first. Empty: its current one.
+    """
 
     def work() -> None:
         kubeconfigs = (
-            os.environ.get(PRIMARY_KUBECONFIG) or _kubectls(primary_context),
-            os.environ.get(REPLICA_KUBECONFIG) or _kubectls(replica_context),
+            os.environ.get(PRIMARY_KUBECONFIG) or _kubectls(contexts[0] or None),
+            os.environ.get(REPLICA_KUBECONFIG) or _kubectls(contexts[1] or None),
         )
-        primary, replica = _end(kubeconfigs[0], *arguments.primary), _end(kubeconfigs[1], *arguments.replica)
-        see_through(primary, replica, kubeconfigs, without=arguments.without)
+        see_through(_end(kubeconfigs[0], *primary), _end(kubeconfigs[1], *replica), kubeconfigs, without=without)
 
-    return _done(arguments.primary[0], work)
+    return _done(primary[0], work)
 
 
 def _end(kubeconfig: str, site: str, namespace: str, name: str, nodes: str, channel: str) -> PxcEnd:

@@ -6,7 +6,8 @@ from functools import partial
 from dcmesh.doctor.findings import FindingKind, HopFinding
 from dcmesh.doctor.hop import Hop
 from dcmesh.doctor.link import WalkedLink
-from dcmesh.status.databases import MAX_LAG, DatabaseServer, ask_server
+from dcmesh.model.facts import MAX_LAG
+from dcmesh.status.databases import DatabaseServer, ask_server
 
 DOWN = FindingKind("replica-down", "the consumer's database does not answer")
 ASTRAY = FindingKind("channel-astray", "the consumer's database follows another host, or none")

@@ -3,11 +3,13 @@
 from collections.abc import Iterable
 
 from rich.console import Console
+from rich.table import Table
 from rich.text import Text
 
-from dcmesh.doctor.findings import Diagnosis, Outcome, Report, Step
+from dcmesh.doctor.findings import Diagnosis, Outcome, Report
 from dcmesh.model.facts import State
-from dcmesh.status.screen import STYLES, captured
+from dcmesh.model.printable import printable
+from dcmesh.screen import STYLES, captured, empty_table, short
 
 MARKS: dict[Outcome, tuple[str, str]] = {
     "passed": ("ok", STYLES[State.OK]),
@@ -24,11 +26,18 @@ def text(report: Report) -> str:
 
 
 def show(report: Report, out: Console) -> None:
-    """Print the verdict first, then each link: one in which all is well on a line, another hop by hop."""
+    """Print the verdict first, then each link: of one in which all is well no more than that, another hop by hop."""
     out.print(Text.assemble((report.state.name, STYLES[report.state]), f": {verdict(report)}"), soft_wrap=True)
     alone = len(report.diagnoses) == 1
     for diagnosis in report.diagnoses:
-        for line in lines(diagnosis, whole=alone or diagnosis.state != State.OK):
+        host = f"{diagnosis.host}:{diagnosis.port}"
+        out.print()
+        out.print(Text.assemble((host, "bold"), f"  {diagnosis.source} to {diagnosis.consumer}"), soft_wrap=True)
+        if alone or diagnosis.state != State.OK:
+            out.print(_hops(diagnosis))
+        else:
+            out.print(Text.assemble(_mark("passed"), "  all hops"))
+        for line in _findings(diagnosis):
             out.print(line, soft_wrap=True)
 
 
@@ -65,27 +74,26 @@ def _elsewhere(report: Report) -> str:
     return f", as far as this stack sees; the rest: `python -m dcmesh doctor` at {' and '.join(sites)}" if sites else ""
 
 
-def lines(diagnosis: Diagnosis, *, whole: bool) -> Iterable[Text]:
-    """Yield the lines of one link; whole: each hop, and not only that all is well."""
-    yield Text()
-    ends = f"{diagnosis.source} to {diagnosis.consumer}"
-    yield Text.assemble((f"{diagnosis.host}:{diagnosis.port}", "bold"), f"  {ends}")
-    if not whole:
-        yield Text.assemble("  ", _mark("passed"), " all hops")
-        return
+def _hops(diagnosis: Diagnosis) -> Table:
+    table = empty_table(short(""), "site", short("hop"), "")
     for step in diagnosis.steps:
-        yield Text.assemble("  ", _mark(step.outcome), f" {step.site}  {step.hop}", f": {step.why}" if step.why else "")
-        yield from _findings(step)
+        found = [
+            Text.assemble((finding.state.name, STYLES[finding.state]), f" {finding.id}") for finding in step.findings
+        ]
+        why = [Text(printable(step.why))] if step.why else []
+        table.add_row(_mark(step.outcome), step.site, step.hop, Text("\n").join([*found, *why]))
+    return table
 
 
-def _mark(outcome: Outcome) -> tuple[str, str]:
-    word, style = MARKS[outcome]
-    return f"{word:<9}", style
+def _mark(outcome: Outcome) -> Text:
+    return Text(*MARKS[outcome])
 
 
-def _findings(step: Step) -> Iterable[Text]:
-    for finding in step.findings:
-        indent = " " * 12
-        yield Text.assemble(indent, (finding.state.name, STYLES[finding.state]), f" {finding.id}: {finding.says}")
-        yield Text(f"{indent}seen: {finding.evidence}")
-        yield Text(f"{indent}fix:  {finding.fix}")
+def _findings(diagnosis: Diagnosis) -> Iterable[Text]:
+    """Yield what is wrong. It stands below the table: what is to be typed must not be folded."""
+    for step, finding in diagnosis.findings:
+        style = STYLES[finding.state]
+        yield Text()
+        yield Text.assemble(f"{step.site} {step.hop}: ", (finding.state.name, style), f" {finding.id}: {finding.says}")
+        yield Text(f"  seen: {finding.evidence}")
+        yield Text(f"  fix:  {finding.fix}")

@@ -7,6 +7,9 @@ from typing import Any
 
 from dcmesh.model.plain import plain
 
+MAX_LAG = 60
+"""How many seconds behind a replica may be, unless it is said otherwise."""
+
 
 class State(IntEnum):
     """How something is. The values are the exit codes of the Monitoring Plugins."""

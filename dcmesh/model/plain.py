@@ -19,6 +19,8 @@ def plain(value: Any) -> Any:  # noqa: ANN401
             return value
         case Mapping():
             return {key: plain(part) for key, part in value.items()}
+        case _ if hasattr(value, "model_dump"):  # pydantic's, which takes long to import
+            return value.model_dump(mode="json", by_alias=True)
         case Iterable():
             return [plain(part) for part in value]
         case _ if is_dataclass(value):

@@ -6,7 +6,7 @@ Plain data without secrets. What only an `up` can tell, such as the address that
 from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Network
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from dcmesh.model.addresses import allot_vips
 from dcmesh.model.gateway import GATEWAY_PORT
@@ -24,8 +24,14 @@ Offers = Mapping[tuple[str, str], ExportedService]
 """What is exported, by site and name."""
 
 
-class DatabasePlace(NamedTuple):
-    """A database of the stack. A site has one in a namespace."""
+@dataclass(frozen=True, kw_only=True)
+class DatabasePlace:
+    """A database of the stack. A site has one in a namespace.
+
+    Attributes:
+        site: its site.
+        namespace: its namespace.
+    """
 
     site: str
     namespace: str
@@ -286,7 +292,9 @@ def _database(
         source=source,
         source_site=database.replicates.from_ if database.replicates else None,
         channel=database.channel if isinstance(database, Pxc) else "",
-        partner=DatabasePlace(partner[0].name, partner[1].namespace) if partner and switchover else None,
+        partner=(
+            DatabasePlace(site=partner[0].name, namespace=partner[1].namespace) if partner and switchover else None
+        ),
         switchover=switchover,
         password=_password(settings, links, site, database),
         servers=_servers(database, role, source.hosts if source and role == "replica" else ()),

@@ -10,10 +10,6 @@ from dcmesh.kube.api import ERRORS, ApiClient, run_in, why
 from dcmesh.kube.pods import RUNNING, last_words, read_pod
 from dcmesh.model.facts import Fact, State
 
-MAX_LAG = 60
-"""How many seconds behind a replica may be, unless it is said otherwise."""
-
-
 FULL = 90
 """How full a volume may be, in per cent."""
 

@@ -1,17 +1,15 @@
 """The status on one screen."""
 
-import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from itertools import groupby
-from typing import Any
 
 from rich.console import Console
 from rich.table import Column, Table
 from rich.text import Text
 
 from dcmesh.model.facts import Problem, State
-from dcmesh.model.printable import printable
+from dcmesh.screen import STYLES, captured, empty_table, short
 from dcmesh.status.certificates import Certificate
 from dcmesh.status.databases import DatabaseServer
 from dcmesh.status.gateways import GatewayStatus
@@ -19,41 +17,10 @@ from dcmesh.status.hosts import Host
 from dcmesh.status.sites import Status, of_kind
 from dcmesh.trust.roots import TrustedRoot, TrustReport
 
-STYLES = {State.OK: "green", State.WARNING: "yellow", State.CRITICAL: "bold red", State.UNKNOWN: "magenta"}
-
-WIDTH = 120
-"""How wide the screen is where there is none: in a pipe, or in a monitor's log."""
-
 
 def text(status: Status | TrustReport) -> str:
     """Return what standard output is to show."""
     return captured(lambda out: show(status, out))
-
-
-class Screen(Console):
-    """A console on which text is nothing but text, neither markup nor codes for a terminal: much is somebody else's."""
-
-    def print(self, *objects: Any, **how: Any) -> None:  # noqa: ANN401 — as the console has it
-        """Print as a console does. Of what has styles, these stay."""
-        super().print(*map(self._harmless, objects), **how)
-
-    def render_str(self, text: str, **how: Any) -> Text:  # noqa: ANN401 — as the console has it
-        """Return a text that stands in a table or in its title, and what it says is no markup."""
-        return super().render_str(printable(text), **(how | {"markup": False, "emoji": False, "highlight": False}))
-
-    def _harmless(self, shown: Any) -> Any:  # noqa: ANN401 — whatever can be printed
-        if not isinstance(shown, Text):
-            return shown
-        parts = [(printable(part.text), part.style or "") for part in shown.render(self)]
-        return Text.assemble(*parts, style=shown.style, end=shown.end)
-
-
-def captured(show: Callable[[Console], None]) -> str:
-    """Return what is shown on a console such as standard output is."""
-    out = Screen(highlight=False, width=None if sys.stdout.isatty() else WIDTH)
-    with out.capture() as shown:
-        show(out)
-    return shown.get()
 
 
 def show(status: Status | TrustReport, out: Console) -> None:
@@ -63,8 +30,9 @@ def show(status: Status | TrustReport, out: Console) -> None:
     out.print(_line(status.state, first.text + more), soft_wrap=True)
     for problem in others:
         out.print(Text("  ") + _line(problem.state, problem.text), soft_wrap=True)
-    for table in tables(status):
+    for title, table in tables(status, out.width):
         out.print()
+        out.print(Text(title, "bold"), soft_wrap=True)
         out.print(table)
 
 
@@ -72,36 +40,22 @@ def _line(state: State, text: str) -> Text:
     return Text.assemble((state.name, STYLES[state]), f": {text}")
 
 
-def tables(status: Status | TrustReport) -> Iterable[Table]:
-    """Return a table for each kind of fact that there is."""
+def tables(status: Status | TrustReport, width: int) -> Iterable[tuple[str, Table]]:
+    """Return a table for each kind of fact that there is, and its title, for a screen so wide."""
     if isinstance(status, TrustReport):
         if status.roots:
-            yield _roots(status.roots)
+            yield "Roots", _roots(status.roots)
         return
     facts = status.facts
     if gateways := of_kind(GatewayStatus, facts):
-        yield _gateways(gateways)
+        yield "Gateways", _gateways(gateways)
     hosts = sorted(of_kind(Host, facts), key=_link)
-    for _, group in groupby(hosts, key=_link):
-        yield _hosts(list(group))
+    for (source, site, addresses), group in groupby(hosts, key=_link):
+        yield f"Link {source} to {site} by {' '.join(addresses)}", _hosts(list(group), width)
     if servers := of_kind(DatabaseServer, facts):
-        yield _servers(servers)
+        yield "Databases", _servers(servers, width)
     if certificates := of_kind(Certificate, facts):
-        yield _certificates(certificates)
-
-
-def _table(title: str, *columns: str | Column) -> Table:
-    return Table(
-        Column("", no_wrap=True),
-        *(Column(column, no_wrap=True) if isinstance(column, str) else column for column in columns),
-        title=title,
-        title_justify="left",
-        title_style="bold",
-        header_style="dim",
-        box=None,
-        pad_edge=False,
-        padding=(0, 2, 0, 0),
-    )
+        yield "Certificates", _certificates(certificates)
 
 
 def _mark(state: State) -> Text:
@@ -109,7 +63,7 @@ def _mark(state: State) -> Text:
 
 
 def _gateways(gateways: Sequence[GatewayStatus]) -> Table:
-    table = _table("Gateways", "site", "pods", "address", "importers are told")
+    table = empty_table(short(""), "site", short("pods"), "address", "importers are told")
     for gateway in gateways:
         told = " ".join(f"{address}:{gateway.told_port}" for address in gateway.told_addresses)
         pods = "?" if gateway.unknown else f"{gateway.ready}/{gateway.wanted}"
@@ -121,10 +75,9 @@ def _link(host: Host) -> tuple[str, str, tuple[str, ...]]:
     return host.source, host.site, host.gateways
 
 
-def _hosts(hosts: Sequence[Host]) -> Table:
-    source, site, gateways = _link(hosts[0])
-    table = _table(
-        f"Link {source} to {site} by {' '.join(gateways)}", "host", "port", "asked by", "answer now", "must be"
+def _hosts(hosts: Sequence[Host], width: int) -> Table:
+    table = empty_table(
+        short(""), _names("host", [h.host for h in hosts], width), short("port"), "asked by", "answer now", "must be"
     )
     for host in hosts:
         answer = host.answer.text if host.answer else "?"
@@ -133,9 +86,14 @@ def _hosts(hosts: Sequence[Host]) -> Table:
     return table
 
 
-def _servers(servers: Sequence[DatabaseServer]) -> Table:
-    behind, gtid = Column("behind", no_wrap=True, justify="right"), Column("GTID", overflow="fold")
-    table = _table("Databases", "site", "server", "follows", behind, "writes", gtid)
+def _names(header: str, names: Iterable[str], width: int) -> Column:
+    """Return a column for names of hosts. One that leaves room for the rest of a screen is not folded."""
+    return Column(header, overflow="fold", no_wrap=max(map(len, names), default=0) <= width // 3)
+
+
+def _servers(servers: Sequence[DatabaseServer], width: int) -> Table:
+    source = _names("follows", [server.source for server in servers], width)
+    table = empty_table(short(""), "site", "server", source, short("behind", "right"), short("writes"), "GTID")
     for server in servers:
         follows = server.source or ("nobody" if server.follows else "primary")
         lag = f"{server.seconds_behind} s" if server.running else "stopped" if server.source else ""
@@ -148,8 +106,7 @@ def _servers(servers: Sequence[DatabaseServer]) -> Table:
 
 
 def _certificates(certificates: Sequence[Certificate]) -> Table:
-    left = Column("left", no_wrap=True, justify="right")
-    table = _table("Certificates", "site", "of", "subject", "expires (UTC)", left)
+    table = empty_table(short(""), "site", short("of"), "subject", short("expires (UTC)"), short("left", "right"))
     for certificate in certificates:
         expires = f"{certificate.expires:%Y-%m-%d %H:%M}" if certificate.expires else "?"
         row = (certificate.site, certificate.kind, certificate.subject, expires, _duration(certificate.days_left))
@@ -158,7 +115,7 @@ def _certificates(certificates: Sequence[Certificate]) -> Table:
 
 
 def _roots(roots: Sequence[TrustedRoot]) -> Table:
-    table = _table("Roots", "", "trusted by", "used by", "may issue", "may be dropped")
+    table = empty_table(short(""), "", "trusted by", "used by", "may issue", "may be dropped")
     for root in roots:
         asked = root.trusted_by + len(root.not_trusted_by)
         shares = (f"{root.trusted_by} of {asked}", f"{len(root.used_by)} of {asked}")

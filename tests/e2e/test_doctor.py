@@ -21,9 +21,8 @@ from dcmesh.deployment import DeployedSite, ExpectedGateway, parse_outputs
 from dcmesh.doctor.evidence import Evidence
 from dcmesh.doctor.findings import HopFinding, Report
 from dcmesh.doctor.walk import examine
-from dcmesh.model.facts import State
+from dcmesh.model.facts import MAX_LAG, State
 from dcmesh.model.istio_objects import selects
-from dcmesh.status.databases import MAX_LAG
 from dcmesh.status.sites import ask_all
 from tests.faults.stage import processes_of
 

@@ -38,13 +38,17 @@ STUCK = [
 """A state after two attempts: the release could not be installed twice."""
 
 
-@pytest.fixture
+def typed(stdin: str) -> subprocess.CompletedProcess[str]:
+    """Run the verb as a user does."""
+    command = [sys.executable, "-m", "dcmesh", "unstick"]
+    return subprocess.run(command, input=stdin, capture_output=True, text=True, check=False, cwd=ROOT)
+
+
+@pytest.fixture(scope="module")
 def left() -> list[dict[str, Any]]:
-    command = [sys.executable, "-m", "dcmesh.unstick"]
-    stdin = json.dumps({"version": 3, "deployment": {"manifest": {}, "resources": STUCK}})
-    state = json.loads(
-        subprocess.run(command, input=stdin, capture_output=True, text=True, check=True, cwd=ROOT).stdout
-    )
+    done = typed(json.dumps({"version": 3, "deployment": {"manifest": {}, "resources": STUCK}}))
+    assert (done.returncode, done.stderr) == (0, "")
+    state = json.loads(done.stdout)
     assert (state["version"], state["deployment"]["manifest"]) == (3, {})
     resources: list[dict[str, Any]] = state["deployment"]["resources"]
     return resources
@@ -60,3 +64,13 @@ def test_everything_is_by_the_provider_that_is_there(left: list[dict[str, Any]])
     by = {r["urn"]: r["provider"] for r in left if "provider" in r and "kubernetes" in r["type"]}
     assert by == dict.fromkeys((NAMESPACE, JOB, RELEASE), f"{PROVIDER}::three")
     assert left[2] == STUCK[2]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "{", "[]", "7", "null", "{}", '{"deployment": null}', '{"deployment": {"resources": null}}', '"\x1b[2J"'],
+)
+def test_what_is_no_state_is_one_line_and_leaves_no_state(text: str) -> None:
+    done = typed(text)
+    said = "dcmesh: standard input is not the state of a stack: give it what `pulumi stack export` prints\n"
+    assert (done.returncode, done.stdout, done.stderr) == (3, "", said)

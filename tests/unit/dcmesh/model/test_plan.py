@@ -50,7 +50,7 @@ def test_of_a_replica_the_first_server_follows_the_source_and_the_others_follow_
 def test_of_two_that_can_change_roles_one_is_the_primary(example: str, channel: str, primary: int) -> None:
     ends = databases(planned(example, {"primary": ("dc1", "dc2")[primary]}))
     assert [end.role for end in ends] == (["replica", "primary"] if primary else ["primary", "replica"])
-    places = [DatabasePlace(end.site, end.namespace) for end in ends]
+    places = [DatabasePlace(site=end.site, namespace=end.namespace) for end in ends]
     assert [end.partner for end in ends] == places[::-1]
     assert all(end.source and end.switchover and end.channel == channel for end in ends)
     assert not any(server.follows for server in ends[primary].servers[:1])

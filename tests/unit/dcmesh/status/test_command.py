@@ -46,7 +46,7 @@ def found(pulumi: Callable[[Any], Path], monkeypatch: pytest.MonkeyPatch) -> Cal
             asked.extend((sites, max_lag))
             return Status(sites=(SiteStatus(name="dc1", facts=facts),))
 
-        monkeypatch.setattr(cli, "ask_all", ask_all)
+        monkeypatch.setattr("dcmesh.status.sites.ask_all", ask_all)
         return asked
 
     return found
@@ -125,13 +125,6 @@ def test_without_pulumi(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys:
     assert capsys.readouterr().out == "UNKNOWN: pulumi cannot be run: No such file or directory\n"
 
 
-@pytest.mark.parametrize("words", [(), ("nothing",), ("status", "--max-lag", "x"), ("status", "--what")])
-def test_a_wrong_command_line_is_not_critical(words: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
-    """argparse exits 2, which a monitor takes for CRITICAL."""
-    assert run(*words) == 3
-    assert "dcmesh: " in capsys.readouterr().err
-
-
 @pytest.mark.parametrize(
     ("error", "said"),
     [(KeyboardInterrupt(), "interrupted"), (KeyError("secret"), "failed, which it should not: KeyError")],
@@ -149,16 +142,9 @@ def test_whatever_happens_it_is_one_line_and_no_warning(
     def fail(*_: Any) -> None:
         raise error
 
-    monkeypatch.setattr(cli, "ask_all", fail)
+    monkeypatch.setattr("dcmesh.status.sites.ask_all", fail)
     assert run("status") == 3
     assert capsys.readouterr() == ("", f"dcmesh: {said}\n")
-
-
-def test_help_tells_the_exit_codes(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run("status", "--help") == 0
-    shown = capsys.readouterr().out
-    assert all(f"  {int(state)}  {state.name}" in shown for state in State)
-    assert max(len(line) for line in shown.splitlines()) <= 120
 
 
 @pytest.mark.parametrize("options", [(), ("--json",)])

@@ -1,11 +1,12 @@
 """The status on one screen, without colour."""
 
 import io
+import re
 
 import pytest
 from rich.console import Console
 
-from dcmesh.model.facts import State
+from dcmesh.screen import ENDLESS
 from dcmesh.status import screen
 from dcmesh.status.hosts import Answer
 from dcmesh.status.sites import SiteStatus, Status
@@ -65,6 +66,51 @@ def test_names_of_hosts_are_whole(width: int) -> None:
     assert len([line for line in lines if DB0 in line]) == 3  # the problem, the host, the replica
 
 
+LONG = "cluster1-pxc-0.cluster1-pxc-unready.production-databases.svc.cluster.local"
+SOURCE_ID = "8e1a2b3c-1111-2222-3333-444455556666:1-12345678"
+
+
+def long_names() -> Status:
+    """Return a status with the names that an operator gives, and with much that is wrong."""
+    identity = "spiffe://cluster.local/ns/production-databases/sa/cluster1-pxc"
+    answer = Answer(ok=False, text="closed without answer")
+    facts = (
+        gateway(addresses=("lb.a-region.example.com", "192.0.2.1"), told_addresses=("lb.a-region.example.com",) * 3),
+        host(host=LONG, consumer="production-dr/cluster1-pxc", identity=identity, answer=answer),
+        replica(source=LONG, namespace="production-dr", pod="cluster1-pxc-0", position=f"{SOURCE_ID},{SOURCE_ID}"),
+        certificate(site="frankfurt-am-main", subject="Intermediate CA frankfurt-am-main"),
+    )
+    return Status(sites=(SiteStatus(name="frankfurt-am-main", facts=facts),))
+
+
+def cells(lines: list[str], title: str) -> list[str]:
+    """Return what is below each header of a table, folded parts put together. Its header is below its title."""
+    begin = next(number for number, line in enumerate(lines) if line.startswith(title))
+    end = next((number for number in range(begin, len(lines)) if not lines[number]), len(lines))
+    header, *rows = lines[begin + 1 : end]
+    starts = [0, *(match.start() for match in re.finditer(r"(?<=  )\S", header))]
+    bounds = list(zip(starts, [*starts[1:], None], strict=True))
+    return ["".join(row[left:right].strip() for row in rows) for left, right in bounds]
+
+
+@pytest.mark.parametrize("width", [80, 100, 120, ENDLESS])
+def test_nothing_is_cut_off_on_a_narrow_screen(width: int) -> None:
+    lines = shown(long_names(), width)
+    assert "…" not in "".join(lines)
+    tables = lines[lines.index("") :]
+    assert max(map(len, tables)) <= width
+    _, found, port, consumer, answer, identity = cells(lines, "Link")
+    assert (found, port, consumer) == (LONG, "3306", "production-dr/cluster1-pxc")
+    assert (answer.replace(" ", ""), identity) == ("closedwithoutanswer", "production-databases/cluster1-pxc")
+    assert cells(lines, "Databases")[6] == f"{SOURCE_ID},{SOURCE_ID}"
+
+
+def test_a_row_is_a_line_where_there_is_no_screen() -> None:
+    lines = screen.text(long_names()).splitlines()
+    assert len([line for line in lines if LONG in line and "3306 " in line]) == 1
+    assert any(f"{SOURCE_ID},{SOURCE_ID}" in line for line in lines)
+
+
 def test_what_is_not_known_is_a_question_mark() -> None:
     facts = (
         gateway(unknown="403"),
@@ -105,7 +151,3 @@ def test_each_link_has_a_table() -> None:
         "Link dc1 to dc2 by 192.0.2.1:15443",
         "Link dc2 to dc1 by 192.0.2.2:443 lb.example.com:443",
     ]
-
-
-def test_states_have_styles() -> None:
-    assert set(screen.STYLES) == set(State)

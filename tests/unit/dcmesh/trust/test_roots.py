@@ -62,7 +62,7 @@ def test_command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[
     def no_stack(_: str | None) -> None:
         raise StackError("no such stack")
 
-    monkeypatch.setattr(cli, "read_stack", no_stack)
+    monkeypatch.setattr("dcmesh.deployment.read_stack", no_stack)
     monkeypatch.setattr("sys.argv", ["dcmesh", "trust", "--json"])
     with pytest.raises(SystemExit) as end:
         cli.main()

@@ -1,0 +1,62 @@
+"""The screen of all verbs: lines and tables, in which much is somebody else's text."""
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from rich.console import Console, JustifyMethod
+from rich.table import Column, Table
+from rich.text import Text
+
+from dcmesh.model.facts import State
+from dcmesh.model.printable import printable
+
+STYLES = {State.OK: "green", State.WARNING: "yellow", State.CRITICAL: "bold red", State.UNKNOWN: "magenta"}
+
+ENDLESS = 100_000
+"""How wide the screen is where there is none, in a pipe or a monitor's log: nothing is folded there."""
+
+
+class Screen(Console):
+    """A console on which text is nothing but text, neither markup nor codes for a terminal: much is somebody else's."""
+
+    def print(self, *objects: Any, **how: Any) -> None:  # noqa: ANN401 — as the console has it
+        """Print as a console does. Of what has styles, these stay."""
+        super().print(*map(self._harmless, objects), **how)
+
+    def render_str(self, text: str, **how: Any) -> Text:  # noqa: ANN401 — as the console has it
+        """Return a text that stands in a table, and what it says is no markup."""
+        return super().render_str(printable(text), **(how | {"markup": False, "emoji": False, "highlight": False}))
+
+    def _harmless(self, shown: Any) -> Any:  # noqa: ANN401 — whatever can be printed
+        if not isinstance(shown, Text):
+            return shown
+        parts = [(printable(part.text), part.style or "") for part in shown.render(self)]
+        return Text.assemble(*parts, style=shown.style, end=shown.end)
+
+
+def captured(show: Callable[[Console], None]) -> str:
+    """Return what is shown on a console such as standard output is."""
+    out = Screen(highlight=False, width=None if sys.stdout.isatty() else ENDLESS)
+    with out.capture() as shown:
+        show(out)
+    return shown.get()
+
+
+def empty_table(*columns: str | Column) -> Table:
+    """Return an empty table. Where the screen is too narrow, columns are folded, but for those that are `short`.
+
+    Texts of others go into its cells as `str`: a `Text` is shown as it is.
+    """
+    return Table(
+        *(Column(column, overflow="fold") if isinstance(column, str) else column for column in columns),
+        header_style="dim",
+        box=None,
+        pad_edge=False,
+        padding=(0, 2, 0, 0),
+    )
+
+
+def short(header: str, justify: JustifyMethod = "left") -> Column:
+    """Return a column for texts of which the length is known."""
+    return Column(header, no_wrap=True, justify=justify)

@@ -1,0 +1,83 @@
+"""The command line: its help, and what is said of a wrong one."""
+
+import re
+import subprocess
+import sys
+
+import pytest
+
+from dcmesh.__main__ import app
+from dcmesh.model.facts import State
+from tests.unit.conftest import ROOT
+from tests.unit.dcmesh.status.test_command import run
+
+VERBS = [command.callback.__name__ for command in app.registered_commands if command.callback]
+
+
+def typed(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run the command as a user does."""
+    command = (sys.executable, "-m", "dcmesh", *words)
+    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT, timeout=60, env=environment)
+
+
+def test_the_verbs_are_listed_each_with_what_it_does(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("--help") == 0
+    shown = capsys.readouterr().out
+    for verb in VERBS:
+        assert re.search(rf"^  {verb} +[A-Z].*\w\.$", shown, re.MULTILINE), verb
+        assert "..." not in re.search(rf"^  {verb} .*$", shown, re.MULTILINE)[0]  # type: ignore[index]
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_a_verb_has_an_example_and_its_exit_codes(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(verb, "--help") == 0
+    shown = capsys.readouterr().out
+    assert re.search(rf"^ +python -m dcmesh {verb}\b", shown, re.MULTILINE)
+    assert all(f"  {int(state)}  {state.name}" in shown for state in (State.OK, State.UNKNOWN))
+
+
+@pytest.mark.parametrize("words", [(), *((verb,) for verb in VERBS)])
+def test_help_is_plain_text_for_eighty_columns(words: tuple[str, ...]) -> None:
+    shown = typed(*words, "--help", FORCE_COLOR="1", TERM="xterm-256color", COLUMNS="80").stdout
+    assert all(line.isprintable() and line.isascii() and len(line) <= 80 for line in shown.splitlines())
+
+
+def test_help_is_there_at_once() -> None:
+    """These take a second to import, and none is needed to be told what to type."""
+    slow = ("cryptography", "grpc", "kubernetes", "pulumi", "pydantic", "rich", "yaml")
+    script = (
+        "import sys; from dcmesh.__main__ import main; sys.argv = ['dcmesh', '--help']\n"
+        f"try: main()\nfinally: print([name for name in {slow} if name in sys.modules], file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, cwd=ROOT)
+    assert done.stderr == "[]\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ((), "Missing command (see `python -m dcmesh --help`)"),
+        (("stats",), "No such command 'stats'. Did you mean 'status'? (see `python -m dcmesh --help`)"),
+        (("status", "--what"), "No such option: --what (see `python -m dcmesh status --help`)"),
+        (
+            ("status", "--jsn"),
+            "No such option: --jsn (Possible options: --json) (see `python -m dcmesh status --help`)",
+        ),
+        (("status", "--max-lag", "x"), "Invalid value for '--max-lag': "),
+        (("status", "--max-lag", "-1"), "Invalid value for '--max-lag': "),
+        (("status", "--stack"), "Option '--stack' requires an argument"),
+        (("status", "dc1"), "Got unexpected extra argument(s) (dc1) (see `python -m dcmesh status --help`)"),
+        (("status", "--\x1b[2J"), "No such option: --\\x1b[2J"),
+        (("\x1b[2J\nOK: all is well",), "No such command "),
+    ],
+)
+def test_a_wrong_command_line_is_one_line_and_not_critical(
+    words: tuple[str, ...], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Exit code 2, which command lines have by custom, is CRITICAL to a monitor."""
+    assert run(*words) == State.UNKNOWN
+    out, err = capsys.readouterr()
+    assert (out, err.count("\n")) == ("", 1)
+    assert err.startswith(f"dcmesh: {said}")
+    assert err.rstrip("\n").isprintable()
+    assert err.rstrip().endswith("--help`)")
