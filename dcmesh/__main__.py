@@ -106,10 +106,10 @@ Exit codes, as the Monitoring Plugins have them:
 """)
 )
 def status(stack: Stack = None, as_json: Json = False, max_lag: MaxLag = MAX_LAG) -> State:
-    """Show how gateways, hosts, databases, certificates are now.
+    """Show how gateways, hosts and databases are now.
 
-    It asks the clusters live and creates nothing. To ask for hosts it connects from running pods of their consumers; to
-    ask databases and sidecars it runs their own clients in their containers.
+    It shows when certificates end, too. It asks the clusters live and creates nothing. To ask for hosts it connects
+    from running pods of their consumers; to ask databases and sidecars it runs their own clients in their containers.
     """
     from dcmesh.deployment import StackError, read_stack
     from dcmesh.status.screen import text
@@ -227,7 +227,7 @@ Exit codes:
 """)
 )
 def unstick() -> State:
-    """Take a stuck replacement of a cluster out of a stack's state.
+    """Take a stuck replacement out of a stack's state.
 
     It reads a state that 0.1.0 has left, as `pulumi stack export` prints it, from standard input, and writes the mended
     one to standard output. It asks no cluster and changes no stack.
