@@ -15,6 +15,7 @@ from dcmesh.model.facts import MAX_LAG, State
 from dcmesh.model.printable import printable
 
 PROGRAM = "python -m dcmesh"
+PROJECT = "Pulumi.yaml"
 
 INTERRUPTED = 130
 """What typer makes of Ctrl-C."""
@@ -203,12 +204,17 @@ def unlock(stack: Stack = None) -> State:
     the stack's state is a directory; of a state elsewhere it says nothing.
     """
     from dcmesh.pulumi_cli import PulumiError
-    from dcmesh.unlock import UnlockError, remove_dead_locks
+    from dcmesh.unlock import UnlockError
+    from dcmesh.unlock import unlock as remove_dead_locks
 
     try:
         state, said = remove_dead_locks(stack)
     except (UnlockError, PulumiError) as error:
         state, said = State.UNKNOWN, str(error)
+    except FileNotFoundError as error:
+        if error.filename != PROJECT:
+            raise
+        state, said = State.UNKNOWN, f"there is no {PROJECT} here: run it in the project's directory"
     if said:
         write("".join(f"{printable(line)}\n" for line in said.split("\n")))
     return state
