@@ -6,7 +6,6 @@ from typing import Any
 
 import hypothesis
 import pytest
-import yaml
 
 from dcmesh import config
 from dcmesh.model.link import Consumer, ExportedService
@@ -27,8 +26,7 @@ def settings_of(raw: dict[str, Any]) -> config.Settings:
 
 def stack_dev() -> dict[str, Any]:
     """Return the configuration of the demo's pair, as plain data, on the lab's clusters: these have load balancers."""
-    stack = yaml.safe_load((ROOT / "Pulumi.lab.yaml").read_text())
-    return {key.removeprefix("dcmesh:"): value for key, value in stack["config"].items()}
+    return configurations.stack("lab")
 
 
 @pytest.fixture

@@ -32,6 +32,8 @@ def nobody() -> Iterator[int]:
 
 class _Answer(BaseHTTPRequestHandler):
     server: "KubernetesAPI"
+    protocol_version = "HTTP/1.1"  # a connection stays: one for each answer takes most of the time
+    wbufsize = -1
 
     def do_GET(self) -> None:
         path, _, query = unquote(self.path).partition("?")
@@ -39,13 +41,19 @@ class _Answer(BaseHTTPRequestHandler):
         objects = self.server.objects
         found = objects.get(f"{path}?{query}", objects.get(path, 404))
         if isinstance(found, int):
-            self.send_error(found)
-            return
-        body = found if isinstance(found, str) else json.dumps(found)
-        self.send_response(200)
-        self.send_header("Content-Type", "text/plain" if isinstance(found, str) else "application/json")
+            self._say(found, "text/plain", "")
+        elif isinstance(found, str):
+            self._say(200, "text/plain", found)
+        else:
+            self._say(200, "application/json", json.dumps(found))
+
+    def _say(self, status: int, kind: str, body: str) -> None:
+        content = body.encode()
+        self.send_response(status)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(content)))
         self.end_headers()
-        self.wfile.write(body.encode())
+        self.wfile.write(content)
 
     def log_message(self, *_: Any) -> None:
         pass

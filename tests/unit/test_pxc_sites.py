@@ -1,5 +1,6 @@
 """Sites with Percona XtraDB Clusters, by the whole program: the operator, and what source and replica share."""
 
+import functools
 import shlex
 from pathlib import Path
 from typing import Any
@@ -102,9 +103,15 @@ def switchable(primary: str) -> Config:
     return {"sites": sites, "primary": primary, "pxc": {"charts": "./charts"}}
 
 
+@functools.cache
+def run_with(primary: str) -> Engine:
+    """Run the program with a primary, once for all tests that only look at it."""
+    return run_program(Engine(), switchable(primary))
+
+
 @pytest.mark.parametrize("primary", SITES)
 def test_the_primary_is_a_source_and_the_other_follows_it(primary: str) -> None:
-    engine = run_program(Engine(), switchable(primary))
+    engine = run_with(primary)
     (leads,) = clusters(engine)[primary].spec["pxc"]["replicationChannels"]
     (follows,) = clusters(engine)[OTHER[primary]].spec["pxc"]["replicationChannels"]
     assert leads == {"name": "dcmesh", "isSource": True}
@@ -120,17 +127,14 @@ def test_the_primary_is_a_source_and_the_other_follows_it(primary: str) -> None:
 
 @pytest.mark.parametrize("primary", SITES)
 def test_the_old_primary_is_a_replica_before_the_new_one_is_asked_for(primary: str) -> None:
-    found = clusters(run := run_program(Engine(), switchable(primary)))
+    found = clusters(run := run_with(primary))
     assert found[OTHER[primary]].name in run.before(found[primary].name)
     assert found[primary].name not in run.before(found[OTHER[primary]].name)
 
 
 def test_nothing_of_a_cluster_but_its_channels_and_the_word_of_its_role_changes_with_the_primary() -> None:
     """Else its nodes would be restarted. For another hookScript its operator restarts none."""
-    specs = [
-        {name: cluster.spec for name, cluster in clusters(run_program(Engine(), switchable(primary))).items()}
-        for primary in SITES
-    ]
+    specs = [{name: cluster.spec for name, cluster in clusters(run_with(primary)).items()} for primary in SITES]
     for each in specs:
         for spec in each.values():
             del spec["pxc"]["replicationChannels"], spec["pxc"]["hookScript"]
@@ -145,7 +149,7 @@ def test_without_a_primary_nodes_start_as_they_did(pair: Config) -> None:
 
 @pytest.mark.parametrize("primary", SITES)
 def test_the_inventory_is_of_the_present_roles(primary: str) -> None:
-    engine = run_program(Engine(), switchable(primary))
+    engine = run_with(primary)
     follows = {name: [server["follows"] for server in of["servers"]] for name, of in engine.outputs["sites"].items()}
     assert [len(hosts) for hosts in follows[primary]] == [0]
     assert [len(hosts) for hosts in follows[OTHER[primary]]] == [3]

@@ -26,6 +26,7 @@ def test_what_shares_a_lab_stays_together(one: str, other: str) -> None:
     ("one", "other"),
     [
         ("tests/e2e/test_life.py::test_a", "tests/e2e/test_pxc.py::test_a"),
+        ("tests/unit/lab/test_labs.py::test_a", "tests/unit/lab/test_wan.py::test_a"),
         ("tests/e2e/istios/test_pair.py::test_a[istio-1.31]", "tests/e2e/istios/test_pair.py::test_a[istio-1.30]"),
         ("tests/e2e/test_trust.py::test_a[istio-1.31]", "tests/e2e/test_trust.py::test_a[x-istio-1.30]"),
     ],

@@ -3,10 +3,7 @@
 import os
 import re
 import shutil
-import signal
-import subprocess
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -14,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from components.databases.mariadb import SCRIPTS
+from tests.unit.scripts import Programs
 
 MARKS = "!#$%&()*+,-./:;<=>?@[]^_`{|}~"
 PASSWORDS = {
@@ -39,15 +37,13 @@ FAKES = {
         case "$*" in
           --version) echo "mariadbd  Ver $(/bin/cat "$state/version")-MariaDB for Linux"; exit ;;
           *--skip-networking*) ;;
-          *)
-            : >"$state/serves"
-            while /bin/ps -o comm= -s $$ | /bin/grep -q bash; do /bin/sleep 0.01; done # as long as somebody asks
-            exit ;;
+          *) : >"$state/serves"; exit ;; # and is there until nobody asks any more
         esac
         [ -e "$data/ibdata1" ] && [ "$FAILS" != server ] || { echo "[ERROR] Aborting"; exit 1; }
         : >"$state/runs" >"$state/serves"
-        while [ -e "$state/serves" ]; do /bin/sleep 0.01; done
-        /bin/sleep 0.03 && /bin/rm "$state"/runs""",
+        while [ -e "$state/serves" ]; do read -rt 0.005 <>"$state/never"; done
+        read -rt 0.03 <>"$state/never"
+        /bin/rm "$state"/runs""",
     "mariadb-admin": """
         case "$*" in
           *ping) [ -e "$state/serves" ] ;;
@@ -73,9 +69,9 @@ FAKES = {
               *"CALL dcmesh.definitions()"*)
                 [ ! -e "$state/older" ] || { echo "ERROR 1305 (42000) at line 1: PROCEDURE" >&2; exit 1; }
                 /bin/cat "$state/definitions" ;;
-              *"SELECT site, term"*) /bin/cat "$state/their-row" ;;
+              *"SELECT site, term"*) exec /bin/cat "$state/their-row" ;;
             esac ;;
-          *--execute="SELECT site, term"*) /bin/cat "$state/own-row" ;;
+          *--execute="SELECT site, term"*) exec /bin/cat "$state/own-row" ;;
           *--execute="DO 0") [ -e "$state/serves" ] ;;
           *--execute=*GET_LOCK*UPDATE*)
             [ -e "$state/serves" ] && echo $* >>"$state/updates" && /bin/cp "$state/meanwhile" "$state/own-row" ;;
@@ -90,13 +86,15 @@ FAKES = {
         [ "$1" != 1 ] || [ ! -e "$state/next-row" ] || /bin/cp "$state/next-row" "$state/their-row"
         [ "$1" != 1 ] || [ ! -e "$state/operator" ] || /bin/cp "$state/operator" "$state/../dcmesh/role/without"
         exit 0""",
-    "touch": f"""
+    "touch": """
         [ ! -e "$state/runs" ] || : >"$state/left"
-        exec {shutil.which("touch")} "$@" """,
-    **{
-        name: f'exec {shutil.which(name)} "$@"' for name in ("cat", "rm", "sed", "tee", "sort", "timeout", "head", "tr")
-    },
+        exec /bin/touch "$@" """,
+    "timeout": """
+        shift
+        "$@" """,
 }
+WAITS = '"$silent" -gt 30'
+"""How often mariadb_start.sh asks the other site before the word of an operator counts."""
 
 
 @dataclass(frozen=True)
@@ -110,16 +108,22 @@ class Pod:
     """A pod's volumes below a directory of their own: the script's absolute paths are put there by substitution.
 
     The PATH has no program but the fakes, each of which keeps its arguments.
+
+    Args:
+        directory: of the pod.
+        environment: of its containers.
+        patience: how often its server asks the other site's before the word of an operator counts.
     """
 
     directory: Path
     environment: dict[str, str] = field(default_factory=dict)
+    patience: int = 3
 
     def __post_init__(self) -> None:
         self.data, self.run = self.directory / "mysql/data", self.directory / "mysqld"
         self.marker = self.directory / "mysql/prepared"
         self._state = self.directory / "state"
-        for directory in ("mysql", "mysqld", "state", "bin", "dcmesh/passwords", "dcmesh/role", "dcmesh/settings"):
+        for directory in ("mysql", "mysqld", "state", "dcmesh/passwords", "dcmesh/role", "dcmesh/settings"):
             (self.directory / directory).mkdir(parents=True)
         for name in ("token.sh", "server.sh"):
             (self.directory / "dcmesh/settings" / name).write_text(self._here(SCRIPTS[name]))
@@ -128,19 +132,21 @@ class Pod:
         self.defines("")
         self.was_opened_meanwhile(False)
         self.give(PASSWORDS)
-        head = f"""#!/bin/sh
-            data='{self.data}' run='{self.run}' state='{self._state}'
-            printf '%s\\n' "${{0##*/}} $*" >>"$state/calls"
-            """
-        for name, script in FAKES.items():
-            path = self.directory / "bin" / name
-            path.write_text(head + script)
-            path.chmod(0o755)
+        os.mkfifo(self._state / "never")
+        volumes = f"data='{self.data}' run='{self.run}' state='{self._state}'\n"
+        self._programs = Programs(
+            self._state,
+            {name: volumes + script for name, script in FAKES.items()},
+            real=("cat", "rm"),
+            last=("head", "sed", "sort", "tee", "tr"),
+            files=("mariadbd",),
+        )
 
     def _here(self, script: str) -> str:
         """Return a script with its absolute paths in the pod's directory."""
         for path in ("/var/lib/mysql", "/run/mysqld", "/etc/dcmesh"):
             script = script.replace(path, str(self.directory / Path(path).name))
+        script = script.replace(WAITS, WAITS.replace("30", str(self.patience)))
         return script.replace("/dev/termination-log", str(self._state / "last-words"))
 
     def has_version(self, image: str, data: str = "") -> None:
@@ -229,25 +235,14 @@ class Pod:
 
     def start(self, script: str = "prepare.sh", *, fails: str = "") -> Done:
         """Run a script, with one of its steps failing or none."""
-        (self._state / "calls").write_text("")
-        said = self._state / "said"
-        with said.open("w") as output:
-            process = subprocess.Popen(
-                [str(shutil.which("bash")), "-c", self._here(SCRIPTS[script])],
-                env={**self.environment, "PATH": str(self.directory / "bin"), "FAILS": fails},
-                stdout=output,
-                stderr=output,
-                start_new_session=True,
-            )
-            try:
-                status = process.wait(30)
-            finally:
-                with suppress(ProcessLookupError):
-                    os.killpg(process.pid, signal.SIGKILL)  # with the container ends what it has left behind
+        alone = script == "prepare.sh"
+        status, said = self._programs.run(
+            self._here(SCRIPTS[script]), {**self.environment, "FAILS": fails}, alone=alone
+        )
         self.done_too_early = (self._state / "left").exists()
         for name in ("serves", "runs", "left"):
             (self._state / name).unlink(missing_ok=True)
-        return Done(status, said.read_text())
+        return Done(status, said)
 
     def prepare(self) -> None:
         """Run the script to its end."""
@@ -267,7 +262,7 @@ class Pod:
     @property
     def calls(self) -> list[str]:
         """What the last run called, with arguments."""
-        return (self._state / "calls").read_text().splitlines()
+        return self._programs.calls
 
     def called(self, program: str) -> list[str]:
         return [call for call in self.calls if call.split()[0] == program]
@@ -931,6 +926,8 @@ def test_a_primary_that_cannot_ask_stays_read_only_until_it_can(restarted: Pod) 
 def test_an_operator_can_have_a_primary_opened_that_cannot_ask(restarted: Pod) -> None:
     restarted.rows(own="dc2 4", theirs="")
     restarted.role("dc2", without="dc1")
+    restarted.patience = 30
+    assert WAITS in SCRIPTS["start.sh"]
     done = restarted.serve()
     assert (done.status, restarted.opened, restarted.updates) == (0, True, [])
     asked = [call for call in restarted.called("mariadb") if "source.cnf" in call]

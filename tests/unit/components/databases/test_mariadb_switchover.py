@@ -3,9 +3,6 @@
 import os
 import re
 import shutil
-import signal
-import subprocess
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -24,6 +21,7 @@ from components.databases.mariadb_switchover import (
 )
 from dcmesh.model.link import ExportedService
 from dcmesh.model.switchover import Switchover
+from tests.unit.scripts import Programs
 
 MARKS = "!#$%&()*+,-./:;<=>?@[]^_`{|}~"
 PASSWORDS = {"switchover": MARKS, "replication": f"`{MARKS}`"}
@@ -31,13 +29,13 @@ PASSWORDS = {"switchover": MARKS, "replication": f"`{MARKS}`"}
 
 # A server is a directory of files below `$state`. What is done to it, and what it waits for, is in `$events` there.
 MARIADB = r"""
-    sql=$(/bin/cat) status='' who=$1
+    sql=$(</dev/stdin) who=$1
     who=${who##*/} who=${who%.cnf}
     printf '%s\n' "$sql" >>"$state/sql"
     cd "$state/$who" || exit 9
     did() { echo "$who: $*" >>"$state/events"; }
     if [ -e "$state/dies" ]; then
-      case "$sql" in *"$(/bin/cat "$state/dies")"*) echo "ERROR 2013: Lost connection" >&2; exit 1 ;; esac
+      case "$sql" in *"$(<"$state/dies")"*) echo "ERROR 2013: Lost connection" >&2; exit 1 ;; esac
     fi
     [ ! -e gone ] || { echo "ERROR 2003: no route to host" >&2; exit 1; }
     [ ! -e hangs ] || exec /bin/sleep 60
@@ -58,7 +56,7 @@ MARIADB = r"""
         given=${sql#* IN (}; printf '%s\n' "${given%%)*}" >given; /bin/cat events ;;
       "SET sql_mode = '', sql_log_bin = 0; EXECUTE IMMEDIATE CONVERT(UNHEX("*) did "${sql#*; }" ;;
       *"SELECT site, term, @@read_only FROM"*)
-        printf '%s\t%s\t%s\n' "$(/bin/cat site)" "$(/bin/cat term)" "$(/bin/cat read_only)" ;;
+        printf '%s\t%s\t%s\n' "$(<site)" "$(<term)" "$(<read_only)" ;;
       "SET sql_log_bin = 0; UPDATE dcmesh.primary_site SET extra"*)
         extra=${sql#*extra = \'} && echo "${extra%%\'*}" >extra ;;
       *"UPDATE dcmesh.primary_site"*)
@@ -69,7 +67,7 @@ MARIADB = r"""
           *"GET_LOCK"*"INTO @locked;"*"SET sql_log_bin = 0;"*"AND term < $term AND @locked = 1;"*) ;;
           *) exit 8 ;;
         esac
-        if [ "$(/bin/cat term)" -lt "$term" ]; then
+        if [ "$(<term)" -lt "$term" ]; then
           echo "$site" >site && echo "$term" >term && did "row $site $term" && echo 1
           [ ! -e afterwards ] || . ./afterwards
         else
@@ -85,6 +83,7 @@ MARIADB = r"""
         case "$*" in
           *--skip-column-names*) /bin/cat follows ;;
           *) # a table, in which the fields of a file of lines stand side by side
+            [ ! -e table ] || exec /bin/cat table
             /bin/sed 's/: .*//; s/^ *//' channel | /bin/paste -s && /bin/sed 's/^[^:]*: //' channel | /bin/paste -s ;;
         esac ;;
       "CHANGE MASTER TO "*"START SLAVE;")
@@ -97,13 +96,22 @@ MARIADB = r"""
       "SELECT @@GLOBAL.gtid_binlog_pos") /bin/cat position ;;
       *GET_LOCK*"INTO @locked;"*"INTO @site"*"@locked = 1"*"IS NOT NULL;"*STOP*RESET*"SET GLOBAL read_only = 0"*)
         case "$sql" in *"AND 'ON' <> ''"*) did "runs events" ;; esac
-        if [ "$(/bin/cat site)" = "$SITE" ]; then echo 0 >read_only && : >follows && did open; fi ;;
+        if [ "$(<site)" = "$SITE" ]; then echo 0 >read_only && : >follows && did open; fi ;;
       "SELECT @@GLOBAL.read_only") /bin/cat read_only ;;
       "SELECT @@GLOBAL.gtid_binlog_state") /bin/cat state ;;
       *) echo "unknown: $sql" >&2; exit 7 ;;
     esac
 """
-SLEEP = '[ ! -e "$state/meanwhile" ] || { . "$state/meanwhile"; /bin/rm "$state/meanwhile"; }; exec /bin/sleep 0.02'
+SLEEP = """
+    [ ! -e "$state/meanwhile" ] || { . "$state/meanwhile"; /bin/rm "$state/meanwhile"; }
+    read -rt 0.02 <>"$state/never"
+    exit 0
+"""
+TIMEOUT = f"""
+    [ ! -e "$state/other/hangs" ] || exec {shutil.which("timeout")} "$@"
+    shift
+    "$@"
+"""
 
 
 @dataclass(frozen=True)
@@ -119,19 +127,21 @@ class Sites:
 
     def __init__(self, directory: Path) -> None:
         self.directory, self._state = directory, directory / "state"
-        for name in ("passwords", "dcmesh", "bin", "state"):
+        for name in ("passwords", "dcmesh", "state"):
             (directory / name).mkdir()
         for name, password in PASSWORDS.items():
             (directory / "passwords" / name).write_text(password)
         self.put("own", site="dc1", term=4, read_only=0, position="0-1-70", clients="12\n404\n15\n16; DROP")
         self.put("other", site="dc1", term=4, read_only=1, position="0-1-70", follows="dc1")
-        programs = {"mariadb": MARIADB, "sleep": SLEEP}
-        programs |= {name: f'exec {shutil.which(name)} "$@"' for name in ("cat", "head", "timeout", "tr")}
-        head = f"#!/bin/sh\nstate='{self._state}'\nprintf '%s\\n' \"$0 $*\" >>\"$state/calls\"\n"
-        for name, program in programs.items():
-            path = directory / "bin" / name
-            path.write_text(head + program)
-            path.chmod(0o755)
+        os.mkfifo(self._state / "never")
+        fakes = {"mariadb": MARIADB, "sleep": SLEEP, "timeout": TIMEOUT}
+        self._programs = Programs(
+            self._state,
+            {name: f"state='{self._state}'\n{script}" for name, script in fakes.items()},
+            real=("cat",),
+            last=("head", "tr"),
+            files=("mariadb",),
+        )
 
     def put(self, server: str, **files: Any) -> None:
         """Say what a server has. None: no such file."""
@@ -170,9 +180,9 @@ class Sites:
             (self._state / "dies").write_text(at)
 
     @property
-    def calls(self) -> str:
+    def calls(self) -> list[str]:
         """What was called, with arguments."""
-        return (self._state / "calls").read_text()
+        return self._programs.calls
 
     @property
     def sql(self) -> str:
@@ -184,7 +194,7 @@ class Sites:
         for path, place in (("/etc/dcmesh/passwords", "passwords"), ("/run/dcmesh", "dcmesh")):
             assert path in script
             script = script.replace(path, str(self.directory / place))
-        for name in ("events", "sql", "calls"):
+        for name in ("events", "sql"):
             (self._state / name).write_text("")
         environment = {
             "SITE": "dc1",
@@ -197,22 +207,9 @@ class Sites:
             "AT": at,
             "EVENTS": events,
             "PATIENCE": str(patience),
-            "PATH": str(self.directory / "bin"),
         }
-        process = subprocess.Popen(
-            [str(shutil.which("bash")), "-c", script],
-            env=environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            start_new_session=True,
-        )
-        try:
-            said, _ = process.communicate(timeout=60)
-        finally:
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-        return Done(process.returncode, said.splitlines(), (self._state / "events").read_text().splitlines())
+        status, said = self._programs.run(script, environment)
+        return Done(status, said.splitlines(), (self._state / "events").read_text().splitlines())
 
 
 @pytest.fixture
@@ -359,10 +356,7 @@ def test_somebody_else_may_change_the_primary_meanwhile(offered: Sites) -> None:
 
 def test_somebody_else_may_change_the_primary_before_it_is_opened(offered: Sites) -> None:
     """An old Job gives it away again: what is opened is decided by the row alone."""
-    mariadb = offered.directory / "bin/mariadb"
-    text = mariadb.read_text()
-    assert text.count('did "row $site $term" && echo 1') == 1
-    mariadb.write_text(text.replace("&& echo 1\n", "&& echo 1 && echo dc2 >site\n", 1))
+    offered.put("own", afterwards="echo dc2 >site")
     done = offered.run("dc1")
     assert (done.status, done.said[-1]) == (1, "dc1: the primary was changed by somebody else: run again")
     assert offered.read("own", "read_only") == ("1",)
@@ -489,12 +483,7 @@ def test_what_are_no_gtids_are_not_taken_for_some(offered: Sites, value: str) ->
 @pytest.mark.parametrize("value", GTID_ATTACKS)
 def test_where_a_channel_has_arrived_is_said_by_gtids(left: Sites, value: str) -> None:
     """The other site has named them, and they go into a statement."""
-    table = "Gtid_IO_Pos\n" + value.replace("\n", "\\n")
-    mariadb = left.directory / "bin/mariadb"
-    mariadb.write_text(
-        mariadb.read_text().replace("/bin/sed 's/: .*//;", "/bin/cat channel; exit; /bin/sed 's/: .*//;")
-    )
-    left.put("own", channel=table)
+    left.put("own", table="Gtid_IO_Pos\n" + value.replace("\n", "\\n"))
     done = left.run("dc1", without="dc2", at=AT)
     assert (done.status, done.events) == (1, ["own: goes on"])
     assert done.said[-1].startswith("dc1: its channel does not say what has arrived (says what cannot be: ")
@@ -802,8 +791,8 @@ def test_a_server_that_does_not_start_is_named(primary: Sites) -> None:
 def test_no_program_is_given_a_password_as_argument(primary: Sites, wanted: str) -> None:
     """Arguments are seen by all who may list processes."""
     primary.run(wanted)
-    assert "/mariadb --defaults-file=" in primary.calls, "else nothing was recorded"
-    assert not [password for password in PASSWORDS.values() if password in primary.calls]
+    assert any(call.startswith("mariadb --defaults-file=") for call in primary.calls), "else nothing was recorded"
+    assert not [call for call in primary.calls for password in PASSWORDS.values() if password in call]
 
 
 def test_each_server_is_asked_by_its_own_user(primary: Sites) -> None:

@@ -5,7 +5,9 @@ Jobs of both sites interleave, old ones among them, each may stop anywhere; serv
 site, and one loses its data; the line is cut.
 """
 
+import functools
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import NamedTuple
 
 OTHER = {"dc1": "dc2", "dc2": "dc1"}
@@ -60,25 +62,37 @@ class Job(NamedTuple):
 Next = tuple[Server, Job | None]
 
 
-class State(NamedTuple):
-    servers: tuple[Server, Server]
-    jobs: frozenset[Job] = frozenset()
-    begun: int = 0
-    cut: bool = False
-    lost: bool = False
-    """Whether a server has lost its data; one may, once."""
+@dataclass(frozen=True, eq=False)
+class Sites:
+    """Both servers, and whether the line between them is cut. Made by `sites_of` alone: equal ones are the same."""
+
+    dc1: Server
+    dc2: Server
+    cut: bool
 
     def server(self, site: str) -> Server:
-        return next(server for server in self.servers if server.site == site)
+        return self.dc1 if site == "dc1" else self.dc2
 
     def asked(self, site: str) -> Server | None:
         """What a site learns of the other, if it can ask."""
         other = self.server(OTHER[site])
         return None if self.cut or not other.up else other
 
-    def put(self, *changed: Server) -> "State":
-        by_site = {server.site: server for server in (*self.servers, *changed)}
-        return self._replace(servers=(by_site["dc1"], by_site["dc2"]))
+    def put(self, changed: Server) -> "Sites":
+        return sites_of(*(changed if changed.site == old.site else old for old in (self.dc1, self.dc2)), self.cut)
+
+
+sites_of = functools.cache(Sites)
+
+Jobs = frozenset[Job]
+
+
+class State(NamedTuple):
+    sites: Sites
+    jobs: Jobs
+    begun: int = 0
+    lost: bool = False
+    """Whether a server has lost its data; one may, once."""
 
 
 def opened(own: Server) -> Server:
@@ -90,36 +104,38 @@ LOOKS = {"look": "settle", "look again": "role", "wait": "take", "open": "openin
 """The steps that look at both servers, each with the one that goes by what was seen."""
 
 
-def steps(state: State, job: Job) -> Iterator[tuple[Server, Job | None]]:
-    """Yield what a Job's next statement makes of its own server and of itself."""
-    own, mine, theirs = state.server(job.site), job.mine, job.theirs
+@functools.cache
+def steps(sites: Sites, job: Job) -> tuple[tuple[Sites, Job | None], ...]:
+    """Return what a Job's next statement may make of its own server and of itself."""
+    own, mine, theirs = sites.server(job.site), job.mine, job.theirs
+    found: Iterator[Next] = iter(())
     if not own.up:
-        return
-    if job.at in LOOKS:
-        yield own, decided(state, job._replace(mine=own, theirs=state.asked(job.site), at=LOOKS[job.at]), own)
+        pass
+    elif job.at in LOOKS:
+        seen = job._replace(mine=own, theirs=sites.asked(job.site), at=LOOKS[job.at])
+        found = iter([(own, decided(sites, seen, own))])
     elif job.at in ("fence", "settle: fence"):
         # Only a server whose row names the other is fenced without having given away just before.
-        yield own._replace(read_only=True), job.then("look again") if job.at == "settle: fence" else None
-    elif job.at == "opening":
-        assert mine
-        yield from (beside if job.beside else opening)(state, job, own, mine, theirs)
+        found = iter([(own._replace(read_only=True), job.then("look again") if job.at == "settle: fence" else None)])
     else:
         assert mine
-        yield from deciding(state, job, own, mine, theirs)
+        step = deciding if job.at != "opening" else beside if job.beside else opening
+        found = step(sites, job, own, mine, theirs)
+    return tuple((sites.put(after), left) for after, left in found)
 
 
-def decided(state: State, job: Job, own: Server) -> Job | None:
+def decided(sites: Sites, job: Job, own: Server) -> Job | None:
     """Return a Job at its next step that others can notice."""
     while job.at in ("settle", "role"):
         assert job.mine
-        after, then = next(deciding(state, job, own, job.mine, job.theirs), (own, None))
+        after, then = next(deciding(sites, job, own, job.mine, job.theirs), (own, None))
         if after != own or then is None or then.at in ("fence", "settle: fence"):
             return job if then else None
         job = then
     return job
 
 
-def deciding(state: State, job: Job, own: Server, mine: Server, theirs: Server | None) -> Iterator[Next]:
+def deciding(sites: Sites, job: Job, own: Server, mine: Server, theirs: Server | None) -> Iterator[Next]:
     """What a Job does by what it has seen of both servers."""
     other = OTHER[job.site]
     offered = theirs and theirs.primary == job.site and theirs.term > mine.term
@@ -140,23 +156,23 @@ def deciding(state: State, job: Job, own: Server, mine: Server, theirs: Server |
         case "take" if offered and theirs and theirs.read_only:
             taken = own.write(job.site, theirs.term)
             yield taken, job.then("open") if taken != own else None
-        case "take" if job.without and not theirs and not state.server(other).up:
+        case "take" if job.without and not theirs and not sites.server(other).up:
             taken = own.write(job.site, mine.term + 2)
             yield taken, job.then("open") if taken != own else None
         case "take":
             yield own, job.then("wait")
 
 
-def opening(state: State, job: Job, own: Server, mine: Server, theirs: Server | None) -> Iterator[Next]:
+def opening(sites: Sites, job: Job, own: Server, mine: Server, theirs: Server | None) -> Iterator[Next]:
     """What a Job does that is to open its server."""
     if theirs is None:
-        allowed = not own.read_only or (job.without and not state.server(OTHER[job.site]).up)
+        allowed = not own.read_only or (job.without and not sites.server(OTHER[job.site]).up)
     else:
         allowed = theirs.term <= mine.term and (theirs.read_only or not own.read_only)
     yield opened(own) if allowed else own, None
 
 
-def beside(state: State, job: Job, own: Server, mine: Server, theirs: Server | None) -> Iterator[Next]:
+def beside(sites: Sites, job: Job, own: Server, mine: Server, theirs: Server | None) -> Iterator[Next]:
     """What a server's own start does that is to open it."""
     if mine.primary != job.site:
         yield own, None
@@ -169,74 +185,126 @@ def beside(state: State, job: Job, own: Server, mine: Server, theirs: Server | N
         yield own, job.then("open")
 
 
-def asking(state: State, site: str) -> State:
+Started = tuple[Sites, Jobs]
+Start = Callable[[Sites, str], Started]
+
+
+@functools.cache
+def asking(sites: Sites, site: str) -> Started:
     """What starts: mariadb_start.sh, whether its container alone has ended or its pod."""
-    started = state.server(site).start()
-    asks = {Job(site, wanted=site, at="open", beside=True)} if started.primary == site else set[Job]()
-    return state.put(started)._replace(jobs=state.jobs | asks)
+    started = sites.server(site).start()
+    asks = {Job(site, wanted=site, at="open", beside=True)} if started.primary == site else ()
+    return sites.put(started), frozenset(asks)
 
 
-def unasked(state: State, site: str) -> State:
+@functools.cache
+def unasked(sites: Sites, site: str) -> Started:
     """What started once where a container alone had ended: start.sql opened it by its row."""
-    return state.put(opened(state.server(site).start()))
+    return sites.put(opened(sites.server(site).start())), frozenset()
 
 
-Start = Callable[[State, str], State]
-
-
-def copied_pod(state: State, site: str) -> Server:
+@functools.cache
+def copied(sites: Sites, site: str) -> Sites:
     """What starts in place of a server that lost its data: a copy of the other one, as a replica."""
-    theirs = state.asked(site)
+    theirs = sites.asked(site)
     if theirs is None:
-        return state.server(site)._replace(up=False)
-    return Server(site, primary=OTHER[site], term=theirs.term + (theirs.primary == site)).start()
+        return dead(sites, site)
+    term = theirs.term + (theirs.primary == site)
+    return sites.put(Server(site, primary=OTHER[site], term=term).start())
+
+
+@functools.cache
+def dead(sites: Sites, site: str) -> Sites:
+    return sites.put(sites.server(site)._replace(up=False))
+
+
+@functools.cache
+def cut(sites: Sites) -> Sites:
+    """The same with the line cut, or mended."""
+    return sites_of(sites.dc1, sites.dc2, not sites.cut)
+
+
+# What becomes of the Jobs. A frozenset knows its hash, and `same` makes of equal ones one.
+
+same = functools.cache(frozenset[Job])
+
+
+@functools.cache
+def gone_on(jobs: Jobs, job: Job, left: Job | None) -> Jobs:
+    return same(jobs - {job} | ({left} if left else set()))
+
+
+@functools.cache
+def joined(jobs: Jobs, more: Jobs) -> Jobs:
+    return same(jobs | more)
+
+
+@functools.cache
+def begun(jobs: Jobs) -> tuple[Jobs, ...]:
+    """The same and one that begins."""
+    starts = ((site, wanted, without) for site in OTHER for wanted, without in ((site, 0), (OTHER[site], 0), (site, 1)))
+    return tuple(same(jobs | {Job(site, wanted, bool(without))}) for site, wanted, without in starts)
+
+
+@functools.cache
+def without_site(jobs: Jobs, site: str) -> Jobs:
+    """The Jobs that are left when a site ends."""
+    return same(job for job in jobs if job.site != site)
+
+
+@functools.cache
+def without_server(jobs: Jobs, site: str) -> Jobs:
+    """The Jobs that are left when a server ends alone.
+
+    A Job opens only the server that it has looked at: by a lock that is gone when that has ended.
+    """
+    return same(job for job in jobs if job.site != site or not (job.beside or job.at == "opening"))
 
 
 def successors(state: State, start: Start) -> Iterator[State]:
-    for job in state.jobs:
-        rest = state.jobs - {job}
-        for own, left in steps(state, job):
-            yield state.put(own)._replace(jobs=rest | ({left} if left else set()))
-    if state.begun < JOBS:
-        for site, other in OTHER.items():
-            for job in (Job(site, site), Job(site, other), Job(site, site, without=True)):
-                yield state._replace(jobs=state.jobs | {job}, begun=state.begun + 1)
-    for server in state.servers:
-        left = frozenset(job for job in state.jobs if job.site != server.site)
-        # A Job opens only the server that it has looked at: by a lock that is gone when that has ended.
-        alone = frozenset(job for job in left | state.jobs if job in left or not (job.beside or job.at == "opening"))
-        dead = state.put(server._replace(up=False))._replace(jobs=alone)
-        if server.up:
-            yield dead  # alone: kubelet waits before it starts the container again
-            yield dead._replace(jobs=left)  # with its site, and that with its Jobs
-        yield start(dead, server.site)
-        if not state.lost:
-            copy = copied_pod(state, server.site)
-            yield state.put(copy)._replace(lost=True, jobs=alone if copy.up else left)
-    yield state._replace(cut=not state.cut)
+    sites, jobs, count, lost = state
+    for job in jobs:
+        for after, left in steps(sites, job):
+            yield State(after, gone_on(jobs, job, left), count, lost)
+    if count < JOBS:
+        for more in begun(jobs):
+            yield State(sites, more, count + 1, lost)
+    for site in OTHER:
+        left, alone = without_site(jobs, site), without_server(jobs, site)
+        down = dead(sites, site)
+        if down is not sites:
+            yield State(down, alone, count, lost)  # alone: kubelet waits before it starts the container again
+            yield State(down, left, count, lost)  # with its site, and that with its Jobs
+        started, asks = start(down, site)
+        yield State(started, joined(alone, asks), count, lost)
+        if not lost:
+            copy = copied(sites, site)
+            yield State(copy, alone if copy.server(site).up else left, count, True)
+    yield State(cut(sites), jobs, count, lost)
 
 
-def both_write(state: State) -> bool:
-    return all(server.up and not server.read_only for server in state.servers)
+def both_write(sites: Sites) -> bool:
+    return all(server.up and not server.read_only for server in (sites.dc1, sites.dc2))
 
 
 def search(start: Start) -> tuple[State | None, set[State]]:
     """Return a state in which both sites write, if there is one, and all that were looked at."""
-    first = State((opened(Server("dc1").start()), Server("dc2").start()))
+    first = State(sites_of(opened(Server("dc1").start()), Server("dc2").start(), False), same())
     known, waiting = {first}, [first]
     while waiting:
-        for state in set(successors(waiting.pop(), start)) - known:
-            if both_write(state):
-                return state, known
-            known.add(state)
-            waiting.append(state)
+        for state in successors(waiting.pop(), start):
+            if state not in known:
+                if both_write(state.sites):
+                    return state, known
+                known.add(state)
+                waiting.append(state)
     return None, known
 
 
 def test_two_sites_never_write_at_once() -> None:
     found, known = search(asking)
     assert found is None
-    assert any(not state.server("dc2").read_only for state in known), "no switchover was ever done"
+    assert any(not state.sites.dc2.read_only for state in known), "no switchover was ever done"
 
 
 def test_a_start_that_asks_nobody_is_found() -> None:

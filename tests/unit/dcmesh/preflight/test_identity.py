@@ -13,6 +13,7 @@ import yaml
 from dcmesh.model.ownership import MADE_BY
 from dcmesh.model.settings import Settings
 from dcmesh.preflight.identity import read_held
+from tests.unit.conftest import stack_dev
 from tests.unit.engine import Engine
 from tests.unit.program import Config, existing_cluster, existing_clusters, run_program
 from tests.unit.servers import KUBE_SYSTEM, KubernetesAPI
@@ -24,17 +25,41 @@ OTHER = UID.replace("1", "2")
 State = dict[str, Any]
 
 
+@pytest.fixture(scope="module")
+def clusters(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[KubernetesAPI, Path]]:
+    """Two clusters, and where their kubeconfigs lie."""
+    directory = tmp_path_factory.mktemp("clusters")
+    with existing_clusters(directory, "dc1", "dc2") as server:
+        yield server, directory
+
+
 @pytest.fixture(autouse=True)
-def server(tmp_path: Path) -> Iterator[KubernetesAPI]:
-    with existing_clusters(tmp_path, "dc1", "dc2") as server:
-        yield server
+def server(clusters: tuple[KubernetesAPI, Path], kubeconfigs: Path) -> Iterator[KubernetesAPI]:
+    """The clusters' server. What a test changes of it, or of a kubeconfig, is as it was before the next."""
+    server, _ = clusters
+    written = {path: path.read_text() for path in kubeconfigs.iterdir()}
+    objects = server.objects
+    yield server
+    server.objects = objects
+    for path, text in written.items():
+        path.write_text(text)
+
+
+@pytest.fixture
+def kubeconfigs(clusters: tuple[KubernetesAPI, Path]) -> Path:
+    _, directory = clusters
+    return directory
+
+
+def on_existing_clusters(stack: Config) -> Config:
+    for site in stack["sites"]:
+        site["cluster"] = existing_cluster(site["name"])
+    return stack
 
 
 @pytest.fixture
 def stack(dev: Config) -> Config:
-    for site in dev["sites"]:
-        site["cluster"] = existing_cluster(site["name"])
-    return dev
+    return on_existing_clusters(dev)
 
 
 def state_of(engine: Engine) -> State:
@@ -51,10 +76,16 @@ def without_identities(state: State) -> State:
     return state
 
 
+@pytest.fixture(scope="module")
+def up(clusters: tuple[KubernetesAPI, Path]) -> Engine:
+    """The stack that is up, for tests that only look at it."""
+    return run_program(Engine(), on_existing_clusters(stack_dev()))
+
+
 @pytest.fixture
-def before(stack: Config) -> State:
-    """The state of a stack that is up."""
-    return state_of(run_program(Engine(), stack))
+def before(up: Engine) -> State:
+    """The state of the stack that is up."""
+    return state_of(up)
 
 
 def refused(stack: Config, state: State) -> list[str]:
@@ -80,14 +111,14 @@ def exported(monkeypatch: pytest.MonkeyPatch, *resources: dict[str, Any], stderr
     return commands
 
 
-def change(kubeconfigs: Path, changes: Callable[[dict[str, Any]], None]) -> None:
-    whole = yaml.safe_load(kubeconfigs.read_text())
+def change(kubeconfig: Path, changes: Callable[[dict[str, Any]], None]) -> None:
+    whole = yaml.safe_load(kubeconfig.read_text())
     changes(whole)
-    kubeconfigs.write_text(yaml.safe_dump(whole))
+    kubeconfig.write_text(yaml.safe_dump(whole))
 
 
-def test_the_provider_is_given_the_identity(stack: Config) -> None:
-    providers = run_program(Engine(), stack).kind("kubernetes")
+def test_the_provider_is_given_the_identity(up: Engine) -> None:
+    providers = up.kind("kubernetes")
     assert [provider.inputs["clusterIdentifier"] for provider in providers] == [UID, UID]
 
 
@@ -108,9 +139,9 @@ CHANGES = [another_address, another_user, another_server_name]
 
 @pytest.mark.parametrize("changes", CHANGES)
 def test_a_changed_kubeconfig_leaves_the_identity(
-    stack: Config, before: State, tmp_path: Path, changes: Callable[[dict[str, Any]], None]
+    stack: Config, before: State, kubeconfigs: Path, changes: Callable[[dict[str, Any]], None]
 ) -> None:
-    change(tmp_path / "dc1", changes)
+    change(kubeconfigs / "dc1", changes)
     after = state_of(run_program(Engine(state=before), stack))
     changed = [urn for urn in before if before[urn]["outputs"]["kubeconfig"] != after[urn]["outputs"]["kubeconfig"]]
     assert changed == ["urn::pulumi:providers:kubernetes::dc1-cluster-kubernetes"]
@@ -171,12 +202,12 @@ def test_a_state_with_identities_is_not_exported(stack: Config, before: State, m
 
 @pytest.mark.usefixtures("server")
 def test_a_state_without_identities_is_not_left_with_another_address(
-    stack: Config, before: State, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    stack: Config, before: State, kubeconfigs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     exported(monkeypatch)
-    old = yaml.safe_load((tmp_path / "dc1").read_text())["clusters"][1]["cluster"]["server"]
-    change(tmp_path / "dc1", another_address)
-    change(tmp_path / "dc2", another_server_name)
+    old = yaml.safe_load((kubeconfigs / "dc1").read_text())["clusters"][1]["cluster"]["server"]
+    change(kubeconfigs / "dc1", another_address)
+    change(kubeconfigs / "dc2", another_server_name)
     first, second = refused(stack, without_identities(before))
     assert first == (
         f'sites[0].cluster: "there" has another server than at the last `pulumi up` ({old}), by dcmesh 0.1.0, which '
@@ -186,11 +217,11 @@ def test_a_state_without_identities_is_not_left_with_another_address(
 
 
 def test_a_state_without_identities_may_have_another_user(
-    stack: Config, before: State, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    stack: Config, before: State, kubeconfigs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The provider replaces nothing for that, with or without an identity."""
     exported(monkeypatch)
-    change(tmp_path / "dc1", another_user)
+    change(kubeconfigs / "dc1", another_user)
     run_program(Engine(state=without_identities(before)), stack)
 
 
