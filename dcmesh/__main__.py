@@ -171,7 +171,7 @@ Exit codes:
 """)
 )
 def plan(stack: Stack = None, as_json: Json = False) -> State:
-    """Show who is to follow whom, and by what each host is reached.
+    """Show who is to follow whom, and how hosts are reached.
 
     That follows from the configuration, and from what other stacks export now: the next `up` goes by it. It asks no
     cluster and creates nothing. An address that a gateway is still to get is not in it.
@@ -326,7 +326,7 @@ def finish_switchover(
         ),
     ] = ("", ""),
 ) -> State:
-    """Bring the switchover of two XtraDB clusters to its end.
+    """End a switchover of two XtraDB clusters.
 
     Their resources say already which is the primary. It waits until that one is open, drops the channel by which it
     followed, and starts the other's if it has given up. `pulumi up` runs this.
