@@ -303,7 +303,7 @@ def settle(
 @app.command(
     epilog=verbatim("""
 Example, with the kubeconfig that kubectl would use:
-  python -m dcmesh finish-switchover --contexts dc2-admin dc1-admin
+  python -m dcmesh finish-switchover --contexts dc2-admin dc1-admin \\
     --primary dc2 wookie-dr db 3 dcmesh --replica dc1 wookie db 3 dcmesh
 
 Exit codes:
