@@ -1,10 +1,12 @@
 """What came as a secret stays one in what Pulumi keeps and shows, wherever in the configuration it stands."""
 
 import copy
+import functools
 import json
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Protocol
 
 import pytest
 import yaml
@@ -19,18 +21,20 @@ HIDDEN = "hush-hush"
 LONG = "hush-hush-hush-hush"
 
 FREE = (
-    "istio.values.base.a",
-    "istio.values.istiod.env.TOKEN",
-    "istio.values.gateway.list[0]",
-    "pxc.values.b.c",
-    "sites[0].gateway.annotations.c",
-    "sites[0].workloads[0].settings.init_connect",
-    "sites[0].workloads[0].resources.limits.memory",
-    "sites[0].workloads[1].settings.init_connect",
-    "sites[0].workloads[1].spec.backup.storages.s3.key",
-    "sites[0].workloads[0].rootPassword",
-    "sites[0].workloads[1].replicationPassword",
+    (
+        "istio.values.base.a",
+        "istio.values.istiod.env.TOKEN",
+        "istio.values.gateway.list[0]",
+        "pxc.values.b.c",
+        "sites[0].workloads[0].settings.init_connect",
+        "sites[0].workloads[0].resources.limits.memory",
+        "sites[0].workloads[1].settings.init_connect",
+        "sites[0].workloads[0].rootPassword",
+        "sites[0].workloads[1].replicationPassword",
+    ),
+    ("sites[0].gateway.annotations.c", "sites[0].workloads[1].spec.backup.storages.s3.key"),
 )
+"""In sets of which no two reach one resource: neither is a secret because the other is. A run for each set will do."""
 
 
 def with_databases() -> Config:
@@ -40,7 +44,7 @@ def with_databases() -> Config:
     raw["sites"][0]["cluster"] = existing_cluster("dc1")
     raw["sites"][0]["workloads"][:0] = [
         {"kind": "mariadb", **database},
-        {"kind": "pxc", **database, "namespace": "bank"},
+        {"kind": "pxc", **copy.deepcopy(database), "namespace": "bank"},
     ]
     return raw
 
@@ -51,9 +55,12 @@ def clusters(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
-@pytest.fixture
-def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Write the stack file, in which what is secret is encrypted, and tell of it as Pulumi does."""
+class Write(Protocol):
+    def __call__(self, raw: Config, *secret: str, there: bool = True) -> None: ...
+
+
+def writing(directory: Path, patch: pytest.MonkeyPatch) -> Write:
+    """Return what writes the stack file, in which what is secret is encrypted, and tells of it as Pulumi does."""
 
     def file(raw: Config, *secret: str, there: bool = True) -> None:
         written = copy.deepcopy(raw)
@@ -61,12 +68,17 @@ def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
             put(written, path, {"secure": "v1:AAAA:BBBB"})
         if there:
             config = {f"dcmesh:{key}": value for key, value in written.items()}
-            (tmp_path / "Pulumi.test.yaml").write_text(yaml.safe_dump({"config": config}))
+            (directory / "Pulumi.test.yaml").write_text(yaml.safe_dump({"config": config}))
         keys = sorted({f"dcmesh:{path.partition('.')[0].partition('[')[0]}" for path in secret})
-        monkeypatch.setenv("PULUMI_CONFIG_SECRET_KEYS", json.dumps(keys))
-        monkeypatch.setattr("pulumi.get_root_directory", lambda: str(tmp_path))
+        patch.setenv("PULUMI_CONFIG_SECRET_KEYS", json.dumps(keys))
+        patch.setattr("pulumi.get_root_directory", lambda: str(directory))
 
     return file
+
+
+@pytest.fixture
+def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write:
+    return writing(tmp_path, monkeypatch)
 
 
 def shown(engine: Engine) -> list[str]:
@@ -75,20 +87,43 @@ def shown(engine: Engine) -> list[str]:
     return [*inputs, *readable_strings(engine.raw_outputs), *engine.warnings]
 
 
+Run = Callable[[Sequence[str], bool], Engine]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """Run the program with secrets at these paths, once for all tests: each is `secret_at` its place."""
+
+    @functools.cache
+    def with_secrets(paths: Sequence[str], there: bool) -> Engine:
+        raw = with_databases()
+        for path in paths:
+            put(raw, path, f"{secret_at(paths, path)}-{secret_at(paths, path)}")
+        with pytest.MonkeyPatch.context() as patch:
+            writing(tmp_path_factory.mktemp("stack"), patch)(raw, *paths, there=there)
+            return run_program(Engine(), raw)
+
+    return with_secrets
+
+
+def secret_at(paths: Sequence[str], path: str) -> str:
+    return f"{HIDDEN}-{paths.index(path):02}"
+
+
 @pytest.mark.parametrize("there", [True, False], ids=["stack file", "another stack file"])
-@pytest.mark.parametrize("path", FREE)
-def test_a_secret_in_a_free_map_stays_one(engine: Engine, write: Any, path: str, there: bool) -> None:
-    raw = with_databases()
-    put(raw, path, LONG)
-    write(raw, path, there=there)
-    run_program(engine, raw)
-    assert not [text for text in shown(engine) if HIDDEN in text]
-    assert [r.name for r in engine.asked.values() if HIDDEN in json.dumps(r.inputs)], "it reaches what it is for"
+@pytest.mark.parametrize(("path", "paths"), [(path, paths) for paths in FREE for path in paths])
+def test_a_secret_in_a_free_map_stays_one(run: Run, path: str, paths: Sequence[str], there: bool) -> None:
+    engine = run(paths, there)
+    secret = secret_at(paths, path)
+    assert not [text for text in shown(engine) if secret in text]
+    found = [inputs for r in engine.asked.values() if secret in (inputs := json.dumps(r.inputs))]
+    assert found, "it reaches what it is for"
+    assert {text for inputs in found for text in re.findall(rf"{HIDDEN}-\d\d", inputs)} == {secret}
     assert "link" not in engine.secret_outputs
     assert "sites" not in engine.secret_outputs
 
 
-def test_also_where_two_clusters_can_change_roles(engine: Engine, write: Any) -> None:
+def test_also_where_two_clusters_can_change_roles(engine: Engine, write: Write) -> None:
     raw = stack("pxc-switchover")
     paths = [f"sites[{index}].workloads[0].spec.backup.key" for index in range(2)]
     for index, path in enumerate(paths):
@@ -101,7 +136,7 @@ def test_also_where_two_clusters_can_change_roles(engine: Engine, write: Any) ->
     assert [cluster.spec["backup"]["key"] for cluster in clusters] == [LONG, LONG]
 
 
-def test_what_is_beside_a_secret_can_be_read(engine: Engine, write: Any) -> None:
+def test_what_is_beside_a_secret_can_be_read(engine: Engine, write: Write) -> None:
     raw = with_databases()
     put(raw, "sites[0].workloads[1].spec.backup.storages.s3", {"key": LONG, "bucket": "the-bucket"})
     put(raw, "istio.values.istiod", {"a": LONG, "b": "the-tag"})
@@ -112,7 +147,7 @@ def test_what_is_beside_a_secret_can_be_read(engine: Engine, write: Any) -> None
     assert engine.warnings == []
 
 
-def test_of_a_secret_that_cannot_stay_one_the_user_is_told(engine: Engine, write: Any) -> None:
+def test_of_a_secret_that_cannot_stay_one_the_user_is_told(engine: Engine, write: Write) -> None:
     raw = with_databases()
     put(raw, "sites[0].workloads[0].image", "example.com/hush-hush:1")
     write(raw, "sites[0].workloads[0].image")
@@ -121,7 +156,7 @@ def test_of_a_secret_that_cannot_stay_one_the_user_is_told(engine: Engine, write
     assert warning.startswith("sites[0].workloads[0].image: [secret] cannot be kept a secret")
 
 
-def test_once_for_all_of_a_whole_key(engine: Engine, write: Any) -> None:
+def test_once_for_all_of_a_whole_key(engine: Engine, write: Write) -> None:
     raw = with_databases()
     write(raw, "sites")
     run_program(engine, raw)
