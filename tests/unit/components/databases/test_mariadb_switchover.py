@@ -84,7 +84,11 @@ MARIADB = r"""
           *--skip-column-names*) /bin/cat follows ;;
           *) # a table, in which the fields of a file of lines stand side by side
             [ ! -e table ] || exec /bin/cat table
-            /bin/sed 's/: .*//; s/^ *//' channel | /bin/paste -s && /bin/sed 's/^[^:]*: //' channel | /bin/paste -s ;;
+            names='' values=''
+            while IFS= read -r line || [ "$line" ]; do
+              name=${line%%: *} && names+=$'\t'${name##* } values+=$'\t'${line#*: }
+            done <channel
+            printf '%s\n' "${names#?}" "${values#?}" ;;
         esac ;;
       "CHANGE MASTER TO "*"START SLAVE;")
         host=${sql#*MASTER_HOST=\'} && host=${host%%\'*} && echo "$host" >follows && did "follows $host" ;;
