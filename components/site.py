@@ -19,7 +19,7 @@ from components.mesh.service_export import ServiceExport, ServiceExportArgs
 from components.monitoring.objects import STATISTICS, Monitoring, MonitoringArgs
 from components.overrule import Overrule
 from components.release_hooks import release_hooks
-from components.trust.rotation import guarding, issued, settled
+from components.trust.rotation import guard_hook, issued, settle_command
 from components.trust.shared_ca import Intermediate
 from components.untouched import untouched
 from components.workloads.hello import Hello, HelloArgs, HelloClient, HelloClientArgs
@@ -143,7 +143,7 @@ class Site(pulumi.ComponentResource):
         self._hooks = release_hooks(name, self.cluster.kubeconfig, args.stack)
         intermediate = args.intermediate
         guard = (
-            guarding(site.name, intermediate, self.cluster.kubeconfig, args.others)
+            guard_hook(site.name, intermediate, self.cluster.kubeconfig, args.others)
             if intermediate and not args.plan.lost
             else None
         )
@@ -173,8 +173,7 @@ class Site(pulumi.ComponentResource):
         if intermediate and args.plan.lost:
             self.certificates = issued(site.name, intermediate)
         elif intermediate and control_plane.cacerts:
-            self.certificates = settled(
-                name,
+            self.certificates = settle_command(
                 site.name,
                 intermediate,
                 self.cluster.kubeconfig,

@@ -174,7 +174,7 @@ def plan(stack: Stack = None, as_json: Json = False) -> State:
     """Show who is to follow whom, and how hosts are reached.
 
     That follows from the configuration, and from what other stacks export now: the next `up` goes by it. It asks no
-    cluster and creates nothing. An address that a gateway is still to get is not in it.
+    cluster and creates nothing. It does not know an address that a gateway's Service gets in the cluster.
     """
     from dcmesh.plan import read_plan, text
 
@@ -281,7 +281,7 @@ Example, with the kubeconfig that kubectl would use:
 
 Exit codes:
   0  OK        all proxies follow them
-  2  CRITICAL  they do not, and why has been printed
+  2  CRITICAL  they do not; the reason is on standard error
 """)
 )
 def settle(
@@ -291,9 +291,9 @@ def settle(
         typer.Option("--context", metavar="NAME", help="The kubeconfig's context. Default: its current one."),
     ] = None,
 ) -> State:
-    """Have a site's proxies follow its certificates.
+    """Make a site's proxies follow its certificates, and wait until all do.
 
-    It waits until all follow those in the site's Secret `cacerts`. `pulumi up` runs this when it has changed them.
+    Those are the certificates in the site's Secret `cacerts`. `pulumi up` runs this when it has changed them.
     """
     from dcmesh.verbs import settle_certificates
 
@@ -308,7 +308,7 @@ Example, with the kubeconfig that kubectl would use:
 
 Exit codes:
   0  OK        it is done
-  2  CRITICAL  it is not, and why has been printed
+  2  CRITICAL  it is not; the reason is on standard error
 """)
 )
 def finish_switchover(
@@ -328,8 +328,8 @@ def finish_switchover(
 ) -> State:
     """End a switchover of two XtraDB clusters.
 
-    Their resources say already which is the primary. It waits until that one is open, drops the channel by which it
-    followed, and starts the other's if it has given up. `pulumi up` runs this.
+    Run it when both resources say which cluster is the primary. It waits until the primary is open, and drops the
+    channel by which that followed. If the replica's channel has given up, it starts it. `pulumi up` runs this.
     """
     from dcmesh import verbs
 

@@ -172,8 +172,8 @@ def _links(site: str, told: Mapping[str, Any]) -> dict[str, Link]:
         return {source: read_link(link, source, f"sites.{site}.links.{source}") for source, link in told.items()}
     except ConfigError as error:
         line = error.findings[0].line()
-        said = "the stack has a link that must not be used, and the next `pulumi up` mends it or says what to do"
-        raise StackError(f"{said}: {line}") from None
+        said = f"the stack has a link that must not be used: {line}"
+        raise StackError(f"{said}. Run `pulumi up`: it mends it, or says what to do") from None
 
 
 def _account(identity: str) -> ServiceAccount:

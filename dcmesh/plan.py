@@ -21,8 +21,8 @@ from dcmesh.pulumi_cli import PulumiError, pulumi, read_state
 from dcmesh.screen import captured, empty_table, short
 from dcmesh.stacks import NoStackError
 
-NOT_YET = "`up` will tell"
-"""What is said of an address that is not known yet."""
+NOT_YET = "its Service's address"
+"""What is said of an address that only a cluster knows; `status` shows it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,7 +136,7 @@ def _databases(databases: list[DatabasePlan]) -> Table:
     for database in databases:
         follows = f"{database.source_site} {database.servers[0].follows[0]}" if database.role == "replica" else ""
         if database.role == "pending":
-            follows = f"{database.source_site}, once it exports that"
+            follows = f"pending: {database.source_site} does not export it yet"
         table.add_row(
             database.site,
             f"{database.namespace}/{database.name}",
@@ -174,7 +174,9 @@ def _hosts(plan: Plan) -> Table:
         for of in site.imports:
             consumer = f"{of.namespace}/{of.service_account}"
             if of.export is None:
-                table.add_row(site.name, consumer, of.source, f"those of {of.name}, once it exports it", "?", "?", "?")
+                table.add_row(
+                    site.name, consumer, of.source, f"pending: {of.source} does not export {of.name} yet", "?", "?", "?"
+                )
                 continue
             for host, vip in of.vips.items():
                 table.add_row(site.name, consumer, of.source, host, str(of.export.port), _reached(of.gateway), vip)
@@ -184,5 +186,5 @@ def _hosts(plan: Plan) -> Table:
 def _reached(gateway: GatewayPlan | None) -> str:
     """Return the addresses of a gateway, each with its port."""
     if gateway is None or not gateway.addresses:
-        return f"{NOT_YET}:{gateway.port}" if gateway else "?"
+        return f"{NOT_YET}, port {gateway.port}" if gateway else "?"
     return " ".join(f"{address}:{gateway.port}" for address in gateway.addresses)

@@ -12,7 +12,10 @@ from dcmesh.databases.pxc_switchover import PxcEnd, see_through
 from dcmesh.kube.api import ERRORS, why
 from dcmesh.model.facts import State
 from dcmesh.model.pxc import stateful_set_name
-from dcmesh.trust.rotation import CHAIN, ROOTS, given_or_held, settle
+from dcmesh.trust.rotation import given_or_held, settle
+
+CHAIN, ROOTS = "DCMESH_CERT_CHAIN", "DCMESH_ROOT_CERTS"
+"""The environment's variables with the certificates that a site's proxies are to follow."""
 
 KUBECONFIG = "DCMESH_KUBECONFIG"
 PRIMARY_KUBECONFIG, REPLICA_KUBECONFIG = "DCMESH_PRIMARY_KUBECONFIG", "DCMESH_REPLICA_KUBECONFIG"
@@ -49,12 +52,12 @@ def finish_switchover(
 
     def work() -> None:
         kubeconfigs = (
-            os.environ.get(PRIMARY_KUBECONFIG) or _kubectls(contexts[0] or None),
-            os.environ.get(REPLICA_KUBECONFIG) or _kubectls(contexts[1] or None),
+            os.environ.get(PRIMARY_KUBECONFIG) or _kubectls(contexts[0]),
+            os.environ.get(REPLICA_KUBECONFIG) or _kubectls(contexts[1]),
         )
         see_through(_end(kubeconfigs[0], *primary), _end(kubeconfigs[1], *replica), kubeconfigs, without=without)
 
-    return _done(primary[0], work)
+    return _done(f"{primary[0]} or {replica[0]}", work)
 
 
 def _end(kubeconfig: str, site: str, namespace: str, name: str, nodes: str, channel: str) -> PxcEnd:

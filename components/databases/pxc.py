@@ -9,7 +9,7 @@ import pulumi
 import pulumi_kubernetes as k8s
 
 from components.confined import CONFINED
-from components.databases.pxc_hand_over import finishing, handing_over
+from components.databases.pxc_switchover import finish_command, hand_over_hook
 from components.mesh.istio import Values, merge
 from components.sealed import sealed
 from components.workloads.identity import create_identity
@@ -58,7 +58,7 @@ class PxcArgs:
         storage_size: size of each node's volume, such as `10Gi`. Default: no volume, the data go with the pod.
         storage_class: its StorageClass. Default: the cluster's default.
         replication_password: password of `replication`, the same at both ends of a channel. Secret. None while pending.
-        kubeconfig: contents of the cluster's kubeconfig, to ask for the channel. Secret.
+        kubeconfig: contents of the cluster's kubeconfig, for handing over and for the Command that finishes it. Secret.
         site: the site.
         channel: name of the replication channel.
         source: what the cluster follows, or would as a replica. Default: nothing.
@@ -295,7 +295,7 @@ class Pxc(pulumi.ComponentResource):
             if args.other and args.switchover and not (self.paused or args.other.paused):
                 # Its own resource is there when the cluster is ready; it comes after the other's.
                 after = pulumi.ResourceOptions(parent=self, depends_on=[self.cluster])
-                finishing(name, args.end, args.other.end, args.switchover, after)
+                finish_command(name, args.end, args.other.end, args.switchover, after)
         self.register_outputs({})
 
     def _cluster(self, name: str, args: PxcArgs, namespace: pulumi.Input[str] | None) -> pulumi.CustomResource:
@@ -310,7 +310,7 @@ class Pxc(pulumi.ComponentResource):
         hooks = None
         if args.other and args.switchover:
             closed = [args.other.cluster] if args.other.cluster else []
-            hooks = handing_over(name, args.end, args.other.end, args.switchover)
+            hooks = hand_over_hook(name, args.end, args.other.end, args.switchover)
         return k8s.apiextensions.CustomResource(
             f"{name}-cluster",
             api_version="pxc.percona.com/v1",

@@ -6,13 +6,13 @@ from typing import Any
 import pulumi
 
 from components.trust.shared_ca import Intermediate
-from components.verb import run_verb
+from components.verb_command import run_verb
 from dcmesh.model.certificates import Bundle
-from dcmesh.trust.rotation import CHAIN, ROOTS, OtherSites, certificates, guard
-from dcmesh.verbs import KUBECONFIG
+from dcmesh.trust.rotation import OtherSites, certificates, guard
+from dcmesh.verbs import CHAIN, KUBECONFIG, ROOTS
 
 
-def guarding(
+def guard_hook(
     site: str, intermediate: Intermediate, kubeconfig: pulumi.Output[str], others: OtherSites
 ) -> pulumi.ResourceHookBinding:
     """Return what looks, before a site's Secret `cacerts` is created or updated, whether it may be.
@@ -33,14 +33,13 @@ def guarding(
     return pulumi.ResourceHookBinding(before_create=[hook], before_update=[hook])
 
 
-def settled(
-    name: str, site: str, intermediate: Intermediate, kubeconfig: pulumi.Output[str], opts: pulumi.ResourceOptions
+def settle_command(
+    site: str, intermediate: Intermediate, kubeconfig: pulumi.Output[str], opts: pulumi.ResourceOptions
 ) -> pulumi.Output[dict[str, Any]]:
     """Create the Command that has all of a site's proxies follow its certificates.
 
     Args:
-        name: prefix of the resource's name.
-        site: the site.
+        site: the site, whose name begins the resource's.
         intermediate: what its Secret `cacerts` has by then.
         kubeconfig: contents of its kubeconfig.
         opts: options of the resource.
@@ -49,7 +48,7 @@ def settled(
         The certificates that all of them followed when it ran last, as a stack output.
     """
     seen_through = run_verb(
-        f"{name}-certificates",
+        f"{site}-certificates",
         "settle",
         site,
         environment={KUBECONFIG: kubeconfig, CHAIN: intermediate.chain, ROOTS: intermediate.root},

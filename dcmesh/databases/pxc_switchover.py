@@ -15,7 +15,6 @@ from typing import Any
 import pulumi
 
 from dcmesh.databases.replication import (
-    CHANNEL_SECONDS,
     GTIDS,
     Replica,
     ServerStatus,
@@ -27,6 +26,9 @@ from dcmesh.databases.replication import (
 from dcmesh.kube.api import ERRORS, ApiClient, connect, custom_object, run_in, why
 from dcmesh.model.printable import printable
 from dcmesh.model.switchover import Switchover
+
+CHANNEL_SECONDS = 30
+"""How long is waited for a channel to run before what is wrong with it is told."""
 
 PATIENCE = 120
 """Seconds that an `up` waits for the operators to do their part, and for rows that are under way."""

@@ -157,7 +157,7 @@ def is_settled(server: ServerStatus) -> bool:
 
 
 def read_server(
-    kubeconfig: str, replica: Replica, patience: float = 0, until: Callable[[ServerStatus], bool] = is_settled
+    kubeconfig: str, replica: Replica, patience: float, until: Callable[[ServerStatus], bool] = is_settled
 ) -> ServerStatus:
     """Ask a server for itself and its channel.
 
@@ -183,7 +183,3 @@ def read_server(
             if until(server) or time.monotonic() >= deadline:
                 return server
             time.sleep(0.5)
-
-
-CHANNEL_SECONDS = 30
-"""How long an `up` waits for a channel to run before it reports what is wrong with it."""

@@ -109,7 +109,7 @@ class Link(Model):
     """A link as the exporting stack's output `link` shows it."""
 
     version: Literal[1] = VERSION
-    """Version of a link. One of version 1 does not say it."""
+    """Version of the link. Default: 1."""
     site: Name
     """The exporting site."""
     gateway: LinkGateway
@@ -129,18 +129,14 @@ class Link(Model):
         if version is True or not isinstance(version, int) or version < 1:
             raise PydanticCustomError(VERSION_ERROR, "is no version of a link: a whole number from 1 on")
         if version > VERSION:
-            site = f"the stack of {printable(str(found.get('site')), 63)}"
+            site = f"The stack of {printable(str(found.get('site')), 63)}"
             raise PydanticCustomError(
                 VERSION_ERROR,
-                "is a newer version than dcmesh understands here, which is {understood}: {site} is run with a newer "
-                "dcmesh; update it here, then run this again",
+                "is newer than version {understood}, the newest that this dcmesh reads. {site} is run by a newer "
+                "dcmesh: update dcmesh here, then run this again",
                 {"understood": VERSION, "site": site},
             )
         return {**found, "version": version}
-
-    def export(self, name: str) -> ExportedService:
-        """Return the export of that name; the configuration has been checked for it."""
-        return next(export for export in self.exports if export.name == name)
 
     def as_output(self) -> dict[str, Any]:
         """Return the link as a stack output: plain, in the camel case of Kubernetes and of the configuration."""

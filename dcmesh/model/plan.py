@@ -1,4 +1,4 @@
-"""The plan: who follows whom, and by what each host is reached, worked out once, before the first resource.
+"""The plan: who follows whom, and how each host is reached, worked out once, before the first resource.
 
 Plain data without secrets. What only an `up` can tell, such as the address that a Service gets, is not in it.
 """
@@ -75,10 +75,11 @@ class DatabasePlan:
         name: its name.
         kind: its kind.
         role: what it is for now.
-        source: what it follows, or would as a replica; None for a primary for good, and while that is not there yet.
-        source_site: the site of that, there or not.
+        source: the export that it follows, or would as a replica. None if it never follows, or if the export is not
+            there yet.
+        source_site: the site that its configuration names as its source, whether that exports yet or not.
         channel: name of the channel by which it follows; empty for MariaDB, whose channel has none.
-        partner: the database of this stack with which it can change roles, if that is in the stack.
+        partner: the database of this stack with which it can change roles; None if there is none.
         switchover: which of two sites is the primary, where that can change.
         password: where its password comes from; None while it can come from nowhere.
         servers: its servers; none while it is pending.
@@ -106,7 +107,7 @@ class GatewayPlan:
         addresses: IP addresses or DNS names, as far as they are known; none where the gateway's Service is still to get
             its own.
         port: the port there.
-        advertised: whether somebody said so; else these are what its Service has.
+        advertised: whether they are other than the Service's own.
     """
 
     addresses: tuple[str, ...]

@@ -32,9 +32,6 @@ from dcmesh.stacks import ReadStack, read_stack, stack_name, stack_of
 
 BEGIN = "-----BEGIN"
 
-CHAIN, ROOTS = "DCMESH_CERT_CHAIN", "DCMESH_ROOT_CERTS"
-"""The environment's variables with the certificates that a site's proxies are to follow."""
-
 PATIENCE = 180
 """For how many seconds a site's istiods and proxies may take to follow."""
 
@@ -53,7 +50,7 @@ class OtherSites:
     """The sites that must go on accepting one another.
 
     Attributes:
-        kubeconfigs: for those of the stack's sites that its last `up` left.
+        kubeconfigs: of those of the stack's sites that were there after its last `up`.
         bundles: for sites of other stacks, what their last `up` saw through.
         unseen: sites of which nothing can be known here, and why.
     """
@@ -150,7 +147,9 @@ def behind(wanted: Bundle, holders: Sequence[CertificateHolder]) -> list[Certifi
 
 
 def given_or_held(site: str, kubeconfig: str, chain: str | None, roots: str | None) -> Bundle:
-    """Return what is given or else, of the Secret `cacerts`, what it says once no root stands in it twice.
+    """Return the given certificates, else those of the Secret `cacerts`.
+
+    A root that an interrupted `up` has left in it twice counts once.
 
     Raises:
         pulumi.RunError: nothing is given, and there is no Secret.
@@ -260,19 +259,19 @@ def read_others(settings: model.Settings, project: str, stack: str, read: ReadSt
         if site.name == settings.lost or reason:
             unseen[site.name] = "failover.without names it" if site.name == settings.lost else reason
         elif site.name in up:
-            known = _kubeconfig(site, outputs)
-            if isinstance(known, str):
+            if known := _kubeconfig(site, outputs):
                 here[site.name] = known
             else:
                 unseen[site.name] = "its kubeconfig cannot be decrypted here"
     return OtherSites(kubeconfigs=here, bundles=bundles, unseen=unseen)
 
 
-def _kubeconfig(site: model.Site, outputs: Mapping[str, Any]) -> object:
-    """Return the contents of a site's kubeconfig; something else if they cannot be decrypted."""
+def _kubeconfig(site: model.Site, outputs: Mapping[str, Any]) -> str | None:
+    """Return the contents of a site's kubeconfig; None if they cannot be decrypted."""
     if isinstance(site.cluster, model.ExistingCluster):
         return read_kubeconfig(site.cluster.kubeconfig).only(site.cluster.context)
-    return outputs.get("kubeconfigs", {}).get(site.name)
+    made = outputs.get("kubeconfigs", {}).get(site.name)
+    return made if isinstance(made, str) else None
 
 
 def _bundle(told: object, site: str) -> Bundle | None:

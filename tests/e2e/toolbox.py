@@ -306,7 +306,7 @@ class Project:
         return json.loads(self.pulumi("stack", "output", name, "--json", "--show-secrets"))
 
     def imported(self) -> dict[str, set[str]]:
-        """Return the hosts that each site imports, of which each `up` has asked all at its end."""
+        """Return the hosts that each site imports, by its inventory. `up` has asked all of them at its end."""
         found = dict[str, set[str]]()
         for site, known in self.output("sites").items():
             exports = {

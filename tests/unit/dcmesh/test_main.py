@@ -40,6 +40,7 @@ def test_a_verb_has_an_example_and_its_exit_codes(verb: str, capsys: pytest.Capt
 @pytest.mark.parametrize("words", [(), *((verb,) for verb in VERBS)])
 def test_help_is_plain_text_for_eighty_columns(words: tuple[str, ...]) -> None:
     shown = typed(*words, "--help", FORCE_COLOR="1", TERM="xterm-256color", COLUMNS="80").stdout
+    assert shown
     assert all(line.isprintable() and line.isascii() and len(line) <= 80 for line in shown.splitlines())
 
 

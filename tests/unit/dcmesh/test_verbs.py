@@ -10,8 +10,7 @@ import pytest
 from dcmesh import __main__ as command
 from dcmesh.databases.pxc_switchover import PxcEnd
 from dcmesh.model.certificates import Bundle
-from dcmesh.trust.rotation import CHAIN, ROOTS
-from dcmesh.verbs import KUBECONFIG, PRIMARY_KUBECONFIG, REPLICA_KUBECONFIG
+from dcmesh.verbs import CHAIN, KUBECONFIG, PRIMARY_KUBECONFIG, REPLICA_KUBECONFIG, ROOTS
 from tests.unit.servers import kubeconfig
 
 CLUSTERS = kubeconfig({"here": "http://127.0.0.1:1", "there": "http://127.0.0.1:2"})

@@ -7,7 +7,7 @@ from typing import Any
 import pulumi
 import pytest
 
-from components.trust.rotation import guarding
+from components.trust.rotation import guard_hook
 from components.trust.shared_ca import Intermediate
 from dcmesh.model.certificates import Bundle
 from dcmesh.trust.rotation import OtherSites
@@ -31,7 +31,7 @@ def looked(guard: Guard, *, chain: Callable[[], pulumi.Input[str]]) -> tuple[str
 
     async def look() -> str:
         known = Intermediate(cert="cert", key=pulumi.Output.secret("key"), chain=chain(), root="root")
-        binding = guarding("dc1", known, pulumi.Output.secret("kubeconfig"), OTHERS)
+        binding = guard_hook("dc1", known, pulumi.Output.secret("kubeconfig"), OTHERS)
         (hook,), (the_same,) = binding.before_create or (), binding.before_update or ()
         assert hook is the_same
         assert hook.opts

@@ -197,8 +197,8 @@ def test_a_newer_link_is_refused_by_name(link: Link, tmp_path: Path, place: str,
     (line,) = refusal(peer, {STACK: {"link": {"dc1": raw}}} if place == "stack" else None)
     where = "link.version" if place == "link" else f"{place} → version"
     assert line == (
-        f"peers[1].{where}: {json.dumps(version)} is a newer version than dcmesh understands here, which is 1: the "
-        "stack of dc1 is run with a newer dcmesh; update it here, then run this again"
+        f"peers[1].{where}: {json.dumps(version)} is newer than version 1, the newest that this dcmesh reads. "
+        "The stack of dc1 is run by a newer dcmesh: update dcmesh here, then run this again"
     )
 
 

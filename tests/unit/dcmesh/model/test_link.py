@@ -29,10 +29,6 @@ def link(database: ExportedService) -> Link:
     return Link(site="dc1", gateway=LinkGateway(addresses=("192.0.2.1",)), exports=(database,))
 
 
-def test_export_is_found_by_name(link: Link, database: ExportedService) -> None:
-    assert link.export("orders") is database
-
-
 def test_importing_stack_reads_all_that_the_exporting_one_wrote(link: Link) -> None:
     assert Link.model_validate(json.loads(json.dumps(link.as_output()))) == link
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pulumi
 import pytest
 
-from components.verb import interpreter, run_verb
+from components.verb_command import interpreter, run_verb
 from tests.unit.conftest import ROOT
 from tests.unit.engine import Engine, readable_strings
 

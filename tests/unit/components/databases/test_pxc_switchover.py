@@ -6,7 +6,7 @@ from typing import Any
 import pulumi
 import pytest
 
-from components.databases.pxc_hand_over import handing_over
+from components.databases.pxc_switchover import hand_over_hook
 from dcmesh.databases.pxc_switchover import PxcClient, PxcEnd
 from dcmesh.model.switchover import Switchover
 from tests.unit.engine import Engine
@@ -33,7 +33,7 @@ def refused(answer: Exception | None) -> str:
             raise answer
 
     async def wait() -> str:
-        binding = handing_over("dc1.wookie", end("dc1"), end("dc2"), TO_DC1)
+        binding = hand_over_hook("dc1.wookie", end("dc1"), end("dc2"), TO_DC1)
         (hook,), (the_same,) = binding.before_create or (), binding.before_update or ()
         assert hook is the_same
         assert hook.opts is None, "a preview does not wait"
@@ -45,8 +45,8 @@ def refused(answer: Exception | None) -> str:
         return ""
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("components.databases.pxc_hand_over.connect", connect)
-        patch.setattr("components.databases.pxc_hand_over.hand_over", hand_over)
+        patch.setattr("components.databases.pxc_switchover.connect", connect)
+        patch.setattr("components.databases.pxc_switchover.hand_over", hand_over)
         engine = Engine().run(lambda: pulumi.export("said", pulumi.Output.from_input(wait())))
     assert asked == ["kubeconfig of dc1", "kubeconfig of dc2"]
     return str(engine.outputs["said"])

@@ -4,14 +4,14 @@ import asyncio
 
 import pulumi
 
-from components.verb import run_verb
+from components.verb_command import run_verb
 from dcmesh.databases.pxc_switchover import PxcClient, PxcEnd, hand_over, refusal
 from dcmesh.kube.api import ERRORS, connect, why
 from dcmesh.model.switchover import Switchover
 from dcmesh.verbs import PRIMARY_KUBECONFIG, REPLICA_KUBECONFIG
 
 
-def handing_over(name: str, own: PxcEnd, other: PxcEnd, switchover: Switchover) -> pulumi.ResourceHookBinding:
+def hand_over_hook(name: str, own: PxcEnd, other: PxcEnd, switchover: Switchover) -> pulumi.ResourceHookBinding:
     """Return what waits, before the resource that makes a cluster the primary is created or updated, until it may be.
 
     A hook, and no Command: since one succeeded the other may have been opened again, and `--target` leaves it out.
@@ -40,7 +40,7 @@ def handing_over(name: str, own: PxcEnd, other: PxcEnd, switchover: Switchover) 
     return pulumi.ResourceHookBinding(before_create=[hook], before_update=[hook])
 
 
-def finishing(
+def finish_command(
     name: str, primary: PxcEnd, replica: PxcEnd, switchover: Switchover, opts: pulumi.ResourceOptions
 ) -> pulumi.Resource:
     """Create the Command that brings a switchover to its end, when both resources say who is the primary.
