@@ -291,9 +291,9 @@ def settle(
         typer.Option("--context", metavar="NAME", help="The kubeconfig's context. Default: its current one."),
     ] = None,
 ) -> State:
-    """Make a site's proxies follow its certificates, and wait until all do.
+    """Make a site's proxies follow its certificates.
 
-    Those are the certificates in the site's Secret `cacerts`. `pulumi up` runs this when it has changed them.
+    It waits until all follow those in the Secret `cacerts`. `pulumi up` runs this when it has changed them.
     """
     from dcmesh.verbs import settle_certificates
 

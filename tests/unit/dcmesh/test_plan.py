@@ -91,7 +91,7 @@ def test_databases_gateways_and_hosts(stack: Stack) -> None:
 
 def test_an_address_that_a_service_is_still_to_get_is_not_in_it(stack: Stack) -> None:
     stack(changed("pair", {"sites[0].cluster": {"create": "a", "kubeconfig": "b", "delete": "c", "throwAway": True}}))
-    assert "`up` will tell:15443" in shown()
+    assert "its Service's address, port 15443" in shown()
 
 
 @pytest.mark.parametrize("outputs", [{}, {"link": LINK}], ids=["exports nothing yet", "exports"])
@@ -100,7 +100,7 @@ def test_a_peer_is_read_by_its_stack(stack: Stack, outputs: dict[str, Any]) -> N
     pulumi_cli = stack(changed("pxc-dc2", {}), {"dc1": outputs})
     lines = shown().splitlines()
     assert lines[2].split()[2] == ("replica" if outputs else "pending")
-    assert any("once it exports it" in line for line in lines) is not bool(outputs)
+    assert any("does not export" in line for line in lines) is not bool(outputs)
     asked = Path(f"{pulumi_cli}.asked").read_text().splitlines()
     assert "stack output --json --stack dc1 --non-interactive" in asked
 
