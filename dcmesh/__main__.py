@@ -15,6 +15,7 @@ from dcmesh.model.facts import MAX_LAG, State
 from dcmesh.model.printable import printable
 
 PROGRAM = "python -m dcmesh"
+PROJECT = "Pulumi.yaml"
 
 INTERRUPTED = 130
 """What typer makes of Ctrl-C."""
@@ -106,10 +107,10 @@ Exit codes, as the Monitoring Plugins have them:
 """)
 )
 def status(stack: Stack = None, as_json: Json = False, max_lag: MaxLag = MAX_LAG) -> State:
-    """Show how gateways, hosts, databases, certificates are now.
+    """Show how gateways, hosts and databases are now.
 
-    It asks the clusters live and creates nothing. To ask for hosts it connects from running pods of their consumers; to
-    ask databases and sidecars it runs their own clients in their containers.
+    It shows when certificates end, too. It asks the clusters live and creates nothing. To ask for hosts it connects
+    from running pods of their consumers; to ask databases and sidecars it runs their own clients in their containers.
     """
     from dcmesh.deployment import StackError, read_stack
     from dcmesh.status.screen import text
@@ -225,12 +226,17 @@ def unlock(stack: Stack = None) -> State:
     the stack's state is a directory; of a state elsewhere it says nothing.
     """
     from dcmesh.pulumi_cli import PulumiError
-    from dcmesh.unlock import UnlockError, remove_dead_locks
+    from dcmesh.unlock import UnlockError
+    from dcmesh.unlock import unlock as remove_dead_locks
 
     try:
         state, said = remove_dead_locks(stack)
     except (UnlockError, PulumiError) as error:
         state, said = State.UNKNOWN, str(error)
+    except FileNotFoundError as error:
+        if error.filename != PROJECT:
+            raise
+        state, said = State.UNKNOWN, f"there is no {PROJECT} here: run it in the project's directory"
     if said:
         write("".join(f"{printable(line)}\n" for line in said.split("\n")))
     return state
@@ -249,7 +255,7 @@ Exit codes:
 """)
 )
 def unstick() -> State:
-    """Take a stuck replacement of a cluster out of a stack's state.
+    """Take a stuck replacement out of a stack's state.
 
     It reads a state that 0.1.0 has left, as `pulumi stack export` prints it, from standard input, and writes the mended
     one to standard output. It asks no cluster and changes no stack.

@@ -69,14 +69,7 @@ def verdict(dead: Sequence[Lock], others: Sequence[Lock], stack: str) -> tuple[S
     return State.CRITICAL if others else State.OK, "\n".join(lines)
 
 
-def _project() -> Path:
-    file = Path("Pulumi.yaml")
-    if not file.exists():
-        raise UnlockError(f"there is no Pulumi.yaml in {Path.cwd()}: run it in the project's directory")
-    return file
-
-
-def remove_dead_locks(stack: str | None) -> tuple[State, str]:
+def unlock(stack: str | None) -> tuple[State, str]:
     """Remove the locks of a stack whose processes are dead.
 
     Args:
@@ -92,7 +85,7 @@ def remove_dead_locks(stack: str | None) -> tuple[State, str]:
     if not url.startswith(FILE):
         return State.OK, ""  # Pulumi's service ends a dead run's lock by itself; a bucket's may be any machine's
     stack = (stack or pulumi("stack", "--show-name").strip()).rpartition("/")[2]
-    project = yaml.safe_load(_project().read_text())["name"]
+    project = yaml.safe_load(Path("Pulumi.yaml").read_text())["name"]
     state = Path(url.removeprefix(FILE).partition("?")[0]).expanduser()
     files = sorted((state / ".pulumi/locks/organization" / project / stack).glob("*.json"))
     locks = {file: parse(file.read_text()) for file in files}

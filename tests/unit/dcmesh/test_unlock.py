@@ -12,7 +12,7 @@ import pytest
 
 from dcmesh.model.facts import State
 from dcmesh.processes import Process, age, helm_may_be_at_work, parse, plugins
-from dcmesh.unlock import Lock, is_dead, remove_dead_locks
+from dcmesh.unlock import Lock, is_dead, unlock
 from dcmesh.unlock import parse as parse_lock
 from tests.unit.dcmesh.status.test_command import run as typed
 
@@ -123,7 +123,7 @@ def lock(tmp_path: Path, executable: Executable, monkeypatch: pytest.MonkeyPatch
 
 def test_the_lock_of_a_dead_run_is_removed(lock: Callable[..., Path]) -> None:
     file, other = lock("a", pid=NOBODY), lock("b", pid=NOBODY, stack="other")
-    state, said = remove_dead_locks("dev")
+    state, said = unlock("dev")
     assert state is State.OK
     assert said.startswith(f"removed the lock of a run that is dead: process {NOBODY} of root on ")
     assert list(file.parent.iterdir()) == []
@@ -132,7 +132,7 @@ def test_the_lock_of_a_dead_run_is_removed(lock: Callable[..., Path]) -> None:
 
 def test_what_may_live_stays_locked_and_the_user_is_told_what_to_do(lock: Callable[..., Path]) -> None:
     dead, elsewhere = lock("a", pid=NOBODY), lock("b", pid=NOBODY, host="elsewhere")
-    state, said = remove_dead_locks("organization/dcmesh/dev")
+    state, said = unlock("organization/dcmesh/dev")
     assert state is State.CRITICAL
     assert "the stack dev is locked by process 4194305 of root on elsewhere, since 2026-11-28 12:00:00" in said
     assert said.endswith("`pulumi cancel --stack dev`")
@@ -143,7 +143,7 @@ def test_the_lock_of_a_run_that_lives_stays(lock: Callable[..., Path], monkeypat
     file = lock("a", pid=os.getpid())
     running = Process(pid=os.getpid(), program="pulumi", began=NOON)
     monkeypatch.setattr("dcmesh.unlock.processes", lambda: (running,))
-    assert remove_dead_locks("dev")[0] is State.CRITICAL
+    assert unlock("dev")[0] is State.CRITICAL
     assert file.exists()
 
 
@@ -169,16 +169,15 @@ def test_beside_the_project_the_user_is_told_where_to_run_it(
     file = lock("a", pid=NOBODY)
     (tmp_path / "Pulumi.yaml").unlink()
     assert typed("unlock", "--stack", "dev") == State.UNKNOWN
-    said = f"there is no Pulumi.yaml in {tmp_path}: run it in the project's directory\n"
-    assert capsys.readouterr() == (said, "")
+    assert capsys.readouterr() == ("there is no Pulumi.yaml here: run it in the project's directory\n", "")
     assert file.exists()
 
 
 def test_no_lock_no_word(lock: Callable[..., Path]) -> None:
     lock("b", pid=NOBODY, stack="other")
-    assert remove_dead_locks("dev") == (State.OK, "")
+    assert unlock("dev") == (State.OK, "")
 
 
 def test_of_a_state_elsewhere_nothing_is_said(executable: Executable) -> None:
     executable("pulumi", """echo '{"url": "s3://bucket"}'""")
-    assert remove_dead_locks("dev") == (State.OK, "")
+    assert unlock("dev") == (State.OK, "")

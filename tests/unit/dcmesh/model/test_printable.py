@@ -175,7 +175,7 @@ def test_a_link_in_the_outputs_is_parsed(address: str) -> None:
 
 
 def test_a_lock_is_shown_as_text(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr("dcmesh.unlock.remove_dead_locks", lambda _: (cli.State.CRITICAL, "locked by \x1b[2J\nwait"))
+    monkeypatch.setattr("dcmesh.unlock.unlock", lambda _: (cli.State.CRITICAL, "locked by \x1b[2J\nwait"))
     monkeypatch.setattr("sys.argv", ["dcmesh", "unlock"])
     with pytest.raises(SystemExit):
         cli.main()
