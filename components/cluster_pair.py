@@ -12,9 +12,10 @@ from components.inventory import inventory
 from components.site import Site, SiteArgs
 from components.site_imports import SiteImports, SiteImportsArgs
 from components.trust.shared_ca import Intermediate
+from components.verb_command import begun
 from dcmesh.model import settings as model
 from dcmesh.model.link import Link
-from dcmesh.model.plan import Plan, SitePlan, docker_port
+from dcmesh.model.plan import DatabasePlace, Plan, SitePlan, docker_port
 from dcmesh.preflight.identity import Held, gateway_namespace
 from dcmesh.stacks import stack_name
 from dcmesh.trust.rotation import OtherSites
@@ -65,6 +66,7 @@ class ClusterPair(pulumi.ComponentResource):
 
     Creates:
         - ReplicationPasswords: what both ends of a channel must know.
+        - `command.local.Command` for each two XtraDB clusters that can change roles, made anew before they do.
         - a Site for each site of the configuration. None knows of another.
         - SiteImports for each site that imports: all it gets of an exporting site is its Link.
     """
@@ -86,10 +88,11 @@ class ClusterPair(pulumi.ComponentResource):
             ReplicationPasswordsArgs(settings=args.settings, plan=args.plan, project=args.project),
             child,
         )
+        switching = self._switching(args.plan)
         made = dict[str, Site]()
         # The primary's site last: what it hands its part over to must be there before.
         for site in sorted(args.settings.sites, key=lambda site: site.name == args.settings.primary):
-            made[site.name] = self._site(args, site, args.plan.site(site.name), made, child)
+            made[site.name] = self._site(args, site, args.plan.site(site.name), made, switching, child)
         self.sites = {site.name: made[site.name] for site in args.settings.sites}
         self.certificates = {name: site.certificates for name, site in self.sites.items() if site.certificates}
         self.links = {n: site.link for n, site in self.sites.items() if site.link}
@@ -109,10 +112,26 @@ class ClusterPair(pulumi.ComponentResource):
                 links=written,
                 gateway=gateway_namespace(site, args.held.get(site.name)),
                 lost=args.plan.lost,
+                identity=args.identities.get(site.name),
             )
             for site in args.settings.sites
         }
         self.register_outputs({})
+
+    def _switching(self, plan: Plan) -> Mapping[DatabasePlace, pulumi.CustomResource]:
+        """Create what is made anew before two XtraDB clusters change roles, and return it for each of them."""
+        found = dict[DatabasePlace, pulumi.CustomResource]()
+        for database in (database for site in plan.sites for database in site.databases):
+            own, partner, switchover = database.place, database.partner, database.switchover
+            if database.kind != "pxc" or not (partner and switchover) or own in found:
+                continue
+            first, second = sorted([own, partner], key=lambda place: (place.site, place.namespace))
+            found[own] = found[partner] = begun(
+                f"{first.site}.{first.namespace}-{second.site}.{second.namespace}-switchover-begun",
+                [switchover.primary, switchover.without, switchover.at],
+                pulumi.ResourceOptions(parent=self),
+            )
+        return found
 
     def _site(
         self,
@@ -120,6 +139,7 @@ class ClusterPair(pulumi.ComponentResource):
         site: model.Site,
         plan: SitePlan,
         made: Mapping[str, Site],
+        switching: Mapping[DatabasePlace, pulumi.CustomResource],
         opts: pulumi.ResourceOptions,
     ) -> Site:
         held = args.held.get(site.name)
@@ -136,6 +156,7 @@ class ClusterPair(pulumi.ComponentResource):
                 gateway=gateway_namespace(site, held),
                 passwords={of.namespace: self.passwords.of(of) for of in plan.databases},
                 replicas={of: made[there.site].workloads[there.namespace] for of, there in partners.items()},
+                begun={place.namespace: of for place, of in switching.items() if place.site == site.name},
                 monitoring=args.settings.monitoring,
                 others=args.others,
                 stack=stack_name(args.project, args.stack),

@@ -12,7 +12,13 @@ from dcmesh.model.plan import DatabasePlan, SitePlan
 
 
 def inventory(
-    site: model.Site, plan: SitePlan, *, links: Mapping[str, Any], gateway: str, lost: str | None
+    site: model.Site,
+    plan: SitePlan,
+    *,
+    links: Mapping[str, Any],
+    gateway: str,
+    lost: str | None,
+    identity: str | None,
 ) -> dict[str, Any]:
     """Return a site's inventory as a stack output, without secrets: its part of the plan, and where it is asked.
 
@@ -22,12 +28,17 @@ def inventory(
         links: the links of exporting sites by name, its own among them. A site that exports nothing yet is not there.
         gateway: namespace of its gateway, if it exports anything.
         lost: name of the site that is gone, if one is.
+        identity: by what its cluster is known again, if that is an existing one.
     """
     made = {database.namespace: database for database in plan.databases if database.role != "pending"}
     known = dict.fromkeys([plan.name, *(imported.source for imported in plan.imports)])
     door = {"namespace": gateway, "name": GATEWAY_NAME}
     return {
-        "cluster": site.cluster.model_dump() if isinstance(site.cluster, model.ExistingCluster) else None,
+        "cluster": (
+            {**site.cluster.model_dump(), "identity": identity}
+            if isinstance(site.cluster, model.ExistingCluster)
+            else None
+        ),
         "lost": lost,
         "gateway": {**door, "advertised": plan.gateway.advertised} if plan.gateway else None,
         "links": {name: links[name] for name in known if name in links},

@@ -22,6 +22,7 @@ from components.release_hooks import release_hooks
 from components.trust.rotation import guard_hook, issued, settle_command
 from components.trust.shared_ca import Intermediate
 from components.untouched import untouched
+from components.verb_command import begun
 from components.workloads.hello import Hello, HelloArgs, HelloClient, HelloClientArgs
 from dcmesh.config.errors import shown
 from dcmesh.kube.nodes import with_rto_max
@@ -84,6 +85,7 @@ class SiteArgs:
         replicas: the replica of each of its databases that is the primary for now, by namespace, if that is in the
             stack.
         monitoring: what lets it be watched; None if it is not.
+        begun: by namespace of an XtraDB cluster, what is made anew before it changes roles, where it can.
         stack: the stack, by its whole name.
         held: the objects that its state has, by URN: namespace (empty if none) and name.
         others: the sites with which it must go on to share a root.
@@ -98,6 +100,7 @@ class SiteArgs:
     gateway: str
     passwords: Mapping[str, pulumi.Output[str] | None]
     replicas: Mapping[str, "Workload"]
+    begun: Mapping[str, pulumi.CustomResource]
     monitoring: model.Monitoring | None
     others: OtherSites
     stack: str
@@ -114,6 +117,7 @@ class Site(pulumi.ComponentResource):
         - the workloads.
         - Monitoring, if asked for.
         - `command.local.Command` that runs `python -m dcmesh settle`: it has the proxies follow new certificates.
+          Another one is made anew before each change of them.
     """
 
     cluster: Cluster
@@ -142,11 +146,12 @@ class Site(pulumi.ComponentResource):
         inside = self.inside(self)
         self._hooks = release_hooks(name, self.cluster.kubeconfig, args.stack)
         intermediate = args.intermediate
-        guard = (
-            guard_hook(site.name, intermediate, self.cluster.kubeconfig, args.others)
-            if intermediate and not args.plan.lost
-            else None
-        )
+        changing = cacerts_opts = None
+        if intermediate and not args.plan.lost:
+            own = pulumi.ResourceOptions(parent=self)
+            changing = begun(f"{name}-certificates-begun", [intermediate.chain, intermediate.root], own)
+            guard = guard_hook(site.name, intermediate, self.cluster.kubeconfig, args.others)
+            cacerts_opts = pulumi.ResourceOptions(depends_on=[changing], hooks=guard)
         control_plane = IstioControlPlane(
             f"{name}-istio",
             IstioControlPlaneArgs(
@@ -164,7 +169,7 @@ class Site(pulumi.ComponentResource):
                 base_values=istio.values.base,
                 istiod_values=istio.values.istiod,
                 hooks=istio_hooks(name, self.cluster.kubeconfig, self._hooks),
-                guard=guard,
+                cacerts_opts=cacerts_opts,
             ),
             inside,
         )
@@ -172,11 +177,12 @@ class Site(pulumi.ComponentResource):
         self.certificates = None
         if intermediate and args.plan.lost:
             self.certificates = issued(site.name, intermediate)
-        elif intermediate and control_plane.cacerts:
+        elif intermediate and changing and control_plane.cacerts:
             self.certificates = settle_command(
                 site.name,
                 intermediate,
                 self.cluster.kubeconfig,
+                changing,
                 pulumi.ResourceOptions(
                     parent=self,
                     depends_on=[control_plane.cacerts, *self.mesh],
@@ -325,6 +331,7 @@ class Site(pulumi.ComponentResource):
                 switchover=plan.switchover,
                 protect=self._args.plan.protected,
                 other=replica if isinstance(replica, Pxc) else None,
+                begun=self._args.begun.get(cluster.namespace),
                 settings=cluster.settings,
                 spec=cluster.spec.as_values(),
             ),

@@ -42,3 +42,19 @@ def run_verb(
         add_previous_output_in_env=False,
         opts=opts,
     )
+
+
+def begun(name: str, triggers: Sequence[pulumi.Input[Any]], opts: pulumi.ResourceOptions) -> command.local.Command:
+    """Create what comes before a change, and is made anew for each that is begun: a Command that does nothing.
+
+    Its id is to be a trigger of the Command that ends the change. One that was begun, failed, and was taken back has
+    left that Command's other triggers as they were, and what it has done is still to be put right.
+
+    Args:
+        name: name of the resource.
+        triggers: what the change is from and to.
+        opts: options of the resource.
+    """
+    return command.local.Command(
+        name, create=":", update=":", triggers=[*triggers], add_previous_output_in_env=False, opts=opts
+    )

@@ -321,9 +321,7 @@ def finish_switchover(
     ] = "",
     contexts: Annotated[
         tuple[str, str],
-        typer.Option(
-            "--contexts", metavar="PRIMARY REPLICA", help="The kubeconfig's contexts. Default: its current one."
-        ),
+        typer.Option("--contexts", metavar="PRIMARY REPLICA", help="The kubeconfig's contexts: one for each cluster."),
     ] = ("", ""),
 ) -> State:
     """End a switchover of two XtraDB clusters.

@@ -1,7 +1,7 @@
 """What a stack has deployed, by its outputs."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +9,8 @@ from dcmesh.config.errors import ConfigError
 from dcmesh.config.kubeconfig import KubeconfigError, read_kubeconfig
 from dcmesh.config.peer_links import read_link
 from dcmesh.databases.replication import Replica
+from dcmesh.kube.api import ERRORS, ApiClient, reach, why
+from dcmesh.kube.cluster import identity_of
 from dcmesh.model.link import ExportedService, Link, ServiceAccount
 from dcmesh.model.printable import printable
 from dcmesh.model.settings import ExistingCluster
@@ -67,6 +69,7 @@ class DeployedSite:
     Attributes:
         name: its name.
         cluster: where its kubeconfig is found, or the contents of it, which are secret.
+        identity: by what its cluster is known again; empty if that is not known.
         gateway: its gateway, if it exports anything.
         exports: what it exports.
         accounts: the service accounts of exported pods and of consumers, each with what it imports.
@@ -83,6 +86,7 @@ class DeployedSite:
     accounts: Mapping[ServiceAccount, tuple[DeployedExport, ...]]
     pending: tuple[str, ...]
     servers: tuple[ExpectedServer, ...]
+    identity: str = ""
     lost: bool = False
     without: str = ""
 
@@ -99,6 +103,25 @@ class DeployedSite:
             return read_kubeconfig(self.cluster.kubeconfig).only(self.cluster.context)
         except KubeconfigError as error:
             raise ConnectionError(f"its kubeconfig {printable(self.cluster.kubeconfig)} {error}") from None
+
+    def reach(self) -> Callable[[], ApiClient]:
+        """Return what makes clients of its cluster.
+
+        Raises:
+            ConnectionError: it does not answer, or is another one than the last `up` had.
+        """
+        clients = reach(self.kubeconfig)
+        try:
+            with clients() as api:
+                identity = self.identity and identity_of(api)
+        except ERRORS as error:
+            raise ConnectionError(why(error)) from None
+        if identity and identity != self.identity:
+            known = f"and was {self.identity} at the last `pulumi up`: correct the kubeconfig, or its context"
+            raise ConnectionError(
+                f"its kubeconfig leads to another cluster: the UID of its namespace kube-system is {identity}, {known}"
+            )
+        return clients
 
 
 def read_stack(stack: str | None) -> tuple[DeployedSite, ...]:
@@ -151,7 +174,8 @@ def _site(name: str, kubeconfig: str | None, known: Mapping[str, Any], sites: tu
         accounts[account] = (*accounts.get(account, ()), export)
     return DeployedSite(
         name=name,
-        cluster=ExistingCluster.model_validate(known["cluster"]) if kubeconfig is None else kubeconfig,
+        cluster=_cluster(known["cluster"]) if kubeconfig is None else kubeconfig,
+        identity=(known.get("cluster") or {}).get("identity") or "",
         gateway=_gateway(known["gateway"], links[name]) if known["gateway"] else None,
         exports=exports,
         accounts=accounts,
@@ -160,6 +184,10 @@ def _site(name: str, kubeconfig: str | None, known: Mapping[str, Any], sites: tu
         lost=name == lost,
         without="" if lost in sites else lost or "",
     )
+
+
+def _cluster(told: Mapping[str, Any]) -> ExistingCluster:
+    return ExistingCluster.model_validate({key: told[key] for key in ("kubeconfig", "context")})
 
 
 def _links(site: str, told: Mapping[str, Any]) -> dict[str, Link]:

@@ -47,17 +47,29 @@ def finish_switchover(
         primary: site, namespace, name, number of nodes and channel of the cluster that is the primary now.
         replica: the same of the other.
         without: the site that is gone, if one is.
-        contexts: contexts of the kubeconfig that kubectl would use, the primary's first. Empty: its current one.
+        contexts: contexts of the kubeconfig that kubectl would use, the primary's first, where the environment has
+            none.
     """
 
     def work() -> None:
         kubeconfigs = (
-            os.environ.get(PRIMARY_KUBECONFIG) or _kubectls(contexts[0]),
-            os.environ.get(REPLICA_KUBECONFIG) or _kubectls(contexts[1]),
+            os.environ.get(PRIMARY_KUBECONFIG) or _kubectls(_named(contexts[0])),
+            os.environ.get(REPLICA_KUBECONFIG) or _kubectls(_named(contexts[1])),
         )
         see_through(_end(kubeconfigs[0], *primary), _end(kubeconfigs[1], *replica), kubeconfigs, without=without)
 
     return _done(f"{primary[0]} or {replica[0]}", work)
+
+
+def _named(context: str) -> str:
+    """Return a context that was given.
+
+    Raises:
+        pulumi.RunError: none was. Both clusters would be the current one's.
+    """
+    if not context:
+        raise pulumi.RunError("--contexts is missing: the kubeconfig's contexts of the primary and of the replica")
+    return context
 
 
 def _end(kubeconfig: str, site: str, namespace: str, name: str, nodes: str, channel: str) -> PxcEnd:

@@ -65,6 +65,7 @@ class PxcArgs:
         pending: whether what it is to follow is not there yet. Then no cluster is made.
         switchover: which of two sites is the primary, where that can change. Default: the roles are for good.
         other: the replica, if this is the primary for now. It is a replica before this is made the primary.
+        begun: what is made anew before the roles change, where they can. Default: nothing.
         protect: whether what holds the data is kept from deletion. Default no.
         settings: options of the server beside dcmesh's own.
         spec: laid over the spec of the `PerconaXtraDBCluster`.
@@ -85,6 +86,7 @@ class PxcArgs:
     pending: bool = False
     switchover: Switchover | None = None
     other: "Pxc | None" = None
+    begun: pulumi.CustomResource | None = None
     protect: bool = False
     settings: Mapping[str, str] = field(default_factory=dict)
     spec: Values = field(default_factory=dict)
@@ -292,10 +294,10 @@ class Pxc(pulumi.ComponentResource):
         self.end, self.cluster, self.paused = args.end, None, awaited_state(args.spec) == "paused"
         if not args.pending:
             self.cluster = self._cluster(name, args, metadata.namespace)
-            if args.other and args.switchover and not (self.paused or args.other.paused):
+            if args.other and args.switchover and args.begun and not (self.paused or args.other.paused):
                 # Its own resource is there when the cluster is ready; it comes after the other's.
                 after = pulumi.ResourceOptions(parent=self, depends_on=[self.cluster])
-                finish_command(name, args.end, args.other.end, args.switchover, after)
+                finish_command(name, args.end, args.other.end, args.switchover, args.begun, after)
         self.register_outputs({})
 
     def _cluster(self, name: str, args: PxcArgs, namespace: pulumi.Input[str] | None) -> pulumi.CustomResource:
@@ -306,10 +308,10 @@ class Pxc(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(parent=self),
         )
         spec = cluster_spec(args)
-        closed: list[pulumi.Resource] = []
+        before: list[pulumi.Resource] = [args.begun] if args.begun else []
         hooks = None
         if args.other and args.switchover:
-            closed = [args.other.cluster] if args.other.cluster else []
+            before += [args.other.cluster] if args.other.cluster else []
             hooks = hand_over_hook(name, args.end, args.other.end, args.switchover)
         return k8s.apiextensions.CustomResource(
             f"{name}-cluster",
@@ -323,7 +325,7 @@ class Pxc(pulumi.ComponentResource):
             spec=sealed(spec),
             opts=pulumi.ResourceOptions(
                 parent=self,
-                depends_on=[self.identity, passwords, *args.after, *closed],
+                depends_on=[self.identity, passwords, *args.after, *before],
                 protect=args.protect,
                 hooks=hooks,
                 custom_timeouts=pulumi.CustomTimeouts(create=f"{READY_MINUTES}m", update=f"{READY_MINUTES}m"),

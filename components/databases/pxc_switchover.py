@@ -41,7 +41,12 @@ def hand_over_hook(name: str, own: PxcEnd, other: PxcEnd, switchover: Switchover
 
 
 def finish_command(
-    name: str, primary: PxcEnd, replica: PxcEnd, switchover: Switchover, opts: pulumi.ResourceOptions
+    name: str,
+    primary: PxcEnd,
+    replica: PxcEnd,
+    switchover: Switchover,
+    begun: pulumi.CustomResource,
+    opts: pulumi.ResourceOptions,
 ) -> pulumi.Resource:
     """Create the Command that brings a switchover to its end, when both resources say who is the primary.
 
@@ -49,7 +54,8 @@ def finish_command(
         name: prefix of the resource's name.
         primary: the primary.
         replica: the other.
-        switchover: which is the primary. When that changes, or what is said of a site that is gone, it runs again.
+        switchover: which is the primary.
+        begun: what is made anew whenever that changes, or what is said of a site that is gone. Then it runs again.
         opts: options of the resource.
     """
     words = ["--without", switchover.without] if switchover.without else []
@@ -60,7 +66,7 @@ def finish_command(
         *("--replica", *_words(replica)),
         *words,
         environment={PRIMARY_KUBECONFIG: primary.kubeconfig, REPLICA_KUBECONFIG: replica.kubeconfig},
-        triggers=[switchover.primary, switchover.without, switchover.at],
+        triggers=[begun.id],
         opts=opts,
     )
 

@@ -135,7 +135,7 @@ class IstioControlPlaneArgs:
         base_values: values laid over those of the chart `base`.
         istiod_values: values laid over those of the chart `istiod`.
         hooks: what surrounds Helm's work on a release. Default: nothing.
-        guard: what looks whether the Secret `cacerts` may be changed. Default: nothing.
+        cacerts_opts: options of the Secret `cacerts`: what comes before it, and whether it may be changed.
     """
 
     cluster: str
@@ -152,7 +152,7 @@ class IstioControlPlaneArgs:
     base_values: Values = field(default_factory=dict)
     istiod_values: Values = field(default_factory=dict)
     hooks: pulumi.ResourceHookBinding | None = None
-    guard: pulumi.ResourceHookBinding | None = None
+    cacerts_opts: pulumi.ResourceOptions | None = None
 
 
 class IstioControlPlane(pulumi.ComponentResource):
@@ -182,15 +182,13 @@ class IstioControlPlane(pulumi.ComponentResource):
                 opts=pulumi.ResourceOptions(parent=self),
             )
             self.namespace = created.metadata.apply(lambda metadata: metadata.name or ISTIO_NAMESPACE)
-        self.cacerts = self._cacerts(name, args.intermediate, args.guard) if args.intermediate else None
+        self.cacerts = self._cacerts(name, args.intermediate, args.cacerts_opts) if args.intermediate else None
         self.ready = [self.cacerts] if self.cacerts else []
         if not args.existing:
             self.ready = [self._istiod(name, args, after=self.ready)]
         self.register_outputs({})
 
-    def _cacerts(
-        self, name: str, intermediate: Intermediate, guard: pulumi.ResourceHookBinding | None
-    ) -> pulumi.Resource:
+    def _cacerts(self, name: str, intermediate: Intermediate, opts: pulumi.ResourceOptions | None) -> pulumi.Resource:
         return k8s.core.v1.Secret(
             f"{name}-cacerts",
             metadata=k8s.meta.v1.ObjectMetaArgs(name="cacerts", namespace=self.namespace, labels=OURS),
@@ -202,7 +200,7 @@ class IstioControlPlane(pulumi.ComponentResource):
                 "cert-chain.pem": intermediate.chain,
             },
             # It goes with its namespace. An Istio that stays would take another root at its next start without it.
-            opts=pulumi.ResourceOptions(parent=self, retain_on_delete=True, hooks=guard),
+            opts=pulumi.ResourceOptions.merge(pulumi.ResourceOptions(parent=self, retain_on_delete=True), opts),
         )
 
     def _istiod(self, name: str, args: IstioControlPlaneArgs, after: Sequence[pulumi.Resource]) -> pulumi.Resource:

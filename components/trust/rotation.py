@@ -34,7 +34,11 @@ def guard_hook(
 
 
 def settle_command(
-    site: str, intermediate: Intermediate, kubeconfig: pulumi.Output[str], opts: pulumi.ResourceOptions
+    site: str,
+    intermediate: Intermediate,
+    kubeconfig: pulumi.Output[str],
+    begun: pulumi.CustomResource,
+    opts: pulumi.ResourceOptions,
 ) -> pulumi.Output[dict[str, Any]]:
     """Create the Command that has all of a site's proxies follow its certificates.
 
@@ -42,6 +46,7 @@ def settle_command(
         site: the site, whose name begins the resource's.
         intermediate: what its Secret `cacerts` has by then.
         kubeconfig: contents of its kubeconfig.
+        begun: what is made anew before each change of the Secret.
         opts: options of the resource.
 
     Returns:
@@ -52,10 +57,10 @@ def settle_command(
         "settle",
         site,
         environment={KUBECONFIG: kubeconfig, CHAIN: intermediate.chain, ROOTS: intermediate.root},
-        triggers=[intermediate.chain, intermediate.root],
+        triggers=[intermediate.chain, intermediate.root, begun.id],
         opts=opts,
     ).triggers
-    return pulumi.Output.unsecret(seen_through.apply(lambda pems: _as_output(site, *pems or ())))
+    return pulumi.Output.unsecret(seen_through.apply(lambda seen: _as_output(site, *(seen or ())[:2])))
 
 
 def issued(site: str, intermediate: Intermediate) -> pulumi.Output[dict[str, Any]]:

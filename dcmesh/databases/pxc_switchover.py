@@ -299,42 +299,80 @@ def idle_events(primary: PxcClient) -> int:
     return primary.number("COUNT(*)", f"FROM information_schema.EVENTS WHERE {made_elsewhere}") or 0
 
 
-def finish(primary: PxcClient, replica: PxcClient, kubeconfigs: Sequence[str]) -> tuple[ServerStatus, ServerStatus]:
+def require_roles(primary: PxcClient, replica: PxcClient, *, without: str) -> None:
+    """Look whether the clusters' resources say that one is the primary and the other follows it.
+
+    Raises:
+        pulumi.RunError: they do not.
+        ERRORS: a cluster cannot be asked.
+    """
+    cure = "nothing was done. `pulumi up` brings about what the configuration says"
+    resource = primary.resource()
+    if resource is None or is_replica(resource):
+        raise refusal(primary.end, f"is not the primary by its resource: {cure}")
+    if replica.end.site != without and not ((other := replica.resource()) and is_replica(other)):
+        raise refusal(replica.end, f"is no replica by its resource: {cure}")
+
+
+def finish(
+    primary: PxcClient, replica: PxcClient, kubeconfigs: Sequence[str], *, without: str
+) -> tuple[ServerStatus, ServerStatus | None]:
     """Bring a switchover to its end, and return what the primary and the replica say then.
 
-    The primary's old channel is dropped: its operator has stopped it and leaves it there. The replica's is started
-    again if it has given up, which its operator leaves as well. What it promised and did not do is taken back.
+    What the replica has promised and did not do is taken back: until then the primary's nodes may be held. The
+    primary's old channel is dropped, for its operator has stopped it and leaves it there. The replica's is started
+    again if it has given up, which its operator leaves as well. A replica whose site is gone is left alone.
 
     Args:
         primary: the primary.
         replica: the other.
         kubeconfigs: theirs.
+        without: the site that is gone; empty if none is.
+
+    Raises:
+        pulumi.RunError: it is not at its end, or the clusters' roles are others.
+        ERRORS: a cluster cannot be asked.
     """
-    leader = read_server(kubeconfigs[0], primary.end.writer, OPEN_SECONDS, until=lambda said: said.read_only is False)
-    if leader.read_only is False:
-        for pod in primary.end.pods:
-            with suppress(*ERRORS):  # one that is away does no harm: a channel does not start with its server
-                if primary.server(pod).channel.source:
-                    channel = f"FOR CHANNEL '{primary.end.channel}'"
-                    primary.run(rf"STOP REPLICA {channel}\G RESET REPLICA ALL {channel}\G", pod=pod, user="operator")
-        with suppress(*ERRORS):
-            if idle := idle_events(primary):
-                where = f"{primary.end.site}/{primary.end.namespace}"
-                pulumi.log.warn(
-                    f"{where}: {idle} events that were made in {replica.end.site} do not run. "
-                    "docs/switchover.md says how to enable them"
-                )
-    follower = read_server(kubeconfigs[1], replica.end.writer, CHANNEL_SECONDS)
-    if follower.read_only:
+    require_roles(primary, replica, without=without)
+    gone = replica.end.site == without
+    if not gone and read_server(kubeconfigs[1], replica.end.writer, 0).read_only:
         take_back(replica)
-    if follower.channel.source and not follower.channel.running:
+    leader = read_server(kubeconfigs[0], primary.end.writer, OPEN_SECONDS, until=lambda said: said.read_only is False)
+    if leader.read_only is not False:
+        reason = "is still read-only" if leader.read_only else leader.channel.last_error
+        raise refusal(primary.end, f"{reason}: see to it, then run `pulumi up` again")
+    for pod in primary.end.pods:
+        with suppress(*ERRORS):  # one that is away does no harm: a channel does not start with its server
+            if primary.server(pod).channel.source:
+                channel = f"FOR CHANNEL '{primary.end.channel}'"
+                primary.run(rf"STOP REPLICA {channel}\G RESET REPLICA ALL {channel}\G", pod=pod, user="operator")
+    with suppress(*ERRORS):
+        if idle := idle_events(primary):
+            where = f"{primary.end.site}/{primary.end.namespace}"
+            pulumi.log.warn(
+                f"{where}: {idle} events that were made in {replica.end.site} do not run. "
+                "docs/switchover.md says how to enable them"
+            )
+    return leader, None if gone else _followed(primary, leader, replica, kubeconfigs[1])
+
+
+def _followed(primary: PxcClient, leader: ServerStatus, replica: PxcClient, kubeconfig: str) -> ServerStatus:
+    """Have a replica follow, and return what it says then.
+
+    Raises:
+        pulumi.RunError: it says nothing.
+    """
+    follower = read_server(kubeconfig, replica.end.writer, CHANNEL_SECONDS)
+    if follower.read_only and follower.channel.source and not follower.channel.running:
         with suppress(*ERRORS):
             replica.run(rf"START REPLICA FOR CHANNEL '{replica.end.channel}'\G", user="operator")
-        follower = read_server(kubeconfigs[1], replica.end.writer, CHANNEL_SECONDS)
+        follower = read_server(kubeconfig, replica.end.writer, CHANNEL_SECONDS)
+    if follower.read_only is None:
+        raise refusal(replica.end, f"{follower.channel.last_error}: see to it, then run `pulumi up` again")
     extra = ""
     with suppress(*ERRORS):
         extra = extra_to(primary, follower.position, leader.position)
-    return leader, replace(follower, extra=extra)
+    return replace(follower, extra=extra)
 
 
 def see_through(primary: PxcEnd, replica: PxcEnd, kubeconfigs: Sequence[str], *, without: str) -> None:
@@ -348,16 +386,12 @@ def see_through(primary: PxcEnd, replica: PxcEnd, kubeconfigs: Sequence[str], *,
 
     Raises:
         pulumi.RunError: it is not at its end.
+        ERRORS: a cluster cannot be asked.
     """
     with connect(kubeconfigs[0]) as here, connect(kubeconfigs[1]) as there:
-        leader, follower = finish(PxcClient(primary, here), PxcClient(replica, there), kubeconfigs)
-    if leader.read_only is not False:
-        reason = "is still read-only" if leader.read_only else leader.channel.last_error
-        raise pulumi.RunError(f"{primary.site}/{primary.namespace}: {reason}: see to it, then run `pulumi up` again")
-    if follower.read_only is None and replica.site != without:
-        reason = follower.channel.last_error
-        raise pulumi.RunError(f"{replica.site}/{replica.namespace}: {reason}: see to it, then run `pulumi up` again")
-    if follower.extra:
+        ends = PxcClient(primary, here), PxcClient(replica, there)
+        _, follower = finish(*ends, kubeconfigs, without=without)
+    if follower and follower.extra:
         pulumi.log.warn(
             f"{replica.namespace}/{replica.writer.pod} has transactions that its source has not: "
             f"{printable(follower.extra)}. docs/switchover.md says what to do"

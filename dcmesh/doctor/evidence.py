@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from dcmesh.deployment import DeployedExport, DeployedSite, ExpectedGateway
 from dcmesh.doctor.findings import UnseenError
-from dcmesh.kube.api import ERRORS, ApiClient, reach, run_in
+from dcmesh.kube.api import ERRORS, ApiClient, run_in
 from dcmesh.kube.pods import PROXY, RUNNING, Pod, ask_proxy, parse_pod, read
 from dcmesh.model.istio import ISTIO_NAMESPACE
 from dcmesh.model.istio_objects import Object, annotations, labels, name_of, whole
@@ -44,7 +44,7 @@ class Evidence:
             self.unreachable = "failover.without names it"
             return
         try:
-            self._clients = reach(site.kubeconfig)
+            self._clients = site.reach()
         except ConnectionError as error:
             self.unreachable = str(error)
 

@@ -16,6 +16,17 @@ from dcmesh.model.istio import ISTIO_NAMESPACE
 from dcmesh.model.ownership import MADE_BY, is_of_stack
 
 
+def identity_of(api: ApiClient) -> str | None:
+    """Return by what a cluster is known again, whatever its address and credentials; None if that may not be read.
+
+    Raises:
+        kube.api.ERRORS: it cannot be asked.
+    """
+    read = client.CoreV1Api(api).read_namespace
+    found = answer_or_none(read, "kube-system", none=(403, 404), _request_timeout=SECONDS)
+    return found and str(found.metadata.uid)
+
+
 @dataclass(frozen=True)
 class ClusterReader:
     """One existing cluster: questions to its API server. What is not there is None.

@@ -98,6 +98,11 @@ class DatabasePlan:
     password: PasswordOrigin | None
     servers: tuple[ServerPlan, ...]
 
+    @property
+    def place(self) -> DatabasePlace:
+        """Where it is."""
+        return DatabasePlace(site=self.site, namespace=self.namespace)
+
 
 @dataclass(frozen=True, kw_only=True)
 class GatewayPlan:

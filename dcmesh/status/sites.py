@@ -7,7 +7,6 @@ from functools import partial
 from typing import Any, TypeVar
 
 from dcmesh.deployment import DeployedSite
-from dcmesh.kube.api import reach
 from dcmesh.model.facts import Fact, Problem, State, worst
 from dcmesh.model.plain import plain
 from dcmesh.status.certificates import Certificate, ask_authorities, root_problems
@@ -140,7 +139,7 @@ def ask_site(site: DeployedSite, max_lag: int) -> SiteStatus:
     if site.lost:
         return SiteStatus(name=site.name, lost=True)
     try:
-        clients = reach(site.kubeconfig)
+        clients = site.reach()
     except ConnectionError as error:
         return SiteStatus(name=site.name, without=site.without, pending=site.pending, unreachable=str(error))
     questions: list[Callable[[], Iterable[Fact]]] = [

@@ -122,6 +122,7 @@ def ask_trust(sites: Sequence[DeployedSite]) -> TrustReport:
 
 def _ask_site(site: DeployedSite) -> list[CertificateHolder]:
     try:
+        site.reach()
         return on_each({site.name: site.kubeconfig}, all_of)
     except ConnectionError as error:
         return [CertificateHolder(where=f"{site.name}'s cluster", unknown=str(error))]

@@ -41,7 +41,7 @@ def of(site: Config, links: Iterable[Link] = ()) -> dict[str, Any]:
     (plan,) = plan_of(settings, peers).sites
     own = {plan.name: {"of": plan.name}} if plan.exports else {}
     told = {**own, **{name: link.as_output() for name, link in peers.items()}}
-    return inventory(settings.sites[0], plan, links=told, gateway="door", lost=None)
+    return inventory(settings.sites[0], plan, links=told, gateway="door", lost=None, identity="uid")
 
 
 def mariadb(**more: Any) -> Config:

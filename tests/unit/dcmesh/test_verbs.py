@@ -83,6 +83,24 @@ def test_a_switchover_is_finished_between_the_two_clusters_that_are_named(monkey
     assert seen == [primary, replica, ("of dc2", "of dc1"), "dc1"]
 
 
+def test_by_hand_both_clusters_are_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Else both would be the kubeconfig's current one."""
+    seen = list[Any]()
+    monkeypatch.setattr("dcmesh.verbs.see_through", lambda *what, without: seen.extend((*what, without)))
+    for variable in (PRIMARY_KUBECONFIG, REPLICA_KUBECONFIG):
+        monkeypatch.delenv(variable, raising=False)
+    (tmp_path / "config").write_text(CLUSTERS)
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "config"))
+    words = ("--primary", "dc2", "wookie-dr", *END, "--replica", "dc1", "wookie", *END)
+    assert run(monkeypatch, "finish-switchover", *words) == 2
+    assert "--contexts is missing" in capfd.readouterr().err
+    assert seen == []
+    assert run(monkeypatch, "finish-switchover", *words, "--contexts", "there", "here") == 0
+    assert ["127.0.0.1:2" in text for text in seen[2]] == [True, False]
+
+
 def test_no_number_of_nodes(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setenv(PRIMARY_KUBECONFIG, "of dc2")
     monkeypatch.setenv(REPLICA_KUBECONFIG, "of dc1")

@@ -276,7 +276,7 @@ def test_nobody_promises_what_must_not_be(old: Cluster, new: Cluster) -> None:
 def test_what_was_promised_and_not_done_is_taken_back(ended: tuple[Cluster, Cluster]) -> None:
     primary, replica = ended
     replica.marks, replica.down = {"db-pxc-1": "131072", "db-pxc-2": "131072"}, ("db-pxc-2",)
-    finish(primary, replica, ("dc2", "dc1"))
+    finish(primary, replica, ("dc2", "dc1"), without="")
     assert changes(replica) == [("db-pxc-1", "operator", r"SET GLOBAL dcmesh_replica.key_buffer_size = 65536\G")]
 
 
@@ -304,6 +304,7 @@ def test_another_site_that_is_gone_is_no_reason(old: Cluster, new: Cluster) -> N
 def ended(old: Cluster, new: Cluster, monkeypatch: pytest.MonkeyPatch) -> tuple[Cluster, Cluster]:
     """Both when dc2 is open, and dc1 follows."""
     new.read_only = [False] * 3
+    new.found = resource(source=True)
     old.source = "db-pxc-0.db-pxc.in-dc2"
 
     def read_server(kubeconfig: str, where: Replica, patience: float, until: Any = None) -> ServerStatus:
@@ -328,7 +329,7 @@ def changes(cluster: Cluster) -> list[tuple[str, str, str]]:
 def test_the_primarys_old_channel_is_dropped_on_every_node(ended: tuple[Cluster, Cluster]) -> None:
     primary, replica = ended
     primary.source = "db-pxc-0.db-pxc.in-dc1"
-    leader, follower = finish(primary, replica, ("dc2", "dc1"))
+    leader, follower = finish(primary, replica, ("dc2", "dc1"), without="")
     drop = r"STOP REPLICA FOR CHANNEL 'dcmesh'\G RESET REPLICA ALL FOR CHANNEL 'dcmesh'\G"
     assert changes(primary) == [(pod, "operator", drop) for pod in primary.end.pods]
     assert changes(replica) == []
@@ -338,7 +339,7 @@ def test_the_primarys_old_channel_is_dropped_on_every_node(ended: tuple[Cluster,
 def test_a_channel_that_has_given_up_is_started(ended: tuple[Cluster, Cluster]) -> None:
     primary, replica = ended
     replica.lags = 1
-    _, follower = finish(primary, replica, ("dc2", "dc1"))
+    _, follower = finish(primary, replica, ("dc2", "dc1"), without="")
     assert changes(replica) == [("", "operator", r"START REPLICA FOR CHANNEL 'dcmesh'\G")]
     assert follower.channel.running
     assert changes(primary) == []
@@ -347,14 +348,39 @@ def test_a_channel_that_has_given_up_is_started(ended: tuple[Cluster, Cluster]) 
 def test_nothing_is_dropped_before_the_primary_is_open(ended: tuple[Cluster, Cluster]) -> None:
     primary, replica = ended
     primary.source, primary.read_only = "db-pxc-0.db-pxc.in-dc1", [True] * 3
-    finish(primary, replica, ("dc2", "dc1"))
+    replica.lags, replica.marks = 1, {"db-pxc-0": "131072"}
+    with pytest.raises(pulumi.RunError, match=r"^dc2/in-dc2: is still read-only"):
+        finish(primary, replica, ("dc2", "dc1"), without="")
     assert changes(primary) == []
+    # The primary's nodes may be held for what the replica has promised, so that is taken back first.
+    assert changes(replica) == [("db-pxc-0", "operator", r"SET GLOBAL dcmesh_replica.key_buffer_size = 65536\G")]
+
+
+@pytest.mark.parametrize("which", ["the primary is a replica", "the primary is not there", "the replica is a primary"])
+def test_nothing_is_done_when_the_roles_are_others(ended: tuple[Cluster, Cluster], which: str) -> None:
+    """Typed by hand the clusters may be exchanged: the one that takes writes would follow the other."""
+    primary, replica = ended
+    replica.lags, replica.marks = 1, {"db-pxc-0": "131072"}
+    if which == "the replica is a primary":
+        replica.found = resource(source=True)
+    else:
+        primary.found = resource(source=False) if which == "the primary is a replica" else None
+    with pytest.raises(pulumi.RunError, match=r"by its resource: nothing was done"):
+        finish(primary, replica, ("dc2", "dc1"), without="")
+    assert changes(primary) == changes(replica) == []
+
+
+def test_one_that_takes_writes_is_not_made_to_follow(ended: tuple[Cluster, Cluster]) -> None:
+    primary, replica = ended
+    replica.lags, replica.read_only = 1, [False] * 3
+    finish(primary, replica, ("dc2", "dc1"), without="")
+    assert changes(replica) == []
 
 
 def test_transactions_that_only_the_replica_has_are_named(ended: tuple[Cluster, Cluster]) -> None:
     primary, replica = ended
     replica.positions, primary.extra = [f"{X}:1-9,{LOCAL}:1"] * 3, f"{X}:8-9"
-    _, follower = finish(primary, replica, ("dc2", "dc1"))
+    _, follower = finish(primary, replica, ("dc2", "dc1"), without="")
     assert follower.extra == f"{X}:8-9"
     assert primary.told[-1][2].startswith(f"SELECT REPLACE(GTID_SUBTRACT('{X}:1-9', @@GLOBAL.gtid_executed)")
 
@@ -365,10 +391,10 @@ def test_events_that_do_not_run_in_the_new_primary_are_warned_of(
     primary, replica = ended
     warnings = list[str]()
     monkeypatch.setattr("pulumi.log.warn", warnings.append)
-    finish(primary, replica, ("dc2", "dc1"))
+    finish(primary, replica, ("dc2", "dc1"), without="")
     assert warnings == []
     primary.idle = "2"
-    finish(primary, replica, ("dc2", "dc1"))
+    finish(primary, replica, ("dc2", "dc1"), without="")
     said = "dc2/in-dc2: 2 events that were made in dc1 do not run. docs/switchover.md says how to enable them"
     assert warnings == [said]
     asked = [statement for _, _, statement in primary.told if "EVENTS" in statement]
