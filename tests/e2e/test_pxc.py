@@ -365,6 +365,26 @@ def test_and_back(clusters: Project, sites: dict[str, Kubectl]) -> None:
     clusters.up("--skip-preview", "--expect-no-changes")
 
 
+def test_one_that_was_begun_can_be_taken_back(clusters: Project, sites: dict[str, Kubectl]) -> None:
+    """What ends a switchover runs for the one that is back: its own channel is to go, and a promise to be taken back."""
+    closed = len(told_at(sites["dc1"], "wookie", "SET GLOBAL READ_ONLY=1"))
+    with clusters.edit() as edited:
+        edited["dcmesh:primary"] = "dc2"
+    up = clusters.start("up", "--yes", "--skip-preview")
+    eventually(
+        "dc1 is closed",
+        lambda: len(told_at(sites["dc1"], "wookie", "SET GLOBAL READ_ONLY=1")) == closed + 3,
+        within=60,
+    )
+    up.send_signal(signal.SIGINT)
+    up.communicate(timeout=120)
+    with clusters.edit() as edited:
+        edited["dcmesh:primary"] = "dc1"
+    assert "dc1.wookie-switchover replaced" in clusters.up("--skip-preview")
+    roles(clusters, primary="dc1", source=next(iter(HOSTS)))
+    clusters.up("--skip-preview", "--expect-no-changes")
+
+
 def switch(clusters: Project, **failover: str) -> None:
     """Make dc2 the primary, after `failover.without` and so on if anything is given."""
     with clusters.edit() as edited:

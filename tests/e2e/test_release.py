@@ -93,6 +93,8 @@ CREATED: set[Resource] = {
     ("kubernetes:core/v1:PersistentVolumeClaimPatch", "dc2.wookie-dr-data-0"),
     # What has the proxies follow new certificates. These are the ones that they have.
     ("command:local:Command", "dc1-certificates"),
+    ("command:local:Command", "dc1-certificates-begun"),
+    ("command:local:Command", "dc2-certificates-begun"),
     ("command:local:Command", "dc2-certificates"),
 }
 """What the present program has and the release had not."""

@@ -178,7 +178,11 @@ def test_a_switchover_is_finished_when_both_resources_say_who_is_the_primary(
     found = clusters(engine := run_program(Engine(), stack))
     (command,) = [one for one in engine.kind("Command") if one.name.endswith("-switchover")]
     assert {cluster.name for cluster in found.values()} <= engine.before(command.name)
-    assert command.inputs["triggers"] == [primary, failover.get("without", ""), failover.get("at", "")]
+    begun = engine["dc1.wookie-dc2.wookie-dr-switchover-begun"]
+    assert (begun.inputs["create"], begun.inputs["update"]) == (":", ":")
+    assert begun.inputs["triggers"] == [primary, failover.get("without", ""), failover.get("at", "")]
+    assert all(begun.name in engine.before(cluster.name) for cluster in found.values())
+    assert command.inputs["triggers"] == [f"id of {begun.name}"], "what was begun and taken back is seen through too"
     words = shlex.split(command.inputs["create"])
     place = {"dc1": ["dc1", "wookie", "db", "3", "dcmesh"], "dc2": ["dc2", "wookie-dr", "db", "3", "dcmesh"]}
     gone = ["--without", OTHER[primary]] if failover else []

@@ -378,6 +378,27 @@ def test_an_existing_cluster_is_reached_by_path_and_context(
     assert yaml.safe_load(on_an_existing_cluster.kubeconfig)["current-context"] == "there"
 
 
+@pytest.mark.parametrize("path", ["its namespace", "nothing that may be read"])
+def test_another_cluster_than_the_last_up_had_is_not_asked(
+    cluster: KubernetesAPI, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    """The kubeconfig has another current context by now, for example."""
+    monkeypatch.setenv("CLUSTERS", str(tmp_path))
+    (tmp_path / "dc2").write_text(kubeconfig({"there": f"http://127.0.0.1:{cluster.server_port}"}))
+    if path == "its namespace":
+        cluster.objects["/api/v1/namespaces/kube-system"] = {"metadata": {"uid": "another"}}
+    told = outputs(cluster={"kubeconfig": "$CLUSTERS/dc2", "context": None, "identity": "dc2's"})
+    (site,) = parse_outputs({**told, "kubeconfigs": {}})
+    reason = (
+        "its kubeconfig leads to another cluster: the UID of its namespace kube-system is another, and was dc2's at "
+        "the last `pulumi up`: correct the kubeconfig, or its context"
+    )
+    wrong = path == "its namespace"
+    assert (ask_site(site, 60).unreachable == reason) is wrong
+    assert (Evidence(site).unreachable == reason) is wrong
+    assert any(holder.unknown == reason for holder in ask_trust([site]).holders) is wrong
+
+
 def test_a_kubeconfig_that_is_not_there_makes_its_site_unknown(
     on_an_existing_cluster: DeployedSite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
