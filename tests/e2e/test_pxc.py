@@ -366,7 +366,7 @@ def test_and_back(clusters: Project, sites: dict[str, Kubectl]) -> None:
 
 
 def test_one_that_was_begun_can_be_taken_back(clusters: Project, sites: dict[str, Kubectl]) -> None:
-    """What ends a switchover runs for the one that is back: its own channel is to go, and a promise to be taken back."""
+    """What ends a switchover runs for the one that is back: its own channel goes, and a promise is taken back."""
     closed = len(told_at(sites["dc1"], "wookie", "SET GLOBAL READ_ONLY=1"))
     with clusters.edit() as edited:
         edited["dcmesh:primary"] = "dc2"
