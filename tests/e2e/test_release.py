@@ -164,7 +164,8 @@ def pair(lab: Lab, clusters: dict[str, Path], tmp_path_factory: pytest.TempPathF
 
 
 @pytest.fixture(scope="module")
-def sites(clusters: dict[str, Path]) -> dict[str, Kubectl]:
+def sites(pair: Project, clusters: dict[str, Path]) -> dict[str, Kubectl]:
+    """Return kubectl for each cluster, when the stack is up."""
     return {site: Kubectl(path.read_text(), path) for site, path in clusters.items()}
 
 
