@@ -66,7 +66,8 @@ class ClusterPair(pulumi.ComponentResource):
 
     Creates:
         - ReplicationPasswords: what both ends of a channel must know.
-        - `command.local.Command` for each two XtraDB clusters that can change roles, made anew before they do.
+        - `command.local.Command` for each two XtraDB clusters that can change roles, made anew when the
+          configuration says that they do.
         - a Site for each site of the configuration. None knows of another.
         - SiteImports for each site that imports: all it gets of an exporting site is its Link.
     """

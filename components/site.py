@@ -117,7 +117,7 @@ class Site(pulumi.ComponentResource):
         - the workloads.
         - Monitoring, if asked for.
         - `command.local.Command` that runs `python -m dcmesh settle`: it has the proxies follow new certificates.
-          Another one is made anew before each change of them.
+          Another one is made anew when other ones are given.
     """
 
     cluster: Cluster

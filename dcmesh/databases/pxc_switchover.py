@@ -19,6 +19,7 @@ from dcmesh.databases.replication import (
     Replica,
     ServerStatus,
     checked,
+    is_settled,
     parse_lines,
     parse_server,
     read_server,
@@ -280,12 +281,21 @@ def promise(own: PxcClient) -> None:
         raise refusal(own.end, "most of its nodes do not answer: nothing is promoted, run `pulumi up` again")
 
 
-def take_back(own: PxcClient) -> None:
-    """Have a replica's nodes say that they are that, if they were to take over and never did."""
+def take_back(own: PxcClient) -> bool:
+    """Have a replica's closed nodes say that they are a replica's, if they were to take over and never did.
+
+    Returns:
+        Whether most of them do not say any more that they are to.
+    """
+    free = 0
     for pod in own.end.pods:
         with suppress(*ERRORS):
             if own.number(f"@@GLOBAL.{MARK}", pod=pod) == PROMISED:
+                if not own.server(pod).read_only:
+                    continue
                 own.run(rf"SET GLOBAL {MARK} = {REPLICA}\G", pod=pod, user="operator")
+            free += 1
+    return 2 * free > len(own.end.pods)
 
 
 # --- when it is the primary ------------------------------------------------------------------------------------------
@@ -335,7 +345,7 @@ def finish(
     """
     require_roles(primary, replica, without=without)
     gone = replica.end.site == without
-    if not gone and read_server(kubeconfigs[1], replica.end.writer, 0).read_only:
+    if not gone:
         take_back(replica)
     leader = read_server(kubeconfigs[0], primary.end.writer, OPEN_SECONDS, until=lambda said: said.read_only is False)
     if leader.read_only is not False:
@@ -360,15 +370,22 @@ def _followed(primary: PxcClient, leader: ServerStatus, replica: PxcClient, kube
     """Have a replica follow, and return what it says then.
 
     Raises:
-        pulumi.RunError: it says nothing.
+        pulumi.RunError: it says nothing, takes writes, or is still to take over.
     """
-    follower = read_server(kubeconfig, replica.end.writer, CHANNEL_SECONDS)
-    if follower.read_only and follower.channel.source and not follower.channel.running:
+    again = "see to it, then run `pulumi up` again"
+    follower = read_server(
+        kubeconfig, replica.end.writer, CHANNEL_SECONDS, until=lambda said: bool(said.read_only) and is_settled(said)
+    )
+    if follower.read_only is False:
+        raise refusal(replica.end, f"still takes writes: {again}")
+    if follower.channel.source and not follower.channel.running:
         with suppress(*ERRORS):
             replica.run(rf"START REPLICA FOR CHANNEL '{replica.end.channel}'\G", user="operator")
         follower = read_server(kubeconfig, replica.end.writer, CHANNEL_SECONDS)
     if follower.read_only is None:
-        raise refusal(replica.end, f"{follower.channel.last_error}: see to it, then run `pulumi up` again")
+        raise refusal(replica.end, f"{follower.channel.last_error}: {again}")
+    if not take_back(replica):
+        raise refusal(replica.end, f"most of its nodes do not say that they are a replica's: {again}")
     extra = ""
     with suppress(*ERRORS):
         extra = extra_to(primary, follower.position, leader.position)

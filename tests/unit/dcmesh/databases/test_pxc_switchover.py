@@ -1,5 +1,6 @@
 """The switchover of two XtraDB clusters: what is asked before one is opened, and that two never take writes at once."""
 
+import re
 from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
@@ -75,6 +76,8 @@ class Cluster(PxcClient):
         if "server_id" in statements:
             return f"Value: {self.end.pods.index(pod) + 71}"
         self.told.append((pod, user, statements))
+        if "SET GLOBAL dcmesh_replica" in statements:
+            self.marks[pod] = re.findall(r"\d+", statements)[0]
         if "WAIT_FOR" in statements:
             self.lags -= 1
             return f"Value: {'0' if self.lags < 0 else '1'}"
@@ -372,9 +375,19 @@ def test_nothing_is_done_when_the_roles_are_others(ended: tuple[Cluster, Cluster
 
 def test_one_that_takes_writes_is_not_made_to_follow(ended: tuple[Cluster, Cluster]) -> None:
     primary, replica = ended
-    replica.lags, replica.read_only = 1, [False] * 3
-    finish(primary, replica, ("dc2", "dc1"), without="")
+    replica.lags, replica.read_only, replica.marks = 1, [False] * 3, {"db-pxc-0": "131072"}
+    with pytest.raises(pulumi.RunError, match=r"^dc1/in-dc1: still takes writes: see to it, then run"):
+        finish(primary, replica, ("dc2", "dc1"), without="")
     assert changes(replica) == []
+
+
+def test_a_promise_that_cannot_be_taken_back_is_no_end(ended: tuple[Cluster, Cluster]) -> None:
+    """The primary's nodes would be held for it when they all start anew."""
+    primary, replica = ended
+    replica.marks = dict.fromkeys(replica.end.pods, "131072")
+    replica.down = replica.end.pods[:2]
+    with pytest.raises(pulumi.RunError, match=r"^dc1/in-dc1: most of its nodes do not say that they are a replica's"):
+        finish(primary, replica, ("dc2", "dc1"), without="")
 
 
 def test_transactions_that_only_the_replica_has_are_named(ended: tuple[Cluster, Cluster]) -> None:
