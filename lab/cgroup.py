@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from lab.errors import LabError
+from lab.image_store import NAMESPACE
 from lab.paths import SitePaths
 
 _ROOT = Path("/sys/fs/cgroup")
@@ -90,11 +91,16 @@ def memory(site: SitePaths) -> int:
 
 
 def remove(site: SitePaths) -> None:
-    """Remove the site's groups, and those above that are then empty, in every hierarchy."""
+    """Remove the site's groups and its containers', and those above that are then empty, in every hierarchy.
+
+    The groups of containers that were killed with the site are removed by nobody else. Every kubelet on the machine
+    watches all groups that there are: some thousands of old ones use up inotify's watches, and no kubelet starts.
+    """
+    containers = _containers(site)
     for hierarchy in _hierarchies():
         group = _group(hierarchy, site)
         inner = sorted(group.rglob("*/"), reverse=True) if group.is_dir() else []
-        for directory in (*inner, group, group.parent, group.parent.parent):
+        for directory in (*(hierarchy / of for of in containers), *inner, group, group.parent, group.parent.parent):
             try:
                 directory.rmdir()
             except OSError:
@@ -111,6 +117,12 @@ def _hierarchies() -> list[Path]:
 
 def _group(hierarchy: Path, site: SitePaths) -> Path:
     return hierarchy / site.cgroup.lstrip("/")
+
+
+def _containers(site: SitePaths) -> list[Path]:
+    """Return the groups of the containers that containerd has not deleted itself, below the root of a hierarchy."""
+    tasks = site.run / "containerd/io.containerd.runtime.v2.task" / NAMESPACE
+    return [Path(NAMESPACE, task.name) for task in tasks.glob("*")]
 
 
 def _own_leaves(site: SitePaths) -> Iterator[Path]:
