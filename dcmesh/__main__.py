@@ -7,12 +7,15 @@ import json
 import os
 import sys
 from collections.abc import Callable
-from typing import Annotated, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Protocol, TypeVar
 
 import typer
 
 from dcmesh.model.facts import MAX_LAG, State
 from dcmesh.model.printable import printable
+
+if TYPE_CHECKING:
+    from dcmesh.deployment import DeployedSite
 
 PROGRAM = "python -m dcmesh"
 PROJECT = "Pulumi.yaml"
@@ -115,15 +118,10 @@ def status(stack: Stack = None, as_json: Json = False, max_lag: MaxLag = MAX_LAG
     It shows when certificates end, too. It asks the clusters live and creates nothing. To ask for hosts it connects
     from running pods of their consumers; to ask databases and sidecars it runs their own clients in their containers.
     """
-    from dcmesh.deployment import StackError, read_stack
     from dcmesh.status.screen import text
     from dcmesh.status.sites import Status, ask_all
 
-    try:
-        found = ask_all(read_stack(stack), max_lag)
-    except StackError as error:
-        found = Status(unreadable=str(error))
-    return show(found, text, as_json)
+    return show(asked(stack, lambda sites: ask_all(sites, max_lag), Status), text, as_json)
 
 
 @app.command(
@@ -147,16 +145,11 @@ def doctor(host: Host = None, stack: Stack = None, as_json: Json = False) -> Sta
     that is broken, with what was seen there and the fix. It asks the sites of the stack and creates nothing. Of a site
     that another stack has it says what must be looked at there. docs/doctor.md lists all hops and findings.
     """
-    from dcmesh.deployment import StackError, read_stack
     from dcmesh.doctor.findings import Report
     from dcmesh.doctor.screen import text
     from dcmesh.doctor.walk import examine
 
-    try:
-        found = examine(read_stack(stack), host)
-    except StackError as error:
-        found = Report(unreadable=str(error))
-    return show(found, text, as_json)
+    return show(asked(stack, lambda sites: examine(sites, host), Report), text, as_json)
 
 
 @app.command(
@@ -200,15 +193,10 @@ def trust(stack: Stack = None, as_json: Json = False) -> State:
     own certificates are. Run it before each step of a root's replacement, on every site that the step's stack cannot
     see.
     """
-    from dcmesh.deployment import StackError, read_stack
     from dcmesh.status.screen import text
     from dcmesh.trust.roots import TrustReport, ask_trust
 
-    try:
-        found = ask_trust(read_stack(stack))
-    except StackError as error:
-        found = TrustReport(unreadable=str(error))
-    return show(found, text, as_json)
+    return show(asked(stack, ask_trust, TrustReport), text, as_json)
 
 
 @app.command(
@@ -332,6 +320,22 @@ def finish_switchover(
     from dcmesh import verbs
 
     return verbs.finish_switchover(primary, replica, without=without, contexts=contexts)
+
+
+def asked(stack: str | None, ask: Callable[[tuple["DeployedSite", ...]], F], unreadable: Callable[..., F]) -> F:
+    """Return what was found of a stack's sites.
+
+    Args:
+        stack: its name. Default: the one that is selected.
+        ask: what asks them.
+        unreadable: makes, of the reason, what is found of a stack that cannot be read.
+    """
+    from dcmesh.deployment import StackError, read_stack
+
+    try:
+        return ask(read_stack(stack))
+    except StackError as error:
+        return unreadable(unreadable=str(error))
 
 
 def show(found: F, text: Callable[[F], str], as_json: bool) -> State:

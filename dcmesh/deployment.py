@@ -9,7 +9,7 @@ from dcmesh.config.errors import ConfigError
 from dcmesh.config.kubeconfig import KubeconfigError, read_kubeconfig
 from dcmesh.config.peer_links import read_link
 from dcmesh.databases.replication import Replica
-from dcmesh.kube.api import ERRORS, ApiClient, reach, why
+from dcmesh.kube.api import ERRORS, ApiClient, answer_or_none, reach, why
 from dcmesh.kube.cluster import identity_of
 from dcmesh.model.link import ExportedService, Link, ServiceAccount
 from dcmesh.model.printable import printable
@@ -113,7 +113,7 @@ class DeployedSite:
         clients = reach(self.kubeconfig)
         try:
             with clients() as api:
-                identity = self.identity and identity_of(api)
+                identity = self.identity and answer_or_none(identity_of, api, none=(403, 404))
         except ERRORS as error:
             raise ConnectionError(why(error)) from None
         if identity and identity != self.identity:

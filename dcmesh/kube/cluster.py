@@ -16,15 +16,13 @@ from dcmesh.model.istio import ISTIO_NAMESPACE
 from dcmesh.model.ownership import MADE_BY, is_of_stack
 
 
-def identity_of(api: ApiClient) -> str | None:
-    """Return by what a cluster is known again, whatever its address and credentials; None if that may not be read.
+def identity_of(api: ApiClient) -> str:
+    """Return by what a cluster is known again, whatever its address and credentials.
 
     Raises:
-        kube.api.ERRORS: it cannot be asked.
+        kube.api.ERRORS: it cannot be asked, or does not let that be read.
     """
-    read = client.CoreV1Api(api).read_namespace
-    found = answer_or_none(read, "kube-system", none=(403, 404), _request_timeout=SECONDS)
-    return found and str(found.metadata.uid)
+    return str(client.CoreV1Api(api).read_namespace("kube-system", _request_timeout=SECONDS).metadata.uid)
 
 
 @dataclass(frozen=True)
@@ -65,10 +63,6 @@ class ClusterReader:
     def _read_if_allowed(self, ask: Callable[..., Any], *place: str, **options: str) -> Any:  # noqa: ANN401
         """Return what is asked for; None also where it may not be read."""
         return answer_or_none(ask, *place, none=(403, 404), _request_timeout=SECONDS, **options)
-
-    def identity(self) -> str:
-        """Return by what the cluster is known again, whatever its address and credentials."""
-        return str(self._read("namespace", "kube-system").metadata.uid)
 
     def namespace_labels(self, name: str) -> dict[str, str] | None:
         """Return a namespace's labels."""

@@ -7,7 +7,7 @@ from dcmesh.config.errors import ConfigError, Finding, Remark
 from dcmesh.config.kubeconfig import read_kubeconfig
 from dcmesh.config.stack_config import secret_keys
 from dcmesh.kube.api import ApiException, ConfigException, HTTPError, connect
-from dcmesh.kube.cluster import ClusterReader
+from dcmesh.kube.cluster import ClusterReader, identity_of
 from dcmesh.model import settings as model
 from dcmesh.model.plan import Plan, SitePlan
 from dcmesh.preflight import certificates, hosts, mesh, taken_names, versions, volumes
@@ -68,7 +68,7 @@ def _of_site(
         with connect(used) as api:
             stacks = frozenset({stack_name(environment.project, environment.stack), *(held.stacks if held else ())})
             cluster = ClusterReader.of(api, stacks)
-            identity = cluster.identity()
+            identity = identity_of(api)
             if other := list(other_cluster(held, identity, used, site=site.name, path=where, named=named)):
                 return identity, other
             gateway = gateway_namespace(site, held)

@@ -10,6 +10,7 @@ from components.databases.pxc_switchover import hand_over_hook
 from dcmesh.databases.pxc_switchover import PxcClient, PxcEnd
 from dcmesh.model.switchover import Switchover
 from tests.unit.engine import Engine
+from tests.unit.hooks import refusal
 
 TO_DC1 = Switchover(primary="dc1")
 
@@ -34,15 +35,7 @@ def refused(answer: Exception | None) -> str:
 
     async def wait() -> str:
         binding = hand_over_hook("dc1.wookie", end("dc1"), end("dc2"), TO_DC1)
-        (hook,), (the_same,) = binding.before_create or (), binding.before_update or ()
-        assert hook is the_same
-        assert hook.opts is None, "a preview does not wait"
-        try:
-            waited: Any = hook(pulumi.ResourceHookArgs("urn", "", "name", "type"))
-            await waited
-        except pulumi.RunError as error:
-            return str(error)
-        return ""
+        return await refusal(binding, on_dry_run=False)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("components.databases.pxc_switchover.connect", connect)

@@ -12,6 +12,7 @@ from components.trust.shared_ca import Intermediate
 from dcmesh.model.certificates import Bundle
 from dcmesh.trust.rotation import OtherSites
 from tests.unit.engine import Engine
+from tests.unit.hooks import refusal
 
 OTHERS = OtherSites(kubeconfigs={}, bundles={}, unseen={})
 Guard = Callable[..., str]
@@ -32,16 +33,7 @@ def looked(guard: Guard, *, chain: Callable[[], pulumi.Input[str]]) -> tuple[str
     async def look() -> str:
         known = Intermediate(cert="cert", key=pulumi.Output.secret("key"), chain=chain(), root="root")
         binding = guard_hook("dc1", known, pulumi.Output.secret("kubeconfig"), OTHERS)
-        (hook,), (the_same,) = binding.before_create or (), binding.before_update or ()
-        assert hook is the_same
-        assert hook.opts
-        assert hook.opts.on_dry_run, "a preview refuses too"
-        try:
-            waited: Any = hook(pulumi.ResourceHookArgs("urn", "", "name", "type"))
-            await waited
-        except pulumi.RunError as error:
-            return str(error)
-        return ""
+        return await refusal(binding, on_dry_run=True)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("components.trust.rotation.guard", guard)
