@@ -47,8 +47,8 @@ unit: venv/installed ## the unit tests: no cluster, seconds
 	venv/bin/python -m pytest tests/unit -n 2
 
 e2e: venv/installed ## the end-to-end tests, two labs side by side, then the faults, alone; soak's not
-	$(RUN) venv/bin/python -m pytest tests/e2e -m "not soak" -n 2 --durations=40
-	$(RUN) venv/bin/python -m pytest tests/faults -m "not soak" --durations=0
+	$(RUN) venv/bin/python -m pytest tests/e2e -m "not soak" -n 2 --tb=short --durations=40
+	$(RUN) venv/bin/python -m pytest tests/faults -m "not soak" --tb=short --durations=0
 
 faults: venv/installed ## all faults, soak's too, and nothing else; writes what they cost into docs/resilience.md
 	$(RUN) venv/bin/python -m pytest tests/faults --document docs/resilience.md

@@ -30,18 +30,21 @@ def test_an_up_can_be_interrupted(project: Project, lab: Lab) -> None:
 def test_a_killed_up_is_resumed_by_the_next(project: Project, lab: Lab, tmp_path: Path) -> None:
     """Helm would not touch again what a killed run has left half installed, nor Pulumi a stack that it has locked."""
 
-    kubeconfigs = list[str]()
+    sites = list[Kubectl]()
 
     def helm_installs() -> bool:
-        if not kubeconfigs:  # a site that is half made is made anew
+        if not sites:  # a site that is half made is made anew
             if lab.sites().get("dc1", {}).get("state") != "ready":
                 return False
-            kubeconfigs.append(lab("kubeconfig", "dc1"))
+            sites.append(Kubectl(lab("kubeconfig", "dc1"), tmp_path / "dc1"))
+            sites[0]("cordon", *nodes)  # so that Helm cannot be done before it is killed
         releases = ("secrets", "--namespace", "istio-system", "--selector", "name=istiod,status=pending-install")
-        return bool(Kubectl(kubeconfigs[0], tmp_path / "dc1")("get", *releases, "--output", "name", check=False))
+        return bool(sites[0]("get", *releases, "--output", "name", check=False))
 
+    nodes = ("--selector", "kubernetes.io/os=linux")
     said = project.killed("up", "--yes", "--skip-preview", when=helm_installs)
-    assert helm_installs(), said
+    assert helm_installs(), said[-2000:]
+    sites[0]("uncordon", *nodes)
     done = project.dcmesh("unlock")
     assert (done.returncode, done.stdout[:41]) == (0, "removed the lock of a run that is dead: p"), done
     project.up()

@@ -423,9 +423,9 @@ def test_a_primary_that_is_gone_is_replaced_once_somebody_says_what_may_be_lost(
     assert [p["text"].partition(": ")[2] for p in said["problems"] if p["text"].startswith("dc1: cannot be asked")]
     switch(pair, "dc2")
     refused = pair.refused("up", "--yes", "--skip-preview", *DC2)
-    assert "If dc1 is gone, set failover.without to dc1" in refused
-    # That program ended in the middle of the `up`: what a server that starts goes by was changed, not made anew.
-    assert databases["dc2"].site("get", "configmap", "db-role", "--namespace", "wookie-dr")
+    assert "dc2: dc1 does not answer" in refused
+    assert f"set failover to {{without: dc1, at: {lost.end}}}" in refused
+    assert databases["dc2"](TOKEN) == "dc1 closed"
     switch(pair, "dc2", without="dc1")
     refused = pair.refused("up", "--yes", "--skip-preview", *DC2)
     assert f"what arrived of it ends at {lost.end}, not at the failover.at" in refused
