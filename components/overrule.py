@@ -4,7 +4,6 @@ Pulumi creates by server-side apply, which changes an object that is there alrea
 stack's state has is the stack's: Pulumi updates it. What it would create is looked for first.
 """
 
-import asyncio
 import copy
 from collections.abc import Mapping
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 import pulumi
 import pulumi_kubernetes as k8s
 
+from components.hook_thread import in_hook_thread
 from components.mesh.istiod_away import try_again
 from dcmesh.kube.api import ERRORS, why
 from dcmesh.kube.lookup import Lookup, resource_of
@@ -72,7 +72,7 @@ class Overrule:
         # What is replaced is created too. An `up` has deleted it by then; in a preview it is still there.
         old = self._held.get(args.urn)
         if not (pulumi.runtime.is_dry_run() and old == (metadata.get("namespace") or "", metadata["name"])):
-            await asyncio.to_thread(self._require_new, inputs["kind"], inputs["apiVersion"], metadata, kubeconfig)
+            await in_hook_thread(self._require_new, inputs["kind"], inputs["apiVersion"], metadata, kubeconfig)
 
     def _require_new(self, kind: str, version: str, metadata: Mapping[str, Any], kubeconfig: str) -> None:
         """Look whether an object that is to be created is there already, and somebody else's.

@@ -1,10 +1,10 @@
 """What is done before and after Helm works on a release."""
 
-import asyncio
 from contextlib import suppress
 
 import pulumi
 
+from components.hook_thread import in_hook_thread
 from dcmesh.kube.api import ERRORS, connect, why
 from dcmesh.kube.helm_releases import TIMEOUT, Release, begin
 
@@ -32,10 +32,10 @@ def release_hooks(site: str, kubeconfig: pulumi.Output[str], stack: str) -> pulu
                 raise pulumi.RunError(f"the Helm release {release} cannot be looked at: {why(error)}") from None
 
     async def before(args: pulumi.ResourceHookArgs) -> None:
-        await asyncio.to_thread(around, args, await kubeconfig.future() or "", after=False)
+        await in_hook_thread(around, args, await kubeconfig.future() or "", after=False)
 
     async def after(args: pulumi.ResourceHookArgs) -> None:
-        await asyncio.to_thread(around, args, await kubeconfig.future() or "", after=True)
+        await in_hook_thread(around, args, await kubeconfig.future() or "", after=True)
 
     begun, done = pulumi.ResourceHook(f"{site}-helm-before", before), pulumi.ResourceHook(f"{site}-helm-after", after)
     return pulumi.ResourceHookBinding(

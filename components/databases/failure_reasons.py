@@ -3,12 +3,12 @@
 Pulumi's own message names the containers that are not ready, and nothing of why.
 """
 
-import asyncio
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import pulumi
 
+from components.hook_thread import in_hook_thread
 from dcmesh.kube.api import ERRORS, connect
 from dcmesh.kube.pods import RUNNING, last_words, read_pod
 
@@ -56,7 +56,7 @@ def tell_reasons(name: str, kubeconfig: pulumi.Input[str], container: str) -> pu
         if args.failed_operation != "delete":
             # What has something secret in it, as `resources` may, is a secret as a whole.
             inputs, known = await pulumi.Output.all(args.new_inputs, kubeconfig).future() or ({}, "")
-            await asyncio.to_thread(tell, inputs, known)
+            await in_hook_thread(tell, inputs, known)
         return False  # no second try: it would wait as long again
 
     return pulumi.ResourceHookBinding(on_error=[pulumi.ErrorHook(f"{name}-reasons", failed)])

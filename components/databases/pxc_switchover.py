@@ -1,9 +1,8 @@
 """How one of two XtraDB clusters becomes the primary: not before the other hands over, and to the switchover's end."""
 
-import asyncio
-
 import pulumi
 
+from components.hook_thread import in_hook_thread
 from components.verb_command import run_verb
 from dcmesh.databases.pxc_switchover import PxcClient, PxcEnd, hand_over, refusal
 from dcmesh.kube.api import ERRORS, connect, why
@@ -34,7 +33,7 @@ def hand_over_hook(name: str, own: PxcEnd, other: PxcEnd, switchover: Switchover
 
     async def wait(_: pulumi.ResourceHookArgs) -> None:
         here, there = await kubeconfigs.future() or ("", "")
-        await asyncio.to_thread(ask, here, there)  # it takes long, and others go on
+        await in_hook_thread(ask, here, there)  # it takes long, and others go on
 
     hook = pulumi.ResourceHook(f"{name}-handed-over", wait)
     return pulumi.ResourceHookBinding(before_create=[hook], before_update=[hook])

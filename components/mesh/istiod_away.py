@@ -11,6 +11,7 @@ import re
 
 import pulumi
 
+from components.hook_thread import in_hook_thread
 from dcmesh.kube.api import ERRORS, connect
 from dcmesh.kube.pods import read_pods
 from dcmesh.model.istio import ISTIO_NAMESPACE
@@ -57,7 +58,7 @@ def istio_hooks(
     async def wait(_args: pulumi.ResourceHookArgs) -> None:
         known = await kubeconfig.future() or ""
         for _ in range(LOOKS):
-            if not await asyncio.to_thread(old_there, known):
+            if not await in_hook_thread(old_there, known):
                 return
             await asyncio.sleep(INTERVAL)
 

@@ -1,10 +1,10 @@
 """Rotation: a site gets new certificates once they are allowed, and is done when all of its proxies follow them."""
 
-import asyncio
 from typing import Any
 
 import pulumi
 
+from components.hook_thread import in_hook_thread
 from components.trust.shared_ca import Intermediate
 from components.verb_command import run_verb
 from dcmesh.model.certificates import Bundle
@@ -25,7 +25,7 @@ def guard_hook(
     async def look(_: pulumi.ResourceHookArgs) -> None:
         if known := await wanted.future():
             text, chain, root = known
-            warning = await asyncio.to_thread(guard, site, text, Bundle(chain=chain, root=root), others)
+            warning = await in_hook_thread(guard, site, text, Bundle(chain=chain, root=root), others)
             if warning:
                 pulumi.log.warn(warning)
 

@@ -28,7 +28,10 @@ def test_an_up_can_be_interrupted(project: Project, lab: Lab) -> None:
 
 
 def test_a_killed_up_is_resumed_by_the_next(project: Project, lab: Lab, tmp_path: Path) -> None:
-    """Helm would not touch again what a killed run has left half installed, nor Pulumi a stack that it has locked."""
+    """Helm would not touch again what a killed run has left half installed, nor Pulumi a stack that it has locked.
+
+    With few operations at once more resources wait than the program has threads: hooks must need none of these.
+    """
 
     sites = list[Kubectl]()
 
@@ -47,7 +50,7 @@ def test_a_killed_up_is_resumed_by_the_next(project: Project, lab: Lab, tmp_path
     sites[0]("uncordon", *nodes)
     done = project.dcmesh("unlock")
     assert (done.returncode, done.stdout[:41]) == (0, "removed the lock of a run that is dead: p"), done
-    project.up()
+    project.up("--parallel", "2")
     assert len(project.imported()["dc2"]) == 3
     project.up("--expect-no-changes")
 

@@ -1,0 +1,27 @@
+"""What hooks do goes on while Pulumi waits in every thread that the event loop has."""
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import ContextVar
+from threading import Event
+
+from components.hook_thread import in_hook_thread
+
+WHERE = ContextVar("WHERE", default="nowhere")
+
+
+def test_it_needs_no_thread_of_the_event_loops_own() -> None:
+    done = Event()
+
+    async def program() -> str:
+        loop = asyncio.get_running_loop()
+        loop.set_default_executor(ThreadPoolExecutor(max_workers=1))
+        waiting = loop.run_in_executor(None, done.wait)  # as a resource waits until its hooks were called
+        WHERE.set("here")
+        try:
+            return await asyncio.wait_for(in_hook_thread(WHERE.get), timeout=10)
+        finally:
+            done.set()
+            await waiting
+
+    assert asyncio.run(program()) == "here"
