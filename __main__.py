@@ -9,15 +9,15 @@ from dcmesh import config
 from dcmesh.config.environment import of_running_stack
 from dcmesh.model.link import Link
 from dcmesh.model.plan import plan_of
-from dcmesh.preflight.identity import read_held
 from dcmesh.preflight.readiness import require_ready
+from dcmesh.sites_in_state import read_sites_in_state
 from dcmesh.trust.rotation import read_others
 
 try:
     settings, peer_links = config.load(pulumi.Config())
-    held = read_held(settings, pulumi.get_project(), pulumi.get_stack())
+    in_state = read_sites_in_state(settings, pulumi.get_project(), pulumi.get_stack())
     plan = plan_of(settings, peer_links)
-    warnings, identities = require_ready(settings, plan, of_running_stack(), held)
+    warnings, identities = require_ready(settings, plan, of_running_stack(), in_state)
     for warning in warnings:
         pulumi.log.warn(warning)
 except config.ConfigError as error:
@@ -34,7 +34,7 @@ pair = ClusterPair(
         plan=plan,
         intermediates=trust.intermediates,
         identities=identities,
-        held=held,
+        in_state=in_state,
         peer_links=peer_links,
         others=read_others(settings, pulumi.get_project(), pulumi.get_stack()),
         project=pulumi.get_project(),

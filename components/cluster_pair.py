@@ -16,7 +16,7 @@ from components.verb_command import begun
 from dcmesh.model import settings as model
 from dcmesh.model.link import Link
 from dcmesh.model.plan import DatabasePlace, Plan, SitePlan, docker_port
-from dcmesh.preflight.identity import Held, gateway_namespace
+from dcmesh.sites_in_state import SiteInState, gateway_namespace
 from dcmesh.stacks import stack_name
 from dcmesh.trust.rotation import OtherSites
 
@@ -30,7 +30,7 @@ class ClusterPairArgs:
         plan: what follows from it.
         intermediates: the signing certificates, by site.
         identities: by what the existing clusters are known again, by site.
-        held: what the stack's state has of each site's cluster.
+        in_state: what the stack's state has of each site's cluster.
         peer_links: the links of sites that other stacks hold.
         others: the sites that must go on to share a root.
         project: name of the Pulumi project.
@@ -41,7 +41,7 @@ class ClusterPairArgs:
     plan: Plan
     intermediates: Mapping[str, Intermediate]
     identities: Mapping[str, str]
-    held: Mapping[str, Held]
+    in_state: Mapping[str, SiteInState]
     peer_links: Mapping[str, Link]
     others: OtherSites
     project: str
@@ -111,7 +111,7 @@ class ClusterPair(pulumi.ComponentResource):
                 site,
                 args.plan.site(site.name),
                 links=written,
-                gateway=gateway_namespace(site, args.held.get(site.name)),
+                gateway=gateway_namespace(site, args.in_state.get(site.name)),
                 lost=args.plan.lost,
                 identity=args.identities.get(site.name),
             )
@@ -143,7 +143,7 @@ class ClusterPair(pulumi.ComponentResource):
         switching: Mapping[DatabasePlace, pulumi.CustomResource],
         opts: pulumi.ResourceOptions,
     ) -> Site:
-        held = args.held.get(site.name)
+        known = args.in_state.get(site.name)
         partners = {of.namespace: of.partner for of in plan.databases if of.partner and of.role == "primary"}
         return Site(
             site.name,
@@ -154,14 +154,14 @@ class ClusterPair(pulumi.ComponentResource):
                 pxc=args.settings.pxc,
                 intermediate=args.intermediates.get(site.name),
                 cluster=cluster_source(args.stack, args.settings, site, args.identities.get(site.name)),
-                gateway=gateway_namespace(site, held),
+                gateway=gateway_namespace(site, known),
                 passwords={of.namespace: self.passwords.of(of) for of in plan.databases},
                 replicas={of: made[there.site].workloads[there.namespace] for of, there in partners.items()},
                 begun={place.namespace: of for place, of in switching.items() if place.site == site.name},
                 monitoring=args.settings.monitoring,
                 others=args.others,
                 stack=stack_name(args.project, args.stack),
-                held=held.objects if held else {},
+                objects=known.objects if known else {},
             ),
             opts,
         )

@@ -24,13 +24,13 @@ from components.trust.shared_ca import Intermediate
 from components.untouched import untouched
 from components.verb_command import begun
 from components.workloads.hello import Hello, HelloArgs, HelloClient, HelloClientArgs
-from dcmesh.config.errors import shown
 from dcmesh.kube.nodes import with_rto_max
 from dcmesh.model import settings as model
 from dcmesh.model.component_names import export_name
 from dcmesh.model.istio import ISTIO_NAMESPACE, injection_labels
 from dcmesh.model.link import ExportedService, Link, LinkGateway
 from dcmesh.model.plan import GatewayPlan, SitePlan
+from dcmesh.model.printable import abridged
 from dcmesh.model.value_types import can_be_reached
 from dcmesh.trust.rotation import OtherSites
 
@@ -51,7 +51,7 @@ def require_addresses(site: str, addresses: Sequence[str]) -> Sequence[str]:
     for address in addresses:
         if not can_be_reached(address):
             raise pulumi.RunError(
-                f"{site}: its gateway has the address {shown(address)}, by which other sites cannot reach it: set "
+                f"{site}: its gateway has the address {abridged(address)}, by which other sites cannot reach it: set "
                 "gateway.advertise"
             )
     return addresses
@@ -87,7 +87,7 @@ class SiteArgs:
         monitoring: what lets it be watched; None if it is not.
         begun: by namespace of an XtraDB cluster, what is made anew before it changes roles, where it can.
         stack: the stack, by its whole name.
-        held: the objects that its state has, by URN: namespace (empty if none) and name.
+        objects: the objects that its state has, by URN: namespace (empty if none) and name.
         others: the sites with which it must go on to share a root.
     """
 
@@ -104,7 +104,7 @@ class SiteArgs:
     monitoring: model.Monitoring | None
     others: OtherSites
     stack: str
-    held: Mapping[str, tuple[str, str]]
+    objects: Mapping[str, tuple[str, str]]
 
 
 class Site(pulumi.ComponentResource):
@@ -141,7 +141,7 @@ class Site(pulumi.ComponentResource):
         )
         self._args = args
         self._transformation = (
-            untouched if args.plan.lost else Overrule(name, self.cluster.kubeconfig, args.stack, args.held)
+            untouched if args.plan.lost else Overrule(name, self.cluster.kubeconfig, args.stack, args.objects)
         )
         inside = self.inside(self)
         self._hooks = release_hooks(name, self.cluster.kubeconfig, args.stack)

@@ -169,7 +169,7 @@ def plan(stack: Stack = None, as_json: Json = False) -> State:
     That follows from the configuration, and from what other stacks export now: the next `up` goes by it. It asks no
     cluster and creates nothing. It does not know an address that a gateway's Service gets in the cluster.
     """
-    from dcmesh.plan import read_plan, text
+    from dcmesh.plan_report import read_plan, text
 
     return show(read_plan(stack), text, as_json)
 

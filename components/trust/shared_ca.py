@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_tls as tls
 
+from dcmesh.model.certificates import BUNDLE_NAMES, SigningBundle
+
 HOURS_A_YEAR = 24 * 365
 KEY_ALGORITHM = "ECDSA"
 KEY_CURVE = "P384"
@@ -81,7 +83,7 @@ class SharedCA(pulumi.ComponentResource):
 
 @dataclass(frozen=True, kw_only=True)
 class Intermediate:
-    """A site's signing certificate with all that its istiod needs, as PEM.
+    """A site's SigningBundle as a resource takes it, when it may not be there yet.
 
     Attributes:
         cert: the intermediate.
@@ -95,9 +97,15 @@ class Intermediate:
     chain: pulumi.Input[str]
     root: pulumi.Input[str]
 
+    @classmethod
+    def of(cls, bundle: SigningBundle) -> "Intermediate":
+        """Return an intermediate that is there."""
+        key = pulumi.Output.secret(bundle.key.get_secret_value())
+        return cls(cert=bundle.cert, key=key, chain=bundle.chain, root=bundle.root)
+
     def as_output(self) -> dict[str, pulumi.Input[str]]:
-        """Return the intermediate as a stack output, under the names that `trust.provided` has."""
-        return {"caCert": self.cert, "caKey": self.key, "certChain": self.chain, "rootCert": self.root}
+        """Return the intermediate as part of a stack output, as SigningBundle reads it."""
+        return {BUNDLE_NAMES[part]: pem for part, pem in vars(self).items()}
 
 
 @dataclass(frozen=True, kw_only=True)

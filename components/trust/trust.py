@@ -7,6 +7,7 @@ import pulumi
 
 from components.trust.shared_ca import Intermediate, SharedCA, SharedCAArgs, SiteCA, SiteCAArgs, numbered
 from dcmesh.model import settings as model
+from dcmesh.model.certificates import SigningBundle
 from dcmesh.stacks import ReadStack, read_stack
 
 
@@ -63,13 +64,8 @@ class Trust(pulumi.ComponentResource):
             case model.StackTrust(stack=stack):
                 return read_intermediates(stack, args.sites)
             case model.ProvidedTrust() as provided:
-                given = Intermediate(
-                    cert=provided.ca_cert,
-                    key=pulumi.Output.secret(provided.ca_key.get_secret_value()),
-                    chain=provided.cert_chain,
-                    root=provided.root_cert,
-                )
-                return dict.fromkeys(args.sites, given)
+                given = SigningBundle.model_validate(provided.model_dump(by_alias=True))
+                return dict.fromkeys(args.sites, Intermediate.of(given))
             case model.ExistingTrust():
                 return {}
 
@@ -87,12 +83,6 @@ class Trust(pulumi.ComponentResource):
         )
 
 
-def _is_issued(told: object) -> bool:
-    """Tell whether what a stack tells of an intermediate has the certificates that belong to one."""
-    parts = ("caCert", "certChain", "rootCert")
-    return isinstance(told, Mapping) and all(isinstance(told.get(part), str) for part in parts)
-
-
 def read_intermediates(stack: str, sites: Sequence[str], read: ReadStack = read_stack) -> dict[str, Intermediate]:
     """Return the intermediates of these sites from the output `intermediates` of the stack that issues them.
 
@@ -104,29 +94,21 @@ def read_intermediates(stack: str, sites: Sequence[str], read: ReadStack = read_
     """
     try:
         told = read(stack).get("intermediates")
-        issued = told if isinstance(told, Mapping) else {}
+        told = told if isinstance(told, Mapping) else {}
     except LookupError as error:
         raise pulumi.RunError(
             f"trust.stack: {stack!r} cannot be read ({error}): create and `pulumi up` that stack first"
         ) from None
-    missing = [site for site in sites if not _is_issued(issued.get(site))]
-    if missing:
+    issued = {site: bundle for site in sites if (bundle := SigningBundle.told(told.get(site)))}
+    if missing := [site for site in sites if site not in issued]:
         raise pulumi.RunError(
             f"trust.stack: {stack!r} issues nothing for {', '.join(missing)}: "
             "add what is missing to its trust.issueFor, and run `pulumi up` there first"
         )
     # The engine leaves out what it cannot read.
-    if not all(isinstance(issued[site].get("caKey"), str) for site in sites):
+    if not all(bundle.key for bundle in issued.values()):
         raise pulumi.RunError(
             f"trust.stack: {stack!r} has keys that cannot be decrypted here: use the passphrase or secrets provider of "
             "that stack, or hand the intermediate over as `provided`"
         )
-    return {
-        site: Intermediate(
-            cert=issued[site]["caCert"],
-            key=pulumi.Output.secret(issued[site]["caKey"]),
-            chain=issued[site]["certChain"],
-            root=issued[site]["rootCert"],
-        )
-        for site in sites
-    }
+    return {site: Intermediate.of(bundle) for site, bundle in issued.items()}

@@ -1,6 +1,5 @@
 """What is wrong with a configuration, as one message with a line an error."""
 
-import json
 import re
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
@@ -8,15 +7,10 @@ from typing import Final
 
 from dcmesh.config.paths import is_within
 from dcmesh.config.stack_config import secret_keys
-from dcmesh.model.printable import printable
-
-SECRET = "[secret]"  # noqa: S105 — what is shown instead of one
+from dcmesh.model.printable import SECRET, abridged, printable
 
 NOTHING: Final = object()
 """The value of what is missing."""
-
-LONGEST = 60
-"""How many characters of a value are shown."""
 
 LONGEST_PATH = 200
 """How many characters of a path are shown: the keys in it may be somebody else's."""
@@ -46,7 +40,7 @@ class Finding:
         if self.value is NOTHING:
             return printable(f"{path}: {self.advice}")
         secret = self.secret or any(is_within(self.path, key) for key in secret_parts)
-        return printable(f"{path}: {SECRET if secret else shown(self.value)} {self.advice}")
+        return printable(f"{path}: {SECRET if secret else abridged(self.value)} {self.advice}")
 
 
 class Remark(Finding):
@@ -69,20 +63,3 @@ def _order(finding: Finding) -> list[str | int]:
     """Return by what findings are ordered: what is about one place stands together."""
     parts = re.split(r"\[([0-9]{1,9})\]", finding.path)
     return [int(part) if index % 2 else part for index, part in enumerate(parts)]
-
-
-def shown(value: object) -> str:
-    """Return a value on one line, much as a user would write it; of what has parts no more than that."""
-    if isinstance(value, dict):
-        return "{…}" if value else "{}"
-    if isinstance(value, list):
-        return "[…]" if value else "[]"
-    try:
-        text = value if isinstance(value, str) else json.dumps(value, default=str)
-    except ValueError:  # Python does not write a number of thousands of digits
-        return "a number too large to show"
-    if "PRIVATE KEY" in text:
-        return SECRET
-    line = text.partition("\n")[0][:LONGEST]
-    shortened = "" if line == text else "…"
-    return f"{json.dumps(line, ensure_ascii=False) if isinstance(value, str) else line}{shortened}"

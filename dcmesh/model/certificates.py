@@ -2,10 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Annotated, Any, Self
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from pydantic import BeforeValidator, ConfigDict, SecretStr, ValidationError
 
+from dcmesh.model.base_model import Model
 from dcmesh.model.printable import printable
 
 
@@ -29,17 +32,47 @@ LONGEST_NAME = 200
 Certificates = Sequence[x509.Certificate]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Bundle:
+BUNDLE_NAMES = {"cert": "caCert", "key": "caKey", "chain": "certChain", "root": "rootCert"}
+"""Names of a bundle's parts in stack outputs and in `trust`."""
+
+
+class Bundle(Model):
     """What a site's istiod signs with, and what it has all proxies trust: the Secret `cacerts` without the key, as PEM.
 
-    Attributes:
-        chain: the site's intermediate and whatever stands between it and the root, the intermediate first.
-        root: the roots.
+    Between stacks it passes in the output `certificates`, which says more of them.
     """
 
+    model_config = ConfigDict(alias_generator=BUNDLE_NAMES.__getitem__, extra="ignore")
+
     chain: str
+    """The site's intermediate and whatever stands between it and the root, the intermediate first."""
     root: str
+    """The roots."""
+
+    @classmethod
+    def told(cls, told: object) -> Self | None:
+        """Return the bundle that another stack tells; None if it tells none, or not all of it."""
+        try:
+            return cls.model_validate(told)
+        except ValidationError:
+            return None
+
+    def as_output(self) -> dict[str, Any]:
+        """Return it as part of a stack output."""
+        return self.model_dump(by_alias=True)
+
+
+def _if_text(value: object) -> object:
+    return value if isinstance(value, str | SecretStr) else ""
+
+
+class SigningBundle(Bundle):
+    """All of the Secret `cacerts`. Between stacks it passes in the output `intermediates`."""
+
+    cert: str
+    """The site's intermediate."""
+    key: Annotated[SecretStr, BeforeValidator(_if_text)] = SecretStr("")
+    """Its private key; empty if it cannot be decrypted here."""
 
 
 @dataclass(frozen=True, kw_only=True)

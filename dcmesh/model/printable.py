@@ -1,7 +1,14 @@
 """Printable: how text that is somebody else's gets into a message, a log or a terminal."""
 
+import json
+
 LONGEST = 2000
 """How many characters of a text are shown, unless it is said otherwise."""
+
+LONGEST_VALUE = 60
+"""How many characters of a value are shown."""
+
+SECRET = "[secret]"  # noqa: S105 — what is shown instead of one
 
 PULUMI_COLOUR = "<{%"
 """What begins a colour in the messages of Pulumi's CLI."""
@@ -16,6 +23,23 @@ def printable(text: str, longest: int = LONGEST) -> str:
     line = text if len(text) <= longest else f"{text[:longest]}…"
     line = line.replace(PULUMI_COLOUR, "<{ %")
     return line if line.isprintable() else "".join(map(_escaped, line))
+
+
+def abridged(value: object) -> str:
+    """Return a value on one line, much as a user would write it; of what has parts no more than that."""
+    if isinstance(value, dict):
+        return "{…}" if value else "{}"
+    if isinstance(value, list):
+        return "[…]" if value else "[]"
+    try:
+        text = value if isinstance(value, str) else json.dumps(value, default=str)
+    except ValueError:  # Python does not write a number of thousands of digits
+        return "a number too large to show"
+    if "PRIVATE KEY" in text:
+        return SECRET
+    line = text.partition("\n")[0][:LONGEST_VALUE]
+    shortened = "" if line == text else "…"
+    return f"{json.dumps(line, ensure_ascii=False) if isinstance(value, str) else line}{shortened}"
 
 
 def _escaped(character: str) -> str:

@@ -11,21 +11,21 @@ from dcmesh.model.istio_objects import visible
 from dcmesh.model.link import service_of
 from dcmesh.model.ownership import OURS
 from dcmesh.model.plan import ImportPlan, SitePlan
-from dcmesh.preflight.identity import Held
 from dcmesh.preflight.parallel import each
+from dcmesh.sites_in_state import SiteInState
 
 
-def _new_or_there(held: Held | None, component: str) -> type[Finding]:
+def _new_or_there(known: SiteInState | None, component: str) -> type[Finding]:
     """Return how to tell what is wrong with an export or import: of one that stands already it stops no `up`.
 
     Else anybody in the cluster could keep the user from one, from a failover too.
     """
-    there = any(urn.rpartition("::")[2].startswith(f"{component}-") for urn in (held.objects if held else ()))
+    there = any(urn.rpartition("::")[2].startswith(f"{component}-") for urn in (known.objects if known else ()))
     return Remark if there else Finding
 
 
 def own_names(
-    cluster: ClusterReader, site: model.Site, path: str, plan: SitePlan, held: Held | None
+    cluster: ClusterReader, site: model.Site, path: str, plan: SitePlan, known: SiteInState | None
 ) -> Iterator[Finding]:
     """Find imports whose hosts have names that are, or could be, of the importing site's own."""
 
@@ -46,7 +46,7 @@ def own_names(
                 )
             else:
                 continue
-            told = _new_or_there(held, _name_of(plan, imported))
+            told = _new_or_there(known, _name_of(plan, imported))
             yield told(f"{path}.imports[{index}].export", imported.name, advice)
 
     yield from each(enumerate(plan.imports), look)
@@ -56,7 +56,9 @@ def _name_of(plan: SitePlan, of: ImportPlan) -> str:
     return import_name(f"{plan.name}-imports", namespace=of.namespace, source=of.source, export=of.name)
 
 
-def claimed(cluster: ClusterReader, path: str, plan: SitePlan, gateway: str, held: Held | None) -> Iterator[Finding]:
+def claimed(
+    cluster: ClusterReader, path: str, plan: SitePlan, gateway: str, known: SiteInState | None
+) -> Iterator[Finding]:
     """Find hosts that somebody else's ServiceEntry has as well: of two that a proxy sees, Istio takes the older one."""
     uses = [
         (f"{path}.exports[{i}].name", e.name, export_name(plan.name, e.name), gateway, e.hosts)
@@ -76,7 +78,7 @@ def claimed(cluster: ClusterReader, path: str, plan: SitePlan, gateway: str, hel
                     "stack has not made that: whoever connects may be led elsewhere; delete it, or take the host out "
                     "of it"
                 )
-                yield _new_or_there(held, component)(where, name, advice)
+                yield _new_or_there(known, component)(where, name, advice)
 
 
 def virtual_addresses(cluster: ClusterReader, site: model.Site, path: str) -> Iterator[Finding]:

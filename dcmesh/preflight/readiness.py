@@ -11,12 +11,13 @@ from dcmesh.kube.cluster import ClusterReader, identity_of
 from dcmesh.model import settings as model
 from dcmesh.model.plan import Plan, SitePlan
 from dcmesh.preflight import certificates, hosts, mesh, taken_names, versions, volumes
-from dcmesh.preflight.identity import Held, gateway_namespace, made_elsewhere, other_cluster
+from dcmesh.preflight.identity import made_elsewhere, other_cluster
+from dcmesh.sites_in_state import SiteInState, gateway_namespace
 from dcmesh.stacks import stack_name
 
 
 def require_ready(
-    settings: model.Settings, plan: Plan, environment: Environment, held: Mapping[str, Held]
+    settings: model.Settings, plan: Plan, environment: Environment, in_state: Mapping[str, SiteInState]
 ) -> tuple[list[str], dict[str, str]]:
     """Look at every existing cluster of the stack.
 
@@ -24,7 +25,7 @@ def require_ready(
         settings: the configuration.
         plan: what follows from it.
         environment: what the configuration is read in.
-        held: what the stack's state has of each site's cluster.
+        in_state: what the stack's state has of each site's cluster.
 
     Returns:
         What the user is to be warned of, and the identity of each existing cluster by its site.
@@ -33,9 +34,9 @@ def require_ready(
         ConfigError: something is wrong or lacking; the message has it all.
     """
     found: list[Finding] = [*versions.untried(settings)]
-    identities = {site: known.identity for site, known in held.items() if known.identity}
+    identities = {site: known.identity for site, known in in_state.items() if known.identity}
     for index, site in enumerate(settings.sites):
-        path, known = f"sites[{index}]", held.get(site.name)
+        path, known = f"sites[{index}]", in_state.get(site.name)
         if site.name == settings.lost:
             continue  # the state says which cluster it is
         if isinstance(site.cluster, model.ExistingCluster):
@@ -57,7 +58,7 @@ def _of_site(
     path: str,
     plan: SitePlan,
     environment: Environment,
-    held: Held | None,
+    known: SiteInState | None,
 ) -> tuple[str, list[Finding]]:
     """Return a cluster's identity and what is found in it. Of one that is not the site's nothing more is said."""
     where = f"{path}.cluster"
@@ -66,23 +67,23 @@ def _of_site(
     try:
         used = read_kubeconfig(existing.kubeconfig).only(existing.context)
         with connect(used) as api:
-            stacks = frozenset({stack_name(environment.project, environment.stack), *(held.stacks if held else ())})
+            stacks = frozenset({stack_name(environment.project, environment.stack), *(known.stacks if known else ())})
             cluster = ClusterReader.of(api, stacks)
             identity = identity_of(api)
-            if other := list(other_cluster(held, identity, used, site=site.name, path=where, named=named)):
+            if other := list(other_cluster(known, identity, used, site=site.name, path=where, named=named)):
                 return identity, other
-            gateway = gateway_namespace(site, held)
+            gateway = gateway_namespace(site, known)
             return identity, [
                 *versions.running(cluster, settings.istio, site, where, named),
-                *certificates.cacerts(cluster, settings, site, environment if held else None),
+                *certificates.cacerts(cluster, settings, site, environment if known else None),
                 *mesh.existing_istio(cluster, settings, site),
                 *mesh.scope(api, settings, site),
                 *mesh.namespaces(cluster, settings, site, path),
                 *mesh.pxc_operator(cluster, settings, site),
                 *volumes.claims(cluster, site, path),
                 *taken_names.taken(cluster, settings, site, path, gateway),
-                *hosts.own_names(cluster, site, path, plan, held),
-                *hosts.claimed(cluster, path, plan, gateway, held),
+                *hosts.own_names(cluster, site, path, plan, known),
+                *hosts.claimed(cluster, path, plan, gateway, known),
                 *hosts.virtual_addresses(cluster, site, path),
             ]
     except ConfigException as error:

@@ -1,8 +1,11 @@
 # Asks hosts as a consumer does, all at once, each by a new connection. Runs in the consumer's own container.
 # Arguments: SECONDS, then HOST PORT KIND for each host. Prints for each "ok HOST ANSWER" or "failed HOST REASON".
-# KIND is what is expected: greeting (the server speaks first), http or pod-name.
+# KIND is what is expected: greeting (the server speaks first), http ("HTTP STATUS"), or pod-name ("HTTP STATUS NAME", the
+# name being the first line of what the server says).
 set -uf # f: what a server says is no pattern of file names
 seconds=$1
+line_end='
+'
 shift
 
 # For bash, which needs no other program.
@@ -12,11 +15,23 @@ by_bash() {
     LC_ALL=C read -r -n 1 -t "$seconds" -u 3 answer && { ! refusal && echo "greeting"; return; }
   else
     printf 'GET / HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n' "$1" >&3
-    read -r -t "$seconds" -u 3 version answer rest && echo "HTTP $answer" && return
+    read -r -t "$seconds" -u 3 version answer rest && echo "HTTP $answer $([ "$3" != pod-name ] || name)" && return
   fi
   # read tells by its status that it has waited in vain
   [ $? -gt 128 ] && echo "no answer in $seconds s" || echo "closed without answer"
   return 1
+}
+
+# Prints the first line behind the headers; where the answer is chunked, that stands behind the first chunk's size.
+name() {
+  local LC_ALL=C chunked= header= said=
+  SECONDS=0 # bash counts on; a header each second must not go on for ever
+  while [ "$SECONDS" -lt "$seconds" ] && read -r -n 4096 -t "$seconds" -u 3 header && [ -n "${header%$'\r'}" ]; do
+    case ${header,,} in transfer-encoding:*chunked*) chunked=yes ;; esac
+  done
+  [ -z "$chunked" ] || read -r -n 4096 -t "$seconds" -u 3 header
+  read -r -n 256 -t "$seconds" -u 3 said # which is kept without an end of the line, too
+  printf '%s' "${said%$'\r'}"
 }
 
 # Prints the error that MySQL and MariaDB send in place of a greeting; its first byte is read. bash leaves out NULs.
@@ -41,9 +56,13 @@ by_curl() {
     [ "$answer" -gt 0 ] && echo "greeting" && return
     echo "no answer in $seconds s" && return 1
   fi
-  answer=$(curl -s --show-error --max-time "$seconds" --output /dev/null --write-out '%{http_code}' "http://$1:$2/" 2>&1) ||
-    { echo "${answer%000}" && return 1; }
-  echo "HTTP $answer"
+  said=/dev/null
+  [ "$3" != pod-name ] || said=-
+  # So slowly that an answer without an end is none of hundreds of megabytes.
+  answer=$(curl -s --show-error --max-time "$seconds" --limit-rate 64k --output "$said" --write-out '\n%{http_code}' \
+    "http://$1:$2/" 2>&1) || { printf '%s' "${answer%000}" | tail -c 256 && return 1; }
+  printf 'HTTP %s ' "${answer##*"$line_end"}"
+  printf '%s' "${answer%"$line_end"*}" | head -n 1 | head -c 256
 }
 
 # Not by echo, which may take what a server says for escape sequences.

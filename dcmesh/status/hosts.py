@@ -12,7 +12,7 @@ from dcmesh.deployment import DeployedExport
 from dcmesh.kube.api import ERRORS, ApiClient, run_in, why
 from dcmesh.kube.pods import Pod, ask_proxy, meshed_pod
 from dcmesh.model.facts import Fact, State
-from dcmesh.model.link import ServiceAccount
+from dcmesh.model.link import CLUSTER_DOMAIN, ServiceAccount, pod_of
 from dcmesh.model.printable import printable
 from dcmesh.status.certificates import Certificate, parse_proxy
 
@@ -35,7 +35,7 @@ class Answer:
 
     Attributes:
         ok: whether that was as expected.
-        text: the answer, or why there was none.
+        text: the answer, which of a host that answers with the name of its pod is that name; or why there was none.
     """
 
     ok: bool
@@ -172,16 +172,21 @@ def parse_answers(printed: str, probes: Mapping[str, str]) -> dict[str, Answer]:
     answers = dict[str, Answer]()
     for verdict, host, said in re.findall(r"^(ok|failed) (\S+) ?(.*)$", printed, re.MULTILINE):
         text = printable(said, LONGEST_ANSWER)
-        status = re.fullmatch(r"HTTP ([0-9]{3})", text)
-        # As the probe at the end of `up` sees it: what answers 404 is there.
-        good = _is_good(int(status[1]), probes.get(host)) if status else not text.startswith("HTTP")
-        answers[host] = Answer(ok=verdict == "ok" and good, text=text or "no answer")
+        status = re.fullmatch(r"HTTP ([0-9]{3})( .*)?", text)
+        if verdict == "ok" and status:
+            answers[host] = _http_answer(host, int(status[1]), (status[2] or "").strip(), probes.get(host))
+        else:
+            good = verdict == "ok" and not text.startswith("HTTP")
+            answers[host] = Answer(ok=good, text=text or "no answer")
     return answers
 
 
-def _is_good(status: int, probe: str | None) -> bool:
-    """Tell whether an HTTP status is one of a host that works."""
-    return status == 200 if probe == "pod-name" else status < 500
+def _http_answer(host: str, status: int, said: str, probe: str | None) -> Answer:
+    """Return what a host said by HTTP, judged as by the probe at the end of `up`: what answers 404 is there."""
+    if probe != "pod-name" or status != 200:
+        return Answer(ok=probe != "pod-name" and status < 500, text=f"HTTP {status}")
+    pod = pod_of(host) if host.endswith(CLUSTER_DOMAIN) else said  # else it is an address, of whichever pod
+    return Answer(ok=said == pod, text=said if said == pod else f"answered by '{said}' instead of {pod}")
 
 
 def clusters_path(imports: tuple[DeployedExport, ...]) -> str:

@@ -6,7 +6,7 @@ everywhere before it signs, and what is trusted must stay so until nobody proves
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -159,7 +159,8 @@ def given_or_held(site: str, kubeconfig: str, chain: str | None, roots: str | No
     held = MeshCluster(site, kubeconfig).bundle()
     if held is None:
         raise pulumi.RunError(f"{site}: its cluster has no Secret {ISTIO_NAMESPACE}/{SECRET}")
-    return replace(held, root="".join(BEGIN + pem for pem in dict.fromkeys(held.root.split(BEGIN)[1:])))
+    once = "".join(BEGIN + pem for pem in dict.fromkeys(held.root.split(BEGIN)[1:]))
+    return Bundle(chain=held.chain, root=once)
 
 
 def settle(site: str, kubeconfig: str, wanted: Bundle, seconds: float = PATIENCE) -> None:
@@ -249,7 +250,8 @@ def read_others(settings: model.Settings, project: str, stack: str, read: ReadSt
     bundles, unseen = dict[str, Bundle](), dict[str, str]()
     for name, of in stacks.items():
         outputs, reason = _outputs(of, read) if of else ({}, "only its link is known")
-        if bundle := _bundle(outputs.get("certificates"), name):
+        told = outputs.get("certificates")
+        if bundle := Bundle.told(told.get(name) if isinstance(told, Mapping) else None):
             bundles[name] = bundle
         else:
             unseen[name] = reason or f"{of} tells of no certificates"
@@ -274,14 +276,6 @@ def _kubeconfig(site: model.Site, outputs: Mapping[str, Any]) -> str | None:
     return made if isinstance(made, str) else None
 
 
-def _bundle(told: object, site: str) -> Bundle | None:
-    """Return a site's certificates, of those that another stack tells of; None if it tells of none."""
-    match told.get(site) if isinstance(told, Mapping) else None:
-        case {"certChain": str(chain), "rootCert": str(root)}:
-            return Bundle(chain=chain, root=root)
-    return None
-
-
 def _outputs(stack: str, read: ReadStack) -> tuple[Mapping[str, Any], str]:
     """Return a stack's outputs, or why they cannot be read."""
     try:
@@ -301,8 +295,7 @@ def certificates(site: str, bundle: Bundle, now: datetime | None = None) -> dict
             end = f"{found.not_valid_after_utc:%Y-%m-%d}"
             pulumi.log.warn(f"{site}: the certificate of {common_name(found)} expires on {end}: {remedy}")
     return {
-        "certChain": bundle.chain,
-        "rootCert": bundle.root,
+        **bundle.as_output(),
         "intermediateExpires": own.not_valid_after_utc.date().isoformat(),
         "rootsExpire": {common_name(root): root.not_valid_after_utc.date().isoformat() for root in roots},
     }

@@ -11,7 +11,7 @@ from dcmesh.config.environment import Environment, read_file
 from dcmesh.deployment import parse_outputs
 from dcmesh.model.plan import plan_of
 from dcmesh.preflight import readiness
-from dcmesh.preflight.identity import Held
+from dcmesh.sites_in_state import SiteInState
 from dcmesh.status.sites import ask_site
 from dcmesh.trust.rotation import OtherSites, read_others
 from tests.unit.configurations import stack
@@ -77,7 +77,7 @@ def test_preflight_asks_it_nothing_and_goes_by_the_state(raw: dict[str, Any], tm
     file = tmp_path / "kubeconfig"
     file.write_text(kubeconfig({"dc1": "http://127.0.0.1:1"}))
     raw["sites"][0]["cluster"] = {"kubeconfig": str(file)}
-    held = {"dc1": Held(identity="uid", kubeconfig="")}
+    held = {"dc1": SiteInState(identity="uid", kubeconfig="")}
     environment = Environment("dcmesh", "dev", lambda _: {}, read_file)
     settings = settings_of(raw)
     assert readiness.require_ready(settings, plan_of(settings, {}), environment, held) == ([], {"dc1": "uid"})

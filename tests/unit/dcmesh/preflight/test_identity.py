@@ -10,9 +10,6 @@ import pulumi
 import pytest
 import yaml
 
-from dcmesh.model.ownership import MADE_BY
-from dcmesh.model.settings import Settings
-from dcmesh.preflight.identity import read_held
 from tests.unit.conftest import stack_dev
 from tests.unit.engine import Engine
 from tests.unit.program import Config, existing_cluster, existing_clusters, run_program
@@ -242,19 +239,3 @@ def test_a_state_that_cannot_be_exported_is_not_taken_for_good(
     assert refused(stack, without_identities(before)) == [
         "sites: the state of organization/dcmesh/test cannot be read: pulumi stack export: no such stack"
     ]
-
-
-def test_the_state_tells_of_objects_and_of_the_stacks_that_they_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    provider = {"kubeconfig": "", "clusterIdentifier": UID}
-    entry = {"metadata": {"name": "dc1.db", "namespace": "dr", "annotations": {MADE_BY: "organization/dcmesh/before"}}}
-    outputs = {
-        "urn::a::dc2-cluster-kubernetes": provider,
-        "urn::b::entry": entry,
-        "urn::c::namespace": {"metadata": {"name": "dr"}},
-        "urn::d::unreadable": {"metadata": None},
-    }
-    state = {urn: {"outputs": told} for urn, told in outputs.items()}
-    monkeypatch.setattr("dcmesh.preflight.identity.read_resources", lambda _: state)
-    held = read_held(Settings.model_validate({"sites": [{"name": "dc2", "cluster": "k3d"}]}), "dcmesh", "dc2")["dc2"]
-    assert held.objects == {"urn::b::entry": ("dr", "dc1.db"), "urn::c::namespace": ("", "dr")}
-    assert held.stacks == {"organization/dcmesh/before"}

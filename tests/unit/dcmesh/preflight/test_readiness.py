@@ -15,8 +15,8 @@ from dcmesh.model.link import Link
 from dcmesh.model.ownership import MADE_BY, OURS
 from dcmesh.model.plan import plan_of
 from dcmesh.model.settings import Settings
-from dcmesh.preflight.identity import Held
 from dcmesh.preflight.readiness import require_ready
+from dcmesh.sites_in_state import SiteInState
 from dcmesh.stacks import NoStackError
 from tests.unit import certificates
 from tests.unit.servers import KUBE_SYSTEM, VERSION, KubernetesAPI, kubeconfig, kubernetes_api, nobody
@@ -161,7 +161,7 @@ UID = namespace["metadata"]["uid"]
 
 
 def checked(
-    raw: Raw, links: Mapping[str, Link], environment: Environment, held: Mapping[str, Held]
+    raw: Raw, links: Mapping[str, Link], environment: Environment, held: Mapping[str, SiteInState]
 ) -> tuple[list[str], dict[str, str]]:
     """Look at every existing cluster of a configuration."""
     settings = Settings.model_validate(raw)
@@ -170,7 +170,7 @@ def checked(
 
 def look(raw: Raw, link: Link | None = LINK, certified: Sequence[str] = ()) -> list[str]:
     """Return what is found, a line each."""
-    held = {site: Held(identity=UID, kubeconfig="") for site in certified}
+    held = {site: SiteInState(identity=UID, kubeconfig="") for site in certified}
     try:
         checked(raw, {link.site: link} if link else {}, outside(certified), held)
     except ConfigError as error:
@@ -537,11 +537,11 @@ def test_a_stack_that_was_renamed_knows_its_own_again(raw: Raw, cluster: Kuberne
     old = "organization/dcmesh/before"
     cluster.objects["/api/v1/namespaces/wookie"] = {"metadata": {"annotations": {MADE_BY: old}}}
     raw["sites"][0]["workloads"] = [{"kind": "hello", "namespace": "wookie"}]
-    held = {"dc2": Held(identity=UID, kubeconfig="", stacks=frozenset({old}))}
+    held = {"dc2": SiteInState(identity=UID, kubeconfig="", stacks=frozenset({old}))}
     links = {LINK.site: LINK}
     checked(raw, links, outside(["dc2"]), held)
     with pytest.raises(ConfigError, match="wookie"):
-        checked(raw, links, outside(["dc2"]), {"dc2": Held(identity=UID, kubeconfig="")})
+        checked(raw, links, outside(["dc2"]), {"dc2": SiteInState(identity=UID, kubeconfig="")})
 
 
 # --- names that both sites have --------------------------------------------------------------------------------------
@@ -625,7 +625,7 @@ def test_what_is_joined_already_is_gone_on_with(raw: Raw, cluster: KubernetesAPI
     cluster.objects[ENTRIES] = {"items": [entry(host)]}
     (refusal,) = look(raw)
     urn = f"urn:pulumi:test::dcmesh::kubernetes:networking.istio.io/v1:ServiceEntry::{resource}"
-    held = {"dc2": Held(identity=UID, kubeconfig="", objects={urn: ("dr", "x")})}
+    held = {"dc2": SiteInState(identity=UID, kubeconfig="", objects={urn: ("dr", "x")})}
     warnings, _ = checked(raw, {LINK.site: LINK}, outside(["dc2"]), held)
     assert warnings == [refusal]
 
@@ -634,7 +634,7 @@ def test_a_name_that_came_later_stops_no_import_that_stands(raw: Raw, cluster: K
     cluster.objects[DEPOT] = {"metadata": {"name": "depot"}}
     (refusal,) = look(raw)
     urn = f"urn:pulumi:test::dcmesh::kubernetes:networking.istio.io/v1:ServiceEntry::{STANDING[1][0]}"
-    held = {"dc2": Held(identity=UID, kubeconfig="", objects={urn: ("dr", "x")})}
+    held = {"dc2": SiteInState(identity=UID, kubeconfig="", objects={urn: ("dr", "x")})}
     warnings, _ = checked(raw, {LINK.site: LINK}, outside(["dc2"]), held)
     assert warnings == [refusal]
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from datetime import UTC, datetime, timedelta
 from shutil import which
+from time import sleep
 from typing import Any
 from urllib.parse import unquote
 
@@ -148,14 +149,38 @@ def test_an_envoy_that_knows_none_of_the_hosts() -> None:
         ("ok h greeting", "greeting", Answer(ok=True, text="greeting")),
         ("failed h closed without answer", "greeting", Answer(ok=False, text="closed without answer")),
         ("failed h", "greeting", Answer(ok=False, text="no answer")),
-        ("ok h HTTP 200", "pod-name", Answer(ok=True, text="HTTP 200")),
-        ("ok h HTTP 403", "pod-name", Answer(ok=False, text="HTTP 403")),
+        ("ok h HTTP 403 RBAC: access denied", "pod-name", Answer(ok=False, text="HTTP 403")),
+        ("ok h HTTP 404 db-0", "pod-name", Answer(ok=False, text="HTTP 404")),
+        ("ok h HTTP 200 h", "http", Answer(ok=True, text="HTTP 200")),
         ("ok h HTTP 404", "http", Answer(ok=True, text="HTTP 404")),
         ("ok h HTTP 503", "http", Answer(ok=False, text="HTTP 503")),
     ],
 )
 def test_answers(line: str, probe: str, answer: Answer) -> None:
     assert parse_answers(f"a warning\n{line}\n", {"h": probe}) == {"h": answer}
+
+
+@pytest.mark.parametrize(
+    ("said", "answer"),
+    [
+        ("db-0", Answer(ok=True, text="db-0")),
+        ("db-1", Answer(ok=False, text="answered by 'db-1' instead of db-0")),
+        ("db-0 and more", Answer(ok=False, text="answered by 'db-0 and more' instead of db-0")),
+        ("", Answer(ok=False, text="answered by '' instead of db-0")),
+        ("\x1b[2Jdb-0", Answer(ok=False, text="answered by '\\x1b[2Jdb-0' instead of db-0")),
+    ],
+)
+def test_the_pod_that_answers_is_the_hosts(said: str, answer: Answer) -> None:
+    assert parse_answers(f"ok {DB0} HTTP 200 {said}\n", {DB0: "pod-name"}) == {DB0: answer}
+
+
+@pytest.mark.parametrize("address", ["10.42.0.6", "fd00::6"])
+def test_at_an_address_any_pod_may_answer(address: str) -> None:
+    said = parse_answers(f"ok {address} HTTP 200 db-0\n", {address: "pod-name"})
+    assert said == {address: Answer(ok=True, text="db-0")}
+
+
+ENDLESS = b"HTTP/1.1 200 OK\r\n"
 
 
 class Handler(socketserver.BaseRequestHandler):
@@ -172,6 +197,10 @@ class Handler(socketserver.BaseRequestHandler):
             self.request.settimeout(5)
             with suppress(OSError):
                 self.request.recv(1)
+        with suppress(OSError):
+            while said == ENDLESS:
+                self.request.sendall(b"More: of them\r\n")
+                sleep(0.2)
 
 
 @pytest.fixture(scope="module")
@@ -185,6 +214,12 @@ def ports() -> Iterator[dict[str, int]]:
         "silent": (b"", True),
         "closes": (b"", False),
         "web": (b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", False),
+        "pod": (b"HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\nhello-0", False),
+        "line": (b"HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\nhello-0\nmore", False),
+        "chunks": (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: Chunked\r\n\r\n7\r\nhello-0\r\n0\r\n\r\n", False),
+        "denies": (b"HTTP/1.1 403 Forbidden\r\nContent-Length: 19\r\n\r\nRBAC: access denied", False),
+        "escapes": (b"HTTP/1.1 200 OK\r\nContent-Length: 14\r\n\r\n-n \\c*\\n200\tok", False),
+        "endless": (ENDLESS, False),
         "broken": (b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n", False),
     }
     with ExitStack() as stack:
@@ -212,6 +247,15 @@ def asked(shell: str, *words: str) -> subprocess.CompletedProcess[str]:
         ("refused", "greeting", "failed 127.0.0.1"),
         ("web", "http", "ok 127.0.0.1 HTTP 200"),
         ("broken", "http", "ok 127.0.0.1 HTTP 503"),
+        ("pod", "http", "ok 127.0.0.1 HTTP 200\n"),
+        ("pod", "pod-name", "ok 127.0.0.1 HTTP 200 hello-0\n"),
+        ("line", "pod-name", "ok 127.0.0.1 HTTP 200 hello-0\n"),
+        ("chunks", "pod-name", "ok 127.0.0.1 HTTP 200 hello-0\n"),
+        ("web", "pod-name", "ok 127.0.0.1 HTTP 200\n"),
+        ("denies", "pod-name", "ok 127.0.0.1 HTTP 403 RBAC: access denied\n"),
+        ("escapes", "pod-name", "ok 127.0.0.1 HTTP 200 -n \\c*\\n200 ok\n"),
+        ("silent", "pod-name", "failed 127.0.0.1"),
+        ("closes", "pod-name", "failed 127.0.0.1"),
         ("silent", "http", "failed 127.0.0.1"),
         ("closes", "http", "failed 127.0.0.1"),
         ("refused", "http", "failed 127.0.0.1"),
@@ -224,6 +268,14 @@ def test_a_host_is_asked(shell: str, server: str, kind: str, answer: str, ports:
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith(answer)
     assert len(done.stdout.splitlines()) == 1
+
+
+@pytest.mark.parametrize("shell", ["bash", "dash"])
+def test_headers_without_an_end_do_not_keep_it(shell: str, ports: dict[str, int]) -> None:
+    if not which(shell):
+        pytest.skip(f"there is no {shell}")
+    (line,) = asked(shell, "127.0.0.1", str(ports["endless"]), "pod-name").stdout.splitlines()
+    assert parse_answers(line, {"127.0.0.1": "pod-name"})
 
 
 def test_a_name_that_does_not_resolve() -> None:

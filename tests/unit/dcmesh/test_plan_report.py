@@ -9,7 +9,7 @@ import pulumi
 import pytest
 import yaml
 
-from dcmesh.plan import read_plan, text
+from dcmesh.plan_report import read_plan, text
 from tests.unit.configurations import LINK, changed
 from tests.unit.conftest import ROOT
 from tests.unit.dcmesh.status.test_command import run

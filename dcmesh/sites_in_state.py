@@ -1,0 +1,110 @@
+"""What the stack's state has of each site: its cluster, its gateway, and the objects in them.
+
+It is there from the first resource in the cluster on: an `up` that failed half-way leaves it too, and may leave no
+outputs.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from dcmesh.config.environment import unreadable
+from dcmesh.model import ownership
+from dcmesh.model import settings as model
+from dcmesh.model.gateway import GATEWAY_NAMESPACE
+from dcmesh.stacks import read_doomed, read_resources, stack_name
+
+
+@dataclass(frozen=True, kw_only=True)
+class SiteInState:
+    """What the state has of a site's cluster.
+
+    Attributes:
+        identity: the UID; of a cluster that the program made, the id of the Command; None if dcmesh 0.1.0 left it.
+        kubeconfig: contents of a kubeconfig that has its context alone. Secret.
+        made_by: what made the cluster, `k3d` or `commands`; None if it was there before.
+        doomed: whether the next `up` deletes objects in it, as part of a replacement that failed.
+        gateway: namespace of its gateway; None if it has none.
+        objects: the objects of all of the stack, by URN: namespace (empty if none) and name.
+        stacks: the stacks of which they say that they are: a stack that was renamed has another name there.
+    """
+
+    identity: str | None
+    kubeconfig: str
+    made_by: str | None = None
+    doomed: bool = False
+    gateway: str | None = None
+    objects: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    stacks: frozenset[str] = frozenset()
+
+
+def read_sites_in_state(settings: model.Settings, project: str, stack: str) -> dict[str, SiteInState]:
+    """Return what the stack's state has of each site's cluster; a site that was never there is left out.
+
+    Raises:
+        ConfigError: the state cannot be read.
+    """
+    whole = stack_name(project, stack)
+    try:
+        resources = read_resources(whole)
+        known = {urn.rpartition("::")[2]: (urn, resource["outputs"]) for urn, resource in resources.items()}
+        found = {site.name: known.get(f"{site.name}-cluster-kubernetes") for site in settings.sites}
+        providers = {site: provider for site, provider in found.items() if provider}
+        unnamed = any("clusterIdentifier" not in outputs for _, outputs in providers.values())
+        doomed = read_doomed(whole) if unnamed else set()
+    except LookupError as error:
+        raise unreadable(whole, error) from None
+    objects = {urn: place for urn, resource in resources.items() if (place := _place(resource["outputs"]))}
+    stacks = frozenset(filter(None, (_stack(resource["outputs"]) for resource in resources.values())))
+    return {
+        site: SiteInState(
+            identity=outputs.get("clusterIdentifier"),
+            kubeconfig=outputs["kubeconfig"],
+            made_by=_made_by(known.get(f"{site}-cluster-cluster")),
+            doomed=urn in doomed,
+            gateway=_gateway(site, known),
+            objects=objects,
+            stacks=stacks,
+        )
+        for site, (urn, outputs) in providers.items()
+    }
+
+
+def _made_by(made: tuple[str, Mapping[str, Any]] | None) -> str | None:
+    """Return the first word of what a change would replace a cluster for: that is what makes it."""
+    return str((made[1].get("triggers") or [""])[0]).partition(" ")[0] if made else None
+
+
+def _place(outputs: Mapping[str, Any]) -> tuple[str, str] | None:
+    """Return namespace and name of an object in Kubernetes; None if it is none, or cannot be read here."""
+    match outputs.get("metadata"):
+        case {"name": str(name), **rest}:
+            return str(rest.get("namespace") or ""), name
+    return None
+
+
+def _stack(outputs: Mapping[str, Any]) -> str:
+    """Return of which stack an object says that it is; empty if of none."""
+    match outputs.get("metadata"):
+        case {"annotations": {ownership.MADE_BY: str(stack)}}:
+            return stack
+    return ""
+
+
+def _gateway(site: str, known: Mapping[str, tuple[str, Any]]) -> str | None:
+    """Return the namespace of a site's gateway.
+
+    The outputs tell of the one that importers know, if an `up` has come to its end. Else the state has it by its
+    Service: what an `up` that failed half-way has made.
+    """
+    (outputs,) = [outputs for urn, outputs in known.values() if "::pulumi:pulumi:Stack::" in urn] or [{}]
+    told = outputs.get("sites", {}).get(site, {}).get("gateway")
+    services = sorted(name for name in known if re.fullmatch(rf"{re.escape(site)}-gateway(\..*)?-service", name))
+    there = [known[name][1]["metadata"]["namespace"] for name in services]
+    return told["namespace"] if told and told["namespace"] in there else next(iter(there), None)
+
+
+def gateway_namespace(site: model.Site, known: SiteInState | None) -> str:
+    """Return the namespace of a site's gateway: what is configured, else where it is, else the one of new sites."""
+    return site.gateway.namespace or (known and known.gateway) or GATEWAY_NAMESPACE
