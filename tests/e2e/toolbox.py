@@ -191,8 +191,13 @@ class Lab:
 
 
 def lab_for_a_while(name: str) -> Iterator[Lab]:
-    """Yield a lab; afterwards delete what a test that failed has left of it. After a destroy that is nothing."""
+    """Yield a lab; afterwards delete what a test that failed has left of it. After a destroy that is nothing.
+
+    A lab that is there already is another run's, or a killed one's. It is left alone.
+    """
     lab = Lab(name)
+    if lab.sites():
+        pytest.fail(f"the lab {name} is there already; if nobody uses it: python -m lab delete --lab {name} --all")
     yield lab
     lab("delete", "--all")
 
