@@ -6,16 +6,18 @@ from dcmesh.doctor.findings import FindingKind, HopFinding
 from dcmesh.doctor.hop import Hop
 from dcmesh.doctor.link import WalkedLink
 from dcmesh.kube.api import ERRORS
-from dcmesh.status.hosts import Answer
+from dcmesh.status.hosts import ANOTHER, Answer
 
 REFUSES = FindingKind("server-refuses", "the server answers with an error")
 SILENT = FindingKind("server-silent", "the server does not answer in its own pod either")
+OTHER_POD = FindingKind("pod-other", "another pod answers in the host's place")
 UNEXPLAINED = FindingKind(
     "unexplained", "the host does not answer, though all that can be seen from here is as it should be"
 )
 
 # Envoy keeps a listener's old filters for what is open until its drain time is over, Istio's 45 s. The consumer's
 # sidecar has HTTP connections of before for requests of now.
+KEPT = "Ask again in a minute: the consumer's sidecar keeps HTTP connections to where a host was before."
 DRAINING = "Ask again in a minute: after a policy has changed, connections of before keep the old one for up to 45 s."
 
 
@@ -33,12 +35,18 @@ def judge(link: WalkedLink, *, remote: Answer | None, local: Answer | None) -> I
         return
     evidence = f"{link.host}:{link.export.port} {'; '.join(failed)}"
     # An HTTP status may be the consumer's own sidecar's, which says 503 for what it does not reach.
-    near, errors = (local, ("refused", "HTTP")) if local else (remote, ("refused",))
+    near, errors = (local, ("refused", "HTTP", ANOTHER)) if local else (remote, ("refused",))
     logs = f"kubectl logs -n {link.export.namespace} {link.pod_name}"
     if near and not near.ok and near.text.startswith(errors):
         yield REFUSES(evidence, f"Mend what the server says, at {link.export.source}; its own log has more: `{logs}`.")
     elif local and not local.ok:
         yield SILENT(evidence, f"Look at the server itself: `{logs}` at {link.export.source}.")
+    elif remote and remote.text.startswith(ANOTHER):
+        yield OTHER_POD(
+            evidence,
+            f"{KEPT} If it stays so, look at {link.export.source} for a ServiceEntry of this host with another "
+            "pod's address or label, and for pods with this one's label.",
+        )
     elif link.sees_source:
         read = f"`kubectl logs -c istio-proxy` of the consumer's pod and of {link.export.namespace}/{link.pod_name}"
         refused = bool(remote and remote.text == "HTTP 403")
@@ -71,6 +79,6 @@ HOP = Hop(
     name="answer",
     about="a new connection of the consumer gets the server's own answer: its greeting, or an HTTP status",
     side="consumer",
-    kinds=(REFUSES, SILENT, UNEXPLAINED),
+    kinds=(REFUSES, SILENT, OTHER_POD, UNEXPLAINED),
     look=_look,
 )

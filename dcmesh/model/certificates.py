@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Self
+from typing import Annotated, Self
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
-from pydantic import BeforeValidator, ConfigDict, SecretStr, ValidationError
+from pydantic import BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 
 from dcmesh.model.base_model import Model
 from dcmesh.model.printable import printable
@@ -44,9 +44,9 @@ class Bundle(Model):
 
     model_config = ConfigDict(alias_generator=BUNDLE_NAMES.__getitem__, extra="ignore")
 
-    chain: str
+    chain: str = Field(min_length=1)
     """The site's intermediate and whatever stands between it and the root, the intermediate first."""
-    root: str
+    root: str = Field(min_length=1)
     """The roots."""
 
     @classmethod
@@ -56,10 +56,6 @@ class Bundle(Model):
             return cls.model_validate(told)
         except ValidationError:
             return None
-
-    def as_output(self) -> dict[str, Any]:
-        """Return it as part of a stack output."""
-        return self.model_dump(by_alias=True)
 
 
 def _if_text(value: object) -> object:

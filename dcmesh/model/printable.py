@@ -26,7 +26,7 @@ def printable(text: str, longest: int = LONGEST) -> str:
 
 
 def abridged(value: object) -> str:
-    """Return a value on one line, much as a user would write it; of what has parts no more than that."""
+    """Return a value on one line, much as a user would write it; of a map or a list only whether it is empty."""
     if isinstance(value, dict):
         return "{…}" if value else "{}"
     if isinstance(value, list):
@@ -39,7 +39,7 @@ def abridged(value: object) -> str:
         return SECRET
     line = text.partition("\n")[0][:LONGEST_VALUE]
     shortened = "" if line == text else "…"
-    return f"{json.dumps(line, ensure_ascii=False) if isinstance(value, str) else line}{shortened}"
+    return printable(f"{json.dumps(line, ensure_ascii=False) if isinstance(value, str) else line}{shortened}")
 
 
 def _escaped(character: str) -> str:

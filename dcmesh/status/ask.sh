@@ -10,28 +10,53 @@ shift
 
 # For bash, which needs no other program.
 by_bash() {
+  trap '' PIPE # of a server that has hung up
   exec 2>/dev/null 3<>"/dev/tcp/$1/$2" || { echo "no such name, or refused" && return 1; }
   if [ "$3" = greeting ]; then
     LC_ALL=C read -r -n 1 -t "$seconds" -u 3 answer && { ! refusal && echo "greeting"; return; }
   else
     printf 'GET / HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n' "$1" >&3
-    read -r -t "$seconds" -u 3 version answer rest && echo "HTTP $answer $([ "$3" != pod-name ] || name)" && return
+    LC_ALL=C read -r -n 256 -t "$seconds" -u 3 version answer rest && {
+      answer=${answer%$'\r'}
+      [ "$3$answer" != pod-name200 ] || answer="200 $(name)"
+      echo "HTTP $answer"
+      return
+    }
   fi
   # read tells by its status that it has waited in vain
   [ $? -gt 128 ] && echo "no answer in $seconds s" || echo "closed without answer"
   return 1
 }
 
-# Prints the first line behind the headers; where the answer is chunked, that stands behind the first chunk's size.
+# Prints the first line behind the headers, or what came of it in as many seconds as the answer had.
 name() {
-  local LC_ALL=C chunked= header= said=
-  SECONDS=0 # bash counts on; a header each second must not go on for ever
-  while [ "$SECONDS" -lt "$seconds" ] && read -r -n 4096 -t "$seconds" -u 3 header && [ -n "${header%$'\r'}" ]; do
+  local LC_ALL=C IFS= header= chunked= size= part= said=
+  local sized='^0*([1-9a-fA-F][0-9a-fA-F]{0,6})[[:space:]]*(;.*)?$' # in quotes, for shells that only read this
+  SECONDS=0 # bash counts on
+  while next header && [ "${header%$'\r'}" ]; do
     case ${header,,} in transfer-encoding:*chunked*) chunked=yes ;; esac
   done
-  [ -z "$chunked" ] || read -r -n 4096 -t "$seconds" -u 3 header
-  read -r -n 256 -t "$seconds" -u 3 said # which is kept without an end of the line, too
-  printf '%s' "${said%$'\r'}"
+  [ "$chunked" ] || next said
+  # A line may stand in several chunks, each between a line with its size and the end of a line.
+  while [ "$chunked" ] && [ "${#said}" -lt 256 ] && [[ $said != *$'\n'* ]] && next size; do
+    [[ $size =~ $sized ]] || break
+    next part "$((16#${BASH_REMATCH[1]}))"
+    said+=$part
+    next header
+  done
+  said=${said%%$'\n'*} said=${said%$'\r'}
+  printf '%s' "${said:0:256}"
+}
+
+# Reads in what is left of the time: VARIABLE [BYTES], else a line. What has come is there even if it fails.
+next() {
+  [ "$SECONDS" -lt "$seconds" ] || return 1
+  local most=4096
+  if [ $# = 1 ]; then
+    read -r -n "$most" -t "$((seconds - SECONDS))" -u 3 "$1"
+  else
+    read -r -N "$(($2 < most ? $2 : most))" -t "$((seconds - SECONDS))" -u 3 "$1"
+  fi
 }
 
 # Prints the error that MySQL and MariaDB send in place of a greeting; its first byte is read. bash leaves out NULs.
@@ -59,10 +84,20 @@ by_curl() {
   said=/dev/null
   [ "$3" != pod-name ] || said=-
   # So slowly that an answer without an end is none of hundreds of megabytes.
-  answer=$(curl -s --show-error --max-time "$seconds" --limit-rate 64k --output "$said" --write-out '\n%{http_code}' \
-    "http://$1:$2/" 2>&1) || { printf '%s' "${answer%000}" | tail -c 256 && return 1; }
+  answer=$(curl -s --max-time "$seconds" --limit-rate 64k --output "$said" --write-out '\n%{http_code}' "http://$1:$2/") ||
+    { failed $? && return 1; }
   printf 'HTTP %s ' "${answer##*"$line_end"}"
   printf '%s' "${answer%"$line_end"*}" | head -n 1 | head -c 256
+}
+
+# Says what curl's exit status means, in the words of by_bash.
+failed() {
+  case $1 in
+  6 | 7) echo "no such name, or refused" ;;
+  28) echo "no answer in $seconds s" ;;
+  52 | 56) echo "closed without answer" ;;
+  *) echo "curl fails: $1" ;;
+  esac
 }
 
 # Not by echo, which may take what a server says for escape sequences.

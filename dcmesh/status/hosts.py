@@ -22,6 +22,9 @@ ANSWER_SECONDS = 3
 LONGEST_ANSWER = 200
 """How many characters of an answer are shown."""
 
+ANOTHER = "answered by"
+"""How a host's answer begins when another pod's name is in it."""
+
 SCRIPT = Path(__file__).with_name("ask.sh").read_text()
 
 
@@ -158,35 +161,39 @@ def ask_hosts(api: ApiClient, pod: Pod, imports: tuple[DeployedExport, ...]) -> 
                 reason = why(error) if shell == "sh" else "it has no shell"
                 problem = ChildProcessError(f"{pod.namespace}/{pod.name} ({container}) cannot ask: {reason}")
             else:
-                return parse_answers(printed, {host: i.probe for i in imports for host in i.hosts})
+                return parse_answers(printed, {host: i.probe for i in imports for host in i.hosts}, pod.name)
     raise problem
 
 
-def parse_answers(printed: str, probes: Mapping[str, str]) -> dict[str, Answer]:
+def parse_answers(printed: str, probes: Mapping[str, str], asking: str) -> dict[str, Answer]:
     """Return by host what ask.sh prints.
 
     Args:
         printed: its lines.
         probes: by host, what is expected.
+        asking: name of the pod that has asked. What it has asked at an address is itself.
     """
     answers = dict[str, Answer]()
     for verdict, host, said in re.findall(r"^(ok|failed) (\S+) ?(.*)$", printed, re.MULTILINE):
         text = printable(said, LONGEST_ANSWER)
         status = re.fullmatch(r"HTTP ([0-9]{3})( .*)?", text)
         if verdict == "ok" and status:
-            answers[host] = _http_answer(host, int(status[1]), (status[2] or "").strip(), probes.get(host))
+            pod = pod_of(host) if host.endswith(CLUSTER_DOMAIN) else asking
+            wanted = pod if probes.get(host) == "pod-name" else None
+            answers[host] = _http_answer(int(status[1]), (status[2] or "").strip(), wanted)
         else:
             good = verdict == "ok" and not text.startswith("HTTP")
             answers[host] = Answer(ok=good, text=text or "no answer")
     return answers
 
 
-def _http_answer(host: str, status: int, said: str, probe: str | None) -> Answer:
-    """Return what a host said by HTTP, judged as by the probe at the end of `up`: what answers 404 is there."""
-    if probe != "pod-name" or status != 200:
-        return Answer(ok=probe != "pod-name" and status < 500, text=f"HTTP {status}")
-    pod = pod_of(host) if host.endswith(CLUSTER_DOMAIN) else said  # else it is an address, of whichever pod
-    return Answer(ok=said == pod, text=said if said == pod else f"answered by '{said}' instead of {pod}")
+def _http_answer(status: int, said: str, pod: str | None) -> Answer:
+    """Return what a host said by HTTP. Without a pod's name that it has to say, what answers 404 is there."""
+    if pod is None or status != 200:
+        return Answer(ok=pod is None and status < 500, text=f"HTTP {status}")
+    if not said:
+        return Answer(ok=False, text="HTTP 200 without a name")
+    return Answer(ok=said == pod, text=said if said == pod else f"{ANOTHER} '{said}' instead of {pod}")
 
 
 def clusters_path(imports: tuple[DeployedExport, ...]) -> str:

@@ -295,7 +295,7 @@ def certificates(site: str, bundle: Bundle, now: datetime | None = None) -> dict
             end = f"{found.not_valid_after_utc:%Y-%m-%d}"
             pulumi.log.warn(f"{site}: the certificate of {common_name(found)} expires on {end}: {remedy}")
     return {
-        **bundle.as_output(),
+        **bundle.model_dump(by_alias=True),
         "intermediateExpires": own.not_valid_after_utc.date().isoformat(),
         "rootsExpire": {common_name(root): root.not_valid_after_utc.date().isoformat() for root in roots},
     }

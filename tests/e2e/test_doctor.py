@@ -26,7 +26,18 @@ from dcmesh.model.istio_objects import selects
 from dcmesh.status.sites import ask_all
 from tests.faults.stage import processes_of
 
-from .toolbox import Database, Kubectl, Lab, Project, demo_with_databases, eventually, kubectl_of, run, standing
+from .toolbox import (
+    Database,
+    Kubectl,
+    Lab,
+    Project,
+    demo_with_databases,
+    eventually,
+    kubectl_of,
+    lab_for_a_while,
+    run,
+    standing,
+)
 
 HELLO = [f"hello-{ordinal}.hello.demo.svc.cluster.local" for ordinal in range(3)]
 DB = "db-0.db.wookie.svc.cluster.local"
@@ -718,20 +729,21 @@ def config() -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
-    lab = Lab("doctor")
-    try:
-        with standing(lab, tmp_path_factory.mktemp("doctor"), config()) as project:
-            yield project
-    finally:
-        lab("delete", "--all")  # does nothing unless a test failed before the destroy
+def lab() -> Iterator[Lab]:
+    yield from lab_for_a_while("doctor")
 
 
 @pytest.fixture(scope="module")
-def pair(project: Project, tmp_path_factory: pytest.TempPathFactory) -> Pair:
+def project(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
+    with standing(lab, tmp_path_factory.mktemp("doctor"), config()) as project:
+        yield project
+
+
+@pytest.fixture(scope="module")
+def pair(lab: Lab, project: Project, tmp_path_factory: pytest.TempPathFactory) -> Pair:
     outputs = json.loads(project.pulumi("stack", "output", "--json", "--show-secrets"))
     sites = kubectl_of(project, tmp_path_factory.mktemp("kubeconfigs"))
-    return Pair(Lab("doctor"), sites, parse_outputs(outputs))
+    return Pair(lab, sites, parse_outputs(outputs))
 
 
 def found(report: Report) -> list[str]:

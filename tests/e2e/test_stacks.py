@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
-from .toolbox import CLIENT, MARIADB, Kubectl, Lab, Project, curl, eventually, lab_config, run
+from .toolbox import CLIENT, MARIADB, Kubectl, Lab, Project, curl, eventually, lab_config, lab_for_a_while, run
 
 TRUST = {"source": "stack", "stack": "organization/dcmesh/trust"}
 ISTIO = lab_config()["dcmesh:istio"]
@@ -136,12 +136,9 @@ def address(stack: SiteStack, last: int) -> str:
 
 @pytest.fixture(scope="module")
 def lab() -> Iterator[Lab]:
-    lab = Lab("stacks")
-    try:
+    for lab in lab_for_a_while("stacks"):
         lab.create({"dc1": ["dc2", "dc3"], "dc2": ["dc1"], "dc3": ["dc2"]})
         yield lab
-    finally:
-        lab("delete", "--all")
 
 
 @pytest.fixture(scope="module")

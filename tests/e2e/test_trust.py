@@ -15,7 +15,7 @@ import pytest
 from lab.toolchain import Istio
 
 from .test_stacks import SiteStack, consumer, export, imported
-from .toolbox import CLIENT, Kubectl, Lab, Project, eventually, lab_config, name_on, on_istio
+from .toolbox import CLIENT, Kubectl, Lab, Project, eventually, lab_config, lab_for_a_while, name_on, on_istio
 
 URL = "http://hello-0.hello.demo.svc.cluster.local:8080/hostname"
 
@@ -49,12 +49,9 @@ class Load:
 
 @pytest.fixture(scope="module")
 def lab(istio: Istio) -> Iterator[Lab]:
-    lab = Lab(name_on("trust", istio))
-    try:
+    for lab in lab_for_a_while(name_on("trust", istio)):
         lab.create({"dc1": ["dc2"], "dc2": []})
         yield lab
-    finally:
-        lab("delete", "--all")
 
 
 @pytest.fixture(scope="module")

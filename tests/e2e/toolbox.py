@@ -2,6 +2,7 @@
 
 import base64
 import copy
+import fcntl
 import json
 import os
 import re
@@ -12,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import gettempdir
 from typing import Any, TypeVar
 
 import pytest
@@ -193,13 +195,18 @@ class Lab:
 def lab_for_a_while(name: str) -> Iterator[Lab]:
     """Yield a lab; afterwards delete what a test that failed has left of it. After a destroy that is nothing.
 
-    A lab that is there already is another run's, or a killed one's. It is left alone.
+    One that another run has is left alone: both would delete it.
     """
-    lab = Lab(name)
-    if lab.sites():
-        pytest.fail(f"the lab {name} is there already; if nobody uses it: python -m lab delete --lab {name} --all")
-    yield lab
-    lab("delete", "--all")
+    with Path(gettempdir(), f"dcmesh-lab-{name}.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            pytest.fail(f"another run has the lab {name}")
+        lab = Lab(name)
+        try:
+            yield lab
+        finally:
+            lab("delete", "--all")
 
 
 class Project:

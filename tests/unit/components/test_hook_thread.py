@@ -3,6 +3,7 @@
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import ContextVar
+from pathlib import Path
 from threading import Event
 
 from components.hook_thread import in_hook_thread
@@ -25,3 +26,9 @@ def test_it_needs_no_thread_of_the_event_loops_own() -> None:
             await waiting
 
     assert asyncio.run(program()) == "here"
+
+
+def test_nothing_else_in_components_takes_a_thread() -> None:
+    """Nor may a hook: ruff refuses `asyncio.to_thread`, which takes one of the event loop's own."""
+    users = [path.name for path in Path("components").rglob("*.py") if "run_in_executor" in path.read_text()]
+    assert users == ["hook_thread.py"]

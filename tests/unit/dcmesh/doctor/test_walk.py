@@ -106,6 +106,9 @@ def at_silence(change: Change, reason: str = "closed without answer") -> Change:
     return both
 
 
+OTHER = "answered by 'db-1' instead of db-0"
+
+
 def tried(error: str) -> Change:
     """Return what has connections to the gateway fail."""
     return at_silence(said(wait=ChildProcessError(f"info\nError: timeout. Last error: {error}")))
@@ -507,6 +510,8 @@ FINDINGS: list[tuple[str, str, str, Change]] = [
     ),
     ("server-silent", "answer", "no answer in 3 s", at_silence(said(wookie_bash="failed 10.42.0.6 no answer in 3 s"))),
     ("unexplained", "answer", "to its consumer: closed without answer", at_silence(lambda _: None)),
+    ("pod-other", "answer", "to its consumer: answered by 'db-1'", at_silence(lambda _: None, OTHER)),
+    ("server-refuses", "answer", "answered by", at_silence(said(wookie_bash=f"failed 10.42.0.6 {OTHER}"), OTHER)),
     ("replica-down", "channel", "does not answer", said(mariadb=ChildProcessError("ERROR 2002"))),
     ("channel-astray", "channel", "follows other", said(mariadb=CHANNEL.replace(DB0, "other"))),
     ("channel-stopped", "channel", "it was stopped", said(mariadb=CHANNEL.replace("Running: Yes", "Running: No"))),

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from datetime import UTC, datetime, timedelta
 from shutil import which
-from time import sleep
+from time import monotonic, sleep
 from typing import Any
 from urllib.parse import unquote
 
@@ -157,7 +157,7 @@ def test_an_envoy_that_knows_none_of_the_hosts() -> None:
     ],
 )
 def test_answers(line: str, probe: str, answer: Answer) -> None:
-    assert parse_answers(f"a warning\n{line}\n", {"h": probe}) == {"h": answer}
+    assert parse_answers(f"a warning\n{line}\n", {"h": probe}, "client") == {"h": answer}
 
 
 @pytest.mark.parametrize(
@@ -166,21 +166,31 @@ def test_answers(line: str, probe: str, answer: Answer) -> None:
         ("db-0", Answer(ok=True, text="db-0")),
         ("db-1", Answer(ok=False, text="answered by 'db-1' instead of db-0")),
         ("db-0 and more", Answer(ok=False, text="answered by 'db-0 and more' instead of db-0")),
-        ("", Answer(ok=False, text="answered by '' instead of db-0")),
+        ("", Answer(ok=False, text="HTTP 200 without a name")),
         ("\x1b[2Jdb-0", Answer(ok=False, text="answered by '\\x1b[2Jdb-0' instead of db-0")),
     ],
 )
 def test_the_pod_that_answers_is_the_hosts(said: str, answer: Answer) -> None:
-    assert parse_answers(f"ok {DB0} HTTP 200 {said}\n", {DB0: "pod-name"}) == {DB0: answer}
+    assert parse_answers(f"ok {DB0} HTTP 200 {said}\n", {DB0: "pod-name"}, "client") == {DB0: answer}
 
 
 @pytest.mark.parametrize("address", ["10.42.0.6", "fd00::6"])
-def test_at_an_address_any_pod_may_answer(address: str) -> None:
-    said = parse_answers(f"ok {address} HTTP 200 db-0\n", {address: "pod-name"})
-    assert said == {address: Answer(ok=True, text="db-0")}
+@pytest.mark.parametrize(
+    ("said", "answer"),
+    [
+        ("db-0", Answer(ok=True, text="db-0")),
+        ("web", Answer(ok=False, text="answered by 'web' instead of db-0")),
+        ("", Answer(ok=False, text="HTTP 200 without a name")),
+    ],
+)
+def test_at_an_address_a_pod_asks_itself(address: str, said: str, answer: Answer) -> None:
+    assert parse_answers(f"ok {address} HTTP 200 {said}\n", {address: "pod-name"}, "db-0") == {address: answer}
 
 
 ENDLESS = b"HTTP/1.1 200 OK\r\n"
+CHUNKED = ENDLESS + b"Transfer-Encoding: Chunked\r\n\r\n"
+TRICKLES = CHUNKED + b"1\r\n"
+"""Each byte behind it comes in time, and there is no end of them."""
 
 
 class Handler(socketserver.BaseRequestHandler):
@@ -198,8 +208,8 @@ class Handler(socketserver.BaseRequestHandler):
             with suppress(OSError):
                 self.request.recv(1)
         with suppress(OSError):
-            while said == ENDLESS:
-                self.request.sendall(b"More: of them\r\n")
+            while more := {ENDLESS: b"More: of them\r\n", TRICKLES: b"x\r\n1\r\n"}.get(said):
+                self.request.sendall(more)
                 sleep(0.2)
 
 
@@ -216,7 +226,10 @@ def ports() -> Iterator[dict[str, int]]:
         "web": (b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", False),
         "pod": (b"HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\nhello-0", False),
         "line": (b"HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\nhello-0\nmore", False),
-        "chunks": (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: Chunked\r\n\r\n7\r\nhello-0\r\n0\r\n\r\n", False),
+        "chunks": (CHUNKED + b"3\r\nhel\r\n0004;of=it\r\nlo-0\r\n0\r\n\r\n", False),
+        "large": (CHUNKED + b"2710\r\nhello-0\n" + 9992 * b"x" + b"\r\n0\r\n\r\n", False),
+        "short": (b"HTTP/1.1 200\r\nContent-Length: 7\r\n\r\nhello-0", False),
+        "trickles": (TRICKLES, False),
         "denies": (b"HTTP/1.1 403 Forbidden\r\nContent-Length: 19\r\n\r\nRBAC: access denied", False),
         "escapes": (b"HTTP/1.1 200 OK\r\nContent-Length: 14\r\n\r\n-n \\c*\\n200\tok", False),
         "endless": (ENDLESS, False),
@@ -251,8 +264,11 @@ def asked(shell: str, *words: str) -> subprocess.CompletedProcess[str]:
         ("pod", "pod-name", "ok 127.0.0.1 HTTP 200 hello-0\n"),
         ("line", "pod-name", "ok 127.0.0.1 HTTP 200 hello-0\n"),
         ("chunks", "pod-name", "ok 127.0.0.1 HTTP 200 hello-0\n"),
+        ("large", "pod-name", "ok 127.0.0.1 HTTP 200 hello-0\n"),
+        ("short", "pod-name", "ok 127.0.0.1 HTTP 200 hello-0\n"),
+        ("short", "http", "ok 127.0.0.1 HTTP 200\n"),
         ("web", "pod-name", "ok 127.0.0.1 HTTP 200\n"),
-        ("denies", "pod-name", "ok 127.0.0.1 HTTP 403 RBAC: access denied\n"),
+        ("denies", "pod-name", "ok 127.0.0.1 HTTP 403"),
         ("escapes", "pod-name", "ok 127.0.0.1 HTTP 200 -n \\c*\\n200 ok\n"),
         ("silent", "pod-name", "failed 127.0.0.1"),
         ("closes", "pod-name", "failed 127.0.0.1"),
@@ -271,11 +287,15 @@ def test_a_host_is_asked(shell: str, server: str, kind: str, answer: str, ports:
 
 
 @pytest.mark.parametrize("shell", ["bash", "dash"])
-def test_headers_without_an_end_do_not_keep_it(shell: str, ports: dict[str, int]) -> None:
+@pytest.mark.parametrize("server", ["endless", "trickles"])
+def test_an_answer_without_an_end_does_not_keep_it(shell: str, server: str, ports: dict[str, int]) -> None:
     if not which(shell):
         pytest.skip(f"there is no {shell}")
-    (line,) = asked(shell, "127.0.0.1", str(ports["endless"]), "pod-name").stdout.splitlines()
-    assert parse_answers(line, {"127.0.0.1": "pod-name"})
+    begun = monotonic()
+    (line,) = asked(shell, "127.0.0.1", str(ports[server]), "pod-name").stdout.splitlines()
+    assert monotonic() - begun < 4, "a second for the answer, one for the name, and some for a busy machine"
+    (answer,) = parse_answers(line, {"127.0.0.1": "pod-name"}, "hello-0").values()
+    assert not answer.ok
 
 
 def test_a_name_that_does_not_resolve() -> None:
@@ -284,9 +304,24 @@ def test_a_name_that_does_not_resolve() -> None:
     )
 
 
-def test_bash_tells_silence_from_a_closed_connection(ports: dict[str, int]) -> None:
-    for server, reason in (("silent", "no answer in 1 s"), ("closes", "closed without answer"), ("refused", "refused")):
-        assert asked("bash", "127.0.0.1", str(ports[server]), "greeting").stdout.strip().endswith(reason)
+@pytest.mark.parametrize(
+    ("shell", "kind", "server", "reason"),
+    [
+        ("bash", "greeting", "silent", "no answer in 1 s"),
+        ("dash", "pod-name", "endless", "no answer in 1 s"),
+        *[
+            (*how, server, reason)
+            for how in (("bash", "greeting"), ("bash", "http"), ("dash", "http"))
+            for server, reason in (("closes", "closed without answer"), ("refused", "no such name, or refused"))
+        ],
+    ],
+)
+def test_silence_is_told_from_a_closed_connection(
+    shell: str, kind: str, server: str, reason: str, ports: dict[str, int]
+) -> None:
+    if not which(shell):
+        pytest.skip(f"there is no {shell}")
+    assert asked(shell, "127.0.0.1", str(ports[server]), kind).stdout == f"failed 127.0.0.1 {reason}\n"
 
 
 @pytest.mark.parametrize(
