@@ -9,6 +9,7 @@ import pulumi
 import pulumi_kubernetes as k8s
 
 from components.confined import NOBODY, RESTRICTED
+from dcmesh.kube.ask_host import asking
 from dcmesh.model.link import ExportedService, Link, ServiceAccount
 
 PROBE_IMAGE = "registry.k8s.io/e2e-test-images/agnhost:2.53"
@@ -22,7 +23,10 @@ JOB_SECONDS = 600
 AT_ONCE = 16
 """How many hosts are asked at the same time."""
 
-SCRIPT = Path(__file__).with_suffix(".sh").read_text()
+ANSWER_SECONDS = 2
+"""How long a host may take for one answer."""
+
+SCRIPT = asking(Path(__file__).with_suffix(".sh").read_text(), seconds=ANSWER_SECONDS)
 ASK_ALL = f'printf \'%s\' "$PROBE_HOSTS" | xargs -n 3 -P {AT_ONCE} /bin/sh -c "$PROBE_SCRIPT" probe'
 
 
@@ -33,7 +37,7 @@ class LinkProbeArgs:
     Attributes:
         consumer: the service account as which the probe connects.
         imports: what is probed: each export with the link that it comes by, which may be known only once it is there.
-        image: an image with a shell and curl. Default: agnhost, as `hello` uses it.
+        image: an image with bash, or any shell and curl. Default: agnhost, as `hello` uses it.
     """
 
     consumer: ServiceAccount
@@ -53,7 +57,7 @@ def pod_template(
 
     Args:
         service_account: as whom the probe connects.
-        image: an image with a shell and curl.
+        image: an image with bash, or any shell and curl.
         lines: the script's input.
         path: what the probe goes through and meets. It changes nothing in the pod, but a Job runs again only
             when its template changes, and it must when a gateway has moved.

@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 from dcmesh.deployment import DeployedExport
 from dcmesh.kube.api import ERRORS, ApiClient, run_in, why
+from dcmesh.kube.ask_host import asking
 from dcmesh.kube.pods import Pod, ask_proxy, meshed_pod
 from dcmesh.model.facts import Fact, State
 from dcmesh.model.link import CLUSTER_DOMAIN, ServiceAccount, pod_of
@@ -25,7 +26,7 @@ LONGEST_ANSWER = 200
 ANOTHER = "answered by"
 """How a host's answer begins when another pod's name is in it."""
 
-SCRIPT = Path(__file__).with_name("ask.sh").read_text()
+SCRIPT = asking(Path(__file__).with_name("ask_hosts.sh").read_text(), seconds=ANSWER_SECONDS)
 
 
 NONSENSE = (LookupError, ValueError, TypeError, AttributeError, RecursionError)
@@ -154,7 +155,7 @@ def ask_hosts(api: ApiClient, pod: Pod, imports: tuple[DeployedExport, ...]) -> 
     problem: Exception = ChildProcessError(f"no container of {pod.namespace}/{pod.name} runs")
     for container in pod.own_containers:
         for shell in ("bash", "sh"):
-            command = (shell, "-c", SCRIPT, "ask", str(ANSWER_SECONDS), *words)
+            command = (shell, "-c", SCRIPT, "ask", *words)
             try:
                 printed = run_in(api, namespace=pod.namespace, pod=pod.name, container=container, command=command)
             except ChildProcessError as error:
@@ -166,7 +167,7 @@ def ask_hosts(api: ApiClient, pod: Pod, imports: tuple[DeployedExport, ...]) -> 
 
 
 def parse_answers(printed: str, probes: Mapping[str, str], asking: str) -> dict[str, Answer]:
-    """Return by host what ask.sh prints.
+    """Return by host what ask_hosts.sh prints.
 
     Args:
         printed: its lines.

@@ -125,30 +125,26 @@ CASES = {
     "pod of a longer name": Case(
         "pod-name", lambda: web((200, "hello-01")), "failed HOST answered by 'hello-01' instead of hello-0"
     ),
-    "no pod": Case("pod-name", lambda: web((200, "")), "failed HOST answered by '' instead of hello-0"),
-    "gateway says 503": Case(
-        "pod-name", lambda: web((503, "upstream error")), "failed HOST HTTP status 503: upstream error"
-    ),
+    "no pod": Case("pod-name", lambda: web((200, "")), "failed HOST HTTP 200 without a name"),
+    "gateway says 503": Case("pod-name", lambda: web((503, "upstream error")), "failed HOST HTTP 503 upstream error"),
     "503, then right": Case(
         "pod-name", lambda: web((503, "not yet"), (200, "hello-1"), (200, "hello-0")), "ok HOST hello-0"
     ),
-    "refused": Case("pod-name", nobody, "failed HOST HTTP status 000: curl: (7) "),
+    "refused": Case("pod-name", nobody, "failed HOST no such name, or refused"),
     "any answer": Case("http", lambda: web((200, "welcome")), "ok HOST hello-0"),
     "login wanted": Case("http", lambda: web((401, "who?")), "ok HOST hello-0"),
-    "http says 503": Case("http", lambda: web((503, "upstream error")), "failed HOST HTTP status 503: upstream error"),
-    "several lines": Case(
-        "http", lambda: web((503, "no healthy\n* upstream *\n")), "failed HOST HTTP status 503: no healthy * upstream *"
-    ),
+    "http says 503": Case("http", lambda: web((503, "upstream error")), "failed HOST HTTP 503 upstream error"),
+    "several lines": Case("http", lambda: web((503, "no healthy\n* upstream *\n")), "failed HOST HTTP 503 no healthy"),
     "attacks": Case(
         "http",
         lambda: web((503, "\x1b[2J\\033[2J %n $(touch ran) `id`\x07")),
-        r"failed HOST HTTP status 503: [2J\033[2J %n $(touch ran) `id`",
+        r"failed HOST HTTP 503 [2J\033[2J %n $(touch ran) `id`",
     ),
-    "http refused": Case("http", nobody, "failed HOST HTTP status 000: curl: (7) "),
+    "http refused": Case("http", nobody, "failed HOST no such name, or refused"),
     "greeting": Case("greeting", lambda: greeter(HANDSHAKE), "ok HOST hello-0"),
-    "silence": Case("greeting", lambda: greeter(b""), "failed HOST no greeting from the server"),
-    "hung up": Case("greeting", lambda: greeter(None), "failed HOST no greeting from the server"),
-    "greeting refused": Case("greeting", nobody, "failed HOST no greeting from the server"),
+    "silence": Case("greeting", lambda: greeter(b""), "failed HOST no greeting within 2 s"),
+    "hung up": Case("greeting", lambda: greeter(None), "failed HOST no greeting within 2 s"),
+    "greeting refused": Case("greeting", nobody, "failed HOST no greeting within 2 s"),
 }
 PAIR = Case("http", lambda: web((200, "welcome"), together=2), "ok HOST hello-0")
 TOGETHER = [

@@ -1,12 +1,9 @@
-# Asks hosts as a consumer does, all at once, each by a new connection. Runs in the consumer's own container.
-# Arguments: SECONDS, then HOST PORT KIND for each host. Prints for each "ok HOST ANSWER" or "failed HOST REASON".
-# KIND is what is expected: greeting (the server speaks first), http ("HTTP STATUS"), or pod-name ("HTTP STATUS NAME", the
-# name being the first line of what the server says).
-set -uf # f: what a server says is no pattern of file names
-seconds=$1
+# How a host is asked, by a new connection: at the end of `up`, by the status and by the doctor. They put it before their
+# own script. Wants `seconds`, for an answer. Sets `ask`, the command: HOST PORT KIND. It prints what the host says, or
+# fails and prints why that is nothing: "greeting" if KIND is that, for a server that speaks first; else "HTTP STATUS LINE",
+# with the first line of what is said.
 line_end='
 '
-shift
 
 # For bash, which needs no other program.
 by_bash() {
@@ -17,9 +14,8 @@ by_bash() {
   else
     printf 'GET / HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n' "$1" >&3
     LC_ALL=C read -r -n 256 -t "$seconds" -u 3 version answer rest && {
-      answer=${answer%$'\r'}
-      [ "$3$answer" != pod-name200 ] || answer="200 $(name)"
-      echo "HTTP $answer"
+      answer="${answer%$'\r'} $(first_line)"
+      printf 'HTTP %s' "${answer% }"
       return
     }
   fi
@@ -28,8 +24,8 @@ by_bash() {
   return 1
 }
 
-# Prints the first line behind the headers, or what came of it in as many seconds as the answer had.
-name() {
+# Prints the first line behind the headers, or what came of it in as many seconds as the status had.
+first_line() {
   local LC_ALL=C IFS= header= chunked= size= part= said=
   local sized='^0*([1-9a-fA-F][0-9a-fA-F]{0,6})[[:space:]]*(;.*)?$' # in quotes, for shells that only read this
   SECONDS=0 # bash counts on
@@ -79,15 +75,14 @@ by_curl() {
   if [ "$3" = greeting ]; then
     answer=$(curl -s --max-time "$seconds" --output - "telnet://$1:$2" </dev/null | head -c 1 | wc -c)
     [ "$answer" -gt 0 ] && echo "greeting" && return
-    echo "no answer in $seconds s" && return 1
+    echo "no greeting within $seconds s" && return 1
   fi
-  said=/dev/null
-  [ "$3" != pod-name ] || said=-
   # So slowly that an answer without an end is none of hundreds of megabytes.
-  answer=$(curl -s --max-time "$seconds" --limit-rate 64k --output "$said" --write-out '\n%{http_code}' "http://$1:$2/") ||
+  answer=$(curl -s --max-time "$seconds" --limit-rate 64k --write-out '\n%{http_code}' "http://$1:$2/") ||
     { failed $? && return 1; }
-  printf 'HTTP %s ' "${answer##*"$line_end"}"
-  printf '%s' "${answer%"$line_end"*}" | head -n 1 | head -c 256
+  status=${answer##*"$line_end"}
+  answer="$status $(printf '%s' "${answer%"$line_end"*}" | head -n 1 | head -c 256)"
+  printf 'HTTP %s' "${answer% }"
 }
 
 # Says what curl's exit status means, in the words of by_bash.
@@ -100,9 +95,6 @@ failed() {
   esac
 }
 
-# Not by echo, which may take what a server says for escape sequences.
-line() { printf '%s\n' "$*"; }
-
 if [ -n "${BASH_VERSION-}" ]; then
   ask=by_bash
 elif command -v curl >/dev/null; then
@@ -110,9 +102,3 @@ elif command -v curl >/dev/null; then
 else
   echo "it has neither bash nor curl" >&2 && exit 1
 fi
-while [ $# -gt 0 ]; do
-  # unquoted: on one line
-  (answer=$($ask "$1" "$2" "$3" 2>&1) && line ok "$1" $answer || line failed "$1" $answer) &
-  shift 3
-done
-wait
