@@ -33,21 +33,23 @@ def test_a_killed_up_is_resumed_by_the_next(project: Project, lab: Lab, tmp_path
     With few operations at once more resources wait than the program has threads: hooks must need none of these.
     """
 
-    sites = list[Kubectl]()
+    nodes = ("--selector", "kubernetes.io/os=linux")
+    releases = ("secrets", "--namespace", "istio-system", "--selector", "name=istiod,status=pending-install")
+
+    def dc1() -> Kubectl:
+        """A site that the interrupted run has half made is made anew, with another kubeconfig."""
+        return Kubectl(lab("kubeconfig", "dc1"), tmp_path / "dc1")
 
     def helm_installs() -> bool:
-        if not sites:  # a site that is half made is made anew
-            if lab.sites().get("dc1", {}).get("state") != "ready":
-                return False
-            sites.append(Kubectl(lab("kubeconfig", "dc1"), tmp_path / "dc1"))
-            sites[0]("cordon", *nodes)  # so that Helm cannot be done before it is killed
-        releases = ("secrets", "--namespace", "istio-system", "--selector", "name=istiod,status=pending-install")
-        return bool(sites[0]("get", *releases, "--output", "name", check=False))
+        if lab.sites().get("dc1", {}).get("state") != "ready":
+            return False
+        site = dc1()
+        site("cordon", *nodes, check=False)  # so that Helm cannot be done before it is killed
+        return bool(site("get", *releases, "--output", "name", check=False))
 
-    nodes = ("--selector", "kubernetes.io/os=linux")
     said = project.killed("up", "--yes", "--skip-preview", when=helm_installs)
     assert helm_installs(), said[-2000:]
-    sites[0]("uncordon", *nodes)
+    dc1()("uncordon", *nodes)
     done = project.dcmesh("unlock")
     assert (done.returncode, done.stdout[:41]) == (0, "removed the lock of a run that is dead: p"), done
     project.up("--parallel", "2")
