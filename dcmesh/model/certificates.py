@@ -6,7 +6,7 @@ from typing import Annotated, Self
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
-from pydantic import BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import BeforeValidator, ConfigDict, SecretStr, ValidationError
 
 from dcmesh.model.base_model import Model
 from dcmesh.model.printable import printable
@@ -44,18 +44,19 @@ class Bundle(Model):
 
     model_config = ConfigDict(alias_generator=BUNDLE_NAMES.__getitem__, extra="ignore")
 
-    chain: str = Field(min_length=1)
+    chain: str
     """The site's intermediate and whatever stands between it and the root, the intermediate first."""
-    root: str = Field(min_length=1)
+    root: str
     """The roots."""
 
     @classmethod
     def told(cls, told: object) -> Self | None:
         """Return the bundle that another stack tells; None if it tells none, or not all of it."""
         try:
-            return cls.model_validate(told)
+            bundle = cls.model_validate(told)
         except ValidationError:
             return None
+        return bundle if bundle.chain and bundle.root else None
 
 
 def _if_text(value: object) -> object:
