@@ -1,6 +1,15 @@
 # What the pods and the Job of a switchover share: how a server is asked, and what is taken for its answer.
 # What a server says is data, and may be another site's: it is what a pattern matches as a whole, or no answer.
 
+# Leaves of what a client prints the number of its error. In a batch it prints the statement that fails, and that of a
+# channel has its password.
+only_error() {
+  local line
+  while IFS= read -r line; do
+    if [[ $line =~ ^ERROR\ [0-9]+\ \([0-9A-Z]+\) ]]; then echo "${BASH_REMATCH[0]}"; fi
+  done >&2
+}
+
 # What says who may write: each server's row, and whether its server is open.
 TOKEN="SELECT site, term, @@read_only FROM dcmesh.primary_site WHERE server_id = @@server_id"
 

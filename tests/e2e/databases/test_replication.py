@@ -276,6 +276,15 @@ def test_a_second_replica_in_the_other_site_follows_the_first(primary: Database,
     eventually("the row arrives", lambda: has(second, "to the second, too"))
 
 
+@pytest.mark.usefixtures("passwords")
+def test_a_channel_that_cannot_be_made_tells_no_password(sites: dict[str, Kubectl]) -> None:
+    """As a pod's start makes it. The client prints what fails, here because the channel runs."""
+    again = '. /etc/dcmesh/settings/server.sh && mariadb --socket="$run/mysqld.sock" <"$run/follow.sql" 2>&1'
+    pod = ("exec", "--namespace", NAMESPACES["dc2"], "db-0", "--container", "mariadb", "--", "bash", "-c")
+    assert "MASTER_PASSWORD" in sites["dc2"](*pod, f"{again}; true"), "else there is nothing to keep"
+    assert sites["dc2"](*pod, f"({again} | only_error) 2>&1; true") == "ERROR 1198 (HY000)"
+
+
 def test_no_password_can_be_read_but_in_the_secrets(
     pair: Project, sites: dict[str, Kubectl], passwords: Passwords, command_lines: set[str]
 ) -> None:
