@@ -29,8 +29,10 @@ def lab() -> Iterator[Lab]:
 
 
 @pytest.fixture(scope="module")
-def project(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Project:
-    return initialised(lab, tmp_path_factory.mktemp(lab.name), lab_config())
+def project(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
+    project = initialised(lab, tmp_path_factory.mktemp(lab.name), lab_config())
+    yield project
+    project.end_plugins()
 
 
 @pytest.fixture

@@ -6,11 +6,12 @@ import fcntl
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import gettempdir
@@ -288,6 +289,15 @@ class Project:
             running.wait()
             log.seek(0)
             return log.read()
+
+    def end_plugins(self) -> None:
+        """End the plugins that live on of runs that were killed alone; they are known by the project's TMPDIR."""
+        mark = f"TMPDIR={self.environment['TMPDIR']}".encode()
+        for process in Path("/proc").glob("[0-9]*"):
+            with suppress(OSError):
+                plugin = (process / "exe").readlink().name.startswith("pulumi-")
+                if plugin and mark in (process / "environ").read_bytes().split(b"\0"):
+                    os.kill(int(process.name), signal.SIGKILL)
 
     def pulumi(self, *arguments: str, stdin: str | None = None) -> str:
         command = ("pulumi", *arguments, "--non-interactive")
