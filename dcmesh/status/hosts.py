@@ -166,20 +166,20 @@ def ask_hosts(api: ApiClient, pod: Pod, imports: tuple[DeployedExport, ...]) -> 
     raise problem
 
 
-def parse_answers(printed: str, probes: Mapping[str, str], asking: str) -> dict[str, Answer]:
+def parse_answers(printed: str, probes: Mapping[str, str], asker: str) -> dict[str, Answer]:
     """Return by host what ask_hosts.sh prints.
 
     Args:
         printed: its lines.
         probes: by host, what is expected.
-        asking: name of the pod that has asked. What it has asked at an address is itself.
+        asker: name of the pod that has asked. What it has asked at an address is itself.
     """
     answers = dict[str, Answer]()
     for verdict, host, said in re.findall(r"^(ok|failed) (\S+) ?(.*)$", printed, re.MULTILINE):
         text = printable(said, LONGEST_ANSWER)
         status = re.fullmatch(r"HTTP ([0-9]{3})( .*)?", text)
         if verdict == "ok" and status:
-            pod = pod_of(host) if host.endswith(CLUSTER_DOMAIN) else asking
+            pod = pod_of(host) if host.endswith(CLUSTER_DOMAIN) else asker
             wanted = pod if probes.get(host) == "pod-name" else None
             answers[host] = _http_answer(int(status[1]), (status[2] or "").strip(), wanted)
         else:
