@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 
 from dcmesh.config.errors import Finding
+from dcmesh.kube import quantities
 from dcmesh.kube.cluster import ClusterReader
 from dcmesh.model import mariadb, pxc
 from dcmesh.model import settings as model
-from dcmesh.model.quantities import number_of
 from dcmesh.preflight.parallel import each
 
 CLAIMS = {"mariadb": mariadb.CLAIM, "pxc": pxc.CLAIM}
@@ -35,10 +35,10 @@ def _volume(
     if wanted.storage_class and wanted.storage_class != storage_class:
         advice = f"is not the class of the volumes there: put {storage_class or 'none'} back"
         yield Finding(f"{path}.storageClass", wanted.storage_class, advice)
-    if number_of(wanted.size) < number_of(size):
+    if quantities.number(wanted.size) < quantities.number(size):
         advice = f"is less than the {size} of a volume there, and volumes do not shrink: set that"
         yield Finding(f"{path}.size", wanted.size, advice)
-    elif number_of(wanted.size) > number_of(size) and not cluster.can_grow(storage_class):
+    elif quantities.number(wanted.size) > quantities.number(size) and not cluster.can_grow(storage_class):
         advice = (
             f"is more than the {size} of a volume there, and its StorageClass {storage_class or 'none'} does not let "
             "it grow: set allowVolumeExpansion there, if its driver can do that, or put the size back"

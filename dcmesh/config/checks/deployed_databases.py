@@ -6,8 +6,8 @@ from typing import Any
 
 from dcmesh.config.checks.configuration import Configuration
 from dcmesh.config.errors import NOTHING, Finding
+from dcmesh.kube import quantities
 from dcmesh.model.mariadb import SERVER
-from dcmesh.model.quantities import number_of
 from dcmesh.model.settings import Database, Site, Storage
 
 LIFT = (
@@ -127,9 +127,9 @@ def _changed(before: Storage | None, now: Storage | None, path: str, site: Site)
         was = f'was "{before.storage_class}"' if before.storage_class else "was the cluster's default"
         advice = f"{was} at the last `pulumi up`, and volumes do not change their class: put that back; {ANEW}"
         yield Finding(f"{path}.storageClass", now.storage_class or NOTHING, advice)
-    if number_of(now.size) < number_of(before.size):
+    if quantities.number(now.size) < quantities.number(before.size):
         advice = f'was "{before.size}" at the last `pulumi up`, and volumes do not shrink: put that back; {ANEW}'
         yield Finding(f"{path}.size", now.size, advice)
-    elif number_of(now.size) > number_of(before.size) and site.cluster == "k3d":
+    elif quantities.number(now.size) > quantities.number(before.size) and site.cluster == "k3d":
         advice = f'was "{before.size}" at the last `pulumi up`, and k3d\'s volumes cannot grow: put that back; {ANEW}'
         yield Finding(f"{path}.size", now.size, advice)
