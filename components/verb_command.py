@@ -21,6 +21,7 @@ def run_verb(
     *words: str,
     environment: Mapping[str, pulumi.Input[str]],
     triggers: Sequence[pulumi.Input[Any]],
+    idle: bool = False,
     opts: pulumi.ResourceOptions,
 ) -> command.local.Command:
     """Create a Command that runs a verb once, and again when a trigger changes or it has failed; not on destroy.
@@ -30,11 +31,12 @@ def run_verb(
         words: the verb and its arguments.
         environment: what it needs besides, kubeconfigs for example. What changes here alone runs nothing.
         triggers: what decides when it runs again.
+        idle: whether it is there for the state alone, and runs nothing.
         opts: options of the resource.
     """
     return command.local.Command(
         name,
-        create=shlex.join([interpreter(), "-m", "dcmesh", *words]),
+        create=":" if idle else shlex.join([interpreter(), "-m", "dcmesh", *words]),
         update=":",
         environment=environment,
         triggers=[*triggers],

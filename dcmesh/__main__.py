@@ -47,6 +47,10 @@ MaxLag = Annotated[
     int,
     typer.Option("--max-lag", metavar="SECONDS", min=0, help="How far behind a replica may be without a warning."),
 ]
+Context = Annotated[
+    str | None,
+    typer.Option("--context", metavar="NAME", help="The kubeconfig's context. Default: its current one."),
+]
 
 Cluster = tuple[str, str, str, str, str]
 CLUSTER = "SITE NAMESPACE NAME NODES CHANNEL"
@@ -274,10 +278,7 @@ Exit codes:
 )
 def settle(
     site: Annotated[str, typer.Argument(metavar="SITE", help="The site, as messages are to name it.")],
-    context: Annotated[
-        str | None,
-        typer.Option("--context", metavar="NAME", help="The kubeconfig's context. Default: its current one."),
-    ] = None,
+    context: Context = None,
 ) -> State:
     """Make a site's proxies follow its certificates.
 
@@ -286,6 +287,28 @@ def settle(
     from dcmesh.verbs import settle_certificates
 
     return settle_certificates(site, context)
+
+
+@app.command(
+    epilog=verbatim("""
+Example, with the kubeconfig that kubectl would use:
+  python -m dcmesh wait-for-rollout dc1 wookie db --context dc1-admin
+
+Exit codes:
+  0  OK        all pods are new and ready
+  2  CRITICAL  they are not after ten minutes; the reason is on standard error
+""")
+)
+def wait_for_rollout(
+    site: Annotated[str, typer.Argument(metavar="SITE", help="The site, as messages are to name it.")],
+    namespace: Annotated[str, typer.Argument(metavar="NAMESPACE", help="The StatefulSet's namespace.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Its name.")],
+    context: Context = None,
+) -> State:
+    """Wait until all pods of a StatefulSet are new and ready. `pulumi up` runs this when it has changed one."""
+    from dcmesh import verbs
+
+    return verbs.wait_for_rollout(site, namespace, name, context)
 
 
 @app.command(

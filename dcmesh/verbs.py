@@ -10,6 +10,7 @@ import pulumi
 from dcmesh.config.kubeconfig import KubeconfigError, read_kubeconfig
 from dcmesh.databases.pxc_switchover import PxcEnd, see_through
 from dcmesh.kube.api import ERRORS, why
+from dcmesh.kube.rollout import wait_for
 from dcmesh.model.facts import State
 from dcmesh.model.pxc import stateful_set_name
 from dcmesh.trust.rotation import given_or_held, settle
@@ -36,6 +37,19 @@ def settle_certificates(site: str, context: str | None) -> State:
         settle(site, kubeconfig, wanted)
 
     return _done(site, work)
+
+
+def wait_for_rollout(site: str, namespace: str, name: str, context: str | None) -> State:
+    """Wait until all pods of a StatefulSet are new and ready, and return whether they are.
+
+    Args:
+        site: the site, for messages.
+        namespace: the StatefulSet's namespace.
+        name: its name.
+        context: context of the kubeconfig that kubectl would use, where the environment has none. Default: its current
+            one.
+    """
+    return _done(site, lambda: wait_for(site, os.environ.get(KUBECONFIG) or _kubectls(context), namespace, name))
 
 
 def finish_switchover(

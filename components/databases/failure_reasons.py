@@ -3,52 +3,31 @@
 Pulumi's own message names the containers that are not ready, and nothing of why.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import pulumi
 
 from components.hook_thread import in_hook_thread
 from dcmesh.kube.api import ERRORS, connect
-from dcmesh.kube.pods import RUNNING, last_words, read_pod
+from dcmesh.kube.rollout import words
 
 
-def reasons(kubeconfig: str, *, namespace: str, pods: Iterable[str], container: str) -> Iterator[str]:
-    """Yield a line for each pod that has said why its server is not there.
-
-    Args:
-        kubeconfig: contents of the cluster's kubeconfig.
-        namespace: the pods' namespace.
-        pods: their names.
-        container: the server's container.
-
-    Raises:
-        kube.api.ERRORS: the cluster cannot be asked.
-    """
-    with connect(kubeconfig) as api:
-        for name in pods:
-            pod = read_pod(api, namespace, name)
-            if pod and pod.states.get(container) != RUNNING:
-                words = last_words(api, pod, pod.preparing or container)
-                if words:
-                    yield f"{namespace}/{name}: {words}"
-
-
-def tell_reasons(name: str, kubeconfig: pulumi.Input[str], container: str) -> pulumi.ResourceHookBinding:
+def tell_reasons(name: str, kubeconfig: pulumi.Input[str]) -> pulumi.ResourceHookBinding:
     """Return what tells, when a StatefulSet's creation or update has failed, what its pods have said.
 
     Args:
         name: prefix of the hook's name.
         kubeconfig: contents of the cluster's kubeconfig. Secret.
-        container: the server's container.
     """
 
     def tell(inputs: Mapping[str, Any], known: str) -> None:
         place, replicas = inputs["metadata"], int(inputs["spec"]["replicas"])
         pods = (f"{place['name']}-{ordinal}" for ordinal in range(replicas))
         try:
-            for line in reasons(known, namespace=place["namespace"], pods=pods, container=container):
-                pulumi.log.error(line)
+            with connect(known) as api:
+                for line in words(api, place["namespace"], pods):
+                    pulumi.log.error(line)
         except ERRORS:
             return  # Pulumi's own message says that something is wrong
 

@@ -20,6 +20,7 @@ from components.databases.mariadb_switchover import (
     MariadbSwitchoverArgs,
     role,
 )
+from components.rollout import rolled_out
 from components.sealed import sealed
 from components.workloads.identity import create_identity, pod_labels
 from dcmesh.databases.replication import Replica
@@ -315,7 +316,7 @@ class Mariadb(pulumi.ComponentResource):
         - `PersistentVolumeClaimPatch` for each pod with a volume. It makes the claim or lets it grow, which no pod
           notices, and never deletes it.
         - `StatefulSet`. Each pod prepares itself before its server starts: mariadb_prepare.sh. Its server is started
-          by mariadb_start.sh.
+          by mariadb_start.sh. The Command that runs `python -m dcmesh wait-for-rollout` ends when all pods are new.
         - where two sites can change roles: `ConfigMap` with the role, for pods that start; MariadbSwitchover; and a
           `ConfigMap` that says that there have been data, so that a primary which lost its volume does not begin anew.
     """
@@ -380,10 +381,18 @@ class Mariadb(pulumi.ComponentResource):
                 protect=args.protect,
                 # Kubernetes takes no other ones, and Pulumi would make the StatefulSet anew.
                 ignore_changes=["spec.volumeClaimTemplates"],
-                hooks=tell_reasons(name, args.kubeconfig, SERVER),
+                hooks=tell_reasons(name, args.kubeconfig),
             ),
         )
-        done: pulumi.Resource = servers
+        done = rolled_out(
+            name,
+            servers,
+            site=args.site,
+            kubeconfig=args.kubeconfig,
+            place=(args.namespace, args.name),
+            lost=args.switchover is not None and args.switchover.without == args.site,
+            parent=self,
+        )
         if args.switchover and args.source and args.source_site:
             done = MariadbSwitchover(
                 f"{name}-switchover",
@@ -399,7 +408,7 @@ class Mariadb(pulumi.ComponentResource):
                     events=runs_events(args.settings),
                     passwords=passwords.metadata.apply(lambda metadata: metadata.name or ""),
                 ),
-                pulumi.ResourceOptions(parent=self, depends_on=[servers]),
+                pulumi.ResourceOptions(parent=self, depends_on=[done]),
             )
         if args.switchover:
             self._config_map(name, args, "begun", {"begun": ""}, [done])

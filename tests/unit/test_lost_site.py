@@ -73,6 +73,14 @@ def test_no_probe_of_its_hosts_runs_anew(engine: Engine) -> None:
     }
 
 
+def test_no_rollout_is_waited_for_in_it(engine: Engine) -> None:
+    """Its Command stays in the state, or comes there when dcmesh is new, but asks a dead cluster nothing."""
+    commands = {one.name: one.inputs["create"] for one in engine.kind("Command") if one.name.endswith("-rolled-out")}
+    assert commands.pop("dc1.wookie-rolled-out") == ":"
+    assert [*commands] == ["dc2.wookie-dr-rolled-out"]
+    assert commands["dc2.wookie-dr-rolled-out"].endswith(" wait-for-rollout dc2 wookie-dr db")
+
+
 def test_preflight_asks_it_nothing_and_goes_by_the_state(raw: dict[str, Any], tmp_path: Path) -> None:
     file = tmp_path / "kubeconfig"
     file.write_text(kubeconfig({"dc1": "http://127.0.0.1:1"}))

@@ -43,7 +43,7 @@ def fail(server: str, monkeypatch: pytest.MonkeyPatch, operation: str = "create"
         args = pulumi.ErrorHookArgs(
             "urn", "", "name", "type", new_inputs=inputs, failed_operation=operation, errors=["x"]
         )
-        (hook,) = tell_reasons("dc2.dr", kubeconfig({"there": server}), "mariadb").on_error or []
+        (hook,) = tell_reasons("dc2.dr", kubeconfig({"there": server})).on_error or []
         answer: Any = hook.callback(args)
         return bool(await answer)
 

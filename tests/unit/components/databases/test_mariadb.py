@@ -502,7 +502,8 @@ def test_roles_and_their_job_are_made_where_roles_can_change(create: Create, dat
     assert job.inputs["metadata"]["annotations"] == {"pulumi.com/replaceUnready": "true"}
     (volume,) = [v for v in job.spec["template"]["spec"]["volumes"] if v["name"] == "passwords"]
     assert volume["secret"]["secretName"] == engine.one("Secret").object[1]
-    assert engine.one("StatefulSet").name in engine.before(job.name)
+    assert engine.one("StatefulSet").name in engine.before(engine.one("Command").name)
+    assert engine.one("Command").name in engine.before(job.name), "else it may ask pods that are still to go"
     assert role.name in engine.before(engine.one("StatefulSet").name)
     assert job.name in engine.before(begun.name), "until then a primary without data has never had any"
 

@@ -1,0 +1,45 @@
+"""The end of a StatefulSet's rollout, for what must not come before it.
+
+pulumi-kubernetes before 4.26 can take a StatefulSet that it has just changed for one whose pods are all new: it reads
+the status before Kubernetes' controller has seen the change (its pull request 4094). An `up` then ended with the pods
+still to be restarted (seen on the lab).
+"""
+
+import pulumi
+import pulumi_kubernetes as k8s
+
+from components.verb_command import run_verb
+from dcmesh.verbs import KUBECONFIG
+
+
+def rolled_out(
+    name: str,
+    stateful_set: k8s.apps.v1.StatefulSet,
+    *,
+    site: str,
+    kubeconfig: pulumi.Input[str],
+    place: tuple[str, str],
+    lost: bool,
+    parent: pulumi.Resource,
+) -> pulumi.Resource:
+    """Create the Command that waits, after each change of a StatefulSet, until all its pods are new and ready.
+
+    Args:
+        name: prefix of the resource's name.
+        stateful_set: what is waited for.
+        site: the site, for messages.
+        kubeconfig: contents of its kubeconfig. Secret.
+        place: the StatefulSet's namespace and name.
+        lost: whether the site is gone. Then nothing waits.
+        parent: the component that it is a part of.
+    """
+    return run_verb(
+        f"{name}-rolled-out",
+        "wait-for-rollout",
+        site,
+        *place,
+        environment={KUBECONFIG: kubeconfig},
+        triggers=[stateful_set.metadata.generation],
+        idle=lost,
+        opts=pulumi.ResourceOptions(parent=parent, depends_on=[stateful_set]),
+    )
