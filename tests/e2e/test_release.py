@@ -96,6 +96,9 @@ CREATED: set[Resource] = {
     ("command:local:Command", "dc1-certificates-begun"),
     ("command:local:Command", "dc2-certificates-begun"),
     ("command:local:Command", "dc2-certificates"),
+    # What waits for the end of a rollout.
+    ("command:local:Command", "dc1.wookie-rolled-out"),
+    ("command:local:Command", "dc2.wookie-dr-rolled-out"),
 }
 """What the present program has and the release had not."""
 
