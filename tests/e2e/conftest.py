@@ -53,7 +53,10 @@ def look(site: Kubectl) -> Iterator[str]:
     for line in site(*ask, "pods", check=False).splitlines():
         _, _, ready, status, restarts, *_, age = line.split()
         have, _, wanted = ready.partition("/")
-        if have != wanted or status != "Running" or restarts != "0" or re.fullmatch(r"1?\d?\ds", age):
-            yield line
+        if status != "Completed" and (
+            have != wanted or status != "Running" or restarts != "0" or re.fullmatch(r"1?\d?\ds", age)
+        ):
+            yield " ".join(line.split())
     warnings = (*ask, "events", "--field-selector=type=Warning", "--sort-by=.lastTimestamp")
-    yield from site(*warnings, check=False).splitlines()[-WARNINGS:]
+    for line in site(*warnings, check=False).splitlines()[-WARNINGS:]:
+        yield " ".join(line.split())
