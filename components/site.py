@@ -302,6 +302,7 @@ class Site(pulumi.ComponentResource):
                 pending=plan.role == "pending",
                 source_site=plan.source_site,
                 switchover=plan.switchover,
+                writer_service=database.writer_service,
                 protect=self._args.plan.protected,
                 settings=database.settings,
                 resources=database.resources,

@@ -20,6 +20,7 @@ from components.databases.mariadb_switchover import (
     MariadbSwitchoverArgs,
     role,
 )
+from components.databases.writer_service import WriterService, WriterServiceArgs
 from components.rollout import rolled_out
 from components.sealed import sealed
 from components.workloads.identity import create_identity, pod_labels
@@ -88,6 +89,7 @@ class MariadbArgs:
         pending: whether what it is to follow is not there yet. Then no pod is made.
         source_site: the site of `source`; where the two sites can change roles also while `source` is not there yet.
         switchover: which of the two sites is the primary. Default: that is settled, `source` decides.
+        writer_service: whether a Service leads to the primary, where roles can change. Default no.
         protect: whether what holds the data is kept from deletion. Default no.
         settings: options of the server beside dcmesh's own.
         resources: requests and limits of the server's container.
@@ -110,6 +112,7 @@ class MariadbArgs:
     pending: bool = False
     source_site: str | None = None
     switchover: Switchover | None = None
+    writer_service: bool = False
     protect: bool = False
     settings: Mapping[str, str] = field(default_factory=dict)
     resources: Mapping[str, Any] = field(default_factory=dict)
@@ -318,7 +321,8 @@ class Mariadb(pulumi.ComponentResource):
         - `StatefulSet`. Each pod prepares itself before its server starts: mariadb_prepare.sh. Its server is started
           by mariadb_start.sh. The Command that runs `python -m dcmesh wait-for-rollout` ends when all pods are new.
         - where two sites can change roles: `ConfigMap` with the role, for pods that start; MariadbSwitchover; and a
-          `ConfigMap` that says that there have been data, so that a primary which lost its volume does not begin anew.
+          `ConfigMap` that says that there have been data, so that a primary which lost its volume does not begin anew;
+          and WriterService, if it is wished for.
     """
 
     identity: pulumi.Resource
@@ -412,6 +416,13 @@ class Mariadb(pulumi.ComponentResource):
             )
         if args.switchover:
             self._config_map(name, args, "begun", {"begun": ""}, [done])
+        if args.switchover and args.writer_service:
+            leads = args.switchover.primary == args.site
+            WriterService(
+                f"{name}-writer",
+                WriterServiceArgs(namespace=args.namespace, name=args.name, source=None if leads else args.source),
+                pulumi.ResourceOptions(parent=self, depends_on=[done]),
+            )
 
     def _claims(self, name: str, args: MariadbArgs) -> list[pulumi.Resource]:
         """Create or change the pods' claims, one after the other: if one may not grow, the next is left alone.

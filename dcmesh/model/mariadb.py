@@ -41,3 +41,8 @@ REPLICATION = {
 
 OWN_SETTINGS = frozenset({*PLACE, *REPLICATION, "server_id", "report_host", "read_only", "skip_networking"})
 """Options that a user may not set."""
+
+
+def writer_name(name: str) -> str:
+    """Return the name of the Service that leads to the primary, by the database's."""
+    return f"{name}-writer"

@@ -338,6 +338,8 @@ class Mariadb(Model):
     """Password of `root` in other pods, and other sites. Default: it logs in from its server's own pod alone."""
     replication_password: Password | None = None
     """Password of `replication`, the same at both ends. Default: its source's; a primary's is generated."""
+    writer_service: Flag = False
+    """Whether a Service `NAME-writer` leads to the primary, in whichever site that is. Needs `primary`."""
     settings: dict[SettingName, Setting] = {}
     """Options of the server, beside those that replication depends on, which dcmesh sets."""
     resources: dict[str, Any] = {}

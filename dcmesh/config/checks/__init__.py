@@ -44,6 +44,7 @@ CHECKS = (
     databases.circles,
     databases.vanished_sources,
     databases.primaries,
+    databases.writer_services,
     databases.unknown_passwords,
     databases.other_passwords,
     databases.own_settings,

@@ -94,6 +94,18 @@ def primaries(configuration: Configuration) -> Iterator[Finding]:
             yield Finding(f"{path}.replicates.from", source[0].name, advice, given=("sites",))
 
 
+def writer_services(configuration: Configuration) -> Iterator[Finding]:
+    """Find Services that are to lead to the primary, where that cannot change."""
+    for _, path, database in configuration.databases:
+        wished = isinstance(database, Mariadb) and database.writer_service
+        if wished and not (configuration.settings.primary and database.replicates):
+            advice = (
+                "needs two databases that can change roles: set `primary`, and `replicates` in both. Where they "
+                "cannot, the primary's own name leads to it"
+            )
+            yield Finding(f"{path}.writerService", True, advice, given=("primary", path))
+
+
 def vanished_sources(configuration: Configuration) -> Iterator[Finding]:
     """Find replicas that run although there is nothing any more to follow: they would be taken for not begun yet."""
 

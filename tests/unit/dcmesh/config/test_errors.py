@@ -873,7 +873,7 @@ WRONG = [
         "mariadb",
         {f"{AT_PRIMARY}.size": "1Gi"},  # which may be a password
         "sites[0].workloads[0].size: [secret] is no known key: the known ones are kind, namespace, name, replicas, "
-        "image, storage, replicates, rootPassword, replicationPassword, settings, resources",
+        "image, storage, replicates, rootPassword, replicationPassword, writerService, settings, resources",
     ),
     wrong(
         "mariadb",
@@ -1073,6 +1073,10 @@ NO_PAIR = (
     "has no effect, for no MariaDB here replicates another, and no two XtraDB clusters of this stack each other: set "
     "`replicates` in both, or remove it"
 )
+SETTLED = (
+    "needs two databases that can change roles: set `primary`, and `replicates` in both. Where they cannot, the "
+    "primary's own name leads to it"
+)
 ONE_SIDED = "does not replicate this database in its turn: set its `replicates`, or remove `primary`"
 GTIDS = (
     "must be GTIDs as `pulumi up` says them, of MariaDB such as 0-1968131073-42, or of MySQL such as "
@@ -1094,6 +1098,12 @@ WRONG += [
         "dc1?",
     ),
     wrong("dev", {"primary": "dc1"}, f'primary: "dc1" {NO_PAIR}'),
+    wrong(
+        "mariadb",
+        {f"{OF_DC1}.writerService": True, f"{OF_DC2}.writerService": True},
+        f"sites[0].workloads[0].writerService: true {SETTLED}",
+        f"sites[1].workloads[0].writerService: true {SETTLED}",
+    ),
     wrong(
         "mariadb-switchover",
         {f"{OF_DC1}.replicates": GONE, f"{OF_DC2}.replicates": GONE},

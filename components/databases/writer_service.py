@@ -1,0 +1,75 @@
+"""A Service that leads to the primary of two databases that can change roles: where applications write."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import pulumi
+import pulumi_kubernetes as k8s
+
+from components.workloads.identity import pod_labels
+from dcmesh.model.link import CLUSTER_DOMAIN, MYSQL_PORT, ExportedService
+from dcmesh.model.mariadb import writer_name
+
+
+@dataclass(frozen=True, kw_only=True)
+class WriterServiceArgs:
+    """Arguments of WriterService.
+
+    Attributes:
+        namespace: the database's namespace.
+        name: the database's name.
+        source: what the database follows while it is the replica; None while it is the primary.
+    """
+
+    namespace: str
+    name: str
+    source: ExportedService | None
+
+
+def service(name: str) -> dict[str, Any]:
+    """Return the spec of the Service: pod 0, for whoever has no sidecar, and while the database is the primary."""
+    return {
+        "selector": {**pod_labels(name), "statefulset.kubernetes.io/pod-name": f"{name}-0"},
+        "ports": [{"name": "tcp-mysql", "port": MYSQL_PORT, "targetPort": MYSQL_PORT, "appProtocol": "tcp"}],
+    }
+
+
+def virtual_service(args: WriterServiceArgs) -> dict[str, Any]:
+    """Return the spec of the VirtualService by which sidecars lead the Service's clients to the primary.
+
+    It is there while the database is the primary, too: of a site that is gone no object can be deleted.
+    """
+    own = f"{writer_name(args.name)}.{args.namespace}.svc.{CLUSTER_DOMAIN}"
+    host, port = (args.source.hosts[0], args.source.port) if args.source else (own, MYSQL_PORT)
+    return {
+        "hosts": [own],
+        # What is imported is known in its own namespace alone.
+        "exportTo": ["."],
+        "tcp": [{"route": [{"destination": {"host": host, "port": {"number": port}}}]}],
+    }
+
+
+class WriterService(pulumi.ComponentResource):
+    """What leads applications in a database's namespace to the primary, in this site or over the link.
+
+    A connection that is open stays where it is: what had been the primary ends those of its clients.
+
+    Creates:
+        - `Service` of the database's name and `-writer`.
+        - `VirtualService`.
+    """
+
+    def __init__(self, name: str, args: WriterServiceArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("dcmesh:workloads:WriterService", name, {}, opts)
+        metadata = k8s.meta.v1.ObjectMetaArgs(name=writer_name(args.name), namespace=args.namespace)
+        child = pulumi.ResourceOptions(parent=self)
+        k8s.core.v1.Service(f"{name}-service", metadata=metadata, spec=service(args.name), opts=child)
+        k8s.apiextensions.CustomResource(
+            f"{name}-virtualservice",
+            api_version="networking.istio.io/v1",
+            kind="VirtualService",
+            metadata=metadata,
+            spec=virtual_service(args),
+            opts=child,
+        )
+        self.register_outputs({})
