@@ -32,6 +32,7 @@ from .toolbox import (
     example,
     kubectl_of,
     lab_for_a_while,
+    log_in,
     standing,
     start,
 )
@@ -87,6 +88,10 @@ class Writers:
     def _log(self, site: str) -> str:
         return self._sites[site]("exec", *self._pods[site], "--", "cat", LOG)
 
+    def led_to(self, site: str) -> str:
+        """Return the id of the server to which the Service `db-writer` leads a client in a site."""
+        return log_in(self._sites[site], self._pods[site], "db-writer", "shopper", "ordinary", sql="SELECT @@server_id")
+
     def end(self, site: str) -> None:
         """End a client for good, and remember what it committed."""
         self._sites[site]("exec", *self._pods[site], "--", "pkill", "--full", "/tmp/writer")  # noqa: S108
@@ -118,7 +123,7 @@ def lab() -> Iterator[Lab]:
 def pair(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     config = example("mariadb-switchover")
     for site in config["dcmesh:sites"]:
-        site["workloads"][0]["settings"] = {"event_scheduler": "ON"}
+        site["workloads"][0] |= {"settings": {"event_scheduler": "ON"}, "writerService": True}
     with standing(lab, tmp_path_factory.mktemp(lab.name), config) as project:
         yield project
 
@@ -195,6 +200,12 @@ def assert_nothing_is_lost(writers: Writers, databases: dict[str, Database]) -> 
         eventually(f"{name} has every row that was committed", lambda d=database: written <= rows(d))
 
 
+def assert_all_are_led_to(primary: str, writers: Writers, databases: dict[str, Database]) -> None:
+    server = databases[primary]("SELECT @@server_id")
+    for site in databases:
+        eventually(f"db-writer leads from {site} to {primary}", lambda s=site: writers.led_to(s) == server)
+
+
 def test_a_second_site_that_takes_writes_is_critical(pair: Project, databases: dict[str, Database]) -> None:
     """The first, while nobody writes: what is written here would be dc2's alone."""
     eventually("all is well", lambda: well(pair, "dc1"))
@@ -211,10 +222,12 @@ def test_a_second_site_that_takes_writes_is_critical(pair: Project, databases: d
 
 
 def test_a_planned_switchover_under_writers(pair: Project, writers: Writers, databases: dict[str, Database]) -> None:
+    assert_all_are_led_to("dc1", writers, databases)
     switch(pair, "dc2")
     pair.up("--skip-preview")
     writers.write("dc2")
     assert writers.turns() == ["dc1", "dc2"]
+    assert_all_are_led_to("dc2", writers, databases)
     assert_nothing_is_lost(writers, databases)
     eventually("the status says so", lambda: well(pair, "dc2"))
     _, said = status(pair)
@@ -434,6 +447,7 @@ def test_a_primary_that_is_gone_is_replaced_once_somebody_says_what_may_be_lost(
     pair.up("--skip-preview", *DC2)
     assert databases["dc2"](TOKEN) == "dc2 open"
     writers.write("dc2")
+    assert writers.led_to("dc2") == databases["dc2"]("SELECT @@server_id")
     pair.up("--skip-preview")
     assert before == pair.changed_in("dc1")
     code, said = status(pair)
