@@ -124,6 +124,7 @@ def pair(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project
     config = example("mariadb-switchover")
     for site in config["dcmesh:sites"]:
         site["workloads"][0] |= {"settings": {"event_scheduler": "ON"}, "writerService": True}
+    config["dcmesh:sites"][0]["workloads"][0]["replicas"] = 2
     with standing(lab, tmp_path_factory.mktemp(lab.name), config) as project:
         yield project
 
@@ -231,7 +232,7 @@ def test_a_planned_switchover_under_writers(pair: Project, writers: Writers, dat
     assert_nothing_is_lost(writers, databases)
     eventually("the status says so", lambda: well(pair, "dc2"))
     _, said = status(pair)
-    (follower,) = said["sites"]["dc1"]["databases"]
+    follower, _ = said["sites"]["dc1"]["databases"]
     assert (follower["source"], follower["running"]) == ("db-0.db.wookie-dr.svc.cluster.local", True)
     assert_events_run(databases, "dc2")
 
@@ -479,15 +480,21 @@ def test_it_returns_read_only_and_what_it_has_of_its_own_is_reported(
     assert_events_run(databases, "dc2")
 
 
-def test_without_its_volume_it_copies_the_other_site(
+def test_without_its_volumes_the_site_copies_the_other(
     pair: Project, sites: dict[str, Kubectl], writers: Writers, databases: dict[str, Database], lost: Lost
 ) -> None:
-    where = ("--namespace", "wookie")
-    sites["dc1"]("delete", "pvc", "data-db-0", *where, "--wait=false")
-    sites["dc1"]("delete", "pod", "db-0", *where, "--force", "--grace-period=0")
+    """As docs/switchover.md says: a site's other replicas have what the primary had, and copy it anew, too."""
+    second = Database(sites["dc1"], "wookie", "db-1")
+    mine = {("dc1", number) for number in lost.rows}
+    assert mine & rows(second)
+    where = ("--namespace", "wookie", "--selector", "app=db")
+    sites["dc1"]("delete", "pvc", *where, "--wait=false")
+    sites["dc1"]("delete", "pod", *where, "--force", "--grace-period=0")
     eventually("all is well", lambda: well(pair, "dc2"), within=120)
-    wanted = {(row.site, row.number) for row in writers.written()} - {("dc1", number) for number in lost.rows}
-    eventually("dc1 has every row", lambda: wanted <= rows(databases["dc1"]))
+    wanted = {(row.site, row.number) for row in writers.written()} - mine
+    for replica in (databases["dc1"], second):
+        eventually(f"{replica.pod} has every row", lambda r=replica: wanted <= rows(r))
+        assert not mine & rows(replica)
     assert_events_run(databases, "dc2")
     events = "SELECT db, name, status FROM mysql.event ORDER BY name"
     assert databases["dc1"](events) == databases["dc2"](events), "as they were copied"
