@@ -22,7 +22,7 @@ def rolled_out(
     lost: bool,
     parent: pulumi.Resource,
 ) -> pulumi.Resource:
-    """Create the Command that waits, after each change of a StatefulSet, until all its pods are new and ready.
+    """Create the Command that waits, after each change of a StatefulSet, until all its pods are new and pod 0 is ready.
 
     Args:
         name: prefix of the resource's name.
@@ -39,7 +39,7 @@ def rolled_out(
         site,
         *place,
         environment={KUBECONFIG: kubeconfig},
-        triggers=[stateful_set.metadata.generation],
+        triggers=[stateful_set.metadata.uid, stateful_set.metadata.generation],
         idle=lost,
         opts=pulumi.ResourceOptions(parent=parent, depends_on=[stateful_set]),
     )

@@ -4,6 +4,10 @@ import pulumi
 
 
 def untouched(args: pulumi.ResourceTransformationArgs) -> pulumi.ResourceTransformationResult:
-    """Have Pulumi change nothing of a resource, whatever the program says of it by now."""
+    """Have Pulumi change nothing of a resource, whatever the program says of it by now.
+
+    A Command that is new, as after an update of dcmesh, is put into the state and runs nothing.
+    """
     ignoring = pulumi.ResourceOptions(ignore_changes=["*"])
-    return pulumi.ResourceTransformationResult(args.props, pulumi.ResourceOptions.merge(args.opts, ignoring))
+    props = {**args.props, "create": ":"} if args.type_ == "command:local:Command" else args.props
+    return pulumi.ResourceTransformationResult(props, pulumi.ResourceOptions.merge(args.opts, ignoring))

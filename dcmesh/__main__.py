@@ -295,8 +295,8 @@ Example, with the kubeconfig that kubectl would use:
   python -m dcmesh wait-for-rollout dc1 wookie db --context dc1-admin
 
 Exit codes:
-  0  OK        all pods are new and ready
-  2  CRITICAL  they are not after ten minutes; the reason is on standard error
+  0  OK        all pods are new, and pod 0 is ready
+  2  CRITICAL  they are not, and nothing has changed for ten minutes; the reason is on standard error
 """)
 )
 def wait_for_rollout(
@@ -305,7 +305,10 @@ def wait_for_rollout(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Its name.")],
     context: Context = None,
 ) -> State:
-    """Wait until all pods of a StatefulSet are new and ready. `pulumi up` runs this when it has changed one."""
+    """Wait until all pods of a StatefulSet are new, and pod 0 is ready.
+
+    `pulumi up` runs this when it has changed one.
+    """
     from dcmesh import verbs
 
     return verbs.wait_for_rollout(site, namespace, name, context)

@@ -40,7 +40,7 @@ def settle_certificates(site: str, context: str | None) -> State:
 
 
 def wait_for_rollout(site: str, namespace: str, name: str, context: str | None) -> State:
-    """Wait until all pods of a StatefulSet are new and ready, and return whether they are.
+    """Wait until all pods of a StatefulSet are new and pod 0 is ready, and return whether that is so.
 
     Args:
         site: the site, for messages.

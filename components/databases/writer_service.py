@@ -52,7 +52,8 @@ def virtual_service(args: WriterServiceArgs) -> dict[str, Any]:
 class WriterService(pulumi.ComponentResource):
     """What leads applications in a database's namespace to the primary, in this site or over the link.
 
-    A connection that is open stays where it is: what had been the primary ends those of its clients.
+    The server that was the primary ends its clients' connections, and so does the sidecar, within a minute, when it is
+    led elsewhere.
 
     Creates:
         - `Service` of the database's name and `-writer`.

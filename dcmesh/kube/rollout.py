@@ -6,33 +6,42 @@ from typing import Any
 
 import pulumi
 
-from dcmesh.kube.api import ERRORS, ApiClient, connect, why
-from dcmesh.kube.pods import RUNNING, last_words, read, read_pod
+from dcmesh.kube.api import ERRORS, ApiClient, reach, status_of, why
+from dcmesh.kube.pods import PROXY, RUNNING, last_words, read, read_pod
 
 PATIENCE = 600
-"""For how many seconds a rollout is waited for; Pulumi waits as long for one that it notices."""
+"""For how many seconds a rollout may stand still. Pulumi waits as long for one as a whole."""
 
-INTERVAL = 0.5
+INTERVAL = 1
 """How many seconds pass before the cluster is asked again."""
 
+REFUSED = (401, 403)
+"""With what an API server refuses for good."""
 
-def missing(stateful_set: Mapping[str, Any]) -> str:
+
+def missing(stateful_set: Mapping[str, Any], first: Mapping[str, Any] | None) -> str:
     """Return what a StatefulSet's rollout still waits for; empty if it has ended.
+
+    Pod 0 is the last that is made anew. Of the others none needs to be ready: what comes next may be a failover, which
+    must not wait for a pod that it can do without.
 
     Args:
         stateful_set: the object as the API shows it.
+        first: its pod 0, if that is there.
     """
     status, wanted = stateful_set.get("status", {}), stateful_set["spec"]["replicas"]
     if status.get("observedGeneration", 0) < stateful_set["metadata"]["generation"]:
         return "its controller has not seen the change yet"
-    for count, what in (("updatedReplicas", "new"), ("readyReplicas", "ready")):
-        if status.get(count, 0) != wanted:
-            return f"{status.get(count, 0)} of {wanted} pods are {what}"
-    return ""
+    new = status.get("updatedReplicas", 0)
+    if new != wanted:
+        return f"{new} of {wanted} pods are new"
+    conditions = (first or {}).get("status", {}).get("conditions", ())
+    ready = any(of["type"] == "Ready" and of["status"] == "True" for of in conditions)
+    return "" if ready else "pod 0 is not ready"
 
 
 def words(api: ApiClient, namespace: str, pods: Iterable[str]) -> Iterator[str]:
-    """Yield a line for each pod that has said why its first container does not run.
+    """Yield a line for each pod that does not run: what it has said of that, or how it is.
 
     Args:
         api: the cluster.
@@ -44,39 +53,46 @@ def words(api: ApiClient, namespace: str, pods: Iterable[str]) -> Iterator[str]:
     """
     for name in pods:
         pod = read_pod(api, namespace, name)
-        container = next(iter(pod.states)) if pod else ""
-        if pod and pod.states[container] != RUNNING and (said := last_words(api, pod, pod.preparing or container)):
-            yield f"{namespace}/{name}: {said}"
+        stopped = [of for of, state in pod.states.items() if state != RUNNING and of != PROXY] if pod else []
+        if pod and stopped:
+            container = pod.preparing or stopped[0]
+            yield f"{namespace}/{name}: {last_words(api, pod, container) or pod.states[stopped[0]]}"
 
 
 def wait_for(site: str, kubeconfig: str, namespace: str, name: str, seconds: float = PATIENCE) -> None:
-    """Wait until all pods of a StatefulSet are what its template says, and ready.
+    """Wait until all pods of a StatefulSet are what its template says, and pod 0 is ready.
 
     Args:
         site: the site, for messages.
         kubeconfig: contents of its kubeconfig.
         namespace: the StatefulSet's namespace.
         name: its name.
-        seconds: for how long.
+        seconds: for how long it may stand still.
 
     Raises:
-        pulumi.RunError: it takes too long, or there is no such StatefulSet; with what its pods have said.
+        pulumi.RunError: it stands still, or there is no such StatefulSet; with what its pods have said.
     """
-    what, deadline = f"{site}: the StatefulSet {namespace}/{name}", time.monotonic() + seconds
-    with connect(kubeconfig) as api:
-        while True:
-            try:
-                found = read(api, f"/apis/apps/v1/namespaces/{namespace}/statefulsets/{name}")
+    what, path = f"{site}: the StatefulSet {namespace}/{name}", f"/apis/apps/v1/namespaces/{namespace}"
+    reason, since = "", time.monotonic()
+    while True:
+        before, said = reason, list[str]()
+        try:
+            with reach(kubeconfig)() as api:
+                found = read(api, f"{path}/statefulsets/{name}")
                 if found is None:
                     raise pulumi.RunError(f"{what} is not there")
-                reason = missing(found)
+                reason = missing(found, read(api, f"/api/v1/namespaces/{namespace}/pods/{name}-0"))
                 if not reason:
                     return
-                late = time.monotonic() > deadline
-                pods = (f"{name}-{ordinal}" for ordinal in range(found["spec"]["replicas"]))
-                said = [*words(api, namespace, pods)] if late else []
-            except ERRORS as error:  # which may pass
-                reason, said, late = f"its cluster cannot be asked ({why(error)})", [], time.monotonic() > deadline
-            if late:
-                raise pulumi.RunError("\n  ".join([f"{what} is not rolled out after {seconds:.0f} s: {reason}", *said]))
-            time.sleep(INTERVAL)
+                if reason == before and time.monotonic() - since >= seconds:
+                    said += words(api, namespace, (f"{name}-{ordinal}" for ordinal in range(found["spec"]["replicas"])))
+        except ERRORS as error:
+            reason = f"its cluster cannot be asked ({why(error)})"  # which may pass
+            if status_of(error) in REFUSED:
+                raise pulumi.RunError(f"{what} cannot be asked for: {why(error)}") from None
+        if reason != before:
+            since = time.monotonic()
+        elif time.monotonic() - since >= seconds:
+            still = f"{what} is not rolled out, and nothing has changed for {seconds:.0f} s: {reason}"
+            raise pulumi.RunError("\n  ".join([still, *said]))
+        time.sleep(INTERVAL)

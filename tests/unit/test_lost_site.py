@@ -73,10 +73,14 @@ def test_no_probe_of_its_hosts_runs_anew(engine: Engine) -> None:
     }
 
 
-def test_no_rollout_is_waited_for_in_it(engine: Engine) -> None:
-    """Its Command stays in the state, or comes there when dcmesh is new, but asks a dead cluster nothing."""
+def test_no_rollout_is_waited_for_in_it(raw: dict[str, Any]) -> None:
+    """Its Commands stay in the state, or come there when dcmesh is new, but ask a dead cluster nothing."""
+    raw["sites"][0]["workloads"].append({"kind": "mariadb", "namespace": "reports"})
+    for site in raw["sites"]:
+        site["cluster"] = "k3d"
+    engine = run_program(Engine(), raw)
     commands = {one.name: one.inputs["create"] for one in engine.kind("Command") if one.name.endswith("-rolled-out")}
-    assert commands.pop("dc1.wookie-rolled-out") == ":"
+    assert [commands.pop(f"dc1.{name}-rolled-out") for name in ("wookie", "reports")] == [":", ":"]
     assert [*commands] == ["dc2.wookie-dr-rolled-out"]
     assert commands["dc2.wookie-dr-rolled-out"].endswith(" wait-for-rollout dc2 wookie-dr db")
 

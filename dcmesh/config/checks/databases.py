@@ -104,6 +104,11 @@ def writer_services(configuration: Configuration) -> Iterator[Finding]:
                 "cannot, the primary's own name leads to it"
             )
             yield Finding(f"{path}.writerService", True, advice, given=("primary", path))
+        source = source_of(configuration.settings, database)
+        if wished and source and isinstance(source[1], Mariadb) and not source[1].writer_service:
+            where = f"{source[0].name}/{source[1].namespace}"
+            advice = f"is not set for {where}, with which this one changes roles: set it in both"
+            yield Finding(f"{path}.writerService", True, advice, given=("sites",))
 
 
 def vanished_sources(configuration: Configuration) -> Iterator[Finding]:

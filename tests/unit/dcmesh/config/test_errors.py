@@ -1099,6 +1099,12 @@ WRONG += [
     ),
     wrong("dev", {"primary": "dc1"}, f'primary: "dc1" {NO_PAIR}'),
     wrong(
+        "mariadb-switchover",
+        {f"{OF_DC1}.writerService": True},
+        "sites[0].workloads[0].writerService: true is not set for dc2/wookie-dr, with which this one changes roles: "
+        "set it in both",
+    ),
+    wrong(
         "mariadb",
         {f"{OF_DC1}.writerService": True, f"{OF_DC2}.writerService": True},
         f"sites[0].workloads[0].writerService: true {SETTLED}",

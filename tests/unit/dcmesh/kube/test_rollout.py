@@ -1,6 +1,7 @@
 """A rollout has not ended before Kubernetes' controller has seen the change, whatever else the status says."""
 
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,38 +10,55 @@ import pytest
 
 from dcmesh.kube import rollout
 from dcmesh.kube.rollout import missing, wait_for
-from tests.unit.servers import KubernetesAPI, kubeconfig, kubernetes_api
+from tests.unit.servers import VERSION, KubernetesAPI, kubeconfig, kubernetes_api
 
 PATH = "/apis/apps/v1/namespaces/wookie/statefulsets/db"
 
 
-def stateful_set(*, observed: int = 7, updated: int = 3, ready: int = 3) -> dict[str, Any]:
+PODS = "/api/v1/namespaces/wookie/pods"
+
+
+def stateful_set(*, observed: int = 7, updated: int = 3) -> dict[str, Any]:
     return {
         "metadata": {"generation": 7},
         "spec": {"replicas": 3},
-        "status": {"observedGeneration": observed, "updatedReplicas": updated, "readyReplicas": ready},
+        "status": {"observedGeneration": observed, "updatedReplicas": updated},
+    }
+
+
+def pod(ordinal: int = 0, *, ready: str = "True", **state: Any) -> dict[str, Any]:
+    return {
+        "metadata": {"namespace": "wookie", "name": f"db-{ordinal}"},
+        "spec": {"containers": [{"name": "mariadb"}]},
+        "status": {
+            "phase": "Pending",
+            "conditions": [{"type": "Initialized", "status": "True"}, {"type": "Ready", "status": ready}],
+            "containerStatuses": [{"name": "mariadb", "state": state}] if state else [],
+        },
     }
 
 
 @pytest.mark.parametrize(
-    ("found", "reason"),
+    ("found", "first", "reason"),
     [
-        (stateful_set(), ""),
-        (stateful_set(observed=6), "its controller has not seen the change yet"),
-        (stateful_set(updated=1), "1 of 3 pods are new"),
-        (stateful_set(ready=2), "2 of 3 pods are ready"),
-        ({**stateful_set(), "status": {}}, "its controller has not seen the change yet"),
-        ({**stateful_set(), "status": {"observedGeneration": 8}}, "0 of 3 pods are new"),
+        (stateful_set(), pod(), ""),
+        (stateful_set(observed=6), pod(), "its controller has not seen the change yet"),
+        (stateful_set(updated=1), pod(), "1 of 3 pods are new"),
+        (stateful_set(), pod(ready="False"), "pod 0 is not ready"),
+        (stateful_set(), None, "pod 0 is not ready"),
+        ({**stateful_set(), "status": {}}, pod(), "its controller has not seen the change yet"),
+        ({**stateful_set(), "status": {"observedGeneration": 8}}, pod(), "0 of 3 pods are new"),
     ],
 )
-def test_what_is_missing(found: dict[str, Any], reason: str) -> None:
-    assert missing(found) == reason
+def test_what_is_missing(found: dict[str, Any], first: dict[str, Any] | None, reason: str) -> None:
+    assert missing(found, first) == reason
 
 
 @pytest.fixture
 def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[KubernetesAPI]:
     monkeypatch.setattr(rollout, "INTERVAL", 0.01)
     with kubernetes_api() as server:
+        server.objects["/version/"] = VERSION
         yield server
 
 
@@ -53,39 +71,57 @@ def test_it_is_waited_for_through_whatever_comes_before(cluster: KubernetesAPI) 
     cluster.objects[PATH] = stateful_set(observed=6)
     waiting = threading.Thread(target=wait, args=(cluster, 30))
     waiting.start()
-    for step in (503, stateful_set(updated=2), stateful_set(ready=2)):
+    for step in (503, stateful_set(updated=2), stateful_set()):
         asked = len(cluster.asked)
         cluster.objects[PATH] = step
         while len(cluster.asked) < asked + 2:
             pass
         assert waiting.is_alive()
-    cluster.objects[PATH] = stateful_set()
+    cluster.objects[f"{PODS}/db-0"] = pod()
     waiting.join(10)
     assert not waiting.is_alive()
 
 
-def test_one_that_does_not_end_says_what_its_pods_say(cluster: KubernetesAPI) -> None:
-    cluster.objects[PATH] = stateful_set(ready=2)
-    pods = "/api/v1/namespaces/wookie/pods"
-    cluster.objects[f"{pods}/db-0"] = {
-        "metadata": {"namespace": "wookie", "name": "db-0"},
-        "spec": {"containers": [{"name": "mariadb"}]},
-        "status": {"containerStatuses": [{"name": "mariadb", "state": {"waiting": {"reason": "CrashLoopBackOff"}}}]},
-    }
-    cluster.objects[f"{pods}/db-0/log"] = "dcmesh: read-only until dc2 answers\n"
+def test_one_that_stands_still_says_how_its_pods_are(cluster: KubernetesAPI) -> None:
+    cluster.objects[PATH] = stateful_set(updated=2)
+    cluster.objects[f"{PODS}/db-0"] = pod(running={})
+    cluster.objects[f"{PODS}/db-1"] = pod(1, waiting={"reason": "CrashLoopBackOff"})
+    cluster.objects[f"{PODS}/db-0/log"] = "dcmesh: of this one nothing is said\n"
+    cluster.objects[f"{PODS}/db-1/log"] = "dcmesh: read-only until dc2 answers\n"
+    cluster.objects[f"{PODS}/db-2"] = pod(2)  # that no node has room for
     with pytest.raises(pulumi.RunError) as error:
         wait(cluster, 0)
     assert str(error.value) == (
-        "dc1: the StatefulSet wookie/db is not rolled out after 0 s: 2 of 3 pods are ready\n"
-        "  wookie/db-0: read-only until dc2 answers"
+        "dc1: the StatefulSet wookie/db is not rolled out, and nothing has changed for 0 s: 2 of 3 pods are new\n"
+        "  wookie/db-1: read-only until dc2 answers\n"
+        "  wookie/db-2: Pending"
     )
+
+
+def test_as_long_as_it_gets_on_it_is_waited_for(cluster: KubernetesAPI) -> None:
+    """However long it takes in all."""
+    waiting = threading.Thread(target=wait, args=(cluster, 0.5))
+    cluster.objects[PATH] = stateful_set(updated=0)
+    waiting.start()
+    for updated in (0, 1, 2, 1):  # a node may fail meanwhile
+        cluster.objects[PATH] = stateful_set(updated=updated)
+        time.sleep(0.3)
+    assert waiting.is_alive()
+    cluster.objects[PATH] = stateful_set()
+    cluster.objects[f"{PODS}/db-0"] = pod()
+    waiting.join(10)
+    assert not waiting.is_alive()
 
 
 @pytest.mark.parametrize(
     ("answer", "reason"),
     [
         (404, "dc1: the StatefulSet wookie/db is not there"),
-        (403, "dc1: the StatefulSet wookie/db is not rolled out after 0 s: its cluster cannot be asked (403"),
+        (403, "dc1: the StatefulSet wookie/db cannot be asked for: 403"),
+        (
+            503,
+            "dc1: the StatefulSet wookie/db is not rolled out, and nothing has changed for 0 s: its cluster cannot be",
+        ),
     ],
 )
 def test_one_that_cannot_be_asked_for_is_no_success(cluster: KubernetesAPI, answer: int, reason: str) -> None:
