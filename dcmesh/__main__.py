@@ -305,9 +305,9 @@ def wait_for_rollout(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Its name.")],
     context: Context = None,
 ) -> State:
-    """Wait until all pods of a StatefulSet are new, and pod 0 is ready.
+    """Wait until all pods of a StatefulSet are new.
 
-    `pulumi up` runs this when it has changed one.
+    Pod 0, which comes last, must be ready too. `pulumi up` runs this when it has changed one.
     """
     from dcmesh import verbs
 
