@@ -296,7 +296,7 @@ Example, with the kubeconfig that kubectl would use:
 
 Exit codes:
   0  OK        all pods are new, and pod 0 is ready
-  2  CRITICAL  they are not, and nothing has changed for ten minutes; the reason is on standard error
+  2  CRITICAL  nothing has changed for ten minutes; why is on standard error
 """)
 )
 def wait_for_rollout(
