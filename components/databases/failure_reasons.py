@@ -23,10 +23,9 @@ def tell_reasons(name: str, kubeconfig: pulumi.Input[str]) -> pulumi.ResourceHoo
 
     def tell(inputs: Mapping[str, Any], known: str) -> None:
         place, replicas = inputs["metadata"], int(inputs["spec"]["replicas"])
-        pods = (f"{place['name']}-{ordinal}" for ordinal in range(replicas))
         try:
             with connect(known) as api:
-                for line in words(api, place["namespace"], pods):
+                for line in words(api, place["namespace"], place["name"], replicas):
                     pulumi.log.error(line)
         except ERRORS:
             return  # Pulumi's own message says that something is wrong

@@ -1,7 +1,7 @@
 """A StatefulSet's rollout: waited for, and what its pods say of themselves if it does not end."""
 
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pulumi
@@ -40,23 +40,24 @@ def missing(stateful_set: Mapping[str, Any], first: Mapping[str, Any] | None) ->
     return "" if ready else "pod 0 is not ready"
 
 
-def words(api: ApiClient, namespace: str, pods: Iterable[str]) -> Iterator[str]:
-    """Yield a line for each pod that does not run: what it has said of that, or how it is.
+def words(api: ApiClient, namespace: str, name: str, replicas: int) -> Iterator[str]:
+    """Yield a line for each pod of a StatefulSet that does not run: what it has said of that, or how it is.
 
     Args:
         api: the cluster.
-        namespace: the pods' namespace.
-        pods: their names.
+        namespace: the StatefulSet's namespace.
+        name: its name.
+        replicas: how many pods it has.
 
     Raises:
         kube.api.ERRORS: the cluster cannot be asked.
     """
-    for name in pods:
-        pod = read_pod(api, namespace, name)
+    for ordinal in range(replicas):
+        pod = read_pod(api, namespace, f"{name}-{ordinal}")
         stopped = [of for of, state in pod.states.items() if state != RUNNING and of != PROXY] if pod else []
         if pod and stopped:
             container = pod.preparing or stopped[0]
-            yield f"{namespace}/{name}: {last_words(api, pod, container) or pod.states[stopped[0]]}"
+            yield f"{namespace}/{pod.name}: {last_words(api, pod, container) or pod.states[stopped[0]]}"
 
 
 def wait_for(site: str, kubeconfig: str, namespace: str, name: str, seconds: float = PATIENCE) -> None:
@@ -72,20 +73,21 @@ def wait_for(site: str, kubeconfig: str, namespace: str, name: str, seconds: flo
     Raises:
         pulumi.RunError: it stands still, or there is no such StatefulSet; with what its pods have said.
     """
-    what, path = f"{site}: the StatefulSet {namespace}/{name}", f"/apis/apps/v1/namespaces/{namespace}"
-    reason, since = "", time.monotonic()
+    what = f"{site}: the StatefulSet {namespace}/{name}"
+    reason, since, client = "", time.monotonic(), None
     while True:
         before, said = reason, list[str]()
         try:
-            with reach(kubeconfig)() as api:
-                found = read(api, f"{path}/statefulsets/{name}")
+            client = client or reach(kubeconfig)
+            with client() as api:
+                found = read(api, f"/apis/apps/v1/namespaces/{namespace}/statefulsets/{name}")
                 if found is None:
                     raise pulumi.RunError(f"{what} is not there")
                 reason = missing(found, read(api, f"/api/v1/namespaces/{namespace}/pods/{name}-0"))
                 if not reason:
                     return
                 if reason == before and time.monotonic() - since >= seconds:
-                    said += words(api, namespace, (f"{name}-{ordinal}" for ordinal in range(found["spec"]["replicas"])))
+                    said += words(api, namespace, name, found["spec"]["replicas"])
         except ERRORS as error:
             reason = f"its cluster cannot be asked ({why(error)})"  # which may pass
             if status_of(error) in REFUSED:

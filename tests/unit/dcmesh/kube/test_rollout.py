@@ -13,8 +13,6 @@ from dcmesh.kube.rollout import missing, wait_for
 from tests.unit.servers import VERSION, KubernetesAPI, kubeconfig, kubernetes_api
 
 PATH = "/apis/apps/v1/namespaces/wookie/statefulsets/db"
-
-
 PODS = "/api/v1/namespaces/wookie/pods"
 
 
@@ -80,6 +78,7 @@ def test_it_is_waited_for_through_whatever_comes_before(cluster: KubernetesAPI) 
     cluster.objects[f"{PODS}/db-0"] = pod()
     waiting.join(10)
     assert not waiting.is_alive()
+    assert cluster.asked.count("/version/") == 1, "a user's own command may fetch the credentials"
 
 
 def test_one_that_stands_still_says_how_its_pods_are(cluster: KubernetesAPI) -> None:
