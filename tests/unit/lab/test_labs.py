@@ -1,8 +1,10 @@
-"""What `pytest -n 2` may run side by side: never two tests of one lab."""
+"""What `pytest -n 2` may run side by side: never two tests of one lab; and which labs it begins with."""
+
+from pathlib import Path
 
 import pytest
 
-from tests.conftest import lab_of
+from tests.conftest import LONGEST, lab_of, turn
 
 
 @pytest.mark.parametrize(
@@ -33,3 +35,11 @@ def test_what_shares_a_lab_stays_together(one: str, other: str) -> None:
 )
 def test_labs_of_their_own_are_apart(one: str, other: str) -> None:
     assert lab_of(one) != lab_of(other)
+
+
+def test_the_longest_labs_come_first_and_are_there() -> None:
+    assert turn("tests/e2e/test_stacks.py::test_a") < turn("tests/e2e/databases/test_status.py::test_a")
+    assert turn("tests/e2e/databases/test_status.py::test_a") < turn("tests/e2e/test_life.py::test_a")
+    assert turn("tests/unit/lab/test_labs.py::test_a") == turn("tests/e2e/test_life.py::test_a")
+    e2e = Path(__file__).parents[2] / "e2e"
+    assert all([*e2e.glob(f"{lab.rstrip('/')}*")] for lab in LONGEST)
