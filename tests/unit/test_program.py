@@ -806,6 +806,7 @@ def left_by(*services: str, told: str | None = None) -> dict[str, Any]:
 def test_a_gateway_stays_where_it_is_until_it_is_to_move(
     dev: Config, state: dict[str, Any], wish: Config, services: set[str]
 ) -> None:
+    dev["sites"] = dev["sites"][:1]
     dev["sites"][0]["gateway"] = wish
     engine = run_program(Engine(state=state), dev)
     assert {service.name for service in engine.kind("Service") if "gateway" in service.name} == services
