@@ -44,7 +44,7 @@ lint: venv/installed ## ruff, mypy, who imports whom, and whether what is genera
 	venv/bin/python -m tests.soak --check
 
 unit: venv/installed ## the unit tests: no cluster, seconds
-	venv/bin/python -m pytest tests/unit -n 2
+	PYTHONDONTWRITEBYTECODE= venv/bin/python -m pytest tests/unit -n 2 --dist loadfile  # what a file's tests share is made once
 
 e2e: venv/installed ## the end-to-end tests, two labs side by side, then the faults, alone; soak's not
 	$(RUN) venv/bin/python -m pytest tests/e2e -m "not soak" -n 2 --tb=short --durations=40
