@@ -188,11 +188,10 @@ def _judged(text: str, probe: str | None, pod: str | None) -> Answer:
     http = re.match(r"(HTTP \S+) ?(.*)", text)
     if probe == "greeting" or not http:
         return Answer(ok=probe == "greeting", text=text)
-    status, said = http.groups()
+    status, said = http[1], http[2]
     if (probe, status) == ("pod-name", "HTTP 200"):
-        if not said:
-            return Answer(ok=False, text="HTTP 200 without a name")
-        return Answer(ok=said == pod, text=said if said == pod else f"{ANOTHER} '{said}' instead of {pod}")
+        right, another = said == pod, f"{ANOTHER} '{said}' instead of {pod}"
+        return Answer(ok=right, text=said if right else another if said else "HTTP 200 without a name")
     return Answer(ok=probe == "http" and bool(re.match("HTTP [1-4][0-9][0-9]", status)), text=status)
 
 
