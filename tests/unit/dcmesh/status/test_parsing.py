@@ -327,7 +327,7 @@ def test_a_host_is_asked(shell: str, server: str, kind: str, answer: str, ask: A
 def test_an_answer_without_an_end_does_not_keep_it(shell: str, server: str, ask: Ask) -> None:
     said = ask(shell, server, "pod-name")
     (line,) = said.out.splitlines()
-    assert said.seconds < 4, "a second for the answer, one for the name, and some for a busy machine"
+    assert said.seconds < 10, "a second for the answer, one for the name, and some for a busy machine"
     (answer,) = parse_answers(line, {"127.0.0.1": "pod-name"}, "hello-0").values()
     assert not answer.ok
 
