@@ -30,7 +30,7 @@ def inventory(
         lost: name of the site that is gone, if one is.
         identity: by what its cluster is known again, if that is an existing one.
     """
-    made = {database.namespace: database for database in plan.databases if database.role != "pending"}
+    made = {database.namespace: database for database in plan.databases if not database.pending}
     known = dict.fromkeys([plan.name, *(imported.source for imported in plan.imports)])
     door = {"namespace": gateway, "name": GATEWAY_NAME}
     return {

@@ -253,26 +253,10 @@ class Site(pulumi.ComponentResource):
         self, name: str, workload: model.Workload, labels: Mapping[str, str], inside: pulumi.ResourceOptions
     ) -> Workload:
         match workload:
-            case model.Hello(namespace=namespace, name=own_name, replicas=replicas, port=port):
-                return Hello(
-                    name,
-                    HelloArgs(
-                        namespace=namespace,
-                        labels=labels,
-                        after=self.mesh,
-                        name=own_name,
-                        replicas=replicas,
-                        port=port,
-                    ),
-                    inside,
-                )
-            case model.HelloClient(namespace=namespace, name=own_name):
-                return HelloClient(
-                    name,
-                    HelloClientArgs(namespace=namespace, labels=labels, after=self.mesh, name=own_name),
-                    inside,
-                )
-
+            case model.Hello():
+                return Hello(name, HelloArgs(workload=workload, labels=labels, after=self.mesh), inside)
+            case model.HelloClient():
+                return HelloClient(name, HelloClientArgs(workload=workload, labels=labels, after=self.mesh), inside)
             case model.Mariadb():
                 return self._mariadb(name, workload, labels, inside)
             case model.Pxc():

@@ -135,7 +135,7 @@ def _databases(databases: list[DatabasePlan]) -> Table:
     table = empty_table(short("site"), short("database"), short("role"), "follows", "password", "changes roles with")
     for database in databases:
         follows = f"{database.source_site} {database.servers[0].follows[0]}" if database.role == "replica" else ""
-        if database.role == "pending":
+        if database.pending:
             follows = f"pending: {database.source_site} does not export it yet"
         table.add_row(
             database.site,

@@ -8,6 +8,7 @@ import pulumi
 import pulumi_kubernetes as k8s
 
 from components.workloads.identity import create_identity, pod_labels
+from dcmesh.model import settings as model
 
 AGNHOST_IMAGE = "registry.k8s.io/e2e-test-images/agnhost:2.53"
 
@@ -69,20 +70,14 @@ class HelloArgs:
     """Arguments of Hello.
 
     Attributes:
-        namespace: namespace to create.
+        workload: its part of the configuration.
         labels: the namespace's labels, sidecar injection among them.
         after: what must be there before a pod: the site's istiod, which injects the sidecars.
-        name: name of StatefulSet, Service and service account. Default `hello`.
-        replicas: number of pods. Default 3.
-        port: TCP port that they listen on. Default 8080.
     """
 
-    namespace: str
+    workload: model.Hello
     labels: Mapping[str, str]
     after: Sequence[pulumi.Resource]
-    name: str = "hello"
-    replicas: int = 3
-    port: int = 8080
 
 
 class Hello(pulumi.ComponentResource):
@@ -100,18 +95,18 @@ class Hello(pulumi.ComponentResource):
     def __init__(self, name: str, args: HelloArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("dcmesh:workloads:Hello", name, {}, opts)
         self.identity, metadata = create_identity(
-            name, namespace=args.namespace, labels=args.labels, name=args.name, parent=self
+            name, namespace=args.workload.namespace, labels=args.labels, name=args.workload.name, parent=self
         )
         k8s.core.v1.Service(
             f"{name}-service",
             metadata=metadata,
-            spec=headless_service(name=args.name, port=args.port),
+            spec=headless_service(name=args.workload.name, port=args.workload.port),
             opts=pulumi.ResourceOptions(parent=self, depends_on=[self.identity]),
         )
         k8s.apps.v1.StatefulSet(
             f"{name}-statefulset",
             metadata=metadata,
-            spec=hello_stateful_set(name=args.name, replicas=args.replicas, port=args.port),
+            spec=hello_stateful_set(name=args.workload.name, replicas=args.workload.replicas, port=args.workload.port),
             opts=pulumi.ResourceOptions(parent=self, depends_on=[self.identity, *args.after]),
         )
         self.register_outputs({})
@@ -122,16 +117,14 @@ class HelloClientArgs:
     """Arguments of HelloClient.
 
     Attributes:
-        namespace: namespace to create.
+        workload: its part of the configuration.
         labels: the namespace's labels, sidecar injection among them.
         after: what must be there before a pod: the site's istiod, which injects the sidecar.
-        name: name of Deployment and service account. Default `client`.
     """
 
-    namespace: str
+    workload: model.HelloClient
     labels: Mapping[str, str]
     after: Sequence[pulumi.Resource]
-    name: str = "client"
 
 
 class HelloClient(pulumi.ComponentResource):
@@ -148,12 +141,12 @@ class HelloClient(pulumi.ComponentResource):
     def __init__(self, name: str, args: HelloClientArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("dcmesh:workloads:HelloClient", name, {}, opts)
         self.identity, metadata = create_identity(
-            name, namespace=args.namespace, labels=args.labels, name=args.name, parent=self
+            name, namespace=args.workload.namespace, labels=args.labels, name=args.workload.name, parent=self
         )
         k8s.apps.v1.Deployment(
             f"{name}-deployment",
             metadata=metadata,
-            spec=client_deployment(name=args.name),
+            spec=client_deployment(name=args.workload.name),
             opts=pulumi.ResourceOptions(parent=self, depends_on=[self.identity, *args.after]),
         )
         self.register_outputs({})

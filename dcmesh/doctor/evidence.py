@@ -45,6 +45,7 @@ class Evidence:
             return
         try:
             self._clients = site.reach()
+            self._api = self._clients()  # one connection for all that is asked in turn
         except ConnectionError as error:
             self.unreachable = str(error)
 
@@ -52,8 +53,7 @@ class Evidence:
         """Ask, or return or raise what came of it before."""
         if key not in self._kept:
             try:
-                with self._clients() as api:
-                    self._kept[key] = ask(api)
+                self._kept[key] = ask(self._api)
             except ERRORS as error:
                 self._kept[key] = error
         kept = self._kept[key]

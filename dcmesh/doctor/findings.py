@@ -104,11 +104,6 @@ class Diagnosis:
     steps: tuple[Step, ...]
 
     @property
-    def broken(self) -> Step | None:
-        """The first hop that is broken."""
-        return next((step for step in self.steps if step.outcome == "broken"), None)
-
-    @property
     def state(self) -> State:
         """The worst of its hops."""
         return worst(step.state for step in self.steps)

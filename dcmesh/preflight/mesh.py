@@ -34,9 +34,7 @@ def existing_istio(cluster: ClusterReader, settings: model.Settings, site: model
         yield Finding(path, value, advice)
 
 
-def _sidecars(
-    settings: model.Settings, site: model.Site, path: str, namespace: str, labels: Mapping[str, str]
-) -> Iterator[Finding]:
+def _sidecars(settings: model.Settings, path: str, namespace: str, labels: Mapping[str, str]) -> Iterator[Finding]:
     """Find a namespace whose pods get no sidecars."""
     existing = settings.istio.existing
     revision = existing.revision if existing else "default"
@@ -58,7 +56,7 @@ def pxc_operator(cluster: ClusterReader, settings: model.Settings, site: model.S
         advice = f"is not there in {site.name}: name where the operator runs, or remove `existing`"
         yield Finding("pxc.namespace", operator.namespace, advice)
     else:
-        yield from _sidecars(settings, site, "pxc.namespace", operator.namespace, labels)
+        yield from _sidecars(settings, "pxc.namespace", operator.namespace, labels)
 
 
 def scope(api: ApiClient, settings: model.Settings, site: model.Site) -> Iterator[Finding]:
@@ -85,7 +83,7 @@ def namespaces(cluster: ClusterReader, settings: model.Settings, site: model.Sit
         if labels is None:
             yield Finding(f"{where}.namespace", namespace, f"is not there: `kubectl create namespace {namespace}`")
             return
-        yield from _sidecars(settings, site, f"{where}.namespace", namespace, labels)
+        yield from _sidecars(settings, f"{where}.namespace", namespace, labels)
         if not cluster.has_service_account(namespace, account):
             advice = f"is not there: `kubectl create serviceaccount {account} --namespace {namespace}`"
             yield Finding(f"{where}.serviceAccount", account, advice)

@@ -1,9 +1,10 @@
 """The whole program, `__main__.py` as it stands, run under mocks: in one stack, or in several one after the other."""
 
+import functools
 import json
 import re
 import runpy
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -109,6 +110,16 @@ def run_program(engine: Engine, stack: Config) -> Engine:
             lambda: runpy.run_path(str(ROOT / "__main__.py")),
             {key: json.dumps(value) for key, value in stack.items()},
         )
+
+
+def running_once() -> Callable[[Config], Engine]:
+    """Return what runs the program with a configuration, once for all tests that only look at what it makes of it."""
+    run = functools.cache(lambda stack: run_program(Engine(), json.loads(stack)))
+    return lambda stack: run(json.dumps(stack))
+
+
+program_of = running_once()
+"""For configurations that lead to no existing cluster: one is there for some tests alone."""
 
 
 def run_apart(stacks: Iterable[tuple[str, Config]], before: Mapping[str, Engine] | None = None) -> dict[str, Engine]:

@@ -17,7 +17,7 @@ from dcmesh.trust.rotation import OtherSites, read_others
 from tests.unit.configurations import stack
 from tests.unit.conftest import settings_of
 from tests.unit.engine import Engine
-from tests.unit.program import run_program
+from tests.unit.program import program_of
 from tests.unit.servers import kubeconfig
 
 FAILOVER = {"primary": "dc2", "failover": {"without": "dc1", "at": "0-1-7"}}
@@ -31,9 +31,11 @@ def raw() -> dict[str, Any]:
 
 @pytest.fixture
 def engine(raw: dict[str, Any]) -> Engine:
+    """The same, with a database of dc1's own beside."""
+    raw["sites"][0]["workloads"].append({"kind": "mariadb", "namespace": "reports"})
     for site in raw["sites"]:
         site["cluster"] = "k3d"
-    return run_program(Engine(), raw)
+    return program_of(raw)
 
 
 def test_its_provider_skips_what_it_cannot_reach_and_the_others_does_not(engine: Engine) -> None:
@@ -73,12 +75,8 @@ def test_no_probe_of_its_hosts_runs_anew(engine: Engine) -> None:
     }
 
 
-def test_no_rollout_is_waited_for_in_it(raw: dict[str, Any]) -> None:
+def test_no_rollout_is_waited_for_in_it(engine: Engine) -> None:
     """Its Commands stay in the state, or come there when dcmesh is new, but ask a dead cluster nothing."""
-    raw["sites"][0]["workloads"].append({"kind": "mariadb", "namespace": "reports"})
-    for site in raw["sites"]:
-        site["cluster"] = "k3d"
-    engine = run_program(Engine(), raw)
     commands = {one.name: one.inputs["create"] for one in engine.kind("Command") if one.name.endswith("-rolled-out")}
     assert [commands.pop(f"dc1.{name}-rolled-out") for name in ("wookie", "reports")] == [":", ":"]
     assert [*commands] == ["dc2.wookie-dr-rolled-out"]

@@ -1,7 +1,7 @@
 """Protection: what is kept from deletion, and that a database that is gone is missed before anything is changed."""
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -9,7 +9,7 @@ import pytest
 from dcmesh import config
 from tests.unit.configurations import GONE, put
 from tests.unit.engine import Engine
-from tests.unit.program import Config, existing_cluster, existing_clusters, run_program
+from tests.unit.program import Config, existing_cluster, existing_clusters, run_program, running_once
 
 STORAGE = {"size": "2Gi"}
 ROOT = {"trust-root-key", "trust-root-root"}
@@ -43,12 +43,20 @@ def kept(output: Any) -> Any:
     return [kept(value) for value in output] if isinstance(output, list) else output
 
 
+Run = Callable[[Config], Engine]
+
+
+@pytest.fixture(scope="module")
+def run(clusters: None) -> Run:
+    return running_once()
+
+
 def protected(engine: Engine) -> set[str]:
     return {name for name, resource in engine.asked.items() if resource.request.protect}
 
 
-def test_what_holds_data_and_what_cannot_be_made_again_is_protected_and_nothing_else(engine: Engine) -> None:
-    assert protected(run_program(engine, stack_of())) == {
+def test_what_holds_data_and_what_cannot_be_made_again_is_protected_and_nothing_else(run: Run) -> None:
+    assert protected(run(stack_of())) == {
         "dc1.shop-namespace",
         "dc1.shop-statefulset",
         "dc1.shop-root",
@@ -65,8 +73,9 @@ def test_what_holds_data_and_what_cannot_be_made_again_is_protected_and_nothing_
 
 
 @pytest.mark.parametrize("stack", [stack_of(THROW_AWAY), stack_of("k3d"), stack_of(protect=False)])
-def test_what_is_for_throwing_away_is_not(engine: Engine, stack: Config) -> None:
-    assert not protected(run_program(engine, stack))
+def test_what_is_for_throwing_away_is_not(run: Run, stack: Config) -> None:
+    engine = run(stack)
+    assert not protected(engine)
     assert not any(workload["protected"] for workload in engine.outputs["sites"]["dc1"]["workloads"])
 
 
@@ -90,9 +99,9 @@ def test_a_database_that_waits_for_its_source_has_nothing_to_protect(engine: Eng
 
 
 @pytest.fixture(scope="module")
-def before(clusters: None) -> Config:
+def before(run: Run) -> Config:
     """What the last `up` left as the output `sites`."""
-    sites: Config = run_program(Engine(), stack_of()).outputs["sites"]
+    sites: Config = run(stack_of()).outputs["sites"]
     return sites
 
 
@@ -143,9 +152,9 @@ def test_so_is_one_of_the_last_release(before: Config, changes: Config, said: st
     assert refused(old, {**changes, "protect": False}) == []
 
 
-def test_one_that_is_not_protected_is_not_missed(engine: Engine) -> None:
+def test_one_that_is_not_protected_is_not_missed(run: Run) -> None:
     for stack in (stack_of(THROW_AWAY), stack_of(protect=False)):
-        before = run_program(Engine(), stack).outputs["sites"]
+        before = run(stack).outputs["sites"]
         for changes, _ in GONE_CASES:
             assert refused(before, changes, stack) == []
 

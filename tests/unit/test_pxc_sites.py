@@ -1,6 +1,5 @@
 """Sites with Percona XtraDB Clusters, by the whole program: the operator, and what source and replica share."""
 
-import functools
 import shlex
 from pathlib import Path
 from typing import Any
@@ -9,7 +8,7 @@ import pytest
 
 from tests.unit.configurations import stack
 from tests.unit.engine import PROJECT, Engine, Resource, readable_strings
-from tests.unit.program import Config, existing_cluster, existing_clusters, run_program, site_of
+from tests.unit.program import Config, existing_cluster, existing_clusters, program_of, run_program, site_of
 
 
 def site(name: str) -> dict[str, Any]:
@@ -32,7 +31,7 @@ def operators(engine: Engine) -> list[Resource]:
 
 
 def test_each_site_has_an_operator_that_its_cluster_waits_for(pair: Config) -> None:
-    engine = run_program(Engine(), pair)
+    engine = program_of(pair)
     found = {site_of(operator): operator for operator in operators(engine)}
     assert found.keys() == {"dc1", "dc2"}
     for name, cluster in clusters(engine).items():
@@ -43,19 +42,19 @@ def test_each_site_has_an_operator_that_its_cluster_waits_for(pair: Config) -> N
 
 def test_several_clusters_share_it(pair: Config) -> None:
     pair["sites"][0]["workloads"].append({"kind": "pxc", "namespace": "orders"})
-    engine = run_program(Engine(), pair)
+    engine = program_of(pair)
     assert sorted(site_of(operator) for operator in operators(engine)) == ["dc1", "dc2"]
     assert len(engine.kind("PerconaXtraDBCluster")) == 3
 
 
 def test_a_site_without_clusters_has_none(pair: Config) -> None:
     pair["sites"].append({"name": "dc3", "cluster": "k3d", "workloads": [{"kind": "hello", "namespace": "demo"}]})
-    engine = run_program(Engine(), pair)
+    engine = program_of(pair)
     assert {site_of(operator) for operator in operators(engine)} == {"dc1", "dc2"}
 
 
 def test_the_replica_follows_the_sources_hosts_with_its_password(pair: Config) -> None:
-    engine = run_program(Engine(), pair)
+    engine = program_of(pair)
     found = clusters(engine)
     assert "replicationChannels" not in found["dc1"].spec["pxc"]
     (channel,) = found["dc2"].spec["pxc"]["replicationChannels"]
@@ -103,10 +102,8 @@ def switchable(primary: str) -> Config:
     return {"sites": sites, "primary": primary, "pxc": {"charts": "./charts"}}
 
 
-@functools.cache
 def run_with(primary: str) -> Engine:
-    """Run the program with a primary, once for all tests that only look at it."""
-    return run_program(Engine(), switchable(primary))
+    return program_of(switchable(primary))
 
 
 @pytest.mark.parametrize("primary", SITES)
@@ -143,7 +140,7 @@ def test_nothing_of_a_cluster_but_its_channels_and_the_word_of_its_role_changes_
 
 
 def test_without_a_primary_nodes_start_as_they_did(pair: Config) -> None:
-    for cluster in clusters(run_program(Engine(), pair)).values():
+    for cluster in clusters(program_of(pair)).values():
         assert "read_only" not in cluster.spec["pxc"]["configuration"]
 
 
@@ -158,7 +155,7 @@ def test_the_inventory_is_of_the_present_roles(primary: str) -> None:
 
 @pytest.mark.parametrize("primary", SITES)
 def test_each_change_of_the_primary_waits_for_the_other_to_hand_over(primary: str) -> None:
-    found = clusters(engine := run_program(Engine(), switchable(primary)))
+    found = clusters(engine := run_with(primary))
     (name,) = {workload.name for workload in engine.kind("Pxc") if site_of(workload) == primary}
     hook = f"{name}-handed-over"
     for request in (found[primary].request.hooks.before_create, found[primary].request.hooks.before_update):
@@ -175,7 +172,7 @@ def test_a_switchover_is_finished_when_both_resources_say_who_is_the_primary(
     stack = switchable(primary)
     if failover:
         failover = stack["failover"] = {**failover, "without": OTHER[primary]}
-    found = clusters(engine := run_program(Engine(), stack))
+    found = clusters(engine := program_of(stack))
     (command,) = [one for one in engine.kind("Command") if one.name.endswith("-switchover")]
     assert {cluster.name for cluster in found.values()} <= engine.before(command.name)
     begun = engine["dc1.wookie-dc2.wookie-dr-switchover-begun"]
@@ -199,4 +196,4 @@ def test_a_switchover_is_finished_when_both_resources_say_who_is_the_primary(
 def test_what_is_paused_is_not_waited_for() -> None:
     stack = switchable("dc1")
     stack["sites"][1]["workloads"][0]["spec"] = {"pause": True}
-    assert not [one for one in run_program(Engine(), stack).kind("Command") if one.name.endswith("-switchover")]
+    assert not [one for one in program_of(stack).kind("Command") if one.name.endswith("-switchover")]

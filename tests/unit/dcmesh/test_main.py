@@ -14,12 +14,6 @@ from tests.unit.dcmesh.status.test_command import run
 VERBS = [command.callback.__name__.replace("_", "-") for command in app.registered_commands if command.callback]
 
 
-def typed(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run the command as a user does."""
-    command = (sys.executable, "-m", "dcmesh", *words)
-    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT, timeout=60, env=environment)
-
-
 def test_the_verbs_are_listed_each_with_what_it_does(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("--help") == 0
     shown = capsys.readouterr().out
@@ -37,11 +31,36 @@ def test_a_verb_has_an_example_and_its_exit_codes(verb: str, capsys: pytest.Capt
     assert "CRITICAL" in shown or "UNKNOWN" in shown
 
 
-@pytest.mark.parametrize("words", [(), *((verb,) for verb in VERBS)])
-def test_help_is_plain_text_for_eighty_columns(words: tuple[str, ...]) -> None:
-    shown = typed(*words, "--help", FORCE_COLOR="1", TERM="xterm-256color", COLUMNS="80").stdout
-    assert shown
-    assert all(line.isprintable() and line.isascii() and len(line) <= 80 for line in shown.splitlines())
+def python(script: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run a script in a process of its own: what is imported, and when, counts."""
+    command = (sys.executable, "-c", script)
+    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT, timeout=60, env=environment)
+
+
+HELPS = f"""
+import sys
+from contextlib import suppress
+from dcmesh.__main__ import main
+for verb in {["", *VERBS]}:
+    sys.argv = ["dcmesh", *verb.split(), "--help"]
+    with suppress(SystemExit):
+        main()
+    print(end="\\f")
+"""
+"""Prints the help of all, each with a form feed behind it."""
+
+
+@pytest.fixture(scope="module")
+def helps() -> dict[str, str]:
+    """All help, for a terminal that has colours and eighty columns."""
+    shown = python(HELPS, FORCE_COLOR="1", TERM="xterm-256color", COLUMNS="80").stdout
+    return dict(zip(["", *VERBS, "after"], shown.split("\f"), strict=True))
+
+
+@pytest.mark.parametrize("verb", ["", *VERBS])
+def test_help_is_plain_text_for_eighty_columns(verb: str, helps: dict[str, str]) -> None:
+    assert helps[verb]
+    assert all(line.isprintable() and line.isascii() and len(line) <= 80 for line in helps[verb].splitlines())
 
 
 def test_help_is_there_at_once() -> None:
@@ -51,8 +70,7 @@ def test_help_is_there_at_once() -> None:
         "import sys; from dcmesh.__main__ import main; sys.argv = ['dcmesh', '--help']\n"
         f"try: main()\nfinally: print([name for name in {slow} if name in sys.modules], file=sys.stderr)"
     )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, cwd=ROOT)
-    assert done.stderr == "[]\n"
+    assert python(script).stderr == "[]\n"
 
 
 @pytest.mark.parametrize(

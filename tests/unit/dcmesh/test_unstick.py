@@ -1,13 +1,13 @@
 """Taking a stuck replacement out of a state."""
 
 import json
-import subprocess
-import sys
+from collections.abc import Callable
+from io import StringIO
 from typing import Any
 
 import pytest
 
-from tests.unit.conftest import ROOT
+from tests.unit.dcmesh.status.test_command import run
 
 PROVIDER = "urn:pulumi:dc1::dcmesh::pulumi:providers:kubernetes::dc1-cluster-kubernetes"
 OTHERS = "urn:pulumi:dc1::dcmesh::pulumi:providers:tls::default"
@@ -38,17 +38,22 @@ STUCK = [
 """A state after two attempts: the release could not be installed twice."""
 
 
-def typed(stdin: str) -> subprocess.CompletedProcess[str]:
-    """Run the verb as a user does."""
-    command = [sys.executable, "-m", "dcmesh", "unstick"]
-    return subprocess.run(command, input=stdin, capture_output=True, text=True, check=False, cwd=ROOT)
+@pytest.fixture
+def typed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[[str], tuple[int, str, str]]:
+    """Run the verb on a text; return its status, and what it prints and complains of."""
+
+    def typed(text: str) -> tuple[int, str, str]:
+        monkeypatch.setattr("sys.stdin", StringIO(text))
+        return run("unstick"), *capsys.readouterr()
+
+    return typed
 
 
-@pytest.fixture(scope="module")
-def left() -> list[dict[str, Any]]:
-    done = typed(json.dumps({"version": 3, "deployment": {"manifest": {}, "resources": STUCK}}))
-    assert (done.returncode, done.stderr) == (0, "")
-    state = json.loads(done.stdout)
+@pytest.fixture
+def left(typed: Callable[[str], tuple[int, str, str]]) -> list[dict[str, Any]]:
+    status, out, err = typed(json.dumps({"version": 3, "deployment": {"manifest": {}, "resources": STUCK}}))
+    assert (status, err) == (0, "")
+    state = json.loads(out)
     assert (state["version"], state["deployment"]["manifest"]) == (3, {})
     resources: list[dict[str, Any]] = state["deployment"]["resources"]
     return resources
@@ -70,7 +75,8 @@ def test_everything_is_by_the_provider_that_is_there(left: list[dict[str, Any]])
     "text",
     ["", "{", "[]", "7", "null", "{}", '{"deployment": null}', '{"deployment": {"resources": null}}', '"\x1b[2J"'],
 )
-def test_what_is_no_state_is_one_line_and_leaves_no_state(text: str) -> None:
-    done = typed(text)
+def test_what_is_no_state_is_one_line_and_leaves_no_state(
+    text: str, typed: Callable[[str], tuple[int, str, str]]
+) -> None:
     said = "dcmesh: standard input is not the state of a stack: give it what `pulumi stack export` prints\n"
-    assert (done.returncode, done.stdout, done.stderr) == (3, "", said)
+    assert typed(text) == (3, "", said)

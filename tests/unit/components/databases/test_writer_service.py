@@ -6,7 +6,7 @@ import pytest
 
 from tests.unit.configurations import stack
 from tests.unit.engine import Engine, Resource
-from tests.unit.program import run_program
+from tests.unit.program import program_of, run_program
 
 OWN = {"dc1": "db-writer.wookie.svc.cluster.local", "dc2": "db-writer.wookie-dr.svc.cluster.local"}
 SERVER = {"dc1": "db-0.db.wookie.svc.cluster.local", "dc2": "db-0.db.wookie-dr.svc.cluster.local"}
@@ -27,7 +27,7 @@ def of(engine: Engine, kind: str, site: str) -> Resource:
 @pytest.mark.parametrize("primary", ["dc1", "dc2"])
 def test_both_sites_are_led_to_the_primary(primary: str) -> None:
     """In its own site to the server itself, in the other's over the link, by the name that is imported there."""
-    engine = run_program(Engine(), pair(primary=primary))
+    engine = program_of(pair(primary=primary))
     for site, own in OWN.items():
         spec = of(engine, "virtualservice", site).spec
         host = own if site == primary else SERVER[primary]
@@ -38,7 +38,7 @@ def test_both_sites_are_led_to_the_primary(primary: str) -> None:
 @pytest.mark.parametrize("site", ["dc1", "dc2"])
 def test_without_a_sidecar_it_is_the_sites_own_server(site: str) -> None:
     """Which refuses writes while it is a replica."""
-    service = of(run_program(Engine(), pair()), "service", site)
+    service = of(program_of(pair()), "service", site)
     assert service.spec["selector"] == {"app": "db", "statefulset.kubernetes.io/pod-name": "db-0"}
     assert service.spec.get("type", "ClusterIP") == "ClusterIP"
 
@@ -53,13 +53,13 @@ def test_nobody_is_led_elsewhere_before_the_roles_have_changed() -> None:
 
 def test_a_site_that_is_gone_keeps_what_it_has() -> None:
     """Nothing can be made or deleted there, so it is the same objects whoever is the primary."""
-    engine = run_program(Engine(), pair(primary="dc2", failover={"without": "dc1", "at": "0-1-7"}))
-    before = run_program(Engine(), pair(primary="dc1"))
+    engine = program_of(pair(primary="dc2", failover={"without": "dc1", "at": "0-1-7"}))
+    before = program_of(pair(primary="dc1"))
     made = [{name for name in one.asked if "-writer-" in name} for one in (engine, before)]
     assert made[0] == made[1]
     assert [*of(engine, "virtualservice", "dc1").request.ignoreChanges] == ["*"]
 
 
 def test_there_is_none_that_nobody_wished_for() -> None:
-    engine = run_program(Engine(), stack("mariadb-switchover"))
+    engine = program_of(stack("mariadb-switchover"))
     assert not [name for name in engine.asked if "-writer" in name]

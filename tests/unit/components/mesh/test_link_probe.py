@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import product
 from shutil import which
 from threading import Barrier, BrokenBarrierError
 from typing import Any
@@ -15,6 +16,8 @@ import pytest
 
 from components.mesh.link_probe import pod_template, probe_lines
 from dcmesh.model.link import ExportedService
+from dcmesh.status.hosts import parse_answers
+from tests.unit.conftest import ROOT
 from tests.unit.servers import listening, nobody
 
 HANDSHAKE = b"J\x00\x00\x00\n11.4.2-MariaDB\x00\x08\x00\x00\x00"
@@ -222,3 +225,59 @@ def test_every_host_is_reported_and_all_must_be_reached(
 def test_hosts_are_asked_at_the_same_time(answers: dict[tuple[str, ...], Said]) -> None:
     """The server of this pair answers only when both ask; of many hosts each may take its whole time."""
     assert answers["pair", "pair"] == Said(0, [f"ok {HOST} hello-0"] * 2, "")
+
+
+# --- what is a right answer --------------------------------------------------------------------------------------
+
+POD = "hello-0"
+ONE_HOST = f"{POD}.hello.demo.svc.cluster.local"
+ANSWERS = [
+    "greeting",
+    "no such name, or refused",
+    "HTTP",
+    *(
+        f"HTTP {status}"
+        for status in ("099", "100", "200", "204", "301", "404", "499", "500", "503", "600", "2000", "x")
+    ),
+    *(
+        f"HTTP 200 {said}"
+        for said in (POD, "hello-01", "hello", f"{POD} and more", "[h]ello-0", "*", "HTTP 200 hello-0")
+    ),
+    *(f"HTTP {status} {POD}" for status in ("201", "404", "2000")),
+]
+KINDS = ("greeting", "http", "pod-name")
+JUDGED = """
+probe=$1 hosts=$2
+pretend() { printf '%s' "$said"; }
+ask=pretend
+while IFS= read -r said; do
+  for kind in greeting http pod-name; do
+    for script in "$probe" "$hosts"; do
+      (set -- "$HOST" 1 "$kind" && eval "$script")
+    done
+  done
+done
+"""
+"""Runs both scripts, in one process, on each line that is an answer."""
+
+
+def test_the_status_takes_for_right_what_the_probe_takes() -> None:
+    """The probe judges in its script, which soak has proved; the status in Python."""
+    scripts = [(ROOT / name).read_text() for name in ("components/mesh/link_probe.sh", "dcmesh/status/ask_hosts.sh")]
+    printed = subprocess.run(
+        ["bash", "-c", JUDGED, "judged", *scripts],
+        env={"HOST": ONE_HOST, "PROBE_SECONDS": "0", "PATH": os.environ["PATH"]},
+        input="".join(f"{said}\n" for said in ANSWERS),
+        capture_output=True,
+        text=True,
+        check=False,
+    ).stdout
+    said = iter(printed.splitlines())
+    right = list[tuple[str, str]]()
+    for answer, kind in product(ANSWERS, KINDS):
+        by_probe = next(said).startswith("ok ")
+        (by_status,) = parse_answers(next(said), {ONE_HOST: kind}, "client").values()
+        assert by_status.ok is by_probe, (answer, kind)
+        right += [(answer, kind)] if by_probe else []
+    assert {("greeting", "greeting"), ("HTTP 404", "http"), (f"HTTP 200 {POD}", "pod-name")} <= set(right)
+    assert not [kind for answer, kind in right if answer.startswith(("HTTP 500", "HTTP 503")) and kind != "greeting"]

@@ -9,6 +9,7 @@ import pytest
 
 from components.workloads import hello
 from components.workloads.hello import Hello, HelloArgs, HelloClient, HelloClientArgs
+from dcmesh.model import settings as model
 from tests.unit.engine import Engine
 
 
@@ -63,21 +64,13 @@ def test_client_only_waits() -> None:
 
 
 def create_hello(name: str, namespace: str, **options: Any) -> None:
-    args = HelloArgs(
-        namespace=namespace,
-        labels={"istio.io/rev": namespace},
-        name="web",
-        replicas=2,
-        port=8081,
-        after=options.pop("after"),
-    )
-    Hello(name, args, **options)
+    web = model.Hello(kind="hello", namespace=namespace, name="web", replicas=2, port=8081)
+    Hello(name, HelloArgs(workload=web, labels={"istio.io/rev": namespace}, after=options.pop("after")), **options)
 
 
 def create_client(name: str, namespace: str, **options: Any) -> None:
-    args = HelloClientArgs(
-        namespace=namespace, labels={"istio.io/rev": namespace}, name="web", after=options.pop("after")
-    )
+    web = model.HelloClient(kind="hello-client", namespace=namespace, name="web")
+    args = HelloClientArgs(workload=web, labels={"istio.io/rev": namespace}, after=options.pop("after"))
     HelloClient(name, args, **options)
 
 

@@ -1,5 +1,7 @@
 """Passphrases: an empty one is refused where more than throw-away clusters is at stake."""
 
+import functools
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,14 @@ ADVICE = (
     "and the passphrase of stack test is empty, so everybody can read its secrets: "
     "`pulumi stack change-secrets-provider passphrase` asks for another"
 )
+
+
+@pytest.fixture(autouse=True, scope="module")
+def tried_once() -> Iterator[None]:
+    """To try a passphrase is slow on purpose."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("dcmesh.config.checks.passphrase.is_empty_passphrase", functools.cache(is_empty_passphrase))
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -398,7 +398,7 @@ def read(found: object) -> None:
         assert is_harmless(link)
 
 
-@hypothesis.settings(max_examples=300)
+@hypothesis.settings(max_examples=100)
 @given(path=st.sampled_from(PLACES), value=ANYTHING)
 def test_whatever_stands_in_a_link_is_refused_or_harmless(path: str, value: object) -> None:
     raw = copy.deepcopy(SOUND)
@@ -414,7 +414,7 @@ def test_whatever_is_given_for_a_link_is_refused(found: object) -> None:
     read(found)
 
 
-@hypothesis.settings(max_examples=200)
+@hypothesis.settings(max_examples=100)
 @given(
     path=st.sampled_from([path for path in PLACES if "extra" not in path and path != "version"]),
     where=st.integers(0, 60),

@@ -10,7 +10,6 @@ import pulumi
 import pytest
 import yaml
 
-from tests.unit.conftest import stack_dev
 from tests.unit.engine import Engine
 from tests.unit.program import Config, existing_cluster, existing_clusters, run_program
 from tests.unit.servers import KUBE_SYSTEM, KubernetesAPI
@@ -48,15 +47,18 @@ def kubeconfigs(clusters: tuple[KubernetesAPI, Path]) -> Path:
     return directory
 
 
-def on_existing_clusters(stack: Config) -> Config:
-    for site in stack["sites"]:
-        site["cluster"] = existing_cluster(site["name"])
-    return stack
+def sites_on(*clusters: Any) -> Config:
+    """Return a stack with a site on each of two clusters, and nothing in it."""
+    return {"sites": [{"name": name, "cluster": of} for name, of in zip(("dc1", "dc2"), clusters, strict=True)]}
+
+
+def on_existing_clusters() -> Config:
+    return sites_on(existing_cluster("dc1"), existing_cluster("dc2"))
 
 
 @pytest.fixture
-def stack(dev: Config) -> Config:
-    return on_existing_clusters(dev)
+def stack() -> Config:
+    return on_existing_clusters()
 
 
 def state_of(engine: Engine) -> State:
@@ -75,7 +77,7 @@ def without_identities(state: State) -> State:
 @pytest.fixture(scope="module")
 def up(clusters: tuple[KubernetesAPI, Path]) -> Engine:
     """The stack that is up, for tests that only look at it."""
-    return run_program(Engine(), on_existing_clusters(stack_dev()))
+    return run_program(Engine(), on_existing_clusters())
 
 
 @pytest.fixture
@@ -165,16 +167,13 @@ def test_a_site_on_an_existing_cluster_is_not_made_anew(stack: Config, before: S
     assert line.startswith('sites[0].cluster: "k3d" is another cluster than the one that dc1 is on: if it moves, see ')
 
 
-def test_a_site_on_a_made_cluster_stays_on_it(dev: Config, stack: Config, server: KubernetesAPI) -> None:
-    for site in dev["sites"]:
-        site["cluster"] = "k3d"
-    state = state_of(run_program(Engine(), dev))
-    run_program(Engine(state=state), dev)
-    dev["sites"][1]["cluster"] = existing_cluster("dc2")
-    (line,) = refused(dev, state)
+def test_a_site_on_a_made_cluster_stays_on_it(server: KubernetesAPI) -> None:
+    made = sites_on("k3d", "k3d")
+    state = state_of(run_program(Engine(), made))
+    run_program(Engine(state=state), made)
+    (line,) = refused(sites_on("k3d", existing_cluster("dc2")), state)
     assert line.startswith('sites[1].cluster: "there" is another cluster than the one that dc2 is on')
-    dev["sites"][1]["cluster"] = {"create": "a", "kubeconfig": "b", "delete": "c"}
-    (line,) = refused(dev, state)
+    (line,) = refused(sites_on("k3d", {"create": "a", "kubeconfig": "b", "delete": "c"}), state)
     assert line.startswith('sites[1].cluster: "commands" is another cluster than the one that dc2 is on')
 
 
