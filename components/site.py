@@ -11,6 +11,7 @@ from components.cluster import Cluster, ClusterArgs, Commands, Existing, K3d
 from components.databases.mariadb import Mariadb, MariadbArgs
 from components.databases.pxc import Pxc, PxcArgs
 from components.databases.pxc_operator import PxcOperator, PxcOperatorArgs
+from components.mesh.egress_gateway import EgressGateway, EgressGatewayArgs
 from components.mesh.gateway import EastWestGateway, EastWestGatewayArgs
 from components.mesh.gateway_exposure import ExposureArgs
 from components.mesh.istio import Charts, IstioControlPlane, IstioControlPlaneArgs
@@ -26,7 +27,7 @@ from components.verb_command import begun
 from components.workloads.hello import Hello, HelloArgs, HelloClient, HelloClientArgs
 from dcmesh.kube.nodes import with_rto_max
 from dcmesh.model import settings as model
-from dcmesh.model.component_names import export_name
+from dcmesh.model.component_names import egress_name, export_name
 from dcmesh.model.istio import ISTIO_NAMESPACE, injection_labels
 from dcmesh.model.link import ExportedService, Link, LinkGateway
 from dcmesh.model.plan import GatewayPlan, SitePlan
@@ -231,6 +232,30 @@ class Site(pulumi.ComponentResource):
         """Return what must be there before an Istio object goes into a namespace."""
         workload = self.workloads.get(namespace)
         return [*self.mesh, *([workload.identity] if workload else [])]
+
+    def egress_gateway(self, namespace: str, account: str, parent: pulumi.Resource) -> EgressGateway:
+        """Create an egress gateway of this site.
+
+        Args:
+            namespace: its namespace.
+            account: its service account.
+            parent: what it is a part of.
+        """
+        istio = self._args.istio
+        return EgressGateway(
+            egress_name(self._args.site.name, namespace),
+            EgressGatewayArgs(
+                charts=_charts(istio),
+                namespace=namespace,
+                account=account,
+                after=self.mesh,
+                revision=istio.existing.revision if istio.existing else None,
+                pull_secrets=istio.pull_secrets,
+                values=istio.values.gateway,
+                hooks=self._hooks,
+            ),
+            self.inside(parent),
+        )
 
     def _pxc_operator(
         self, name: str, labels: Mapping[str, str], inside: pulumi.ResourceOptions

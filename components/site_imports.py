@@ -10,6 +10,7 @@ from components.mesh.link_probe import LinkProbe, LinkProbeArgs
 from components.mesh.namespace_scope import NamespaceScope, NamespaceScopeArgs
 from components.mesh.service_import import ServiceImport, ServiceImportArgs
 from components.site import Site
+from components.site_egress import SiteEgress, SiteEgressArgs
 from components.untouched import untouched
 from dcmesh.model.component_names import import_name
 from dcmesh.model.link import Link, ServiceAccount
@@ -40,6 +41,7 @@ class SiteImports(pulumi.ComponentResource):
         - NamespaceScope for each importing namespace.
         - ServiceImport for each import.
         - LinkProbe for each consumer, after all of that. One that asks a site that is gone does not run anew.
+        - SiteEgress, if any import comes by an egress gateway: of such there is nothing else.
     """
 
     def __init__(self, name: str, args: SiteImportsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
@@ -52,8 +54,15 @@ class SiteImports(pulumi.ComponentResource):
                 self,
             )
         standing = [(of, of.export) for of in args.plan.imports if of.export]
+        if any(of.egress for of, _ in standing):
+            SiteEgress(
+                f"{args.plan.name}-egress",
+                SiteEgressArgs(site=args.site, plan=args.plan, links=args.links, lost=args.lost),
+                pulumi.ResourceOptions(parent=self),
+            )
 
-        by_namespace = sorted(standing, key=lambda place: place[0].namespace)
+        by_sidecar = [(of, export) for of, export in standing if not of.egress]
+        by_namespace = sorted(by_sidecar, key=lambda place: place[0].namespace)
         for namespace, group in groupby(by_namespace, key=lambda place: place[0].namespace):
             imports = list(group)
             after = args.site.ready_for(namespace)

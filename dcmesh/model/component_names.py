@@ -9,3 +9,13 @@ def export_name(site: str, export: str) -> str:
 def import_name(imports: str, *, namespace: str, source: str, export: str) -> str:
     """Return the name of a ServiceImport in the stack, by that of its SiteImports."""
     return f"{imports}.{namespace}.{source}.{export}"
+
+
+def egress_name(site: str, namespace: str) -> str:
+    """Return the name of the egress gateway in a namespace, and what those of its objects begin with."""
+    return f"{site}-egress.{namespace}"
+
+
+def hosts_name(site: str, namespace: str) -> str:
+    """Return the name of the HostNames of a namespace, and what those of its objects begin with."""
+    return f"{site}-hosts.{namespace}"

@@ -90,6 +90,10 @@ class ExportedService(Model):
     probe: ProbeKind
     """What the probe expects."""
 
+    def sni(self, host: str) -> str:
+        """Return the server name by which an importer asks for a host."""
+        return f"outbound_.{self.port}_._.{host}"
+
     @property
     def port_name(self) -> str:
         """Name of the port in Istio's objects; Istio reads the protocol from it where a field is missing."""

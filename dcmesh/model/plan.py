@@ -3,15 +3,16 @@
 Plain data without secrets. What only an `up` can tell, such as the address that a Service gets, is not in it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Network
 from typing import Literal
 
 from dcmesh.model.addresses import allot_vips
+from dcmesh.model.egress import allot_ports
 from dcmesh.model.gateway import GATEWAY_PORT
 from dcmesh.model.link import ExportedService, Link, pod_hosts
-from dcmesh.model.settings import Database, Mariadb, Pxc, Settings, Site
+from dcmesh.model.settings import Database, Import, Mariadb, Pxc, Settings, Site
 from dcmesh.model.switchover import Switchover
 
 DOCKER_HOST = "host.k3d.internal"
@@ -121,6 +122,34 @@ class GatewayPlan:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ClientPlan:
+    """Pods that an egress gateway lets in.
+
+    Attributes:
+        namespace: their namespace.
+        labels: the labels that they have; none for all pods.
+    """
+
+    namespace: str
+    labels: Mapping[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class EgressPlan:
+    """How an import comes by an egress gateway.
+
+    Attributes:
+        host_namespace: the namespace of the hosts' names.
+        clients: who may connect to it.
+        ports: for each of its hosts the gateway's port.
+    """
+
+    host_namespace: str
+    clients: tuple[ClientPlan, ...]
+    ports: Mapping[str, int]
+
+
+@dataclass(frozen=True, kw_only=True)
 class ImportPlan:
     """An import, for one consumer.
 
@@ -131,7 +160,8 @@ class ImportPlan:
         service_account: service account that connects.
         export: the export; None while that site exports nothing yet.
         gateway: by what it is reached; None likewise.
-        vips: for each of its hosts the virtual address.
+        vips: for each of its hosts the virtual address; none where it comes by an egress gateway.
+        egress: how it comes by an egress gateway; None if it comes by sidecars.
     """
 
     source: str
@@ -141,6 +171,7 @@ class ImportPlan:
     export: ExportedService | None
     gateway: GatewayPlan | None
     vips: Mapping[str, str]
+    egress: EgressPlan | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -245,7 +276,8 @@ def _gateway(settings: Settings, site: Site) -> GatewayPlan:
 
 def _imports(site: Site, offers: Offers, gateways: Mapping[str, GatewayPlan]) -> tuple[ImportPlan, ...]:
     found = {(of.from_, of.export): offers.get((of.from_, of.export)) for of in site.imports}
-    hosts = (host for export in found.values() if export for host in export.hosts)
+    by_sidecar = {(of.from_, of.export): found[of.from_, of.export] for of in site.imports if not of.by_gateway}
+    hosts = (host for export in by_sidecar.values() if export for host in export.hosts)
     vips = allot_vips(hosts, IPv4Network(site.vip_range))
     return tuple(
         ImportPlan(
@@ -255,9 +287,18 @@ def _imports(site: Site, offers: Offers, gateways: Mapping[str, GatewayPlan]) ->
             service_account=of.service_account,
             export=(export := found[of.from_, of.export]),
             gateway=gateways.get(of.from_),
-            vips={host: vips[host] for host in (export.hosts if export else ())},
+            vips={host: vips[host] for host in (export.hosts if export and not of.by_gateway else ())},
+            egress=_egress(of, export.hosts if export else ()) if of.by_gateway else None,
         )
         for of in site.imports
+    )
+
+
+def _egress(of: Import, hosts: Sequence[str]) -> EgressPlan:
+    return EgressPlan(
+        host_namespace=of.host_namespace or "",
+        clients=tuple(ClientPlan(namespace=client.namespace, labels=client.labels) for client in of.clients),
+        ports=allot_ports(hosts, of.ports),
     )
 
 

@@ -13,6 +13,7 @@ from pydantic import BeforeValidator, ConfigDict, Discriminator, Field, SecretSt
 from dcmesh.model import support
 from dcmesh.model.addresses import VIP_NETWORK
 from dcmesh.model.base_model import Model
+from dcmesh.model.egress import PORTS
 from dcmesh.model.gateway import Exposure
 from dcmesh.model.link import (
     MYSQL_PORT,
@@ -49,6 +50,7 @@ from dcmesh.model.value_types import (
     Organization,
     Password,
     Pem,
+    PodHost,
     Port,
     PxcName,
     PxcVersion,
@@ -465,6 +467,11 @@ Database = Mariadb | Pxc
 """The workloads that replicate."""
 
 
+Egress = Literal["sidecar", "gateway"]
+
+EgressPort = Annotated[int, Field(ge=PORTS[0], le=PORTS[-1]), WHOLE]
+
+
 class Export(Model):
     """A StatefulSet made reachable, pod by pod, for named consumers."""
 
@@ -527,6 +534,15 @@ class Export(Model):
         )
 
 
+class Client(Model):
+    """Pods of the importing site that an egress gateway lets in."""
+
+    namespace: Name
+    """Their namespace."""
+    labels: dict[LabelKey, LabelValue] = {}
+    """Labels that they have. Default: none, all pods of the namespace."""
+
+
 class Import(Model):
     """The counterpart of an export, for one consumer."""
 
@@ -535,9 +551,22 @@ class Import(Model):
     export: Name
     """Name of its export."""
     namespace: Name
-    """Namespace that sees the hosts."""
+    """Namespace that sees the hosts. With `egress: gateway` the egress gateway's own, which is created."""
     service_account: Name
-    """Service account that connects."""
+    """Service account that connects. With `egress: gateway` the egress gateway's, which is created."""
+    egress: Egress = "sidecar"
+    """How the hosts are reached: by the sidecars of the consumer's pods, or by an egress gateway, without any."""
+    host_namespace: Name | None = None
+    """With `egress: gateway`: the namespace of the hosts' names, which is created. A host outside it is refused."""
+    clients: list[Client] = []
+    """With `egress: gateway`: who may connect to it."""
+    ports: dict[PodHost, EgressPort] = {}
+    """With `egress: gateway`: its port for a host, by the host. Default: one that follows from the host's name."""
+
+    @property
+    def by_gateway(self) -> bool:
+        """Whether the hosts are reached by an egress gateway."""
+        return self.egress == "gateway"
 
 
 def _cluster_tag(value: object) -> str | None:

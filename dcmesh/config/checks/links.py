@@ -128,11 +128,11 @@ def _services(site: Site) -> set[tuple[str, str]]:
 
 
 def same_hosts(configuration: Configuration) -> Iterator[Finding]:
-    """Find imports of a namespace whose hosts come from another site too."""
+    """Find imports of a namespace whose hosts come from another site too; what is said of gateways is in `egress`."""
     owners = dict[tuple[str, str, str], str]()
     for site, path, imported in configuration.imports:
         offer = configuration.offer(imported)
-        if offer is None:
+        if offer is None or imported.by_gateway:
             continue
         others = {owners.setdefault((site.name, imported.namespace, host), imported.from_) for host in offer[1].hosts}
         for other in sorted(others - {imported.from_}):
