@@ -11,7 +11,8 @@ from dcmesh.config.peer_links import read_link
 from dcmesh.databases.replication import Replica
 from dcmesh.kube.api import ERRORS, ApiClient, answer_or_none, reach, why
 from dcmesh.kube.cluster import identity_of
-from dcmesh.model.link import ExportedService, Link, ServiceAccount
+from dcmesh.model.egress import name_for, outer_name
+from dcmesh.model.link import ExportedService, Link, ServiceAccount, pod_of
 from dcmesh.model.printable import printable
 from dcmesh.model.settings import ExistingCluster
 from dcmesh.pulumi_cli import PulumiError, pulumi, read_state
@@ -47,6 +48,20 @@ class DeployedExport(ExportedService):
     """The exporting site."""
     gateways: tuple[str, ...]
     """The addresses of its gateway, each with the port."""
+    by_gateway: bool = False
+    """Whether it is imported by an egress gateway."""
+
+    def known_as(self, host: str) -> str:
+        """Return by what name a consumer's proxy knows a host."""
+        return outer_name(host, self.source) if self.by_gateway else host
+
+    def entry(self, host: str) -> str:
+        """Return the name of dcmesh's own ServiceEntry for a host in the consumer's namespace."""
+        return name_for(host) if self.by_gateway else f"{self.source}.{self.name}.{pod_of(host)}"
+
+    def rule(self, host: str) -> str:
+        """Return the name of dcmesh's own DestinationRule for a host there."""
+        return name_for(host) if self.by_gateway else f"{self.source}.{self.name}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,6 +90,7 @@ class DeployedSite:
         accounts: the service accounts of exported pods and of consumers, each with what it imports.
         pending: the sites that it is to import from and that export nothing yet.
         servers: its database servers.
+        egress_gateways: the service accounts of its egress gateways.
         lost: whether it is gone for now, by the configuration: then it is not asked.
         without: the site that is gone for now, by the configuration, if another stack has it; else empty.
     """
@@ -86,6 +102,7 @@ class DeployedSite:
     accounts: Mapping[ServiceAccount, tuple[DeployedExport, ...]]
     pending: tuple[str, ...]
     servers: tuple[ExpectedServer, ...]
+    egress_gateways: tuple[ServiceAccount, ...] = ()
     identity: str = ""
     lost: bool = False
     without: str = ""
@@ -161,7 +178,7 @@ def _site(name: str, kubeconfig: str | None, known: Mapping[str, Any], sites: tu
     exports = _exports(links[name]) if known["gateway"] else ()
     for export in exports:
         accounts[_account(export.identity)] = ()
-    pending = dict[str, None]()
+    pending, egress_gateways = dict[str, None](), dict[ServiceAccount, None]()
     for imported in known["imports"]:
         source = imported["from"]
         if source == lost:
@@ -171,6 +188,9 @@ def _site(name: str, kubeconfig: str | None, known: Mapping[str, Any], sites: tu
             continue
         account = ServiceAccount(imported["namespace"], imported["serviceAccount"])
         (export,) = (export for export in _exports(links[source]) if export.name == imported["export"])
+        if imported.get("egress") == "gateway":
+            egress_gateways[account] = None
+            export = export.model_copy(update={"by_gateway": True})
         accounts[account] = (*accounts.get(account, ()), export)
     return DeployedSite(
         name=name,
@@ -181,6 +201,7 @@ def _site(name: str, kubeconfig: str | None, known: Mapping[str, Any], sites: tu
         accounts=accounts,
         pending=tuple(pending),
         servers=tuple(_server(server) for server in known["servers"]),
+        egress_gateways=tuple(egress_gateways),
         lost=name == lost,
         without="" if lost in sites else lost or "",
     )

@@ -282,9 +282,10 @@ def at_consumer(site: str, account: ServiceAccount, export: DeployedExport, clus
         cluster: what its site has.
     """
     namespace = account.namespace
-    sidecar = applying(cluster.sidecars, namespace)
-    for host in export.hosts:
-        ours = f"{namespace}/{export.source}.{export.name}.{pod_of(host)}"
+    sidecar = None if export.by_gateway else applying(cluster.sidecars, namespace)
+    for real in export.hosts:
+        host = export.known_as(real)
+        ours = f"{namespace}/{export.entry(real)}"
 
         def seen(found: Object, host: str = host) -> bool:
             return visible(found, namespace) and (sidecar is None or shows(sidecar, found, host))
@@ -305,7 +306,7 @@ def at_consumer(site: str, account: ServiceAccount, export: DeployedExport, clus
                     site=site, kind="VirtualService", name=name_of(service), hosts=(host,), does=does, cure=cure
                 )
         for rule in effective_rules(cluster.rules, host, proxy=namespace, service=namespace):
-            if name_of(rule) != f"{namespace}/{export.source}.{export.name}":
+            if name_of(rule) != f"{namespace}/{export.rule(real)}":
                 does = f"decides how {namespace} connects to {host}, in place of dcmesh's own"
                 cure = f"Give it a `host` that leaves {host} out, or `{delete('destinationrule', rule)}`"
                 yield Foreign(
