@@ -216,6 +216,7 @@ CONSUMERS = Hop(
     side="consumer",
     kinds=(OUTBOUND,),
     look=_look_at_consumer,
+    egress="sidecar",
 )
 SOURCES = Hop(
     name="host's capture",

@@ -43,6 +43,11 @@ class WalkedLink:
         return _there(self.source_side, self.export.source)
 
     @property
+    def egress(self) -> str:
+        """How the consumer reaches the host."""
+        return "gateway" if self.export.by_gateway else "sidecar"
+
+    @property
     def known_as(self) -> str:
         """By what name the consumer's proxy knows the host."""
         return self.export.known_as(self.host)

@@ -294,7 +294,7 @@ def at_consumer(site: str, account: ServiceAccount, export: DeployedExport, clus
             if name_of(entry) != ours and host in entry["spec"]["hosts"] and seen(entry):
                 does = f"claims the imported host {host} for {namespace}"
                 cure = f"Give it another host or `exportTo`, or `{delete('serviceentry', entry)}`"
-                yield Foreign(site=site, kind="ServiceEntry", name=name_of(entry), hosts=(host,), does=does, cure=cure)
+                yield Foreign(site=site, kind="ServiceEntry", name=name_of(entry), hosts=(real,), does=does, cure=cure)
         protocols = ("http",) if export.protocol == "HTTP" else ("tcp", "tls")
         for service in cluster.services:
             patterns = [pattern for pattern in service["spec"].get("hosts", ()) if covers(pattern, host)]
@@ -303,14 +303,14 @@ def at_consumer(site: str, account: ServiceAccount, export: DeployedExport, clus
                 does = f"decides where {namespace} is led that asks for {host}: to {' '.join(destinations(service))}"
                 cure = f"Take {' '.join(patterns)} out of its hosts, or `{delete('virtualservice', service)}`"
                 yield Foreign(
-                    site=site, kind="VirtualService", name=name_of(service), hosts=(host,), does=does, cure=cure
+                    site=site, kind="VirtualService", name=name_of(service), hosts=(real,), does=does, cure=cure
                 )
         for rule in effective_rules(cluster.rules, host, proxy=namespace, service=namespace):
             if name_of(rule) != f"{namespace}/{export.rule(real)}":
                 does = f"decides how {namespace} connects to {host}, in place of dcmesh's own"
                 cure = f"Give it a `host` that leaves {host} out, or `{delete('destinationrule', rule)}`"
                 yield Foreign(
-                    site=site, kind="DestinationRule", name=name_of(rule), hosts=(host,), does=does, cure=cure
+                    site=site, kind="DestinationRule", name=name_of(rule), hosts=(real,), does=does, cure=cure
                 )
 
 
