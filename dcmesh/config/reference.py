@@ -48,6 +48,7 @@ EXAMPLES = {
     "PxcSpec": ("pxc-dc1.yaml", "sites.0.workloads.0.spec"),
     "Export": ("dc1.yaml", "sites.0.exports"),
     "Import": ("dc2.yaml", "sites.0.imports"),
+    "Client": ("mariadb-egress.yaml", "sites.1.imports.0.clients"),
     "Peer": ("dc2.yaml", "peers"),
     "Link": ("dc2-literal-link.yaml", "peers.0.link"),
 }

@@ -60,7 +60,7 @@ class ClusterReader:
     def _read(self, kind: str, *name: str) -> Any:  # noqa: ANN401 — the client has no types
         return answer_or_none(getattr(self.core, f"read_{kind}"), *name, _request_timeout=SECONDS)
 
-    def _read_if_allowed(self, ask: Callable[..., Any], *place: str, **options: str) -> Any:  # noqa: ANN401
+    def _read_if_allowed(self, ask: Callable[..., Any], *place: str, **options: str | int) -> Any:  # noqa: ANN401
         """Return what is asked for; None also where it may not be read."""
         return answer_or_none(ask, *place, none=(403, 404), _request_timeout=SECONDS, **options)
 
@@ -93,6 +93,31 @@ class ClusterReader:
         found = self._read_if_allowed(self.custom.list_cluster_custom_object, *place)
         entries = ((entry["metadata"], entry) for entry in (found["items"] if found else ()))
         return [(f"{of['namespace']}/{of['name']}", entry) for of, entry in entries if self._is_foreign(of)]
+
+    def foreign_policies(self) -> list[Mapping[str, Any]]:
+        """Return each AuthorizationPolicy that the stack has not made."""
+        place = ("security.istio.io", "v1", "authorizationpolicies")
+        found = self._read_if_allowed(self.custom.list_cluster_custom_object, *place)
+        return [policy for policy in (found["items"] if found else ()) if self._is_foreign(policy["metadata"])]
+
+    def network_policies(self, namespace: str) -> list[Mapping[str, Any]]:
+        """Return the NetworkPolicies of a namespace."""
+        ask = client.NetworkingV1Api(self.core.api_client).list_namespaced_network_policy
+        found = self._read_if_allowed(ask, namespace)
+        shown: list[Mapping[str, Any]] = self.core.api_client.sanitize_for_serialization(found.items if found else [])
+        return shown
+
+    def held_in(self, namespace: str) -> str:
+        """Return a pod or volume of a namespace, in words; empty if it has none."""
+        kinds = {
+            "pod": self.core.list_namespaced_pod,
+            "PersistentVolumeClaim": self.core.list_namespaced_persistent_volume_claim,
+        }
+        for kind, ask in kinds.items():
+            found = self._read_if_allowed(ask, namespace, limit=1)
+            if found is not None and found.items:
+                return f"the {kind} {found.items[0].metadata.name}"
+        return ""
 
     def has_service_account(self, namespace: str, name: str) -> bool:
         """Tell whether a service account is there."""

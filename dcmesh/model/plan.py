@@ -298,7 +298,7 @@ def _egress(of: Import, hosts: Sequence[str]) -> EgressPlan:
     return EgressPlan(
         host_namespace=of.host_namespace or "",
         clients=tuple(ClientPlan(namespace=client.namespace, labels=client.labels) for client in of.clients),
-        ports=allot_ports(hosts, of.ports),
+        ports=allot_ports(hosts, of.chosen_ports),
     )
 
 

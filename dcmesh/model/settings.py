@@ -469,8 +469,6 @@ Database = Mariadb | Pxc
 
 Egress = Literal["sidecar", "gateway"]
 
-EgressPort = Annotated[int, Field(ge=PORTS[0], le=PORTS[-1]), WHOLE]
-
 
 class Export(Model):
     """A StatefulSet made reachable, pod by pod, for named consumers."""
@@ -543,6 +541,15 @@ class Client(Model):
     """Labels that they have. Default: none, all pods of the namespace."""
 
 
+class HostPort(Model):
+    """The port of an egress gateway that stands for a host."""
+
+    host: PodHost
+    """The host."""
+    port: Annotated[int, Field(ge=PORTS[0], le=PORTS[-1]), WHOLE]
+    """The port, which no other host has."""
+
+
 class Import(Model):
     """The counterpart of an export, for one consumer."""
 
@@ -560,13 +567,18 @@ class Import(Model):
     """With `egress: gateway`: the namespace of the hosts' names, which is created. A host outside it is refused."""
     clients: list[Client] = []
     """With `egress: gateway`: who may connect to it."""
-    ports: dict[PodHost, EgressPort] = {}
-    """With `egress: gateway`: its port for a host, by the host. Default: one that follows from the host's name."""
+    ports: list[HostPort] = []
+    """With `egress: gateway`: hosts whose port is chosen here. The others' follow from their names."""
 
     @property
     def by_gateway(self) -> bool:
         """Whether the hosts are reached by an egress gateway."""
         return self.egress == "gateway"
+
+    @property
+    def chosen_ports(self) -> Mapping[str, int]:
+        """The ports that are chosen, by host."""
+        return {chosen.host: chosen.port for chosen in self.ports}
 
 
 def _cluster_tag(value: object) -> str | None:

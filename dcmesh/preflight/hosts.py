@@ -7,6 +7,7 @@ from dcmesh.config.errors import Finding, Remark
 from dcmesh.kube.cluster import ClusterReader
 from dcmesh.model import settings as model
 from dcmesh.model.component_names import export_name, import_name
+from dcmesh.model.egress import outer_name
 from dcmesh.model.istio_objects import visible
 from dcmesh.model.link import service_of
 from dcmesh.model.ownership import OURS
@@ -52,8 +53,14 @@ def own_names(
     yield from each(enumerate(plan.imports), look)
 
 
+def _seen(of: ImportPlan) -> tuple[str, ...]:
+    """Return by what names the proxies of an import know its hosts."""
+    return tuple(outer_name(host, of.source) for host in of.egress.ports) if of.egress else tuple(of.vips)
+
+
 def _name_of(plan: SitePlan, of: ImportPlan) -> str:
-    return import_name(f"{plan.name}-imports", namespace=of.namespace, source=of.source, export=of.name)
+    part = "egress" if of.egress else "imports"
+    return import_name(f"{plan.name}-{part}", namespace=of.namespace, source=of.source, export=of.name)
 
 
 def claimed(
@@ -65,7 +72,7 @@ def claimed(
         for i, e in enumerate(plan.exports)
     ]
     uses += [
-        (f"{path}.imports[{i}].export", of.name, _name_of(plan, of), of.namespace, tuple(of.vips))
+        (f"{path}.imports[{i}].export", of.name, _name_of(plan, of), of.namespace, _seen(of))
         for i, of in enumerate(plan.imports)
     ]
     entries = cluster.foreign_entries() if uses else []
@@ -83,7 +90,7 @@ def claimed(
 
 def virtual_addresses(cluster: ClusterReader, site: model.Site, path: str) -> Iterator[Finding]:
     """Find networks of a cluster that overlap the range of the virtual addresses."""
-    if not site.imports:
+    if all(imported.by_gateway for imported in site.imports):
         return
     vips = ipaddress.IPv4Network(site.vip_range)
     for what, network in cluster.networks():

@@ -24,7 +24,10 @@ def existing_istio(cluster: ClusterReader, settings: model.Settings, site: model
         )
         return
     metadata = mesh.get("defaultConfig", {}).get("proxyMetadata", {})
-    if str(metadata.get("ISTIO_META_DNS_CAPTURE")).lower() != "true":
+    captures = str(metadata.get("ISTIO_META_DNS_CAPTURE")).lower() == "true"
+    # An egress gateway goes by the cluster's own DNS.
+    by_gateway = site.imports and all(imported.by_gateway for imported in site.imports)
+    if not (captures or by_gateway):
         advice = 'does not capture DNS: set meshConfig.defaultConfig.proxyMetadata.ISTIO_META_DNS_CAPTURE to "true"'
         yield Finding(path, value, f"{advice} in {site.name} and restart the workloads")
     if mesh.get("enableAutoMtls") is False:
@@ -77,7 +80,9 @@ def namespaces(cluster: ClusterReader, settings: model.Settings, site: model.Sit
     """Find namespaces and service accounts of exports and imports that are not there, or whose pods get no sidecars."""
     made = {workload.namespace for workload in site.workloads}
     users = [(f"{path}.exports[{i}]", e.namespace, e.service_account) for i, e in enumerate(site.exports)]
-    users += [(f"{path}.imports[{i}]", e.namespace, e.service_account) for i, e in enumerate(site.imports)]
+    users += [
+        (f"{path}.imports[{i}]", e.namespace, e.service_account) for i, e in enumerate(site.imports) if not e.by_gateway
+    ]
 
     def look(user: tuple[str, str, str]) -> Iterator[Finding]:
         where, namespace, account = user

@@ -10,7 +10,7 @@ from dcmesh.kube.api import ApiException, ConfigException, HTTPError, connect
 from dcmesh.kube.cluster import ClusterReader, identity_of
 from dcmesh.model import settings as model
 from dcmesh.model.plan import Plan, SitePlan
-from dcmesh.preflight import certificates, hosts, mesh, taken_names, versions, volumes
+from dcmesh.preflight import certificates, egress, hosts, mesh, purposes, taken_names, versions, volumes
 from dcmesh.preflight.identity import made_elsewhere, other_cluster
 from dcmesh.sites_in_state import SiteInState, gateway_namespace
 from dcmesh.stacks import stack_name
@@ -39,6 +39,7 @@ def require_ready(
         path, known = f"sites[{index}]", in_state.get(site.name)
         if site.name == settings.lost:
             continue  # the state says which cluster it is
+        found += purposes.changed(site, path, gateway_namespace(site, known), known)
         if isinstance(site.cluster, model.ExistingCluster):
             identities[site.name], findings = _of_site(
                 settings, site, site.cluster, path, plan.site(site.name), environment, known
@@ -85,6 +86,10 @@ def _of_site(
                 *hosts.own_names(cluster, site, path, plan, known),
                 *hosts.claimed(cluster, path, plan, gateway, known),
                 *hosts.virtual_addresses(cluster, site, path),
+                *egress.occupied(cluster, site, path),
+                *egress.absent_clients(cluster, site, path),
+                *egress.denied(cluster, site, path),
+                *egress.kept_in(cluster, site, path),
             ]
     except ConfigException as error:
         found = Finding(where, named, f"cannot be used ({error}): check the kubeconfig")

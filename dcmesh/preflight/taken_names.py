@@ -22,6 +22,11 @@ def taken(
     if site.exports and gateway != ISTIO_NAMESPACE:
         to_make.append((f"{path}.gateway.namespace", gateway))
 
+    for index, imported in enumerate(site.imports):
+        if imported.by_gateway and imported.host_namespace:
+            at = f"{path}.imports[{index}]"
+            to_make += [(f"{at}.namespace", imported.namespace), (f"{at}.hostNamespace", imported.host_namespace)]
+
     def look(namespace: tuple[str, str]) -> Iterator[Finding]:
         where, name = namespace
         if cluster.is_foreign("namespace", name):
@@ -35,7 +40,7 @@ def taken(
 
     yield from each(to_make, look)
     for index, imported in enumerate(site.imports):
-        if cluster.has_foreign_sidecar(imported.namespace):
+        if not imported.by_gateway and cluster.has_foreign_sidecar(imported.namespace):
             advice = (
                 f"has a Sidecar `default` in {site.name} that this stack has not made: import into a namespace of its "
                 "own, or delete that"

@@ -104,15 +104,16 @@ def ports(configuration: Configuration) -> Iterator[Finding]:
                 continue
             where = f"{path}.imports[{index}].ports"
             hosts = offer[1].hosts
-            for host in sorted(set(imported.ports) - set(hosts)):
-                advice = f"is no host of {imported.from_}/{imported.export}: remove it"
-                yield Finding(f"{where}.{host}", imported.ports[host], advice, given=(offer[0],))
-            for host, port in allot_ports(hosts, imported.ports).items():
+            for number, chosen in enumerate(imported.ports):
+                if chosen.host not in hosts:
+                    advice = f"is no host of {imported.from_}/{imported.export}: remove it"
+                    yield Finding(f"{where}[{number}].host", chosen.host, advice, given=(offer[0],))
+            for host, port in allot_ports(hosts, imported.chosen_ports).items():
                 other = taken.setdefault((imported.namespace, port), host)
                 if other != host:
                     advice = (
-                        f"gives {host} the port {port} of the egress gateway, which {other} has: set a free one for "
-                        f"{host} here"
+                        f"gives {host} the port {port} of the egress gateway, which {other} has: choose a free one "
+                        f"for {host} here"
                     )
                     yield Finding(where, NOTHING, advice, given=(where,))
 
