@@ -6,10 +6,9 @@ from dcmesh.doctor.findings import FindingKind, HopFinding
 from dcmesh.doctor.fixes import restore_object
 from dcmesh.doctor.hop import Hop
 from dcmesh.doctor.link import WalkedLink
-from dcmesh.doctor.rules import Request
+from dcmesh.model.authorization import connection, holding
 from dcmesh.model.facts import State
-from dcmesh.model.istio import ISTIO_NAMESPACE
-from dcmesh.model.istio_objects import Object, labels, name_of, selects
+from dcmesh.model.istio_objects import Object, labels, name_of
 from dcmesh.status.hosts import Answer
 
 NOT_CONSUMER = FindingKind("consumer-refused", "the export's own policy does not name the consumer")
@@ -30,22 +29,15 @@ def judge(link: WalkedLink, policies: Sequence[Object], pod: Object, answer: Ans
         answer: what the host says to its consumer; None if that is not known. That it answers proves nothing: a
             server's greeting comes before Envoy looks at a policy, and an HTTP request may take an old connection.
     """
-    places = (pod["metadata"]["namespace"], ISTIO_NAMESPACE)
-    holding = [
-        policy
-        for policy in policies
-        if policy["metadata"]["namespace"] in places
-        and selects(policy["spec"].get("selector", {}).get("matchLabels"), labels(pod))
-        and not policy["spec"].get("targetRefs")
-        and (policy["metadata"].get("annotations") or {}).get("istio.io/dry-run") != "true"
-    ]
+    namespace = pod["metadata"]["namespace"]
+    holds = holding(policies, namespace, labels(pod))
     ours = f"{link.export.namespace}/{link.export.name}-consumers"
     there = any(name_of(policy) == ours for policy in policies)
     again = restore_object(link.export.source, "authorizationpolicy", ours, there=there)
-    request = Request.of(link)
+    request = connection(link.account, port=link.export.port, sni=link.sni)
     who = request.facts["principals"]
     silent = answer is not None and not answer.ok
-    for policy in holding:
+    for policy in holds:
         rules = policy["spec"].get("rules", ())
         rule = next((rule for rule in rules if request.matches(rule, unknown=silent)), None)
         if policy["spec"].get("action") != "DENY" or rule is None:
@@ -61,7 +53,7 @@ def judge(link: WalkedLink, policies: Sequence[Object], pod: Object, answer: Ans
             add = f"Add {link.account} of {link.consumer_site} to the export's `consumers` in the stack file of {site}"
             yield NOT_CONSUMER(evidence, f"{add} and run `pulumi up` there.")
         return
-    allowing = [policy for policy in holding if policy["spec"].get("action", "ALLOW") == "ALLOW"]
+    allowing = [policy for policy in holds if policy["spec"].get("action", "ALLOW") == "ALLOW"]
     rules = [rule for policy in allowing for rule in policy["spec"].get("rules", ())]
     if allowing and not any(request.matches(rule, unknown=True) for rule in rules):
         names = ", ".join(name_of(policy) for policy in allowing)
@@ -70,7 +62,7 @@ def judge(link: WalkedLink, policies: Sequence[Object], pod: Object, answer: Ans
             f"Add a rule for the principal {who} and port {link.export.port} to it, or delete it.",
         )
         return
-    if not any(name_of(policy) == ours for policy in holding):
+    if not any(name_of(policy) == ours for policy in holds):
         yield NO_POLICY(f"no AuthorizationPolicy {ours} holds for pod {name_of(pod)}", again)
 
 

@@ -129,10 +129,7 @@ def at_gateway(
             kind="Gateway",
             name=name_of(gateway),
             hosts=tuple(
-                host
-                for export in exports
-                for host, name in export.served.items()
-                if not touched or name in touched
+                host for export in exports for host, name in export.served.items() if not touched or name in touched
             ),
             does=f"at dcmesh's gateway {namespace}/{expected.name} ({_shown(gateway, server)}): {does}",
             cure=f"Give it a `selector` of another gateway's, or `{delete('gateway.networking.istio.io', gateway)}`",
