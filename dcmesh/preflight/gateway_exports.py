@@ -10,7 +10,7 @@ from dcmesh.model import settings as model
 from dcmesh.model.authorization import connection, denies, holding, refusing
 from dcmesh.model.gateway import GATEWAY_NAME, GATEWAY_PORT
 from dcmesh.model.istio import ISTIO_NAMESPACE
-from dcmesh.model.istio_objects import Object, labels, selects, whole
+from dcmesh.model.istio_objects import Object, labels, name_of, selects, whole
 from dcmesh.model.link import ExportedService, ServiceAccount, pod_of
 from dcmesh.model.network_policy import Caller, shutting_out
 from dcmesh.model.plan import SitePlan
