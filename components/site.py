@@ -399,7 +399,9 @@ class Site(pulumi.ComponentResource):
         if isinstance(export, model.GatewayExport):
             GatewayTermination(
                 name,
-                GatewayTerminationArgs(export=exported, after=after, gateways=ending, connections=connections),
+                GatewayTerminationArgs(
+                    site=self._args.site.name, export=exported, after=after, gateways=ending, connections=connections
+                ),
                 inside,
             )
             return

@@ -23,6 +23,7 @@ class GatewayTerminationArgs:
     """Arguments of GatewayTermination.
 
     Attributes:
+        site: the exporting site.
         export: what is exported.
         after: what must be there first: the site's istiod, whose webhook checks Istio's objects, and the namespace.
         gateways: what objects at a gateway must depend on, by its namespace: the site's, and for a while the one that
@@ -30,6 +31,7 @@ class GatewayTerminationArgs:
         connections: how many connections of other sites a host has at most, by each pod of the gateway. Default 50.
     """
 
+    site: str
     export: ExportedService
     after: Sequence[pulumi.Resource]
     gateways: Mapping[str, Sequence[pulumi.Resource]]
@@ -195,7 +197,7 @@ class GatewayTermination(pulumi.ComponentResource):
             kind: str, namespace: str, spec: dict[str, Any], after: Sequence[pulumi.Resource]
         ) -> pulumi.Resource:
             return k8s.apiextensions.CustomResource(
-                f"{served}-{kind}.{namespace}".lower(),
+                f"{args.site}.{served}-{kind}.{namespace}".lower(),
                 api_version=API_VERSIONS.get(kind, "networking.istio.io/v1"),
                 kind=kind,
                 metadata=k8s.meta.v1.ObjectMetaArgs(name=served, namespace=namespace),

@@ -2,13 +2,17 @@
 
 from collections.abc import Iterator, Sequence
 
+from dcmesh.doctor.evidence import sidecar_state
 from dcmesh.doctor.findings import FindingKind, HopFinding
 from dcmesh.doctor.fixes import restore_object
 from dcmesh.doctor.hop import Hop
 from dcmesh.doctor.link import WalkedLink
-from dcmesh.model.authorization import connection, holding
+from dcmesh.model.authorization import Request, connection, denies, holding, refusing
 from dcmesh.model.facts import State
+from dcmesh.model.gateway import GATEWAY_PORT
 from dcmesh.model.istio_objects import Object, labels, name_of
+from dcmesh.model.link import ServiceAccount
+from dcmesh.model.object_names import opening
 from dcmesh.status.hosts import Answer
 
 NOT_CONSUMER = FindingKind("consumer-refused", "the export's own policy does not name the consumer")
@@ -66,14 +70,63 @@ def judge(link: WalkedLink, policies: Sequence[Object], pod: Object, answer: Ans
         yield NO_POLICY(f"no AuthorizationPolicy {ours} holds for pod {name_of(pod)}", again)
 
 
+def judge_at_gateway(
+    link: WalkedLink, policies: Sequence[Object], gateways: Sequence[Object], pod: Object
+) -> Iterator[HopFinding]:
+    """Yield what keeps the consumer out of the gateway that ends its TLS.
+
+    Args:
+        link: the link.
+        policies: the AuthorizationPolicies of the cluster.
+        gateways: its Gateways.
+        pod: a pod of the gateway.
+    """
+    ours, who = opening(link.export, link.host, link.gateway.namespace), link.account.spiffe_id
+    servers = [server for of in gateways if name_of(of) == ours for server in of["spec"].get("servers", ())]
+    if not any(who in server.get("tls", {}).get("subjectAltNames", ()) for server in servers):
+        site = link.export.source
+        again = restore_object(site, "gateway.networking.istio.io", ours, there=bool(servers))
+        add = f"Add {link.account} of {link.consumer_site} to the export's `consumers` in the stack file of {site}"
+        known = any(consumer.account == link.account for consumer in link.export.consumers)
+        evidence = f"Gateway {ours}: its subjectAltNames have not got {who}"
+        yield NOT_CONSUMER(evidence, again if known else f"{add} and run `pulumi up` there.")
+        return
+    asked = connection(link.account, port=GATEWAY_PORT, sni=link.sni)
+    yield from _refused(holding(policies, link.gateway.namespace, labels(pod)), asked, "the gateway")
+
+
+def judge_behind_gateway(link: WalkedLink, policies: Sequence[Object], pod: Object) -> Iterator[HopFinding]:
+    """Yield what keeps the gateway from the host's pod, if that has a sidecar."""
+    if sidecar_state(pod):
+        account = ServiceAccount(link.gateway.namespace, link.gateway.name)
+        asked = connection(account, port=link.export.port, sni=f"outbound_.{link.export.port}_._.{link.served}")
+        yield from _refused(holding(policies, link.export.namespace, labels(pod)), asked, "the host's pod")
+
+
+def _refused(holds: Sequence[Object], asked: Request, where: str) -> Iterator[HopFinding]:
+    who = asked.facts["principals"]
+    for policy in refusing(holds, asked):
+        evidence = f"AuthorizationPolicy {name_of(policy)} refuses {who} at {where}"
+        if denies(policy):
+            yield DENIED(evidence, f"Except the principal {who} from it.")
+        else:
+            yield NOT_ALLOWED(evidence, f"Add a rule for the principal {who} to it.")
+
+
 def _look(link: WalkedLink) -> Iterator[HopFinding]:
-    if pod := link.server:
+    if link.ends_at_gateway:
+        policies = link.source.istio("AuthorizationPolicy")
+        for gateway in link.gateway_pods[:1]:
+            yield from judge_at_gateway(link, policies, link.source.istio("Gateway"), gateway)
+        if link.server:
+            yield from judge_behind_gateway(link, policies, link.server)
+    elif pod := link.server:
         yield from judge(link, link.source.istio("AuthorizationPolicy"), pod, link.known_answer)
 
 
 HOP = Hop(
     name="policy",
-    about="the AuthorizationPolicies of the host's pod let the consumer in, and the export's own keeps others out",
+    about="who ends the TLS lets the consumer in, and the export's own policy keeps others out",
     side="source",
     kinds=(NOT_CONSUMER, DENIED, NOT_ALLOWED, NO_POLICY),
     look=_look,

@@ -9,6 +9,7 @@ from dcmesh.doctor.hop import Hop
 from dcmesh.doctor.link import WalkedLink
 from dcmesh.model.facts import State
 from dcmesh.model.istio_objects import Object
+from dcmesh.model.object_names import imported_rule
 from dcmesh.status.hosts import parse_clusters
 
 OFF = FindingKind("tls-off", "the consumer's sidecar speaks no TLS to the host")
@@ -36,7 +37,7 @@ def judge(link: WalkedLink, cluster: Object) -> Iterator[HopFinding]:
     """Yield what is wrong with the TLS settings of the host's cluster in the consumer's Envoy."""
     metadata = cluster.get("metadata", {}).get("filter_metadata", {}).get("istio", {})
     rule = _rule(metadata.get("config", ""))
-    own = rule == f"{link.account.namespace}/{link.export.source}.{link.export.name}"
+    own = rule == imported_rule(link.export, link.export.source, link.host, link.account.namespace)
     origin = f"by the DestinationRule {rule}" if rule else "by no DestinationRule"
     fix = restore_object(link.consumer_site, "destinationrule", rule, there=own)
     if rule and not own:

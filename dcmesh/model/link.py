@@ -108,6 +108,11 @@ class ExportedService(Model):
         """For each host the name by which the exporting site's gateway knows it."""
         return dict(zip(self.hosts, self.server_names or self.hosts, strict=True))
 
+    def only(self, host: str) -> Self:
+        """Return the export as if it were of one of its hosts alone."""
+        names = (self.served[host],) if self.server_names else ()
+        return self.model_copy(update={"hosts": (host,), "server_names": names})
+
     def sni(self, host: str) -> str:
         """Return the server name with which a consumer asks the gateway for a host."""
         return self.served[host] if self.server_names else f"outbound_.{self.port}_._.{host}"

@@ -14,7 +14,7 @@ from dcmesh.model.istio_objects import Object, labels, name_of, selects, whole
 from dcmesh.model.link import ExportedService, ServiceAccount, pod_of
 from dcmesh.model.network_policy import Caller, shutting_out
 from dcmesh.model.plan import SitePlan
-from dcmesh.preflight.hosts import new_or_there
+from dcmesh.preflight.hosts import exported_name, new_or_there
 from dcmesh.preflight.parallel import each
 from dcmesh.sites_in_state import SiteInState
 
@@ -80,7 +80,7 @@ def ready_to_export(
 
     def look(of: tuple[str, model.GatewayExport, ExportedService]) -> Iterator[Finding]:
         where, export, exported = of
-        told = new_or_there(known, exported.served[exported.hosts[0]])
+        told = new_or_there(known, exported_name(plan, exported))
         missing = list(_missing(cluster, export))
         for key, value, advice in missing:
             yield told(f"{where}.{key}", value, advice)

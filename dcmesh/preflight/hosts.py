@@ -52,9 +52,9 @@ def own_names(
     yield from each(enumerate(plan.imports), look)
 
 
-def _export_of(plan: SitePlan, of: ExportedService) -> str:
+def exported_name(plan: SitePlan, of: ExportedService) -> str:
     """Return what the names of an export's resources in the stack begin with."""
-    return export_name(plan.name, of.name) if of.termination == "pod" else of.served[of.hosts[0]]
+    return export_name(plan.name, of.name) if of.termination == "pod" else f"{plan.name}.{of.served[of.hosts[0]]}"
 
 
 def _name_of(plan: SitePlan, of: ImportPlan) -> str:
@@ -69,7 +69,7 @@ def claimed(
 ) -> Iterator[Finding]:
     """Find hosts that somebody else's ServiceEntry has as well: of two that a proxy sees, Istio takes the older one."""
     uses = [
-        (f"{path}.exports[{i}].name", e.name, _export_of(plan, e), gateway, tuple(e.served.values()))
+        (f"{path}.exports[{i}].name", e.name, exported_name(plan, e), gateway, tuple(e.served.values()))
         for i, e in enumerate(plan.exports)
     ]
     uses += [
