@@ -14,6 +14,7 @@ from components.databases.pxc_operator import PxcOperator, PxcOperatorArgs
 from components.mesh.egress_gateway import EgressGateway, EgressGatewayArgs
 from components.mesh.gateway import EastWestGateway, EastWestGatewayArgs
 from components.mesh.gateway_exposure import ExposureArgs
+from components.mesh.gateway_termination import GatewayTermination, GatewayTerminationArgs, gateway_policy
 from components.mesh.istio import Charts, IstioControlPlane, IstioControlPlaneArgs
 from components.mesh.istiod_away import istio_hooks
 from components.mesh.service_export import ServiceExport, ServiceExportArgs
@@ -113,7 +114,8 @@ class Site(pulumi.ComponentResource):
 
     Creates:
         - Cluster; IstioControlPlane.
-        - EastWestGateway, if the site exports anything; a ServiceExport for each export.
+        - EastWestGateway, if the site exports anything; a ServiceExport for each export, or a GatewayTermination.
+        - `AuthorizationPolicy` of the gateway, if it ends TLS for any.
         - PxcOperator, if a workload needs it and it is not there already.
         - the workloads.
         - Monitoring, if asked for.
@@ -201,8 +203,9 @@ class Site(pulumi.ComponentResource):
         gateways = self._gateways(name, args.plan.gateway, revision, inside) if args.plan.gateway else {}
         if args.plan.gateway:
             ready = {namespace: gateway.ready for namespace, gateway in gateways.items()}
+            ending = self._ending(ready, inside)
             for export, exported in zip(site.exports, args.plan.exports, strict=True):
-                self._export(export_name(name, export.name), export, exported, ready, inside)
+                self._export(export_name(name, export.name), export, exported, ready, ending, inside)
             self.link = gateways[args.gateway].addresses.apply(partial(self._link, args.plan.gateway.port))
         if args.monitoring:
             Monitoring(
@@ -396,22 +399,45 @@ class Site(pulumi.ComponentResource):
             for namespace in namespaces
         }
 
+    def _ending(
+        self, ready: Mapping[str, Sequence[pulumi.Resource]], inside: pulumi.ResourceOptions
+    ) -> Mapping[str, Sequence[pulumi.Resource]]:
+        """Return what each gateway that ends TLS must have first, by its namespace; nothing if none does."""
+        site = self._args.site
+        if not any(isinstance(export, model.GatewayExport) for export in site.exports):
+            return {}
+        return {
+            namespace: [*after, gateway_policy(site.name, namespace, after, inside)]
+            for namespace, after in ready.items()
+        }
+
     def _export(
         self,
         name: str,
         export: model.Export,
         exported: ExportedService,
         gateways: Mapping[str, Sequence[pulumi.Resource]],
+        ending: Mapping[str, Sequence[pulumi.Resource]],
         inside: pulumi.ResourceOptions,
     ) -> None:
+        after, connections = self.ready_for(export.namespace), export.connections
+        if isinstance(export, model.GatewayExport):
+            GatewayTermination(
+                name,
+                GatewayTerminationArgs(
+                    site=self._args.site.name, export=exported, after=after, gateways=ending, connections=connections
+                ),
+                inside,
+            )
+            return
         ServiceExport(
             name,
             ServiceExportArgs(
                 export=exported,
                 selector=export.selector,
-                after=self.ready_for(export.namespace),
+                after=after,
                 gateways=gateways,
-                connections=export.connections,
+                connections=connections,
             ),
             inside,
         )
@@ -420,4 +446,4 @@ class Site(pulumi.ComponentResource):
         """Return what importers must know of the site, whose gateway has these addresses."""
         plan = self._args.plan
         told = tuple(require_addresses(plan.name, addresses))
-        return Link(site=plan.name, gateway=LinkGateway(addresses=told, port=port), exports=plan.exports)
+        return Link.of(plan.name, LinkGateway(addresses=told, port=port), plan.exports)

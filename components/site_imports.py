@@ -7,6 +7,7 @@ from itertools import groupby
 import pulumi
 
 from components.mesh.link_probe import LinkProbe, LinkProbeArgs
+from components.mesh.named_import import NamedImport
 from components.mesh.namespace_scope import NamespaceScope, NamespaceScopeArgs
 from components.mesh.service_import import ServiceImport, ServiceImportArgs
 from components.site import Site
@@ -39,7 +40,7 @@ class SiteImports(pulumi.ComponentResource):
 
     Creates:
         - NamespaceScope for each importing namespace.
-        - ServiceImport for each import.
+        - ServiceImport for each import, or a NamedImport.
         - LinkProbe for each consumer, after all of that. One that asks a site that is gone does not run anew.
         - SiteEgress, if any import comes by an egress gateway: of such there is nothing else.
     """
@@ -69,20 +70,19 @@ class SiteImports(pulumi.ComponentResource):
             scope = NamespaceScope(f"{name}.{namespace}", NamespaceScopeArgs(namespace=namespace, after=after), inside)
             imported: list[pulumi.Resource] = [scope]
             for of, export in {(of.source, of.name): (of, export) for of, export in imports}.values():
-                imported.append(
-                    ServiceImport(
-                        import_name(name, namespace=namespace, source=of.source, export=of.name),
-                        ServiceImportArgs(
-                            source=of.source,
-                            link=args.links[of.source],
-                            export=export,
-                            namespace=namespace,
-                            vips=of.vips,
-                            after=after,
-                        ),
-                        inside,
-                    )
+                own_name = import_name(name, namespace=namespace, source=of.source, export=of.name)
+                import_args = ServiceImportArgs(
+                    source=of.source,
+                    link=args.links[of.source],
+                    export=export,
+                    namespace=namespace,
+                    vips=of.vips,
+                    after=after,
                 )
+                if export.termination == "gateway":
+                    imported.append(NamedImport(own_name, import_args, site=args.plan.name, opts=inside))
+                else:
+                    imported.append(ServiceImport(own_name, import_args, inside))
             for account in dict.fromkeys(of.service_account for of, _ in imports):
                 asked = [(of, export) for of, export in imports if of.service_account == account]
                 options = pulumi.ResourceOptions(depends_on=imported)

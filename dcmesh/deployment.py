@@ -11,8 +11,9 @@ from dcmesh.config.peer_links import read_link
 from dcmesh.databases.replication import Replica
 from dcmesh.kube.api import ERRORS, ApiClient, answer_or_none, reach, why
 from dcmesh.kube.cluster import identity_of
-from dcmesh.model.egress import name_for, outer_name
-from dcmesh.model.link import ExportedService, Link, ServiceAccount, pod_of
+from dcmesh.model.egress import name_for
+from dcmesh.model.link import ExportedService, Link, ServiceAccount, server_name
+from dcmesh.model.object_names import imported_entry, imported_rule
 from dcmesh.model.printable import printable
 from dcmesh.model.settings import ExistingCluster
 from dcmesh.pulumi_cli import PulumiError, pulumi, read_state
@@ -53,15 +54,19 @@ class DeployedExport(ExportedService):
 
     def known_as(self, host: str) -> str:
         """Return by what name a consumer's proxy knows a host."""
-        return outer_name(host, self.source) if self.by_gateway else host
+        return server_name(host, self.source) if self.by_gateway else host
 
-    def entry(self, host: str) -> str:
-        """Return the name of dcmesh's own ServiceEntry for a host in the consumer's namespace."""
-        return name_for(host) if self.by_gateway else f"{self.source}.{self.name}.{pod_of(host)}"
+    def entry(self, host: str, namespace: str) -> str:
+        """Return namespace and name of dcmesh's own ServiceEntry for a host in a consumer's namespace."""
+        if self.by_gateway:
+            return f"{namespace}/{name_for(host)}"
+        return imported_entry(self, self.source, host, namespace)
 
-    def rule(self, host: str) -> str:
-        """Return the name of dcmesh's own DestinationRule for a host there."""
-        return name_for(host) if self.by_gateway else f"{self.source}.{self.name}"
+    def rule(self, host: str, namespace: str) -> str:
+        """Return namespace and name of dcmesh's own DestinationRule for a host there."""
+        if self.by_gateway:
+            return f"{namespace}/{name_for(host)}"
+        return imported_rule(self, self.source, host, namespace)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,8 +8,8 @@ import pulumi
 import pulumi_kubernetes as k8s
 
 from components.mesh.service_import import export_destination_rule, host_service_entry
-from dcmesh.model.egress import gateway_labels, name_for, outer_name
-from dcmesh.model.link import ExportedService, Link
+from dcmesh.model.egress import gateway_labels, name_for
+from dcmesh.model.link import ExportedService, Link, server_name
 from dcmesh.model.plan import ClientPlan
 
 PORT_NAME = "tcp"
@@ -62,7 +62,7 @@ def outward(
         export.model_copy(update={"protocol": "TCP"}), host, vip="", gateway=gateway, gateway_port=gateway_port
     )
     return {key: value for key, value in of_sidecars.items() if key != "addresses"} | {
-        "hosts": [outer_name(host, source)]
+        "hosts": [server_name(host, source)]
     }
 
 
@@ -77,7 +77,7 @@ def outward_rule(export: ExportedService, host: str, *, source: str, gateways: i
     """
     policy = export_destination_rule(export, gateways=gateways)["trafficPolicy"]
     return {
-        "host": outer_name(host, source),
+        "host": server_name(host, source),
         "exportTo": ["."],
         "trafficPolicy": {**policy, "tls": {"mode": "ISTIO_MUTUAL", "sni": export.sni(host)}},
     }
@@ -90,7 +90,7 @@ def server(host: str, port: int, *, source: str, labels: Mapping[str, str]) -> d
         "servers": [
             {
                 "port": {"number": port, "name": f"tcp-{port}", "protocol": "TCP"},
-                "hosts": [f"./{outer_name(host, source)}"],
+                "hosts": [f"./{server_name(host, source)}"],
             }
         ],
     }
@@ -98,7 +98,7 @@ def server(host: str, port: int, *, source: str, labels: Mapping[str, str]) -> d
 
 def route(export: ExportedService, host: str, port: int, *, source: str) -> dict[str, Any]:
     """Return the spec of the VirtualService that leads from a host's port to the other site."""
-    there = outer_name(host, source)
+    there = server_name(host, source)
     return {
         "hosts": [there],
         "gateways": [name_for(host)],

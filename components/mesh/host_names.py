@@ -10,7 +10,7 @@ import pulumi
 import pulumi_kubernetes as k8s
 
 from dcmesh.model.egress import name_for
-from dcmesh.model.link import pod_of, service_of
+from dcmesh.model.link import is_whole, pod_of, service_of
 
 NOTHING_RUNS = {"hard": {"pods": "0", "persistentvolumeclaims": "0"}}
 """Spec of the ResourceQuota of a namespace of names: it goes with its last host, so it must hold no data."""
@@ -41,10 +41,12 @@ def headless(ports: Sequence[int]) -> dict[str, Any]:
 
 def slice_of(host: str, port: int, address: str) -> dict[str, Any]:
     """Return the part of an EndpointSlice that gives a host an address."""
+    # Of a Service as a whole the name is the Service's, which a hostname would stand before.
+    hostname = {} if is_whole(host) else {"hostname": pod_of(host)}
     return {
         "addressType": f"IPv{ip_address(address).version}",
         "ports": [{"name": f"tcp-{port}", "protocol": "TCP", "port": port}],
-        "endpoints": [{"addresses": [address], "hostname": pod_of(host), "conditions": {"ready": True}}],
+        "endpoints": [{"addresses": [address], **hostname, "conditions": {"ready": True}}],
     }
 
 

@@ -8,7 +8,7 @@ from dcmesh.doctor.findings import ElsewhereError, UnseenError
 from dcmesh.kube.api import ERRORS
 from dcmesh.kube.pods import Pod, parse_pod
 from dcmesh.model.istio_objects import Object, name_of
-from dcmesh.model.link import ServiceAccount
+from dcmesh.model.link import ServiceAccount, is_whole
 from dcmesh.status.hosts import Answer
 
 
@@ -59,8 +59,25 @@ class WalkedLink:
 
     @property
     def sni(self) -> str:
-        """The server name that asks for the host; and its cluster's name in the gateway's Envoy."""
+        """The server name that asks for the host."""
         return self.export.sni(self.host)
+
+    @property
+    def ends_at_gateway(self) -> bool:
+        """Whether the consumer's TLS ends at the gateway."""
+        return self.export.termination == "gateway"
+
+    @property
+    def served(self) -> str:
+        """Name of the host at the gateway."""
+        return self.export.served[self.host]
+
+    @property
+    def gateway_cluster(self) -> str:
+        """Name of the host's cluster in the gateway's Envoy."""
+        if not self.ends_at_gateway:
+            return self.sni
+        return f"outbound|{self.export.port}||{self.host if is_whole(self.host) else self.served}"
 
     @property
     def client(self) -> Pod:
@@ -86,7 +103,7 @@ class WalkedLink:
     @property
     def own_entry(self) -> str:
         """Namespace and name of dcmesh's own ServiceEntry for the host in the consumer's site."""
-        return f"{self.account.namespace}/{self.export.entry(self.host)}"
+        return self.export.entry(self.host, self.account.namespace)
 
     @property
     def gateway(self) -> ExpectedGateway:
@@ -132,7 +149,8 @@ class WalkedLink:
         if not self.server:
             return None
         address = self.server["status"].get("podIP", "")
-        return self.source.answer(parse_pod(self.server), self.export.model_copy(update={"hosts": (address,)}), address)
+        there = self.export.model_copy(update={"hosts": (address,), "server_names": ()})
+        return self.source.answer(parse_pod(self.server), there, address)
 
     @property
     def sees_consumer(self) -> bool:

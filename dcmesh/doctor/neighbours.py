@@ -53,7 +53,7 @@ def judge(link: WalkedLink, found: Iterable[Foreign], refused: str = "") -> Iter
 
 
 def _look_at_consumer(link: WalkedLink) -> Iterator[HopFinding]:
-    this_host = link.export.model_copy(update={"hosts": (link.host,)})
+    this_host = link.export.only(link.host)
     yield from judge(link, at_consumer(link.consumer_site, link.account, this_host, link.consumer.cluster))
 
 

@@ -36,7 +36,7 @@ def judge(link: WalkedLink, cluster: Object) -> Iterator[HopFinding]:
     """Yield what is wrong with the TLS settings of the host's cluster in the consumer's Envoy."""
     metadata = cluster.get("metadata", {}).get("filter_metadata", {}).get("istio", {})
     rule = _rule(metadata.get("config", ""))
-    own = rule == f"{link.account.namespace}/{link.export.rule(link.host)}"
+    own = rule == link.export.rule(link.host, link.account.namespace)
     origin = f"by the DestinationRule {rule}" if rule else "by no DestinationRule"
     fix = restore_object(link.consumer_site, "destinationrule", rule, there=own)
     if rule and not own:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from hashlib import sha256
 
-from dcmesh.model.link import CLUSTER_DOMAIN, pod_of
+from dcmesh.model.link import pod_of
 
 PORTS = range(20000, 32768)
 """Ports of an egress gateway that stand for hosts. Linux gives none of them to outgoing connections."""
@@ -33,16 +33,6 @@ def gateway_labels(account: str) -> dict[str, str]:
 def name_for(host: str) -> str:
     """Return the name of what stands for a host: readable, and of this host alone, whatever import it comes by."""
     return f"to-{pod_of(host)[:40].rstrip('-')}-{_number(host):016x}"
-
-
-def outer_name(host: str, source: str) -> str:
-    """Return by what name an egress gateway knows a host of another site: not by its own, which leads to the gateway.
-
-    Args:
-        host: the host.
-        source: the exporting site.
-    """
-    return f"{host.removesuffix(f'.svc.{CLUSTER_DOMAIN}')}.{source}.dcmesh"
 
 
 STRANGER = "dcmesh-stranger"

@@ -10,9 +10,9 @@ from typing import Literal
 
 from dcmesh.model.addresses import allot_vips
 from dcmesh.model.egress import allot_ports
-from dcmesh.model.gateway import GATEWAY_PORT
+from dcmesh.model.gateway import GATEWAY_NAMESPACE, GATEWAY_PORT
 from dcmesh.model.link import ExportedService, Link, pod_hosts
-from dcmesh.model.settings import Database, Import, Mariadb, Pxc, Settings, Site
+from dcmesh.model.settings import Database, Export, GatewayExport, Import, Mariadb, Pxc, Settings, Site
 from dcmesh.model.switchover import Switchover
 
 DOCKER_HOST = "host.k3d.internal"
@@ -223,15 +223,23 @@ class Plan:
         return next(site for site in self.sites if site.name == name)
 
 
-def plan_of(settings: Settings, links: Mapping[str, Link]) -> Plan:
+def plan_of(settings: Settings, links: Mapping[str, Link], gateways_in: Mapping[str, str] | None = None) -> Plan:
     """Work out the plan of a stack.
 
     Args:
         settings: its configuration, which has been checked.
         links: the links of peers that export something.
+        gateways_in: the namespace of each site's gateway. Default: as configured, or that of new sites.
     """
+    homes = {site.name: site.gateway.namespace or GATEWAY_NAMESPACE for site in settings.sites} | dict(
+        gateways_in or {}
+    )
     offers = {(link.site, export.name): export for link in links.values() for export in link.exports}
-    offers |= {(site.name, export.name): export.for_link() for site in settings.sites for export in site.exports}
+    offers |= {
+        (site.name, export.name): _exported(export, site, homes[site.name])
+        for site in settings.sites
+        for export in site.exports
+    }
     gateways = {
         name: GatewayPlan(addresses=link.gateway.addresses, port=link.gateway.port, advertised=True)
         for name, link in links.items()
@@ -256,6 +264,10 @@ def plan_of(settings: Settings, links: Mapping[str, Link]) -> Plan:
         ),
         lost=settings.lost,
     )
+
+
+def _exported(export: Export, site: Site, gateway: str) -> ExportedService:
+    return export.for_link(site.name, gateway) if isinstance(export, GatewayExport) else export.for_link()
 
 
 def docker_port(settings: Settings, site: Site) -> int:

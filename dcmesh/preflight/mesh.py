@@ -79,7 +79,11 @@ def scope(api: ApiClient, settings: model.Settings, site: model.Site) -> Iterato
 def namespaces(cluster: ClusterReader, settings: model.Settings, site: model.Site, path: str) -> Iterator[Finding]:
     """Find namespaces and service accounts of exports and imports that are not there, or whose pods get no sidecars."""
     made = {workload.namespace for workload in site.workloads}
-    users = [(f"{path}.exports[{i}]", e.namespace, e.service_account) for i, e in enumerate(site.exports)]
+    users = [
+        (f"{path}.exports[{i}]", export.namespace, export.service_account)
+        for i, export in enumerate(site.exports)
+        if isinstance(export, model.PodExport)
+    ]
     users += [
         (f"{path}.imports[{i}]", e.namespace, e.service_account) for i, e in enumerate(site.imports) if not e.by_gateway
     ]

@@ -10,7 +10,17 @@ from dcmesh.kube.api import ApiException, ConfigException, HTTPError, connect
 from dcmesh.kube.cluster import ClusterReader, identity_of
 from dcmesh.model import settings as model
 from dcmesh.model.plan import Plan, SitePlan
-from dcmesh.preflight import certificates, egress, hosts, mesh, purposes, taken_names, versions, volumes
+from dcmesh.preflight import (
+    certificates,
+    egress,
+    gateway_exports,
+    hosts,
+    mesh,
+    purposes,
+    taken_names,
+    versions,
+    volumes,
+)
 from dcmesh.preflight.identity import made_elsewhere, other_cluster
 from dcmesh.sites_in_state import SiteInState, gateway_namespace
 from dcmesh.stacks import stack_name
@@ -90,6 +100,7 @@ def _of_site(
                 *egress.absent_clients(cluster, site, path),
                 *egress.denied(cluster, site, path),
                 *egress.kept_in(cluster, site, path),
+                *gateway_exports.ready_to_export(api, site, path, plan, gateway, known),
             ]
     except ConfigException as error:
         found = Finding(where, named, f"cannot be used ({error}): check the kubeconfig")

@@ -28,7 +28,8 @@ from dcmesh.model.istio_objects import (
     visible,
     whole,
 )
-from dcmesh.model.link import ServiceAccount, pod_of
+from dcmesh.model.link import ServiceAccount, is_whole
+from dcmesh.model.object_names import exported_entry, limit, opening
 
 NETWORKING = "/apis/networking.istio.io/v1"
 
@@ -112,7 +113,7 @@ def at_gateway(
         cluster: what it has.
     """
     namespace = expected.namespace
-    names = {f"{namespace}/{export.name}" for export in exports}
+    names = {opening(export, host, namespace) for export in exports for host in export.hosts}
     own = [gateway for gateway in cluster.gateways if name_of(gateway) in names]
     for gateway in cluster.gateways:
         elsewhere = cluster.scoped and gateway["metadata"]["namespace"] != namespace
@@ -127,7 +128,9 @@ def at_gateway(
             site=site,
             kind="Gateway",
             name=name_of(gateway),
-            hosts=touched or tuple(host for export in exports for host in export.hosts),
+            hosts=tuple(
+                host for export in exports for host, name in export.served.items() if not touched or name in touched
+            ),
             does=f"at dcmesh's gateway {namespace}/{expected.name} ({_shown(gateway, server)}): {does}",
             cure=f"Give it a `selector` of another gateway's, or `{delete('gateway.networking.istio.io', gateway)}`",
             severity=severity,
@@ -143,7 +146,8 @@ def _effect(
 ) -> tuple[State, str, tuple[str, ...]]:
     """Return what a server of a foreign Gateway does at the port of dcmesh's own, and to which hosts; none is all."""
     patterns, mode = _hosts(server), _mode(server)
-    let_in = [host for ours in own for one in ours["spec"].get("servers", ()) for host in _hosts(one)]
+    servers = [one for ours in own for one in ours["spec"].get("servers", ())]
+    passed_on = [host for one in servers if _mode(one) == PASSED_ON for host in _hosts(one)]
     # Of two servers with one host, or of two one without TLS, istiod takes the elder's, and leaves out the other whole.
     left_out = [
         host
@@ -153,7 +157,7 @@ def _effect(
         if elder(gateway, ours) and (mode == NO_TLS or set(patterns) & set(_hosts(one)))
         if mode != PASSED_ON or host not in patterns
     ]
-    twice = [host for host in let_in if host not in patterns and any(covers(pattern, host) for pattern in patterns)]
+    twice = [host for host in passed_on if host not in patterns and any(covers(pattern, host) for pattern in patterns)]
     if left_out:
         does = f"is older than dcmesh's own, so istiod leaves out {' '.join(left_out)}"
         return State.CRITICAL, does, tuple(left_out)
@@ -218,10 +222,10 @@ def _entries(
     site: str, export: DeployedExport, host: str, entries: Sequence[Object], namespace: str
 ) -> Iterator[Foreign]:
     """Yield the ServiceEntries of others that have an exported host and that the gateway sees."""
-    ours = f"{export.namespace}/{export.name}.{pod_of(host)}"
+    ours, name = exported_entry(export, host), export.served[host]
     own = next((entry for entry in entries if name_of(entry) == ours), None)
     for entry in entries:
-        if name_of(entry) == ours or host not in entry["spec"]["hosts"] or not visible(entry, namespace):
+        if name_of(entry) == ours or name not in entry["spec"]["hosts"] or not visible(entry, namespace):
             continue
         now = goes_by(entry, own, namespace)
         yield Foreign(
@@ -229,7 +233,7 @@ def _entries(
             kind="ServiceEntry",
             name=name_of(entry),
             hosts=(host,),
-            does=f"claims the exported host {host}, and the gateway "
+            does=f"claims the exported host {name}, and the gateway "
             + ("goes by it" if now else f"would go by it without dcmesh's own {ours}, or once that is written anew"),
             cure=f"Give it another host, or `{delete('serviceentry', entry)}`",
             severity=State.CRITICAL if now else State.WARNING,
@@ -238,14 +242,15 @@ def _entries(
 
 def _rules(site: str, export: DeployedExport, host: str, rules: Sequence[Object], namespace: str) -> Iterator[Foreign]:
     """Yield the DestinationRules of others by which the gateway connects to an exported host."""
-    for rule in effective_rules(rules, host, proxy=namespace, service=export.namespace):
-        if name_of(rule) == f"{namespace}/{export.name}.{pod_of(host)}":
+    known = host if is_whole(host) else export.served[host]
+    for rule in effective_rules(rules, known, proxy=namespace, service=export.namespace):
+        if name_of(rule) == limit(export, host, namespace):
             continue
         policy = rule["spec"].get("trafficPolicy", {})
         parts = [part for part in policy.get("portLevelSettings", ()) if part["port"]["number"] == export.port]
         parts.append(policy)
         tls = next((part["tls"] for part in parts if "tls" in part), {"mode": "ISTIO_MUTUAL"})
-        off = tls.get("mode", "DISABLE") != "ISTIO_MUTUAL"
+        off = export.termination == "pod" and tls.get("mode", "DISABLE") != "ISTIO_MUTUAL"
         settings = {key for part in parts for key in part} - {"port", "portLevelSettings"}
         if not off and settings <= {"tls"}:  # subsets alone, of which the link asks for none, or what is so already
             continue
@@ -285,7 +290,7 @@ def at_consumer(site: str, account: ServiceAccount, export: DeployedExport, clus
     sidecar = None if export.by_gateway else applying(cluster.sidecars, namespace)
     for real in export.hosts:
         host = export.known_as(real)
-        ours = f"{namespace}/{export.entry(real)}"
+        ours = export.entry(real, namespace)
 
         def seen(found: Object, host: str = host) -> bool:
             return visible(found, namespace) and (sidecar is None or shows(sidecar, found, host))
@@ -306,7 +311,7 @@ def at_consumer(site: str, account: ServiceAccount, export: DeployedExport, clus
                     site=site, kind="VirtualService", name=name_of(service), hosts=(real,), does=does, cure=cure
                 )
         for rule in effective_rules(cluster.rules, host, proxy=namespace, service=namespace):
-            if name_of(rule) != f"{namespace}/{export.rule(real)}":
+            if name_of(rule) != export.rule(real, namespace):
                 does = f"decides how {namespace} connects to {host}, in place of dcmesh's own"
                 cure = f"Give it a `host` that leaves {host} out, or `{delete('destinationrule', rule)}`"
                 yield Foreign(

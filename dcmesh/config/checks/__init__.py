@@ -40,6 +40,8 @@ CHECKS = (
     links.same_hosts,
     links.impossible_probes,
     links.unlike_workloads,
+    links.pods_or_whole,
+    links.long_server_names,
     databases.not_imported,
     databases.not_tcp,
     databases.circles,

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dcmesh.model.egress import PORTS, allot_ports, name_for, outer_name
+from dcmesh.model.egress import PORTS, allot_ports, name_for
 
 HOST = "db-0.db.wookie.svc.cluster.local"
 LABELS = st.from_regex(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", fullmatch=True)
@@ -37,8 +37,3 @@ def test_a_name_is_one_of_a_service(host: str) -> None:
 def test_hosts_of_one_pod_name_have_names_of_their_own() -> None:
     assert name_for(HOST) != name_for(HOST.replace("wookie", "other"))
     assert name_for(HOST).startswith("to-db-0-")
-
-
-def test_the_gateway_knows_a_host_by_another_name_than_its_own() -> None:
-    """By its own the cluster's DNS leads to the gateway itself."""
-    assert outer_name(HOST, "dc1") == "db-0.db.wookie.dc1.dcmesh"
