@@ -1,0 +1,150 @@
+"""Preflight of egress gateways: what would go with the names, and what keeps clients away."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from dcmesh.config.errors import Finding, Remark
+from dcmesh.kube.api import connect
+from dcmesh.kube.cluster import ClusterReader
+from dcmesh.model.ownership import MADE_BY
+from dcmesh.model.plan import plan_of
+from dcmesh.model.settings import Settings, Site
+from dcmesh.preflight import egress, hosts, taken_names
+from tests.unit.configurations import changed
+from tests.unit.servers import KubernetesAPI, kubeconfig, kubernetes_api
+
+STACK = "organization/dcmesh/test"
+CORE = "/api/v1/namespaces"
+POLICIES = "/apis/security.istio.io/v1/authorizationpolicies"
+AT = "sites[1].imports[0]"
+
+Objects = dict[str, Any]
+
+
+def settings(changes: Objects | None = None) -> Settings:
+    return Settings.model_validate(changed("mariadb-egress", changes or {}))
+
+
+def site(changes: Objects | None = None) -> Site:
+    return settings(changes).sites[1]
+
+
+@pytest.fixture
+def server() -> Iterator[KubernetesAPI]:
+    with kubernetes_api() as server:
+        yield server
+
+
+@pytest.fixture
+def cluster(server: KubernetesAPI) -> Iterator[ClusterReader]:
+    with connect(kubeconfig({"there": f"http://127.0.0.1:{server.server_port}"})) as api:
+        yield ClusterReader.of(api, frozenset({STACK}))
+
+
+def lines(found: Iterator[Finding]) -> list[tuple[bool, str]]:
+    """Return what is found: whether it stops an `up`, and its line."""
+    return [(not isinstance(one, Remark), one.line()) for one in found]
+
+
+def named(name: str, namespace: str, **more: Any) -> Objects:
+    return {"metadata": {"name": name, "namespace": namespace}, **more}
+
+
+# --- what is somebody else's, or holds data --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("namespace", "key"), [("dcmesh-egress", "namespace"), ("wookie", "hostNamespace")])
+def test_a_namespace_of_somebody_elses_is_refused(
+    server: KubernetesAPI, cluster: ClusterReader, namespace: str, key: str
+) -> None:
+    server.objects[f"{CORE}/{namespace}"] = {"metadata": {"name": namespace}}
+    ((stops, line),) = lines(taken_names.taken(cluster, settings(), site(), "sites[1]", "dcmesh-gateway"))
+    assert stops
+    assert f'{AT}.{key}: "{namespace}" is there already in dc2, and this stack has not made it' in line
+    server.objects[f"{CORE}/{namespace}"] = {"metadata": {"name": namespace, "annotations": {MADE_BY: STACK}}}
+    assert lines(taken_names.taken(cluster, settings(), site(), "sites[1]", "dcmesh-gateway")) == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "shown"), [("pods", "the pod db-0"), ("persistentvolumeclaims", "the PersistentVolumeClaim db-0")]
+)
+def test_a_namespace_of_names_that_holds_something_is_refused(
+    server: KubernetesAPI, cluster: ClusterReader, kind: str, shown: str
+) -> None:
+    """One that was handed over to dcmesh: the quota comes too late for what is there."""
+    assert lines(egress.occupied(cluster, site(), "sites[1]")) == []
+    server.objects[f"{CORE}/wookie/{kind}"] = {"items": [named("db-0", "wookie")]}
+    ((stops, line),) = lines(egress.occupied(cluster, site(), "sites[1]"))
+    assert stops
+    assert f'{AT}.hostNamespace: "wookie" has {shown} in dc2, and is deleted with the last host' in line
+
+
+def test_a_foreign_entry_of_the_links_name_is_refused(server: KubernetesAPI, cluster: ClusterReader) -> None:
+    entry = named("squatter", "dcmesh-egress", spec={"hosts": ["db-0.db.wookie.dc1.dcmesh"]})
+    server.objects["/apis/networking.istio.io/v1/serviceentries"] = {"items": [entry]}
+    plan = plan_of(settings(), {}).site("dc2")
+    ((stops, line),) = lines(hosts.claimed(cluster, "sites[1]", plan, "dcmesh-gateway", None))
+    assert stops
+    assert "db-0.db.wookie.dc1.dcmesh, which the ServiceEntry dcmesh-egress/squatter in dc2 has as well" in line
+
+
+# --- what keeps clients away: told, and not refused ------------------------------------------------------------------
+
+
+def test_a_client_namespace_that_is_not_there_is_told(server: KubernetesAPI, cluster: ClusterReader) -> None:
+    assert lines(egress.absent_clients(cluster, site(), "sites[1]")) == [
+        (False, f'{AT}.clients[0].namespace: "reports" is not there in dc2: nobody connects from it yet')
+    ]
+    server.objects[f"{CORE}/reports"] = {"metadata": {"name": "reports"}}
+    assert lines(egress.absent_clients(cluster, site(), "sites[1]")) == []
+
+
+@pytest.mark.parametrize(
+    ("namespace", "spec", "told"),
+    [
+        ("istio-system", {"action": "DENY", "rules": [{}]}, True),
+        ("dcmesh-egress", {"action": "CUSTOM", "rules": [{}]}, True),
+        ("istio-system", {"action": "DENY", "selector": {"matchLabels": {"istio": "dcmesh-egress"}}}, True),
+        ("istio-system", {"action": "DENY", "selector": {"matchLabels": {"app": "other"}}}, False),
+        ("istio-system", {}, False),  # allow-nothing: the egress gateway's own policy allows
+        ("other", {"action": "DENY", "rules": [{}]}, False),
+    ],
+)
+def test_a_policy_that_may_deny_is_named(
+    server: KubernetesAPI, cluster: ClusterReader, namespace: str, spec: Objects, told: bool
+) -> None:
+    server.objects[POLICIES] = {"items": [named("strict", namespace, spec=spec)]}
+    found = lines(egress.denied(cluster, site(), "sites[1]"))
+    assert [(stops, f"AuthorizationPolicy {namespace}/strict" in line) for stops, line in found] == [
+        (False, True)
+    ] * told
+
+
+OTHER = [{"to": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "other"}}}]}]
+TO_EGRESS = [{"to": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "dcmesh-egress"}}}]}]
+
+
+@pytest.mark.parametrize(
+    ("spec", "told"),
+    [
+        ({"policyTypes": ["Egress"]}, True),
+        ({"policyTypes": ["Egress"], "egress": OTHER}, True),
+        ({"policyTypes": ["Egress"], "egress": [{"to": [{"podSelector": {}}]}]}, True),
+        ({"policyTypes": ["Egress"], "podSelector": {"matchLabels": {"app": "reader"}}}, True),
+        ({"policyTypes": ["Egress"], "podSelector": {"matchLabels": {"app": "other"}}}, False),
+        ({"policyTypes": ["Egress"], "egress": [*OTHER, *TO_EGRESS]}, False),
+        ({"policyTypes": ["Egress"], "egress": [{"ports": [{"port": 3306}]}]}, False),
+        ({"policyTypes": ["Egress"], "egress": [{"to": [{"namespaceSelector": {}}]}]}, False),
+        ({"policyTypes": ["Ingress"]}, False),
+    ],
+)
+def test_a_policy_that_keeps_clients_in_is_named_with_the_rule_to_add(
+    server: KubernetesAPI, cluster: ClusterReader, spec: Objects, told: bool
+) -> None:
+    policy = named("strict", "reports", spec={"podSelector": {}, **spec})
+    server.objects["/apis/networking.k8s.io/v1/namespaces/reports/networkpolicies"] = {"items": [policy]}
+    found = lines(egress.kept_in(cluster, site(), "sites[1]"))
+    rule = "to: [{namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: dcmesh-egress}}}]"
+    assert [(stops, "reports/strict" in line, rule in line) for stops, line in found] == [(False, True, True)] * told
