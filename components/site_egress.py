@@ -110,7 +110,6 @@ class SiteEgress(pulumi.ComponentResource):
                 link=one.link,
                 export=one.export,
                 namespace=of.namespace,
-                account=of.service_account,
                 ports=one.egress.ports,
                 clients=one.egress.clients,
                 after=after,

@@ -1,6 +1,6 @@
 """EgressGateway: by what pods without a sidecar reach other sites."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,7 +10,7 @@ import pulumi_kubernetes as k8s
 from components.mesh.gateway import gateway_values
 from components.mesh.istio import Charts, Values, merge
 from components.sealed import sealed
-from dcmesh.model.egress import gateway_labels
+from dcmesh.model.egress import EGRESS_NAME, LABELS
 
 REPLICAS = 2
 
@@ -23,32 +23,34 @@ OPEN_PORTS = (15020, 15021, 15090)
 
 def egress_values(*, account: str, revision: str | None, pull_secrets: Sequence[str]) -> dict[str, Any]:
     """Return the values of the chart `gateway`."""
-    labels = gateway_labels(account)
-    values = gateway_values(labels=labels, replicas=REPLICAS, revision=revision, pull_secrets=pull_secrets)
-    # Envoy cuts a TCP connection after an hour of silence; a quiet replication channel is that.
-    return values | {"env": {"ISTIO_META_IDLE_TIMEOUT": "0s"}}
+    values = gateway_values(labels=LABELS, replicas=REPLICAS, revision=revision, pull_secrets=pull_secrets)
+    return values | {
+        "serviceAccount": {"name": account},
+        # Envoy cuts a TCP connection after an hour of silence; a quiet replication channel is that.
+        "env": {"ISTIO_META_IDLE_TIMEOUT": "0s"},
+    }
 
 
-def closed(labels: Mapping[str, str]) -> dict[str, Any]:
+def closed() -> dict[str, Any]:
     """Return the spec of the NetworkPolicy that closes an egress gateway to all but its own namespace's probes.
 
     Each import then lets its clients in.
     """
-    own = [{"podSelector": {"matchLabels": dict(of)}} for of in (labels, PROBE_LABELS)]
+    own = [{"podSelector": {"matchLabels": dict(of)}} for of in (LABELS, PROBE_LABELS)]
     return {
-        "podSelector": {"matchLabels": dict(labels)},
+        "podSelector": {"matchLabels": LABELS},
         "policyTypes": ["Ingress"],
         "ingress": [{"ports": [{"protocol": "TCP", "port": port} for port in OPEN_PORTS]}, {"from": own}],
     }
 
 
-def whoever_comes(labels: Mapping[str, str]) -> dict[str, Any]:
+def whoever_comes() -> dict[str, Any]:
     """Return the spec of the AuthorizationPolicy that lets in whom the NetworkPolicies have let in.
 
     A pod without a sidecar has no identity. The rule is for meshes that allow nothing unless a policy says so. It
     names no port: with every change of a policy Envoy closes all connections.
     """
-    return {"selector": {"matchLabels": dict(labels)}, "action": "ALLOW", "rules": [{}]}
+    return {"selector": {"matchLabels": LABELS}, "action": "ALLOW", "rules": [{}]}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +60,7 @@ class EgressGatewayArgs:
     Attributes:
         charts: where the chart comes from.
         namespace: where it runs. It is created.
-        account: its service account, and its name.
+        account: its service account. It is created.
         after: what must be there first: the istiod that injects and configures it.
         revision: revision of the istiod that it belongs to. Default: none.
         pull_secrets: Secrets with credentials for the image registry.
@@ -83,7 +85,7 @@ class EgressGateway(pulumi.ComponentResource):
         - `Namespace`.
         - `NetworkPolicy` that closes it.
         - `AuthorizationPolicy` for meshes that allow nothing by default.
-        - Helm release of its service account's name: a Deployment of two pods, spread over nodes and zones, its
+        - Helm release `dcmesh-egress`: a Deployment of two pods, spread over nodes and zones, its
           PodDisruptionBudget, and the ServiceAccount, which is the consumer of the links.
 
     What it leads to is decided by each EgressImport; without any it listens on no port.
@@ -94,7 +96,6 @@ class EgressGateway(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: EgressGatewayArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("dcmesh:components:EgressGateway", name, {}, opts)
-        labels = gateway_labels(args.account)
         made = k8s.core.v1.Namespace(
             f"{name}-namespace",
             metadata=k8s.meta.v1.ObjectMetaArgs(name=args.namespace),
@@ -104,23 +105,23 @@ class EgressGateway(pulumi.ComponentResource):
         fence = [
             k8s.networking.v1.NetworkPolicy(
                 f"{name}-closed",
-                metadata=k8s.meta.v1.ObjectMetaArgs(name=args.account, namespace=namespace),
-                spec=closed(labels),
+                metadata=k8s.meta.v1.ObjectMetaArgs(name=EGRESS_NAME, namespace=namespace),
+                spec=closed(),
                 opts=pulumi.ResourceOptions(parent=self),
             ),
             k8s.apiextensions.CustomResource(
                 f"{name}-authorizationpolicy",
                 api_version="security.istio.io/v1",
                 kind="AuthorizationPolicy",
-                metadata=k8s.meta.v1.ObjectMetaArgs(name=args.account, namespace=namespace),
-                spec=whoever_comes(labels),
+                metadata=k8s.meta.v1.ObjectMetaArgs(name=EGRESS_NAME, namespace=namespace),
+                spec=whoever_comes(),
                 opts=pulumi.ResourceOptions(parent=self, depends_on=list(args.after)),
             ),
         ]
         values = egress_values(account=args.account, revision=args.revision, pull_secrets=args.pull_secrets)
         release = k8s.helm.v3.Release(
             f"{name}-release",
-            name=args.account,
+            name=EGRESS_NAME,
             namespace=namespace,
             values=sealed(merge(values, args.values)),
             **args.charts.release("gateway"),

@@ -8,7 +8,7 @@ import pulumi
 import pulumi_kubernetes as k8s
 
 from components.mesh.service_import import export_destination_rule, host_service_entry
-from dcmesh.model.egress import gateway_labels, name_for
+from dcmesh.model.egress import LABELS, name_for
 from dcmesh.model.link import ExportedService, Link, server_name
 from dcmesh.model.plan import ClientPlan
 
@@ -16,13 +16,12 @@ PORT_NAME = "tcp"
 """Name of a host's port: bytes are passed on as they are, whatever they are to the server."""
 
 
-def clients_policy(clients: Sequence[ClientPlan], ports: Sequence[int], labels: Mapping[str, str]) -> dict[str, Any]:
+def clients_policy(clients: Sequence[ClientPlan], ports: Sequence[int]) -> dict[str, Any]:
     """Return the spec of the NetworkPolicy that lets clients in, at the ports of an import's hosts alone.
 
     Args:
         clients: the clients.
         ports: these ports.
-        labels: the egress gateway's.
     """
 
     def pods(client: ClientPlan) -> dict[str, Any]:
@@ -30,7 +29,7 @@ def clients_policy(clients: Sequence[ClientPlan], ports: Sequence[int], labels: 
         return {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": client.namespace}}, **selector}
 
     return {
-        "podSelector": {"matchLabels": dict(labels)},
+        "podSelector": {"matchLabels": LABELS},
         "policyTypes": ["Ingress"],
         "ingress": [
             {
@@ -41,11 +40,11 @@ def clients_policy(clients: Sequence[ClientPlan], ports: Sequence[int], labels: 
     }
 
 
-def host_service(export: ExportedService, port: int, labels: Mapping[str, str]) -> dict[str, Any]:
+def host_service(export: ExportedService, port: int) -> dict[str, Any]:
     """Return the spec of the Service that leads from a host's own port to its port at the egress gateway."""
     return {
         "type": "ClusterIP",
-        "selector": dict(labels),
+        "selector": LABELS,
         "ports": [{"name": PORT_NAME, "protocol": "TCP", "port": export.port, "targetPort": port}],
     }
 
@@ -83,10 +82,10 @@ def outward_rule(export: ExportedService, host: str, *, source: str, gateways: i
     }
 
 
-def server(host: str, port: int, *, source: str, labels: Mapping[str, str]) -> dict[str, Any]:
+def server(host: str, port: int, *, source: str) -> dict[str, Any]:
     """Return the spec of the Gateway that opens a host's port, for a route of the same namespace alone."""
     return {
-        "selector": dict(labels),
+        "selector": LABELS,
         "servers": [
             {
                 "port": {"number": port, "name": f"tcp-{port}", "protocol": "TCP"},
@@ -121,7 +120,6 @@ class EgressImportArgs:
         link: its link: its gateway may be known only once it is there.
         export: which of its exports.
         namespace: namespace of the egress gateway.
-        account: its service account.
         ports: its port for each host.
         clients: who may connect.
         after: what must be there first: the egress gateway.
@@ -132,7 +130,6 @@ class EgressImportArgs:
     link: pulumi.Input[Link]
     export: ExportedService
     namespace: str
-    account: str
     ports: Mapping[str, int]
     clients: Sequence[ClientPlan]
     after: Sequence[pulumi.Resource]
@@ -155,12 +152,12 @@ class EgressImport(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: EgressImportArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("dcmesh:components:EgressImport", name, {}, opts)
-        export, source, labels = args.export, args.source, gateway_labels(args.account)
+        export, source = args.export, args.source
         gateway = pulumi.Output.from_input(args.link).apply(lambda link: link.gateway)
         policy = k8s.networking.v1.NetworkPolicy(
             f"{name}-clients",
             metadata=k8s.meta.v1.ObjectMetaArgs(name=f"{source}.{export.name}", namespace=args.namespace),
-            spec=clients_policy(args.clients, list(args.ports.values()), labels),
+            spec=clients_policy(args.clients, list(args.ports.values())),
             opts=pulumi.ResourceOptions(parent=self, depends_on=list(args.after)),
         )
         child = pulumi.ResourceOptions(parent=self, depends_on=[*args.after, policy])
@@ -194,7 +191,7 @@ class EgressImport(pulumi.ComponentResource):
                 metadata=k8s.meta.v1.ObjectMetaArgs(
                     name=name_for(host), namespace=args.namespace, labels=NO_TRANSLATION
                 ),
-                spec=host_service(export, port, labels),
+                spec=host_service(export, port),
                 opts=child,
             )
             self.addresses |= {host: service.spec.cluster_ip}
@@ -202,7 +199,7 @@ class EgressImport(pulumi.ComponentResource):
                 service,
                 istio("ServiceEntry", host, service_entry(host)),
                 istio("DestinationRule", host, rule(host)),
-                istio("Gateway", host, server(host, port, source=source, labels=labels)),
+                istio("Gateway", host, server(host, port, source=source)),
                 istio("VirtualService", host, route(export, host, port, source=source)),
             ]
         self.register_outputs({})

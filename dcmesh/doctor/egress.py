@@ -7,7 +7,7 @@ from dcmesh.doctor.findings import FindingKind, HopFinding
 from dcmesh.doctor.fixes import catch_up, restore, restore_object
 from dcmesh.doctor.hop import Hop
 from dcmesh.doctor.link import WalkedLink
-from dcmesh.model.egress import name_for
+from dcmesh.model.egress import EGRESS_NAME, name_for
 from dcmesh.model.facts import State
 from dcmesh.model.istio_objects import Object, labels, name_of
 from dcmesh.model.link import service_of
@@ -101,8 +101,8 @@ def judge_port(
             restore_object(link.consumer_site, "virtualservice", own, there=True),
         )
         return
-    if link.account.name not in {policy["metadata"]["name"] for policy in policies}:
-        yield UNFENCED(f"no NetworkPolicy {link.account.namespace}/{link.account.name}", restore(link.consumer_site))
+    if EGRESS_NAME not in {policy["metadata"]["name"] for policy in policies}:
+        yield UNFENCED(f"no NetworkPolicy {link.account.namespace}/{EGRESS_NAME}", restore(link.consumer_site))
 
 
 def _look_at_port(link: WalkedLink) -> Iterator[HopFinding]:

@@ -8,8 +8,11 @@ from dcmesh.model.link import pod_of
 PORTS = range(20000, 32768)
 """Ports of an egress gateway that stand for hosts. Linux gives none of them to outgoing connections."""
 
-LABEL = {"istio": "dcmesh-egress"}
-"""Label of all egress gateways, and of nothing else."""
+EGRESS_NAME = "dcmesh-egress"
+"""Name of an egress gateway, of which a namespace has one."""
+
+LABELS = {"app": EGRESS_NAME, "istio": EGRESS_NAME}
+"""Labels of its pods. The second is dcmesh's alone."""
 
 
 def allot_ports(hosts: Iterable[str], chosen: Mapping[str, int]) -> dict[str, int]:
@@ -23,11 +26,6 @@ def allot_ports(hosts: Iterable[str], chosen: Mapping[str, int]) -> dict[str, in
 
 def _number(host: str) -> int:
     return int.from_bytes(sha256(host.encode()).digest()[:8])
-
-
-def gateway_labels(account: str) -> dict[str, str]:
-    """Return the labels of an egress gateway's pods, by its service account."""
-    return {"app": account, **LABEL}
 
 
 def name_for(host: str) -> str:

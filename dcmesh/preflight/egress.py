@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from dcmesh.config.errors import Finding, Remark
 from dcmesh.kube.cluster import ClusterReader
 from dcmesh.model import settings as model
-from dcmesh.model.egress import gateway_labels
+from dcmesh.model.egress import LABELS
 from dcmesh.model.istio import ISTIO_NAMESPACE
 from dcmesh.model.istio_objects import Object, name_of, selects
 from dcmesh.preflight.parallel import each
@@ -68,11 +68,7 @@ def denied(cluster: ClusterReader, site: model.Site, path: str) -> Iterator[Find
             spec, namespace = policy.get("spec") or {}, policy["metadata"]["namespace"]
             here = namespace in (ISTIO_NAMESPACE, imported.namespace)
             chosen = (spec.get("selector") or {}).get("matchLabels")
-            if (
-                here
-                and spec.get("action") in ("DENY", "CUSTOM")
-                and selects(chosen, gateway_labels(imported.service_account))
-            ):
+            if here and spec.get("action") in ("DENY", "CUSTOM") and selects(chosen, LABELS):
                 advice = (
                     f"is under the AuthorizationPolicy {name_of(policy)} of {site.name}, which may deny its clients: "
                     "they have no identity. Give it a selector without the label istio: dcmesh-egress, or a rule of "

@@ -7,7 +7,7 @@ from typing import Any
 
 from dcmesh.kube.api import ERRORS, ApiClient, why
 from dcmesh.kube.pods import Pod, ask_proxy, read
-from dcmesh.model.egress import STRANGER
+from dcmesh.model.egress import EGRESS_NAME, STRANGER
 from dcmesh.model.facts import Fact, State
 from dcmesh.model.link import ServiceAccount
 from dcmesh.status.gateways import Refusal, envoys, refused_by
@@ -81,7 +81,7 @@ def find_egress(
         ERRORS: the cluster cannot be asked.
     """
     namespace = account.namespace
-    deployment = get(f"/apis/apps/v1/namespaces/{namespace}/deployments/{account.name}") or {}
+    deployment = get(f"/apis/apps/v1/namespaces/{namespace}/deployments/{EGRESS_NAME}") or {}
     refusals, unasked = list[Refusal](), ""
     try:
         for pod in envoys(deployment, (get(f"/api/v1/namespaces/{namespace}/pods") or {}).get("items", ())):

@@ -231,11 +231,11 @@ def test_a_namespace_of_names_becomes_nothing_else_in_one_step(pair: Project) ->
 
 def test_a_gateway_pod_that_is_lost_is_not_missed_for_long(sites: dict[str, Kubectl], client: tuple[str, ...]) -> None:
     host = next(iter(HELLO))
-    pods = ("get", "pods", "--namespace", "dcmesh-egress", "--selector", "app=egress", "--output", "name")
+    pods = ("get", "pods", "--namespace", "dcmesh-egress", "--selector", "app=dcmesh-egress", "--output", "name")
     for pod in sites["dc2"](*pods).split():
         sites["dc2"]("delete", pod, "--namespace", "dcmesh-egress", "--grace-period=0", "--force")
         eventually("it answers", lambda: curl(sites["dc2"], host, pod=client)[1] == "200", within=2)
-        sites["dc2"]("rollout", "status", "deployment/egress", "--namespace", "dcmesh-egress", "--timeout=60s")
+        sites["dc2"]("rollout", "status", "deployment/dcmesh-egress", "--namespace", "dcmesh-egress", "--timeout=60s")
 
 
 def test_no_pod_is_drained_while_the_other_is_away(sites: dict[str, Kubectl]) -> None:

@@ -57,7 +57,7 @@ def test_one_egress_gateway_a_consumer_and_no_sidecars_way_beside_it() -> None:
     assert len(engine.kind("EgressImport")) == 2
     assert engine.kind("ServiceImport", "NamespaceScope", "LinkProbe") == []
     (release,) = [one for one in engine.kind("Release") if one.object[0] == "dcmesh-egress"]
-    assert release.object[1] == "egress"
+    assert (release.object[1], release.inputs["values"]["serviceAccount"]) == ("dcmesh-egress", {"name": "egress"})
 
 
 def test_the_probe_comes_last_and_asks_every_host() -> None:
@@ -106,7 +106,7 @@ def test_a_rename_at_both_ends_leaves_every_object_of_a_host_where_it_is() -> No
 
 def test_while_its_source_exports_nothing_there_is_no_egress_gateway() -> None:
     raw = two()
-    exporter, importer = raw["sites"]
+    importer = raw["sites"][1]
     raw["sites"], raw["peers"] = [importer], [{"name": "dc1"}]
     engine = run_program(Engine(stacks={"organization/dcmesh/dc1": {}}), raw)
     assert engine.kind("SiteEgress") == []
@@ -116,7 +116,7 @@ def test_what_asks_a_site_that_is_gone_is_left_as_it_is() -> None:
     raw = two()
     raw["failover"] = {"without": "dc1"}
     raw["primary"] = "dc2"
-    exporter, importer = raw["sites"]
+    importer = raw["sites"][1]
     raw["sites"], raw["peers"] = [importer], [{"name": "dc1", "link": LINK}]
     engine = run_program(Engine(), raw)
     jobs = engine.kind("Job")

@@ -7,11 +7,11 @@ from components.mesh.egress_gateway import EgressGateway, EgressGatewayArgs, clo
 from components.mesh.istio import Charts
 from tests.unit.engine import Engine
 
-LABELS = {"app": "egress", "istio": "dcmesh-egress"}
+LABELS = {"app": "dcmesh-egress", "istio": "dcmesh-egress"}
 
 
 def test_it_is_closed_but_for_health_statistics_and_its_own_namespaces_probes() -> None:
-    spec = closed(LABELS)
+    spec = closed()
     assert (spec["podSelector"], spec["policyTypes"]) == ({"matchLabels": LABELS}, ["Ingress"])
     everybody, own = spec["ingress"]
     assert {part["port"] for part in everybody["ports"]} == {15020, 15021, 15090}
@@ -23,13 +23,14 @@ def test_it_is_closed_but_for_health_statistics_and_its_own_namespaces_probes() 
 
 def test_a_mesh_that_allows_nothing_lets_its_clients_in_and_no_import_changes_that() -> None:
     """Envoy closes all connections of a workload whose policies change: so none may name what comes and goes."""
-    assert whoever_comes(LABELS) == {"selector": {"matchLabels": LABELS}, "action": "ALLOW", "rules": [{}]}
+    assert whoever_comes() == {"selector": {"matchLabels": LABELS}, "action": "ALLOW", "rules": [{}]}
 
 
 def test_two_pods_one_of_which_stays() -> None:
     values = egress_values(account="egress", revision=None, pull_secrets=[])
     assert (values["replicaCount"], values["podDisruptionBudget"]) == (2, {"minAvailable": 1})
     assert values["labels"] == LABELS
+    assert values["serviceAccount"] == {"name": "egress"}
     assert values["service"] == {"type": "None"}
     assert values["env"] == {"ISTIO_META_IDLE_TIMEOUT": "0s"}
 
@@ -48,9 +49,9 @@ def test_its_fence_comes_before_its_pods(engine: Engine) -> None:
 
     engine.run(program)
     release = engine.one("Release")
-    assert release.object == ("out", "egress")
+    assert release.object == ("out", "dcmesh-egress")
     assert (release.inputs["values"]["revision"], release.inputs["values"]["replicaCount"]) == ("stable", 2)
     assert release.inputs["values"]["resources"] == {"limits": {"memory": "1Gi"}}
     fence = engine.kind("NetworkPolicy", "AuthorizationPolicy")
-    assert {part.object for part in fence} == {("out", "egress")}
+    assert {part.object for part in fence} == {("out", "dcmesh-egress")}
     assert {"istiod", "dc2-egress.out-namespace", *(part.name for part in fence)} <= engine.before(release.name)

@@ -21,13 +21,13 @@ from dcmesh.model.link import ExportedService, Link, LinkGateway
 from dcmesh.model.plan import ClientPlan
 from tests.unit.engine import Engine
 
-LABELS = {"app": "egress", "istio": "dcmesh-egress"}
+LABELS = {"app": "dcmesh-egress", "istio": "dcmesh-egress"}
 OUTER = "db-pxc-1.db.shop.dc1.dcmesh"
 
 
 def test_clients_are_let_in_at_the_imports_ports_alone() -> None:
     clients = [ClientPlan(namespace="a", labels={"app": "x"}), ClientPlan(namespace="b", labels={})]
-    spec = clients_policy(clients, [20002, 20001], LABELS)
+    spec = clients_policy(clients, [20002, 20001])
     assert spec["podSelector"] == {"matchLabels": LABELS}
     (rule,) = spec["ingress"]
     assert [part["port"] for part in rule["ports"]] == [20001, 20002]
@@ -37,7 +37,7 @@ def test_clients_are_let_in_at_the_imports_ports_alone() -> None:
 
 
 def test_a_service_leads_from_the_hosts_port_to_the_gateways(database: ExportedService) -> None:
-    (port,) = host_service(database, 20001, LABELS)["ports"]
+    (port,) = host_service(database, 20001)["ports"]
     assert (port["port"], port["targetPort"]) == (3306, 20001)
 
 
@@ -66,7 +66,7 @@ def test_http_is_passed_on_as_the_bytes_that_it_is(database: ExportedService) ->
 def test_the_port_is_for_a_route_of_the_same_namespace_alone(database: ExportedService) -> None:
     """A tenant's VirtualService may name dcmesh's Gateway."""
     host = database.hosts[1]
-    (part,) = server(host, 20001, source="dc1", labels=LABELS)["servers"]
+    (part,) = server(host, 20001, source="dc1")["servers"]
     assert part == {"port": {"number": 20001, "name": "tcp-20001", "protocol": "TCP"}, "hosts": [f"./{OUTER}"]}
     spec = route(database, host, 20001, source="dc1")
     assert (spec["hosts"], spec["gateways"], spec["exportTo"]) == ([OUTER], [name_for(host)], ["."])
@@ -85,7 +85,6 @@ def run(engine: Engine, export: ExportedService, *, name: str = "dc2-egress.out.
                 link=Link(site="dc1", gateway=gateway, exports=(export,)),
                 export=export,
                 namespace="out",
-                account="egress",
                 ports={host: 20001 + n for n, host in enumerate(export.hosts)},
                 clients=[ClientPlan(namespace="a", labels={})],
                 after=[k8s.apps.v1.Deployment("gateway")],

@@ -37,7 +37,7 @@ def in_dns() -> Objects:
     """Return what gives the host its name."""
     mark = {"kubernetes.io/service-name": "db", "endpointslice.kubernetes.io/managed-by": "dcmesh"}
     return {
-        "service": named(name_for(DB0), "out") | {"spec": host_service(DB_EXPORT, PORT, {}) | {"clusterIP": ADDRESS}},
+        "service": named(name_for(DB0), "out") | {"spec": host_service(DB_EXPORT, PORT) | {"clusterIP": ADDRESS}},
         "headless": named("db", "wookie") | {"spec": headless([3306])},
         "slices": [named(name_for(DB0), "wookie", **mark) | slice_of(DB0, 3306, ADDRESS)],
     }
@@ -46,7 +46,7 @@ def in_dns() -> Objects:
 def at_gateway() -> Objects:
     """Return what leads its port."""
     listener = {"name": f"0.0.0.0_{PORT}", "active_state": {"listener": {"cluster": CLUSTER}}}
-    return {"service": in_dns()["service"], "listeners": [listener], "policies": [named("egress", "out")]}
+    return {"service": in_dns()["service"], "listeners": [listener], "policies": [named("dcmesh-egress", "out")]}
 
 
 def test_where_all_is_well_nothing_is_found() -> None:
@@ -78,7 +78,7 @@ NAME_FINDINGS: list[tuple[str, str, Change]] = [
 PORT_FINDINGS: list[tuple[str, str, Change]] = [
     ("egress-port-missing", f"no listener 0.0.0.0_{PORT}", lambda found: found["listeners"].clear()),
     ("egress-port-elsewhere", f"leads to outbound|3306||other instead of {CLUSTER}", rerouted),
-    ("egress-open", "no NetworkPolicy out/egress", lambda found: found["policies"].clear()),
+    ("egress-open", "no NetworkPolicy out/dcmesh-egress", lambda found: found["policies"].clear()),
 ]
 
 

@@ -22,10 +22,10 @@ from tests.unit.servers import KubernetesAPI, kubeconfig, kubernetes_api
 from tests.unit.statuses import DB0, DB_EXPORT, IDENTITY
 
 EGRESS = ServiceAccount("out", "egress")
-LABELS = {"app": "egress", "istio": "dcmesh-egress"}
+LABELS = {"app": "dcmesh-egress", "istio": "dcmesh-egress"}
 EXPORT = DB_EXPORT.model_copy(update={"hosts": (DB0,), "by_gateway": True})
 DEPLOYMENT, JOB = (
-    "/apis/apps/v1/namespaces/out/deployments/egress",
+    "/apis/apps/v1/namespaces/out/deployments/dcmesh-egress",
     "/apis/batch/v1/namespaces/out/jobs/dcmesh-stranger",
 )
 PODS = "/api/v1/namespaces/out/pods"
