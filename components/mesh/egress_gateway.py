@@ -7,7 +7,7 @@ from typing import Any
 import pulumi
 import pulumi_kubernetes as k8s
 
-from components.mesh.gateway import gateway_values
+from components.mesh.gateway import gateway_values, give_up
 from components.mesh.istio import Charts, Values, merge
 from components.sealed import sealed
 from dcmesh.model.egress import EGRESS_NAME, LABELS
@@ -53,6 +53,25 @@ def whoever_comes() -> dict[str, Any]:
     return {"selector": {"matchLabels": LABELS}, "action": "ALLOW", "rules": [{}]}
 
 
+def ask_the_silent() -> dict[str, Any]:
+    """Return the spec of the EnvoyFilter that ends connections whose client has gone silent, as the other gateway does.
+
+    It is for all listeners: those of hosts come and go, and it must not change with them.
+    """
+    (patch,) = give_up(LABELS, [])["configPatches"]
+    options = {"socket_options": patch["patch"]["value"]["socket_options"]}
+    return {
+        "workloadSelector": {"labels": LABELS},
+        "configPatches": [
+            {
+                "applyTo": "LISTENER",
+                "match": {"context": "GATEWAY"},
+                "patch": {"operation": "MERGE", "value": options},
+            }
+        ],
+    }
+
+
 @dataclass(frozen=True, kw_only=True)
 class EgressGatewayArgs:
     """Arguments of EgressGateway.
@@ -85,6 +104,7 @@ class EgressGateway(pulumi.ComponentResource):
         - `Namespace`.
         - `NetworkPolicy` that closes it.
         - `AuthorizationPolicy` for meshes that allow nothing by default.
+        - `EnvoyFilter` that ends connections whose client has gone silent.
         - Helm release `dcmesh-egress`: a Deployment of two pods, spread over nodes and zones, its
           PodDisruptionBudget, and the ServiceAccount, which is the consumer of the links.
 
@@ -102,20 +122,28 @@ class EgressGateway(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(parent=self),
         )
         namespace = made.metadata.apply(lambda metadata: metadata.name or args.namespace)
+        istio: dict[str, tuple[str, dict[str, Any]]] = {
+            "AuthorizationPolicy": ("security.istio.io/v1", whoever_comes()),
+            "EnvoyFilter": ("networking.istio.io/v1alpha3", ask_the_silent()),
+        }
+        policy = k8s.networking.v1.NetworkPolicy(
+            f"{name}-networkpolicy",
+            metadata=k8s.meta.v1.ObjectMetaArgs(name=EGRESS_NAME, namespace=namespace),
+            spec=closed(),
+            opts=pulumi.ResourceOptions(parent=self),
+        )
         fence = [
-            k8s.networking.v1.NetworkPolicy(
-                f"{name}-closed",
-                metadata=k8s.meta.v1.ObjectMetaArgs(name=EGRESS_NAME, namespace=namespace),
-                spec=closed(),
-                opts=pulumi.ResourceOptions(parent=self),
-            ),
-            k8s.apiextensions.CustomResource(
-                f"{name}-authorizationpolicy",
-                api_version="security.istio.io/v1",
-                kind="AuthorizationPolicy",
-                metadata=k8s.meta.v1.ObjectMetaArgs(name=EGRESS_NAME, namespace=namespace),
-                spec=whoever_comes(),
-                opts=pulumi.ResourceOptions(parent=self, depends_on=list(args.after)),
+            policy,
+            *(
+                k8s.apiextensions.CustomResource(
+                    f"{name}-{kind}".lower(),
+                    api_version=version,
+                    kind=kind,
+                    metadata=k8s.meta.v1.ObjectMetaArgs(name=EGRESS_NAME, namespace=namespace),
+                    spec=spec,
+                    opts=pulumi.ResourceOptions(parent=self, depends_on=list(args.after)),
+                )
+                for kind, (version, spec) in istio.items()
             ),
         ]
         values = egress_values(account=args.account, revision=args.revision, pull_secrets=args.pull_secrets)
