@@ -115,7 +115,6 @@ def test_while_its_source_exports_nothing_there_is_no_egress_gateway() -> None:
 def test_what_asks_a_site_that_is_gone_is_left_as_it_is() -> None:
     raw = two()
     raw["failover"] = {"without": "dc1"}
-    raw["primary"] = "dc2"
     importer = raw["sites"][1]
     raw["sites"], raw["peers"] = [importer], [{"name": "dc1", "link": LINK}]
     engine = run_program(Engine(), raw)
