@@ -127,13 +127,8 @@ def consumers_in_handshake(export: ExportedService, host: str, namespace: str) -
         "workloadSelector": {"labels": labels_in(namespace)},
         "configPatches": [
             patch("NETWORK_FILTER", {"typed_config": proxy}, filter={"name": "envoy.filters.network.tcp_proxy"}),
-            patch(
-                "FILTER_CHAIN",
-                {
-                    "transport_socket_connect_timeout": "15s",
-                    "transport_socket": {"name": "envoy.transport_sockets.tls", "typed_config": tls},
-                },
-            ),
+            # Istio merges nothing else of a patch that has a transport socket; its gateways wait 15 s for a handshake.
+            patch("FILTER_CHAIN", {"transport_socket": {"name": "envoy.transport_sockets.tls", "typed_config": tls}}),
         ],
     }
 
