@@ -103,11 +103,10 @@ def consumers_in_handshake(export: ExportedService, host: str, namespace: str) -
     The gateway connects to the server once TLS is agreed on, and agrees on it with the consumers alone. The Gateway's
     own `subjectAltNames` looks at names of every kind: at a DNS name, too, that reads like an identity.
     """
-    listener = {"portNumber": GATEWAY_PORT, "filterChain": {"sni": export.served[host]}}
 
     def patch(what: str, value: dict[str, Any], **chain: Any) -> dict[str, Any]:  # noqa: ANN401 — parts of a match
-        where = {**listener, "filterChain": {**listener["filterChain"], **chain}}  # type: ignore[dict-item]
-        match = {"context": "GATEWAY", "listener": where}
+        listener = {"portNumber": GATEWAY_PORT, "filterChain": {"sni": export.served[host], **chain}}
+        match = {"context": "GATEWAY", "listener": listener}
         return {"applyTo": what, "match": match, "patch": {"operation": "MERGE", "value": value}}
 
     names = [{"san_type": "URI", "matcher": {"exact": identity}} for identity in identities(export)]
