@@ -103,11 +103,10 @@ def consumers_in_handshake(export: ExportedService, host: str, namespace: str) -
     The gateway connects to the server once TLS is agreed on, and agrees on it with the consumers alone. The Gateway's
     own `subjectAltNames` looks at names of every kind: at a DNS name, too, that reads like an identity.
     """
-    listener = {"portNumber": GATEWAY_PORT, "filterChain": {"sni": export.served[host]}}
 
     def patch(what: str, value: dict[str, Any], **chain: Any) -> dict[str, Any]:  # noqa: ANN401 — parts of a match
-        where = {**listener, "filterChain": {**listener["filterChain"], **chain}}  # type: ignore[dict-item]
-        match = {"context": "GATEWAY", "listener": where}
+        listener = {"portNumber": GATEWAY_PORT, "filterChain": {"sni": export.served[host], **chain}}
+        match = {"context": "GATEWAY", "listener": listener}
         return {"applyTo": what, "match": match, "patch": {"operation": "MERGE", "value": value}}
 
     names = [{"san_type": "URI", "matcher": {"exact": identity}} for identity in identities(export)]
@@ -127,13 +126,8 @@ def consumers_in_handshake(export: ExportedService, host: str, namespace: str) -
         "workloadSelector": {"labels": labels_in(namespace)},
         "configPatches": [
             patch("NETWORK_FILTER", {"typed_config": proxy}, filter={"name": "envoy.filters.network.tcp_proxy"}),
-            patch(
-                "FILTER_CHAIN",
-                {
-                    "transport_socket_connect_timeout": "15s",
-                    "transport_socket": {"name": "envoy.transport_sockets.tls", "typed_config": tls},
-                },
-            ),
+            # Istio merges nothing else of a patch that has a transport socket; its gateways wait 15 s for a handshake.
+            patch("FILTER_CHAIN", {"transport_socket": {"name": "envoy.transport_sockets.tls", "typed_config": tls}}),
         ],
     }
 

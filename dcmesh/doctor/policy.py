@@ -9,7 +9,7 @@ from dcmesh.doctor.hop import Hop
 from dcmesh.doctor.link import WalkedLink
 from dcmesh.model.authorization import Request, connection, denies, holding, refusing
 from dcmesh.model.facts import State
-from dcmesh.model.gateway import GATEWAY_PORT
+from dcmesh.model.gateway import GATEWAY_NAME, GATEWAY_PORT
 from dcmesh.model.istio_objects import Object, labels, name_of
 from dcmesh.model.link import ServiceAccount
 from dcmesh.model.object_names import opening
@@ -98,7 +98,7 @@ def judge_at_gateway(
 def judge_behind_gateway(link: WalkedLink, policies: Sequence[Object], pod: Object) -> Iterator[HopFinding]:
     """Yield what keeps the gateway from the host's pod, if that has a sidecar."""
     if sidecar_state(pod):
-        account = ServiceAccount(link.gateway.namespace, link.gateway.name)
+        account = ServiceAccount(link.gateway.namespace, GATEWAY_NAME)
         asked = connection(account, port=link.export.port, sni=f"outbound_.{link.export.port}_._.{link.served}")
         yield from _refused(holding(policies, link.export.namespace, labels(pod)), asked, "the host's pod")
 

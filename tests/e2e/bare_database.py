@@ -5,11 +5,11 @@ The end-to-end tests of the gateways export it and look that nothing of it has c
 
 import json
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from tests.e2e.toolbox import MARIADB, Kubectl, log_in, start
+from tests.e2e.toolbox import MARIADB, Database, Kubectl, log_in, start
 
 NAMESPACE = "bare"
 PASSWORD = "ordinary-1234"
@@ -23,12 +23,12 @@ CREATE USER IF NOT EXISTS replication@'%' IDENTIFIED BY '{PASSWORD}';
 GRANT REPLICATION SLAVE, REPLICA MONITOR, BINLOG MONITOR ON *.* TO replication@'%';
 SQL
 exec mariadbd --datadir=/tmp/data --user=root --skip-name-resolve --log-bin --log-basename=db \
-  --server-id=$((10 + ${{HOSTNAME##*-}})) --gtid-domain-id=$((10 + ${{HOSTNAME##*-}})) \
+  --server-id=$((10 + ${{HOSTNAME##*-}})) --gtid-domain-id=$((10 + ${{HOSTNAME##*-}})) --slave-net-timeout=5 \
   --socket=/run/mysqld/mysqld.sock --init-file=/tmp/init.sql
 """
 
 LOCAL = """
-read -r MYSQL_PWD; export MYSQL_PWD; ok=0; bad=0; echo begun
+ok=0; bad=0; echo begun
 until read -r -t 0; do
   for host in db-0.db db-1.db db-primary; do
     if mariadb --host=$host --user=replication --connect-timeout=3 --execute="SELECT 1" >/dev/null
@@ -40,6 +40,44 @@ echo $ok $bad
 """
 """Connects as a local client does, until it gets another line; then says how often that worked, and how often not."""
 
+WRITE = """
+echo begun
+until read -r -t 0; do
+  mariadb --socket=/run/mysqld/mysqld.sock --execute="INSERT INTO watched.t () VALUES ()"
+  sleep 0.05
+done
+echo ended
+"""
+"""Commits a row again and again, until it gets another line."""
+
+WATCH = """
+echo begun; worst=0; last=$(date +%s%3N); seen=
+until read -r -t 0; do
+  rows=$(mariadb --socket=/run/mysqld/mysqld.sock -BNe "SELECT MAX(id) FROM watched.t")
+  now=$(date +%s%3N)
+  if [ "$rows" != "$seen" ]; then
+    [ -n "$seen" ] && [ $((now - last)) -gt $worst ] && worst=$((now - last))
+    last=$now; seen=$rows
+  fi
+  sleep 0.05
+done
+echo $worst
+"""
+"""Looks for new rows, until it gets another line; then says for how many milliseconds at most there were none."""
+
+
+def server() -> dict[str, Any]:
+    """Return the container of a server."""
+    ready = {"exec": {"command": ["mariadb-admin", "--socket=/run/mysqld/mysqld.sock", "ping"]}, "periodSeconds": 1}
+    return {
+        "name": "mariadb",
+        "image": MARIADB,
+        "imagePullPolicy": "IfNotPresent",
+        "command": ["bash", "-c", BEGIN],
+        "securityContext": {"runAsUser": 0},
+        "readinessProbe": ready,
+    }
+
 
 def database(namespace: str = NAMESPACE, **labels: str) -> list[dict[str, Any]]:
     """Return the objects of the database.
@@ -50,15 +88,6 @@ def database(namespace: str = NAMESPACE, **labels: str) -> list[dict[str, Any]]:
     """
     of = {"namespace": namespace}
     port = {"port": 3306, "name": "mysql"}
-    ready = {"exec": {"command": ["mariadb-admin", "--socket=/run/mysqld/mysqld.sock", "ping"]}, "periodSeconds": 1}
-    container = {
-        "name": "mariadb",
-        "image": MARIADB,
-        "imagePullPolicy": "IfNotPresent",
-        "command": ["bash", "-c", BEGIN],
-        "securityContext": {"runAsUser": 0},
-        "readinessProbe": ready,
-    }
     primary = {"statefulset.kubernetes.io/pod-name": "db-0"}
     return [
         {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace, "labels": labels}},
@@ -83,7 +112,7 @@ def database(namespace: str = NAMESPACE, **labels: str) -> list[dict[str, Any]]:
                 "replicas": len(PODS),
                 "podManagementPolicy": "Parallel",
                 "selector": {"matchLabels": {"app": "db"}},
-                "template": {"metadata": {"labels": {"app": "db"}}, "spec": {"containers": [container]}},
+                "template": {"metadata": {"labels": {"app": "db"}}, "spec": {"containers": [server()]}},
             },
         },
     ]
@@ -114,20 +143,45 @@ def state(site: Kubectl, namespace: str = NAMESPACE) -> list[Any]:
     )
 
 
+def replica(site: Kubectl, namespace: str, account: str, source: str) -> Database:
+    """Have a server of its own, of a number that no other has, follow a host as a consumer."""
+    of = {"name": "replica-7", "namespace": namespace}
+    spec = {"serviceAccountName": account, "containers": [server()], "terminationGracePeriodSeconds": 1}
+    site.apply({"apiVersion": "v1", "kind": "Pod", "metadata": of, "spec": spec})
+    site("wait", "--for=condition=Ready", "pod/replica-7", "--namespace", namespace, "--timeout=120s")
+    found = Database(site, namespace, "replica-7")
+    found(
+        f"CHANGE MASTER TO MASTER_HOST='{source}', MASTER_USER='replication', MASTER_PASSWORD='{PASSWORD}', "
+        "MASTER_USE_GTID=slave_pos, MASTER_CONNECT_RETRY=1, MASTER_HEARTBEAT_PERIOD=1; START SLAVE"
+    )
+    return found
+
+
+@contextmanager
+def looping(site: Kubectl, inside: tuple[str, ...], script: str) -> Iterator[Callable[[], str]]:
+    """Run a loop in a container. The function that is given ends it, and returns what it says."""
+    command = site.command(
+        "exec", "--stdin", *inside, "--", "bash", "-c", f"read -r MYSQL_PWD; export MYSQL_PWD\n{script}"
+    )
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as loop:
+        assert loop.stdin is not None
+        assert loop.stdout is not None
+        loop.stdin.write(f"{PASSWORD}\n")
+        loop.stdin.flush()
+        assert loop.stdout.readline() == "begun\n"
+        try:
+            yield lambda: loop.communicate("end\n", timeout=60)[0].strip()
+        finally:
+            loop.kill()
+
+
 @contextmanager
 def local_client(site: Kubectl) -> Iterator[None]:
     """Have a client of the database's own namespace connect all the while; in the end none of its tries has failed."""
     pod = start(site, "local", NAMESPACE, "default", image=MARIADB)
-    inside = ("exec", "--stdin", *pod, "--", "bash", "-c", LOCAL)
-    with subprocess.Popen(site.command(*inside), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as client:
-        assert client.stdin is not None
-        assert client.stdout is not None
-        client.stdin.write(f"{PASSWORD}\n")
-        client.stdin.flush()
-        assert client.stdout.readline() == "begun\n"
+    with looping(site, pod, LOCAL) as end:
         yield
-        said, _ = client.communicate("end\n", timeout=60)
-    answered, failed = map(int, said.split())
+        answered, failed = map(int, end().split())
     assert (failed, answered > 100) == (0, True), f"{failed} of {answered + failed} local connections failed"
 
 

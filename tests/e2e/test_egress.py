@@ -9,9 +9,11 @@ from typing import Any
 
 import pytest
 
+from . import bare_database as bare
 from .toolbox import (
     AGNHOST,
     MARIADB,
+    Database,
     Kubectl,
     Lab,
     Project,
@@ -257,10 +259,68 @@ def test_somebody_elses_namespace_of_that_name_is_left_alone(pair: Project, site
             edited["dcmesh:sites"][site][key].pop()
 
 
-def test_the_import_goes_and_takes_its_names_along(pair: Project, sites: dict[str, Kubectl], tmp_path: Path) -> None:
+def test_neither_database_has_a_sidecar(
+    pair: Project, sites: dict[str, Kubectl], shell: tuple[str, ...], tmp_path: Path
+) -> None:
+    """TLS begins at dc2's egress gateway and ends at dc1's gateway; and a Service as a whole is reached the same way."""
+    bare.begin(sites["dc1"])
+    before = bare.state(sites["dc1"])
     with pair.edit() as edited:
-        edited["dcmesh:sites"][1]["imports"].pop()
+        dc1, dc2 = edited["dcmesh:sites"]
+        common = {
+            "termination": "gateway",
+            "namespace": bare.NAMESPACE,
+            "port": 3306,
+            "consumers": dc1["exports"][0]["consumers"],
+        }
+        dc1["exports"] += [
+            {"name": "bare", "statefulSet": "db", "replicas": 2, **common},
+            {"name": "primary", "service": "db-primary", "whole": True, **common},
+        ]
+        dc2["imports"] += [imported("bare", bare.NAMESPACE), imported("primary", bare.NAMESPACE)]
     pair.up("--skip-preview")
-    assert "wookie" not in sites["dc2"].names("namespaces")
+    hosts = {f"{pod}.db.bare.svc.cluster.local": pod for pod in bare.PODS} | {
+        "db-primary.bare.svc.cluster.local": "db-0"
+    }
+    assert {host: bare.answer(sites["dc2"], shell, host) for host in hosts} == hosts
+    assert bare.state(sites["dc1"]) == before
+    pair.up("--expect-no-changes")
+
+
+@pytest.fixture(scope="module")
+def replica(sites: dict[str, Kubectl]) -> Database:
+    primary = Database(sites["dc1"], bare.NAMESPACE, "db-0")
+    primary("CREATE DATABASE watched; CREATE TABLE watched.t (id INT AUTO_INCREMENT PRIMARY KEY)")
+    return bare.replica(sites["dc2"], "reports", "default", "db-0.db.bare.svc.cluster.local")
+
+
+def test_a_replica_follows_while_the_egress_gateways_pods_come_and_go(
+    sites: dict[str, Kubectl], replica: Database
+) -> None:
+    eventually("it follows", replica.follows)
+    primary = Database(sites["dc1"], bare.NAMESPACE, "db-0")
+    pods = ("get", "pods", "--namespace", "dcmesh-egress", "--selector", "app=dcmesh-egress", "--output", "name")
+    with (
+        bare.looping(sites["dc1"], primary.inside, bare.WRITE) as stop,
+        bare.looping(sites["dc2"], replica.inside, bare.WATCH) as watched,
+    ):
+        for pod in sites["dc2"](*pods).split():
+            sites["dc2"]("delete", pod, "--namespace", "dcmesh-egress", "--grace-period=0", "--force")
+            sites["dc2"](
+                "rollout", "status", "deployment/dcmesh-egress", "--namespace", "dcmesh-egress", "--timeout=60s"
+            )
+            time.sleep(2)
+        worst = int(watched())
+        stop()
+    print(f"the longest pause was {worst} ms")
+    assert worst < 3000
+    eventually("it follows", replica.follows)
+
+
+def test_the_import_goes_and_takes_its_names_along(pair: Project, sites: dict[str, Kubectl]) -> None:
+    with pair.edit() as edited:
+        edited["dcmesh:sites"][1]["imports"] = edited["dcmesh:sites"][1]["imports"][:1]
+    pair.up("--skip-preview")
+    assert not {"wookie", "bare"} & set(sites["dc2"].names("namespaces"))
     assert "demo" in sites["dc2"].names("namespaces")
     pair.up("--expect-no-changes")

@@ -4,7 +4,6 @@ One life, in the order of the tests: each begins where the one before it ended.
 """
 
 import json
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -16,7 +15,7 @@ from cryptography import x509
 
 from tests.e2e import bare_database as bare
 from tests.e2e.certificates import another_root, bundle_of, leaf
-from tests.e2e.toolbox import MARIADB, Kubectl, Lab, Project, eventually, lab_config, lab_for_a_while, start
+from tests.e2e.toolbox import MARIADB, Database, Kubectl, Lab, Project, eventually, lab_config, lab_for_a_while, start
 
 DOMAIN = f"{bare.NAMESPACE}.svc.cluster.local"
 HOSTS = {f"{pod}.db.{DOMAIN}": pod for pod in bare.PODS}
@@ -138,11 +137,21 @@ def changed(site: Kubectl, before: list[Any]) -> list[Any]:
     return [part for part in (*now, *before) if (part in now) != (part in before)]
 
 
-def test_a_replica_follows_by_the_real_name(sites: dict[str, Kubectl], client: tuple[str, ...]) -> None:
-    """As a replica does: with a login of its own, by GTID, over one connection that stays."""
-    host = next(iter(HOSTS))
-    status = bare.answer(sites["dc2"], client, host, sql="SHOW MASTER STATUS")
-    assert status.startswith("db-bin."), status
+@pytest.fixture(scope="module")
+def primary(sites: dict[str, Kubectl]) -> Database:
+    return Database(sites["dc1"], bare.NAMESPACE, "db-0")
+
+
+@pytest.fixture(scope="module")
+def replica(sites: dict[str, Kubectl], primary: Database) -> Database:
+    primary("CREATE DATABASE watched; CREATE TABLE watched.t (id INT AUTO_INCREMENT PRIMARY KEY)")
+    return bare.replica(sites["dc2"], "demo-dr", "client", next(iter(HOSTS)))
+
+
+def test_a_replica_follows_by_the_real_name(primary: Database, replica: Database) -> None:
+    eventually("it follows", replica.follows)
+    primary("INSERT INTO watched.t () VALUES ()")
+    eventually("the row arrives", lambda: replica("SELECT COUNT(*) FROM watched.t", check=False) == "1")
 
 
 Dial = Callable[[dict[str, dict[str, Any]]], dict[str, str]]
@@ -209,20 +218,18 @@ def test_a_stranger_gets_not_a_byte(
 
 
 def test_unfinished_handshakes_take_no_connection_of_the_server(
-    lab: Lab, sites: dict[str, Kubectl], address: str, client: tuple[str, ...]
+    lab: Lab, sites: dict[str, Kubectl], address: str, client: tuple[str, ...], primary: Database
 ) -> None:
-    inside = ("exec", "--namespace", bare.NAMESPACE, "db-0", "--", "mariadb", "--socket=/run/mysqld/mysqld.sock")
-    count = (*inside, "--batch", "--skip-column-names", "--execute=SHOW GLOBAL STATUS LIKE 'Aborted_connects'")
-    before = sites["dc1"](*count)
+    aborted = "SHOW GLOBAL STATUS LIKE 'Aborted_connects'"
+    before = primary(aborted)
     script = str(Path(__file__).with_name("istios") / "hang.py")
     hanging = lab.start("enter", "dc2", "--", sys.executable, script, address, str(PORT), SERVED, "60")
     assert hanging.stdout is not None
     hanging.stdout.readline()
-    threads = sites["dc1"](*inside, "--batch", "--skip-column-names", "--execute=SELECT COUNT(*) FROM "
-                           "information_schema.PROCESSLIST WHERE USER = 'unauthenticated user'")  # fmt: skip
-    assert int(threads) <= 2
+    waiting = "SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE USER = 'unauthenticated user'"
+    assert int(primary(waiting)) <= 2, "a client of its own may just connect"
     assert hanging.wait(timeout=60) == 0
-    assert sites["dc1"](*count) == before
+    assert primary(aborted) == before
     eventually("the consumer gets in", lambda: all_answer(sites, client))
 
 
@@ -256,44 +263,48 @@ def uids(site: Kubectl) -> dict[str, str]:
     return {item["metadata"]["name"]: item["metadata"]["uid"] for item in listed}
 
 
+CHANNEL = "SELECT ID FROM information_schema.PROCESSLIST WHERE COMMAND = 'Binlog Dump'"
+"""The replica's connection, as the primary knows it."""
+
+
 def test_an_export_that_is_renamed_keeps_its_objects_and_its_connections(
-    pair: Project, sites: dict[str, Kubectl], client: tuple[str, ...]
+    pair: Project, sites: dict[str, Kubectl], client: tuple[str, ...], primary: Database, replica: Database
 ) -> None:
-    before = uids(sites["dc1"])
-    script = "read -r MYSQL_PWD; export MYSQL_PWD; mariadb --host=$0 --user=replication --execute='SELECT SLEEP(%s)'"
-    command = sites["dc2"].command("exec", "--stdin", *client, "--", "bash", "-c", script % 60, next(iter(HOSTS)))
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as held:
-        assert held.stdin is not None
-        held.stdin.write(f"{bare.PASSWORD}\n")
-        held.stdin.close()
-        with pair.edit() as config:
-            dc1, dc2 = config["dcmesh:sites"]
-            dc1["exports"][0]["name"] = dc2["imports"][0]["export"] = "orders"
-            dc1["exports"][0]["statefulSet"] = "db"
-        pair.up("--skip-preview")
-        assert uids(sites["dc1"]) == before
-        assert all_answer(sites, client)
-        assert held.wait(timeout=90) == 0
+    before, held = uids(sites["dc1"]), primary(CHANNEL)
+    with pair.edit() as config:
+        dc1, dc2 = config["dcmesh:sites"]
+        dc1["exports"][0]["name"] = dc2["imports"][0]["export"] = "orders"
+        dc1["exports"][0]["statefulSet"] = "db"
+    pair.up("--skip-preview")
+    assert uids(sites["dc1"]) == before
+    assert all_answer(sites, client)
+    assert primary(CHANNEL) == held, "the replica has not connected anew"
 
 
-def test_a_gateway_that_is_killed_or_drained_costs_no_two_seconds(
-    sites: dict[str, Kubectl], client: tuple[str, ...]
+def test_a_gateway_that_is_killed_or_drained_stalls_the_channel_for_less_than_two_seconds(
+    sites: dict[str, Kubectl], client: tuple[str, ...], primary: Database, replica: Database
 ) -> None:
+    stalls = dict[str, int]()
     for how in ("kill", "evict"):
-        pods = sites["dc1"].names("pods", *GATEWAY)
-        assert len(pods) == 2
-        for pod in pods:
-            if how == "kill":
-                sites["dc1"]("delete", "pod", pod, *GATEWAY, "--grace-period=0", "--force")
-            else:
-                eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": pod}}
-                path = f"/api/v1/namespaces/dcmesh-gateway/pods/{pod}/eviction"
-                sites["dc1"]("create", "--raw", path, "--filename", "-", stdin=json.dumps(eviction))
-            began = time.monotonic()
-            eventually("the host answers", lambda: all_answer(sites, client), within=20)
-            took = time.monotonic() - began
-            assert took < 10, f"{how}: both hosts answered after {took:.1f} s"
-            sites["dc1"]("rollout", "status", "deployment/istio-eastwestgateway", *GATEWAY, "--timeout=60s")
+        for number, pod in enumerate(sites["dc1"].names("pods", *GATEWAY)):
+            with bare.looping(*at(primary), bare.WRITE) as written, bare.looping(*at(replica), bare.WATCH) as watched:
+                time.sleep(1)
+                if how == "kill":
+                    sites["dc1"]("delete", "pod", pod, *GATEWAY, "--grace-period=0", "--force")
+                else:
+                    eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": pod}}
+                    path = f"/api/v1/namespaces/dcmesh-gateway/pods/{pod}/eviction"
+                    sites["dc1"]("create", "--raw", path, "--filename", "-", stdin=json.dumps(eviction))
+                sites["dc1"]("rollout", "status", "deployment/istio-eastwestgateway", *GATEWAY, "--timeout=60s")
+                time.sleep(6)  # a pod that drains lets go of its connections after five
+                stalls[f"{how} {number}"] = int(watched())
+                written()
+    assert max(stalls.values()) < 2000, stalls
+    assert all_answer(sites, client)
+
+
+def at(database: Database) -> tuple[Kubectl, tuple[str, ...]]:
+    return database.site, database.inside
 
 
 def test_a_mesh_that_allows_nothing_lets_the_consumers_in(

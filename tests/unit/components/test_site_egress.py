@@ -113,34 +113,13 @@ def test_while_its_source_exports_nothing_there_is_no_egress_gateway() -> None:
 
 
 def test_what_asks_a_site_that_is_gone_is_left_as_it_is() -> None:
-    raw = two()
-    raw["failover"] = {"without": "dc1"}
-    importer = raw["sites"][1]
-    raw["sites"], raw["peers"] = [importer], [{"name": "dc1", "link": LINK}]
-    engine = run_program(Engine(), raw)
-    jobs = engine.kind("Job")
+    raw = changed("mariadb-switchover", {"primary": "dc2", "failover": {"without": "dc1", "at": "0-1-7"}})
+    for site, more in zip(raw["sites"], two()["sites"], strict=True):
+        if site["name"] == "dc1":
+            site["workloads"].append(more["workloads"][1])
+            site["exports"].append(more["exports"][1])
+        else:
+            site["imports"].append(more["imports"][1])
+    jobs = [job for job in run_program(Engine(), raw).kind("Job") if job.object[0] == "dcmesh-egress"]
     assert len(jobs) == 2
     assert all("*" in job.request.ignoreChanges for job in jobs)
-
-
-CONSUMER = {"site": "dc2", "namespace": "dcmesh-egress", "serviceAccount": "egress"}
-LINK = {
-    "site": "dc1",
-    "gateway": {"addresses": ["192.0.2.1"], "port": 15443},
-    "exports": [
-        {
-            "name": name,
-            "namespace": namespace,
-            "hosts": hosts,
-            "port": 3306,
-            "protocol": "TCP",
-            "identity": f"spiffe://cluster.local/ns/{namespace}/sa/{name}",
-            "consumers": [CONSUMER],
-            "probe": "greeting",
-        }
-        for name, namespace, hosts in (
-            ("db", "wookie", DB),
-            ("hello", "demo", ["hello-0.hello.demo.svc.cluster.local"]),
-        )
-    ],
-}
