@@ -174,7 +174,7 @@ def _from(password: PasswordOrigin | None) -> str:
 
 def _hosts(plan: Plan) -> Table:
     table = empty_table(
-        short("site"), "consumer", short("from"), "host", short("port", "right"), "by gateway", "virtual address"
+        short("site"), "consumer", short("from"), "host", short("port", "right"), "by gateway", "here at"
     )
     for site in plan.sites:
         for of in site.imports:
@@ -184,8 +184,9 @@ def _hosts(plan: Plan) -> Table:
                     site.name, consumer, of.source, f"pending: {of.source} does not export {of.name} yet", "?", "?", "?"
                 )
                 continue
-            for host, vip in of.vips.items():
-                table.add_row(site.name, consumer, of.source, host, str(of.export.port), _reached(of.gateway), vip)
+            for host in of.export.hosts:
+                here = f"egress gateway, port {of.egress.ports[host]}" if of.egress else of.vips[host]
+                table.add_row(site.name, consumer, of.source, host, str(of.export.port), _reached(of.gateway), here)
     return table
 
 

@@ -4,7 +4,6 @@ import json
 import subprocess
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -259,10 +258,8 @@ def test_somebody_elses_namespace_of_that_name_is_left_alone(pair: Project, site
             edited["dcmesh:sites"][site][key].pop()
 
 
-def test_neither_database_has_a_sidecar(
-    pair: Project, sites: dict[str, Kubectl], shell: tuple[str, ...], tmp_path: Path
-) -> None:
-    """TLS begins at dc2's egress gateway and ends at dc1's gateway; and a Service as a whole is reached the same way."""
+def test_neither_database_has_a_sidecar(pair: Project, sites: dict[str, Kubectl], shell: tuple[str, ...]) -> None:
+    """TLS begins at dc2's egress gateway and ends at dc1's gateway. A Service as a whole is reached that way too."""
     bare.begin(sites["dc1"])
     before = bare.state(sites["dc1"])
     with pair.edit() as edited:
