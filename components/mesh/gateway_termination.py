@@ -11,6 +11,7 @@ from components.mesh.gateway import labels_in
 from components.mesh.service_export import API_VERSIONS, connection_limit
 from dcmesh.model.gateway import GATEWAY_PORT
 from dcmesh.model.link import ExportedService, is_whole, pod_of
+from dcmesh.model.object_names import gateway_name
 
 WITH_IDENTITY = "dcmesh-with-identity"
 """Name of the AuthorizationPolicy of a gateway that ends TLS."""
@@ -81,7 +82,7 @@ def route(export: ExportedService, host: str) -> dict[str, Any]:
     name = export.served[host]
     return {
         "hosts": [name],
-        "gateways": [name],
+        "gateways": [gateway_name(name)],
         "exportTo": ["."],
         "tcp": [
             {
@@ -167,7 +168,7 @@ def gateway_policy(
 class GatewayTermination(pulumi.ComponentResource):
     """One export of a site, for the consumers of which the gateway ends TLS. Their pods are left as they are.
 
-    Creates, named by the host's name at the gateway, for each host:
+    Creates, named by the host's name at the gateway, or for a Gateway by a digest of it, for each host:
         - `ServiceEntry` in the exporter's namespace, followed by the pod's label whatever its address. None for a
           Service as a whole.
         - `EnvoyFilter` in the gateway's namespace that turns away all but the consumers in the handshake, and connects
@@ -194,7 +195,9 @@ class GatewayTermination(pulumi.ComponentResource):
                 f"{args.site}.{served}-{kind}.{namespace}".lower(),
                 api_version=API_VERSIONS.get(kind, "networking.istio.io/v1"),
                 kind=kind,
-                metadata=k8s.meta.v1.ObjectMetaArgs(name=served, namespace=namespace),
+                metadata=k8s.meta.v1.ObjectMetaArgs(
+                    name=gateway_name(served) if kind == "Gateway" else served, namespace=namespace
+                ),
                 spec=spec,
                 opts=pulumi.ResourceOptions(parent=self, depends_on=list(after)),
             )

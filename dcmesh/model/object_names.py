@@ -1,6 +1,14 @@
 """By what names the objects of a link stand in the clusters: each is a namespace and a name, as `NAMESPACE/NAME`."""
 
+from hashlib import sha256
+
 from dcmesh.model.link import ExportedService, pod_of
+
+LONGEST_LABEL = 63
+"""Characters of a DNS label."""
+
+DIGEST = 10
+"""Hexadecimal digits that tell two names with the same beginning apart."""
 
 
 def exported_entry(export: ExportedService, host: str) -> str:
@@ -10,7 +18,13 @@ def exported_entry(export: ExportedService, host: str) -> str:
 
 def opening(export: ExportedService, host: str, gateway: str) -> str:
     """Return the Gateway, in the namespace of the site's gateway, that lets a host in."""
-    return f"{gateway}/{export.name if export.termination == 'pod' else export.served[host]}"
+    return f"{gateway}/{export.name if export.termination == 'pod' else gateway_name(export.served[host])}"
+
+
+def gateway_name(served: str) -> str:
+    """Return the name of the Gateway of a host by its name there. Istio takes a single label, without dots."""
+    beginning = pod_of(served)[: LONGEST_LABEL - DIGEST - 1].rstrip("-")
+    return f"{beginning}-{sha256(served.encode()).hexdigest()[:DIGEST]}"
 
 
 def limit(export: ExportedService, host: str, gateway: str) -> str:

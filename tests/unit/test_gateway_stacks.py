@@ -4,9 +4,11 @@ from typing import Any
 
 import pytest
 
+from dcmesh.model.object_names import gateway_name
 from tests.unit.conftest import stack_dev
 from tests.unit.engine import Engine, Resource
 from tests.unit.program import imported, probed, probes, run_program
+from tests.unit.test_program import OLD, left_by
 
 SERVED = [f"hello-{n}.hello.demo.dc1.dcmesh" for n in range(3)]
 HELLO = [f"hello-{n}.hello.demo.svc.cluster.local" for n in range(3)]
@@ -47,22 +49,25 @@ def at_dc1(engine: Engine, *kinds: str) -> list[Resource]:
 def test_nothing_is_near_the_pods_but_a_service_entry_each(engine: Engine) -> None:
     """And nothing at all near a Service that is exported as a whole."""
     own = {"StatefulSet", "Service", "ServiceAccount", "Namespace"}
-    near = [of for of in engine.in_kubernetes() if of.object[0] in ("demo", "shop") and of.kind not in own]
+    inside = sorted(engine.in_kubernetes(), key=lambda of: of.object)
+    near = [of for of in inside if of.object[0] in ("demo", "shop") and of.kind not in own]
     assert [(of.kind, of.object) for of in near] == [("ServiceEntry", ("demo", name)) for name in SERVED]
     assert [of.spec["hosts"] for of in near] == [[name] for name in SERVED]
 
 
 def test_each_host_has_objects_of_its_own_at_the_gateway(engine: Engine) -> None:
-    for kind in ("Gateway", "VirtualService", "DestinationRule", "EnvoyFilter"):
-        assert {of.object for of in at_dc1(engine, kind)} == {
-            ("dcmesh-gateway", name) for name in (*SERVED, f"{WHOLE}.dc1.dcmesh")
-        }
+    names = {*SERVED, f"{WHOLE}.dc1.dcmesh"}
+    for kind in ("VirtualService", "DestinationRule", "EnvoyFilter"):
+        assert {of.object for of in at_dc1(engine, kind)} == {("dcmesh-gateway", name) for name in names}
+    assert {of.object for of in at_dc1(engine, "Gateway")} == {("dcmesh-gateway", gateway_name(name)) for name in names}
 
 
 def test_a_gateway_opens_after_all_that_keeps_strangers_out(engine: Engine) -> None:
     (policy,) = engine.kind("AuthorizationPolicy")
     for gateway in at_dc1(engine, "Gateway"):
-        own = {of.name for of in at_dc1(engine, "EnvoyFilter") if of.object == gateway.object}
+        (server,) = gateway.spec["servers"]
+        served = server["hosts"][0].removeprefix("./")
+        own = {of.name for of in at_dc1(engine, "EnvoyFilter") if of.object[1] == served}
         assert len(own) == 1
         assert own | {policy.name} <= engine.before(gateway.name)
 
@@ -102,10 +107,13 @@ def test_a_renamed_export_keeps_every_object_under_its_name_in_the_stack(engine:
 
 
 def test_with_two_gateways_each_has_all_objects_and_the_entries_are_shared() -> None:
+    """Sites of other stacks still use the old one, until their next `up`."""
     raw = stack()
-    raw["sites"][0]["gateway"] |= {"namespace": "new", "formerNamespace": "istio-system"}
-    moved = run_program(Engine(), raw)
-    for kind, places in (("Gateway", ["istio-system", "new"]), ("ServiceEntry", ["demo"])):
+    raw["sites"][0]["gateway"] = {"namespace": "new", "formerNamespace": "istio-system"}
+    told = {"dc1": {"gateway": {"namespace": "istio-system"}, "servers": []}}
+    before = {"organization/dcmesh/test": {"sites": told}}
+    moved = run_program(Engine(state=left_by(OLD, told="istio-system"), stacks=before), raw)
+    for kind, places in (("VirtualService", ["istio-system", "new"]), ("ServiceEntry", ["demo"])):
         found = [of.object for of in at_dc1(moved, kind) if of.object[1] == SERVED[0]]
         assert sorted(namespace for namespace, _ in found) == places
     (entry,) = [of for of in at_dc1(moved, "ServiceEntry") if of.object[1] == SERVED[0]]

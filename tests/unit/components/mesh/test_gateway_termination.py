@@ -6,6 +6,7 @@ from components.mesh import gateway_termination
 from components.mesh.gateway import GATEWAY_LABELS
 from dcmesh.model.gateway import GATEWAY_NAMESPACE
 from dcmesh.model.link import Consumer, ExportedService, server_name
+from dcmesh.model.object_names import gateway_name
 
 POD_0 = "db-pxc-0.db.shop.svc.cluster.local"
 SERVED = "db-pxc-0.db.shop.dc1.dcmesh"
@@ -56,7 +57,7 @@ def test_a_pod_is_led_to_by_its_name_and_a_service_by_its_own(export: ExportedSe
         (whole, whole.hosts[0], whole.server_names[0], whole.hosts[0]),
     ):
         spec = gateway_termination.route(of, host)
-        assert (spec["hosts"], spec["gateways"], spec["exportTo"]) == ([served], [served], ["."])
+        assert (spec["hosts"], spec["gateways"], spec["exportTo"]) == ([served], [gateway_name(served)], ["."])
         ((rule),) = spec["tcp"]
         assert rule["route"] == [{"destination": {"host": leads, "port": {"number": 3306}}}]
 

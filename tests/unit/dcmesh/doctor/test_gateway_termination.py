@@ -15,6 +15,7 @@ from dcmesh.doctor.evidence import Evidence
 from dcmesh.doctor.hops import HOPS
 from dcmesh.doctor.link import WalkedLink
 from dcmesh.model.facts import State
+from dcmesh.model.object_names import gateway_name
 from tests.unit.doctors import (
     CORE,
     EXPORT,
@@ -62,7 +63,9 @@ def pair() -> Iterator[Pair]:
         }
         pair.exporter.objects |= {
             ENTRIES: {"items": [istio(SERVED, "wookie", named_entry(ended, DB0, ["istio-system"]))]},
-            GATEWAYS: {"items": [istio(SERVED, "istio-system", ending_server(ended, DB0, "istio-system"))]},
+            GATEWAYS: {
+                "items": [istio(gateway_name(SERVED), "istio-system", ending_server(ended, DB0, "istio-system"))]
+            },
             FILTERS: {"items": [istio(SERVED, "istio-system", consumers_in_handshake(ended, DB0, "istio-system"))]},
             f"{SECURITY}/peerauthentications": {"items": []},
             POLICIES: {"items": [istio("dcmesh-with-identity", "istio-system", with_identity("istio-system"))]},
@@ -167,7 +170,7 @@ FINDINGS: list[tuple[str, str, Change]] = [
     ("foreign-entry", f"ServiceEntry tenant/claim claims the exported host {SERVED}", claimed),
     (
         "consumer-refused",
-        f"Gateway istio-system/{SERVED}: its subjectAltNames have not got {CONSUMER}",
+        f"Gateway istio-system/{gateway_name(SERVED)}: its subjectAltNames have not got {CONSUMER}",
         server(tls={"mode": "ISTIO_MUTUAL", "subjectAltNames": ["spiffe://cluster.local/ns/other/sa/db"]}),
     ),
     (

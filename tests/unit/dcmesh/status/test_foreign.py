@@ -13,6 +13,7 @@ from dcmesh.model.gateway import GATEWAY_NAME
 from dcmesh.model.istio import SCOPE
 from dcmesh.model.istio_objects import effective_rules
 from dcmesh.model.link import ServiceAccount
+from dcmesh.model.object_names import gateway_name
 from dcmesh.status.foreign import LISTS, Foreign, IstioObjects, at_consumer, at_gateway, gather
 from tests.unit.statuses import DB0, DB1, DB_EXPORT, GATEWAY_LABELS
 
@@ -246,7 +247,8 @@ ENDED = DB_EXPORT.model_copy(update={"hosts": (DB0,), "server_names": (SERVED,)}
 
 def ended(*gateways: Found, entries: Sequence[Found] = (), rules: Sequence[Found] = ()) -> list[Foreign]:
     """Return what is foreign at a gateway that ends the TLS for a host."""
-    own = of(SERVED, "istio-system", {"selector": GATEWAY_LABELS, "servers": [server(f"./{SERVED}", mode=MUTUAL)]}, OWN)
+    servers = [server(f"./{SERVED}", mode=MUTUAL)]
+    own = of(gateway_name(SERVED), "istio-system", {"selector": GATEWAY_LABELS, "servers": servers}, OWN)
     entry = of(SERVED, "wookie", {"hosts": [SERVED], "exportTo": ["istio-system"]}, OWN)
     limit = of(SERVED, "istio-system", {"host": SERVED, "exportTo": ["."]}, OWN)
     there = IstioObjects(
