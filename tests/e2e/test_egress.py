@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from dcmesh.model.egress import name_for
+
 from . import bare_database as bare
 from .toolbox import (
     AGNHOST,
@@ -28,6 +30,7 @@ from .toolbox import (
 )
 
 HELLO = {f"hello-{n}.hello.demo.svc.cluster.local": f"hello-{n}" for n in range(2)}
+HOST = next(iter(HELLO))
 DB0 = "db-0.db.wookie.svc.cluster.local"
 EGRESS = {"namespace": "dcmesh-egress", "serviceAccount": "egress"}
 CLIENTS = [{"namespace": "reports", "labels": {"app": "reader"}}]
@@ -112,8 +115,7 @@ def everything(site: Kubectl) -> dict[str, str]:
 
 
 def test_each_host_is_answered_by_its_own_pod(sites: dict[str, Kubectl], client: tuple[str, ...]) -> None:
-    host = next(iter(HELLO))
-    assert curl(sites["dc2"], host, pod=client) == (HELLO[host], "200")
+    assert curl(sites["dc2"], HOST, pod=client) == (HELLO[HOST], "200")
     containers = sites["dc2"].get("pod", "reader", "reports")["spec"]["containers"]
     assert [container["name"] for container in containers] == ["client"], "there is no sidecar"
 
@@ -159,6 +161,48 @@ def test_the_doctor_walks_the_way_by_the_egress_gateway(pair: Project, sites: di
     assert walked()[DB0]["egress name"] == "broken"
     pair.up("--refresh")
     assert walked()[DB0]["egress name"] == "passed"
+
+
+def always(site: Kubectl, client: tuple[str, ...], seconds: float) -> None:
+    """Have a host answer by its own pod for a while."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        assert curl(site, HOST, pod=client) == (HELLO[HOST], "200")
+
+
+def istio(kind: str, name: str, namespace: str, spec: dict[str, Any]) -> dict[str, Any]:
+    group = "security" if kind == "AuthorizationPolicy" else "networking"
+    metadata = {"name": name, "namespace": namespace}
+    return {"apiVersion": f"{group}.istio.io/v1", "kind": kind, "metadata": metadata, "spec": spec}
+
+
+def test_a_mesh_that_allows_nothing_by_default_does_not_shut_it(
+    sites: dict[str, Kubectl], client: tuple[str, ...]
+) -> None:
+    sites["dc2"].apply(istio("AuthorizationPolicy", "allow-nothing", "istio-system", {}))
+    always(sites["dc2"], client, 10)
+    sites["dc2"]("delete", "authorizationpolicy", "allow-nothing", "--namespace", "istio-system")
+
+
+def test_a_tenants_route_for_its_port_leads_nobody_elsewhere(
+    sites: dict[str, Kubectl], client: tuple[str, ...]
+) -> None:
+    """It names dcmesh's Gateway, and is no route of its namespace."""
+    own = sites["dc2"].get("virtualservice", name_for(HOST), "dcmesh-egress")["spec"]
+    to = {"destination": {"host": "kubernetes.default.svc.cluster.local", "port": {"number": 443}}}
+    tcp = [{"match": own["tcp"][0]["match"], "route": [to]}]
+    spec = {"hosts": own["hosts"], "gateways": [f"dcmesh-egress/{name_for(HOST)}"], "tcp": tcp}
+    sites["dc2"].apply(istio("VirtualService", "aaa", "reports", spec))
+    always(sites["dc2"], client, 10)
+    sites["dc2"]("delete", "virtualservice", "aaa", "--namespace", "reports")
+
+
+def test_a_client_with_a_sidecar_is_a_client_like_any_other(sites: dict[str, Kubectl]) -> None:
+    labels = {"istio-injection": "enabled"}
+    sites["dc2"].apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "meshed", "labels": labels}})
+    meshed = start(sites["dc2"], "meshed", "meshed", "default")
+    assert curl(sites["dc2"], HOST, pod=meshed) == (HELLO[HOST], "200")
+    sites["dc2"]("delete", "namespace", "meshed", "--wait=false")
 
 
 def test_nothing_is_near_the_clients(sites: dict[str, Kubectl], client: tuple[str, ...]) -> None:
@@ -231,11 +275,10 @@ def test_a_namespace_of_names_becomes_nothing_else_in_one_step(pair: Project) ->
 
 
 def test_a_gateway_pod_that_is_lost_is_not_missed_for_long(sites: dict[str, Kubectl], client: tuple[str, ...]) -> None:
-    host = next(iter(HELLO))
     pods = ("get", "pods", "--namespace", "dcmesh-egress", "--selector", "app=dcmesh-egress", "--output", "name")
     for pod in sites["dc2"](*pods).split():
         sites["dc2"]("delete", pod, "--namespace", "dcmesh-egress", "--grace-period=0", "--force")
-        eventually("it answers", lambda: curl(sites["dc2"], host, pod=client)[1] == "200", within=2)
+        eventually("it answers", lambda: curl(sites["dc2"], HOST, pod=client)[1] == "200", within=2)
         sites["dc2"]("rollout", "status", "deployment/dcmesh-egress", "--namespace", "dcmesh-egress", "--timeout=60s")
 
 
