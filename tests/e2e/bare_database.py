@@ -68,14 +68,14 @@ echo $worst
 
 def server() -> dict[str, Any]:
     """Return the container of a server."""
-    ready = {"exec": {"command": ["mariadb-admin", "--socket=/run/mysqld/mysqld.sock", "ping"]}, "periodSeconds": 1}
+    ping = {"command": ["mariadb-admin", "--socket=/run/mysqld/mysqld.sock", "ping"]}
     return {
         "name": "mariadb",
         "image": MARIADB,
         "imagePullPolicy": "IfNotPresent",
         "command": ["bash", "-c", BEGIN],
         "securityContext": {"runAsUser": 0},
-        "readinessProbe": ready,
+        "readinessProbe": {"exec": ping, "periodSeconds": 2, "timeoutSeconds": 10},
     }
 
 
