@@ -402,12 +402,18 @@ class Site(pulumi.ComponentResource):
     def _ending(
         self, ready: Mapping[str, Sequence[pulumi.Resource]], inside: pulumi.ResourceOptions
     ) -> Mapping[str, Sequence[pulumi.Resource]]:
-        """Return what each gateway that ends TLS must have first, by its namespace; nothing if none does."""
+        """Return what each gateway that ends TLS must have first, by its namespace; nothing if none does.
+
+        In Istio's own namespace it has no policy: that would hold for the gateways of others that have its labels, too.
+        """
         site = self._args.site
         if not any(isinstance(export, model.GatewayExport) for export in site.exports):
             return {}
         return {
-            namespace: [*after, gateway_policy(site.name, namespace, after, inside)]
+            namespace: [
+                *after,
+                *([] if namespace == ISTIO_NAMESPACE else [gateway_policy(site.name, namespace, after, inside)]),
+            ]
             for namespace, after in ready.items()
         }
 

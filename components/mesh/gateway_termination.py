@@ -87,15 +87,10 @@ def route(export: ExportedService, host: str) -> dict[str, Any]:
         "tcp": [
             {
                 "match": [{"port": GATEWAY_PORT}],
-                "route": [{"destination": {"host": destination(export, host), "port": {"number": export.port}}}],
+                "route": [{"destination": {"host": export.behind_gateway(host), "port": {"number": export.port}}}],
             }
         ],
     }
-
-
-def destination(export: ExportedService, host: str) -> str:
-    """Return by what name the gateway's Envoy knows where a host leads: a Service is known by its own."""
-    return host if is_whole(host) else export.served[host]
 
 
 def consumers_in_handshake(export: ExportedService, host: str, namespace: str) -> dict[str, Any]:
@@ -138,16 +133,22 @@ def identities(export: ExportedService) -> list[str]:
     return sorted({consumer.account.spiffe_id for consumer in export.consumers})
 
 
-def with_identity(namespace: str) -> dict[str, Any]:
-    """Return the spec of the AuthorizationPolicy with which the gateway takes whoever proves an identity.
+def with_identity(site: str, namespace: str) -> dict[str, Any]:
+    """Return the spec of the AuthorizationPolicy with which the gateway takes who proves an identity and names a host.
 
-    It lets the consumers in where the mesh allows nothing by default. It names none of them: with every change of a
-    policy Envoy closes, after its drain time, all connections for which it holds, and here these are all exports'.
+    It lets the consumers in where the mesh allows nothing by default, and nobody by a server name that somebody else's
+    Gateway has. It names no consumer: with every change of a policy Envoy closes, after its drain time, all connections
+    for which it holds, and here these are all exports'.
     """
     return {
         "selector": {"matchLabels": labels_in(namespace)},
         "action": "ALLOW",
-        "rules": [{"from": [{"source": {"principals": ["*"]}}]}],
+        "rules": [
+            {
+                "from": [{"source": {"principals": ["*"]}}],
+                "when": [{"key": "connection.sni", "values": [f"*.{site}.dcmesh"]}],
+            }
+        ],
     }
 
 
@@ -160,7 +161,7 @@ def gateway_policy(
         api_version=API_VERSIONS["AuthorizationPolicy"],
         kind="AuthorizationPolicy",
         metadata=k8s.meta.v1.ObjectMetaArgs(name=WITH_IDENTITY, namespace=namespace),
-        spec=with_identity(namespace),
+        spec=with_identity(site, namespace),
         opts=pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(depends_on=list(after))),
     )
 
@@ -208,7 +209,7 @@ class GatewayTermination(pulumi.ComponentResource):
             entries = [create("ServiceEntry", export.namespace, spec, args.after)]
         for namespace, there in args.gateways.items():
             ready = [*args.after, *there]
-            limit = connection_limit(destination(export, host), args.connections)
+            limit = connection_limit(export.behind_gateway(host), args.connections)
             before = [
                 *entries,
                 create("EnvoyFilter", namespace, consumers_in_handshake(export, host, namespace), ready),

@@ -8,7 +8,7 @@ from dcmesh.doctor.findings import ElsewhereError, UnseenError
 from dcmesh.kube.api import ERRORS
 from dcmesh.kube.pods import Pod, parse_pod
 from dcmesh.model.istio_objects import Object, name_of
-from dcmesh.model.link import ServiceAccount, is_whole
+from dcmesh.model.link import ServiceAccount
 from dcmesh.status.hosts import Answer
 
 
@@ -77,7 +77,7 @@ class WalkedLink:
         """Name of the host's cluster in the gateway's Envoy."""
         if not self.ends_at_gateway:
             return self.sni
-        return f"outbound|{self.export.port}||{self.host if is_whole(self.host) else self.served}"
+        return f"outbound|{self.export.port}||{self.export.behind_gateway(self.host)}"
 
     @property
     def client(self) -> Pod:

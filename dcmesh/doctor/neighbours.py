@@ -9,7 +9,8 @@ from dcmesh.model.facts import State
 from dcmesh.status.foreign import Foreign, at_consumer
 
 GATEWAY = FindingKind(
-    "foreign-gateway", "somebody else's Gateway shuts dcmesh's: now, or with the next restart of its pods"
+    "foreign-gateway",
+    "somebody else's Gateway shuts dcmesh's, now or with the next restart of its pods, or leads others to the host",
 )
 GATEWAY_BESIDE = FindingKind(
     "foreign-gateway-beside", "somebody else's Gateway opens dcmesh's gateway, or claims its port", State.WARNING

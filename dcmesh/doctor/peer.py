@@ -9,7 +9,7 @@ from dcmesh.doctor.link import WalkedLink
 from dcmesh.model.facts import State
 from dcmesh.model.istio import ISTIO_NAMESPACE
 from dcmesh.model.istio_objects import Object, labels, name_of, selects
-from dcmesh.model.object_names import opening
+from dcmesh.model.object_names import turning_away
 
 DISABLED = FindingKind("peer-plaintext", "a PeerAuthentication turns off mutual TLS at the host's pod")
 PERMISSIVE = FindingKind("peer-permissive", "the host's pod takes plaintext beside mutual TLS", State.WARNING)
@@ -70,9 +70,7 @@ def judge(link: WalkedLink, policies: Sequence[Object], pod: Object) -> Iterator
 
 def judge_filter(link: WalkedLink, filters: Sequence[Object]) -> Iterator[HopFinding]:
     """Yield what is wrong with when whoever ends the TLS connects to the server."""
-    ours = f"{link.export.namespace}/{link.export.name}-connect-after-handshake"
-    if link.ends_at_gateway:
-        ours = opening(link.export, link.host, link.gateway.namespace)
+    ours = turning_away(link.export, link.host, link.gateway.namespace)
     if link.export.protocol == "TCP" and not any(name_of(found) == ours for found in filters):
         yield UNGUARDED(f"no EnvoyFilter {ours}", restore(link.export.source))
 

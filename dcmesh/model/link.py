@@ -108,6 +108,10 @@ class ExportedService(Model):
         """For each host the name by which the exporting site's gateway knows it."""
         return dict(zip(self.hosts, self.server_names or self.hosts, strict=True))
 
+    def behind_gateway(self, host: str) -> str:
+        """Return by what name the exporting site's gateway knows where a host leads: a Service is known by its own."""
+        return host if is_whole(host) else self.served[host]
+
     def only(self, host: str) -> Self:
         """Return the export as if it were of one of its hosts alone."""
         names = (self.served[host],) if self.server_names else ()

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from dcmesh.model.istio_objects import Object, labels, name_of, selects
+from dcmesh.model.istio_objects import Object, container_port, labels, name_of, selects
 
 Labels = Mapping[str, str]
 
@@ -67,8 +67,7 @@ def _has(entry: Mapping[str, Any], pod: Object, port: int) -> bool:
         return False
     first = entry.get("port")
     if isinstance(first, str):
-        named = (p for c in pod["spec"]["containers"] for p in c.get("ports") or () if p.get("name") == first)
-        return any(found["containerPort"] == port for found in named)
+        return container_port(pod, first) == port
     return first is None or first <= port <= entry.get("endPort", first)
 
 

@@ -27,6 +27,13 @@ def gateway_name(served: str) -> str:
     return f"{beginning}-{sha256(served.encode()).hexdigest()[:DIGEST]}"
 
 
+def turning_away(export: ExportedService, host: str, gateway: str) -> str:
+    """Return the EnvoyFilter by which a server hears of nobody but the consumers: at the pods, or at the gateway."""
+    if export.termination == "pod":
+        return f"{export.namespace}/{export.name}-connect-after-handshake"
+    return f"{gateway}/{export.served[host]}"
+
+
 def limit(export: ExportedService, host: str, gateway: str) -> str:
     """Return the DestinationRule, there too, that limits the connections to a host."""
     return f"{gateway}/{_of_host(export, host, export.name)}"

@@ -10,7 +10,7 @@ from dcmesh.model import settings as model
 from dcmesh.model.authorization import connection, denies, holding, refusing
 from dcmesh.model.gateway import GATEWAY_NAME, GATEWAY_PORT
 from dcmesh.model.istio import ISTIO_NAMESPACE
-from dcmesh.model.istio_objects import Object, labels, name_of, selects, whole
+from dcmesh.model.istio_objects import Object, labels, name_of, selects, target_port, whole
 from dcmesh.model.link import ExportedService, ServiceAccount, pod_of
 from dcmesh.model.network_policy import Caller, shutting_out
 from dcmesh.model.plan import SitePlan
@@ -140,30 +140,37 @@ def _shut(cluster: Cluster, export: model.GatewayExport, exported: ExportedServi
     pods = _pods(cluster, export)
     networks = _listed(cluster.api, f"/apis/networking.k8s.io/v1/namespaces/{export.namespace}/networkpolicies")
     advice = [
-        *_denied_consumers(cluster, exported),
-        *(line for pod in pods if _has_sidecar(pod) for line in _refused_gateway(cluster, exported, pod)),
-        *(line for pod in pods for line in _shut_out(cluster, networks, pod, export.port)),
+        *_refused_consumers(cluster, exported),
+        *(line for pod, port in pods if _has_sidecar(pod) for line in _refused_gateway(cluster, exported, pod, port)),
+        *(line for pod, port in pods for line in _shut_out(cluster, networks, pod, port)),
     ]
     yield from dict.fromkeys(advice)
 
 
-def _denied_consumers(cluster: Cluster, exported: ExportedService) -> Iterator[str]:
-    """Find what denies consumers at the gateway. It allows them by a policy of dcmesh's own."""
-    holds = holding(cluster.policies, cluster.gateway.namespace, cluster.gateway.labels)
+def _refused_consumers(cluster: Cluster, exported: ExportedService) -> Iterator[str]:
+    """Find what refuses consumers at the gateway. Outside Istio's namespace dcmesh's own policy allows them."""
+    gateway = cluster.gateway
+    holds = holding(cluster.policies, gateway.namespace, gateway.labels)
+    if gateway.namespace != ISTIO_NAMESPACE:
+        holds = [policy for policy in holds if denies(policy)]
     for consumer in exported.consumers:
+        principal = consumer.account.principal
         asked = connection(consumer.account, port=GATEWAY_PORT, sni=exported.served[exported.hosts[0]])
-        for policy in refusing([of for of in holds if denies(of)], asked):
+        for policy in refusing(holds, asked):
+            rule = f'from: [{{source: {{principals: ["{principal}"]}}}}]'
+            cure = f"except the principal {principal} from it" if denies(policy) else f"add the rule `{rule}` to it"
             yield (
                 f"has the consumer {consumer.account}, whom AuthorizationPolicy {name_of(policy)} in {cluster.site} "
-                f"denies at the gateway: except the principal {consumer.account.principal} from it"
+                f"would refuse at the gateway: {cure}"
             )
 
 
-def _refused_gateway(cluster: Cluster, exported: ExportedService, pod: Object) -> Iterator[str]:
-    """Find what refuses the gateway at a pod's sidecar."""
-    served, principal = exported.served[exported.hosts[0]], cluster.account.principal
-    asked = connection(cluster.account, port=exported.port, sni=f"outbound_.{exported.port}_._.{served}")
-    rule = f'from: [{{source: {{principals: ["{principal}"]}}}}], to: [{{operation: {{ports: ["{exported.port}"]}}}}]'
+def _refused_gateway(cluster: Cluster, exported: ExportedService, pod: Object, port: int) -> Iterator[str]:
+    """Find what refuses the gateway at the sidecar of a pod that listens on a port."""
+    principal = cluster.account.principal
+    name = exported.behind_gateway(exported.hosts[0])
+    asked = connection(cluster.account, port=port, sni=f"outbound_.{exported.port}_._.{name}")
+    rule = f'from: [{{source: {{principals: ["{principal}"]}}}}], to: [{{operation: {{ports: ["{port}"]}}}}]'
     for policy in refusing(holding(cluster.policies, exported.namespace, labels(pod)), asked):
         cure = f"except the principal {principal} from it" if denies(policy) else f"add the rule `{rule}` to it"
         yield f"has pods whose AuthorizationPolicy {name_of(policy)} in {cluster.site} would refuse the gateway: {cure}"
@@ -180,15 +187,16 @@ def _shut_out(cluster: Cluster, networks: Sequence[Object], pod: Object, port: i
         )
 
 
-def _pods(cluster: Cluster, export: model.GatewayExport) -> list[Object]:
-    """Return the pods that are exported, as far as they are there."""
+def _pods(cluster: Cluster, export: model.GatewayExport) -> list[tuple[Object, int]]:
+    """Return the pods that are exported, as far as they are there, each with the port that it listens on."""
     pods = _listed(cluster.api, f"/api/v1/namespaces/{export.namespace}/pods")
     if not export.whole:
         names = set(map(pod_of, export.hosts))
-        return [pod for pod in pods if pod["metadata"]["name"] in names]
+        return [(pod, export.port) for pod in pods if pod["metadata"]["name"] in names]
     service = _read(cluster.api, f"/api/v1/namespaces/{export.namespace}/services/{export.service_name}") or {}
-    selector = service.get("spec", {}).get("selector")
-    return [pod for pod in pods if selector and selects(selector, labels(pod))]
+    spec = service.get("spec", {})
+    selector = spec.get("selector")
+    return [(pod, target_port(spec, export.port, pod)) for pod in pods if selector and selects(selector, labels(pod))]
 
 
 def _has_sidecar(pod: Object) -> bool:

@@ -28,7 +28,7 @@ from dcmesh.model.istio_objects import (
     visible,
     whole,
 )
-from dcmesh.model.link import ServiceAccount, is_whole
+from dcmesh.model.link import ServiceAccount
 from dcmesh.model.object_names import exported_entry, limit, opening
 
 NETWORKING = "/apis/networking.istio.io/v1"
@@ -115,12 +115,19 @@ def at_gateway(
     namespace = expected.namespace
     names = {opening(export, host, namespace) for export in exports for host in export.hosts}
     own = [gateway for gateway in cluster.gateways if name_of(gateway) in names]
+    # Elsewhere the pods themselves refuse who comes another way.
+    behind = {
+        export.behind_gateway(host): name
+        for export in exports
+        if export.termination == "gateway"
+        for host, name in export.served.items()
+    }
     for gateway in cluster.gateways:
         elsewhere = cluster.scoped and gateway["metadata"]["namespace"] != namespace
         if gateway in own or elsewhere or not selects(gateway["spec"].get("selector"), cluster.gateway_labels):
             continue
         servers = [s for s in gateway["spec"].get("servers", ()) if int(s["port"]["number"]) == GATEWAY_PORT]
-        effects = [(*_effect(gateway, server, own, cluster.services), server) for server in servers]
+        effects = [(*_effect(gateway, server, own, cluster.services, behind), server) for server in servers]
         if not effects:
             continue
         severity, does, touched, server = max(effects, key=lambda effect: effect[0])
@@ -142,9 +149,17 @@ def at_gateway(
 
 
 def _effect(
-    gateway: Object, server: Object, own: Sequence[Object], services: Sequence[Object]
+    gateway: Object, server: Object, own: Sequence[Object], services: Sequence[Object], behind: Mapping[str, str]
 ) -> tuple[State, str, tuple[str, ...]]:
-    """Return what a server of a foreign Gateway does at the port of dcmesh's own, and to which hosts; none is all."""
+    """Return what a server of a foreign Gateway does at the port of dcmesh's own, and to which hosts; none is all.
+
+    Args:
+        gateway: the Gateway.
+        server: the server.
+        own: dcmesh's own Gateways.
+        services: the VirtualServices of the cluster.
+        behind: what the gateway itself keeps strangers from: names of hosts by where they lead.
+    """
     patterns, mode = _hosts(server), _mode(server)
     servers = [one for ours in own for one in ours["spec"].get("servers", ())]
     passed_on = [host for one in servers if _mode(one) == PASSED_ON for host in _hosts(one)]
@@ -171,8 +186,13 @@ def _effect(
         return State.WARNING, "opens the gateway for what its hosts name, past the exports' consumers", ()
     if mode == NO_TLS:
         return State.WARNING, "has the port to itself once a Gateway of dcmesh's is written anew", ()
-    led_to = _led_to(gateway, services)
-    return State.WARNING, f"opens the gateway for what its VirtualServices lead to: {led_to}", ()
+    bound = _bound(gateway, services)
+    led_to = (
+        ", ".join(f"{name_of(one)} to {' '.join(destinations(one)) or 'nowhere'}" for one in bound) or "none so far"
+    )
+    does = f"opens the gateway for what its VirtualServices lead to: {led_to}"
+    reached = tuple(behind[host] for one in bound for host in destinations(one) if host in behind)
+    return (State.CRITICAL if reached else State.WARNING), does, reached
 
 
 PASSED_ON, NO_TLS = "AUTO_PASSTHROUGH", "no TLS"
@@ -195,16 +215,14 @@ def _shown(gateway: Object, server: Object) -> str:
     return f"{where}; port {GATEWAY_PORT}, {_mode(server)}, hosts {' '.join(_hosts(server))}"
 
 
-def _led_to(gateway: Object, services: Sequence[Object]) -> str:
-    """Return where the VirtualServices of a Gateway lead."""
-    own = gateway["metadata"]
-    found = []
-    for service in services:
+def _bound(gateway: Object, services: Sequence[Object]) -> list[Object]:
+    """Return the VirtualServices of a Gateway."""
+
+    def names(service: Object) -> set[str]:
         namespace = service["metadata"]["namespace"]
-        bound = {name if "/" in name else f"{namespace}/{name}" for name in service["spec"].get("gateways", ())}
-        if f"{own['namespace']}/{own['name']}" in bound:
-            found.append(f"{name_of(service)} to {' '.join(destinations(service)) or 'nowhere'}")
-    return ", ".join(found) or "none so far"
+        return {name if "/" in name else f"{namespace}/{name}" for name in service["spec"].get("gateways", ())}
+
+    return [service for service in services if name_of(gateway) in names(service)]
 
 
 def destinations(service: Object) -> list[str]:
@@ -242,8 +260,7 @@ def _entries(
 
 def _rules(site: str, export: DeployedExport, host: str, rules: Sequence[Object], namespace: str) -> Iterator[Foreign]:
     """Yield the DestinationRules of others by which the gateway connects to an exported host."""
-    known = host if is_whole(host) else export.served[host]
-    for rule in effective_rules(rules, known, proxy=namespace, service=export.namespace):
+    for rule in effective_rules(rules, export.behind_gateway(host), proxy=namespace, service=export.namespace):
         if name_of(rule) == limit(export, host, namespace):
             continue
         policy = rule["spec"].get("trafficPolicy", {})

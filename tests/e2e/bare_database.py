@@ -41,6 +41,7 @@ echo $ok $bad
 """Connects as a local client does, until it gets another line; then says how often that worked, and how often not."""
 
 WRITE = """
+unset MYSQL_PWD # root needs none
 echo begun
 until read -r -t 0; do
   mariadb --socket=/run/mysqld/mysqld.sock --execute="INSERT INTO watched.t () VALUES ()"
@@ -51,6 +52,7 @@ echo ended
 """Commits a row again and again, until it gets another line."""
 
 WATCH = """
+unset MYSQL_PWD # root needs none
 echo begun; worst=0; last=$(date +%s%3N); seen=
 until read -r -t 0; do
   rows=$(mariadb --socket=/run/mysqld/mysqld.sock -BNe "SELECT MAX(id) FROM watched.t")
@@ -68,14 +70,14 @@ echo $worst
 
 def server() -> dict[str, Any]:
     """Return the container of a server."""
-    ready = {"exec": {"command": ["mariadb-admin", "--socket=/run/mysqld/mysqld.sock", "ping"]}, "periodSeconds": 1}
+    ping = {"command": ["mariadb-admin", "--socket=/run/mysqld/mysqld.sock", "ping"]}
     return {
         "name": "mariadb",
         "image": MARIADB,
         "imagePullPolicy": "IfNotPresent",
         "command": ["bash", "-c", BEGIN],
         "securityContext": {"runAsUser": 0},
-        "readinessProbe": ready,
+        "readinessProbe": {"exec": ping, "periodSeconds": 2, "timeoutSeconds": 10},
     }
 
 

@@ -275,16 +275,10 @@ def test_a_namespace_of_names_becomes_nothing_else_in_one_step(pair: Project) ->
 
 
 def test_a_gateway_pod_that_is_lost_is_not_missed_for_long(sites: dict[str, Kubectl], client: tuple[str, ...]) -> None:
-    pods = ("get", "pods", "--namespace", "dcmesh-egress", "--selector", "app=dcmesh-egress", "--output", "name")
-    for pod in sites["dc2"](*pods).split():
-        sites["dc2"]("delete", pod, "--namespace", "dcmesh-egress", "--grace-period=0", "--force")
+    for pod in gateway_pods(sites["dc2"]):
+        sites["dc2"]("delete", "pod", pod, "--namespace", "dcmesh-egress", "--grace-period=0", "--force")
         eventually("it answers", lambda: curl(sites["dc2"], HOST, pod=client)[1] == "200", within=2)
         sites["dc2"]("rollout", "status", "deployment/dcmesh-egress", "--namespace", "dcmesh-egress", "--timeout=60s")
-
-
-def test_no_pod_is_drained_while_the_other_is_away(sites: dict[str, Kubectl]) -> None:
-    (budget,) = json.loads(sites["dc2"]("get", "pdb", "--namespace", "dcmesh-egress", "--output", "json"))["items"]
-    assert budget["spec"]["minAvailable"] == 1
 
 
 def test_somebody_elses_namespace_of_that_name_is_left_alone(pair: Project, sites: dict[str, Kubectl]) -> None:
@@ -334,27 +328,40 @@ def replica(sites: dict[str, Kubectl]) -> Database:
     return bare.replica(sites["dc2"], "reports", "default", "db-0.db.bare.svc.cluster.local")
 
 
-def test_a_replica_follows_while_the_egress_gateways_pods_come_and_go(
+def test_an_egress_gateway_that_is_killed_or_drained_stalls_a_replica_for_less_than_two_seconds(
     sites: dict[str, Kubectl], replica: Database
 ) -> None:
     eventually("it follows", replica.follows)
-    primary = Database(sites["dc1"], bare.NAMESPACE, "db-0")
-    pods = ("get", "pods", "--namespace", "dcmesh-egress", "--selector", "app=dcmesh-egress", "--output", "name")
-    with (
-        bare.looping(sites["dc1"], primary.inside, bare.WRITE) as stop,
-        bare.looping(sites["dc2"], replica.inside, bare.WATCH) as watched,
-    ):
-        for pod in sites["dc2"](*pods).split():
-            sites["dc2"]("delete", pod, "--namespace", "dcmesh-egress", "--grace-period=0", "--force")
-            sites["dc2"](
-                "rollout", "status", "deployment/dcmesh-egress", "--namespace", "dcmesh-egress", "--timeout=60s"
-            )
-            time.sleep(2)
-        worst = int(watched())
-        stop()
-    print(f"the longest pause was {worst} ms")
-    assert worst < 3000
-    eventually("it follows", replica.follows)
+    source = Database(sites["dc1"], bare.NAMESPACE, "db-0")
+    place = ("--namespace", "dcmesh-egress")
+    stalls = dict[str, int]()
+    for how in ("kill", "evict"):
+        for number, pod in enumerate(gateway_pods(sites["dc2"])):
+            with (
+                bare.looping(source.site, source.inside, bare.WRITE) as written,
+                bare.looping(replica.site, replica.inside, bare.WATCH) as watched,
+            ):
+                time.sleep(1)
+                if how == "kill":
+                    sites["dc2"]("delete", "pod", pod, *place, "--grace-period=0", "--force")
+                else:
+                    evict(sites["dc2"], pod)
+                sites["dc2"]("rollout", "status", "deployment/dcmesh-egress", *place, "--timeout=60s")
+                time.sleep(6)  # a pod that drains lets go of its connections after five
+                stalls[f"{how} {number}"] = int(watched())
+                written()
+    print(stalls)
+    assert all(0 < stall < 2000 for stall in stalls.values()), stalls
+
+
+def gateway_pods(site: Kubectl) -> list[str]:
+    return site.names("pods", "--namespace", "dcmesh-egress", "--selector", "app=dcmesh-egress")
+
+
+def evict(site: Kubectl, pod: str) -> None:
+    path = f"/api/v1/namespaces/dcmesh-egress/pods/{pod}/eviction"
+    eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": pod}}
+    site("create", "--raw", path, "--filename", "-", stdin=json.dumps(eviction))
 
 
 def test_the_import_goes_and_takes_its_names_along(pair: Project, sites: dict[str, Kubectl]) -> None:

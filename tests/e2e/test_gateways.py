@@ -13,9 +13,21 @@ from typing import Any
 import pytest
 from cryptography import x509
 
+from dcmesh.model.object_names import gateway_name
 from tests.e2e import bare_database as bare
 from tests.e2e.certificates import another_root, bundle_of, leaf
-from tests.e2e.toolbox import MARIADB, Database, Kubectl, Lab, Project, eventually, lab_config, lab_for_a_while, start
+from tests.e2e.toolbox import (
+    MARIADB,
+    Database,
+    Kubectl,
+    Lab,
+    Project,
+    curl,
+    eventually,
+    lab_config,
+    lab_for_a_while,
+    start,
+)
 
 DOMAIN = f"{bare.NAMESPACE}.svc.cluster.local"
 HOSTS = {f"{pod}.db.{DOMAIN}": pod for pod in bare.PODS}
@@ -321,6 +333,56 @@ def test_a_mesh_that_allows_nothing_lets_the_consumers_in(
     sites["dc1"]("delete", "authorizationpolicy", "allow-nothing", "--namespace", "istio-system")
 
 
+def of_tenants() -> list[dict[str, Any]]:
+    """Return what tenants may apply that names the host, or dcmesh's gateway."""
+    istio, of = "networking.istio.io/v1", {"namespace": "tenant"}
+    ours = {"app": "istio-eastwestgateway", "istio": "dcmesh-gateway"}
+    port = {"number": PORT, "name": "tls", "protocol": "TLS"}
+    route = [{"destination": {"host": PRIMARY, "port": {"number": 3306}}}]
+    specs: dict[str, dict[str, Any]] = {
+        "Gateway": {
+            "selector": ours,
+            "servers": [{"port": port, "tls": {"mode": "AUTO_PASSTHROUGH"}, "hosts": ["*"]}],
+        },
+        "VirtualService": {
+            "hosts": [SERVED],
+            "gateways": [f"dcmesh-gateway/{gateway_name(SERVED)}"],
+            "tcp": [{"match": [{"port": PORT}], "route": route}],
+        },
+        "ServiceEntry": {
+            "hosts": [SERVED],
+            "exportTo": ["dcmesh-gateway"],
+            "location": "MESH_INTERNAL",
+            "resolution": "STATIC",
+            "ports": [{"number": 3306, "name": "tcp", "protocol": "TCP"}],
+            "endpoints": [{"address": "192.0.2.1"}],
+        },
+    }
+    namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "tenant"}}
+    made = (
+        {"apiVersion": istio, "kind": kind, "metadata": {**of, "name": "own"}, "spec": specs[kind]} for kind in specs
+    )
+    return [namespace, *made]
+
+
+def test_tenants_neither_lead_the_host_elsewhere_nor_open_more(
+    pair: Project, sites: dict[str, Kubectl], client: tuple[str, ...], dial: Dial, genuine: dict[str, str]
+) -> None:
+    move(sites["dc1"], "db-1")
+    sites["dc1"].apply(*of_tenants())
+    where = ("deployment/istio-eastwestgateway", *GATEWAY)
+    sites["dc1"]("rollout", "restart", *where)
+    sites["dc1"]("rollout", "status", *where, "--timeout=120s")
+    assert all_answer(sites, client)
+    named = {"Istio's own name of it": f"outbound_.3306_._.{SERVED}", "the Service": f"outbound_.3306_._.{PRIMARY}"}
+    attempts = {name: {**genuine, "server_name": server_name} for name, server_name in named.items()}
+    assert dial(attempts) == dict.fromkeys(attempts, "refused")
+    said = json.loads(pair.dcmesh("status", "--json").stdout)["problems"]
+    assert [problem["text"] for problem in said if "ServiceEntry tenant/own" in problem["text"]], said
+    sites["dc1"]("delete", "namespace", "tenant")
+    move(sites["dc1"], "db-0")
+
+
 def test_pods_with_sidecars_under_strict_are_reached_by_mutual_tls(
     pair: Project, sites: dict[str, Kubectl], client: tuple[str, ...]
 ) -> None:
@@ -337,6 +399,10 @@ def test_pods_with_sidecars_under_strict_are_reached_by_mutual_tls(
         dc1, dc2 = config["dcmesh:sites"]
         dc1["exports"].append(export("meshed", namespace="meshed", statefulSet="db", replicas=1))
         dc2["imports"].append(imported("meshed"))
+        demo, _ = lab_config()["dcmesh:sites"]
+        dc1["workloads"] = demo["workloads"]
+        dc1["exports"] += demo["exports"]  # with termination at the pod, at the same gateway
+        dc2["imports"].append(imported("hello"))
     said = pair.refused("preview")
     assert "whose AuthorizationPolicy meshed/local-alone in dc1 would refuse the gateway: add the rule" in said
     local["rules"].append(
@@ -345,6 +411,8 @@ def test_pods_with_sidecars_under_strict_are_reached_by_mutual_tls(
     sites["dc1"].apply(policy)
     pair.up("--skip-preview")
     assert bare.answer(sites["dc2"], client, "db-0.db.meshed.svc.cluster.local") == "db-0"
+    assert curl(sites["dc2"], "hello-1.hello.demo.svc.cluster.local") == ("hello-1", "200")
+    assert all_answer(sites, client)
 
 
 def test_status_and_doctor_find_nothing(pair: Project) -> None:

@@ -81,8 +81,14 @@ def test_strangers_are_turned_away_in_the_handshake_by_typed_names(export: Expor
 
 
 def test_the_gateways_policy_names_no_export_and_so_never_changes() -> None:
-    assert gateway_termination.with_identity(GATEWAY_NAMESPACE) == {
+    """But the names that its own Gateways have, and no other's."""
+    assert gateway_termination.with_identity("dc1", GATEWAY_NAMESPACE) == {
         "selector": {"matchLabels": GATEWAY_LABELS},
         "action": "ALLOW",
-        "rules": [{"from": [{"source": {"principals": ["*"]}}]}],
+        "rules": [
+            {
+                "from": [{"source": {"principals": ["*"]}}],
+                "when": [{"key": "connection.sni", "values": ["*.dc1.dcmesh"]}],
+            }
+        ],
     }

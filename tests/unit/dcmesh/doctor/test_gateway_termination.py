@@ -68,7 +68,7 @@ def pair() -> Iterator[Pair]:
             },
             FILTERS: {"items": [istio(SERVED, "istio-system", consumers_in_handshake(ended, DB0, "istio-system"))]},
             f"{SECURITY}/peerauthentications": {"items": []},
-            POLICIES: {"items": [istio("dcmesh-with-identity", "istio-system", with_identity("istio-system"))]},
+            POLICIES: {"items": [istio("dcmesh-with-identity", "istio-system", with_identity("dc1", "istio-system"))]},
         }
         without_sidecar(pair)
         played = pair.played

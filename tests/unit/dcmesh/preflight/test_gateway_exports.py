@@ -172,8 +172,8 @@ SHUT = {
         POLICIES,
         policy("no-dr", "istio-system", action="DENY", rules=[{"from": [{"source": {"namespaces": ["dr"]}}]}]),
         [],
-        'db" has the consumer dr/reader, whom AuthorizationPolicy istio-system/no-dr in dc1 denies at the gateway: '
-        "except the principal cluster.local/ns/dr/sa/reader from it",
+        'db" has the consumer dr/reader, whom AuthorizationPolicy istio-system/no-dr in dc1 would refuse at the '
+        "gateway: except the principal cluster.local/ns/dr/sa/reader from it",
     ),
 }
 
@@ -220,6 +220,36 @@ def test_pods_of_a_whole_service_are_those_that_it_leads_to(raw: dict[str, Any],
     assert look(raw, None) == []
     closed["spec"]["podSelector"] = {"matchLabels": {"pod": "db-1"}}
     assert "NetworkPolicy shop/closed in dc1 would keep the gateway out" in look(raw, None)[0]
+
+
+def test_in_istios_namespace_the_gateway_has_no_policy_of_its_own(raw: dict[str, Any], cluster: KubernetesAPI) -> None:
+    put(raw, "sites[0].gateway", {"namespace": "istio-system"})
+    cluster.objects[POLICIES] = items(policy("allow-nothing", "istio-system"))
+    (line,) = look(raw, None)
+    assert (
+        "whom AuthorizationPolicy istio-system/allow-nothing in dc1 would refuse at the gateway: add the rule" in line
+    )
+
+
+@pytest.mark.parametrize("target", [3309, "mysql"])
+def test_policies_see_the_port_of_the_pod_and_not_the_services(
+    raw: dict[str, Any], cluster: KubernetesAPI, target: object
+) -> None:
+    whole(raw)
+    ports = [{"port": 3306, "targetPort": target}]
+    there = pod("db-0", "istio-proxy")
+    there["spec"]["containers"][0]["ports"] = [{"name": "mysql", "containerPort": 3309}]
+    networks = policy("own", "shop", podSelector={}, ingress=[{"ports": [{"port": 3309}]}])
+    sidecars = policy("own", "shop", rules=[{"to": [{"operation": {"ports": ["3309"]}}]}])
+    cluster.objects |= {
+        SERVICE: {"spec": {"clusterIP": "10.43.0.9", "selector": {"app": "db"}, "ports": ports}},
+        PODS: items(there),
+        NETWORKS: items(networks),
+        POLICIES: items(sidecars),
+    }
+    assert look(raw, None) == []
+    networks["spec"]["ingress"] = [{"ports": [{"port": 3306}]}]
+    assert "ports: [{port: 3309}]`" in look(raw, None)[0]
 
 
 def test_an_export_that_stands_is_warned_of_and_goes_on(raw: dict[str, Any], cluster: KubernetesAPI) -> None:

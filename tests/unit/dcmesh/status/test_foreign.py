@@ -245,14 +245,20 @@ SERVED = "db-0.db.wookie.dc1.dcmesh"
 ENDED = DB_EXPORT.model_copy(update={"hosts": (DB0,), "server_names": (SERVED,)})
 
 
-def ended(*gateways: Found, entries: Sequence[Found] = (), rules: Sequence[Found] = ()) -> list[Foreign]:
+def ended(
+    *gateways: Found, entries: Sequence[Found] = (), rules: Sequence[Found] = (), services: Sequence[Found] = ()
+) -> list[Foreign]:
     """Return what is foreign at a gateway that ends the TLS for a host."""
     servers = [server(f"./{SERVED}", mode=MUTUAL)]
     own = of(gateway_name(SERVED), "istio-system", {"selector": GATEWAY_LABELS, "servers": servers}, OWN)
     entry = of(SERVED, "wookie", {"hosts": [SERVED], "exportTo": ["istio-system"]}, OWN)
     limit = of(SERVED, "istio-system", {"host": SERVED, "exportTo": ["."]}, OWN)
     there = IstioObjects(
-        gateways=[own, *gateways], entries=[entry, *entries], rules=[limit, *rules], gateway_labels=GATEWAY_LABELS
+        gateways=[own, *gateways],
+        entries=[entry, *entries],
+        rules=[limit, *rules],
+        services=services,
+        gateway_labels=GATEWAY_LABELS,
     )
     return list(at_gateway("dc1", PLACE, (ENDED,), there))
 
@@ -274,6 +280,15 @@ def test_an_elder_gateway_with_the_hosts_name_shuts_it() -> None:
     (foreign,) = ended(gateway(server(SERVED, mode=MUTUAL), since=OLD))
     assert (foreign.severity, foreign.hosts) == (CRITICAL, (DB0,))
     assert f"istiod leaves out {SERVED}" in foreign.does
+
+
+def test_a_gateway_that_leads_others_to_the_host_is_more_than_a_neighbour() -> None:
+    """No list of consumers keeps anybody from what comes by another server name."""
+    there = gateway(server("x.example", mode=MUTUAL))
+    way = of("way", "default", {"gateways": ["foreign"], "tcp": [{"route": [{"destination": {"host": SERVED}}]}]})
+    (foreign,) = ended(there, services=[way])
+    assert (foreign.kind, foreign.severity, foreign.hosts) == ("Gateway", CRITICAL, (DB0,))
+    assert f"default/way to {SERVED}" in foreign.does
 
 
 def test_an_elder_entry_with_the_hosts_name_takes_it() -> None:
