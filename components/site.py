@@ -28,7 +28,7 @@ from components.verb_command import begun
 from components.workloads.hello import Hello, HelloArgs, HelloClient, HelloClientArgs
 from dcmesh.kube.nodes import with_rto_max
 from dcmesh.model import settings as model
-from dcmesh.model.component_names import egress_name, export_name
+from dcmesh.model.component_names import egress_name, export_name, gateway_name, pxc_operator_name, workload_name
 from dcmesh.model.istio import ISTIO_NAMESPACE, injection_labels
 from dcmesh.model.link import ExportedService, Link, LinkGateway
 from dcmesh.model.plan import GatewayPlan, SitePlan
@@ -195,7 +195,7 @@ class Site(pulumi.ComponentResource):
         self._operator = self._pxc_operator(name, injection_labels(revision), inside)
         self.workloads = {
             workload.namespace: self._workload(
-                f"{name}.{workload.namespace}", workload, injection_labels(revision), inside
+                workload_name(name, workload.namespace), workload, injection_labels(revision), inside
             )
             for workload in site.workloads
         }
@@ -275,7 +275,7 @@ class Site(pulumi.ComponentResource):
             values=operator.values,
             hooks=self._hooks,
         )
-        return PxcOperator(f"{name}-pxc-operator", args, inside).ready
+        return PxcOperator(pxc_operator_name(name), args, inside).ready
 
     def _workload(
         self, name: str, workload: model.Workload, labels: Mapping[str, str], inside: pulumi.ResourceOptions
@@ -379,7 +379,7 @@ class Site(pulumi.ComponentResource):
         return {
             namespace: EastWestGateway(
                 # As dcmesh 0.1.0 has named it.
-                f"{name}-gateway" if namespace == ISTIO_NAMESPACE else f"{name}-gateway.{namespace}",
+                f"{name}-gateway" if namespace == ISTIO_NAMESPACE else gateway_name(name, namespace),
                 EastWestGatewayArgs(
                     charts=_charts(istio),
                     namespace=namespace,

@@ -27,6 +27,15 @@ STRANGER_SCRIPT = asking(Path(__file__).with_suffix(".sh").read_text(), seconds=
 STRANGER_SECONDS = 20
 """How long a policy engine may take to notice a new pod."""
 
+ANSWERED = {
+    "rules": [
+        # xargs' exit code if one of those that it runs fails
+        {"action": "FailJob", "onExitCodes": {"containerName": "probe", "operator": "In", "values": [123]}},
+        {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]},
+    ]
+}
+"""What a Job makes of a pod that has failed: an answer is told from an eviction and an image that is not there."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class EgressProbeArgs:
@@ -72,8 +81,8 @@ class EgressProbe(pulumi.ComponentResource):
     Creates, in its namespace:
         - `Job` `dcmesh-probe`, which it lets in. It asks every host until the right pod answers; `pulumi up` waits
           for it and fails with its log.
-        - `Job` `dcmesh-stranger`, which is no client. It fails if a host answers it, as where nothing enforces
-          NetworkPolicies. No `up` waits for it: `python -m dcmesh status` tells how it ended.
+        - `Job` `dcmesh-stranger`, which is no client. It fails, by its policy for failed pods, if a host answers it, as
+          where nothing enforces NetworkPolicies. No `up` waits for it: `python -m dcmesh status` tells how it ended.
 
     Both run again when the hosts or the gateways' addresses change. The caller orders them after the imports by
     `depends_on`.
@@ -90,7 +99,7 @@ class EgressProbe(pulumi.ComponentResource):
         )
 
         def job(
-            job_name: str, script: str, seconds: int, annotation: str, opts: pulumi.ResourceOptions
+            job_name: str, script: str, seconds: int, annotation: str, opts: pulumi.ResourceOptions, **more: object
         ) -> pulumi.Resource:
             labels = {"app": job_name}
             return k8s.batch.v1.Job(
@@ -101,6 +110,7 @@ class EgressProbe(pulumi.ComponentResource):
                 spec={
                     "backoff_limit": 0,
                     "active_deadline_seconds": JOB_SECONDS,
+                    **more,
                     "template": path.apply(
                         lambda path: outside(
                             pod_template(
@@ -122,5 +132,6 @@ class EgressProbe(pulumi.ComponentResource):
         # A Job that failed stays failed: the next `up` must make another.
         probe = job(PROBE_LABELS["app"], SCRIPT, PROBE_SECONDS, "pulumi.com/replaceUnready", child)
         after = pulumi.ResourceOptions(parent=self, depends_on=[probe])
-        job(STRANGER, STRANGER_SCRIPT, STRANGER_SECONDS, "pulumi.com/skipAwait", after)
+        told = {"pod_failure_policy": ANSWERED}
+        job(STRANGER, STRANGER_SCRIPT, STRANGER_SECONDS, "pulumi.com/skipAwait", after, **told)
         self.register_outputs({})

@@ -60,7 +60,7 @@ class ClusterReader:
     def _read(self, kind: str, *name: str) -> Any:  # noqa: ANN401 — the client has no types
         return answer_or_none(getattr(self.core, f"read_{kind}"), *name, _request_timeout=SECONDS)
 
-    def _read_if_allowed(self, ask: Callable[..., Any], *place: str, **options: str | int) -> Any:  # noqa: ANN401
+    def _read_if_allowed(self, ask: Callable[..., Any], *place: str, **options: str) -> Any:  # noqa: ANN401
         """Return what is asked for; None also where it may not be read."""
         return answer_or_none(ask, *place, none=(403, 404), _request_timeout=SECONDS, **options)
 
@@ -107,17 +107,19 @@ class ClusterReader:
         shown: list[Mapping[str, Any]] = self.core.api_client.sanitize_for_serialization(found.items if found else [])
         return shown
 
-    def held_in(self, namespace: str) -> str:
-        """Return a pod or volume of a namespace, in words; empty if it has none."""
-        kinds = {
-            "pod": self.core.list_namespaced_pod,
-            "PersistentVolumeClaim": self.core.list_namespaced_persistent_volume_claim,
-        }
-        for kind, ask in kinds.items():
-            found = self._read_if_allowed(ask, namespace, limit=1)
-            if found is not None and found.items:
-                return f"the {kind} {found.items[0].metadata.name}"
-        return ""
+    def pod_labels(self, namespace: str) -> list[Mapping[str, str]]:
+        """Return the labels of each pod of a namespace."""
+        found = self._read_if_allowed(self.core.list_namespaced_pod, namespace)
+        return [pod.metadata.labels or {} for pod in (found.items if found else ())]
+
+    def held_in(self, namespace: str, *, but: Mapping[str, str]) -> str:
+        """Return a pod or volume of a namespace, in words; empty if it has none, but for pods with these labels."""
+        pods = self._read_if_allowed(self.core.list_namespaced_pod, namespace)
+        for pod in pods.items if pods else ():
+            if not but.items() <= (pod.metadata.labels or {}).items():
+                return f"the pod {pod.metadata.name}"
+        claims = self._read_if_allowed(self.core.list_namespaced_persistent_volume_claim, namespace)
+        return f"the PersistentVolumeClaim {claims.items[0].metadata.name}" if claims and claims.items else ""
 
     def has_service_account(self, namespace: str, name: str) -> bool:
         """Tell whether a service account is there."""

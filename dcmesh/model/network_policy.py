@@ -11,7 +11,7 @@ Labels = Mapping[str, str]
 
 @dataclass(frozen=True, kw_only=True)
 class Caller:
-    """Who connects.
+    """Who connects; or, of what is let out, to whom.
 
     Attributes:
         namespace: the namespace.
@@ -39,6 +39,30 @@ def shutting_out(policies: Sequence[Object], pod: Object, caller: Caller, port: 
     namespace = pod["metadata"]["namespace"]
     if any(_on_port(rule, pod, port) and _from(rule, namespace, caller) for rule in rules):
         return []
+    return [name_of(policy) for policy in holding]
+
+
+def keeping_in(policies: Sequence[Object], caller: Caller, there: Caller, port: int) -> list[str]:
+    """Return the policies that keep a caller from a port elsewhere; none if one lets it out, or none holds for it.
+
+    Args:
+        policies: those of its namespace.
+        caller: who connects.
+        there: to whom.
+        port: the port there, behind any Service.
+    """
+    holding = [
+        policy
+        for policy in policies
+        if "Egress" in policy["spec"].get("policyTypes", ())
+        and _selects(policy["spec"].get("podSelector"), caller.labels)
+    ]
+    rules = [rule for policy in holding for rule in policy["spec"].get("egress") or ()]
+    nameless: Object = {"spec": {"containers": []}}
+    for rule in rules:
+        peers = rule.get("to") or ()
+        if _on_port(rule, nameless, port) and (not peers or any(_is(peer, caller.namespace, there) for peer in peers)):
+            return []
     return [name_of(policy) for policy in holding]
 
 

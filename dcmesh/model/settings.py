@@ -171,7 +171,7 @@ class Istio(Model):
     tag: ImageTag | None = None
     """Image tag. Default: the charts'."""
     pull_secrets: list[Name] = []
-    """Secrets with credentials for the registry, in `istio-system` and in the gateway's namespace."""
+    """Secrets with credentials for the registry, in `istio-system` and in the gateways' namespaces."""
     replicas: Annotated[int, Field(ge=1, le=10), WHOLE] = 2
     """istiod pods in each site. While none runs, no pod with a sidecar can start."""
     egress: Literal["ALLOW_ANY", "REGISTRY_ONLY"] = "ALLOW_ANY"

@@ -1,14 +1,18 @@
 """Egress gateways: what of a cluster would keep clients from them, or be deleted with their names."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 from dcmesh.config.errors import Finding, Remark
 from dcmesh.kube.cluster import ClusterReader
 from dcmesh.model import settings as model
-from dcmesh.model.egress import LABELS
-from dcmesh.model.istio import ISTIO_NAMESPACE
-from dcmesh.model.istio_objects import Object, name_of, selects
+from dcmesh.model.authorization import holding
+from dcmesh.model.component_names import egress_name
+from dcmesh.model.egress import LABELS, NAME_LABEL
+from dcmesh.model.istio_objects import name_of, selects, whole
+from dcmesh.model.network_policy import Caller, keeping_in
+from dcmesh.model.plan import EgressPlan, SitePlan
 from dcmesh.preflight.parallel import each
+from dcmesh.sites_in_state import SiteInState
 
 Numbered = tuple[int, model.Import]
 
@@ -17,20 +21,29 @@ def _by_gateway(site: model.Site) -> list[Numbered]:
     return [(index, imported) for index, imported in enumerate(site.imports) if imported.by_gateway]
 
 
-def occupied(cluster: ClusterReader, site: model.Site, path: str) -> Iterator[Finding]:
-    """Find namespaces for the names of hosts in which something runs: it would go with the last host."""
+def occupied(cluster: ClusterReader, site: model.Site, path: str, known: SiteInState | None) -> Iterator[Finding]:
+    """Find namespaces that are to be dcmesh's, and in which something of somebody else's runs: it would go with them.
 
-    def look(numbered: Numbered) -> Iterator[Finding]:
-        index, imported = numbered
-        namespace = imported.host_namespace or ""
-        if held := cluster.held_in(namespace):
+    They may have been handed over. The egress gateway's own is dcmesh's once it is in the state.
+    """
+    there = {urn.rpartition("::")[2] for urn in known.objects} if known else set()
+    wanted = dict[str, str]()
+    for index, imported in _by_gateway(site):
+        at = f"{path}.imports[{index}]"
+        wanted.setdefault(imported.host_namespace or "", f"{at}.hostNamespace")
+        if f"{egress_name(site.name, imported.namespace)}-namespace" not in there:
+            wanted.setdefault(imported.namespace, f"{at}.namespace")
+
+    def look(placed: tuple[str, str]) -> Iterator[Finding]:
+        namespace, where = placed
+        if held := cluster.held_in(namespace, but=LABELS):
             advice = (
-                f"has {held} in {site.name}, and is deleted with the last host whose name is in it: move that, or "
-                "import what is exported from another namespace"
+                f"has {held} in {site.name}, and is deleted, with all that is in it, by the `up` that takes out the "
+                "last import that names it: move that, or name another namespace"
             )
-            yield Finding(f"{path}.imports[{index}].hostNamespace", namespace, advice)
+            yield Finding(where, namespace, advice)
 
-    yield from each(_by_gateway(site), look)
+    yield from each(wanted.items(), look)
 
 
 def absent_clients(cluster: ClusterReader, site: model.Site, path: str) -> Iterator[Finding]:
@@ -57,18 +70,15 @@ def denied(cluster: ClusterReader, site: model.Site, path: str) -> Iterator[Find
     Those that allow are not looked for: the egress gateway has one of its own that allows its clients all.
     """
     numbered = _by_gateway(site)
-    policies = cluster.foreign_policies() if numbered else []
+    policies = [*map(whole, cluster.foreign_policies())] if numbered else []
     seen = set[tuple[str, str]]()
     for index, imported in numbered:
         account = (imported.namespace, imported.service_account)
         if account in seen:
             continue
         seen.add(account)
-        for policy in policies:
-            spec, namespace = policy.get("spec") or {}, policy["metadata"]["namespace"]
-            here = namespace in (ISTIO_NAMESPACE, imported.namespace)
-            chosen = (spec.get("selector") or {}).get("matchLabels")
-            if here and spec.get("action") in ("DENY", "CUSTOM") and selects(chosen, LABELS):
+        for policy in holding(policies, imported.namespace, LABELS):
+            if policy["spec"].get("action") in ("DENY", "CUSTOM"):
                 advice = (
                     f"is under the AuthorizationPolicy {name_of(policy)} of {site.name}, which may deny its clients: "
                     "they have no identity. Give it a selector without the label istio: dcmesh-egress, or a rule of "
@@ -77,49 +87,34 @@ def denied(cluster: ClusterReader, site: model.Site, path: str) -> Iterator[Find
                 yield Remark(f"{path}.imports[{index}].serviceAccount", imported.service_account, advice)
 
 
-def kept_in(cluster: ClusterReader, site: model.Site, path: str) -> Iterator[Finding]:
-    """Find NetworkPolicies that keep clients in their namespace."""
+def kept_in(cluster: ClusterReader, site: model.Site, path: str, plan: SitePlan) -> Iterator[Finding]:
+    """Find NetworkPolicies that keep clients from the ports of an egress gateway."""
 
-    def look(placed: tuple[str, model.Client, str]) -> Iterator[Finding]:
-        where, client, egress = placed
-        for policy in cluster.network_policies(client.namespace):
-            spec = policy["spec"]
-            if "Egress" not in (spec.get("policyTypes") or []) or not _may_select(spec, client.labels):
-                continue
-            if not any(_lets_out(rule, egress) for rule in spec.get("egress") or []):
-                advice = (
-                    f"has the NetworkPolicy {name_of(policy)} in {site.name}, which lets its pods out to other places "
-                    "alone: add to its egress `to: [{namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: "
-                    f"{egress}}}}}}}]`, and to the cluster's DNS if that is missing"
-                )
-                yield Remark(where, client.namespace, advice)
+    def look(placed: tuple[str, model.Client, str, EgressPlan]) -> Iterator[Finding]:
+        where, client, namespace, egress = placed
+        policies, pods = cluster.network_policies(client.namespace), cluster.pod_labels(client.namespace)
+        clients = [of for of in pods if selects(client.labels, of)] or [client.labels]
+        there = Caller(namespace=namespace, namespace_labels={NAME_LABEL: namespace}, labels=LABELS)
+        kept = dict[str, int]()
+        for of in clients:
+            caller = Caller(namespace=client.namespace, namespace_labels={}, labels=of)
+            for port in egress.ports.values():
+                kept |= dict.fromkeys(keeping_in(policies, caller, there, port), port)
+        for policy, port in kept.items():
+            rule = f"to: [{{namespaceSelector: {{matchLabels: {{{NAME_LABEL}: {namespace}}}}}}}]"
+            advice = (
+                f"has the NetworkPolicy {policy} in {site.name}, which does not let clients out to the egress gateway: "
+                f"add to its egress `{rule}`, without `ports` or with {port} among them, and a rule for the cluster's "
+                "DNS if that is missing"
+            )
+            yield Remark(where, client.namespace, advice)
 
     yield from each(
         [
-            (f"{path}.imports[{index}].clients[{number}].namespace", client, imported.namespace)
-            for index, imported in _by_gateway(site)
-            for number, client in enumerate(imported.clients)
+            (f"{path}.imports[{index}].clients[{number}].namespace", client, of.namespace, of.egress)
+            for index, of in enumerate(plan.imports)
+            if of.egress
+            for number, client in enumerate(site.imports[index].clients)
         ],
         look,
     )
-
-
-def _may_select(spec: Object, of: Mapping[str, str]) -> bool:
-    """Tell whether a NetworkPolicy may hold for pods that have at least these labels."""
-    wanted = (spec.get("podSelector") or {}).get("matchLabels") or {}
-    return all(of.get(key, value) == value for key, value in wanted.items())
-
-
-def _lets_out(rule: Object, namespace: str) -> bool:
-    """Tell whether a rule may let pods out to a namespace; what hangs on more than its name is taken to."""
-    if not rule.get("to"):
-        return True
-    for peer in rule["to"]:
-        if "ipBlock" in peer:
-            return True
-        chosen = peer.get("namespaceSelector")
-        if chosen is not None:
-            named = (chosen.get("matchLabels") or {}).get("kubernetes.io/metadata.name", namespace)
-            if named == namespace:
-                return True
-    return False

@@ -25,9 +25,10 @@ def existing_istio(cluster: ClusterReader, settings: model.Settings, site: model
         return
     metadata = mesh.get("defaultConfig", {}).get("proxyMetadata", {})
     captures = str(metadata.get("ISTIO_META_DNS_CAPTURE")).lower() == "true"
-    # An egress gateway goes by the cluster's own DNS.
-    by_gateway = site.imports and all(imported.by_gateway for imported in site.imports)
-    if not (captures or by_gateway):
+    # Sidecars resolve the hosts by it; gateways have no use for it, at either end.
+    by_sidecar = [not imported.by_gateway for imported in site.imports]
+    by_sidecar += [isinstance(export, model.PodExport) for export in site.exports]
+    if not captures and (any(by_sidecar) or not by_sidecar):
         advice = 'does not capture DNS: set meshConfig.defaultConfig.proxyMetadata.ISTIO_META_DNS_CAPTURE to "true"'
         yield Finding(path, value, f"{advice} in {site.name} and restart the workloads")
     if mesh.get("enableAutoMtls") is False:

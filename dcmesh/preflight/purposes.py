@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from dcmesh.config.errors import Finding
 from dcmesh.model import settings as model
-from dcmesh.model.component_names import egress_name, hosts_name
+from dcmesh.model.component_names import egress_name, gateway_name, hosts_name, pxc_operator_name, workload_name
 from dcmesh.sites_in_state import SiteInState
 
 
@@ -37,8 +37,9 @@ def changed(site: model.Site, path: str, gateway: str, known: SiteInState | None
 def _names(site: str, namespace: str) -> dict[str, str]:
     """Return by what a namespace stands in the state, by what it is for."""
     return {
-        "a workload": f"{site}.{namespace}",
-        "the gateway": f"{site}-gateway.{namespace}",
+        "a workload": workload_name(site, namespace),
+        "the gateway": gateway_name(site, namespace),
+        "Percona's operator": pxc_operator_name(site),
         "an egress gateway": egress_name(site, namespace),
         "other sites' hosts": hosts_name(site, namespace),
     }
@@ -47,9 +48,9 @@ def _names(site: str, namespace: str) -> dict[str, str]:
 def _wanted(site: model.Site, path: str, gateway: str) -> Iterator[tuple[str, str, str]]:
     """Yield each namespace that is to be made: its place, its name, and by what it is to stand in the state."""
     for index, workload in enumerate(site.workloads):
-        yield f"{path}.workloads[{index}].namespace", workload.namespace, f"{site.name}.{workload.namespace}"
+        yield f"{path}.workloads[{index}].namespace", workload.namespace, workload_name(site.name, workload.namespace)
     if site.exports:
-        yield f"{path}.gateway.namespace", gateway, f"{site.name}-gateway.{gateway}"
+        yield f"{path}.gateway.namespace", gateway, gateway_name(site.name, gateway)
     for index, imported in enumerate(site.imports):
         if imported.by_gateway and imported.host_namespace:
             at, own = f"{path}.imports[{index}]", imported.host_namespace

@@ -96,10 +96,10 @@ def _of_site(
                 *hosts.own_names(cluster, site, path, plan, known),
                 *hosts.claimed(cluster, path, plan, gateway, known),
                 *hosts.virtual_addresses(cluster, site, path),
-                *egress.occupied(cluster, site, path),
+                *egress.occupied(cluster, site, path, known),
                 *egress.absent_clients(cluster, site, path),
                 *egress.denied(cluster, site, path),
-                *egress.kept_in(cluster, site, path),
+                *egress.kept_in(cluster, site, path, plan),
                 *gateway_exports.ready_to_export(api, site, path, plan, gateway, known),
             ]
     except ConfigException as error:

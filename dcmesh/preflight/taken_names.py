@@ -31,10 +31,13 @@ def taken(
         where, name = namespace
         if cluster.is_foreign("namespace", name):
             ((key, value),) = OURS.items()
+            goes = (
+                "`pulumi destroy`" if ".imports[" not in where else "an `up` without the import, or `pulumi destroy`,"
+            )
             label = f"kubectl label namespace {name} {key}={value}"
             advice = (
                 f"is there already in {site.name}, and this stack has not made it: name another. If this stack is to "
-                f"take it over, and `pulumi destroy` to delete it with all that is in it: `{label}`"
+                f"take it over, and {goes} to delete it with all that is in it: `{label}`"
             )
             yield Finding(where, name, advice)
 

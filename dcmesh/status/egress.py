@@ -100,6 +100,10 @@ def find_egress(
 
 
 def _open(job: Mapping[str, Any]) -> bool | None:
-    """Return how the Job ended that asks as nobody's client: it fails if it is answered."""
-    ended = {of["type"] for of in job.get("status", {}).get("conditions") or () if of["status"] == "True"}
-    return "Failed" in ended if ended & {"Failed", "Complete"} else None
+    """Return how the Job ended that asks as nobody's client; None if it has not, or for a reason of its own.
+
+    If it is answered, its pod's exit code has it fail by its policy for that.
+    """
+    conditions = job.get("status", {}).get("conditions") or ()
+    ended = {of["type"]: of.get("reason") for of in conditions if of["status"] == "True"}
+    return False if "Complete" in ended else True if ended.get("Failed") == "PodFailurePolicy" else None

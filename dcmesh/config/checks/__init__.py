@@ -73,6 +73,7 @@ CHECKS = (
     egress.accounts,
     egress.ports,
     egress.hosts_twice,
+    egress.vanished_sources,
     gateways.namespaces,
     gateways.node_ports,
     gateways.aws_addresses,

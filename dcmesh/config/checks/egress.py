@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 
 from dcmesh.config.checks.configuration import Configuration
-from dcmesh.config.checks.names import is_in_every_cluster
+from dcmesh.config.checks.names import REMOVE_ONE, is_in_every_cluster, twice
 from dcmesh.config.errors import NOTHING, Finding
 from dcmesh.model.egress import allot_ports
 from dcmesh.model.gateway import GATEWAY_NAMESPACE
@@ -56,9 +56,9 @@ def namespaces(configuration: Configuration) -> Iterator[Finding]:
             for key, (purpose, namespace) in wanted.items():
                 where = f"{path}.imports[{index}].{key}"
                 if is_in_every_cluster(namespace):
-                    yield Finding(where, namespace, f"is there in every cluster: {purpose} need one of their own")
+                    yield Finding(where, namespace, f"is there in every cluster: name one for {purpose} alone")
                 elif others := [use for use in used[namespace] if use != purpose]:
-                    advice = f"is for {others[0]} as well: {purpose} need a namespace of their own, name another"
+                    advice = f"is for {others[0]} as well: name another, for {purpose} alone"
                     yield Finding(where, namespace, advice, given=(path,))
 
 
@@ -83,11 +83,14 @@ def _used(site: Site, settings: Settings) -> Mapping[str, list[str]]:
 
 
 def accounts(configuration: Configuration) -> Iterator[Finding]:
-    """Find two egress gateways in one namespace."""
+    """Find two egress gateways in one namespace, and accounts that are there before them."""
     for path, site in configuration.sites:
         known = dict[str, str]()
         for index, imported in enumerate(site.imports):
             if imported.by_gateway:
+                if imported.service_account == "default":
+                    advice = "is there in every namespace, and an egress gateway has one of its own: name another"
+                    yield Finding(f"{path}.imports[{index}].serviceAccount", imported.service_account, advice)
                 account = known.setdefault(imported.namespace, imported.service_account)
                 if account != imported.service_account:
                     advice = f"is another one than {account}, and a namespace has one egress gateway: use that"
@@ -97,23 +100,26 @@ def accounts(configuration: Configuration) -> Iterator[Finding]:
 def ports(configuration: Configuration) -> Iterator[Finding]:
     """Find hosts that would have the same port of an egress gateway, and ports of hosts that are not imported."""
     for path, site in configuration.sites:
-        taken = dict[tuple[str, int], str]()
+        taken = dict[
+            int, str
+        ]()  # of the whole site: an istiod that does not scope Gateways opens them at every gateway
         for index, imported in enumerate(site.imports):
             offer = configuration.offer(imported)
             if offer is None or not imported.by_gateway:
                 continue
             where = f"{path}.imports[{index}].ports"
             hosts = offer[1].hosts
+            yield from twice(((f"{where}[{n}].host", of.host) for n, of in enumerate(imported.ports)), REMOVE_ONE)
             for number, chosen in enumerate(imported.ports):
                 if chosen.host not in hosts:
                     advice = f"is no host of {imported.from_}/{imported.export}: remove it"
                     yield Finding(f"{where}[{number}].host", chosen.host, advice, given=(offer[0],))
             for host, port in allot_ports(hosts, imported.chosen_ports).items():
-                other = taken.setdefault((imported.namespace, port), host)
+                other = taken.setdefault(port, host)
                 if other != host:
                     advice = (
-                        f"gives {host} the port {port} of the egress gateway, which {other} has: choose a free one "
-                        f"for {host} here"
+                        f"gives {host} the port {port}, which {other} has at an egress gateway too: choose a free one "
+                        "for the one of the two that is new, at its import"
                     )
                     yield Finding(where, NOTHING, advice, given=(where,))
 
@@ -141,3 +147,22 @@ def hosts_twice(configuration: Configuration) -> Iterator[Finding]:
             elif any(service in behind for service in map(service_of, offer[1].hosts)):
                 advice = "is imported by sidecars too, which would be led to this egress gateway: keep one of the two"
                 yield Finding(where, imported.export, advice)
+
+
+def vanished_sources(configuration: Configuration) -> Iterator[Finding]:
+    """Find imports that stand although their source exports nothing any more: they would be taken for not begun yet."""
+    for site, path, imported in configuration.imports:
+        before = configuration.before.get(site.name) or {}
+        if (
+            imported.by_gateway
+            and configuration.sources.get(imported.from_, ()) is None
+            and imported.from_ in before.get("links", {})
+            and any(
+                told.get("egress") == "gateway" for told in before.get("imports", ()) if told["from"] == imported.from_
+            )
+        ):
+            advice = (
+                "exports nothing any more, and without it its hosts' names here would be removed under their clients: "
+                "restore its exports, or remove this import to have that"
+            )
+            yield Finding(f"{path}.from", imported.from_, advice)

@@ -3,6 +3,7 @@
 import os
 import subprocess
 from collections.abc import Mapping
+from pathlib import Path
 from shutil import which
 
 import pulumi
@@ -74,6 +75,16 @@ def shell(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
+def test_an_answer_is_told_from_an_eviction(probes: Engine) -> None:
+    probe, stranger = probes.kind("Job")
+    assert "podFailurePolicy" not in probe.spec
+    failed, evicted = stranger.spec["podFailurePolicy"]["rules"]
+    assert (failed["action"], failed["onExitCodes"]["values"]) == ("FailJob", [123])
+    assert evicted["action"] == "Ignore"
+    script = ("-c", "echo a | xargs -n 1 /bin/sh -c 'exit 1' probe")
+    assert subprocess.run(("/bin/sh", *script), check=False).returncode == 123
+
+
 def test_what_answers_is_open(shell: str) -> None:
     with greeter(HANDSHAKE) as port:
         assert ask(shell, port, 0) == (1, "open 127.0.0.1 greeting\n")
@@ -81,6 +92,18 @@ def test_what_answers_is_open(shell: str) -> None:
 
 def test_what_refuses_or_says_nothing_is_closed(shell: str) -> None:
     with nobody() as port:
-        assert ask(shell, port, 5) == (0, "closed 127.0.0.1\n")
+        assert ask(shell, port, 0) == (0, "closed 127.0.0.1\n")
     with greeter(None) as port:
         assert ask(shell, port, 5) == (0, "closed 127.0.0.1\n")
+
+
+def test_one_answer_that_is_missing_closes_nothing(shell: str, tmp_path: Path) -> None:
+    """A gateway's pod may have gone just then."""
+    with greeter(None) as silent, greeter(HANDSHAKE) as speaks:
+        script = STRANGER_SCRIPT.replace(
+            "answered() {", f'answered() {{\n  [ -e "{tmp_path}/asked" ] && port={speaks} || : >"{tmp_path}/asked"'
+        )
+        command = (shell, "-c", script, "probe", "127.0.0.1", str(silent), "greeting")
+        found = os.environ | {"PROBE_SECONDS": "1"}
+        done = subprocess.run(command, capture_output=True, text=True, check=False, env=found, timeout=40)
+    assert (done.returncode, done.stdout) == (1, "open 127.0.0.1 greeting\n")

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from dcmesh import config
 from dcmesh.config.checks import egress
 from dcmesh.model.egress import PORTS
 from tests.unit.configurations import GONE, changed, errors, parse
@@ -87,6 +88,14 @@ CONSUMERS = "sites[0].exports[0].consumers"
             f"{AT}.ports[0].port: 3306 must be between 20000 and 32767",
         ),
         (
+            {f"{AT}.ports": [{"host": DB0, "port": 20001}, {"host": DB0, "port": 20002}]},
+            f'{AT}.ports[1].host: "{DB0}" is there twice: remove one',
+        ),
+        (
+            {f"{AT}.serviceAccount": "default", f"{CONSUMERS}[0].serviceAccount": "default"},
+            f'{AT}.serviceAccount: "default" is there in every namespace',
+        ),
+        (
             {
                 "sites[1].imports[1]": ANOTHER | {"namespace": "second", "serviceAccount": "egress"},
                 f"{CONSUMERS}[1]": {"site": "dc2", "namespace": "second", "serviceAccount": "egress"},
@@ -125,7 +134,44 @@ def test_a_collision_of_ports_names_the_key_that_settles_it(monkeypatch: pytest.
         return {f"{AT}.ports": [{"host": host, "port": n} for host, n in zip(hosts, numbers, strict=True)]}
 
     (said,) = errors(stack(both | ports(20001, 20001)))
-    assert f"{AT}.ports: gives {hosts[1]} the port 20001 of the egress gateway, which {hosts[0]} has" in said
+    assert f"{AT}.ports: gives {hosts[1]} the port 20001, which {hosts[0]} has at an egress gateway too" in said
     assert errors(stack(both | ports(20001, 20002))) == []
     monkeypatch.setattr(egress, "allot_ports", lambda of, _: dict.fromkeys(of, PORTS[0]))
-    assert "choose a free one" in errors(stack(both))[0]
+    assert "choose a free one for the one of the two that is new" in errors(stack(both))[0]
+
+
+def test_two_egress_gateways_have_no_port_in_common() -> None:
+    """An istiod that does not scope Gateways opens both their ports at both."""
+    raw = stack()
+    exporter, importer = raw["sites"]
+    exporter["workloads"].append({"kind": "hello", "namespace": "demo"})
+    account = {"namespace": "second", "serviceAccount": "egress"}
+    hello = {
+        "name": "hello",
+        "namespace": "demo",
+        "serviceAccount": "hello",
+        "selector": {"app": "hello"},
+        "port": 8080,
+    }
+    exporter["exports"].append({**exporter["exports"][0], **hello, "consumers": [{"site": "dc2", **account}]})
+    chosen = {"ports": [{"host": "hello-0.hello.demo.svc.cluster.local", "port": 25061}]}
+    importer["imports"].append({**ANOTHER, **account, "export": "hello", "hostNamespace": "demo", **chosen})
+    (said,) = errors(raw)
+    assert f"the port 25061, which {DB0} has at an egress gateway too" in said
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_an_import_that_stands_is_not_taken_for_one_that_has_not_begun(before: bool) -> None:
+    raw = stack()
+    raw["sites"], raw["peers"] = [raw["sites"][1]], [{"name": "dc1"}]
+    told = {"imports": [{"from": "dc1", "export": "db", "egress": "gateway"}], "links": {"dc1": {}}, "workloads": []}
+    outputs = {"organization/dcmesh/dc1": {}, "organization/dcmesh/dc2": {"sites": {"dc2": told}} if before else {}}
+
+    def read() -> None:
+        config.parse(raw, project="dcmesh", stack="dc2", read=outputs.__getitem__)
+
+    if not before:
+        read()
+        return
+    with pytest.raises(config.ConfigError, match="exports nothing any more, and without it its hosts' names here"):
+        read()

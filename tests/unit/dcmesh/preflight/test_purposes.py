@@ -50,6 +50,7 @@ def test_what_stays_as_it_is_is_well() -> None:
         ({}, ("dc2-egress.wookie-namespace", "wookie"), "sites[1].imports[0].hostNamespace"),
         ({}, ("dc2.dcmesh-egress-namespace", "dcmesh-egress"), "sites[1].imports[0].namespace"),
         ({}, ("dc1-hosts.wookie-namespace", "wookie"), "sites[0].workloads[0].namespace"),
+        ({}, ("dc2-pxc-operator-namespace", "wookie"), "sites[1].imports[0].hostNamespace"),
         ({"sites[0].gateway.namespace": "gw"}, ("dc1-egress.gw-namespace", "gw"), "sites[0].gateway.namespace"),
     ],
 )

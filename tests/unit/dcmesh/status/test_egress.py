@@ -41,8 +41,8 @@ def gateway_pod() -> dict[str, Any]:
     }
 
 
-def ended(kind: str) -> dict[str, Any]:
-    return {"metadata": {}, "status": {"conditions": [{"type": kind, "status": "True"}]}}
+def ended(kind: str, reason: str = "") -> dict[str, Any]:
+    return {"metadata": {}, "status": {"conditions": [{"type": kind, "status": "True", "reason": reason}]}}
 
 
 class Containers:
@@ -124,7 +124,7 @@ def test_one_that_is_well(cluster: KubernetesAPI) -> None:
         (DEPLOYMENT, 403, "UNKNOWN dc2 egress gateway out/egress: 403 Forbidden"),
         (
             JOB,
-            ended("Failed"),
+            ended("Failed", "PodFailurePolicy"),
             "WARNING dc2 egress gateway out/egress: a pod that is none of its clients was answered: nothing in this",
         ),
     ],
@@ -139,8 +139,17 @@ def test_a_pod_is_lacking(cluster: KubernetesAPI) -> None:
     assert texts(ask(cluster)) == ["WARNING dc2 egress gateway out/egress: 1 of 2 pods are ready"]
 
 
-@pytest.mark.parametrize("job", [404, {"metadata": {}, "status": {"active": 1}}, {"metadata": {}}])
-def test_a_stranger_who_has_not_ended_says_nothing(cluster: KubernetesAPI, job: Any) -> None:
+@pytest.mark.parametrize(
+    "job",
+    [
+        404,
+        {"metadata": {}},
+        {"metadata": {}, "status": {"active": 1}},
+        ended("Failed", "DeadlineExceeded"),  # its image is not there
+        ended("Failed", "BackoffLimitExceeded"),
+    ],
+)
+def test_a_stranger_who_has_not_asked_says_nothing(cluster: KubernetesAPI, job: Any) -> None:
     cluster.objects[JOB] = job
     assert texts(ask(cluster)) == []
     assert ask(cluster).as_json()["sites"]["dc2"]["egressGateways"][0]["open"] is None
