@@ -97,10 +97,10 @@ Wrong = tuple[str, object, str]
 def _missing(cluster: Cluster, export: model.GatewayExport) -> Iterator[Wrong]:
     """Find that an export is of what is not there, or is otherwise."""
     namespace, name = export.namespace, export.service_name
-    if _read(cluster.api, f"/api/v1/namespaces/{namespace}") is None:
+    if read(cluster.api, f"/api/v1/namespaces/{namespace}") is None:
         yield "namespace", namespace, f"is not there in {cluster.site}: export what runs already"
         return
-    service = _read(cluster.api, f"/api/v1/namespaces/{namespace}/services/{name}")
+    service = read(cluster.api, f"/api/v1/namespaces/{namespace}/services/{name}")
     if service is None:
         yield "service", name, f"is not there in namespace {namespace} of {cluster.site}: name the Service of the pods"
         return
@@ -123,7 +123,7 @@ def _service(export: model.GatewayExport, service: Mapping[str, object]) -> Iter
 
 def _stateful_set(cluster: Cluster, export: model.GatewayExport) -> Iterator[Wrong]:
     place = f"/apis/apps/v1/namespaces/{export.namespace}/statefulsets/{export.stateful_set_name}"
-    found = _read(cluster.api, place)
+    found = read(cluster.api, place)
     if found is None:
         advice = f"is no StatefulSet in namespace {export.namespace} of {cluster.site}: name the one that has the pods"
         yield "statefulSet", export.stateful_set_name, advice

@@ -10,6 +10,7 @@ import pytest
 from components.mesh.gateway_termination import consumers_in_handshake, ending_server, named_entry, with_identity
 from components.mesh.named_import import named_destination_rule
 from components.mesh.service_import import host_service_entry
+from dcmesh.doctor import policy as policy_hop
 from dcmesh.doctor import server_pod
 from dcmesh.doctor.evidence import Evidence
 from dcmesh.doctor.hops import HOPS
@@ -180,7 +181,7 @@ FINDINGS: list[tuple[str, str, Change]] = [
     ),
     (
         "not-allowed",
-        "AuthorizationPolicy wookie/local refuses cluster.local/ns/istio-system/sa/istio-eastwestgateway at the host's",
+        "AuthorizationPolicy wookie/local refuses cluster.local/ns/istio-system/sa/istio-eastwestgateway at pod w",
         refuses_the_gateway,
     ),
 ]
@@ -215,3 +216,7 @@ def test_a_service_as_a_whole_leads_to_whatever_pods_it_has(
         export=whole, host=host, consumer_site="dc2", account=account, consumer_side=None, source_side=Evidence(dc1)
     )
     assert [finding.id for finding in server_pod.HOP.look(link)] == found
+    service = {"spec": {"selector": {"app": "db"}, "ports": [{"port": 3306, "targetPort": 3309}]}}
+    pair.exporter.objects[f"{CORE}/wookie/services/db-primary"] = service
+    behind = list(policy_hop.behind_gateway(link))
+    assert [(pod["metadata"]["name"], port) for pod, port in behind] == [("db-0", 3309)]
