@@ -28,7 +28,7 @@ from components.verb_command import begun
 from components.workloads.hello import Hello, HelloArgs, HelloClient, HelloClientArgs
 from dcmesh.kube.nodes import with_rto_max
 from dcmesh.model import settings as model
-from dcmesh.model.component_names import egress_name, export_name, gateway_name, pxc_operator_name, workload_name
+from dcmesh.model.component_names import egress_name, export_name, gateway_component, pxc_operator_name, workload_name
 from dcmesh.model.istio import ISTIO_NAMESPACE, injection_labels
 from dcmesh.model.link import ExportedService, Link, LinkGateway
 from dcmesh.model.plan import GatewayPlan, SitePlan
@@ -379,7 +379,7 @@ class Site(pulumi.ComponentResource):
         return {
             namespace: EastWestGateway(
                 # As dcmesh 0.1.0 has named it.
-                f"{name}-gateway" if namespace == ISTIO_NAMESPACE else gateway_name(name, namespace),
+                f"{name}-gateway" if namespace == ISTIO_NAMESPACE else gateway_component(name, namespace),
                 EastWestGatewayArgs(
                     charts=_charts(istio),
                     namespace=namespace,

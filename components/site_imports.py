@@ -7,9 +7,9 @@ from itertools import groupby
 import pulumi
 
 from components.mesh.link_probe import LinkProbe, LinkProbeArgs
-from components.mesh.named_import import NamedImport
+from components.mesh.named_import import NamedImport, NamedImportArgs
 from components.mesh.namespace_scope import NamespaceScope, NamespaceScopeArgs
-from components.mesh.service_import import ServiceImport, ServiceImportArgs
+from components.mesh.service_import import ServiceImport
 from components.site import Site
 from components.site_egress import SiteEgress, SiteEgressArgs
 from components.untouched import untouched
@@ -71,7 +71,8 @@ class SiteImports(pulumi.ComponentResource):
             imported: list[pulumi.Resource] = [scope]
             for of, export in {(of.source, of.name): (of, export) for of, export in imports}.values():
                 own_name = import_name(name, namespace=namespace, source=of.source, export=of.name)
-                import_args = ServiceImportArgs(
+                import_args = NamedImportArgs(
+                    site=args.plan.name,
                     source=of.source,
                     link=args.links[of.source],
                     export=export,
@@ -79,10 +80,8 @@ class SiteImports(pulumi.ComponentResource):
                     vips=of.vips,
                     after=after,
                 )
-                if export.termination == "gateway":
-                    imported.append(NamedImport(own_name, import_args, site=args.plan.name, opts=inside))
-                else:
-                    imported.append(ServiceImport(own_name, import_args, inside))
+                kind = NamedImport if export.termination == "gateway" else ServiceImport
+                imported.append(kind(own_name, import_args, inside))
             for account in dict.fromkeys(of.service_account for of, _ in imports):
                 asked = [(of, export) for of, export in imports if of.service_account == account]
                 options = pulumi.ResourceOptions(depends_on=imported)

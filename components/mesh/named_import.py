@@ -1,5 +1,6 @@
 """NamedImport: makes hosts reachable by name in one namespace whose TLS the other site's gateway ends."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import pulumi
@@ -16,6 +17,17 @@ def named_destination_rule(export: ExportedService, host: str, *, gateways: int)
     return {**spec, "host": host, "trafficPolicy": {**policy, "tls": {**policy["tls"], "sni": export.sni(host)}}}
 
 
+@dataclass(frozen=True, kw_only=True)
+class NamedImportArgs(ServiceImportArgs):
+    """Arguments of NamedImport, beside those of ServiceImport.
+
+    Attributes:
+        site: the importing site.
+    """
+
+    site: str
+
+
 class NamedImport(pulumi.ComponentResource):
     """One import of a site, of an export with termination at the gateway.
 
@@ -29,16 +41,14 @@ class NamedImport(pulumi.ComponentResource):
     resources: list[pulumi.Resource]
     """What a probe of the import must wait for."""
 
-    def __init__(
-        self, name: str, args: ServiceImportArgs, *, site: str, opts: pulumi.ResourceOptions | None = None
-    ) -> None:
+    def __init__(self, name: str, args: NamedImportArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("dcmesh:components:NamedImport", name, {}, opts)
         export, gateway = args.export, pulumi.Output.from_input(args.link).apply(lambda link: link.gateway)
 
         def create(kind: str, host: str, spec: pulumi.Output[dict[str, Any]]) -> pulumi.Resource:
             served = export.served[host]
             return k8s.apiextensions.CustomResource(
-                f"{site}-imports.{args.namespace}.{served}-{kind}".lower(),
+                f"{args.site}-imports.{args.namespace}.{served}-{kind}".lower(),
                 api_version="networking.istio.io/v1",
                 kind=kind,
                 metadata=k8s.meta.v1.ObjectMetaArgs(name=served, namespace=args.namespace),

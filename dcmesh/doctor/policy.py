@@ -10,8 +10,8 @@ from dcmesh.doctor.link import WalkedLink
 from dcmesh.model.authorization import Request, connection, denies, holding, refusing
 from dcmesh.model.facts import State
 from dcmesh.model.gateway import GATEWAY_NAME, GATEWAY_PORT
-from dcmesh.model.istio_objects import Object, labels, name_of
-from dcmesh.model.link import ServiceAccount
+from dcmesh.model.istio_objects import Object, labels, name_of, selects, target_port
+from dcmesh.model.link import ServiceAccount, is_whole, service_of
 from dcmesh.model.object_names import opening
 from dcmesh.status.hosts import Answer
 
@@ -95,12 +95,25 @@ def judge_at_gateway(
     yield from _refused(holding(policies, link.gateway.namespace, labels(pod)), asked, "the gateway")
 
 
-def judge_behind_gateway(link: WalkedLink, policies: Sequence[Object], pod: Object) -> Iterator[HopFinding]:
-    """Yield what keeps the gateway from the host's pod, if that has a sidecar."""
+def judge_behind_gateway(link: WalkedLink, policies: Sequence[Object], pod: Object, port: int) -> Iterator[HopFinding]:
+    """Yield what keeps the gateway from a pod that listens on a port, if it has a sidecar."""
     if sidecar_state(pod):
         account = ServiceAccount(link.gateway.namespace, GATEWAY_NAME)
-        asked = connection(account, port=link.export.port, sni=f"outbound_.{link.export.port}_._.{link.served}")
-        yield from _refused(holding(policies, link.export.namespace, labels(pod)), asked, "the host's pod")
+        name = link.export.behind_gateway(link.host)
+        asked = connection(account, port=port, sni=f"outbound_.{link.export.port}_._.{name}")
+        yield from _refused(holding(policies, link.export.namespace, labels(pod)), asked, f"pod {name_of(pod)}")
+
+
+def behind_gateway(link: WalkedLink) -> list[tuple[Object, int]]:
+    """Return the pods to which the gateway leads, each with the port that it listens on."""
+    if not is_whole(link.host):
+        return [(link.server, link.export.port)] if link.server else []
+    namespace, name = service_of(link.host)
+    spec = (link.source.service(namespace, name) or {}).get("spec", {})
+    pods = [
+        pod for pod in link.source.pods(namespace) if spec.get("selector") and selects(spec["selector"], labels(pod))
+    ]
+    return [(pod, target_port(spec, link.export.port, pod)) for pod in pods]
 
 
 def _refused(holds: Sequence[Object], asked: Request, where: str) -> Iterator[HopFinding]:
@@ -118,8 +131,8 @@ def _look(link: WalkedLink) -> Iterator[HopFinding]:
         policies = link.source.istio("AuthorizationPolicy")
         for gateway in link.gateway_pods[:1]:
             yield from judge_at_gateway(link, policies, link.source.istio("Gateway"), gateway)
-        if link.server:
-            yield from judge_behind_gateway(link, policies, link.server)
+        for behind, port in behind_gateway(link):
+            yield from judge_behind_gateway(link, policies, behind, port)
     elif pod := link.server:
         yield from judge(link, link.source.istio("AuthorizationPolicy"), pod, link.known_answer)
 

@@ -16,7 +16,7 @@ def workload_name(site: str, namespace: str) -> str:
     return f"{site}.{namespace}"
 
 
-def gateway_name(site: str, namespace: str) -> str:
+def gateway_component(site: str, namespace: str) -> str:
     """Return the name of the gateway in a namespace of its own."""
     return f"{site}-gateway.{namespace}"
 

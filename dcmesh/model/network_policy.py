@@ -33,7 +33,7 @@ def shutting_out(policies: Sequence[Object], pod: Object, caller: Caller, port: 
         policy
         for policy in policies
         if "Ingress" in policy["spec"].get("policyTypes", ["Ingress"])
-        and _selects(policy["spec"].get("podSelector"), labels(pod))
+        and chooses(policy["spec"].get("podSelector"), labels(pod))
     ]
     rules = [rule for policy in holding for rule in policy["spec"].get("ingress") or ()]
     namespace = pod["metadata"]["namespace"]
@@ -55,7 +55,7 @@ def keeping_in(policies: Sequence[Object], caller: Caller, there: Caller, port: 
         policy
         for policy in policies
         if "Egress" in policy["spec"].get("policyTypes", ())
-        and _selects(policy["spec"].get("podSelector"), caller.labels)
+        and chooses(policy["spec"].get("podSelector"), caller.labels)
     ]
     rules = [rule for policy in holding for rule in policy["spec"].get("egress") or ()]
     nameless: Object = {"spec": {"containers": []}}
@@ -75,10 +75,10 @@ def _is(peer: Mapping[str, Any], namespace: str, caller: Caller) -> bool:
     if "ipBlock" in peer:
         return True
     if "namespaceSelector" in peer:
-        there = _selects(peer["namespaceSelector"], caller.namespace_labels)
+        there = chooses(peer["namespaceSelector"], caller.namespace_labels)
     else:
         there = namespace == caller.namespace
-    return there and _selects(peer.get("podSelector"), caller.labels)
+    return there and chooses(peer.get("podSelector"), caller.labels)
 
 
 def _on_port(rule: Mapping[str, Any], pod: Object, port: int) -> bool:
@@ -95,7 +95,7 @@ def _has(entry: Mapping[str, Any], pod: Object, port: int) -> bool:
     return first is None or first <= port <= entry.get("endPort", first)
 
 
-def _selects(selector: Mapping[str, Any] | None, of: Labels) -> bool:
+def chooses(selector: Mapping[str, Any] | None, of: Labels) -> bool:
     """Tell whether a selector of Kubernetes' chooses what has these labels; an empty one chooses all."""
     selector = selector or {}
     return selects(selector.get("matchLabels"), of) and all(

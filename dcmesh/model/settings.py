@@ -553,8 +553,7 @@ class GatewayExport(_Export):
     namespace: Name
     """Namespace of the StatefulSet, or of the Service."""
     service: ServiceName | None = None
-    """Headless Service of the StatefulSet, or the Service that is exported as a whole. Default: `statefulSet`, or
-    `name`."""
+    """Headless Service of the StatefulSet, or what is exported as a whole. Default: `statefulSet`, or `name`."""
     termination: Literal["gateway"]
     """TLS ends at the gateway, which goes on to the pods in plaintext, or by mutual TLS where they have sidecars."""
     replicas: Replicas | None = None

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from dcmesh.config.errors import Finding
 from dcmesh.kube.api import ApiClient, ApiException
@@ -12,7 +13,7 @@ from dcmesh.model.gateway import GATEWAY_NAME, GATEWAY_PORT
 from dcmesh.model.istio import ISTIO_NAMESPACE
 from dcmesh.model.istio_objects import Object, labels, name_of, selects, target_port, whole
 from dcmesh.model.link import ExportedService, ServiceAccount, pod_of
-from dcmesh.model.network_policy import Caller, shutting_out
+from dcmesh.model.network_policy import Caller, chooses, shutting_out
 from dcmesh.model.plan import SitePlan
 from dcmesh.preflight.hosts import exported_name, new_or_there
 from dcmesh.preflight.parallel import each
@@ -33,12 +34,14 @@ class Cluster:
 
     Attributes:
         api: the cluster.
+        seen: selectors of the namespaces that istiod looks at; none if it looks at all.
         policies: its AuthorizationPolicies.
         gateway: the gateway's pods.
         site: name of the site.
     """
 
     api: ApiClient
+    seen: Sequence[Mapping[str, Any]]
     policies: Sequence[Object]
     gateway: Caller
     site: str
@@ -50,12 +53,19 @@ class Cluster:
 
 
 def ready_to_export(
-    api: ApiClient, site: model.Site, path: str, plan: SitePlan, gateway: str, known: SiteInState | None
+    api: ApiClient,
+    mesh: Mapping[str, Any],
+    site: model.Site,
+    path: str,
+    plan: SitePlan,
+    gateway: str,
+    known: SiteInState | None,
 ) -> Iterator[Finding]:
     """Find what exports lack whose TLS ends at the gateway. Those of workloads that the site is to make are left out.
 
     Args:
         api: the cluster.
+        mesh: the mesh configuration of an istiod that is there already.
         site: the site's part of the configuration.
         path: its place there.
         plan: its part of the plan.
@@ -73,6 +83,7 @@ def ready_to_export(
     home = _read(api, f"/api/v1/namespaces/{gateway}") or {"metadata": {"labels": {NAMESPACE_NAME: gateway}}}
     cluster = Cluster(
         api=api,
+        seen=mesh.get("discoverySelectors") or (),
         policies=[whole(policy) for policy in _listed(api, "/apis/security.istio.io/v1/authorizationpolicies")],
         gateway=Caller(namespace=gateway, namespace_labels=labels(home), labels=pod_labels(gateway)),
         site=site.name,
@@ -97,10 +108,17 @@ Wrong = tuple[str, object, str]
 def _missing(cluster: Cluster, export: model.GatewayExport) -> Iterator[Wrong]:
     """Find that an export is of what is not there, or is otherwise."""
     namespace, name = export.namespace, export.service_name
-    if _read(cluster.api, f"/api/v1/namespaces/{namespace}") is None:
+    found = read(cluster.api, f"/api/v1/namespaces/{namespace}")
+    if found is None:
         yield "namespace", namespace, f"is not there in {cluster.site}: export what runs already"
         return
-    service = _read(cluster.api, f"/api/v1/namespaces/{namespace}/services/{name}")
+    if cluster.seen and not any(chooses(selector, labels(found)) for selector in cluster.seen):
+        advice = (
+            f"is none that istiod in {cluster.site} looks at: give it a label that meshConfig.discoverySelectors has, "
+            "which changes nothing of its pods"
+        )
+        yield "namespace", namespace, advice
+    service = read(cluster.api, f"/api/v1/namespaces/{namespace}/services/{name}")
     if service is None:
         yield "service", name, f"is not there in namespace {namespace} of {cluster.site}: name the Service of the pods"
         return
@@ -123,7 +141,7 @@ def _service(export: model.GatewayExport, service: Mapping[str, object]) -> Iter
 
 def _stateful_set(cluster: Cluster, export: model.GatewayExport) -> Iterator[Wrong]:
     place = f"/apis/apps/v1/namespaces/{export.namespace}/statefulsets/{export.stateful_set_name}"
-    found = _read(cluster.api, place)
+    found = read(cluster.api, place)
     if found is None:
         advice = f"is no StatefulSet in namespace {export.namespace} of {cluster.site}: name the one that has the pods"
         yield "statefulSet", export.stateful_set_name, advice

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from dcmesh.config.errors import Finding
 from dcmesh.model import settings as model
-from dcmesh.model.component_names import egress_name, gateway_name, hosts_name, pxc_operator_name, workload_name
+from dcmesh.model.component_names import egress_name, gateway_component, hosts_name, pxc_operator_name, workload_name
 from dcmesh.sites_in_state import SiteInState
 
 
@@ -38,7 +38,7 @@ def _names(site: str, namespace: str) -> dict[str, str]:
     """Return by what a namespace stands in the state, by what it is for."""
     return {
         "a workload": workload_name(site, namespace),
-        "the gateway": gateway_name(site, namespace),
+        "the gateway": gateway_component(site, namespace),
         "Percona's operator": pxc_operator_name(site),
         "an egress gateway": egress_name(site, namespace),
         "other sites' hosts": hosts_name(site, namespace),
@@ -50,7 +50,7 @@ def _wanted(site: model.Site, path: str, gateway: str) -> Iterator[tuple[str, st
     for index, workload in enumerate(site.workloads):
         yield f"{path}.workloads[{index}].namespace", workload.namespace, workload_name(site.name, workload.namespace)
     if site.exports:
-        yield f"{path}.gateway.namespace", gateway, gateway_name(site.name, gateway)
+        yield f"{path}.gateway.namespace", gateway, gateway_component(site.name, gateway)
     for index, imported in enumerate(site.imports):
         if imported.by_gateway and imported.host_namespace:
             at, own = f"{path}.imports[{index}]", imported.host_namespace

@@ -1,6 +1,7 @@
 """Preflight: what an existing cluster must have, looked at before anything is created in it."""
 
 from collections.abc import Mapping
+from typing import Any
 
 from dcmesh.config.environment import Environment
 from dcmesh.config.errors import ConfigError, Finding, Remark
@@ -18,6 +19,7 @@ from dcmesh.preflight import (
     mesh,
     purposes,
     taken_names,
+    terminations,
     versions,
     volumes,
 )
@@ -50,6 +52,7 @@ def require_ready(
         if site.name == settings.lost:
             continue  # the state says which cluster it is
         found += purposes.changed(site, path, gateway_namespace(site, known), known)
+        found += terminations.changed(path, plan.site(site.name), known)
         if isinstance(site.cluster, model.ExistingCluster):
             identities[site.name], findings = _of_site(
                 settings, site, site.cluster, path, plan.site(site.name), environment, known
@@ -60,6 +63,12 @@ def require_ready(
     if wrong := [finding for finding in found if not isinstance(finding, Remark)]:
         raise ConfigError(wrong)
     return [remark.line(secret_keys()) for remark in found], identities
+
+
+def mesh_of(cluster: ClusterReader, settings: model.Settings) -> Mapping[str, Any]:
+    """Return the mesh configuration of an istiod that is there already; empty of one that dcmesh installs."""
+    existing = settings.istio.existing
+    return (cluster.mesh_config(existing.revision) or {}) if existing else {}
 
 
 def _of_site(
@@ -100,7 +109,7 @@ def _of_site(
                 *egress.absent_clients(cluster, site, path),
                 *egress.denied(cluster, site, path),
                 *egress.kept_in(cluster, site, path, plan),
-                *gateway_exports.ready_to_export(api, site, path, plan, gateway, known),
+                *gateway_exports.ready_to_export(api, mesh_of(cluster, settings), site, path, plan, gateway, known),
             ]
     except ConfigException as error:
         found = Finding(where, named, f"cannot be used ({error}): check the kubeconfig")

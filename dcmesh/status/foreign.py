@@ -182,6 +182,9 @@ def _effect(
             "with the next restart of the gateway's pods no link works"
         )
         return State.CRITICAL, does, ()
+    opened = tuple(name for host, name in behind.items() if any(covers(pattern, host) for pattern in patterns))
+    if mode == PASSED_ON and opened:
+        return State.CRITICAL, f"opens the gateway for {' '.join(opened)} past the export's consumers", opened
     if mode == PASSED_ON:
         return State.WARNING, "opens the gateway for what its hosts name, past the exports' consumers", ()
     if mode == NO_TLS:

@@ -41,8 +41,7 @@ echo $ok $bad
 """Connects as a local client does, until it gets another line; then says how often that worked, and how often not."""
 
 WRITE = """
-unset MYSQL_PWD # root needs none
-echo begun
+unset MYSQL_PWD; echo begun
 until read -r -t 0; do
   mariadb --socket=/run/mysqld/mysqld.sock --execute="INSERT INTO watched.t () VALUES ()"
   sleep 0.05
@@ -52,20 +51,20 @@ echo ended
 """Commits a row again and again, until it gets another line."""
 
 WATCH = """
-unset MYSQL_PWD # root needs none
-echo begun; worst=0; last=$(date +%s%3N); seen=
+unset MYSQL_PWD; echo begun; worst=0; changes=0; last=$(date +%s%3N); seen=
 until read -r -t 0; do
   rows=$(mariadb --socket=/run/mysqld/mysqld.sock -BNe "SELECT MAX(id) FROM watched.t")
   now=$(date +%s%3N)
   if [ "$rows" != "$seen" ]; then
     [ -n "$seen" ] && [ $((now - last)) -gt $worst ] && worst=$((now - last))
-    last=$now; seen=$rows
+    last=$now; seen=$rows; changes=$((changes + 1))
   fi
   sleep 0.05
 done
-echo $worst
+echo $worst $changes
 """
-"""Looks for new rows, until it gets another line; then says for how many milliseconds at most there were none."""
+"""Looks for new rows, until it gets another line; then says for how many milliseconds at most there were none, and how
+often there were some."""
 
 
 def server() -> dict[str, Any]:

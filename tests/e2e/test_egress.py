@@ -348,10 +348,11 @@ def test_an_egress_gateway_that_is_killed_or_drained_stalls_a_replica_for_less_t
                     evict(sites["dc2"], pod)
                 sites["dc2"]("rollout", "status", "deployment/dcmesh-egress", *place, "--timeout=60s")
                 time.sleep(6)  # a pod that drains lets go of its connections after five
-                stalls[f"{how} {number}"] = int(watched())
+                stalls[f"{how} {number}"], changes = map(int, watched().split())
+                assert changes > 20, "else nothing was to be seen"
                 written()
     print(stalls)
-    assert all(0 < stall < 2000 for stall in stalls.values()), stalls
+    assert max(stalls.values()) < 2000, stalls
 
 
 def gateway_pods(site: Kubectl) -> list[str]:

@@ -155,6 +155,7 @@ def vanished_sources(configuration: Configuration) -> Iterator[Finding]:
         before = configuration.before.get(site.name) or {}
         if (
             imported.by_gateway
+            and imported.from_ != configuration.settings.lost
             and configuration.sources.get(imported.from_, ()) is None
             and imported.from_ in before.get("links", {})
             and any(

@@ -10,12 +10,13 @@ import pytest
 from components.mesh.gateway_termination import consumers_in_handshake, ending_server, named_entry, with_identity
 from components.mesh.named_import import named_destination_rule
 from components.mesh.service_import import host_service_entry
+from dcmesh.doctor import policy as policy_hop
 from dcmesh.doctor import server_pod
 from dcmesh.doctor.evidence import Evidence
-from dcmesh.doctor.hops import HOPS
 from dcmesh.doctor.link import WalkedLink
 from dcmesh.model.facts import State
 from dcmesh.model.object_names import gateway_name
+from tests.unit.dcmesh.doctor.test_walk import BY_SIDECAR
 from tests.unit.doctors import (
     CORE,
     EXPORT,
@@ -103,7 +104,9 @@ def without_sidecar(pair: Pair) -> None:
 def test_a_pair_in_which_all_is_well(pair: Pair) -> None:
     """The database has no sidecar, and no policy, Service entry of its own or label is asked for."""
     diagnosis = pair.diagnosis()
-    assert [(step.hop, step.outcome, step.why) for step in diagnosis.steps] == [(h.name, "passed", "") for h in HOPS]
+    assert [(step.hop, step.outcome, step.why) for step in diagnosis.steps] == [
+        (h.name, "passed", "") for h in BY_SIDECAR
+    ]
     assert pair.report().state == State.OK
 
 
@@ -180,7 +183,7 @@ FINDINGS: list[tuple[str, str, Change]] = [
     ),
     (
         "not-allowed",
-        "AuthorizationPolicy wookie/local refuses cluster.local/ns/istio-system/sa/istio-eastwestgateway at the host's",
+        "AuthorizationPolicy wookie/local refuses cluster.local/ns/istio-system/sa/istio-eastwestgateway at pod w",
         refuses_the_gateway,
     ),
 ]
@@ -215,3 +218,7 @@ def test_a_service_as_a_whole_leads_to_whatever_pods_it_has(
         export=whole, host=host, consumer_site="dc2", account=account, consumer_side=None, source_side=Evidence(dc1)
     )
     assert [finding.id for finding in server_pod.HOP.look(link)] == found
+    service = {"spec": {"selector": {"app": "db"}, "ports": [{"port": 3306, "targetPort": 3309}]}}
+    pair.exporter.objects[f"{CORE}/wookie/services/db-primary"] = service
+    behind = list(policy_hop.behind_gateway(link))
+    assert [(pod["metadata"]["name"], port) for pod, port in behind] == [("db-0", 3309)]

@@ -12,7 +12,7 @@ from dcmesh.model.istio import ISTIO_NAMESPACE
 from dcmesh.preflight.gateway_exports import pod_labels
 from dcmesh.sites_in_state import SiteInState
 from tests.unit.configurations import put
-from tests.unit.dcmesh.preflight.test_readiness import GOOD, UID, checked, look, outside
+from tests.unit.dcmesh.preflight.test_readiness import GOOD, MESH, UID, checked, look, mesh, outside
 from tests.unit.servers import KubernetesAPI, kubernetes_api
 
 SHOP = "/api/v1/namespaces/shop"
@@ -121,6 +121,17 @@ def test_what_is_not_there_is_named(
 ) -> None:
     cluster.objects[path] = found
     assert look(raw, None) == [line]
+
+
+@pytest.mark.parametrize(("label", "lines"), [("mesh", 0), ("other", 1)])
+def test_a_namespace_that_istiod_does_not_look_at_is_named(
+    raw: dict[str, Any], cluster: KubernetesAPI, label: str, lines: int
+) -> None:
+    cluster.objects[MESH] = mesh(discoverySelectors=[{"matchLabels": {"seen-by": "mesh"}}])
+    cluster.objects[SHOP] = {"metadata": {"labels": {"seen-by": label}}}
+    found = look(raw, None)
+    assert len(found) == lines
+    assert all(line.startswith(f'{AT}.namespace: "shop" is none that istiod in dc1 looks at') for line in found)
 
 
 def test_a_headless_service_is_not_exported_as_a_whole(raw: dict[str, Any], cluster: KubernetesAPI) -> None:

@@ -270,10 +270,13 @@ def test_at_a_gateway_that_ends_tls_dcmeshs_own_are_not_foreign() -> None:
     assert ended() == []
 
 
-def test_a_gateway_that_passes_on_all_does_not_let_a_host_in_twice_whose_tls_ends_there() -> None:
-    """Envoy has chains for other server names then: it refuses nothing."""
+def test_a_gateway_that_passes_on_a_host_lets_strangers_in_whose_tls_ends_there() -> None:
+    """By Istio's own name for it, which no list of consumers guards."""
     (foreign,) = ended(gateway(server("*")))
-    assert (foreign.severity, foreign.hosts) == (WARNING, (DB0,))
+    assert (foreign.severity, foreign.hosts) == (CRITICAL, (DB0,))
+    assert foreign.does.endswith(f"opens the gateway for {SERVED} past the export's consumers")
+    (beside,) = ended(gateway(server("*.example")))
+    assert beside.severity == WARNING
 
 
 def test_an_elder_gateway_with_the_hosts_name_shuts_it() -> None:
