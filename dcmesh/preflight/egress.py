@@ -1,6 +1,7 @@
 """Egress gateways: what of a cluster would keep clients from them, or be deleted with their names."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from dcmesh.config.errors import Finding, Remark
 from dcmesh.kube.cluster import ClusterReader
@@ -9,7 +10,7 @@ from dcmesh.model.authorization import holding
 from dcmesh.model.component_names import egress_name
 from dcmesh.model.egress import LABELS, NAME_LABEL
 from dcmesh.model.istio_objects import name_of, selects, whole
-from dcmesh.model.network_policy import Caller, keeping_in
+from dcmesh.model.network_policy import Caller, chooses, keeping_in
 from dcmesh.model.plan import EgressPlan, SitePlan
 from dcmesh.preflight.parallel import each
 from dcmesh.sites_in_state import SiteInState
@@ -44,6 +45,24 @@ def occupied(cluster: ClusterReader, site: model.Site, path: str, known: SiteInS
             yield Finding(where, namespace, advice)
 
     yield from each(wanted.items(), look)
+
+
+def unseen(mesh: Mapping[str, Any], site: model.Site, path: str) -> Iterator[Finding]:
+    """Find egress gateways in namespaces that an istiod which is there would leave out: they would listen on no port.
+
+    Args:
+        mesh: its mesh configuration.
+        site: the site.
+        path: its place.
+    """
+    selectors = mesh.get("discoverySelectors") or ()
+    for index, imported in _by_gateway(site):
+        if selectors and not any(chooses(selector, {NAME_LABEL: imported.namespace}) for selector in selectors):
+            advice = (
+                f"is none that istiod in {site.name} looks at: add to meshConfig.discoverySelectors "
+                f"`matchLabels: {{{NAME_LABEL}: {imported.namespace}}}`"
+            )
+            yield Finding(f"{path}.imports[{index}].namespace", imported.namespace, advice)
 
 
 def absent_clients(cluster: ClusterReader, site: model.Site, path: str) -> Iterator[Finding]:

@@ -207,3 +207,18 @@ def test_dns_capture_is_for_sidecars(
     found = lines(mesh.existing_istio(cluster, read, read.sites[index]))
     assert [line for _, line in found if "does not capture DNS" in line] == [line for _, line in found] * needed
     assert bool(found) is needed
+
+
+@pytest.mark.parametrize(
+    ("selectors", "told"),
+    [
+        ([], False),
+        ([{"matchLabels": {"istio-injection": "enabled"}}], True),
+        ([{"matchLabels": {"a": "b"}}, {"matchLabels": {"kubernetes.io/metadata.name": "dcmesh-egress"}}], False),
+        ([{"matchExpressions": [{"key": "off", "operator": "DoesNotExist"}]}], False),
+    ],
+)
+def test_a_namespace_that_istiod_leaves_out_is_named(selectors: list[Objects], told: bool) -> None:
+    found = lines(egress.unseen({"discoverySelectors": selectors}, site(), "sites[1]"))
+    said = f'{AT}.namespace: "dcmesh-egress" is none that istiod in dc2 looks at: add to meshConfig.discoverySelectors'
+    assert [line.startswith(said) for _, line in found] == [True] * told
