@@ -115,7 +115,7 @@ def _missing(cluster: Cluster, export: model.GatewayExport) -> Iterator[Wrong]:
     if cluster.seen and not any(chooses(selector, labels(found)) for selector in cluster.seen):
         advice = (
             f"is none that istiod in {cluster.site} looks at: give it a label that meshConfig.discoverySelectors has, "
-            "which changes nothing of its pods"
+            "but none that injects sidecars, or add a selector there"
         )
         yield "namespace", namespace, advice
     service = read(cluster.api, f"/api/v1/namespaces/{namespace}/services/{name}")
