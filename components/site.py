@@ -132,6 +132,8 @@ class Site(pulumi.ComponentResource):
     """The certificates that all of its proxies follow; None if they were there already."""
     link: pulumi.Output[Link] | None
     """What importers must know of this site; None if it exports nothing."""
+    objects: Mapping[str, tuple[str, str]]
+    """The objects that the stack's state has, by URN."""
 
     def __init__(self, name: str, args: SiteArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("dcmesh:components:Site", name, {}, opts)
@@ -142,7 +144,7 @@ class Site(pulumi.ComponentResource):
             ClusterArgs(site=args.site.name, source=args.cluster, lost=args.plan.lost, protect=args.plan.protected),
             pulumi.ResourceOptions(parent=self),
         )
-        self._args = args
+        self._args, self.objects = args, args.objects
         self._transformation = (
             untouched if args.plan.lost else Overrule(name, self.cluster.kubeconfig, args.stack, args.objects)
         )

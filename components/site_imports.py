@@ -16,6 +16,7 @@ from components.untouched import untouched
 from dcmesh.model.component_names import import_name
 from dcmesh.model.link import Link, ServiceAccount
 from dcmesh.model.plan import SitePlan
+from dcmesh.preflight.terminations import stands_otherwise
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +42,8 @@ class SiteImports(pulumi.ComponentResource):
     Creates:
         - NamespaceScope for each importing namespace.
         - ServiceImport for each import, or a NamedImport.
-        - LinkProbe for each consumer, after all of that. One that asks a site that is gone does not run anew.
+        - LinkProbe for each consumer, after all of that. One that asks a site that is gone does not run
+          anew, nor one of an import that changes its termination just now.
         - SiteEgress, if any import comes by an egress gateway: of such there is nothing else.
     """
 
@@ -85,7 +87,8 @@ class SiteImports(pulumi.ComponentResource):
             for account in dict.fromkeys(of.service_account for of, _ in imports):
                 asked = [(of, export) for of, export in imports if of.service_account == account]
                 options = pulumi.ResourceOptions(depends_on=imported)
-                if any(of.source == args.lost for of, _ in asked):  # who would not answer
+                changing = any(stands_otherwise(args.plan.name, of, args.site.objects) for of, _ in asked)
+                if changing or any(of.source == args.lost for of, _ in asked):  # who would not answer
                     options.transformations = [untouched]
                 LinkProbe(
                     f"{name}.{namespace}.{account}",

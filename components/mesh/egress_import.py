@@ -8,8 +8,9 @@ import pulumi
 import pulumi_kubernetes as k8s
 
 from components.mesh.service_import import export_destination_rule, host_service_entry
-from dcmesh.model.egress import LABELS, NAME_LABEL, name_for
+from dcmesh.model.egress import LABELS, name_for
 from dcmesh.model.link import ExportedService, Link, server_name
+from dcmesh.model.network_policy import NAMESPACE_NAME
 from dcmesh.model.plan import ClientPlan
 
 PORT_NAME = "tcp"
@@ -26,7 +27,7 @@ def clients_policy(clients: Sequence[ClientPlan], ports: Sequence[int]) -> dict[
 
     def pods(client: ClientPlan) -> dict[str, Any]:
         selector = {"podSelector": {"matchLabels": dict(client.labels)}} if client.labels else {}
-        return {"namespaceSelector": {"matchLabels": {NAME_LABEL: client.namespace}}, **selector}
+        return {"namespaceSelector": {"matchLabels": {NAMESPACE_NAME: client.namespace}}, **selector}
 
     return {
         "podSelector": {"matchLabels": LABELS},

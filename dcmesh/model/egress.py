@@ -33,8 +33,5 @@ def name_for(host: str) -> str:
     return f"to-{pod_of(host)[:40].rstrip('-')}-{_number(host):016x}"
 
 
-NAME_LABEL = "kubernetes.io/metadata.name"
-"""Label of every namespace, with its name."""
-
 STRANGER = "dcmesh-stranger"
 """Name of the Job, beside an egress gateway, that is none of its clients."""

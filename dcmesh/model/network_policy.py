@@ -8,6 +8,9 @@ from dcmesh.model.istio_objects import Object, container_port, labels, name_of, 
 
 Labels = Mapping[str, str]
 
+NAMESPACE_NAME = "kubernetes.io/metadata.name"
+"""Label of every namespace, with its name."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Caller:

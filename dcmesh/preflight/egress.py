@@ -8,9 +8,9 @@ from dcmesh.kube.cluster import ClusterReader
 from dcmesh.model import settings as model
 from dcmesh.model.authorization import holding
 from dcmesh.model.component_names import egress_name
-from dcmesh.model.egress import LABELS, NAME_LABEL
+from dcmesh.model.egress import LABELS
 from dcmesh.model.istio_objects import name_of, selects, whole
-from dcmesh.model.network_policy import Caller, chooses, keeping_in
+from dcmesh.model.network_policy import NAMESPACE_NAME, Caller, chooses, keeping_in
 from dcmesh.model.plan import EgressPlan, SitePlan
 from dcmesh.preflight.parallel import each
 from dcmesh.sites_in_state import SiteInState
@@ -57,10 +57,10 @@ def unseen(mesh: Mapping[str, Any], site: model.Site, path: str) -> Iterator[Fin
     """
     selectors = mesh.get("discoverySelectors") or ()
     for index, imported in _by_gateway(site):
-        if selectors and not any(chooses(selector, {NAME_LABEL: imported.namespace}) for selector in selectors):
+        if selectors and not any(chooses(selector, {NAMESPACE_NAME: imported.namespace}) for selector in selectors):
             advice = (
                 f"is none that istiod in {site.name} looks at: add to meshConfig.discoverySelectors "
-                f"`matchLabels: {{{NAME_LABEL}: {imported.namespace}}}`"
+                f"`matchLabels: {{{NAMESPACE_NAME}: {imported.namespace}}}`"
             )
             yield Finding(f"{path}.imports[{index}].namespace", imported.namespace, advice)
 
@@ -113,14 +113,14 @@ def kept_in(cluster: ClusterReader, site: model.Site, path: str, plan: SitePlan)
         where, client, namespace, egress = placed
         policies, pods = cluster.network_policies(client.namespace), cluster.pod_labels(client.namespace)
         clients = [of for of in pods if selects(client.labels, of)] or [client.labels]
-        there = Caller(namespace=namespace, namespace_labels={NAME_LABEL: namespace}, labels=LABELS)
+        there = Caller(namespace=namespace, namespace_labels={NAMESPACE_NAME: namespace}, labels=LABELS)
         kept = dict[str, int]()
         for of in clients:
             caller = Caller(namespace=client.namespace, namespace_labels={}, labels=of)
             for port in egress.ports.values():
                 kept |= dict.fromkeys(keeping_in(policies, caller, there, port), port)
         for policy, port in kept.items():
-            rule = f"to: [{{namespaceSelector: {{matchLabels: {{{NAME_LABEL}: {namespace}}}}}}}]"
+            rule = f"to: [{{namespaceSelector: {{matchLabels: {{{NAMESPACE_NAME}: {namespace}}}}}}}]"
             advice = (
                 f"has the NetworkPolicy {policy} in {site.name}, which does not let clients out to the egress gateway: "
                 f"add to its egress `{rule}`, without `ports` or with {port} among them, and a rule for the cluster's "

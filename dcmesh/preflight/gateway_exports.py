@@ -13,14 +13,11 @@ from dcmesh.model.gateway import GATEWAY_NAME, GATEWAY_PORT
 from dcmesh.model.istio import ISTIO_NAMESPACE
 from dcmesh.model.istio_objects import Object, labels, name_of, selects, target_port, whole
 from dcmesh.model.link import ExportedService, ServiceAccount, pod_of
-from dcmesh.model.network_policy import Caller, chooses, shutting_out
+from dcmesh.model.network_policy import NAMESPACE_NAME, Caller, chooses, shutting_out
 from dcmesh.model.plan import SitePlan
 from dcmesh.preflight.hosts import exported_name, new_or_there
 from dcmesh.preflight.parallel import each
 from dcmesh.sites_in_state import SiteInState
-
-NAMESPACE_NAME = "kubernetes.io/metadata.name"
-"""Label of every namespace: its name."""
 
 
 def pod_labels(gateway: str) -> dict[str, str]:
@@ -115,7 +112,7 @@ def _missing(cluster: Cluster, export: model.GatewayExport) -> Iterator[Wrong]:
     if cluster.seen and not any(chooses(selector, labels(found)) for selector in cluster.seen):
         advice = (
             f"is none that istiod in {cluster.site} looks at: give it a label that meshConfig.discoverySelectors has, "
-            "which changes nothing of its pods"
+            "but none that injects sidecars, or add a selector there"
         )
         yield "namespace", namespace, advice
     service = read(cluster.api, f"/api/v1/namespaces/{namespace}/services/{name}")

@@ -1,29 +1,39 @@
-"""Imports whose export has another termination than at the last `up`: objects of both kinds would stand side by side.
+"""Imports whose export has another termination than at the last `up`: for one `up` objects of both kinds stand.
 
-Pulumi deletes the old ones at the end, and not at all where the probe before that fails. Until then a sidecar goes by
-either.
+A sidecar may go by either. Pulumi deletes the old ones at the end, and not at all where something before that fails: so
+the probe waits for the next `up`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
-from dcmesh.config.errors import Finding
+from dcmesh.config.errors import Remark
 from dcmesh.model.component_names import import_name
 from dcmesh.model.link import server_name
 from dcmesh.model.plan import ImportPlan, SitePlan
 from dcmesh.sites_in_state import SiteInState
 
 
-def changed(path: str, plan: SitePlan, known: SiteInState | None) -> Iterator[Finding]:
-    """Find imports of which the stack has objects for another termination."""
-    names = [urn.rpartition("::")[2] for urn in (known.objects if known else ())]
+def changed(path: str, plan: SitePlan, known: SiteInState | None) -> Iterator[Remark]:
+    """Tell of imports of which the stack has objects for another termination."""
     for index, imported in enumerate(plan.imports):
-        other = _of_other_kind(plan.name, imported)
-        if any(name.startswith(other) for name in names):
+        if stands_otherwise(plan.name, imported, known.objects if known else ()):
             advice = (
-                "has another termination than at the last `pulumi up` here, and the objects of both would be in each "
-                "other's way: take the import out, `pulumi up`, put it in again, `pulumi up`"
+                "has another termination than at the last `pulumi up` here: this one does not ask its hosts, so run "
+                "`pulumi up` again"
             )
-            yield Finding(f"{path}.imports[{index}].export", imported.name, advice)
+            yield Remark(f"{path}.imports[{index}].export", imported.name, advice)
+
+
+def stands_otherwise(site: str, imported: ImportPlan, urns: Iterable[str]) -> bool:
+    """Tell whether the state has objects of an import that are for another termination.
+
+    Args:
+        site: the importing site.
+        imported: the import.
+        urns: the objects that the state has.
+    """
+    other = _of_other_kind(site, imported)
+    return any(urn.rpartition("::")[2].startswith(other) for urn in urns)
 
 
 def _of_other_kind(site: str, of: ImportPlan) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from dcmesh.model.object_names import gateway_name
 from tests.unit.conftest import stack_dev
 from tests.unit.engine import Engine, Resource
 from tests.unit.program import imported, probed, probes, run_program
-from tests.unit.test_program import OLD, left_by
+from tests.unit.test_program import NEW, OLD, left_by
 
 SERVED = [f"hello-{n}.hello.demo.dc1.dcmesh" for n in range(3)]
 HELLO = [f"hello-{n}.hello.demo.svc.cluster.local" for n in range(3)]
@@ -122,3 +122,22 @@ def test_with_two_gateways_each_has_all_objects_and_the_entries_are_shared() -> 
     assert entry.spec["exportTo"] == ["new", "istio-system"]
     told = moved.outputs["link"]["dc1"]["exports"][0]["identity"]
     assert told == "spiffe://cluster.local/ns/new/sa/istio-eastwestgateway"
+
+
+@pytest.mark.parametrize("before", ["pod", "gateway"])
+def test_an_import_that_changes_its_termination_is_asked_with_the_next_up(before: str) -> None:
+    """The old objects go at the end of this one: until then the new ones may not be what holds."""
+    old, new = (stack_dev(), stack()) if before == "pod" else (stack(), stack_dev())
+    first = run_program(Engine(), old)
+    found: dict[str, dict[str, Any]] = {
+        f"t::{of.name}": {"metadata": dict(zip(("namespace", "name"), of.object, strict=True))}
+        for of in (*imported(first, "ServiceEntry"), *imported(first, "DestinationRule"))
+    }
+    found["pulumi:providers:kubernetes::dc2-cluster-kubernetes"] = {"clusterIdentifier": "made", "kubeconfig": "{}"}
+    found["command:local:Command::dc2-cluster-cluster"] = {"triggers": ["commands"]}
+    state = left_by(NEW, told="dcmesh-gateway")
+    state |= {f"urn:pulumi:dev::dcmesh::{name}": {"outputs": outputs} for name, outputs in found.items()}
+    (job,) = probes(run_program(Engine(state=state), new))
+    assert list(job.request.ignoreChanges) == ["*"]
+    (asked,) = probes(run_program(Engine(state=state), old))
+    assert list(asked.request.ignoreChanges) == []
