@@ -47,17 +47,19 @@ def occupied(cluster: ClusterReader, site: model.Site, path: str, known: SiteInS
     yield from each(wanted.items(), look)
 
 
-def unseen(mesh: Mapping[str, Any], site: model.Site, path: str) -> Iterator[Finding]:
+def unseen(cluster: ClusterReader, mesh: Mapping[str, Any], site: model.Site, path: str) -> Iterator[Finding]:
     """Find egress gateways in namespaces that an istiod which is there would leave out: they would listen on no port.
 
     Args:
+        cluster: the cluster.
         mesh: its mesh configuration.
         site: the site.
         path: its place.
     """
     selectors = mesh.get("discoverySelectors") or ()
-    for index, imported in _by_gateway(site):
-        if selectors and not any(chooses(selector, {NAMESPACE_NAME: imported.namespace}) for selector in selectors):
+    for index, imported in _by_gateway(site) if selectors else ():
+        labels = cluster.namespace_labels(imported.namespace) or {NAMESPACE_NAME: imported.namespace}
+        if not any(chooses(selector, labels) for selector in selectors):
             advice = (
                 f"is none that istiod in {site.name} looks at: add to meshConfig.discoverySelectors "
                 f"`matchLabels: {{{NAMESPACE_NAME}: {imported.namespace}}}`"

@@ -106,7 +106,7 @@ def _of_site(
                 *hosts.claimed(cluster, path, plan, gateway, known),
                 *hosts.virtual_addresses(cluster, site, path),
                 *egress.occupied(cluster, site, path, known),
-                *egress.unseen(mesh_of(cluster, settings), site, path),
+                *egress.unseen(cluster, mesh_of(cluster, settings), site, path),
                 *egress.absent_clients(cluster, site, path),
                 *egress.denied(cluster, site, path),
                 *egress.kept_in(cluster, site, path, plan),

@@ -155,7 +155,6 @@ def vanished_sources(configuration: Configuration) -> Iterator[Finding]:
         before = configuration.before.get(site.name) or {}
         if (
             imported.by_gateway
-            and imported.from_ != configuration.settings.lost
             and configuration.sources.get(imported.from_, ()) is None
             and imported.from_ in before.get("links", {})
             and any(
@@ -164,6 +163,7 @@ def vanished_sources(configuration: Configuration) -> Iterator[Finding]:
         ):
             advice = (
                 "exports nothing any more, and without it its hosts' names here would be removed under their clients: "
-                "restore its exports, or remove this import to have that"
+                "restore its exports, or give its link, which `pulumi stack output sites` has below this site, as "
+                "peers[].link; or remove this import to have that"
             )
             yield Finding(f"{path}.from", imported.from_, advice)

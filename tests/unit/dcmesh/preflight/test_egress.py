@@ -218,7 +218,12 @@ def test_dns_capture_is_for_sidecars(
         ([{"matchExpressions": [{"key": "off", "operator": "DoesNotExist"}]}], False),
     ],
 )
-def test_a_namespace_that_istiod_leaves_out_is_named(selectors: list[Objects], told: bool) -> None:
-    found = lines(egress.unseen({"discoverySelectors": selectors}, site(), "sites[1]"))
+def test_a_namespace_that_istiod_leaves_out_is_named(
+    server: KubernetesAPI, cluster: ClusterReader, selectors: list[Objects], told: bool
+) -> None:
+    found = lines(egress.unseen(cluster, {"discoverySelectors": selectors}, site(), "sites[1]"))
     said = f'{AT}.namespace: "dcmesh-egress" is none that istiod in dc2 looks at: add to meshConfig.discoverySelectors'
     assert [line.startswith(said) for _, line in found] == [True] * told
+    labels = {"istio-injection": "enabled", "a": "b"}
+    server.objects[f"{CORE}/dcmesh-egress"] = {"metadata": {"name": "dcmesh-egress", "labels": labels}}
+    assert lines(egress.unseen(cluster, {"discoverySelectors": selectors[:1]}, site(), "sites[1]")) == []
