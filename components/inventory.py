@@ -48,6 +48,7 @@ def inventory(
                 "export": imported.name,
                 "namespace": imported.namespace,
                 "serviceAccount": imported.service_account,
+                **({"egress": "gateway"} if imported.egress else {}),
             }
             for imported in plan.imports
         ],

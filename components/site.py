@@ -11,8 +11,10 @@ from components.cluster import Cluster, ClusterArgs, Commands, Existing, K3d
 from components.databases.mariadb import Mariadb, MariadbArgs
 from components.databases.pxc import Pxc, PxcArgs
 from components.databases.pxc_operator import PxcOperator, PxcOperatorArgs
+from components.mesh.egress_gateway import EgressGateway, EgressGatewayArgs
 from components.mesh.gateway import EastWestGateway, EastWestGatewayArgs
 from components.mesh.gateway_exposure import ExposureArgs
+from components.mesh.gateway_termination import GatewayTermination, GatewayTerminationArgs, gateway_policy
 from components.mesh.istio import Charts, IstioControlPlane, IstioControlPlaneArgs
 from components.mesh.istiod_away import istio_hooks
 from components.mesh.service_export import ServiceExport, ServiceExportArgs
@@ -26,7 +28,7 @@ from components.verb_command import begun
 from components.workloads.hello import Hello, HelloArgs, HelloClient, HelloClientArgs
 from dcmesh.kube.nodes import with_rto_max
 from dcmesh.model import settings as model
-from dcmesh.model.component_names import export_name
+from dcmesh.model.component_names import egress_name, export_name, gateway_component, pxc_operator_name, workload_name
 from dcmesh.model.istio import ISTIO_NAMESPACE, injection_labels
 from dcmesh.model.link import ExportedService, Link, LinkGateway
 from dcmesh.model.plan import GatewayPlan, SitePlan
@@ -112,7 +114,8 @@ class Site(pulumi.ComponentResource):
 
     Creates:
         - Cluster; IstioControlPlane.
-        - EastWestGateway, if the site exports anything; a ServiceExport for each export.
+        - EastWestGateway, if the site exports anything; a ServiceExport for each export, or a GatewayTermination.
+        - `AuthorizationPolicy` of the gateway, if it ends TLS for any.
         - PxcOperator, if a workload needs it and it is not there already.
         - the workloads.
         - Monitoring, if asked for.
@@ -129,6 +132,8 @@ class Site(pulumi.ComponentResource):
     """The certificates that all of its proxies follow; None if they were there already."""
     link: pulumi.Output[Link] | None
     """What importers must know of this site; None if it exports nothing."""
+    objects: Mapping[str, tuple[str, str]]
+    """The objects that the stack's state has, by URN."""
 
     def __init__(self, name: str, args: SiteArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("dcmesh:components:Site", name, {}, opts)
@@ -139,7 +144,7 @@ class Site(pulumi.ComponentResource):
             ClusterArgs(site=args.site.name, source=args.cluster, lost=args.plan.lost, protect=args.plan.protected),
             pulumi.ResourceOptions(parent=self),
         )
-        self._args = args
+        self._args, self.objects = args, args.objects
         self._transformation = (
             untouched if args.plan.lost else Overrule(name, self.cluster.kubeconfig, args.stack, args.objects)
         )
@@ -192,7 +197,7 @@ class Site(pulumi.ComponentResource):
         self._operator = self._pxc_operator(name, injection_labels(revision), inside)
         self.workloads = {
             workload.namespace: self._workload(
-                f"{name}.{workload.namespace}", workload, injection_labels(revision), inside
+                workload_name(name, workload.namespace), workload, injection_labels(revision), inside
             )
             for workload in site.workloads
         }
@@ -200,8 +205,9 @@ class Site(pulumi.ComponentResource):
         gateways = self._gateways(name, args.plan.gateway, revision, inside) if args.plan.gateway else {}
         if args.plan.gateway:
             ready = {namespace: gateway.ready for namespace, gateway in gateways.items()}
+            ending = self._ending(ready, inside)
             for export, exported in zip(site.exports, args.plan.exports, strict=True):
-                self._export(export_name(name, export.name), export, exported, ready, inside)
+                self._export(export_name(name, export.name), export, exported, ready, ending, inside)
             self.link = gateways[args.gateway].addresses.apply(partial(self._link, args.plan.gateway.port))
         if args.monitoring:
             Monitoring(
@@ -232,6 +238,30 @@ class Site(pulumi.ComponentResource):
         workload = self.workloads.get(namespace)
         return [*self.mesh, *([workload.identity] if workload else [])]
 
+    def egress_gateway(self, namespace: str, account: str, parent: pulumi.Resource) -> EgressGateway:
+        """Create an egress gateway of this site.
+
+        Args:
+            namespace: its namespace.
+            account: its service account.
+            parent: what it is a part of.
+        """
+        istio = self._args.istio
+        return EgressGateway(
+            egress_name(self._args.site.name, namespace),
+            EgressGatewayArgs(
+                charts=_charts(istio),
+                namespace=namespace,
+                account=account,
+                after=self.mesh,
+                revision=istio.existing.revision if istio.existing else None,
+                pull_secrets=istio.pull_secrets,
+                values=istio.values.gateway,
+                hooks=self._hooks,
+            ),
+            self.inside(parent),
+        )
+
     def _pxc_operator(
         self, name: str, labels: Mapping[str, str], inside: pulumi.ResourceOptions
     ) -> Sequence[pulumi.Resource]:
@@ -247,7 +277,7 @@ class Site(pulumi.ComponentResource):
             values=operator.values,
             hooks=self._hooks,
         )
-        return PxcOperator(f"{name}-pxc-operator", args, inside).ready
+        return PxcOperator(pxc_operator_name(name), args, inside).ready
 
     def _workload(
         self, name: str, workload: model.Workload, labels: Mapping[str, str], inside: pulumi.ResourceOptions
@@ -311,7 +341,7 @@ class Site(pulumi.ComponentResource):
         return {
             namespace: EastWestGateway(
                 # As dcmesh 0.1.0 has named it.
-                f"{name}-gateway" if namespace == ISTIO_NAMESPACE else f"{name}-gateway.{namespace}",
+                f"{name}-gateway" if namespace == ISTIO_NAMESPACE else gateway_component(name, namespace),
                 EastWestGatewayArgs(
                     charts=_charts(istio),
                     namespace=namespace,
@@ -331,22 +361,51 @@ class Site(pulumi.ComponentResource):
             for namespace in namespaces
         }
 
+    def _ending(
+        self, ready: Mapping[str, Sequence[pulumi.Resource]], inside: pulumi.ResourceOptions
+    ) -> Mapping[str, Sequence[pulumi.Resource]]:
+        """Return what each gateway that ends TLS must have first, by its namespace; nothing if none does.
+
+        In Istio's own namespace it has no policy: that would hold for the gateways of others that have its labels, too.
+        """
+        site = self._args.site
+        if not any(isinstance(export, model.GatewayExport) for export in site.exports):
+            return {}
+        return {
+            namespace: [
+                *after,
+                *([] if namespace == ISTIO_NAMESPACE else [gateway_policy(site.name, namespace, after, inside)]),
+            ]
+            for namespace, after in ready.items()
+        }
+
     def _export(
         self,
         name: str,
         export: model.Export,
         exported: ExportedService,
         gateways: Mapping[str, Sequence[pulumi.Resource]],
+        ending: Mapping[str, Sequence[pulumi.Resource]],
         inside: pulumi.ResourceOptions,
     ) -> None:
+        after, connections = self.ready_for(export.namespace), export.connections
+        if isinstance(export, model.GatewayExport):
+            GatewayTermination(
+                name,
+                GatewayTerminationArgs(
+                    site=self._args.site.name, export=exported, after=after, gateways=ending, connections=connections
+                ),
+                inside,
+            )
+            return
         ServiceExport(
             name,
             ServiceExportArgs(
                 export=exported,
                 selector=export.selector,
-                after=self.ready_for(export.namespace),
+                after=after,
                 gateways=gateways,
-                connections=export.connections,
+                connections=connections,
             ),
             inside,
         )
@@ -355,4 +414,4 @@ class Site(pulumi.ComponentResource):
         """Return what importers must know of the site, whose gateway has these addresses."""
         plan = self._args.plan
         told = tuple(require_addresses(plan.name, addresses))
-        return Link(site=plan.name, gateway=LinkGateway(addresses=told, port=port), exports=plan.exports)
+        return Link.of(plan.name, LinkGateway(addresses=told, port=port), plan.exports)

@@ -7,13 +7,16 @@ from itertools import groupby
 import pulumi
 
 from components.mesh.link_probe import LinkProbe, LinkProbeArgs
+from components.mesh.named_import import NamedImport, NamedImportArgs
 from components.mesh.namespace_scope import NamespaceScope, NamespaceScopeArgs
-from components.mesh.service_import import ServiceImport, ServiceImportArgs
+from components.mesh.service_import import ServiceImport
 from components.site import Site
+from components.site_egress import SiteEgress, SiteEgressArgs
 from components.untouched import untouched
 from dcmesh.model.component_names import import_name
 from dcmesh.model.link import Link, ServiceAccount
 from dcmesh.model.plan import SitePlan
+from dcmesh.preflight.terminations import stands_otherwise
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,8 +41,10 @@ class SiteImports(pulumi.ComponentResource):
 
     Creates:
         - NamespaceScope for each importing namespace.
-        - ServiceImport for each import.
-        - LinkProbe for each consumer, after all of that. One that asks a site that is gone does not run anew.
+        - ServiceImport for each import, or a NamedImport.
+        - LinkProbe for each consumer, after all of that. One that asks a site that is gone does not run
+          anew, nor one of an import that changes its termination just now.
+        - SiteEgress, if any import comes by an egress gateway: of such there is nothing else.
     """
 
     def __init__(self, name: str, args: SiteImportsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
@@ -52,32 +57,38 @@ class SiteImports(pulumi.ComponentResource):
                 self,
             )
         standing = [(of, of.export) for of in args.plan.imports if of.export]
+        if any(of.egress for of, _ in standing):
+            SiteEgress(
+                f"{args.plan.name}-egress",
+                SiteEgressArgs(site=args.site, plan=args.plan, links=args.links, lost=args.lost),
+                pulumi.ResourceOptions(parent=self),
+            )
 
-        by_namespace = sorted(standing, key=lambda place: place[0].namespace)
+        by_sidecar = [(of, export) for of, export in standing if not of.egress]
+        by_namespace = sorted(by_sidecar, key=lambda place: place[0].namespace)
         for namespace, group in groupby(by_namespace, key=lambda place: place[0].namespace):
             imports = list(group)
             after = args.site.ready_for(namespace)
             scope = NamespaceScope(f"{name}.{namespace}", NamespaceScopeArgs(namespace=namespace, after=after), inside)
             imported: list[pulumi.Resource] = [scope]
             for of, export in {(of.source, of.name): (of, export) for of, export in imports}.values():
-                imported.append(
-                    ServiceImport(
-                        import_name(name, namespace=namespace, source=of.source, export=of.name),
-                        ServiceImportArgs(
-                            source=of.source,
-                            link=args.links[of.source],
-                            export=export,
-                            namespace=namespace,
-                            vips=of.vips,
-                            after=after,
-                        ),
-                        inside,
-                    )
+                own_name = import_name(name, namespace=namespace, source=of.source, export=of.name)
+                import_args = NamedImportArgs(
+                    site=args.plan.name,
+                    source=of.source,
+                    link=args.links[of.source],
+                    export=export,
+                    namespace=namespace,
+                    vips=of.vips,
+                    after=after,
                 )
+                kind = NamedImport if export.termination == "gateway" else ServiceImport
+                imported.append(kind(own_name, import_args, inside))
             for account in dict.fromkeys(of.service_account for of, _ in imports):
                 asked = [(of, export) for of, export in imports if of.service_account == account]
                 options = pulumi.ResourceOptions(depends_on=imported)
-                if any(of.source == args.lost for of, _ in asked):  # who would not answer
+                changing = any(stands_otherwise(args.plan.name, of, args.site.objects) for of, _ in asked)
+                if changing or any(of.source == args.lost for of, _ in asked):  # who would not answer
                     options.transformations = [untouched]
                 LinkProbe(
                     f"{name}.{namespace}.{account}",

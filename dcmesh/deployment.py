@@ -11,7 +11,9 @@ from dcmesh.config.peer_links import read_link
 from dcmesh.databases.replication import Replica
 from dcmesh.kube.api import ERRORS, ApiClient, answer_or_none, reach, why
 from dcmesh.kube.cluster import identity_of
-from dcmesh.model.link import ExportedService, Link, ServiceAccount
+from dcmesh.model.egress import name_for
+from dcmesh.model.link import ExportedService, Link, ServiceAccount, server_name
+from dcmesh.model.object_names import imported_entry, imported_rule
 from dcmesh.model.printable import printable
 from dcmesh.model.settings import ExistingCluster
 from dcmesh.pulumi_cli import PulumiError, pulumi, read_state
@@ -47,6 +49,24 @@ class DeployedExport(ExportedService):
     """The exporting site."""
     gateways: tuple[str, ...]
     """The addresses of its gateway, each with the port."""
+    by_gateway: bool = False
+    """Whether it is imported by an egress gateway."""
+
+    def known_as(self, host: str) -> str:
+        """Return by what name a consumer's proxy knows a host."""
+        return server_name(host, self.source) if self.by_gateway else host
+
+    def entry(self, host: str, namespace: str) -> str:
+        """Return namespace and name of dcmesh's own ServiceEntry for a host in a consumer's namespace."""
+        if self.by_gateway:
+            return f"{namespace}/{name_for(host)}"
+        return imported_entry(self, self.source, host, namespace)
+
+    def rule(self, host: str, namespace: str) -> str:
+        """Return namespace and name of dcmesh's own DestinationRule for a host there."""
+        if self.by_gateway:
+            return f"{namespace}/{name_for(host)}"
+        return imported_rule(self, self.source, host, namespace)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,6 +95,7 @@ class DeployedSite:
         accounts: the service accounts of exported pods and of consumers, each with what it imports.
         pending: the sites that it is to import from and that export nothing yet.
         servers: its database servers.
+        egress_gateways: the service accounts of its egress gateways.
         lost: whether it is gone for now, by the configuration: then it is not asked.
         without: the site that is gone for now, by the configuration, if another stack has it; else empty.
     """
@@ -86,6 +107,7 @@ class DeployedSite:
     accounts: Mapping[ServiceAccount, tuple[DeployedExport, ...]]
     pending: tuple[str, ...]
     servers: tuple[ExpectedServer, ...]
+    egress_gateways: tuple[ServiceAccount, ...] = ()
     identity: str = ""
     lost: bool = False
     without: str = ""
@@ -161,7 +183,7 @@ def _site(name: str, kubeconfig: str | None, known: Mapping[str, Any], sites: tu
     exports = _exports(links[name]) if known["gateway"] else ()
     for export in exports:
         accounts[_account(export.identity)] = ()
-    pending = dict[str, None]()
+    pending, egress_gateways = dict[str, None](), dict[ServiceAccount, None]()
     for imported in known["imports"]:
         source = imported["from"]
         if source == lost:
@@ -171,6 +193,9 @@ def _site(name: str, kubeconfig: str | None, known: Mapping[str, Any], sites: tu
             continue
         account = ServiceAccount(imported["namespace"], imported["serviceAccount"])
         (export,) = (export for export in _exports(links[source]) if export.name == imported["export"])
+        if imported.get("egress") == "gateway":
+            egress_gateways[account] = None
+            export = export.model_copy(update={"by_gateway": True})
         accounts[account] = (*accounts.get(account, ()), export)
     return DeployedSite(
         name=name,
@@ -181,6 +206,7 @@ def _site(name: str, kubeconfig: str | None, known: Mapping[str, Any], sites: tu
         accounts=accounts,
         pending=tuple(pending),
         servers=tuple(_server(server) for server in known["servers"]),
+        egress_gateways=tuple(egress_gateways),
         lost=name == lost,
         without="" if lost in sites else lost or "",
     )

@@ -15,6 +15,7 @@ from rich.text import Text
 from dcmesh import config
 from dcmesh.config import stack_config
 from dcmesh.model.facts import State
+from dcmesh.model.link import ExportedService
 from dcmesh.model.plain import plain
 from dcmesh.model.plan import DatabasePlan, GatewayPlan, PasswordOrigin, Plan, plan_of
 from dcmesh.pulumi_cli import PulumiError, pulumi, read_state
@@ -124,11 +125,16 @@ def _tables(plan: Plan) -> Iterator[tuple[str, Table]]:
         table = empty_table(short("site"), "importers are told", "exports")
         for site in plan.sites:
             if site.gateway:
-                exports = " ".join(export.name for export in site.exports)
+                exports = " ".join(map(_exported, site.exports))
                 table.add_row(site.name, _reached(site.gateway), exports)
         yield "Gateways", table
     if any(site.imports for site in plan.sites):
         yield "Hosts", _hosts(plan)
+
+
+def _exported(export: ExportedService) -> str:
+    """Return an export's name, and that the gateway ends TLS for it if it does."""
+    return export.name if export.termination == "pod" else f"{export.name} (TLS ends here)"
 
 
 def _databases(databases: list[DatabasePlan]) -> Table:
@@ -168,7 +174,7 @@ def _from(password: PasswordOrigin | None) -> str:
 
 def _hosts(plan: Plan) -> Table:
     table = empty_table(
-        short("site"), "consumer", short("from"), "host", short("port", "right"), "by gateway", "virtual address"
+        short("site"), "consumer", short("from"), "host", short("port", "right"), "by gateway", "here at"
     )
     for site in plan.sites:
         for of in site.imports:
@@ -178,8 +184,9 @@ def _hosts(plan: Plan) -> Table:
                     site.name, consumer, of.source, f"pending: {of.source} does not export {of.name} yet", "?", "?", "?"
                 )
                 continue
-            for host, vip in of.vips.items():
-                table.add_row(site.name, consumer, of.source, host, str(of.export.port), _reached(of.gateway), vip)
+            for host in of.export.hosts:
+                here = f"egress gateway, port {of.egress.ports[host]}" if of.egress else of.vips[host]
+                table.add_row(site.name, consumer, of.source, host, str(of.export.port), _reached(of.gateway), here)
     return table
 
 

@@ -9,8 +9,9 @@ from pydantic import ValidationError
 from dcmesh.config.environment import Environment, ReadFile, why_not
 from dcmesh.config.errors import NOTHING, ConfigError, Finding
 from dcmesh.config.value_errors import faults_of
+from dcmesh.model.gateway import GATEWAY_NAME
 from dcmesh.model.istio import TRUST_DOMAIN
-from dcmesh.model.link import CLUSTER_DOMAIN, Link, service_of
+from dcmesh.model.link import CLUSTER_DOMAIN, ExportedService, Link, is_whole, server_name, service_of
 from dcmesh.model.settings import Peer
 from dcmesh.stacks import ReadStack, read_stack, stack_of
 
@@ -131,10 +132,8 @@ def _false_claims(link: Link, site: str, path: str) -> Iterator[Finding]:
         if export.name in names:
             yield Finding(f"{at}.name", export.name, f"is there twice: {site} must give each export a name of its own")
         names.add(export.name)
-        prefix = f"spiffe://{TRUST_DOMAIN}/ns/{export.namespace}/sa/"
-        if not export.identity.startswith(prefix):
-            advice = f"is not of the namespace {export.namespace}, whose pods it has: {site} may claim {prefix}… alone"
-            yield Finding(f"{at}.identity", export.identity, advice)
+        yield from _false_identity(export, site, at)
+        yield from _false_names(export, site, at)
         service = service_of(export.hosts[0])[1]
         for number, host in enumerate(export.hosts):
             where = f"{at}.hosts[{number}]"
@@ -145,6 +144,27 @@ def _false_claims(link: Link, site: str, path: str) -> Iterator[Finding]:
                 own = f"{service}.{export.namespace}.svc.{CLUSTER_DOMAIN}"
                 advice = f"is not behind {own}: all hosts of an export are of its namespace and of one Service"
                 yield Finding(where, host, advice)
+
+
+def _false_identity(export: ExportedService, site: str, at: str) -> Iterator[Finding]:
+    """Find an identity that is neither that of pods of the export's namespace nor, where that ends TLS, a gateway's."""
+    prefix, gateways = f"spiffe://{TRUST_DOMAIN}/ns/{export.namespace}/sa/", f"/sa/{GATEWAY_NAME}"
+    if export.termination == "gateway" and not export.identity.endswith(gateways):
+        advice = f"is not a gateway's, where TLS ends: {site} may claim spiffe://{TRUST_DOMAIN}/ns/…{gateways} alone"
+        yield Finding(f"{at}.identity", export.identity, advice)
+    if export.termination == "pod" and not export.identity.startswith(prefix):
+        advice = f"is not of the namespace {export.namespace}, whose pods it has: {site} may claim {prefix}… alone"
+        yield Finding(f"{at}.identity", export.identity, advice)
+
+
+def _false_names(export: ExportedService, site: str, at: str) -> Iterator[Finding]:
+    """Find server names that are not their hosts', and a Service as a whole that the gateway has no name for."""
+    wanted = tuple(server_name(host, site) for host in export.hosts)
+    if export.server_names not in ((), wanted):
+        told = " ".join(export.server_names)
+        yield Finding(f"{at}.serverNames", told, f"are not those of its hosts: {' '.join(wanted)}")
+    if export.termination == "pod" and any(map(is_whole, export.hosts)):
+        yield Finding(f"{at}.hosts[0]", export.hosts[0], "is no pod, and TLS ends at pods: its serverNames are missing")
 
 
 def _from_stack(stack: str, site: str, path: str, read: ReadStack) -> object:

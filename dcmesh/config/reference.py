@@ -46,8 +46,10 @@ EXAMPLES = {
     "Mariadb": ("mariadb.yaml", "sites.1.workloads"),
     "Pxc": ("pxc-dc2.yaml", "sites.0.workloads"),
     "PxcSpec": ("pxc-dc1.yaml", "sites.0.workloads.0.spec"),
-    "Export": ("dc1.yaml", "sites.0.exports"),
+    "PodExport": ("dc1.yaml", "sites.0.exports"),
+    "GatewayExport": ("existing-database.yaml", "sites.0.exports"),
     "Import": ("dc2.yaml", "sites.0.imports"),
+    "Client": ("mariadb-egress.yaml", "sites.1.imports.0.clients"),
     "Peer": ("dc2.yaml", "peers"),
     "Link": ("dc2-literal-link.yaml", "peers.0.link"),
 }

@@ -205,6 +205,8 @@ def _look_at_consumer(link: WalkedLink) -> Iterator[HopFinding]:
 
 def _look_at_source(link: WalkedLink) -> Iterator[HopFinding]:
     pod = link.server
+    if link.ends_at_gateway:  # the gateway speaks with whoever listens at the pod's port
+        return
     if pod and (past := past_inbound(Rules(pod), link.export.port)):
         seen, fix = seen_and_fix(link.source, pod, past)
         yield INBOUND(f"pod {name_of(pod)}, port {link.export.port}: {seen}", fix)
@@ -216,6 +218,7 @@ CONSUMERS = Hop(
     side="consumer",
     kinds=(OUTBOUND,),
     look=_look_at_consumer,
+    egress="sidecar",
 )
 SOURCES = Hop(
     name="host's capture",

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Literal
 
 from dcmesh.doctor.findings import FindingKind, HopFinding, Side
 from dcmesh.doctor.link import WalkedLink
@@ -16,6 +17,7 @@ class Hop:
         about: what must be so there.
         side: where it must be looked at.
         kinds: what may be found.
+        egress: how the consumer must reach the host for a connection to come by it. Default: however.
         look: yields what is wrong with a link there. The first that is CRITICAL is the last that counts.
 
     Raises:
@@ -27,3 +29,4 @@ class Hop:
     side: Side
     kinds: tuple[FindingKind, ...]
     look: Callable[[WalkedLink], Iterator[HopFinding]]
+    egress: Literal["sidecar", "gateway"] | None = None

@@ -9,14 +9,16 @@ from cryptography.hazmat.primitives import hashes
 
 from dcmesh.doctor.evidence import Evidence
 from dcmesh.doctor.findings import FindingKind, HopFinding, UnseenError
+from dcmesh.doctor.fixes import restore
 from dcmesh.doctor.hop import Hop
 from dcmesh.doctor.link import WalkedLink
 from dcmesh.kube.pods import Pod, parse_pod
 from dcmesh.kube.proxies import parse_secrets
 from dcmesh.model.certificates import CertificateHolder, root_name, trusts
+from dcmesh.model.istio_objects import Object
 
 EXPIRED = FindingKind("certificate-expired", "a sidecar's certificate has expired, or an authority's above it")
-WRONG_ACCOUNT = FindingKind("account-wrong", "the host's pod proves another identity than the export says")
+WRONG_ACCOUNT = FindingKind("account-wrong", "whoever ends the TLS proves another identity than the export says")
 ROOTS = FindingKind("roots-differ", "the two ends trust different roots")
 
 
@@ -35,9 +37,10 @@ def judge(
                 return
     if server and identity(server) != link.export.identity:
         account = link.export.identity.rpartition("/")[2]
+        fix = f"Run the pod as the service account {account}, or set the export's `serviceAccount` to the one it has."
         yield WRONG_ACCOUNT(
             f"{server.where}: {identity(server)} instead of {link.export.identity}",
-            f"Run the pod as the service account {account}, or set the export's `serviceAccount` to the one it has.",
+            restore(link.export.source) if link.ends_at_gateway else fix,
         )
         return
     if client and server:
@@ -60,6 +63,13 @@ def _roots(end: CertificateHolder) -> str:
     return ", ".join(f"{root_name([root])} ({root.fingerprint(hashes.SHA256()).hex()[:8]})" for root in end.roots)
 
 
+def _ending(link: WalkedLink) -> list[Object]:
+    """Return the pods that end the consumer's TLS: the host's own, or the gateway's."""
+    if link.ends_at_gateway:
+        return link.gateway_pods
+    return [link.server] if link.server else []
+
+
 def _ask(side: Evidence, pod: Pod) -> CertificateHolder:
     secrets = json.dumps({"configs": side.dump(pod, "dynamic_active_secrets")})
     holder = parse_secrets(f"{side.site.name} {pod.namespace}/{pod.name}", secrets)
@@ -69,7 +79,7 @@ def _ask(side: Evidence, pod: Pod) -> CertificateHolder:
 
 
 def _look(link: WalkedLink) -> Iterator[HopFinding]:
-    server = parse_pod(link.server) if link.sees_source and link.server else None
+    server = next((parse_pod(pod) for pod in _ending(link)), None) if link.sees_source else None
     yield from judge(
         link,
         client=_ask(link.consumer, link.client) if link.sees_consumer else None,
@@ -81,7 +91,7 @@ def _look(link: WalkedLink) -> Iterator[HopFinding]:
 
 HOP = Hop(
     name="identity",
-    about="both ends' certificates are valid and of a common root, and the host's pod has the exported identity",
+    about="both ends' certificates are valid and of a common root, and who ends the TLS has the exported identity",
     side="source",
     kinds=(EXPIRED, WRONG_ACCOUNT, ROOTS),
     look=_look,

@@ -43,14 +43,41 @@ class WalkedLink:
         return _there(self.source_side, self.export.source)
 
     @property
+    def egress(self) -> str:
+        """How the consumer reaches the host."""
+        return "gateway" if self.export.by_gateway else "sidecar"
+
+    @property
+    def known_as(self) -> str:
+        """By what name the consumer's proxy knows the host."""
+        return self.export.known_as(self.host)
+
+    @property
     def cluster(self) -> str:
         """Name of the host's cluster in the consumer's Envoy."""
-        return f"outbound|{self.export.port}||{self.host}"
+        return f"outbound|{self.export.port}||{self.known_as}"
 
     @property
     def sni(self) -> str:
-        """The server name that asks for the host; and its cluster's name in the gateway's Envoy."""
-        return f"outbound_.{self.export.port}_._.{self.host}"
+        """The server name that asks for the host."""
+        return self.export.sni(self.host)
+
+    @property
+    def ends_at_gateway(self) -> bool:
+        """Whether the consumer's TLS ends at the gateway."""
+        return self.export.termination == "gateway"
+
+    @property
+    def served(self) -> str:
+        """Name of the host at the gateway."""
+        return self.export.served[self.host]
+
+    @property
+    def gateway_cluster(self) -> str:
+        """Name of the host's cluster in the gateway's Envoy."""
+        if not self.ends_at_gateway:
+            return self.sni
+        return f"outbound|{self.export.port}||{self.export.behind_gateway(self.host)}"
 
     @property
     def client(self) -> Pod:
@@ -69,14 +96,14 @@ class WalkedLink:
         """The host's ServiceEntry in the consumer's namespace: dcmesh's own, or else whichever has the host."""
         namespace = self.account.namespace
         entries = [e for e in self.consumer.istio("ServiceEntry") if e["metadata"]["namespace"] == namespace]
-        having = [entry for entry in entries if self.host in entry["spec"]["hosts"]]
+        having = [entry for entry in entries if self.known_as in entry["spec"]["hosts"]]
         own = [entry for entry in having if name_of(entry) == self.own_entry]
         return next(iter([*own, *having]), None)
 
     @property
     def own_entry(self) -> str:
         """Namespace and name of dcmesh's own ServiceEntry for the host in the consumer's site."""
-        return f"{self.account.namespace}/{self.export.source}.{self.export.name}.{self.pod_name}"
+        return self.export.entry(self.host, self.account.namespace)
 
     @property
     def gateway(self) -> ExpectedGateway:
@@ -122,7 +149,8 @@ class WalkedLink:
         if not self.server:
             return None
         address = self.server["status"].get("podIP", "")
-        return self.source.answer(parse_pod(self.server), self.export.model_copy(update={"hosts": (address,)}), address)
+        there = self.export.model_copy(update={"hosts": (address,), "server_names": ()})
+        return self.source.answer(parse_pod(self.server), there, address)
 
     @property
     def sees_consumer(self) -> bool:

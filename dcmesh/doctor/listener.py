@@ -76,4 +76,5 @@ HOP = Hop(
     side="consumer",
     kinds=(REROUTED, MISSING, ELSEWHERE),
     look=_look,
+    egress="sidecar",
 )

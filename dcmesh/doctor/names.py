@@ -144,4 +144,5 @@ HOP = Hop(
     side="consumer",
     kinds=(CAPTURE_OFF, ENTRY_MISSING, ENTRY_HIDDEN, HOST_HIDDEN, HOST_CLAIMED, UNRESOLVED, ELSEWHERE),
     look=_look,
+    egress="sidecar",
 )

@@ -9,7 +9,8 @@ from dcmesh.model.facts import State
 from dcmesh.status.foreign import Foreign, at_consumer
 
 GATEWAY = FindingKind(
-    "foreign-gateway", "somebody else's Gateway shuts dcmesh's: now, or with the next restart of its pods"
+    "foreign-gateway",
+    "somebody else's Gateway shuts dcmesh's, now or with the next restart of its pods, or leads others to the host",
 )
 GATEWAY_BESIDE = FindingKind(
     "foreign-gateway-beside", "somebody else's Gateway opens dcmesh's gateway, or claims its port", State.WARNING
@@ -53,7 +54,7 @@ def judge(link: WalkedLink, found: Iterable[Foreign], refused: str = "") -> Iter
 
 
 def _look_at_consumer(link: WalkedLink) -> Iterator[HopFinding]:
-    this_host = link.export.model_copy(update={"hosts": (link.host,)})
+    this_host = link.export.only(link.host)
     yield from judge(link, at_consumer(link.consumer_site, link.account, this_host, link.consumer.cluster))
 
 

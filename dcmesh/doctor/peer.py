@@ -9,6 +9,7 @@ from dcmesh.doctor.link import WalkedLink
 from dcmesh.model.facts import State
 from dcmesh.model.istio import ISTIO_NAMESPACE
 from dcmesh.model.istio_objects import Object, labels, name_of, selects
+from dcmesh.model.object_names import turning_away
 
 DISABLED = FindingKind("peer-plaintext", "a PeerAuthentication turns off mutual TLS at the host's pod")
 PERMISSIVE = FindingKind("peer-permissive", "the host's pod takes plaintext beside mutual TLS", State.WARNING)
@@ -68,14 +69,16 @@ def judge(link: WalkedLink, policies: Sequence[Object], pod: Object) -> Iterator
 
 
 def judge_filter(link: WalkedLink, filters: Sequence[Object]) -> Iterator[HopFinding]:
-    """Yield what is wrong with when the pod's sidecar connects to its server."""
-    ours = f"{link.export.namespace}/{link.export.name}-connect-after-handshake"
+    """Yield what is wrong with when whoever ends the TLS connects to the server."""
+    ours = turning_away(link.export, link.host, link.gateway.namespace)
     if link.export.protocol == "TCP" and not any(name_of(found) == ours for found in filters):
         yield UNGUARDED(f"no EnvoyFilter {ours}", restore(link.export.source))
 
 
 def _look(link: WalkedLink) -> Iterator[HopFinding]:
-    if pod := link.server:
+    if link.ends_at_gateway:
+        yield from judge_filter(link, link.source.istio("EnvoyFilter"))
+    elif pod := link.server:
         yield from judge(link, link.source.istio("PeerAuthentication"), pod)
         yield from judge_filter(link, link.source.istio("EnvoyFilter"))
 

@@ -2,14 +2,17 @@
 
 from collections.abc import Iterator, Sequence
 
+from dcmesh.doctor.evidence import sidecar_state
 from dcmesh.doctor.findings import FindingKind, HopFinding
 from dcmesh.doctor.fixes import restore_object
 from dcmesh.doctor.hop import Hop
 from dcmesh.doctor.link import WalkedLink
-from dcmesh.doctor.rules import Request
+from dcmesh.model.authorization import Request, connection, denies, holding, refusing
 from dcmesh.model.facts import State
-from dcmesh.model.istio import ISTIO_NAMESPACE
-from dcmesh.model.istio_objects import Object, labels, name_of, selects
+from dcmesh.model.gateway import GATEWAY_NAME, GATEWAY_PORT
+from dcmesh.model.istio_objects import Object, labels, name_of, selects, target_port
+from dcmesh.model.link import ServiceAccount, is_whole, service_of
+from dcmesh.model.object_names import opening
 from dcmesh.status.hosts import Answer
 
 NOT_CONSUMER = FindingKind("consumer-refused", "the export's own policy does not name the consumer")
@@ -30,22 +33,15 @@ def judge(link: WalkedLink, policies: Sequence[Object], pod: Object, answer: Ans
         answer: what the host says to its consumer; None if that is not known. That it answers proves nothing: a
             server's greeting comes before Envoy looks at a policy, and an HTTP request may take an old connection.
     """
-    places = (pod["metadata"]["namespace"], ISTIO_NAMESPACE)
-    holding = [
-        policy
-        for policy in policies
-        if policy["metadata"]["namespace"] in places
-        and selects(policy["spec"].get("selector", {}).get("matchLabels"), labels(pod))
-        and not policy["spec"].get("targetRefs")
-        and (policy["metadata"].get("annotations") or {}).get("istio.io/dry-run") != "true"
-    ]
+    namespace = pod["metadata"]["namespace"]
+    holds = holding(policies, namespace, labels(pod))
     ours = f"{link.export.namespace}/{link.export.name}-consumers"
     there = any(name_of(policy) == ours for policy in policies)
     again = restore_object(link.export.source, "authorizationpolicy", ours, there=there)
-    request = Request.of(link)
+    request = connection(link.account, port=link.export.port, sni=link.sni)
     who = request.facts["principals"]
     silent = answer is not None and not answer.ok
-    for policy in holding:
+    for policy in holds:
         rules = policy["spec"].get("rules", ())
         rule = next((rule for rule in rules if request.matches(rule, unknown=silent)), None)
         if policy["spec"].get("action") != "DENY" or rule is None:
@@ -61,7 +57,7 @@ def judge(link: WalkedLink, policies: Sequence[Object], pod: Object, answer: Ans
             add = f"Add {link.account} of {link.consumer_site} to the export's `consumers` in the stack file of {site}"
             yield NOT_CONSUMER(evidence, f"{add} and run `pulumi up` there.")
         return
-    allowing = [policy for policy in holding if policy["spec"].get("action", "ALLOW") == "ALLOW"]
+    allowing = [policy for policy in holds if policy["spec"].get("action", "ALLOW") == "ALLOW"]
     rules = [rule for policy in allowing for rule in policy["spec"].get("rules", ())]
     if allowing and not any(request.matches(rule, unknown=True) for rule in rules):
         names = ", ".join(name_of(policy) for policy in allowing)
@@ -70,18 +66,80 @@ def judge(link: WalkedLink, policies: Sequence[Object], pod: Object, answer: Ans
             f"Add a rule for the principal {who} and port {link.export.port} to it, or delete it.",
         )
         return
-    if not any(name_of(policy) == ours for policy in holding):
+    if not any(name_of(policy) == ours for policy in holds):
         yield NO_POLICY(f"no AuthorizationPolicy {ours} holds for pod {name_of(pod)}", again)
 
 
+def judge_at_gateway(
+    link: WalkedLink, policies: Sequence[Object], gateways: Sequence[Object], pod: Object
+) -> Iterator[HopFinding]:
+    """Yield what keeps the consumer out of the gateway that ends its TLS.
+
+    Args:
+        link: the link.
+        policies: the AuthorizationPolicies of the cluster.
+        gateways: its Gateways.
+        pod: a pod of the gateway.
+    """
+    ours, who = opening(link.export, link.host, link.gateway.namespace), link.account.spiffe_id
+    servers = [server for of in gateways if name_of(of) == ours for server in of["spec"].get("servers", ())]
+    if not any(who in server.get("tls", {}).get("subjectAltNames", ()) for server in servers):
+        site = link.export.source
+        again = restore_object(site, "gateway.networking.istio.io", ours, there=bool(servers))
+        add = f"Add {link.account} of {link.consumer_site} to the export's `consumers` in the stack file of {site}"
+        known = any(consumer.account == link.account for consumer in link.export.consumers)
+        evidence = f"Gateway {ours}: its subjectAltNames have not got {who}"
+        yield NOT_CONSUMER(evidence, again if known else f"{add} and run `pulumi up` there.")
+        return
+    asked = connection(link.account, port=GATEWAY_PORT, sni=link.sni)
+    yield from _refused(holding(policies, link.gateway.namespace, labels(pod)), asked, "the gateway")
+
+
+def judge_behind_gateway(link: WalkedLink, policies: Sequence[Object], pod: Object, port: int) -> Iterator[HopFinding]:
+    """Yield what keeps the gateway from a pod that listens on a port, if it has a sidecar."""
+    if sidecar_state(pod):
+        account = ServiceAccount(link.gateway.namespace, GATEWAY_NAME)
+        name = link.export.behind_gateway(link.host)
+        asked = connection(account, port=port, sni=f"outbound_.{link.export.port}_._.{name}")
+        yield from _refused(holding(policies, link.export.namespace, labels(pod)), asked, f"pod {name_of(pod)}")
+
+
+def behind_gateway(link: WalkedLink) -> list[tuple[Object, int]]:
+    """Return the pods to which the gateway leads, each with the port that it listens on."""
+    if not is_whole(link.host):
+        return [(link.server, link.export.port)] if link.server else []
+    namespace, name = service_of(link.host)
+    spec = (link.source.service(namespace, name) or {}).get("spec", {})
+    pods = [
+        pod for pod in link.source.pods(namespace) if spec.get("selector") and selects(spec["selector"], labels(pod))
+    ]
+    return [(pod, target_port(spec, link.export.port, pod)) for pod in pods]
+
+
+def _refused(holds: Sequence[Object], asked: Request, where: str) -> Iterator[HopFinding]:
+    who = asked.facts["principals"]
+    for policy in refusing(holds, asked):
+        evidence = f"AuthorizationPolicy {name_of(policy)} refuses {who} at {where}"
+        if denies(policy):
+            yield DENIED(evidence, f"Except the principal {who} from it.")
+        else:
+            yield NOT_ALLOWED(evidence, f"Add a rule for the principal {who} to it.")
+
+
 def _look(link: WalkedLink) -> Iterator[HopFinding]:
-    if pod := link.server:
+    if link.ends_at_gateway:
+        policies = link.source.istio("AuthorizationPolicy")
+        for gateway in link.gateway_pods[:1]:
+            yield from judge_at_gateway(link, policies, link.source.istio("Gateway"), gateway)
+        for behind, port in behind_gateway(link):
+            yield from judge_behind_gateway(link, policies, behind, port)
+    elif pod := link.server:
         yield from judge(link, link.source.istio("AuthorizationPolicy"), pod, link.known_answer)
 
 
 HOP = Hop(
     name="policy",
-    about="the AuthorizationPolicies of the host's pod let the consumer in, and the export's own keeps others out",
+    about="who ends the TLS lets the consumer in, and the export's own policy keeps others out",
     side="source",
     kinds=(NOT_CONSUMER, DENIED, NOT_ALLOWED, NO_POLICY),
     look=_look,

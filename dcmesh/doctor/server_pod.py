@@ -12,6 +12,7 @@ from dcmesh.kube.api import ERRORS
 from dcmesh.kube.pods import PROXY, RUNNING, parse_pod
 from dcmesh.model.facts import State
 from dcmesh.model.istio_objects import Object, name_of
+from dcmesh.model.link import is_whole, service_of
 
 ABSENT = FindingKind("pod-missing", "the host's pod does not exist")
 NO_SIDECAR = FindingKind("pod-without-sidecar", "the host's pod has no sidecar")
@@ -62,14 +63,14 @@ def judge(
             yield ABSENT(f"no pod {where}, though {said}", f"Read why: `{describe}`.")
         return
     sidecar = sidecar_state(pod)
-    if sidecar is None:
+    if sidecar is None and not link.ends_at_gateway:
         yield NO_SIDECAR(
             f"pod {where}: no container {PROXY}{opt_out(pod) and '; '}{opt_out(pod)}",
             f"Have the namespace, and the labels and annotations of the pod's template, ask for it; then restart it: "
             f"`kubectl delete pod -n {namespace} {link.pod_name}`. {restore_release('istiod', INJECTOR)}",
         )
         return
-    if not is_ready(pod) or "deletionTimestamp" in pod["metadata"] or sidecar != RUNNING:
+    if not is_ready(pod) or "deletionTimestamp" in pod["metadata"] or sidecar not in (None, RUNNING):
         yield NOT_READY(
             f"pod {where}: condition Ready is not True; {states(pod)}{said}",
             f"Read why: `kubectl describe pod -n {namespace} {link.pod_name}`, and its containers' logs.",
@@ -78,9 +79,23 @@ def judge(
     wanted = f"{pod['status'].get('podIP')}:{link.export.port}"
     for gateway, known in endpoints.items():
         if not disabled and wanted not in (known or ()):
+            places = " ".join(known or ()) or "nothing"
             yield UNKNOWN(
-                f"{link.sni} of the Envoy of {gateway} leads to {' '.join(known or ()) or 'nothing'}, not to {wanted}",
+                f"{link.gateway_cluster} of the Envoy of {gateway} leads to {places}, not to {wanted}",
                 catch_up(link.export.source),
+            )
+            return
+
+
+def judge_whole(link: WalkedLink, endpoints: Mapping[str, tuple[str, ...] | None]) -> Iterator[HopFinding]:
+    """Yield what is wrong with the pods of a Service that is exported as a whole."""
+    namespace, name = service_of(link.host)
+    for gateway, known in endpoints.items():
+        if not known:
+            yield UNKNOWN(
+                f"{link.gateway_cluster} of the Envoy of {gateway} leads to nothing",
+                f"See whether the Service has ready pods: `kubectl describe service -n {namespace} {name}`. "
+                f"{catch_up(link.export.source)}",
             )
             return
 
@@ -120,20 +135,27 @@ def _said(link: WalkedLink) -> str:
 
 def _look(link: WalkedLink) -> Iterator[HopFinding]:
     source, namespace, pod = link.source, link.export.namespace, link.server
+    endpoints = {name_of(p): source.endpoints(parse_pod(p), link.gateway_cluster) for p in link.gateway_pods}
+    if is_whole(link.host):
+        yield from judge_whole(link, endpoints)
+        return
+    policies = [] if link.ends_at_gateway else source.istio("PeerAuthentication")
     yield from judge(
         link,
         pod,
         stateful_set=source.stateful_set(namespace, link.pod_name.rpartition("-")[0]),
-        endpoints={name_of(p): source.endpoints(parse_pod(p), link.sni) for p in link.gateway_pods},
-        disabled=bool(pod and tls_disabled(source.istio("PeerAuthentication"), pod, link.export.port)),
+        endpoints=endpoints,
+        disabled=bool(pod and tls_disabled(policies, pod, link.export.port)),
         said=_said(link) if pod and not is_ready(pod) else "",
     )
-    yield from judge_service(link, source.service(namespace, link.host.split(".")[1]))
+    if pod and sidecar_state(pod):
+        yield from judge_service(link, source.service(namespace, link.host.split(".")[1]))
 
 
 HOP = Hop(
     name="host's pod",
-    about="the pod is ready, has a sidecar and a Service that tells its port's protocol, and the gateway leads to it",
+    about="the pod is ready and has the sidecar that it needs, which its Service tells the protocol, and the gateway "
+    "leads to it",
     side="source",
     kinds=(ABSENT, NO_SIDECAR, NOT_READY, UNKNOWN, SERVICE, SERVICE_PORT),
     look=_look,

@@ -36,7 +36,7 @@ def judge(link: WalkedLink, cluster: Object) -> Iterator[HopFinding]:
     """Yield what is wrong with the TLS settings of the host's cluster in the consumer's Envoy."""
     metadata = cluster.get("metadata", {}).get("filter_metadata", {}).get("istio", {})
     rule = _rule(metadata.get("config", ""))
-    own = rule == f"{link.account.namespace}/{link.export.source}.{link.export.name}"
+    own = rule == link.export.rule(link.host, link.account.namespace)
     origin = f"by the DestinationRule {rule}" if rule else "by no DestinationRule"
     fix = restore_object(link.consumer_site, "destinationrule", rule, there=own)
     if rule and not own:
@@ -58,7 +58,7 @@ def judge(link: WalkedLink, cluster: Object) -> Iterator[HopFinding]:
     if names != {link.sni}:
         yield SNI(f"{seen}: SNI {' '.join(sorted(names))} instead of {link.sni}", fix)
         return
-    accepted = parse_clusters({"configs": [{"cluster": cluster}]}).get(link.host, ())
+    accepted = parse_clusters({"configs": [{"cluster": cluster}]}).get(link.known_as, ())
     if set(accepted) != {link.export.identity}:
         shown = " ".join(accepted) or "anybody whose certificate the root has signed"
         yield IDENTITY(f"{seen}: accepts {shown} instead of {link.export.identity}", fix)

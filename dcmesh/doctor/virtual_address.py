@@ -46,4 +46,5 @@ HOP = Hop(
     side="consumer",
     kinds=(MISSING, CLAIMED),
     look=_look,
+    egress="sidecar",
 )

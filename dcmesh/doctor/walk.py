@@ -65,6 +65,8 @@ def walk(link: WalkedLink, hops: Sequence[Hop] = HOPS) -> Diagnosis:
     """Look at a link hop by hop, up to the first that is broken."""
     steps = list[Step]()
     for hop in hops:
+        if hop.egress and hop.egress != link.egress:
+            continue
         site = link.consumer_site if hop.side == "consumer" else link.export.source
         if steps and any(step.outcome == "broken" for step in steps):
             steps.append(Step(hop=hop.name, site=site, outcome="not reached"))

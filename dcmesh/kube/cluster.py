@@ -94,6 +94,33 @@ class ClusterReader:
         entries = ((entry["metadata"], entry) for entry in (found["items"] if found else ()))
         return [(f"{of['namespace']}/{of['name']}", entry) for of, entry in entries if self._is_foreign(of)]
 
+    def foreign_policies(self) -> list[Mapping[str, Any]]:
+        """Return each AuthorizationPolicy that the stack has not made."""
+        place = ("security.istio.io", "v1", "authorizationpolicies")
+        found = self._read_if_allowed(self.custom.list_cluster_custom_object, *place)
+        return [policy for policy in (found["items"] if found else ()) if self._is_foreign(policy["metadata"])]
+
+    def network_policies(self, namespace: str) -> list[Mapping[str, Any]]:
+        """Return the NetworkPolicies of a namespace."""
+        ask = client.NetworkingV1Api(self.core.api_client).list_namespaced_network_policy
+        found = self._read_if_allowed(ask, namespace)
+        shown: list[Mapping[str, Any]] = self.core.api_client.sanitize_for_serialization(found.items if found else [])
+        return shown
+
+    def pod_labels(self, namespace: str) -> list[Mapping[str, str]]:
+        """Return the labels of each pod of a namespace."""
+        found = self._read_if_allowed(self.core.list_namespaced_pod, namespace)
+        return [pod.metadata.labels or {} for pod in (found.items if found else ())]
+
+    def held_in(self, namespace: str, *, but: Mapping[str, str]) -> str:
+        """Return a pod or volume of a namespace, in words; empty if it has none, but for pods with these labels."""
+        pods = self._read_if_allowed(self.core.list_namespaced_pod, namespace)
+        for pod in pods.items if pods else ():
+            if not but.items() <= (pod.metadata.labels or {}).items():
+                return f"the pod {pod.metadata.name}"
+        claims = self._read_if_allowed(self.core.list_namespaced_persistent_volume_claim, namespace)
+        return f"the PersistentVolumeClaim {claims.items[0].metadata.name}" if claims and claims.items else ""
+
     def has_service_account(self, namespace: str, name: str) -> bool:
         """Tell whether a service account is there."""
         return self._read("namespaced_service_account", name, namespace) is not None

@@ -37,6 +37,24 @@ def selects(selector: Mapping[str, str] | None, of: Mapping[str, str]) -> bool:
     return all(of.get(key) == value for key, value in (selector or {}).items())
 
 
+def container_port(pod: Object, name: str) -> int | None:
+    """Return the port of a pod that has a name; None if none has."""
+    ports = (port for container in pod["spec"]["containers"] for port in container.get("ports") or ())
+    return next((int(port["containerPort"]) for port in ports if port.get("name") == name), None)
+
+
+def target_port(service: Mapping[str, Any], port: int, pod: Object) -> int:
+    """Return the port of a pod to which a Service leads what comes by one of its own.
+
+    Args:
+        service: the Service's spec.
+        port: the Service's port.
+        pod: the pod.
+    """
+    target = next((of.get("targetPort") for of in service.get("ports") or () if of["port"] == port), None)
+    return (container_port(pod, target) if isinstance(target, str) else target) or port
+
+
 def visible(found: Object, namespace: str) -> bool:
     """Tell whether an object of Istio's, by its exportTo, is seen in a namespace."""
     return "*" in _shown_to(found) or shown_by_name(found, namespace)

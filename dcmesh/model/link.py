@@ -4,8 +4,9 @@ Plain data without secrets. Within one stack it passes from component to compone
 stack output `link`.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
@@ -14,10 +15,13 @@ from dcmesh.model.base_model import Model
 from dcmesh.model.gateway import GATEWAY_PORT
 from dcmesh.model.istio import TRUST_DOMAIN
 from dcmesh.model.printable import printable
-from dcmesh.model.value_types import Address, Identity, Name, PodHost, Port
+from dcmesh.model.value_types import Address, ExportedHost, Identity, Name, Port, ServerName
 
-VERSION: Final = 1
-"""The newest version of a link that is understood, and the one that is written: docs/decisions/0023."""
+VERSION: Final = 2
+"""The newest version of a link that is understood: docs/decisions/0023."""
+
+FIRST: Final = 1
+"""The version of a link that does not say which it has, and whose TLS ends at the pods alone."""
 
 VERSION_ERROR = "link_version"
 """Type of the error that a link is of a version which is not understood."""
@@ -30,6 +34,8 @@ MYSQL_PORT = 3306
 
 Protocol = Literal["HTTP", "TCP"]
 ProbeKind = Literal["pod-name", "http", "greeting"]
+Termination = Literal["pod", "gateway"]
+"""Where the consumers' TLS ends."""
 
 
 @dataclass(frozen=True)
@@ -77,18 +83,43 @@ class ExportedService(Model):
     """Name of the export."""
     namespace: Name
     """Namespace of its pods."""
-    hosts: Annotated[tuple[PodHost, ...], Field(min_length=1, max_length=1000)]
-    """DNS name of each pod."""
+    hosts: Annotated[tuple[ExportedHost, ...], Field(min_length=1, max_length=1000)]
+    """DNS name of each pod, or of a Service that is exported as a whole."""
     port: Port
     """TCP port that the pods listen on."""
     protocol: Protocol
     """How sidecars treat the port."""
     identity: Identity
-    """SPIFFE id that the pods prove."""
+    """SPIFFE id that whoever ends the TLS proves: the pods, or the gateway."""
     consumers: Annotated[tuple[Consumer, ...], Field(max_length=1000)] = ()
     """Who may connect."""
     probe: ProbeKind
     """What the probe expects."""
+    server_names: Annotated[tuple[ServerName, ...], Field(max_length=1000)] = ()
+    """What to ask the gateway for, a name for each host. Default: none, TLS ends at the pods."""
+
+    @property
+    def termination(self) -> Termination:
+        """Where the consumers' TLS ends."""
+        return "gateway" if self.server_names else "pod"
+
+    @property
+    def served(self) -> Mapping[str, str]:
+        """For each host the name by which the exporting site's gateway knows it."""
+        return dict(zip(self.hosts, self.server_names or self.hosts, strict=True))
+
+    def behind_gateway(self, host: str) -> str:
+        """Return by what name the exporting site's gateway knows where a host leads: a Service is known by its own."""
+        return host if is_whole(host) else self.served[host]
+
+    def only(self, host: str) -> Self:
+        """Return the export as if it were of one of its hosts alone."""
+        names = (self.served[host],) if self.server_names else ()
+        return self.model_copy(update={"hosts": (host,), "server_names": names})
+
+    def sni(self, host: str) -> str:
+        """Return the server name with which a consumer asks the gateway for a host."""
+        return self.served[host] if self.server_names else f"outbound_.{self.port}_._.{host}"
 
     @property
     def port_name(self) -> str:
@@ -108,7 +139,7 @@ class LinkGateway(Model):
 class Link(Model):
     """A link as the exporting stack's output `link` shows it."""
 
-    version: Literal[1] = VERSION
+    version: Literal[1, 2] = FIRST
     """Version of the link. Default: 1."""
     site: Name
     """The exporting site."""
@@ -138,10 +169,21 @@ class Link(Model):
             )
         return {**found, "version": version}
 
+    @classmethod
+    def of(cls, site: str, gateway: LinkGateway, exports: Sequence[ExportedService]) -> Self:
+        """Return a site's link, of the lowest version that says all that it has to say."""
+        version: Literal[1, 2] = VERSION if any(export.server_names for export in exports) else FIRST
+        return cls(version=version, site=site, gateway=gateway, exports=tuple(exports))
+
     def as_output(self) -> dict[str, Any]:
         """Return the link as a stack output: plain, in the camel case of Kubernetes and of the configuration."""
-        # Not the version: dcmesh 0.1.0 refuses a link with a key that it does not know.
-        return self.model_dump(mode="json", by_alias=True, exclude={"version"})
+        told = self.model_dump(mode="json", by_alias=True)
+        for export in told["exports"]:
+            if not export["serverNames"]:
+                del export["serverNames"]
+        if self.version == FIRST:  # dcmesh 0.1.0 refuses a link with a key that it does not know
+            del told["version"]
+        return told
 
 
 def pod_hosts(*, stateful_set: str, service: str, namespace: str, replicas: int) -> tuple[str, ...]:
@@ -149,12 +191,27 @@ def pod_hosts(*, stateful_set: str, service: str, namespace: str, replicas: int)
     return tuple(f"{stateful_set}-{ordinal}.{service}.{namespace}.svc.{CLUSTER_DOMAIN}" for ordinal in range(replicas))
 
 
+def service_host(service: str, namespace: str) -> str:
+    """Return the DNS name of a Service as a whole."""
+    return f"{service}.{namespace}.svc.{CLUSTER_DOMAIN}"
+
+
+def server_name(host: str, site: str) -> str:
+    """Return the name by which a site's gateway knows a host whose TLS it ends. No Service can have it."""
+    return f"{host.removesuffix(f'.svc.{CLUSTER_DOMAIN}')}.{site}.dcmesh"
+
+
 def pod_of(host: str) -> str:
-    """Return the name of the pod that a host stands for."""
+    """Return the name of the pod that a host stands for, or of the Service."""
     return host.partition(".")[0]
 
 
+def is_whole(host: str) -> bool:
+    """Tell whether a host is a Service as a whole."""
+    return host.count(".") == service_host("", "").count(".")
+
+
 def service_of(host: str) -> tuple[str, str]:
-    """Return namespace and name of the Service behind which a pod stands."""
-    _, service, namespace, *_ = host.split(".")
+    """Return namespace and name of the Service behind which a pod stands, or which the host is."""
+    service, namespace = host.removesuffix(f".svc.{CLUSTER_DOMAIN}").split(".")[-2:]
     return namespace, service

@@ -3,15 +3,16 @@
 Plain data without secrets. What only an `up` can tell, such as the address that a Service gets, is not in it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Network
 from typing import Literal
 
 from dcmesh.model.addresses import allot_vips
-from dcmesh.model.gateway import GATEWAY_PORT
+from dcmesh.model.egress import allot_ports
+from dcmesh.model.gateway import GATEWAY_NAMESPACE, GATEWAY_PORT
 from dcmesh.model.link import ExportedService, Link, pod_hosts
-from dcmesh.model.settings import Database, Mariadb, Pxc, Settings, Site
+from dcmesh.model.settings import Database, Export, GatewayExport, Import, Mariadb, Pxc, Settings, Site
 from dcmesh.model.switchover import Switchover
 
 DOCKER_HOST = "host.k3d.internal"
@@ -126,6 +127,34 @@ class GatewayPlan:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ClientPlan:
+    """Pods that an egress gateway lets in.
+
+    Attributes:
+        namespace: their namespace.
+        labels: the labels that they have; none for all pods.
+    """
+
+    namespace: str
+    labels: Mapping[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class EgressPlan:
+    """How an import comes by an egress gateway.
+
+    Attributes:
+        host_namespace: the namespace of the hosts' names.
+        clients: who may connect to it.
+        ports: for each of its hosts the gateway's port.
+    """
+
+    host_namespace: str
+    clients: tuple[ClientPlan, ...]
+    ports: Mapping[str, int]
+
+
+@dataclass(frozen=True, kw_only=True)
 class ImportPlan:
     """An import, for one consumer.
 
@@ -136,7 +165,8 @@ class ImportPlan:
         service_account: service account that connects.
         export: the export; None while that site exports nothing yet.
         gateway: by what it is reached; None likewise.
-        vips: for each of its hosts the virtual address.
+        vips: for each of its hosts the virtual address; none where it comes by an egress gateway.
+        egress: how it comes by an egress gateway; None if it comes by sidecars.
     """
 
     source: str
@@ -146,6 +176,7 @@ class ImportPlan:
     export: ExportedService | None
     gateway: GatewayPlan | None
     vips: Mapping[str, str]
+    egress: EgressPlan | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -197,15 +228,23 @@ class Plan:
         return next(site for site in self.sites if site.name == name)
 
 
-def plan_of(settings: Settings, links: Mapping[str, Link]) -> Plan:
+def plan_of(settings: Settings, links: Mapping[str, Link], gateways_in: Mapping[str, str] | None = None) -> Plan:
     """Work out the plan of a stack.
 
     Args:
         settings: its configuration, which has been checked.
         links: the links of peers that export something.
+        gateways_in: the namespace of each site's gateway. Default: as configured, or that of new sites.
     """
+    homes = {site.name: site.gateway.namespace or GATEWAY_NAMESPACE for site in settings.sites} | dict(
+        gateways_in or {}
+    )
     offers = {(link.site, export.name): export for link in links.values() for export in link.exports}
-    offers |= {(site.name, export.name): export.for_link() for site in settings.sites for export in site.exports}
+    offers |= {
+        (site.name, export.name): _exported(export, site, homes[site.name])
+        for site in settings.sites
+        for export in site.exports
+    }
     gateways = {
         name: GatewayPlan(addresses=link.gateway.addresses, port=link.gateway.port, advertised=True)
         for name, link in links.items()
@@ -232,6 +271,10 @@ def plan_of(settings: Settings, links: Mapping[str, Link]) -> Plan:
     )
 
 
+def _exported(export: Export, site: Site, gateway: str) -> ExportedService:
+    return export.for_link(site.name, gateway) if isinstance(export, GatewayExport) else export.for_link()
+
+
 def docker_port(settings: Settings, site: Site) -> int:
     """Return the port of the Docker host that leads to the gateway of a k3d cluster: each needs one of its own."""
     return GATEWAY_PORT + settings.sites.index(site)
@@ -250,7 +293,8 @@ def _gateway(settings: Settings, site: Site) -> GatewayPlan:
 
 def _imports(site: Site, offers: Offers, gateways: Mapping[str, GatewayPlan]) -> tuple[ImportPlan, ...]:
     found = {(of.from_, of.export): offers.get((of.from_, of.export)) for of in site.imports}
-    hosts = (host for export in found.values() if export for host in export.hosts)
+    by_sidecar = {(of.from_, of.export): found[of.from_, of.export] for of in site.imports if not of.by_gateway}
+    hosts = (host for export in by_sidecar.values() if export for host in export.hosts)
     vips = allot_vips(hosts, IPv4Network(site.vip_range))
     return tuple(
         ImportPlan(
@@ -260,9 +304,18 @@ def _imports(site: Site, offers: Offers, gateways: Mapping[str, GatewayPlan]) ->
             service_account=of.service_account,
             export=(export := found[of.from_, of.export]),
             gateway=gateways.get(of.from_),
-            vips={host: vips[host] for host in (export.hosts if export else ())},
+            vips={host: vips[host] for host in (export.hosts if export and not of.by_gateway else ())},
+            egress=_egress(of, export.hosts if export else ()) if of.by_gateway else None,
         )
         for of in site.imports
+    )
+
+
+def _egress(of: Import, hosts: Sequence[str]) -> EgressPlan:
+    return EgressPlan(
+        host_namespace=of.host_namespace or "",
+        clients=tuple(ClientPlan(namespace=client.namespace, labels=client.labels) for client in of.clients),
+        ports=allot_ports(hosts, of.chosen_ports),
     )
 
 

@@ -13,7 +13,8 @@ from pydantic import BeforeValidator, ConfigDict, Discriminator, Field, SecretSt
 from dcmesh.model import support
 from dcmesh.model.addresses import VIP_NETWORK
 from dcmesh.model.base_model import Model
-from dcmesh.model.gateway import Exposure
+from dcmesh.model.egress import PORTS
+from dcmesh.model.gateway import GATEWAY_NAME, Exposure
 from dcmesh.model.link import (
     MYSQL_PORT,
     Consumer,
@@ -23,6 +24,8 @@ from dcmesh.model.link import (
     Protocol,
     ServiceAccount,
     pod_hosts,
+    server_name,
+    service_host,
 )
 from dcmesh.model.pxc import stateful_set_name
 from dcmesh.model.value_types import (
@@ -31,6 +34,7 @@ from dcmesh.model.value_types import (
     Address,
     ChannelName,
     ChartSource,
+    ExportedHost,
     FilePath,
     Flag,
     FreeText,
@@ -167,7 +171,7 @@ class Istio(Model):
     tag: ImageTag | None = None
     """Image tag. Default: the charts'."""
     pull_secrets: list[Name] = []
-    """Secrets with credentials for the registry, in `istio-system` and in the gateway's namespace."""
+    """Secrets with credentials for the registry, in `istio-system` and in the gateways' namespaces."""
     replicas: Annotated[int, Field(ge=1, le=10), WHOLE] = 2
     """istiod pods in each site. While none runs, no pod with a sidecar can start."""
     egress: Literal["ALLOW_ANY", "REGISTRY_ONLY"] = "ALLOW_ANY"
@@ -465,8 +469,11 @@ Database = Mariadb | Pxc
 """The workloads that replicate."""
 
 
-class Export(Model):
-    """A StatefulSet made reachable, pod by pod, for named consumers."""
+Egress = Literal["sidecar", "gateway"]
+
+
+class _Export(Model):
+    """What both kinds of export have."""
 
     name: Name
     """Name of the export, unique in its site."""
@@ -476,22 +483,12 @@ class Export(Model):
     """Name of the StatefulSet. Default: `name`."""
     service: ServiceName | None = None
     """Its headless Service. Default: the StatefulSet's name."""
-    replicas: Replicas
-    """How many of its pods to export, counted from 0."""
     port: Port
     """TCP port that the pods listen on."""
-    protocol: Protocol = "TCP"
-    """How sidecars treat the port; databases are TCP."""
-    service_account: Name
-    """Service account of the pods: the identity that importers insist on."""
-    selector: Annotated[dict[LabelKey, LabelValue], Field(min_length=1)]
-    """Labels that all pods of the StatefulSet have, and no others in the namespace. The policies select by them."""
     consumers: Annotated[list[Consumer], Field(min_length=1)]
     """Who may connect from other sites."""
     connections: Annotated[int, Field(ge=1, le=10000), WHOLE] = 50
     """How many connections of other sites each pod has at most, by each pod of the gateway."""
-    probe: ProbeKind | None = None
-    """What the importing site's probe expects. Default: `greeting` for TCP, `http` for HTTP."""
 
     @property
     def stateful_set_name(self) -> str:
@@ -503,15 +500,35 @@ class Export(Model):
         """Name of its headless Service."""
         return self.service or self.stateful_set_name
 
-    @property
-    def hosts(self) -> tuple[str, ...]:
-        """DNS name of each exported pod."""
+    def _pod_hosts(self, replicas: int) -> tuple[str, ...]:
         return pod_hosts(
             stateful_set=self.stateful_set_name,
             service=self.service_name,
             namespace=self.namespace,
-            replicas=self.replicas,
+            replicas=replicas,
         )
+
+
+class PodExport(_Export):
+    """A StatefulSet made reachable, pod by pod, for named consumers, whose TLS ends at the pods' sidecars."""
+
+    termination: Literal["pod"] = "pod"
+    """TLS ends at the pods' sidecars."""
+    replicas: Replicas
+    """How many of its pods to export, counted from 0."""
+    protocol: Protocol = "TCP"
+    """How sidecars treat the port; databases are TCP."""
+    service_account: Name
+    """Service account of the pods: the identity that importers insist on."""
+    selector: Annotated[dict[LabelKey, LabelValue], Field(min_length=1)]
+    """Labels that all pods of the StatefulSet have, and no others in the namespace. The policies select by them."""
+    probe: ProbeKind | None = None
+    """What the importing site's probe expects. Default: `greeting` for TCP, `http` for HTTP."""
+
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """DNS name of each exported pod."""
+        return self._pod_hosts(self.replicas)
 
     def for_link(self) -> ExportedService:
         """Return the export as a link has it."""
@@ -527,6 +544,86 @@ class Export(Model):
         )
 
 
+class GatewayExport(_Export):
+    """A StatefulSet, pod by pod, or a Service as a whole, for named consumers, whose TLS ends at the gateway.
+
+    Nothing near the pods changes, and they need no sidecars.
+    """
+
+    namespace: Name
+    """Namespace of the StatefulSet, or of the Service."""
+    service: ServiceName | None = None
+    """Headless Service of the StatefulSet, or what is exported as a whole. Default: `statefulSet`, or `name`."""
+    termination: Literal["gateway"]
+    """TLS ends at the gateway, which goes on to the pods in plaintext, or by mutual TLS where they have sidecars."""
+    replicas: Replicas | None = None
+    """How many of the StatefulSet's pods to export, counted from 0. Not with `whole`."""
+    whole: Flag = False
+    """Whether the Service is exported as a whole, by its own name, such as one that leads to a primary that moves."""
+    probe: ProbeKind = "greeting"
+    """What the importing site's probe expects."""
+
+    @property
+    def protocol(self) -> Protocol:
+        """How proxies treat the port: the gateway passes on bytes."""
+        return "TCP"
+
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """DNS name of each exported pod, or of the Service."""
+        if self.whole:
+            return (service_host(self.service_name, self.namespace),)
+        return self._pod_hosts(self.replicas or 0)
+
+    def for_link(self, site: str, gateway: str) -> ExportedService:
+        """Return the export as a link has it.
+
+        Args:
+            site: its site.
+            gateway: namespace of the site's gateway.
+        """
+        return ExportedService(
+            name=self.name,
+            namespace=self.namespace,
+            hosts=self.hosts,
+            server_names=tuple(server_name(host, site) for host in self.hosts),
+            port=self.port,
+            protocol=self.protocol,
+            identity=ServiceAccount(namespace=gateway, name=GATEWAY_NAME).spiffe_id,
+            consumers=tuple(self.consumers),
+            probe=self.probe,
+        )
+
+
+def _with_termination(value: object) -> object:
+    return {"termination": "pod", **value} if isinstance(value, dict) else value
+
+
+Export = Annotated[
+    PodExport | GatewayExport,
+    Field(discriminator="termination"),
+    BeforeValidator(_with_termination),
+]
+
+
+class Client(Model):
+    """Pods of the importing site that an egress gateway lets in."""
+
+    namespace: Name
+    """Their namespace."""
+    labels: dict[LabelKey, LabelValue] = {}
+    """Labels that they have. Default: none, all pods of the namespace."""
+
+
+class HostPort(Model):
+    """The port of an egress gateway that stands for a host."""
+
+    host: ExportedHost
+    """The host."""
+    port: Annotated[int, Field(ge=PORTS[0], le=PORTS[-1]), WHOLE]
+    """The port, which no other host has."""
+
+
 class Import(Model):
     """The counterpart of an export, for one consumer."""
 
@@ -535,9 +632,27 @@ class Import(Model):
     export: Name
     """Name of its export."""
     namespace: Name
-    """Namespace that sees the hosts."""
+    """Namespace that sees the hosts. With `egress: gateway` the egress gateway's own, which is created."""
     service_account: Name
-    """Service account that connects."""
+    """Service account that connects. With `egress: gateway` the egress gateway's, which is created."""
+    egress: Egress = "sidecar"
+    """How the hosts are reached: by the sidecars of the consumer's pods, or by an egress gateway, without any."""
+    host_namespace: Name | None = None
+    """With `egress: gateway`: the namespace of the hosts' names, which is created. A host outside it is refused."""
+    clients: list[Client] = []
+    """With `egress: gateway`: who may connect to it."""
+    ports: list[HostPort] = []
+    """With `egress: gateway`: hosts whose port is chosen here. The others' follow from their names."""
+
+    @property
+    def by_gateway(self) -> bool:
+        """Whether the hosts are reached by an egress gateway."""
+        return self.egress == "gateway"
+
+    @property
+    def chosen_ports(self) -> Mapping[str, int]:
+        """The ports that are chosen, by host."""
+        return {chosen.host: chosen.port for chosen in self.ports}
 
 
 def _cluster_tag(value: object) -> str | None:
@@ -613,6 +728,8 @@ class Site(Model):
 
     def workload_of(self, export: Export) -> Workload | None:
         """Return the workload of this site whose pods an export is of; None if dcmesh does not run them."""
+        if isinstance(export, GatewayExport) and export.whole:
+            return None
         return self._workloads_by_pods.get((export.namespace, export.stateful_set_name))
 
 

@@ -242,12 +242,22 @@ Host = Annotated[
     ),
 ]
 
-PodHost = Annotated[
+ExportedHost = Annotated[
     str,
     _pattern(
         "DNS name",
-        rf"({_LABEL}\.){{3}}svc\.cluster\.local",
-        "must be the whole name of a pod, such as db-0.db.shop.svc.cluster.local",
+        rf"({_LABEL}\.){{2,3}}svc\.cluster\.local",
+        "must be the whole name of a pod, such as db-0.db.shop.svc.cluster.local, or of a Service, such as "
+        "db.shop.svc.cluster.local",
+    ),
+]
+
+ServerName = Annotated[
+    str,
+    _pattern(
+        "server name",
+        rf"({_LABEL}\.){{3,4}}dcmesh",
+        "must be a host's name at a gateway, such as db-0.db.shop.dc1.dcmesh",
     ),
 ]
 

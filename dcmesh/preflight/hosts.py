@@ -8,14 +8,14 @@ from dcmesh.kube.cluster import ClusterReader
 from dcmesh.model import settings as model
 from dcmesh.model.component_names import export_name, import_name
 from dcmesh.model.istio_objects import visible
-from dcmesh.model.link import service_of
+from dcmesh.model.link import ExportedService, server_name, service_of
 from dcmesh.model.ownership import OURS
 from dcmesh.model.plan import ImportPlan, SitePlan
 from dcmesh.preflight.parallel import each
 from dcmesh.sites_in_state import SiteInState
 
 
-def _new_or_there(known: SiteInState | None, component: str) -> type[Finding]:
+def new_or_there(known: SiteInState | None, component: str) -> type[Finding]:
     """Return how to tell what is wrong with an export or import: of one that stands already it stops no `up`.
 
     Else anybody in the cluster could keep the user from one, from a failover too.
@@ -46,13 +46,28 @@ def own_names(
                 )
             else:
                 continue
-            told = _new_or_there(known, _name_of(plan, imported))
+            told = new_or_there(known, _name_of(plan, imported))
             yield told(f"{path}.imports[{index}].export", imported.name, advice)
 
     yield from each(enumerate(plan.imports), look)
 
 
+def _seen(of: ImportPlan) -> tuple[str, ...]:
+    """Return by what names the proxies of an import know its hosts."""
+    return tuple(server_name(host, of.source) for host in of.egress.ports) if of.egress else tuple(of.vips)
+
+
+def exported_name(plan: SitePlan, of: ExportedService) -> str:
+    """Return what the names of an export's resources in the stack begin with."""
+    return export_name(plan.name, of.name) if of.termination == "pod" else f"{plan.name}.{of.served[of.hosts[0]]}"
+
+
 def _name_of(plan: SitePlan, of: ImportPlan) -> str:
+    """Return what the names of an import's resources in the stack begin with."""
+    if of.egress:
+        return import_name(f"{plan.name}-egress", namespace=of.namespace, source=of.source, export=of.name)
+    if of.export and of.export.termination == "gateway":
+        return f"{plan.name}-imports.{of.namespace}.{of.export.served[of.export.hosts[0]]}"
     return import_name(f"{plan.name}-imports", namespace=of.namespace, source=of.source, export=of.name)
 
 
@@ -61,11 +76,11 @@ def claimed(
 ) -> Iterator[Finding]:
     """Find hosts that somebody else's ServiceEntry has as well: of two that a proxy sees, Istio takes the older one."""
     uses = [
-        (f"{path}.exports[{i}].name", e.name, export_name(plan.name, e.name), gateway, e.hosts)
+        (f"{path}.exports[{i}].name", e.name, exported_name(plan, e), gateway, tuple(e.served.values()))
         for i, e in enumerate(plan.exports)
     ]
     uses += [
-        (f"{path}.imports[{i}].export", of.name, _name_of(plan, of), of.namespace, tuple(of.vips))
+        (f"{path}.imports[{i}].export", of.name, _name_of(plan, of), of.namespace, _seen(of))
         for i, of in enumerate(plan.imports)
     ]
     entries = cluster.foreign_entries() if uses else []
@@ -78,12 +93,12 @@ def claimed(
                     "stack has not made that: whoever connects may be led elsewhere; delete it, or take the host out "
                     "of it"
                 )
-                yield _new_or_there(known, component)(where, name, advice)
+                yield new_or_there(known, component)(where, name, advice)
 
 
 def virtual_addresses(cluster: ClusterReader, site: model.Site, path: str) -> Iterator[Finding]:
     """Find networks of a cluster that overlap the range of the virtual addresses."""
-    if not site.imports:
+    if all(imported.by_gateway for imported in site.imports):
         return
     vips = ipaddress.IPv4Network(site.vip_range)
     for what, network in cluster.networks():

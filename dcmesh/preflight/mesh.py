@@ -24,7 +24,11 @@ def existing_istio(cluster: ClusterReader, settings: model.Settings, site: model
         )
         return
     metadata = mesh.get("defaultConfig", {}).get("proxyMetadata", {})
-    if str(metadata.get("ISTIO_META_DNS_CAPTURE")).lower() != "true":
+    captures = str(metadata.get("ISTIO_META_DNS_CAPTURE")).lower() == "true"
+    # Sidecars resolve the hosts by it; gateways have no use for it, at either end.
+    by_sidecar = [not imported.by_gateway for imported in site.imports]
+    by_sidecar += [isinstance(export, model.PodExport) for export in site.exports]
+    if not captures and (any(by_sidecar) or not by_sidecar):
         advice = 'does not capture DNS: set meshConfig.defaultConfig.proxyMetadata.ISTIO_META_DNS_CAPTURE to "true"'
         yield Finding(path, value, f"{advice} in {site.name} and restart the workloads")
     if mesh.get("enableAutoMtls") is False:
@@ -74,8 +78,14 @@ def scope(api: ApiClient, settings: model.Settings, site: model.Site) -> Iterato
 def namespaces(cluster: ClusterReader, settings: model.Settings, site: model.Site, path: str) -> Iterator[Finding]:
     """Find namespaces and service accounts of exports and imports that are not there, or whose pods get no sidecars."""
     made = {workload.namespace for workload in site.workloads}
-    users = [(f"{path}.exports[{i}]", e.namespace, e.service_account) for i, e in enumerate(site.exports)]
-    users += [(f"{path}.imports[{i}]", e.namespace, e.service_account) for i, e in enumerate(site.imports)]
+    users = [
+        (f"{path}.exports[{i}]", export.namespace, export.service_account)
+        for i, export in enumerate(site.exports)
+        if isinstance(export, model.PodExport)
+    ]
+    users += [
+        (f"{path}.imports[{i}]", e.namespace, e.service_account) for i, e in enumerate(site.imports) if not e.by_gateway
+    ]
 
     def look(user: tuple[str, str, str]) -> Iterator[Finding]:
         where, namespace, account = user

@@ -1,6 +1,7 @@
 """Preflight: what an existing cluster must have, looked at before anything is created in it."""
 
 from collections.abc import Mapping
+from typing import Any
 
 from dcmesh.config.environment import Environment
 from dcmesh.config.errors import ConfigError, Finding, Remark
@@ -10,7 +11,18 @@ from dcmesh.kube.api import ApiException, ConfigException, HTTPError, connect
 from dcmesh.kube.cluster import ClusterReader, identity_of
 from dcmesh.model import settings as model
 from dcmesh.model.plan import Plan, SitePlan
-from dcmesh.preflight import certificates, hosts, mesh, taken_names, versions, volumes
+from dcmesh.preflight import (
+    certificates,
+    egress,
+    gateway_exports,
+    hosts,
+    mesh,
+    purposes,
+    taken_names,
+    terminations,
+    versions,
+    volumes,
+)
 from dcmesh.preflight.identity import made_elsewhere, other_cluster
 from dcmesh.sites_in_state import SiteInState, gateway_namespace
 from dcmesh.stacks import stack_name
@@ -39,6 +51,8 @@ def require_ready(
         path, known = f"sites[{index}]", in_state.get(site.name)
         if site.name == settings.lost:
             continue  # the state says which cluster it is
+        found += purposes.changed(site, path, gateway_namespace(site, known), known)
+        found += terminations.changed(path, plan.site(site.name), known)
         if isinstance(site.cluster, model.ExistingCluster):
             identities[site.name], findings = _of_site(
                 settings, site, site.cluster, path, plan.site(site.name), environment, known
@@ -49,6 +63,12 @@ def require_ready(
     if wrong := [finding for finding in found if not isinstance(finding, Remark)]:
         raise ConfigError(wrong)
     return [remark.line(secret_keys()) for remark in found], identities
+
+
+def mesh_of(cluster: ClusterReader, settings: model.Settings) -> Mapping[str, Any]:
+    """Return the mesh configuration of an istiod that is there already; empty of one that dcmesh installs."""
+    existing = settings.istio.existing
+    return (cluster.mesh_config(existing.revision) or {}) if existing else {}
 
 
 def _of_site(
@@ -85,6 +105,12 @@ def _of_site(
                 *hosts.own_names(cluster, site, path, plan, known),
                 *hosts.claimed(cluster, path, plan, gateway, known),
                 *hosts.virtual_addresses(cluster, site, path),
+                *egress.occupied(cluster, site, path, known),
+                *egress.unseen(cluster, mesh_of(cluster, settings), site, path),
+                *egress.absent_clients(cluster, site, path),
+                *egress.denied(cluster, site, path),
+                *egress.kept_in(cluster, site, path, plan),
+                *gateway_exports.ready_to_export(api, mesh_of(cluster, settings), site, path, plan, gateway, known),
             ]
     except ConfigException as error:
         found = Finding(where, named, f"cannot be used ({error}): check the kubeconfig")

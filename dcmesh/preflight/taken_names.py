@@ -22,20 +22,28 @@ def taken(
     if site.exports and gateway != ISTIO_NAMESPACE:
         to_make.append((f"{path}.gateway.namespace", gateway))
 
+    for index, imported in enumerate(site.imports):
+        if imported.by_gateway and imported.host_namespace:
+            at = f"{path}.imports[{index}]"
+            to_make += [(f"{at}.namespace", imported.namespace), (f"{at}.hostNamespace", imported.host_namespace)]
+
     def look(namespace: tuple[str, str]) -> Iterator[Finding]:
         where, name = namespace
         if cluster.is_foreign("namespace", name):
             ((key, value),) = OURS.items()
+            goes = (
+                "`pulumi destroy`" if ".imports[" not in where else "an `up` without the import, or `pulumi destroy`,"
+            )
             label = f"kubectl label namespace {name} {key}={value}"
             advice = (
                 f"is there already in {site.name}, and this stack has not made it: name another. If this stack is to "
-                f"take it over, and `pulumi destroy` to delete it with all that is in it: `{label}`"
+                f"take it over, and {goes} to delete it with all that is in it: `{label}`"
             )
             yield Finding(where, name, advice)
 
     yield from each(to_make, look)
     for index, imported in enumerate(site.imports):
-        if cluster.has_foreign_sidecar(imported.namespace):
+        if not imported.by_gateway and cluster.has_foreign_sidecar(imported.namespace):
             advice = (
                 f"has a Sidecar `default` in {site.name} that this stack has not made: import into a namespace of its "
                 "own, or delete that"

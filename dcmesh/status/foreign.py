@@ -28,7 +28,8 @@ from dcmesh.model.istio_objects import (
     visible,
     whole,
 )
-from dcmesh.model.link import ServiceAccount, pod_of
+from dcmesh.model.link import ServiceAccount
+from dcmesh.model.object_names import exported_entry, limit, opening
 
 NETWORKING = "/apis/networking.istio.io/v1"
 
@@ -112,14 +113,21 @@ def at_gateway(
         cluster: what it has.
     """
     namespace = expected.namespace
-    names = {f"{namespace}/{export.name}" for export in exports}
+    names = {opening(export, host, namespace) for export in exports for host in export.hosts}
     own = [gateway for gateway in cluster.gateways if name_of(gateway) in names]
+    # Elsewhere the pods themselves refuse who comes another way.
+    behind = {
+        export.behind_gateway(host): name
+        for export in exports
+        if export.termination == "gateway"
+        for host, name in export.served.items()
+    }
     for gateway in cluster.gateways:
         elsewhere = cluster.scoped and gateway["metadata"]["namespace"] != namespace
         if gateway in own or elsewhere or not selects(gateway["spec"].get("selector"), cluster.gateway_labels):
             continue
         servers = [s for s in gateway["spec"].get("servers", ()) if int(s["port"]["number"]) == GATEWAY_PORT]
-        effects = [(*_effect(gateway, server, own, cluster.services), server) for server in servers]
+        effects = [(*_effect(gateway, server, own, cluster.services, behind), server) for server in servers]
         if not effects:
             continue
         severity, does, touched, server = max(effects, key=lambda effect: effect[0])
@@ -127,7 +135,9 @@ def at_gateway(
             site=site,
             kind="Gateway",
             name=name_of(gateway),
-            hosts=touched or tuple(host for export in exports for host in export.hosts),
+            hosts=tuple(
+                host for export in exports for host, name in export.served.items() if not touched or name in touched
+            ),
             does=f"at dcmesh's gateway {namespace}/{expected.name} ({_shown(gateway, server)}): {does}",
             cure=f"Give it a `selector` of another gateway's, or `{delete('gateway.networking.istio.io', gateway)}`",
             severity=severity,
@@ -139,11 +149,20 @@ def at_gateway(
 
 
 def _effect(
-    gateway: Object, server: Object, own: Sequence[Object], services: Sequence[Object]
+    gateway: Object, server: Object, own: Sequence[Object], services: Sequence[Object], behind: Mapping[str, str]
 ) -> tuple[State, str, tuple[str, ...]]:
-    """Return what a server of a foreign Gateway does at the port of dcmesh's own, and to which hosts; none is all."""
+    """Return what a server of a foreign Gateway does at the port of dcmesh's own, and to which hosts; none is all.
+
+    Args:
+        gateway: the Gateway.
+        server: the server.
+        own: dcmesh's own Gateways.
+        services: the VirtualServices of the cluster.
+        behind: what the gateway itself keeps strangers from: names of hosts by where they lead.
+    """
     patterns, mode = _hosts(server), _mode(server)
-    let_in = [host for ours in own for one in ours["spec"].get("servers", ()) for host in _hosts(one)]
+    servers = [one for ours in own for one in ours["spec"].get("servers", ())]
+    passed_on = [host for one in servers if _mode(one) == PASSED_ON for host in _hosts(one)]
     # Of two servers with one host, or of two one without TLS, istiod takes the elder's, and leaves out the other whole.
     left_out = [
         host
@@ -153,7 +172,7 @@ def _effect(
         if elder(gateway, ours) and (mode == NO_TLS or set(patterns) & set(_hosts(one)))
         if mode != PASSED_ON or host not in patterns
     ]
-    twice = [host for host in let_in if host not in patterns and any(covers(pattern, host) for pattern in patterns)]
+    twice = [host for host in passed_on if host not in patterns and any(covers(pattern, host) for pattern in patterns)]
     if left_out:
         does = f"is older than dcmesh's own, so istiod leaves out {' '.join(left_out)}"
         return State.CRITICAL, does, tuple(left_out)
@@ -163,12 +182,20 @@ def _effect(
             "with the next restart of the gateway's pods no link works"
         )
         return State.CRITICAL, does, ()
+    opened = tuple(name for host, name in behind.items() if any(covers(pattern, host) for pattern in patterns))
+    if mode == PASSED_ON and opened:
+        return State.CRITICAL, f"opens the gateway for {' '.join(opened)} past the export's consumers", opened
     if mode == PASSED_ON:
         return State.WARNING, "opens the gateway for what its hosts name, past the exports' consumers", ()
     if mode == NO_TLS:
         return State.WARNING, "has the port to itself once a Gateway of dcmesh's is written anew", ()
-    led_to = _led_to(gateway, services)
-    return State.WARNING, f"opens the gateway for what its VirtualServices lead to: {led_to}", ()
+    bound = _bound(gateway, services)
+    led_to = (
+        ", ".join(f"{name_of(one)} to {' '.join(destinations(one)) or 'nowhere'}" for one in bound) or "none so far"
+    )
+    does = f"opens the gateway for what its VirtualServices lead to: {led_to}"
+    reached = tuple(behind[host] for one in bound for host in destinations(one) if host in behind)
+    return (State.CRITICAL if reached else State.WARNING), does, reached
 
 
 PASSED_ON, NO_TLS = "AUTO_PASSTHROUGH", "no TLS"
@@ -191,16 +218,14 @@ def _shown(gateway: Object, server: Object) -> str:
     return f"{where}; port {GATEWAY_PORT}, {_mode(server)}, hosts {' '.join(_hosts(server))}"
 
 
-def _led_to(gateway: Object, services: Sequence[Object]) -> str:
-    """Return where the VirtualServices of a Gateway lead."""
-    own = gateway["metadata"]
-    found = []
-    for service in services:
+def _bound(gateway: Object, services: Sequence[Object]) -> list[Object]:
+    """Return the VirtualServices of a Gateway."""
+
+    def names(service: Object) -> set[str]:
         namespace = service["metadata"]["namespace"]
-        bound = {name if "/" in name else f"{namespace}/{name}" for name in service["spec"].get("gateways", ())}
-        if f"{own['namespace']}/{own['name']}" in bound:
-            found.append(f"{name_of(service)} to {' '.join(destinations(service)) or 'nowhere'}")
-    return ", ".join(found) or "none so far"
+        return {name if "/" in name else f"{namespace}/{name}" for name in service["spec"].get("gateways", ())}
+
+    return [service for service in services if name_of(gateway) in names(service)]
 
 
 def destinations(service: Object) -> list[str]:
@@ -218,10 +243,10 @@ def _entries(
     site: str, export: DeployedExport, host: str, entries: Sequence[Object], namespace: str
 ) -> Iterator[Foreign]:
     """Yield the ServiceEntries of others that have an exported host and that the gateway sees."""
-    ours = f"{export.namespace}/{export.name}.{pod_of(host)}"
+    ours, name = exported_entry(export, host), export.served[host]
     own = next((entry for entry in entries if name_of(entry) == ours), None)
     for entry in entries:
-        if name_of(entry) == ours or host not in entry["spec"]["hosts"] or not visible(entry, namespace):
+        if name_of(entry) == ours or name not in entry["spec"]["hosts"] or not visible(entry, namespace):
             continue
         now = goes_by(entry, own, namespace)
         yield Foreign(
@@ -229,7 +254,7 @@ def _entries(
             kind="ServiceEntry",
             name=name_of(entry),
             hosts=(host,),
-            does=f"claims the exported host {host}, and the gateway "
+            does=f"claims the exported host {name}, and the gateway "
             + ("goes by it" if now else f"would go by it without dcmesh's own {ours}, or once that is written anew"),
             cure=f"Give it another host, or `{delete('serviceentry', entry)}`",
             severity=State.CRITICAL if now else State.WARNING,
@@ -238,14 +263,14 @@ def _entries(
 
 def _rules(site: str, export: DeployedExport, host: str, rules: Sequence[Object], namespace: str) -> Iterator[Foreign]:
     """Yield the DestinationRules of others by which the gateway connects to an exported host."""
-    for rule in effective_rules(rules, host, proxy=namespace, service=export.namespace):
-        if name_of(rule) == f"{namespace}/{export.name}.{pod_of(host)}":
+    for rule in effective_rules(rules, export.behind_gateway(host), proxy=namespace, service=export.namespace):
+        if name_of(rule) == limit(export, host, namespace):
             continue
         policy = rule["spec"].get("trafficPolicy", {})
         parts = [part for part in policy.get("portLevelSettings", ()) if part["port"]["number"] == export.port]
         parts.append(policy)
         tls = next((part["tls"] for part in parts if "tls" in part), {"mode": "ISTIO_MUTUAL"})
-        off = tls.get("mode", "DISABLE") != "ISTIO_MUTUAL"
+        off = export.termination == "pod" and tls.get("mode", "DISABLE") != "ISTIO_MUTUAL"
         settings = {key for part in parts for key in part} - {"port", "portLevelSettings"}
         if not off and settings <= {"tls"}:  # subsets alone, of which the link asks for none, or what is so already
             continue
@@ -282,9 +307,10 @@ def at_consumer(site: str, account: ServiceAccount, export: DeployedExport, clus
         cluster: what its site has.
     """
     namespace = account.namespace
-    sidecar = applying(cluster.sidecars, namespace)
-    for host in export.hosts:
-        ours = f"{namespace}/{export.source}.{export.name}.{pod_of(host)}"
+    sidecar = None if export.by_gateway else applying(cluster.sidecars, namespace)
+    for real in export.hosts:
+        host = export.known_as(real)
+        ours = export.entry(real, namespace)
 
         def seen(found: Object, host: str = host) -> bool:
             return visible(found, namespace) and (sidecar is None or shows(sidecar, found, host))
@@ -293,7 +319,7 @@ def at_consumer(site: str, account: ServiceAccount, export: DeployedExport, clus
             if name_of(entry) != ours and host in entry["spec"]["hosts"] and seen(entry):
                 does = f"claims the imported host {host} for {namespace}"
                 cure = f"Give it another host or `exportTo`, or `{delete('serviceentry', entry)}`"
-                yield Foreign(site=site, kind="ServiceEntry", name=name_of(entry), hosts=(host,), does=does, cure=cure)
+                yield Foreign(site=site, kind="ServiceEntry", name=name_of(entry), hosts=(real,), does=does, cure=cure)
         protocols = ("http",) if export.protocol == "HTTP" else ("tcp", "tls")
         for service in cluster.services:
             patterns = [pattern for pattern in service["spec"].get("hosts", ()) if covers(pattern, host)]
@@ -302,14 +328,14 @@ def at_consumer(site: str, account: ServiceAccount, export: DeployedExport, clus
                 does = f"decides where {namespace} is led that asks for {host}: to {' '.join(destinations(service))}"
                 cure = f"Take {' '.join(patterns)} out of its hosts, or `{delete('virtualservice', service)}`"
                 yield Foreign(
-                    site=site, kind="VirtualService", name=name_of(service), hosts=(host,), does=does, cure=cure
+                    site=site, kind="VirtualService", name=name_of(service), hosts=(real,), does=does, cure=cure
                 )
         for rule in effective_rules(cluster.rules, host, proxy=namespace, service=namespace):
-            if name_of(rule) != f"{namespace}/{export.source}.{export.name}":
+            if name_of(rule) != export.rule(real, namespace):
                 does = f"decides how {namespace} connects to {host}, in place of dcmesh's own"
                 cure = f"Give it a `host` that leaves {host} out, or `{delete('destinationrule', rule)}`"
                 yield Foreign(
-                    site=site, kind="DestinationRule", name=name_of(rule), hosts=(host,), does=does, cure=cure
+                    site=site, kind="DestinationRule", name=name_of(rule), hosts=(real,), does=does, cure=cure
                 )
 
 

@@ -11,7 +11,7 @@ from urllib.parse import quote
 from dcmesh.deployment import DeployedExport
 from dcmesh.kube.api import ERRORS, ApiClient, run_in, why
 from dcmesh.kube.ask_host import asking
-from dcmesh.kube.pods import Pod, ask_proxy, meshed_pod
+from dcmesh.kube.pods import PROXY, Pod, ask_proxy, meshed_pod
 from dcmesh.model.facts import Fact, State
 from dcmesh.model.link import CLUSTER_DOMAIN, ServiceAccount, pod_of
 from dcmesh.model.printable import printable
@@ -138,7 +138,7 @@ def _hosts(
             port=imported.port,
             answer=None if unknown else answers.get(host, nothing),
             identity=imported.identity,
-            accepted=accepted.get(host),
+            accepted=accepted.get(imported.known_as(host)),
         )
         for imported in imports
         for host in imported.hosts
@@ -146,14 +146,14 @@ def _hosts(
 
 
 def ask_hosts(api: ApiClient, pod: Pod, imports: tuple[DeployedExport, ...]) -> dict[str, Answer]:
-    """Have a pod connect to every host, from the first of its containers that can.
+    """Have a pod connect to every host, from the first of its containers that can. An egress gateway's has one.
 
     Raises:
         ERRORS: none can; the reason is the last one's.
     """
     words = [word for i in imports for host in i.hosts for word in (host, str(i.port), i.probe)]
     problem: Exception = ChildProcessError(f"no container of {pod.namespace}/{pod.name} runs")
-    for container in pod.own_containers:
+    for container in [PROXY] if any(i.by_gateway for i in imports) else pod.own_containers:
         for shell in ("bash", "sh"):
             command = (shell, "-c", SCRIPT, "ask", *words)
             try:
@@ -197,7 +197,7 @@ def _judged(text: str, probe: str | None, pod: str | None) -> Answer:
 
 def clusters_path(imports: tuple[DeployedExport, ...]) -> str:
     """Return the path at which Envoy shows where it sends what is for these hosts."""
-    names = "|".join(re.escape(f"|{i.port}||{host}") for i in imports for host in i.hosts)
+    names = "|".join(re.escape(f"|{i.port}||{i.known_as(host)}") for i in imports for host in i.hosts)
     return f"config_dump?resource=dynamic_active_clusters&name_regex={quote(f'outbound({names})', safe='')}"
 
 

@@ -12,6 +12,7 @@ from dcmesh.model.facts import Problem, State
 from dcmesh.screen import STYLES, captured, empty_table, short
 from dcmesh.status.certificates import Certificate
 from dcmesh.status.databases import DatabaseServer
+from dcmesh.status.egress import EgressStatus
 from dcmesh.status.gateways import GatewayStatus
 from dcmesh.status.hosts import Host
 from dcmesh.status.sites import Status, of_kind
@@ -49,6 +50,8 @@ def tables(status: Status | TrustReport, width: int) -> Iterable[tuple[str, Tabl
     facts = status.facts
     if gateways := of_kind(GatewayStatus, facts):
         yield "Gateways", _gateways(gateways)
+    if egress := of_kind(EgressStatus, facts):
+        yield "Egress gateways", _egress(egress)
     hosts = sorted(of_kind(Host, facts), key=_link)
     for (source, site, addresses), group in groupby(hosts, key=_link):
         yield f"Link {source} to {site} by {' '.join(addresses)}", _hosts(list(group), width)
@@ -68,6 +71,15 @@ def _gateways(gateways: Sequence[GatewayStatus]) -> Table:
         told = " ".join(f"{address}:{gateway.told_port}" for address in gateway.told_addresses)
         pods = "?" if gateway.unknown else f"{gateway.ready}/{gateway.wanted}"
         table.add_row(_mark(gateway.state), gateway.site, pods, " ".join(gateway.addresses) or "?", told)
+    return table
+
+
+def _egress(gateways: Sequence[EgressStatus]) -> Table:
+    table = empty_table(short(""), "site", "egress gateway", short("pods"), "closed to other pods")
+    for gateway in gateways:
+        pods = "?" if gateway.unknown else f"{gateway.ready}/{gateway.wanted}"
+        closed = {True: "no", False: "yes", None: "?"}[gateway.open]
+        table.add_row(_mark(gateway.state), gateway.site, gateway.account, pods, closed)
     return table
 
 

@@ -11,6 +11,7 @@ from dcmesh.model.facts import Fact, Problem, State, worst
 from dcmesh.model.plain import plain
 from dcmesh.status.certificates import Certificate, ask_authorities, root_problems
 from dcmesh.status.databases import DatabaseServer, ask_server
+from dcmesh.status.egress import EgressStatus, ask_egress
 from dcmesh.status.foreign import Foreign, ask_foreign
 from dcmesh.status.gateways import GatewayStatus, ask_gateway
 from dcmesh.status.hosts import Host, ask_account
@@ -71,6 +72,7 @@ class SiteStatus:
             "unreachable": self.unreachable,
             "pending": list(self.pending),
             "gateway": gateways[0] if gateways else None,
+            "egressGateways": [gateway.as_json() for gateway in of_kind(EgressStatus, self.facts)],
             "certificates": [certificate.as_json() for certificate in of_kind(Certificate, self.facts)],
             "hosts": [host.as_json() for host in of_kind(Host, self.facts)],
             "databases": [server.as_json() for server in of_kind(DatabaseServer, self.facts)],
@@ -100,7 +102,7 @@ class Status:
         """What is wrong, the worst first, and causes before what follows from them."""
         if self.unreadable:
             return (Problem(state=State.UNKNOWN, text=self.unreadable),)
-        kinds: tuple[type[Fact], ...] = (Foreign, GatewayStatus, Certificate, Host, DatabaseServer)
+        kinds: tuple[type[Fact], ...] = (Foreign, GatewayStatus, EgressStatus, Certificate, Host, DatabaseServer)
         found = [
             *(problem for site in self.sites for problem in site.own_problems),
             *root_problems(of_kind(Certificate, self.facts)),
@@ -144,6 +146,7 @@ def ask_site(site: DeployedSite, max_lag: int) -> SiteStatus:
         return SiteStatus(name=site.name, without=site.without, pending=site.pending, unreachable=str(error))
     questions: list[Callable[[], Iterable[Fact]]] = [
         *([partial(ask_gateway, clients, site.name, site.gateway)] if site.gateway else []),
+        *(partial(ask_egress, clients, site.name, account) for account in site.egress_gateways),
         partial(ask_foreign, clients, site),
         partial(ask_authorities, clients, site.name),
         *(partial(ask_account, clients, site.name, *account) for account in site.accounts.items()),

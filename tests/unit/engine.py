@@ -168,6 +168,8 @@ class Providers(Mocks):
         if args.typ == "kubernetes:core/v1:Service" and args.inputs["spec"].get("type") == "LoadBalancer":
             ingress = [{"ip": address_of(args.name)}] if self.ingress is None else list(self.ingress)
             answer["status"] = {"loadBalancer": {"ingress": ingress}}
+        if args.typ == "kubernetes:core/v1:Service" and args.inputs["spec"].get("type") == "ClusterIP":
+            answer["spec"] = args.inputs["spec"] | {"clusterIP": address_of(args.name)}
         if args.typ.startswith("kubernetes:") and "metadata" in args.inputs:
             answer["metadata"] = {"name": autonamed(args.name)} | args.inputs["metadata"]
         if args.typ == "kubernetes:batch/v1:Job":

@@ -8,26 +8,24 @@ from dcmesh.config.suggestions import choices
 from dcmesh.model import pxc
 from dcmesh.model.mariadb import OWN_SETTINGS
 from dcmesh.model.plan import exchanges, source_of
-from dcmesh.model.settings import Database, Import, Mariadb, Site
+from dcmesh.model.settings import Database, Mariadb, Site
 
 
 def not_imported(configuration: Configuration) -> Iterator[Finding]:
     """Find replicas whose namespace does not import what they follow, under their service account."""
-    imported = {site.name: set(site.imports) for _, site in configuration.sites}
+    imported = {
+        site.name: {(of.from_, of.export, of.namespace, of.service_account) for of in site.imports}
+        for _, site in configuration.sites
+    }
     for site, path, database in configuration.databases:
         followed = database.replicates
         if followed is None:
             continue
-        wanted = Import(
-            from_=followed.from_,
-            export=followed.export,
-            namespace=database.namespace,
-            service_account=database.pods.service_account,
-        )
-        if wanted not in imported[site.name]:
+        account = database.pods.service_account
+        if (followed.from_, followed.export, database.namespace, account) not in imported[site.name]:
             advice = (
-                f"does not reach the replica: add to the site's imports from: {wanted.from_}, export: {wanted.export}, "
-                f"namespace: {wanted.namespace}, serviceAccount: {wanted.service_account}"
+                f"does not reach the replica: add to the site's imports from: {followed.from_}, "
+                f"export: {followed.export}, namespace: {database.namespace}, serviceAccount: {account}"
             )
             imports = f"{path.partition('.')[0]}.imports"
             yield Finding(f"{path}.replicates.export", followed.export, advice, given=(imports,))

@@ -4,11 +4,14 @@ from collections.abc import Iterator
 
 from dcmesh.config.checks.configuration import Configuration
 from dcmesh.config.checks.names import is_in_every_cluster, name_of
-from dcmesh.config.errors import Finding
+from dcmesh.config.errors import NOTHING, Finding
 from dcmesh.config.suggestions import choices
-from dcmesh.model.link import Consumer, service_of
-from dcmesh.model.settings import Export, Pods, Site, StackTrust
+from dcmesh.model.link import Consumer, server_name, service_of
+from dcmesh.model.settings import Export, GatewayExport, PodExport, Pods, Site, StackTrust
 from dcmesh.stacks import stack_of
+
+LONGEST_NAME = 253
+"""Kubernetes' limit for the names of most objects."""
 
 
 def several_links(configuration: Configuration) -> Iterator[Finding]:
@@ -128,11 +131,11 @@ def _services(site: Site) -> set[tuple[str, str]]:
 
 
 def same_hosts(configuration: Configuration) -> Iterator[Finding]:
-    """Find imports of a namespace whose hosts come from another site too."""
+    """Find imports of a namespace whose hosts come from another site too; what is said of gateways is in `egress`."""
     owners = dict[tuple[str, str, str], str]()
     for site, path, imported in configuration.imports:
         offer = configuration.offer(imported)
-        if offer is None:
+        if offer is None or imported.by_gateway:
             continue
         others = {owners.setdefault((site.name, imported.namespace, host), imported.from_) for host in offer[1].hosts}
         for other in sorted(others - {imported.from_}):
@@ -160,17 +163,45 @@ def unlike_workloads(configuration: Configuration) -> Iterator[Finding]:
 
 def _unlike(export: Export, pods: Pods) -> Iterator[tuple[str, object, str]]:
     """Find what an export says wrongly of a workload: the key, its value and the advice."""
-    if export.replicas > pods.replicas:
+    if (export.replicas or 0) > pods.replicas:
         advice = f"is more than the {pods.replicas} pods that the workload runs: lower it or raise the workload's"
         yield "replicas", export.replicas, advice
-    facts = {
+    facts: dict[str, tuple[object, object]] = {
         "port": (export.port, pods.port),
         "service": (export.service_name, pods.service),
-        "serviceAccount": (export.service_account, pods.service_account),
     }
+    if isinstance(export, PodExport):
+        facts["serviceAccount"] = (export.service_account, pods.service_account)
     for key, (said, true) in facts.items():
         if said != true:
             yield key, said, f"is not the workload's, which is {true}: use that"
-    if export.selector != pods.selector:
-        said, true = (", ".join(f"{k}: {v}" for k, v in labels.items()) for labels in (export.selector, pods.selector))
-        yield "selector", said, f"are not the labels of the workload's pods: use {true}"
+    if isinstance(export, PodExport) and export.selector != pods.selector:
+        labels, true = (", ".join(f"{k}: {v}" for k, v in of.items()) for of in (export.selector, pods.selector))
+        yield "selector", labels, f"are not the labels of the workload's pods: use {true}"
+
+
+def pods_or_whole(configuration: Configuration) -> Iterator[Finding]:
+    """Find exports by the gateway that are neither pod by pod nor of a Service as a whole, or say something of both."""
+    for _, path, export in configuration.exports:
+        if not isinstance(export, GatewayExport):
+            continue
+        if not export.whole and export.replicas is None:
+            advice = "is missing: how many pods to export, or `whole: true` for the Service as a whole"
+            yield Finding(f"{path}.replicas", NOTHING, advice)
+        for key, value in (("replicas", export.replicas), ("statefulSet", export.stateful_set)):
+            if export.whole and value is not None:
+                advice = "is of pods, and the export is of a Service as a whole: remove it, or `whole`"
+                yield Finding(f"{path}.{key}", value, advice)
+        if export.whole and export.probe == "pod-name":
+            advice = "is for pods that say their name, and the export is of a Service as a whole: use greeting or http"
+            yield Finding(f"{path}.probe", export.probe, advice)
+
+
+def long_server_names(configuration: Configuration) -> Iterator[Finding]:
+    """Find exports whose hosts have names at the gateway that are too long for Kubernetes' objects."""
+    for site, path, export in configuration.exports:
+        if isinstance(export, GatewayExport) and export.hosts:
+            name = server_name(export.hosts[-1], site.name)
+            if len(name) > LONGEST_NAME:
+                advice = f"makes the name {name} at the gateway, and such names have at most {LONGEST_NAME} characters"
+                yield Finding(f"{path}.name", export.name, advice)

@@ -5,7 +5,7 @@ from collections.abc import Hashable, Iterable, Iterator
 from dcmesh.config.checks.configuration import Configuration
 from dcmesh.config.errors import Finding
 from dcmesh.model.link import Consumer, pod_of
-from dcmesh.model.settings import GeneratedTrust
+from dcmesh.model.settings import Export, GatewayExport, GeneratedTrust
 
 LONGEST_LABEL = 63
 """Kubernetes' limit for the value of a label, and so for the names of pods and Jobs, which become labels."""
@@ -64,8 +64,14 @@ def exports_twice(configuration: Configuration) -> Iterator[Finding]:
     for path, site in configuration.sites:
         exports = [(f"{path}.exports[{index}]", export) for index, export in enumerate(site.exports)]
         yield from twice(((f"{at}.name", export.name) for at, export in exports), OTHER_NAME)
-        sets = ((f"{at}.statefulSet", f"{export.namespace}/{export.stateful_set_name}") for at, export in exports)
-        yield from twice(sets, "is exported twice: make it one export")
+        yield from twice((_exported(at, export) for at, export in exports), "is exported twice: make it one export")
+
+
+def _exported(at: str, export: Export) -> tuple[str, str]:
+    """Return where an export says what is exported, and what that is."""
+    if isinstance(export, GatewayExport) and export.whole:
+        return f"{at}.service", f"Service {export.namespace}/{export.service_name}"
+    return f"{at}.statefulSet", f"{export.namespace}/{export.stateful_set_name}"
 
 
 def consumers_twice(configuration: Configuration) -> Iterator[Finding]:
@@ -116,7 +122,7 @@ def long_pod_names(configuration: Configuration) -> Iterator[Finding]:
                 advice = f"is too long for a StatefulSet: at most {LONGEST_STATEFUL_SET} characters"
                 yield Finding(f"{path}.workloads[{index}].name", workload.name, advice)
     for _, path, export in configuration.exports:
-        last = pod_of(export.hosts[-1])
+        last = pod_of(export.hosts[-1]) if export.hosts else ""
         if len(last) > LONGEST_LABEL:
             key = "statefulSet" if export.stateful_set else "name"
             advice = (

@@ -38,7 +38,7 @@ def small_ranges(configuration: Configuration) -> Iterator[Finding]:
     """Find ranges that have fewer addresses than a site imports hosts."""
     for path, site in configuration.sites:
         room = max(0, ipaddress.IPv4Network(site.vip_range).num_addresses - 2)
-        offers = (configuration.offer(imported) for imported in site.imports)
+        offers = (configuration.offer(imported) for imported in site.imports if not imported.by_gateway)
         hosts = {host for offer in offers if offer for host in offer[1].hosts}
         if len(hosts) > room:
             advice = f"has {room} addresses for {len(hosts)} imported hosts: choose a larger range, such as 241.0.0.0/8"

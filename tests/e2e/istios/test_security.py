@@ -1,7 +1,5 @@
 """Who is refused by the databases' gateway and pods, with proof each time that the right party gets in the same way."""
 
-import base64
-import datetime
 import json
 import subprocess
 import sys
@@ -11,12 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
-from cryptography.x509.oid import NameOID
 
+from tests.e2e.certificates import another_root, bundle_of, leaf
 from tests.e2e.toolbox import (
     MARIADB,
     Database,
@@ -42,9 +36,6 @@ POD_NAME = f"outbound_.3306_._.{HOST}"
 
 CONNECTIONS = 50
 """How many connections of other sites a host has, unless its export says otherwise."""
-
-Chain = tuple[bytes, Any, list[bytes]]
-"""A certificate authority: its certificate, its key, and the certificates that a leaf of it needs with it."""
 
 
 @pytest.fixture(scope="module")
@@ -115,57 +106,6 @@ def test_the_consumers_account_of_another_namespace_cannot_log_in(
 
 
 # By certificates and server names of one's own, from dc2's node
-
-
-def bundle_of(site: Kubectl) -> Chain:
-    """Return the intermediate authority of a site."""
-    data = site.get("secret", "cacerts", "istio-system")["data"]
-    pem = {name: base64.b64decode(value) for name, value in data.items()}
-    return pem["ca-cert.pem"], load_pem_private_key(pem["ca-key.pem"], None), [pem["cert-chain.pem"]]
-
-
-def certificate(
-    subject: str, key: ec.EllipticCurvePrivateKey, issuer: x509.Name, signed_by: Any, *extensions: x509.ExtensionType
-) -> x509.Certificate:
-    now = datetime.datetime.now(datetime.UTC)
-    builder = (
-        x509.CertificateBuilder()
-        .subject_name(x509.Name([x509.NameAttribute(NameOID.ORGANIZATION_NAME, subject)]))
-        .issuer_name(issuer)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(minutes=5))
-        .not_valid_after(now + datetime.timedelta(hours=1))
-    )
-    for extension in extensions:
-        builder = builder.add_extension(extension, critical=True)
-    return builder.sign(signed_by, hashes.SHA256())
-
-
-def another_root() -> Chain:
-    """Make a certificate authority that nobody has heard of."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.ORGANIZATION_NAME, "another root")])
-    root = certificate("another root", key, name, key, x509.BasicConstraints(ca=True, path_length=None))
-    return root.public_bytes(Encoding.PEM), key, []
-
-
-def leaf(directory: Path, authority: Chain, identity: str) -> dict[str, str]:
-    """Issue a workload's certificate as istiod does; where it and its key are."""
-    ca_pem, ca_key, chain = authority
-    key = ec.generate_private_key(ec.SECP256R1())
-    names = x509.SubjectAlternativeName([x509.UniformResourceIdentifier(identity)])
-    own = certificate("", key, x509.load_pem_x509_certificate(ca_pem).subject, ca_key, names)
-    stem = identity.partition("://")[2].replace("/", ".")
-    parts = {
-        "certificate": b"".join([own.public_bytes(Encoding.PEM), *chain]),
-        "key": key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()),
-    }
-    paths = {part: directory / f"{stem}.{part}" for part in parts}
-    for part, path in paths.items():
-        path.touch(mode=0o600)
-        path.write_bytes(parts[part])
-    return {part: str(path) for part, path in paths.items()}
 
 
 Dial = Callable[[dict[str, dict[str, Any]]], dict[str, str]]

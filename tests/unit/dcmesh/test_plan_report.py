@@ -105,6 +105,16 @@ def test_a_peer_is_read_by_its_stack(stack: Stack, outputs: dict[str, Any]) -> N
     assert "stack output --json --stack dc1 --non-interactive" in asked
 
 
+def test_where_the_tls_of_an_export_ends(stack: Stack) -> None:
+    stack(changed("existing-database", {"trust": {"source": "existing"}}))
+    assert shown().splitlines()[-1].endswith("db (TLS ends here) db-primary (TLS ends here)")
+
+
+def test_what_comes_by_an_egress_gateway_has_a_port_of_it(stack: Stack) -> None:
+    stack(changed("mariadb-egress", {}))
+    assert shown().splitlines()[-1].rstrip().endswith("egress gateway, port 25061")
+
+
 def test_all_of_it_as_json(stack: Stack, capsys: pytest.CaptureFixture[str]) -> None:
     stack(changed("mariadb-switchover", {}))
     assert run("plan", "--json") == 0

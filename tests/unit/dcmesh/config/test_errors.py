@@ -736,7 +736,7 @@ WRONG = [
         "dc2-literal-link",
         {f"{AT_LINK}.exports[0].hosts": ["db.example.com"]},
         'peers[0].link.exports[0].hosts[0]: "db.example.com" must be the whole name of a pod, such as'
-        " db-0.db.shop.svc.cluster.local",
+        " db-0.db.shop.svc.cluster.local, or of a Service, such as db.shop.svc.cluster.local",
     ),
     wrong(
         "dc2-literal-link",
@@ -789,6 +789,56 @@ WRONG = [
         {"sites[0].exports[0].replicas": 4},
         "sites[0].exports[0].replicas: 4 is more than the 3 pods that the workload runs: lower it or "
         "raise the workload's",
+    ),
+    wrong(
+        "existing-database",
+        {"sites[0].exports[0].termination": "sidecar"},
+        'sites[0].exports[0].termination: "sidecar" must be one of gateway, pod',
+    ),
+    wrong(
+        "existing-database",
+        {"sites[0].exports[0].selector": {"app": "db"}},
+        "sites[0].exports[0].selector: {…} is no known key: the known ones are name, namespace, statefulSet, service, "
+        "port, consumers, connections, termination, replicas, whole, probe",
+    ),
+    wrong(
+        "existing-database",
+        {"sites[0].exports[0].replicas": GONE},
+        "sites[0].exports[0].replicas: is missing: how many pods to export, or `whole: true` for the Service as a "
+        "whole",
+    ),
+    wrong(
+        "existing-database",
+        {"sites[0].exports[1].replicas": 1, "sites[0].exports[1].statefulSet": "db"},
+        "sites[0].exports[1].replicas: 1 is of pods, and the export is of a Service as a whole: remove it, or `whole`",
+        'sites[0].exports[1].statefulSet: "db" is of pods, and the export is of a Service as a whole: remove it, or '
+        "`whole`",
+    ),
+    wrong(
+        "existing-database",
+        {"sites[0].exports[1].probe": "pod-name"},
+        'sites[0].exports[1].probe: "pod-name" is for pods that say their name, and the export is of a Service as a '
+        "whole: use greeting or http",
+    ),
+    wrong(
+        "existing-database",
+        {"sites[0].exports[0].consumers": []},
+        "sites[0].exports[0].consumers: [] is empty: give at least one",
+    ),
+    wrong(
+        "existing-database",
+        {
+            "sites[0].exports[2]": {
+                "name": "again",
+                "termination": "gateway",
+                "namespace": "wookie",
+                "service": "db-primary",
+                "whole": True,
+                "port": 3306,
+                "consumers": [{"site": "dc2", "namespace": "dr", "serviceAccount": "db"}],
+            }
+        },
+        'sites[0].exports[2].service: "Service wookie/db-primary" is exported twice: make it one export',
     ),
     wrong(
         "pair",

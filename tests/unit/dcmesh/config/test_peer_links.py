@@ -187,7 +187,7 @@ def test_what_is_no_link_is_named_with_where_it_was_read(link: Link, path: str, 
     assert of_file == of_stack.replace("peers[1].stack", "peers[1].linkFile")
 
 
-@pytest.mark.parametrize("version", [2, 2.0, 10**30])
+@pytest.mark.parametrize("version", [3, 3.0, 10**30])
 @pytest.mark.parametrize("place", ["link", "stack", "linkFile"])
 def test_a_newer_link_is_refused_by_name(link: Link, tmp_path: Path, place: str, version: float) -> None:
     """And nothing else is said of it: what it has besides is not wrong, but not known here."""
@@ -197,7 +197,7 @@ def test_a_newer_link_is_refused_by_name(link: Link, tmp_path: Path, place: str,
     (line,) = refusal(peer, {STACK: {"link": {"dc1": raw}}} if place == "stack" else None)
     where = "link.version" if place == "link" else f"{place} → version"
     assert line == (
-        f"peers[1].{where}: {json.dumps(version)} is newer than version 1, the newest that this dcmesh reads. "
+        f"peers[1].{where}: {json.dumps(version)} is newer than version 2, the newest that this dcmesh reads. "
         "The stack of dc1 is run by a newer dcmesh: update dcmesh here, then run this again"
     )
 
@@ -207,6 +207,52 @@ def test_what_is_no_version_is_refused(link: Link, version: object) -> None:
     (line,) = refusal({}, {STACK: {"link": {"dc1": link.as_output() | {"version": version}}}})
     assert line.startswith("peers[1].stack → version: ")
     assert line.endswith(" is no version of a link: a whole number from 1 on")
+
+
+# --- termination at the gateway --------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def ended(link: Link) -> dict[str, Any]:
+    """The same link, as plain data, with termination at the gateway."""
+    raw: dict[str, Any] = json.loads(json.dumps(link.as_output())) | {"version": 2}
+    raw["exports"][0] |= {
+        "identity": "spiffe://cluster.local/ns/dcmesh-gateway/sa/istio-eastwestgateway",
+        "serverNames": ["db-pxc-0.db.shop.dc1.dcmesh", "db-pxc-1.db.shop.dc1.dcmesh"],
+    }
+    return raw
+
+
+def test_a_link_of_version_2_is_read(ended: dict[str, Any]) -> None:
+    found, _ = resolve({"link": ended})
+    assert found is not None
+    assert found.as_output() == ended
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "advice"),
+    [
+        ("identity", "spiffe://cluster.local/ns/shop/sa/mysql", "is not a gateway's, where TLS ends: dc1 may claim"),
+        ("serverNames[1]", "db-pxc-1.db.other.dc1.dcmesh", "are not those of its hosts: db-pxc-0.db.shop.dc1.dcmesh "),
+        ("serverNames[1]", "db-pxc-1.db.shop.dc9.dcmesh", "are not those of its hosts: db-pxc-0.db.shop.dc1.dcmesh "),
+        ("serverNames[1]", "kubernetes.default.svc.cluster.local", "must be a host's name at a gateway, such as"),
+        ("serverNames", ["db-pxc-0.db.shop.dc1.dcmesh"], "are not those of its hosts: db-pxc-0.db.shop.dc1.dcmesh "),
+    ],
+)
+def test_a_gateway_claims_the_names_of_its_hosts_alone(
+    ended: dict[str, Any], path: str, value: object, advice: str
+) -> None:
+    put(ended, f"exports[0].{path}", value)
+    assert advice in "\n".join(refusal({"link": ended}))
+
+
+def test_a_service_as_a_whole_is_the_gateways_alone(link: Link, ended: dict[str, Any]) -> None:
+    ended["exports"][0] |= {"hosts": ["db.shop.svc.cluster.local"], "serverNames": ["db.shop.dc1.dcmesh"]}
+    found, _ = resolve({"link": ended})
+    assert found is not None
+    raw = json.loads(json.dumps(link.as_output()))
+    raw["exports"][0]["hosts"] = ["db.shop.svc.cluster.local"]
+    assert "is no pod, and TLS ends at pods: its serverNames are missing" in refusal({"link": raw})[0]
 
 
 # --- what a link may not claim ---------------------------------------------------------------------------------------

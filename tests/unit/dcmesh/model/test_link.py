@@ -4,7 +4,17 @@ import json
 
 import pytest
 
-from dcmesh.model.link import ExportedService, Link, LinkGateway, ServiceAccount, pod_hosts, pod_of
+from dcmesh.model.link import (
+    ExportedService,
+    Link,
+    LinkGateway,
+    ServiceAccount,
+    is_whole,
+    pod_hosts,
+    pod_of,
+    server_name,
+    service_of,
+)
 
 
 def test_each_pod_has_the_name_that_kubernetes_gives_it() -> None:
@@ -42,6 +52,43 @@ def test_a_link_of_version_1_does_not_say_so(link: Link) -> None:
     """The importing stacks of dcmesh 0.1.0 would refuse it."""
     assert link.version == 1
     assert "version" not in link.as_output()
+
+
+@pytest.fixture
+def ended(database: ExportedService) -> ExportedService:
+    """An export with termination at the gateway."""
+    names = tuple(server_name(host, "dc1") for host in database.hosts)
+    return database.model_copy(update={"server_names": names})
+
+
+def test_a_link_is_of_version_2_for_what_version_1_cannot_say(
+    link: Link, database: ExportedService, ended: ExportedService
+) -> None:
+    """And a link without that is as it was, for importers that are older."""
+    assert Link.of("dc1", link.gateway, [database]) == link
+    newer = Link.of("dc1", link.gateway, [database, ended.model_copy(update={"name": "other"})])
+    told = json.loads(json.dumps(newer.as_output()))
+    assert told["version"] == 2
+    assert [export.get("serverNames") for export in told["exports"]] == [None, list(ended.server_names)]
+    assert Link.model_validate(told) == newer
+
+
+def test_who_ends_tls_is_asked_by_the_name_that_it_knows(database: ExportedService, ended: ExportedService) -> None:
+    host = database.hosts[1]
+    assert database.termination == "pod"
+    assert database.sni(host) == f"outbound_.3306_._.{host}"
+    assert ended.termination == "gateway"
+    assert ended.sni(host) == "db-pxc-1.db.shop.dc1.dcmesh"
+    assert ended.only(host).served == {host: "db-pxc-1.db.shop.dc1.dcmesh"}
+    assert database.only(host).served == {host: host}
+
+
+def test_a_service_as_a_whole_has_a_name_too() -> None:
+    assert server_name("db.shop.svc.cluster.local", "dc1") == "db.shop.dc1.dcmesh"
+    assert is_whole("db.shop.svc.cluster.local")
+    assert not is_whole("db-0.db.shop.svc.cluster.local")
+    for host in ("db.shop.svc.cluster.local", "db-0.db.shop.svc.cluster.local"):
+        assert service_of(host) == ("shop", "db")
 
 
 def test_as_output_is_plain_json_in_camel_case(link: Link) -> None:

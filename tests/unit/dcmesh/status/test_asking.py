@@ -117,7 +117,8 @@ def test_it_only_reads(ask: Ask, cluster: KubernetesAPI) -> None:
 def test_json_has_it_all(ask: Ask) -> None:
     shown = json.loads(json.dumps(ask().as_json()))
     assert (shown["state"], shown["problems"], list(shown["sites"])) == ("ok", [], ["dc1", "dc2"])
-    keys = {"state", "unreachable", "pending", "gateway", "certificates", "hosts", "databases", "foreign"}
+    keys = {"state", "unreachable", "pending", "gateway", "egressGateways"}
+    keys |= {"certificates", "hosts", "databases", "foreign"}
     assert set(shown["sites"]["dc1"]) == set(shown["sites"]["dc2"]) == keys
     assert shown["sites"]["dc2"]["gateway"] is None
     assert shown["sites"]["dc1"]["gateway"]["state"] == "ok"

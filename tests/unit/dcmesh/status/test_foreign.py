@@ -13,6 +13,7 @@ from dcmesh.model.gateway import GATEWAY_NAME
 from dcmesh.model.istio import SCOPE
 from dcmesh.model.istio_objects import effective_rules
 from dcmesh.model.link import ServiceAccount
+from dcmesh.model.object_names import gateway_name
 from dcmesh.status.foreign import LISTS, Foreign, IstioObjects, at_consumer, at_gateway, gather
 from tests.unit.statuses import DB0, DB1, DB_EXPORT, GATEWAY_LABELS
 
@@ -236,3 +237,68 @@ def test_an_object_without_a_spec_touches_nothing() -> None:
     there = gather({LISTS[kind]: {"items": [empty]} for kind in kinds}.get, PLACE)
     assert list(at_gateway("dc1", PLACE, (DB_EXPORT,), there)) == []
     assert list(at_consumer("dc2", ServiceAccount("wookie-dr", "db"), DB_EXPORT, there)) == []
+
+
+# --- termination at the gateway --------------------------------------------------------------------------------------
+
+SERVED = "db-0.db.wookie.dc1.dcmesh"
+ENDED = DB_EXPORT.model_copy(update={"hosts": (DB0,), "server_names": (SERVED,)})
+
+
+def ended(
+    *gateways: Found, entries: Sequence[Found] = (), rules: Sequence[Found] = (), services: Sequence[Found] = ()
+) -> list[Foreign]:
+    """Return what is foreign at a gateway that ends the TLS for a host."""
+    servers = [server(f"./{SERVED}", mode=MUTUAL)]
+    own = of(gateway_name(SERVED), "istio-system", {"selector": GATEWAY_LABELS, "servers": servers}, OWN)
+    entry = of(SERVED, "wookie", {"hosts": [SERVED], "exportTo": ["istio-system"]}, OWN)
+    limit = of(SERVED, "istio-system", {"host": SERVED, "exportTo": ["."]}, OWN)
+    there = IstioObjects(
+        gateways=[own, *gateways],
+        entries=[entry, *entries],
+        rules=[limit, *rules],
+        services=services,
+        gateway_labels=GATEWAY_LABELS,
+    )
+    return list(at_gateway("dc1", PLACE, (ENDED,), there))
+
+
+MUTUAL = "ISTIO_MUTUAL"
+
+
+def test_at_a_gateway_that_ends_tls_dcmeshs_own_are_not_foreign() -> None:
+    assert ended() == []
+
+
+def test_a_gateway_that_passes_on_a_host_lets_strangers_in_whose_tls_ends_there() -> None:
+    """By Istio's own name for it, which no list of consumers guards."""
+    (foreign,) = ended(gateway(server("*")))
+    assert (foreign.severity, foreign.hosts) == (CRITICAL, (DB0,))
+    assert foreign.does.endswith(f"opens the gateway for {SERVED} past the export's consumers")
+    (beside,) = ended(gateway(server("*.example")))
+    assert beside.severity == WARNING
+
+
+def test_an_elder_gateway_with_the_hosts_name_shuts_it() -> None:
+    (foreign,) = ended(gateway(server(SERVED, mode=MUTUAL), since=OLD))
+    assert (foreign.severity, foreign.hosts) == (CRITICAL, (DB0,))
+    assert f"istiod leaves out {SERVED}" in foreign.does
+
+
+def test_a_gateway_that_leads_others_to_the_host_is_more_than_a_neighbour() -> None:
+    """No list of consumers keeps anybody from what comes by another server name."""
+    there = gateway(server("x.example", mode=MUTUAL))
+    way = of("way", "default", {"gateways": ["foreign"], "tcp": [{"route": [{"destination": {"host": SERVED}}]}]})
+    (foreign,) = ended(there, services=[way])
+    assert (foreign.kind, foreign.severity, foreign.hosts) == ("Gateway", CRITICAL, (DB0,))
+    assert f"default/way to {SERVED}" in foreign.does
+
+
+def test_an_elder_entry_with_the_hosts_name_takes_it() -> None:
+    (foreign,) = ended(entries=[of("claim", "tenant", {"hosts": [SERVED], "exportTo": ["istio-system"]}, OLD)])
+    assert (foreign.kind, foreign.severity, foreign.hosts) == ("ServiceEntry", CRITICAL, (DB0,))
+
+
+def test_the_real_name_is_nobodys_at_a_gateway_that_ends_tls() -> None:
+    rule = of("rule", "wookie", {"host": DB0, "trafficPolicy": {"tls": {"mode": "DISABLE"}}})
+    assert ended(entries=[of("real", "tenant", {"hosts": [DB0]}, OLD)], rules=[rule]) == []

@@ -1,0 +1,31 @@
+# Asks one host, as a pod that is no client of the egress gateway, until it is silent for TRIES in a row or PROBE_SECONDS
+# are over. Arguments: HOST PORT KIND. Prints "closed HOST", or "open HOST ANSWER" and exits 1.
+# The Job dcmesh-stranger runs it, behind ask_host.sh, for each host, several at a time.
+set -uf
+TRIES=5
+host=$1 port=$2 kind=$3
+deadline=$(($(date +%s) + ${PROBE_SECONDS:?}))
+
+# Tells whether the server has said anything, be it that it refuses.
+answered() {
+  answer=$($ask "$host" "$port" "$kind" 2>&1) && return
+  case $answer in "refused by the server"*) return ;; esac
+  return 1
+}
+
+silent=0
+while [ "$silent" -lt "$TRIES" ]; do
+  if answered; then
+    silent=0
+    # A server may count who leaves after its greeting, up to a number: it is asked a few times only.
+    if [ "$(date +%s)" -ge "$deadline" ]; then
+      printf 'open %s %s\n' "$host" "$(printf '%s' "$answer" | tr '\n' ' ' | LC_ALL=C tr -cd '[:print:]')"
+      exit 1
+    fi
+    sleep 5
+  else
+    silent=$((silent + 1))
+    sleep 1
+  fi
+done
+echo "closed $host"

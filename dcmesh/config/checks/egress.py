@@ -1,0 +1,169 @@
+"""Egress: whether imports that come by an egress gateway say all that they need, and leave others alone."""
+
+from collections.abc import Iterator, Mapping
+
+from dcmesh.config.checks.configuration import Configuration
+from dcmesh.config.checks.names import REMOVE_ONE, is_in_every_cluster, twice
+from dcmesh.config.errors import NOTHING, Finding
+from dcmesh.model.egress import allot_ports
+from dcmesh.model.gateway import GATEWAY_NAMESPACE
+from dcmesh.model.link import service_of
+from dcmesh.model.settings import Import, Settings, Site
+
+
+def half_said(configuration: Configuration) -> Iterator[Finding]:
+    """Find imports without what an egress gateway needs, or with what is for one alone."""
+    for _, path, imported in configuration.imports:
+        given = {"hostNamespace": imported.host_namespace, "clients": imported.clients, "ports": imported.ports}
+        if not imported.by_gateway:
+            for key, value in given.items():
+                if value:
+                    advice = "is for an egress gateway: set egress: gateway, or remove it"
+                    yield Finding(f"{path}.{key}", NOTHING, advice, given=(path,))
+            continue
+        if not imported.host_namespace:
+            advice = (
+                "is missing: egress: gateway puts the hosts' names into this cluster's DNS, and the other site may not "
+                "choose where. Name the namespace of what it exports"
+            )
+            yield Finding(f"{path}.hostNamespace", NOTHING, advice, given=(path,))
+        if not imported.clients:
+            advice = "is missing: name the namespaces, and labels, of the pods that may connect to the egress gateway"
+            yield Finding(f"{path}.clients", NOTHING, advice, given=(path,))
+
+
+def hosts_elsewhere(configuration: Configuration) -> Iterator[Finding]:
+    """Find hosts that the other site would put into another namespace than the configuration says."""
+    for _, path, imported in configuration.imports:
+        offer = configuration.offer(imported)
+        if offer is None or not (imported.by_gateway and imported.host_namespace):
+            continue
+        for namespace in sorted({service_of(host)[0] for host in offer[1].hosts} - {imported.host_namespace}):
+            advice = f"is not the namespace of all that {imported.from_} exports as {imported.export}: {namespace} is"
+            yield Finding(f"{path}.hostNamespace", imported.host_namespace, advice, given=(offer[0],))
+
+
+def namespaces(configuration: Configuration) -> Iterator[Finding]:
+    """Find namespaces that an egress gateway or its hosts would share with something else."""
+    for path, site in configuration.sites:
+        used = _used(site, configuration.settings)
+        for index, imported in enumerate(site.imports):
+            if not imported.by_gateway:
+                continue
+            wanted = {"namespace": ("an egress gateway", imported.namespace)}
+            if imported.host_namespace:
+                wanted["hostNamespace"] = ("other sites' hosts", imported.host_namespace)
+            for key, (purpose, namespace) in wanted.items():
+                where = f"{path}.imports[{index}].{key}"
+                if is_in_every_cluster(namespace):
+                    yield Finding(where, namespace, f"is there in every cluster: name one for {purpose} alone")
+                elif others := [use for use in used[namespace] if use != purpose]:
+                    advice = f"is for {others[0]} as well: name another, for {purpose} alone"
+                    yield Finding(where, namespace, advice, given=(path,))
+
+
+def _used(site: Site, settings: Settings) -> Mapping[str, list[str]]:
+    """Return what each namespace of a site is for."""
+    used = dict[str, list[str]]()
+    uses = [(workload.namespace, "a workload") for workload in site.workloads]
+    uses += [(export.namespace, "what is exported") for export in site.exports]
+    own = (site.gateway.namespace or GATEWAY_NAMESPACE, site.gateway.former_namespace)
+    uses += [(name, "the gateway") for name in own if name]
+    uses += [(settings.pxc.namespace, "Percona's operator")]
+    for imported in site.imports:
+        if not imported.by_gateway:
+            uses.append((imported.namespace, "consumers with sidecars"))
+            continue
+        uses.append((imported.namespace, "an egress gateway"))
+        uses += [(imported.host_namespace, "other sites' hosts")] if imported.host_namespace else []
+        uses += [(client.namespace, "clients") for client in imported.clients]
+    for namespace, use in uses:
+        used.setdefault(namespace, []).append(use)
+    return used
+
+
+def accounts(configuration: Configuration) -> Iterator[Finding]:
+    """Find two egress gateways in one namespace, and accounts that are there before them."""
+    for path, site in configuration.sites:
+        known = dict[str, str]()
+        for index, imported in enumerate(site.imports):
+            if imported.by_gateway:
+                if imported.service_account == "default":
+                    advice = "is there in every namespace, and an egress gateway has one of its own: name another"
+                    yield Finding(f"{path}.imports[{index}].serviceAccount", imported.service_account, advice)
+                account = known.setdefault(imported.namespace, imported.service_account)
+                if account != imported.service_account:
+                    advice = f"is another one than {account}, and a namespace has one egress gateway: use that"
+                    yield Finding(f"{path}.imports[{index}].serviceAccount", imported.service_account, advice)
+
+
+def ports(configuration: Configuration) -> Iterator[Finding]:
+    """Find hosts that would have the same port of an egress gateway, and ports of hosts that are not imported."""
+    for path, site in configuration.sites:
+        taken = dict[
+            int, str
+        ]()  # of the whole site: an istiod that does not scope Gateways opens them at every gateway
+        for index, imported in enumerate(site.imports):
+            offer = configuration.offer(imported)
+            if offer is None or not imported.by_gateway:
+                continue
+            where = f"{path}.imports[{index}].ports"
+            hosts = offer[1].hosts
+            yield from twice(((f"{where}[{n}].host", of.host) for n, of in enumerate(imported.ports)), REMOVE_ONE)
+            for number, chosen in enumerate(imported.ports):
+                if chosen.host not in hosts:
+                    advice = f"is no host of {imported.from_}/{imported.export}: remove it"
+                    yield Finding(f"{where}[{number}].host", chosen.host, advice, given=(offer[0],))
+            for host, port in allot_ports(hosts, imported.chosen_ports).items():
+                other = taken.setdefault(port, host)
+                if other != host:
+                    advice = (
+                        f"gives {host} the port {port}, which {other} has at an egress gateway too: choose a free one "
+                        "for the one of the two that is new, at its import"
+                    )
+                    yield Finding(where, NOTHING, advice, given=(where,))
+
+
+def hosts_twice(configuration: Configuration) -> Iterator[Finding]:
+    """Find hosts that a cluster's DNS would lead to two places: its names hold for all of a site."""
+    for path, site in configuration.sites:
+        owners = dict[str, Import]()
+        behind = dict[tuple[str, str], Import]()
+        for imported in site.imports:
+            offer = configuration.offer(imported)
+            if offer and not imported.by_gateway:
+                behind |= dict.fromkeys(map(service_of, offer[1].hosts), imported)
+        for index, imported in enumerate(site.imports):
+            offer = configuration.offer(imported)
+            if offer is None or not imported.by_gateway:
+                continue
+            where = f"{path}.imports[{index}].export"
+            if {owners.setdefault(host, imported).from_ for host in offer[1].hosts} - {imported.from_}:
+                advice = "has hosts that another site's export has too, and a cluster's DNS knows them once: keep one"
+                yield Finding(where, imported.export, advice, given=(offer[0],))
+            elif {owners[host].namespace for host in offer[1].hosts} - {imported.namespace}:
+                advice = "is imported by another egress gateway too, and a cluster's DNS knows its hosts once: keep one"
+                yield Finding(where, imported.export, advice)
+            elif any(service in behind for service in map(service_of, offer[1].hosts)):
+                advice = "is imported by sidecars too, which would be led to this egress gateway: keep one of the two"
+                yield Finding(where, imported.export, advice)
+
+
+def vanished_sources(configuration: Configuration) -> Iterator[Finding]:
+    """Find imports that stand although their source exports nothing any more: they would be taken for not begun yet."""
+    for site, path, imported in configuration.imports:
+        before = configuration.before.get(site.name) or {}
+        if (
+            imported.by_gateway
+            and configuration.sources.get(imported.from_, ()) is None
+            and imported.from_ in before.get("links", {})
+            and any(
+                told.get("egress") == "gateway" for told in before.get("imports", ()) if told["from"] == imported.from_
+            )
+        ):
+            advice = (
+                "exports nothing any more, and without it its hosts' names here would be removed under their clients: "
+                "restore its exports, or give its link, which `pulumi stack output sites` has below this site, as "
+                "peers[].link; or remove this import to have that"
+            )
+            yield Finding(f"{path}.from", imported.from_, advice)

@@ -1,0 +1,115 @@
+"""AuthorizationPolicies: which of them hold for a pod, and what they say of a connection to it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from dcmesh.model.istio import ISTIO_NAMESPACE
+from dcmesh.model.istio_objects import Object, annotations, selects
+from dcmesh.model.link import ServiceAccount
+
+Rule = Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """A new connection.
+
+    Attributes:
+        facts: what is known of it, by the names that rules have for that.
+    """
+
+    facts: Mapping[str, str]
+
+    def matches(self, rule: Rule, *, unknown: bool) -> bool:
+        """Tell whether a rule holds.
+
+        Args:
+            rule: the rule.
+            unknown: what to say of a rule that asks for what is not known here, and holds otherwise.
+        """
+        clauses = [
+            [self._fields(part.get("source", {})) for part in rule.get("from", ())],
+            [self._fields(part.get("operation", {})) for part in rule.get("to", ())],
+        ]
+        answers = [any(clause) if None not in clause or True in clause else None for clause in clauses if clause]
+        answers += [self._one(c["key"], c.get("values"), c.get("notValues")) for c in rule.get("when", ())]
+        return False not in answers and (unknown or None not in answers)
+
+    def _fields(self, fields: Rule) -> bool | None:
+        """Tell whether all fields hold; None if that hangs on what is not known."""
+        names = {field if not field.startswith("not") else field[3].lower() + field[4:] for field in fields}
+        negated = {name: f"not{name[0].upper()}{name[1:]}" for name in names}
+        answers = [self._one(name, fields.get(name), fields.get(negated[name])) for name in names]
+        return False if False in answers else None if None in answers else True
+
+    def _one(self, name: str, values: Sequence[str] | None, not_values: Sequence[str] | None) -> bool | None:
+        if name not in self.facts:
+            return None
+        fact = self.facts[name]
+        return (not values or any(like(fact, value) for value in values)) and not any(
+            like(fact, value) for value in not_values or ()
+        )
+
+
+def connection(account: ServiceAccount, *, port: int, sni: str) -> Request:
+    """Return the connection that a service account makes by mutual TLS.
+
+    Args:
+        account: the service account.
+        port: the port of the pod that it reaches.
+        sni: the server name that it asks for.
+    """
+    return Request(
+        facts={
+            "principals": account.principal,
+            "namespaces": account.namespace,
+            "serviceAccounts": str(account),
+            "ports": str(port),
+            "connection.sni": sni,
+            "destination.port": str(port),
+            "source.principal": account.principal,
+            "source.namespace": account.namespace,
+        }
+    )
+
+
+def like(fact: str, pattern: str) -> bool:
+    """Match as AuthorizationPolicy does: whole, or by `*` at one end."""
+    if pattern == "*":
+        return bool(fact)
+    if pattern.startswith("*"):
+        return fact.endswith(pattern[1:])
+    return fact.startswith(pattern[:-1]) if pattern.endswith("*") else fact == pattern
+
+
+def holding(policies: Sequence[Object], namespace: str, labels: Mapping[str, str]) -> list[Object]:
+    """Return the policies that hold for pods of a namespace with these labels."""
+    return [
+        policy
+        for policy in policies
+        if policy["metadata"]["namespace"] in (namespace, ISTIO_NAMESPACE)
+        and selects(policy["spec"].get("selector", {}).get("matchLabels"), labels)
+        and not policy["spec"].get("targetRefs")
+        and annotations(policy).get("istio.io/dry-run") != "true"
+    ]
+
+
+def denies(policy: Object) -> bool:
+    """Tell whether a policy denies what its rules speak of."""
+    return bool(policy["spec"].get("action") == "DENY")
+
+
+def refusing(policies: Sequence[Object], request: Request) -> list[Object]:
+    """Return which of the policies that hold for a pod refuse a connection.
+
+    What is not known of the connection is taken for its good.
+    """
+
+    def speaks(policy: Object, *, unknown: bool) -> bool:
+        return any(request.matches(rule, unknown=unknown) for rule in policy["spec"].get("rules", ()))
+
+    denying = [policy for policy in policies if denies(policy) and speaks(policy, unknown=False)]
+    allowing = [policy for policy in policies if policy["spec"].get("action", "ALLOW") == "ALLOW"]
+    let_in = any(speaks(policy, unknown=True) for policy in allowing)
+    return denying if let_in else [*denying, *allowing]

@@ -1,0 +1,119 @@
+"""NetworkPolicies: whether those of a namespace let a connection in."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from dcmesh.model.istio_objects import Object, container_port, labels, name_of, selects
+
+Labels = Mapping[str, str]
+
+NAMESPACE_NAME = "kubernetes.io/metadata.name"
+"""Label of every namespace, with its name."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Caller:
+    """Who connects; or, of what is let out, to whom.
+
+    Attributes:
+        namespace: the namespace.
+        namespace_labels: its labels.
+        labels: the labels of the pods there.
+    """
+
+    namespace: str
+    namespace_labels: Labels
+    labels: Labels
+
+
+def shutting_out(policies: Sequence[Object], pod: Object, caller: Caller, port: int) -> list[str]:
+    """Return the policies that keep a caller from a port of a pod; none if one lets it in, or none holds for the pod.
+
+    A network that one lets in by its addresses may have the caller, and passes.
+    """
+    holding = [
+        policy
+        for policy in policies
+        if "Ingress" in policy["spec"].get("policyTypes", ["Ingress"])
+        and chooses(policy["spec"].get("podSelector"), labels(pod))
+    ]
+    rules = [rule for policy in holding for rule in policy["spec"].get("ingress") or ()]
+    namespace = pod["metadata"]["namespace"]
+    if any(_on_port(rule, pod, port) and _from(rule, namespace, caller) for rule in rules):
+        return []
+    return [name_of(policy) for policy in holding]
+
+
+def keeping_in(policies: Sequence[Object], caller: Caller, there: Caller, port: int) -> list[str]:
+    """Return the policies that keep a caller from a port elsewhere; none if one lets it out, or none holds for it.
+
+    Args:
+        policies: those of its namespace.
+        caller: who connects.
+        there: to whom.
+        port: the port there, behind any Service.
+    """
+    holding = [
+        policy
+        for policy in policies
+        if "Egress" in policy["spec"].get("policyTypes", ())
+        and chooses(policy["spec"].get("podSelector"), caller.labels)
+    ]
+    rules = [rule for policy in holding for rule in policy["spec"].get("egress") or ()]
+    nameless: Object = {"spec": {"containers": []}}
+    for rule in rules:
+        peers = rule.get("to") or ()
+        if _on_port(rule, nameless, port) and (not peers or any(_is(peer, caller.namespace, there) for peer in peers)):
+            return []
+    return [name_of(policy) for policy in holding]
+
+
+def _from(rule: Mapping[str, Any], namespace: str, caller: Caller) -> bool:
+    peers = rule.get("from") or ()
+    return not peers or any(_is(peer, namespace, caller) for peer in peers)
+
+
+def _is(peer: Mapping[str, Any], namespace: str, caller: Caller) -> bool:
+    if "ipBlock" in peer:
+        return True
+    if "namespaceSelector" in peer:
+        there = chooses(peer["namespaceSelector"], caller.namespace_labels)
+    else:
+        there = namespace == caller.namespace
+    return there and chooses(peer.get("podSelector"), caller.labels)
+
+
+def _on_port(rule: Mapping[str, Any], pod: Object, port: int) -> bool:
+    ports = rule.get("ports") or ()
+    return not ports or any(_has(entry, pod, port) for entry in ports)
+
+
+def _has(entry: Mapping[str, Any], pod: Object, port: int) -> bool:
+    if entry.get("protocol", "TCP") != "TCP":
+        return False
+    first = entry.get("port")
+    if isinstance(first, str):
+        return container_port(pod, first) == port
+    return first is None or first <= port <= entry.get("endPort", first)
+
+
+def chooses(selector: Mapping[str, Any] | None, of: Labels) -> bool:
+    """Tell whether a selector of Kubernetes' chooses what has these labels; an empty one chooses all."""
+    selector = selector or {}
+    return selects(selector.get("matchLabels"), of) and all(
+        _holds(expression, of) for expression in selector.get("matchExpressions") or ()
+    )
+
+
+def _holds(expression: Mapping[str, Any], of: Labels) -> bool:
+    there, values = of.get(expression["key"]), expression.get("values") or ()
+    match expression["operator"]:
+        case "In":
+            return there in values
+        case "NotIn":
+            return there not in values
+        case "Exists":
+            return there is not None
+        case _:
+            return there is None

@@ -1,0 +1,235 @@
+"""Exports whose TLS ends at the gateway: what they export is there, and nothing keeps the gateway from it."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from dcmesh.config.errors import Finding
+from dcmesh.kube.api import ApiClient, ApiException
+from dcmesh.kube.pods import PROXY, read
+from dcmesh.model import settings as model
+from dcmesh.model.authorization import connection, denies, holding, refusing
+from dcmesh.model.gateway import GATEWAY_NAME, GATEWAY_PORT
+from dcmesh.model.istio import ISTIO_NAMESPACE
+from dcmesh.model.istio_objects import Object, labels, name_of, selects, target_port, whole
+from dcmesh.model.link import ExportedService, ServiceAccount, pod_of
+from dcmesh.model.network_policy import NAMESPACE_NAME, Caller, chooses, shutting_out
+from dcmesh.model.plan import SitePlan
+from dcmesh.preflight.hosts import exported_name, new_or_there
+from dcmesh.preflight.parallel import each
+from dcmesh.sites_in_state import SiteInState
+
+
+def pod_labels(gateway: str) -> dict[str, str]:
+    """Return the labels of the pods of a site's gateway in a namespace."""
+    return {"app": GATEWAY_NAME, "istio": "eastwestgateway" if gateway == ISTIO_NAMESPACE else "dcmesh-gateway"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cluster:
+    """What is asked, and from where the gateway comes.
+
+    Attributes:
+        api: the cluster.
+        seen: selectors of the namespaces that istiod looks at; none if it looks at all.
+        policies: its AuthorizationPolicies.
+        gateway: the gateway's pods.
+        site: name of the site.
+    """
+
+    api: ApiClient
+    seen: Sequence[Mapping[str, Any]]
+    policies: Sequence[Object]
+    gateway: Caller
+    site: str
+
+    @property
+    def account(self) -> ServiceAccount:
+        """The gateway's service account."""
+        return ServiceAccount(self.gateway.namespace, GATEWAY_NAME)
+
+
+def ready_to_export(
+    api: ApiClient,
+    mesh: Mapping[str, Any],
+    site: model.Site,
+    path: str,
+    plan: SitePlan,
+    gateway: str,
+    known: SiteInState | None,
+) -> Iterator[Finding]:
+    """Find what exports lack whose TLS ends at the gateway. Those of workloads that the site is to make are left out.
+
+    Args:
+        api: the cluster.
+        mesh: the mesh configuration of an istiod that is there already.
+        site: the site's part of the configuration.
+        path: its place there.
+        plan: its part of the plan.
+        gateway: namespace of its gateway.
+        known: what the stack's state has of the site.
+    """
+    made = {workload.namespace for workload in site.workloads}
+    exports = [
+        (f"{path}.exports[{index}]", export, exported)
+        for index, (export, exported) in enumerate(zip(site.exports, plan.exports, strict=True))
+        if isinstance(export, model.GatewayExport) and export.namespace not in made
+    ]
+    if not exports:
+        return
+    home = _read(api, f"/api/v1/namespaces/{gateway}") or {"metadata": {"labels": {NAMESPACE_NAME: gateway}}}
+    cluster = Cluster(
+        api=api,
+        seen=mesh.get("discoverySelectors") or (),
+        policies=[whole(policy) for policy in _listed(api, "/apis/security.istio.io/v1/authorizationpolicies")],
+        gateway=Caller(namespace=gateway, namespace_labels=labels(home), labels=pod_labels(gateway)),
+        site=site.name,
+    )
+
+    def look(of: tuple[str, model.GatewayExport, ExportedService]) -> Iterator[Finding]:
+        where, export, exported = of
+        told = new_or_there(known, exported_name(plan, exported))
+        missing = list(_missing(cluster, export))
+        for key, value, advice in missing:
+            yield told(f"{where}.{key}", value, advice)
+        for advice in () if missing else _shut(cluster, export, exported):
+            yield told(f"{where}.name", export.name, advice)
+
+    yield from each(exports, look)
+
+
+Wrong = tuple[str, object, str]
+"""The key of an export, its value and the advice."""
+
+
+def _missing(cluster: Cluster, export: model.GatewayExport) -> Iterator[Wrong]:
+    """Find that an export is of what is not there, or is otherwise."""
+    namespace, name = export.namespace, export.service_name
+    found = read(cluster.api, f"/api/v1/namespaces/{namespace}")
+    if found is None:
+        yield "namespace", namespace, f"is not there in {cluster.site}: export what runs already"
+        return
+    if cluster.seen and not any(chooses(selector, labels(found)) for selector in cluster.seen):
+        advice = (
+            f"is none that istiod in {cluster.site} looks at: give it a label that meshConfig.discoverySelectors has, "
+            "but none that injects sidecars, or add a selector there"
+        )
+        yield "namespace", namespace, advice
+    service = read(cluster.api, f"/api/v1/namespaces/{namespace}/services/{name}")
+    if service is None:
+        yield "service", name, f"is not there in namespace {namespace} of {cluster.site}: name the Service of the pods"
+        return
+    yield from _service(export, service["spec"]) if export.whole else _stateful_set(cluster, export)
+
+
+def _service(export: model.GatewayExport, service: Mapping[str, object]) -> Iterator[Wrong]:
+    if service.get("clusterIP") in (None, "", "None"):
+        advice = "has no address of its own, so its pods are to be exported one by one: give `replicas`, not `whole`"
+        yield "service", export.service_name, advice
+    ports = [port["port"] for port in service.get("ports") or ()]  # type: ignore[attr-defined]
+    if export.port not in ports:
+        shown = ", ".join(map(str, ports)) or "none"
+        yield (
+            "port",
+            export.port,
+            f"is no port of the Service {export.service_name}, which has {shown}: use one of them",
+        )
+
+
+def _stateful_set(cluster: Cluster, export: model.GatewayExport) -> Iterator[Wrong]:
+    place = f"/apis/apps/v1/namespaces/{export.namespace}/statefulsets/{export.stateful_set_name}"
+    found = read(cluster.api, place)
+    if found is None:
+        advice = f"is no StatefulSet in namespace {export.namespace} of {cluster.site}: name the one that has the pods"
+        yield "statefulSet", export.stateful_set_name, advice
+        return
+    if (service := found["spec"].get("serviceName", "")) != export.service_name:
+        advice = f"is not the Service from which the pods have their DNS names, which is {service}: use that"
+        yield "service", export.service_name, advice
+    if (export.replicas or 0) > (there := int(found["spec"].get("replicas", 1))):
+        yield "replicas", export.replicas, f"is more than the {there} pods that the StatefulSet has: lower it"
+
+
+def _shut(cluster: Cluster, export: model.GatewayExport, exported: ExportedService) -> Iterator[str]:
+    """Find policies that would keep the consumers from the gateway, or the gateway from the pods: what to do."""
+    pods = _pods(cluster, export)
+    networks = _listed(cluster.api, f"/apis/networking.k8s.io/v1/namespaces/{export.namespace}/networkpolicies")
+    advice = [
+        *_refused_consumers(cluster, exported),
+        *(line for pod, port in pods if _has_sidecar(pod) for line in _refused_gateway(cluster, exported, pod, port)),
+        *(line for pod, port in pods for line in _shut_out(cluster, networks, pod, port)),
+    ]
+    yield from dict.fromkeys(advice)
+
+
+def _refused_consumers(cluster: Cluster, exported: ExportedService) -> Iterator[str]:
+    """Find what refuses consumers at the gateway. Outside Istio's namespace dcmesh's own policy allows them."""
+    gateway = cluster.gateway
+    holds = holding(cluster.policies, gateway.namespace, gateway.labels)
+    if gateway.namespace != ISTIO_NAMESPACE:
+        holds = [policy for policy in holds if denies(policy)]
+    for consumer in exported.consumers:
+        principal = consumer.account.principal
+        asked = connection(consumer.account, port=GATEWAY_PORT, sni=exported.served[exported.hosts[0]])
+        for policy in refusing(holds, asked):
+            rule = f'from: [{{source: {{principals: ["{principal}"]}}}}]'
+            cure = f"except the principal {principal} from it" if denies(policy) else f"add the rule `{rule}` to it"
+            yield (
+                f"has the consumer {consumer.account}, whom AuthorizationPolicy {name_of(policy)} in {cluster.site} "
+                f"would refuse at the gateway: {cure}"
+            )
+
+
+def _refused_gateway(cluster: Cluster, exported: ExportedService, pod: Object, port: int) -> Iterator[str]:
+    """Find what refuses the gateway at the sidecar of a pod that listens on a port."""
+    principal = cluster.account.principal
+    name = exported.behind_gateway(exported.hosts[0])
+    asked = connection(cluster.account, port=port, sni=f"outbound_.{exported.port}_._.{name}")
+    rule = f'from: [{{source: {{principals: ["{principal}"]}}}}], to: [{{operation: {{ports: ["{port}"]}}}}]'
+    for policy in refusing(holding(cluster.policies, exported.namespace, labels(pod)), asked):
+        cure = f"except the principal {principal} from it" if denies(policy) else f"add the rule `{rule}` to it"
+        yield f"has pods whose AuthorizationPolicy {name_of(policy)} in {cluster.site} would refuse the gateway: {cure}"
+
+
+def _shut_out(cluster: Cluster, networks: Sequence[Object], pod: Object, port: int) -> Iterator[str]:
+    """Find what keeps the gateway from a pod in its network."""
+    gateway = cluster.gateway
+    if shut := shutting_out(networks, pod, gateway, port):
+        peer = f"from: [{{namespaceSelector: {{matchLabels: {{{NAMESPACE_NAME}: {gateway.namespace}}}}}}}]"
+        yield (
+            f"has pods whose NetworkPolicy {', '.join(shut)} in {cluster.site} would keep the gateway out: add to its "
+            f"`ingress` the rule `{peer}, ports: [{{port: {port}}}]`"
+        )
+
+
+def _pods(cluster: Cluster, export: model.GatewayExport) -> list[tuple[Object, int]]:
+    """Return the pods that are exported, as far as they are there, each with the port that it listens on."""
+    pods = _listed(cluster.api, f"/api/v1/namespaces/{export.namespace}/pods")
+    if not export.whole:
+        names = set(map(pod_of, export.hosts))
+        return [(pod, export.port) for pod in pods if pod["metadata"]["name"] in names]
+    service = _read(cluster.api, f"/api/v1/namespaces/{export.namespace}/services/{export.service_name}") or {}
+    spec = service.get("spec", {})
+    selector = spec.get("selector")
+    return [(pod, target_port(spec, export.port, pod)) for pod in pods if selector and selects(selector, labels(pod))]
+
+
+def _has_sidecar(pod: Object) -> bool:
+    containers = (*pod["spec"].get("containers", ()), *pod["spec"].get("initContainers", ()))
+    return any(container["name"] == PROXY for container in containers)
+
+
+def _read(api: ApiClient, path: str) -> Object | None:
+    """Return what the API has at a path; None if nothing, or if it may not be read."""
+    try:
+        found: Object | None = read(api, path)
+    except ApiException as error:
+        if error.status != 403:
+            raise
+        return None
+    return found
+
+
+def _listed(api: ApiClient, path: str) -> list[Object]:
+    items: list[Object] = (_read(api, path) or {}).get("items", [])
+    return items

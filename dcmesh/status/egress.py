@@ -1,0 +1,109 @@
+"""Egress gateways: whether their pods run, take what istiod sends, and are closed to whom they are not for."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from dcmesh.kube.api import ERRORS, ApiClient, why
+from dcmesh.kube.pods import Pod, ask_proxy, read
+from dcmesh.model.egress import EGRESS_NAME, STRANGER
+from dcmesh.model.facts import Fact, State
+from dcmesh.model.link import ServiceAccount
+from dcmesh.status.gateways import Refusal, envoys, refused_by
+
+
+@dataclass(frozen=True, kw_only=True)
+class EgressStatus(Fact):
+    """An egress gateway.
+
+    Attributes:
+        account: its namespace and service account.
+        ready: how many of its pods are ready.
+        wanted: how many there should be.
+        open: whether a pod that is none of its clients was answered; None while that is not known.
+        refusals: what its Envoys refuse.
+        unasked: why its Envoys could not be asked for that; empty if they could.
+    """
+
+    account: str
+    ready: int = 0
+    wanted: int = 0
+    open: bool | None = None
+    refusals: tuple[Refusal, ...] = ()
+    unasked: str = ""
+
+    @property
+    def where(self) -> str:
+        """What problems begin with."""
+        return f"{self.site} egress gateway {self.account}"
+
+    def judge(self) -> Iterator[tuple[State, str]]:
+        """Yield what is wrong."""
+        for refusal in self.refusals:
+            yield State.CRITICAL, f"{refusal}: hosts that are new are not reached, and after a restart none is"
+        if self.unasked:
+            yield State.UNKNOWN, f"its Envoys cannot be asked what they refuse: {self.unasked}"
+        if not self.ready:
+            yield State.CRITICAL, f"no pod is ready, {self.wanted} wanted"
+        elif self.ready < self.wanted:
+            yield State.WARNING, f"{self.ready} of {self.wanted} pods are ready"
+        if self.open:
+            yield (
+                State.WARNING,
+                "a pod that is none of its clients was answered: nothing in this cluster enforces NetworkPolicies, so "
+                "every pod of it is a client. Once something does, delete the Job "
+                f"{self.account.partition('/')[0]}/{STRANGER} and run `pulumi up --refresh`: it asks again",
+            )
+
+
+def ask_egress(clients: Callable[[], ApiClient], site: str, account: ServiceAccount) -> list[EgressStatus]:
+    """Ask a cluster for one of its egress gateways."""
+    try:
+        with clients() as api:
+            return [find_egress(site, account, partial(read, api), partial(ask_proxy, api))]
+    except ERRORS as error:
+        return [EgressStatus(site=site, account=str(account), unknown=why(error))]
+
+
+def find_egress(
+    site: str, account: ServiceAccount, get: Callable[[str], Any], proxy: Callable[[Pod, str], Any]
+) -> EgressStatus:
+    """Return an egress gateway as it is.
+
+    Args:
+        site: its site.
+        account: its service account.
+        get: returns what the API has at a path; None if nothing.
+        proxy: returns what a pod's Envoy answers at a path.
+
+    Raises:
+        ERRORS: the cluster cannot be asked.
+    """
+    namespace = account.namespace
+    deployment = get(f"/apis/apps/v1/namespaces/{namespace}/deployments/{EGRESS_NAME}") or {}
+    refusals, unasked = list[Refusal](), ""
+    try:
+        for pod in envoys(deployment, (get(f"/api/v1/namespaces/{namespace}/pods") or {}).get("items", ())):
+            refusals += refused_by(pod, partial(proxy, pod))
+    except (*ERRORS, ValueError) as error:
+        unasked = why(error)
+    return EgressStatus(
+        site=site,
+        account=str(account),
+        ready=deployment.get("status", {}).get("readyReplicas", 0),
+        wanted=deployment.get("spec", {}).get("replicas", 0),
+        open=_open(get(f"/apis/batch/v1/namespaces/{namespace}/jobs/{STRANGER}") or {}),
+        refusals=tuple(refusals),
+        unasked=unasked,
+    )
+
+
+def _open(job: Mapping[str, Any]) -> bool | None:
+    """Return how the Job ended that asks as nobody's client; None if it has not, or for a reason of its own.
+
+    If it is answered, its pod's exit code has it fail by its policy for that.
+    """
+    conditions = job.get("status", {}).get("conditions") or ()
+    ended = {of["type"]: of.get("reason") for of in conditions if of["status"] == "True"}
+    return False if "Complete" in ended else True if ended.get("Failed") == "PodFailurePolicy" else None

@@ -1,0 +1,191 @@
+"""A database that runs before dcmesh, without Istio: two servers of their own, a Service of its primary, local clients.
+
+The end-to-end tests of the gateways export it and look that nothing of it has changed.
+"""
+
+import json
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from tests.e2e.toolbox import MARIADB, Database, Kubectl, log_in, start
+
+NAMESPACE = "bare"
+PASSWORD = "ordinary-1234"
+PODS = ("db-0", "db-1")
+
+BEGIN = f"""
+mkdir -p /tmp/data /run/mysqld
+mariadb-install-db --datadir=/tmp/data --auth-root-authentication-method=normal --skip-test-db >/dev/null
+cat >/tmp/init.sql <<SQL
+CREATE USER IF NOT EXISTS replication@'%' IDENTIFIED BY '{PASSWORD}';
+GRANT REPLICATION SLAVE, REPLICA MONITOR, BINLOG MONITOR ON *.* TO replication@'%';
+SQL
+exec mariadbd --datadir=/tmp/data --user=root --skip-name-resolve --log-bin --log-basename=db \
+  --server-id=$((10 + ${{HOSTNAME##*-}})) --gtid-domain-id=$((10 + ${{HOSTNAME##*-}})) --slave-net-timeout=5 \
+  --socket=/run/mysqld/mysqld.sock --init-file=/tmp/init.sql
+"""
+
+LOCAL = """
+ok=0; bad=0; echo begun
+until read -r -t 0; do
+  for host in db-0.db db-1.db db-primary; do
+    if mariadb --host=$host --user=replication --connect-timeout=3 --execute="SELECT 1" >/dev/null
+    then ok=$((ok + 1)); else bad=$((bad + 1)); fi
+  done
+  sleep 0.1
+done
+echo $ok $bad
+"""
+"""Connects as a local client does, until it gets another line; then says how often that worked, and how often not."""
+
+WRITE = """
+unset MYSQL_PWD; echo begun
+until read -r -t 0; do
+  mariadb --socket=/run/mysqld/mysqld.sock --execute="INSERT INTO watched.t () VALUES ()"
+  sleep 0.05
+done
+echo ended
+"""
+"""Commits a row again and again, until it gets another line."""
+
+WATCH = """
+unset MYSQL_PWD; echo begun; worst=0; changes=0; last=$(date +%s%3N); seen=
+until read -r -t 0; do
+  rows=$(mariadb --socket=/run/mysqld/mysqld.sock -BNe "SELECT MAX(id) FROM watched.t")
+  now=$(date +%s%3N)
+  if [ "$rows" != "$seen" ]; then
+    [ -n "$seen" ] && [ $((now - last)) -gt $worst ] && worst=$((now - last))
+    last=$now; seen=$rows; changes=$((changes + 1))
+  fi
+  sleep 0.05
+done
+echo $worst $changes
+"""
+"""Looks for new rows, until it gets another line; then says for how many milliseconds at most there were none, and how
+often there were some."""
+
+
+def server() -> dict[str, Any]:
+    """Return the container of a server."""
+    ping = {"command": ["mariadb-admin", "--socket=/run/mysqld/mysqld.sock", "ping"]}
+    return {
+        "name": "mariadb",
+        "image": MARIADB,
+        "imagePullPolicy": "IfNotPresent",
+        "command": ["bash", "-c", BEGIN],
+        "securityContext": {"runAsUser": 0},
+        "readinessProbe": {"exec": ping, "periodSeconds": 2, "timeoutSeconds": 10},
+    }
+
+
+def database(namespace: str = NAMESPACE, **labels: str) -> list[dict[str, Any]]:
+    """Return the objects of the database.
+
+    Args:
+        namespace: its namespace.
+        labels: the namespace's labels.
+    """
+    of = {"namespace": namespace}
+    port = {"port": 3306, "name": "mysql"}
+    primary = {"statefulset.kubernetes.io/pod-name": "db-0"}
+    return [
+        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace, "labels": labels}},
+        {
+            "apiVersion": "v1",
+            "kind": "Service",
+            "metadata": {**of, "name": "db"},
+            "spec": {"clusterIP": "None", "selector": {"app": "db"}, "ports": [port]},
+        },
+        {
+            "apiVersion": "v1",
+            "kind": "Service",
+            "metadata": {**of, "name": "db-primary"},
+            "spec": {"selector": primary, "ports": [port]},
+        },
+        {
+            "apiVersion": "apps/v1",
+            "kind": "StatefulSet",
+            "metadata": {**of, "name": "db"},
+            "spec": {
+                "serviceName": "db",
+                "replicas": len(PODS),
+                "podManagementPolicy": "Parallel",
+                "selector": {"matchLabels": {"app": "db"}},
+                "template": {"metadata": {"labels": {"app": "db"}}, "spec": {"containers": [server()]}},
+            },
+        },
+    ]
+
+
+def begin(site: Kubectl, namespace: str = NAMESPACE, **labels: str) -> None:
+    """Have the database run."""
+    site.apply(*database(namespace, **labels))
+    site("rollout", "status", "statefulset/db", "--namespace", namespace, "--timeout=180s")
+
+
+def state(site: Kubectl, namespace: str = NAMESPACE) -> list[Any]:
+    """Return all that a change of the database's own objects would change: pods, their restarts, and generations."""
+    listed = ("get", "pods,services,statefulsets,namespaces", "--namespace", namespace, "--output", "json")
+    items = json.loads(site(*listed))["items"]
+    return sorted(
+        [
+            item["kind"],
+            item["metadata"]["name"],
+            item["metadata"]["uid"],
+            item["metadata"].get("generation"),
+            sorted((item["metadata"].get("annotations") or {}).items()),
+            sorted((item["metadata"].get("labels") or {}).items()),
+            [status["restartCount"] for status in item.get("status", {}).get("containerStatuses", ())],
+        ]
+        for item in items
+        if item["metadata"].get("namespace", item["metadata"]["name"]) == namespace
+    )
+
+
+def replica(site: Kubectl, namespace: str, account: str, source: str) -> Database:
+    """Have a server of its own, of a number that no other has, follow a host as a consumer."""
+    of = {"name": "replica-7", "namespace": namespace}
+    spec = {"serviceAccountName": account, "containers": [server()], "terminationGracePeriodSeconds": 1}
+    site.apply({"apiVersion": "v1", "kind": "Pod", "metadata": of, "spec": spec})
+    site("wait", "--for=condition=Ready", "pod/replica-7", "--namespace", namespace, "--timeout=120s")
+    found = Database(site, namespace, "replica-7")
+    found(
+        f"CHANGE MASTER TO MASTER_HOST='{source}', MASTER_USER='replication', MASTER_PASSWORD='{PASSWORD}', "
+        "MASTER_USE_GTID=slave_pos, MASTER_CONNECT_RETRY=1, MASTER_HEARTBEAT_PERIOD=1; START SLAVE"
+    )
+    return found
+
+
+@contextmanager
+def looping(site: Kubectl, inside: tuple[str, ...], script: str) -> Iterator[Callable[[], str]]:
+    """Run a loop in a container. The function that is given ends it, and returns what it says."""
+    command = site.command(
+        "exec", "--stdin", *inside, "--", "bash", "-c", f"read -r MYSQL_PWD; export MYSQL_PWD\n{script}"
+    )
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as loop:
+        assert loop.stdin is not None
+        assert loop.stdout is not None
+        loop.stdin.write(f"{PASSWORD}\n")
+        loop.stdin.flush()
+        assert loop.stdout.readline() == "begun\n"
+        try:
+            yield lambda: loop.communicate("end\n", timeout=60)[0].strip()
+        finally:
+            loop.kill()
+
+
+@contextmanager
+def local_client(site: Kubectl) -> Iterator[None]:
+    """Have a client of the database's own namespace connect all the while; in the end none of its tries has failed."""
+    pod = start(site, "local", NAMESPACE, "default", image=MARIADB)
+    with looping(site, pod, LOCAL) as end:
+        yield
+        answered, failed = map(int, end().split())
+    assert (failed, answered > 100) == (0, True), f"{failed} of {answered + failed} local connections failed"
+
+
+def answer(site: Kubectl, pod: tuple[str, ...], host: str, *, sql: str = "SELECT @@hostname") -> str:
+    """Return what the database says to a client, or why it says nothing."""
+    return log_in(site, pod, host, "replication", PASSWORD, sql=sql)

@@ -1,0 +1,374 @@
+"""An egress gateway: pods of dc2 without a sidecar reach the hosts of dc1 by their real names."""
+
+import json
+import subprocess
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from dcmesh.model.egress import name_for
+
+from . import bare_database as bare
+from .toolbox import (
+    AGNHOST,
+    MARIADB,
+    Database,
+    Kubectl,
+    Lab,
+    Project,
+    curl,
+    database_passwords,
+    eventually,
+    kubectl_of,
+    lab_config,
+    lab_for_a_while,
+    log_in,
+    standing,
+    start,
+)
+
+HELLO = {f"hello-{n}.hello.demo.svc.cluster.local": f"hello-{n}" for n in range(2)}
+HOST = next(iter(HELLO))
+DB0 = "db-0.db.wookie.svc.cluster.local"
+EGRESS = {"namespace": "dcmesh-egress", "serviceAccount": "egress"}
+CLIENTS = [{"namespace": "reports", "labels": {"app": "reader"}}]
+
+
+def export(name: str, namespace: str, **more: Any) -> dict[str, Any]:
+    consumers = [{"site": "dc2", **EGRESS}]
+    return {
+        "name": name,
+        "namespace": namespace,
+        "serviceAccount": name,
+        "selector": {"app": name},
+        "consumers": consumers,
+        **more,
+    }
+
+
+def imported(name: str, namespace: str, **more: Any) -> dict[str, Any]:
+    way = {"egress": "gateway", "hostNamespace": namespace, "clients": CLIENTS}
+    return {"from": "dc1", "export": name, **EGRESS, **way, **more}
+
+
+def config() -> dict[str, Any]:
+    """Return the stack: `hello` and a MariaDB in dc1, and nothing in dc2 but an egress gateway."""
+    whole = lab_config()
+    dc1, dc2 = whole["dcmesh:sites"]
+    dc1["workloads"] = [
+        {"kind": "hello", "namespace": "demo", "replicas": 2},
+        {"kind": "mariadb", "namespace": "wookie", "replicas": 1, "image": MARIADB},
+    ]
+    dc1["exports"] = [
+        export("hello", "demo", replicas=1, port=8080, protocol="HTTP", probe="pod-name"),
+        export("db", "wookie", replicas=1, port=3306),
+    ]
+    dc2["workloads"] = []
+    dc2["imports"] = [imported("hello", "demo"), imported("db", "wookie")]
+    return whole
+
+
+@pytest.fixture(scope="module")
+def lab() -> Iterator[Lab]:
+    yield from lab_for_a_while("egress")
+
+
+@pytest.fixture(scope="module")
+def pair(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
+    """The pair. When its tests are done it is destroyed, and nothing of it may be left."""
+    with standing(lab, tmp_path_factory.mktemp(lab.name), config()) as project:
+        yield project
+
+
+@pytest.fixture(scope="module")
+def sites(pair: Project, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Kubectl]:
+    return kubectl_of(pair, tmp_path_factory.mktemp("kubeconfigs"))
+
+
+@pytest.fixture(scope="module")
+def client(sites: dict[str, Kubectl]) -> tuple[str, ...]:
+    """A client: a pod of dc2 in a namespace that the mesh does not know."""
+    sites["dc2"]("create", "namespace", "reports")
+    pod = start(sites["dc2"], "reader", "reports", "default")
+    sites["dc2"]("label", "pod", "reader", "--namespace", "reports", "app=reader")
+    return pod
+
+
+@pytest.fixture(scope="module")
+def shell(sites: dict[str, Kubectl], client: tuple[str, ...]) -> tuple[str, ...]:
+    """A client with MariaDB's own client in it."""
+    pod = start(sites["dc2"], "shell", "reports", "default", image=MARIADB)
+    sites["dc2"]("label", "pod", "shell", "--namespace", "reports", "app=reader")
+    return pod
+
+
+def everything(site: Kubectl) -> dict[str, str]:
+    """Return the uid of each object that stands for a host, by kind and name."""
+    found = dict[str, str]()
+    kinds = "services,serviceentries,destinationrules,gateways.networking.istio.io,virtualservices"
+    for namespace, of in (("dcmesh-egress", kinds), ("demo", "services,endpointslices"), ("wookie", "services")):
+        listed = json.loads(site("get", of, "--namespace", namespace, "--output", "json"))["items"]
+        found |= {f"{one['kind']} {one['metadata']['name']}": one["metadata"]["uid"] for one in listed}
+    return found
+
+
+def test_each_host_is_answered_by_its_own_pod(sites: dict[str, Kubectl], client: tuple[str, ...]) -> None:
+    assert curl(sites["dc2"], HOST, pod=client) == (HELLO[HOST], "200")
+    containers = sites["dc2"].get("pod", "reader", "reports")["spec"]["containers"]
+    assert [container["name"] for container in containers] == ["client"], "there is no sidecar"
+
+
+def test_a_client_without_sidecar_logs_in_by_the_real_name(sites: dict[str, Kubectl], shell: tuple[str, ...]) -> None:
+    password = database_passwords(sites["dc1"], "wookie")["replication"]
+    assert log_in(sites["dc2"], shell, DB0, "replication", password) == "db-0"
+
+
+def test_the_status_shows_the_egress_gateway_and_that_nothing_enforces_its_policy(pair: Project) -> None:
+    """The lab takes NetworkPolicies and enforces none: the stranger is answered, which no `up` fails for."""
+
+    def told() -> Any:
+        (gateway,) = json.loads(pair.dcmesh("status", "--json").stdout)["sites"]["dc2"]["egressGateways"]
+        return gateway
+
+    eventually("the stranger has ended", lambda: told()["open"] is not None, within=90)
+    assert {key: told()[key] for key in ("account", "ready", "wanted", "open", "state")} == {
+        "account": "dcmesh-egress/egress",
+        "ready": 2,
+        "wanted": 2,
+        "open": True,
+        "state": "warning",
+    }
+    shown = json.loads(pair.dcmesh("status", "--json").stdout)
+    hosts = {host["host"]: host["answer"]["text"] for host in shown["sites"]["dc2"]["hosts"]}
+    assert hosts == {"hello-0.hello.demo.svc.cluster.local": "hello-0", DB0: "greeting"}
+    assert [p["text"] for p in shown["problems"] if "is none of its clients was answered" not in p["text"]] == []
+
+
+def test_the_doctor_walks_the_way_by_the_egress_gateway(pair: Project, sites: dict[str, Kubectl]) -> None:
+    def walked() -> dict[str, dict[str, str]]:
+        report = json.loads(pair.dcmesh("doctor", "--json").stdout)
+        return {of["host"]: {step["hop"]: step["outcome"] for step in of["steps"]} for of in report["hosts"]}
+
+    found = walked()
+    assert set(found) == {"hello-0.hello.demo.svc.cluster.local", DB0}
+    for hops in found.values():
+        assert set(hops.values()) == {"passed"}
+        assert {"egress name", "egress port"} <= set(hops)
+        assert "virtual address" not in hops
+    sites["dc2"]("delete", "endpointslice", "--namespace", "wookie", "--all")
+    assert walked()[DB0]["egress name"] == "broken"
+    pair.up("--refresh")
+    assert walked()[DB0]["egress name"] == "passed"
+
+
+def always(site: Kubectl, client: tuple[str, ...], seconds: float) -> None:
+    """Have a host answer by its own pod for a while."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        assert curl(site, HOST, pod=client) == (HELLO[HOST], "200")
+
+
+def istio(kind: str, name: str, namespace: str, spec: dict[str, Any]) -> dict[str, Any]:
+    group = "security" if kind == "AuthorizationPolicy" else "networking"
+    metadata = {"name": name, "namespace": namespace}
+    return {"apiVersion": f"{group}.istio.io/v1", "kind": kind, "metadata": metadata, "spec": spec}
+
+
+def test_a_mesh_that_allows_nothing_by_default_does_not_shut_it(
+    sites: dict[str, Kubectl], client: tuple[str, ...]
+) -> None:
+    sites["dc2"].apply(istio("AuthorizationPolicy", "allow-nothing", "istio-system", {}))
+    always(sites["dc2"], client, 10)
+    sites["dc2"]("delete", "authorizationpolicy", "allow-nothing", "--namespace", "istio-system")
+
+
+def test_a_tenants_route_for_its_port_leads_nobody_elsewhere(
+    sites: dict[str, Kubectl], client: tuple[str, ...]
+) -> None:
+    """It names dcmesh's Gateway, and is no route of its namespace."""
+    own = sites["dc2"].get("virtualservice", name_for(HOST), "dcmesh-egress")["spec"]
+    to = {"destination": {"host": "kubernetes.default.svc.cluster.local", "port": {"number": 443}}}
+    tcp = [{"match": own["tcp"][0]["match"], "route": [to]}]
+    spec = {"hosts": own["hosts"], "gateways": [f"dcmesh-egress/{name_for(HOST)}"], "tcp": tcp}
+    sites["dc2"].apply(istio("VirtualService", "aaa", "reports", spec))
+    always(sites["dc2"], client, 10)
+    sites["dc2"]("delete", "virtualservice", "aaa", "--namespace", "reports")
+
+
+def test_a_client_with_a_sidecar_is_a_client_like_any_other(sites: dict[str, Kubectl]) -> None:
+    labels = {"istio-injection": "enabled"}
+    sites["dc2"].apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "meshed", "labels": labels}})
+    meshed = start(sites["dc2"], "meshed", "meshed", "default")
+    assert curl(sites["dc2"], HOST, pod=meshed) == (HELLO[HOST], "200")
+    sites["dc2"]("delete", "namespace", "meshed", "--wait=false")
+
+
+def test_nothing_is_near_the_clients(sites: dict[str, Kubectl], client: tuple[str, ...]) -> None:
+    kinds = "serviceentries,sidecars,networkpolicies,envoyfilters,peerauthentications,jobs"
+    assert sites["dc2"]("get", kinds, "--namespace", "reports", "--output", "name") == ""
+
+
+def test_nothing_runs_where_the_names_are(sites: dict[str, Kubectl]) -> None:
+    """It goes with the import: what had a volume there would be lost."""
+    said = subprocess.run(
+        sites["dc2"].command("run", "lost", "--namespace", "wookie", "--image", AGNHOST),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "exceeded quota" in said.stderr, said
+
+
+def test_a_host_more_moves_no_other_and_breaks_no_connection(
+    pair: Project, sites: dict[str, Kubectl], client: tuple[str, ...], shell: tuple[str, ...]
+) -> None:
+    before = everything(sites["dc2"])
+    password = database_passwords(sites["dc1"], "wookie")["replication"]
+    # 60 s: longer than Envoy keeps what it drains, Istio's 45 s
+    query = f"MYSQL_PWD='{password}' mariadb -h {DB0} -u replication -Nse 'SELECT 1; SELECT SLEEP(100); SELECT 2'"
+    open_one = subprocess.Popen(
+        sites["dc2"].command("exec", *shell, "--", "bash", "-c", query),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    time.sleep(2)
+    with pair.edit() as edited:
+        edited["dcmesh:sites"][0]["exports"][0]["replicas"] = 2
+    pair.up("--skip-preview")
+    assert {host: curl(sites["dc2"], host, pod=client) for host in HELLO} == {
+        host: (pod, "200") for host, pod in HELLO.items()
+    }
+    after = everything(sites["dc2"])
+    assert before.items() <= after.items()
+    assert len(after) == len(before) + 6
+    assert open_one.communicate()[0].split() == ["1", "0", "2"]
+
+
+def test_a_rename_leaves_what_stands_for_the_hosts(
+    pair: Project, sites: dict[str, Kubectl], client: tuple[str, ...]
+) -> None:
+    before = everything(sites["dc2"])
+    with pair.edit() as edited:
+        dc1, dc2 = edited["dcmesh:sites"]
+        dc1["exports"][0] |= {"name": "greeter", "statefulSet": "hello"}
+        dc2["imports"][0]["export"] = "greeter"
+    pair.up("--skip-preview")
+    assert everything(sites["dc2"]) == before
+    assert {curl(sites["dc2"], host, pod=client)[0] for host in HELLO} == set(HELLO.values())
+    pair.up("--expect-no-changes")
+
+
+def test_a_namespace_of_names_becomes_nothing_else_in_one_step(pair: Project) -> None:
+    """Pulumi would create the one, which is there, and then delete the other: the same, with a database in it."""
+    with pair.edit() as edited:
+        dc2 = edited["dcmesh:sites"][1]
+        kept = dc2["imports"].pop()
+        dc2["workloads"] = [{"kind": "mariadb", "namespace": "wookie", "replicas": 1, "image": MARIADB}]
+    said = pair.refused("preview")
+    assert "sites[1].workloads[0].namespace" in said
+    assert "pulumi up" in said
+    with pair.edit() as edited:
+        edited["dcmesh:sites"][1] |= {"workloads": [], "imports": [*edited["dcmesh:sites"][1]["imports"], kept]}
+
+
+def test_a_gateway_pod_that_is_lost_is_not_missed_for_long(sites: dict[str, Kubectl], client: tuple[str, ...]) -> None:
+    for pod in gateway_pods(sites["dc2"]):
+        sites["dc2"]("delete", "pod", pod, "--namespace", "dcmesh-egress", "--grace-period=0", "--force")
+        eventually("it answers", lambda: curl(sites["dc2"], HOST, pod=client)[1] == "200", within=2)
+        sites["dc2"]("rollout", "status", "deployment/dcmesh-egress", "--namespace", "dcmesh-egress", "--timeout=60s")
+
+
+def test_somebody_elses_namespace_of_that_name_is_left_alone(pair: Project, sites: dict[str, Kubectl]) -> None:
+    sites["dc2"]("create", "namespace", "taken")
+    with pair.edit() as edited:
+        dc1, dc2 = edited["dcmesh:sites"]
+        dc1["workloads"].append({"kind": "hello", "namespace": "taken", "name": "other", "replicas": 1})
+        dc1["exports"].append(export("other", "taken", replicas=1, port=8080, probe="pod-name"))
+        dc2["imports"].append(imported("other", "taken"))
+    said = pair.refused("preview")
+    assert "Namespace taken is there already, and this stack has not made it" in said
+    with pair.edit() as edited:
+        for site, key in ((0, "workloads"), (0, "exports"), (1, "imports")):
+            edited["dcmesh:sites"][site][key].pop()
+
+
+def test_neither_database_has_a_sidecar(pair: Project, sites: dict[str, Kubectl], shell: tuple[str, ...]) -> None:
+    """TLS begins at dc2's egress gateway and ends at dc1's gateway. A Service as a whole is reached that way too."""
+    bare.begin(sites["dc1"])
+    before = bare.state(sites["dc1"])
+    with pair.edit() as edited:
+        dc1, dc2 = edited["dcmesh:sites"]
+        common = {
+            "termination": "gateway",
+            "namespace": bare.NAMESPACE,
+            "port": 3306,
+            "consumers": dc1["exports"][0]["consumers"],
+        }
+        dc1["exports"] += [
+            {"name": "bare", "statefulSet": "db", "replicas": 2, **common},
+            {"name": "primary", "service": "db-primary", "whole": True, **common},
+        ]
+        dc2["imports"] += [imported("bare", bare.NAMESPACE), imported("primary", bare.NAMESPACE)]
+    pair.up("--skip-preview")
+    hosts = {f"{pod}.db.bare.svc.cluster.local": pod for pod in bare.PODS} | {
+        "db-primary.bare.svc.cluster.local": "db-0"
+    }
+    assert {host: bare.answer(sites["dc2"], shell, host) for host in hosts} == hosts
+    assert bare.state(sites["dc1"]) == before
+    pair.up("--expect-no-changes")
+
+
+@pytest.fixture(scope="module")
+def replica(sites: dict[str, Kubectl]) -> Database:
+    primary = Database(sites["dc1"], bare.NAMESPACE, "db-0")
+    primary("CREATE DATABASE watched; CREATE TABLE watched.t (id INT AUTO_INCREMENT PRIMARY KEY)")
+    return bare.replica(sites["dc2"], "reports", "default", "db-0.db.bare.svc.cluster.local")
+
+
+def test_an_egress_gateway_that_is_killed_or_drained_stalls_a_replica_for_less_than_two_seconds(
+    sites: dict[str, Kubectl], replica: Database
+) -> None:
+    eventually("it follows", replica.follows)
+    source = Database(sites["dc1"], bare.NAMESPACE, "db-0")
+    place = ("--namespace", "dcmesh-egress")
+    stalls = dict[str, int]()
+    for how in ("kill", "evict"):
+        for number, pod in enumerate(gateway_pods(sites["dc2"])):
+            with (
+                bare.looping(source.site, source.inside, bare.WRITE) as written,
+                bare.looping(replica.site, replica.inside, bare.WATCH) as watched,
+            ):
+                time.sleep(1)
+                if how == "kill":
+                    sites["dc2"]("delete", "pod", pod, *place, "--grace-period=0", "--force")
+                else:
+                    evict(sites["dc2"], pod)
+                sites["dc2"]("rollout", "status", "deployment/dcmesh-egress", *place, "--timeout=60s")
+                time.sleep(6)  # a pod that drains lets go of its connections after five
+                stalls[f"{how} {number}"], changes = map(int, watched().split())
+                assert changes > 20, "else nothing was to be seen"
+                written()
+    print(stalls)
+    assert max(stalls.values()) < 2000, stalls
+
+
+def gateway_pods(site: Kubectl) -> list[str]:
+    return site.names("pods", "--namespace", "dcmesh-egress", "--selector", "app=dcmesh-egress")
+
+
+def evict(site: Kubectl, pod: str) -> None:
+    path = f"/api/v1/namespaces/dcmesh-egress/pods/{pod}/eviction"
+    eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": pod}}
+    site("create", "--raw", path, "--filename", "-", stdin=json.dumps(eviction))
+
+
+def test_the_import_goes_and_takes_its_names_along(pair: Project, sites: dict[str, Kubectl]) -> None:
+    with pair.edit() as edited:
+        edited["dcmesh:sites"][1]["imports"] = edited["dcmesh:sites"][1]["imports"][:1]
+    pair.up("--skip-preview")
+    assert not {"wookie", "bare"} & set(sites["dc2"].names("namespaces"))
+    assert "demo" in sites["dc2"].names("namespaces")
+    pair.up("--expect-no-changes")

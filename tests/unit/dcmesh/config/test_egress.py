@@ -1,0 +1,177 @@
+"""Imports by an egress gateway: what they lack, and what they would take from others."""
+
+import copy
+from typing import Any
+
+import pytest
+
+from dcmesh import config
+from dcmesh.config.checks import egress
+from dcmesh.model.egress import PORTS
+from tests.unit.configurations import GONE, changed, errors, parse
+
+AT = "sites[1].imports[0]"
+DB0 = "db-0.db.wookie.svc.cluster.local"
+
+
+@pytest.fixture(autouse=True)
+def without_k3d(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shutil.which", lambda _: None)
+
+
+def stack(changes: dict[str, Any] | None = None) -> dict[str, Any]:
+    return changed("mariadb-egress", changes or {})
+
+
+def test_what_is_right() -> None:
+    imported = parse(stack()).sites[1].imports[0]
+    assert (imported.by_gateway, imported.host_namespace) == (True, "wookie")
+
+
+ANOTHER = {
+    "from": "dc1",
+    "export": "db",
+    "egress": "gateway",
+    "namespace": "dcmesh-egress",
+    "serviceAccount": "other",
+    "hostNamespace": "wookie",
+    "clients": [{"namespace": "reports"}],
+}
+CONSUMERS = "sites[0].exports[0].consumers"
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({f"{AT}.hostNamespace": GONE}, f"{AT}.hostNamespace: is missing: egress: gateway puts the hosts' names"),
+        ({f"{AT}.clients": GONE}, f"{AT}.clients: is missing: name the namespaces"),
+        ({f"{AT}.clients": []}, f"{AT}.clients: is missing: name the namespaces"),
+        ({f"{AT}.egress": GONE}, f"{AT}.hostNamespace: is for an egress gateway: set egress: gateway"),
+        ({f"{AT}.egress": "sidecar"}, f"{AT}.clients: is for an egress gateway: set egress: gateway"),
+        (
+            {f"{AT}.hostNamespace": "kept"},
+            f'{AT}.hostNamespace: "kept" is not the namespace of all that dc1 exports as db: wookie is',
+        ),
+        (
+            {f"{AT}.namespace": "kube-egress", f"{CONSUMERS}[0].namespace": "kube-egress"},
+            f'{AT}.namespace: "kube-egress" is there in every cluster',
+        ),
+        (
+            {"sites[1].workloads": [{"kind": "hello", "namespace": "wookie"}]},
+            f'{AT}.hostNamespace: "wookie" is for a workload as well',
+        ),
+        (
+            {"sites[1].workloads": [{"kind": "hello", "namespace": "dcmesh-egress"}]},
+            f'{AT}.namespace: "dcmesh-egress" is for a workload as well',
+        ),
+        (
+            {"sites[1].gateway.namespace": "dcmesh-egress"},
+            f'{AT}.namespace: "dcmesh-egress" is for the gateway as well',
+        ),
+        (
+            {f"{AT}.clients[0].namespace": "wookie"},
+            f'{AT}.hostNamespace: "wookie" is for clients as well',
+        ),
+        (
+            {
+                "sites[1].imports[1]": ANOTHER,
+                f"{CONSUMERS}[1]": {"site": "dc2", "namespace": "dcmesh-egress", "serviceAccount": "other"},
+            },
+            'sites[1].imports[1].serviceAccount: "other" is another one than egress, and a namespace has one',
+        ),
+        (
+            {f"{AT}.ports": [{"host": "db-9.db.wookie.svc.cluster.local", "port": 20001}]},
+            f'{AT}.ports[0].host: "db-9.db.wookie.svc.cluster.local" is no host of dc1/db: remove it',
+        ),
+        (
+            {f"{AT}.ports": [{"host": DB0, "port": 3306}]},
+            f"{AT}.ports[0].port: 3306 must be between 20000 and 32767",
+        ),
+        (
+            {f"{AT}.ports": [{"host": DB0, "port": 20001}, {"host": DB0, "port": 20002}]},
+            f'{AT}.ports[1].host: "{DB0}" is there twice: remove one',
+        ),
+        (
+            {f"{AT}.serviceAccount": "default", f"{CONSUMERS}[0].serviceAccount": "default"},
+            f'{AT}.serviceAccount: "default" is there in every namespace',
+        ),
+        (
+            {
+                "sites[1].imports[1]": ANOTHER | {"namespace": "second", "serviceAccount": "egress"},
+                f"{CONSUMERS}[1]": {"site": "dc2", "namespace": "second", "serviceAccount": "egress"},
+            },
+            'sites[1].imports[1].export: "db" is imported by another egress gateway too',
+        ),
+        (
+            {
+                "sites[1].imports[1]": {"from": "dc1", "export": "db", "namespace": "dr", "serviceAccount": "app"},
+                f"{CONSUMERS}[1]": {"site": "dc2", "namespace": "dr", "serviceAccount": "app"},
+            },
+            f'{AT}.export: "db" is imported by sidecars too, which would be led to this egress gateway',
+        ),
+    ],
+)
+def test_what_is_wrong(changes: dict[str, Any], said: str) -> None:
+    found = errors(stack(changes))
+    assert [line for line in found if said in line], found
+
+
+def test_the_same_host_of_two_sites_is_refused() -> None:
+    raw = stack()
+    third = copy.deepcopy(raw["sites"][0]) | {"name": "dc3"}
+    raw["sites"].append(third)
+    raw["sites"][1]["imports"].append({**raw["sites"][1]["imports"][0], "from": "dc3"})
+    assert [
+        line for line in errors(raw) if "another site's export has too, and a cluster's DNS knows them once" in line
+    ]
+
+
+def test_a_collision_of_ports_names_the_key_that_settles_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    hosts = [f"db-{n}.db.wookie.svc.cluster.local" for n in range(2)]
+    both = {"sites[0].workloads[0].replicas": 2, "sites[0].exports[0].replicas": 2}
+
+    def ports(*numbers: int) -> dict[str, Any]:
+        return {f"{AT}.ports": [{"host": host, "port": n} for host, n in zip(hosts, numbers, strict=True)]}
+
+    (said,) = errors(stack(both | ports(20001, 20001)))
+    assert f"{AT}.ports: gives {hosts[1]} the port 20001, which {hosts[0]} has at an egress gateway too" in said
+    assert errors(stack(both | ports(20001, 20002))) == []
+    monkeypatch.setattr(egress, "allot_ports", lambda of, _: dict.fromkeys(of, PORTS[0]))
+    assert "choose a free one for the one of the two that is new" in errors(stack(both))[0]
+
+
+def test_two_egress_gateways_have_no_port_in_common() -> None:
+    """An istiod that does not scope Gateways opens both their ports at both."""
+    raw = stack()
+    exporter, importer = raw["sites"]
+    exporter["workloads"].append({"kind": "hello", "namespace": "demo"})
+    account = {"namespace": "second", "serviceAccount": "egress"}
+    hello = {
+        "name": "hello",
+        "namespace": "demo",
+        "serviceAccount": "hello",
+        "selector": {"app": "hello"},
+        "port": 8080,
+    }
+    exporter["exports"].append({**exporter["exports"][0], **hello, "consumers": [{"site": "dc2", **account}]})
+    chosen = {"ports": [{"host": "hello-0.hello.demo.svc.cluster.local", "port": 25061}]}
+    importer["imports"].append({**ANOTHER, **account, "export": "hello", "hostNamespace": "demo", **chosen})
+    (said,) = errors(raw)
+    assert f"the port 25061, which {DB0} has at an egress gateway too" in said
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_an_import_that_stands_is_not_taken_for_one_that_has_not_begun(before: bool) -> None:
+    raw = stack()
+    raw["sites"], raw["peers"] = [raw["sites"][1]], [{"name": "dc1"}]
+    told = {"imports": [{"from": "dc1", "export": "db", "egress": "gateway"}], "links": {"dc1": {}}, "workloads": []}
+    outputs = {"organization/dcmesh/dc1": {}, "organization/dcmesh/dc2": {"sites": {"dc2": told}} if before else {}}
+
+    def read() -> None:
+        config.parse(raw, project="dcmesh", stack="dc2", read=outputs.__getitem__)
+
+    if not before:
+        read()
+        return
+    with pytest.raises(config.ConfigError, match="exports nothing any more, and without it its hosts' names here"):
+        read()
