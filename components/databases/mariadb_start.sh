@@ -6,7 +6,7 @@ set -euo pipefail
 . /etc/dcmesh/settings/server.sh
 socket=$run/mysqld.sock
 
-# Opens the server if its row still names its own site: a Job may have changed that.
+# Opens the server if its row still names its own site: a switchover may have changed that.
 open() {
   own "SELECT GET_LOCK('dcmesh.primary_site', 60) INTO @locked;
        SELECT site INTO @site FROM dcmesh.primary_site WHERE server_id = @@server_id AND @locked = 1;
@@ -14,13 +14,13 @@ open() {
        EXECUTE IMMEDIATE IF(@site = '$SITE' AND '$EVENTS' <> '', 'SET GLOBAL event_scheduler = ON', 'DO 0');"
 }
 
-# Ends this server's claim by what the other's row says, unless a Job has opened it meanwhile or changed its row. A
+# Ends this server's claim by what the other's row says, unless a switchover has opened it meanwhile or changed its row. A
 # token that the other holds out to this site, under a later term, can still be taken.
 relinquish() {
   own "SELECT GET_LOCK('dcmesh.primary_site', 60) INTO @locked;
        SET sql_log_bin = 0;
        UPDATE dcmesh.primary_site SET site = '$SOURCE_SITE', term = $2 - ('$1' = '$SITE')
-         WHERE server_id = @@server_id AND site = '$SITE' AND term < $2 AND @@read_only = 1 AND @locked = 1"
+         WHERE server_id = @@server_id AND site = '$SITE' AND term < $2 AND $CLOSED AND @locked = 1"
 }
 
 # Goes on until the server is open, or a replica. The word of failover.without counts after half a minute: a link that
