@@ -42,7 +42,8 @@ printf '[client]\nhost=%s\nport=%s\nuser=%s\npassword="%s"\nskip-ssl\n' \
 follow="CHANGE MASTER TO MASTER_HOST='$SOURCE_HOST', MASTER_PORT=${SOURCE_PORT:-3306}, MASTER_USER='$user',\
  MASTER_PASSWORD='$source_password', MASTER_USE_GTID=slave_pos, MASTER_DEMOTE_TO_SLAVE=1, MASTER_SSL=0,\
  MASTER_HEARTBEAT_PERIOD=2, MASTER_CONNECT_RETRY=1"
-echo "$SESSION $follow; START SLAVE;" >"$run/follow.sql"
+# For whoever has it follow later: @channel is the statement, by double quotes, which no part of it has.
+echo "$SESSION SET @channel = \"$follow\";" >"$run/channel.sql"
 
 # Tells what mariadb-dump reads only with privileges to change it: accounts but dcmesh's own and root's and events, each
 # as hex of a statement, and triggers, each as SHOW CREATE TRIGGER does. That does not name the database, so hex of a USE

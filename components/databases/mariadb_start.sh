@@ -30,7 +30,8 @@ settle() {
   while sleep 0.2; do
     ask_token own || continue
     if [ "$yielded" ] && [ "$site" != "$SITE" ] && [ -z "$(own "SHOW SLAVE STATUS")" ]; then
-      mariadb --socket="$socket" <"$run/follow.sql" 2>&1 | only_error || continue
+      echo "EXECUTE IMMEDIATE @channel; START SLAVE;" | cat "$run/channel.sql" - |
+        mariadb --skip-ssl --socket="$socket" 2>&1 | only_error || continue
     fi
     [ "$site" = "$SITE" ] && [ "$read_only" = 1 ] || return 0
     own_term=$term

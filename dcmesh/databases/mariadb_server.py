@@ -1,0 +1,341 @@
+"""MariaDB's side of a switchover: what its servers are asked and told.
+
+A site's own server is asked by its own user over the socket, in its pod. One session does it all, and holds a lock by
+which the server tells whether it is still the one that was looked at. The other site's server is asked from the same
+pod over the link, as the account `replication`.
+"""
+
+import re
+import secrets
+from collections.abc import Sequence
+from contextlib import suppress
+
+from dcmesh.databases.mariadb_gtids import GTIDS, NUMBER, MariadbRows, reached
+from dcmesh.databases.replication import EXTRA
+from dcmesh.databases.switchover import Channel, NoAnswer, Own, Theirs, Token
+from dcmesh.kube.api import ERRORS, why
+from dcmesh.kube.container import Conversation, Place
+from dcmesh.model.mariadb import PLACE
+from dcmesh.model.printable import printable
+
+SITE = "[a-z0-9-]{1,63}"
+HEX = "[0-9A-F]+"
+
+LIMIT = 16384
+"""How many bytes of an answer of the other site are read."""
+
+CLOSED = "CONCAT(@@GLOBAL.read_only) IN ('1', 'ON', 'NO_LOCK', 'NO_LOCK_NO_ADMIN')"
+"""Whether a server takes no writes of clients, as mariadb_token.sh has it."""
+
+TOKEN = f"SELECT site, term, {CLOSED} AS closed FROM dcmesh.primary_site WHERE server_id = @@server_id"
+ROWS = "SELECT @@GLOBAL.gtid_binlog_pos AS position, @@GLOBAL.gtid_binlog_state AS state"
+
+CLIENTS = "user NOT IN ('root', 'mysql', 'replication', 'replication_local', 'system user', 'event_scheduler')"
+RUNS_EVENT = "command = 'Connect' AND user NOT IN ('system user', 'unauthenticated user')"
+"""Which of the server's connections are clients', and which run an event."""
+
+WRONG_POD = "its pod is another site's"
+
+SESSION = f"""\
+[ "$SITE" = "$0" ] || {{ echo "{WRONG_POD}"; exit 1; }}
+exec 2>&1 mariadb --no-defaults --skip-ssl --socket={PLACE["socket"]} --unbuffered --skip-reconnect --init-command="SET \
+sql_mode = '', autocommit = 1, max_statement_time = 0, lock_wait_timeout = 1, innodb_lock_wait_timeout = 1, \
+wait_timeout = 86400, sql_log_bin = 0, @events = '$EVENTS'"
+"""
+"""The client of a site's own server, which gets the site's name. A user's settings do not reach it."""
+
+OVER_THE_LINK = f"""\
+set -o pipefail
+timeout 8 mariadb --defaults-file=/run/mysqld/source.cnf --connect-timeout=5 --quick --skip-column-names \
+--execute="$0" 2>&1 | head -c {LIMIT}
+"""
+"""Asks what a site's own server follows, or would."""
+
+CHANNEL = "/run/mysqld/channel.sql"
+"""What mariadb_prepare.sh has written into the pod: it sets @channel to the statement, which has a password."""
+
+
+def number_of(complaint: str) -> str:
+    """Return what may be told of what a client has printed: the number of its error. Its words may be anybody's."""
+    if complaint == f"{WRONG_POD}\n":
+        return WRONG_POD
+    found = re.search(r"^ERROR ([0-9]{1,5}) \(", complaint, re.MULTILINE)
+    return f"error {found[1]}" if found else "its client has ended"
+
+
+def statement(text: str) -> str:
+    """Return a text between quotes. None that needs more is ever told to a server."""
+    if not re.fullmatch(r"[\w .,:-]*", text, re.ASCII):
+        raise ValueError(f"{text!r} is told to no server")
+    return f"'{text}'"
+
+
+def told(pattern: str, name: str, value: str) -> str:
+    """Return what a server says, if that can be.
+
+    Raises:
+        NoAnswer: it cannot.
+    """
+    if not re.fullmatch(pattern, value, re.ASCII):
+        raise NoAnswer(f"says what cannot be: {name} is {printable(value, 100)}")
+    return value
+
+
+class MariadbPeer:
+    """The other site's server, asked over the link.
+
+    Args:
+        place: the container of the own server.
+    """
+
+    def __init__(self, place: Place) -> None:
+        self._place = place
+
+    def look(self) -> Theirs:
+        """Return who may write there, and what rows it has.
+
+        Raises:
+            NoAnswer: it does not answer.
+        """
+        said = self._ask(f"{TOKEN}; {ROWS}")
+        found = re.fullmatch(rf"({SITE})\t({NUMBER})\t([01])\n({GTIDS})\t({GTIDS})\n", said, re.ASCII)
+        if not found:
+            raise NoAnswer(f"says what cannot be: {printable(said, 100)}")
+        site, term, closed, position, state = found.groups()
+        return Theirs(token=Token(site=site, term=int(term)), read_only=closed == "1", rows=rows(position, state))
+
+    def disabled_events(self) -> Sequence[str]:
+        """Return the names of the events that are disabled there, in hex; none if it does not say."""
+        try:
+            said = self._ask("SELECT CONCAT(HEX(db), '.', HEX(name)) FROM mysql.event WHERE status = 'DISABLED'")
+        except NoAnswer:
+            return ()
+        return [line for line in said.split("\n") if re.fullmatch(rf"{HEX}[.]{HEX}", line)]
+
+    def _ask(self, sql: str) -> str:
+        try:
+            return self._place.run(("bash", "-c", OVER_THE_LINK, sql))
+        except ChildProcessError as error:
+            raise NoAnswer(number_of(str(error))) from None
+        except ERRORS as error:
+            raise NoAnswer(why(error)) from None
+
+
+def rows(position: str, state: str) -> MariadbRows:
+    """Return which transactions a server has, by what it says of its binary log.
+
+    Raises:
+        NoAnswer: that cannot be.
+    """
+    try:
+        return MariadbRows.parse(position, state)
+    except ValueError as error:
+        raise NoAnswer(f"says what cannot be: {printable(str(error), 100)}") from None
+
+
+class MariadbServer:
+    """A site's own server.
+
+    Args:
+        site: the site, which the pod must be of.
+        place: the server's container.
+    """
+
+    def __init__(self, site: str, place: Place) -> None:
+        self._site, self._place, self._peer = site, place, MariadbPeer(place)
+        self._session: Conversation | None = None
+        self._lock = statement(f"dcmesh.watch.{secrets.token_hex(8)}")
+
+    def close(self) -> None:
+        """End the session, and the lock with it."""
+        if self._session:
+            self._session.close()
+            self._session = None
+
+    def look(self) -> Own:
+        """Return who may write here, what rows it has, and how its channel and its events are.
+
+        Raises:
+            NoAnswer: it does not answer.
+        """
+        (said,) = self._one_row(
+            f"SELECT IFNULL(IS_USED_LOCK({self._lock}) = CONNECTION_ID(), 0) AS watched, site, term, {CLOSED} AS"
+            " closed, extra, @@GLOBAL.event_scheduler = 'ON' AS scheduler,"
+            f" (SELECT COUNT(*) FROM information_schema.processlist WHERE {RUNS_EVENT}) AS running,"
+            " (@events <> '' AND @@GLOBAL.event_scheduler <> 'ON')"
+            " OR EXISTS (SELECT * FROM mysql.event WHERE status = 'SLAVESIDE_DISABLED') AS idle_events"
+            " FROM dcmesh.primary_site WHERE server_id = @@server_id"
+        )
+        (log,) = self._one_row(ROWS)
+        channel = self._channel()
+        (position,) = self._one_row("SELECT @@GLOBAL.gtid_slave_pos AS applied")
+        applied = told(GTIDS, "what is applied", position["applied"])
+        return Own(
+            token=Token(site=told(SITE, "its site", said["site"]), term=int(told(NUMBER, "its term", said["term"]))),
+            read_only=said["closed"] == "1",
+            rows=rows(log["position"], log["state"]),
+            watched=said["watched"] == "1",
+            applied=applied,
+            channel=channel_of(channel, applied) if channel else None,
+            scheduler=said["scheduler"] == "1",
+            running=int(told(NUMBER, "its events", said["running"])),
+            idle_events=said["idle_events"] == "1",
+            extra=told(EXTRA, "what it has of its own", said["extra"]),
+        )
+
+    def watch(self) -> None:
+        """Take the lock by which this server is known to be the same, as long as the session goes on."""
+        self._ask(f"SELECT GET_LOCK({self._lock}, 0) AS held;")
+
+    def write(self, seen: Token, token: Token) -> None:
+        """Write a token into the row."""
+        self._change(
+            seen,
+            f"UPDATE dcmesh.primary_site SET site = {statement(token.site)}, term = {token.term}"
+            " WHERE server_id = @@server_id AND @go = 1;",
+        )
+
+    def stop_events(self, seen: Token) -> None:
+        """Have no event begin, and end those that run."""
+        off = "IF(@go = 1 AND @@GLOBAL.event_scheduler <> 'DISABLED', 'SET GLOBAL event_scheduler = OFF', 'DO 0')"
+        if self._change(seen, f"EXECUTE IMMEDIATE {off};"):
+            self._end(RUNS_EVENT)
+
+    def fence(self, seen: Token) -> None:
+        """Refuse new transactions, and those under way: they cannot commit any more.
+
+        Whoever has locked tables is waited for. So connections are closed also if that has not succeeded.
+        """
+        try:
+            done = self._change(seen, if_still("SET GLOBAL read_only = 1"))
+        except NoAnswer:
+            self._end(CLIENTS)
+            raise
+        if done:
+            self._end(CLIENTS)
+
+    def follow(self, seen: Token) -> None:
+        """Follow the other site, from where the own rows end."""
+        setting_up = "" if self._channel() else f"source {CHANNEL}\nEXECUTE IMMEDIATE IF(@go = 1, @channel, 'DO 0');\n"
+        self._change(seen, f"{setting_up}{if_still('START SLAVE')}")
+
+    def note(self, seen: Token, extra: str) -> None:
+        """Write down which transactions this server has and the other has not."""
+        self._change(
+            seen,
+            f"UPDATE dcmesh.primary_site SET extra = {statement(extra)} WHERE server_id = @@server_id AND @go = 1;",
+        )
+
+    def open(self, seen: Token) -> None:
+        """Take writes, and follow nobody any more."""
+        self._change(seen, "\n".join(map(if_still, ("STOP SLAVE", "RESET SLAVE ALL", "SET GLOBAL read_only = 0"))))
+
+    def run_events(self, seen: Token) -> None:
+        """Have events run that came by replication, which MariaDB marks all alike, and the scheduler, if it is to run.
+
+        One that the other site has disabled stays so, if that can be asked.
+        """
+        disabled = "".join(f"'{event}', " for event in self._peer.disabled_events())
+        alters = self._table(
+            # Names and definers may hold any character.
+            "SELECT HEX(CONCAT('ALTER DEFINER = ', QUOTE(LEFT(definer, CHAR_LENGTH(definer) - LOCATE('@',"
+            " REVERSE(definer)))), '@', QUOTE(SUBSTRING_INDEX(definer, '@', -1)), ' EVENT `', REPLACE(db, '`', '``'),"
+            " '`.`', REPLACE(name, '`', '``'), '` ',"
+            f" IF(CONCAT(HEX(db), '.', HEX(name)) IN ({disabled}''), 'DISABLE', 'ENABLE'))) AS altered"
+            " FROM mysql.event WHERE status = 'SLAVESIDE_DISABLED'"
+        )
+        altering = [
+            f"EXECUTE IMMEDIATE IF(@go = 1, CONVERT(UNHEX('{told(HEX, 'an event', row['altered'])}') USING utf8mb4),"
+            " 'DO 0');"
+            for row in alters
+        ]
+        on = "EXECUTE IMMEDIATE IF(@go = 1 AND @events <> '', 'SET GLOBAL event_scheduler = ON', 'DO 0');"
+        self._change(seen, "\n".join([*altering, on]))
+
+    def _change(self, seen: Token, statements: str) -> bool:
+        """Run statements, each of which looks at @go, if the row is as it was seen, and the server the same.
+
+        Returns:
+            Whether that was so.
+        """
+        (said,) = self._table(
+            "SET @go = 0;\nSELECT GET_LOCK('dcmesh.primary_site', 5) INTO @locked;\n"
+            "SELECT COUNT(*) INTO @go FROM dcmesh.primary_site WHERE server_id = @@server_id"
+            f" AND site = {statement(seen.site)} AND term = {seen.term} AND @locked = 1"
+            f" AND IS_USED_LOCK({self._lock}) = CONNECTION_ID();\n"
+            f"{statements}\nDO RELEASE_LOCK('dcmesh.primary_site');\nSELECT @go AS go"
+        )
+        return said["go"] == "1"
+
+    def _end(self, which: str) -> None:
+        """End connections."""
+        found = self._table(f"SELECT id FROM information_schema.processlist WHERE {which}")
+        if found:
+            kills = " ".join(f"KILL {told(NUMBER, 'a connection', row['id'])};" for row in found)
+            # One that has ended by itself is an error.
+            handler = "DECLARE CONTINUE HANDLER FOR SQLEXCEPTION BEGIN END;"
+            self._ask(f"DELIMITER //\nBEGIN NOT ATOMIC {handler} {kills} END//\nDELIMITER ;\n")
+
+    def _channel(self) -> dict[str, str]:
+        """Return the status of the channel; empty if there is none."""
+        return next(iter(self._table("SHOW SLAVE STATUS")), {})
+
+    def _one_row(self, sql: str) -> list[dict[str, str]]:
+        found = self._table(sql)
+        if len(found) != 1:
+            raise NoAnswer("does not say who is the primary")
+        return found
+
+    def _table(self, sql: str) -> list[dict[str, str]]:
+        """Return the rows that statements give, by the names of their columns. No value has a tab or ends a line."""
+        names, *values = [line.split("\t") for line in self._ask(f"{sql};").removesuffix("\n").split("\n")]
+        return [dict(zip(names, row, strict=False)) for row in values]
+
+    def _ask(self, sql: str) -> str:
+        """Return what statements print.
+
+        The first error ends the client, and the statements with it.
+
+        Raises:
+            NoAnswer: the server does not answer, or a statement has failed.
+        """
+        end = secrets.token_hex(8)
+        try:
+            if self._session is None:
+                self._session = self._place.begin(("bash", "-c", SESSION, self._site))
+                sql = f"SET SESSION TRANSACTION READ WRITE;\n{sql}"
+            return self._session.ask(f"{sql}\nSELECT '{end}' AS `{end}`;\n", f"{end}\n{end}")
+        except ChildProcessError as error:
+            reason = number_of(str(error))
+        except ERRORS as error:
+            reason = why(error)
+        with suppress(*ERRORS):
+            self.close()
+        self._session = None
+        raise NoAnswer(reason)
+
+
+def if_still(sql: str) -> str:
+    """Return a statement that is run if the row is as it was seen."""
+    return f"EXECUTE IMMEDIATE IF(@go = 1, '{sql}', 'DO 0');"
+
+
+def channel_of(said: dict[str, str], applied: str) -> Channel:
+    """Return how a channel is.
+
+    Args:
+        said: its status.
+        applied: up to where it is applied.
+
+    Raises:
+        NoAnswer: that cannot be.
+    """
+    receiving, applying = (int(told(NUMBER, "an error", said[f"Last_{of}_Errno"])) for of in ("IO", "SQL"))
+    received = told(GTIDS, "what has arrived", said["Gtid_IO_Pos"])
+    return Channel(
+        receives=said["Slave_IO_Running"] == "Yes",
+        applies=said["Slave_SQL_Running"] == "Yes",
+        error=applying or receiving,
+        idle=reached(applied, received),
+    )
+
