@@ -281,60 +281,36 @@ class Site(pulumi.ComponentResource):
     def _mariadb(
         self, name: str, database: model.Mariadb, labels: Mapping[str, str], inside: pulumi.ResourceOptions
     ) -> Mariadb:
-        given, plan = database.root_password, self._args.plan.database(database.namespace)
         monitoring = self._args.monitoring
         return Mariadb(
             name,
             MariadbArgs(
-                namespace=database.namespace,
+                database=database,
+                plan=self._args.plan.database(database.namespace),
                 labels=labels,
                 after=self.mesh,
-                site=self._args.site.name,
-                name=database.name,
-                replicas=database.replicas,
-                image=database.image,
-                storage_size=database.storage.size if database.storage else None,
-                storage_class=database.storage.storage_class if database.storage else None,
-                root_password=pulumi.Output.secret(given.get_secret_value()) if given else None,
                 replication_password=self._args.passwords[database.namespace],
                 kubeconfig=self.cluster.kubeconfig,
-                source=plan.source,
-                pending=plan.role == "pending",
-                source_site=plan.source_site,
-                switchover=plan.switchover,
-                writer_service=database.writer_service,
                 protect=self._args.plan.protected,
-                settings=database.settings,
-                resources=database.resources,
                 exporter=monitoring.exporter_image if monitoring else None,
             ),
             inside,
         )
 
-    def _pxc(self, name: str, cluster: model.Pxc, labels: Mapping[str, str], inside: pulumi.ResourceOptions) -> Pxc:
-        plan, replica = self._args.plan.database(cluster.namespace), self._args.replicas.get(cluster.namespace)
+    def _pxc(self, name: str, database: model.Pxc, labels: Mapping[str, str], inside: pulumi.ResourceOptions) -> Pxc:
+        replica = self._args.replicas.get(database.namespace)
         return Pxc(
             name,
             PxcArgs(
-                namespace=cluster.namespace,
+                database=database,
+                plan=self._args.plan.database(database.namespace),
                 labels=labels,
                 after=[*self.mesh, *self._operator],
-                name=cluster.name,
-                size=cluster.size,
-                storage_size=cluster.storage.size if cluster.storage else None,
-                storage_class=cluster.storage.storage_class if cluster.storage else None,
-                replication_password=self._args.passwords[cluster.namespace],
+                replication_password=self._args.passwords[database.namespace],
                 kubeconfig=self.cluster.kubeconfig,
-                site=self._args.site.name,
-                channel=plan.channel,
-                source=plan.source,
-                pending=plan.role == "pending",
-                switchover=plan.switchover,
-                protect=self._args.plan.protected,
                 other=replica if isinstance(replica, Pxc) else None,
-                begun=self._args.begun.get(cluster.namespace),
-                settings=cluster.settings,
-                spec=cluster.spec.as_values(),
+                begun=self._args.begun.get(database.namespace),
+                protect=self._args.plan.protected,
             ),
             inside,
         )

@@ -17,6 +17,8 @@ from components.databases.mariadb import SCRIPTS, MariadbArgs, headless_service,
 from components.workloads.identity import pod_labels
 from dcmesh.model.gateway import GATEWAY_PORT
 from dcmesh.model.link import MYSQL_PORT, ExportedService
+from dcmesh.model.plan import DatabasePlan
+from dcmesh.model.settings import Mariadb, Storage
 from tests.e2e.toolbox import MARIADB, Kubectl, eventually
 
 SOURCE, REPLICA = "direct", "direct-dr"
@@ -66,11 +68,38 @@ def servers(args: MariadbArgs) -> dict[str, Any]:
     return spec
 
 
+def arguments(namespace: str, site: str, *, source: ExportedService | None, password: str) -> MariadbArgs:
+    """Return the arguments of one end's database."""
+    return MariadbArgs(
+        database=Mariadb(
+            kind="mariadb", namespace=namespace, name=NAME, replicas=1, image=MARIADB, storage=Storage(size="1Gi")
+        ),
+        plan=DatabasePlan(
+            site=site,
+            namespace=namespace,
+            name=NAME,
+            kind="mariadb",
+            role="replica" if source else "primary",
+            source=source,
+            source_site="dc1" if source else None,
+            channel="",
+            partner=None,
+            switchover=None,
+            password=None,
+            servers=(),
+        ),
+        labels={},
+        after=(),
+        replication_password=password,
+        kubeconfig="",
+    )
+
+
 def objects(args: MariadbArgs, tls: tuple[str, str]) -> list[dict[str, Any]]:
     """Return one end's objects, its namespace first."""
 
     def made(kind: str, name: str, api: str = "v1", **content: Any) -> dict[str, Any]:  # noqa: ANN401
-        metadata = {"name": name, "namespace": args.namespace, "labels": pod_labels(NAME)}
+        metadata = {"name": name, "namespace": args.plan.namespace, "labels": pod_labels(NAME)}
         return {"apiVersion": api, "kind": kind, "metadata": metadata, **content}
 
     options = server_cnf({f"ssl_{what}": f"{TLS}/tls.{file}" for what, file in TLS_FILES})
@@ -81,7 +110,7 @@ def objects(args: MariadbArgs, tls: tuple[str, str]) -> list[dict[str, Any]]:
         "replication_local": secrets.token_hex(16),
     }
     return [
-        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": args.namespace}},
+        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": args.plan.namespace}},
         made("ServiceAccount", NAME),
         made("Secret", "passwords", stringData=passwords),
         made("Secret", "tls", type="kubernetes.io/tls", stringData={"tls.crt": tls[0], "tls.key": tls[1]}),
@@ -106,24 +135,8 @@ def load_balancer_address(kubectl: Kubectl, service: str, namespace: str) -> str
 def create(kubectl: dict[str, Kubectl], tls: tuple[str, str]) -> str:
     """Make the source in dc1 and the replica in dc2, and wait until both are ready; return the source's address."""
     password = secrets.token_hex(16)
-
-    def args(namespace: str, site: str, source: ExportedService | None) -> MariadbArgs:
-        return MariadbArgs(
-            namespace=namespace,
-            labels={},
-            after=(),
-            site=site,
-            replicas=1,
-            image=MARIADB,
-            storage_size="1Gi",
-            replication_password=password,
-            kubeconfig="",
-            source=source,
-            source_site="dc1" if source else None,
-        )
-
     dc1, dc2 = kubectl["dc1"], kubectl["dc2"]
-    dc1.apply(*objects(args(SOURCE, "dc1", None), tls))
+    dc1.apply(*objects(arguments(SOURCE, "dc1", source=None, password=password), tls))
     service = {"name": f"{NAME}-0", "namespace": SOURCE}
     dc1.apply({"apiVersion": "v1", "kind": "Service", "metadata": service, "spec": load_balancer()})
     address = load_balancer_address(dc1, f"{NAME}-0", SOURCE)
@@ -137,7 +150,7 @@ def create(kubectl: dict[str, Kubectl], tls: tuple[str, str]) -> str:
         consumers=(),
         probe="greeting",
     )
-    dc2.apply(*objects(args(REPLICA, "dc2", source), tls))
+    dc2.apply(*objects(arguments(REPLICA, "dc2", source=source, password=password), tls))
     for site, namespace in ((dc1, SOURCE), (dc2, REPLICA)):
         site("rollout", "status", f"statefulset/{NAME}", "--namespace", namespace, "--timeout=180s")
     return address

@@ -1,7 +1,7 @@
 """Mariadb: a primary with its replicas in one site, or replicas of a database in another site."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -25,10 +25,11 @@ from components.rollout import rolled_out
 from components.sealed import sealed
 from components.workloads.identity import create_identity, pod_labels
 from dcmesh.databases.replication import Replica
-from dcmesh.model.link import CLUSTER_DOMAIN, MYSQL_PORT, ExportedService
+from dcmesh.model import settings as model
+from dcmesh.model.link import CLUSTER_DOMAIN, MYSQL_PORT
 from dcmesh.model.mariadb import CLAIM, PLACE, REPLICATION, SERVER
+from dcmesh.model.plan import DatabasePlan
 from dcmesh.model.secret import made_of
-from dcmesh.model.switchover import Switchover
 
 SCRIPTS = {
     f"{name}.sh": Path(__file__).with_name(f"mariadb_{name}.sh").read_text()
@@ -72,50 +73,23 @@ class MariadbArgs:
     """Arguments of Mariadb.
 
     Attributes:
-        namespace: namespace to create.
+        database: the database's part of the configuration.
+        plan: its part of the plan.
         labels: the namespace's labels, sidecar injection among them.
         after: what must be there before a pod: the site's istiod, which injects the sidecars.
-        site: name of the site; with it the servers' ids differ from those of other sites.
-        name: name of StatefulSet, Service and service account. Default `db`.
-        replicas: number of pods. Default 3.
-        image: image with the server and its tools.
-        storage_size: size of each pod's volume, such as `10Gi`. Default: no volume, the data go with the pod.
-        storage_class: its StorageClass. Default: the cluster's default.
-        root_password: password with which `root` logs in from other pods, and other sites. Secret. Default: it
-            does not, only within its own pod.
         replication_password: password of `replication`, the same at both ends of a channel. Secret. None while pending.
         kubeconfig: contents of the cluster's kubeconfig, to ask pods that do not start. Secret.
-        source: what pod 0 follows, at the first of its hosts. Default: nothing, pod 0 is the primary.
-        pending: whether what it is to follow is not there yet. Then no pod is made.
-        source_site: the site of `source`; where the two sites can change roles also while `source` is not there yet.
-        switchover: which of the two sites is the primary. Default: that is settled, `source` decides.
-        writer_service: whether a Service leads to the primary, where roles can change. Default no.
         protect: whether what holds the data is kept from deletion. Default no.
-        settings: options of the server beside dcmesh's own.
-        resources: requests and limits of the server's container.
         exporter: image of mysqld_exporter, which shows the server's metrics. Default: no metrics.
     """
 
-    namespace: str
+    database: model.Mariadb
+    plan: DatabasePlan
     labels: Mapping[str, str]
     after: Sequence[pulumi.Resource]
-    site: str
-    name: str = "db"
-    replicas: int = 3
-    image: str
-    storage_size: str | None = None
-    storage_class: str | None = None
-    root_password: pulumi.Input[str] | None = None
     replication_password: pulumi.Input[str] | None
     kubeconfig: pulumi.Input[str]
-    source: ExportedService | None = None
-    pending: bool = False
-    source_site: str | None = None
-    switchover: Switchover | None = None
-    writer_service: bool = False
     protect: bool = False
-    settings: Mapping[str, str] = field(default_factory=dict)
-    resources: Mapping[str, Any] = field(default_factory=dict)
     exporter: str | None = None
 
 
@@ -192,10 +166,10 @@ def metrics_annotations() -> dict[str, str]:
     return {"prometheus.io/scrape": "true", "prometheus.io/port": str(EXPORTER_PORT), "prometheus.io/path": "/metrics"}
 
 
-def claim(args: MariadbArgs) -> dict[str, Any]:
+def claim(storage: model.Storage) -> dict[str, Any]:
     """Return the spec of a pod's PersistentVolumeClaim."""
-    of_class = {"storageClassName": args.storage_class} if args.storage_class else {}
-    return {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": args.storage_size}}, **of_class}
+    of_class = {"storageClassName": storage.storage_class} if storage.storage_class else {}
+    return {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": storage.size}}, **of_class}
 
 
 def stateful_set(args: MariadbArgs, *, settings: str, passwords: str) -> dict[str, Any]:
@@ -206,9 +180,9 @@ def stateful_set(args: MariadbArgs, *, settings: str, passwords: str) -> dict[st
         settings: name of the ConfigMap with the server's options and the script.
         passwords: name of the Secret with the passwords.
     """
-    labels = pod_labels(args.name)
-    source = args.source
-    image = {"image": args.image, "imagePullPolicy": "IfNotPresent"}
+    database, plan = args.database, args.plan
+    labels = pod_labels(plan.name)
+    image = {"image": database.image, "imagePullPolicy": "IfNotPresent"}
     mounts = [
         {"name": "data", "mountPath": "/var/lib/mysql"},
         {"name": "run", "mountPath": "/run/mysqld"},
@@ -216,14 +190,14 @@ def stateful_set(args: MariadbArgs, *, settings: str, passwords: str) -> dict[st
         {"name": "role", "mountPath": ROLE},
     ]
     environment = {
-        "DOMAIN": f"{args.name}.{args.namespace}.svc.{CLUSTER_DOMAIN}",
-        "SERVER_IDS": str(first_server_id(args.site, args.namespace, args.name)),
-        "SITE": args.site,
-        "PRIMARY": "" if args.switchover else args.source_site or args.site,
-        "SOURCE_SITE": args.source_site or "",
-        "SOURCE_HOST": source.hosts[0] if source else "",
-        "SOURCE_PORT": str(source.port) if source else "",
-        "EVENTS": "ON" if runs_events(args.settings) else "",
+        "DOMAIN": f"{plan.name}.{plan.namespace}.svc.{CLUSTER_DOMAIN}",
+        "SERVER_IDS": str(first_server_id(plan.site, plan.namespace, plan.name)),
+        "SITE": plan.site,
+        "PRIMARY": "" if plan.switchover else plan.source_site or plan.site,
+        "SOURCE_SITE": plan.source_site or "",
+        "SOURCE_HOST": plan.source.hosts[0] if plan.source else "",
+        "SOURCE_PORT": str(plan.source.port) if plan.source else "",
+        "EVENTS": "ON" if runs_events(database.settings) else "",
         **({"EXPORTER": "nobody"} if args.exporter else {}),
     }
     variables = [
@@ -249,7 +223,7 @@ def stateful_set(args: MariadbArgs, *, settings: str, passwords: str) -> dict[st
         "env": variables,
         "ports": [{"name": "mysql", "containerPort": MYSQL_PORT}],
         "securityContext": CONFINED,
-        "resources": dict(args.resources) or {"requests": {"cpu": "100m", "memory": "256Mi"}},
+        "resources": dict(database.resources) or {"requests": {"cpu": "100m", "memory": "256Mi"}},
         # A crash's recovery takes its time: only a server that ran is restarted for its silence.
         "startupProbe": {**ask, "periodSeconds": 1, "failureThreshold": 3600},
         "readinessProbe": {**ask, "periodSeconds": 5},
@@ -265,18 +239,18 @@ def stateful_set(args: MariadbArgs, *, settings: str, passwords: str) -> dict[st
         {
             "name": "role",
             "projected": {
-                "sources": [{"configMap": {"name": f"{args.name}-{of}", "optional": True}} for of in ("role", "begun")]
+                "sources": [{"configMap": {"name": f"{plan.name}-{of}", "optional": True}} for of in ("role", "begun")]
             },
         },
     ]
     claims = []
-    if args.storage_size:
-        claims = [{"metadata": {"name": CLAIM}, "spec": claim(args)}]
+    if database.storage:
+        claims = [{"metadata": {"name": CLAIM}, "spec": claim(database.storage)}]
     else:
         volumes.append({"name": "data", "emptyDir": {}})
     return {
-        "serviceName": args.name,
-        "replicas": args.replicas,
+        "serviceName": plan.name,
+        "replicas": database.replicas,
         "podManagementPolicy": "Parallel",
         "selector": {"matchLabels": labels},
         "volumeClaimTemplates": claims,
@@ -291,7 +265,7 @@ def stateful_set(args: MariadbArgs, *, settings: str, passwords: str) -> dict[st
                 },
             },
             "spec": {
-                "serviceAccountName": args.name,
+                "serviceAccountName": plan.name,
                 "automountServiceAccountToken": False,
                 "terminationGracePeriodSeconds": 60,
                 "securityContext": POD_USER,
@@ -332,24 +306,26 @@ class Mariadb(pulumi.ComponentResource):
         super().__init__("dcmesh:workloads:Mariadb", name, {}, opts)
         self.identity, metadata = create_identity(
             name,
-            namespace=args.namespace,
+            namespace=args.plan.namespace,
             labels=args.labels,
-            name=args.name,
+            name=args.plan.name,
             parent=self,
-            protect=args.protect and not args.pending,
+            protect=args.protect and not args.plan.pending,
         )
-        if not args.pending:
+        if not args.plan.pending:
             self._servers(name, args, metadata)
         self.register_outputs({})
 
     def _servers(self, name: str, args: MariadbArgs, metadata: k8s.meta.v1.ObjectMetaArgs) -> None:
+        database, plan = args.database, args.plan
         child = pulumi.ResourceOptions(parent=self, depends_on=[self.identity])
-        unnamed = k8s.meta.v1.ObjectMetaArgs(namespace=metadata.namespace, labels=pod_labels(args.name))
+        unnamed = k8s.meta.v1.ObjectMetaArgs(namespace=metadata.namespace, labels=pod_labels(plan.name))
+        root = database.root_password
         passwords = k8s.core.v1.Secret(
             f"{name}-passwords",
             metadata=unnamed,
             string_data={
-                "root": args.root_password or "",
+                "root": pulumi.Output.secret(root.get_secret_value()) if root else "",
                 # Named for what it was in 0.1.0: a new one would be made, and the old one is protected.
                 "switchover": generated_password(f"{name}-root", self, protect=args.protect),
                 "replication": args.replication_password or "",
@@ -362,7 +338,7 @@ class Mariadb(pulumi.ComponentResource):
             f"{name}-settings",
             metadata=unnamed,
             data={
-                "server.cnf": sealed(server_cnf(args.settings)),
+                "server.cnf": sealed(server_cnf(database.settings)),
                 **SCRIPTS,
                 **({"exporter.cnf": EXPORTER_CNF} if args.exporter else {}),
             },
@@ -370,9 +346,9 @@ class Mariadb(pulumi.ComponentResource):
             opts=child,
         )
         service = k8s.core.v1.Service(
-            f"{name}-service", metadata=metadata, spec=headless_service(name=args.name), opts=child
+            f"{name}-service", metadata=metadata, spec=headless_service(name=plan.name), opts=child
         )
-        roles = [self._config_map(name, args, "role", role(args.switchover), [])] if args.switchover else []
+        roles = [self._config_map(name, args, "role", role(plan.switchover), [])] if plan.switchover else []
         servers = k8s.apps.v1.StatefulSet(
             f"{name}-statefulset",
             metadata=metadata,
@@ -391,36 +367,36 @@ class Mariadb(pulumi.ComponentResource):
         done = rolled_out(
             name,
             servers,
-            site=args.site,
+            site=plan.site,
             kubeconfig=args.kubeconfig,
-            place=(args.namespace, args.name),
-            lost=args.switchover is not None and args.switchover.without == args.site,
+            place=(plan.namespace, plan.name),
+            lost=plan.switchover is not None and plan.switchover.without == plan.site,
             parent=self,
         )
-        if args.switchover and args.source and args.source_site:
+        if plan.switchover and plan.source and plan.source_site:
             done = MariadbSwitchover(
                 f"{name}-switchover",
                 MariadbSwitchoverArgs(
-                    namespace=args.namespace,
-                    name=args.name,
-                    image=args.image,
-                    site=args.site,
-                    own_host=f"{args.name}-0.{args.name}.{args.namespace}.svc.{CLUSTER_DOMAIN}",
-                    source_site=args.source_site,
-                    source=args.source,
-                    switchover=args.switchover,
-                    events=runs_events(args.settings),
+                    namespace=plan.namespace,
+                    name=plan.name,
+                    image=database.image,
+                    site=plan.site,
+                    own_host=f"{plan.name}-0.{plan.name}.{plan.namespace}.svc.{CLUSTER_DOMAIN}",
+                    source_site=plan.source_site,
+                    source=plan.source,
+                    switchover=plan.switchover,
+                    events=runs_events(database.settings),
                     passwords=passwords.metadata.apply(lambda metadata: metadata.name or ""),
                 ),
                 pulumi.ResourceOptions(parent=self, depends_on=[done]),
             )
-        if args.switchover:
+        if plan.switchover:
             self._config_map(name, args, "begun", {"begun": ""}, [done])
-        if args.switchover and args.writer_service:
-            leads = args.switchover.primary == args.site
+        if plan.switchover and database.writer_service:
+            leads = plan.switchover.primary == plan.site
             WriterService(
                 f"{name}-writer",
-                WriterServiceArgs(namespace=args.namespace, name=args.name, source=None if leads else args.source),
+                WriterServiceArgs(namespace=plan.namespace, name=plan.name, source=None if leads else plan.source),
                 pulumi.ResourceOptions(parent=self, depends_on=[done]),
             )
 
@@ -430,19 +406,22 @@ class Mariadb(pulumi.ComponentResource):
         Not the StatefulSet's part, whose template says for ever what size the first ones had.
         """
         claims: list[pulumi.Resource] = []
-        for ordinal in range(args.replicas if args.storage_size else 0):
+        storage = args.database.storage
+        if not storage:
+            return claims
+        for ordinal in range(args.database.replicas):
             patch = k8s.core.v1.PersistentVolumeClaimPatch(
                 f"{name}-{CLAIM}-{ordinal}",
                 metadata=k8s.meta.v1.ObjectMetaPatchArgs(
-                    name=f"{CLAIM}-{args.name}-{ordinal}",
-                    namespace=args.namespace,
-                    labels=pod_labels(args.name),  # which the StatefulSet gives to those alone that it makes
+                    name=f"{CLAIM}-{args.plan.name}-{ordinal}",
+                    namespace=args.plan.namespace,
+                    labels=pod_labels(args.plan.name),  # which the StatefulSet gives to those alone that it makes
                     annotations={
                         "pulumi.com/patchForce": "true",  # the size may be the StatefulSet's
                         "pulumi.com/skipAwait": "true",  # Pulumi waits for a claim that is bound to be pending again
                     },
                 ),
-                spec=claim(args),
+                spec=claim(storage),
                 opts=pulumi.ResourceOptions(
                     parent=self, depends_on=[self.identity, *claims[-1:]], retain_on_delete=True
                 ),
@@ -456,7 +435,7 @@ class Mariadb(pulumi.ComponentResource):
         """Create a ConfigMap that the pods find in `ROLE`."""
         return k8s.core.v1.ConfigMap(
             f"{name}-{of}",
-            metadata=k8s.meta.v1.ObjectMetaArgs(name=f"{args.name}-{of}", namespace=args.namespace),
+            metadata=k8s.meta.v1.ObjectMetaArgs(name=f"{args.plan.name}-{of}", namespace=args.plan.namespace),
             data=data,
             opts=pulumi.ResourceOptions(parent=self, depends_on=[self.identity, *after]),
         )

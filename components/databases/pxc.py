@@ -1,7 +1,7 @@
 """Pxc: a Percona XtraDB Cluster, run by Percona's operator, alone or as a replica of one in another site."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +15,11 @@ from components.sealed import sealed
 from components.workloads.identity import create_identity
 from dcmesh.databases.pxc_switchover import PASSWORDS, PxcEnd, writer
 from dcmesh.databases.replication import Replica
+from dcmesh.model import settings as model
 from dcmesh.model.link import ExportedService
+from dcmesh.model.plan import DatabasePlan
 from dcmesh.model.pxc import CLOSED, REPLICATION, stateful_set_name
 from dcmesh.model.secret import made_of
-from dcmesh.model.switchover import Switchover
 
 CR_VERSION = "1.20.0"
 """The operator's version whose behaviour a resource asks for."""
@@ -50,57 +51,37 @@ class PxcArgs:
     """Arguments of Pxc.
 
     Attributes:
-        namespace: namespace to create.
+        database: the cluster's part of the configuration.
+        plan: its part of the plan.
         labels: the namespace's labels, sidecar injection among them.
         after: what must be there before the cluster: the site's istiod, and the operator if the site installs it.
-        name: name of the cluster. The StatefulSet, its headless Service and the service account are `NAME-pxc`.
-        size: number of nodes, 3 or 5.
-        storage_size: size of each node's volume, such as `10Gi`. Default: no volume, the data go with the pod.
-        storage_class: its StorageClass. Default: the cluster's default.
         replication_password: password of `replication`, the same at both ends of a channel. Secret. None while pending.
         kubeconfig: contents of the cluster's kubeconfig, for handing over and for the Command that finishes it. Secret.
-        site: the site.
-        channel: name of the replication channel.
-        source: what the cluster follows, or would as a replica. Default: nothing.
-        pending: whether what it is to follow is not there yet. Then no cluster is made.
-        switchover: which of two sites is the primary, where that can change. Default: the roles are for good.
         other: the replica, if this is the primary for now. It is a replica before this is made the primary.
         begun: what is made anew before the roles change, where they can. Default: nothing.
         protect: whether what holds the data is kept from deletion. Default no.
-        settings: options of the server beside dcmesh's own.
-        spec: laid over the spec of the `PerconaXtraDBCluster`.
     """
 
-    namespace: str
+    database: model.Pxc
+    plan: DatabasePlan
     labels: Mapping[str, str]
     after: Sequence[pulumi.Resource]
-    name: str = "db"
-    size: int = 3
-    storage_size: str | None = None
-    storage_class: str | None = None
     replication_password: pulumi.Input[str] | None
     kubeconfig: pulumi.Input[str]
-    site: str
-    channel: str
-    source: ExportedService | None = None
-    pending: bool = False
-    switchover: Switchover | None = None
     other: "Pxc | None" = None
     begun: pulumi.CustomResource | None = None
     protect: bool = False
-    settings: Mapping[str, str] = field(default_factory=dict)
-    spec: Values = field(default_factory=dict)
 
     @property
     def end(self) -> PxcEnd:
         """Where it can be asked."""
         return PxcEnd(
-            site=self.site,
+            site=self.plan.site,
             kubeconfig=self.kubeconfig,
-            namespace=self.namespace,
-            name=self.name,
-            pods=tuple(f"{stateful_set_name(self.name)}-{ordinal}" for ordinal in range(self.size)),
-            channel=self.channel,
+            namespace=self.plan.namespace,
+            name=self.plan.name,
+            pods=tuple(f"{stateful_set_name(self.plan.name)}-{ordinal}" for ordinal in range(self.database.size)),
+            channel=self.plan.channel,
         )
 
 
@@ -144,9 +125,10 @@ def replication_channel(channel: str, source: ExportedService) -> dict[str, Any]
 
 def replication_channels(args: PxcArgs) -> dict[str, Any]:
     """Return what makes a cluster a replica or, of two that can change roles, the primary."""
+    plan = args.plan
     if args.other:
-        return {"replicationChannels": [{"name": args.channel, "isSource": True}]}
-    return {"replicationChannels": [replication_channel(args.channel, args.source)]} if args.source else {}
+        return {"replicationChannels": [{"name": plan.channel, "isSource": True}]}
+    return {"replicationChannels": [replication_channel(plan.channel, plan.source)]} if plan.source else {}
 
 
 def role_script(args: PxcArgs) -> str:
@@ -156,9 +138,10 @@ def role_script(args: PxcArgs) -> str:
     operator writes it into a ConfigMap when it has seen the resource. So no node is let go as a replica's that the
     operator would open.
     """
-    words = ["primary" if args.other else "replica"]
-    if args.other and args.source and args.switchover and args.switchover.without != args.other.end.site:
-        words += [args.other.end.site, *args.source.hosts]
+    plan, other = args.plan, args.other
+    words = ["primary" if other else "replica"]
+    if other and plan.source and plan.switchover and plan.switchover.without != other.end.site:
+        words += [other.end.site, *plan.source.hosts]
     return f"# dcmesh: {' '.join(words)}\n"
 
 
@@ -167,9 +150,10 @@ def hold(args: PxcArgs, image: str) -> dict[str, Any]:
 
     It is the same in both roles and for any number of nodes: what changes it restarts them.
     """
-    nodes = stateful_set_name(args.name)
-    events = "ON" if args.settings.get("event_scheduler", "ON").upper() in ("ON", "1") else ""  # MySQL's default is ON
-    sisters = (f"{nodes}-{ordinal}.{nodes}.{args.namespace}.svc.cluster.local" for ordinal in range(MOST_NODES))
+    nodes = stateful_set_name(args.plan.name)
+    scheduler = args.database.settings.get("event_scheduler", "ON")  # MySQL's default
+    events = "ON" if scheduler.upper() in ("ON", "1") else ""
+    sisters = (f"{nodes}-{ordinal}.{nodes}.{args.plan.namespace}.svc.cluster.local" for ordinal in range(MOST_NODES))
     # Its own /tmp is not the pod's: what it writes there is gone when it starts anew, and nobody else writes it.
     mounts = {"mysql-users-secret-file": PASSWORDS, "hookscript": "/etc/dcmesh/role", "tmp": "/pod/tmp"}
     return {
@@ -204,16 +188,17 @@ def replica(namespace: str, name: str, *, switched: bool) -> Replica:
     return replace(asked, container=HOLD) if switched else asked
 
 
-def volume(storage_size: str | None, storage_class: str | None) -> dict[str, Any]:
+def volume(storage: model.Storage | None) -> dict[str, Any]:
     """Return where a node keeps its data."""
-    if not storage_size:
+    if not storage:
         return {"emptyDir": {}}
-    of_class = {"storageClassName": storage_class} if storage_class else {}
-    return {"persistentVolumeClaim": {**of_class, "resources": {"requests": {"storage": storage_size}}}}
+    of_class = {"storageClassName": storage.storage_class} if storage.storage_class else {}
+    return {"persistentVolumeClaim": {**of_class, "resources": {"requests": {"storage": storage.size}}}}
 
 
 def cluster_spec(args: PxcArgs) -> dict[str, Any]:
-    """Return the spec of the `PerconaXtraDBCluster`. Backups are left to the user, in `args.spec`."""
+    """Return the spec of the `PerconaXtraDBCluster`. Backups are left to the user, in the configuration's `spec`."""
+    database, plan = args.database, args.plan
     of_images = {"imagePullPolicy": "IfNotPresent"}  # the operator's default asks the registry at every start
     spec = {
         "crVersion": CR_VERSION,
@@ -226,27 +211,27 @@ def cluster_spec(args: PxcArgs) -> dict[str, Any]:
         "pxc": {
             **of_images,
             "image": PXC_IMAGE,
-            "size": args.size,
+            "size": database.size,
             # The identity that importers insist on is the nodes' alone; the operator's default is `default`.
-            "serviceAccountName": stateful_set_name(args.name),
+            "serviceAccountName": stateful_set_name(plan.name),
             "annotations": {
                 **NATIVE_SIDECAR,
                 # Galera's ports are on no Service that Istio could know them by: a sidecar would refuse or sniff them.
                 "traffic.sidecar.istio.io/excludeInboundPorts": GALERA_PORTS,
                 "traffic.sidecar.istio.io/excludeOutboundPorts": GALERA_PORTS,
             },
-            "configuration": server_cnf({**args.settings, **(CLOSED if args.switchover else {})}),
-            "volumeSpec": volume(args.storage_size, args.storage_class),
+            "configuration": server_cnf({**database.settings, **(CLOSED if plan.switchover else {})}),
+            "volumeSpec": volume(database.storage),
             **replication_channels(args),
         },
         # The operator grows the volumes, all at once, and the nodes do not notice.
-        **({"storageScaling": {"enableVolumeScaling": True}} if args.storage_size else {}),
+        **({"storageScaling": {"enableVolumeScaling": True}} if database.storage else {}),
         # With a proxy the operator knows which node is the writer, and runs the channel there. Two are the least that
         # it accepts.
         "haproxy": {**of_images, "enabled": True, "image": HAPROXY_IMAGE, "size": 2, "annotations": NATIVE_SIDECAR},
     }
-    merged = merge(spec, args.spec)
-    if args.switchover:
+    merged = merge(spec, database.spec.as_values())
+    if plan.switchover:
         nodes = merged["pxc"]
         nodes["hookScript"] = role_script(args) + nodes.get("hookScript", "")
         nodes["sidecars"] = [*nodes.get("sidecars", ()), hold(args, nodes["image"])]
@@ -283,42 +268,43 @@ class Pxc(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: PxcArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("dcmesh:workloads:Pxc", name, {}, opts)
+        plan, spec = args.plan, args.database.spec.as_values()
         self.identity, metadata = create_identity(
             name,
-            namespace=args.namespace,
+            namespace=plan.namespace,
             labels=args.labels,
-            name=stateful_set_name(args.name),
+            name=stateful_set_name(plan.name),
             parent=self,
-            protect=args.protect and not args.pending,
+            protect=args.protect and not plan.pending,
         )
-        self.end, self.cluster, self.paused = args.end, None, awaited_state(args.spec) == "paused"
-        if not args.pending:
+        self.end, self.cluster, self.paused = args.end, None, awaited_state(spec) == "paused"
+        if not plan.pending:
             self.cluster = self._cluster(name, args, metadata.namespace)
-            if args.other and args.switchover and args.begun and not (self.paused or args.other.paused):
+            if args.other and plan.switchover and args.begun and not (self.paused or args.other.paused):
                 # Its own resource is there when the cluster is ready; it comes after the other's.
                 after = pulumi.ResourceOptions(parent=self, depends_on=[self.cluster])
-                finish_command(name, args.end, args.other.end, args.switchover, args.begun, after)
+                finish_command(name, args.end, args.other.end, plan.switchover, args.begun, after)
         self.register_outputs({})
 
     def _cluster(self, name: str, args: PxcArgs, namespace: pulumi.Input[str] | None) -> pulumi.CustomResource:
         passwords = k8s.core.v1.Secret(
             f"{name}-passwords",
-            metadata=k8s.meta.v1.ObjectMetaArgs(name=f"{args.name}-secrets", namespace=namespace),
+            metadata=k8s.meta.v1.ObjectMetaArgs(name=f"{args.plan.name}-secrets", namespace=namespace),
             string_data={"replication": args.replication_password or ""},
             opts=pulumi.ResourceOptions(parent=self),
         )
         spec = cluster_spec(args)
         before: list[pulumi.Resource] = [args.begun] if args.begun else []
         hooks = None
-        if args.other and args.switchover:
+        if args.other and args.plan.switchover:
             before += [args.other.cluster] if args.other.cluster else []
-            hooks = hand_over_hook(name, args.end, args.other.end, args.switchover)
+            hooks = hand_over_hook(name, args.end, args.other.end, args.plan.switchover)
         return k8s.apiextensions.CustomResource(
             f"{name}-cluster",
             api_version="pxc.percona.com/v1",
             kind="PerconaXtraDBCluster",
             metadata=k8s.meta.v1.ObjectMetaArgs(
-                name=args.name,
+                name=args.plan.name,
                 namespace=namespace,
                 annotations={"pulumi.com/waitFor": f"jsonpath={{.status.state}}={awaited_state(spec)}"},
             ),

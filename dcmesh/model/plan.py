@@ -103,6 +103,11 @@ class DatabasePlan:
         """Where it is."""
         return DatabasePlace(site=self.site, namespace=self.namespace)
 
+    @property
+    def pending(self) -> bool:
+        """Whether what it is to follow is not there yet. Then it is not made."""
+        return self.role == "pending"
+
 
 @dataclass(frozen=True, kw_only=True)
 class GatewayPlan:

@@ -24,7 +24,7 @@ from bench.data_path.figures import (
 from bench.data_path.report import WORDS, aims, comparison, plots, section
 from bench.data_path.sysbench import histogram, percentile
 from bench.samples import Sample
-from components.databases.mariadb import MariadbArgs, stateful_set
+from components.databases.mariadb import stateful_set
 
 REPORT = """\
 Latency histogram (values are in milliseconds)
@@ -128,9 +128,7 @@ def test_plots_are_svg() -> None:
 
 
 def test_the_database_without_dcmesh_is_dcmeshs_own_with_a_certificate() -> None:
-    args = MariadbArgs(
-        namespace="direct", labels={}, after=(), site="dc1", image="mariadb", replication_password="", kubeconfig=""
-    )
+    args = direct.arguments("direct", "dc1", source=None, password="")
     own = stateful_set(args, settings="settings", passwords="passwords")
     made = direct.servers(args)
     pod = made["template"]["spec"]

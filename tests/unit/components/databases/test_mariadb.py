@@ -1,7 +1,6 @@
 """Mariadb: options, manifests whose parts must agree, and their wiring. How a pod prepares itself has its own file."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -23,21 +22,20 @@ from components.databases.mariadb import (
     stateful_set,
 )
 from components.databases.mariadb_switchover import MYSQL_USER
+from dcmesh.model import settings as model
 from dcmesh.model.link import ExportedService
 from dcmesh.model.mariadb import OWN_SETTINGS, PLACE, REPLICATION
 from dcmesh.model.switchover import Switchover
+from tests.unit.databases import alone, changed
 from tests.unit.engine import Engine, autonamed, readable_strings
 
-PASSWORDS = {"root": "secret of root", "replication": "secret of both ends"}
-KUBECONFIG = "secret kubeconfig"
+PASSWORDS = {"root": "secret-of-root", "replication": "secret-of-both-ends"}
+KUBECONFIG = "secret-of-kubeconfig"
 ARGS = MariadbArgs(
-    namespace="dr",
+    database=model.Mariadb(kind="mariadb", namespace="dr", name="rows", replicas=2, image="example.com/mariadb:10.11"),
+    plan=alone(site="dc2", namespace="dr", name="rows", kind="mariadb"),
     labels={"istio.io/rev": "stable"},
     after=[],
-    site="dc2",
-    name="rows",
-    replicas=2,
-    image="example.com/mariadb:10.11",
     replication_password=PASSWORDS["replication"],
     kubeconfig=KUBECONFIG,
 )
@@ -130,7 +128,7 @@ def test_site_namespace_and_name_make_the_id(other: tuple[str, str, str]) -> Non
 
 
 def spec(**changes: Any) -> dict[str, Any]:
-    return stateful_set(replace(ARGS, **changes), settings="the-settings", passwords="the-passwords")
+    return stateful_set(changed(ARGS, changes), settings="the-settings", passwords="the-passwords")
 
 
 def pod(**changes: Any) -> dict[str, Any]:
@@ -288,7 +286,7 @@ def test_data_go_with_the_pod_unless_there_is_storage() -> None:
     ("storage_class", "said"), [(None, {}), ("fast", {"storageClassName": "fast"})], ids=["default", "fast"]
 )
 def test_storage_is_a_volume_for_each_pod(storage_class: str | None, said: dict[str, str]) -> None:
-    changes = {"storage_size": "20Gi", "storage_class": storage_class}
+    changes = {"storage": {"size": "20Gi", "storage_class": storage_class}}
     (claim,) = spec(**changes)["volumeClaimTemplates"]
     assert claim["metadata"]["name"] == "data"
     assert claim["spec"] == {
@@ -355,14 +353,13 @@ def create(engine: Engine) -> Create:
     def run(**changes: Any) -> Engine:
         def program() -> None:
             istiod = k8s.helm.v3.Release("istiod", chart="istiod")
-            secrets = {key: pulumi.Output.secret(value) for key, value in changes.items() if "password" in key}
             known = {
                 "after": [istiod],
                 "kubeconfig": pulumi.Output.secret(KUBECONFIG),
                 "replication_password": pulumi.Output.secret(PASSWORDS["replication"]),
             }
             opts = pulumi.ResourceOptions(provider=k8s.Provider("dc2"))
-            Mariadb("dc2.dr", replace(ARGS, **{**known, **changes, **secrets}), opts)
+            Mariadb("dc2.dr", changed(ARGS, {**known, **changes}), opts)
 
         return engine.run(program)
 
@@ -386,7 +383,7 @@ def test_all_stands_in_its_namespace_on_its_cluster(create: Create) -> None:
 
 def test_claims_stay_and_grow_one_after_the_other_before_the_pods_want_them(create: Create) -> None:
     """What becomes of the resources takes no volume away, and a pod that is new finds one of the right size."""
-    engine = create(storage_size="2Gi", storage_class="fast")
+    engine = create(storage={"size": "2Gi", "storage_class": "fast"})
     pods, patches = engine.one("StatefulSet"), engine.kind("PersistentVolumeClaimPatch")
     assert pods.request.ignoreChanges == ["spec.volumeClaimTemplates"], "Pulumi would replace it"
     assert pods.spec["persistentVolumeClaimRetentionPolicy"] == {"whenDeleted": "Retain", "whenScaled": "Retain"}
@@ -432,7 +429,7 @@ def test_passwords_that_are_given_are_taken_and_never_readable(create: Create) -
     assert [len(given.pop(name)) for name in ("replication_local", "switchover")] == [32, 32], "which no `up` changes"
     assert given == PASSWORDS
     for resource in engine.asked.values():
-        assert not [text for text in readable_strings(resource.raw) if "secret " in text], resource.name
+        assert not [text for text in readable_strings(resource.raw) if "secret-of" in text], resource.name
 
 
 def test_own_passwords_are_generated_and_never_readable_and_root_has_none(create: Create) -> None:
@@ -454,7 +451,7 @@ def test_a_secret_in_a_stack_is_a_secret_in_its_state(create: Create) -> None:
 
 def test_while_its_source_is_not_there_a_replica_has_no_pods(create: Create) -> None:
     """Its account is there, for the source's consumers and the imports to come."""
-    engine = create(pending=True, replication_password=None)
+    engine = create(role="pending", replication_password=None)
     made = {resource.kind for resource in engine.asked.values()} - {"Release", "kubernetes"}
     assert made == {"Mariadb", "Namespace", "ServiceAccount"}
 
@@ -520,4 +517,4 @@ def test_no_job_without_two_sites_that_can_change_roles(
 def test_nothing_secret_is_readable_in_the_job(create: Create, database: ExportedService) -> None:
     engine = create(**switchable(database, root_password=PASSWORDS["root"]))
     for resource in engine.asked.values():
-        assert not [text for text in readable_strings(resource.raw) if "secret " in text], resource.name
+        assert not [text for text in readable_strings(resource.raw) if "secret-of" in text], resource.name

@@ -10,10 +10,12 @@ import pytest
 
 from components.databases import pxc
 from components.databases.pxc import Pxc, PxcArgs
+from dcmesh.model import settings as model
 from dcmesh.model.link import ExportedService
 from dcmesh.model.switchover import Switchover
 from lab import toolchain
 from lab.images import Image
+from tests.unit.databases import alone, changed
 from tests.unit.engine import Engine, readable_strings
 
 HOSTS = tuple(f"db-pxc-{n}.db-pxc.wookie.svc.cluster.local" for n in range(3))
@@ -30,16 +32,15 @@ SOURCE = ExportedService(
 
 
 def arguments(**changes: Any) -> PxcArgs:
-    given: dict[str, Any] = {
-        "namespace": "wookie-dr",
-        "labels": {"istio.io/rev": "stable"},
-        "after": [],
-        "replication_password": "password of replication",
-        "kubeconfig": "kubeconfig of dc2",
-        "site": "dc2",
-        "channel": "dcmesh",
-    }
-    return PxcArgs(**given | changes)
+    args = PxcArgs(
+        database=model.Pxc(kind="pxc", namespace="wookie-dr"),
+        plan=alone(site="dc2", namespace="wookie-dr", name="db", kind="pxc", channel="dcmesh"),
+        labels={"istio.io/rev": "stable"},
+        after=[],
+        replication_password="password of replication",
+        kubeconfig="kubeconfig of dc2",
+    )
+    return changed(args, changes)
 
 
 def spec(**changes: Any) -> dict[str, Any]:
@@ -195,9 +196,9 @@ def test_options_of_the_user_are_beside_these() -> None:
     ("given", "volume"),
     [
         ({}, {"emptyDir": {}}),
-        ({"storage_size": "1Gi"}, {"persistentVolumeClaim": {"resources": {"requests": {"storage": "1Gi"}}}}),
+        ({"storage": {"size": "1Gi"}}, {"persistentVolumeClaim": {"resources": {"requests": {"storage": "1Gi"}}}}),
         (
-            {"storage_size": "1Gi", "storage_class": "fast"},
+            {"storage": {"size": "1Gi", "storage_class": "fast"}},
             {"persistentVolumeClaim": {"storageClassName": "fast", "resources": {"requests": {"storage": "1Gi"}}}},
         ),
     ],
@@ -280,6 +281,6 @@ def test_pulumi_waits_for_the_state_in_which_the_cluster_ends(
 
 
 def test_a_replica_of_what_is_not_there_yet_is_an_identity_alone(engine: Engine) -> None:
-    create(engine, pending=True, replication_password=None)
+    create(engine, role="pending", replication_password=None)
     kinds = {resource.kind for resource in engine.in_kubernetes()} - {"Release"}
     assert kinds == {"Namespace", "ServiceAccount"}
