@@ -8,17 +8,21 @@ from collections.abc import Callable, Sequence
 import pulumi
 
 from dcmesh.config.kubeconfig import KubeconfigError, read_kubeconfig
+from dcmesh.databases.mariadb_server import MariadbEnd, sides_of
 from dcmesh.databases.pxc_switchover import PxcEnd, see_through
+from dcmesh.databases.switchover import foreseen, switch_over
 from dcmesh.kube.api import ERRORS, why
 from dcmesh.kube.rollout import wait_for
 from dcmesh.model.facts import State
+from dcmesh.model.printable import printable
 from dcmesh.model.pxc import stateful_set_name
+from dcmesh.model.switchover import Switchover
 from dcmesh.trust.rotation import given_or_held, settle
 
 CHAIN, ROOTS = "DCMESH_CERT_CHAIN", "DCMESH_ROOT_CERTS"
 """The environment's variables with the certificates that a site's proxies are to follow."""
 
-KUBECONFIG = "DCMESH_KUBECONFIG"
+KUBECONFIGS = (KUBECONFIG, OTHER_KUBECONFIG) = ("DCMESH_KUBECONFIG", "DCMESH_OTHER_KUBECONFIG")
 PRIMARY_KUBECONFIG, REPLICA_KUBECONFIG = "DCMESH_PRIMARY_KUBECONFIG", "DCMESH_REPLICA_KUBECONFIG"
 """The environment's variables with the contents of a site's kubeconfig, which is no argument: others can read those."""
 
@@ -50,6 +54,65 @@ def wait_for_rollout(site: str, namespace: str, name: str, context: str | None) 
             one.
     """
     return _done(site, lambda: wait_for(site, os.environ.get(KUBECONFIG) or _kubectls(context), namespace, name))
+
+
+def switch(
+    ends: Sequence[Sequence[str]], other: str, switchover: Switchover, *, contexts: Sequence[str], dry_run: bool
+) -> State:
+    """Bring MariaDBs that can change roles to theirs, and return whether they have them.
+
+    Args:
+        ends: site, namespace and name of each that is brought there: of one site, or of both.
+        other: the other site, where there is one.
+        switchover: which is to be the primary.
+        contexts: contexts of the kubeconfig that kubectl would use, in this order, where the environment has none.
+            Default for one site: its current one.
+        dry_run: whether to say only what would be done. Then what is returned is whether an `up` would do it.
+    """
+
+    def work() -> None:
+        with sides_of(_mariadbs(ends, other, switchover, contexts), other) as sides:
+            if not dry_run:
+                switch_over(switchover, sides, _tell)
+                return
+            lines, possible = foreseen(switchover, sides)
+            for line in lines:
+                print(printable(line))
+            if not possible:
+                raise pulumi.RunError("it would be refused")
+
+    return _done(" or ".join(end[0] for end in ends), work)
+
+
+def _tell(line: str) -> None:
+    """Tell what is done, where Pulumi shows it while it is done."""
+    print(printable(line), file=sys.stderr, flush=True)
+
+
+def _mariadbs(
+    ends: Sequence[Sequence[str]], other: str, switchover: Switchover, contexts: Sequence[str]
+) -> list[MariadbEnd]:
+    """Return the databases that are named on the command line.
+
+    Raises:
+        pulumi.RunError: they are not those of two sites that can change roles, or none says where they are.
+    """
+    sites = [*(end[0] for end in ends), *([other] if other else [])]
+    if len(set(sites)) != 2 or len(sites) != 2:
+        raise pulumi.RunError("name two sites: --site twice, or once and --other")
+    if switchover.primary not in sites or switchover.without in (switchover.primary, *(end[0] for end in ends)):
+        raise pulumi.RunError("--primary is one of the two sites, and --without is the one in --other")
+    given = [os.environ.get(variable) for variable, _ in zip(KUBECONFIGS, ends, strict=False)]
+    named = [*contexts, *("" for _ in given[len(contexts) :])]
+    return [
+        MariadbEnd(
+            site=site,
+            namespace=namespace,
+            name=name,
+            kubeconfig=kubeconfig or _kubectls(context or None if len(ends) == 1 else _named(context)),
+        )
+        for (site, namespace, name), kubeconfig, context in zip(ends, given, named, strict=False)
+    ]
 
 
 def finish_switchover(

@@ -7,15 +7,16 @@ pod over the link, as the account `replication`.
 
 import re
 import secrets
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager, suppress
+from dataclasses import dataclass
 
 from dcmesh.databases.mariadb_gtids import GTIDS, NUMBER, MariadbRows, reached
 from dcmesh.databases.replication import EXTRA
-from dcmesh.databases.switchover import Channel, NoAnswer, Own, Theirs, Token
-from dcmesh.kube.api import ERRORS, why
-from dcmesh.kube.container import Conversation, Place
-from dcmesh.model.mariadb import PLACE
+from dcmesh.databases.switchover import Channel, NoAnswer, Own, Side, Theirs, Token
+from dcmesh.kube.api import ERRORS, connect, why
+from dcmesh.kube.container import Container, Conversation, Place
+from dcmesh.model.mariadb import PLACE, SERVER
 from dcmesh.model.printable import printable
 
 SITE = "[a-z0-9-]{1,63}"
@@ -339,3 +340,51 @@ def channel_of(said: dict[str, str], applied: str) -> Channel:
         idle=reached(applied, received),
     )
 
+
+@dataclass(frozen=True, kw_only=True)
+class MariadbEnd:
+    """A site's database, and where it can be asked.
+
+    Attributes:
+        site: the site.
+        namespace: the database's namespace.
+        name: its name.
+        kubeconfig: contents of the cluster's kubeconfig. Secret.
+    """
+
+    site: str
+    namespace: str
+    name: str
+    kubeconfig: str
+
+
+@contextmanager
+def sides_of(ends: Sequence[MariadbEnd], other: str) -> Iterator[list[Side]]:
+    """Give the sides of a switchover for as long as it runs.
+
+    Args:
+        ends: the databases that are brought to their roles: those of both sites, which are asked each in its own
+            cluster, or one. That asks the other over the link.
+        other: the other site, where there is but one.
+    """
+    with ExitStack() as opened:
+        places = [
+            Container(
+                api=opened.enter_context(connect(end.kubeconfig)),
+                namespace=end.namespace,
+                pod=f"{end.name}-0",
+                name=SERVER,
+            )
+            for end in ends
+        ]
+        servers = [
+            opened.enter_context(closing(MariadbServer(end.site, place)))
+            for end, place in zip(ends, places, strict=True)
+        ]
+        if len(ends) == 1:
+            yield [Side(site=ends[0].site, other=other, server=servers[0], peer=MariadbPeer(places[0]))]
+            return
+        yield [
+            Side(site=end.site, other=there.site, server=server, peer=peer)
+            for end, there, server, peer in zip(ends, ends[::-1], servers, servers[::-1], strict=True)
+        ]
