@@ -196,9 +196,7 @@ class Plan:
     def switchable(self) -> tuple[tuple[DatabasePlan, ...], ...]:
         """The databases that can change roles: two together where the stack has both, by their sites' names."""
         databases = {database.place: database for site in self.sites for database in site.databases}
-        places = {
-            tuple(sorted({one.place, one.partner or one.place})) for one in databases.values() if one.switchover
-        }
+        places = {tuple(sorted({one.place, one.partner or one.place})) for one in databases.values() if one.switchover}
         return tuple(tuple(databases[place] for place in both) for both in sorted(places))
 
     def site(self, name: str) -> SitePlan:
