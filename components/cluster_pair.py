@@ -148,8 +148,8 @@ class ClusterPair(pulumi.ComponentResource):
     def _switch(self, plan: Plan, databases: Sequence[DatabasePlan]) -> None:
         """Create what brings MariaDBs to their roles, and what comes after it.
 
-        A site that is gone is not brought there, and nothing waits for it. One whose other site is not there yet has its
-        role when its pods run.
+        A site that is gone is not brought there, and nothing waits for it. One whose other site is not there yet has
+        its role when its pods run.
         """
         workloads = [self.sites[of.site].workloads[of.namespace] for of in databases if not of.pending]
         made = [workload for workload in workloads if isinstance(workload, Mariadb)]

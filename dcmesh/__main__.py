@@ -54,7 +54,7 @@ Context = Annotated[
 
 Cluster = tuple[str, str, str, str, str]
 CLUSTER = "SITE NAMESPACE NAME NODES CHANNEL"
-DATABASE = "SITE NAMESPACE NAME"
+DATABASE = "SITE/NAMESPACE/NAME"
 
 
 def verbatim(text: str) -> str:
@@ -319,9 +319,9 @@ def wait_for_rollout(
     epilog=verbatim("""
 Examples, with the kubeconfig that kubectl would use:
   python -m dcmesh switchover --primary dc2 --dry-run \\
-    --site dc1 wookie db --context dc1-admin \\
-    --site dc2 wookie-dr db --context dc2-admin
-  python -m dcmesh switchover --primary dc2 --site dc2 wookie-dr db \\
+    --site dc1/wookie/db --context dc1-admin \\
+    --site dc2/wookie-dr/db --context dc2-admin
+  python -m dcmesh switchover --primary dc2 --site dc2/wookie-dr/db \\
     --other dc1 --without dc1 --at 0-1-4711
 
 Exit codes:
@@ -332,7 +332,7 @@ Exit codes:
 def switchover(
     primary: Annotated[str, typer.Option("--primary", metavar="SITE", help="The site that is to be the primary.")],
     site: Annotated[
-        list[tuple[str, str, str]],
+        list[str],
         typer.Option("--site", metavar=DATABASE, help="A database that is brought to its role: one, or both."),
     ],
     other: Annotated[
@@ -355,7 +355,7 @@ def switchover(
     """Bring two MariaDBs that can change roles to these.
 
     `pulumi up` runs this. It can be interrupted anywhere and run again, and ends with a reason if a site must not have
-    its role. Each site's own server is asked in its pod. With one --site the other's is asked from there, over the link.
+    its role. Each site's own server is asked in its pod. With one --site the other's is asked from there, by the link.
     """
     from dcmesh import verbs
     from dcmesh.model.switchover import Switchover

@@ -4,6 +4,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Sequence
+from itertools import zip_longest
 
 import pulumi
 
@@ -56,13 +57,11 @@ def wait_for_rollout(site: str, namespace: str, name: str, context: str | None) 
     return _done(site, lambda: wait_for(site, os.environ.get(KUBECONFIG) or _kubectls(context), namespace, name))
 
 
-def switch(
-    ends: Sequence[Sequence[str]], other: str, switchover: Switchover, *, contexts: Sequence[str], dry_run: bool
-) -> State:
+def switch(ends: Sequence[str], other: str, switchover: Switchover, *, contexts: Sequence[str], dry_run: bool) -> State:
     """Bring MariaDBs that can change roles to theirs, and return whether they have them.
 
     Args:
-        ends: site, namespace and name of each that is brought there: of one site, or of both.
+        ends: `SITE/NAMESPACE/NAME` of each that is brought there: of one site, or of both.
         other: the other site, where there is one.
         switchover: which is to be the primary.
         contexts: contexts of the kubeconfig that kubectl would use, in this order, where the environment has none.
@@ -81,7 +80,7 @@ def switch(
             if not possible:
                 raise pulumi.RunError("it would be refused")
 
-    return _done(" or ".join(end[0] for end in ends), work)
+    return _done(" or ".join(end.partition("/")[0] for end in ends), work)
 
 
 def _tell(line: str) -> None:
@@ -89,30 +88,26 @@ def _tell(line: str) -> None:
     print(printable(line), file=sys.stderr, flush=True)
 
 
-def _mariadbs(
-    ends: Sequence[Sequence[str]], other: str, switchover: Switchover, contexts: Sequence[str]
-) -> list[MariadbEnd]:
+def _mariadbs(ends: Sequence[str], other: str, switchover: Switchover, contexts: Sequence[str]) -> list[MariadbEnd]:
     """Return the databases that are named on the command line.
 
     Raises:
         pulumi.RunError: they are not those of two sites that can change roles, or none says where they are.
     """
-    sites = [*(end[0] for end in ends), *([other] if other else [])]
-    if len(set(sites)) != 2 or len(sites) != 2:
-        raise pulumi.RunError("name two sites: --site twice, or once and --other")
-    if switchover.primary not in sites or switchover.without in (switchover.primary, *(end[0] for end in ends)):
-        raise pulumi.RunError("--primary is one of the two sites, and --without is the one in --other")
-    given = [os.environ.get(variable) for variable, _ in zip(KUBECONFIGS, ends, strict=False)]
-    named = [*contexts, *("" for _ in given[len(contexts) :])]
-    return [
-        MariadbEnd(
-            site=site,
-            namespace=namespace,
-            name=name,
-            kubeconfig=kubeconfig or _kubectls(context or None if len(ends) == 1 else _named(context)),
-        )
-        for (site, namespace, name), kubeconfig, context in zip(ends, given, named, strict=False)
-    ]
+    places = [tuple(end.split("/")) for end in ends]
+    if any(len(place) != 3 or not all(place) for place in places):
+        raise pulumi.RunError("--site is SITE/NAMESPACE/NAME")
+    own = [site for site, *_ in places]
+    sites = [*own, *([other] if other else [])]
+    if len({*sites}) != 2 or len(sites) != 2:
+        raise pulumi.RunError("name two sites: --site twice, or once beside --other")
+    if switchover.primary not in sites or switchover.without in (switchover.primary, *own):
+        raise pulumi.RunError("--primary is one of the two sites, and --without can only be that of --other")
+    found = []
+    for (site, namespace, name), variable, context in zip_longest(places, KUBECONFIGS[: len(ends)], contexts):
+        kubeconfig = os.environ.get(variable) or _kubectls(context if len(ends) == 1 else _named(context))
+        found.append(MariadbEnd(site=site, namespace=namespace, name=name, kubeconfig=kubeconfig))
+    return found
 
 
 def finish_switchover(
@@ -138,14 +133,14 @@ def finish_switchover(
     return _done(f"{primary[0]} or {replica[0]}", work)
 
 
-def _named(context: str) -> str:
+def _named(context: str | None) -> str:
     """Return a context that was given.
 
     Raises:
         pulumi.RunError: none was. Both clusters would be the current one's.
     """
     if not context:
-        raise pulumi.RunError("--contexts is missing: the kubeconfig's contexts of the primary and of the replica")
+        raise pulumi.RunError("the kubeconfig's contexts are missing, one for each of the two clusters: see --help")
     return context
 
 

@@ -24,7 +24,7 @@ def switchover_command(
         opts: options of the resource.
     """
     plans = [database.plan for database in databases]
-    ends = [word for plan in plans for word in ("--site", plan.site, plan.namespace, plan.name)]
+    ends = [word for plan in plans for word in ("--site", f"{plan.site}/{plan.namespace}/{plan.name}")]
     other = ["--other", plans[0].source_site or ""] if len(plans) == 1 else []
     return run_verb(
         f"{name}-switchover",

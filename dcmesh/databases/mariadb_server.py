@@ -4,6 +4,7 @@ A site's own server is asked by its own user over the socket, in its pod. One se
 which the server tells whether it is still the one that was looked at. The other site's server is asked from the same
 pod over the link, as the account `replication`.
 """
+# ruff: noqa: S608 - what gets into a statement is dcmesh's own, or has been checked
 
 import re
 import secrets
@@ -12,7 +13,7 @@ from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 
 from dcmesh.databases.mariadb_gtids import GTIDS, NUMBER, MariadbRows, reached
-from dcmesh.databases.replication import EXTRA
+from dcmesh.databases.replication import EXTRA, checked
 from dcmesh.databases.switchover import Channel, NoAnswer, Own, Side, Theirs, Token
 from dcmesh.kube.api import ERRORS, connect, why
 from dcmesh.kube.container import Container, Conversation, Place
@@ -21,6 +22,8 @@ from dcmesh.model.printable import printable
 
 SITE = "[a-z0-9-]{1,63}"
 HEX = "[0-9A-F]+"
+ANSWER = rf"{SITE}\t{NUMBER}\t[01]\n{GTIDS}\t{GTIDS}\n"
+"""What the other site's server may say of its row and its rows."""
 
 LIMIT = 16384
 """How many bytes of an answer of the other site are read."""
@@ -39,8 +42,8 @@ WRONG_POD = "its pod is another site's"
 
 SESSION = f"""\
 [ "$SITE" = "$0" ] || {{ echo "{WRONG_POD}"; exit 1; }}
-exec 2>&1 mariadb --no-defaults --skip-ssl --socket={PLACE["socket"]} --unbuffered --skip-reconnect --init-command="SET \
-sql_mode = '', autocommit = 1, max_statement_time = 0, lock_wait_timeout = 1, innodb_lock_wait_timeout = 1, \
+exec 2>&1 mariadb --no-defaults --skip-ssl --socket={PLACE["socket"]} --unbuffered --skip-reconnect --init-command="SET\
+ sql_mode = '', autocommit = 1, max_statement_time = 0, lock_wait_timeout = 1, innodb_lock_wait_timeout = 1, \
 wait_timeout = 86400, sql_log_bin = 0, @events = '$EVENTS'"
 """
 """The client of a site's own server, which gets the site's name. A user's settings do not reach it."""
@@ -71,15 +74,13 @@ def statement(text: str) -> str:
     return f"'{text}'"
 
 
-def told(pattern: str, name: str, value: str) -> str:
-    """Return what a server says, if that can be.
-
-    Raises:
-        NoAnswer: it cannot.
-    """
-    if not re.fullmatch(pattern, value, re.ASCII):
-        raise NoAnswer(f"says what cannot be: {name} is {printable(value, 100)}")
-    return value
+@contextmanager
+def understood() -> Iterator[None]:
+    """Turn what a server says and cannot be into no answer."""
+    try:
+        yield
+    except (ChildProcessError, ValueError) as error:
+        raise NoAnswer(printable(str(error), 200)) from None
 
 
 class MariadbPeer:
@@ -98,12 +99,11 @@ class MariadbPeer:
         Raises:
             NoAnswer: it does not answer.
         """
-        said = self._ask(f"{TOKEN}; {ROWS}")
-        found = re.fullmatch(rf"({SITE})\t({NUMBER})\t([01])\n({GTIDS})\t({GTIDS})\n", said, re.ASCII)
-        if not found:
-            raise NoAnswer(f"says what cannot be: {printable(said, 100)}")
-        site, term, closed, position, state = found.groups()
-        return Theirs(token=Token(site=site, term=int(term)), read_only=closed == "1", rows=rows(position, state))
+        with understood():
+            said = checked("its row", self._ask(f"{TOKEN}; {ROWS}"), ANSWER)
+            (site, term, closed), (position, state) = (line.split("\t") for line in said.splitlines())
+            rows = MariadbRows.parse(position, state)
+        return Theirs(token=Token(site=site, term=int(term)), read_only=closed == "1", rows=rows)
 
     def disabled_events(self) -> Sequence[str]:
         """Return the names of the events that are disabled there, in hex; none if it does not say."""
@@ -120,18 +120,6 @@ class MariadbPeer:
             raise NoAnswer(number_of(str(error))) from None
         except ERRORS as error:
             raise NoAnswer(why(error)) from None
-
-
-def rows(position: str, state: str) -> MariadbRows:
-    """Return which transactions a server has, by what it says of its binary log.
-
-    Raises:
-        NoAnswer: that cannot be.
-    """
-    try:
-        return MariadbRows.parse(position, state)
-    except ValueError as error:
-        raise NoAnswer(f"says what cannot be: {printable(str(error), 100)}") from None
 
 
 class MariadbServer:
@@ -159,7 +147,7 @@ class MariadbServer:
         Raises:
             NoAnswer: it does not answer.
         """
-        (said,) = self._one_row(
+        said = self._row(
             f"SELECT IFNULL(IS_USED_LOCK({self._lock}) = CONNECTION_ID(), 0) AS watched, site, term, {CLOSED} AS"
             " closed, extra, @@GLOBAL.event_scheduler = 'ON' AS scheduler,"
             f" (SELECT COUNT(*) FROM information_schema.processlist WHERE {RUNS_EVENT}) AS running,"
@@ -167,22 +155,22 @@ class MariadbServer:
             " OR EXISTS (SELECT * FROM mysql.event WHERE status = 'SLAVESIDE_DISABLED') AS idle_events"
             " FROM dcmesh.primary_site WHERE server_id = @@server_id"
         )
-        (log,) = self._one_row(ROWS)
+        log = self._row(ROWS)
         channel = self._channel()
-        (position,) = self._one_row("SELECT @@GLOBAL.gtid_slave_pos AS applied")
-        applied = told(GTIDS, "what is applied", position["applied"])
-        return Own(
-            token=Token(site=told(SITE, "its site", said["site"]), term=int(told(NUMBER, "its term", said["term"]))),
-            read_only=said["closed"] == "1",
-            rows=rows(log["position"], log["state"]),
-            watched=said["watched"] == "1",
-            applied=applied,
-            channel=channel_of(channel, applied) if channel else None,
-            scheduler=said["scheduler"] == "1",
-            running=int(told(NUMBER, "its events", said["running"])),
-            idle_events=said["idle_events"] == "1",
-            extra=told(EXTRA, "what it has of its own", said["extra"]),
-        )
+        applied = self._row("SELECT @@GLOBAL.gtid_slave_pos AS applied")["applied"]
+        with understood():
+            return Own(
+                token=Token(site=checked("its site", said["site"], SITE), term=number("its term", said["term"])),
+                read_only=said["closed"] == "1",
+                rows=MariadbRows.parse(log["position"], log["state"]),
+                watched=said["watched"] == "1",
+                applied=checked("what is applied", applied, GTIDS),
+                channel=channel_of(channel, applied) if channel else None,
+                scheduler=said["scheduler"] == "1",
+                running=number("its events", said["running"]),
+                idle_events=said["idle_events"] == "1",
+                extra=checked("what it has of its own", said["extra"], EXTRA),
+            )
 
     def watch(self) -> None:
         """Take the lock by which this server is known to be the same, as long as the session goes on."""
@@ -245,10 +233,10 @@ class MariadbServer:
             f" IF(CONCAT(HEX(db), '.', HEX(name)) IN ({disabled}''), 'DISABLE', 'ENABLE'))) AS altered"
             " FROM mysql.event WHERE status = 'SLAVESIDE_DISABLED'"
         )
+        with understood():
+            altered = [checked("an event", row["altered"], HEX) for row in alters]
         altering = [
-            f"EXECUTE IMMEDIATE IF(@go = 1, CONVERT(UNHEX('{told(HEX, 'an event', row['altered'])}') USING utf8mb4),"
-            " 'DO 0');"
-            for row in alters
+            f"EXECUTE IMMEDIATE IF(@go = 1, CONVERT(UNHEX('{event}') USING utf8mb4), 'DO 0');" for event in altered
         ]
         on = "EXECUTE IMMEDIATE IF(@go = 1 AND @events <> '', 'SET GLOBAL event_scheduler = ON', 'DO 0');"
         self._change(seen, "\n".join([*altering, on]))
@@ -272,7 +260,8 @@ class MariadbServer:
         """End connections."""
         found = self._table(f"SELECT id FROM information_schema.processlist WHERE {which}")
         if found:
-            kills = " ".join(f"KILL {told(NUMBER, 'a connection', row['id'])};" for row in found)
+            with understood():
+                kills = " ".join(f"KILL {number('a connection', row['id'])};" for row in found)
             # One that has ended by itself is an error.
             handler = "DECLARE CONTINUE HANDLER FOR SQLEXCEPTION BEGIN END;"
             self._ask(f"DELIMITER //\nBEGIN NOT ATOMIC {handler} {kills} END//\nDELIMITER ;\n")
@@ -281,11 +270,11 @@ class MariadbServer:
         """Return the status of the channel; empty if there is none."""
         return next(iter(self._table("SHOW SLAVE STATUS")), {})
 
-    def _one_row(self, sql: str) -> list[dict[str, str]]:
+    def _row(self, sql: str) -> dict[str, str]:
         found = self._table(sql)
         if len(found) != 1:
-            raise NoAnswer("does not say who is the primary")
-        return found
+            raise NoAnswer("it has no row that says who is the primary")
+        return found[0]
 
     def _table(self, sql: str) -> list[dict[str, str]]:
         """Return the rows that statements give, by the names of their columns. No value has a tab or ends a line."""
@@ -321,6 +310,15 @@ def if_still(sql: str) -> str:
     return f"EXECUTE IMMEDIATE IF(@go = 1, '{sql}', 'DO 0');"
 
 
+def number(name: str, value: str) -> int:
+    """Return a number that a server has said.
+
+    Raises:
+        ChildProcessError: it is none.
+    """
+    return int(checked(name, value, NUMBER))
+
+
 def channel_of(said: dict[str, str], applied: str) -> Channel:
     """Return how a channel is.
 
@@ -329,15 +327,13 @@ def channel_of(said: dict[str, str], applied: str) -> Channel:
         applied: up to where it is applied.
 
     Raises:
-        NoAnswer: that cannot be.
+        ChildProcessError, ValueError: that cannot be.
     """
-    receiving, applying = (int(told(NUMBER, "an error", said[f"Last_{of}_Errno"])) for of in ("IO", "SQL"))
-    received = told(GTIDS, "what has arrived", said["Gtid_IO_Pos"])
     return Channel(
         receives=said["Slave_IO_Running"] == "Yes",
         applies=said["Slave_SQL_Running"] == "Yes",
-        error=applying or receiving,
-        idle=reached(applied, received),
+        error=number("its error", said["Last_SQL_Errno"]) or number("its error", said["Last_IO_Errno"]),
+        idle=reached(applied, said["Gtid_IO_Pos"]),
     )
 
 

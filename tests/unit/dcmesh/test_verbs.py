@@ -103,7 +103,7 @@ def test_by_hand_both_clusters_are_named(
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "config"))
     words = ("--primary", "dc2", "wookie-dr", *END, "--replica", "dc1", "wookie", *END)
     assert run(monkeypatch, "finish-switchover", *words) == 2
-    assert "--contexts is missing" in capfd.readouterr().err
+    assert "contexts are missing" in capfd.readouterr().err
     assert seen == []
     assert run(monkeypatch, "finish-switchover", *words, "--contexts", "there", "here") == 0
     assert ["127.0.0.1:2" in text for text in seen[2]] == [True, False]

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from components.databases import mariadb
 from components.databases.mariadb import (
     DEFAULTS,
+    MYSQL_USER,
     SCRIPTS,
     Mariadb,
     MariadbArgs,
@@ -21,7 +22,6 @@ from components.databases.mariadb import (
     server_cnf,
     stateful_set,
 )
-from components.databases.mariadb_switchover import MYSQL_USER
 from dcmesh.model import settings as model
 from dcmesh.model.link import ExportedService
 from dcmesh.model.mariadb import OWN_SETTINGS, PLACE, REPLICATION
@@ -426,7 +426,7 @@ def test_pods_start_after_istiod_their_account_and_what_they_mount(create: Creat
 def test_passwords_that_are_given_are_taken_and_never_readable(create: Create) -> None:
     engine = create(root_password=PASSWORDS["root"])
     given = dict(engine.one("Secret").inputs["stringData"])
-    assert [len(given.pop(name)) for name in ("replication_local", "switchover")] == [32, 32], "which no `up` changes"
+    assert len(given.pop("replication_local")) == 32, "which no `up` changes"
     assert given == PASSWORDS
     for resource in engine.asked.values():
         assert not [text for text in readable_strings(resource.raw) if "secret-of" in text], resource.name
@@ -435,7 +435,7 @@ def test_passwords_that_are_given_are_taken_and_never_readable(create: Create) -
 def test_own_passwords_are_generated_and_never_readable_and_root_has_none(create: Create) -> None:
     engine = create()
     given = engine.one("Secret").inputs["stringData"]
-    password = given["switchover"]
+    password = given["replication_local"]
     assert given["root"] == ""
     assert {key.name: key.parent for key in engine.kind("PrivateKey")} == {
         "dc2.dr-root": "dc2.dr",
@@ -487,34 +487,15 @@ def switchable(database: ExportedService, primary: str = "dc2", **changes: Any) 
     return {"source": database, "source_site": "dc1", "switchover": Switchover(primary=primary), **changes}
 
 
-def test_roles_and_their_job_are_made_where_roles_can_change(create: Create, database: ExportedService) -> None:
+def test_the_role_is_there_before_the_pods(create: Create, database: ExportedService) -> None:
     engine = create(**switchable(database))
-    begun, role, settings = sorted(engine.kind("ConfigMap"), key=lambda resource: resource.name)
-    assert (begun.object, role.object) == (("dr", "rows-begun"), ("dr", "rows-role"))
+    role, settings = sorted(engine.kind("ConfigMap"), key=lambda resource: resource.name)
+    assert role.object == ("dr", "rows-role")
     assert settings.object == ("dr", autonamed("dc2.dr-settings"))
     assert role.inputs["data"] == {"primary": "dc2", "without": ""}
     assert "immutable" not in role.inputs
-    job = engine.one("Job")
-    assert (job.object, job.provider) == (("dr", "rows-switchover"), "dc2")
-    assert job.inputs["metadata"]["annotations"] == {"pulumi.com/replaceUnready": "true"}
-    (volume,) = [v for v in job.spec["template"]["spec"]["volumes"] if v["name"] == "passwords"]
-    assert volume["secret"]["secretName"] == engine.one("Secret").object[1]
-    assert engine.one("StatefulSet").name in engine.before(engine.one("Command").name)
-    assert engine.one("Command").name in engine.before(job.name), "else it may ask pods that are still to go"
     assert role.name in engine.before(engine.one("StatefulSet").name)
-    assert job.name in engine.before(begun.name), "until then a primary without data has never had any"
 
 
-@pytest.mark.parametrize("changes", [{"source": None}, {"switchover": None}], ids=["no other site yet", "settled"])
-def test_no_job_without_two_sites_that_can_change_roles(
-    create: Create, database: ExportedService, changes: dict[str, Any]
-) -> None:
-    engine = create(**switchable(database, **changes))
-    assert not engine.kind("Job")
-    assert len(engine.kind("ConfigMap")) == (3 if "source" in changes else 1)
-
-
-def test_nothing_secret_is_readable_in_the_job(create: Create, database: ExportedService) -> None:
-    engine = create(**switchable(database, root_password=PASSWORDS["root"]))
-    for resource in engine.asked.values():
-        assert not [text for text in readable_strings(resource.raw) if "secret-of" in text], resource.name
+def test_there_is_no_role_where_roles_are_settled(create: Create, database: ExportedService) -> None:
+    assert len(create(**switchable(database, switchover=None)).kind("ConfigMap")) == 1

@@ -293,7 +293,7 @@ class Pod:
         ]
         (decision,) = [match for match in found if match]
         assert decision.group(1, 2) == (f"@primary = '{self.environment['SITE']}'", "DO 0")
-        assert (self.run / "follow.sql").read_text() == f"{SESSION} {decision[3]}; START SLAVE;\n"
+        assert (self.run / "channel.sql").read_text() == f'{SESSION} SET @channel = "{decision[3]}";\n'
         then = f"EXECUTE IMMEDIATE IF({decision[1]}, 'DO 0', 'START SLAVE');"
         assert self.start_sql[-1] == then
         return [decision[3]] if self.primary != self.environment["SITE"] else []
@@ -880,8 +880,8 @@ def test_a_primary_that_has_been_replaced_comes_back_as_a_replica(restarted: Pod
     ]
     assert "sql_log_bin = 0" in "".join(call for call in restarted.calls if "UPDATE" in call or "sql_log" in call)
     assert not restarted.opened
-    follows = f"{restarted.run}/follow.sql"
-    assert restarted.applied == Path(follows).read_text().splitlines()
+    channel = (restarted.run / "channel.sql").read_text().splitlines()
+    assert restarted.applied == [*channel, "EXECUTE IMMEDIATE @channel; START SLAVE;"]
 
 
 def test_what_a_newer_client_warns_of_is_no_part_of_an_answer(restarted: Pod) -> None:
