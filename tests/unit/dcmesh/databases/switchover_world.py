@@ -183,7 +183,9 @@ class Operated:
 class World:
     """What can follow a state, by the code that is searched."""
 
-    def __init__(self, code: ModuleType, bounds: Bounds, rows: type[MariadbRows] = MariadbRows, start: Any = settle) -> None:
+    def __init__(
+        self, code: ModuleType, bounds: Bounds, rows: type[MariadbRows] = MariadbRows, start: Any = settle
+    ) -> None:
         self.code: Any = code
         self.bounds = bounds
         self._rows = rows
@@ -333,7 +335,13 @@ class World:
         if at == "own":
             row = (SITES[own.claim], own.term, own.read_only)
             done = self._settle(
-                row, None, site=SITES[site], follows=own.channel != NO_CHANNEL, yielded=yielded, silent=False, without=False
+                row,
+                None,
+                site=SITES[site],
+                follows=own.channel != NO_CHANNEL,
+                yielded=yielded,
+                silent=False,
+                without=False,
             )
             if done == "end":
                 yield self.put(state, site, own._replace(beside=None))
@@ -513,7 +521,9 @@ class World:
         if after is own or after == own:
             yield self._goes_on(state, run, run_after)
             return
-        forced = isinstance(step, self.code.Write) and after.claim == site and after.term != state.servers[1 - site].term
+        forced = (
+            isinstance(step, self.code.Write) and after.claim == site and after.term != state.servers[1 - site].term
+        )
         if blind and (forced or isinstance(step, self.code.Open)) and self._lied(state, site):
             return
         if forced and run.at == text(own.log):
