@@ -340,7 +340,7 @@ def test_what_the_other_site_cannot_say_is_no_answer(pod: Pod, said: str) -> Non
 
 def test_of_the_other_sites_error_the_number_is_told(pod: Pod) -> None:
     pod.over_the_link = ChildProcessError("ERROR 2003 (HY000): no route, and words \x1b[2J\n")
-    with pytest.raises(NoAnswer, match="^error 2003$"):
+    with pytest.raises(NoAnswer, match=r"^error 2003$"):
         MariadbPeer(pod).look()
 
 
