@@ -23,8 +23,8 @@ UP, DOWN, FROZEN, EMPTY = range(4)
 CONNECTED, MUTE, CUT = range(3)
 """How the line is for a site: MUTE if only its questions get no answer, and its channel runs."""
 
-NO_CHANNEL, RUNS, BROKEN = range(3)
-"""How a channel is: BROKEN if it stops at the next row, for good."""
+NO_CHANNEL, RUNS, BROKEN, STOPPED = range(4)
+"""How a channel is: BROKEN if it stops at the next row, for good; STOPPED until it is started."""
 
 Row = tuple[int, int, int]
 """A transaction: the server that wrote it, its number, and which of the world's it is."""
@@ -63,8 +63,8 @@ class Run(NamedTuple):
     own: int = -1
     act: tuple[int, tuple[int, int], bool] | None = None
     """The step that it is about to do, the row that it saw, and whether it could not see the other site."""
-    pasts: tuple[int, ...] = (0, 0)
-    watched: tuple[bool, ...] = (False, False)
+    pasts: tuple[int, int] = (0, 0)
+    watched: tuple[bool, bool] = (False, False)
 
 
 class State(NamedTuple):
@@ -80,6 +80,8 @@ class State(NamedTuple):
     kept: frozenset[Row] = frozenset()
     """What was committed, and neither given up by the operator's word nor lost with a volume."""
     given_up: frozenset[Row] = frozenset()
+    accepted: tuple[bool, bool] = (False, False)
+    """Whether the operator has named the rows with which a site goes on, for it to be opened without the others."""
     words: tuple[bool, bool] = (False, False)
     """Whether a site's pods find the word of failover.without."""
 
@@ -143,6 +145,11 @@ def text(rows: tuple[Row, ...]) -> str:
     return f"0-{rows[-1][0] + 1}-{rows[-1][1]}" if rows else ""
 
 
+def _with(both: tuple[Any, Any], site: int, thing: Any) -> tuple[Any, Any]:
+    """Return two sites' things with one of them changed."""
+    return (thing, both[1]) if site == 0 else (both[0], thing)
+
+
 class Operated:
     """A simulated server as the code under search tells it: what becomes of it by one statement, with its guard."""
 
@@ -168,7 +175,7 @@ class Operated:
         self._change(seen, read_only=True)
 
     def follow(self, seen: Any) -> None:
-        self._change(seen, channel=self.server.channel or RUNS)
+        self._change(seen, channel=BROKEN if self.server.channel == BROKEN else RUNS)
 
     def note(self, seen: Any, extra: str) -> None:
         self._change(seen, extra=extra)
@@ -221,8 +228,8 @@ class World:
         if key not in self._owns:
             channel = None
             if server.channel:
-                applies = server.channel == RUNS
-                channel = self.code.Channel(receives=receives, applies=applies, error=0 if applies else 1)
+                error = int(server.channel == BROKEN)
+                channel = self.code.Channel(receives=receives, applies=server.channel == RUNS, error=error)
             self._owns[key] = self._number(
                 self.code.Own(
                     token=self.code.Token(site=SITES[server.claim], term=server.term),
@@ -252,7 +259,7 @@ class World:
         shown = len(own.log) < len(other.log) and own.log == other.log[: len(own.log)] and len(own.log) >= other.base
         waits = len(own.log) >= len(other.log)
         line = state.line[site] != CUT and other.health == UP and own.health == UP
-        return own.channel != NO_CHANNEL and line and (shown or waits)
+        return own.channel in (RUNS, BROKEN) and line and (shown or waits)
 
     # --- what happens -------------------------------------------------------------------------------------------------
 
@@ -287,7 +294,7 @@ class World:
             yield from self.run_steps(state, run)
         yield from self._begun(state)
         for site in (0, 1):
-            yield from self._served(state, site)
+            yield from self.served(state, site)
             yield from self._faults(state, site)
 
     def _begun(self, state: State) -> Iterator[State]:
@@ -301,7 +308,7 @@ class World:
                 for word, at in words:
                     told = state.words
                     for site in (0, 1) if shape == PAIR else (shape,):
-                        told = (word, told[1]) if site == 0 else (told[0], word)
+                        told = _with(told, site, word)
                     runs = self._shared(state.runs | {Run(shape, wanted, word, at)})
                     yield state._replace(runs=runs, more_runs=state.more_runs - 1, words=told)
 
@@ -309,7 +316,7 @@ class World:
         """Return one and the same of equal things."""
         return self._same.setdefault(thing, thing)
 
-    def _served(self, state: State, site: int) -> Iterator[State]:
+    def served(self, state: State, site: int) -> Iterator[State]:
         """What a server does by itself."""
         own, other = state.servers[site], state.servers[1 - site]
         if own.health != UP:
@@ -406,10 +413,10 @@ class World:
         if own.channel == RUNS and "applier" in kinds:
             yield self.put(less, site, own._replace(channel=BROKEN))
         if state.line[site] != CONNECTED:
-            yield state._replace(line=(CONNECTED, state.line[1]) if site == 0 else (state.line[0], CONNECTED))
+            yield state._replace(line=_with(state.line, site, CONNECTED))
         elif "line" in kinds:
             for how in (MUTE, CUT):
-                yield less._replace(line=(how, state.line[1]) if site == 0 else (state.line[0], how))
+                yield less._replace(line=_with(state.line, site, how))
 
     def ended(self, state: State, site: int, own: Server, health: int) -> State:
         """A server ends, and with it whatever is connected to it."""
@@ -417,8 +424,7 @@ class World:
         if health == EMPTY:
             down = Server(own.claim, own.term, True, EMPTY, ())
         runs = frozenset(
-            run._replace(watched=tuple(seen and of != site for of, seen in enumerate(run.watched)))
-            for run in state.runs
+            run._replace(watched=_with(run.watched, site, False)) for run in state.runs
         )
         return self.put(state, site, down)._replace(runs=self._shared(runs))
 
@@ -429,9 +435,11 @@ class World:
             term = other.term + (other.claim == site)
             copy = Server(1 - site, term, True, UP, other.log, base=len(other.log), channel=RUNS)
             return self.put(state, site, copy)
-        beside = ("own", False) if own.claim == site else None
-        channel = own.channel if own.claim == site else own.channel or RUNS
-        return self.put(state, site, own._replace(health=UP, beside=beside, channel=channel))
+        if own.claim == site:
+            channel = own.channel and STOPPED
+            return self.put(state, site, own._replace(health=UP, beside=("own", False), channel=channel))
+        channel = BROKEN if own.channel == BROKEN else RUNS
+        return self.put(state, site, own._replace(health=UP, channel=channel))
 
     def put(self, state: State, site: int, after: Server) -> State:
         """Return the state with a server changed.
@@ -445,9 +453,15 @@ class World:
         if after.open:
             if other.open:
                 raise Violation("both servers are open")
-            if not before.open and not state.kept <= frozenset(after.log):
+            missing = state.kept - frozenset(after.log) if not before.open else frozenset()
+            if missing and not state.accepted[site]:
                 raise Violation("a committed row is lost")
-        return state._replace(servers=(after, other) if site == 0 else (other, after))
+            if state.accepted[site]:  # by the GTIDs that were named it has what an earlier word had given up, too
+                given_up = (state.given_up | missing) - frozenset(after.log)
+                state = state._replace(kept=state.kept - missing, given_up=given_up)
+        if state.accepted[site] and (after.open or after.claim != site):
+            state = state._replace(accepted=_with(state.accepted, site, False))
+        return state._replace(servers=_with(state.servers, site, after))
 
     # --- a run --------------------------------------------------------------------------------------------------------
 
@@ -484,8 +498,7 @@ class World:
             self._decided[key] = self._number(step), self._number(past.after(own, seen, step))
         number, past_number = self._decided[key]
         step = self._table[number]
-        pasts = (past_number, run.pasts[1]) if site == 0 else (run.pasts[0], past_number)
-        looks = run._replace(own=-1, pasts=pasts)
+        looks = run._replace(own=-1, pasts=_with(run.pasts, site, past_number))
         match step:
             case self.code.Refuse():
                 return None
@@ -516,7 +529,7 @@ class World:
         run_after = run._replace(
             act=None,
             turn=0,
-            watched=(watched, run.watched[1]) if site == 0 else (run.watched[0], watched),
+            watched=_with(run.watched, site, watched),
         )
         if after is own or after == own:
             yield self._goes_on(state, run, run_after)
@@ -526,10 +539,10 @@ class World:
         )
         if blind and (forced or isinstance(step, self.code.Open)) and self._lied(state, site):
             return
-        if forced and run.at == text(own.log):
-            kept = state.kept & frozenset(own.log)
-            state = state._replace(kept=kept, given_up=state.given_up | (state.kept - kept))
-        yield self._goes_on(self.put(state, site, after), run, run_after)
+        changed = self.put(state, site, after)
+        if forced and run.at in (text((row,)) for row in own.log):
+            changed = changed._replace(accepted=_with(changed.accepted, site, True))
+        yield self._goes_on(changed, run, run_after)
 
     def _goes_on(self, state: State, run: Run, after: Run | None) -> State:
         runs = state.runs - {run}
@@ -551,3 +564,29 @@ def search(world: World, most: int = 10**9) -> tuple[str, set[State]]:
         except Violation as violation:
             return str(violation), known
     return "", known
+
+
+def led_on(world: World, state: State, shape: int, wanted: int, *, can_be_fenced: bool = True) -> tuple[Server, Server]:
+    """Return what becomes of the servers when nothing fails any more and an `up` is run: one, or one of each site."""
+    state = state._replace(line=(CONNECTED, CONNECTED), runs=frozenset(), more_rows=0, words=(False, False))
+    for health in (FROZEN, DOWN, EMPTY):
+        for site in (0, 1):
+            own = state.servers[site]
+            if own.health == health == FROZEN:
+                state = world.put(state, site, own._replace(health=UP))
+            elif own.health == health and (health == DOWN or state.servers[1 - site].health == UP):
+                state = world.start(state, site)
+    runs = {Run(PAIR, wanted)} if shape == PAIR else {Run(site, wanted) for site in (0, 1)}
+    state = state._replace(runs=frozenset(runs))
+    seen = set[State]()
+    while state.runs and state not in seen:
+        seen.add(state)
+        for site in (0, 1):
+            state = next(world.served(state, site), state)
+        for run in sorted(state.runs):
+            if run in state.runs:
+                after = next(world.run_steps(state, run), state)
+                fenced = any(was.open and is_.health == UP and is_.read_only for was, is_ in zip(state.servers, after.servers, strict=True))
+                if can_be_fenced or not fenced:
+                    state = after
+    return state.servers
