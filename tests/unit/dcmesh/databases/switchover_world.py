@@ -423,9 +423,7 @@ class World:
         down = own._replace(health=health, read_only=True, scheduler=False, beside=None)
         if health == EMPTY:
             down = Server(own.claim, own.term, True, EMPTY, ())
-        runs = frozenset(
-            run._replace(watched=_with(run.watched, site, False)) for run in state.runs
-        )
+        runs = frozenset(run._replace(watched=_with(run.watched, site, False)) for run in state.runs)
         return self.put(state, site, down)._replace(runs=self._shared(runs))
 
     def start(self, state: State, site: int) -> State:
@@ -586,7 +584,10 @@ def led_on(world: World, state: State, shape: int, wanted: int, *, can_be_fenced
         for run in sorted(state.runs):
             if run in state.runs:
                 after = next(world.run_steps(state, run), state)
-                fenced = any(was.open and is_.health == UP and is_.read_only for was, is_ in zip(state.servers, after.servers, strict=True))
+                fenced = any(
+                    was.open and is_.health == UP and is_.read_only
+                    for was, is_ in zip(state.servers, after.servers, strict=True)
+                )
                 if can_be_fenced or not fenced:
                     state = after
     return state.servers
