@@ -190,7 +190,9 @@ class Operated:
 class World:
     """What can follow a state, by the code that is searched."""
 
-    def __init__(self, code: ModuleType, bounds: Bounds, rows: type[MariadbRows] = MariadbRows, start: Any = settle) -> None:
+    def __init__(
+        self, code: ModuleType, bounds: Bounds, rows: type[MariadbRows] = MariadbRows, start: Any = settle
+    ) -> None:
         self.code: Any = code
         self.bounds = bounds
         self._rows = rows
@@ -340,7 +342,13 @@ class World:
         if at == "own":
             row = (SITES[own.claim], own.term, own.read_only)
             done = self._settle(
-                row, None, site=SITES[site], follows=own.channel != NO_CHANNEL, yielded=yielded, silent=False, without=False
+                row,
+                None,
+                site=SITES[site],
+                follows=own.channel != NO_CHANNEL,
+                yielded=yielded,
+                silent=False,
+                without=False,
             )
             if done == "end":
                 yield self.put(state, site, own._replace(beside=None))
@@ -363,7 +371,7 @@ class World:
             theirs = seen[0]
             again = own._replace(beside=("own", yielded))
             if at == "open" and own.claim == site:
-                if theirs is None and self._lied(state, site):
+                if theirs is None and state.words[site] and self._lied(state, site):
                     return
                 yield self.put(state, site, again._replace(read_only=False, scheduler=self.bounds.events))
             elif at == "relinquish" and own.claim == site and own.term < theirs[1] and own.read_only:
@@ -415,9 +423,7 @@ class World:
         down = own._replace(health=health, read_only=True, scheduler=False, beside=None)
         if health == EMPTY:
             down = Server(own.claim, own.term, True, EMPTY, ())
-        runs = frozenset(
-            run._replace(watched=_with(run.watched, site, False)) for run in state.runs
-        )
+        runs = frozenset(run._replace(watched=_with(run.watched, site, False)) for run in state.runs)
         return self.put(state, site, down)._replace(runs=self._shared(runs))
 
     def start(self, state: State, site: int) -> State:
@@ -526,8 +532,10 @@ class World:
         if after is own or after == own:
             yield self._goes_on(state, run, run_after)
             return
-        forced = isinstance(step, self.code.Write) and after.claim == site and after.term != state.servers[1 - site].term
-        if blind and (forced or isinstance(step, self.code.Open)) and self._lied(state, site):
+        forced = (
+            isinstance(step, self.code.Write) and after.claim == site and after.term != state.servers[1 - site].term
+        )
+        if run.word and blind and isinstance(step, self.code.Open) and self._lied(state, site):
             return
         changed = self.put(state, site, after)
         if forced and run.at in (text((row,)) for row in own.log):
@@ -576,7 +584,10 @@ def led_on(world: World, state: State, shape: int, wanted: int, *, can_be_fenced
         for run in sorted(state.runs):
             if run in state.runs:
                 after = next(world.run_steps(state, run), state)
-                fenced = any(was.open and is_.health == UP and is_.read_only for was, is_ in zip(state.servers, after.servers, strict=True))
+                fenced = any(
+                    was.open and is_.health == UP and is_.read_only
+                    for was, is_ in zip(state.servers, after.servers, strict=True)
+                )
                 if can_be_fenced or not fenced:
                     state = after
     return state.servers
