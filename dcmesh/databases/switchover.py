@@ -25,7 +25,7 @@ PATIENCE = 120
 """Seconds that a run goes on in which nothing changes."""
 
 FENCING = 3 * PATIENCE
-"""The same for who waits for the other site to be fenced: longer than that may take, or both runs end with no writer."""
+"""The same while the other site is fenced: longer than that may take, or both runs end and nobody writes."""
 
 SILENCE = 30
 """Seconds that a server may be silent."""
@@ -233,7 +233,7 @@ STUCK = {
 
 @dataclass(frozen=True)
 class Wait:
-    """Look again, for as long as nothing else is seen. `reason`: why the run ends then. `told`: whether it says so now."""
+    """Look again, while nothing else is seen. `reason`: why the run ends then. `told`: whether it says so at once."""
 
     reason: str
     patience: float = PATIENCE
@@ -346,7 +346,7 @@ def _give_away(site: str, other: str, own: Own, theirs: Theirs | Silence, past: 
         )
     if theirs.rows.lacking(past.own):
         return Wait(
-            f"{other} is more than {PATIENCE} s behind: nothing is changed. Mend the replication, then run again"
+            f"{other} is behind, and does not catch up: nothing is changed. Mend the replication, then run again"
         )
     # From here on a restart comes up read-only. The term is new to both.
     return Write(Token(site=other, term=max(own.token.term, theirs.token.term) + 1))
@@ -381,12 +381,14 @@ def _take_over(switchover: Switchover, site: str, other: str, own: Own, theirs: 
 def _take_over_without(switchover: Switchover, site: str, other: str, own: Own, silence: Silence) -> Step:
     """Return what is to be done where the site is to be the primary, and the other does not answer."""
     channel, end = own.channel, own.applied
-    stopped = f" Its channel has stopped (error {channel.error})." if channel and channel.error else ""
+    beside = f" Its channel has stopped (error {channel.error})." if channel and channel.error else ""
+    if own.extra:
+        beside += f" It has transactions that {other} had not ({own.extra})."
     if channel and channel.applies and not channel.idle:
         return Wait(f"{other} does not answer ({silence.reason}), and what has arrived of it is not applied")
     if switchover.without != other:
         return Wait(
-            f"{other} does not answer ({silence.reason}).{stopped} What it committed after {end} would be lost. If it "
+            f"{other} does not answer ({silence.reason}).{beside} What it committed after {end} would be lost. If it "
             f"is gone for good, or surely stopped, set failover to {{without: {other}, at: {end}}}",
             SILENCE,
             told=True,
@@ -396,7 +398,7 @@ def _take_over_without(switchover: Switchover, site: str, other: str, own: Own, 
     if switchover.at != end:
         return Refuse(
             f"{other} does not answer, and what is applied of it ends at {end}, not at the failover.at of the "
-            f"configuration, {switchover.at or 'which is not set'}.{stopped} Set it to {end} if all that {other} "
+            f"configuration, {switchover.at or 'which is not set'}.{beside} Set it to {end} if all that {other} "
             "committed after that may be lost"
         )
     # More than what the other may have given away in the meantime.
@@ -565,8 +567,8 @@ class _Turns:
                 self._say(f"{own.token.site} is to be the primary")
             elif isinstance(self.step, Write) and self.step.lost:
                 self._say(
-                    f"takes over without {self.side.other}: what that committed after {self.step.lost} is lost, or to be "
-                    "fetched by hand"
+                    f"takes over without {self.side.other}: what that committed after {self.step.lost} is lost, or to "
+                    "be fetched by hand"
                 )
             else:
                 self._say(f"takes over, at {own.rows}")
@@ -607,10 +609,10 @@ def switch_over(
     while not all(isinstance(run.step, Reached) for run in runs):
         before = [run.step for run in runs]
         # After a change the first of them looks again: it may have waited for that.
-        next((run for run in runs if isinstance(run.turn(), Change)), None)
+        changed = next((run.step for run in runs if isinstance(run.turn(), Change)), None)
         if reasons := [f"{run.side.site}: {run.ended()}" for run in runs if run.ended()]:
             raise pulumi.RunError(printable("; ".join(reasons)))
-        if [run.step for run in runs] == before:
+        if changed is None or changed in before:
             clock.sleep(INTERVAL)
     for run in runs:
         run.tell_role()

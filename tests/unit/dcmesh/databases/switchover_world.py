@@ -371,7 +371,7 @@ class World:
             theirs = seen[0]
             again = own._replace(beside=("own", yielded))
             if at == "open" and own.claim == site:
-                if theirs is None and self._lied(state, site):
+                if theirs is None and state.words[site] and self._lied(state, site):
                     return
                 yield self.put(state, site, again._replace(read_only=False, scheduler=self.bounds.events))
             elif at == "relinquish" and own.claim == site and own.term < theirs[1] and own.read_only:
@@ -535,7 +535,7 @@ class World:
         forced = (
             isinstance(step, self.code.Write) and after.claim == site and after.term != state.servers[1 - site].term
         )
-        if blind and (forced or isinstance(step, self.code.Open)) and self._lied(state, site):
+        if run.word and blind and isinstance(step, self.code.Open) and self._lied(state, site):
             return
         changed = self.put(state, site, after)
         if forced and run.at in (text((row,)) for row in own.log):
