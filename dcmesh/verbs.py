@@ -11,7 +11,8 @@ import pulumi
 from dcmesh.config.kubeconfig import KubeconfigError, read_kubeconfig
 from dcmesh.databases.mariadb_server import MariadbEnd, sides_of
 from dcmesh.databases.pxc_switchover import PxcEnd, see_through
-from dcmesh.databases.switchover import foreseen, switch_over
+from dcmesh.databases.switchover import switch_over
+from dcmesh.databases.switchover_foreseen import foreseen
 from dcmesh.kube.api import ERRORS, why
 from dcmesh.kube.rollout import wait_for
 from dcmesh.model.facts import State
