@@ -1,7 +1,8 @@
 # Starts a pod's server, each time: also when its container alone is restarted, by a crash or a probe.
 # Where two sites can change roles, a server whose row names its own site starts read-only all the same, and is opened
-# once the other site's server has said that it takes no writes and knows of no later token. If it has one, this server
-# follows it from now on.
+# once the other site's server has said that it takes no writes, takes this site for the primary, and knows of no later
+# token. If it has one, this server follows it from now on. Whoever takes itself for the primary may be about to open: it
+# has asked before this server's row was what it is now.
 set -euo pipefail
 . /etc/dcmesh/settings/server.sh
 socket=$run/mysqld.sock
@@ -46,11 +47,11 @@ settle() {
         yielded=yes
         relinquish "$site" "$term" || true
         continue
-      elif [ "$read_only" = 1 ]; then
+      elif [ "$read_only" = 1 ] && [ "$site" = "$SITE" ]; then
         open || true
         continue
       fi
-      answer="its server takes writes"
+      answer="its server takes writes, or is about to"
     else
       silent=$((silent + 1))
       if [ "$silent" -gt 30 ] && [ "$(cat /etc/dcmesh/role/without)" = "$SOURCE_SITE" ]; then

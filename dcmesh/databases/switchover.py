@@ -323,6 +323,12 @@ def _lead(switchover: Switchover, other: str, own: Own, theirs: Theirs | Silence
         return _doubt(other, own, theirs) or Open()
     if not theirs.read_only:
         return Wait(f"{other} takes writes: make its server read-only, then run again")
+    if theirs.token.site == other:
+        # What has started there may have asked before the token was written here, and be about to open it.
+        return Wait(
+            f"{other} has returned, and takes itself for the primary still: run again, or `pulumi up` in the stack that "
+            "has it"
+        )
     return Open()
 
 

@@ -138,7 +138,7 @@ def settle(
         return "open" if silent and without else "again"
     if theirs[1] > row[1]:
         return "relinquish"
-    return "open" if theirs[2] else "again"
+    return "open" if theirs[2] and theirs[0] == site else "again"
 
 
 def text(rows: tuple[Row, ...]) -> str:
@@ -406,9 +406,7 @@ class World:
                 lost = frozenset(own.log) - frozenset(other.log)
                 # What the other alone has by now is all that there is.
                 yield gone._replace(kept=state.kept - lost, given_up=state.given_up - frozenset(other.log))
-        elif own.health == DOWN:
-            yield self.start(state, site)
-        elif other.health == UP and state.line[site] == CONNECTED:
+        elif own.health == DOWN or (other.health == UP and state.line[site] == CONNECTED):
             yield self.start(state, site)
         if own.channel == RUNS and "applier" in kinds:
             yield self.put(less, site, own._replace(channel=BROKEN))
@@ -532,13 +530,10 @@ class World:
         if after is own or after == own:
             yield self._goes_on(state, run, run_after)
             return
-        forced = (
-            isinstance(step, self.code.Write) and after.claim == site and after.term != state.servers[1 - site].term
-        )
         if run.word and blind and isinstance(step, self.code.Open) and self._lied(state, site):
             return
         changed = self.put(state, site, after)
-        if forced and run.at in (text((row,)) for row in own.log):
+        if isinstance(step, self.code.Write) and step.lost and run.at in (text((row,)) for row in own.log):
             changed = changed._replace(accepted=_with(changed.accepted, site, True))
         yield self._goes_on(changed, run, run_after)
 
