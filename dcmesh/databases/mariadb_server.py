@@ -10,7 +10,7 @@ import re
 import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from dcmesh.databases.mariadb_gtids import GTIDS, NUMBER, MariadbRows, reached
 from dcmesh.databases.replication import EXTRA, checked
@@ -31,27 +31,36 @@ LIMIT = 16384
 CLOSED = "CONCAT(@@GLOBAL.read_only) IN ('1', 'ON', 'NO_LOCK', 'NO_LOCK_NO_ADMIN')"
 """Whether a server takes no writes of clients, as mariadb_token.sh has it."""
 
-TOKEN = f"SELECT site, term, {CLOSED} AS closed FROM dcmesh.primary_site WHERE server_id = @@server_id"
+TOKEN = (
+    f"SELECT site, term, {CLOSED} AND @@GLOBAL.event_scheduler <> 'ON' FROM dcmesh.primary_site"
+    " WHERE server_id = @@server_id"
+)
+"""What the other site's server is asked for its row, and whether nothing is written there. An event may write what a
+client may not."""
 ROWS = "SELECT @@GLOBAL.gtid_binlog_pos AS position, @@GLOBAL.gtid_binlog_state AS state"
 
 CLIENTS = "user NOT IN ('root', 'mysql', 'replication', 'replication_local', 'system user', 'event_scheduler')"
 RUNS_EVENT = "command = 'Connect' AND user NOT IN ('system user', 'unauthenticated user')"
 """Which of the server's connections are clients', and which run an event."""
 
-WRONG_POD = "its pod is another site's"
+WRONG_POD = "its pod is another site's, or follows another site"
+
+OF_PAIR = f"""\
+[ "$SITE $SOURCE_SITE" = "$0" ] || {{ echo "{WRONG_POD}"; exit 1; }}
+"""
+"""Ends what is run in a pod that is not the first of two sites, or does not follow the second: names are typed too."""
 
 SESSION = f"""\
-[ "$SITE" = "$0" ] || {{ echo "{WRONG_POD}"; exit 1; }}
-exec 2>&1 mariadb --no-defaults --skip-ssl --socket={PLACE["socket"]} --unbuffered --skip-reconnect --init-command="SET\
- sql_mode = '', autocommit = 1, max_statement_time = 0, lock_wait_timeout = 1, innodb_lock_wait_timeout = 1, \
-wait_timeout = 86400, sql_log_bin = 0, @events = '$EVENTS'"
+{OF_PAIR}exec 2>&1 mariadb --no-defaults --skip-ssl --socket={PLACE["socket"]} --unbuffered --skip-reconnect \
+--init-command="SET sql_mode = '', autocommit = 1, max_statement_time = 0, lock_wait_timeout = 1, \
+innodb_lock_wait_timeout = 1, wait_timeout = 86400, sql_log_bin = 0, @events = '$EVENTS'"
 """
-"""The client of a site's own server, which gets the site's name. A user's settings do not reach it."""
+"""The client of a site's own server. A user's settings do not reach it."""
 
 OVER_THE_LINK = f"""\
-set -o pipefail
+{OF_PAIR}set -o pipefail
 timeout 8 mariadb --defaults-file=/run/mysqld/source.cnf --connect-timeout=5 --quick --skip-column-names \
---execute="$0" 2>&1 | head -c {LIMIT}
+--execute="$1" 2>&1 | head -c {LIMIT}
 """
 """Asks what a site's own server follows, or would."""
 
@@ -87,11 +96,13 @@ class MariadbPeer:
     """The other site's server, asked over the link.
 
     Args:
+        site: the own site.
+        other: the other.
         place: the container of the own server.
     """
 
-    def __init__(self, place: Place) -> None:
-        self._place = place
+    def __init__(self, site: str, other: str, place: Place) -> None:
+        self._sites, self._place = f"{site} {other}", place
 
     def look(self) -> Theirs:
         """Return who may write there, and what rows it has.
@@ -115,7 +126,7 @@ class MariadbPeer:
 
     def _ask(self, sql: str) -> str:
         try:
-            return self._place.run(("bash", "-c", OVER_THE_LINK, sql))
+            return self._place.run(("bash", "-c", OVER_THE_LINK, self._sites, sql))
         except ChildProcessError as error:
             raise NoAnswer(number_of(str(error))) from None
         except ERRORS as error:
@@ -126,12 +137,13 @@ class MariadbServer:
     """A site's own server.
 
     Args:
-        site: the site, which the pod must be of.
+        site: the site.
+        other: the site that it follows, or would.
         place: the server's container.
     """
 
-    def __init__(self, site: str, place: Place) -> None:
-        self._site, self._place, self._peer = site, place, MariadbPeer(place)
+    def __init__(self, site: str, other: str, place: Place) -> None:
+        self._sites, self._place, self._peer = f"{site} {other}", place, MariadbPeer(site, other, place)
         self._session: Conversation | None = None
         self._lock = statement(f"dcmesh.watch.{secrets.token_hex(8)}")
 
@@ -292,7 +304,7 @@ class MariadbServer:
         end = secrets.token_hex(8)
         try:
             if self._session is None:
-                self._session = self._place.begin(("bash", "-c", SESSION, self._site))
+                self._session = self._place.begin(("bash", "-c", SESSION, self._sites))
                 sql = f"SET SESSION TRANSACTION READ WRITE;\n{sql}"
             return self._session.ask(f"{sql}\nSELECT '{end}' AS `{end}`;\n", f"{end}\n{end}")
         except ChildProcessError as error:
@@ -363,24 +375,14 @@ def sides_of(ends: Sequence[MariadbEnd], other: str) -> Iterator[list[Side]]:
             cluster, or one. That asks the other over the link.
         other: the other site, where there is but one.
     """
+    others = [end.site for end in ends[::-1]] if len(ends) > 1 else [other]
     with ExitStack() as opened:
-        places = [
-            Container(
-                api=opened.enter_context(connect(end.kubeconfig)),
-                namespace=end.namespace,
-                pod=f"{end.name}-0",
-                name=SERVER,
-            )
-            for end in ends
-        ]
-        servers = [
-            opened.enter_context(closing(MariadbServer(end.site, place)))
-            for end, place in zip(ends, places, strict=True)
-        ]
-        if len(ends) == 1:
-            yield [Side(site=ends[0].site, other=other, server=servers[0], peer=MariadbPeer(places[0]))]
-            return
-        yield [
-            Side(site=end.site, other=there.site, server=server, peer=peer)
-            for end, there, server, peer in zip(ends, ends[::-1], servers, servers[::-1], strict=True)
-        ]
+        sides = list[Side]()
+        for end, there in zip(ends, others, strict=True):
+            api = opened.enter_context(connect(end.kubeconfig))
+            place = Container(api=api, namespace=end.namespace, pod=f"{end.name}-0", name=SERVER)
+            server = opened.enter_context(closing(MariadbServer(end.site, there, place)))
+            sides.append(Side(site=end.site, other=there, server=server, peer=MariadbPeer(end.site, there, place)))
+        if len(sides) > 1:
+            sides = [replace(side, peer=there.server) for side, there in zip(sides, sides[::-1], strict=True)]
+        yield sides

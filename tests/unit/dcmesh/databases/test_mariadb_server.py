@@ -107,7 +107,7 @@ def pod() -> Pod:
 
 @pytest.fixture
 def server(pod: Pod) -> MariadbServer:
-    return MariadbServer("dc1", pod)
+    return MariadbServer("dc1", "dc2", pod)
 
 
 # --- its own server --------------------------------------------------------------------------------------------------
@@ -188,7 +188,7 @@ def test_one_session_asks_and_tells_and_no_setting_of_a_user_reaches_it(server: 
     server.look()
     server.fence(SEEN)
     (command,) = pod.begun
-    assert command == ("bash", "-c", SESSION, "dc1")
+    assert command == ("bash", "-c", SESSION, "dc1 dc2")
     assert pod.asked[0].startswith("SET SESSION TRANSACTION READ WRITE;\n")
     for setting in ("sql_mode = ''", "autocommit = 1", "max_statement_time = 0", "sql_log_bin = 0"):
         assert setting in SESSION
@@ -307,10 +307,11 @@ def test_events_that_the_other_site_has_disabled_stay_so(
 
 def test_what_the_other_server_says(pod: Pod) -> None:
     pod.over_the_link = "dc2\t7\t1\n0-2-90\t0-1-70,0-2-90\n"
-    theirs = MariadbPeer(pod).look()
+    theirs = MariadbPeer("dc1", "dc2", pod).look()
     assert (theirs.token, theirs.read_only, str(theirs.rows)) == (Token(site="dc2", term=7), True, "0-2-90")
     (command,) = pod.run_in
-    assert command[:3] == ("bash", "-c", OVER_THE_LINK)
+    assert command[:4] == ("bash", "-c", OVER_THE_LINK, "dc1 dc2")
+    assert "@@GLOBAL.event_scheduler <> 'ON'" in command[4], "an event may write what a client may not"
     assert not isinstance(theirs, Own)
 
 
@@ -333,7 +334,7 @@ def test_what_the_other_server_says(pod: Pod) -> None:
 def test_what_the_other_site_cannot_say_is_no_answer(pod: Pod, said: str) -> None:
     pod.over_the_link = said
     with pytest.raises(NoAnswer) as raised:
-        MariadbPeer(pod).look()
+        MariadbPeer("dc1", "dc2", pod).look()
     assert str(raised.value).isprintable()
     assert len(str(raised.value)) < 300
 
@@ -341,39 +342,48 @@ def test_what_the_other_site_cannot_say_is_no_answer(pod: Pod, said: str) -> Non
 def test_of_the_other_sites_error_the_number_is_told(pod: Pod) -> None:
     pod.over_the_link = ChildProcessError("ERROR 2003 (HY000): no route, and words \x1b[2J\n")
     with pytest.raises(NoAnswer, match=r"^error 2003$"):
-        MariadbPeer(pod).look()
+        MariadbPeer("dc1", "dc2", pod).look()
 
 
 # --- in the pod: run for real by bash --------------------------------------------------------------------------------
 
-CLIENT = """printf '%s\\n' "$@"; cat - </dev/stdin 2>/dev/null"""
+SCRIPTS = pytest.mark.parametrize("script", [SESSION, OVER_THE_LINK], ids=["session", "over the link"])
+PRINT = "printf '%s\\n' \"$@\""
 
 
-def run(directory: Path, script: str, word: str, client: str, **environment: str) -> tuple[int, str]:
-    """Run one of the scripts as a pod does, with a client that only seems to be there."""
+def run(directory: Path, script: str, sites: str, client: str, **environment: str) -> tuple[int, str]:
+    """Run one of the scripts as a pod of dc1 does, with a client that only seems to be there."""
     fakes = {"mariadb": client, "timeout": 'shift\n"$@"'}
     programs = Programs(directory, fakes, last=("head",), files=("mariadb",))
-    return programs.run(script.replace("exec 2>&1 mariadb", "mariadb").replace('"$0"', f"'{word}'"), environment)
+    script = script.replace("exec 2>&1 mariadb", "mariadb").replace('"$0"', f"'{sites}'")
+    return programs.run(script, {"SITE": "dc1", "SOURCE_SITE": "dc2", "EVENTS": "", **environment})
 
 
-def test_a_pod_of_another_site_is_told_nothing(tmp_path: Path) -> None:
-    """By hand a wrong name is soon typed: it would be given a role that is another's."""
-    status, said = run(tmp_path, SESSION, "dc1", "echo reached", SITE="dc2", EVENTS="ON")
+@SCRIPTS
+@pytest.mark.parametrize("sites", ["dc2 dc1", "dc1 dc3", "dc3 dc2"])
+def test_a_pod_of_other_sites_is_told_nothing(tmp_path: Path, script: str, sites: str) -> None:
+    """By hand a wrong name is soon typed: a server would be given the role of another site, or none."""
+    status, said = run(tmp_path, script, sites, "echo reached")
     assert status != 0
     assert "reached" not in said
-    assert number_of(said) == "its pod is another site's"
+    assert number_of(said) == "its pod is another site's, or follows another site"
+
+
+@SCRIPTS
+def test_a_pod_of_these_sites_is_asked(tmp_path: Path, script: str) -> None:
+    assert run(tmp_path, script, "dc1 dc2", "echo reached") == (0, "reached\n")
 
 
 @pytest.mark.parametrize("events", ["ON", ""])
 def test_a_pod_says_whether_its_primary_runs_events(tmp_path: Path, events: str) -> None:
-    status, said = run(tmp_path, SESSION, "dc1", "printf '%s\\n' \"$@\"", SITE="dc1", EVENTS=events)
+    status, said = run(tmp_path, SESSION, "dc1 dc2", PRINT, EVENTS=events)
     assert status == 0
     assert f"@events = '{events}'" in said
     assert "--socket=/run/mysqld/mysqld.sock" in said.splitlines()
 
 
 def test_no_more_than_a_part_of_an_answer_over_the_link_is_read(tmp_path: Path) -> None:
-    status, said = run(tmp_path, OVER_THE_LINK, "SELECT 1", "while echo 0123456789abcdef; do :; done")
+    status, said = run(tmp_path, OVER_THE_LINK, "dc1 dc2", "while echo 0123456789abcdef; do :; done")
     assert status != 0
     assert len(said) == mariadb_server.LIMIT
 
