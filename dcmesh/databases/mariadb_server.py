@@ -46,12 +46,12 @@ RUNS_EVENT = "command = 'Connect' AND user NOT IN ('system user', 'unauthenticat
 WRONG_POD = "its pod is another site's, or follows another site"
 
 OF_PAIR = f"""\
-[ "$SITE $SOURCE_SITE" = "$0" ] || {{ echo "{WRONG_POD}"; exit 1; }}
+[ "$SITE $SOURCE_SITE" = "$0" ] || {{ echo "{WRONG_POD}" >&2; exit 1; }}
 """
 """Ends what is run in a pod that is not the first of two sites, or does not follow the second: names are typed too."""
 
 SESSION = f"""\
-{OF_PAIR}exec 2>&1 mariadb --no-defaults --skip-ssl --socket={PLACE["socket"]} --unbuffered --skip-reconnect \
+{OF_PAIR}exec mariadb --no-defaults --skip-ssl --socket={PLACE["socket"]} --unbuffered --skip-reconnect \
 --init-command="SET sql_mode = '', autocommit = 1, max_statement_time = 0, lock_wait_timeout = 1, \
 innodb_lock_wait_timeout = 1, wait_timeout = 86400, sql_log_bin = 0, @events = '$EVENTS'"
 """

@@ -7,7 +7,8 @@ from typing import Protocol
 
 from kubernetes import client
 from kubernetes.stream import stream
-from kubernetes.stream.ws_client import WSClient
+from kubernetes.stream.ws_client import STDERR_CHANNEL, STDIN_CHANNEL, STDOUT_CHANNEL
+from websocket import ABNF, WebSocket, WebSocketTimeoutException
 
 from dcmesh.kube.api import SECONDS, ApiClient, run_in
 
@@ -21,7 +22,8 @@ class Conversation(Protocol):
         Raises:
             TimeoutError: that line does not come in time. What comes later belongs to this text: the conversation is
                 of no use any more.
-            ChildProcessError: the program has ended; the message is what it printed.
+            ChildProcessError: the program has ended; the message is what it printed. One that closes its standard error
+                is ended by containerd.
             OSError, WebSocketException: the connection has failed.
         """
 
@@ -72,31 +74,47 @@ class Container:
             container=self.name,
             command=list(command),
             stdout=True,
-            stderr=False,
+            stderr=True,
             stdin=True,
             tty=False,
             _preload_content=False,
         )
-        return _Exec(running)
+        return _Exec(running.sock)
 
 
 class _Exec:
-    """A conversation over a websocket."""
+    """A conversation over a websocket: each message begins with the number of its channel.
 
-    def __init__(self, running: WSClient) -> None:
-        self._running = running
+    The client's own way of reading waits for the network while TLS has more already, for as long as nothing else comes.
+    """
+
+    def __init__(self, socket: WebSocket) -> None:
+        self._socket = socket
 
     def ask(self, text: str, end: str) -> str:
-        deadline, printed = time.monotonic() + SECONDS, ""
-        self._running.write_stdin(text)
-        while not printed.endswith(f"{end}\n"):
-            if not self._running.is_open():
-                raise ChildProcessError(printed or "the connection has ended")
-            left = deadline - time.monotonic()
-            if left <= 0:
-                raise TimeoutError(f"no answer within {SECONDS} seconds")
-            printed += self._running.read_stdout(timeout=left)
-        return printed.removesuffix(f"{end}\n")
+        deadline, last = time.monotonic() + SECONDS, f"{end}\n".encode()
+        said = {STDOUT_CHANNEL: b"", STDERR_CHANNEL: b""}
+        self._socket.send_binary(bytes([STDIN_CHANNEL]) + text.encode())
+        while not said[STDOUT_CHANNEL].endswith(last):
+            message = self._receive(deadline)
+            if message is None:
+                ended = said[STDERR_CHANNEL] or said[STDOUT_CHANNEL] or b"the connection has ended"
+                raise ChildProcessError(ended.decode(errors="replace"))
+            if message and message[0] in said:
+                said[message[0]] += message[1:]
+        return said[STDOUT_CHANNEL].removesuffix(last).decode(errors="replace")
+
+    def _receive(self, deadline: float) -> bytes | None:
+        """Return the next message; None when there is none any more."""
+        left = deadline - time.monotonic()
+        try:
+            self._socket.settimeout(max(left, 0.001))
+            kind, frame = self._socket.recv_data_frame(control_frame=True)
+        except WebSocketTimeoutException:
+            raise TimeoutError(f"no answer within {SECONDS} seconds") from None
+        if kind == ABNF.OPCODE_CLOSE:
+            return None
+        return bytes(frame.data) if kind in (ABNF.OPCODE_BINARY, ABNF.OPCODE_TEXT) else b""
 
     def close(self) -> None:
-        self._running.close()
+        self._socket.close()

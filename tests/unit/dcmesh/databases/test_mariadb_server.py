@@ -355,7 +355,7 @@ def run(directory: Path, script: str, sites: str, client: str, **environment: st
     """Run one of the scripts as a pod of dc1 does, with a client that only seems to be there."""
     fakes = {"mariadb": client, "timeout": 'shift\n"$@"'}
     programs = Programs(directory, fakes, last=("head",), files=("mariadb",))
-    script = script.replace("exec 2>&1 mariadb", "mariadb").replace('"$0"', f"'{sites}'")
+    script = script.replace("exec mariadb", "mariadb").replace('"$0"', f"'{sites}'")
     return programs.run(script, {"SITE": "dc1", "SOURCE_SITE": "dc2", "EVENTS": "", **environment})
 
 
