@@ -98,9 +98,8 @@ class Bounds:
     words: bool = False
     events: bool = False
     kinds: Sequence[str] = ("kill", "freeze", "line", "applier")
-    primary: int = 0
-    lost_before: bool = False
-    """Whether dc2 begins with a row that a failover has given up."""
+    begins: str = ""
+    """`lost`: dc2 has a row that a failover has given up. `gone`: a failover has made dc2 the primary, dc1 is down."""
 
 
 class Violation(Exception):  # noqa: N818
@@ -191,12 +190,19 @@ class World:
     """What can follow a state, by the code that is searched."""
 
     def __init__(
-        self, code: ModuleType, bounds: Bounds, rows: type[MariadbRows] = MariadbRows, start: Any = settle
+        self,
+        code: ModuleType,
+        bounds: Bounds,
+        *,
+        rows: type[MariadbRows] = MariadbRows,
+        start: Any = settle,
+        operated: type[Operated] = Operated,
     ) -> None:
         self.code: Any = code
         self.bounds = bounds
         self._rows = rows
         self._settle = start
+        self._operated = operated
         self._table: list[Any] = []
         self._numbers: dict[Any, int] = {}
         self._number(code.Past())
@@ -211,12 +217,10 @@ class World:
 
     def _number(self, thing: Any) -> int:
         """Return a number for a thing, the same for equal ones: to compare numbers is quicker."""
-        return self._numbers.setdefault(thing, len(self._table)) if thing in self._numbers else self._add(thing)
-
-    def _add(self, thing: Any) -> int:
-        self._table.append(thing)
-        self._numbers[thing] = len(self._table) - 1
-        return len(self._table) - 1
+        if thing not in self._numbers:
+            self._numbers[thing] = len(self._table)
+            self._table.append(thing)
+        return self._numbers[thing]
 
     def _rows_of(self, server: Server) -> MariadbRows:
         last = {row[0]: row for row in server.log[max(server.base - 1, 0) :]}
@@ -269,7 +273,10 @@ class World:
         first = Server(0, 0, False, UP, log, scheduler=self.bounds.events)
         second = Server(0, 0, True, UP, log, channel=RUNS)
         given_up: frozenset[Row] = frozenset()
-        if self.bounds.lost_before:
+        if self.bounds.begins == "gone":
+            first = first._replace(read_only=True, health=DOWN)
+            second = second._replace(claim=1, term=2, read_only=False, channel=NO_CHANNEL)
+        if self.bounds.begins == "lost":
             lost = (1, 2, -2)
             second = second._replace(log=(row, lost), extra="0-2-1 to 0-2-2")
             given_up = frozenset({lost})
@@ -516,7 +523,7 @@ class World:
         key = own, watched, number, claim, term
         step = self._table[number]
         if key not in self._done:
-            operated = Operated(own, watched=watched)
+            operated = self._operated(own, watched=watched)
             self.code.perform(step, cast(Any, operated), self.code.Token(site=SITES[claim], term=term))
             self._done[key] = self._shared(operated.server), operated.watches
         after, watches = self._done[key]
@@ -559,9 +566,27 @@ def search(world: World, most: int = 10**9) -> tuple[str, set[State]]:
     return "", known
 
 
-def led_on(world: World, state: State, shape: int, wanted: int, *, can_be_fenced: bool = True) -> tuple[Server, Server]:
+def stuck(world: World, states: set[State]) -> State | None:
+    """Return a state from which no `up` leads to a primary that takes writes; None if there is none."""
+    distinct = {state.servers: state for state in states}
+    for state in distinct.values():
+        for shape in (0, PAIR):
+            # One that is open and has given its role away need not be one that can be fenced.
+            for can_be_fenced in (True, False):
+                if not any(leads(led_on(world, state, shape, to, can_be_fenced=can_be_fenced)) for to in (0, 1)):
+                    return state
+    return None
+
+
+def leads(servers: tuple[Server, Server]) -> bool:
+    """Tell whether one server is open, and is the primary."""
+    return [site for site in (0, 1) if servers[site].open] in [[site] for site in (0, 1) if servers[site].claim == site]
+
+
+def led_on(world: World, state: State, shape: int, to: int, *, can_be_fenced: bool = True) -> tuple[Server, Server]:
     """Return what becomes of the servers when nothing fails any more and an `up` is run: one, or one of each site."""
-    state = state._replace(line=(CONNECTED, CONNECTED), runs=frozenset(), more_rows=0, words=(False, False))
+    nothing = frozenset[Row]()
+    state = State(state.servers, kept=nothing, given_up=nothing)
     for health in (FROZEN, DOWN, EMPTY):
         for site in (0, 1):
             own = state.servers[site]
@@ -569,7 +594,7 @@ def led_on(world: World, state: State, shape: int, wanted: int, *, can_be_fenced
                 state = world.put(state, site, own._replace(health=UP))
             elif own.health == health and (health == DOWN or state.servers[1 - site].health == UP):
                 state = world.start(state, site)
-    runs = {Run(PAIR, wanted)} if shape == PAIR else {Run(site, wanted) for site in (0, 1)}
+    runs = {Run(PAIR, to)} if shape == PAIR else {Run(site, to) for site in (0, 1)}
     state = state._replace(runs=frozenset(runs))
     seen = set[State]()
     while state.runs and state not in seen:
@@ -579,10 +604,7 @@ def led_on(world: World, state: State, shape: int, wanted: int, *, can_be_fenced
         for run in sorted(state.runs):
             if run in state.runs:
                 after = next(world.run_steps(state, run), state)
-                fenced = any(
-                    was.open and is_.health == UP and is_.read_only
-                    for was, is_ in zip(state.servers, after.servers, strict=True)
-                )
-                if can_be_fenced or not fenced:
+                closed = any(a.open and not b.open for a, b in zip(state.servers, after.servers, strict=True))
+                if can_be_fenced or not closed:
                     state = after
     return state.servers
