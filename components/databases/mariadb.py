@@ -40,6 +40,9 @@ MYSQL_USER = 999
 POD_USER = {"runAsUser": MYSQL_USER, "runAsGroup": MYSQL_USER, "fsGroup": MYSQL_USER}
 """As whom the pods run."""
 
+ALIVE = f"said=$(mariadb --socket={PLACE['socket']} --execute='DO 0' 2>&1) || [[ $said == *'ERROR 1040 '* ]]"
+"""Asks whether the server is there. One that has no connection left is: a switchover may have its last one."""
+
 EXPORTER_PORT = 9104
 """Port of the exporter, on the pod's loopback alone: the sidecar's agent fetches its metrics there and shows them."""
 
@@ -220,10 +223,7 @@ def stateful_set(args: MariadbArgs, *, settings: str, passwords: str) -> dict[st
         "securityContext": CONFINED,
         "volumeMounts": [*mounts, {"name": "passwords", "mountPath": PASSWORDS}],
     }
-    ask: dict[str, Any] = {
-        "exec": {"command": ["mariadb", f"--socket={PLACE['socket']}", "--execute=DO 0"]},
-        "timeoutSeconds": 5,
-    }
+    ask: dict[str, Any] = {"exec": {"command": ["bash", "-c", ALIVE]}, "timeoutSeconds": 5}
     server: dict[str, Any] = {
         **image,
         "name": SERVER,

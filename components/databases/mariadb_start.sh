@@ -53,7 +53,8 @@ settle() {
       fi
       answer="its server takes writes, or is about to"
     else
-      silent=$((silent + 1))
+      # Who says that it has no connection left, or what cannot be, is there.
+      if [[ $answer =~ ^(ERROR\ 2|no\ answer\ within\ ) ]]; then silent=$((silent + 1)); else silent=0; fi
       if [ "$silent" -gt 30 ] && [ "$(cat /etc/dcmesh/role/without)" = "$SOURCE_SITE" ]; then
         open || true
         continue

@@ -13,8 +13,8 @@ from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, replace
 
 from dcmesh.databases.mariadb_gtids import GTIDS, NUMBER, MariadbRows, reached
-from dcmesh.databases.replication import EXTRA, checked
-from dcmesh.databases.switchover import Channel, NoAnswer, Own, Side, Theirs, Token
+from dcmesh.databases.replication import EXTRA, READ_ONLY, checked
+from dcmesh.databases.switchover import Channel, NoAnswer, NotSilent, Own, Side, Theirs, Token
 from dcmesh.kube.api import ERRORS, connect, why
 from dcmesh.kube.container import Container, Conversation, Place
 from dcmesh.model.mariadb import PLACE, SERVER
@@ -22,13 +22,15 @@ from dcmesh.model.printable import printable
 
 SITE = "[a-z0-9-]{1,63}"
 HEX = "[0-9A-F]+"
-ANSWER = rf"{SITE}\t{NUMBER}\t[01]\n{GTIDS}\t{GTIDS}\n"
+TERM = "(?:0|[1-9][0-9]{0,14})"
+"""What the other site's row may have: so that later terms can still be told."""
+ANSWER = rf"{SITE}\t{TERM}\t[01]\n{GTIDS}\t{GTIDS}\n"
 """What the other site's server may say of its row and its rows."""
 
-LIMIT = 16384
-"""How many bytes of an answer of the other site are read."""
+LIMIT, EVENTS_LIMIT = 2**14, 2**20
+"""How many bytes of an answer of the other site are read: of its row, and of the names of its events."""
 
-CLOSED = "CONCAT(@@GLOBAL.read_only) IN ('1', 'ON', 'NO_LOCK', 'NO_LOCK_NO_ADMIN')"
+CLOSED = f"CONCAT(@@GLOBAL.read_only) IN ({', '.join(repr(word) for word, closed in READ_ONLY.items() if closed)})"
 """Whether a server takes no writes of clients, as mariadb_token.sh has it."""
 
 TOKEN = (
@@ -59,10 +61,15 @@ innodb_lock_wait_timeout = 1, wait_timeout = 86400, sql_log_bin = 0, @events = '
 
 OVER_THE_LINK = f"""\
 {OF_PAIR}set -o pipefail
-timeout 8 mariadb --defaults-file=/run/mysqld/source.cnf --connect-timeout=5 --quick --skip-column-names \
---execute="$1" 2>&1 | head -c {LIMIT}
+{{
+  timeout 8 mariadb --defaults-file=/run/mysqld/source.cnf --connect-timeout=5 --quick --skip-column-names \\
+    --execute="$1"
+  code=$?
+  [ "$code" != 124 ] || echo "ERROR 2013 (no answer within 8 seconds)"
+  exit "$code"
+}} 2>&1 | head -c "$2"
 """
-"""Asks what a site's own server follows, or would."""
+"""Asks what a site's own server follows, or would. Of a long answer only the begin is read, and it counts as none."""
 
 CHANNEL = "/run/mysqld/channel.sql"
 """What mariadb_prepare.sh has written into the pod: it sets @channel to the statement, which has a password."""
@@ -84,12 +91,12 @@ def statement(text: str) -> str:
 
 
 @contextmanager
-def understood() -> Iterator[None]:
+def understood(kind: type[NoAnswer] = NoAnswer) -> Iterator[None]:
     """Turn what a server says and cannot be into no answer."""
     try:
         yield
     except (ChildProcessError, ValueError) as error:
-        raise NoAnswer(printable(str(error), 200)) from None
+        raise kind(printable(str(error), 200)) from None
 
 
 class MariadbPeer:
@@ -108,29 +115,40 @@ class MariadbPeer:
         """Return who may write there, and what rows it has.
 
         Raises:
+            NotSilent: it answers, with an error or what cannot be; or it could not be asked from here.
             NoAnswer: it does not answer.
         """
-        with understood():
-            said = checked("its row", self._ask(f"{TOKEN}; {ROWS}"), ANSWER)
-            (site, term, closed), (position, state) = (line.split("\t") for line in said.splitlines())
+        said = self._ask(f"{TOKEN}; {ROWS}", LIMIT)
+        with understood(NotSilent):
+            (site, term, closed), (position, state) = (
+                line.split("\t") for line in checked("its row", said, ANSWER).splitlines()
+            )
             rows = MariadbRows.parse(position, state)
         return Theirs(token=Token(site=site, term=int(term)), read_only=closed == "1", rows=rows)
 
     def disabled_events(self) -> Sequence[str]:
-        """Return the names of the events that are disabled there, in hex; none if it does not say."""
+        """Return the names of the events that are disabled there, in hex; none if it is silent.
+
+        Raises:
+            NotSilent: it does not say, and is there.
+        """
+        disabled = "SELECT CONCAT(HEX(db), '.', HEX(name)) FROM mysql.event WHERE status = 'DISABLED'"
         try:
-            said = self._ask("SELECT CONCAT(HEX(db), '.', HEX(name)) FROM mysql.event WHERE status = 'DISABLED'")
+            said = self._ask(disabled, EVENTS_LIMIT)
+        except NotSilent:
+            raise
         except NoAnswer:
             return ()
         return [line for line in said.split("\n") if re.fullmatch(rf"{HEX}[.]{HEX}", line)]
 
-    def _ask(self, sql: str) -> str:
+    def _ask(self, sql: str, limit: int) -> str:
         try:
-            return self._place.run(("bash", "-c", OVER_THE_LINK, self._sites, sql))
+            return self._place.run(("bash", "-c", OVER_THE_LINK, self._sites, sql, str(limit)))
         except ChildProcessError as error:
-            raise NoAnswer(number_of(str(error))) from None
+            reason = number_of(str(error))
+            raise (NoAnswer if re.fullmatch("error 2[0-9]{3}", reason) else NotSilent)(reason) from None
         except ERRORS as error:
-            raise NoAnswer(why(error)) from None
+            raise NotSilent(f"it could not be asked: {why(error)}") from None
 
 
 class MariadbServer:

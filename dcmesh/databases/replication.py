@@ -17,7 +17,7 @@ GOES_ON = re.compile(r",\n *(?=[0-9a-fA-F-]{36}:)")
 """Where MySQL goes on with a set of GTIDs on another line: each server that has written has one of its own."""
 
 EXTRA = r"[\w:,. -]{0,16384}"
-"""As a switchover notes it: ranges of GTIDs, or a word on why there are none."""
+"""As a switchover notes it: ranges of GTIDs."""
 
 READ_ONLY = {"0": False, "OFF": False, **dict.fromkeys(("1", "ON", "NO_LOCK", "NO_LOCK_NO_ADMIN"), True)}
 """Whether a server takes no writes, by what it says. MariaDB 12.0.1 and newer say it in words."""

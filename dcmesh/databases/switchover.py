@@ -44,6 +44,10 @@ class NoAnswer(Exception):  # noqa: N818 — it is what the server gives
     """A server does not answer, or says what cannot be, or did not do what it was told. The message says why."""
 
 
+class NotSilent(NoAnswer):
+    """The other site's server is there all the same, or was not asked at all: it must not be taken for gone."""
+
+
 class Rows(Protocol):
     """Which transactions a server has. As text: the GTIDs where they end."""
 
@@ -553,6 +557,9 @@ class _Turns:
         """Ask the other site's server."""
         try:
             theirs = self.side.peer.look()
+        except NotSilent as error:
+            self._heard = self.clock.now()
+            return Silence(str(error))
         except NoAnswer as error:
             return Silence(str(error), lasting=self.clock.now() >= self._heard + GONE)
         self._heard = self.clock.now()

@@ -108,7 +108,7 @@ REPLACED: set[Resource] = {
     ("kubernetes:core/v1:ConfigMap", "dc2.wookie-dr-settings"),
     # It runs as nobody, and shows nothing of an answer that a terminal would obey.
     ("kubernetes:batch/v1:Job", "dc2-imports.wookie-dr.db-job"),
-    # Immutable as well. The generated password of root is that of the Job's account now.
+    # Immutable as well. The generated password of root is in it no more.
     ("kubernetes:core/v1:Secret", "dc1.wookie-passwords"),
     ("kubernetes:core/v1:Secret", "dc2.wookie-dr-passwords"),
 }

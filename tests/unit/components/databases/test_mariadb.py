@@ -1,6 +1,7 @@
 """Mariadb: options, manifests whose parts must agree, and their wiring. How a pod prepares itself has its own file."""
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -28,6 +29,7 @@ from dcmesh.model.mariadb import OWN_SETTINGS, PLACE, REPLICATION
 from dcmesh.model.switchover import Switchover
 from tests.unit.databases import alone, changed
 from tests.unit.engine import Engine, autonamed, readable_strings
+from tests.unit.scripts import Programs
 
 PASSWORDS = {"root": "secret-of-root", "replication": "secret-of-both-ends"}
 KUBECONFIG = "secret-of-kubeconfig"
@@ -300,8 +302,21 @@ def test_storage_is_a_volume_for_each_pod(storage_class: str | None, said: dict[
 @pytest.mark.parametrize("probe", ["startupProbe", "readinessProbe", "livenessProbe"])
 def test_probes_ask_the_server_itself_and_give_it_time(probe: str) -> None:
     asked = server()[probe]
-    assert asked["exec"]["command"] == ["mariadb", f"--socket={PLACE['socket']}", "--execute=DO 0"]
+    assert asked["exec"]["command"] == ["bash", "-c", mariadb.ALIVE]
     assert asked["timeoutSeconds"] >= 5
+
+
+@pytest.mark.parametrize(
+    ("client", "alive"),
+    [
+        ("true", True),
+        ("echo 'ERROR 1040 (08004): Too many connections' >&2; exit 1", True),
+        ("echo 'ERROR 2002 (HY000): no server' >&2; exit 1", False),
+    ],
+)
+def test_a_server_without_a_free_connection_is_not_restarted(tmp_path: Path, client: str, alive: bool) -> None:
+    status, _ = Programs(tmp_path, {"mariadb": client}).run(mariadb.ALIVE, {})
+    assert (status == 0) == alive
 
 
 def test_recovery_after_a_crash_may_take_an_hour() -> None:

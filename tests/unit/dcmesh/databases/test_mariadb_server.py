@@ -20,7 +20,7 @@ from dcmesh.databases.mariadb_server import (
     number_of,
     sides_of,
 )
-from dcmesh.databases.switchover import Channel, NoAnswer, Own, Token
+from dcmesh.databases.switchover import Channel, NoAnswer, NotSilent, Own, Token
 from dcmesh.kube.container import Container
 from tests.unit.conftest import ROOT
 from tests.unit.scripts import Programs
@@ -302,6 +302,17 @@ def test_events_that_the_other_site_has_disabled_stay_so(
     assert "IF(@go = 1 AND @events <> '', 'SET GLOBAL event_scheduler = ON', 'DO 0')" in told
 
 
+def test_no_event_is_enabled_while_the_other_site_does_not_say_which_are_disabled(
+    server: MariadbServer, pod: Pod
+) -> None:
+    """All would be, jobs among them that are off."""
+    pod.over_the_link = ChildProcessError("73686F70.6F6666\n")
+    with pytest.raises(NoAnswer):
+        server.run_events(SEEN)
+    assert not pod.changes
+    assert pod.run_in[0][-1] == str(2**20), "names of hundreds of events"
+
+
 # --- the other site's ------------------------------------------------------------------------------------------------
 
 
@@ -324,7 +335,7 @@ def test_what_the_other_server_says(pod: Pod) -> None:
         "dc2\t7\t2\n0-2-90\t0-2-90\n",
         "dc2\t07\t1\n0-2-90\t0-2-90\n",
         "dc2\t\u0667\t1\n0-2-90\t0-2-90\n",
-        "dc2\t9999999999999999999\t1\n0-2-90\t0-2-90\n",
+        "dc2\t9999999999999999\t1\n0-2-90\t0-2-90\n",
         "DC2' --\t7\t1\n0-2-90\t0-2-90\n",
         "dc2\t7\t1\n0-2-90;\t0-2-90\n",
         "\x1b[2Jdc2\t7\t1\n0-2-90\t0-2-90\n",
@@ -333,16 +344,31 @@ def test_what_the_other_server_says(pod: Pod) -> None:
 )
 def test_what_the_other_site_cannot_say_is_no_answer(pod: Pod, said: str) -> None:
     pod.over_the_link = said
-    with pytest.raises(NoAnswer) as raised:
+    with pytest.raises(NotSilent) as raised:
         MariadbPeer("dc1", "dc2", pod).look()
     assert str(raised.value).isprintable()
     assert len(str(raised.value)) < 300
 
 
-def test_of_the_other_sites_error_the_number_is_told(pod: Pod) -> None:
-    pod.over_the_link = ChildProcessError("ERROR 2003 (HY000): no route, and words \x1b[2J\n")
-    with pytest.raises(NoAnswer, match=r"^error 2003$"):
+@pytest.mark.parametrize(
+    ("error", "told", "silent"),
+    [
+        (ChildProcessError("ERROR 2003 (HY000): no route, and words \x1b[2J\n"), "error 2003", True),
+        (ChildProcessError("ERROR 2013 (no answer within 8 seconds)\n"), "error 2013", True),
+        (ChildProcessError("ERROR 1040 (08004): Too many connections\n"), "error 1040", False),
+        (ChildProcessError("ERROR 1045 (28000): Access denied for user 'replication'\n"), "error 1045", False),
+        (ChildProcessError("its pod is another site's, or follows another site\n"), "its pod is another site's", False),
+        (ChildProcessError("dc2\t7\t1\n0-2-90"), "its client has ended", False),
+        (ConnectionRefusedError("Connection refused"), "it could not be asked: Connection refused", False),
+        (TimeoutError("no answer within 10 seconds"), "it could not be asked: no answer", False),
+    ],
+)
+def test_only_who_cannot_be_reached_is_silent(pod: Pod, error: Exception, told: str, silent: bool) -> None:
+    """A server that refuses is there, and may take writes; and where the own pod is not asked nobody is."""
+    pod.over_the_link = error
+    with pytest.raises(NoAnswer, match=f"^{told}") as raised:
         MariadbPeer("dc1", "dc2", pod).look()
+    assert isinstance(raised.value, NotSilent) != silent
 
 
 # --- in the pod: run for real by bash --------------------------------------------------------------------------------
@@ -355,7 +381,8 @@ def run(directory: Path, script: str, sites: str, client: str, **environment: st
     """Run one of the scripts as a pod of dc1 does, with a client that only seems to be there."""
     fakes = {"mariadb": client, "timeout": 'shift\n"$@"'}
     programs = Programs(directory, fakes, last=("head",), files=("mariadb",))
-    script = script.replace("exec mariadb", "mariadb").replace('"$0"', f"'{sites}'")
+    for word, given in (("exec mariadb", "mariadb"), ('"$0"', f"'{sites}'"), ('"$2"', "16384")):
+        script = script.replace(word, given)
     return programs.run(script, {"SITE": "dc1", "SOURCE_SITE": "dc2", "EVENTS": "", **environment})
 
 
@@ -386,6 +413,14 @@ def test_no_more_than_a_part_of_an_answer_over_the_link_is_read(tmp_path: Path) 
     status, said = run(tmp_path, OVER_THE_LINK, "dc1 dc2", "while echo 0123456789abcdef; do :; done")
     assert status != 0
     assert len(said) == mariadb_server.LIMIT
+    assert number_of(said) == "its client has ended"
+
+
+def test_a_client_that_hangs_is_one_that_does_not_answer(tmp_path: Path) -> None:
+    """As `timeout` ends it."""
+    status, said = run(tmp_path, OVER_THE_LINK, "dc1 dc2", "exit 124")
+    assert status != 0
+    assert number_of(said) == "error 2013"
 
 
 def test_the_pods_scripts_know_whether_a_server_is_closed_by_the_same_words() -> None:
