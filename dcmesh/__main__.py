@@ -352,7 +352,7 @@ def switchover(
         False
     ),
 ) -> State:
-    """Bring two MariaDBs that can change roles to these.
+    """Bring two MariaDBs to their roles.
 
     `pulumi up` runs this. It can be interrupted anywhere and run again, and ends with a reason if a site must not have
     its role. Each site's own server is asked in its pod. With one --site the other's is asked from there, by the link.

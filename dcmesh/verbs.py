@@ -76,7 +76,7 @@ def switch(ends: Sequence[str], other: str, switchover: Switchover, *, contexts:
                 switch_over(switchover, sides, _tell)
                 return
             lines, possible = foreseen(switchover, sides)
-            for line in lines:
+            for line in ("nothing is changed; this would be said:", *lines):
                 print(printable(line))
             if not possible:
                 raise pulumi.RunError("it would be refused")
@@ -98,6 +98,8 @@ def _mariadbs(ends: Sequence[str], other: str, switchover: Switchover, contexts:
     places = [tuple(end.split("/")) for end in ends]
     if any(len(place) != 3 or not all(place) for place in places):
         raise pulumi.RunError("--site is SITE/NAMESPACE/NAME")
+    if len(contexts) > len(ends):
+        raise pulumi.RunError("--context is given more often than --site")
     own = [site for site, *_ in places]
     sites = [*own, *([other] if other else [])]
     if len({*sites}) != 2 or len(sites) != 2:

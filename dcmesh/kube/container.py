@@ -117,4 +117,4 @@ class _Exec:
         return bytes(frame.data) if kind in (ABNF.OPCODE_BINARY, ABNF.OPCODE_TEXT) else b""
 
     def close(self) -> None:
-        self._socket.close()
+        self._socket.close(timeout=0)  # else it waits for the other end to close, too

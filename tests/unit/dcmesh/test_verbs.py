@@ -107,7 +107,7 @@ class Switched:
 
     def foresee(self, switchover: Switchover, sides: str) -> tuple[list[str], bool]:
         self.foreseen.append(switchover)
-        return ["dc1: would be made read-only\x1b[2J"], self.possible
+        return ["dc1: is read-only, at 0-1-5\x1b[2J"], self.possible
 
 
 @pytest.fixture
@@ -143,7 +143,7 @@ def test_a_dry_run_says_what_would_be_and_does_nothing(
     assert run(monkeypatch, "switchover", "--primary", "dc2", *PAIR, "--dry-run") == (0 if possible else 2)
     assert (switched.wanted, switched.foreseen) == ([], [Switchover(primary="dc2")])
     said, wrong = capfd.readouterr()
-    assert said == "dc1: would be made read-only\\x1b[2J\n"
+    assert said == "nothing is changed; this would be said:\ndc1: is read-only, at 0-1-5\\x1b[2J\n"
     assert wrong == ("" if possible else "it would be refused\n")
 
 
@@ -155,6 +155,7 @@ def test_a_dry_run_says_what_would_be_and_does_nothing(
         (("dc2", "--site", "dc2/wookie-dr/db"), "name two sites: --site twice, or once beside --other\n"),
         (("dc2", "--site", "dc2/w/db", "--other", "dc2"), "name two sites: --site twice, or once beside --other\n"),
         (("dc2", *PAIR, "--other", "dc3"), "name two sites: --site twice, or once beside --other\n"),
+        (("dc1", *LOST[:4], "--context", "a", "--context", "b"), "--context is given more often than --site\n"),
         (("dc3", *PAIR), "--primary is one of the two sites, and --without can only be that of --other\n"),
         (
             ("dc2", *PAIR, "--without", "dc1"),

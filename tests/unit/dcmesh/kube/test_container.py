@@ -40,7 +40,7 @@ class Websocket:
             return frame
         raise WebSocketTimeoutException("timed out")
 
-    def close(self) -> None:
+    def close(self, timeout: float) -> None:
         self.open = False
 
 
