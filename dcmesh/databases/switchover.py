@@ -578,8 +578,8 @@ class _Turns:
         except NoAnswer as error:
             self._trouble = f" ({error})"
             return False
-        if isinstance(step, Watch):
-            return not self._trouble  # what has failed is tried again, and the others have their turn before
+        if isinstance(step, Watch) and self._trouble:
+            return False  # what has failed is tried again, and the others have their turn before
         self._trouble = ""
         self._past = self._past.done(step)
         before, self._done = self._done, step

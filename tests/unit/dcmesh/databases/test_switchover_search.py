@@ -32,7 +32,7 @@ START = Path(__file__).parents[4] / "components" / "databases" / "mariadb_start.
 SMALL = {
     "one run": Bounds(runs=1, faults=1, rows=1),
     "events": Bounds(runs=1, faults=0, rows=1, events=True),
-    "two runs": Bounds(runs=2, faults=0, rows=0, shapes=(1,)),
+    "two runs": Bounds(runs=2, faults=0, rows=0, shapes=(0, 1)),
     "events, and a server that somebody closes": Bounds(runs=1, faults=1, rows=1, events=True, kinds=("hand",)),
     "a change that fails": Bounds(runs=1, faults=2, rows=0, events=True, kinds=("fails",)),
     "a failover": Bounds(runs=1, faults=1, rows=1, words=True, kinds=("kill",), shapes=(1,)),
@@ -168,13 +168,6 @@ FAULTS: dict[str, tuple[Callable[[Bounds], World], Bounds]] = {
     "opened while the other claims": (
         fault("    if theirs.token.site == other:\n        # What", "    if False:\n        # What"),
         Bounds(runs=1, faults=1, rows=0, words=True, kinds=KILLS, shapes=(1,)),
-    ),
-    "events left alone where somebody has closed the server": (
-        fault(
-            "return not server.read_only or (isinstance(server, Own) and (server.scheduler or server.running > 0))",
-            "return not server.read_only",
-        ),
-        Bounds(runs=1, faults=1, rows=0, events=True, kinds=("hand",), shapes=(PAIR,)),
     ),
     "changed whatever its row says": (unguarded, Bounds(runs=2, faults=0, rows=1, shapes=(PAIR,))),
     "a start that asks nobody": (unasked, Bounds(runs=0, faults=0, rows=0, begins="gone")),
