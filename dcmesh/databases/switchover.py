@@ -33,6 +33,12 @@ SILENCE = 30
 GONE = 10
 """Seconds of silence after which the word of `failover.without` counts."""
 
+CONNECTING = 15
+"""Seconds that a channel may take to connect, or to say why not."""
+
+LONGEST = 900
+"""Seconds that a run may take in all."""
+
 INTERVAL = 0.3
 """Seconds between two looks at what has not changed."""
 
@@ -242,6 +248,8 @@ class Wait:
     reason: str
     patience: float = PATIENCE
     told: bool = False
+    for_rows: bool = False
+    """Whether it goes on while rows come in."""
 
 
 @dataclass(frozen=True)
@@ -275,12 +283,15 @@ class Past:
     theirs: Rows | None = None
     followed: bool = False
 
-    def after(self, own: Own, theirs: Theirs | Silence, step: Step) -> "Past":
-        """Return what is kept after a turn."""
-        kept = replace(self, followed=self.followed or step == Follow())
+    def seen(self, own: Own, theirs: Theirs | Silence) -> "Past":
+        """Return what is kept after a look."""
         if isinstance(theirs, Silence) or self.own is not None:
-            return kept
-        return replace(kept, own=own.rows, theirs=theirs.rows)
+            return self
+        return replace(self, own=own.rows, theirs=theirs.rows)
+
+    def done(self, step: Change) -> "Past":
+        """Return what is kept after a change."""
+        return replace(self, followed=True) if isinstance(step, Follow) else self
 
 
 def decide(switchover: Switchover, site: str, other: str, own: Own, theirs: Theirs | Silence, past: Past) -> Step:
@@ -295,6 +306,12 @@ def decide(switchover: Switchover, site: str, other: str, own: Own, theirs: Thei
         past: what the run keeps.
     """
     wanted = switchover.primary == site
+    for whose, seen in (site, own), (other, theirs):
+        if not isinstance(seen, Silence) and seen.token.site not in (site, other):
+            return Refuse(
+                f"the row of {whose} has {seen.token.site} as the primary, which is neither {site} nor {other}: "
+                "nothing is changed. See whether these two belong together"
+            )
     if not own.watched:
         return Watch()
     if own.token.site == site:
@@ -302,13 +319,19 @@ def decide(switchover: Switchover, site: str, other: str, own: Own, theirs: Thei
             # The other took over while this site was away. A token that it holds out can still be taken.
             return Write(Token(site=other, term=theirs.token.term - (theirs.token.site == site)))
         return _lead(switchover, other, own, theirs) if wanted else _give_away(site, other, own, theirs, past)
-    # One that is still open, and is to be the primary again, may not be what can be closed: it gets its token back.
-    if not own.read_only and not (wanted and (isinstance(theirs, Silence) or theirs.token.site == site)):
+    # A server that could not be closed, and is to be the primary again, is not closed: it gets its token back.
+    kept_open = wanted and (isinstance(theirs, Silence) or theirs.token.site == site)
+    if _may_write(own) and not kept_open:
         # Events first: one whose definer may write on a read-only server would go on.
         return StopEvents() if own.scheduler or own.running else Fence()
     if wanted:
         return _take_over(switchover, site, other, own, theirs, past)
     return _become_replica(site, other, own, theirs, past)
+
+
+def _may_write(server: Theirs) -> bool:
+    """Tell whether anybody may write on a server: a client, or an event whose definer can on one that is read-only."""
+    return not server.read_only or (isinstance(server, Own) and (server.scheduler or server.running > 0))
 
 
 def _lead(switchover: Switchover, other: str, own: Own, theirs: Theirs | Silence) -> Step:
@@ -325,13 +348,15 @@ def _lead(switchover: Switchover, other: str, own: Own, theirs: Theirs | Silence
                 SILENCE,
             )
         return _doubt(other, own, theirs) or Open()
-    if not theirs.read_only:
-        return Wait(f"{other} takes writes: make its server read-only, then run again")
+    if _may_write(theirs):
+        return Wait(
+            f"{other} takes writes, or runs events: make its server read-only, its scheduler too, then run again"
+        )
     if theirs.token.site == other:
         # What has started there may have asked before the token was written here, and be about to open it.
         return Wait(
-            f"{other} has returned, and takes itself for the primary still: run again, or `pulumi up` in the stack that "
-            "has it"
+            f"{other} has returned, and takes itself for the primary still: run again, or `pulumi up` in the stack "
+            "that has it"
         )
     return Open()
 
@@ -358,6 +383,8 @@ def _give_away(site: str, other: str, own: Own, theirs: Theirs | Silence, past: 
         return Wait(
             f"{other} is behind, and does not catch up: nothing is changed. Mend the replication, then run again"
         )
+    if own.read_only and _may_write(own):
+        return StopEvents()  # the other takes what is read-only for fenced
     # From here on a restart comes up read-only. The term is new to both.
     return Write(Token(site=other, term=max(own.token.term, theirs.token.term) + 1))
 
@@ -367,16 +394,16 @@ def _take_over(switchover: Switchover, site: str, other: str, own: Own, theirs: 
     channel = own.channel
     stopped = not (channel and channel.receives and channel.applies)
     if isinstance(theirs, Silence):
-        if own.read_only and not (channel and channel.applies) and not past.followed:
+        if own.read_only and not (channel and (channel.applies or past.followed)):
             return Follow()
         return _take_over_without(switchover, site, other, own, theirs)
-    if own.read_only and stopped and not past.followed:
+    if own.read_only and (not channel or (stopped and not past.followed)):
         return Follow()  # to have all rows
     if theirs.token.site != site:
         return Wait(f"{other} is the primary still: `pulumi up` in the stack that has it makes it a replica")
     if theirs.token.term <= own.token.term:
         return Wait(f"{other} must make {site} the primary anew: run `pulumi up` in the stack that has it")
-    if not theirs.read_only:
+    if _may_write(theirs):
         return Wait(f"{other} is not read-only yet: run `pulumi up` in the stack that has it, then here again", FENCING)
     if own.rows.lacking(theirs.rows):
         error = f" (its channel has stopped: error {channel.error})" if channel and not channel.applies else ""
@@ -384,18 +411,25 @@ def _take_over(switchover: Switchover, site: str, other: str, own: Own, theirs: 
             f"has rows up to {own.rows}, and {other} up to {theirs.rows}: nothing is promoted{error}. Mend the "
             f"replication, then run again, or set primary back to {other}"
         )
-        return Refuse(reason) if error else Wait(reason)
+        return Refuse(reason) if error else Wait(reason, for_rows=True)
     return Write(Token(site=site, term=theirs.token.term))
 
 
 def _take_over_without(switchover: Switchover, site: str, other: str, own: Own, silence: Silence) -> Step:
     """Return what is to be done where the site is to be the primary, and the other does not answer."""
     channel, end = own.channel, own.applied
-    beside = f" Its channel has stopped (error {channel.error})." if channel and channel.error else ""
+    beside = f" Its channel has stopped (error {channel.error})." if channel and not channel.applies else ""
     if own.extra:
         beside += f" It has transactions that {other} had not ({own.extra})."
     if channel and channel.applies and not channel.idle:
-        return Wait(f"{other} does not answer ({silence.reason}), and what has arrived of it is not applied")
+        return Wait(
+            f"{other} does not answer ({silence.reason}), and what has arrived of it is not applied", for_rows=True
+        )
+    if not end:
+        return Refuse(
+            f"{other} does not answer ({silence.reason}), and nothing of it was ever applied here: nothing is "
+            "promoted. docs/switchover.md says how to begin anew"
+        )
     if switchover.without != other:
         return Wait(
             f"{other} does not answer ({silence.reason}).{beside} What it committed after {end} would be lost. If it "
@@ -418,7 +452,8 @@ def _take_over_without(switchover: Switchover, site: str, other: str, own: Own, 
 def _become_replica(site: str, other: str, own: Own, theirs: Theirs | Silence, past: Past) -> Step:
     """Return what is to be done where the site is not the primary, and is not to be."""
     channel = own.channel
-    stopped = not (channel and channel.receives and channel.applies) and not past.followed
+    runs = channel and channel.receives and channel.applies
+    stopped = not channel or not (runs or past.followed)
     if isinstance(theirs, Silence):
         return Follow() if stopped else Wait(f"{other} does not answer ({theirs.reason}): run again", SILENCE)
     if theirs.token.site == site:
@@ -426,13 +461,17 @@ def _become_replica(site: str, other: str, own: Own, theirs: Theirs | Silence, p
             # It was meant for this site, and is given back.
             return Write(Token(site=other, term=theirs.token.term + 1))
     else:
-        # Whoever is about to take over has not all rows yet. Of a primary's rows one that has others cannot follow.
+        # A server with rows that the primary has not cannot follow it. A primary-to-be may lack rows yet.
         extra = theirs.rows.lacking(own.rows)
         if extra != own.extra:
             return Note(extra)
         if extra:
             return Reached("a replica")
-    return Follow() if stopped else Reached("a replica")
+    if stopped:
+        return Follow()
+    if runs or (channel and channel.error):
+        return Reached("a replica")
+    return Wait("its channel does not connect, and does not say why: run again", CONNECTING)
 
 
 def perform(step: Change, server: Server, seen: Token) -> None:
@@ -506,48 +545,61 @@ class _Turns:
         self.step: Step = Wait("its own server was not asked yet", SILENCE)
         self._past = Past()
         self._own: Own | None = None
-        self._heard = self._since = clock.now()
+        self._begun = self._heard = self._since = clock.now()
+        self._judged: Step = self.step
+        self._done: Change | None = None
         self._seen: object = None
         self._trouble = ""
 
-    def turn(self) -> Step:
-        """Look, decide, do it, and return what that was.
+    def turn(self) -> bool:
+        """Look, decide, do it, and return whether that was a change that was not tried just before.
 
         Raises:
             pulumi.RunError: it must not go on.
         """
-        self._trouble = ""
         try:
             own = self.side.server.look()
         except NoAnswer as error:
-            return self._goes_on(Wait(f"its own server does not answer ({error}): run again", SILENCE), None)
+            self._goes_on(Wait(f"its own server does not answer ({error}): run again", SILENCE), None)
+            return False
         theirs = self._theirs()
         self._tell(own)
         step = decide(self.switchover, self.side.site, self.side.other, own, theirs, self._past)
-        self._past = self._past.after(own, theirs, step)
+        self._past = self._past.seen(own, theirs)
         if isinstance(step, Refuse):
             raise self.refusal(step.reason)
         if isinstance(step, Wait) and step.told and not (isinstance(self.step, Wait) and self.step.told):
             self._say(step.reason)
-        if isinstance(step, Change):
-            try:
-                perform(step, self.side.server, own.token)
-            except NoAnswer as error:
-                self._trouble = f" ({error})"
         told = None if isinstance(theirs, Silence) else (theirs.token, theirs.read_only)
-        # Rows come in all the time, but where they end the waiting.
-        return self._goes_on(step, (own.token, told, own.rows if own.read_only else None, own.applied))
+        rows = (own.rows, own.applied) if isinstance(step, Wait) and step.for_rows else None
+        self._goes_on(step, (own.token, own.read_only, told, rows))
+        return isinstance(step, Change) and self._change(step, own.token)
 
-    def ended(self) -> str:
+    def _change(self, step: Change, seen: Token) -> bool:
+        """Do one thing, and return whether it has not failed, and is another one than before."""
+        try:
+            perform(step, self.side.server, seen)
+        except NoAnswer as error:
+            self._trouble = f" ({error})"
+            return False
+        if isinstance(step, Watch) and self._trouble:
+            return False  # what has failed is tried again, and the others have their turn before
+        self._trouble = ""
+        self._past = self._past.done(step)
+        before, self._done = self._done, step
+        return step != before
+
+    def too_long(self) -> str:
         """Return why it has waited for too long; nothing if it has not."""
-        match self.step:
+        match self._judged:
             case Reached() | Refuse():
                 return ""
             case Wait(reason, patience):
                 pass
             case change:
                 reason, patience = f"{STUCK[type(change)]}{self._trouble}: run again", PATIENCE
-        return reason if self.clock.now() >= self._since + patience else ""
+        now = self.clock.now()
+        return reason if now >= min(self._since + patience, self._begun + LONGEST) else ""
 
     def refusal(self, reason: str) -> pulumi.RunError:
         """Return the error that ends a run."""
@@ -565,12 +617,16 @@ class _Turns:
         self._heard = self.clock.now()
         return theirs
 
-    def _goes_on(self, step: Step, seen: object) -> Step:
-        """Note what is done, and since when the same is done and seen."""
-        if (type(step), seen) != self._seen:
-            self._seen, self._since = (type(step), seen), self.clock.now()
+    def _goes_on(self, step: Step, seen: object) -> None:
+        """Note what is done, and since when the same is done and seen.
+
+        A change that fails may cost the watch: to watch anew is a part of it then.
+        """
         self.step = step
-        return step
+        if not (isinstance(step, Watch) and self._trouble):
+            self._judged = step
+        if (type(self._judged), seen) != self._seen:
+            self._seen, self._since = (type(self._judged), seen), self.clock.now()
 
     def _tell(self, own: Own) -> None:
         """Say what has changed here."""
@@ -595,6 +651,8 @@ class _Turns:
         if self._own and isinstance(self.step, Reached):
             if self._own.extra and self._own.read_only:
                 self._say(f"has transactions that {self.side.other} has not, and does not follow: {self._own.extra}")
+            elif self._own.read_only and self._own.channel and self._own.channel.error:
+                self._say(f"its channel has stopped: error {self._own.channel.error}")
             self._say(f"is {self.step.role}, at {self._own.rows}")
 
     def _say(self, words: str) -> None:
@@ -620,12 +678,11 @@ def switch_over(
         _Turns(side, switchover, say, clock) for side in sorted(sides, key=lambda side: side.site != switchover.primary)
     ]
     while not all(isinstance(run.step, Reached) for run in runs):
-        before = [run.step for run in runs]
         # After a change the first of them looks again: it may have waited for that.
-        changed = next((run.step for run in runs if isinstance(run.turn(), Change)), None)
-        if reasons := [f"{run.side.site}: {run.ended()}" for run in runs if run.ended()]:
+        changed = any(run.turn() for run in runs)
+        if reasons := [f"{run.side.site}: {run.too_long()}" for run in runs if run.too_long()]:
             raise pulumi.RunError(printable("; ".join(reasons)))
-        if changed is None or changed in before:
+        if not changed:
             clock.sleep(INTERVAL)
     for run in runs:
         run.tell_role()

@@ -50,6 +50,11 @@ class Server(NamedTuple):
     def open(self) -> bool:
         return not self.read_only and self.health in (UP, FROZEN)
 
+    @property
+    def writes(self) -> bool:
+        """Whether it is open, or runs events, whose definers may write on what is read-only."""
+        return self.open or (self.scheduler and self.health in (UP, FROZEN))
+
 
 class Run(NamedTuple):
     """A run: what it is to do, where it is, and what it keeps. What it has seen stands in the world's table."""
@@ -232,7 +237,7 @@ class World:
         if key not in self._owns:
             channel = None
             if server.channel:
-                error = int(server.channel == BROKEN)
+                error = int(server.channel == BROKEN or (server.channel == RUNS and not receives))
                 channel = self.code.Channel(receives=receives, applies=server.channel == RUNS, error=error)
             self._owns[key] = self._number(
                 self.code.Own(
@@ -250,10 +255,11 @@ class World:
         return self._owns[key]
 
     def _tell(self, server: Server) -> int:
-        key = server.claim, server.term, server.read_only, server.log, server.base
+        key = server.claim, server.term, server.read_only, server.scheduler, server.log, server.base
         if key not in self._tells:
             token = self.code.Token(site=SITES[server.claim], term=server.term)
-            theirs = self.code.Theirs(token=token, read_only=server.read_only, rows=self._rows_of(server))
+            closed = server.read_only and not server.scheduler
+            theirs = self.code.Theirs(token=token, read_only=closed, rows=self._rows_of(server))
             self._tells[key] = self._number(theirs)
         return self._tells[key]
 
@@ -415,6 +421,8 @@ class World:
                 yield gone._replace(kept=state.kept - lost, given_up=state.given_up - frozenset(other.log))
         elif own.health == DOWN or (other.health == UP and state.line[site] == CONNECTED):
             yield self.start(state, site)
+        if own.open and "hand" in kinds:
+            yield self.put(less, site, own._replace(read_only=True))
         if own.channel == RUNS and "applier" in kinds:
             yield self.put(less, site, own._replace(channel=BROKEN))
         if state.line[site] != CONNECTED:
@@ -453,9 +461,9 @@ class World:
         before = state.servers[site]
         after = self._shared(after)
         other = state.servers[1 - site]
+        if after.writes and other.writes:
+            raise Violation("both servers are open")
         if after.open:
-            if other.open:
-                raise Violation("both servers are open")
             missing = state.kept - frozenset(after.log) if not before.open else frozenset()
             if missing and not state.accepted[site]:
                 raise Violation("a committed row is lost")
@@ -498,7 +506,7 @@ class World:
             # Of a way to wait or to refuse the words do not matter here.
             if isinstance(step, self.code.Wait | self.code.Refuse):
                 step = self.code.Wait("") if isinstance(step, self.code.Wait) else self.code.Refuse("")
-            self._decided[key] = self._number(step), self._number(past.after(own, seen, step))
+            self._decided[key] = self._number(step), self._number(past.seen(own, seen))
         number, past_number = self._decided[key]
         step = self._table[number]
         looks = run._replace(own=-1, pasts=_with(run.pasts, site, past_number))
@@ -529,11 +537,17 @@ class World:
         after, watches = self._done[key]
         if watches:
             watched = True
+        past = self._number(self._table[run.pasts[site]].done(step))
         run_after = run._replace(
-            act=None,
-            turn=0,
-            watched=_with(run.watched, site, watched),
+            act=None, turn=0, watched=_with(run.watched, site, watched), pasts=_with(run.pasts, site, past)
         )
+        if "fails" in self.bounds.kinds and state.more_faults and not watches:
+            # Its session has ended, and the watch with it, before or after the server has done it.
+            fails = run._replace(act=None, turn=0, watched=_with(run.watched, site, False))
+            less = state._replace(more_faults=state.more_faults - 1)
+            half = [own._replace(channel=NO_CHANNEL)] if isinstance(step, self.code.Open) and after != own else []
+            for left in (own, *half):
+                yield self._goes_on(self.put(less, site, left), run, fails)
         if after is own or after == own:
             yield self._goes_on(state, run, run_after)
             return

@@ -32,9 +32,11 @@ START = Path(__file__).parents[4] / "components" / "databases" / "mariadb_start.
 SMALL = {
     "one run": Bounds(runs=1, faults=1, rows=1),
     "events": Bounds(runs=1, faults=0, rows=1, events=True),
-    "two runs": Bounds(runs=2, faults=0, rows=0, shapes=(1, PAIR)),
+    "two runs": Bounds(runs=2, faults=0, rows=0, shapes=(0, 1)),
+    "events, and a server that somebody closes": Bounds(runs=1, faults=1, rows=1, events=True, kinds=("hand",)),
+    "a change that fails": Bounds(runs=1, faults=2, rows=0, events=True, kinds=("fails",)),
     "a failover": Bounds(runs=1, faults=1, rows=1, words=True, kinds=("kill",), shapes=(1,)),
-    "a site that returns": Bounds(runs=1, faults=1, rows=1, begins="gone", shapes=(0, PAIR)),
+    "a site that returns": Bounds(runs=1, faults=1, rows=0, begins="gone", kinds=("line",), shapes=(0,)),
     "a row that was given up": Bounds(runs=1, faults=0, rows=1, words=True, begins="lost"),
     "a lost volume": Bounds(runs=1, faults=0, rows=1, volumes=1, shapes=(1, PAIR)),
 }
@@ -126,8 +128,8 @@ GONE = Bounds(runs=1, faults=1, rows=0, kinds=("line",), begins="gone", shapes=(
 FAULTS: dict[str, tuple[Callable[[Bounds], World], Bounds]] = {
     "taken from one that is open": (
         fault(
-            'if not theirs.read_only:\n        return Wait(f"{other} is not read',
-            'if False:\n        return Wait(f"{other}',
+            'if _may_write(theirs):\n        return Wait(f"{other} is not read',
+            'if False:\n        return Wait(f"{other} is not read',
         ),
         Bounds(runs=1, faults=0, rows=1),
     ),
@@ -166,10 +168,6 @@ FAULTS: dict[str, tuple[Callable[[Bounds], World], Bounds]] = {
     "opened while the other claims": (
         fault("    if theirs.token.site == other:\n        # What", "    if False:\n        # What"),
         Bounds(runs=1, faults=1, rows=0, words=True, kinds=KILLS, shapes=(1,)),
-    ),
-    "fenced before its events are stopped": (
-        fault("return StopEvents() if own.scheduler or own.running else Fence()", "return Fence()"),
-        Bounds(runs=1, faults=0, rows=1, events=True),
     ),
     "changed whatever its row says": (unguarded, Bounds(runs=2, faults=0, rows=1, shapes=(PAIR,))),
     "a start that asks nobody": (unasked, Bounds(runs=0, faults=0, rows=0, begins="gone")),
