@@ -30,9 +30,9 @@ from tests.unit.dcmesh.databases.switchover_world import (
 START = Path(__file__).parents[4] / "components" / "databases" / "mariadb_start.sh"
 
 SMALL = {
-    "one run": Bounds(runs=1, faults=1, rows=1),
+    "one run": Bounds(runs=1, faults=1, rows=0),
     "events": Bounds(runs=1, faults=0, rows=1, events=True),
-    "two runs": Bounds(runs=2, faults=0, rows=0, shapes=(0, 1)),
+    "two runs": Bounds(runs=2, faults=0, rows=0, shapes=(0,)),
     "events, and a server that somebody closes": Bounds(runs=1, faults=1, rows=1, events=True, kinds=("hand",)),
     "a change that fails": Bounds(runs=1, faults=2, rows=0, events=True, kinds=("fails",)),
     "a failover": Bounds(runs=1, faults=1, rows=1, words=True, kinds=("kill",), shapes=(1,)),
@@ -60,7 +60,9 @@ def test_a_switchover_comes_about(shape: int, to: int) -> None:
     assert not servers[1 - to].scheduler
 
 
-@pytest.mark.parametrize("bounds", [Bounds(runs=1, faults=1, rows=0), Bounds(runs=1, faults=0, rows=0, begins="gone")])
+@pytest.mark.parametrize(
+    "bounds", [Bounds(runs=1, faults=0, rows=1), Bounds(runs=1, faults=0, rows=0, begins="gone", shapes=(0,))]
+)
 def test_there_is_an_up_that_leads_to_a_primary(bounds: Bounds) -> None:
     world = World(switchover, bounds)
     _, known = search(world)
@@ -189,20 +191,18 @@ def test_a_fault_is_found(name: str) -> None:
 DEAD_ENDS = {
     "a role that is not given back": ("if theirs.token.term >= own.token.term:", "if False:"),
     "a role given back under the old term": ("term=theirs.token.term + 1))", "term=theirs.token.term))"),
-    "one that gets its role back is fenced": (
-        "if not own.read_only and not (wanted and (isinstance(theirs, Silence) or theirs.token.site == site)):",
-        "if not own.read_only:",
-    ),
-    "nobody is fenced": (
-        "if not own.read_only and not (wanted and (isinstance(theirs, Silence) or theirs.token.site == site)):",
-        "if False:",
+    "one that gets its role back is fenced": ("if _may_write(own) and not kept_open:", "if _may_write(own):"),
+    "nobody is fenced": ("if _may_write(own) and not kept_open:", "if False:"),
+    "events left alone where somebody has closed the server": (
+        "return not server.read_only or (isinstance(server, Own) and (server.scheduler or server.running > 0))",
+        "return not server.read_only",
     ),
 }
 
 
 @pytest.mark.parametrize("name", DEAD_ENDS)
 def test_a_fault_that_leads_nowhere_is_found(name: str) -> None:
-    world = fault(*DEAD_ENDS[name])(Bounds(runs=1, faults=0, rows=0))
+    world = fault(*DEAD_ENDS[name])(Bounds(runs=1, faults=1, rows=0, events=True, kinds=("hand",), shapes=(0,)))
     _, known = search(world)
     away = led_on(world, world.begin(), PAIR, 1)
     assert stuck(world, known) or not (leads(away) and away[1].open)
@@ -219,12 +219,12 @@ say() { :; }
 ask_token() {
   local of=OWN
   [ "$1" = own ] || of=THEIRS
-  [ "${!of}" ] || return 1
+  [ "${!of}" ] || { answer="$SAYS"; return 1; }
   read -r site term read_only <<<"${!of}"
 }
 mariadb() { cat >/dev/null; echo follow >&3; exit; }
 cat() { if [ "${1-}" = /etc/dcmesh/role/without ]; then echo "$WITHOUT"; else command cat; fi; }
-fresh= turns=0 SITE=dc1 SOURCE_SITE=dc2 run=/ socket=/
+fresh= turns=0 SAYS="ERROR 2002 (HY000)" SITE=dc1 SOURCE_SITE=dc2 run=/ socket=/
 """
 
 
@@ -282,3 +282,21 @@ def test_what_starts_follows_once_it_has_given_up_its_claim(loop: str) -> None:
         assert said.strip() == settle(
             row, None, site="dc1", follows=bool(follows), yielded=True, silent=False, without=False
         )
+
+
+@pytest.mark.parametrize(
+    ("says", "done"),
+    [
+        ("ERROR 2002 (HY000)", "open"),
+        ("no answer within 10 s", "open"),
+        ("ERROR 1040 (08004)", "again"),
+        ("says what cannot be: ERROR 2", "again"),
+    ],
+)
+def test_the_word_counts_for_whom_nobody_reaches_alone(loop: str, says: str, done: str) -> None:
+    stubs = STUBS.replace("ERROR 2002 (HY000)", says)
+    script = ["set -euo pipefail\nexec 3>&1\nWITHOUT=dc2 TURNS=70 OWN='dc1 4 1' THEIRS= FOLLOWS=", stubs, loop]
+    said = subprocess.run(
+        ["bash", "-c", "\n".join([*script, "settle && echo end >&3"])], capture_output=True, text=True, check=True
+    )
+    assert said.stdout.strip() == done
