@@ -104,7 +104,10 @@ class Bounds:
     events: bool = False
     kinds: Sequence[str] = ("kill", "freeze", "line", "applier")
     begins: str = ""
-    """`lost`: dc2 has a row that a failover has given up. `gone`: a failover has made dc2 the primary, dc1 is down."""
+    """`lost`: dc2 has a row that a failover has given up. `gone`: a failover has made dc2 the primary, dc1 is down.
+
+    `closed`: dc1 is the primary and closed, and a run is about to open it.
+    """
 
 
 class Violation(Exception):  # noqa: N818
@@ -287,7 +290,9 @@ class World:
             second = second._replace(log=(row, lost), extra="0-2-1 to 0-2-2")
             given_up = frozenset({lost})
         bounds = self.bounds
-        return State(
+        if bounds.begins == "closed":
+            first = first._replace(read_only=True)
+        state = State(
             (first, second),
             more_runs=bounds.runs,
             more_faults=bounds.faults,
@@ -296,6 +301,11 @@ class World:
             kept=frozenset({row}),
             given_up=given_up,
         )
+        if bounds.begins == "closed":
+            state = state._replace(runs=frozenset({Run(0, 0)}))
+            while not any(run.act and self._table[run.act[0]] == self.code.Open() for run in state.runs):
+                state = next(self.run_steps(state, next(iter(state.runs))))
+        return state
 
     def successors(self, state: State) -> Iterator[State]:
         """Yield what can come next.

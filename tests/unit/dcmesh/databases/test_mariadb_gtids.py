@@ -11,7 +11,7 @@ def test_gtids_are_read(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["0-1", "0-1-5,", "0-1-5 ", "0-1-5\n", "0-1-05", "0-1-1234567890123456789", "0-1-5, 0-2-6", "x", "0-1-٥"]
+    "text", ["0-1", "0-1-5,", "0-1-5 ", "0-1-5\n", "0-1-05", "0-1-" + 19 * "1", "0-1-5, 0-2-6", "x", "0-1-\u0665"]
 )
 def test_what_cannot_be_is_none(text: str) -> None:
     with pytest.raises(ValueError, match="no GTIDs"):

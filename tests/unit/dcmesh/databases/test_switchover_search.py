@@ -38,6 +38,9 @@ SMALL = {
     "a failover": Bounds(runs=1, faults=1, rows=1, words=True, kinds=("kill",), shapes=(1,)),
     "a site that returns": Bounds(runs=1, faults=1, rows=0, begins="gone", kinds=("line",), shapes=(0,)),
     "a row that was given up": Bounds(runs=1, faults=0, rows=1, words=True, begins="lost"),
+    "an old run that goes on": Bounds(
+        runs=1, faults=1, rows=0, words=True, kinds=("kill",), begins="closed", shapes=(1,)
+    ),
     "a lost volume": Bounds(runs=1, faults=0, rows=1, volumes=1, shapes=(1, PAIR)),
 }
 
@@ -86,15 +89,28 @@ def fault(old: str, new: str) -> Callable[[Bounds], World]:
     return lambda bounds: World(changed(switchover, old, new), bounds)
 
 
-class Unguarded(Operated):
-    """A server that does what it is told, whatever its row says by now and whichever it is."""
+class Rowless(Operated):
+    """A server that does what it is told, whatever its row says by now."""
 
     def _change(self, seen: Any, **changes: Any) -> None:
-        self.server = self.server._replace(**changes)
+        if self._watched:
+            self.server = self.server._replace(**changes)
 
 
-def unguarded(bounds: Bounds) -> World:
-    return World(switchover, bounds, operated=Unguarded)
+class Unwatched(Operated):
+    """A server that does what another one before it was to do."""
+
+    def _change(self, seen: Any, **changes: Any) -> None:
+        self._watched = True
+        super()._change(seen, **changes)
+
+
+def rowless(bounds: Bounds) -> World:
+    return World(switchover, bounds, operated=Rowless)
+
+
+def unwatched(bounds: Bounds) -> World:
+    return World(switchover, bounds, operated=Unwatched)
 
 
 def by_numbers(bounds: Bounds) -> World:
@@ -126,6 +142,8 @@ def trusting(bounds: Bounds) -> World:
 
 KILLS = ("kill",)
 GONE = Bounds(runs=1, faults=1, rows=0, kinds=("line",), begins="gone", shapes=(0,))
+
+OLD_RUN = Bounds(runs=1, faults=1, rows=0, words=True, kinds=KILLS, begins="closed", shapes=(1,))
 
 FAULTS: dict[str, tuple[Callable[[Bounds], World], Bounds]] = {
     "taken from one that is open": (
@@ -171,7 +189,8 @@ FAULTS: dict[str, tuple[Callable[[Bounds], World], Bounds]] = {
         fault("    if theirs.token.site == other:\n        # What", "    if False:\n        # What"),
         Bounds(runs=1, faults=1, rows=0, words=True, kinds=KILLS, shapes=(1,)),
     ),
-    "changed whatever its row says": (unguarded, Bounds(runs=2, faults=0, rows=1, shapes=(PAIR,))),
+    "changed whatever its row says": (rowless, Bounds(runs=2, faults=0, rows=1, shapes=(PAIR,))),
+    "changed though it has started anew": (unwatched, OLD_RUN),
     "a start that asks nobody": (unasked, Bounds(runs=0, faults=0, rows=0, begins="gone")),
     "a start that trusts a closed server": (
         trusting,
