@@ -13,6 +13,7 @@ from dcmesh.databases.switchover import (
     Channel,
     Clock,
     NoAnswer,
+    NotSilent,
     Own,
     Past,
     Refuse,
@@ -69,12 +70,13 @@ class Fake:
     idle: frozenset[str] = frozenset()
     told: list[str] = field(default_factory=list)
     silent: Callable[[float], bool] = lambda _: False
+    silence: Exception = field(default_factory=lambda: NoAnswer("error 2002"))
     follows: "Fake | None" = None
     writes: bool = False
 
     def look(self) -> Own:
         if self.silent(self.time.seconds):
-            raise NoAnswer("error 2002")
+            raise self.silence
         if self.writes and not self.own.read_only:
             last = self.own.rows
             assert isinstance(last, MariadbRows)
@@ -277,6 +279,14 @@ def test_the_word_does_not_count(pair: Pair, channel: Channel, *, silent: bool, 
     assert reason in pair.run(LOST, "dc2")
     assert not {"write", "open"} & {*pair.dc2.told}
     assert pair.time.seconds < switchover.PATIENCE + 20
+
+
+def test_the_word_does_not_count_for_one_that_answers_with_an_error(pair: Pair) -> None:
+    pair.dc1.silent = lambda _: True
+    pair.dc1.silence = NotSilent("error 1040")
+    pair.dc2.own = replace(pair.dc2.own, channel=Channel(receives=False, applies=True, error=1040))
+    assert "dc1 does not answer (error 1040)" in pair.run(LOST, "dc2")
+    assert not {"write", "open"} & {*pair.dc2.told}
 
 
 def test_a_failover_with_nothing_applied_is_refused(pair: Pair) -> None:
