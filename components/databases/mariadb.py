@@ -40,7 +40,7 @@ MYSQL_USER = 999
 POD_USER = {"runAsUser": MYSQL_USER, "runAsGroup": MYSQL_USER, "fsGroup": MYSQL_USER}
 """As whom the pods run."""
 
-ALIVE = f"said=$(mariadb --socket={PLACE['socket']} --execute='DO 0' 2>&1) || [[ $said == *'ERROR 1040 '* ]]"
+ALIVE = f"said=$(timeout 4 mariadb --socket={PLACE['socket']} --execute='DO 0' 2>&1) || [[ $said == *'ERROR 1040 '* ]]"
 """Asks whether the server is there. One that has no connection left is: a switchover may have its last one."""
 
 EXPORTER_PORT = 9104

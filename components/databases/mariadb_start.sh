@@ -27,7 +27,7 @@ relinquish() {
 # Goes on until the server is open, or a replica. The word of failover.without counts after half a minute: a link that
 # has just come up may not lead there yet.
 settle() {
-  local site term read_only answer own_term said= yielded= silent=0
+  local site term read_only answer own_term said= yielded= silent=0 silence='(^|\?)ERROR 2[0-9]{3}[^0-9]|^no answer within '
   while sleep 0.2; do
     ask_token own || continue
     if [ "$yielded" ] && [ "$site" != "$SITE" ] && [ -z "$(own "SHOW SLAVE STATUS")" ]; then
@@ -54,7 +54,7 @@ settle() {
       answer="its server takes writes, or is about to"
     else
       # Who says that it has no connection left, or what cannot be, is there.
-      if [[ $answer =~ ^(ERROR\ 2|no\ answer\ within\ ) ]]; then silent=$((silent + 1)); else silent=0; fi
+      if [[ $answer =~ $silence ]]; then silent=$((silent + 1)); else silent=0; fi
       if [ "$silent" -gt 30 ] && [ "$(cat /etc/dcmesh/role/without)" = "$SOURCE_SITE" ]; then
         open || true
         continue

@@ -16,9 +16,7 @@ CLOSED="CONCAT(@@GLOBAL.read_only) IN ('1', 'ON', 'NO_LOCK', 'NO_LOCK_NO_ADMIN')
 # What says who may write: each server's row, and whether its server is closed.
 TOKEN="SELECT site, term, $CLOSED FROM dcmesh.primary_site WHERE server_id = @@server_id"
 
-NUMBER='(0|[1-9][0-9]{0,17})' # that bash can reckon with
-GTID="[0-9]{1,10}-[0-9]{1,10}-$NUMBER"
-GTIDS="($GTID(,$GTID)*)?"
+A_TERM='(0|[1-9][0-9]{0,14})' # with which bash can reckon, and after which more can be told
 
 LIMIT=10 # seconds that the other site's server has for an answer: one that hangs is one that does not answer
 
@@ -49,6 +47,6 @@ ask() {
 
 # Asks a server for its `site`, `term` and `read_only`: WHOM [SQL].
 ask_token() {
-  ask "([a-z0-9-]{1,63})"$'\t'"$NUMBER"$'\t'"([01])" "$1" "${2:-$TOKEN}" || return 1
+  ask "([a-z0-9-]{1,63})"$'\t'"$A_TERM"$'\t'"([01])" "$1" "${2:-$TOKEN}" || return 1
   site=${BASH_REMATCH[1]} term=${BASH_REMATCH[2]} read_only=${BASH_REMATCH[3]}
 }

@@ -254,22 +254,28 @@ class MariadbServer:
 
         One that the other site has disabled stays so, if that can be asked.
         """
+        self._change(
+            seen, "EXECUTE IMMEDIATE IF(@go = 1 AND @events <> '', 'SET GLOBAL event_scheduler = ON', 'DO 0');"
+        )
+        replicated = "FROM mysql.event WHERE status = 'SLAVESIDE_DISABLED'"
+        if not self._table(f"SELECT name {replicated} LIMIT 1"):
+            return
         disabled = "".join(f"'{event}', " for event in self._peer.disabled_events())
         alters = self._table(
             # Names and definers may hold any character.
             "SELECT HEX(CONCAT('ALTER DEFINER = ', QUOTE(LEFT(definer, CHAR_LENGTH(definer) - LOCATE('@',"
             " REVERSE(definer)))), '@', QUOTE(SUBSTRING_INDEX(definer, '@', -1)), ' EVENT `', REPLACE(db, '`', '``'),"
             " '`.`', REPLACE(name, '`', '``'), '` ',"
-            f" IF(CONCAT(HEX(db), '.', HEX(name)) IN ({disabled}''), 'DISABLE', 'ENABLE'))) AS altered"
-            " FROM mysql.event WHERE status = 'SLAVESIDE_DISABLED'"
+            f" IF(CONCAT(HEX(db), '.', HEX(name)) IN ({disabled}''), 'DISABLE', 'ENABLE'))) AS altered {replicated}"
         )
         with understood():
             altered = [checked("an event", row["altered"], HEX) for row in alters]
-        altering = [
-            f"EXECUTE IMMEDIATE IF(@go = 1, CONVERT(UNHEX('{event}') USING utf8mb4), 'DO 0');" for event in altered
-        ]
-        on = "EXECUTE IMMEDIATE IF(@go = 1 AND @events <> '', 'SET GLOBAL event_scheduler = ON', 'DO 0');"
-        self._change(seen, "\n".join([*altering, on]))
+        self._change(
+            seen,
+            "\n".join(
+                f"EXECUTE IMMEDIATE IF(@go = 1, CONVERT(UNHEX('{event}') USING utf8mb4), 'DO 0');" for event in altered
+            ),
+        )
 
     def _change(self, seen: Token, statements: str) -> bool:
         """Run statements, each of which looks at @go, if the row is as it was seen, and the server the same.

@@ -94,6 +94,7 @@ class _Exec:
     def ask(self, text: str, end: str) -> str:
         deadline, last = time.monotonic() + SECONDS, f"{end}\n".encode()
         said = {STDOUT_CHANNEL: b"", STDERR_CHANNEL: b""}
+        self._socket.settimeout(SECONDS)
         self._socket.send_binary(bytes([STDIN_CHANNEL]) + text.encode())
         while not said[STDOUT_CHANNEL].endswith(last):
             message = self._receive(deadline)

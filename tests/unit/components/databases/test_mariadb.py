@@ -315,7 +315,9 @@ def test_probes_ask_the_server_itself_and_give_it_time(probe: str) -> None:
     ],
 )
 def test_a_server_without_a_free_connection_is_not_restarted(tmp_path: Path, client: str, alive: bool) -> None:
-    status, _ = Programs(tmp_path, {"mariadb": client}).run(mariadb.ALIVE, {})
+    status, _ = Programs(tmp_path, {"mariadb": client, "timeout": 'shift\n"$@"'}, files=("mariadb",)).run(
+        mariadb.ALIVE, {}
+    )
     assert (status == 0) == alive
 
 

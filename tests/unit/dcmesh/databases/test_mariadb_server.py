@@ -62,7 +62,8 @@ class Pod:
             "SHOW SLAVE STATUS": "",
             "gtid_slave_pos": table({"applied": "0-2-60"}),
             "@go AS go": table({"go": "1"}),
-            "AS altered": "",
+            "AS altered": table({"altered": "414C"}, {"altered": "4242"}),
+            "SELECT name": table({"name": "tick"}),
             "processlist": "",
         }
         self.begun = list[Sequence[str]]()
@@ -211,7 +212,7 @@ def test_a_server_that_is_not_what_was_seen_is_not_changed(server: MariadbServer
     server.watch()
     (lock,) = re.findall(r"GET_LOCK\(('dcmesh\.watch\.[0-9a-f]{16}'), 0\)", pod.changes[0])
     getattr(server, change)(SEEN, *CHANGES[change])
-    (told,) = pod.changes[1:]
+    told = pod.changes[-1]
     off, locked, looked, *statements, released, said = [line for line in told.splitlines() if "source" not in line]
     assert off == "SET @go = 0;"
     assert locked == "SELECT GET_LOCK('dcmesh.primary_site', 5) INTO @locked;"
@@ -293,13 +294,26 @@ def test_events_that_the_other_site_has_disabled_stay_so(
     server: MariadbServer, pod: Pod, said: str | Exception, given: str
 ) -> None:
     pod.over_the_link = said
-    pod.answers["AS altered"] = table({"altered": "414C"}, {"altered": "4242"})
     server.run_events(SEEN)
     (asked,) = [text for text in pod.asked if "AS altered" in text]
     assert f"IN ({given}), 'DISABLE', 'ENABLE'" in asked
-    (told,) = pod.changes
-    assert told.index("UNHEX('414C')") < told.index("UNHEX('4242')") < told.index("SET GLOBAL event_scheduler = ON")
-    assert "IF(@go = 1 AND @events <> '', 'SET GLOBAL event_scheduler = ON', 'DO 0')" in told
+    scheduler, told = pod.changes
+    assert told.index("UNHEX('414C')") < told.index("UNHEX('4242')")
+    assert "IF(@go = 1 AND @events <> '', 'SET GLOBAL event_scheduler = ON', 'DO 0')" in scheduler
+
+
+def test_the_scheduler_runs_whatever_becomes_of_events_that_came_by_replication(
+    server: MariadbServer, pod: Pod
+) -> None:
+    pod.answers["UNHEX"] = ChildProcessError("ERROR 1449 (HY000): The user specified as a definer does not exist")
+    pod.answers = dict(sorted(pod.answers.items(), key=lambda answer: answer[0] != "UNHEX"))
+    with pytest.raises(NoAnswer, match="1449"):
+        server.run_events(SEEN)
+    assert "SET GLOBAL event_scheduler = ON" in pod.changes[0]
+    pod.answers["SELECT name"] = ""
+    pod.run_in.clear()
+    server.run_events(SEEN)
+    assert not pod.run_in, "where there is none the other site is not asked"
 
 
 def test_no_event_is_enabled_while_the_other_site_does_not_say_which_are_disabled(
@@ -309,7 +323,7 @@ def test_no_event_is_enabled_while_the_other_site_does_not_say_which_are_disable
     pod.over_the_link = ChildProcessError("73686F70.6F6666\n")
     with pytest.raises(NoAnswer):
         server.run_events(SEEN)
-    assert not pod.changes
+    assert "UNHEX" not in "".join(pod.changes)
     assert pod.run_in[0][-1] == str(2**20), "names of hundreds of events"
 
 
