@@ -5,6 +5,7 @@ servers are simulated: each change is what its statement in mariadb_server.py do
 when it starts is `settle`, mariadb_start.sh's loop in Python.
 """
 
+from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from types import ModuleType
@@ -576,12 +577,15 @@ class World:
 
 
 def search(world: World, most: int = 10**9) -> tuple[str, set[State]]:
-    """Return what must not be and can be, if there is such a thing, and the states that were looked at."""
+    """Return what must not be and can be, if there is such a thing, and the states that were looked at.
+
+    Breadth first: how many that are does not hang on the order of sets.
+    """
     first = world.begin()
-    known, waiting = {first}, [first]
+    known, waiting = {first}, deque([first])
     while waiting and len(known) < most:
         try:
-            for state in world.successors(waiting.pop()):
+            for state in world.successors(waiting.popleft()):
                 if state not in known:
                     known.add(state)
                     waiting.append(state)

@@ -189,7 +189,7 @@ FAULTS: dict[str, tuple[Callable[[Bounds], World], Bounds]] = {
         fault("    if theirs.token.site == other:\n        # What", "    if False:\n        # What"),
         Bounds(runs=1, faults=1, rows=0, words=True, kinds=KILLS, shapes=(1,)),
     ),
-    "changed whatever its row says": (rowless, Bounds(runs=2, faults=0, rows=1, shapes=(PAIR,))),
+    "changed whatever its row says": (rowless, Bounds(runs=1, faults=0, rows=0, begins="closed", shapes=(PAIR,))),
     "changed though it has started anew": (unwatched, OLD_RUN),
     "a start that asks nobody": (unasked, Bounds(runs=0, faults=0, rows=0, begins="gone")),
     "a start that trusts a closed server": (
