@@ -1,12 +1,14 @@
 """ClusterPair: the sites of a stack, joined by their links."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pulumi
 
 from components.cluster import Commands, Existing, K3d
+from components.databases.mariadb import Mariadb
+from components.databases.mariadb_switchover import switchover_command
 from components.databases.passwords import ReplicationPasswords, ReplicationPasswordsArgs
 from components.inventory import inventory
 from components.site import Site, SiteArgs
@@ -15,7 +17,7 @@ from components.trust.shared_ca import Intermediate
 from components.verb_command import begun
 from dcmesh.model import settings as model
 from dcmesh.model.link import Link
-from dcmesh.model.plan import DatabasePlace, Plan, SitePlan, docker_port
+from dcmesh.model.plan import DatabasePlace, DatabasePlan, Plan, SitePlan, docker_port
 from dcmesh.sites_in_state import SiteInState, gateway_namespace
 from dcmesh.stacks import stack_name
 from dcmesh.trust.rotation import OtherSites
@@ -61,6 +63,11 @@ def cluster_source(
             return K3d(name=f"dcmesh-{stack}-{site.name}", gateway_port=docker_port(settings, site))
 
 
+def together(databases: Sequence[DatabasePlan]) -> str:
+    """Return the name of databases that change roles."""
+    return "-".join(f"{database.site}.{database.namespace}" for database in databases)
+
+
 class ClusterPair(pulumi.ComponentResource):
     """Two sites in one stack, or any other number, each joined to those that it imports from.
 
@@ -69,6 +76,8 @@ class ClusterPair(pulumi.ComponentResource):
         - `command.local.Command` for each two XtraDB clusters that can change roles, made anew when the
           configuration says that they do.
         - a Site for each site of the configuration. None knows of another.
+        - for each two MariaDBs that can change roles, or the one that is in the stack, the Command that brings them to
+          these, and what comes after it.
         - SiteImports for each site that imports: all it gets of an exporting site is its Link.
     """
 
@@ -95,6 +104,9 @@ class ClusterPair(pulumi.ComponentResource):
         for site in sorted(args.settings.sites, key=lambda site: site.name == args.settings.primary):
             made[site.name] = self._site(args, site, args.plan.site(site.name), made, switching, child)
         self.sites = {site.name: made[site.name] for site in args.settings.sites}
+        for databases in args.plan.switchable:
+            if databases[0].kind == "mariadb":
+                self._switch(args.plan, databases)
         self.certificates = {name: site.certificates for name, site in self.sites.items() if site.certificates}
         self.links = {n: site.link for n, site in self.sites.items() if site.link}
         links: Mapping[str, pulumi.Input[Link]] = {**args.peer_links, **self.links}
@@ -122,17 +134,32 @@ class ClusterPair(pulumi.ComponentResource):
     def _switching(self, plan: Plan) -> Mapping[DatabasePlace, pulumi.CustomResource]:
         """Create what is made anew before two XtraDB clusters change roles, and return it for each of them."""
         found = dict[DatabasePlace, pulumi.CustomResource]()
-        for database in (database for site in plan.sites for database in site.databases):
-            own, partner, switchover = database.place, database.partner, database.switchover
-            if database.kind != "pxc" or not (partner and switchover) or own in found:
-                continue
-            first, second = sorted([own, partner], key=lambda place: (place.site, place.namespace))
-            found[own] = found[partner] = begun(
-                f"{first.site}.{first.namespace}-{second.site}.{second.namespace}-switchover-begun",
-                [switchover.primary, switchover.without, switchover.at],
-                pulumi.ResourceOptions(parent=self),
-            )
+        for databases in plan.switchable:
+            if databases[0].kind == "pxc":
+                found |= dict.fromkeys((database.place for database in databases), self._begun(databases))
         return found
+
+    def _begun(self, databases: Sequence[DatabasePlan]) -> pulumi.CustomResource:
+        """Create what is made anew when databases are to change roles."""
+        switchover = databases[0].switchover
+        wanted = [switchover.primary, switchover.without, switchover.at] if switchover else []
+        return begun(f"{together(databases)}-switchover-begun", wanted, pulumi.ResourceOptions(parent=self))
+
+    def _switch(self, plan: Plan, databases: Sequence[DatabasePlan]) -> None:
+        """Create what brings MariaDBs to their roles, and what comes after it.
+
+        A site that is gone is not brought there, and nothing waits for it. One whose other site is not there yet has
+        its role when its pods run.
+        """
+        workloads = [self.sites[of.site].workloads[of.namespace] for of in databases if not of.pending]
+        made = [workload for workload in workloads if isinstance(workload, Mariadb)]
+        asked = [one for one in made if one.plan.source and not plan.site(one.plan.site).lost]
+        switched = None
+        if asked:
+            begun = self._begun(databases)
+            switched = switchover_command(together(databases), asked, begun, pulumi.ResourceOptions(parent=self))
+        for one in made:
+            one.in_role(switched or one.rolled_out)
 
     def _site(
         self,

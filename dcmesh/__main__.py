@@ -54,6 +54,7 @@ Context = Annotated[
 
 Cluster = tuple[str, str, str, str, str]
 CLUSTER = "SITE NAMESPACE NAME NODES CHANNEL"
+DATABASE = "SITE/NAMESPACE/NAME"
 
 
 def verbatim(text: str) -> str:
@@ -312,6 +313,55 @@ def wait_for_rollout(
     from dcmesh import verbs
 
     return verbs.wait_for_rollout(site, namespace, name, context)
+
+
+@app.command(
+    epilog=verbatim("""
+Examples, with the kubeconfig that kubectl would use:
+  python -m dcmesh switchover --primary dc2 --dry-run \\
+    --site dc1/wookie/db --context dc1-admin \\
+    --site dc2/wookie-dr/db --context dc2-admin
+  python -m dcmesh switchover --primary dc2 --site dc2/wookie-dr/db \\
+    --other dc1 --without dc1 --at 0-1-4711
+
+Exit codes:
+  0  OK        each site has its role; with --dry-run: would have it
+  2  CRITICAL  it has not; the reason is on standard error
+""")
+)
+def switchover(
+    primary: Annotated[str, typer.Option("--primary", metavar="SITE", help="The site that is to be the primary.")],
+    site: Annotated[
+        list[str],
+        typer.Option("--site", metavar=DATABASE, help="A database that is brought to its role: one, or both."),
+    ],
+    other: Annotated[
+        str, typer.Option("--other", metavar="SITE", help="The other site, where --site is given once.")
+    ] = "",
+    without: Annotated[
+        str, typer.Option("--without", metavar="SITE", help="The other site, if it is gone and need not answer.")
+    ] = "",
+    at: Annotated[
+        str, typer.Option("--at", metavar="GTIDS", help="What came after that may be lost, where a site is gone.")
+    ] = "",
+    context: Annotated[
+        list[str] | None,
+        typer.Option("--context", metavar="NAME", help="The kubeconfig's context, for each --site in turn."),
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, or why not. Change nothing.")] = (
+        False
+    ),
+) -> State:
+    """Bring two MariaDBs to their roles.
+
+    `pulumi up` runs this. It can be interrupted anywhere and run again, and ends with a reason if a site must not have
+    its role. Each site's own server is asked in its pod. With one --site the other's is asked from there, by the link.
+    """
+    from dcmesh import verbs
+    from dcmesh.model.switchover import Switchover
+
+    wanted = Switchover(primary=primary, without=without, at=at)
+    return verbs.switch(site, other, wanted, contexts=context or (), dry_run=dry_run)
 
 
 @app.command(

@@ -12,14 +12,6 @@ import pulumi_kubernetes as k8s
 from components.confined import CONFINED, NOBODY, RESTRICTED
 from components.databases.failure_reasons import tell_reasons
 from components.databases.generated_password import generated_password
-from components.databases.mariadb_switchover import (
-    PASSWORDS,
-    POD_USER,
-    ROLE,
-    MariadbSwitchover,
-    MariadbSwitchoverArgs,
-    role,
-)
 from components.databases.writer_service import WriterService, WriterServiceArgs
 from components.rollout import rolled_out
 from components.sealed import sealed
@@ -30,12 +22,26 @@ from dcmesh.model.link import CLUSTER_DOMAIN, MYSQL_PORT
 from dcmesh.model.mariadb import CLAIM, PLACE, REPLICATION, SERVER
 from dcmesh.model.plan import DatabasePlan
 from dcmesh.model.secret import made_of
+from dcmesh.model.switchover import Switchover
 
 SCRIPTS = {
     f"{name}.sh": Path(__file__).with_name(f"mariadb_{name}.sh").read_text()
     for name in ("token", "server", "prepare", "start")
 }
 """What the pods run, by the name that each has in their settings."""
+
+PASSWORDS = "/etc/dcmesh/passwords"
+ROLE = "/etc/dcmesh/role"
+"""Where the pods find the Secret with the passwords, and the ConfigMap with the role."""
+
+MYSQL_USER = 999
+"""Id of the user and group `mysql` in the official image."""
+
+POD_USER = {"runAsUser": MYSQL_USER, "runAsGroup": MYSQL_USER, "fsGroup": MYSQL_USER}
+"""As whom the pods run."""
+
+ALIVE = f"said=$(timeout 4 mariadb --socket={PLACE['socket']} --execute='DO 0' 2>&1) || [[ $said == *'ERROR 1040 '* ]]"
+"""Asks whether the server is there. One that has no connection left is: a switchover may have its last one."""
 
 EXPORTER_PORT = 9104
 """Port of the exporter, on the pod's loopback alone: the sidecar's agent fetches its metrics there and shows them."""
@@ -99,6 +105,11 @@ def server_cnf(settings: Mapping[str, str]) -> str:
     if runs_events(settings):
         options[EVENTS] = "OFF"
     return made_of(options.values(), "".join(["[mariadbd]\n", *(f"{key}={value}\n" for key, value in options.items())]))
+
+
+def role(switchover: Switchover) -> dict[str, str]:
+    """Return what a pod that starts must know."""
+    return {"primary": switchover.primary, "without": switchover.without}
 
 
 def runs_events(settings: Mapping[str, str]) -> bool:
@@ -212,10 +223,7 @@ def stateful_set(args: MariadbArgs, *, settings: str, passwords: str) -> dict[st
         "securityContext": CONFINED,
         "volumeMounts": [*mounts, {"name": "passwords", "mountPath": PASSWORDS}],
     }
-    ask: dict[str, Any] = {
-        "exec": {"command": ["mariadb", f"--socket={PLACE['socket']}", "--execute=DO 0"]},
-        "timeoutSeconds": 5,
-    }
+    ask: dict[str, Any] = {"exec": {"command": ["bash", "-c", ALIVE]}, "timeoutSeconds": 5}
     server: dict[str, Any] = {
         **image,
         "name": SERVER,
@@ -294,16 +302,23 @@ class Mariadb(pulumi.ComponentResource):
           notices, and never deletes it.
         - `StatefulSet`. Each pod prepares itself before its server starts: mariadb_prepare.sh. Its server is started
           by mariadb_start.sh. The Command that runs `python -m dcmesh wait-for-rollout` ends when all pods are new.
-        - where two sites can change roles: `ConfigMap` with the role, for pods that start; MariadbSwitchover; and a
-          `ConfigMap` that says that there have been data, so that a primary which lost its volume does not begin anew;
-          and WriterService, if it is wished for.
+        - where two sites can change roles: `ConfigMap` with the role, for pods that start. What comes after the
+          switchover is made by `in_role`.
     """
 
     identity: pulumi.Resource
     """The service account."""
+    plan: DatabasePlan
+    kubeconfig: pulumi.Input[str]
+    """Contents of the cluster's kubeconfig. Secret."""
+    rolled_out: pulumi.Resource
+    """What ends when all pods are new; none while the database is pending."""
+    uid: pulumi.Output[str]
+    """By what the StatefulSet is known again; none while the database is pending."""
 
     def __init__(self, name: str, args: MariadbArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("dcmesh:workloads:Mariadb", name, {}, opts)
+        self._name, self._args, self.plan, self.kubeconfig = name, args, args.plan, args.kubeconfig
         self.identity, metadata = create_identity(
             name,
             namespace=args.plan.namespace,
@@ -321,13 +336,13 @@ class Mariadb(pulumi.ComponentResource):
         child = pulumi.ResourceOptions(parent=self, depends_on=[self.identity])
         unnamed = k8s.meta.v1.ObjectMetaArgs(namespace=metadata.namespace, labels=pod_labels(plan.name))
         root = database.root_password
+        # Nobody logs in by it any more. Stacks have it, and one that is protected cannot be deleted.
+        generated_password(f"{name}-root", self, protect=args.protect)
         passwords = k8s.core.v1.Secret(
             f"{name}-passwords",
             metadata=unnamed,
             string_data={
                 "root": pulumi.Output.secret(root.get_secret_value()) if root else "",
-                # Named for what it was in 0.1.0: a new one would be made, and the old one is protected.
-                "switchover": generated_password(f"{name}-root", self, protect=args.protect),
                 "replication": args.replication_password or "",
                 "replication_local": generated_password(f"{name}-local", self, protect=args.protect),
             },
@@ -364,7 +379,8 @@ class Mariadb(pulumi.ComponentResource):
                 hooks=tell_reasons(name, args.kubeconfig),
             ),
         )
-        done = rolled_out(
+        self.uid = servers.metadata.uid
+        self.rolled_out = rolled_out(
             name,
             servers,
             site=plan.site,
@@ -373,31 +389,26 @@ class Mariadb(pulumi.ComponentResource):
             lost=plan.switchover is not None and plan.switchover.without == plan.site,
             parent=self,
         )
-        if plan.switchover and plan.source and plan.source_site:
-            done = MariadbSwitchover(
-                f"{name}-switchover",
-                MariadbSwitchoverArgs(
-                    namespace=plan.namespace,
-                    name=plan.name,
-                    image=database.image,
-                    site=plan.site,
-                    own_host=f"{plan.name}-0.{plan.name}.{plan.namespace}.svc.{CLUSTER_DOMAIN}",
-                    source_site=plan.source_site,
-                    source=plan.source,
-                    switchover=plan.switchover,
-                    events=runs_events(database.settings),
-                    passwords=passwords.metadata.apply(lambda metadata: metadata.name or ""),
-                ),
-                pulumi.ResourceOptions(parent=self, depends_on=[done]),
-            )
-        if plan.switchover:
-            self._config_map(name, args, "begun", {"begun": ""}, [done])
+
+    def in_role(self, switched: pulumi.Resource) -> None:
+        """Create what comes when the database has its role, where that can change.
+
+        Creates:
+            - `ConfigMap` that says that there have been data, so that a primary which lost its volume does not begin
+              anew.
+            - WriterService, if it is wished for.
+
+        Args:
+            switched: what has given it the role.
+        """
+        name, database, plan = self._name, self._args.database, self.plan
+        self._config_map(name, self._args, "begun", {"begun": ""}, [switched])
         if plan.switchover and database.writer_service:
             leads = plan.switchover.primary == plan.site
             WriterService(
                 f"{name}-writer",
                 WriterServiceArgs(namespace=plan.namespace, name=plan.name, source=None if leads else plan.source),
-                pulumi.ResourceOptions(parent=self, depends_on=[done]),
+                pulumi.ResourceOptions(parent=self, depends_on=[switched]),
             )
 
     def _claims(self, name: str, args: MariadbArgs) -> list[pulumi.Resource]:

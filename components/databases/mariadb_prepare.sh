@@ -23,7 +23,6 @@ fi
 
 # Between quotes their characters need no escape: config.kinds.Password. Without one nothing is started.
 root_password=$(cat /etc/dcmesh/passwords/root)
-switchover_password=$(cat /etc/dcmesh/passwords/switchover)
 replication_password=$(cat /etc/dcmesh/passwords/replication)
 local_password=$(cat /etc/dcmesh/passwords/replication_local)
 source_password=$(cat "/etc/dcmesh/passwords/$user")
@@ -43,7 +42,8 @@ printf '[client]\nhost=%s\nport=%s\nuser=%s\npassword="%s"\nskip-ssl\n' \
 follow="CHANGE MASTER TO MASTER_HOST='$SOURCE_HOST', MASTER_PORT=${SOURCE_PORT:-3306}, MASTER_USER='$user',\
  MASTER_PASSWORD='$source_password', MASTER_USE_GTID=slave_pos, MASTER_DEMOTE_TO_SLAVE=1, MASTER_SSL=0,\
  MASTER_HEARTBEAT_PERIOD=2, MASTER_CONNECT_RETRY=1"
-echo "$follow; START SLAVE;" >"$run/follow.sql"
+# For whoever has it follow later: @channel is the statement, by double quotes, which no part of it has.
+echo "$SESSION SET @channel = \"$follow\";" >"$run/channel.sql"
 
 # Tells what mariadb-dump reads only with privileges to change it: accounts but dcmesh's own and root's and events, each
 # as hex of a statement, and triggers, each as SHOW CREATE TRIGGER does. That does not name the database, so hex of a USE
@@ -76,7 +76,7 @@ table_stats time_zone time_zone_leap_second time_zone_name time_zone_transition 
 # stands in the data: this file is older than a switchover, where the server alone has been restarted since.
 {
   echo "SET sql_log_bin = 0;"
-  echo "SET sql_mode = '';" # a user's own may read these statements otherwise
+  echo "${SESSION//; /$';\n'}" # a line for each: it reads no two from one
   echo "CREATE USER IF NOT EXISTS mysql@localhost IDENTIFIED VIA unix_socket;" # who is the server's user is its master
   echo "GRANT ALL PRIVILEGES ON *.* TO mysql@localhost WITH GRANT OPTION;"
   # These are made anew: they have then what stands here, and nothing that an older dcmesh, or a copy, has granted them.
@@ -89,15 +89,7 @@ table_stats time_zone time_zone_leap_second time_zone_name time_zone_transition 
   echo "GRANT ALL PRIVILEGES ON *.* TO root@'%' WITH GRANT OPTION;"
   echo "$DATABASE"
   echo "$TABLE"
-  if [ "$switchable" ]; then # for mariadb_switchover.sh
-    echo "CREATE OR REPLACE USER dcmesh_switchover@'%' IDENTIFIED BY '$switchover_password';"
-    echo "GRANT BINLOG ADMIN, CONNECTION ADMIN, EVENT, PROCESS, READ_ONLY ADMIN, RELOAD, REPLICATION SLAVE ADMIN," \
-      "SET USER, SLAVE MONITOR, SUPER ON *.* TO dcmesh_switchover@'%';"
-    echo "GRANT SELECT, UPDATE ON dcmesh.primary_site TO dcmesh_switchover@'%';"
-    echo "GRANT SELECT ON mysql.event TO dcmesh_switchover@'%';"
-  else
-    echo "DROP USER IF EXISTS dcmesh_switchover@'%';"
-  fi
+  echo "DROP USER IF EXISTS dcmesh_switchover@'%';" # an older dcmesh's
   echo "CREATE OR REPLACE DEFINER = mysql@localhost PROCEDURE dcmesh.definitions() SQL SECURITY DEFINER READS SQL DATA" \
     "${DEFINITIONS//$'\n'/ };"
   echo "CREATE OR REPLACE USER replication@'%' IDENTIFIED BY '$replication_password';"
@@ -129,7 +121,7 @@ table_stats time_zone time_zone_leap_second time_zone_name time_zone_transition 
 # event, and takes as large a row as there can be.
 with_server() {
   mariadbd --defaults-file="$run/server.cnf" --skip-networking --socket="$socket" --init-file= --read-only=0 \
-    --event-scheduler=OFF --max-allowed-packet=1G &
+    --event-scheduler=OFF --transaction-read-only=OFF --max-allowed-packet=1G &
   local server=$!
   trap 'kill "$server"; wait "$server"; exit 143' TERM
   until mariadb-admin --socket="$socket" ping >"$run/ping" 2>&1; do
@@ -204,7 +196,7 @@ dump() {
   [ "$switchable" ] || return 0
   # A copy comes up as a replica, whatever has become of the roles since. A token that was meant for it is given back.
   local answer site term read_only
-  ask_token theirs "SELECT site, term + (site <> '$SOURCE_SITE'), @@read_only FROM dcmesh.primary_site\
+  ask_token theirs "SELECT site, term + (site <> '$SOURCE_SITE'), $CLOSED FROM dcmesh.primary_site\
  WHERE server_id = @@server_id" || return 1
   echo "REPLACE $ROW (@@server_id, '$SOURCE_SITE', $term);"
 }

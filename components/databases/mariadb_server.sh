@@ -2,9 +2,12 @@
 . /etc/dcmesh/settings/token.sh
 data=/var/lib/mysql/data run=/run/mysqld
 
+# What a session has whatever the user's settings are: they may read statements otherwise, or let it write nothing.
+SESSION="SET sql_mode = '', autocommit = 1, max_statement_time = 0; SET SESSION TRANSACTION READ WRITE;"
+
 # Run SQL on this pod's server, at its $socket, and on what it follows. Without TLS: of a login without a password a
 # newer client would warn, in place of the answer.
-own() { mariadb --skip-ssl --socket="$socket" --skip-column-names --execute="$1"; }
+own() { mariadb --skip-ssl --socket="$socket" --skip-column-names --execute="$SESSION $1"; }
 theirs() {
   limited mariadb --defaults-file="$run/source.cnf" --connect-timeout=5 --quick --skip-column-names --execute="$1"
 }

@@ -1,12 +1,13 @@
 # Starts a pod's server, each time: also when its container alone is restarted, by a crash or a probe.
 # Where two sites can change roles, a server whose row names its own site starts read-only all the same, and is opened
-# once the other site's server has said that it takes no writes and knows of no later token. If it has one, this server
-# follows it from now on.
+# once the other site's server has said that it takes no writes, takes this site for the primary, and knows of no later
+# token. If it has one, this server follows it from now on. Whoever takes itself for the primary may be about to open: it
+# has asked before this server's row was what it is now.
 set -euo pipefail
 . /etc/dcmesh/settings/server.sh
 socket=$run/mysqld.sock
 
-# Opens the server if its row still names its own site: a Job may have changed that.
+# Opens the server if its row still names its own site: a switchover may have changed that.
 open() {
   own "SELECT GET_LOCK('dcmesh.primary_site', 60) INTO @locked;
        SELECT site INTO @site FROM dcmesh.primary_site WHERE server_id = @@server_id AND @locked = 1;
@@ -14,23 +15,24 @@ open() {
        EXECUTE IMMEDIATE IF(@site = '$SITE' AND '$EVENTS' <> '', 'SET GLOBAL event_scheduler = ON', 'DO 0');"
 }
 
-# Ends this server's claim by what the other's row says, unless a Job has opened it meanwhile or changed its row. A
+# Ends this server's claim by what the other's row says, unless a switchover has opened it meanwhile or changed its row. A
 # token that the other holds out to this site, under a later term, can still be taken.
 relinquish() {
   own "SELECT GET_LOCK('dcmesh.primary_site', 60) INTO @locked;
        SET sql_log_bin = 0;
        UPDATE dcmesh.primary_site SET site = '$SOURCE_SITE', term = $2 - ('$1' = '$SITE')
-         WHERE server_id = @@server_id AND site = '$SITE' AND term < $2 AND @@read_only = 1 AND @locked = 1"
+         WHERE server_id = @@server_id AND site = '$SITE' AND term < $2 AND $CLOSED AND @locked = 1"
 }
 
 # Goes on until the server is open, or a replica. The word of failover.without counts after half a minute: a link that
 # has just come up may not lead there yet.
 settle() {
-  local site term read_only answer own_term said= yielded= silent=0
+  local site term read_only answer own_term said= yielded= silent=0 silence='(^|\?)ERROR 2[0-9]{3}[^0-9]|^no answer within '
   while sleep 0.2; do
     ask_token own || continue
     if [ "$yielded" ] && [ "$site" != "$SITE" ] && [ -z "$(own "SHOW SLAVE STATUS")" ]; then
-      mariadb --socket="$socket" <"$run/follow.sql" 2>&1 | only_error || continue
+      echo "EXECUTE IMMEDIATE @channel; START SLAVE;" | cat "$run/channel.sql" - |
+        mariadb --skip-ssl --socket="$socket" 2>&1 | only_error || continue
     fi
     [ "$site" = "$SITE" ] && [ "$read_only" = 1 ] || return 0
     own_term=$term
@@ -45,13 +47,14 @@ settle() {
         yielded=yes
         relinquish "$site" "$term" || true
         continue
-      elif [ "$read_only" = 1 ]; then
+      elif [ "$read_only" = 1 ] && [ "$site" = "$SITE" ]; then
         open || true
         continue
       fi
-      answer="its server takes writes"
+      answer="its server takes writes, or is about to"
     else
-      silent=$((silent + 1))
+      # Who says that it has no connection left, or what cannot be, is there.
+      if [[ $answer =~ $silence ]]; then silent=$((silent + 1)); else silent=0; fi
       if [ "$silent" -gt 30 ] && [ "$(cat /etc/dcmesh/role/without)" = "$SOURCE_SITE" ]; then
         open || true
         continue

@@ -1,4 +1,4 @@
-# What the pods and the Job of a switchover share: how a server is asked, and what is taken for its answer.
+# How a server is asked about who may write, and what is taken for its answer.
 # What a server says is data, and may be another site's: it is what a pattern matches as a whole, or no answer.
 
 # Leaves of what a client prints the number of its error. In a batch it prints the statement that fails, and that of a
@@ -10,12 +10,13 @@ only_error() {
   done >&2
 }
 
-# What says who may write: each server's row, and whether its server is open.
-TOKEN="SELECT site, term, @@read_only FROM dcmesh.primary_site WHERE server_id = @@server_id"
+# Whether a server is closed. MariaDB says 1 or 0, and from 12.0.1 on a word. One that nobody knows counts as open.
+CLOSED="CONCAT(@@GLOBAL.read_only) IN ('1', 'ON', 'NO_LOCK', 'NO_LOCK_NO_ADMIN')"
 
-NUMBER='(0|[1-9][0-9]{0,17})' # that bash can reckon with
-GTID="[0-9]{1,10}-[0-9]{1,10}-$NUMBER"
-GTIDS="($GTID(,$GTID)*)?"
+# What says who may write: each server's row, and whether its server is closed.
+TOKEN="SELECT site, term, $CLOSED FROM dcmesh.primary_site WHERE server_id = @@server_id"
+
+A_TERM='(0|[1-9][0-9]{0,14})' # with which bash can reckon, and after which more can be told
 
 LIMIT=10 # seconds that the other site's server has for an answer: one that hangs is one that does not answer
 
@@ -46,6 +47,6 @@ ask() {
 
 # Asks a server for its `site`, `term` and `read_only`: WHOM [SQL].
 ask_token() {
-  ask "([a-z0-9-]{1,63})"$'\t'"$NUMBER"$'\t'"([01])" "$1" "${2:-$TOKEN}" || return 1
+  ask "([a-z0-9-]{1,63})"$'\t'"$A_TERM"$'\t'"([01])" "$1" "${2:-$TOKEN}" || return 1
   site=${BASH_REMATCH[1]} term=${BASH_REMATCH[2]} read_only=${BASH_REMATCH[3]}
 }

@@ -17,7 +17,10 @@ GOES_ON = re.compile(r",\n *(?=[0-9a-fA-F-]{36}:)")
 """Where MySQL goes on with a set of GTIDs on another line: each server that has written has one of its own."""
 
 EXTRA = r"[\w:,. -]{0,16384}"
-"""As mariadb_switchover.sh notes it: ranges of GTIDs, or a word on why there are none."""
+"""As a switchover notes it: ranges of GTIDs."""
+
+READ_ONLY = {"0": False, "OFF": False, **dict.fromkeys(("1", "ON", "NO_LOCK", "NO_LOCK_NO_ADMIN"), True)}
+"""Whether a server takes no writes, by what it says. MariaDB 12.0.1 and newer say it in words."""
 
 HOST = r"[\w.:-]{0,255}"
 
@@ -118,7 +121,7 @@ def parse_server(text: str) -> ServerStatus:
     return ServerStatus(
         channel=_channel(said),
         position=checked("Gtid_Position", said.get("Gtid_Position", ""), GTIDS),
-        read_only={"1": True, "0": False}.get(said.get("Read_Only", "")),
+        read_only=READ_ONLY.get(said.get("Read_Only", "")),
         extra=checked("Extra_Transactions", said.get("Extra_Transactions", "").removeprefix("NULL"), EXTRA),
         volume_used=_number(said.get("Volume_Used", "")),
     )

@@ -25,7 +25,7 @@ Offers = Mapping[tuple[str, str], ExportedService]
 """What is exported, by site and name."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, order=True)
 class DatabasePlace:
     """A database of the stack. A site has one in a namespace.
 
@@ -222,6 +222,13 @@ class Plan:
 
     sites: tuple[SitePlan, ...]
     lost: str | None
+
+    @property
+    def switchable(self) -> tuple[tuple[DatabasePlan, ...], ...]:
+        """The databases that can change roles: two together where the stack has both, by their sites' names."""
+        databases = {database.place: database for site in self.sites for database in site.databases}
+        places = {tuple(sorted({one.place, one.partner or one.place})) for one in databases.values() if one.switchover}
+        return tuple(tuple(databases[place] for place in both) for both in sorted(places))
 
     def site(self, name: str) -> SitePlan:
         """Return a site."""

@@ -108,7 +108,7 @@ REPLACED: set[Resource] = {
     ("kubernetes:core/v1:ConfigMap", "dc2.wookie-dr-settings"),
     # It runs as nobody, and shows nothing of an answer that a terminal would obey.
     ("kubernetes:batch/v1:Job", "dc2-imports.wookie-dr.db-job"),
-    # Immutable as well. The generated password of root is that of the Job's account now.
+    # Immutable as well. The generated password of root is in it no more.
     ("kubernetes:core/v1:Secret", "dc1.wookie-passwords"),
     ("kubernetes:core/v1:Secret", "dc2.wookie-dr-passwords"),
 }
@@ -142,27 +142,38 @@ def lab() -> Iterator[Lab]:
     yield from lab_for_a_while("release")
 
 
-@pytest.fixture(scope="module")
-def clusters(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Kubeconfigs of two clusters that are there already, as most users have them."""
-    lab.create({"dc1": ["dc2"], "dc2": []})
-    directory = tmp_path_factory.mktemp("clusters")
+def existing_clusters(lab: Lab, directory: Path, sites: dict[str, list[str]]) -> dict[str, Path]:
+    """Return the kubeconfigs of clusters that are there already, as most users have them."""
+    lab.create(sites)
     for site in lab.sites():
         (directory / site).touch(mode=0o600)
         (directory / site).write_text(lab("kubeconfig", site))
     return {site: directory / site for site in lab.sites()}
 
 
-@pytest.fixture(scope="module")
-def pair(lab: Lab, clusters: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
-    """The databases, up by the release, on an Istio that it accepts; destroyed by the present program."""
-    program = tmp_path_factory.mktemp("program")
+@contextmanager
+def released(lab: Lab, directory: Path, example: str, clusters: dict[str, Path]) -> Iterator[Project]:
+    """Have an example up by the release, on an Istio that it accepts; destroyed by the present program."""
+    program = directory / "program"
+    program.mkdir()
     unpack(program)
     of_lab = of_release("Pulumi.dev.yaml")["dcmesh:lab"]
-    config = {**of_release("examples/mariadb.yaml"), "dcmesh:istio": of_lab["istio"]}
+    config = {**of_release(f"examples/{example}.yaml"), "dcmesh:istio": of_lab["istio"]}
     for site in config["dcmesh:sites"]:
         site["cluster"] = {"kubeconfig": str(clusters[site["name"]])}
-    with standing(lab, tmp_path_factory.mktemp(lab.name), on_istio(config, OLDER_ISTIO), program) as project:
+    with standing(lab, directory / lab.name, on_istio(config, OLDER_ISTIO), program) as project:
+        yield project
+
+
+@pytest.fixture(scope="module")
+def clusters(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    return existing_clusters(lab, tmp_path_factory.mktemp("clusters"), {"dc1": ["dc2"], "dc2": []})
+
+
+@pytest.fixture(scope="module")
+def pair(lab: Lab, clusters: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
+    """The databases."""
+    with released(lab, tmp_path_factory.mktemp("released"), "mariadb", clusters) as project:
         yield project
 
 

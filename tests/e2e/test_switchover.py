@@ -5,6 +5,7 @@ The tests stand in the order of a pair's life. Each begins where the one before 
 # ruff: noqa: S311, S608 - chance and SQL are the tests' own
 
 import json
+import math
 import os
 import random
 import signal
@@ -12,9 +13,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from itertools import groupby, pairwise
 from pathlib import Path
-from subprocess import DEVNULL, PIPE, Popen
+from subprocess import DEVNULL, PIPE, STDOUT, Popen
 from typing import Any
 
 import pytest
@@ -38,7 +38,6 @@ from .toolbox import (
 )
 
 NAMESPACES = {"dc1": "wookie", "dc2": "wookie-dr"}
-JOB = "db-switchover"
 LOG = "/tmp/written"  # noqa: S108 - in a pod of its own
 
 # Tries to write a numbered row in its own site, again and again, each time by a new connection; tells when which was
@@ -98,11 +97,20 @@ class Writers:
         self._ended[site] = self._log(site)
 
     def turns(self) -> list[str]:
-        """Return which site wrote, in order, each turn once. Two sites that write at once take many turns."""
-        written = self.written()
-        for one, after in pairwise(written):
-            assert one.site == after.site or one.done < after.begun, f"two sites have written at once: {one}, {after}"
-        return [site for site, _ in groupby(row.site for row in written)]
+        """Return which site wrote, in order, in as few turns as can be: two sites that write at once take many.
+
+        A row was committed at some moment between its two times.
+        """
+        left = {site: [row for row in self.written() if row.site == site] for site in self._pods}
+        found = list[str]()
+        while any(left.values()):
+            ends = {site: min((row.done for row in rows), default=math.inf) for site, rows in left.items()}
+            # Who must have written first; then for as long as no other must have.
+            site = min(ends, key=lambda site: ends[site])
+            end = min((ends[other] for other in ends.keys() - {site}), default=math.inf)
+            left[site] = [row for row in left[site] if row.begun >= end]
+            found.append(site)
+        return found
 
     def write(self, site: str) -> None:
         """Wait until a site commits rows."""
@@ -222,12 +230,20 @@ def test_a_second_site_that_takes_writes_is_critical(pair: Project, databases: d
 # Planned
 
 
-def test_a_planned_switchover_under_writers(pair: Project, writers: Writers, databases: dict[str, Database]) -> None:
+def test_a_planned_switchover_under_writers(
+    pair: Project, sites: dict[str, Kubectl], writers: Writers, databases: dict[str, Database]
+) -> None:
     assert_all_are_led_to("dc1", writers, databases)
+    before = tokens(databases)
+    code, said = ended(by_hand(pair, sites, "dc2", "--dry-run"))
+    assert (code, tokens(databases)) == (0, before), said
     switch(pair, "dc2")
     pair.up("--skip-preview")
     writers.write("dc2")
     assert writers.turns() == ["dc1", "dc2"]
+    written = writers.written()
+    gap = min(row.begun for row in written if row.site == "dc2") - max(row.done for row in written if row.site == "dc1")
+    print(f"no writer for {gap:.2f} s")
     assert_all_are_led_to("dc2", writers, databases)
     assert_nothing_is_lost(writers, databases)
     eventually("the status says so", lambda: well(pair, "dc2"))
@@ -237,7 +253,7 @@ def test_a_planned_switchover_under_writers(pair: Project, writers: Writers, dat
     assert_events_run(databases, "dc2")
 
 
-# Interrupted. Each step is held by a lock that its statement waits for; then both Jobs and the `up` are killed.
+# Interrupted. Each step is held by a lock that its statement waits for; then the run and the `up` are killed.
 
 LOCK = "SELECT GET_LOCK('dcmesh.primary_site', 60)"
 TOKEN = (
@@ -264,10 +280,16 @@ def held(database: Database, by: str) -> Iterator[None]:
             holder.stdin.close()
 
 
-def kill(sites: dict[str, Kubectl]) -> None:
-    """Kill the Jobs' pods, and wait for their end: then what they waited for can be let go."""
-    for name, site in sites.items():
-        site("delete", "pods", "--namespace", NAMESPACES[name], "--selector", f"app={JOB}")
+def kill(pair: Project) -> None:
+    """Kill what runs of a switchover."""
+    for pid in pair.verbs("switchover"):
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
+def runs_in(database: Database) -> int:
+    """Return how many sessions of runs a server has. One whose run was killed ends with what it has been told."""
+    return int(database(f"{PROCESSES} user = 'mysql' AND db IS NULL AND command <> 'Daemon'"))
 
 
 @dataclass(frozen=True)
@@ -289,10 +311,6 @@ def tokens(databases: dict[str, Database]) -> dict[str, str]:
     return {name: database(TOKEN) for name, database in databases.items()}
 
 
-def waits_for_rows(database: Database) -> bool:
-    return database(f"{PROCESSES} info LIKE '%MASTER_GTID_WAIT(%'") != "0"
-
-
 def waits_for_lock(database: Database) -> bool:
     return database(f"{PROCESSES} state = 'User lock'") != "0"
 
@@ -300,7 +318,7 @@ def waits_for_lock(database: Database) -> bool:
 BEFORE = {"dc1": "dc2 closed", "dc2": "dc2 open"}
 STEPS = {
     "the new primary has not all rows": Step(
-        ("dc1", "FLUSH TABLES WITH READ LOCK"), lambda servers: waits_for_rows(servers["dc1"]), BEFORE
+        ("dc1", "FLUSH TABLES WITH READ LOCK"), lambda servers: runs_in(servers["dc2"]) > 0, BEFORE
     ),
     "the token is about to be given": Step(("dc2", LOCK), lambda servers: waits_for_lock(servers["dc2"]), BEFORE),
     "the token is given and the old primary is not fenced": Step(
@@ -309,21 +327,24 @@ STEPS = {
         {"dc1": "dc2 closed", "dc2": "dc1 open"},
     ),
     "the old primary is fenced and the new one not opened": Step(
-        ("dc1", LOCK), lambda servers: waits_for_lock(servers["dc1"]), {"dc1": "dc2 closed", "dc2": "dc1 closed"}
+        ("dc1", LOCK),
+        lambda servers: tokens(servers)["dc2"] == "dc1 closed" and waits_for_lock(servers["dc1"]),
+        {"dc1": "dc2 closed", "dc2": "dc1 closed"},
     ),
 }
 
 
 @pytest.mark.parametrize("step", STEPS.values(), ids=STEPS)
-def test_interrupted(
-    pair: Project, sites: dict[str, Kubectl], databases: dict[str, Database], writers: Writers, step: Step
-) -> None:
+def test_interrupted(pair: Project, databases: dict[str, Database], writers: Writers, step: Step) -> None:
     switch(pair, "dc1")
     up = pair.start("up", "--yes", "--skip-preview")
     with held(databases[step.held[0]], step.held[1]):
         eventually("the step is reached", lambda: step.reached(databases), within=120)
+        kill(pair)
         up.send_signal(signal.SIGINT)
-        kill(sites)
+        left = {name: int(name == step.held[0]) for name in databases}
+        for name, database in databases.items():
+            eventually(f"no run is left in {name}", lambda n=name, d=database: runs_in(d) == left[n])
     said, _ = up.communicate(timeout=120)
     assert up.returncode != 0, said
     assert tokens(databases) == step.left
@@ -340,7 +361,86 @@ def test_it_goes_on_after_all_that(pair: Project, writers: Writers, databases: d
     assert_events_run(databases, "dc1")
 
 
-# Killed at random moments. What a server or a Job does then is what the search of test_mariadb_token.py goes through.
+# Frozen: what has stopped goes on when the others have not waited for it.
+
+
+def by_hand(pair: Project, sites: dict[str, Kubectl], primary: str, *options: str) -> Popen[str]:
+    """Begin a switchover that no `up` knows of."""
+    words = [word for name in sites for word in ("--site", f"{name}/{NAMESPACES[name]}/db")]
+    kubeconfigs = [site.path.read_text() for site in sites.values()]
+    given = dict(zip(("DCMESH_KUBECONFIG", "DCMESH_OTHER_KUBECONFIG"), kubeconfigs, strict=True))
+    return Popen(
+        ("venv/bin/python", "-m", "dcmesh", "switchover", "--primary", primary, *words, *options),
+        cwd=pair.directory,
+        env=pair.environment | given,
+        stdout=PIPE,
+        stderr=STDOUT,
+        text=True,
+    )
+
+
+def ended(run: Popen[str], within: float = 180) -> tuple[int, str]:
+    said, _ = run.communicate(timeout=within)
+    return run.returncode, said
+
+
+def test_an_old_run_that_goes_on_after_a_newer_one(
+    pair: Project, sites: dict[str, Kubectl], databases: dict[str, Database], writers: Writers
+) -> None:
+    """Its statement may wait in a server for longer than it lives: none has an effect on what it has not just seen."""
+    before = writers.turns()
+    for begun in (0.0, 0.5, 1.0):
+        with held(databases["dc2"], LOCK):
+            old = by_hand(pair, sites, "dc2")
+            eventually("the old run is at work", lambda: waits_for_lock(databases["dc2"]) or runs_in(databases["dc1"]))
+            time.sleep(begun)
+            old.send_signal(signal.SIGSTOP)
+        try:
+            assert ended(by_hand(pair, sites, "dc1"))[0] == 0
+            assert tokens(databases) == {"dc1": "dc1 open", "dc2": "dc1 closed"}
+        finally:
+            old.send_signal(signal.SIGCONT)
+        code, said = ended(old)
+        assert code == 0, said
+        assert tokens(databases) == {"dc1": "dc2 closed", "dc2": "dc2 open"}
+        code, said = ended(by_hand(pair, sites, "dc1"))
+        assert code == 0, said
+    writers.write("dc1")
+    assert len(writers.turns()) <= len(before) + 6, "there and back, three times"
+    assert_nothing_is_lost(writers, databases)
+
+
+def test_a_server_that_is_frozen_meanwhile(
+    lab: Lab, pair: Project, sites: dict[str, Kubectl], databases: dict[str, Database], writers: Writers
+) -> None:
+    """The old primary stops, and the run gives up; it goes on, and so does what it was told."""
+    before = writers.turns()
+    run = by_hand(pair, sites, "dc2")
+    eventually("the run is at work", lambda: run.poll() is not None or runs_in(databases["dc1"]))
+    frozen = servers_of(lab, "dc1")
+    for pid in frozen:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        code, said = ended(run)
+        dry_code, dry_said = ended(by_hand(pair, sites, "dc2", "--dry-run"))
+    finally:
+        for pid in frozen:
+            os.kill(pid, signal.SIGCONT)
+    if code:  # else it was done before
+        assert "does not answer" in said
+        assert dry_code == 2, dry_said
+    eventually("the old primary is back", lambda: databases["dc1"](TOKEN, check=False))
+    assert ended(by_hand(pair, sites, "dc2"))[0] == 0
+    writers.write("dc2")
+    assert writers.turns() == [*before, "dc2"]
+    assert_nothing_is_lost(writers, databases)
+    assert ended(by_hand(pair, sites, "dc1"))[0] == 0
+    assert tokens(databases) == {"dc1": "dc1 open", "dc2": "dc1 closed"}
+    writers.write("dc1")
+    eventually("all is well", lambda: well(pair, "dc1"))
+
+
+# Killed at random moments. What servers and runs do then is what the search of test_switchover_search.py goes through.
 
 
 def servers_of(lab: Lab, site: str) -> list[int]:
@@ -353,7 +453,14 @@ def servers_of(lab: Lab, site: str) -> list[int]:
     return servers
 
 
-SOAK = pytest.mark.soak(proves=("components/databases/mariadb*", "dcmesh/model/mariadb.py"))
+SOAK = pytest.mark.soak(
+    proves=(
+        "components/databases/mariadb*",
+        "dcmesh/databases/mariadb*",
+        "dcmesh/databases/switchover.py",
+        "dcmesh/model/mariadb.py",
+    )
+)
 SEEDS = range(20)
 """Soak's."""
 
@@ -367,18 +474,19 @@ def test_killed_at_random_moments(
     writers: Writers,
     seed: int | None,
 ) -> None:
-    """A switchover during which servers and Jobs are killed is done by the next `up`, and nothing is lost."""
+    """A switchover during which servers and runs are killed is done by the next `up`, and nothing is lost."""
     seed = random.randrange(1_000_000) if seed is None else seed
     print(f"seed {seed}")
     chance = random.Random(seed)
     primary = "dc1" if databases["dc2"](TOKEN) == "dc2 open" else "dc2"
     assert all(servers_of(lab, site) for site in sites), "there is nothing to kill"
+    before = writers.turns()
     switch(pair, primary)
     up = pair.start("up", "--yes", "--skip-preview")
     for _ in range(chance.randint(1, 4)):
         time.sleep(chance.uniform(0, 6))
         if chance.random() < 0.25:
-            kill(sites)
+            kill(pair)
             continue
         for pid in servers_of(lab, chance.choice(["dc1", "dc2"])):
             with suppress(ProcessLookupError):
@@ -386,7 +494,7 @@ def test_killed_at_random_moments(
     up.communicate(timeout=300)
     pair.up("--skip-preview")
     writers.write(primary)
-    writers.turns()
+    assert writers.turns() == [*before, primary]
     assert_nothing_is_lost(writers, databases)
     assert_events_run(databases, primary)
     eventually("all is well", lambda: well(pair, primary))
@@ -394,7 +502,8 @@ def test_killed_at_random_moments(
 
 # Unplanned
 
-DC2 = ("--target", "**::dc2.wookie-dr**")
+PARTS = ("**::dc2.wookie-dr**", "**-switchover", "**-switchover-begun")
+DC2 = tuple(word for part in PARTS for word in ("--target", part))
 """What a stack of dc2 alone would have."""
 
 
@@ -442,7 +551,7 @@ def test_a_primary_that_is_gone_is_replaced_once_somebody_says_what_may_be_lost(
     assert databases["dc2"](TOKEN) == "dc1 closed"
     switch(pair, "dc2", without="dc1")
     refused = pair.refused("up", "--yes", "--skip-preview", *DC2)
-    assert f"what arrived of it ends at {lost.end}, not at the failover.at" in refused
+    assert f"what is applied of it ends at {lost.end}, not at the failover.at" in refused
     assert databases["dc2"](TOKEN) == "dc1 closed"
     switch(pair, "dc2", without="dc1", at=lost.end)
     pair.up("--skip-preview", *DC2)

@@ -290,14 +290,29 @@ class Project:
             log.seek(0)
             return log.read()
 
-    def end_plugins(self) -> None:
-        """End the plugins that live on of runs that were killed alone; they are known by the project's TMPDIR."""
-        mark = f"TMPDIR={self.environment['TMPDIR']}".encode()
+    def processes(self, wanted: Callable[[Path], bool]) -> list[int]:
+        """Return the ids of processes of this project's runs, which are known by its TMPDIR.
+
+        Args:
+            wanted: tells of a directory in /proc whether that one is meant.
+        """
+        mark, found = f"TMPDIR={self.environment['TMPDIR']}".encode(), list[int]()
         for process in Path("/proc").glob("[0-9]*"):
             with suppress(OSError):
-                plugin = (process / "exe").readlink().name.startswith("pulumi-")
-                if plugin and mark in (process / "environ").read_bytes().split(b"\0"):
-                    os.kill(int(process.name), signal.SIGKILL)
+                if wanted(process) and mark in (process / "environ").read_bytes().split(b"\0"):
+                    found.append(int(process.name))
+        return found
+
+    def verbs(self, verb: str) -> list[int]:
+        """Return the ids of the processes that run `python -m dcmesh VERB`."""
+        words = b"\0".join([b"-m", b"dcmesh", verb.encode(), b""])
+        return self.processes(lambda process: words in (process / "cmdline").read_bytes())
+
+    def end_plugins(self) -> None:
+        """End the plugins that live on of runs that were killed alone."""
+        for pid in self.processes(lambda process: (process / "exe").readlink().name.startswith("pulumi-")):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
 
     def pulumi(self, *arguments: str, stdin: str | None = None) -> str:
         command = ("pulumi", *arguments, "--non-interactive")

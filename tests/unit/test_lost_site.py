@@ -70,8 +70,6 @@ def test_no_probe_of_its_hosts_runs_anew(engine: Engine) -> None:
     assert ignored == {
         "dc1-imports.wookie.db-job": ["*"],
         "dc2-imports.wookie-dr.db-job": ["*"],
-        "dc1.wookie-switchover-job": ["*"],
-        "dc2.wookie-dr-switchover-job": [],
     }
 
 
@@ -81,6 +79,16 @@ def test_no_rollout_is_waited_for_in_it(engine: Engine) -> None:
     assert [commands.pop(f"dc1.{name}-rolled-out") for name in ("wookie", "reports")] == [":", ":"]
     assert [*commands] == ["dc2.wookie-dr-rolled-out"]
     assert commands["dc2.wookie-dr-rolled-out"].endswith(" wait-for-rollout dc2 wookie-dr db")
+
+
+def test_the_switchover_needs_nothing_of_it(engine: Engine) -> None:
+    """Nor does `--target`: nothing that comes before the Command is of the lost site's."""
+    command = engine.asked["dc1.wookie-dc2.wookie-dr-switchover"]
+    words = "--site dc2/wookie-dr/db --other dc1 --primary dc2 --without dc1 --at 0-1-7"
+    assert command.inputs["create"].endswith(f" -m dcmesh switchover {words}")
+    assert command.inputs["environment"].keys() == {"DCMESH_KUBECONFIG"}
+    assert not [name for name in command.dependencies if name.startswith("dc1") and name != f"{command.name}-begun"]
+    assert "dc1.wookie-rolled-out" not in engine.before(command.name)
 
 
 def test_preflight_asks_it_nothing_and_goes_by_the_state(raw: dict[str, Any], tmp_path: Path) -> None:

@@ -215,7 +215,7 @@ def test_nothing_secret_is_readable(stack: Engine) -> None:
 
 def test_no_password_is_readable(stack: Engine) -> None:
     secrets = [secret.inputs["stringData"] for secret in stack.kind("Secret")]
-    users = ("switchover", "replication", "replication_local")
+    users = ("replication", "replication_local")
     passwords = {data[user] for data in secrets if "root" in data for user in users}
     assert all(passwords)
     told = {password for site in stack.outputs["replicationPasswords"].values() for password in site.values()}
@@ -543,11 +543,11 @@ def by_site(stack: Engine, kind: str, name: str) -> dict[str, Resource]:
 
 
 @both_databases
-def test_both_ends_of_a_channel_have_one_password_and_each_administrator_its_own(stack: Engine) -> None:
+def test_both_ends_of_a_channel_have_one_password_and_each_site_its_own(stack: Engine) -> None:
     given = {site: secret.inputs["stringData"] for site, secret in by_site(stack, "Secret", "-passwords").items()}
     assert set(given) == {"dc1", "dc2"}
     assert given["dc1"]["replication"] == given["dc2"]["replication"]
-    assert len({given["dc1"]["switchover"], given["dc2"]["switchover"], given["dc1"]["replication"]}) == 3
+    assert len({given["dc1"]["replication_local"], given["dc2"]["replication_local"], given["dc1"]["replication"]}) == 3
     assert stack.outputs["replicationPasswords"] == {"dc1": {"db": given["dc1"]["replication"]}}
 
 
@@ -620,45 +620,48 @@ def test_each_site_knows_the_other_in_either_role(stack: Engine) -> None:
 def test_both_sites_have_one_password_and_tell_it(stack: Engine) -> None:
     given = {site: secret.inputs["stringData"] for site, secret in by_site(stack, "Secret", "-passwords").items()}
     assert given["dc1"]["replication"] == given["dc2"]["replication"]
-    assert len({given["dc1"]["switchover"], given["dc2"]["switchover"], given["dc1"]["replication"]}) == 3
+    assert len({given["dc1"]["replication_local"], given["dc2"]["replication_local"], given["dc1"]["replication"]}) == 3
     one = given["dc1"]["replication"]
     assert stack.outputs["replicationPasswords"] == {"dc1": {"db": one}, "dc2": {"db-dr": one}}
 
 
-@only(*SWITCHABLE)
-def test_a_switchover_restarts_no_pod_and_runs_each_job(stack: Engine, deploy: Callable[..., Engine]) -> None:
-    """Jobs, and the ConfigMaps with the role, are all that `primary` changes in the clusters."""
-    jobs = by_site(stack, "Job", "-switchover-job")
-    roles = by_site(stack, "ConfigMap", "-role")
-    assert set(jobs) == set(roles) == {"dc1", "dc2"}
+def switchovers(stack: Engine) -> list[Resource]:
+    """Return the Commands that bring databases to their roles."""
+    return [command for command in stack.kind("Command") if command.name.endswith("-switchover")]
+
+
+@pytest.mark.usefixtures("stack")
+@only(switchable, switched)
+def test_a_switchover_restarts_no_pod(deploy: Callable[..., Engine]) -> None:
+    """The ConfigMaps with the role are all that `primary` changes in the clusters; a Command switches over."""
     before, after = deploy(switchable), deploy(switched)
     differ = {name for name, r in before.asked.items() if r.inputs != after[name].inputs}
-    assert differ == {r.name for site in ("dc1", "dc2") for r in (jobs[site], roles[site])}
+    commands = {"dc1.wookie-dc2.wookie-dr-switchover", "dc1.wookie-dc2.wookie-dr-switchover-begun"}
+    assert differ == {"dc1.wookie-role", "dc2.wookie-dr-role", *commands}
     assert before.asked.keys() == after.asked.keys()
 
 
 @only(switchable, switched)
-def test_jobs_and_roles_name_the_primary(stack: Engine, deploy: Callable[..., Engine]) -> None:
+def test_commands_and_roles_name_the_primary(stack: Engine, deploy: Callable[..., Engine]) -> None:
     primary = "dc2" if stack is deploy(switched) else "dc1"
-    for site, job in by_site(stack, "Job", "-switchover-job").items():
-        given = container_env(job)
-        assert (given["SITE"], given["WANTED"], given["WITHOUT"], given["AT"]) == (site, primary, "", "")
-        own, other = (HERE, THERE) if site == "dc1" else (THERE, HERE)
-        assert (given["OWN_HOST"], given["OTHER_HOST"]) == (own, other)
-    for config_map in by_site(stack, "ConfigMap", "-role").values():
+    (command,) = switchovers(stack)
+    assert command.inputs["create"].endswith(f" --primary {primary}")
+    roles = by_site(stack, "ConfigMap", "-role")
+    assert roles.keys() == {"dc1", "dc2"}
+    for config_map in roles.values():
         assert config_map.inputs["data"] == {"primary": primary, "without": ""}
         assert not config_map.inputs.get("immutable")
 
 
 @only(*SWITCHABLE)
-def test_jobs_run_when_the_servers_are_there_and_pods_start_with_their_role(stack: Engine) -> None:
-    databases = {site_of(r): r for r in stack.kind("StatefulSet") if r.object[1] == "db"}
+def test_roles_are_there_before_the_pods_and_changed_after_them(stack: Engine) -> None:
     roles = by_site(stack, "ConfigMap", "-role")
-    for site, job in by_site(stack, "Job", "-switchover-job").items():
-        assert databases[site].name in stack.before(job.name)
-        assert roles[site].name in stack.before(databases[site].name)
-        other = "dc2" if site == "dc1" else "dc1"
-        assert not [name for name in stack.before(job.name) if name.startswith(f"{other}.")], "the sites would wait"
+    databases = {site_of(r): r for r in stack.kind("StatefulSet") if r.object[1] == "db"}
+    for site, database in databases.items():
+        assert roles[site].name in stack.before(database.name)
+    commands = switchovers(stack)
+    assert {name for command in commands for name in stack.before(command.name)} >= {r.name for r in databases.values()}
+    assert not [command for command in commands if command.name in stack.before(databases["dc1"].name)]
 
 
 @only(*SWITCHABLE)
@@ -679,7 +682,7 @@ def test_the_primarys_stack_comes_first(dev: Config, primary: str) -> None:
     engines = run_apart([trust, dc1], {"dc2": Engine()})
     first = engines["dc1"]
     made = {r.kind for r in first.in_kubernetes() if r.name.startswith("dc1.wookie-")}
-    assert not by_site(first, "Job", "-switchover-job")
+    assert not switchovers(first)
     assert "db" in [export["name"] for export in first.outputs["link"]["dc1"]["exports"]]
     if primary == "dc2":
         assert made == {"Namespace", "ServiceAccount"}
@@ -693,16 +696,18 @@ def test_the_primarys_stack_comes_first(dev: Config, primary: str) -> None:
     second = run_apart([dc2, dc1], engines)
     assert [s["follows"] for s in second["dc2"].outputs["sites"]["dc2"]["servers"]] == [[HERE]]
     for name in ("dc1", "dc2"):
-        assert by_site(second[name], "Job", "-switchover-job").keys() == {name}
+        assert [site_of(command) for command in switchovers(second[name])] == [name]
 
 
-def test_a_failover_reaches_jobs_and_pods(engine: Engine, dev: Config) -> None:
+def test_a_failover_reaches_the_switchover_and_pods(engine: Engine, dev: Config) -> None:
     switched(dev)
     dev["failover"] = {"without": "dc1", "at": "0-1-42"}
     run_program(engine, dev)
-    for job in by_site(engine, "Job", "-switchover-job").values():
-        assert (container_env(job)["WITHOUT"], container_env(job)["AT"]) == ("dc1", "0-1-42")
-    for config_map in by_site(engine, "ConfigMap", "-role").values():
+    (command,) = switchovers(engine)
+    assert command.inputs["create"].endswith(" --primary dc2 --without dc1 --at 0-1-42")
+    roles = by_site(engine, "ConfigMap", "-role")
+    assert roles.keys() == {"dc1", "dc2"}
+    for config_map in roles.values():
         assert config_map.inputs["data"] == {"primary": "dc2", "without": "dc1"}
 
 

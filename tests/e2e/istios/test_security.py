@@ -407,7 +407,7 @@ def test_local_applications_keep_their_access(sites: dict[str, Kubectl]) -> None
         )
     assert log_in(sites["dc1"], application, "db", "application", "ordinary") in ("db-0", "db-1", "db-2")
     assert "ERROR 1045" in log_in(sites["dc1"], application, "db-0.db", "application", "wrong")
-    own = database_passwords(sites["dc1"], "wookie")["switchover"]
+    own = database_passwords(sites["dc1"], "wookie")["replication_local"]
     for password in ("", own):
         assert "ERROR 1698" in log_in(sites["dc1"], application, "db-0.db", "root", password), "which was not asked for"
 

@@ -1,6 +1,8 @@
 """The verbs that the program runs, as it runs them and by hand."""
 
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -8,9 +10,11 @@ import pulumi
 import pytest
 
 from dcmesh import __main__ as command
+from dcmesh.databases.mariadb_server import MariadbEnd
 from dcmesh.databases.pxc_switchover import PxcEnd
 from dcmesh.model.certificates import Bundle
-from dcmesh.verbs import CHAIN, KUBECONFIG, PRIMARY_KUBECONFIG, REPLICA_KUBECONFIG, ROOTS
+from dcmesh.model.switchover import Switchover
+from dcmesh.verbs import CHAIN, KUBECONFIG, OTHER_KUBECONFIG, PRIMARY_KUBECONFIG, REPLICA_KUBECONFIG, ROOTS
 from tests.unit.servers import kubeconfig
 
 CLUSTERS = kubeconfig({"here": "http://127.0.0.1:1", "there": "http://127.0.0.1:2"})
@@ -73,6 +77,122 @@ def test_a_rollout_is_waited_for_in_the_cluster_that_is_given(monkeypatch: pytes
     assert seen == ["dc1", CLUSTERS, "wookie", "db"]
 
 
+# --- switchover ------------------------------------------------------------------------------------------------------
+
+PAIR = ("--site", "dc1/wookie/db", "--site", "dc2/wookie-dr/db")
+LOST = ("--site", "dc2/wookie-dr/db", "--other", "dc1", "--without", "dc1", "--at", "0-1-7")
+
+
+class Switched:
+    """What was switched, or what would be."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.ends: list[MariadbEnd] = []
+        self.other = ""
+        self.wanted: list[Switchover] = []
+        self.foreseen: list[Switchover] = []
+        self.possible = True
+        monkeypatch.setattr("dcmesh.verbs.sides_of", self.sides_of)
+        monkeypatch.setattr("dcmesh.verbs.switch_over", self.switch_over)
+        monkeypatch.setattr("dcmesh.verbs.foreseen", self.foresee)
+
+    @contextmanager
+    def sides_of(self, ends: list[MariadbEnd], other: str) -> Iterator[str]:
+        self.ends, self.other = ends, other
+        yield "sides"
+
+    def switch_over(self, switchover: Switchover, sides: str, say: Callable[[str], None]) -> None:
+        self.wanted.append(switchover)
+        say("dc1: is read-only, at 0-1-5\x1b[2J")
+
+    def foresee(self, switchover: Switchover, sides: str) -> tuple[list[str], bool]:
+        self.foreseen.append(switchover)
+        return ["dc1: is read-only, at 0-1-5\x1b[2J"], self.possible
+
+
+@pytest.fixture
+def switched(monkeypatch: pytest.MonkeyPatch) -> Switched:
+    monkeypatch.setenv(KUBECONFIG, "of one")
+    monkeypatch.setenv(OTHER_KUBECONFIG, "of the other")
+    return Switched(monkeypatch)
+
+
+def test_a_pair_is_brought_to_its_roles_in_the_clusters_that_are_given(
+    switched: Switched, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert run(monkeypatch, "switchover", "--primary", "dc2", *PAIR) == 0
+    assert switched.ends == [
+        MariadbEnd(site="dc1", namespace="wookie", name="db", kubeconfig="of one"),
+        MariadbEnd(site="dc2", namespace="wookie-dr", name="db", kubeconfig="of the other"),
+    ]
+    assert (switched.other, switched.wanted, switched.foreseen) == ("", [Switchover(primary="dc2")], [])
+    assert capfd.readouterr() == ("", "dc1: is read-only, at 0-1-5\\x1b[2J\n"), "where Pulumi shows it meanwhile"
+
+
+def test_of_one_site_the_other_is_named(switched: Switched, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert run(monkeypatch, "switchover", "--primary", "dc2", *LOST) == 0
+    assert switched.ends == [MariadbEnd(site="dc2", namespace="wookie-dr", name="db", kubeconfig="of one")]
+    assert (switched.other, switched.wanted) == ("dc1", [Switchover(primary="dc2", without="dc1", at="0-1-7")])
+
+
+@pytest.mark.parametrize("possible", [True, False])
+def test_a_dry_run_says_what_would_be_and_does_nothing(
+    switched: Switched, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], possible: bool
+) -> None:
+    switched.possible = possible
+    assert run(monkeypatch, "switchover", "--primary", "dc2", *PAIR, "--dry-run") == (0 if possible else 2)
+    assert (switched.wanted, switched.foreseen) == ([], [Switchover(primary="dc2")])
+    said, wrong = capfd.readouterr()
+    assert said == "nothing is changed; this would be said:\ndc1: is read-only, at 0-1-5\\x1b[2J\n"
+    assert wrong == ("" if possible else "it would be refused\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("dc2", "--site", "dc2/wookie-dr"), "--site is SITE/NAMESPACE/NAME\n"),
+        (("dc2", "--site", "dc2//db"), "--site is SITE/NAMESPACE/NAME\n"),
+        (("dc2", "--site", "dc2/wookie-dr/db"), "name two sites: --site twice, or once beside --other\n"),
+        (("dc2", "--site", "dc2/w/db", "--other", "dc2"), "name two sites: --site twice, or once beside --other\n"),
+        (("dc2", *PAIR, "--other", "dc3"), "name two sites: --site twice, or once beside --other\n"),
+        (("dc1", *LOST[:4], "--context", "a", "--context", "b"), "--context is given more often than --site\n"),
+        (("dc3", *PAIR), "--primary is one of the two sites, and --without can only be that of --other\n"),
+        (
+            ("dc2", *PAIR, "--without", "dc1"),
+            "--primary is one of the two sites, and --without can only be that of --other\n",
+        ),
+        (("dc1", *LOST), "--primary is one of the two sites, and --without can only be that of --other\n"),
+    ],
+)
+def test_what_is_no_pair_is_not_switched(
+    switched: Switched,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    words: tuple[str, ...],
+    said: str,
+) -> None:
+    assert run(monkeypatch, "switchover", "--primary", *words) == 2
+    assert capfd.readouterr() == ("", said)
+    assert not switched.wanted
+
+
+def test_by_hand_the_contexts_say_which_cluster_is_which(
+    switched: Switched, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for variable in (KUBECONFIG, OTHER_KUBECONFIG):
+        monkeypatch.delenv(variable)
+    (tmp_path / "config").write_text(CLUSTERS)
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "config"))
+    assert run(monkeypatch, "switchover", "--primary", "dc2", *PAIR, "--context", "there") == 2
+    assert "contexts are missing" in capfd.readouterr().err
+    assert run(monkeypatch, "switchover", "--primary", "dc2", *PAIR, "--context", "there", "--context", "here") == 0
+    assert ["127.0.0.1:2" in end.kubeconfig for end in switched.ends] == [True, False]
+    assert run(monkeypatch, "switchover", "--primary", "dc2", *LOST) == 0
+    assert ["127.0.0.1:1" in end.kubeconfig for end in switched.ends] == [True], "its current one"
+
+
+# --- the end of one of XtraDB clusters -------------------------------------------------------------------------------
+
 END = ("db", "3", "dcmesh")
 
 
@@ -103,7 +223,7 @@ def test_by_hand_both_clusters_are_named(
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "config"))
     words = ("--primary", "dc2", "wookie-dr", *END, "--replica", "dc1", "wookie", *END)
     assert run(monkeypatch, "finish-switchover", *words) == 2
-    assert "--contexts is missing" in capfd.readouterr().err
+    assert "contexts are missing" in capfd.readouterr().err
     assert seen == []
     assert run(monkeypatch, "finish-switchover", *words, "--contexts", "there", "here") == 0
     assert ["127.0.0.1:2" in text for text in seen[2]] == [True, False]

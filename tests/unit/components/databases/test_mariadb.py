@@ -1,6 +1,7 @@
 """Mariadb: options, manifests whose parts must agree, and their wiring. How a pod prepares itself has its own file."""
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from components.databases import mariadb
 from components.databases.mariadb import (
     DEFAULTS,
+    MYSQL_USER,
     SCRIPTS,
     Mariadb,
     MariadbArgs,
@@ -21,13 +23,13 @@ from components.databases.mariadb import (
     server_cnf,
     stateful_set,
 )
-from components.databases.mariadb_switchover import MYSQL_USER
 from dcmesh.model import settings as model
 from dcmesh.model.link import ExportedService
 from dcmesh.model.mariadb import OWN_SETTINGS, PLACE, REPLICATION
 from dcmesh.model.switchover import Switchover
 from tests.unit.databases import alone, changed
 from tests.unit.engine import Engine, autonamed, readable_strings
+from tests.unit.scripts import Programs
 
 PASSWORDS = {"root": "secret-of-root", "replication": "secret-of-both-ends"}
 KUBECONFIG = "secret-of-kubeconfig"
@@ -300,8 +302,23 @@ def test_storage_is_a_volume_for_each_pod(storage_class: str | None, said: dict[
 @pytest.mark.parametrize("probe", ["startupProbe", "readinessProbe", "livenessProbe"])
 def test_probes_ask_the_server_itself_and_give_it_time(probe: str) -> None:
     asked = server()[probe]
-    assert asked["exec"]["command"] == ["mariadb", f"--socket={PLACE['socket']}", "--execute=DO 0"]
+    assert asked["exec"]["command"] == ["bash", "-c", mariadb.ALIVE]
     assert asked["timeoutSeconds"] >= 5
+
+
+@pytest.mark.parametrize(
+    ("client", "alive"),
+    [
+        ("true", True),
+        ("echo 'ERROR 1040 (08004): Too many connections' >&2; exit 1", True),
+        ("echo 'ERROR 2002 (HY000): no server' >&2; exit 1", False),
+    ],
+)
+def test_a_server_without_a_free_connection_is_not_restarted(tmp_path: Path, client: str, alive: bool) -> None:
+    status, _ = Programs(tmp_path, {"mariadb": client, "timeout": 'shift\n"$@"'}, files=("mariadb",)).run(
+        mariadb.ALIVE, {}
+    )
+    assert (status == 0) == alive
 
 
 def test_recovery_after_a_crash_may_take_an_hour() -> None:
@@ -426,7 +443,7 @@ def test_pods_start_after_istiod_their_account_and_what_they_mount(create: Creat
 def test_passwords_that_are_given_are_taken_and_never_readable(create: Create) -> None:
     engine = create(root_password=PASSWORDS["root"])
     given = dict(engine.one("Secret").inputs["stringData"])
-    assert [len(given.pop(name)) for name in ("replication_local", "switchover")] == [32, 32], "which no `up` changes"
+    assert len(given.pop("replication_local")) == 32, "which no `up` changes"
     assert given == PASSWORDS
     for resource in engine.asked.values():
         assert not [text for text in readable_strings(resource.raw) if "secret-of" in text], resource.name
@@ -435,7 +452,7 @@ def test_passwords_that_are_given_are_taken_and_never_readable(create: Create) -
 def test_own_passwords_are_generated_and_never_readable_and_root_has_none(create: Create) -> None:
     engine = create()
     given = engine.one("Secret").inputs["stringData"]
-    password = given["switchover"]
+    password = given["replication_local"]
     assert given["root"] == ""
     assert {key.name: key.parent for key in engine.kind("PrivateKey")} == {
         "dc2.dr-root": "dc2.dr",
@@ -487,34 +504,15 @@ def switchable(database: ExportedService, primary: str = "dc2", **changes: Any) 
     return {"source": database, "source_site": "dc1", "switchover": Switchover(primary=primary), **changes}
 
 
-def test_roles_and_their_job_are_made_where_roles_can_change(create: Create, database: ExportedService) -> None:
+def test_the_role_is_there_before_the_pods(create: Create, database: ExportedService) -> None:
     engine = create(**switchable(database))
-    begun, role, settings = sorted(engine.kind("ConfigMap"), key=lambda resource: resource.name)
-    assert (begun.object, role.object) == (("dr", "rows-begun"), ("dr", "rows-role"))
+    role, settings = sorted(engine.kind("ConfigMap"), key=lambda resource: resource.name)
+    assert role.object == ("dr", "rows-role")
     assert settings.object == ("dr", autonamed("dc2.dr-settings"))
     assert role.inputs["data"] == {"primary": "dc2", "without": ""}
     assert "immutable" not in role.inputs
-    job = engine.one("Job")
-    assert (job.object, job.provider) == (("dr", "rows-switchover"), "dc2")
-    assert job.inputs["metadata"]["annotations"] == {"pulumi.com/replaceUnready": "true"}
-    (volume,) = [v for v in job.spec["template"]["spec"]["volumes"] if v["name"] == "passwords"]
-    assert volume["secret"]["secretName"] == engine.one("Secret").object[1]
-    assert engine.one("StatefulSet").name in engine.before(engine.one("Command").name)
-    assert engine.one("Command").name in engine.before(job.name), "else it may ask pods that are still to go"
     assert role.name in engine.before(engine.one("StatefulSet").name)
-    assert job.name in engine.before(begun.name), "until then a primary without data has never had any"
 
 
-@pytest.mark.parametrize("changes", [{"source": None}, {"switchover": None}], ids=["no other site yet", "settled"])
-def test_no_job_without_two_sites_that_can_change_roles(
-    create: Create, database: ExportedService, changes: dict[str, Any]
-) -> None:
-    engine = create(**switchable(database, **changes))
-    assert not engine.kind("Job")
-    assert len(engine.kind("ConfigMap")) == (3 if "source" in changes else 1)
-
-
-def test_nothing_secret_is_readable_in_the_job(create: Create, database: ExportedService) -> None:
-    engine = create(**switchable(database, root_password=PASSWORDS["root"]))
-    for resource in engine.asked.values():
-        assert not [text for text in readable_strings(resource.raw) if "secret-of" in text], resource.name
+def test_there_is_no_role_where_roles_are_settled(create: Create, database: ExportedService) -> None:
+    assert len(create(**switchable(database, switchover=None)).kind("ConfigMap")) == 1

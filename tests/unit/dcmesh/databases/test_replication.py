@@ -150,7 +150,9 @@ def test_a_server_without_channel(text: str) -> None:
     assert parse_status(text) == wanted
 
 
-@pytest.mark.parametrize(("written", "read_only"), [("1", True), ("0", False)])
+@pytest.mark.parametrize(
+    ("written", "read_only"), [*dict.fromkeys(("1", "ON", "NO_LOCK"), True).items(), ("0", False), ("OFF", False)]
+)
 def test_a_server_says_what_it_is_beside_its_channel(written: str, read_only: bool) -> None:
     server = parse_server(f"{mariadb()}*** 1. row ***\nGtid_Position: 0-1-7,1-1-2\n    Read_Only: {written}\n")
     assert server == ServerStatus(channel=parse_status(mariadb()), position="0-1-7,1-1-2", read_only=read_only)

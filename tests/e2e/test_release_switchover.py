@@ -1,0 +1,56 @@
+"""A pair that the last release has brought up, and the present program's `up` over it, which switches over as well."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from .test_release import existing_clusters, released
+from .toolbox import ROOT, Database, Kubectl, Lab, Project, eventually, lab_config, lab_for_a_while
+
+TOKEN = (
+    "SELECT CONCAT(site, IF(@@read_only, ' closed', ' open')) FROM dcmesh.primary_site WHERE server_id = @@server_id"
+)
+SHOWN = "SELECT GROUP_CONCAT(text ORDER BY text) FROM kept.notes"
+
+
+@pytest.fixture(scope="module")
+def lab() -> Iterator[Lab]:
+    yield from lab_for_a_while("released-pair")
+
+
+@pytest.fixture(scope="module")
+def clusters(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    return existing_clusters(lab, tmp_path_factory.mktemp("clusters"), {"dc1": ["dc2"], "dc2": ["dc1"]})
+
+
+@pytest.fixture(scope="module")
+def pair(lab: Lab, clusters: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
+    with released(lab, tmp_path_factory.mktemp("released"), "mariadb-switchover", clusters) as project:
+        yield project
+
+
+@pytest.mark.soak(
+    proves=(
+        "components/databases/mariadb_switchover.py",
+        "components/databases/mariadb_prepare.sh",
+        "dcmesh/databases/mariadb_server.py",
+    )
+)
+def test_one_up_leads_a_released_pair_over_and_switches_over(pair: Project, clusters: dict[str, Path]) -> None:
+    sites = {name: Kubectl(path.read_text(), path) for name, path in clusters.items()}
+    dc1, dc2 = Database(sites["dc1"], "wookie", "db-0"), Database(sites["dc2"], "wookie-dr", "db-0")
+    dc1("CREATE DATABASE kept; CREATE TABLE kept.notes (text VARCHAR(50) PRIMARY KEY)")
+    dc1("INSERT INTO kept.notes VALUES ('by the release')")
+    eventually("dc2 has the row", lambda: dc2(SHOWN, check=False) == "by the release", within=60)
+    pair.use(ROOT)
+    with pair.edit() as config:
+        config |= {"dcmesh:istio": lab_config()["dcmesh:istio"], "dcmesh:protect": False, "dcmesh:primary": "dc2"}
+    pair.up("--skip-preview")
+    assert (dc1(TOKEN), dc2(TOKEN)) == ("dc2 closed", "dc2 open")
+    dc2("INSERT INTO kept.notes VALUES ('by the next')")
+    eventually("dc1 has the new row", lambda: dc1(SHOWN, check=False) == "by the next,by the release", within=60)
+    jobs = {name for site in sites.values() for name in site.names("job")}
+    assert not [name for name in jobs if name.endswith("-switchover")]
+    eventually("all is well", lambda: pair.dcmesh("status").returncode == 0, within=120)
+    pair.up("--expect-no-changes")

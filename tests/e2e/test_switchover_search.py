@@ -1,0 +1,56 @@
+"""The whole search of the switchover: 10⁶ states and more. No lab: tests/unit has a small part of it."""
+
+import pytest
+
+from dcmesh.databases import switchover
+from tests.unit.dcmesh.databases.switchover_world import PAIR, Bounds, World, search, stuck
+
+PROVES = (
+    "dcmesh/databases/switchover.py",
+    "dcmesh/databases/mariadb_gtids.py",
+    "components/databases/mariadb_start.sh",
+    "tests/unit/dcmesh/databases/switchover_world.py",
+)
+
+ALL = {
+    "a run with a word, and a lost volume": Bounds(runs=1, faults=1, rows=2, words=True, volumes=1),
+    "a run with a word, and two faults": Bounds(runs=1, faults=2, rows=1, words=True),
+    "a run with events, and three faults": Bounds(
+        runs=1, faults=3, rows=1, events=True, kinds=("kill", "fails", "hand"), shapes=(0, PAIR)
+    ),
+    "two runs, an old one among them": Bounds(runs=2, faults=0, rows=0, shapes=(PAIR,)),
+    "a run of each site with kills": Bounds(runs=2, faults=1, rows=0, kinds=("kill",), shapes=(0, 1)),
+    "a return after a failover": Bounds(runs=1, faults=1, rows=1, begins="gone", shapes=(0, PAIR)),
+}
+MOST = 1_500_000
+"""How many states of each are looked at."""
+
+
+@pytest.mark.soak(proves=PROVES)
+def test_nothing_comes_about_that_must_not_be() -> None:
+    """What was looked at is printed: a bound may be larger than MOST."""
+    looked_at = 0
+    for name, bounds in ALL.items():
+        world = World(switchover, bounds)
+        found, known = search(world, MOST)
+        print(f"{name}: {len(known)} states")
+        assert not found, name
+        looked_at += len(known)
+    assert looked_at > 1_000_000
+
+
+@pytest.mark.soak(proves=PROVES)
+@pytest.mark.parametrize(
+    "bounds",
+    [
+        Bounds(runs=1, faults=1, rows=1),
+        Bounds(runs=1, faults=1, rows=1, volumes=1, kinds=("kill",), shapes=(1, PAIR)),
+        Bounds(runs=1, faults=1, rows=0, events=True, kinds=("kill", "hand")),
+        Bounds(runs=1, faults=1, rows=1, begins="gone", kinds=("kill",), shapes=(0,)),
+    ],
+    ids=["faults", "a lost volume", "events", "a return"],
+)
+def test_there_is_an_up_that_leads_to_a_primary(bounds: Bounds) -> None:
+    world = World(switchover, bounds)
+    _, known = search(world)
+    assert stuck(world, known) is None
