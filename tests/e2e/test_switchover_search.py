@@ -22,7 +22,7 @@ ALL = {
     "a run of each site with kills": Bounds(runs=2, faults=1, rows=0, kinds=("kill",), shapes=(0, 1)),
     "a return after a failover": Bounds(runs=1, faults=1, rows=1, begins="gone", shapes=(0, PAIR)),
 }
-MOST = 1_500_000
+MOST = 300_000
 """How many states of each are looked at."""
 
 
