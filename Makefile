@@ -43,9 +43,9 @@ lint: venv/installed ## ruff, mypy, who imports whom, and whether what is genera
 	venv/bin/python -m bench.document --check
 	venv/bin/python -m tests.soak --check
 
-# The processes compile each file once for all of them, and what the tests of a file share is made once.
+# The processes compile each file once for all of them.
 unit: venv/installed ## the unit tests: no cluster, seconds
-	PYTHONDONTWRITEBYTECODE= venv/bin/python -m pytest tests/unit -n 2 --dist loadfile
+	PYTHONDONTWRITEBYTECODE= venv/bin/python -m pytest tests/unit -n 2
 
 e2e: venv/installed ## the end-to-end tests, two labs side by side, then the faults, alone; soak's not
 	$(RUN) venv/bin/python -m pytest tests/e2e -m "not soak" -n 2 --tb=short --durations=40

@@ -43,7 +43,7 @@ class SiteImports(pulumi.ComponentResource):
         - NamespaceScope for each importing namespace.
         - ServiceImport for each import, or a NamedImport.
         - LinkProbe for each consumer, after all of that. One that asks a site that is gone does not run
-          anew, nor one of an import that changes its termination just now.
+          anew. There is none for an import that changes its termination just now: the next `up` makes it.
         - SiteEgress, if any import comes by an egress gateway: of such there is nothing else.
     """
 
@@ -86,9 +86,11 @@ class SiteImports(pulumi.ComponentResource):
                 imported.append(kind(own_name, import_args, inside))
             for account in dict.fromkeys(of.service_account for of, _ in imports):
                 asked = [(of, export) for of, export in imports if of.service_account == account]
+                # The old objects go last, and not at all if the probe fails, which they may be the reason of.
+                if any(stands_otherwise(args.plan.name, of, args.site.objects) for of, _ in asked):
+                    continue
                 options = pulumi.ResourceOptions(depends_on=imported)
-                changing = any(stands_otherwise(args.plan.name, of, args.site.objects) for of, _ in asked)
-                if changing or any(of.source == args.lost for of, _ in asked):  # who would not answer
+                if any(of.source == args.lost for of, _ in asked):  # who would not answer
                     options.transformations = [untouched]
                 LinkProbe(
                     f"{name}.{namespace}.{account}",

@@ -24,7 +24,7 @@ class Labs(LoadScopeScheduling):
 def lab_of(nodeid: str) -> str:
     """Return a name for the lab that a test uses.
 
-    Unit tests share nothing, nor do modules right below tests/e2e. All of another directory is one, for each Istio.
+    A module of unit tests is one, and one right below tests/e2e. All of another directory is one, for each Istio.
     """
     module, _, test = nodeid.partition("::")
     directory = module.rpartition("/")[0]

@@ -100,9 +100,8 @@ def accounts(configuration: Configuration) -> Iterator[Finding]:
 def ports(configuration: Configuration) -> Iterator[Finding]:
     """Find hosts that would have the same port of an egress gateway, and ports of hosts that are not imported."""
     for path, site in configuration.sites:
-        taken = dict[
-            int, str
-        ]()  # of the whole site: an istiod that does not scope Gateways opens them at every gateway
+        # Of the whole site: an istiod that does not scope Gateways opens them at every gateway.
+        taken = dict[int, str]()
         for index, imported in enumerate(site.imports):
             offer = configuration.offer(imported)
             if offer is None or not imported.by_gateway:
