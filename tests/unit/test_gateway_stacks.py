@@ -126,7 +126,7 @@ def test_with_two_gateways_each_has_all_objects_and_the_entries_are_shared() -> 
 
 @pytest.mark.parametrize("before", ["pod", "gateway"])
 def test_an_import_that_changes_its_termination_is_asked_with_the_next_up(before: str) -> None:
-    """The old objects go at the end of this one, and not at all if a probe fails, whose Job Pulumi makes anew each time."""
+    """The old objects go at the end of this one, and not at all if a probe fails. Pulumi makes a failed Job anew."""
     old, new = (stack_dev(), stack()) if before == "pod" else (stack(), stack_dev())
     first = run_program(Engine(), old)
     found: dict[str, dict[str, Any]] = {
