@@ -277,7 +277,9 @@ def test_a_namespace_of_names_becomes_nothing_else_in_one_step(pair: Project) ->
 def test_a_gateway_pod_that_is_lost_is_not_missed_for_long(sites: dict[str, Kubectl], client: tuple[str, ...]) -> None:
     for pod in gateway_pods(sites["dc2"]):
         sites["dc2"]("delete", "pod", pod, "--namespace", "dcmesh-egress", "--grace-period=0", "--force")
-        eventually("it answers", lambda: curl(sites["dc2"], HOST, pod=client)[1] == "200", within=2)
+        eventually(
+            "it answers", lambda: curl(sites["dc2"], HOST, pod=client)[1] == "200", within=bare.FOUND_DEAD / 1000
+        )
         sites["dc2"]("rollout", "status", "deployment/dcmesh-egress", "--namespace", "dcmesh-egress", "--timeout=60s")
 
 
@@ -328,7 +330,7 @@ def replica(sites: dict[str, Kubectl]) -> Database:
     return bare.replica(sites["dc2"], "reports", "default", "db-0.db.bare.svc.cluster.local")
 
 
-def test_an_egress_gateway_that_is_killed_or_drained_stalls_a_replica_for_less_than_two_seconds(
+def test_a_replica_hears_at_once_of_an_egress_gateway_that_is_killed_or_drained(
     sites: dict[str, Kubectl], replica: Database
 ) -> None:
     eventually("it follows", replica.follows)
@@ -350,9 +352,9 @@ def test_an_egress_gateway_that_is_killed_or_drained_stalls_a_replica_for_less_t
                 time.sleep(6)  # a pod that drains lets go of its connections after five
                 stalls[f"{how} {number}"], changes = map(int, watched().split())
                 assert changes > 20, "else nothing was to be seen"
-                written()
+                assert written() == "ended"
     print(stalls)
-    assert max(stalls.values()) < 2000, stalls
+    assert max(stalls.values()) < bare.FOUND_DEAD, stalls
 
 
 def gateway_pods(site: Kubectl) -> list[str]:

@@ -317,7 +317,7 @@ def test_an_export_that_is_renamed_keeps_its_objects_and_its_connections(
     assert primary(CHANNEL) == held, "the replica has not connected anew"
 
 
-def test_a_gateway_that_is_killed_or_drained_stalls_the_channel_for_less_than_two_seconds(
+def test_the_channel_hears_at_once_of_a_gateway_that_is_killed_or_drained(
     sites: dict[str, Kubectl], client: tuple[str, ...], primary: Database, replica: Database
 ) -> None:
     stalls = dict[str, int]()
@@ -336,7 +336,8 @@ def test_a_gateway_that_is_killed_or_drained_stalls_the_channel_for_less_than_tw
                 stalls[f"{how} {number}"], changes = map(int, watched().split())
                 assert changes > 20, "else nothing was to be seen"
                 assert written() == "ended"
-    assert max(stalls.values()) < 2000, stalls
+    print(stalls)
+    assert max(stalls.values()) < bare.FOUND_DEAD, stalls
     assert all_answer(sites, client)
 
 
