@@ -53,8 +53,8 @@ echo ended
 """Commits a row again and again, until it gets another line."""
 
 FOUND_DEAD = 5000
-"""Milliseconds after which the servers' own `slave-net-timeout` finds a connection dead. Who hears of a gateway's end is
-back before that."""
+"""Milliseconds after which the servers' own `slave-net-timeout` finds a connection dead. Who hears of a gateway's end
+is back before that."""
 
 WATCH = """
 unset MYSQL_PWD; echo begun; worst=0; changes=0; last=$(date +%s%3N); seen=
