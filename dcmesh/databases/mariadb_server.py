@@ -45,6 +45,9 @@ CLIENTS = "user NOT IN ('root', 'mysql', 'replication', 'replication_local', 'sy
 RUNS_EVENT = "command = 'Connect' AND user NOT IN ('system user', 'unauthenticated user')"
 """Which of the server's connections are clients', and which run an event."""
 
+LOCKED = "error 1205"
+"""What a server says of a statement that has waited too long for locked tables."""
+
 WRONG_POD = "its pod is another site's, or follows another site"
 
 OF_PAIR = f"""\
@@ -223,12 +226,14 @@ class MariadbServer:
     def fence(self, seen: Token) -> None:
         """Refuse new transactions, and those under way: they cannot commit any more.
 
-        Whoever has locked tables is waited for. So connections are closed also if that has not succeeded.
+        Whoever has locked tables is waited for. So connections are closed also if that took too long: then the row
+        was as it was seen. Of any other error that is not known.
         """
         try:
             done = self._change(seen, if_still("SET GLOBAL read_only = 1"))
-        except NoAnswer:
-            self._end(CLIENTS)
+        except NoAnswer as error:
+            if str(error) == LOCKED:
+                self._end(CLIENTS)
             raise
         if done:
             self._end(CLIENTS)

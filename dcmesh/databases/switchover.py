@@ -425,15 +425,16 @@ def _take_over_without(switchover: Switchover, site: str, other: str, own: Own, 
         return Wait(
             f"{other} does not answer ({silence.reason}), and what has arrived of it is not applied", for_rows=True
         )
-    if not end:
+    if not end and own.read_only:
         return Refuse(
             f"{other} does not answer ({silence.reason}), and nothing of it was ever applied here: nothing is "
             "promoted. docs/switchover.md says how to begin anew"
         )
     if switchover.without != other:
         return Wait(
-            f"{other} does not answer ({silence.reason}).{beside} What it committed after {end} would be lost. If it "
-            f"is gone for good, or surely stopped, set failover to {{without: {other}, at: {end}}}",
+            f"{other} does not answer ({silence.reason}).{beside} What it committed{end and f' after {end}'} would be "
+            "lost. If it is gone for good, or surely stopped, set failover to "
+            f"{{without: {other}{end and f', at: {end}'}}}",
             SILENCE,
             told=True,
         )

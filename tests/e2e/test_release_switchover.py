@@ -35,6 +35,7 @@ def pair(lab: Lab, clusters: dict[str, Path], tmp_path_factory: pytest.TempPathF
         "components/databases/mariadb_switchover.py",
         "components/databases/mariadb_prepare.sh",
         "dcmesh/databases/mariadb_server.py",
+        "dcmesh/databases/switchover.py",
     )
 )
 def test_one_up_leads_a_released_pair_over_and_switches_over(pair: Project, clusters: dict[str, Path]) -> None:

@@ -246,6 +246,16 @@ def test_clients_are_sent_away_too_where_they_keep_the_server_open(server: Maria
     assert "KILL 12;" in pod.asked[-1]
 
 
+@pytest.mark.parametrize("end", ["ERROR 2013 (HY000): Lost connection", "ERROR 1317 (70100): interrupted", ""])
+def test_nobody_is_sent_away_by_a_run_that_may_have_seen_another_server(
+    server: MariadbServer, pod: Pod, end: str
+) -> None:
+    pod.answers |= {"@go AS go": ChildProcessError(end), "processlist": table({"id": "12"})}
+    with pytest.raises(NoAnswer):
+        server.fence(SEEN)
+    assert not [asked for asked in pod.asked if "KILL" in asked]
+
+
 def test_no_word_of_a_server_gets_into_a_statement(server: MariadbServer, pod: Pod) -> None:
     pod.answers["processlist"] = table({"id": "12; DROP"})
     with pytest.raises(NoAnswer):

@@ -297,6 +297,16 @@ def test_a_failover_with_nothing_applied_is_refused(pair: Pair) -> None:
     assert "nothing of it was ever applied here" in pair.run(replace(LOST, at=""), "dc2")
 
 
+def test_who_never_was_a_replica_and_could_not_be_closed_gets_its_token_back_by_the_word(pair: Pair) -> None:
+    pair.dc1.own = replace(pair.dc1.own, token=Token(site="dc2", term=5), read_only=False, applied="", channel=None)
+    pair.dc2.silent = lambda _: True
+    said = pair.run(Switchover(primary="dc1"), "dc1")
+    assert "What it committed would be lost. " in said
+    assert "set failover to {without: dc2}" in said
+    assert pair.run(Switchover(primary="dc1", without="dc2"), "dc1") == ""
+    assert pair.dc1.own.token == Token(site="dc1", term=7)
+
+
 def test_a_role_is_taken_back_from_what_cannot_be_fenced(pair: Pair) -> None:
     pair.dc1.fails = frozenset({"fence"})
     assert "dc1: cannot be made read-only (error 1205)" in pair.run(TO_DC2)
