@@ -503,8 +503,7 @@ def test_killed_at_random_moments(
 
 # Unplanned
 
-PARTS = ("**::dc2.wookie-dr**", "**-switchover", "**-switchover-begun")
-DC2 = tuple(word for part in PARTS for word in ("--target", part))
+DC2 = ("--target", "**::dc2.wookie-dr**", "--target", "**::dc1.wookie-dc2.wookie-dr-switchover**")
 """What a stack of dc2 alone would have."""
 
 
