@@ -5,6 +5,7 @@ The end-to-end tests of the gateways export it and look that nothing of it has c
 
 import json
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -196,3 +197,40 @@ def local_client(site: Kubectl) -> Iterator[None]:
 def answer(site: Kubectl, pod: tuple[str, ...], host: str, *, sql: str = "SELECT @@hostname") -> str:
     """Return what the database says to a client, or why it says nothing."""
     return log_in(site, pod, host, "replication", PASSWORD, sql=sql)
+
+
+def longest_pauses(
+    source: Database, copy: Database, site: Kubectl, deployment: str, pods: Callable[[], list[str]]
+) -> dict[str, int]:
+    """Kill each pod of a gateway, then evict each, and return for how many milliseconds at most no row came each time.
+
+    Args:
+        source: who writes.
+        copy: who follows by that gateway.
+        site: the gateway's site.
+        deployment: its namespace and name, apart by a slash.
+        pods: returns the pods that it has now.
+    """
+    namespace, _, name = deployment.partition("/")
+    place = ("--namespace", namespace)
+    pauses = dict[str, int]()
+    for how in ("kill", "evict"):
+        for number, pod in enumerate(pods()):
+            with (
+                looping(source.site, source.inside, WRITE) as written,
+                looping(copy.site, copy.inside, WATCH) as watched,
+            ):
+                time.sleep(1)
+                if how == "kill":
+                    site("delete", "pod", pod, *place, "--grace-period=0", "--force")
+                else:
+                    eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": pod}}
+                    path = f"/api/v1/namespaces/{namespace}/pods/{pod}/eviction"
+                    site("create", "--raw", path, "--filename", "-", stdin=json.dumps(eviction))
+                site("rollout", "status", f"deployment/{name}", *place, "--timeout=60s")
+                time.sleep(6)  # a pod that drains lets go of its connections after five
+                pauses[f"{how} {number}"], changes = map(int, watched().split())
+                assert changes > 20, "else nothing was to be seen"
+                assert written() == "ended"
+    print(pauses)
+    return pauses

@@ -4,6 +4,7 @@ import json
 import subprocess
 import time
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -335,36 +336,13 @@ def test_a_replica_hears_at_once_of_an_egress_gateway_that_is_killed_or_drained(
 ) -> None:
     eventually("it follows", replica.follows)
     source = Database(sites["dc1"], bare.NAMESPACE, "db-0")
-    place = ("--namespace", "dcmesh-egress")
-    stalls = dict[str, int]()
-    for how in ("kill", "evict"):
-        for number, pod in enumerate(gateway_pods(sites["dc2"])):
-            with (
-                bare.looping(source.site, source.inside, bare.WRITE) as written,
-                bare.looping(replica.site, replica.inside, bare.WATCH) as watched,
-            ):
-                time.sleep(1)
-                if how == "kill":
-                    sites["dc2"]("delete", "pod", pod, *place, "--grace-period=0", "--force")
-                else:
-                    evict(sites["dc2"], pod)
-                sites["dc2"]("rollout", "status", "deployment/dcmesh-egress", *place, "--timeout=60s")
-                time.sleep(6)  # a pod that drains lets go of its connections after five
-                stalls[f"{how} {number}"], changes = map(int, watched().split())
-                assert changes > 20, "else nothing was to be seen"
-                assert written() == "ended"
-    print(stalls)
-    assert max(stalls.values()) < bare.FOUND_DEAD, stalls
+    pods = partial(gateway_pods, sites["dc2"])
+    gateway = "dcmesh-egress/dcmesh-egress"
+    assert max(bare.longest_pauses(source, replica, sites["dc2"], gateway, pods).values()) < bare.FOUND_DEAD
 
 
 def gateway_pods(site: Kubectl) -> list[str]:
     return site.names("pods", "--namespace", "dcmesh-egress", "--selector", "app=dcmesh-egress")
-
-
-def evict(site: Kubectl, pod: str) -> None:
-    path = f"/api/v1/namespaces/dcmesh-egress/pods/{pod}/eviction"
-    eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": pod}}
-    site("create", "--raw", path, "--filename", "-", stdin=json.dumps(eviction))
 
 
 def test_the_import_goes_and_takes_its_names_along(pair: Project, sites: dict[str, Kubectl]) -> None:

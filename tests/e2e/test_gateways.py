@@ -7,6 +7,7 @@ import json
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -320,29 +321,10 @@ def test_an_export_that_is_renamed_keeps_its_objects_and_its_connections(
 def test_the_channel_hears_at_once_of_a_gateway_that_is_killed_or_drained(
     sites: dict[str, Kubectl], client: tuple[str, ...], primary: Database, replica: Database
 ) -> None:
-    stalls = dict[str, int]()
-    for how in ("kill", "evict"):
-        for number, pod in enumerate(sites["dc1"].names("pods", *GATEWAY)):
-            with bare.looping(*at(primary), bare.WRITE) as written, bare.looping(*at(replica), bare.WATCH) as watched:
-                time.sleep(1)
-                if how == "kill":
-                    sites["dc1"]("delete", "pod", pod, *GATEWAY, "--grace-period=0", "--force")
-                else:
-                    eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": pod}}
-                    path = f"/api/v1/namespaces/dcmesh-gateway/pods/{pod}/eviction"
-                    sites["dc1"]("create", "--raw", path, "--filename", "-", stdin=json.dumps(eviction))
-                sites["dc1"]("rollout", "status", "deployment/istio-eastwestgateway", *GATEWAY, "--timeout=60s")
-                time.sleep(6)  # a pod that drains lets go of its connections after five
-                stalls[f"{how} {number}"], changes = map(int, watched().split())
-                assert changes > 20, "else nothing was to be seen"
-                assert written() == "ended"
-    print(stalls)
-    assert max(stalls.values()) < bare.FOUND_DEAD, stalls
+    pods = partial(sites["dc1"].names, "pods", *GATEWAY)
+    gateway = "dcmesh-gateway/istio-eastwestgateway"
+    assert max(bare.longest_pauses(primary, replica, sites["dc1"], gateway, pods).values()) < bare.FOUND_DEAD
     assert all_answer(sites, client)
-
-
-def at(database: Database) -> tuple[Kubectl, tuple[str, ...]]:
-    return database.site, database.inside
 
 
 def test_a_mesh_that_allows_nothing_lets_the_consumers_in(
