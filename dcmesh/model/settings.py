@@ -149,7 +149,7 @@ class IstioValues(Model):
     istiod: dict[str, Any] = {}
     """For the chart `istiod`."""
     gateway: dict[str, Any] = {}
-    """For the chart `gateway`."""
+    """For the chart `gateway`: of the site's gateway, and of its egress gateways."""
 
 
 class ExistingIstio(Model):
