@@ -7,8 +7,15 @@ import pytest
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
-LONGEST = ("test_stacks", "test_switchover", "test_doctor", "test_pxc", "databases/")
-"""The labs that take longest, longest first: the last one to end then ends as early as can be."""
+LONGEST = (
+    "tests/unit/test_",  # these run the whole program
+    "tests/e2e/test_stacks",
+    "tests/e2e/test_switchover",
+    "tests/e2e/test_doctor",
+    "tests/e2e/test_pxc",
+    "tests/e2e/databases/",
+)
+"""What takes longest, longest first: the last one to end then ends as early as can be."""
 
 
 class Labs(LoadScopeScheduling):
@@ -41,7 +48,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Labs:
 
 def turn(nodeid: str) -> int:
     """Return when a test's lab has its turn: the longest labs before the rest."""
-    return next((i for i, lab in enumerate(LONGEST) if nodeid.startswith(f"tests/e2e/{lab}")), len(LONGEST))
+    return next((i for i, lab in enumerate(LONGEST) if nodeid.startswith(lab)), len(LONGEST))
 
 
 @pytest.hookimpl(trylast=True)

@@ -41,5 +41,5 @@ def test_the_longest_labs_come_first_and_are_there() -> None:
     assert turn("tests/e2e/test_stacks.py::test_a") < turn("tests/e2e/databases/test_status.py::test_a")
     assert turn("tests/e2e/databases/test_status.py::test_a") < turn("tests/e2e/test_life.py::test_a")
     assert turn("tests/unit/lab/test_labs.py::test_a") == turn("tests/e2e/test_life.py::test_a")
-    e2e = Path(__file__).parents[2] / "e2e"
-    assert all([*e2e.glob(f"{lab.rstrip('/')}*")] for lab in LONGEST)
+    root = Path(__file__).parents[3]
+    assert all([*root.glob(f"{lab.rstrip('/')}*")] for lab in LONGEST)
