@@ -148,8 +148,6 @@ class EgressImport(pulumi.ComponentResource):
 
     addresses: Mapping[str, pulumi.Output[str]]
     """By host, where it is reached in this cluster."""
-    resources: list[pulumi.Resource]
-    """What a probe of the import must wait for."""
 
     def __init__(self, name: str, args: EgressImportArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("dcmesh:components:EgressImport", name, {}, opts)
@@ -185,7 +183,7 @@ class EgressImport(pulumi.ComponentResource):
                 lambda gateway: outward_rule(export, host, source=source, gateways=len(gateway.addresses))
             )
 
-        self.addresses, self.resources = {}, [policy]
+        self.addresses = {}
         for host, port in args.ports.items():
             service = k8s.core.v1.Service(
                 f"{args.prefix}.{host}-service",
@@ -196,11 +194,8 @@ class EgressImport(pulumi.ComponentResource):
                 opts=child,
             )
             self.addresses |= {host: service.spec.cluster_ip}
-            self.resources += [
-                service,
-                istio("ServiceEntry", host, service_entry(host)),
-                istio("DestinationRule", host, rule(host)),
-                istio("Gateway", host, server(host, port, source=source)),
-                istio("VirtualService", host, route(export, host, port, source=source)),
-            ]
+            istio("ServiceEntry", host, service_entry(host))
+            istio("DestinationRule", host, rule(host))
+            istio("Gateway", host, server(host, port, source=source))
+            istio("VirtualService", host, route(export, host, port, source=source))
         self.register_outputs({})

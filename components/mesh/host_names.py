@@ -72,9 +72,6 @@ class HostNames(pulumi.ComponentResource):
         - an `EndpointSlice` for each host.
     """
 
-    resources: list[pulumi.Resource]
-    """What a probe of the hosts must wait for."""
-
     def __init__(self, name: str, args: HostNamesArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("dcmesh:components:HostNames", name, {}, opts)
         child = pulumi.ResourceOptions(parent=self)
@@ -89,33 +86,28 @@ class HostNames(pulumi.ComponentResource):
             opts=child,
         )
         inside = pulumi.ResourceOptions(parent=self, depends_on=[quota])
-        self.resources = []
         ports = dict[str, list[int]]()
         for of in args.hosts:
             _, service = service_of(of.host)
             ports.setdefault(service, []).append(of.port)
             part = of.address.apply(partial(slice_of, of.host, of.port))
-            self.resources.append(
-                k8s.discovery.v1.EndpointSlice(
-                    f"{name}.{of.host}-endpointslice",
-                    metadata=k8s.meta.v1.ObjectMetaArgs(
-                        name=name_for(of.host), namespace=namespace, labels=_of_service(service)
-                    ),
-                    address_type=part["addressType"],
-                    ports=part["ports"],
-                    endpoints=part["endpoints"],
-                    opts=inside,
-                )
+            k8s.discovery.v1.EndpointSlice(
+                f"{name}.{of.host}-endpointslice",
+                metadata=k8s.meta.v1.ObjectMetaArgs(
+                    name=name_for(of.host), namespace=namespace, labels=_of_service(service)
+                ),
+                address_type=part["addressType"],
+                ports=part["ports"],
+                endpoints=part["endpoints"],
+                opts=inside,
             )
-        self.resources += [
+        for service, numbers in ports.items():
             k8s.core.v1.Service(
                 f"{name}.{service}-service",
                 metadata=k8s.meta.v1.ObjectMetaArgs(name=service, namespace=namespace),
                 spec=headless(numbers),
                 opts=inside,
             )
-            for service, numbers in ports.items()
-        ]
         self.register_outputs({})
 
 

@@ -38,9 +38,6 @@ class NamedImport(pulumi.ComponentResource):
     A host's objects have the same names in the stack whatever its export is called.
     """
 
-    resources: list[pulumi.Resource]
-    """What a probe of the import must wait for."""
-
     def __init__(self, name: str, args: NamedImportArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("dcmesh:components:NamedImport", name, {}, opts)
         export, gateway = args.export, pulumi.Output.from_input(args.link).apply(lambda link: link.gateway)
@@ -66,9 +63,7 @@ class NamedImport(pulumi.ComponentResource):
         def rule(host: str) -> pulumi.Output[dict[str, Any]]:
             return gateway.apply(lambda gateway: named_destination_rule(export, host, gateways=len(gateway.addresses)))
 
-        self.resources = [
-            create(kind, host, spec(host))
-            for host in export.hosts
-            for kind, spec in (("DestinationRule", rule), ("ServiceEntry", entry))
-        ]
+        for host in export.hosts:
+            create("DestinationRule", host, rule(host))
+            create("ServiceEntry", host, entry(host))
         self.register_outputs({})
