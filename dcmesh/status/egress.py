@@ -10,7 +10,7 @@ from dcmesh.kube.pods import Pod, ask_proxy, read
 from dcmesh.model.egress import EGRESS_NAME, STRANGER
 from dcmesh.model.facts import Fact, State
 from dcmesh.model.link import ServiceAccount
-from dcmesh.status.gateways import Refusal, envoys, refused_by
+from dcmesh.status.gateways import Refusal, refused_in
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,19 +82,14 @@ def find_egress(
     """
     namespace = account.namespace
     deployment = get(f"/apis/apps/v1/namespaces/{namespace}/deployments/{EGRESS_NAME}") or {}
-    refusals, unasked = list[Refusal](), ""
-    try:
-        for pod in envoys(deployment, (get(f"/api/v1/namespaces/{namespace}/pods") or {}).get("items", ())):
-            refusals += refused_by(pod, partial(proxy, pod))
-    except (*ERRORS, ValueError) as error:
-        unasked = why(error)
+    refusals, unasked = refused_in(namespace, deployment, get, proxy)
     return EgressStatus(
         site=site,
         account=str(account),
         ready=deployment.get("status", {}).get("readyReplicas", 0),
         wanted=deployment.get("spec", {}).get("replicas", 0),
         open=_open(get(f"/apis/batch/v1/namespaces/{namespace}/jobs/{STRANGER}") or {}),
-        refusals=tuple(refusals),
+        refusals=refusals,
         unasked=unasked,
     )
 

@@ -125,12 +125,7 @@ def find_gateway(
     namespace, name = expected.namespace, expected.name
     deployment = get(f"/apis/apps/v1/namespaces/{namespace}/deployments/{name}") or {}
     service = get(f"/api/v1/namespaces/{namespace}/services/{name}") or {}
-    refusals, unasked = list[Refusal](), ""
-    try:
-        for pod in envoys(deployment, (get(f"/api/v1/namespaces/{namespace}/pods") or {}).get("items", ())):
-            refusals += refused_by(pod, partial(proxy, pod))
-    except (*ERRORS, ValueError) as error:
-        unasked = why(error)
+    refusals, unasked = refused_in(namespace, deployment, get, proxy)
     balanced = service.get("status", {}).get("loadBalancer", {}).get("ingress", ())
     return GatewayStatus(
         **_told(site, expected),
@@ -138,7 +133,7 @@ def find_gateway(
         wanted=deployment.get("spec", {}).get("replicas", 0),
         addresses=tuple(entry.get("ip") or entry["hostname"] for entry in balanced),
         ports=tuple(port["port"] for port in service.get("spec", {}).get("ports", ())),
-        refusals=tuple(refusals),
+        refusals=refusals,
         unasked=unasked,
     )
 
@@ -150,6 +145,26 @@ def _told(site: str, expected: ExpectedGateway) -> dict[str, Any]:
         "told_port": expected.port,
         "advertised": expected.advertised,
     }
+
+
+def refused_in(
+    namespace: str, deployment: Mapping[str, Any], get: Callable[[str], Any], proxy: Callable[[Pod, str], Any]
+) -> tuple[tuple[Refusal, ...], str]:
+    """Return what a Deployment's Envoys refuse, and why they could not be asked; empty if they could.
+
+    Args:
+        namespace: the Deployment's namespace.
+        deployment: the Deployment.
+        get: returns what the API has at a path; None if nothing.
+        proxy: returns what a pod's Envoy answers at a path.
+    """
+    refusals, unasked = list[Refusal](), ""
+    try:
+        for pod in envoys(deployment, (get(f"/api/v1/namespaces/{namespace}/pods") or {}).get("items", ())):
+            refusals += refused_by(pod, partial(proxy, pod))
+    except (*ERRORS, ValueError) as error:
+        unasked = why(error)
+    return tuple(refusals), unasked
 
 
 def envoys(deployment: Mapping[str, Any], pods: Iterable[Mapping[str, Any]]) -> list[Pod]:
