@@ -134,16 +134,17 @@ def load_balancer_address(kubectl: Kubectl, service: str, namespace: str) -> str
 
 def behind(host: str, port: int) -> ExportedService:
     """Return the source as a replica that finds it there has it."""
-    return ExportedService(
+    source = ExportedService(
         name=NAME,
         namespace=SOURCE,
-        hosts=(host,),
+        hosts=(f"{NAME}-0.{NAME}.{SOURCE}.svc.cluster.local",),
         port=port,
         protocol="TCP",
-        identity="",
+        identity=f"spiffe://cluster.local/ns/{SOURCE}/sa/{NAME}",
         consumers=(),
         probe="greeting",
     )
+    return source.model_copy(update={"hosts": (host,)})  # unchecked: no link has an address for a host
 
 
 def create(kubectl: dict[str, Kubectl], tls: tuple[str, str]) -> str:
