@@ -4,6 +4,8 @@ A MariaDB of two servers that hold a connection to each other at 4567, and a Pos
 local clients all through these tests. Gateways at both ends. One life, in the order of the tests.
 """
 
+import json
+import time
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -20,6 +22,7 @@ COPIES = "copies"
 
 EGRESS = {"namespace": "dcmesh-egress", "serviceAccount": "egress"}
 MARIADB_HOST = f"db-0.db.{bare.NAMESPACE}.svc.cluster.local"
+PRIMARY = f"db-primary.{bare.NAMESPACE}.svc.cluster.local"
 SECONDS_AWAY = 2.0
 """Within which a channel is back when a pod of a gateway goes, on a machine that does nothing else."""
 
@@ -180,6 +183,31 @@ def test_the_channel_is_back_at_once_when_a_gateways_pod_is_killed_or_drained(
     assert len(pauses) == 4
     assert max(pauses.values()) <= 1000 * SECONDS_AWAY
     postgres.follows(sites["dc1"], sites["dc2"], COPIES)
+
+
+FOLLOW = f"""
+echo begun
+until read -r -t 0; do
+  mariadb --host={PRIMARY} --user=replication --connect-timeout=5 -BNe "SELECT @@hostname" 2>&1
+done
+"""
+"""Asks the primary's Service again and again, until it gets another line."""
+
+
+def test_a_service_as_a_whole_follows_its_primary_and_no_connection_fails(
+    sites: dict[str, Kubectl], replica: Database
+) -> None:
+    """The patch is what an operator does. A client in dc2 connects as fast as it can meanwhile."""
+    with bare.looping(sites["dc2"], replica.inside, FOLLOW) as end:
+        for pod in ("db-1", "db-0"):
+            selector = {"statefulset.kubernetes.io/pod-name": pod}
+            patch = ("--patch", json.dumps({"spec": {"selector": selector}}))
+            sites["dc1"]("patch", "service", "db-primary", "--namespace", bare.NAMESPACE, *patch)
+            time.sleep(5)  # many connections: what must not fail has no end to wait for
+        answered = end().splitlines()
+    assert set(answered) == {"db-0", "db-1"}
+    assert answered[-1] == "db-0"
+    assert len(answered) > 50
 
 
 def test_the_export_is_taken_away_and_nothing_is_left(
