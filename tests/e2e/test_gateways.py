@@ -18,6 +18,7 @@ from dcmesh.model.object_names import gateway_name
 from tests.e2e import bare_database as bare
 from tests.e2e.certificates import another_root, bundle_of, leaf
 from tests.e2e.toolbox import (
+    AGNHOST,
     MARIADB,
     Database,
     Kubectl,
