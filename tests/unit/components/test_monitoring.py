@@ -162,7 +162,7 @@ def test_panels_have_ids_of_their_own_and_places_that_do_not_meet() -> None:
 
 def test_rows_are_in_the_order_in_which_one_looks() -> None:
     titles = [panel["title"].partition(":")[0] for panel in PANELS if panel["type"] == "row"]
-    assert titles == ["Link", "Gateway", "Security", "Certificates", "Replication"]
+    assert titles == ["Link", "Gateway", "Egress gateway", "Security", "Certificates", "Replication"]
 
 
 def test_variables_that_are_used_are_there() -> None:
