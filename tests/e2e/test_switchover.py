@@ -32,7 +32,7 @@ from .toolbox import (
     lab_for_a_while,
     standing,
 )
-from .writers import Writers
+from .writers import Writers, begin, pause
 
 NAMESPACES = {"dc1": "wookie", "dc2": "wookie-dr"}
 
@@ -154,6 +154,9 @@ def test_a_planned_switchover_under_writers(
     before = tokens(databases)
     code, said = ended(by_hand(pair, sites, "dc2", "--dry-run"))
     assert (code, tokens(databases)) == (0, before), said
+    applications = {
+        name: begin(site, "app", NAMESPACES[name], f"{name}-app", "db-writer") for name, site in sites.items()
+    }
     databases["dc2"]("SET sql_log_bin = 0; UPDATE mysql.event SET db = 'gone' WHERE name = 'broken'")
     switch(pair, "dc2")
     said = pair.up("--skip-preview")
@@ -164,6 +167,9 @@ def test_a_planned_switchover_under_writers(
     assert writers.turns() == ["dc1", "dc2"]
     print(f"no writer for {writers.gap('dc1', 'dc2'):.2f} s")
     assert_all_are_led_to("dc2", writers, databases)
+    for name, site in sites.items():
+        print(f"no row through db-writer of {name} for {pause(site, applications[name]):.2f} s")
+        site("delete", "pod", "app", "--namespace", NAMESPACES[name], "--now")
     assert_nothing_is_lost(writers, databases)
     eventually("the status says so", lambda: well(pair, "dc2"))
     _, said = status(pair)

@@ -4,18 +4,19 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 
 from .toolbox import MARIADB, Kubectl, eventually, log_in, start
 
 LOG = "/tmp/written"  # noqa: S108 - in a pod of its own
 
-# Tries to write a numbered row in its own site, again and again, each time by a new connection; tells when which was
+# Tries to write a numbered row at a host, again and again, each time by a new connection; tells when which was
 # committed: the seconds since the epoch before and after, and the number.
 WRITER = f"""
 export MYSQL_PWD=ordinary
 for ((n = $2; ; n++)); do
   begun=$EPOCHREALTIME
-  mariadb --host=db-0.db --user=shopper --connect-timeout=2 --execute="INSERT INTO shop.written VALUES ('$1', $n)" &&
+  mariadb --host=$3 --user=shopper --connect-timeout=2 --execute="INSERT INTO shop.written VALUES ('$1', $n)" &&
     echo "$begun $EPOCHREALTIME $n" >>{LOG}
   sleep 0.03
 done
@@ -30,6 +31,29 @@ class Written:
     done: float
     number: int
     site: str
+
+
+def begin(site: Kubectl, pod: str, namespace: str, name: str, host: str, *, first: int = 1) -> tuple[str, ...]:
+    """Start a client in a pod of its own; how to `kubectl exec` into it.
+
+    Args:
+        site: the site.
+        pod: the pod's name.
+        namespace: the database's namespace.
+        name: under which it writes.
+        host: where it writes.
+        first: the number of its first row.
+    """
+    inside = start(site, pod, namespace, "db", image=MARIADB)
+    script = f"cat >/tmp/writer; : >{LOG}; setsid bash /tmp/writer {name} {first} {host} </dev/null >/dev/null 2>&1 &"
+    site("exec", "--stdin", *inside, "--", "bash", "-c", script, stdin=WRITER)
+    return inside
+
+
+def pause(site: Kubectl, inside: tuple[str, ...]) -> float:
+    """Return for how many seconds, at most, none of a client's rows was committed."""
+    done = [float(line.split()[1]) for line in site("exec", *inside, "--", "cat", LOG).splitlines()]
+    return max(after - before for before, after in pairwise(done))
 
 
 class Writers:
@@ -50,9 +74,7 @@ class Writers:
 
     def begin(self, site: str, *, first: int = 1) -> None:
         """Start a client, whose rows have numbers from `first` on."""
-        pod = self._pods[site] = start(self._sites[site], "writer", self._namespaces[site], "db", image=MARIADB)
-        begin = f"cat >/tmp/writer; : >{LOG}; setsid bash /tmp/writer {site} {first} </dev/null >/dev/null 2>&1 &"
-        self._sites[site]("exec", "--stdin", *pod, "--", "bash", "-c", begin, stdin=WRITER)
+        self._pods[site] = begin(self._sites[site], "writer", self._namespaces[site], site, "db-0.db", first=first)
 
     def written(self) -> list[Written]:
         """Return the rows that were committed, in order."""
