@@ -136,13 +136,13 @@ def _told(
     found: Sequence[Foreign], export: ExportedService, told: type[Finding], path: str, value: str
 ) -> Iterator[Finding]:
     """Yield what of the foreign objects touches an export or import; of one that stands, what stops it alone."""
-    for foreign in found:
+    touching = [foreign for foreign in found if set(foreign.hosts) & set(export.hosts)]
+    worst_last = {(of.kind, of.name): of for of in sorted(touching, key=lambda foreign: foreign.severity)}
+    for foreign in worst_last.values():
         critical = foreign.severity == State.CRITICAL
-        if set(foreign.hosts) & set(export.hosts) and (critical or told is Finding):
-            advice = (
-                f"would meet the {foreign.kind} {foreign.name} in {foreign.site}: it {foreign.does}. {foreign.cure}"
-            )
-            yield (told if critical else Remark)(path, value, advice)
+        if critical or told is Finding:
+            meets = f"would meet the {foreign.kind} {foreign.name} in {foreign.site}"
+            yield (told if critical else Remark)(path, value, f"{meets}: {foreign.does}. {foreign.cure}")
 
 
 def _deployed(export: ExportedService, source: str, *, by_gateway: bool = False) -> DeployedExport:

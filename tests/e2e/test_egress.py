@@ -4,6 +4,7 @@ import json
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -147,6 +148,40 @@ def test_the_status_shows_the_egress_gateway_and_that_nothing_enforces_its_polic
     assert [p["text"] for p in shown["problems"] if "is none of its clients was answered" not in p["text"]] == []
 
 
+def addresses(site: Kubectl, namespace: str, selector: str) -> str:
+    listed = site("get", "pods", "--namespace", namespace, "--selector", selector, "--output", "json")
+    return ", ".join(pod["status"]["podIP"] for pod in json.loads(listed)["items"])
+
+
+@contextmanager
+def enforced(lab: Lab, site: Kubectl) -> Iterator[None]:
+    """Have dc2's node do what a policy engine does by the NetworkPolicies there: its clients alone get to the ports."""
+    into, clients = addresses(site, "dcmesh-egress", "app=dcmesh-egress"), addresses(site, "reports", "app=reader")
+    rule = f"ip daddr {{ {into} }} tcp dport 20000-32767 ip saddr != {{ {clients} }} drop"
+    chain = f"chain forward {{ type filter hook forward priority filter; {rule}; }}"
+    lab("enter", "dc2", "--", "nft", f"table inet policies {{ {chain} }}")
+    try:
+        yield
+    finally:
+        lab("enter", "dc2", "--", "nft", "delete table inet policies")
+
+
+def test_a_stranger_is_shut_out_where_something_enforces_the_policies(
+    lab: Lab, pair: Project, sites: dict[str, Kubectl], client: tuple[str, ...], shell: tuple[str, ...]
+) -> None:
+    with enforced(lab, sites["dc2"]):
+        assert curl(sites["dc2"], HOST, pod=client) == (HELLO[HOST], "200")
+        sites["dc2"]("delete", "job", "dcmesh-stranger", "--namespace", "dcmesh-egress")
+        pair.up("--refresh", "--skip-preview")
+
+        def told() -> Any:
+            (gateway,) = json.loads(pair.dcmesh("status", "--json").stdout)["sites"]["dc2"]["egressGateways"]
+            return gateway
+
+        eventually("the stranger has ended", lambda: told()["open"] is not None, within=120)
+        assert (told()["open"], told()["state"]) == (False, "ok")
+
+
 def test_the_doctor_walks_the_way_by_the_egress_gateway(pair: Project, sites: dict[str, Kubectl]) -> None:
     def walked() -> dict[str, dict[str, str]]:
         report = json.loads(pair.dcmesh("doctor", "--json").stdout)
@@ -183,6 +218,20 @@ def test_a_mesh_that_allows_nothing_by_default_does_not_shut_it(
     sites["dc2"].apply(istio("AuthorizationPolicy", "allow-nothing", "istio-system", {}))
     always(sites["dc2"], client, 10)
     sites["dc2"]("delete", "authorizationpolicy", "allow-nothing", "--namespace", "istio-system")
+
+
+def test_somebody_elses_gateway_at_its_port_is_named_and_shuts_nothing(
+    pair: Project, sites: dict[str, Kubectl], client: tuple[str, ...]
+) -> None:
+    """Of two at one port istiod goes by the elder."""
+    (server,) = sites["dc2"].get("gateways.networking.istio.io", name_for(HOST), "dcmesh-egress")["spec"]["servers"]
+    spec = {"selector": {"istio": "dcmesh-egress"}, "servers": [{**server, "hosts": ["*"]}]}
+    sites["dc2"].apply(istio("Gateway", "theirs", "dcmesh-egress", spec))
+    always(sites["dc2"], client, 5)
+    said = json.loads(pair.dcmesh("status", "--json").stdout)["problems"]
+    (told,) = [problem["text"] for problem in said if "Gateway dcmesh-egress/theirs" in problem["text"]]
+    assert f"has the port of {HOST} to itself once dcmesh's own Gateway is written anew" in told
+    sites["dc2"]("delete", "gateways.networking.istio.io", "theirs", "--namespace", "dcmesh-egress")
 
 
 def test_a_tenants_route_for_its_port_leads_nobody_elsewhere(
