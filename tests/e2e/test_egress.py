@@ -376,7 +376,7 @@ def test_neither_database_has_a_sidecar(pair: Project, sites: dict[str, Kubectl]
             {"name": "primary", "service": "db-primary", "whole": True, **common},
         ]
         dc2["imports"] += [imported("bare", bare.NAMESPACE), imported("primary", bare.NAMESPACE)]
-    pair.up("--skip-preview")
+    pair.up()  # with its preview, to which the hosts' Services have no address yet
     hosts = {f"{pod}.db.bare.svc.cluster.local": pod for pod in bare.PODS} | {
         "db-primary.bare.svc.cluster.local": "db-0"
     }
