@@ -199,7 +199,8 @@ echo begun
 until read -r -t 0.1; do
   for n in 0 1 2; do
     timeout 2 bash -c '{ read -r -N 5 -u 3; } 3<>"/dev/tcp/$0/3306"' db-$n.db.wookie.svc.cluster.local
-    echo "$(date +%s.%N) db-$n $?"
+    failed=$?
+    echo "$(date +%s.%N) db-$n $failed"
   done
 done
 """

@@ -94,7 +94,7 @@ def pair(lab: Lab, clusters: dict[str, Path], tmp_path_factory: pytest.TempPathF
 
 
 def step(pair: Project, sites: dict[str, Kubectl], of: Step) -> None:
-    """Bring the pair on by one step, under a writer and a consumer: no connection fails but those to pods that start."""
+    """Bring the pair on by one step, under a writer and a consumer: no connection fails but to pods that start anew."""
     name, change, restarted = of
     before = pods(sites)
     source, copy = Database(sites["dc1"], "wookie", "db-0"), Database(sites["dc2"], "wookie-dr", "db-0")
