@@ -59,7 +59,7 @@ def imported(name: str, namespace: str, **more: Any) -> dict[str, Any]:
 
 
 def config() -> dict[str, Any]:
-    """Return the stack: `hello` and a MariaDB in dc1, and nothing in dc2 but an egress gateway."""
+    """Return the stack: `hello` and a MariaDB in dc1, and in dc2 its replica, both without sidecars."""
     whole = lab_config()
     dc1, dc2 = whole["dcmesh:sites"]
     dc1["workloads"] = [
@@ -68,10 +68,19 @@ def config() -> dict[str, Any]:
     ]
     dc1["exports"] = [
         export("hello", "demo", replicas=1, port=8080, protocol="HTTP", probe="pod-name"),
-        export("db", "wookie", replicas=1, port=3306),
+        {
+            "name": "db",
+            "termination": "gateway",
+            "namespace": "wookie",
+            "replicas": 1,
+            "port": 3306,
+            "consumers": [{"site": "dc2", **EGRESS}],
+        },
     ]
-    dc2["workloads"] = []
-    dc2["imports"] = [imported("hello", "demo"), imported("db", "wookie")]
+    follows = {"replicates": {"from": "dc1", "export": "db"}}
+    dc2["workloads"] = [{"kind": "mariadb", "namespace": "wookie-dr", "replicas": 1, "image": MARIADB, **follows}]
+    clients = [*CLIENTS, {"namespace": "wookie-dr", "labels": {"app": "db"}}]
+    dc2["imports"] = [imported("hello", "demo"), imported("db", "wookie", clients=clients)]
     return whole
 
 
@@ -128,6 +137,16 @@ def test_each_host_is_answered_by_its_own_pod(sites: dict[str, Kubectl], client:
 def test_a_client_without_sidecar_logs_in_by_the_real_name(sites: dict[str, Kubectl], shell: tuple[str, ...]) -> None:
     password = database_passwords(sites["dc1"], "wookie")["replication"]
     assert log_in(sites["dc2"], shell, DB0, "replication", password) == "db-0"
+
+
+def test_databases_without_sidecars_replicate(sites: dict[str, Kubectl]) -> None:
+    source, copy = Database(sites["dc1"], "wookie", "db-0"), Database(sites["dc2"], "wookie-dr", "db-0")
+    source("CREATE DATABASE kept; CREATE TABLE kept.t (n INT PRIMARY KEY); INSERT INTO kept.t VALUES (7)")
+    eventually("dc2 has the row", lambda: copy("SELECT n FROM kept.t", check=False) == "7", within=60)
+    for server in (source, copy):
+        spec = server.site.get("pod", server.pod, server.namespace)["spec"]
+        names = [container["name"] for container in (*spec["initContainers"], *spec["containers"])]
+        assert names == ["prepare", "mariadb"]
 
 
 def test_the_status_shows_the_egress_gateway_and_that_nothing_enforces_its_policy(pair: Project) -> None:
@@ -327,13 +346,15 @@ def test_a_namespace_of_names_becomes_nothing_else_in_one_step(pair: Project) ->
     """Pulumi would create the one, which is there, and then delete the other: the same, with a database in it."""
     with pair.edit() as edited:
         dc2 = edited["dcmesh:sites"][1]
-        kept = dc2["imports"].pop()
-        dc2["workloads"] = [{"kind": "mariadb", "namespace": "wookie", "replicas": 1, "image": MARIADB}]
+        kept = dc2["imports"].pop(0)
+        dc2["workloads"].append({"kind": "mariadb", "namespace": "demo", "replicas": 1, "image": MARIADB})
     said = pair.refused("preview")
-    assert "sites[1].workloads[0].namespace" in said
+    assert "sites[1].workloads[1].namespace" in said
     assert "pulumi up" in said
     with pair.edit() as edited:
-        edited["dcmesh:sites"][1] |= {"workloads": [], "imports": [*edited["dcmesh:sites"][1]["imports"], kept]}
+        dc2 = edited["dcmesh:sites"][1]
+        dc2["workloads"].pop()
+        dc2["imports"].insert(0, kept)
 
 
 def test_a_gateway_pod_that_is_lost_is_not_missed_for_long(sites: dict[str, Kubectl], client: tuple[str, ...]) -> None:
@@ -408,8 +429,9 @@ def gateway_pods(site: Kubectl) -> list[str]:
 
 def test_the_import_goes_and_takes_its_names_along(pair: Project, sites: dict[str, Kubectl]) -> None:
     with pair.edit() as edited:
-        edited["dcmesh:sites"][1]["imports"] = edited["dcmesh:sites"][1]["imports"][:1]
+        edited["dcmesh:sites"][1]["imports"] = edited["dcmesh:sites"][1]["imports"][:2]
     pair.up("--skip-preview")
-    assert not {"wookie", "bare"} & set(sites["dc2"].names("namespaces"))
-    assert "demo" in sites["dc2"].names("namespaces")
+    there = set(sites["dc2"].names("namespaces"))
+    assert "bare" not in there
+    assert {"demo", "wookie"} <= there
     pair.up("--expect-no-changes")
