@@ -418,14 +418,16 @@ def initialised(lab: Lab, directory: Path, config: Mapping[str, Any], program: P
 
 
 @contextmanager
-def standing(lab: Lab, directory: Path, config: Mapping[str, Any], program: Path = ROOT) -> Iterator[Project]:
+def standing(
+    lab: Lab, directory: Path, config: Mapping[str, Any], program: Path = ROOT, *, options: Sequence[str] = ()
+) -> Iterator[Project]:
     """Have a stack of this configuration up for a while; then it is destroyed, and nothing of it may be left.
 
-    Sites that the lab had before stay.
+    Sites that the lab had before stay. `options`: of the first `pulumi up`.
     """
     sites = lab.sites()
     project = initialised(lab, directory, config, program)
-    project.up("--skip-preview")
+    project.up("--skip-preview", *options)
     yield project
     project.pulumi("destroy", "--yes")
     assert project.resources() == []

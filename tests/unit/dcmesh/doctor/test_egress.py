@@ -1,19 +1,22 @@
 """The doctor's hops of an egress gateway: what is wrong with the host's name, and with its port."""
 
 from collections.abc import Callable
+from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from components.mesh.egress_import import host_service
 from components.mesh.host_names import headless, slice_of
+from dcmesh.doctor import channel
 from dcmesh.doctor.egress import NAMES, PORTS, judge_name, judge_policies, judge_port
 from dcmesh.doctor.hops import HOPS
 from dcmesh.doctor.link import WalkedLink
 from dcmesh.doctor.walk import walk
 from dcmesh.model.egress import name_for
 from dcmesh.model.link import ServiceAccount
-from tests.unit.statuses import DB0, DB_EXPORT
+from tests.unit.statuses import DB0, DB_EXPORT, importer
 
 LINK = WalkedLink(
     export=DB_EXPORT.model_copy(update={"by_gateway": True}),
@@ -138,3 +141,14 @@ def test_a_link_has_the_hops_of_its_own_way() -> None:
     assert by_gateway - by_sidecar == {"egress name", "egress port"}
     assert by_sidecar - by_gateway == {"name", "virtual address", "consumer's capture", "listener"}
     assert by_gateway | by_sidecar == {hop.name for hop in HOPS}
+
+
+@pytest.mark.parametrize("follows", [DB0, "other"])
+def test_a_database_that_follows_by_the_egress_gateway_is_asked(follows: str) -> None:
+    """Its namespace is not the egress gateway's."""
+    server = SimpleNamespace(
+        namespace="wookie-dr", pod="db-0", unknown="", down="", source=follows, follows=(DB0,), running=True
+    )
+    side: Any = SimpleNamespace(unreachable="", site=importer(""), ask=lambda *_: [server])
+    found = [*channel.HOP.look(replace(LINK, consumer_side=side))]
+    assert [finding.id for finding in found] == ([] if follows == DB0 else ["channel-astray"])
