@@ -22,9 +22,15 @@ SERVED = "db-pxc-0.db-pxc.wookie.dc1.dcmesh"
 UNBOUND, OWN = Istio(existing=ExistingIstio(revision="stable")), Istio()
 
 
+def istiod(*env: Objects) -> Objects:
+    containers = {"template": {"spec": {"containers": [{"name": "discovery", "env": list(env)}]}}}
+    return {"items": [{"metadata": {"name": "istiod"}, "spec": containers}]}
+
+
 @pytest.fixture
 def server() -> Iterator[KubernetesAPI]:
     with kubernetes_api() as server:
+        server.objects[DEPLOYMENTS] = istiod()
         yield server
 
 
@@ -104,10 +110,16 @@ def test_what_an_istiod_binds_to_its_namespace_is_not_met(server: KubernetesAPI,
     put(server, "gateways", gateway(15443, None, "*"))
     assert lines(api, EXPORTER, OWN) == []
     assert lines(api, EXPORTER, Istio(scopeGateways=False)) != []
-    env = [{"name": "PILOT_SCOPE_GATEWAY_TO_NAMESPACE", "value": "true"}]
-    containers = {"template": {"spec": {"containers": [{"name": "discovery", "env": env}]}}}
-    server.objects[DEPLOYMENTS] = {"items": [{"metadata": {"name": "istiod"}, "spec": containers}]}
+    server.objects[DEPLOYMENTS] = istiod({"name": "PILOT_SCOPE_GATEWAY_TO_NAMESPACE", "value": "true"})
     assert lines(api, EXPORTER) == []
+
+
+def test_where_the_istiod_cannot_be_seen_what_it_may_bind_is_not_refused(server: KubernetesAPI, api: ApiClient) -> None:
+    put(server, "gateways", gateway(15443, None, "*"))
+    server.objects[DEPLOYMENTS] = 403
+    assert list(met(api, UNBOUND, "sites[0]", planned(*EXPORTER), "dcmesh-gateway", None)) == []
+    put(server, "gateways", gateway(15443, None, "*", OURS), namespace="dcmesh-gateway")
+    assert lines(api, EXPORTER)[0][0]
 
 
 def state(*names: str, **objects: tuple[str, str]) -> SiteInState:
