@@ -402,6 +402,9 @@ def test_neither_database_has_a_sidecar(pair: Project, sites: dict[str, Kubectl]
         "db-primary.bare.svc.cluster.local": "db-0"
     }
     assert {host: bare.answer(sites["dc2"], shell, host) for host in hosts} == hosts
+    for host in ("db-0.db.bare.svc.cluster.local", "db-primary.bare.svc.cluster.local"):
+        (walked,) = json.loads(pair.dcmesh("doctor", "--json", host).stdout)["hosts"]
+        assert {step["hop"]: step["findings"] for step in walked["steps"] if step["outcome"] != "passed"} == {}
     assert bare.state(sites["dc1"]) == before
     pair.up("--expect-no-changes")
 
