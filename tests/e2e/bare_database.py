@@ -35,7 +35,7 @@ until read -r -t 0; do
     if said=$(mariadb --host=$host --user=replication --connect-timeout=30 --execute="SELECT 1" 2>&1)
     then ok=$((ok + 1)); else bad=$((bad + 1)); why="$host: $said"; fi
   done
-  sleep 0.1
+  sleep 0.3
 done
 echo $ok $bad $why
 """
