@@ -206,7 +206,7 @@ done
 read -r
 kill $(jobs -p)
 """
-"""Connects to each host, more than ten times a second in all, and says when and whether it has answered, until it gets a
+"""Connects to each host, more than ten times a second in all, and says when and whether it answered, until it gets a
 line."""
 
 
