@@ -6,7 +6,7 @@ import pytest
 
 from tests.unit.configurations import stack
 from tests.unit.engine import Engine, Resource
-from tests.unit.program import program_of, run_program
+from tests.unit.program import program_of
 
 OWN = {"dc1": "db-writer.wookie.svc.cluster.local", "dc2": "db-writer.wookie-dr.svc.cluster.local"}
 SERVER = {"dc1": "db-0.db.wookie.svc.cluster.local", "dc2": "db-0.db.wookie-dr.svc.cluster.local"}
@@ -44,7 +44,7 @@ def test_without_a_sidecar_it_is_the_sites_own_server(site: str) -> None:
 
 
 def test_nobody_is_led_elsewhere_before_the_roles_have_changed() -> None:
-    engine = run_program(Engine(), pair(primary="dc2"))
+    engine = program_of(pair(primary="dc2"))
     for site in NAMES:
         assert "dc1.wookie-dc2.wookie-dr-switchover" in engine.before(of(engine, "virtualservice", site).name)
 

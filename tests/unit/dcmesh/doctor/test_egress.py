@@ -10,7 +10,7 @@ import pytest
 from components.mesh.egress_import import host_service
 from components.mesh.host_names import headless, slice_of
 from dcmesh.doctor import channel
-from dcmesh.doctor.egress import NAMES, PORTS, judge_name, judge_port
+from dcmesh.doctor.egress import NAMES, PORTS, judge_name, judge_policies, judge_port
 from dcmesh.doctor.hops import HOPS
 from dcmesh.doctor.link import WalkedLink
 from dcmesh.doctor.walk import walk
@@ -49,7 +49,12 @@ def in_dns() -> Objects:
 def at_gateway() -> Objects:
     """Return what leads its port."""
     listener = {"name": f"0.0.0.0_{PORT}", "active_state": {"listener": {"cluster": CLUSTER}}}
-    return {"service": in_dns()["service"], "listeners": [listener], "policies": [named("dcmesh-egress", "out")]}
+    return {
+        "service": in_dns()["service"],
+        "listeners": [listener],
+        "policies": [named("dcmesh-egress", "out")],
+        "left_out": lambda: "",
+    }
 
 
 def test_where_all_is_well_nothing_is_found() -> None:
@@ -105,8 +110,28 @@ def test_what_is_wrong_with_the_port(finding: str, evidence: str, change: Change
     assert found.fix.endswith(".")
 
 
+def test_what_istiod_has_left_out_is_said_where_the_port_is_missing() -> None:
+    (found,) = judge_port(LINK, **at_gateway() | {"listeners": [], "left_out": lambda: "3"})
+    assert f"; istiod has left out servers of the Gateway out/{name_for(DB0)}: 3" in found.evidence
+
+
+@pytest.mark.parametrize(
+    ("namespace", "spec", "found"),
+    [
+        ("out", {"action": "DENY", "rules": [{}]}, ["egress-denied"]),
+        ("istio-system", {"action": "CUSTOM"}, ["egress-denied"]),
+        ("out", {"action": "DENY", "selector": {"matchLabels": {"app": "other"}}}, []),
+        ("other", {"action": "DENY"}, []),
+        ("out", {}, []),
+    ],
+)
+def test_a_policy_that_may_deny_its_clients(namespace: str, spec: Objects, found: list[str]) -> None:
+    policy = named("theirs", namespace) | {"spec": spec}
+    assert [one.id for one in judge_policies(LINK, [policy])] == found
+
+
 def test_every_finding_has_been_seen() -> None:
-    seen = {finding for finding, *_ in (*NAME_FINDINGS, *PORT_FINDINGS)}
+    seen = {finding for finding, *_ in (*NAME_FINDINGS, *PORT_FINDINGS)} | {"egress-denied"}
     assert seen == {kind.id for hop in (NAMES, PORTS) for kind in hop.kinds}
 
 
