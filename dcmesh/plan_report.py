@@ -138,7 +138,9 @@ def _exported(export: ExportedService) -> str:
 
 
 def _databases(databases: list[DatabasePlan]) -> Table:
-    table = empty_table(short("site"), short("database"), short("role"), "follows", "password", "changes roles with")
+    table = empty_table(
+        short("site"), short("database"), short("role"), short("sidecar"), "follows", "password", "changes roles with"
+    )
     for database in databases:
         follows = f"{database.source_site} {database.servers[0].follows[0]}" if database.role == "replica" else ""
         if database.pending:
@@ -147,6 +149,7 @@ def _databases(databases: list[DatabasePlan]) -> Table:
             database.site,
             f"{database.namespace}/{database.name}",
             database.role,
+            "yes" if database.sidecar else "no",
             follows,
             _from(database.password),
             _partner(database),

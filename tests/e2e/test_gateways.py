@@ -18,6 +18,7 @@ from dcmesh.model.object_names import gateway_name
 from tests.e2e import bare_database as bare
 from tests.e2e.certificates import another_root, bundle_of, leaf
 from tests.e2e.toolbox import (
+    AGNHOST,
     MARIADB,
     Database,
     Kubectl,
@@ -136,6 +137,26 @@ def test_policies_that_shut_the_gateway_out_are_named_with_the_rule_to_add(
     said = pair.refused("preview")
     assert "whose NetworkPolicy bare/shut in dc1 would keep the gateway out: add to its `ingress` the rule" in said
     sites["dc1"]("delete", "networkpolicy", "shut", "--namespace", bare.NAMESPACE)
+
+
+def test_somebody_elses_gateway_and_label_are_named_before_anything_is_made(
+    pair: Project, sites: dict[str, Kubectl]
+) -> None:
+    """Its Gateway is in the namespace of dcmesh's: istiod binds those of others to theirs."""
+    port = {"number": 15443, "name": "tls", "protocol": "TLS"}
+    servers = [{"port": port, "hosts": [SERVED], "tls": {"mode": "PASSTHROUGH"}}]
+    spec = {"selector": {"istio": "dcmesh-gateway"}, "servers": servers}
+    metadata = {"name": "theirs", "namespace": "dcmesh-gateway"}
+    kind = {"apiVersion": "networking.istio.io/v1", "kind": "Gateway"}
+    sites["dc1"].apply({**kind, "metadata": metadata, "spec": spec})
+    label = "statefulset.kubernetes.io/pod-name"
+    sites["dc1"]("run", "copy", "--namespace", bare.NAMESPACE, f"--image={AGNHOST}", f"--labels={label}=db-1")
+    said = pair.refused("preview")
+    assert "the Gateway dcmesh-gateway/theirs in dc1: at dcmesh's gateway" in said
+    assert f"is older than dcmesh's own, so istiod leaves out {SERVED}" in said
+    assert "pod bare/copy of dc1 has its label too: the gateway would lead to both" in said
+    sites["dc1"]("delete", "pod", "copy", "--namespace", bare.NAMESPACE, "--grace-period=0", "--force")
+    sites["dc1"]("delete", "gateways.networking.istio.io", "theirs", "--namespace", "dcmesh-gateway")
 
 
 def test_the_database_is_reached_by_its_real_names_and_left_as_it_was(
@@ -408,9 +429,25 @@ def test_pods_with_sidecars_under_strict_are_reached_by_mutual_tls(
     )
     sites["dc1"].apply(policy)
     pair.up("--skip-preview")
-    assert bare.answer(sites["dc2"], client, "db-0.db.meshed.svc.cluster.local") == "db-0"
+    meshed = "db-0.db.meshed.svc.cluster.local"
+    assert bare.answer(sites["dc2"], client, meshed) == "db-0"
+    past_its_sidecar(sites["dc1"])
+    assert bare.answer(sites["dc2"], client, meshed) != "db-0", "else the preflight's rule is not needed"
+    said = json.loads(pair.dcmesh("doctor", "--json", meshed).stdout)["hosts"][0]["steps"]
+    assert [of["id"] for step in said for of in step["findings"]] == ["inbound-not-captured"]
+    plain = {"selector": {"matchLabels": {"app": "db"}}, "portLevelMtls": {"3306": {"mode": "DISABLE"}}}
+    sites["dc1"].apply({**kind, "metadata": {"name": "plain", "namespace": "meshed"}, "spec": plain})
+    eventually("it answers again", lambda: bare.answer(sites["dc2"], client, meshed) == "db-0")
     assert curl(sites["dc2"], "hello-1.hello.demo.svc.cluster.local") == ("hello-1", "200")
     assert all_answer(sites, client)
+
+
+def past_its_sidecar(site: Kubectl) -> None:
+    """Have a database's sidecar leave its port alone, as many do who run one in a mesh."""
+    annotation = {"traffic.sidecar.istio.io/excludeInboundPorts": "3306"}
+    patch = json.dumps({"spec": {"template": {"metadata": {"annotations": annotation}}}})
+    site("patch", "statefulset", "db", "--namespace", "meshed", "--type=merge", f"--patch={patch}")
+    site("rollout", "status", "statefulset/db", "--namespace", "meshed", "--timeout=120s")
 
 
 def test_status_and_doctor_find_nothing(pair: Project) -> None:
