@@ -48,8 +48,7 @@ def pair(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project
     for site in config["dcmesh:sites"]:
         site["workloads"][0] |= {"settings": {"event_scheduler": "ON"}, "writerService": True}
         site["workloads"][0]["replicas"] = 2
-    # One resource after the other: none may wait for one that comes later.
-    with standing(lab, tmp_path_factory.mktemp(lab.name), config, options=("--parallel", "1")) as project:
+    with standing(lab, tmp_path_factory.mktemp(lab.name), config) as project:
         yield project
 
 
