@@ -326,8 +326,11 @@ class Project:
         self.pulumi("stack", "init", self.stack, "--no-select")
 
     def up(self, *options: str) -> str:
-        """Run `pulumi up`. What it prints names what changes; where nothing may change, how as well."""
-        shown = ("--diff",) if "--expect-no-changes" in options else ()
+        """Run `pulumi up`. What it prints names what changes.
+
+        Where nothing may change it shows how as well, and the program runs once: a preview would say the same before.
+        """
+        shown = ("--diff", "--skip-preview") if "--expect-no-changes" in options else ()
         return self.pulumi("up", "--yes", "--suppress-outputs", *shown, *options)
 
     def refused(self, *arguments: str) -> str:
