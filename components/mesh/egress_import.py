@@ -7,6 +7,7 @@ from typing import Any
 import pulumi
 import pulumi_kubernetes as k8s
 
+from components.mesh.named_import import tls_to
 from components.mesh.service_import import export_destination_rule, host_service_entry
 from dcmesh.model.egress import LABELS, name_for
 from dcmesh.model.link import ExportedService, Link, server_name
@@ -79,7 +80,7 @@ def outward_rule(export: ExportedService, host: str, *, source: str, gateways: i
     return {
         "host": server_name(host, source),
         "exportTo": ["."],
-        "trafficPolicy": {**policy, "tls": {"mode": "ISTIO_MUTUAL", "sni": export.sni(host)}},
+        "trafficPolicy": {**policy, "tls": tls_to(export, host)},
     }
 
 

@@ -10,11 +10,19 @@ from components.mesh.service_import import ServiceImportArgs, export_destination
 from dcmesh.model.link import ExportedService
 
 
+def tls_to(export: ExportedService, host: str) -> dict[str, Any]:
+    """Return how a proxy speaks TLS with a host of another site.
+
+    The identity stands here, beside the server name, and not in the ServiceEntry alone: where TLS is to end elsewhere,
+    both change at one moment.
+    """
+    return {"mode": "ISTIO_MUTUAL", "sni": export.sni(host), "subjectAltNames": [export.identity]}
+
+
 def named_destination_rule(export: ExportedService, host: str, *, gateways: int) -> dict[str, Any]:
     """Return the spec of the DestinationRule with which a consumer asks the gateway for one host by its name there."""
     spec = export_destination_rule(export, gateways=gateways)
-    policy = spec["trafficPolicy"]
-    return {**spec, "host": host, "trafficPolicy": {**policy, "tls": {**policy["tls"], "sni": export.sni(host)}}}
+    return {**spec, "host": host, "trafficPolicy": {**spec["trafficPolicy"], "tls": tls_to(export, host)}}
 
 
 @dataclass(frozen=True, kw_only=True)
