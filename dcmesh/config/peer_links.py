@@ -134,6 +134,7 @@ def _false_claims(link: Link, site: str, path: str) -> Iterator[Finding]:
         names.add(export.name)
         yield from _false_identity(export, site, at)
         yield from _false_names(export, site, at)
+        yield from _of_gateways_alone(export, site, at)
         service = service_of(export.hosts[0])[1]
         for number, host in enumerate(export.hosts):
             where = f"{at}.hosts[{number}]"
@@ -149,12 +150,14 @@ def _false_claims(link: Link, site: str, path: str) -> Iterator[Finding]:
 def _false_identity(export: ExportedService, site: str, at: str) -> Iterator[Finding]:
     """Find an identity that is neither that of pods of the export's namespace nor, where that ends TLS, a gateway's."""
     prefix, gateways = f"spiffe://{TRUST_DOMAIN}/ns/{export.namespace}/sa/", f"/sa/{GATEWAY_NAME}"
-    if export.termination == "gateway" and not export.identity.endswith(gateways):
-        advice = f"is not a gateway's, where TLS ends: {site} may claim spiffe://{TRUST_DOMAIN}/ns/…{gateways} alone"
-        yield Finding(f"{at}.identity", export.identity, advice)
-    if export.termination == "pod" and not export.identity.startswith(prefix):
-        advice = f"is not of the namespace {export.namespace}, whose pods it has: {site} may claim {prefix}… alone"
-        yield Finding(f"{at}.identity", export.identity, advice)
+    places = [f"{at}.identity", *(f"{at}.moreIdentities[{n}]" for n, _ in enumerate(export.more_identities))]
+    for place, identity in zip(places, export.identities, strict=True):
+        if export.termination == "gateway" and not identity.endswith(gateways):
+            own = f"spiffe://{TRUST_DOMAIN}/ns/…{gateways}"
+            yield Finding(place, identity, f"is not a gateway's, where TLS ends: {site} may claim {own} alone")
+        if export.termination == "pod" and not identity.startswith(prefix):
+            advice = f"is not of the namespace {export.namespace}, whose pods it has: {site} may claim {prefix}… alone"
+            yield Finding(place, identity, advice)
 
 
 def _false_names(export: ExportedService, site: str, at: str) -> Iterator[Finding]:
@@ -165,6 +168,18 @@ def _false_names(export: ExportedService, site: str, at: str) -> Iterator[Findin
         yield Finding(f"{at}.serverNames", told, f"are not those of its hosts: {' '.join(wanted)}")
     if export.termination == "pod" and any(map(is_whole, export.hosts)):
         yield Finding(f"{at}.hosts[0]", export.hosts[0], "is no pod, and TLS ends at pods: its serverNames are missing")
+
+
+def _of_gateways_alone(export: ExportedService, site: str, at: str) -> Iterator[Finding]:
+    """Find what only a gateway that ends TLS can have, and ports that are there twice."""
+    given = {"moreIdentities": export.more_identities, "morePorts": export.more_ports}
+    for key, value in given.items():
+        if value and export.termination == "pod":
+            yield Finding(f"{at}.{key}", NOTHING, f"is for TLS that ends at a gateway: {site} must leave it out")
+    for number, more in enumerate(export.more_ports):
+        if more.port in export.ports[: number + 1]:
+            advice = f"is there twice: {site} must give each port once"
+            yield Finding(f"{at}.morePorts[{number}].port", more.port, advice)
 
 
 def _from_stack(stack: str, site: str, path: str, read: ReadStack) -> object:

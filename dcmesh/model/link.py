@@ -17,7 +17,7 @@ from dcmesh.model.istio import TRUST_DOMAIN
 from dcmesh.model.printable import printable
 from dcmesh.model.value_types import Address, ExportedHost, Identity, Name, Port, ServerName
 
-VERSION: Final = 2
+VERSION: Final = 3
 """The newest version of a link that is understood: docs/decisions/0023."""
 
 FIRST: Final = 1
@@ -29,11 +29,22 @@ VERSION_ERROR = "link_version"
 CLUSTER_DOMAIN = "cluster.local"
 """DNS domain of every cluster."""
 
+POD_NAME = "statefulset.kubernetes.io/pod-name"
+"""Label of a StatefulSet's pods that has the pod's name."""
+
 MYSQL_PORT = 3306
 """Port of the databases that dcmesh runs."""
 
 Protocol = Literal["HTTP", "TCP"]
-ProbeKind = Literal["pod-name", "http", "greeting"]
+ProbeKind = Literal["pod-name", "http", "greeting", "postgres", "redis", "mongodb", "tcp", "none"]
+"""What a host must answer to a new connection: docs/production.md says what each asks."""
+
+FIRST_PROBES: Final = ("pod-name", "http", "greeting")
+"""Those that links of the first two versions know."""
+
+HTTP_PROBES: Final = ("pod-name", "http")
+"""Those that ask by HTTP."""
+
 Termination = Literal["pod", "gateway"]
 """Where the consumers' TLS ends."""
 
@@ -76,6 +87,15 @@ class Consumer(Model):
         return ServiceAccount(namespace=self.namespace, name=self.service_account)
 
 
+class ExportedPort(Model):
+    """A port of an export."""
+
+    port: Port
+    """TCP port that the pods, or the Service, listen on."""
+    probe: ProbeKind = "greeting"
+    """What the importing site's probe expects there."""
+
+
 class ExportedService(Model):
     """One export of a link."""
 
@@ -91,12 +111,40 @@ class ExportedService(Model):
     """How sidecars treat the port."""
     identity: Identity
     """SPIFFE id that whoever ends the TLS proves: the pods, or the gateway."""
+    more_identities: Annotated[tuple[Identity, ...], Field(max_length=100)] = ()
+    """Others, one of which it may prove in place of that."""
     consumers: Annotated[tuple[Consumer, ...], Field(max_length=1000)] = ()
     """Who may connect."""
     probe: ProbeKind
     """What the probe expects."""
     server_names: Annotated[tuple[ServerName, ...], Field(max_length=1000)] = ()
     """What to ask the gateway for, a name for each host. Default: none, TLS ends at the pods."""
+    more_ports: Annotated[tuple[ExportedPort, ...], Field(max_length=100)] = ()
+    """Ports beside `port`, where TLS ends at the gateway."""
+
+    @property
+    def identities(self) -> tuple[str, ...]:
+        """All SPIFFE ids of which whoever ends the TLS proves one."""
+        return (self.identity, *self.more_identities)
+
+    @property
+    def ports(self) -> tuple[int, ...]:
+        """All of its ports, `port` first."""
+        return (self.port, *(more.port for more in self.more_ports))
+
+    @property
+    def by_port(self) -> tuple[Self, ...]:
+        """The export as if it had one of its ports alone, for each of them."""
+
+        changes = [
+            {
+                "port": more.port,
+                "probe": more.probe,
+                "server_names": tuple(port_server_name(name, more.port) for name in self.server_names),
+            }
+            for more in self.more_ports
+        ]
+        return tuple(self.model_copy(update={"more_ports": (), **change}) for change in ({}, *changes))
 
     @property
     def termination(self) -> Termination:
@@ -108,9 +156,13 @@ class ExportedService(Model):
         """For each host the name by which the exporting site's gateway knows it."""
         return dict(zip(self.hosts, self.server_names or self.hosts, strict=True))
 
+    def base_name(self, host: str) -> str:
+        """Return the name of a host at the gateway that is not of one port: what is there once for all ports has it."""
+        return server_name(host, site_of(self.served[host])) if self.server_names else host
+
     def behind_gateway(self, host: str) -> str:
         """Return by what name the exporting site's gateway knows where a host leads: a Service is known by its own."""
-        return host if is_whole(host) else self.served[host]
+        return host if is_whole(host) else self.base_name(host)
 
     def only(self, host: str) -> Self:
         """Return the export as if it were of one of its hosts alone."""
@@ -139,7 +191,7 @@ class LinkGateway(Model):
 class Link(Model):
     """A link as the exporting stack's output `link` shows it."""
 
-    version: Literal[1, 2] = FIRST
+    version: Literal[1, 2, 3] = FIRST
     """Version of the link. Default: 1."""
     site: Name
     """The exporting site."""
@@ -172,23 +224,41 @@ class Link(Model):
     @classmethod
     def of(cls, site: str, gateway: LinkGateway, exports: Sequence[ExportedService]) -> Self:
         """Return a site's link, of the lowest version that says all that it has to say."""
-        version: Literal[1, 2] = VERSION if any(export.server_names for export in exports) else FIRST
+        version: Literal[1, 2, 3] = max((_version_for(export) for export in exports), default=FIRST)
         return cls(version=version, site=site, gateway=gateway, exports=tuple(exports))
 
     def as_output(self) -> dict[str, Any]:
         """Return the link as a stack output: plain, in the camel case of Kubernetes and of the configuration."""
         told = self.model_dump(mode="json", by_alias=True)
         for export in told["exports"]:
-            if not export["serverNames"]:
-                del export["serverNames"]
+            for key in NEWER:
+                if not export[key]:
+                    del export[key]
         if self.version == FIRST:  # dcmesh 0.1.0 refuses a link with a key that it does not know
             del told["version"]
         return told
 
 
+NEWER: Final = ("serverNames", "moreIdentities", "morePorts")
+"""What an export has in newer links alone."""
+
+
+def _version_for(export: ExportedService) -> Literal[1, 2, 3]:
+    """Return the lowest version of a link that can say what an export is."""
+    probes = {export.probe, *(more.probe for more in export.more_ports)}
+    if export.more_identities or export.more_ports or not probes <= set(FIRST_PROBES):
+        return VERSION
+    return 2 if export.server_names else FIRST
+
+
 def pod_hosts(*, stateful_set: str, service: str, namespace: str, replicas: int) -> tuple[str, ...]:
     """Return the DNS name that Kubernetes gives each pod of a StatefulSet behind a headless Service."""
-    return tuple(f"{stateful_set}-{ordinal}.{service}.{namespace}.svc.{CLUSTER_DOMAIN}" for ordinal in range(replicas))
+    return tuple(pod_host(f"{stateful_set}-{ordinal}", service, namespace) for ordinal in range(replicas))
+
+
+def pod_host(pod: str, service: str, namespace: str) -> str:
+    """Return the DNS name of a pod behind a headless Service."""
+    return f"{pod}.{service}.{namespace}.svc.{CLUSTER_DOMAIN}"
 
 
 def service_host(service: str, namespace: str) -> str:
@@ -199,6 +269,16 @@ def service_host(service: str, namespace: str) -> str:
 def server_name(host: str, site: str) -> str:
     """Return the name by which a site's gateway knows a host whose TLS it ends. No Service can have it."""
     return f"{host.removesuffix(f'.svc.{CLUSTER_DOMAIN}')}.{site}.dcmesh"
+
+
+def port_server_name(served: str, port: int) -> str:
+    """Return the name for a further port of a host whose TLS the gateway ends, by its name there."""
+    return f"p{port}.{served}"
+
+
+def site_of(served: str) -> str:
+    """Return the site of a name at a gateway."""
+    return served.split(".")[-2]
 
 
 def pod_of(host: str) -> str:

@@ -17,12 +17,15 @@ from dcmesh.model.egress import PORTS
 from dcmesh.model.gateway import GATEWAY_NAME, Exposure
 from dcmesh.model.link import (
     MYSQL_PORT,
+    POD_NAME,
     Consumer,
+    ExportedPort,
     ExportedService,
     Link,
     ProbeKind,
     Protocol,
     ServiceAccount,
+    pod_host,
     pod_hosts,
     server_name,
     service_host,
@@ -530,6 +533,11 @@ class PodExport(_Export):
         """DNS name of each exported pod."""
         return self._pod_hosts(self.replicas)
 
+    @property
+    def ports(self) -> tuple[int, ...]:
+        """All ports."""
+        return (self.port,)
+
     def for_link(self) -> ExportedService:
         """Return the export as a link has it."""
         return ExportedService(
@@ -545,23 +553,29 @@ class PodExport(_Export):
 
 
 class GatewayExport(_Export):
-    """A StatefulSet, pod by pod, or a Service as a whole, for named consumers, whose TLS ends at the gateway.
+    """Pods one by one, or a Service as a whole, for named consumers, whose TLS ends at the gateway.
 
     Nothing near the pods changes, and they need no sidecars.
     """
 
     namespace: Name
-    """Namespace of the StatefulSet, or of the Service."""
+    """Namespace of the pods, or of the Service."""
     service: ServiceName | None = None
-    """Headless Service of the StatefulSet, or what is exported as a whole. Default: `statefulSet`, or `name`."""
+    """What the pods' hosts are behind, or what is exported as a whole. Default: `statefulSet`, or `name`."""
     termination: Literal["gateway"]
     """TLS ends at the gateway, which goes on to the pods in plaintext, or by mutual TLS where they have sidecars."""
     replicas: Replicas | None = None
-    """How many of the StatefulSet's pods to export, counted from 0. Not with `whole`."""
+    """How many of the StatefulSet's pods to export, counted from 0. Not with `pods` or `whole`."""
+    pods: list[Name] = []
+    """Pods to export, by the value that `podLabel` has of each: its host is `VALUE.SERVICE.NAMESPACE…`."""
+    pod_label: LabelKey = POD_NAME
+    """Label that tells the pods apart, and that a pod keeps as long as it lives. With `pods` alone."""
     whole: Flag = False
     """Whether the Service is exported as a whole, by its own name, such as one that leads to a primary that moves."""
+    more_ports: list[ExportedPort] = []
+    """Ports beside `port`, of the same hosts and for the same consumers."""
     probe: ProbeKind = "greeting"
-    """What the importing site's probe expects."""
+    """What the importing site's probe expects at `port`."""
 
     @property
     def protocol(self) -> Protocol:
@@ -573,7 +587,14 @@ class GatewayExport(_Export):
         """DNS name of each exported pod, or of the Service."""
         if self.whole:
             return (service_host(self.service_name, self.namespace),)
+        if self.pods:
+            return tuple(pod_host(pod, self.service_name, self.namespace) for pod in self.pods)
         return self._pod_hosts(self.replicas or 0)
+
+    @property
+    def ports(self) -> tuple[int, ...]:
+        """All ports, `port` first."""
+        return (self.port, *(more.port for more in self.more_ports))
 
     def for_link(self, site: str, gateway: str) -> ExportedService:
         """Return the export as a link has it.
@@ -592,6 +613,7 @@ class GatewayExport(_Export):
             identity=ServiceAccount(namespace=gateway, name=GATEWAY_NAME).spiffe_id,
             consumers=tuple(self.consumers),
             probe=self.probe,
+            more_ports=tuple(self.more_ports),
         )
 
 
@@ -620,6 +642,8 @@ class HostPort(Model):
 
     host: ExportedHost
     """The host."""
+    host_port: Port | None = None
+    """Which of the host's own ports. Default: the export's `port`."""
     port: Annotated[int, Field(ge=PORTS[0], le=PORTS[-1]), WHOLE]
     """The port, which no other host has."""
 
@@ -642,17 +666,20 @@ class Import(Model):
     clients: list[Client] = []
     """With `egress: gateway`: who may connect to it."""
     ports: list[HostPort] = []
-    """With `egress: gateway`: hosts whose port is chosen here. The others' follow from their names."""
+    """With `egress: gateway`: hosts whose port there is chosen here. The others' follow from their names."""
 
     @property
     def by_gateway(self) -> bool:
         """Whether the hosts are reached by an egress gateway."""
         return self.egress == "gateway"
 
-    @property
-    def chosen_ports(self) -> Mapping[str, int]:
-        """The ports that are chosen, by host."""
-        return {chosen.host: chosen.port for chosen in self.ports}
+    def chosen_ports(self, first: int) -> Mapping[tuple[str, int], int]:
+        """Return the ports that are chosen, by host and its own port.
+
+        Args:
+            first: the export's first port.
+        """
+        return {(chosen.host, chosen.host_port or first): chosen.port for chosen in self.ports}
 
 
 def _cluster_tag(value: object) -> str | None:
@@ -728,7 +755,7 @@ class Site(Model):
 
     def workload_of(self, export: Export) -> Workload | None:
         """Return the workload of this site whose pods an export is of; None if dcmesh does not run them."""
-        if isinstance(export, GatewayExport) and export.whole:
+        if isinstance(export, GatewayExport) and (export.whole or export.pods):
             return None
         return self._workloads_by_pods.get((export.namespace, export.stateful_set_name))
 

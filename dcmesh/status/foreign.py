@@ -243,7 +243,7 @@ def _entries(
     site: str, export: DeployedExport, host: str, entries: Sequence[Object], namespace: str
 ) -> Iterator[Foreign]:
     """Yield the ServiceEntries of others that have an exported host and that the gateway sees."""
-    ours, name = exported_entry(export, host), export.served[host]
+    ours, name = exported_entry(export, host), export.base_name(host)
     own = next((entry for entry in entries if name_of(entry) == ours), None)
     for entry in entries:
         if name_of(entry) == ours or name not in entry["spec"]["hosts"] or not visible(entry, namespace):

@@ -64,13 +64,15 @@ def exports_twice(configuration: Configuration) -> Iterator[Finding]:
     for path, site in configuration.sites:
         exports = [(f"{path}.exports[{index}]", export) for index, export in enumerate(site.exports)]
         yield from twice(((f"{at}.name", export.name) for at, export in exports), OTHER_NAME)
-        yield from twice((_exported(at, export) for at, export in exports), "is exported twice: make it one export")
+        yield from twice((exported(at, export) for at, export in exports), "is exported twice: make it one export")
 
 
-def _exported(at: str, export: Export) -> tuple[str, str]:
+def exported(at: str, export: Export) -> tuple[str, str]:
     """Return where an export says what is exported, and what that is."""
     if isinstance(export, GatewayExport) and export.whole:
         return f"{at}.service", f"Service {export.namespace}/{export.service_name}"
+    if isinstance(export, GatewayExport) and export.pods:
+        return f"{at}.pods", " ".join(export.hosts)
     return f"{at}.statefulSet", f"{export.namespace}/{export.stateful_set_name}"
 
 

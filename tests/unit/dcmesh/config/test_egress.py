@@ -134,9 +134,11 @@ def test_a_collision_of_ports_names_the_key_that_settles_it(monkeypatch: pytest.
         return {f"{AT}.ports": [{"host": host, "port": n} for host, n in zip(hosts, numbers, strict=True)]}
 
     (said,) = errors(stack(both | ports(20001, 20001)))
-    assert f"{AT}.ports: gives {hosts[1]} the port 20001, which {hosts[0]} has at an egress gateway too" in said
+    assert (
+        f"{AT}.ports: gives {hosts[1]}:3306 the port 20001, which {hosts[0]}:3306 has at an egress gateway too" in said
+    )
     assert errors(stack(both | ports(20001, 20002))) == []
-    monkeypatch.setattr(egress, "allot_ports", lambda of, _: dict.fromkeys(of, PORTS[0]))
+    monkeypatch.setattr(egress, "allot_ports", lambda of, _, __: dict.fromkeys(((host, 3306) for host in of), PORTS[0]))
     assert "choose a free one for the one of the two that is new" in errors(stack(both))[0]
 
 
