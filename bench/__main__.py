@@ -10,11 +10,20 @@ import argparse
 from bench import document, machine
 from bench.data_path.run import run as data_path
 from bench.data_path.tuning import run as tuning
+from bench.gateways.run import run as gateways
 from bench.samples import Recorder
+from bench.scale.gateways import run as scale_gateways
 from bench.scale.run import run as scale
 from bench.setup.run import run as setup
 
-RUNS = {"data-path": data_path, "tuning": tuning, "setup": setup, "scale": scale}
+RUNS = {
+    "data-path": data_path,
+    "tuning": tuning,
+    "gateways": gateways,
+    "setup": setup,
+    "scale": scale,
+    "scale-gateways": scale_gateways,
+}
 ALL = "all"
 ROUNDS = 5
 

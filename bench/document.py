@@ -14,7 +14,9 @@ from pathlib import Path
 from bench import machine
 from bench.data_path import report as data_path
 from bench.data_path import tuning
+from bench.gateways import report as gateways
 from bench.samples import Sample, read
+from bench.scale import gateways_report as scale_gateways
 from bench.scale import report as scale
 from bench.setup import report as setup
 
@@ -41,8 +43,10 @@ class Part:
 PARTS = (
     Part("data-path", data_path.section, data_path.plots),
     Part("tuning", tuning.section, tuning.plots),
+    Part("gateways", gateways.section, gateways.plots),
     Part("setup", setup.section, setup.plots),
     Part("scale", scale.section, scale.plots),
+    Part("scale-gateways", scale_gateways.section, scale_gateways.plots),
 )
 
 

@@ -87,7 +87,7 @@ class SiteImports(pulumi.ComponentResource):
             for account in dict.fromkeys(of.service_account for of, _ in imports):
                 asked = [(of, export) for of, export in imports if of.service_account == account]
                 # The old objects go last, and not at all if the probe fails, which they may be the reason of.
-                if any(stands_otherwise(args.plan.name, of, args.site.objects) for of, _ in asked):
+                if any(stands_otherwise(args.plan, of, args.site.objects) for of, _ in asked):
                     continue
                 options = pulumi.ResourceOptions(depends_on=imported)
                 if any(of.source == args.lost for of, _ in asked):  # who would not answer

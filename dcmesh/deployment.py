@@ -41,6 +41,11 @@ class ExpectedGateway:
     port: int
     advertised: bool
 
+    @property
+    def place(self) -> str:
+        """Its namespace and name."""
+        return f"{self.namespace}/{self.name}"
+
 
 class DeployedExport(ExportedService):
     """What a site lets others reach."""

@@ -26,6 +26,7 @@ KUBERNETES = "1.37.2"
 COREDNS = "1.14.6"
 AGNHOST = "2.53"
 MARIADB = "10.11"  # the version of Debian 12
+POSTGRES = "15"  # the version of Debian 12
 MYSQLD_EXPORTER = "0.14.0"  # the version of Debian 12
 PAUSE = "3.10"
 PULUMI = "3.276.0"  # the CLI; the Python SDK of the same minor version comes later, constraints.txt pins it
@@ -195,6 +196,12 @@ PARTS = (
         ),
     ),
     Part(
+        "base-postgres",
+        25,
+        # LLVM is for `jit` alone, which is off where it is not there.
+        BaseLayer((f"postgresql-{POSTGRES}",), left_out=("/usr/lib/*/libLLVM*", "/usr/lib/*/libz3*", "/usr/lib/llvm*")),
+    ),
+    Part(
         "mysqld-exporter",
         2,
         DebianFiles("prometheus-mysqld-exporter", ("usr/bin/prometheus-mysqld-exporter",)),
@@ -221,6 +228,17 @@ PARTS = (
         "image-mariadb",
         1,
         Image(f"docker.io/library/mariadb:{MARIADB}", {}, ("mariadbd",), user="999:999", base="base-mariadb"),
+    ),
+    Part(
+        "image-postgres",
+        1,
+        Image(
+            f"docker.io/library/postgres:{POSTGRES}",
+            {},
+            (f"/usr/lib/postgresql/{POSTGRES}/bin/postgres",),
+            user="postgres",
+            base="base-postgres",
+        ),
     ),
     Part(
         "image-pxc-operator",

@@ -132,6 +132,21 @@ def load_balancer_address(kubectl: Kubectl, service: str, namespace: str) -> str
     return ingress["ip"]
 
 
+def behind(host: str, port: int) -> ExportedService:
+    """Return the source as a replica that finds it there has it."""
+    source = ExportedService(
+        name=NAME,
+        namespace=SOURCE,
+        hosts=(f"{NAME}-0.{NAME}.{SOURCE}.svc.cluster.local",),
+        port=port,
+        protocol="TCP",
+        identity=f"spiffe://cluster.local/ns/{SOURCE}/sa/{NAME}",
+        consumers=(),
+        probe="greeting",
+    )
+    return source.model_copy(update={"hosts": (host,)})  # unchecked: no link has an address for a host
+
+
 def create(kubectl: dict[str, Kubectl], tls: tuple[str, str]) -> str:
     """Make the source in dc1 and the replica in dc2, and wait until both are ready; return the source's address."""
     password = secrets.token_hex(16)
@@ -140,17 +155,12 @@ def create(kubectl: dict[str, Kubectl], tls: tuple[str, str]) -> str:
     service = {"name": f"{NAME}-0", "namespace": SOURCE}
     dc1.apply({"apiVersion": "v1", "kind": "Service", "metadata": service, "spec": load_balancer()})
     address = load_balancer_address(dc1, f"{NAME}-0", SOURCE)
-    source = ExportedService(
-        name=NAME,
-        namespace=SOURCE,
-        hosts=(address,),
-        port=GATEWAY_PORT,
-        protocol="TCP",
-        identity="",
-        consumers=(),
-        probe="greeting",
-    )
-    dc2.apply(*objects(arguments(REPLICA, "dc2", source=source, password=password), tls))
+    dc2.apply(*objects(arguments(REPLICA, "dc2", source=behind(address, GATEWAY_PORT), password=password), tls))
     for site, namespace in ((dc1, SOURCE), (dc2, REPLICA)):
-        site("rollout", "status", f"statefulset/{NAME}", "--namespace", namespace, "--timeout=180s")
+        rolled_out(site, namespace)
     return address
+
+
+def rolled_out(kubectl: Kubectl, namespace: str) -> None:
+    """Wait until a database is ready."""
+    kubectl("rollout", "status", f"statefulset/{NAME}", "--namespace", namespace, "--timeout=180s")

@@ -52,37 +52,38 @@ MEGABYTES, KILOBYTES, MILLISECONDS = ("MB", 1e-6), ("kB", 1e-3), ("ms", 1e3)
 SECONDS, COUNT = ("s", 1.0), ("", 1.0)
 
 
-def _figure(title: str, metric: str, way: str, unit: tuple[str, float], *, sized: bool = False) -> Figure:
+def figure_of(title: str, metric: str, way: str, unit: tuple[str, float], *, sized: bool = False) -> Figure:
+    """Return a figure; unit: its name, and how many of it the measured unit is."""
     return Figure(title=title, metric=metric, way=way, shown=unit[0], factor=unit[1], sized=sized)
 
 
 FIGURES = (
-    _figure("resources of the stack", "resources", "stack", COUNT, sized=True),
-    _figure("state", "state", "size", MEGABYTES, sized=True),
-    _figure("`preview`", "preview", "pair", SECONDS),
-    _figure("`preview`: CPU time of the program", "CPU of a preview", "program", SECONDS),
-    _figure("`preview`: CPU time of Pulumi's engine", "CPU of a preview", "engine", SECONDS),
-    _figure("`preview`: CPU time of its providers", "CPU of a preview", "providers", SECONDS),
-    _figure("no-op `up`", "no-op up", "pair", SECONDS, sized=True),
-    _figure("gateway: configuration", "configuration", "gateway", MEGABYTES, sized=True),
-    _figure("gateway: clusters", "clusters", "gateway", COUNT, sized=True),
-    _figure("gateway: endpoints", "endpoints", "gateway", COUNT),
-    _figure("gateway: Envoy's memory", "Envoy's memory", "gateway", MEGABYTES, sized=True),
-    _figure("gateway: working set", "working set", "gateway", MEGABYTES),
-    _figure("sidecar of an exported pod: configuration", "configuration", "source", KILOBYTES),
-    _figure("sidecar of an exported pod: Envoy's memory", "Envoy's memory", "source", MEGABYTES),
-    _figure("sidecar of an exported pod: working set", "working set", "source", MEGABYTES),
-    _figure("replica's sidecar: configuration", "configuration", "replica", KILOBYTES),
-    _figure("replica's sidecar: Envoy's memory", "Envoy's memory", "replica", MEGABYTES, sized=True),
-    _figure("replica's sidecar: working set", "working set", "replica", MEGABYTES),
-    _figure("sidecar that imports all: configuration", "configuration", "consumer of all", KILOBYTES),
-    _figure("sidecar that imports all: listeners", "listeners", "consumer of all", COUNT),
-    _figure("sidecar that imports all: Envoy's memory", "Envoy's memory", "consumer of all", MEGABYTES),
-    _figure("sidecar that imports all: working set", "working set", "consumer of all", MEGABYTES),
-    _figure("istiod of dc1: working set", "istiod's working set", "dc1", MEGABYTES, sized=True),
-    _figure("istiod of dc2: working set", "istiod's working set", "dc2", MEGABYTES, sized=True),
+    figure_of("resources of the stack", "resources", "stack", COUNT, sized=True),
+    figure_of("state", "state", "size", MEGABYTES, sized=True),
+    figure_of("`preview`", "preview", "pair", SECONDS),
+    figure_of("`preview`: CPU time of the program", "CPU of a preview", "program", SECONDS),
+    figure_of("`preview`: CPU time of Pulumi's engine", "CPU of a preview", "engine", SECONDS),
+    figure_of("`preview`: CPU time of its providers", "CPU of a preview", "providers", SECONDS),
+    figure_of("no-op `up`", "no-op up", "pair", SECONDS, sized=True),
+    figure_of("gateway: configuration", "configuration", "gateway", MEGABYTES, sized=True),
+    figure_of("gateway: clusters", "clusters", "gateway", COUNT, sized=True),
+    figure_of("gateway: endpoints", "endpoints", "gateway", COUNT),
+    figure_of("gateway: Envoy's memory", "Envoy's memory", "gateway", MEGABYTES, sized=True),
+    figure_of("gateway: working set", "working set", "gateway", MEGABYTES),
+    figure_of("sidecar of an exported pod: configuration", "configuration", "source", KILOBYTES),
+    figure_of("sidecar of an exported pod: Envoy's memory", "Envoy's memory", "source", MEGABYTES),
+    figure_of("sidecar of an exported pod: working set", "working set", "source", MEGABYTES),
+    figure_of("replica's sidecar: configuration", "configuration", "replica", KILOBYTES),
+    figure_of("replica's sidecar: Envoy's memory", "Envoy's memory", "replica", MEGABYTES, sized=True),
+    figure_of("replica's sidecar: working set", "working set", "replica", MEGABYTES),
+    figure_of("sidecar that imports all: configuration", "configuration", "consumer of all", KILOBYTES),
+    figure_of("sidecar that imports all: listeners", "listeners", "consumer of all", COUNT),
+    figure_of("sidecar that imports all: Envoy's memory", "Envoy's memory", "consumer of all", MEGABYTES),
+    figure_of("sidecar that imports all: working set", "working set", "consumer of all", MEGABYTES),
+    figure_of("istiod of dc1: working set", "istiod's working set", "dc1", MEGABYTES, sized=True),
+    figure_of("istiod of dc2: working set", "istiod's working set", "dc2", MEGABYTES, sized=True),
     *(
-        _figure(f"istiod of {site}: {title}", metric, site, MILLISECONDS)
+        figure_of(f"istiod of {site}: {title}", metric, site, MILLISECONDS)
         for title, metric in (
             ("from a change until it begins to push", "change to push"),
             ("making its index anew, before a push", "index"),
@@ -164,18 +165,25 @@ sites are in one stack, on clusters that exist, and Istio is there. Pulumi's tim
 and {many} from there on, `up` one each; proxies and istiods {looks}."""
 
 
-def _growth(samples: Sequence[Sample]) -> str:
-    columns = steps(samples)
+def growth(samples: Sequence[Sample], figures: Sequence[Figure]) -> list[list[str]]:
+    """Return a row a figure: what it is on each step."""
 
     def cell(figure: Figure, step: int) -> str:
         point = along(samples, figure)[step]
         return spread(point) if point.rounds > 1 else number(point.median)
 
-    rows = [
-        [f"{figure.title}{f', {figure.shown}' if figure.shown else ''}", *(cell(figure, step) for step in columns)]
-        for figure in FIGURES
+    return [
+        [
+            f"{figure.title}{f', {figure.shown}' if figure.shown else ''}",
+            *(cell(figure, step) for step in steps(samples)),
+        ]
+        for figure in figures
     ]
-    ups = added(samples)
+
+
+def _growth(samples: Sequence[Sample]) -> str:
+    columns = steps(samples)
+    rows, ups = growth(samples, FIGURES), added(samples)
     rows.insert(
         3,
         ["`up` that adds these: seconds each, beside a no-op `up`", *(number(ups[s][1] / ups[s][0]) for s in columns)],
@@ -183,8 +191,9 @@ def _growth(samples: Sequence[Sample]) -> str:
     return table(["exports", *map(str, columns)], rows)
 
 
-def _linear(samples: Sequence[Sample]) -> str:
-    fits = {figure: fitted(samples, figure) for figure in FIGURES}
+def straight(samples: Sequence[Sample], figures: Sequence[Figure]) -> str:
+    """Return the lines through figures, and whether all are lines or better."""
+    fits = {figure: fitted(samples, figure) for figure in figures}
     rows = [
         [
             figure.title,
@@ -205,13 +214,17 @@ def _linear(samples: Sequence[Sample]) -> str:
         else f"Aim, growth that is linear or better: not shown for {', '.join(bent)}, which bend upwards by more than "
         f"{STRAIGHT:.0%} of the greatest value."
     )
+    return f"{table(['', 'base', 'each export', 'off'], rows)}\n\n{verdict}"
+
+
+def _linear(samples: Sequence[Sample]) -> str:
     said = (
         "The line of least squares, value = base + each · exports; *off* is the greatest distance from it, as a share "
         "of the greatest value. A working set holds what the kernel has cached for a container, too, and jumps with "
         "that; what follows from configuration is Envoy's own memory."
     )
     plots_ = "![time](performance/scale-time.svg)\n\n![memory](performance/scale-memory.svg)"
-    return "\n\n".join([said, table(["", "base", "each export", "off"], rows), verdict, plots_])
+    return "\n\n".join([said, straight(samples, FIGURES), plots_])
 
 
 def _pushes(samples: Sequence[Sample]) -> str:

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
+from typing import ClassVar
 
 import yaml
 
@@ -71,6 +72,9 @@ def run(record: Recorder, rounds: int) -> None:
 class Pair:
     """The pair, with however many exports it has."""
 
+    proxies: ClassVar[Mapping[str, tuple[str, str, str]]] = PROXIES
+    configuration = staticmethod(stage.configuration)
+
     def __init__(self, sites: Mapping[str, Kubectl], directory: Path, record: Recorder, rounds: int) -> None:
         """Set up the mesh, without any export."""
         self._record = record
@@ -81,7 +85,7 @@ class Pair:
         self._project = Project(
             directory / "project",
             stack=LAB,
-            config=stage.configuration(0, self._kubeconfigs),
+            config=self.configuration(0, self._kubeconfigs),
             state=directory / "state",
         )
         self._project.environment |= LAST
@@ -104,14 +108,18 @@ class Pair:
         self._time("up", case, 1, self._up)
         for number in rounds:
             self._time("no-op up", case, number, self._up)
+        self.weigh(case)
+        if exports in MORE:
+            self._ten_more(case)
+
+    def weigh(self, case: str) -> None:
+        """Look at the state, at proxies and at istiods."""
         state = next(self._directory.glob("state/.pulumi/stacks/*/*.json"))
         size = {"size": float(state.stat().st_size)}
         self._note("state", "B", case, 1, size)
         self._note("resources", "", case, 1, {"stack": float(len(self._project.resources()))})
         self._proxies(case)
         self._istiods(case)
-        if exports in MORE:
-            self._ten_more(case)
 
     def unrelated(self) -> None:
         """See what Services that have nothing to do with dcmesh do to a replica's proxy, with its scope and without.
@@ -141,7 +149,7 @@ class Pair:
 
     def _configure(self, exports: int) -> None:
         with self._project.edit() as config:
-            config.update(stage.configuration(exports, self._kubeconfigs))
+            config.update(self.configuration(exports, self._kubeconfigs))
         entries = stage.backing_entries(range(self._exports, exports), self._backing)
         self._sites["dc1"].kubectl("create", "--filename", "-", stdin=yaml.safe_dump_all(entries))
         self._exports = exports
@@ -160,11 +168,11 @@ class Pair:
 
     def _proxies(self, case: str) -> None:
         for number in range(1, self._rounds + 1):
-            for name in PROXIES:
+            for name in self.proxies:
                 self._proxy(name, name, case, number)
 
     def _proxy(self, name: str, way: str, case: str, number: int) -> None:
-        site, namespace, label = PROXIES[name]
+        site, namespace, label = self.proxies[name]
         pod = self._sites[site].pod(namespace, label)
         given = self._sites[site].configuration(namespace, pod)
         for metric, unit, value in (

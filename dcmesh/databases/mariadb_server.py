@@ -42,11 +42,18 @@ client may not."""
 ROWS = "SELECT @@GLOBAL.gtid_binlog_pos AS position, @@GLOBAL.gtid_binlog_state AS state"
 
 CLIENTS = "user NOT IN ('root', 'mysql', 'replication', 'replication_local', 'system user', 'event_scheduler')"
+NAME_OF_EVENT = "CONCAT(HEX(db), '.', HEX(name))"
+REPLICATED = "FROM mysql.event WHERE status = 'SLAVESIDE_DISABLED'"
+"""An event's name, and those that came by replication, which MariaDB marks all alike and runs none of."""
+
 RUNS_EVENT = "command = 'Connect' AND user NOT IN ('system user', 'unauthenticated user')"
 """Which of the server's connections are clients', and which run an event."""
 
 LOCKED = "error 1205"
 """What a server says of a statement that has waited too long for locked tables."""
+
+PASSING = (LOCKED, "error 1040", "error 1053", "error 1213", "error 1317", "error 1927")
+"""What a server says of a statement that it may run the next time."""
 
 WRONG_POD = "its pod is another site's, or follows another site"
 
@@ -129,19 +136,21 @@ class MariadbPeer:
             rows = MariadbRows.parse(position, state)
         return Theirs(token=Token(site=site, term=int(term)), read_only=closed == "1", rows=rows)
 
-    def disabled_events(self) -> Sequence[str]:
-        """Return the names of the events that are disabled there, in hex; none if it is silent.
+    def disabled_events(self, *, alone: bool) -> Sequence[str]:
+        """Return the names of the events that are disabled there, in hex.
+
+        Args:
+            alone: whether to return none if it is silent.
 
         Raises:
-            NotSilent: it does not say, and is there.
+            NoAnswer: it does not say.
         """
-        disabled = "SELECT CONCAT(HEX(db), '.', HEX(name)) FROM mysql.event WHERE status = 'DISABLED'"
         try:
-            said = self._ask(disabled, EVENTS_LIMIT)
-        except NotSilent:
-            raise
-        except NoAnswer:
-            return ()
+            said = self._ask(f"SELECT {NAME_OF_EVENT} FROM mysql.event WHERE status = 'DISABLED'", EVENTS_LIMIT)
+        except NoAnswer as error:
+            if alone and not isinstance(error, NotSilent):
+                return ()
+            raise type(error)(f"the other site does not say which of them are off: {error}") from None
         return [line for line in said.split("\n") if re.fullmatch(rf"{HEX}[.]{HEX}", line)]
 
     def _ask(self, sql: str, limit: int) -> str:
@@ -166,6 +175,7 @@ class MariadbServer:
     def __init__(self, site: str, other: str, place: Place) -> None:
         self._sites, self._place, self._peer = f"{site} {other}", place, MariadbPeer(site, other, place)
         self._session: Conversation | None = None
+        self._refused = dict[str, str]()
         self._lock = statement(f"dcmesh.watch.{secrets.token_hex(8)}")
 
     def close(self) -> None:
@@ -185,7 +195,7 @@ class MariadbServer:
             " closed, extra, @@GLOBAL.event_scheduler = 'ON' AS scheduler,"
             f" (SELECT COUNT(*) FROM information_schema.processlist WHERE {RUNS_EVENT}) AS running,"
             " (@events <> '' AND @@GLOBAL.event_scheduler <> 'ON')"
-            " OR EXISTS (SELECT * FROM mysql.event WHERE status = 'SLAVESIDE_DISABLED') AS idle_events"
+            f" OR EXISTS (SELECT * {self._to_be_altered()}) AS idle_events"
             " FROM dcmesh.primary_site WHERE server_id = @@server_id"
         )
         log = self._row(ROWS)
@@ -202,6 +212,7 @@ class MariadbServer:
                 scheduler=said["scheduler"] == "1",
                 running=number("its events", said["running"]),
                 idle_events=said["idle_events"] == "1",
+                refused_events=", ".join(f"{readable(name)} ({error})" for name, error in self._refused.items()),
                 extra=checked("what it has of its own", said["extra"], EXTRA),
             )
 
@@ -254,33 +265,44 @@ class MariadbServer:
         """Take writes, and follow nobody any more."""
         self._change(seen, "\n".join(map(if_still, ("STOP SLAVE", "RESET SLAVE ALL", "SET GLOBAL read_only = 0"))))
 
-    def run_events(self, seen: Token) -> None:
-        """Have events run that came by replication, which MariaDB marks all alike, and the scheduler, if it is to run.
+    def run_events(self, seen: Token, *, alone: bool) -> None:
+        """Have the scheduler run, if it is to, and events that came by replication.
 
-        One that the other site has disabled stays so, if that can be asked.
+        One that the other site has disabled stays so. One that the server refuses to alter is left as it is, and told
+        of: its role does not hang on that.
         """
         self._change(
             seen, "EXECUTE IMMEDIATE IF(@go = 1 AND @events <> '', 'SET GLOBAL event_scheduler = ON', 'DO 0');"
         )
-        replicated = "FROM mysql.event WHERE status = 'SLAVESIDE_DISABLED'"
-        if not self._table(f"SELECT name {replicated} LIMIT 1"):
+        if not self._table(f"SELECT name {self._to_be_altered()} LIMIT 1"):
             return
-        disabled = "".join(f"'{event}', " for event in self._peer.disabled_events())
+        disabled = "".join(f"'{event}', " for event in self._peer.disabled_events(alone=alone))
         alters = self._table(
             # Names and definers may hold any character.
-            "SELECT HEX(CONCAT('ALTER DEFINER = ', QUOTE(LEFT(definer, CHAR_LENGTH(definer) - LOCATE('@',"
-            " REVERSE(definer)))), '@', QUOTE(SUBSTRING_INDEX(definer, '@', -1)), ' EVENT `', REPLACE(db, '`', '``'),"
+            f"SELECT {NAME_OF_EVENT} AS name, HEX(CONCAT('ALTER DEFINER = ',"
+            " QUOTE(LEFT(definer, CHAR_LENGTH(definer) - LOCATE('@', REVERSE(definer)))),"
+            " '@', QUOTE(SUBSTRING_INDEX(definer, '@', -1)), ' EVENT `', REPLACE(db, '`', '``'),"
             " '`.`', REPLACE(name, '`', '``'), '` ',"
-            f" IF(CONCAT(HEX(db), '.', HEX(name)) IN ({disabled}''), 'DISABLE', 'ENABLE'))) AS altered {replicated}"
+            f" IF({NAME_OF_EVENT} IN ({disabled}''), 'DISABLE', 'ENABLE'))) AS altered {self._to_be_altered()}"
         )
         with understood():
-            altered = [checked("an event", row["altered"], HEX) for row in alters]
-        self._change(
-            seen,
-            "\n".join(
-                f"EXECUTE IMMEDIATE IF(@go = 1, CONVERT(UNHEX('{event}') USING utf8mb4), 'DO 0');" for event in altered
-            ),
-        )
+            altered = {
+                checked("an event's name", row["name"], rf"{HEX}[.]{HEX}"): checked("an event", row["altered"], HEX)
+                for row in alters
+            }
+        for name, event in altered.items():
+            sql = f"EXECUTE IMMEDIATE IF(@go = 1, CONVERT(UNHEX('{event}') USING utf8mb4), 'DO 0');"
+            try:
+                self._change(seen, sql)
+            except NoAnswer as error:
+                if re.fullmatch("error [134][0-9]{3}", str(error)) and str(error) not in PASSING:
+                    self._refused[name] = str(error)
+                raise
+
+    def _to_be_altered(self) -> str:
+        """Return where the events are that came by replication, but for those that the server has refused to alter."""
+        refused = "".join(f"'{name}', " for name in self._refused)
+        return f"{REPLICATED} AND {NAME_OF_EVENT} NOT IN ({refused}'')"
 
     def _change(self, seen: Token, statements: str) -> bool:
         """Run statements, each of which looks at @go, if the row is as it was seen, and the server the same.
@@ -346,6 +368,11 @@ class MariadbServer:
         raise NoAnswer(reason)
 
 
+def readable(name: str) -> str:
+    """Return an event's name, which is told in hex."""
+    return ".".join(bytes.fromhex(part).decode(errors="replace") for part in name.split("."))
+
+
 def if_still(sql: str) -> str:
     """Return a statement that is run if the row is as it was seen."""
     return f"EXECUTE IMMEDIATE IF(@go = 1, '{sql}', 'DO 0');"
@@ -375,6 +402,8 @@ def channel_of(said: dict[str, str], applied: str) -> Channel:
         applies=said["Slave_SQL_Running"] == "Yes",
         error=number("its error", said["Last_SQL_Errno"]) or number("its error", said["Last_IO_Errno"]),
         idle=reached(applied, said["Gtid_IO_Pos"]),
+        # Where both its threads have stopped, MariaDB begins with an empty relay log, whichever is started.
+        keeps={said["Slave_IO_Running"], said["Slave_SQL_Running"]} != {"No"} or reached(applied, said["Gtid_IO_Pos"]),
     )
 
 

@@ -11,6 +11,7 @@ effect only if the server's row is as the run saw it, and if the server has not 
 another, however old it is.
 """
 
+import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -98,12 +99,14 @@ class Channel:
         applies: whether it applies what arrives.
         error: the number of its last error, else 0.
         idle: whether all that has arrived is applied.
+        keeps: whether what has arrived is still there when the channel is started.
     """
 
     receives: bool
     applies: bool
     error: int = 0
     idle: bool = True
+    keeps: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,6 +120,7 @@ class Own(Theirs):
         scheduler: whether it begins events.
         running: how many events run.
         idle_events: whether something is left to do until a primary runs the events that it is to run.
+        refused_events: which events it could not be made to run, and by which errors. They are left as they are.
         extra: what its row says of transactions that the other site has not.
     """
 
@@ -126,6 +130,7 @@ class Own(Theirs):
     scheduler: bool = False
     running: int = 0
     idle_events: bool = False
+    refused_events: str = ""
     extra: str = ""
 
 
@@ -174,8 +179,11 @@ class Server(Protocol):
     def open(self, seen: Token) -> None:
         """Have it follow nobody, and take writes."""
 
-    def run_events(self, seen: Token) -> None:
-        """Have it run the events that a primary is to run."""
+    def run_events(self, seen: Token, *, alone: bool) -> None:
+        """Have it run the events that a primary is to run: not those that are off at the other site's server.
+
+        `alone`: whether it runs all of them where that server is silent. Else it runs none before that has answered.
+        """
 
 
 # --- what there is to do ---------------------------------------------------------------------------------------------
@@ -223,7 +231,9 @@ class Open:
 
 @dataclass(frozen=True)
 class RunEvents:
-    """Run the events here."""
+    """Run the events here. `alone`: all of them, if the other site is silent."""
+
+    alone: bool
 
 
 Change = Watch | Write | StopEvents | Fence | Follow | Note | Open | RunEvents
@@ -339,7 +349,7 @@ def _lead(switchover: Switchover, other: str, own: Own, theirs: Theirs | Silence
     if not own.read_only:
         if own.channel:
             return Open()
-        return RunEvents() if own.idle_events else Reached("the primary")
+        return RunEvents(alone=switchover.without == other) if own.idle_events else Reached("the primary")
     if isinstance(theirs, Silence):
         if switchover.without != other:
             return Wait(
@@ -394,7 +404,7 @@ def _take_over(switchover: Switchover, site: str, other: str, own: Own, theirs: 
     channel = own.channel
     stopped = not (channel and channel.receives and channel.applies)
     if isinstance(theirs, Silence):
-        if own.read_only and not (channel and (channel.applies or past.followed)):
+        if own.read_only and not (channel and (channel.applies or past.followed or not channel.keeps)):
             return Follow()
         return _take_over_without(switchover, site, other, own, theirs)
     if own.read_only and (not channel or (stopped and not past.followed)):
@@ -419,6 +429,8 @@ def _take_over_without(switchover: Switchover, site: str, other: str, own: Own, 
     """Return what is to be done where the site is to be the primary, and the other does not answer."""
     channel, end = own.channel, own.applied
     beside = f" Its channel has stopped (error {channel.error})." if channel and not channel.applies else ""
+    if channel and not channel.keeps:
+        beside += " What has arrived and is not applied is dropped when the channel is started: look at it before."
     if own.extra:
         beside += f" It has transactions that {other} had not ({own.extra})."
     if channel and channel.applies and not channel.idle:
@@ -440,7 +452,7 @@ def _take_over_without(switchover: Switchover, site: str, other: str, own: Own, 
         )
     if doubt := _doubt(other, own, silence):
         return doubt
-    if switchover.at != end:
+    if _gtids(switchover.at) != _gtids(end):
         return Refuse(
             f"{other} does not answer, and what is applied of it ends at {end}, not at the failover.at of the "
             f"configuration, {switchover.at or 'which is not set'}.{beside} Set it to {end} if all that {other} "
@@ -450,13 +462,20 @@ def _take_over_without(switchover: Switchover, site: str, other: str, own: Own, 
     return Write(Token(site=site, term=own.token.term + 2), lost=end)
 
 
+def _gtids(text: str) -> set[str]:
+    """Return GTIDs that somebody has written, in any order."""
+    return {*re.split(r"[,\s]+", text.strip())}
+
+
 def _become_replica(site: str, other: str, own: Own, theirs: Theirs | Silence, past: Past) -> Step:
     """Return what is to be done where the site is not the primary, and is not to be."""
     channel = own.channel
     runs = channel and channel.receives and channel.applies
     stopped = not channel or not (runs or past.followed)
     if isinstance(theirs, Silence):
-        return Follow() if stopped else Wait(f"{other} does not answer ({theirs.reason}): run again", SILENCE)
+        if stopped and not (channel and not channel.keeps):
+            return Follow()
+        return Wait(f"{other} does not answer ({theirs.reason}): run again", SILENCE)
     if theirs.token.site == site:
         if theirs.token.term >= own.token.term:
             # It was meant for this site, and is given back.
@@ -496,8 +515,8 @@ def perform(step: Change, server: Server, seen: Token) -> None:
             server.note(seen, extra)
         case Open():
             server.open(seen)
-        case RunEvents():
-            server.run_events(seen)
+        case RunEvents(alone):
+            server.run_events(seen, alone=alone)
 
 
 # --- a run -----------------------------------------------------------------------------------------------------------
@@ -654,6 +673,8 @@ class _Turns:
                 self._say(f"has transactions that {self.side.other} has not, and does not follow: {self._own.extra}")
             elif self._own.read_only and self._own.channel and self._own.channel.error:
                 self._say(f"its channel has stopped: error {self._own.channel.error}")
+            if self._own.refused_events and not self._own.read_only:
+                self._say(f"has events that cannot be enabled, and do not run: {self._own.refused_events}")
             self._say(f"is {self.step.role}, at {self._own.rows}")
 
     def _say(self, words: str) -> None:

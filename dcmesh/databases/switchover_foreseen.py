@@ -7,7 +7,7 @@ from typing import Any
 
 import pulumi
 
-from dcmesh.databases.switchover import Channel, Clock, Own, Server, Side, Token, switch_over
+from dcmesh.databases.switchover import Channel, Clock, NoAnswer, Own, Peer, Rows, Server, Side, Token, switch_over
 from dcmesh.model.switchover import Switchover
 
 HASTE = 4
@@ -15,17 +15,33 @@ HASTE = 4
 
 
 class Imagined:
-    """A server that is asked and never told: what would change stands over what it says."""
+    """A server that is asked and never told: what would change stands over what it says.
 
-    def __init__(self, server: Server) -> None:
-        self._server = server
+    Args:
+        server: the server.
+        peer: the other site's, which it follows.
+    """
+
+    def __init__(self, server: Server, peer: Peer) -> None:
+        self._server, self._peer = server, peer
         self._own: Own | None = None
         self._changes: dict[str, Any] = {"watched": True}
+        self._catches_up = False
 
     def look(self) -> Own:
         """Return what the server says, with what would have changed."""
-        self._own = replace(self._server.look(), **self._changes)
+        own = self._server.look()
+        theirs = self._theirs() if self._catches_up else None
+        if theirs and not theirs.lacking(own.rows):
+            own = replace(own, rows=theirs)
+        self._own = replace(own, **self._changes)
         return self._own
+
+    def _theirs(self) -> Rows | None:
+        try:
+            return self._peer.look().rows
+        except NoAnswer:
+            return None
 
     def watch(self) -> None:
         """Nothing that is not changed has to stay the same."""
@@ -43,9 +59,10 @@ class Imagined:
         self._changes.update(read_only=True, rows=self._own and self._own.rows)
 
     def follow(self, seen: Token) -> None:
-        """Imagine a channel, where there is none."""
-        if self._own and not self._own.channel:
-            self._changes["channel"] = Channel(receives=True, applies=True)
+        """Imagine a channel by which it gets all rows, unless an error would stop it again."""
+        if self._own and not (self._own.channel and self._own.channel.error):
+            self._catches_up = True
+            self._changes["channel"] = Channel(receives=self._theirs() is not None, applies=True)
 
     def note(self, seen: Token, extra: str) -> None:
         """Imagine the note."""
@@ -55,7 +72,7 @@ class Imagined:
         """Imagine an open server."""
         self._changes.update(read_only=False, channel=None)
 
-    def run_events(self, seen: Token) -> None:
+    def run_events(self, seen: Token, *, alone: bool) -> None:
         """Imagine its events."""
         self._changes["idle_events"] = False
 
@@ -71,7 +88,7 @@ def foreseen(switchover: Switchover, sides: Sequence[Side], clock: Clock | None 
     Returns:
         Its lines, the reason why it would refuse at their end; and whether it would not.
     """
-    imagined = {side.site: Imagined(side.server) for side in sides}
+    imagined = {side.site: Imagined(side.server, side.peer) for side in sides}
     sides = [replace(side, server=imagined[side.site], peer=imagined.get(side.other, side.peer)) for side in sides]
     lines = list[str]()
     try:

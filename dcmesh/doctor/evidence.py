@@ -7,12 +7,13 @@ from typing import Any, TypeVar
 
 from dcmesh.deployment import DeployedExport, DeployedSite, ExpectedGateway
 from dcmesh.doctor.findings import UnseenError
+from dcmesh.foreign.gateway import at_gateway
+from dcmesh.foreign.objects import Foreign, IstioObjects, gather
 from dcmesh.kube.api import ERRORS, ApiClient, run_in
 from dcmesh.kube.pods import PROXY, RUNNING, Pod, ask_proxy, parse_pod, read
 from dcmesh.model.istio import ISTIO_NAMESPACE
 from dcmesh.model.istio_objects import Object, annotations, labels, name_of, whole
 from dcmesh.model.link import ServiceAccount
-from dcmesh.status.foreign import Foreign, IstioObjects, at_gateway, gather
 from dcmesh.status.gateways import GatewayStatus, find_gateway
 from dcmesh.status.hosts import Answer, ask_hosts
 
@@ -131,7 +132,7 @@ class Evidence:
     @cached_property
     def cluster(self) -> IstioObjects:
         """What of the cluster may touch links beside dcmesh's own objects."""
-        return gather(self._get, self.site.gateway)
+        return gather(self._get, self.site.gateway.place if self.site.gateway else "")
 
     @cached_property
     def foreign_at_gateway(self) -> Sequence[Foreign]:

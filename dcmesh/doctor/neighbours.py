@@ -5,8 +5,10 @@ from collections.abc import Iterable, Iterator
 from dcmesh.doctor.findings import FindingKind, HopFinding
 from dcmesh.doctor.hop import Hop
 from dcmesh.doctor.link import WalkedLink
+from dcmesh.foreign.consumer import at_consumer
+from dcmesh.foreign.egress import at_egress
+from dcmesh.foreign.objects import Foreign
 from dcmesh.model.facts import State
-from dcmesh.status.foreign import Foreign, at_consumer
 
 GATEWAY = FindingKind(
     "foreign-gateway",
@@ -54,8 +56,10 @@ def judge(link: WalkedLink, found: Iterable[Foreign], refused: str = "") -> Iter
 
 
 def _look_at_consumer(link: WalkedLink) -> Iterator[HopFinding]:
-    this_host = link.export.only(link.host)
-    yield from judge(link, at_consumer(link.consumer_site, link.account, this_host, link.consumer.cluster))
+    this_host, cluster = (link.export.only(link.host),), link.consumer.cluster
+    found = [*at_consumer(link.consumer_site, link.account, *this_host, cluster)]
+    found += at_egress(link.consumer_site, link.account, this_host, cluster) if link.export.by_gateway else []
+    yield from judge(link, found)
 
 
 def _look_at_source(link: WalkedLink) -> Iterator[HopFinding]:
@@ -65,9 +69,9 @@ def _look_at_source(link: WalkedLink) -> Iterator[HopFinding]:
 
 CONSUMERS = Hop(
     name="consumer's neighbours",
-    about="no object of somebody else's claims the host where the consumer's sidecar sees it",
+    about="no object of somebody else's claims the host where the consumer's proxy sees it, or its port there",
     side="consumer",
-    kinds=(ENTRY_BESIDE, ROUTE_BESIDE, RULE_BESIDE),
+    kinds=(GATEWAY, GATEWAY_BESIDE, ENTRY_BESIDE, ROUTE_BESIDE, RULE_BESIDE),
     look=_look_at_consumer,
 )
 SOURCES = Hop(

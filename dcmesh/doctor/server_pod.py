@@ -7,12 +7,12 @@ from dcmesh.doctor.findings import FindingKind, HopFinding
 from dcmesh.doctor.fixes import INJECTOR, OWN_WORKLOAD, catch_up, restore, restore_release, restore_service
 from dcmesh.doctor.hop import Hop
 from dcmesh.doctor.link import WalkedLink
-from dcmesh.doctor.peer import tls_disabled
 from dcmesh.kube.api import ERRORS
 from dcmesh.kube.pods import PROXY, RUNNING, parse_pod
 from dcmesh.model.facts import State
 from dcmesh.model.istio_objects import Object, name_of
 from dcmesh.model.link import POD_NAME, is_whole, service_of
+from dcmesh.model.peer_authentication import tls_disabled
 
 ABSENT = FindingKind("pod-missing", "the host's pod does not exist")
 NO_SIDECAR = FindingKind("pod-without-sidecar", "the host's pod has no sidecar")

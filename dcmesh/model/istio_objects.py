@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dcmesh.model.istio import ISTIO_NAMESPACE
+from dcmesh.model.link import CLUSTER_DOMAIN
 
 Object = Mapping[str, Any]
 """An object as the API shows it."""
@@ -76,6 +77,16 @@ def covers(pattern: str, host: str) -> bool:
     return host.endswith(pattern[1:]) if pattern.startswith("*") else pattern == host
 
 
+def resolved(host: str, namespace: str) -> str:
+    """Return a host of a VirtualService or DestinationRule as Istio reads it: one without a dot is a Service beside it.
+
+    Args:
+        host: what stands there.
+        namespace: the object's namespace.
+    """
+    return host if "." in host or "*" in host else f"{host}.{namespace}.svc.{CLUSTER_DOMAIN}"
+
+
 def elder(found: Object, other: Object) -> bool:
     """Tell whether an object is older than another; of two of one second the one that is first by name."""
 
@@ -140,9 +151,10 @@ def effective_rules(rules: Sequence[Object], host: str, *, proxy: str, service: 
     """
 
     def narrowest(found: list[Object]) -> list[Object]:
-        having = [rule for rule in found if covers(rule["spec"].get("host", ""), host)]
-        best = max((rule["spec"]["host"] for rule in having), key=lambda name: (name == host, len(name)), default="")
-        return [rule for rule in having if rule["spec"]["host"] == best]
+        names = [(resolved(rule["spec"].get("host", ""), rule["metadata"]["namespace"]), rule) for rule in found]
+        having = [name for name, _ in names if covers(name, host)]
+        best = max(having, key=lambda name: (name == host, len(name)), default="")
+        return [rule for name, rule in names if best and name == best]
 
     def of(namespace: str) -> list[Object]:
         return [rule for rule in rules if rule["metadata"]["namespace"] == namespace]

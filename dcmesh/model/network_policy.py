@@ -27,6 +27,10 @@ class Caller:
     labels: Labels
 
 
+OUTSIDE = Caller(namespace="", namespace_labels={}, labels={})
+"""Who is in no cluster's network but in another site: policies know it by its address alone."""
+
+
 def shutting_out(policies: Sequence[Object], pod: Object, caller: Caller, port: int) -> list[str]:
     """Return the policies that keep a caller from a port of a pod; none if one lets it in, or none holds for the pod.
 
@@ -75,8 +79,8 @@ def _from(rule: Mapping[str, Any], namespace: str, caller: Caller) -> bool:
 
 
 def _is(peer: Mapping[str, Any], namespace: str, caller: Caller) -> bool:
-    if "ipBlock" in peer:
-        return True
+    if "ipBlock" in peer or caller == OUTSIDE:
+        return "ipBlock" in peer
     if "namespaceSelector" in peer:
         there = chooses(peer["namespaceSelector"], caller.namespace_labels)
     else:

@@ -365,7 +365,7 @@ Gtid = Annotated[
     str,
     _pattern(
         "GTIDs",
-        rf"({_MARIADB_GTID}(,{_MARIADB_GTID})*)|({_MYSQL_GTIDS}(,{_MYSQL_GTIDS})*)",
+        rf"({_MARIADB_GTID}(, ?{_MARIADB_GTID})*)|({_MYSQL_GTIDS}(, ?{_MYSQL_GTIDS})*)",
         "must be GTIDs as `pulumi up` says them, of MariaDB such as 0-1968131073-42, or of MySQL such as "
         "3e11fa47-71ca-11e1-9e33-c80aa9429562:1-42",
     ),

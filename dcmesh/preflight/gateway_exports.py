@@ -5,16 +5,19 @@ from dataclasses import dataclass
 from typing import Any
 
 from dcmesh.config.errors import Finding
-from dcmesh.kube.api import ApiClient, ApiException
+from dcmesh.kube.api import ApiClient
 from dcmesh.kube.pods import PROXY, read
 from dcmesh.model import settings as model
 from dcmesh.model.authorization import connection, denies, holding, refusing
+from dcmesh.model.capture import Rules, past_inbound
 from dcmesh.model.gateway import GATEWAY_NAME, GATEWAY_PORT
 from dcmesh.model.istio import ISTIO_NAMESPACE
 from dcmesh.model.istio_objects import Object, labels, name_of, selects, target_port, whole
 from dcmesh.model.link import ExportedService, ServiceAccount, pod_of
 from dcmesh.model.network_policy import NAMESPACE_NAME, Caller, chooses, shutting_out
+from dcmesh.model.peer_authentication import tls_disabled
 from dcmesh.model.plan import SitePlan
+from dcmesh.preflight.allowed import as_far_as_allowed, list_if_allowed, read_if_allowed
 from dcmesh.preflight.hosts import exported_name, new_or_there
 from dcmesh.preflight.parallel import each
 from dcmesh.sites_in_state import SiteInState
@@ -77,11 +80,11 @@ def ready_to_export(
     ]
     if not exports:
         return
-    home = _read(api, f"/api/v1/namespaces/{gateway}") or {"metadata": {"labels": {NAMESPACE_NAME: gateway}}}
+    home = read_if_allowed(api, f"/api/v1/namespaces/{gateway}") or {"metadata": {"labels": {NAMESPACE_NAME: gateway}}}
     cluster = Cluster(
         api=api,
         seen=mesh.get("discoverySelectors") or (),
-        policies=[whole(policy) for policy in _listed(api, "/apis/security.istio.io/v1/authorizationpolicies")],
+        policies=[whole(policy) for policy in list_if_allowed(api, "/apis/security.istio.io/v1/authorizationpolicies")],
         gateway=Caller(namespace=gateway, namespace_labels=labels(home), labels=pod_labels(gateway)),
         site=site.name,
     )
@@ -89,11 +92,15 @@ def ready_to_export(
     def look(of: tuple[str, model.GatewayExport, ExportedService]) -> Iterator[Finding]:
         where, export, exported = of
         told = new_or_there(known, exported_name(plan, exported))
-        missing = list(_missing(cluster, export))
-        for key, value, advice in missing:
-            yield told(f"{where}.{key}", value, advice)
-        for advice in () if missing else _shut(cluster, export, exported):
-            yield told(f"{where}.name", export.name, advice)
+
+        def wrong() -> Iterator[Finding]:
+            missing = list(_missing(cluster, export))
+            for key, value, advice in missing:
+                yield told(f"{where}.{key}", value, advice)
+            for advice in () if missing else _shut(cluster, export, exported):
+                yield told(f"{where}.name", export.name, advice)
+
+        yield from as_far_as_allowed(wrong(), f"{where}.name", export.name, told)
 
     yield from each(exports, look)
 
@@ -139,7 +146,7 @@ def _service(export: model.GatewayExport, service: Mapping[str, object]) -> Iter
 
 def _labelled(cluster: Cluster, export: model.GatewayExport) -> Iterator[Wrong]:
     """Find names of pods that the label gives to none, or to several: connections would be spread over these."""
-    pods = _listed(cluster.api, f"/api/v1/namespaces/{export.namespace}/pods")
+    pods = list_if_allowed(cluster.api, f"/api/v1/namespaces/{export.namespace}/pods")
     for number, name in enumerate(export.pods):
         found = [pod["metadata"]["name"] for pod in pods if labels(pod).get(export.pod_label) == name]
         if len(found) != 1:
@@ -168,10 +175,12 @@ def _stateful_set(cluster: Cluster, export: model.GatewayExport) -> Iterator[Wro
 def _shut(cluster: Cluster, export: model.GatewayExport, exported: ExportedService) -> Iterator[str]:
     """Find policies that would keep the consumers from the gateway, or the gateway from the pods: what to do."""
     pods = _pods(cluster, export)
-    networks = _listed(cluster.api, f"/apis/networking.k8s.io/v1/namespaces/{export.namespace}/networkpolicies")
+    peers = list_if_allowed(cluster.api, "/apis/security.istio.io/v1/peerauthentications")
+    networks = list_if_allowed(cluster.api, f"/apis/networking.k8s.io/v1/namespaces/{export.namespace}/networkpolicies")
     advice = [
         *_refused_consumers(cluster, exported),
         *(line for pod, port in pods if _has_sidecar(pod) for line in _refused_gateway(cluster, exported, pod, port)),
+        *(line for pod, port in pods if _has_sidecar(pod) for line in _past_its_sidecar(cluster, peers, pod, port)),
         *(line for pod, port in pods for line in _shut_out(cluster, networks, pod, port)),
     ]
     yield from dict.fromkeys(advice)
@@ -206,6 +215,17 @@ def _refused_gateway(cluster: Cluster, exported: ExportedService, pod: Object, p
         yield f"has pods whose AuthorizationPolicy {name_of(policy)} in {cluster.site} would refuse the gateway: {cure}"
 
 
+def _past_its_sidecar(cluster: Cluster, peers: Sequence[Object], pod: Object, port: int) -> Iterator[str]:
+    """Find that the gateway would speak TLS with a pod's server itself: it takes a sidecar for whoever takes TLS."""
+    past = past_inbound(Rules(pod), port)
+    if past and not tls_disabled([*map(whole, peers)], pod, port):
+        yield (
+            f"has pods that lead port {port} past their sidecar in {cluster.site} (`{past[0].annotation}`), and the "
+            "gateway speaks mutual TLS with every pod that has one: the server would not understand it. Add a "
+            f"PeerAuthentication that selects them, with `portLevelMtls: {{{port}: {{mode: DISABLE}}}}`"
+        )
+
+
 def _shut_out(cluster: Cluster, networks: Sequence[Object], pod: Object, port: int) -> Iterator[str]:
     """Find what keeps the gateway from a pod in its network."""
     gateway = cluster.gateway
@@ -219,7 +239,7 @@ def _shut_out(cluster: Cluster, networks: Sequence[Object], pod: Object, port: i
 
 def _pods(cluster: Cluster, export: model.GatewayExport) -> list[tuple[Object, int]]:
     """Return the pods that are exported, as far as they are there, each with the port that it listens on."""
-    pods = _listed(cluster.api, f"/api/v1/namespaces/{export.namespace}/pods")
+    pods = list_if_allowed(cluster.api, f"/api/v1/namespaces/{export.namespace}/pods")
     if not export.whole:
         names = set(map(pod_of, export.hosts))
 
@@ -228,8 +248,8 @@ def _pods(cluster: Cluster, export: model.GatewayExport) -> list[tuple[Object, i
             return name in names
 
         return [(pod, port) for pod in filter(exported, pods) for port in export.ports]
-    service = _read(cluster.api, f"/api/v1/namespaces/{export.namespace}/services/{export.service_name}") or {}
-    spec = service.get("spec", {})
+    place = f"/api/v1/namespaces/{export.namespace}/services/{export.service_name}"
+    spec = (read_if_allowed(cluster.api, place) or {}).get("spec", {})
     selector = spec.get("selector")
     chosen = [pod for pod in pods if selector and selects(selector, labels(pod))]
     return [(pod, target_port(spec, port, pod)) for pod in chosen for port in export.ports]
@@ -238,19 +258,3 @@ def _pods(cluster: Cluster, export: model.GatewayExport) -> list[tuple[Object, i
 def _has_sidecar(pod: Object) -> bool:
     containers = (*pod["spec"].get("containers", ()), *pod["spec"].get("initContainers", ()))
     return any(container["name"] == PROXY for container in containers)
-
-
-def _read(api: ApiClient, path: str) -> Object | None:
-    """Return what the API has at a path; None if nothing, or if it may not be read."""
-    try:
-        found: Object | None = read(api, path)
-    except ApiException as error:
-        if error.status != 403:
-            raise
-        return None
-    return found
-
-
-def _listed(api: ApiClient, path: str) -> list[Object]:
-    items: list[Object] = (_read(api, path) or {}).get("items", [])
-    return items

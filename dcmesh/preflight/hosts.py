@@ -46,7 +46,7 @@ def own_names(
                 )
             else:
                 continue
-            told = new_or_there(known, _name_of(plan, imported))
+            told = new_or_there(known, imported_name(plan, imported))
             yield told(f"{path}.imports[{index}].export", imported.name, advice)
 
     yield from each(enumerate(plan.imports), look)
@@ -64,7 +64,7 @@ def exported_name(plan: SitePlan, of: ExportedService) -> str:
     return export_name(plan.name, of.name) if of.termination == "pod" else f"{plan.name}.{of.served[of.hosts[0]]}"
 
 
-def _name_of(plan: SitePlan, of: ImportPlan) -> str:
+def imported_name(plan: SitePlan, of: ImportPlan) -> str:
     """Return what the names of an import's resources in the stack begin with."""
     if of.egress:
         return import_name(f"{plan.name}-egress", namespace=of.namespace, source=of.source, export=of.name)
@@ -82,7 +82,7 @@ def claimed(
         for i, e in enumerate(plan.exports)
     ]
     uses += [
-        (f"{path}.imports[{i}].export", of.name, _name_of(plan, of), of.namespace, _seen(of))
+        (f"{path}.imports[{i}].export", of.name, imported_name(plan, of), of.namespace, _seen(of))
         for i, of in enumerate(plan.imports)
     ]
     entries = cluster.foreign_entries() if uses else []

@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from dcmesh.config.errors import Finding
+from dcmesh.kube.api import ApiException
 
 AT_ONCE = 5
 """How many exports or imports are looked at the same time: the client keeps that many connections on any machine."""
@@ -14,7 +15,23 @@ T = TypeVar("T")
 
 
 def each(parts: Iterable[T], look: Callable[[T], Iterator[Finding]]) -> Iterator[Finding]:
-    """Look at several parts at the same time; what is found comes in their order."""
+    """Look at several parts at the same time; what is found comes in their order.
+
+    Raises:
+        ApiException: a part may not be looked at: of several the first, when the others were looked at.
+    """
+    refused = list[ApiException]()
+
+    def whole(part: T) -> list[Finding]:
+        found = list[Finding]()
+        try:
+            found.extend(look(part))
+        except ApiException as error:
+            refused.append(error)
+        return found
+
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        for findings in pool.map(lambda part: list(look(part)), parts):
+        for findings in pool.map(whole, parts):
             yield from findings
+    if refused:
+        raise refused[0]

@@ -17,12 +17,16 @@ from dcmesh.preflight import (
     gateway_exports,
     hosts,
     mesh,
+    neighbours,
+    networks,
     purposes,
+    selectors,
     taken_names,
     terminations,
     versions,
     volumes,
 )
+from dcmesh.preflight.allowed import as_far_as_allowed
 from dcmesh.preflight.identity import made_elsewhere, other_cluster
 from dcmesh.sites_in_state import SiteInState, gateway_namespace
 from dcmesh.stacks import stack_name
@@ -92,26 +96,31 @@ def _of_site(
             identity = identity_of(api)
             if other := list(other_cluster(known, identity, used, site=site.name, path=where, named=named)):
                 return identity, other
-            gateway = gateway_namespace(site, known)
-            return identity, [
-                *versions.running(cluster, settings.istio, site, where, named),
-                *certificates.cacerts(cluster, settings, site, environment if known else None),
-                *mesh.existing_istio(cluster, settings, site),
-                *mesh.scope(api, settings, site),
-                *mesh.namespaces(cluster, settings, site, path),
-                *mesh.pxc_operator(cluster, settings, site),
-                *volumes.claims(cluster, site, path),
-                *taken_names.taken(cluster, settings, site, path, gateway),
-                *hosts.own_names(cluster, site, path, plan, known),
-                *hosts.claimed(cluster, path, plan, gateway, known),
-                *hosts.virtual_addresses(cluster, site, path),
-                *egress.occupied(cluster, site, path, known),
-                *egress.unseen(cluster, mesh_of(cluster, settings), site, path),
-                *egress.absent_clients(cluster, site, path),
-                *egress.denied(cluster, site, path),
-                *egress.kept_in(cluster, site, path, plan),
-                *gateway_exports.ready_to_export(api, mesh_of(cluster, settings), site, path, plan, gateway, known),
+            gateway, there = gateway_namespace(site, known), mesh_of(cluster, settings)
+            checks = [
+                versions.running(cluster, settings.istio, site, where, named),
+                certificates.cacerts(cluster, settings, site, environment if known else None),
+                mesh.existing_istio(cluster, settings, site),
+                mesh.scope(api, settings, site),
+                mesh.namespaces(cluster, settings, site, path),
+                mesh.pxc_operator(cluster, settings, site),
+                volumes.claims(cluster, site, path),
+                taken_names.taken(cluster, settings, site, path, gateway),
+                hosts.own_names(cluster, site, path, plan, known),
+                hosts.claimed(cluster, path, plan, gateway, known),
+                hosts.virtual_addresses(cluster, site, path),
+                egress.occupied(cluster, site, path, known),
+                egress.unseen(cluster, there, site, path),
+                egress.absent_clients(cluster, site, path),
+                egress.denied(cluster, site, path),
+                egress.kept_in(cluster, site, path, plan),
+                gateway_exports.ready_to_export(api, there, site, path, plan, gateway, known),
+                selectors.misled(api, site, path, plan, known),
+                neighbours.met(api, settings.istio, path, plan, gateway, known),
+                networks.shut_gateway(api, path, plan, gateway),
+                networks.shut_in(api, path, plan),
             ]
+            return identity, [found for check in checks for found in as_far_as_allowed(check, where, named)]
     except ConfigException as error:
         found = Finding(where, named, f"cannot be used ({error}): check the kubeconfig")
     except HTTPError as error:

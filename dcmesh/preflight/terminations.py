@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 
 from dcmesh.config.errors import Remark
 from dcmesh.model.component_names import import_name
-from dcmesh.model.link import server_name
+from dcmesh.model.link import pod_of, server_name
 from dcmesh.model.plan import ImportPlan, SitePlan
 from dcmesh.sites_in_state import SiteInState
 
@@ -16,7 +16,7 @@ from dcmesh.sites_in_state import SiteInState
 def changed(path: str, plan: SitePlan, known: SiteInState | None) -> Iterator[Remark]:
     """Tell of imports of which the stack has objects for another termination."""
     for index, imported in enumerate(plan.imports):
-        if stands_otherwise(plan.name, imported, known.objects if known else ()):
+        if stands_otherwise(plan, imported, known.objects if known else ()):
             advice = (
                 "has another termination than at the last `pulumi up` here: this one does not ask its hosts, so run "
                 "`pulumi up` again"
@@ -24,24 +24,32 @@ def changed(path: str, plan: SitePlan, known: SiteInState | None) -> Iterator[Re
             yield Remark(f"{path}.imports[{index}].export", imported.name, advice)
 
 
-def stands_otherwise(site: str, imported: ImportPlan, urns: Iterable[str]) -> bool:
+def stands_otherwise(plan: SitePlan, imported: ImportPlan, urns: Iterable[str]) -> bool:
     """Tell whether the state has objects of an import that are for another termination.
 
     Args:
-        site: the importing site.
+        plan: the importing site's part of the plan.
         imported: the import.
         urns: the objects that the state has.
     """
-    other = _of_other_kind(site, imported)
-    return any(urn.rpartition("::")[2].startswith(other) for urn in urns)
+    names = [urn.rpartition("::")[2] for urn in urns]
+    if imported.export is None:
+        return False
+    if imported.export.termination == "pod":
+        served = (server_name(host, imported.source) for host in imported.export.hosts)
+        other = tuple(f"{plan.name}-imports.{imported.namespace}.{name}-" for name in served)
+        return any(name.startswith(other) for name in names)
+    own = _component(plan, imported)
+    return any(f"{own}-destinationrule" == name or _entry_of(own, imported, name, plan) for name in names)
 
 
-def _of_other_kind(site: str, of: ImportPlan) -> tuple[str, ...]:
-    """Return with what the names of an import's resources begin that are for the other termination."""
-    if of.export is None:
-        return ()
-    if of.export.termination == "pod":
-        served = (server_name(host, of.source) for host in of.export.hosts)
-        return tuple(f"{site}-imports.{of.namespace}.{name}-" for name in served)
-    name = import_name(f"{site}-imports", namespace=of.namespace, source=of.source, export=of.name)
-    return (f"{name}-serviceentry-", f"{name}-destinationrule")
+def _component(plan: SitePlan, of: ImportPlan) -> str:
+    return import_name(f"{plan.name}-imports", namespace=of.namespace, source=of.source, export=of.name)
+
+
+def _entry_of(own: str, imported: ImportPlan, name: str, plan: SitePlan) -> bool:
+    """Tell whether a name is that of a ServiceEntry of one of the import's pods, whatever its export was called."""
+    component, _, pod = name.partition("-serviceentry-")
+    others = {_component(plan, of) for of in plan.imports if of.export and of.export.termination == "pod"}
+    of_source = component.startswith(own.removesuffix(imported.name)) and component not in others
+    return of_source and pod in map(pod_of, imported.export.hosts if imported.export else ())

@@ -7,12 +7,13 @@ from functools import partial
 from typing import Any, TypeVar
 
 from dcmesh.deployment import DeployedSite
+from dcmesh.foreign.objects import Foreign
 from dcmesh.model.facts import Fact, Problem, State, worst
 from dcmesh.model.plain import plain
 from dcmesh.status.certificates import Certificate, ask_authorities, root_problems
 from dcmesh.status.databases import DatabaseServer, ask_server
 from dcmesh.status.egress import EgressStatus, ask_egress
-from dcmesh.status.foreign import Foreign, ask_foreign
+from dcmesh.status.foreign import ask_foreign
 from dcmesh.status.gateways import GatewayStatus, ask_gateway
 from dcmesh.status.hosts import Host, ask_account
 

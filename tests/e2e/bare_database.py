@@ -1,6 +1,7 @@
 """A database that runs before dcmesh, without Istio: two servers of their own, a Service of its primary, local clients.
 
-The end-to-end tests of the gateways export it and look that nothing of it has changed.
+Its servers hold a connection to each other at Galera's port, and are started anew if it ends. The end-to-end tests of
+the gateways export it and look that nothing of it has changed.
 """
 
 import json
@@ -15,6 +16,8 @@ from tests.e2e.toolbox import MARIADB, Database, Kubectl, log_in, start
 NAMESPACE = "bare"
 PASSWORD = "ordinary-1234"
 PODS = ("db-0", "db-1")
+GROUP_PORT = 4567
+"""Galera's."""
 
 BEGIN = f"""
 mkdir -p /tmp/data /run/mysqld
@@ -25,15 +28,22 @@ GRANT REPLICATION SLAVE, REPLICA MONITOR, BINLOG MONITOR ON *.* TO replication@'
 SQL
 exec mariadbd --datadir=/tmp/data --user=root --skip-name-resolve --log-bin --log-basename=db \
   --server-id=$((10 + ${{HOSTNAME##*-}})) --gtid-domain-id=$((10 + ${{HOSTNAME##*-}})) --slave-net-timeout=5 \
-  --socket=/run/mysqld/mysqld.sock --init-file=/tmp/init.sql
+  --socket=/run/mysqld/mysqld.sock --init-file=/tmp/init.sql --extra-port={GROUP_PORT}
 """
+
+GROUP = f"""
+ask() {{ mariadb --host=db-$((1 - ${{HOSTNAME##*-}})).db --port={GROUP_PORT} --user=replication "$@"; }}
+export MYSQL_PWD={PASSWORD}
+until ask --execute="SELECT 1"; do sleep 0.5; done
+while echo "SELECT 1;"; do sleep 0.1; done | ask --unbuffered --skip-reconnect >/dev/null
+"""
+"""Holds one connection to the other server, and asks by it ten times a second. It ends with that connection."""
 
 LOCAL = """
 ok=0; bad=0; why=; echo begun
 until read -r -t 0; do
-  for host in db-0.db db-1.db db-primary; do
-    if said=$(mariadb --host=$host --user=replication --connect-timeout=30 --execute="SELECT 1" 2>&1)
-    then ok=$((ok + 1)); else bad=$((bad + 1)); why="$host: $said"; fi
+  for host in HOSTS; do
+    if said=$(ASK 2>&1); then ok=$((ok + 1)); else bad=$((bad + 1)); why="$host: $said"; fi
   done
   sleep 0.1
 done
@@ -42,6 +52,8 @@ echo $ok $bad $why
 """Connects as a local client does, until it gets another line; then says how often that worked, how often not, and why.
 
 It waits for long, as clients do: what must not be is a connection that is refused or broken."""
+
+ASK = 'mariadb --host=$host --user=replication --connect-timeout=30 --execute="SELECT 1"'
 
 WRITE = """
 unset MYSQL_PWD; echo begun
@@ -87,6 +99,11 @@ def server() -> dict[str, Any]:
     }
 
 
+def group() -> dict[str, Any]:
+    """Return the container that stands for Galera: in each pod, with a connection to the other one."""
+    return {"name": "group", "image": MARIADB, "imagePullPolicy": "IfNotPresent", "command": ["bash", "-c", GROUP]}
+
+
 def database(namespace: str = NAMESPACE, **labels: str) -> list[dict[str, Any]]:
     """Return the objects of the database.
 
@@ -120,7 +137,7 @@ def database(namespace: str = NAMESPACE, **labels: str) -> list[dict[str, Any]]:
                 "replicas": len(PODS),
                 "podManagementPolicy": "Parallel",
                 "selector": {"matchLabels": {"app": "db"}},
-                "template": {"metadata": {"labels": {"app": "db"}}, "spec": {"containers": [server()]}},
+                "template": {"metadata": {"labels": {"app": "db"}}, "spec": {"containers": [server(), group()]}},
             },
         },
     ]
@@ -184,14 +201,42 @@ def looping(site: Kubectl, inside: tuple[str, ...], script: str) -> Iterator[Cal
 
 
 @contextmanager
-def local_client(site: Kubectl) -> Iterator[None]:
-    """Have a client of the database's own namespace connect all the while; in the end none of its tries has failed."""
-    pod = start(site, "local", NAMESPACE, "default", image=MARIADB)
-    with looping(site, pod, LOCAL) as end:
-        yield
-        answered, failed, *why = end().split(maxsplit=2)
-    assert failed == "0", f"of the local connections {failed} failed, {answered} did not; the last of them: {why}"
-    assert int(answered) > 100
+def local_client(
+    site: Kubectl,
+    namespace: str = NAMESPACE,
+    *,
+    image: str = MARIADB,
+    hosts: str = "db-0.db db-1.db db-primary",
+    ask: str = ASK,
+    name: str = "local",
+) -> Iterator[Callable[[], float]]:
+    """Have a client of a database's own namespace connect all the while; in the end none of its tries has failed.
+
+    Args:
+        site: the database's.
+        namespace: its namespace.
+        image: what has its client program.
+        hosts: whom the client asks in turn.
+        ask: how it asks `$host` one query.
+        name: its pod.
+
+    Yields:
+        Ends the client, and returns how many connections a second it had.
+    """
+    pod = start(site, name, namespace, "default", image=image)
+    rate, begun = list[float](), time.monotonic()
+    with looping(site, pod, LOCAL.replace("HOSTS", hosts).replace("ASK", ask)) as end:
+
+        def ended() -> float:
+            if not rate:
+                answered, failed, *why = end().split(maxsplit=2)
+                assert failed == "0", f"of the local connections {failed} failed, {answered} did not; the last: {why}"
+                assert int(answered) > 100
+                rate.append(int(answered) / (time.monotonic() - begun))
+            return rate[0]
+
+        yield ended
+        ended()
 
 
 def answer(site: Kubectl, pod: tuple[str, ...], host: str, *, sql: str = "SELECT @@hostname") -> str:

@@ -14,8 +14,24 @@ import yaml
 
 from lab import cgroup
 from lab.paths import LabPaths
+from lab.toolchain import HAPROXY
 
-from .toolbox import Kubectl, Lab, Project, eventually, initialised, kubectl_of, lab_config, lab_for_a_while, run, start
+from . import bare_database as bare
+from .toolbox import (
+    MARIADB,
+    Kubectl,
+    Lab,
+    Project,
+    database_passwords,
+    eventually,
+    initialised,
+    kubectl_of,
+    lab_config,
+    lab_for_a_while,
+    log_in,
+    run,
+    start,
+)
 
 NAMESPACES = {"dc1": "wookie", "dc2": "wookie-dr"}
 PODS = tuple(f"db-pxc-{n}" for n in range(3))
@@ -300,6 +316,88 @@ def test_a_cluster_that_somebody_else_made_needs_an_export_alone(clusters: Proje
         within=90,
     )
     eventually("the replica follows again", lambda: follows(clusters, sites["dc2"]), within=60)
+
+
+PLAIN = "plain-pxc-0.plain-pxc.apart.svc.cluster.local"
+PLAIN_PROXY = "plain-haproxy.apart.svc.cluster.local"
+EGRESS = {"namespace": "dcmesh-egress", "serviceAccount": "egress"}
+
+
+def operated(name: str, namespace: str, **nodes: Any) -> list[dict[str, Any]]:
+    """Return a cluster of a node and a proxy that dcmesh has not made, in a namespace that no mesh knows."""
+    server = {key: value for key, value in THEIRS["spec"]["pxc"].items() if key != "serviceAccountName"}
+    proxy = {"enabled": True, "image": f"percona/haproxy:{HAPROXY}", "imagePullPolicy": "IfNotPresent"}
+    spec = {
+        **THEIRS["spec"],
+        "unsafeFlags": {"pxcSize": True, "proxySize": True},
+        "pxc": {**server, **nodes},
+        "haproxy": {**LITTLE["haproxy"], **proxy},
+    }
+    return [
+        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}},
+        {**THEIRS, "metadata": {"name": name, "namespace": namespace}, "spec": spec},
+    ]
+
+
+def run_by_operator(site: Kubectl, name: str, namespace: str, *objects: dict[str, Any]) -> None:
+    """Have an operator run a cluster."""
+    taken = site.command("apply", "--filename", "-")
+    text = yaml.safe_dump_all(objects)
+    eventually("the operator takes it", lambda: run(*taken, check=False, input=text).returncode == 0, within=90)
+    cluster = ("perconaxtradbcluster", name, namespace)
+    eventually("it is ready", lambda: site.get(*cluster).get("status", {}).get("state") == "ready", within=120)
+
+
+def as_it_is(site: Kubectl) -> list[Any]:
+    """Return what a change of the exported cluster, or of anything that its operator made of it, would change."""
+    resource = site.get("perconaxtradbcluster", "plain", "apart")["metadata"]
+    return [*(resource.get(key) for key in ("uid", "generation", "annotations", "labels")), bare.state(site, "apart")]
+
+
+@pytest.mark.soak(proves=("components/mesh/gateway_termination.py", "components/mesh/egress_*.py"))
+def test_an_operators_cluster_is_exported_and_followed_and_left_as_it_is(
+    clusters: Project, sites: dict[str, Kubectl]
+) -> None:
+    """Its node, and its proxy's Service as a whole. Another cluster that dcmesh has not made follows, in dc2."""
+    dc1, dc2 = sites["dc1"], sites["dc2"]
+    run_by_operator(dc1, "plain", "apart", *operated("plain", "apart"))
+    before, right = as_it_is(dc1), clusters.stack_file.read_text()
+    with clusters.edit() as edited:
+        way = {"termination": "gateway", "namespace": "apart", "port": 3306, "consumers": [{"site": "dc2", **EGRESS}]}
+        edited["dcmesh:sites"][0]["exports"] += [
+            {"name": "plain", "statefulSet": "plain-pxc", "service": "plain-pxc", "replicas": 1, **way},
+            {"name": "plain-haproxy", "whole": True, **way},
+        ]
+        way = {"egress": "gateway", "hostNamespace": "apart", "clients": [{"namespace": "apart-dr"}]}
+        edited["dcmesh:sites"][1]["imports"] += [
+            {"from": "dc1", "export": name, **EGRESS, **way} for name in ("plain", "plain-haproxy")
+        ]
+    clusters.up("--skip-preview")
+    password = database_passwords(dc1, "apart")["replication"]
+    channel = {"name": "apart", "isSource": False, "sourcesList": [{"host": PLAIN, "port": 3306, "weight": 100}]}
+    secret = {"name": "follower-secrets", "namespace": "apart-dr"}
+    namespace, follower = operated("follower", "apart-dr", replicationChannels=[channel])
+    passwords = {"apiVersion": "v1", "kind": "Secret", "metadata": secret, "stringData": {"replication": password}}
+    run_by_operator(dc2, "follower", "apart-dr", namespace, passwords, follower)
+
+    def told() -> list[str]:
+        return statements(dc2, "apart-dr", "follower-pxc-0", "SOURCE TO", "START REPLICA")
+
+    eventually("it is told to follow", lambda: "START REPLICA FOR CHANNEL 'apart'" in told(), within=60)
+    assert any(f"SOURCE_HOST='{PLAIN}'" in statement for statement in told())
+    asking = start(dc2, "asking", "apart-dr", "default", image=MARIADB)
+    answers = {
+        host: log_in(dc2, asking, host, "replication", password, sql="SELECT @@hostname hostname")
+        for host in (PLAIN, PLAIN_PROXY)
+    }
+    assert answers == dict.fromkeys(answers, "plain-pxc-0"), "by the follower's password, which is the source's"
+    listed = dc1("get", "serviceentries,sidecars,networkpolicies,jobs", "--namespace", "apart", "--output", "name")
+    assert [name.partition("/")[0] for name in listed.split()] == ["serviceentry.networking.istio.io"]
+    clusters.stack_file.write_text(right)
+    clusters.up("--skip-preview")
+    assert as_it_is(dc1) == before
+    for site, name in (dc1, "apart"), (dc2, "apart-dr"):
+        site("delete", "namespace", name, "--wait=false")
 
 
 def told_at(site: Kubectl, namespace: str, statement: str) -> list[tuple[str, str, str]]:

@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 import pytest
 import yaml
 
-from lab.toolchain import Istio
+from lab.toolchain import ISTIOS, Istio
 
 ROOT = Path(__file__).parents[2]
 AGNHOST = "registry.k8s.io/e2e-test-images/agnhost:2.53"
@@ -72,9 +72,13 @@ def eventually(what: str, probe: Callable[[], T], *, within: float = 30) -> T:
 
 
 def lab_config() -> dict[str, Any]:
-    """Return the configuration of the stack `lab`, as it stands in the repository."""
+    """Return the configuration of the stack `lab`, as it stands in the repository.
+
+    The variable LAB_ISTIO of the environment names the line of another of the lab's Istios, such as `1.30`.
+    """
     config: dict[str, Any] = yaml.safe_load((ROOT / "Pulumi.lab.yaml").read_text())["config"]
-    return config
+    line = os.environ.get("LAB_ISTIO")
+    return on_istio(config, next(istio for istio in ISTIOS if istio.line == line)) if line else config
 
 
 def example(name: str) -> dict[str, Any]:

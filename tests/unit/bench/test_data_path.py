@@ -138,6 +138,11 @@ def test_the_database_without_dcmesh_is_dcmeshs_own_with_a_certificate() -> None
         assert {"name": "tls", "mountPath": direct.TLS} in container["volumeMounts"]
 
 
+def test_a_replica_follows_what_is_at_an_address() -> None:
+    source = direct.behind("192.0.2.1", 15443)
+    assert (source.hosts, source.port) == (("192.0.2.1",), 15443)
+
+
 def tuned(**values: dict[str, float]) -> str:
     """The section of three rounds in which every figure is 1, or as given by change and metric."""
     metrics = (STREAMED, percentile_of(QUERY, 50), *map(cpu_of, PROXIES))

@@ -291,6 +291,7 @@ def test_every_image_carries_the_official_name() -> None:
         "docker.io/istio/proxyv2:1.30.4",
         "registry.k8s.io/e2e-test-images/agnhost:2.53",
         "docker.io/library/mariadb:10.11",
+        "docker.io/library/postgres:15",
         "docker.io/percona/percona-xtradb-cluster-operator:1.20.0",
         "docker.io/percona/percona-xtradb-cluster:8.4.8-8.1",
         "docker.io/percona/haproxy:2.8.18-1",

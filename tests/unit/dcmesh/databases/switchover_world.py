@@ -43,6 +43,8 @@ class Server(NamedTuple):
     """How much of the log a copy did not bring: the binary log begins with the last row of that."""
     channel: int = NO_CHANNEL
     scheduler: bool = False
+    idle: bool = False
+    """Whether it has events that came by replication, some of them off at the other's, and has none of them run."""
     extra: str = ""
     beside: tuple[Any, ...] | None = None
     """Where mariadb_start.sh is, which runs beside it until it is open or a replica."""
@@ -161,10 +163,12 @@ def _with(both: tuple[Any, Any], site: int, thing: Any) -> tuple[Any, Any]:
 class Operated:
     """A simulated server as the code under search tells it: what becomes of it by one statement, with its guard."""
 
-    def __init__(self, server: Server, *, watched: bool) -> None:
+    def __init__(self, server: Server, *, watched: bool, answers: bool) -> None:
         self.server = server
-        self._watched = watched
+        self._watched, self._answers = watched, answers
         self.watches = False
+        self.enabled_unasked = False
+        """Whether events run that may be off at the other site's."""
 
     def _change(self, seen: Any, **changes: Any) -> None:
         if self._watched and (SITES[self.server.claim], self.server.term) == (seen.site, seen.term):
@@ -191,8 +195,12 @@ class Operated:
     def open(self, seen: Any) -> None:
         self._change(seen, read_only=False, channel=NO_CHANNEL)
 
-    def run_events(self, seen: Any) -> None:
+    def run_events(self, seen: Any, *, alone: bool) -> None:
+        before = self.server
         self._change(seen, scheduler=True)
+        if self._answers or alone:
+            self._change(seen, idle=False)
+            self.enabled_unasked = not self._answers and self.server.idle != before.idle
 
 
 class World:
@@ -218,7 +226,7 @@ class World:
         self._owns: dict[Any, int] = {}
         self._tells: dict[Any, int] = {}
         self._decided: dict[Any, tuple[int, int]] = {}
-        self._done: dict[Any, tuple[Server, bool]] = {}
+        self._done: dict[Any, tuple[Server, bool, bool]] = {}
         self._silence = self._number(code.Silence("", lasting=True))
         self._same: dict[Any, Any] = {}
 
@@ -252,7 +260,7 @@ class World:
                     applied=text(server.log),
                     channel=channel,
                     scheduler=server.scheduler,
-                    idle_events=self.bounds.events and not server.scheduler,
+                    idle_events=self.bounds.events and (server.idle or not server.scheduler),
                     extra=server.extra,
                 )
             )
@@ -281,7 +289,7 @@ class World:
         row = (0, 1, -1)
         log: tuple[Row, ...] = (row,)
         first = Server(0, 0, False, UP, log, scheduler=self.bounds.events)
-        second = Server(0, 0, True, UP, log, channel=RUNS)
+        second = Server(0, 0, True, UP, log, channel=RUNS, idle=self.bounds.events)
         given_up: frozenset[Row] = frozenset()
         if self.bounds.begins == "gone":
             first = first._replace(read_only=True, health=DOWN)
@@ -539,13 +547,16 @@ class World:
         assert run.act
         number, (claim, term), blind = run.act
         own, watched = state.servers[site], run.watched[site]
-        key = own, watched, number, claim, term
+        answers = state.servers[1 - site].health == UP and state.line[site] == CONNECTED
+        key = own, watched, answers, number, claim, term
         step = self._table[number]
         if key not in self._done:
-            operated = self._operated(own, watched=watched)
+            operated = self._operated(own, watched=watched, answers=answers)
             self.code.perform(step, cast(Any, operated), self.code.Token(site=SITES[claim], term=term))
-            self._done[key] = self._shared(operated.server), operated.watches
-        after, watches = self._done[key]
+            self._done[key] = self._shared(operated.server), operated.watches, operated.enabled_unasked
+        after, watches, enabled_unasked = self._done[key]
+        if enabled_unasked and not run.word:
+            raise Violation("an event is enabled that may be off at the other site")
         if watches:
             watched = True
         past = self._number(self._table[run.pasts[site]].done(step))

@@ -1,7 +1,7 @@
 """MariaDB's side of a switchover: what its servers are asked and told, and what is taken for an answer."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -62,7 +62,7 @@ class Pod:
             "SHOW SLAVE STATUS": "",
             "gtid_slave_pos": table({"applied": "0-2-60"}),
             "@go AS go": table({"go": "1"}),
-            "AS altered": table({"altered": "414C"}, {"altered": "4242"}),
+            "AS altered": table({"name": "73.41", "altered": "414C"}, {"name": "73.42", "altered": "4242"}),
             "SELECT name": table({"name": "tick"}),
             "processlist": "",
         }
@@ -195,14 +195,14 @@ def test_one_session_asks_and_tells_and_no_setting_of_a_user_reaches_it(server: 
         assert setting in SESSION
 
 
-CHANGES = {
-    "write": (Token(site="dc2", term=5),),
-    "stop_events": (),
-    "fence": (),
-    "follow": (),
-    "note": ("0-1-5 to 0-1-9",),
-    "open": (),
-    "run_events": (),
+CHANGES: dict[str, Callable[[MariadbServer], None]] = {
+    "write": lambda server: server.write(SEEN, Token(site="dc2", term=5)),
+    "stop_events": lambda server: server.stop_events(SEEN),
+    "fence": lambda server: server.fence(SEEN),
+    "follow": lambda server: server.follow(SEEN),
+    "note": lambda server: server.note(SEEN, "0-1-5 to 0-1-9"),
+    "open": lambda server: server.open(SEEN),
+    "run_events": lambda server: server.run_events(SEEN, alone=False),
 }
 
 
@@ -211,7 +211,7 @@ def test_a_server_that_is_not_what_was_seen_is_not_changed(server: MariadbServer
     """Neither with another row nor when it has started anew, and not while somebody else changes it."""
     server.watch()
     (lock,) = re.findall(r"GET_LOCK\(('dcmesh\.watch\.[0-9a-f]{16}'), 0\)", pod.changes[0])
-    getattr(server, change)(SEEN, *CHANGES[change])
+    CHANGES[change](server)
     told = pod.changes[-1]
     off, locked, looked, *statements, released, said = [line for line in told.splitlines() if "source" not in line]
     assert off == "SET @go = 0;"
@@ -293,46 +293,76 @@ def test_a_server_is_opened_when_it_follows_nobody_any_more(server: MariadbServe
 
 
 @pytest.mark.parametrize(
-    ("said", "given"),
+    ("said", "alone", "given"),
     [
-        ("73686F70.6F6666\n", "'73686F70.6F6666', ''"),
-        ("x' OR 1\n", "''"),
-        (ChildProcessError("ERROR 2003 (HY000)"), "''"),
+        ("73686F70.6F6666\n", False, "'73686F70.6F6666', ''"),
+        ("73686F70.6F6666\n", True, "'73686F70.6F6666', ''"),
+        ("x' OR 1\n", False, "''"),
+        (ChildProcessError("ERROR 2003 (HY000)"), True, "''"),
     ],
 )
 def test_events_that_the_other_site_has_disabled_stay_so(
-    server: MariadbServer, pod: Pod, said: str | Exception, given: str
+    server: MariadbServer, pod: Pod, said: str | Exception, given: str, *, alone: bool
 ) -> None:
+    """Who is silent has none, by the word that it is gone."""
     pod.over_the_link = said
-    server.run_events(SEEN)
+    server.run_events(SEEN, alone=alone)
     (asked,) = [text for text in pod.asked if "AS altered" in text]
     assert f"IN ({given}), 'DISABLE', 'ENABLE'" in asked
-    scheduler, told = pod.changes
-    assert told.index("UNHEX('414C')") < told.index("UNHEX('4242')")
+    scheduler, first, second = pod.changes
+    assert "UNHEX('414C')" in first
+    assert "UNHEX('4242')" in second
     assert "IF(@go = 1 AND @events <> '', 'SET GLOBAL event_scheduler = ON', 'DO 0')" in scheduler
 
 
 def test_the_scheduler_runs_whatever_becomes_of_events_that_came_by_replication(
     server: MariadbServer, pod: Pod
 ) -> None:
-    pod.answers["UNHEX"] = ChildProcessError("ERROR 1449 (HY000): The user specified as a definer does not exist")
-    pod.answers = dict(sorted(pod.answers.items(), key=lambda answer: answer[0] != "UNHEX"))
-    with pytest.raises(NoAnswer, match="1449"):
-        server.run_events(SEEN)
+    pod.answers = {"UNHEX('414C')": ChildProcessError("ERROR 1544 (HY000): in the past"), **pod.answers}
+    with pytest.raises(NoAnswer, match="1544"):
+        server.run_events(SEEN, alone=False)
     assert "SET GLOBAL event_scheduler = ON" in pod.changes[0]
     pod.answers["SELECT name"] = ""
     pod.run_in.clear()
-    server.run_events(SEEN)
+    server.run_events(SEEN, alone=False)
     assert not pod.run_in, "where there is none the other site is not asked"
 
 
+def test_an_event_that_is_refused_is_told_and_not_tried_again(server: MariadbServer, pod: Pod) -> None:
+    pod.answers = {"UNHEX('414C')": ChildProcessError("ERROR 1544 (HY000): in the past"), **pod.answers}
+    with pytest.raises(NoAnswer, match="1544"):
+        server.run_events(SEEN, alone=False)
+    assert server.look().refused_events == "s.A (error 1544)"
+    pod.answers.pop("UNHEX('414C')")
+    (looked,) = [text for text in pod.asked if "AS idle_events" in text]
+    assert "status = 'SLAVESIDE_DISABLED' AND CONCAT(HEX(db), '.', HEX(name)) NOT IN ('73.41', '')) AS" in looked
+    server.run_events(SEEN, alone=False)
+    assert "NOT IN ('73.41', '')" in [text for text in pod.asked if "AS altered" in text][-1]
+
+
+@pytest.mark.parametrize("error", ["ERROR 1205 (HY000)", "ERROR 2013 (HY000)", "ERROR 1927 (70100)", ""])
+def test_an_event_that_may_be_altered_the_next_time_is_tried_again(server: MariadbServer, pod: Pod, error: str) -> None:
+    pod.answers = {"UNHEX('414C')": ChildProcessError(error), **pod.answers}
+    with pytest.raises(NoAnswer):
+        server.run_events(SEEN, alone=False)
+    assert not server.look().refused_events
+
+
+@pytest.mark.parametrize(
+    ("said", "alone"),
+    [
+        (ChildProcessError("ERROR 2003 (HY000)"), False),
+        (ChildProcessError("ERROR 1040 (08004)"), True),
+        (ChildProcessError("73686F70.6F6666\n"), True),
+    ],
+)
 def test_no_event_is_enabled_while_the_other_site_does_not_say_which_are_disabled(
-    server: MariadbServer, pod: Pod
+    server: MariadbServer, pod: Pod, said: Exception, *, alone: bool
 ) -> None:
     """All would be, jobs among them that are off."""
-    pod.over_the_link = ChildProcessError("73686F70.6F6666\n")
-    with pytest.raises(NoAnswer):
-        server.run_events(SEEN)
+    pod.over_the_link = said
+    with pytest.raises(NoAnswer, match="does not say which of them are off"):
+        server.run_events(SEEN, alone=alone)
     assert "UNHEX" not in "".join(pod.changes)
     assert pod.run_in[0][-1] == str(2**20), "names of hundreds of events"
 

@@ -73,6 +73,7 @@ class Fake:
     silence: Exception = field(default_factory=lambda: NoAnswer("error 2002"))
     follows: "Fake | None" = None
     writes: bool = False
+    alone: bool | None = None
 
     def look(self) -> Own:
         if self.silent(self.time.seconds):
@@ -114,7 +115,8 @@ class Fake:
     def open(self, seen: Token) -> None:
         self._do("open", seen, read_only=False, channel=None)
 
-    def run_events(self, seen: Token) -> None:
+    def run_events(self, seen: Token, *, alone: bool) -> None:
+        self.alone = alone
         self._do("run_events", seen, idle_events=False, scheduler=True)
 
 
@@ -209,6 +211,21 @@ def test_the_replica_follows_though_an_event_cannot_be_enabled(pair: Pair) -> No
     assert pair.dc1.own.channel == RUNS
 
 
+@pytest.mark.parametrize(("wanted", "alone"), [(TO_DC2, False), (Switchover(primary="dc2", without="dc1"), True)])
+def test_all_events_are_enabled_only_by_the_word_that_the_other_is_gone(
+    pair: Pair, wanted: Switchover, *, alone: bool
+) -> None:
+    pair.dc2.own = replace(pair.dc2.own, token=Token(site="dc2", term=1), read_only=False, channel=None)
+    pair.run(wanted, "dc2")
+    assert pair.dc2.alone is alone
+
+
+def test_the_role_does_not_hang_on_an_event_that_cannot_be_enabled(pair: Pair) -> None:
+    pair.dc2.own = replace(pair.dc2.own, refused_events="shop.tick (error 1544)")
+    assert not pair.run(TO_DC2)
+    assert "dc2: has events that cannot be enabled, and do not run: shop.tick (error 1544)" in pair.said
+
+
 def test_a_taker_waits_while_the_giver_is_fenced(pair: Pair) -> None:
     """For as long as the giver's run tries that, and longer: else both have ended, and nobody writes."""
     pair.dc1.own = replace(pair.dc1.own, token=Token(site="dc2", term=1))
@@ -248,6 +265,33 @@ def test_a_failover(pair: Pair) -> None:
     assert pair.dc2.own.token == Token(site="dc2", term=2)
     assert "dc2: takes over without dc1: what that committed after 0-1-5 is lost, or to be fetched by hand" in pair.said
     assert switchover.GONE < pair.time.seconds < 60
+
+
+@pytest.mark.parametrize("at", ["0-1-5,1-7-9", "1-7-9, 0-1-5", " 1-7-9,0-1-5 "])
+def test_the_gtids_of_a_failover_may_be_named_in_any_order(pair: Pair, at: str) -> None:
+    pair.dc1.silent = lambda _: True
+    pair.dc2.follows = None
+    pair.dc2.own = replace(
+        pair.dc2.own, applied="0-1-5,1-7-9", channel=Channel(receives=False, applies=True, error=2003)
+    )
+    assert "what is applied of it ends at" in pair.run(LOST, "dc2"), "a part of them is not all"
+    assert not pair.run(replace(LOST, at=at), "dc2")
+
+
+def test_a_stopped_channel_is_not_started_where_that_drops_rows(pair: Pair) -> None:
+    """MariaDB empties the relay log then, and who has it has no other."""
+    pair.dc1.silent = lambda _: True
+    stopped = Channel(receives=False, applies=False, idle=False, keeps=False)
+    pair.dc2.own = replace(pair.dc2.own, applied="0-1-3", channel=stopped)
+    refused = pair.run(TO_DC2, "dc2")
+    assert "{without: dc1, at: 0-1-3}" in refused
+    assert "What has arrived and is not applied is dropped when the channel is started" in refused
+    assert "follow" not in pair.dc2.told
+    pair.run(Switchover(primary="dc1"), "dc2")
+    assert "follow" not in pair.dc2.told
+    pair.dc2.own = replace(pair.dc2.own, channel=replace(stopped, keeps=True))
+    pair.run(TO_DC2, "dc2")
+    assert "follow" in pair.dc2.told
 
 
 def test_a_failover_where_the_applier_has_stopped(pair: Pair) -> None:
@@ -391,6 +435,23 @@ def test_a_dry_run_changes_nothing(pair: Pair) -> None:
     assert possible
     assert lines[-2:] == ["dc2: is the primary, at 0-1-5", "dc1: is a replica, at 0-1-5"]
     assert pair.dc1.told == pair.dc2.told == []
+
+
+@pytest.mark.parametrize(("error", "possible"), [(0, True), (1062, False)])
+def test_a_dry_run_starts_a_stopped_channel_in_thought(pair: Pair, error: int, *, possible: bool) -> None:
+    """One that an error has stopped would stop at that again."""
+    pair.dc2.own = replace(
+        pair.dc2.own, rows=rows(3), channel=Channel(receives=False, applies=False, error=error, idle=False)
+    )
+    lines, said = foreseen(TO_DC2, pair.sides(), pair.time)
+    assert said is possible, lines
+    assert pair.dc1.told == pair.dc2.told == []
+
+
+def test_a_dry_run_does_not_take_a_channel_that_it_would_start_for_one_that_runs(pair: Pair) -> None:
+    pair.dc1.silent = lambda _: True
+    pair.dc2.own = replace(pair.dc2.own, channel=Channel(receives=False, applies=False))
+    assert foreseen(LOST, pair.sides("dc2"), pair.time)[1]
 
 
 @pytest.mark.parametrize("site", ["dc1", "dc2"])

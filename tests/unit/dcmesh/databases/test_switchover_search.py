@@ -61,6 +61,7 @@ def test_a_switchover_comes_about(shape: int, to: int) -> None:
     assert leads(servers)
     assert servers[to].scheduler
     assert not servers[1 - to].scheduler
+    assert not servers[to].idle
 
 
 @pytest.mark.parametrize(
@@ -163,7 +164,7 @@ FAULTS: dict[str, tuple[Callable[[Bounds], World], Bounds]] = {
         Bounds(runs=1, faults=0, rows=1, begins="lost"),
     ),
     "failover.at ignored": (
-        fault("if switchover.at != end:", "if False:"),
+        fault("if _gtids(switchover.at) != _gtids(end):", "if False:"),
         Bounds(runs=1, faults=1, rows=1, words=True, kinds=KILLS, shapes=(1,)),
     ),
     "the word counts while the channel runs": (
@@ -188,6 +189,10 @@ FAULTS: dict[str, tuple[Callable[[Bounds], World], Bounds]] = {
     "opened while the other claims": (
         fault("    if theirs.token.site == other:\n        # What", "    if False:\n        # What"),
         Bounds(runs=1, faults=1, rows=0, words=True, kinds=KILLS, shapes=(1,)),
+    ),
+    "events enabled though nobody says which are off": (
+        fault("RunEvents(alone=switchover.without == other)", "RunEvents(alone=True)"),
+        Bounds(runs=1, faults=1, rows=0, events=True, kinds=("line",), shapes=(PAIR,)),
     ),
     "changed whatever its row says": (rowless, Bounds(runs=1, faults=0, rows=0, begins="closed", shapes=(PAIR,))),
     "changed though it has started anew": (unwatched, OLD_RUN),

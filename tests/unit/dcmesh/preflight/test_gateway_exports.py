@@ -10,6 +10,7 @@ from components.mesh.gateway import labels_in
 from dcmesh.model.gateway import GATEWAY_NAMESPACE
 from dcmesh.model.istio import ISTIO_NAMESPACE
 from dcmesh.preflight.gateway_exports import pod_labels
+from dcmesh.preflight.selectors import POD_NAME
 from dcmesh.sites_in_state import SiteInState
 from tests.unit.configurations import put
 from tests.unit.dcmesh.preflight.test_readiness import GOOD, MESH, UID, checked, look, mesh, outside
@@ -25,7 +26,7 @@ AT = "sites[0].exports[0]"
 
 
 def pod(name: str, *containers: str) -> dict[str, Any]:
-    of = {"name": name, "namespace": "shop", "labels": {"app": "db", "pod": name}}
+    of = {"name": name, "namespace": "shop", "labels": {"app": "db", "pod": name, POD_NAME: name}}
     return {"metadata": of, "spec": {"containers": [{"name": container} for container in ("db", *containers)]}}
 
 

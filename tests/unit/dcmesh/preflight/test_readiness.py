@@ -11,6 +11,7 @@ import yaml
 
 from dcmesh.config import ConfigError
 from dcmesh.config.environment import Environment, read_file
+from dcmesh.model.istio import SCOPE
 from dcmesh.model.link import Link
 from dcmesh.model.ownership import MADE_BY, OURS
 from dcmesh.model.plan import plan_of
@@ -90,6 +91,14 @@ def cluster_ip(address: str) -> Objects:
     return {"spec": {"clusterIP": address}}
 
 
+def bound() -> Objects:
+    """Return the Deployment of an istiod that binds Gateways to their namespace."""
+    found = istiod("1.31.0")
+    found["spec"]["template"]["spec"]["containers"][0]["env"] = [{"name": SCOPE, "value": "true"}]
+    return {"items": [found]}
+
+
+ISTIODS = ISTIOD.rpartition("/")[0]
 LABELS = {"metadata": {"labels": {"istio-injection": "enabled"}}}
 LABELLED = {"metadata": {"labels": {"istio.io/rev": "stable", "team": "data"}}}
 THERE = {"metadata": {}}
@@ -99,6 +108,7 @@ GOOD: Objects = {
     "/version/": VERSION,
     CACERTS: secret("ca-cert.pem", "ca-key.pem", "cert-chain.pem", "root-cert.pem", "ca.crt"),
     ISTIOD: istiod("1.31.0"),
+    ISTIODS: bound(),
     MESH: mesh(),
     SHOP: LABELLED,
     DR: LABELLED,
@@ -779,11 +789,26 @@ def test_kubeconfig_that_names_what_is_not_there(
     assert reason in line
 
 
-@pytest.mark.parametrize("path", [*KUBE_SYSTEM, "/version/", CACERTS, MESH, SHOP, MYSQL, NODES])
-@pytest.mark.parametrize(("status", "reason"), [(401, "Unauthorized"), (403, "Forbidden")])
+WITHOUT_CREDENTIALS = [
+    (path, 401, "Unauthorized") for path in (*KUBE_SYSTEM, "/version/", CACERTS, MESH, SHOP, MYSQL, NODES)
+]
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "reason"), [*WITHOUT_CREDENTIALS, *((path, 403, "Forbidden") for path in (*KUBE_SYSTEM, MESH))]
+)
 def test_cluster_that_refuses(raw: Raw, cluster: KubernetesAPI, path: str, status: int, reason: str) -> None:
     cluster.objects[path] = status
     assert look(raw) == [f'sites[0].cluster: "there" refuses to answer ({status} {reason}): check the credentials']
+
+
+@pytest.mark.parametrize("path", ["/version/", CACERTS, SHOP, MYSQL, NODES])
+def test_what_may_not_be_read_is_one_finding_and_stops_no_other(raw: Raw, cluster: KubernetesAPI, path: str) -> None:
+    cluster.objects |= {path: 403, REPLICA: 404}
+    refused, other = sorted(look(raw))
+    assert refused.startswith('sites[0].cluster: "there" cannot be looked at (403')
+    assert refused.endswith("allow the kubeconfig's user to read that")
+    assert other.startswith('sites[0].imports[0].serviceAccount: "replica" is not there')
 
 
 def test_every_cluster_is_looked_at(raw: Raw, cluster: KubernetesAPI, tmp_path: Path) -> None:
@@ -817,7 +842,6 @@ def test_nothing_is_asked_of_a_cluster_that_is_to_be_made(raw: Raw, cluster: Kub
 
 ISTIODS = "/apis/apps/v1/namespaces/istio-system/deployments"
 MESH_ROOT = f"{NAMESPACES}/istio-system/configmaps/istio-ca-root-cert"
-
 WRITTEN = {
     "generated": {"source": "generated"},
     "stack": {"source": "stack", "stack": "organization/dcmesh/trust"},

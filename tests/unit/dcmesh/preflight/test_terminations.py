@@ -38,3 +38,10 @@ def test_a_change_is_told_either_way(states: dict[str, SiteInState], before: str
     assert found.line().startswith('sites[1].imports[0].export: "hello" has another termination than at the last')
     assert list(changed("sites[1]", plan, states[now])) == []
     assert list(changed("sites[1]", plan, None)) == []
+
+
+def test_a_change_is_told_whatever_the_export_was_called(states: dict[str, SiteInState]) -> None:
+    renamed = by_gateway("greetings")
+    (found,) = changed("sites[1]", planned(renamed).site("dc2"), states["pod"])
+    assert found.line().startswith('sites[1].imports[0].export: "greetings" has another termination')
+    assert list(changed("sites[1]", planned(renamed).site("dc2"), states["gateway"])) == []

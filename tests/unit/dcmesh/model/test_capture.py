@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from dcmesh.doctor.capture import Rules, past_inbound, past_outbound
+from dcmesh.model.capture import Rules, past_inbound, past_outbound
 from tests.unit.doctors import APPS, CORE, VIP, Pair, playing
 
 Found = dict[str, Any]

@@ -8,13 +8,15 @@ from typing import Any
 import pytest
 
 from dcmesh.deployment import ExpectedGateway
+from dcmesh.foreign.consumer import at_consumer
+from dcmesh.foreign.gateway import at_gateway
+from dcmesh.foreign.objects import LISTS, Foreign, IstioObjects, gather, scoped
 from dcmesh.model.facts import State
 from dcmesh.model.gateway import GATEWAY_NAME
 from dcmesh.model.istio import SCOPE
 from dcmesh.model.istio_objects import effective_rules
 from dcmesh.model.link import ServiceAccount
 from dcmesh.model.object_names import gateway_name
-from dcmesh.status.foreign import LISTS, Foreign, IstioObjects, at_consumer, at_gateway, gather
 from tests.unit.statuses import DB0, DB1, DB_EXPORT, GATEWAY_LABELS
 
 CRITICAL, WARNING = State.CRITICAL, State.WARNING
@@ -44,9 +46,7 @@ def istiod(scoped: str | None) -> Found:
     return {"metadata": {"name": "istiod"}, "spec": {"template": {"spec": {"containers": [{"env": env}]}}}}
 
 
-def cluster(
-    place: ExpectedGateway, *foreign: Found, scoped: Sequence[str | None] = (None,), **more: Any
-) -> IstioObjects:
+def cluster(place: ExpectedGateway, *foreign: Found, said: Sequence[str | None] = (None,), **more: Any) -> IstioObjects:
     own = of("db", place.namespace, {"selector": GATEWAY_LABELS, "servers": [server(DB0, DB1)]}, OWN)
     entries = [
         of(f"db.{host[:4]}", "wookie", {"hosts": [host], "exportTo": [place.namespace]}, OWN) for host in (DB0, DB1)
@@ -54,7 +54,7 @@ def cluster(
     return IstioObjects(
         gateways=[own, *foreign],
         entries=[*entries, *more.pop("entries", ())],
-        istiods=[istiod(one) for one in scoped],
+        scoped=scoped([istiod(one) for one in said]),
         gateway_labels=GATEWAY_LABELS,
         **more,
     )
@@ -95,7 +95,7 @@ def test_a_gateway_that_reaches_dcmeshs_own(foreign: Found, severity: State, doe
 
 
 @pytest.mark.parametrize(
-    ("place", "foreign", "scoped"),
+    ("place", "foreign", "said"),
     [
         (PLACE, gateway(PASSED_ON, selector={"istio": "ingressgateway"}), [None]),
         (PLACE, gateway(server("*.local", port=443)), [None]),
@@ -104,12 +104,12 @@ def test_a_gateway_that_reaches_dcmeshs_own(foreign: Found, severity: State, doe
         (ELSEWHERE, gateway(PASSED_ON, namespace="istio-system", selector={}), ["true", "true"]),
     ],
 )
-def test_a_gateway_that_does_not_reach_it(place: ExpectedGateway, foreign: Found, scoped: list[str | None]) -> None:
-    assert found(place, foreign, scoped=scoped) == []
+def test_a_gateway_that_does_not_reach_it(place: ExpectedGateway, foreign: Found, said: list[str | None]) -> None:
+    assert found(place, foreign, said=said) == []
 
 
 @pytest.mark.parametrize(
-    ("place", "foreign", "scoped"),
+    ("place", "foreign", "said"),
     [
         (PLACE, gateway(PASSED_ON, namespace="istio-system"), ["true"]),
         (PLACE, gateway(PASSED_ON), ["false"]),
@@ -119,9 +119,9 @@ def test_a_gateway_that_does_not_reach_it(place: ExpectedGateway, foreign: Found
     ],
 )
 def test_a_binding_to_namespaces_counts_where_it_holds(
-    place: ExpectedGateway, foreign: Found, scoped: list[str | None]
+    place: ExpectedGateway, foreign: Found, said: list[str | None]
 ) -> None:
-    assert [one.severity for one in found(place, foreign, scoped=scoped)] == [CRITICAL]
+    assert [one.severity for one in found(place, foreign, said=said)] == [CRITICAL]
 
 
 def entry(namespace: str, since: str, *shown_to: str, host: str = DB0) -> Found:
@@ -234,7 +234,7 @@ def test_an_object_without_a_spec_touches_nothing() -> None:
     """The API takes a Gateway, Sidecar, VirtualService or DestinationRule without one from any tenant."""
     empty = {"metadata": {"name": "empty", "namespace": "wookie-dr"}}
     kinds = ("gateways", "services", "rules", "sidecars")
-    there = gather({LISTS[kind]: {"items": [empty]} for kind in kinds}.get, PLACE)
+    there = gather({LISTS[kind]: {"items": [empty]} for kind in kinds}.get, PLACE.place)
     assert list(at_gateway("dc1", PLACE, (DB_EXPORT,), there)) == []
     assert list(at_consumer("dc2", ServiceAccount("wookie-dr", "db"), DB_EXPORT, there)) == []
 

@@ -1,0 +1,159 @@
+"""The part's measurements: one database without a sidecar, asked in its own site and from the other by four ways."""
+
+import secrets
+import time
+from base64 import b64decode
+from contextlib import ExitStack, closing
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from bench.clusters import clusters
+from bench.data_path import direct
+from bench.data_path.database import Pair
+from bench.data_path.figures import NEAR, REPLICA_SERVER
+from bench.data_path.processes import process_of
+from bench.data_path.run import Way, ask, keeper, plain_ways, servers, stream
+from bench.data_path.sysbench import Sysbench, Target
+from bench.gateways.figures import BY_GATEWAY, BY_SIDECAR, DESTROY, LOCAL, PAIR, UP, WITH, WITHOUT
+from bench.samples import Recorder, Sample
+from dcmesh.model.egress import name_for
+from dcmesh.model.link import MYSQL_PORT
+from tests.e2e.toolbox import Kubectl, Lab, Project, eventually, initialised, lab_config, start
+from tests.faults.stage import Site
+
+LAB = "gateways-bench"
+HOST = f"{direct.NAME}-0.{direct.NAME}.{direct.SOURCE}.svc.cluster.local"
+MESHED = "meshed-dr"
+"""Namespace of the replica that has a sidecar."""
+
+EGRESS = {"namespace": "dcmesh-egress", "serviceAccount": "egress"}
+SECONDS = 8
+"""How long the database is asked in its own site each time."""
+
+
+def run(record: Recorder, rounds: int) -> None:
+    """Measure."""
+    with TemporaryDirectory(prefix="gateways-") as name, clusters(LAB, Path(name)) as sites, ExitStack() as sessions:
+        directory = Path(name)
+        tls, password = direct.certificate(direct.SOURCE), secrets.token_hex(16)
+        address = direct.create(sites, tls)
+        pair = sessions.enter_context(closing(pair_of(sites, direct.REPLICA)))
+        pair.prepare(password)
+        sysbench = Sysbench(directory, password=password, tls=tls)
+        secure, plain = plain_ways(pair, address)
+        sysbench.prepare(plain.target)
+        project = initialised(Lab(LAB), directory, configuration(sites))
+        alternate(project, local(pair), sysbench, record, rounds)
+        meshed = sessions.enter_context(closing(meshed_pair(project, sites, tls)))
+        ways = (by_gateway(pair), by_sidecar(meshed), secure, plain)
+        for number in range(1, rounds + 1):
+            for way in ways:
+                keep = keeper(record, way.name, NEAR, number)
+                stream(way, NEAR, keep)
+                way.pair.applied()
+                way.pair.clear()
+                ask(way.target, NEAR, sysbench, keep)
+
+
+def pair_of(sites: dict[str, Kubectl], replica: str) -> Pair:
+    """Return the database and one that follows it."""
+    lab = Lab(LAB)
+    return Pair(Site("dc1", direct.SOURCE, lab, sites["dc1"]), Site("dc2", replica, lab, sites["dc2"]))
+
+
+def configuration(sites: dict[str, Kubectl]) -> dict[str, Any]:
+    """Return the stack: the database is exported for an egress gateway and for a consumer with a sidecar."""
+    dc1, dc2 = ({"name": name, "cluster": {"kubeconfig": str(site.path)}} for name, site in sites.items())
+    export = {
+        "name": direct.NAME,
+        "termination": "gateway",
+        "namespace": direct.SOURCE,
+        "replicas": 1,
+        "port": MYSQL_PORT,
+        "consumers": [{"site": "dc2", **of} for of in (EGRESS, consumer())],
+    }
+    way = {"egress": "gateway", "hostNamespace": direct.SOURCE, "clients": [{"namespace": direct.REPLICA}]}
+    return {
+        "dcmesh:sites": [
+            {**dc1, "gateway": {"replicas": 1}, "exports": [export]},
+            {**dc2, "imports": [{"from": "dc1", "export": direct.NAME, **EGRESS, **way}]},
+        ],
+        "dcmesh:istio": lab_config()["dcmesh:istio"],
+        "dcmesh:protect": False,
+    }
+
+
+def consumer() -> dict[str, str]:
+    """Return the consumer that has a sidecar."""
+    return {"namespace": MESHED, "serviceAccount": direct.NAME}
+
+
+def local(pair: Pair) -> Target:
+    """Return the database as a client of its own namespace reaches it."""
+    source = pair.source
+    start(source.kubectl, "local", direct.SOURCE, "default")
+    process = process_of(source, direct.SOURCE, "local", "sleep")
+    return Target(process=process, host=source.pod("db-0")["status"]["podIP"], port=MYSQL_PORT)
+
+
+def alternate(project: Project, target: Target, sysbench: Sysbench, record: Recorder, rounds: int) -> None:
+    """Ask the database in its own site without dcmesh and with it, in turn. After the last round dcmesh stays."""
+
+    def keep(metric: str, unit: str, way: str, number: int, value: float) -> None:
+        record(Sample(metric=metric, unit=unit, way=way, case=NEAR.name, round=number, value=value))
+
+    def seconds(*command: str) -> float:
+        begun = time.monotonic()
+        project.pulumi(*command, "--yes", "--suppress-outputs")
+        return time.monotonic() - begun
+
+    def query() -> float:
+        return sysbench.queries(target, seconds=SECONDS)[50]
+
+    for number in range(1, rounds + 1):
+        keep(LOCAL, "ms", WITHOUT, number, query())
+        keep(UP, "s", PAIR, number, seconds("up"))
+        keep(LOCAL, "ms", WITH, number, query())
+        if number < rounds:
+            keep(DESTROY, "s", PAIR, number, seconds("destroy"))
+
+
+def meshed_pair(project: Project, sites: dict[str, Kubectl], tls: tuple[str, str]) -> Pair:
+    """Have a second replica, which has a sidecar and comes by that."""
+    found = sites["dc1"].get("secret", "passwords", direct.SOURCE)["data"]["replication"]
+    password = b64decode(found).decode()
+    source = direct.behind(HOST, MYSQL_PORT)
+    namespace, *rest = direct.objects(direct.arguments(MESHED, "dc2", source=source, password=password), tls)
+    namespace["metadata"]["labels"] = {"istio-injection": "enabled"}
+    dc2 = sites["dc2"]
+    dc2.apply(namespace, *(of for of in rest if of["kind"] == "ServiceAccount"))
+    with project.edit() as config:
+        config["dcmesh:sites"][1]["imports"].append({"from": "dc1", "export": direct.NAME, **consumer()})
+    project.up("--skip-preview")
+    dc2.apply(*rest)
+    direct.rolled_out(dc2, MESHED)
+    pair = pair_of(sites, MESHED)
+    eventually("it follows", pair.follows, within=60)
+    return pair
+
+
+def by_sidecar(pair: Pair) -> Way:
+    """Return the way by the sidecar of the replica."""
+    kubectl = pair.replica.kubectl
+    (entry,) = kubectl.names("serviceentries", "--namespace", MESHED)
+    (address,) = kubectl.get("serviceentry", entry, MESHED)["spec"]["addresses"]
+    return way_of(BY_SIDECAR, pair, address)
+
+
+def by_gateway(pair: Pair) -> Way:
+    """Return the way by the egress gateway."""
+    service = pair.replica.kubectl.get("service", name_for(HOST), EGRESS["namespace"])
+    return way_of(BY_GATEWAY, pair, service["spec"]["clusterIP"])
+
+
+def way_of(name: str, pair: Pair, address: str) -> Way:
+    """Return a way by an address in dc2 to the database's own port."""
+    processes = servers(pair)
+    target = Target(process=processes[REPLICA_SERVER], host=address, port=MYSQL_PORT)
+    return Way(name=name, pair=pair, target=target, processes=processes)

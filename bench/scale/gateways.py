@@ -1,0 +1,35 @@
+"""Scale with gateways at both ends: what each further export costs these, and the istiods."""
+
+import tempfile
+from pathlib import Path
+from typing import ClassVar
+
+from bench.clusters import clusters
+from bench.samples import Recorder
+from bench.scale import gateways_stage
+from bench.scale.run import LAB, MOST, STEPS, Pair
+
+
+def run(record: Recorder, rounds: int) -> None:
+    """Measure."""
+    with tempfile.TemporaryDirectory() as directory, clusters(LAB, Path(directory)) as sites:
+        pair = Gateways(sites, Path(directory), record, min(rounds, MOST))
+        for exports in STEPS:
+            pair.step(exports)
+
+
+class Gateways(Pair):
+    """The pair, with gateways at both ends. Its times are one `up` for each number of exports."""
+
+    proxies: ClassVar = {
+        "gateway": ("dc1", "dcmesh-gateway", "istio=dcmesh-gateway"),
+        "egress gateway": ("dc2", gateways_stage.EGRESS["namespace"], "app=dcmesh-egress"),
+    }
+    configuration = staticmethod(gateways_stage.configuration)
+
+    def step(self, exports: int) -> None:
+        """Go on to so many exports, and look at everything there."""
+        self._configure(exports)
+        self._time("up", str(exports), 1, self._up)
+        self._time("no-op up", str(exports), 1, self._up)
+        self.weigh(str(exports))

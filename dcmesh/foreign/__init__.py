@@ -1,0 +1,1 @@
+"""What somebody else has written into a site that touches its links, now or once they are there."""

@@ -1,0 +1,167 @@
+"""Neighbours: what others have written that a new export or import would meet at its gateway, or at its consumers.
+
+What stands already is not refused for it: `status` and the doctor name it then.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from functools import partial
+
+from dcmesh.config.errors import Finding, Remark
+from dcmesh.deployment import DeployedExport, ExpectedGateway
+from dcmesh.foreign.consumer import at_consumer
+from dcmesh.foreign.egress import at_egress
+from dcmesh.foreign.gateway import at_gateway
+from dcmesh.foreign.objects import Foreign, IstioObjects, gather
+from dcmesh.kube.api import ApiClient
+from dcmesh.model import settings as model
+from dcmesh.model.egress import name_for
+from dcmesh.model.facts import State
+from dcmesh.model.gateway import GATEWAY_NAME, GATEWAY_PORT
+from dcmesh.model.istio_objects import Object, name_of
+from dcmesh.model.link import ExportedService, ServiceAccount
+from dcmesh.model.object_names import opening
+from dcmesh.model.plan import ImportPlan, SitePlan
+from dcmesh.preflight.allowed import read_if_allowed
+from dcmesh.preflight.gateway_exports import pod_labels
+from dcmesh.preflight.hosts import exported_name, imported_name, new_or_there
+from dcmesh.sites_in_state import SiteInState
+
+LAST = "9999-12-31T23:59:59Z"
+"""Since when a Gateway is there that is still to be made: of two, istiod goes by the elder."""
+
+
+def met(
+    api: ApiClient, istio: model.Istio, path: str, plan: SitePlan, gateway: str, known: SiteInState | None
+) -> Iterator[Finding]:
+    """Find the objects of others that a new export or import would meet.
+
+    Args:
+        api: the cluster.
+        istio: how Istio is there, or is to be.
+        path: the place of the site in the configuration.
+        plan: the site's part of the plan.
+        gateway: namespace of its gateway.
+        known: what the stack's state has of the site.
+    """
+    if not (plan.exports or plan.imports):
+        return
+    place = f"{gateway}/{GATEWAY_NAME}" if plan.exports else ""
+    cluster = _without(gather(partial(read_if_allowed, api), place, pod_labels(gateway)), known)
+    if not istio.existing:
+        cluster = replace(cluster, scoped=istio.scope_gateways)
+    else:
+        yield from _unbound(cluster, istio.existing, plan, known)
+    yield from _at_gateway(cluster, path, plan, gateway, known)
+    yield from _at_consumers(cluster, path, plan, known)
+
+
+def _without(cluster: IstioObjects, known: SiteInState | None) -> IstioObjects:
+    """Return a cluster without what the stack has made there."""
+    own = {f"{namespace}/{name}" for namespace, name in known.objects.values()} if known else set()
+
+    def foreign(objects: Sequence[Object]) -> list[Object]:
+        return [of for of in objects if name_of(of) not in own]
+
+    return replace(
+        cluster,
+        gateways=foreign(cluster.gateways),
+        entries=foreign(cluster.entries),
+        services=foreign(cluster.services),
+        rules=(),  # these decide how hosts are connected to, and not where that leads
+    )
+
+
+def _unbound(
+    cluster: IstioObjects, existing: model.ExistingIstio, plan: SitePlan, known: SiteInState | None
+) -> Iterator[Finding]:
+    """Tell of an istiod that is there and lets the Gateways of all namespaces open every gateway."""
+    components = [exported_name(plan, export) for export in plan.exports]
+    components += [imported_name(plan, of) for of in plan.imports if of.egress]
+    if cluster.scoped or not any(new_or_there(known, component) is Finding for component in components):
+        return
+    advice = (
+        f"does not bind Gateways to their namespace in {plan.name} (PILOT_SCOPE_GATEWAY_TO_NAMESPACE): links work, and "
+        "whoever may write a Gateway anywhere there can open dcmesh's gateways, or shut them. Ask its owner to set it "
+        'to "true", once no Gateway is left that opens gateways of another namespace'
+    )
+    yield Remark("istio.existing.revision", existing.revision, advice)
+
+
+def _at_gateway(
+    cluster: IstioObjects, path: str, plan: SitePlan, gateway: str, known: SiteInState | None
+) -> Iterator[Finding]:
+    exports = [_deployed(export, plan.name) for export in plan.exports]
+    place = ExpectedGateway(namespace=gateway, name=GATEWAY_NAME, addresses=(), port=GATEWAY_PORT, advertised=False)
+    ports = [of for export in exports for of in export.by_port]
+    to_be = [
+        _gateway(opening(of, host, gateway), of.served[host], GATEWAY_PORT, tls=of.termination)
+        for of in ports
+        for host in of.hosts
+    ]
+    names = {export.base_name(host) for export in exports for host in export.hosts}
+    # Who has an exported name itself is named by `hosts`.
+    entries = [entry for entry in cluster.entries if not names & set(entry["spec"].get("hosts", ()))]
+    there = replace(cluster, gateways=[*to_be, *cluster.gateways], entries=entries)
+    found = list(dict.fromkeys(at_gateway(plan.name, place, ports, there))) if exports else []
+    for index, export in enumerate(exports):
+        told = new_or_there(known, exported_name(plan, export))
+        yield from _told(found, export, told, f"{path}.exports[{index}].name", export.name)
+
+
+def _at_consumers(cluster: IstioObjects, path: str, plan: SitePlan, known: SiteInState | None) -> Iterator[Finding]:
+    for index, of in enumerate(plan.imports):
+        if of.export is None:
+            continue
+        export = _deployed(of.export, of.source, by_gateway=of.egress is not None)
+        account = ServiceAccount(of.namespace, of.service_account)
+        led = at_consumer(plan.name, account, export, replace(cluster, entries=()))
+        # What leads the consumers elsewhere is no less than what shuts a gateway.
+        found = [replace(foreign, severity=State.CRITICAL) for foreign in led]
+        there = replace(cluster, gateways=[*_ports(of, export), *cluster.gateways])
+        found += at_egress(plan.name, account, [export], there)
+        told = new_or_there(known, imported_name(plan, of))
+        yield from _told(found, export, told, f"{path}.imports[{index}].export", of.name)
+
+
+def _ports(of: ImportPlan, export: DeployedExport) -> list[Object]:
+    """Return the Gateways of an import at its egress gateway as they are to be."""
+    ports = of.egress.ports if of.egress else {}
+    return [
+        _gateway(f"{of.namespace}/{name_for(host)}", export.known_as(host), port, tls=None)
+        for (host, _), port in ports.items()
+    ]
+
+
+def _told(
+    found: Sequence[Foreign], export: ExportedService, told: type[Finding], path: str, value: str
+) -> Iterator[Finding]:
+    """Yield what of the foreign objects touches an export or import; of one that stands, what stops it alone."""
+    for foreign in found:
+        critical = foreign.severity == State.CRITICAL
+        if set(foreign.hosts) & set(export.hosts) and (critical or told is Finding):
+            advice = (
+                f"would meet the {foreign.kind} {foreign.name} in {foreign.site}: it {foreign.does}. {foreign.cure}"
+            )
+            yield (told if critical else Remark)(path, value, advice)
+
+
+def _deployed(export: ExportedService, source: str, *, by_gateway: bool = False) -> DeployedExport:
+    return DeployedExport(source=source, gateways=(), by_gateway=by_gateway, **dict(export))
+
+
+def _gateway(place: str, host: str, port: int, *, tls: str | None) -> Object:
+    """Return a Gateway of dcmesh's own as far as others meet it.
+
+    Args:
+        place: its namespace and name.
+        host: its host.
+        port: its port.
+        tls: where the TLS ends; None for a port without TLS.
+    """
+    namespace, _, name = place.partition("/")
+    mode = {"tls": {"mode": "ISTIO_MUTUAL" if tls == "gateway" else "AUTO_PASSTHROUGH"}} if tls else {}
+    return {
+        "metadata": {"namespace": namespace, "name": name, "creationTimestamp": LAST},
+        "spec": {"servers": [{"port": {"number": port}, "hosts": [host], **mode}]},
+    }
