@@ -11,7 +11,7 @@ from components.mesh.entry_ports import entry_ports
 from components.mesh.gateway import labels_in
 from components.mesh.service_export import API_VERSIONS, connection_limit
 from dcmesh.model.gateway import GATEWAY_PORT
-from dcmesh.model.link import ExportedService, is_whole, pod_of
+from dcmesh.model.link import POD_NAME, ExportedService, is_whole, pod_of
 from dcmesh.model.object_names import gateway_name
 
 WITH_IDENTITY = "dcmesh-with-identity"
@@ -27,22 +27,25 @@ class GatewayTerminationArgs:
     Attributes:
         site: the exporting site.
         export: what is exported.
-        pod_label: the label that tells its pods apart.
         after: what must be there first: the site's istiod, whose webhook checks Istio's objects, and the namespace.
         gateways: what objects at a gateway must depend on, by its namespace: the site's, and for a while the one that
             it had before.
-        connections: how many connections of other sites a host has at most, by each pod of the gateway. Default 50.
+        pod_label: the label that tells its pods apart. Default: that of the pods of StatefulSets.
+        connections: how many connections of other sites a port of a host has at most, by each pod of the gateway.
+            Default 50.
     """
 
     site: str
     export: ExportedService
-    pod_label: str
     after: Sequence[pulumi.Resource]
     gateways: Mapping[str, Sequence[pulumi.Resource]]
+    pod_label: str = POD_NAME
     connections: int = 50
 
 
-def named_entry(export: ExportedService, host: str, gateways: Sequence[str], pod_label: str) -> dict[str, Any]:
+def named_entry(
+    export: ExportedService, host: str, gateways: Sequence[str], pod_label: str = POD_NAME
+) -> dict[str, Any]:
     """Return the spec of the ServiceEntry that gives a pod a name at the gateway, which no Service can have.
 
     No proxy but the gateway's sees it.

@@ -135,7 +135,6 @@ class ExportedService(Model):
     @property
     def by_port(self) -> tuple[Self, ...]:
         """The export as if it had one of its ports alone, for each of them."""
-
         changes = [
             {
                 "port": more.port,

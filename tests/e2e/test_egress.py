@@ -311,7 +311,7 @@ def test_neither_database_has_a_sidecar(pair: Project, sites: dict[str, Kubectl]
             "consumers": dc1["exports"][0]["consumers"],
         }
         dc1["exports"] += [
-            {"name": "bare", "statefulSet": "db", "replicas": 2, **common},
+            {"name": "bare", "statefulSet": "db", "replicas": 2, "morePorts": [{"port": bare.GROUP_PORT}], **common},
             {"name": "primary", "service": "db-primary", "whole": True, **common},
         ]
         dc2["imports"] += [imported("bare", bare.NAMESPACE), imported("primary", bare.NAMESPACE)]
@@ -320,6 +320,8 @@ def test_neither_database_has_a_sidecar(pair: Project, sites: dict[str, Kubectl]
         "db-primary.bare.svc.cluster.local": "db-0"
     }
     assert {host: bare.answer(sites["dc2"], shell, host) for host in hosts} == hosts
+    another = "db-1.db.bare.svc.cluster.local"
+    assert bare.answer(sites["dc2"], shell, another, port=bare.GROUP_PORT) == "db-1", "a further port is led there too"
     assert bare.state(sites["dc1"]) == before
     pair.up("--expect-no-changes")
 

@@ -109,12 +109,14 @@ def ports(configuration: Configuration) -> Iterator[Finding]:
             where = f"{path}.imports[{index}].ports"
             hosts, numbers = offer[1].hosts, offer[1].ports
             chosen_of = [(of.host, of.host_port or numbers[0]) for of in imported.ports]
-            yield from twice(((f"{where}[{n}].host", of) for n, of in enumerate(chosen_of)), REMOVE_ONE)
-            for index_of, (host, number) in enumerate(chosen_of):
-                key, value = ("host", host) if host not in hosts else ("hostPort", number)
-                if host not in hosts or number not in numbers:
-                    advice = f"is no {_WORDS[key]} of {imported.from_}/{imported.export}: remove it"
-                    yield Finding(f"{where}[{index_of}].{key}", value, advice, given=(offer[0],))
+            yield from twice(((f"{where}[{n}].host", _shown(of)) for n, of in enumerate(chosen_of)), REMOVE_ONE)
+            for n, (host, number) in enumerate(chosen_of):
+                if host not in hosts:
+                    advice = f"is no host of {imported.from_}/{imported.export}: remove it"
+                    yield Finding(f"{where}[{n}].host", host, advice, given=(offer[0],))
+                elif number not in numbers:
+                    advice = f"is no port of {imported.from_}/{imported.export}: remove it"
+                    yield Finding(f"{where}[{n}].hostPort", number, advice, given=(offer[0],))
             for of, port in allot_ports(hosts, numbers, imported.chosen_ports(numbers[0])).items():
                 other = taken.setdefault(port, of)
                 if other != of:
@@ -123,9 +125,6 @@ def ports(configuration: Configuration) -> Iterator[Finding]:
                         "choose a free one for the one of the two that is new, at its import"
                     )
                     yield Finding(where, NOTHING, advice, given=(where,))
-
-
-_WORDS = {"host": "host", "hostPort": "port"}
 
 
 def _shown(of: HostPort) -> str:
