@@ -187,7 +187,7 @@ def test_what_is_no_link_is_named_with_where_it_was_read(link: Link, path: str, 
     assert of_file == of_stack.replace("peers[1].stack", "peers[1].linkFile")
 
 
-@pytest.mark.parametrize("version", [3, 3.0, 10**30])
+@pytest.mark.parametrize("version", [4, 4.0, 10**30])
 @pytest.mark.parametrize("place", ["link", "stack", "linkFile"])
 def test_a_newer_link_is_refused_by_name(link: Link, tmp_path: Path, place: str, version: float) -> None:
     """And nothing else is said of it: what it has besides is not wrong, but not known here."""
@@ -197,7 +197,7 @@ def test_a_newer_link_is_refused_by_name(link: Link, tmp_path: Path, place: str,
     (line,) = refusal(peer, {STACK: {"link": {"dc1": raw}}} if place == "stack" else None)
     where = "link.version" if place == "link" else f"{place} → version"
     assert line == (
-        f"peers[1].{where}: {json.dumps(version)} is newer than version 2, the newest that this dcmesh reads. "
+        f"peers[1].{where}: {json.dumps(version)} is newer than version 3, the newest that this dcmesh reads. "
         "The stack of dc1 is run by a newer dcmesh: update dcmesh here, then run this again"
     )
 
@@ -244,6 +244,35 @@ def test_a_gateway_claims_the_names_of_its_hosts_alone(
 ) -> None:
     put(ended, f"exports[0].{path}", value)
     assert advice in "\n".join(refusal({"link": ended}))
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "advice"),
+    [
+        ("morePorts", [{"port": 33060, "probe": "tcp"}, {"port": 3306, "probe": "tcp"}], "must give each port once"),
+        ("moreIdentities", ["spiffe://cluster.local/ns/other/sa/mysql"], "moreIdentities[0]: "),
+    ],
+)
+def test_each_port_is_there_once_and_each_identity_is_a_gateways(
+    ended: dict[str, Any], path: str, value: object, advice: str
+) -> None:
+    ended["version"] = 3
+    put(ended, f"exports[0].{path}", value)
+    (line,) = refusal({"link": ended})
+    assert advice in line
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("morePorts", [{"port": 33060, "probe": "tcp"}]),
+        ("moreIdentities", ["spiffe://cluster.local/ns/shop/sa/other"]),
+    ],
+)
+def test_pods_have_one_port_and_one_identity(link: Link, key: str, value: object) -> None:
+    raw = json.loads(json.dumps(link.as_output()))
+    raw["exports"][0][key] = value
+    assert f"exports[0].{key}: is for TLS that ends at a gateway: dc1 must leave it out" in refusal({"link": raw})[0]
 
 
 def test_a_service_as_a_whole_is_the_gateways_alone(link: Link, ended: dict[str, Any]) -> None:
