@@ -185,7 +185,7 @@ def _hosts(plan: Plan) -> Table:
                     site.name, consumer, of.source, f"pending: {of.source} does not export {of.name} yet", "?", "?", "?"
                 )
                 continue
-            for host, port in product(of.export.hosts, of.export.ports):
+            for host, port in product(of.export.hosts, of.export.port_numbers):
                 here = f"egress gateway, port {of.egress.ports[host, port]}" if of.egress else of.vips[host]
                 table.add_row(site.name, consumer, of.source, host, str(port), _reached(of.gateway), here)
     return table

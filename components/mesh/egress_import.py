@@ -119,7 +119,7 @@ def route(export: ExportedService, host: str, ports: Sequence[int], *, source: s
                 "match": [{"port": port}],
                 "route": [{"destination": {"host": there, "port": {"number": own}}}],
             }
-            for own, port in zip(export.ports, ports, strict=True)
+            for own, port in zip(export.port_numbers, ports, strict=True)
         ],
     }
 
@@ -197,7 +197,7 @@ class EgressImport(pulumi.ComponentResource):
 
         self.addresses = {}
         for host in export.hosts:
-            ports = [args.ports[host, port] for port in export.ports]
+            ports = [args.ports[host, port] for port in export.port_numbers]
             service = k8s.core.v1.Service(
                 f"{args.prefix}.{host}-service",
                 metadata=k8s.meta.v1.ObjectMetaArgs(

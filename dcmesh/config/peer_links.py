@@ -150,8 +150,8 @@ def _false_claims(link: Link, site: str, path: str) -> Iterator[Finding]:
 def _false_identity(export: ExportedService, site: str, at: str) -> Iterator[Finding]:
     """Find an identity that is neither that of pods of the export's namespace nor, where that ends TLS, a gateway's."""
     prefix, gateways = f"spiffe://{TRUST_DOMAIN}/ns/{export.namespace}/sa/", f"/sa/{GATEWAY_NAME}"
-    places = [f"{at}.identity", *(f"{at}.moreIdentities[{n}]" for n, _ in enumerate(export.more_identities))]
-    for place, identity in zip(places, export.identities, strict=True):
+    for number, identity in enumerate(export.identities):
+        place = f"{at}.identities[{number}]"
         if export.termination == "gateway" and not identity.endswith(gateways):
             own = f"spiffe://{TRUST_DOMAIN}/ns/…{gateways}"
             yield Finding(place, identity, f"is not a gateway's, where TLS ends: {site} may claim {own} alone")
@@ -172,14 +172,12 @@ def _false_names(export: ExportedService, site: str, at: str) -> Iterator[Findin
 
 def _of_gateways_alone(export: ExportedService, site: str, at: str) -> Iterator[Finding]:
     """Find what only a gateway that ends TLS can have, and ports that are there twice."""
-    given = {"moreIdentities": export.more_identities, "morePorts": export.more_ports}
-    for key, value in given.items():
-        if value and export.termination == "pod":
-            yield Finding(f"{at}.{key}", NOTHING, f"is for TLS that ends at a gateway: {site} must leave it out")
-    for number, more in enumerate(export.more_ports):
-        if more.port in export.ports[: number + 1]:
-            advice = f"is there twice: {site} must give each port once"
-            yield Finding(f"{at}.morePorts[{number}].port", more.port, advice)
+    for key, value in {"identities": export.identities, "ports": export.ports}.items():
+        if len(value) > 1 and export.termination == "pod":
+            yield Finding(f"{at}.{key}", NOTHING, f"are several, and TLS ends at pods: {site} must give one")
+    for number, port in enumerate(export.port_numbers):
+        if port in export.port_numbers[:number]:
+            yield Finding(f"{at}.ports[{number}].port", port, f"is there twice: {site} must give each port once")
 
 
 def _from_stack(stack: str, site: str, path: str, read: ReadStack) -> object:

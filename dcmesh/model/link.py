@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from dcmesh.model.base_model import Model
@@ -91,13 +91,24 @@ class ExportedPort(Model):
     """A port of an export."""
 
     port: Port
-    """TCP port that the pods, or the Service, listen on."""
+    """TCP port that the pods listen on, or the Service."""
     probe: ProbeKind = "greeting"
     """What the importing site's probe expects there."""
 
 
+def _with_single_keys(schema: dict[str, Any]) -> None:
+    """Tell editors of the keys that links of the first two versions have in place of lists."""
+    port = {"type": "integer", "minimum": 1, "maximum": 65535, "description": "Its port, in place of `ports`."}
+    probe = {"enum": [*FIRST_PROBES], "description": "What the probe expects, in place of `ports`."}
+    identity = {"type": "string", "description": "In place of `identities`."}
+    schema["properties"] |= {"port": port, "probe": probe, "identity": identity}
+    schema["required"] = [key for key in schema["required"] if key not in ("ports", "identities")]
+
+
 class ExportedService(Model):
     """One export of a link."""
+
+    model_config = ConfigDict(json_schema_extra=_with_single_keys)
 
     name: Name
     """Name of the export."""
@@ -105,45 +116,59 @@ class ExportedService(Model):
     """Namespace of its pods."""
     hosts: Annotated[tuple[ExportedHost, ...], Field(min_length=1, max_length=1000)]
     """DNS name of each pod, or of a Service that is exported as a whole."""
-    port: Port
-    """TCP port that the pods listen on."""
+    ports: Annotated[tuple[ExportedPort, ...], Field(min_length=1, max_length=100)]
+    """Its ports. In links of versions 1 and 2 `port` and `probe` are in their place."""
     protocol: Protocol
-    """How sidecars treat the port."""
-    identity: Identity
-    """SPIFFE id that whoever ends the TLS proves: the pods, or the gateway."""
-    more_identities: Annotated[tuple[Identity, ...], Field(max_length=100)] = ()
-    """Others, one of which it may prove in place of that."""
+    """How sidecars treat the ports."""
+    identities: Annotated[tuple[Identity, ...], Field(min_length=1, max_length=100)]
+    """SPIFFE ids, of which whoever ends the TLS proves one: the pods, or the gateway. In those links `identity`."""
     consumers: Annotated[tuple[Consumer, ...], Field(max_length=1000)] = ()
     """Who may connect."""
-    probe: ProbeKind
-    """What the probe expects."""
     server_names: Annotated[tuple[ServerName, ...], Field(max_length=1000)] = ()
     """What to ask the gateway for, a name for each host. Default: none, TLS ends at the pods."""
-    more_ports: Annotated[tuple[ExportedPort, ...], Field(max_length=100)] = ()
-    """Ports beside `port`, where TLS ends at the gateway."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_one(cls, found: object) -> object:
+        """Make lists of what links of the first two versions have one of."""
+        if not isinstance(found, dict):
+            return found
+        single = {key: found[key] for key in ("port", "probe") if key in found}
+        several = {key: value for key, value in found.items() if key not in (*single, "identity")}
+        if single and "ports" not in found:
+            several["ports"] = [single]
+        if "identity" in found and "identities" not in found:
+            several["identities"] = [found["identity"]]
+        return several
 
     @property
-    def identities(self) -> tuple[str, ...]:
-        """All SPIFFE ids of which whoever ends the TLS proves one."""
-        return (self.identity, *self.more_identities)
+    def port_numbers(self) -> tuple[int, ...]:
+        """The numbers of its ports."""
+        return tuple(of.port for of in self.ports)
 
     @property
-    def ports(self) -> tuple[int, ...]:
-        """All of its ports, `port` first."""
-        return (self.port, *(more.port for more in self.more_ports))
+    def port(self) -> int:
+        """Number of its first port."""
+        return self.ports[0].port
+
+    @property
+    def probe(self) -> ProbeKind:
+        """What the probe expects at its first port."""
+        return self.ports[0].probe
+
+    @property
+    def identity(self) -> str:
+        """Its first SPIFFE id; of pods the only one."""
+        return self.identities[0]
 
     @property
     def by_port(self) -> tuple[Self, ...]:
         """The export as if it had one of its ports alone, for each of them."""
-        changes = [
-            {
-                "port": more.port,
-                "probe": more.probe,
-                "server_names": tuple(port_server_name(name, more.port) for name in self.server_names),
-            }
-            for more in self.more_ports
-        ]
-        return tuple(self.model_copy(update={"more_ports": (), **change}) for change in ({}, *changes))
+        first, *others = self.ports
+        named = {first.port: self.server_names} | {
+            of.port: tuple(port_server_name(name, of.port) for name in self.server_names) for of in others
+        }
+        return tuple(self.model_copy(update={"ports": (of,), "server_names": named[of.port]}) for of in self.ports)
 
     @property
     def termination(self) -> Termination:
@@ -230,22 +255,20 @@ class Link(Model):
         """Return the link as a stack output: plain, in the camel case of Kubernetes and of the configuration."""
         told = self.model_dump(mode="json", by_alias=True)
         for export in told["exports"]:
-            for key in NEWER:
-                if not export[key]:
-                    del export[key]
+            if not export["serverNames"]:
+                del export["serverNames"]
+            if self.version < VERSION:  # which knows one of each
+                (port,), (export["identity"],) = export.pop("ports"), export.pop("identities")
+                export |= port
         if self.version == FIRST:  # dcmesh 0.1.0 refuses a link with a key that it does not know
             del told["version"]
         return told
 
 
-NEWER: Final = ("serverNames", "moreIdentities", "morePorts")
-"""What an export has in newer links alone."""
-
-
 def _version_for(export: ExportedService) -> Literal[1, 2, 3]:
     """Return the lowest version of a link that can say what an export is."""
-    probes = {export.probe, *(more.probe for more in export.more_ports)}
-    if export.more_identities or export.more_ports or not probes <= set(FIRST_PROBES):
+    several = len(export.ports) > 1 or len(export.identities) > 1
+    if several or export.probe not in FIRST_PROBES:
         return VERSION
     return 2 if export.server_names else FIRST
 

@@ -322,7 +322,7 @@ def _egress(of: Import, export: ExportedService | None) -> EgressPlan:
     return EgressPlan(
         host_namespace=of.host_namespace or "",
         clients=tuple(ClientPlan(namespace=client.namespace, labels=client.labels) for client in of.clients),
-        ports=allot_ports(export.hosts, export.ports, of.chosen_ports(export.port)) if export else {},
+        ports=allot_ports(export.hosts, export.port_numbers, of.chosen_ports(export.port)) if export else {},
     )
 
 

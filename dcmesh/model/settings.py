@@ -6,9 +6,10 @@ The docstring below each field is its description, in the generated JSON Schema 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, ConfigDict, Discriminator, Field, SecretStr, Tag
+from pydantic import BeforeValidator, ConfigDict, Discriminator, Field, SecretStr, Tag, model_validator
+from pydantic_core import PydanticCustomError
 
 from dcmesh.model import support
 from dcmesh.model.addresses import VIP_NETWORK
@@ -486,8 +487,6 @@ class _Export(Model):
     """Name of the StatefulSet. Default: `name`."""
     service: ServiceName | None = None
     """Its headless Service. Default: the StatefulSet's name."""
-    port: Port
-    """TCP port that the pods listen on."""
     consumers: Annotated[list[Consumer], Field(min_length=1)]
     """Who may connect from other sites."""
     connections: Annotated[int, Field(ge=1, le=10000), WHOLE] = 50
@@ -517,6 +516,8 @@ class PodExport(_Export):
 
     termination: Literal["pod"] = "pod"
     """TLS ends at the pods' sidecars."""
+    port: Port
+    """TCP port that the pods listen on."""
     replicas: Replicas
     """How many of its pods to export, counted from 0."""
     protocol: Protocol = "TCP"
@@ -534,8 +535,8 @@ class PodExport(_Export):
         return self._pod_hosts(self.replicas)
 
     @property
-    def ports(self) -> tuple[int, ...]:
-        """All ports."""
+    def port_numbers(self) -> tuple[int, ...]:
+        """The numbers of its ports."""
         return (self.port,)
 
     def for_link(self) -> ExportedService:
@@ -544,11 +545,12 @@ class PodExport(_Export):
             name=self.name,
             namespace=self.namespace,
             hosts=self.hosts,
-            port=self.port,
+            ports=(
+                ExportedPort(port=self.port, probe=self.probe or ("greeting" if self.protocol == "TCP" else "http")),
+            ),
             protocol=self.protocol,
-            identity=ServiceAccount(namespace=self.namespace, name=self.service_account).spiffe_id,
+            identities=(ServiceAccount(namespace=self.namespace, name=self.service_account).spiffe_id,),
             consumers=tuple(self.consumers),
-            probe=self.probe or ("greeting" if self.protocol == "TCP" else "http"),
         )
 
 
@@ -572,10 +574,29 @@ class GatewayExport(_Export):
     """Label that tells the pods apart, and that a pod keeps as long as it lives. With `pods` alone."""
     whole: Flag = False
     """Whether the Service is exported as a whole, by its own name, such as one that leads to a primary that moves."""
-    more_ports: list[ExportedPort] = []
-    """Ports beside `port`, of the same hosts and for the same consumers."""
-    probe: ProbeKind = "greeting"
-    """What the importing site's probe expects at `port`."""
+    port: Port | None = None
+    """TCP port that the pods listen on, or the Service. Of several, `ports`."""
+    probe: ProbeKind | None = None
+    """What the importing site's probe expects at `port`. Default: `greeting`."""
+    ports: list[ExportedPort] = []
+    """Several ports, of the same hosts and for the same consumers, in place of `port` and `probe`."""
+
+    @model_validator(mode="after")
+    def _one_port_or_several(self) -> Self:
+        single = [key for key, value in {"port": self.port, "probe": self.probe}.items() if value is not None]
+        if self.ports and single:
+            raise PydanticCustomError(
+                ADVICE, "has `ports` and `{single}`: write each port in `ports`, with its probe", {"single": single[0]}
+            )
+        if not self.ports and self.port is None:
+            raise PydanticCustomError(ADVICE, "has no port: write `port`, or `ports` for several")
+        return self
+
+    @property
+    def exported_ports(self) -> tuple[ExportedPort, ...]:
+        """Its ports, each with its probe."""
+        single = [] if self.port is None else [ExportedPort(port=self.port, probe=self.probe or "greeting")]
+        return tuple(self.ports or single)
 
     @property
     def protocol(self) -> Protocol:
@@ -592,9 +613,9 @@ class GatewayExport(_Export):
         return self._pod_hosts(self.replicas or 0)
 
     @property
-    def ports(self) -> tuple[int, ...]:
-        """All ports, `port` first."""
-        return (self.port, *(more.port for more in self.more_ports))
+    def port_numbers(self) -> tuple[int, ...]:
+        """The numbers of its ports."""
+        return tuple(of.port for of in self.exported_ports)
 
     def for_link(self, site: str, gateway: str) -> ExportedService:
         """Return the export as a link has it.
@@ -608,12 +629,10 @@ class GatewayExport(_Export):
             namespace=self.namespace,
             hosts=self.hosts,
             server_names=tuple(server_name(host, site) for host in self.hosts),
-            port=self.port,
+            ports=self.exported_ports,
             protocol=self.protocol,
-            identity=ServiceAccount(namespace=gateway, name=GATEWAY_NAME).spiffe_id,
+            identities=(ServiceAccount(namespace=gateway, name=GATEWAY_NAME).spiffe_id,),
             consumers=tuple(self.consumers),
-            probe=self.probe,
-            more_ports=tuple(self.more_ports),
         )
 
 
@@ -643,7 +662,7 @@ class HostPort(Model):
     host: ExportedHost
     """The host."""
     host_port: Port | None = None
-    """Which of the host's own ports. Default: the export's `port`."""
+    """Which of the host's own ports. Default: the export's first."""
     port: Annotated[int, Field(ge=PORTS[0], le=PORTS[-1]), WHOLE]
     """The port, which no other host has."""
 

@@ -137,9 +137,9 @@ def _service(export: model.GatewayExport, service: Mapping[str, object]) -> Iter
         advice = "has no address of its own, so its pods are to be exported one by one: give `replicas`, not `whole`"
         yield "service", export.service_name, advice
     ports = [port["port"] for port in service.get("ports") or ()]  # type: ignore[attr-defined]
-    keys = ["port", *(f"morePorts[{number}].port" for number, _ in enumerate(export.more_ports))]
-    for key, port in zip(keys, export.ports, strict=True):
+    for number, port in enumerate(export.port_numbers):
         if port not in ports:
+            key = f"ports[{number}].port" if export.ports else "port"
             shown = ", ".join(map(str, ports)) or "none"
             yield key, port, f"is no port of the Service {export.service_name}, which has {shown}: use one of them"
 
@@ -247,12 +247,12 @@ def _pods(cluster: Cluster, export: model.GatewayExport) -> list[tuple[Object, i
             name = labels(pod).get(export.pod_label) if export.pods else pod["metadata"]["name"]
             return name in names
 
-        return [(pod, port) for pod in filter(exported, pods) for port in export.ports]
+        return [(pod, port) for pod in filter(exported, pods) for port in export.port_numbers]
     place = f"/api/v1/namespaces/{export.namespace}/services/{export.service_name}"
     spec = (read_if_allowed(cluster.api, place) or {}).get("spec", {})
     selector = spec.get("selector")
     chosen = [pod for pod in pods if selector and selects(selector, labels(pod))]
-    return [(pod, target_port(spec, port, pod)) for pod in chosen for port in export.ports]
+    return [(pod, target_port(spec, port, pod)) for pod in chosen for port in export.port_numbers]
 
 
 def _has_sidecar(pod: Object) -> bool:

@@ -307,12 +307,12 @@ def test_neither_database_has_a_sidecar(pair: Project, sites: dict[str, Kubectl]
         common = {
             "termination": "gateway",
             "namespace": bare.NAMESPACE,
-            "port": 3306,
             "consumers": dc1["exports"][0]["consumers"],
         }
+        ports = [{"port": 3306}, {"port": bare.GROUP_PORT}]
         dc1["exports"] += [
-            {"name": "bare", "statefulSet": "db", "replicas": 2, "morePorts": [{"port": bare.GROUP_PORT}], **common},
-            {"name": "primary", "service": "db-primary", "whole": True, **common},
+            {"name": "bare", "statefulSet": "db", "replicas": 2, **common, "ports": ports},
+            {"name": "primary", "service": "db-primary", "whole": True, "port": 3306, **common},
         ]
         dc2["imports"] += [imported("bare", bare.NAMESPACE), imported("primary", bare.NAMESPACE)]
     pair.up("--skip-preview")

@@ -344,17 +344,16 @@ def test_pods_by_a_label_and_several_ports(
     held = primary(CHANNEL)
     with pair.edit() as config:
         dc1, dc2 = config["dcmesh:sites"]
-        dc1["exports"][0]["morePorts"] = [{"port": bare.GROUP_PORT}]
+        dc1["exports"][0]["ports"] = [{"port": dc1["exports"][0].pop("port")}, {"port": bare.GROUP_PORT}]
         by_label = {
             "namespace": "operated",
             "service": "pg",
             "podLabel": "cnpg.io/instanceName",
             "pods": ["pg-1", "pg-3"],
-            "port": 5432,
-            "probe": "postgres",
-            "morePorts": [{"port": 8080, "probe": "pod-name"}],
+            "ports": [{"port": 5432, "probe": "postgres"}, {"port": 8080, "probe": "pod-name"}],
         }
         dc1["exports"].append(export("pg", **by_label))
+        del dc1["exports"][-1]["port"]
         dc2["imports"].append(imported("pg"))
     said = pair.refused("preview")
     assert '.pods[1]: "pg-3" is the value of the label cnpg.io/instanceName of no pod in namespace operated' in said

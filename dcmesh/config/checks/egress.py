@@ -107,7 +107,7 @@ def ports(configuration: Configuration) -> Iterator[Finding]:
             if offer is None or not imported.by_gateway:
                 continue
             where = f"{path}.imports[{index}].ports"
-            hosts, numbers = offer[1].hosts, offer[1].ports
+            hosts, numbers = offer[1].hosts, offer[1].port_numbers
             chosen_of = [(of.host, of.host_port or numbers[0]) for of in imported.ports]
             yield from twice(((f"{where}[{n}].host", _shown(of)) for n, of in enumerate(chosen_of)), REMOVE_ONE)
             for n, (host, number) in enumerate(chosen_of):

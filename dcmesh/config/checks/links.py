@@ -150,15 +150,14 @@ def impossible_probes(configuration: Configuration) -> Iterator[Finding]:
             advice = "is for servers that speak something else than HTTP: use http or pod-name"
             yield Finding(f"{path}.probe", export.probe, advice)
         if isinstance(export, GatewayExport) and export.whole:
-            probes = {f"{path}.probe": export.probe}
-            probes |= {f"{path}.morePorts[{n}].probe": more.probe for n, more in enumerate(export.more_ports)}
-            for place, probe in probes.items():
-                if probe == "pod-name":
+            for number, of in enumerate(export.exported_ports):
+                if of.probe == "pod-name":
+                    place = f"{path}.ports[{number}].probe" if export.ports else f"{path}.probe"
                     advice = (
                         "is for pods that say their name, and the export is of a Service as a whole: use another, such "
                         "as greeting or http"
                     )
-                    yield Finding(place, probe, advice)
+                    yield Finding(place, of.probe, advice)
 
 
 def unlike_workloads(configuration: Configuration) -> Iterator[Finding]:
@@ -177,7 +176,7 @@ def _unlike(export: Export, pods: Pods) -> Iterator[tuple[str, object, str]]:
         advice = f"is more than the {pods.replicas} pods that the workload runs: lower it or raise the workload's"
         yield "replicas", export.replicas, advice
     facts: dict[str, tuple[object, object]] = {
-        "port": (export.port, pods.port),
+        "port": (export.port_numbers[0], pods.port),
         "service": (export.service_name, pods.service),
     }
     if isinstance(export, PodExport):
@@ -236,8 +235,7 @@ def ports_twice(configuration: Configuration) -> Iterator[Finding]:
     """Find ports that an export has twice."""
     for _, path, export in configuration.exports:
         if isinstance(export, GatewayExport):
-            places = [f"{path}.port", *(f"{path}.morePorts[{n}].port" for n, _ in enumerate(export.more_ports))]
-            yield from twice(zip(places, export.ports, strict=True), REMOVE_ONE)
+            yield from twice(((f"{path}.ports[{n}].port", of.port) for n, of in enumerate(export.ports)), REMOVE_ONE)
 
 
 def server_names_twice(configuration: Configuration) -> Iterator[Finding]:
@@ -258,7 +256,7 @@ def server_names_twice(configuration: Configuration) -> Iterator[Finding]:
 
 def _names_at_gateway(export: GatewayExport, host: str, site: str) -> list[str]:
     name = server_name(host, site)
-    return [name, *(port_server_name(name, more.port) for more in export.more_ports)]
+    return [name, *(port_server_name(name, port) for port in export.port_numbers[1:])]
 
 
 def long_server_names(configuration: Configuration) -> Iterator[Finding]:

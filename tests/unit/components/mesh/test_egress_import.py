@@ -42,7 +42,7 @@ def test_a_service_leads_from_the_hosts_port_to_the_gateways(database: ExportedS
 
 
 def test_each_port_of_a_host_has_one_of_the_gateways(database: ExportedService) -> None:
-    export = database.model_copy(update={"more_ports": (ExportedPort(port=33060),)})
+    export = database.model_copy(update={"ports": (*database.ports, ExportedPort(port=33060))})
     host = export.hosts[1]
     ports = host_service(export, [20001, 20002])["ports"]
     assert [(port["name"], port["port"], port["targetPort"]) for port in ports] == [

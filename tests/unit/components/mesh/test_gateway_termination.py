@@ -38,14 +38,14 @@ def test_a_pod_has_a_name_that_the_gateway_alone_knows(export: ExportedService) 
 
 
 def test_a_pod_is_found_by_the_label_that_tells_it_apart_and_has_all_its_ports(export: ExportedService) -> None:
-    several = export.model_copy(update={"more_ports": (ExportedPort(port=33060),)})
+    several = export.model_copy(update={"ports": (*export.ports, ExportedPort(port=33060))})
     spec = gateway_termination.named_entry(several, POD_0, ["one"], "cnpg.io/instanceName")
     assert spec["workloadSelector"] == {"labels": {"cnpg.io/instanceName": "db-pxc-0"}}
     assert [(port["number"], port["name"]) for port in spec["ports"]] == [(3306, "tcp"), (33060, "tcp-33060")]
 
 
 def test_a_further_port_has_a_server_a_route_and_a_lock_of_its_own(export: ExportedService) -> None:
-    first, second = export.model_copy(update={"more_ports": (ExportedPort(port=33060),)}).by_port
+    first, second = export.model_copy(update={"ports": (*export.ports, ExportedPort(port=33060))}).by_port
     assert first == export
     name = f"p33060.{SERVED}"
     (server,) = gateway_termination.ending_server(second, POD_0, GATEWAY_NAMESPACE)["servers"]

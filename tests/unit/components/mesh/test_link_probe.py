@@ -29,9 +29,9 @@ def template(lines: str = "", **changes: Any) -> dict[str, Any]:
 
 
 def test_a_line_a_host_and_port(database: ExportedService) -> None:
-    other = database.model_copy(update={"hosts": ("web-0.web.shop.svc.cluster.local",), "port": 80, "probe": "http"})
-    more = (ExportedPort(port=8080, probe="tcp"),)
-    assert probe_lines([database, other.model_copy(update={"more_ports": more})]).splitlines() == [
+    web = (ExportedPort(port=80, probe="http"), ExportedPort(port=8080, probe="tcp"))
+    other = database.model_copy(update={"hosts": ("web-0.web.shop.svc.cluster.local",), "ports": web})
+    assert probe_lines([database, other]).splitlines() == [
         "db-pxc-0.db.shop.svc.cluster.local 3306 greeting",
         "db-pxc-1.db.shop.svc.cluster.local 3306 greeting",
         "web-0.web.shop.svc.cluster.local 80 http",

@@ -22,7 +22,7 @@ def test_a_host_is_asked_for_by_its_name_at_the_gateway_and_all_else_is_as_ever(
 def test_a_further_port_has_a_server_name_of_its_own_and_all_of_the_rule(database: ExportedService) -> None:
     """Istio has nothing of the rest of a policy hold for a port that has settings of its own."""
     names = tuple(server_name(host, "dc1") for host in database.hosts)
-    export = database.model_copy(update={"server_names": names, "more_ports": (ExportedPort(port=33060),)})
+    export = database.model_copy(update={"server_names": names, "ports": (*database.ports, ExportedPort(port=33060))})
     policy = named_destination_rule(export, HOST, gateways=2)["trafficPolicy"]
     (port,) = policy.pop("portLevelSettings")
     assert policy["tls"]["sni"] == "db-pxc-1.db.shop.dc1.dcmesh"
@@ -34,7 +34,9 @@ def test_a_further_port_has_a_server_name_of_its_own_and_all_of_the_rule(databas
 
 def test_an_entry_has_all_ports_and_takes_any_of_the_identities(database: ExportedService) -> None:
     other = "spiffe://cluster.local/ns/gateways/sa/istio-eastwestgateway"
-    export = database.model_copy(update={"more_ports": (ExportedPort(port=33060),), "more_identities": (other,)})
+    export = database.model_copy(
+        update={"ports": (*database.ports, ExportedPort(port=33060)), "identities": (*database.identities, other)}
+    )
     entry = named_entry(export, HOST, vip="241.0.0.1", gateway=["192.0.2.1"], gateway_port=15443)
     assert [(port["number"], port["name"]) for port in entry["ports"]] == [(3306, "tcp"), (33060, "tcp-33060")]
     assert entry["endpoints"][0]["ports"] == {"tcp": 15443, "tcp-33060": 15443}

@@ -151,8 +151,8 @@ def test_a_further_port_of_a_host_has_one_of_its_own_there() -> None:
     raw = stack()
     export = raw["sites"][0]["exports"][0]
     raw["sites"][0]["workloads"] = []
-    export |= {"termination": "gateway", "morePorts": [{"port": 33060}]}
-    for key in ("serviceAccount", "selector"):
+    export |= {"termination": "gateway", "ports": [{"port": 3306}, {"port": 33060}]}
+    for key in ("serviceAccount", "selector", "port"):
         del export[key]
     host = {"host": "db-0.db.wookie.svc.cluster.local"}
     chosen = [{**host, "port": 20001}, {**host, "hostPort": 33060, "port": 20002}]

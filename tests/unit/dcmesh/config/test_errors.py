@@ -807,7 +807,7 @@ WRONG = [
         "existing-database",
         {"sites[0].exports[0].selector": {"app": "db"}},
         "sites[0].exports[0].selector: {…} is no known key: the known ones are name, namespace, statefulSet, service, "
-        "port, consumers, connections, termination, replicas, pods, podLabel, whole, morePorts, probe",
+        "consumers, connections, termination, replicas, pods, podLabel, whole, port, probe, ports",
     ),
     wrong(
         "existing-database",
@@ -856,20 +856,31 @@ WRONG = [
         | {
             "sites[0].exports[0].service": "db-primary",
             "sites[0].exports[0].pods": ["p33060"],
-            "sites[0].exports[1].morePorts": [{"port": 33060}],
+            "sites[0].exports[1].port": GONE,
+            "sites[0].exports[1].ports": [{"port": 3306}, {"port": 33060}],
         },
         'sites[0].exports[1].name: "p33060.db-primary.wookie.dc1.dcmesh" is the name at the gateway of another host, '
         "or of another's port: export it once",
     ),
     wrong(
         "existing-database",
-        {"sites[0].exports[0].morePorts": [{"port": 33060}, {"port": 3306}]},
-        "sites[0].exports[0].morePorts[1].port: 3306 is there twice: remove one",
+        {"sites[0].exports[0].port": GONE, "sites[0].exports[0].ports": [{"port": 3306}, {"port": 3306}]},
+        "sites[0].exports[0].ports[1].port: 3306 is there twice: remove one",
     ),
     wrong(
         "existing-database",
-        {"sites[0].exports[1].morePorts": [{"port": 8080, "probe": "pod-name"}]},
-        'sites[0].exports[1].morePorts[0].probe: "pod-name" is for pods that say their name, and the export is of a '
+        {"sites[0].exports[0].ports": [{"port": 33060}]},
+        "sites[0].exports[0]: {…} has `ports` and `port`: write each port in `ports`, with its probe",
+    ),
+    wrong(
+        "existing-database",
+        {"sites[0].exports[0].port": GONE},
+        "sites[0].exports[0]: {…} has no port: write `port`, or `ports` for several",
+    ),
+    wrong(
+        "existing-database",
+        {"sites[0].exports[1].port": GONE, "sites[0].exports[1].ports": [{"port": 8080, "probe": "pod-name"}]},
+        'sites[0].exports[1].ports[0].probe: "pod-name" is for pods that say their name, and the export is of a '
         "Service as a whole: use another, such as greeting or http",
     ),
     wrong(

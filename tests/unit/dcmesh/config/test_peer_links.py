@@ -246,18 +246,23 @@ def test_a_gateway_claims_the_names_of_its_hosts_alone(
     assert advice in "\n".join(refusal({"link": ended}))
 
 
+OTHER = "spiffe://cluster.local/ns/shop/sa/other"
+
+
 @pytest.mark.parametrize(
-    ("path", "value", "advice"),
+    ("key", "value", "advice"),
     [
-        ("morePorts", [{"port": 33060, "probe": "tcp"}, {"port": 3306, "probe": "tcp"}], "must give each port once"),
-        ("moreIdentities", ["spiffe://cluster.local/ns/other/sa/mysql"], "moreIdentities[0]: "),
+        ("ports", [{"port": 33060, "probe": "tcp"}] * 2, "exports[0].ports[1].port: 33060 is there twice: dc1 must"),
+        ("identities", [OTHER], f'exports[0].identities[0]: "{OTHER}" is not a gateway\'s, where TLS ends'),
     ],
 )
 def test_each_port_is_there_once_and_each_identity_is_a_gateways(
-    ended: dict[str, Any], path: str, value: object, advice: str
+    ended: dict[str, Any], key: str, value: object, advice: str
 ) -> None:
     ended["version"] = 3
-    put(ended, f"exports[0].{path}", value)
+    for single in {"ports": ("port", "probe"), "identities": ("identity",)}[key]:
+        del ended["exports"][0][single]
+    ended["exports"][0][key] = value
     (line,) = refusal({"link": ended})
     assert advice in line
 
@@ -265,14 +270,16 @@ def test_each_port_is_there_once_and_each_identity_is_a_gateways(
 @pytest.mark.parametrize(
     ("key", "value"),
     [
-        ("morePorts", [{"port": 33060, "probe": "tcp"}]),
-        ("moreIdentities", ["spiffe://cluster.local/ns/shop/sa/other"]),
+        ("ports", [{"port": 3306}, {"port": 33060}]),
+        ("identities", ["spiffe://cluster.local/ns/shop/sa/mysql", OTHER]),
     ],
 )
 def test_pods_have_one_port_and_one_identity(link: Link, key: str, value: object) -> None:
     raw = json.loads(json.dumps(link.as_output()))
+    for single in {"ports": ("port", "probe"), "identities": ("identity",)}[key]:
+        del raw["exports"][0][single]
     raw["exports"][0][key] = value
-    assert f"exports[0].{key}: is for TLS that ends at a gateway: dc1 must leave it out" in refusal({"link": raw})[0]
+    assert f"exports[0].{key}: are several, and TLS ends at pods: dc1 must give one" in refusal({"link": raw})[0]
 
 
 def test_a_service_as_a_whole_is_the_gateways_alone(link: Link, ended: dict[str, Any]) -> None:

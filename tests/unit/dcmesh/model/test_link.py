@@ -83,10 +83,9 @@ def test_a_link_is_of_version_2_for_what_version_1_cannot_say(
 @pytest.mark.parametrize(
     "more",
     [
-        {"more_ports": (ExportedPort(port=33060, probe="tcp"),)},
-        {"more_identities": ("spiffe://cluster.local/ns/gateways/sa/istio-eastwestgateway",)},
-        {"probe": "postgres"},
-        {"more_ports": (ExportedPort(port=33060, probe="mongodb"),)},
+        {"ports": (ExportedPort(port=3306), ExportedPort(port=33060))},
+        {"identities": tuple(f"spiffe://cluster.local/ns/{of}/sa/istio-eastwestgateway" for of in ("new", "old"))},
+        {"ports": (ExportedPort(port=5432, probe="postgres"),)},
     ],
 )
 def test_a_link_is_of_version_3_for_what_version_2_cannot_say(
@@ -100,14 +99,20 @@ def test_a_link_is_of_version_3_for_what_version_2_cannot_say(
     assert Link.of("dc1", link.gateway, [ended]).as_output()["version"] == 2, "and without that it is as it was"
 
 
+def test_links_of_the_first_versions_have_one_of_each(ended: ExportedService, link: Link) -> None:
+    (told,) = Link.of("dc1", link.gateway, [ended]).as_output()["exports"]
+    assert (told["port"], told["probe"], told["identity"]) == (3306, "greeting", ended.identity)
+    assert not {"ports", "identities"} & told.keys()
+
+
 def test_an_export_of_several_ports_is_one_of_each(ended: ExportedService) -> None:
     """The first has the name that a host had before there were others."""
     host = ended.hosts[1]
-    export = ended.model_copy(update={"more_ports": (ExportedPort(port=33060, probe="tcp"),)})
-    assert export.ports == (3306, 33060)
+    export = ended.model_copy(update={"ports": (*ended.ports, ExportedPort(port=33060, probe="tcp"))})
+    assert export.port_numbers == (3306, 33060)
     first, second = export.by_port
     assert first == ended
-    assert (second.port, second.probe, second.ports) == (33060, "tcp", (33060,))
+    assert (second.port, second.probe, second.port_numbers) == (33060, "tcp", (33060,))
     assert second.sni(host) == "p33060.db-pxc-1.db.shop.dc1.dcmesh"
     for of in (export, first, second):
         assert of.base_name(host) == of.behind_gateway(host) == "db-pxc-1.db.shop.dc1.dcmesh"
@@ -119,7 +124,9 @@ def test_an_export_of_several_ports_is_one_of_each(ended: ExportedService) -> No
 LABELS = st.from_regex(r"[a-z]([-a-z0-9]{0,20}[a-z0-9])?", fullmatch=True)
 
 
-@given(LABELS, LABELS, LABELS, LABELS, st.booleans(), st.lists(st.integers(1, 65535), unique=True, max_size=4))
+@given(
+    LABELS, LABELS, LABELS, LABELS, st.booleans(), st.lists(st.integers(1, 65535), min_size=1, unique=True, max_size=4)
+)
 def test_names_at_a_gateway_lead_back_to_their_host(
     pod: str, service: str, namespace: str, site: str, whole: bool, ports: list[int]
 ) -> None:
@@ -130,15 +137,13 @@ def test_names_at_a_gateway_lead_back_to_their_host(
         name="e",
         namespace=namespace,
         hosts=(host,),
-        port=70 if not ports else ports[0],
+        ports=tuple(ExportedPort(port=port) for port in ports),
         protocol="TCP",
-        identity="spiffe://cluster.local/ns/g/sa/istio-eastwestgateway",
-        probe="tcp",
+        identities=("spiffe://cluster.local/ns/g/sa/istio-eastwestgateway",),
         server_names=(name,),
-        more_ports=tuple(ExportedPort(port=port) for port in ports[1:]),
     )
     assert {of.base_name(host) for of in export.by_port} == {name}
-    assert len({of.sni(host) for of in export.by_port}) == len(export.ports)
+    assert len({of.sni(host) for of in export.by_port}) == len(ports)
     assert {of.behind_gateway(host) for of in export.by_port} == {host if whole else name}
 
 
