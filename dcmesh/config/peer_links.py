@@ -11,7 +11,7 @@ from dcmesh.config.errors import NOTHING, ConfigError, Finding
 from dcmesh.config.value_errors import faults_of
 from dcmesh.model.gateway import GATEWAY_NAME
 from dcmesh.model.istio import TRUST_DOMAIN
-from dcmesh.model.link import CLUSTER_DOMAIN, ExportedService, Link, is_whole, server_name, service_of
+from dcmesh.model.link import CLUSTER_DOMAIN, VERSION, ExportedService, Link, is_whole, server_name, service_of
 from dcmesh.model.settings import Peer
 from dcmesh.stacks import ReadStack, read_stack, stack_of
 
@@ -132,7 +132,7 @@ def _false_claims(link: Link, site: str, path: str) -> Iterator[Finding]:
         if export.name in names:
             yield Finding(f"{at}.name", export.name, f"is there twice: {site} must give each export a name of its own")
         names.add(export.name)
-        yield from _false_identity(export, site, at)
+        yield from _false_identity(export, site, at, single=link.version < VERSION)
         yield from _false_names(export, site, at)
         yield from _of_gateways_alone(export, site, at)
         service = service_of(export.hosts[0])[1]
@@ -147,11 +147,11 @@ def _false_claims(link: Link, site: str, path: str) -> Iterator[Finding]:
                 yield Finding(where, host, advice)
 
 
-def _false_identity(export: ExportedService, site: str, at: str) -> Iterator[Finding]:
+def _false_identity(export: ExportedService, site: str, at: str, *, single: bool) -> Iterator[Finding]:
     """Find an identity that is neither that of pods of the export's namespace nor, where that ends TLS, a gateway's."""
     prefix, gateways = f"spiffe://{TRUST_DOMAIN}/ns/{export.namespace}/sa/", f"/sa/{GATEWAY_NAME}"
     for number, identity in enumerate(export.identities):
-        place = f"{at}.identities[{number}]"
+        place = f"{at}.identity" if single else f"{at}.identities[{number}]"
         if export.termination == "gateway" and not identity.endswith(gateways):
             own = f"spiffe://{TRUST_DOMAIN}/ns/…{gateways}"
             yield Finding(place, identity, f"is not a gateway's, where TLS ends: {site} may claim {own} alone")

@@ -6,9 +6,9 @@ stack output `link`.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Final, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Self
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 from pydantic_core import PydanticCustomError
 
 from dcmesh.model.base_model import Model
@@ -96,19 +96,8 @@ class ExportedPort(Model):
     """What the importing site's probe expects there."""
 
 
-def _with_single_keys(schema: dict[str, Any]) -> None:
-    """Tell editors of the keys that links of the first two versions have in place of lists."""
-    port = {"type": "integer", "minimum": 1, "maximum": 65535, "description": "Its port, in place of `ports`."}
-    probe = {"enum": [*FIRST_PROBES], "description": "What the probe expects, in place of `ports`."}
-    identity = {"type": "string", "description": "In place of `identities`."}
-    schema["properties"] |= {"port": port, "probe": probe, "identity": identity}
-    schema["required"] = [key for key in schema["required"] if key not in ("ports", "identities")]
-
-
-class ExportedService(Model):
-    """One export of a link."""
-
-    model_config = ConfigDict(json_schema_extra=_with_single_keys)
+class _Exported(Model):
+    """What an export has in every link."""
 
     name: Name
     """Name of the export."""
@@ -116,30 +105,21 @@ class ExportedService(Model):
     """Namespace of its pods."""
     hosts: Annotated[tuple[ExportedHost, ...], Field(min_length=1, max_length=1000)]
     """DNS name of each pod, or of a Service that is exported as a whole."""
-    ports: Annotated[tuple[ExportedPort, ...], Field(min_length=1, max_length=100)]
-    """Its ports. In links of versions 1 and 2 `port` and `probe` are in their place."""
     protocol: Protocol
     """How sidecars treat the ports."""
-    identities: Annotated[tuple[Identity, ...], Field(min_length=1, max_length=100)]
-    """SPIFFE ids, of which whoever ends the TLS proves one: the pods, or the gateway. In those links `identity`."""
     consumers: Annotated[tuple[Consumer, ...], Field(max_length=1000)] = ()
     """Who may connect."""
     server_names: Annotated[tuple[ServerName, ...], Field(max_length=1000)] = ()
     """What to ask the gateway for, a name for each host. Default: none, TLS ends at the pods."""
 
-    @model_validator(mode="before")
-    @classmethod
-    def _of_one(cls, found: object) -> object:
-        """Make lists of what links of the first two versions have one of."""
-        if not isinstance(found, dict):
-            return found
-        single = {key: found[key] for key in ("port", "probe") if key in found}
-        several = {key: value for key, value in found.items() if key not in (*single, "identity")}
-        if single and "ports" not in found:
-            several["ports"] = [single]
-        if "identity" in found and "identities" not in found:
-            several["identities"] = [found["identity"]]
-        return several
+
+class ExportedService(_Exported):
+    """One export of a link."""
+
+    ports: Annotated[tuple[ExportedPort, ...], Field(min_length=1, max_length=100)]
+    """Its ports; several where TLS ends at the gateway."""
+    identities: Annotated[tuple[Identity, ...], Field(min_length=1, max_length=100)]
+    """SPIFFE ids, of which whoever ends the TLS proves one: the pods, or the gateway."""
 
     @property
     def port_numbers(self) -> tuple[int, ...]:
@@ -203,6 +183,50 @@ class ExportedService(Model):
         return self.protocol.lower()
 
 
+class SingleExport(_Exported):
+    """One export of a link of version 1 or 2: it has one port and one identity."""
+
+    port: Port
+    """TCP port that the pods listen on."""
+    identity: Identity
+    """SPIFFE id that whoever ends the TLS proves: the pods, or the gateway."""
+    probe: ProbeKind
+    """What the probe expects."""
+
+    @classmethod
+    def of(cls, export: ExportedService) -> Self:
+        """Return an export that has one of each."""
+        own = {key: value for key, value in export if key not in ("ports", "identities")}
+        return cls(port=export.port, probe=export.probe, identity=export.identity, **own)
+
+    def as_several(self) -> ExportedService:
+        """Return the export with lists of its single port and identity."""
+        own = {key: value for key, value in self if key not in ("port", "probe", "identity")}
+        ports = (ExportedPort(port=self.port, probe=self.probe),)
+        return ExportedService(ports=ports, identities=(self.identity,), **own)
+
+
+def _written_as(export: object) -> str:
+    several = isinstance(export, ExportedService) or (
+        isinstance(export, dict) and {"ports", "identities"} & set(export)
+    )
+    return "ExportedService" if several else "SingleExport"
+
+
+def _as_several(export: ExportedService | SingleExport) -> ExportedService:
+    return export if isinstance(export, ExportedService) else export.as_several()
+
+
+if TYPE_CHECKING:  # what comes of it, which mypy cannot tell
+    AnyExport = ExportedService
+else:
+    AnyExport = Annotated[
+        Annotated[ExportedService, Tag("ExportedService")] | Annotated[SingleExport, Tag("SingleExport")],
+        Discriminator(_written_as),
+        AfterValidator(_as_several),
+    ]
+
+
 class LinkGateway(Model):
     """An exporting site's gateway, as its importers see it."""
 
@@ -221,7 +245,7 @@ class Link(Model):
     """The exporting site."""
     gateway: LinkGateway
     """Its gateway."""
-    exports: Annotated[tuple[ExportedService, ...], Field(max_length=1000)]
+    exports: Annotated[tuple[AnyExport, ...], Field(max_length=1000)]
     """What it exports."""
 
     @model_validator(mode="before")
@@ -253,13 +277,12 @@ class Link(Model):
 
     def as_output(self) -> dict[str, Any]:
         """Return the link as a stack output: plain, in the camel case of Kubernetes and of the configuration."""
-        told = self.model_dump(mode="json", by_alias=True)
+        told = self.model_dump(mode="json", by_alias=True, exclude={"exports"})
+        written = [export if self.version == VERSION else SingleExport.of(export) for export in self.exports]
+        told["exports"] = [export.model_dump(mode="json", by_alias=True) for export in written]
         for export in told["exports"]:
             if not export["serverNames"]:
                 del export["serverNames"]
-            if self.version < VERSION:  # which knows one of each
-                (port,), (export["identity"],) = export.pop("ports"), export.pop("identities")
-                export |= port
         if self.version == FIRST:  # dcmesh 0.1.0 refuses a link with a key that it does not know
             del told["version"]
         return told

@@ -246,23 +246,28 @@ def test_a_gateway_claims_the_names_of_its_hosts_alone(
     assert advice in "\n".join(refusal({"link": ended}))
 
 
-OTHER = "spiffe://cluster.local/ns/shop/sa/other"
+def in_lists(export: dict[str, Any]) -> dict[str, Any]:
+    """Return an export as links of version 3 have it."""
+    single = {key: export.pop(key) for key in ("port", "probe")}
+    identity = export.pop("identity")
+    return {**export, "ports": [single], "identities": [identity]}
+
+
+SECOND = "spiffe://cluster.local/ns/shop/sa/other"
 
 
 @pytest.mark.parametrize(
     ("key", "value", "advice"),
     [
         ("ports", [{"port": 33060, "probe": "tcp"}] * 2, "exports[0].ports[1].port: 33060 is there twice: dc1 must"),
-        ("identities", [OTHER], f'exports[0].identities[0]: "{OTHER}" is not a gateway\'s, where TLS ends'),
+        ("identities", [SECOND], f'exports[0].identities[0]: "{SECOND}" is not a gateway\'s, where TLS ends'),
     ],
 )
 def test_each_port_is_there_once_and_each_identity_is_a_gateways(
     ended: dict[str, Any], key: str, value: object, advice: str
 ) -> None:
     ended["version"] = 3
-    for single in {"ports": ("port", "probe"), "identities": ("identity",)}[key]:
-        del ended["exports"][0][single]
-    ended["exports"][0][key] = value
+    ended["exports"][0] = {**in_lists(ended["exports"][0]), key: value}
     (line,) = refusal({"link": ended})
     assert advice in line
 
@@ -271,14 +276,12 @@ def test_each_port_is_there_once_and_each_identity_is_a_gateways(
     ("key", "value"),
     [
         ("ports", [{"port": 3306}, {"port": 33060}]),
-        ("identities", ["spiffe://cluster.local/ns/shop/sa/mysql", OTHER]),
+        ("identities", ["spiffe://cluster.local/ns/shop/sa/mysql", SECOND]),
     ],
 )
 def test_pods_have_one_port_and_one_identity(link: Link, key: str, value: object) -> None:
-    raw = json.loads(json.dumps(link.as_output()))
-    for single in {"ports": ("port", "probe"), "identities": ("identity",)}[key]:
-        del raw["exports"][0][single]
-    raw["exports"][0][key] = value
+    raw = json.loads(json.dumps(link.as_output())) | {"version": 3}
+    raw["exports"][0] = {**in_lists(raw["exports"][0]), key: value}
     assert f"exports[0].{key}: are several, and TLS ends at pods: dc1 must give one" in refusal({"link": raw})[0]
 
 
