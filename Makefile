@@ -7,6 +7,9 @@ STACK ?= $(if $(K3D),dev,lab)
 WHY := $(if $(K3D),k3d makes its clusters,the lab makes its clusters: there is no k3d with a Docker that answers)
 RUN := scripts/env exec
 
+# Each file of Python is compiled once, not by each process, wherever the environment says otherwise.
+export PYTHONDONTWRITEBYTECODE :=
+
 # The stacks dev and lab hold throw-away clusters. Their state stays on this machine, and their passphrase is empty, as
 # `encryptionsalt` in the stack files has it. For any other stack: `pulumi login`, and a passphrase of your own.
 ifneq ($(filter dev lab,$(STACK)),)
@@ -32,7 +35,11 @@ down: venv/installed ## pulumi destroy: nothing is left
 	$(RUN) pulumi destroy --yes --stack $(STACK)
 	$(RUN) pulumi stack rm --yes --preserve-config $(STACK)
 
-test: lint unit e2e ## everything that CI runs
+# What two labs leave of two cores is enough for lint and unit tests beside them, once the toolchain is there. They speak last.
+test: venv/installed ## everything that CI runs
+	@$(RUN) true
+	@nice -n 5 $(MAKE) --no-print-directory lint unit >venv/beside.log 2>&1 & beside=$$!; \
+	$(MAKE) --no-print-directory e2e; labs=$$?; wait $$beside; beside=$$?; cat venv/beside.log; exit $$((labs || beside))
 
 lint: venv/installed ## ruff, mypy, who imports whom, and whether what is generated or was measured is up to date
 	venv/bin/ruff check .
@@ -43,9 +50,9 @@ lint: venv/installed ## ruff, mypy, who imports whom, and whether what is genera
 	venv/bin/python -m bench.document --check
 	venv/bin/python -m tests.soak --check
 
-# The processes compile each file once for all of them.
+# No test looks at what is logged.
 unit: venv/installed ## the unit tests: no cluster, seconds
-	PYTHONDONTWRITEBYTECODE= venv/bin/python -m pytest tests/unit -n 2
+	venv/bin/python -m pytest tests/unit -n 2 -p no:logging
 
 e2e: venv/installed ## the end-to-end tests, two labs side by side, then the faults, alone; soak's not
 	$(RUN) venv/bin/python -m pytest tests/e2e -m "not soak" -n 2 --tb=short --durations=40

@@ -10,14 +10,15 @@ from dcmesh.config.environment import of_running_stack
 from dcmesh.model.link import Link
 from dcmesh.model.plan import plan_of
 from dcmesh.preflight.readiness import require_ready
-from dcmesh.sites_in_state import gateway_namespace, read_sites_in_state
+from dcmesh.sites_in_state import gateway_namespace, meshed_namespaces, read_sites_in_state
 from dcmesh.trust.rotation import read_others
 
 try:
     settings, peer_links = config.load(pulumi.Config())
     in_state = read_sites_in_state(settings, pulumi.get_project(), pulumi.get_stack())
     gateways = {site.name: gateway_namespace(site, in_state.get(site.name)) for site in settings.sites}
-    plan = plan_of(settings, peer_links, gateways)
+    meshed = {site.name: meshed_namespaces(site.name, in_state.get(site.name)) for site in settings.sites}
+    plan = plan_of(settings, peer_links, gateways, meshed)
     warnings, identities = require_ready(settings, plan, of_running_stack(), in_state)
     for warning in warnings:
         pulumi.log.warn(warning)

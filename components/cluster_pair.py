@@ -12,7 +12,8 @@ from components.databases.mariadb_switchover import switchover_command
 from components.databases.passwords import ReplicationPasswords, ReplicationPasswordsArgs
 from components.inventory import inventory
 from components.site import Site, SiteArgs
-from components.site_imports import SiteImports, SiteImportsArgs
+from components.site_imports import SiteImports
+from components.site_imports_args import SiteImportsArgs
 from components.trust.shared_ca import Intermediate
 from components.verb_command import begun
 from dcmesh.model import settings as model

@@ -1,6 +1,6 @@
 """SiteEgress: what one site takes from the others by egress gateways, and the proof that it arrives."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -9,28 +9,11 @@ import pulumi
 from components.mesh.egress_import import EgressImport, EgressImportArgs
 from components.mesh.egress_probe import EgressProbe, EgressProbeArgs
 from components.mesh.host_names import HostNames, HostNamesArgs, NamedHost
-from components.site import Site
+from components.site_imports_args import SiteImportsArgs
 from components.untouched import untouched
 from dcmesh.model.component_names import egress_name, hosts_name, import_name
 from dcmesh.model.link import ExportedService, Link
-from dcmesh.model.plan import EgressPlan, ImportPlan, SitePlan
-
-
-@dataclass(frozen=True, kw_only=True)
-class SiteEgressArgs:
-    """Arguments of SiteEgress.
-
-    Attributes:
-        site: the importing site.
-        plan: the site's part of the plan.
-        links: the links of the exporting sites by name.
-        lost: name of the site that is gone, if one is. Default: none.
-    """
-
-    site: Site
-    plan: SitePlan
-    links: Mapping[str, pulumi.Input[Link]]
-    lost: str | None = None
+from dcmesh.model.plan import EgressPlan, ImportPlan
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +47,7 @@ class SiteEgress(pulumi.ComponentResource):
         - EgressProbe for each egress gateway, after all of that. One that asks a site that is gone does not run anew.
     """
 
-    def __init__(self, name: str, args: SiteEgressArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+    def __init__(self, name: str, args: SiteImportsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("dcmesh:components:SiteEgress", name, {}, opts)
         site, inside = args.plan.name, args.site.inside(self)
         comers = [

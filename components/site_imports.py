@@ -1,7 +1,5 @@
 """SiteImports: what one site takes from the others, and the proof that it arrives."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
 from itertools import groupby
 
 import pulumi
@@ -10,30 +8,12 @@ from components.mesh.link_probe import LinkProbe, LinkProbeArgs
 from components.mesh.named_import import NamedImport, NamedImportArgs
 from components.mesh.namespace_scope import NamespaceScope, NamespaceScopeArgs
 from components.mesh.service_import import ServiceImport
-from components.site import Site
-from components.site_egress import SiteEgress, SiteEgressArgs
+from components.site_egress import SiteEgress
+from components.site_imports_args import SiteImportsArgs
 from components.untouched import untouched
 from dcmesh.model.component_names import import_name
-from dcmesh.model.link import Link, ServiceAccount
-from dcmesh.model.plan import SitePlan
+from dcmesh.model.link import ServiceAccount
 from dcmesh.preflight.terminations import stands_otherwise
-
-
-@dataclass(frozen=True, kw_only=True)
-class SiteImportsArgs:
-    """Arguments of SiteImports.
-
-    Attributes:
-        site: the importing site.
-        plan: the site's part of the plan.
-        links: the links of the exporting sites by name.
-        lost: name of the site that is gone, if one is. Default: none.
-    """
-
-    site: Site
-    plan: SitePlan
-    links: Mapping[str, pulumi.Input[Link]]
-    lost: str | None = None
 
 
 class SiteImports(pulumi.ComponentResource):
@@ -58,11 +38,7 @@ class SiteImports(pulumi.ComponentResource):
             )
         standing = [(of, of.export) for of in args.plan.imports if of.export]
         if any(of.egress for of, _ in standing):
-            SiteEgress(
-                f"{args.plan.name}-egress",
-                SiteEgressArgs(site=args.site, plan=args.plan, links=args.links, lost=args.lost),
-                pulumi.ResourceOptions(parent=self),
-            )
+            SiteEgress(f"{args.plan.name}-egress", args, pulumi.ResourceOptions(parent=self))
 
         by_sidecar = [(of, export) for of, export in standing if not of.egress]
         by_namespace = sorted(by_sidecar, key=lambda place: place[0].namespace)

@@ -60,14 +60,14 @@ def read_plan(stack: str | None) -> PlanReport:
     try:
         project = str(yaml.safe_load(Path("Pulumi.yaml").read_text())["name"])
         name = read_state(lambda: pulumi("stack", "--show-name", *chosen)).strip()
-        held = json.loads(read_state(lambda: pulumi("config", "--json", "--show-secrets", *chosen)))
+        written = json.loads(read_state(lambda: pulumi("config", "--json", "--show-secrets", *chosen)))
     except OSError:
         return PlanReport(unreadable="there is no Pulumi.yaml here: run it in the project's directory")
     except PulumiError as error:
         return PlanReport(unreadable=str(error))
     # As in a run of the program: no error shows what is secret.
-    secret = [key for key, entry in held.items() if entry["secret"]]
-    set_all_config({key: entry["value"] for key, entry in held.items()}, secret)
+    secret = [key for key, entry in written.items() if entry["secret"]]
+    set_all_config({key: entry["value"] for key, entry in written.items()}, secret)
     try:
         settings, links = config.parse(
             stack_config.values(project), project=project, stack=name, read=lambda other: _outputs(project, other)
@@ -139,7 +139,9 @@ def _exported(export: ExportedService) -> str:
 
 
 def _databases(databases: list[DatabasePlan]) -> Table:
-    table = empty_table(short("site"), short("database"), short("role"), "follows", "password", "changes roles with")
+    table = empty_table(
+        short("site"), short("database"), short("role"), short("sidecar"), "follows", "password", "changes roles with"
+    )
     for database in databases:
         follows = f"{database.source_site} {database.servers[0].follows[0]}" if database.role == "replica" else ""
         if database.pending:
@@ -148,6 +150,7 @@ def _databases(databases: list[DatabasePlan]) -> Table:
             database.site,
             f"{database.namespace}/{database.name}",
             database.role,
+            "yes" if database.sidecar else "no",
             follows,
             _from(database.password),
             _partner(database),

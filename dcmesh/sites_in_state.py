@@ -12,6 +12,7 @@ from typing import Any
 from dcmesh.config.environment import unreadable
 from dcmesh.model import ownership
 from dcmesh.model import settings as model
+from dcmesh.model.component_names import export_name
 from dcmesh.model.gateway import GATEWAY_NAMESPACE
 from dcmesh.stacks import read_doomed, read_resources, stack_name
 
@@ -108,3 +109,15 @@ def _gateway(site: str, known: Mapping[str, tuple[str, Any]]) -> str | None:
 def gateway_namespace(site: model.Site, known: SiteInState | None) -> str:
     """Return the namespace of a site's gateway: what is configured, else where it is, else the one of new sites."""
     return site.gateway.namespace or (known and known.gateway) or GATEWAY_NAMESPACE
+
+
+def meshed_namespaces(site: str, known: SiteInState | None) -> frozenset[str]:
+    """Return the namespaces of a site in which, at the last `up`, exports or imports needed sidecars.
+
+    A pod without one would be refused by others that have one while the PeerAuthentication of the export stands, which
+    Pulumi deletes last.
+    """
+    exports = re.compile(rf"{re.escape(export_name(site, ''))}.*-peerauthentication-.*")
+    imports = re.compile(rf"{re.escape(site)}-imports\..*-sidecar")
+    named = ((urn.rpartition("::")[2], namespace) for urn, (namespace, _) in (known.objects if known else {}).items())
+    return frozenset(namespace for name, namespace in named if exports.fullmatch(name) or imports.fullmatch(name))

@@ -14,6 +14,11 @@ LONGEST = (
     "tests/e2e/test_doctor",
     "tests/e2e/test_pxc",
     "tests/e2e/databases/",
+    "tests/e2e/test_gateways",
+    "tests/e2e/test_egress",
+    "tests/e2e/istios/",
+    "tests/e2e/test_trust",
+    "tests/e2e/test_release",
 )
 """What takes longest, longest first: the last one to end then ends as early as can be."""
 

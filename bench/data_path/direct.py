@@ -87,6 +87,8 @@ def arguments(namespace: str, site: str, *, source: ExportedService | None, pass
             switchover=None,
             password=None,
             servers=(),
+            sidecar=False,
+            egress="sidecar",
         ),
         labels={},
         after=(),

@@ -13,9 +13,10 @@ from components.confined import CONFINED, NOBODY, RESTRICTED
 from components.databases.failure_reasons import tell_reasons
 from components.databases.generated_password import generated_password
 from components.databases.writer_service import WriterService, WriterServiceArgs
+from components.monitoring.objects import DATABASE_PORT
 from components.rollout import rolled_out
 from components.sealed import sealed
-from components.workloads.identity import create_identity, pod_labels
+from components.workloads.identity import NO_SIDECAR, create_identity, pod_labels
 from dcmesh.databases.replication import Replica
 from dcmesh.model import settings as model
 from dcmesh.model.link import CLUSTER_DOMAIN, MYSQL_PORT
@@ -44,7 +45,7 @@ ALIVE = f"said=$(timeout 4 mariadb --socket={PLACE['socket']} --execute='DO 0' 2
 """Asks whether the server is there. One that has no connection left is: a switchover may have its last one."""
 
 EXPORTER_PORT = 9104
-"""Port of the exporter, on the pod's loopback alone: the sidecar's agent fetches its metrics there and shows them."""
+"""Port of the exporter. Beside a sidecar on the pod's loopback alone: its agent fetches the metrics and shows them."""
 
 EXPORTER_CNF = "[client]\nuser=nobody\npassword=none\nsocket=/run/mysqld/mysqld.sock\n"
 """How the exporter logs in. It insists on a password, which the socket does not ask for."""
@@ -150,15 +151,16 @@ def headless_service(*, name: str) -> dict[str, Any]:
     }
 
 
-def exporter(image: str) -> dict[str, Any]:
+def exporter(image: str, *, sidecar: bool) -> dict[str, Any]:
     """Return the container that shows the server's metrics. It needs no password: the socket tells who asks."""
+    address = "127.0.0.1" if sidecar else ""
     return {
         "name": "exporter",
         "image": image,
         "imagePullPolicy": "IfNotPresent",
         "args": [
             "--config.my-cnf=/etc/dcmesh/settings/exporter.cnf",
-            f"--web.listen-address=127.0.0.1:{EXPORTER_PORT}",
+            f"--web.listen-address={address}:{EXPORTER_PORT}",
             *(f"--collect.{what}" for what in EXPORTED),
             *(f"--no-collect.{what}" for what in NOT_EXPORTED),
         ],
@@ -169,12 +171,23 @@ def exporter(image: str) -> dict[str, Any]:
             {"name": "run", "mountPath": "/run/mysqld", "readOnly": True},
             {"name": "settings", "mountPath": "/etc/dcmesh/settings"},
         ],
+        **({} if sidecar else {"ports": [{"name": DATABASE_PORT, "containerPort": EXPORTER_PORT}]}),
     }
 
 
 def metrics_annotations() -> dict[str, str]:
     """Return the annotations that make the sidecar's agent show the exporter's metrics beside its own."""
     return {"prometheus.io/scrape": "true", "prometheus.io/port": str(EXPORTER_PORT), "prometheus.io/path": "/metrics"}
+
+
+def pod_metadata(args: MariadbArgs) -> dict[str, Any]:
+    """Return labels and annotations of the pods."""
+    labels = pod_labels(args.plan.name)
+    if not args.plan.sidecar:
+        return {"labels": {**labels, **NO_SIDECAR}}
+    # The sidecar starts before `prepare`, which needs it; Kubernetes can do that from 1.29 on.
+    metrics = metrics_annotations() if args.exporter else {}
+    return {"labels": labels, "annotations": {"sidecar.istio.io/nativeSidecar": "true", **metrics}}
 
 
 def claim(storage: model.Storage) -> dict[str, Any]:
@@ -264,21 +277,14 @@ def stateful_set(args: MariadbArgs, *, settings: str, passwords: str) -> dict[st
         "volumeClaimTemplates": claims,
         "persistentVolumeClaimRetentionPolicy": {"whenDeleted": "Retain", "whenScaled": "Retain"},
         "template": {
-            "metadata": {
-                "labels": labels,
-                # The sidecar starts before `prepare`, which needs it; Kubernetes can do that from 1.29 on.
-                "annotations": {
-                    "sidecar.istio.io/nativeSidecar": "true",
-                    **(metrics_annotations() if args.exporter else {}),
-                },
-            },
+            "metadata": pod_metadata(args),
             "spec": {
                 "serviceAccountName": plan.name,
                 "automountServiceAccountToken": False,
                 "terminationGracePeriodSeconds": 60,
                 "securityContext": POD_USER,
                 "initContainers": [prepare],
-                "containers": [server, *([exporter(args.exporter)] if args.exporter else [])],
+                "containers": [server, *([exporter(args.exporter, sidecar=plan.sidecar)] if args.exporter else [])],
                 "volumes": volumes,
             },
         },
@@ -292,7 +298,8 @@ class Mariadb(pulumi.ComponentResource):
     over to another source by itself: when pod 0 is away, its followers wait for it.
 
     Creates:
-        - `Namespace` with sidecar injection, `ServiceAccount`; no more while what is to be followed is not there yet.
+        - `Namespace` with sidecar injection, which its own pods go without where nothing needs their sidecars, and
+          `ServiceAccount`; no more while what is to be followed is not there yet.
         - `tls.PrivateKey` for each password of its own.
         - `Secret` with the passwords and `ConfigMap` with the server's options and the pods' scripts. Both
           are immutable; a new one has a new name, and so the pods are restarted with it, one after the other, the
@@ -407,7 +414,12 @@ class Mariadb(pulumi.ComponentResource):
             leads = plan.switchover.primary == plan.site
             WriterService(
                 f"{name}-writer",
-                WriterServiceArgs(namespace=plan.namespace, name=plan.name, source=None if leads else plan.source),
+                WriterServiceArgs(
+                    namespace=plan.namespace,
+                    name=plan.name,
+                    source=None if leads else plan.source,
+                    egress=plan.egress,
+                ),
                 pulumi.ResourceOptions(parent=self, depends_on=[switched]),
             )
 

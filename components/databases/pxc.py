@@ -12,7 +12,7 @@ from components.confined import CONFINED
 from components.databases.pxc_switchover import finish_command, hand_over_hook
 from components.mesh.istio import Values, merge
 from components.sealed import sealed
-from components.workloads.identity import create_identity
+from components.workloads.identity import NO_SIDECAR, create_identity
 from dcmesh.databases.pxc_switchover import PASSWORDS, PxcEnd, writer
 from dcmesh.databases.replication import Replica
 from dcmesh.model import settings as model
@@ -33,6 +33,13 @@ GALERA_PORTS = "4444,4567,4568"
 
 NATIVE_SIDECAR = {"sidecar.istio.io/nativeSidecar": "true"}
 """The sidecar starts before the server and ends after it: a node finds its peers, and can take leave of them."""
+
+BESIDE_GALERA = {
+    # Galera's ports are on no Service that Istio could know them by: a sidecar would refuse or sniff them.
+    "traffic.sidecar.istio.io/excludeInboundPorts": GALERA_PORTS,
+    "traffic.sidecar.istio.io/excludeOutboundPorts": GALERA_PORTS,
+}
+"""Annotations by which a node's sidecar leaves them alone."""
 
 MOST_NODES = 5
 """How many nodes a cluster can have."""
@@ -114,8 +121,8 @@ def replication_channel(channel: str, source: ExportedService) -> dict[str, Any]
             # Three times ten seconds, then the next source. In a configuration, what is left out is 0: for ever.
             "sourceRetryCount": 3,
             "sourceConnectRetry": 10,
-            # The sidecars speak mutual TLS with each other, and know whom they speak to. A second TLS inside would want
-            # one authority for the databases of both sites.
+            # Sidecars or gateways speak mutual TLS with each other, and know whom they speak to. A second TLS inside
+            # would want one authority for the databases of both sites.
             "ssl": False,
             # Without TLS there is no certificate to verify; left out, the operator asks for it all the same.
             "sslSkipVerify": True,
@@ -196,6 +203,11 @@ def volume(storage: model.Storage | None) -> dict[str, Any]:
     return {"persistentVolumeClaim": {**of_class, "resources": {"requests": {"storage": storage.size}}}}
 
 
+def pod_metadata(plan: DatabasePlan, annotations: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """Return labels and annotations of nodes or proxies, with those that their sidecars need, where they have any."""
+    return {"annotations": {**NATIVE_SIDECAR, **(annotations or {})}} if plan.sidecar else {"labels": NO_SIDECAR}
+
+
 def cluster_spec(args: PxcArgs) -> dict[str, Any]:
     """Return the spec of the `PerconaXtraDBCluster`. Backups are left to the user, in the configuration's `spec`."""
     database, plan = args.database, args.plan
@@ -214,12 +226,7 @@ def cluster_spec(args: PxcArgs) -> dict[str, Any]:
             "size": database.size,
             # The identity that importers insist on is the nodes' alone; the operator's default is `default`.
             "serviceAccountName": stateful_set_name(plan.name),
-            "annotations": {
-                **NATIVE_SIDECAR,
-                # Galera's ports are on no Service that Istio could know them by: a sidecar would refuse or sniff them.
-                "traffic.sidecar.istio.io/excludeInboundPorts": GALERA_PORTS,
-                "traffic.sidecar.istio.io/excludeOutboundPorts": GALERA_PORTS,
-            },
+            **pod_metadata(plan, BESIDE_GALERA),
             "configuration": server_cnf({**database.settings, **(CLOSED if plan.switchover else {})}),
             "volumeSpec": volume(database.storage),
             **replication_channels(args),
@@ -228,7 +235,7 @@ def cluster_spec(args: PxcArgs) -> dict[str, Any]:
         **({"storageScaling": {"enableVolumeScaling": True}} if database.storage else {}),
         # With a proxy the operator knows which node is the writer, and runs the channel there. Two are the least that
         # it accepts.
-        "haproxy": {**of_images, "enabled": True, "image": HAPROXY_IMAGE, "size": 2, "annotations": NATIVE_SIDECAR},
+        "haproxy": {**of_images, "enabled": True, "image": HAPROXY_IMAGE, "size": 2, **pod_metadata(plan)},
     }
     merged = merge(spec, database.spec.as_values())
     if plan.switchover:
@@ -250,7 +257,8 @@ class Pxc(pulumi.ComponentResource):
     of nodes and proxies, their Services, the certificates, and the passwords of all users but `replication`.
 
     Creates:
-        - `Namespace` with sidecar injection, `ServiceAccount`; no more while what is to be followed is not there yet.
+        - `Namespace` with sidecar injection, which nodes and proxies go without where nothing needs their sidecars, and
+          `ServiceAccount`; no more while what is to be followed is not there yet.
         - `Secret` `NAME-secrets` with the password of `replication`; the operator adds those of the other users.
         - `PerconaXtraDBCluster`. Pulumi waits until it is ready. One of two that can change roles is not made the
           primary before the other hands over.

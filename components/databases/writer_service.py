@@ -7,7 +7,8 @@ import pulumi
 import pulumi_kubernetes as k8s
 
 from components.workloads.identity import pod_labels
-from dcmesh.model.link import CLUSTER_DOMAIN, MYSQL_PORT, ExportedService
+from dcmesh.model import settings as model
+from dcmesh.model.link import CLUSTER_DOMAIN, MYSQL_PORT, ExportedService, pod_hosts
 from dcmesh.model.mariadb import writer_name
 
 
@@ -19,11 +20,19 @@ class WriterServiceArgs:
         namespace: the database's namespace.
         name: the database's name.
         source: what the database follows while it is the replica; None while it is the primary.
+        egress: how its clients reach the other site: by their sidecars, or by the cluster's DNS and an egress gateway.
     """
 
     namespace: str
     name: str
     source: ExportedService | None
+    egress: model.Egress
+
+
+def name_of_primary(args: WriterServiceArgs) -> dict[str, Any]:
+    """Return the spec of the Service where it is another name of the primary's host, in the cluster's DNS."""
+    (own,) = pod_hosts(stateful_set=args.name, service=args.name, namespace=args.namespace, replicas=1)
+    return {"type": "ExternalName", "externalName": args.source.hosts[0] if args.source else own}
 
 
 def service(name: str) -> dict[str, Any]:
@@ -57,20 +66,23 @@ class WriterService(pulumi.ComponentResource):
 
     Creates:
         - `Service` of the database's name and `-writer`.
-        - `VirtualService`.
+        - `VirtualService`, where sidecars lead the clients.
     """
 
     def __init__(self, name: str, args: WriterServiceArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("dcmesh:workloads:WriterService", name, {}, opts)
         metadata = k8s.meta.v1.ObjectMetaArgs(name=writer_name(args.name), namespace=args.namespace)
         child = pulumi.ResourceOptions(parent=self)
-        k8s.core.v1.Service(f"{name}-service", metadata=metadata, spec=service(args.name), opts=child)
-        k8s.apiextensions.CustomResource(
-            f"{name}-virtualservice",
-            api_version="networking.istio.io/v1",
-            kind="VirtualService",
-            metadata=metadata,
-            spec=virtual_service(args),
-            opts=child,
-        )
+        by_sidecar = args.egress == "sidecar"
+        spec = service(args.name) if by_sidecar else name_of_primary(args)
+        k8s.core.v1.Service(f"{name}-service", metadata=metadata, spec=spec, opts=child)
+        if by_sidecar:
+            k8s.apiextensions.CustomResource(
+                f"{name}-virtualservice",
+                api_version="networking.istio.io/v1",
+                kind="VirtualService",
+                metadata=metadata,
+                spec=virtual_service(args),
+                opts=child,
+            )
         self.register_outputs({})

@@ -1,4 +1,4 @@
-"""Ports of a ServiceEntry, of which an export with TLS that ends at the gateway may have several."""
+"""Ports of hosts in Istio's objects: an export with TLS that ends at the gateway may have several."""
 
 from typing import Any
 
@@ -28,6 +28,15 @@ def led_to_gateway(export: ExportedService, entry: dict[str, Any], gateway_port:
     }
 
 
+def tls_to(export: ExportedService, host: str) -> dict[str, Any]:
+    """Return how a proxy speaks TLS with the first port of a host of another site.
+
+    The identity stands here, beside the server name, and not in the ServiceEntry alone: where TLS is to end elsewhere,
+    both change at one moment.
+    """
+    return {"mode": "ISTIO_MUTUAL", "sni": export.sni(host), "subjectAltNames": list(export.identities)}
+
+
 def by_port(export: ExportedService, host: str, policy: dict[str, Any]) -> dict[str, Any]:
     """Return the traffic policy of an imported host: of each port mutual TLS, with the server name that asks for it.
 
@@ -35,7 +44,7 @@ def by_port(export: ExportedService, host: str, policy: dict[str, Any]) -> dict[
     """
 
     def asking(of: ExportedService) -> dict[str, Any]:
-        return {**policy, "tls": {**policy["tls"], "sni": of.sni(host)}}
+        return {**policy, "tls": tls_to(of, host)}
 
     first, *others = export.by_port
     settings = [{"port": {"number": of.port}, **asking(of)} for of in others]

@@ -23,12 +23,12 @@ class NamedHost:
     Attributes:
         host: its name.
         ports: its ports.
-        address: where it is reached in this cluster.
+        address: where it is reached in this cluster. None in a preview, as long as it is not known.
     """
 
     host: str
     ports: Sequence[int]
-    address: pulumi.Output[str]
+    address: pulumi.Output[str | None]
 
 
 def headless(ports: Sequence[int]) -> dict[str, Any]:
@@ -44,14 +44,20 @@ def ports_of(ports: Sequence[int]) -> list[dict[str, Any]]:
     return [{"name": f"tcp-{port}", "protocol": "TCP", "port": port} for port in sorted(set(ports))]
 
 
-def slice_of(host: str, ports: Sequence[int], address: str) -> dict[str, Any]:
-    """Return the part of an EndpointSlice that gives a host an address."""
+def slice_of(host: str, ports: Sequence[int], address: str | None) -> dict[str, Any]:
+    """Return the part of an EndpointSlice that gives a host an address.
+
+    Args:
+        host: the host.
+        ports: its ports.
+        address: the address. None in a preview, as long as the Service that will have it is not there.
+    """
     # Of a Service as a whole the name is the Service's, which a hostname would stand before.
     hostname = {} if is_whole(host) else {"hostname": pod_of(host)}
     return {
-        "addressType": f"IPv{ip_address(address).version}",
+        "addressType": f"IPv{ip_address(address).version}" if address else "IPv4",
         "ports": ports_of(ports),
-        "endpoints": [{"addresses": [address], **hostname, "conditions": {"ready": True}}],
+        "endpoints": [{"addresses": [address], **hostname, "conditions": {"ready": True}}] if address else [],
     }
 
 

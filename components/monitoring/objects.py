@@ -57,6 +57,9 @@ STATISTICS = (
 PROXY_PORT, ISTIOD_PORT = "http-envoy-prom", "http-monitoring"
 """Names of the ports by which the pods are found: that of every proxy, and istiod's."""
 
+DATABASE_PORT = "dcmesh-metrics"
+"""Name of the port of a database's own metrics, where no proxy shows them beside its own."""
+
 AGENT_PORT = 15020
 """Port of a proxy's agent: Envoy's metrics, its own, and those of the application beside it."""
 
@@ -81,6 +84,7 @@ class Endpoint:
 ENDPOINTS = (
     Endpoint(port=PROXY_PORT, path="/stats/prometheus", instead=AGENT_PORT),
     Endpoint(port=ISTIOD_PORT, path="/metrics"),
+    Endpoint(port=DATABASE_PORT, path="/metrics"),
 )
 
 

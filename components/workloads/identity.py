@@ -33,3 +33,7 @@ def create_identity(
     )
     metadata = k8s.meta.v1.ObjectMetaArgs(name=name, namespace=created.metadata.name)
     return k8s.core.v1.ServiceAccount(f"{prefix}-serviceaccount", metadata=metadata, opts=child), metadata
+
+
+NO_SIDECAR = {"sidecar.istio.io/inject": "false"}
+"""Labels of pods that get no sidecar, whatever their namespace says."""

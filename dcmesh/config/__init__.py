@@ -5,7 +5,7 @@ from typing import Any
 
 import pulumi
 
-from dcmesh.config import stack_config as held
+from dcmesh.config import stack_config
 from dcmesh.config.checks import Configuration, cross_checks
 from dcmesh.config.environment import Environment, ReadFile, of_running_stack, read_file
 from dcmesh.config.errors import ConfigError, Finding
@@ -59,8 +59,8 @@ def parse(
 
 def load(config: pulumi.Config) -> tuple[Settings, dict[str, Link]]:
     """Read and validate the configuration of the stack that runs; see `parse`. Warn of secrets that are shown."""
-    environment, raw = of_running_stack(), held.values(config.name)
+    environment, raw = of_running_stack(), stack_config.values(config.name)
     settings, links = parse(raw, project=environment.project, stack=environment.stack, salt=environment.salt)
     for remark in shown_secrets(raw, settings):
-        pulumi.log.warn(remark.line(held.secret_keys()))
+        pulumi.log.warn(remark.line(stack_config.secret_keys()))
     return settings, links

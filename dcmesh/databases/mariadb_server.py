@@ -148,9 +148,11 @@ class MariadbPeer:
         try:
             said = self._ask(f"SELECT {NAME_OF_EVENT} FROM mysql.event WHERE status = 'DISABLED'", EVENTS_LIMIT)
         except NoAnswer as error:
-            if alone and not isinstance(error, NotSilent):
+            silent = not isinstance(error, NotSilent)
+            if alone and silent:
                 return ()
-            raise type(error)(f"the other site does not say which of them are off: {error}") from None
+            gone = "; if it is gone, set failover.without to it" if silent else ""
+            raise type(error)(f"the other site does not say which of them are off: {error}{gone}") from None
         return [line for line in said.split("\n") if re.fullmatch(rf"{HEX}[.]{HEX}", line)]
 
     def _ask(self, sql: str, limit: int) -> str:

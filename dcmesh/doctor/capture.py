@@ -6,15 +6,17 @@ istiod's.
 
 import json
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from dcmesh.doctor.evidence import Evidence
+from dcmesh.doctor.evidence import Evidence, sidecar_state
 from dcmesh.doctor.findings import FindingKind, HopFinding
 from dcmesh.doctor.hop import Hop
 from dcmesh.doctor.link import WalkedLink
+from dcmesh.doctor.policy import behind_gateway
 from dcmesh.model.capture import Past, Rules, Setting, past_inbound, past_outbound
 from dcmesh.model.istio import ISTIO_NAMESPACE
 from dcmesh.model.istio_objects import Object, annotations, name_of
+from dcmesh.model.peer_authentication import tls_disabled
 
 INBOUND = FindingKind(
     "inbound-not-captured",
@@ -83,12 +85,31 @@ def _look_at_consumer(link: WalkedLink) -> Iterator[HopFinding]:
 
 
 def _look_at_source(link: WalkedLink) -> Iterator[HopFinding]:
-    pod = link.server
-    if link.ends_at_gateway:  # the gateway speaks with whoever listens at the pod's port
+    if link.ends_at_gateway:
+        yield from judge_behind_gateway(behind_gateway(link), link.source.istio("PeerAuthentication"))
         return
+    pod = link.server
     if pod and (past := past_inbound(Rules(pod), link.export.port)):
         seen, fix = seen_and_fix(link.source, pod, past)
         yield INBOUND(f"pod {name_of(pod)}, port {link.export.port}: {seen}", fix)
+
+
+def judge_behind_gateway(behind: Sequence[tuple[Object, int]], peers: Sequence[Object]) -> Iterator[HopFinding]:
+    """Yield that the gateway speaks TLS with a pod's server itself: it takes a sidecar for whoever takes TLS.
+
+    Args:
+        behind: the pods, each with the port that it listens on.
+        peers: the PeerAuthentications of the cluster.
+    """
+    for pod, port in behind:
+        past = past_inbound(Rules(pod), port) if sidecar_state(pod) else None
+        if past and not tls_disabled(peers, pod, port):
+            yield INBOUND(
+                f"pod {name_of(pod)}, port {port}: {past[0].annotation} leads it past, and the gateway speaks TLS",
+                "Add a PeerAuthentication that selects the pod, with "
+                f"`portLevelMtls: {{{port}: {{mode: DISABLE}}}}`: then the gateway speaks plaintext with it.",
+            )
+            return
 
 
 CONSUMERS = Hop(

@@ -1,13 +1,15 @@
 """The egress gateway: the cluster's DNS leads the host to it, and it leads the host to the other site."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 from dcmesh.doctor.findings import FindingKind, HopFinding
 from dcmesh.doctor.fixes import catch_up, restore, restore_object
 from dcmesh.doctor.hop import Hop
 from dcmesh.doctor.link import WalkedLink
-from dcmesh.model.egress import EGRESS_NAME, name_for
+from dcmesh.model.authorization import holding
+from dcmesh.model.egress import EGRESS_NAME, LABELS, name_for
 from dcmesh.model.facts import State
 from dcmesh.model.istio_objects import Object, labels, name_of
 from dcmesh.model.link import service_of
@@ -23,6 +25,11 @@ CLAIMED = FindingKind(
 PORT = FindingKind("egress-port-missing", "the egress gateway does not listen on the host's port")
 ASTRAY = FindingKind("egress-port-elsewhere", "the egress gateway leads the host's port elsewhere")
 UNFENCED = FindingKind("egress-open", "no NetworkPolicy closes the egress gateway to other pods", State.WARNING)
+
+
+DENIED = FindingKind(
+    "egress-denied", "an AuthorizationPolicy may deny the egress gateway's clients, who have no identity", State.WARNING
+)
 
 
 def judge_name(
@@ -73,7 +80,11 @@ def _look_at_name(link: WalkedLink) -> Iterator[HopFinding]:
 
 
 def judge_port(
-    link: WalkedLink, service: Object | None, listeners: Sequence[Object], policies: Sequence[Object]
+    link: WalkedLink,
+    service: Object | None,
+    listeners: Sequence[Object],
+    policies: Sequence[Object],
+    left_out: Callable[[], str],
 ) -> Iterator[HopFinding]:
     """Yield what is wrong with the host's port at the egress gateway.
 
@@ -82,6 +93,8 @@ def judge_port(
         service: the Service in front of it.
         listeners: the listeners of its Envoy.
         policies: the NetworkPolicies of its namespace.
+        left_out: asks istiod for its count of what it has left out of the port's Gateway; empty if that is nothing, or
+            not known.
     """
     own = f"{link.account.namespace}/{name_for(link.host)}"
     if not service:
@@ -92,8 +105,10 @@ def judge_port(
         return
     found = [listener for listener in listeners if listener.get("name") == f"0.0.0.0_{port}"]
     if not found:
+        count = left_out()
+        said = f"; istiod has left out servers of the Gateway {own}: {count}" if count else ""
         yield PORT(
-            f"its Envoy has no listener 0.0.0.0_{port}",
+            f"its Envoy has no listener 0.0.0.0_{port}{said}",
             f"{restore(link.consumer_site)} If that changes nothing: {catch_up(link.consumer_site)}",
         )
         return
@@ -108,6 +123,17 @@ def judge_port(
         yield UNFENCED(f"no NetworkPolicy {link.account.namespace}/{EGRESS_NAME}", restore(link.consumer_site))
 
 
+def judge_policies(link: WalkedLink, policies: Sequence[Object]) -> Iterator[HopFinding]:
+    """Yield the AuthorizationPolicies that may deny its clients; one of dcmesh's own allows them all."""
+    for policy in holding(policies, link.account.namespace, LABELS):
+        if policy["spec"].get("action") in ("DENY", "CUSTOM"):
+            yield DENIED(
+                f"AuthorizationPolicy {name_of(policy)}, {policy['spec']['action']}, holds for the egress gateway",
+                "Give it a selector without the label istio: dcmesh-egress, or a rule of `notNamespaces` or `notPorts` "
+                "that leaves the egress gateway out.",
+            )
+
+
 def _look_at_port(link: WalkedLink) -> Iterator[HopFinding]:
     side, namespace = link.consumer, link.account.namespace
     yield from judge_port(
@@ -115,7 +141,9 @@ def _look_at_port(link: WalkedLink) -> Iterator[HopFinding]:
         side.service(namespace, name_for(link.host)),
         side.dump(link.client, "dynamic_listeners"),
         side.listed(f"/apis/networking.k8s.io/v1/namespaces/{namespace}/networkpolicies"),
+        partial(side.left_out, f"{namespace}/{name_for(link.host)}"),
     )
+    yield from judge_policies(link, side.istio("AuthorizationPolicy"))
 
 
 NAMES = Hop(
@@ -130,7 +158,7 @@ PORTS = Hop(
     name="egress port",
     about="the egress gateway listens on the host's port, leads it to the host's cluster, and is closed to others",
     side="consumer",
-    kinds=(SERVICE, PORT, ASTRAY, UNFENCED),
+    kinds=(SERVICE, PORT, ASTRAY, UNFENCED, DENIED),
     look=_look_at_port,
     egress="gateway",
 )

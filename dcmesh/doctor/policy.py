@@ -12,6 +12,7 @@ from dcmesh.model.facts import State
 from dcmesh.model.gateway import GATEWAY_NAME, GATEWAY_PORT
 from dcmesh.model.istio_objects import Object, labels, name_of, selects, target_port
 from dcmesh.model.link import ServiceAccount, is_whole, service_of
+from dcmesh.model.network_policy import NAMESPACE_NAME, Caller, shutting_out
 from dcmesh.model.object_names import opening
 from dcmesh.status.hosts import Answer
 
@@ -20,6 +21,14 @@ DENIED = FindingKind("denied", "an AuthorizationPolicy denies the consumer")
 NOT_ALLOWED = FindingKind("not-allowed", "there are AuthorizationPolicies that allow, and none allows the consumer")
 NO_POLICY = FindingKind(
     "policy-missing", "no policy keeps others of the mesh out: every consumer of every site may connect", State.WARNING
+)
+OTHERS = FindingKind(
+    "others-admitted", "whom the export does not name as its consumer is let in as well", State.WARNING
+)
+CLOSED = FindingKind(
+    "network-closed",
+    "a NetworkPolicy keeps the gateway from the host's pod, as far as something in the cluster enforces it",
+    State.WARNING,
 )
 
 
@@ -66,6 +75,11 @@ def judge(link: WalkedLink, policies: Sequence[Object], pod: Object, answer: Ans
             f"Add a rule for the principal {who} and port {link.export.port} to it, or delete it.",
         )
         return
+    known = {consumer.account.principal for consumer in link.export.consumers}
+    for own in (policy for policy in holds if name_of(policy) == ours):
+        sources = [part.get("source", {}) for rule in own["spec"].get("rules", ()) for part in rule.get("from", ())]
+        if others := sorted({one for source in sources for one in source.get("notPrincipals", ())} - known):
+            yield OTHERS(f"AuthorizationPolicy {ours}: it does not deny {' '.join(others)}", again)
     if not any(name_of(policy) == ours for policy in holds):
         yield NO_POLICY(f"no AuthorizationPolicy {ours} holds for pod {name_of(pod)}", again)
 
@@ -91,6 +105,10 @@ def judge_at_gateway(
         evidence = f"Gateway {ours}: its subjectAltNames have not got {who}"
         yield NOT_CONSUMER(evidence, again if known else f"{add} and run `pulumi up` there.")
         return
+    admitted = {of for server in servers for of in server.get("tls", {}).get("subjectAltNames", ())}
+    if others := sorted(admitted - {consumer.account.spiffe_id for consumer in link.export.consumers}):
+        again = restore_object(link.export.source, "gateway.networking.istio.io", ours, there=True)
+        yield OTHERS(f"Gateway {ours}: its subjectAltNames have {' '.join(others)}", again)
     asked = connection(link.account, port=GATEWAY_PORT, sni=link.sni)
     yield from _refused(holding(policies, link.gateway.namespace, labels(pod)), asked, "the gateway")
 
@@ -116,6 +134,28 @@ def behind_gateway(link: WalkedLink) -> list[tuple[Object, int]]:
     return [(pod, target_port(spec, link.export.port, pod)) for pod in pods]
 
 
+def judge_networks(
+    link: WalkedLink, networks: Sequence[Object], caller: Caller, behind: Sequence[tuple[Object, int]]
+) -> Iterator[HopFinding]:
+    """Yield what keeps the gateway from the pods in their network.
+
+    Args:
+        link: the link.
+        networks: the NetworkPolicies of the pods' namespace.
+        caller: the gateway's pods.
+        behind: the pods, each with the port that it listens on.
+    """
+    for pod, port in behind:
+        if shut := shutting_out(networks, pod, caller, port):
+            peer = f"from: [{{namespaceSelector: {{matchLabels: {{{NAMESPACE_NAME}: {caller.namespace}}}}}}}]"
+            yield CLOSED(
+                f"NetworkPolicy {', '.join(shut)} lets no gateway of {caller.namespace} in at port {port} of pod "
+                f"{name_of(pod)}",
+                f"Add to its `ingress` the rule `{peer}, ports: [{{port: {port}}}]`.",
+            )
+            return
+
+
 def _refused(holds: Sequence[Object], asked: Request, where: str) -> Iterator[HopFinding]:
     who = asked.facts["principals"]
     for policy in refusing(holds, asked):
@@ -135,12 +175,19 @@ def _look(link: WalkedLink) -> Iterator[HopFinding]:
             yield from judge_behind_gateway(link, policies, behind, port)
     elif pod := link.server:
         yield from judge(link, link.source.istio("AuthorizationPolicy"), pod, link.known_answer)
+    namespace = link.gateway.namespace
+    for gateway in link.gateway_pods[:1]:
+        home = labels(link.source.namespace(namespace) or {"metadata": {"labels": {NAMESPACE_NAME: namespace}}})
+        caller = Caller(namespace=namespace, namespace_labels=home, labels=labels(gateway))
+        networks = link.source.listed(f"/apis/networking.k8s.io/v1/namespaces/{link.export.namespace}/networkpolicies")
+        yield from judge_networks(link, networks, caller, behind_gateway(link))
 
 
 HOP = Hop(
     name="policy",
-    about="who ends the TLS lets the consumer in, and the export's own policy keeps others out",
+    about="who ends the TLS lets the consumer in, the export's policy keeps others out, and the gateway gets to the "
+    "pod",
     side="source",
-    kinds=(NOT_CONSUMER, DENIED, NOT_ALLOWED, NO_POLICY),
+    kinds=(NOT_CONSUMER, DENIED, NOT_ALLOWED, NO_POLICY, OTHERS, CLOSED),
     look=_look,
 )

@@ -3,7 +3,7 @@
 Plain data without secrets. What only an `up` can tell, such as the address that a Service gets, is not in it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Network
 from typing import Literal
@@ -12,7 +12,18 @@ from dcmesh.model.addresses import allot_vips
 from dcmesh.model.egress import HostPort, allot_ports
 from dcmesh.model.gateway import GATEWAY_NAMESPACE, GATEWAY_PORT
 from dcmesh.model.link import ExportedService, Link, pod_hosts
-from dcmesh.model.settings import Database, Export, GatewayExport, Import, Mariadb, Pxc, Settings, Site
+from dcmesh.model.settings import (
+    Database,
+    Egress,
+    Export,
+    GatewayExport,
+    Import,
+    Mariadb,
+    PodExport,
+    Pxc,
+    Settings,
+    Site,
+)
 from dcmesh.model.switchover import Switchover
 
 DOCKER_HOST = "host.k3d.internal"
@@ -84,6 +95,8 @@ class DatabasePlan:
         switchover: which of two sites is the primary, where that can change.
         password: where its password comes from; None while it can come from nowhere.
         servers: its servers; none while it is pending.
+        sidecar: whether its pods have sidecars.
+        egress: how it reaches what it follows.
     """
 
     site: str
@@ -98,6 +111,8 @@ class DatabasePlan:
     switchover: Switchover | None
     password: PasswordOrigin | None
     servers: tuple[ServerPlan, ...]
+    sidecar: bool
+    egress: Egress
 
     @property
     def place(self) -> DatabasePlace:
@@ -235,13 +250,19 @@ class Plan:
         return next(site for site in self.sites if site.name == name)
 
 
-def plan_of(settings: Settings, links: Mapping[str, Link], gateways_in: Mapping[str, str] | None = None) -> Plan:
+def plan_of(
+    settings: Settings,
+    links: Mapping[str, Link],
+    gateways_in: Mapping[str, str] | None = None,
+    meshed: Mapping[str, Collection[str]] | None = None,
+) -> Plan:
     """Work out the plan of a stack.
 
     Args:
         settings: its configuration, which has been checked.
         links: the links of peers that export something.
         gateways_in: the namespace of each site's gateway. Default: as configured, or that of new sites.
+        meshed: by site the namespaces in which objects still stand that pods need sidecars for. Default: none.
     """
     homes = {site.name: site.gateway.namespace or GATEWAY_NAMESPACE for site in settings.sites} | dict(
         gateways_in or {}
@@ -267,7 +288,7 @@ def plan_of(settings: Settings, links: Mapping[str, Link], gateways_in: Mapping[
                 exports=tuple(offers[site.name, export.name] for export in site.exports),
                 imports=_imports(site, offers, gateways),
                 databases=tuple(
-                    _database(settings, links, offers, site, workload)
+                    _database(settings, links, offers, site, workload, (meshed or {}).get(site.name, ()))
                     for workload in site.workloads
                     if isinstance(workload, Database)
                 ),
@@ -347,8 +368,28 @@ def exchanges(settings: Settings, database: Database) -> bool:
     return bool(back and back[1] is database)
 
 
+def needs_sidecars(site: Site, namespace: str) -> bool:
+    """Tell whether what the configuration says of a database's namespace needs sidecars.
+
+    It does unless all that leads to it and from it are gateways. A database that nothing leads to or from keeps those
+    that it has always had.
+    """
+    ends = [isinstance(export, PodExport) for export in site.exports if export.namespace == namespace]
+    ends += [
+        not of.by_gateway
+        for of in site.imports
+        if namespace in (of.namespace, *(client.namespace for client in of.clients))
+    ]
+    return any(ends) or not ends
+
+
 def _database(
-    settings: Settings, links: Mapping[str, Link], offers: Offers, site: Site, database: Database
+    settings: Settings,
+    links: Mapping[str, Link],
+    offers: Offers,
+    site: Site,
+    database: Database,
+    meshed: Collection[str],
 ) -> DatabasePlan:
     source, switchover = _source(settings, offers, database), _switchover(settings, database)
     leads = switchover is not None and switchover.primary == site.name
@@ -369,7 +410,16 @@ def _database(
         switchover=switchover,
         password=_password(settings, links, site, database),
         servers=_servers(database, role, source.hosts if source and role == "replica" else ()),
+        sidecar=needs_sidecars(site, database.namespace) or database.namespace in meshed,
+        egress=egress_of(site, database),
     )
+
+
+def egress_of(site: Site, database: Database) -> Egress:
+    """Return how a database reaches what it follows."""
+    followed = database.replicates
+    imports = (of for of in site.imports if followed and (of.from_, of.export) == (followed.from_, followed.export))
+    return "gateway" if any(of.by_gateway for of in imports) else "sidecar"
 
 
 def _source(settings: Settings, offers: Offers, database: Database) -> ExportedService | None:

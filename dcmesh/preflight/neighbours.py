@@ -12,7 +12,7 @@ from dcmesh.deployment import DeployedExport, ExpectedGateway
 from dcmesh.foreign.consumer import at_consumer
 from dcmesh.foreign.egress import at_egress
 from dcmesh.foreign.gateway import at_gateway
-from dcmesh.foreign.objects import Foreign, IstioObjects, gather
+from dcmesh.foreign.objects import ISTIODS, Foreign, IstioObjects, gather
 from dcmesh.kube.api import ApiClient
 from dcmesh.model import settings as model
 from dcmesh.model.egress import name_for
@@ -22,7 +22,7 @@ from dcmesh.model.istio_objects import Object, name_of
 from dcmesh.model.link import ExportedService, ServiceAccount
 from dcmesh.model.object_names import opening
 from dcmesh.model.plan import ImportPlan, SitePlan
-from dcmesh.preflight.allowed import read_if_allowed
+from dcmesh.preflight.allowed import list_if_allowed, read_if_allowed
 from dcmesh.preflight.gateway_exports import pod_labels
 from dcmesh.preflight.hosts import exported_name, imported_name, new_or_there
 from dcmesh.sites_in_state import SiteInState
@@ -50,8 +50,10 @@ def met(
     cluster = _without(gather(partial(read_if_allowed, api), place, pod_labels(gateway)), known)
     if not istio.existing:
         cluster = replace(cluster, scoped=istio.scope_gateways)
-    else:
+    elif list_if_allowed(api, ISTIODS):
         yield from _unbound(cluster, istio.existing, plan, known)
+    else:  # whether it binds Gateways to their namespace cannot be seen: what it may bind is no reason to refuse
+        cluster = replace(cluster, scoped=True)
     yield from _at_gateway(cluster, path, plan, gateway, known)
     yield from _at_consumers(cluster, path, plan, known)
 
@@ -139,13 +141,13 @@ def _told(
     found: Sequence[Foreign], export: ExportedService, told: type[Finding], path: str, value: str
 ) -> Iterator[Finding]:
     """Yield what of the foreign objects touches an export or import; of one that stands, what stops it alone."""
-    for foreign in found:
+    touching = [foreign for foreign in found if set(foreign.hosts) & set(export.hosts)]
+    worst_last = {(of.kind, of.name): of for of in sorted(touching, key=lambda foreign: foreign.severity)}
+    for foreign in worst_last.values():
         critical = foreign.severity == State.CRITICAL
-        if set(foreign.hosts) & set(export.hosts) and (critical or told is Finding):
-            advice = (
-                f"would meet the {foreign.kind} {foreign.name} in {foreign.site}: it {foreign.does}. {foreign.cure}"
-            )
-            yield (told if critical else Remark)(path, value, advice)
+        if critical or told is Finding:
+            meets = f"would meet the {foreign.kind} {foreign.name} in {foreign.site}"
+            yield (told if critical else Remark)(path, value, f"{meets}: {foreign.does}. {foreign.cure}")
 
 
 def _deployed(export: ExportedService, source: str, *, by_gateway: bool = False) -> DeployedExport:

@@ -21,6 +21,7 @@ from dcmesh.preflight import (
     networks,
     purposes,
     selectors,
+    sidecars,
     taken_names,
     terminations,
     versions,
@@ -57,6 +58,7 @@ def require_ready(
             continue  # the state says which cluster it is
         found += purposes.changed(site, path, gateway_namespace(site, known), known)
         found += terminations.changed(path, plan.site(site.name), known)
+        found += sidecars.kept(site, path, plan.site(site.name))
         if isinstance(site.cluster, model.ExistingCluster):
             identities[site.name], findings = _of_site(
                 settings, site, site.cluster, path, plan.site(site.name), environment, known

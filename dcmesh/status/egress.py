@@ -8,30 +8,22 @@ from typing import Any
 from dcmesh.kube.api import ERRORS, ApiClient, why
 from dcmesh.kube.pods import Pod, ask_proxy, read
 from dcmesh.model.egress import EGRESS_NAME, STRANGER
-from dcmesh.model.facts import Fact, State
+from dcmesh.model.facts import State
 from dcmesh.model.link import ServiceAccount
-from dcmesh.status.gateways import Refusal, refused_in
+from dcmesh.status.gateways import GatewayPods, refused_in
 
 
 @dataclass(frozen=True, kw_only=True)
-class EgressStatus(Fact):
+class EgressStatus(GatewayPods):
     """An egress gateway.
 
     Attributes:
         account: its namespace and service account.
-        ready: how many of its pods are ready.
-        wanted: how many there should be.
         open: whether a pod that is none of its clients was answered; None while that is not known.
-        refusals: what its Envoys refuse.
-        unasked: why its Envoys could not be asked for that; empty if they could.
     """
 
     account: str
-    ready: int = 0
-    wanted: int = 0
     open: bool | None = None
-    refusals: tuple[Refusal, ...] = ()
-    unasked: str = ""
 
     @property
     def where(self) -> str:
@@ -42,12 +34,7 @@ class EgressStatus(Fact):
         """Yield what is wrong."""
         for refusal in self.refusals:
             yield State.CRITICAL, f"{refusal}: hosts that are new are not reached, and after a restart none is"
-        if self.unasked:
-            yield State.UNKNOWN, f"its Envoys cannot be asked what they refuse: {self.unasked}"
-        if not self.ready:
-            yield State.CRITICAL, f"no pod is ready, {self.wanted} wanted"
-        elif self.ready < self.wanted:
-            yield State.WARNING, f"{self.ready} of {self.wanted} pods are ready"
+        yield from super().judge()
         if self.open:
             yield (
                 State.WARNING,

@@ -40,30 +40,48 @@ class Refusal:
 
 
 @dataclass(frozen=True, kw_only=True)
-class GatewayStatus(Fact):
+class GatewayPods(Fact):
+    """The pods of a gateway, of either kind.
+
+    Attributes:
+        ready: how many of them are ready.
+        wanted: how many there should be.
+        refusals: what their Envoys refuse.
+        unasked: why their Envoys could not be asked for that; empty if they could.
+    """
+
+    ready: int = 0
+    wanted: int = 0
+    refusals: tuple[Refusal, ...] = ()
+    unasked: str = ""
+
+    def judge(self) -> Iterator[tuple[State, str]]:
+        """Yield what is wrong, but for what their Envoys refuse: what follows from that, each kind says for itself."""
+        if self.unasked:
+            yield State.UNKNOWN, f"its Envoys cannot be asked what they refuse: {self.unasked}"
+        if not self.ready:
+            yield State.CRITICAL, f"no pod is ready, {self.wanted} wanted"
+        elif self.ready < self.wanted:
+            yield State.WARNING, f"{self.ready} of {self.wanted} pods are ready"
+
+
+@dataclass(frozen=True, kw_only=True)
+class GatewayStatus(GatewayPods):
     """A site's gateway.
 
     Attributes:
-        ready: how many of its pods are ready.
-        wanted: how many there should be.
         addresses: the external addresses of its Service.
         ports: the ports of its Service.
         told_addresses: where importers look for it.
         told_port: at which port.
         advertised: whether the configuration says so, and not the Service.
-        refusals: what its Envoys refuse.
-        unasked: why its Envoys could not be asked for that; empty if they could.
     """
 
-    ready: int = 0
-    wanted: int = 0
     addresses: tuple[str, ...] = ()
     ports: tuple[int, ...] = ()
     told_addresses: tuple[str, ...]
     told_port: int
     advertised: bool
-    refusals: tuple[Refusal, ...] = ()
-    unasked: str = ""
 
     @property
     def where(self) -> str:
@@ -80,12 +98,7 @@ class GatewayStatus(Fact):
                 else "no link works"
             )
             yield state, f"{refusal}: {last}. `python -m dcmesh doctor` names the cause"
-        if self.unasked:
-            yield State.UNKNOWN, f"its Envoys cannot be asked what they refuse: {self.unasked}"
-        if not self.ready:
-            yield State.CRITICAL, f"no pod is ready, {self.wanted} wanted"
-        elif self.ready < self.wanted:
-            yield State.WARNING, f"{self.ready} of {self.wanted} pods are ready"
+        yield from super().judge()
         if self.advertised:
             return
         own, told = set(self.addresses), set(self.told_addresses)

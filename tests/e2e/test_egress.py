@@ -3,7 +3,8 @@
 import json
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -34,6 +35,9 @@ HELLO = {f"hello-{n}.hello.demo.svc.cluster.local": f"hello-{n}" for n in range(
 HOST = next(iter(HELLO))
 DB0 = "db-0.db.wookie.svc.cluster.local"
 EGRESS = {"namespace": "dcmesh-egress", "serviceAccount": "egress"}
+DRAINED = 50
+"""Seconds after which Envoy has closed what a change makes it drain: it waits for 45."""
+
 CLIENTS = [{"namespace": "reports", "labels": {"app": "reader"}}]
 
 
@@ -55,7 +59,7 @@ def imported(name: str, namespace: str, **more: Any) -> dict[str, Any]:
 
 
 def config() -> dict[str, Any]:
-    """Return the stack: `hello` and a MariaDB in dc1, and nothing in dc2 but an egress gateway."""
+    """Return the stack: `hello` and a MariaDB in dc1, and in dc2 its replica, both without sidecars."""
     whole = lab_config()
     dc1, dc2 = whole["dcmesh:sites"]
     dc1["workloads"] = [
@@ -64,10 +68,19 @@ def config() -> dict[str, Any]:
     ]
     dc1["exports"] = [
         export("hello", "demo", replicas=1, port=8080, protocol="HTTP", probe="pod-name"),
-        export("db", "wookie", replicas=1, port=3306),
+        {
+            "name": "db",
+            "termination": "gateway",
+            "namespace": "wookie",
+            "replicas": 1,
+            "port": 3306,
+            "consumers": [{"site": "dc2", **EGRESS}],
+        },
     ]
-    dc2["workloads"] = []
-    dc2["imports"] = [imported("hello", "demo"), imported("db", "wookie")]
+    follows = {"replicates": {"from": "dc1", "export": "db"}}
+    dc2["workloads"] = [{"kind": "mariadb", "namespace": "wookie-dr", "replicas": 1, "image": MARIADB, **follows}]
+    clients = [*CLIENTS, {"namespace": "wookie-dr", "labels": {"app": "db"}}]
+    dc2["imports"] = [imported("hello", "demo"), imported("db", "wookie", clients=clients)]
     return whole
 
 
@@ -126,6 +139,16 @@ def test_a_client_without_sidecar_logs_in_by_the_real_name(sites: dict[str, Kube
     assert log_in(sites["dc2"], shell, DB0, "replication", password) == "db-0"
 
 
+def test_databases_without_sidecars_replicate(sites: dict[str, Kubectl]) -> None:
+    source, copy = Database(sites["dc1"], "wookie", "db-0"), Database(sites["dc2"], "wookie-dr", "db-0")
+    source("CREATE DATABASE kept; CREATE TABLE kept.t (n INT PRIMARY KEY); INSERT INTO kept.t VALUES (7)")
+    eventually("dc2 has the row", lambda: copy("SELECT n FROM kept.t", check=False) == "7", within=60)
+    for server in (source, copy):
+        spec = server.site.get("pod", server.pod, server.namespace)["spec"]
+        names = [container["name"] for container in (*spec["initContainers"], *spec["containers"])]
+        assert names == ["prepare", "mariadb"]
+
+
 def test_the_status_shows_the_egress_gateway_and_that_nothing_enforces_its_policy(pair: Project) -> None:
     """The lab takes NetworkPolicies and enforces none: the stranger is answered, which no `up` fails for."""
 
@@ -147,6 +170,40 @@ def test_the_status_shows_the_egress_gateway_and_that_nothing_enforces_its_polic
     assert [p["text"] for p in shown["problems"] if "is none of its clients was answered" not in p["text"]] == []
 
 
+def addresses(site: Kubectl, namespace: str, selector: str) -> str:
+    listed = site("get", "pods", "--namespace", namespace, "--selector", selector, "--output", "json")
+    return ", ".join(pod["status"]["podIP"] for pod in json.loads(listed)["items"])
+
+
+@contextmanager
+def enforced(lab: Lab, site: Kubectl) -> Iterator[None]:
+    """Have dc2's node do what a policy engine does by the NetworkPolicies there: its clients alone get to the ports."""
+    into, clients = addresses(site, "dcmesh-egress", "app=dcmesh-egress"), addresses(site, "reports", "app=reader")
+    rule = f"ip daddr {{ {into} }} tcp dport 20000-32767 ip saddr != {{ {clients} }} drop"
+    chain = f"chain forward {{ type filter hook forward priority filter; {rule}; }}"
+    lab("enter", "dc2", "--", "nft", f"table inet policies {{ {chain} }}")
+    try:
+        yield
+    finally:
+        lab("enter", "dc2", "--", "nft", "delete table inet policies")
+
+
+def test_a_stranger_is_shut_out_where_something_enforces_the_policies(
+    lab: Lab, pair: Project, sites: dict[str, Kubectl], client: tuple[str, ...], shell: tuple[str, ...]
+) -> None:
+    with enforced(lab, sites["dc2"]):
+        assert curl(sites["dc2"], HOST, pod=client) == (HELLO[HOST], "200")
+        sites["dc2"]("delete", "job", "dcmesh-stranger", "--namespace", "dcmesh-egress")
+        pair.up("--refresh", "--skip-preview")
+
+        def told() -> Any:
+            (gateway,) = json.loads(pair.dcmesh("status", "--json").stdout)["sites"]["dc2"]["egressGateways"]
+            return gateway
+
+        eventually("the stranger has ended", lambda: told()["open"] is not None, within=120)
+        assert (told()["open"], told()["state"]) == (False, "ok")
+
+
 def test_the_doctor_walks_the_way_by_the_egress_gateway(pair: Project, sites: dict[str, Kubectl]) -> None:
     def walked() -> dict[str, dict[str, str]]:
         report = json.loads(pair.dcmesh("doctor", "--json").stdout)
@@ -160,7 +217,7 @@ def test_the_doctor_walks_the_way_by_the_egress_gateway(pair: Project, sites: di
         assert "virtual address" not in hops
     sites["dc2"]("delete", "endpointslice", "--namespace", "wookie", "--all")
     assert walked()[DB0]["egress name"] == "broken"
-    pair.up("--refresh")
+    pair.up("--refresh", "--skip-preview")
     assert walked()[DB0]["egress name"] == "passed"
 
 
@@ -183,6 +240,20 @@ def test_a_mesh_that_allows_nothing_by_default_does_not_shut_it(
     sites["dc2"].apply(istio("AuthorizationPolicy", "allow-nothing", "istio-system", {}))
     always(sites["dc2"], client, 10)
     sites["dc2"]("delete", "authorizationpolicy", "allow-nothing", "--namespace", "istio-system")
+
+
+def test_somebody_elses_gateway_at_its_port_is_named_and_shuts_nothing(
+    pair: Project, sites: dict[str, Kubectl], client: tuple[str, ...]
+) -> None:
+    """Of two at one port istiod goes by the elder."""
+    (server,) = sites["dc2"].get("gateways.networking.istio.io", name_for(HOST), "dcmesh-egress")["spec"]["servers"]
+    spec = {"selector": {"istio": "dcmesh-egress"}, "servers": [{**server, "hosts": ["*"]}]}
+    sites["dc2"].apply(istio("Gateway", "theirs", "dcmesh-egress", spec))
+    always(sites["dc2"], client, 5)
+    said = json.loads(pair.dcmesh("status", "--json").stdout)["problems"]
+    (told,) = [problem["text"] for problem in said if "Gateway dcmesh-egress/theirs" in problem["text"]]
+    assert f"has the port of {HOST} to itself once dcmesh's own Gateway is written anew" in told
+    sites["dc2"]("delete", "gateways.networking.istio.io", "theirs", "--namespace", "dcmesh-egress")
 
 
 def test_a_tenants_route_for_its_port_leads_nobody_elsewhere(
@@ -222,57 +293,68 @@ def test_nothing_runs_where_the_names_are(sites: dict[str, Kubectl]) -> None:
     assert "exceeded quota" in said.stderr, said
 
 
-def test_a_host_more_moves_no_other_and_breaks_no_connection(
+def test_a_host_more_and_a_rename_move_no_other_and_break_no_connection(
     pair: Project, sites: dict[str, Kubectl], client: tuple[str, ...], shell: tuple[str, ...]
 ) -> None:
     before = everything(sites["dc2"])
-    password = database_passwords(sites["dc1"], "wookie")["replication"]
-    # 60 s: longer than Envoy keeps what it drains, Istio's 45 s
-    query = f"MYSQL_PWD='{password}' mariadb -h {DB0} -u replication -Nse 'SELECT 1; SELECT SLEEP(100); SELECT 2'"
-    open_one = subprocess.Popen(
-        sites["dc2"].command("exec", *shell, "--", "bash", "-c", query),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
+    with connected(sites, shell) as ask:
+        assert ask("SELECT 1") == "1"
+        with pair.edit() as edited:
+            dc1, dc2 = edited["dcmesh:sites"]
+            dc1["exports"][0] |= {"name": "greeter", "statefulSet": "hello", "replicas": 2}
+            dc2["imports"][0]["export"] = "greeter"
+        pair.up("--skip-preview")
+        drained = time.monotonic() + DRAINED
+        assert {host: curl(sites["dc2"], host, pod=client) for host in HELLO} == {
+            host: (pod, "200") for host, pod in HELLO.items()
+        }
+        after = everything(sites["dc2"])
+        assert before.items() <= after.items()
+        assert len(after) == len(before) + 6
+        pair.up("--expect-no-changes")
+        time.sleep(max(0, drained - time.monotonic()))
+        assert ask("SELECT 2") == "2"
+
+
+@contextmanager
+def connected(sites: dict[str, Kubectl], inside: tuple[str, ...]) -> Iterator[Callable[[str], str]]:
+    """Hold a connection of a client with the database. The function that is given asks by it for one value."""
+    mariadb = f"exec mariadb --host={DB0} --user=replication --skip-reconnect --batch --skip-column-names --unbuffered"
+    command = sites["dc2"].command(
+        "exec", "--stdin", *inside, "--", "bash", "-c", f"read -r MYSQL_PWD; export MYSQL_PWD; {mariadb} 2>&1"
     )
-    time.sleep(2)
-    with pair.edit() as edited:
-        edited["dcmesh:sites"][0]["exports"][0]["replicas"] = 2
-    pair.up("--skip-preview")
-    assert {host: curl(sites["dc2"], host, pod=client) for host in HELLO} == {
-        host: (pod, "200") for host, pod in HELLO.items()
-    }
-    after = everything(sites["dc2"])
-    assert before.items() <= after.items()
-    assert len(after) == len(before) + 6
-    assert open_one.communicate()[0].split() == ["1", "0", "2"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as session:
 
+        def say(line: str) -> None:
+            assert session.stdin is not None
+            session.stdin.write(f"{line}\n")
+            session.stdin.flush()
 
-def test_a_rename_leaves_what_stands_for_the_hosts(
-    pair: Project, sites: dict[str, Kubectl], client: tuple[str, ...]
-) -> None:
-    before = everything(sites["dc2"])
-    with pair.edit() as edited:
-        dc1, dc2 = edited["dcmesh:sites"]
-        dc1["exports"][0] |= {"name": "greeter", "statefulSet": "hello"}
-        dc2["imports"][0]["export"] = "greeter"
-    pair.up("--skip-preview")
-    assert everything(sites["dc2"]) == before
-    assert {curl(sites["dc2"], host, pod=client)[0] for host in HELLO} == set(HELLO.values())
-    pair.up("--expect-no-changes")
+        def ask(sql: str) -> str:
+            assert session.stdout is not None
+            say(f"{sql};")
+            return session.stdout.readline().strip()
+
+        say(database_passwords(sites["dc1"], "wookie")["replication"])
+        try:
+            yield ask
+        finally:
+            session.kill()
 
 
 def test_a_namespace_of_names_becomes_nothing_else_in_one_step(pair: Project) -> None:
     """Pulumi would create the one, which is there, and then delete the other: the same, with a database in it."""
     with pair.edit() as edited:
         dc2 = edited["dcmesh:sites"][1]
-        kept = dc2["imports"].pop()
-        dc2["workloads"] = [{"kind": "mariadb", "namespace": "wookie", "replicas": 1, "image": MARIADB}]
+        kept = dc2["imports"].pop(0)
+        dc2["workloads"].append({"kind": "mariadb", "namespace": "demo", "replicas": 1, "image": MARIADB})
     said = pair.refused("preview")
-    assert "sites[1].workloads[0].namespace" in said
+    assert "sites[1].workloads[1].namespace" in said
     assert "pulumi up" in said
     with pair.edit() as edited:
-        edited["dcmesh:sites"][1] |= {"workloads": [], "imports": [*edited["dcmesh:sites"][1]["imports"], kept]}
+        dc2 = edited["dcmesh:sites"][1]
+        dc2["workloads"].pop()
+        dc2["imports"].insert(0, kept)
 
 
 def test_a_gateway_pod_that_is_lost_is_not_missed_for_long(sites: dict[str, Kubectl], client: tuple[str, ...]) -> None:
@@ -315,13 +397,17 @@ def test_neither_database_has_a_sidecar(pair: Project, sites: dict[str, Kubectl]
             {"name": "primary", "service": "db-primary", "whole": True, "port": 3306, **common},
         ]
         dc2["imports"] += [imported("bare", bare.NAMESPACE), imported("primary", bare.NAMESPACE)]
-    pair.up("--skip-preview")
+    pair.up()  # with its preview, to which the hosts' Services have no address yet
     hosts = {f"{pod}.db.bare.svc.cluster.local": pod for pod in bare.PODS} | {
         "db-primary.bare.svc.cluster.local": "db-0"
     }
     assert {host: bare.answer(sites["dc2"], shell, host) for host in hosts} == hosts
     another = "db-1.db.bare.svc.cluster.local"
     assert bare.answer(sites["dc2"], shell, another, port=bare.GROUP_PORT) == "db-1", "a further port is led there too"
+    for host in ("db-0.db.bare.svc.cluster.local", "db-primary.bare.svc.cluster.local"):
+        walked = json.loads(pair.dcmesh("doctor", "--json", host).stdout)["hosts"]
+        steps = [step for port in walked for step in port["steps"]]
+        assert {step["hop"]: step["findings"] for step in steps if step["outcome"] != "passed"} == {}
     assert bare.state(sites["dc1"]) == before
     pair.up("--expect-no-changes")
 
@@ -349,8 +435,9 @@ def gateway_pods(site: Kubectl) -> list[str]:
 
 def test_the_import_goes_and_takes_its_names_along(pair: Project, sites: dict[str, Kubectl]) -> None:
     with pair.edit() as edited:
-        edited["dcmesh:sites"][1]["imports"] = edited["dcmesh:sites"][1]["imports"][:1]
+        edited["dcmesh:sites"][1]["imports"] = edited["dcmesh:sites"][1]["imports"][:2]
     pair.up("--skip-preview")
-    assert not {"wookie", "bare"} & set(sites["dc2"].names("namespaces"))
-    assert "demo" in sites["dc2"].names("namespaces")
+    there = set(sites["dc2"].names("namespaces"))
+    assert "bare" not in there
+    assert {"demo", "wookie"} <= there
     pair.up("--expect-no-changes")

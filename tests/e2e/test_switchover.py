@@ -5,7 +5,6 @@ The tests stand in the order of a pair's life. Each begins where the one before 
 # ruff: noqa: S311, S608 - chance and SQL are the tests' own
 
 import json
-import math
 import os
 import random
 import signal
@@ -23,7 +22,6 @@ from lab import cgroup
 from lab.paths import LabPaths
 
 from .toolbox import (
-    MARIADB,
     Database,
     Kubectl,
     Lab,
@@ -32,94 +30,11 @@ from .toolbox import (
     example,
     kubectl_of,
     lab_for_a_while,
-    log_in,
     standing,
-    start,
 )
+from .writers import Writers, begin, pause
 
 NAMESPACES = {"dc1": "wookie", "dc2": "wookie-dr"}
-LOG = "/tmp/written"  # noqa: S108 - in a pod of its own
-
-# Tries to write a numbered row in its own site, again and again, each time by a new connection; tells when which was
-# committed: the seconds since the epoch before and after, and the number.
-WRITER = f"""
-export MYSQL_PWD=ordinary
-for ((n = 1; ; n++)); do
-  begun=$EPOCHREALTIME
-  mariadb --host=db-0.db --user=shopper --connect-timeout=2 --execute="INSERT INTO shop.written VALUES ('$1', $n)" &&
-    echo "$begun $EPOCHREALTIME $n" >>{LOG}
-  sleep 0.03
-done
-"""
-
-
-@dataclass(frozen=True, order=True)
-class Written:
-    """A row that a site has committed between two times."""
-
-    begun: float
-    done: float
-    number: int
-    site: str
-
-
-class Writers:
-    """A client in each site that never stops trying to write there."""
-
-    def __init__(self, sites: dict[str, Kubectl]) -> None:
-        self._sites = sites
-        self._pods: dict[str, tuple[str, ...]] = {}
-        self._ended: dict[str, str] = {}
-        for name, site in sites.items():
-            pod = self._pods[name] = start(site, "writer", NAMESPACES[name], "db", image=MARIADB)
-            begin = f"cat >/tmp/writer; : >{LOG}; setsid bash /tmp/writer {name} </dev/null >/dev/null 2>&1 &"
-            site("exec", "--stdin", *pod, "--", "bash", "-c", begin, stdin=WRITER)
-
-    def written(self) -> list[Written]:
-        """Return the rows that were committed, in order."""
-        found = []
-        for name in self._pods:
-            for line in (self._ended.get(name) or self._log(name)).splitlines():
-                begun, done, number = line.split()
-                found.append(Written(float(begun), float(done), int(number), name))
-        return sorted(found)
-
-    def _log(self, site: str) -> str:
-        return self._sites[site]("exec", *self._pods[site], "--", "cat", LOG)
-
-    def led_to(self, site: str) -> str:
-        """Return the id of the server to which the Service `db-writer` leads a client in a site."""
-        return log_in(self._sites[site], self._pods[site], "db-writer", "shopper", "ordinary", sql="SELECT @@server_id")
-
-    def end(self, site: str) -> None:
-        """End a client for good, and remember what it committed."""
-        self._sites[site]("exec", *self._pods[site], "--", "pkill", "--full", "/tmp/writer")  # noqa: S108
-        self._ended[site] = self._log(site)
-
-    def turns(self) -> list[str]:
-        """Return which site wrote, in order, in as few turns as can be: two sites that write at once take many.
-
-        A row was committed at some moment between its two times.
-        """
-        left = {site: [row for row in self.written() if row.site == site] for site in self._pods}
-        found = list[str]()
-        while any(left.values()):
-            ends = {site: min((row.done for row in rows), default=math.inf) for site, rows in left.items()}
-            # Who must have written first; then for as long as no other must have.
-            site = min(ends, key=lambda site: ends[site])
-            end = min((ends[other] for other in ends.keys() - {site}), default=math.inf)
-            left[site] = [row for row in left[site] if row.begun >= end]
-            found.append(site)
-        return found
-
-    def write(self, site: str) -> None:
-        """Wait until a site commits rows."""
-
-        def count() -> int:
-            return sum(row.site == site for row in self.written())
-
-        before = count()
-        eventually(f"{site} commits", lambda: count() > before + 4)
 
 
 @pytest.fixture(scope="module")
@@ -132,8 +47,9 @@ def pair(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project
     config = example("mariadb-switchover")
     for site in config["dcmesh:sites"]:
         site["workloads"][0] |= {"settings": {"event_scheduler": "ON"}, "writerService": True}
-    config["dcmesh:sites"][0]["workloads"][0]["replicas"] = 2
-    with standing(lab, tmp_path_factory.mktemp(lab.name), config) as project:
+        site["workloads"][0]["replicas"] = 2
+    # One resource after the other: none may wait for one that comes later.
+    with standing(lab, tmp_path_factory.mktemp(lab.name), config, options=("--parallel", "1")) as project:
         yield project
 
 
@@ -156,9 +72,10 @@ def writers(sites: dict[str, Kubectl], databases: dict[str, Database]) -> Writer
         "CREATE TABLE shop.ticks (number BIGINT AUTO_INCREMENT PRIMARY KEY, server INT UNSIGNED);"
         "CREATE DEFINER = root@'%' EVENT shop.tick ON SCHEDULE EVERY 1 SECOND DO"
         " INSERT INTO shop.ticks (server) VALUES (@@server_id);"
+        "CREATE EVENT shop.broken ON SCHEDULE EVERY 1 HOUR DO DO 0;"
         "CREATE EVENT shop.off ON SCHEDULE EVERY 1 SECOND DISABLE DO INSERT INTO shop.ticks (server) VALUES (0)"
     )
-    writers = Writers(sites)
+    writers = Writers(sites, NAMESPACES)
     writers.write("dc1")
     return writers
 
@@ -237,18 +154,26 @@ def test_a_planned_switchover_under_writers(
     before = tokens(databases)
     code, said = ended(by_hand(pair, sites, "dc2", "--dry-run"))
     assert (code, tokens(databases)) == (0, before), said
+    applications = {
+        name: begin(site, "app", NAMESPACES[name], f"{name}-app", "db-writer") for name, site in sites.items()
+    }
+    databases["dc2"]("SET sql_log_bin = 0; UPDATE mysql.event SET db = 'gone' WHERE name = 'broken'")
     switch(pair, "dc2")
-    pair.up("--skip-preview")
+    said = pair.up("--skip-preview")
+    assert "dc2: has events that cannot be enabled, and do not run: gone.broken (error 1049)" in said
+    for database in databases.values():
+        database("SET sql_log_bin = 0; DELETE FROM mysql.event WHERE name = 'broken'")
     writers.write("dc2")
     assert writers.turns() == ["dc1", "dc2"]
-    written = writers.written()
-    gap = min(row.begun for row in written if row.site == "dc2") - max(row.done for row in written if row.site == "dc1")
-    print(f"no writer for {gap:.2f} s")
+    print(f"no writer for {writers.gap('dc1', 'dc2'):.2f} s")
     assert_all_are_led_to("dc2", writers, databases)
+    for name, site in sites.items():
+        print(f"no row through db-writer of {name} for {pause(site, applications[name]):.2f} s")
+        site("delete", "pod", "app", "--namespace", NAMESPACES[name], "--now")
     assert_nothing_is_lost(writers, databases)
     eventually("the status says so", lambda: well(pair, "dc2"))
     _, said = status(pair)
-    follower, _ = said["sites"]["dc1"]["databases"]
+    follower, *_ = said["sites"]["dc1"]["databases"]
     assert (follower["source"], follower["running"]) == ("db-0.db.wookie-dr.svc.cluster.local", True)
     assert_events_run(databases, "dc2")
 
@@ -315,6 +240,10 @@ def waits_for_lock(database: Database) -> bool:
     return database(f"{PROCESSES} state = 'User lock'") != "0"
 
 
+HELD = "CREATE TABLE IF NOT EXISTS mysql.held (n INT) ENGINE=Aria"
+LOCK_TABLES = "LOCK TABLES mysql.held WRITE"
+"""Who has locked tables is waited for by whoever makes the server read-only."""
+
 BEFORE = {"dc1": "dc2 closed", "dc2": "dc2 open"}
 STEPS = {
     "the new primary has not all rows": Step(
@@ -322,7 +251,7 @@ STEPS = {
     ),
     "the token is about to be given": Step(("dc2", LOCK), lambda servers: waits_for_lock(servers["dc2"]), BEFORE),
     "the token is given and the old primary is not fenced": Step(
-        ("dc2", "CREATE TABLE IF NOT EXISTS mysql.held (n INT) ENGINE=Aria; LOCK TABLES mysql.held WRITE"),
+        ("dc2", f"{HELD}; {LOCK_TABLES}"),
         lambda servers: servers["dc2"](TOKEN).startswith("dc1"),
         {"dc1": "dc2 closed", "dc2": "dc1 open"},
     ),
@@ -352,7 +281,7 @@ def test_interrupted(pair: Project, databases: dict[str, Database], writers: Wri
 
 
 def test_it_goes_on_after_all_that(pair: Project, writers: Writers, databases: dict[str, Database]) -> None:
-    pair.up("--skip-preview")
+    pair.up("--skip-preview", "--parallel", "1")
     writers.write("dc1")
     assert writers.turns() == ["dc1", "dc2", "dc1"]
     assert_nothing_is_lost(writers, databases)
@@ -413,24 +342,28 @@ def test_an_old_run_that_goes_on_after_a_newer_one(
 def test_a_server_that_is_frozen_meanwhile(
     lab: Lab, pair: Project, sites: dict[str, Kubectl], databases: dict[str, Database], writers: Writers
 ) -> None:
-    """The old primary stops, and the run gives up; it goes on, and so does what it was told."""
+    """The old primary has given its token away, and stops while it is open; the run gives up; then it goes on."""
     before = writers.turns()
-    run = by_hand(pair, sites, "dc2")
-    eventually("the run is at work", lambda: run.poll() is not None or runs_in(databases["dc1"]))
-    frozen = servers_of(lab, "dc1")
-    for pid in frozen:
-        os.kill(pid, signal.SIGSTOP)
-    try:
-        dry = by_hand(pair, sites, "dc2", "--dry-run")  # at the same time: kubelet restarts what is frozen for a minute
-        code, said = ended(run)
-        dry_code, dry_said = ended(dry)
-    finally:
+    databases["dc1"](f"SET sql_log_bin = 0; {HELD}")
+    with held(databases["dc1"], LOCK_TABLES):
+        run = by_hand(pair, sites, "dc2")
+        eventually("the token is given", lambda: databases["dc1"](TOKEN) == "dc2 open")
+        frozen = servers_of(lab, "dc1")
         for pid in frozen:
-            os.kill(pid, signal.SIGCONT)
-    if code:  # else it was done before
-        assert "does not answer" in said
-        assert dry_code == 2, dry_said
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            dry = by_hand(pair, sites, "dc2", "--dry-run")  # meanwhile: kubelet restarts what is frozen for a minute
+            code, said = ended(run)
+            dry_code, dry_said = ended(dry)
+            assert databases["dc2"](TOKEN) == "dc1 closed"
+        finally:
+            for pid in frozen:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGCONT)
+    assert (code, "does not answer" in said) == (2, True), said
+    assert dry_code == 2, dry_said
     eventually("the old primary is back", lambda: databases["dc1"](TOKEN, check=False))
+    assert databases["dc2"](TOKEN) == "dc1 closed"
     assert ended(by_hand(pair, sites, "dc2"))[0] == 0
     writers.write("dc2")
     assert writers.turns() == [*before, "dc2"]
@@ -607,3 +540,23 @@ def test_without_its_volumes_the_site_copies_the_other(
     assert_events_run(databases, "dc2")
     events = "SELECT db, name, status FROM mysql.event ORDER BY name"
     assert databases["dc1"](events) == databases["dc2"](events), "as they were copied"
+
+
+def test_the_primary_goes_back_to_the_site_that_was_lost(
+    pair: Project, sites: dict[str, Kubectl], writers: Writers, databases: dict[str, Database], lost: Lost
+) -> None:
+    """With two servers a site: in each the second follows the first, whichever role that has."""
+    before = writers.turns()
+    writers.begin("dc1", first=10**6)
+    switch(pair, "dc1")
+    pair.up("--skip-preview")
+    writers.write("dc1")
+    assert writers.turns() == [*before, "dc1"]
+    print(f"no writer for {writers.gap('dc2', 'dc1'):.2f} s")
+    wanted = {(row.site, row.number) for row in writers.written()} - {("dc1", number) for number in lost.rows}
+    for name, site in sites.items():
+        for pod in ("db-0", "db-1"):
+            database = Database(site, NAMESPACES[name], pod)
+            eventually(f"{name}'s {pod} has every row", lambda d=database: wanted <= rows(d))
+    assert_events_run(databases, "dc1")
+    eventually("all is well", lambda: well(pair, "dc1"))

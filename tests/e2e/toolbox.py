@@ -326,8 +326,11 @@ class Project:
         self.pulumi("stack", "init", self.stack, "--no-select")
 
     def up(self, *options: str) -> str:
-        """Run `pulumi up`. What it prints names what changes; where nothing may change, how as well."""
-        shown = ("--diff",) if "--expect-no-changes" in options else ()
+        """Run `pulumi up`. What it prints names what changes.
+
+        Where nothing may change it shows how as well, and the program runs once: a preview would say the same before.
+        """
+        shown = ("--diff", "--skip-preview") if "--expect-no-changes" in options else ()
         return self.pulumi("up", "--yes", "--suppress-outputs", *shown, *options)
 
     def refused(self, *arguments: str) -> str:
@@ -418,14 +421,16 @@ def initialised(lab: Lab, directory: Path, config: Mapping[str, Any], program: P
 
 
 @contextmanager
-def standing(lab: Lab, directory: Path, config: Mapping[str, Any], program: Path = ROOT) -> Iterator[Project]:
+def standing(
+    lab: Lab, directory: Path, config: Mapping[str, Any], program: Path = ROOT, *, options: Sequence[str] = ()
+) -> Iterator[Project]:
     """Have a stack of this configuration up for a while; then it is destroyed, and nothing of it may be left.
 
-    Sites that the lab had before stay.
+    Sites that the lab had before stay. `options`: of the first `pulumi up`.
     """
     sites = lab.sites()
     project = initialised(lab, directory, config, program)
-    project.up("--skip-preview")
+    project.up("--skip-preview", *options)
     yield project
     project.pulumi("destroy", "--yes")
     assert project.resources() == []

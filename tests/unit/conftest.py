@@ -23,7 +23,9 @@ hypothesis.settings.load_profile("unit")
 
 
 def pytest_collection_finish() -> None:
+    """Let the collector look as seldom as memory allows: a run of the whole program makes a million objects."""
     gc.freeze()
+    gc.set_threshold(200_000)
     gc.enable()
 
 

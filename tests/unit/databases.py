@@ -25,6 +25,8 @@ def alone(*, site: str, namespace: str, name: str, kind: str, channel: str = "")
         switchover=None,
         password=None,
         servers=(),
+        sidecar=True,
+        egress="sidecar",
     )
 
 

@@ -87,9 +87,11 @@ def test_importers_ask_for_each_host_as_the_link_says(engine: Engine) -> None:
     rules = {rule.spec["host"]: rule for rule in imported(engine, "DestinationRule")}
     entries = {entry.spec["hosts"][0]: entry for entry in imported(engine, "ServiceEntry")}
     assert rules.keys() == entries.keys() == names.keys()
+    exporter = [engine.outputs["link"]["dc1"]["exports"][0]["identity"]]
     for host, name in names.items():
-        assert rules[host].spec["trafficPolicy"]["tls"] == {"mode": "ISTIO_MUTUAL", "sni": name}
-        assert entries[host].spec["subjectAltNames"] == [engine.outputs["link"]["dc1"]["exports"][0]["identity"]]
+        tls = {"mode": "ISTIO_MUTUAL", "sni": name, "subjectAltNames": exporter}
+        assert rules[host].spec["trafficPolicy"]["tls"] == tls
+        assert entries[host].spec["subjectAltNames"] == exporter
         assert rules[host].object == entries[host].object == ("demo-dr", name)
     (job,) = probes(engine)
     assert {host for host, *_ in probed(job)} == set(names)

@@ -6,29 +6,46 @@ from dcmesh.config.checks.configuration import Configuration
 from dcmesh.config.errors import NOTHING, Finding
 from dcmesh.config.suggestions import choices
 from dcmesh.model import pxc
+from dcmesh.model.link import MYSQL_PORT
 from dcmesh.model.mariadb import OWN_SETTINGS
-from dcmesh.model.plan import exchanges, source_of
-from dcmesh.model.settings import Database, Mariadb, Site
+from dcmesh.model.plan import egress_of, exchanges, source_of
+from dcmesh.model.settings import Database, Import, Mariadb, Site
 
 
 def not_imported(configuration: Configuration) -> Iterator[Finding]:
-    """Find replicas whose namespace does not import what they follow, under their service account."""
-    imported = {
-        site.name: {(of.from_, of.export, of.namespace, of.service_account) for of in site.imports}
-        for _, site in configuration.sites
-    }
+    """Find replicas that do not reach what they follow.
+
+    Their namespace imports it under their service account, or they are clients of the egress gateway by which it comes.
+    """
     for site, path, database in configuration.databases:
         followed = database.replicates
         if followed is None:
             continue
-        account = database.pods.service_account
-        if (followed.from_, followed.export, database.namespace, account) not in imported[site.name]:
+        imports = [of for of in site.imports if (of.from_, of.export) == (followed.from_, followed.export)]
+        if any(_reaches(of, database) for of in imports):
+            continue
+        where, account = f"namespace: {database.namespace}", database.pods.service_account
+        if any(of.by_gateway for of in imports):
+            labels = ", ".join(f"{key}: {value}" for key, value in database.pods.selector.items())
+            advice = f"does not reach the replica: add to the import's clients {where}, labels: {{{labels}}}"
+        else:
             advice = (
                 f"does not reach the replica: add to the site's imports from: {followed.from_}, "
-                f"export: {followed.export}, namespace: {database.namespace}, serviceAccount: {account}"
+                f"export: {followed.export}, {where}, serviceAccount: {account}"
             )
-            imports = f"{path.partition('.')[0]}.imports"
-            yield Finding(f"{path}.replicates.export", followed.export, advice, given=(imports,))
+        given = (f"{path.partition('.')[0]}.imports",)
+        yield Finding(f"{path}.replicates.export", followed.export, advice, given=given)
+
+
+def _reaches(imported: Import, database: Database) -> bool:
+    """Tell whether an import leads a database's pods to its hosts."""
+    pods = database.pods
+    if not imported.by_gateway:
+        return (imported.namespace, imported.service_account) == (database.namespace, pods.service_account)
+    return any(
+        client.namespace == database.namespace and client.labels.items() <= pods.selector.items()
+        for client in imported.clients
+    )
 
 
 def not_tcp(configuration: Configuration) -> Iterator[Finding]:
@@ -107,6 +124,20 @@ def writer_services(configuration: Configuration) -> Iterator[Finding]:
             where = f"{source[0].name}/{source[1].namespace}"
             advice = f"is not set for {where}, with which this one changes roles: set it in both"
             yield Finding(f"{path}.writerService", True, advice, given=("sites",))
+
+
+def other_ports_of_writers(configuration: Configuration) -> Iterator[Finding]:
+    """Find Services that are to be another name of a host with another port than the database's own."""
+    for site, path, database in configuration.databases:
+        followed = database.replicates
+        wished = isinstance(database, Mariadb) and database.writer_service
+        offer = configuration.offer(followed) if wished and followed else None
+        if offer and egress_of(site, database) == "gateway" and offer[1].port != MYSQL_PORT:
+            advice = (
+                f"cannot lead to port {offer[1].port} of {offer[1].name}: by an egress gateway it is a name, of a host "
+                f"that has the port {MYSQL_PORT} as the database has"
+            )
+            yield Finding(f"{path}.writerService", True, advice, given=(offer[0],))
 
 
 def vanished_sources(configuration: Configuration) -> Iterator[Finding]:

@@ -60,11 +60,16 @@ def workloads_twice(configuration: Configuration) -> Iterator[Finding]:
 
 
 def exports_twice(configuration: Configuration) -> Iterator[Finding]:
-    """Find exports of a site with one name, or of one StatefulSet: its pods have one host each."""
+    """Find exports of a site with one name, or of one StatefulSet: its pods have one host each.
+
+    One of each termination may stand side by side: while the importers move from one to the other.
+    """
     for path, site in configuration.sites:
         exports = [(f"{path}.exports[{index}]", export) for index, export in enumerate(site.exports)]
         yield from twice(((f"{at}.name", export.name) for at, export in exports), OTHER_NAME)
-        yield from twice((exported(at, export) for at, export in exports), "is exported twice: make it one export")
+        for termination in ("pod", "gateway"):
+            alike = (exported(at, export) for at, export in exports if export.termination == termination)
+            yield from twice(alike, "is exported twice: make it one export")
 
 
 def exported(at: str, export: Export) -> tuple[str, str]:

@@ -12,6 +12,7 @@ import yaml
 
 from components.monitoring.objects import (
     DASHBOARD,
+    DATABASE_PORT,
     ENDPOINTS,
     METRICS,
     RULES,
@@ -126,6 +127,13 @@ def test_scrape_configuration_and_rules_are_right_for_prometheus(tmp_path: Path)
     check(tmp_path, "check", "config", "prometheus.yaml")
 
 
+def test_a_database_without_a_proxy_is_asked_itself() -> None:
+    (asked,) = [job for job in scrape_configs("dc1", ["shop"]) if job["job_name"] == "dcmesh-dcmesh-metrics"]
+    port, *_ = asked["relabel_configs"]
+    assert (port["regex"], port["action"]) == (DATABASE_PORT, "keep")
+    assert not [step for step in asked["relabel_configs"] if step.get("target_label") == "__address__"]
+
+
 def test_both_ways_of_scraping_are_one() -> None:
     plain = scrape_configs("dc1", ["istio-system", "shop"])
     monitor = pod_monitor("dc1", ["istio-system", "shop"])
@@ -162,7 +170,7 @@ def test_panels_have_ids_of_their_own_and_places_that_do_not_meet() -> None:
 
 def test_rows_are_in_the_order_in_which_one_looks() -> None:
     titles = [panel["title"].partition(":")[0] for panel in PANELS if panel["type"] == "row"]
-    assert titles == ["Link", "Gateway", "Security", "Certificates", "Replication"]
+    assert titles == ["Link", "Gateway", "Egress gateway", "Security", "Certificates", "Replication"]
 
 
 def test_variables_that_are_used_are_there() -> None:
@@ -249,7 +257,7 @@ def test_program_has_each_site_watched_where_that_is_asked_for() -> None:
     named = {r.object for r in engine.kind("ConfigMap") if r.object[1].startswith("dcmesh-")}
     assert named == {("istio-system", "dcmesh-prometheus"), ("istio-system", "dcmesh-dashboard")}
     for site, databases in (("dc1", "wookie"), ("dc2", "wookie-dr")):
-        (job, _) = yaml.safe_load(engine[f"{site}-monitoring-prometheus"].inputs["data"]["scrape.yaml"])[
+        job, *_ = yaml.safe_load(engine[f"{site}-monitoring-prometheus"].inputs["data"]["scrape.yaml"])[
             "scrape_configs"
         ]
         gateways = ["dcmesh-gateway"] if site == "dc1" else []

@@ -8,7 +8,7 @@ from dcmesh.model.plan import plan_of
 from tests.unit.configurations import changed
 from tests.unit.conftest import settings_of
 from tests.unit.engine import Engine, address_of
-from tests.unit.program import probed, run_program, site_of
+from tests.unit.program import probed, program_of, run_program, site_of
 
 DB = [f"db-{n}.db.wookie.svc.cluster.local" for n in range(2)]
 
@@ -26,7 +26,7 @@ def two() -> dict[str, Any]:
 
 
 def test_each_host_is_led_from_its_name_to_the_other_site() -> None:
-    engine, raw = run_program(Engine(), two()), two()
+    engine, raw = program_of(two()), two()
     plan = plan_of(settings_of(raw), {})
     (database, hello) = plan.site("dc1").exports
     slices = {part.object: part for part in engine.kind("EndpointSlice")}
@@ -52,7 +52,7 @@ def test_each_host_is_led_from_its_name_to_the_other_site() -> None:
 
 
 def test_one_egress_gateway_a_consumer_and_no_sidecars_way_beside_it() -> None:
-    engine = run_program(Engine(), two())
+    engine = program_of(two())
     assert [one.name for one in engine.kind("EgressGateway")] == ["dc2-egress.dcmesh-egress"]
     assert len(engine.kind("EgressImport")) == 2
     assert engine.kind("ServiceImport", "NamespaceScope", "LinkProbe") == []
@@ -61,7 +61,7 @@ def test_one_egress_gateway_a_consumer_and_no_sidecars_way_beside_it() -> None:
 
 
 def test_the_probe_comes_last_and_asks_every_host() -> None:
-    engine = run_program(Engine(), two())
+    engine = program_of(two())
     (job,) = [one for one in engine.kind("Job") if one.object == ("dcmesh-egress", "dcmesh-probe")]
     assert {host for host, *_ in probed(job)} == {*DB, "hello-0.hello.demo.svc.cluster.local"}
     kinds = ("ServiceEntry", "DestinationRule", "VirtualService", "NetworkPolicy", "EndpointSlice", "Service")
@@ -70,7 +70,7 @@ def test_the_probe_comes_last_and_asks_every_host() -> None:
 
 
 def test_all_is_on_the_importing_site() -> None:
-    engine = run_program(Engine(), two())
+    engine = program_of(two())
     for one in engine.in_kubernetes():
         if any(part.kind == "SiteEgress" for part in engine.parents(one.name)):
             assert one.provider == "dc2-cluster-kubernetes"
@@ -85,7 +85,7 @@ def test_a_rename_at_both_ends_leaves_every_object_of_a_host_where_it_is() -> No
     importer["imports"][0]["export"] = "orders"
 
     def objects(raw: dict[str, Any]) -> set[tuple[str, tuple[str, str]]]:
-        engine = run_program(Engine(), raw)
+        engine = program_of(raw)
         kinds = (
             "Service",
             "ServiceEntry",

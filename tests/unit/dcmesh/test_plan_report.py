@@ -73,9 +73,9 @@ def test_databases_gateways_and_hosts(stack: Stack) -> None:
     stack(changed("mariadb-switchover", {}))
     databases, gateways, hosts = (block.splitlines() for block in shown().split("\n\n"))
     assert databases[0] == "Databases"
-    assert [line.split()[:3] for line in databases[2:]] == [
-        ["dc1", "wookie/db", "primary"],
-        ["dc2", "wookie-dr/db", "replica"],
+    assert [line.split()[:4] for line in databases[2:]] == [
+        ["dc1", "wookie/db", "primary", "yes"],
+        ["dc2", "wookie-dr/db", "replica", "yes"],
     ]
     assert "dc1 db-0.db.wookie.svc.cluster.local" in databases[3]
     assert databases[3].rstrip().endswith("generated for dc1 wookie  dc1 wookie")
@@ -108,6 +108,11 @@ def test_a_peer_is_read_by_its_stack(stack: Stack, outputs: dict[str, Any]) -> N
 def test_where_the_tls_of_an_export_ends(stack: Stack) -> None:
     stack(changed("existing-database", {"trust": {"source": "existing"}}))
     assert shown().splitlines()[-1].endswith("db (TLS ends here) db-primary (TLS ends here)")
+
+
+def test_which_databases_have_sidecars(stack: Stack) -> None:
+    stack(changed("mariadb-gateways", {}))
+    assert [line.split()[3] for line in shown().split("\n\n")[0].splitlines()[2:]] == ["no", "no"]
 
 
 def test_what_comes_by_an_egress_gateway_has_a_port_of_it(stack: Stack) -> None:

@@ -23,6 +23,7 @@ from components.databases.mariadb import (
     server_cnf,
     stateful_set,
 )
+from components.monitoring.objects import DATABASE_PORT
 from dcmesh.model import settings as model
 from dcmesh.model.link import ExportedPort, ExportedService
 from dcmesh.model.mariadb import OWN_SETTINGS, PLACE, REPLICATION
@@ -165,6 +166,14 @@ def test_sidecar_shows_what_the_exporter_has() -> None:
     assert annotations["prometheus.io/port"] == str(mariadb.EXPORTER_PORT)
 
 
+def test_without_a_sidecar_the_exporter_is_asked_itself() -> None:
+    template = spec(exporter="exporter", sidecar=False)["template"]
+    _, exporter = template["spec"]["containers"]
+    assert f"--web.listen-address=:{mariadb.EXPORTER_PORT}" in exporter["args"]
+    assert exporter["ports"] == [{"name": DATABASE_PORT, "containerPort": mariadb.EXPORTER_PORT}]
+    assert "annotations" not in template["metadata"]
+
+
 def test_exporter_logs_in_as_the_user_that_the_server_lets_in_without_a_password() -> None:
     prepare = pod(exporter="exporter")["initContainers"][0]
     (user,) = [variable["value"] for variable in prepare["env"] if variable["name"] == "EXPORTER"]
@@ -225,6 +234,13 @@ def test_pods_do_not_wait_for_each_other_to_be_started() -> None:
 
 def test_the_sidecar_is_there_before_the_first_copy() -> None:
     assert spec()["template"]["metadata"]["annotations"] == {"sidecar.istio.io/nativeSidecar": "true"}
+
+
+def test_pods_that_need_no_sidecar_get_none_whatever_their_namespace_says() -> None:
+    meshed, bare = spec()["template"]["metadata"], spec(sidecar=False)["template"]["metadata"]
+    assert "sidecar.istio.io/inject" not in meshed["labels"]
+    assert bare == {"labels": {**meshed["labels"], "sidecar.istio.io/inject": "false"}}
+    assert spec(sidecar=False)["selector"] == spec()["selector"], "which Kubernetes lets nobody change"
 
 
 def test_all_is_run_by_the_images_user_who_owns_the_volumes() -> None:

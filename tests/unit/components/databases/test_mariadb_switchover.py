@@ -6,7 +6,7 @@ import pytest
 
 from tests.unit.configurations import stack
 from tests.unit.engine import Engine, Resource, readable_strings
-from tests.unit.program import run_apart, run_program
+from tests.unit.program import program_of, run_apart
 
 COMMAND = "dc1.wookie-dc2.wookie-dr-switchover"
 PASSWORD = "secret-of-both-1"
@@ -39,7 +39,7 @@ def verb(command: Resource) -> str:
 
 def test_one_command_brings_both_databases_of_a_stack_to_their_roles() -> None:
     """Two that wait for each other would not end with `--parallel 1`."""
-    engine = run_program(Engine(), pair(primary="dc2"))
+    engine = program_of(pair(primary="dc2"))
     (command,) = [one for one in engine.kind("Command") if one.name.endswith("-switchover")]
     assert command.name == COMMAND
     assert verb(command) == "switchover --site dc1/wookie/db --site dc2/wookie-dr/db --primary dc2"
@@ -49,7 +49,7 @@ def test_one_command_brings_both_databases_of_a_stack_to_their_roles() -> None:
 
 
 def test_it_comes_after_all_pods_are_new_and_before_what_counts_on_the_roles() -> None:
-    engine = run_program(Engine(), pair())
+    engine = program_of(pair())
     before = engine.before(COMMAND)
     assert {"dc1.wookie-rolled-out", "dc2.wookie-dr-rolled-out"} <= before, "else it may ask pods that are still to go"
     for name in ("dc1.wookie-begun", "dc2.wookie-dr-begun"):
@@ -58,12 +58,12 @@ def test_it_comes_after_all_pods_are_new_and_before_what_counts_on_the_roles() -
 
 def test_it_runs_again_whenever_something_else_was_wanted_meanwhile() -> None:
     """Also if that failed and was taken back, which leaves its other triggers as they were in the state."""
-    engine = run_program(Engine(), pair(primary="dc2"))
+    engine = program_of(pair(primary="dc2"))
     command, begun = engine.asked[COMMAND], engine.asked[f"{COMMAND}-begun"]
     assert f"id of {begun.name}" in command.inputs["triggers"]
     assert begun.inputs["triggers"] == ["dc2", "", ""]
     failover = {"without": "dc1", "at": "0-1-7"}
-    begun = run_program(Engine(), pair(primary="dc2", failover=failover)).asked[begun.name]
+    begun = program_of(pair(primary="dc2", failover=failover)).asked[begun.name]
     assert begun.inputs["triggers"] == ["dc2", "dc1", "0-1-7"]
 
 
@@ -86,10 +86,10 @@ def test_a_site_whose_other_is_still_to_come_has_its_role_when_its_pods_run() ->
 
 @pytest.mark.parametrize("primary", ["dc1", "dc2"])
 def test_no_secret_is_readable(primary: str) -> None:
-    command = run_program(Engine(), pair(primary=primary)).asked[COMMAND]
+    command = program_of(pair(primary=primary)).asked[COMMAND]
     assert not [text for text in readable_strings(command.raw) if "secret " in text]
 
 
 def test_there_is_none_where_roles_are_settled() -> None:
-    engine = run_program(Engine(), stack("mariadb"))
+    engine = program_of(stack("mariadb"))
     assert not [name for name in engine.asked if "switchover" in name]

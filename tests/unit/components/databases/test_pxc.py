@@ -65,6 +65,14 @@ def test_galeras_ports_are_left_out_of_the_mesh_and_encrypted_by_the_nodes() -> 
     assert made["tls"] == {"enabled": True}
 
 
+def test_without_sidecars_nothing_is_said_of_any() -> None:
+    made = spec(sidecar=False)
+    for part in ("pxc", "haproxy"):
+        assert made[part]["labels"] == {"sidecar.istio.io/inject": "false"}
+        assert "annotations" not in made[part]
+        assert "labels" not in spec()[part]
+
+
 def test_sidecars_are_there_before_the_servers() -> None:
     made = spec()
     for part in ("pxc", "haproxy"):

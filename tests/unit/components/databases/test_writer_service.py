@@ -6,7 +6,7 @@ import pytest
 
 from tests.unit.configurations import stack
 from tests.unit.engine import Engine, Resource
-from tests.unit.program import program_of, run_program
+from tests.unit.program import program_of
 
 OWN = {"dc1": "db-writer.wookie.svc.cluster.local", "dc2": "db-writer.wookie-dr.svc.cluster.local"}
 SERVER = {"dc1": "db-0.db.wookie.svc.cluster.local", "dc2": "db-0.db.wookie-dr.svc.cluster.local"}
@@ -44,7 +44,7 @@ def test_without_a_sidecar_it_is_the_sites_own_server(site: str) -> None:
 
 
 def test_nobody_is_led_elsewhere_before_the_roles_have_changed() -> None:
-    engine = run_program(Engine(), pair(primary="dc2"))
+    engine = program_of(pair(primary="dc2"))
     for site in NAMES:
         assert "dc1.wookie-dc2.wookie-dr-switchover" in engine.before(of(engine, "virtualservice", site).name)
 
@@ -61,3 +61,27 @@ def test_a_site_that_is_gone_keeps_what_it_has() -> None:
 def test_there_is_none_that_nobody_wished_for() -> None:
     engine = program_of(stack("mariadb-switchover"))
     assert not [name for name in engine.asked if "-writer" in name]
+
+
+def by_gateways(primary: str) -> dict[str, Any]:
+    """Return the pair with gateways at both ends."""
+    raw = pair(primary=primary)
+    for own, other in (raw["sites"], raw["sites"][::-1]):
+        (export,), (imported,) = own["exports"], own["imports"]
+        del export["serviceAccount"], export["selector"]
+        egress = {"namespace": "dcmesh-egress", "serviceAccount": "egress"}
+        export |= {"termination": "gateway", "consumers": [{"site": other["name"], **egress}]}
+        clients = [{"namespace": own["workloads"][0]["namespace"]}]
+        names = {"hostNamespace": other["workloads"][0]["namespace"]}
+        imported |= {**egress, **names, "egress": "gateway", "clients": clients}
+    return raw
+
+
+@pytest.mark.parametrize("primary", ["dc1", "dc2"])
+def test_by_an_egress_gateway_it_is_another_name_of_the_primary(primary: str) -> None:
+    engine = program_of(by_gateways(primary))
+    for site in NAMES:
+        spec = of(engine, "service", site).spec
+        assert (spec["type"], spec["externalName"]) == ("ExternalName", SERVER[primary])
+        assert "selector" not in spec
+    assert not [name for name in engine.asked if name.endswith("-writer-virtualservice")]

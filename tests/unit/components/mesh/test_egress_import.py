@@ -16,6 +16,7 @@ from components.mesh.egress_import import (
     route,
     server,
 )
+from components.mesh.entry_ports import tls_to
 from dcmesh.model.egress import name_for
 from dcmesh.model.link import ExportedPort, ExportedService, Link, LinkGateway
 from dcmesh.model.plan import ClientPlan
@@ -73,7 +74,7 @@ def test_the_way_out_is_mutual_tls_with_the_exporter_and_by_the_links_server_nam
     assert "addresses" not in entry
     rule = outward_rule(database, host, source="dc1", gateways=1)
     assert (rule["host"], rule["exportTo"]) == (OUTER, ["."])
-    assert rule["trafficPolicy"]["tls"] == {"mode": "ISTIO_MUTUAL", "sni": database.sni(host)}
+    assert rule["trafficPolicy"]["tls"] == tls_to(database, host)
     assert rule["trafficPolicy"]["connectionPool"]["tcp"]["connectTimeout"] == "5s"
 
 

@@ -2,7 +2,7 @@
 
 import os
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from shutil import which
 
@@ -59,6 +59,12 @@ def test_no_up_waits_for_the_stranger_who_comes_last(probes: Engine) -> None:
 
 
 # --- the stranger's script -------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(autouse=True)
+def short_pauses(executable: Callable[[str, str], Path]) -> None:
+    """Its pauses of one and five seconds are for gateways."""
+    executable("sleep", f"exec {which('sleep')} 0.05")
 
 
 def ask(shell: str, port: int, seconds: int) -> tuple[int, str]:

@@ -20,6 +20,21 @@ def test_a_host_has_the_address_of_its_service(address: str, kind: str) -> None:
     assert part["endpoints"] == [{"addresses": [address], "hostname": "db-0", "conditions": {"ready": True}}]
 
 
+def test_a_preview_does_not_know_the_address(engine: Engine) -> None:
+    """Kubernetes gives the Service its address: until then its `clusterIP` is no unknown value, but nothing."""
+
+    def program() -> None:
+        host = NamedHost(host=DB[0], port=3306, address=pulumi.Output.from_input(None))
+        HostNames(
+            "dc2-hosts.wookie",
+            HostNamesArgs(namespace="wookie", hosts=[host]),
+            pulumi.ResourceOptions(provider=k8s.Provider("dc2")),
+        )
+
+    engine.run(program)
+    assert engine.one("EndpointSlice").inputs["endpoints"] == []
+
+
 def test_a_service_of_several_ports_has_each_once() -> None:
     spec = headless([3306, 33060, 3306])
     assert spec["clusterIP"] == "None"

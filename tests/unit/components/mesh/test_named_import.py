@@ -1,5 +1,6 @@
 """NamedImport: how a consumer asks for a host by its name at the gateway."""
 
+from components.mesh.entry_ports import tls_to
 from components.mesh.named_import import named_destination_rule, named_entry
 from components.mesh.service_import import export_destination_rule
 from dcmesh.model.link import ExportedPort, ExportedService, server_name
@@ -13,7 +14,7 @@ def test_a_host_is_asked_for_by_its_name_at_the_gateway_and_all_else_is_as_ever(
     rule = named_destination_rule(export, HOST, gateways=2)
     assert rule["host"] == HOST
     policy = rule["trafficPolicy"]
-    assert policy.pop("tls") == {"mode": "ISTIO_MUTUAL", "sni": "db-pxc-1.db.shop.dc1.dcmesh"}
+    assert policy.pop("tls") == tls_to(export, HOST)
     usual = export_destination_rule(database, gateways=2)["trafficPolicy"]
     assert usual.pop("tls") == {"mode": "ISTIO_MUTUAL"}
     assert policy == usual
@@ -25,10 +26,9 @@ def test_a_further_port_has_a_server_name_of_its_own_and_all_of_the_rule(databas
     export = database.model_copy(update={"server_names": names, "ports": (*database.ports, ExportedPort(port=33060))})
     policy = named_destination_rule(export, HOST, gateways=2)["trafficPolicy"]
     (port,) = policy.pop("portLevelSettings")
-    assert policy["tls"]["sni"] == "db-pxc-1.db.shop.dc1.dcmesh"
     assert port.pop("port") == {"number": 33060}
-    assert port.pop("tls") == {"mode": "ISTIO_MUTUAL", "sni": "p33060.db-pxc-1.db.shop.dc1.dcmesh"}
-    del policy["tls"]
+    assert policy.pop("tls")["sni"] == "db-pxc-1.db.shop.dc1.dcmesh"
+    assert port.pop("tls")["sni"] == "p33060.db-pxc-1.db.shop.dc1.dcmesh"
     assert port == policy
 
 
@@ -41,3 +41,23 @@ def test_an_entry_has_all_ports_and_takes_any_of_the_identities(database: Export
     assert [(port["number"], port["name"]) for port in entry["ports"]] == [(3306, "tcp"), (33060, "tcp-33060")]
     assert entry["endpoints"][0]["ports"] == {"tcp": 15443, "tcp-33060": 15443}
     assert entry["subjectAltNames"] == [database.identity, other]
+
+
+def test_name_and_identity_change_in_one_object(database: ExportedService) -> None:
+    """Where TLS is to end elsewhere: with the new name and the old identity no connection would come about."""
+    at_gateway = database.model_copy(
+        update={
+            "server_names": tuple(server_name(host, "dc1") for host in database.hosts),
+            "identities": ("spiffe://other",),
+        }
+    )
+    assert tls_to(database, HOST) == {
+        "mode": "ISTIO_MUTUAL",
+        "sni": f"outbound_.3306_._.{HOST}",
+        "subjectAltNames": [database.identity],
+    }
+    assert tls_to(at_gateway, HOST) == {
+        "mode": "ISTIO_MUTUAL",
+        "sni": "db-pxc-1.db.shop.dc1.dcmesh",
+        "subjectAltNames": ["spiffe://other"],
+    }

@@ -247,6 +247,7 @@ OTHER_SITE_APART = {"sites[1]": GONE, "peers": [{"name": "dc2", "stack": "organi
         {"failover": {"without": "dc2"}},
         {"primary": "dc2", "failover": {"without": "dc1", "at": "0-1968131073-42"}},
         {"failover": {"without": "dc2", "at": "0-1-42,1-7-3"}},
+        {"failover": {"without": "dc2", "at": "0-1-42, 1-7-3"}},
         {f"{OF_PRIMARY}.replicationPassword": GIVEN},
         {f"{OF_REPLICA}.replicationPassword": GIVEN},
         {f"{OF_PRIMARY}.replicationPassword": GIVEN, f"{OF_REPLICA}.replicationPassword": GIVEN},

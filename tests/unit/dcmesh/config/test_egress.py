@@ -198,3 +198,65 @@ def test_an_import_that_stands_is_not_taken_for_one_that_has_not_begun(before: b
         return
     with pytest.raises(config.ConfigError, match="exports nothing any more, and without it its hosts' names here"):
         read()
+
+
+# --- databases -------------------------------------------------------------------------------------------------------
+
+CLIENTS = "sites[1].imports[0].clients"
+REPLICA = 'sites[1].workloads[0].replicates.export: "db" does not reach the replica: '
+
+
+def test_a_replica_is_a_client_of_the_egress_gateway() -> None:
+    assert errors(changed("mariadb-gateways", {f"{CLIENTS}[0].labels": GONE})) == []
+    for clients in ([{"namespace": "reports"}], [{"namespace": "wookie-dr", "labels": {"app": "web"}}]):
+        (said,) = errors(changed("mariadb-gateways", {CLIENTS: clients}))
+        assert said == f"{REPLICA}add to the import's clients namespace: wookie-dr, labels: {{app: db}}"
+
+
+def test_an_export_of_each_termination_may_stand_side_by_side() -> None:
+    by_sidecars = changed("mariadb", {})["sites"][0]["exports"][0]
+    assert errors(changed("mariadb-gateways", {"sites[0].exports[1]": by_sidecars | {"name": "before"}})) == []
+    again = {
+        "sites[0].exports[1]": changed("mariadb-gateways", {})["sites"][0]["exports"][0]
+        | {"name": "again", "statefulSet": "db"}
+    }
+    (said,) = errors(changed("mariadb-gateways", again))
+    assert said == 'sites[0].exports[1].statefulSet: "wookie/db" is exported twice: make it one export'
+
+
+def test_a_writer_service_is_a_name_and_changes_no_port() -> None:
+    """Of another stack's export: in one stack an export of a workload has its port."""
+    link = changed("dc2-literal-link", {})["peers"][0]["link"]
+    egress = {"namespace": "dcmesh-egress", "serviceAccount": "egress"}
+    consumer = {"site": "dc2", **egress}
+    exported = link["exports"][0] | {"port": 3307, "consumers": [consumer]}
+    raw = {
+        "primary": "dc1",
+        "peers": [{"name": "dc1", "link": link | {"exports": [exported]}}],
+        "sites": [
+            {
+                "name": "dc2",
+                "cluster": "k3d",
+                "workloads": [
+                    {
+                        "kind": "mariadb",
+                        "namespace": "dr",
+                        "replicates": {"from": "dc1", "export": exported["name"]},
+                        "replicationPassword": "correct-horse-1",
+                        "writerService": True,
+                    }
+                ],
+                "imports": [
+                    {
+                        "from": "dc1",
+                        "export": exported["name"],
+                        "egress": "gateway",
+                        **egress,
+                        "hostNamespace": exported["namespace"],
+                        "clients": [{"namespace": "dr"}],
+                    }
+                ],
+            }
+        ],
+    }
+    assert [line for line in errors(raw) if "writerService: true cannot lead to port 3307 of" in line], errors(raw)

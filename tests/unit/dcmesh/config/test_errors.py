@@ -1260,7 +1260,7 @@ WRONG += [
     wrong("mariadb-switchover", {"failover": {}}, "failover.without: is missing: the site that is gone"),
     *(
         wrong("mariadb-switchover", {"failover": {"without": "dc2", "at": at}}, f'failover.at: "{at}" {GTIDS}')
-        for at in ("0-1", "0-1-2-3", "0-1-x", "0-1-2, 0-1-3", "0-1-2,", "", MYSQL, f"{MYSQL}:1,0-1-2", f"{MYSQL}:1-")
+        for at in ("0-1", "0-1-2-3", "0-1-x", "0-1-2 0-1-3", "0-1-2,", "", MYSQL, f"{MYSQL}:1,0-1-2", f"{MYSQL}:1-")
     ),
     wrong(
         "mariadb-switchover",

@@ -34,6 +34,7 @@ SMALL = {
     "events": Bounds(runs=1, faults=0, rows=1, events=True),
     "two runs": Bounds(runs=2, faults=0, rows=0, shapes=(0,)),
     "events, and a server that somebody closes": Bounds(runs=1, faults=1, rows=1, events=True, kinds=("hand",)),
+    "events, and a line that is cut": Bounds(runs=1, faults=1, rows=0, events=True, kinds=("line",), shapes=(1, PAIR)),
     "a change that fails": Bounds(runs=1, faults=2, rows=0, events=True, kinds=("fails",)),
     "a failover": Bounds(runs=1, faults=1, rows=1, words=True, kinds=("kill",), shapes=(1,)),
     "a site that returns": Bounds(runs=1, faults=1, rows=0, begins="gone", kinds=("line",), shapes=(0,)),

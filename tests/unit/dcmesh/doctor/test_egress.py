@@ -1,19 +1,22 @@
 """The doctor's hops of an egress gateway: what is wrong with the host's name, and with its port."""
 
 from collections.abc import Callable
+from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from components.mesh.egress_import import host_service
 from components.mesh.host_names import headless, slice_of
-from dcmesh.doctor.egress import NAMES, PORTS, judge_name, judge_port
+from dcmesh.doctor import channel
+from dcmesh.doctor.egress import NAMES, PORTS, judge_name, judge_policies, judge_port
 from dcmesh.doctor.hops import HOPS
 from dcmesh.doctor.link import WalkedLink
 from dcmesh.doctor.walk import walk
 from dcmesh.model.egress import name_for
 from dcmesh.model.link import ServiceAccount
-from tests.unit.statuses import DB0, DB_EXPORT
+from tests.unit.statuses import DB0, DB_EXPORT, importer
 
 LINK = WalkedLink(
     export=DB_EXPORT.model_copy(update={"by_gateway": True}),
@@ -46,7 +49,12 @@ def in_dns() -> Objects:
 def at_gateway() -> Objects:
     """Return what leads its port."""
     listener = {"name": f"0.0.0.0_{PORT}", "active_state": {"listener": {"cluster": CLUSTER}}}
-    return {"service": in_dns()["service"], "listeners": [listener], "policies": [named("dcmesh-egress", "out")]}
+    return {
+        "service": in_dns()["service"],
+        "listeners": [listener],
+        "policies": [named("dcmesh-egress", "out")],
+        "left_out": lambda: "",
+    }
 
 
 def test_where_all_is_well_nothing_is_found() -> None:
@@ -102,8 +110,28 @@ def test_what_is_wrong_with_the_port(finding: str, evidence: str, change: Change
     assert found.fix.endswith(".")
 
 
+def test_what_istiod_has_left_out_is_said_where_the_port_is_missing() -> None:
+    (found,) = judge_port(LINK, **at_gateway() | {"listeners": [], "left_out": lambda: "3"})
+    assert f"; istiod has left out servers of the Gateway out/{name_for(DB0)}: 3" in found.evidence
+
+
+@pytest.mark.parametrize(
+    ("namespace", "spec", "found"),
+    [
+        ("out", {"action": "DENY", "rules": [{}]}, ["egress-denied"]),
+        ("istio-system", {"action": "CUSTOM"}, ["egress-denied"]),
+        ("out", {"action": "DENY", "selector": {"matchLabels": {"app": "other"}}}, []),
+        ("other", {"action": "DENY"}, []),
+        ("out", {}, []),
+    ],
+)
+def test_a_policy_that_may_deny_its_clients(namespace: str, spec: Objects, found: list[str]) -> None:
+    policy = named("theirs", namespace) | {"spec": spec}
+    assert [one.id for one in judge_policies(LINK, [policy])] == found
+
+
 def test_every_finding_has_been_seen() -> None:
-    seen = {finding for finding, *_ in (*NAME_FINDINGS, *PORT_FINDINGS)}
+    seen = {finding for finding, *_ in (*NAME_FINDINGS, *PORT_FINDINGS)} | {"egress-denied"}
     assert seen == {kind.id for hop in (NAMES, PORTS) for kind in hop.kinds}
 
 
@@ -113,3 +141,14 @@ def test_a_link_has_the_hops_of_its_own_way() -> None:
     assert by_gateway - by_sidecar == {"egress name", "egress port"}
     assert by_sidecar - by_gateway == {"name", "virtual address", "consumer's capture", "listener"}
     assert by_gateway | by_sidecar == {hop.name for hop in HOPS}
+
+
+@pytest.mark.parametrize("follows", [DB0, "other"])
+def test_a_database_that_follows_by_the_egress_gateway_is_asked(follows: str) -> None:
+    """Its namespace is not the egress gateway's."""
+    server = SimpleNamespace(
+        namespace="wookie-dr", pod="db-0", unknown="", down="", source=follows, follows=(DB0,), running=True
+    )
+    side: Any = SimpleNamespace(unreachable="", site=importer(""), ask=lambda *_: [server])
+    found = [*channel.HOP.look(replace(LINK, consumer_side=side))]
+    assert [finding.id for finding in found] == ([] if follows == DB0 else ["channel-astray"])

@@ -38,7 +38,7 @@ from tests.unit.statuses import DB0, DB_EXPORT
 SERVED = "db-0.db.wookie.dc1.dcmesh"
 GATEWAY = "spiffe://cluster.local/ns/istio-system/sa/istio-eastwestgateway"
 CONSUMER = "spiffe://cluster.local/ns/wookie-dr/sa/db"
-ENDED: dict[str, Any] = {"hosts": (DB0,), "server_names": (SERVED,), "identity": GATEWAY}
+ENDED: dict[str, Any] = {"hosts": (DB0,), "server_names": (SERVED,), "identities": (GATEWAY,)}
 PODS, GATEWAYS, ENTRIES = f"{CORE}/wookie/pods", f"{NETWORKING}/gateways", f"{NETWORKING}/serviceentries"
 FILTERS, POLICIES = f"{NETWORKING}alpha3/envoyfilters", f"{SECURITY}/authorizationpolicies"
 CLUSTER = f"outbound|3306||{SERVED}"
@@ -135,6 +135,19 @@ def refuses_the_gateway(pair: Pair) -> None:
     pair.add("dc1", POLICIES, istio("local", "wookie", local))
 
 
+def closed(pair: Pair) -> None:
+    shut = istio("closed", "wookie", {"podSelector": {}, "ingress": []})
+    pair.exporter.objects["/apis/networking.k8s.io/v1/namespaces/wookie/networkpolicies"] = {"items": [shut]}
+
+
+def past_its_sidecar(pair: Pair) -> None:
+    """As many have it who run databases in a mesh: to the gateway the pod takes TLS all the same."""
+    pair.exporter.objects[PODS] = objects_of_exporter()[PODS]
+    pod = pair.edit("dc1", PODS)
+    pod["metadata"].setdefault("annotations", {})["traffic.sidecar.istio.io/excludeInboundPorts"] = "3306"
+    pod["spec"]["initContainers"] = [one for one in pod["spec"]["initContainers"] if one["name"] == "istio-proxy"]
+
+
 def leads_elsewhere(pair: Pair) -> None:
     pair.played.clusters["istio-system"] = leading_to(CLUSTER, "10.42.0.9:3306")
 
@@ -176,6 +189,13 @@ FINDINGS: list[tuple[str, str, Change]] = [
         f"Gateway istio-system/{gateway_name(SERVED)}: its subjectAltNames have not got {CONSUMER}",
         server(tls={"mode": "ISTIO_MUTUAL", "subjectAltNames": ["spiffe://cluster.local/ns/other/sa/db"]}),
     ),
+    (
+        "others-admitted",
+        "its subjectAltNames have spiffe://cluster.local/ns/other/sa/db",
+        server(tls={"mode": "ISTIO_MUTUAL", "subjectAltNames": [CONSUMER, "spiffe://cluster.local/ns/other/sa/db"]}),
+    ),
+    ("network-closed", "NetworkPolicy wookie/closed lets no gateway of istio-system in at port 3306", closed),
+    ("inbound-not-captured", "excludeInboundPorts leads it past, and the gateway speaks TLS", past_its_sidecar),
     (
         "denied",
         "AuthorizationPolicy istio-system/no-db refuses cluster.local/ns/wookie-dr/sa/db",

@@ -201,6 +201,16 @@ def not_named(pair: Pair) -> None:
     rule["from"][0]["source"]["notPrincipals"] = ["cluster.local/ns/other/sa/db"]
 
 
+def another_named(pair: Pair) -> None:
+    rule = pair.spec("dc1", f"{SECURITY}/authorizationpolicies")["rules"][0]
+    rule["from"][0]["source"]["notPrincipals"].append("cluster.local/ns/other/sa/db")
+
+
+def network_closed(pair: Pair) -> None:
+    shut = istio("closed", "wookie", {"podSelector": {}, "ingress": []})
+    pair.exporter.objects["/apis/networking.k8s.io/v1/namespaces/wookie/networkpolicies"] = {"items": [shut]}
+
+
 def gone_to(pair: Pair) -> None:
     listener = pair.played.part("wookie-dr", "dynamic_listeners")[0]
     proxy = listener["active_state"]["listener"]["filter_chains"][0]["filters"][0]["typed_config"]
@@ -517,6 +527,8 @@ FINDINGS: list[tuple[str, str, str, Change]] = [
     ("consumer-refused", "policy", "wookie/db-consumers", not_named),
     ("denied", "policy", "wookie/foreign", policy(action="DENY")),
     ("not-allowed", "policy", "wookie/foreign", policy(action="ALLOW", rules=[])),
+    ("others-admitted", "policy", "it does not deny cluster.local/ns/other/sa/db", another_named),
+    ("network-closed", "policy", "NetworkPolicy wookie/closed lets no gateway of istio-system in", network_closed),
     ("policy-missing", "policy", "wookie/db-consumers", deleted("dc1", f"{SECURITY}/authorizationpolicies")),
     (
         "server-refuses",

@@ -200,3 +200,49 @@ def test_an_import_from_a_peer_that_exports_nothing_yet_is_pending() -> None:
     (imported,) = site.imports
     assert (imported.export, imported.gateway, imported.vips) == (None, None, {})
     assert site.pending == ("dc1",)
+
+
+# --- sidecars --------------------------------------------------------------------------------------------------------
+
+BY_SIDECARS = {
+    "name": "db-by-sidecar",
+    "namespace": "wookie",
+    "statefulSet": "db",
+    "replicas": 3,
+    "port": 3306,
+    "serviceAccount": "db",
+    "selector": {"app": "db"},
+    "consumers": [{"site": "dc2", "namespace": "reports", "serviceAccount": "reader"}],
+}
+FOR_THE_REPLICA = {"from": "dc1", "export": "db-by-sidecar", "namespace": "wookie-dr", "serviceAccount": "db"}
+
+
+@pytest.mark.parametrize(
+    ("example", "changes", "sidecars"),
+    [
+        ("mariadb", {}, [True, True]),
+        ("mariadb-gateways", {}, [False, False]),
+        ("pxc-gateways", {}, [False, False]),
+        # One of its ends is a sidecar.
+        ("mariadb-gateways", {"sites[0].exports[1]": BY_SIDECARS}, [True, False]),
+        ("mariadb-gateways", {"sites[1].imports[1]": FOR_THE_REPLICA}, [False, True]),
+        # Nothing leads there: it is left as it has always been.
+        ("mariadb-gateways", {"sites[0].exports": []}, [True, False]),
+    ],
+)
+def test_pods_have_sidecars_unless_all_that_leads_there_is_a_gateway(
+    example: str, changes: dict[str, Any], sidecars: list[bool]
+) -> None:
+    assert [database.sidecar for database in databases(planned(example, changes))] == sidecars
+
+
+def test_sidecars_stay_while_something_stands_that_wants_them() -> None:
+    settings = Settings.model_validate(changed("mariadb-gateways", {}))
+    primary, replica = databases(plan_of(settings, {}, None, {"dc1": {"wookie"}, "dc2": {"wookie"}}))
+    assert (primary.sidecar, replica.sidecar) == (True, False)
+
+
+@pytest.mark.parametrize(("example", "egress"), [("mariadb", "sidecar"), ("mariadb-gateways", "gateway")])
+def test_a_replica_follows_by_the_way_of_its_import(example: str, egress: str) -> None:
+    _, replica = databases(planned(example))
+    assert replica.egress == egress

@@ -280,3 +280,25 @@ def test_somebody_elses_claim_to_a_name_at_the_gateway_is_named(raw: dict[str, A
     cluster.objects["/apis/networking.istio.io/v1/serviceentries"] = items(claim)
     (line,) = look(raw, None)
     assert line.startswith(f'{AT}.name: "db" has the host db-0.db.shop.dc1.dcmesh, which the ServiceEntry tenant/claim')
+
+
+def test_a_port_that_is_led_past_a_sidecar_is_named(raw: dict[str, Any], cluster: KubernetesAPI) -> None:
+    """To the gateway a pod with a sidecar is one that takes TLS, whatever its ports do."""
+    there = pod("db-0", "istio-proxy")
+    there["metadata"]["annotations"] = {"traffic.sidecar.istio.io/excludeInboundPorts": "3306"}
+    cluster.objects[PODS] = items(there)
+    (line,) = look(raw, None)
+    assert "has pods that lead port 3306 past their sidecar in dc1 (`traffic.sidecar.istio.io/excludeInbound" in line
+    assert "with `portLevelMtls: {3306: {mode: DISABLE}}`" in line
+    peers = {"selector": {"matchLabels": {"app": "db"}}, "portLevelMtls": {"3306": {"mode": "DISABLE"}}}
+    cluster.objects["/apis/security.istio.io/v1/peerauthentications"] = items(policy("plain", "shop", **peers))
+    assert look(raw, None) == []
+
+
+def test_a_service_that_may_not_be_read_hides_no_other_export(raw: dict[str, Any], cluster: KubernetesAPI) -> None:
+    other = {**raw["sites"][0]["exports"][0], "name": "other", "service": "other"}
+    raw["sites"][0]["exports"].append(other)
+    cluster.objects |= {SERVICE: 403, SERVICE.replace("/db", "/other"): 404}
+    refused, missing = look(raw, None)
+    assert refused.startswith(f'{AT}.name: "db" cannot be looked at (403')
+    assert missing.startswith('sites[0].exports[1].service: "other" is not there')

@@ -840,7 +840,6 @@ def test_nothing_is_asked_of_a_cluster_that_is_to_be_made(raw: Raw, cluster: Kub
 
 # --- the Secret `cacerts` that dcmesh would write ----------------------------------------------------------------
 
-ISTIODS = "/apis/apps/v1/namespaces/istio-system/deployments"
 MESH_ROOT = f"{NAMESPACES}/istio-system/configmaps/istio-ca-root-cert"
 WRITTEN = {
     "generated": {"source": "generated"},

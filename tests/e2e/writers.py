@@ -1,0 +1,132 @@
+"""Clients that never stop trying to write in two sites, and what they saw committed."""
+# ruff: noqa: S608 - SQL is the tests' own
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+
+from .toolbox import MARIADB, Kubectl, eventually, log_in, start
+
+LOG = "/tmp/written"  # noqa: S108 - in a pod of its own
+
+# Tries to write a numbered row at a host, again and again, each time by a new connection; tells when which was
+# committed: the seconds since the epoch before and after, and the number.
+WRITER = f"""
+export MYSQL_PWD=ordinary
+for ((n = $2; ; n++)); do
+  begun=$EPOCHREALTIME
+  mariadb --host=$3 --user=shopper --connect-timeout=2 --execute="INSERT INTO shop.written VALUES ('$1', $n)" &&
+    echo "$begun $EPOCHREALTIME $n" >>{LOG}
+  sleep 0.03
+done
+"""
+
+
+@dataclass(frozen=True, order=True)
+class Written:
+    """A row that a site has committed between two times."""
+
+    begun: float
+    done: float
+    number: int
+    site: str
+
+
+def begin(site: Kubectl, pod: str, namespace: str, name: str, host: str, *, first: int = 1) -> tuple[str, ...]:
+    """Start a client in a pod of its own; how to `kubectl exec` into it.
+
+    Args:
+        site: the site.
+        pod: the pod's name.
+        namespace: the database's namespace.
+        name: under which it writes.
+        host: where it writes.
+        first: the number of its first row.
+    """
+    inside = start(site, pod, namespace, "db", image=MARIADB)
+    script = f"cat >/tmp/writer; : >{LOG}; setsid bash /tmp/writer {name} {first} {host} </dev/null >/dev/null 2>&1 &"
+    site("exec", "--stdin", *inside, "--", "bash", "-c", script, stdin=WRITER)
+    return inside
+
+
+def pause(site: Kubectl, inside: tuple[str, ...]) -> float:
+    """Return for how many seconds, at most, none of a client's rows was committed."""
+    done = [float(line.split()[1]) for line in site("exec", *inside, "--", "cat", LOG).splitlines()]
+    return max(after - before for before, after in pairwise(done))
+
+
+class Writers:
+    """A client in each site that never stops trying to write there."""
+
+    def __init__(self, sites: Mapping[str, Kubectl], namespaces: Mapping[str, str]) -> None:
+        """Start them. The table `shop.written` and the account `shopper` are there.
+
+        Args:
+            sites: the sites.
+            namespaces: the databases' namespaces, by site.
+        """
+        self._sites, self._namespaces = sites, namespaces
+        self._pods: dict[str, tuple[str, ...]] = {}
+        self._ended = dict.fromkeys(sites, "")
+        for name in sites:
+            self.begin(name)
+
+    def begin(self, site: str, *, first: int = 1) -> None:
+        """Start a client, whose rows have numbers from `first` on."""
+        self._pods[site] = begin(self._sites[site], "writer", self._namespaces[site], site, "db-0.db", first=first)
+
+    def written(self) -> list[Written]:
+        """Return the rows that were committed, in order."""
+        found = []
+        for name, ended in self._ended.items():
+            for line in (ended + self._log(name)).splitlines():
+                begun, done, number = line.split()
+                found.append(Written(float(begun), float(done), int(number), name))
+        return sorted(found)
+
+    def _log(self, site: str) -> str:
+        if site not in self._pods:
+            return ""
+        return self._sites[site]("exec", *self._pods[site], "--", "cat", LOG) + "\n"
+
+    def led_to(self, site: str) -> str:
+        """Return the id of the server to which the Service `db-writer` leads a client in a site."""
+        return log_in(self._sites[site], self._pods[site], "db-writer", "shopper", "ordinary", sql="SELECT @@server_id")
+
+    def end(self, site: str) -> None:
+        """End a client for good, and remember what it committed."""
+        self._sites[site]("exec", *self._pods[site], "--", "pkill", "--full", "/tmp/writer")  # noqa: S108
+        self._ended[site] += self._log(site)
+        del self._pods[site]
+
+    def turns(self) -> list[str]:
+        """Return which site wrote, in order, in as few turns as can be: two sites that write at once take many.
+
+        A row was committed at some moment between its two times.
+        """
+        left = {site: [row for row in self.written() if row.site == site] for site in self._ended}
+        found = list[str]()
+        while any(left.values()):
+            ends = {site: min((row.done for row in rows), default=math.inf) for site, rows in left.items()}
+            # Who must have written first; then for as long as no other must have.
+            site = min(ends, key=lambda site: ends[site])
+            end = min((ends[other] for other in ends.keys() - {site}), default=math.inf)
+            left[site] = [row for row in left[site] if row.begun >= end]
+            found.append(site)
+        return found
+
+    def gap(self, before: str, after: str) -> float:
+        """Return for how many seconds nobody wrote when one site took over from another the last time."""
+        written = self.written()
+        last = max(row.done for row in written if row.site == before)
+        return min(row.begun for row in written if row.site == after and row.begun > last) - last
+
+    def write(self, site: str) -> None:
+        """Wait until a site commits rows."""
+
+        def count() -> int:
+            return sum(row.site == site for row in self.written())
+
+        before = count()
+        eventually(f"{site} commits", lambda: count() > before + 4)

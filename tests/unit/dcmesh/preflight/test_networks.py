@@ -1,0 +1,80 @@
+"""NetworkPolicies that keep a gateway, or consumers, from the other end of a link."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from dcmesh.config.errors import Finding
+from dcmesh.kube.api import ApiClient, connect
+from dcmesh.model.plan import SitePlan, plan_of
+from dcmesh.model.settings import Settings
+from dcmesh.preflight import networks
+from tests.unit.configurations import stack
+from tests.unit.servers import KubernetesAPI, kubeconfig, kubernetes_api
+
+
+@pytest.fixture
+def server() -> Iterator[KubernetesAPI]:
+    with kubernetes_api() as server:
+        yield server
+
+
+@pytest.fixture
+def api(server: KubernetesAPI) -> Iterator[ApiClient]:
+    with connect(kubeconfig({"there": f"http://127.0.0.1:{server.server_port}"})) as api:
+        yield api
+
+
+def planned(example: str, site: str) -> SitePlan:
+    return plan_of(Settings.model_validate(stack(example)), {}).site(site)
+
+
+def put(server: KubernetesAPI, namespace: str, **spec: Any) -> None:
+    found = {"metadata": {"name": "closed", "namespace": namespace}, "spec": {"podSelector": {}, **spec}}
+    server.objects[f"/apis/networking.k8s.io/v1/namespaces/{namespace}/networkpolicies"] = {"items": [found]}
+
+
+def lines(found: Iterator[Finding]) -> list[str]:
+    return [one.line() for one in found]
+
+
+ANYWHERE = {"ipBlock": {"cidr": "0.0.0.0/0"}}
+
+
+@pytest.mark.parametrize(
+    ("ingress", "shut"),
+    [
+        ([], True),
+        ([{"from": [{"namespaceSelector": {}}]}], True),  # another site is in no namespace
+        ([{"from": [ANYWHERE], "ports": [{"port": 15443}]}], False),
+        ([{"ports": [{"port": 15443}]}], False),
+        ([{"ports": [{"port": 15021}]}], True),
+    ],
+)
+def test_what_keeps_other_sites_from_the_gateway(
+    server: KubernetesAPI, api: ApiClient, ingress: list[Any], shut: bool
+) -> None:
+    plan = planned("existing-database", "dc1")
+    assert lines(networks.shut_gateway(api, "sites[0]", plan, "dcmesh-gateway")) == []
+    put(server, "dcmesh-gateway", ingress=ingress)
+    found = lines(networks.shut_gateway(api, "sites[0]", plan, "dcmesh-gateway"))
+    assert len(found) == shut
+    said = "lets nobody of another site in there: add to its `ingress` the rule `ports: [{port: 15443}]`"
+    assert all(said in line for line in found)
+
+
+@pytest.mark.parametrize(("example", "namespace"), [("mariadb-egress", "dcmesh-egress"), ("mariadb", "wookie-dr")])
+def test_what_keeps_consumers_from_the_other_sites_gateway(
+    server: KubernetesAPI, api: ApiClient, example: str, namespace: str
+) -> None:
+    plan = planned(example, "dc2")
+    assert lines(networks.shut_in(api, "sites[1]", plan)) == []
+    dns = {"to": [{"namespaceSelector": {}}], "ports": [{"port": 53, "protocol": "UDP"}]}
+    put(server, namespace, policyTypes=["Egress"], egress=[dns])
+    found = lines(networks.shut_in(api, "sites[1]", plan))
+    assert found
+    assert "has the NetworkPolicy" in found[0]
+    assert "ports: [{port: 15443}]`" in found[0]
+    put(server, namespace, policyTypes=["Egress"], egress=[dns, {"to": [ANYWHERE], "ports": [{"port": 15443}]}])
+    assert lines(networks.shut_in(api, "sites[1]", plan)) == []

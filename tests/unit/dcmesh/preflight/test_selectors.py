@@ -1,0 +1,89 @@
+"""Which pods an export's selector finds, and which it should."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from dcmesh.config.errors import Remark
+from dcmesh.kube.api import ApiClient, connect
+from dcmesh.model.plan import plan_of
+from dcmesh.model.settings import Settings
+from dcmesh.preflight.selectors import POD_NAME, misled
+from dcmesh.sites_in_state import SiteInState
+from tests.unit.configurations import stack
+from tests.unit.servers import KubernetesAPI, kubeconfig, kubernetes_api
+
+PODS = "/api/v1/namespaces/wookie/pods"
+GATEWAY, POD = "existing-database", "dc1"
+AT = "sites[0].exports[0]"
+
+
+@pytest.fixture
+def server() -> Iterator[KubernetesAPI]:
+    with kubernetes_api() as server:
+        yield server
+
+
+@pytest.fixture
+def api(server: KubernetesAPI) -> Iterator[ApiClient]:
+    with connect(kubeconfig({"there": f"http://127.0.0.1:{server.server_port}"})) as api:
+        yield api
+
+
+def pod(name: str, owner: str = "db-pxc", phase: str = "Running", **labels: str) -> dict[str, Any]:
+    owners = [{"kind": "StatefulSet", "name": owner, "controller": True}] if owner else []
+    metadata = {"name": name, "namespace": "wookie", "labels": {POD_NAME: name, **labels}, "ownerReferences": owners}
+    return {"metadata": metadata, "spec": {}, "status": {"phase": phase}}
+
+
+def lines(api: ApiClient, example: str, *there: str) -> list[tuple[bool, str]]:
+    settings = Settings.model_validate(stack(example))
+    known = SiteInState(identity="", kubeconfig="", objects={f"urn::{name}": ("", name) for name in there})
+    plan = plan_of(settings, {}).site("dc1")
+    return [
+        (not isinstance(one, Remark), one.line()) for one in misled(api, settings.sites[0], "sites[0]", plan, known)
+    ]
+
+
+def test_a_pod_with_anothers_label_is_named(server: KubernetesAPI, api: ApiClient) -> None:
+    """The gateway would lead to both."""
+    own = [pod(f"db-pxc-{n}") for n in range(3)]
+    server.objects[PODS] = {"items": own}
+    assert lines(api, GATEWAY) == []
+    copied = pod("debug", owner="", **{POD_NAME: "db-pxc-1"})
+    server.objects[PODS] = {"items": [*own, copied]}
+    ((stops, line),) = lines(api, GATEWAY)
+    assert stops
+    assert line.startswith(
+        f'{AT}.statefulSet: "db-pxc" has the pod db-pxc-1, and pod wookie/debug of dc1 has its label'
+    )
+    assert f"kubectl label pod -n wookie debug {POD_NAME}-" in line
+    ((stops, _),) = lines(api, GATEWAY, "dc1.db-pxc-0.db-pxc.wookie.dc1.dcmesh-gateway.dcmesh-gateway")
+    assert not stops, "it stands already"
+    copied["status"]["phase"] = "Succeeded"
+    assert lines(api, GATEWAY) == []
+
+
+def test_a_pod_without_its_label_is_named(server: KubernetesAPI, api: ApiClient) -> None:
+    server.objects[PODS] = {"items": [pod("db-pxc-0", **{POD_NAME: ""})]}
+    ((stops, line),) = lines(api, GATEWAY)
+    assert stops
+    assert f"has the pod db-pxc-0 without the label {POD_NAME}=db-pxc-0" in line
+
+
+def test_labels_of_policies_are_those_of_all_pods_and_of_no_others(server: KubernetesAPI, api: ApiClient) -> None:
+    (export, *_) = Settings.model_validate(stack(POD)).sites[0].exports
+    selector, name = dict(getattr(export, "selector")), export.stateful_set_name  # noqa: B009 - of one kind alone
+    place = f"/api/v1/namespaces/{export.namespace}/pods"
+    own = [pod(f"{name}-{n}", owner=name, **selector) for n in range(2)]
+    server.objects[place] = {"items": own}
+    assert lines(api, POD) == []
+    server.objects[place] = {"items": [*own, pod("backup-1", owner="backup", **selector)]}
+    ((stops, line),) = lines(api, POD)
+    assert stops
+    assert f"are labels of backup-1 too, in namespace {export.namespace} of dc1" in line
+    server.objects[place] = {"items": [*own, pod(f"{name}-2", owner=name)]}
+    ((stops, line),) = lines(api, POD)
+    assert stops
+    assert f"are not labels of {name}-2, in namespace" in line
