@@ -33,6 +33,7 @@ def inventory(
     made = {database.namespace: database for database in plan.databases if not database.pending}
     known = dict.fromkeys([plan.name, *(imported.source for imported in plan.imports)])
     door = {"namespace": gateway, "name": GATEWAY_NAME}
+    labels = {of.name: of.pod_label for of in site.exports if isinstance(of, model.GatewayExport) and of.pods}
     return {
         "cluster": (
             {**site.cluster.model_dump(), "identity": identity}
@@ -42,6 +43,7 @@ def inventory(
         "lost": lost,
         "gateway": {**door, "advertised": plan.gateway.advertised} if plan.gateway else None,
         "links": {name: links[name] for name in known if name in links},
+        **({"podLabels": labels} if labels else {}),
         "imports": [
             {
                 "from": imported.source,

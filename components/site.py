@@ -393,7 +393,12 @@ class Site(pulumi.ComponentResource):
             GatewayTermination(
                 name,
                 GatewayTerminationArgs(
-                    site=self._args.site.name, export=exported, after=after, gateways=ending, connections=connections
+                    site=self._args.site.name,
+                    export=exported,
+                    pod_label=export.pod_label,
+                    after=after,
+                    gateways=ending,
+                    connections=connections,
                 ),
                 inside,
             )

@@ -63,7 +63,7 @@ class SiteEgress(pulumi.ComponentResource):
             probes.append((namespace, group, made))
             for one, imported in zip(group, made, strict=True):
                 hosts.setdefault(one.egress.host_namespace, []).extend(
-                    NamedHost(host=host, port=one.export.port, address=address)
+                    NamedHost(host=host, ports=one.export.port_numbers, address=address)
                     for host, address in imported.addresses.items()
                 )
         names = {

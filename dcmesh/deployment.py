@@ -12,7 +12,7 @@ from dcmesh.databases.replication import Replica
 from dcmesh.kube.api import ERRORS, ApiClient, answer_or_none, reach, why
 from dcmesh.kube.cluster import identity_of
 from dcmesh.model.egress import name_for
-from dcmesh.model.link import ExportedService, Link, ServiceAccount, server_name
+from dcmesh.model.link import POD_NAME, ExportedService, Link, ServiceAccount, server_name
 from dcmesh.model.object_names import imported_entry, imported_rule
 from dcmesh.model.printable import printable
 from dcmesh.model.settings import ExistingCluster
@@ -56,6 +56,8 @@ class DeployedExport(ExportedService):
     """The addresses of its gateway, each with the port."""
     by_gateway: bool = False
     """Whether it is imported by an egress gateway."""
+    pod_label: str = POD_NAME
+    """Label that tells its pods apart."""
 
     def known_as(self, host: str) -> str:
         """Return by what name a consumer's proxy knows a host."""
@@ -96,8 +98,8 @@ class DeployedSite:
         cluster: where its kubeconfig is found, or the contents of it, which are secret.
         identity: by what its cluster is known again; empty if that is not known.
         gateway: its gateway, if it exports anything.
-        exports: what it exports.
-        accounts: the service accounts of exported pods and of consumers, each with what it imports.
+        exports: what it exports, each as often as it has ports, with one of them each time.
+        accounts: the service accounts of exported pods and of consumers, each with what it imports, likewise.
         pending: the sites that it is to import from and that export nothing yet.
         servers: its database servers.
         egress_gateways: the service accounts of its egress gateways.
@@ -179,15 +181,16 @@ def parse_outputs(outputs: Mapping[str, Any]) -> tuple[DeployedSite, ...]:
         raise StackError("the stack has no sites")
     sites = outputs["sites"]
     made = outputs["kubeconfigs"]
-    return tuple(_site(name, made.get(name), known, tuple(sites)) for name, known in sites.items())
+    return tuple(_site(name, made.get(name), sites) for name in sites)
 
 
-def _site(name: str, kubeconfig: str | None, known: Mapping[str, Any], sites: tuple[str, ...]) -> DeployedSite:
+def _site(name: str, kubeconfig: str | None, sites: Mapping[str, Mapping[str, Any]]) -> DeployedSite:
+    known = sites[name]
     links, lost = _links(name, known["links"]), known.get("lost")
     accounts = dict[ServiceAccount, tuple[DeployedExport, ...]]()
-    exports = _exports(links[name]) if known["gateway"] else ()
+    exports = _exports(links[name], known) if known["gateway"] else ()
     for export in exports:
-        accounts[_account(export.identity)] = ()
+        accounts |= {_account(identity): () for identity in export.identities}
     pending, egress_gateways = dict[str, None](), dict[ServiceAccount, None]()
     for imported in known["imports"]:
         source = imported["from"]
@@ -197,11 +200,17 @@ def _site(name: str, kubeconfig: str | None, known: Mapping[str, Any], sites: tu
             pending[source] = None
             continue
         account = ServiceAccount(imported["namespace"], imported["serviceAccount"])
-        (export,) = (export for export in _exports(links[source]) if export.name == imported["export"])
-        if imported.get("egress") == "gateway":
+        by_gateway = imported.get("egress") == "gateway"
+        if by_gateway:
             egress_gateways[account] = None
-            export = export.model_copy(update={"by_gateway": True})
-        accounts[account] = (*accounts.get(account, ()), export)
+        accounts[account] = (
+            *accounts.get(account, ()),
+            *(
+                export.model_copy(update={"by_gateway": by_gateway})
+                for export in _exports(links[source], sites.get(source, {}))
+                if export.name == imported["export"]
+            ),
+        )
     return DeployedSite(
         name=name,
         cluster=_cluster(known["cluster"]) if kubeconfig is None else kubeconfig,
@@ -251,9 +260,20 @@ def _gateway(place: Mapping[str, Any], link: Link) -> ExpectedGateway:
     )
 
 
-def _exports(link: Link) -> tuple[DeployedExport, ...]:
+def _exports(link: Link, known: Mapping[str, Any]) -> tuple[DeployedExport, ...]:
+    """Return the exports of a link, by port.
+
+    Args:
+        link: the link.
+        known: what the stack says of the exporting site, if that is one of its own.
+    """
     gateways = tuple(f"{address}:{link.gateway.port}" for address in link.gateway.addresses)
-    return tuple(DeployedExport(source=link.site, gateways=gateways, **dict(export)) for export in link.exports)
+    labels = known.get("podLabels", {})
+    whole = (
+        DeployedExport(source=link.site, gateways=gateways, pod_label=labels.get(of.name, POD_NAME), **dict(of))
+        for of in link.exports
+    )
+    return tuple(export for of in whole for export in of.by_port)
 
 
 def _server(known: Mapping[str, Any]) -> ExpectedServer:

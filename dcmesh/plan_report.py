@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -187,9 +188,9 @@ def _hosts(plan: Plan) -> Table:
                     site.name, consumer, of.source, f"pending: {of.source} does not export {of.name} yet", "?", "?", "?"
                 )
                 continue
-            for host in of.export.hosts:
-                here = f"egress gateway, port {of.egress.ports[host]}" if of.egress else of.vips[host]
-                table.add_row(site.name, consumer, of.source, host, str(of.export.port), _reached(of.gateway), here)
+            for host, port in product(of.export.hosts, of.export.port_numbers):
+                here = f"egress gateway, port {of.egress.ports[host, port]}" if of.egress else of.vips[host]
+                table.add_row(site.name, consumer, of.source, host, str(port), _reached(of.gateway), here)
     return table
 
 

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from components.databases.mariadb import SCRIPTS, MariadbArgs, headless_service, server_cnf, stateful_set
 from components.workloads.identity import pod_labels
 from dcmesh.model.gateway import GATEWAY_PORT
-from dcmesh.model.link import MYSQL_PORT, ExportedService
+from dcmesh.model.link import MYSQL_PORT, ExportedPort, ExportedService
 from dcmesh.model.plan import DatabasePlan
 from dcmesh.model.settings import Mariadb, Storage
 from tests.e2e.toolbox import MARIADB, Kubectl, eventually
@@ -140,11 +140,10 @@ def behind(host: str, port: int) -> ExportedService:
         name=NAME,
         namespace=SOURCE,
         hosts=(f"{NAME}-0.{NAME}.{SOURCE}.svc.cluster.local",),
-        port=port,
+        ports=(ExportedPort(port=port, probe="greeting"),),
         protocol="TCP",
-        identity=f"spiffe://cluster.local/ns/{SOURCE}/sa/{NAME}",
+        identities=(f"spiffe://cluster.local/ns/{SOURCE}/sa/{NAME}",),
         consumers=(),
-        probe="greeting",
     )
     return source.model_copy(update={"hosts": (host,)})  # unchecked: no link has an address for a host
 

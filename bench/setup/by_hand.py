@@ -24,7 +24,7 @@ from components.workloads.identity import pod_labels
 from dcmesh.model.addresses import allot_vips
 from dcmesh.model.gateway import GATEWAY_NAME, GATEWAY_NAMESPACE, GATEWAY_PORT
 from dcmesh.model.istio import injection_labels
-from dcmesh.model.link import Consumer, ExportedService, ServiceAccount, pod_hosts, pod_of
+from dcmesh.model.link import Consumer, ExportedPort, ExportedService, ServiceAccount, pod_hosts, pod_of
 
 Object = dict[str, Any]
 
@@ -68,11 +68,10 @@ def _export() -> ExportedService:
         name="hello",
         namespace="demo",
         hosts=pod_hosts(stateful_set="hello", service="hello", namespace="demo", replicas=3),
-        port=PORT,
+        ports=(ExportedPort(port=PORT, probe="pod-name"),),
         protocol="HTTP",
-        identity=ServiceAccount(namespace="demo", name="hello").spiffe_id,
+        identities=(ServiceAccount(namespace="demo", name="hello").spiffe_id,),
         consumers=(Consumer(site="dc2", namespace="demo-dr", service_account="client"),),
-        probe="pod-name",
     )
 
 

@@ -7,15 +7,12 @@ from typing import Any
 import pulumi
 import pulumi_kubernetes as k8s
 
-from components.mesh.named_import import tls_to
+from components.mesh.entry_ports import by_port, led_to_gateway, port_names
 from components.mesh.service_import import export_destination_rule, host_service_entry
-from dcmesh.model.egress import LABELS, name_for
+from dcmesh.model.egress import LABELS, HostPort, name_for
 from dcmesh.model.link import ExportedService, Link, server_name
 from dcmesh.model.network_policy import NAMESPACE_NAME
 from dcmesh.model.plan import ClientPlan
-
-PORT_NAME = "tcp"
-"""Name of a host's port: bytes are passed on as they are, whatever they are to the server."""
 
 
 def clients_policy(clients: Sequence[ClientPlan], ports: Sequence[int]) -> dict[str, Any]:
@@ -42,13 +39,27 @@ def clients_policy(clients: Sequence[ClientPlan], ports: Sequence[int]) -> dict[
     }
 
 
-def host_service(export: ExportedService, port: int) -> dict[str, Any]:
-    """Return the spec of the Service that leads from a host's own port to its port at the egress gateway."""
+def host_service(export: ExportedService, ports: Sequence[int]) -> dict[str, Any]:
+    """Return the spec of the Service that leads from a host's own ports to those at the egress gateway.
+
+    Args:
+        export: the export.
+        ports: the egress gateway's port for each of its own.
+    """
+    names = port_names(of_bytes(export)).items()
     return {
         "type": "ClusterIP",
         "selector": LABELS,
-        "ports": [{"name": PORT_NAME, "protocol": "TCP", "port": export.port, "targetPort": port}],
+        "ports": [
+            {"name": name, "protocol": "TCP", "port": own, "targetPort": port}
+            for (own, name), port in zip(names, ports, strict=True)
+        ],
     }
+
+
+def of_bytes(export: ExportedService) -> ExportedService:
+    """Return the export as the egress gateway has it: it passes on bytes, whatever they are to the server."""
+    return export.model_copy(update={"protocol": "TCP"})
 
 
 NO_TRANSLATION = {"experimental.istio.io/disable-gateway-port-translation": "true"}
@@ -59,16 +70,14 @@ def outward(
     export: ExportedService, host: str, *, source: str, gateway: Sequence[str], gateway_port: int
 ) -> dict[str, Any]:
     """Return the spec of the ServiceEntry by which the egress gateway reaches the other site's gateway for a host."""
-    of_sidecars = host_service_entry(
-        export.model_copy(update={"protocol": "TCP"}), host, vip="", gateway=gateway, gateway_port=gateway_port
-    )
-    return {key: value for key, value in of_sidecars.items() if key != "addresses"} | {
-        "hosts": [server_name(host, source)]
-    }
+    export = of_bytes(export)
+    of_sidecars = host_service_entry(export, host, vip="", gateway=gateway, gateway_port=gateway_port)
+    entry = led_to_gateway(export, of_sidecars, gateway_port)
+    return {key: value for key, value in entry.items() if key != "addresses"} | {"hosts": [server_name(host, source)]}
 
 
 def outward_rule(export: ExportedService, host: str, *, source: str, gateways: int) -> dict[str, Any]:
-    """Return the spec of the DestinationRule for a host: mutual TLS, by the server name that the link tells.
+    """Return the spec of the DestinationRule for a host: mutual TLS, by the server name that the link has for a port.
 
     Args:
         export: the export.
@@ -80,12 +89,12 @@ def outward_rule(export: ExportedService, host: str, *, source: str, gateways: i
     return {
         "host": server_name(host, source),
         "exportTo": ["."],
-        "trafficPolicy": {**policy, "tls": tls_to(export, host)},
+        "trafficPolicy": by_port(export, host, policy),
     }
 
 
-def server(host: str, port: int, *, source: str) -> dict[str, Any]:
-    """Return the spec of the Gateway that opens a host's port, for a route of the same namespace alone."""
+def server(host: str, ports: Sequence[int], *, source: str) -> dict[str, Any]:
+    """Return the spec of the Gateway that opens a host's ports, for a route of the same namespace alone."""
     return {
         "selector": LABELS,
         "servers": [
@@ -93,12 +102,13 @@ def server(host: str, port: int, *, source: str) -> dict[str, Any]:
                 "port": {"number": port, "name": f"tcp-{port}", "protocol": "TCP"},
                 "hosts": [f"./{server_name(host, source)}"],
             }
+            for port in ports
         ],
     }
 
 
-def route(export: ExportedService, host: str, port: int, *, source: str) -> dict[str, Any]:
-    """Return the spec of the VirtualService that leads from a host's port to the other site."""
+def route(export: ExportedService, host: str, ports: Sequence[int], *, source: str) -> dict[str, Any]:
+    """Return the spec of the VirtualService that leads from a host's ports to the other site."""
     there = server_name(host, source)
     return {
         "hosts": [there],
@@ -107,8 +117,9 @@ def route(export: ExportedService, host: str, port: int, *, source: str) -> dict
         "tcp": [
             {
                 "match": [{"port": port}],
-                "route": [{"destination": {"host": there, "port": {"number": export.port}}}],
+                "route": [{"destination": {"host": there, "port": {"number": own}}}],
             }
+            for own, port in zip(export.port_numbers, ports, strict=True)
         ],
     }
 
@@ -122,7 +133,7 @@ class EgressImportArgs:
         link: its link: its gateway may be known only once it is there.
         export: which of its exports.
         namespace: namespace of the egress gateway.
-        ports: its port for each host.
+        ports: its port for each host, and each port of that.
         clients: who may connect.
         after: what must be there first: the egress gateway.
         prefix: what the names of the hosts' objects in the stack begin with.
@@ -132,7 +143,7 @@ class EgressImportArgs:
     link: pulumi.Input[Link]
     export: ExportedService
     namespace: str
-    ports: Mapping[str, int]
+    ports: Mapping[HostPort, int]
     clients: Sequence[ClientPlan]
     after: Sequence[pulumi.Resource]
     prefix: str
@@ -185,18 +196,19 @@ class EgressImport(pulumi.ComponentResource):
             )
 
         self.addresses = {}
-        for host, port in args.ports.items():
+        for host in export.hosts:
+            ports = [args.ports[host, port] for port in export.port_numbers]
             service = k8s.core.v1.Service(
                 f"{args.prefix}.{host}-service",
                 metadata=k8s.meta.v1.ObjectMetaArgs(
                     name=name_for(host), namespace=args.namespace, labels=NO_TRANSLATION
                 ),
-                spec=host_service(export, port),
+                spec=host_service(export, ports),
                 opts=child,
             )
             self.addresses |= {host: service.spec.cluster_ip}
             istio("ServiceEntry", host, service_entry(host))
             istio("DestinationRule", host, rule(host))
-            istio("Gateway", host, server(host, port, source=source))
-            istio("VirtualService", host, route(export, host, port, source=source))
+            istio("Gateway", host, server(host, ports, source=source))
+            istio("VirtualService", host, route(export, host, ports, source=source))
         self.register_outputs({})

@@ -94,7 +94,7 @@ class EgressProbe(pulumi.ComponentResource):
         path = pulumi.Output.all(*(link for link, _ in args.imports)).apply(
             lambda links: sorted(
                 {f"{address}:{link.gateway.port}" for link in links for address in link.gateway.addresses}
-                | {export.identity for export in exports}
+                | {identity for export in exports for identity in export.identities}
             )
         )
 

@@ -4,6 +4,7 @@
 set -uf
 TRIES=5
 host=$1 port=$2 kind=$3
+[ "$kind" = none ] && kind=tcp # what is asked nothing must stay shut all the same
 deadline=$(($(date +%s) + ${PROBE_SECONDS:?}))
 
 # Tells whether the server has said anything, be it that it refuses.

@@ -7,10 +7,11 @@ from typing import Any
 import pulumi
 import pulumi_kubernetes as k8s
 
+from components.mesh.entry_ports import entry_ports
 from components.mesh.gateway import labels_in
 from components.mesh.service_export import API_VERSIONS, connection_limit
 from dcmesh.model.gateway import GATEWAY_PORT
-from dcmesh.model.link import ExportedService, is_whole, pod_of
+from dcmesh.model.link import POD_NAME, ExportedService, is_whole, pod_of
 from dcmesh.model.object_names import gateway_name
 
 WITH_IDENTITY = "dcmesh-with-identity"
@@ -29,17 +30,22 @@ class GatewayTerminationArgs:
         after: what must be there first: the site's istiod, whose webhook checks Istio's objects, and the namespace.
         gateways: what objects at a gateway must depend on, by its namespace: the site's, and for a while the one that
             it had before.
-        connections: how many connections of other sites a host has at most, by each pod of the gateway. Default 50.
+        pod_label: the label that tells its pods apart. Default: that of the pods of StatefulSets.
+        connections: how many connections of other sites a port of a host has at most, by each pod of the gateway.
+            Default 50.
     """
 
     site: str
     export: ExportedService
     after: Sequence[pulumi.Resource]
     gateways: Mapping[str, Sequence[pulumi.Resource]]
+    pod_label: str = POD_NAME
     connections: int = 50
 
 
-def named_entry(export: ExportedService, host: str, gateways: Sequence[str]) -> dict[str, Any]:
+def named_entry(
+    export: ExportedService, host: str, gateways: Sequence[str], pod_label: str = POD_NAME
+) -> dict[str, Any]:
     """Return the spec of the ServiceEntry that gives a pod a name at the gateway, which no Service can have.
 
     No proxy but the gateway's sees it.
@@ -48,19 +54,20 @@ def named_entry(export: ExportedService, host: str, gateways: Sequence[str]) -> 
         export: the export.
         host: the pod's host.
         gateways: the namespaces of gateways that know it.
+        pod_label: the label whose value is the pod's name.
     """
     return {
-        "hosts": [export.served[host]],
+        "hosts": [export.base_name(host)],
         "exportTo": list(gateways),
         "location": "MESH_INTERNAL",
         "resolution": "STATIC",
-        "ports": [{"number": export.port, "name": export.port_name, "protocol": export.protocol}],
-        "workloadSelector": {"labels": {"statefulset.kubernetes.io/pod-name": pod_of(host)}},
+        "ports": entry_ports(export),
+        "workloadSelector": {"labels": {pod_label: pod_of(host)}},
     }
 
 
 def ending_server(export: ExportedService, host: str, namespace: str) -> dict[str, Any]:
-    """Return the spec of the Gateway, in a gateway's namespace, that ends the consumers' TLS for one host.
+    """Return the spec of the Gateway, in a gateway's namespace, that ends the consumers' TLS for a host's port.
 
     `./` keeps VirtualServices of other namespaces from leading it elsewhere.
     """
@@ -78,7 +85,7 @@ def ending_server(export: ExportedService, host: str, namespace: str) -> dict[st
 
 
 def route(export: ExportedService, host: str) -> dict[str, Any]:
-    """Return the spec of the VirtualService that leads a host's server to its pod, or to the Service as a whole."""
+    """Return the spec of the VirtualService that leads a port's server to the host's pod, or the Service as a whole."""
     name = export.served[host]
     return {
         "hosts": [name],
@@ -169,12 +176,14 @@ def gateway_policy(
 class GatewayTermination(pulumi.ComponentResource):
     """One export of a site, for the consumers of which the gateway ends TLS. Their pods are left as they are.
 
-    Creates, named by the host's name at the gateway, or for a Gateway by a digest of it, for each host:
+    Creates for each host, named by its name at the gateway:
         - `ServiceEntry` in the exporter's namespace, followed by the pod's label whatever its address. None for a
           Service as a whole.
-        - `EnvoyFilter` in the gateway's namespace that turns away all but the consumers in the handshake, and connects
-          to the server after that.
-        - `DestinationRule` there that limits the connections of other sites.
+        - `DestinationRule` in the gateway's namespace that limits the connections of other sites, to each port.
+
+    And for each port of a host, named by the name at the gateway of that, or for a Gateway by a digest of it:
+        - `EnvoyFilter` there that turns away all but the consumers in the handshake, and connects to the server after
+          that.
         - `VirtualService` and `Gateway` there.
 
     An object of a host has the same name in the stack whatever its export is called: one that is renamed keeps them.
@@ -187,10 +196,10 @@ class GatewayTermination(pulumi.ComponentResource):
         self.register_outputs({})
 
     def _host(self, args: GatewayTerminationArgs, host: str) -> None:
-        export, served = args.export, args.export.served[host]
+        export, base = args.export, args.export.base_name(host)
 
         def create(
-            kind: str, namespace: str, spec: dict[str, Any], after: Sequence[pulumi.Resource]
+            kind: str, namespace: str, spec: dict[str, Any], after: Sequence[pulumi.Resource], served: str = base
         ) -> pulumi.Resource:
             return k8s.apiextensions.CustomResource(
                 f"{args.site}.{served}-{kind}.{namespace}".lower(),
@@ -205,15 +214,17 @@ class GatewayTermination(pulumi.ComponentResource):
 
         entries = []
         if not is_whole(host):
-            spec = named_entry(export, host, list(args.gateways))
+            spec = named_entry(export, host, list(args.gateways), args.pod_label)
             entries = [create("ServiceEntry", export.namespace, spec, args.after)]
         for namespace, there in args.gateways.items():
             ready = [*args.after, *there]
             limit = connection_limit(export.behind_gateway(host), args.connections)
-            before = [
-                *entries,
-                create("EnvoyFilter", namespace, consumers_in_handshake(export, host, namespace), ready),
-                create("DestinationRule", namespace, limit, ready),
-                create("VirtualService", namespace, route(export, host), ready),
-            ]
-            create("Gateway", namespace, ending_server(export, host, namespace), before)
+            before = [*entries, create("DestinationRule", namespace, limit, ready)]
+            for of in export.by_port:
+                name = of.served[host]
+                first = [
+                    *before,
+                    create("EnvoyFilter", namespace, consumers_in_handshake(of, host, namespace), ready, name),
+                    create("VirtualService", namespace, route(of, host), ready, name),
+                ]
+                create("Gateway", namespace, ending_server(of, host, namespace), first, name)

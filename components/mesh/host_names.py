@@ -22,12 +22,12 @@ class NamedHost:
 
     Attributes:
         host: its name.
-        port: its port.
+        ports: its ports.
         address: where it is reached in this cluster. None in a preview, as long as it is not known.
     """
 
     host: str
-    port: int
+    ports: Sequence[int]
     address: pulumi.Output[str | None]
 
 
@@ -35,23 +35,28 @@ def headless(ports: Sequence[int]) -> dict[str, Any]:
     """Return the spec of a Service whose pods have names, and that selects none."""
     return {
         "clusterIP": "None",
-        "ports": [{"name": f"tcp-{port}", "protocol": "TCP", "port": port} for port in sorted(set(ports))],
+        "ports": ports_of(ports),
     }
 
 
-def slice_of(host: str, port: int, address: str | None) -> dict[str, Any]:
+def ports_of(ports: Sequence[int]) -> list[dict[str, Any]]:
+    """Return ports as a Service has them, and an EndpointSlice."""
+    return [{"name": f"tcp-{port}", "protocol": "TCP", "port": port} for port in sorted(set(ports))]
+
+
+def slice_of(host: str, ports: Sequence[int], address: str | None) -> dict[str, Any]:
     """Return the part of an EndpointSlice that gives a host an address.
 
     Args:
         host: the host.
-        port: its port.
+        ports: its ports.
         address: the address. None in a preview, as long as the Service that will have it is not there.
     """
     # Of a Service as a whole the name is the Service's, which a hostname would stand before.
     hostname = {} if is_whole(host) else {"hostname": pod_of(host)}
     return {
         "addressType": f"IPv{ip_address(address).version}" if address else "IPv4",
-        "ports": [{"name": f"tcp-{port}", "protocol": "TCP", "port": port}],
+        "ports": ports_of(ports),
         "endpoints": [{"addresses": [address], **hostname, "conditions": {"ready": True}}] if address else [],
     }
 
@@ -95,8 +100,8 @@ class HostNames(pulumi.ComponentResource):
         ports = dict[str, list[int]]()
         for of in args.hosts:
             _, service = service_of(of.host)
-            ports.setdefault(service, []).append(of.port)
-            part = of.address.apply(partial(slice_of, of.host, of.port))
+            ports.setdefault(service, []).extend(of.ports)
+            part = of.address.apply(partial(slice_of, of.host, of.ports))
             k8s.discovery.v1.EndpointSlice(
                 f"{name}.{of.host}-endpointslice",
                 metadata=k8s.meta.v1.ObjectMetaArgs(

@@ -46,8 +46,9 @@ class LinkProbeArgs:
 
 
 def probe_lines(exports: Sequence[ExportedService]) -> str:
-    """Return the script's input: a line a host."""
-    return "".join(f"{host} {export.port} {export.probe}\n" for export in exports for host in export.hosts)
+    """Return the script's input: a line for each port of each host."""
+    ports = [of for export in exports for of in export.by_port]
+    return "".join(f"{host} {of.port} {of.probe}\n" for of in ports for host in of.hosts)
 
 
 def pod_template(
@@ -115,7 +116,7 @@ class LinkProbe(pulumi.ComponentResource):
         path = pulumi.Output.all(*(link for link, _ in args.imports)).apply(
             lambda links: sorted(
                 {f"{address}:{link.gateway.port}" for link in links for address in link.gateway.addresses}
-                | {export.identity for export in exports}
+                | {identity for export in exports for identity in export.identities}
             )
         )
         k8s.batch.v1.Job(

@@ -10,9 +10,11 @@ deadline=$(($(date +%s) + ${PROBE_SECONDS:?}))
 attempt() {
   answer=$($ask "$host" "$port" "$kind" 2>&1) || { printf '%s' "$answer" && return 1; }
   case $kind-$answer in
-  greeting-* | "http-HTTP "[1-4][0-9][0-9]* | "pod-name-HTTP 200 $pod") return ;;
+  "http-HTTP "[1-4][0-9][0-9]* | "pod-name-HTTP 200 $pod") return ;;
   "pod-name-HTTP 200 "*) answer="answered by '${answer#HTTP 200 }' instead of $pod" ;;
   pod-name-"HTTP 200") answer="HTTP 200 without a name" ;;
+  http-* | pod-name-*) ;;
+  *) return ;; # what else answers is of that kind
   esac
   printf '%s' "$answer" && return 1
 }

@@ -1,28 +1,29 @@
 """NamedImport: makes hosts reachable by name in one namespace whose TLS the other site's gateway ends."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pulumi
 import pulumi_kubernetes as k8s
 
+from components.mesh.entry_ports import by_port, led_to_gateway
 from components.mesh.service_import import ServiceImportArgs, export_destination_rule, host_service_entry
 from dcmesh.model.link import ExportedService
-
-
-def tls_to(export: ExportedService, host: str) -> dict[str, Any]:
-    """Return how a proxy speaks TLS with a host of another site.
-
-    The identity stands here, beside the server name, and not in the ServiceEntry alone: where TLS is to end elsewhere,
-    both change at one moment.
-    """
-    return {"mode": "ISTIO_MUTUAL", "sni": export.sni(host), "subjectAltNames": [export.identity]}
 
 
 def named_destination_rule(export: ExportedService, host: str, *, gateways: int) -> dict[str, Any]:
     """Return the spec of the DestinationRule with which a consumer asks the gateway for one host by its name there."""
     spec = export_destination_rule(export, gateways=gateways)
-    return {**spec, "host": host, "trafficPolicy": {**spec["trafficPolicy"], "tls": tls_to(export, host)}}
+    return {**spec, "host": host, "trafficPolicy": by_port(export, host, spec["trafficPolicy"])}
+
+
+def named_entry(
+    export: ExportedService, host: str, *, vip: str, gateway: Sequence[str], gateway_port: int
+) -> dict[str, Any]:
+    """Return the spec of the ServiceEntry of one host."""
+    entry = host_service_entry(export, host, vip=vip, gateway=gateway, gateway_port=gateway_port)
+    return led_to_gateway(export, entry, gateway_port)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,8 +41,9 @@ class NamedImport(pulumi.ComponentResource):
     """One import of a site, of an export with termination at the gateway.
 
     Creates, in the importing namespace, named by the host's name at the gateway, for each host:
-        - `ServiceEntry`: its virtual address, the gateway behind it, the identity that the gateway must prove.
-        - `DestinationRule`: mutual TLS without exception, the host's name at the gateway, keepalive and time-out.
+        - `ServiceEntry`: its virtual address, its ports, the gateway behind it, whose identity that must prove.
+        - `DestinationRule`: mutual TLS without exception, for each port its name at the gateway, keepalive and
+          time-out.
 
     A host's objects have the same names in the stack whatever its export is called.
     """
@@ -51,7 +53,7 @@ class NamedImport(pulumi.ComponentResource):
         export, gateway = args.export, pulumi.Output.from_input(args.link).apply(lambda link: link.gateway)
 
         def create(kind: str, host: str, spec: pulumi.Output[dict[str, Any]]) -> pulumi.Resource:
-            served = export.served[host]
+            served = export.base_name(host)
             return k8s.apiextensions.CustomResource(
                 f"{args.site}-imports.{args.namespace}.{served}-{kind}".lower(),
                 api_version="networking.istio.io/v1",
@@ -63,7 +65,7 @@ class NamedImport(pulumi.ComponentResource):
 
         def entry(host: str) -> pulumi.Output[dict[str, Any]]:
             return gateway.apply(
-                lambda gateway: host_service_entry(
+                lambda gateway: named_entry(
                     export, host, vip=args.vips[host], gateway=gateway.addresses, gateway_port=gateway.port
                 )
             )

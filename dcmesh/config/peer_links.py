@@ -11,7 +11,7 @@ from dcmesh.config.errors import NOTHING, ConfigError, Finding
 from dcmesh.config.value_errors import faults_of
 from dcmesh.model.gateway import GATEWAY_NAME
 from dcmesh.model.istio import TRUST_DOMAIN
-from dcmesh.model.link import CLUSTER_DOMAIN, ExportedService, Link, is_whole, server_name, service_of
+from dcmesh.model.link import CLUSTER_DOMAIN, VERSION, ExportedService, Link, is_whole, server_name, service_of
 from dcmesh.model.settings import Peer
 from dcmesh.stacks import ReadStack, read_stack, stack_of
 
@@ -132,8 +132,9 @@ def _false_claims(link: Link, site: str, path: str) -> Iterator[Finding]:
         if export.name in names:
             yield Finding(f"{at}.name", export.name, f"is there twice: {site} must give each export a name of its own")
         names.add(export.name)
-        yield from _false_identity(export, site, at)
+        yield from _false_identity(export, site, at, single=link.version < VERSION)
         yield from _false_names(export, site, at)
+        yield from _of_gateways_alone(export, site, at)
         service = service_of(export.hosts[0])[1]
         for number, host in enumerate(export.hosts):
             where = f"{at}.hosts[{number}]"
@@ -146,15 +147,17 @@ def _false_claims(link: Link, site: str, path: str) -> Iterator[Finding]:
                 yield Finding(where, host, advice)
 
 
-def _false_identity(export: ExportedService, site: str, at: str) -> Iterator[Finding]:
+def _false_identity(export: ExportedService, site: str, at: str, *, single: bool) -> Iterator[Finding]:
     """Find an identity that is neither that of pods of the export's namespace nor, where that ends TLS, a gateway's."""
     prefix, gateways = f"spiffe://{TRUST_DOMAIN}/ns/{export.namespace}/sa/", f"/sa/{GATEWAY_NAME}"
-    if export.termination == "gateway" and not export.identity.endswith(gateways):
-        advice = f"is not a gateway's, where TLS ends: {site} may claim spiffe://{TRUST_DOMAIN}/ns/…{gateways} alone"
-        yield Finding(f"{at}.identity", export.identity, advice)
-    if export.termination == "pod" and not export.identity.startswith(prefix):
-        advice = f"is not of the namespace {export.namespace}, whose pods it has: {site} may claim {prefix}… alone"
-        yield Finding(f"{at}.identity", export.identity, advice)
+    for number, identity in enumerate(export.identities):
+        place = f"{at}.identity" if single else f"{at}.identities[{number}]"
+        if export.termination == "gateway" and not identity.endswith(gateways):
+            own = f"spiffe://{TRUST_DOMAIN}/ns/…{gateways}"
+            yield Finding(place, identity, f"is not a gateway's, where TLS ends: {site} may claim {own} alone")
+        if export.termination == "pod" and not identity.startswith(prefix):
+            advice = f"is not of the namespace {export.namespace}, whose pods it has: {site} may claim {prefix}… alone"
+            yield Finding(place, identity, advice)
 
 
 def _false_names(export: ExportedService, site: str, at: str) -> Iterator[Finding]:
@@ -165,6 +168,16 @@ def _false_names(export: ExportedService, site: str, at: str) -> Iterator[Findin
         yield Finding(f"{at}.serverNames", told, f"are not those of its hosts: {' '.join(wanted)}")
     if export.termination == "pod" and any(map(is_whole, export.hosts)):
         yield Finding(f"{at}.hosts[0]", export.hosts[0], "is no pod, and TLS ends at pods: its serverNames are missing")
+
+
+def _of_gateways_alone(export: ExportedService, site: str, at: str) -> Iterator[Finding]:
+    """Find what only a gateway that ends TLS can have, and ports that are there twice."""
+    for key, value in {"identities": export.identities, "ports": export.ports}.items():
+        if len(value) > 1 and export.termination == "pod":
+            yield Finding(f"{at}.{key}", NOTHING, f"are several, and TLS ends at pods: {site} must give one")
+    for number, port in enumerate(export.port_numbers):
+        if port in export.port_numbers[:number]:
+            yield Finding(f"{at}.ports[{number}].port", port, f"is there twice: {site} must give each port once")
 
 
 def _from_stack(stack: str, site: str, path: str, read: ReadStack) -> object:

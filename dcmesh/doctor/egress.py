@@ -99,7 +99,10 @@ def judge_port(
     own = f"{link.account.namespace}/{name_for(link.host)}"
     if not service:
         return
-    port = service["spec"]["ports"][0]["targetPort"]
+    port = next((of["targetPort"] for of in service["spec"]["ports"] if of["port"] == link.export.port), None)
+    if port is None:
+        yield SERVICE(f"Service {own}: no port {link.export.port}", restore(link.consumer_site))
+        return
     found = [listener for listener in listeners if listener.get("name") == f"0.0.0.0_{port}"]
     if not found:
         count = left_out()
@@ -155,7 +158,7 @@ PORTS = Hop(
     name="egress port",
     about="the egress gateway listens on the host's port, leads it to the host's cluster, and is closed to others",
     side="consumer",
-    kinds=(PORT, ASTRAY, UNFENCED, DENIED),
+    kinds=(SERVICE, PORT, ASTRAY, UNFENCED, DENIED),
     look=_look_at_port,
     egress="gateway",
 )

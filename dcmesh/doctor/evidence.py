@@ -220,9 +220,9 @@ class Evidence:
         Raises:
             ERRORS: the pod cannot ask.
         """
-        key = ("ask", pod.namespace, pod.name, export.source, export.name)
+        key = ("ask", pod.namespace, pod.name, export.source, export.name, export.port)
         answers = self._once(key, lambda api: ask_hosts(api, pod, (export,)))
-        return answers.get(host, Answer(ok=False, text="no answer"))
+        return answers.get((host, export.port), Answer(ok=False, text="no answer"))
 
     def run(self, pod: Pod, container: str, *command: str) -> str:
         """Return what a command in a container prints.

@@ -7,8 +7,8 @@ from dcmesh.doctor.evidence import Evidence, ready_pods
 from dcmesh.doctor.findings import ElsewhereError, UnseenError
 from dcmesh.kube.api import ERRORS
 from dcmesh.kube.pods import Pod, parse_pod
-from dcmesh.model.istio_objects import Object, name_of
-from dcmesh.model.link import ServiceAccount
+from dcmesh.model.istio_objects import Object, labels, name_of
+from dcmesh.model.link import POD_NAME, ServiceAccount
 from dcmesh.status.hosts import Answer
 
 
@@ -121,14 +121,16 @@ class WalkedLink:
 
     @property
     def pod_name(self) -> str:
-        """Name of the host's pod."""
+        """Name of the host's pod, or what the label has that tells it from others."""
         return self.host.partition(".")[0]
 
     @property
     def server(self) -> Object | None:
         """The host's pod; None if it is not there."""
-        pods = self.source.pods(self.export.namespace)
-        return next((pod for pod in pods if pod["metadata"]["name"] == self.pod_name), None)
+        pods, label = self.source.pods(self.export.namespace), self.export.pod_label
+        if label == POD_NAME:
+            return next((pod for pod in pods if pod["metadata"]["name"] == self.pod_name), None)
+        return next((pod for pod in pods if labels(pod).get(label) == self.pod_name), None)
 
     @property
     def answer(self) -> Answer:

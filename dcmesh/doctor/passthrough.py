@@ -74,15 +74,16 @@ def judge(
 def _entry(link: WalkedLink, entries: Sequence[Object]) -> Iterator[HopFinding]:
     """Yield what is wrong with the ServiceEntry of the host's pod."""
     ours, namespace = exported_entry(link.export, link.host), link.gateway.namespace
-    own = [e for e in entries if name_of(e) == ours and link.served in e["spec"]["hosts"] and visible(e, namespace)]
+    name = link.export.base_name(link.host)
+    own = [e for e in entries if name_of(e) == ours and name in e["spec"]["hosts"] and visible(e, namespace)]
     if not own:
-        missing = f"no ServiceEntry {ours} that {namespace} sees has the host {link.served}"
+        missing = f"no ServiceEntry {ours} that {namespace} sees has the host {name}"
         yield ENTRY_MISSING(missing, restore(link.export.source))
         return
     (entry,) = own
     ports = [int(port["number"]) for port in entry["spec"].get("ports", ())]
     chosen = entry["spec"].get("workloadSelector", {}).get("labels", {})
-    if link.export.port not in ports or chosen != {"statefulset.kubernetes.io/pod-name": link.pod_name}:
+    if link.export.port not in ports or chosen != {link.export.pod_label: link.pod_name}:
         shown = " ".join(f"{key}={value}" for key, value in chosen.items()) or "nothing"
         fix = restore_object(link.export.source, "serviceentry", ours, there=True)
         yield ENTRY_WRONG(f"ServiceEntry {name_of(entry)}: ports {ports}, selects {shown}", fix)

@@ -11,7 +11,7 @@ from dcmesh.kube.api import ERRORS
 from dcmesh.kube.pods import PROXY, RUNNING, parse_pod
 from dcmesh.model.facts import State
 from dcmesh.model.istio_objects import Object, name_of
-from dcmesh.model.link import is_whole, service_of
+from dcmesh.model.link import POD_NAME, is_whole, service_of
 from dcmesh.model.peer_authentication import tls_disabled
 
 ABSENT = FindingKind("pod-missing", "the host's pod does not exist")
@@ -50,6 +50,12 @@ def judge(
     """
     namespace, where = link.export.namespace, f"{link.export.namespace}/{link.pod_name}"
     if not pod:
+        if link.export.pod_label != POD_NAME:
+            yield ABSENT(
+                f"no pod in {namespace} has the label {link.export.pod_label}: {link.pod_name}",
+                f"Have what runs it start it, or name another in the export's `pods`. {restore(link.export.source)}",
+            )
+            return
         name, _, ordinal = link.pod_name.rpartition("-")
         replicas = stateful_set["spec"].get("replicas", 1) if stateful_set else 0
         said = f"StatefulSet {namespace}/{name} has spec.replicas {replicas}"

@@ -58,10 +58,10 @@ def judge(link: WalkedLink, cluster: Object) -> Iterator[HopFinding]:
     if names != {link.sni}:
         yield SNI(f"{seen}: SNI {' '.join(sorted(names))} instead of {link.sni}", fix)
         return
-    accepted = parse_clusters({"configs": [{"cluster": cluster}]}).get(link.known_as, ())
-    if set(accepted) != {link.export.identity}:
+    accepted = parse_clusters({"configs": [{"cluster": cluster}]}).get((link.known_as, link.export.port), ())
+    if set(accepted) != set(link.export.identities):
         shown = " ".join(accepted) or "anybody whose certificate the root has signed"
-        yield IDENTITY(f"{seen}: accepts {shown} instead of {link.export.identity}", fix)
+        yield IDENTITY(f"{seen}: accepts {shown} instead of {' '.join(link.export.identities)}", fix)
         return
     if not rule:
         yield NO_RULE(seen, restore(link.consumer_site))

@@ -132,7 +132,7 @@ def _entries(
     site: str, export: DeployedExport, host: str, entries: Sequence[Object], namespace: str
 ) -> Iterator[Foreign]:
     """Yield the ServiceEntries of others that have an exported host and that the gateway sees."""
-    ours, name = exported_entry(export, host), export.served[host]
+    ours, name = exported_entry(export, host), export.base_name(host)
     own = next((entry for entry in entries if name_of(entry) == ours), None)
     for entry in entries:
         if name_of(entry) == ours or name not in entry["spec"]["hosts"] or not visible(entry, namespace):
@@ -154,7 +154,7 @@ def _squatting(
     site: str, exports: Sequence[DeployedExport], entries: Sequence[Object], namespace: str
 ) -> Iterator[Foreign]:
     """Yield the ServiceEntries of others that have names of dcmesh's which no export has yet."""
-    ended = {host: name for export in exports if export.server_names for host, name in export.served.items()}
+    ended = {host: export.base_name(host) for export in exports if export.server_names for host in export.hosts}
     for entry in entries if ended else ():
         claimed = sorted(of for of in map(str.lower, entry["spec"].get("hosts", ())) if of.endswith(f".{site}.dcmesh"))
         if claimed and not set(claimed) & set(ended.values()) and visible(entry, namespace):

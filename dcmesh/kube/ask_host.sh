@@ -1,24 +1,68 @@
 # How a host is asked, by a new connection: at the end of `up`, by the status and by the doctor. They put it before their
 # own script. Wants `seconds`, for an answer. Sets `ask`, the command: HOST PORT KIND. It prints what the host says, or
-# fails and prints why that is nothing: "greeting" if KIND is that, for a server that speaks first; else "HTTP STATUS LINE",
-# with the first line of what is said.
+# fails and prints why that is nothing. It says, if KIND is
+#   http, pod-name            "HTTP STATUS LINE", with the first line of what is said
+#   greeting                  that, of a server that speaks first
+#   postgres, redis, mongodb  that, of a server which answers in this protocol; it need not let anybody in
+#   tcp                       "stays open", if the connection does so for two seconds
+#   none                      "not asked"
 line_end='
 '
+open_seconds=2
+
+# Says to a server what one of its kind answers without a login: whether it speaks TLS, PING, hello.
+say() {
+  case $1 in
+  postgres) printf '\0\0\0\10\4\322\26\57' ;;
+  redis) printf 'PING\r\n' ;;
+  mongodb)
+    printf '\64\0\0\0\1\0\0\0\0\0\0\0\335\7\0\0\0\0\0\0\0'
+    printf '\37\0\0\0\20hello\0\1\0\0\0\2$db\0\6\0\0\0admin\0\0'
+    ;;
+  esac
+}
+op_msg=$(printf '\335\7') # with which MongoDB's answers begin, behind three numbers
+
+# Prints what the beginning of an answer to that means: KIND ANSWER, without NULs. Fails if it is none of a server at work.
+meant() {
+  case $1-$2 in
+  postgres-[SN] | redis-+PONG* | redis--NOAUTH* | mongodb-*"$op_msg"*) echo "$1" && return ;;
+  redis--*) printf 'refused by the server: %s' "${2#-}" ;;
+  *-) echo "closed without answer" ;;
+  *) echo "no answer of $1" ;;
+  esac
+  return 1
+}
 
 # For bash, which needs no other program.
 by_bash() {
+  [ "$3" = none ] && echo "not asked" && return
   trap '' PIPE # of a server that has hung up
   exec 2>/dev/null 3<>"/dev/tcp/$1/$2" || { echo "no such name, or refused" && return 1; }
-  if [ "$3" = greeting ]; then
-    LC_ALL=C read -r -n 1 -t "$seconds" -u 3 answer && { ! refusal && echo "greeting"; return; }
-  else
+  case $3 in
+  greeting) LC_ALL=C read -r -n 1 -t "$seconds" -u 3 answer && { ! refusal && echo "greeting"; return; } ;;
+  tcp)
+    read -r -N 1 -t "$open_seconds" -u 3 answer || [ $? -gt 128 ] && echo "stays open" && return
+    echo "closed at once" && return 1
+    ;;
+  postgres | redis | mongodb)
+    local LC_ALL=C IFS=
+    say "$3" >&3
+    case $3 in
+    postgres) read -r -N 1 -t "$seconds" -u 3 answer ;;
+    redis) read -r -n 256 -t "$seconds" -u 3 answer ;;
+    mongodb) read -r -N 9 -t "$seconds" -u 3 answer ;; # three numbers have that many bytes but NULs at most
+    esac && { meant "$3" "${answer%$'\r'}"; return; }
+    ;;
+  *)
     printf 'GET / HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n' "$1" >&3
     LC_ALL=C read -r -n 256 -t "$seconds" -u 3 version answer rest && {
       answer="${answer%$'\r'} $(first_line)"
       printf 'HTTP %s' "${answer% }"
       return
     }
-  fi
+    ;;
+  esac
   # read tells by its status that it has waited in vain
   [ $? -gt 128 ] && echo "no answer in $seconds s" || echo "closed without answer"
   return 1
@@ -72,11 +116,27 @@ refusal() {
 
 # For any other shell.
 by_curl() {
-  if [ "$3" = greeting ]; then
+  case $3 in
+  none) echo "not asked" && return ;;
+  greeting)
     answer=$(curl -s --max-time "$seconds" --output - "telnet://$1:$2" </dev/null | head -c 1 | wc -c)
     [ "$answer" -gt 0 ] && echo "greeting" && return
     echo "no greeting within $seconds s" && return 1
-  fi
+    ;;
+  tcp)
+    # Its time is over, and it had connected.
+    answer=$(sleep "$open_seconds" | curl -s --max-time "$open_seconds" --output /dev/null \
+      --write-out '%{time_connect}' "telnet://$1:$2")
+    [ $? = 28 ] && [ "${answer#*[1-9]}" != "$answer" ] && echo "stays open" && return
+    echo "closed at once, or refused" && return 1
+    ;;
+  postgres | redis | mongodb)
+    answer=$({ say "$3" && sleep "$seconds"; } | curl -s --max-time "$seconds" --output - "telnet://$1:$2" |
+      LC_ALL=C tr -d '\0\r\n' | head -c 256)
+    meant "$3" "$answer"
+    return
+    ;;
+  esac
   # So slowly that an answer without an end is none of hundreds of megabytes.
   answer=$(curl -s --max-time "$seconds" --limit-rate 64k --write-out '\n%{http_code}' "http://$1:$2/") ||
     { failed $? && return 1; }

@@ -1,6 +1,6 @@
 """Egress: by which port of an egress gateway each host is reached, and what stands for a host there."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from hashlib import sha256
 
 from dcmesh.model.link import pod_of
@@ -15,17 +15,35 @@ LABELS = {"app": EGRESS_NAME, "istio": EGRESS_NAME}
 """Labels of its pods. The second is dcmesh's alone."""
 
 
-def allot_ports(hosts: Iterable[str], chosen: Mapping[str, int]) -> dict[str, int]:
-    """Give each host a port of the egress gateway.
+HostPort = tuple[str, int]
+"""A host, and one of its own ports."""
 
-    The port is a hash of the name, so a host that comes or goes moves no other. Two may have the same: that is
-    refused, and settled by what is chosen.
+
+def allot_ports(hosts: Iterable[str], ports: Sequence[int], chosen: Mapping[HostPort, int]) -> dict[HostPort, int]:
+    """Give each host a port of the egress gateway for each of its own.
+
+    It is a hash of the name, and of a further port's number, so a host or port that comes or goes moves no other. Two
+    may have the same: that is refused, and settled by what is chosen.
+
+    Args:
+        hosts: the hosts.
+        ports: the ports of each.
+        chosen: what is chosen.
     """
-    return {host: chosen.get(host, PORTS[_number(host) % len(PORTS)]) for host in hosts}
+    first = ports[0]
+    return {
+        (host, port): chosen.get((host, port), _hashed(host if port == first else f"{host}:{port}"))
+        for host in hosts
+        for port in ports
+    }
 
 
-def _number(host: str) -> int:
-    return int.from_bytes(sha256(host.encode()).digest()[:8])
+def _hashed(name: str) -> int:
+    return PORTS[_number(name) % len(PORTS)]
+
+
+def _number(name: str) -> int:
+    return int.from_bytes(sha256(name.encode()).digest()[:8])
 
 
 def name_for(host: str) -> str:

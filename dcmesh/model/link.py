@@ -6,9 +6,9 @@ stack output `link`.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Final, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 from pydantic_core import PydanticCustomError
 
 from dcmesh.model.base_model import Model
@@ -17,7 +17,7 @@ from dcmesh.model.istio import TRUST_DOMAIN
 from dcmesh.model.printable import printable
 from dcmesh.model.value_types import Address, ExportedHost, Identity, Name, Port, ServerName
 
-VERSION: Final = 2
+VERSION: Final = 3
 """The newest version of a link that is understood: docs/decisions/0023."""
 
 FIRST: Final = 1
@@ -29,11 +29,22 @@ VERSION_ERROR = "link_version"
 CLUSTER_DOMAIN = "cluster.local"
 """DNS domain of every cluster."""
 
+POD_NAME = "statefulset.kubernetes.io/pod-name"
+"""Label of a StatefulSet's pods that has the pod's name."""
+
 MYSQL_PORT = 3306
 """Port of the databases that dcmesh runs."""
 
 Protocol = Literal["HTTP", "TCP"]
-ProbeKind = Literal["pod-name", "http", "greeting"]
+ProbeKind = Literal["pod-name", "http", "greeting", "postgres", "redis", "mongodb", "tcp", "none"]
+"""What a host must answer to a new connection: docs/production.md says what each asks."""
+
+FIRST_PROBES: Final = ("pod-name", "http", "greeting")
+"""Those that links of the first two versions know."""
+
+HTTP_PROBES: Final = ("pod-name", "http")
+"""Those that ask by HTTP."""
+
 Termination = Literal["pod", "gateway"]
 """Where the consumers' TLS ends."""
 
@@ -76,8 +87,17 @@ class Consumer(Model):
         return ServiceAccount(namespace=self.namespace, name=self.service_account)
 
 
-class ExportedService(Model):
-    """One export of a link."""
+class ExportedPort(Model):
+    """A port of an export."""
+
+    port: Port
+    """TCP port that the pods listen on, or the Service."""
+    probe: ProbeKind = "greeting"
+    """What the importing site's probe expects there."""
+
+
+class _Exported(Model):
+    """What an export has in every link."""
 
     name: Name
     """Name of the export."""
@@ -85,18 +105,50 @@ class ExportedService(Model):
     """Namespace of its pods."""
     hosts: Annotated[tuple[ExportedHost, ...], Field(min_length=1, max_length=1000)]
     """DNS name of each pod, or of a Service that is exported as a whole."""
-    port: Port
-    """TCP port that the pods listen on."""
     protocol: Protocol
-    """How sidecars treat the port."""
-    identity: Identity
-    """SPIFFE id that whoever ends the TLS proves: the pods, or the gateway."""
+    """How sidecars treat the ports."""
     consumers: Annotated[tuple[Consumer, ...], Field(max_length=1000)] = ()
     """Who may connect."""
-    probe: ProbeKind
-    """What the probe expects."""
     server_names: Annotated[tuple[ServerName, ...], Field(max_length=1000)] = ()
     """What to ask the gateway for, a name for each host. Default: none, TLS ends at the pods."""
+
+
+class ExportedService(_Exported):
+    """One export of a link."""
+
+    ports: Annotated[tuple[ExportedPort, ...], Field(min_length=1, max_length=100)]
+    """Its ports; several where TLS ends at the gateway."""
+    identities: Annotated[tuple[Identity, ...], Field(min_length=1, max_length=100)]
+    """SPIFFE ids, of which whoever ends the TLS proves one: the pods, or the gateway."""
+
+    @property
+    def port_numbers(self) -> tuple[int, ...]:
+        """The numbers of its ports."""
+        return tuple(of.port for of in self.ports)
+
+    @property
+    def port(self) -> int:
+        """Number of its first port."""
+        return self.ports[0].port
+
+    @property
+    def probe(self) -> ProbeKind:
+        """What the probe expects at its first port."""
+        return self.ports[0].probe
+
+    @property
+    def identity(self) -> str:
+        """Its first SPIFFE id; of pods the only one."""
+        return self.identities[0]
+
+    @property
+    def by_port(self) -> tuple[Self, ...]:
+        """The export as if it had one of its ports alone, for each of them."""
+        first, *others = self.ports
+        named = {first.port: self.server_names} | {
+            of.port: tuple(port_server_name(name, of.port) for name in self.server_names) for of in others
+        }
+        return tuple(self.model_copy(update={"ports": (of,), "server_names": named[of.port]}) for of in self.ports)
 
     @property
     def termination(self) -> Termination:
@@ -108,9 +160,13 @@ class ExportedService(Model):
         """For each host the name by which the exporting site's gateway knows it."""
         return dict(zip(self.hosts, self.server_names or self.hosts, strict=True))
 
+    def base_name(self, host: str) -> str:
+        """Return the name of a host at the gateway that is not of one port: what is there once for all ports has it."""
+        return server_name(host, site_of(self.served[host])) if self.server_names else host
+
     def behind_gateway(self, host: str) -> str:
         """Return by what name the exporting site's gateway knows where a host leads: a Service is known by its own."""
-        return host if is_whole(host) else self.served[host]
+        return host if is_whole(host) else self.base_name(host)
 
     def only(self, host: str) -> Self:
         """Return the export as if it were of one of its hosts alone."""
@@ -127,6 +183,50 @@ class ExportedService(Model):
         return self.protocol.lower()
 
 
+class SingleExport(_Exported):
+    """One export of a link of version 1 or 2: it has one port and one identity."""
+
+    port: Port
+    """TCP port that the pods listen on."""
+    identity: Identity
+    """SPIFFE id that whoever ends the TLS proves: the pods, or the gateway."""
+    probe: ProbeKind
+    """What the probe expects."""
+
+    @classmethod
+    def of(cls, export: ExportedService) -> Self:
+        """Return an export that has one of each."""
+        own = {key: value for key, value in export if key not in ("ports", "identities")}
+        return cls(port=export.port, probe=export.probe, identity=export.identity, **own)
+
+    def as_several(self) -> ExportedService:
+        """Return the export with lists of its single port and identity."""
+        own = {key: value for key, value in self if key not in ("port", "probe", "identity")}
+        ports = (ExportedPort(port=self.port, probe=self.probe),)
+        return ExportedService(ports=ports, identities=(self.identity,), **own)
+
+
+def _written_as(export: object) -> str:
+    several = isinstance(export, ExportedService) or (
+        isinstance(export, dict) and {"ports", "identities"} & set(export)
+    )
+    return "ExportedService" if several else "SingleExport"
+
+
+def _as_several(export: ExportedService | SingleExport) -> ExportedService:
+    return export if isinstance(export, ExportedService) else export.as_several()
+
+
+if TYPE_CHECKING:  # what comes of it, which mypy cannot tell
+    AnyExport = ExportedService
+else:
+    AnyExport = Annotated[
+        Annotated[ExportedService, Tag("ExportedService")] | Annotated[SingleExport, Tag("SingleExport")],
+        Discriminator(_written_as),
+        AfterValidator(_as_several),
+    ]
+
+
 class LinkGateway(Model):
     """An exporting site's gateway, as its importers see it."""
 
@@ -139,13 +239,13 @@ class LinkGateway(Model):
 class Link(Model):
     """A link as the exporting stack's output `link` shows it."""
 
-    version: Literal[1, 2] = FIRST
+    version: Literal[1, 2, 3] = FIRST
     """Version of the link. Default: 1."""
     site: Name
     """The exporting site."""
     gateway: LinkGateway
     """Its gateway."""
-    exports: Annotated[tuple[ExportedService, ...], Field(max_length=1000)]
+    exports: Annotated[tuple[AnyExport, ...], Field(max_length=1000)]
     """What it exports."""
 
     @model_validator(mode="before")
@@ -172,12 +272,14 @@ class Link(Model):
     @classmethod
     def of(cls, site: str, gateway: LinkGateway, exports: Sequence[ExportedService]) -> Self:
         """Return a site's link, of the lowest version that says all that it has to say."""
-        version: Literal[1, 2] = VERSION if any(export.server_names for export in exports) else FIRST
+        version: Literal[1, 2, 3] = max((_version_for(export) for export in exports), default=FIRST)
         return cls(version=version, site=site, gateway=gateway, exports=tuple(exports))
 
     def as_output(self) -> dict[str, Any]:
         """Return the link as a stack output: plain, in the camel case of Kubernetes and of the configuration."""
-        told = self.model_dump(mode="json", by_alias=True)
+        told = self.model_dump(mode="json", by_alias=True, exclude={"exports"})
+        written = [export if self.version == VERSION else SingleExport.of(export) for export in self.exports]
+        told["exports"] = [export.model_dump(mode="json", by_alias=True) for export in written]
         for export in told["exports"]:
             if not export["serverNames"]:
                 del export["serverNames"]
@@ -186,9 +288,22 @@ class Link(Model):
         return told
 
 
+def _version_for(export: ExportedService) -> Literal[1, 2, 3]:
+    """Return the lowest version of a link that can say what an export is."""
+    several = len(export.ports) > 1 or len(export.identities) > 1
+    if several or export.probe not in FIRST_PROBES:
+        return VERSION
+    return 2 if export.server_names else FIRST
+
+
 def pod_hosts(*, stateful_set: str, service: str, namespace: str, replicas: int) -> tuple[str, ...]:
     """Return the DNS name that Kubernetes gives each pod of a StatefulSet behind a headless Service."""
-    return tuple(f"{stateful_set}-{ordinal}.{service}.{namespace}.svc.{CLUSTER_DOMAIN}" for ordinal in range(replicas))
+    return tuple(pod_host(f"{stateful_set}-{ordinal}", service, namespace) for ordinal in range(replicas))
+
+
+def pod_host(pod: str, service: str, namespace: str) -> str:
+    """Return the DNS name of a pod behind a headless Service."""
+    return f"{pod}.{service}.{namespace}.svc.{CLUSTER_DOMAIN}"
 
 
 def service_host(service: str, namespace: str) -> str:
@@ -199,6 +314,16 @@ def service_host(service: str, namespace: str) -> str:
 def server_name(host: str, site: str) -> str:
     """Return the name by which a site's gateway knows a host whose TLS it ends. No Service can have it."""
     return f"{host.removesuffix(f'.svc.{CLUSTER_DOMAIN}')}.{site}.dcmesh"
+
+
+def port_server_name(served: str, port: int) -> str:
+    """Return the name for a further port of a host whose TLS the gateway ends, by its name there."""
+    return f"p{port}.{served}"
+
+
+def site_of(served: str) -> str:
+    """Return the site of a name at a gateway."""
+    return served.split(".")[-2]
 
 
 def pod_of(host: str) -> str:

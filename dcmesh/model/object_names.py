@@ -46,8 +46,8 @@ def imported_entry(export: ExportedService, source: str, host: str, namespace: s
 
 def imported_rule(export: ExportedService, source: str, host: str, namespace: str) -> str:
     """Return the DestinationRule that holds for a host in an importing namespace."""
-    return f"{namespace}/{f'{source}.{export.name}' if export.termination == 'pod' else export.served[host]}"
+    return f"{namespace}/{f'{source}.{export.name}' if export.termination == 'pod' else export.base_name(host)}"
 
 
 def _of_host(export: ExportedService, host: str, before: str) -> str:
-    return f"{before}.{pod_of(host)}" if export.termination == "pod" else export.served[host]
+    return f"{before}.{pod_of(host)}" if export.termination == "pod" else export.base_name(host)

@@ -3,13 +3,13 @@
 Plain data without secrets. What only an `up` can tell, such as the address that a Service gets, is not in it.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Network
 from typing import Literal
 
 from dcmesh.model.addresses import allot_vips
-from dcmesh.model.egress import allot_ports
+from dcmesh.model.egress import HostPort, allot_ports
 from dcmesh.model.gateway import GATEWAY_NAMESPACE, GATEWAY_PORT
 from dcmesh.model.link import ExportedService, Link, pod_hosts
 from dcmesh.model.settings import (
@@ -161,12 +161,12 @@ class EgressPlan:
     Attributes:
         host_namespace: the namespace of the hosts' names.
         clients: who may connect to it.
-        ports: for each of its hosts the gateway's port.
+        ports: for each of its hosts, and each port of that, the gateway's port.
     """
 
     host_namespace: str
     clients: tuple[ClientPlan, ...]
-    ports: Mapping[str, int]
+    ports: Mapping[HostPort, int]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -333,17 +333,17 @@ def _imports(site: Site, offers: Offers, gateways: Mapping[str, GatewayPlan]) ->
             export=(export := found[of.from_, of.export]),
             gateway=gateways.get(of.from_),
             vips={host: vips[host] for host in (export.hosts if export and not of.by_gateway else ())},
-            egress=_egress(of, export.hosts if export else ()) if of.by_gateway else None,
+            egress=_egress(of, export) if of.by_gateway else None,
         )
         for of in site.imports
     )
 
 
-def _egress(of: Import, hosts: Sequence[str]) -> EgressPlan:
+def _egress(of: Import, export: ExportedService | None) -> EgressPlan:
     return EgressPlan(
         host_namespace=of.host_namespace or "",
         clients=tuple(ClientPlan(namespace=client.namespace, labels=client.labels) for client in of.clients),
-        ports=allot_ports(hosts, of.chosen_ports),
+        ports=allot_ports(export.hosts, export.port_numbers, of.chosen_ports(export.port)) if export else {},
     )
 
 

@@ -6,9 +6,10 @@ The docstring below each field is its description, in the generated JSON Schema 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, ConfigDict, Discriminator, Field, SecretStr, Tag
+from pydantic import BeforeValidator, ConfigDict, Discriminator, Field, SecretStr, Tag, model_validator
+from pydantic_core import PydanticCustomError
 
 from dcmesh.model import support
 from dcmesh.model.addresses import VIP_NETWORK
@@ -17,12 +18,15 @@ from dcmesh.model.egress import PORTS
 from dcmesh.model.gateway import GATEWAY_NAME, Exposure
 from dcmesh.model.link import (
     MYSQL_PORT,
+    POD_NAME,
     Consumer,
+    ExportedPort,
     ExportedService,
     Link,
     ProbeKind,
     Protocol,
     ServiceAccount,
+    pod_host,
     pod_hosts,
     server_name,
     service_host,
@@ -483,8 +487,6 @@ class _Export(Model):
     """Name of the StatefulSet. Default: `name`."""
     service: ServiceName | None = None
     """Its headless Service. Default: the StatefulSet's name."""
-    port: Port
-    """TCP port that the pods listen on."""
     consumers: Annotated[list[Consumer], Field(min_length=1)]
     """Who may connect from other sites."""
     connections: Annotated[int, Field(ge=1, le=10000), WHOLE] = 50
@@ -514,6 +516,8 @@ class PodExport(_Export):
 
     termination: Literal["pod"] = "pod"
     """TLS ends at the pods' sidecars."""
+    port: Port
+    """TCP port that the pods listen on."""
     replicas: Replicas
     """How many of its pods to export, counted from 0."""
     protocol: Protocol = "TCP"
@@ -530,38 +534,69 @@ class PodExport(_Export):
         """DNS name of each exported pod."""
         return self._pod_hosts(self.replicas)
 
+    @property
+    def port_numbers(self) -> tuple[int, ...]:
+        """The numbers of its ports."""
+        return (self.port,)
+
     def for_link(self) -> ExportedService:
         """Return the export as a link has it."""
         return ExportedService(
             name=self.name,
             namespace=self.namespace,
             hosts=self.hosts,
-            port=self.port,
+            ports=(
+                ExportedPort(port=self.port, probe=self.probe or ("greeting" if self.protocol == "TCP" else "http")),
+            ),
             protocol=self.protocol,
-            identity=ServiceAccount(namespace=self.namespace, name=self.service_account).spiffe_id,
+            identities=(ServiceAccount(namespace=self.namespace, name=self.service_account).spiffe_id,),
             consumers=tuple(self.consumers),
-            probe=self.probe or ("greeting" if self.protocol == "TCP" else "http"),
         )
 
 
 class GatewayExport(_Export):
-    """A StatefulSet, pod by pod, or a Service as a whole, for named consumers, whose TLS ends at the gateway.
+    """Pods one by one, or a Service as a whole, for named consumers, whose TLS ends at the gateway.
 
     Nothing near the pods changes, and they need no sidecars.
     """
 
     namespace: Name
-    """Namespace of the StatefulSet, or of the Service."""
+    """Namespace of the pods, or of the Service."""
     service: ServiceName | None = None
-    """Headless Service of the StatefulSet, or what is exported as a whole. Default: `statefulSet`, or `name`."""
+    """What the pods' hosts are behind, or what is exported as a whole. Default: `statefulSet`, or `name`."""
     termination: Literal["gateway"]
     """TLS ends at the gateway, which goes on to the pods in plaintext, or by mutual TLS where they have sidecars."""
     replicas: Replicas | None = None
-    """How many of the StatefulSet's pods to export, counted from 0. Not with `whole`."""
+    """How many of the StatefulSet's pods to export, counted from 0. Not with `pods` or `whole`."""
+    pods: list[Name] = []
+    """Pods to export, by the value that `podLabel` has of each: its host is `VALUE.SERVICE.NAMESPACE…`."""
+    pod_label: LabelKey = POD_NAME
+    """Label that tells the pods apart, and that a pod keeps as long as it lives. With `pods` alone."""
     whole: Flag = False
     """Whether the Service is exported as a whole, by its own name, such as one that leads to a primary that moves."""
-    probe: ProbeKind = "greeting"
-    """What the importing site's probe expects."""
+    port: Port | None = None
+    """TCP port that the pods listen on, or the Service. Of several, `ports`."""
+    probe: ProbeKind | None = None
+    """What the importing site's probe expects at `port`. Default: `greeting`."""
+    ports: list[ExportedPort] = []
+    """Several ports, of the same hosts and for the same consumers, in place of `port` and `probe`."""
+
+    @model_validator(mode="after")
+    def _one_port_or_several(self) -> Self:
+        single = [key for key, value in {"port": self.port, "probe": self.probe}.items() if value is not None]
+        if self.ports and single:
+            raise PydanticCustomError(
+                ADVICE, "has `ports` and `{single}`: write each port in `ports`, with its probe", {"single": single[0]}
+            )
+        if not self.ports and self.port is None:
+            raise PydanticCustomError(ADVICE, "has no port: write `port`, or `ports` for several")
+        return self
+
+    @property
+    def exported_ports(self) -> tuple[ExportedPort, ...]:
+        """Its ports, each with its probe."""
+        single = [] if self.port is None else [ExportedPort(port=self.port, probe=self.probe or "greeting")]
+        return tuple(self.ports or single)
 
     @property
     def protocol(self) -> Protocol:
@@ -573,7 +608,14 @@ class GatewayExport(_Export):
         """DNS name of each exported pod, or of the Service."""
         if self.whole:
             return (service_host(self.service_name, self.namespace),)
+        if self.pods:
+            return tuple(pod_host(pod, self.service_name, self.namespace) for pod in self.pods)
         return self._pod_hosts(self.replicas or 0)
+
+    @property
+    def port_numbers(self) -> tuple[int, ...]:
+        """The numbers of its ports."""
+        return tuple(of.port for of in self.exported_ports)
 
     def for_link(self, site: str, gateway: str) -> ExportedService:
         """Return the export as a link has it.
@@ -587,11 +629,10 @@ class GatewayExport(_Export):
             namespace=self.namespace,
             hosts=self.hosts,
             server_names=tuple(server_name(host, site) for host in self.hosts),
-            port=self.port,
+            ports=self.exported_ports,
             protocol=self.protocol,
-            identity=ServiceAccount(namespace=gateway, name=GATEWAY_NAME).spiffe_id,
+            identities=(ServiceAccount(namespace=gateway, name=GATEWAY_NAME).spiffe_id,),
             consumers=tuple(self.consumers),
-            probe=self.probe,
         )
 
 
@@ -620,6 +661,8 @@ class HostPort(Model):
 
     host: ExportedHost
     """The host."""
+    host_port: Port | None = None
+    """Which of the host's own ports. Default: the export's first."""
     port: Annotated[int, Field(ge=PORTS[0], le=PORTS[-1]), WHOLE]
     """The port, which no other host has."""
 
@@ -642,17 +685,20 @@ class Import(Model):
     clients: list[Client] = []
     """With `egress: gateway`: who may connect to it."""
     ports: list[HostPort] = []
-    """With `egress: gateway`: hosts whose port is chosen here. The others' follow from their names."""
+    """With `egress: gateway`: hosts whose port there is chosen here. The others' follow from their names."""
 
     @property
     def by_gateway(self) -> bool:
         """Whether the hosts are reached by an egress gateway."""
         return self.egress == "gateway"
 
-    @property
-    def chosen_ports(self) -> Mapping[str, int]:
-        """The ports that are chosen, by host."""
-        return {chosen.host: chosen.port for chosen in self.ports}
+    def chosen_ports(self, first: int) -> Mapping[tuple[str, int], int]:
+        """Return the ports that are chosen, by host and its own port.
+
+        Args:
+            first: the export's first port.
+        """
+        return {(chosen.host, chosen.host_port or first): chosen.port for chosen in self.ports}
 
 
 def _cluster_tag(value: object) -> str | None:
@@ -728,7 +774,7 @@ class Site(Model):
 
     def workload_of(self, export: Export) -> Workload | None:
         """Return the workload of this site whose pods an export is of; None if dcmesh does not run them."""
-        if isinstance(export, GatewayExport) and export.whole:
+        if isinstance(export, GatewayExport) and (export.whole or export.pods):
             return None
         return self._workloads_by_pods.get((export.namespace, export.stateful_set_name))
 

@@ -122,6 +122,9 @@ def _missing(cluster: Cluster, export: model.GatewayExport) -> Iterator[Wrong]:
             "but none that injects sidecars, or add a selector there"
         )
         yield "namespace", namespace, advice
+    if export.pods:
+        yield from _labelled(cluster, export)
+        return
     service = read(cluster.api, f"/api/v1/namespaces/{namespace}/services/{name}")
     if service is None:
         yield "service", name, f"is not there in namespace {namespace} of {cluster.site}: name the Service of the pods"
@@ -134,13 +137,25 @@ def _service(export: model.GatewayExport, service: Mapping[str, object]) -> Iter
         advice = "has no address of its own, so its pods are to be exported one by one: give `replicas`, not `whole`"
         yield "service", export.service_name, advice
     ports = [port["port"] for port in service.get("ports") or ()]  # type: ignore[attr-defined]
-    if export.port not in ports:
-        shown = ", ".join(map(str, ports)) or "none"
-        yield (
-            "port",
-            export.port,
-            f"is no port of the Service {export.service_name}, which has {shown}: use one of them",
-        )
+    for number, port in enumerate(export.port_numbers):
+        if port not in ports:
+            key = f"ports[{number}].port" if export.ports else "port"
+            shown = ", ".join(map(str, ports)) or "none"
+            yield key, port, f"is no port of the Service {export.service_name}, which has {shown}: use one of them"
+
+
+def _labelled(cluster: Cluster, export: model.GatewayExport) -> Iterator[Wrong]:
+    """Find names of pods that the label gives to none, or to several: connections would be spread over these."""
+    pods = list_if_allowed(cluster.api, f"/api/v1/namespaces/{export.namespace}/pods")
+    for number, name in enumerate(export.pods):
+        found = [pod["metadata"]["name"] for pod in pods if labels(pod).get(export.pod_label) == name]
+        if len(found) != 1:
+            there = f"of {len(found)} pods, {', '.join(sorted(found))}" if found else "of no pod"
+            advice = (
+                f"is the value of the label {export.pod_label} {there} in namespace {export.namespace} of "
+                f"{cluster.site}, and must be one pod's alone: name others, or use another `podLabel`"
+            )
+            yield f"pods[{number}]", name, advice
 
 
 def _stateful_set(cluster: Cluster, export: model.GatewayExport) -> Iterator[Wrong]:
@@ -227,11 +242,17 @@ def _pods(cluster: Cluster, export: model.GatewayExport) -> list[tuple[Object, i
     pods = list_if_allowed(cluster.api, f"/api/v1/namespaces/{export.namespace}/pods")
     if not export.whole:
         names = set(map(pod_of, export.hosts))
-        return [(pod, export.port) for pod in pods if pod["metadata"]["name"] in names]
+
+        def exported(pod: Object) -> bool:
+            name = labels(pod).get(export.pod_label) if export.pods else pod["metadata"]["name"]
+            return name in names
+
+        return [(pod, port) for pod in filter(exported, pods) for port in export.port_numbers]
     place = f"/api/v1/namespaces/{export.namespace}/services/{export.service_name}"
     spec = (read_if_allowed(cluster.api, place) or {}).get("spec", {})
     selector = spec.get("selector")
-    return [(pod, target_port(spec, export.port, pod)) for pod in pods if selector and selects(selector, labels(pod))]
+    chosen = [pod for pod in pods if selector and selects(selector, labels(pod))]
+    return [(pod, target_port(spec, port, pod)) for pod in chosen for port in export.port_numbers]
 
 
 def _has_sidecar(pod: Object) -> bool:

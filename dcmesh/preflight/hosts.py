@@ -54,7 +54,9 @@ def own_names(
 
 def _seen(of: ImportPlan) -> tuple[str, ...]:
     """Return by what names the proxies of an import know its hosts."""
-    return tuple(server_name(host, of.source) for host in of.egress.ports) if of.egress else tuple(of.vips)
+    if of.egress and of.export:
+        return tuple(server_name(host, of.source) for host in of.export.hosts)
+    return tuple(of.vips)
 
 
 def exported_name(plan: SitePlan, of: ExportedService) -> str:
@@ -76,7 +78,7 @@ def claimed(
 ) -> Iterator[Finding]:
     """Find hosts that somebody else's ServiceEntry has as well: of two that a proxy sees, Istio takes the older one."""
     uses = [
-        (f"{path}.exports[{i}].name", e.name, exported_name(plan, e), gateway, tuple(e.served.values()))
+        (f"{path}.exports[{i}].name", e.name, exported_name(plan, e), gateway, tuple(map(e.base_name, e.hosts)))
         for i, e in enumerate(plan.exports)
     ]
     uses += [

@@ -95,16 +95,17 @@ def _at_gateway(
 ) -> Iterator[Finding]:
     exports = [_deployed(export, plan.name) for export in plan.exports]
     place = ExpectedGateway(namespace=gateway, name=GATEWAY_NAME, addresses=(), port=GATEWAY_PORT, advertised=False)
+    ports = [of for export in exports for of in export.by_port]
     to_be = [
-        _gateway(opening(export, host, gateway), export.served[host], GATEWAY_PORT, tls=export.termination)
-        for export in exports
-        for host in export.hosts
+        _gateway(opening(of, host, gateway), of.served[host], [GATEWAY_PORT], tls=of.termination)
+        for of in ports
+        for host in of.hosts
     ]
-    names = {name for export in exports for name in export.served.values()}
+    names = {export.base_name(host) for export in exports for host in export.hosts}
     # Who has an exported name itself is named by `hosts`.
     entries = [entry for entry in cluster.entries if not names & set(entry["spec"].get("hosts", ()))]
     there = replace(cluster, gateways=[*to_be, *cluster.gateways], entries=entries)
-    found = list(at_gateway(plan.name, place, exports, there)) if exports else []
+    found = list(dict.fromkeys(at_gateway(plan.name, place, ports, there))) if exports else []
     for index, export in enumerate(exports):
         told = new_or_there(known, exported_name(plan, export))
         yield from _told(found, export, told, f"{path}.exports[{index}].name", export.name)
@@ -127,10 +128,12 @@ def _at_consumers(cluster: IstioObjects, path: str, plan: SitePlan, known: SiteI
 
 def _ports(of: ImportPlan, export: DeployedExport) -> list[Object]:
     """Return the Gateways of an import at its egress gateway as they are to be."""
-    ports = of.egress.ports if of.egress else {}
+    ports = dict[str, list[int]]()
+    for (host, _), port in of.egress.ports.items() if of.egress else ():
+        ports.setdefault(host, []).append(port)
     return [
-        _gateway(f"{of.namespace}/{name_for(host)}", export.known_as(host), port, tls=None)
-        for host, port in ports.items()
+        _gateway(f"{of.namespace}/{name_for(host)}", export.known_as(host), numbers, tls=None)
+        for host, numbers in ports.items()
     ]
 
 
@@ -151,18 +154,18 @@ def _deployed(export: ExportedService, source: str, *, by_gateway: bool = False)
     return DeployedExport(source=source, gateways=(), by_gateway=by_gateway, **dict(export))
 
 
-def _gateway(place: str, host: str, port: int, *, tls: str | None) -> Object:
+def _gateway(place: str, host: str, ports: Sequence[int], *, tls: str | None) -> Object:
     """Return a Gateway of dcmesh's own as far as others meet it.
 
     Args:
         place: its namespace and name.
         host: its host.
-        port: its port.
+        ports: its ports.
         tls: where the TLS ends; None for a port without TLS.
     """
     namespace, _, name = place.partition("/")
     mode = {"tls": {"mode": "ISTIO_MUTUAL" if tls == "gateway" else "AUTO_PASSTHROUGH"}} if tls else {}
     return {
         "metadata": {"namespace": namespace, "name": name, "creationTimestamp": LAST},
-        "spec": {"servers": [{"port": {"number": port}, "hosts": [host], **mode}]},
+        "spec": {"servers": [{"port": {"number": port}, "hosts": [host], **mode} for port in ports]},
     }

@@ -19,7 +19,7 @@ def ask_foreign(clients: Callable[[], ApiClient], site: DeployedSite) -> list[Fo
             cluster = gather(partial(read, api), site.gateway.place if site.gateway else "")
     except ERRORS as error:
         return [Foreign(site=site.name, unknown=why(error))]
-    return [
+    found = (
         *(at_gateway(site.name, site.gateway, site.exports, cluster) if site.gateway else ()),
         *(
             found
@@ -32,4 +32,5 @@ def ask_foreign(clients: Callable[[], ApiClient], site: DeployedSite) -> list[Fo
             for export in imports
             for found in at_consumer(site.name, account, export, cluster)
         ),
-    ]
+    )
+    return list(dict.fromkeys(found))  # an export is there once for each of its ports

@@ -12,8 +12,9 @@ from dcmesh.deployment import DeployedExport
 from dcmesh.kube.api import ERRORS, ApiClient, run_in, why
 from dcmesh.kube.ask_host import asking
 from dcmesh.kube.pods import PROXY, Pod, ask_proxy, meshed_pod
+from dcmesh.model.egress import HostPort
 from dcmesh.model.facts import Fact, State
-from dcmesh.model.link import CLUSTER_DOMAIN, ServiceAccount, pod_of
+from dcmesh.model.link import CLUSTER_DOMAIN, HTTP_PROBES, ServiceAccount, pod_of
 from dcmesh.model.printable import printable
 from dcmesh.status.certificates import Certificate, parse_proxy
 
@@ -57,7 +58,7 @@ class Host(Fact):
         host: its name.
         port: its port.
         answer: what it said to a new connection.
-        identity: the SPIFFE id that it must prove.
+        identity: the SPIFFE id that it must prove; of several one, apart by spaces.
         accepted: the identities that the consumer's sidecar accepts; None if the sidecar could not be asked.
     """
 
@@ -83,7 +84,7 @@ class Host(Fact):
             yield State.CRITICAL, self.answer.text
         if self.accepted is None:
             yield State.UNKNOWN, "the sidecar does not say whom it takes for the host"
-        elif set(self.accepted) != {self.identity}:
+        elif set(self.accepted) != set(self.identity.split()):
             accepted = " ".join(self.accepted) or "anybody"
             yield State.CRITICAL, f"the sidecar accepts {accepted} instead of {self.identity}"
 
@@ -105,7 +106,7 @@ def ask_account(
         return [certificate, *_hosts(site, who, imports, {}, {}, unknown)]
     if not imports:
         return [certificate]
-    unknown, answers, accepted = "", dict[str, Answer](), dict[str, tuple[str, ...]]()
+    unknown, answers, accepted = "", dict[HostPort, Answer](), dict[HostPort, tuple[str, ...]]()
     with clients() as api:
         try:
             answers = ask_hosts(api, pod, imports)
@@ -122,8 +123,8 @@ def _hosts(
     site: str,
     consumer: str,
     imports: tuple[DeployedExport, ...],
-    answers: Mapping[str, Answer],
-    accepted: Mapping[str, tuple[str, ...]],
+    answers: Mapping[HostPort, Answer],
+    accepted: Mapping[HostPort, tuple[str, ...]],
     unknown: str,
 ) -> list[Host]:
     nothing = Answer(ok=False, text="no answer")
@@ -136,16 +137,16 @@ def _hosts(
             gateways=imported.gateways,
             host=host,
             port=imported.port,
-            answer=None if unknown else answers.get(host, nothing),
-            identity=imported.identity,
-            accepted=accepted.get(imported.known_as(host)),
+            answer=None if unknown else answers.get((host, imported.port), nothing),
+            identity=" ".join(imported.identities),
+            accepted=accepted.get((imported.known_as(host), imported.port)),
         )
         for imported in imports
         for host in imported.hosts
     ]
 
 
-def ask_hosts(api: ApiClient, pod: Pod, imports: tuple[DeployedExport, ...]) -> dict[str, Answer]:
+def ask_hosts(api: ApiClient, pod: Pod, imports: tuple[DeployedExport, ...]) -> dict[HostPort, Answer]:
     """Have a pod connect to every host, from the first of its containers that can. An egress gateway's has one.
 
     Raises:
@@ -162,32 +163,34 @@ def ask_hosts(api: ApiClient, pod: Pod, imports: tuple[DeployedExport, ...]) -> 
                 reason = why(error) if shell == "sh" else "it has no shell"
                 problem = ChildProcessError(f"{pod.namespace}/{pod.name} ({container}) cannot ask: {reason}")
             else:
-                return parse_answers(printed, {host: i.probe for i in imports for host in i.hosts}, pod.name)
+                probes = {(host, i.port): i.probe for i in imports for host in i.hosts}
+                return parse_answers(printed, probes, pod.name)
     raise problem
 
 
-def parse_answers(printed: str, probes: Mapping[str, str], asker: str) -> dict[str, Answer]:
-    """Return by host what ask_hosts.sh prints.
+def parse_answers(printed: str, probes: Mapping[HostPort, str], asker: str) -> dict[HostPort, Answer]:
+    """Return by host and port what ask_hosts.sh prints.
 
     Args:
         printed: its lines.
-        probes: by host, what is expected.
+        probes: likewise, what is expected.
         asker: name of the pod that has asked. What it has asked at an address is itself.
     """
-    answers = dict[str, Answer]()
-    for verdict, host, said in re.findall(r"^(ok|failed) (\S+) ?(.*)$", printed, re.MULTILINE):
+    answers = dict[HostPort, Answer]()
+    for verdict, host, port, said in re.findall(r"^(ok|failed) (\S+) (\d{1,5}) ?(.*)$", printed, re.MULTILINE):
         text = printable(said, LONGEST_ANSWER)
         pod = pod_of(host) if host.endswith(CLUSTER_DOMAIN) else asker
         wrong = Answer(ok=False, text=text or "no answer")
-        answers[host] = _judged(text, probes.get(host), pod) if verdict == "ok" and text else wrong
+        of = (host, int(port))
+        answers[of] = _judged(text, probes.get(of), pod) if verdict == "ok" and text else wrong
     return answers
 
 
 def _judged(text: str, probe: str | None, pod: str | None) -> Answer:
     """Return what to make of what a host said. link_probe.sh takes the same for right."""
     http = re.match(r"(HTTP \S+) ?(.*)", text)
-    if probe == "greeting" or not http:
-        return Answer(ok=probe == "greeting", text=text)
+    if probe not in HTTP_PROBES or not http:
+        return Answer(ok=probe not in (*HTTP_PROBES, None), text=text)
     status, said = http[1], http[2]
     if (probe, status) == ("pod-name", "HTTP 200"):
         right, another = said == pod, f"{ANOTHER} '{said}' instead of {pod}"
@@ -201,10 +204,16 @@ def clusters_path(imports: tuple[DeployedExport, ...]) -> str:
     return f"config_dump?resource=dynamic_active_clusters&name_regex={quote(f'outbound({names})', safe='')}"
 
 
-def parse_clusters(answer: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
-    """Return by host the identities that Envoy accepts for it."""
+def parse_clusters(answer: Mapping[str, Any]) -> dict[HostPort, tuple[str, ...]]:
+    """Return by host and port the identities that Envoy accepts there."""
     clusters = (config["cluster"] for config in answer.get("configs", ()))
-    return {cluster["name"].rpartition("|")[2]: tuple(sorted(set(_names(cluster)))) for cluster in clusters}
+    return {_place(cluster["name"]): tuple(sorted(set(_names(cluster)))) for cluster in clusters}
+
+
+def _place(cluster: str) -> HostPort:
+    """Return host and port of the name of a cluster: `outbound|PORT||HOST`."""
+    _, port, _, host = cluster.split("|")
+    return host, int(port)
 
 
 def _names(config: Any, *, matched: bool = False) -> Iterator[str]:  # noqa: ANN401 — a tree

@@ -93,7 +93,8 @@ def _hosts(hosts: Sequence[Host], width: int) -> Table:
     )
     for host in hosts:
         answer = host.answer.text if host.answer else "?"
-        identity = "/".join(host.identity.split("/")[-3::2])  # spiffe://DOMAIN/ns/NAMESPACE/sa/NAME
+        # spiffe://DOMAIN/ns/NAMESPACE/sa/NAME
+        identity = " ".join("/".join(of.split("/")[-3::2]) for of in host.identity.split())
         table.add_row(_mark(host.state), host.host, str(host.port), host.consumer, answer, identity)
     return table
 

@@ -45,7 +45,7 @@ until read -r -t 0; do
   for host in HOSTS; do
     if said=$(ASK 2>&1); then ok=$((ok + 1)); else bad=$((bad + 1)); why="$host: $said"; fi
   done
-  sleep 0.3
+  sleep 0.1
 done
 echo $ok $bad $why
 """
@@ -239,9 +239,9 @@ def local_client(
         ended()
 
 
-def answer(site: Kubectl, pod: tuple[str, ...], host: str, *, sql: str = "SELECT @@hostname") -> str:
+def answer(site: Kubectl, pod: tuple[str, ...], host: str, *, sql: str = "SELECT @@hostname", port: int = 3306) -> str:
     """Return what the database says to a client, or why it says nothing."""
-    return log_in(site, pod, host, "replication", PASSWORD, sql=sql)
+    return log_in(site, pod, host, "replication", PASSWORD, sql=sql, port=port)
 
 
 def longest_pauses(

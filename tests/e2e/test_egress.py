@@ -389,12 +389,12 @@ def test_neither_database_has_a_sidecar(pair: Project, sites: dict[str, Kubectl]
         common = {
             "termination": "gateway",
             "namespace": bare.NAMESPACE,
-            "port": 3306,
             "consumers": dc1["exports"][0]["consumers"],
         }
+        ports = [{"port": 3306}, {"port": bare.GROUP_PORT}]
         dc1["exports"] += [
-            {"name": "bare", "statefulSet": "db", "replicas": 2, **common},
-            {"name": "primary", "service": "db-primary", "whole": True, **common},
+            {"name": "bare", "statefulSet": "db", "replicas": 2, **common, "ports": ports},
+            {"name": "primary", "service": "db-primary", "whole": True, "port": 3306, **common},
         ]
         dc2["imports"] += [imported("bare", bare.NAMESPACE), imported("primary", bare.NAMESPACE)]
     pair.up()  # with its preview, to which the hosts' Services have no address yet
@@ -402,9 +402,12 @@ def test_neither_database_has_a_sidecar(pair: Project, sites: dict[str, Kubectl]
         "db-primary.bare.svc.cluster.local": "db-0"
     }
     assert {host: bare.answer(sites["dc2"], shell, host) for host in hosts} == hosts
+    another = "db-1.db.bare.svc.cluster.local"
+    assert bare.answer(sites["dc2"], shell, another, port=bare.GROUP_PORT) == "db-1", "a further port is led there too"
     for host in ("db-0.db.bare.svc.cluster.local", "db-primary.bare.svc.cluster.local"):
-        (walked,) = json.loads(pair.dcmesh("doctor", "--json", host).stdout)["hosts"]
-        assert {step["hop"]: step["findings"] for step in walked["steps"] if step["outcome"] != "passed"} == {}
+        walked = json.loads(pair.dcmesh("doctor", "--json", host).stdout)["hosts"]
+        steps = [step for port in walked for step in port["steps"]]
+        assert {step["hop"]: step["findings"] for step in steps if step["outcome"] != "passed"} == {}
     assert bare.state(sites["dc1"]) == before
     pair.up("--expect-no-changes")
 

@@ -16,6 +16,7 @@ from cryptography import x509
 
 from dcmesh.model.object_names import gateway_name
 from tests.e2e import bare_database as bare
+from tests.e2e import bare_postgres as postgres
 from tests.e2e.certificates import another_root, bundle_of, leaf
 from tests.e2e.toolbox import (
     AGNHOST,
@@ -34,6 +35,7 @@ from tests.e2e.toolbox import (
 DOMAIN = f"{bare.NAMESPACE}.svc.cluster.local"
 HOSTS = {f"{pod}.db.{DOMAIN}": pod for pod in bare.PODS}
 PRIMARY = f"db-primary.{DOMAIN}"
+MESHED = "db-0.db.meshed.svc.cluster.local"
 SERVED = "db-0.db.bare.dc1.dcmesh"
 """Name of db-0 at the gateway."""
 
@@ -333,6 +335,52 @@ def test_a_rename_and_a_service_as_a_whole_leave_the_other_objects_and_the_conne
     assert primary(CHANNEL) == held, "the replica has not connected anew"
 
 
+OPERATED = {f"pg-{number}.pg.operated.svc.cluster.local": f"pg-{number}" for number in (1, 2)}
+"""Hosts of pods that have no Service: an operator's, which tells them apart by a label."""
+
+
+def operated(site: Kubectl) -> None:
+    """Have two PostgreSQLs run as an operator runs them, each beside a server of HTTP that says its pod's name."""
+    site("create", "namespace", "operated")
+    web = {"name": "web", "image": AGNHOST, "args": ["serve-hostname", "--http", "--port=8080"]}
+    for name in OPERATED.values():
+        of = {"name": name, "namespace": "operated", "labels": {"cnpg.io/instanceName": name}}
+        spec = {"containers": [postgres.server(postgres.BEGIN), web], "terminationGracePeriodSeconds": 1}
+        site.apply({"apiVersion": "v1", "kind": "Pod", "metadata": of, "spec": spec})
+    site("wait", "--for=condition=Ready", "pod", "--all", "--namespace", "operated", "--timeout=120s")
+
+
+def test_pods_by_a_label_and_several_ports(
+    pair: Project, sites: dict[str, Kubectl], client: tuple[str, ...], primary: Database, replica: Database
+) -> None:
+    """PostgreSQL and HTTP, which the `up` asks for in their own words; and a port more breaks no connection."""
+    operated(sites["dc1"])
+    held = primary(CHANNEL)
+    with pair.edit() as config:
+        dc1, dc2 = config["dcmesh:sites"]
+        dc1["exports"][0]["ports"] = [{"port": dc1["exports"][0].pop("port")}, {"port": bare.GROUP_PORT}]
+        by_label = {
+            "namespace": "operated",
+            "service": "pg",
+            "podLabel": "cnpg.io/instanceName",
+            "pods": ["pg-1", "pg-3"],
+            "ports": [{"port": 5432, "probe": "postgres"}, {"port": 8080, "probe": "pod-name"}],
+        }
+        dc1["exports"].append(export("pg", **by_label))
+        del dc1["exports"][-1]["port"]
+        dc2["imports"].append(imported("pg"))
+    said = pair.refused("preview")
+    assert '.pods[1]: "pg-3" is the value of the label cnpg.io/instanceName of no pod in namespace operated' in said
+    with pair.edit() as config:
+        config["dcmesh:sites"][0]["exports"][-1]["pods"] = list(OPERATED.values())
+    pair.up("--skip-preview")
+    assert {host: curl(sites["dc2"], host)[0] for host in OPERATED} == OPERATED
+    assert bare.answer(sites["dc2"], client, next(iter(HOSTS)), port=bare.GROUP_PORT) == "db-0"
+    assert all_answer(sites, client)
+    time.sleep(DRAINED)
+    assert primary(CHANNEL) == held, "the replica has not connected anew"
+
+
 def test_the_channel_hears_at_once_of_a_gateway_that_is_killed_or_drained(
     sites: dict[str, Kubectl], client: tuple[str, ...], primary: Database, replica: Database
 ) -> None:
@@ -429,15 +477,14 @@ def test_pods_with_sidecars_under_strict_are_reached_by_mutual_tls(
     )
     sites["dc1"].apply(policy)
     pair.up("--skip-preview")
-    meshed = "db-0.db.meshed.svc.cluster.local"
-    assert bare.answer(sites["dc2"], client, meshed) == "db-0"
+    assert bare.answer(sites["dc2"], client, MESHED) == "db-0"
     past_its_sidecar(sites["dc1"])
-    assert bare.answer(sites["dc2"], client, meshed) != "db-0", "else the preflight's rule is not needed"
-    said = json.loads(pair.dcmesh("doctor", "--json", meshed).stdout)["hosts"][0]["steps"]
+    assert bare.answer(sites["dc2"], client, MESHED) != "db-0", "else the preflight's rule is not needed"
+    said = json.loads(pair.dcmesh("doctor", "--json", MESHED).stdout)["hosts"][0]["steps"]
     assert [of["id"] for step in said for of in step["findings"]] == ["inbound-not-captured"]
     plain = {"selector": {"matchLabels": {"app": "db"}}, "portLevelMtls": {"3306": {"mode": "DISABLE"}}}
     sites["dc1"].apply({**kind, "metadata": {"name": "plain", "namespace": "meshed"}, "spec": plain})
-    eventually("it answers again", lambda: bare.answer(sites["dc2"], client, meshed) == "db-0")
+    eventually("it answers again", lambda: bare.answer(sites["dc2"], client, MESHED) == "db-0")
     assert curl(sites["dc2"], "hello-1.hello.demo.svc.cluster.local") == ("hello-1", "200")
     assert all_answer(sites, client)
 
@@ -452,7 +499,7 @@ def past_its_sidecar(site: Kubectl) -> None:
 
 def test_status_and_doctor_find_nothing(pair: Project) -> None:
     """Of hosts whose TLS the gateway ends. The doctor warns of hello: an export of TCP, whose Service says HTTP."""
-    for words in (["status"], *(["doctor", host] for host in (*HOSTS, PRIMARY, "db-0.db.meshed.svc.cluster.local"))):
+    for words in (["status"], *(["doctor", host] for host in (*HOSTS, *OPERATED, PRIMARY, MESHED))):
         done = pair.dcmesh(*words)
         assert done.returncode == 0, done.stdout
 

@@ -9,7 +9,7 @@ import hypothesis
 import pytest
 
 from dcmesh import config
-from dcmesh.model.link import Consumer, ExportedService
+from dcmesh.model.link import Consumer, ExportedPort, ExportedService
 from tests.unit import configurations
 from tests.unit.engine import Engine
 
@@ -57,11 +57,10 @@ def database() -> ExportedService:
         name="orders",
         namespace="shop",
         hosts=("db-pxc-0.db.shop.svc.cluster.local", "db-pxc-1.db.shop.svc.cluster.local"),
-        port=3306,
+        ports=(ExportedPort(port=3306, probe="greeting"),),
         protocol="TCP",
-        identity="spiffe://cluster.local/ns/shop/sa/mysql",
+        identities=("spiffe://cluster.local/ns/shop/sa/mysql",),
         consumers=(Consumer(site="dc2", namespace="dr", service_account="replica"),),
-        probe="greeting",
     )
 
 

@@ -29,7 +29,7 @@ from components.mesh.service_import import export_destination_rule, host_service
 from dcmesh.deployment import DeployedSite
 from dcmesh.doctor.findings import Diagnosis, Report
 from dcmesh.doctor.walk import examine
-from dcmesh.model.link import Consumer, ExportedService
+from dcmesh.model.link import Consumer, ExportedPort, ExportedService
 from tests.unit import statuses
 from tests.unit.certificates import Authority, intermediate, root
 from tests.unit.servers import VERSION, KubernetesAPI, kubernetes_api
@@ -44,11 +44,10 @@ EXPORT = ExportedService(
     name="db",
     namespace="wookie",
     hosts=(DB0,),
-    port=3306,
+    ports=(ExportedPort(port=3306, probe="greeting"),),
     protocol="TCP",
-    identity=IDENTITY,
+    identities=(IDENTITY,),
     consumers=(Consumer(site="dc2", namespace="wookie-dr", service_account="db"),),
-    probe="greeting",
 )
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from dcmesh.databases.replication import Replica
 from dcmesh.deployment import DeployedExport, DeployedSite, ExpectedGateway, ExpectedServer
-from dcmesh.model.link import Consumer, ServiceAccount
+from dcmesh.model.link import Consumer, ExportedPort, ServiceAccount
 from dcmesh.status.certificates import Certificate, days
 from dcmesh.status.databases import DatabaseServer
 from dcmesh.status.gateways import GatewayStatus
@@ -105,10 +105,9 @@ DB_EXPORT = DeployedExport(
     namespace="wookie",
     gateways=("192.0.2.1:15443",),
     hosts=(DB0, DB1),
-    port=3306,
+    ports=(ExportedPort(port=3306, probe="greeting"),),
     protocol="TCP",
-    probe="greeting",
-    identity=IDENTITY,
+    identities=(IDENTITY,),
     consumers=(Consumer(site="dc2", namespace="wookie-dr", service_account="db"),),
 )
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from dcmesh.config.checks.configuration import Configuration
 from dcmesh.config.checks.names import REMOVE_ONE, is_in_every_cluster, twice
 from dcmesh.config.errors import NOTHING, Finding
-from dcmesh.model.egress import allot_ports
+from dcmesh.model.egress import HostPort, allot_ports
 from dcmesh.model.gateway import GATEWAY_NAMESPACE
 from dcmesh.model.link import service_of
 from dcmesh.model.settings import Import, Settings, Site
@@ -101,26 +101,35 @@ def ports(configuration: Configuration) -> Iterator[Finding]:
     """Find hosts that would have the same port of an egress gateway, and ports of hosts that are not imported."""
     for path, site in configuration.sites:
         # Of the whole site: an istiod that does not scope Gateways opens them at every gateway.
-        taken = dict[int, str]()
+        taken = dict[int, HostPort]()
         for index, imported in enumerate(site.imports):
             offer = configuration.offer(imported)
             if offer is None or not imported.by_gateway:
                 continue
             where = f"{path}.imports[{index}].ports"
-            hosts = offer[1].hosts
-            yield from twice(((f"{where}[{n}].host", of.host) for n, of in enumerate(imported.ports)), REMOVE_ONE)
-            for number, chosen in enumerate(imported.ports):
-                if chosen.host not in hosts:
+            hosts, numbers = offer[1].hosts, offer[1].port_numbers
+            chosen_of = [(of.host, of.host_port or numbers[0]) for of in imported.ports]
+            yield from twice(((f"{where}[{n}].host", _shown(of)) for n, of in enumerate(chosen_of)), REMOVE_ONE)
+            for n, (host, number) in enumerate(chosen_of):
+                if host not in hosts:
                     advice = f"is no host of {imported.from_}/{imported.export}: remove it"
-                    yield Finding(f"{where}[{number}].host", chosen.host, advice, given=(offer[0],))
-            for host, port in allot_ports(hosts, imported.chosen_ports).items():
-                other = taken.setdefault(port, host)
-                if other != host:
+                    yield Finding(f"{where}[{n}].host", host, advice, given=(offer[0],))
+                elif number not in numbers:
+                    advice = f"is no port of {imported.from_}/{imported.export}: remove it"
+                    yield Finding(f"{where}[{n}].hostPort", number, advice, given=(offer[0],))
+            for of, port in allot_ports(hosts, numbers, imported.chosen_ports(numbers[0])).items():
+                other = taken.setdefault(port, of)
+                if other != of:
                     advice = (
-                        f"gives {host} the port {port}, which {other} has at an egress gateway too: choose a free one "
-                        "for the one of the two that is new, at its import"
+                        f"gives {_shown(of)} the port {port}, which {_shown(other)} has at an egress gateway too: "
+                        "choose a free one for the one of the two that is new, at its import"
                     )
                     yield Finding(where, NOTHING, advice, given=(where,))
+
+
+def _shown(of: HostPort) -> str:
+    host, port = of
+    return f"{host}:{port}"
 
 
 def hosts_twice(configuration: Configuration) -> Iterator[Finding]:

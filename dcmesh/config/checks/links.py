@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 
 from dcmesh.config.checks.configuration import Configuration
-from dcmesh.config.checks.names import is_in_every_cluster, name_of
+from dcmesh.config.checks.names import REMOVE_ONE, exported, is_in_every_cluster, name_of, twice
 from dcmesh.config.errors import NOTHING, Finding
 from dcmesh.config.suggestions import choices
-from dcmesh.model.link import Consumer, server_name, service_of
+from dcmesh.model.link import POD_NAME, Consumer, port_server_name, server_name, service_of
 from dcmesh.model.settings import Export, GatewayExport, PodExport, Pods, Site, StackTrust
 from dcmesh.stacks import stack_of
 
@@ -144,11 +144,20 @@ def same_hosts(configuration: Configuration) -> Iterator[Finding]:
 
 
 def impossible_probes(configuration: Configuration) -> Iterator[Finding]:
-    """Find exports whose probe waits for a greeting that HTTP does not know."""
+    """Find exports whose probe waits for what an HTTP server does not say, or a Service as a whole not."""
     for _, path, export in configuration.exports:
-        if (export.protocol, export.probe) == ("HTTP", "greeting"):
-            advice = "is for servers that speak first, which HTTP servers do not: use http or pod-name"
+        if export.protocol == "HTTP" and export.probe in ("greeting", "postgres", "redis", "mongodb"):
+            advice = "is for servers that speak something else than HTTP: use http or pod-name"
             yield Finding(f"{path}.probe", export.probe, advice)
+        if isinstance(export, GatewayExport) and export.whole:
+            for number, of in enumerate(export.exported_ports):
+                if of.probe == "pod-name":
+                    place = f"{path}.ports[{number}].probe" if export.ports else f"{path}.probe"
+                    advice = (
+                        "is for pods that say their name, and the export is of a Service as a whole: use another, such "
+                        "as greeting or http"
+                    )
+                    yield Finding(place, of.probe, advice)
 
 
 def unlike_workloads(configuration: Configuration) -> Iterator[Finding]:
@@ -167,7 +176,7 @@ def _unlike(export: Export, pods: Pods) -> Iterator[tuple[str, object, str]]:
         advice = f"is more than the {pods.replicas} pods that the workload runs: lower it or raise the workload's"
         yield "replicas", export.replicas, advice
     facts: dict[str, tuple[object, object]] = {
-        "port": (export.port, pods.port),
+        "port": (export.port_numbers[0], pods.port),
         "service": (export.service_name, pods.service),
     }
     if isinstance(export, PodExport):
@@ -185,23 +194,76 @@ def pods_or_whole(configuration: Configuration) -> Iterator[Finding]:
     for _, path, export in configuration.exports:
         if not isinstance(export, GatewayExport):
             continue
-        if not export.whole and export.replicas is None:
-            advice = "is missing: how many pods to export, or `whole: true` for the Service as a whole"
+        if not (export.whole or export.pods) and export.replicas is None:
+            advice = (
+                "is missing: how many pods of a StatefulSet to export, or `pods` for pods by a label, or `whole: true` "
+                "for the Service as a whole"
+            )
             yield Finding(f"{path}.replicas", NOTHING, advice)
-        for key, value in (("replicas", export.replicas), ("statefulSet", export.stateful_set)):
+        label = None if export.pod_label == POD_NAME else export.pod_label
+        of_sets = {"replicas": export.replicas, "statefulSet": export.stateful_set}
+        for key, value in {**of_sets, "pods": export.pods or None, "podLabel": label}.items():
             if export.whole and value is not None:
                 advice = "is of pods, and the export is of a Service as a whole: remove it, or `whole`"
                 yield Finding(f"{path}.{key}", value, advice)
-        if export.whole and export.probe == "pod-name":
-            advice = "is for pods that say their name, and the export is of a Service as a whole: use greeting or http"
-            yield Finding(f"{path}.probe", export.probe, advice)
+            elif export.pods and key in of_sets and value is not None:
+                advice = "is of a StatefulSet's pods, and `pods` names those that are exported: keep one of the two"
+                yield Finding(f"{path}.{key}", value, advice)
+        if label and not (export.pods or export.whole):
+            advice = "tells apart the pods that `pods` names, and there are none: add them, or remove it"
+            yield Finding(f"{path}.podLabel", label, advice)
+
+
+UNSTABLE = frozenset({"pod-template-hash", "pod-template-generation", "controller-revision-hash", "controller-uid"})
+"""Labels that Kubernetes changes with a workload's template, or with what owns a pod."""
+
+
+def unstable_labels(configuration: Configuration) -> Iterator[Finding]:
+    """Find labels that do not stay with a pod: its host would lead to another one, or to none."""
+    for _, path, export in configuration.exports:
+        if isinstance(export, GatewayExport):
+            name = export.pod_label.rpartition("/")[2].lower()
+            if name in UNSTABLE or name.endswith("role"):
+                advice = (
+                    "is a label that changes while a pod lives, or with its template: use one that has the pod's name, "
+                    "such as cnpg.io/instanceName; a role that moves is followed by its Service, with `whole: true`"
+                )
+                yield Finding(f"{path}.podLabel", export.pod_label, advice)
+
+
+def ports_twice(configuration: Configuration) -> Iterator[Finding]:
+    """Find ports that an export has twice."""
+    for _, path, export in configuration.exports:
+        if isinstance(export, GatewayExport):
+            yield from twice(((f"{path}.ports[{n}].port", of.port) for n, of in enumerate(export.ports)), REMOVE_ONE)
+
+
+def server_names_twice(configuration: Configuration) -> Iterator[Finding]:
+    """Find hosts that would have one name at the gateway: of one pod, or of a pod that is called like a port."""
+    for path, site in configuration.sites:
+        exports = dict[str, tuple[str, GatewayExport]]()
+        for index, export in enumerate(site.exports):
+            if isinstance(export, GatewayExport):
+                exports.setdefault(exported("", export)[1], (f"{path}.exports[{index}]", export))
+        names = [
+            (f"{at}.pods[{number}]" if export.pods else f"{at}.name", name)
+            for at, export in exports.values()
+            for number, host in enumerate(export.hosts)
+            for name in _names_at_gateway(export, host, site.name)
+        ]
+        yield from twice(names, "is the name at the gateway of another host, or of another's port: export it once")
+
+
+def _names_at_gateway(export: GatewayExport, host: str, site: str) -> list[str]:
+    name = server_name(host, site)
+    return [name, *(port_server_name(name, port) for port in export.port_numbers[1:])]
 
 
 def long_server_names(configuration: Configuration) -> Iterator[Finding]:
     """Find exports whose hosts have names at the gateway that are too long for Kubernetes' objects."""
     for site, path, export in configuration.exports:
         if isinstance(export, GatewayExport) and export.hosts:
-            name = server_name(export.hosts[-1], site.name)
+            name = max(_names_at_gateway(export, max(export.hosts, key=len), site.name), key=len)
             if len(name) > LONGEST_NAME:
                 advice = f"makes the name {name} at the gateway, and such names have at most {LONGEST_NAME} characters"
                 yield Finding(f"{path}.name", export.name, advice)

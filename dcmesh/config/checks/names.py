@@ -68,14 +68,16 @@ def exports_twice(configuration: Configuration) -> Iterator[Finding]:
         exports = [(f"{path}.exports[{index}]", export) for index, export in enumerate(site.exports)]
         yield from twice(((f"{at}.name", export.name) for at, export in exports), OTHER_NAME)
         for termination in ("pod", "gateway"):
-            alike = (_exported(at, export) for at, export in exports if export.termination == termination)
+            alike = (exported(at, export) for at, export in exports if export.termination == termination)
             yield from twice(alike, "is exported twice: make it one export")
 
 
-def _exported(at: str, export: Export) -> tuple[str, str]:
+def exported(at: str, export: Export) -> tuple[str, str]:
     """Return where an export says what is exported, and what that is."""
     if isinstance(export, GatewayExport) and export.whole:
         return f"{at}.service", f"Service {export.namespace}/{export.service_name}"
+    if isinstance(export, GatewayExport) and export.pods:
+        return f"{at}.pods", " ".join(export.hosts)
     return f"{at}.statefulSet", f"{export.namespace}/{export.stateful_set_name}"
 
 

@@ -153,10 +153,8 @@ def other_ports(configuration: Configuration) -> Iterator[Finding]:
     """Find replicas of what is no MySQL, by its port."""
     for path, cluster in _clusters(configuration):
         offer = cluster.replicates and configuration.offer(cluster.replicates)
-        if offer and offer[1].port != MYSQL_PORT:
-            advice = (
-                f"has the port {offer[1].port}, and the nodes of a cluster listen on {MYSQL_PORT}: name such an export"
-            )
+        if offer and (port := offer[1].port_numbers[0]) != MYSQL_PORT:
+            advice = f"has the port {port}, and the nodes of a cluster listen on {MYSQL_PORT}: name such an export"
             yield Finding(f"{path}.replicates.export", offer[1].name, advice, given=(offer[0],))
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from components.inventory import inventory
 from dcmesh.model import settings as model
-from dcmesh.model.link import ExportedService, Link, LinkGateway
+from dcmesh.model.link import ExportedPort, ExportedService, Link, LinkGateway
 from dcmesh.model.plan import plan_of
 from tests.unit.program import Config
 
@@ -14,11 +14,10 @@ DB = ExportedService(
     name="db",
     namespace="wookie",
     hosts=HOSTS,
-    port=3306,
+    ports=(ExportedPort(port=3306, probe="greeting"),),
     protocol="TCP",
-    identity="spiffe://cluster.local/ns/wookie/sa/db",
+    identities=("spiffe://cluster.local/ns/wookie/sa/db",),
     consumers=(),
-    probe="greeting",
 )
 DC1 = Link(site="dc1", gateway=LinkGateway(addresses=("192.0.2.1",)), exports=(DB,))
 

@@ -36,11 +36,11 @@ def test_each_host_is_led_from_its_name_to_the_other_site() -> None:
     }
     services = {one.object: one for one in engine.kind("Service") if one.object[0] == "dcmesh-egress"}
     for export in (database, hello):
-        ports = allot_ports(export.hosts, {})
+        ports = allot_ports(export.hosts, export.ports, {})
         for host in export.hosts:
             service = services["dcmesh-egress", name_for(host)]
             (port,) = service.spec["ports"]
-            assert (port["port"], port["targetPort"]) == (export.port, ports[host])
+            assert (port["port"], port["targetPort"]) == (export.port, ports[host, export.port])
             part = slices[export.namespace, name_for(host)]
             assert part.inputs["endpoints"][0]["addresses"] == [address_of(service.name)]
             (entry,) = [e for e in engine.kind("ServiceEntry") if e.object == ("dcmesh-egress", name_for(host))]

@@ -25,7 +25,7 @@ from components.databases.mariadb import (
 )
 from components.monitoring.objects import DATABASE_PORT
 from dcmesh.model import settings as model
-from dcmesh.model.link import ExportedService
+from dcmesh.model.link import ExportedPort, ExportedService
 from dcmesh.model.mariadb import OWN_SETTINGS, PLACE, REPLICATION
 from dcmesh.model.switchover import Switchover
 from tests.unit.databases import alone, changed
@@ -291,7 +291,7 @@ def test_a_primary_has_no_source() -> None:
 
 
 def test_a_replica_follows_the_first_host_of_its_source(database: ExportedService) -> None:
-    given = environment(source=database.model_copy(update={"port": 3307}))
+    given = environment(source=database.model_copy(update={"ports": (ExportedPort(port=3307),)}))
     assert (given["SOURCE_HOST"], given["SOURCE_PORT"]) == ("db-pxc-0.db.shop.svc.cluster.local", "3307")
 
 

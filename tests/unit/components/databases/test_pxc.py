@@ -11,7 +11,7 @@ import pytest
 from components.databases import pxc
 from components.databases.pxc import Pxc, PxcArgs
 from dcmesh.model import settings as model
-from dcmesh.model.link import ExportedService
+from dcmesh.model.link import ExportedPort, ExportedService
 from dcmesh.model.switchover import Switchover
 from lab import toolchain
 from lab.images import Image
@@ -23,11 +23,10 @@ SOURCE = ExportedService(
     name="db",
     namespace="wookie",
     hosts=HOSTS,
-    port=3306,
+    ports=(ExportedPort(port=3306, probe="greeting"),),
     protocol="TCP",
-    identity="spiffe://cluster.local/ns/wookie/sa/db-pxc",
+    identities=("spiffe://cluster.local/ns/wookie/sa/db-pxc",),
     consumers=(),
-    probe="greeting",
 )
 
 

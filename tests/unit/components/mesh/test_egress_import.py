@@ -16,9 +16,9 @@ from components.mesh.egress_import import (
     route,
     server,
 )
-from components.mesh.named_import import tls_to
+from components.mesh.entry_ports import tls_to
 from dcmesh.model.egress import name_for
-from dcmesh.model.link import ExportedService, Link, LinkGateway
+from dcmesh.model.link import ExportedPort, ExportedService, Link, LinkGateway
 from dcmesh.model.plan import ClientPlan
 from tests.unit.engine import Engine
 
@@ -38,8 +38,29 @@ def test_clients_are_let_in_at_the_imports_ports_alone() -> None:
 
 
 def test_a_service_leads_from_the_hosts_port_to_the_gateways(database: ExportedService) -> None:
-    (port,) = host_service(database, 20001)["ports"]
-    assert (port["port"], port["targetPort"]) == (3306, 20001)
+    (port,) = host_service(database, [20001])["ports"]
+    assert port == {"name": "tcp", "protocol": "TCP", "port": 3306, "targetPort": 20001}
+
+
+def test_each_port_of_a_host_has_one_of_the_gateways(database: ExportedService) -> None:
+    export = database.model_copy(update={"ports": (*database.ports, ExportedPort(port=33060))})
+    host = export.hosts[1]
+    ports = host_service(export, [20001, 20002])["ports"]
+    assert [(port["name"], port["port"], port["targetPort"]) for port in ports] == [
+        ("tcp", 3306, 20001),
+        ("tcp-33060", 33060, 20002),
+    ]
+    servers = server(host, [20001, 20002], source="dc1")["servers"]
+    assert [of["port"]["number"] for of in servers] == [20001, 20002]
+    routes = route(export, host, [20001, 20002], source="dc1")["tcp"]
+    assert [(of["match"][0]["port"], of["route"][0]["destination"]["port"]["number"]) for of in routes] == [
+        (20001, 3306),
+        (20002, 33060),
+    ]
+    entry = outward(export, host, source="dc1", gateway=["192.0.2.1"], gateway_port=15443)
+    assert [port["number"] for port in entry["ports"]] == [3306, 33060]
+    (of_port,) = outward_rule(export, host, source="dc1", gateways=1)["trafficPolicy"]["portLevelSettings"]
+    assert of_port["port"] == {"number": 33060}
 
 
 def test_the_way_out_is_mutual_tls_with_the_exporter_and_by_the_links_server_name(database: ExportedService) -> None:
@@ -67,9 +88,9 @@ def test_http_is_passed_on_as_the_bytes_that_it_is(database: ExportedService) ->
 def test_the_port_is_for_a_route_of_the_same_namespace_alone(database: ExportedService) -> None:
     """A tenant's VirtualService may name dcmesh's Gateway."""
     host = database.hosts[1]
-    (part,) = server(host, 20001, source="dc1")["servers"]
+    (part,) = server(host, [20001], source="dc1")["servers"]
     assert part == {"port": {"number": 20001, "name": "tcp-20001", "protocol": "TCP"}, "hosts": [f"./{OUTER}"]}
-    spec = route(database, host, 20001, source="dc1")
+    spec = route(database, host, [20001], source="dc1")
     assert (spec["hosts"], spec["gateways"], spec["exportTo"]) == ([OUTER], [name_for(host)], ["."])
     (tcp,) = spec["tcp"]
     assert tcp["match"] == [{"port": 20001}]
@@ -86,7 +107,7 @@ def run(engine: Engine, export: ExportedService, *, name: str = "dc2-egress.out.
                 link=Link(site="dc1", gateway=gateway, exports=(export,)),
                 export=export,
                 namespace="out",
-                ports={host: 20001 + n for n, host in enumerate(export.hosts)},
+                ports={(host, 3306): 20001 + n for n, host in enumerate(export.hosts)},
                 clients=[ClientPlan(namespace="a", labels={})],
                 after=[k8s.apps.v1.Deployment("gateway")],
                 prefix="dc2-egress.out",

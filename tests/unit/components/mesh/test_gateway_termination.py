@@ -5,7 +5,7 @@ import pytest
 from components.mesh import gateway_termination
 from components.mesh.gateway import GATEWAY_LABELS
 from dcmesh.model.gateway import GATEWAY_NAMESPACE
-from dcmesh.model.link import Consumer, ExportedService, server_name
+from dcmesh.model.link import Consumer, ExportedPort, ExportedService, server_name
 from dcmesh.model.object_names import gateway_name
 
 POD_0 = "db-pxc-0.db.shop.svc.cluster.local"
@@ -35,6 +35,25 @@ def test_a_pod_has_a_name_that_the_gateway_alone_knows(export: ExportedService) 
         "ports": [{"number": 3306, "name": "tcp", "protocol": "TCP"}],
         "workloadSelector": {"labels": {"statefulset.kubernetes.io/pod-name": "db-pxc-0"}},
     }
+
+
+def test_a_pod_is_found_by_the_label_that_tells_it_apart_and_has_all_its_ports(export: ExportedService) -> None:
+    several = export.model_copy(update={"ports": (*export.ports, ExportedPort(port=33060))})
+    spec = gateway_termination.named_entry(several, POD_0, ["one"], "cnpg.io/instanceName")
+    assert spec["workloadSelector"] == {"labels": {"cnpg.io/instanceName": "db-pxc-0"}}
+    assert [(port["number"], port["name"]) for port in spec["ports"]] == [(3306, "tcp"), (33060, "tcp-33060")]
+
+
+def test_a_further_port_has_a_server_a_route_and_a_lock_of_its_own(export: ExportedService) -> None:
+    first, second = export.model_copy(update={"ports": (*export.ports, ExportedPort(port=33060))}).by_port
+    assert first == export
+    name = f"p33060.{SERVED}"
+    (server,) = gateway_termination.ending_server(second, POD_0, GATEWAY_NAMESPACE)["servers"]
+    assert server["hosts"] == [f"./{name}"]
+    (rule,) = gateway_termination.route(second, POD_0)["tcp"]
+    assert rule["route"] == [{"destination": {"host": SERVED, "port": {"number": 33060}}}]
+    lock = gateway_termination.consumers_in_handshake(second, POD_0, GATEWAY_NAMESPACE)
+    assert {patch["match"]["listener"]["filterChain"]["sni"] for patch in lock["configPatches"]} == {name}
 
 
 def test_a_server_takes_the_consumers_alone_and_no_route_of_another_namespace(export: ExportedService) -> None:

@@ -14,7 +14,8 @@ WEB = "web-0.web.wookie.svc.cluster.local"
 
 @pytest.mark.parametrize(("address", "kind"), [("10.43.0.9", "IPv4"), ("fd00::9", "IPv6")])
 def test_a_host_has_the_address_of_its_service(address: str, kind: str) -> None:
-    part = slice_of(DB[0], 3306, address)
+    part = slice_of(DB[0], [3306, 33060], address)
+    assert [port["port"] for port in part["ports"]] == [3306, 33060]
     assert part["addressType"] == kind
     assert part["endpoints"] == [{"addresses": [address], "hostname": "db-0", "conditions": {"ready": True}}]
 
@@ -44,7 +45,7 @@ def test_a_service_of_several_ports_has_each_once() -> None:
 def test_objects(engine: Engine) -> None:
     def program() -> None:
         hosts = [
-            NamedHost(host=host, port=3306, address=pulumi.Output.from_input(f"10.43.0.{n}"))
+            NamedHost(host=host, ports=[3306], address=pulumi.Output.from_input(f"10.43.0.{n}"))
             for n, host in enumerate([*DB, WEB])
         ]
         HostNames(

@@ -10,12 +10,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import product
 from shutil import which
 from threading import Barrier, BrokenBarrierError
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
 from components.mesh.link_probe import pod_template, probe_lines
-from dcmesh.model.link import ExportedService
+from dcmesh.model.link import HTTP_PROBES, ExportedPort, ExportedService, ProbeKind
 from dcmesh.status.hosts import parse_answers
 from tests.unit.conftest import ROOT
 from tests.unit.servers import listening, nobody
@@ -28,12 +28,14 @@ def template(lines: str = "", **changes: Any) -> dict[str, Any]:
     return pod_template(lines=lines, **arguments | changes)
 
 
-def test_a_line_a_host(database: ExportedService) -> None:
-    other = database.model_copy(update={"hosts": ("web-0.web.shop.svc.cluster.local",), "port": 80, "probe": "http"})
+def test_a_line_a_host_and_port(database: ExportedService) -> None:
+    web = (ExportedPort(port=80, probe="http"), ExportedPort(port=8080, probe="tcp"))
+    other = database.model_copy(update={"hosts": ("web-0.web.shop.svc.cluster.local",), "ports": web})
     assert probe_lines([database, other]).splitlines() == [
         "db-pxc-0.db.shop.svc.cluster.local 3306 greeting",
         "db-pxc-1.db.shop.svc.cluster.local 3306 greeting",
         "web-0.web.shop.svc.cluster.local 80 http",
+        "web-0.web.shop.svc.cluster.local 8080 tcp",
     ]
 
 
@@ -245,13 +247,13 @@ ANSWERS = [
     ),
     *(f"HTTP {status} {POD}" for status in ("201", "404", "2000")),
 ]
-KINDS = ("greeting", "http", "pod-name")
-JUDGED = """
+KINDS = get_args(ProbeKind)
+JUDGED = f"""
 probe=$1 hosts=$2
-pretend() { printf '%s' "$said"; }
+pretend() {{ printf '%s' "$said"; }}
 ask=pretend
 while IFS= read -r said; do
-  for kind in greeting http pod-name; do
+  for kind in {" ".join(KINDS)}; do
     for script in "$probe" "$hosts"; do
       (set -- "$HOST" 1 "$kind" && eval "$script")
     done
@@ -276,8 +278,8 @@ def test_the_status_takes_for_right_what_the_probe_takes() -> None:
     right = list[tuple[str, str]]()
     for answer, kind in product(ANSWERS, KINDS):
         by_probe = next(said).startswith("ok ")
-        (by_status,) = parse_answers(next(said), {ONE_HOST: kind}, "client").values()
+        (by_status,) = parse_answers(next(said), {(ONE_HOST, 1): kind}, "client").values()
         assert by_status.ok is by_probe, (answer, kind)
         right += [(answer, kind)] if by_probe else []
     assert {("greeting", "greeting"), ("HTTP 404", "http"), (f"HTTP 200 {POD}", "pod-name")} <= set(right)
-    assert not [kind for answer, kind in right if answer.startswith(("HTTP 500", "HTTP 503")) and kind != "greeting"]
+    assert {kind for answer, kind in right if answer.startswith(("HTTP 500", "HTTP 503"))}.isdisjoint(HTTP_PROBES)

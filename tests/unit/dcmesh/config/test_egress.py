@@ -89,7 +89,7 @@ CONSUMERS = "sites[0].exports[0].consumers"
         ),
         (
             {f"{AT}.ports": [{"host": DB0, "port": 20001}, {"host": DB0, "port": 20002}]},
-            f'{AT}.ports[1].host: "{DB0}" is there twice: remove one',
+            f'{AT}.ports[1].host: "{DB0}:3306" is there twice: remove one',
         ),
         (
             {f"{AT}.serviceAccount": "default", f"{CONSUMERS}[0].serviceAccount": "default"},
@@ -134,10 +134,33 @@ def test_a_collision_of_ports_names_the_key_that_settles_it(monkeypatch: pytest.
         return {f"{AT}.ports": [{"host": host, "port": n} for host, n in zip(hosts, numbers, strict=True)]}
 
     (said,) = errors(stack(both | ports(20001, 20001)))
-    assert f"{AT}.ports: gives {hosts[1]} the port 20001, which {hosts[0]} has at an egress gateway too" in said
+    assert (
+        f"{AT}.ports: gives {hosts[1]}:3306 the port 20001, which {hosts[0]}:3306 has at an egress gateway too" in said
+    )
     assert errors(stack(both | ports(20001, 20002))) == []
-    monkeypatch.setattr(egress, "allot_ports", lambda of, _: dict.fromkeys(of, PORTS[0]))
+    monkeypatch.setattr(egress, "allot_ports", lambda of, _, __: dict.fromkeys(((host, 3306) for host in of), PORTS[0]))
     assert "choose a free one for the one of the two that is new" in errors(stack(both))[0]
+
+
+def with_ports(raw: dict[str, Any], chosen: list[dict[str, Any]]) -> dict[str, Any]:
+    raw["sites"][1]["imports"][0]["ports"] = chosen
+    return raw
+
+
+def test_a_further_port_of_a_host_has_one_of_its_own_there() -> None:
+    raw = stack()
+    export = raw["sites"][0]["exports"][0]
+    raw["sites"][0]["workloads"] = []
+    export |= {"termination": "gateway", "ports": [{"port": 3306}, {"port": 33060}]}
+    for key in ("serviceAccount", "selector", "port"):
+        del export[key]
+    host = {"host": "db-0.db.wookie.svc.cluster.local"}
+    chosen = [{**host, "port": 20001}, {**host, "hostPort": 33060, "port": 20002}]
+    assert errors(with_ports(raw, chosen)) == []
+    chosen[1]["hostPort"] = 33061
+    assert errors(with_ports(raw, chosen)) == [f"{AT}.ports[1].hostPort: 33061 is no port of dc1/db: remove it"]
+    chosen[1] |= {"hostPort": 3306}
+    assert f'{host["host"]}:3306" is there twice' in errors(with_ports(raw, chosen))[0]
 
 
 def test_two_egress_gateways_have_no_port_in_common() -> None:
@@ -157,7 +180,7 @@ def test_two_egress_gateways_have_no_port_in_common() -> None:
     chosen = {"ports": [{"host": "hello-0.hello.demo.svc.cluster.local", "port": 25061}]}
     importer["imports"].append({**ANOTHER, **account, "export": "hello", "hostNamespace": "demo", **chosen})
     (said,) = errors(raw)
-    assert f"the port 25061, which {DB0} has at an egress gateway too" in said
+    assert f"the port 25061, which {DB0}:3306 has at an egress gateway too" in said
 
 
 @pytest.mark.parametrize("before", [True, False])

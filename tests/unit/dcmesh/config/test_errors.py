@@ -20,6 +20,13 @@ AT_REPLICA = "sites[1].workloads[0]"
 CLIENT = {"site": "dc2", "namespace": "demo-dr", "serviceAccount": "client"}
 IMPORT = {"from": "dc1", "export": "hello", "namespace": "demo-dr", "serviceAccount": "client"}
 EXPORT = stack("dc1")["sites"][0]["exports"][0]
+BY_LABEL = {
+    "sites[0].exports[0].statefulSet": GONE,
+    "sites[0].exports[0].replicas": GONE,
+    "sites[0].exports[0].pods": ["pg-1", "pg-2"],
+}
+"""An export of pods by a label."""
+
 HELLO = stack("three-sites")["sites"][0]["exports"][0]
 DATABASE = stack("mariadb")["sites"][0]["exports"][0]
 OWN_REPLICA = {
@@ -138,7 +145,8 @@ WRONG = [
     wrong(
         "dc1",
         {f"{AT_EXPORT}.probe": "ping"},
-        'sites[0].exports[0].probe: "ping" must be one of pod-name, http, greeting',
+        'sites[0].exports[0].probe: "ping" must be one of pod-name, http, greeting, postgres, redis, mongodb, '
+        "tcp, none",
     ),
     wrong(
         "dc1",
@@ -799,13 +807,81 @@ WRONG = [
         "existing-database",
         {"sites[0].exports[0].selector": {"app": "db"}},
         "sites[0].exports[0].selector: {…} is no known key: the known ones are name, namespace, statefulSet, service, "
-        "port, consumers, connections, termination, replicas, whole, probe",
+        "consumers, connections, termination, replicas, pods, podLabel, whole, port, probe, ports",
     ),
     wrong(
         "existing-database",
         {"sites[0].exports[0].replicas": GONE},
-        "sites[0].exports[0].replicas: is missing: how many pods to export, or `whole: true` for the Service as a "
-        "whole",
+        "sites[0].exports[0].replicas: is missing: how many pods of a StatefulSet to export, or `pods` for pods by a "
+        "label, or `whole: true` for the Service as a whole",
+    ),
+    wrong(
+        "existing-database",
+        {"sites[0].exports[0].pods": ["db-1"]},
+        "sites[0].exports[0].replicas: 3 is of a StatefulSet's pods, and `pods` names those that are exported: keep "
+        "one of the two",
+        'sites[0].exports[0].statefulSet: "db-pxc" is of a StatefulSet\'s pods, and `pods` names those that are '
+        "exported: keep one of the two",
+    ),
+    wrong(
+        "existing-database",
+        {"sites[0].exports[1].pods": ["db-1"]},
+        "sites[0].exports[1].pods: […] is of pods, and the export is of a Service as a whole: remove it, or `whole`",
+    ),
+    wrong(
+        "existing-database",
+        {"sites[0].exports[0].podLabel": "cnpg.io/instanceName"},
+        'sites[0].exports[0].podLabel: "cnpg.io/instanceName" tells apart the pods that `pods` names, and there are '
+        "none: add them, or remove it",
+    ),
+    *(
+        wrong(
+            "existing-database",
+            BY_LABEL | {"sites[0].exports[0].podLabel": label},
+            f'sites[0].exports[0].podLabel: "{label}" is a label that changes while a pod lives, or with its template: '
+            "use one that has the pod's name, such as cnpg.io/instanceName; a role that moves is followed by its "
+            "Service, with `whole: true`",
+        )
+        for label in ("role", "cnpg.io/instanceRole", "k8s.mariadb.com/role", "pod-template-hash")
+    ),
+    wrong(
+        "existing-database",
+        BY_LABEL | {"sites[0].exports[0].pods": ["pg-1", "pg-2", "pg-1"]},
+        'sites[0].exports[0].pods[2]: "pg-1.db.wookie.dc1.dcmesh" is the name at the gateway of another host, or of '
+        "another's port: export it once",
+    ),
+    wrong(
+        "existing-database",
+        BY_LABEL
+        | {
+            "sites[0].exports[0].service": "db-primary",
+            "sites[0].exports[0].pods": ["p33060"],
+            "sites[0].exports[1].port": GONE,
+            "sites[0].exports[1].ports": [{"port": 3306}, {"port": 33060}],
+        },
+        'sites[0].exports[1].name: "p33060.db-primary.wookie.dc1.dcmesh" is the name at the gateway of another host, '
+        "or of another's port: export it once",
+    ),
+    wrong(
+        "existing-database",
+        {"sites[0].exports[0].port": GONE, "sites[0].exports[0].ports": [{"port": 3306}, {"port": 3306}]},
+        "sites[0].exports[0].ports[1].port: 3306 is there twice: remove one",
+    ),
+    wrong(
+        "existing-database",
+        {"sites[0].exports[0].ports": [{"port": 33060}]},
+        "sites[0].exports[0]: {…} has `ports` and `port`: write each port in `ports`, with its probe",
+    ),
+    wrong(
+        "existing-database",
+        {"sites[0].exports[0].port": GONE},
+        "sites[0].exports[0]: {…} has no port: write `port`, or `ports` for several",
+    ),
+    wrong(
+        "existing-database",
+        {"sites[0].exports[1].port": GONE, "sites[0].exports[1].ports": [{"port": 8080, "probe": "pod-name"}]},
+        'sites[0].exports[1].ports[0].probe: "pod-name" is for pods that say their name, and the export is of a '
+        "Service as a whole: use another, such as greeting or http",
     ),
     wrong(
         "existing-database",
@@ -818,7 +894,7 @@ WRONG = [
         "existing-database",
         {"sites[0].exports[1].probe": "pod-name"},
         'sites[0].exports[1].probe: "pod-name" is for pods that say their name, and the export is of a Service as a '
-        "whole: use greeting or http",
+        "whole: use another, such as greeting or http",
     ),
     wrong(
         "existing-database",
@@ -869,8 +945,8 @@ WRONG = [
     wrong(
         "pair",
         {"sites[0].exports[0].probe": "greeting"},
-        'sites[0].exports[0].probe: "greeting" is for servers that speak first, which HTTP servers do'
-        " not: use http or pod-name",
+        'sites[0].exports[0].probe: "greeting" is for servers that speak something else than '
+        "HTTP: use http or pod-name",
     ),
     wrong(
         "three-sites",

@@ -187,7 +187,7 @@ def test_what_is_no_link_is_named_with_where_it_was_read(link: Link, path: str, 
     assert of_file == of_stack.replace("peers[1].stack", "peers[1].linkFile")
 
 
-@pytest.mark.parametrize("version", [3, 3.0, 10**30])
+@pytest.mark.parametrize("version", [4, 4.0, 10**30])
 @pytest.mark.parametrize("place", ["link", "stack", "linkFile"])
 def test_a_newer_link_is_refused_by_name(link: Link, tmp_path: Path, place: str, version: float) -> None:
     """And nothing else is said of it: what it has besides is not wrong, but not known here."""
@@ -197,7 +197,7 @@ def test_a_newer_link_is_refused_by_name(link: Link, tmp_path: Path, place: str,
     (line,) = refusal(peer, {STACK: {"link": {"dc1": raw}}} if place == "stack" else None)
     where = "link.version" if place == "link" else f"{place} → version"
     assert line == (
-        f"peers[1].{where}: {json.dumps(version)} is newer than version 2, the newest that this dcmesh reads. "
+        f"peers[1].{where}: {json.dumps(version)} is newer than version 3, the newest that this dcmesh reads. "
         "The stack of dc1 is run by a newer dcmesh: update dcmesh here, then run this again"
     )
 
@@ -244,6 +244,45 @@ def test_a_gateway_claims_the_names_of_its_hosts_alone(
 ) -> None:
     put(ended, f"exports[0].{path}", value)
     assert advice in "\n".join(refusal({"link": ended}))
+
+
+def in_lists(export: dict[str, Any]) -> dict[str, Any]:
+    """Return an export as links of version 3 have it."""
+    single = {key: export.pop(key) for key in ("port", "probe")}
+    identity = export.pop("identity")
+    return {**export, "ports": [single], "identities": [identity]}
+
+
+SECOND = "spiffe://cluster.local/ns/shop/sa/other"
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "advice"),
+    [
+        ("ports", [{"port": 33060, "probe": "tcp"}] * 2, "exports[0].ports[1].port: 33060 is there twice: dc1 must"),
+        ("identities", [SECOND], f'exports[0].identities[0]: "{SECOND}" is not a gateway\'s, where TLS ends'),
+    ],
+)
+def test_each_port_is_there_once_and_each_identity_is_a_gateways(
+    ended: dict[str, Any], key: str, value: object, advice: str
+) -> None:
+    ended["version"] = 3
+    ended["exports"][0] = {**in_lists(ended["exports"][0]), key: value}
+    (line,) = refusal({"link": ended})
+    assert advice in line
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("ports", [{"port": 3306}, {"port": 33060}]),
+        ("identities", ["spiffe://cluster.local/ns/shop/sa/mysql", SECOND]),
+    ],
+)
+def test_pods_have_one_port_and_one_identity(link: Link, key: str, value: object) -> None:
+    raw = json.loads(json.dumps(link.as_output())) | {"version": 3}
+    raw["exports"][0] = {**in_lists(raw["exports"][0]), key: value}
+    assert f"exports[0].{key}: are several, and TLS ends at pods: dc1 must give one" in refusal({"link": raw})[0]
 
 
 def test_a_service_as_a_whole_is_the_gateways_alone(link: Link, ended: dict[str, Any]) -> None:

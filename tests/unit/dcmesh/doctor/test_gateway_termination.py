@@ -38,7 +38,7 @@ from tests.unit.statuses import DB0, DB_EXPORT
 SERVED = "db-0.db.wookie.dc1.dcmesh"
 GATEWAY = "spiffe://cluster.local/ns/istio-system/sa/istio-eastwestgateway"
 CONSUMER = "spiffe://cluster.local/ns/wookie-dr/sa/db"
-ENDED: dict[str, Any] = {"hosts": (DB0,), "server_names": (SERVED,), "identity": GATEWAY}
+ENDED: dict[str, Any] = {"hosts": (DB0,), "server_names": (SERVED,), "identities": (GATEWAY,)}
 PODS, GATEWAYS, ENTRIES = f"{CORE}/wookie/pods", f"{NETWORKING}/gateways", f"{NETWORKING}/serviceentries"
 FILTERS, POLICIES = f"{NETWORKING}alpha3/envoyfilters", f"{SECURITY}/authorizationpolicies"
 CLUSTER = f"outbound|3306||{SERVED}"

@@ -10,15 +10,26 @@ LABELS = st.from_regex(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", fullmatch=True)
 HOSTS = st.builds("{}.{}.{}.svc.cluster.local".format, LABELS, LABELS, LABELS)
 
 
-@given(st.sets(HOSTS, min_size=1, max_size=5), HOSTS)
-def test_a_host_that_comes_or_goes_moves_no_other(hosts: set[str], other: str) -> None:
-    before, after = allot_ports(hosts, {}), allot_ports(hosts | {other}, {})
+NUMBERS = st.integers(1, 65535)
+
+
+@given(st.sets(HOSTS, min_size=1, max_size=5), HOSTS, NUMBERS, st.sets(NUMBERS, max_size=3))
+def test_a_host_or_port_that_comes_or_goes_moves_no_other(
+    hosts: set[str], other: str, first: int, more: set[int]
+) -> None:
+    before, after = allot_ports(hosts, [first], {}), allot_ports(hosts | {other}, [first, *(more - {first})], {})
     assert before.items() <= after.items()
     assert set(after.values()) <= set(PORTS)
 
 
+def test_a_hosts_first_port_hangs_on_its_name_alone() -> None:
+    """As before exports had several: a stack that is updated must not move it."""
+    assert allot_ports([HOST], [3306], {})[HOST, 3306] == allot_ports([HOST], [5432], {})[HOST, 5432] == 27646
+
+
 def test_a_port_that_is_chosen_is_taken() -> None:
-    assert allot_ports([HOST], {HOST: 20001}) == {HOST: 20001}
+    ports = allot_ports([HOST], [3306, 33060], {(HOST, 33060): 20001})
+    assert ports == {**allot_ports([HOST], [3306], {}), (HOST, 33060): 20001}
 
 
 def test_no_port_is_one_that_linux_gives_to_outgoing_connections() -> None:

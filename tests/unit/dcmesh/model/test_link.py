@@ -1,20 +1,27 @@
 """Link: names, identities, and what crosses between stacks."""
 
 import json
+from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from dcmesh.model.link import (
+    ExportedPort,
     ExportedService,
     Link,
     LinkGateway,
     ServiceAccount,
     is_whole,
+    pod_host,
     pod_hosts,
     pod_of,
     server_name,
+    service_host,
     service_of,
 )
+from dcmesh.model.object_names import exported_entry, imported_rule, opening
 
 
 def test_each_pod_has_the_name_that_kubernetes_gives_it() -> None:
@@ -71,6 +78,73 @@ def test_a_link_is_of_version_2_for_what_version_1_cannot_say(
     assert told["version"] == 2
     assert [export.get("serverNames") for export in told["exports"]] == [None, list(ended.server_names)]
     assert Link.model_validate(told) == newer
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"ports": (ExportedPort(port=3306), ExportedPort(port=33060))},
+        {"identities": tuple(f"spiffe://cluster.local/ns/{of}/sa/istio-eastwestgateway" for of in ("new", "old"))},
+        {"ports": (ExportedPort(port=5432, probe="postgres"),)},
+    ],
+)
+def test_a_link_is_of_version_3_for_what_version_2_cannot_say(
+    link: Link, ended: ExportedService, more: dict[str, Any]
+) -> None:
+    export = ended.model_copy(update=more)
+    newest = Link.of("dc1", link.gateway, [export])
+    told = json.loads(json.dumps(newest.as_output()))
+    assert told["version"] == 3
+    assert Link.model_validate(told) == newest
+    assert Link.of("dc1", link.gateway, [ended]).as_output()["version"] == 2, "and without that it is as it was"
+
+
+def test_links_of_the_first_versions_have_one_of_each(ended: ExportedService, link: Link) -> None:
+    (told,) = Link.of("dc1", link.gateway, [ended]).as_output()["exports"]
+    assert (told["port"], told["probe"], told["identity"]) == (3306, "greeting", ended.identity)
+    assert not {"ports", "identities"} & told.keys()
+
+
+def test_an_export_of_several_ports_is_one_of_each(ended: ExportedService) -> None:
+    """The first has the name that a host had before there were others."""
+    host = ended.hosts[1]
+    export = ended.model_copy(update={"ports": (*ended.ports, ExportedPort(port=33060, probe="tcp"))})
+    assert export.port_numbers == (3306, 33060)
+    first, second = export.by_port
+    assert first == ended
+    assert (second.port, second.probe, second.port_numbers) == (33060, "tcp", (33060,))
+    assert second.sni(host) == "p33060.db-pxc-1.db.shop.dc1.dcmesh"
+    for of in (export, first, second):
+        assert of.base_name(host) == of.behind_gateway(host) == "db-pxc-1.db.shop.dc1.dcmesh"
+        assert exported_entry(of, host) == "shop/db-pxc-1.db.shop.dc1.dcmesh"
+        assert imported_rule(of, "dc1", host, "dr") == "dr/db-pxc-1.db.shop.dc1.dcmesh"
+    assert opening(first, host, "gw") != opening(second, host, "gw")
+
+
+LABELS = st.from_regex(r"[a-z]([-a-z0-9]{0,20}[a-z0-9])?", fullmatch=True)
+
+
+@given(
+    LABELS, LABELS, LABELS, LABELS, st.booleans(), st.lists(st.integers(1, 65535), min_size=1, unique=True, max_size=4)
+)
+def test_names_at_a_gateway_lead_back_to_their_host(
+    pod: str, service: str, namespace: str, site: str, whole: bool, ports: list[int]
+) -> None:
+    """Whatever a pod is called: `p33060` is a name for one as well."""
+    host = service_host(service, namespace) if whole else pod_host(pod, service, namespace)
+    name = server_name(host, site)
+    export = ExportedService(
+        name="e",
+        namespace=namespace,
+        hosts=(host,),
+        ports=tuple(ExportedPort(port=port) for port in ports),
+        protocol="TCP",
+        identities=("spiffe://cluster.local/ns/g/sa/istio-eastwestgateway",),
+        server_names=(name,),
+    )
+    assert {of.base_name(host) for of in export.by_port} == {name}
+    assert len({of.sni(host) for of in export.by_port}) == len(ports)
+    assert {of.behind_gateway(host) for of in export.by_port} == {host if whole else name}
 
 
 def test_who_ends_tls_is_asked_by_the_name_that_it_knows(database: ExportedService, ended: ExportedService) -> None:

@@ -150,7 +150,7 @@ def test_json_is_data(text: str) -> None:
 )
 def test_an_answer_is_parsed(said: str, ok: bool) -> None:
     probe = "greeting" if said == "greeting" else "http"
-    (answer,) = parse_answers(f"ok h {said}\n", {"h": probe}, "client").values()
+    (answer,) = parse_answers(f"ok h 1 {said}\n", {("h", 1): probe}, "client").values()
     assert answer.ok is ok
     assert answer.text.isprintable()
     assert len(answer.text) < 300

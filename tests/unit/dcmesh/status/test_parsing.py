@@ -120,7 +120,7 @@ def test_the_path_matches_the_hosts_clusters_and_no_others() -> None:
 @pytest.mark.parametrize("accepted", [(), (IDENTITY,), ("spiffe://b", "spiffe://a")])
 def test_identities_that_envoy_accepts(accepted: tuple[str, ...]) -> None:
     found = parse_clusters(statuses.clusters(*accepted))
-    assert found == {DB0: tuple(sorted(accepted)), DB1: tuple(sorted(accepted))}
+    assert found == {(DB0, 3306): tuple(sorted(accepted)), (DB1, 3306): tuple(sorted(accepted))}
 
 
 def test_newer_envoys_and_sockets_by_endpoint() -> None:
@@ -135,7 +135,14 @@ def test_newer_envoys_and_sockets_by_endpoint() -> None:
         {"transport_socket": {}},
     ]
     cluster = {"name": f"outbound|3306||{DB0}", "transport_socket_matches": sockets}
-    assert parse_clusters({"configs": [{"cluster": cluster}]}) == {DB0: ("prefix spiffe://evil/", IDENTITY)}
+    assert parse_clusters({"configs": [{"cluster": cluster}]}) == {(DB0, 3306): ("prefix spiffe://evil/", IDENTITY)}
+
+
+def test_the_ports_of_a_host_are_told_apart() -> None:
+    configs = [{"cluster": {"name": f"outbound|{port}||{DB0}"}} for port in (3306, 33060)]
+    assert parse_clusters({"configs": configs}) == {(DB0, 3306): (), (DB0, 33060): ()}
+    said = parse_answers(f"ok {DB0} 3306 greeting\nfailed {DB0} 33060 no\n", {(DB0, 3306): "greeting"}, "client")
+    assert {of: answer.ok for of, answer in said.items()} == {(DB0, 3306): True, (DB0, 33060): False}
 
 
 def test_an_envoy_that_knows_none_of_the_hosts() -> None:
@@ -148,18 +155,21 @@ def test_an_envoy_that_knows_none_of_the_hosts() -> None:
 @pytest.mark.parametrize(
     ("line", "probe", "answer"),
     [
-        ("ok h greeting", "greeting", Answer(ok=True, text="greeting")),
-        ("failed h closed without answer", "greeting", Answer(ok=False, text="closed without answer")),
-        ("failed h", "greeting", Answer(ok=False, text="no answer")),
-        ("ok h HTTP 403 RBAC: access denied", "pod-name", Answer(ok=False, text="HTTP 403")),
-        ("ok h HTTP 404 db-0", "pod-name", Answer(ok=False, text="HTTP 404")),
-        ("ok h HTTP 200 h", "http", Answer(ok=True, text="HTTP 200")),
-        ("ok h HTTP 404", "http", Answer(ok=True, text="HTTP 404")),
-        ("ok h HTTP 503", "http", Answer(ok=False, text="HTTP 503")),
+        ("ok h 1 greeting", "greeting", Answer(ok=True, text="greeting")),
+        ("failed h 1 closed without answer", "greeting", Answer(ok=False, text="closed without answer")),
+        ("failed h 1", "greeting", Answer(ok=False, text="no answer")),
+        ("ok h 1 HTTP 403 RBAC: access denied", "pod-name", Answer(ok=False, text="HTTP 403")),
+        ("ok h 1 HTTP 404 db-0", "pod-name", Answer(ok=False, text="HTTP 404")),
+        ("ok h 1 HTTP 200 h", "http", Answer(ok=True, text="HTTP 200")),
+        ("ok h 1 HTTP 404", "http", Answer(ok=True, text="HTTP 404")),
+        ("ok h 1 HTTP 503", "http", Answer(ok=False, text="HTTP 503")),
+        ("ok h 1 postgres", "postgres", Answer(ok=True, text="postgres")),
+        ("ok h 1 stays open", "tcp", Answer(ok=True, text="stays open")),
+        ("ok h 1 not asked", "none", Answer(ok=True, text="not asked")),
     ],
 )
 def test_answers(line: str, probe: str, answer: Answer) -> None:
-    assert parse_answers(f"a warning\n{line}\n", {"h": probe}, "client") == {"h": answer}
+    assert parse_answers(f"a warning\n{line}\n", {("h", 1): probe}, "client") == {("h", 1): answer}
 
 
 @pytest.mark.parametrize(
@@ -173,7 +183,7 @@ def test_answers(line: str, probe: str, answer: Answer) -> None:
     ],
 )
 def test_the_pod_that_answers_is_the_hosts(said: str, answer: Answer) -> None:
-    assert parse_answers(f"ok {DB0} HTTP 200 {said}\n", {DB0: "pod-name"}, "client") == {DB0: answer}
+    assert parse_answers(f"ok {DB0} 1 HTTP 200 {said}\n", {(DB0, 1): "pod-name"}, "client") == {(DB0, 1): answer}
 
 
 @pytest.mark.parametrize("address", ["10.42.0.6", "fd00::6"])
@@ -186,7 +196,8 @@ def test_the_pod_that_answers_is_the_hosts(said: str, answer: Answer) -> None:
     ],
 )
 def test_at_an_address_a_pod_asks_itself(address: str, said: str, answer: Answer) -> None:
-    assert parse_answers(f"ok {address} HTTP 200 {said}\n", {address: "pod-name"}, "db-0") == {address: answer}
+    of = (address, 1)
+    assert parse_answers(f"ok {address} 1 HTTP 200 {said}\n", {of: "pod-name"}, "db-0") == {of: answer}
 
 
 ENDLESS = b"HTTP/1.1 200 OK\r\n"
@@ -235,6 +246,13 @@ def ports() -> Iterator[dict[str, int]]:
         "denies": (b"HTTP/1.1 403 Forbidden\r\nContent-Length: 19\r\n\r\nRBAC: access denied", False),
         "escapes": (b"HTTP/1.1 200 OK\r\nContent-Length: 14\r\n\r\n-n \\c*\\n200\tok", False),
         "endless": (ENDLESS, False),
+        "postgres": (b"N", True),
+        "postgres with TLS": (b"S", True),
+        "postgres that is full": (b"E\x00\x00\x00\x2fSFATAL\x00", False),
+        "redis": (b"+PONG\r\n", True),
+        "redis with a password": (b"-NOAUTH Authentication required.\r\n", True),
+        "redis that is full": (b"-ERR max number of clients reached\r\n", False),
+        "mongodb": (b"\x4d\x01\x00\x00\x0a\x00\x00\x00\x01\x00\x00\x00\xdd\x07\x00\x00" + bytes(5) + b"helloOk", True),
         "broken": (b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n", False),
     }
     with ExitStack() as stack:
@@ -271,6 +289,12 @@ WAITS = [
     ("silent", "pod-name"),
     ("endless", "pod-name"),
     ("trickles", "pod-name"),
+    *(("silent", kind) for kind in ("postgres", "redis", "mongodb", "tcp")),
+    *((server, "tcp") for server in ("mysql", "closes", "refused")),
+    *((f"redis{which}", "redis") for which in ("", " with a password", " that is full")),
+    *((f"postgres{which}", "postgres") for which in ("", " with TLS", " that is full")),
+    ("mongodb", "mongodb"),
+    *(("mysql", kind) for kind in ("postgres", "redis", "mongodb")),
 ]
 
 
@@ -293,47 +317,70 @@ def ask(ports: dict[str, int]) -> Ask:
 @pytest.mark.parametrize(
     ("server", "kind", "answer"),
     [
-        ("mysql", "greeting", "ok 127.0.0.1 greeting"),
-        ("silent", "greeting", "failed 127.0.0.1 no "),
-        ("closes", "greeting", "failed 127.0.0.1"),
-        ("refused", "greeting", "failed 127.0.0.1"),
-        ("web", "http", "ok 127.0.0.1 HTTP 200"),
-        ("broken", "http", "ok 127.0.0.1 HTTP 503"),
-        ("pod", "http", "ok 127.0.0.1 HTTP 200 hello-0\n"),
-        ("pod", "pod-name", "ok 127.0.0.1 HTTP 200 hello-0\n"),
-        ("line", "pod-name", "ok 127.0.0.1 HTTP 200 hello-0\n"),
-        ("chunks", "pod-name", "ok 127.0.0.1 HTTP 200 hello-0\n"),
-        ("large", "pod-name", "ok 127.0.0.1 HTTP 200 hello-0\n"),
-        ("short", "pod-name", "ok 127.0.0.1 HTTP 200 hello-0\n"),
-        ("web", "pod-name", "ok 127.0.0.1 HTTP 200\n"),
-        ("denies", "pod-name", "ok 127.0.0.1 HTTP 403 RBAC: access denied\n"),
-        ("escapes", "pod-name", "ok 127.0.0.1 HTTP 200 -n \\c*\\n200 ok\n"),
-        ("silent", "pod-name", "failed 127.0.0.1"),
-        ("closes", "pod-name", "failed 127.0.0.1"),
-        ("silent", "http", "failed 127.0.0.1"),
-        ("closes", "http", "failed 127.0.0.1"),
-        ("refused", "http", "failed 127.0.0.1"),
+        ("mysql", "greeting", "ok 127.0.0.1 PORT greeting"),
+        ("silent", "greeting", "failed 127.0.0.1 PORT no "),
+        ("closes", "greeting", "failed 127.0.0.1 PORT"),
+        ("refused", "greeting", "failed 127.0.0.1 PORT"),
+        ("web", "http", "ok 127.0.0.1 PORT HTTP 200"),
+        ("broken", "http", "ok 127.0.0.1 PORT HTTP 503"),
+        ("pod", "http", "ok 127.0.0.1 PORT HTTP 200 hello-0\n"),
+        ("pod", "pod-name", "ok 127.0.0.1 PORT HTTP 200 hello-0\n"),
+        ("line", "pod-name", "ok 127.0.0.1 PORT HTTP 200 hello-0\n"),
+        ("chunks", "pod-name", "ok 127.0.0.1 PORT HTTP 200 hello-0\n"),
+        ("large", "pod-name", "ok 127.0.0.1 PORT HTTP 200 hello-0\n"),
+        ("short", "pod-name", "ok 127.0.0.1 PORT HTTP 200 hello-0\n"),
+        ("web", "pod-name", "ok 127.0.0.1 PORT HTTP 200\n"),
+        ("denies", "pod-name", "ok 127.0.0.1 PORT HTTP 403 RBAC: access denied\n"),
+        ("escapes", "pod-name", "ok 127.0.0.1 PORT HTTP 200 -n \\c*\\n200 ok\n"),
+        ("silent", "pod-name", "failed 127.0.0.1 PORT"),
+        ("closes", "pod-name", "failed 127.0.0.1 PORT"),
+        ("silent", "http", "failed 127.0.0.1 PORT"),
+        ("closes", "http", "failed 127.0.0.1 PORT"),
+        ("refused", "http", "failed 127.0.0.1 PORT"),
+        ("postgres", "postgres", "ok 127.0.0.1 PORT postgres\n"),
+        ("postgres with TLS", "postgres", "ok 127.0.0.1 PORT postgres\n"),
+        ("postgres that is full", "postgres", "failed 127.0.0.1 PORT no answer of postgres\n"),
+        ("redis", "redis", "ok 127.0.0.1 PORT redis\n"),
+        ("redis with a password", "redis", "ok 127.0.0.1 PORT redis\n"),
+        (
+            "redis that is full",
+            "redis",
+            "failed 127.0.0.1 PORT refused by the server: ERR max number of clients reached",
+        ),
+        ("mongodb", "mongodb", "ok 127.0.0.1 PORT mongodb\n"),
+        ("mysql", "postgres", "failed 127.0.0.1 PORT no answer of postgres\n"),
+        ("mysql", "redis", "failed 127.0.0.1 PORT no answer of redis\n"),
+        ("mysql", "mongodb", "failed 127.0.0.1 PORT no answer of mongodb\n"),
+        ("silent", "postgres", "failed 127.0.0.1 PORT"),
+        ("silent", "redis", "failed 127.0.0.1 PORT"),
+        ("silent", "mongodb", "failed 127.0.0.1 PORT"),
+        ("silent", "tcp", "ok 127.0.0.1 PORT stays open\n"),
+        ("mysql", "tcp", "ok 127.0.0.1 PORT stays open\n"),
+        ("closes", "tcp", "failed 127.0.0.1 PORT closed at once"),
+        ("refused", "tcp", "failed 127.0.0.1 PORT"),
+        ("refused", "none", "ok 127.0.0.1 PORT not asked\n"),
     ],
 )
-def test_a_host_is_asked(shell: str, server: str, kind: str, answer: str, ask: Ask) -> None:
+def test_a_host_is_asked(shell: str, server: str, kind: str, answer: str, ask: Ask, ports: dict[str, int]) -> None:
     said = ask(shell, server, kind)
     assert (said.status, said.errors) == (0, "")
-    assert said.out.startswith(answer)
+    assert said.out.startswith(answer.replace("PORT", str(ports[server])))
     assert len(said.out.splitlines()) == 1
 
 
 @pytest.mark.parametrize("shell", SHELLS)
 @pytest.mark.parametrize("server", ["endless", "trickles"])
-def test_an_answer_without_an_end_does_not_keep_it(shell: str, server: str, ask: Ask) -> None:
+def test_an_answer_without_an_end_does_not_keep_it(shell: str, server: str, ask: Ask, ports: dict[str, int]) -> None:
     said = ask(shell, server, "pod-name")
     (line,) = said.out.splitlines()
     assert said.seconds < 10, "a second for the answer, one for the name, and some for a busy machine"
-    (answer,) = parse_answers(line, {"127.0.0.1": "pod-name"}, "hello-0").values()
+    (answer,) = parse_answers(line, {("127.0.0.1", ports[server]): "pod-name"}, "hello-0").values()
     assert not answer.ok
 
 
 def test_a_name_that_does_not_resolve() -> None:
-    assert asked("bash", "nowhere.invalid", "1", "greeting").out == "failed nowhere.invalid no such name, or refused\n"
+    said = asked("bash", "nowhere.invalid", "1", "greeting").out
+    assert said == "failed nowhere.invalid 1 no such name, or refused\n"
 
 
 @pytest.mark.parametrize(
@@ -348,8 +395,10 @@ def test_a_name_that_does_not_resolve() -> None:
         ],
     ],
 )
-def test_silence_is_told_from_a_closed_connection(shell: str, kind: str, server: str, reason: str, ask: Ask) -> None:
-    assert ask(shell, server, kind).out == f"failed 127.0.0.1 {reason}\n"
+def test_silence_is_told_from_a_closed_connection(
+    shell: str, kind: str, server: str, reason: str, ask: Ask, ports: dict[str, int]
+) -> None:
+    assert ask(shell, server, kind).out == f"failed 127.0.0.1 {ports[server]} {reason}\n"
 
 
 @pytest.mark.parametrize(
@@ -357,7 +406,7 @@ def test_silence_is_told_from_a_closed_connection(shell: str, kind: str, server:
 )
 def test_an_error_in_place_of_a_greeting_is_told(ports: dict[str, int], server: str, error: str) -> None:
     said = asked("bash", "127.0.0.1", str(ports[server]), "greeting").out
-    assert said == f"failed 127.0.0.1 refused by the server: {error}\n"
+    assert said == f"failed 127.0.0.1 {ports[server]} refused by the server: {error}\n"
 
 
 def test_hosts_are_asked_at_the_same_time(ports: dict[str, int]) -> None:
