@@ -60,8 +60,12 @@ def files() -> dict[Path, str]:
     made: dict[Path, str] = {}
     sections = {}
     for part in PARTS:
+        place = part.name.replace("-", "_")
+        if not figures_of(part.name).exists():
+            sections[place] = f"Not measured yet: `python -m bench {part.name}`."
+            continue
         samples = read(figures_of(part.name))
-        sections[part.name.replace("-", "_")] = part.section(samples)
+        sections[place] = part.section(samples)
         made.update({FIGURES / name: text for name, text in part.plots(samples).items()})
     made[DOCUMENT] = PAGE.read_text().format(machine=machine.described(FIGURES / "machine.csv"), **sections)
     return made

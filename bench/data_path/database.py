@@ -85,10 +85,14 @@ class Pair:
         way = f"MASTER_HOST='{host}', MASTER_PORT={port}, MASTER_SSL={int(tls)}"
         self._replica.ask(f"STOP SLAVE; CHANGE MASTER TO {way}; START SLAVE;")
 
+    def pause(self) -> None:
+        """Have the replica not follow, until it is to have applied something."""
+        self._replica.ask("STOP SLAVE;")
+
     def write(self, megabytes: int) -> float:
         """Write bulk while the replica does not follow; return the megabytes of binary log that this made."""
         self.applied()
-        self._replica.ask("STOP SLAVE;")
+        self.pause()
         self._source.ask(f"FLUSH BINARY LOGS; CALL bench.fill({megabytes});")
         return int(self._source.ask("SHOW MASTER STATUS;")[1].split("\t")[1]) / 1e6
 

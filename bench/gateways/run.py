@@ -24,6 +24,10 @@ from tests.faults.stage import Site
 
 LAB = "gateways-bench"
 HOST = f"{direct.NAME}-0.{direct.NAME}.{direct.SOURCE}.svc.cluster.local"
+OWN = "db-own"
+"""A Service of the same pod. The sidecar's way has this name: a site does not import one name in two ways."""
+
+OWN_HOST = f"{OWN}.{direct.SOURCE}.svc.cluster.local"
 MESHED = "meshed-dr"
 """Namespace of the replica that has a sidecar."""
 
@@ -38,6 +42,7 @@ def run(record: Recorder, rounds: int) -> None:
         directory = Path(name)
         tls, password = direct.certificate(direct.SOURCE), secrets.token_hex(16)
         address = direct.create(sites, tls)
+        sites["dc1"].apply(own_service())
         pair = sessions.enter_context(closing(pair_of(sites, direct.REPLICA)))
         pair.prepare(password)
         sysbench = Sysbench(directory, password=password, tls=tls)
@@ -50,8 +55,10 @@ def run(record: Recorder, rounds: int) -> None:
         for number in range(1, rounds + 1):
             for way in ways:
                 keep = keeper(record, way.name, NEAR, number)
+                (meshed if way.pair is pair else pair).pause()  # it would take from the cores
                 stream(way, NEAR, keep)
-                way.pair.applied()
+                for replica in (pair, meshed):
+                    replica.applied()  # before the logs of it go
                 way.pair.clear()
                 ask(way.target, NEAR, sysbench, keep)
 
@@ -65,22 +72,31 @@ def pair_of(sites: dict[str, Kubectl], replica: str) -> Pair:
 def configuration(sites: dict[str, Kubectl]) -> dict[str, Any]:
     """Return the stack: the database is exported for an egress gateway and for a consumer with a sidecar."""
     dc1, dc2 = ({"name": name, "cluster": {"kubeconfig": str(site.path)}} for name, site in sites.items())
-    export = {
-        "name": direct.NAME,
-        "termination": "gateway",
-        "namespace": direct.SOURCE,
-        "replicas": 1,
-        "port": MYSQL_PORT,
-        "consumers": [{"site": "dc2", **of} for of in (EGRESS, consumer())],
-    }
+    common = {"termination": "gateway", "namespace": direct.SOURCE, "port": MYSQL_PORT}
+    exports = [
+        {"name": direct.NAME, "replicas": 1, "consumers": [{"site": "dc2", **EGRESS}], **common},
+        {"name": OWN, "whole": True, "consumers": [{"site": "dc2", **consumer()}], **common},
+    ]
     way = {"egress": "gateway", "hostNamespace": direct.SOURCE, "clients": [{"namespace": direct.REPLICA}]}
     return {
         "dcmesh:sites": [
-            {**dc1, "gateway": {"replicas": 1}, "exports": [export]},
+            {**dc1, "gateway": {"replicas": 1}, "exports": exports},
             {**dc2, "imports": [{"from": "dc1", "export": direct.NAME, **EGRESS, **way}]},
         ],
         "dcmesh:istio": lab_config()["dcmesh:istio"],
         "dcmesh:protect": False,
+    }
+
+
+def own_service() -> dict[str, Any]:
+    """Return a Service of the database's pod."""
+    ports = [{"name": "tcp-mysql", "port": MYSQL_PORT}]
+    spec = {"selector": {"statefulset.kubernetes.io/pod-name": f"{direct.NAME}-0"}, "ports": ports}
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": OWN, "namespace": direct.SOURCE},
+        "spec": spec,
     }
 
 
@@ -123,13 +139,13 @@ def meshed_pair(project: Project, sites: dict[str, Kubectl], tls: tuple[str, str
     """Have a second replica, which has a sidecar and comes by that."""
     found = sites["dc1"].get("secret", "passwords", direct.SOURCE)["data"]["replication"]
     password = b64decode(found).decode()
-    source = direct.behind(HOST, MYSQL_PORT)
+    source = direct.behind(OWN_HOST, MYSQL_PORT)
     namespace, *rest = direct.objects(direct.arguments(MESHED, "dc2", source=source, password=password), tls)
     namespace["metadata"]["labels"] = {"istio-injection": "enabled"}
     dc2 = sites["dc2"]
     dc2.apply(namespace, *(of for of in rest if of["kind"] == "ServiceAccount"))
     with project.edit() as config:
-        config["dcmesh:sites"][1]["imports"].append({"from": "dc1", "export": direct.NAME, **consumer()})
+        config["dcmesh:sites"][1]["imports"].append({"from": "dc1", "export": OWN, **consumer()})
     project.up("--skip-preview")
     dc2.apply(*rest)
     direct.rolled_out(dc2, MESHED)

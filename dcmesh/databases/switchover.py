@@ -429,8 +429,8 @@ def _take_over_without(switchover: Switchover, site: str, other: str, own: Own, 
     """Return what is to be done where the site is to be the primary, and the other does not answer."""
     channel, end = own.channel, own.applied
     beside = f" Its channel has stopped (error {channel.error})." if channel and not channel.applies else ""
-    if channel and not channel.keeps:
-        beside += " What has arrived and is not applied is dropped when the channel is started: look at it before."
+    if channel and not channel.applies and not channel.idle:
+        beside += " What has arrived and is not applied is dropped when this site takes over: look at it before."
     if own.extra:
         beside += f" It has transactions that {other} had not ({own.extra})."
     if channel and channel.applies and not channel.idle:

@@ -45,7 +45,7 @@ until read -r -t 0; do
   for host in HOSTS; do
     if said=$(ASK 2>&1); then ok=$((ok + 1)); else bad=$((bad + 1)); why="$host: $said"; fi
   done
-  sleep 0.3
+  sleep 0.1
 done
 echo $ok $bad $why
 """

@@ -80,7 +80,7 @@ class Writers:
         """Return the rows that were committed, in order."""
         found = []
         for name, ended in self._ended.items():
-            for line in (ended + self._log(name)).splitlines():
+            for line in [*ended.splitlines(), *self._log(name).splitlines()]:
                 begun, done, number = line.split()
                 found.append(Written(float(begun), float(done), int(number), name))
         return sorted(found)
@@ -88,7 +88,7 @@ class Writers:
     def _log(self, site: str) -> str:
         if site not in self._pods:
             return ""
-        return self._sites[site]("exec", *self._pods[site], "--", "cat", LOG) + "\n"
+        return self._sites[site]("exec", *self._pods[site], "--", "cat", LOG)
 
     def led_to(self, site: str) -> str:
         """Return the id of the server to which the Service `db-writer` leads a client in a site."""
@@ -97,7 +97,7 @@ class Writers:
     def end(self, site: str) -> None:
         """End a client for good, and remember what it committed."""
         self._sites[site]("exec", *self._pods[site], "--", "pkill", "--full", "/tmp/writer")  # noqa: S108
-        self._ended[site] += self._log(site)
+        self._ended[site] += f"{self._log(site)}\n"
         del self._pods[site]
 
     def turns(self) -> list[str]:

@@ -174,25 +174,32 @@ class Providers(Mocks):
         ingress: Sequence[Mapping[str, str]] | None,
         stacks: Mapping[str, Mapping[str, Any]],
         state: Mapping[str, Any],
+        *,
+        preview: bool,
     ) -> None:
         self.ingress = ingress
+        self.preview = preview
         self.stacks = stacks
         self.state = state
 
     def new_resource(self, args: MockResourceArgs) -> tuple[str, dict[str, Any]]:
         assert not args.resource_id, f"reads {args.name}, which it did not make"
         assert args.typ in ANSWERS or args.typ.startswith(KNOWN_PACKAGES), f"unknown resource type {args.typ}"
+        if args.typ.startswith("kubernetes:") and "metadata" in args.inputs:
+            metadata = {"metadata": {"name": autonamed(args.name)} | args.inputs["metadata"]}
+        else:
+            metadata = {}
+        if self.preview:
+            return "", args.inputs | metadata
         answer: dict[str, Any] = {key: text.format(args.name) for key, text in ANSWERS.get(args.typ, {}).items()}
         if args.typ == "kubernetes:core/v1:Service" and args.inputs["spec"].get("type") == "LoadBalancer":
             ingress = [{"ip": address_of(args.name)}] if self.ingress is None else list(self.ingress)
             answer["status"] = {"loadBalancer": {"ingress": ingress}}
         if args.typ == "kubernetes:core/v1:Service" and args.inputs["spec"].get("type") == "ClusterIP":
             answer["spec"] = args.inputs["spec"] | {"clusterIP": address_of(args.name)}
-        if args.typ.startswith("kubernetes:") and "metadata" in args.inputs:
-            answer["metadata"] = {"name": autonamed(args.name)} | args.inputs["metadata"]
         if args.typ == "kubernetes:batch/v1:Job":
             answer["status"] = {"succeeded": 1}
-        return f"id of {args.name}", args.inputs | answer
+        return f"id of {args.name}", args.inputs | answer | metadata
 
     def call(self, args: MockCallArgs) -> Any:
         assert args.token in KNOWN_CALLS, f"unknown call {args.token}"
@@ -220,6 +227,8 @@ class Engine(MockMonitor):
         ingress: Sequence[Mapping[str, str]] | None = None,
         stacks: Mapping[str, Mapping[str, Any]] | None = None,
         state: Mapping[str, Any] | None = None,
+        *,
+        preview: bool = False,
     ) -> None:
         """Begin with nothing.
 
@@ -227,8 +236,11 @@ class Engine(MockMonitor):
             ingress: what every Service of type LoadBalancer is given. Default: an address of its own.
             stacks: the outputs of other stacks, by full name, with secrets in their envelopes or without.
             state: type and outputs of each resource that this stack has, by URN.
+            preview: whether it is a preview of what is all new: of outputs only those that are inputs are known, and
+                what a cluster adds within these is not there.
         """
-        super().__init__(Providers(ingress, stacks or {}, state or {}))
+        super().__init__(Providers(ingress, stacks or {}, state or {}, preview=preview))
+        self.preview = preview
         self.asked: dict[str, Resource] = {}
         self.outputs: dict[str, Any] = {}
         self.raw_outputs: dict[str, Any] = {}
@@ -301,7 +313,7 @@ class Engine(MockMonitor):
             # Where in the program each resource stands, which nobody here asks, takes a fifth of the time.
             patch.setattr("pulumi.runtime.resource._get_stack_trace", StackTrace)
             pulumi.runtime.set_mocks(
-                self.mocks, project=PROJECT, stack="test", preview=False, logger=self._log, monitor=self
+                self.mocks, project=PROJECT, stack="test", preview=self.preview, logger=self._log, monitor=self
             )
             pulumi.runtime.set_all_config({f"{PROJECT}:{key}": value for key, value in config.items()})
             pulumi.runtime.test(main)()

@@ -24,12 +24,12 @@ def test_the_database_is_exported_for_both_ways(tmp_path: Any, monkeypatch: pyte
     monkeypatch.setattr("shutil.which", lambda _: None)
     sites = {name: Kubectl("", tmp_path / name) for name in ("dc1", "dc2")}
     source, replica = of_k3d(*measured.configuration(sites)["dcmesh:sites"])
-    (export,), (one,) = source.exports, replica.imports
-    assert export.hosts == (measured.HOST,)
-    assert {(of.namespace, of.service_account) for of in export.consumers} == {
-        (one.namespace, one.service_account),
-        (measured.MESHED, direct.NAME),
-    }
+    by_pod, whole = source.exports
+    assert (by_pod.hosts, whole.hosts) == ((measured.HOST,), (measured.OWN_HOST,))
+    assert measured.own_service()["metadata"] == {"name": whole.service_name, "namespace": whole.namespace}
+    (one,) = replica.imports
+    accounts = [[(of.namespace, of.service_account) for of in export.consumers] for export in source.exports]
+    assert accounts == [[(one.namespace, one.service_account)], [(measured.MESHED, direct.NAME)]]
 
 
 @pytest.mark.parametrize("exports", [0, 1, 30])

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from bench import __main__ as command
+from bench import document
 
 
 @pytest.mark.parametrize(
@@ -28,3 +29,10 @@ def test_everything_is_measured_unless_a_part_is_named(
     command.main()
     assert seen == measured
     assert (tmp_path / "machine.csv").exists()
+
+
+def test_what_was_not_measured_yet_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    measured = document.figures_of
+    absent = tmp_path / "absent.csv"
+    monkeypatch.setattr(document, "figures_of", lambda part: absent if part == "setup" else measured(part))
+    assert "Not measured yet: `python -m bench setup`." in document.files()[document.DOCUMENT]

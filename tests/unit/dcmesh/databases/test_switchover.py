@@ -285,7 +285,7 @@ def test_a_stopped_channel_is_not_started_where_that_drops_rows(pair: Pair) -> N
     pair.dc2.own = replace(pair.dc2.own, applied="0-1-3", channel=stopped)
     refused = pair.run(TO_DC2, "dc2")
     assert "{without: dc1, at: 0-1-3}" in refused
-    assert "What has arrived and is not applied is dropped when the channel is started" in refused
+    assert "What has arrived and is not applied is dropped when this site takes over" in refused
     assert "follow" not in pair.dc2.told
     pair.run(Switchover(primary="dc1"), "dc2")
     assert "follow" not in pair.dc2.told

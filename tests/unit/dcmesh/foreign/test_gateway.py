@@ -302,3 +302,38 @@ def test_an_elder_entry_with_the_hosts_name_takes_it() -> None:
 def test_the_real_name_is_nobodys_at_a_gateway_that_ends_tls() -> None:
     rule = of("rule", "wookie", {"host": DB0, "trafficPolicy": {"tls": {"mode": "DISABLE"}}})
     assert ended(entries=[of("real", "tenant", {"hosts": [DB0]}, OLD)], rules=[rule]) == []
+
+
+@pytest.mark.parametrize(
+    ("destination", "namespace", "severity"),
+    [
+        ("db", "wookie", CRITICAL),  # the Service of the host's pod, by its short name
+        ("db.wookie.svc.cluster.local", "default", CRITICAL),
+        ("db", "default", WARNING),
+    ],
+)
+def test_a_route_to_the_hosts_service_is_read_as_istio_reads_it(
+    destination: str, namespace: str, severity: State
+) -> None:
+    there = gateway(server("x.example", mode=MUTUAL), namespace=namespace)
+    tcp = [{"route": [{"destination": {"host": destination}}]}]
+    (foreign,) = ended(there, services=[of("way", namespace, {"gateways": ["foreign"], "tcp": tcp})])
+    assert foreign.severity == severity
+
+
+def test_a_name_of_dcmeshs_that_no_export_has_is_told() -> None:
+    """It may be an export's one day, and Istio goes by the elder then."""
+    shown = {"exportTo": ["istio-system"]}
+    (foreign,) = ended(entries=[of("squatter", "tenant", {"hosts": ["db-9.db.wookie.dc1.dcmesh"], **shown}, NEW)])
+    assert (foreign.name, foreign.severity, foreign.hosts) == ("tenant/squatter", WARNING, (DB0,))
+    assert ended(entries=[of("other", "tenant", {"hosts": ["db-9.db.wookie.dc2.dcmesh"], **shown}, NEW)]) == []
+    assert (
+        ended(entries=[of("other", "tenant", {"hosts": ["db-9.db.wookie.dc1.dcmesh"], "exportTo": ["."]}, NEW)]) == []
+    )
+
+
+@pytest.mark.parametrize(("host", "namespace", "found"), [("db-primary", "wookie", True), ("db-primary", "x", False)])
+def test_a_destination_rule_by_a_short_name(host: str, namespace: str, found: bool) -> None:
+    there = rule(namespace, host, {}, name="short")
+    whole = "db-primary.wookie.svc.cluster.local"
+    assert effective_rules([there], whole, proxy=namespace, service="wookie") == ([there] if found else [])
