@@ -126,7 +126,7 @@ def _false_claims(link: Link, site: str, path: str) -> Iterator[Finding]:
     """Find where a link claims to be of another site, or an export what is another's."""
     if link.site != site:
         yield Finding(f"{path}site", link.site, f"is another site than {site}: name the peer after its site")
-    names, hosts = set[str](), set[str]()
+    names, hosts = set[str](), set[tuple[str, str]]()
     for index, export in enumerate(link.exports):
         at = f"{path}exports[{index}]"
         if export.name in names:
@@ -138,9 +138,10 @@ def _false_claims(link: Link, site: str, path: str) -> Iterator[Finding]:
         service = service_of(export.hosts[0])[1]
         for number, host in enumerate(export.hosts):
             where = f"{at}.hosts[{number}]"
-            if host in hosts:
+            # One of each termination may stand side by side: while importers move from one to the other.
+            if (export.termination, host) in hosts:
                 yield Finding(where, host, f"is there twice: {site} must export each host once")
-            hosts.add(host)
+            hosts.add((export.termination, host))
             if service_of(host) != (export.namespace, service):
                 own = f"{service}.{export.namespace}.svc.{CLUSTER_DOMAIN}"
                 advice = f"is not behind {own}: all hosts of an export are of its namespace and of one Service"

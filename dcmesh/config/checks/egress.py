@@ -149,6 +149,9 @@ def hosts_twice(configuration: Configuration) -> Iterator[Finding]:
             if {owners.setdefault(host, imported).from_ for host in offer[1].hosts} - {imported.from_}:
                 advice = "has hosts that another site's export has too, and a cluster's DNS knows them once: keep one"
                 yield Finding(where, imported.export, advice, given=(offer[0],))
+            elif others := {owners[host].export for host in offer[1].hosts} - {imported.export}:
+                advice = f"has hosts that {min(others)} has too, and a cluster's DNS knows them once: keep one"
+                yield Finding(where, imported.export, advice)
             elif {owners[host].namespace for host in offer[1].hosts} - {imported.namespace}:
                 advice = "is imported by another egress gateway too, and a cluster's DNS knows its hosts once: keep one"
                 yield Finding(where, imported.export, advice)

@@ -131,14 +131,16 @@ def _services(site: Site) -> set[tuple[str, str]]:
 
 
 def same_hosts(configuration: Configuration) -> Iterator[Finding]:
-    """Find imports of a namespace whose hosts come from another site too; what is said of gateways is in `egress`."""
-    owners = dict[tuple[str, str, str], str]()
+    """Find imports of a namespace whose hosts come by another export too; what is said of gateways is in `egress`."""
+    owners = dict[tuple[str, str, str], tuple[str, str]]()
     for site, path, imported in configuration.imports:
         offer = configuration.offer(imported)
         if offer is None or imported.by_gateway:
             continue
-        others = {owners.setdefault((site.name, imported.namespace, host), imported.from_) for host in offer[1].hosts}
-        for other in sorted(others - {imported.from_}):
+        own = (imported.from_, imported.export)
+        others = {owners.setdefault((site.name, imported.namespace, host), own) for host in offer[1].hosts}
+        for source, export in sorted(others - {own}):
+            other = f"its export {export}" if source == imported.from_ else source
             advice = f"has hosts that {other} has too: import one of them into another namespace"
             yield Finding(f"{path}.export", imported.export, advice, given=(offer[0],))
 

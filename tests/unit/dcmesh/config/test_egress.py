@@ -224,6 +224,38 @@ def test_an_export_of_each_termination_may_stand_side_by_side() -> None:
     assert said == 'sites[0].exports[1].statefulSet: "wookie/db" is exported twice: make it one export'
 
 
+def both_terminations() -> dict[str, Any]:
+    """Return a pair that is on its way: both exports, and as yet one import."""
+    raw = changed("mariadb-gateways", {})
+    again = changed("mariadb", {})["sites"][0]["exports"][0] | {"name": "before", "statefulSet": "db"}
+    again["consumers"] = [*raw["sites"][0]["exports"][0]["consumers"], *again["consumers"]]
+    raw["sites"][0]["exports"].append(again)
+    return raw
+
+
+def test_hosts_are_imported_by_one_of_two_exports() -> None:
+    raw = both_terminations()
+    imports = raw["sites"][1]["imports"]
+    imports.append(imports[0] | {"export": "before"})
+    (said,) = errors(raw)
+    assert said == (
+        'sites[1].imports[1].export: "before" has hosts that db has too, and a cluster\'s DNS knows them once: keep one'
+    )
+
+
+def test_by_sidecars_too() -> None:
+    raw = both_terminations()
+    dc1, dc2 = raw["sites"]
+    dc1["exports"][0]["consumers"] = dc1["exports"][1]["consumers"]
+    dc2["workloads"][0]["replicates"]["export"] = "before"
+    by_sidecar = {"from": "dc1", "namespace": "wookie-dr", "serviceAccount": "db"}
+    dc2["imports"] = [by_sidecar | {"export": "before"}]
+    assert errors(raw) == []
+    dc2["imports"].append(by_sidecar | {"export": "db"})
+    (said,) = errors(raw)
+    assert said.startswith('sites[1].imports[1].export: "db" has hosts that its export before has too: import one')
+
+
 def test_a_writer_service_is_a_name_and_changes_no_port() -> None:
     """Of another stack's export: in one stack an export of a workload has its port."""
     link = changed("dc2-literal-link", {})["peers"][0]["link"]

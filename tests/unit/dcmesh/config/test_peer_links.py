@@ -339,6 +339,16 @@ def test_an_export_is_there_once(link: Link) -> None:
     ]
 
 
+def test_hosts_may_be_there_once_for_each_termination(link: Link, ended: dict[str, Any]) -> None:
+    """While importers move from the one to the other."""
+    (of_gateway,), (of_pods,) = ended["exports"], json.loads(json.dumps(link.as_output()))["exports"]
+    found, _ = resolve({"link": ended | {"exports": [of_pods, of_gateway | {"name": "new"}]}})
+    assert found is not None
+    for once in (of_pods, of_gateway):
+        raw = ended | {"exports": [of_pods, of_gateway | {"name": "new"}, once | {"name": "again"}]}
+        assert "exports[2].hosts[0]: " in "\n".join(refusal({"link": raw}))
+
+
 @pytest.mark.parametrize(
     "address",
     [
