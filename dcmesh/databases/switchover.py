@@ -464,7 +464,7 @@ def _take_over_without(switchover: Switchover, site: str, other: str, own: Own, 
 
 def _gtids(text: str) -> set[str]:
     """Return GTIDs that somebody has written, in any order."""
-    return {*re.split(r"[,\s]+", text.strip())}
+    return {*filter(None, re.split(r"[,\s]+", text))}
 
 
 def _become_replica(site: str, other: str, own: Own, theirs: Theirs | Silence, past: Past) -> Step:
@@ -592,7 +592,7 @@ class _Turns:
             self._say(step.reason)
         told = None if isinstance(theirs, Silence) else (theirs.token, theirs.read_only)
         rows = (own.rows, own.applied) if isinstance(step, Wait) and step.for_rows else None
-        self._goes_on(step, (own.token, own.read_only, told, rows))
+        self._goes_on(step, (own.token, own.read_only, told, rows, own.refused_events))
         return isinstance(step, Change) and self._change(step, own.token)
 
     def _change(self, step: Change, seen: Token) -> bool:

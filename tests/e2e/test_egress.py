@@ -181,7 +181,7 @@ def enforced(lab: Lab, site: Kubectl) -> Iterator[None]:
     into, clients = addresses(site, "dcmesh-egress", "app=dcmesh-egress"), addresses(site, "reports", "app=reader")
     rule = f"ip daddr {{ {into} }} tcp dport 20000-32767 ip saddr != {{ {clients} }} drop"
     chain = f"chain forward {{ type filter hook forward priority filter; {rule}; }}"
-    lab("enter", "dc2", "--", "nft", f"table inet policies {{ {chain} }}")
+    lab("enter", "dc2", "--", "nft", f"table inet policies {{ {chain}; }}")
     try:
         yield
     finally:

@@ -32,7 +32,7 @@ from .toolbox import (
     lab_for_a_while,
     standing,
 )
-from .writers import Writers, begin, pause
+from .writers import Writers, assert_nothing_is_lost, begin, pause, rows
 
 NAMESPACES = {"dc1": "wookie", "dc2": "wookie-dr"}
 
@@ -48,8 +48,7 @@ def pair(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project
     for site in config["dcmesh:sites"]:
         site["workloads"][0] |= {"settings": {"event_scheduler": "ON"}, "writerService": True}
         site["workloads"][0]["replicas"] = 2
-    # One resource after the other: none may wait for one that comes later.
-    with standing(lab, tmp_path_factory.mktemp(lab.name), config, options=("--parallel", "1")) as project:
+    with standing(lab, tmp_path_factory.mktemp(lab.name), config) as project:
         yield project
 
 
@@ -88,11 +87,6 @@ def switch(pair: Project, primary: str, **failover: str) -> None:
             config["dcmesh:failover"] = failover
 
 
-def rows(database: Database) -> set[tuple[str, int]]:
-    lines = database("SELECT site, number FROM shop.written").splitlines()
-    return {(site, int(number)) for site, number in (line.split("\t") for line in lines)}
-
-
 def ticks(database: Database) -> int:
     """Return how many rows a site's event has written, wherever they are counted."""
     own = database("SELECT @@server_id")
@@ -118,12 +112,6 @@ def well(pair: Project, primary: str) -> bool:
     code, said = status(pair)
     writable = [name for name, site in said["sites"].items() for db in site["databases"] if db["readOnly"] is False]
     return (code, writable) == (0, [primary])
-
-
-def assert_nothing_is_lost(writers: Writers, databases: dict[str, Database]) -> None:
-    written = {(row.site, row.number) for row in writers.written()}
-    for name, database in databases.items():
-        eventually(f"{name} has every row that was committed", lambda d=database: written <= rows(d))
 
 
 def assert_all_are_led_to(primary: str, writers: Writers, databases: dict[str, Database]) -> None:

@@ -421,16 +421,14 @@ def initialised(lab: Lab, directory: Path, config: Mapping[str, Any], program: P
 
 
 @contextmanager
-def standing(
-    lab: Lab, directory: Path, config: Mapping[str, Any], program: Path = ROOT, *, options: Sequence[str] = ()
-) -> Iterator[Project]:
+def standing(lab: Lab, directory: Path, config: Mapping[str, Any], program: Path = ROOT) -> Iterator[Project]:
     """Have a stack of this configuration up for a while; then it is destroyed, and nothing of it may be left.
 
-    Sites that the lab had before stay. `options`: of the first `pulumi up`.
+    Sites that the lab had before stay.
     """
     sites = lab.sites()
     project = initialised(lab, directory, config, program)
-    project.up("--skip-preview", *options)
+    project.up("--skip-preview")
     yield project
     project.pulumi("destroy", "--yes")
     assert project.resources() == []

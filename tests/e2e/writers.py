@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 
-from .toolbox import MARIADB, Kubectl, eventually, log_in, start
+from .toolbox import MARIADB, Database, Kubectl, eventually, log_in, start
 
 LOG = "/tmp/written"  # noqa: S108 - in a pod of its own
 
@@ -130,3 +130,16 @@ class Writers:
 
         before = count()
         eventually(f"{site} commits", lambda: count() > before + 4)
+
+
+def rows(database: Database) -> set[tuple[str, int]]:
+    """Return the rows that a server has: each one's site and number."""
+    lines = database("SELECT site, number FROM shop.written").splitlines()
+    return {(site, int(number)) for site, number in (line.split("\t") for line in lines)}
+
+
+def assert_nothing_is_lost(writers: Writers, databases: Mapping[str, Database]) -> None:
+    """Every row that has been committed by now gets to every server."""
+    written = {(row.site, row.number) for row in writers.written()}
+    for name, database in databases.items():
+        eventually(f"{name} has every row that was committed", lambda d=database: written <= rows(d))

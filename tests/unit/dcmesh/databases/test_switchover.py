@@ -226,6 +226,22 @@ def test_the_role_does_not_hang_on_an_event_that_cannot_be_enabled(pair: Pair) -
     assert "dc2: has events that cannot be enabled, and do not run: shop.tick (error 1544)" in pair.said
 
 
+class Refusing(Fake):
+    """A server that refuses to enable one event after the other."""
+
+    def run_events(self, seen: Token, *, alone: bool) -> None:
+        refused = self.own.refused_events + "x"
+        self.own = replace(self.own, watched=False, refused_events=refused, idle_events=len(refused) < 1000)
+        raise NoAnswer("error 1049")
+
+
+def test_many_events_may_be_refused(pair: Pair) -> None:
+    """Each costs the session, and takes its time."""
+    pair.dc2 = Refusing(pair.dc2.own, pair.time, follows=pair.dc1)
+    assert not pair.run(TO_DC2)
+    assert pair.time.seconds > switchover.PATIENCE
+
+
 def test_a_taker_waits_while_the_giver_is_fenced(pair: Pair) -> None:
     """For as long as the giver's run tries that, and longer: else both have ended, and nobody writes."""
     pair.dc1.own = replace(pair.dc1.own, token=Token(site="dc2", term=1))
@@ -267,7 +283,7 @@ def test_a_failover(pair: Pair) -> None:
     assert switchover.GONE < pair.time.seconds < 60
 
 
-@pytest.mark.parametrize("at", ["0-1-5,1-7-9", "1-7-9, 0-1-5", " 1-7-9,0-1-5 "])
+@pytest.mark.parametrize("at", ["0-1-5,1-7-9", "1-7-9, 0-1-5", " 1-7-9,0-1-5,"])
 def test_the_gtids_of_a_failover_may_be_named_in_any_order(pair: Pair, at: str) -> None:
     pair.dc1.silent = lambda _: True
     pair.dc2.follows = None
