@@ -89,3 +89,7 @@ class MariadbRows:
             for gtid in of.state
             if gtid.domain in domains and absent(gtid)
         )
+
+    def lacking_of_replica(self, of: "MariadbRows") -> str:
+        """Return which of a replica's transactions are not here: it cannot follow with any."""
+        return self.lacking(of)

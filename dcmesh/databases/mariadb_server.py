@@ -14,11 +14,10 @@ from dataclasses import dataclass, replace
 
 from dcmesh.databases.mariadb_gtids import GTIDS, NUMBER, MariadbRows, reached
 from dcmesh.databases.replication import EXTRA, READ_ONLY, checked
-from dcmesh.databases.switchover import Channel, NoAnswer, NotSilent, Own, Side, Theirs, Token
+from dcmesh.databases.switchover import Channel, NoAnswer, NotSilent, Own, Side, Theirs, Token, understood
 from dcmesh.kube.api import ERRORS, connect, why
 from dcmesh.kube.container import Container, Conversation, Place
 from dcmesh.model.mariadb import PLACE, SERVER
-from dcmesh.model.printable import printable
 
 SITE = "[a-z0-9-]{1,63}"
 HEX = "[0-9A-F]+"
@@ -98,15 +97,6 @@ def statement(text: str) -> str:
     if not re.fullmatch(r"[\w .,:-]*", text, re.ASCII):
         raise ValueError(f"{text!r} is told to no server")
     return f"'{text}'"
-
-
-@contextmanager
-def understood(kind: type[NoAnswer] = NoAnswer) -> Iterator[None]:
-    """Turn what a server says and cannot be into no answer."""
-    try:
-        yield
-    except (ChildProcessError, ValueError) as error:
-        raise kind(printable(str(error), 200)) from None
 
 
 class MariadbPeer:

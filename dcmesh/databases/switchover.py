@@ -3,7 +3,8 @@
 Who may write is a token in the data: each server's row says which site is the primary, and since which term. A server
 is open only while its own row names its own site. The primary gives the token away by naming the other site under the
 next term. The other takes it by writing the same into its own row, once the giver is read-only and it has all of the
-giver's rows. Why: docs/decisions/0012-primacy-is-a-token.md.
+giver's rows. Why: docs/decisions/0012-primacy-is-a-token.md. Of XtraDB clusters the token stands in their resources:
+docs/decisions/0028-xtradb-clusters-have-the-same-switchover.md.
 
 A run looks at a site's own server, then at the other site's, decides by what it has seen, does one thing to the own
 server, and looks again. It keeps nothing that a later run needs, so it can be interrupted anywhere. What it does has an
@@ -13,7 +14,8 @@ another, however old it is.
 
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Protocol, Self
 
@@ -34,7 +36,7 @@ SILENCE = 30
 GONE = 10
 """Seconds of silence after which the word of `failover.without` counts."""
 
-CONNECTING = 15
+CONNECTING = 30
 """Seconds that a channel may take to connect, or to say why not."""
 
 LONGEST = 900
@@ -55,11 +57,23 @@ class NotSilent(NoAnswer):
     """The other site's server is there all the same, or was not asked at all: it must not be taken for gone."""
 
 
+@contextmanager
+def understood(kind: type[NoAnswer] = NoAnswer) -> Iterator[None]:
+    """Turn what a server says and cannot be into no answer."""
+    try:
+        yield
+    except (ChildProcessError, ValueError) as error:
+        raise kind(printable(str(error), 200)) from None
+
+
 class Rows(Protocol):
     """Which transactions a server has. As text: the GTIDs where they end."""
 
     def lacking(self, of: Self) -> str:
         """Return which of another server's transactions are not here, as ranges of GTIDs; nothing if all are."""
+
+    def lacking_of_replica(self, of: Self) -> str:
+        """Return the same of a replica's that its primary would have to have."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -384,7 +398,7 @@ def _give_away(site: str, other: str, own: Own, theirs: Theirs | Silence, past: 
         return Wait(f"{other} does not answer ({theirs.reason}): nothing is changed", SILENCE)
     if past.own is None or past.theirs is None:
         return Wait(f"{other} has answered but once: nothing is changed")
-    if extra := own.rows.lacking(past.theirs):
+    if extra := own.rows.lacking_of_replica(past.theirs):
         return Refuse(
             f"{other} has transactions that {site} has not ({extra}): nothing is changed. docs/switchover.md says what "
             "to do"
@@ -416,7 +430,11 @@ def _take_over(switchover: Switchover, site: str, other: str, own: Own, theirs: 
     if _may_write(theirs):
         return Wait(f"{other} is not read-only yet: run `pulumi up` in the stack that has it, then here again", FENCING)
     if own.rows.lacking(theirs.rows):
-        error = f" (its channel has stopped: error {channel.error})" if channel and not channel.applies else ""
+        error = (
+            f" (its channel has stopped: error {channel.error})"
+            if channel and channel.error and not channel.applies
+            else ""
+        )
         reason = (
             f"has rows up to {own.rows}, and {other} up to {theirs.rows}: nothing is promoted{error}. Mend the "
             f"replication, then run again, or set primary back to {other}"
@@ -482,7 +500,7 @@ def _become_replica(site: str, other: str, own: Own, theirs: Theirs | Silence, p
             return Write(Token(site=other, term=theirs.token.term + 1))
     else:
         # A server with rows that the primary has not cannot follow it. A primary-to-be may lack rows yet.
-        extra = theirs.rows.lacking(own.rows)
+        extra = theirs.rows.lacking_of_replica(own.rows)
         if extra != own.extra:
             return Note(extra)
         if extra:
@@ -670,7 +688,9 @@ class _Turns:
         """Say what the site is now."""
         if self._own and isinstance(self.step, Reached):
             if self._own.extra and self._own.read_only:
-                self._say(f"has transactions that {self.side.other} has not, and does not follow: {self._own.extra}")
+                follows = self._own.channel and self._own.channel.receives
+                beside = "" if follows else ", and does not follow"
+                self._say(f"has transactions that {self.side.other} has not{beside}: {self._own.extra}")
             elif self._own.read_only and self._own.channel and self._own.channel.error:
                 self._say(f"its channel has stopped: error {self._own.channel.error}")
             if self._own.refused_events and not self._own.read_only:
