@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import pulumi
@@ -10,6 +11,7 @@ from components.cluster import Commands, Existing, K3d
 from components.databases.mariadb import Mariadb
 from components.databases.mariadb_switchover import switchover_command
 from components.databases.passwords import ReplicationPasswords, ReplicationPasswordsArgs
+from components.databases.pxc import Pxc
 from components.inventory import inventory
 from components.site import Site, SiteArgs
 from components.site_imports import SiteImports
@@ -172,7 +174,13 @@ class ClusterPair(pulumi.ComponentResource):
         opts: pulumi.ResourceOptions,
     ) -> Site:
         known = args.in_state.get(site.name)
-        partners = {of.namespace: of.partner for of in plan.databases if of.partner and of.role == "primary"}
+        partners = {of.namespace: of.partner for of in plan.databases if of.partner and of.kind == "pxc"}
+
+        def pxc(place: DatabasePlace) -> Pxc:
+            workload = made[place.site].workloads[place.namespace]
+            assert isinstance(workload, Pxc)  # noqa: S101 - both are of one kind
+            return workload
+
         return Site(
             site.name,
             SiteArgs(
@@ -184,7 +192,7 @@ class ClusterPair(pulumi.ComponentResource):
                 cluster=cluster_source(args.stack, args.settings, site, args.identities.get(site.name)),
                 gateway=gateway_namespace(site, known),
                 passwords={of.namespace: self.passwords.of(of) for of in plan.databases},
-                replicas={of: made[there.site].workloads[there.namespace] for of, there in partners.items()},
+                counterparts={of: partial(pxc, there) for of, there in partners.items()},
                 begun={place.namespace: of for place, of in switching.items() if place.site == site.name},
                 monitoring=args.settings.monitoring,
                 others=args.others,

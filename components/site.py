@@ -1,6 +1,6 @@
 """Site: all of one datacenter."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -84,8 +84,8 @@ class SiteArgs:
         cluster: where its cluster comes from.
         gateway: namespace of its gateway, if it exports anything.
         passwords: the password of `replication` of each of its databases, by namespace; None while it has none.
-        replicas: the replica of each of its databases that is the primary for now, by namespace, if that is in the
-            stack.
+        counterparts: by namespace of an XtraDB cluster, what returns the one with which it can change roles. The
+            primary's is there, the replica's is made later.
         monitoring: what lets it be watched; None if it is not.
         begun: by namespace of an XtraDB cluster, what is made anew before it changes roles, where it can.
         stack: the stack, by its whole name.
@@ -101,7 +101,7 @@ class SiteArgs:
     cluster: K3d | Commands | Existing
     gateway: str
     passwords: Mapping[str, pulumi.Output[str] | None]
-    replicas: Mapping[str, "Workload"]
+    counterparts: Mapping[str, Callable[[], Pxc]]
     begun: Mapping[str, pulumi.CustomResource]
     monitoring: model.Monitoring | None
     others: OtherSites
@@ -312,7 +312,6 @@ class Site(pulumi.ComponentResource):
         )
 
     def _pxc(self, name: str, database: model.Pxc, labels: Mapping[str, str], inside: pulumi.ResourceOptions) -> Pxc:
-        replica = self._args.replicas.get(database.namespace)
         return Pxc(
             name,
             PxcArgs(
@@ -322,7 +321,7 @@ class Site(pulumi.ComponentResource):
                 after=[*self.mesh, *self._operator],
                 replication_password=self._args.passwords[database.namespace],
                 kubeconfig=self.cluster.kubeconfig,
-                other=replica if isinstance(replica, Pxc) else None,
+                counterpart=self._args.counterparts.get(database.namespace),
                 begun=self._args.begun.get(database.namespace),
                 protect=self._args.plan.protected,
             ),

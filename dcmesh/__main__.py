@@ -7,6 +7,7 @@ import json
 import os
 import sys
 from collections.abc import Callable
+from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any, Protocol, TypeVar
 
 import typer
@@ -52,9 +53,14 @@ Context = Annotated[
     typer.Option("--context", metavar="NAME", help="The kubeconfig's context. Default: its current one."),
 ]
 
-Cluster = tuple[str, str, str, str, str]
-CLUSTER = "SITE NAMESPACE NAME NODES CHANNEL"
 DATABASE = "SITE/NAMESPACE/NAME"
+
+
+class Kind(StrEnum):
+    """The kinds of databases that can change roles."""
+
+    MARIADB = "mariadb"
+    PXC = "pxc"
 
 
 def verbatim(text: str) -> str:
@@ -324,6 +330,10 @@ Examples, with the kubeconfig that kubectl would use:
   python -m dcmesh switchover --primary dc2 --site dc2/wookie-dr/db \\
     --other dc1 --without dc1 --at 0-1-4711
 
+With --kind pxc it changes no resource: --dry-run says what `pulumi up` would
+refuse, and without it what is left after `pulumi up` is done. The --other
+site is not asked.
+
 Exit codes:
   0  OK        each site has its role; with --dry-run: would have it
   2  CRITICAL  it has not; the reason is on standard error
@@ -348,11 +358,12 @@ def switchover(
         list[str] | None,
         typer.Option("--context", metavar="NAME", help="The kubeconfig's context, for each --site in turn."),
     ] = None,
+    kind: Annotated[Kind, typer.Option("--kind", help="The databases' kind.")] = Kind.MARIADB,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, or why not. Change nothing.")] = (
         False
     ),
 ) -> State:
-    """Bring two MariaDBs to their roles.
+    """Bring two databases to their roles.
 
     `pulumi up` runs this. It can be interrupted anywhere and run again, and ends with a reason if a site must not have
     its role. Each site's own server is asked in its pod. With one --site the other's is asked from there, by the link.
@@ -361,41 +372,7 @@ def switchover(
     from dcmesh.model.switchover import Switchover
 
     wanted = Switchover(primary=primary, without=without, at=at)
-    return verbs.switch(site, other, wanted, contexts=context or (), dry_run=dry_run)
-
-
-@app.command(
-    epilog=verbatim("""
-Example, with the kubeconfig that kubectl would use:
-  python -m dcmesh finish-switchover --contexts dc2-admin dc1-admin \\
-    --primary dc2 wookie-dr db 3 dcmesh --replica dc1 wookie db 3 dcmesh
-
-Exit codes:
-  0  OK        it is done
-  2  CRITICAL  it is not; the reason is on standard error
-""")
-)
-def finish_switchover(
-    primary: Annotated[
-        Cluster, typer.Option("--primary", metavar=CLUSTER, help="The cluster that is the primary now.")
-    ],
-    replica: Annotated[Cluster, typer.Option("--replica", metavar=CLUSTER, help="The other.")],
-    without: Annotated[
-        str, typer.Option("--without", metavar="SITE", help="The site that is gone, which need not answer.")
-    ] = "",
-    contexts: Annotated[
-        tuple[str, str],
-        typer.Option("--contexts", metavar="PRIMARY REPLICA", help="The kubeconfig's contexts: one for each cluster."),
-    ] = ("", ""),
-) -> State:
-    """End a switchover of two XtraDB clusters.
-
-    Run it when both resources say which cluster is the primary. It waits until the primary is open, and drops the
-    channel by which that followed. If the replica's channel has given up, it starts it. `pulumi up` runs this.
-    """
-    from dcmesh import verbs
-
-    return verbs.finish_switchover(primary, replica, without=without, contexts=contexts)
+    return verbs.switch(kind, site, other, wanted, contexts=context or (), dry_run=dry_run)
 
 
 def asked(stack: str | None, ask: Callable[[tuple["DeployedSite", ...]], F], unreadable: Callable[..., F]) -> F:

@@ -1,7 +1,6 @@
 """The verbs that the program runs: work that is not a resource. Each can be typed by hand as well."""
 
 import os
-import re
 import sys
 from collections.abc import Callable, Sequence
 from itertools import zip_longest
@@ -10,14 +9,14 @@ import pulumi
 
 from dcmesh.config.kubeconfig import KubeconfigError, read_kubeconfig
 from dcmesh.databases.mariadb_server import MariadbEnd, sides_of
-from dcmesh.databases.pxc_switchover import PxcEnd, see_through
+from dcmesh.databases.pxc_cluster import PxcEnd
+from dcmesh.databases.pxc_server import pxc_sides
 from dcmesh.databases.switchover import switch_over
 from dcmesh.databases.switchover_foreseen import foreseen
 from dcmesh.kube.api import ERRORS, why
 from dcmesh.kube.rollout import wait_for
 from dcmesh.model.facts import State
 from dcmesh.model.printable import printable
-from dcmesh.model.pxc import stateful_set_name
 from dcmesh.model.switchover import Switchover
 from dcmesh.trust.rotation import given_or_held, settle
 
@@ -25,7 +24,6 @@ CHAIN, ROOTS = "DCMESH_CERT_CHAIN", "DCMESH_ROOT_CERTS"
 """The environment's variables with the certificates that a site's proxies are to follow."""
 
 KUBECONFIGS = (KUBECONFIG, OTHER_KUBECONFIG) = ("DCMESH_KUBECONFIG", "DCMESH_OTHER_KUBECONFIG")
-PRIMARY_KUBECONFIG, REPLICA_KUBECONFIG = "DCMESH_PRIMARY_KUBECONFIG", "DCMESH_REPLICA_KUBECONFIG"
 """The environment's variables with the contents of a site's kubeconfig, which is no argument: others can read those."""
 
 
@@ -58,10 +56,13 @@ def wait_for_rollout(site: str, namespace: str, name: str, context: str | None) 
     return _done(site, lambda: wait_for(site, os.environ.get(KUBECONFIG) or _kubectls(context), namespace, name))
 
 
-def switch(ends: Sequence[str], other: str, switchover: Switchover, *, contexts: Sequence[str], dry_run: bool) -> State:
-    """Bring MariaDBs that can change roles to theirs, and return whether they have them.
+def switch(
+    kind: str, ends: Sequence[str], other: str, switchover: Switchover, *, contexts: Sequence[str], dry_run: bool
+) -> State:
+    """Bring databases that can change roles to theirs, and return whether they have them.
 
     Args:
+        kind: their kind. Of `pxc` the roles stand in resources, which only `pulumi up` changes.
         ends: `SITE/NAMESPACE/NAME` of each that is brought there: of one site, or of both.
         other: the other site, where there is one.
         switchover: which is to be the primary.
@@ -71,7 +72,12 @@ def switch(ends: Sequence[str], other: str, switchover: Switchover, *, contexts:
     """
 
     def work() -> None:
-        with sides_of(_mariadbs(ends, other, switchover, contexts), other) as sides:
+        places = _databases(ends, other, switchover, contexts)
+        with (
+            sides_of([MariadbEnd(**place) for place in places], other)
+            if kind == "mariadb"
+            else pxc_sides([PxcEnd(**place) for place in places], other)
+        ) as sides:
             if not dry_run:
                 switch_over(switchover, sides, _tell)
                 return
@@ -89,8 +95,10 @@ def _tell(line: str) -> None:
     print(printable(line), file=sys.stderr, flush=True)
 
 
-def _mariadbs(ends: Sequence[str], other: str, switchover: Switchover, contexts: Sequence[str]) -> list[MariadbEnd]:
-    """Return the databases that are named on the command line.
+def _databases(
+    ends: Sequence[str], other: str, switchover: Switchover, contexts: Sequence[str]
+) -> list[dict[str, str]]:
+    """Return the databases that are named on the command line, and how their clusters are reached.
 
     Raises:
         pulumi.RunError: they are not those of two sites that can change roles, or none says where they are.
@@ -109,31 +117,8 @@ def _mariadbs(ends: Sequence[str], other: str, switchover: Switchover, contexts:
     found = []
     for (site, namespace, name), variable, context in zip_longest(places, KUBECONFIGS[: len(ends)], contexts):
         kubeconfig = os.environ.get(variable) or _kubectls(context if len(ends) == 1 else _named(context))
-        found.append(MariadbEnd(site=site, namespace=namespace, name=name, kubeconfig=kubeconfig))
+        found.append({"site": site, "namespace": namespace, "name": name, "kubeconfig": kubeconfig})
     return found
-
-
-def finish_switchover(
-    primary: Sequence[str], replica: Sequence[str], *, without: str, contexts: tuple[str, str]
-) -> State:
-    """Bring the switchover of two XtraDB clusters to its end, and return whether it is there.
-
-    Args:
-        primary: site, namespace, name, number of nodes and channel of the cluster that is the primary now.
-        replica: the same of the other.
-        without: the site that is gone, if one is.
-        contexts: contexts of the kubeconfig that kubectl would use, the primary's first, where the environment has
-            none.
-    """
-
-    def work() -> None:
-        kubeconfigs = (
-            os.environ.get(PRIMARY_KUBECONFIG) or _kubectls(_named(contexts[0])),
-            os.environ.get(REPLICA_KUBECONFIG) or _kubectls(_named(contexts[1])),
-        )
-        see_through(_end(kubeconfigs[0], *primary), _end(kubeconfigs[1], *replica), kubeconfigs, without=without)
-
-    return _done(f"{primary[0]} or {replica[0]}", work)
 
 
 def _named(context: str | None) -> str:
@@ -145,18 +130,6 @@ def _named(context: str | None) -> str:
     if not context:
         raise pulumi.RunError("the kubeconfig's contexts are missing, one for each of the two clusters: see --help")
     return context
-
-
-def _end(kubeconfig: str, site: str, namespace: str, name: str, nodes: str, channel: str) -> PxcEnd:
-    """Return a cluster that is named by its words on the command line.
-
-    Raises:
-        pulumi.RunError: it cannot have so many nodes.
-    """
-    if not re.fullmatch("[1-9]", nodes):
-        raise pulumi.RunError(f"{nodes!r} is no number of nodes")
-    pods = tuple(f"{stateful_set_name(name)}-{ordinal}" for ordinal in range(int(nodes)))
-    return PxcEnd(site=site, kubeconfig=kubeconfig, namespace=namespace, name=name, pods=pods, channel=channel)
 
 
 def _kubectls(context: str | None) -> str:

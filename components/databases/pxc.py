@@ -1,6 +1,6 @@
 """Pxc: a Percona XtraDB Cluster, run by Percona's operator, alone or as a replica of one in another site."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -9,11 +9,11 @@ import pulumi
 import pulumi_kubernetes as k8s
 
 from components.confined import CONFINED
-from components.databases.pxc_switchover import finish_command, hand_over_hook
+from components.databases.pxc_switchover import Switched, finish_command, hand_over_hook
 from components.mesh.istio import Values, merge
 from components.sealed import sealed
 from components.workloads.identity import NO_SIDECAR, create_identity
-from dcmesh.databases.pxc_switchover import PASSWORDS, PxcEnd, writer
+from dcmesh.databases.pxc_cluster import PASSWORDS, writer
 from dcmesh.databases.replication import Replica
 from dcmesh.model import settings as model
 from dcmesh.model.link import ExportedService
@@ -64,7 +64,8 @@ class PxcArgs:
         after: what must be there before the cluster: the site's istiod, and the operator if the site installs it.
         replication_password: password of `replication`, the same at both ends of a channel. Secret. None while pending.
         kubeconfig: contents of the cluster's kubeconfig, for handing over and for the Command that finishes it. Secret.
-        other: the replica, if this is the primary for now. It is a replica before this is made the primary.
+        counterpart: returns the cluster with which this one can change roles, if there is one. It is made before the
+            one that is the primary for now, and after the other.
         begun: what is made anew before the roles change, where they can. Default: nothing.
         protect: whether what holds the data is kept from deletion. Default no.
     """
@@ -75,21 +76,19 @@ class PxcArgs:
     after: Sequence[pulumi.Resource]
     replication_password: pulumi.Input[str] | None
     kubeconfig: pulumi.Input[str]
-    other: "Pxc | None" = None
+    counterpart: "Callable[[], Pxc] | None" = None
     begun: pulumi.CustomResource | None = None
     protect: bool = False
 
     @property
-    def end(self) -> PxcEnd:
-        """Where it can be asked."""
-        return PxcEnd(
-            site=self.plan.site,
-            kubeconfig=self.kubeconfig,
-            namespace=self.plan.namespace,
-            name=self.plan.name,
-            pods=tuple(f"{stateful_set_name(self.plan.name)}-{ordinal}" for ordinal in range(self.database.size)),
-            channel=self.plan.channel,
-        )
+    def other(self) -> "Pxc | None":
+        """The replica, if this is the primary for now of two. It is a replica before this is made the primary."""
+        return self.counterpart() if self.counterpart and self.plan.role == "primary" else None
+
+    @property
+    def switched(self) -> Switched:
+        """The cluster, as it changes roles."""
+        return Switched(plan=self.plan, kubeconfig=self.kubeconfig)
 
 
 def server_cnf(settings: Mapping[str, str]) -> str:
@@ -147,8 +146,8 @@ def role_script(args: PxcArgs) -> str:
     """
     plan, other = args.plan, args.other
     words = ["primary" if other else "replica"]
-    if other and plan.source and plan.switchover and plan.switchover.without != other.end.site:
-        words += [other.end.site, *plan.source.hosts]
+    if other and plan.source and plan.switchover and plan.switchover.without != other.switched.plan.site:
+        words += [other.switched.plan.site, *plan.source.hosts]
     return f"# dcmesh: {' '.join(words)}\n"
 
 
@@ -261,14 +260,14 @@ class Pxc(pulumi.ComponentResource):
           `ServiceAccount`; no more while what is to be followed is not there yet.
         - `Secret` `NAME-secrets` with the password of `replication`; the operator adds those of the other users.
         - `PerconaXtraDBCluster`. Pulumi waits until it is ready. One of two that can change roles is not made the
-          primary before the other hands over.
-        - `command.local.Command` that runs `python -m dcmesh finish-switchover`, if it is the primary of two.
+          primary before the other hands over, nor the replica before the other can take over.
+        - `command.local.Command` that runs `python -m dcmesh switchover`, if it is the primary of two.
     """
 
     identity: pulumi.Resource
     """The service account."""
-    end: PxcEnd
-    """Where it can be asked."""
+    switched: Switched
+    """The cluster, as it changes roles."""
     cluster: pulumi.CustomResource | None
     """The `PerconaXtraDBCluster`."""
     paused: bool
@@ -285,13 +284,15 @@ class Pxc(pulumi.ComponentResource):
             parent=self,
             protect=args.protect and not plan.pending,
         )
-        self.end, self.cluster, self.paused = args.end, None, awaited_state(spec) == "paused"
+        self.switched, self.cluster, self.paused = args.switched, None, awaited_state(spec) == "paused"
         if not plan.pending:
             self.cluster = self._cluster(name, args, metadata.namespace)
             if args.other and plan.switchover and args.begun and not (self.paused or args.other.paused):
                 # Its own resource is there when the cluster is ready; it comes after the other's.
                 after = pulumi.ResourceOptions(parent=self, depends_on=[self.cluster])
-                finish_command(name, args.end, args.other.end, plan.switchover, args.begun, after)
+                there = args.other.switched
+                clusters = [self.switched, *([] if plan.switchover.without == there.plan.site else [there])]
+                finish_command(name, clusters, there.plan.site, plan.switchover, args.begun, after)
         self.register_outputs({})
 
     def _cluster(self, name: str, args: PxcArgs, namespace: pulumi.Input[str] | None) -> pulumi.CustomResource:
@@ -303,10 +304,10 @@ class Pxc(pulumi.ComponentResource):
         )
         spec = cluster_spec(args)
         before: list[pulumi.Resource] = [args.begun] if args.begun else []
+        before += [args.other.cluster] if args.other and args.other.cluster else []
         hooks = None
-        if args.other and args.plan.switchover:
-            before += [args.other.cluster] if args.other.cluster else []
-            hooks = hand_over_hook(name, args.end, args.other.end, args.plan.switchover)
+        if args.plan.switchover and (counterpart := args.counterpart):
+            hooks = hand_over_hook(name, args.switched, lambda: counterpart().switched, args.plan.switchover)
         return k8s.apiextensions.CustomResource(
             f"{name}-cluster",
             api_version="pxc.percona.com/v1",

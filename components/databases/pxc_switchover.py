@@ -1,39 +1,61 @@
-"""How one of two XtraDB clusters becomes the primary: not before the other hands over, and to the switchover's end."""
+"""How two XtraDB clusters change roles: no resource before that may be, and what is left when both are changed."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import pulumi
 
+from components.databases.mariadb_switchover import words
 from components.hook_thread import in_hook_thread
 from components.verb_command import run_verb
-from dcmesh.databases.pxc_switchover import PxcClient, PxcEnd, hand_over, refusal
-from dcmesh.kube.api import ERRORS, connect, why
+from dcmesh.databases.pxc_cluster import PxcCluster, PxcEnd
+from dcmesh.databases.pxc_server import hand_over
+from dcmesh.kube.api import connect
+from dcmesh.model.plan import DatabasePlan
 from dcmesh.model.switchover import Switchover
-from dcmesh.verbs import PRIMARY_KUBECONFIG, REPLICA_KUBECONFIG
+from dcmesh.verbs import KUBECONFIGS
 
 
-def hand_over_hook(name: str, own: PxcEnd, other: PxcEnd, switchover: Switchover) -> pulumi.ResourceHookBinding:
-    """Return what waits, before the resource that makes a cluster the primary is created or updated, until it may be.
+@dataclass(frozen=True, kw_only=True)
+class Switched:
+    """One of two clusters that can change roles.
+
+    Attributes:
+        plan: its part of the plan.
+        kubeconfig: contents of its Kubernetes cluster's kubeconfig. Secret.
+    """
+
+    plan: DatabasePlan
+    kubeconfig: pulumi.Input[str]
+
+    async def end(self) -> PxcEnd:
+        """Return where it can be asked."""
+        kubeconfig = await pulumi.Output.from_input(self.kubeconfig).future()
+        plan = self.plan
+        return PxcEnd(site=plan.site, namespace=plan.namespace, name=plan.name, kubeconfig=kubeconfig or "")
+
+
+def hand_over_hook(
+    name: str, own: Switched, other: Callable[[], Switched], switchover: Switchover
+) -> pulumi.ResourceHookBinding:
+    """Return what waits, before a cluster's resource is created or updated, until it may say what the cluster is to be.
 
     A hook, and no Command: since one succeeded the other may have been opened again, and `--target` leaves it out.
 
     Args:
         name: prefix of the hook's name.
         own: the cluster.
-        other: the other.
+        other: returns the other, when all is registered.
         switchover: which is to be the primary.
     """
-    kubeconfigs = pulumi.Output.all(own.kubeconfig, other.kubeconfig)
 
-    def ask(here: str, there: str) -> None:
-        with connect(here) as own_api, connect(there) as other_api:
-            try:
-                hand_over(PxcClient(own, own_api), PxcClient(other, other_api), switchover)
-            except ERRORS as error:
-                reason = f"a server cannot be asked ({why(error)}): nothing is promoted, run `pulumi up` again"
-                raise refusal(own, reason) from None
+    def ask(here: PxcEnd, there: PxcEnd) -> None:
+        with connect(here.kubeconfig) as own_api, connect(there.kubeconfig) as other_api:
+            clusters = PxcCluster(here, own_api), PxcCluster(there, other_api)
+            hand_over(switchover, here.site, there.site, clusters)
 
     async def wait(_: pulumi.ResourceHookArgs) -> None:
-        here, there = await kubeconfigs.future() or ("", "")
-        await in_hook_thread(ask, here, there)  # it takes long, and others go on
+        await in_hook_thread(ask, await own.end(), await other().end())  # it takes long, and others go on
 
     hook = pulumi.ResourceHook(f"{name}-handed-over", wait)
     return pulumi.ResourceHookBinding(before_create=[hook], before_update=[hook])
@@ -41,8 +63,8 @@ def hand_over_hook(name: str, own: PxcEnd, other: PxcEnd, switchover: Switchover
 
 def finish_command(
     name: str,
-    primary: PxcEnd,
-    replica: PxcEnd,
+    clusters: Sequence[Switched],
+    other: str,
     switchover: Switchover,
     begun: pulumi.CustomResource,
     opts: pulumi.ResourceOptions,
@@ -51,24 +73,19 @@ def finish_command(
 
     Args:
         name: prefix of the resource's name.
-        primary: the primary.
-        replica: the other.
+        clusters: the primary and the other, or the primary alone where the other's site is gone.
+        other: the other's site.
         switchover: which is the primary.
         begun: what is made anew whenever that changes, or what is said of a site that is gone. Then it runs again.
         opts: options of the resource.
     """
-    words = ["--without", switchover.without] if switchover.without else []
+    plans = [cluster.plan for cluster in clusters]
+    ends = [word for plan in plans for word in ("--site", f"{plan.site}/{plan.namespace}/{plan.name}")]
+    alone = ["--other", other] if len(plans) == 1 else []
     return run_verb(
         f"{name}-switchover",
-        "finish-switchover",
-        *("--primary", *_words(primary)),
-        *("--replica", *_words(replica)),
-        *words,
-        environment={PRIMARY_KUBECONFIG: primary.kubeconfig, REPLICA_KUBECONFIG: replica.kubeconfig},
+        *("switchover", "--kind", "pxc", *ends, *alone, *words(switchover)),
+        environment=dict(zip(KUBECONFIGS, (cluster.kubeconfig for cluster in clusters), strict=False)),
         triggers=[begun.id],
         opts=opts,
     )
-
-
-def _words(end: PxcEnd) -> tuple[str, ...]:
-    return (end.site, end.namespace, end.name, str(len(end.pods)), end.channel)

@@ -3,6 +3,7 @@
 import pytest
 
 from dcmesh.databases import switchover
+from tests.unit.dcmesh.databases import pxc_world
 from tests.unit.dcmesh.databases.switchover_world import PAIR, Bounds, World, search, stuck
 
 PROVES = (
@@ -54,3 +55,38 @@ def test_there_is_an_up_that_leads_to_a_primary(bounds: Bounds) -> None:
     world = World(switchover, bounds)
     _, known = search(world)
     assert stuck(world, known) is None
+
+
+PXC_PROVES = (
+    "dcmesh/databases/switchover.py",
+    "dcmesh/databases/pxc_server.py",
+    "dcmesh/databases/mysql_gtids.py",
+    "components/databases/pxc_hold.sh",
+    "tests/unit/dcmesh/databases/pxc_world.py",
+)
+
+PXC_ALL = {
+    "two `up`s, and rows": pxc_world.Bounds(runs=2, rows=1),
+    "two `up`s with what is left of the first": pxc_world.Bounds(runs=2, commands=True),
+    "two nodes, and a restart": pxc_world.Bounds(nodes=2, faults=1, kinds=("restart",)),
+    "a busy operator, and two restarts": pxc_world.Bounds(busy=True, faults=2, kinds=("restart",)),
+    "a site that goes, and a word": pxc_world.Bounds(words=True, rows=1, faults=1, kinds=("gone",)),
+    "a failover of three nodes": pxc_world.Bounds(nodes=3, words=True, begins="away"),
+    "a failover with what is left of it": pxc_world.Bounds(words=True, begins="away", commands=True, rows=1),
+    "a false word": pxc_world.Bounds(words=True, rows=1, faults=2, kinds=("line", "mute")),
+    "a return": pxc_world.Bounds(begins="gone", runs=2, rows=1),
+    "a row that was given up": pxc_world.Bounds(begins="lost", runs=2, rows=1),
+    "what is left of one that was taken back": pxc_world.Bounds(words=True, begins="left"),
+}
+PXC_MOST = 120_000
+
+
+@pytest.mark.soak(proves=PXC_PROVES)
+def test_nothing_comes_about_of_xtradb_clusters_that_must_not_be() -> None:
+    looked_at = 0
+    for name, bounds in PXC_ALL.items():
+        found, known = pxc_world.search(pxc_world.World(bounds), PXC_MOST)
+        print(f"{name}: {len(known)} states")
+        assert not found, name
+        looked_at += len(known)
+    assert looked_at > 500_000

@@ -156,12 +156,16 @@ def test_the_inventory_is_of_the_present_roles(primary: str) -> None:
 @pytest.mark.parametrize("primary", SITES)
 def test_each_change_of_the_primary_waits_for_the_other_to_hand_over(primary: str) -> None:
     found = clusters(engine := run_with(primary))
-    (name,) = {workload.name for workload in engine.kind("Pxc") if site_of(workload) == primary}
-    hook = f"{name}-handed-over"
-    for request in (found[primary].request.hooks.before_create, found[primary].request.hooks.before_update):
-        assert [one for one in request if one.endswith("-handed-over")] == [hook]
-    waits = [*found[OTHER[primary]].request.hooks.before_update, *found[OTHER[primary]].request.hooks.before_create]
-    assert not [one for one in waits if one.endswith("-handed-over")]
+    names = {site_of(workload): workload.name for workload in engine.kind("Pxc")}
+    for site in SITES:
+        hooks = found[site].request.hooks
+        for request in (hooks.before_create, hooks.before_update):
+            assert [one for one in request if one.endswith("-handed-over")] == [f"{names[site]}-handed-over"]
+
+
+def test_without_a_primary_nobody_hands_over(pair: Config) -> None:
+    for cluster in clusters(program_of(pair)).values():
+        assert not cluster.request.hooks.before_update
 
 
 @pytest.mark.parametrize("primary", SITES)
@@ -181,16 +185,25 @@ def test_a_switchover_is_finished_when_both_resources_say_who_is_the_primary(
     assert all(begun.name in engine.before(cluster.name) for cluster in found.values())
     assert command.inputs["triggers"] == [f"id of {begun.name}"], "what was begun and taken back is seen through too"
     words = shlex.split(command.inputs["create"])
-    place = {"dc1": ["dc1", "wookie", "db", "3", "dcmesh"], "dc2": ["dc2", "wookie-dr", "db", "3", "dcmesh"]}
-    gone = ["--without", OTHER[primary]] if failover else []
-    told = ["--primary", *place[primary], "--replica", *place[OTHER[primary]], *gone]
-    assert words[1:] == ["-m", "dcmesh", "finish-switchover", *told]
+    place = {"dc1": ["--site", "dc1/wookie/db"], "dc2": ["--site", "dc2/wookie-dr/db"]}
+    told = [*place[primary], *place[OTHER[primary]], "--primary", primary]
+    environment = {"DCMESH_KUBECONFIG": primary, "DCMESH_OTHER_KUBECONFIG": OTHER[primary]}
+    if failover:
+        gone = ["--without", OTHER[primary], "--at", failover["at"]]
+        told = [*place[primary], "--other", OTHER[primary], "--primary", primary, *gone]
+        del environment["DCMESH_OTHER_KUBECONFIG"]
+    assert words[1:] == ["-m", "dcmesh", "switchover", "--kind", "pxc", *told]
     kubeconfigs = engine.outputs["kubeconfigs"]
-    assert command.inputs["environment"] == {
-        "DCMESH_PRIMARY_KUBECONFIG": kubeconfigs[primary],
-        "DCMESH_REPLICA_KUBECONFIG": kubeconfigs[OTHER[primary]],
-    }
+    assert command.inputs["environment"] == {name: kubeconfigs[site] for name, site in environment.items()}
     assert not [text for text in readable_strings(command.raw) if "secret " in text]
+
+
+def test_that_a_third_site_is_gone_does_not_matter() -> None:
+    stack = switchable("dc1")
+    stack["sites"].append({"name": "dc3", "cluster": "k3d", "workloads": [{"kind": "hello", "namespace": "demo"}]})
+    stack["failover"] = {"without": "dc3"}
+    (command,) = [one for one in program_of(stack).kind("Command") if one.name.endswith("-switchover")]
+    assert shlex.split(command.inputs["create"]).count("--site") == 2
 
 
 def test_what_is_paused_is_not_waited_for() -> None:

@@ -313,20 +313,35 @@ func replicaStatus(d *database, words []string) (*mysql.Result, error) {
 	return rows([]string{"Replica_IO_Running", "Replica_SQL_Running", "Last_Errno"}, []any{thread, thread, "0"})
 }
 
-// allReplicaStatus tells of each channel that it follows the source which it was last told to.
+// allReplicaStatus tells of each channel that it follows the source which it was last told to, if that answers.
 func allReplicaStatus(d *database, _ []string) (*mysql.Result, error) {
 	columns := []string{
-		"Source_Host", "Replica_IO_Running", "Replica_SQL_Running", "Seconds_Behind_Source", "Last_IO_Error", "Last_SQL_Error",
+		"Source_Host", "Replica_IO_Running", "Replica_SQL_Running", "Seconds_Behind_Source", "Last_IO_Errno", "Last_IO_Error",
+		"Last_SQL_Errno", "Last_SQL_Error", "Retrieved_Gtid_Set",
 	}
 	var found [][]any
 	for channel, running := range d.running {
-		thread, behind := "No", any(nil)
-		if running {
-			thread, behind = "Yes", "0"
+		receives, applies, behind, number, reason := "No", "No", any(nil), "0", ""
+		if running && greets(d.hosts[channel]) {
+			receives, applies, behind = "Yes", "Yes", "0"
+		} else if running {
+			receives, applies, number, reason = "Connecting", "Yes", "2003", "the source does not answer"
 		}
-		found = append(found, []any{d.hosts[channel], thread, thread, behind, "", ""})
+		found = append(found, []any{d.hosts[channel], receives, applies, behind, number, reason, "0", "", executed})
 	}
 	return rows(columns, found...)
+}
+
+// greets tells whether a server answers at a host: a proxy on the way takes any connection.
+func greets(host string) bool {
+	connection, err := net.DialTimeout("tcp", net.JoinHostPort(host, "3306"), time.Second)
+	if err != nil {
+		return false
+	}
+	defer connection.Close()
+	connection.SetReadDeadline(time.Now().Add(time.Second))
+	_, err = connection.Read(make([]byte, 1))
+	return err == nil
 }
 
 func noChannel(channel string) (*mysql.Result, error) {

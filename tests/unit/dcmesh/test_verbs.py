@@ -11,10 +11,10 @@ import pytest
 
 from dcmesh import __main__ as command
 from dcmesh.databases.mariadb_server import MariadbEnd
-from dcmesh.databases.pxc_switchover import PxcEnd
+from dcmesh.databases.pxc_cluster import PxcEnd
 from dcmesh.model.certificates import Bundle
 from dcmesh.model.switchover import Switchover
-from dcmesh.verbs import CHAIN, KUBECONFIG, OTHER_KUBECONFIG, PRIMARY_KUBECONFIG, REPLICA_KUBECONFIG, ROOTS
+from dcmesh.verbs import CHAIN, KUBECONFIG, OTHER_KUBECONFIG, ROOTS
 from tests.unit.servers import kubeconfig
 
 CLUSTERS = kubeconfig({"here": "http://127.0.0.1:1", "there": "http://127.0.0.1:2"})
@@ -191,51 +191,26 @@ def test_by_hand_the_contexts_say_which_cluster_is_which(
     assert ["127.0.0.1:1" in end.kubeconfig for end in switched.ends] == [True], "its current one"
 
 
-# --- the end of one of XtraDB clusters -------------------------------------------------------------------------------
-
-END = ("db", "3", "dcmesh")
+# --- and of XtraDB clusters ------------------------------------------------------------------------------------------
 
 
-def test_a_switchover_is_finished_between_the_two_clusters_that_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    seen = list[Any]()
-    monkeypatch.setattr("dcmesh.verbs.see_through", lambda *what, without: seen.extend((*what, without)))
-    monkeypatch.setenv(PRIMARY_KUBECONFIG, "of dc2")
-    monkeypatch.setenv(REPLICA_KUBECONFIG, "of dc1")
-    words = ("--primary", "dc2", "wookie-dr", *END, "--replica", "dc1", "wookie", *END, "--without", "dc1")
-    assert run(monkeypatch, "finish-switchover", *words) == 0
-    pods = ("db-pxc-0", "db-pxc-1", "db-pxc-2")
-    primary, replica = (
-        PxcEnd(site=site, kubeconfig=f"of {site}", namespace=namespace, name="db", pods=pods, channel="dcmesh")
-        for site, namespace in (("dc2", "wookie-dr"), ("dc1", "wookie"))
-    )
-    assert seen == [primary, replica, ("of dc2", "of dc1"), "dc1"]
+def test_of_xtradb_clusters_the_same_words_say_the_same(switched: Switched, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dcmesh.verbs.pxc_sides", switched.sides_of)
+    monkeypatch.setattr("dcmesh.verbs.sides_of", None)
+    assert run(monkeypatch, "switchover", "--kind", "pxc", "--primary", "dc2", *PAIR) == 0
+    ends: list[Any] = switched.ends
+    assert ends == [
+        PxcEnd(site="dc1", namespace="wookie", name="db", kubeconfig="of one"),
+        PxcEnd(site="dc2", namespace="wookie-dr", name="db", kubeconfig="of the other"),
+    ]
+    assert run(monkeypatch, "switchover", "--kind", "pxc", "--primary", "dc2", *LOST, "--dry-run") == 0
+    assert (switched.other, switched.wanted) == ("dc1", [Switchover(primary="dc2")])
+    assert switched.foreseen == [Switchover(primary="dc2", without="dc1", at="0-1-7")]
 
 
-def test_by_hand_both_clusters_are_named(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
-    """Else both would be the kubeconfig's current one."""
-    seen = list[Any]()
-    monkeypatch.setattr("dcmesh.verbs.see_through", lambda *what, without: seen.extend((*what, without)))
-    for variable in (PRIMARY_KUBECONFIG, REPLICA_KUBECONFIG):
-        monkeypatch.delenv(variable, raising=False)
-    (tmp_path / "config").write_text(CLUSTERS)
-    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "config"))
-    words = ("--primary", "dc2", "wookie-dr", *END, "--replica", "dc1", "wookie", *END)
-    assert run(monkeypatch, "finish-switchover", *words) == 2
-    assert "contexts are missing" in capfd.readouterr().err
-    assert seen == []
-    assert run(monkeypatch, "finish-switchover", *words, "--contexts", "there", "here") == 0
-    assert ["127.0.0.1:2" in text for text in seen[2]] == [True, False]
-
-
-def test_no_number_of_nodes(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setenv(PRIMARY_KUBECONFIG, "of dc2")
-    monkeypatch.setenv(REPLICA_KUBECONFIG, "of dc1")
-    few = ("db", "none", "dcmesh")
-    words = ("--primary", "dc2", "wookie-dr", *few, "--replica", "dc1", "wookie", *END)
-    assert run(monkeypatch, "finish-switchover", *words) == 2
-    assert capfd.readouterr() == ("", "'none' is no number of nodes\n")
+def test_a_kind_that_does_not_change_roles_is_none(switched: Switched, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert run(monkeypatch, "switchover", "--kind", "postgres", "--primary", "dc2", *PAIR) == 3
+    assert not switched.wanted
 
 
 @pytest.mark.parametrize(

@@ -122,11 +122,11 @@ def held(**changes: Any) -> tuple[str, dict[str, Any]]:
     return made["hookScript"], container
 
 
-OTHER: Any = SimpleNamespace(end=SimpleNamespace(site="dc1"))
+OTHER: Any = SimpleNamespace(switched=SimpleNamespace(plan=SimpleNamespace(site="dc1")))
 
 
 def test_a_primarys_node_asks_the_other_site_and_a_replicas_nobody_by_the_same_container() -> None:
-    primary, container = held(other=OTHER)
+    primary, container = held(counterpart=lambda: OTHER)
     assert primary == f"# dcmesh: primary dc1 {' '.join(HOSTS)}\n"
     replica, same = held()
     assert replica == "# dcmesh: replica\n"
@@ -135,9 +135,9 @@ def test_a_primarys_node_asks_the_other_site_and_a_replicas_nobody_by_the_same_c
 
 
 def test_a_site_that_is_gone_is_not_asked() -> None:
-    asked, _ = held(other=OTHER, switchover=Switchover(primary="dc2", without="dc1", at="x"))
+    asked, _ = held(counterpart=lambda: OTHER, switchover=Switchover(primary="dc2", without="dc1", at="x"))
     assert asked == "# dcmesh: primary\n"
-    asked, _ = held(other=OTHER, switchover=Switchover(primary="dc2", without="dc3", at="x"))
+    asked, _ = held(counterpart=lambda: OTHER, switchover=Switchover(primary="dc2", without="dc3", at="x"))
     assert asked.startswith("# dcmesh: primary dc1 ")
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from components.databases.pxc import HOLD_SCRIPT
-from dcmesh.databases.pxc_switchover import PASSWORDS, PROMISED
-from dcmesh.databases.pxc_switchover import REPLICA as REPLICAS
+from dcmesh.databases.pxc_cluster import PASSWORDS, PROMISED
+from dcmesh.databases.pxc_cluster import REPLICA as REPLICAS
 from dcmesh.kube.pods import MARK
 
 THEIRS = ("theirs-0", "theirs-1", "theirs-2")
