@@ -298,7 +298,7 @@ class Mariadb(pulumi.ComponentResource):
     over to another source by itself: when pod 0 is away, its followers wait for it.
 
     Creates:
-        - `Namespace` with sidecar injection, which its own pods go without where nothing needs their sidecars, and
+        - `Namespace` with sidecar injection, which its own pods do without if they are to have no sidecar, and
           `ServiceAccount`; no more while what is to be followed is not there yet.
         - `tls.PrivateKey` for each password of its own.
         - `Secret` with the passwords and `ConfigMap` with the server's options and the pods' scripts. Both

@@ -257,7 +257,7 @@ class Pxc(pulumi.ComponentResource):
     of nodes and proxies, their Services, the certificates, and the passwords of all users but `replication`.
 
     Creates:
-        - `Namespace` with sidecar injection, which nodes and proxies go without where nothing needs their sidecars, and
+        - `Namespace` with sidecar injection, which nodes and proxies do without if they are to have no sidecar, and
           `ServiceAccount`; no more while what is to be followed is not there yet.
         - `Secret` `NAME-secrets` with the password of `replication`; the operator adds those of the other users.
         - `PerconaXtraDBCluster`. Pulumi waits until it is ready. One of two that can change roles is not made the

@@ -19,7 +19,6 @@ from dcmesh.model.settings import (
     GatewayExport,
     Import,
     Mariadb,
-    PodExport,
     Pxc,
     Settings,
     Site,
@@ -368,21 +367,6 @@ def exchanges(settings: Settings, database: Database) -> bool:
     return bool(back and back[1] is database)
 
 
-def needs_sidecars(site: Site, namespace: str) -> bool:
-    """Tell whether what the configuration says of a database's namespace needs sidecars.
-
-    It does unless all that leads to it and from it are gateways. A database that nothing leads to or from keeps those
-    that it has always had.
-    """
-    ends = [isinstance(export, PodExport) for export in site.exports if export.namespace == namespace]
-    ends += [
-        not of.by_gateway
-        for of in site.imports
-        if namespace in (of.namespace, *(client.namespace for client in of.clients))
-    ]
-    return any(ends) or not ends
-
-
 def _database(
     settings: Settings,
     links: Mapping[str, Link],
@@ -410,7 +394,7 @@ def _database(
         switchover=switchover,
         password=_password(settings, links, site, database),
         servers=_servers(database, role, source.hosts if source and role == "replica" else ()),
-        sidecar=needs_sidecars(site, database.namespace) or database.namespace in meshed,
+        sidecar=database.sidecar or database.namespace in meshed,
         egress=egress_of(site, database),
     )
 

@@ -346,6 +346,8 @@ class Mariadb(Model):
     """Password of `root` in other pods, and other sites. Default: it logs in from its server's own pod alone."""
     replication_password: Password | None = None
     """Password of `replication`, the same at both ends. Default: its source's; a primary's is generated."""
+    sidecar: Flag = True
+    """Whether its pods have sidecars. Without, all exports and imports of its namespace go by gateways."""
     writer_service: Flag = False
     """Whether a Service `NAME-writer` leads to the primary, in whichever site that is. Needs `primary`."""
     settings: dict[SettingName, Setting] = {}
@@ -441,6 +443,8 @@ class Pxc(Model):
     """Name of the channel by which it follows."""
     replication_password: Password | None = None
     """Password of `replication`, the same at both ends. Default: its source's; a primary's is generated."""
+    sidecar: Flag = True
+    """Whether its pods have sidecars. Without, all exports and imports of its namespace go by gateways."""
     settings: dict[SettingName, Setting] = {}
     """Options of the server, beside dcmesh's own."""
     spec: PxcSpec = PxcSpec()

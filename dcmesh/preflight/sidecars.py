@@ -4,16 +4,16 @@ from collections.abc import Iterator
 
 from dcmesh.config.errors import Remark
 from dcmesh.model import settings as model
-from dcmesh.model.plan import SitePlan, needs_sidecars
+from dcmesh.model.plan import SitePlan
 
 
 def kept(site: model.Site, path: str, plan: SitePlan) -> Iterator[Remark]:
-    """Tell of databases whose next `up` restarts their pods, without the sidecars that nothing needs any more."""
+    """Tell of databases that are to lose their sidecars, and whose pods the next `up` restarts without them."""
     planned = {database.namespace for database in plan.databases if database.sidecar}
     for index, workload in enumerate(site.workloads):
-        if workload.namespace in planned and not needs_sidecars(site, workload.namespace):
+        if isinstance(workload, model.Database) and not workload.sidecar and workload.namespace in planned:
             advice = (
-                "needs no sidecars from now on: this `pulumi up` restarts nothing, and the next one restarts its pods "
-                "without them, one after the other"
+                "holds from the next `pulumi up` on, which restarts the pods one after the other: this one first "
+                "removes what would refuse those without a sidecar"
             )
-            yield Remark(f"{path}.workloads[{index}].namespace", workload.namespace, advice)
+            yield Remark(f"{path}.workloads[{index}].sidecar", workload.sidecar, advice)

@@ -64,7 +64,7 @@ def config() -> dict[str, Any]:
     dc1, dc2 = whole["dcmesh:sites"]
     dc1["workloads"] = [
         {"kind": "hello", "namespace": "demo", "replicas": 2},
-        {"kind": "mariadb", "namespace": "wookie", "replicas": 1, "image": MARIADB},
+        {"kind": "mariadb", "namespace": "wookie", "sidecar": False, "replicas": 1, "image": MARIADB},
     ]
     dc1["exports"] = [
         export("hello", "demo", replicas=1, port=8080, protocol="HTTP", probe="pod-name"),
@@ -77,7 +77,7 @@ def config() -> dict[str, Any]:
             "consumers": [{"site": "dc2", **EGRESS}],
         },
     ]
-    follows = {"replicates": {"from": "dc1", "export": "db"}}
+    follows = {"replicates": {"from": "dc1", "export": "db"}, "sidecar": False}
     dc2["workloads"] = [{"kind": "mariadb", "namespace": "wookie-dr", "replicas": 1, "image": MARIADB, **follows}]
     clients = [*CLIENTS, {"namespace": "wookie-dr", "labels": {"app": "db"}}]
     dc2["imports"] = [imported("hello", "demo"), imported("db", "wookie", clients=clients)]

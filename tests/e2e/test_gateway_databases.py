@@ -120,6 +120,10 @@ def test_pairs_go_to_gateways_and_then_change_roles(pair: Project, tmp_path_fact
         pair.up("--skip-preview")
         assert pods(sites) == before, "nothing restarts"
         eventually("all is well", lambda: problems(pair) == [], within=120)
+    with pair.edit() as edited:
+        for site in edited["dcmesh:sites"]:
+            for workload in site["workloads"]:
+                workload["sidecar"] = False
     pair.up("--skip-preview")
     eventually("all have started anew", lambda: not before.items() & pods(sites).items(), within=300)
     for name, site in sites.items():

@@ -49,8 +49,9 @@ def export_the_new_alone(dc1: Site, _: Site) -> None:
     dc1["exports"] = [BY_GATEWAY]
 
 
-def nothing(_: Site, __: Site) -> None:
-    pass
+def leave_the_mesh(*sites: Site) -> None:
+    for site in sites:
+        site["workloads"][0]["sidecar"] = False
 
 
 SOURCE, REPLICA = {f"dc1 wookie/db-{n}" for n in range(3)}, {"dc2 wookie-dr/db-0"}
@@ -58,16 +59,16 @@ ORDERS: dict[str, list[Step]] = {
     "dc1-first": [
         ("dc1 serves both", export_both, set()),
         ("dc2 goes over", lambda dc1, dc2: import_by_gateway(dc1, dc2, "db-by-gateway"), set()),
-        ("dc1 serves the new alone", export_the_new_alone, REPLICA),
-        ("the sidecars go", nothing, SOURCE),
+        ("dc1 serves the new alone", export_the_new_alone, set()),
+        ("the sidecars go", leave_the_mesh, SOURCE | REPLICA),
     ],
     "dc2-first": [
         ("dc1 admits the egress gateway", admit_the_egress_gateway, set()),
         ("dc2 goes over", lambda dc1, dc2: import_by_gateway(dc1, dc2, "db"), set()),
-        ("dc1 serves both", export_both, REPLICA),
+        ("dc1 serves both", export_both, set()),
         ("dc2 asks for the new", lambda dc1, dc2: import_by_gateway(dc1, dc2, "db-by-gateway"), set()),
         ("dc1 serves the new alone", export_the_new_alone, set()),
-        ("the sidecars go", nothing, SOURCE),
+        ("the sidecars go", leave_the_mesh, SOURCE | REPLICA),
     ],
 }
 

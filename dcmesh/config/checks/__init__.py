@@ -51,6 +51,7 @@ CHECKS = (
     databases.vanished_sources,
     databases.primaries,
     databases.writer_services,
+    databases.ends_of_sidecars,
     databases.other_ports_of_writers,
     databases.unknown_passwords,
     databases.other_passwords,

@@ -9,7 +9,7 @@ from dcmesh.model import pxc
 from dcmesh.model.link import MYSQL_PORT
 from dcmesh.model.mariadb import OWN_SETTINGS
 from dcmesh.model.plan import egress_of, exchanges, source_of
-from dcmesh.model.settings import Database, Import, Mariadb, Site
+from dcmesh.model.settings import Database, Import, Mariadb, PodExport, Site
 
 
 def not_imported(configuration: Configuration) -> Iterator[Finding]:
@@ -124,6 +124,23 @@ def writer_services(configuration: Configuration) -> Iterator[Finding]:
             where = f"{source[0].name}/{source[1].namespace}"
             advice = f"is not set for {where}, with which this one changes roles: set it in both"
             yield Finding(f"{path}.writerService", True, advice, given=("sites",))
+
+
+def ends_of_sidecars(configuration: Configuration) -> Iterator[Finding]:
+    """Find databases without sidecars of which an export or an import needs them."""
+    for site, path, database in configuration.databases:
+        if database.sidecar:
+            continue
+        exports = ((export.name, isinstance(export, PodExport), export.namespace) for export in site.exports)
+        imports = ((of.export, not of.by_gateway, of.namespace) for of in site.imports)
+        for kind, key, ends in (("export", "termination", exports), ("import", "egress", imports)):
+            for name, by_sidecar, namespace in ends:
+                if by_sidecar and namespace == database.namespace:
+                    advice = (
+                        f"leaves the {kind} {name} without the sidecars that it needs: give that {key}: gateway, or "
+                        "remove this until nobody needs it"
+                    )
+                    yield Finding(f"{path}.sidecar", False, advice, given=(path.partition(".")[0],))
 
 
 def other_ports_of_writers(configuration: Configuration) -> Iterator[Finding]:

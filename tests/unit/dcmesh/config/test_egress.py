@@ -214,8 +214,9 @@ def test_a_replica_is_a_client_of_the_egress_gateway() -> None:
 
 
 def test_an_export_of_each_termination_may_stand_side_by_side() -> None:
-    by_sidecars = changed("mariadb", {})["sites"][0]["exports"][0]
-    assert errors(changed("mariadb-gateways", {"sites[0].exports[1]": by_sidecars | {"name": "before"}})) == []
+    by_sidecars = changed("mariadb", {})["sites"][0]["exports"][0] | {"name": "before", "statefulSet": "db"}
+    meshed = {"sites[0].workloads[0].sidecar": True, "sites[0].exports[1]": by_sidecars}
+    assert errors(changed("mariadb-gateways", meshed)) == []
     again = {
         "sites[0].exports[1]": changed("mariadb-gateways", {})["sites"][0]["exports"][0]
         | {"name": "again", "statefulSet": "db"}
@@ -224,9 +225,20 @@ def test_an_export_of_each_termination_may_stand_side_by_side() -> None:
     assert said == 'sites[0].exports[1].statefulSet: "wookie/db" is exported twice: make it one export'
 
 
+def test_without_sidecars_all_ends_are_gateways() -> None:
+    assert errors(changed("mariadb", {"sites[1].workloads[0].sidecar": False})) == [
+        "sites[1].workloads[0].sidecar: false leaves the import db without the sidecars that it needs: give that "
+        "egress: gateway, or remove this until nobody needs it"
+    ]
+    assert errors(changed("mariadb", {"sites[0].workloads[0].sidecar": False})) == [
+        "sites[0].workloads[0].sidecar: false leaves the export db without the sidecars that it needs: give that "
+        "termination: gateway, or remove this until nobody needs it"
+    ]
+
+
 def both_terminations() -> dict[str, Any]:
     """Return a pair that is on its way: both exports, and as yet one import."""
-    raw = changed("mariadb-gateways", {})
+    raw = changed("mariadb-gateways", {f"sites[{n}].workloads[0].sidecar": True for n in range(2)})
     again = changed("mariadb", {})["sites"][0]["exports"][0] | {"name": "before", "statefulSet": "db"}
     again["consumers"] = [*raw["sites"][0]["exports"][0]["consumers"], *again["consumers"]]
     raw["sites"][0]["exports"].append(again)

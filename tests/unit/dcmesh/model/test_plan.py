@@ -8,7 +8,7 @@ from dcmesh.model.link import Link
 from dcmesh.model.plan import DatabasePlace, DatabasePlan, GatewayPlan, PasswordOrigin, Plan, ServerPlan, plan_of
 from dcmesh.model.settings import Settings
 from dcmesh.model.switchover import Switchover
-from tests.unit.configurations import LINK, changed
+from tests.unit.configurations import GONE, LINK, changed
 
 PEERS = {"dc1": Link.model_validate(LINK["dc1"])}
 DB = [f"db-{ordinal}.db.wookie.svc.cluster.local" for ordinal in range(3)]
@@ -204,18 +204,6 @@ def test_an_import_from_a_peer_that_exports_nothing_yet_is_pending() -> None:
 
 # --- sidecars --------------------------------------------------------------------------------------------------------
 
-BY_SIDECARS = {
-    "name": "db-by-sidecar",
-    "namespace": "wookie",
-    "statefulSet": "db",
-    "replicas": 3,
-    "port": 3306,
-    "serviceAccount": "db",
-    "selector": {"app": "db"},
-    "consumers": [{"site": "dc2", "namespace": "reports", "serviceAccount": "reader"}],
-}
-FOR_THE_REPLICA = {"from": "dc1", "export": "db-by-sidecar", "namespace": "wookie-dr", "serviceAccount": "db"}
-
 
 @pytest.mark.parametrize(
     ("example", "changes", "sidecars"),
@@ -223,14 +211,12 @@ FOR_THE_REPLICA = {"from": "dc1", "export": "db-by-sidecar", "namespace": "wooki
         ("mariadb", {}, [True, True]),
         ("mariadb-gateways", {}, [False, False]),
         ("pxc-gateways", {}, [False, False]),
-        # One of its ends is a sidecar.
-        ("mariadb-gateways", {"sites[0].exports[1]": BY_SIDECARS}, [True, False]),
-        ("mariadb-gateways", {"sites[1].imports[1]": FOR_THE_REPLICA}, [False, True]),
-        # Nothing leads there: it is left as it has always been.
-        ("mariadb-gateways", {"sites[0].exports": []}, [True, False]),
+        # Gateways alone take nobody's sidecar: that restarts the pods.
+        ("mariadb-gateways", {"sites[0].workloads[0].sidecar": True}, [True, False]),
+        ("pxc-gateways", {"sites[1].workloads[0].sidecar": GONE}, [False, True]),
     ],
 )
-def test_pods_have_sidecars_unless_all_that_leads_there_is_a_gateway(
+def test_pods_have_sidecars_unless_the_configuration_says_that_they_have_none(
     example: str, changes: dict[str, Any], sidecars: list[bool]
 ) -> None:
     assert [database.sidecar for database in databases(planned(example, changes))] == sidecars

@@ -14,8 +14,7 @@ def lines(example: str, meshed: set[str]) -> list[str]:
 
 def test_it_is_said_that_the_next_up_restarts_them() -> None:
     (line,) = lines("mariadb-gateways", {"wookie"})
-    assert line.startswith('sites[0].workloads[0].namespace: "wookie" needs no sidecars from now on: this `pulumi up` ')
-    assert "the next one restarts its pods without them" in line
+    assert line.startswith("sites[0].workloads[0].sidecar: false holds from the next `pulumi up` on, which restarts ")
 
 
 def test_nothing_is_said_of_those_that_need_them_or_have_none() -> None:
