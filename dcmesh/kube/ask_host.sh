@@ -28,7 +28,7 @@ meant() {
   case $1-$2 in
   postgres-[SN] | redis-+PONG* | redis--NOAUTH* | mongodb-*"$op_msg"*) echo "$1" && return ;;
   redis--*) printf 'refused by the server: %s' "${2#-}" ;;
-  *-) echo "closed without answer" ;;
+  "$1-") echo "closed without answer" ;;
   *) echo "no answer of $1" ;;
   esac
   return 1

@@ -122,8 +122,7 @@ def _missing(cluster: Cluster, export: model.GatewayExport) -> Iterator[Wrong]:
             "but none that injects sidecars, or add a selector there"
         )
         yield "namespace", namespace, advice
-    if export.pods:
-        yield from _labelled(cluster, export)
+    if export.pods:  # of which `selectors` looks whether they are there
         return
     service = read(cluster.api, f"/api/v1/namespaces/{namespace}/services/{name}")
     if service is None:
@@ -142,20 +141,6 @@ def _service(export: model.GatewayExport, service: Mapping[str, object]) -> Iter
             key = f"ports[{number}].port" if export.ports else "port"
             shown = ", ".join(map(str, ports)) or "none"
             yield key, port, f"is no port of the Service {export.service_name}, which has {shown}: use one of them"
-
-
-def _labelled(cluster: Cluster, export: model.GatewayExport) -> Iterator[Wrong]:
-    """Find names of pods that the label gives to none, or to several: connections would be spread over these."""
-    pods = list_if_allowed(cluster.api, f"/api/v1/namespaces/{export.namespace}/pods")
-    for number, name in enumerate(export.pods):
-        found = [pod["metadata"]["name"] for pod in pods if labels(pod).get(export.pod_label) == name]
-        if len(found) != 1:
-            there = f"of {len(found)} pods, {', '.join(sorted(found))}" if found else "of no pod"
-            advice = (
-                f"is the value of the label {export.pod_label} {there} in namespace {export.namespace} of "
-                f"{cluster.site}, and must be one pod's alone: name others, or use another `podLabel`"
-            )
-            yield f"pods[{number}]", name, advice
 
 
 def _stateful_set(cluster: Cluster, export: model.GatewayExport) -> Iterator[Wrong]:

@@ -6,15 +6,12 @@ from dcmesh.config.errors import Finding
 from dcmesh.kube.api import ApiClient
 from dcmesh.model import settings as model
 from dcmesh.model.istio_objects import Object, labels, selects
-from dcmesh.model.link import pod_of
+from dcmesh.model.link import POD_NAME, pod_of
 from dcmesh.model.plan import SitePlan
 from dcmesh.preflight.allowed import list_if_allowed
 from dcmesh.preflight.hosts import exported_name, new_or_there
 from dcmesh.preflight.parallel import each
 from dcmesh.sites_in_state import SiteInState
-
-POD_NAME = "statefulset.kubernetes.io/pod-name"
-"""Label that each pod of a StatefulSet has, with its name: the gateway knows the pod by it."""
 
 
 def misled(api: ApiClient, site: model.Site, path: str, plan: SitePlan, known: SiteInState | None) -> Iterator[Finding]:
@@ -38,6 +35,9 @@ def misled(api: ApiClient, site: model.Site, path: str, plan: SitePlan, known: S
         if isinstance(export, model.PodExport):
             for advice in _by_labels(export, pods, site.name):
                 yield told(f"{path}.exports[{index}].selector", _shown(export.selector), advice)
+        elif export.pods:
+            for number, name, advice in _by_label(export, pods, site.name):
+                yield told(f"{path}.exports[{index}].pods[{number}]", name, advice)
         elif not export.whole:
             for advice in _by_name(export, pods, site.name):
                 yield told(f"{path}.exports[{index}].statefulSet", export.stateful_set_name, advice)
@@ -59,6 +59,19 @@ def _by_labels(export: model.PodExport, pods: Sequence[Object], site: str) -> It
             f"are not labels of {' '.join(left_out)}, in namespace {export.namespace} of {site}: no policy of the "
             f"export would guard them. Take labels that all pods of StatefulSet {export.stateful_set_name} have"
         )
+
+
+def _by_label(export: model.GatewayExport, pods: Sequence[Object], site: str) -> Iterator[tuple[int, str, str]]:
+    """Yield which of the named pods the label gives to none, or to several: number, name and advice."""
+    for number, name in enumerate(export.pods):
+        found = sorted(_name(pod) for pod in pods if labels(pod).get(export.pod_label) == name)
+        if len(found) != 1:
+            there = f"of {len(found)} pods, {' '.join(found)}," if found else "of no pod"
+            advice = (
+                f"is the value of the label {export.pod_label} {there} in namespace {export.namespace} of {site}, and "
+                "must be one pod's alone: name others, or use another `podLabel`"
+            )
+            yield number, name, advice
 
 
 def _by_name(export: model.GatewayExport, pods: Sequence[Object], site: str) -> Iterator[str]:

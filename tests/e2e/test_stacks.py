@@ -9,7 +9,6 @@ import subprocess
 import threading
 from base64 import b64decode, b64encode
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -22,27 +21,19 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
-from lab import cgroup
-from lab.paths import LabPaths
-
+from .site_stack import ISTIO, TRUST, SiteStack
 from .toolbox import (
     CLIENT,
     MARIADB,
-    Database,
     Kubectl,
     Lab,
     Project,
     curl,
     eventually,
-    example,
-    lab_config,
     lab_for_a_while,
     run,
 )
-from .writers import Writers, assert_nothing_is_lost
 
-TRUST = {"source": "stack", "stack": "organization/dcmesh/trust"}
-ISTIO = lab_config()["dcmesh:istio"]
 GATEWAY_NAME = "gateway.dc1.example"
 
 
@@ -71,78 +62,6 @@ def consumer(site: str, namespace: str) -> dict[str, str]:
 
 def imported(source: str, name: str, namespace: str) -> dict[str, str]:
     return {"from": source, "export": name, "namespace": namespace, "serviceAccount": "client"}
-
-
-class SiteStack(Project):
-    """The stack of one datacenter, and kubectl for its cluster."""
-
-    def __init__(self, directory: Path, *, lab: Lab, state: Path, site: dict[str, Any], **config: Any) -> None:
-        name = site["name"]
-        kubeconfig = directory / "kubeconfig"
-        directory.mkdir()
-        self.kubectl = Kubectl(lab("kubeconfig", name), kubeconfig)
-        config = {
-            "trust": TRUST,
-            "istio": ISTIO,
-            "sites": [{"cluster": {"kubeconfig": str(kubeconfig)}, **site}],
-            **config,
-        }
-        super().__init__(
-            directory / "project",
-            stack=name,
-            config={f"dcmesh:{key}": value for key, value in config.items()},
-            state=state,
-        )
-
-    @contextmanager
-    def edit_site(self) -> Iterator[dict[str, Any]]:
-        """Edit the site's part of the stack file."""
-        with self.edit() as config:
-            yield config["dcmesh:sites"][0]
-
-    def follow(self, *options: str) -> str:
-        """Update without the preview, as a stack that has been up before may be."""
-        return self.up("--skip-preview", *options)
-
-    def hosts(self) -> dict[str, str]:
-        """Return the hosts that the site imports, each with its pod."""
-        return {host: host.partition(".")[0] for host in self.imported().get(self.stack, ())}
-
-    def gateway(self) -> list[str]:
-        addresses: list[str] = self.output("link")[self.stack]["gateway"]["addresses"]
-        return addresses
-
-    @property
-    def api(self) -> str:
-        """Address of the cluster's API."""
-        server: str = yaml.safe_load(self.kubectl.path.read_text())["clusters"][0]["cluster"]["server"]
-        return server
-
-    @property
-    def client_key(self) -> str:
-        """The administrator's private key."""
-        key: str = yaml.safe_load(self.kubectl.path.read_text())["users"][0]["user"]["client-key-data"]
-        return key
-
-    def everything(self) -> str:
-        """Return the whole state with its secrets laid open."""
-        return "\n".join(strings(json.loads(self.pulumi("stack", "export", "--show-secrets"))))
-
-
-def strings(value: Any) -> Iterator[str]:
-    """Yield all that can be read in a state: Pulumi's secrets are JSON in strings, those of Kubernetes are base64."""
-    if isinstance(value, dict):
-        value = list(value.values())
-    if isinstance(value, list):
-        for part in value:
-            yield from strings(part)
-    elif isinstance(value, str):
-        yield value
-        if value[:1] in ("{", "[", '"'):
-            with suppress(ValueError):
-                yield from strings(json.loads(value))
-        with suppress(ValueError):
-            yield b64decode(value, validate=True).decode()
 
 
 def address(stack: SiteStack, last: int) -> str:
@@ -858,112 +777,6 @@ def test_certificates_of_ones_own_authority(trust: Project, dc1: SiteStack, dc2:
         assert [problem["text"].partition(",")[0] for problem in status["problems"]] == [soon]
     for site in (dc1, dc2):
         site.follow("--expect-no-changes")
-
-
-# Two databases that change roles, each of a stack of its own.
-
-NAMESPACES = {"dc1": "wookie", "dc2": "wookie-dr"}
-TOKEN = (
-    "SELECT CONCAT(site, IF(@@read_only, ' closed', ' open')) FROM dcmesh.primary_site WHERE server_id = @@server_id"
-)
-
-
-@pytest.fixture(scope="module")
-def databases(dc1: SiteStack, dc2: SiteStack) -> dict[str, Database]:
-    """Those of examples/mariadb-switchover.yaml, beside what the stacks have."""
-    wanted = example("mariadb-switchover")
-    for stack, site, other in zip((dc1, dc2), wanted["dcmesh:sites"], ("dc2", "dc1"), strict=True):
-        with stack.edit() as config:
-            own = config["dcmesh:sites"][0]
-            own.setdefault("gateway", {"replicas": 1})
-            for key in ("workloads", "exports", "imports"):
-                own[key] = [*own.get(key, ()), *site[key]]
-            config["dcmesh:peers"] = [{"name": other}]
-            config["dcmesh:primary"] = "dc1"
-        place = f"dcmesh:sites[0].workloads[{len(own['workloads']) - 1}].replicationPassword"
-        stack.pulumi("config", "set", "--secret", "--path", place, "of-both-sites-1")
-    for stack in (dc1, dc2, dc1):  # what is not exported yet is imported by the next one
-        stack.follow()
-    return {site.stack: Database(site.kubectl, NAMESPACES[site.stack], "db-0") for site in (dc1, dc2)}
-
-
-@pytest.fixture(scope="module")
-def writers(dc1: SiteStack, dc2: SiteStack, databases: dict[str, Database]) -> Writers:
-    databases["dc1"](
-        "CREATE DATABASE shop; CREATE TABLE shop.written (site VARCHAR(8), number BIGINT, PRIMARY KEY (site, number));"
-        "CREATE USER shopper@'%' IDENTIFIED BY 'ordinary'; GRANT ALL PRIVILEGES ON shop.* TO shopper@'%'"
-    )
-    writers = Writers({site.stack: site.kubectl for site in (dc1, dc2)}, NAMESPACES)
-    writers.write("dc1")
-    return writers
-
-
-def want(stack: SiteStack, primary: str, **failover: str) -> None:
-    with stack.edit() as config:
-        config["dcmesh:primary"] = primary
-        config.pop("dcmesh:failover", None)
-        if failover:
-            config["dcmesh:failover"] = failover
-
-
-def both_up(*stacks: SiteStack) -> None:
-    """Update stacks at once, each by its own run: the one waits for what the other does."""
-    runs = [stack.start("up", "--yes", "--skip-preview", "--suppress-outputs") for stack in stacks]
-    said = [run.communicate(timeout=300)[0] for run in runs]
-    assert [run.returncode for run in runs] == [0] * len(runs), "\n".join(said)
-
-
-def test_two_databases_that_can_change_roles(
-    dc1: SiteStack, dc2: SiteStack, databases: dict[str, Database], writers: Writers
-) -> None:
-    assert [databases[name](TOKEN) for name in NAMESPACES] == ["dc1 open", "dc1 closed"]
-
-
-def test_a_switchover_there_and_back(
-    dc1: SiteStack, dc2: SiteStack, databases: dict[str, Database], writers: Writers
-) -> None:
-    for before, primary in (("dc1", "dc2"), ("dc2", "dc1")):
-        turns = writers.turns()
-        for stack in (dc1, dc2):
-            want(stack, primary)
-        both_up(dc1, dc2)
-        assert {name: databases[name](TOKEN) for name in NAMESPACES} == {
-            before: f"{primary} closed",
-            primary: f"{primary} open",
-        }
-        writers.write(primary)
-        assert writers.turns() == [*turns, primary]
-        print(f"from {before} to {primary}: no writer for {writers.gap(before, primary):.2f} s")
-        assert_nothing_is_lost(writers, databases)
-
-
-def test_a_site_that_is_gone_and_returns(
-    lab: Lab, dc1: SiteStack, dc2: SiteStack, databases: dict[str, Database], writers: Writers
-) -> None:
-    """Nothing of it is lost, for dc2 had it all: so dc1 follows, and takes over again."""
-    writers.end("dc1")
-    assert_nothing_is_lost(writers, databases)
-    end = databases["dc2"]("SELECT @@GLOBAL.gtid_slave_pos")
-    cgroup.kill(LabPaths(lab.name).site("dc1"))
-    want(dc2, "dc2", without="dc1", at=end)
-    dc2.follow()
-    writers.write("dc2")
-    lab("create", "dc1", "--reachable-from", "dc2", "--reachable-from", "dc3")
-    eventually("dc1 is dc2's replica", lambda: databases["dc1"](TOKEN, check=False) == "dc2 closed", within=180)
-    want(dc2, "dc2")
-    want(dc1, "dc2")
-    both_up(dc1, dc2)
-    assert_nothing_is_lost(writers, databases)
-    writers.begin("dc1", first=10**6)
-    for stack in (dc1, dc2):
-        want(stack, "dc1")
-    both_up(dc2, dc1)
-    writers.write("dc1")
-    assert writers.turns() == ["dc1", "dc2", "dc1", "dc2", "dc1"]
-    assert_nothing_is_lost(writers, databases)
-    with dc1.edit() as config:
-        config["dcmesh:protect"] = False
-    dc1.follow()
 
 
 HIDDEN = "SET @hidden = 'not for everybody'"

@@ -284,15 +284,15 @@ class Played:
         self.refused: list[str] = []
         self.said: dict[str, str | Exception] = {
             "getent": f"{VIP} {DB0}\n",
-            "wookie-dr bash": f"ok {DB0} greeting\n",
-            "wookie bash": "ok 10.42.0.6 greeting\n",
+            "wookie-dr bash": f"ok {DB0} 3306 greeting\n",
+            "wookie bash": "ok 10.42.0.6 3306 greeting\n",
             "wait": ChildProcessError("error\nError: Last error: Get: read tcp 10.0.0.1:1->192.0.2.1:15443: EOF"),
             "mariadb": statuses.MARIADB_REPLICA + statuses.MARIADB_SELF.format(read_only=1),
         }
 
     def silent(self, reason: str = "closed without answer") -> None:
         """Have the host answer its consumer no more."""
-        self.said["wookie-dr bash"] = f"failed {DB0} {reason}\n"
+        self.said["wookie-dr bash"] = f"failed {DB0} 3306 {reason}\n"
 
     def part(self, namespace: str, name: str) -> Any:
         """Return a part of what an Envoy has in its configuration, to change it."""

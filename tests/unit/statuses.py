@@ -243,7 +243,7 @@ class Containers:
         self.answers: dict[str, str | Exception] = {
             "certs": json.dumps(proxy_certs()),
             "config_dump": json.dumps(clusters(IDENTITY)),
-            "bash": f"ok {DB0} greeting\nok {DB1} greeting\n",
+            "bash": f"ok {DB0} 3306 greeting\nok {DB1} 3306 greeting\n",
             "wookie mariadb": MARIADB_SELF.format(read_only=0),
             "wookie-dr mariadb": MARIADB_REPLICA + MARIADB_SELF.format(read_only=1),
         }

@@ -4,6 +4,8 @@ from typing import Any
 
 import pytest
 
+from dcmesh.deployment import parse_outputs
+from dcmesh.model.link import POD_NAME
 from dcmesh.model.object_names import gateway_name
 from tests.unit.conftest import stack_dev
 from tests.unit.engine import Engine, Resource
@@ -60,6 +62,44 @@ def test_each_host_has_objects_of_its_own_at_the_gateway(engine: Engine) -> None
     for kind in ("VirtualService", "DestinationRule", "EnvoyFilter"):
         assert {of.object for of in at_dc1(engine, kind)} == {("dcmesh-gateway", name) for name in names}
     assert {of.object for of in at_dc1(engine, "Gateway")} == {("dcmesh-gateway", gateway_name(name)) for name in names}
+
+
+def test_a_further_port_leaves_the_objects_of_the_first_as_they_are(engine: Engine) -> None:
+    """But for the host's own entries, which have both."""
+    raw = stack()
+    export = raw["sites"][0]["exports"][0]
+    export["ports"] = [{"port": export.pop("port"), "probe": export.pop("probe")}, {"port": 9090, "probe": "tcp"}]
+    several = run_program(Engine(), raw)
+    for kind in ("Gateway", "VirtualService", "EnvoyFilter", "DestinationRule", "ServiceEntry"):
+        before = {of.name: (of.object, of.spec) for of in at_dc1(engine, kind)}
+        now = {of.name: (of.object, of.spec) for of in at_dc1(several, kind)}
+        assert before.keys() <= now.keys()
+        if kind in ("DestinationRule", "ServiceEntry"):
+            assert before.keys() == now.keys()
+        else:
+            assert before.items() <= now.items()
+            assert len(now) == len(before) + len(SERVED)
+    rules = {rule.spec["host"]: rule.spec["trafficPolicy"] for rule in imported(several, "DestinationRule")}
+    (further,) = rules[HELLO[0]]["portLevelSettings"]
+    assert further["tls"]["sni"] == f"p9090.{SERVED[0]}"
+    asked = {(host, port, kind) for job in probes(several) for host, port, kind in probed(job)}
+    assert {(HELLO[0], "8080", "pod-name"), (HELLO[0], "9090", "tcp")} <= asked
+    assert several.outputs["link"]["dc1"]["version"] == 3
+
+
+def test_pods_by_a_label_are_selected_by_it() -> None:
+    raw = stack()
+    export = raw["sites"][0]["exports"][1]
+    for key in ("whole", "service"):
+        del export[key]
+    export |= {"pods": ["pg-1"], "podLabel": "cnpg.io/instanceName", "service": "pg"}
+    engine = run_program(Engine(), raw)
+    (entry,) = [of for of in at_dc1(engine, "ServiceEntry") if of.object[0] == "shop"]
+    assert entry.object[1] == "pg-1.pg.shop.dc1.dcmesh"
+    assert entry.spec["workloadSelector"] == {"labels": {"cnpg.io/instanceName": "pg-1"}}
+    assert engine.outputs["sites"]["dc1"]["podLabels"] == {"primary": "cnpg.io/instanceName"}
+    (site, *_) = parse_outputs({"sites": engine.outputs["sites"], "kubeconfigs": dict.fromkeys(("dc1", "dc2"), "")})
+    assert {of.name: of.pod_label for of in site.exports} == {"hello": POD_NAME, "primary": "cnpg.io/instanceName"}
 
 
 def test_a_gateway_opens_after_all_that_keeps_strangers_out(engine: Engine) -> None:

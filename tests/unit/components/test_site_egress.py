@@ -36,7 +36,7 @@ def test_each_host_is_led_from_its_name_to_the_other_site() -> None:
     }
     services = {one.object: one for one in engine.kind("Service") if one.object[0] == "dcmesh-egress"}
     for export in (database, hello):
-        ports = allot_ports(export.hosts, export.ports, {})
+        ports = allot_ports(export.hosts, export.port_numbers, {})
         for host in export.hosts:
             service = services["dcmesh-egress", name_for(host)]
             (port,) = service.spec["ports"]

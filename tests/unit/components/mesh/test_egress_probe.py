@@ -67,8 +67,8 @@ def short_pauses(executable: Callable[[str, str], Path]) -> None:
     executable("sleep", f"exec {which('sleep')} 0.05")
 
 
-def ask(shell: str, port: int, seconds: int) -> tuple[int, str]:
-    command = (shell, "-c", STRANGER_SCRIPT, "probe", "127.0.0.1", str(port), "greeting")
+def ask(shell: str, port: int, seconds: int, kind: str = "greeting") -> tuple[int, str]:
+    command = (shell, "-c", STRANGER_SCRIPT, "probe", "127.0.0.1", str(port), kind)
     found = os.environ | {"PROBE_SECONDS": str(seconds)}
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=found, timeout=20)
     return done.returncode, done.stdout
@@ -101,6 +101,13 @@ def test_what_refuses_or_says_nothing_is_closed(shell: str) -> None:
         assert ask(shell, port, 0) == (0, "closed 127.0.0.1\n")
     with greeter(None) as port:
         assert ask(shell, port, 5) == (0, "closed 127.0.0.1\n")
+
+
+def test_what_a_probe_asks_nothing_is_to_be_shut_all_the_same(shell: str) -> None:
+    with nobody() as port:
+        assert ask(shell, port, 0, "none") == (0, "closed 127.0.0.1\n")
+    with greeter(HANDSHAKE) as port:
+        assert ask(shell, port, 0, "none") == (1, "open 127.0.0.1 stays open\n")
 
 
 def test_one_answer_that_is_missing_closes_nothing(shell: str, tmp_path: Path) -> None:

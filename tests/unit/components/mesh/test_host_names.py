@@ -24,7 +24,7 @@ def test_a_preview_does_not_know_the_address(engine: Engine) -> None:
     """Kubernetes gives the Service its address: until then its `clusterIP` is no unknown value, but nothing."""
 
     def program() -> None:
-        host = NamedHost(host=DB[0], port=3306, address=pulumi.Output.from_input(None))
+        host = NamedHost(host=DB[0], ports=[3306], address=pulumi.Output.from_input(None))
         HostNames(
             "dc2-hosts.wookie",
             HostNamesArgs(namespace="wookie", hosts=[host]),

@@ -40,9 +40,9 @@ def in_dns() -> Objects:
     """Return what gives the host its name."""
     mark = {"kubernetes.io/service-name": "db", "endpointslice.kubernetes.io/managed-by": "dcmesh"}
     return {
-        "service": named(name_for(DB0), "out") | {"spec": host_service(DB_EXPORT, PORT) | {"clusterIP": ADDRESS}},
+        "service": named(name_for(DB0), "out") | {"spec": host_service(DB_EXPORT, [PORT]) | {"clusterIP": ADDRESS}},
         "headless": named("db", "wookie") | {"spec": headless([3306])},
-        "slices": [named(name_for(DB0), "wookie", **mark) | slice_of(DB0, 3306, ADDRESS)],
+        "slices": [named(name_for(DB0), "wookie", **mark) | slice_of(DB0, [3306], ADDRESS)],
     }
 
 
@@ -64,7 +64,7 @@ def test_where_all_is_well_nothing_is_found() -> None:
 
 def foreign(found: Objects) -> None:
     mark = {"kubernetes.io/service-name": "db"}
-    found["slices"].append(named("theirs", "wookie", **mark) | slice_of(DB0, 3306, "10.42.0.1"))
+    found["slices"].append(named("theirs", "wookie", **mark) | slice_of(DB0, [3306], "10.42.0.1"))
 
 
 def elsewhere(found: Objects) -> None:

@@ -110,6 +110,21 @@ def test_a_pair_in_which_all_is_well(pair: Pair) -> None:
     assert pair.report().state == State.OK
 
 
+def test_a_pod_by_a_label_is_looked_for_by_that(pair: Pair) -> None:
+    label = "cnpg.io/instanceName"
+    dc1, dc2 = pair.sites
+    (export,) = dc1.exports
+    by_label = export.model_copy(update={"pod_label": label})
+    accounts = dict.fromkeys(dc2.accounts, (by_label,))
+    pair.sites = (replace(dc1, exports=(by_label,)), replace(dc2, accounts=accounts))
+    entry = named_entry(by_label, DB0, ["istio-system"], label)
+    pair.exporter.objects[ENTRIES] = {"items": [istio(SERVED, "wookie", entry)]}
+    (walked,) = [found.evidence for step in pair.diagnosis().steps for found in step.findings]
+    assert "no pod in wookie has the label cnpg.io/instanceName: db-0" in walked
+    pair.edit("dc1", PODS)["metadata"]["labels"] = {label: "db-0"}
+    assert pair.report().state == State.OK
+
+
 def gone(path: str) -> Change:
     def change(pair: Pair) -> None:
         pair.exporter.objects[path] = {"items": []}

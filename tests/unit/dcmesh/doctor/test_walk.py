@@ -535,14 +535,19 @@ FINDINGS: list[tuple[str, str, str, Change]] = [
         "answer",
         "Too many connections",
         at_silence(
-            said(wookie_bash="failed 10.42.0.6 refused by the server: Too many connections"),
+            said(wookie_bash="failed 10.42.0.6 3306 refused by the server: Too many connections"),
             "refused by the server: Too many connections",
         ),
     ),
-    ("server-silent", "answer", "no answer in 3 s", at_silence(said(wookie_bash="failed 10.42.0.6 no answer in 3 s"))),
+    (
+        "server-silent",
+        "answer",
+        "no answer in 3 s",
+        at_silence(said(wookie_bash="failed 10.42.0.6 3306 no answer in 3 s")),
+    ),
     ("unexplained", "answer", "to its consumer: closed without answer", at_silence(lambda _: None)),
     ("pod-other", "answer", "to its consumer: answered by 'db-1'", at_silence(lambda _: None, OTHER)),
-    ("server-refuses", "answer", "answered by", at_silence(said(wookie_bash=f"failed 10.42.0.6 {OTHER}"), OTHER)),
+    ("server-refuses", "answer", "answered by", at_silence(said(wookie_bash=f"failed 10.42.0.6 3306 {OTHER}"), OTHER)),
     ("replica-down", "channel", "does not answer", said(mariadb=ChildProcessError("ERROR 2002"))),
     ("channel-astray", "channel", "follows other", said(mariadb=CHANNEL.replace(DB0, "other"))),
     ("channel-stopped", "channel", "it was stopped", said(mariadb=CHANNEL.replace("Running: Yes", "Running: No"))),
@@ -749,7 +754,7 @@ def test_the_exporter_alone_looks_at_its_own_side_and_asks_the_server(pair: Pair
         "elsewhere": CONSUMERS - {"answer"} | halves,
     }
     assert pair.report("dc1").state == State.OK
-    pair.played.said["wookie bash"] = "failed 10.42.0.6 no answer in 3 s"
+    pair.played.said["wookie bash"] = "failed 10.42.0.6 3306 no answer in 3 s"
     assert pair.found("dc1") == ["server-silent"]
 
 
@@ -772,7 +777,7 @@ def test_an_http_status_may_be_the_sidecars_own(pair: Pair) -> None:
     assert "Ask again" not in fix_of(pair)
     pair.played.silent("HTTP 403")
     assert fix_of(pair).startswith("Ask again in a minute")
-    pair.played.said["wookie bash"] = "failed 10.42.0.6 HTTP 503\n"
+    pair.played.said["wookie bash"] = "failed 10.42.0.6 3306 HTTP 503\n"
     assert pair.found() == ["server-refuses"]
 
 

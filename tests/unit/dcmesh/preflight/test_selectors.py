@@ -7,9 +7,10 @@ import pytest
 
 from dcmesh.config.errors import Remark
 from dcmesh.kube.api import ApiClient, connect
+from dcmesh.model.link import POD_NAME
 from dcmesh.model.plan import plan_of
 from dcmesh.model.settings import Settings
-from dcmesh.preflight.selectors import POD_NAME, misled
+from dcmesh.preflight.selectors import misled
 from dcmesh.sites_in_state import SiteInState
 from tests.unit.configurations import stack
 from tests.unit.servers import KubernetesAPI, kubeconfig, kubernetes_api
@@ -63,6 +64,20 @@ def test_a_pod_with_anothers_label_is_named(server: KubernetesAPI, api: ApiClien
     assert not stops, "it stands already"
     copied["status"]["phase"] = "Succeeded"
     assert lines(api, GATEWAY) == []
+
+
+def test_a_pod_by_a_label_is_one_pod(server: KubernetesAPI, api: ApiClient) -> None:
+    label, place = "cnpg.io/instanceName", "/api/v1/namespaces/ledger/pods"
+    first, second = (pod(f"pg-{n}", owner="", **{label: f"pg-{n}"}) for n in (1, 2))
+    server.objects[place] = {"items": [first, second]}
+    assert lines(api, "operators-database") == []
+    server.objects[place] = {"items": [first, pod("copy", owner="", **{label: "pg-1"})]}
+    (several, none) = lines(api, "operators-database")
+    rest = "in namespace ledger of dc1, and must be one pod's alone: name others, or use another `podLabel`"
+    assert several == (True, f'{AT}.pods[0]: "pg-1" is the value of the label {label} of 2 pods, copy pg-1, {rest}')
+    assert none == (True, f'{AT}.pods[1]: "pg-2" is the value of the label {label} of no pod {rest}')
+    ((stops, _), _) = lines(api, "operators-database", "dc1.pg-1.pg.ledger.dc1.dcmesh-gateway.dcmesh-gateway")
+    assert not stops, "it stands already, and a pod may just be made anew"
 
 
 def test_a_pod_without_its_label_is_named(server: KubernetesAPI, api: ApiClient) -> None:

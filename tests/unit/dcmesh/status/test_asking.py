@@ -212,12 +212,12 @@ HANDSHAKE = ApiException(status=0, reason="Handshake status 403 Forbidden")
         ),
         (
             "bash",
-            f"failed {DB0} closed without answer\nok {DB1} greeting\n",
+            f"failed {DB0} 3306 closed without answer\nok {DB1} 3306 greeting\n",
             [f"CRITICAL dc2 wookie-dr/db to {DB0}:3306: closed without answer"],
         ),
         (
             "bash",
-            f"ok {DB1} greeting\n",
+            f"ok {DB1} 3306 greeting\n",
             [f"CRITICAL dc2 wookie-dr/db to {DB0}:3306: no answer"],
         ),
         ("bash", HANDSHAKE, ["UNKNOWN dc2 wookie-dr/db to hosts of dc1: Handshake status 403 Forbidden"]),
@@ -248,7 +248,7 @@ def test_what_a_container_may_say(
 
 def test_a_container_without_bash_is_asked_by_its_shell(ask: Ask, containers: Containers) -> None:
     containers.answers["bash"] = ChildProcessError('exec: "bash": executable file not found in $PATH')
-    containers.answers["sh"] = f"ok {DB0} greeting\nok {DB1} greeting\n"
+    containers.answers["sh"] = f"ok {DB0} 3306 greeting\nok {DB1} 3306 greeting\n"
     assert texts(ask()) == []
 
 

@@ -51,7 +51,7 @@ class Containers:
 
     def __init__(self) -> None:
         self.counts = doctors.counts()
-        self.said = f"ok {DB0} greeting\n"
+        self.said = f"ok {DB0} 3306 greeting\n"
 
     def __call__(self, _: Any, *, namespace: str, pod: str, container: str, command: tuple[str, ...]) -> str:
         assert (namespace, pod, container) == ("out", "egress-1", "istio-proxy")
@@ -164,7 +164,7 @@ def test_what_its_envoy_refuses_is_critical(cluster: KubernetesAPI, containers: 
 
 
 def test_a_host_that_does_not_answer_is_critical(cluster: KubernetesAPI, containers: Containers) -> None:
-    containers.said = f"failed {DB0} closed without answer\n"
+    containers.said = f"failed {DB0} 3306 closed without answer\n"
     assert texts(ask(cluster)) == [f"CRITICAL dc2 out/egress to {DB0}:3306: closed without answer"]
 
 

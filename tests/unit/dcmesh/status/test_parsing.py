@@ -219,7 +219,8 @@ class Handler(socketserver.BaseRequestHandler):
         if stays:
             self.request.settimeout(5)
             with suppress(OSError):
-                self.request.recv(1)
+                while self.request.recv(4096):  # what is left unread would take back what was said
+                    pass
         with suppress(OSError):
             while more := {ENDLESS: b"More: of them\r\n", TRICKLES: b"x\r\n1\r\n"}.get(said):
                 self.request.sendall(more)
