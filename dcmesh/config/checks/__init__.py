@@ -59,6 +59,7 @@ CHECKS = (
     databases.unlike_sources,
     deployed_databases.vanished_databases,
     deployed_databases.changed_volumes,
+    deployed_databases.early_pod_exports,
     pxc.existing_operator,
     pxc.operators_namespace,
     pxc.other_ports,
