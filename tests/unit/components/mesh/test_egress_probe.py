@@ -13,6 +13,7 @@ import pytest
 from components.mesh.egress_gateway import PROBE_LABELS
 from components.mesh.egress_probe import STRANGER_SCRIPT, EgressProbe, EgressProbeArgs
 from components.mesh.link_probe import SCRIPT
+from dcmesh.kube.ask_host import OPEN_SECONDS
 from dcmesh.model.link import ExportedService, Link, LinkGateway
 from tests.unit.components.mesh.test_link_probe import HANDSHAKE, greeter
 from tests.unit.engine import Engine
@@ -68,7 +69,8 @@ def short_pauses(executable: Callable[[str, str], Path]) -> None:
 
 
 def ask(shell: str, port: int, seconds: int, kind: str = "greeting") -> tuple[int, str]:
-    command = (shell, "-c", STRANGER_SCRIPT, "probe", "127.0.0.1", str(port), kind)
+    script = STRANGER_SCRIPT.replace(f"open_seconds={OPEN_SECONDS}", "open_seconds=1")
+    command = (shell, "-c", script, "probe", "127.0.0.1", str(port), kind)
     found = os.environ | {"PROBE_SECONDS": str(seconds)}
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=found, timeout=20)
     return done.returncode, done.stdout
