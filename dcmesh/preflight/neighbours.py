@@ -3,9 +3,8 @@
 What stands already is not refused for it: `status` and the doctor name it then.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 
 from dcmesh.config.errors import Finding, Remark
 from dcmesh.deployment import DeployedExport, ExpectedGateway
@@ -22,7 +21,7 @@ from dcmesh.model.istio_objects import Object, name_of
 from dcmesh.model.link import ExportedService, ServiceAccount
 from dcmesh.model.object_names import opening
 from dcmesh.model.plan import ImportPlan, SitePlan
-from dcmesh.preflight.allowed import list_if_allowed, read_if_allowed
+from dcmesh.preflight.allowed import Allowed
 from dcmesh.preflight.gateway_exports import pod_labels
 from dcmesh.preflight.hosts import exported_name, imported_name, new_or_there
 from dcmesh.sites_in_state import SiteInState
@@ -47,31 +46,37 @@ def met(
     if not (plan.exports or plan.imports):
         return
     place = f"{gateway}/{GATEWAY_NAME}" if plan.exports else ""
-    cluster = _without(gather(partial(read_if_allowed, api), place, pod_labels(gateway)), known)
+    allowed = Allowed(api)
+    cluster, since = _others(gather(allowed.read, place, pod_labels(gateway)), known)
     if not istio.existing:
         cluster = replace(cluster, scoped=istio.scope_gateways)
-    elif list_if_allowed(api, ISTIODS):
+    elif allowed.list(ISTIODS):
         yield from _unbound(cluster, istio.existing, plan, known)
     else:  # whether it binds Gateways to their namespace cannot be seen: what it may bind is no reason to refuse
         cluster = replace(cluster, scoped=True)
-    yield from _at_gateway(cluster, path, plan, gateway, known)
-    yield from _at_consumers(cluster, path, plan, known)
+    yield from _at_gateway(cluster, path, plan, gateway, known, since)
+    yield from _at_consumers(cluster, path, plan, known, since)
+    yield from allowed.unseen(path, plan.name)
 
 
-def _without(cluster: IstioObjects, known: SiteInState | None) -> IstioObjects:
-    """Return a cluster without what the stack has made there."""
+def _others(cluster: IstioObjects, known: SiteInState | None) -> tuple[IstioObjects, Mapping[str, str]]:
+    """Return a cluster without what the stack has made there, and since when each Gateway of that is there."""
     own = {f"{namespace}/{name}" for namespace, name in known.objects.values()} if known else set()
 
     def foreign(objects: Sequence[Object]) -> list[Object]:
         return [of for of in objects if name_of(of) not in own]
 
-    return replace(
+    since = {
+        place: of["metadata"]["creationTimestamp"] for of in cluster.gateways for place in [name_of(of)] if place in own
+    }
+    others = replace(
         cluster,
         gateways=foreign(cluster.gateways),
         entries=foreign(cluster.entries),
         services=foreign(cluster.services),
         rules=(),  # these decide how hosts are connected to, and not where that leads
     )
+    return others, since
 
 
 def _unbound(
@@ -91,13 +96,18 @@ def _unbound(
 
 
 def _at_gateway(
-    cluster: IstioObjects, path: str, plan: SitePlan, gateway: str, known: SiteInState | None
+    cluster: IstioObjects,
+    path: str,
+    plan: SitePlan,
+    gateway: str,
+    known: SiteInState | None,
+    since: Mapping[str, str],
 ) -> Iterator[Finding]:
     exports = [_deployed(export, plan.name) for export in plan.exports]
     place = ExpectedGateway(namespace=gateway, name=GATEWAY_NAME, addresses=(), port=GATEWAY_PORT, advertised=False)
     ports = [of for export in exports for of in export.by_port]
     to_be = [
-        _gateway(opening(of, host, gateway), of.served[host], [GATEWAY_PORT], tls=of.termination)
+        _gateway(opening(of, host, gateway), of.served[host], [GATEWAY_PORT], since, tls=of.termination)
         for of in ports
         for host in of.hosts
     ]
@@ -111,7 +121,9 @@ def _at_gateway(
         yield from _told(found, export, told, f"{path}.exports[{index}].name", export.name)
 
 
-def _at_consumers(cluster: IstioObjects, path: str, plan: SitePlan, known: SiteInState | None) -> Iterator[Finding]:
+def _at_consumers(
+    cluster: IstioObjects, path: str, plan: SitePlan, known: SiteInState | None, since: Mapping[str, str]
+) -> Iterator[Finding]:
     for index, of in enumerate(plan.imports):
         if of.export is None:
             continue
@@ -120,19 +132,19 @@ def _at_consumers(cluster: IstioObjects, path: str, plan: SitePlan, known: SiteI
         led = at_consumer(plan.name, account, export, replace(cluster, entries=()))
         # What leads the consumers elsewhere is no less than what shuts a gateway.
         found = [replace(foreign, severity=State.CRITICAL) for foreign in led]
-        there = replace(cluster, gateways=[*_ports(of, export), *cluster.gateways])
+        there = replace(cluster, gateways=[*_ports(of, export, since), *cluster.gateways])
         found += at_egress(plan.name, account, [export], there)
         told = new_or_there(known, imported_name(plan, of))
         yield from _told(found, export, told, f"{path}.imports[{index}].export", of.name)
 
 
-def _ports(of: ImportPlan, export: DeployedExport) -> list[Object]:
+def _ports(of: ImportPlan, export: DeployedExport, since: Mapping[str, str]) -> list[Object]:
     """Return the Gateways of an import at its egress gateway as they are to be."""
     ports = dict[str, list[int]]()
     for (host, _), port in of.egress.ports.items() if of.egress else ():
         ports.setdefault(host, []).append(port)
     return [
-        _gateway(f"{of.namespace}/{name_for(host)}", export.known_as(host), numbers, tls=None)
+        _gateway(f"{of.namespace}/{name_for(host)}", export.known_as(host), numbers, since, tls=None)
         for host, numbers in ports.items()
     ]
 
@@ -154,18 +166,19 @@ def _deployed(export: ExportedService, source: str, *, by_gateway: bool = False)
     return DeployedExport(source=source, gateways=(), by_gateway=by_gateway, **dict(export))
 
 
-def _gateway(place: str, host: str, ports: Sequence[int], *, tls: str | None) -> Object:
+def _gateway(place: str, host: str, ports: Sequence[int], since: Mapping[str, str], *, tls: str | None) -> Object:
     """Return a Gateway of dcmesh's own as far as others meet it.
 
     Args:
         place: its namespace and name.
         host: its host.
         ports: its ports.
+        since: since when each of them is there that stands: it keeps its age.
         tls: where the TLS ends; None for a port without TLS.
     """
     namespace, _, name = place.partition("/")
     mode = {"tls": {"mode": "ISTIO_MUTUAL" if tls == "gateway" else "AUTO_PASSTHROUGH"}} if tls else {}
     return {
-        "metadata": {"namespace": namespace, "name": name, "creationTimestamp": LAST},
+        "metadata": {"namespace": namespace, "name": name, "creationTimestamp": since.get(place, LAST)},
         "spec": {"servers": [{"port": {"number": port}, "hosts": [host], **mode} for port in ports]},
     }

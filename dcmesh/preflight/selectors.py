@@ -8,7 +8,7 @@ from dcmesh.model import settings as model
 from dcmesh.model.istio_objects import Object, labels, selects
 from dcmesh.model.link import POD_NAME, pod_of
 from dcmesh.model.plan import SitePlan
-from dcmesh.preflight.allowed import list_if_allowed
+from dcmesh.preflight.allowed import Allowed
 from dcmesh.preflight.hosts import exported_name, new_or_there
 from dcmesh.preflight.parallel import each
 from dcmesh.sites_in_state import SiteInState
@@ -25,13 +25,17 @@ def misled(api: ApiClient, site: model.Site, path: str, plan: SitePlan, known: S
         known: what the stack's state has of it.
     """
     made = {workload.namespace for workload in site.workloads}
+    allowed = Allowed(api)
 
     def look(numbered: tuple[int, model.Export]) -> Iterator[Finding]:
         index, export = numbered
         if export.namespace in made:
             return
         told = new_or_there(known, exported_name(plan, plan.exports[index]))
-        pods = [pod for pod in list_if_allowed(api, f"/api/v1/namespaces/{export.namespace}/pods") if _lives(pod)]
+        found = allowed.read(f"/api/v1/namespaces/{export.namespace}/pods")
+        if found is None:
+            return
+        pods = [pod for pod in found["items"] if _lives(pod)]
         if isinstance(export, model.PodExport):
             for advice in _by_labels(export, pods, site.name):
                 yield told(f"{path}.exports[{index}].selector", _shown(export.selector), advice)
@@ -43,6 +47,7 @@ def misled(api: ApiClient, site: model.Site, path: str, plan: SitePlan, known: S
                 yield told(f"{path}.exports[{index}].statefulSet", export.stateful_set_name, advice)
 
     yield from each(enumerate(site.exports), look)
+    yield from allowed.unseen(path, site.name)
 
 
 def _by_labels(export: model.PodExport, pods: Sequence[Object], site: str) -> Iterator[str]:

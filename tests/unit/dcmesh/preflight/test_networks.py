@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from dcmesh.config.errors import Finding
+from dcmesh.config.errors import Finding, Remark
 from dcmesh.kube.api import ApiClient, connect
 from dcmesh.model.plan import SitePlan, plan_of
 from dcmesh.model.settings import Settings
@@ -78,3 +78,16 @@ def test_what_keeps_consumers_from_the_other_sites_gateway(
     assert "ports: [{port: 15443}]`" in found[0]
     put(server, namespace, policyTypes=["Egress"], egress=[dns, {"to": [ANYWHERE], "ports": [{"port": 15443}]}])
     assert lines(networks.shut_in(api, "sites[1]", plan)) == []
+
+
+@pytest.mark.parametrize(("address", "network"), [("192.0.2.1", "192.0.2.1/32"), ("2001:db8::1", "2001:db8::1/128")])
+def test_the_rule_to_add_is_for_the_gateways_address_alone(address: str, network: str) -> None:
+    assert networks._rule(["gw.example", address], 15443) == (
+        f"to: [{{ipBlock: {{cidr: {network}}}}}], ports: [{{port: 15443}}]"
+    )
+
+
+def test_policies_that_may_not_be_read_are_told(server: KubernetesAPI, api: ApiClient) -> None:
+    server.objects["/apis/networking.k8s.io/v1/namespaces/dcmesh-gateway/networkpolicies"] = 403
+    found = list(networks.shut_gateway(api, "sites[0]", planned("existing-database", "dc1"), "dcmesh-gateway"))
+    assert [(type(one), one.path) for one in found] == [(Remark, "sites[0].name")]

@@ -80,6 +80,13 @@ def test_a_pod_by_a_label_is_one_pod(server: KubernetesAPI, api: ApiClient) -> N
     assert not stops, "it stands already, and a pod may just be made anew"
 
 
+def test_pods_that_may_not_be_listed_are_told_and_not_judged(server: KubernetesAPI, api: ApiClient) -> None:
+    server.objects["/api/v1/namespaces/ledger/pods"] = 403
+    ((stops, line),) = lines(api, "operators-database")
+    assert not stops
+    assert line.startswith('sites[0].name: "dc1" was looked at without what its kubeconfig\'s user may not read (403')
+
+
 def test_a_pod_without_its_label_is_named(server: KubernetesAPI, api: ApiClient) -> None:
     server.objects[PODS] = {"items": [pod("db-pxc-0", **{POD_NAME: ""})]}
     ((stops, line),) = lines(api, GATEWAY)
