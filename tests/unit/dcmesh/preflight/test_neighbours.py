@@ -184,8 +184,8 @@ def test_an_unbound_istiod_is_told_of_once_a_new_export_comes(api: ApiClient) ->
     for of in (EXPORTER, IMPORTER):
         (line,) = told(of, None)
         assert line.startswith('istio.existing.revision: "stable" does not bind Gateways to their namespace in')
-    stands = state("dc2-egress.dcmesh-egress.dc1.db-clients")
-    assert told(IMPORTER, stands) == []
+    stands = state(f"dc2-egress.dcmesh-egress.{DB0}-service")
+    assert told(IMPORTER, stands) == [], "by its host, whatever the export is called"
 
 
 # --- at an egress gateway --------------------------------------------------------------------------------------------
