@@ -90,13 +90,15 @@ def _effect(
     patterns, mode = hosts_of(server), mode_of(server)
     servers = [one for ours in own for one in ours["spec"].get("servers", ())]
     passed_on = [host for one in servers if mode_of(one) == PASSED_ON for host in hosts_of(one)]
-    # Of two servers with one host, or of two one without TLS, istiod takes the elder's, and leaves out the other whole.
+    # Of two servers with one host istiod takes the elder's, and leaves out the other whole. So it does with all at a
+    # port that are otherwise than the eldest of them is, which has TLS or has none.
+    takes_all = mode == NO_TLS and all(elder(gateway, ours) for ours in own)
     left_out = [
         host
         for ours in own
         for one in ours["spec"].get("servers", ())
         for host in hosts_of(one)
-        if elder(gateway, ours) and (mode == NO_TLS or set(patterns) & set(hosts_of(one)))
+        if takes_all or (mode != NO_TLS and elder(gateway, ours) and set(patterns) & set(hosts_of(one)))
         if mode != PASSED_ON or host not in patterns
     ]
     twice = [host for host in passed_on if host not in patterns and any(covers(pattern, host) for pattern in patterns)]

@@ -1,29 +1,56 @@
-"""What may be read of a cluster: what may not be is one finding, and stops nothing else from being looked at."""
+"""What may be read of a cluster: what may not be is told, and stops nothing else from being looked at."""
 
 import json
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 
-from dcmesh.config.errors import Finding
+from dcmesh.config.errors import Finding, Remark
 from dcmesh.kube.api import ApiClient, ApiException
 from dcmesh.kube.pods import read
 from dcmesh.model.istio_objects import Object
 
 
-def read_if_allowed(api: ApiClient, path: str) -> Object | None:
-    """Return what the API has at a path; None if nothing, or if it may not be read."""
-    try:
-        found: Object | None = read(api, path)
-    except ApiException as error:
-        if error.status != 403:
-            raise
-        return None
-    return found
+@dataclass(frozen=True)
+class Allowed:
+    """A cluster as far as the kubeconfig's user may read it.
 
+    Attributes:
+        api: the cluster.
+        refused: by path, why what is there was not shown.
+    """
 
-def list_if_allowed(api: ApiClient, path: str) -> list[Object]:
-    """Return the objects of a list; none if there is no such list, or if it may not be read."""
-    items: list[Object] = (read_if_allowed(api, path) or {}).get("items", [])
-    return items
+    api: ApiClient
+    refused: dict[str, str] = field(default_factory=dict)
+
+    def read(self, path: str) -> Object | None:
+        """Return what the API has at a path; None if nothing, or if it may not be read."""
+        try:
+            found: Object | None = read(self.api, path)
+        except ApiException as error:
+            if error.status != 403:
+                raise
+            self.refused[path] = _reason(error)
+            return None
+        return found
+
+    def list(self, path: str) -> list[Object]:
+        """Return the objects of a list; none if there is no such list, or if it may not be read."""
+        items: list[Object] = (self.read(path) or {}).get("items", [])
+        return items
+
+    def unseen(self, path: str, site: str) -> Iterator[Remark]:
+        """Tell what was not shown: what of it harms a link is not known.
+
+        Args:
+            path: the place of the site in the configuration.
+            site: its name.
+        """
+        for reason in dict.fromkeys(self.refused.values()):
+            advice = (
+                f"was looked at without what its kubeconfig's user may not read ({reason}): what harms a link there "
+                "is not seen. Allow the user to read it"
+            )
+            yield Remark(f"{path}.name", site, advice)
 
 
 def as_far_as_allowed(

@@ -17,7 +17,7 @@ from dcmesh.model.link import ExportedService, ServiceAccount, pod_of
 from dcmesh.model.network_policy import NAMESPACE_NAME, Caller, chooses, shutting_out
 from dcmesh.model.peer_authentication import tls_disabled
 from dcmesh.model.plan import SitePlan
-from dcmesh.preflight.allowed import as_far_as_allowed, list_if_allowed, read_if_allowed
+from dcmesh.preflight.allowed import Allowed, as_far_as_allowed
 from dcmesh.preflight.hosts import exported_name, new_or_there
 from dcmesh.preflight.parallel import each
 from dcmesh.sites_in_state import SiteInState
@@ -33,14 +33,14 @@ class Cluster:
     """What is asked, and from where the gateway comes.
 
     Attributes:
-        api: the cluster.
+        allowed: the cluster.
         seen: selectors of the namespaces that istiod looks at; none if it looks at all.
         policies: its AuthorizationPolicies.
         gateway: the gateway's pods.
         site: name of the site.
     """
 
-    api: ApiClient
+    allowed: Allowed
     seen: Sequence[Mapping[str, Any]]
     policies: Sequence[Object]
     gateway: Caller
@@ -80,11 +80,12 @@ def ready_to_export(
     ]
     if not exports:
         return
-    home = read_if_allowed(api, f"/api/v1/namespaces/{gateway}") or {"metadata": {"labels": {NAMESPACE_NAME: gateway}}}
+    allowed = Allowed(api)
+    home = allowed.read(f"/api/v1/namespaces/{gateway}") or {"metadata": {"labels": {NAMESPACE_NAME: gateway}}}
     cluster = Cluster(
-        api=api,
+        allowed=allowed,
         seen=mesh.get("discoverySelectors") or (),
-        policies=[whole(policy) for policy in list_if_allowed(api, "/apis/security.istio.io/v1/authorizationpolicies")],
+        policies=[whole(policy) for policy in allowed.list("/apis/security.istio.io/v1/authorizationpolicies")],
         gateway=Caller(namespace=gateway, namespace_labels=labels(home), labels=pod_labels(gateway)),
         site=site.name,
     )
@@ -103,6 +104,7 @@ def ready_to_export(
         yield from as_far_as_allowed(wrong(), f"{where}.name", export.name, told)
 
     yield from each(exports, look)
+    yield from allowed.unseen(path, site.name)
 
 
 Wrong = tuple[str, object, str]
@@ -112,7 +114,7 @@ Wrong = tuple[str, object, str]
 def _missing(cluster: Cluster, export: model.GatewayExport) -> Iterator[Wrong]:
     """Find that an export is of what is not there, or is otherwise."""
     namespace, name = export.namespace, export.service_name
-    found = read(cluster.api, f"/api/v1/namespaces/{namespace}")
+    found = read(cluster.allowed.api, f"/api/v1/namespaces/{namespace}")
     if found is None:
         yield "namespace", namespace, f"is not there in {cluster.site}: export what runs already"
         return
@@ -124,7 +126,7 @@ def _missing(cluster: Cluster, export: model.GatewayExport) -> Iterator[Wrong]:
         yield "namespace", namespace, advice
     if export.pods:  # of which `selectors` looks whether they are there
         return
-    service = read(cluster.api, f"/api/v1/namespaces/{namespace}/services/{name}")
+    service = read(cluster.allowed.api, f"/api/v1/namespaces/{namespace}/services/{name}")
     if service is None:
         yield "service", name, f"is not there in namespace {namespace} of {cluster.site}: name the Service of the pods"
         return
@@ -145,7 +147,7 @@ def _service(export: model.GatewayExport, service: Mapping[str, object]) -> Iter
 
 def _stateful_set(cluster: Cluster, export: model.GatewayExport) -> Iterator[Wrong]:
     place = f"/apis/apps/v1/namespaces/{export.namespace}/statefulsets/{export.stateful_set_name}"
-    found = read(cluster.api, place)
+    found = read(cluster.allowed.api, place)
     if found is None:
         advice = f"is no StatefulSet in namespace {export.namespace} of {cluster.site}: name the one that has the pods"
         yield "statefulSet", export.stateful_set_name, advice
@@ -160,8 +162,8 @@ def _stateful_set(cluster: Cluster, export: model.GatewayExport) -> Iterator[Wro
 def _shut(cluster: Cluster, export: model.GatewayExport, exported: ExportedService) -> Iterator[str]:
     """Find policies that would keep the consumers from the gateway, or the gateway from the pods: what to do."""
     pods = _pods(cluster, export)
-    peers = list_if_allowed(cluster.api, "/apis/security.istio.io/v1/peerauthentications")
-    networks = list_if_allowed(cluster.api, f"/apis/networking.k8s.io/v1/namespaces/{export.namespace}/networkpolicies")
+    peers = cluster.allowed.list("/apis/security.istio.io/v1/peerauthentications")
+    networks = cluster.allowed.list(f"/apis/networking.k8s.io/v1/namespaces/{export.namespace}/networkpolicies")
     advice = [
         *_refused_consumers(cluster, exported),
         *(line for pod, port in pods if _has_sidecar(pod) for line in _refused_gateway(cluster, exported, pod, port)),
@@ -224,7 +226,7 @@ def _shut_out(cluster: Cluster, networks: Sequence[Object], pod: Object, port: i
 
 def _pods(cluster: Cluster, export: model.GatewayExport) -> list[tuple[Object, int]]:
     """Return the pods that are exported, as far as they are there, each with the port that it listens on."""
-    pods = list_if_allowed(cluster.api, f"/api/v1/namespaces/{export.namespace}/pods")
+    pods = cluster.allowed.list(f"/api/v1/namespaces/{export.namespace}/pods")
     if not export.whole:
         names = set(map(pod_of, export.hosts))
 
@@ -234,7 +236,7 @@ def _pods(cluster: Cluster, export: model.GatewayExport) -> list[tuple[Object, i
 
         return [(pod, port) for pod in filter(exported, pods) for port in export.port_numbers]
     place = f"/api/v1/namespaces/{export.namespace}/services/{export.service_name}"
-    spec = (read_if_allowed(cluster.api, place) or {}).get("spec", {})
+    spec = (cluster.allowed.read(place) or {}).get("spec", {})
     selector = spec.get("selector")
     chosen = [pod for pod in pods if selector and selects(selector, labels(pod))]
     return [(pod, target_port(spec, port, pod)) for pod in chosen for port in export.port_numbers]

@@ -66,8 +66,10 @@ def exported_name(plan: SitePlan, of: ExportedService) -> str:
 
 def imported_name(plan: SitePlan, of: ImportPlan) -> str:
     """Return what the names of an import's resources in the stack begin with."""
-    if of.egress and of.export:
-        return f"{egress_name(plan.name, of.namespace)}.{of.export.hosts[0]}"
+    if of.egress and of.export:  # most of its objects are the hosts', whatever the export is called
+        return f"{egress_name(plan.name, of.namespace)}.{of.export.hosts[0]}".lower()
+    if of.egress:
+        return import_name(f"{plan.name}-egress", namespace=of.namespace, source=of.source, export=of.name)
     if of.export and of.export.termination == "gateway":
         return f"{plan.name}-imports.{of.namespace}.{of.export.served[of.export.hosts[0]]}"
     return import_name(f"{plan.name}-imports", namespace=of.namespace, source=of.source, export=of.name)

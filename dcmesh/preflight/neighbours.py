@@ -5,7 +5,6 @@ What stands already is not refused for it: `status` and the doctor name it then.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 
 from dcmesh.config.errors import Finding, Remark
 from dcmesh.deployment import DeployedExport, ExpectedGateway
@@ -22,7 +21,7 @@ from dcmesh.model.istio_objects import Object, name_of
 from dcmesh.model.link import ExportedService, ServiceAccount
 from dcmesh.model.object_names import opening
 from dcmesh.model.plan import ImportPlan, SitePlan
-from dcmesh.preflight.allowed import list_if_allowed, read_if_allowed
+from dcmesh.preflight.allowed import Allowed
 from dcmesh.preflight.gateway_exports import pod_labels
 from dcmesh.preflight.hosts import exported_name, imported_name, new_or_there
 from dcmesh.sites_in_state import SiteInState
@@ -47,34 +46,37 @@ def met(
     if not (plan.exports or plan.imports):
         return
     place = f"{gateway}/{GATEWAY_NAME}" if plan.exports else ""
-    whole = gather(partial(read_if_allowed, api), place, pod_labels(gateway))
-    cluster = _without(whole, known)
-    others = set(map(name_of, cluster.gateways))
-    since = {name_of(of): of["metadata"]["creationTimestamp"] for of in whole.gateways if name_of(of) not in others}
+    allowed = Allowed(api)
+    cluster, since = _others(gather(allowed.read, place, pod_labels(gateway)), known)
     if not istio.existing:
         cluster = replace(cluster, scoped=istio.scope_gateways)
-    elif list_if_allowed(api, ISTIODS):
+    elif allowed.list(ISTIODS):
         yield from _unbound(cluster, istio.existing, plan, known)
     else:  # whether it binds Gateways to their namespace cannot be seen: what it may bind is no reason to refuse
         cluster = replace(cluster, scoped=True)
     yield from _at_gateway(cluster, path, plan, gateway, known, since)
     yield from _at_consumers(cluster, path, plan, known, since)
+    yield from allowed.unseen(path, plan.name)
 
 
-def _without(cluster: IstioObjects, known: SiteInState | None) -> IstioObjects:
-    """Return a cluster without what the stack has made there."""
+def _others(cluster: IstioObjects, known: SiteInState | None) -> tuple[IstioObjects, Mapping[str, str]]:
+    """Return a cluster without what the stack has made there, and since when each Gateway of that is there."""
     own = {f"{namespace}/{name}" for namespace, name in known.objects.values()} if known else set()
 
     def foreign(objects: Sequence[Object]) -> list[Object]:
         return [of for of in objects if name_of(of) not in own]
 
-    return replace(
+    since = {
+        place: of["metadata"]["creationTimestamp"] for of in cluster.gateways for place in [name_of(of)] if place in own
+    }
+    others = replace(
         cluster,
         gateways=foreign(cluster.gateways),
         entries=foreign(cluster.entries),
         services=foreign(cluster.services),
         rules=(),  # these decide how hosts are connected to, and not where that leads
     )
+    return others, since
 
 
 def _unbound(
@@ -171,7 +173,7 @@ def _gateway(place: str, host: str, ports: Sequence[int], since: Mapping[str, st
         place: its namespace and name.
         host: its host.
         ports: its ports.
-        since: since when those are there that stand, by namespace and name.
+        since: since when each of them is there that stands: it keeps its age.
         tls: where the TLS ends; None for a port without TLS.
     """
     namespace, _, name = place.partition("/")

@@ -11,13 +11,13 @@ from dcmesh.model.gateway import GATEWAY_PORT
 from dcmesh.model.istio_objects import Object, labels
 from dcmesh.model.network_policy import OUTSIDE, Caller, keeping_in, shutting_out
 from dcmesh.model.plan import ImportPlan, SitePlan
-from dcmesh.preflight.allowed import list_if_allowed
+from dcmesh.preflight.allowed import Allowed
 from dcmesh.preflight.gateway_exports import pod_labels
 from dcmesh.preflight.parallel import each
 
 
-def _policies(api: ApiClient, namespace: str) -> list[Object]:
-    return list_if_allowed(api, f"/apis/networking.k8s.io/v1/namespaces/{namespace}/networkpolicies")
+def _policies(allowed: Allowed, namespace: str) -> list[Object]:
+    return allowed.list(f"/apis/networking.k8s.io/v1/namespaces/{namespace}/networkpolicies")
 
 
 def shut_gateway(api: ApiClient, path: str, plan: SitePlan, gateway: str) -> Iterator[Finding]:
@@ -31,13 +31,15 @@ def shut_gateway(api: ApiClient, path: str, plan: SitePlan, gateway: str) -> Ite
     """
     if not plan.exports:
         return
+    allowed = Allowed(api)
     pod = {"metadata": {"namespace": gateway, "labels": pod_labels(gateway)}, "spec": {"containers": []}}
-    if shut := shutting_out(_policies(api, gateway), pod, OUTSIDE, GATEWAY_PORT):
+    if shut := shutting_out(_policies(allowed, gateway), pod, OUTSIDE, GATEWAY_PORT):
         advice = (
             f"comes by the gateway in {gateway}, and NetworkPolicy {', '.join(shut)} in {plan.name} lets nobody of "
             f"another site in there: add to its `ingress` the rule `ports: [{{port: {GATEWAY_PORT}}}]`"
         )
         yield Remark(f"{path}.exports[0].name", plan.exports[0].name, advice)
+    yield from allowed.unseen(path, plan.name)
 
 
 def shut_in(api: ApiClient, path: str, plan: SitePlan) -> Iterator[Finding]:
@@ -48,13 +50,14 @@ def shut_in(api: ApiClient, path: str, plan: SitePlan) -> Iterator[Finding]:
         path: the place of the site in the configuration.
         plan: the site's part of the plan.
     """
+    allowed = Allowed(api)
 
     def look(numbered: tuple[int, ImportPlan]) -> Iterator[Finding]:
         index, imported = numbered
         if imported.gateway is None:
             return
-        policies, port = _policies(api, imported.namespace), imported.gateway.port
-        pods = [LABELS] if imported.egress else _consumers(api, imported)
+        policies, port = _policies(allowed, imported.namespace), imported.gateway.port
+        pods = [LABELS] if imported.egress else _consumers(allowed, imported)
         kept = dict[str, None]()
         for of in pods:
             caller = Caller(namespace=imported.namespace, namespace_labels={}, labels=of)
@@ -67,11 +70,12 @@ def shut_in(api: ApiClient, path: str, plan: SitePlan) -> Iterator[Finding]:
             yield Remark(f"{path}.imports[{index}].namespace", imported.namespace, advice)
 
     yield from each(enumerate(plan.imports), look)
+    yield from allowed.unseen(path, plan.name)
 
 
-def _consumers(api: ApiClient, imported: ImportPlan) -> list[dict[str, str]]:
+def _consumers(allowed: Allowed, imported: ImportPlan) -> list[dict[str, str]]:
     """Return the labels of each pod of a consumer; of none that is there yet no labels."""
-    pods = list_if_allowed(api, f"/api/v1/namespaces/{imported.namespace}/pods")
+    pods = allowed.list(f"/api/v1/namespaces/{imported.namespace}/pods")
     own = [pod for pod in pods if pod["spec"].get("serviceAccountName", "default") == imported.service_account]
     return [dict(labels(pod)) for pod in own] or [{}]
 

@@ -68,7 +68,8 @@ def require_ready(
             found += made_elsewhere(known, site=site.name, path=f"{path}.cluster", named=site.made_by or "")
     if wrong := [finding for finding in found if not isinstance(finding, Remark)]:
         raise ConfigError(wrong)
-    return [remark.line(secret_keys()) for remark in found], identities
+    # Of what several checks may not read each tells.
+    return list(dict.fromkeys(remark.line(secret_keys()) for remark in found)), identities
 
 
 def mesh_of(cluster: ClusterReader, settings: model.Settings) -> Mapping[str, Any]:

@@ -28,7 +28,7 @@ GRANT REPLICATION SLAVE, REPLICA MONITOR, BINLOG MONITOR ON *.* TO replication@'
 SQL
 exec mariadbd --datadir=/tmp/data --user=root --skip-name-resolve --log-bin --log-basename=db \
   --server-id=$((10 + ${{HOSTNAME##*-}})) --gtid-domain-id=$((10 + ${{HOSTNAME##*-}})) --slave-net-timeout=5 \
-  --socket=/run/mysqld/mysqld.sock --init-file=/tmp/init.sql --extra-port={GROUP_PORT}
+  --socket=/run/mysqld/mysqld.sock --init-file=/tmp/init.sql --extra-port={GROUP_PORT} --extra-max-connections=10
 """
 
 GROUP = f"""

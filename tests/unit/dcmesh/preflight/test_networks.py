@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from dcmesh.config.errors import Finding
+from dcmesh.config.errors import Finding, Remark
 from dcmesh.kube.api import ApiClient, connect
 from dcmesh.model.plan import GatewayPlan, SitePlan, plan_of
 from dcmesh.model.settings import Settings
@@ -84,3 +84,9 @@ def test_what_keeps_consumers_from_the_other_sites_gateway(
     assert f"add to its egress `to: [{blocks}], ports: [{{port: 15443}}]`" in told
     put(server, namespace, policyTypes=["Egress"], egress=[dns, {"to": [ANYWHERE], "ports": [{"port": 15443}]}])
     assert lines(networks.shut_in(api, "sites[1]", plan)) == []
+
+
+def test_policies_that_may_not_be_read_are_told(server: KubernetesAPI, api: ApiClient) -> None:
+    server.objects["/apis/networking.k8s.io/v1/namespaces/dcmesh-gateway/networkpolicies"] = 403
+    found = list(networks.shut_gateway(api, "sites[0]", planned("existing-database", "dc1"), "dcmesh-gateway"))
+    assert [(type(one), one.path) for one in found] == [(Remark, "sites[0].name")]
