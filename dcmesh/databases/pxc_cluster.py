@@ -24,7 +24,7 @@ MARK = "dcmesh_replica.key_buffer_size"
 """A number that a replica's servers have, where the other site's look for it: pxc_hold.sh sets it."""
 
 REPLICA, PROMISED = 65536, 131072
-"""What it is of a replica, and of one that is about to take over."""
+"""What it is of a replica, and at least of one that is about to take over."""
 
 QUESTION = r"""SHOW REPLICA STATUS\G SELECT REPLACE(@@GLOBAL.gtid_executed, CHAR(10), '') AS Gtid_Position, \
 @@GLOBAL.read_only AS Read_Only\G""".replace("\\\n", "")
@@ -167,6 +167,9 @@ class Cluster(Protocol):
     def mark(self, ordinal: int, size: int) -> None:
         """Give a node's server another mark."""
 
+    def unmark(self, ordinal: int, seen: int) -> None:
+        """Give a node's server a replica's mark, if its mark is still as it was seen."""
+
     def start_channel(self, channel: str) -> None:
         """Start the writer's channel."""
 
@@ -219,6 +222,10 @@ class PxcCluster:
     def mark(self, ordinal: int, size: int) -> None:
         """Give a node's server another mark."""
         self._tell(rf"SET GLOBAL {MARK} = {size}\G", ordinal)
+
+    def unmark(self, ordinal: int, seen: int) -> None:
+        """Give a node's server a replica's mark, in one statement."""
+        self._tell(rf"SET GLOBAL {MARK} = IF(@@GLOBAL.{MARK} = {seen}, {REPLICA}, @@GLOBAL.{MARK})\G", ordinal)
 
     def start_channel(self, channel: str) -> None:
         """Start the writer's channel."""

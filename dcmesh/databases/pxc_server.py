@@ -9,6 +9,7 @@ where that may be, and a run after both are changed does what is left. What a si
 - It is a replica whose servers have been marked for a failover: to its own site, that this was about to be the primary.
 """
 
+import secrets
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
@@ -16,7 +17,7 @@ from dataclasses import replace
 import pulumi
 
 from dcmesh.databases.mysql_gtids import MysqlRows
-from dcmesh.databases.pxc_cluster import PROMISED, REPLICA, Cluster, Node, PxcCluster, PxcEnd, Resource
+from dcmesh.databases.pxc_cluster import PROMISED, Cluster, Node, PxcCluster, PxcEnd, Resource
 from dcmesh.databases.switchover import (
     MONOTONIC,
     Channel,
@@ -177,7 +178,7 @@ class PxcServer:
     def _token(self, resource: Resource, nodes: Iterable[Node]) -> Token:
         if resource.source:
             return Token(site=self.site, term=LEADS)
-        if any(node.mark == PROMISED for node in nodes):
+        if any(node.mark >= PROMISED for node in nodes):
             return Token(site=self.site, term=PROMISES)
         return Token(site=self._other, term=FOLLOWS)
 
@@ -199,8 +200,8 @@ class PxcServer:
             )
         resource = self._resource_of_replica()
         for ordinal, node in _answers(self._cluster, resource).items():
-            if node.mark == PROMISED and node.read_only:
-                self._cluster.mark(ordinal, REPLICA)
+            if node.mark >= PROMISED and node.read_only:
+                self._cluster.unmark(ordinal, node.mark)
 
     def _resource_of_replica(self) -> Resource:
         """Return its resource, if that makes it a replica still."""
@@ -258,6 +259,11 @@ class _Permitted(Exception):  # noqa: N818
     """The resource may be changed."""
 
 
+def new_promise() -> int:
+    """Return a mark of a promise. It is another each time: an old run that goes on takes back none that is new."""
+    return PROMISED + 4096 * secrets.randbelow(4096)
+
+
 class HandOver(PxcServer):
     """A site's own cluster, before its resource is changed: what would be written there ends the run.
 
@@ -304,10 +310,10 @@ class HandOver(PxcServer):
                     f"{self.site}: does not apply what has arrived of {self._other}, and would lose it: nothing is "
                     "promoted. Mend the replication"
                 )
-            told = 0
+            told, mark = 0, new_promise()
             for ordinal in range(resource.nodes):
                 with suppress(NoAnswer):
-                    self._cluster.mark(ordinal, PROMISED)
+                    self._cluster.mark(ordinal, mark)
                     told += 1
             if 2 * told <= resource.nodes:
                 raise NoAnswer("most of its nodes do not answer")

@@ -90,3 +90,12 @@ def test_nothing_comes_about_of_xtradb_clusters_that_must_not_be() -> None:
         assert not found, name
         looked_at += len(known)
     assert looked_at > 500_000
+
+
+@pytest.mark.soak(proves=PXC_PROVES)
+def test_a_promise_that_is_like_the_one_before_is_found() -> None:
+    """An old run that goes on takes it back, and the other site is opened beside."""
+    code = pxc_world.Code()
+    code.server.new_promise = lambda: pxc_world.PROMISED
+    found, _ = pxc_world.search(pxc_world.World(pxc_world.Bounds(words=True, begins="left"), code))
+    assert found

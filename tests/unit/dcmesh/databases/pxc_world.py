@@ -32,6 +32,7 @@ R, P, ALONE = "replica", "primary", "primary alone"
 """What a cluster's containers take it for: the last asks no other site."""
 
 NONE, MARKED, PROMISED = 0, pxc_cluster.REPLICA, pxc_cluster.PROMISED
+NEW_PROMISE = PROMISED + 4096
 
 
 class Node(NamedTuple):
@@ -178,6 +179,7 @@ class Code:
         self.server: Any
         self.machine, self.cluster, self.server = made.values()
         self.server.switch_over = _asks
+        self.server.new_promise = lambda: NEW_PROMISE
 
 
 class _Asks(Exception):  # noqa: N818
@@ -218,6 +220,9 @@ class Replayed:
 
     def mark(self, ordinal: int, size: int) -> None:
         self._next("mark", ordinal, size)
+
+    def unmark(self, ordinal: int, seen: int) -> None:
+        self._next("unmark", ordinal, seen)
 
     def start_channel(self, channel: str) -> None:
         self._next("start")
@@ -377,6 +382,10 @@ class World:
         elif what == "mark":
             ordinal, size = args
             yield self._put_node(state, site, ordinal, of.nodes[ordinal]._replace(mark=size)), None
+        elif what == "unmark":
+            ordinal, seen = args
+            node = of.nodes[ordinal]
+            yield self._put_node(state, site, ordinal, node._replace(mark=MARKED) if node.mark == seen else node), None
         elif what == "drop":
             yield self._put(state, site, of._replace(channel=False)), None
         else:

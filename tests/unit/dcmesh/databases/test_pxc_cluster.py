@@ -132,11 +132,14 @@ def test_its_rows_are_asked_for_after_the_rest() -> None:
 def test_what_it_is_told(cluster: PxcCluster, ran: list[dict[str, Any]]) -> None:
     cluster_says[0] = ""
     cluster.mark(1, PROMISED)
+    cluster.unmark(1, PROMISED)
     cluster.start_channel("dcmesh")
     cluster.drop_channel(2, "dcmesh")
     told = [where["command"][-1].partition("--user=operator --execute=")[2] for where in ran]
     assert told == [
         r"'SET GLOBAL dcmesh_replica.key_buffer_size = 131072\G'",
+        r"'SET GLOBAL dcmesh_replica.key_buffer_size = IF(@@GLOBAL.dcmesh_replica.key_buffer_size = 131072, 65536, "
+        r"@@GLOBAL.dcmesh_replica.key_buffer_size)\G'",
         r"""'START REPLICA FOR CHANNEL '"'"'dcmesh'"'"'\G'""",
         r"""'STOP REPLICA FOR CHANNEL '"'"'dcmesh'"'"'\G RESET REPLICA ALL FOR CHANNEL '"'"'dcmesh'"'"'\G'""",
     ]

@@ -63,6 +63,8 @@ def trusting(*, theirs: tuple[str, ...], **others: Any) -> bool:
 
 
 RETURNED = '\n            raise pulumi.RunError(\n                f"{self._site}: {self._other}'
+
+
 AWAY = Bounds(words=True, begins="away")
 
 FAULTS: dict[str, tuple[Callable[[Bounds], World], Bounds]] = {
@@ -72,7 +74,7 @@ FAULTS: dict[str, tuple[Callable[[Bounds], World], Bounds]] = {
     ),
     "open nodes are not asked for": (fault("and all(node.closed for node in nodes)", ""), Bounds()),
     "rows are not asked for": (fault("if own.rows.lacking(theirs.rows):", "if False:", of=switchover), Bounds(rows=1)),
-    "nothing is promised": (fault("                    self._cluster.mark(ordinal, PROMISED)\n", ""), AWAY),
+    "nothing is promised": (fault("                    self._cluster.mark(ordinal, mark)\n", ""), AWAY),
     "it is not looked once more": (fault("        self._taken = token\n", "        raise _Permitted\n"), AWAY),
     "one that has returned leads": (
         fault(

@@ -7,7 +7,7 @@ import pulumi
 import pytest
 
 from components.databases.pxc import HOLD_SCRIPT
-from dcmesh.databases import pxc_cluster
+from dcmesh.databases import pxc_cluster, pxc_server
 from dcmesh.databases.mysql_gtids import MysqlRows
 from dcmesh.databases.pxc_cluster import PROMISED, REPLICA, Node, Resource
 from dcmesh.databases.pxc_server import hand_over, sides_of
@@ -91,6 +91,10 @@ class Fake:
         self.told.append((f"mark {size}", ordinal))
         self.nodes[ordinal] = replace(self.nodes[ordinal], mark=size)
 
+    def unmark(self, ordinal: int, seen: int) -> None:
+        assert self.nodes[ordinal].mark == seen
+        self.mark(ordinal, REPLICA)
+
     def start_channel(self, channel: str) -> None:
         self.told.append((f"start {channel}", 0))
         self.nodes[0] = replace(self.nodes[0], channel=RUNS)
@@ -113,6 +117,19 @@ class Fake:
 
     def are(self, **changes: object) -> None:
         self.nodes = [replace(one, **changes) for one in self.nodes]  # type: ignore[arg-type]
+
+
+@pytest.fixture(autouse=True)
+def _one_promise(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pxc_server, "new_promise", lambda: PROMISED)
+
+
+def test_each_promise_is_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The other site takes none for a replica's."""
+    monkeypatch.undo()
+    promises = {pxc_server.new_promise() for _ in range(50)}
+    assert len(promises) > 10
+    assert min(promises) >= PROMISED > REPLICA
 
 
 @pytest.fixture
