@@ -14,7 +14,8 @@ import pytest
 
 from lab.toolchain import Istio
 
-from .test_stacks import SiteStack, consumer, export, imported
+from .site_stack import SiteStack
+from .test_stacks import consumer, export, imported
 from .toolbox import CLIENT, Kubectl, Lab, Project, eventually, lab_config, lab_for_a_while, name_on, on_istio
 
 URL = "http://hello-0.hello.demo.svc.cluster.local:8080/hostname"
