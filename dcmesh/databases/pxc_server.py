@@ -137,6 +137,7 @@ class PxcServer:
     def __init__(self, site: str, other: str, cluster: Cluster) -> None:
         self.site, self._other, self._cluster = site, other, cluster
         self._extra, self._events_told = "", False
+        self._promises: frozenset[int] | None = None
 
     def look(self) -> Own:
         """Return what it tells.
@@ -150,6 +151,8 @@ class PxcServer:
         nodes = _answers(self._cluster, resource)
         if not resource.source and 2 * len(nodes) <= resource.nodes:
             raise NoAnswer("most of its nodes do not answer")
+        if self._promises is None:
+            self._promises = frozenset(node.mark for node in nodes.values() if node.mark >= PROMISED)
         writer = self._cluster.writer()
         channel, rows = writer.channel, writer.rows
         if resource.source:
@@ -188,10 +191,12 @@ class PxcServer:
     def write(self, seen: Token, token: Token) -> None:
         """Take back what a replica's nodes promised and never did.
 
-        The primary's nodes may be held for that. A node that is open is none of a replica.
+        The primary's nodes may be held for that. A node that is open is none of a replica. What was promised since this
+        run began is another's: an `up` may be about to keep it.
 
         Raises:
             pulumi.RunError: only another resource could say so.
+            NoAnswer: it is no replica any more.
         """
         if seen.term != PROMISES or token.site == self.site:
             raise pulumi.RunError(
@@ -200,7 +205,7 @@ class PxcServer:
             )
         resource = self._resource_of_replica()
         for ordinal, node in _answers(self._cluster, resource).items():
-            if node.mark >= PROMISED and node.read_only:
+            if node.mark in (self._promises or ()) and node.read_only:
                 self._cluster.unmark(ordinal, node.mark)
 
     def _resource_of_replica(self) -> Resource:

@@ -123,7 +123,7 @@ class Bounds:
     """`gone`: dc1 is down, and a failover has made dc2 the primary. `lost`: and dc1 has a row that was given up.
 
     `away`: dc1, the primary, is down. `behind`: and dc2 has not all of its rows. `left`: and a failover has been begun
-    and taken back; what is left of that goes on.
+    and taken back; the Command that is left of that has looked once, and goes on.
     """
 
 
@@ -286,7 +286,7 @@ class World:
             server, peer = side.server, side.peer
             vars(server).update(dict(self._table[run.kept or 1]))
             outcome, past = self._look(machine, wanted, run, server, peer)
-            left = {name: value for name, value in vars(server).items() if name in ("_taken", "_extra")}
+            left = {name: value for name, value in vars(server).items() if name in ("_taken", "_extra", "_promises")}
             return outcome, past, self._number(tuple(left.items()))
         except _Needs as needs:
             return needs
@@ -438,7 +438,8 @@ class World:
             second = Site(True, opened, frozenset({row}), alone=True, told=ALONE, written=ALONE)
         if self.bounds.begins == "left":
             second = second._replace(nodes=tuple(node._replace(mark=PROMISED) for node in second.nodes))
-        left = Run(0, "left", 1) if self.bounds.begins == "left" else None
+        looked = self._number((("_promises", frozenset({PROMISED})),))
+        left = Run(0, "left", 1, kept=looked) if self.bounds.begins == "left" else None
         return State(
             (first, second),
             runs=frozenset({left} if left else ()),

@@ -624,6 +624,14 @@ def test_a_promise_is_kept_by_what_is_no_replica_any_more(ended: Ended) -> None:
     assert ended.dc1.told == []
 
 
+def test_a_promise_that_is_younger_than_the_run_is_not_taken_back(ended: Ended) -> None:
+    """Another `up` is about to keep it."""
+    ended.dc2.are(read_only=True)
+    ended.time.each(lambda: ended.dc1.are(mark=PROMISED + 4096) if ended.time.seconds > 10 else None)
+    assert ended.run()
+    assert marks(ended.dc1) == []
+
+
 def test_transactions_that_only_the_replica_has_are_named(ended: Ended) -> None:
     ended.dc1.are(rows=MysqlRows.parse(f"{X}:1-9,{LOCAL}:1"))
     assert ended.run() == ""
