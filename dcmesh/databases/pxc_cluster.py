@@ -14,6 +14,7 @@ from dcmesh.databases.mysql_gtids import MysqlRows
 from dcmesh.databases.replication import READ_ONLY, Replica, checked, parse_lines
 from dcmesh.databases.switchover import Channel, NoAnswer, NotSilent, understood
 from dcmesh.kube.api import ERRORS, ApiClient, custom_object, run_in, why
+from dcmesh.kube.pods import is_ready
 from dcmesh.model.printable import printable
 from dcmesh.model.pxc import stateful_set_name
 
@@ -164,6 +165,9 @@ class Cluster(Protocol):
     def writer(self) -> Node:
         """Return what the node says that takes the writes, and has the channel."""
 
+    def ready(self, ordinal: int) -> bool:
+        """Tell whether Kubernetes takes a node for ready."""
+
     def mark(self, ordinal: int, size: int) -> None:
         """Give a node's server another mark."""
 
@@ -218,6 +222,11 @@ class PxcCluster:
     def writer(self) -> Node:
         """Return what the writer says, by way of the proxy."""
         return self._node()
+
+    def ready(self, ordinal: int) -> bool:
+        """Tell whether the pod of a node is ready."""
+        with asked("its API"):
+            return is_ready(self._api, self._end.namespace, f"{stateful_set_name(self._end.name)}-{ordinal}")
 
     def mark(self, ordinal: int, size: int) -> None:
         """Give a node's server another mark."""

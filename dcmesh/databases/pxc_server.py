@@ -63,8 +63,18 @@ def _answers(cluster: Cluster, resource: Resource, *, least: int = 0) -> dict[in
         except NoAnswer as error:
             errors.append(error)
     if len(found) < least:
-        raise next((error for error in errors if isinstance(error, NotSilent)), errors[0])
+        there = [error for error in errors if isinstance(error, NotSilent)]
+        if found or there or _ready(cluster, resource):
+            raise NotSilent(str([*there, *errors][0]))
+        raise errors[0]
     return found
+
+
+def _ready(cluster: Cluster, resource: Resource) -> bool:
+    """Tell whether Kubernetes takes a node for ready, though it does not answer."""
+    with suppress(NoAnswer):
+        return any(cluster.ready(ordinal) for ordinal in range(resource.nodes))
+    return False
 
 
 class PxcPeer:
@@ -74,7 +84,8 @@ class PxcPeer:
         site: the site that asks.
         other: the cluster's.
         cluster: the cluster.
-        by_resource: whether its resource and the nodes that answer are enough, for nothing is opened by what it tells.
+        by_resource: whether a replica's resource and the nodes that answer are enough, for nothing is opened by what it
+            tells. A source's are: one whose API answers is never taken for gone.
         rows: whether its rows are asked for.
     """
 
@@ -86,9 +97,7 @@ class PxcPeer:
 
     def _least(self, resource: Resource) -> int:
         """Return how many nodes must answer: of a replica all, for one that does not may be open still."""
-        if self._by_resource:
-            return 0
-        return 1 if resource.source else resource.nodes
+        return 0 if resource.source or self._by_resource else resource.nodes
 
     def look(self) -> Theirs:
         """Return what it tells.
@@ -148,7 +157,7 @@ class PxcServer:
         resource = self._cluster.resource()
         if resource is None:
             raise NoAnswer("it has no cluster")
-        nodes = _answers(self._cluster, resource)
+        nodes = _answers(self._cluster, resource, least=self._least(resource))
         if not resource.source and 2 * len(nodes) <= resource.nodes:
             raise NoAnswer("most of its nodes do not answer")
         if self._promises is None:
@@ -156,7 +165,6 @@ class PxcServer:
         writer = self._cluster.writer()
         channel, rows = writer.channel, writer.rows
         if resource.source:
-            channel = channel or next((node.channel for node in nodes.values() if node.channel), None)
             with understood():
                 rows = MysqlRows.of_nodes([node.rows for node in nodes.values()] or [rows])
         return Own(
@@ -170,6 +178,10 @@ class PxcServer:
             extra=self._extra,
             idle_events=resource.source and not writer.read_only and self._idle_events(resource),
         )
+
+    def _least(self, resource: Resource) -> int:
+        """Return how many nodes must answer, besides most of a replica's."""
+        return 0
 
     def _idle_events(self, resource: Resource) -> bool:
         if self._events_told:
@@ -246,7 +258,8 @@ class PxcServer:
         if resource and resource.source and not self._cluster.writer().read_only:
             for ordinal, node in _answers(self._cluster, resource).items():
                 if node.channel:
-                    self._cluster.drop_channel(ordinal, resource.channel)
+                    with suppress(NoAnswer):
+                        self._cluster.drop_channel(ordinal, resource.channel)
 
     def run_events(self, seen: Token, *, alone: bool) -> None:
         """Warn of those that do not run: MySQL marks all alike that a replica has got, so nobody knows which are to."""
@@ -276,6 +289,7 @@ class HandOver(PxcServer):
     """
 
     _taken: Token | None = None
+    _promise: int | None = None
 
     def look(self) -> Own:
         """Return what it tells; also what a cluster does that is not there yet."""
@@ -291,6 +305,10 @@ class HandOver(PxcServer):
         else:
             own = super().look()
         return replace(own, token=self._taken or own.token)
+
+    def _least(self, resource: Resource) -> int:
+        """Of a primary all: when its resource is changed, each of them must say that it is closed."""
+        return resource.nodes if resource.source else 0
 
     def _token(self, resource: Resource, nodes: Iterable[Node]) -> Token:
         return super()._token(resource, () if not resource.source else nodes)
@@ -315,10 +333,10 @@ class HandOver(PxcServer):
                     f"{self.site}: does not apply what has arrived of {self._other}, and would lose it: nothing is "
                     "promoted. Mend the replication"
                 )
-            told, mark = 0, new_promise()
+            told, self._promise = 0, new_promise()
             for ordinal in range(resource.nodes):
                 with suppress(NoAnswer):
-                    self._cluster.mark(ordinal, mark)
+                    self._cluster.mark(ordinal, self._promise)
                     told += 1
             if 2 * told <= resource.nodes:
                 raise NoAnswer("most of its nodes do not answer")
@@ -330,7 +348,16 @@ class HandOver(PxcServer):
             super().follow(seen)
 
     def open(self, seen: Token) -> None:
-        """End: its resource may make it the primary."""
+        """End: its resource may make it the primary.
+
+        Raises:
+            NoAnswer: most nodes do not promise any more what they were told to.
+        """
+        if self._promise:
+            resource = self._resource_of_replica()
+            marks = [node.mark for node in _answers(self._cluster, resource).values()]
+            if 2 * marks.count(self._promise) <= resource.nodes:
+                raise NoAnswer("what its nodes have promised was taken back")
         raise _Permitted
 
 
@@ -356,7 +383,7 @@ class Taker(PxcPeer):
     """The other site's cluster, as it is asked before it is given the token: it is closed, so most nodes are enough."""
 
     def _least(self, resource: Resource) -> int:
-        return resource.nodes // 2 + 1
+        return 0 if resource.source else resource.nodes // 2 + 1
 
     def look(self) -> Theirs:
         """Return what it tells.
@@ -369,8 +396,8 @@ class Taker(PxcPeer):
         if theirs.token.site == self._other:
             raise pulumi.RunError(
                 f"{self._site}: {self._other} is a primary by its resource as well, and takes no writes: nothing is "
-                f"changed. If it has just returned, set primary back to {self._site} until an `up` has made it a "
-                "replica; else see why its nodes are held (`python -m dcmesh status`)"
+                f"changed. Run again. If it has just returned, set primary back to {self._site} until an `up` has made "
+                "it a replica; else see why its nodes are held (`python -m dcmesh status`)"
             )
         return theirs
 

@@ -76,6 +76,7 @@ PXC_ALL = {
     "a false word": pxc_world.Bounds(words=True, rows=1, faults=2, kinds=("line", "mute")),
     "a return": pxc_world.Bounds(begins="gone", runs=2, rows=1),
     "a row that was given up": pxc_world.Bounds(begins="lost", runs=2, rows=1),
+    # It has looked once: of one that has not, the docs say that none may run.
     "what is left of one that was taken back": pxc_world.Bounds(words=True, begins="left"),
 }
 PXC_MOST = 120_000

@@ -31,6 +31,9 @@ Row = tuple[int, int]
 R, P, ALONE = "replica", "primary", "primary alone"
 """What a cluster's containers take it for: the last asks no other site."""
 
+KEPT = ("_taken", "_extra", "_promise", "_promises")
+"""What a server keeps from turn to turn."""
+
 NONE, MARKED, PROMISED = 0, pxc_cluster.REPLICA, pxc_cluster.PROMISED
 NEW_PROMISE = PROMISED + 4096
 
@@ -218,6 +221,9 @@ class Replayed:
     def writer(self) -> Any:
         return self._next("node", 0)
 
+    def ready(self, ordinal: int) -> bool:
+        return False
+
     def mark(self, ordinal: int, size: int) -> None:
         self._next("mark", ordinal, size)
 
@@ -286,7 +292,7 @@ class World:
             server, peer = side.server, side.peer
             vars(server).update(dict(self._table[run.kept or 1]))
             outcome, past = self._look(machine, wanted, run, server, peer)
-            left = {name: value for name, value in vars(server).items() if name in ("_taken", "_extra", "_promises")}
+            left = {name: value for name, value in vars(server).items() if name in KEPT}
             return outcome, past, self._number(tuple(left.items()))
         except _Needs as needs:
             return needs
@@ -401,7 +407,7 @@ class World:
             yield state._replace(runs=self._shared(runs))
             return
         if source and run.word and not of.source:
-            if not run.true and not self._receives(state, site):
+            if not run.true and ("line" in self.bounds.kinds or not self._receives(state, site)):
                 return  # the word is false, and nothing here could know
             if run.at == str(rows(of.rows)):
                 state = state._replace(accepted=_with(state.accepted, site, True))

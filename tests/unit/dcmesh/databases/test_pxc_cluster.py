@@ -187,3 +187,16 @@ def test_a_resource_that_is_asked_for(cluster: PxcCluster, monkeypatch: pytest.M
     monkeypatch.setattr(pxc_cluster, "custom_object", fail)
     with pytest.raises(NoAnswer, match="its API: Connection refused"):
         cluster.resource()
+
+
+@pytest.mark.parametrize("status", ["True", "False"])
+def test_whether_a_pod_is_ready(cluster: PxcCluster, monkeypatch: pytest.MonkeyPatch, status: str) -> None:
+    asked = list[str]()
+
+    def read(_: object, path: str) -> dict[str, Any]:
+        asked.append(path)
+        return {"status": {"conditions": [{"type": "Ready", "status": status}]}}
+
+    monkeypatch.setattr("dcmesh.kube.pods.read", read)
+    assert cluster.ready(1) == (status == "True")
+    assert asked == ["/api/v1/namespaces/wookie/pods/db-pxc-1"]
