@@ -63,6 +63,7 @@ def inventory(
             {
                 **workload.model_dump(by_alias=True, include={"kind", "namespace", "name", "storage"}),
                 "protected": plan.protected,
+                "sidecar": made[workload.namespace].sidecar,
             }
             for workload in site.workloads
             if workload.namespace in made

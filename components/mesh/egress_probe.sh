@@ -3,6 +3,7 @@
 # The Job dcmesh-stranger runs it, behind ask_host.sh, for each host, several at a time.
 set -uf
 TRIES=5
+open_seconds=2 # who is not let in is turned away at once: what lives as long is open, even if it is closed later
 host=$1 port=$2 kind=$3
 [ "$kind" = none ] && kind=tcp # what is asked nothing must stay shut all the same
 deadline=$(($(date +%s) + ${PROBE_SECONDS:?}))

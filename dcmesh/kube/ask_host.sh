@@ -1,14 +1,13 @@
 # How a host is asked, by a new connection: at the end of `up`, by the status and by the doctor. They put it before their
-# own script. Wants `seconds`, for an answer. Sets `ask`, the command: HOST PORT KIND. It prints what the host says, or
-# fails and prints why that is nothing. It says, if KIND is
+# own script. Wants `seconds`, for an answer, and `open_seconds`, for a connection to stay open. Sets `ask`, the command:
+# HOST PORT KIND. It prints what the host says, or fails and prints why that is nothing. It says, if KIND is
 #   http, pod-name            "HTTP STATUS LINE", with the first line of what is said
 #   greeting                  that, of a server that speaks first
 #   postgres, redis, mongodb  that, of a server which answers in this protocol; it need not let anybody in
-#   tcp                       "stays open", if the connection does so for two seconds
+#   tcp                       "stays open", if the connection does so for `open_seconds`, whatever is said meanwhile
 #   none                      "not asked"
 line_end='
 '
-open_seconds=2
 
 # Says to a server what one of its kind answers without a login: whether it speaks TLS, PING, hello.
 say() {
@@ -42,8 +41,11 @@ by_bash() {
   case $3 in
   greeting) LC_ALL=C read -r -n 1 -t "$seconds" -u 3 answer && { ! refusal && echo "greeting"; return; } ;;
   tcp)
-    read -r -N 1 -t "$open_seconds" -u 3 answer || [ $? -gt 128 ] && echo "stays open" && return
-    echo "closed at once" && return 1
+    SECONDS=0
+    while left=$((open_seconds - SECONDS)) && [ "$left" -gt 0 ]; do
+      LC_ALL=C read -r -N 4096 -t "$left" -u 3 answer || [ $? -gt 128 ] || { echo "closed" && return 1; }
+    done
+    echo "stays open" && return
     ;;
   postgres | redis | mongodb)
     local LC_ALL=C IFS=
@@ -128,7 +130,7 @@ by_curl() {
     answer=$(sleep "$open_seconds" | curl -s --max-time "$open_seconds" --output /dev/null \
       --write-out '%{time_connect}' "telnet://$1:$2")
     [ $? = 28 ] && [ "${answer#*[1-9]}" != "$answer" ] && echo "stays open" && return
-    echo "closed at once, or refused" && return 1
+    echo "closed, or refused" && return 1
     ;;
   postgres | redis | mongodb)
     answer=$({ say "$3" && sleep "$seconds"; } | curl -s --max-time "$seconds" --output - "telnet://$1:$2" |

@@ -583,7 +583,7 @@ class GatewayExport(_Export):
     probe: ProbeKind | None = None
     """What the importing site's probe expects at `port`. Default: `greeting`."""
     ports: list[ExportedPort] = []
-    """Several ports, of the same hosts and for the same consumers, in place of `port` and `probe`."""
+    """Several ports, for the same hosts and consumers, in place of `port` and `probe`. The first stays the first."""
 
     @model_validator(mode="after")
     def _one_port_or_several(self) -> Self:

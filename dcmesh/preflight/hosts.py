@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dcmesh.config.errors import Finding, Remark
 from dcmesh.kube.cluster import ClusterReader
 from dcmesh.model import settings as model
-from dcmesh.model.component_names import export_name, import_name
+from dcmesh.model.component_names import egress_name, export_name, import_name
 from dcmesh.model.istio_objects import visible
 from dcmesh.model.link import ExportedService, server_name, service_of
 from dcmesh.model.ownership import OURS
@@ -66,8 +66,8 @@ def exported_name(plan: SitePlan, of: ExportedService) -> str:
 
 def imported_name(plan: SitePlan, of: ImportPlan) -> str:
     """Return what the names of an import's resources in the stack begin with."""
-    if of.egress:
-        return import_name(f"{plan.name}-egress", namespace=of.namespace, source=of.source, export=of.name)
+    if of.egress and of.export:
+        return f"{egress_name(plan.name, of.namespace)}.{of.export.hosts[0]}"
     if of.export and of.export.termination == "gateway":
         return f"{plan.name}-imports.{of.namespace}.{of.export.served[of.export.hosts[0]]}"
     return import_name(f"{plan.name}-imports", namespace=of.namespace, source=of.source, export=of.name)

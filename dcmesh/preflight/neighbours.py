@@ -3,7 +3,7 @@
 What stands already is not refused for it: `status` and the doctor name it then.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -47,15 +47,18 @@ def met(
     if not (plan.exports or plan.imports):
         return
     place = f"{gateway}/{GATEWAY_NAME}" if plan.exports else ""
-    cluster = _without(gather(partial(read_if_allowed, api), place, pod_labels(gateway)), known)
+    whole = gather(partial(read_if_allowed, api), place, pod_labels(gateway))
+    cluster = _without(whole, known)
+    others = set(map(name_of, cluster.gateways))
+    since = {name_of(of): of["metadata"]["creationTimestamp"] for of in whole.gateways if name_of(of) not in others}
     if not istio.existing:
         cluster = replace(cluster, scoped=istio.scope_gateways)
     elif list_if_allowed(api, ISTIODS):
         yield from _unbound(cluster, istio.existing, plan, known)
     else:  # whether it binds Gateways to their namespace cannot be seen: what it may bind is no reason to refuse
         cluster = replace(cluster, scoped=True)
-    yield from _at_gateway(cluster, path, plan, gateway, known)
-    yield from _at_consumers(cluster, path, plan, known)
+    yield from _at_gateway(cluster, path, plan, gateway, known, since)
+    yield from _at_consumers(cluster, path, plan, known, since)
 
 
 def _without(cluster: IstioObjects, known: SiteInState | None) -> IstioObjects:
@@ -91,13 +94,18 @@ def _unbound(
 
 
 def _at_gateway(
-    cluster: IstioObjects, path: str, plan: SitePlan, gateway: str, known: SiteInState | None
+    cluster: IstioObjects,
+    path: str,
+    plan: SitePlan,
+    gateway: str,
+    known: SiteInState | None,
+    since: Mapping[str, str],
 ) -> Iterator[Finding]:
     exports = [_deployed(export, plan.name) for export in plan.exports]
     place = ExpectedGateway(namespace=gateway, name=GATEWAY_NAME, addresses=(), port=GATEWAY_PORT, advertised=False)
     ports = [of for export in exports for of in export.by_port]
     to_be = [
-        _gateway(opening(of, host, gateway), of.served[host], [GATEWAY_PORT], tls=of.termination)
+        _gateway(opening(of, host, gateway), of.served[host], [GATEWAY_PORT], since, tls=of.termination)
         for of in ports
         for host in of.hosts
     ]
@@ -111,7 +119,9 @@ def _at_gateway(
         yield from _told(found, export, told, f"{path}.exports[{index}].name", export.name)
 
 
-def _at_consumers(cluster: IstioObjects, path: str, plan: SitePlan, known: SiteInState | None) -> Iterator[Finding]:
+def _at_consumers(
+    cluster: IstioObjects, path: str, plan: SitePlan, known: SiteInState | None, since: Mapping[str, str]
+) -> Iterator[Finding]:
     for index, of in enumerate(plan.imports):
         if of.export is None:
             continue
@@ -120,19 +130,19 @@ def _at_consumers(cluster: IstioObjects, path: str, plan: SitePlan, known: SiteI
         led = at_consumer(plan.name, account, export, replace(cluster, entries=()))
         # What leads the consumers elsewhere is no less than what shuts a gateway.
         found = [replace(foreign, severity=State.CRITICAL) for foreign in led]
-        there = replace(cluster, gateways=[*_ports(of, export), *cluster.gateways])
+        there = replace(cluster, gateways=[*_ports(of, export, since), *cluster.gateways])
         found += at_egress(plan.name, account, [export], there)
         told = new_or_there(known, imported_name(plan, of))
         yield from _told(found, export, told, f"{path}.imports[{index}].export", of.name)
 
 
-def _ports(of: ImportPlan, export: DeployedExport) -> list[Object]:
+def _ports(of: ImportPlan, export: DeployedExport, since: Mapping[str, str]) -> list[Object]:
     """Return the Gateways of an import at its egress gateway as they are to be."""
     ports = dict[str, list[int]]()
     for (host, _), port in of.egress.ports.items() if of.egress else ():
         ports.setdefault(host, []).append(port)
     return [
-        _gateway(f"{of.namespace}/{name_for(host)}", export.known_as(host), numbers, tls=None)
+        _gateway(f"{of.namespace}/{name_for(host)}", export.known_as(host), numbers, since, tls=None)
         for host, numbers in ports.items()
     ]
 
@@ -154,18 +164,19 @@ def _deployed(export: ExportedService, source: str, *, by_gateway: bool = False)
     return DeployedExport(source=source, gateways=(), by_gateway=by_gateway, **dict(export))
 
 
-def _gateway(place: str, host: str, ports: Sequence[int], *, tls: str | None) -> Object:
+def _gateway(place: str, host: str, ports: Sequence[int], since: Mapping[str, str], *, tls: str | None) -> Object:
     """Return a Gateway of dcmesh's own as far as others meet it.
 
     Args:
         place: its namespace and name.
         host: its host.
         ports: its ports.
+        since: since when those are there that stand, by namespace and name.
         tls: where the TLS ends; None for a port without TLS.
     """
     namespace, _, name = place.partition("/")
     mode = {"tls": {"mode": "ISTIO_MUTUAL" if tls == "gateway" else "AUTO_PASSTHROUGH"}} if tls else {}
     return {
-        "metadata": {"namespace": namespace, "name": name, "creationTimestamp": LAST},
+        "metadata": {"namespace": namespace, "name": name, "creationTimestamp": since.get(place, LAST)},
         "spec": {"servers": [{"port": {"number": port}, "hosts": [host], **mode} for port in ports]},
     }

@@ -1,6 +1,7 @@
 """NetworkPolicies of a gateway's namespace and of consumers': what keeps them from the other end of a link."""
 
 from collections.abc import Iterator, Sequence
+from ipaddress import ip_network
 
 from dcmesh.config.errors import Finding, Remark
 from dcmesh.kube.api import ApiClient
@@ -76,6 +77,6 @@ def _consumers(api: ApiClient, imported: ImportPlan) -> list[dict[str, str]]:
 
 
 def _rule(addresses: Sequence[str], port: int) -> str:
-    blocks = [f"{{ipBlock: {{cidr: {address}/32}}}}" for address in addresses if is_ip(address)]
+    blocks = [f"{{ipBlock: {{cidr: {ip_network(address)}}}}}" for address in addresses if is_ip(address)]
     to = f"to: [{', '.join(blocks)}], " if blocks else ""
     return f"{to}ports: [{{port: {port}}}]"

@@ -121,6 +121,7 @@ def _of_site(
                 neighbours.met(api, settings.istio, path, plan, gateway, known),
                 networks.shut_gateway(api, path, plan, gateway),
                 networks.shut_in(api, path, plan),
+                sidecars.shut_out(api, site, path, plan),
             ]
             return identity, [found for check in checks for found in as_far_as_allowed(check, where, named)]
     except ConfigException as error:

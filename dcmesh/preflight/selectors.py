@@ -4,11 +4,12 @@ from collections.abc import Iterator, Sequence
 
 from dcmesh.config.errors import Finding
 from dcmesh.kube.api import ApiClient
+from dcmesh.kube.pods import read
 from dcmesh.model import settings as model
 from dcmesh.model.istio_objects import Object, labels, selects
 from dcmesh.model.link import POD_NAME, pod_of
 from dcmesh.model.plan import SitePlan
-from dcmesh.preflight.allowed import list_if_allowed
+from dcmesh.preflight.allowed import as_far_as_allowed
 from dcmesh.preflight.hosts import exported_name, new_or_there
 from dcmesh.preflight.parallel import each
 from dcmesh.sites_in_state import SiteInState
@@ -31,18 +32,26 @@ def misled(api: ApiClient, site: model.Site, path: str, plan: SitePlan, known: S
         if export.namespace in made:
             return
         told = new_or_there(known, exported_name(plan, plan.exports[index]))
-        pods = [pod for pod in list_if_allowed(api, f"/api/v1/namespaces/{export.namespace}/pods") if _lives(pod)]
-        if isinstance(export, model.PodExport):
-            for advice in _by_labels(export, pods, site.name):
-                yield told(f"{path}.exports[{index}].selector", _shown(export.selector), advice)
-        elif export.pods:
-            for number, name, advice in _by_label(export, pods, site.name):
-                yield told(f"{path}.exports[{index}].pods[{number}]", name, advice)
-        elif not export.whole:
-            for advice in _by_name(export, pods, site.name):
-                yield told(f"{path}.exports[{index}].statefulSet", export.stateful_set_name, advice)
+        wrong = _of_export(api, site.name, export, f"{path}.exports[{index}]", told)
+        yield from as_far_as_allowed(wrong, f"{path}.exports[{index}].name", export.name, told)
 
     yield from each(enumerate(site.exports), look)
+
+
+def _of_export(api: ApiClient, site: str, export: model.Export, at: str, told: type[Finding]) -> Iterator[Finding]:
+    if isinstance(export, model.GatewayExport) and export.whole:
+        return
+    there = read(api, f"/api/v1/namespaces/{export.namespace}/pods") or {}
+    pods = [pod for pod in there.get("items", []) if _lives(pod)]
+    if isinstance(export, model.PodExport):
+        for advice in _by_labels(export, pods, site):
+            yield told(f"{at}.selector", _shown(export.selector), advice)
+    elif export.pods:
+        for number, name, advice in _by_label(export, pods, site):
+            yield told(f"{at}.pods[{number}]", name, advice)
+    else:
+        for advice in _by_name(export, pods, site):
+            yield told(f"{at}.statefulSet", export.stateful_set_name, advice)
 
 
 def _by_labels(export: model.PodExport, pods: Sequence[Object], site: str) -> Iterator[str]:

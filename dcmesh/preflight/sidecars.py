@@ -1,10 +1,17 @@
-"""Sidecars that a database's pods keep for one more `up`: until nothing refuses pods that have none."""
+"""Databases that are to lose their sidecars: not before nothing refuses pods that have none."""
 
 from collections.abc import Iterator
 
-from dcmesh.config.errors import Remark
+from dcmesh.config.errors import Finding, Remark
+from dcmesh.kube.api import ApiClient
 from dcmesh.model import settings as model
+from dcmesh.model.istio_objects import annotations, labels, name_of, selects, whole
+from dcmesh.model.peer_authentication import effective
 from dcmesh.model.plan import SitePlan
+from dcmesh.preflight.allowed import list_if_allowed
+
+INJECTED = "sidecar.istio.io/status"
+"""Annotation of a pod that got a sidecar."""
 
 
 def kept(site: model.Site, path: str, plan: SitePlan) -> Iterator[Remark]:
@@ -17,3 +24,27 @@ def kept(site: model.Site, path: str, plan: SitePlan) -> Iterator[Remark]:
                 "removes what would refuse those without a sidecar"
             )
             yield Remark(f"{path}.workloads[{index}].sidecar", workload.sidecar, advice)
+
+
+def shut_out(api: ApiClient, site: model.Site, path: str, plan: SitePlan) -> Iterator[Finding]:
+    """Find databases whose pods take mutual TLS alone, by a policy that is not dcmesh's.
+
+    The first pod that loses its sidecar would not reach the others, and the rollout would stand still.
+    """
+    bare = {database.namespace for database in plan.databases if not database.sidecar}
+    if not bare:
+        return
+    policies = [whole(of) for of in list_if_allowed(api, "/apis/security.istio.io/v1/peerauthentications")]
+    for index, workload in enumerate(site.workloads):
+        if not (isinstance(workload, model.Database) and workload.namespace in bare):
+            continue
+        pods = list_if_allowed(api, f"/api/v1/namespaces/{workload.namespace}/pods")
+        own = [of for of in pods if selects(workload.pods.selector, labels(of)) and INJECTED in annotations(of)]
+        found = (effective(policies, pod, workload.pods.port) for pod in own)
+        strict = [name_of(policy) for mode, policy in found if policy and mode == "STRICT"]
+        for policy in strict[:1]:
+            advice = (
+                f"is for pods that {policy} makes STRICT in {site.name}, and while they lose their sidecars those "
+                f"without would be refused by the others: make {workload.namespace} PERMISSIVE first"
+            )
+            yield Finding(f"{path}.workloads[{index}].sidecar", False, advice)

@@ -90,15 +90,15 @@ def changed(name: str, changes: Mapping[str, Any]) -> dict[str, Any]:
     return raw
 
 
-def parse(raw: Mapping[str, Any], stack_name: str = "test") -> config.Settings:
+def parse(raw: Mapping[str, Any], stack_name: str = "test", read: config.ReadStack = read_stack) -> config.Settings:
     """Validate a configuration among `FILES` and `STACKS`."""
-    return config.parse(raw, stack=stack_name, read=read_stack, read_text=read_file)[0]
+    return config.parse(raw, stack=stack_name, read=read, read_text=read_file)[0]
 
 
-def errors(raw: Mapping[str, Any], stack_name: str = "test") -> list[str]:
+def errors(raw: Mapping[str, Any], stack_name: str = "test", read: config.ReadStack = read_stack) -> list[str]:
     """Return the errors of a configuration, a line each; none if it is right."""
     try:
-        parse(raw, stack_name)
+        parse(raw, stack_name, read)
     except config.ConfigError as error:
         heading, *lines = str(error).splitlines()
         assert heading == HEADING

@@ -65,11 +65,21 @@ class Configuration:
             found[site.name] = (f"{path}.exports", _with_places(f"{path}.exports", site.exports))
         return found
 
-    @cached_property
+    @property
     def before(self) -> Mapping[str, Any]:
         """What the stack's last `up` says of its sites, in the output `sites`."""
-        before: Mapping[str, Any] = self.environment.own_outputs().get("sites", {})
+        before: Mapping[str, Any] = self._outputs.get("sites", {})
         return before
+
+    @property
+    def links_before(self) -> Mapping[str, Any]:
+        """What importers know of the stack's sites since its last `up`, from the output `link`."""
+        before: Mapping[str, Any] = self._outputs.get("link", {})
+        return before
+
+    @cached_property
+    def _outputs(self) -> Mapping[str, Any]:
+        return self.environment.own_outputs()
 
     def offer(self, imported: Import | Replicates) -> Offer | None:
         """Return the export that an import or a replica names, if it is there."""

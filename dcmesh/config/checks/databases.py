@@ -149,9 +149,10 @@ def other_ports_of_writers(configuration: Configuration) -> Iterator[Finding]:
         followed = database.replicates
         wished = isinstance(database, Mariadb) and database.writer_service
         offer = configuration.offer(followed) if wished and followed else None
-        if offer and egress_of(site, database) == "gateway" and offer[1].port != MYSQL_PORT:
+        by_name = offer and egress_of(site, database) == "gateway"
+        if offer and by_name and (port := offer[1].port_numbers[0]) != MYSQL_PORT:
             advice = (
-                f"cannot lead to port {offer[1].port} of {offer[1].name}: by an egress gateway it is a name, of a host "
+                f"cannot lead to port {port} of {offer[1].name}: by an egress gateway it is a name, of a host "
                 f"that has the port {MYSQL_PORT} as the database has"
             )
             yield Finding(f"{path}.writerService", True, advice, given=(offer[0],))

@@ -1,4 +1,4 @@
-"""What the last `up` made and this one must not take away or start empty: databases, and their volumes."""
+"""What the last `up` made and this one must not take away, start empty or shut out: databases, and their volumes."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from dcmesh.config.checks.configuration import Configuration
 from dcmesh.config.errors import NOTHING, Finding
 from dcmesh.kube import quantities
 from dcmesh.model.mariadb import SERVER
-from dcmesh.model.settings import Database, Site, Storage
+from dcmesh.model.settings import Database, PodExport, Site, Storage
 
 LIFT = (
     "Put it back; or, to give it up with its data, `pulumi config set protect false` and `pulumi up`, and make this "
@@ -32,6 +32,7 @@ class DeployedDatabase:
         name: its name.
         protected: whether it is kept from deletion. None if that is what the configuration says now.
         storage: its volumes. Default: not known.
+        sidecar: whether its pods have sidecars.
     """
 
     site: str
@@ -40,6 +41,7 @@ class DeployedDatabase:
     name: str
     protected: bool | None = None
     storage: Storage | None = UNKNOWN
+    sidecar: bool = True
 
     def __str__(self) -> str:
         """Return it as it is shown."""
@@ -133,3 +135,21 @@ def _changed(before: Storage | None, now: Storage | None, path: str, site: Site)
     elif quantities.number(now.size) > quantities.number(before.size) and site.cluster == "k3d":
         advice = f'was "{before.size}" at the last `pulumi up`, and k3d\'s volumes cannot grow: put that back; {ANEW}'
         yield Finding(f"{path}.size", now.size, advice)
+
+
+def early_pod_exports(configuration: Configuration) -> Iterator[Finding]:
+    """Find exports with termination at pods that have no sidecars yet.
+
+    Their PeerAuthentication would stand while the pods get them, one after the other: those that have theirs would
+    refuse the others, and HAProxy.
+    """
+    bare = {(made.site, made.namespace) for made in _made(configuration) if not made.sidecar}
+    for site, path, export in configuration.exports:
+        database = site.workload_of(export)
+        having = isinstance(database, Database) and database.sidecar
+        if isinstance(export, PodExport) and having and (site.name, export.namespace) in bare:
+            advice = (
+                f"is of pods that had no sidecars at the last `pulumi up`: let {export.namespace} have them first, by "
+                "an `up` without this export"
+            )
+            yield Finding(f"{path}.name", export.name, advice, given=(path,))

@@ -220,8 +220,12 @@ UNSTABLE = frozenset({"pod-template-hash", "pod-template-generation", "controlle
 """Labels that Kubernetes changes with a workload's template, or with what owns a pod."""
 
 
+INDEXES = frozenset({"pod-index", "job-completion-index"})
+"""Labels with a pod's number, which a pod of each other StatefulSet or Job has too."""
+
+
 def unstable_labels(configuration: Configuration) -> Iterator[Finding]:
-    """Find labels that do not stay with a pod: its host would lead to another one, or to none."""
+    """Find labels that are not one pod's, and stay with it: its host would lead to another one, or to none."""
     for _, path, export in configuration.exports:
         if isinstance(export, GatewayExport):
             name = export.pod_label.rpartition("/")[2].lower()
@@ -229,6 +233,12 @@ def unstable_labels(configuration: Configuration) -> Iterator[Finding]:
                 advice = (
                     "is a label that changes while a pod lives, or with its template: use one that has the pod's name, "
                     "such as cnpg.io/instanceName; a role that moves is followed by its Service, with `whole: true`"
+                )
+                yield Finding(f"{path}.podLabel", export.pod_label, advice)
+            elif name in INDEXES:
+                advice = (
+                    "is a label with a pod's number, which pods of other workloads have too: use one that has the "
+                    "pod's name, such as cnpg.io/instanceName"
                 )
                 yield Finding(f"{path}.podLabel", export.pod_label, advice)
 

@@ -1,8 +1,10 @@
 """EgressProbe: who asks, from where, and what is a failure."""
 
 import os
+import socketserver
 import subprocess
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from shutil import which
 
@@ -14,9 +16,9 @@ from components.mesh.egress_gateway import PROBE_LABELS
 from components.mesh.egress_probe import STRANGER_SCRIPT, EgressProbe, EgressProbeArgs
 from components.mesh.link_probe import SCRIPT
 from dcmesh.model.link import ExportedService, Link, LinkGateway
-from tests.unit.components.mesh.test_link_probe import HANDSHAKE, greeter
+from tests.unit.components.mesh.test_link_probe import HANDSHAKE, TCPServer, greeter
 from tests.unit.engine import Engine
-from tests.unit.servers import nobody
+from tests.unit.servers import listening, nobody
 
 
 @pytest.fixture
@@ -108,6 +110,19 @@ def test_what_a_probe_asks_nothing_is_to_be_shut_all_the_same(shell: str) -> Non
         assert ask(shell, port, 0, "none") == (0, "closed 127.0.0.1\n")
     with greeter(HANDSHAKE) as port:
         assert ask(shell, port, 0, "none") == (1, "open 127.0.0.1 stays open\n")
+
+
+def test_a_connection_that_is_closed_later_was_let_in(shell: str) -> None:
+    """As by a gateway that lets the stranger in, and cannot reach the other site."""
+
+    class GivesUp(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            self.request.settimeout(4)
+            with suppress(OSError):
+                self.request.recv(1)
+
+    with listening(TCPServer(("127.0.0.1", 0), GivesUp)) as port:
+        assert ask(shell, port, 0, "tcp") == (1, "open 127.0.0.1 stays open\n")
 
 
 def test_one_answer_that_is_missing_closes_nothing(shell: str, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from dcmesh import config
 from dcmesh.config import paths
+from dcmesh.model.link import ExportedPort, Link, LinkGateway
 from dcmesh.model.plan import plan_of
 from dcmesh.model.settings import Settings
 from tests.unit.certificates import intermediate, provided
@@ -567,6 +568,31 @@ def test_places_are_found_again_when_others_are_left_out(gone: list[int]) -> Non
     left: Any = paths.without(raw, lost)
     for index, item in enumerate(left["a"]):
         assert paths.before(f"a[{index}].b[0]", lost) == f"a[{item['b'][0]}].b[0]"
+
+
+def test_the_name_that_importers_know_stays_with_its_port() -> None:
+    """They ask for the first port by the host's own name, until an `up` of theirs."""
+    at = "sites[0].exports[0]"
+    (before,) = parse(stack("existing-database")).sites
+    gateway = LinkGateway(addresses=("192.0.2.1",))
+
+    def refused(was: dict[str, Any], now: dict[str, Any]) -> list[str]:
+        told = [export.model_copy(update=was).for_link("dc1", "dcmesh-gateway") for export in before.exports[:1]]
+        outputs = {"link": {"dc1": Link.of("dc1", gateway, told).as_output()}}
+        raw = changed("existing-database", {f"{at}.{key}": value for key, value in now.items()})
+        return errors(raw, read=lambda name: outputs if name.endswith("/test") else read_stack(name))
+
+    one, two = {"port": GONE}, [ExportedPort(port=3306), ExportedPort(port=3307)]
+    first_moved = [{"port": 33060}, {"port": 3306}]
+    assert refused({}, one | {"ports": first_moved[::-1]}) == []
+    assert refused({"port": None, "ports": two}, {}) == []
+    line = (
+        "33060 was 3306 at the last `pulumi up`, and importers ask for that by the host's own name: leave 3306 first, "
+        "and put others behind it; or, to give it up, take the export away for one `pulumi up` of all stacks"
+    )
+    assert refused({}, one | {"ports": first_moved}) == [f"{at}.ports[0].port: {line}"]
+    assert refused({"port": None, "ports": two}, {"port": 3307}) == [f"{at}.port: {line.replace('33060', '3307', 1)}"]
+    assert refused({}, one | {"ports": first_moved, "statefulSet": "another"}) == [], "is another host"
 
 
 def replica_without_source(*before: str, **changes: Any) -> None:

@@ -236,6 +236,46 @@ def test_without_sidecars_all_ends_are_gateways() -> None:
     ]
 
 
+@pytest.mark.parametrize(("had", "wrong"), [({"sidecar": False}, True), ({"sidecar": True}, False), ({}, False)])
+def test_pods_have_their_sidecars_before_an_export_that_ends_at_them(had: dict[str, Any], wrong: bool) -> None:
+    """0.1.0 has not told."""
+    storage = {"size": "1Gi", "storageClass": None}
+    told = [{"kind": "mariadb", "namespace": "wookie", "name": "db", "storage": storage, "protected": False, **had}]
+    outputs = {"organization/dcmesh/test": {"sites": {"dc1": {"workloads": told}}}}
+
+    def read() -> None:
+        config.parse(changed("mariadb", {}), project="dcmesh", stack="test", read=outputs.__getitem__)
+
+    if not wrong:
+        read()
+        return
+    with pytest.raises(
+        config.ConfigError, match=r'exports\[0\].name: "db" is of pods that had no sidecars at the last'
+    ):
+        read()
+
+
+def several_ports(port: int) -> dict[str, Any]:
+    """Return a pair that can change roles by gateways, whose writers' Services are names of hosts with this port."""
+    raw = changed("mariadb-switchover", {})
+    for own, other in (raw["sites"], raw["sites"][::-1]):
+        (export,), (imported,), (workload,) = own["exports"], own["imports"], own["workloads"]
+        for key in ("serviceAccount", "selector", "port"):
+            del export[key]
+        egress = {"namespace": "dcmesh-egress", "serviceAccount": "egress"}
+        ports = [{"port": port}, {"port": 33060}]
+        export |= {"termination": "gateway", "ports": ports, "consumers": [{"site": other["name"], **egress}]}
+        names = {"hostNamespace": other["workloads"][0]["namespace"], "clients": [{"namespace": workload["namespace"]}]}
+        imported |= {**egress, **names, "egress": "gateway"}
+        workload["writerService"] = True
+    return raw
+
+
+def test_of_several_ports_the_first_is_the_writers() -> None:
+    assert not [line for line in errors(several_ports(3306)) if "writerService" in line]
+    assert [line for line in errors(several_ports(3307)) if "cannot lead to port 3307 of" in line]
+
+
 def both_terminations() -> dict[str, Any]:
     """Return a pair that is on its way: both exports, and as yet one import."""
     raw = changed("mariadb-gateways", {f"sites[{n}].workloads[0].sidecar": True for n in range(2)})

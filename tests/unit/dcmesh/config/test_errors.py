@@ -846,6 +846,12 @@ WRONG = [
     ),
     wrong(
         "existing-database",
+        BY_LABEL | {"sites[0].exports[0].podLabel": "apps.kubernetes.io/pod-index", "sites[0].exports[0].pods": ["0"]},
+        'sites[0].exports[0].podLabel: "apps.kubernetes.io/pod-index" is a label with a pod\'s number, which pods of '
+        "other workloads have too: use one that has the pod's name, such as cnpg.io/instanceName",
+    ),
+    wrong(
+        "existing-database",
         BY_LABEL | {"sites[0].exports[0].pods": ["pg-1", "pg-2", "pg-1"]},
         'sites[0].exports[0].pods[2]: "pg-1.db.wookie.dc1.dcmesh" is the name at the gateway of another host, or of '
         "another's port: export it once",

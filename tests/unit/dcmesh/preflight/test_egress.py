@@ -227,3 +227,14 @@ def test_a_namespace_that_istiod_leaves_out_is_named(
     labels = {"istio-injection": "enabled", "a": "b"}
     server.objects[f"{CORE}/dcmesh-egress"] = {"metadata": {"name": "dcmesh-egress", "labels": labels}}
     assert lines(egress.unseen(cluster, {"discoverySelectors": selectors[:1]}, site(), "sites[1]")) == []
+
+
+def test_an_import_is_known_again_by_its_hosts_whatever_export_they_are_of() -> None:
+    """On the way from one of two exports of the same pods to the other: else what somebody else has would stop it."""
+
+    def named(export: str) -> str:
+        changes = {"sites[0].exports[0].name": export, "sites[0].exports[0].statefulSet": "db", f"{AT}.export": export}
+        plan = plan_of(settings(changes), {}).site("dc2")
+        return hosts.imported_name(plan, plan.imports[0])
+
+    assert named("db") == named("db-by-gateway") == "dc2-egress.dcmesh-egress.db-0.db.wookie.svc.cluster.local"

@@ -1,13 +1,14 @@
 """NetworkPolicies that keep a gateway, or consumers, from the other end of a link."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from dcmesh.config.errors import Finding
 from dcmesh.kube.api import ApiClient, connect
-from dcmesh.model.plan import SitePlan, plan_of
+from dcmesh.model.plan import GatewayPlan, SitePlan, plan_of
 from dcmesh.model.settings import Settings
 from dcmesh.preflight import networks
 from tests.unit.configurations import stack
@@ -39,6 +40,7 @@ def lines(found: Iterator[Finding]) -> list[str]:
     return [one.line() for one in found]
 
 
+BY_ADDRESS = GatewayPlan(advertised=True, port=15443, addresses=("192.0.2.1", "2001:db8::1", "gateway.example"))
 ANYWHERE = {"ipBlock": {"cidr": "0.0.0.0/0"}}
 
 
@@ -76,5 +78,9 @@ def test_what_keeps_consumers_from_the_other_sites_gateway(
     assert found
     assert "has the NetworkPolicy" in found[0]
     assert "ports: [{port: 15443}]`" in found[0]
+    addressed = replace(plan, imports=tuple(replace(of, gateway=BY_ADDRESS) for of in plan.imports))
+    (told, *_) = lines(networks.shut_in(api, "sites[1]", addressed))
+    blocks = "{ipBlock: {cidr: 192.0.2.1/32}}, {ipBlock: {cidr: 2001:db8::1/128}}"
+    assert f"add to its egress `to: [{blocks}], ports: [{{port: 15443}}]`" in told
     put(server, namespace, policyTypes=["Egress"], egress=[dns, {"to": [ANYWHERE], "ports": [{"port": 15443}]}])
     assert lines(networks.shut_in(api, "sites[1]", plan)) == []

@@ -80,6 +80,15 @@ def test_a_pod_by_a_label_is_one_pod(server: KubernetesAPI, api: ApiClient) -> N
     assert not stops, "it stands already, and a pod may just be made anew"
 
 
+def test_pods_that_may_not_be_listed_are_not_taken_for_missing(server: KubernetesAPI, api: ApiClient) -> None:
+    server.objects["/api/v1/namespaces/ledger/pods"] = 403
+    ((stops, line),) = lines(api, "operators-database")
+    assert stops
+    assert line.startswith(f'{AT}.name: "ledger" cannot be looked at (403')
+    ((stops, _),) = lines(api, "operators-database", "dc1.pg-1.pg.ledger.dc1.dcmesh-gateway.dcmesh-gateway")
+    assert not stops, "it stands already"
+
+
 def test_a_pod_without_its_label_is_named(server: KubernetesAPI, api: ApiClient) -> None:
     server.objects[PODS] = {"items": [pod("db-pxc-0", **{POD_NAME: ""})]}
     ((stops, line),) = lines(api, GATEWAY)

@@ -1,8 +1,12 @@
 """Databases that lose their sidecars: not in the `up` that changes their exports and imports."""
 
+import pytest
+
+from dcmesh.kube.api import ApiClient
+from dcmesh.model.istio_objects import Object
 from dcmesh.model.plan import plan_of
 from dcmesh.model.settings import Settings
-from dcmesh.preflight.sidecars import kept
+from dcmesh.preflight.sidecars import INJECTED, kept, shut_out
 from tests.unit.configurations import changed
 
 
@@ -20,3 +24,37 @@ def test_it_is_said_that_the_next_up_restarts_them() -> None:
 def test_nothing_is_said_of_those_that_need_them_or_have_none() -> None:
     assert lines("mariadb-gateways", set()) == []
     assert lines("mariadb", {"wookie"}) == []
+
+
+STRICT = {
+    "metadata": {"namespace": "istio-system", "name": "all", "creationTimestamp": "2026-01-01T00:00:00Z"},
+    "spec": {"mtls": {"mode": "STRICT"}},
+}
+PERMISSIVE = {**STRICT, "metadata": {"namespace": "wookie", "name": "own"}, "spec": {"mtls": {"mode": "PERMISSIVE"}}}
+MESHED = {"namespace": "wookie", "name": "db-2", "labels": {"app": "db"}, "annotations": {INJECTED: "{}"}}
+
+
+@pytest.mark.parametrize(
+    ("example", "policies", "pod", "refused"),
+    [
+        ("mariadb-gateways", [STRICT], MESHED, True),
+        ("mariadb-gateways", [STRICT, PERMISSIVE], MESHED, False),
+        ("mariadb-gateways", [], MESHED, False),
+        ("mariadb-gateways", [STRICT], {**MESHED, "annotations": {}}, False),  # it has none any more
+        ("mariadb", [STRICT], MESHED, False),
+    ],
+)
+def test_nobody_loses_a_sidecar_where_the_mesh_refuses_pods_without(
+    monkeypatch: pytest.MonkeyPatch, example: str, policies: list[Object], pod: Object, refused: bool
+) -> None:
+    there = {
+        "/apis/security.istio.io/v1/peerauthentications": policies,
+        "/api/v1/namespaces/wookie/pods": [{"metadata": pod}],
+    }
+    monkeypatch.setattr("dcmesh.preflight.sidecars.list_if_allowed", lambda _, path: there[path])
+    settings = Settings.model_validate(changed(example, {}))
+    found = [*shut_out(ApiClient(), settings.sites[0], "sites[0]", plan_of(settings, {}).site("dc1"))]
+    advice = "is for pods that istio-system/all makes STRICT in dc1, and while they lose their sidecars those without "
+    assert [line.line().startswith(f"sites[0].workloads[0].sidecar: false {advice}") for line in found] == (
+        [True] if refused else []
+    )

@@ -15,7 +15,10 @@ from urllib.parse import unquote
 
 import pytest
 
+from components.mesh.service_import import export_destination_rule
+from dcmesh.kube.ask_host import CONNECT_SECONDS, OPEN_SECONDS
 from dcmesh.kube.pods import Pod, parse_pod
+from dcmesh.model.link import ExportedService
 from dcmesh.status.certificates import parse_authorities, parse_proxy
 from dcmesh.status.gateways import envoys, refused_by
 from dcmesh.status.hosts import SCRIPT, Answer, clusters_path, parse_answers, parse_clusters
@@ -206,6 +209,10 @@ TRICKLES = CHUNKED + b"1\r\n"
 """Each byte behind it comes in time, and there is no end of them."""
 
 
+STAYS = 5
+"""How many seconds a server waits that does not hang up."""
+
+
 class Handler(socketserver.BaseRequestHandler):
     """Says what its server has to say, and then waits or hangs up."""
 
@@ -217,7 +224,7 @@ class Handler(socketserver.BaseRequestHandler):
                     pass
         self.request.sendall(said)
         if stays:
-            self.request.settimeout(5)
+            self.request.settimeout(stays)
             with suppress(OSError):
                 while self.request.recv(4096):  # what is left unread would take back what was said
                     pass
@@ -231,30 +238,32 @@ class Handler(socketserver.BaseRequestHandler):
 def ports() -> Iterator[dict[str, int]]:
     """Servers by what they do."""
     plays = {
-        "mysql": (b"J\x00\x00\x00\n11.4.2-MariaDB\x00", True),
-        "full": (b"\x17\x00\x00\x00\xff\x10\x04Too many connections", False),
-        "picky": (b"\x30\x00\x00\x01\xff\x6a\x04Host '192.0.2.1' is not allowed", False),
-        "nul": (b"\x00", True),
-        "silent": (b"", True),
-        "closes": (b"", False),
-        "web": (b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", False),
-        "pod": (b"HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\nhello-0", False),
-        "line": (b"HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\nhello-0\nmore", False),
-        "chunks": (CHUNKED + b"3\r\nhel\r\n0004;of=it\r\nlo-0\r\n0\r\n\r\n", False),
-        "large": (CHUNKED + b"2710\r\nhello-0\n" + 9992 * b"x" + b"\r\n0\r\n\r\n", False),
-        "short": (b"HTTP/1.1 200\r\nContent-Length: 7\r\n\r\nhello-0", False),
-        "trickles": (TRICKLES, False),
-        "denies": (b"HTTP/1.1 403 Forbidden\r\nContent-Length: 19\r\n\r\nRBAC: access denied", False),
-        "escapes": (b"HTTP/1.1 200 OK\r\nContent-Length: 14\r\n\r\n-n \\c*\\n200\tok", False),
-        "endless": (ENDLESS, False),
-        "postgres": (b"N", True),
-        "postgres with TLS": (b"S", True),
-        "postgres that is full": (b"E\x00\x00\x00\x2fSFATAL\x00", False),
-        "redis": (b"+PONG\r\n", True),
-        "redis with a password": (b"-NOAUTH Authentication required.\r\n", True),
-        "redis that is full": (b"-ERR max number of clients reached\r\n", False),
-        "mongodb": (b"\x4d\x01\x00\x00\x0a\x00\x00\x00\x01\x00\x00\x00\xdd\x07\x00\x00" + bytes(5) + b"helloOk", True),
-        "broken": (b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n", False),
+        "mysql": (b"J\x00\x00\x00\n11.4.2-MariaDB\x00", STAYS),
+        "full": (b"\x17\x00\x00\x00\xff\x10\x04Too many connections", 0),
+        "picky": (b"\x30\x00\x00\x01\xff\x6a\x04Host '192.0.2.1' is not allowed", 0),
+        "nul": (b"\x00", STAYS),
+        "silent": (b"", STAYS),
+        "closes": (b"", 0),
+        "gives up": (b"", 1),
+        "gives up after bytes": (b"x", 1),
+        "web": (b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", 0),
+        "pod": (b"HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\nhello-0", 0),
+        "line": (b"HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\nhello-0\nmore", 0),
+        "chunks": (CHUNKED + b"3\r\nhel\r\n0004;of=it\r\nlo-0\r\n0\r\n\r\n", 0),
+        "large": (CHUNKED + b"2710\r\nhello-0\n" + 9992 * b"x" + b"\r\n0\r\n\r\n", 0),
+        "short": (b"HTTP/1.1 200\r\nContent-Length: 7\r\n\r\nhello-0", 0),
+        "trickles": (TRICKLES, 0),
+        "denies": (b"HTTP/1.1 403 Forbidden\r\nContent-Length: 19\r\n\r\nRBAC: access denied", 0),
+        "escapes": (b"HTTP/1.1 200 OK\r\nContent-Length: 14\r\n\r\n-n \\c*\\n200\tok", 0),
+        "endless": (ENDLESS, 0),
+        "postgres": (b"N", STAYS),
+        "postgres with TLS": (b"S", STAYS),
+        "postgres that is full": (b"E\x00\x00\x00\x2fSFATAL\x00", 0),
+        "redis": (b"+PONG\r\n", STAYS),
+        "redis with a password": (b"-NOAUTH Authentication required.\r\n", STAYS),
+        "redis that is full": (b"-ERR max number of clients reached\r\n", 0),
+        "mongodb": (b"\x4d\x01\x00\x00\x0a\x00\x00\x00\x01\x00\x00\x00\xdd\x07\x00\x00" + bytes(5) + b"helloOk", STAYS),
+        "broken": (b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n", 0),
     }
     with ExitStack() as stack:
         ports = {"refused": stack.enter_context(nobody())}
@@ -275,7 +284,8 @@ class Said:
 
 
 def asked(shell: str, *words: str) -> Said:
-    command = (shell, "-c", SCRIPT.replace("seconds=3", "seconds=1"), "ask", *words)
+    script = SCRIPT.replace("seconds=3", "seconds=1").replace(f"open_seconds={OPEN_SECONDS}", "open_seconds=2")
+    command = (shell, "-c", script, "ask", *words)
     begun = monotonic()
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=20)
     return Said(done.returncode, done.stdout, done.stderr, monotonic() - begun)
@@ -291,7 +301,7 @@ WAITS = [
     ("endless", "pod-name"),
     ("trickles", "pod-name"),
     *(("silent", kind) for kind in ("postgres", "redis", "mongodb", "tcp")),
-    *((server, "tcp") for server in ("mysql", "closes", "refused")),
+    *((server, "tcp") for server in ("mysql", "closes", "gives up", "gives up after bytes", "refused")),
     *((f"redis{which}", "redis") for which in ("", " with a password", " that is full")),
     *((f"postgres{which}", "postgres") for which in ("", " with TLS", " that is full")),
     ("mongodb", "mongodb"),
@@ -357,7 +367,9 @@ def ask(ports: dict[str, int]) -> Ask:
         ("silent", "mongodb", "failed 127.0.0.1 PORT"),
         ("silent", "tcp", "ok 127.0.0.1 PORT stays open\n"),
         ("mysql", "tcp", "ok 127.0.0.1 PORT stays open\n"),
-        ("closes", "tcp", "failed 127.0.0.1 PORT closed at once"),
+        ("closes", "tcp", "failed 127.0.0.1 PORT closed"),
+        ("gives up", "tcp", "failed 127.0.0.1 PORT closed"),
+        ("gives up after bytes", "tcp", "failed 127.0.0.1 PORT closed"),
         ("refused", "tcp", "failed 127.0.0.1 PORT"),
         ("refused", "none", "ok 127.0.0.1 PORT not asked\n"),
     ],
@@ -367,6 +379,13 @@ def test_a_host_is_asked(shell: str, server: str, kind: str, answer: str, ask: A
     assert (said.status, said.errors) == (0, "")
     assert said.out.startswith(answer.replace("PORT", str(ports[server])))
     assert len(said.out.splitlines()) == 1
+
+
+def test_a_connection_must_outlast_a_proxy_that_reaches_nobody(database: ExportedService) -> None:
+    """The proxy takes the consumer's connection at once, and closes it when it gives up the other site."""
+    policy = export_destination_rule(database, gateways=1)["trafficPolicy"]
+    assert policy["connectionPool"]["tcp"]["connectTimeout"] == f"{CONNECT_SECONDS}s"
+    assert f" open_seconds={CONNECT_SECONDS + 2}\n" in SCRIPT
 
 
 @pytest.mark.parametrize("shell", SHELLS)
