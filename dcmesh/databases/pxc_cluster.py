@@ -14,6 +14,7 @@ from dcmesh.databases.mysql_gtids import MysqlRows
 from dcmesh.databases.replication import READ_ONLY, Replica, checked, parse_lines
 from dcmesh.databases.switchover import Channel, NoAnswer, NotSilent, understood
 from dcmesh.kube.api import ERRORS, ApiClient, custom_object, run_in, why
+from dcmesh.kube.pods import is_ready
 from dcmesh.model.printable import printable
 from dcmesh.model.pxc import stateful_set_name
 
@@ -24,7 +25,7 @@ MARK = "dcmesh_replica.key_buffer_size"
 """A number that a replica's servers have, where the other site's look for it: pxc_hold.sh sets it."""
 
 REPLICA, PROMISED = 65536, 131072
-"""What it is of a replica, and of one that is about to take over."""
+"""What it is of a replica, and at least of one that is about to take over."""
 
 QUESTION = r"""SHOW REPLICA STATUS\G SELECT REPLACE(@@GLOBAL.gtid_executed, CHAR(10), '') AS Gtid_Position, \
 @@GLOBAL.read_only AS Read_Only\G""".replace("\\\n", "")
@@ -164,8 +165,14 @@ class Cluster(Protocol):
     def writer(self) -> Node:
         """Return what the node says that takes the writes, and has the channel."""
 
+    def ready(self, ordinal: int) -> bool:
+        """Tell whether Kubernetes takes a node for ready."""
+
     def mark(self, ordinal: int, size: int) -> None:
         """Give a node's server another mark."""
+
+    def unmark(self, ordinal: int, seen: int) -> None:
+        """Give a node's server a replica's mark, if its mark is still as it was seen."""
 
     def start_channel(self, channel: str) -> None:
         """Start the writer's channel."""
@@ -216,9 +223,18 @@ class PxcCluster:
         """Return what the writer says, by way of the proxy."""
         return self._node()
 
+    def ready(self, ordinal: int) -> bool:
+        """Tell whether the pod of a node is ready."""
+        with asked("its API"):
+            return is_ready(self._api, self._end.namespace, f"{stateful_set_name(self._end.name)}-{ordinal}")
+
     def mark(self, ordinal: int, size: int) -> None:
         """Give a node's server another mark."""
         self._tell(rf"SET GLOBAL {MARK} = {size}\G", ordinal)
+
+    def unmark(self, ordinal: int, seen: int) -> None:
+        """Give a node's server a replica's mark, in one statement."""
+        self._tell(rf"SET GLOBAL {MARK} = IF(@@GLOBAL.{MARK} = {seen}, {REPLICA}, @@GLOBAL.{MARK})\G", ordinal)
 
     def start_channel(self, channel: str) -> None:
         """Start the writer's channel."""

@@ -9,6 +9,7 @@ where that may be, and a run after both are changed does what is left. What a si
 - It is a replica whose servers have been marked for a failover: to its own site, that this was about to be the primary.
 """
 
+import secrets
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
@@ -16,7 +17,7 @@ from dataclasses import replace
 import pulumi
 
 from dcmesh.databases.mysql_gtids import MysqlRows
-from dcmesh.databases.pxc_cluster import PROMISED, REPLICA, Cluster, Node, PxcCluster, PxcEnd, Resource
+from dcmesh.databases.pxc_cluster import PROMISED, Cluster, Node, PxcCluster, PxcEnd, Resource
 from dcmesh.databases.switchover import (
     MONOTONIC,
     Channel,
@@ -62,8 +63,18 @@ def _answers(cluster: Cluster, resource: Resource, *, least: int = 0) -> dict[in
         except NoAnswer as error:
             errors.append(error)
     if len(found) < least:
-        raise next((error for error in errors if isinstance(error, NotSilent)), errors[0])
+        there = [error for error in errors if isinstance(error, NotSilent)]
+        if found or there or _ready(cluster, resource):
+            raise NotSilent(str([*there, *errors][0]))
+        raise errors[0]
     return found
+
+
+def _ready(cluster: Cluster, resource: Resource) -> bool:
+    """Tell whether Kubernetes takes a node for ready, though it does not answer."""
+    with suppress(NoAnswer):
+        return any(cluster.ready(ordinal) for ordinal in range(resource.nodes))
+    return False
 
 
 class PxcPeer:
@@ -73,7 +84,8 @@ class PxcPeer:
         site: the site that asks.
         other: the cluster's.
         cluster: the cluster.
-        by_resource: whether its resource and the nodes that answer are enough, for nothing is opened by what it tells.
+        by_resource: whether a replica's resource and the nodes that answer are enough, for nothing is opened by what it
+            tells. A source's are: one whose API answers is never taken for gone.
         rows: whether its rows are asked for.
     """
 
@@ -85,9 +97,7 @@ class PxcPeer:
 
     def _least(self, resource: Resource) -> int:
         """Return how many nodes must answer: of a replica all, for one that does not may be open still."""
-        if self._by_resource:
-            return 0
-        return 1 if resource.source else resource.nodes
+        return 0 if resource.source or self._by_resource else resource.nodes
 
     def look(self) -> Theirs:
         """Return what it tells.
@@ -136,6 +146,7 @@ class PxcServer:
     def __init__(self, site: str, other: str, cluster: Cluster) -> None:
         self.site, self._other, self._cluster = site, other, cluster
         self._extra, self._events_told = "", False
+        self._promises: frozenset[int] | None = None
 
     def look(self) -> Own:
         """Return what it tells.
@@ -146,13 +157,14 @@ class PxcServer:
         resource = self._cluster.resource()
         if resource is None:
             raise NoAnswer("it has no cluster")
-        nodes = _answers(self._cluster, resource)
+        nodes = _answers(self._cluster, resource, least=self._least(resource))
         if not resource.source and 2 * len(nodes) <= resource.nodes:
             raise NoAnswer("most of its nodes do not answer")
+        if self._promises is None:
+            self._promises = frozenset(node.mark for node in nodes.values() if node.mark >= PROMISED)
         writer = self._cluster.writer()
         channel, rows = writer.channel, writer.rows
         if resource.source:
-            channel = channel or next((node.channel for node in nodes.values() if node.channel), None)
             with understood():
                 rows = MysqlRows.of_nodes([node.rows for node in nodes.values()] or [rows])
         return Own(
@@ -167,6 +179,10 @@ class PxcServer:
             idle_events=resource.source and not writer.read_only and self._idle_events(resource),
         )
 
+    def _least(self, resource: Resource) -> int:
+        """Return how many nodes must answer, besides most of a replica's."""
+        return 0
+
     def _idle_events(self, resource: Resource) -> bool:
         if self._events_told:
             return False
@@ -177,7 +193,7 @@ class PxcServer:
     def _token(self, resource: Resource, nodes: Iterable[Node]) -> Token:
         if resource.source:
             return Token(site=self.site, term=LEADS)
-        if any(node.mark == PROMISED for node in nodes):
+        if any(node.mark >= PROMISED for node in nodes):
             return Token(site=self.site, term=PROMISES)
         return Token(site=self._other, term=FOLLOWS)
 
@@ -187,10 +203,12 @@ class PxcServer:
     def write(self, seen: Token, token: Token) -> None:
         """Take back what a replica's nodes promised and never did.
 
-        The primary's nodes may be held for that. A node that is open is none of a replica.
+        The primary's nodes may be held for that. A node that is open is none of a replica. What was promised since this
+        run began is another's: an `up` may be about to keep it.
 
         Raises:
             pulumi.RunError: only another resource could say so.
+            NoAnswer: it is no replica any more.
         """
         if seen.term != PROMISES or token.site == self.site:
             raise pulumi.RunError(
@@ -199,8 +217,8 @@ class PxcServer:
             )
         resource = self._resource_of_replica()
         for ordinal, node in _answers(self._cluster, resource).items():
-            if node.mark == PROMISED and node.read_only:
-                self._cluster.mark(ordinal, REPLICA)
+            if node.mark in (self._promises or ()) and node.read_only:
+                self._cluster.unmark(ordinal, node.mark)
 
     def _resource_of_replica(self) -> Resource:
         """Return its resource, if that makes it a replica still."""
@@ -240,7 +258,8 @@ class PxcServer:
         if resource and resource.source and not self._cluster.writer().read_only:
             for ordinal, node in _answers(self._cluster, resource).items():
                 if node.channel:
-                    self._cluster.drop_channel(ordinal, resource.channel)
+                    with suppress(NoAnswer):
+                        self._cluster.drop_channel(ordinal, resource.channel)
 
     def run_events(self, seen: Token, *, alone: bool) -> None:
         """Warn of those that do not run: MySQL marks all alike that a replica has got, so nobody knows which are to."""
@@ -258,6 +277,11 @@ class _Permitted(Exception):  # noqa: N818
     """The resource may be changed."""
 
 
+def new_promise() -> int:
+    """Return a mark of a promise. It is another each time: an old run that goes on takes back none that is new."""
+    return PROMISED + 4096 * secrets.randbelow(4096)
+
+
 class HandOver(PxcServer):
     """A site's own cluster, before its resource is changed: what would be written there ends the run.
 
@@ -265,6 +289,7 @@ class HandOver(PxcServer):
     """
 
     _taken: Token | None = None
+    _promise: int | None = None
 
     def look(self) -> Own:
         """Return what it tells; also what a cluster does that is not there yet."""
@@ -280,6 +305,10 @@ class HandOver(PxcServer):
         else:
             own = super().look()
         return replace(own, token=self._taken or own.token)
+
+    def _least(self, resource: Resource) -> int:
+        """Of a primary all: when its resource is changed, each of them must say that it is closed."""
+        return resource.nodes if resource.source else 0
 
     def _token(self, resource: Resource, nodes: Iterable[Node]) -> Token:
         return super()._token(resource, () if not resource.source else nodes)
@@ -304,10 +333,10 @@ class HandOver(PxcServer):
                     f"{self.site}: does not apply what has arrived of {self._other}, and would lose it: nothing is "
                     "promoted. Mend the replication"
                 )
-            told = 0
+            told, self._promise = 0, new_promise()
             for ordinal in range(resource.nodes):
                 with suppress(NoAnswer):
-                    self._cluster.mark(ordinal, PROMISED)
+                    self._cluster.mark(ordinal, self._promise)
                     told += 1
             if 2 * told <= resource.nodes:
                 raise NoAnswer("most of its nodes do not answer")
@@ -319,7 +348,16 @@ class HandOver(PxcServer):
             super().follow(seen)
 
     def open(self, seen: Token) -> None:
-        """End: its resource may make it the primary."""
+        """End: its resource may make it the primary.
+
+        Raises:
+            NoAnswer: most nodes do not promise any more what they were told to.
+        """
+        if self._promise:
+            resource = self._resource_of_replica()
+            marks = [node.mark for node in _answers(self._cluster, resource).values()]
+            if 2 * marks.count(self._promise) <= resource.nodes:
+                raise NoAnswer("what its nodes have promised was taken back")
         raise _Permitted
 
 
@@ -345,7 +383,7 @@ class Taker(PxcPeer):
     """The other site's cluster, as it is asked before it is given the token: it is closed, so most nodes are enough."""
 
     def _least(self, resource: Resource) -> int:
-        return resource.nodes // 2 + 1
+        return 0 if resource.source else resource.nodes // 2 + 1
 
     def look(self) -> Theirs:
         """Return what it tells.
@@ -358,8 +396,8 @@ class Taker(PxcPeer):
         if theirs.token.site == self._other:
             raise pulumi.RunError(
                 f"{self._site}: {self._other} is a primary by its resource as well, and takes no writes: nothing is "
-                f"changed. If it has just returned, set primary back to {self._site} until an `up` has made it a "
-                "replica; else see why its nodes are held (`python -m dcmesh status`)"
+                f"changed. Run again. If it has just returned, set primary back to {self._site} until an `up` has made "
+                "it a replica; else see why its nodes are held (`python -m dcmesh status`)"
             )
         return theirs
 

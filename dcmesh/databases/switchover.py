@@ -150,10 +150,14 @@ class Own(Theirs):
 
 @dataclass(frozen=True)
 class Silence:
-    """Instead of what a server tells: why it tells nothing, and whether that has lasted so long that it may be gone."""
+    """Instead of what a server tells: why it tells nothing.
+
+    `lasting`: whether that has lasted so long that it may be gone. `there`: whether it is there all the same.
+    """
 
     reason: str
     lasting: bool = False
+    there: bool = False
 
 
 class Peer(Protocol):
@@ -446,7 +450,8 @@ def _take_over(switchover: Switchover, site: str, other: str, own: Own, theirs: 
 def _take_over_without(switchover: Switchover, site: str, other: str, own: Own, silence: Silence) -> Step:
     """Return what is to be done where the site is to be the primary, and the other does not answer."""
     channel, end = own.channel, own.applied
-    beside = f" Its channel has stopped (error {channel.error})." if channel and not channel.applies else ""
+    stopped = channel and channel.error and not channel.applies
+    beside = f" Its channel has stopped (error {channel.error})." if channel and stopped else ""
     if channel and not channel.applies and not channel.idle:
         beside += " What has arrived and is not applied is dropped when this site takes over: look at it before."
     if own.extra:
@@ -456,10 +461,13 @@ def _take_over_without(switchover: Switchover, site: str, other: str, own: Own, 
             f"{other} does not answer ({silence.reason}), and what has arrived of it is not applied", for_rows=True
         )
     if not end and own.read_only:
-        return Refuse(
+        return Wait(
             f"{other} does not answer ({silence.reason}), and nothing of it was ever applied here: nothing is "
-            "promoted. docs/switchover.md says how to begin anew"
+            "promoted. docs/switchover.md says how to begin anew",
+            SILENCE,
         )
+    if silence.there and switchover.without != other:
+        return Wait(f"{other} is there, and does not say what is to be known ({silence.reason}): nothing is promoted")
     if switchover.without != other:
         return Wait(
             f"{other} does not answer ({silence.reason}).{beside} What it committed{end and f' after {end}'} would be "
@@ -649,7 +657,7 @@ class _Turns:
             theirs = self.side.peer.look()
         except NotSilent as error:
             self._heard = self.clock.now()
-            return Silence(str(error))
+            return Silence(str(error), there=True)
         except NoAnswer as error:
             return Silence(str(error), lasting=self.clock.now() >= self._heard + GONE)
         self._heard = self.clock.now()

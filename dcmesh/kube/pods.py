@@ -112,6 +112,17 @@ def read_pod(api: client.ApiClient, namespace: str, name: str) -> Pod | None:
     return parse_pod(found) if found else None
 
 
+def is_ready(api: client.ApiClient, namespace: str, name: str) -> bool:
+    """Tell whether a pod is there, and ready.
+
+    Raises:
+        kube.api.ERRORS: the cluster cannot be asked.
+    """
+    found = read(api, f"/api/v1/namespaces/{namespace}/pods/{name}") or {}
+    conditions = found.get("status", {}).get("conditions", ())
+    return any((one["type"], one["status"]) == ("Ready", "True") for one in conditions)
+
+
 def read_pods(api: client.ApiClient, namespace: str, labels: Mapping[str, str]) -> list[Pod]:
     """Return the pods of a namespace that have these labels.
 

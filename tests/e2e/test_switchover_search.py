@@ -76,6 +76,7 @@ PXC_ALL = {
     "a false word": pxc_world.Bounds(words=True, rows=1, faults=2, kinds=("line", "mute")),
     "a return": pxc_world.Bounds(begins="gone", runs=2, rows=1),
     "a row that was given up": pxc_world.Bounds(begins="lost", runs=2, rows=1),
+    # It has looked once: of one that has not, the docs say that none may run.
     "what is left of one that was taken back": pxc_world.Bounds(words=True, begins="left"),
 }
 PXC_MOST = 120_000
@@ -90,3 +91,12 @@ def test_nothing_comes_about_of_xtradb_clusters_that_must_not_be() -> None:
         assert not found, name
         looked_at += len(known)
     assert looked_at > 500_000
+
+
+@pytest.mark.soak(proves=PXC_PROVES)
+def test_a_promise_that_is_like_the_one_before_is_found() -> None:
+    """An old run that goes on takes it back, and the other site is opened beside."""
+    code = pxc_world.Code()
+    code.server.new_promise = lambda: pxc_world.PROMISED
+    found, _ = pxc_world.search(pxc_world.World(pxc_world.Bounds(words=True, begins="left"), code))
+    assert found

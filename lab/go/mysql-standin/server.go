@@ -213,6 +213,13 @@ var knownStatements = []known{
 		d.mark = words[0]
 		return nil, nil
 	}),
+	on(`SET GLOBAL dcmesh_replica\.key_buffer_size = IF\(@@GLOBAL\.dcmesh_replica\.key_buffer_size = (\d+), (\d+), @@GLOBAL\.dcmesh_replica\.key_buffer_size\)`,
+		func(d *database, words []string) (*mysql.Result, error) {
+			if d.mark == words[0] {
+				d.mark = words[1]
+			}
+			return nil, nil
+		}),
 	on(`SET GLOBAL event_scheduler = (ON|OFF)`, func(d *database, words []string) (*mysql.Result, error) {
 		d.scheduler = words[0]
 		return nil, nil

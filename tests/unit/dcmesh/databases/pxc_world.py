@@ -31,7 +31,11 @@ Row = tuple[int, int]
 R, P, ALONE = "replica", "primary", "primary alone"
 """What a cluster's containers take it for: the last asks no other site."""
 
+KEPT = ("_taken", "_extra", "_promise", "_promises")
+"""What a server keeps from turn to turn."""
+
 NONE, MARKED, PROMISED = 0, pxc_cluster.REPLICA, pxc_cluster.PROMISED
+NEW_PROMISE = PROMISED + 4096
 
 
 class Node(NamedTuple):
@@ -122,7 +126,7 @@ class Bounds:
     """`gone`: dc1 is down, and a failover has made dc2 the primary. `lost`: and dc1 has a row that was given up.
 
     `away`: dc1, the primary, is down. `behind`: and dc2 has not all of its rows. `left`: and a failover has been begun
-    and taken back; what is left of that goes on.
+    and taken back; the Command that is left of that has looked once, and goes on.
     """
 
 
@@ -178,6 +182,7 @@ class Code:
         self.server: Any
         self.machine, self.cluster, self.server = made.values()
         self.server.switch_over = _asks
+        self.server.new_promise = lambda: NEW_PROMISE
 
 
 class _Asks(Exception):  # noqa: N818
@@ -216,8 +221,14 @@ class Replayed:
     def writer(self) -> Any:
         return self._next("node", 0)
 
+    def ready(self, ordinal: int) -> bool:
+        return False
+
     def mark(self, ordinal: int, size: int) -> None:
         self._next("mark", ordinal, size)
+
+    def unmark(self, ordinal: int, seen: int) -> None:
+        self._next("unmark", ordinal, seen)
 
     def start_channel(self, channel: str) -> None:
         self._next("start")
@@ -281,7 +292,7 @@ class World:
             server, peer = side.server, side.peer
             vars(server).update(dict(self._table[run.kept or 1]))
             outcome, past = self._look(machine, wanted, run, server, peer)
-            left = {name: value for name, value in vars(server).items() if name in ("_taken", "_extra")}
+            left = {name: value for name, value in vars(server).items() if name in KEPT}
             return outcome, past, self._number(tuple(left.items()))
         except _Needs as needs:
             return needs
@@ -377,6 +388,10 @@ class World:
         elif what == "mark":
             ordinal, size = args
             yield self._put_node(state, site, ordinal, of.nodes[ordinal]._replace(mark=size)), None
+        elif what == "unmark":
+            ordinal, seen = args
+            node = of.nodes[ordinal]
+            yield self._put_node(state, site, ordinal, node._replace(mark=MARKED) if node.mark == seen else node), None
         elif what == "drop":
             yield self._put(state, site, of._replace(channel=False)), None
         else:
@@ -392,7 +407,7 @@ class World:
             yield state._replace(runs=self._shared(runs))
             return
         if source and run.word and not of.source:
-            if not run.true and not self._receives(state, site):
+            if not run.true and ("line" in self.bounds.kinds or not self._receives(state, site)):
                 return  # the word is false, and nothing here could know
             if run.at == str(rows(of.rows)):
                 state = state._replace(accepted=_with(state.accepted, site, True))
@@ -429,7 +444,8 @@ class World:
             second = Site(True, opened, frozenset({row}), alone=True, told=ALONE, written=ALONE)
         if self.bounds.begins == "left":
             second = second._replace(nodes=tuple(node._replace(mark=PROMISED) for node in second.nodes))
-        left = Run(0, "left", 1) if self.bounds.begins == "left" else None
+        looked = self._number((("_promises", frozenset({PROMISED})),))
+        left = Run(0, "left", 1, kept=looked) if self.bounds.begins == "left" else None
         return State(
             (first, second),
             runs=frozenset({left} if left else ()),

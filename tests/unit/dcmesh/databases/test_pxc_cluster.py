@@ -132,11 +132,14 @@ def test_its_rows_are_asked_for_after_the_rest() -> None:
 def test_what_it_is_told(cluster: PxcCluster, ran: list[dict[str, Any]]) -> None:
     cluster_says[0] = ""
     cluster.mark(1, PROMISED)
+    cluster.unmark(1, PROMISED)
     cluster.start_channel("dcmesh")
     cluster.drop_channel(2, "dcmesh")
     told = [where["command"][-1].partition("--user=operator --execute=")[2] for where in ran]
     assert told == [
         r"'SET GLOBAL dcmesh_replica.key_buffer_size = 131072\G'",
+        r"'SET GLOBAL dcmesh_replica.key_buffer_size = IF(@@GLOBAL.dcmesh_replica.key_buffer_size = 131072, 65536, "
+        r"@@GLOBAL.dcmesh_replica.key_buffer_size)\G'",
         r"""'START REPLICA FOR CHANNEL '"'"'dcmesh'"'"'\G'""",
         r"""'STOP REPLICA FOR CHANNEL '"'"'dcmesh'"'"'\G RESET REPLICA ALL FOR CHANNEL '"'"'dcmesh'"'"'\G'""",
     ]
@@ -184,3 +187,16 @@ def test_a_resource_that_is_asked_for(cluster: PxcCluster, monkeypatch: pytest.M
     monkeypatch.setattr(pxc_cluster, "custom_object", fail)
     with pytest.raises(NoAnswer, match="its API: Connection refused"):
         cluster.resource()
+
+
+@pytest.mark.parametrize("status", ["True", "False"])
+def test_whether_a_pod_is_ready(cluster: PxcCluster, monkeypatch: pytest.MonkeyPatch, status: str) -> None:
+    asked = list[str]()
+
+    def read(_: object, path: str) -> dict[str, Any]:
+        asked.append(path)
+        return {"status": {"conditions": [{"type": "Ready", "status": status}]}}
+
+    monkeypatch.setattr("dcmesh.kube.pods.read", read)
+    assert cluster.ready(1) == (status == "True")
+    assert asked == ["/api/v1/namespaces/wookie/pods/db-pxc-1"]

@@ -53,6 +53,13 @@ def fault(old: str, new: str, *, of: Any = pxc_server) -> Callable[[Bounds], Wor
     return lambda bounds: World(bounds, Code((of, old, new)))
 
 
+def promising_nothing(bounds: Bounds) -> World:
+    told = "                    self._cluster.mark(ordinal, self._promise)\n"
+    return World(
+        bounds, Code((pxc_server, told, ""), (pxc_server, "        if self._promise:\n", "        if False:\n"))
+    )
+
+
 def held(changed: Callable[..., bool]) -> Callable[[Bounds], World]:
     return lambda bounds: World(bounds, held=changed)
 
@@ -63,6 +70,8 @@ def trusting(*, theirs: tuple[str, ...], **others: Any) -> bool:
 
 
 RETURNED = '\n            raise pulumi.RunError(\n                f"{self._site}: {self._other}'
+
+
 AWAY = Bounds(words=True, begins="away")
 
 FAULTS: dict[str, tuple[Callable[[Bounds], World], Bounds]] = {
@@ -72,7 +81,7 @@ FAULTS: dict[str, tuple[Callable[[Bounds], World], Bounds]] = {
     ),
     "open nodes are not asked for": (fault("and all(node.closed for node in nodes)", ""), Bounds()),
     "rows are not asked for": (fault("if own.rows.lacking(theirs.rows):", "if False:", of=switchover), Bounds(rows=1)),
-    "nothing is promised": (fault("                    self._cluster.mark(ordinal, PROMISED)\n", ""), AWAY),
+    "nothing is promised": (promising_nothing, AWAY),
     "it is not looked once more": (fault("        self._taken = token\n", "        raise _Permitted\n"), AWAY),
     "one that has returned leads": (
         fault(

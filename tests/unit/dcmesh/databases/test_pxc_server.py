@@ -7,7 +7,7 @@ import pulumi
 import pytest
 
 from components.databases.pxc import HOLD_SCRIPT
-from dcmesh.databases import pxc_cluster
+from dcmesh.databases import pxc_cluster, pxc_server
 from dcmesh.databases.mysql_gtids import MysqlRows
 from dcmesh.databases.pxc_cluster import PROMISED, REPLICA, Node, Resource
 from dcmesh.databases.pxc_server import hand_over, sides_of
@@ -71,6 +71,7 @@ class Fake:
     away: bool = False
     """Whether its API does not answer either."""
     idle: bool = False
+    is_ready: set[int] = field(default_factory=set)
     told: list[tuple[str, int]] = field(default_factory=list)
 
     def resource(self) -> Resource | None:
@@ -86,10 +87,17 @@ class Fake:
         self._speaks(0)
         return self.nodes[0]
 
+    def ready(self, ordinal: int) -> bool:
+        return ordinal in self.is_ready
+
     def mark(self, ordinal: int, size: int) -> None:
         self._speaks(ordinal)
         self.told.append((f"mark {size}", ordinal))
         self.nodes[ordinal] = replace(self.nodes[ordinal], mark=size)
+
+    def unmark(self, ordinal: int, seen: int) -> None:
+        assert self.nodes[ordinal].mark == seen
+        self.mark(ordinal, REPLICA)
 
     def start_channel(self, channel: str) -> None:
         self.told.append((f"start {channel}", 0))
@@ -113,6 +121,19 @@ class Fake:
 
     def are(self, **changes: object) -> None:
         self.nodes = [replace(one, **changes) for one in self.nodes]  # type: ignore[arg-type]
+
+
+@pytest.fixture(autouse=True)
+def _one_promise(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pxc_server, "new_promise", lambda: PROMISED)
+
+
+def test_each_promise_is_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The other site takes none for a replica's."""
+    monkeypatch.undo()
+    promises = {pxc_server.new_promise() for _ in range(50)}
+    assert len(promises) > 10
+    assert min(promises) >= PROMISED > REPLICA
 
 
 @pytest.fixture
@@ -169,9 +190,9 @@ def test_a_node_is_waited_for_until_it_is_closed(old: Fake, new: Fake, time: Tim
         (lambda old: old.nodes.__setitem__(1, OPEN), "dc1 is not read-only yet"),
         (lambda old: old.nodes.__setitem__(1, replace(CLOSED, events=True)), "dc1 is not read-only yet"),
         (lambda old: setattr(old, "found", resource(source=False, observed=False)), "dc1 is not read-only yet"),
-        (lambda old: setattr(old, "found", None), "dc1 does not answer (it has no cluster yet)"),
+        (lambda old: setattr(old, "found", None), "dc1 is there, and does not say what is to be known (it has no cl"),
         (lambda old: setattr(old, "found", resource(source=True)), "dc1 is there, and the primary by its resource"),
-        (lambda old: old.down.add(2), "dc1 does not answer (error 2003)"),
+        (lambda old: old.down.add(2), "dc1 is there, and does not say what is to be known (error 2003)"),
     ],
     ids=["open", "events", "not observed", "no cluster", "a source", "a silent node"],
 )
@@ -257,7 +278,7 @@ def test_histories_that_not_all_nodes_have_are_not_waited_for(old: Fake, new: Fa
 
 def test_nodes_that_have_nothing_in_common_tell_nothing(old: Fake, new: Fake, time: Time) -> None:
     old.nodes[1] = node(rows="")
-    assert "dc1 does not answer (its nodes have no common history)" in refused(new, old, time)
+    assert "does not say what is to be known (its nodes have no common history)" in refused(new, old, time)
 
 
 def test_one_that_is_open_still_and_is_to_lead_again_is_not_closed(old: Fake, new: Fake, time: Time) -> None:
@@ -462,8 +483,39 @@ def test_a_primary_of_which_one_node_is_gone_and_the_others_are_full_is_not_gone
         raise NotSilent("error 1040") if ordinal else NoAnswer("there is no pod")
 
     lost.node = answer  # type: ignore[method-assign]
-    assert "does not answer (error 1040)" in refused(new, lost, time, LOST)
+    assert "dc1 is there, and the primary by its resource" in refused(new, lost, time, LOST)
+    lost.found = resource(source=False)
+    assert "dc1 does not answer (error 1040)" in refused(new, lost, time, LOST)
     assert marks(new) == []
+
+
+@pytest.mark.parametrize("there", ["its API, a source", "a node", "a ready pod", "nobody"])
+def test_one_whose_api_answers_is_gone_only_if_it_is_a_replica_of_which_no_node_is_there(
+    lost: Fake, new: Fake, time: Time, there: str
+) -> None:
+    lost.away, lost.down = False, {0, 1, 2}
+    lost.found = resource(source=there == "its API, a source")
+    lost.down -= {1} if there == "a node" else set()
+    lost.is_ready = {2} if there == "a ready pod" else set()
+    assert (refused(new, lost, time, LOST) == "") == (there == "nobody")
+    assert bool(marks(new)) == (there == "nobody")
+
+
+def test_a_promise_that_was_taken_back_is_none(lost: Fake, new: Fake, time: Time) -> None:
+    mark = new.mark
+
+    def taken_back(ordinal: int, size: int) -> None:
+        mark(ordinal, size)
+        new.nodes[ordinal] = replace(new.nodes[ordinal], mark=REPLICA)
+
+    new.mark = taken_back  # type: ignore[method-assign]
+    assert "what its nodes have promised was taken back" in refused(new, lost, time, LOST)
+
+
+def test_a_primary_of_which_a_node_is_silent_is_not_closed(primary: Fake, new: Fake, time: Time) -> None:
+    """Each of its nodes must say afterwards that it is closed."""
+    primary.down = {2}
+    assert "its own server does not answer (error 2003)" in kept(primary, new, time)
 
 
 def test_what_has_arrived_and_is_not_applied_is_not_dropped(lost: Fake, new: Fake, time: Time) -> None:
@@ -539,9 +591,23 @@ def test_the_operator_is_waited_for(ended: Ended) -> None:
 
 
 def test_a_closed_node_of_an_open_primary_has_its_channel_dropped_as_well(ended: Ended) -> None:
-    ended.dc2.nodes[1] = replace(CLOSED, channel=STOPPED)
+    ended.dc2.nodes[:2] = [replace(OPEN, channel=STOPPED), replace(CLOSED, channel=STOPPED)]
     assert ended.run() == ""
-    assert ended.dc2.told == [("drop dcmesh", 1)]
+    assert ended.dc2.told == [("drop dcmesh", 0), ("drop dcmesh", 1)]
+
+
+def test_a_channel_that_cannot_be_dropped_beside_the_writer_does_no_harm(ended: Ended) -> None:
+    ended.dc2.are(channel=STOPPED)
+    drop = ended.dc2.drop_channel
+
+    def fails(ordinal: int, channel: str) -> None:
+        if ordinal == 1:
+            raise NoAnswer("error 2003")
+        drop(ordinal, channel)
+
+    ended.dc2.drop_channel = fails  # type: ignore[method-assign]
+    assert ended.run() == ""
+    assert ended.dc2.told == [("drop dcmesh", 0), ("drop dcmesh", 2)]
 
 
 def test_an_operator_that_is_slow_to_set_up_the_channel_is_waited_for(ended: Ended) -> None:
@@ -605,6 +671,14 @@ def test_a_promise_is_kept_by_what_is_no_replica_any_more(ended: Ended) -> None:
     ended.dc1.resource = lambda: next(looks, resource(source=True))  # type: ignore[method-assign]
     assert ended.run()
     assert ended.dc1.told == []
+
+
+def test_a_promise_that_is_younger_than_the_run_is_not_taken_back(ended: Ended) -> None:
+    """Another `up` is about to keep it."""
+    ended.dc2.are(read_only=True)
+    ended.time.each(lambda: ended.dc1.are(mark=PROMISED + 4096) if ended.time.seconds > 10 else None)
+    assert ended.run()
+    assert marks(ended.dc1) == []
 
 
 def test_transactions_that_only_the_replica_has_are_named(ended: Ended) -> None:
