@@ -4,7 +4,7 @@ import json
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any
 
@@ -326,12 +326,15 @@ def connected(sites: dict[str, Kubectl], inside: tuple[str, ...]) -> Iterator[Ca
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as session:
 
         def say(line: str) -> None:
-            assert session.stdin is not None
-            session.stdin.write(f"{line}\n")
-            session.stdin.flush()
+            assert session.stdin and session.stdout
+            try:
+                session.stdin.write(f"{line}\n")
+                session.stdin.flush()
+            except BrokenPipeError:
+                pytest.fail(f"the client has ended: {session.stdout.read()}")
 
         def ask(sql: str) -> str:
-            assert session.stdout is not None
+            assert session.stdout
             say(f"{sql};")
             return session.stdout.readline().strip()
 
@@ -340,6 +343,8 @@ def connected(sites: dict[str, Kubectl], inside: tuple[str, ...]) -> Iterator[Ca
             yield ask
         finally:
             session.kill()
+            with suppress(BrokenPipeError):
+                session.communicate()
 
 
 def test_a_namespace_of_names_becomes_nothing_else_in_one_step(pair: Project) -> None:
