@@ -326,7 +326,8 @@ def connected(sites: dict[str, Kubectl], inside: tuple[str, ...]) -> Iterator[Ca
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as session:
 
         def say(line: str) -> None:
-            assert session.stdin and session.stdout
+            assert session.stdin is not None
+            assert session.stdout is not None
             try:
                 session.stdin.write(f"{line}\n")
                 session.stdin.flush()
@@ -334,7 +335,7 @@ def connected(sites: dict[str, Kubectl], inside: tuple[str, ...]) -> Iterator[Ca
                 pytest.fail(f"the client has ended: {session.stdout.read()}")
 
         def ask(sql: str) -> str:
-            assert session.stdout
+            assert session.stdout is not None
             say(f"{sql};")
             return session.stdout.readline().strip()
 
