@@ -8,7 +8,7 @@ from dcmesh.model import settings as model
 from dcmesh.model.istio_objects import annotations, labels, name_of, selects, whole
 from dcmesh.model.peer_authentication import effective
 from dcmesh.model.plan import SitePlan
-from dcmesh.preflight.allowed import list_if_allowed
+from dcmesh.preflight.allowed import Allowed
 
 INJECTED = "sidecar.istio.io/status"
 """Annotation of a pod that got a sidecar."""
@@ -34,11 +34,12 @@ def shut_out(api: ApiClient, site: model.Site, path: str, plan: SitePlan) -> Ite
     bare = {database.namespace for database in plan.databases if not database.sidecar}
     if not bare:
         return
-    policies = [whole(of) for of in list_if_allowed(api, "/apis/security.istio.io/v1/peerauthentications")]
+    allowed = Allowed(api)
+    policies = [whole(of) for of in allowed.list("/apis/security.istio.io/v1/peerauthentications")]
     for index, workload in enumerate(site.workloads):
         if not (isinstance(workload, model.Database) and workload.namespace in bare):
             continue
-        pods = list_if_allowed(api, f"/api/v1/namespaces/{workload.namespace}/pods")
+        pods = allowed.list(f"/api/v1/namespaces/{workload.namespace}/pods")
         own = [of for of in pods if selects(workload.pods.selector, labels(of)) and INJECTED in annotations(of)]
         found = (effective(policies, pod, workload.pods.port) for pod in own)
         strict = [name_of(policy) for mode, policy in found if policy and mode == "STRICT"]
@@ -48,3 +49,4 @@ def shut_out(api: ApiClient, site: model.Site, path: str, plan: SitePlan) -> Ite
                 f"without would be refused by the others: make {workload.namespace} PERMISSIVE first"
             )
             yield Finding(f"{path}.workloads[{index}].sidecar", False, advice)
+    yield from allowed.unseen(path, site.name)

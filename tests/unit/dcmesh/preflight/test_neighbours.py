@@ -237,3 +237,23 @@ def test_a_route_that_leads_consumers_with_sidecars_elsewhere_is_refused(
     assert [stops for stops, _ in found] == ([True] if met else [])
     assert all("VirtualService tenant/theirs-0 in dc2: decides where" in line for _, line in found)
     assert lines(api, IMPORTER) == [], "what is for sidecars holds for no gateway"
+
+
+def test_gateways_that_stand_are_as_old_as_they_are(server: KubernetesAPI, api: ApiClient) -> None:
+    """Else a tenant's younger one would be said to shut them."""
+    put(server, "gateways", gateway(15443, None, "*"))
+    assert any("is older than dcmesh's own" in line for _, line in lines(api, EXPORTER))
+    own = [name for export in planned(*EXPORTER).exports for name in export.server_names]
+    server.objects[f"{NETWORKING}/gateways"]["items"] += [
+        {
+            "metadata": {
+                "name": gateway_name(name),
+                "namespace": "dcmesh-gateway",
+                "creationTimestamp": "2020-01-01T00:00:00Z",
+            },
+            "spec": gateway(15443, "ISTIO_MUTUAL", name, OURS),
+        }
+        for name in own
+    ]
+    stands = state(**{f"urn-{name}": ("dcmesh-gateway", gateway_name(name)) for name in own})
+    assert not any("is older than dcmesh's own" in line for _, line in lines(api, EXPORTER, known=stands))
