@@ -51,7 +51,7 @@ def test_nobody_loses_a_sidecar_where_the_mesh_refuses_pods_without(
         "/apis/security.istio.io/v1/peerauthentications": policies,
         "/api/v1/namespaces/wookie/pods": [{"metadata": pod}],
     }
-    monkeypatch.setattr("dcmesh.preflight.sidecars.list_if_allowed", lambda _, path: there[path])
+    monkeypatch.setattr("dcmesh.preflight.allowed.Allowed.list", lambda _, path: there[path])
     settings = Settings.model_validate(changed(example, {}))
     found = [*shut_out(ApiClient(), settings.sites[0], "sites[0]", plan_of(settings, {}).site("dc1"))]
     advice = "is for pods that istio-system/all makes STRICT in dc1, and while they lose their sidecars those without "
