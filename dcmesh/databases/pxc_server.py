@@ -71,10 +71,11 @@ def _answers(cluster: Cluster, resource: Resource, *, least: int = 0) -> dict[in
 
 
 def _ready(cluster: Cluster, resource: Resource) -> bool:
-    """Tell whether Kubernetes takes a node for ready, though it does not answer."""
-    with suppress(NoAnswer):
+    """Tell whether Kubernetes takes a node for ready, though it does not answer; also if that is not known."""
+    try:
         return any(cluster.ready(ordinal) for ordinal in range(resource.nodes))
-    return False
+    except NoAnswer:
+        return True
 
 
 class PxcPeer:
@@ -84,8 +85,7 @@ class PxcPeer:
         site: the site that asks.
         other: the cluster's.
         cluster: the cluster.
-        by_resource: whether a replica's resource and the nodes that answer are enough, for nothing is opened by what it
-            tells. A source's are: one whose API answers is never taken for gone.
+        by_resource: whether its resource and the nodes that answer are enough, for nothing is opened by what it tells.
         rows: whether its rows are asked for.
     """
 
@@ -97,7 +97,9 @@ class PxcPeer:
 
     def _least(self, resource: Resource) -> int:
         """Return how many nodes must answer: of a replica all, for one that does not may be open still."""
-        return 0 if resource.source or self._by_resource else resource.nodes
+        if self._by_resource:
+            return 0
+        return 1 if resource.source else resource.nodes
 
     def look(self) -> Theirs:
         """Return what it tells.
@@ -374,7 +376,8 @@ class Giver(PxcPeer):
         if theirs.token.site == self._other:
             raise pulumi.RunError(
                 f"{self._site}: {self._other} is there, and the primary by its resource: nothing is promoted. Remove "
-                f"`failover` if that names it, then run `pulumi refresh` and `pulumi up` with both sites"
+                "`failover` if that names it, then run `pulumi refresh` and `pulumi up` with both sites. (While none "
+                "of its nodes answers or is ready, `failover` counts.)"
             )
         return theirs
 
@@ -383,7 +386,7 @@ class Taker(PxcPeer):
     """The other site's cluster, as it is asked before it is given the token: it is closed, so most nodes are enough."""
 
     def _least(self, resource: Resource) -> int:
-        return 0 if resource.source else resource.nodes // 2 + 1
+        return 1 if resource.source else resource.nodes // 2 + 1
 
     def look(self) -> Theirs:
         """Return what it tells.
@@ -444,6 +447,11 @@ def hand_over(
         resource = own.resource()
     except NoAnswer as error:
         raise pulumi.RunError(f"{site}: cannot be asked ({error}): nothing is changed, run `pulumi up` again") from None
+    if resource and resource.source and wanted and switchover.without == other and takes_writes(theirs):
+        raise pulumi.RunError(
+            f"{site}: {other} is there, and takes writes: nothing is changed. Remove `failover`, and set primary to "
+            f"{other} until an `up` has made {site} a replica"
+        )
     if resource.source == wanted if resource else not wanted:
         return  # it is that already
     if not wanted and takes_writes(theirs):
@@ -454,6 +462,22 @@ def hand_over(
         )
     except _Permitted:
         return
+    except pulumi.RunError as error:
+        reasons = _open_for(theirs) if wanted else ""
+        raise pulumi.RunError(f"{error}{reasons}") from None
+
+
+def _open_for(cluster: Cluster) -> str:
+    """Return why a replica may take writes, in brackets; nothing if it takes none, or that is not known."""
+    with suppress(NoAnswer):
+        resource = cluster.resource()
+        if resource and not resource.source:
+            nodes = _answers(cluster, resource).items()
+            told = [f"node {ordinal} is open" for ordinal, node in nodes if not node.read_only]
+            told += [f"node {ordinal} runs events" for ordinal, node in nodes if node.read_only and node.events]
+            told += [] if resource.observed else ["its operator has not made it a replica yet"]
+            return f" ({', '.join(told)})" if told else ""
+    return ""
 
 
 def takes_writes(cluster: Cluster) -> bool:

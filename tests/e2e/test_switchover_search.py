@@ -74,6 +74,7 @@ PXC_ALL = {
     "a failover of three nodes": pxc_world.Bounds(nodes=3, words=True, begins="away"),
     "a failover with what is left of it": pxc_world.Bounds(words=True, begins="away", commands=True, rows=1),
     "a false word": pxc_world.Bounds(words=True, rows=1, faults=2, kinds=("line", "mute")),
+    "a return, and a word": pxc_world.Bounds(begins="gone", rows=1, words=True, kinds=()),
     "a return": pxc_world.Bounds(begins="gone", runs=2, rows=1),
     "a row that was given up": pxc_world.Bounds(begins="lost", runs=2, rows=1),
     # It has looked once: of one that has not, the docs say that none may run.

@@ -406,6 +406,8 @@ class World:
         if of.gone or state.mute[site]:
             yield state._replace(runs=self._shared(runs))
             return
+        if source and run.word and of.source and not run.true and "mute" in self.bounds.kinds:
+            return  # the word is false
         if source and run.word and not of.source:
             if not run.true and ("line" in self.bounds.kinds or not self._receives(state, site)):
                 return  # the word is false, and nothing here could know

@@ -24,6 +24,7 @@ SMALL = {
     "a failover": Bounds(begins="away", words=True),
     "a failover with rows that are lost": Bounds(begins="behind", words=True),
     "a return": Bounds(begins="gone", rows=1),
+    "a return, and a word": Bounds(begins="gone", rows=1, words=True, kinds=()),
     "a row that was given up": Bounds(begins="lost", rows=1),
 }
 
@@ -97,6 +98,10 @@ FAULTS: dict[str, tuple[Callable[[Bounds], World], Bounds]] = {
     "the word counts while the channel runs": (
         fault("if own.channel and own.channel.receives:", "if False:", of=switchover),
         Bounds(words=True, faults=1, kinds=("mute",)),
+    ),
+    "the word counts for one that is open": (
+        fault("and switchover.without == other and takes_writes(theirs):", "and False:"),
+        Bounds(begins="gone", rows=1, words=True, kinds=()),
     ),
     "failover.at ignored": (
         fault("if _gtids(switchover.at) != _gtids(end):", "if False:", of=switchover),

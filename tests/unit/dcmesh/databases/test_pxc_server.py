@@ -255,6 +255,24 @@ def test_the_one_that_is_the_primary_asks_nobody(old: Fake, new: Fake, time: Tim
     assert time.seconds == 0
 
 
+def test_one_that_has_returned_is_not_opened_by_a_word_beside_one_that_takes_writes(
+    old: Fake, new: Fake, time: Time
+) -> None:
+    """Its resource makes it a source still."""
+    new.found, new.nodes = resource(source=True), [node(mark=0)] * 3
+    old.found, old.nodes = resource(source=True), [OPEN] * 3
+    assert refused(new, old, time, LOST).startswith("dc2: dc1 is there, and takes writes: nothing is changed.")
+    old.away = True
+    assert refused(new, old, time, LOST) == ""
+
+
+def test_what_is_open_still_is_named(old: Fake, new: Fake, time: Time) -> None:
+    old.found = resource(source=False, observed=False)
+    old.nodes = [CLOSED, OPEN, replace(CLOSED, events=True)]
+    why = "(node 1 is open, node 2 runs events, its operator has not made it a replica yet)"
+    assert refused(new, old, time).endswith(why)
+
+
 def test_a_cluster_that_begins_waits_for_no_rows(old: Fake, new: Fake, time: Time) -> None:
     new.found, new.silent = None, NoAnswer("there is no pod")
     assert refused(new, old, time) == ""
@@ -483,18 +501,19 @@ def test_a_primary_of_which_one_node_is_gone_and_the_others_are_full_is_not_gone
         raise NotSilent("error 1040") if ordinal else NoAnswer("there is no pod")
 
     lost.node = answer  # type: ignore[method-assign]
-    assert "dc1 is there, and the primary by its resource" in refused(new, lost, time, LOST)
+    assert "dc1 does not answer (error 1040)" in refused(new, lost, time, LOST)
     lost.found = resource(source=False)
     assert "dc1 does not answer (error 1040)" in refused(new, lost, time, LOST)
     assert marks(new) == []
 
 
-@pytest.mark.parametrize("there", ["its API, a source", "a node", "a ready pod", "nobody"])
-def test_one_whose_api_answers_is_gone_only_if_it_is_a_replica_of_which_no_node_is_there(
-    lost: Fake, new: Fake, time: Time, there: str
+@pytest.mark.parametrize("source", [True, False])
+@pytest.mark.parametrize("there", ["a node", "a ready pod", "nobody"])
+def test_one_whose_api_answers_is_gone_only_if_no_node_of_it_is_there(
+    lost: Fake, new: Fake, time: Time, there: str, *, source: bool
 ) -> None:
     lost.away, lost.down = False, {0, 1, 2}
-    lost.found = resource(source=there == "its API, a source")
+    lost.found = resource(source=source)
     lost.down -= {1} if there == "a node" else set()
     lost.is_ready = {2} if there == "a ready pod" else set()
     assert (refused(new, lost, time, LOST) == "") == (there == "nobody")
