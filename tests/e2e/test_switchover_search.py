@@ -4,13 +4,15 @@ import pytest
 
 from dcmesh.databases import switchover
 from tests.unit.dcmesh.databases import pxc_world
-from tests.unit.dcmesh.databases.switchover_world import PAIR, Bounds, World, search, stuck
+from tests.unit.dcmesh.databases.state_search import search
+from tests.unit.dcmesh.databases.switchover_world import PAIR, Bounds, World, stuck
 
 PROVES = (
     "dcmesh/databases/switchover.py",
     "dcmesh/databases/mariadb_gtids.py",
     "components/databases/mariadb_start.sh",
     "tests/unit/dcmesh/databases/switchover_world.py",
+    "tests/unit/dcmesh/databases/state_search.py",
 )
 
 ALL = {
@@ -63,6 +65,7 @@ PXC_PROVES = (
     "dcmesh/databases/mysql_gtids.py",
     "components/databases/pxc_hold.sh",
     "tests/unit/dcmesh/databases/pxc_world.py",
+    "tests/unit/dcmesh/databases/state_search.py",
 )
 
 PXC_ALL = {
@@ -87,7 +90,7 @@ PXC_MOST = 120_000
 def test_nothing_comes_about_of_xtradb_clusters_that_must_not_be() -> None:
     looked_at = 0
     for name, bounds in PXC_ALL.items():
-        found, known = pxc_world.search(pxc_world.World(bounds), PXC_MOST)
+        found, known = search(pxc_world.World(bounds), PXC_MOST)
         print(f"{name}: {len(known)} states")
         assert not found, name
         looked_at += len(known)
@@ -99,5 +102,5 @@ def test_a_promise_that_is_like_the_one_before_is_found() -> None:
     """An old run that goes on takes it back, and the other site is opened beside."""
     code = pxc_world.Code()
     code.server.new_promise = lambda: pxc_world.PROMISED
-    found, _ = pxc_world.search(pxc_world.World(pxc_world.Bounds(words=True, begins="left"), code))
+    found, _ = search(pxc_world.World(pxc_world.Bounds(words=True, begins="left"), code))
     assert found

@@ -9,7 +9,6 @@ are ready, one after the other. pxc_hold.sh, which says whether a node is ready,
 """
 
 import sys
-from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +20,7 @@ import pulumi
 from dcmesh.databases import pxc_cluster, pxc_server, switchover
 from dcmesh.databases.mysql_gtids import MysqlRows
 from dcmesh.model.switchover import Switchover
+from tests.unit.dcmesh.databases.state_search import Violation
 
 SITES = ("dc1", "dc2")
 IDS = ("3e11fa47-71ca-11e1-9e33-c80aa9429562", "4e11fa47-71ca-11e1-9e33-c80aa9429562")
@@ -128,10 +128,6 @@ class Bounds:
     `away`: dc1, the primary, is down. `behind`: and dc2 has not all of its rows. `left`: and a failover has been begun
     and taken back; the Command that is left of that has looked once, and goes on.
     """
-
-
-class Violation(Exception):  # noqa: N818
-    """What must never be."""
 
 
 def hold(
@@ -608,18 +604,3 @@ def _with(both: tuple[Any, Any], site: int, thing: Any) -> tuple[Any, Any]:
 
 def rows(of: frozenset[Row]) -> MysqlRows:
     return MysqlRows.parse(",".join(f"{IDS[site]}:{number}" for site, number in sorted(of)))
-
-
-def search(world: World, most: int = 10**9) -> tuple[str, set[State]]:
-    """Return what must not be and can be, if there is such a thing, and the states that were looked at."""
-    first = world.begin()
-    known, waiting = {first}, deque([first])
-    while waiting and len(known) < most:
-        try:
-            for state in world.successors(waiting.popleft()):
-                if state not in known:
-                    known.add(state)
-                    waiting.append(state)
-        except Violation as violation:
-            return str(violation), known
-    return "", known

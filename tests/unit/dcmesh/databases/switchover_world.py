@@ -5,7 +5,6 @@ servers are simulated: each change is what its statement in mariadb_server.py do
 when it starts is `settle`, mariadb_start.sh's loop in Python.
 """
 
-from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from types import ModuleType
@@ -13,6 +12,7 @@ from typing import Any, NamedTuple, cast
 
 from dcmesh.databases.mariadb_gtids import MariadbRows
 from dcmesh.model.switchover import Switchover
+from tests.unit.dcmesh.databases.state_search import Violation
 
 SITES = ("dc1", "dc2")
 PAIR = 2
@@ -111,10 +111,6 @@ class Bounds:
 
     `closed`: dc1 is the primary and closed, and a run is about to open it.
     """
-
-
-class Violation(Exception):  # noqa: N818
-    """What must never be."""
 
 
 def settle(
@@ -585,24 +581,6 @@ class World:
         if after:
             runs |= {after}
         return state._replace(runs=self._shared(runs))
-
-
-def search(world: World, most: int = 10**9) -> tuple[str, set[State]]:
-    """Return what must not be and can be, if there is such a thing, and the states that were looked at.
-
-    Breadth first: how many that are does not hang on the order of sets.
-    """
-    first = world.begin()
-    known, waiting = {first}, deque([first])
-    while waiting and len(known) < most:
-        try:
-            for state in world.successors(waiting.popleft()):
-                if state not in known:
-                    known.add(state)
-                    waiting.append(state)
-        except Violation as violation:
-            return str(violation), known
-    return "", known
 
 
 def stuck(world: World, states: set[State]) -> State | None:

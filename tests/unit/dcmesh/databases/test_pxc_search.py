@@ -13,7 +13,8 @@ import pytest
 
 from dcmesh.databases import pxc_server, switchover
 from tests.unit.components.databases.test_pxc_hold import OPEN, REPLICA, SISTERS, STARTED, THEIRS, Node, own
-from tests.unit.dcmesh.databases.pxc_world import ALONE, Bounds, Code, P, R, World, hold, search
+from tests.unit.dcmesh.databases.pxc_world import ALONE, Bounds, Code, P, R, World, hold
+from tests.unit.dcmesh.databases.state_search import search
 
 SMALL = {
     "one run": Bounds(rows=1),

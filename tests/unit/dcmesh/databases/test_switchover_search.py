@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from dcmesh.databases import mariadb_gtids, switchover
+from tests.unit.dcmesh.databases.state_search import search
 from tests.unit.dcmesh.databases.switchover_world import (
     PAIR,
     Bounds,
@@ -22,7 +23,6 @@ from tests.unit.dcmesh.databases.switchover_world import (
     World,
     leads,
     led_on,
-    search,
     settle,
     stuck,
 )
