@@ -14,24 +14,29 @@ from dcmesh.model.istio_objects import Object
 class Allowed:
     """A cluster as far as the kubeconfig's user may read it.
 
+    All checks of a site share one: each thing is read once, and told once.
+
     Attributes:
         api: the cluster.
+        known: by path, what was read.
         refused: by path, why what is there was not shown.
     """
 
     api: ApiClient
+    known: dict[str, Object | None] = field(default_factory=dict)
     refused: dict[str, str] = field(default_factory=dict)
 
     def read(self, path: str) -> Object | None:
         """Return what the API has at a path; None if nothing, or if it may not be read."""
-        try:
-            found: Object | None = read(self.api, path)
-        except ApiException as error:
-            if error.status != 403:
-                raise
-            self.refused[path] = _reason(error)
-            return None
-        return found
+        if path not in self.known:
+            try:
+                self.known[path] = read(self.api, path)
+            except ApiException as error:
+                if error.status != 403:
+                    raise
+                self.refused[path] = _reason(error)
+                self.known[path] = None
+        return self.known[path]
 
     def list(self, path: str) -> list[Object]:
         """Return the objects of a list; none if there is no such list, or if it may not be read."""

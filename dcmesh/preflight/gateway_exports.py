@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from dcmesh.config.errors import Finding
-from dcmesh.kube.api import ApiClient
 from dcmesh.kube.pods import PROXY, read
 from dcmesh.model import settings as model
 from dcmesh.model.authorization import connection, denies, holding, refusing
@@ -53,7 +52,7 @@ class Cluster:
 
 
 def ready_to_export(
-    api: ApiClient,
+    allowed: Allowed,
     mesh: Mapping[str, Any],
     site: model.Site,
     path: str,
@@ -64,7 +63,7 @@ def ready_to_export(
     """Find what exports lack whose TLS ends at the gateway. Those of workloads that the site is to make are left out.
 
     Args:
-        api: the cluster.
+        allowed: the cluster.
         mesh: the mesh configuration of an istiod that is there already.
         site: the site's part of the configuration.
         path: its place there.
@@ -80,7 +79,6 @@ def ready_to_export(
     ]
     if not exports:
         return
-    allowed = Allowed(api)
     home = allowed.read(f"/api/v1/namespaces/{gateway}") or {"metadata": {"labels": {NAMESPACE_NAME: gateway}}}
     cluster = Cluster(
         allowed=allowed,
@@ -104,7 +102,6 @@ def ready_to_export(
         yield from as_far_as_allowed(wrong(), f"{where}.name", export.name, told)
 
     yield from each(exports, look)
-    yield from allowed.unseen(path, site.name)
 
 
 Wrong = tuple[str, object, str]

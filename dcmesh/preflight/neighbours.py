@@ -12,7 +12,6 @@ from dcmesh.foreign.consumer import at_consumer
 from dcmesh.foreign.egress import at_egress
 from dcmesh.foreign.gateway import at_gateway
 from dcmesh.foreign.objects import ISTIODS, Foreign, IstioObjects, gather
-from dcmesh.kube.api import ApiClient
 from dcmesh.model import settings as model
 from dcmesh.model.egress import name_for
 from dcmesh.model.facts import State
@@ -31,12 +30,12 @@ LAST = "9999-12-31T23:59:59Z"
 
 
 def met(
-    api: ApiClient, istio: model.Istio, path: str, plan: SitePlan, gateway: str, known: SiteInState | None
+    allowed: Allowed, istio: model.Istio, path: str, plan: SitePlan, gateway: str, known: SiteInState | None
 ) -> Iterator[Finding]:
     """Find the objects of others that a new export or import would meet.
 
     Args:
-        api: the cluster.
+        allowed: the cluster.
         istio: how Istio is there, or is to be.
         path: the place of the site in the configuration.
         plan: the site's part of the plan.
@@ -46,7 +45,6 @@ def met(
     if not (plan.exports or plan.imports):
         return
     place = f"{gateway}/{GATEWAY_NAME}" if plan.exports else ""
-    allowed = Allowed(api)
     cluster, since = _others(gather(allowed.read, place, pod_labels(gateway)), known)
     if not istio.existing:
         cluster = replace(cluster, scoped=istio.scope_gateways)
@@ -56,7 +54,6 @@ def met(
         cluster = replace(cluster, scoped=True)
     yield from _at_gateway(cluster, path, plan, gateway, known, since)
     yield from _at_consumers(cluster, path, plan, known, since)
-    yield from allowed.unseen(path, plan.name)
 
 
 def _others(cluster: IstioObjects, known: SiteInState | None) -> tuple[IstioObjects, Mapping[str, str]]:

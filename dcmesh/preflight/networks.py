@@ -4,7 +4,6 @@ from collections.abc import Iterator, Sequence
 from ipaddress import ip_network
 
 from dcmesh.config.errors import Finding, Remark
-from dcmesh.kube.api import ApiClient
 from dcmesh.model.addresses import is_ip
 from dcmesh.model.egress import LABELS
 from dcmesh.model.gateway import GATEWAY_PORT
@@ -20,18 +19,17 @@ def _policies(allowed: Allowed, namespace: str) -> list[Object]:
     return allowed.list(f"/apis/networking.k8s.io/v1/namespaces/{namespace}/networkpolicies")
 
 
-def shut_gateway(api: ApiClient, path: str, plan: SitePlan, gateway: str) -> Iterator[Finding]:
+def shut_gateway(allowed: Allowed, path: str, plan: SitePlan, gateway: str) -> Iterator[Finding]:
     """Find what keeps other sites from the gateway.
 
     Args:
-        api: the cluster.
+        allowed: the cluster.
         path: the place of the site in the configuration.
         plan: the site's part of the plan.
         gateway: namespace of its gateway.
     """
     if not plan.exports:
         return
-    allowed = Allowed(api)
     pod = {"metadata": {"namespace": gateway, "labels": pod_labels(gateway)}, "spec": {"containers": []}}
     if shut := shutting_out(_policies(allowed, gateway), pod, OUTSIDE, GATEWAY_PORT):
         advice = (
@@ -39,18 +37,16 @@ def shut_gateway(api: ApiClient, path: str, plan: SitePlan, gateway: str) -> Ite
             f"another site in there: add to its `ingress` the rule `ports: [{{port: {GATEWAY_PORT}}}]`"
         )
         yield Remark(f"{path}.exports[0].name", plan.exports[0].name, advice)
-    yield from allowed.unseen(path, plan.name)
 
 
-def shut_in(api: ApiClient, path: str, plan: SitePlan) -> Iterator[Finding]:
+def shut_in(allowed: Allowed, path: str, plan: SitePlan) -> Iterator[Finding]:
     """Find what keeps consumers, or an egress gateway, from the gateway of the other site.
 
     Args:
-        api: the cluster.
+        allowed: the cluster.
         path: the place of the site in the configuration.
         plan: the site's part of the plan.
     """
-    allowed = Allowed(api)
 
     def look(numbered: tuple[int, ImportPlan]) -> Iterator[Finding]:
         index, imported = numbered
@@ -70,7 +66,6 @@ def shut_in(api: ApiClient, path: str, plan: SitePlan) -> Iterator[Finding]:
             yield Remark(f"{path}.imports[{index}].namespace", imported.namespace, advice)
 
     yield from each(enumerate(plan.imports), look)
-    yield from allowed.unseen(path, plan.name)
 
 
 def _consumers(allowed: Allowed, imported: ImportPlan) -> list[dict[str, str]]:

@@ -27,7 +27,7 @@ from dcmesh.preflight import (
     versions,
     volumes,
 )
-from dcmesh.preflight.allowed import as_far_as_allowed
+from dcmesh.preflight.allowed import Allowed, as_far_as_allowed
 from dcmesh.preflight.identity import made_elsewhere, other_cluster
 from dcmesh.sites_in_state import SiteInState, gateway_namespace
 from dcmesh.stacks import stack_name
@@ -68,8 +68,7 @@ def require_ready(
             found += made_elsewhere(known, site=site.name, path=f"{path}.cluster", named=site.made_by or "")
     if wrong := [finding for finding in found if not isinstance(finding, Remark)]:
         raise ConfigError(wrong)
-    # Of what several checks may not read each tells.
-    return list(dict.fromkeys(remark.line(secret_keys()) for remark in found)), identities
+    return [remark.line(secret_keys()) for remark in found], identities
 
 
 def mesh_of(cluster: ClusterReader, settings: model.Settings) -> Mapping[str, Any]:
@@ -99,7 +98,7 @@ def _of_site(
             identity = identity_of(api)
             if other := list(other_cluster(known, identity, used, site=site.name, path=where, named=named)):
                 return identity, other
-            gateway, there = gateway_namespace(site, known), mesh_of(cluster, settings)
+            gateway, there, allowed = gateway_namespace(site, known), mesh_of(cluster, settings), Allowed(api)
             checks = [
                 versions.running(cluster, settings.istio, site, where, named),
                 certificates.cacerts(cluster, settings, site, environment if known else None),
@@ -117,12 +116,13 @@ def _of_site(
                 egress.absent_clients(cluster, site, path),
                 egress.denied(cluster, site, path),
                 egress.kept_in(cluster, site, path, plan),
-                gateway_exports.ready_to_export(api, there, site, path, plan, gateway, known),
-                selectors.misled(api, site, path, plan, known),
-                neighbours.met(api, settings.istio, path, plan, gateway, known),
-                networks.shut_gateway(api, path, plan, gateway),
-                networks.shut_in(api, path, plan),
-                sidecars.shut_out(api, site, path, plan),
+                gateway_exports.ready_to_export(allowed, there, site, path, plan, gateway, known),
+                selectors.misled(allowed, site, path, plan, known),
+                neighbours.met(allowed, settings.istio, path, plan, gateway, known),
+                networks.shut_gateway(allowed, path, plan, gateway),
+                networks.shut_in(allowed, path, plan),
+                sidecars.shut_out(allowed, site, path, plan),
+                allowed.unseen(path, site.name),  # of all that was read before
             ]
             return identity, [found for check in checks for found in as_far_as_allowed(check, where, named)]
     except ConfigException as error:

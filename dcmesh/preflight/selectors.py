@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Sequence
 
 from dcmesh.config.errors import Finding
-from dcmesh.kube.api import ApiClient
 from dcmesh.model import settings as model
 from dcmesh.model.istio_objects import Object, labels, selects
 from dcmesh.model.link import POD_NAME, pod_of
@@ -14,18 +13,19 @@ from dcmesh.preflight.parallel import each
 from dcmesh.sites_in_state import SiteInState
 
 
-def misled(api: ApiClient, site: model.Site, path: str, plan: SitePlan, known: SiteInState | None) -> Iterator[Finding]:
+def misled(
+    allowed: Allowed, site: model.Site, path: str, plan: SitePlan, known: SiteInState | None
+) -> Iterator[Finding]:
     """Find exports of pods that are there whose selector finds others too, or not all.
 
     Args:
-        api: the cluster.
+        allowed: the cluster.
         site: the site's part of the configuration.
         path: its place there.
         plan: its part of the plan.
         known: what the stack's state has of it.
     """
     made = {workload.namespace for workload in site.workloads}
-    allowed = Allowed(api)
 
     def look(numbered: tuple[int, model.Export]) -> Iterator[Finding]:
         index, export = numbered
@@ -47,7 +47,6 @@ def misled(api: ApiClient, site: model.Site, path: str, plan: SitePlan, known: S
                 yield told(f"{path}.exports[{index}].statefulSet", export.stateful_set_name, advice)
 
     yield from each(enumerate(site.exports), look)
-    yield from allowed.unseen(path, site.name)
 
 
 def _by_labels(export: model.PodExport, pods: Sequence[Object], site: str) -> Iterator[str]:

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 
 from dcmesh.config.errors import Finding, Remark
-from dcmesh.kube.api import ApiClient
 from dcmesh.model import settings as model
 from dcmesh.model.istio_objects import annotations, labels, name_of, selects, whole
 from dcmesh.model.peer_authentication import effective
@@ -26,7 +25,7 @@ def kept(site: model.Site, path: str, plan: SitePlan) -> Iterator[Remark]:
             yield Remark(f"{path}.workloads[{index}].sidecar", workload.sidecar, advice)
 
 
-def shut_out(api: ApiClient, site: model.Site, path: str, plan: SitePlan) -> Iterator[Finding]:
+def shut_out(allowed: Allowed, site: model.Site, path: str, plan: SitePlan) -> Iterator[Finding]:
     """Find databases whose pods take mutual TLS alone, by a policy that is not dcmesh's.
 
     The first pod that loses its sidecar would not reach the others, and the rollout would stand still.
@@ -34,7 +33,6 @@ def shut_out(api: ApiClient, site: model.Site, path: str, plan: SitePlan) -> Ite
     bare = {database.namespace for database in plan.databases if not database.sidecar}
     if not bare:
         return
-    allowed = Allowed(api)
     policies = [whole(of) for of in allowed.list("/apis/security.istio.io/v1/peerauthentications")]
     for index, workload in enumerate(site.workloads):
         if not (isinstance(workload, model.Database) and workload.namespace in bare):
@@ -49,4 +47,3 @@ def shut_out(api: ApiClient, site: model.Site, path: str, plan: SitePlan) -> Ite
                 f"without would be refused by the others: make {workload.namespace} PERMISSIVE first"
             )
             yield Finding(f"{path}.workloads[{index}].sidecar", False, advice)
-    yield from allowed.unseen(path, site.name)

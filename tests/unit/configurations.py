@@ -11,6 +11,8 @@ from typing import Any
 import yaml
 
 from dcmesh import config
+from dcmesh.model.plan import SitePlan, plan_of
+from dcmesh.model.settings import Settings
 from dcmesh.stacks import NoStackError
 from tests.unit.certificates import provided
 
@@ -105,3 +107,8 @@ def errors(raw: Mapping[str, Any], stack_name: str = "test", read: config.ReadSt
         assert all(line.startswith("  ") for line in lines)
         return [line[2:] for line in lines]
     return []
+
+
+def planned(name: str, site: str) -> SitePlan:
+    """Return a site's part of what follows from an example."""
+    return plan_of(Settings.model_validate(stack(name)), {}).site(site)

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from dcmesh.config.errors import Finding, Remark
-from dcmesh.kube.api import connect
+from dcmesh.kube.api import ApiClient
 from dcmesh.kube.cluster import ClusterReader
 from dcmesh.model.egress import LABELS
 from dcmesh.model.ownership import MADE_BY
@@ -15,7 +15,7 @@ from dcmesh.model.settings import Settings, Site
 from dcmesh.preflight import egress, hosts, mesh, taken_names
 from dcmesh.sites_in_state import SiteInState
 from tests.unit.configurations import changed
-from tests.unit.servers import KubernetesAPI, kubeconfig, kubernetes_api
+from tests.unit.servers import KubernetesAPI
 
 STACK = "organization/dcmesh/test"
 CORE = "/api/v1/namespaces"
@@ -34,15 +34,8 @@ def site(changes: Objects | None = None) -> Site:
 
 
 @pytest.fixture
-def server() -> Iterator[KubernetesAPI]:
-    with kubernetes_api() as server:
-        yield server
-
-
-@pytest.fixture
-def cluster(server: KubernetesAPI) -> Iterator[ClusterReader]:
-    with connect(kubeconfig({"there": f"http://127.0.0.1:{server.server_port}"})) as api:
-        yield ClusterReader.of(api, frozenset({STACK}))
+def cluster(api: ApiClient) -> ClusterReader:
+    return ClusterReader.of(api, frozenset({STACK}))
 
 
 def lines(found: Iterator[Finding]) -> list[tuple[bool, str]]:

@@ -1,20 +1,20 @@
 """What others have written, before a new export or import meets it."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from dcmesh.config.errors import Remark
-from dcmesh.kube.api import ApiClient, connect
+from dcmesh.kube.api import ApiClient
 from dcmesh.model.egress import name_for
 from dcmesh.model.object_names import gateway_name
-from dcmesh.model.plan import ImportPlan, SitePlan, plan_of
-from dcmesh.model.settings import ExistingIstio, Istio, Settings
+from dcmesh.model.plan import ImportPlan
+from dcmesh.model.settings import ExistingIstio, Istio
+from dcmesh.preflight.allowed import Allowed
 from dcmesh.preflight.neighbours import met
 from dcmesh.sites_in_state import SiteInState
-from tests.unit.configurations import stack
-from tests.unit.servers import KubernetesAPI, kubeconfig, kubernetes_api
+from tests.unit.configurations import planned
+from tests.unit.servers import KubernetesAPI
 
 Objects = dict[str, Any]
 NETWORKING = "/apis/networking.istio.io/v1"
@@ -31,20 +31,9 @@ def istiod(*env: Objects) -> Objects:
 
 
 @pytest.fixture
-def server() -> Iterator[KubernetesAPI]:
-    with kubernetes_api() as server:
-        server.objects[DEPLOYMENTS] = istiod()
-        yield server
-
-
-@pytest.fixture
-def api(server: KubernetesAPI) -> Iterator[ApiClient]:
-    with connect(kubeconfig({"there": f"http://127.0.0.1:{server.server_port}"})) as api:
-        yield api
-
-
-def planned(example: str, site: str) -> SitePlan:
-    return plan_of(Settings.model_validate(stack(example)), {}).site(site)
+def server(server: KubernetesAPI) -> KubernetesAPI:
+    server.objects[DEPLOYMENTS] = istiod()
+    return server
 
 
 EXPORTER, IMPORTER = ("existing-database", "dc1"), ("mariadb-egress", "dc2")
@@ -54,7 +43,11 @@ def lines(
     api: ApiClient, of: tuple[str, str], istio: Istio = UNBOUND, known: SiteInState | None = None
 ) -> list[tuple[bool, str]]:
     """Return what is found, but for the remark on the istiod: whether it stops an `up`, and its line."""
-    found = met(api, istio, "sites[0]", planned(*of), "dcmesh-gateway", known)
+    allowed = Allowed(api)
+    found = [
+        *met(allowed, istio, "sites[0]", planned(*of), "dcmesh-gateway", known),
+        *allowed.unseen("sites[0]", of[1]),
+    ]
     told = [(not isinstance(one, Remark), one.line()) for one in found]
     return [one for one in told if "PILOT_SCOPE_GATEWAY_TO_NAMESPACE" not in one[1]]
 
@@ -179,7 +172,7 @@ def test_names_of_dcmeshs_that_somebody_holds_are_told(server: KubernetesAPI, ap
 
 def test_an_unbound_istiod_is_told_of_once_a_new_export_comes(api: ApiClient) -> None:
     def told(of: tuple[str, str], known: SiteInState | None) -> list[str]:
-        return [one.line() for one in met(api, UNBOUND, "sites[0]", planned(*of), "dcmesh-gateway", known)]
+        return [one.line() for one in met(Allowed(api), UNBOUND, "sites[0]", planned(*of), "dcmesh-gateway", known)]
 
     for of in (EXPORTER, IMPORTER):
         (line,) = told(of, None)

@@ -7,28 +7,12 @@ from typing import Any
 import pytest
 
 from dcmesh.config.errors import Finding, Remark
-from dcmesh.kube.api import ApiClient, connect
-from dcmesh.model.plan import GatewayPlan, SitePlan, plan_of
-from dcmesh.model.settings import Settings
+from dcmesh.kube.api import ApiClient
+from dcmesh.model.plan import GatewayPlan
 from dcmesh.preflight import networks
-from tests.unit.configurations import stack
-from tests.unit.servers import KubernetesAPI, kubeconfig, kubernetes_api
-
-
-@pytest.fixture
-def server() -> Iterator[KubernetesAPI]:
-    with kubernetes_api() as server:
-        yield server
-
-
-@pytest.fixture
-def api(server: KubernetesAPI) -> Iterator[ApiClient]:
-    with connect(kubeconfig({"there": f"http://127.0.0.1:{server.server_port}"})) as api:
-        yield api
-
-
-def planned(example: str, site: str) -> SitePlan:
-    return plan_of(Settings.model_validate(stack(example)), {}).site(site)
+from dcmesh.preflight.allowed import Allowed
+from tests.unit.configurations import planned
+from tests.unit.servers import KubernetesAPI
 
 
 def put(server: KubernetesAPI, namespace: str, **spec: Any) -> None:
@@ -58,9 +42,9 @@ def test_what_keeps_other_sites_from_the_gateway(
     server: KubernetesAPI, api: ApiClient, ingress: list[Any], shut: bool
 ) -> None:
     plan = planned("existing-database", "dc1")
-    assert lines(networks.shut_gateway(api, "sites[0]", plan, "dcmesh-gateway")) == []
+    assert lines(networks.shut_gateway(Allowed(api), "sites[0]", plan, "dcmesh-gateway")) == []
     put(server, "dcmesh-gateway", ingress=ingress)
-    found = lines(networks.shut_gateway(api, "sites[0]", plan, "dcmesh-gateway"))
+    found = lines(networks.shut_gateway(Allowed(api), "sites[0]", plan, "dcmesh-gateway"))
     assert len(found) == shut
     said = "lets nobody of another site in there: add to its `ingress` the rule `ports: [{port: 15443}]`"
     assert all(said in line for line in found)
@@ -71,22 +55,23 @@ def test_what_keeps_consumers_from_the_other_sites_gateway(
     server: KubernetesAPI, api: ApiClient, example: str, namespace: str
 ) -> None:
     plan = planned(example, "dc2")
-    assert lines(networks.shut_in(api, "sites[1]", plan)) == []
+    assert lines(networks.shut_in(Allowed(api), "sites[1]", plan)) == []
     dns = {"to": [{"namespaceSelector": {}}], "ports": [{"port": 53, "protocol": "UDP"}]}
     put(server, namespace, policyTypes=["Egress"], egress=[dns])
-    found = lines(networks.shut_in(api, "sites[1]", plan))
+    found = lines(networks.shut_in(Allowed(api), "sites[1]", plan))
     assert found
     assert "has the NetworkPolicy" in found[0]
     assert "ports: [{port: 15443}]`" in found[0]
     addressed = replace(plan, imports=tuple(replace(of, gateway=BY_ADDRESS) for of in plan.imports))
-    (told, *_) = lines(networks.shut_in(api, "sites[1]", addressed))
+    (told, *_) = lines(networks.shut_in(Allowed(api), "sites[1]", addressed))
     blocks = "{ipBlock: {cidr: 192.0.2.1/32}}, {ipBlock: {cidr: 2001:db8::1/128}}"
     assert f"add to its egress `to: [{blocks}], ports: [{{port: 15443}}]`" in told
     put(server, namespace, policyTypes=["Egress"], egress=[dns, {"to": [ANYWHERE], "ports": [{"port": 15443}]}])
-    assert lines(networks.shut_in(api, "sites[1]", plan)) == []
+    assert lines(networks.shut_in(Allowed(api), "sites[1]", plan)) == []
 
 
 def test_policies_that_may_not_be_read_are_told(server: KubernetesAPI, api: ApiClient) -> None:
     server.objects["/apis/networking.k8s.io/v1/namespaces/dcmesh-gateway/networkpolicies"] = 403
-    found = list(networks.shut_gateway(api, "sites[0]", planned("existing-database", "dc1"), "dcmesh-gateway"))
+    allowed, plan = Allowed(api), planned("existing-database", "dc1")
+    found = [*networks.shut_gateway(allowed, "sites[0]", plan, "dcmesh-gateway"), *allowed.unseen("sites[0]", "dc1")]
     assert [(type(one), one.path) for one in found] == [(Remark, "sites[0].name")]

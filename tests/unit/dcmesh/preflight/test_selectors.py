@@ -1,35 +1,21 @@
 """Which pods an export's selector finds, and which it should."""
 
-from collections.abc import Iterator
 from typing import Any
 
-import pytest
-
 from dcmesh.config.errors import Remark
-from dcmesh.kube.api import ApiClient, connect
+from dcmesh.kube.api import ApiClient
 from dcmesh.model.link import POD_NAME
 from dcmesh.model.plan import plan_of
 from dcmesh.model.settings import Settings
+from dcmesh.preflight.allowed import Allowed
 from dcmesh.preflight.selectors import misled
 from dcmesh.sites_in_state import SiteInState
 from tests.unit.configurations import stack
-from tests.unit.servers import KubernetesAPI, kubeconfig, kubernetes_api
+from tests.unit.servers import KubernetesAPI
 
 PODS = "/api/v1/namespaces/wookie/pods"
 GATEWAY, POD = "existing-database", "dc1"
 AT = "sites[0].exports[0]"
-
-
-@pytest.fixture
-def server() -> Iterator[KubernetesAPI]:
-    with kubernetes_api() as server:
-        yield server
-
-
-@pytest.fixture
-def api(server: KubernetesAPI) -> Iterator[ApiClient]:
-    with connect(kubeconfig({"there": f"http://127.0.0.1:{server.server_port}"})) as api:
-        yield api
 
 
 def pod(name: str, owner: str = "db-pxc", phase: str = "Running", **labels: str) -> dict[str, Any]:
@@ -42,9 +28,9 @@ def lines(api: ApiClient, example: str, *there: str) -> list[tuple[bool, str]]:
     settings = Settings.model_validate(stack(example))
     known = SiteInState(identity="", kubeconfig="", objects={f"urn::{name}": ("", name) for name in there})
     plan = plan_of(settings, {}).site("dc1")
-    return [
-        (not isinstance(one, Remark), one.line()) for one in misled(api, settings.sites[0], "sites[0]", plan, known)
-    ]
+    allowed = Allowed(api)
+    found = [*misled(allowed, settings.sites[0], "sites[0]", plan, known), *allowed.unseen("sites[0]", "dc1")]
+    return [(not isinstance(one, Remark), one.line()) for one in found]
 
 
 def test_a_pod_with_anothers_label_is_named(server: KubernetesAPI, api: ApiClient) -> None:

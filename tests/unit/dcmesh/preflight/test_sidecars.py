@@ -6,6 +6,7 @@ from dcmesh.kube.api import ApiClient
 from dcmesh.model.istio_objects import Object
 from dcmesh.model.plan import plan_of
 from dcmesh.model.settings import Settings
+from dcmesh.preflight.allowed import Allowed
 from dcmesh.preflight.sidecars import INJECTED, kept, shut_out
 from tests.unit.configurations import changed
 
@@ -53,7 +54,7 @@ def test_nobody_loses_a_sidecar_where_the_mesh_refuses_pods_without(
     }
     monkeypatch.setattr("dcmesh.preflight.allowed.Allowed.list", lambda _, path: there[path])
     settings = Settings.model_validate(changed(example, {}))
-    found = [*shut_out(ApiClient(), settings.sites[0], "sites[0]", plan_of(settings, {}).site("dc1"))]
+    found = [*shut_out(Allowed(ApiClient()), settings.sites[0], "sites[0]", plan_of(settings, {}).site("dc1"))]
     advice = "is for pods that istio-system/all makes STRICT in dc1, and while they lose their sidecars those without "
     assert [line.line().startswith(f"sites[0].workloads[0].sidecar: false {advice}") for line in found] == (
         [True] if refused else []
