@@ -25,7 +25,7 @@ class Gateways(Pair):
         "gateway": ("dc1", "dcmesh-gateway", "istio=dcmesh-gateway"),
         "egress gateway": ("dc2", gateways_stage.EGRESS["namespace"], "app=dcmesh-egress"),
     }
-    configuration = staticmethod(gateways_stage.configuration)
+    exporting = staticmethod(gateways_stage.sites)
 
     def step(self, exports: int) -> None:
         """Go on to so many exports, and look at everything there."""

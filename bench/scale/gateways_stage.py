@@ -1,10 +1,9 @@
-"""A pair with so many exports and gateways at both ends: its configuration."""
+"""A pair with so many exports and gateways at both ends: its sites."""
 
 from typing import Any
 
 from bench.scale.stage import HOSTS, PORT, SOURCE, name_of
 from dcmesh.model.egress import PORTS
-from tests.e2e.toolbox import lab_config
 
 EGRESS = {"namespace": "dcmesh-egress", "serviceAccount": "egress"}
 
@@ -55,12 +54,3 @@ def sites(exports: int, kubeconfigs: dict[str, str]) -> list[dict[str, Any]]:
             "imports": [imported(number) for number in range(exports)],
         },
     ]
-
-
-def configuration(exports: int, kubeconfigs: dict[str, str]) -> dict[str, Any]:
-    """Return the stack's configuration: Istio as the lab has it."""
-    return {
-        "dcmesh:sites": sites(exports, kubeconfigs),
-        "dcmesh:istio": lab_config()["dcmesh:istio"],
-        "dcmesh:protect": False,
-    }

@@ -47,6 +47,11 @@ class Figure:
     factor: float
     sized: bool
 
+    @property
+    def label(self) -> str:
+        """What its row begins with: its title, and the unit if it has one."""
+        return f"{self.title}, {self.shown}" if self.shown else self.title
+
 
 MEGABYTES, KILOBYTES, MILLISECONDS = ("MB", 1e-6), ("kB", 1e-3), ("ms", 1e3)
 SECONDS, COUNT = ("s", 1.0), ("", 1.0)
@@ -174,7 +179,7 @@ def growth(samples: Sequence[Sample], figures: Sequence[Figure]) -> list[list[st
 
     return [
         [
-            f"{figure.title}{f', {figure.shown}' if figure.shown else ''}",
+            figure.label,
             *(cell(figure, step) for step in steps(samples)),
         ]
         for figure in figures
@@ -341,7 +346,7 @@ def _sizes(samples: Sequence[Sample]) -> str:
     sized = [figure for figure in FIGURES if figure.sized]
     rows = [
         [
-            f"{figure.title}{f', {figure.shown}' if figure.shown else ''}",
+            figure.label,
             *(number(max(0, fitted(samples, figure).at(DATABASES / sites)), 2) for sites in SITES),
         ]
         for figure in sized

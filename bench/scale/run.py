@@ -73,7 +73,7 @@ class Pair:
     """The pair, with however many exports it has."""
 
     proxies: ClassVar[Mapping[str, tuple[str, str, str]]] = PROXIES
-    configuration = staticmethod(stage.configuration)
+    exporting = staticmethod(stage.sites)
 
     def __init__(self, sites: Mapping[str, Kubectl], directory: Path, record: Recorder, rounds: int) -> None:
         """Set up the mesh, without any export."""
@@ -85,7 +85,7 @@ class Pair:
         self._project = Project(
             directory / "project",
             stack=LAB,
-            config=self.configuration(0, self._kubeconfigs),
+            config=stage.configuration(self.exporting(0, self._kubeconfigs)),
             state=directory / "state",
         )
         self._project.environment |= LAST
@@ -149,7 +149,7 @@ class Pair:
 
     def _configure(self, exports: int) -> None:
         with self._project.edit() as config:
-            config.update(self.configuration(exports, self._kubeconfigs))
+            config.update(stage.configuration(self.exporting(exports, self._kubeconfigs)))
         entries = stage.backing_entries(range(self._exports, exports), self._backing)
         self._sites["dc1"].kubectl("create", "--filename", "-", stdin=yaml.safe_dump_all(entries))
         self._exports = exports

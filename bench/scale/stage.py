@@ -69,10 +69,10 @@ def sites(exports: int, kubeconfigs: dict[str, str]) -> list[dict[str, Any]]:
     ]
 
 
-def configuration(exports: int, kubeconfigs: dict[str, str]) -> dict[str, Any]:
+def configuration(sites: list[dict[str, Any]]) -> dict[str, Any]:
     """Return the stack's configuration: Istio as the lab has it."""
     return {
-        "dcmesh:sites": sites(exports, kubeconfigs),
+        "dcmesh:sites": sites,
         "dcmesh:istio": lab_config()["dcmesh:istio"],
         "dcmesh:protect": False,
     }
