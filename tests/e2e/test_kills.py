@@ -55,7 +55,7 @@ def goes_on(project: Project, pods: int) -> None:
     project.up("--skip-preview")
     assert len(project.imported()["dc2"]) == pods
     project.pulumi("refresh", "--yes", "--clear-pending-creates")  # what Pulumi else warns of for ever
-    assert "pending operations" not in project.up("--skip-preview", "--expect-no-changes")
+    assert "pending operations" not in project.up("--expect-no-changes")
 
 
 @pytest.mark.soak(proves=proves)

@@ -282,7 +282,7 @@ def test_the_operators_webhook_refuses_what_it_knows_to_be_wrong(sites: dict[str
 
 
 def test_a_second_up_changes_nothing_and_refresh_finds_no_drift(clusters: Project) -> None:
-    clusters.up("--skip-preview", "--expect-no-changes")
+    clusters.up("--expect-no-changes")
     clusters.pulumi("refresh", "--yes", "--skip-preview", "--expect-no-changes")
 
 
@@ -490,7 +490,7 @@ def test_and_back(clusters: Project, sites: dict[str, Kubectl]) -> None:
     clusters.up("--skip-preview")
     roles(clusters, primary="dc1", source=next(iter(HOSTS)))
     assert turns(sites) == ["dc1", "dc2", "dc1"]
-    clusters.up("--skip-preview", "--expect-no-changes")
+    clusters.up("--expect-no-changes")
 
 
 def test_one_that_was_begun_can_be_taken_back(clusters: Project, sites: dict[str, Kubectl]) -> None:
@@ -510,7 +510,7 @@ def test_one_that_was_begun_can_be_taken_back(clusters: Project, sites: dict[str
         edited["dcmesh:primary"] = "dc1"
     assert "dc1.wookie-switchover replaced" in clusters.up("--skip-preview")
     roles(clusters, primary="dc1", source=next(iter(HOSTS)))
-    clusters.up("--skip-preview", "--expect-no-changes")
+    clusters.up("--expect-no-changes")
 
 
 def switch(clusters: Project, **failover: str) -> None:

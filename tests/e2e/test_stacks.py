@@ -357,7 +357,7 @@ def test_nothing_is_made_over_what_is_there(dc2: SiteStack) -> None:
 def test_certificates_that_are_there_stay_whatever_is_changed(trust: Project) -> None:
     with trust.edit() as config:
         config["dcmesh:trust"] |= {"organization": "Another", "rootValidityYears": 20, "intermediateValidityYears": 5}
-    trust.up("--skip-preview", "--expect-no-changes")
+    trust.up("--expect-no-changes")
 
 
 def test_a_changed_kubeconfig_replaces_nothing(dc1: SiteStack, dc2: SiteStack) -> None:
