@@ -9,9 +9,10 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
-from tests.e2e.toolbox import MARIADB, Database, Kubectl, log_in, start
+from tests.e2e.toolbox import MARIADB, Database, Kubectl, eventually, log_in, start
 
 NAMESPACE = "bare"
 PASSWORD = "ordinary-1234"
@@ -143,9 +144,15 @@ def database(namespace: str = NAMESPACE, **labels: str) -> list[dict[str, Any]]:
 
 
 def begin(site: Kubectl, namespace: str = NAMESPACE, **labels: str) -> None:
-    """Have the database run."""
+    """Have the database run, and its servers be known by name.
+
+    They ask for each other before they are ready. The cluster's DNS then says for some seconds more that there is none.
+    """
     site.apply(*database(namespace, **labels))
     site("rollout", "status", "statefulset/db", "--namespace", namespace, "--timeout=180s")
+    servers = ("--namespace", namespace, PODS[0], "--container", "mariadb", "--", "getent", "ahostsv4")
+    for pod in PODS:
+        eventually(f"{pod}.db has an address", partial(site, "exec", *servers, f"{pod}.db", check=False))
 
 
 def state(site: Kubectl, namespace: str = NAMESPACE) -> list[Any]:
