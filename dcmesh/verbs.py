@@ -69,7 +69,6 @@ def switch(
             Default for one site: its current one.
         dry_run: whether to say only what would be done. Then what is returned is whether an `up` would do it.
     """
-
     from dcmesh.databases.mariadb_server import MariadbEnd, sides_of
     from dcmesh.databases.pxc_cluster import PxcEnd
     from dcmesh.databases.pxc_server import pxc_sides
