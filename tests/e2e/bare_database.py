@@ -43,9 +43,8 @@ while echo "SELECT 1;"; do sleep 0.1; done | ask --unbuffered --skip-reconnect >
 LOCAL = """
 ok=0; bad=0; why=; echo begun
 until read -r -t 0; do
-  for host in db-0.db db-1.db db-primary; do
-    if said=$(mariadb --host=$host --user=replication --connect-timeout=30 --execute="SELECT 1" 2>&1)
-    then ok=$((ok + 1)); else bad=$((bad + 1)); why="$host: $said"; fi
+  for host in HOSTS; do
+    if said=$(ASK 2>&1); then ok=$((ok + 1)); else bad=$((bad + 1)); why="$host: $said"; fi
   done
   sleep 0.1
 done
@@ -54,6 +53,8 @@ echo $ok $bad $why
 """Connects as a local client does, until it gets another line; then says how often that worked, how often not, and why.
 
 It waits for long, as clients do: what must not be is a connection that is refused or broken."""
+
+ASK = 'mariadb --host=$host --user=replication --connect-timeout=30 --execute="SELECT 1"'
 
 WRITE = """
 unset MYSQL_PWD; echo begun
@@ -207,14 +208,42 @@ def looping(site: Kubectl, inside: tuple[str, ...], script: str) -> Iterator[Cal
 
 
 @contextmanager
-def local_client(site: Kubectl) -> Iterator[None]:
-    """Have a client of the database's own namespace connect all the while; in the end none of its tries has failed."""
-    pod = start(site, "local", NAMESPACE, "default", image=MARIADB)
-    with looping(site, pod, LOCAL) as end:
-        yield
-        answered, failed, *why = end().split(maxsplit=2)
-    assert failed == "0", f"of the local connections {failed} failed, {answered} did not; the last of them: {why}"
-    assert int(answered) > 100
+def local_client(
+    site: Kubectl,
+    namespace: str = NAMESPACE,
+    *,
+    image: str = MARIADB,
+    hosts: str = "db-0.db db-1.db db-primary",
+    ask: str = ASK,
+    name: str = "local",
+) -> Iterator[Callable[[], float]]:
+    """Have a client of a database's own namespace connect all the while; in the end none of its tries has failed.
+
+    Args:
+        site: the database's.
+        namespace: its namespace.
+        image: what has its client program.
+        hosts: whom the client asks in turn.
+        ask: how it asks `$host` one query.
+        name: its pod.
+
+    Yields:
+        Ends the client, and returns how many connections a second it had.
+    """
+    pod = start(site, name, namespace, "default", image=image)
+    rate, begun = list[float](), time.monotonic()
+    with looping(site, pod, LOCAL.replace("HOSTS", hosts).replace("ASK", ask)) as end:
+
+        def ended() -> float:
+            if not rate:
+                answered, failed, *why = end().split(maxsplit=2)
+                assert failed == "0", f"of the local connections {failed} failed, {answered} did not; the last: {why}"
+                assert int(answered) > 100
+                rate.append(int(answered) / (time.monotonic() - begun))
+            return rate[0]
+
+        yield ended
+        ended()
 
 
 def answer(site: Kubectl, pod: tuple[str, ...], host: str, *, sql: str = "SELECT @@hostname", port: int = 3306) -> str:

@@ -345,7 +345,7 @@ def operated(site: Kubectl) -> None:
     web = {"name": "web", "image": AGNHOST, "args": ["serve-hostname", "--http", "--port=8080"]}
     for name in OPERATED.values():
         of = {"name": name, "namespace": "operated", "labels": {"cnpg.io/instanceName": name}}
-        spec = {"containers": [postgres.server(), web], "terminationGracePeriodSeconds": 1}
+        spec = {"containers": [postgres.server(postgres.BEGIN), web], "terminationGracePeriodSeconds": 1}
         site.apply({"apiVersion": "v1", "kind": "Pod", "metadata": of, "spec": spec})
     site("wait", "--for=condition=Ready", "pod", "--all", "--namespace", "operated", "--timeout=120s")
 
