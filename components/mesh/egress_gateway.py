@@ -8,9 +8,10 @@ import pulumi
 import pulumi_kubernetes as k8s
 
 from components.mesh.gateway import gateway_values, give_up
+from components.mesh.gateway_termination import TYPE
 from components.mesh.istio import Charts, Values, merge
 from components.sealed import sealed
-from dcmesh.model.egress import EGRESS_NAME, LABELS
+from dcmesh.model.egress import EGRESS_NAME, LABELS, TRIES
 
 REPLICAS = 2
 
@@ -53,21 +54,29 @@ def whoever_comes() -> dict[str, Any]:
     return {"selector": {"matchLabels": LABELS}, "action": "ALLOW", "rules": [{}]}
 
 
-def ask_the_silent() -> dict[str, Any]:
-    """Return the spec of the EnvoyFilter that ends connections whose client has gone silent, as the other gateway does.
+def connections() -> dict[str, Any]:
+    """Return the spec of the EnvoyFilter for what Istio has no setting for.
+
+    A connection whose client has gone silent is ended, as the other gateway does. One that is not connected to the
+    other site is tried again while its client waits: for a moment that site's load balancer may lead to a gateway's
+    pod that has just gone.
 
     It is for all listeners: those of hosts come and go, and it must not change with them.
     """
     (patch,) = give_up(LABELS, [])["configPatches"]
     options = {"socket_options": patch["patch"]["value"]["socket_options"]}
+    proxy = {"@type": f"{TYPE}filters.network.tcp_proxy.v3.TcpProxy", "max_connect_attempts": TRIES}
+    tcp_proxy = {"listener": {"filterChain": {"filter": {"name": "envoy.filters.network.tcp_proxy"}}}}
+
+    def merged(what: str, value: dict[str, Any], **where: Any) -> dict[str, Any]:  # noqa: ANN401 — parts of a match
+        match = {"context": "GATEWAY", **where}
+        return {"applyTo": what, "match": match, "patch": {"operation": "MERGE", "value": value}}
+
     return {
         "workloadSelector": {"labels": LABELS},
         "configPatches": [
-            {
-                "applyTo": "LISTENER",
-                "match": {"context": "GATEWAY"},
-                "patch": {"operation": "MERGE", "value": options},
-            }
+            merged("LISTENER", options),
+            merged("NETWORK_FILTER", {"typed_config": proxy}, **tcp_proxy),
         ],
     }
 
@@ -104,7 +113,7 @@ class EgressGateway(pulumi.ComponentResource):
         - `Namespace`.
         - `NetworkPolicy` that closes it.
         - `AuthorizationPolicy` for meshes that allow nothing by default.
-        - `EnvoyFilter` that ends connections whose client has gone silent.
+        - `EnvoyFilter` that ends connections whose client has gone silent, and tries again to reach the other site.
         - Helm release `dcmesh-egress`: a Deployment of two pods, spread over nodes and zones, its
           PodDisruptionBudget, and the ServiceAccount, which is the consumer of the links.
 
@@ -124,7 +133,7 @@ class EgressGateway(pulumi.ComponentResource):
         namespace = made.metadata.apply(lambda metadata: metadata.name or args.namespace)
         istio: dict[str, tuple[str, dict[str, Any]]] = {
             "AuthorizationPolicy": ("security.istio.io/v1", whoever_comes()),
-            "EnvoyFilter": ("networking.istio.io/v1alpha3", ask_the_silent()),
+            "EnvoyFilter": ("networking.istio.io/v1alpha3", connections()),
         }
         policy = k8s.networking.v1.NetworkPolicy(
             f"{name}-networkpolicy",

@@ -8,6 +8,7 @@ import pulumi
 import pulumi_kubernetes as k8s
 
 from components.mesh.entry_ports import by_port, led_to_gateway, port_names
+from components.mesh.istio import merge
 from components.mesh.service_import import export_destination_rule, host_service_entry
 from dcmesh.model.egress import LABELS, HostPort, name_for
 from dcmesh.model.link import ExportedService, Link, server_name
@@ -85,7 +86,10 @@ def outward_rule(export: ExportedService, host: str, *, source: str, gateways: i
         source: the exporting site.
         gateways: how many addresses the exporting site's gateway has.
     """
-    policy = export_destination_rule(export, gateways=gateways)["trafficPolicy"]
+    policy = merge(
+        export_destination_rule(export, gateways=gateways)["trafficPolicy"],
+        {"connectionPool": {"tcp": {"connectTimeout": "1s"}}},  # each of the gateway's TRIES
+    )
     return {
         "host": server_name(host, source),
         "exportTo": ["."],

@@ -14,6 +14,9 @@ EGRESS_NAME = "dcmesh-egress"
 LABELS = {"app": EGRESS_NAME, "istio": EGRESS_NAME}
 """Labels of its pods. The second is dcmesh's alone."""
 
+TRIES = 5
+"""How often an egress gateway tries to connect to the other site, a second each time, before it gives a client up:
+together no longer than a sidecar waits for its one try."""
 
 HostPort = tuple[str, int]
 """A host, and one of its own ports."""

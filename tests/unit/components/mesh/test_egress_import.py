@@ -6,6 +6,7 @@ import pulumi
 import pulumi_kubernetes as k8s
 import pytest
 
+from components.mesh.egress_gateway import connections
 from components.mesh.egress_import import (
     EgressImport,
     EgressImportArgs,
@@ -17,6 +18,7 @@ from components.mesh.egress_import import (
     server,
 )
 from components.mesh.entry_ports import tls_to
+from dcmesh.kube.ask_host import CONNECT_SECONDS
 from dcmesh.model.egress import name_for
 from dcmesh.model.link import ExportedPort, ExportedService, Link, LinkGateway
 from dcmesh.model.plan import ClientPlan
@@ -75,7 +77,10 @@ def test_the_way_out_is_mutual_tls_with_the_exporter_and_by_the_links_server_nam
     rule = outward_rule(database, host, source="dc1", gateways=1)
     assert (rule["host"], rule["exportTo"]) == (OUTER, ["."])
     assert rule["trafficPolicy"]["tls"] == tls_to(database, host)
-    assert rule["trafficPolicy"]["connectionPool"]["tcp"]["connectTimeout"] == "5s"
+    (proxy,) = [one for one in connections()["configPatches"] if one["applyTo"] == "NETWORK_FILTER"]
+    tries = proxy["patch"]["value"]["typed_config"]["max_connect_attempts"]
+    one_try = rule["trafficPolicy"]["connectionPool"]["tcp"]["connectTimeout"]
+    assert f"{tries} * {one_try}" == f"{CONNECT_SECONDS} * 1s", "together no longer than a probe waits for"
 
 
 def test_http_is_passed_on_as_the_bytes_that_it_is(database: ExportedService) -> None:
