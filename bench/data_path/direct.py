@@ -68,7 +68,9 @@ def servers(args: MariadbArgs) -> dict[str, Any]:
     return spec
 
 
-def arguments(namespace: str, site: str, *, source: ExportedService | None, password: str) -> MariadbArgs:
+def arguments(
+    namespace: str, site: str, *, source: ExportedService | None, password: str, sidecar: bool = False
+) -> MariadbArgs:
     """Return the arguments of one end's database."""
     return MariadbArgs(
         database=Mariadb(
@@ -87,7 +89,7 @@ def arguments(namespace: str, site: str, *, source: ExportedService | None, pass
             switchover=None,
             password=None,
             servers=(),
-            sidecar=False,
+            sidecar=sidecar,
             egress="sidecar",
         ),
         labels={},

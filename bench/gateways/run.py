@@ -140,7 +140,8 @@ def meshed_pair(project: Project, sites: dict[str, Kubectl], tls: tuple[str, str
     found = sites["dc1"].get("secret", "passwords", direct.SOURCE)["data"]["replication"]
     password = b64decode(found).decode()
     source = direct.behind(OWN_HOST, MYSQL_PORT)
-    namespace, *rest = direct.objects(direct.arguments(MESHED, "dc2", source=source, password=password), tls)
+    arguments = direct.arguments(MESHED, "dc2", source=source, password=password, sidecar=True)
+    namespace, *rest = direct.objects(arguments, tls)
     namespace["metadata"]["labels"] = {"istio-injection": "enabled"}
     dc2 = sites["dc2"]
     dc2.apply(namespace, *(of for of in rest if of["kind"] == "ServiceAccount"))
