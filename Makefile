@@ -17,7 +17,7 @@ export PULUMI_BACKEND_URL ?= file://~
 export PULUMI_CONFIG_PASSPHRASE :=
 endif
 
-.PHONY: help up down test lint unit e2e faults soak bench
+.PHONY: help up down test lint unit e2e labs cuts faults soak bench
 .DEFAULT_GOAL := help
 
 help: ## show this list
@@ -35,11 +35,12 @@ down: venv/installed ## pulumi destroy: nothing is left
 	$(RUN) pulumi destroy --yes --stack $(STACK)
 	$(RUN) pulumi stack rm --yes --preserve-config $(STACK)
 
-# What two labs leave of two cores is enough for lint and unit tests beside them, once the toolchain is there. They speak last.
+# The faults need one lab, and leave a core for lint and unit tests, which speak last.
 test: venv/installed ## everything that CI runs
-	@$(RUN) true
-	@nice -n 5 $(MAKE) --no-print-directory lint unit >venv/beside.log 2>&1 & beside=$$!; \
-	$(MAKE) --no-print-directory e2e; labs=$$?; wait $$beside; beside=$$?; cat venv/beside.log; exit $$((labs || beside))
+	@$(MAKE) --no-print-directory labs; labs=$$?; \
+	nice $(MAKE) --no-print-directory lint unit >venv/beside.log 2>&1 & beside=$$!; \
+	$(MAKE) --no-print-directory cuts; cuts=$$?; \
+	wait $$beside; beside=$$?; cat venv/beside.log; exit $$((labs || cuts || beside))
 
 lint: venv/installed ## ruff, mypy, who imports whom, and whether what is generated or was measured is up to date
 	venv/bin/ruff check .
@@ -54,8 +55,13 @@ lint: venv/installed ## ruff, mypy, who imports whom, and whether what is genera
 unit: venv/installed ## the unit tests: no cluster, seconds
 	venv/bin/python -m pytest tests/unit -n 2 -p no:logging
 
-e2e: venv/installed ## the end-to-end tests, two labs side by side, then the faults, alone; soak's not
-	$(RUN) venv/bin/python -m pytest tests/e2e -m "not soak" -n 2 --tb=short --durations=40
+e2e: labs cuts ## the end-to-end tests, and the faults; soak's not
+
+labs: venv/installed
+	$(RUN) venv/bin/python -m pytest tests/e2e -m "not soak" -n 3 --tb=short --durations=40
+
+# Alone: they measure how long a cut lasts.
+cuts: venv/installed
 	$(RUN) venv/bin/python -m pytest tests/faults -m "not soak" --tb=short --durations=0
 
 faults: venv/installed ## all faults, soak's too, and nothing else; writes what they cost into docs/resilience.md

@@ -1,4 +1,4 @@
-"""What `pytest -n 2` runs side by side: tests that share a lab stay on one worker, one after another."""
+"""What pytest runs side by side: tests that share a lab stay on one worker, one after another."""
 
 import gc
 import re

@@ -384,21 +384,19 @@ SOAK = pytest.mark.soak(
     )
 )
 SEEDS = range(20)
-"""Soak's."""
 
 
-@pytest.mark.parametrize("seed", [None, *(pytest.param(seed, marks=SOAK) for seed in SEEDS)])
+@SOAK
+@pytest.mark.parametrize("seed", SEEDS)
 def test_killed_at_random_moments(
     lab: Lab,
     pair: Project,
     sites: dict[str, Kubectl],
     databases: dict[str, Database],
     writers: Writers,
-    seed: int | None,
+    seed: int,
 ) -> None:
     """A switchover during which servers and runs are killed is done by the next `up`, and nothing is lost."""
-    seed = random.randrange(1_000_000) if seed is None else seed
-    print(f"seed {seed}")
     chance = random.Random(seed)
     primary = "dc1" if databases["dc2"](TOKEN) == "dc2 open" else "dc2"
     assert all(servers_of(lab, site) for site in sites), "there is nothing to kill"

@@ -60,7 +60,11 @@ def looked_at() -> list[str]:
     selectors = {found for expression in alerts for found in re.findall(r"\w+\{[^}]*\}", expression)}
     # A counter that begins with the first failure; and what this lab has not: an egress gateway, and a database without
     # a sidecar, whose exporter is asked itself.
-    absent = ("istio_agent_scrape_failures_total", 'up{job="dcmesh", pod=~"dcmesh-egress-', 'up{job="dcmesh", instance=')
+    absent = (
+        "istio_agent_scrape_failures_total",
+        'up{job="dcmesh", pod=~"dcmesh-egress-',
+        'up{job="dcmesh", instance=',
+    )
     return asked + sorted(s for s in selectors if not s.startswith(absent))
 
 
