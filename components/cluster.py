@@ -9,7 +9,7 @@ import pulumi
 import pulumi_command as command
 import pulumi_kubernetes as k8s
 
-from dcmesh.config.kubeconfig import KubeconfigError, parse_kubeconfig, read_kubeconfig
+from dcmesh.kube.kubeconfig import KubeconfigError, parse_kubeconfig, read_kubeconfig
 from dcmesh.model.gateway import GATEWAY_PORT
 
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")

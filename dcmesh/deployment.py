@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from dcmesh.config.errors import ConfigError
-from dcmesh.config.kubeconfig import KubeconfigError, read_kubeconfig
 from dcmesh.config.peer_links import read_link
 from dcmesh.databases.replication import Replica
 from dcmesh.kube.api import ERRORS, ApiClient, answer_or_none, reach, why
 from dcmesh.kube.cluster import identity_of
+from dcmesh.kube.kubeconfig import KubeconfigError, read_kubeconfig
 from dcmesh.model.egress import name_for
 from dcmesh.model.link import POD_NAME, ExportedService, Link, ServiceAccount, server_name
 from dcmesh.model.object_names import imported_entry, imported_rule

@@ -1,4 +1,7 @@
-"""The verbs that the program runs: work that is not a resource. Each can be typed by hand as well."""
+"""The verbs that the program runs: work that is not a resource. Each can be typed by hand as well.
+
+A verb imports what it alone needs when it runs: it is run for each site and database that an `up` changes.
+"""
 
 import os
 import sys
@@ -7,18 +10,11 @@ from itertools import zip_longest
 
 import pulumi
 
-from dcmesh.config.kubeconfig import KubeconfigError, read_kubeconfig
-from dcmesh.databases.mariadb_server import MariadbEnd, sides_of
-from dcmesh.databases.pxc_cluster import PxcEnd
-from dcmesh.databases.pxc_server import pxc_sides
-from dcmesh.databases.switchover import switch_over
-from dcmesh.databases.switchover_foreseen import foreseen
 from dcmesh.kube.api import ERRORS, why
-from dcmesh.kube.rollout import wait_for
+from dcmesh.kube.kubeconfig import KubeconfigError, read_kubeconfig
 from dcmesh.model.facts import State
 from dcmesh.model.printable import printable
 from dcmesh.model.switchover import Switchover
-from dcmesh.trust.rotation import given_or_held, settle
 
 CHAIN, ROOTS = "DCMESH_CERT_CHAIN", "DCMESH_ROOT_CERTS"
 """The environment's variables with the certificates that a site's proxies are to follow."""
@@ -34,6 +30,7 @@ def settle_certificates(site: str, context: str | None) -> State:
         site: the site.
         context: context of the kubeconfig that kubectl would use. Default: its current one.
     """
+    from dcmesh.trust.rotation import given_or_held, settle
 
     def work() -> None:
         kubeconfig = os.environ.get(KUBECONFIG) or _kubectls(context)
@@ -53,6 +50,8 @@ def wait_for_rollout(site: str, namespace: str, name: str, context: str | None) 
         context: context of the kubeconfig that kubectl would use, where the environment has none. Default: its current
             one.
     """
+    from dcmesh.kube.rollout import wait_for
+
     return _done(site, lambda: wait_for(site, os.environ.get(KUBECONFIG) or _kubectls(context), namespace, name))
 
 
@@ -70,6 +69,11 @@ def switch(
             Default for one site: its current one.
         dry_run: whether to say only what would be done. Then what is returned is whether an `up` would do it.
     """
+    from dcmesh.databases.mariadb_server import MariadbEnd, sides_of
+    from dcmesh.databases.pxc_cluster import PxcEnd
+    from dcmesh.databases.pxc_server import pxc_sides
+    from dcmesh.databases.switchover import switch_over
+    from dcmesh.databases.switchover_foreseen import foreseen
 
     def work() -> None:
         places = _databases(ends, other, switchover, contexts)

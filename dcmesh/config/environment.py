@@ -1,7 +1,6 @@
 """What a configuration is read in: the stack that it is of, and the files and other stacks that it names."""
 
-import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,31 +9,8 @@ import pulumi
 import yaml
 
 from dcmesh.config.errors import NOTHING, ConfigError, Finding
+from dcmesh.files import ReadFile, read_file
 from dcmesh.stacks import NoStackError, ReadStack, read_stack, stack_name
-
-ReadFile = Callable[[str], str]
-
-
-def expand(path: str) -> str:
-    """Return a path with `~` and environment variables expanded."""
-    return os.path.expanduser(os.path.expandvars(path))  # noqa: PTH111 — Path's raises for unknown users
-
-
-def read_file(path: str) -> str:
-    """Return the text of a file; `~` and environment variables in its path are expanded.
-
-    Raises:
-        OSError: it cannot be read.
-        ValueError: it is no text, or its path no path.
-    """
-    return Path(expand(path)).read_text(encoding="utf-8")
-
-
-def why_not(path: str, error: OSError | ValueError) -> str:
-    """Return what to say of a file that cannot be read: nothing of what is in it."""
-    if "$" in expand(path):
-        return "cannot be read: an environment variable in it is not set"
-    return f"cannot be read: {(isinstance(error, OSError) and error.strerror) or 'it is no text'}"
 
 
 def unreadable(stack: str, error: LookupError) -> ConfigError:

@@ -6,9 +6,10 @@ from dataclasses import replace
 import yaml
 from pydantic import ValidationError
 
-from dcmesh.config.environment import Environment, ReadFile, why_not
+from dcmesh.config.environment import Environment
 from dcmesh.config.errors import NOTHING, ConfigError, Finding
 from dcmesh.config.value_errors import faults_of
+from dcmesh.files import ReadFile, why_not
 from dcmesh.model.gateway import GATEWAY_NAME
 from dcmesh.model.istio import TRUST_DOMAIN
 from dcmesh.model.link import CLUSTER_DOMAIN, VERSION, ExportedService, Link, is_whole, server_name, service_of

@@ -5,10 +5,10 @@ from typing import Any
 
 from dcmesh.config.environment import Environment
 from dcmesh.config.errors import ConfigError, Finding, Remark
-from dcmesh.config.kubeconfig import read_kubeconfig
 from dcmesh.config.stack_config import secret_keys
 from dcmesh.kube.api import ApiException, ConfigException, HTTPError, connect
 from dcmesh.kube.cluster import ClusterReader, identity_of
+from dcmesh.kube.kubeconfig import read_kubeconfig
 from dcmesh.model import settings as model
 from dcmesh.model.plan import Plan, SitePlan
 from dcmesh.preflight import (

@@ -13,8 +13,8 @@ from typing import Any
 
 import pulumi
 
-from dcmesh.config.kubeconfig import read_kubeconfig
 from dcmesh.kube.api import ERRORS, why
+from dcmesh.kube.kubeconfig import read_kubeconfig
 from dcmesh.kube.proxies import SECRET, MeshCluster, all_of, on_each
 from dcmesh.model import settings as model
 from dcmesh.model.certificates import (

@@ -16,7 +16,7 @@ OFFENDERS = {
     "The model is plain data": ("dcmesh/model/link.py", "pulumi"),
     "Inside dcmesh a module imports what stands below it": ("dcmesh/kube/pods.py", "dcmesh.deployment"),
     "No circles": ("components/mesh/istio.py", "components.mesh.gateway"),
-    "The Kubernetes client is dcmesh.kube's": ("dcmesh/config/kubeconfig.py", "kubernetes"),
+    "The Kubernetes client is dcmesh.kube's": ("dcmesh/config/environment.py", "kubernetes"),
     "Components use no client, socket, process or clock themselves": ("components/overrule.py", "time"),
     "The lab is for tests and bench": ("components/cluster.py", "lab.paths"),
 }

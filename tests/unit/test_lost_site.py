@@ -7,8 +7,9 @@ import pulumi
 import pytest
 
 from components.untouched import untouched
-from dcmesh.config.environment import Environment, read_file
+from dcmesh.config.environment import Environment
 from dcmesh.deployment import parse_outputs
+from dcmesh.files import read_file
 from dcmesh.model.plan import plan_of
 from dcmesh.preflight import readiness
 from dcmesh.sites_in_state import SiteInState

@@ -4,10 +4,10 @@ import re
 from collections.abc import Iterator
 
 from dcmesh.config.checks.configuration import Configuration
-from dcmesh.config.environment import ReadFile, expand
 from dcmesh.config.errors import NOTHING, Finding
-from dcmesh.config.kubeconfig import KubeconfigError, read_kubeconfig
 from dcmesh.config.suggestions import choices
+from dcmesh.files import ReadFile, expand
+from dcmesh.kube.kubeconfig import KubeconfigError, read_kubeconfig
 from dcmesh.model.settings import CommandCluster, ExistingCluster
 
 LONGEST_K3D = 32

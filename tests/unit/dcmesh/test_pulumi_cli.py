@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from dcmesh import pulumi_cli
-from dcmesh.config.environment import Environment, read_file
+from dcmesh.config.environment import Environment
 from dcmesh.config.errors import ConfigError
 from dcmesh.deployment import read_stack
+from dcmesh.files import read_file
 from dcmesh.pulumi_cli import PulumiError, pulumi, read_state
 from dcmesh.stacks import NoStackError
 from tests.unit.dcmesh.status.test_command import OUTPUTS

@@ -25,7 +25,7 @@ Settled = list[tuple[str, str, Bundle]]
 def settled(monkeypatch: pytest.MonkeyPatch) -> Settled:
     """What was settled."""
     done: Settled = []
-    monkeypatch.setattr("dcmesh.verbs.settle", lambda *what: done.append(what))
+    monkeypatch.setattr("dcmesh.trust.rotation.settle", lambda *what: done.append(what))
     for variable in (KUBECONFIG, CHAIN, ROOTS, "KUBECONFIG"):
         monkeypatch.delenv(variable, raising=False)
     return done
@@ -60,7 +60,7 @@ def test_by_hand_it_is_what_the_secret_has_in_the_cluster_that_kubectl_would_ask
         asked.append(kubeconfig)
         return Bundle(chain=site, root="")
 
-    monkeypatch.setattr("dcmesh.verbs.given_or_held", held)
+    monkeypatch.setattr("dcmesh.trust.rotation.given_or_held", held)
     (tmp_path / "config").write_text(CLUSTERS)
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "config"))
     assert run(monkeypatch, "settle", "dc1", "--context", "there") == 0
@@ -71,7 +71,7 @@ def test_by_hand_it_is_what_the_secret_has_in_the_cluster_that_kubectl_would_ask
 
 def test_a_rollout_is_waited_for_in_the_cluster_that_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
     seen = list[str]()
-    monkeypatch.setattr("dcmesh.verbs.wait_for", lambda *what: seen.extend(what))
+    monkeypatch.setattr("dcmesh.kube.rollout.wait_for", lambda *what: seen.extend(what))
     monkeypatch.setenv(KUBECONFIG, CLUSTERS)
     assert run(monkeypatch, "wait-for-rollout", "dc1", "wookie", "db") == 0
     assert seen == ["dc1", CLUSTERS, "wookie", "db"]
@@ -92,9 +92,9 @@ class Switched:
         self.wanted: list[Switchover] = []
         self.foreseen: list[Switchover] = []
         self.possible = True
-        monkeypatch.setattr("dcmesh.verbs.sides_of", self.sides_of)
-        monkeypatch.setattr("dcmesh.verbs.switch_over", self.switch_over)
-        monkeypatch.setattr("dcmesh.verbs.foreseen", self.foresee)
+        monkeypatch.setattr("dcmesh.databases.mariadb_server.sides_of", self.sides_of)
+        monkeypatch.setattr("dcmesh.databases.switchover.switch_over", self.switch_over)
+        monkeypatch.setattr("dcmesh.databases.switchover_foreseen.foreseen", self.foresee)
 
     @contextmanager
     def sides_of(self, ends: list[MariadbEnd], other: str) -> Iterator[str]:
@@ -195,8 +195,8 @@ def test_by_hand_the_contexts_say_which_cluster_is_which(
 
 
 def test_of_xtradb_clusters_the_same_words_say_the_same(switched: Switched, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dcmesh.verbs.pxc_sides", switched.sides_of)
-    monkeypatch.setattr("dcmesh.verbs.sides_of", None)
+    monkeypatch.setattr("dcmesh.databases.pxc_server.pxc_sides", switched.sides_of)
+    monkeypatch.setattr("dcmesh.databases.mariadb_server.sides_of", None)
     assert run(monkeypatch, "switchover", "--kind", "pxc", "--primary", "dc2", *PAIR) == 0
     ends: list[Any] = switched.ends
     assert ends == [
@@ -228,7 +228,7 @@ def test_what_goes_wrong_is_a_line(
 
     for variable in (KUBECONFIG, CHAIN, ROOTS):
         monkeypatch.setenv(variable, "text")
-    monkeypatch.setattr("dcmesh.verbs.settle", fail)
+    monkeypatch.setattr("dcmesh.trust.rotation.settle", fail)
     assert run(monkeypatch, "settle", "dc1") == 2
     assert capfd.readouterr() == ("", said)
 

@@ -8,10 +8,10 @@ from typing import Any
 import pulumi
 import pytest
 
-from dcmesh.config.kubeconfig import read_kubeconfig
 from dcmesh.kube import helm_releases
 from dcmesh.kube.api import connect
 from dcmesh.kube.helm_releases import MARGIN, BusyError, ForeignError, Hold, Record, begin, left
+from dcmesh.kube.kubeconfig import read_kubeconfig
 from tests.unit.servers import kubernetes_api
 
 NOON = datetime(2026, 11, 28, 12, tzinfo=UTC)

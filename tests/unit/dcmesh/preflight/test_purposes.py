@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from dcmesh.config import ConfigError
-from dcmesh.config.environment import Environment, read_file
+from dcmesh.config.environment import Environment
+from dcmesh.files import read_file
 from dcmesh.model.plan import plan_of
 from dcmesh.model.settings import Settings
 from dcmesh.preflight.readiness import require_ready

@@ -10,7 +10,8 @@ import pytest
 import yaml
 
 from dcmesh.config import ConfigError
-from dcmesh.config.environment import Environment, read_file
+from dcmesh.config.environment import Environment
+from dcmesh.files import read_file
 from dcmesh.model.istio import SCOPE
 from dcmesh.model.link import Link
 from dcmesh.model.ownership import MADE_BY, OURS

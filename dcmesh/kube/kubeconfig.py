@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from dcmesh.config.environment import ReadFile, expand, read_file, why_not
+from dcmesh.files import ReadFile, expand, read_file, why_not
 
 INLINED = ("certificate-authority", "client-certificate", "client-key")
 """Keys with the path of a file that may stand in the kubeconfig itself, as `KEY-data`."""
