@@ -12,6 +12,9 @@ READS = 20
 """How often a state is read before it is said that it cannot be. One read in thirty failed beside a run that only wrote
 its state."""
 
+LONGEST = 120
+"""Seconds that a command may take: a backend that is silent is said to be so, and a monitor's check ends."""
+
 PAUSE = 0.1
 """Seconds between two reads."""
 
@@ -24,8 +27,9 @@ def pulumi(*words: str) -> str:
     """Return what a command of Pulumi's prints.
 
     Raises:
-        PulumiError: it cannot be run, or fails.
+        PulumiError: it cannot be run, fails, or takes longer than LONGEST.
     """
+    command = " ".join(takewhile(lambda word: not word.startswith("--"), words))
     try:
         done = subprocess.run(
             ["pulumi", *words, "--non-interactive"],
@@ -33,12 +37,14 @@ def pulumi(*words: str) -> str:
             text=True,
             check=False,
             stdin=subprocess.DEVNULL,
+            timeout=LONGEST,
         )
     except OSError as error:
         raise PulumiError(f"pulumi cannot be run: {error.strerror}") from None
+    except subprocess.TimeoutExpired:
+        raise PulumiError(f"pulumi {command}: no answer within {LONGEST} seconds: check its backend") from None
     if done.returncode:
         lines = done.stderr.strip().splitlines() or [f"it exited {done.returncode}"]
-        command = " ".join(takewhile(lambda word: not word.startswith("--"), words))
         raise PulumiError(f"pulumi {command}: {lines[0].removeprefix('error: ')}")
     return done.stdout
 

@@ -24,6 +24,8 @@ MOST_PARTS = 50_000
 DEEPEST = 8
 """How deep they may be nested."""
 
+TOO_LARGE = f"is no link: it has more than {MOST_PARTS} parts, or they are nested more than {DEEPEST} deep"
+
 MOST_BYTES = 2**20
 """How long a file with links may be: YAML of that length takes seconds."""
 
@@ -81,8 +83,7 @@ def read_link(found: object, site: str, place: str) -> Link:
     """
     path = f"{place} → "
     if not _is_small(found):
-        advice = f"is no link: it has more than {MOST_PARTS} parts, or they are nested more than {DEEPEST} deep"
-        raise ConfigError([Finding(place, found, advice)])
+        raise ConfigError([Finding(place, found, TOO_LARGE)])
     try:
         link = Link.model_validate(found, by_alias=True, by_name=False)
     except ValidationError as error:
@@ -101,6 +102,21 @@ def _is_small(value: object) -> bool:
         if depth > DEEPEST or seen + len(left) + len(parts) > MOST_PARTS:
             return False
         left += [(below, depth + 1) for below in parts]
+    return True
+
+
+def _is_small_text(text: str) -> bool:
+    """Tell whether a text in YAML has few enough parts to be read: PyYAML takes a minute for 1 MiB of brackets.
+
+    Raises:
+        yaml.YAMLError: it is none.
+    """
+    depth = 0
+    for number, event in enumerate(yaml.parse(text, yaml.SafeLoader)):
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        # Of a whole output the link is one deeper. A part has its key before it, and may have an end.
+        if depth > DEEPEST + 1 or number > 3 * MOST_PARTS:
+            return False
     return True
 
 
@@ -203,6 +219,8 @@ def _from_file(file: str, site: str, path: str, read: ReadFile) -> object:
     if len(text) > MOST_BYTES:
         raise ConfigError([Finding(path, file, f"is no link: it is longer than {MOST_BYTES} characters")])
     try:
+        if not _is_small_text(text):
+            raise ConfigError([Finding(path, file, TOO_LARGE)])
         found = yaml.safe_load(text)
     except (yaml.YAMLError, ValueError, TypeError, AttributeError, LookupError, RecursionError):
         # Of tags that do not fit their values PyYAML raises whatever its constructors do.

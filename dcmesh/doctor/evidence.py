@@ -91,6 +91,10 @@ class Evidence:
         found: Object | None = self._get(f"/api/v1/namespaces/{namespace}/services/{name}")
         return found
 
+    def services(self, namespace: str) -> list[Object]:
+        """Return the Services of a namespace."""
+        return self.listed(f"/api/v1/namespaces/{namespace}/services")
+
     def endpoint_slices(self, namespace: str) -> list[Object]:
         """Return the EndpointSlices of a namespace."""
         return self.listed(f"/apis/discovery.k8s.io/v1/namespaces/{namespace}/endpointslices")
@@ -253,13 +257,14 @@ def _healthy(host: Object) -> bool:
 
 def pods_of(pods: Sequence[Object], account: ServiceAccount) -> list[Object]:
     """Return the pods of a service account that live: neither done nor on their way out."""
-    return [
-        pod
-        for pod in pods
-        if pod["spec"].get("serviceAccountName", "default") == account.name
-        and pod.get("status", {}).get("phase") not in ("Succeeded", "Failed")
-        and "deletionTimestamp" not in pod["metadata"]
-    ]
+    return [pod for pod in pods if pod["spec"].get("serviceAccountName", "default") == account.name and lives(pod)]
+
+
+def lives(pod: Object) -> bool:
+    """Tell whether a pod is neither done nor on its way out."""
+    return (
+        pod.get("status", {}).get("phase") not in ("Succeeded", "Failed") and "deletionTimestamp" not in pod["metadata"]
+    )
 
 
 def sidecar_state(pod: Object) -> str | None:

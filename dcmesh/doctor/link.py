@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from dcmesh.deployment import DeployedExport, ExpectedGateway
-from dcmesh.doctor.evidence import Evidence, ready_pods
+from dcmesh.doctor.evidence import Evidence, is_ready, lives, ready_pods
 from dcmesh.doctor.findings import ElsewhereError, UnseenError
 from dcmesh.kube.api import ERRORS
 from dcmesh.kube.pods import Pod, parse_pod
@@ -127,10 +127,20 @@ class WalkedLink:
     @property
     def server(self) -> Object | None:
         """The host's pod; None if it is not there."""
-        pods, label = self.source.pods(self.export.namespace), self.export.pod_label
-        if label == POD_NAME:
+        if self.export.pod_label == POD_NAME:
+            pods = self.source.pods(self.export.namespace)
             return next((pod for pod in pods if pod["metadata"]["name"] == self.pod_name), None)
-        return next((pod for pod in pods if labels(pod).get(label) == self.pod_name), None)
+        return next(iter([*self.led_to, *self._labelled]), None)
+
+    @property
+    def led_to(self) -> list[Object]:
+        """The pods that the gateway leads to by the label of the host's pod: this one, if it is ready and no other."""
+        return [pod for pod in self._labelled if lives(pod) and is_ready(pod)]
+
+    @property
+    def _labelled(self) -> list[Object]:
+        pods = self.source.pods(self.export.namespace)
+        return [pod for pod in pods if labels(pod).get(self.export.pod_label) == self.pod_name]
 
     @property
     def answer(self) -> Answer:

@@ -1,6 +1,6 @@
 """The host's pod: it is ready, has a sidecar, and the gateway knows it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from dcmesh.doctor.evidence import is_ready, opt_out, sidecar_state, states
 from dcmesh.doctor.findings import FindingKind, HopFinding
@@ -10,18 +10,21 @@ from dcmesh.doctor.link import WalkedLink
 from dcmesh.kube.api import ERRORS
 from dcmesh.kube.pods import PROXY, RUNNING, parse_pod
 from dcmesh.model.facts import State
-from dcmesh.model.istio_objects import Object, name_of
+from dcmesh.model.istio_objects import Object, labels, name_of, selects
 from dcmesh.model.link import POD_NAME, is_whole, service_of
 from dcmesh.model.peer_authentication import tls_disabled
 
 ABSENT = FindingKind("pod-missing", "the host's pod does not exist")
+NOT_ALONE = FindingKind(
+    "pod-not-alone", "several ready pods have the label of the host's pod: connections to the host are spread over them"
+)
 NO_SIDECAR = FindingKind("pod-without-sidecar", "the host's pod has no sidecar")
 NOT_READY = FindingKind("pod-not-ready", "the host's pod is not ready, so the gateway does not lead to it")
 UNKNOWN = FindingKind("endpoint-missing", "the gateway does not lead to the host's pod, though it is ready")
-SERVICE = FindingKind("service-missing", "the headless Service of the host's pod is missing", State.WARNING)
+SERVICE = FindingKind("service-missing", "no Service tells the pod's sidecar of the host's port", State.WARNING)
 SERVICE_PORT = FindingKind(
     "service-port-wrong",
-    "the headless Service does not tell the host's port, or not its protocol: sidecars treat it as unknown",
+    "the Service does not tell the host's port, or not its protocol: sidecars treat it as unknown",
     State.WARNING,
 )
 
@@ -33,6 +36,7 @@ def judge(
     link: WalkedLink,
     pod: Object | None,
     *,
+    led_to: Sequence[Object],
     stateful_set: Object | None,
     endpoints: Mapping[str, tuple[str, ...] | None],
     disabled: bool,
@@ -43,6 +47,7 @@ def judge(
     Args:
         link: the link.
         pod: the pod; None if it is not there.
+        led_to: the ready pods that have its label.
         stateful_set: the StatefulSet that it should belong to; None if that is not there.
         endpoints: by pod of the gateway, where its Envoy sends what is for the host.
         disabled: whether a PeerAuthentication turns off the pod's mutual TLS. Then no gateway leads to it.
@@ -67,6 +72,13 @@ def judge(
         else:
             describe = f"kubectl describe statefulset -n {namespace} {name}"
             yield ABSENT(f"no pod {where}, though {said}", f"Read why: `{describe}`.")
+        return
+    if len(led_to) > 1:
+        label, names = link.export.pod_label, " ".join(of["metadata"]["name"] for of in led_to)
+        yield NOT_ALONE(
+            f"in {namespace} {names} have the label {label}: {link.pod_name}",
+            f"Take it off those that are not the host's: `kubectl label pod -n {namespace} NAME {label}-`.",
+        )
         return
     sidecar = sidecar_state(pod)
     if sidecar is None and not link.ends_at_gateway:
@@ -107,28 +119,50 @@ def judge_whole(link: WalkedLink, endpoints: Mapping[str, tuple[str, ...] | None
 
 
 def judge_service(link: WalkedLink, service: Object | None) -> Iterator[HopFinding]:
-    """Yield what is wrong with the headless Service, by which the pod's own sidecar knows its port's protocol."""
-    name = f"{link.export.namespace}/{link.host.split('.')[1]}"
+    """Yield what is wrong with the Service by which the pod's own sidecar knows its port's protocol."""
+    namespace, port_number = link.export.namespace, link.export.port
+    if not service and link.export.pod_label != POD_NAME:
+        yield SERVICE(
+            f"no Service of {namespace} has port {port_number} and selects the pod",
+            f"Make one that does, of whatever name, with `appProtocol: {link.export.protocol.lower()}`.",
+        )
+        return
     if not service:
         yield SERVICE(
-            f"no Service {name}",
+            f"no Service {namespace}/{link.host.split('.')[1]}",
             f"{OWN_WORKLOAD} {restore(link.export.source)} Another: create it again.",
         )
         return
+    name = name_of(service)
     ports = service["spec"].get("ports", ())
-    port = next((port for port in ports if port["port"] == link.export.port), None)
+    port = next((port for port in ports if port["port"] == port_number), None)
     protocol = port and (port.get("appProtocol") or port.get("name", "").partition("-")[0])
     if not port or (link.export.protocol == "TCP" and protocol not in SERVER_FIRST):
         shown = (
             f"port {port['port']} name {port.get('name')} appProtocol {port.get('appProtocol')}"
             if port
-            else f"no port {link.export.port}"
+            else f"no port {port_number}"
         )
         yield SERVICE_PORT(
             f"Service {name}: {shown}",
             f"{OWN_WORKLOAD} {restore_service(link.export.source, name)} "
-            f"Another: give it port {link.export.port} with `appProtocol: {link.export.protocol.lower()}`.",
+            f"Another: give it port {port_number} with `appProtocol: {link.export.protocol.lower()}`.",
         )
+
+
+def _service(link: WalkedLink, pod: Object) -> Object | None:
+    """Return the pod's headless Service; of a pod by a label, which may have none, any that leads to its port."""
+    namespace = link.export.namespace
+    if link.export.pod_label == POD_NAME:
+        return link.source.service(namespace, link.host.split(".")[1])
+    leading = (
+        of
+        for of in link.source.services(namespace)
+        if of["spec"].get("selector")
+        and selects(of["spec"]["selector"], labels(pod))
+        and any(port["port"] == link.export.port for port in of["spec"].get("ports", ()))
+    )
+    return next(leading, None)
 
 
 def _said(link: WalkedLink) -> str:
@@ -149,13 +183,14 @@ def _look(link: WalkedLink) -> Iterator[HopFinding]:
     yield from judge(
         link,
         pod,
+        led_to=link.led_to,
         stateful_set=source.stateful_set(namespace, link.pod_name.rpartition("-")[0]),
         endpoints=endpoints,
         disabled=bool(pod and tls_disabled(policies, pod, link.export.port)),
         said=_said(link) if pod and not is_ready(pod) else "",
     )
     if pod and sidecar_state(pod):
-        yield from judge_service(link, source.service(namespace, link.host.split(".")[1]))
+        yield from judge_service(link, _service(link, pod))
 
 
 HOP = Hop(
@@ -163,6 +198,6 @@ HOP = Hop(
     about="the pod is ready and has the sidecar that it needs, which its Service tells the protocol, and the gateway "
     "leads to it",
     side="source",
-    kinds=(ABSENT, NO_SIDECAR, NOT_READY, UNKNOWN, SERVICE, SERVICE_PORT),
+    kinds=(ABSENT, NOT_ALONE, NO_SIDECAR, NOT_READY, UNKNOWN, SERVICE, SERVICE_PORT),
     look=_look,
 )

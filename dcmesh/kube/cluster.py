@@ -1,7 +1,7 @@
 """A cluster, asked before anything is created in it."""
 
 import ipaddress
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -9,11 +9,15 @@ import yaml
 from kubernetes import client
 from kubernetes.client.exceptions import ApiException
 
+from dcmesh.kube.allowed import Allowed
 from dcmesh.kube.api import SECONDS, ApiClient, answer_or_none
 from dcmesh.model import support
 from dcmesh.model.certificates import Certificates, read_pem
 from dcmesh.model.istio import ISTIO_NAMESPACE
+from dcmesh.model.istio_objects import Object, labels, name_of
 from dcmesh.model.ownership import MADE_BY, is_of_stack
+
+_DEPLOYMENTS = f"/apis/apps/v1/namespaces/{ISTIO_NAMESPACE}/deployments"
 
 
 def identity_of(api: ApiClient) -> str:
@@ -31,26 +35,19 @@ class ClusterReader:
 
     Attributes:
         stacks: the stack, by its whole name and by those that it had before.
+        allowed: what is asked for where it may be read, and is else as if it were not there.
     """
 
     stacks: frozenset[str]
     core: client.CoreV1Api
-    apps: client.AppsV1Api
     version: client.VersionApi
     storage: client.StorageV1Api
-    custom: client.CustomObjectsApi
+    allowed: Allowed
 
     @classmethod
     def of(cls, api: ApiClient, stacks: frozenset[str]) -> Self:
         """Return the cluster that a client is of."""
-        return cls(
-            stacks,
-            client.CoreV1Api(api),
-            client.AppsV1Api(api),
-            client.VersionApi(api),
-            client.StorageV1Api(api),
-            client.CustomObjectsApi(api),
-        )
+        return cls(stacks, client.CoreV1Api(api), client.VersionApi(api), client.StorageV1Api(api), Allowed(api))
 
     def kubernetes_version(self) -> tuple[int, int]:
         """Return major and minor version."""
@@ -59,10 +56,6 @@ class ClusterReader:
 
     def _read(self, kind: str, *name: str) -> Any:  # noqa: ANN401 — the client has no types
         return answer_or_none(getattr(self.core, f"read_{kind}"), *name, _request_timeout=SECONDS)
-
-    def _read_if_allowed(self, ask: Callable[..., Any], *place: str, **options: str) -> Any:  # noqa: ANN401
-        """Return what is asked for; None also where it may not be read."""
-        return answer_or_none(ask, *place, none=(403, 404), _request_timeout=SECONDS, **options)
 
     def namespace_labels(self, name: str) -> dict[str, str] | None:
         """Return a namespace's labels."""
@@ -83,43 +76,39 @@ class ClusterReader:
 
     def has_foreign_sidecar(self, namespace: str) -> bool:
         """Tell whether a namespace has a Sidecar `default` that the stack has not made."""
-        place = ("networking.istio.io", "v1", namespace, "sidecars", "default")
-        found = self._read_if_allowed(self.custom.get_namespaced_custom_object, *place)
+        found = self.allowed.read(f"/apis/networking.istio.io/v1/namespaces/{namespace}/sidecars/default")
         return found is not None and self._is_foreign(found["metadata"])
 
-    def foreign_entries(self) -> list[tuple[str, Mapping[str, Any]]]:
+    def foreign_entries(self) -> list[tuple[str, Object]]:
         """Return each ServiceEntry that the stack has not made: its namespace and name, and the entry."""
-        place = ("networking.istio.io", "v1", "serviceentries")
-        found = self._read_if_allowed(self.custom.list_cluster_custom_object, *place)
-        entries = ((entry["metadata"], entry) for entry in (found["items"] if found else ()))
-        return [(f"{of['namespace']}/{of['name']}", entry) for of, entry in entries if self._is_foreign(of)]
+        found = self.allowed.list("/apis/networking.istio.io/v1/serviceentries")
+        return [(name_of(entry), entry) for entry in found if self._is_foreign(entry["metadata"])]
 
-    def foreign_policies(self) -> list[Mapping[str, Any]]:
+    def foreign_policies(self) -> list[Object]:
         """Return each AuthorizationPolicy that the stack has not made."""
-        place = ("security.istio.io", "v1", "authorizationpolicies")
-        found = self._read_if_allowed(self.custom.list_cluster_custom_object, *place)
-        return [policy for policy in (found["items"] if found else ()) if self._is_foreign(policy["metadata"])]
+        found = self.allowed.list("/apis/security.istio.io/v1/authorizationpolicies")
+        return [policy for policy in found if self._is_foreign(policy["metadata"])]
 
-    def network_policies(self, namespace: str) -> list[Mapping[str, Any]]:
+    def network_policies(self, namespace: str) -> list[Object]:
         """Return the NetworkPolicies of a namespace."""
-        ask = client.NetworkingV1Api(self.core.api_client).list_namespaced_network_policy
-        found = self._read_if_allowed(ask, namespace)
-        shown: list[Mapping[str, Any]] = self.core.api_client.sanitize_for_serialization(found.items if found else [])
-        return shown
+        return self.allowed.list(f"/apis/networking.k8s.io/v1/namespaces/{namespace}/networkpolicies")
 
     def pod_labels(self, namespace: str) -> list[Mapping[str, str]]:
         """Return the labels of each pod of a namespace."""
-        found = self._read_if_allowed(self.core.list_namespaced_pod, namespace)
-        return [pod.metadata.labels or {} for pod in (found.items if found else ())]
+        return [labels(pod) for pod in self.allowed.list(f"/api/v1/namespaces/{namespace}/pods")]
 
-    def held_in(self, namespace: str, *, but: Mapping[str, str]) -> str:
-        """Return a pod or volume of a namespace, in words; empty if it has none, but for pods with these labels."""
-        pods = self._read_if_allowed(self.core.list_namespaced_pod, namespace)
-        for pod in pods.items if pods else ():
-            if not but.items() <= (pod.metadata.labels or {}).items():
-                return f"the pod {pod.metadata.name}"
-        claims = self._read_if_allowed(self.core.list_namespaced_persistent_volume_claim, namespace)
-        return f"the PersistentVolumeClaim {claims.items[0].metadata.name}" if claims and claims.items else ""
+    def held_in(self, namespace: str, *, but: Mapping[str, str]) -> tuple[str, Sequence[str]]:
+        """Return a pod or volume of a namespace, in words, and why others may be there that are not shown.
+
+        Args:
+            namespace: the namespace.
+            but: labels of pods that do not count.
+        """
+        paths = [f"/api/v1/namespaces/{namespace}/{kind}" for kind in ("pods", "persistentvolumeclaims")]
+        pods, claims = map(self.allowed.list, paths)
+        held = [f"the pod {pod['metadata']['name']}" for pod in pods if not but.items() <= labels(pod).items()]
+        held += [f"the PersistentVolumeClaim {claim['metadata']['name']}" for claim in claims]
+        return next(iter(held), ""), [self.allowed.refused[path] for path in paths if path in self.allowed.refused]
 
     def has_service_account(self, namespace: str, name: str) -> bool:
         """Tell whether a service account is there."""
@@ -136,9 +125,7 @@ class ClusterReader:
 
     def has_istiod(self) -> bool:
         """Tell whether an istiod of any revision is there, which takes its certificate from that Secret."""
-        ask = self.apps.list_namespaced_deployment
-        found = self._read_if_allowed(ask, ISTIO_NAMESPACE, label_selector="app=istiod")
-        return found is not None and bool(found.items)
+        return bool(self.allowed.list(f"{_DEPLOYMENTS}?labelSelector=app%3Distiod"))
 
     def mesh_roots(self) -> Certificates:
         """Return the roots that the mesh trusts; none if there is no mesh yet."""
@@ -152,14 +139,14 @@ class ClusterReader:
 
     def istiod_version(self, revision: str) -> str | None:
         """Return the version of the istiod of that revision; None if there is none or it cannot be told."""
-        ask = self.apps.read_namespaced_deployment
-        found = self._read_if_allowed(ask, _of_revision("istiod", revision), ISTIO_NAMESPACE)
+        found = self.allowed.read(f"{_DEPLOYMENTS}/{_of_revision('istiod', revision)}")
         if found is None:
             return None
-        images = (c.image.partition("@")[0] for c in found.spec.template.spec.containers if c.name == "discovery")
+        containers = found["spec"]["template"]["spec"]["containers"]
+        images = (of["image"].partition("@")[0] for of in containers if of["name"] == "discovery")
         tags = (image.rpartition(":")[2] for image in images)
         # The label is the chart's version. What runs is told by the image's tag, unless that is a name.
-        labelled = (found.metadata.labels or {}).get("app.kubernetes.io/version", "")
+        labelled = labels(found).get("app.kubernetes.io/version", "")
         return next((text for text in (*tags, labelled) if text.startswith("1.") and support.minor_of(text)), None)
 
     def claim(self, namespace: str, name: str) -> tuple[str, str | None] | None:

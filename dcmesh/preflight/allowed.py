@@ -1,61 +1,26 @@
-"""What may be read of a cluster: what may not be is told, and stops nothing else from being looked at."""
+"""What may not be read of a cluster is told, and stops nothing else from being looked at."""
 
-import json
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
 
 from dcmesh.config.errors import Finding, Remark
-from dcmesh.kube.api import ApiClient, ApiException
-from dcmesh.kube.pods import read
-from dcmesh.model.istio_objects import Object
+from dcmesh.kube.allowed import Allowed, words_of
+from dcmesh.kube.api import ApiException
 
 
-@dataclass(frozen=True)
-class Allowed:
-    """A cluster as far as the kubeconfig's user may read it.
+def unseen(allowed: Allowed, path: str, site: str) -> Iterator[Remark]:
+    """Tell what was not shown: what of it harms a link is not known.
 
-    All checks of a site share one: each thing is read once, and told once.
-
-    Attributes:
-        api: the cluster.
-        known: by path, what was read.
-        refused: by path, why what is there was not shown.
+    Args:
+        allowed: the cluster, of which all has been read.
+        path: the place of the site in the configuration.
+        site: its name.
     """
-
-    api: ApiClient
-    known: dict[str, Object | None] = field(default_factory=dict)
-    refused: dict[str, str] = field(default_factory=dict)
-
-    def read(self, path: str) -> Object | None:
-        """Return what the API has at a path; None if nothing, or if it may not be read."""
-        if path not in self.known:
-            try:
-                self.known[path] = read(self.api, path)
-            except ApiException as error:
-                if error.status != 403:
-                    raise
-                self.refused[path] = _reason(error)
-                self.known[path] = None
-        return self.known[path]
-
-    def list(self, path: str) -> list[Object]:
-        """Return the objects of a list; none if there is no such list, or if it may not be read."""
-        items: list[Object] = (self.read(path) or {}).get("items", [])
-        return items
-
-    def unseen(self, path: str, site: str) -> Iterator[Remark]:
-        """Tell what was not shown: what of it harms a link is not known.
-
-        Args:
-            path: the place of the site in the configuration.
-            site: its name.
-        """
-        for reason in dict.fromkeys(self.refused.values()):
-            advice = (
-                f"was looked at without what its kubeconfig's user may not read ({reason}): what harms a link there "
-                "is not seen. Allow the user to read it"
-            )
-            yield Remark(f"{path}.name", site, advice)
+    for reason in dict.fromkeys(allowed.refused.values()):
+        advice = (
+            f"was looked at without what its kubeconfig's user may not read ({reason}): what harms a link there "
+            "is not seen. Allow the user to read it"
+        )
+        yield Remark(f"{path}.name", site, advice)
 
 
 def as_far_as_allowed(
@@ -74,12 +39,9 @@ def as_far_as_allowed(
     except ApiException as error:
         if error.status != 403:
             raise
-        yield told(path, value, f"cannot be looked at ({_reason(error)}): allow the kubeconfig's user to read that")
+        yield unlooked(error, path, value, told)
 
 
-def _reason(error: ApiException) -> str:
-    """Return which object may not be read by whom, in the API server's words."""
-    try:
-        return str(json.loads(error.body)["message"])
-    except (ValueError, TypeError, LookupError):
-        return f"{error.status} {error.reason}"
+def unlooked(error: ApiException, path: str, value: object, told: type[Finding] = Finding) -> Finding:
+    """Tell what may not be read, and was to be."""
+    return told(path, value, f"cannot be looked at ({words_of(error)}): allow the kubeconfig's user to read that")

@@ -7,7 +7,7 @@ from dcmesh.config.errors import Finding, Remark
 from dcmesh.kube.cluster import ClusterReader
 from dcmesh.model import settings as model
 from dcmesh.model.authorization import holding
-from dcmesh.model.component_names import egress_name
+from dcmesh.model.component_names import egress_name, hosts_name
 from dcmesh.model.egress import LABELS
 from dcmesh.model.istio_objects import name_of, selects, whole
 from dcmesh.model.network_policy import NAMESPACE_NAME, Caller, chooses, keeping_in
@@ -28,19 +28,29 @@ def occupied(cluster: ClusterReader, site: model.Site, path: str, known: SiteInS
     They may have been handed over. The egress gateway's own is dcmesh's once it is in the state.
     """
     there = {urn.rpartition("::")[2] for urn in known.objects} if known else set()
+
+    def stands(component: str) -> bool:
+        return f"{component}-namespace" in there
+
     wanted = dict[str, str]()
     for index, imported in _by_gateway(site):
         at = f"{path}.imports[{index}]"
         wanted.setdefault(imported.host_namespace or "", f"{at}.hostNamespace")
-        if f"{egress_name(site.name, imported.namespace)}-namespace" not in there:
+        if not stands(egress_name(site.name, imported.namespace)):
             wanted.setdefault(imported.namespace, f"{at}.namespace")
 
     def look(placed: tuple[str, str]) -> Iterator[Finding]:
         namespace, where = placed
-        if held := cluster.held_in(namespace, but=LABELS):
+        held, hidden = cluster.held_in(namespace, but=LABELS)
+        own = stands(hosts_name(site.name, namespace))
+        goes = "is deleted, with all that is in it, by the `up` that takes out the last import that names it"
+        if held:
+            advice = f"has {held} in {site.name}, and {goes}: move that, or name another namespace"
+            yield Finding(where, namespace, advice)
+        elif hidden and not own and cluster.namespace_labels(namespace) is not None:
             advice = (
-                f"has {held} in {site.name}, and is deleted, with all that is in it, by the `up` that takes out the "
-                "last import that names it: move that, or name another namespace"
+                f"is there in {site.name}, and {goes}. What it has may not be read ({'; '.join(hidden)}): allow the "
+                "kubeconfig's user to read it, or name another namespace"
             )
             yield Finding(where, namespace, advice)
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dcmesh.config.errors import Finding
+from dcmesh.kube.allowed import Allowed
 from dcmesh.kube.pods import PROXY, read
 from dcmesh.model import settings as model
 from dcmesh.model.authorization import connection, denies, holding, refusing
@@ -16,7 +17,7 @@ from dcmesh.model.link import ExportedService, ServiceAccount, pod_of
 from dcmesh.model.network_policy import NAMESPACE_NAME, Caller, chooses, shutting_out
 from dcmesh.model.peer_authentication import tls_disabled
 from dcmesh.model.plan import SitePlan
-from dcmesh.preflight.allowed import Allowed, as_far_as_allowed
+from dcmesh.preflight.allowed import as_far_as_allowed
 from dcmesh.preflight.hosts import exported_name, new_or_there
 from dcmesh.preflight.parallel import each
 from dcmesh.sites_in_state import SiteInState

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 
 from dcmesh.config.errors import Finding
-from dcmesh.kube.api import ApiClient
+from dcmesh.kube.allowed import Allowed
 from dcmesh.kube.cluster import ClusterReader
 from dcmesh.kube.gateway_scope import shut_by_scope
 from dcmesh.model import settings as model
@@ -63,10 +63,10 @@ def pxc_operator(cluster: ClusterReader, settings: model.Settings, site: model.S
         yield from _sidecars(settings, "pxc.namespace", operator.namespace, labels)
 
 
-def scope(api: ApiClient, settings: model.Settings, site: model.Site) -> Iterator[Finding]:
+def scope(allowed: Allowed, settings: model.Settings, site: model.Site) -> Iterator[Finding]:
     """Find Gateways of tenants that this `up` would take their gateways from."""
     istio = settings.istio
-    if not istio.existing and istio.scope_gateways and (shut := shut_by_scope(api)):
+    if not istio.existing and istio.scope_gateways and (shut := shut_by_scope(allowed)):
         advice = (
             f"would bind Gateways of {site.name} to their own namespace, and {', '.join(shut)} open others' gateways: "
             "set it to false, or move them to the gateways' namespace first. One that is meant for no gateway of yours "

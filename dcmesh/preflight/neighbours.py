@@ -12,6 +12,7 @@ from dcmesh.foreign.consumer import at_consumer
 from dcmesh.foreign.egress import at_egress
 from dcmesh.foreign.gateway import at_gateway
 from dcmesh.foreign.objects import ISTIODS, Foreign, IstioObjects, gather
+from dcmesh.kube.allowed import Allowed
 from dcmesh.model import settings as model
 from dcmesh.model.egress import name_for
 from dcmesh.model.facts import State
@@ -20,7 +21,6 @@ from dcmesh.model.istio_objects import Object, name_of
 from dcmesh.model.link import ExportedService, ServiceAccount
 from dcmesh.model.object_names import opening
 from dcmesh.model.plan import ImportPlan, SitePlan
-from dcmesh.preflight.allowed import Allowed
 from dcmesh.preflight.gateway_exports import pod_labels
 from dcmesh.preflight.hosts import exported_name, imported_name, new_or_there
 from dcmesh.sites_in_state import SiteInState

@@ -4,13 +4,13 @@ from collections.abc import Iterator, Sequence
 from ipaddress import ip_network
 
 from dcmesh.config.errors import Finding, Remark
+from dcmesh.kube.allowed import Allowed
 from dcmesh.model.addresses import is_ip
 from dcmesh.model.egress import LABELS
 from dcmesh.model.gateway import GATEWAY_PORT
 from dcmesh.model.istio_objects import Object, labels
 from dcmesh.model.network_policy import OUTSIDE, Caller, keeping_in, shutting_out
 from dcmesh.model.plan import ImportPlan, SitePlan
-from dcmesh.preflight.allowed import Allowed
 from dcmesh.preflight.gateway_exports import pod_labels
 from dcmesh.preflight.parallel import each
 

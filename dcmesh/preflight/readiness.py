@@ -27,7 +27,7 @@ from dcmesh.preflight import (
     versions,
     volumes,
 )
-from dcmesh.preflight.allowed import Allowed, as_far_as_allowed
+from dcmesh.preflight.allowed import as_far_as_allowed, unlooked, unseen
 from dcmesh.preflight.identity import made_elsewhere, other_cluster
 from dcmesh.sites_in_state import SiteInState, gateway_namespace
 from dcmesh.stacks import stack_name
@@ -98,12 +98,12 @@ def _of_site(
             identity = identity_of(api)
             if other := list(other_cluster(known, identity, used, site=site.name, path=where, named=named)):
                 return identity, other
-            gateway, there, allowed = gateway_namespace(site, known), mesh_of(cluster, settings), Allowed(api)
+            gateway, there, allowed = gateway_namespace(site, known), mesh_of(cluster, settings), cluster.allowed
             checks = [
                 versions.running(cluster, settings.istio, site, where, named),
                 certificates.cacerts(cluster, settings, site, environment if known else None),
                 mesh.existing_istio(cluster, settings, site),
-                mesh.scope(api, settings, site),
+                mesh.scope(allowed, settings, site),
                 mesh.namespaces(cluster, settings, site, path),
                 mesh.pxc_operator(cluster, settings, site),
                 volumes.claims(cluster, site, path),
@@ -122,7 +122,7 @@ def _of_site(
                 networks.shut_gateway(allowed, path, plan, gateway),
                 networks.shut_in(allowed, path, plan),
                 sidecars.shut_out(allowed, site, path, plan),
-                allowed.unseen(path, site.name),  # of all that was read before
+                unseen(allowed, path, site.name),  # of all that was read before
             ]
             return identity, [found for check in checks for found in as_far_as_allowed(check, where, named)]
     except ConfigException as error:
@@ -130,5 +130,7 @@ def _of_site(
     except HTTPError as error:
         found = Finding(where, named, f"cannot be reached: {error}: check the VPN, the address and the credentials")
     except ApiException as error:
+        if error.status == 403:
+            return identity, [unlooked(error, where, named)]
         found = Finding(where, named, f"refuses to answer ({error.status} {error.reason}): check the credentials")
     return identity, [found]

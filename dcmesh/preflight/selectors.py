@@ -3,11 +3,11 @@
 from collections.abc import Iterator, Sequence
 
 from dcmesh.config.errors import Finding
+from dcmesh.kube.allowed import Allowed
 from dcmesh.model import settings as model
 from dcmesh.model.istio_objects import Object, labels, selects
 from dcmesh.model.link import POD_NAME, pod_of
 from dcmesh.model.plan import SitePlan
-from dcmesh.preflight.allowed import Allowed
 from dcmesh.preflight.hosts import exported_name, new_or_there
 from dcmesh.preflight.parallel import each
 from dcmesh.sites_in_state import SiteInState

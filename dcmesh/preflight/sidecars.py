@@ -3,11 +3,11 @@
 from collections.abc import Iterator
 
 from dcmesh.config.errors import Finding, Remark
+from dcmesh.kube.allowed import Allowed
 from dcmesh.model import settings as model
 from dcmesh.model.istio_objects import annotations, labels, name_of, selects, whole
 from dcmesh.model.peer_authentication import effective
 from dcmesh.model.plan import SitePlan
-from dcmesh.preflight.allowed import Allowed
 
 INJECTED = "sidecar.istio.io/status"
 """Annotation of a pod that got a sidecar."""

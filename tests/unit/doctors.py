@@ -113,7 +113,7 @@ def objects_of_exporter() -> dict[str, Any]:
             "items": [pod("gateway-1", "istio-system", labels_in("istio-system"), "gateway", "10.42.0.7")]
         },
         f"{CORE}/wookie/pods": {"items": [pod("db-0", "wookie", labels, "db", "10.42.0.6")]},
-        f"{CORE}/wookie/services/db": {"spec": {"ports": [port]}},
+        f"{CORE}/wookie/services/db": {"metadata": {"namespace": "wookie", "name": "db"}, "spec": {"ports": [port]}},
         f"{APPS}/wookie/statefulsets/db": {"spec": {"replicas": 1}},
         f"{NETWORKING}/serviceentries": {
             "items": [istio("db.db-0", "wookie", pod_service_entry(EXPORT, DB0, ["istio-system"]))]

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 
 from dcmesh.config.checks.configuration import Configuration
-from dcmesh.config.checks.names import REMOVE_ONE, is_in_every_cluster, twice
+from dcmesh.config.checks.names import is_in_every_cluster
 from dcmesh.config.errors import NOTHING, Finding
 from dcmesh.model.egress import HostPort, allot_ports
 from dcmesh.model.gateway import GATEWAY_NAMESPACE
@@ -109,9 +109,10 @@ def ports(configuration: Configuration) -> Iterator[Finding]:
             where = f"{path}.imports[{index}].ports"
             hosts, numbers = offer[1].hosts, offer[1].port_numbers
             chosen_of = [(of.host, of.host_port or numbers[0]) for of in imported.ports]
-            yield from twice(((f"{where}[{n}].host", _shown(of)) for n, of in enumerate(chosen_of)), REMOVE_ONE)
             for n, (host, number) in enumerate(chosen_of):
-                if host not in hosts:
+                if (host, number) in chosen_of[:n]:
+                    yield Finding(f"{where}[{n}].host", host, f"is there twice with its port {number}: remove one")
+                elif host not in hosts:
                     advice = f"is no host of {imported.from_}/{imported.export}: remove it"
                     yield Finding(f"{where}[{n}].host", host, advice, given=(offer[0],))
                 elif number not in numbers:

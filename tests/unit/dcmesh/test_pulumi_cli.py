@@ -47,6 +47,14 @@ def test_another_error_is_told_at_once(executable: Executable) -> None:
     assert called.with_name("pulumi.asked").read_text() == "\n"
 
 
+def test_one_that_is_silent_is_an_error(executable: Executable, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A backend may take a connection and never answer."""
+    monkeypatch.setattr(pulumi_cli, "LONGEST", 0.2)
+    executable("pulumi", "exec sleep 60")
+    with pytest.raises(PulumiError, match=r"^pulumi stack export: no answer within 0.2 seconds: check its backend$"):
+        read_state(lambda: pulumi("stack", "export", "--stack", "dc1"))
+
+
 def outside(error: LookupError | None) -> Environment:
     def read(_: str) -> Mapping[str, Any]:
         if error:

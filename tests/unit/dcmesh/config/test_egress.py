@@ -89,7 +89,7 @@ CONSUMERS = "sites[0].exports[0].consumers"
         ),
         (
             {f"{AT}.ports": [{"host": DB0, "port": 20001}, {"host": DB0, "port": 20002}]},
-            f'{AT}.ports[1].host: "{DB0}:3306" is there twice: remove one',
+            f'{AT}.ports[1].host: "{DB0}" is there twice with its port 3306: remove one',
         ),
         (
             {f"{AT}.serviceAccount": "default", f"{CONSUMERS}[0].serviceAccount": "default"},

@@ -421,6 +421,17 @@ def test_a_file_that_was_made_to_harm(tmp_path: Path, text: str) -> None:
         assert len(line) < 1000
 
 
+@pytest.mark.parametrize("text", ["[" * 20 + "]" * 20, "[" + "[]," * 80_000 + "]"], ids=["nested", "without end"])
+def test_a_file_that_is_larger_than_any_link_is_not_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    """PyYAML takes a minute for 1 MiB of brackets."""
+    monkeypatch.delattr("yaml.safe_load")
+    (tmp_path / "f").write_text(text)
+    (line,) = refusal({"linkFile": f"{tmp_path}/f"})
+    assert "is no link: it has more than 50000 parts" in line
+
+
 def test_numbers_of_any_size_are_refused(link: Link, tmp_path: Path) -> None:
     """YAML has hexadecimal ones of any length, and Python does not write those."""
     text = yaml.safe_dump(link.as_output()).replace("port: 15444", f"port: 0x{'f' * 9000}")

@@ -4,6 +4,7 @@ What is searched is dcmesh/databases/pxc_server.py and switchover.py themselves:
 searched here, the whole by tests/e2e/test_switchover_search.py, which is soak's.
 """
 
+from collections import defaultdict
 from collections.abc import Callable
 from itertools import combinations_with_replacement
 from pathlib import Path
@@ -13,7 +14,7 @@ import pytest
 
 from dcmesh.databases import pxc_server, switchover
 from tests.unit.components.databases.test_pxc_hold import OPEN, REPLICA, SISTERS, STARTED, THEIRS, Node, own
-from tests.unit.dcmesh.databases.pxc_world import ALONE, Bounds, Code, P, R, World, hold
+from tests.unit.dcmesh.databases.pxc_world import ALONE, Bounds, Code, P, R, State, World, hold
 from tests.unit.dcmesh.databases.state_search import search
 
 SMALL = {
@@ -46,6 +47,31 @@ def test_a_switchover_comes_about(bounds: Bounds, to: int) -> None:
     found, known = search(World(bounds))
     assert not found
     assert any(state.sites[to].open for state in known)
+
+
+def dead_ends(world: World, known: set[State]) -> list[State]:
+    """Return the states in which an `up` may still be begun, and from which none leads to a site that takes writes."""
+    before = defaultdict[State, list[State]](list)
+    for state in known:
+        for after in world.successors(state):
+            before[after].append(state)
+    waiting = [state for state in known if any(site.open for site in state.sites)]
+    alive = set(waiting)
+    while waiting:
+        for state in before[waiting.pop()]:
+            if state not in alive:
+                alive.add(state)
+                waiting.append(state)
+    return [state for state in known - alive if state.more_runs]
+
+
+def test_whatever_has_come_about_there_is_an_up_that_leads_to_a_primary() -> None:
+    """Nobody can write where the first was killed between the two resources, or has refused the second."""
+    world = World(Bounds(runs=2))
+    found, known = search(world)
+    assert not found
+    assert any(state.more_runs and not any(site.open for site in state.sites) for state in known)
+    assert not dead_ends(world, known)
 
 
 # --- faults that are put in, and found -------------------------------------------------------------------------------
@@ -119,6 +145,14 @@ def test_a_fault_is_found(name: str) -> None:
     world, bounds = FAULTS[name]
     found, _ = search(world(bounds))
     assert found
+
+
+def test_a_fault_that_leads_nowhere_is_found() -> None:
+    """A replica is taken for a primary that has returned: neither site is promoted."""
+    line = f"        if theirs.token.site == self._other:{RETURNED} is there,"
+    world = fault(line, f"        if True:{RETURNED} is there,")(Bounds(runs=2))
+    _, known = search(world)
+    assert dead_ends(world, known)
 
 
 # --- what holds a node -----------------------------------------------------------------------------------------------

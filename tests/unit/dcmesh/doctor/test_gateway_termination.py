@@ -16,7 +16,7 @@ from dcmesh.doctor.evidence import Evidence
 from dcmesh.doctor.link import WalkedLink
 from dcmesh.model.facts import State
 from dcmesh.model.object_names import gateway_name
-from tests.unit.dcmesh.doctor.test_walk import BY_SIDECAR
+from tests.unit.dcmesh.doctor.test_walk import BY_SIDECAR, another_pod
 from tests.unit.doctors import (
     CORE,
     EXPORT,
@@ -110,19 +110,54 @@ def test_a_pair_in_which_all_is_well(pair: Pair) -> None:
     assert pair.report().state == State.OK
 
 
-def test_a_pod_by_a_label_is_looked_for_by_that(pair: Pair) -> None:
-    label = "cnpg.io/instanceName"
+LABEL = "cnpg.io/instanceName"
+
+
+def by_label(pair: Pair) -> None:
+    """Have the host's pod be exported by a label."""
     dc1, dc2 = pair.sites
     (export,) = dc1.exports
-    by_label = export.model_copy(update={"pod_label": label})
-    accounts = dict.fromkeys(dc2.accounts, (by_label,))
-    pair.sites = (replace(dc1, exports=(by_label,)), replace(dc2, accounts=accounts))
-    entry = named_entry(by_label, DB0, ["istio-system"], label)
+    labelled = export.model_copy(update={"pod_label": LABEL})
+    accounts = dict.fromkeys(dc2.accounts, (labelled,))
+    pair.sites = (replace(dc1, exports=(labelled,)), replace(dc2, accounts=accounts))
+    entry = named_entry(labelled, DB0, ["istio-system"], LABEL)
     pair.exporter.objects[ENTRIES] = {"items": [istio(SERVED, "wookie", entry)]}
+
+
+def test_a_pod_by_a_label_is_looked_for_by_that(pair: Pair) -> None:
+    by_label(pair)
     (walked,) = [found.evidence for step in pair.diagnosis().steps for found in step.findings]
     assert "no pod in wookie has the label cnpg.io/instanceName: db-0" in walked
-    pair.edit("dc1", PODS)["metadata"]["labels"] = {label: "db-0"}
+    pair.edit("dc1", PODS)["metadata"]["labels"] = {LABEL: "db-0"}
     assert pair.report().state == State.OK
+    another_pod(pair, LABEL)
+    ((_, found),) = pair.diagnosis().findings
+    said = "in wookie aside db-0 have the label cnpg.io/instanceName: db-0"
+    assert (found.id, found.evidence) == ("pod-not-alone", said)
+
+
+@pytest.mark.parametrize(
+    ("selector", "port", "found"),
+    [({"app": "pg"}, 3306, []), ({"app": "pg"}, 3307, ["service-missing"]), ({"app": "x"}, 3306, ["service-missing"])],
+)
+def test_to_a_sidecar_any_service_tells_the_protocol_of_a_pod_by_a_label(
+    pair: Pair, selector: dict[str, str], port: int, found: list[str]
+) -> None:
+    """The Service of the hosts' names need not be there."""
+    by_label(pair)
+    pair.exporter.objects[PODS] = objects_of_exporter()[PODS]
+    pair.edit("dc1", PODS)["metadata"]["labels"] = {LABEL: "db-0", "app": "pg"}
+    spec = {"selector": selector, "ports": [{"port": port, "appProtocol": "mysql"}]}
+    service = {"metadata": {"namespace": "wookie", "name": "pg-rw"}, "spec": spec}
+    del pair.exporter.objects[f"{CORE}/wookie/services/db"]
+    pair.exporter.objects[f"{CORE}/wookie/services"] = {"items": [service]}
+    assert pair.found() == found
+
+
+@pytest.mark.parametrize("changes", [{"phase": "Succeeded"}, {"conditions": [{"type": "Ready", "status": "False"}]}])
+def test_a_pod_that_the_gateway_does_not_lead_to_may_have_the_label(pair: Pair, changes: dict[str, Any]) -> None:
+    another_pod(pair, **changes)
+    assert pair.found() == []
 
 
 def gone(path: str) -> Change:

@@ -23,6 +23,7 @@ SEEN: dict[str, Sequence[str]] = {
     "14 an EnvoyFilter without STRICT": ["peer-permissive", "listener-refused"],
     "15 a list that lets in anybody": ["others-admitted"],
     "21 a selector that finds another pod": ["pod-entry-wrong", "endpoint-missing"],
+    "21 a second pod with the selector's labels": ["pod-not-alone"],
     "23 a Service without selector": ["endpoint-missing"],
 }
 UNSEEN = {
@@ -36,7 +37,6 @@ UNSEEN = {
     "18 127.0.0.6 counts as local": "it is the server's own rule, behind what can be asked; docs warn",
     "19 consumers of a gateway share an address": "it is how a gateway works; docs warn",
     "20 the price of a sidecar": "docs tell it where `pod` is chosen",
-    "21 a second pod with the selector's labels": "the probe is let in by either; preflight looks for it at each `up`",
     "22 a consumer more drains the links of a pod": "it is over before one can look; docs tell it",
 }
 

@@ -1,5 +1,6 @@
 """The doctor's walk on a pair that fakes play: what is found where, what is not looked at, and in which order."""
 
+import copy
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -16,6 +17,7 @@ from dcmesh.doctor.link import WalkedLink
 from dcmesh.doctor.reference import reference
 from dcmesh.doctor.walk import examine, walk
 from dcmesh.model.facts import State
+from dcmesh.model.link import POD_NAME
 from tests.unit import doctors, statuses
 from tests.unit.certificates import authority, root
 from tests.unit.doctors import (
@@ -94,6 +96,16 @@ def crashed(pod: Any) -> None:
 
 def not_ready(pod: Any) -> None:
     pod["status"] = {**pod["status"], "conditions": [{"type": "Ready", "status": "False"}]}
+
+
+def another_pod(pair: Pair, label: str = POD_NAME, **changes: Any) -> None:
+    """Give the label of the host's pod to another one, which is listed first."""
+    pods = pair.exporter.objects[SERVERS]["items"]
+    pods[0]["metadata"].setdefault("labels", {})[label] = "db-0"
+    other = copy.deepcopy(pods[0])
+    other["metadata"]["name"] = "aside"
+    other["status"].update(changes)
+    pods.insert(0, other)
 
 
 def deleted(site: str, path: str) -> Change:
@@ -481,6 +493,7 @@ FINDINGS: list[tuple[str, str, str, Change]] = [
         "has spec.replicas 0",
         lambda p: (deleted("dc1", SERVERS)(p), p.spec("dc1", f"{APPS}/wookie/statefulsets/db").update(replicas=0)),
     ),
+    ("pod-not-alone", "host's pod", f"in wookie aside db-0 have the label {POD_NAME}: db-0", another_pod),
     ("pod-without-sidecar", "host's pod", "no container", lambda p: without_sidecar(p.edit("dc1", SERVERS))),
     (
         "pod-not-ready",

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from dcmesh.kube.allowed import Allowed
 from dcmesh.kube.api import connect
 from dcmesh.kube.gateway_scope import shut_by_scope
 from dcmesh.model.istio import SCOPE
@@ -48,7 +49,7 @@ def api() -> Iterator[KubernetesAPI]:
 
 def shut(api: KubernetesAPI) -> list[str]:
     with connect(kubeconfig({"here": f"http://127.0.0.1:{api.server_port}"})) as client:
-        return shut_by_scope(client)
+        return shut_by_scope(Allowed(client))
 
 
 def test_those_that_open_gateways_of_other_namespaces_are_named(api: KubernetesAPI) -> None:

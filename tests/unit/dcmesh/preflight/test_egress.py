@@ -35,6 +35,11 @@ def site(changes: Objects | None = None) -> Site:
 
 @pytest.fixture
 def cluster(api: ApiClient) -> ClusterReader:
+    return reader(api)
+
+
+def reader(api: ApiClient) -> ClusterReader:
+    """Return a cluster of which nothing has been read."""
     return ClusterReader.of(api, frozenset({STACK}))
 
 
@@ -67,24 +72,48 @@ def test_a_namespace_of_somebody_elses_is_refused(
     ("kind", "shown"), [("pods", "the pod db-0"), ("persistentvolumeclaims", "the PersistentVolumeClaim db-0")]
 )
 def test_a_namespace_that_was_handed_over_with_something_in_it_is_refused(
-    server: KubernetesAPI, cluster: ClusterReader, namespace: str, key: str, kind: str, shown: str
+    server: KubernetesAPI, api: ApiClient, namespace: str, key: str, kind: str, shown: str
 ) -> None:
     """It would go with the import; the quota comes too late for what is there."""
-    assert lines(egress.occupied(cluster, site(), "sites[1]", None)) == []
+    assert lines(egress.occupied(reader(api), site(), "sites[1]", None)) == []
     server.objects[f"{CORE}/{namespace}/{kind}"] = {"items": [named("db-0", namespace)]}
-    ((stops, line),) = lines(egress.occupied(cluster, site(), "sites[1]", None))
+    ((stops, line),) = lines(egress.occupied(reader(api), site(), "sites[1]", None))
     assert stops
     assert f'{AT}.{key}: "{namespace}" has {shown} in dc2, and is deleted, with all that is in it' in line
 
 
-def test_its_own_pods_are_not_held_against_an_egress_gateway(server: KubernetesAPI, cluster: ClusterReader) -> None:
+def made(component: str) -> SiteInState:
+    """Return what the state has once a namespace has been made for an egress gateway, or for its hosts."""
+    urn = f"urn:pulumi:s::dcmesh::kubernetes:core/v1:Namespace::{component}-namespace"
+    return SiteInState(identity="", kubeconfig="", objects={urn: ("", component.rpartition(".")[2])})
+
+
+@pytest.mark.parametrize(
+    ("namespace", "key", "component"),
+    [("wookie", "hostNamespace", "dc2-hosts.wookie"), ("dcmesh-egress", "namespace", "dc2-egress.dcmesh-egress")],
+)
+@pytest.mark.parametrize("kind", ["pods", "persistentvolumeclaims"])
+def test_a_namespace_that_is_there_and_may_not_be_looked_into_is_refused_until_it_is_the_stacks(
+    server: KubernetesAPI, api: ApiClient, namespace: str, key: str, component: str, kind: str
+) -> None:
+    """It may hold anything."""
+    server.objects[f"{CORE}/{namespace}/{kind}"] = 403
+    assert lines(egress.occupied(reader(api), site(), "sites[1]", None)) == [], "it is not there"
+    server.objects[f"{CORE}/{namespace}"] = {"metadata": {"name": namespace, "annotations": {MADE_BY: STACK}}}
+    ((stops, line),) = lines(egress.occupied(reader(api), site(), "sites[1]", None))
+    assert stops
+    assert line.startswith(f'{AT}.{key}: "{namespace}" is there in dc2, and is deleted, with all that is in it')
+    assert "What it has may not be read (403 Forbidden): allow the kubeconfig's user to read it" in line
+    assert lines(egress.occupied(reader(api), site(), "sites[1]", made(component))) == []
+
+
+def test_its_own_pods_are_not_held_against_an_egress_gateway(server: KubernetesAPI, api: ApiClient) -> None:
     pod = {"metadata": {"name": "dcmesh-egress-1", "namespace": "dcmesh-egress", "labels": LABELS}}
     server.objects[f"{CORE}/dcmesh-egress/pods"] = {"items": [pod]}
-    assert lines(egress.occupied(cluster, site(), "sites[1]", None)) == []
+    assert lines(egress.occupied(reader(api), site(), "sites[1]", None)) == []
     server.objects[f"{CORE}/dcmesh-egress/pods"] = {"items": [pod, named("dcmesh-probe-1", "dcmesh-egress")]}
-    urn = "urn:pulumi:s::dcmesh::kubernetes:core/v1:Namespace::dc2-egress.dcmesh-egress-namespace"
-    known = SiteInState(identity="", kubeconfig="", objects={urn: ("", "dcmesh-egress")})
-    assert lines(egress.occupied(cluster, site(), "sites[1]", known)) == []
+    known = made("dc2-egress.dcmesh-egress")
+    assert lines(egress.occupied(reader(api), site(), "sites[1]", known)) == []
 
 
 def test_a_foreign_entry_of_the_links_name_is_refused(server: KubernetesAPI, cluster: ClusterReader) -> None:
@@ -161,7 +190,7 @@ def test_a_policy_that_keeps_clients_in_is_named_with_the_rule_to_add(
     assert [(stops, "reports/strict" in line, rule in line) for stops, line in found] == [(False, True, True)] * told
 
 
-def test_a_policy_is_judged_by_the_pods_that_are_there(server: KubernetesAPI, cluster: ClusterReader) -> None:
+def test_a_policy_is_judged_by_the_pods_that_are_there(server: KubernetesAPI, api: ApiClient) -> None:
     """A client may have more labels than the import names."""
     policy = named("strict", "reports", spec={"podSelector": {"matchLabels": {"tier": "b"}}, "policyTypes": ["Egress"]})
     server.objects["/apis/networking.k8s.io/v1/namespaces/reports/networkpolicies"] = {"items": [policy]}
@@ -169,7 +198,21 @@ def test_a_policy_is_judged_by_the_pods_that_are_there(server: KubernetesAPI, cl
     for labels, told in (({"app": "reader"}, 0), ({"app": "reader", "tier": "b"}, 1), ({"tier": "b"}, 0)):
         pod = {"metadata": {"name": "p", "namespace": "reports", "labels": labels}}
         server.objects[f"{CORE}/reports/pods"] = {"items": [pod]}
-        assert len(lines(egress.kept_in(cluster, site(), "sites[1]", plan))) == told
+        assert len(lines(egress.kept_in(reader(api), site(), "sites[1]", plan))) == told
+
+
+@pytest.mark.parametrize(
+    "path", [POLICIES, "/apis/networking.k8s.io/v1/namespaces/reports/networkpolicies", f"{CORE}/reports/pods"]
+)
+def test_a_list_that_may_not_be_read_is_told(server: KubernetesAPI, cluster: ClusterReader, path: str) -> None:
+    """What it has may keep clients away."""
+    server.objects[path] = 403
+    plan = plan_of(settings(), {}).site("dc2")
+    assert [
+        *egress.denied(cluster, site(), "sites[1]"),
+        *egress.kept_in(cluster, site(), "sites[1]", plan),
+    ] == []
+    assert list(cluster.allowed.refused) == [path]
 
 
 # --- an Istio that is there ------------------------------------------------------------------------------------------

@@ -5,12 +5,13 @@ from typing import Any
 import pytest
 
 from dcmesh.config.errors import Remark
+from dcmesh.kube.allowed import Allowed
 from dcmesh.kube.api import ApiClient
 from dcmesh.model.egress import name_for
 from dcmesh.model.object_names import gateway_name
 from dcmesh.model.plan import ImportPlan
 from dcmesh.model.settings import ExistingIstio, Istio
-from dcmesh.preflight.allowed import Allowed
+from dcmesh.preflight.allowed import unseen
 from dcmesh.preflight.neighbours import met
 from dcmesh.sites_in_state import SiteInState
 from tests.unit.configurations import planned
@@ -46,7 +47,7 @@ def lines(
     allowed = Allowed(api)
     found = [
         *met(allowed, istio, "sites[0]", planned(*of), "dcmesh-gateway", known),
-        *allowed.unseen("sites[0]", of[1]),
+        *unseen(allowed, "sites[0]", of[1]),
     ]
     told = [(not isinstance(one, Remark), one.line()) for one in found]
     return [one for one in told if "PILOT_SCOPE_GATEWAY_TO_NAMESPACE" not in one[1]]

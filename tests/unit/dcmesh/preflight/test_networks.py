@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 
 from dcmesh.config.errors import Finding, Remark
+from dcmesh.kube.allowed import Allowed
 from dcmesh.kube.api import ApiClient
 from dcmesh.model.plan import GatewayPlan
 from dcmesh.preflight import networks
-from dcmesh.preflight.allowed import Allowed
+from dcmesh.preflight.allowed import unseen
 from tests.unit.configurations import planned
 from tests.unit.servers import KubernetesAPI
 
@@ -73,5 +74,5 @@ def test_what_keeps_consumers_from_the_other_sites_gateway(
 def test_policies_that_may_not_be_read_are_told(server: KubernetesAPI, api: ApiClient) -> None:
     server.objects["/apis/networking.k8s.io/v1/namespaces/dcmesh-gateway/networkpolicies"] = 403
     allowed, plan = Allowed(api), planned("existing-database", "dc1")
-    found = [*networks.shut_gateway(allowed, "sites[0]", plan, "dcmesh-gateway"), *allowed.unseen("sites[0]", "dc1")]
+    found = [*networks.shut_gateway(allowed, "sites[0]", plan, "dcmesh-gateway"), *unseen(allowed, "sites[0]", "dc1")]
     assert [(type(one), one.path) for one in found] == [(Remark, "sites[0].name")]

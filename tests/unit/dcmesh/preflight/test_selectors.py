@@ -3,11 +3,12 @@
 from typing import Any
 
 from dcmesh.config.errors import Remark
+from dcmesh.kube.allowed import Allowed
 from dcmesh.kube.api import ApiClient
 from dcmesh.model.link import POD_NAME
 from dcmesh.model.plan import plan_of
 from dcmesh.model.settings import Settings
-from dcmesh.preflight.allowed import Allowed
+from dcmesh.preflight.allowed import unseen
 from dcmesh.preflight.selectors import misled
 from dcmesh.sites_in_state import SiteInState
 from tests.unit.configurations import stack
@@ -29,7 +30,7 @@ def lines(api: ApiClient, example: str, *there: str) -> list[tuple[bool, str]]:
     known = SiteInState(identity="", kubeconfig="", objects={f"urn::{name}": ("", name) for name in there})
     plan = plan_of(settings, {}).site("dc1")
     allowed = Allowed(api)
-    found = [*misled(allowed, settings.sites[0], "sites[0]", plan, known), *allowed.unseen("sites[0]", "dc1")]
+    found = [*misled(allowed, settings.sites[0], "sites[0]", plan, known), *unseen(allowed, "sites[0]", "dc1")]
     return [(not isinstance(one, Remark), one.line()) for one in found]
 
 

@@ -2,11 +2,11 @@
 
 import pytest
 
+from dcmesh.kube.allowed import Allowed
 from dcmesh.kube.api import ApiClient
 from dcmesh.model.istio_objects import Object
 from dcmesh.model.plan import plan_of
 from dcmesh.model.settings import Settings
-from dcmesh.preflight.allowed import Allowed
 from dcmesh.preflight.sidecars import INJECTED, kept, shut_out
 from tests.unit.configurations import changed
 
@@ -52,7 +52,7 @@ def test_nobody_loses_a_sidecar_where_the_mesh_refuses_pods_without(
         "/apis/security.istio.io/v1/peerauthentications": policies,
         "/api/v1/namespaces/wookie/pods": [{"metadata": pod}],
     }
-    monkeypatch.setattr("dcmesh.preflight.allowed.Allowed.list", lambda _, path: there[path])
+    monkeypatch.setattr("dcmesh.kube.allowed.Allowed.list", lambda _, path: there[path])
     settings = Settings.model_validate(changed(example, {}))
     found = [*shut_out(Allowed(ApiClient()), settings.sites[0], "sites[0]", plan_of(settings, {}).site("dc1"))]
     advice = "is for pods that istio-system/all makes STRICT in dc1, and while they lose their sidecars those without "
