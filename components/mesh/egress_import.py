@@ -10,7 +10,7 @@ import pulumi_kubernetes as k8s
 from components.mesh.entry_ports import by_port, led_to_gateway, port_names
 from components.mesh.istio import merge
 from components.mesh.service_import import export_destination_rule, host_service_entry
-from dcmesh.model.egress import LABELS, HostPort, name_for
+from dcmesh.model.egress import LABELS, TRY_SECONDS, HostPort, name_for
 from dcmesh.model.link import ExportedService, Link, server_name
 from dcmesh.model.network_policy import NAMESPACE_NAME
 from dcmesh.model.plan import ClientPlan
@@ -88,7 +88,7 @@ def outward_rule(export: ExportedService, host: str, *, source: str, gateways: i
     """
     policy = merge(
         export_destination_rule(export, gateways=gateways)["trafficPolicy"],
-        {"connectionPool": {"tcp": {"connectTimeout": "1s"}}},  # each of the gateway's TRIES
+        {"connectionPool": {"tcp": {"connectTimeout": f"{TRY_SECONDS}s"}}},
     )
     return {
         "host": server_name(host, source),

@@ -14,9 +14,11 @@ EGRESS_NAME = "dcmesh-egress"
 LABELS = {"app": EGRESS_NAME, "istio": EGRESS_NAME}
 """Labels of its pods. The second is dcmesh's alone."""
 
-TRIES = 5
-"""How often an egress gateway tries to connect to the other site, a second each time, before it gives a client up:
-together no longer than a sidecar waits for its one try."""
+TRIES = 2
+"""How often an egress gateway tries to connect to the other site before it gives a client up."""
+
+TRY_SECONDS = 2
+"""How long each try takes at most, its TLS included. Both together last no longer than a sidecar's only one."""
 
 HostPort = tuple[str, int]
 """A host, and one of its own ports."""
