@@ -34,8 +34,8 @@ def main() -> None:
     parser.add_argument("parts", nargs="*", choices=(*RUNS, ALL), default=ALL, help="what to measure (default: all)")
     parser.add_argument("--rounds", type=int, default=ROUNDS, help="rounds of each measurement (default: %(default)s)")
     arguments = parser.parse_args()
-    machine.note(document.FIGURES / "machine.csv")
     for part in RUNS if ALL in arguments.parts else arguments.parts:
+        machine.note(document.machine_of(part))
         RUNS[part](Recorder(document.figures_of(part)), arguments.rounds)
     document.write()
 

@@ -55,6 +55,11 @@ def figures_of(part: str) -> Path:
     return FIGURES / f"{part}.csv"
 
 
+def machine_of(part: str) -> Path:
+    """Return the file with what a part's figures depend on."""
+    return FIGURES / f"{part}-machine.csv"
+
+
 def files() -> dict[Path, str]:
     """Return every file that is made of the figures, with its text."""
     made: dict[Path, str] = {}
@@ -65,9 +70,9 @@ def files() -> dict[Path, str]:
             sections[place] = f"Not measured yet: `python -m bench {part.name}`."
             continue
         samples = read(figures_of(part.name))
-        sections[place] = part.section(samples)
+        sections[place] = f"*{machine.described(machine_of(part.name))}.*\n\n{part.section(samples)}"
         made.update({FIGURES / name: text for name, text in part.plots(samples).items()})
-    made[DOCUMENT] = PAGE.read_text().format(machine=machine.described(FIGURES / "machine.csv"), **sections)
+    made[DOCUMENT] = PAGE.read_text().format(**sections)
     return made
 
 

@@ -28,7 +28,8 @@ def test_everything_is_measured_unless_a_part_is_named(
     monkeypatch.setattr(sys, "argv", ["bench", *arguments])
     command.main()
     assert seen == measured
-    assert (tmp_path / "machine.csv").exists()
+    noted = {path.name for path in tmp_path.glob("*-machine.csv")}
+    assert noted == {f"{part}-machine.csv" for part, _ in measured}
 
 
 def test_what_was_not_measured_yet_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
