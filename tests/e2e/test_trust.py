@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from lab.toolchain import Istio
+from lab.toolchain import ISTIOS, Istio
 
 from .site_stack import SiteStack
 from .test_stacks import consumer, export, imported
@@ -46,6 +46,20 @@ class Load:
             eventually(f"more {kind} requests", lambda kind=kind, count=count: len(self.answers(kind)) > count + 3)
         assert [answer for answer in self.answers("new") if answer != "1 200"] == []
         assert [answer for answer in self.answers("held") if answer != "0 200"] == ["1 200"]
+
+
+AGAIN = pytest.mark.soak(proves=("components/trust/*.py", "dcmesh/trust/*.py", "components/mesh/istio.py"))
+
+
+@pytest.fixture(
+    scope="module",
+    params=[istio if istio is ISTIOS[0] else pytest.param(istio, marks=AGAIN) for istio in ISTIOS],
+    ids=lambda istio: f"istio-{istio.line}",
+)
+def istio(request: pytest.FixtureRequest) -> Istio:
+    """The newest of the lab's Istios; soak has the others, too."""
+    found: Istio = request.param
+    return found
 
 
 @pytest.fixture(scope="module")
