@@ -160,7 +160,7 @@ def test_a_further_port_of_a_host_has_one_of_its_own_there() -> None:
     chosen[1]["hostPort"] = 33061
     assert errors(with_ports(raw, chosen)) == [f"{AT}.ports[1].hostPort: 33061 is no port of dc1/db: remove it"]
     chosen[1] |= {"hostPort": 3306}
-    assert f'{host["host"]}:3306" is there twice' in errors(with_ports(raw, chosen))[0]
+    assert "is there twice with its port 3306: remove one" in errors(with_ports(raw, chosen))[0]
 
 
 def test_two_egress_gateways_have_no_port_in_common() -> None:
