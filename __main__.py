@@ -1,5 +1,9 @@
 """dcmesh: isolated Kubernetes clusters joined by Istio, for databases that replicate between datacenters."""
 
+import gc
+
+gc.set_threshold(200_000)  # what is imported stays: to look through it for garbage takes a sixth of a start
+
 import pulumi
 
 from components.cluster_pair import ClusterPair, ClusterPairArgs
@@ -51,6 +55,5 @@ pulumi.export("replicationPasswords", pair.passwords.by_export)
 pulumi.export(
     "certificates", {**{site: issued(site, given) for site, given in for_others.items()}, **pair.certificates}
 )
-made = {name: site.cluster for name, site in pair.sites.items() if site.cluster.made_by}
-pulumi.export("kubeconfigs", {name: cluster.kubeconfig for name, cluster in made.items()})
+pulumi.export("kubeconfigs", {name: of.cluster.kubeconfig for name, of in pair.sites.items() if of.cluster.made_by})
 pulumi.export("intermediates", {site: given.as_output() for site, given in for_others.items()})

@@ -12,8 +12,7 @@ import yaml
 from rich.console import Console
 from rich.table import Table
 
-from lab import cgroup, image_store, node, paths, record, site, toolchain, wan
-from lab.cluster import Cluster
+from lab import cgroup, image_store, kubeconfig, node, paths, record, site, toolchain, wan
 from lab.errors import LabError
 from lab.paths import LabPaths
 from lab.record import Wan
@@ -59,8 +58,8 @@ def _parser() -> argparse.ArgumentParser:
     which = delete.add_mutually_exclusive_group(required=True)
     which.add_argument("site", type=_name(paths.check_site), nargs="?")
     which.add_argument("--all", action="store_true", help="all sites of the lab")
-    kubeconfig = verb("kubeconfig", _kubeconfig, "print a site's kubeconfig, everything inline")
-    kubeconfig.add_argument("site", type=_name(paths.check_site))
+    shown = verb("kubeconfig", _kubeconfig, "print a site's kubeconfig, everything inline")
+    shown.add_argument("site", type=_name(paths.check_site))
     verb("env", _env, 'print what a shell needs: eval "$(python -m lab env)"')
     status = verb("status", _status, "show the lab's sites")
     status.add_argument("--json", action="store_true")
@@ -117,7 +116,7 @@ def _delete(lab: LabPaths, arguments: argparse.Namespace) -> None:
 
 
 def _kubeconfig(lab: LabPaths, arguments: argparse.Namespace) -> None:
-    print(yaml.safe_dump(Cluster(lab.site(arguments.site)).kubeconfig()), end="")
+    print(yaml.safe_dump(kubeconfig.of_site(lab.site(arguments.site))), end="")
 
 
 def _env(lab: LabPaths, _arguments: argparse.Namespace) -> None:
@@ -152,6 +151,8 @@ def _status(lab: LabPaths, arguments: argparse.Namespace) -> None:
 
 
 def _site_status(lab: LabPaths, name: str) -> dict[str, Any]:
+    from lab.cluster import Cluster
+
     this = lab.site(name)
     state = wan.standing(lab.lab)
     trouble = Cluster(this).lacks(node.started(this)) if node.runs(this) else "does not run"

@@ -1,13 +1,12 @@
-"""A site's Kubernetes API as the lab uses it: is it ready, what is in it, how do others reach it."""
+"""A site's Kubernetes API as the lab uses it: is it ready, and what is in it."""
 
 import datetime
 import subprocess
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import urllib3
-import yaml
 from kubernetes import client, config
 
 from lab import paths
@@ -31,7 +30,7 @@ class Cluster:
     def answers(self) -> bool:
         """Tell whether the API says that it is ready."""
         try:
-            self._api().call_api("/readyz", "GET", response_type="str", _request_timeout=_SECONDS)
+            self._api.call_api("/readyz", "GET", response_type="str", _request_timeout=_SECONDS)
         except UNREACHABLE:
             return False
         return True
@@ -45,7 +44,7 @@ class Cluster:
         """
         start = datetime.datetime.fromtimestamp(int(since), datetime.UTC)
         try:
-            core = client.CoreV1Api(self._api())
+            core = client.CoreV1Api(self._api)
             nodes = core.list_node(_request_timeout=_SECONDS)
             if not any(_is_ready(node, start) for node in nodes.items):
                 return "its node is not ready"
@@ -61,7 +60,7 @@ class Cluster:
             LabError: the API does not answer.
         """
         try:
-            services = client.CoreV1Api(self._api()).list_service_for_all_namespaces(_request_timeout=_SECONDS)
+            services = client.CoreV1Api(self._api).list_service_for_all_namespaces(_request_timeout=_SECONDS)
         except UNREACHABLE as error:
             raise LabError(f"the API of site {self.site.name} does not answer", self.site.logs) from error
         return [
@@ -83,43 +82,13 @@ class Cluster:
         if result.returncode:
             raise LabError(f"kubectl apply failed for {manifests}: {result.stderr.strip()}", self.site.logs)
 
-    def kubeconfig(self) -> dict[str, Any]:
-        """Return an administrator's kubeconfig with everything inline; its names are LAB-SITE.
-
-        Raises:
-            LabError: the site has none: it does not exist.
-        """
-        try:
-            made = yaml.safe_load(self._kubeconfig.read_text())
-        except FileNotFoundError:
-            raise LabError(f"there is no site {self.site.name} in lab {self.site.lab}") from None
-        name = f"{self.site.lab}-{self.site.name}"
-        return {
-            "apiVersion": "v1",
-            "kind": "Config",
-            "clusters": [{"name": name, "cluster": made["clusters"][0]["cluster"]}],
-            "users": [{"name": name, "user": made["users"][0]["user"]}],
-            "contexts": [{"name": name, "context": {"cluster": name, "user": name}}],
-            "current-context": name,
-        }
-
-    @property
-    def _kubeconfig(self) -> Path:
-        return self.site.kubeconfig("admin")
-
+    @cached_property
     def _api(self) -> client.ApiClient:
+        """A client that keeps its connection: who waits for a site asks it again and again."""
         settings = client.Configuration()
         settings.retries = False
-        config.load_kube_config(str(self._kubeconfig), client_configuration=settings)
+        config.load_kube_config(str(self.site.kubeconfig("admin")), client_configuration=settings)
         return client.ApiClient(settings)
-
-
-def merged_kubeconfig(clusters: list[Cluster]) -> dict[str, Any]:
-    """Return one kubeconfig with a context a site; the first is current."""
-    each = [cluster.kubeconfig() for cluster in clusters]
-    lists = {key: [entry for one in each for entry in one[key]] for key in ("clusters", "users", "contexts")}
-    current = each[0]["current-context"] if each else ""
-    return {"apiVersion": "v1", "kind": "Config", **lists, "current-context": current}
 
 
 def _is_ready(node: client.V1Node, start: datetime.datetime) -> bool:

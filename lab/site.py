@@ -1,4 +1,7 @@
-"""Making, repairing and deleting the sites of a lab."""
+"""Making, repairing and deleting the sites of a lab.
+
+What asks a site's API is imported when that is done: the Kubernetes client takes half a second of processor time.
+"""
 
 import contextlib
 import shutil
@@ -8,8 +11,7 @@ from pathlib import Path
 
 import yaml
 
-from lab import cluster, image_store, kubeadm, lock, network, node, paths, processes, progress, record, wan
-from lab.cluster import Cluster
+from lab import image_store, kubeadm, kubeconfig, lock, network, node, paths, processes, progress, record, wan
 from lab.errors import LabError
 from lab.network import LabAddresses, SiteAddresses
 from lab.paths import LabPaths, SitePaths
@@ -135,9 +137,11 @@ def _well(site: SitePaths) -> bool:
     """Tell whether the site runs and is ready; one that runs gets some seconds to answer."""
     if not (_marker(site).exists() and node.runs(site)):
         return False
-    started = node.started(site)
+    from lab.cluster import Cluster
+
+    this, started = Cluster(site), node.started(site)
     deadline = time.monotonic() + 15
-    while Cluster(site).lacks(started):
+    while this.lacks(started):
         if time.monotonic() > deadline:
             return False
         time.sleep(0.5)
@@ -152,6 +156,8 @@ def _start_anew(toolchain: Toolchain, site: SitePaths, own: SiteAddresses) -> No
 
 def _start(toolchain: Toolchain, site: SitePaths, own: SiteAddresses) -> None:
     """Start the site, on what its state directory holds, and wait until it is ready."""
+    from lab.cluster import MANIFESTS, Cluster
+
     node.stop(site)
     for directory in (site.config, site.kubeconfigs, site.pki):
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -163,7 +169,7 @@ def _start(toolchain: Toolchain, site: SitePaths, own: SiteAddresses) -> None:
     this = Cluster(site)
     _wait(site, lambda: "" if this.answers() else "its API does not answer")
     node.start_rest(site, own)
-    this.apply(toolchain.bin / "kubectl", cluster.MANIFESTS)
+    this.apply(toolchain.bin / "kubectl", MANIFESTS)
     _wait(site, lambda: this.lacks(node.started(site)))
 
 
@@ -180,14 +186,14 @@ def _wait(site: SitePaths, lacks: Callable[[], str]) -> None:
         if time.monotonic() > deadline:
             down = ", ".join(node.troubled(site)) or "none"
             raise LabError(f"site {site.name}: {lacking} (processes that do not stay up: {down})", site.logs)
-        time.sleep(0.1)
+        time.sleep(0.25)
 
 
 def _write_kubeconfig(lab: LabPaths) -> None:
     """Keep the lab's merged kubeconfig up to date: shells point at it."""
-    ready = [Cluster(lab.site(name)) for name in names(lab) if _marker(lab.site(name)).exists()]
+    ready = [lab.site(name) for name in names(lab) if _marker(lab.site(name)).exists()]
     lab.kubeconfig.touch(mode=0o600)
-    lab.kubeconfig.write_text(yaml.safe_dump(cluster.merged_kubeconfig(ready)))
+    lab.kubeconfig.write_text(yaml.safe_dump(kubeconfig.of_sites(ready)))
 
 
 def _marker(site: SitePaths) -> Path:

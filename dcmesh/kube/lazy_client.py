@@ -1,12 +1,14 @@
 """The Kubernetes client, each class of which is imported when it is first used.
 
-The package imports all it has at once, the classes of all kinds in all versions: 0.3 s of processor time at each start.
+The package imports all it has at once, the classes of all kinds in all versions: 0.3 s of processor time at each start
+(docs/decisions/0034-the-kubernetes-client-bit-by-bit.md).
 """
 
 import pkgutil
 import sys
 from functools import cached_property
 from importlib import import_module
+from importlib.metadata import version
 from importlib.util import find_spec
 from types import ModuleType
 
@@ -29,6 +31,8 @@ class LazyPackage(ModuleType):
         return {module.name.replace("_", ""): module.name for module in pkgutil.iter_modules(self.__path__)}
 
     def __getattr__(self, name: str) -> object:
+        if name == "__version__":
+            return version("kubernetes")
         if name.startswith("_"):
             raise AttributeError(name)
         if name in self._modules.values():

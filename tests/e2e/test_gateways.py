@@ -507,7 +507,7 @@ def test_status_and_doctor_find_nothing(pair: Project) -> None:
 def test_without_the_exports_nothing_is_left_near_the_database(
     pair: Project, sites: dict[str, Kubectl], untouched: list[Any]
 ) -> None:
-    pair.pulumi("destroy", "--yes")
+    pair.pulumi("destroy", "--yes", "--skip-preview")
     assert pair.resources() == []
     assert near(sites["dc1"]) == []
     assert changed(sites["dc1"], untouched) == []

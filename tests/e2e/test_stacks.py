@@ -668,10 +668,10 @@ def test_a_third_site_whose_istio_is_somebody_elses(
         config["dcmesh:peers"].pop()
         config["dcmesh:sites"][0]["imports"].pop()
     dc2.follow()
-    dc3.pulumi("destroy", "--yes")
+    dc3.pulumi("destroy", "--yes", "--skip-preview")
     assert dc3.resources() == []
     assert untouched() == before
-    platform.pulumi("destroy", "--yes")
+    platform.pulumi("destroy", "--yes", "--skip-preview")
     assert platform.resources() == []
     remaining = dc3.kubectl.get("secret", "cacerts", "istio-system")["metadata"]
     assert (remaining["uid"], remaining["resourceVersion"]) == before[0]
@@ -828,7 +828,7 @@ def test_destroy_leaves_nothing_but_istios_crds(trust: Project, dc1: SiteStack, 
     with trust.edit() as config:
         config["dcmesh:protect"] = False
     trust.up("--skip-preview")
-    trust.pulumi("destroy", "--yes")
+    trust.pulumi("destroy", "--yes", "--skip-preview")
     assert trust.resources() == []
 
 

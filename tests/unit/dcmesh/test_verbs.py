@@ -1,5 +1,6 @@
 """The verbs that the program runs, as it runs them and by hand."""
 
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -75,6 +76,15 @@ def test_a_rollout_is_waited_for_in_the_cluster_that_is_given(monkeypatch: pytes
     monkeypatch.setenv(KUBECONFIG, CLUSTERS)
     assert run(monkeypatch, "wait-for-rollout", "dc1", "wookie", "db") == 0
     assert seen == ["dc1", CLUSTERS, "wookie", "db"]
+
+
+def test_a_verb_imports_what_it_alone_needs() -> None:
+    """Each is started for every site or database that an `up` changes."""
+    others = ("dcmesh.config", "dcmesh.databases", "dcmesh.trust", "kubernetes.client.models.v1_pod")
+    program = "import sys, dcmesh.verbs, dcmesh.kube.rollout"
+    program += f"; sys.exit([name for name in {others} if name in sys.modules] or 0)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 # --- switchover ------------------------------------------------------------------------------------------------------

@@ -11,8 +11,7 @@ import pytest
 import yaml
 
 from lab import __main__ as cli
-from lab import cluster, kubeadm, lock, processes, toolchain
-from lab.cluster import Cluster
+from lab import cluster, kubeadm, kubeconfig, lock, processes, toolchain
 from lab.errors import LabError
 from lab.network import LabAddresses
 from lab.paths import REPOSITORY, SitePaths
@@ -64,7 +63,7 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SitePaths:
 
 
 def test_a_kubeconfig_names_the_lab_and_the_site_and_holds_everything(site: SitePaths) -> None:
-    config = Cluster(site).kubeconfig()
+    config = kubeconfig.of_site(site)
     assert config["current-context"] == "dev-dc1"
     assert config["contexts"] == [{"name": "dev-dc1", "context": {"cluster": "dev-dc1", "user": "dev-dc1"}}]
     assert config["clusters"][0]["cluster"]["server"] == "https://172.31.1.2:6443"
@@ -75,15 +74,15 @@ def test_kubeconfigs_are_merged(site: SitePaths) -> None:
     other = SitePaths("dev", "dc2")
     other.kubeconfigs.mkdir(parents=True)
     other.kubeconfig("admin").write_text(site.kubeconfig("admin").read_text())
-    merged = cluster.merged_kubeconfig([Cluster(site), Cluster(other)])
+    merged = kubeconfig.of_sites([site, other])
     assert [context["name"] for context in merged["contexts"]] == ["dev-dc1", "dev-dc2"]
     assert merged["current-context"] == "dev-dc1"
-    assert cluster.merged_kubeconfig([])["contexts"] == []
+    assert kubeconfig.of_sites([])["contexts"] == []
 
 
 def test_a_site_that_is_not_there_has_no_kubeconfig(site: SitePaths) -> None:
     with pytest.raises(LabError, match="no site dc9 in lab dev"):
-        Cluster(SitePaths("dev", "dc9")).kubeconfig()
+        kubeconfig.of_site(SitePaths("dev", "dc9"))
 
 
 START = datetime.datetime(2026, 1, 1, 12, tzinfo=datetime.UTC)

@@ -18,12 +18,14 @@ import ast
 from importlib import import_module
 from pathlib import Path
 import dcmesh.kube
-from kubernetes import client
+from kubernetes import __version__, client
 (directory,) = client.__path__
 for line in ast.walk(ast.parse(Path(directory, "__init__.py").read_text())):
     if isinstance(line, ast.ImportFrom) and line.module != "__future__":
         for name in line.names:
             assert getattr(client, name.name) is getattr(import_module(line.module), name.name), name.name
+assert __version__ == client.__version__ == import_module("importlib.metadata").version("kubernetes")
+assert import_module("kubernetes.dynamic").DynamicClient
 assert client.models.V1APIGroup is client.V1APIGroup
 assert not hasattr(client, "V1Nothing")
 """
