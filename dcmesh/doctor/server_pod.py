@@ -10,7 +10,7 @@ from dcmesh.doctor.link import WalkedLink
 from dcmesh.kube.api import ERRORS
 from dcmesh.kube.pods import PROXY, RUNNING, parse_pod
 from dcmesh.model.facts import State
-from dcmesh.model.istio_objects import Object, labels, name_of, selects
+from dcmesh.model.istio_objects import Object, labels, name_of, selects, target_port
 from dcmesh.model.link import POD_NAME, is_whole, service_of
 from dcmesh.model.peer_authentication import tls_disabled
 
@@ -160,7 +160,7 @@ def _service(link: WalkedLink, pod: Object) -> Object | None:
         for of in link.source.services(namespace)
         if of["spec"].get("selector")
         and selects(of["spec"]["selector"], labels(pod))
-        and any(port["port"] == link.export.port for port in of["spec"].get("ports", ()))
+        and any(target_port(of["spec"], port["port"], pod) == link.export.port for port in of["spec"].get("ports", ()))
     )
     return next(leading, None)
 

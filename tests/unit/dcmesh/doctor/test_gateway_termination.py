@@ -137,17 +137,22 @@ def test_a_pod_by_a_label_is_looked_for_by_that(pair: Pair) -> None:
 
 
 @pytest.mark.parametrize(
-    ("selector", "port", "found"),
-    [({"app": "pg"}, 3306, []), ({"app": "pg"}, 3307, ["service-missing"]), ({"app": "x"}, 3306, ["service-missing"])],
+    ("selector", "port", "target", "found"),
+    [
+        ({"app": "pg"}, 3306, 3306, []),
+        ({"app": "pg"}, 80, 3306, []),
+        ({"app": "pg"}, 3306, 3307, ["service-missing"]),
+        ({"app": "x"}, 3306, 3306, ["service-missing"]),
+    ],
 )
 def test_to_a_sidecar_any_service_tells_the_protocol_of_a_pod_by_a_label(
-    pair: Pair, selector: dict[str, str], port: int, found: list[str]
+    pair: Pair, selector: dict[str, str], port: int, target: int, found: list[str]
 ) -> None:
     """The Service of the hosts' names need not be there."""
     by_label(pair)
     pair.exporter.objects[PODS] = objects_of_exporter()[PODS]
     pair.edit("dc1", PODS)["metadata"]["labels"] = {LABEL: "db-0", "app": "pg"}
-    spec = {"selector": selector, "ports": [{"port": port, "appProtocol": "mysql"}]}
+    spec = {"selector": selector, "ports": [{"port": port, "targetPort": target, "appProtocol": "mysql"}]}
     service = {"metadata": {"namespace": "wookie", "name": "pg-rw"}, "spec": spec}
     del pair.exporter.objects[f"{CORE}/wookie/services/db"]
     pair.exporter.objects[f"{CORE}/wookie/services"] = {"items": [service]}

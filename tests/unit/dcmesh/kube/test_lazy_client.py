@@ -38,19 +38,19 @@ assert type(client).__name__ == "module"
 """
 
 
-def run(program: str) -> str:
-    """Return what a Python that has imported nothing yet says of a program."""
+def run(program: str) -> tuple[int, str]:
+    """Return how a Python that has imported nothing yet ends a program, and what it says of that."""
     ended = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False)
-    return ended.stderr
+    return ended.returncode, ended.stderr
 
 
 def test_no_kind_is_imported_before_it_is_asked_for() -> None:
-    assert run(FEW) == ""
+    assert run(FEW) == (0, "")
 
 
 def test_it_has_all_that_the_client_has() -> None:
-    assert run(ALL) == ""
+    assert run(ALL) == (0, "")
 
 
 def test_a_client_that_is_there_stays_as_it_is() -> None:
-    assert run(TOO_LATE) == ""
+    assert run(TOO_LATE) == (0, "")
