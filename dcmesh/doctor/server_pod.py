@@ -1,6 +1,7 @@
 """The host's pod: it is ready, has a sidecar, and the gateway knows it."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from dcmesh.doctor.evidence import is_ready, opt_out, sidecar_state, states
 from dcmesh.doctor.findings import FindingKind, HopFinding
@@ -118,7 +119,7 @@ def judge_whole(link: WalkedLink, endpoints: Mapping[str, tuple[str, ...] | None
             return
 
 
-def judge_service(link: WalkedLink, service: Object | None) -> Iterator[HopFinding]:
+def judge_service(link: WalkedLink, service: Object | None, pod: Object) -> Iterator[HopFinding]:
     """Yield what is wrong with the Service by which the pod's own sidecar knows its port's protocol."""
     namespace, port_number = link.export.namespace, link.export.port
     if not service and link.export.pod_label != POD_NAME:
@@ -133,9 +134,7 @@ def judge_service(link: WalkedLink, service: Object | None) -> Iterator[HopFindi
             f"{OWN_WORKLOAD} {restore(link.export.source)} Another: create it again.",
         )
         return
-    name = name_of(service)
-    ports = service["spec"].get("ports", ())
-    port = next((port for port in ports if port["port"] == port_number), None)
+    name, port = name_of(service), _port_to(pod, port_number, service)
     protocol = port and (port.get("appProtocol") or port.get("name", "").partition("-")[0])
     if not port or (link.export.protocol == "TCP" and protocol not in SERVER_FIRST):
         shown = (
@@ -160,9 +159,16 @@ def _service(link: WalkedLink, pod: Object) -> Object | None:
         for of in link.source.services(namespace)
         if of["spec"].get("selector")
         and selects(of["spec"]["selector"], labels(pod))
-        and any(target_port(of["spec"], port["port"], pod) == link.export.port for port in of["spec"].get("ports", ()))
+        and _port_to(pod, link.export.port, of)
     )
     return next(leading, None)
+
+
+def _port_to(pod: Object, number: int, service: Object) -> Mapping[str, Any] | None:
+    """Return the port by which a Service leads to one of a pod: by that its sidecar knows what is spoken there."""
+    spec = service["spec"]
+    ports: Sequence[Mapping[str, Any]] = spec.get("ports", ())
+    return next((of for of in ports if target_port(spec, of["port"], pod) == number), None)
 
 
 def _said(link: WalkedLink) -> str:
@@ -190,7 +196,7 @@ def _look(link: WalkedLink) -> Iterator[HopFinding]:
         said=_said(link) if pod and not is_ready(pod) else "",
     )
     if pod and sidecar_state(pod):
-        yield from judge_service(link, _service(link, pod))
+        yield from judge_service(link, _service(link, pod), pod)
 
 
 HOP = Hop(
