@@ -61,6 +61,7 @@ CHECKS = (
     deployed_databases.vanished_databases,
     deployed_databases.changed_volumes,
     deployed_databases.early_pod_exports,
+    deployed_databases.changed_sidecars,
     deployed_ports.moved_names,
     pxc.existing_operator,
     pxc.operators_namespace,

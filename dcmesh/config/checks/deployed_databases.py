@@ -153,3 +153,21 @@ def early_pod_exports(configuration: Configuration) -> Iterator[Finding]:
                 "an `up` without this export"
             )
             yield Finding(f"{path}.name", export.name, advice, given=(path,))
+
+
+def changed_sidecars(configuration: Configuration) -> Iterator[Finding]:
+    """Find XtraDB clusters that run and are to lose their sidecars, or to get some.
+
+    Their pods start anew one after the other, and one without a sidecar gets no answer from one that has it: a sidecar
+    waits for the client's first byte, in case it is TLS, and MySQL's clients wait for the server. The operator asks by
+    HAProxy: it finds no primary then, and goes no further.
+    """
+    for made in _made(configuration):
+        for site, path, database in configuration.databases:
+            is_it = site.name == made.site and made.is_now(database)
+            if is_it and made.kind == "pxc" and made.sidecar != database.sidecar:
+                advice = (
+                    f"was {str(made.sidecar).lower()} at the last `pulumi up`, and pods of {made} with and without a "
+                    f"sidecar cannot talk to each other while they start anew: put it back; {ANEW}"
+                )
+                yield Finding(f"{path}.sidecar", database.sidecar, advice)

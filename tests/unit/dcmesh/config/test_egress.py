@@ -255,6 +255,24 @@ def test_pods_have_their_sidecars_before_an_export_that_ends_at_them(had: dict[s
         read()
 
 
+@pytest.mark.parametrize(("had", "wrong"), [({"sidecar": True}, True), ({}, True), ({"sidecar": False}, False)])
+def test_an_xtradb_cluster_that_runs_keeps_what_it_has(had: dict[str, Any], wrong: bool) -> None:
+    """On a lab HAProxy without a sidecar got no greeting from nodes that had one, and the operator stood still."""
+    storage = {"size": "100Gi", "storageClass": None}
+    told = [{"kind": "pxc", "namespace": "wookie", "name": "db", "storage": storage, "protected": False, **had}]
+    outputs = {"organization/dcmesh/test": {"sites": {"dc1": {"workloads": told}}}}
+
+    def read() -> None:
+        here = {f"sites[{n}].cluster": "k3d" for n in range(2)}
+        config.parse(changed("pxc-gateways", here), project="dcmesh", stack="test", read=outputs.__getitem__)
+
+    if not wrong:
+        read()
+        return
+    with pytest.raises(config.ConfigError, match=r"sites\[0\].workloads\[0\].sidecar: false was true at the last"):
+        read()
+
+
 def several_ports(port: int) -> dict[str, Any]:
     """Return a pair that can change roles by gateways, whose writers' Services are names of hosts with this port."""
     raw = changed("mariadb-switchover", {})
