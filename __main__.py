@@ -27,7 +27,12 @@ except config.ConfigError as error:
 
 trust = Trust(
     "trust",
-    TrustArgs(trust=settings.trust, sites=[site.name for site in settings.sites], protect=settings.protects_root),
+    TrustArgs(
+        trust=settings.trust,
+        sites=[site.name for site in settings.sites],
+        trust_domains={site.name: site.trust_domain for site in settings.sites if site.signs_for_itself_alone},
+        protect=settings.protects_root,
+    ),
 )
 pair = ClusterPair(
     "pair",

@@ -44,6 +44,7 @@ def inventory(
         "gateway": {**door, "advertised": plan.gateway.advertised} if plan.gateway else None,
         "links": {name: links[name] for name in known if name in links},
         **({"podLabels": labels} if labels else {}),
+        **({"trustDomains": list(site.told_trust_domains)} if site.told_trust_domains else {}),
         "imports": [
             {
                 "from": imported.source,

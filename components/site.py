@@ -34,7 +34,7 @@ from dcmesh.model.link import ExportedService, Link, LinkGateway
 from dcmesh.model.plan import GatewayPlan, SitePlan
 from dcmesh.model.printable import abridged
 from dcmesh.model.value_types import can_be_reached
-from dcmesh.trust.rotation import OtherSites
+from dcmesh.trust.rotation import Mesh, OtherSites
 
 Workload = Hello | HelloClient | Mariadb | Pxc
 
@@ -154,8 +154,10 @@ class Site(pulumi.ComponentResource):
         changing = cacerts_opts = None
         if intermediate and not args.plan.lost:
             own = pulumi.ResourceOptions(parent=self)
-            changing = begun(f"{name}-certificates-begun", [intermediate.chain, intermediate.root], own)
-            guard = guard_hook(site.name, intermediate, self.cluster.kubeconfig, args.others)
+            changed = [intermediate.chain, intermediate.root, *site.told_trust_domains]
+            changing = begun(f"{name}-certificates-begun", changed, own)
+            mesh = Mesh(trust_domain=site.trust_domain, revision=revision or "default")
+            guard = guard_hook(site.name, intermediate, self.cluster.kubeconfig, args.others, mesh)
             cacerts_opts = pulumi.ResourceOptions(depends_on=[changing], hooks=guard)
         control_plane = IstioControlPlane(
             f"{name}-istio",
@@ -171,6 +173,7 @@ class Site(pulumi.ComponentResource):
                 pull_secrets=istio.pull_secrets,
                 statistics=STATISTICS if args.monitoring else (),
                 scope_gateways=istio.scope_gateways,
+                trust_domains=site.trust_domains,
                 base_values=istio.values.base,
                 istiod_values=istio.values.istiod,
                 hooks=istio_hooks(name, self.cluster.kubeconfig, self._hooks),
@@ -193,6 +196,7 @@ class Site(pulumi.ComponentResource):
                     depends_on=[control_plane.cacerts, *self.mesh],
                     deleted_with=self.cluster.made_by,
                 ),
+                site.trust_domain if site.told_trust_domains else None,
             )
         self._operator = self._pxc_operator(name, injection_labels(revision), inside)
         self.workloads = {

@@ -12,6 +12,7 @@ from dcmesh.kube.api import ERRORS, ApiClient, answer_or_none, reach, why
 from dcmesh.kube.cluster import identity_of
 from dcmesh.kube.kubeconfig import KubeconfigError, read_kubeconfig
 from dcmesh.model.egress import name_for
+from dcmesh.model.istio import TRUST_DOMAIN
 from dcmesh.model.link import POD_NAME, ExportedService, Link, ServiceAccount, server_name
 from dcmesh.model.object_names import imported_entry, imported_rule
 from dcmesh.model.printable import printable
@@ -199,7 +200,8 @@ def _site(name: str, kubeconfig: str | None, sites: Mapping[str, Mapping[str, An
         if source not in links:
             pending[source] = None
             continue
-        account = ServiceAccount(imported["namespace"], imported["serviceAccount"])
+        domains = tuple(known.get("trustDomains", (TRUST_DOMAIN,)))
+        account = ServiceAccount(imported["namespace"], imported["serviceAccount"], domains)
         by_gateway = imported.get("egress") == "gateway"
         if by_gateway:
             egress_gateways[account] = None
@@ -246,8 +248,8 @@ def _links(site: str, told: Mapping[str, Any]) -> dict[str, Link]:
 
 def _account(identity: str) -> ServiceAccount:
     """Return the account of a SPIFFE id: `spiffe://DOMAIN/ns/NAMESPACE/sa/NAME`."""
-    *_, namespace, _, name = identity.split("/")
-    return ServiceAccount(namespace, name)
+    *_, domain, _, namespace, _, name = identity.split("/")
+    return ServiceAccount(namespace, name, (domain,))
 
 
 def _gateway(place: Mapping[str, Any], link: Link) -> ExpectedGateway:

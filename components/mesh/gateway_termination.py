@@ -9,15 +9,13 @@ import pulumi_kubernetes as k8s
 
 from components.mesh.entry_ports import entry_ports
 from components.mesh.gateway import labels_in
-from components.mesh.service_export import API_VERSIONS, connection_limit
+from components.mesh.service_export import API_VERSIONS, TYPE, connection_limit
 from dcmesh.model.gateway import GATEWAY_PORT
 from dcmesh.model.link import POD_NAME, ExportedService, is_whole, pod_of
 from dcmesh.model.object_names import gateway_name
 
 WITH_IDENTITY = "dcmesh-with-identity"
 """Name of the AuthorizationPolicy of a gateway that ends TLS."""
-
-TYPE = "type.googleapis.com/envoy.extensions."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,7 +75,7 @@ def ending_server(export: ExportedService, host: str, namespace: str) -> dict[st
         "servers": [
             {
                 "port": {"number": GATEWAY_PORT, "name": f"tls-{name}", "protocol": "TLS"},
-                "tls": {"mode": "ISTIO_MUTUAL", "subjectAltNames": identities(export)},
+                "tls": {"mode": "ISTIO_MUTUAL", "subjectAltNames": export.consumer_ids},
                 "hosts": [f"./{name}"],
             }
         ],
@@ -112,7 +110,7 @@ def consumers_in_handshake(export: ExportedService, host: str, namespace: str) -
         match = {"context": "GATEWAY", "listener": listener}
         return {"applyTo": what, "match": match, "patch": {"operation": "MERGE", "value": value}}
 
-    names = [{"san_type": "URI", "matcher": {"exact": identity}} for identity in identities(export)]
+    names = [{"san_type": "URI", "matcher": {"exact": identity}} for identity in export.consumer_ids]
     tls = {
         "@type": f"{TYPE}transport_sockets.tls.v3.DownstreamTlsContext",
         "common_tls_context": {
@@ -133,11 +131,6 @@ def consumers_in_handshake(export: ExportedService, host: str, namespace: str) -
             patch("FILTER_CHAIN", {"transport_socket": {"name": "envoy.transport_sockets.tls", "typed_config": tls}}),
         ],
     }
-
-
-def identities(export: ExportedService) -> list[str]:
-    """Return the SPIFFE ids of an export's consumers."""
-    return sorted({consumer.account.spiffe_id for consumer in export.consumers})
 
 
 def with_identity(site: str, namespace: str) -> dict[str, Any]:

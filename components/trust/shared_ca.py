@@ -7,6 +7,7 @@ import pulumi
 import pulumi_tls as tls
 
 from dcmesh.model.certificates import BUNDLE_NAMES, SigningBundle
+from dcmesh.model.name_constraints import bound
 
 HOURS_A_YEAR = 24 * 365
 KEY_ALGORITHM = "ECDSA"
@@ -117,12 +118,14 @@ class SiteCAArgs:
         root: the root that signs it.
         trusted: all roots that the site trusts.
         number: which intermediate this is of those that replace one another under a root. Default 1.
+        trust_domain: the trust domain of which it may sign names, and no others. Default: it may sign any.
     """
 
     site: str
     root: SharedCA
     trusted: Sequence[SharedCA]
     number: int = 1
+    trust_domain: str | None = None
 
 
 class SiteCA(pulumi.ComponentResource):
@@ -130,13 +133,18 @@ class SiteCA(pulumi.ComponentResource):
 
     Creates:
         - `tls.PrivateKey`, `tls.CertRequest`, `tls.LocallySignedCert`: the intermediate, signed by the root.
+
+    For a trust domain the root signs it once more, with what the provider cannot write: name constraints. What is there
+    of it without them never leaves this stack, whose root could sign that at any time.
     """
 
     intermediate: Intermediate
 
     def __init__(self, name: str, args: SiteCAArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("dcmesh:components:SiteCA", name, {}, opts)
-        child = pulumi.ResourceOptions(parent=self)
+        child, domain = pulumi.ResourceOptions(parent=self), args.trust_domain
+        # A key of its own: with that of an intermediate for all names one could go on to sign any.
+        name = f"{name}.{domain}" if domain else name
         key = tls.PrivateKey(f"{name}-key", algorithm=KEY_ALGORITHM, ecdsa_curve=KEY_CURVE, opts=child)
         request = tls.CertRequest(
             f"{name}-request",
@@ -158,10 +166,14 @@ class SiteCA(pulumi.ComponentResource):
             validity_period_hours=args.root.args.intermediate_validity_years * HOURS_A_YEAR,
             opts=_made_once(child, "validityPeriodHours"),
         )
+        cert = signed.cert_pem
+        if domain:
+            signing: pulumi.Output[list[str]] = pulumi.Output.all(cert, args.root.private_key_pem)
+            cert = pulumi.Output.unsecret(signing.apply(lambda parts: bound(parts[0], parts[1], domain)))
         self.intermediate = Intermediate(
-            cert=signed.cert_pem,
+            cert=cert,
             key=key.private_key_pem,
-            chain=pulumi.Output.concat(signed.cert_pem, args.root.cert_pem),
+            chain=pulumi.Output.concat(cert, args.root.cert_pem),
             root=pulumi.Output.concat(*(root.cert_pem for root in args.trusted)),
         )
         self.register_outputs({})

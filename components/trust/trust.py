@@ -1,7 +1,7 @@
 """Trust: the intermediate of each site, wherever it comes from."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pulumi
 
@@ -18,11 +18,13 @@ class TrustArgs:
     Attributes:
         trust: the configuration's part.
         sites: names of the stack's sites.
+        trust_domains: by site the one of which its intermediate may sign names. Default: of any.
         protect: whether roots are kept from deletion. Default no.
     """
 
     trust: model.Trust
     sites: Sequence[str]
+    trust_domains: Mapping[str, str] = field(default_factory=dict)
     protect: bool = False
 
 
@@ -53,10 +55,17 @@ class Trust(pulumi.ComponentResource):
                 roots = every[trust.root.generation - 1 :]
                 issuing = roots[-1] if trust.root.next == "issuing" else roots[0]
                 numbers = issuing.args.generation, trust.intermediate
+                domains = {**args.trust_domains, **trust.trust_domains}
                 return {
                     site: SiteCA(
                         numbered(f"{name}.{site}", *numbers, separator="-"),
-                        SiteCAArgs(site=site, root=issuing, trusted=roots, number=trust.intermediate),
+                        SiteCAArgs(
+                            site=site,
+                            root=issuing,
+                            trusted=roots,
+                            number=trust.intermediate,
+                            trust_domain=domains.get(site),
+                        ),
                         child,
                     ).intermediate
                     for site in (*args.sites, *trust.issue_for)

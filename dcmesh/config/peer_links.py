@@ -12,7 +12,17 @@ from dcmesh.config.value_errors import faults_of
 from dcmesh.files import ReadFile, why_not
 from dcmesh.model.gateway import GATEWAY_NAME
 from dcmesh.model.istio import TRUST_DOMAIN
-from dcmesh.model.link import CLUSTER_DOMAIN, VERSION, ExportedService, Link, is_whole, server_name, service_of
+from dcmesh.model.link import (
+    CLUSTER_DOMAIN,
+    LISTS,
+    VERSION,
+    ExportedService,
+    Link,
+    is_whole,
+    server_name,
+    service_of,
+    trust_domain_of,
+)
 from dcmesh.model.settings import Peer
 from dcmesh.stacks import ReadStack, read_stack, stack_of
 
@@ -26,6 +36,9 @@ DEEPEST = 8
 
 MOST_BYTES = 2**20
 """How long a file with links may be: YAML of that length takes seconds."""
+
+MOST_DOMAINS = 2
+"""How many trust domains the identities of a site have at most."""
 
 MOST_SHOWN = 20
 """How many errors of a link are shown."""
@@ -127,13 +140,16 @@ def _false_claims(link: Link, site: str, path: str) -> Iterator[Finding]:
     """Find where a link claims to be of another site, or an export what is another's."""
     if link.site != site:
         yield Finding(f"{path}site", link.site, f"is another site than {site}: name the peer after its site")
+    if len({domain for export in link.exports for domain in export.trust_domains}) > MOST_DOMAINS:
+        advice = f"have more than {MOST_DOMAINS} trust domains: {site} has one, and another while that changes"
+        yield Finding(f"{path}exports", NOTHING, advice)
     names, hosts = set[str](), set[tuple[str, str]]()
     for index, export in enumerate(link.exports):
         at = f"{path}exports[{index}]"
         if export.name in names:
             yield Finding(f"{at}.name", export.name, f"is there twice: {site} must give each export a name of its own")
         names.add(export.name)
-        yield from _false_identity(export, site, at, single=link.version < VERSION)
+        yield from _false_identity(export, site, at, link.version)
         yield from _false_names(export, site, at)
         yield from _of_gateways_alone(export, site, at)
         service = service_of(export.hosts[0])[1]
@@ -149,13 +165,18 @@ def _false_claims(link: Link, site: str, path: str) -> Iterator[Finding]:
                 yield Finding(where, host, advice)
 
 
-def _false_identity(export: ExportedService, site: str, at: str, *, single: bool) -> Iterator[Finding]:
+def _false_identity(export: ExportedService, site: str, at: str, version: int) -> Iterator[Finding]:
     """Find an identity that is neither that of pods of the export's namespace nor, where that ends TLS, a gateway's."""
-    prefix, gateways = f"spiffe://{TRUST_DOMAIN}/ns/{export.namespace}/sa/", f"/sa/{GATEWAY_NAME}"
+    gateways = f"/sa/{GATEWAY_NAME}"
     for number, identity in enumerate(export.identities):
-        place = f"{at}.identity" if single else f"{at}.identities[{number}]"
+        place = f"{at}.identity" if version < LISTS else f"{at}.identities[{number}]"
+        domain = trust_domain_of(identity)
+        prefix = f"spiffe://{domain}/ns/{export.namespace}/sa/"
+        if version < VERSION and domain != TRUST_DOMAIN:
+            advice = f"has another trust domain than {TRUST_DOMAIN}, which a link of version {VERSION} alone may have"
+            yield Finding(place, identity, advice)
         if export.termination == "gateway" and not identity.endswith(gateways):
-            own = f"spiffe://{TRUST_DOMAIN}/ns/…{gateways}"
+            own = f"spiffe://{domain}/ns/…{gateways}"
             yield Finding(place, identity, f"is not a gateway's, where TLS ends: {site} may claim {own} alone")
         if export.termination == "pod" and not identity.startswith(prefix):
             advice = f"is not of the namespace {export.namespace}, whose pods it has: {site} may claim {prefix}… alone"
@@ -174,7 +195,8 @@ def _false_names(export: ExportedService, site: str, at: str) -> Iterator[Findin
 
 def _of_gateways_alone(export: ExportedService, site: str, at: str) -> Iterator[Finding]:
     """Find what only a gateway that ends TLS can have, and ports that are there twice."""
-    for key, value in {"identities": export.identities, "ports": export.ports}.items():
+    accounts = {identity.partition("/ns/")[2] for identity in export.identities}  # of one in each trust domain
+    for key, value in {"identities": accounts, "ports": export.ports}.items():
         if len(value) > 1 and export.termination == "pod":
             yield Finding(f"{at}.{key}", NOTHING, f"are several, and TLS ends at pods: {site} must give one")
     for number, port in enumerate(export.port_numbers):

@@ -5,11 +5,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
-import yaml
 from kubernetes import client
 from kubernetes.client.exceptions import ApiException
 
 from dcmesh.kube.api import SECONDS, ApiClient, answer_or_none
+from dcmesh.kube.mesh_config import mesh_config, of_revision
 from dcmesh.model import support
 from dcmesh.model.certificates import Certificates, read_pem
 from dcmesh.model.istio import ISTIO_NAMESPACE
@@ -129,10 +129,10 @@ class ClusterReader:
         """Tell whether a Service is there."""
         return self._read("namespaced_service", name, namespace) is not None
 
-    def cacerts(self) -> tuple[set[str], dict[str, str]] | None:
-        """Return the keys and the labels of the Secret `cacerts`."""
+    def cacerts(self) -> tuple[dict[str, str], dict[str, str]] | None:
+        """Return the data and the labels of the Secret `cacerts`."""
         found = self._read("namespaced_secret", "cacerts", ISTIO_NAMESPACE)
-        return None if found is None else (set(found.data or {}), dict(found.metadata.labels or {}))
+        return None if found is None else (dict(found.data or {}), dict(found.metadata.labels or {}))
 
     def has_istiod(self) -> bool:
         """Tell whether an istiod of any revision is there, which takes its certificate from that Secret."""
@@ -147,13 +147,19 @@ class ClusterReader:
 
     def mesh_config(self, revision: str) -> dict[str, Any] | None:
         """Return the mesh configuration of the istiod of that revision."""
-        found = self._read("namespaced_config_map", _of_revision("istio", revision), ISTIO_NAMESPACE)
-        return None if found is None else yaml.safe_load(found.data.get("mesh", "")) or {}
+        return mesh_config(self.core.api_client, revision)
+
+    def revision_tags(self) -> dict[str, str]:
+        """Return by tag the revision to which it leads; none if they may not be read."""
+        ask = client.AdmissionregistrationV1Api(self.core.api_client).list_mutating_webhook_configuration
+        found = self._read_if_allowed(ask, label_selector="istio.io/tag")
+        labels = (of.metadata.labels or {} for of in (found.items if found else ()))
+        return {of["istio.io/tag"]: of.get("istio.io/rev", "") for of in labels if "istio.io/tag" in of}
 
     def istiod_version(self, revision: str) -> str | None:
         """Return the version of the istiod of that revision; None if there is none or it cannot be told."""
         ask = self.apps.read_namespaced_deployment
-        found = self._read_if_allowed(ask, _of_revision("istiod", revision), ISTIO_NAMESPACE)
+        found = self._read_if_allowed(ask, of_revision("istiod", revision), ISTIO_NAMESPACE)
         if found is None:
             return None
         images = (c.image.partition("@")[0] for c in found.spec.template.spec.containers if c.name == "discovery")
@@ -190,11 +196,6 @@ class ClusterReader:
         service = self._read("namespaced_service", "kubernetes", "default")
         if service is not None and ":" not in service.spec.cluster_ip:
             yield "the address of Service default/kubernetes", ipaddress.IPv4Network(service.spec.cluster_ip)
-
-
-def _of_revision(name: str, revision: str) -> str:
-    """Return how an object of Istio's is named in a revision of its control plane."""
-    return name if revision == "default" else f"{name}-{revision}"
 
 
 def _by_pulumi(managers: Iterable[str | None]) -> bool:

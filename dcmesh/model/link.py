@@ -5,7 +5,7 @@ stack output `link`.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Self
 
 from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
@@ -15,10 +15,13 @@ from dcmesh.model.base_model import Model
 from dcmesh.model.gateway import GATEWAY_PORT
 from dcmesh.model.istio import TRUST_DOMAIN
 from dcmesh.model.printable import printable
-from dcmesh.model.value_types import Address, ExportedHost, Identity, Name, Port, ServerName
+from dcmesh.model.value_types import Address, ExportedHost, Identity, Name, Port, ServerName, TrustDomain
 
-VERSION: Final = 3
+VERSION: Final = 4
 """The newest version of a link that is understood: docs/decisions/0023."""
+
+LISTS: Final = 3
+"""The version of a link from which on ports and identities are lists."""
 
 FIRST: Final = 1
 """The version of a link that does not say which it has, and whose TLS ends at the pods alone."""
@@ -55,6 +58,8 @@ class ServiceAccount:
 
     namespace: str
     name: str
+    trust_domains: tuple[str, ...] = field(default=(TRUST_DOMAIN,), compare=False)
+    """Those of its site: the one that its mesh has, then one that counts as well. An account is the same in any."""
 
     def __str__(self) -> str:
         """Return it as it is shown."""
@@ -63,12 +68,22 @@ class ServiceAccount:
     @property
     def principal(self) -> str:
         """The identity as AuthorizationPolicy writes it: without the scheme."""
-        return f"{TRUST_DOMAIN}/ns/{self.namespace}/sa/{self.name}"
+        return self.principals[0]
+
+    @property
+    def principals(self) -> tuple[str, ...]:
+        """The identity likewise, in each trust domain."""
+        return tuple(f"{domain}/ns/{self.namespace}/sa/{self.name}" for domain in self.trust_domains)
 
     @property
     def spiffe_id(self) -> str:
         """The identity as certificates carry it."""
-        return f"spiffe://{self.principal}"
+        return self.spiffe_ids[0]
+
+    @property
+    def spiffe_ids(self) -> tuple[str, ...]:
+        """The identity likewise, in each trust domain."""
+        return tuple(f"spiffe://{principal}" for principal in self.principals)
 
 
 class Consumer(Model):
@@ -80,11 +95,13 @@ class Consumer(Model):
     """Its namespace."""
     service_account: Name
     """Its name."""
+    trust_domains: Annotated[tuple[TrustDomain, ...], Field(max_length=2)] = ()
+    """Trust domains of its site, if another stack has that. Default: `cluster.local`."""
 
     @property
     def account(self) -> ServiceAccount:
         """The service account, whatever its site."""
-        return ServiceAccount(namespace=self.namespace, name=self.service_account)
+        return ServiceAccount(self.namespace, self.service_account, self.trust_domains or (TRUST_DOMAIN,))
 
 
 class ExportedPort(Model):
@@ -137,9 +154,20 @@ class ExportedService(_Exported):
         return self.ports[0].probe
 
     @property
-    def identity(self) -> str:
-        """Its first SPIFFE id; of pods the only one."""
-        return self.identities[0]
+    def trust_domains(self) -> tuple[str, ...]:
+        """The trust domains of its site, as its identities have them."""
+        return tuple(dict.fromkeys(map(trust_domain_of, self.identities)))
+
+    @property
+    def consumer_ids(self) -> list[str]:
+        """The SPIFFE ids of its consumers."""
+        return sorted({identity for consumer in self.consumers for identity in consumer.account.spiffe_ids})
+
+    @property
+    def consumer_principals(self) -> list[str]:
+        """Its consumers as an AuthorizationPolicy of its site must write them."""
+        own = self.trust_domains[0]
+        return sorted({as_written(identity.removeprefix("spiffe://"), own) for identity in self.consumer_ids})
 
     @property
     def by_port(self) -> tuple[Self, ...]:
@@ -197,7 +225,8 @@ class SingleExport(_Exported):
     def of(cls, export: ExportedService) -> Self:
         """Return an export that has one of each."""
         own = {key: value for key, value in export if key not in ("ports", "identities")}
-        return cls(port=export.port, probe=export.probe, identity=export.identity, **own)
+        (identity,) = export.identities
+        return cls(port=export.port, probe=export.probe, identity=identity, **own)
 
     def as_several(self) -> ExportedService:
         """Return the export with lists of its single port and identity."""
@@ -239,7 +268,7 @@ class LinkGateway(Model):
 class Link(Model):
     """A link as the exporting stack's output `link` shows it."""
 
-    version: Literal[1, 2, 3] = FIRST
+    version: Literal[1, 2, 3, 4] = FIRST
     """Version of the link. Default: 1."""
     site: Name
     """The exporting site."""
@@ -272,28 +301,48 @@ class Link(Model):
     @classmethod
     def of(cls, site: str, gateway: LinkGateway, exports: Sequence[ExportedService]) -> Self:
         """Return a site's link, of the lowest version that says all that it has to say."""
-        version: Literal[1, 2, 3] = max((_version_for(export) for export in exports), default=FIRST)
+        version: Literal[1, 2, 3, 4] = max((_version_for(export) for export in exports), default=FIRST)
         return cls(version=version, site=site, gateway=gateway, exports=tuple(exports))
 
     def as_output(self) -> dict[str, Any]:
         """Return the link as a stack output: plain, in the camel case of Kubernetes and of the configuration."""
         told = self.model_dump(mode="json", by_alias=True, exclude={"exports"})
-        written = [export if self.version == VERSION else SingleExport.of(export) for export in self.exports]
+        written = [export if self.version >= LISTS else SingleExport.of(export) for export in self.exports]
         told["exports"] = [export.model_dump(mode="json", by_alias=True) for export in written]
         for export in told["exports"]:
             if not export["serverNames"]:
                 del export["serverNames"]
+            for consumer in export["consumers"]:
+                if not consumer["trustDomains"]:
+                    del consumer["trustDomains"]
         if self.version == FIRST:  # dcmesh 0.1.0 refuses a link with a key that it does not know
             del told["version"]
         return told
 
 
-def _version_for(export: ExportedService) -> Literal[1, 2, 3]:
+def _version_for(export: ExportedService) -> Literal[1, 2, 3, 4]:
     """Return the lowest version of a link that can say what an export is."""
+    if export.trust_domains != (TRUST_DOMAIN,) or any(consumer.trust_domains for consumer in export.consumers):
+        return VERSION
     several = len(export.ports) > 1 or len(export.identities) > 1
     if several or export.probe not in FIRST_PROBES:
-        return VERSION
+        return LISTS
     return 2 if export.server_names else FIRST
+
+
+def as_written(principal: str, own: str) -> str:
+    """Return a principal as an AuthorizationPolicy must write it in a mesh of a trust domain.
+
+    Istio reads `cluster.local` there as that of its own mesh. Where it is another one, what is meant is written for
+    any; the handshake then looks at the whole identity.
+    """
+    domain, _, account = principal.partition("/")
+    return f"*/{account}" if domain == TRUST_DOMAIN != own else principal
+
+
+def trust_domain_of(identity: str) -> str:
+    """Return the trust domain of a SPIFFE id."""
+    return identity.removeprefix("spiffe://").partition("/")[0]
 
 
 def pod_hosts(*, stateful_set: str, service: str, namespace: str, replicas: int) -> tuple[str, ...]:

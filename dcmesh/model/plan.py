@@ -268,7 +268,7 @@ def plan_of(
     )
     offers = {(link.site, export.name): export for link in links.values() for export in link.exports}
     offers |= {
-        (site.name, export.name): _exported(export, site, homes[site.name])
+        (site.name, export.name): _exported(settings, export, site, homes[site.name])
         for site in settings.sites
         for export in site.exports
     }
@@ -298,8 +298,10 @@ def plan_of(
     )
 
 
-def _exported(export: Export, site: Site, gateway: str) -> ExportedService:
-    return export.for_link(site.name, gateway) if isinstance(export, GatewayExport) else export.for_link()
+def _exported(settings: Settings, export: Export, site: Site, gateway: str) -> ExportedService:
+    own = site.trust_domains
+    exported = export.for_link(own, site.name, gateway) if isinstance(export, GatewayExport) else export.for_link(own)
+    return exported.model_copy(update={"consumers": tuple(map(settings.told, exported.consumers))})
 
 
 def docker_port(settings: Settings, site: Site) -> int:

@@ -16,6 +16,7 @@ from dcmesh.model.addresses import VIP_NETWORK
 from dcmesh.model.base_model import Model
 from dcmesh.model.egress import PORTS
 from dcmesh.model.gateway import GATEWAY_NAME, Exposure
+from dcmesh.model.istio import TRUST_DOMAIN
 from dcmesh.model.link import (
     MYSQL_PORT,
     POD_NAME,
@@ -67,6 +68,7 @@ from dcmesh.model.value_types import (
     SettingName,
     StackName,
     Text,
+    TrustDomain,
 )
 
 # --- trust -----------------------------------------------------------------------------------------------------------
@@ -98,6 +100,8 @@ class GeneratedTrust(Model):
     """Number of the sites' intermediates. Raise it to have new ones issued."""
     issue_for: list[Name] = []
     """Sites of other stacks to issue intermediates for. They read them from this stack's output `intermediates`."""
+    trust_domains: dict[Name, TrustDomain] = {}
+    """Trust domains of these sites: the intermediate of each may then sign names of that alone."""
 
 
 class StackTrust(Model):
@@ -543,8 +547,12 @@ class PodExport(_Export):
         """The numbers of its ports."""
         return (self.port,)
 
-    def for_link(self) -> ExportedService:
-        """Return the export as a link has it."""
+    def for_link(self, trust_domains: tuple[str, ...]) -> ExportedService:
+        """Return the export as a link has it.
+
+        Args:
+            trust_domains: those of its site.
+        """
         return ExportedService(
             name=self.name,
             namespace=self.namespace,
@@ -553,7 +561,7 @@ class PodExport(_Export):
                 ExportedPort(port=self.port, probe=self.probe or ("greeting" if self.protocol == "TCP" else "http")),
             ),
             protocol=self.protocol,
-            identities=(ServiceAccount(namespace=self.namespace, name=self.service_account).spiffe_id,),
+            identities=ServiceAccount(self.namespace, self.service_account, trust_domains).spiffe_ids,
             consumers=tuple(self.consumers),
         )
 
@@ -621,10 +629,11 @@ class GatewayExport(_Export):
         """The numbers of its ports."""
         return tuple(of.port for of in self.exported_ports)
 
-    def for_link(self, site: str, gateway: str) -> ExportedService:
+    def for_link(self, trust_domains: tuple[str, ...], site: str, gateway: str) -> ExportedService:
         """Return the export as a link has it.
 
         Args:
+            trust_domains: those of its site.
             site: its site.
             gateway: namespace of the site's gateway.
         """
@@ -635,7 +644,7 @@ class GatewayExport(_Export):
             server_names=tuple(server_name(host, site) for host in self.hosts),
             ports=self.exported_ports,
             protocol=self.protocol,
-            identities=(ServiceAccount(namespace=gateway, name=GATEWAY_NAME).spiffe_id,),
+            identities=ServiceAccount(gateway, GATEWAY_NAME, trust_domains).spiffe_ids,
             consumers=tuple(self.consumers),
         )
 
@@ -743,6 +752,30 @@ class Site(Model):
     """What the site reaches in others."""
     vip_range: Ipv4Network = str(VIP_NETWORK)
     """Network, as CIDR, of the virtual addresses of imported hosts. None of the site's own may overlap it."""
+    trust_domain: TrustDomain = TRUST_DOMAIN
+    """Trust domain of the site's mesh, such as `dc1.dcmesh`; of an Istio that is there, its own."""
+    trust_domain_alias: TrustDomain | None = None
+    """A trust domain that counts as the site's too, while it changes: docs/production.md, "Another trust domain"."""
+    shares_trust_domain: Flag = False
+    """Whether another site may have the same `trustDomain`: nobody can tell the pods of the two apart."""
+
+    @property
+    def told_trust_domains(self) -> tuple[str, ...]:
+        """Its trust domains where they must be told: none of a site that has the first one alone, as all began."""
+        return () if self.trust_domains == (TRUST_DOMAIN,) else self.trust_domains
+
+    @property
+    def signs_for_itself_alone(self) -> bool:
+        """Whether an intermediate that is issued here may sign names of its trust domain alone.
+
+        Not while that changes: one for the old domain would sign nothing for the new one.
+        """
+        return self.trust_domain != TRUST_DOMAIN and self.trust_domain_alias is None
+
+    @property
+    def trust_domains(self) -> tuple[str, ...]:
+        """Its trust domain, and its alias."""
+        return (self.trust_domain, *([self.trust_domain_alias] if self.trust_domain_alias else []))
 
     @property
     def throw_away(self) -> bool:
@@ -845,6 +878,12 @@ class Settings(Model):
     """Keep databases, generated passwords and the root from deletion, on clusters that are not for throwing away."""
     monitoring: Monitoring | None = None
     """Set this to have the sites watched."""
+
+    def told(self, consumer: Consumer) -> Consumer:
+        """Return a consumer as the link has it: with the trust domains of its site, if this stack has that."""
+        found = (site.trust_domains for site in self.sites if site.name == consumer.site)
+        domains = next(found, consumer.trust_domains)
+        return consumer.model_copy(update={"trust_domains": () if domains == (TRUST_DOMAIN,) else domains})
 
     @property
     def lost(self) -> str | None:

@@ -12,7 +12,7 @@ from dcmesh.model.capture import Rules, past_inbound
 from dcmesh.model.gateway import GATEWAY_NAME, GATEWAY_PORT
 from dcmesh.model.istio import ISTIO_NAMESPACE
 from dcmesh.model.istio_objects import Object, labels, name_of, selects, target_port, whole
-from dcmesh.model.link import ExportedService, ServiceAccount, pod_of
+from dcmesh.model.link import ExportedService, ServiceAccount, as_written, pod_of
 from dcmesh.model.network_policy import NAMESPACE_NAME, Caller, chooses, shutting_out
 from dcmesh.model.peer_authentication import tls_disabled
 from dcmesh.model.plan import SitePlan
@@ -37,6 +37,7 @@ class Cluster:
         policies: its AuthorizationPolicies.
         gateway: the gateway's pods.
         site: name of the site.
+        trust_domains: its trust domains.
     """
 
     allowed: Allowed
@@ -44,11 +45,12 @@ class Cluster:
     policies: Sequence[Object]
     gateway: Caller
     site: str
+    trust_domains: tuple[str, ...]
 
     @property
     def account(self) -> ServiceAccount:
         """The gateway's service account."""
-        return ServiceAccount(self.gateway.namespace, GATEWAY_NAME)
+        return ServiceAccount(self.gateway.namespace, GATEWAY_NAME, self.trust_domains)
 
 
 def ready_to_export(
@@ -86,6 +88,7 @@ def ready_to_export(
         policies=[whole(policy) for policy in allowed.list("/apis/security.istio.io/v1/authorizationpolicies")],
         gateway=Caller(namespace=gateway, namespace_labels=labels(home), labels=pod_labels(gateway)),
         site=site.name,
+        trust_domains=site.trust_domains,
     )
 
     def look(of: tuple[str, model.GatewayExport, ExportedService]) -> Iterator[Finding]:
@@ -177,8 +180,13 @@ def _refused_consumers(cluster: Cluster, exported: ExportedService) -> Iterator[
     if gateway.namespace != ISTIO_NAMESPACE:
         holds = [policy for policy in holds if denies(policy)]
     for consumer in exported.consumers:
-        principal = consumer.account.principal
-        asked = connection(consumer.account, port=GATEWAY_PORT, sni=exported.served[exported.hosts[0]])
+        principal = as_written(consumer.account.principal, cluster.trust_domains[0])
+        asked = connection(
+            consumer.account,
+            port=GATEWAY_PORT,
+            sni=exported.served[exported.hosts[0]],
+            trust_domains=cluster.trust_domains,
+        )
         for policy in refusing(holds, asked):
             rule = f'from: [{{source: {{principals: ["{principal}"]}}}}]'
             cure = f"except the principal {principal} from it" if denies(policy) else f"add the rule `{rule}` to it"
@@ -192,7 +200,12 @@ def _refused_gateway(cluster: Cluster, exported: ExportedService, pod: Object, p
     """Find what refuses the gateway at the sidecar of a pod that listens on a port."""
     principal = cluster.account.principal
     name = exported.behind_gateway(exported.hosts[0])
-    asked = connection(cluster.account, port=port, sni=f"outbound_.{exported.port}_._.{name}")
+    asked = connection(
+        cluster.account,
+        port=port,
+        sni=f"outbound_.{exported.port}_._.{name}",
+        trust_domains=cluster.trust_domains,
+    )
     rule = f'from: [{{source: {{principals: ["{principal}"]}}}}], to: [{{operation: {{ports: ["{port}"]}}}}]'
     for policy in refusing(holding(cluster.policies, exported.namespace, labels(pod)), asked):
         cure = f"except the principal {principal} from it" if denies(policy) else f"add the rule `{rule}` to it"

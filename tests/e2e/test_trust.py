@@ -5,15 +5,18 @@ Two istiods a site: they take what is new at different times. One life, in the o
 
 import json
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography import x509
 
-from lab.toolchain import Istio
+from lab.toolchain import ISTIOS, Istio
 
+from .certificates import Chain, bundle_of, leaf
 from .site_stack import SiteStack
 from .test_stacks import consumer, export, imported
 from .toolbox import CLIENT, Kubectl, Lab, Project, eventually, lab_config, lab_for_a_while, name_on, on_istio
@@ -39,13 +42,32 @@ class Load:
     def answers(self, kind: str) -> list[str]:
         return self.files[kind].read_text().splitlines()[:-1]  # the last line may be half written
 
-    def __call__(self) -> None:
-        """Nothing has failed, and the load goes on: each new request connects, and the held connection is the first."""
+    def answered(self) -> None:
+        """Nothing has failed, and the load goes on: each new request connects."""
         counts = {kind: len(self.answers(kind)) for kind in self.files}
         for kind, count in counts.items():
             eventually(f"more {kind} requests", lambda kind=kind, count=count: len(self.answers(kind)) > count + 3)
         assert [answer for answer in self.answers("new") if answer != "1 200"] == []
+        assert {answer.partition(" ")[2] for answer in self.answers("held")} == {"200"}
+
+    def __call__(self) -> None:
+        """And the held connection is the first."""
+        self.answered()
         assert [answer for answer in self.answers("held") if answer != "0 200"] == ["1 200"]
+
+
+AGAIN = pytest.mark.soak(proves=("components/trust/*.py", "dcmesh/trust/*.py", "components/mesh/istio.py"))
+
+
+@pytest.fixture(
+    scope="module",
+    params=[istio if istio is ISTIOS[0] else pytest.param(istio, marks=AGAIN) for istio in ISTIOS],
+    ids=lambda istio: f"istio-{istio.line}",
+)
+def istio(request: pytest.FixtureRequest) -> Istio:
+    """The newest of the lab's Istios; soak has the others, too."""
+    found: Istio = request.param
+    return found
 
 
 @pytest.fixture(scope="module")
@@ -101,6 +123,45 @@ def step(sites: dict[str, Any]) -> Callable[..., None]:
     return take
 
 
+Ask = Callable[[dict[str, dict[str, str]]], dict[str, str]]
+
+
+@pytest.fixture
+def ask(lab: Lab, sites: dict[str, Any], tmp_path: Path) -> Ask:
+    """Ask a pod of dc1 from dc2's node, with each of some certificates, and return whether it answers."""
+
+    def found(attempts: dict[str, dict[str, str]]) -> dict[str, str]:
+        gateway = sites["dc1"].output("link")["dc1"]["gateway"]
+        asking = {
+            "address": gateway["addresses"][0],
+            "port": gateway["port"],
+            "server_name": "outbound_.8080_._.hello-0.hello.demo.svc.cluster.local",
+            "attempts": attempts,
+        }
+        plan, script = tmp_path / "plan.json", str(Path(__file__).with_name("answered.py"))
+        plan.write_text(json.dumps(asking))
+        answers: dict[str, str] = json.loads(lab("enter", "dc2", "--", sys.executable, script, str(plan)))
+        return answers
+
+    return found
+
+
+def verifies(site: SiteStack, chain: str, directory: Path) -> bool:
+    """Tell whether a certificate with those above it is one under a site's roots."""
+    roots = directory / "roots.pem"
+    roots.write_text(site.output("certificates")[site.stack]["rootCert"])
+    command = ["openssl", "verify", "-CAfile", str(roots), "-untrusted", chain, chain]
+    said = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert said.returncode == 0 or "permitted subtree violation" in said.stderr, said.stderr
+    return said.returncode == 0
+
+
+@pytest.fixture(scope="module")
+def stolen(sites: dict[str, Any]) -> Chain:
+    """The intermediate that dc2 has at first, with its key."""
+    return bundle_of(sites["dc2"].kubectl)
+
+
 def refused(site: SiteStack, *reasons: str) -> None:
     said = site.refused("up", "--yes", "--skip-preview")
     assert f"{site.stack}: its certificates must not be changed now, and were not" in said
@@ -143,7 +204,7 @@ def authorities(site: SiteStack) -> list[str]:
     return [certificate["subject"] for certificate in certificates if certificate["kind"] != "pod"]
 
 
-def test_intermediates(sites: dict[str, Any], load: Load, step: Callable[..., None]) -> None:
+def test_intermediates(sites: dict[str, Any], load: Load, step: Callable[..., None], stolen: Chain) -> None:
     """Both sites at once."""
     load()
     dc1, dc2 = sites["dc1"], sites["dc2"]
@@ -194,11 +255,17 @@ def test_the_next_root_issues(sites: dict[str, Any], load: Load, step: Callable[
     load()
 
 
-def test_the_old_root_goes(sites: dict[str, Any], load: Load, step: Callable[..., None]) -> None:
+def test_the_old_root_goes(
+    sites: dict[str, Any], load: Load, step: Callable[..., None], stolen: Chain, ask: Ask, tmp_path: Path
+) -> None:
+    """With it goes whatever was signed under it: that is what cuts a stolen intermediate."""
     dc1, dc2 = sites["dc1"], sites["dc2"]
+    thief = {"thief": leaf(tmp_path, stolen, "spiffe://cluster.local/ns/demo-dr/sa/client")}
+    assert ask(thief) == {"thief": "answered"}
     step(root={"generation": 2})
     assert "command:local:Command dc1-certificates replaced" in " ".join(dc1.follow().split())
     load()
+    assert ask(thief) == {"thief": "refused"}
     dc2.follow()
     dc2.follow("--expect-no-changes")
     for site in (dc1, dc2):
@@ -208,3 +275,94 @@ def test_the_old_root_goes(sites: dict[str, Any], load: Load, step: Callable[...
     load()
     counts = {kind: len(load.answers(kind)) for kind in load.files}
     print(f"requests without a failure: {counts}")
+
+
+DOMAINS = {"dc1": "dc1.dcmesh", "dc2": "dc2.dcmesh"}
+OLD = "cluster.local"
+
+
+@pytest.fixture
+def named(sites: dict[str, Any]) -> Callable[..., None]:
+    """Change the trust domains of sites, by default of both: what has the new one, and what the old one."""
+
+    def change(*of: str, **keys: str) -> None:
+        for name in of or DOMAINS:
+            domains = {key: {"old": OLD, "new": DOMAINS[name]}[which] for key, which in keys.items()}
+            with sites[name].edit_site() as site:
+                site.pop("trustDomainAlias", None)
+                site |= domains
+            if name == "dc2":
+                with sites["dc1"].edit_site() as site:
+                    site["exports"][0]["consumers"][0]["trustDomains"] = list(domains.values())
+
+    return change
+
+
+def test_another_trust_domain(sites: dict[str, Any], load: Load, named: Callable[..., None]) -> None:
+    """In steps, each by each site's own `up`; no step can be left out. Held connections may end, and connect anew."""
+    dc1, dc2 = sites["dc1"], sites["dc2"]
+    load.answered()
+    named(trustDomain="new")
+    assert "is new: first add it as `trustDomainAlias` beside cluster.local" in dc1.refused("preview")
+    named(trustDomain="old", trustDomainAlias="new")
+    dc1.follow()
+    named(trustDomain="new", trustDomainAlias="old")
+    assert "is not accepted by dc2 yet, at its imports" in dc1.refused("preview")
+    named(trustDomain="old", trustDomainAlias="new")
+    dc2.follow()
+    load.answered()
+    named(trustDomain="new", trustDomainAlias="old")
+    together(dc1.follow, dc2.follow)
+    load.answered()
+    named(trustDomain="new")
+    dc2.follow()
+    dc1.follow()
+    load.answered()
+
+
+def test_no_site_signs_for_another(
+    sites: dict[str, Any], load: Load, step: Callable[..., None], ask: Ask, tmp_path: Path
+) -> None:
+    """Whatever kind of name it writes; what is right goes on."""
+    dc1, dc2 = sites["dc1"], sites["dc2"]
+    step(trustDomains=DOMAINS)
+    together(dc1.follow, dc2.follow)
+    dc2.follow("--expect-no-changes")
+    load.answered()
+    thief = bundle_of(dc2.kubectl)
+    own, pods = "spiffe://dc2.dcmesh/ns/demo-dr/sa/client", "spiffe://dc1.dcmesh/ns/demo/sa/hello"
+    attempts = {"the consumer": leaf(tmp_path, thief, own)}
+    for kind in (x509.UniformResourceIdentifier, x509.DNSName, x509.RFC822Name):
+        attempts[f"dc1's own pods as {kind.__name__}"] = leaf(tmp_path, thief, pods, kind)
+    attempts["the consumer's name as DNSName"] = leaf(tmp_path, thief, own, x509.DNSName)
+    assert ask(attempts) == {**dict.fromkeys(attempts, "refused"), "the consumer": "answered"}
+    # dc1's pods take URIs alone. Who imports is not so strict: to it the constraints are what binds.
+    for name, parts in attempts.items():
+        assert verifies(dc1, parts["certificate"], tmp_path) == (name == "the consumer"), name
+    load.answered()
+
+
+@AGAIN
+def test_the_way_back(sites: dict[str, Any], load: Load, step: Callable[..., None], named: Callable[..., None]) -> None:
+    """One site after the other, the other one being as it is; and dc1 forth once more. No authority is in the way."""
+    dc1, dc2 = sites["dc1"], sites["dc2"]
+
+    def take(name: str, **keys: str) -> None:
+        named(name, **keys)
+        dc1.follow()
+        dc2.follow()
+        load.answered()
+
+    take("dc2", trustDomain="new", trustDomainAlias="old")
+    named("dc2", trustDomain="old", trustDomainAlias="new")
+    assert "is none for which Intermediate CA dc2" in dc2.refused("preview")
+    step(trustDomains={"dc1": DOMAINS["dc1"]})
+    take("dc2", trustDomain="new", trustDomainAlias="old")
+    take("dc2", trustDomain="old", trustDomainAlias="new")
+    take("dc2", trustDomain="old")
+    step(trustDomains={})
+    take("dc1", trustDomain="new", trustDomainAlias="old")
+    take("dc1", trustDomain="old", trustDomainAlias="new")
+    take("dc1", trustDomain="new", trustDomainAlias="old")
+    take("dc1", trustDomain="new")
+    assert asked(dc2, "status")["state"] == "ok"

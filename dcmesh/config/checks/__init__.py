@@ -15,6 +15,7 @@ from dcmesh.config.checks import (
     networks,
     passphrase,
     pxc,
+    trust_domains,
 )
 from dcmesh.config.checks.configuration import Configuration
 from dcmesh.config.errors import Finding
@@ -98,6 +99,11 @@ CHECKS = (
     mesh.provided_certificates,
     mesh.short_root,
     mesh.nothing_to_do,
+    trust_domains.alias_of_itself,
+    trust_domains.told_twice,
+    trust_domains.shared,
+    trust_domains.issued,
+    trust_domains.in_values,
     passphrase.empty_passphrase,
 )
 

@@ -75,7 +75,7 @@ def not_consumers(configuration: Configuration) -> Iterator[Finding]:
             continue
         place, export = offer
         wanted = Consumer(site=site.name, namespace=imported.namespace, service_account=imported.service_account)
-        if wanted not in export.consumers:
+        if name_of(wanted) not in map(name_of, export.consumers):
             known = ", ".join(name_of(consumer) for consumer in export.consumers) or "nobody"
             yield Finding(
                 f"{path}.serviceAccount",

@@ -20,12 +20,15 @@ def issued(site: str) -> dict[str, str]:
     return {part: f"{part} of {site}" for part in PARTS}
 
 
-def trust(engine: Engine, sites: Sequence[str], raw: dict[str, Any]) -> Engine:
+def trust(
+    engine: Engine, sites: Sequence[str], raw: dict[str, Any], trust_domains: dict[str, str] | None = None
+) -> Engine:
     """Take trust from a source, and show what came of it as outputs `SITE PART`."""
 
     def program() -> None:
         source = TypeAdapter(model.Trust).validate_python(raw)
-        for site, intermediate in Trust("trust", TrustArgs(trust=source, sites=sites)).intermediates.items():
+        args = TrustArgs(trust=source, sites=sites, trust_domains=trust_domains or {})
+        for site, intermediate in Trust("trust", args).intermediates.items():
             for part, value in intermediate.as_output().items():
                 pulumi.export(f"{site} {part}", value)
 
@@ -63,7 +66,7 @@ CHANGED: dict[str, Any] = {"organization": "Another", "rootValidityYears": 20, "
 def test_certificates_that_are_there_stay_whatever_is_changed() -> None:
     """Else a new root would come at once, and every site's guard refuse it. Numbers alone have new ones issued."""
     of_names = {field.alias for field in model.GeneratedTrust.model_fields.values()}
-    assert of_names - {None, "root", "intermediate", "issueFor"} == CHANGED.keys() | {"source"}
+    assert of_names - {None, "root", "intermediate", "issueFor", "trustDomains"} == CHANGED.keys() | {"source"}
     before, after = trust(Engine(), ["dc1"], {}), trust(Engine(), ["dc1"], CHANGED)
     assert before.asked.keys() == after.asked.keys()
     reissued = {
@@ -74,6 +77,33 @@ def test_certificates_that_are_there_stay_whatever_is_changed() -> None:
     }
     assert len(reissued) == 4, "else nothing was looked at"
     assert not {(name, key) for name, key in reissued if key not in after[name].request.ignoreChanges}
+
+
+@pytest.fixture
+def binding(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the mocks make is no PEM."""
+    monkeypatch.setattr("components.trust.shared_ca.bound", lambda *of: " bound ".join((of[0].strip(), of[2])) + "\n")
+
+
+def test_intermediates_are_bound_to_the_trust_domains_of_their_sites(binding: None, engine: Engine) -> None:
+    raw = {"issueFor": ["dc2", "dc3"], "trustDomains": {"dc2": "dc2.dcmesh"}}
+    trust(engine, ["dc1"], raw, {"dc1": "dc1.dcmesh"})
+    certs = {site: engine.outputs[f"{site} caCert"] for site in ("dc1", "dc2", "dc3")}
+    assert certs == {
+        "dc1": "certificate of trust.dc1.dc1.dcmesh-intermediate bound dc1.dcmesh\n",
+        "dc2": "certificate of trust.dc2.dc2.dcmesh-intermediate bound dc2.dcmesh\n",
+        "dc3": "certificate of trust.dc3-intermediate\n",
+    }
+    for site, cert in certs.items():
+        assert engine.outputs[f"{site} certChain"].startswith(cert)
+    assert engine.secret_outputs == {"dc1 caKey", "dc2 caKey", "dc3 caKey"}
+
+
+def test_a_bound_intermediate_has_a_key_that_signs_nothing_else(binding: None) -> None:
+    """With the key of one for all names, whoever has it could go on to sign any."""
+    before, after = trust(Engine(), ["dc1"], {}), trust(Engine(), ["dc1"], {}, {"dc1": "dc1.dcmesh"})
+    assert before.outputs["dc1 caKey"] != after.outputs["dc1 caKey"]
+    assert before.outputs["dc1 rootCert"] == after.outputs["dc1 rootCert"]
 
 
 @pytest.mark.parametrize("site", ["dc1", "dc2"])

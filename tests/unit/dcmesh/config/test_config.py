@@ -577,7 +577,10 @@ def test_the_name_that_importers_know_stays_with_its_port() -> None:
     gateway = LinkGateway(addresses=("192.0.2.1",))
 
     def refused(was: dict[str, Any], now: dict[str, Any]) -> list[str]:
-        told = [export.model_copy(update=was).for_link("dc1", "dcmesh-gateway") for export in before.exports[:1]]
+        told = [
+            export.model_copy(update=was).for_link(("cluster.local",), "dc1", "dcmesh-gateway")
+            for export in before.exports[:1]
+        ]
         outputs = {"link": {"dc1": Link.of("dc1", gateway, told).as_output()}}
         raw = changed("existing-database", {f"{at}.{key}": value for key, value in now.items()})
         return errors(raw, read=lambda name: outputs if name.endswith("/test") else read_stack(name))

@@ -92,7 +92,7 @@ WRONG = [
         "dc1",
         {"sites[0].colour": "blue"},
         'sites[0].colour: "blue" is no known key: the known ones are name, cluster, gateway, '
-        "workloads, exports, imports, vipRange",
+        "workloads, exports, imports, vipRange, trustDomain, trustDomainAlias, sharesTrustDomain",
     ),
     wrong("dc1", {"sites[0].exprots": []}, "sites[0].exprots: [] is no known key: did you mean exports?"),
     # names and numbers
@@ -748,9 +748,9 @@ WRONG = [
     ),
     wrong(
         "dc2-literal-link",
-        {f"{AT_LINK}.exports[0].identity": "spiffe://example.com/ns/wookie/sa/db-pxc"},
-        'peers[0].link.exports[0].identity: "spiffe://example.com/ns/wookie/sa/db-pxc" must be a '
-        "SPIFFE id of the site's trust domain, such as spiffe://cluster.local/ns/shop/sa/mysql",
+        {f"{AT_LINK}.exports[0].identity": "spiffe:/example.com/ns/wookie/sa/db-pxc"},
+        'peers[0].link.exports[0].identity: "spiffe:/example.com/ns/wookie/sa/db-pxc" must be a '
+        "SPIFFE id with the site's trust domain, such as spiffe://dc1.dcmesh/ns/shop/sa/mysql",
     ),
     wrong(
         "dc2-literal-link",

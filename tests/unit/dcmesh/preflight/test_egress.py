@@ -197,7 +197,7 @@ def test_dns_capture_is_for_sidecars(
         del raw["sites"][0]["exports"][0][key]
     server.objects[f"{CORE}/istio-system/configmaps/istio"] = {"data": {"mesh": "{}"}}
     read = Settings.model_validate(raw)
-    found = lines(mesh.existing_istio(cluster, read, read.sites[index]))
+    found = lines(mesh.existing_istio(cluster, read, read.sites[index], f"sites[{index}]"))
     assert [line for _, line in found if "does not capture DNS" in line] == [line for _, line in found] * needed
     assert bool(found) is needed
 
