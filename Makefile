@@ -58,7 +58,7 @@ unit: venv/installed ## the unit tests: no cluster, seconds
 e2e: labs cuts ## the end-to-end tests, and the faults; soak's not
 
 labs: venv/installed
-	$(RUN) venv/bin/python -m pytest tests/e2e -m "not soak" -n 3 --tb=short --durations=40
+	$(RUN) venv/bin/python -m pytest tests/e2e -m "not soak" -n 2 --tb=short --durations=40
 
 # Alone: they measure how long a cut lasts.
 cuts: venv/installed
