@@ -1,26 +1,12 @@
 """What may be read of a cluster."""
 
-from collections.abc import Iterator
-
 import pytest
 
 from dcmesh.kube.allowed import Allowed
-from dcmesh.kube.api import ApiClient, ApiException, connect
-from tests.unit.servers import KubernetesAPI, kubeconfig, kubernetes_api
+from dcmesh.kube.api import ApiClient, ApiException
+from tests.unit.servers import KubernetesAPI
 
 PODS = "/api/v1/namespaces/shop/pods"
-
-
-@pytest.fixture
-def server() -> Iterator[KubernetesAPI]:
-    with kubernetes_api() as server:
-        yield server
-
-
-@pytest.fixture
-def api(server: KubernetesAPI) -> Iterator[ApiClient]:
-    with connect(kubeconfig({"here": f"http://127.0.0.1:{server.server_port}"})) as api:
-        yield api
 
 
 def test_each_thing_is_read_once(server: KubernetesAPI, api: ApiClient) -> None:
