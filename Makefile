@@ -60,7 +60,7 @@ e2e: labs cuts ## the end-to-end tests, and the faults; soak's not
 labs: venv/installed
 	$(RUN) venv/bin/python -m pytest tests/e2e -m "not soak" -n 2 --tb=short --durations=40
 
-# Alone: they measure how long a cut lasts.
+# Beside no other lab: they measure how long a cut lasts.
 cuts: venv/installed
 	$(RUN) venv/bin/python -m pytest tests/faults -m "not soak" --tb=short --durations=0
 

@@ -215,7 +215,6 @@ def local_client(
     image: str = MARIADB,
     hosts: str = "db-0.db db-1.db db-primary",
     ask: str = ASK,
-    name: str = "local",
 ) -> Iterator[Callable[[], float]]:
     """Have a client of a database's own namespace connect all the while; in the end none of its tries has failed.
 
@@ -225,12 +224,11 @@ def local_client(
         image: what has its client program.
         hosts: whom the client asks in turn.
         ask: how it asks `$host` one query.
-        name: its pod.
 
     Yields:
         Ends the client, and returns how many connections a second it had.
     """
-    pod = start(site, name, namespace, "default", image=image)
+    pod = start(site, "local", namespace, "default", image=image)
     rate, begun = list[float](), time.monotonic()
     with looping(site, pod, LOCAL.replace("HOSTS", hosts).replace("ASK", ask)) as end:
 

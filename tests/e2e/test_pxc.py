@@ -31,6 +31,7 @@ from .toolbox import (
     log_in,
     run,
     start,
+    switch,
 )
 
 NAMESPACES = {"dc1": "wookie", "dc2": "wookie-dr"}
@@ -513,15 +514,6 @@ def test_one_that_was_begun_can_be_taken_back(clusters: Project, sites: dict[str
     clusters.up("--expect-no-changes")
 
 
-def switch(clusters: Project, **failover: str) -> None:
-    """Make dc2 the primary, after `failover.without` and so on if anything is given."""
-    with clusters.edit() as edited:
-        edited["dcmesh:primary"] = "dc2"
-        edited.pop("dcmesh:failover", None)
-        if failover:
-            edited["dcmesh:failover"] = failover
-
-
 def status(clusters: Project) -> tuple[int, list[str]]:
     done = clusters.dcmesh("status", "--json")
     return done.returncode, [problem["text"] for problem in json.loads(done.stdout)["problems"]]
@@ -577,14 +569,14 @@ def test_a_primary_that_is_gone_is_replaced_once_somebody_says_what_may_be_lost(
     begun = len(told_at(sites["dc2"], "wookie-dr", "SET GLOBAL READ_ONLY=0"))
     before = clusters.changed_in("dc1")
     cgroup.kill(LabPaths(lab.name).site("dc1"))
-    switch(clusters, without="dc1")
+    switch(clusters, "dc2", without="dc1")
     said = clusters.refused("up", "--yes", "--skip-preview")
     end = re.search(
         r"what is applied of it ends at (\S+), not at the failover.at of the configuration, which is not set", said
     )
     assert end, said
     assert len(told_at(sites["dc2"], "wookie-dr", "SET GLOBAL READ_ONLY=0")) == begun
-    switch(clusters, without="dc1", at=end[1])
+    switch(clusters, "dc2", without="dc1", at=end[1])
     clusters.up("--skip-preview")
     opened = told_at(sites["dc2"], "wookie-dr", "SET GLOBAL READ_ONLY=0")[begun:]
     marked = told_at(sites["dc2"], "wookie-dr", "SET GLOBAL dcmesh_replica.key_buffer_size = ")
@@ -610,7 +602,7 @@ def test_it_returns_and_nobody_opens_it(lab: Lab, clusters: Project, sites: dict
     eventually("all nodes say why they are held", lambda: all(held(pod) for pod in PODS), within=120)
     resource = ("perconaxtradbcluster", "db", "wookie")
     eventually("their operator is back", lambda: dc1.get(*resource)["status"]["state"] != "ready", within=60)
-    switch(clusters)
+    switch(clusters, "dc2")
     up = clusters.start("up", "--yes", "--skip-preview")
     script = ("get", "configmap", "db-pxc-hookscript", "--namespace", "wookie", "--output", "jsonpath={.data}")
     eventually("the operator has seen it", lambda: "dcmesh: replica" in dc1(*script), within=120)

@@ -31,6 +31,7 @@ from .toolbox import (
     kubectl_of,
     lab_for_a_while,
     standing,
+    switch,
 )
 from .writers import Writers, assert_nothing_is_lost, begin, pause, rows
 
@@ -77,14 +78,6 @@ def writers(sites: dict[str, Kubectl], databases: dict[str, Database]) -> Writer
     writers = Writers(sites, NAMESPACES)
     writers.write("dc1")
     return writers
-
-
-def switch(pair: Project, primary: str, **failover: str) -> None:
-    with pair.edit() as config:
-        config["dcmesh:primary"] = primary
-        config.pop("dcmesh:failover", None)
-        if failover:
-            config["dcmesh:failover"] = failover
 
 
 def ticks(database: Database) -> int:

@@ -8,7 +8,7 @@ from lab import cgroup
 from lab.paths import LabPaths
 
 from .site_stack import SiteStack
-from .toolbox import Database, Lab, Project, eventually, example, lab_for_a_while
+from .toolbox import Database, Lab, Project, eventually, example, lab_for_a_while, switch
 from .writers import Writers, assert_nothing_is_lost
 
 pytestmark = pytest.mark.soak(
@@ -82,14 +82,6 @@ def writers(dc1: SiteStack, dc2: SiteStack, databases: dict[str, Database]) -> W
     return writers
 
 
-def want(stack: SiteStack, primary: str, **failover: str) -> None:
-    with stack.edit() as config:
-        config["dcmesh:primary"] = primary
-        config.pop("dcmesh:failover", None)
-        if failover:
-            config["dcmesh:failover"] = failover
-
-
 def both_up(*stacks: SiteStack) -> None:
     """Update stacks at once, each by its own run: the one waits for what the other does."""
     runs = [stack.start("up", "--yes", "--skip-preview", "--suppress-outputs") for stack in stacks]
@@ -104,7 +96,7 @@ def test_a_switchover_there_and_back(
     for before, primary in (("dc1", "dc2"), ("dc2", "dc1")):
         turns = writers.turns()
         for stack in (dc1, dc2):
-            want(stack, primary)
+            switch(stack, primary)
         both_up(dc1, dc2)
         assert {name: databases[name](TOKEN) for name in NAMESPACES} == {
             before: f"{primary} closed",
@@ -125,18 +117,18 @@ def test_a_site_that_is_gone_and_returns(
     assert_nothing_is_lost(writers, databases)
     end = databases["dc2"]("SELECT @@GLOBAL.gtid_slave_pos")
     cgroup.kill(LabPaths(lab.name).site("dc1"))
-    want(dc2, "dc2", without="dc1", at=end)
+    switch(dc2, "dc2", without="dc1", at=end)
     dc2.follow()
     writers.write("dc2")
     lab("create", "dc1", "--reachable-from", "dc2")
     eventually("dc1 is dc2's replica", lambda: databases["dc1"](TOKEN, check=False) == "dc2 closed", within=180)
-    want(dc2, "dc2")
-    want(dc1, "dc2")
+    switch(dc2, "dc2")
+    switch(dc1, "dc2")
     both_up(dc1, dc2)
     assert_nothing_is_lost(writers, databases)
     writers.begin("dc1", first=10**6)
     for stack in (dc1, dc2):
-        want(stack, "dc1")
+        switch(stack, "dc1")
     both_up(dc2, dc1)
     writers.write("dc1")
     assert writers.turns() == [*turns, "dc2", "dc1"]

@@ -538,3 +538,12 @@ def captured(lab: Lab, file: Path) -> Iterator[Callable[[], bytes]]:
     finally:
         tcpdump.terminate()
         tcpdump.wait()
+
+
+def switch(project: Project, primary: str, **failover: str) -> None:
+    """Want a site as the primary from the next `up` on, after `failover.without` and so on if anything is given."""
+    with project.edit() as config:
+        config["dcmesh:primary"] = primary
+        config.pop("dcmesh:failover", None)
+        if failover:
+            config["dcmesh:failover"] = failover
