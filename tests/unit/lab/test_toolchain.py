@@ -275,6 +275,21 @@ def test_a_program_is_built_from_the_version_that_it_claims(module: str, depende
     assert re.search(rf"\b{re.escape(dependency)} v{re.escape(version)}\b", required)
 
 
+@pytest.mark.parametrize(
+    ("module", "left_out"),
+    [
+        ("kubernetes", "github.com/pulumi/pulumi-kubernetes/sdk/v4"),
+        ("tls", "github.com/hashicorp/go-getter"),
+    ],
+)
+def test_what_a_plugin_does_not_use_and_takes_minutes_to_compile_has_a_stand_in(module: str, left_out: str) -> None:
+    pinned = golang.module(module)
+    (replaced,) = re.findall(
+        rf"^replace {re.escape(left_out)} => (\./\S+)$", (pinned / "go.mod").read_text(), re.MULTILINE
+    )
+    assert f"module {left_out}\n" in (pinned / replaced / "go.mod").read_text()
+
+
 def test_an_unpinned_package_is_an_error() -> None:
     with pytest.raises(ValueError, match="does not pin no-such-package"):
         toolchain.pinned("no-such-package")
