@@ -25,12 +25,14 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 from socket import AF_INET
-
-from pyroute2 import IPRoute, netns
+from typing import TYPE_CHECKING
 
 from lab.errors import LabError
 from lab.line import INTERFACE as LINE
 from lab.paths import REPOSITORY, LabPaths, SitePaths
+
+if TYPE_CHECKING:
+    from pyroute2 import IPRoute
 
 PODS = "10.42.0.0/16"
 SERVICES = "10.43.0.0/16"
@@ -109,7 +111,7 @@ def free_index(taken: set[int]) -> int:
     Raises:
         LabError: there is none.
     """
-    with IPRoute() as host:
+    with _routes() as host:
         routes = [
             ipaddress.IPv4Network(f"{route.get('dst')}/{route['dst_len']}")
             for route in host.get_routes(family=2, table=254)
@@ -126,7 +128,7 @@ def create_wan(lab: LabPaths, addresses: LabAddresses) -> None:
     """Make the WAN's namespace and the host's way into the lab, or what of it is missing."""
     namespace = lab.wan_namespace
     _create_namespace(namespace)
-    with IPRoute() as host, IPRoute(netns=namespace) as wan:
+    with _routes() as host, _routes(namespace) as wan:
         _create_link(host, addresses.host_interface, wan, namespace, "host")
         _address(host, addresses.host_interface, addresses.host, 24)
         _address(wan, "host", addresses.wan, 24)
@@ -136,7 +138,7 @@ def create_wan(lab: LabPaths, addresses: LabAddresses) -> None:
 def create_site(site: SitePaths, wan_namespace: str, addresses: SiteAddresses) -> None:
     """Make a site's namespace, its addresses and its way to the WAN, or what of it is missing."""
     _create_namespace(site.namespace)
-    with IPRoute(netns=wan_namespace) as wan, IPRoute(netns=site.namespace) as node:
+    with _routes(wan_namespace) as wan, _routes(site.namespace) as node:
         _create_link(wan, site.name, node, site.namespace, "eth0")
         _address(wan, site.name, addresses.wan, 24)
         _address(node, "eth0", addresses.node, 24)
@@ -157,7 +159,7 @@ def create_site(site: SitePaths, wan_namespace: str, addresses: SiteAddresses) -
 def delete_site(site: SitePaths, wan_namespace: str) -> None:
     """Remove a site's namespace and its link, as far as they are there."""
     if _stands(wan_namespace):
-        with IPRoute(netns=wan_namespace) as wan:
+        with _routes(wan_namespace) as wan:
             _delete_link(wan, site.name)
     _delete_namespace(site.namespace)
 
@@ -165,7 +167,7 @@ def delete_site(site: SitePaths, wan_namespace: str) -> None:
 def delete_wan(lab: LabPaths) -> None:
     """Remove the WAN's namespace and the host's interface and route, as far as they are there."""
     if _stands(lab.wan_namespace):
-        with IPRoute(netns=lab.wan_namespace) as wan:
+        with _routes(lab.wan_namespace) as wan:
             _delete_link(wan, "host")
             _delete_link(wan, LINE)  # its process would keep the namespace
     _delete_namespace(lab.wan_namespace)
@@ -189,7 +191,7 @@ def create_line(lab: LabPaths, delay: float, loss: float) -> None:
     # What comes out has another site's address.
     settings = [f"net.ipv4.conf.{which}.rp_filter=0" for which in ("all", "default")]
     run_in(namespace, "sysctl", "--quiet", *settings)
-    with IPRoute(netns=namespace) as wan:
+    with _routes(namespace) as wan:
         if not wan.link_lookup(ifname=LINE):
             program = str(REPOSITORY / "lab" / "line.py")
             run_in(namespace, sys.executable, "-I", program, namespace, str(delay), str(loss))
@@ -204,7 +206,7 @@ def create_line(lab: LabPaths, delay: float, loss: float) -> None:
 def delete_line(lab: LabPaths) -> None:
     """Remove the WAN's line, if it is there; its process ends with it."""
     if _stands(lab.wan_namespace):
-        with IPRoute(netns=lab.wan_namespace) as wan:
+        with _routes(lab.wan_namespace) as wan:
             _delete_link(wan, LINE)
 
 
@@ -245,14 +247,18 @@ def _create_namespace(namespace: str) -> None:
     if _stands(namespace):
         return
     namespace_file(namespace).unlink(missing_ok=True)  # left by a reboot where /run is not cleared
+    from pyroute2 import netns
+
     netns.create(namespace)
     run_in(namespace, "sysctl", "--quiet", "net.ipv4.ip_forward=1")
-    with IPRoute(netns=namespace) as inside:
+    with _routes(namespace) as inside:
         _up(inside, "lo")
 
 
 def _delete_namespace(namespace: str) -> None:
     if _stands(namespace):
+        from pyroute2 import netns
+
         netns.remove(namespace)
     namespace_file(namespace).unlink(missing_ok=True)
 
@@ -265,7 +271,17 @@ def _delete_namespace_directory() -> None:
             _NAMESPACES.rmdir()
 
 
-def _create_link(near: IPRoute, name: str, far: IPRoute, far_namespace: str, far_name: str) -> None:
+def _routes(namespace: str | None = None) -> "IPRoute":
+    """Open what asks and tells a namespace's interfaces, routes and addresses; the host's if none is given.
+
+    pyroute2 is imported when that is done: it takes a fifth of a second of processor time.
+    """
+    from pyroute2 import IPRoute
+
+    return IPRoute(netns=namespace)
+
+
+def _create_link(near: "IPRoute", name: str, far: "IPRoute", far_namespace: str, far_name: str) -> None:
     """Join two namespaces by a pair of interfaces, unless they are."""
     if not near.link_lookup(ifname=name) or not far.link_lookup(ifname=far_name):
         _delete_link(near, name)
@@ -274,14 +290,14 @@ def _create_link(near: IPRoute, name: str, far: IPRoute, far_namespace: str, far
     _up(far, far_name)
 
 
-def _delete_link(inside: IPRoute, name: str) -> None:
+def _delete_link(inside: "IPRoute", name: str) -> None:
     for index in inside.link_lookup(ifname=name):
         inside.link("del", index=index)
 
 
-def _up(inside: IPRoute, name: str) -> None:
+def _up(inside: "IPRoute", name: str) -> None:
     inside.link("set", index=inside.link_lookup(ifname=name)[0], state="up")
 
 
-def _address(inside: IPRoute, name: str, address: str, prefix: int) -> None:
+def _address(inside: "IPRoute", name: str, address: str, prefix: int) -> None:
     inside.addr("replace", index=inside.link_lookup(ifname=name)[0], address=address, prefixlen=prefix)

@@ -12,9 +12,6 @@ import sys
 import time
 from pathlib import Path
 from typing import Any
-from xmlrpc.client import ServerProxy
-
-from supervisor.xmlrpc import SupervisorTransport
 
 from lab import cgroup, image_store, network, processes
 from lab.errors import LabError
@@ -117,6 +114,10 @@ def remove_mount_point() -> None:
 
 
 def _supervisor(site: SitePaths) -> Any:  # noqa: ANN401 - the methods of a remote interface
+    from xmlrpc.client import ServerProxy
+
+    from supervisor.xmlrpc import SupervisorTransport
+
     transport = SupervisorTransport(None, None, f"unix://{_supervisor_socket(site)}")
     return ServerProxy("http://localhost", transport=transport).supervisor
 
