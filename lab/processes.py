@@ -94,6 +94,8 @@ def supervisor_configuration(supervised: list[Process]) -> str:
         "pidfile": "/run/supervisord.pid",
         "childlogdir": "/var/log",
         "directory": str(REPOSITORY),
+        # Kubernetes, etcd and containerd collect garbage a third as often: that was a fifth of what they do in a test.
+        "environment": 'GOGC="300"',
     }
     for priority, process in enumerate(supervised):
         config[f"program:{process.name}"] = {

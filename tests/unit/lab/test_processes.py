@@ -5,7 +5,7 @@ import shlex
 from pathlib import Path
 
 import pytest
-from supervisor.options import ServerOptions
+from supervisor.options import ProcessConfig, ServerOptions
 
 from lab import network, processes
 from lab.network import LabAddresses
@@ -26,12 +26,15 @@ def command(name: str) -> tuple[str, ...]:
     return {p.name: p.command for p in processes.processes(SITE, ADDRESSES)}[name]
 
 
-def commands_that_supervisord_reads(file: Path, *supervised: Process) -> dict[str, list[str]]:
+def programs_that_supervisord_reads(file: Path, *supervised: Process) -> list[ProcessConfig]:
     file.write_text(processes.supervisor_configuration(list(supervised)))
     options = ServerOptions()
     options.realize(["-c", str(file)])
-    groups = options.process_group_configs
-    return {program.name: shlex.split(program.command) for group in groups for program in group.process_configs}
+    return [program for group in options.process_group_configs for program in group.process_configs]
+
+
+def commands_that_supervisord_reads(file: Path, *supervised: Process) -> dict[str, list[str]]:
+    return {one.name: shlex.split(one.command) for one in programs_that_supervisord_reads(file, *supervised)}
 
 
 def test_supervisord_itself_reads_the_configuration(tmp_path: Path) -> None:
@@ -41,6 +44,12 @@ def test_supervisord_itself_reads_the_configuration(tmp_path: Path) -> None:
     for process in supervised:
         if not process.waits_for:
             assert read[process.name] == list(process.command)
+
+
+def test_all_processes_collect_garbage_late(tmp_path: Path) -> None:
+    supervised = processes.processes(SITE, ADDRESSES)
+    read = programs_that_supervisord_reads(tmp_path / "supervisord.conf", *supervised)
+    assert [program.environment for program in read] == [{"GOGC": "300"}] * len(supervised)
 
 
 def test_each_process_has_its_log_and_is_kept_up() -> None:
