@@ -278,7 +278,7 @@ PARTS = (
     ),
     Part(
         "pulumi",
-        365,
+        325,
         GoPrograms(
             "pulumi",
             ("github.com/pulumi/pulumi/pkg/v3/cmd/pulumi", "./pulumi-language-python"),
@@ -290,12 +290,12 @@ PARTS = (
     Part("pulumi-resource-command", 40, GoPrograms("command", variables={"main.Version": _PLUGINS["command"]})),
     Part(
         "pulumi-resource-tls",
-        205,
+        120,
         GoPrograms("tls", ("./cmd/pulumi-resource-tls",), variables={"lab/tls.Version": _PLUGINS["tls"]}),
     ),
     Part(
         "pulumi-resource-kubernetes",
-        740,
+        520,
         GoPrograms("kubernetes", variables={f"{_PULUMI_PROVIDER}/pkg/version.Version": _PLUGINS["kubernetes"]}),
     ),
     Part("plugins", 5, plugins.Plugins(_PLUGINS)),
