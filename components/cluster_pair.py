@@ -7,23 +7,24 @@ from typing import Any
 
 import pulumi
 
-from components.cluster import Commands, Existing, K3d
-from components.databases.mariadb import Mariadb
-from components.databases.mariadb_switchover import switchover_command
-from components.databases.passwords import ReplicationPasswords, ReplicationPasswordsArgs
-from components.databases.pxc import Pxc
-from components.inventory import inventory
-from components.site import Site, SiteArgs
-from components.site_imports import SiteImports
-from components.site_imports_args import SiteImportsArgs
-from components.trust.shared_ca import Intermediate
-from components.verb_command import begun
 from dcmesh.model import settings as model
 from dcmesh.model.link import Link
 from dcmesh.model.plan import DatabasePlace, DatabasePlan, Plan, SitePlan, docker_port
 from dcmesh.sites_in_state import SiteInState, gateway_namespace
 from dcmesh.stacks import stack_name
 from dcmesh.trust.rotation import OtherSites
+
+from .cluster import Commands, Existing, K3d
+from .databases.mariadb import Mariadb
+from .databases.mariadb_switchover import switchover_command
+from .databases.passwords import ReplicationPasswords, ReplicationPasswordsArgs
+from .databases.pxc import Pxc
+from .inventory import inventory
+from .site import Site, SiteArgs
+from .site_imports import SiteImports
+from .site_imports_args import SiteImportsArgs
+from .trust.shared_ca import Intermediate
+from .verb_command import begun
 
 
 @dataclass(frozen=True, kw_only=True)

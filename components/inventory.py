@@ -3,12 +3,13 @@
 from collections.abc import Mapping
 from typing import Any
 
-from components.databases import mariadb, pxc
 from dcmesh.databases.replication import Replica
 from dcmesh.model import settings as model
 from dcmesh.model.gateway import GATEWAY_NAME
 from dcmesh.model.plain import plain
 from dcmesh.model.plan import DatabasePlan, SitePlan
+
+from .databases import mariadb, pxc
 
 
 def inventory(

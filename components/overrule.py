@@ -11,11 +11,12 @@ from typing import Any
 import pulumi
 import pulumi_kubernetes as k8s
 
-from components.hook_thread import in_hook_thread
-from components.mesh.istiod_away import try_again
 from dcmesh.kube.api import ERRORS, why
 from dcmesh.kube.lookup import Lookup, resource_of
 from dcmesh.model.ownership import MADE_BY, OURS, is_of_stack
+
+from .hook_thread import in_hook_thread
+from .mesh.istiod_away import try_again
 
 
 class Overrule:

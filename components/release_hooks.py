@@ -4,9 +4,10 @@ from contextlib import suppress
 
 import pulumi
 
-from components.hook_thread import in_hook_thread
 from dcmesh.kube.api import ERRORS, connect, why
 from dcmesh.kube.helm_releases import TIMEOUT, Release, begin
+
+from .hook_thread import in_hook_thread
 
 
 def release_hooks(site: str, kubeconfig: pulumi.Output[str], stack: str) -> pulumi.ResourceHookBinding:

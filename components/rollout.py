@@ -8,8 +8,9 @@ still to be restarted (seen on the lab).
 import pulumi
 import pulumi_kubernetes as k8s
 
-from components.verb_command import run_verb
 from dcmesh.verbs import KUBECONFIG
+
+from .verb_command import run_verb
 
 
 def rolled_out(

@@ -7,25 +7,6 @@ from typing import Any
 
 import pulumi
 
-from components.cluster import Cluster, ClusterArgs, Commands, Existing, K3d
-from components.databases.mariadb import Mariadb, MariadbArgs
-from components.databases.pxc import Pxc, PxcArgs
-from components.databases.pxc_operator import PxcOperator, PxcOperatorArgs
-from components.mesh.egress_gateway import EgressGateway, EgressGatewayArgs
-from components.mesh.gateway import EastWestGateway, EastWestGatewayArgs
-from components.mesh.gateway_exposure import ExposureArgs
-from components.mesh.gateway_termination import GatewayTermination, GatewayTerminationArgs, gateway_policy
-from components.mesh.istio import Charts, IstioControlPlane, IstioControlPlaneArgs
-from components.mesh.istiod_away import istio_hooks
-from components.mesh.service_export import ServiceExport, ServiceExportArgs
-from components.monitoring.objects import STATISTICS, Monitoring, MonitoringArgs
-from components.overrule import Overrule
-from components.release_hooks import release_hooks
-from components.trust.rotation import guard_hook, issued, settle_command
-from components.trust.shared_ca import Intermediate
-from components.untouched import untouched
-from components.verb_command import begun
-from components.workloads.hello import Hello, HelloArgs, HelloClient, HelloClientArgs
 from dcmesh.kube.nodes import with_rto_max
 from dcmesh.model import settings as model
 from dcmesh.model.component_names import egress_name, export_name, gateway_component, pxc_operator_name, workload_name
@@ -35,6 +16,26 @@ from dcmesh.model.plan import GatewayPlan, SitePlan
 from dcmesh.model.printable import abridged
 from dcmesh.model.value_types import can_be_reached
 from dcmesh.trust.rotation import OtherSites
+
+from .cluster import Cluster, ClusterArgs, Commands, Existing, K3d
+from .databases.mariadb import Mariadb, MariadbArgs
+from .databases.pxc import Pxc, PxcArgs
+from .databases.pxc_operator import PxcOperator, PxcOperatorArgs
+from .mesh.egress_gateway import EgressGateway, EgressGatewayArgs
+from .mesh.gateway import EastWestGateway, EastWestGatewayArgs
+from .mesh.gateway_exposure import ExposureArgs
+from .mesh.gateway_termination import GatewayTermination, GatewayTerminationArgs, gateway_policy
+from .mesh.istio import Charts, IstioControlPlane, IstioControlPlaneArgs
+from .mesh.istiod_away import istio_hooks
+from .mesh.service_export import ServiceExport, ServiceExportArgs
+from .monitoring.objects import STATISTICS, Monitoring, MonitoringArgs
+from .overrule import Overrule
+from .release_hooks import release_hooks
+from .trust.rotation import guard_hook, issued, settle_command
+from .trust.shared_ca import Intermediate
+from .untouched import untouched
+from .verb_command import begun
+from .workloads.hello import Hello, HelloArgs, HelloClient, HelloClientArgs
 
 Workload = Hello | HelloClient | Mariadb | Pxc
 

@@ -6,14 +6,15 @@ from itertools import groupby
 
 import pulumi
 
-from components.mesh.egress_import import EgressImport, EgressImportArgs
-from components.mesh.egress_probe import EgressProbe, EgressProbeArgs
-from components.mesh.host_names import HostNames, HostNamesArgs, NamedHost
-from components.site_imports_args import SiteImportsArgs
-from components.untouched import untouched
 from dcmesh.model.component_names import egress_name, hosts_name, import_name
 from dcmesh.model.link import ExportedService, Link
 from dcmesh.model.plan import EgressPlan, ImportPlan
+
+from .mesh.egress_import import EgressImport, EgressImportArgs
+from .mesh.egress_probe import EgressProbe, EgressProbeArgs
+from .mesh.host_names import HostNames, HostNamesArgs, NamedHost
+from .site_imports_args import SiteImportsArgs
+from .untouched import untouched
 
 
 @dataclass(frozen=True, kw_only=True)

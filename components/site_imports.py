@@ -4,16 +4,17 @@ from itertools import groupby
 
 import pulumi
 
-from components.mesh.link_probe import LinkProbe, LinkProbeArgs
-from components.mesh.named_import import NamedImport, NamedImportArgs
-from components.mesh.namespace_scope import NamespaceScope, NamespaceScopeArgs
-from components.mesh.service_import import ServiceImport
-from components.site_egress import SiteEgress
-from components.site_imports_args import SiteImportsArgs
-from components.untouched import untouched
 from dcmesh.model.component_names import import_name
 from dcmesh.model.link import ServiceAccount
 from dcmesh.preflight.terminations import stands_otherwise
+
+from .mesh.link_probe import LinkProbe, LinkProbeArgs
+from .mesh.named_import import NamedImport, NamedImportArgs
+from .mesh.namespace_scope import NamespaceScope, NamespaceScopeArgs
+from .mesh.service_import import ServiceImport
+from .site_egress import SiteEgress
+from .site_imports_args import SiteImportsArgs
+from .untouched import untouched
 
 
 class SiteImports(pulumi.ComponentResource):

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 
 import pulumi
 
-from components.site import Site
 from dcmesh.model.link import Link
 from dcmesh.model.plan import SitePlan
+
+from .site import Site
 
 
 @dataclass(frozen=True, kw_only=True)

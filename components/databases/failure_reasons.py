@@ -8,9 +8,10 @@ from typing import Any
 
 import pulumi
 
-from components.hook_thread import in_hook_thread
 from dcmesh.kube.api import ERRORS, connect
 from dcmesh.kube.rollout import words
+
+from ..hook_thread import in_hook_thread
 
 
 def tell_reasons(name: str, kubeconfig: pulumi.Input[str]) -> pulumi.ResourceHookBinding:

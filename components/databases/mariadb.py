@@ -9,14 +9,6 @@ from typing import Any
 import pulumi
 import pulumi_kubernetes as k8s
 
-from components.confined import CONFINED, NOBODY, RESTRICTED
-from components.databases.failure_reasons import tell_reasons
-from components.databases.generated_password import generated_password
-from components.databases.writer_service import WriterService, WriterServiceArgs
-from components.monitoring.objects import DATABASE_PORT
-from components.rollout import rolled_out
-from components.sealed import sealed
-from components.workloads.identity import NO_SIDECAR, create_identity, pod_labels
 from dcmesh.databases.replication import Replica
 from dcmesh.model import settings as model
 from dcmesh.model.link import CLUSTER_DOMAIN, MYSQL_PORT
@@ -24,6 +16,15 @@ from dcmesh.model.mariadb import CLAIM, PLACE, REPLICATION, SERVER
 from dcmesh.model.plan import DatabasePlan
 from dcmesh.model.secret import made_of
 from dcmesh.model.switchover import Switchover
+
+from ..confined import CONFINED, NOBODY, RESTRICTED
+from ..databases.failure_reasons import tell_reasons
+from ..databases.generated_password import generated_password
+from ..databases.writer_service import WriterService, WriterServiceArgs
+from ..monitoring.objects import DATABASE_PORT
+from ..rollout import rolled_out
+from ..sealed import sealed
+from ..workloads.identity import NO_SIDECAR, create_identity, pod_labels
 
 SCRIPTS = {
     f"{name}.sh": Path(__file__).with_name(f"mariadb_{name}.sh").read_text()

@@ -4,10 +4,11 @@ from collections.abc import Sequence
 
 import pulumi
 
-from components.databases.mariadb import Mariadb
-from components.verb_command import run_verb
 from dcmesh.model.switchover import Switchover
 from dcmesh.verbs import KUBECONFIGS
+
+from ..databases.mariadb import Mariadb
+from ..verb_command import run_verb
 
 
 def switchover_command(

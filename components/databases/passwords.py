@@ -5,11 +5,12 @@ from dataclasses import dataclass
 
 import pulumi
 
-from components.databases.generated_password import generated_password
 from dcmesh.databases.passwords import read_password
 from dcmesh.model import settings as model
 from dcmesh.model.plan import DatabasePlan, PasswordOrigin, Plan
 from dcmesh.stacks import stack_of
+
+from ..databases.generated_password import generated_password
 
 
 @dataclass(frozen=True, kw_only=True)

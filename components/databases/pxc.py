@@ -8,11 +8,6 @@ from typing import Any
 import pulumi
 import pulumi_kubernetes as k8s
 
-from components.confined import CONFINED
-from components.databases.pxc_switchover import Switched, finish_command, hand_over_hook
-from components.mesh.istio import Values, merge
-from components.sealed import sealed
-from components.workloads.identity import NO_SIDECAR, create_identity
 from dcmesh.databases.pxc_cluster import PASSWORDS, writer
 from dcmesh.databases.replication import Replica
 from dcmesh.model import settings as model
@@ -20,6 +15,12 @@ from dcmesh.model.link import ExportedService
 from dcmesh.model.plan import DatabasePlan
 from dcmesh.model.pxc import CLOSED, REPLICATION, stateful_set_name
 from dcmesh.model.secret import made_of
+
+from ..confined import CONFINED
+from ..databases.pxc_switchover import Switched, finish_command, hand_over_hook
+from ..mesh.istio import Values, merge
+from ..sealed import sealed
+from ..workloads.identity import NO_SIDECAR, create_identity
 
 CR_VERSION = "1.20.0"
 """The operator's version whose behaviour a resource asks for."""

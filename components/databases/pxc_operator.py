@@ -7,8 +7,8 @@ from typing import Any
 import pulumi
 import pulumi_kubernetes as k8s
 
-from components.mesh.istio import Charts, Values, merge
-from components.sealed import sealed
+from ..mesh.istio import Charts, Values, merge
+from ..sealed import sealed
 
 OPERATOR = "pxc-operator"
 """Name of the chart, of its release and thereby of the operator's Deployment and service account."""

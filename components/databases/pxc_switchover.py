@@ -5,15 +5,16 @@ from dataclasses import dataclass
 
 import pulumi
 
-from components.databases.mariadb_switchover import words
-from components.hook_thread import in_hook_thread
-from components.verb_command import run_verb
 from dcmesh.databases.pxc_cluster import PxcCluster, PxcEnd
 from dcmesh.databases.pxc_server import hand_over
 from dcmesh.kube.api import connect
 from dcmesh.model.plan import DatabasePlan
 from dcmesh.model.switchover import Switchover
 from dcmesh.verbs import KUBECONFIGS
+
+from ..databases.mariadb_switchover import words
+from ..hook_thread import in_hook_thread
+from ..verb_command import run_verb
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,10 +6,11 @@ from typing import Any
 import pulumi
 import pulumi_kubernetes as k8s
 
-from components.workloads.identity import pod_labels
 from dcmesh.model import settings as model
 from dcmesh.model.link import CLUSTER_DOMAIN, MYSQL_PORT, ExportedService, pod_hosts
 from dcmesh.model.mariadb import writer_name
+
+from ..workloads.identity import pod_labels
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,11 +7,12 @@ from typing import Any
 import pulumi
 import pulumi_kubernetes as k8s
 
-from components.mesh.gateway import gateway_values, give_up
-from components.mesh.gateway_termination import TYPE
-from components.mesh.istio import Charts, Values, merge
-from components.sealed import sealed
 from dcmesh.model.egress import EGRESS_NAME, LABELS, TRIES
+
+from ..mesh.gateway import gateway_values, give_up
+from ..mesh.gateway_termination import TYPE
+from ..mesh.istio import Charts, Values, merge
+from ..sealed import sealed
 
 REPLICAS = 2
 

@@ -7,13 +7,14 @@ from typing import Any
 import pulumi
 import pulumi_kubernetes as k8s
 
-from components.mesh.entry_ports import by_port, led_to_gateway, port_names
-from components.mesh.istio import merge
-from components.mesh.service_import import export_destination_rule, host_service_entry
 from dcmesh.model.egress import LABELS, TRY_SECONDS, HostPort, name_for
 from dcmesh.model.link import ExportedService, Link, server_name
 from dcmesh.model.network_policy import NAMESPACE_NAME
 from dcmesh.model.plan import ClientPlan
+
+from ..mesh.entry_ports import by_port, led_to_gateway, port_names
+from ..mesh.istio import merge
+from ..mesh.service_import import export_destination_rule, host_service_entry
 
 
 def clients_policy(clients: Sequence[ClientPlan], ports: Sequence[int]) -> dict[str, Any]:

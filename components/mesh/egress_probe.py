@@ -8,8 +8,12 @@ from typing import Any
 import pulumi
 import pulumi_kubernetes as k8s
 
-from components.mesh.egress_gateway import PROBE_LABELS
-from components.mesh.link_probe import (
+from dcmesh.kube.ask_host import asking
+from dcmesh.model.egress import STRANGER
+from dcmesh.model.link import ExportedService, Link
+
+from ..mesh.egress_gateway import PROBE_LABELS
+from ..mesh.link_probe import (
     ANSWER_SECONDS,
     JOB_SECONDS,
     PROBE_IMAGE,
@@ -18,9 +22,6 @@ from components.mesh.link_probe import (
     pod_template,
     probe_lines,
 )
-from dcmesh.kube.ask_host import asking
-from dcmesh.model.egress import STRANGER
-from dcmesh.model.link import ExportedService, Link
 
 STRANGER_SCRIPT = asking(Path(__file__).with_suffix(".sh").read_text(), seconds=ANSWER_SECONDS)
 

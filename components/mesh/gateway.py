@@ -8,11 +8,12 @@ from typing import Any
 import pulumi
 import pulumi_kubernetes as k8s
 
-from components.mesh.gateway_exposure import ExposureArgs, service_annotations, service_spec
-from components.mesh.istio import Charts, Values, merge, spread
-from components.sealed import sealed
 from dcmesh.model.gateway import GATEWAY_NAME, GATEWAY_PORT
 from dcmesh.model.istio import ISTIO_NAMESPACE
+
+from ..mesh.gateway_exposure import ExposureArgs, service_annotations, service_spec
+from ..mesh.istio import Charts, Values, merge, spread
+from ..sealed import sealed
 
 GATEWAY_LABELS = {"app": GATEWAY_NAME, "istio": "dcmesh-gateway"}
 """Labels by which its Service and dcmesh's Gateways select it. The second is dcmesh's alone: Istio's samples select

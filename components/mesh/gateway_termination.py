@@ -7,12 +7,13 @@ from typing import Any
 import pulumi
 import pulumi_kubernetes as k8s
 
-from components.mesh.entry_ports import entry_ports
-from components.mesh.gateway import labels_in
-from components.mesh.service_export import API_VERSIONS, connection_limit
 from dcmesh.model.gateway import GATEWAY_PORT
 from dcmesh.model.link import POD_NAME, ExportedService, is_whole, pod_of
 from dcmesh.model.object_names import gateway_name
+
+from ..mesh.entry_ports import entry_ports
+from ..mesh.gateway import labels_in
+from ..mesh.service_export import API_VERSIONS, connection_limit
 
 WITH_IDENTITY = "dcmesh-with-identity"
 """Name of the AuthorizationPolicy of a gateway that ends TLS."""

@@ -7,10 +7,11 @@ from typing import Any, Literal
 import pulumi
 import pulumi_kubernetes as k8s
 
-from components.sealed import sealed
-from components.trust.shared_ca import Intermediate
 from dcmesh.model.istio import ISTIO_NAMESPACE, SCOPE
 from dcmesh.model.ownership import OURS
+
+from ..sealed import sealed
+from ..trust.shared_ca import Intermediate
 
 Values = Mapping[str, Any]
 

@@ -11,10 +11,11 @@ import re
 
 import pulumi
 
-from components.hook_thread import in_hook_thread
 from dcmesh.kube.api import ERRORS, connect
 from dcmesh.kube.pods import read_pods
 from dcmesh.model.istio import ISTIO_NAMESPACE
+
+from ..hook_thread import in_hook_thread
 
 TRIES, PAUSE = 15, 2
 """How often an object is tried again, and seconds before each time."""

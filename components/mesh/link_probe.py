@@ -8,9 +8,10 @@ from typing import Any
 import pulumi
 import pulumi_kubernetes as k8s
 
-from components.confined import NOBODY, RESTRICTED
 from dcmesh.kube.ask_host import asking
 from dcmesh.model.link import ExportedService, Link, ServiceAccount
+
+from ..confined import NOBODY, RESTRICTED
 
 PROBE_IMAGE = "registry.k8s.io/e2e-test-images/agnhost:2.53"
 PROBE_SECONDS = 120

@@ -7,9 +7,10 @@ from typing import Any
 import pulumi
 import pulumi_kubernetes as k8s
 
-from components.mesh.entry_ports import by_port, led_to_gateway
-from components.mesh.service_import import ServiceImportArgs, export_destination_rule, host_service_entry
 from dcmesh.model.link import ExportedService
+
+from ..mesh.entry_ports import by_port, led_to_gateway
+from ..mesh.service_import import ServiceImportArgs, export_destination_rule, host_service_entry
 
 
 def named_destination_rule(export: ExportedService, host: str, *, gateways: int) -> dict[str, Any]:

@@ -7,10 +7,11 @@ from typing import Any
 import pulumi
 import pulumi_kubernetes as k8s
 
-from components.mesh.gateway import labels_in
 from dcmesh.model.gateway import GATEWAY_PORT
 from dcmesh.model.istio import ISTIO_NAMESPACE
 from dcmesh.model.link import ExportedService, pod_of
+
+from ..mesh.gateway import labels_in
 
 API_VERSIONS = {
     "AuthorizationPolicy": "security.istio.io/v1",

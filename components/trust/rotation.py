@@ -4,12 +4,13 @@ from typing import Any
 
 import pulumi
 
-from components.hook_thread import in_hook_thread
-from components.trust.shared_ca import Intermediate
-from components.verb_command import run_verb
 from dcmesh.model.certificates import Bundle
 from dcmesh.trust.rotation import OtherSites, certificates, guard
 from dcmesh.verbs import CHAIN, KUBECONFIG, ROOTS
+
+from ..hook_thread import in_hook_thread
+from ..trust.shared_ca import Intermediate
+from ..verb_command import run_verb
 
 
 def guard_hook(

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 
 import pulumi
 
-from components.trust.shared_ca import Intermediate, SharedCA, SharedCAArgs, SiteCA, SiteCAArgs, numbered
 from dcmesh.model import settings as model
 from dcmesh.model.certificates import SigningBundle
 from dcmesh.stacks import ReadStack, read_stack
+
+from ..trust.shared_ca import Intermediate, SharedCA, SharedCAArgs, SiteCA, SiteCAArgs, numbered
 
 
 @dataclass(frozen=True, kw_only=True)

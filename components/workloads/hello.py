@@ -7,8 +7,9 @@ from typing import Any
 import pulumi
 import pulumi_kubernetes as k8s
 
-from components.workloads.identity import create_identity, pod_labels
 from dcmesh.model import settings as model
+
+from ..workloads.identity import create_identity, pod_labels
 
 AGNHOST_IMAGE = "registry.k8s.io/e2e-test-images/agnhost:2.53"
 

@@ -91,7 +91,7 @@ class ExportedPort(Model):
     """A port of an export."""
 
     port: Port
-    """TCP port that the pods listen on, or the Service."""
+    """TCP port of the pods, or of the Service."""
     probe: ProbeKind = "greeting"
     """What the importing site's probe expects there."""
 

@@ -89,9 +89,9 @@ class GeneratedTrust(Model):
     organization: Organization = "dcmesh"
     """`O` in the subject of every certificate that is issued from now on; those that are there keep theirs."""
     root_validity_years: Annotated[int, Field(ge=1, le=50), WHOLE] = 10
-    """How long the root is valid. A change is for the next generation of it."""
+    """How long the root is valid. A changed value counts from the next root on."""
     intermediate_validity_years: Annotated[int, Field(ge=1, le=10), WHOLE] = 2
-    """How long each site's intermediate is valid. A change is for the next `intermediate`, or root."""
+    """How long each site's intermediate is valid. A changed value counts from the next intermediate or root on."""
     root: Root = Root()
     """The root and its replacement."""
     intermediate: Annotated[int, Field(ge=1, le=100), WHOLE] = 1
@@ -201,7 +201,7 @@ class PxcOperator(Model):
     namespace: Name = "pxc-operator"
     """Namespace to create for it, or where it runs if it is there already."""
     existing: Flag = False
-    """Whether it is there already. It must then watch the clusters' namespaces, and have a sidecar itself."""
+    """Whether it is there already. Then it must watch the clusters' namespaces, and have a sidecar itself."""
     values: dict[str, Any] = {}
     """Helm values laid over those that dcmesh sets."""
 
@@ -238,7 +238,7 @@ class Gateway(Model):
     namespace: Name | None = None
     """Namespace to create for it, or `istio-system`. Default: where it is; of a new site `dcmesh-gateway`."""
     former_namespace: Name | None = None
-    """Namespace that it moves away from: another one stays there until this is removed, and nobody is told of it."""
+    """Namespace that it moves away from. The old gateway stays there until this is removed; links name the new one."""
     replicas: Annotated[int, Field(ge=1, le=20), WHOLE] = 2
     """Gateway pods, spread over nodes and zones."""
     exposure: Exposure = "load-balancer"
@@ -254,7 +254,7 @@ class Gateway(Model):
     node_port: Annotated[int, Field(ge=1024, le=65535), WHOLE] | None = None
     """Port of every node that leads to the gateway, for `exposure: nodeport`."""
     advertise: list[Address] = []
-    """IP addresses or DNS names under which other sites reach the gateway, whatever its Service has. Default: its."""
+    """IP addresses or DNS names by which other sites reach the gateway. Default: those of its Service."""
     advertise_port: Port | None = None
     """Port under which other sites reach the gateway. Default: 15443, or `nodePort`."""
 
@@ -567,23 +567,23 @@ class GatewayExport(_Export):
     namespace: Name
     """Namespace of the pods, or of the Service."""
     service: ServiceName | None = None
-    """What the pods' hosts are behind, or what is exported as a whole. Default: `statefulSet`, or `name`."""
+    """Service that names the pods' hosts, or that is exported as a whole. Default: `statefulSet`, or `name`."""
     termination: Literal["gateway"]
     """TLS ends at the gateway, which goes on to the pods in plaintext, or by mutual TLS where they have sidecars."""
     replicas: Replicas | None = None
     """How many of the StatefulSet's pods to export, counted from 0. Not with `pods` or `whole`."""
     pods: list[Name] = []
-    """Pods to export, by the value that `podLabel` has of each: its host is `VALUE.SERVICE.NAMESPACE…`."""
+    """Pods to export, each by its value of the label `podLabel`. Its host is `VALUE.SERVICE.NAMESPACE…`."""
     pod_label: LabelKey = POD_NAME
     """Label that tells the pods apart, and that a pod keeps as long as it lives. With `pods` alone."""
     whole: Flag = False
     """Whether the Service is exported as a whole, by its own name, such as one that leads to a primary that moves."""
     port: Port | None = None
-    """TCP port that the pods listen on, or the Service. Of several, `ports`."""
+    """TCP port of the pods, or of the Service. For several use `ports`."""
     probe: ProbeKind | None = None
     """What the importing site's probe expects at `port`. Default: `greeting`."""
     ports: list[ExportedPort] = []
-    """Several ports, for the same hosts and consumers, in place of `port` and `probe`. The first stays the first."""
+    """Several ports, for the same hosts and consumers, in place of `port` and `probe`. Leave the first one first."""
 
     @model_validator(mode="after")
     def _one_port_or_several(self) -> Self:
@@ -742,7 +742,7 @@ class Site(Model):
     imports: list[Import] = []
     """What the site reaches in others."""
     vip_range: Ipv4Network = str(VIP_NETWORK)
-    """Network, as CIDR, of the virtual addresses of imported hosts. None of the site's own may overlap it."""
+    """Network, as CIDR, of the virtual addresses of imported hosts. No network of the site's own may overlap it."""
 
     @property
     def throw_away(self) -> bool:

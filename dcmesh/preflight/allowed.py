@@ -17,8 +17,8 @@ def unseen(allowed: Allowed, path: str, site: str) -> Iterator[Remark]:
     """
     for reason in dict.fromkeys(allowed.refused.values()):
         advice = (
-            f"was looked at without what its kubeconfig's user may not read ({reason}): what harms a link there "
-            "is not seen. Allow the user to read it"
+            f"was looked at in part, for its kubeconfig's user may not read all of it ({reason}). What harms a link "
+            "there is not seen: allow the user to read it"
         )
         yield Remark(f"{path}.name", site, advice)
 

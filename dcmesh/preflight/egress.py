@@ -43,13 +43,13 @@ def occupied(cluster: ClusterReader, site: model.Site, path: str, known: SiteInS
         namespace, where = placed
         held, hidden = cluster.held_in(namespace, but=LABELS)
         own = stands(hosts_name(site.name, namespace))
-        goes = "is deleted, with all that is in it, by the `up` that takes out the last import that names it"
+        goes = "is deleted, with all that is in it, by the `up` that removes the last import that names it"
         if held:
-            advice = f"has {held} in {site.name}, and {goes}: move that, or name another namespace"
+            advice = f"has {held} in {site.name}, and {goes}: move what it has, or name another namespace"
             yield Finding(where, namespace, advice)
         elif hidden and not own and cluster.namespace_labels(namespace) is not None:
             advice = (
-                f"is there in {site.name}, and {goes}. What it has may not be read ({'; '.join(hidden)}): allow the "
+                f"is there in {site.name}, and {goes}. What is in it may not be read ({'; '.join(hidden)}): allow the "
                 "kubeconfig's user to read it, or name another namespace"
             )
             yield Finding(where, namespace, advice)
@@ -71,7 +71,7 @@ def unseen(cluster: ClusterReader, mesh: Mapping[str, Any], site: model.Site, pa
         labels = cluster.namespace_labels(imported.namespace) or {NAMESPACE_NAME: imported.namespace}
         if not any(chooses(selector, labels) for selector in selectors):
             advice = (
-                f"is none that istiod in {site.name} looks at: add to meshConfig.discoverySelectors "
+                f"is a namespace that istiod in {site.name} does not look at: add to meshConfig.discoverySelectors "
                 f"`matchLabels: {{{NAMESPACE_NAME}: {imported.namespace}}}`"
             )
             yield Finding(f"{path}.imports[{index}].namespace", imported.namespace, advice)

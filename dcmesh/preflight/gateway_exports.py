@@ -118,8 +118,8 @@ def _missing(cluster: Cluster, export: model.GatewayExport) -> Iterator[Wrong]:
         return
     if cluster.seen and not any(chooses(selector, labels(found)) for selector in cluster.seen):
         advice = (
-            f"is none that istiod in {cluster.site} looks at: give it a label that meshConfig.discoverySelectors has, "
-            "but none that injects sidecars, or add a selector there"
+            f"is a namespace that istiod in {cluster.site} does not look at: give it a label of "
+            "meshConfig.discoverySelectors, but none that injects sidecars, or add a selector there"
         )
         yield "namespace", namespace, advice
     if export.pods:  # of which `selectors` looks whether they are there

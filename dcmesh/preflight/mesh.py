@@ -69,8 +69,8 @@ def scope(allowed: Allowed, settings: model.Settings, site: model.Site) -> Itera
     if not istio.existing and istio.scope_gateways and (shut := shut_by_scope(allowed)):
         advice = (
             f"would bind Gateways of {site.name} to their own namespace, and {', '.join(shut)} open others' gateways: "
-            "set it to false, or move them to the gateways' namespace first. One that is meant for no gateway of yours "
-            "may be the one that shuts dcmesh's: delete it (docs/production.md)"
+            "set it to false, or move them to the gateways' namespace first. If one of them is meant for no gateway of "
+            "yours, it may be what shuts dcmesh's: delete it (docs/production.md)"
         )
         yield Finding("istio.scopeGateways", istio.scope_gateways, advice)
 

@@ -28,8 +28,8 @@ def changed(site: model.Site, path: str, gateway: str, known: SiteInState | None
         for purpose, other in _names(site.name, namespace).items():
             if other != name and (f"{other}-namespace", ("", namespace)) in there:
                 advice = (
-                    f"was the namespace of {purpose} at the last `pulumi up`, and would be deleted as that with all "
-                    "that is in it: take that out first, run `pulumi up`, and make this change then"
+                    f"was the namespace of {purpose} at the last `pulumi up`, and this `up` would delete it "
+                    "with all that is in it: take that out first, run `pulumi up`, and make this change afterwards"
                 )
                 yield Finding(where, namespace, advice)
 

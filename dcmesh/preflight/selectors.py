@@ -92,8 +92,8 @@ def _by_name(export: model.GatewayExport, pods: Sequence[Object], site: str) -> 
                 )
         if wanted not in found and wanted in map(_name, pods):
             yield (
-                f"has the pod {wanted} without the label {POD_NAME}={wanted}, by which the gateway knows it: put that "
-                "back, as Kubernetes has set it"
+                f"has the pod {wanted} without the label {POD_NAME}={wanted}, by which the gateway knows it: put the "
+                "label back, as Kubernetes had set it"
             )
 
 

@@ -19,8 +19,8 @@ def kept(site: model.Site, path: str, plan: SitePlan) -> Iterator[Remark]:
     for index, workload in enumerate(site.workloads):
         if isinstance(workload, model.Database) and not workload.sidecar and workload.namespace in planned:
             advice = (
-                "holds from the next `pulumi up` on, which restarts the pods one after the other: this one first "
-                "removes what would refuse those without a sidecar"
+                "takes effect with the next `pulumi up`, which restarts the pods one after the other: this one first "
+                "removes the policies that would refuse pods without a sidecar"
             )
             yield Remark(f"{path}.workloads[{index}].sidecar", workload.sidecar, advice)
 
@@ -43,7 +43,7 @@ def shut_out(allowed: Allowed, site: model.Site, path: str, plan: SitePlan) -> I
         strict = [name_of(policy) for mode, policy in found if policy and mode == "STRICT"]
         for policy in strict[:1]:
             advice = (
-                f"is for pods that {policy} makes STRICT in {site.name}, and while they lose their sidecars those "
-                f"without would be refused by the others: make {workload.namespace} PERMISSIVE first"
+                f"is for pods that {policy} makes STRICT in {site.name}: while they lose their sidecars one after the "
+                f"other, those that have one would refuse the others. Make {workload.namespace} PERMISSIVE first"
             )
             yield Finding(f"{path}.workloads[{index}].sidecar", False, advice)

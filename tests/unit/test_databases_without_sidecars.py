@@ -34,7 +34,7 @@ def test_pods_keep_their_sidecars_until_nothing_stands_that_refuses_those_withou
     state = left_by(NEW, told="dcmesh-gateway")
     engine = run_program(Engine(state=state | strict), by_gateways())
     assert (injected(engine, "dc1"), injected(engine, "dc2")) == (True, False)
-    assert [line for line in engine.warnings if "sidecar: false holds from the next `pulumi up` on" in line]
+    assert [line for line in engine.warnings if "sidecar: false takes effect with the next `pulumi up`" in line]
     engine = run_program(Engine(state=state), by_gateways())
     assert not injected(engine, "dc1")
     assert not [line for line in engine.warnings if "sidecar" in line]

@@ -8,5 +8,5 @@ from dcmesh.preflight.allowed import unseen
 def test_each_reason_is_told_once(api: ApiClient) -> None:
     refused = {"/pods": "may not list pods", "/pods?labelSelector=a": "may not list pods", "/nodes": "nor nodes"}
     told = [one.line() for one in unseen(Allowed(api, refused=refused), "sites[0]", "dc1")]
-    said = 'sites[0].name: "dc1" was looked at without what its kubeconfig\'s user may not read'
-    assert [line.partition("):")[0] for line in told] == [f"{said} (may not list pods", f"{said} (nor nodes"]
+    said = 'sites[0].name: "dc1" was looked at in part, for its kubeconfig\'s user may not read all of it'
+    assert [line.partition(").")[0] for line in told] == [f"{said} (may not list pods", f"{said} (nor nodes"]

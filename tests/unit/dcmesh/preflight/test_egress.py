@@ -103,7 +103,7 @@ def test_a_namespace_that_is_there_and_may_not_be_looked_into_is_refused_until_i
     ((stops, line),) = lines(egress.occupied(reader(api), site(), "sites[1]", None))
     assert stops
     assert line.startswith(f'{AT}.{key}: "{namespace}" is there in dc2, and is deleted, with all that is in it')
-    assert "What it has may not be read (403 Forbidden): allow the kubeconfig's user to read it" in line
+    assert "What is in it may not be read (403 Forbidden): allow the kubeconfig's user to read it" in line
     assert lines(egress.occupied(reader(api), site(), "sites[1]", made(component))) == []
 
 
@@ -258,7 +258,7 @@ def test_a_namespace_that_istiod_leaves_out_is_named(
     server: KubernetesAPI, cluster: ClusterReader, selectors: list[Objects], told: bool
 ) -> None:
     found = lines(egress.unseen(cluster, {"discoverySelectors": selectors}, site(), "sites[1]"))
-    said = f'{AT}.namespace: "dcmesh-egress" is none that istiod in dc2 looks at: add to meshConfig.discoverySelectors'
+    said = f'{AT}.namespace: "dcmesh-egress" is a namespace that istiod in dc2 does not look at: add to '
     assert [line.startswith(said) for _, line in found] == [True] * told
     labels = {"istio-injection": "enabled", "a": "b"}
     server.objects[f"{CORE}/dcmesh-egress"] = {"metadata": {"name": "dcmesh-egress", "labels": labels}}

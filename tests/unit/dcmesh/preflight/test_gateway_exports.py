@@ -132,7 +132,9 @@ def test_a_namespace_that_istiod_does_not_look_at_is_named(
     cluster.objects[SHOP] = {"metadata": {"labels": {"seen-by": label}}}
     found = look(raw, None)
     assert len(found) == lines
-    assert all(line.startswith(f'{AT}.namespace: "shop" is none that istiod in dc1 looks at') for line in found)
+    assert all(
+        line.startswith(f'{AT}.namespace: "shop" is a namespace that istiod in dc1 does not look at') for line in found
+    )
 
 
 def test_a_headless_service_is_not_exported_as_a_whole(raw: dict[str, Any], cluster: KubernetesAPI) -> None:

@@ -116,7 +116,9 @@ def test_where_the_istiod_cannot_be_seen_what_it_may_bind_is_not_refused(server:
     server.objects[DEPLOYMENTS] = 403
     ((stops, line),) = lines(api, EXPORTER)
     assert not stops
-    assert line.startswith('sites[0].name: "dc1" was looked at without what its kubeconfig\'s user may not read (403')
+    assert line.startswith(
+        'sites[0].name: "dc1" was looked at in part, for its kubeconfig\'s user may not read all of it (403'
+    )
     put(server, "gateways", gateway(15443, None, "*", OURS), namespace="dcmesh-gateway")
     assert lines(api, EXPORTER)[0][0]
 
@@ -127,7 +129,7 @@ def test_a_list_that_may_not_be_read_is_told(server: KubernetesAPI, api: ApiClie
     for of in (EXPORTER, IMPORTER):
         ((stops, line),) = lines(api, of)
         assert not stops
-        assert "what harms a link there is not seen" in line
+        assert "What harms a link there is not seen" in line
 
 
 def state(*names: str, **objects: tuple[str, str]) -> SiteInState:

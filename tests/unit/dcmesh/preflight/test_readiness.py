@@ -808,7 +808,9 @@ def test_a_list_that_may_not_be_read_is_told_once(raw: Raw, cluster: KubernetesA
     """By the checks that ask for objects, as by those that ask for paths."""
     cluster.objects[path] = 403
     (line,) = warnings(raw)
-    assert line.startswith('sites[0].name: "dc2" was looked at without what its kubeconfig\'s user may not read (403')
+    assert line.startswith(
+        'sites[0].name: "dc2" was looked at in part, for its kubeconfig\'s user may not read all of it (403'
+    )
 
 
 @pytest.mark.parametrize("path", ["/version/", CACERTS, SHOP, MYSQL, NODES])

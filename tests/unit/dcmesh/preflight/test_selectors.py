@@ -71,7 +71,9 @@ def test_pods_that_may_not_be_listed_are_told_and_not_judged(server: KubernetesA
     server.objects["/api/v1/namespaces/ledger/pods"] = 403
     ((stops, line),) = lines(api, "operators-database")
     assert not stops
-    assert line.startswith('sites[0].name: "dc1" was looked at without what its kubeconfig\'s user may not read (403')
+    assert line.startswith(
+        'sites[0].name: "dc1" was looked at in part, for its kubeconfig\'s user may not read all of it (403'
+    )
 
 
 def test_a_pod_without_its_label_is_named(server: KubernetesAPI, api: ApiClient) -> None:

@@ -19,7 +19,9 @@ def lines(example: str, meshed: set[str]) -> list[str]:
 
 def test_it_is_said_that_the_next_up_restarts_them() -> None:
     (line,) = lines("mariadb-gateways", {"wookie"})
-    assert line.startswith("sites[0].workloads[0].sidecar: false holds from the next `pulumi up` on, which restarts ")
+    assert line.startswith(
+        "sites[0].workloads[0].sidecar: false takes effect with the next `pulumi up`, which restarts "
+    )
 
 
 def test_nothing_is_said_of_those_that_need_them_or_have_none() -> None:
@@ -55,7 +57,7 @@ def test_nobody_loses_a_sidecar_where_the_mesh_refuses_pods_without(
     monkeypatch.setattr("dcmesh.kube.allowed.Allowed.list", lambda _, path: there[path])
     settings = Settings.model_validate(changed(example, {}))
     found = [*shut_out(Allowed(ApiClient()), settings.sites[0], "sites[0]", plan_of(settings, {}).site("dc1"))]
-    advice = "is for pods that istio-system/all makes STRICT in dc1, and while they lose their sidecars those without "
+    advice = "is for pods that istio-system/all makes STRICT in dc1: while they lose their sidecars one after the "
     assert [line.line().startswith(f"sites[0].workloads[0].sidecar: false {advice}") for line in found] == (
         [True] if refused else []
     )
