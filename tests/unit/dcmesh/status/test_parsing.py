@@ -295,7 +295,7 @@ Ask = Callable[[str, str, str], Said]
 
 SHELLS = ("bash", "dash")
 WAITS = [
-    ("silent", "greeting"),
+    *((server, "greeting") for server in ("mysql", "silent")),
     ("silent", "http"),
     ("silent", "pod-name"),
     ("endless", "pod-name"),
