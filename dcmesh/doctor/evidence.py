@@ -10,7 +10,7 @@ from dcmesh.doctor.findings import UnseenError
 from dcmesh.foreign.gateway import at_gateway
 from dcmesh.foreign.objects import Foreign, IstioObjects, gather
 from dcmesh.kube.api import ERRORS, ApiClient, run_in
-from dcmesh.kube.pods import PROXY, RUNNING, Pod, ask_proxy, parse_pod, read
+from dcmesh.kube.pods import PROXY, RUNNING, Pod, ask_proxy, has_ended, parse_pod, read
 from dcmesh.model.istio import ISTIO_NAMESPACE
 from dcmesh.model.istio_objects import Object, annotations, labels, name_of, whole
 from dcmesh.model.link import ServiceAccount
@@ -262,9 +262,7 @@ def pods_of(pods: Sequence[Object], account: ServiceAccount) -> list[Object]:
 
 def lives(pod: Object) -> bool:
     """Tell whether a pod is neither done nor on its way out."""
-    return (
-        pod.get("status", {}).get("phase") not in ("Succeeded", "Failed") and "deletionTimestamp" not in pod["metadata"]
-    )
+    return not has_ended(pod) and "deletionTimestamp" not in pod["metadata"]
 
 
 def sidecar_state(pod: Object) -> str | None:

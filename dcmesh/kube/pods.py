@@ -74,6 +74,11 @@ def parse_pod(found: Mapping[str, Any]) -> Pod:
     )
 
 
+def has_ended(found: Mapping[str, Any]) -> bool:
+    """Tell whether a pod as the API shows it is done, well or not. One that is being deleted runs until it is gone."""
+    return found.get("status", {}).get("phase") in ("Succeeded", "Failed")
+
+
 def _ended(status: Mapping[str, Any]) -> bool:
     return bool(status.get("state", {}).get("terminated", {}).get("exitCode") == 0)
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from dcmesh.config.errors import Finding
 from dcmesh.kube.allowed import Allowed
+from dcmesh.kube.pods import has_ended
 from dcmesh.model import settings as model
 from dcmesh.model.istio_objects import Object, labels, selects
 from dcmesh.model.link import POD_NAME, pod_of
@@ -98,7 +99,8 @@ def _by_name(export: model.GatewayExport, pods: Sequence[Object], site: str) -> 
 
 
 def _lives(pod: Object) -> bool:
-    return pod.get("status", {}).get("phase") not in ("Succeeded", "Failed")
+    """Tell whether a pod has what it says. One on its way out does: its next, of the same name, is not there yet."""
+    return not has_ended(pod)
 
 
 def _name(pod: Object) -> str:

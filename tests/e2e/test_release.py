@@ -143,45 +143,53 @@ def lab() -> Iterator[Lab]:
     yield from lab_for_a_while("release")
 
 
-def existing_clusters(lab: Lab, directory: Path, sites: dict[str, list[str]]) -> dict[str, Path]:
-    """Return the kubeconfigs of clusters that are there already, as most users have them."""
-    lab.create(sites)
-    for site in lab.sites():
-        (directory / site).touch(mode=0o600)
-        (directory / site).write_text(lab("kubeconfig", site))
-    return {site: directory / site for site in lab.sites()}
+Pair = tuple[Project, dict[str, Kubectl]]
+"""A stack that is up, and its clusters."""
 
 
 @contextmanager
-def released(lab: Lab, directory: Path, example: str, clusters: dict[str, Path]) -> Iterator[Project]:
-    """Have an example up by the release, on an Istio that it accepts; destroyed by the present program."""
+def released(lab: Lab, directory: Path, example: str, peers: dict[str, list[str]]) -> Iterator[Pair]:
+    """Have an example up by the release, on an Istio that it accepts; destroyed by the present program.
+
+    Its clusters are there already, as most users have them.
+
+    Args:
+        lab: where they are made.
+        directory: for their kubeconfigs and the release's program.
+        example: the name of the release's file.
+        peers: the sites, each with those that it serves.
+    """
+    lab.create(peers)
+    files = {site: directory / site for site in lab.sites()}
+    for site, file in files.items():
+        file.touch(mode=0o600)
+        file.write_text(lab("kubeconfig", site))
     program = directory / "program"
     program.mkdir()
     unpack(program)
     of_lab = of_release("Pulumi.dev.yaml")["dcmesh:lab"]
     config = {**of_release(f"examples/{example}.yaml"), "dcmesh:istio": of_lab["istio"]}
     for site in config["dcmesh:sites"]:
-        site["cluster"] = {"kubeconfig": str(clusters[site["name"]])}
+        site["cluster"] = {"kubeconfig": str(files[site["name"]])}
     with standing(lab, directory / lab.name, on_istio(config, OLDER_ISTIO), program) as project:
-        yield project
+        yield project, {site: Kubectl(file.read_text(), file) for site, file in files.items()}
 
 
 @pytest.fixture(scope="module")
-def clusters(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    return existing_clusters(lab, tmp_path_factory.mktemp("clusters"), {"dc1": ["dc2"], "dc2": []})
-
-
-@pytest.fixture(scope="module")
-def pair(lab: Lab, clusters: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
+def released_pair(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
     """The databases."""
-    with released(lab, tmp_path_factory.mktemp("released"), "mariadb", clusters) as project:
-        yield project
+    with released(lab, tmp_path_factory.mktemp("released"), "mariadb", {"dc1": ["dc2"], "dc2": []}) as pair:
+        yield pair
 
 
 @pytest.fixture(scope="module")
-def sites(pair: Project, clusters: dict[str, Path]) -> dict[str, Kubectl]:
-    """Return kubectl for each cluster, when the stack is up."""
-    return {site: Kubectl(path.read_text(), path) for site, path in clusters.items()}
+def pair(released_pair: Pair) -> Project:
+    return released_pair[0]
+
+
+@pytest.fixture(scope="module")
+def sites(released_pair: Pair) -> dict[str, Kubectl]:
+    return released_pair[1]
 
 
 @pytest.fixture(scope="module")

@@ -6,13 +6,12 @@ A consumer connects to all hosts all the while. One life for each order, in the 
 import json
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from . import bare_database as bare
-from .test_release import existing_clusters, pods, released, watched
+from .test_release import Pair, pods, released, watched
 from .toolbox import ROOT, Database, Kubectl, Lab, Project, eventually, lab_config, lab_for_a_while
 
 EGRESS = {"namespace": "dcmesh-egress", "serviceAccount": "egress"}
@@ -84,14 +83,9 @@ def lab(order: str) -> Iterator[Lab]:
 
 
 @pytest.fixture(scope="module")
-def clusters(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    return existing_clusters(lab, tmp_path_factory.mktemp("clusters"), {"dc1": ["dc2"], "dc2": []})
-
-
-@pytest.fixture(scope="module")
-def pair(lab: Lab, clusters: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
-    with released(lab, tmp_path_factory.mktemp("released"), "mariadb", clusters) as project:
-        yield project
+def released_pair(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
+    with released(lab, tmp_path_factory.mktemp("released"), "mariadb", {"dc1": ["dc2"], "dc2": []}) as pair:
+        yield pair
 
 
 def step(pair: Project, sites: dict[str, Kubectl], of: Step) -> None:
@@ -145,8 +139,8 @@ def problems(pair: Project) -> list[str]:
         "components/mesh/named_import.py",
     )
 )
-def test_a_released_pair_goes_to_gateways_at_both_ends(pair: Project, clusters: dict[str, Path], order: str) -> None:
-    sites = {name: Kubectl(path.read_text(), path) for name, path in clusters.items()}
+def test_a_released_pair_goes_to_gateways_at_both_ends(released_pair: Pair, order: str) -> None:
+    pair, sites = released_pair
     source, copy = Database(sites["dc1"], "wookie", "db-0"), Database(sites["dc2"], "wookie-dr", "db-0")
     source("CREATE DATABASE watched; CREATE TABLE watched.t (id INT AUTO_INCREMENT PRIMARY KEY)")
     pair.use(ROOT)

@@ -1,12 +1,11 @@
 """A pair that the last release has brought up, and the present program's `up` over it, which switches over as well."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from .test_release import existing_clusters, released
-from .toolbox import ROOT, Database, Kubectl, Lab, Project, eventually, lab_config, lab_for_a_while
+from .test_release import Pair, released
+from .toolbox import ROOT, Database, Lab, eventually, lab_config, lab_for_a_while
 
 TOKEN = (
     "SELECT CONCAT(site, IF(@@read_only, ' closed', ' open')) FROM dcmesh.primary_site WHERE server_id = @@server_id"
@@ -20,14 +19,10 @@ def lab() -> Iterator[Lab]:
 
 
 @pytest.fixture(scope="module")
-def clusters(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    return existing_clusters(lab, tmp_path_factory.mktemp("clusters"), {"dc1": ["dc2"], "dc2": ["dc1"]})
-
-
-@pytest.fixture(scope="module")
-def pair(lab: Lab, clusters: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
-    with released(lab, tmp_path_factory.mktemp("released"), "mariadb-switchover", clusters) as project:
-        yield project
+def released_pair(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
+    peers = {"dc1": ["dc2"], "dc2": ["dc1"]}
+    with released(lab, tmp_path_factory.mktemp("released"), "mariadb-switchover", peers) as pair:
+        yield pair
 
 
 @pytest.mark.soak(
@@ -38,8 +33,8 @@ def pair(lab: Lab, clusters: dict[str, Path], tmp_path_factory: pytest.TempPathF
         "dcmesh/databases/switchover.py",
     )
 )
-def test_one_up_leads_a_released_pair_over_and_switches_over(pair: Project, clusters: dict[str, Path]) -> None:
-    sites = {name: Kubectl(path.read_text(), path) for name, path in clusters.items()}
+def test_one_up_leads_a_released_pair_over_and_switches_over(released_pair: Pair) -> None:
+    pair, sites = released_pair
     dc1, dc2 = Database(sites["dc1"], "wookie", "db-0"), Database(sites["dc2"], "wookie-dr", "db-0")
     dc1("CREATE DATABASE kept; CREATE TABLE kept.notes (text VARCHAR(50) PRIMARY KEY)")
     dc1("INSERT INTO kept.notes VALUES ('by the release')")

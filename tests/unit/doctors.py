@@ -29,10 +29,10 @@ from components.mesh.service_import import export_destination_rule, host_service
 from dcmesh.deployment import DeployedSite
 from dcmesh.doctor.findings import Diagnosis, Report
 from dcmesh.doctor.walk import examine
-from dcmesh.model.link import Consumer, ExportedPort, ExportedService
+from dcmesh.model.link import Consumer, ExportedPort, ExportedService, ServiceAccount
 from tests.unit import statuses
 from tests.unit.certificates import Authority, intermediate, root
-from tests.unit.servers import VERSION, KubernetesAPI, kubernetes_api
+from tests.unit.servers import VERSION, KubernetesAPI, kubeconfig, kubernetes_api
 from tests.unit.statuses import DB0, DB_EXPORT, IDENTITY
 
 VIP = "241.134.215.68"
@@ -328,15 +328,11 @@ class Pair:
     def __init__(self, importer: KubernetesAPI, exporter: KubernetesAPI, played: Played) -> None:
         self.importer, self.exporter, self.played = importer, exporter, played
         export = DB_EXPORT.model_copy(update={"hosts": (DB0,)})
-        dc1, dc2 = statuses.exporter(self._kubeconfig(exporter)), statuses.importer(self._kubeconfig(importer))
+        dc2, dc1 = (kubeconfig({"there": f"http://127.0.0.1:{server.server_port}"}) for server in (importer, exporter))
         self.sites: tuple[DeployedSite, ...] = (
-            replace(dc1, exports=(export,)),
-            replace(dc2, accounts=dict.fromkeys(dc2.accounts, (export,))),
+            replace(statuses.exporter(dc1), exports=(export,)),
+            replace(statuses.importer(dc2), accounts={ServiceAccount("wookie-dr", "db"): (export,)}),
         )
-
-    @staticmethod
-    def _kubeconfig(server: KubernetesAPI) -> str:
-        return server.kubeconfig().replace("current-context: nowhere", "current-context: there")
 
     def edit(self, site: str, path: str) -> Any:
         """Return an object of a site, or the only one of a list, to change it."""

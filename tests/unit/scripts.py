@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Timer
 
 BASH = str(shutil.which("bash"))
 
@@ -29,6 +30,12 @@ REAL = """\
   {exec}{path} "$@"
 }}
 """
+
+
+def _end(group: int) -> None:
+    """End a process, and all that it has begun."""
+    with suppress(ProcessLookupError):
+        os.killpg(group, signal.SIGKILL)
 
 
 @dataclass(frozen=True)
@@ -81,15 +88,17 @@ class Programs:
             text=True,
             start_new_session=True,
         )
+        # Not by a timeout: Popen.wait() looks in growing intervals then, and that takes longer than most scripts.
+        overdue = Timer(60, _end, (process.pid,))
+        overdue.start()
         try:
             if alone:
-                process.wait(60)
-                with suppress(ProcessLookupError):
-                    os.killpg(process.pid, signal.SIGKILL)
-            said, _ = process.communicate(timeout=60)
+                process.wait()
+                _end(process.pid)
+            said, _ = process.communicate()
         finally:
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
+            overdue.cancel()
+            _end(process.pid)
         return process.returncode, said
 
     @property

@@ -1,16 +1,18 @@
 """Servers on 127.0.0.1 that stand in for what the program talks to."""
 
 import json
+import socket
 import socketserver
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http import HTTPStatus
+from io import BytesIO
 from typing import Any
 from urllib.parse import unquote
 
 import pytest
-import yaml
+from urllib3.util import connection
 
 
 @contextmanager
@@ -30,48 +32,74 @@ def nobody() -> Iterator[int]:
         yield server.server_address[1]
 
 
-class _Answer(BaseHTTPRequestHandler):
-    server: "KubernetesAPI"
-    protocol_version = "HTTP/1.1"  # a connection stays: one for each answer takes most of the time
-    wbufsize = -1
+class _Connection:
+    """A connection to an API server that is played, in place of a socket."""
 
-    def do_GET(self) -> None:
-        path, _, query = unquote(self.path).partition("?")
-        self.server.asked.append(path)
-        objects = self.server.objects
-        found = objects.get(f"{path}?{query}", objects.get(path, 404))
-        if isinstance(found, int):
-            self._say(found, "text/plain", "")
-        elif isinstance(found, str):
-            self._say(200, "text/plain", found)
-        else:
-            self._say(200, "application/json", json.dumps(found))
+    def __init__(self, server: "KubernetesAPI") -> None:
+        self.server = server
+        self.request = b""
 
-    def _say(self, status: int, kind: str, body: str) -> None:
+    def sendall(self, part: bytes) -> None:
+        self.request += part
+
+    def makefile(self, *_: object) -> BytesIO:
+        status, kind, body = self.server.answer(self.request.partition(b"\r\n")[0].decode())
+        self.request = b""
         content = body.encode()
-        self.send_response(status)
-        self.send_header("Content-Type", kind)
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content)
+        head = (
+            f"HTTP/1.1 {status} {status.phrase}",
+            f"Content-Type: {kind}",
+            f"Content-Length: {len(content)}",
+            "\r\n",
+        )
+        return BytesIO("\r\n".join(head).encode() + content)
 
-    def log_message(self, *_: Any) -> None:
+    def fileno(self) -> int:
+        return self.server.silence
+
+    def settimeout(self, _: float | None) -> None:
+        pass
+
+    def close(self) -> None:
         pass
 
 
-class KubernetesAPI(ThreadingHTTPServer):
-    """A Kubernetes API server: no TLS, nothing but GET.
+class KubernetesAPI:
+    """A Kubernetes API server: no TLS, nothing but GET. It answers in the thread that asks: threads of its own, and
+    sockets, took most of the time.
 
     Attributes:
+        server_port: its port, where nothing else listens.
+        silence: a file descriptor that has nothing to read, as a connection that stands.
         objects: what is there, by path, with a query or for all queries: an object, a text, or the status of an
             error. All else is 404.
         asked: the paths of all requests.
+        connections: how many there have been.
     """
 
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Answer)
+    def __init__(self, port: int, silence: int) -> None:
+        self.server_port = port
+        self.silence = silence
         self.objects: dict[str, Any] = {}
         self.asked: list[str] = []
+        self.connections = 0
+
+    def connect(self) -> _Connection:
+        self.connections += 1
+        return _Connection(self)
+
+    def answer(self, request: str) -> tuple[HTTPStatus, str, str]:
+        """Return status, type and body for the first line of a request."""
+        method, target, _ = request.split()
+        assert method == "GET", f"{method} {target}"
+        path, _, query = unquote(target).partition("?")
+        self.asked.append(path)
+        found = self.objects.get(f"{path}?{query}", self.objects.get(path, 404))
+        if isinstance(found, int):
+            return HTTPStatus(found), "text/plain", ""
+        if isinstance(found, str):
+            return HTTPStatus.OK, "text/plain", found
+        return HTTPStatus.OK, "application/json", json.dumps(found)
 
     def kubeconfig(self, token: str = "t") -> str:  # noqa: S107
         """Return a kubeconfig whose context `there` is this server; its current one leads nowhere."""
@@ -80,7 +108,7 @@ class KubernetesAPI(ThreadingHTTPServer):
 
 def kubeconfig(contexts: dict[str, str], token: str = "t") -> str:  # noqa: S107
     """Return a kubeconfig with contexts and the servers that they lead to; the first is the current one."""
-    return yaml.safe_dump(
+    return json.dumps(  # which is YAML too, and sooner written
         {
             "current-context": next(iter(contexts)),
             "contexts": [{"name": name, "context": {"cluster": name, "user": "u"}} for name in contexts],
@@ -92,9 +120,14 @@ def kubeconfig(contexts: dict[str, str], token: str = "t") -> str:  # noqa: S107
 
 @contextmanager
 def kubernetes_api() -> Iterator[KubernetesAPI]:
-    """Run a Kubernetes API server."""
-    server = KubernetesAPI()
-    with listening(server), pytest.MonkeyPatch.context() as patch:
+    """Have a Kubernetes API server."""
+    with nobody() as port, socket.socket(type=socket.SOCK_DGRAM) as silence, pytest.MonkeyPatch.context() as patch:
+        server, elsewhere = KubernetesAPI(port, silence.fileno()), connection.create_connection
+
+        def connect(address: tuple[str, int], *args: Any, **kwargs: Any) -> Any:
+            return server.connect() if address == ("127.0.0.1", port) else elsewhere(address, *args, **kwargs)
+
+        patch.setattr(connection, "create_connection", connect)
         patch.setenv("NO_PROXY", "127.0.0.1")
         yield server
 

@@ -89,7 +89,7 @@ def test_a_database_that_waits_for_its_source_has_nothing_to_protect(engine: Eng
     replica = {"kind": "mariadb", "namespace": "shop", "replicates": {"from": "dc9", "export": "db"}}
     imported = {"from": "dc9", "export": "db", "namespace": "shop", "serviceAccount": "db"}
     site = {"name": "dc1", "cluster": existing_cluster("dc1"), "workloads": [replica], "imports": [imported]}
-    engine.mocks.stacks["organization/dcmesh/dc9"] = {}
+    engine.stacks["organization/dcmesh/dc9"] = {}
     run_program(engine, {"sites": [site], "peers": [{"name": "dc9"}]})
     assert protected(engine) == ROOT
     assert engine.outputs["sites"]["dc1"]["workloads"] == []

@@ -1,7 +1,6 @@
 """pxc_hold.sh: when a node of a primary that starts may be opened, asked of servers that seem to be there."""
 
 import subprocess
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -21,7 +20,7 @@ RECOVERY = "recovery-case"
 OPEN, REPLICA, STARTED = "Read_Only: 0\n  Replica: 0\n", "Read_Only: 1\n  Replica: 1\n", "Read_Only: 1\n  Replica: 0\n"
 """What a server says that takes writes, one that has been told to be a replica, and one that has just started."""
 
-MYSQL = r"""#!/bin/bash
+MYSQL = r"""#!/bin/sh
 for option; do
   case $option in
     --host=*) host=${option#--host=} ;;
@@ -31,10 +30,16 @@ for option; do
 done
 echo "$user@$host $statements" >>"$SERVERS/told"
 [ -e "$SERVERS/$host" ] || { echo "ERROR 2003 (HY000): Can't connect to MySQL server on '$host' (111)" >&2; exit 1; }
-cat "$SERVERS/$host"
-! grep -q ^ERROR "$SERVERS/$host"
+while IFS= read -r line || [ "$line" ]; do
+  printf '%s\n' "$line"
+  case $line in ERROR*) failed=yes ;; esac
+done <"$SERVERS/$host"
+[ ! "$failed" ]
 """
-"""The client: a server says what stands in a file of its name, whatever it is asked."""
+"""The client: a server says what stands in a file of its name, whatever it is asked.
+
+It begins no other program: each look asks several.
+"""
 
 
 def own(*, read_only: bool, events: str = "OFF", mark: int = 0, up_for: int = 100) -> str:
@@ -321,9 +326,10 @@ def test_it_ends_at_once_when_its_pod_does() -> None:
     running = subprocess.Popen(
         ["bash", "-c", HOLD_SCRIPT.replace("/tmp/", "/nonexistent/")],  # noqa: S108
         env={"PATH": "/usr/bin:/bin", "SISTERS": "", "EVENTS": ""},
-        stdout=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
     )
-    time.sleep(1)
+    assert running.stdout
+    assert running.stdout.readline().startswith(MARK.encode()), "it has looked, and is about to wait"
     running.terminate()
     assert running.wait(timeout=10) is not None

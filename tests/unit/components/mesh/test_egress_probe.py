@@ -3,9 +3,10 @@
 import os
 import socketserver
 import subprocess
-from collections.abc import Callable, Mapping
-from contextlib import suppress
-from pathlib import Path
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, suppress
+from dataclasses import dataclass
+from itertools import product
 from shutil import which
 
 import pulumi
@@ -63,24 +64,79 @@ def test_no_up_waits_for_the_stranger_who_comes_last(probes: Engine) -> None:
 # --- the stranger's script -------------------------------------------------------------------------------------------
 
 
-@pytest.fixture(autouse=True)
-def short_pauses(executable: Callable[[str, str], Path]) -> None:
-    """Its pauses of one and five seconds are for gateways."""
-    executable("sleep", f"exec {which('sleep')} 0.05")
+class GivesUp(socketserver.BaseRequestHandler):
+    """A gateway that lets the stranger in, and cannot reach the other site."""
+
+    def handle(self) -> None:
+        self.request.settimeout(4)
+        with suppress(OSError):
+            self.request.recv(1)
 
 
-def ask(shell: str, port: int, seconds: int, kind: str = "greeting") -> tuple[int, str]:
-    command = (shell, "-c", STRANGER_SCRIPT, "probe", "127.0.0.1", str(port), kind)
-    found = os.environ | {"PROBE_SECONDS": str(seconds)}
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env=found, timeout=20)
-    return done.returncode, done.stdout
+class SpeaksLater(socketserver.BaseRequestHandler):
+    """Is silent the first time that it is asked, as if a gateway's pod had gone just then."""
+
+    def handle(self) -> None:
+        self.server.asked = asked = getattr(self.server, "asked", 0) + 1  # type: ignore[attr-defined]
+        if asked > 1:
+            self.request.sendall(HANDSHAKE)
+            self.request.recv(1)
 
 
-@pytest.fixture(params=["bash", "dash"])
-def shell(request: pytest.FixtureRequest) -> str:
-    if not which(request.param):
-        pytest.skip(f"no {request.param}")
-    return str(request.param)
+def played(handler: type[socketserver.BaseRequestHandler]) -> AbstractContextManager[int]:
+    return listening(TCPServer(("127.0.0.1", 0), handler))
+
+
+@dataclass(frozen=True)
+class Case:
+    """What stands there, how the stranger asks it, and what it says of it."""
+
+    server: Callable[[], AbstractContextManager[int]]
+    kind: str
+    seconds: int
+    status: int
+    says: str
+
+
+CASES = {
+    "what answers": Case(lambda: greeter(HANDSHAKE), "greeting", 0, 1, "open 127.0.0.1 greeting\n"),
+    "what refuses": Case(nobody, "greeting", 0, 0, "closed 127.0.0.1\n"),
+    "what says nothing": Case(lambda: greeter(None), "greeting", 5, 0, "closed 127.0.0.1\n"),
+    "what refuses and is asked nothing": Case(nobody, "none", 0, 0, "closed 127.0.0.1\n"),
+    "what answers and is asked nothing": Case(lambda: greeter(HANDSHAKE), "none", 0, 1, "open 127.0.0.1 stays open\n"),
+    "a connection that is closed later": Case(lambda: played(GivesUp), "tcp", 0, 1, "open 127.0.0.1 stays open\n"),
+    "one answer that is missing": Case(lambda: played(SpeaksLater), "greeting", 1, 1, "open 127.0.0.1 greeting\n"),
+}
+SHELLS = ("bash", "dash")
+
+
+@pytest.fixture(scope="module")
+def heard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[tuple[str, str], tuple[int, str]]]:
+    """What the stranger's script says by each shell in each case. All run at once: each takes its seconds.
+
+    Its pauses of one and five seconds are for gateways.
+    """
+    sleep = tmp_path_factory.mktemp("bin") / "sleep"
+    sleep.write_text(f"#!/bin/sh\nexec {which('sleep')} 0.05\n")
+    sleep.chmod(0o755)
+    path = f"{sleep.parent}:{os.environ['PATH']}"
+    with ExitStack() as servers:
+        running = {}
+        for shell, (name, case) in product(filter(which, SHELLS), CASES.items()):
+            port = servers.enter_context(case.server())
+            command = (shell, "-c", STRANGER_SCRIPT, "probe", "127.0.0.1", str(port), case.kind)
+            environment = os.environ | {"PATH": path, "PROBE_SECONDS": str(case.seconds)}
+            running[shell, name] = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
+        said = {key: process.communicate(timeout=40)[0] for key, process in running.items()}
+        yield {key: (process.returncode, said[key]) for key, process in running.items()}
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+@pytest.mark.parametrize("name", CASES)
+def test_what_the_stranger_says(heard: dict[tuple[str, str], tuple[int, str]], shell: str, name: str) -> None:
+    if not which(shell):
+        pytest.skip(f"no {shell}")
+    assert heard[shell, name] == (CASES[name].status, CASES[name].says)
 
 
 def test_an_answer_is_told_from_an_eviction(probes: Engine) -> None:
@@ -91,47 +147,3 @@ def test_an_answer_is_told_from_an_eviction(probes: Engine) -> None:
     assert evicted["action"] == "Ignore"
     script = ("-c", "echo a | xargs -n 1 /bin/sh -c 'exit 1' probe")
     assert subprocess.run(("/bin/sh", *script), check=False).returncode == 123
-
-
-def test_what_answers_is_open(shell: str) -> None:
-    with greeter(HANDSHAKE) as port:
-        assert ask(shell, port, 0) == (1, "open 127.0.0.1 greeting\n")
-
-
-def test_what_refuses_or_says_nothing_is_closed(shell: str) -> None:
-    with nobody() as port:
-        assert ask(shell, port, 0) == (0, "closed 127.0.0.1\n")
-    with greeter(None) as port:
-        assert ask(shell, port, 5) == (0, "closed 127.0.0.1\n")
-
-
-def test_what_a_probe_asks_nothing_is_to_be_shut_all_the_same(shell: str) -> None:
-    with nobody() as port:
-        assert ask(shell, port, 0, "none") == (0, "closed 127.0.0.1\n")
-    with greeter(HANDSHAKE) as port:
-        assert ask(shell, port, 0, "none") == (1, "open 127.0.0.1 stays open\n")
-
-
-def test_a_connection_that_is_closed_later_was_let_in(shell: str) -> None:
-    """As by a gateway that lets the stranger in, and cannot reach the other site."""
-
-    class GivesUp(socketserver.BaseRequestHandler):
-        def handle(self) -> None:
-            self.request.settimeout(4)
-            with suppress(OSError):
-                self.request.recv(1)
-
-    with listening(TCPServer(("127.0.0.1", 0), GivesUp)) as port:
-        assert ask(shell, port, 0, "tcp") == (1, "open 127.0.0.1 stays open\n")
-
-
-def test_one_answer_that_is_missing_closes_nothing(shell: str, tmp_path: Path) -> None:
-    """A gateway's pod may have gone just then."""
-    with greeter(None) as silent, greeter(HANDSHAKE) as speaks:
-        script = STRANGER_SCRIPT.replace(
-            "answered() {", f'answered() {{\n  [ -e "{tmp_path}/asked" ] && port={speaks} || : >"{tmp_path}/asked"'
-        )
-        command = (shell, "-c", script, "probe", "127.0.0.1", str(silent), "greeting")
-        found = os.environ | {"PROBE_SECONDS": "1"}
-        done = subprocess.run(command, capture_output=True, text=True, check=False, env=found, timeout=40)
-    assert (done.returncode, done.stdout) == (1, "open 127.0.0.1 greeting\n")

@@ -250,6 +250,8 @@ ANSWERS = [
 KINDS = get_args(ProbeKind)
 JUDGED = f"""
 probe=$1 hosts=$2
+date() {{ echo 0; }}
+tr() {{ IFS= read -rd '' text; printf '%s' "$text"; }}
 pretend() {{ printf '%s' "$said"; }}
 ask=pretend
 while IFS= read -r said; do
@@ -260,7 +262,7 @@ while IFS= read -r said; do
   done
 done
 """
-"""Runs both scripts, in one process, on each line that is an answer."""
+"""Runs both scripts, with no other program, on each line that is an answer, all of which can be printed."""
 
 
 def test_the_status_takes_for_right_what_the_probe_takes() -> None:

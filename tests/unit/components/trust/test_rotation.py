@@ -27,7 +27,7 @@ def unknown() -> pulumi.Output[str]:
     return pulumi.Output(*(asyncio.ensure_future(of(value)) for value in (set(), None, False)))
 
 
-def looked(guard: Guard, *, chain: Callable[[], pulumi.Input[str]]) -> tuple[str, Engine]:
+def looked(guard: Guard, *, chain: Callable[[], pulumi.Input[str]], preview: bool = False) -> tuple[str, Engine]:
     """Return why certificates may not change, if they may not, and what else is said."""
 
     async def look() -> str:
@@ -37,7 +37,7 @@ def looked(guard: Guard, *, chain: Callable[[], pulumi.Input[str]]) -> tuple[str
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("components.trust.rotation.guard", guard)
-        engine = Engine().run(lambda: pulumi.export("said", pulumi.Output.from_input(look())))
+        engine = Engine(preview=preview).run(lambda: pulumi.export("said", pulumi.Output.from_input(look())))
     return str(engine.outputs["said"]), engine
 
 
@@ -61,4 +61,4 @@ def test_what_a_preview_does_not_know_yet_is_not_asked() -> None:
     def never(*_: object) -> str:
         raise AssertionError("asked")
 
-    assert looked(never, chain=unknown)[0] == ""
+    assert looked(never, chain=unknown, preview=True)[0] == ""

@@ -5,7 +5,7 @@ searched here, the whole by tests/e2e/test_switchover_search.py, which is soak's
 """
 
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import combinations_with_replacement
 from pathlib import Path
 from typing import Any
@@ -49,29 +49,47 @@ def test_a_switchover_comes_about(bounds: Bounds, to: int) -> None:
     assert any(state.sites[to].open for state in known)
 
 
-def dead_ends(world: World, known: set[State]) -> list[State]:
+class Remembered:
+    """A world, and what each state that was looked at leads to."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self.after: dict[State, list[State]] = {}
+
+    def begin(self) -> State:
+        return self._world.begin()
+
+    def successors(self, state: State) -> Iterator[State]:
+        after = self.after[state] = []
+        for one in self._world.successors(state):
+            after.append(one)
+            yield one
+
+
+def dead_ends(after: dict[State, list[State]]) -> list[State]:
     """Return the states in which an `up` may still be begun, and from which none leads to a site that takes writes."""
     before = defaultdict[State, list[State]](list)
-    for state in known:
-        for after in world.successors(state):
-            before[after].append(state)
-    waiting = [state for state in known if any(site.open for site in state.sites)]
+    for state, following in after.items():
+        for one in following:
+            before[one].append(state)
+    waiting = [state for state in after if any(site.open for site in state.sites)]
     alive = set(waiting)
     while waiting:
         for state in before[waiting.pop()]:
             if state not in alive:
                 alive.add(state)
                 waiting.append(state)
-    return [state for state in known - alive if state.more_runs]
+    return [state for state in after.keys() - alive if state.more_runs]
 
 
 def test_whatever_has_come_about_there_is_an_up_that_leads_to_a_primary() -> None:
     """Nobody can write where the first was killed between the two resources, or has refused the second."""
-    world = World(Bounds(runs=2))
+    world = Remembered(World(Bounds(runs=2)))
     found, known = search(world)
     assert not found
+    assert known == world.after.keys()
     assert any(state.more_runs and not any(site.open for site in state.sites) for state in known)
-    assert not dead_ends(world, known)
+    assert not dead_ends(world.after)
 
 
 # --- faults that are put in, and found -------------------------------------------------------------------------------
@@ -150,9 +168,9 @@ def test_a_fault_is_found(name: str) -> None:
 def test_a_fault_that_leads_nowhere_is_found() -> None:
     """A replica is taken for a primary that has returned: neither site is promoted."""
     line = f"        if theirs.token.site == self._other:{RETURNED} is there,"
-    world = fault(line, f"        if True:{RETURNED} is there,")(Bounds(runs=2))
-    _, known = search(world)
-    assert dead_ends(world, known)
+    world = Remembered(fault(line, f"        if True:{RETURNED} is there,")(Bounds(runs=2)))
+    search(world)
+    assert dead_ends(world.after)
 
 
 # --- what holds a node -----------------------------------------------------------------------------------------------

@@ -98,3 +98,12 @@ def test_labels_of_policies_are_those_of_all_pods_and_of_no_others(server: Kuber
     ((stops, line),) = lines(api, POD)
     assert stops
     assert f"are not labels of {name}-2, in namespace" in line
+
+
+def test_a_pod_on_its_way_out_is_there_until_its_next_is(server: KubernetesAPI, api: ApiClient) -> None:
+    """Else each restart of a database would stop an `up`."""
+    label = "cnpg.io/instanceName"
+    first, second = (pod(f"pg-{n}", owner="", **{label: f"pg-{n}"}) for n in (1, 2))
+    second["metadata"]["deletionTimestamp"] = "2026-11-30T05:00:00Z"
+    server.objects["/api/v1/namespaces/ledger/pods"] = {"items": [first, second]}
+    assert lines(api, "operators-database") == []

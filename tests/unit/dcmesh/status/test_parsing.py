@@ -244,8 +244,8 @@ def ports() -> Iterator[dict[str, int]]:
         "nul": (b"\x00", STAYS),
         "silent": (b"", STAYS),
         "closes": (b"", 0),
-        "gives up": (b"", 1),
-        "gives up after bytes": (b"x", 1),
+        "gives up": (b"", 0.3),
+        "gives up after bytes": (b"x", 0.3),
         "web": (b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", 0),
         "pod": (b"HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\nhello-0", 0),
         "line": (b"HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\nhello-0\nmore", 0),
@@ -295,7 +295,7 @@ Ask = Callable[[str, str, str], Said]
 
 SHELLS = ("bash", "dash")
 WAITS = [
-    ("silent", "greeting"),
+    *((server, "greeting") for server in ("mysql", "silent")),
     ("silent", "http"),
     ("silent", "pod-name"),
     ("endless", "pod-name"),
