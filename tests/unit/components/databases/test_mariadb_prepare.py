@@ -79,7 +79,7 @@ FAKES = {
                 /bin/cat "$state/definitions" ;;
               *"SELECT site, term"*) exec /bin/cat "$state/their-row" ;;
             esac ;;
-          *--execute="$session SELECT site, term"*) exec /bin/cat "$state/own-row" ;;
+          *--execute="$session SELECT site, term"*) [ -e "$state/serves" ] && exec /bin/cat "$state/own-row" ;;
           *--execute="$session DO 0") [ -e "$state/serves" ] ;;
           *--execute=*GET_LOCK*UPDATE*)
             [ -e "$state/serves" ] && echo $* >>"$state/updates" && /bin/cp "$state/meanwhile" "$state/own-row" ;;
