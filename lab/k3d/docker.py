@@ -128,4 +128,4 @@ def _remove_cgroups(name: str) -> None:
     """Remove what is left of the containers' cgroup: their processes have ended with the first one."""
     for group in _CGROUPS.glob(f"*/{name}"):
         for directory, _, _ in os.walk(group, topdown=False):
-            os.rmdir(directory)
+            Path(directory).rmdir()

@@ -9,14 +9,19 @@ from lab.golang import GoPrograms
 from lab.images import ARCHIVE, BaseLayer, Image
 from lab.parts import Part
 from lab.paths import TOOLCHAIN
-from lab.toolchain import Links
+from lab.toolchain import ISTIO, Links
 
 VERSION = "5.8.3"
 NODE = "dcmesh.lab/node"
 """The image with all that a node runs but the lab's own programs."""
 
 _K3D = "github.com/k3d-io/k3d/v5"
-_PODS = ("image-pause", "image-coredns", "image-agnhost", "image-pilot-1.31", "image-proxyv2-1.31")
+_PODS = (
+    "image-pause",
+    "image-coredns",
+    "image-agnhost",
+    *(f"image-{name}-{ISTIO.line}" for name in ("pilot", "proxyv2")),
+)
 """The images that the demo's pods run. k3s has such archives imported as well."""
 
 _NODE_PACKAGES = (
@@ -36,7 +41,7 @@ _NODE_PACKAGES = (
     "supervisor",
 )
 
-_PARTS = (
+PARTS = (
     Part("docker", 5, DebianFiles("docker.io", ("usr/bin/docker", "usr/sbin/docker-proxy", "usr/sbin/dockerd"))),
     Part("tini", 1, DebianFiles("tini", ("usr/bin/tini-static",))),
     Part("k3d", 50, GoPrograms("k3d", (_K3D,), variables={f"{_K3D}/version.Version": f"v{VERSION}"})),
@@ -69,6 +74,9 @@ _PARTS = (
 )
 
 
+"""Every part, each after those that it needs; some need parts of the toolchain."""
+
+
 @dataclass(frozen=True)
 class Programs:
     """What is there to run k3d with.
@@ -89,6 +97,6 @@ def ensure() -> Programs:
         LabError: a part cannot be made; the message names the log.
     """
     packages.ensure()
-    made = parts.provide((*toolchain.PARTS, *_PARTS), TOOLCHAIN)
-    images = (made[part.name].path / ARCHIVE for part in _PARTS if isinstance(part.recipe, Image))
+    made = parts.provide((*toolchain.PARTS, *PARTS), TOOLCHAIN)
+    images = (made[part.name].path / ARCHIVE for part in PARTS if isinstance(part.recipe, Image))
     return Programs(made["k3d-bin"].path, tuple(images))

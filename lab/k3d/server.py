@@ -64,7 +64,7 @@ def main() -> None:
     for directory in (site.config, site.kubeconfigs, site.pki, site.logs, site.volumes, site.run.parent, _APPLIED):
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     site.run.symlink_to("/run")  # a tmpfs of the container's own
-    kubeadm.make_certificates(_BIN / "kubeadm", site, own, ["0.0.0.0", "127.0.0.1", *arguments.tls_san])
+    kubeadm.make_certificates(_BIN / "kubeadm", site, own, arguments.tls_san)
     processes.write_configuration(site, own)
     subprocess.run(["nft", "-f", "-"], input=network.rules("ip dcmesh", network.MASQUERADE), text=True, check=True)
     Path("/proc/sys/net/ipv4/ip_forward").write_text("1")
