@@ -31,7 +31,9 @@ class Machine:
     def __call__(self, command: str) -> str:
         """Run a line in a shell of its own, as a user would."""
         mine = {name: value for name, value in os.environ.items() if name not in ("KUBECONFIG", "MAKEFLAGS")}
-        environment = mine | self.docker.environment | {"HOME": str(self.home), "TMPDIR": str(self.home)}
+        home = str(self.home)
+        own = {"HOME": home, "TMPDIR": home, "PULUMI_BACKEND_URL": f"file://{home}"}
+        environment = mine | self.docker.environment | own
         return run(*self.docker.command("sh", "-c", command, directory=self.checkout), env=environment).stdout
 
 
