@@ -126,6 +126,6 @@ def _answering(parent: subprocess.Popen[bytes], programs: Path, log: Path) -> Do
 
 def _remove_cgroups(name: str) -> None:
     """Remove what is left of the containers' cgroup: their processes have ended with the first one."""
-    for group in _CGROUPS.glob(f"*/{name}"):
+    for group in (_CGROUPS / name, *_CGROUPS.glob(f"*/{name}")):  # one hierarchy, or several
         for directory, _, _ in os.walk(group, topdown=False):
             Path(directory).rmdir()

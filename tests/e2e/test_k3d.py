@@ -15,7 +15,6 @@ from components.cluster import K3S_IMAGE
 from lab.k3d import docker, images, parts
 from tests.e2e.toolbox import PROGRAM, ROOT, lab_config, run
 
-CGROUP = "dcmesh-k3d"
 VENV = ("requirements.txt", "requirements-dev.txt", "lab/requirements.txt", "constraints.txt")
 """What make would make the virtual environment anew for."""
 
@@ -31,20 +30,24 @@ class Machine:
     def __call__(self, command: str) -> str:
         """Run a line in a shell of its own, as a user would."""
         mine = {name: value for name, value in os.environ.items() if name not in ("KUBECONFIG", "MAKEFLAGS")}
-        home = str(self.home)
-        own = {"HOME": home, "TMPDIR": home, "PULUMI_BACKEND_URL": f"file://{home}"}
+        own = {
+            "HOME": str(self.home),
+            "TMPDIR": str(self.checkout / "tmp"),
+            "PULUMI_BACKEND_URL": f"file://{self.checkout / 'state'}",
+        }
         environment = mine | self.docker.environment | own
         return run(*self.docker.command("sh", "-c", command, directory=self.checkout), env=environment).stdout
 
 
-def traces() -> dict[str, list[str]]:
-    """Return what of a Docker and its clusters is on the machine."""
+def traces(name: str) -> dict[str, list[str]]:
+    """Return what of a Docker of that name, and of its clusters, is on the machine."""
     places = ("/run/containerd", "/run/docker", "/run/docker.sock", "/run/docker.pid", "/etc/docker", "/etc/cni")
+    processes = run("ps", "-eo", "args").stdout.splitlines()
     return {
         "files": [place for place in places if Path(place).exists()],
-        "cgroups": [str(group) for name in ("docker", CGROUP) for group in Path("/sys/fs/cgroup").glob(f"*/{name}")],
-        "mounts": [line for line in Path("/proc/self/mountinfo").read_text().splitlines() if CGROUP in line],
-        "processes": [line for line in run("ps", "-eo", "args").stdout.splitlines() if re.search(r"docker|k3d-", line)],
+        "cgroups": [str(group) for group in Path("/sys/fs/cgroup").glob("*/*") if group.name in ("docker", name)],
+        "mounts": [line for line in Path("/proc/self/mountinfo").read_text().splitlines() if name in line],
+        "processes": [line for line in processes if re.search(rf"{name}|moby|k3d-dcmesh", line)],
         "interfaces": re.findall(r"\d: (docker\w+|br-\w+)", run("ip", "link").stdout),
     }
 
@@ -53,19 +56,22 @@ def traces() -> dict[str, list[str]]:
 def machine(tmp_path: Path) -> Iterator[Machine]:
     """A machine that has k3d; afterwards nothing of it is left on this one."""
     programs = parts.ensure()
-    before = traces()
-    directory = tmp_path / CGROUP
+    name = f"dcmesh-k3d-{os.getpid()}"
+    before = traces(name)
+    directory, home = tmp_path / name, tmp_path / "home"
     directory.mkdir()
+    home.mkdir()
     with docker.running(programs.bin, directory) as running:
         images.load(running, programs.images, K3S_IMAGE)
-        yield Machine(running, checkout(tmp_path / "checkout"), home(tmp_path / "home"))
-    assert traces() == before
-    assert sorted(left.name for left in directory.iterdir()) == ["dockerd.log"]
+        yield Machine(running, checkout(tmp_path / "checkout"), home)
+    assert traces(name) == before
+    assert [left.name for left in directory.iterdir()] == ["dockerd.log"]
 
 
 def checkout(directory: Path) -> Path:
     """Return a copy of the project, but that its Istio is the lab's: charts from a directory, upstream's Envoy."""
-    (directory / "lab").mkdir(parents=True)
+    for name in ("lab", "tmp", "state"):
+        (directory / name).mkdir(parents=True)
     for name in (*PROGRAM, "scripts", "venv", ".lab"):
         if (ROOT / name).exists():
             (directory / name).symlink_to(ROOT / name)
@@ -76,12 +82,6 @@ def checkout(directory: Path) -> Path:
     stack = yaml.safe_load((ROOT / "Pulumi.dev.yaml").read_text())
     stack["config"]["dcmesh:istio"] = lab_config()["dcmesh:istio"]
     (directory / "Pulumi.dev.yaml").write_text(yaml.safe_dump(stack))
-    return directory
-
-
-def home(directory: Path) -> Path:
-    """Return a home without anything."""
-    directory.mkdir()
     return directory
 
 
