@@ -91,12 +91,12 @@ of 1.30 name: with 1.30 set `istio.hub: docker.io/istio`. (So Istio's own notes;
 ## Clusters that a stack makes
 
 `cluster: k3d` needs k3d 5 and Docker. `make soak` runs the quick start on k3d 5.8.3 with Docker 20.10, Debian 12's;
-the image of k3s is a stand-in with Kubernetes {newest_kubernetes} ([lab/README.md](../lab/README.md#k3d)). CI runs clusters of
-`cluster.create`, the lab's.
+the image of k3s is a stand-in with Kubernetes {newest_kubernetes} ([lab/README.md](../lab/README.md#k3d)).
+CI runs clusters of `cluster.create`, the lab's.
 
 kind was not run: the image of its nodes is in no registry that CI reaches. Its commands are for `cluster.create`,
-`kubeconfig` and `delete`. It gives Services of type LoadBalancer no address by itself: set `gateway.nodePort` and
-`gateway.advertise`, or install a load balancer such as MetalLB.
+`kubeconfig` and `delete`. It gives Services of type LoadBalancer no address by itself: set `gateway.exposure` to
+`nodeport`, with `nodePort` and `advertise`, or install a load balancer such as MetalLB.
 
 ## Percona's operator for XtraDB clusters
 
