@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,8 @@ from lab.paths import SitePaths
 from lab.toolchain import KUBERNETES
 
 
-def configuration(site: SitePaths, addresses: SiteAddresses) -> list[dict[str, Any]]:
-    """Return kubeadm's configuration of the site, one dict a document."""
+def configuration(site: SitePaths, addresses: SiteAddresses, names: Sequence[str] = ()) -> list[dict[str, Any]]:
+    """Return kubeadm's configuration of the site, one dict a document; the API has these further names."""
     api = "kubeadm.k8s.io/v1beta4"
     return [
         {
@@ -29,20 +30,22 @@ def configuration(site: SitePaths, addresses: SiteAddresses) -> list[dict[str, A
             "kubernetesVersion": f"v{KUBERNETES}",
             "certificatesDir": str(site.pki),
             "controlPlaneEndpoint": f"{addresses.node}:6443",
+            "apiServer": {"certSANs": [*names]},
             "encryptionAlgorithm": "ECDSA-P256",
             "networking": {"podSubnet": network.PODS, "serviceSubnet": network.SERVICES},
         },
     ]
 
 
-def make_certificates(kubeadm: Path, site: SitePaths, addresses: SiteAddresses) -> None:
-    """Make the site's certificates and kubeconfigs; what is there and valid stays.
+def make_certificates(kubeadm: Path, site: SitePaths, addresses: SiteAddresses, names: Sequence[str] = ()) -> None:
+    """Make the site's certificates and kubeconfigs; what is there and valid stays. The API has these further names.
 
     Raises:
         LabError: kubeadm failed.
     """
     config = site.config / "kubeadm.yaml"
-    config.write_text("\n---\n".join(json.dumps(document, indent=2) for document in configuration(site, addresses)))
+    documents = configuration(site, addresses, names)
+    config.write_text("\n---\n".join(json.dumps(document, indent=2) for document in documents))
     _run(kubeadm, "init", "phase", "certs", "all", f"--config={config}")
     kubeconfigs = f"--kubeconfig-dir={site.kubeconfigs}"
     _run(kubeadm, "init", "phase", "kubeconfig", "all", f"--config={config}", kubeconfigs)

@@ -1,6 +1,7 @@
 """How others reach a site's Kubernetes API."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -16,10 +17,14 @@ def of_site(site: SitePaths) -> dict[str, Any]:
         LabError: the site has none: it does not exist.
     """
     try:
-        made = yaml.safe_load(site.kubeconfig("admin").read_text())
+        return named(site.kubeconfig("admin"), f"{site.lab}-{site.name}")
     except FileNotFoundError:
         raise LabError(f"there is no site {site.name} in lab {site.lab}") from None
-    name = f"{site.lab}-{site.name}"
+
+
+def named(file: Path, name: str) -> dict[str, Any]:
+    """Return the kubeconfig that kubeadm has made for a client, everything inline, with a name of its own."""
+    made = yaml.safe_load(file.read_text())
     return {
         "apiVersion": "v1",
         "kind": "Config",

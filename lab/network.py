@@ -36,6 +36,11 @@ if TYPE_CHECKING:
 
 PODS = "10.42.0.0/16"
 SERVICES = "10.43.0.0/16"
+MASQUERADE = f"""chain postrouting {{
+    type nat hook postrouting priority srcnat
+    ip saddr {PODS} ip daddr != {PODS} oifname "eth0" masquerade
+}}"""
+"""How pods leave a node: under its address."""
 LINE_MARK = 1
 """The mark of a packet that is to go by the line, and the number of the routing table with the way there."""
 _ALL_LABS = ipaddress.IPv4Network("172.31.0.0/16")
@@ -146,14 +151,7 @@ def create_site(site: SitePaths, wan_namespace: str, addresses: SiteAddresses) -
             _address(node, "eth0", address, 32)
         node.route("replace", dst="default", gateway=addresses.wan)
     # Pods leave the site under the node's address: the WAN knows no pod ranges.
-    load_rules(
-        site.namespace,
-        "ip dcmesh",
-        f"""chain postrouting {{
-            type nat hook postrouting priority srcnat
-            ip saddr {PODS} ip daddr != {PODS} oifname "eth0" masquerade
-        }}""",
-    )
+    load_rules(site.namespace, "ip dcmesh", MASQUERADE)
 
 
 def delete_site(site: SitePaths, wan_namespace: str) -> None:
@@ -230,8 +228,12 @@ def run_in(namespace: str, *command: str, stdin: str | None = None) -> str:
 
 def load_rules(namespace: str, table: str, chains: str) -> None:
     """Replace an nftables table of a namespace in one step."""
-    rules = f"table {table}\ndelete table {table}\ntable {table} {{\n{chains}\n}}\n"
-    run_in(namespace, "nft", "-f", "-", stdin=rules)
+    run_in(namespace, "nft", "-f", "-", stdin=rules(table, chains))
+
+
+def rules(table: str, chains: str) -> str:
+    """Return what nft reads to replace a table in one step."""
+    return f"table {table}\ndelete table {table}\ntable {table} {{\n{chains}\n}}\n"
 
 
 def namespace_file(namespace: str) -> Path:

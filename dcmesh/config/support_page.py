@@ -39,6 +39,7 @@ def page() -> str:
         charts=support.ISTIO_CHARTS,
         weeks=support.ISTIO_MENDS.days // 7,
         oldest=shown(support.KUBERNETES_OLDEST),
+        newest_kubernetes=support.KUBERNETES[0].tried,
         operator=shown(support.PXC_OPERATOR),
         provider=next(package.tried for package in support.PULUMI if package.name == "pulumi-kubernetes"),
         operator_tried=support.PXC_OPERATOR_TRIED,
@@ -86,6 +87,16 @@ of 1.30 name: with 1.30 set `istio.hub: docker.io/istio`. (So Istio's own notes;
 
 {oldest} is the oldest that Istio names for a line that dcmesh offers. An older cluster is refused; of a newer one
 `pulumi up` warns.
+
+## Clusters that a stack makes
+
+`cluster: k3d` needs k3d 5 and Docker. `make soak` runs the quick start on k3d 5.8.3 with Docker 20.10, Debian 12's;
+the image of k3s is a stand-in with Kubernetes {newest_kubernetes} ([lab/README.md](../lab/README.md#k3d)).
+CI runs clusters of `cluster.create`, the lab's.
+
+kind was not run: the image of its nodes is in no registry that CI reaches. Its commands are for `cluster.create`,
+`kubeconfig` and `delete`. It gives Services of type LoadBalancer no address by itself: set `gateway.exposure` to
+`nodeport`, with `nodePort` and `advertise`, or install a load balancer such as MetalLB.
 
 ## Percona's operator for XtraDB clusters
 

@@ -2,6 +2,8 @@
 
 import os
 import subprocess
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import yaml
@@ -35,3 +37,60 @@ def test_the_project_says_nothing_of_it() -> None:
     """A backend in Pulumi.yaml counts before `pulumi login`."""
     assert "backend" not in yaml.safe_load((ROOT / "Pulumi.yaml").read_text())
     assert "PULUMI_" not in (ROOT / "scripts/env").read_text()
+
+
+FAKE_K3D = """
+case "$1 $2" in
+"cluster list") printf '%s\\n' "${CLUSTERS?no Docker answers}" ;;
+"kubeconfig merge") [ "$4" = --overwrite ]; [ -e "$HOME/$3" ] || exit 1; echo "$HOME/$3"
+  printf 'name: k3d-%s\\nuser: admin@k3d-%s\\n' "$3" "$3" >"$HOME/$3" ;;
+esac
+"""
+"""As k3d does: one cluster a line, the path of the file that it writes."""
+
+
+@pytest.fixture
+def contexts(
+    executable: Callable[[str, str], Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> Callable[[], str]:
+    """What scripts/env makes of KUBECONFIG on a machine with k3d and Pulumi, whose clusters have files in HOME."""
+    executable("k3d", FAKE_K3D)
+    executable("pulumi", "exit 64")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("KUBECONFIG", "the user's")
+
+    def of() -> str:
+        shell = ["sh", "-euc", 'eval "$(scripts/env)"; printf %s "$KUBECONFIG"']
+        inside = subprocess.run(shell, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+        command = ["scripts/env", "exec", "sh", "-c", 'printf %s "$KUBECONFIG"']
+        assert subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout == inside
+        return inside
+
+    return of
+
+
+def test_with_k3d_a_shell_gets_a_context_for_each_cluster_that_a_stack_has_made(
+    contexts: Callable[[], str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("CLUSTERS", "dcmesh-dev-dc1 1/1 0/0 true\ndcmesh-dev-dc2 1/1 0/0 true\nother-dcmesh- 1/1")
+    for name in ("dcmesh-dev-dc1", "dcmesh-dev-dc2", "other-dcmesh-"):
+        (tmp_path / name).touch()
+    assert contexts() == f"{tmp_path}/dcmesh-dev-dc1:{tmp_path}/dcmesh-dev-dc2"
+    assert (tmp_path / "dcmesh-dev-dc2").read_text() == "name: dev-dc2\nuser: admin@dev-dc2\n"
+
+
+def test_a_cluster_that_has_no_kubeconfig_yet_is_left_out(
+    contexts: Callable[[], str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("CLUSTERS", "dcmesh-dev-dc1 0/1\ndcmesh-dev-dc2 1/1")
+    (tmp_path / "dcmesh-dev-dc2").touch()
+    assert contexts() == f"{tmp_path}/dcmesh-dev-dc2"
+
+
+@pytest.mark.parametrize("clusters", ["", "other 1/1 0/0 true", None])
+def test_without_such_a_cluster_or_docker_the_users_contexts_stay(
+    contexts: Callable[[], str], monkeypatch: pytest.MonkeyPatch, clusters: str | None
+) -> None:
+    if clusters is not None:
+        monkeypatch.setenv("CLUSTERS", clusters)
+    assert contexts() == "the user's"

@@ -123,6 +123,8 @@ def test_kubeadm_puts_the_certificates_into_the_site() -> None:
     assert init["localAPIEndpoint"] == {"advertiseAddress": "172.31.1.2", "bindPort": 6443}
     assert of_cluster["certificatesDir"] == str(here.pki)
     assert of_cluster["controlPlaneEndpoint"] == "172.31.1.2:6443"
+    _, of_cluster = kubeadm.configuration(here, LabAddresses(0).site(1), ["dc1.example"])
+    assert of_cluster["apiServer"] == {"certSANs": ["dc1.example"]}
 
 
 def manifests() -> list[dict[str, Any]]:

@@ -1,0 +1,3 @@
+module lab/k3d-proxy
+
+go 1.24.0
