@@ -12,7 +12,7 @@ from lab.paths import TOOLCHAIN
 from lab.toolchain import ISTIO, Links
 
 VERSION = "5.8.3"
-NODE = "dcmesh.lab/node"
+NODE = "dcmesh.lab/node:1"
 """The image with all that a node runs but the lab's own programs."""
 
 _K3D = "github.com/k3d-io/k3d/v5"
