@@ -31,6 +31,7 @@ _NODE_PACKAGES = (
     "etcd-server",
     "iproute2",
     "iptables",
+    "mount",
     "nftables",
     "procps",
     "python3-kubernetes",
