@@ -91,9 +91,7 @@ def quick_start() -> list[str]:
     return re.findall(r"```\n(.*?)```", rest.partition("\n## ")[0], re.DOTALL)
 
 
-@pytest.mark.soak(
-    proves=("components/cluster.py", "Pulumi.dev.yaml", "Makefile", "scripts/env", "lab/k3d/*", "lab/go/k3d*/*")
-)
+@pytest.mark.soak(proves=("components/cluster.py", "Pulumi.dev.yaml", "Makefile", "lab/k3d/*", "lab/go/k3d*/*"))
 def test_the_quick_start_comes_true(machine: Machine) -> None:
     make, *_, proof = quick_start()
     up, down = (line.partition("#")[0].strip() for line in make.splitlines())

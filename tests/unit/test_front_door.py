@@ -41,7 +41,7 @@ def test_the_project_says_nothing_of_it() -> None:
 
 FAKE_K3D = """
 case "$1 $2" in
-"cluster list") printf '%s\\n' "${CLUSTERS?no Docker answers}" ;;
+"cluster list") sleep "${HANGS-0}"; printf '%s\\n' "${CLUSTERS?no Docker answers}" ;;
 "kubeconfig merge") [ "$4" = --overwrite ]; [ -e "$HOME/$3" ] || exit 1; echo "$HOME/$3"
   printf 'name: k3d-%s\\nuser: admin@k3d-%s\\n' "$3" "$3" >"$HOME/$3" ;;
 esac
@@ -85,6 +85,19 @@ def test_a_cluster_that_has_no_kubeconfig_yet_is_left_out(
     monkeypatch.setenv("CLUSTERS", "dcmesh-dev-dc1 0/1\ndcmesh-dev-dc2 1/1")
     (tmp_path / "dcmesh-dev-dc2").touch()
     assert contexts() == f"{tmp_path}/dcmesh-dev-dc2"
+
+
+def test_a_docker_that_hangs_stops_nobody(
+    contexts: Callable[[], str],
+    monkeypatch: pytest.MonkeyPatch,
+    executable: Callable[[str, str], Path],
+    tmp_path: Path,
+) -> None:
+    executable("timeout", 'shift; exec /usr/bin/timeout 0.2 "$@"')
+    monkeypatch.setenv("HANGS", "2")
+    monkeypatch.setenv("CLUSTERS", "dcmesh-dev-dc1 1/1")
+    (tmp_path / "dcmesh-dev-dc1").touch()
+    assert contexts() == "the user's"
 
 
 @pytest.mark.parametrize("clusters", ["", "other 1/1 0/0 true", None])
