@@ -9,7 +9,6 @@ from bench.scale.report import (
     KILOBYTES,
     MEGABYTES,
     MILLISECONDS,
-    SECONDS,
     along,
     figure_of,
     growth,
@@ -20,7 +19,6 @@ from bench.scale.report import (
 FIGURES = (
     figure_of("resources of the stack", "resources", "stack", COUNT),
     figure_of("state", "state", "size", MEGABYTES),
-    figure_of("no-op `up`", "no-op up", "pair", SECONDS),
     *(
         figure_of(f"{gateway}: {title}", metric, gateway, unit)
         for gateway in ("gateway", "egress gateway")
@@ -36,7 +34,6 @@ FIGURES = (
         for title, metric, unit in (
             ("working set", "istiod's working set", MEGABYTES),
             ("its CPU time for a push to all proxies", "CPU of a push", MILLISECONDS),
-            ("from the start of a push until a proxy has it", "push to proxy", MILLISECONDS),
         )
         for site in ("dc1", "dc2")
     ),
@@ -45,11 +42,11 @@ FIGURES = (
 RESOURCES = """\
 Of an export of three pods the stack has 16 resources at the exporter: the component, and for each host a ServiceEntry
 (the pod's name in the link), an EnvoyFilter (who may come in, and when the server is dialled), a DestinationRule (how
-many connections), a VirtualService and a Gateway (the route, and the server). At the importer it has 17: the
+many connections), a VirtualService and a Gateway (the route, and the server). At the importer it has 21: the
 component, the NetworkPolicy of the clients, and for each host a Service (its address here), a ServiceEntry, a
 DestinationRule (mutual TLS, by its name in the link), a Gateway and a VirtualService; and for the names a headless
-Service an export with its EndpointSlices. A host is one object of each kind, so that one that comes or goes touches no
-other's."""
+Service an export with an EndpointSlice a host. A host is one object of each kind, so that one that comes or goes
+touches no other's."""
 
 
 def section(samples: Sequence[Sample]) -> str:
@@ -59,7 +56,7 @@ def section(samples: Sequence[Sample]) -> str:
     how = (
         f"The same pair with `termination: gateway` and `egress: gateway`, up to {columns[-1]} exports of three pods; "
         f"every host is asked at the end of each `up`, through both gateways. Proxies and istiods {rounds} rounds, "
-        "the rest one."
+        "the rest one. Times are no part of it: other labs may run beside."
     )
     grown = table(["exports", *map(str, columns)], growth(samples, FIGURES))
     return "\n\n".join([how, grown, straight(samples, FIGURES), RESOURCES])

@@ -1,9 +1,10 @@
 """A pair with so many exports and gateways at both ends: its sites."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from bench.scale.stage import HOSTS, PORT, SOURCE, name_of
-from dcmesh.model.egress import PORTS
+from dcmesh.model.egress import PORTS, HostPort, allot_ports
 
 EGRESS = {"namespace": "dcmesh-egress", "serviceAccount": "egress"}
 
@@ -21,25 +22,44 @@ def exported(number: int) -> dict[str, Any]:
     }
 
 
-def imported(number: int) -> dict[str, Any]:
-    """Return the import of an export. So many hosts at one egress gateway want ports that are chosen."""
+def hosts_of(number: int) -> list[str]:
+    """Return the hosts of an export."""
     name = name_of(number)
+    return [f"{name}-{pod}.{name}.{SOURCE}.svc.cluster.local" for pod in range(HOSTS)]
+
+
+def chosen_ports(exports: int) -> dict[HostPort, int]:
+    """Return a port of the egress gateway for each host whose own is an earlier host's.
+
+    To choose all would be too much: Pulumi hands a program its configuration in one environment variable, and Linux
+    takes 128 KiB.
+    """
+    hosts = [host for number in range(exports) for host in hosts_of(number)]
+    free, taken, chosen = iter(PORTS), set[int](), dict[HostPort, int]()
+    for host, port in allot_ports(hosts, [PORT], {}).items():
+        if port in taken:
+            chosen[host] = port = next(port for port in free if port not in taken)
+        taken.add(port)
+    return chosen
+
+
+def imported(number: int, chosen: Mapping[HostPort, int]) -> dict[str, Any]:
+    """Return the import of an export, with the ports that are chosen for its hosts."""
+    ports = [{"host": host, "port": chosen[host, PORT]} for host in hosts_of(number) if (host, PORT) in chosen]
     return {
         "from": "dc1",
-        "export": name,
+        "export": name_of(number),
         **EGRESS,
         "egress": "gateway",
         "hostNamespace": SOURCE,
         "clients": [{"namespace": "readers"}],
-        "ports": [
-            {"host": f"{name}-{pod}.{name}.{SOURCE}.svc.cluster.local", "port": PORTS[HOSTS * number + pod]}
-            for pod in range(HOSTS)
-        ],
+        **({"ports": ports} if ports else {}),
     }
 
 
 def sites(exports: int, kubeconfigs: dict[str, str]) -> list[dict[str, Any]]:
     """Return both sites with so many exports, on clusters that exist. Three pods run, and stand for all."""
+    chosen = chosen_ports(exports)
     return [
         {
             "name": "dc1",
@@ -51,6 +71,6 @@ def sites(exports: int, kubeconfigs: dict[str, str]) -> list[dict[str, Any]]:
         {
             "name": "dc2",
             "cluster": {"kubeconfig": kubeconfigs["dc2"]},
-            "imports": [imported(number) for number in range(exports)],
+            "imports": [imported(number, chosen) for number in range(exports)],
         },
     ]

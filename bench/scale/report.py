@@ -365,7 +365,9 @@ for each import in a namespace of its own.
 Where a cluster has no gateway but dcmesh's, a setting of istiod's spares the gateway every second cluster
 ([which](decisions/0014-a-gateway-an-export.md)).
 Where a stack gets too large for one `up`, more sites with fewer databases each are the way. One consumer can import
-some {ONE_VARIABLE // OF_A_HOST:,} hosts: its probe gets their list as one environment variable."""
+some {ONE_VARIABLE // OF_A_HOST:,} hosts: its probe gets their list as one environment variable. So does the program
+its configuration from Pulumi: as JSON it must fit into {ONE_VARIABLE // 1024} KiB, or the program does not start
+("argument list too long")."""
 
 
 def plots(samples: Sequence[Sample]) -> Mapping[str, str]:

@@ -100,13 +100,18 @@ class EgressProbe(pulumi.ComponentResource):
         )
 
         def job(
-            job_name: str, script: str, seconds: int, annotation: str, opts: pulumi.ResourceOptions, **more: object
+            job_name: str,
+            script: str,
+            seconds: int,
+            annotations: Mapping[str, str],
+            opts: pulumi.ResourceOptions,
+            **more: object,
         ) -> pulumi.Resource:
             labels = {"app": job_name}
             return k8s.batch.v1.Job(
                 f"{name}-{job_name}",
                 metadata=k8s.meta.v1.ObjectMetaArgs(
-                    name=job_name, namespace=args.namespace, labels=labels, annotations={annotation: "true"}
+                    name=job_name, namespace=args.namespace, labels=labels, annotations=annotations
                 ),
                 spec={
                     "backoff_limit": 0,
@@ -131,8 +136,11 @@ class EgressProbe(pulumi.ComponentResource):
 
         child = pulumi.ResourceOptions(parent=self)
         # A Job that failed stays failed: the next `up` must make another.
-        probe = job(PROBE_LABELS["app"], SCRIPT, PROBE_SECONDS, "pulumi.com/replaceUnready", child)
+        again = {"pulumi.com/replaceUnready": "true"}
+        probe = job(PROBE_LABELS["app"], SCRIPT, PROBE_SECONDS, again, child)
         after = pulumi.ResourceOptions(parent=self, depends_on=[probe])
         told = {"pod_failure_policy": ANSWERED}
-        job(STRANGER, STRANGER_SCRIPT, STRANGER_SECONDS, "pulumi.com/skipAwait", after, **told)
+        # Each Job has this at once. `skipAwait` would not wait for the end of one that is replaced either.
+        made = {"pulumi.com/waitFor": "jsonpath={.metadata.uid}"}
+        job(STRANGER, STRANGER_SCRIPT, STRANGER_SECONDS, made, after, **told)
         self.register_outputs({})

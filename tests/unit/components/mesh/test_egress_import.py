@@ -137,6 +137,14 @@ def test_a_port_opens_only_behind_the_policy(engine: Engine, database: ExportedS
         assert one.object == ("out", name_for(database.hosts["-1-" in one.object[1]]))
     labels = {"experimental.istio.io/disable-gateway-port-translation": "true"}
     assert all(one.inputs["metadata"]["labels"] == labels for one in engine.kind("Service"))
+
+
+def test_a_service_is_there_with_its_address_and_not_ten_seconds_later(
+    engine: Engine, database: ExportedService
+) -> None:
+    services = run(engine, database).kind("Service")
+    annotations = {"pulumi.com/waitFor": "jsonpath={.spec.clusterIP}"}
+    assert [one.inputs["metadata"]["annotations"] for one in services] == [annotations] * len(database.hosts)
     rule = engine.kind("DestinationRule")[0].spec
     assert rule["trafficPolicy"]["outlierDetection"], "one of two gateways that refuses is left out"
 

@@ -54,10 +54,10 @@ def test_the_one_is_let_in_and_the_other_is_not(probes: Engine) -> None:
     assert environment(probes, "dcmesh-stranger")["PROBE_SCRIPT"] == STRANGER_SCRIPT
 
 
-def test_no_up_waits_for_the_stranger_who_comes_last(probes: Engine) -> None:
+def test_no_up_waits_for_the_stranger_who_comes_last_but_one_that_is_replaced_is_gone_before(probes: Engine) -> None:
     probe, stranger = probes.kind("Job")
-    assert "pulumi.com/skipAwait" in stranger.inputs["metadata"]["annotations"]
-    assert "pulumi.com/skipAwait" not in probe.inputs["metadata"]["annotations"]
+    assert stranger.inputs["metadata"]["annotations"] == {"pulumi.com/waitFor": "jsonpath={.metadata.uid}"}
+    assert probe.inputs["metadata"]["annotations"] == {"pulumi.com/replaceUnready": "true"}
     assert probe.name in probes.before(stranger.name)
 
 
