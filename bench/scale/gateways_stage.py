@@ -5,6 +5,7 @@ from typing import Any
 
 from bench.scale.stage import HOSTS, PORT, SOURCE, name_of
 from dcmesh.model.egress import PORTS, HostPort, allot_ports
+from dcmesh.model.link import pod_hosts
 
 EGRESS = {"namespace": "dcmesh-egress", "serviceAccount": "egress"}
 
@@ -22,10 +23,10 @@ def exported(number: int) -> dict[str, Any]:
     }
 
 
-def hosts_of(number: int) -> list[str]:
+def hosts_of(number: int) -> tuple[str, ...]:
     """Return the hosts of an export."""
     name = name_of(number)
-    return [f"{name}-{pod}.{name}.{SOURCE}.svc.cluster.local" for pod in range(HOSTS)]
+    return pod_hosts(stateful_set=name, service=name, namespace=SOURCE, replicas=HOSTS)
 
 
 def chosen_ports(exports: int) -> dict[HostPort, int]:

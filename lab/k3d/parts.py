@@ -73,8 +73,6 @@ PARTS = (
         ),
     ),
 )
-
-
 """Every part, each after those that it needs; some need parts of the toolchain."""
 
 
