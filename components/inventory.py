@@ -35,6 +35,8 @@ def inventory(
     known = dict.fromkeys([plan.name, *(imported.source for imported in plan.imports)])
     door = {"namespace": gateway, "name": GATEWAY_NAME}
     labels = {of.name: of.pod_label for of in site.exports if isinstance(of, model.GatewayExport) and of.pods}
+    at_ingress = [of for of in site.exports if isinstance(of, model.IngressExport)]
+    ingress = {of.name: {str(port): at for port, at in of.ingress_ports.items()} for of in at_ingress}
     return {
         "cluster": (
             {**site.cluster.model_dump(), "identity": identity}
@@ -45,6 +47,8 @@ def inventory(
         "gateway": {**door, "advertised": plan.gateway.advertised} if plan.gateway else None,
         "links": {name: links[name] for name in known if name in links},
         **({"podLabels": labels} if labels else {}),
+        **({"ingressPorts": ingress} if ingress else {}),
+        **({"trustDomains": list(site.told_trust_domains)} if site.told_trust_domains else {}),
         "imports": [
             {
                 "from": imported.source,

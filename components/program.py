@@ -11,7 +11,7 @@ from dcmesh.config.environment import of_running_stack
 from dcmesh.model.link import Link
 from dcmesh.model.plan import plan_of
 from dcmesh.preflight.readiness import require_ready
-from dcmesh.sites_in_state import gateway_namespace, meshed_namespaces, read_sites_in_state
+from dcmesh.sites_in_state import gateway_namespace, is_begun, meshed_namespaces, read_sites_in_state
 from dcmesh.trust.rotation import read_others
 
 from .cluster_pair import ClusterPair, ClusterPairArgs
@@ -23,7 +23,8 @@ def run() -> None:
     """Create what the running stack's configuration says, and export what others need to know of it.
 
     Creates a Trust `trust` and a ClusterPair `pair`. Exports link, sites, replicationPasswords, certificates,
-    kubeconfigs and intermediates.
+    kubeconfigs and intermediates. A stack whose site makes its own key exports requests, and no more than that until
+    its intermediate is issued.
 
     Raises:
         RunError: the configuration is wrong, or a cluster lacks what it needs. Nothing was created.
@@ -42,29 +43,45 @@ def run() -> None:
 
     trust = Trust(
         "trust",
-        TrustArgs(trust=settings.trust, sites=[site.name for site in settings.sites], protect=settings.protects_root),
-    )
-    pair = ClusterPair(
-        "pair",
-        ClusterPairArgs(
-            settings=settings,
-            plan=plan,
-            intermediates=trust.intermediates,
-            identities=identities,
-            in_state=in_state,
-            peer_links=peer_links,
-            others=read_others(settings, pulumi.get_project(), pulumi.get_stack()),
-            project=pulumi.get_project(),
-            stack=pulumi.get_stack(),
+        TrustArgs(
+            trust=settings.trust,
+            sites=[site.name for site in settings.sites],
+            trust_domains={site.name: site.trust_domain for site in settings.sites if site.signs_for_itself_alone},
+            protect=settings.protects_root,
+            new=not is_begun(pulumi.get_project(), pulumi.get_stack()),
         ),
     )
+    if trust.requests:
+        pulumi.export("requests", trust.requests)
+    if trust.waits:
+        pulumi.log.warn(
+            f"{', '.join(trust.requests)}: nothing is made yet but its key. Set `trust.requests` in the stack that "
+            "issues its intermediate, run `pulumi up` there, then here once more"
+        )
+    else:
+        pair = ClusterPair(
+            "pair",
+            ClusterPairArgs(
+                settings=settings,
+                plan=plan,
+                intermediates=trust.intermediates,
+                identities=identities,
+                in_state=in_state,
+                peer_links=peer_links,
+                others=read_others(settings, pulumi.get_project(), pulumi.get_stack()),
+                project=pulumi.get_project(),
+                stack=pulumi.get_stack(),
+            ),
+        )
 
-    for_others = {site: given for site, given in trust.intermediates.items() if site not in pair.sites}
-    pulumi.export("link", {name: link.apply(Link.as_output) for name, link in pair.links.items()})
-    pulumi.export("sites", pair.inventories)
-    pulumi.export("replicationPasswords", pair.passwords.by_export)
-    pulumi.export(
-        "certificates", {**{site: issued(site, given) for site, given in for_others.items()}, **pair.certificates}
-    )
-    pulumi.export("kubeconfigs", {name: of.cluster.kubeconfig for name, of in pair.sites.items() if of.cluster.made_by})
-    pulumi.export("intermediates", {site: given.as_output() for site, given in for_others.items()})
+        for_others = {site: given for site, given in trust.intermediates.items() if site not in pair.sites}
+        pulumi.export("link", {name: link.apply(Link.as_output) for name, link in pair.links.items()})
+        pulumi.export("sites", pair.inventories)
+        pulumi.export("replicationPasswords", pair.passwords.by_export)
+        pulumi.export(
+            "certificates", {**{site: issued(site, given) for site, given in for_others.items()}, **pair.certificates}
+        )
+        pulumi.export(
+            "kubeconfigs", {name: of.cluster.kubeconfig for name, of in pair.sites.items() if of.cluster.made_by}
+        )
+        pulumi.export("intermediates", {site: given.as_output() for site, given in for_others.items()})

@@ -15,7 +15,7 @@ from dcmesh.model.link import ExportedService, Link, LinkGateway
 from dcmesh.model.plan import GatewayPlan, SitePlan
 from dcmesh.model.printable import abridged
 from dcmesh.model.value_types import can_be_reached
-from dcmesh.trust.rotation import OtherSites
+from dcmesh.trust.rotation import Mesh, OtherSites
 
 from .cluster import Cluster, ClusterArgs, Commands, Existing, K3d
 from .databases.mariadb import Mariadb, MariadbArgs
@@ -25,6 +25,7 @@ from .mesh.egress_gateway import EgressGateway, EgressGatewayArgs
 from .mesh.gateway import EastWestGateway, EastWestGatewayArgs
 from .mesh.gateway_exposure import ExposureArgs
 from .mesh.gateway_termination import GatewayTermination, GatewayTerminationArgs, gateway_policy
+from .mesh.ingress_export import IngressExport, IngressExportArgs
 from .mesh.istio import Charts, IstioControlPlane, IstioControlPlaneArgs
 from .mesh.istiod_away import istio_hooks
 from .mesh.service_export import ServiceExport, ServiceExportArgs
@@ -115,7 +116,8 @@ class Site(pulumi.ComponentResource):
 
     Creates:
         - Cluster; IstioControlPlane.
-        - EastWestGateway, if the site exports anything; a ServiceExport for each export, or a GatewayTermination.
+        - EastWestGateway, if the site exports anything; a ServiceExport for each export, or an
+          IngressExport or a GatewayTermination.
         - `AuthorizationPolicy` of the gateway, if it ends TLS for any.
         - PxcOperator, if a workload needs it and it is not there already.
         - the workloads.
@@ -155,8 +157,10 @@ class Site(pulumi.ComponentResource):
         changing = cacerts_opts = None
         if intermediate and not args.plan.lost:
             own = pulumi.ResourceOptions(parent=self)
-            changing = begun(f"{name}-certificates-begun", [intermediate.chain, intermediate.root], own)
-            guard = guard_hook(site.name, intermediate, self.cluster.kubeconfig, args.others)
+            changed = [intermediate.chain, intermediate.root, *site.told_trust_domains]
+            changing = begun(f"{name}-certificates-begun", changed, own)
+            mesh = Mesh(trust_domain=site.trust_domain, revision=revision or "default")
+            guard = guard_hook(site.name, intermediate, self.cluster.kubeconfig, args.others, mesh)
             cacerts_opts = pulumi.ResourceOptions(depends_on=[changing], hooks=guard)
         control_plane = IstioControlPlane(
             f"{name}-istio",
@@ -172,6 +176,7 @@ class Site(pulumi.ComponentResource):
                 pull_secrets=istio.pull_secrets,
                 statistics=STATISTICS if args.monitoring else (),
                 scope_gateways=istio.scope_gateways,
+                trust_domains=site.trust_domains,
                 base_values=istio.values.base,
                 istiod_values=istio.values.istiod,
                 hooks=istio_hooks(name, self.cluster.kubeconfig, self._hooks),
@@ -194,6 +199,7 @@ class Site(pulumi.ComponentResource):
                     depends_on=[control_plane.cacerts, *self.mesh],
                     deleted_with=self.cluster.made_by,
                 ),
+                site.trust_domain if site.told_trust_domains else None,
             )
         self._operator = self._pxc_operator(name, injection_labels(revision), inside)
         self.workloads = {
@@ -285,13 +291,38 @@ class Site(pulumi.ComponentResource):
     ) -> Workload:
         match workload:
             case model.Hello():
-                return Hello(name, HelloArgs(workload=workload, labels=labels, after=self.mesh), inside)
+                return self._hello(name, workload, labels, inside)
             case model.HelloClient():
-                return HelloClient(name, HelloClientArgs(workload=workload, labels=labels, after=self.mesh), inside)
+                client = HelloClientArgs(
+                    workload=workload, labels=labels, after=self.mesh, out=self._out(workload.namespace)
+                )
+                return HelloClient(name, client, inside)
             case model.Mariadb():
                 return self._mariadb(name, workload, labels, inside)
             case model.Pxc():
                 return self._pxc(name, workload, labels, inside)
+
+    def _hello(
+        self, name: str, workload: model.Hello, labels: Mapping[str, str], inside: pulumi.ResourceOptions
+    ) -> Hello:
+        site = self._args.site
+        at_ingress = [of for of in site.exports if isinstance(of, model.IngressExport)]
+        own = [of for of in at_ingress if site.workload_of(of) is workload]
+        imports = site.imports_by_sidecar(workload.namespace)
+        args = HelloArgs(
+            workload=workload,
+            labels=labels,
+            after=self.mesh,
+            ingress=own[0] if own else None,
+            out=site.vip_range if imports else "",
+        )
+        return Hello(name, args, inside)
+
+    def _out(self, namespace: str) -> str:
+        """Return what sidecars take out whose namespace has them for imports alone; empty for all."""
+        site = self._args.site
+        imports = site.imports_by_sidecar(namespace)
+        return site.vip_range if imports and all(of.selector for of in imports) else ""
 
     def _mariadb(
         self, name: str, database: model.Mariadb, labels: Mapping[str, str], inside: pulumi.ResourceOptions
@@ -398,6 +429,24 @@ class Site(pulumi.ComponentResource):
                     pod_label=export.pod_label,
                     after=after,
                     gateways=ending,
+                    connections=connections,
+                ),
+                inside,
+            )
+            return
+        if isinstance(export, model.IngressExport):
+            site = self._args.site
+            IngressExport(
+                name,
+                IngressExportArgs(
+                    export=exported,
+                    ingress=export.ingress_ports,
+                    selector=export.part_takers,
+                    imports=bool(site.imports_by_sidecar(export.namespace)),
+                    after=after,
+                    gateways=gateways,
+                    # A workload of dcmesh's own has seen to it before its pods.
+                    services=export.services if site.workload_of(export) else export.all_services,
                     connections=connections,
                 ),
                 inside,

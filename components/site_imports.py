@@ -8,6 +8,7 @@ from dcmesh.model.component_names import import_name
 from dcmesh.model.link import ServiceAccount
 from dcmesh.preflight.terminations import stands_otherwise
 
+from .mesh.dns_capture import DnsCapture, DnsCaptureArgs
 from .mesh.link_probe import LinkProbe, LinkProbeArgs
 from .mesh.named_import import NamedImport, NamedImportArgs
 from .mesh.namespace_scope import NamespaceScope, NamespaceScopeArgs
@@ -21,7 +22,8 @@ class SiteImports(pulumi.ComponentResource):
     """The importing side of a site.
 
     Creates:
-        - NamespaceScope for each importing namespace.
+        - DnsCapture for each importing namespace with consumers whose pods' labels are said, and NamespaceScope for
+          each with others.
         - ServiceImport for each import, or a NamedImport.
         - LinkProbe for each consumer, after all of that. One that asks a site that is gone does not run
           anew. There is none for an import that changes its termination just now: the next `up` makes it.
@@ -46,8 +48,13 @@ class SiteImports(pulumi.ComponentResource):
         for namespace, group in groupby(by_namespace, key=lambda place: place[0].namespace):
             imports = list(group)
             after = args.site.ready_for(namespace)
-            scope = NamespaceScope(f"{name}.{namespace}", NamespaceScopeArgs(namespace=namespace, after=after), inside)
-            imported: list[pulumi.Resource] = [scope]
+            imported: list[pulumi.Resource] = []
+            if not all(of.selector for of, _ in imports):
+                scope = NamespaceScopeArgs(namespace=namespace, after=after)
+                imported.append(NamespaceScope(f"{name}.{namespace}", scope, inside))
+            if chosen := {of.service_account: of.selector for of, _ in imports if of.selector}:
+                capture = DnsCaptureArgs(namespace=namespace, consumers=chosen, after=after)
+                imported.append(DnsCapture(f"{name}.{namespace}", capture, inside))
             for of, export in {(of.source, of.name): (of, export) for of, export in imports}.values():
                 own_name = import_name(name, namespace=namespace, source=of.source, export=of.name)
                 import_args = NamedImportArgs(
@@ -59,7 +66,7 @@ class SiteImports(pulumi.ComponentResource):
                     vips=of.vips,
                     after=after,
                 )
-                kind = NamedImport if export.termination == "gateway" else ServiceImport
+                kind = NamedImport if export.server_names else ServiceImport
                 imported.append(kind(own_name, import_args, inside))
             for account in dict.fromkeys(of.service_account for of, _ in imports):
                 asked = [(of, export) for of, export in imports if of.service_account == account]

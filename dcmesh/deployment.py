@@ -12,6 +12,7 @@ from dcmesh.kube.api import ERRORS, ApiClient, answer_or_none, reach, why
 from dcmesh.kube.cluster import identity_of
 from dcmesh.kube.kubeconfig import KubeconfigError, read_kubeconfig
 from dcmesh.model.egress import name_for
+from dcmesh.model.istio import TRUST_DOMAIN
 from dcmesh.model.link import POD_NAME, ExportedService, Link, ServiceAccount, server_name
 from dcmesh.model.object_names import imported_entry, imported_rule
 from dcmesh.model.printable import printable
@@ -58,6 +59,8 @@ class DeployedExport(ExportedService):
     """Whether it is imported by an egress gateway."""
     pod_label: str = POD_NAME
     """Label that tells its pods apart."""
+    pod_port: int
+    """The port at which its pods' sidecars end TLS, or the gateway reaches them."""
 
     def known_as(self, host: str) -> str:
         """Return by what name a consumer's proxy knows a host."""
@@ -199,7 +202,8 @@ def _site(name: str, kubeconfig: str | None, sites: Mapping[str, Mapping[str, An
         if source not in links:
             pending[source] = None
             continue
-        account = ServiceAccount(imported["namespace"], imported["serviceAccount"])
+        domains = tuple(known.get("trustDomains", (TRUST_DOMAIN,)))
+        account = ServiceAccount(imported["namespace"], imported["serviceAccount"], domains)
         by_gateway = imported.get("egress") == "gateway"
         if by_gateway:
             egress_gateways[account] = None
@@ -246,8 +250,8 @@ def _links(site: str, told: Mapping[str, Any]) -> dict[str, Link]:
 
 def _account(identity: str) -> ServiceAccount:
     """Return the account of a SPIFFE id: `spiffe://DOMAIN/ns/NAMESPACE/sa/NAME`."""
-    *_, namespace, _, name = identity.split("/")
-    return ServiceAccount(namespace, name)
+    *_, domain, _, namespace, _, name = identity.split("/")
+    return ServiceAccount(namespace, name, (domain,))
 
 
 def _gateway(place: Mapping[str, Any], link: Link) -> ExpectedGateway:
@@ -268,12 +272,22 @@ def _exports(link: Link, known: Mapping[str, Any]) -> tuple[DeployedExport, ...]
         known: what the stack says of the exporting site, if that is one of its own.
     """
     gateways = tuple(f"{address}:{link.gateway.port}" for address in link.gateway.addresses)
-    labels = known.get("podLabels", {})
+    labels, ingress = known.get("podLabels", {}), known.get("ingressPorts", {})
     whole = (
-        DeployedExport(source=link.site, gateways=gateways, pod_label=labels.get(of.name, POD_NAME), **dict(of))
+        DeployedExport(
+            source=link.site,
+            gateways=gateways,
+            pod_label=labels.get(of.name, POD_NAME),
+            pod_port=of.port,
+            **dict(of),
+        )
         for of in link.exports
     )
-    return tuple(export for of in whole for export in of.by_port)
+    return tuple(
+        of.model_copy(update={"pod_port": ingress.get(of.name, {}).get(str(of.port), of.port)})
+        for export in whole
+        for of in export.by_port
+    )
 
 
 def _server(known: Mapping[str, Any]) -> ExpectedServer:

@@ -135,7 +135,7 @@ def _tables(plan: Plan) -> Iterator[tuple[str, Table]]:
 
 def _exported(export: ExportedService) -> str:
     """Return an export's name, and that the gateway ends TLS for it if it does."""
-    return export.name if export.termination == "pod" else f"{export.name} (TLS ends here)"
+    return f"{export.name} (TLS ends here)" if export.termination == "gateway" else export.name
 
 
 def _databases(databases: list[DatabasePlan]) -> Table:

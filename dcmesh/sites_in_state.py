@@ -72,6 +72,19 @@ def read_sites_in_state(settings: model.Settings, project: str, stack: str) -> d
     }
 
 
+def is_begun(project: str, stack: str) -> bool:
+    """Tell whether the stack's state has the cluster of any site, whatever sites the configuration names.
+
+    Raises:
+        ConfigError: the state cannot be read.
+    """
+    whole = stack_name(project, stack)
+    try:
+        return any(urn.endswith("-cluster-kubernetes") for urn in read_resources(whole))
+    except LookupError as error:
+        raise unreadable(whole, error) from None
+
+
 def _made_by(made: tuple[str, Mapping[str, Any]] | None) -> str | None:
     """Return the first word of what a change would replace a cluster for: that is what makes it."""
     return str((made[1].get("triggers") or [""])[0]).partition(" ")[0] if made else None
@@ -117,7 +130,7 @@ def meshed_namespaces(site: str, known: SiteInState | None) -> frozenset[str]:
     A pod without one would be refused by others that have one while the PeerAuthentication of the export stands, which
     Pulumi deletes last.
     """
-    exports = re.compile(rf"{re.escape(export_name(site, ''))}.*-peerauthentication-.*")
+    exports = re.compile(rf"{re.escape(export_name(site, ''))}.*-peerauthentication-.*-strict")
     imports = re.compile(rf"{re.escape(site)}-imports\..*-sidecar")
     named = ((urn.rpartition("::")[2], namespace) for urn, (namespace, _) in (known.objects if known else {}).items())
     return frozenset(namespace for name, namespace in named if exports.fullmatch(name) or imports.fullmatch(name))

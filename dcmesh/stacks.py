@@ -7,7 +7,7 @@ from typing import Any
 import pulumi
 
 from dcmesh.model.printable import printable
-from dcmesh.model.settings import Peer
+from dcmesh.model.settings import Peer, Settings
 from dcmesh.pulumi_cli import pulumi as pulumi_cli
 from dcmesh.pulumi_cli import read_state
 
@@ -74,6 +74,21 @@ def read_doomed(stack: str) -> set[str]:
     exported = read_state(lambda: pulumi_cli("stack", "export", "--stack", stack))
     resources = json.loads(exported)["deployment"].get("resources") or []
     return {resource["urn"] for resource in resources if resource.get("delete")}
+
+
+def stacks_met(settings: Settings, project: str) -> dict[str, str | None]:
+    """Return by name the stack of each site of another stack that sites of this one meet; None if it has none here."""
+    own = {site.name for site in settings.sites}
+    found: dict[str, str | None] = {
+        consumer.site: stack_name(project, consumer.site)
+        for site in settings.sites
+        for export in site.exports
+        for consumer in export.consumers
+        if consumer.site not in own
+    }
+    return found | {
+        peer.name: None if peer.link or peer.link_file else stack_of(peer, project) for peer in settings.peers
+    }
 
 
 def stack_of(peer: Peer, project: str) -> str:

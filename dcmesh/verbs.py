@@ -19,6 +19,9 @@ from dcmesh.model.switchover import Switchover
 CHAIN, ROOTS = "DCMESH_CERT_CHAIN", "DCMESH_ROOT_CERTS"
 """The environment's variables with the certificates that a site's proxies are to follow."""
 
+DOMAIN = "DCMESH_TRUST_DOMAIN"
+"""The environment's variable with the trust domain that their certificates are to have."""
+
 KUBECONFIGS = (KUBECONFIG, OTHER_KUBECONFIG) = ("DCMESH_KUBECONFIG", "DCMESH_OTHER_KUBECONFIG")
 """The environment's variables with the contents of a site's kubeconfig, which is no argument: others can read those."""
 
@@ -35,7 +38,7 @@ def settle_certificates(site: str, context: str | None) -> State:
     def work() -> None:
         kubeconfig = os.environ.get(KUBECONFIG) or _kubectls(context)
         wanted = given_or_held(site, kubeconfig, os.environ.get(CHAIN), os.environ.get(ROOTS))
-        settle(site, kubeconfig, wanted)
+        settle(site, kubeconfig, wanted, os.environ.get(DOMAIN))
 
     return _done(site, work)
 

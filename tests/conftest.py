@@ -16,6 +16,7 @@ LONGEST = (
     "tests/e2e/databases/",
     "tests/e2e/test_gateways",
     "tests/e2e/test_egress",
+    "tests/e2e/test_ingress",
     "tests/e2e/istios/",
     "tests/e2e/test_trust",
     "tests/e2e/test_release",

@@ -55,7 +55,7 @@ def write(directory: Path, values: Mapping[str, Mapping[str, Any]]) -> None:
 
 def hello(name: str, namespace: str) -> list[Object]:
     """Return a namespace with the demo's source, under that name."""
-    stateful_set = hello_stateful_set(name=name, replicas=3, port=PORT)
+    stateful_set = hello_stateful_set(name=name, replicas=3, port=PORT, metadata={})
     return [
         *_home(namespace, name),
         _object("v1", "Service", name, namespace, headless_service(name=name, port=PORT)),
@@ -76,7 +76,7 @@ def _export() -> ExportedService:
 
 
 def _client() -> list[Object]:
-    deployment = _object("apps/v1", "Deployment", "client", "demo-dr", client_deployment(name="client"))
+    deployment = _object("apps/v1", "Deployment", "client", "demo-dr", client_deployment(name="client", metadata={}))
     return [*_home("demo-dr", "client"), deployment]
 
 

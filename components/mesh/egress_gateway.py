@@ -10,8 +10,8 @@ import pulumi_kubernetes as k8s
 from dcmesh.model.egress import EGRESS_NAME, LABELS, TRIES
 
 from ..mesh.gateway import gateway_values, give_up
-from ..mesh.gateway_termination import TYPE
 from ..mesh.istio import Charts, Values, merge
+from ..mesh.service_export import TYPE
 from ..sealed import sealed
 
 REPLICAS = 2

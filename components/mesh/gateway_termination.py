@@ -13,12 +13,10 @@ from dcmesh.model.object_names import gateway_name
 
 from ..mesh.entry_ports import entry_ports
 from ..mesh.gateway import labels_in
-from ..mesh.service_export import API_VERSIONS, connection_limit
+from ..mesh.service_export import API_VERSIONS, TYPE, connection_limit
 
 WITH_IDENTITY = "dcmesh-with-identity"
 """Name of the AuthorizationPolicy of a gateway that ends TLS."""
-
-TYPE = "type.googleapis.com/envoy.extensions."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +76,7 @@ def ending_server(export: ExportedService, host: str, namespace: str) -> dict[st
         "servers": [
             {
                 "port": {"number": GATEWAY_PORT, "name": f"tls-{name}", "protocol": "TLS"},
-                "tls": {"mode": "ISTIO_MUTUAL", "subjectAltNames": identities(export)},
+                "tls": {"mode": "ISTIO_MUTUAL", "subjectAltNames": export.consumer_ids},
                 "hosts": [f"./{name}"],
             }
         ],
@@ -113,7 +111,7 @@ def consumers_in_handshake(export: ExportedService, host: str, namespace: str) -
         match = {"context": "GATEWAY", "listener": listener}
         return {"applyTo": what, "match": match, "patch": {"operation": "MERGE", "value": value}}
 
-    names = [{"san_type": "URI", "matcher": {"exact": identity}} for identity in identities(export)]
+    names = [{"san_type": "URI", "matcher": {"exact": identity}} for identity in export.consumer_ids]
     tls = {
         "@type": f"{TYPE}transport_sockets.tls.v3.DownstreamTlsContext",
         "common_tls_context": {
@@ -134,11 +132,6 @@ def consumers_in_handshake(export: ExportedService, host: str, namespace: str) -
             patch("FILTER_CHAIN", {"transport_socket": {"name": "envoy.transport_sockets.tls", "typed_config": tls}}),
         ],
     }
-
-
-def identities(export: ExportedService) -> list[str]:
-    """Return the SPIFFE ids of an export's consumers."""
-    return sorted({consumer.account.spiffe_id for consumer in export.consumers})
 
 
 def with_identity(site: str, namespace: str) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Any, Literal
 import pulumi
 import pulumi_kubernetes as k8s
 
-from dcmesh.model.istio import ISTIO_NAMESPACE, SCOPE
+from dcmesh.model.istio import ISTIO_NAMESPACE, SCOPE, TRUST_DOMAIN
 from dcmesh.model.ownership import OURS
 
 from ..sealed import sealed
@@ -68,6 +68,7 @@ def istiod_values(
     pull_secrets: Sequence[str],
     statistics: Sequence[str] = (),
     scope_gateways: bool = True,
+    trust_domains: Sequence[str] = (TRUST_DOMAIN,),
 ) -> dict[str, Any]:
     """Return the values of the chart `istiod`.
 
@@ -80,7 +81,9 @@ def istiod_values(
         pull_secrets: Secrets with credentials for the registry.
         statistics: patterns of the statistics that proxies show beside Istio's choice.
         scope_gateways: whether a Gateway opens gateways of its own namespace alone.
+        trust_domains: the mesh's trust domain, and one that counts as its own. Default: Istio's.
     """
+    default = tuple(trust_domains) == (TRUST_DOMAIN,)
     images = {key: value for key, value in (("hub", hub), ("tag", tag)) if value}
     return {
         **images,
@@ -99,7 +102,11 @@ def istiod_values(
             "multiCluster": {"clusterName": cluster},
             **({"imagePullSecrets": list(pull_secrets)} if pull_secrets else {}),
         },
+        # istiod reads at its start what it issues for.
+        **({} if default else {"podAnnotations": {"dcmesh/trust-domains": ",".join(trust_domains)}}),
         "meshConfig": {
+            **({} if default else {"trustDomain": trust_domains[0]}),
+            **({"trustDomainAliases": list(trust_domains[1:])} if trust_domains[1:] else {}),
             "outboundTrafficPolicy": {"mode": egress},
             "defaultConfig": {
                 "proxyMetadata": {
@@ -133,6 +140,8 @@ class IstioControlPlaneArgs:
         pull_secrets: Secrets in `istio-system` with credentials for the registry.
         statistics: patterns of the statistics that proxies show beside Istio's choice. Default: none.
         scope_gateways: whether a Gateway opens gateways of its own namespace alone. Default: yes.
+        trust_domains: the mesh's trust domain, and one that counts as its own while that changes. Default:
+            `cluster.local`, Istio's own.
         base_values: values laid over those of the chart `base`.
         istiod_values: values laid over those of the chart `istiod`.
         hooks: what surrounds Helm's work on a release. Default: nothing.
@@ -150,6 +159,7 @@ class IstioControlPlaneArgs:
     pull_secrets: Sequence[str] = ()
     statistics: Sequence[str] = ()
     scope_gateways: bool = True
+    trust_domains: Sequence[str] = (TRUST_DOMAIN,)
     base_values: Values = field(default_factory=dict)
     istiod_values: Values = field(default_factory=dict)
     hooks: pulumi.ResourceHookBinding | None = None
@@ -224,6 +234,7 @@ class IstioControlPlane(pulumi.ComponentResource):
             pull_secrets=args.pull_secrets,
             statistics=args.statistics,
             scope_gateways=args.scope_gateways,
+            trust_domains=args.trust_domains,
         )
         return k8s.helm.v3.Release(
             f"{name}-istiod",

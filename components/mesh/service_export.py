@@ -9,9 +9,11 @@ import pulumi_kubernetes as k8s
 
 from dcmesh.model.gateway import GATEWAY_PORT
 from dcmesh.model.istio import ISTIO_NAMESPACE
-from dcmesh.model.link import ExportedService, pod_of
+from dcmesh.model.link import ExportedService, pod_of, trust_domain_of
 
 from ..mesh.gateway import labels_in
+
+TYPE = "type.googleapis.com/envoy.extensions."
 
 API_VERSIONS = {
     "AuthorizationPolicy": "security.istio.io/v1",
@@ -121,7 +123,7 @@ def consumers_only(export: ExportedService, selector: Mapping[str, str]) -> dict
         "action": "DENY",
         "rules": [
             {
-                "from": [{"source": {"notPrincipals": sorted({c.account.principal for c in export.consumers})}}],
+                "from": [{"source": {"notPrincipals": export.consumer_principals}}],
                 "when": [{"key": "connection.sni", "values": [f"*.{service}"], "notValues": [f"*_.{service}"]}],
             }
         ],
@@ -148,13 +150,12 @@ def connect_after_handshake(export: ExportedService, selector: Mapping[str, str]
             "patch": {"operation": operation, "value": value},
         }
 
-    type_ = "type.googleapis.com/envoy.extensions."
     proxy = {
-        "@type": f"{type_}filters.network.tcp_proxy.v3.TcpProxy",
+        "@type": f"{TYPE}filters.network.tcp_proxy.v3.TcpProxy",
         "upstream_connect_mode": "ON_DOWNSTREAM_TLS_HANDSHAKE",
         "max_early_data_bytes": 0,  # Envoy wants it said: nothing is read ahead for a server that speaks first
     }
-    cel = {"name": "envoy.formatter.cel", "typed_config": {"@type": f"{type_}formatter.cel.v3.Cel"}}
+    cel = {"name": "envoy.formatter.cel", "typed_config": {"@type": f"{TYPE}formatter.cel.v3.Cel"}}
     # Where the proxy goes on to, in place of the pod's own port: nowhere. What is empty changes nothing.
     elsewhere = {
         "object_key": "envoy.network.transport_socket.original_dst_address",
@@ -162,7 +163,7 @@ def connect_after_handshake(export: ExportedService, selector: Mapping[str, str]
         "skip_if_empty": True,
     }
     checked = {
-        "@type": f"{type_}filters.network.set_filter_state.v3.Config",
+        "@type": f"{TYPE}filters.network.set_filter_state.v3.Config",
         "on_downstream_tls_handshake": [elsewhere],
     }
     tcp_proxy = {"name": "envoy.filters.network.tcp_proxy"}
@@ -188,14 +189,42 @@ def nowhere(export: ExportedService) -> str:
     """
     service = export.hosts[0].partition(".")[2]
     name, caller = "connection.requested_server_name", "connection.uri_san_peer_certificate"
-    identities = ", ".join(f"'{identity}'" for identity in _identities(export))
+    identities = ", ".join(f"'{identity}'" for identity in export.consumer_ids)
     from_outside = f"{name}.endsWith('.{service}') && !{name}.endsWith('_.{service}')"
     consumer = f"has({caller}) && {caller} in [{identities}]"
     return f"%CEL({from_outside} && !({consumer}) ? '127.0.0.1:0' : '')%"
 
 
-def _identities(export: ExportedService) -> list[str]:
-    return sorted({consumer.account.spiffe_id for consumer in export.consumers})
+def of_other_domains(export: ExportedService, selector: Mapping[str, str]) -> dict[str, Any] | None:
+    """Return the spec of the EnvoyFilter that lets consumers of other trust domains in; None if there are none.
+
+    By itself a sidecar takes callers of its own mesh's trust domain alone, and its aliases. They stay as they are: this
+    is no lock of the consumers, which `consumers_only` and `connect_after_handshake` are. It is for pods that take
+    mutual TLS alone: Envoy refuses a listener with a chain that has half of TLS.
+    """
+    # Of another than the mesh's own: it is there before an alias goes that lets them in, too.
+    others = [identity for identity in export.consumer_ids if trust_domain_of(identity) != export.trust_domains[0]]
+    if not others:
+        return None
+    names = [{"prefix": f"spiffe://{domain}/"} for domain in sorted(export.trust_domains)]
+    names += [{"exact": of} for of in others]
+    tls = {
+        "@type": f"{TYPE}transport_sockets.tls.v3.DownstreamTlsContext",
+        "common_tls_context": {
+            "combined_validation_context": {
+                "default_validation_context": {
+                    "match_typed_subject_alt_names": [{"san_type": "URI", "matcher": name} for name in names]
+                }
+            }
+        },
+    }
+    chain = {"destinationPort": export.port, "transportProtocol": "tls"}
+    match = {"context": "SIDECAR_INBOUND", "listener": {"filterChain": chain}}
+    value = {"transport_socket": {"name": "envoy.transport_sockets.tls", "typed_config": tls}}
+    return {
+        "workloadSelector": {"labels": dict(selector)},
+        "configPatches": [{"applyTo": "FILTER_CHAIN", "match": match, "patch": {"operation": "MERGE", "value": value}}],
+    }
 
 
 class ServiceExport(pulumi.ComponentResource):
@@ -209,6 +238,7 @@ class ServiceExport(pulumi.ComponentResource):
         - `AuthorizationPolicy` that lets only the consumers in from other sites.
         - `EnvoyFilter`, if the protocol is TCP, that keeps the server from all connections of other sites but
           the consumers'.
+        - `EnvoyFilter` that lets in consumers of other trust domains, if there are any.
 
     The StatefulSet and its headless Service are expected to be there, or are a workload of the site.
     """
@@ -248,6 +278,8 @@ class ServiceExport(pulumi.ComponentResource):
         if export.protocol == "TCP":
             spec = connect_after_handshake(export, args.selector)
             fence.append(create("EnvoyFilter", f"{export.name}-connect-after-handshake", local, spec, ready))
+        if others := of_other_domains(export, args.selector):
+            fence.append(create("EnvoyFilter", f"{export.name}-trust-domains", local, others, [*ready, fence[0]]))
         for host in export.hosts:
             pod = pod_of(host)
             create("ServiceEntry", f"{export.name}.{pod}", local, pod_service_entry(export, host, gateways), ready)

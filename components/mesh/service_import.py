@@ -36,7 +36,7 @@ def host_service_entry(
             for address in gateway
         ],
         # Without it any workload with a certificate of the shared root would pass for the exporter.
-        "subjectAltNames": [export.identity],
+        "subjectAltNames": list(export.identities),
     }
 
 

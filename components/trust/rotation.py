@@ -5,8 +5,8 @@ from typing import Any
 import pulumi
 
 from dcmesh.model.certificates import Bundle
-from dcmesh.trust.rotation import OtherSites, certificates, guard
-from dcmesh.verbs import CHAIN, KUBECONFIG, ROOTS
+from dcmesh.trust.rotation import Mesh, OtherSites, certificates, guard
+from dcmesh.verbs import CHAIN, DOMAIN, KUBECONFIG, ROOTS
 
 from ..hook_thread import in_hook_thread
 from ..trust.shared_ca import Intermediate
@@ -14,7 +14,7 @@ from ..verb_command import run_verb
 
 
 def guard_hook(
-    site: str, intermediate: Intermediate, kubeconfig: pulumi.Output[str], others: OtherSites
+    site: str, intermediate: Intermediate, kubeconfig: pulumi.Output[str], others: OtherSites, mesh: Mesh
 ) -> pulumi.ResourceHookBinding:
     """Return what looks, before a site's Secret `cacerts` is created or updated, whether it may be.
 
@@ -26,7 +26,7 @@ def guard_hook(
     async def look(_: pulumi.ResourceHookArgs) -> None:
         if known := await wanted.future():
             text, chain, root = known
-            warning = await in_hook_thread(guard, site, text, Bundle(chain=chain, root=root), others)
+            warning = await in_hook_thread(guard, site, text, Bundle(chain=chain, root=root), others, mesh)
             if warning:
                 pulumi.log.warn(warning)
 
@@ -40,6 +40,7 @@ def settle_command(
     kubeconfig: pulumi.Output[str],
     begun: pulumi.CustomResource,
     opts: pulumi.ResourceOptions,
+    trust_domain: str | None = None,
 ) -> pulumi.Output[dict[str, Any]]:
     """Create the Command that has all of a site's proxies follow its certificates.
 
@@ -47,18 +48,20 @@ def settle_command(
         site: the site, whose name begins the resource's.
         intermediate: what its Secret `cacerts` has by then.
         kubeconfig: contents of its kubeconfig.
-        begun: what is made anew before each change of the Secret.
+        begun: what is made anew before each change of the Secret, or of the trust domain.
         opts: options of the resource.
+        trust_domain: the trust domain that they have by then. Default: it is not looked at.
 
     Returns:
         The certificates that all of them followed when it ran last, as a stack output.
     """
+    domain: dict[str, pulumi.Input[str]] = {DOMAIN: trust_domain} if trust_domain else {}
     seen_through = run_verb(
         f"{site}-certificates",
         "settle",
         site,
-        environment={KUBECONFIG: kubeconfig, CHAIN: intermediate.chain, ROOTS: intermediate.root},
-        triggers=[intermediate.chain, intermediate.root, begun.id],
+        environment={KUBECONFIG: kubeconfig, CHAIN: intermediate.chain, ROOTS: intermediate.root} | domain,
+        triggers=[intermediate.chain, intermediate.root, begun.id, *domain.values()],
         opts=opts,
     ).triggers
     return pulumi.Output.unsecret(seen_through.apply(lambda seen: _as_output(site, *(seen or ())[:2])))

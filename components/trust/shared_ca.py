@@ -7,6 +7,8 @@ import pulumi
 import pulumi_tls as tls
 
 from dcmesh.model.certificates import BUNDLE_NAMES, SigningBundle
+from dcmesh.model.name_constraints import bound
+from dcmesh.model.signing_requests import intermediate_name
 
 HOURS_A_YEAR = 24 * 365
 KEY_ALGORITHM = "ECDSA"
@@ -87,7 +89,7 @@ class Intermediate:
 
     Attributes:
         cert: the intermediate.
-        key: its private key; secret.
+        key: its private key; secret. Empty of a site that has made it itself.
         chain: the intermediate and whatever stands between it and the root.
         root: the root that all sites share; several, one after the other, while it is replaced.
     """
@@ -117,51 +119,77 @@ class SiteCAArgs:
         root: the root that signs it.
         trusted: all roots that the site trusts.
         number: which intermediate this is of those that replace one another under a root. Default 1.
+        trust_domain: the trust domain of which it may sign names, and no others. Default: it may sign any.
+        request: PEM of what the site asks to have signed, if it has made the key itself. Default: the key is made here.
     """
 
     site: str
     root: SharedCA
     trusted: Sequence[SharedCA]
     number: int = 1
+    trust_domain: str | None = None
+    request: str | None = None
 
 
 class SiteCA(pulumi.ComponentResource):
     """The intermediate authority of one site. What it was made with stays, as with the root.
 
     Creates:
-        - `tls.PrivateKey`, `tls.CertRequest`, `tls.LocallySignedCert`: the intermediate, signed by the root.
+        - `tls.PrivateKey`, `tls.CertRequest`: unless the site has made them itself;
+        - `tls.LocallySignedCert`: the intermediate, signed by the root.
+
+    For a trust domain the root signs it once more, with what the provider cannot write: name constraints. What is there
+    of it without them is secret: with the site's key, which is in its cluster, it would sign any name.
     """
 
     intermediate: Intermediate
 
     def __init__(self, name: str, args: SiteCAArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("dcmesh:components:SiteCA", name, {}, opts)
-        child = pulumi.ResourceOptions(parent=self)
-        key = tls.PrivateKey(f"{name}-key", algorithm=KEY_ALGORITHM, ecdsa_curve=KEY_CURVE, opts=child)
-        request = tls.CertRequest(
-            f"{name}-request",
-            private_key_pem=key.private_key_pem,
-            subject=tls.CertRequestSubjectArgs(
-                common_name=numbered(f"Intermediate CA {args.site}", args.root.args.generation, args.number),
-                organization=args.root.args.organization,
-            ),
-            opts=_made_once(child, "subject"),
-        )
+        child, domain = pulumi.ResourceOptions(parent=self), args.trust_domain
+        # A key of its own: with that of an intermediate for all names one could go on to sign any.
+        name = f"{name}.{domain}" if domain else name
+        request: pulumi.Input[str]
+        if args.request:
+            request, private_key = args.request, pulumi.Output.from_input("")
+        else:
+            request, private_key = self._key(name, args, child)
+        without = pulumi.ResourceOptions(additional_secret_outputs=["certPem"] if domain else None)
         signed = tls.LocallySignedCert(
             f"{name}-intermediate",
-            cert_request_pem=request.cert_request_pem,
+            cert_request_pem=request,
             ca_private_key_pem=args.root.private_key_pem,
             ca_cert_pem=args.root.cert_pem,
             is_ca_certificate=True,
             allowed_uses=CA_USES,
             set_subject_key_id=True,
             validity_period_hours=args.root.args.intermediate_validity_years * HOURS_A_YEAR,
-            opts=_made_once(child, "validityPeriodHours"),
+            opts=pulumi.ResourceOptions.merge(_made_once(child, "validityPeriodHours"), without),
         )
+        cert = signed.cert_pem
+        if domain:
+            signing: pulumi.Output[list[str]] = pulumi.Output.all(cert, args.root.private_key_pem)
+            cert = pulumi.Output.unsecret(signing.apply(lambda parts: bound(parts[0], parts[1], domain)))
         self.intermediate = Intermediate(
-            cert=signed.cert_pem,
-            key=key.private_key_pem,
-            chain=pulumi.Output.concat(signed.cert_pem, args.root.cert_pem),
+            cert=cert,
+            key=private_key,
+            chain=pulumi.Output.concat(cert, args.root.cert_pem),
             root=pulumi.Output.concat(*(root.cert_pem for root in args.trusted)),
         )
         self.register_outputs({})
+
+    def _key(
+        self, name: str, args: SiteCAArgs, child: pulumi.ResourceOptions
+    ) -> tuple[pulumi.Output[str], pulumi.Output[str]]:
+        """Create a key, and return what it asks to have signed, and itself."""
+        key = tls.PrivateKey(f"{name}-key", algorithm=KEY_ALGORITHM, ecdsa_curve=KEY_CURVE, opts=child)
+        request = tls.CertRequest(
+            f"{name}-request",
+            private_key_pem=key.private_key_pem,
+            subject=tls.CertRequestSubjectArgs(
+                common_name=numbered(intermediate_name(args.site), args.root.args.generation, args.number),
+                organization=args.root.args.organization,
+            ),
+            opts=_made_once(child, "subject"),
+        )
+        return request.cert_request_pem, key.private_key_pem

@@ -14,7 +14,7 @@ from dcmesh.stacks import NoStackError, ReadStack, read_stack, stack_name
 
 
 def unreadable(stack: str, error: LookupError) -> ConfigError:
-    """Return the error that the state of the stack that runs cannot be read."""
+    """Return the error that the state of a stack cannot be read."""
     return ConfigError([Finding("sites", NOTHING, f"the state of {stack} cannot be read: {error}")])
 
 

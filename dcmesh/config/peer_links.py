@@ -12,7 +12,18 @@ from dcmesh.config.value_errors import faults_of
 from dcmesh.files import ReadFile, why_not
 from dcmesh.model.gateway import GATEWAY_NAME
 from dcmesh.model.istio import TRUST_DOMAIN
-from dcmesh.model.link import CLUSTER_DOMAIN, VERSION, ExportedService, Link, is_whole, server_name, service_of
+from dcmesh.model.link import (
+    CLUSTER_DOMAIN,
+    DOMAINS,
+    INGRESS,
+    LISTS,
+    ExportedService,
+    Link,
+    is_whole,
+    server_name,
+    service_of,
+    trust_domain_of,
+)
 from dcmesh.model.settings import Peer
 from dcmesh.stacks import ReadStack, read_stack, stack_of
 
@@ -28,6 +39,9 @@ TOO_LARGE = f"is no link: it has more than {MOST_PARTS} parts, or they are neste
 
 MOST_BYTES = 2**20
 """How long a file with links may be: YAML of that length takes seconds."""
+
+MOST_DOMAINS = 2
+"""How many trust domains the identities of a site have at most."""
 
 MOST_SHOWN = 20
 """How many errors of a link are shown."""
@@ -143,55 +157,71 @@ def _false_claims(link: Link, site: str, path: str) -> Iterator[Finding]:
     """Find where a link claims to be of another site, or an export what is another's."""
     if link.site != site:
         yield Finding(f"{path}site", link.site, f"is another site than {site}: name the peer after its site")
-    names, hosts = set[str](), set[tuple[str, str]]()
+    if len({domain for export in link.exports for domain in export.trust_domains}) > MOST_DOMAINS:
+        advice = f"have more than {MOST_DOMAINS} trust domains: {site} has one, and another while that changes"
+        yield Finding(f"{path}exports", NOTHING, advice)
+    names, hosts = set[str](), set[tuple[bool, str]]()
     for index, export in enumerate(link.exports):
         at = f"{path}exports[{index}]"
         if export.name in names:
             yield Finding(f"{at}.name", export.name, f"is there twice: {site} must give each export a name of its own")
         names.add(export.name)
-        yield from _false_identity(export, site, at, single=link.version < VERSION)
-        yield from _false_names(export, site, at)
+        yield from _false_identity(export, site, at, link.version)
+        yield from _false_names(export, site, at, link.version)
         yield from _of_gateways_alone(export, site, at)
         service = service_of(export.hosts[0])[1]
         for number, host in enumerate(export.hosts):
             where = f"{at}.hosts[{number}]"
-            # One of each termination may stand side by side: while importers move from one to the other.
-            if (export.termination, host) in hosts:
+            # One by the pods' own ports may stand beside another: while importers move from one to the other.
+            named = (export.termination == "pod", host)
+            if named in hosts:
                 yield Finding(where, host, f"is there twice: {site} must export each host once")
-            hosts.add((export.termination, host))
+            hosts.add(named)
             if service_of(host) != (export.namespace, service):
                 own = f"{service}.{export.namespace}.svc.{CLUSTER_DOMAIN}"
                 advice = f"is not behind {own}: all hosts of an export are of its namespace and of one Service"
                 yield Finding(where, host, advice)
 
 
-def _false_identity(export: ExportedService, site: str, at: str, *, single: bool) -> Iterator[Finding]:
+def _false_identity(export: ExportedService, site: str, at: str, version: int) -> Iterator[Finding]:
     """Find an identity that is neither that of pods of the export's namespace nor, where that ends TLS, a gateway's."""
-    prefix, gateways = f"spiffe://{TRUST_DOMAIN}/ns/{export.namespace}/sa/", f"/sa/{GATEWAY_NAME}"
+    gateways = f"/sa/{GATEWAY_NAME}"
     for number, identity in enumerate(export.identities):
-        place = f"{at}.identity" if single else f"{at}.identities[{number}]"
+        place = f"{at}.identity" if version < LISTS else f"{at}.identities[{number}]"
+        domain = trust_domain_of(identity)
+        prefix = f"spiffe://{domain}/ns/{export.namespace}/sa/"
+        if version < DOMAINS and domain != TRUST_DOMAIN:
+            advice = f"has another trust domain than {TRUST_DOMAIN}, which a link from version {DOMAINS} on may have"
+            yield Finding(place, identity, advice)
         if export.termination == "gateway" and not identity.endswith(gateways):
-            own = f"spiffe://{TRUST_DOMAIN}/ns/…{gateways}"
+            own = f"spiffe://{domain}/ns/…{gateways}"
             yield Finding(place, identity, f"is not a gateway's, where TLS ends: {site} may claim {own} alone")
-        if export.termination == "pod" and not identity.startswith(prefix):
+        if export.termination != "gateway" and not identity.startswith(prefix):
             advice = f"is not of the namespace {export.namespace}, whose pods it has: {site} may claim {prefix}… alone"
             yield Finding(place, identity, advice)
 
 
-def _false_names(export: ExportedService, site: str, at: str) -> Iterator[Finding]:
+def _false_names(export: ExportedService, site: str, at: str, version: int) -> Iterator[Finding]:
     """Find server names that are not their hosts', and a Service as a whole that the gateway has no name for."""
     wanted = tuple(server_name(host, site) for host in export.hosts)
     if export.server_names not in ((), wanted):
         told = " ".join(export.server_names)
         yield Finding(f"{at}.serverNames", told, f"are not those of its hosts: {' '.join(wanted)}")
-    if export.termination == "pod" and any(map(is_whole, export.hosts)):
+    if export.ingress and version < INGRESS:
+        yield Finding(f"{at}.ingress", True, f"is for links from version {INGRESS} on, and this one is older")
+    if export.ingress and not export.server_names:
+        yield Finding(f"{at}.serverNames", NOTHING, f"are missing: hosts with ingress ports have names in {site}")
+    if export.termination != "gateway" and any(map(is_whole, export.hosts)):
         yield Finding(f"{at}.hosts[0]", export.hosts[0], "is no pod, and TLS ends at pods: its serverNames are missing")
 
 
 def _of_gateways_alone(export: ExportedService, site: str, at: str) -> Iterator[Finding]:
     """Find what only a gateway that ends TLS can have, and ports that are there twice."""
-    for key, value in {"identities": export.identities, "ports": export.ports}.items():
-        if len(value) > 1 and export.termination == "pod":
+    accounts = {identity.partition("/ns/")[2] for identity in export.identities}  # of one in each trust domain
+    at_pods = export.termination != "gateway"
+    several = {"identities": at_pods and len(accounts) > 1, "ports": not export.server_names and len(export.ports) > 1}
+    for key, wrong in several.items():
+        if wrong:
             yield Finding(f"{at}.{key}", NOTHING, f"are several, and TLS ends at pods: {site} must give one")
     for number, port in enumerate(export.port_numbers):
         if port in export.port_numbers[:number]:

@@ -48,6 +48,7 @@ EXAMPLES = {
     "PxcSpec": ("pxc-dc1.yaml", "sites.0.workloads.0.spec"),
     "PodExport": ("dc1.yaml", "sites.0.exports"),
     "GatewayExport": ("existing-database.yaml", "sites.0.exports"),
+    "IngressExport": ("ingress-port.yaml", "sites.0.exports"),
     "Import": ("dc2.yaml", "sites.0.imports"),
     "Client": ("mariadb-egress.yaml", "sites.1.imports.0.clients"),
     "Peer": ("dc2.yaml", "peers"),
@@ -61,7 +62,8 @@ def reference(model: type[BaseModel], project: str, examples: Path) -> str:
     root = schema_of(model)
     titles = dict[str, str]()
     for name, title in _titles(root, "", root):
-        titles.setdefault(name, title)
+        taken = title in titles.values() and name not in titles  # two parts may stand at one place
+        titles.setdefault(name, f"{title}, {_words(name)}" if taken else title)
     parts = [INTRODUCTION.format(project=project), _table(root, root, titles)]
     for name, title in titles.items():
         parts += [

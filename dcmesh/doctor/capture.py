@@ -89,9 +89,10 @@ def _look_at_source(link: WalkedLink) -> Iterator[HopFinding]:
         yield from judge_behind_gateway(behind_gateway(link), link.source.istio("PeerAuthentication"))
         return
     pod = link.server
-    if pod and (past := past_inbound(Rules(pod), link.export.port)):
+    port = link.export.pod_port
+    if pod and (past := past_inbound(Rules(pod), port)):
         seen, fix = seen_and_fix(link.source, pod, past)
-        yield INBOUND(f"pod {name_of(pod)}, port {link.export.port}: {seen}", fix)
+        yield INBOUND(f"pod {name_of(pod)}, port {port}: {seen}", fix)
 
 
 def judge_behind_gateway(behind: Sequence[tuple[Object, int]], peers: Sequence[Object]) -> Iterator[HopFinding]:

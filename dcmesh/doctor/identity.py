@@ -4,7 +4,6 @@ import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
-from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 
 from dcmesh.doctor.evidence import Evidence
@@ -14,7 +13,7 @@ from dcmesh.doctor.hop import Hop
 from dcmesh.doctor.link import WalkedLink
 from dcmesh.kube.pods import Pod, parse_pod
 from dcmesh.kube.proxies import parse_secrets
-from dcmesh.model.certificates import CertificateHolder, root_name, trusts
+from dcmesh.model.certificates import CertificateHolder, identity, root_name, trusts
 from dcmesh.model.istio_objects import Object
 
 EXPIRED = FindingKind("certificate-expired", "a sidecar's certificate has expired, or an authority's above it")
@@ -29,17 +28,17 @@ def judge(
     for end in filter(None, (client, server)):
         for certificate in end.chain:
             if certificate.not_valid_after_utc <= now:
-                who = certificate.subject.rfc4514_string() or identity(end)
+                who = certificate.subject.rfc4514_string() or identity(certificate)
                 yield EXPIRED(
                     f"{end.where}: {who} expired {certificate.not_valid_after_utc:%Y-%m-%d %H:%M} UTC",
                     "Renew it: an authority's by docs/production.md, a sidecar's by a restart of its pod.",
                 )
                 return
-    if server and identity(server) != link.export.identity:
-        account = link.export.identity.rpartition("/")[2]
+    if server and identity(server.chain[0]) not in link.export.identities:
+        account = link.export.identities[0].rpartition("/")[2]
         fix = f"Run the pod as the service account {account}, or set the export's `serviceAccount` to the one it has."
         yield WRONG_ACCOUNT(
-            f"{server.where}: {identity(server)} instead of {link.export.identity}",
+            f"{server.where}: {identity(server.chain[0])} instead of {' or '.join(link.export.identities)}",
             restore(link.export.source) if link.ends_at_gateway else fix,
         )
         return
@@ -51,12 +50,6 @@ def judge(
                     "Give both sites intermediates of one root (docs/production.md); see `python -m dcmesh trust`.",
                 )
                 return
-
-
-def identity(end: CertificateHolder) -> str:
-    """Return whose certificate a sidecar has."""
-    names = end.chain[0].extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    return " ".join(names.get_values_for_type(x509.UniformResourceIdentifier))
 
 
 def _roots(end: CertificateHolder) -> str:

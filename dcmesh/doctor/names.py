@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator, Sequence
 
+import yaml
+
 from dcmesh.doctor.evidence import Evidence
 from dcmesh.doctor.findings import FindingKind, HopFinding
 from dcmesh.doctor.fixes import catch_up, restore, restore_release
@@ -11,6 +13,8 @@ from dcmesh.kube.api import ERRORS
 from dcmesh.kube.pods import Pod
 from dcmesh.model.istio import ISTIO_NAMESPACE
 from dcmesh.model.istio_objects import Object, annotations, applying, goes_by, labels, name_of, selects, shows, visible
+from dcmesh.model.link import ServiceAccount
+from dcmesh.model.object_names import capturing
 
 CAPTURE_OFF = FindingKind("dns-capture-off", "the consumer's sidecar does not answer DNS queries")
 ENTRY_MISSING = FindingKind("entry-missing", "no ServiceEntry in the consumer's namespace has the host")
@@ -29,6 +33,7 @@ def judge(
     entries: Sequence[Object],
     sidecar: Object | None,
     switched_off: str = "",
+    chosen: Object | None = None,
 ) -> Iterator[HopFinding]:
     """Yield what is wrong with the objects that give the host its name.
 
@@ -39,12 +44,21 @@ def judge(
         entries: the ServiceEntries of the cluster.
         sidecar: the Sidecar that holds for the consumer's pod.
         switched_off: what says that its sidecar is not to answer DNS queries, beside the mesh's configuration.
+        chosen: dcmesh's own ProxyConfig by which pods with some labels capture DNS, where the import has a `selector`.
     """
     namespace, again = link.account.namespace, restore(link.consumer_site)
+    seen = f"bootstrap of its Envoy: node.metadata.DNS_CAPTURE is {metadata.get('DNS_CAPTURE', 'not set')}"
+    if not _captured(metadata) and chosen:
+        wanted = chosen["spec"].get("selector", {}).get("matchLabels", {})
+        shown = " ".join(f"{key}={value}" for key, value in wanted.items())
+        yield CAPTURE_OFF(
+            f"{seen}; ProxyConfig {name_of(chosen)} turns it on for pods with {shown} that start after it",
+            "Give the consumer's pod these labels, if it has not got them, and start it anew.",
+        )
+        return
     if not _captured(metadata):
         yield CAPTURE_OFF(
-            f"bootstrap of its Envoy: node.metadata.DNS_CAPTURE is {metadata.get('DNS_CAPTURE', 'not set')}"
-            f"{switched_off and ': '}{switched_off}",
+            f"{seen}{switched_off and ': '}{switched_off}",
             'Set `ISTIO_META_DNS_CAPTURE: "true"` in meshConfig.defaultConfig.proxyMetadata and in no annotation '
             "`proxy.istio.io/config` or ProxyConfig otherwise, and restart the consumer's pod. "
             f"{restore_release('istiod', 'the ConfigMap istio-system/istio')}",
@@ -100,14 +114,34 @@ def _switched_off(evidence: Evidence, pod: Object) -> str:
     """Return what switches DNS capture off for a pod: its annotation, or a ProxyConfig."""
     key, variable = "proxy.istio.io/config", "ISTIO_META_DNS_CAPTURE"
     template, of = evidence.template(pod)
-    if variable in annotations(template).get(key, ""):
+    if _no(_environment(annotations(template).get(key, "")), variable):
         return f"annotation {key} in {of}"
     for found in evidence.istio("ProxyConfig"):
         here = found["metadata"]["namespace"] in (pod["metadata"]["namespace"], ISTIO_NAMESPACE)
         chosen = found["spec"].get("selector", {}).get("matchLabels")
-        if here and selects(chosen, labels(pod)) and variable in found["spec"].get("environmentVariables", {}):
+        if here and selects(chosen, labels(pod)) and _no(found["spec"].get("environmentVariables", {}), variable):
             return f"ProxyConfig {name_of(found)}"
     return ""
+
+
+def _environment(config: str) -> Object:
+    """Return what a proxy's configuration, as its annotation has it, says of its environment."""
+    try:
+        read = yaml.safe_load(config)
+    except yaml.YAMLError:
+        return {}
+    said = read.get("proxyMetadata") if isinstance(read, dict) else None
+    return said if isinstance(said, dict) else {}
+
+
+def _no(environment: Object, variable: str) -> bool:
+    return str(environment.get(variable, "true")).lower() != "true"
+
+
+def _chosen(evidence: Evidence, account: ServiceAccount) -> Object | None:
+    """Return dcmesh's own ProxyConfig for the pods of a consumer; None if there is none."""
+    ours = f"{account.namespace}/{capturing(account.name)}"
+    return next((found for found in evidence.istio("ProxyConfig") if name_of(found) == ours), None)
 
 
 def _resolve(evidence: Evidence, pod: Pod, host: str) -> str | None:
@@ -133,6 +167,7 @@ def _look(link: WalkedLink) -> Iterator[HopFinding]:
         entries=side.istio("ServiceEntry"),
         sidecar=applying(side.istio("Sidecar"), pod.namespace, link.client_object),
         switched_off="" if _captured(metadata) else _switched_off(side, link.client_object),
+        chosen=None if _captured(metadata) else _chosen(side, link.account),
     )
     if entry:
         yield from judge_address(link, _resolve(side, pod, link.host), entry)

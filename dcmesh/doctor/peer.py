@@ -45,6 +45,8 @@ def judge_filter(link: WalkedLink, filters: Sequence[Object]) -> Iterator[HopFin
 
 
 def _look(link: WalkedLink) -> Iterator[HopFinding]:
+    if link.export.ingress:  # of which `ingress` speaks
+        return
     if link.ends_at_gateway:
         yield from judge_filter(link, link.source.istio("EnvoyFilter"))
     elif pod := link.server:

@@ -11,9 +11,9 @@ from dcmesh.model.authorization import Request, connection, denies, holding, ref
 from dcmesh.model.facts import State
 from dcmesh.model.gateway import GATEWAY_NAME, GATEWAY_PORT
 from dcmesh.model.istio_objects import Object, labels, name_of, selects, target_port
-from dcmesh.model.link import ServiceAccount, is_whole, service_of
+from dcmesh.model.link import ServiceAccount, as_written, is_whole, service_of
 from dcmesh.model.network_policy import NAMESPACE_NAME, Caller, shutting_out
-from dcmesh.model.object_names import opening
+from dcmesh.model.object_names import ingress_name, opening
 from dcmesh.status.hosts import Answer
 
 NOT_CONSUMER = FindingKind("consumer-refused", "the export's own policy does not name the consumer")
@@ -44,11 +44,13 @@ def judge(link: WalkedLink, policies: Sequence[Object], pod: Object, answer: Ans
     """
     namespace = pod["metadata"]["namespace"]
     holds = holding(policies, namespace, labels(pod))
-    ours = f"{link.export.namespace}/{link.export.name}-consumers"
+    name = ingress_name(link.export) if link.export.ingress else f"{link.export.name}-consumers"
+    ours = f"{link.export.namespace}/{name}"
     there = any(name_of(policy) == ours for policy in policies)
     again = restore_object(link.export.source, "authorizationpolicy", ours, there=there)
-    request = connection(link.account, port=link.export.port, sni=link.sni)
-    who = request.facts["principals"]
+    domains = link.export.trust_domains
+    request = connection(link.account, port=link.export.pod_port, sni=link.sni, trust_domains=domains)
+    who = as_written(request.facts["principals"], domains[0])
     silent = answer is not None and not answer.ok
     for policy in holds:
         rules = policy["spec"].get("rules", ())
@@ -72,10 +74,10 @@ def judge(link: WalkedLink, policies: Sequence[Object], pod: Object, answer: Ans
         names = ", ".join(name_of(policy) for policy in allowing)
         yield NOT_ALLOWED(
             f"AuthorizationPolicy {names}, ALLOW: no rule matches {who}",
-            f"Add a rule for the principal {who} and port {link.export.port} to it, or delete it.",
+            f"Add a rule for the principal {who} and port {link.export.pod_port} to it, or delete it.",
         )
         return
-    known = {consumer.account.principal for consumer in link.export.consumers}
+    known = set(link.export.consumer_principals)
     for own in (policy for policy in holds if name_of(policy) == ours):
         sources = [part.get("source", {}) for rule in own["spec"].get("rules", ()) for part in rule.get("from", ())]
         if others := sorted({one for source in sources for one in source.get("notPrincipals", ())} - known):
@@ -106,26 +108,27 @@ def judge_at_gateway(
         yield NOT_CONSUMER(evidence, again if known else f"{add} and run `pulumi up` there.")
         return
     admitted = {of for server in servers for of in server.get("tls", {}).get("subjectAltNames", ())}
-    if others := sorted(admitted - {consumer.account.spiffe_id for consumer in link.export.consumers}):
+    if others := sorted(admitted - set(link.export.consumer_ids)):
         again = restore_object(link.export.source, "gateway.networking.istio.io", ours, there=True)
         yield OTHERS(f"Gateway {ours}: its subjectAltNames have {' '.join(others)}", again)
-    asked = connection(link.account, port=GATEWAY_PORT, sni=link.sni)
+    asked = connection(link.account, port=GATEWAY_PORT, sni=link.sni, trust_domains=link.export.trust_domains)
     yield from _refused(holding(policies, link.gateway.namespace, labels(pod)), asked, "the gateway")
 
 
 def judge_behind_gateway(link: WalkedLink, policies: Sequence[Object], pod: Object, port: int) -> Iterator[HopFinding]:
     """Yield what keeps the gateway from a pod that listens on a port, if it has a sidecar."""
     if sidecar_state(pod):
-        account = ServiceAccount(link.gateway.namespace, GATEWAY_NAME)
+        account = ServiceAccount(link.gateway.namespace, GATEWAY_NAME, link.export.trust_domains)
         name = link.export.behind_gateway(link.host)
-        asked = connection(account, port=port, sni=f"outbound_.{link.export.port}_._.{name}")
+        sni = f"outbound_.{link.export.port}_._.{name}"
+        asked = connection(account, port=port, sni=sni, trust_domains=link.export.trust_domains)
         yield from _refused(holding(policies, link.export.namespace, labels(pod)), asked, f"pod {name_of(pod)}")
 
 
 def behind_gateway(link: WalkedLink) -> list[tuple[Object, int]]:
     """Return the pods to which the gateway leads, each with the port that it listens on."""
     if not is_whole(link.host):
-        return [(link.server, link.export.port)] if link.server else []
+        return [(link.server, link.export.pod_port)] if link.server else []
     namespace, name = service_of(link.host)
     spec = (link.source.service(namespace, name) or {}).get("spec", {})
     pods = [
@@ -157,7 +160,7 @@ def judge_networks(
 
 
 def _refused(holds: Sequence[Object], asked: Request, where: str) -> Iterator[HopFinding]:
-    who = asked.facts["principals"]
+    who = as_written(asked.facts["principals"], asked.trust_domains[0])
     for policy in refusing(holds, asked):
         evidence = f"AuthorizationPolicy {name_of(policy)} refuses {who} at {where}"
         if denies(policy):

@@ -95,7 +95,7 @@ def judge(
             f"Read why: `kubectl describe pod -n {namespace} {link.pod_name}`, and its containers' logs.",
         )
         return
-    wanted = f"{pod['status'].get('podIP')}:{link.export.port}"
+    wanted = f"{pod['status'].get('podIP')}:{link.export.pod_port}"
     for gateway, known in endpoints.items():
         if not disabled and wanted not in (known or ()):
             places = " ".join(known or ()) or "nothing"
@@ -192,10 +192,10 @@ def _look(link: WalkedLink) -> Iterator[HopFinding]:
         led_to=link.led_to,
         stateful_set=source.stateful_set(namespace, link.pod_name.rpartition("-")[0]),
         endpoints=endpoints,
-        disabled=bool(pod and tls_disabled(policies, pod, link.export.port)),
+        disabled=bool(pod and tls_disabled(policies, pod, link.export.pod_port)),
         said=_said(link) if pod and not is_ready(pod) else "",
     )
-    if pod and sidecar_state(pod):
+    if pod and sidecar_state(pod) and not link.export.ingress:
         yield from judge_service(link, _service(link, pod), pod)
 
 

@@ -179,7 +179,7 @@ def _rules(site: str, export: DeployedExport, host: str, rules: Sequence[Object]
         parts = [part for part in policy.get("portLevelSettings", ()) if part["port"]["number"] == export.port]
         parts.append(policy)
         tls = next((part["tls"] for part in parts if "tls" in part), {"mode": "ISTIO_MUTUAL"})
-        off = export.termination == "pod" and tls.get("mode", "DISABLE") != "ISTIO_MUTUAL"
+        off = export.termination != "gateway" and tls.get("mode", "DISABLE") != "ISTIO_MUTUAL"
         settings = {key for part in parts for key in part} - {"port", "portLevelSettings"}
         if not off and settings <= {"tls"}:  # subsets alone, of which the link asks for none, or what is so already
             continue

@@ -5,12 +5,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
-import yaml
 from kubernetes import client
 from kubernetes.client.exceptions import ApiException
 
 from dcmesh.kube.allowed import Allowed
 from dcmesh.kube.api import SECONDS, ApiClient, answer_or_none
+from dcmesh.kube.mesh_config import mesh_config, of_revision
 from dcmesh.model import support
 from dcmesh.model.certificates import Certificates, read_pem
 from dcmesh.model.istio import ISTIO_NAMESPACE
@@ -76,7 +76,14 @@ class ClusterReader:
 
     def has_foreign_sidecar(self, namespace: str) -> bool:
         """Tell whether a namespace has a Sidecar `default` that the stack has not made."""
-        found = self.allowed.read(f"/apis/networking.istio.io/v1/namespaces/{namespace}/sidecars/default")
+        return self._foreign_at(f"/apis/networking.istio.io/v1/namespaces/{namespace}/sidecars/default")
+
+    def has_foreign_proxy_config(self, namespace: str, name: str) -> bool:
+        """Tell whether a namespace has a ProxyConfig of a name that the stack has not made."""
+        return self._foreign_at(f"/apis/networking.istio.io/v1beta1/namespaces/{namespace}/proxyconfigs/{name}")
+
+    def _foreign_at(self, path: str) -> bool:
+        found = self.allowed.read(path)
         return found is not None and self._is_foreign(found["metadata"])
 
     def foreign_entries(self) -> list[tuple[str, Object]]:
@@ -118,10 +125,10 @@ class ClusterReader:
         """Tell whether a Service is there."""
         return self._read("namespaced_service", name, namespace) is not None
 
-    def cacerts(self) -> tuple[set[str], dict[str, str]] | None:
-        """Return the keys and the labels of the Secret `cacerts`."""
+    def cacerts(self) -> tuple[dict[str, str], dict[str, str]] | None:
+        """Return the data and the labels of the Secret `cacerts`."""
         found = self._read("namespaced_secret", "cacerts", ISTIO_NAMESPACE)
-        return None if found is None else (set(found.data or {}), dict(found.metadata.labels or {}))
+        return None if found is None else (dict(found.data or {}), dict(found.metadata.labels or {}))
 
     def has_istiod(self) -> bool:
         """Tell whether an istiod of any revision is there, which takes its certificate from that Secret."""
@@ -134,20 +141,34 @@ class ClusterReader:
 
     def mesh_config(self, revision: str) -> dict[str, Any] | None:
         """Return the mesh configuration of the istiod of that revision."""
-        found = self._read("namespaced_config_map", _of_revision("istio", revision), ISTIO_NAMESPACE)
-        return None if found is None else yaml.safe_load(found.data.get("mesh", "")) or {}
+        return mesh_config(self.core.api_client, revision)
+
+    def revision_tags(self) -> dict[str, str]:
+        """Return by tag the revision to which it leads; none if they may not be read."""
+        webhooks = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations"
+        found = map(labels, self.allowed.list(f"{webhooks}?labelSelector=istio.io/tag"))
+        return {of["istio.io/tag"]: of.get("istio.io/rev", "") for of in found if "istio.io/tag" in of}
 
     def istiod_version(self, revision: str) -> str | None:
         """Return the version of the istiod of that revision; None if there is none or it cannot be told."""
-        found = self.allowed.read(f"{_DEPLOYMENTS}/{_of_revision('istiod', revision)}")
+        found = self._istiod(revision)
         if found is None:
             return None
-        containers = found["spec"]["template"]["spec"]["containers"]
-        images = (of["image"].partition("@")[0] for of in containers if of["name"] == "discovery")
+        images = (of["image"].partition("@")[0] for of in _discovery(found))
         tags = (image.rpartition(":")[2] for image in images)
         # The label is the chart's version. What runs is told by the image's tag, unless that is a name.
         labelled = labels(found).get("app.kubernetes.io/version", "")
         return next((text for text in (*tags, labelled) if text.startswith("1.") and support.minor_of(text)), None)
+
+    def istiod_hosts(self, revision: str) -> list[str]:
+        """Return the names of its own that the istiod of that revision has been given; none if it cannot be told."""
+        found = self._istiod(revision)
+        given = (variable for of in _discovery(found or {}) for variable in of.get("env", ()))
+        hosts = (str(of.get("value", "")) for of in given if of["name"] == "ISTIOD_CUSTOM_HOST")
+        return [host.strip() for each in hosts for host in each.split(",") if host.strip()]
+
+    def _istiod(self, revision: str) -> Object | None:
+        return self.allowed.read(f"{_DEPLOYMENTS}/{of_revision('istiod', revision)}")
 
     def claim(self, namespace: str, name: str) -> tuple[str, str | None] | None:
         """Return the size that a claim asks for, and its StorageClass."""
@@ -179,9 +200,10 @@ class ClusterReader:
             yield "the address of Service default/kubernetes", ipaddress.IPv4Network(service.spec.cluster_ip)
 
 
-def _of_revision(name: str, revision: str) -> str:
-    """Return how an object of Istio's is named in a revision of its control plane."""
-    return name if revision == "default" else f"{name}-{revision}"
+def _discovery(istiod: Object) -> list[Object]:
+    """Return the containers of istiod itself in a Deployment."""
+    containers = istiod.get("spec", {}).get("template", {}).get("spec", {}).get("containers", ())
+    return [of for of in containers if of["name"] == "discovery"]
 
 
 def _by_pulumi(managers: Iterable[str | None]) -> bool:

@@ -11,8 +11,10 @@ import yaml
 from kubernetes import client
 
 from dcmesh.kube.api import ERRORS, answer_or_none, connect, run_in, why
+from dcmesh.kube.mesh_config import mesh_config
+from dcmesh.model.cacerts import layout_of, pem_of
 from dcmesh.model.certificates import UNREADABLE, Bundle, CertificateHolder, holder_of
-from dcmesh.model.istio import ISTIO_NAMESPACE
+from dcmesh.model.istio import ISTIO_NAMESPACE, TRUST_DOMAIN
 from dcmesh.model.printable import printable
 
 SECRET = "cacerts"  # noqa: S105 — its name
@@ -99,20 +101,33 @@ class MeshCluster:
             printable(f"{self.site} {'/'.join(of)}"): answer for of, answer in answers.items() if answer is not None
         }
 
-    def bundle(self) -> Bundle | None:
-        """Return what the Secret `cacerts` has; None if it is not there."""
+    def _secret(self) -> Mapping[str, str] | None:
         with self._api() as api:
             get = client.CoreV1Api(api).read_namespaced_secret
             found = answer_or_none(get, SECRET, ISTIO_NAMESPACE, _request_timeout=SECONDS)
-        if found is None:
+        return None if found is None else found.data or {}
+
+    def bundle(self) -> Bundle | None:
+        """Return what the Secret `cacerts` has; None if it is not there."""
+        data = self._secret()
+        if data is None:
             return None
-        pems = {key: base64.b64decode(found.data.get(key, "")).decode() for key in ("cert-chain.pem", "root-cert.pem")}
-        return Bundle(chain=pems["cert-chain.pem"], root=pems["root-cert.pem"])
+        layout = layout_of(data)
+        return Bundle(chain=pem_of(data, layout.chain), root=pem_of(data, layout.root))
+
+    def trust_domains(self, revision: str) -> tuple[str, ...]:
+        """Return the trust domain of the mesh of that revision, and its aliases; none if there is no mesh."""
+        with self._api() as api:
+            found = mesh_config(api, revision)
+        if found is None:
+            return ()
+        return (found.get("trustDomain", TRUST_DOMAIN), *(found.get("trustDomainAliases") or ()))
 
     def write_roots(self, pem: str) -> None:
         """Replace the roots in the Secret `cacerts`."""
+        key = layout_of(self._secret() or {}).root
         with self._api() as api:
-            data = {"data": {"root-cert.pem": base64.b64encode(pem.encode()).decode()}}
+            data = {"data": {key: base64.b64encode(pem.encode()).decode()}}
             client.CoreV1Api(api).patch_namespaced_secret(SECRET, ISTIO_NAMESPACE, data, _request_timeout=SECONDS)
 
     def hasten(self) -> None:

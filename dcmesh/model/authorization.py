@@ -4,11 +4,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from dcmesh.model.istio import ISTIO_NAMESPACE
+from dcmesh.model.istio import ISTIO_NAMESPACE, TRUST_DOMAIN
 from dcmesh.model.istio_objects import Object, annotations, selects
 from dcmesh.model.link import ServiceAccount
 
 Rule = Mapping[str, Any]
+
+PRINCIPALS = ("principals", "source.principal")
+"""Names that rules have for an identity."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,9 +20,11 @@ class Request:
 
     Attributes:
         facts: what is known of it, by the names that rules have for that.
+        trust_domains: those of the mesh that it comes to, which rules may write as `cluster.local`.
     """
 
     facts: Mapping[str, str]
+    trust_domains: Sequence[str] = (TRUST_DOMAIN,)
 
     def matches(self, rule: Rule, *, unknown: bool) -> bool:
         """Tell whether a rule holds.
@@ -47,20 +52,35 @@ class Request:
         if name not in self.facts:
             return None
         fact = self.facts[name]
+        if name in PRINCIPALS:
+            values, not_values = (self._meant(of or ()) for of in (values, not_values))
         return (not values or any(like(fact, value) for value in values)) and not any(
             like(fact, value) for value in not_values or ()
         )
 
+    def _meant(self, principals: Sequence[str]) -> list[str]:
+        """Return principals as Istio reads them: one of its mesh, by any of its domains, is one of all of them."""
+        found = list[str]()
+        for principal in principals:
+            domain, _, account = principal.partition("/")
+            own = domain in (TRUST_DOMAIN, *self.trust_domains)
+            found += [f"{one}/{account}" for one in self.trust_domains] if account and own else [principal]
+        return found
 
-def connection(account: ServiceAccount, *, port: int, sni: str) -> Request:
+
+def connection(
+    account: ServiceAccount, *, port: int, sni: str, trust_domains: Sequence[str] = (TRUST_DOMAIN,)
+) -> Request:
     """Return the connection that a service account makes by mutual TLS.
 
     Args:
         account: the service account.
         port: the port of the pod that it reaches.
         sni: the server name that it asks for.
+        trust_domains: those of the mesh that it comes to. Default: Istio's own.
     """
     return Request(
+        trust_domains=trust_domains,
         facts={
             "principals": account.principal,
             "namespaces": account.namespace,
@@ -70,7 +90,7 @@ def connection(account: ServiceAccount, *, port: int, sni: str) -> Request:
             "destination.port": str(port),
             "source.principal": account.principal,
             "source.namespace": account.namespace,
-        }
+        },
     )
 
 

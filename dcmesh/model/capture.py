@@ -4,6 +4,7 @@ The rules are those of Istio's `istio-iptables`, in its order (tools/istio-iptab
 """
 
 import ipaddress
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -52,6 +53,20 @@ INTERFACES_NOT = _traffic("excludeInterfaces", "-c")
 # What comes in by such an interface, a virtual machine's, is treated as if it went out.
 INTERFACES_OUT = Setting(annotation="istio.io/reroute-virtual-interfaces", flag="-k")
 INTERFACES_OUT_OLD = _traffic("kubevirtInterfaces", "-k")
+
+
+def for_dcmesh_alone(*, ingress: Iterable[int], out: str) -> dict[str, str]:
+    """Return the annotations of pods whose sidecar takes in and out what crosses between sites, and nothing else.
+
+    Args:
+        ingress: the ingress ports.
+        out: the range of the virtual addresses, where the pods import anything; else empty.
+    """
+    return {PORTS_IN.annotation: ",".join(map(str, ingress)), RANGES_OUT.annotation: out}
+
+
+DNS_CAPTURE = {"ISTIO_META_DNS_CAPTURE": "true"}
+"""What of a sidecar's environment has it answer its pod's DNS queries."""
 
 
 @dataclass(frozen=True)

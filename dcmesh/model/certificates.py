@@ -100,6 +100,15 @@ def common_name(certificate: x509.Certificate) -> str:
     return printable(str(names[0].value) if names else certificate.subject.rfc4514_string(), LONGEST_NAME)
 
 
+def identity(certificate: x509.Certificate) -> str:
+    """Return whose certificate of a pod it is: its SPIFFE id, or whatever it has in that place; empty for none."""
+    try:
+        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except (x509.ExtensionNotFound, x509.DuplicateExtension, ValueError):
+        return ""
+    return " ".join(names.get_values_for_type(x509.UniformResourceIdentifier))
+
+
 def root_name(chain: Certificates) -> str:
     """Return the name of the root to which a chain leads."""
     top = chain[-1]

@@ -5,7 +5,7 @@ stack output `link`.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Self
 
 from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
@@ -15,10 +15,19 @@ from dcmesh.model.base_model import Model
 from dcmesh.model.gateway import GATEWAY_PORT
 from dcmesh.model.istio import TRUST_DOMAIN
 from dcmesh.model.printable import printable
-from dcmesh.model.value_types import Address, ExportedHost, Identity, Name, Port, ServerName
+from dcmesh.model.value_types import Address, ExportedHost, Flag, Identity, Name, Port, ServerName, TrustDomain
 
-VERSION: Final = 3
+VERSION: Final = 5
 """The newest version of a link that is understood: docs/decisions/0023."""
+
+INGRESS: Final = 5
+"""The version of a link from which on TLS may end at ingress ports."""
+
+DOMAINS: Final = 4
+"""The version of a link from which on sites have trust domains of their own."""
+
+LISTS: Final = 3
+"""The version of a link from which on ports and identities are lists."""
 
 FIRST: Final = 1
 """The version of a link that does not say which it has, and whose TLS ends at the pods alone."""
@@ -45,7 +54,7 @@ FIRST_PROBES: Final = ("pod-name", "http", "greeting")
 HTTP_PROBES: Final = ("pod-name", "http")
 """Those that ask by HTTP."""
 
-Termination = Literal["pod", "gateway"]
+Termination = Literal["pod", "gateway", "ingress"]
 """Where the consumers' TLS ends."""
 
 
@@ -55,6 +64,8 @@ class ServiceAccount:
 
     namespace: str
     name: str
+    trust_domains: tuple[str, ...] = field(default=(TRUST_DOMAIN,), compare=False)
+    """Those of its site: the one that its mesh has, then one that counts as well. An account is the same in any."""
 
     def __str__(self) -> str:
         """Return it as it is shown."""
@@ -63,12 +74,22 @@ class ServiceAccount:
     @property
     def principal(self) -> str:
         """The identity as AuthorizationPolicy writes it: without the scheme."""
-        return f"{TRUST_DOMAIN}/ns/{self.namespace}/sa/{self.name}"
+        return self.principals[0]
+
+    @property
+    def principals(self) -> tuple[str, ...]:
+        """The identity likewise, in each trust domain."""
+        return tuple(f"{domain}/ns/{self.namespace}/sa/{self.name}" for domain in self.trust_domains)
 
     @property
     def spiffe_id(self) -> str:
         """The identity as certificates carry it."""
-        return f"spiffe://{self.principal}"
+        return self.spiffe_ids[0]
+
+    @property
+    def spiffe_ids(self) -> tuple[str, ...]:
+        """The identity likewise, in each trust domain."""
+        return tuple(f"spiffe://{principal}" for principal in self.principals)
 
 
 class Consumer(Model):
@@ -80,11 +101,13 @@ class Consumer(Model):
     """Its namespace."""
     service_account: Name
     """Its name."""
+    trust_domains: Annotated[tuple[TrustDomain, ...], Field(max_length=2)] = ()
+    """Trust domains of its site, if another stack has that. Default: `cluster.local`."""
 
     @property
     def account(self) -> ServiceAccount:
         """The service account, whatever its site."""
-        return ServiceAccount(namespace=self.namespace, name=self.service_account)
+        return ServiceAccount(self.namespace, self.service_account, self.trust_domains or (TRUST_DOMAIN,))
 
 
 class ExportedPort(Model):
@@ -110,14 +133,16 @@ class _Exported(Model):
     consumers: Annotated[tuple[Consumer, ...], Field(max_length=1000)] = ()
     """Who may connect."""
     server_names: Annotated[tuple[ServerName, ...], Field(max_length=1000)] = ()
-    """What to ask the gateway for, a name for each host. Default: none, TLS ends at the pods."""
+    """The hosts' names at the gateway, a name for each host. Default: none, TLS ends at the pods' own ports."""
+    ingress: Flag = False
+    """Whether TLS ends at ingress ports of the pods. Default: at the gateway, if there are `serverNames`."""
 
 
 class ExportedService(_Exported):
     """One export of a link."""
 
     ports: Annotated[tuple[ExportedPort, ...], Field(min_length=1, max_length=100)]
-    """Its ports; several where TLS ends at the gateway."""
+    """Its ports; one where TLS ends at the pods' own ports."""
     identities: Annotated[tuple[Identity, ...], Field(min_length=1, max_length=100)]
     """SPIFFE ids, of which whoever ends the TLS proves one: the pods, or the gateway."""
 
@@ -137,22 +162,37 @@ class ExportedService(_Exported):
         return self.ports[0].probe
 
     @property
-    def identity(self) -> str:
-        """Its first SPIFFE id; of pods the only one."""
-        return self.identities[0]
+    def trust_domains(self) -> tuple[str, ...]:
+        """The trust domains of its site, as its identities have them."""
+        return tuple(dict.fromkeys(map(trust_domain_of, self.identities)))
+
+    @property
+    def consumer_ids(self) -> list[str]:
+        """The SPIFFE ids of its consumers."""
+        return sorted({identity for consumer in self.consumers for identity in consumer.account.spiffe_ids})
+
+    @property
+    def consumer_principals(self) -> list[str]:
+        """Its consumers as an AuthorizationPolicy of its site must write them."""
+        own = self.trust_domains[0]
+        return sorted({as_written(identity.removeprefix("spiffe://"), own) for identity in self.consumer_ids})
 
     @property
     def by_port(self) -> tuple[Self, ...]:
         """The export as if it had one of its ports alone, for each of them."""
-        first, *others = self.ports
-        named = {first.port: self.server_names} | {
-            of.port: tuple(port_server_name(name, of.port) for name in self.server_names) for of in others
-        }
+        named = dict.fromkeys(self.port_numbers, self.server_names)
+        if not self.ingress:  # there the SNI has the port
+            named |= {
+                port: tuple(port_server_name(name, port) for name in self.server_names)
+                for port in self.port_numbers[1:]
+            }
         return tuple(self.model_copy(update={"ports": (of,), "server_names": named[of.port]}) for of in self.ports)
 
     @property
     def termination(self) -> Termination:
         """Where the consumers' TLS ends."""
+        if self.ingress:
+            return "ingress"
         return "gateway" if self.server_names else "pod"
 
     @property
@@ -175,7 +215,8 @@ class ExportedService(_Exported):
 
     def sni(self, host: str) -> str:
         """Return the server name with which a consumer asks the gateway for a host."""
-        return self.served[host] if self.server_names else f"outbound_.{self.port}_._.{host}"
+        name = self.served[host]
+        return name if self.termination == "gateway" else f"outbound_.{self.port}_._.{name}"
 
     @property
     def port_name(self) -> str:
@@ -197,7 +238,8 @@ class SingleExport(_Exported):
     def of(cls, export: ExportedService) -> Self:
         """Return an export that has one of each."""
         own = {key: value for key, value in export if key not in ("ports", "identities")}
-        return cls(port=export.port, probe=export.probe, identity=export.identity, **own)
+        (identity,) = export.identities
+        return cls(port=export.port, probe=export.probe, identity=identity, **own)
 
     def as_several(self) -> ExportedService:
         """Return the export with lists of its single port and identity."""
@@ -239,7 +281,7 @@ class LinkGateway(Model):
 class Link(Model):
     """A link as the exporting stack's output `link` shows it."""
 
-    version: Literal[1, 2, 3] = FIRST
+    version: Literal[1, 2, 3, 4, 5] = FIRST
     """Version of the link. Default: 1."""
     site: Name
     """The exporting site."""
@@ -272,28 +314,52 @@ class Link(Model):
     @classmethod
     def of(cls, site: str, gateway: LinkGateway, exports: Sequence[ExportedService]) -> Self:
         """Return a site's link, of the lowest version that says all that it has to say."""
-        version: Literal[1, 2, 3] = max((_version_for(export) for export in exports), default=FIRST)
+        version: Literal[1, 2, 3, 4, 5] = max((_version_for(export) for export in exports), default=FIRST)
         return cls(version=version, site=site, gateway=gateway, exports=tuple(exports))
 
     def as_output(self) -> dict[str, Any]:
         """Return the link as a stack output: plain, in the camel case of Kubernetes and of the configuration."""
         told = self.model_dump(mode="json", by_alias=True, exclude={"exports"})
-        written = [export if self.version == VERSION else SingleExport.of(export) for export in self.exports]
+        written = [export if self.version >= LISTS else SingleExport.of(export) for export in self.exports]
         told["exports"] = [export.model_dump(mode="json", by_alias=True) for export in written]
         for export in told["exports"]:
             if not export["serverNames"]:
                 del export["serverNames"]
+            if not export["ingress"]:
+                del export["ingress"]
+            for consumer in export["consumers"]:
+                if not consumer["trustDomains"]:
+                    del consumer["trustDomains"]
         if self.version == FIRST:  # dcmesh 0.1.0 refuses a link with a key that it does not know
             del told["version"]
         return told
 
 
-def _version_for(export: ExportedService) -> Literal[1, 2, 3]:
+def _version_for(export: ExportedService) -> Literal[1, 2, 3, 4, 5]:
     """Return the lowest version of a link that can say what an export is."""
+    if export.ingress:
+        return INGRESS
+    if export.trust_domains != (TRUST_DOMAIN,) or any(consumer.trust_domains for consumer in export.consumers):
+        return DOMAINS
     several = len(export.ports) > 1 or len(export.identities) > 1
     if several or export.probe not in FIRST_PROBES:
-        return VERSION
+        return LISTS
     return 2 if export.server_names else FIRST
+
+
+def as_written(principal: str, own: str) -> str:
+    """Return a principal as an AuthorizationPolicy must write it in a mesh of a trust domain.
+
+    Istio reads `cluster.local` there as that of its own mesh. Where it is another one, what is meant is written for
+    any; the handshake then looks at the whole identity.
+    """
+    domain, _, account = principal.partition("/")
+    return f"*/{account}" if domain == TRUST_DOMAIN != own else principal
+
+
+def trust_domain_of(identity: str) -> str:
+    """Return the trust domain of a SPIFFE id."""
+    return identity.removeprefix("spiffe://").partition("/")[0]
 
 
 def pod_hosts(*, stateful_set: str, service: str, namespace: str, replicas: int) -> tuple[str, ...]:
@@ -312,7 +378,7 @@ def service_host(service: str, namespace: str) -> str:
 
 
 def server_name(host: str, site: str) -> str:
-    """Return the name by which a site's gateway knows a host whose TLS it ends. No Service can have it."""
+    """Return a host's name at its site's gateway. No Service can have it."""
     return f"{host.removesuffix(f'.svc.{CLUSTER_DOMAIN}')}.{site}.dcmesh"
 
 

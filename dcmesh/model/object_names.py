@@ -18,7 +18,14 @@ def exported_entry(export: ExportedService, host: str) -> str:
 
 def opening(export: ExportedService, host: str, gateway: str) -> str:
     """Return the Gateway, in the namespace of the site's gateway, that lets a host in."""
-    return f"{gateway}/{export.name if export.termination == 'pod' else gateway_name(export.served[host])}"
+    if export.termination == "gateway":
+        return f"{gateway}/{gateway_name(export.served[host])}"
+    return f"{gateway}/{ingress_name(export) if export.ingress else export.name}"
+
+
+def ingress_name(export: ExportedService) -> str:
+    """Return the name of what an export has once, whose TLS ends at ingress ports."""
+    return f"{export.name}-ingress"
 
 
 def gateway_name(served: str) -> str:
@@ -29,9 +36,16 @@ def gateway_name(served: str) -> str:
 
 def turning_away(export: ExportedService, host: str, gateway: str) -> str:
     """Return the EnvoyFilter by which a server hears of nobody but the consumers: at the pods, or at the gateway."""
+    if export.ingress:
+        return f"{export.namespace}/{ingress_name(export)}"
     if export.termination == "pod":
         return f"{export.namespace}/{export.name}-connect-after-handshake"
     return f"{gateway}/{export.served[host]}"
+
+
+def capturing(account: str) -> str:
+    """Return the name of the ProxyConfig by which the pods of a consumer capture DNS; of no account, the probe's."""
+    return f"dcmesh-{account}" if account else "dcmesh.probe"
 
 
 def limit(export: ExportedService, host: str, gateway: str) -> str:
@@ -46,8 +60,8 @@ def imported_entry(export: ExportedService, source: str, host: str, namespace: s
 
 def imported_rule(export: ExportedService, source: str, host: str, namespace: str) -> str:
     """Return the DestinationRule that holds for a host in an importing namespace."""
-    return f"{namespace}/{f'{source}.{export.name}' if export.termination == 'pod' else export.base_name(host)}"
+    return f"{namespace}/{export.base_name(host) if export.server_names else f'{source}.{export.name}'}"
 
 
 def _of_host(export: ExportedService, host: str, before: str) -> str:
-    return f"{before}.{pod_of(host)}" if export.termination == "pod" else export.base_name(host)
+    return export.base_name(host) if export.server_names else f"{before}.{pod_of(host)}"

@@ -11,20 +11,28 @@ def effective(policies: Sequence[Object], pod: Object, port: int) -> tuple[str, 
 
     The narrowest that says anything: a port's, the pod's, the namespace's, the mesh's. Of two the elder.
     """
-    namespace = pod["metadata"]["namespace"]
-    ordered = sorted(policies, key=lambda policy: str(policy["metadata"].get("creationTimestamp", "")))
-    local = [p for p in ordered if p["metadata"]["namespace"] == namespace]
-    own = [p for p in local if _selector(p) and selects(_selector(p), labels(pod))]
-    for policy in own[:1]:
-        at_port = policy["spec"].get("portLevelMtls", {}).get(str(port), {}).get("mode", "UNSET")
+    own, ordered = of_pod(policies, pod), _by_age(policies)
+    local = [p for p in ordered if p["metadata"]["namespace"] == pod["metadata"]["namespace"]]
+    if own:
+        at_port = own["spec"].get("portLevelMtls", {}).get(str(port), {}).get("mode", "UNSET")
         if at_port != "UNSET":
-            return at_port, policy
+            return at_port, own
     mesh = [p for p in ordered if p["metadata"]["namespace"] == ISTIO_NAMESPACE and not _selector(p)]
-    for policy in [*own[:1], *[p for p in local if not _selector(p)][:1], *mesh[:1]]:
+    for policy in [*([own] if own else []), *[p for p in local if not _selector(p)][:1], *mesh[:1]]:
         mode = policy["spec"].get("mtls", {}).get("mode", "UNSET")
         if mode != "UNSET":
             return mode, policy
     return "PERMISSIVE", None
+
+
+def of_pod(policies: Sequence[Object], pod: Object) -> Object | None:
+    """Return the PeerAuthentication that names a pod by its labels. Of several Istio takes the elder, and it alone."""
+    local = [p for p in _by_age(policies) if p["metadata"]["namespace"] == pod["metadata"]["namespace"]]
+    return next((p for p in local if _selector(p) and selects(_selector(p), labels(pod))), None)
+
+
+def _by_age(policies: Sequence[Object]) -> list[Object]:
+    return sorted(policies, key=lambda policy: str(policy["metadata"].get("creationTimestamp", "")))
 
 
 def _selector(policy: Object) -> dict[str, str]:

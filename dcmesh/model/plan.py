@@ -4,7 +4,7 @@ Plain data without secrets. What only an `up` can tell, such as the address that
 """
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import IPv4Network
 from typing import Literal
 
@@ -18,6 +18,7 @@ from dcmesh.model.settings import (
     Export,
     GatewayExport,
     Import,
+    IngressExport,
     Mariadb,
     Pxc,
     Settings,
@@ -181,6 +182,7 @@ class ImportPlan:
         gateway: by what it is reached; None likewise.
         vips: for each of its hosts the virtual address; none where it comes by an egress gateway.
         egress: how it comes by an egress gateway; None if it comes by sidecars.
+        selector: labels of the consumer's pods, if they alone are to capture DNS; else none.
     """
 
     source: str
@@ -191,6 +193,7 @@ class ImportPlan:
     gateway: GatewayPlan | None
     vips: Mapping[str, str]
     egress: EgressPlan | None = None
+    selector: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -268,7 +271,7 @@ def plan_of(
     )
     offers = {(link.site, export.name): export for link in links.values() for export in link.exports}
     offers |= {
-        (site.name, export.name): _exported(export, site, homes[site.name])
+        (site.name, export.name): _exported(settings, export, site, homes[site.name])
         for site in settings.sites
         for export in site.exports
     }
@@ -298,8 +301,16 @@ def plan_of(
     )
 
 
-def _exported(export: Export, site: Site, gateway: str) -> ExportedService:
-    return export.for_link(site.name, gateway) if isinstance(export, GatewayExport) else export.for_link()
+def _exported(settings: Settings, export: Export, site: Site, gateway: str) -> ExportedService:
+    own = site.trust_domains
+    match export:
+        case GatewayExport():
+            exported = export.for_link(own, site.name, gateway)
+        case IngressExport():
+            exported = export.for_link(own, site.name)
+        case _:
+            exported = export.for_link(own)
+    return exported.model_copy(update={"consumers": tuple(map(settings.told, exported.consumers))})
 
 
 def docker_port(settings: Settings, site: Site) -> int:
@@ -333,6 +344,7 @@ def _imports(site: Site, offers: Offers, gateways: Mapping[str, GatewayPlan]) ->
             gateway=gateways.get(of.from_),
             vips={host: vips[host] for host in (export.hosts if export and not of.by_gateway else ())},
             egress=_egress(of, export) if of.by_gateway else None,
+            selector=of.selector,
         )
         for of in site.imports
     )

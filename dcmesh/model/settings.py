@@ -16,6 +16,8 @@ from dcmesh.model.addresses import VIP_NETWORK
 from dcmesh.model.base_model import Model
 from dcmesh.model.egress import PORTS
 from dcmesh.model.gateway import GATEWAY_NAME, Exposure
+from dcmesh.model.ingress import TAKES_PART, ingress_port
+from dcmesh.model.istio import TRUST_DOMAIN
 from dcmesh.model.link import (
     MYSQL_PORT,
     POD_NAME,
@@ -67,6 +69,7 @@ from dcmesh.model.value_types import (
     SettingName,
     StackName,
     Text,
+    TrustDomain,
 )
 
 # --- trust -----------------------------------------------------------------------------------------------------------
@@ -98,6 +101,10 @@ class GeneratedTrust(Model):
     """Number of the sites' intermediates. Raise it to have new ones issued."""
     issue_for: list[Name] = []
     """Sites of other stacks to issue intermediates for. They read them from this stack's output `intermediates`."""
+    trust_domains: dict[Name, TrustDomain] = {}
+    """Trust domains of these sites: the intermediate of each may then sign names of that alone."""
+    requests: dict[Name, StackName] = {}
+    """The stacks of those of these sites that have an `ownKey`: what they ask for is signed, and no key made here."""
 
 
 class StackTrust(Model):
@@ -107,6 +114,9 @@ class StackTrust(Model):
     """The intermediate is read from another stack."""
     stack: StackName
     """Name of that stack, as a StackReference has it: `organization/PROJECT/STACK`."""
+    own_key: Annotated[int, Field(ge=1, le=100), WHOLE] | None = None
+    """Number of the key that the site makes itself, for a stack of one site. Raise it to have another one made.
+    Default: that stack makes the key, and it comes with the intermediate."""
 
 
 class ProvidedTrust(Model):
@@ -516,10 +526,13 @@ class _Export(Model):
 
 
 class PodExport(_Export):
-    """A StatefulSet made reachable, pod by pod, for named consumers, whose TLS ends at the pods' sidecars."""
+    """A StatefulSet made reachable, pod by pod, for named consumers, whose TLS ends at the pods' own ports.
+
+    The pods then take mutual TLS alone, at all ports, from clients of the site too.
+    """
 
     termination: Literal["pod"] = "pod"
-    """TLS ends at the pods' sidecars."""
+    """TLS ends at the pods' sidecars, at the port itself."""
     port: Port
     """TCP port that the pods listen on."""
     replicas: Replicas
@@ -543,8 +556,12 @@ class PodExport(_Export):
         """The numbers of its ports."""
         return (self.port,)
 
-    def for_link(self) -> ExportedService:
-        """Return the export as a link has it."""
+    def for_link(self, trust_domains: tuple[str, ...]) -> ExportedService:
+        """Return the export as a link has it.
+
+        Args:
+            trust_domains: those of its site.
+        """
         return ExportedService(
             name=self.name,
             namespace=self.namespace,
@@ -553,7 +570,7 @@ class PodExport(_Export):
                 ExportedPort(port=self.port, probe=self.probe or ("greeting" if self.protocol == "TCP" else "http")),
             ),
             protocol=self.protocol,
-            identities=(ServiceAccount(namespace=self.namespace, name=self.service_account).spiffe_id,),
+            identities=ServiceAccount(self.namespace, self.service_account, trust_domains).spiffe_ids,
             consumers=tuple(self.consumers),
         )
 
@@ -621,10 +638,11 @@ class GatewayExport(_Export):
         """The numbers of its ports."""
         return tuple(of.port for of in self.exported_ports)
 
-    def for_link(self, site: str, gateway: str) -> ExportedService:
+    def for_link(self, trust_domains: tuple[str, ...], site: str, gateway: str) -> ExportedService:
         """Return the export as a link has it.
 
         Args:
+            trust_domains: those of its site.
             site: its site.
             gateway: namespace of the site's gateway.
         """
@@ -635,7 +653,92 @@ class GatewayExport(_Export):
             server_names=tuple(server_name(host, site) for host in self.hosts),
             ports=self.exported_ports,
             protocol=self.protocol,
-            identities=(ServiceAccount(namespace=gateway, name=GATEWAY_NAME).spiffe_id,),
+            identities=ServiceAccount(gateway, GATEWAY_NAME, trust_domains).spiffe_ids,
+            consumers=tuple(self.consumers),
+        )
+
+
+class IngressPort(Model):
+    """A port of an export whose TLS ends at ingress ports."""
+
+    port: Port
+    """TCP port that the pods listen on."""
+    probe: ProbeKind | None = None
+    """What the importing site's probe expects there. Default: `greeting` for TCP, `http` for HTTP."""
+    ingress_port: Annotated[int, Field(ge=1024, le=65535), WHOLE] | None = None
+    """Port of the sidecar where TLS ends, and that nothing in the pod listens on. Default: follows from `port`, such as
+    13306 from 3306."""
+
+    @property
+    def ingress(self) -> int:
+        """The port of the sidecar."""
+        return self.ingress_port or ingress_port(self.port)
+
+
+class IngressExport(_Export):
+    """A StatefulSet made reachable, pod by pod, for named consumers, whose TLS ends at ports of the sidecars' own.
+
+    For pods whose sidecar is there for dcmesh, and takes in nothing but these ports: all else stays as it was.
+    """
+
+    termination: Literal["ingress"]
+    """TLS ends at the pods' sidecars, at ports that nothing else uses."""
+    ports: Annotated[list[IngressPort], Field(min_length=1)]
+    """The ports, for the same hosts and consumers."""
+    replicas: Replicas
+    """How many of its pods to export, counted from 0."""
+    protocol: Protocol = "TCP"
+    """How sidecars treat the ports; databases are TCP."""
+    service_account: Name
+    """Service account of the pods: the identity that importers insist on."""
+    selector: Annotated[dict[LabelKey, LabelValue], Field(min_length=1)]
+    """Labels that all pods of the StatefulSet have, and no others in the namespace. Of these pods those take part that
+    have the label `dcmesh/ingress: NAME`, too."""
+    services: list[ServiceName] = []
+    """Further Services that lead to the pods. The site's clients with sidecars then speak plaintext with them, too."""
+
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """DNS name of each exported pod."""
+        return self._pod_hosts(self.replicas)
+
+    @property
+    def port_numbers(self) -> tuple[int, ...]:
+        """The numbers of its ports."""
+        return tuple(of.port for of in self.ports)
+
+    @property
+    def ingress_ports(self) -> Mapping[int, int]:
+        """For each of its ports the sidecars'."""
+        return {of.port: of.ingress for of in self.ports}
+
+    @property
+    def part_takers(self) -> Mapping[str, str]:
+        """The labels of pods whose sidecars are there for the export."""
+        return {TAKES_PART: self.name}
+
+    @property
+    def all_services(self) -> tuple[str, ...]:
+        """The Services that lead to the pods."""
+        return tuple(dict.fromkeys([self.service_name, *self.services]))
+
+    def for_link(self, trust_domains: tuple[str, ...], site: str) -> ExportedService:
+        """Return the export as a link has it.
+
+        Args:
+            trust_domains: those of its site.
+            site: its site.
+        """
+        default: ProbeKind = "greeting" if self.protocol == "TCP" else "http"
+        return ExportedService(
+            name=self.name,
+            namespace=self.namespace,
+            hosts=self.hosts,
+            server_names=tuple(server_name(host, site) for host in self.hosts),
+            ingress=True,
+            ports=tuple(ExportedPort(port=of.port, probe=of.probe or default) for of in self.ports),
+            protocol=self.protocol,
+            identities=ServiceAccount(self.namespace, self.service_account, trust_domains).spiffe_ids,
             consumers=tuple(self.consumers),
         )
 
@@ -645,7 +748,7 @@ def _with_termination(value: object) -> object:
 
 
 Export = Annotated[
-    PodExport | GatewayExport,
+    PodExport | GatewayExport | IngressExport,
     Field(discriminator="termination"),
     BeforeValidator(_with_termination),
 ]
@@ -690,6 +793,9 @@ class Import(Model):
     """With `egress: gateway`: who may connect to it."""
     ports: list[HostPort] = []
     """With `egress: gateway`: hosts whose port there is chosen here. The others' follow from their names."""
+    selector: dict[LabelKey, LabelValue] = {}
+    """With `egress: sidecar`: labels of the consumer's pods. These alone then capture DNS, whatever the mesh does, and
+    the namespace gets no Sidecar. Default: none, the mesh captures DNS, and there is one."""
 
     @property
     def by_gateway(self) -> bool:
@@ -743,6 +849,30 @@ class Site(Model):
     """What the site reaches in others."""
     vip_range: Ipv4Network = str(VIP_NETWORK)
     """Network, as CIDR, of the virtual addresses of imported hosts. No network of the site's own may overlap it."""
+    trust_domain: TrustDomain = TRUST_DOMAIN
+    """Trust domain of the site's mesh, such as `dc1.dcmesh`; of an Istio that is there, its own."""
+    trust_domain_alias: TrustDomain | None = None
+    """A trust domain that counts as the site's too, while it changes: docs/production.md, "Another trust domain"."""
+    shares_trust_domain: Flag = False
+    """Whether another site may have the same `trustDomain`: nobody can tell the pods of the two apart."""
+
+    @property
+    def told_trust_domains(self) -> tuple[str, ...]:
+        """Its trust domains where they must be told: none of a site that has the first one alone, as all began."""
+        return () if self.trust_domains == (TRUST_DOMAIN,) else self.trust_domains
+
+    @property
+    def signs_for_itself_alone(self) -> bool:
+        """Whether an intermediate that is issued here may sign names of its trust domain alone.
+
+        Not while that changes: one for the old domain would sign nothing for the new one.
+        """
+        return self.trust_domain != TRUST_DOMAIN and self.trust_domain_alias is None
+
+    @property
+    def trust_domains(self) -> tuple[str, ...]:
+        """Its trust domain, and its alias."""
+        return (self.trust_domain, *([self.trust_domain_alias] if self.trust_domain_alias else []))
 
     @property
     def throw_away(self) -> bool:
@@ -764,6 +894,10 @@ class Site(Model):
     def namespaces(self) -> frozenset[str]:
         """The namespaces of which the configuration speaks: in these hosts of other sites are expected."""
         return frozenset(part.namespace for part in (*self.workloads, *self.exports, *self.imports))
+
+    def imports_by_sidecar(self, namespace: str) -> list[Import]:
+        """Return what is imported into a namespace by sidecars."""
+        return [of for of in self.imports if of.namespace == namespace and not of.by_gateway]
 
     @cached_property
     def _workloads_by_pods(self) -> Mapping[tuple[str, str], Workload]:
@@ -845,6 +979,12 @@ class Settings(Model):
     """Keep databases, generated passwords and the root from deletion, on clusters that are not for throwing away."""
     monitoring: Monitoring | None = None
     """Set this to have the sites watched."""
+
+    def told(self, consumer: Consumer) -> Consumer:
+        """Return a consumer as the link has it: with the trust domains of its site, if this stack has that."""
+        found = (site.trust_domains for site in self.sites if site.name == consumer.site)
+        domains = next(found, consumer.trust_domains)
+        return consumer.model_copy(update={"trust_domains": () if domains == (TRUST_DOMAIN,) else domains})
 
     @property
     def lost(self) -> str | None:

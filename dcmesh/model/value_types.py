@@ -18,7 +18,6 @@ from pydantic import (
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from dcmesh.model import support
-from dcmesh.model.istio import TRUST_DOMAIN
 from dcmesh.model.secret import Secret
 
 ADVICE = "advice"
@@ -261,13 +260,20 @@ ServerName = Annotated[
     ),
 ]
 
+TrustDomain = Annotated[
+    str,
+    _pattern("trust domain", _HOST, "must be a trust domain: DNS labels with dots between them, such as dc1.dcmesh"),
+    Field(max_length=200),
+]
+
 Identity = Annotated[
     str,
     _pattern(
         "SPIFFE id",
-        rf"spiffe://{re.escape(TRUST_DOMAIN)}/ns/{_LABEL}/sa/{_LABEL}",
-        f"must be a SPIFFE id of the site's trust domain, such as spiffe://{TRUST_DOMAIN}/ns/shop/sa/mysql",
+        rf"spiffe://{_HOST}/ns/{_LABEL}/sa/{_LABEL}",
+        "must be a SPIFFE id with the site's trust domain, such as spiffe://dc1.dcmesh/ns/shop/sa/mysql",
     ),
+    Field(max_length=400),
 ]
 
 # --- Istio -----------------------------------------------------------------------------------------------------------

@@ -3,14 +3,14 @@
 from collections.abc import Iterator, Mapping
 
 from dcmesh.config.environment import Environment
-from dcmesh.config.errors import Finding
+from dcmesh.config.errors import Finding, Remark
 from dcmesh.kube.cluster import ClusterReader
 from dcmesh.model import settings as model
-from dcmesh.model.certificates import Certificates, read_pem, trusts
-from dcmesh.model.istio import ISTIO_NAMESPACE
+from dcmesh.model.cacerts import layout_of, pem_of
+from dcmesh.model.certificates import Bundle, Certificates, read_pem, trusts
+from dcmesh.model.istio import ISTIO_NAMESPACE, TRUST_DOMAIN
+from dcmesh.model.name_constraints import signs_alone
 from dcmesh.model.ownership import OURS
-
-CACERTS_KEYS = {"ca-cert.pem", "ca-key.pem", "cert-chain.pem", "root-cert.pem"}
 
 
 def cacerts(
@@ -25,8 +25,10 @@ def cacerts(
         if there is None:
             advice = f"says that {site.name} has the Secret {ISTIO_NAMESPACE}/cacerts, which is not there: create it"
             yield Finding(path, trust.source, advice)
-        elif lacking := CACERTS_KEYS - there[0]:
+        elif lacking := (layout := layout_of(there[0])).keys - there[0].keys():
             yield Finding(path, trust.source, f"names a Secret of {site.name} that lacks {', '.join(sorted(lacking))}")
+        else:
+            yield from unbound(trust, site, pem_of(there[0], layout.chain))
     elif (there and OURS.items() <= there[1].items()) or (environment and site.name in _certified(environment)):
         return
     elif there:
@@ -41,6 +43,36 @@ def cacerts(
             "an intermediate under the present root (docs/production.md)"
         )
         yield Finding(path, trust.source, advice)
+
+
+def given_unbound(trust: model.Trust, site: model.Site, environment: Environment) -> Iterator[Remark]:
+    """Find an intermediate, given by the user or read from another stack, that may sign for other sites, too."""
+    if site.trust_domain == TRUST_DOMAIN:
+        return
+    match trust:
+        case model.ProvidedTrust(cert_chain=chain):
+            yield from unbound(trust, site, chain)
+        case model.StackTrust(stack=stack):
+            try:
+                told = environment.read_stack(stack).get("intermediates", {})
+            except LookupError:
+                return  # which is said where the intermediate is needed
+            issued = Bundle.told(told.get(site.name) if isinstance(told, Mapping) else None)
+            yield from unbound(trust, site, issued.chain if issued else "")
+
+
+def unbound(trust: model.Trust, site: model.Site, chain: str) -> Iterator[Remark]:
+    """Find that a chain may sign for other sites, too. Where all have one trust domain, none can be bound."""
+    try:
+        found = read_pem(chain)
+    except ValueError:
+        return  # which is said elsewhere, or istiod's to say
+    if site.trust_domain != TRUST_DOMAIN and found and not signs_alone(found, site.trust_domain):
+        advice = (
+            f"gives {site.name} an intermediate whose name constraints do not bind it to {site.trust_domain}: whoever "
+            'steals its key can sign identities of other sites. See docs/production.md, "A trust domain for each site"'
+        )
+        yield Remark("trust.source", trust.source, advice)
 
 
 def _certified(environment: Environment) -> Mapping[str, object]:

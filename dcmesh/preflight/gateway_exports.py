@@ -13,7 +13,7 @@ from dcmesh.model.capture import Rules, past_inbound
 from dcmesh.model.gateway import GATEWAY_NAME, GATEWAY_PORT
 from dcmesh.model.istio import ISTIO_NAMESPACE
 from dcmesh.model.istio_objects import Object, labels, name_of, selects, target_port, whole
-from dcmesh.model.link import ExportedService, ServiceAccount, pod_of
+from dcmesh.model.link import ExportedService, ServiceAccount, as_written, pod_of
 from dcmesh.model.network_policy import NAMESPACE_NAME, Caller, chooses, shutting_out
 from dcmesh.model.peer_authentication import tls_disabled
 from dcmesh.model.plan import SitePlan
@@ -38,6 +38,7 @@ class Cluster:
         policies: its AuthorizationPolicies.
         gateway: the gateway's pods.
         site: name of the site.
+        trust_domains: its trust domains.
     """
 
     allowed: Allowed
@@ -45,11 +46,32 @@ class Cluster:
     policies: Sequence[Object]
     gateway: Caller
     site: str
+    trust_domains: tuple[str, ...]
 
     @property
     def account(self) -> ServiceAccount:
         """The gateway's service account."""
-        return ServiceAccount(self.gateway.namespace, GATEWAY_NAME)
+        return ServiceAccount(self.gateway.namespace, GATEWAY_NAME, self.trust_domains)
+
+
+def cluster_of(allowed: Allowed, mesh: Mapping[str, Any], site: model.Site, gateway: str) -> Cluster:
+    """Return what is asked of a site.
+
+    Args:
+        allowed: the cluster.
+        mesh: the mesh configuration of an istiod that is there already.
+        site: the site's part of the configuration.
+        gateway: namespace of its gateway.
+    """
+    home = allowed.read(f"/api/v1/namespaces/{gateway}") or {"metadata": {"labels": {NAMESPACE_NAME: gateway}}}
+    return Cluster(
+        allowed=allowed,
+        seen=mesh.get("discoverySelectors") or (),
+        policies=[whole(policy) for policy in allowed.list("/apis/security.istio.io/v1/authorizationpolicies")],
+        gateway=Caller(namespace=gateway, namespace_labels=labels(home), labels=pod_labels(gateway)),
+        site=site.name,
+        trust_domains=site.trust_domains,
+    )
 
 
 def ready_to_export(
@@ -80,24 +102,17 @@ def ready_to_export(
     ]
     if not exports:
         return
-    home = allowed.read(f"/api/v1/namespaces/{gateway}") or {"metadata": {"labels": {NAMESPACE_NAME: gateway}}}
-    cluster = Cluster(
-        allowed=allowed,
-        seen=mesh.get("discoverySelectors") or (),
-        policies=[whole(policy) for policy in allowed.list("/apis/security.istio.io/v1/authorizationpolicies")],
-        gateway=Caller(namespace=gateway, namespace_labels=labels(home), labels=pod_labels(gateway)),
-        site=site.name,
-    )
+    cluster = cluster_of(allowed, mesh, site, gateway)
 
     def look(of: tuple[str, model.GatewayExport, ExportedService]) -> Iterator[Finding]:
         where, export, exported = of
         told = new_or_there(known, exported_name(plan, exported))
 
         def wrong() -> Iterator[Finding]:
-            missing = list(_missing(cluster, export))
-            for key, value, advice in missing:
+            absent = list(missing(cluster, export))
+            for key, value, advice in absent:
                 yield told(f"{where}.{key}", value, advice)
-            for advice in () if missing else _shut(cluster, export, exported):
+            for advice in () if absent else _shut(cluster, export, exported):
                 yield told(f"{where}.name", export.name, advice)
 
         yield from as_far_as_allowed(wrong(), f"{where}.name", export.name, told)
@@ -109,7 +124,7 @@ Wrong = tuple[str, object, str]
 """The key of an export, its value and the advice."""
 
 
-def _missing(cluster: Cluster, export: model.GatewayExport) -> Iterator[Wrong]:
+def missing(cluster: Cluster, export: model.GatewayExport | model.IngressExport) -> Iterator[Wrong]:
     """Find that an export is of what is not there, or is otherwise."""
     namespace, name = export.namespace, export.service_name
     found = read(cluster.allowed.api, f"/api/v1/namespaces/{namespace}")
@@ -122,13 +137,16 @@ def _missing(cluster: Cluster, export: model.GatewayExport) -> Iterator[Wrong]:
             "meshConfig.discoverySelectors, but none that injects sidecars, or add a selector there"
         )
         yield "namespace", namespace, advice
-    if export.pods:  # of which `selectors` looks whether they are there
+    if isinstance(export, model.GatewayExport) and export.pods:  # of which `selectors` looks whether they are there
         return
     service = read(cluster.allowed.api, f"/api/v1/namespaces/{namespace}/services/{name}")
     if service is None:
         yield "service", name, f"is not there in namespace {namespace} of {cluster.site}: name the Service of the pods"
         return
-    yield from _service(export, service["spec"]) if export.whole else _stateful_set(cluster, export)
+    if isinstance(export, model.GatewayExport) and export.whole:
+        yield from _service(export, service["spec"])
+    else:
+        yield from _stateful_set(cluster, export)
 
 
 def _service(export: model.GatewayExport, service: Mapping[str, object]) -> Iterator[Wrong]:
@@ -143,7 +161,7 @@ def _service(export: model.GatewayExport, service: Mapping[str, object]) -> Iter
             yield key, port, f"is no port of the Service {export.service_name}, which has {shown}: use one of them"
 
 
-def _stateful_set(cluster: Cluster, export: model.GatewayExport) -> Iterator[Wrong]:
+def _stateful_set(cluster: Cluster, export: model.GatewayExport | model.IngressExport) -> Iterator[Wrong]:
     place = f"/apis/apps/v1/namespaces/{export.namespace}/statefulsets/{export.stateful_set_name}"
     found = read(cluster.allowed.api, place)
     if found is None:
@@ -164,9 +182,9 @@ def _shut(cluster: Cluster, export: model.GatewayExport, exported: ExportedServi
     networks = cluster.allowed.list(f"/apis/networking.k8s.io/v1/namespaces/{export.namespace}/networkpolicies")
     advice = [
         *_refused_consumers(cluster, exported),
-        *(line for pod, port in pods if _has_sidecar(pod) for line in _refused_gateway(cluster, exported, pod, port)),
-        *(line for pod, port in pods if _has_sidecar(pod) for line in _past_its_sidecar(cluster, peers, pod, port)),
-        *(line for pod, port in pods for line in _shut_out(cluster, networks, pod, port)),
+        *(line for pod, port in pods if has_sidecar(pod) for line in _refused_gateway(cluster, exported, pod, port)),
+        *(line for pod, port in pods if has_sidecar(pod) for line in _past_its_sidecar(cluster, peers, pod, port)),
+        *(line for pod, port in pods for line in shut_out(cluster, networks, pod, port)),
     ]
     yield from dict.fromkeys(advice)
 
@@ -178,8 +196,13 @@ def _refused_consumers(cluster: Cluster, exported: ExportedService) -> Iterator[
     if gateway.namespace != ISTIO_NAMESPACE:
         holds = [policy for policy in holds if denies(policy)]
     for consumer in exported.consumers:
-        principal = consumer.account.principal
-        asked = connection(consumer.account, port=GATEWAY_PORT, sni=exported.served[exported.hosts[0]])
+        principal = as_written(consumer.account.principal, cluster.trust_domains[0])
+        asked = connection(
+            consumer.account,
+            port=GATEWAY_PORT,
+            sni=exported.served[exported.hosts[0]],
+            trust_domains=cluster.trust_domains,
+        )
         for policy in refusing(holds, asked):
             rule = f'from: [{{source: {{principals: ["{principal}"]}}}}]'
             cure = f"except the principal {principal} from it" if denies(policy) else f"add the rule `{rule}` to it"
@@ -193,7 +216,12 @@ def _refused_gateway(cluster: Cluster, exported: ExportedService, pod: Object, p
     """Find what refuses the gateway at the sidecar of a pod that listens on a port."""
     principal = cluster.account.principal
     name = exported.behind_gateway(exported.hosts[0])
-    asked = connection(cluster.account, port=port, sni=f"outbound_.{exported.port}_._.{name}")
+    asked = connection(
+        cluster.account,
+        port=port,
+        sni=f"outbound_.{exported.port}_._.{name}",
+        trust_domains=cluster.trust_domains,
+    )
     rule = f'from: [{{source: {{principals: ["{principal}"]}}}}], to: [{{operation: {{ports: ["{port}"]}}}}]'
     for policy in refusing(holding(cluster.policies, exported.namespace, labels(pod)), asked):
         cure = f"except the principal {principal} from it" if denies(policy) else f"add the rule `{rule}` to it"
@@ -211,7 +239,7 @@ def _past_its_sidecar(cluster: Cluster, peers: Sequence[Object], pod: Object, po
         )
 
 
-def _shut_out(cluster: Cluster, networks: Sequence[Object], pod: Object, port: int) -> Iterator[str]:
+def shut_out(cluster: Cluster, networks: Sequence[Object], pod: Object, port: int) -> Iterator[str]:
     """Find what keeps the gateway from a pod in its network."""
     gateway = cluster.gateway
     if shut := shutting_out(networks, pod, gateway, port):
@@ -240,6 +268,7 @@ def _pods(cluster: Cluster, export: model.GatewayExport) -> list[tuple[Object, i
     return [(pod, target_port(spec, port, pod)) for pod in chosen for port in export.port_numbers]
 
 
-def _has_sidecar(pod: Object) -> bool:
+def has_sidecar(pod: Object) -> bool:
+    """Tell whether a pod has a sidecar."""
     containers = (*pod["spec"].get("containers", ()), *pod["spec"].get("initContainers", ()))
     return any(container["name"] == PROXY for container in containers)

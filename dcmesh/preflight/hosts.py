@@ -61,7 +61,7 @@ def _seen(of: ImportPlan) -> tuple[str, ...]:
 
 def exported_name(plan: SitePlan, of: ExportedService) -> str:
     """Return what the names of an export's resources in the stack begin with."""
-    return export_name(plan.name, of.name) if of.termination == "pod" else f"{plan.name}.{of.served[of.hosts[0]]}"
+    return f"{plan.name}.{of.served[of.hosts[0]]}" if of.termination == "gateway" else export_name(plan.name, of.name)
 
 
 def imported_name(plan: SitePlan, of: ImportPlan) -> str:
@@ -70,7 +70,7 @@ def imported_name(plan: SitePlan, of: ImportPlan) -> str:
         return f"{egress_name(plan.name, of.namespace)}.{of.export.hosts[0]}".lower()
     if of.egress:
         return import_name(f"{plan.name}-egress", namespace=of.namespace, source=of.source, export=of.name)
-    if of.export and of.export.termination == "gateway":
+    if of.export and of.export.server_names:
         return f"{plan.name}-imports.{of.namespace}.{of.export.served[of.export.hosts[0]]}"
     return import_name(f"{plan.name}-imports", namespace=of.namespace, source=of.source, export=of.name)
 

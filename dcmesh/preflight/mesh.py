@@ -1,8 +1,9 @@
 """An Istio that is there, and the namespaces that are to be in its mesh."""
 
 from collections.abc import Iterator, Mapping
+from typing import Any
 
-from dcmesh.config.errors import Finding
+from dcmesh.config.errors import Finding, Remark
 from dcmesh.kube.allowed import Allowed
 from dcmesh.kube.cluster import ClusterReader
 from dcmesh.kube.gateway_scope import shut_by_scope
@@ -11,8 +12,8 @@ from dcmesh.model.istio import ISTIO_NAMESPACE, TRUST_DOMAIN, injection_labels
 from dcmesh.preflight.parallel import each
 
 
-def existing_istio(cluster: ClusterReader, settings: model.Settings, site: model.Site) -> Iterator[Finding]:
-    """Find what an Istio that is there lacks."""
+def existing_istio(cluster: ClusterReader, settings: model.Settings, site: model.Site, where: str) -> Iterator[Finding]:
+    """Find what an Istio that is there lacks, for a site at a place of the configuration."""
     existing = settings.istio.existing
     if existing is None:
         return
@@ -26,28 +27,74 @@ def existing_istio(cluster: ClusterReader, settings: model.Settings, site: model
     metadata = mesh.get("defaultConfig", {}).get("proxyMetadata", {})
     captures = str(metadata.get("ISTIO_META_DNS_CAPTURE")).lower() == "true"
     # Sidecars resolve the hosts by it; gateways have no use for it, at either end.
-    by_sidecar = [not imported.by_gateway for imported in site.imports]
-    by_sidecar += [isinstance(export, model.PodExport) for export in site.exports]
-    if not captures and (any(by_sidecar) or not by_sidecar):
+    imports = [not (imported.by_gateway or imported.selector) for imported in site.imports]
+    exports = [isinstance(export, model.PodExport) for export in site.exports]
+    if not captures and (any([*imports, *exports]) or not [*imports, *exports]):
         advice = 'does not capture DNS: set meshConfig.defaultConfig.proxyMetadata.ISTIO_META_DNS_CAPTURE to "true"'
-        yield Finding(path, value, f"{advice} in {site.name} and restart the workloads")
+        other = (
+            "; or give each import the `selector` of its consumer's pods" if any(imports) and not any(exports) else ""
+        )
+        yield Finding(path, value, f"{advice} in {site.name} and restart the workloads{other}")
     if mesh.get("enableAutoMtls") is False:
         yield Finding(path, value, f"has meshConfig.enableAutoMtls off in {site.name}: the gateway's hosts need it")
-    if mesh.get("trustDomain", TRUST_DOMAIN) != TRUST_DOMAIN:
-        advice = f"has the trust domain {mesh['trustDomain']} in {site.name}: dcmesh supports {TRUST_DOMAIN} alone"
-        yield Finding(path, value, advice)
+    yield from _trust_domains(mesh, settings, site, where)
 
 
-def _sidecars(settings: model.Settings, path: str, namespace: str, labels: Mapping[str, str]) -> Iterator[Finding]:
-    """Find a namespace whose pods get no sidecars."""
+def _trust_domains(
+    mesh: Mapping[str, Any], settings: model.Settings, site: model.Site, where: str
+) -> Iterator[Finding]:
+    """Find trust domains of a mesh that is there which its site has not, and the other way round."""
+    aliases, alias = mesh.get("trustDomainAliases") or (), site.trust_domain_alias
+    if (domain := mesh.get("trustDomain", TRUST_DOMAIN)) not in site.trust_domains:
+        # A mesh that takes another one is led by its owner; the site then has both for a while.
+        yield Finding(
+            f"{where}.trustDomain", site.trust_domain, f"is not that of the mesh that is there: set it to {domain}"
+        )
+
+    elif alias and alias not in (domain, *aliases):
+        advice = f"is not among meshConfig.trustDomainAliases in {site.name}: add it there, and restart istiod"
+        yield Finding(f"{where}.trustDomainAlias", alias, advice)
+    others = sorted({*aliases} - {*site.trust_domains})
+    for index, export in enumerate(site.exports):
+        consumers = [domain for of in export.consumers for domain in settings.told(of).account.trust_domains]
+        if isinstance(export, model.PodExport) and others and {*consumers} != {site.trust_domain}:
+            advice = (
+                f"is of pods whose own callers may be of {', '.join(others)}, the mesh's aliases: of those none would "
+                "be let in beside consumers of other trust domains. Use `termination: gateway`"
+            )
+            yield Finding(f"{where}.exports[{index}].name", export.name, advice)
+
+
+INJECTION, REVISION = "istio-injection", "istio.io/rev"
+"""Labels of namespaces."""
+
+
+def _sidecars(
+    cluster: ClusterReader, settings: model.Settings, path: str, namespace: str, labels: Mapping[str, str]
+) -> Iterator[Finding]:
+    """Find a namespace whose pods get no sidecars, or those of another istiod."""
     existing = settings.istio.existing
     revision = existing.revision if existing else "default"
-    # Istio's default revision injects by either label.
-    accepted = [injection_labels(revision), *([injection_labels(None)] if revision == "default" else [])]
-    shown = ",".join(f"{key}={value}" for key, value in accepted[-1].items())
-    if not any(wanted.items() <= labels.items() for wanted in accepted):
-        advice = f"gets no sidecars: `kubectl label namespace {namespace} {shown}`, then restart its pods"
-        yield Finding(path, namespace, advice)
+    injects = injecting(labels)
+    if injects == revision:
+        return
+    tags = cluster.revision_tags()
+    if injects is None or tags.get(injects, injects) != tags.get(revision, revision):
+        wanted = injection_labels(None if revision == "default" else revision)
+        shown = ",".join(f"{key}={value}" for key, value in wanted.items())
+        # Beside the first label Istio looks at no other.
+        other = f" {INJECTION}-" if INJECTION in labels and INJECTION not in wanted else ""
+        advice = f"gets no sidecars: `kubectl label namespace {namespace} {shown}{other}`, then restart its pods"
+        # With the label of its revision it was let pass before: what runs so goes on, and is told of it.
+        told = Remark if labels.get(REVISION) == revision else Finding
+        yield told(path, namespace, advice)
+
+
+def injecting(labels: Mapping[str, str]) -> str | None:
+    """Return the revision, or the tag of one, that gives sidecars to the pods of a namespace with these labels."""
+    if INJECTION in labels:
+        return "default" if labels[INJECTION] == "enabled" else None
+    return labels.get(REVISION)
 
 
 def pxc_operator(cluster: ClusterReader, settings: model.Settings, site: model.Site) -> Iterator[Finding]:
@@ -60,7 +107,7 @@ def pxc_operator(cluster: ClusterReader, settings: model.Settings, site: model.S
         advice = f"is not there in {site.name}: name where the operator runs, or remove `existing`"
         yield Finding("pxc.namespace", operator.namespace, advice)
     else:
-        yield from _sidecars(settings, "pxc.namespace", operator.namespace, labels)
+        yield from _sidecars(cluster, settings, "pxc.namespace", operator.namespace, labels)
 
 
 def scope(allowed: Allowed, settings: model.Settings, site: model.Site) -> Iterator[Finding]:
@@ -93,7 +140,7 @@ def namespaces(cluster: ClusterReader, settings: model.Settings, site: model.Sit
         if labels is None:
             yield Finding(f"{where}.namespace", namespace, f"is not there: `kubectl create namespace {namespace}`")
             return
-        yield from _sidecars(settings, f"{where}.namespace", namespace, labels)
+        yield from _sidecars(cluster, settings, f"{where}.namespace", namespace, labels)
         if not cluster.has_service_account(namespace, account):
             advice = f"is not there: `kubectl create serviceaccount {account} --namespace {namespace}`"
             yield Finding(f"{where}.serviceAccount", account, advice)

@@ -16,14 +16,19 @@ from dcmesh.preflight import (
     egress,
     gateway_exports,
     hosts,
+    ingress_exports,
+    istiod_names,
+    local_clients,
     mesh,
     neighbours,
     networks,
+    plaintext,
     purposes,
     selectors,
     sidecars,
     taken_names,
     terminations,
+    trust_domains,
     versions,
     volumes,
 )
@@ -51,6 +56,7 @@ def require_ready(
         ConfigError: something is wrong or lacking; the message has it all.
     """
     found: list[Finding] = [*versions.untried(settings)]
+    found += trust_domains.changed(settings, plan, environment, in_state)
     identities = {site: known.identity for site, known in in_state.items() if known.identity}
     for index, site in enumerate(settings.sites):
         path, known = f"sites[{index}]", in_state.get(site.name)
@@ -58,7 +64,11 @@ def require_ready(
             continue  # the state says which cluster it is
         found += purposes.changed(site, path, gateway_namespace(site, known), known)
         found += terminations.changed(path, plan.site(site.name), known)
+        found += terminations.replaced(path, plan.site(site.name), known)
         found += sidecars.kept(site, path, plan.site(site.name))
+        found += trust_domains.alike(path, plan.site(site.name))
+        found += trust_domains.refused(site, path, plan.site(site.name))
+        found += certificates.given_unbound(settings.trust, site, environment)
         if isinstance(site.cluster, model.ExistingCluster):
             identities[site.name], findings = _of_site(
                 settings, site, site.cluster, path, plan.site(site.name), environment, known
@@ -102,7 +112,8 @@ def _of_site(
             checks = [
                 versions.running(cluster, settings.istio, site, where, named),
                 certificates.cacerts(cluster, settings, site, environment if known else None),
-                mesh.existing_istio(cluster, settings, site),
+                mesh.existing_istio(cluster, settings, site, path),
+                istiod_names.not_signed(cluster, settings, site, path),
                 mesh.scope(allowed, settings, site),
                 mesh.namespaces(cluster, settings, site, path),
                 mesh.pxc_operator(cluster, settings, site),
@@ -117,11 +128,14 @@ def _of_site(
                 egress.denied(cluster, site, path),
                 egress.kept_in(cluster, site, path, plan),
                 gateway_exports.ready_to_export(allowed, there, site, path, plan, gateway, known),
+                ingress_exports.ready_to_export(allowed, there, settings.istio, site, path, plan, gateway, known),
+                local_clients.abandoned(allowed, site, path, known),
                 selectors.misled(allowed, site, path, plan, known),
                 neighbours.met(allowed, settings.istio, path, plan, gateway, known),
                 networks.shut_gateway(allowed, path, plan, gateway),
                 networks.shut_in(allowed, path, plan),
                 sidecars.shut_out(allowed, site, path, plan),
+                plaintext.taken(allowed, site, path, plan),
                 unseen(allowed, path, site.name),  # of all that was read before
             ]
             return identity, [found for check in checks for found in as_far_as_allowed(check, where, named)]

@@ -37,7 +37,7 @@ def misled(
         if found is None:
             return
         pods = [pod for pod in found["items"] if _lives(pod)]
-        if isinstance(export, model.PodExport):
+        if not isinstance(export, model.GatewayExport):
             for advice in _by_labels(export, pods, site.name):
                 yield told(f"{path}.exports[{index}].selector", _shown(export.selector), advice)
         elif export.pods:
@@ -50,7 +50,7 @@ def misled(
     yield from each(enumerate(site.exports), look)
 
 
-def _by_labels(export: model.PodExport, pods: Sequence[Object], site: str) -> Iterator[str]:
+def _by_labels(export: model.PodExport | model.IngressExport, pods: Sequence[Object], site: str) -> Iterator[str]:
     """Yield what is wrong with labels that are to be those of all pods of a StatefulSet, and of no others."""
     own = {name for pod in pods if _owner(pod) == ("StatefulSet", export.stateful_set_name) for name in [_name(pod)]}
     chosen = {_name(pod) for pod in pods if selects(export.selector, labels(pod))}

@@ -7,6 +7,7 @@ from dcmesh.kube.cluster import ClusterReader
 from dcmesh.model import settings as model
 from dcmesh.model.gateway import GATEWAY_NAME
 from dcmesh.model.istio import ISTIO_NAMESPACE
+from dcmesh.model.object_names import capturing
 from dcmesh.model.ownership import OURS
 from dcmesh.preflight.parallel import each
 
@@ -43,12 +44,19 @@ def taken(
 
     yield from each(to_make, look)
     for index, imported in enumerate(site.imports):
-        if not imported.by_gateway and cluster.has_foreign_sidecar(imported.namespace):
+        if not (imported.by_gateway or imported.selector) and cluster.has_foreign_sidecar(imported.namespace):
             advice = (
                 f"has a Sidecar `default` in {site.name} that this stack has not made: import into a namespace of its "
                 "own, or delete that"
             )
             yield Finding(f"{path}.imports[{index}].namespace", imported.namespace, advice)
+        for name in (capturing(imported.service_account), capturing("")) if imported.selector else ():
+            if cluster.has_foreign_proxy_config(imported.namespace, name):
+                advice = (
+                    f"has a ProxyConfig {name} in {site.name} that this stack has not made: import into a namespace of "
+                    "its own, or delete that"
+                )
+                yield Finding(f"{path}.imports[{index}].namespace", imported.namespace, advice)
     if site.exports and cluster.is_foreign("namespaced_service", GATEWAY_NAME, gateway):
         advice = (
             f"needs the gateway {gateway}/{GATEWAY_NAME}, and {site.name} has a Service of that name that this "

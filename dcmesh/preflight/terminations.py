@@ -1,14 +1,14 @@
-"""Imports whose export has another termination than at the last `up`: for one `up` objects of both kinds stand.
+"""Exports and imports that have another termination than at the last `up`: for one `up` objects of both kinds stand.
 
-A sidecar may go by either. Pulumi deletes the old ones at the end, and not at all where something before that fails: so
-the probe waits for the next `up`.
+A consumer's sidecar may go by either. Pulumi deletes the old ones at the end, and not at all where something before
+that fails: so the probe waits for the next `up`.
 """
 
 from collections.abc import Iterable, Iterator
 
-from dcmesh.config.errors import Remark
-from dcmesh.model.component_names import import_name
-from dcmesh.model.link import pod_of, server_name
+from dcmesh.config.errors import Finding, Remark
+from dcmesh.model.component_names import export_name, import_name
+from dcmesh.model.link import ExportedService, pod_of, server_name
 from dcmesh.model.plan import ImportPlan, SitePlan
 from dcmesh.sites_in_state import SiteInState
 
@@ -24,6 +24,45 @@ def changed(path: str, plan: SitePlan, known: SiteInState | None) -> Iterator[Re
             yield Remark(f"{path}.imports[{index}].export", imported.name, advice)
 
 
+def replaced(path: str, plan: SitePlan, known: SiteInState | None) -> Iterator[Finding]:
+    """Find exports that are to go to ingress ports, or to leave them, while their former objects stand.
+
+    These are deleted last. Until then the pods would have sidecars for the one, and policies for the other.
+    """
+    standing = {urn.rpartition("::")[2]: place for urn, place in (known.objects if known else {}).items()}
+    for index, export in enumerate(plan.exports):
+        former = {_standing(plan.name, export, name, *place) for name, place in standing.items()}
+        former -= {"", export.termination}
+        if former and "ingress" in {export.termination, *former}:
+            advice = (
+                f"had its TLS end otherwise at the last `pulumi up` (termination: {min(former)}), and the objects for "
+                "that would stand in the way of these: take the export and its imports away for one `pulumi up` of all "
+                "stacks first"
+            )
+            yield Finding(f"{path}.exports[{index}].termination", export.termination, advice)
+
+
+def _standing(site: str, export: ExportedService, name: str, namespace: str, own: str) -> str:
+    """Return for which termination of a host of an export an object of the state is; empty for none.
+
+    Args:
+        site: the site.
+        export: the export.
+        name: the object's name in the state.
+        namespace: its namespace.
+        own: its own name.
+    """
+    if namespace != export.namespace or f"{site}." not in name or "-serviceentry" not in name:
+        return ""
+    for host in export.hosts:
+        served = server_name(host, site)
+        if own == served:
+            return "gateway" if name.startswith(f"{site}.{served}-") else "ingress"
+        if own.partition(".")[2] == pod_of(host) and name.startswith(export_name(site, "")):
+            return "pod"
+    return ""
+
+
 def stands_otherwise(plan: SitePlan, imported: ImportPlan, urns: Iterable[str]) -> bool:
     """Tell whether the state has objects of an import that are for another termination.
 
@@ -35,7 +74,7 @@ def stands_otherwise(plan: SitePlan, imported: ImportPlan, urns: Iterable[str]) 
     names = [urn.rpartition("::")[2] for urn in urns]
     if imported.export is None:
         return False
-    if imported.export.termination == "pod":
+    if not imported.export.server_names:
         served = (server_name(host, imported.source) for host in imported.export.hosts)
         other = tuple(f"{plan.name}-imports.{imported.namespace}.{name}-" for name in served)
         return any(name.startswith(other) for name in names)
@@ -50,6 +89,6 @@ def _component(plan: SitePlan, of: ImportPlan) -> str:
 def _entry_of(own: str, imported: ImportPlan, name: str, plan: SitePlan) -> bool:
     """Tell whether a name is that of a ServiceEntry of one of the import's pods, whatever its export was called."""
     component, _, pod = name.partition("-serviceentry-")
-    others = {_component(plan, of) for of in plan.imports if of.export and of.export.termination == "pod"}
+    others = {_component(plan, of) for of in plan.imports if of.export and not of.export.server_names}
     of_source = component.startswith(own.removesuffix(imported.name)) and component not in others
     return of_source and pod in map(pod_of, imported.export.hosts if imported.export else ())

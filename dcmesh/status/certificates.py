@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives import hashes
 
 from dcmesh.kube.api import ERRORS, ApiClient, secret_data, why
 from dcmesh.kube.proxies import SECRET
+from dcmesh.model.cacerts import layout_of
 from dcmesh.model.certificates import WARNING_DAYS, common_name
 from dcmesh.model.facts import Fact, Problem, State
 from dcmesh.model.istio import ISTIO_NAMESPACE
@@ -81,7 +82,13 @@ def parse_authorities(site: str, secret: Mapping[str, str], now: datetime) -> li
     Raises:
         ValueError: they are no certificates.
     """
-    keys: tuple[tuple[CertificateKind, str], ...] = (("root", "root-cert.pem"), ("intermediate", "ca-cert.pem"))
+    layout = layout_of(secret)
+    roots = x509.load_pem_x509_certificates(base64.b64decode(secret.get(layout.root, "")))
+    own, *_ = x509.load_pem_x509_certificates(base64.b64decode(secret.get(layout.cert, "")))
+    authorities: list[tuple[CertificateKind, x509.Certificate]] = [
+        *(("root", root) for root in roots),
+        ("intermediate", own),
+    ]
     return [
         Certificate(
             site=site,
@@ -92,8 +99,7 @@ def parse_authorities(site: str, secret: Mapping[str, str], now: datetime) -> li
             days_left=days(found.not_valid_after_utc, now),
             fingerprint=found.fingerprint(hashes.SHA256()).hex(),
         )
-        for kind, key in keys
-        for found in x509.load_pem_x509_certificates(base64.b64decode(secret.get(key, "")))
+        for kind, found in authorities
     ]
 
 

@@ -23,12 +23,15 @@ from dcmesh.model.certificates import (
     CertificateHolder,
     common_name,
     holder_of,
+    identity,
     read_pem,
     root_name,
     trusts,
 )
 from dcmesh.model.istio import ISTIO_NAMESPACE
-from dcmesh.stacks import ReadStack, read_stack, stack_name, stack_of
+from dcmesh.model.link import trust_domain_of
+from dcmesh.model.name_constraints import is_bound, may_sign_for
+from dcmesh.stacks import ReadStack, read_stack, stack_name, stacks_met
 
 BEGIN = "-----BEGIN"
 
@@ -89,7 +92,38 @@ def objections(wanted: Bundle, held: Bundle, holders: Sequence[CertificateHolder
         )
 
 
-def guard(site: str, kubeconfig: str, wanted: Bundle, others: OtherSites) -> str:
+@dataclass(frozen=True, kw_only=True)
+class Mesh:
+    """A site's mesh, as the configuration has it.
+
+    Attributes:
+        trust_domain: its trust domain.
+        revision: revision of its istiod. Default: Istio's own default.
+    """
+
+    trust_domain: str
+    revision: str = "default"
+
+
+def out_of_bounds(wanted: Bundle, in_force: str | None, proxies: Sequence[CertificateHolder]) -> Iterator[str]:
+    """Yield who could not have a valid certificate by an intermediate that is bound to another trust domain.
+
+    Args:
+        wanted: what is to be written.
+        in_force: the trust domain for which istiod issues now; None if there is none yet.
+        proxies: the site's proxies.
+    """
+    chain = read_pem(wanted.chain)
+    first = "take `trust.trustDomains` back until every site has the new one, or give one that may (docs/production.md)"
+    if in_force and not may_sign_for(chain, in_force):
+        yield f"the mesh has the trust domain {in_force}, for which {common_name(chain[0])} may not sign: {first}"
+    for holder in proxies:
+        of = trust_domain_of(identity(holder.chain[0])) if holder.chain else ""
+        if of and not may_sign_for(chain, of):
+            yield f"{holder.where} has a certificate of {of}, for which {common_name(chain[0])} may not sign: {first}"
+
+
+def guard(site: str, kubeconfig: str, wanted: Bundle, others: OtherSites, mesh: Mesh) -> str:
     """Look at all that can be seen before a site's certificates change.
 
     Args:
@@ -97,6 +131,7 @@ def guard(site: str, kubeconfig: str, wanted: Bundle, others: OtherSites) -> str
         kubeconfig: contents of its kubeconfig.
         wanted: what is to be written.
         others: the other sites.
+        mesh: the site's mesh.
 
     Returns:
         What cannot be seen from here and must be checked elsewhere; empty if nothing is changed, or all is seen.
@@ -105,17 +140,26 @@ def guard(site: str, kubeconfig: str, wanted: Bundle, others: OtherSites) -> str
         pulumi.RunError: the change would break something.
     """
     try:
-        held = MeshCluster(site, kubeconfig).bundle()
+        cluster = MeshCluster(site, kubeconfig)
+        held, in_force = cluster.bundle(), None
+        if is_bound(chain := read_pem(wanted.chain)):
+            in_force = (cluster.trust_domains(mesh.revision) or (None,))[0]
     except ERRORS as error:
         raise pulumi.RunError(
             f"{site}: its cluster cannot be asked for its certificates: {why(error)}. If {site} is gone, set "
             f"failover.without to {site} (docs/switchover.md)"
         ) from None
-    if held is None or held == wanted:
+    if not may_sign_for(chain, mesh.trust_domain):
+        raise pulumi.RunError(
+            f"{site}: {common_name(chain[0])} may not sign for its trust domain, {mesh.trust_domain}: correct "
+            "`sites[].trustDomain`, or `trust.trustDomains` in the stack that issues it"
+        )
+    if held == wanted or (held is None and in_force is None):
         return ""
-    holders = on_each({**others.kubeconfigs, site: kubeconfig}, all_of)
+    own = on_each({site: kubeconfig}, all_of)
+    holders = on_each({of: known for of, known in others.kubeconfigs.items() if of != site}, all_of) + own
     holders += [holder_of(f"{other} (its last `pulumi up`)", bundle) for other, bundle in others.bundles.items()]
-    wrong = list(objections(wanted, held, holders))
+    wrong = [*out_of_bounds(wanted, in_force, own), *(objections(wanted, held, holders) if held else ())]
     if wrong:
         more = [f"… and {len(wrong) - MOST_SHOWN} more"] if len(wrong) > MOST_SHOWN else []
         lines = "\n".join(f"  {line}" for line in [*wrong[:MOST_SHOWN], *more])
@@ -140,10 +184,23 @@ def unseen_warning(site: str, wanted: Bundle, unseen: Mapping[str, str]) -> str:
 # --- seeing it through -----------------------------------------------------------------------------------------------
 
 
-def behind(wanted: Bundle, holders: Sequence[CertificateHolder]) -> list[CertificateHolder]:
-    """Return the proxies that do not have what they should: these roots, and a certificate by this intermediate."""
+def behind(
+    wanted: Bundle, holders: Sequence[CertificateHolder], trust_domain: str | None = None
+) -> list[CertificateHolder]:
+    """Return the proxies that do not have what they should: these roots, and a certificate by this intermediate.
+
+    Args:
+        wanted: what they should have.
+        holders: the proxies.
+        trust_domain: the trust domain that the certificate should have. Default: any.
+    """
     intermediate, roots = read_pem(wanted.chain)[0], set(read_pem(wanted.root))
-    return [w for w in holders if w.unknown or set(w.roots) != roots or intermediate not in w.chain]
+
+    def has_all(of: CertificateHolder) -> bool:
+        own = not trust_domain or (of.chain and trust_domain_of(identity(of.chain[0])) == trust_domain)
+        return bool(own) and set(of.roots) == roots and intermediate in of.chain
+
+    return [holder for holder in holders if holder.unknown or not has_all(holder)]
 
 
 def given_or_held(site: str, kubeconfig: str, chain: str | None, roots: str | None) -> Bundle:
@@ -163,25 +220,34 @@ def given_or_held(site: str, kubeconfig: str, chain: str | None, roots: str | No
     return Bundle(chain=held.chain, root=once)
 
 
-def settle(site: str, kubeconfig: str, wanted: Bundle, seconds: float = PATIENCE) -> None:
+def settle(
+    site: str, kubeconfig: str, wanted: Bundle, trust_domain: str | None = None, seconds: float = PATIENCE
+) -> None:
     """Wait until a site's proxies all have what its Secret says, and make them.
 
     A proxy keeps its certificate until it is renewed, which takes half a day, unless the text of the roots changes:
     then it asks for a new one at once. So when every istiod signs with the new intermediate, the text is varied (the
     last root twice, which means the same) and put back. Not before: a proxy might ask an istiod that has the old one.
 
+    Args:
+        site: the site.
+        kubeconfig: contents of its kubeconfig.
+        wanted: what the Secret says.
+        trust_domain: the trust domain that they should have. Default: any.
+        seconds: how long it may take.
+
     Raises:
         pulumi.RunError: it takes too long.
     """
     cluster, deadline = MeshCluster(site, kubeconfig), time.monotonic() + seconds
-    late = behind(wanted, cluster.proxies())
+    late = behind(wanted, cluster.proxies(), trust_domain)
     if cluster.bundle() == wanted and all(holder.unknown for holder in late):
         return
     cluster.hasten()
     expires = read_pem(wanted.chain)[0].not_valid_after_utc.timestamp()
     _until(deadline, site, "istiod has not taken its new certificates", lambda: _taken(cluster, expires))
     roots = set(read_pem(wanted.root))
-    if any(set(holder.roots) != roots for holder in late) and _follow_by_themselves(cluster, wanted):
+    if any(set(holder.roots) != roots for holder in late) and _follow_by_themselves(cluster, wanted, trust_domain):
         return
     varied = wanted.root.rstrip() + "\n" + BEGIN + wanted.root.rpartition(BEGIN)[2]
     held = cluster.bundle()
@@ -189,14 +255,14 @@ def settle(site: str, kubeconfig: str, wanted: Bundle, seconds: float = PATIENCE
         before = _serials(cluster.proxies())
         cluster.write_roots(text)
         cluster.hasten()
-        _until(deadline, site, "proxies have not followed", partial(_unchanged, cluster, wanted, before))
+        _until(deadline, site, "proxies have not followed", partial(_unchanged, cluster, wanted, before, trust_domain))
 
 
-def _follow_by_themselves(cluster: MeshCluster, wanted: Bundle) -> bool:
+def _follow_by_themselves(cluster: MeshCluster, wanted: Bundle, trust_domain: str | None) -> bool:
     """Wait a while for proxies whose roots change, which makes them ask for a certificate too."""
     deadline = time.monotonic() + BY_THEMSELVES
     while time.monotonic() < deadline:
-        if not behind(wanted, cluster.proxies()):
+        if not behind(wanted, cluster.proxies(), trust_domain):
             return cluster.bundle() == wanted
         time.sleep(INTERVAL)
     return False
@@ -206,9 +272,9 @@ def _taken(cluster: MeshCluster, expires: float) -> list[str]:
     return [f"an istiod of {cluster.site}" for known in cluster.signs_until() if known != expires]
 
 
-def _unchanged(cluster: MeshCluster, wanted: Bundle, before: Mapping[str, int]) -> list[str]:
+def _unchanged(cluster: MeshCluster, wanted: Bundle, before: Mapping[str, int], trust_domain: str | None) -> list[str]:
     holders = cluster.proxies()
-    late = [holder.where for holder in behind(wanted, holders)]
+    late = [holder.where for holder in behind(wanted, holders, trust_domain)]
     late += [where for where, serial in _serials(holders).items() if before.get(where) == serial]
     return list(dict.fromkeys(late))
 
@@ -238,15 +304,7 @@ def read_others(settings: model.Settings, project: str, stack: str, read: ReadSt
 
     Not by resources: a site's certificates must not wait for another site.
     """
-    own = {site.name for site in settings.sites}
-    stacks: dict[str, str | None] = {
-        consumer.site: stack_name(project, consumer.site)
-        for site in settings.sites
-        for export in site.exports
-        for consumer in export.consumers
-        if consumer.site not in own
-    }
-    stacks |= {p.name: None if p.link or p.link_file else stack_of(p, project) for p in settings.peers}
+    stacks = stacks_met(settings, project)
     bundles, unseen = dict[str, Bundle](), dict[str, str]()
     for name, of in stacks.items():
         outputs, reason = _outputs(of, read) if of else ({}, "only its link is known")

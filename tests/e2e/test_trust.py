@@ -5,18 +5,24 @@ Two istiods a site: they take what is new at different times. One life, in the o
 
 import json
 import subprocess
+import sys
+import time
+from base64 import b64decode
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography import x509
 
+from dcmesh.model.gateway import GATEWAY_NAME, GATEWAY_NAMESPACE
 from lab.toolchain import ISTIOS, Istio
 
-from .site_stack import SiteStack
+from .certificates import Chain, bundle_of, leaf
+from .site_stack import SiteStack, strings
 from .test_stacks import consumer, export, imported
-from .toolbox import CLIENT, Kubectl, Lab, Project, eventually, lab_config, lab_for_a_while, name_on, on_istio
+from .toolbox import CLIENT, ROOT, Kubectl, Lab, Project, eventually, lab_config, lab_for_a_while, name_on, on_istio
 
 URL = "http://hello-0.hello.demo.svc.cluster.local:8080/hostname"
 
@@ -39,16 +45,24 @@ class Load:
     def answers(self, kind: str) -> list[str]:
         return self.files[kind].read_text().splitlines()[:-1]  # the last line may be half written
 
-    def __call__(self) -> None:
-        """Nothing has failed, and the load goes on: each new request connects, and the held connection is the first."""
+    def answered(self) -> None:
+        """Nothing has failed, and the load goes on: each new request connects."""
         counts = {kind: len(self.answers(kind)) for kind in self.files}
         for kind, count in counts.items():
             eventually(f"more {kind} requests", lambda kind=kind, count=count: len(self.answers(kind)) > count + 3)
         assert [answer for answer in self.answers("new") if answer != "1 200"] == []
+        assert {answer.partition(" ")[2] for answer in self.answers("held")} == {"200"}
+
+    def __call__(self) -> None:
+        """And the held connection is the first."""
+        self.answered()
         assert [answer for answer in self.answers("held") if answer != "0 200"] == ["1 200"]
 
 
 AGAIN = pytest.mark.soak(proves=("components/trust/*.py", "dcmesh/trust/*.py", "components/mesh/istio.py"))
+ON_THE_NEWEST = pytest.mark.parametrize(
+    "istio", ISTIOS[:1], ids=lambda istio: f"istio-{istio.line}", indirect=True, scope="module"
+)
 
 
 @pytest.fixture(
@@ -115,6 +129,79 @@ def step(sites: dict[str, Any]) -> Callable[..., None]:
     return take
 
 
+CONSUMER = "spiffe://cluster.local/ns/demo-dr/sa/client"
+
+Attempts = dict[str, dict[str, str]]
+"""By name the paths of a certificate and its key."""
+
+Ask = Callable[[Attempts], dict[str, str]]
+
+
+@pytest.fixture
+def asking(sites: dict[str, Any], tmp_path: Path) -> Callable[[str, Attempts], tuple[str, ...]]:
+    """Return what `lab` runs on dc2's node to have a script ask a pod of dc1 with some certificates."""
+
+    def command(script: str, attempts: Attempts) -> tuple[str, ...]:
+        gateway = sites["dc1"].output("link")["dc1"]["gateway"]
+        asked = {
+            "address": gateway["addresses"][0],
+            "port": gateway["port"],
+            "server_name": "outbound_.8080_._.hello-0.hello.demo.svc.cluster.local",
+            "attempts": attempts,
+        }
+        plan = tmp_path / f"{script}.json"
+        plan.write_text(json.dumps(asked))
+        here = ("env", f"--chdir={ROOT}", sys.executable, "-m", f"tests.e2e.{script}")
+        return ("enter", "dc2", "--", *here, str(plan))
+
+    return command
+
+
+@pytest.fixture
+def ask(lab: Lab, asking: Callable[[str, Attempts], tuple[str, ...]]) -> Ask:
+    """Ask with each of some certificates, and return whether there is an answer."""
+
+    def found(attempts: Attempts) -> dict[str, str]:
+        answers: dict[str, str] = json.loads(lab(*asking("answered", attempts)))
+        return answers
+
+    return found
+
+
+def own_key(site: SiteStack) -> str:
+    """Return the key of a site's intermediate."""
+    return b64decode(site.kubectl.get("secret", "cacerts", "istio-system")["data"]["ca-key.pem"]).decode()
+
+
+def verifies(site: SiteStack, chain: str, directory: Path) -> bool:
+    """Tell whether a certificate with those above it is one under a site's roots."""
+    roots = directory / "roots.pem"
+    roots.write_text(site.output("certificates")[site.stack]["rootCert"])
+    command = ["openssl", "verify", "-CAfile", str(roots), "-untrusted", chain, chain]
+    said = subprocess.run(command, capture_output=True, text=True, check=False)
+    # The other one is of an e-mail address that reads like an identity, which is held against what is permitted.
+    reasons = ("permitted subtree violation", "unsupported or invalid name syntax")
+    assert said.returncode == 0 or any(reason in said.stderr for reason in reasons), said.stderr
+    return said.returncode == 0
+
+
+@pytest.fixture
+def genuine(sites: dict[str, Any], tmp_path: Path) -> Callable[[], Attempts]:
+    """Return what dc2's client has: if it is refused, too, nobody was told apart."""
+
+    def issued() -> Attempts:
+        (directory := tmp_path / "genuine").mkdir()
+        return {"consumer": leaf(directory, bundle_of(sites["dc2"].kubectl), CONSUMER)}
+
+    return issued
+
+
+@pytest.fixture(scope="module")
+def stolen(sites: dict[str, Any]) -> Chain:
+    """The intermediate that dc2 has at first, with its key."""
+    return bundle_of(sites["dc2"].kubectl)
+
+
 def refused(site: SiteStack, *reasons: str) -> None:
     said = site.refused("up", "--yes", "--skip-preview")
     assert f"{site.stack}: its certificates must not be changed now, and were not" in said
@@ -157,7 +244,7 @@ def authorities(site: SiteStack) -> list[str]:
     return [certificate["subject"] for certificate in certificates if certificate["kind"] != "pod"]
 
 
-def test_intermediates(sites: dict[str, Any], load: Load, step: Callable[..., None]) -> None:
+def test_intermediates(sites: dict[str, Any], load: Load, step: Callable[..., None], stolen: Chain) -> None:
     """Both sites at once."""
     load()
     dc1, dc2 = sites["dc1"], sites["dc2"]
@@ -208,11 +295,23 @@ def test_the_next_root_issues(sites: dict[str, Any], load: Load, step: Callable[
     load()
 
 
-def test_the_old_root_goes(sites: dict[str, Any], load: Load, step: Callable[..., None]) -> None:
+def test_the_old_root_goes(
+    sites: dict[str, Any],
+    load: Load,
+    step: Callable[..., None],
+    stolen: Chain,
+    ask: Ask,
+    genuine: Callable[[], Attempts],
+    tmp_path: Path,
+) -> None:
+    """With it goes whatever was signed under it: that is what cuts a stolen intermediate."""
     dc1, dc2 = sites["dc1"], sites["dc2"]
+    thief = {"thief": leaf(tmp_path, stolen, CONSUMER)}
+    assert ask(thief) == {"thief": "answered"}
     step(root={"generation": 2})
     assert "command:local:Command dc1-certificates replaced" in " ".join(dc1.follow().split())
     load()
+    assert ask(thief | genuine()) == {"thief": "refused", "consumer": "answered"}
     dc2.follow()
     dc2.follow("--expect-no-changes")
     for site in (dc1, dc2):
@@ -222,3 +321,142 @@ def test_the_old_root_goes(sites: dict[str, Any], load: Load, step: Callable[...
     load()
     counts = {kind: len(load.answers(kind)) for kind in load.files}
     print(f"requests without a failure: {counts}")
+
+
+DOMAINS = {"dc1": "dc1.dcmesh", "dc2": "dc2.dcmesh"}
+OLD = "cluster.local"
+
+
+@pytest.fixture
+def named(sites: dict[str, Any]) -> Callable[..., None]:
+    """Change the trust domains of sites, by default of both: what has the new one, and what the old one."""
+
+    def change(*of: str, **keys: str) -> None:
+        for name in of or DOMAINS:
+            domains = {key: {"old": OLD, "new": DOMAINS[name]}[which] for key, which in keys.items()}
+            with sites[name].edit_site() as site:
+                site.pop("trustDomainAlias", None)
+                site |= domains
+            if name == "dc2":
+                with sites["dc1"].edit_site() as site:
+                    site["exports"][0]["consumers"][0]["trustDomains"] = list(domains.values())
+
+    return change
+
+
+def test_another_trust_domain(sites: dict[str, Any], load: Load, named: Callable[..., None]) -> None:
+    """In steps, each by each site's own `up`; no step can be left out. Held connections may end, and connect anew."""
+    dc1, dc2 = sites["dc1"], sites["dc2"]
+    load.answered()
+    named(trustDomain="new")
+    assert "is new: first add it as `trustDomainAlias` beside cluster.local" in dc1.refused("preview")
+    named(trustDomain="old", trustDomainAlias="new")
+    dc1.follow()
+    named(trustDomain="new", trustDomainAlias="old")
+    assert "is not accepted by dc2 yet, at its imports" in dc1.refused("preview")
+    named(trustDomain="old", trustDomainAlias="new")
+    dc2.follow()
+    load.answered()
+    named(trustDomain="new", trustDomainAlias="old")
+    together(dc1.follow, dc2.follow)
+    load.answered()
+    named(trustDomain="new")
+    dc2.follow()
+    dc1.follow()
+    load.answered()
+
+
+def test_no_site_signs_for_another(
+    sites: dict[str, Any], load: Load, step: Callable[..., None], ask: Ask, tmp_path: Path
+) -> None:
+    """Whatever kind of name it writes, with a key that no other stack has; what is right goes on."""
+    dc1, dc2 = sites["dc1"], sites["dc2"]
+    with dc2.edit() as config:
+        config["dcmesh:trust"]["ownKey"] = 1
+    dc2.follow()
+    step(trustDomains=DOMAINS, requests={"dc2": "organization/dcmesh/dc2"})
+    together(dc1.follow, dc2.follow)
+    dc2.follow("--expect-no-changes")
+    load.answered()
+    thief = bundle_of(dc2.kubectl)
+    known = [json.loads(sites[of].pulumi("stack", "export", "--show-secrets")) for of in ("dc2", "trust")]
+    assert [own_key(dc2) in "\n".join(strings(of)) for of in known] == [True, False]
+    own, pods = "spiffe://dc2.dcmesh/ns/demo-dr/sa/client", "spiffe://dc1.dcmesh/ns/demo/sa/hello"
+    attempts = {"the consumer": leaf(tmp_path, thief, own)}
+    for kind in (x509.UniformResourceIdentifier, x509.DNSName, x509.RFC822Name):
+        attempts[f"dc1's own pods as {kind.__name__}"] = leaf(tmp_path, thief, pods, kind)
+    attempts["the consumer's name as DNSName"] = leaf(tmp_path, thief, own, x509.DNSName)
+    assert ask(attempts) == {**dict.fromkeys(attempts, "refused"), "the consumer": "answered"}
+    # dc1's pods take URIs alone. Who imports is not so strict: to it the constraints are what binds.
+    for name, parts in attempts.items():
+        assert verifies(dc1, parts["certificate"], tmp_path) == (name == "the consumer"), name
+    load.answered()
+
+
+@AGAIN
+@ON_THE_NEWEST
+def test_the_way_back(sites: dict[str, Any], load: Load, step: Callable[..., None], named: Callable[..., None]) -> None:
+    """One site after the other, the other one being as it is; and dc1 forth once more. No authority is in the way."""
+    dc1, dc2 = sites["dc1"], sites["dc2"]
+
+    def take(name: str, **keys: str) -> None:
+        named(name, **keys)
+        dc1.follow()
+        dc2.follow()
+        load.answered()
+
+    take("dc2", trustDomain="new", trustDomainAlias="old")
+    named("dc2", trustDomain="old", trustDomainAlias="new")
+    assert "is none for which Intermediate CA dc2" in dc2.refused("preview")
+    step(trustDomains={"dc1": DOMAINS["dc1"]})
+    take("dc2", trustDomain="new", trustDomainAlias="old")
+    take("dc2", trustDomain="old", trustDomainAlias="new")
+    take("dc2", trustDomain="old")
+    step(trustDomains={})
+    take("dc1", trustDomain="new", trustDomainAlias="old")
+    take("dc1", trustDomain="old", trustDomainAlias="new")
+    take("dc1", trustDomain="new", trustDomainAlias="old")
+    take("dc1", trustDomain="new")
+    assert asked(dc2, "status")["state"] == "ok"
+
+
+@AGAIN
+@ON_THE_NEWEST
+def test_a_stolen_intermediate(
+    lab: Lab,
+    sites: dict[str, Any],
+    load: Load,
+    step: Callable[..., None],
+    ask: Ask,
+    asking: Callable[[str, Attempts], tuple[str, ...]],
+    genuine: Callable[[], Attempts],
+    tmp_path: Path,
+) -> None:
+    """By the clock: docs/production.md, "A stolen intermediate". Whoever is connected stays until the gateway ends."""
+    dc1, dc2 = sites["dc1"], sites["dc2"]
+    thief = {"thief": leaf(tmp_path, bundle_of(dc2.kubectl), CONSUMER)}
+    assert ask(thief) == {"thief": "answered"}
+    kept = lab.start(*asking("kept", thief))
+    with sites["trust"].edit() as config:
+        last = config["dcmesh:trust"].get("root", {}).get("generation", 1)
+    key, begun = own_key(dc2), time.monotonic()
+    with dc2.edit() as config:
+        config["dcmesh:trust"]["ownKey"] = config["dcmesh:trust"].get("ownKey", 0) + 1
+    dc2.follow()
+    for root in (
+        {"generation": last, "next": "trusted"},
+        {"generation": last, "next": "issuing"},
+        {"generation": last + 1},
+    ):
+        step(root=root, requests={"dc2": "organization/dcmesh/dc2"})
+        together(dc1.follow, dc2.follow)
+        print(f"{root}: taken after {time.monotonic() - begun:.0f} s")
+    assert own_key(dc2) != key, "else the stolen one was signed once more"
+    assert ask(thief | genuine()) == {"thief": "refused", "consumer": "answered"}
+    load.answered()
+    assert kept.poll() is None
+    gateway = ("--namespace", GATEWAY_NAMESPACE)
+    dc1.kubectl("rollout", "restart", f"deployment/{GATEWAY_NAME}", *gateway)
+    dc1.kubectl("rollout", "status", f"deployment/{GATEWAY_NAME}", *gateway, "--timeout=120s")
+    eventually("the thief's connection ends", lambda: kept.poll() is not None, within=90)
+    print(f"and whoever was connected is cut after {time.monotonic() - begun:.0f} s")

@@ -51,6 +51,7 @@ def authority(
     since: timedelta = timedelta(days=-1),
     until: timedelta = timedelta(days=30),
     key: Key | None = None,
+    identity: str = "",
 ) -> Authority:
     """Make an authority.
 
@@ -64,6 +65,7 @@ def authority(
         since: from when it is valid, counted from now.
         until: until when.
         key: its key. Default: a new one.
+        identity: the SPIFFE id that it has. Default: none.
     """
     key = key or ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
@@ -77,6 +79,9 @@ def authority(
         .not_valid_after(NOW + until)
         .add_extension(x509.BasicConstraints(ca, most_below), critical=True)
     )
+    if identity:
+        names = x509.SubjectAlternativeName([x509.UniformResourceIdentifier(identity)])
+        builder = builder.add_extension(names, critical=True)
     if signs is not None:
         usage = dict.fromkeys(
             ["content_commitment", "key_encipherment", "data_encipherment", "key_agreement", "crl_sign"], False

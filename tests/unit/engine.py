@@ -43,7 +43,7 @@ users:
 # What real providers answer beside the inputs, by type; {} is the resource's name. Other types are refused.
 ANSWERS: dict[str, dict[str, str]] = {
     "command:local:Command": {"stdout": KUBECONFIG},
-    "tls:index/privateKey:PrivateKey": {"privateKeyPem": "secret key of {}\n"},
+    "tls:index/privateKey:PrivateKey": {"privateKeyPem": "secret key of {}\n", "publicKeyPem": "public key of {}\n"},
     "tls:index/selfSignedCert:SelfSignedCert": {"certPem": "certificate of {}\n"},
     "tls:index/certRequest:CertRequest": {"certRequestPem": "request of {}\n"},
     "tls:index/locallySignedCert:LocallySignedCert": {"certPem": "certificate of {}\n"},

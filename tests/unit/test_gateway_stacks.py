@@ -181,3 +181,14 @@ def test_an_import_that_changes_its_termination_is_asked_with_the_next_up(before
     state |= {f"urn:pulumi:dev::dcmesh::{name}": {"outputs": outputs} for name, outputs in found.items()}
     assert not probes(run_program(Engine(state=state), new))
     assert probes(run_program(Engine(state=state), old))
+
+
+def test_status_and_doctor_know_each_port_of_a_host() -> None:
+    raw = stack()
+    export = raw["sites"][0]["exports"][0]
+    del export["port"], export["probe"]
+    export["ports"] = [{"port": 8080, "probe": "http"}, {"port": 4567}]
+    outputs = run_program(Engine(), raw).outputs
+    dc1, _ = parse_outputs({"sites": outputs["sites"], "kubeconfigs": dict.fromkeys(("dc1", "dc2"), "")})
+    names = {of.port: (of.pod_port, of.server_names[0]) for of in dc1.exports if of.name == "hello"}
+    assert names == {8080: (8080, SERVED[0]), 4567: (4567, f"p4567.{SERVED[0]}")}

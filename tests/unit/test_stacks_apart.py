@@ -240,6 +240,27 @@ def test_both_directions_have_no_first(stacks: Stacks) -> None:
     assert objects(first).items() <= objects(third).items(), "what stood stays as it was"
 
 
+def test_a_site_with_a_key_of_its_own_first_asks_for_its_certificate(stacks: Stacks) -> None:
+    """Then the stack `trust` signs, and the site's stack goes on."""
+    outputs = {"organization/dcmesh/dc1": stacks["dc1"].outputs, "organization/dcmesh/trust": {}}
+    own = stack_of("dc2", "dc1") | {"trust": {**OF_TRUST, "ownKey": 1}}
+    engine = run_program(Engine(stacks=outputs), own)
+    assert engine.outputs == {"requests": {"dc2": "request of trust.dc2-1-request\n"}}
+    assert not engine.secret_outputs
+    assert not engine.in_kubernetes()
+    (warning,) = engine.warnings
+    assert warning.startswith("dc2: nothing is made yet but its key. Set `trust.requests` in the stack that issues")
+
+
+def test_a_stack_that_has_a_cluster_does_not_ask_anew(stacks: Stacks) -> None:
+    """With another name of its site, all that it has would go."""
+    outputs = {"organization/dcmesh/dc1": stacks["dc1"].outputs, "organization/dcmesh/trust": {}}
+    own = stack_of("dc2", "dc1") | {"trust": {**OF_TRUST, "ownKey": 1}}
+    provider = {"urn:pulumi:dc2::dcmesh::pulumi:providers:kubernetes::dc-2-cluster-kubernetes": {"outputs": {}}}
+    with pytest.raises(pulumi.RunError, match=r"issues nothing for dc2: add what is missing to its trust\.issueFor"):
+        run_program(Engine(stacks=outputs, state=provider), own)
+
+
 @pytest.mark.parametrize(
     ("issued", "says"),
     [

@@ -21,6 +21,8 @@ def half_said(configuration: Configuration) -> Iterator[Finding]:
                     advice = "is for an egress gateway: set egress: gateway, or remove it"
                     yield Finding(f"{path}.{key}", NOTHING, advice, given=(path,))
             continue
+        if imported.selector:
+            yield Finding(f"{path}.selector", NOTHING, "is for sidecars: use `clients`, or remove it", given=(path,))
         if not imported.host_namespace:
             advice = (
                 "is missing: egress: gateway puts the hosts' names into this cluster's DNS, and the other site may not "
@@ -30,6 +32,18 @@ def half_said(configuration: Configuration) -> Iterator[Finding]:
         if not imported.clients:
             advice = "is missing: name the namespaces, and labels, of the pods that may connect to the egress gateway"
             yield Finding(f"{path}.clients", NOTHING, advice, given=(path,))
+
+
+def selectors(configuration: Configuration) -> Iterator[Finding]:
+    """Find consumers of whose pods two imports say different labels."""
+    for path, site in configuration.sites:
+        known = dict[tuple[str, str], Mapping[str, str]]()
+        for index, imported in enumerate(site.imports):
+            if not imported.by_gateway:
+                consumer = (imported.namespace, imported.service_account)
+                if known.setdefault(consumer, imported.selector) != imported.selector:
+                    advice = f"is not what another import for {'/'.join(consumer)} says: write the same in all"
+                    yield Finding(f"{path}.imports[{index}].selector", NOTHING, advice, given=(path,))
 
 
 def hosts_elsewhere(configuration: Configuration) -> Iterator[Finding]:

@@ -6,12 +6,15 @@ from dcmesh.config.checks.configuration import Configuration
 from dcmesh.config.checks.names import REMOVE_ONE, exported, is_in_every_cluster, name_of, twice
 from dcmesh.config.errors import NOTHING, Finding
 from dcmesh.config.suggestions import choices
-from dcmesh.model.link import POD_NAME, Consumer, port_server_name, server_name, service_of
-from dcmesh.model.settings import Export, GatewayExport, PodExport, Pods, Site, StackTrust
+from dcmesh.model.link import POD_NAME, Consumer, ProbeKind, port_server_name, server_name, service_of
+from dcmesh.model.settings import Export, GatewayExport, IngressExport, PodExport, Pods, Site, StackTrust
 from dcmesh.stacks import stack_of
 
 LONGEST_NAME = 253
 """Kubernetes' limit for the names of most objects."""
+
+Named = GatewayExport | IngressExport
+"""Exports whose hosts have names at the gateway."""
 
 
 def several_links(configuration: Configuration) -> Iterator[Finding]:
@@ -75,7 +78,7 @@ def not_consumers(configuration: Configuration) -> Iterator[Finding]:
             continue
         place, export = offer
         wanted = Consumer(site=site.name, namespace=imported.namespace, service_account=imported.service_account)
-        if wanted not in export.consumers:
+        if name_of(wanted) not in map(name_of, export.consumers):
             known = ", ".join(name_of(consumer) for consumer in export.consumers) or "nobody"
             yield Finding(
                 f"{path}.serviceAccount",
@@ -148,9 +151,11 @@ def same_hosts(configuration: Configuration) -> Iterator[Finding]:
 def impossible_probes(configuration: Configuration) -> Iterator[Finding]:
     """Find exports whose probe waits for what an HTTP server does not say, or a Service as a whole not."""
     for _, path, export in configuration.exports:
-        if export.protocol == "HTTP" and export.probe in ("greeting", "postgres", "redis", "mongodb"):
-            advice = "is for servers that speak something else than HTTP: use http or pod-name"
-            yield Finding(f"{path}.probe", export.probe, advice)
+        if export.protocol == "HTTP":
+            for place, probe in _probes(path, export):
+                if probe in ("greeting", "postgres", "redis", "mongodb"):
+                    advice = "is for servers that speak something else than HTTP: use http or pod-name"
+                    yield Finding(place, probe, advice)
         if isinstance(export, GatewayExport) and export.whole:
             for number, of in enumerate(export.exported_ports):
                 if of.probe == "pod-name":
@@ -160,6 +165,13 @@ def impossible_probes(configuration: Configuration) -> Iterator[Finding]:
                         "as greeting or http"
                     )
                     yield Finding(place, of.probe, advice)
+
+
+def _probes(path: str, export: Export) -> list[tuple[str, ProbeKind | None]]:
+    """Return the probes of an export's ports, each with its place."""
+    if isinstance(export, IngressExport):
+        return [(f"{path}.ports[{number}].probe", of.probe) for number, of in enumerate(export.ports)]
+    return [(f"{path}.probe", export.probe)]
 
 
 def unlike_workloads(configuration: Configuration) -> Iterator[Finding]:
@@ -177,16 +189,17 @@ def _unlike(export: Export, pods: Pods) -> Iterator[tuple[str, object, str]]:
     if (export.replicas or 0) > pods.replicas:
         advice = f"is more than the {pods.replicas} pods that the workload runs: lower it or raise the workload's"
         yield "replicas", export.replicas, advice
+    single = "ports[0].port" if isinstance(export, IngressExport) else "port"
     facts: dict[str, tuple[object, object]] = {
-        "port": (export.port_numbers[0], pods.port),
+        single: (export.port_numbers[0], pods.port),
         "service": (export.service_name, pods.service),
     }
-    if isinstance(export, PodExport):
+    if isinstance(export, PodExport | IngressExport):
         facts["serviceAccount"] = (export.service_account, pods.service_account)
     for key, (said, true) in facts.items():
         if said != true:
             yield key, said, f"is not the workload's, which is {true}: use that"
-    if isinstance(export, PodExport) and export.selector != pods.selector:
+    if isinstance(export, PodExport | IngressExport) and export.selector != pods.selector:
         labels, true = (", ".join(f"{k}: {v}" for k, v in of.items()) for of in (export.selector, pods.selector))
         yield "selector", labels, f"are not the labels of the workload's pods: use {true}"
 
@@ -246,19 +259,20 @@ def unstable_labels(configuration: Configuration) -> Iterator[Finding]:
 def ports_twice(configuration: Configuration) -> Iterator[Finding]:
     """Find ports that an export has twice."""
     for _, path, export in configuration.exports:
-        if isinstance(export, GatewayExport):
-            yield from twice(((f"{path}.ports[{n}].port", of.port) for n, of in enumerate(export.ports)), REMOVE_ONE)
+        if isinstance(export, GatewayExport | IngressExport):
+            written = export.port_numbers if export.ports else ()
+            yield from twice(((f"{path}.ports[{n}].port", port) for n, port in enumerate(written)), REMOVE_ONE)
 
 
 def server_names_twice(configuration: Configuration) -> Iterator[Finding]:
     """Find hosts that would have one name at the gateway: of one pod, or of a pod that is called like a port."""
     for path, site in configuration.sites:
-        exports = dict[str, tuple[str, GatewayExport]]()
+        exports = dict[str, tuple[str, Named]]()
         for index, export in enumerate(site.exports):
-            if isinstance(export, GatewayExport):
+            if isinstance(export, Named):
                 exports.setdefault(exported("", export)[1], (f"{path}.exports[{index}]", export))
         names = [
-            (f"{at}.pods[{number}]" if export.pods else f"{at}.name", name)
+            (f"{at}.pods[{number}]" if isinstance(export, GatewayExport) and export.pods else f"{at}.name", name)
             for at, export in exports.values()
             for number, host in enumerate(export.hosts)
             for name in _names_at_gateway(export, host, site.name)
@@ -266,15 +280,16 @@ def server_names_twice(configuration: Configuration) -> Iterator[Finding]:
         yield from twice(names, "is the name at the gateway of another host, or of another's port: export it once")
 
 
-def _names_at_gateway(export: GatewayExport, host: str, site: str) -> list[str]:
+def _names_at_gateway(export: Named, host: str, site: str) -> list[str]:
     name = server_name(host, site)
-    return [name, *(port_server_name(name, port) for port in export.port_numbers[1:])]
+    others = export.port_numbers[1:] if isinstance(export, GatewayExport) else ()
+    return [name, *(port_server_name(name, port) for port in others)]
 
 
 def long_server_names(configuration: Configuration) -> Iterator[Finding]:
     """Find exports whose hosts have names at the gateway that are too long for Kubernetes' objects."""
     for site, path, export in configuration.exports:
-        if isinstance(export, GatewayExport) and export.hosts:
+        if isinstance(export, Named) and export.hosts:
             name = max(_names_at_gateway(export, max(export.hosts, key=len), site.name), key=len)
             if len(name) > LONGEST_NAME:
                 advice = f"makes the name {name} at the gateway, and such names have at most {LONGEST_NAME} characters"

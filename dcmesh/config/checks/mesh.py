@@ -6,7 +6,7 @@ from dcmesh.config.checks.configuration import Configuration
 from dcmesh.config.errors import NOTHING, Finding
 from dcmesh.config.provided_certificates import certificate_findings
 from dcmesh.model import support
-from dcmesh.model.settings import ExistingTrust, GeneratedTrust, Istio, ProvidedTrust
+from dcmesh.model.settings import ExistingTrust, GeneratedTrust, Istio, ProvidedTrust, StackTrust
 
 
 def existing_istio(configuration: Configuration) -> Iterator[Finding]:
@@ -53,6 +53,18 @@ def provided_once(configuration: Configuration) -> Iterator[Finding]:
     if isinstance(configuration.settings.trust, ProvidedTrust) and len(configuration.sites) > 1:
         advice = "is the intermediate of one site, and the stack has more: use a stack for each site"
         yield Finding("trust.source", "provided", advice)
+
+
+def own_keys(configuration: Configuration) -> Iterator[Finding]:
+    """Find a site's own key in a stack of several, and requests of sites that get no intermediate here."""
+    match configuration.settings.trust:
+        case StackTrust(own_key=number) if number and len(configuration.sites) > 1:
+            advice = "is the key of one site, and the stack has more: use a stack for each site"
+            yield Finding("trust.ownKey", number, advice)
+        case GeneratedTrust(requests=requests, issue_for=sites):
+            for site in requests.keys() - {*sites}:
+                advice = f"asks for {site}, which is none of `issueFor`: add it there"
+                yield Finding(f"trust.requests.{site}", requests[site], advice)
 
 
 def provided_certificates(configuration: Configuration) -> Iterator[Finding]:

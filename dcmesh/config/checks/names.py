@@ -62,14 +62,19 @@ def workloads_twice(configuration: Configuration) -> Iterator[Finding]:
 def exports_twice(configuration: Configuration) -> Iterator[Finding]:
     """Find exports of a site with one name, or of one StatefulSet: its pods have one host each.
 
-    One of each termination may stand side by side: while the importers move from one to the other.
+    One with `termination: pod` may stand beside one with `termination: gateway`: while the importers move from one to
+    the other. One with `termination: ingress` stands alone: its pods' sidecars take in nothing else.
     """
     for path, site in configuration.sites:
         exports = [(f"{path}.exports[{index}]", export) for index, export in enumerate(site.exports)]
         yield from twice(((f"{at}.name", export.name) for at, export in exports), OTHER_NAME)
-        for termination in ("pod", "gateway"):
-            alike = (exported(at, export) for at, export in exports if export.termination == termination)
-            yield from twice(alike, "is exported twice: make it one export")
+        before = dict[str, set[str]]()
+        for at, export in exports:
+            place, what = exported(at, export)
+            others = before.setdefault(what, set())
+            if {export.termination, "ingress"} & others or (others and export.termination == "ingress"):
+                yield Finding(place, what, "is exported twice: make it one export")
+            others.add(export.termination)
 
 
 def exported(at: str, export: Export) -> tuple[str, str]:

@@ -71,6 +71,21 @@ def test_istiod_knows_its_cluster_and_sets_no_network() -> None:
     assert "network" not in values["global"]
 
 
+def test_a_mesh_of_the_first_trust_domain_is_as_it_was() -> None:
+    values = values_of()
+    assert "podAnnotations" not in values
+    assert not {"trustDomain", "trustDomainAliases"} & values["meshConfig"].keys()
+
+
+def test_istiod_issues_for_its_trust_domain_and_starts_again_for_another() -> None:
+    """It reads the domain at its start."""
+    one, both = (values_of(trust_domains=domains) for domains in (("dc1.dcmesh",), ("dc1.dcmesh", "cluster.local")))
+    assert one["meshConfig"]["trustDomain"] == both["meshConfig"]["trustDomain"] == "dc1.dcmesh"
+    assert "trustDomainAliases" not in one["meshConfig"]
+    assert both["meshConfig"]["trustDomainAliases"] == ["cluster.local"]
+    assert one["podAnnotations"] != both["podAnnotations"]
+
+
 @pytest.mark.parametrize("egress", ["ALLOW_ANY", "REGISTRY_ONLY"])
 def test_egress_is_the_sidecars_outbound_policy(egress: str) -> None:
     values = values_of(egress=egress)

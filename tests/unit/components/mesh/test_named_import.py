@@ -40,7 +40,7 @@ def test_an_entry_has_all_ports_and_takes_any_of_the_identities(database: Export
     entry = named_entry(export, HOST, vip="241.0.0.1", gateway=["192.0.2.1"], gateway_port=15443)
     assert [(port["number"], port["name"]) for port in entry["ports"]] == [(3306, "tcp"), (33060, "tcp-33060")]
     assert entry["endpoints"][0]["ports"] == {"tcp": 15443, "tcp-33060": 15443}
-    assert entry["subjectAltNames"] == [database.identity, other]
+    assert entry["subjectAltNames"] == [*database.identities, other]
 
 
 def test_name_and_identity_change_in_one_object(database: ExportedService) -> None:
@@ -54,7 +54,7 @@ def test_name_and_identity_change_in_one_object(database: ExportedService) -> No
     assert tls_to(database, HOST) == {
         "mode": "ISTIO_MUTUAL",
         "sni": f"outbound_.3306_._.{HOST}",
-        "subjectAltNames": [database.identity],
+        "subjectAltNames": list(database.identities),
     }
     assert tls_to(at_gateway, HOST) == {
         "mode": "ISTIO_MUTUAL",

@@ -100,6 +100,38 @@ def test_all_but_the_consumers_are_denied_by_server_name(database: ExportedServi
     }
 
 
+def test_pods_take_consumers_of_their_own_trust_domain_by_themselves(database: ExportedService) -> None:
+    assert service_export.of_other_domains(database, {"app": "db"}) is None
+
+
+def test_pods_take_consumers_of_other_trust_domains_and_nobody_else_of_these(database: ExportedService) -> None:
+    """Callers of their own mesh come to the same port, and whoever they are stays as it is."""
+    other = CONSUMERS[0].model_copy(update={"trust_domains": ("dc2.dcmesh", "cluster.local")})
+    export = database.model_copy(update={"consumers": (other,)})
+    spec = service_export.of_other_domains(export, {"app": "db"})
+    assert spec is not None
+    (patch,) = spec["configPatches"]
+    assert patch["match"]["listener"]["filterChain"] == {"destinationPort": 3306, "transportProtocol": "tls"}
+    tls = patch["patch"]["value"]["transport_socket"]["typed_config"]
+    names = tls["common_tls_context"]["combined_validation_context"]["default_validation_context"]
+    assert names["match_typed_subject_alt_names"] == [
+        {"san_type": "URI", "matcher": {"prefix": "spiffe://cluster.local/"}},
+        {"san_type": "URI", "matcher": {"exact": "spiffe://dc2.dcmesh/ns/dr/sa/replica"}},
+    ]
+
+
+def test_consumers_of_the_old_trust_domain_are_let_in_before_it_goes(database: ExportedService) -> None:
+    """istiod drops an alias at once: what lets them in then is there already, and is the same text."""
+    ids = ["spiffe://dc1.dcmesh/ns/shop/sa/mysql", "spiffe://cluster.local/ns/shop/sa/mysql"]
+    specs = [
+        service_export.of_other_domains(database.model_copy(update={"identities": tuple(of)}), {"app": "db"})
+        for of in (ids[::-1], ids, ids[:1])
+    ]
+    assert [spec is not None for spec in specs] == [False, True, True]
+    for spec in specs[1:]:
+        assert "'exact': 'spiffe://cluster.local/ns/dr/sa/replica'" in str(spec)
+
+
 @pytest.mark.parametrize(
     "same",
     [CONSUMERS[::-1], (*CONSUMERS, CONSUMERS[0].model_copy(update={"site": "dc3"}))],

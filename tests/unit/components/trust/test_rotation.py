@@ -10,10 +10,11 @@ import pytest
 from components.trust.rotation import guard_hook
 from components.trust.shared_ca import Intermediate
 from dcmesh.model.certificates import Bundle
-from dcmesh.trust.rotation import OtherSites
+from dcmesh.trust.rotation import Mesh, OtherSites
 from tests.unit.engine import Engine
 from tests.unit.hooks import refusal
 
+MESH = Mesh(trust_domain="dc1.dcmesh")
 OTHERS = OtherSites(kubeconfigs={}, bundles={}, unseen={})
 Guard = Callable[..., str]
 
@@ -32,7 +33,7 @@ def looked(guard: Guard, *, chain: Callable[[], pulumi.Input[str]], preview: boo
 
     async def look() -> str:
         known = Intermediate(cert="cert", key=pulumi.Output.secret("key"), chain=chain(), root="root")
-        binding = guard_hook("dc1", known, pulumi.Output.secret("kubeconfig"), OTHERS)
+        binding = guard_hook("dc1", known, pulumi.Output.secret("kubeconfig"), OTHERS, MESH)
         return await refusal(binding, on_dry_run=True)
 
     with pytest.MonkeyPatch.context() as patch:
@@ -42,8 +43,9 @@ def looked(guard: Guard, *, chain: Callable[[], pulumi.Input[str]], preview: boo
 
 
 def test_a_refusal_is_the_hooks() -> None:
-    def refuse(site: str, kubeconfig: str, wanted: Bundle, others: OtherSites) -> str:
+    def refuse(site: str, kubeconfig: str, wanted: Bundle, others: OtherSites, mesh: Mesh) -> str:
         assert (site, kubeconfig, wanted, others) == ("dc1", "kubeconfig", Bundle(chain="chain", root="root"), OTHERS)
+        assert mesh == MESH
         raise pulumi.RunError("not now")
 
     said, _ = looked(refuse, chain=lambda: "chain")

@@ -15,7 +15,7 @@ from tests.unit.engine import Engine
 
 @pytest.fixture
 def stateful_set() -> dict[str, Any]:
-    return hello.hello_stateful_set(name="web", replicas=5, port=8081)
+    return hello.hello_stateful_set(name="web", replicas=5, port=8081, metadata={})
 
 
 @pytest.fixture
@@ -52,7 +52,11 @@ def test_hello_has_as_many_pods_as_asked(stateful_set: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    "workload", [hello.hello_stateful_set(name="web", replicas=1, port=80), hello.client_deployment(name="web")]
+    "workload",
+    [
+        hello.hello_stateful_set(name="web", replicas=1, port=80, metadata={}),
+        hello.client_deployment(name="web", metadata={}),
+    ],
 )
 def test_workload_owns_its_pods_and_they_run_as_their_own_account(workload: dict[str, Any]) -> None:
     assert workload["selector"]["matchLabels"] == workload["template"]["metadata"]["labels"]
@@ -60,7 +64,7 @@ def test_workload_owns_its_pods_and_they_run_as_their_own_account(workload: dict
 
 
 def test_client_only_waits() -> None:
-    assert container(hello.client_deployment(name="web"))["args"] == ["pause"]
+    assert container(hello.client_deployment(name="web", metadata={}))["args"] == ["pause"]
 
 
 def create_hello(name: str, namespace: str, **options: Any) -> None:

@@ -577,7 +577,10 @@ def test_the_name_that_importers_know_stays_with_its_port() -> None:
     gateway = LinkGateway(addresses=("192.0.2.1",))
 
     def refused(was: dict[str, Any], now: dict[str, Any]) -> list[str]:
-        told = [export.model_copy(update=was).for_link("dc1", "dcmesh-gateway") for export in before.exports[:1]]
+        told = [
+            export.model_copy(update=was).for_link(("cluster.local",), "dc1", "dcmesh-gateway")
+            for export in before.exports[:1]
+        ]
         outputs = {"link": {"dc1": Link.of("dc1", gateway, told).as_output()}}
         raw = changed("existing-database", {f"{at}.{key}": value for key, value in now.items()})
         return errors(raw, read=lambda name: outputs if name.endswith("/test") else read_stack(name))
@@ -593,6 +596,26 @@ def test_the_name_that_importers_know_stays_with_its_port() -> None:
     assert refused({}, one | {"ports": first_moved}) == [f"{at}.ports[0].port: {line}"]
     assert refused({"port": None, "ports": two}, {"port": 3307}) == [f"{at}.port: {line.replace('33060', '3307', 1)}"]
     assert refused({}, one | {"ports": first_moved, "statefulSet": "another"}) == [], "is another host"
+
+
+@pytest.mark.parametrize(
+    ("known", "ports", "gone"),
+    [
+        ({}, [{"port": 3306, "ingressPort": 23306}], []),
+        ({"3306": 13306}, [{"port": 3306}], []),
+        ({"3306": 13306}, [{"port": 3306}, {"port": 33060}], []),
+        ({"3306": 13306}, [{"port": 3306, "ingressPort": 23306}], [13306]),
+        ({"3306": 13306, "33060": 43060}, [{"port": 3306}], [43060]),
+    ],
+)
+def test_an_ingress_port_that_stands_stays(known: dict[str, int], ports: list[dict[str, int]], gone: list[int]) -> None:
+    """Its locks would go before its listener."""
+    outputs = {"sites": {"dc1": {"workloads": [], "servers": [], "ingressPorts": {"db": known}}}}
+    raw = changed("ingress-port", {"sites[0].exports[0].ports": ports})
+    found = errors(raw, read=lambda name: outputs if name.endswith("/test") else read_stack(name))
+    assert [line.partition(" any more")[0] for line in found] == [
+        f'sites[0].exports[0].name: "db" has no ingress port {port}' for port in gone
+    ]
 
 
 def replica_without_source(*before: str, **changes: Any) -> None:

@@ -27,6 +27,8 @@ BY_LABEL = {
 }
 """An export of pods by a label."""
 
+INGRESS = stack("ingress-port")["sites"][0]["exports"][0]
+OF_ALL_PORTS = {key: INGRESS[key] for key in INGRESS.keys() - {"termination", "ports", "services"}}
 HELLO = stack("three-sites")["sites"][0]["exports"][0]
 DATABASE = stack("mariadb")["sites"][0]["exports"][0]
 OWN_REPLICA = {
@@ -92,7 +94,7 @@ WRONG = [
         "dc1",
         {"sites[0].colour": "blue"},
         'sites[0].colour: "blue" is no known key: the known ones are name, cluster, gateway, '
-        "workloads, exports, imports, vipRange",
+        "workloads, exports, imports, vipRange, trustDomain, trustDomainAlias, sharesTrustDomain",
     ),
     wrong("dc1", {"sites[0].exprots": []}, "sites[0].exprots: [] is no known key: did you mean exports?"),
     # names and numbers
@@ -555,6 +557,16 @@ WRONG = [
         'trust.source: "provided" is the intermediate of one site, and the stack has more: use a stack for each site',
     ),
     wrong("provided-ca", {"sites": []}, NOTHING),
+    wrong(
+        "pair",
+        {"trust": {"source": "stack", "stack": "organization/dcmesh/trust", "ownKey": 1}},
+        "trust.ownKey: 1 is the key of one site, and the stack has more: use a stack for each site",
+    ),
+    wrong(
+        "trust",
+        {"trust.requests": {"dc9": "organization/dcmesh/dc9"}},
+        'trust.requests.dc9: "organization/dcmesh/dc9" asks for dc9, which is none of `issueFor`: add it there',
+    ),
     # names of several things
     wrong(
         "pair",
@@ -748,9 +760,9 @@ WRONG = [
     ),
     wrong(
         "dc2-literal-link",
-        {f"{AT_LINK}.exports[0].identity": "spiffe://example.com/ns/wookie/sa/db-pxc"},
-        'peers[0].link.exports[0].identity: "spiffe://example.com/ns/wookie/sa/db-pxc" must be a '
-        "SPIFFE id of the site's trust domain, such as spiffe://cluster.local/ns/shop/sa/mysql",
+        {f"{AT_LINK}.exports[0].identity": "spiffe:/example.com/ns/wookie/sa/db-pxc"},
+        'peers[0].link.exports[0].identity: "spiffe:/example.com/ns/wookie/sa/db-pxc" must be a '
+        "SPIFFE id with the site's trust domain, such as spiffe://dc1.dcmesh/ns/shop/sa/mysql",
     ),
     wrong(
         "dc2-literal-link",
@@ -801,7 +813,7 @@ WRONG = [
     wrong(
         "existing-database",
         {"sites[0].exports[0].termination": "sidecar"},
-        'sites[0].exports[0].termination: "sidecar" must be one of gateway, pod',
+        'sites[0].exports[0].termination: "sidecar" must be one of gateway, ingress, pod',
     ),
     wrong(
         "existing-database",
@@ -901,6 +913,58 @@ WRONG = [
         {"sites[0].exports[1].probe": "pod-name"},
         'sites[0].exports[1].probe: "pod-name" is for pods that say their name, and the export is of a Service as a '
         "whole: use another, such as greeting or http",
+    ),
+    wrong(
+        "ingress-port",
+        {"sites[0].exports[1]": OF_ALL_PORTS | {"name": "again", "port": 3306}},
+        'sites[0].exports[1].statefulSet: "wookie/db" is exported twice: make it one export',
+    ),
+    wrong(
+        "ingress-port",
+        {"sites[0].exports[1]": INGRESS | {"name": "again"}},
+        'sites[0].exports[1].statefulSet: "wookie/db" is exported twice: make it one export',
+    ),
+    wrong(
+        "ingress-port",
+        {f"{AT_EXPORT}.ports[1]": {"port": 13306}},
+        f"{AT_EXPORT}.ports[0].ingressPort: 13306 is another port of the export: set one that is free",
+    ),
+    wrong(
+        "ingress-port",
+        {f"{AT_EXPORT}.ports[0].ingressPort": 15090},
+        f"{AT_EXPORT}.ports[0].ingressPort: 15090 is a port of Istio's own: set one that is free",
+    ),
+    wrong(
+        "ingress-port",
+        {f"{AT_EXPORT}.ports[1]": {"port": 33060, "ingressPort": 13306}},
+        f"{AT_EXPORT}.ports[1].ingressPort: 13306 is another port of the export: set one that is free",
+    ),
+    wrong(
+        "ingress-port",
+        {"sites[0].exports[1]": OF_ALL_PORTS | {"name": "db-ingress", "statefulSet": "other", "port": 3306}},
+        'sites[0].exports[1].name: "db-ingress" is what objects of another export are called, which has ingress ports: '
+        "name it otherwise",
+    ),
+    wrong(
+        "pair",
+        {
+            "sites[1].imports[0].selector": {"app": "client"},
+            "sites[1].imports[1]": IMPORT | {"export": "again"},
+            "sites[0].exports[1]": HELLO | {"name": "again", "statefulSet": "other", "consumers": [CLIENT]},
+        },
+        "sites[1].imports[1].selector: is not what another import for demo-dr/client says: write the same in all",
+    ),
+    wrong(
+        "ingress-port",
+        {f"{AT_EXPORT}.protocol": "HTTP", f"{AT_EXPORT}.ports[0].probe": "greeting"},
+        f'{AT_EXPORT}.ports[0].probe: "greeting" is for servers that speak something else than HTTP: use http or '
+        "pod-name",
+    ),
+    wrong(
+        "ingress-port",
+        {"sites[0].workloads": [{"kind": "mariadb", "namespace": "wookie"}]},
+        f'{AT_EXPORT}.termination: "ingress" is for pods whose sidecars take in nothing else, and of a database of '
+        "dcmesh's own: use gateway",
     ),
     wrong(
         "existing-database",

@@ -4,7 +4,7 @@ import copy
 import functools
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -187,7 +187,7 @@ def test_what_is_no_link_is_named_with_where_it_was_read(link: Link, path: str, 
     assert of_file == of_stack.replace("peers[1].stack", "peers[1].linkFile")
 
 
-@pytest.mark.parametrize("version", [4, 4.0, 10**30])
+@pytest.mark.parametrize("version", [6, 6.0, 10**30])
 @pytest.mark.parametrize("place", ["link", "stack", "linkFile"])
 def test_a_newer_link_is_refused_by_name(link: Link, tmp_path: Path, place: str, version: float) -> None:
     """And nothing else is said of it: what it has besides is not wrong, but not known here."""
@@ -197,7 +197,7 @@ def test_a_newer_link_is_refused_by_name(link: Link, tmp_path: Path, place: str,
     (line,) = refusal(peer, {STACK: {"link": {"dc1": raw}}} if place == "stack" else None)
     where = "link.version" if place == "link" else f"{place} → version"
     assert line == (
-        f"peers[1].{where}: {json.dumps(version)} is newer than version 3, the newest that this dcmesh reads. "
+        f"peers[1].{where}: {json.dumps(version)} is newer than version 5, the newest that this dcmesh reads. "
         "The stack of dc1 is run by a newer dcmesh: update dcmesh here, then run this again"
     )
 
@@ -285,6 +285,82 @@ def test_pods_have_one_port_and_one_identity(link: Link, key: str, value: object
     assert f"exports[0].{key}: are several, and TLS ends at pods: dc1 must give one" in refusal({"link": raw})[0]
 
 
+# --- termination at ingress ports ------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def at_ingress(ended: dict[str, Any]) -> dict[str, Any]:
+    """The same link with termination at ingress ports."""
+    export = {**in_lists(ended["exports"][0]), "ingress": True, "identities": [MIGRATING[0]]}
+    return {**ended, "version": 5, "exports": [export]}
+
+
+def test_links_before_version_5_have_no_ingress_ports(at_ingress: dict[str, Any]) -> None:
+    (line,) = refusal({"link": at_ingress | {"version": 4}})
+    assert "exports[0].ingress: true is for links from version 5 on" in line
+
+
+def test_hosts_with_ingress_ports_are_asked_for_by_port_and_name(at_ingress: dict[str, Any]) -> None:
+    at_ingress["exports"][0]["ports"].append({"port": 33060})
+    found, _ = resolve({"link": at_ingress})
+    assert found is not None
+    (export,) = found.exports
+    assert [of.sni(HOST) for of in export.by_port] == [
+        f"outbound_.{port}_._.db-pxc-0.db.shop.dc1.dcmesh" for port in (3306, 33060)
+    ]
+    assert Link.of("dc1", found.gateway, found.exports).version == 5
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "advice"),
+    [
+        ("serverNames", [], "serverNames: are missing: hosts with ingress ports have names in dc1"),
+        ("serverNames[0]", "db-pxc-1.db.other.dc1.dcmesh", "are not those of its hosts: db-pxc-0.db.shop.dc1.dcmesh"),
+        ("identities", ["spiffe://cluster.local/ns/other/sa/mysql"], "is not of the namespace shop, whose pods it has"),
+        (
+            "identities",
+            ["spiffe://cluster.local/ns/dcmesh-gateway/sa/istio-eastwestgateway"],
+            "is not of the namespace",
+        ),
+        ("hosts", ["db.shop.svc.cluster.local"], "is no pod, and TLS ends at pods"),
+    ],
+)
+def test_pods_with_ingress_ports_claim_their_own_alone(
+    at_ingress: dict[str, Any], key: str, value: object, advice: str
+) -> None:
+    put(at_ingress, f"exports[0].{key}", value)
+    assert advice in "\n".join(refusal({"link": at_ingress}))
+
+
+MIGRATING = ("spiffe://cluster.local/ns/shop/sa/mysql", "spiffe://dc1.dcmesh/ns/shop/sa/mysql")
+
+
+def of_domains(link: Link, identities: Sequence[str], version: int = 4) -> dict[str, Any]:
+    """Return a link whose export has these identities."""
+    raw = json.loads(json.dumps(link.as_output())) | {"version": version}
+    raw["exports"][0] = {**in_lists(raw["exports"][0]), "identities": list(identities)}
+    return raw
+
+
+@pytest.mark.parametrize("identities", [MIGRATING, MIGRATING[1:]])
+def test_a_site_has_a_trust_domain_of_its_own_and_another_while_that_changes(
+    link: Link, identities: Sequence[str]
+) -> None:
+    found, _ = resolve({"link": of_domains(link, identities)})
+    assert found is not None
+    assert found.exports[0].identities == tuple(identities)
+
+
+def test_links_before_version_4_have_the_first_trust_domain_alone(link: Link) -> None:
+    advice = 'exports[0].identities[1]: "spiffe://dc1.dcmesh/ns/shop/sa/mysql" has another trust domain'
+    assert advice in refusal({"link": of_domains(link, MIGRATING, version=3)})[0]
+
+
+def test_a_site_has_no_third_trust_domain(link: Link) -> None:
+    raw = of_domains(link, [*MIGRATING, "spiffe://dc3.dcmesh/ns/shop/sa/mysql"])
+    assert "exports: have more than 2 trust domains" in refusal({"link": raw})[0]
+
+
 def test_a_service_as_a_whole_is_the_gateways_alone(link: Link, ended: dict[str, Any]) -> None:
     ended["exports"][0] |= {"hosts": ["db.shop.svc.cluster.local"], "serverNames": ["db.shop.dc1.dcmesh"]}
     found, _ = resolve({"link": ended})
@@ -305,8 +381,8 @@ CLAIMS = [
     ("exports[0].hosts[1]", HOST, "is there twice: dc1 must export each host once"),
     ("exports[0].namespace", "other", "is not behind db.other.svc.cluster.local: all hosts"),
     ("exports[0].identity", "spiffe://cluster.local/ns/kube-system/sa/mysql", "is not of the namespace shop, whose"),
-    ("exports[0].identity", "spiffe://evil.local/ns/shop/sa/mysql", "must be a SPIFFE id of the site's trust domain"),
-    ("exports[0].identity", "spiffe://cluster.local/ns/shop/sa/mysql\n", "must be a SPIFFE id of the site's trust"),
+    ("exports[0].identity", "spiffe://evil.local/ns/shop/sa/mysql", "has another trust domain than cluster.local"),
+    ("exports[0].identity", "spiffe://cluster.local/ns/shop/sa/mysql\n", "must be a SPIFFE id with the site's"),
 ]
 """Where, what, and what is said of it. Of some the other parts of the export are then wrong as well."""
 
@@ -484,7 +560,11 @@ def is_harmless(link: Link) -> bool:
         all(map(LABEL.fullmatch, names))
         and all(re.fullmatch(r"[-a-z0-9.:A-F]{1,253}", address, re.ASCII) for address in addresses)
         and all(0 < port < 65536 for port in (link.gateway.port, *(export.port for export in link.exports)))
-        and all(e.identity.startswith(f"spiffe://cluster.local/ns/{e.namespace}/sa/") for e in link.exports)
+        and all(
+            re.fullmatch(rf"spiffe://[-a-z0-9.]{{1,253}}/ns/{re.escape(e.namespace)}/sa/[-a-z0-9]+", identity, re.ASCII)
+            for e in link.exports
+            for identity in e.identities
+        )
         and all(
             {tuple(host.split(".")[1:3]) for host in e.hosts} == {(e.hosts[0].split(".")[1], e.namespace)}
             for e in link.exports

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dcmesh.model.link import (
+    Consumer,
     ExportedPort,
     ExportedService,
     Link,
@@ -39,6 +40,56 @@ def test_identity_with_and_without_scheme() -> None:
     account = ServiceAccount(namespace="shop", name="mysql")
     assert account.principal == "cluster.local/ns/shop/sa/mysql"
     assert account.spiffe_id == "spiffe://cluster.local/ns/shop/sa/mysql"
+
+
+def test_an_account_is_the_same_in_any_trust_domain() -> None:
+    account = ServiceAccount("shop", "mysql", ("dc1.dcmesh", "cluster.local"))
+    assert account == ServiceAccount("shop", "mysql")
+    assert account.spiffe_id == "spiffe://dc1.dcmesh/ns/shop/sa/mysql"
+    assert account.principals == ("dc1.dcmesh/ns/shop/sa/mysql", "cluster.local/ns/shop/sa/mysql")
+
+
+REPLICA = Consumer(site="dc2", namespace="dr", service_account="replica")
+
+
+@pytest.mark.parametrize(
+    ("own", "domains", "principals"),
+    [
+        ("cluster.local", (), ["cluster.local/ns/dr/sa/replica"]),
+        ("cluster.local", ("dc2.dcmesh",), ["dc2.dcmesh/ns/dr/sa/replica"]),
+        ("dc1.dcmesh", (), ["*/ns/dr/sa/replica"]),
+        ("dc1.dcmesh", ("dc2.dcmesh", "cluster.local"), ["*/ns/dr/sa/replica", "dc2.dcmesh/ns/dr/sa/replica"]),
+    ],
+)
+def test_a_policy_names_consumers_so_that_istio_means_them(
+    database: ExportedService, own: str, domains: tuple[str, ...], principals: list[str]
+) -> None:
+    """It reads cluster.local as the trust domain of its own mesh."""
+    export = database.model_copy(
+        update={
+            "identities": (f"spiffe://{own}/ns/shop/sa/mysql",),
+            "consumers": (REPLICA.model_copy(update={"trust_domains": domains}),),
+        }
+    )
+    assert export.consumer_principals == principals
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"identities": ("spiffe://dc1.dcmesh/ns/shop/sa/mysql",)},
+        {"identities": ("spiffe://cluster.local/ns/shop/sa/mysql", "spiffe://dc1.dcmesh/ns/shop/sa/mysql")},
+        {"consumers": (REPLICA.model_copy(update={"trust_domains": ("dc2.dcmesh",)}),)},
+    ],
+)
+def test_a_link_is_of_version_4_for_other_trust_domains(
+    link: Link, database: ExportedService, more: dict[str, Any]
+) -> None:
+    newest = Link.of("dc1", link.gateway, [database.model_copy(update=more)])
+    told = json.loads(json.dumps(newest.as_output()))
+    assert told["version"] == 4
+    assert Link.model_validate(told) == newest
+    assert "trustDomains" not in json.dumps(link.as_output())
 
 
 @pytest.fixture
@@ -101,7 +152,7 @@ def test_a_link_is_of_version_3_for_what_version_2_cannot_say(
 
 def test_links_of_the_first_versions_have_one_of_each(ended: ExportedService, link: Link) -> None:
     (told,) = Link.of("dc1", link.gateway, [ended]).as_output()["exports"]
-    assert (told["port"], told["probe"], told["identity"]) == (3306, "greeting", ended.identity)
+    assert (told["port"], told["probe"], told["identity"]) == (3306, "greeting", ended.identities[0])
     assert not {"ports", "identities"} & told.keys()
 
 

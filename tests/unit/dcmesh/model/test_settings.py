@@ -23,7 +23,7 @@ ORDERS = {
 def exported(dev: dict[str, Any]) -> Callable[..., ExportedService]:
     def of(**changes: Any) -> ExportedService:
         dev["sites"][0]["exports"].append(ORDERS | changes)
-        return settings_of(dev).sites[0].exports[-1].for_link()
+        return settings_of(dev).sites[0].exports[-1].for_link(("cluster.local",))
 
     return of
 

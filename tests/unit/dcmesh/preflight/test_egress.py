@@ -240,9 +240,26 @@ def test_dns_capture_is_for_sidecars(
         del raw["sites"][0]["exports"][0][key]
     server.objects[f"{CORE}/istio-system/configmaps/istio"] = {"data": {"mesh": "{}"}}
     read = Settings.model_validate(raw)
-    found = lines(mesh.existing_istio(cluster, read, read.sites[index]))
+    found = lines(mesh.existing_istio(cluster, read, read.sites[index], f"sites[{index}]"))
     assert [line for _, line in found if "does not capture DNS" in line] == [line for _, line in found] * needed
     assert bool(found) is needed
+
+
+@pytest.mark.parametrize("labels", [{}, {"app": "client"}])
+def test_a_mesh_need_not_capture_dns_for_consumers_whose_pods_labels_are_said(
+    server: KubernetesAPI, cluster: ClusterReader, labels: dict[str, str]
+) -> None:
+    """Nor does another's Sidecar `default` stand in the way then: the namespace gets none."""
+    server.objects[f"{CORE}/istio-system/configmaps/istio"] = {"data": {"mesh": "{}"}}
+    sidecar = {"metadata": {"name": "default", "namespace": "demo-dr"}, "spec": {}}
+    server.objects["/apis/networking.istio.io/v1/namespaces/demo-dr/sidecars/default"] = sidecar
+    changes = {"istio.existing": {"revision": "default"}, "sites[1].imports[0].selector": labels}
+    read = Settings.model_validate(changed("pair", changes))
+    found = [*mesh.existing_istio(cluster, read, read.sites[1], "sites[1]")]
+    found += taken_names.taken(cluster, read, read.sites[1], "sites[1]", "dcmesh-gateway")
+    said = [of.line() for of in found]
+    assert ["or give each import the `selector`" in line for line in said] == ([] if labels else [True, False])
+    assert ["has a Sidecar `default`" in line for line in said] == ([] if labels else [False, True])
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Preflight: each finding and the good case, against a server that plays the cluster's API."""
 
+import base64
 import copy
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -12,8 +13,10 @@ import yaml
 from dcmesh.config import ConfigError
 from dcmesh.config.environment import Environment
 from dcmesh.files import read_file
+from dcmesh.model.cacerts import ISTIOS
 from dcmesh.model.istio import SCOPE
 from dcmesh.model.link import Link
+from dcmesh.model.name_constraints import bound as bound_to_domain
 from dcmesh.model.ownership import MADE_BY, OURS
 from dcmesh.model.plan import plan_of
 from dcmesh.model.settings import Settings
@@ -191,6 +194,11 @@ def look(raw: Raw, link: Link | None = LINK, certified: Sequence[str] = ()) -> l
     return []
 
 
+def remarks(raw: Raw) -> list[str]:
+    """Return what is warned of."""
+    return checked(raw, {"dc1": LINK}, outside(), {})[0]
+
+
 def test_nothing_is_found_where_all_is_there(raw: Raw, cluster: KubernetesAPI) -> None:
     assert look(raw) == []
     assert set(GOOD) <= set(cluster.asked), "else a finding below would prove less"
@@ -256,8 +264,7 @@ FINDINGS: dict[str, tuple[Objects, str]] = {
     ),
     "another trust domain": (
         {MESH: mesh(trustDomain="example.com")},
-        'istio.existing.revision: "stable" has the trust domain example.com in dc2: '
-        "dcmesh supports cluster.local alone",
+        'sites[0].trustDomain: "cluster.local" is not that of the mesh that is there: set it to example.com',
     ),
     "no namespace of an export": (
         {SHOP: 404},
@@ -312,6 +319,82 @@ FINDINGS: dict[str, tuple[Objects, str]] = {
 def test_one_thing_wrong_is_one_finding(raw: Raw, cluster: KubernetesAPI, objects: Objects, line: str) -> None:
     cluster.objects |= objects
     assert look(raw) == [line]
+
+
+def test_aliases_of_a_mesh_that_is_there(raw: Raw, cluster: KubernetesAPI) -> None:
+    raw["sites"][0]["trustDomainAlias"] = "b.test"
+    (line,) = look(raw)
+    assert line.startswith('sites[0].trustDomainAlias: "b.test" is not among meshConfig.trustDomainAliases in dc2')
+    cluster.objects[MESH] = mesh(trustDomainAliases=["b.test", "c.test"])
+    assert look(raw) == []
+    raw["sites"][0]["exports"][0]["consumers"][0]["trustDomains"] = ["dc1.test"]
+    (line,) = look(raw)
+    assert line.startswith('sites[0].exports[0].name: "orders" is of pods whose own callers may be of c.test')
+
+
+@pytest.mark.parametrize("domains", [{"trustDomain": "b.test"}, {"trustDomainAlias": "b.test"}])
+def test_a_mesh_that_is_there_keeps_its_trust_domain(raw: Raw, cluster: KubernetesAPI, domains: Raw) -> None:
+    """Or has taken the one that the site is to have next."""
+    cluster.objects[MESH] = mesh(trustDomain="b.test")
+    raw["sites"][0] |= domains
+    assert look(raw) == []
+
+
+TAGS = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations"
+
+
+def injected_by(**labels: str) -> Objects:
+    keys = {"injection": "istio-injection", "rev": "istio.io/rev"}
+    return {"metadata": {"labels": {keys[key]: value for key, value in labels.items()}}}
+
+
+@pytest.mark.parametrize(
+    ("labels", "more", "refused"),
+    [
+        ({"injection": "enabled", "rev": "stable"}, " istio-injection-", False),
+        ({"injection": "disabled", "rev": "stable"}, " istio-injection-", False),
+        ({"injection": "enabled"}, " istio-injection-", True),
+        ({"rev": "prod-canary"}, "", True),
+        ({"rev": "unknown"}, "", True),
+    ],
+)
+def test_a_namespace_whose_sidecars_are_another_istiods(
+    raw: Raw, cluster: KubernetesAPI, labels: dict[str, str], more: str, refused: bool
+) -> None:
+    """As Istio reads labels: beside istio-injection it looks at no other, and a revision may be a tag of one.
+
+    Those with the label of the revision dcmesh has let pass before.
+    """
+    tags = {"prod-stable": "stable", "prod-canary": "canary"}
+    webhooks = [{"metadata": {"labels": {"istio.io/tag": tag, "istio.io/rev": rev}}} for tag, rev in tags.items()]
+    cluster.objects |= {TAGS: {"items": webhooks}, SHOP: injected_by(**labels), DR: injected_by(rev="prod-stable")}
+    label = f"`kubectl label namespace shop istio.io/rev=stable{more}`, then restart its pods"
+    said = [f'sites[0].exports[0].namespace: "shop" gets no sidecars: {label}']
+    assert look(raw) == said * refused
+    assert refused or remarks(raw) == said
+
+
+def test_certificates_as_cert_manager_writes_them(raw: Raw, cluster: KubernetesAPI) -> None:
+    cluster.objects[CACERTS] = secret("tls.crt", "tls.key", "ca.crt")
+    assert look(raw) == []
+    cluster.objects[CACERTS] = secret("tls.crt", "ca-cert.pem", "ca-key.pem", "cert-chain.pem", "root-cert.pem")
+    (line,) = look(raw)
+    assert line == 'trust.source: "existing" names a Secret of dc2 that lacks ca.crt, tls.key'
+
+
+def test_an_intermediate_that_may_sign_for_other_sites_is_warned_of(raw: Raw, cluster: KubernetesAPI) -> None:
+    root = certificates.authority("root")
+    plain = certificates.authority("dc2", root)
+    chains = {False: plain.pem, True: bound_to_domain(plain.pem, root.key_pem, "dc2.test")}
+    for bound, chain in chains.items():
+        data = {"cert-chain.pem": base64.b64encode(chain.encode()).decode()}
+        cluster.objects[CACERTS] = {"metadata": {}, "data": secret(*ISTIOS.keys)["data"] | data}
+        assert remarks(raw) == []
+        cluster.objects[MESH] = mesh(trustDomain="dc2.test")
+        said = "\n".join(remarks(raw | {"sites": [raw["sites"][0] | {"trustDomain": "dc2.test"}]}))
+        assert "is let in by dc1 as one of cluster.local, and dc2 has the trust domain dc2.test" in said
+        assert ("gives dc2 an intermediate whose name constraints do not bind it to dc2.test" in said) is not bound
+        cluster.objects[MESH] = mesh()
 
 
 def test_all_that_is_wrong_comes_at_once(raw: Raw, cluster: KubernetesAPI) -> None:

@@ -83,6 +83,12 @@ def test_authorities_of_a_site() -> None:
     assert root.fingerprint != intermediate.fingerprint
 
 
+def test_authorities_as_cert_manager_writes_them() -> None:
+    data, now = statuses.cacerts(), datetime.now(UTC)
+    renamed = {"ca.crt": data["root-cert.pem"], "tls.crt": data["ca-cert.pem"], "tls.key": ""}
+    assert parse_authorities("dc1", renamed, now) == parse_authorities("dc1", data, now)
+
+
 @pytest.mark.parametrize("secret", [{}, {"root-cert.pem": "bm90aGluZw==", "ca-cert.pem": "bm90aGluZw=="}])
 def test_what_is_no_certificate(secret: dict[str, str]) -> None:
     with pytest.raises(ValueError):  # noqa: PT011

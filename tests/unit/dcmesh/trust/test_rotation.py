@@ -14,8 +14,10 @@ import yaml
 
 from dcmesh.kube.proxies import parse_expiry, parse_secrets
 from dcmesh.model.certificates import Bundle, CertificateHolder, holder_of, read_pem, signed_path
+from dcmesh.model.name_constraints import bound
 from dcmesh.trust import rotation
 from dcmesh.trust.rotation import (
+    Mesh,
     OtherSites,
     behind,
     certificates,
@@ -30,6 +32,7 @@ from tests.unit.certificates import Authority, authority
 from tests.unit.conftest import settings_of, stack_dev
 from tests.unit.servers import kubeconfig
 
+CLUSTER_LOCAL = Mesh(trust_domain="cluster.local")
 OLD, NEW = authority("Root CA"), authority("Root CA 2")
 BY_OLD = authority("dc1 1", OLD)
 BY_OLD_2 = authority("dc1 2", OLD, until=timedelta(days=29))
@@ -140,12 +143,17 @@ class FakeCluster:
     written: list[str] = field(default_factory=list)
     stuck: bool = False
     site: str = "dc1"
+    domain: str | None = None
 
     def bundle(self) -> Bundle | None:
         return self.held
 
     def proxies(self) -> list[CertificateHolder]:
         return self.shown
+
+    def trust_domains(self, revision: str) -> tuple[str, ...]:
+        assert revision == "default"
+        return (self.domain,) if self.domain else ()
 
     def write_roots(self, pem: str) -> None:
         assert self.held
@@ -188,17 +196,19 @@ def others(**bundles: Bundle) -> OtherSites:
 @pytest.mark.parametrize("held", [None, STEPS["issuing"]], ids=["not there yet", "the same"])
 def test_nothing_is_asked_where_nothing_changes(clusters: dict[str, FakeCluster], held: Bundle | None) -> None:
     clusters["dc1"] = FakeCluster(held, [PROXIES["old"]])
-    assert guard("dc1", "", STEPS["issuing"], others()) == ""
+    assert guard("dc1", "", STEPS["issuing"], others(), CLUSTER_LOCAL) == ""
 
 
 def test_other_stacks_are_known_by_their_last_up(clusters: dict[str, FakeCluster]) -> None:
     clusters["dc1"] = FakeCluster(STEPS["trusted"], [following(STEPS["trusted"])])
     with pytest.raises(pulumi.RunError) as refusal:
-        guard("dc1", "", STEPS["issuing"], others(dc2=STEPS["old"]))
+        guard("dc1", "", STEPS["issuing"], others(dc2=STEPS["old"]), CLUSTER_LOCAL)
     first, *lines = str(refusal.value).splitlines()
     assert first == "dc1: its certificates must not be changed now, and were not:"
     assert [line.split(" does not")[0] for line in lines] == ["  dc2 (its last `pulumi up`)"]
-    assert "and dc3 (no) cannot be seen from here" in guard("dc1", "", STEPS["issuing"], others(dc2=STEPS["trusted"]))
+    assert "and dc3 (no) cannot be seen from here" in guard(
+        "dc1", "", STEPS["issuing"], others(dc2=STEPS["trusted"]), CLUSTER_LOCAL
+    )
 
 
 def test_the_stacks_other_sites_are_asked(clusters: dict[str, FakeCluster]) -> None:
@@ -206,13 +216,13 @@ def test_the_stacks_other_sites_are_asked(clusters: dict[str, FakeCluster]) -> N
     clusters["dc2"] = FakeCluster(STEPS["trusted"], [PROXIES["old"]])
     here = OtherSites(kubeconfigs={"dc2": ""}, bundles={}, unseen={})
     with pytest.raises(pulumi.RunError, match="dc2 demo/client does not trust Root CA 2"):
-        guard("dc1", "", STEPS["issuing"], here)
+        guard("dc1", "", STEPS["issuing"], here, CLUSTER_LOCAL)
 
 
 def test_long_lists_are_cut(clusters: dict[str, FakeCluster]) -> None:
     clusters["dc1"] = FakeCluster(STEPS["trusted"], [PROXIES["old"]] * 20)
     with pytest.raises(pulumi.RunError, match="… and 12 more"):
-        guard("dc1", "", STEPS["issuing"], others())
+        guard("dc1", "", STEPS["issuing"], others(), CLUSTER_LOCAL)
 
 
 def test_what_must_be_checked_elsewhere() -> None:
@@ -271,6 +281,72 @@ def test_existing_clusters_are_reached_by_what_the_configuration_names(tmp_path:
     assert (known[0], yaml.safe_load(known[1])["current-context"]) == ("dc2", "context-dc2"), "dc1 is to come"
 
 
+# --- an intermediate that is bound to a trust domain ----------------------------------------------------------------
+
+
+def bound_bundle() -> Bundle:
+    """Return an intermediate of the present root that may sign names of dc1.dcmesh alone."""
+    return Bundle(chain=bound(BY_OLD_2.pem, OLD.key_pem, "dc1.dcmesh") + OLD.pem, root=OLD.pem)
+
+
+def pod_of(domain: str, where: str = "dc1 demo/hello-0") -> CertificateHolder:
+    leaf = authority("pod", BY_OLD, ca=False, identity=f"spiffe://{domain}/ns/demo/sa/hello")
+    chain = [leaf.certificate, BY_OLD.certificate, OLD.certificate]
+    return CertificateHolder(where=where, roots=[OLD.certificate], chain=chain)
+
+
+def guarded(clusters: dict[str, FakeCluster], domain: str | None, *shown: CertificateHolder) -> str:
+    clusters["dc1"] = FakeCluster(STEPS["old"], list(shown), domain=domain)
+    clusters["dc2"] = FakeCluster(STEPS["old"], [pod_of("cluster.local", "dc2 demo/client")])
+    here = OtherSites(kubeconfigs={"dc1": "", "dc2": ""}, bundles={}, unseen={})
+    return guard("dc1", "", bound_bundle(), here, Mesh(trust_domain="dc1.dcmesh"))
+
+
+def test_a_bound_intermediate_comes_when_all_of_its_site_have_its_trust_domain(
+    clusters: dict[str, FakeCluster],
+) -> None:
+    """Other sites' pods have others."""
+    assert guarded(clusters, "dc1.dcmesh", pod_of("dc1.dcmesh")) == ""
+
+
+@pytest.mark.parametrize(
+    ("mesh", "pod", "said"),
+    [
+        (
+            "cluster.local",
+            "dc1.dcmesh",
+            "the mesh has the trust domain cluster.local, for which dc1 2 may not sign",
+        ),
+        ("dc1.dcmesh", "cluster.local", "dc1 demo/hello-0 has a certificate of cluster.local, for which dc1 2 may not"),
+    ],
+)
+def test_a_bound_intermediate_is_refused_while_anything_has_another_trust_domain(
+    clusters: dict[str, FakeCluster], mesh: str, pod: str, said: str
+) -> None:
+    with pytest.raises(pulumi.RunError) as refusal:
+        guarded(clusters, mesh, pod_of(pod))
+    (line,) = str(refusal.value).splitlines()[1:]
+    assert line.strip().startswith(said)
+
+
+@pytest.mark.parametrize("there", [None, "cluster.local"])
+def test_a_mesh_that_is_there_gets_no_first_intermediate_that_is_bound_to_another_trust_domain(
+    clusters: dict[str, FakeCluster], there: str | None
+) -> None:
+    clusters["dc1"] = FakeCluster(None, domain=there)
+    if there is None:
+        assert guard("dc1", "", bound_bundle(), others(), Mesh(trust_domain="dc1.dcmesh")) == ""
+        return
+    with pytest.raises(pulumi.RunError, match=r"the mesh has the trust domain cluster\.local"):
+        guard("dc1", "", bound_bundle(), others(), Mesh(trust_domain="dc1.dcmesh"))
+
+
+def test_an_intermediate_that_cannot_sign_for_its_site_is_refused_at_once(clusters: dict[str, FakeCluster]) -> None:
+    clusters["dc1"] = FakeCluster(None)
+    with pytest.raises(pulumi.RunError, match=r"^dc1: dc1 2 may not sign for its trust domain, cluster\.local: "):
+        guard("dc1", "", bound_bundle(), others(), CLUSTER_LOCAL)
+
+
 # --- seeing it through ---------------------------------------------------------------------------------------------
 
 
@@ -299,6 +375,19 @@ def test_of_a_new_intermediate_proxies_are_told_by_the_roots_text(
     assert restored == STEPS[step].root
     assert varied == restored + {"issuing": NEW, "new intermediate": OLD}[step].pem
     assert behind(STEPS[step], clusters["dc1"].proxies()) == []
+
+
+def test_of_a_new_trust_domain_proxies_are_told_likewise(
+    clusters: dict[str, FakeCluster], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Their certificates would be of the old one until they are renewed."""
+    clusters["dc1"] = FakeCluster(STEPS["old"], [pod_of("cluster.local")], signs=STEPS["old"])
+    monkeypatch.setitem(globals(), "following", lambda _: pod_of("dc1.dcmesh"))
+    settle("dc1", "", STEPS["old"])
+    assert clusters["dc1"].written == []
+    settle("dc1", "", STEPS["old"], "dc1.dcmesh")
+    assert len(clusters["dc1"].written) == 2
+    assert behind(STEPS["old"], clusters["dc1"].proxies(), "dc1.dcmesh") == []
 
 
 def test_what_an_interrupted_up_left_is_put_right(clusters: dict[str, FakeCluster]) -> None:

@@ -1,0 +1,28 @@
+"""The mesh configuration, as istiod reads it."""
+
+from typing import Any
+
+import yaml
+from kubernetes import client
+
+from dcmesh.kube.api import SECONDS, ApiClient, answer_or_none
+from dcmesh.model.istio import ISTIO_NAMESPACE
+
+
+def of_revision(name: str, revision: str) -> str:
+    """Return how an object of Istio's is named in a revision of its control plane."""
+    return name if revision == "default" else f"{name}-{revision}"
+
+
+def mesh_config(api: ApiClient, revision: str) -> dict[str, Any] | None:
+    """Return the mesh configuration of the istiod of that revision; empty of one that istiod cannot read either."""
+    name = of_revision("istio", revision)
+    read = client.CoreV1Api(api).read_namespaced_config_map
+    found = answer_or_none(read, name, ISTIO_NAMESPACE, _request_timeout=SECONDS)
+    if found is None:
+        return None
+    try:
+        config = yaml.safe_load((found.data or {}).get("mesh", ""))
+    except yaml.YAMLError:
+        return {}
+    return config if isinstance(config, dict) else {}
