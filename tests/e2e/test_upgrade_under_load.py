@@ -36,7 +36,7 @@ CLIENTS = {
     "gateways": (COPIES, "default", [f"{name}.{bare.NAMESPACE}" for name in ("db-0.db", "db-1.db", "db-primary")]),
     "sidecars": ("wookie-dr", "db", [f"db-{n}.db.wookie" for n in range(3)]),
 }
-"""By how they reach the other site: namespace, service account, and whom they ask."""
+"""By how they reach the other site: namespace, service account, and whom they ask, each by two clients."""
 
 ORDERS = {"exporting-first": ("dc1", "dc2"), "importing-first": ("dc2", "dc1")}
 GATEWAYS = {"dc1": ("dcmesh-gateway", "istio-eastwestgateway"), "dc2": ("dcmesh-egress", "dcmesh-egress")}
@@ -121,7 +121,7 @@ class Load:
         with ExitStack() as stack:
             tries = {
                 way: stack.enter_context(
-                    watched(self.stacks["dc2"].kubectl, namespace, account, whole(hosts), ask=bare.ASK)
+                    watched(self.stacks["dc2"].kubectl, namespace, account, whole(hosts) * 2, ask=bare.ASK)
                 )
                 for way, (namespace, account, hosts) in CLIENTS.items()
             }
@@ -209,7 +209,8 @@ def restart(site: Kubectl, namespace: str, what: str) -> None:
 
 def proxies(site: Kubectl) -> set[str]:
     """Return the versions of istiod and of all proxies of a site, but those of the tests' own clients."""
-    found = json.loads(site("get", "pods", "--all-namespaces", "--output", "json"))["items"]
+    running = ("--all-namespaces", "--field-selector", "status.phase=Running")  # the probes' are not
+    found = json.loads(site("get", "pods", *running, "--output", "json"))["items"]
     containers = [
         container["image"]
         for pod in found
@@ -230,6 +231,7 @@ def proxies(site: Kubectl) -> set[str]:
 )
 def test_istio_is_led_up_and_back(stacks: dict[str, SiteStack], load: Load, order: str) -> None:
     before = bare.state(stacks["dc1"].kubectl)
+    load.during("nothing is done", partial(time.sleep, 10))
     for site in ORDERS[order]:
         stack, sidecars = stacks[site], partial(restart, stacks[site].kubectl, SIDECARS[site], "statefulset/db")
         load.during(f"{site} to {ISTIO.line}", partial(istio, stack, ISTIO))
