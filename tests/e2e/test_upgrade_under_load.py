@@ -4,7 +4,7 @@ Each site is a stack. dc2 follows two databases of dc1: one that never had sidec
 with sidecars at both ends. A client in dc2 connects to all hosts of each all the while, and each time asks a query.
 """
 
-import json
+import shlex
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
@@ -20,7 +20,7 @@ from . import bare_database as bare
 from .site_stack import SiteStack
 from .test_release_gateways import EGRESS, problems
 from .test_stacks import draining
-from .toolbox import Database, Kubectl, Lab, Project, eventually, example, lab_config, lab_for_a_while, on_istio
+from .toolbox import ROOT, Database, Kubectl, Lab, Project, eventually, example, lab_config, lab_for_a_while, on_istio
 from .tries import Tries, watched
 
 SECONDS_AWAY = 2.0
@@ -201,24 +201,24 @@ def istio(stack: SiteStack, wanted: Istio) -> None:
     print(stack.up(), flush=True)
 
 
+def documented(words: str) -> list[str]:
+    """Return the command for kubectl in docs/upgrades.md that has these words."""
+    lines = (ROOT / "docs" / "upgrades.md").read_text().splitlines()
+    (command,) = [shlex.split(line.partition(" | ")[0]) for line in lines if "kubectl " in line and words in line]
+    return command[1:]
+
+
 def restart(site: Kubectl, namespace: str, what: str) -> None:
-    """Have pods start anew, by the commands that docs/upgrades.md has."""
-    site("rollout", "restart", what, "--namespace", namespace)
+    """Have pods start anew, as the document has it for other namespaces."""
+    *command, _ = documented(f" restart {what} ")
+    site(*command, namespace)
     site("rollout", "status", what, "--namespace", namespace, "--timeout=180s")
 
 
 def proxies(site: Kubectl) -> set[str]:
-    """Return the versions of istiod and of all proxies of a site, but those of the tests' own clients."""
-    running = ("--all-namespaces", "--field-selector", "status.phase=Running")  # the probes' are not
-    found = json.loads(site("get", "pods", *running, "--output", "json"))["items"]
-    containers = [
-        container["image"]
-        for pod in found
-        if pod["metadata"]["name"] != "watch"
-        for container in (*pod["spec"]["containers"], *pod["spec"].get("initContainers", ()))
-        if container["name"] in ("istio-proxy", "discovery")
-    ]
-    return {image.rpartition(":")[2] for image in containers}
+    """Return the versions of all proxies of a site, but those of the tests' own clients."""
+    lines = site(*documented("get pods --all-namespaces")).splitlines()
+    return {line.rpartition(":")[2] for line in lines if "proxyv2" in line and "/watch " not in line}
 
 
 @pytest.mark.soak(
