@@ -344,7 +344,8 @@ def test_without_its_filter_the_port_is_closed_and_a_changed_one_is_critical(
     before = dc1.get("envoyfilter", "db-ingress", bare.NAMESPACE)
     dc1("delete", "envoyfilter", "db-ingress", *of)
     eventually("it is closed", lambda: dial(consumer) == {"consumer": "refused"})
-    started_anew(dc1)
+    dc1("delete", "pod", "db-1", *of)
+    dc1("rollout", "status", "statefulset/db", *of, "--timeout=120s")
     for found in in_and_nobody_else(dial, sites, genuine, tmp_path, "db-1"):
         assert set(found.values()) == {"refused"}
     assert found_by_doctor(pair, host) == ["ingress-closed"]
