@@ -5,6 +5,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from pydantic import Field
+
 from dcmesh.config.errors import ConfigError
 from dcmesh.config.peer_links import read_link
 from dcmesh.databases.replication import Replica
@@ -13,10 +15,11 @@ from dcmesh.kube.cluster import identity_of
 from dcmesh.kube.kubeconfig import KubeconfigError, read_kubeconfig
 from dcmesh.model.egress import name_for
 from dcmesh.model.istio import TRUST_DOMAIN
-from dcmesh.model.link import POD_NAME, ExportedService, Link, ServiceAccount, server_name
+from dcmesh.model.link import POD_NAME, ExportedService, Link, ServiceAccount, port_names, server_name
 from dcmesh.model.object_names import imported_entry, imported_rule
 from dcmesh.model.printable import printable
 from dcmesh.model.settings import ExistingCluster
+from dcmesh.model.value_types import Port
 from dcmesh.pulumi_cli import PulumiError, pulumi, read_state
 
 
@@ -59,8 +62,15 @@ class DeployedExport(ExportedService):
     """Whether it is imported by an egress gateway."""
     pod_label: str = POD_NAME
     """Label that tells its pods apart."""
-    pod_port: int
-    """The port at which its pods' sidecars end TLS, or the gateway reaches them."""
+    entry_port: str
+    """Name of its port in the exporter's ServiceEntries; an ingress port's is longer."""
+    ingress_ports: dict[Port, Port] = Field(default_factory=dict)
+    """For each port of the export the sidecars', where TLS ends at ingress ports."""
+
+    @property
+    def pod_port(self) -> int:
+        """The port at which its pods' sidecars end TLS, or the gateway reaches them."""
+        return self.ingress_ports.get(self.port, self.port)
 
     def known_as(self, host: str) -> str:
         """Return by what name a consumer's proxy knows a host."""
@@ -278,15 +288,14 @@ def _exports(link: Link, known: Mapping[str, Any]) -> tuple[DeployedExport, ...]
             source=link.site,
             gateways=gateways,
             pod_label=labels.get(of.name, POD_NAME),
-            pod_port=of.port,
+            entry_port=of.port_name,
+            ingress_ports={int(port): at for port, at in ingress.get(of.name, {}).items()},
             **dict(of),
         )
         for of in link.exports
     )
     return tuple(
-        of.model_copy(update={"pod_port": ingress.get(of.name, {}).get(str(of.port), of.port)})
-        for export in whole
-        for of in export.by_port
+        of.model_copy(update={"entry_port": port_names(export)[of.port]}) for export in whole for of in export.by_port
     )
 
 

@@ -347,6 +347,13 @@ def _version_for(export: ExportedService) -> Literal[1, 2, 3, 4, 5]:
     return 2 if export.server_names else FIRST
 
 
+def port_names(export: ExportedService) -> dict[int, str]:
+    """Return the name of each port in Istio's objects; that of the first hangs on no number."""
+    return {
+        port: export.port_name if port == export.port else f"{export.port_name}-{port}" for port in export.port_numbers
+    }
+
+
 def as_written(principal: str, own: str) -> str:
     """Return a principal as an AuthorizationPolicy must write it in a mesh of a trust domain.
 

@@ -13,6 +13,7 @@ from dcmesh.model.plain import plain
 from dcmesh.status.certificates import Certificate, ask_authorities, root_problems
 from dcmesh.status.databases import DatabaseServer, ask_server
 from dcmesh.status.egress import EgressStatus, ask_egress
+from dcmesh.status.exports import Export, ask_exports
 from dcmesh.status.foreign import ask_foreign
 from dcmesh.status.gateways import GatewayStatus, ask_gateway
 from dcmesh.status.hosts import Host, ask_account
@@ -77,6 +78,7 @@ class SiteStatus:
             "certificates": [certificate.as_json() for certificate in of_kind(Certificate, self.facts)],
             "hosts": [host.as_json() for host in of_kind(Host, self.facts)],
             "databases": [server.as_json() for server in of_kind(DatabaseServer, self.facts)],
+            "exports": [export.as_json() for export in of_kind(Export, self.facts)],
             "foreign": [foreign.as_json() for foreign in of_kind(Foreign, self.facts)],
         }
 
@@ -103,7 +105,15 @@ class Status:
         """What is wrong, the worst first, and causes before what follows from them."""
         if self.unreadable:
             return (Problem(state=State.UNKNOWN, text=self.unreadable),)
-        kinds: tuple[type[Fact], ...] = (Foreign, GatewayStatus, EgressStatus, Certificate, Host, DatabaseServer)
+        kinds: tuple[type[Fact], ...] = (
+            Foreign,
+            GatewayStatus,
+            EgressStatus,
+            Export,
+            Certificate,
+            Host,
+            DatabaseServer,
+        )
         found = [
             *(problem for site in self.sites for problem in site.own_problems),
             *root_problems(of_kind(Certificate, self.facts)),
@@ -149,6 +159,7 @@ def ask_site(site: DeployedSite, max_lag: int) -> SiteStatus:
         *([partial(ask_gateway, clients, site.name, site.gateway)] if site.gateway else []),
         *(partial(ask_egress, clients, site.name, account) for account in site.egress_gateways),
         partial(ask_foreign, clients, site),
+        partial(ask_exports, clients, site),
         partial(ask_authorities, clients, site.name),
         *(partial(ask_account, clients, site.name, *account) for account in site.accounts.items()),
         *(partial(ask_server, clients, site.name, server, max_lag) for server in site.servers),

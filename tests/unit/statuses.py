@@ -109,7 +109,7 @@ DB_EXPORT = DeployedExport(
     protocol="TCP",
     identities=(IDENTITY,),
     consumers=(Consumer(site="dc2", namespace="wookie-dr", service_account="db"),),
-    pod_port=3306,
+    entry_port="tcp",
 )
 
 

@@ -16,6 +16,7 @@ from dcmesh.doctor.evidence import Evidence
 from dcmesh.model.facts import State
 from dcmesh.status.certificates import Certificate
 from dcmesh.status.databases import DatabaseServer
+from dcmesh.status.exports import Export
 from dcmesh.status.gateways import GatewayStatus
 from dcmesh.status.hosts import Host
 from dcmesh.status.sites import SiteStatus, Status, ask_all, ask_site, of_kind
@@ -71,6 +72,7 @@ def test_a_pair_in_which_all_is_well(ask: Ask) -> None:
     exporter, importer = status.sites
     assert [type(fact) for fact in exporter.facts] == [
         GatewayStatus,
+        Export,
         Certificate,
         Certificate,
         Certificate,
@@ -118,7 +120,7 @@ def test_json_has_it_all(ask: Ask) -> None:
     shown = json.loads(json.dumps(ask().as_json()))
     assert (shown["state"], shown["problems"], list(shown["sites"])) == ("ok", [], ["dc1", "dc2"])
     keys = {"state", "unreachable", "pending", "gateway", "egressGateways"}
-    keys |= {"certificates", "hosts", "databases", "foreign"}
+    keys |= {"certificates", "hosts", "databases", "exports", "foreign"}
     assert set(shown["sites"]["dc1"]) == set(shown["sites"]["dc2"]) == keys
     assert shown["sites"]["dc2"]["gateway"] is None
     assert shown["sites"]["dc1"]["gateway"]["state"] == "ok"
