@@ -141,7 +141,7 @@ def _of_site(
             return identity, [found for check in checks for found in as_far_as_allowed(check, where, named)]
     except ConfigException as error:
         found = Finding(where, named, f"cannot be used ({error}): check the kubeconfig")
-    except HTTPError as error:
+    except (HTTPError, OSError) as error:
         found = Finding(where, named, f"cannot be reached: {error}: check the VPN, the address and the credentials")
     except ApiException as error:
         if error.status == 403:
