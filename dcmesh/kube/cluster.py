@@ -67,6 +67,16 @@ class ClusterReader:
         found = self._read(kind, *name)
         return found is not None and self._is_foreign(self.core.api_client.sanitize_for_serialization(found.metadata))
 
+    def is_own(self, kind: str, *name: str) -> bool:
+        """Tell whether an object is there that says that it is of this stack."""
+        found = self._read(kind, *name)
+        return found is not None and (found.metadata.annotations or {}).get(MADE_BY) in self.stacks
+
+    def helm_releases(self, namespace: str) -> set[str]:
+        """Return the names of the Helm releases of a namespace."""
+        found = self.allowed.list(f"/api/v1/namespaces/{namespace}/secrets?labelSelector=owner%3Dhelm")
+        return {labels(record).get("name", "") for record in found}
+
     def _is_foreign(self, metadata: Mapping[str, Any]) -> bool:
         """Tell whether an object is somebody else's. One of Pulumi's that names no stack may be of dcmesh 0.1.0."""
         if any(is_of_stack(metadata, stack) for stack in self.stacks):

@@ -31,9 +31,7 @@ class Loader(KubeConfigLoader):  # type: ignore[misc] # the client has no types
         except (ConfigException, OSError, AttributeError) as error:
             # Of a program that has complained to the terminal the client finds no complaint.
             said = "" if isinstance(error, AttributeError) else " ".join(f": {error}".split())
-            raise ConnectionError(
-                f"{program['command']} gives no credentials{printable(said, LONGEST_COMPLAINT)}"
-            ) from None
+            raise ConnectionError(f"{program['command']} gives no credentials{printable(said, LONGEST)}") from None
         certificate, key = given.get("clientCertificateData"), given.get("clientKeyData")
         if "token" in given:
             self.token = f"Bearer {given['token']}"

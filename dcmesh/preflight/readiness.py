@@ -19,6 +19,7 @@ from dcmesh.preflight import (
     ingress_exports,
     istiod_names,
     local_clients,
+    lost_state,
     mesh,
     neighbours,
     networks,
@@ -111,6 +112,7 @@ def _of_site(
             gateway, there, allowed = gateway_namespace(site, known), mesh_of(cluster, settings), cluster.allowed
             checks = [
                 versions.running(cluster, settings.istio, site, where, named),
+                lost_state.unknown(cluster, settings, site, path, gateway, environment, known),
                 certificates.cacerts(cluster, settings, site, environment if known else None),
                 mesh.existing_istio(cluster, settings, site, path),
                 istiod_names.not_signed(cluster, settings, site, path),
