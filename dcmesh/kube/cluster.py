@@ -197,6 +197,15 @@ class ClusterReader:
             raise
         return bool(found.allow_volume_expansion)
 
+    def pods_have_ipv4(self) -> bool | None:
+        """Tell whether pods have IPv4 addresses; None if that cannot be told of a cluster that begins with IPv6."""
+        service = self._read("namespaced_service", "kubernetes", "default")
+        if service is None or ":" not in service.spec.cluster_ip:
+            return True
+        nodes = self.core.list_node(_request_timeout=SECONDS).items
+        ranges = [of for node in nodes for of in node.spec.pod_cid_rs or ()]
+        return any(":" not in of for of in ranges) if ranges else None
+
     def networks(self) -> Iterator[tuple[str, ipaddress.IPv4Network]]:
         """Yield the IPv4 networks that can be known: what each is, and its range."""
         for node in self.core.list_node(_request_timeout=SECONDS).items:

@@ -24,6 +24,7 @@ from dcmesh.preflight import (
     neighbours,
     networks,
     plaintext,
+    platforms,
     purposes,
     selectors,
     sidecars,
@@ -111,6 +112,8 @@ def _of_site(
                 return identity, other
             gateway, there, allowed = gateway_namespace(site, known), mesh_of(cluster, settings), cluster.allowed
             checks = [
+                platforms.managed_mesh(cluster, where, named, known),
+                platforms.ipv6_alone(cluster, site, path, known),
                 versions.running(cluster, settings.istio, site, where, named),
                 lost_state.unknown(cluster, settings, site, path, gateway, environment, known),
                 certificates.cacerts(cluster, settings, site, environment if known else None),
