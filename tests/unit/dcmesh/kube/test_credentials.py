@@ -53,14 +53,14 @@ def test_a_certificate_is_used(tmp_path: Path) -> None:
     ],
 )
 def test_a_program_that_fails_is_named_and_nobody_asks_without_credentials(
-    tmp_path: Path, kubernetes_api: KubernetesAPI, script: str, said: str
+    tmp_path: Path, server: KubernetesAPI, script: str, said: str
 ) -> None:
-    text = by_program(tmp_path, script, f"http://127.0.0.1:{kubernetes_api.server_port}")
+    text = by_program(tmp_path, script, f"http://127.0.0.1:{server.server_port}")
     with pytest.raises(ERRORS, match=f"{tmp_path}/login {said}"):
         connect(text)
     with pytest.raises(ConnectionError, match=f"{tmp_path}/login {said}"):
         reach(text)
-    assert kubernetes_api.asked == []
+    assert server.asked == []
 
 
 def test_one_that_is_not_there_is_named(tmp_path: Path) -> None:
