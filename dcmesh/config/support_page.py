@@ -98,6 +98,16 @@ kind was not run: the image of its nodes is in no registry that CI reaches. Its 
 `kubeconfig` and `delete`. It gives Services of type LoadBalancer no address by itself: set `gateway.exposure` to
 `nodeport`, with `nodePort` and `advertise`, or install a load balancer such as MetalLB.
 
+## What does not work
+
+| what | why | what happens |
+|---|---|---|
+| Google's managed Cloud Service Mesh, in a site's cluster | it takes no EnvoyFilter and no Secret `cacerts`, and no other Istio beside it | a new site is refused |
+| an Istio whose istiod is outside of the cluster | dcmesh asks istiod, in its pod, whether a change has arrived | `istio.existing` finds no istiod, or `up` waits in vain |
+| namespaces of an ambient mesh, for exports with `termination: pod` or `ingress`, and imports with `egress: sidecar` | their pods have no sidecars | refused; gateways at both ends need none |
+| pods with IPv6 alone, for imports with `egress: sidecar` | virtual addresses are IPv4 | a new site is refused; `egress: gateway` has none. Nothing was tried on IPv6 |
+| an exporting site that can have neither a load balancer nor a node port | other sites must reach the gateway at some address | `up` waits for an address, then fails. Have a TCP proxy of yours lead to the gateway, and name it in `gateway.advertise`. A site that only imports has no gateway |
+
 ## Percona's operator for XtraDB clusters
 
 {operator}, all patch levels; CI runs {operator_tried}. Others are refused: their custom resources differ.
