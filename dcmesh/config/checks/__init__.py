@@ -84,7 +84,7 @@ CHECKS = (
     pxc.channels_without,
     egress.half_said,
     egress.selectors,
-    egress.hosts_elsewhere,
+    egress.other_names,
     egress.namespaces,
     egress.accounts,
     egress.ports,

@@ -46,11 +46,11 @@ CONSUMERS = "sites[0].exports[0].consumers"
         ({f"{AT}.hostNamespace": GONE}, f"{AT}.hostNamespace: is missing: egress: gateway puts the hosts' names"),
         ({f"{AT}.clients": GONE}, f"{AT}.clients: is missing: name the namespaces"),
         ({f"{AT}.clients": []}, f"{AT}.clients: is missing: name the namespaces"),
-        ({f"{AT}.egress": GONE}, f"{AT}.hostNamespace: is for an egress gateway: set egress: gateway"),
+        ({f"{AT}.egress": GONE}, f"{AT}.clients: is for an egress gateway: set egress: gateway"),
         ({f"{AT}.egress": "sidecar"}, f"{AT}.clients: is for an egress gateway: set egress: gateway"),
         (
             {f"{AT}.hostNamespace": "kept"},
-            f'{AT}.hostNamespace: "kept" is not the namespace of all that dc1 exports as db: wookie is',
+            f'{AT}.hostNamespace: "kept" is not the namespace of what dc1 exports as db, and with `termination: pod`',
         ),
         (
             {f"{AT}.namespace": "kube-egress", f"{CONSUMERS}[0].namespace": "kube-egress"},
@@ -114,6 +114,13 @@ CONSUMERS = "sites[0].exports[0].consumers"
 def test_what_is_wrong(changes: dict[str, Any], said: str) -> None:
     found = errors(stack(changes))
     assert [line for line in found if said in line], found
+
+
+def test_hosts_may_have_the_names_of_another_namespace_where_tls_ends_at_the_gateway() -> None:
+    """A namespace of the exporting site's name in the importing one is in nobody's way then."""
+    taken = {"sites[1].workloads[1]": {"kind": "hello", "namespace": "wookie", "name": "db"}}
+    assert errors(changed("mariadb-gateways", taken)) != []
+    assert errors(changed("mariadb-gateways", taken | {f"{AT}.hostNamespace": "wookie-dc1"})) == []
 
 
 def test_the_same_host_of_two_sites_is_refused() -> None:
