@@ -789,7 +789,7 @@ class Import(Model):
     egress: Egress = "sidecar"
     """How the hosts are reached: by the sidecars of the consumer's pods, or by an egress gateway, without any."""
     host_namespace: Name | None = None
-    """Namespace of the hosts' names in this site. With `egress: gateway` it is needed, and created. Default: their own."""
+    """Namespace of the hosts' names here. With `egress: gateway` it is needed, and created. Default: their own."""
     clients: list[Client] = []
     """With `egress: gateway`: who may connect to it."""
     ports: list[HostPort] = []
