@@ -1,6 +1,6 @@
 """A state that is lost: the cluster has what the stack made, and the stack's state knows nothing of it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from dcmesh.config.environment import Environment
 from dcmesh.config.errors import Finding
@@ -61,9 +61,7 @@ def unknown(
                 f"get other passwords, and restart. {CURE} it goes on without being a workload: {SEE}"
             )
             yield Finding(f"{path}.workloads[{index}].namespace", workload.namespace, advice)
-    namespaces = [ISTIO_NAMESPACE, gateway, settings.pxc.namespace]
-    namespaces += [imported.namespace for imported in site.imports if imported.by_gateway]
-    for namespace in dict.fromkeys(namespaces):
+    for namespace in _of_releases(settings, site, gateway):
         releases = RELEASES & cluster.helm_releases(namespace) if cluster.is_own("namespace", namespace) else ()
         if releases:
             names = ",".join(sorted(releases))
@@ -73,3 +71,12 @@ def unknown(
                 f"--namespace {namespace} --selector 'owner=helm,name in ({names})'`, and see {SEE}"
             )
             yield Finding(f"{path}.name", site.name, advice)
+
+
+def _of_releases(settings: model.Settings, site: model.Site, gateway: str) -> Iterable[str]:
+    """Return the namespaces in which this stack makes Helm releases."""
+    namespaces = [] if settings.istio.existing else [ISTIO_NAMESPACE]
+    namespaces += [gateway] if site.exports else []
+    if not settings.pxc.existing and any(isinstance(workload, model.Pxc) for workload in site.workloads):
+        namespaces.append(settings.pxc.namespace)
+    return dict.fromkeys([*namespaces, *(of.namespace for of in site.imports if of.by_gateway)])

@@ -5,7 +5,21 @@ import pytest
 from dcmesh.model.ownership import MADE_BY, OURS
 from tests.unit.servers import KubernetesAPI
 
-from .test_readiness import CACERTS, NAMESPACES, Objects, Raw, cluster, look, raw
+from .test_readiness import (
+    CACERTS,
+    DR,
+    ISTIODS,
+    LABELLED,
+    LABELS,
+    NAMESPACES,
+    SHOP,
+    Objects,
+    Raw,
+    cluster,
+    istiod,
+    look,
+    raw,
+)
 
 __all__ = ["cluster", "raw"]
 
@@ -56,6 +70,8 @@ def test_a_database_would_get_other_passwords(raw: Raw, cluster: KubernetesAPI, 
 
 
 def test_of_helms_releases_those_of_the_stack_are_named(raw: Raw, cluster: KubernetesAPI) -> None:
+    raw["istio"] = {}
+    cluster.objects |= {DR: LABELS, SHOP: LABELS, ISTIODS: {"items": [istiod("1.31.0")]}}
     records = [{"metadata": {"labels": {"name": name, "owner": "helm"}}} for name in ("istiod", "kiali", "istio-base")]
     cluster.objects[f"{NAMESPACES}/istio-system"] = of(OWN)
     cluster.objects[f"{NAMESPACES}/istio-system/secrets?labelSelector=owner%3Dhelm"] = {"items": records}
@@ -66,3 +82,7 @@ def test_of_helms_releases_those_of_the_stack_are_named(raw: Raw, cluster: Kuber
     assert look(raw, certified=["dc2"]) == []
     cluster.objects[f"{NAMESPACES}/istio-system"] = of("organization/dcmesh/another")
     assert look(raw) == [], "which Helm's own check refuses"
+    cluster.objects[f"{NAMESPACES}/istio-system"] = 403
+    raw["istio"] = {"existing": {"revision": "stable"}}
+    cluster.objects |= {DR: LABELLED, SHOP: LABELLED}
+    assert look(raw) == [], "an Istio that is somebody else's needs no right to read its namespace"
