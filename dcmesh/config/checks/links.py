@@ -98,8 +98,8 @@ def local_consumers(configuration: Configuration) -> Iterator[Finding]:
                 yield Finding(f"{path}.consumers[{index}].site", consumer.site, advice)
 
 
-OTHER_NAMES = "give the import another `hostNamespace`, whose names they then have here (not with `termination: pod`)"
-"""What is to be done about names that a site has itself."""
+OTHER_NAMES = "give the import another `hostNamespace`, whose names its hosts then have here"
+"""What is to be done about names that a site has itself, unless TLS ends at the pods."""
 
 
 def same_names(configuration: Configuration) -> Iterator[Finding]:
@@ -111,9 +111,10 @@ def same_names(configuration: Configuration) -> Iterator[Finding]:
             continue
         for namespace, service in dict.fromkeys(map(service_of, configuration.hosts(imported))):
             if (namespace, service) in own[site.name]:
+                cure = OTHER_NAMES if offer[1].termination != "pod" else "use another namespace in one of the sites"
                 advice = (
                     f"is of Service {service} in namespace {namespace}, and {site.name} has the same: the pods of both "
-                    f"would have the same DNS names; {OTHER_NAMES}"
+                    f"would have the same DNS names; {cure}"
                 )
             elif _is_taken(namespace, site):
                 advice = (

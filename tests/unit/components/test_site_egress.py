@@ -85,7 +85,7 @@ def test_hosts_may_have_the_names_of_another_namespace() -> None:
     engine = program_of(changed("mariadb-gateways", {"sites[1].imports[0].hostNamespace": "wookie-dc1"}))
     before = program_of(changed("mariadb-gateways", {}))
     own, own_before = (
-        {one.name: one.spec for one in of.in_kubernetes() if one.provider == "dc1-cluster-kubernetes"}
+        {one.name: one.inputs for one in of.in_kubernetes() if one.provider == "dc1-cluster-kubernetes"}
         for of in (engine, before)
     )
     assert own == own_before

@@ -1249,8 +1249,7 @@ WRONG = [
             f"{AT_EXPORT}.consumers[0].namespace": "wookie",
         },
         'sites[1].imports[0].export: "db" is of Service db in namespace wookie, and dc2 has the same: the pods of both '
-        "would have the same DNS names; give the import another `hostNamespace`, whose names they then have here (not "
-        "with `termination: pod`)",
+        "would have the same DNS names; use another namespace in one of the sites",
     ),
 ]
 

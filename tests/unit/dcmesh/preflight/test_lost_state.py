@@ -74,7 +74,7 @@ def test_of_helms_releases_those_of_the_stack_are_named(raw: Raw, cluster: Kuber
     cluster.objects |= {DR: LABELS, SHOP: LABELS, ISTIODS: {"items": [istiod("1.31.0")]}}
     records = [{"metadata": {"labels": {"name": name, "owner": "helm"}}} for name in ("istiod", "kiali", "istio-base")]
     cluster.objects[f"{NAMESPACES}/istio-system"] = of(OWN)
-    cluster.objects[f"{NAMESPACES}/istio-system/secrets?labelSelector=owner%3Dhelm"] = {"items": records}
+    cluster.objects[f"{NAMESPACES}/istio-system/secrets?labelSelector=owner=helm"] = {"items": records}
     (line,) = look(raw)
     assert "(istio-base,istiod, in namespace istio-system)" in line
     forget = "kubectl delete secret --namespace istio-system --selector 'owner=helm,name in (istio-base,istiod)'"
