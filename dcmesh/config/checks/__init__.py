@@ -85,6 +85,7 @@ CHECKS = (
     egress.half_said,
     egress.selectors,
     egress.other_names,
+    egress.differing_names,
     egress.namespaces,
     egress.accounts,
     egress.ports,

@@ -46,6 +46,19 @@ def selectors(configuration: Configuration) -> Iterator[Finding]:
                     yield Finding(f"{path}.imports[{index}].selector", NOTHING, advice, given=(path,))
 
 
+def differing_names(configuration: Configuration) -> Iterator[Finding]:
+    """Find imports of one export into one namespace that give its hosts different names: they share its objects."""
+    for path, site in configuration.sites:
+        known = dict[tuple[str, str, str], str | None]()
+        for index, imported in enumerate(site.imports):
+            if not imported.by_gateway:
+                shared = (imported.from_, imported.export, imported.namespace)
+                if known.setdefault(shared, imported.host_namespace) != imported.host_namespace:
+                    advice = f"is not what another import into {imported.namespace} says: write the same in all"
+                    where = f"{path}.imports[{index}]"
+                    yield Finding(f"{where}.hostNamespace", imported.host_namespace or NOTHING, advice, given=(where,))
+
+
 def other_names(configuration: Configuration) -> Iterator[Finding]:
     """Find hosts that cannot have the names of another namespace: their own is what they are asked for by."""
     for _, path, imported in configuration.imports:

@@ -123,6 +123,24 @@ def test_hosts_may_have_the_names_of_another_namespace_where_tls_ends_at_the_gat
     assert errors(changed("mariadb-gateways", taken | {f"{AT}.hostNamespace": "wookie-dc1"})) == []
 
 
+def test_imports_into_one_namespace_give_a_host_one_name() -> None:
+    """For sidecars, which share a ServiceEntry there."""
+    raw = changed("mariadb-gateways", {"sites[1].workloads": [], "sites[1].imports": []})
+    one, another = (
+        {"from": "dc1", "export": "db", "namespace": "apps", "serviceAccount": name, "hostNamespace": "wookie-dc1"}
+        for name in ("web", "batch")
+    )
+    raw["sites"][0]["exports"][0]["consumers"] = [
+        {"site": "dc2", "namespace": "apps", "serviceAccount": name} for name in ("web", "batch")
+    ]
+    raw["sites"][1] |= {"workloads": [], "imports": [one, another]}
+    assert errors(raw) == []
+    del another["hostNamespace"]
+    assert errors(raw) == [
+        "sites[1].imports[1].hostNamespace: is not what another import into apps says: write the same in all"
+    ]
+
+
 def test_the_same_host_of_two_sites_is_refused() -> None:
     raw = stack()
     third = copy.deepcopy(raw["sites"][0]) | {"name": "dc3"}
