@@ -15,7 +15,7 @@ from dcmesh.kube.cluster import identity_of
 from dcmesh.kube.kubeconfig import KubeconfigError, read_kubeconfig
 from dcmesh.model.egress import name_for
 from dcmesh.model.istio import TRUST_DOMAIN
-from dcmesh.model.link import POD_NAME, ExportedService, Link, ServiceAccount, port_names, server_name
+from dcmesh.model.link import POD_NAME, ExportedService, Link, ServiceAccount, in_namespace, port_names, server_name
 from dcmesh.model.object_names import imported_entry, imported_rule
 from dcmesh.model.printable import printable
 from dcmesh.model.settings import ExistingCluster
@@ -220,7 +220,7 @@ def _site(name: str, kubeconfig: str | None, sites: Mapping[str, Mapping[str, An
         accounts[account] = (
             *accounts.get(account, ()),
             *(
-                export.model_copy(update={"by_gateway": by_gateway})
+                export.model_copy(update={"by_gateway": by_gateway, "hosts": _hosts(export, imported)})
                 for export in _exports(links[source], sites.get(source, {}))
                 if export.name == imported["export"]
             ),
@@ -256,6 +256,12 @@ def _links(site: str, told: Mapping[str, Any]) -> dict[str, Link]:
         line = error.findings[0].line()
         said = f"the stack has a link that must not be used: {line}"
         raise StackError(f"{said}. Run `pulumi up`: it mends it, or says what to do") from None
+
+
+def _hosts(export: DeployedExport, imported: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return an export's hosts by the names that they have for an import."""
+    namespace = imported.get("hostNamespace")
+    return tuple(in_namespace(host, namespace) for host in export.hosts) if namespace else export.hosts
 
 
 def _account(identity: str) -> ServiceAccount:

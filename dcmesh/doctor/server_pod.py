@@ -119,7 +119,7 @@ def judge(
 
 def judge_whole(link: WalkedLink, endpoints: Mapping[str, tuple[str, ...] | None]) -> Iterator[HopFinding]:
     """Yield what is wrong with the pods of a Service that is exported as a whole."""
-    namespace, name = service_of(link.host)
+    namespace, name = service_of(link.real_host)
     for gateway, known in endpoints.items():
         if not known:
             yield UNKNOWN(

@@ -28,6 +28,7 @@ from dcmesh.model.link import (
     ProbeKind,
     Protocol,
     ServiceAccount,
+    in_namespace,
     pod_host,
     pod_hosts,
     server_name,
@@ -788,7 +789,7 @@ class Import(Model):
     egress: Egress = "sidecar"
     """How the hosts are reached: by the sidecars of the consumer's pods, or by an egress gateway, without any."""
     host_namespace: Name | None = None
-    """With `egress: gateway`: the namespace of the hosts' names, which is created. A host outside it is refused."""
+    """Namespace of the hosts' names here. With `egress: gateway` it is needed, and created. Default: their own."""
     clients: list[Client] = []
     """With `egress: gateway`: who may connect to it."""
     ports: list[HostPort] = []
@@ -801,6 +802,10 @@ class Import(Model):
     def by_gateway(self) -> bool:
         """Whether the hosts are reached by an egress gateway."""
         return self.egress == "gateway"
+
+    def seen(self, host: str) -> str:
+        """Return by what name the site knows a host of the export."""
+        return in_namespace(host, self.host_namespace) if self.host_namespace else host
 
     def chosen_ports(self, first: int) -> Mapping[tuple[str, int], int]:
         """Return the ports that are chosen, by host and its own port.

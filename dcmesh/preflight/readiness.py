@@ -19,10 +19,12 @@ from dcmesh.preflight import (
     ingress_exports,
     istiod_names,
     local_clients,
+    lost_state,
     mesh,
     neighbours,
     networks,
     plaintext,
+    platforms,
     port_names,
     purposes,
     selectors,
@@ -111,7 +113,10 @@ def _of_site(
                 return identity, other
             gateway, there, allowed = gateway_namespace(site, known), mesh_of(cluster, settings), cluster.allowed
             checks = [
+                platforms.managed_mesh(cluster, where, named, known),
+                platforms.ipv6_alone(cluster, site, path, known),
                 versions.running(cluster, settings.istio, site, where, named),
+                lost_state.unknown(cluster, settings, site, path, gateway, environment, known),
                 certificates.cacerts(cluster, settings, site, environment if known else None),
                 mesh.existing_istio(cluster, settings, site, path),
                 istiod_names.not_signed(cluster, settings, site, path),
@@ -143,7 +148,7 @@ def _of_site(
             return identity, [found for check in checks for found in as_far_as_allowed(check, where, named)]
     except ConfigException as error:
         found = Finding(where, named, f"cannot be used ({error}): check the kubeconfig")
-    except HTTPError as error:
+    except (HTTPError, OSError) as error:
         found = Finding(where, named, f"cannot be reached: {error}: check the VPN, the address and the credentials")
     except ApiException as error:
         if error.status == 403:
