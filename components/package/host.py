@@ -3,6 +3,7 @@
 `python -m components.package.host` prints the schema, of which package/schema.json is a copy.
 """
 
+import inspect
 import json
 import tomllib
 from importlib.metadata import version
@@ -18,6 +19,9 @@ from .shared_ca import SharedCA
 
 COMPONENTS = [SharedCA, EastWestGateway, ServiceExport, ServiceImport]
 NAME = "dcmesh"
+
+for component in COMPONENTS:  # its description, which Pulumi shows as Markdown: there what is indented is code
+    component.__doc__ = inspect.cleandoc(component.__doc__ or "")
 
 
 def serve() -> None:
