@@ -75,7 +75,7 @@ class EastWestGateway(pulumi.ComponentResource):
             annotations=args.get("annotations") or {},
             load_balancer_ip=args.get("load_balancer_ip"),
             source_ranges=tuple(args.get("source_ranges") or ()),
-            node_port=args.get("node_port"),
+            node_port=int(args["node_port"]) if "node_port" in args else None,
         )
         made = mesh.EastWestGateway(
             f"{name}-gateway",
@@ -84,7 +84,7 @@ class EastWestGateway(pulumi.ComponentResource):
                 namespace=args.get("namespace") or gateway.GATEWAY_NAMESPACE,
                 nodes=(),  # no node is asked for its kernel: a silent peer is given up after five minutes on all
                 after=(),
-                replicas=args.get("replicas") or 2,
+                replicas=int(args.get("replicas") or 2),
                 exposure=exposure,
                 advertise=args.get("advertise") or (),
                 revision=args.get("revision"),

@@ -50,7 +50,7 @@ class ExportArgs(TypedDict):
 
 
 def exported(args: ExportArgs) -> ExportedService:
-    """Return the export.
+    """Return the export. What is a whole number in the schema comes as a float: Pulumi knows no other numbers.
 
     Raises:
         RunError: a value is none that it can be.
@@ -67,11 +67,11 @@ def exported(args: ExportArgs) -> ExportedService:
                     stateful_set=args["stateful_set"],
                     service=args["service"],
                     namespace=args["namespace"],
-                    replicas=args["replicas"],
+                    replicas=int(args["replicas"]),
                 ),
                 "protocol": args.get("protocol") or "TCP",
                 "consumers": [_consumer(of) for of in args["consumers"]],
-                "ports": [ExportedPort(port=args["port"], probe="tcp")],
+                "ports": [ExportedPort(port=int(args["port"]), probe="tcp")],
                 "identities": [account.spiffe_id],
             }
         )

@@ -43,7 +43,7 @@ class ServiceExport(pulumi.ComponentResource):
                 selector=args["selector"],
                 after=(),
                 gateways={args.get("gateway_namespace") or GATEWAY_NAMESPACE: ()},
-                **({"connections": args["connections"]} if "connections" in args else {}),
+                **({"connections": int(args["connections"])} if "connections" in args else {}),
             ),
             pulumi.ResourceOptions(parent=self),
         )

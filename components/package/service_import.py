@@ -39,7 +39,7 @@ class ServiceImport(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: ServiceImportArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("dcmesh:index:ServiceImport", name, {}, opts)
-        export, source, port = exported(args["export"]), args["source"], args.get("gateway_port") or GATEWAY_PORT
+        export, source, port = exported(args["export"]), args["source"], int(args.get("gateway_port") or GATEWAY_PORT)
 
         def link(addresses: list[str]) -> Link:
             with checked("gatewayAddresses"):

@@ -43,9 +43,9 @@ class SharedCA(pulumi.ComponentResource):
             f"{name}-ca",
             trust.SharedCAArgs(
                 organization=args.get("organization", defaults.organization),
-                root_validity_years=args.get("root_validity_years", defaults.root_validity_years),
-                intermediate_validity_years=args.get(
-                    "intermediate_validity_years", defaults.intermediate_validity_years
+                root_validity_years=int(args.get("root_validity_years", defaults.root_validity_years)),
+                intermediate_validity_years=int(
+                    args.get("intermediate_validity_years", defaults.intermediate_validity_years)
                 ),
                 protect=args.get("protect", defaults.protect),
             ),

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from tests.unit.certificates import authority, root
 from tests.unit.configurations import ROOT
 from tests.unit.servers import KubernetesAPI, kubeconfig, kubernetes_api
 
+LONG = timedelta(days=400)
 OBJECTS = [*yaml.safe_load_all((ROOT / "examples/permissions/status.yaml").read_text())]
 CACERTS = "/api/v1/namespaces/istio-system/secrets/cacerts"
 MESH_ROOT = "/api/v1/namespaces/istio-system/configmaps/istio-ca-root-cert"
@@ -84,8 +86,8 @@ def test_the_role_reads_and_knows_no_secret() -> None:
 
 def test_status_is_well_for_who_may_not_read_the_key(ask: Any, cluster: KubernetesAPI) -> None:
     cluster.objects[CACERTS] = 403
-    cluster.objects[MESH_ROOT] = {"metadata": {}, "data": {"root-cert.pem": authority("Root CA").pem}}
-    intermediate = authority("Intermediate CA dc1", root())
+    cluster.objects[MESH_ROOT] = {"metadata": {}, "data": {"root-cert.pem": authority("Root CA", until=LONG).pem}}
+    intermediate = authority("Intermediate CA dc1", root(), until=LONG)
     status = ask(Bundle(chain=intermediate.pem, root=root().pem))
     assert status.problems == ()
     subjects = {(of["kind"], of["subject"]) for of in status.as_json()["sites"]["dc1"]["certificates"]}
@@ -103,7 +105,8 @@ def test_an_intermediate_that_nobody_tells_of_is_unknown(ask: Any, cluster: Kube
 
 def test_roots_that_may_not_be_read_either_are_unknown(ask: Any, cluster: KubernetesAPI) -> None:
     cluster.objects |= {CACERTS: 403, MESH_ROOT: 403}
-    problems = [problem.text for problem in ask(Bundle(chain=root().pem, root=root().pem)).problems]
+    told = Bundle(chain=root().pem, root=root().pem)
+    problems = [problem.text for problem in ask(told).problems]
     assert [text.rpartition(": ")[2] for text in problems] == ["403 Forbidden"] * 2
 
 
