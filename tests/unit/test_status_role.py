@@ -16,6 +16,8 @@ from dcmesh.status.sites import Status, ask_all
 from tests.unit import doctors, statuses
 from tests.unit.certificates import authority, root
 from tests.unit.configurations import ROOT
+from tests.unit.engine import Engine
+from tests.unit.program import Config, run_program
 from tests.unit.servers import KubernetesAPI, kubeconfig, kubernetes_api
 
 LONG = timedelta(days=400)
@@ -139,6 +141,14 @@ def test_all_that_the_doctor_can_ask_for_is_allowed(cluster: KubernetesAPI) -> N
     assert side.cluster
     assert len(cluster.asked) - asked > 20
     assert refused(cluster) == set()
+
+
+def test_what_is_read_of_a_stack_is_no_secret(engine: Engine, dev: Config) -> None:
+    """Pulumi shows it without the passphrase: all but the kubeconfigs of clusters that the stack has made."""
+    dev["sites"][0]["workloads"].append({"kind": "mariadb", "namespace": "wookie", "replicas": 2})
+    run_program(engine, dev)
+    assert {"sites", "certificates"} <= set(engine.outputs)
+    assert engine.secret_outputs & {"sites", "certificates", "kubeconfigs"} == {"kubeconfigs"}
 
 
 def test_what_the_role_does_not_name_is_refused() -> None:
