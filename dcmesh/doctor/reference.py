@@ -18,8 +18,9 @@ gateway by their own agents, istiod for what it has left out, and the host by a 
 consumer. That is left after the first bytes, as [`status`](status.md) does it.
 
 It needs the kubeconfigs of its stack alone, of users who [only look](credentials.md#who-only-looks). A hop of a site
-that another stack has is `elsewhere`, and not walked: run the doctor with that stack. The exporter's looks at each export for each of its consumers, up to the server's answer in
-its own pod; the importer's looks at all hops of its own site, the route, and what comes back.
+that another stack has is `elsewhere`, and not walked: run the doctor with that stack. The exporter's looks at each
+export for each of its consumers, up to the server's answer in its own pod; the importer's looks at all hops of its own
+site, the route, and what comes back.
 
 A **warning** does not stop the walk: the link works in spite of it. `unseen` is what should have been looked at and
 could not be, with the reason. The exit code is that of [`status`](status.md): 0 OK, 1 WARNING, 2 CRITICAL,
