@@ -31,7 +31,8 @@ def serve() -> None:
 
 def schema(of_version: str) -> str:
     """Return the package's schema, of which the SDKs for Pulumi's languages are made."""
-    return json.dumps(json.loads(ComponentProvider([*COMPONENTS], NAME, NAME, of_version).schema), indent=2) + "\n"
+    provider = ComponentProvider([*COMPONENTS], NAME, NAME, of_version)
+    return json.dumps(json.loads(provider.schema or ""), indent=2) + "\n"
 
 
 if __name__ == "__main__":

@@ -60,15 +60,10 @@ class SharedCA(pulumi.ComponentResource):
             for site, domain in args["sites"].items()
         }
         self.root_cert = root.cert_pem
-        self.cacerts = pulumi.Output.secret(
-            {
-                site: {
-                    ISTIOS.cert: of.cert,
-                    ISTIOS.key: of.key,
-                    ISTIOS.chain: of.chain,
-                    ISTIOS.root: of.root,
-                }
-                for site, of in issued.items()
-            }
-        )
+        self.cacerts = pulumi.Output.secret(pulumi.Output.all(**{site: _secret(of) for site, of in issued.items()}))
         self.register_outputs({"rootCert": self.root_cert, "cacerts": self.cacerts})
+
+
+def _secret(of: trust.Intermediate) -> pulumi.Output[dict[str, str]]:
+    """Return what a Secret with an intermediate has."""
+    return pulumi.Output.all(**{ISTIOS.cert: of.cert, ISTIOS.key: of.key, ISTIOS.chain: of.chain, ISTIOS.root: of.root})
