@@ -1,11 +1,13 @@
 """The component package: its schema, and what its components create of what Pulumi hands them."""
 
 import json
+import re
 import tomllib
 from typing import Any, get_args
 
 import pulumi
 import pytest
+import yaml
 from pulumi.provider.experimental.component import ComponentProvider
 
 from components.package import host
@@ -14,6 +16,8 @@ from dcmesh.model import gateway
 from tests.unit.configurations import ROOT
 from tests.unit.engine import Engine
 
+SCHEMA = json.loads((ROOT / "package/schema.json").read_text())
+EXAMPLE = yaml.safe_load((ROOT / "examples/component-package/Pulumi.yaml").read_text())
 VERSION = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
 
 # Whole numbers come as floats.
@@ -59,12 +63,11 @@ def test_the_schema_is_that_of_the_components() -> None:
 
 def test_everything_in_the_schema_is_described() -> None:
     """Editors show it: in another language than Python there is no other place to read it."""
-    schema = json.loads((ROOT / "package/schema.json").read_text())
-    for resource in schema["resources"].values():
+    for resource in SCHEMA["resources"].values():
         assert resource["description"]
         for part in ("inputProperties", "properties"):
             assert [key for key, known in resource[part].items() if not known.get("description")] == []
-    for name, known in schema["types"].items():
+    for name, known in SCHEMA["types"].items():
         assert known["description"]
         assert [f"{name}.{key}" for key, of in known.get("properties", {}).items() if not of.get("description")] == []
 
@@ -138,3 +141,42 @@ def test_an_import_leads_to_the_gateway_and_to_nobody_else(construct: Any) -> No
 def test_what_cannot_be_is_refused_where_it_stands(construct: Any, changed: dict[str, Any], said: str) -> None:
     with pytest.raises(Exception, match=f"export.{said}"):
         construct("ServiceExport", export={**ORDERS, **changed}, selector={"app": "db"})
+
+
+# --- the example -------------------------------------------------------------------------------------------------
+
+
+def known_type(resource: dict[str, Any]) -> dict[str, Any] | None:
+    """Return what the schema says of a resource of the example; None if it is of another package."""
+    package, _, kind = resource["type"].partition(":")
+    return SCHEMA["resources"][f"dcmesh:index:{kind}"] if package == "dcmesh" else None
+
+
+def test_the_example_has_each_component() -> None:
+    kinds = {resource["type"] for resource in EXAMPLE["resources"].values() if known_type(resource)}
+    assert kinds == {f"dcmesh:{component.__name__}" for component in host.COMPONENTS}
+
+
+def test_the_example_gives_what_the_schema_wants() -> None:
+    for resource in EXAMPLE["resources"].values():
+        if known := known_type(resource):
+            assert set(known["requiredInputs"]) <= set(resource["properties"]) <= set(known["inputProperties"])
+    (orders,) = EXAMPLE["variables"].values()
+    for name, given in (("ExportArgs", orders), ("ConsumerArgs", orders["consumers"][0])):
+        wanted = SCHEMA["types"][f"dcmesh:index:{name}"]
+        assert set(wanted["required"]) <= set(given) <= set(wanted["properties"])
+
+
+def test_the_example_refers_to_what_is_there() -> None:
+    resources, others = EXAMPLE["resources"], {*EXAMPLE["variables"], *EXAMPLE["config"]}
+    named = re.findall(r"\$\{([\w-]+)(?:\.(\w+))?", json.dumps(EXAMPLE))
+    assert len(named) > 20
+    for name, output in named:
+        assert name in others | set(resources)
+        if output and name in resources and (known := known_type(resources[name])):
+            assert output in known["properties"]
+
+
+def test_what_the_example_exports_can_be_created(construct: Any) -> None:
+    engine = construct("ServiceExport", export=EXAMPLE["variables"]["orders"], selector={"app": "db"})
+    assert engine.outputs == {"hosts": [f"db-{ordinal}.db.shop.svc.cluster.local" for ordinal in range(2)]}
