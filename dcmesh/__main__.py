@@ -44,6 +44,14 @@ Stack = Annotated[
     typer.Option("--stack", metavar="NAME", help="The stack. Default: the one that pulumi has selected."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
+Kubeconfig = Annotated[
+    str | None,
+    typer.Option(
+        "--kubeconfig",
+        metavar="FILE",
+        help="Ask the clusters by this file, whose contexts have the sites' names. Default: as `pulumi up` did.",
+    ),
+]
 Host = Annotated[str | None, typer.Argument(metavar="HOST", help="A host that is exported or imported. Default: all.")]
 MaxLag = Annotated[
     int,
@@ -87,7 +95,8 @@ Examples:
 def _program() -> None:
     """Look after the sites that `pulumi up` has joined.
 
-    Run it where you run pulumi: in the project's directory, with pulumi's login and passphrase.
+    Run it where you run pulumi: in the project's directory, with pulumi's login. Which verbs need the stack's
+    passphrase, and which rights in the clusters, stands in docs/credentials.md.
     """
 
 
@@ -125,7 +134,9 @@ Exit codes, as the Monitoring Plugins have them:
                ask from), and nothing else is CRITICAL
 """)
 )
-def status(stack: Stack = None, as_json: Json = False, max_lag: MaxLag = MAX_LAG) -> State:
+def status(
+    stack: Stack = None, as_json: Json = False, max_lag: MaxLag = MAX_LAG, kubeconfig: Kubeconfig = None
+) -> State:
     """Show how gateways, hosts and databases are now.
 
     It shows when certificates end, too. It asks the clusters live and creates nothing. To ask for hosts it connects
@@ -134,7 +145,7 @@ def status(stack: Stack = None, as_json: Json = False, max_lag: MaxLag = MAX_LAG
     from dcmesh.status.screen import text
     from dcmesh.status.sites import Status, ask_all
 
-    return show(asked(stack, lambda sites: ask_all(sites, max_lag), Status), text, as_json)
+    return show(asked(stack, kubeconfig, lambda sites: ask_all(sites, max_lag), Status), text, as_json)
 
 
 @app.command(
@@ -151,7 +162,7 @@ Exit codes, as the Monitoring Plugins have them:
                cluster), and nothing else is CRITICAL
 """)
 )
-def doctor(host: Host = None, stack: Stack = None, as_json: Json = False) -> State:
+def doctor(host: Host = None, stack: Stack = None, as_json: Json = False, kubeconfig: Kubeconfig = None) -> State:
     """Find where a link is broken, and what to do.
 
     It walks each link hop by hop, from the consumer's name look-up to the server's own answer, and names the first hop
@@ -162,7 +173,7 @@ def doctor(host: Host = None, stack: Stack = None, as_json: Json = False) -> Sta
     from dcmesh.doctor.screen import text
     from dcmesh.doctor.walk import examine
 
-    return show(asked(stack, lambda sites: examine(sites, host), Report), text, as_json)
+    return show(asked(stack, kubeconfig, lambda sites: examine(sites, host), Report), text, as_json)
 
 
 @app.command(
@@ -199,7 +210,7 @@ Exit codes, as the Monitoring Plugins have them:
   3  UNKNOWN   something could not be asked, and nothing is CRITICAL
 """)
 )
-def trust(stack: Stack = None, as_json: Json = False) -> State:
+def trust(stack: Stack = None, as_json: Json = False, kubeconfig: Kubeconfig = None) -> State:
     """Show who trusts which root certificate.
 
     It asks every proxy of the stack's sites, and the Secrets `cacerts`, which roots they trust, and under which their
@@ -209,7 +220,7 @@ def trust(stack: Stack = None, as_json: Json = False) -> State:
     from dcmesh.status.screen import text
     from dcmesh.trust.roots import TrustReport, ask_trust
 
-    return show(asked(stack, ask_trust, TrustReport), text, as_json)
+    return show(asked(stack, kubeconfig, ask_trust, TrustReport), text, as_json)
 
 
 @app.command(
@@ -377,18 +388,24 @@ def switchover(
     return verbs.switch(kind, site, other, wanted, contexts=context or (), dry_run=dry_run)
 
 
-def asked(stack: str | None, ask: Callable[[tuple["DeployedSite", ...]], F], unreadable: Callable[..., F]) -> F:
+def asked(
+    stack: str | None,
+    kubeconfig: str | None,
+    ask: Callable[[tuple["DeployedSite", ...]], F],
+    unreadable: Callable[..., F],
+) -> F:
     """Return what was found of a stack's sites.
 
     Args:
         stack: its name. Default: the one that is selected.
+        kubeconfig: path of a kubeconfig whose contexts have the sites' names. Default: those of the stack.
         ask: what asks them.
         unreadable: makes, of the reason, what is found of a stack that cannot be read.
     """
     from dcmesh.deployment import StackError, read_stack
 
     try:
-        return ask(read_stack(stack))
+        return ask(read_stack(stack, kubeconfig))
     except StackError as error:
         return unreadable(unreadable=str(error))
 

@@ -13,6 +13,7 @@ from dcmesh.databases.replication import Replica
 from dcmesh.kube.api import ERRORS, ApiClient, answer_or_none, reach, why
 from dcmesh.kube.cluster import identity_of
 from dcmesh.kube.kubeconfig import KubeconfigError, read_kubeconfig
+from dcmesh.model.certificates import Bundle
 from dcmesh.model.egress import name_for
 from dcmesh.model.istio import TRUST_DOMAIN
 from dcmesh.model.link import POD_NAME, ExportedService, Link, ServiceAccount, in_namespace, port_names, server_name
@@ -110,6 +111,7 @@ class DeployedSite:
         name: its name.
         cluster: where its kubeconfig is found, or the contents of it, which are secret.
         identity: by what its cluster is known again; empty if that is not known.
+        certificates: those that its proxies followed at the last `up`; None if they were there already.
         gateway: its gateway, if it exports anything.
         exports: what it exports, each as often as it has ports, with one of them each time.
         accounts: the service accounts of exported pods and of consumers, each with what it imports, likewise.
@@ -129,6 +131,7 @@ class DeployedSite:
     servers: tuple[ExpectedServer, ...]
     egress_gateways: tuple[ServiceAccount, ...] = ()
     identity: str = ""
+    certificates: Bundle | None = None
     lost: bool = False
     without: str = ""
 
@@ -142,7 +145,10 @@ class DeployedSite:
         if isinstance(self.cluster, str):
             return self.cluster
         try:
-            return read_kubeconfig(self.cluster.kubeconfig).only(self.cluster.context)
+            found = read_kubeconfig(self.cluster.kubeconfig)
+            if self.cluster.context and self.cluster.context not in found.contexts:
+                raise KubeconfigError(f"has no context {self.cluster.context}")
+            return found.only(self.cluster.context)
         except KubeconfigError as error:
             raise ConnectionError(f"its kubeconfig {printable(self.cluster.kubeconfig)} {error}") from None
 
@@ -166,24 +172,40 @@ class DeployedSite:
         return clients
 
 
-def read_stack(stack: str | None) -> tuple[DeployedSite, ...]:
+def read_stack(stack: str | None, kubeconfig: str | None = None) -> tuple[DeployedSite, ...]:
     """Return the sites of a stack, by `pulumi stack output`.
+
+    A kubeconfig of a cluster that the stack has made is a secret of the stack. All else is none: it is read without
+    passphrase or key service.
 
     Args:
         stack: its name. Default: the one that is selected.
+        kubeconfig: path of a kubeconfig whose contexts have the sites' names. Default: those of the stack.
 
     Raises:
         StackError: there is no such stack, or its outputs do not say what is needed.
     """
-    command = ("stack", "output", "--json", "--show-secrets", *(("--stack", stack) if stack else ()))
+    command = ("stack", "output", "--json")
+    chosen = ("--stack", stack) if stack else ()
     try:
-        return parse_outputs(json.loads(read_state(lambda: pulumi(*command))))
+        outputs = json.loads(read_state(lambda: pulumi(*command, *chosen)))
     except PulumiError as error:
         raise StackError(str(error)) from None
+    if outputs.get("kubeconfigs") and not kubeconfig:
+        try:
+            outputs = json.loads(read_state(lambda: pulumi(*command, "--show-secrets", *chosen)))
+        except PulumiError as error:
+            made = "The kubeconfigs of the clusters that it has made are secrets of the stack"
+            raise StackError(f"{error}. {made}: without its passphrase give yours by --kubeconfig") from None
+    return parse_outputs(outputs, kubeconfig)
 
 
-def parse_outputs(outputs: Mapping[str, Any]) -> tuple[DeployedSite, ...]:
+def parse_outputs(outputs: Mapping[str, Any], kubeconfig: str | None = None) -> tuple[DeployedSite, ...]:
     """Return the sites that a stack's outputs tell of.
+
+    Args:
+        outputs: its outputs.
+        kubeconfig: path of a kubeconfig whose contexts have the sites' names. Default: those of the stack.
 
     Raises:
         StackError: they tell of none, or are those of an older dcmesh.
@@ -192,12 +214,21 @@ def parse_outputs(outputs: Mapping[str, Any]) -> tuple[DeployedSite, ...]:
         raise StackError("the stack has no output `sites`: run `pulumi up` first")
     if not outputs["sites"]:
         raise StackError("the stack has no sites")
-    sites = outputs["sites"]
-    made = outputs["kubeconfigs"]
-    return tuple(_site(name, made.get(name), sites) for name in sites)
+    sites, certificates = outputs["sites"], outputs.get("certificates")
+    found = []
+    for name in sites:
+        cluster = ExistingCluster(kubeconfig=kubeconfig, context=name) if kubeconfig else _cluster(name, outputs)
+        told = certificates.get(name) if isinstance(certificates, Mapping) else None
+        found.append(_site(name, cluster, Bundle.told(told), sites))
+    return tuple(found)
 
 
-def _site(name: str, kubeconfig: str | None, sites: Mapping[str, Mapping[str, Any]]) -> DeployedSite:
+def _site(
+    name: str,
+    cluster: ExistingCluster | str,
+    certificates: Bundle | None,
+    sites: Mapping[str, Mapping[str, Any]],
+) -> DeployedSite:
     known = sites[name]
     links, lost = _links(name, known["links"]), known.get("lost")
     accounts = dict[ServiceAccount, tuple[DeployedExport, ...]]()
@@ -227,8 +258,9 @@ def _site(name: str, kubeconfig: str | None, sites: Mapping[str, Mapping[str, An
         )
     return DeployedSite(
         name=name,
-        cluster=_cluster(known["cluster"]) if kubeconfig is None else kubeconfig,
+        cluster=cluster,
         identity=(known.get("cluster") or {}).get("identity") or "",
+        certificates=certificates,
         gateway=_gateway(known["gateway"], links[name]) if known["gateway"] else None,
         exports=exports,
         accounts=accounts,
@@ -240,7 +272,12 @@ def _site(name: str, kubeconfig: str | None, sites: Mapping[str, Mapping[str, An
     )
 
 
-def _cluster(told: Mapping[str, Any]) -> ExistingCluster:
+def _cluster(site: str, outputs: Mapping[str, Any]) -> ExistingCluster | str:
+    """Return where a site's kubeconfig is, or what is in it."""
+    made = outputs["kubeconfigs"].get(site)
+    if made is not None:
+        return str(made)
+    told = outputs["sites"][site]["cluster"]
     return ExistingCluster.model_validate({key: told[key] for key in ("kubeconfig", "context")})
 
 

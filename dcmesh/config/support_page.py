@@ -143,7 +143,7 @@ kind was not run: the image of its nodes is in no registry that CI reaches. Its 
 
 Each SDK brings the plugin of its own version. CI builds the Kubernetes provider from its source, and {provider} is
 the newest whose source is served: no other is admitted. From 4.29 on a create no longer adopts what is
-there already. requirements.txt has the same ranges for the SDKs.
+there already. dependencies.txt has the same ranges for the SDKs.
 """
 
 

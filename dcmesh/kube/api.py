@@ -178,5 +178,6 @@ def why(error: Exception) -> str:
     """Return on one line why a cluster, or a container in it, could not be asked."""
     cause = error.reason if isinstance(error, MaxRetryError) else error
     text = f"{cause.status or ''} {cause.reason}" if isinstance(cause, ApiException) else str(cause)
+    text = re.sub(r"^ *Handshake status (.*?) -\+-\+- .*$", r"\1", text, flags=re.DOTALL)  # headers and body follow
     text = re.sub(r"^HTTPS?Connection(?:Pool)?\(host='([^']*)', port=(\d+)\)", r"\1:\2", text)
     return printable(" ".join(text.split()), LONGEST_REASON) or type(error).__name__

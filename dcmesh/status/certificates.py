@@ -9,10 +9,11 @@ from typing import Any, Literal
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 
-from dcmesh.kube.api import ERRORS, ApiClient, secret_data, why
+from dcmesh.kube.api import ERRORS, ApiClient, answer_or_none, secret_data, why
+from dcmesh.kube.mesh_config import mesh_root
 from dcmesh.kube.proxies import SECRET
 from dcmesh.model.cacerts import layout_of
-from dcmesh.model.certificates import WARNING_DAYS, common_name
+from dcmesh.model.certificates import WARNING_DAYS, Bundle, common_name
 from dcmesh.model.facts import Fact, Problem, State
 from dcmesh.model.istio import ISTIO_NAMESPACE
 
@@ -65,12 +66,24 @@ def days(until: datetime, since: datetime) -> float:
     return round((until - since).total_seconds() / 86400, 2)
 
 
-def ask_authorities(clients: Callable[[], ApiClient], site: str) -> list[Certificate]:
-    """Ask a cluster for the certificates that its Istio signs with."""
+def ask_authorities(clients: Callable[[], ApiClient], site: str, told: Bundle | None = None) -> list[Certificate]:
+    """Ask a cluster for the certificates that its Istio signs with.
+
+    They lie beside the intermediate's key, which not everybody may read. Who may not is shown the roots that istiod has
+    all proxies trust, and the intermediate that the stack has given the site.
+
+    Args:
+        clients: makes clients of the cluster.
+        site: the site.
+        told: what the stack has given it. Default: nothing.
+    """
+    now = datetime.now(UTC)
     try:
         with clients() as api:
-            secret = secret_data(api, ISTIO_NAMESPACE, SECRET)
-        return parse_authorities(site, secret, datetime.now(UTC))
+            secret = answer_or_none(secret_data, api, ISTIO_NAMESPACE, SECRET, none=(403,) if told else ())
+            if secret is None and told:
+                return _authorities(site, mesh_root(api).encode(), told.chain.encode(), now)
+        return parse_authorities(site, secret, now)
     except (*ERRORS, ValueError) as error:
         reason = f"the Secret {ISTIO_NAMESPACE}/{SECRET} cannot be read: {why(error)}"
         return [Certificate(site=site, kind="intermediate", subject=f"of {site}", unknown=reason)]
@@ -83,8 +96,18 @@ def parse_authorities(site: str, secret: Mapping[str, str], now: datetime) -> li
         ValueError: they are no certificates.
     """
     layout = layout_of(secret)
-    roots = x509.load_pem_x509_certificates(base64.b64decode(secret.get(layout.root, "")))
-    own, *_ = x509.load_pem_x509_certificates(base64.b64decode(secret.get(layout.cert, "")))
+    root, cert = (base64.b64decode(secret.get(key, "")) for key in (layout.root, layout.cert))
+    return _authorities(site, root, cert, now)
+
+
+def _authorities(site: str, root: bytes, chain: bytes, now: datetime) -> list[Certificate]:
+    """Return the roots, and the first certificate of a chain.
+
+    Raises:
+        ValueError: they are no certificates.
+    """
+    roots = x509.load_pem_x509_certificates(root)
+    own, *_ = x509.load_pem_x509_certificates(chain)
     authorities: list[tuple[CertificateKind, x509.Certificate]] = [
         *(("root", root) for root in roots),
         ("intermediate", own),

@@ -160,7 +160,7 @@ def ask_site(site: DeployedSite, max_lag: int) -> SiteStatus:
         *(partial(ask_egress, clients, site.name, account) for account in site.egress_gateways),
         partial(ask_foreign, clients, site),
         partial(ask_exports, clients, site),
-        partial(ask_authorities, clients, site.name),
+        partial(ask_authorities, clients, site.name, site.certificates),
         *(partial(ask_account, clients, site.name, *account) for account in site.accounts.items()),
         *(partial(ask_server, clients, site.name, server, max_lag) for server in site.servers),
     ]

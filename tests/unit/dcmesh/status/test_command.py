@@ -11,13 +11,19 @@ from typing import Any
 import pytest
 
 from dcmesh import __main__ as cli
+from dcmesh.deployment import parse_outputs
 from dcmesh.model.facts import State
+from dcmesh.model.settings import ExistingCluster
 from dcmesh.status.sites import SiteStatus, Status
 from tests.unit.conftest import ROOT
+from tests.unit.servers import kubeconfig
 from tests.unit.statuses import gateway, replica
 
 Executable = Callable[[str, str], Path]
-OUTPUTS = {"sites": {"dc1": {"gateway": None, "links": {}, "imports": [], "servers": []}}, "kubeconfigs": {"dc1": "k"}}
+OUTPUTS: dict[str, Any] = {
+    "sites": {"dc1": {"gateway": None, "links": {}, "imports": [], "servers": []}},
+    "kubeconfigs": {"dc1": "k"},
+}
 
 
 def run(*words: str) -> int:
@@ -117,6 +123,45 @@ def test_a_stack_that_cannot_be_read(
     assert run("status", "--json") == 3
     out, err = capsys.readouterr()
     assert (json.loads(out)["problems"], err) == ([{"state": "unknown", "text": reason}], "")
+
+
+def test_secrets_are_read_only_of_a_stack_that_has_made_a_cluster(
+    pulumi: Callable[[Any], Path], found: Callable[..., list[Any]]
+) -> None:
+    """All else is no secret: who looks needs no passphrase."""
+    existing = {"kubeconfig": "~/.kube/config", "context": "there"}
+    asked = found()
+    called = pulumi({"sites": {"dc1": {**OUTPUTS["sites"]["dc1"], "cluster": existing}}, "kubeconfigs": {}})
+    assert run("status") == 0
+    assert called.with_name("pulumi.asked").read_text() == "stack output --json --non-interactive\n"
+    (site,) = asked[0]
+    assert site.cluster == ExistingCluster(**existing)
+
+
+LOCKED = """case "$*" in *--show-secrets*) echo 'error: passphrase must be set' >&2; exit 1;; esac
+echo '{"sites": %s, "kubeconfigs": "[secret]"}'"""
+
+
+def test_without_passphrase_a_cluster_that_the_stack_has_made_is_reached_by_a_kubeconfig_that_is_given(
+    executable: Executable, found: Callable[..., list[Any]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = found()
+    executable("pulumi", LOCKED % json.dumps(OUTPUTS["sites"]))
+    assert run("status") == 3
+    assert capsys.readouterr().out == (
+        "UNKNOWN: pulumi stack output: passphrase must be set. The kubeconfigs of the clusters that it has made are "
+        "secrets of the stack: without its passphrase give yours by --kubeconfig\n"
+    )
+    assert run("status", "--kubeconfig", "looking.yaml") == 0
+    (site,) = asked[0]
+    assert site.cluster == ExistingCluster(kubeconfig="looking.yaml", context="dc1")
+
+
+def test_a_kubeconfig_without_a_context_of_the_sites_name(tmp_path: Path) -> None:
+    (tmp_path / "looking.yaml").write_text(kubeconfig({"dc2": "http://127.0.0.1:1"}))
+    (site,) = parse_outputs(OUTPUTS, str(tmp_path / "looking.yaml"))
+    with pytest.raises(ConnectionError, match=r"looking\.yaml has no context dc1$"):
+        site.reach()
 
 
 def test_without_pulumi(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
