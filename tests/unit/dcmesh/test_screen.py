@@ -4,10 +4,11 @@ import io
 
 import pytest
 from rich.console import Console
+from rich.progress import Progress, TextColumn
 
 from dcmesh import screen
 from dcmesh.model.facts import State
-from dcmesh.screen import STYLES, captured, counted, empty_table, short, under_way
+from dcmesh.screen import STYLES, Screen, captured, counted, empty_table, short, under_way
 
 
 def shown(width: int) -> list[str]:
@@ -43,10 +44,18 @@ class Terminal(io.StringIO):
         return True
 
 
-def test_on_a_terminal_it_is_shown_what_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
+    """Have a terminal as standard error, on which what is under way is shown."""
     terminal = Terminal()
-    monkeypatch.setattr("sys.stderr", terminal)
+    console = Screen(file=terminal, force_terminal=True, width=80)
     monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.setattr("sys.stderr", terminal)
+    monkeypatch.setattr(screen, "_clocks", Progress(TextColumn("{task.description}", markup=False), console=console))
+    return terminal
+
+
+def test_on_a_terminal_it_is_shown_what_is_waited_for(terminal: Terminal) -> None:
     with under_way("asking\x1b[2J") as say:
         screen._clocks.refresh()
         assert "asking\\x1b[2J" in terminal.getvalue()
@@ -60,8 +69,8 @@ def test_on_a_terminal_it_is_shown_what_is_waited_for(monkeypatch: pytest.Monkey
     assert not screen._clocks.tasks
 
 
-def test_after_an_error_nothing_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sys.stderr", Terminal())
+@pytest.mark.usefixtures("terminal")
+def test_after_an_error_nothing_is_waited_for() -> None:
     with pytest.raises(KeyboardInterrupt), under_way("asking"):
         raise KeyboardInterrupt
     assert not screen._clocks.live.is_started

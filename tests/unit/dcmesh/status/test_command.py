@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -200,7 +201,7 @@ def test_the_live_status_is_asked_anew_each_time(
         if len(pauses) == 3:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr("time.sleep", sleep)
+    monkeypatch.setattr("dcmesh.status.watch.time", SimpleNamespace(sleep=sleep))
     monkeypatch.setattr("sys.stdout.isatty", lambda: True)
     assert run("status", "--watch", "--interval", "2", "--max-lag", "9") == 1
     assert pauses == [2, 2, 2]

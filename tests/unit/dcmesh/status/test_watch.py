@@ -1,5 +1,7 @@
 """`status --watch`: what it shows, and how it ends. On a real terminal: tests/e2e/databases/test_status.py."""
 
+from types import SimpleNamespace
+
 import pytest
 
 from dcmesh.model.facts import State
@@ -27,7 +29,7 @@ def watched(monkeypatch: pytest.MonkeyPatch, *seen: Status | type[KeyboardInterr
             return found
         raise found
 
-    monkeypatch.setattr("time.sleep", sleep)
+    monkeypatch.setattr(watching, "time", SimpleNamespace(sleep=sleep))
     return watching.watch(look, 7), pauses
 
 
