@@ -72,6 +72,7 @@ _clocks = Progress(
     TimeElapsedColumn(),
     console=Screen(stderr=True, highlight=False),
     transient=True,
+    redirect_stdout=False,
 )
 """What is under way, on standard error: standard output is for results."""
 
@@ -86,7 +87,7 @@ def under_way(what: str) -> Iterator[Callable[[str], None]]:
     Yields:
         What shows another text in its place.
     """
-    if not sys.stderr.isatty():
+    if not _clocks.console.file.isatty():  # which sees through what rich puts in the place of standard error
         yield lambda _: None
         return
     _clocks.start()  # does nothing if something else is under way
