@@ -1,5 +1,14 @@
-"""`status --watch`: what it shows, and how it ends. On a real terminal: tests/e2e/databases/test_status.py."""
+"""`status --watch`: what it shows, and how it ends. On real sites: tests/e2e/databases/test_status.py."""
 
+import json
+import os
+import pty
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -7,6 +16,8 @@ import pytest
 from dcmesh.model.facts import State
 from dcmesh.status import watch as watching
 from dcmesh.status.sites import SiteStatus, Status
+from tests.unit.conftest import ROOT
+from tests.unit.dcmesh.status.test_command import OUTPUTS
 from tests.unit.statuses import gateway
 
 
@@ -50,3 +61,22 @@ def test_a_look_that_is_interrupted_counts_for_nothing(monkeypatch: pytest.Monke
 def test_before_the_first_look_is_over_nothing_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(KeyboardInterrupt):
         watched(monkeypatch, KeyboardInterrupt)
+
+
+def test_on_a_terminal_it_goes_on_until_ctrl_c(executable: Callable[[str, str], Path]) -> None:
+    executable("pulumi", f"cat <<'E'\n{json.dumps(OUTPUTS)}\nE\n")
+    screen, terminal = pty.openpty()
+    streams = dict.fromkeys(("stdin", "stdout", "stderr"), terminal)
+    environment = os.environ | {"TERM": "xterm-256color"}
+    command = (sys.executable, "-m", "dcmesh", "status", "--watch", "--interval", "1")
+    with subprocess.Popen(command, cwd=ROOT, env=environment, start_new_session=True, **streams) as running:
+        os.close(terminal)
+        shown, end = b"", time.monotonic() + 60
+        while shown.count(b"again every 1 s") < 2:
+            assert time.monotonic() < end, shown
+            shown += os.read(screen, 65536)
+        os.killpg(running.pid, signal.SIGINT)
+        assert running.wait(30) == State.UNKNOWN
+    os.close(screen)
+    assert b"asking the sites" in shown
+    assert b"dc1: cannot be asked" in shown
