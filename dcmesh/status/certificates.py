@@ -58,6 +58,8 @@ class Certificate(Fact):
         """How long it is still valid, in words."""
         if self.days_left is None:
             return "?"
+        if self.days_left <= 0:
+            return "expired"
         if self.days_left >= 2:
             return f"{self.days_left:.0f} days"
         return f"{timedelta(days=self.days_left) // timedelta(hours=1)} hours"

@@ -83,7 +83,8 @@ def read_status(file: str) -> Status:
     """
     try:
         text = sys.stdin.read() if file == "-" else Path(file).read_text()
-        printed = _PRINTED.validate_python(json.loads(text, object_pairs_hook=_in_snake_case))
+        data = json.loads(text, object_pairs_hook=_in_snake_case, parse_constant=_refuse)
+        printed = _PRINTED.validate_python(data)
     except OSError as error:
         reason = error.strerror or str(error)
     except ValidationError as error:
@@ -102,3 +103,8 @@ def read_status(file: str) -> Status:
 def _in_snake_case(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
     """Return an object with the names that the fields have here. Names of sites have no capital letters."""
     return {re.sub("[A-Z]", lambda letter: f"_{letter[0].lower()}", key): value for key, value in pairs}
+
+
+def _refuse(word: str) -> None:
+    """Refuse `NaN` and its like, which Python takes for JSON."""
+    raise ValueError(word)

@@ -159,7 +159,7 @@ def _inside(site: SiteStatus) -> Iterator[Content]:
     ends = _ends(of_kind(Certificate, site.facts))
     if ends:
         yield element("h4", "Certificates")
-        yield items((f"{kind}: {left} left" for kind, left in ends.items()), class_="ends")
+        yield items((f"{kind}: {left}" for kind, left in ends.items()), class_="ends")
 
 
 def _export(ports: Sequence[Export]) -> Element:
@@ -189,13 +189,16 @@ def _server(server: DatabaseServer) -> Element:
 
 
 def _ends(certificates: Iterable[Certificate]) -> dict[str, str]:
-    """Return by kind how long the first to end is still valid."""
+    """Return by kind how long the first to end is still valid, in words."""
     first = dict[str, Certificate]()
     for certificate in certificates:
         before = first.get(certificate.kind)
         if certificate.days_left is not None and (before is None or certificate.days_left < (before.days_left or 0)):
             first[certificate.kind] = certificate
-    return {kind: certificate.left for kind, certificate in first.items()}
+    return {
+        kind: certificate.left if (certificate.days_left or 0) <= 0 else f"{certificate.left} left"
+        for kind, certificate in first.items()
+    }
 
 
 def _legend() -> Element:

@@ -90,6 +90,7 @@ def changed(*path: str, to: Any) -> str:
         ("OK: all is well", "is not JSON"),
         ("[" * 100_000, "is not JSON"),
         ("9" * 5000, "is not JSON"),
+        (changed("sites", "dc1", "certificates", "0", "daysLeft", to=float("nan")), "is not JSON"),
         ("[]", "is not what `status --json` prints: : Input should be "),
         ("{}", "is not what `status --json` prints: sites: Field required"),
         (json.dumps(Status(unreadable="no stack selected").as_json()), "tells of no site"),
