@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 PROGRAM = "python -m dcmesh"
 PROJECT = "Pulumi.yaml"
 
+INTERVAL = 5
+"""How many seconds `status --watch` waits between two looks, unless it is said otherwise."""
+
 INTERRUPTED = 130
 """What typer makes of Ctrl-C."""
 
@@ -123,9 +126,10 @@ def main() -> None:
 Examples:
   python -m dcmesh status
   python -m dcmesh status --stack dc2 --max-lag 300
+  python -m dcmesh status --watch --interval 10
   python -m dcmesh status --json | jq .problems
 
-Exit codes, as the Monitoring Plugins have them:
+Exit codes, as the Monitoring Plugins have them; --watch ends with the last:
   0  OK
   1  WARNING   a certificate of an authority expires soon, a replica lags
                behind, some of a gateway's pods are not ready
@@ -135,17 +139,75 @@ Exit codes, as the Monitoring Plugins have them:
 """)
 )
 def status(
-    stack: Stack = None, as_json: Json = False, max_lag: MaxLag = MAX_LAG, kubeconfig: Kubeconfig = None
+    stack: Stack = None,
+    as_json: Json = False,
+    max_lag: MaxLag = MAX_LAG,
+    kubeconfig: Kubeconfig = None,
+    watch: Annotated[bool, typer.Option("--watch", help="Ask again and again, until Ctrl-C.")] = False,
+    interval: Annotated[
+        int | None,
+        typer.Option("--interval", metavar="SECONDS", min=1, help=f"Between two looks. Default: {INTERVAL}."),
+    ] = None,
 ) -> State:
     """Show how gateways, hosts and databases are now.
 
     It shows when certificates end, too. It asks the clusters live and creates nothing. To ask for hosts it connects
     from running pods of their consumers; to ask databases and sidecars it runs their own clients in their containers.
     """
+    if interval and not watch:
+        raise typer.BadParameter("--interval is for --watch")
+    if watch and (as_json or not sys.stdout.isatty()):
+        raise typer.BadParameter("--watch is for a terminal, and not for --json: run `status` each time")
     from dcmesh.status.screen import text
     from dcmesh.status.sites import Status, ask_all
+    from dcmesh.status.watch import watch as go_on
 
-    return show(asked(stack, kubeconfig, lambda sites: ask_all(sites, max_lag), Status), text, as_json)
+    def ask(sites: tuple["DeployedSite", ...]) -> Status:
+        return ask_all(sites, max_lag)
+
+    if watch:
+        return go_on(lambda: look(stack, kubeconfig, ask, Status), interval or INTERVAL)
+    return show(asked(stack, kubeconfig, ask, Status), text, as_json)
+
+
+@app.command(
+    epilog=verbatim("""
+Examples:
+  python -m dcmesh topology > topology.html
+  python -m dcmesh status --stack dc2 --json > dc2.json
+  python -m dcmesh topology dc2.json > dc2.html
+
+Exit codes:
+  0  OK        the page is on standard output, whatever it shows
+  3  UNKNOWN   there is nothing to draw; the reason is on standard error
+""")
+)
+def topology(
+    file: Annotated[
+        str | None,
+        typer.Argument(metavar="FILE", help="What `status --json` has printed; - is standard input. Default: ask."),
+    ] = None,
+    stack: Stack = None,
+    max_lag: MaxLag = MAX_LAG,
+    kubeconfig: Kubeconfig = None,
+) -> State:
+    """Draw the sites and their links as an HTML page.
+
+    It shows gateways, links, exports, replication and the ends of certificates, by what `status` finds, or found: of a
+    FILE no cluster is asked. The page needs nothing else, and runs nothing.
+    """
+    if file and stack:
+        raise typer.BadParameter("a FILE is of its own stack: leave out --stack")
+    from dcmesh.status.reading import read_status
+    from dcmesh.status.sites import Status, ask_all
+    from dcmesh.topology.page import page
+
+    found = read_status(file) if file else asked(stack, kubeconfig, lambda sites: ask_all(sites, max_lag), Status)
+    if found.unreadable:
+        print(f"dcmesh: {printable(found.unreadable)}", file=sys.stderr)
+        return State.UNKNOWN
+    write(page(found))
+    return State.OK
 
 
 @app.command(
@@ -194,8 +256,11 @@ def plan(stack: Stack = None, as_json: Json = False) -> State:
     cluster and creates nothing. It does not know an address that a gateway's Service gets in the cluster.
     """
     from dcmesh.plan_report import read_plan, text
+    from dcmesh.screen import under_way
 
-    return show(read_plan(stack), text, as_json)
+    with under_way("reading the stack"):
+        report = read_plan(stack)
+    return show(report, text, as_json)
 
 
 @app.command(
@@ -389,6 +454,19 @@ def switchover(
 
 
 def asked(
+    stack: str | None,
+    kubeconfig: str | None,
+    ask: Callable[[tuple["DeployedSite", ...]], F],
+    unreadable: Callable[..., F],
+) -> F:
+    """Return what `look` does, and show meanwhile that it is waited for."""
+    from dcmesh.screen import under_way
+
+    with under_way("asking the stack's sites"):
+        return look(stack, kubeconfig, ask, unreadable)
+
+
+def look(
     stack: str | None,
     kubeconfig: str | None,
     ask: Callable[[tuple["DeployedSite", ...]], F],

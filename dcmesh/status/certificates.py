@@ -3,11 +3,12 @@
 import base64
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
+from pydantic import AwareDatetime
 
 from dcmesh.kube.api import ERRORS, ApiClient, answer_or_none, secret_data, why
 from dcmesh.kube.mesh_config import mesh_root
@@ -38,8 +39,8 @@ class Certificate(Fact):
 
     kind: CertificateKind
     subject: str
-    issued: datetime | None = None
-    expires: datetime | None = None
+    issued: AwareDatetime | None = None
+    expires: AwareDatetime | None = None
     days_left: float | None = None
     fingerprint: str | None = None
 
@@ -48,11 +49,27 @@ class Certificate(Fact):
         """What problems begin with."""
         return f"{self.site} certificate of {self.kind} {self.subject}"
 
+    @property
+    def end(self) -> str:
+        """Until when it is valid, in UTC."""
+        return f"{self.expires.astimezone(UTC):%Y-%m-%d %H:%M}" if self.expires else "?"
+
+    @property
+    def left(self) -> str:
+        """How long it is still valid, in words."""
+        if self.days_left is None:
+            return "?"
+        if self.days_left <= 0:
+            return "expired"
+        if self.days_left >= 2:
+            return f"{self.days_left:.0f} days"
+        return f"{timedelta(days=self.days_left) // timedelta(hours=1)} hours"
+
     def judge(self) -> Iterator[tuple[State, str]]:
         """Yield what is wrong."""
         if self.issued is None or self.expires is None or self.days_left is None:
             return
-        until = f"{self.expires:%Y-%m-%d %H:%M} UTC"
+        until = f"{self.end} UTC"
         if self.days_left <= 0:
             yield State.CRITICAL, f"expired {until}"
         elif self.kind != "pod" and self.days_left < WARNING_DAYS:

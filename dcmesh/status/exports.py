@@ -11,8 +11,21 @@ from dcmesh.kube.pods import has_ended, read
 from dcmesh.model.facts import Fact, State
 from dcmesh.model.ingress import TAKES_PART, guard
 from dcmesh.model.istio_objects import labels, misled_to
-from dcmesh.model.link import is_whole, pod_of
+from dcmesh.model.link import Termination, is_whole, pod_of
 from dcmesh.model.object_names import ingress_name
+
+
+@dataclass(frozen=True, kw_only=True)
+class Consumer:
+    """Who may connect to an export.
+
+    Attributes:
+        site: the site.
+        account: namespace and service account there.
+    """
+
+    site: str
+    account: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,12 +34,20 @@ class Export(Fact):
 
     Attributes:
         name: the export's name.
+        namespace: the namespace of its pods.
+        hosts: its hosts.
         port: the port.
+        termination: where the consumers' TLS ends.
+        consumers: who may connect.
         wrong: what is wrong with it, each on one line.
     """
 
     name: str
+    namespace: str
+    hosts: tuple[str, ...]
     port: int
+    termination: Termination
+    consumers: tuple[Consumer, ...]
     wrong: tuple[str, ...] = ()
 
     @property
@@ -46,7 +67,16 @@ def ask_exports(clients: Callable[[], ApiClient], site: DeployedSite) -> list[Ex
 
 
 def _asked(clients: Callable[[], ApiClient], site: str, export: DeployedExport) -> Export:
-    of = partial(Export, site=site, name=export.name, port=export.port)
+    of = partial(
+        Export,
+        site=site,
+        name=export.name,
+        namespace=export.namespace,
+        hosts=export.hosts,
+        port=export.port,
+        termination=export.termination,
+        consumers=tuple(Consumer(site=of.site, account=str(of.account)) for of in export.consumers),
+    )
     try:
         with clients() as api:
             look = _unguarded if export.ingress else _misled

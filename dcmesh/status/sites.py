@@ -2,9 +2,12 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any, TypeVar
+
+from pydantic import AwareDatetime
 
 from dcmesh.deployment import DeployedSite
 from dcmesh.foreign.objects import Foreign
@@ -31,8 +34,8 @@ class SiteStatus:
     Attributes:
         name: its name.
         unreachable: why its cluster could not be asked; empty if it could.
-        lost: whether it is gone, by the configuration, and so was not asked.
-        without: the site of another stack that is gone, by the configuration; empty if none is.
+        lost: whether the configuration says that it is gone: then it was not asked.
+        without: the site of another stack that is gone according to the configuration; empty if none is.
         pending: the sites that it is to import from and that export nothing yet.
         facts: what was found.
     """
@@ -72,6 +75,8 @@ class SiteStatus:
         return {
             "state": plain(self.state),
             "unreachable": self.unreachable,
+            "lost": self.lost,
+            "without": self.without,
             "pending": list(self.pending),
             "gateway": gateways[0] if gateways else None,
             "egressGateways": [gateway.as_json() for gateway in of_kind(EgressStatus, self.facts)],
@@ -89,10 +94,12 @@ class Status:
 
     Attributes:
         sites: its sites.
+        asked: when they were asked.
         unreadable: why the stack itself could not be read; empty if it could.
     """
 
     sites: tuple[SiteStatus, ...] = ()
+    asked: AwareDatetime | None = None
     unreadable: str = ""
 
     @property
@@ -131,6 +138,7 @@ class Status:
         """Return the whole as plain data."""
         return {
             "state": plain(self.state),
+            "asked": plain(self.asked),
             "problems": plain(self.problems),
             "sites": {site.name: site.as_json() for site in self.sites},
         }
@@ -142,19 +150,21 @@ def of_kind(kind: type[F], facts: Iterable[Fact]) -> list[F]:
 
 
 def ask_all(sites: Sequence[DeployedSite], max_lag: int) -> Status:
-    """Ask all sites at once. One that cannot be reached stops none of the others."""
+    """Ask all sites at once. One that cannot be reached does not keep the others from being asked."""
+    asked = datetime.now(UTC).replace(microsecond=0)
     with ThreadPoolExecutor(len(sites)) as pool:
-        return Status(sites=tuple(pool.map(lambda site: ask_site(site, max_lag), sites)))
+        return Status(sites=tuple(pool.map(lambda site: ask_site(site, max_lag), sites)), asked=asked)
 
 
 def ask_site(site: DeployedSite, max_lag: int) -> SiteStatus:
     """Ask one site."""
     if site.lost:
         return SiteStatus(name=site.name, lost=True)
+    found = SiteStatus(name=site.name, without=site.without, pending=site.pending)
     try:
         clients = site.reach()
     except ConnectionError as error:
-        return SiteStatus(name=site.name, without=site.without, pending=site.pending, unreachable=str(error))
+        return replace(found, unreachable=str(error))
     questions: list[Callable[[], Iterable[Fact]]] = [
         *([partial(ask_gateway, clients, site.name, site.gateway)] if site.gateway else []),
         *(partial(ask_egress, clients, site.name, account) for account in site.egress_gateways),
@@ -166,5 +176,4 @@ def ask_site(site: DeployedSite, max_lag: int) -> SiteStatus:
     ]
     with ThreadPoolExecutor(AT_ONCE) as pool:
         answers = pool.map(lambda question: question(), questions)
-        facts = tuple(fact for answer in answers for fact in answer)
-    return SiteStatus(name=site.name, without=site.without, pending=site.pending, facts=facts)
+        return replace(found, facts=tuple(fact for answer in answers for fact in answer))

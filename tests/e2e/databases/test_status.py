@@ -1,6 +1,10 @@
 """`python -m dcmesh status` on the pair with databases: that it is well, and what it says when something is not."""
 
 import json
+import os
+import pty
+import signal
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -131,6 +135,53 @@ def test_a_stopped_channel_is_critical(pair: Project, sites: dict[str, Kubectl])
     text = f"dc2 database wookie-dr/db-0: does not replicate from {HOSTS[0]}: it was stopped"
     assert (code, problems(status)) == (2, [f"critical {text}"])
     assert status["sites"]["dc1"]["state"] == "ok"
+
+
+@pytest.mark.usefixtures("mended")
+def test_live_it_shows_what_changes_and_ends_as_it_was_at_the_last_look(
+    pair: Project, sites: dict[str, Kubectl]
+) -> None:
+    """On a terminal of its own, until Ctrl-C."""
+    screen, terminal = pty.openpty()
+    os.set_blocking(screen, False)
+    command = ("venv/bin/python", "-m", "dcmesh", "status", "--watch", "--interval", "1")
+    streams = dict.fromkeys(("stdin", "stdout", "stderr"), terminal)
+    environment = pair.environment | {"TERM": "xterm-256color"}
+    # In a session of its own: what it starts gets Ctrl-C, too, as on a terminal.
+    running = subprocess.Popen(command, cwd=pair.directory, env=environment, start_new_session=True, **streams)
+    os.close(terminal)
+    shown = b""
+
+    def sees(words: bytes) -> bool:
+        nonlocal shown
+        try:
+            while part := os.read(screen, 65536):
+                shown += part
+        except BlockingIOError:
+            pass
+        return words in shown
+
+    replica = Database(sites["dc2"], "wookie-dr", "db-0")
+    try:
+        eventually("all is well", lambda: sees(b"all is well"), within=30)
+        assert b"asking the sites" in shown
+        replica("STOP SLAVE")
+        eventually("the channel is stopped", lambda: sees(b"CRITICAL"), within=30)
+        os.killpg(running.pid, signal.SIGINT)
+        assert running.wait(30) == 2
+    finally:
+        replica("START SLAVE")
+        running.kill()
+        running.wait()
+        os.close(screen)
+
+
+@pytest.mark.usefixtures("status")
+def test_the_page_shows_the_pair(pair: Project) -> None:
+    done = pair.dcmesh("topology")
+    assert (done.returncode, done.stderr) == (0, "")
+    for shown in (*HOSTS, "wookie/db-0", "wookie-dr/db-0", "wookie-dr/db", "3 of 3 hosts answer", "0 s behind"):
+        assert shown in done.stdout.replace("<wbr>", "")
 
 
 @pytest.mark.usefixtures("mended")

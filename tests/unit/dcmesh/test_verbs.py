@@ -72,7 +72,7 @@ def test_by_hand_it_is_what_the_secret_has_in_the_cluster_that_kubectl_would_ask
 
 def test_a_rollout_is_waited_for_in_the_cluster_that_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
     seen = list[str]()
-    monkeypatch.setattr("dcmesh.kube.rollout.wait_for", lambda *what: seen.extend(what))
+    monkeypatch.setattr("dcmesh.kube.rollout.wait_for", lambda *what, say: seen.extend(what))
     monkeypatch.setenv(KUBECONFIG, CLUSTERS)
     assert run(monkeypatch, "wait-for-rollout", "dc1", "wookie", "db") == 0
     assert seen == ["dc1", CLUSTERS, "wookie", "db"]

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -204,3 +205,50 @@ def test_the_exit_code_is_the_same_for_whoever_stops_reading(
     done = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, check=False, cwd=ROOT, timeout=60)
     os.close(writer)
     assert (done.returncode, done.stderr) == (3, b"")
+
+
+# --- the page, and the live status -----------------------------------------------------------------------------------
+
+
+def test_the_page_is_of_what_is_found_or_was(
+    found: Callable[..., list[Any]], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """Whatever it shows, it is drawn: its exit code is no verdict."""
+    found(gateway(ready=0))
+    assert run("topology") == 0
+    page, err = capsys.readouterr()
+    assert (page.startswith("<!DOCTYPE html>\n<html"), err) == (True, "")
+    assert "no pod is ready, 2 wanted" in page
+    assert run("status", "--json") == 2
+    (tmp_path / "status.json").write_text(capsys.readouterr().out)
+    assert run("topology", str(tmp_path / "status.json")) == 0
+    assert capsys.readouterr() == (page, "")
+
+
+def test_of_nothing_there_is_no_page(
+    executable: Executable, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    executable("pulumi", "echo '{}'")
+    assert run("topology") == 3
+    assert capsys.readouterr() == ("", "dcmesh: the stack has no output `sites`: run `pulumi up` first\n")
+    assert run("topology", str(tmp_path / "none.json")) == 3
+    assert capsys.readouterr() == ("", f"dcmesh: {tmp_path}/none.json: No such file or directory\n")
+
+
+def test_the_live_status_is_asked_anew_each_time(
+    found: Callable[..., list[Any]], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = found(gateway(ready=1))
+    pauses = list[float]()
+
+    def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+        if len(pauses) == 3:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("dcmesh.status.watch.time", SimpleNamespace(sleep=sleep))
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    assert run("status", "--watch", "--interval", "2", "--max-lag", "9") == 1
+    assert pauses == [2, 2, 2]
+    assert [lag for lag in asked if isinstance(lag, int)] == [9, 9, 9]
+    assert "dc1 gateway: 1 of 2 pods are ready" in capsys.readouterr().out
