@@ -196,8 +196,8 @@ def topology(
     It shows gateways, links, exports, replication and the ends of certificates, by what `status` finds, or found: of a
     FILE no cluster is asked. The page needs nothing else, and runs nothing.
     """
-    if file and stack:
-        raise typer.BadParameter("a FILE is of its own stack: leave out --stack")
+    if file and (stack or kubeconfig):
+        raise typer.BadParameter("a FILE is of its own stack: leave out --stack and --kubeconfig")
     from dcmesh.status.reading import read_status
     from dcmesh.status.sites import Status, ask_all
     from dcmesh.topology.page import page
