@@ -7,9 +7,7 @@ import json
 import subprocess
 import tomllib
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from itertools import pairwise
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +17,6 @@ import yaml
 from lab.toolchain import OLDER_ISTIO
 
 from .toolbox import (
-    MARIADB,
     PROGRAM,
     ROOT,
     Database,
@@ -32,8 +29,8 @@ from .toolbox import (
     on_istio,
     run,
     standing,
-    start,
 )
+from .tries import Tries, watched
 
 COMMIT: str = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["dcmesh"]["release"]["commit"]
 
@@ -202,65 +199,10 @@ def replica(sites: dict[str, Kubectl]) -> Database:
     return Database(sites["dc2"], "wookie-dr", "db-0")
 
 
-WATCH = """
-echo begun
-for n in 0 0 1 1 2 2; do
-  while sleep 0.1; do
-    timeout 2 bash -c '{ read -r -N 5 -u 3; } 3<>"/dev/tcp/$0/3306"' db-$n.db.wookie.svc.cluster.local
-    failed=$?
-    echo "$EPOCHREALTIME db-$n $failed"
-  done &
-done
-read -r
-kill $(jobs -p)
-"""
-"""Connects to each host by two clients, more than ten times a second in all, and says when and whether it answered,
-until it gets a line."""
-
-
-@dataclass
-class Tries:
-    """What became of a consumer's new connections.
-
-    Attributes:
-        answered: when one was answered.
-        failed: when one was not, with the pod and why.
-    """
-
-    answered: list[float] = field(default_factory=list)
-    failed: list[str] = field(default_factory=list)
-
-    @property
-    def longest_pause(self) -> float:
-        """For how long none was answered at most."""
-        return max(later - sooner for sooner, later in pairwise(self.answered))
-
-    @property
-    def a_second(self) -> float:
-        """How many there were."""
-        return (len(self.answered) + len(self.failed)) / (self.answered[-1] - self.answered[0])
-
-
-@contextmanager
-def watched(site: Kubectl) -> Iterator[Tries]:
-    """Have a consumer connect all the while; after the block what is given has what became of that."""
-    pod = start(site, "watch", "wookie-dr", "db", image=MARIADB)
-    tries = Tries()
-    command = site.command("exec", "--stdin", *pod, "--", "bash", "-c", WATCH)
-    with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-    ) as running:
-        assert running.stdout is not None
-        assert running.stdout.readline() == "begun\n"
-        yield tries
-        said, _ = running.communicate("end\n", timeout=60)
-        for line in sorted(said.splitlines()):
-            when, _, code = line.split()
-            if code == "0":
-                tries.answered.append(float(when))
-            else:
-                tries.failed.append(line)
-    site("delete", "pod", "watch", "--namespace", "wookie-dr")
+def watched_hosts(site: Kubectl) -> AbstractContextManager[Tries]:
+    """Have a consumer connect to each host by two clients, more than ten times a second in all."""
+    hosts = [f"db-{n}.db.wookie.svc.cluster.local" for n in range(3)]
+    return watched(site, "wookie-dr", "db", hosts * 2)
 
 
 def pods(sites: dict[str, Kubectl]) -> dict[str, str]:
@@ -302,7 +244,7 @@ def test_the_links_work_afterwards(
 ) -> None:
     before = pods(sites)
     (link,) = pair.output("link").values()
-    with watched(sites["dc2"]) as tries:
+    with watched_hosts(sites["dc2"]) as tries:
         pair.up("--skip-preview")
     # Pods start anew, of the gateway and of the database, one after another: there is always one that answers.
     assert tries.longest_pause < 10

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from . import bare_database as bare
-from .test_release import Pair, pods, released, watched
+from .test_release import Pair, pods, released, watched_hosts
 from .toolbox import ROOT, Database, Kubectl, Lab, Project, eventually, lab_config, lab_for_a_while
 
 EGRESS = {"namespace": "dcmesh-egress", "serviceAccount": "egress"}
@@ -96,7 +96,7 @@ def step(pair: Project, sites: dict[str, Kubectl], of: Step) -> None:
     with pair.edit() as config:
         change(*config["dcmesh:sites"])
     with ExitStack() as stack:
-        tries = stack.enter_context(watched(sites["dc2"]))
+        tries = stack.enter_context(watched_hosts(sites["dc2"]))
         written = rows = None
         if not restarted & SOURCE:
             written = stack.enter_context(bare.looping(source.site, source.inside, bare.WRITE))
@@ -111,7 +111,7 @@ def step(pair: Project, sites: dict[str, Kubectl], of: Step) -> None:
     )
     assert tries.a_second > 10
     starting = {pod.rpartition("/")[2] for pod in restarted & SOURCE}
-    assert not [line for line in tries.failed if line.split()[1] not in starting]
+    assert tries.failed_but_at(*starting) == []
     assert tries.longest_pause < 10
     after = pods(sites)
     assert {pod for pod, uid in after.items() if uid != before.get(pod)} == restarted
