@@ -207,13 +207,14 @@ class ClusterReader:
         return any(":" not in of for of in ranges) if ranges else None
 
     def networks(self) -> Iterator[tuple[str, ipaddress.IPv4Network]]:
-        """Yield the IPv4 networks that can be known: what each is, and its range."""
-        for node in self.core.list_node(_request_timeout=SECONDS).items:
-            for address in node.status.addresses or []:
-                if address.type in ("InternalIP", "ExternalIP") and ":" not in address.address:
-                    yield f"the address of node {node.metadata.name}", ipaddress.IPv4Network(address.address)
-            if node.spec.pod_cidr and ":" not in node.spec.pod_cidr:
-                yield f"the pod range of node {node.metadata.name}", ipaddress.IPv4Network(node.spec.pod_cidr)
+        """Yield the IPv4 networks that can be known: what each is, and its range. Nodes may be hidden."""
+        for node in self.allowed.list("/api/v1/nodes"):
+            name, pod_range = node["metadata"]["name"], node["spec"].get("podCIDR") or ""
+            for address in node["status"].get("addresses", ()):
+                if address["type"] in ("InternalIP", "ExternalIP") and ":" not in address["address"]:
+                    yield f"the address of node {name}", ipaddress.IPv4Network(address["address"])
+            if pod_range and ":" not in pod_range:
+                yield f"the pod range of node {name}", ipaddress.IPv4Network(pod_range)
         service = self._read("namespaced_service", "kubernetes", "default")
         if service is not None and ":" not in service.spec.cluster_ip:
             yield "the address of Service default/kubernetes", ipaddress.IPv4Network(service.spec.cluster_ip)

@@ -12,6 +12,7 @@ from dcmesh.kube.kubeconfig import read_kubeconfig
 from dcmesh.model import settings as model
 from dcmesh.model.plan import Plan, SitePlan
 from dcmesh.preflight import (
+    admission,
     certificates,
     egress,
     gateway_exports,
@@ -143,6 +144,7 @@ def _of_site(
                 networks.shut_in(allowed, path, plan),
                 sidecars.shut_out(allowed, site, path, plan),
                 plaintext.taken(allowed, site, path, plan),
+                admission.not_let_in(allowed, settings, site, path, plan, gateway, known),
                 unseen(allowed, path, site.name),  # of all that was read before
             ]
             return identity, [found for check in checks for found in as_far_as_allowed(check, where, named)]

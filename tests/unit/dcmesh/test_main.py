@@ -90,7 +90,10 @@ def test_help_is_there_at_once() -> None:
         (("status", "--\x1b[2J"), "No such option: --\\x1b[2J"),
         (("status", "--interval", "5"), "Invalid value: --interval is for --watch"),
         (("status", "--watch"), "Invalid value: --watch is for a terminal, and not for --json: run `status` each time"),
-        (("topology", "a.json", "--stack", "x"), "Invalid value: a FILE is of its own stack: leave out --stack and --kubeconfig"),
+        (
+            ("topology", "a.json", "--stack", "x"),
+            "Invalid value: a FILE is of its own stack: leave out --stack and --kubeconfig",
+        ),
         (("\x1b[2J\nOK: all is well",), "No such command "),
     ],
 )
