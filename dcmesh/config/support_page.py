@@ -97,9 +97,10 @@ CI builds both from the last source that is served of each line, of late August 
 {older.tried}, with upstream's Envoy (lab/README.md). The step from {ended.name} was run by hand, on 2026-11-28;
 CI does not run it.
 
-**Leading a mesh up.** Istio is changed by one minor version at a time, as [upgrades.md](upgrades.md#istio) says. From {ended.name}: raise Kubernetes to
-{oldest} or newer, then go to {older.tried}, then to {newest.tried}. On an existing cluster a longer step is refused. Read Istio's own upgrade notes:
-those of 1.31 have proxies told of endpoints that are not ready.
+**Leading a mesh up.** Istio is changed by one minor version at a time, as [upgrades.md](upgrades.md#istio) says. From
+{ended.name}: raise Kubernetes to {oldest} or newer, then go to {older.tried}, then to {newest.tried}. On an existing
+cluster a longer step is refused. Read Istio's own upgrade notes: those of 1.31 have proxies told of endpoints that are
+not ready.
 
 An Istio that somebody else runs (`istio.existing`) is upgraded by them: `pulumi up` warns of {ended.name}, and refuses
 older ones. `istio.version` is then that of the gateway's chart: set istiod's, or {older.tried} beside {ended.name}.
