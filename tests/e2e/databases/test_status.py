@@ -144,7 +144,8 @@ def test_live_it_shows_what_changes_and_ends_as_it_was_at_the_last_look(
     """On a terminal of its own, until Ctrl-C."""
     screen, terminal = pty.openpty()
     os.set_blocking(screen, False)
-    command = ("venv/bin/python", "-m", "dcmesh", "status", "--watch", "--interval", "1")
+    # What is started in the background ignores Ctrl-C, and so would this.
+    command = ("env", "--default-signal=INT", "venv/bin/python", "-m", "dcmesh", "status", "--watch", "--interval", "1")
     streams = dict.fromkeys(("stdin", "stdout", "stderr"), terminal)
     environment = pair.environment | {"TERM": "xterm-256color"}
     # In a session of its own: what it starts gets Ctrl-C, too, as on a terminal.
