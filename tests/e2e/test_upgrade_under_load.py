@@ -24,7 +24,7 @@ from .toolbox import ROOT, Database, Kubectl, Lab, Project, eventually, example,
 from .tries import Tries, watched
 
 SECONDS_AWAY = 2.0
-"""Within which a channel is back when it is cut, beside what the machine keeps it waiting when nothing is done."""
+"""Within which a channel is back when it is cut, beside what the busy machine keeps the source itself waiting."""
 
 OPEN_FOR = 6
 """Seconds after which a gateway's pod that drains has let go of its connections."""
@@ -104,13 +104,11 @@ class Load:
         stacks: the sites.
         pairs: each database in dc1 and who follows it, by how it does so.
         wrong: what must not be.
-        quiet: for how many milliseconds no row came while nothing was done, by how the replica follows.
     """
 
     stacks: Mapping[str, SiteStack]
     pairs: Mapping[str, tuple[Database, Database]]
     wrong: list[str] = field(default_factory=list)
-    quiet: dict[str, int] = field(default_factory=dict)
 
     def during(self, name: str, do: Callable[[], object], *, restarted: str = "") -> None:
         """Do something, and print what became of new connections and of the channels meanwhile.
@@ -130,14 +128,14 @@ class Load:
             running = {way: pair for way, pair in self.pairs.items() if not (restarted and way == "sidecars")}
             writers = [stack.enter_context(bare.looping(a.site, a.inside, bare.WRITE)) for a, _ in running.values()]
             rows = {
-                way: stack.enter_context(bare.looping(b.site, b.inside, bare.WATCH)) for way, (_, b) in running.items()
+                way: [stack.enter_context(bare.looping(of.site, of.inside, bare.WATCH)) for of in pair]
+                for way, pair in running.items()
             }
             begun = time.monotonic()
             do()
             took = time.monotonic() - begun
             self._settle(running)
-            pauses = {way: int(end().split()[0]) for way, end in rows.items()}
-            self.quiet = self.quiet or pauses
+            pauses = {way: [int(end().split()[0]) for end in ends] for way, ends in rows.items()}
             assert [end() for end in writers] == ["ended"] * len(writers)
         for way, tried in tries.items():
             self._judge(f"{name}, {took:.0f} s", way, tried, pauses.get(way), restarted)
@@ -155,21 +153,21 @@ class Load:
                 where = (self.stacks[site].kubectl, "--namespace", namespace, "db-0")
                 eventually("nothing drains", lambda where=where: draining(*where) == 0, within=90)
 
-    def _judge(self, name: str, way: str, tried: Tries, pause: int | None, restarted: str) -> None:
+    def _judge(self, name: str, way: str, tried: Tries, pauses: list[int] | None, restarted: str) -> None:
         away = [f"db-{n}" for n in range(3)] if restarted == "dc1" and way == "sidecars" else []
         failed = tried.failed_but_at(*away)
         print(
             f"{name}, by {way}: {len(tried.answered)} answered, {tried.a_second:.1f} a second, none for "
             f"{tried.longest_pause:.1f} s at most; {len(failed)} failed, and {len(tried.failed) - len(failed)} at pods "
-            f"that started anew; no row at the replica for {pause} ms at most",
+            f"that started anew; no row at source and replica for {pauses} ms at most",
             flush=True,
         )
         if failed:
             self.wrong.append(f"{name}, by {way}: {failed}")
         if tried.a_second < 10:
             self.wrong.append(f"{name}, by {way}: {tried.a_second:.1f} tries a second")
-        if pause and pause > 1000 * SECONDS_AWAY + self.quiet[way]:
-            self.wrong.append(f"{name}, by {way}: no row for {pause} ms")
+        if pauses and pauses[1] > 1000 * SECONDS_AWAY + pauses[0]:
+            self.wrong.append(f"{name}, by {way}: no row at source and replica for {pauses} ms")
 
     def _caught_up(self, way: str, source: Database, copy: Database) -> None:
         rows = "SELECT COUNT(*), MAX(id) FROM watched.t"
