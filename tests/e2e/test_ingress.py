@@ -433,45 +433,53 @@ def test_a_containers_port_of_the_exports_name_is_found(
     namespace, host = "end-by-sidecar", "hello-0.hello.end-by-sidecar.svc.cluster.local"
     dc1, of = sites["dc1"], ("statefulset", "hello", "--namespace", namespace)
 
-    def call(port: int, ready: int | str) -> None:
+    def call(port: dict[str, Any], ready: int | str) -> None:
         container = "/spec/template/spec/containers/0"
         patch = [
-            {"op": "replace", "path": f"{container}/ports/0/containerPort", "value": port},
+            {"op": "replace", "path": f"{container}/ports/0", "value": port},
             {"op": "replace", "path": f"{container}/readinessProbe/httpGet/port", "value": ready},
         ]
         dc1("patch", *of, "--type=json", f"--patch={json.dumps(patch)}")
         dc1("rollout", "status", "statefulset/hello", "--namespace", namespace, "--timeout=120s")
 
-    call(9999, ready=8080)
+    call({"name": "tcp", "containerPort": 9999}, ready=8080)
     eventually("it is found", lambda: found_by_doctor(pair, host)[:1] == ["port-name-taken"])
-    assert critical(pair, f"is led to port 9999 of pod {namespace}/hello-0, which a container calls `http`")
+    assert critical(pair, f"is led to port 9999 of pod {namespace}/hello-0, which a container calls `tcp`")
     assert curl(sites["dc2"], host)[0] != "hello-0"
-    call(8080, ready="http")
+    call({"name": "http", "containerPort": 8080}, ready="http")
     eventually("it is reached", lambda: curl(sites["dc2"], host) == ("hello-0", "200"))
+
+
+def named(namespace: str) -> list[dict[str, Any]]:
+    """Return a StatefulSet of one pod of which a container calls a port as Istio's objects call an export's."""
+    metadata, labels = {"name": "named", "namespace": namespace}, {"app": "named"}
+    ports = [{"name": "tcp", "containerPort": 9104}]
+    container = {"name": "idle", "image": MARIADB, "command": ["sleep", "infinity"], "ports": ports}
+    pod = {"containers": [container], "terminationGracePeriodSeconds": 1}
+    template = {"metadata": {"labels": labels}, "spec": pod}
+    replicas = {"serviceName": "named", "replicas": 1, "selector": {"matchLabels": labels}, "template": template}
+    service = {"clusterIP": "None", "selector": labels, "ports": [{"port": 3306}]}
+    return [
+        {"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": service},
+        {"apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": metadata, "spec": replicas},
+    ]
 
 
 @SOAK
 def test_what_cannot_be_exported_is_refused(pair: Project, sites: dict[str, Kubectl], linked: str) -> None:
     """A database that is captured whole, and one of which a container calls another port like the export's."""
     bare.begin(sites["dc1"], "meshed", **{"istio-injection": "enabled"})
-    port = {
-        "op": "add",
-        "path": "/spec/template/spec/containers/1/ports",
-        "value": [{"name": "tcp", "containerPort": 9104}],
-    }
-    strategy = {"op": "replace", "path": "/spec/updateStrategy", "value": {"type": "OnDelete"}}
-    patch = f"--patch={json.dumps([strategy, port])}"
-    sites["dc1"]("patch", "statefulset", "db", "--namespace", "meshed", "--type=json", patch)
-    ended = {"name": "named", "termination": "gateway", "namespace": "meshed", "statefulSet": "db", "replicas": 1}
+    sites["dc1"].apply(*named("meshed"))
+    of = {"namespace": "meshed", "replicas": 1, "port": 3306}
     with pair.edit() as config:
         config["dcmesh:sites"][0]["exports"] += [
             {**DATABASE, "name": "meshed", "namespace": "meshed"},
-            {**ended, "service": "db", "port": 3306, "consumers": [consumer(SIDECAR)]},
+            {"name": "named", "termination": "gateway", **of, "consumers": [consumer(SIDECAR)]},
         ]
     said = pair.refused("preview")
     assert "take in more than its ingress ports" in said
     assert "use `termination: gateway`, which leaves the pods as they are" in said
-    assert "3306 would be led to port 9104 of the pods of StatefulSet meshed/db in dc1" in said
+    assert "3306 would be led to port 9104 of " in said
     with pair.edit() as config:
         del config["dcmesh:sites"][0]["exports"][-2:]
     sites["dc1"]("delete", "namespace", "meshed")
