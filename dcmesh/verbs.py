@@ -79,14 +79,19 @@ def switch(
             Default for one site: its current one.
         dry_run: whether to say only what would be done. Then what is returned is whether an `up` would do it.
     """
-    from dcmesh.databases.mariadb_server import sides_of
+    from dcmesh.databases.mariadb_server import MariadbEnd, sides_of
+    from dcmesh.databases.pxc_cluster import PxcEnd
     from dcmesh.databases.pxc_server import pxc_sides
-    from dcmesh.databases.switchover import End, switch_over
+    from dcmesh.databases.switchover import switch_over
     from dcmesh.databases.switchover_foreseen import foreseen
 
     def work() -> None:
-        known = [End(**place) for place in _databases(ends, other, switchover, contexts)]
-        with sides_of(known, other) if kind == "mariadb" else pxc_sides(known, other) as sides:
+        places = _databases(ends, other, switchover, contexts)
+        with (
+            sides_of([MariadbEnd(**place) for place in places], other)
+            if kind == "mariadb"
+            else pxc_sides([PxcEnd(**place) for place in places], other)
+        ) as sides:
             if not dry_run:
                 switch_over(switchover, sides, _tell)
                 return
