@@ -54,7 +54,6 @@ CHECKS = (
     ingress.of_databases,
     databases.not_imported,
     databases.not_tcp,
-    databases.no_copies,
     databases.circles,
     databases.vanished_sources,
     databases.primaries,
