@@ -73,7 +73,7 @@ soak: venv/installed ## what only repeats or waits; writes docs/soak.md. ONLY='W
 bench: venv/installed ## how fast and how large; writes docs/performance.md. Takes a quiet machine
 	$(RUN) venv/bin/python -m bench
 
-venv/installed: requirements.txt requirements-dev.txt lab/requirements.txt constraints.txt
+venv/installed: dependencies.txt requirements.txt requirements-dev.txt lab/requirements.txt constraints.txt
 	python3 -m venv venv
 	venv/bin/pip install --quiet --requirement requirements-dev.txt --constraint constraints.txt
 	touch $@

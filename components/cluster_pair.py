@@ -189,6 +189,7 @@ class ClusterPair(pulumi.ComponentResource):
                 plan=plan,
                 istio=args.settings.istio,
                 pxc=args.settings.pxc,
+                images=args.settings.images,
                 intermediate=args.intermediates.get(site.name),
                 cluster=cluster_source(args.stack, args.settings, site, args.identities.get(site.name)),
                 gateway=gateway_namespace(site, known),

@@ -6,8 +6,9 @@ from typing import Any
 from dcmesh.databases.replication import Replica
 from dcmesh.model import settings as model
 from dcmesh.model.gateway import GATEWAY_NAME
+from dcmesh.model.link import service_of
 from dcmesh.model.plain import plain
-from dcmesh.model.plan import DatabasePlan, SitePlan
+from dcmesh.model.plan import DatabasePlan, ImportPlan, SitePlan
 
 from .databases import mariadb, pxc
 
@@ -56,6 +57,7 @@ def inventory(
                 "namespace": imported.namespace,
                 "serviceAccount": imported.service_account,
                 **({"egress": "gateway"} if imported.egress else {}),
+                **_named_otherwise(imported),
             }
             for imported in plan.imports
         ],
@@ -74,6 +76,14 @@ def inventory(
             if workload.namespace in made
         ],
     }
+
+
+def _named_otherwise(imported: ImportPlan) -> dict[str, str]:
+    """Return the namespace of the names that an import's hosts have, if it is not their own."""
+    export = imported.export
+    if export is None or export.hosts[0] == export.real(export.hosts[0]):
+        return {}
+    return {"hostNamespace": service_of(export.hosts[0])[0]}
 
 
 def _asked(database: DatabasePlan, pod: str) -> Replica:

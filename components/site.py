@@ -26,11 +26,12 @@ from .mesh.gateway import EastWestGateway, EastWestGatewayArgs
 from .mesh.gateway_exposure import ExposureArgs
 from .mesh.gateway_termination import GatewayTermination, GatewayTerminationArgs, gateway_policy
 from .mesh.ingress_export import IngressExport, IngressExportArgs
-from .mesh.istio import Charts, IstioControlPlane, IstioControlPlaneArgs
+from .mesh.istio import Charts, IstioControlPlane, IstioControlPlaneArgs, Values, merge
 from .mesh.istiod_away import istio_hooks
 from .mesh.service_export import ServiceExport, ServiceExportArgs
 from .monitoring.objects import STATISTICS, Monitoring, MonitoringArgs
 from .overrule import Overrule
+from .pod_policy import GATEWAY, ISTIOD, PodPolicy
 from .release_hooks import release_hooks
 from .trust.rotation import guard_hook, issued, settle_command
 from .trust.shared_ca import Intermediate
@@ -82,6 +83,7 @@ class SiteArgs:
         plan: its part of the plan.
         istio: the Istio settings that hold for it.
         pxc: the settings of Percona's operator that hold for it.
+        images: the images of dcmesh's own pods.
         intermediate: its signing certificate; None if its cluster has it already.
         cluster: where its cluster comes from.
         gateway: namespace of its gateway, if it exports anything.
@@ -99,6 +101,7 @@ class SiteArgs:
     plan: SitePlan
     istio: model.Istio
     pxc: model.PxcOperator
+    images: model.Images
     intermediate: Intermediate | None
     cluster: K3d | Commands | Existing
     gateway: str
@@ -137,6 +140,8 @@ class Site(pulumi.ComponentResource):
     """What importers must know of this site; None if it exports nothing."""
     objects: Mapping[str, tuple[str, str]]
     """The objects that the stack's state has, by URN."""
+    images: model.Images
+    """The images of dcmesh's own pods."""
 
     def __init__(self, name: str, args: SiteArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("dcmesh:components:Site", name, {}, opts)
@@ -147,10 +152,11 @@ class Site(pulumi.ComponentResource):
             ClusterArgs(site=args.site.name, source=args.cluster, lost=args.plan.lost, protect=args.plan.protected),
             pulumi.ResourceOptions(parent=self),
         )
-        self._args, self.objects = args, args.objects
+        self._args, self.objects, self.images = args, args.objects, args.images
         self._transformation = (
             untouched if args.plan.lost else Overrule(name, self.cluster.kubeconfig, args.stack, args.objects)
         )
+        self._pods = PodPolicy(restricted=site.pod_security == "restricted", pull_secrets=args.images.pull_secrets)
         inside = self.inside(self)
         self._hooks = release_hooks(name, self.cluster.kubeconfig, args.stack)
         intermediate = args.intermediate
@@ -178,7 +184,7 @@ class Site(pulumi.ComponentResource):
                 scope_gateways=istio.scope_gateways,
                 trust_domains=site.trust_domains,
                 base_values=istio.values.base,
-                istiod_values=istio.values.istiod,
+                istiod_values=self._values(ISTIOD, istio.values.istiod),
                 hooks=istio_hooks(name, self.cluster.kubeconfig, self._hooks),
                 cacerts_opts=cacerts_opts,
             ),
@@ -237,8 +243,12 @@ class Site(pulumi.ComponentResource):
             parent=parent,
             provider=self.cluster.provider,
             deleted_with=self.cluster.made_by,
-            transformations=[self._transformation],
+            transformations=[self._transformation, self._pods],
         )
+
+    def _values(self, for_restricted: Values, given: Values) -> Values:
+        """Return what is laid over the values of one of Istio's charts."""
+        return merge(for_restricted, given) if self._pods.restricted else given
 
     def ready_for(self, namespace: str) -> list[pulumi.Resource]:
         """Return what must be there before an Istio object goes into a namespace."""
@@ -263,7 +273,7 @@ class Site(pulumi.ComponentResource):
                 after=self.mesh,
                 revision=istio.existing.revision if istio.existing else None,
                 pull_secrets=istio.pull_secrets,
-                values=istio.values.gateway,
+                values=self._values(GATEWAY, istio.values.gateway),
                 hooks=self._hooks,
             ),
             self.inside(parent),
@@ -294,7 +304,11 @@ class Site(pulumi.ComponentResource):
                 return self._hello(name, workload, labels, inside)
             case model.HelloClient():
                 client = HelloClientArgs(
-                    workload=workload, labels=labels, after=self.mesh, out=self._out(workload.namespace)
+                    workload=workload,
+                    image=self._args.images.hello,
+                    labels=labels,
+                    after=self.mesh,
+                    out=self._out(workload.namespace),
                 )
                 return HelloClient(name, client, inside)
             case model.Mariadb():
@@ -311,6 +325,7 @@ class Site(pulumi.ComponentResource):
         imports = site.imports_by_sidecar(workload.namespace)
         args = HelloArgs(
             workload=workload,
+            image=self._args.images.hello,
             labels=labels,
             after=self.mesh,
             ingress=own[0] if own else None,
@@ -383,7 +398,7 @@ class Site(pulumi.ComponentResource):
                     advertise=plan.addresses,
                     revision=revision,
                     pull_secrets=istio.pull_secrets,
-                    values=istio.values.gateway,
+                    values=self._values(GATEWAY, istio.values.gateway),
                     hooks=self._hooks,
                     former=namespace != args.gateway,
                 ),

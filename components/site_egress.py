@@ -78,7 +78,11 @@ class SiteEgress(pulumi.ComponentResource):
                 options.transformations = [untouched]
             EgressProbe(
                 f"{egress_name(site, namespace)}-probe",
-                EgressProbeArgs(namespace=namespace, imports=[(one.link, one.export) for one in group]),
+                EgressProbeArgs(
+                    namespace=namespace,
+                    imports=[(one.link, one.export) for one in group],
+                    image=args.site.images.probe,
+                ),
                 pulumi.ResourceOptions.merge(inside, options),
             )
         self.register_outputs({})

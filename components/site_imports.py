@@ -81,6 +81,7 @@ class SiteImports(pulumi.ComponentResource):
                     LinkProbeArgs(
                         consumer=ServiceAccount(namespace=namespace, name=account),
                         imports=[(args.links[of.source], export) for of, export in asked],
+                        image=args.site.images.probe,
                     ),
                     pulumi.ResourceOptions.merge(inside, options),
                 )

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 PROGRAM = "python -m dcmesh"
 PROJECT = "Pulumi.yaml"
 
+INTERVAL = 5
+"""How many seconds `status --watch` waits between two looks, unless it is said otherwise."""
+
 INTERRUPTED = 130
 """What typer makes of Ctrl-C."""
 
@@ -44,6 +47,14 @@ Stack = Annotated[
     typer.Option("--stack", metavar="NAME", help="The stack. Default: the one that pulumi has selected."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
+Kubeconfig = Annotated[
+    str | None,
+    typer.Option(
+        "--kubeconfig",
+        metavar="FILE",
+        help="Ask the clusters by this file, whose contexts have the sites' names. Default: as `pulumi up` did.",
+    ),
+]
 Host = Annotated[str | None, typer.Argument(metavar="HOST", help="A host that is exported or imported. Default: all.")]
 MaxLag = Annotated[
     int,
@@ -87,7 +98,8 @@ Examples:
 def _program() -> None:
     """Look after the sites that `pulumi up` has joined.
 
-    Run it where you run pulumi: in the project's directory, with pulumi's login and passphrase.
+    Run it where you run pulumi: in the project's directory, with pulumi's login. Which verbs need the stack's
+    passphrase, and which rights in the clusters, stands in docs/credentials.md.
     """
 
 
@@ -114,9 +126,10 @@ def main() -> None:
 Examples:
   python -m dcmesh status
   python -m dcmesh status --stack dc2 --max-lag 300
+  python -m dcmesh status --watch --interval 10
   python -m dcmesh status --json | jq .problems
 
-Exit codes, as the Monitoring Plugins have them:
+Exit codes, as the Monitoring Plugins have them; --watch ends with the last:
   0  OK
   1  WARNING   a certificate of an authority expires soon, a replica lags
                behind, some of a gateway's pods are not ready
@@ -125,16 +138,76 @@ Exit codes, as the Monitoring Plugins have them:
                ask from), and nothing else is CRITICAL
 """)
 )
-def status(stack: Stack = None, as_json: Json = False, max_lag: MaxLag = MAX_LAG) -> State:
+def status(
+    stack: Stack = None,
+    as_json: Json = False,
+    max_lag: MaxLag = MAX_LAG,
+    kubeconfig: Kubeconfig = None,
+    watch: Annotated[bool, typer.Option("--watch", help="Ask again and again, until Ctrl-C.")] = False,
+    interval: Annotated[
+        int | None,
+        typer.Option("--interval", metavar="SECONDS", min=1, help=f"Between two looks. Default: {INTERVAL}."),
+    ] = None,
+) -> State:
     """Show how gateways, hosts and databases are now.
 
     It shows when certificates end, too. It asks the clusters live and creates nothing. To ask for hosts it connects
     from running pods of their consumers; to ask databases and sidecars it runs their own clients in their containers.
     """
+    if interval and not watch:
+        raise typer.BadParameter("--interval is for --watch")
+    if watch and (as_json or not sys.stdout.isatty()):
+        raise typer.BadParameter("--watch is for a terminal, and not for --json: run `status` each time")
     from dcmesh.status.screen import text
     from dcmesh.status.sites import Status, ask_all
+    from dcmesh.status.watch import watch as go_on
 
-    return show(asked(stack, lambda sites: ask_all(sites, max_lag), Status), text, as_json)
+    def ask(sites: tuple["DeployedSite", ...]) -> Status:
+        return ask_all(sites, max_lag)
+
+    if watch:
+        return go_on(lambda: look(stack, kubeconfig, ask, Status), interval or INTERVAL)
+    return show(asked(stack, kubeconfig, ask, Status), text, as_json)
+
+
+@app.command(
+    epilog=verbatim("""
+Examples:
+  python -m dcmesh topology > topology.html
+  python -m dcmesh status --stack dc2 --json > dc2.json
+  python -m dcmesh topology dc2.json > dc2.html
+
+Exit codes:
+  0  OK        the page is on standard output, whatever it shows
+  3  UNKNOWN   there is nothing to draw; the reason is on standard error
+""")
+)
+def topology(
+    file: Annotated[
+        str | None,
+        typer.Argument(metavar="FILE", help="What `status --json` has printed; - is standard input. Default: ask."),
+    ] = None,
+    stack: Stack = None,
+    max_lag: MaxLag = MAX_LAG,
+    kubeconfig: Kubeconfig = None,
+) -> State:
+    """Draw the sites and their links as an HTML page.
+
+    It shows gateways, links, exports, replication and the ends of certificates, by what `status` finds, or found: of a
+    FILE no cluster is asked. The page needs nothing else, and runs nothing.
+    """
+    if file and (stack or kubeconfig):
+        raise typer.BadParameter("a FILE is of its own stack: leave out --stack and --kubeconfig")
+    from dcmesh.status.reading import read_status
+    from dcmesh.status.sites import Status, ask_all
+    from dcmesh.topology.page import page
+
+    found = read_status(file) if file else asked(stack, kubeconfig, lambda sites: ask_all(sites, max_lag), Status)
+    if found.unreadable:
+        print(f"dcmesh: {printable(found.unreadable)}", file=sys.stderr)
+        return State.UNKNOWN
+    write(page(found))
+    return State.OK
 
 
 @app.command(
@@ -151,7 +224,7 @@ Exit codes, as the Monitoring Plugins have them:
                cluster), and nothing else is CRITICAL
 """)
 )
-def doctor(host: Host = None, stack: Stack = None, as_json: Json = False) -> State:
+def doctor(host: Host = None, stack: Stack = None, as_json: Json = False, kubeconfig: Kubeconfig = None) -> State:
     """Find where a link is broken, and what to do.
 
     It walks each link hop by hop, from the consumer's name look-up to the server's own answer, and names the first hop
@@ -162,7 +235,7 @@ def doctor(host: Host = None, stack: Stack = None, as_json: Json = False) -> Sta
     from dcmesh.doctor.screen import text
     from dcmesh.doctor.walk import examine
 
-    return show(asked(stack, lambda sites: examine(sites, host), Report), text, as_json)
+    return show(asked(stack, kubeconfig, lambda sites: examine(sites, host), Report), text, as_json)
 
 
 @app.command(
@@ -183,8 +256,11 @@ def plan(stack: Stack = None, as_json: Json = False) -> State:
     cluster and creates nothing. It does not know an address that a gateway's Service gets in the cluster.
     """
     from dcmesh.plan_report import read_plan, text
+    from dcmesh.screen import under_way
 
-    return show(read_plan(stack), text, as_json)
+    with under_way("reading the stack"):
+        report = read_plan(stack)
+    return show(report, text, as_json)
 
 
 @app.command(
@@ -199,7 +275,7 @@ Exit codes, as the Monitoring Plugins have them:
   3  UNKNOWN   something could not be asked, and nothing is CRITICAL
 """)
 )
-def trust(stack: Stack = None, as_json: Json = False) -> State:
+def trust(stack: Stack = None, as_json: Json = False, kubeconfig: Kubeconfig = None) -> State:
     """Show who trusts which root certificate.
 
     It asks every proxy of the stack's sites, and the Secrets `cacerts`, which roots they trust, and under which their
@@ -209,7 +285,7 @@ def trust(stack: Stack = None, as_json: Json = False) -> State:
     from dcmesh.status.screen import text
     from dcmesh.trust.roots import TrustReport, ask_trust
 
-    return show(asked(stack, ask_trust, TrustReport), text, as_json)
+    return show(asked(stack, kubeconfig, ask_trust, TrustReport), text, as_json)
 
 
 @app.command(
@@ -377,18 +453,37 @@ def switchover(
     return verbs.switch(kind, site, other, wanted, contexts=context or (), dry_run=dry_run)
 
 
-def asked(stack: str | None, ask: Callable[[tuple["DeployedSite", ...]], F], unreadable: Callable[..., F]) -> F:
+def asked(
+    stack: str | None,
+    kubeconfig: str | None,
+    ask: Callable[[tuple["DeployedSite", ...]], F],
+    unreadable: Callable[..., F],
+) -> F:
+    """Return what `look` does, and show meanwhile that it is waited for."""
+    from dcmesh.screen import under_way
+
+    with under_way("asking the stack's sites"):
+        return look(stack, kubeconfig, ask, unreadable)
+
+
+def look(
+    stack: str | None,
+    kubeconfig: str | None,
+    ask: Callable[[tuple["DeployedSite", ...]], F],
+    unreadable: Callable[..., F],
+) -> F:
     """Return what was found of a stack's sites.
 
     Args:
         stack: its name. Default: the one that is selected.
+        kubeconfig: path of a kubeconfig whose contexts have the sites' names. Default: those of the stack.
         ask: what asks them.
         unreadable: makes, of the reason, what is found of a stack that cannot be read.
     """
     from dcmesh.deployment import StackError, read_stack
 
     try:
-        return ask(read_stack(stack))
+        return ask(read_stack(stack, kubeconfig))
     except StackError as error:
         return unreadable(unreadable=str(error))
 

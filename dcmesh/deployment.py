@@ -5,18 +5,22 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from pydantic import Field
+
 from dcmesh.config.errors import ConfigError
 from dcmesh.config.peer_links import read_link
 from dcmesh.databases.replication import Replica
 from dcmesh.kube.api import ERRORS, ApiClient, answer_or_none, reach, why
 from dcmesh.kube.cluster import identity_of
 from dcmesh.kube.kubeconfig import KubeconfigError, read_kubeconfig
+from dcmesh.model.certificates import Bundle
 from dcmesh.model.egress import name_for
 from dcmesh.model.istio import TRUST_DOMAIN
-from dcmesh.model.link import POD_NAME, ExportedService, Link, ServiceAccount, server_name
+from dcmesh.model.link import POD_NAME, ExportedService, Link, ServiceAccount, in_namespace, port_names, server_name
 from dcmesh.model.object_names import imported_entry, imported_rule
 from dcmesh.model.printable import printable
 from dcmesh.model.settings import ExistingCluster
+from dcmesh.model.value_types import Port
 from dcmesh.pulumi_cli import PulumiError, pulumi, read_state
 
 
@@ -59,8 +63,15 @@ class DeployedExport(ExportedService):
     """Whether it is imported by an egress gateway."""
     pod_label: str = POD_NAME
     """Label that tells its pods apart."""
-    pod_port: int
-    """The port at which its pods' sidecars end TLS, or the gateway reaches them."""
+    entry_port: str
+    """Name of its port in the exporter's ServiceEntries; an ingress port's is longer."""
+    ingress_ports: dict[Port, Port] = Field(default_factory=dict)
+    """For each port of the export the sidecars', where TLS ends at ingress ports."""
+
+    @property
+    def pod_port(self) -> int:
+        """The port at which its pods' sidecars end TLS, or the gateway reaches them."""
+        return self.ingress_ports.get(self.port, self.port)
 
     def known_as(self, host: str) -> str:
         """Return by what name a consumer's proxy knows a host."""
@@ -100,6 +111,7 @@ class DeployedSite:
         name: its name.
         cluster: where its kubeconfig is found, or the contents of it, which are secret.
         identity: by what its cluster is known again; empty if that is not known.
+        certificates: those that its proxies followed at the last `up`; None if they were there already.
         gateway: its gateway, if it exports anything.
         exports: what it exports, each as often as it has ports, with one of them each time.
         accounts: the service accounts of exported pods and of consumers, each with what it imports, likewise.
@@ -119,6 +131,7 @@ class DeployedSite:
     servers: tuple[ExpectedServer, ...]
     egress_gateways: tuple[ServiceAccount, ...] = ()
     identity: str = ""
+    certificates: Bundle | None = None
     lost: bool = False
     without: str = ""
 
@@ -132,7 +145,10 @@ class DeployedSite:
         if isinstance(self.cluster, str):
             return self.cluster
         try:
-            return read_kubeconfig(self.cluster.kubeconfig).only(self.cluster.context)
+            found = read_kubeconfig(self.cluster.kubeconfig)
+            if self.cluster.context and self.cluster.context not in found.contexts:
+                raise KubeconfigError(f"has no context {self.cluster.context}")
+            return found.only(self.cluster.context)
         except KubeconfigError as error:
             raise ConnectionError(f"its kubeconfig {printable(self.cluster.kubeconfig)} {error}") from None
 
@@ -156,24 +172,40 @@ class DeployedSite:
         return clients
 
 
-def read_stack(stack: str | None) -> tuple[DeployedSite, ...]:
+def read_stack(stack: str | None, kubeconfig: str | None = None) -> tuple[DeployedSite, ...]:
     """Return the sites of a stack, by `pulumi stack output`.
+
+    A kubeconfig of a cluster that the stack has made is a secret of the stack. All else is none: it is read without
+    passphrase or key service.
 
     Args:
         stack: its name. Default: the one that is selected.
+        kubeconfig: path of a kubeconfig whose contexts have the sites' names. Default: those of the stack.
 
     Raises:
         StackError: there is no such stack, or its outputs do not say what is needed.
     """
-    command = ("stack", "output", "--json", "--show-secrets", *(("--stack", stack) if stack else ()))
+    command = ("stack", "output", "--json")
+    chosen = ("--stack", stack) if stack else ()
     try:
-        return parse_outputs(json.loads(read_state(lambda: pulumi(*command))))
+        outputs = json.loads(read_state(lambda: pulumi(*command, *chosen)))
     except PulumiError as error:
         raise StackError(str(error)) from None
+    if outputs.get("kubeconfigs") and not kubeconfig:
+        try:
+            outputs = json.loads(read_state(lambda: pulumi(*command, "--show-secrets", *chosen)))
+        except PulumiError as error:
+            made = "The kubeconfigs of the clusters that it has made are secrets of the stack"
+            raise StackError(f"{error}. {made}: without its passphrase give yours by --kubeconfig") from None
+    return parse_outputs(outputs, kubeconfig)
 
 
-def parse_outputs(outputs: Mapping[str, Any]) -> tuple[DeployedSite, ...]:
+def parse_outputs(outputs: Mapping[str, Any], kubeconfig: str | None = None) -> tuple[DeployedSite, ...]:
     """Return the sites that a stack's outputs tell of.
+
+    Args:
+        outputs: its outputs.
+        kubeconfig: path of a kubeconfig whose contexts have the sites' names. Default: those of the stack.
 
     Raises:
         StackError: they tell of none, or are those of an older dcmesh.
@@ -182,12 +214,21 @@ def parse_outputs(outputs: Mapping[str, Any]) -> tuple[DeployedSite, ...]:
         raise StackError("the stack has no output `sites`: run `pulumi up` first")
     if not outputs["sites"]:
         raise StackError("the stack has no sites")
-    sites = outputs["sites"]
-    made = outputs["kubeconfigs"]
-    return tuple(_site(name, made.get(name), sites) for name in sites)
+    sites, certificates = outputs["sites"], outputs.get("certificates")
+    found = []
+    for name in sites:
+        cluster = ExistingCluster(kubeconfig=kubeconfig, context=name) if kubeconfig else _cluster(name, outputs)
+        told = certificates.get(name) if isinstance(certificates, Mapping) else None
+        found.append(_site(name, cluster, Bundle.told(told), sites))
+    return tuple(found)
 
 
-def _site(name: str, kubeconfig: str | None, sites: Mapping[str, Mapping[str, Any]]) -> DeployedSite:
+def _site(
+    name: str,
+    cluster: ExistingCluster | str,
+    certificates: Bundle | None,
+    sites: Mapping[str, Mapping[str, Any]],
+) -> DeployedSite:
     known = sites[name]
     links, lost = _links(name, known["links"]), known.get("lost")
     accounts = dict[ServiceAccount, tuple[DeployedExport, ...]]()
@@ -210,15 +251,16 @@ def _site(name: str, kubeconfig: str | None, sites: Mapping[str, Mapping[str, An
         accounts[account] = (
             *accounts.get(account, ()),
             *(
-                export.model_copy(update={"by_gateway": by_gateway})
+                export.model_copy(update={"by_gateway": by_gateway, "hosts": _hosts(export, imported)})
                 for export in _exports(links[source], sites.get(source, {}))
                 if export.name == imported["export"]
             ),
         )
     return DeployedSite(
         name=name,
-        cluster=_cluster(known["cluster"]) if kubeconfig is None else kubeconfig,
+        cluster=cluster,
         identity=(known.get("cluster") or {}).get("identity") or "",
+        certificates=certificates,
         gateway=_gateway(known["gateway"], links[name]) if known["gateway"] else None,
         exports=exports,
         accounts=accounts,
@@ -230,7 +272,12 @@ def _site(name: str, kubeconfig: str | None, sites: Mapping[str, Mapping[str, An
     )
 
 
-def _cluster(told: Mapping[str, Any]) -> ExistingCluster:
+def _cluster(site: str, outputs: Mapping[str, Any]) -> ExistingCluster | str:
+    """Return where a site's kubeconfig is, or what is in it."""
+    made = outputs["kubeconfigs"].get(site)
+    if made is not None:
+        return str(made)
+    told = outputs["sites"][site]["cluster"]
     return ExistingCluster.model_validate({key: told[key] for key in ("kubeconfig", "context")})
 
 
@@ -246,6 +293,12 @@ def _links(site: str, told: Mapping[str, Any]) -> dict[str, Link]:
         line = error.findings[0].line()
         said = f"the stack has a link that must not be used: {line}"
         raise StackError(f"{said}. Run `pulumi up`: it mends it, or says what to do") from None
+
+
+def _hosts(export: DeployedExport, imported: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return an export's hosts by the names that they have for an import."""
+    namespace = imported.get("hostNamespace")
+    return tuple(in_namespace(host, namespace) for host in export.hosts) if namespace else export.hosts
 
 
 def _account(identity: str) -> ServiceAccount:
@@ -278,15 +331,14 @@ def _exports(link: Link, known: Mapping[str, Any]) -> tuple[DeployedExport, ...]
             source=link.site,
             gateways=gateways,
             pod_label=labels.get(of.name, POD_NAME),
-            pod_port=of.port,
+            entry_port=of.port_name,
+            ingress_ports={int(port): at for port, at in ingress.get(of.name, {}).items()},
             **dict(of),
         )
         for of in link.exports
     )
     return tuple(
-        of.model_copy(update={"pod_port": ingress.get(of.name, {}).get(str(of.port), of.port)})
-        for export in whole
-        for of in export.by_port
+        of.model_copy(update={"entry_port": port_names(export)[of.port]}) for export in whole for of in export.by_port
     )
 
 

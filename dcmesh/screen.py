@@ -1,15 +1,19 @@
 """The screen of all verbs: lines and tables, in which much is somebody else's text."""
 
 import sys
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, TypeVar
 
 from rich.console import Console, JustifyMethod
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Column, Table
 from rich.text import Text
 
 from dcmesh.model.facts import State
 from dcmesh.model.printable import printable
+
+T = TypeVar("T")
 
 STYLES = {State.OK: "green", State.WARNING: "yellow", State.CRITICAL: "bold red", State.UNKNOWN: "magenta"}
 
@@ -60,3 +64,45 @@ def empty_table(*columns: str | Column) -> Table:
 def short(header: str, justify: JustifyMethod = "left") -> Column:
     """Return a column for texts of which the length is known."""
     return Column(header, no_wrap=True, justify=justify)
+
+
+_clocks = Progress(
+    SpinnerColumn(),
+    TextColumn("{task.description}", markup=False),
+    TimeElapsedColumn(),
+    console=Screen(stderr=True, highlight=False),
+    transient=True,
+    redirect_stdout=False,
+)
+"""What is under way, on standard error: standard output is for results."""
+
+
+@contextmanager
+def under_way(what: str) -> Iterator[Callable[[str], None]]:
+    """Show that something is under way, and for how long, while the block runs; nothing where there is no terminal.
+
+    Args:
+        what: what it is.
+
+    Yields:
+        What shows another text in its place.
+    """
+    if not _clocks.console.file.isatty():  # which sees through what rich puts in the place of standard error
+        yield lambda _: None
+        return
+    _clocks.start()  # does nothing if something else is under way
+    task = _clocks.add_task(printable(what))
+    try:
+        yield lambda text: _clocks.update(task, description=printable(text))
+    finally:
+        _clocks.remove_task(task)
+        if not _clocks.tasks:
+            _clocks.stop()
+
+
+def counted(what: str, things: Sequence[T]) -> Iterator[T]:
+    """Yield each thing, and show meanwhile which one of how many is under way."""
+    with under_way(what) as say:
+        for number, thing in enumerate(things, start=1):
+            say(f"{what}: {number} of {len(things)}")
+            yield thing

@@ -6,6 +6,7 @@ A verb imports what it alone needs when it runs: it is run for each site and dat
 import os
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from itertools import zip_longest
 
 import pulumi
@@ -38,7 +39,8 @@ def settle_certificates(site: str, context: str | None) -> State:
     def work() -> None:
         kubeconfig = os.environ.get(KUBECONFIG) or _kubectls(context)
         wanted = given_or_held(site, kubeconfig, os.environ.get(CHAIN), os.environ.get(ROOTS))
-        settle(site, kubeconfig, wanted, os.environ.get(DOMAIN))
+        with _under_way(f"{site}: waiting for its istiods and proxies to follow"):
+            settle(site, kubeconfig, wanted, os.environ.get(DOMAIN))
 
     return _done(site, work)
 
@@ -55,7 +57,12 @@ def wait_for_rollout(site: str, namespace: str, name: str, context: str | None) 
     """
     from dcmesh.kube.rollout import wait_for
 
-    return _done(site, lambda: wait_for(site, os.environ.get(KUBECONFIG) or _kubectls(context), namespace, name))
+    def work() -> None:
+        kubeconfig = os.environ.get(KUBECONFIG) or _kubectls(context)
+        with _under_way(f"{site}: asking for {namespace}/{name}") as say:
+            wait_for(site, kubeconfig, namespace, name, say=say)
+
+    return _done(site, work)
 
 
 def switch(
@@ -95,6 +102,15 @@ def switch(
                 raise pulumi.RunError("it would be refused")
 
     return _done(" or ".join(end.partition("/")[0] for end in ends), work)
+
+
+def _under_way(what: str) -> AbstractContextManager[Callable[[str], None]]:
+    """Show what is under way to who has typed the verb. Pulumi shows how long its commands take by itself."""
+    if not sys.stderr.isatty():
+        return nullcontext(lambda _: None)
+    from dcmesh.screen import under_way
+
+    return under_way(what)
 
 
 def _tell(line: str) -> None:

@@ -37,15 +37,18 @@ _one_update = threading.Lock()
 _LOG = CACHE / "packages.log"
 
 
-def ensure() -> None:
-    """Install those of `PACKAGES` that are not on this machine.
+def ensure(names: tuple[str, ...] = PACKAGES) -> None:
+    """Install those packages that are not on this machine.
+
+    Args:
+        names: the packages. Default: those that the lab runs on.
 
     Raises:
         LabError: this is no Debian, the user is not root, or apt-get failed.
     """
     if not shutil.which("dpkg-query"):
         raise LabError("the lab needs Debian: there is no dpkg-query here")
-    absent = missing()
+    absent = missing(names)
     if not absent:
         return
     if os.geteuid() != 0:
@@ -60,11 +63,11 @@ def ensure() -> None:
             _run("systemctl", "disable", service)
 
 
-def missing() -> tuple[str, ...]:
-    """Return those of `PACKAGES` that are not installed."""
-    query = ("dpkg-query", "--show", "--showformat", "${Package} ${db:Status-Status}\n", *PACKAGES)
+def missing(names: tuple[str, ...] = PACKAGES) -> tuple[str, ...]:
+    """Return those of some packages that are not installed."""
+    query = ("dpkg-query", "--show", "--showformat", "${Package} ${db:Status-Status}\n", *names)
     shown = subprocess.run(query, capture_output=True, text=True, check=False).stdout.splitlines()
-    return tuple(name for name in PACKAGES if f"{name} installed" not in shown)
+    return tuple(name for name in names if f"{name} installed" not in shown)
 
 
 def apt_sources() -> tuple[str, ...]:

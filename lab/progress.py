@@ -45,7 +45,7 @@ class Steps:
         """
         title = f"[{next(self._numbers)}/{self._total}] {what}"
         started = time.monotonic()
-        with _under_way(f"{title} (about {expected})" if expected else title):
+        with under_way(f"{title} (about {expected})" if expected else title):
             yield
         note(f"{title}: {duration(time.monotonic() - started)}")
 
@@ -61,7 +61,7 @@ _clocks_change = threading.Lock()
 
 
 @contextmanager
-def _under_way(title: str) -> Iterator[None]:
+def under_way(title: str) -> Iterator[None]:
     """Keep showing that `title` is under way: a running clock, or lines where there is no terminal."""
     if console.is_terminal:
         with _clock(title):

@@ -45,9 +45,9 @@ def create(toolchain: Toolchain, lab: LabPaths, name: str, reachable_from: tuple
             return
         begun = time.monotonic()
         if _marker(site).exists():
-            progress.note(f"site {name}: starting it again, with its cluster as it was")
             try:
-                _start(toolchain, site, addresses)
+                with progress.under_way(f"site {name}: starting it again, with its cluster as it was"):
+                    _start(toolchain, site, addresses)
             except LabError as error:
                 progress.note(f"site {name}: {error}: making it anew")
                 _start_anew(toolchain, site, addresses)
@@ -66,7 +66,7 @@ def delete(lab: LabPaths, name: str) -> None:
         LabError: a process does not end.
     """
     site = lab.site(name)
-    with _held(site):
+    with _held(site), progress.under_way(f"site {name}: deleting it"):
         node.stop(site)
         _empty(site.state)
         with lock.held(paths.STATE):
@@ -149,9 +149,10 @@ def _well(site: SitePaths) -> bool:
 
 
 def _start_anew(toolchain: Toolchain, site: SitePaths, own: SiteAddresses) -> None:
-    node.stop(site)
-    _empty(site.state)
-    _start(toolchain, site, own)
+    with progress.under_way(f"site {site.name}: making it"):
+        node.stop(site)
+        _empty(site.state)
+        _start(toolchain, site, own)
 
 
 def _start(toolchain: Toolchain, site: SitePaths, own: SiteAddresses) -> None:

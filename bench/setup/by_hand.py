@@ -23,6 +23,7 @@ from components.workloads.hello import client_deployment, headless_service, hell
 from components.workloads.identity import pod_labels
 from dcmesh.model.addresses import allot_vips
 from dcmesh.model.gateway import GATEWAY_NAME, GATEWAY_NAMESPACE, GATEWAY_PORT
+from dcmesh.model.images import AGNHOST
 from dcmesh.model.istio import injection_labels
 from dcmesh.model.link import Consumer, ExportedPort, ExportedService, ServiceAccount, pod_hosts, pod_of
 
@@ -55,7 +56,7 @@ def write(directory: Path, values: Mapping[str, Mapping[str, Any]]) -> None:
 
 def hello(name: str, namespace: str) -> list[Object]:
     """Return a namespace with the demo's source, under that name."""
-    stateful_set = hello_stateful_set(name=name, replicas=3, port=PORT, metadata={})
+    stateful_set = hello_stateful_set(name=name, image=AGNHOST, replicas=3, port=PORT, metadata={})
     return [
         *_home(namespace, name),
         _object("v1", "Service", name, namespace, headless_service(name=name, port=PORT)),
@@ -76,7 +77,8 @@ def _export() -> ExportedService:
 
 
 def _client() -> list[Object]:
-    deployment = _object("apps/v1", "Deployment", "client", "demo-dr", client_deployment(name="client", metadata={}))
+    spec = client_deployment(name="client", image=AGNHOST, metadata={})
+    deployment = _object("apps/v1", "Deployment", "client", "demo-dr", spec)
     return [*_home("demo-dr", "client"), deployment]
 
 

@@ -11,13 +11,13 @@ import pulumi_kubernetes as k8s
 
 from dcmesh.databases.replication import Replica
 from dcmesh.model import settings as model
+from dcmesh.model.confined import CONFINED, NOBODY, RESTRICTED
 from dcmesh.model.link import CLUSTER_DOMAIN, MYSQL_PORT
 from dcmesh.model.mariadb import CLAIM, PLACE, REPLICATION, SERVER
 from dcmesh.model.plan import DatabasePlan
 from dcmesh.model.secret import made_of
 from dcmesh.model.switchover import Switchover
 
-from ..confined import CONFINED, NOBODY, RESTRICTED
 from ..databases.failure_reasons import tell_reasons
 from ..databases.generated_password import generated_password
 from ..databases.writer_service import WriterService, WriterServiceArgs

@@ -20,15 +20,16 @@ REPLICA_SECONDS=15
 MARK=@@GLOBAL.dcmesh_replica.key_buffer_size
 REPLICA=65536
 
-OF_OTHERS="SELECT @@GLOBAL.read_only AS Read_Only, $MARK = $REPLICA AS Replica\G"
-OF_THIS="SELECT @@GLOBAL.read_only AS Read_Only, @@GLOBAL.event_scheduler AS Events, $MARK AS Mark\G
-  SHOW GLOBAL STATUS LIKE 'Uptime'\G"
+OF_OTHERS="SELECT @@GLOBAL.read_only AS Read_Only, $MARK = $REPLICA AS Replica"
+OF_THIS="SELECT @@GLOBAL.read_only AS Read_Only, @@GLOBAL.event_scheduler AS Events, $MARK AS Mark;
+  SHOW GLOBAL STATUS LIKE 'Uptime'"
 
-# Asks a server. USER also names the file with the password, which only the client reads.
+# Asks a server; of what it answers each value has a line. USER also names the file with the password, which only the
+# client reads.
 ask() { # HOST USER STATEMENTS
   local password=/etc/mysql/mysql-users-secret/$2
   timeout 3 mysql --defaults-extra-file=<(printf '[client]\npassword="%s"\n' "$(cat "$password")") \
-    --host="$1" --user="$2" --execute="$3" 2>&1
+    --vertical --host="$1" --user="$2" --execute="$3" 2>&1
 }
 
 # Prints what another server is: `open`, `replica`, or `closed` if it does not know; else the error, or `silent`.
@@ -60,10 +61,10 @@ mark() { # READ_ONLY EVENT_SCHEDULER MARK ROLE
   if [ "$EVENTS" ] && [ "$1" = 0 ]; then events=ON; fi
   case $2 in
     "$events" | DISABLED) ;;
-    *) ask 127.0.0.1 operator "SET GLOBAL event_scheduler = $events\\G" >/dev/null ;;
+    *) ask 127.0.0.1 operator "SET GLOBAL event_scheduler = $events" >/dev/null ;;
   esac
   if [ "$4" != replica ]; then size=0; elif [ "$3" = 0 ]; then size=$REPLICA; fi
-  [ "$size" = "$3" ] || ask 127.0.0.1 operator "SET GLOBAL dcmesh_replica.key_buffer_size = $size\\G" >/dev/null
+  [ "$size" = "$3" ] || ask 127.0.0.1 operator "SET GLOBAL dcmesh_replica.key_buffer_size = $size" >/dev/null
 }
 
 # Succeeds if the node may be opened, or is.

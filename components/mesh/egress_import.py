@@ -8,11 +8,11 @@ import pulumi
 import pulumi_kubernetes as k8s
 
 from dcmesh.model.egress import LABELS, TRY_SECONDS, HostPort, name_for
-from dcmesh.model.link import ExportedService, Link, server_name
+from dcmesh.model.link import ExportedService, Link, port_names, server_name
 from dcmesh.model.network_policy import NAMESPACE_NAME
 from dcmesh.model.plan import ClientPlan
 
-from ..mesh.entry_ports import by_port, led_to_gateway, port_names
+from ..mesh.entry_ports import by_port, led_to_gateway
 from ..mesh.istio import merge
 from ..mesh.service_import import export_destination_rule, host_service_entry
 

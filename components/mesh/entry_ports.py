@@ -2,14 +2,7 @@
 
 from typing import Any
 
-from dcmesh.model.link import ExportedService
-
-
-def port_names(export: ExportedService) -> dict[int, str]:
-    """Return the name of each port in Istio's objects; that of the first hangs on no number."""
-    return {
-        port: export.port_name if port == export.port else f"{export.port_name}-{port}" for port in export.port_numbers
-    }
+from dcmesh.model.link import ExportedService, port_names
 
 
 def entry_ports(export: ExportedService) -> list[dict[str, Any]]:

@@ -7,14 +7,15 @@ from typing import Any
 import pulumi
 import pulumi_kubernetes as k8s
 
+from dcmesh.model.ingress import guard
 from dcmesh.model.istio import ISTIO_NAMESPACE
-from dcmesh.model.link import ExportedService
+from dcmesh.model.link import ExportedService, port_names
 from dcmesh.model.object_names import ingress_name
 
-from ..mesh.entry_ports import entry_ports, port_names
+from ..mesh.entry_ports import entry_ports
 from ..mesh.gateway_termination import named_entry
 from ..mesh.local_clients import plaintext_rule
-from ..mesh.service_export import API_VERSIONS, TYPE, connection_limit, gateway_servers
+from ..mesh.service_export import API_VERSIONS, connection_limit, gateway_servers
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,9 +48,10 @@ class IngressExportArgs:
 def ingress_listeners(
     export: ExportedService, ingress: Mapping[int, int], selector: Mapping[str, str], *, imports: bool
 ) -> dict[str, Any]:
-    """Return the spec of the Sidecar that gives the pods their ingress ports.
+    """Return the spec of the Sidecar that gives the pods their ingress ports, which lead to no server by themselves.
 
-    By 0.0.0.0 the server sees 127.0.0.6 as its client. By 127.0.0.1 it would see that, and may trust it.
+    What comes in goes on to the same port of the pod, where nothing listens; the EnvoyFilter leads it to the server's.
+    Who deletes that closes the port. The server sees 127.0.0.6 as its client, and not 127.0.0.1, which it may trust.
 
     Args:
         export: the export.
@@ -60,10 +62,7 @@ def ingress_listeners(
     return {
         "workloadSelector": {"labels": dict(selector)},
         "ingress": [
-            {
-                "port": {"number": ingress[port], "protocol": export.protocol, "name": name},
-                "defaultEndpoint": f"0.0.0.0:{port}",
-            }
+            {"port": {"number": ingress[port], "protocol": export.protocol, "name": name}}
             for port, name in port_names(export).items()
         ],
         # Without it the pods would get the configuration of all Services.
@@ -77,45 +76,6 @@ def strict_at(ingress: Mapping[int, int], selector: Mapping[str, str]) -> dict[s
         "selector": {"matchLabels": dict(selector)},
         "portLevelMtls": {str(port): {"mode": "STRICT"} for port in ingress.values()},
     }
-
-
-def consumers_in_handshake(
-    export: ExportedService, ingress: Mapping[int, int], selector: Mapping[str, str]
-) -> dict[str, Any]:
-    """Return the spec of the EnvoyFilter that turns away all but the consumers before the server hears of them.
-
-    The sidecar connects to the server once TLS is agreed on, and agrees on it with the consumers alone. It is for ports
-    that take mutual TLS alone: Envoy refuses a listener with a chain that has half of TLS.
-    """
-
-    def patch(port: int, what: str, value: dict[str, Any], **chain: Any) -> dict[str, Any]:  # noqa: ANN401 — parts of a match
-        listener = {"filterChain": {"destinationPort": port, **chain}}
-        match = {"context": "SIDECAR_INBOUND", "listener": listener}
-        return {"applyTo": what, "match": match, "patch": {"operation": "MERGE", "value": value}}
-
-    names = [{"san_type": "URI", "matcher": {"exact": identity}} for identity in export.consumer_ids]
-    tls = {
-        "@type": f"{TYPE}transport_sockets.tls.v3.DownstreamTlsContext",
-        "common_tls_context": {
-            "combined_validation_context": {"default_validation_context": {"match_typed_subject_alt_names": names}}
-        },
-    }
-    proxy = {
-        "@type": f"{TYPE}filters.network.tcp_proxy.v3.TcpProxy",
-        "upstream_connect_mode": "ON_DOWNSTREAM_TLS_HANDSHAKE",
-        "max_early_data_bytes": 0,  # Envoy wants it said: nothing is read ahead for a server that speaks first
-        "idle_timeout": "0s",  # a replica may have nothing to say for longer than Envoy's hour
-    }
-    patches = list[dict[str, Any]]()
-    for port in ingress.values():
-        # Istio merges nothing else of a patch that has a transport socket.
-        patches.append(patch(port, "FILTER_CHAIN", {"transport_socket_connect_timeout": "15s"}))
-        socket = {"transport_socket": {"name": "envoy.transport_sockets.tls", "typed_config": tls}}
-        patches.append(patch(port, "FILTER_CHAIN", socket))
-        if export.protocol == "TCP":
-            tcp_proxy = {"name": "envoy.filters.network.tcp_proxy"}
-            patches.append(patch(port, "NETWORK_FILTER", {"typed_config": proxy}, filter=tcp_proxy))
-    return {"workloadSelector": {"labels": dict(selector)}, "configPatches": patches}
 
 
 def others_denied(export: ExportedService, ingress: Mapping[int, int], selector: Mapping[str, str]) -> dict[str, Any]:
@@ -172,8 +132,8 @@ class IngressExport(pulumi.ComponentResource):
 
     Creates in the pods' namespace:
         - `PeerAuthentication` STRICT at the ingress ports alone.
-        - `EnvoyFilter`, after it and gone before it, that turns away all but the consumers in the handshake, and
-          connects to the server after that.
+        - `EnvoyFilter`, after it and gone before it, that alone leads from the ingress ports to the server, turns away
+          all but the consumers in the handshake, and connects to the server after that.
         - `AuthorizationPolicy` that denies all but the consumers there, and another that allows them.
         - `Sidecar` with a listener for each ingress port, when these are locked.
         - `ServiceEntry` for each pod, followed by its label whatever its address.
@@ -212,7 +172,7 @@ class IngressExport(pulumi.ComponentResource):
         strict = create("PeerAuthentication", own, strict_at(ingress, selector), args.after)
         fence = [
             strict,
-            create("EnvoyFilter", own, consumers_in_handshake(export, ingress, selector), [*args.after, strict]),
+            create("EnvoyFilter", own, guard(export, ingress, selector), [*args.after, strict]),
             create("AuthorizationPolicy", own, others_denied(export, ingress, selector), args.after),
         ]
         listening = [

@@ -9,11 +9,11 @@ import pulumi
 import pulumi_kubernetes as k8s
 
 from dcmesh.kube.ask_host import asking
+from dcmesh.model.confined import NOBODY, PROBE_RESOURCES, RESTRICTED
+from dcmesh.model.images import AGNHOST
 from dcmesh.model.link import ExportedService, Link, ServiceAccount
 
-from ..confined import NOBODY, RESTRICTED
-
-PROBE_IMAGE = "registry.k8s.io/e2e-test-images/agnhost:2.53"
+PROBE_IMAGE = AGNHOST
 PROBE_SECONDS = 120
 """How long the probe asks a host for the right answer before it gives up. Within one stack it begins while the
 exporting site's pods still start."""
@@ -90,6 +90,7 @@ def pod_template(
                         {"name": "PROBE_SECONDS", "value": str(PROBE_SECONDS)},
                     ],
                     "securityContext": {"runAsUser": NOBODY, "runAsGroup": NOBODY, **RESTRICTED},
+                    "resources": PROBE_RESOURCES,
                     # So that the reason stands in the pod's status, where Pulumi reads it for its error.
                     "terminationMessagePolicy": "FallbackToLogsOnError",
                 }

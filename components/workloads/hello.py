@@ -15,14 +15,12 @@ from ..mesh.local_clients import plaintext_rule
 from ..mesh.service_export import API_VERSIONS
 from ..workloads.identity import create_identity, pod_labels
 
-AGNHOST_IMAGE = "registry.k8s.io/e2e-test-images/agnhost:2.53"
 
-
-def pod_template(name: str, container: dict[str, Any], metadata: Mapping[str, Any]) -> dict[str, Any]:
+def pod_template(name: str, image: str, container: dict[str, Any], metadata: Mapping[str, Any]) -> dict[str, Any]:
     """Return the template of pods with one container of agnhost, Kubernetes' own test image, which has curl."""
     agnhost = {
         "name": "agnhost",
-        "image": AGNHOST_IMAGE,
+        "image": image,
         "imagePullPolicy": "IfNotPresent",
         "resources": {"requests": {"cpu": "10m", "memory": "16Mi"}},
     }
@@ -36,7 +34,9 @@ def pod_template(name: str, container: dict[str, Any], metadata: Mapping[str, An
     }
 
 
-def hello_stateful_set(*, name: str, replicas: int, port: int, metadata: Mapping[str, Any]) -> dict[str, Any]:
+def hello_stateful_set(
+    *, name: str, image: str, replicas: int, port: int, metadata: Mapping[str, Any]
+) -> dict[str, Any]:
     """Return the spec of the StatefulSet: each pod answers any HTTP request with its own name."""
     server = {
         "args": ["serve-hostname", f"--port={port}"],
@@ -48,7 +48,7 @@ def hello_stateful_set(*, name: str, replicas: int, port: int, metadata: Mapping
         "replicas": replicas,
         "podManagementPolicy": "Parallel",
         "selector": {"matchLabels": pod_labels(name)},
-        "template": pod_template(name, server, metadata),
+        "template": pod_template(name, image, server, metadata),
     }
 
 
@@ -61,12 +61,12 @@ def headless_service(*, name: str, port: int) -> dict[str, Any]:
     }
 
 
-def client_deployment(*, name: str, metadata: Mapping[str, Any]) -> dict[str, Any]:
+def client_deployment(*, name: str, image: str, metadata: Mapping[str, Any]) -> dict[str, Any]:
     """Return the spec of the client's Deployment: a pod that waits for someone to run curl in it."""
     return {
         "replicas": 1,
         "selector": {"matchLabels": pod_labels(name)},
-        "template": pod_template(name, {"args": ["pause"]}, metadata),
+        "template": pod_template(name, image, {"args": ["pause"]}, metadata),
     }
 
 
@@ -99,6 +99,7 @@ class HelloArgs:
 
     Attributes:
         workload: its part of the configuration.
+        image: agnhost.
         labels: the namespace's labels, sidecar injection among them.
         after: what must be there before a pod: the site's istiod, which injects the sidecars.
         ingress: the export at ingress ports of its sidecars, which then take in nothing else. Default: none.
@@ -106,6 +107,7 @@ class HelloArgs:
     """
 
     workload: model.Hello
+    image: str
     labels: Mapping[str, str]
     after: Sequence[pulumi.Resource]
     ingress: model.IngressExport | None = None
@@ -145,6 +147,7 @@ class Hello(pulumi.ComponentResource):
             metadata=metadata,
             spec=hello_stateful_set(
                 name=args.workload.name,
+                image=args.image,
                 replicas=args.workload.replicas,
                 port=args.workload.port,
                 metadata=exporting(args.ingress, args.out) if args.ingress else {},
@@ -171,12 +174,14 @@ class HelloClientArgs:
 
     Attributes:
         workload: its part of the configuration.
+        image: agnhost.
         labels: the namespace's labels, sidecar injection among them.
         after: what must be there before a pod: the site's istiod, which injects the sidecar.
         out: what its sidecar takes out, as CIDR, if it is there for imports alone. Default: it takes in and out all.
     """
 
     workload: model.HelloClient
+    image: str
     labels: Mapping[str, str]
     after: Sequence[pulumi.Resource]
     out: str = ""
@@ -201,7 +206,11 @@ class HelloClient(pulumi.ComponentResource):
         k8s.apps.v1.Deployment(
             f"{name}-deployment",
             metadata=metadata,
-            spec=client_deployment(name=args.workload.name, metadata=importing(args.out) if args.out else {}),
+            spec=client_deployment(
+                name=args.workload.name,
+                image=args.image,
+                metadata=importing(args.out) if args.out else {},
+            ),
             opts=pulumi.ResourceOptions(parent=self, depends_on=[self.identity, *args.after]),
         )
         self.register_outputs({})

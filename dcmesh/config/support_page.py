@@ -40,11 +40,42 @@ def page() -> str:
         weeks=support.ISTIO_MENDS.days // 7,
         oldest=shown(support.KUBERNETES_OLDEST),
         newest_kubernetes=support.KUBERNETES[0].tried,
+        does_not=_table(("what", "why", "what happens"), _DOES_NOT),
         operator=shown(support.PXC_OPERATOR),
         provider=next(package.tried for package in support.PULUMI if package.name == "pulumi-kubernetes"),
         operator_tried=support.PXC_OPERATOR_TRIED,
     )
 
+
+_DOES_NOT = (
+    (
+        "Google's managed Cloud Service Mesh in a site's cluster",
+        "it takes no EnvoyFilter and no Secret `cacerts`, and no other Istio beside it",
+        "a new site is refused",
+    ),
+    (
+        "an Istio whose istiod is outside of the cluster",
+        "dcmesh asks istiod, in its pod, what it has taken",
+        "`istio.existing` finds no istiod, or `up` waits in vain",
+    ),
+    (
+        "namespaces of an ambient mesh, at an end of a link that needs sidecars",
+        "their pods have none",
+        "refused; `termination: gateway` and `egress: gateway` need none",
+    ),
+    (
+        "imports with `egress: sidecar` where pods have IPv6 alone",
+        "virtual addresses are of IPv4",
+        "a new site is refused; `egress: gateway` has none. Nothing was tried on IPv6",
+    ),
+    (
+        "an exporting site that can have neither a load balancer nor a port of its nodes",
+        "other sites must reach its gateway at some address",
+        "`up` waits for an address, then fails. A TCP proxy of yours may lead to the gateway: name it in "
+        "`gateway.advertise`. A site that only imports has no gateway",
+    ),
+)
+"""What does not work, why, and what happens."""
 
 _TEXT = """\
 <!-- Written from dcmesh/model/support.py by `python -m dcmesh.config.generate`. -->
@@ -66,10 +97,10 @@ CI builds both from the last source that is served of each line, of late August 
 {older.tried}, with upstream's Envoy (lab/README.md). The step from {ended.name} was run by hand, on 2026-11-28;
 CI does not run it.
 
-**Leading a mesh up.** Istio is changed by one minor version at a time, as [upgrades.md](upgrades.md#istio) says.
-From {ended.name}: raise Kubernetes to {oldest} or newer, then go to {older.tried}, then to {newest.tried}. On an
-existing cluster a longer step is refused. Read Istio's own upgrade notes: those of 1.31 have proxies told of
-endpoints that are not ready.
+**Leading a mesh up.** Istio is changed by one minor version at a time, as [upgrades.md](upgrades.md#istio) says. From
+{ended.name}: raise Kubernetes to {oldest} or newer, then go to {older.tried}, then to {newest.tried}. On an existing
+cluster a longer step is refused. Read Istio's own upgrade notes: those of 1.31 have proxies told of endpoints that are
+not ready.
 
 An Istio that somebody else runs (`istio.existing`) is upgraded by them: `pulumi up` warns of {ended.name}, and refuses
 older ones. `istio.version` is then that of the gateway's chart: set istiod's, or {older.tried} beside {ended.name}.
@@ -96,6 +127,10 @@ kind was not run: the image of its nodes is in no registry that CI reaches. Its 
 `kubeconfig` and `delete`. It gives Services of type LoadBalancer no address by itself: set `gateway.exposure` to
 `nodeport`, with `nodePort` and `advertise`, or install a load balancer such as MetalLB.
 
+## What does not work
+
+{does_not}
+
 ## Percona's operator for XtraDB clusters
 
 {operator}, all patch levels; CI runs {operator_tried}. Others are refused: their custom resources differ.
@@ -106,7 +141,7 @@ kind was not run: the image of its nodes is in no registry that CI reaches. Its 
 
 Each SDK brings the plugin of its own version. CI builds the Kubernetes provider from its source, and {provider} is
 the newest whose source is served: no other is admitted. From 4.29 on a create no longer adopts what is
-there already. requirements.txt has the same ranges for the SDKs.
+there already. dependencies.txt has the same ranges for the SDKs.
 """
 
 

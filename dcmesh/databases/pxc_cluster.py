@@ -27,25 +27,27 @@ MARK = "dcmesh_replica.key_buffer_size"
 REPLICA, PROMISED = 65536, 131072
 """What it is of a replica, and at least of one that is about to take over."""
 
-QUESTION = r"""SHOW REPLICA STATUS\G SELECT REPLACE(@@GLOBAL.gtid_executed, CHAR(10), '') AS Gtid_Position, \
-@@GLOBAL.read_only AS Read_Only\G""".replace("\\\n", "")
+QUESTION = (
+    "SHOW REPLICA STATUS; "
+    "SELECT REPLACE(@@GLOBAL.gtid_executed, CHAR(10), '') AS Gtid_Position, @@GLOBAL.read_only AS Read_Only"
+)
 """What a server is asked for itself and its channel. Of several histories MySQL begins a line for each."""
 
 NODE_QUESTION = (
-    rf"SELECT @@GLOBAL.read_only AS Read_Only, @@GLOBAL.event_scheduler AS Events, @@GLOBAL.{MARK} AS Mark\G {QUESTION}"
+    f"SELECT @@GLOBAL.read_only AS Read_Only, @@GLOBAL.event_scheduler AS Events, @@GLOBAL.{MARK} AS Mark; {QUESTION}"
 )
 """The same in a switchover: its rows after the rest."""
 
 
 def client_command(statements: str, *, host: str, user: str = "monitor") -> tuple[str, ...]:
-    r"""Return what runs statements, each of which ends in `\G`, from within a node's container.
+    """Return what runs statements from within a node's container, and prints each value on a line.
 
     The password comes out of a file that only the client reads, for an argument is readable to others.
     """
     password = f"{PASSWORDS}/{user}"
     script = (
         f'mysql --defaults-extra-file=<(printf \'[client]\\npassword="%s"\\n\' "$(cat {password})") '
-        f"--host={host} --user={user} --execute={shlex.quote(statements)}"
+        f"--vertical --host={host} --user={user} --execute={shlex.quote(statements)}"
     )
     return ("bash", "-c", script)
 
@@ -230,19 +232,19 @@ class PxcCluster:
 
     def mark(self, ordinal: int, size: int) -> None:
         """Give a node's server another mark."""
-        self._tell(rf"SET GLOBAL {MARK} = {size}\G", ordinal)
+        self._tell(f"SET GLOBAL {MARK} = {size}", ordinal)
 
     def unmark(self, ordinal: int, seen: int) -> None:
         """Give a node's server a replica's mark, in one statement."""
-        self._tell(rf"SET GLOBAL {MARK} = IF(@@GLOBAL.{MARK} = {seen}, {REPLICA}, @@GLOBAL.{MARK})\G", ordinal)
+        self._tell(f"SET GLOBAL {MARK} = IF(@@GLOBAL.{MARK} = {seen}, {REPLICA}, @@GLOBAL.{MARK})", ordinal)
 
     def start_channel(self, channel: str) -> None:
         """Start the writer's channel."""
-        self._tell(rf"START REPLICA FOR CHANNEL '{channel}'\G")
+        self._tell(f"START REPLICA FOR CHANNEL '{channel}'")
 
     def drop_channel(self, ordinal: int, channel: str) -> None:
         """Drop a node's channel."""
-        self._tell(rf"STOP REPLICA FOR CHANNEL '{channel}'\G RESET REPLICA ALL FOR CHANNEL '{channel}'\G", ordinal)
+        self._tell(f"STOP REPLICA FOR CHANNEL '{channel}'; RESET REPLICA ALL FOR CHANNEL '{channel}'", ordinal)
 
     def idle_events(self, nodes: int) -> bool:
         """Tell whether events carry the id of no server of this cluster, and are disabled for that."""
@@ -259,7 +261,7 @@ class PxcCluster:
             return Node.parse(said)
 
     def _number(self, expression: str, source: str = "", *, ordinal: int | None = None) -> int:
-        said = self._run(rf"SELECT {expression} AS Value {source}\G", ordinal)
+        said = self._run(f"SELECT {expression} AS Value {source}", ordinal)
         with understood(NotSilent):
             return int(checked("a number", parse_lines(said).get("Value", ""), r"\d{1,10}"))
 

@@ -1,11 +1,8 @@
 """Replication channels: what a database says of the one through which it follows another."""
 
 import re
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 
-from dcmesh.kube.api import ERRORS, connect, run_in, why
 from dcmesh.model.printable import printable
 
 NUMBER = r"[0-9]{1,10}"
@@ -127,15 +124,6 @@ def parse_server(text: str) -> ServerStatus:
     )
 
 
-def parse_status(text: str) -> ChannelStatus:
-    """Return what the lines of a `SHOW REPLICA STATUS` say, MariaDB's or MySQL's.
-
-    Raises:
-        ChildProcessError: that cannot be.
-    """
-    return _channel(parse_lines(text))
-
-
 def _channel(status: dict[str, str]) -> ChannelStatus:
     if "Source_Host" not in status:
         return ChannelStatus(source="", running=False, seconds_behind=None, last_error="there is no channel")
@@ -152,37 +140,3 @@ def _channel(status: dict[str, str]) -> ChannelStatus:
             "the channel's position", status.get("Gtid_Replica_Pos") or status.get("Executed_Gtid_Set", ""), GTIDS
         ),
     )
-
-
-def is_settled(server: ServerStatus) -> bool:
-    """Tell whether a replica's channel runs, or cannot."""
-    return server.channel.running or bool(server.extra)
-
-
-def read_server(
-    kubeconfig: str, replica: Replica, patience: float, until: Callable[[ServerStatus], bool] = is_settled
-) -> ServerStatus:
-    """Ask a server for itself and its channel.
-
-    Args:
-        kubeconfig: contents of its cluster's kubeconfig.
-        replica: where to ask.
-        patience: seconds to wait for the channel to run; one that has just been set up connects first.
-        until: what to wait for instead.
-
-    Returns:
-        What it says. The channel of one that cannot be asked is not running, with the reason as its last error.
-    """
-    deadline = time.monotonic() + patience
-    with connect(kubeconfig) as api:
-        while True:
-            try:
-                server = parse_server(run_in(api, **vars(replica)))
-            except ERRORS as error:
-                reason = f"cannot ask: {why(error)}"
-                server = ServerStatus(
-                    channel=ChannelStatus(source="", running=False, seconds_behind=None, last_error=reason)
-                )
-            if until(server) or time.monotonic() >= deadline:
-                return server
-            time.sleep(0.5)

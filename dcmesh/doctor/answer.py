@@ -53,7 +53,7 @@ def judge(link: WalkedLink, *, remote: Answer | None, local: Answer | None) -> I
         yield UNEXPLAINED(evidence, f"{DRAINING} If it stays so, read {read}." if refused else f"Read {read}.")
     else:
         yield UNEXPLAINED(
-            evidence, f"Ask {link.export.source} to run `python -m dcmesh doctor {link.host}` with its stack."
+            evidence, f"Ask {link.export.source} to run `python -m dcmesh doctor {link.real_host}` with its stack."
         )
 
 

@@ -2,12 +2,14 @@
 
 from collections.abc import Iterator, Sequence
 
+from dcmesh.doctor.evidence import sidecar_state
 from dcmesh.doctor.findings import FindingKind, HopFinding
-from dcmesh.doctor.fixes import OWN_WORKLOAD, restore
+from dcmesh.doctor.fixes import OWN_WORKLOAD, restore, restore_object
 from dcmesh.doctor.hop import Hop
 from dcmesh.doctor.link import WalkedLink
+from dcmesh.model.capture import PORTS_IN, Rules, split
 from dcmesh.model.facts import State
-from dcmesh.model.ingress import TAKES_PART
+from dcmesh.model.ingress import TAKES_PART, guard
 from dcmesh.model.istio_objects import Object, labels, name_of
 from dcmesh.model.object_names import ingress_name
 from dcmesh.model.peer_authentication import effective
@@ -21,9 +23,16 @@ HALF_LOCKED = FindingKind(
     "the ingress port may take plaintext, so the pod's Envoy refuses its listeners: it goes on with those that it had, "
     "and when the pod starts anew its sidecar does not get ready, and the pod's containers do not start",
 )
-UNLOCKED = FindingKind(
+CLOSED = FindingKind(
+    "ingress-closed", "no EnvoyFilter leads the ingress port to the server: it is closed to everybody, consumers too"
+)
+UNGUARDED = FindingKind(
     "ingress-unguarded",
-    "whoever has a certificate of the mesh gets as far as the server's first bytes at the ingress port",
+    "the ingress port's EnvoyFilter is not as dcmesh makes it: others than the consumers may get in, or nobody",
+)
+MORE_IN = FindingKind(
+    "ingress-takes-more",
+    "the sidecar of the host's pod takes in more than ingress ports, and what the export has made shuts all the rest",
     State.WARNING,
 )
 
@@ -57,10 +66,30 @@ def judge(
         origin = f"PeerAuthentication {name_of(policy)}" if policy else f"no PeerAuthentication {ours}"
         if mode != "STRICT":
             yield HALF_LOCKED(f"{origin}: mode {mode} for port {link.export.pod_port} of pod {name_of(pod)}", again)
-    if not any(name_of(of) == ours for of in filters):
-        yield UNLOCKED(f"no EnvoyFilter {ours}", again)
+        yield from _taken_in(link, pod)
+    guards = [of for of in filters if name_of(of) == ours]
+    if not guards:
+        yield CLOSED(f"no EnvoyFilter {ours}", again)
+    elif guards[0]["spec"] != guard(link.export, link.export.ingress_ports, {TAKES_PART: link.export.name}):
+        yield UNGUARDED(
+            f"EnvoyFilter {ours}: its spec is another than that for the consumers "
+            f"{', '.join(link.export.consumer_ids)} at the ingress ports",
+            restore_object(link.export.source, "envoyfilter", ours, there=True),
+        )
     if not any(name_of(of) == ours for of in sidecars):
         yield NO_LISTENER(f"no Sidecar {ours}", again)
+
+
+def _taken_in(link: WalkedLink, pod: Object) -> Iterator[HopFinding]:
+    """Yield that a pod which has the label takes in more: a Sidecar and a policy leave it the ingress ports alone."""
+    ports = {str(port) for port in link.export.ingress_ports.values()}
+    more = sorted({*split(Rules(pod)[PORTS_IN])} - ports)
+    if more and sidecar_state(pod) and labels(pod).get(TAKES_PART) == link.export.name:
+        yield MORE_IN(
+            f"pod {name_of(pod)}: {PORTS_IN.annotation} is {', '.join(more)}",
+            f'Give its template the annotation {PORTS_IN.annotation}: "{",".join(sorted(ports))}", which starts it '
+            "anew.",
+        )
 
 
 def _look(link: WalkedLink) -> Iterator[HopFinding]:
@@ -79,6 +108,6 @@ HOP = Hop(
     name="ingress port",
     about="where TLS ends at an ingress port: the host's pod has it, and it takes mutual TLS of the consumers alone",
     side="source",
-    kinds=(NO_LISTENER, NOT_IN, HALF_LOCKED, UNLOCKED),
+    kinds=(NO_LISTENER, NOT_IN, HALF_LOCKED, CLOSED, UNGUARDED, MORE_IN),
     look=_look,
 )

@@ -63,6 +63,11 @@ class WalkedLink:
         return self.export.sni(self.host)
 
     @property
+    def real_host(self) -> str:
+        """The host's name in its own site."""
+        return self.export.real(self.host)
+
+    @property
     def ends_at_gateway(self) -> bool:
         """Whether the consumer's TLS ends at the gateway."""
         return self.export.termination == "gateway"

@@ -129,7 +129,7 @@ def behind_gateway(link: WalkedLink) -> list[tuple[Object, int]]:
     """Return the pods to which the gateway leads, each with the port that it listens on."""
     if not is_whole(link.host):
         return [(link.server, link.export.pod_port)] if link.server else []
-    namespace, name = service_of(link.host)
+    namespace, name = service_of(link.real_host)
     spec = (link.source.service(namespace, name) or {}).get("spec", {})
     pods = [
         pod for pod in link.source.pods(namespace) if spec.get("selector") and selects(spec["selector"], labels(pod))

@@ -8,7 +8,7 @@ INTRODUCTION = """\
 # Doctor
 
 ```
-python -m dcmesh doctor [--stack NAME] [--json] [HOST]
+python -m dcmesh doctor [--stack NAME] [--json] [--kubeconfig FILE] [HOST]
 ```
 
 Walks the link of each imported host, or of HOST, hop by hop as a connection comes by them, and stops at the first hop
@@ -17,9 +17,10 @@ it where you run pulumi. It creates nothing; what it asks are the API servers of
 gateway by their own agents, istiod for what it has left out, and the host by a new connection from a running pod of the
 consumer. That is left after the first bytes, as [`status`](status.md) does it.
 
-It needs the kubeconfigs of its stack alone. A hop of a site that another stack has is `elsewhere`, and not walked: run
-the doctor with that stack. The exporter's looks at each export for each of its consumers, up to the server's answer in
-its own pod; the importer's looks at all hops of its own site, the route, and what comes back.
+It needs the kubeconfigs of its stack alone, of users who [only look](credentials.md#who-only-looks). A hop of a site
+that another stack has is `elsewhere`, and not walked: run the doctor with that stack. The exporter's looks at each
+export for each of its consumers, up to the server's answer in its own pod; the importer's looks at all hops of its own
+site, the route, and what comes back.
 
 A **warning** does not stop the walk: the link works in spite of it. `unseen` is what should have been looked at and
 could not be, with the reason. The exit code is that of [`status`](status.md): 0 OK, 1 WARNING, 2 CRITICAL,

@@ -11,7 +11,7 @@ from dcmesh.doctor.link import WalkedLink
 from dcmesh.kube.api import ERRORS
 from dcmesh.kube.pods import PROXY, RUNNING, parse_pod
 from dcmesh.model.facts import State
-from dcmesh.model.istio_objects import Object, labels, name_of, selects, target_port
+from dcmesh.model.istio_objects import Object, labels, misled_to, name_of, selects, target_port
 from dcmesh.model.link import POD_NAME, is_whole, service_of
 from dcmesh.model.peer_authentication import tls_disabled
 
@@ -22,6 +22,10 @@ NOT_ALONE = FindingKind(
 NO_SIDECAR = FindingKind("pod-without-sidecar", "the host's pod has no sidecar")
 NOT_READY = FindingKind("pod-not-ready", "the host's pod is not ready, so the gateway does not lead to it")
 UNKNOWN = FindingKind("endpoint-missing", "the gateway does not lead to the host's pod, though it is ready")
+MISLED = FindingKind(
+    "port-name-taken",
+    "the gateway leads to another port of the host's pod: a container gives that the name of the host's port",
+)
 SERVICE = FindingKind("service-missing", "no Service tells the pod's sidecar of the host's port", State.WARNING)
 SERVICE_PORT = FindingKind(
     "service-port-wrong",
@@ -95,6 +99,13 @@ def judge(
             f"Read why: `kubectl describe pod -n {namespace} {link.pod_name}`, and its containers' logs.",
         )
         return
+    if not link.export.ingress and (other := misled_to(pod, link.export.entry_port, link.export.port)):
+        yield MISLED(
+            f"pod {where}: a container calls port {other} {link.export.entry_port}, which is how port "
+            f"{link.export.port} is called in Istio's objects; Istio goes by the name",
+            "Give that port of the container another name, in the pod's template; then the pod starts anew.",
+        )
+        return
     wanted = f"{pod['status'].get('podIP')}:{link.export.pod_port}"
     for gateway, known in endpoints.items():
         if not disabled and wanted not in (known or ()):
@@ -108,7 +119,7 @@ def judge(
 
 def judge_whole(link: WalkedLink, endpoints: Mapping[str, tuple[str, ...] | None]) -> Iterator[HopFinding]:
     """Yield what is wrong with the pods of a Service that is exported as a whole."""
-    namespace, name = service_of(link.host)
+    namespace, name = service_of(link.real_host)
     for gateway, known in endpoints.items():
         if not known:
             yield UNKNOWN(
@@ -204,6 +215,6 @@ HOP = Hop(
     about="the pod is ready and has the sidecar that it needs, which its Service tells the protocol, and the gateway "
     "leads to it",
     side="source",
-    kinds=(ABSENT, NOT_ALONE, NO_SIDECAR, NOT_READY, UNKNOWN, SERVICE, SERVICE_PORT),
+    kinds=(ABSENT, NOT_ALONE, NO_SIDECAR, NOT_READY, MISLED, UNKNOWN, SERVICE, SERVICE_PORT),
     look=_look,
 )

@@ -10,6 +10,7 @@ from dcmesh.doctor.hops import HOPS
 from dcmesh.doctor.link import WalkedLink
 from dcmesh.kube.api import ERRORS, why
 from dcmesh.model.facts import State
+from dcmesh.screen import counted
 
 
 def examine(sites: Sequence[DeployedSite], host: str | None = None) -> Report:
@@ -27,7 +28,7 @@ def examine(sites: Sequence[DeployedSite], host: str | None = None) -> Report:
         hosts = " ".join(dict.fromkeys(link.host for link in links)) or "none"
         what = f"no link has the host {host}; it may be one of: {hosts}" if host else "the stack links no sites"
         return Report(unreadable=f"{what}. {pending}".strip())
-    return Report(diagnoses=tuple(walk(link) for link in chosen))
+    return Report(diagnoses=tuple(walk(link) for link in counted("walking to each host", chosen)))
 
 
 def links_of(sides: Mapping[str, Evidence]) -> Iterator[WalkedLink]:

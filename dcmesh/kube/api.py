@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any
 
 import yaml
-from kubernetes import client, config
+from kubernetes import client
 from kubernetes.client import ApiClient, ApiException
 from kubernetes.config import ConfigException
 from kubernetes.stream import stream
@@ -14,6 +14,7 @@ from kubernetes.stream.ws_client import ERROR_CHANNEL
 from urllib3.exceptions import HTTPError, MaxRetryError
 from websocket import WebSocketException, setdefaulttimeout
 
+from dcmesh.kube.credentials import load
 from dcmesh.kube.http_proxy import set_proxy
 from dcmesh.model.printable import printable
 
@@ -55,10 +56,14 @@ def connect(kubeconfig: str) -> ApiClient:
 
     Args:
         kubeconfig: its contents, whose current context is the cluster's.
+
+    Raises:
+        ConfigException: it cannot be used.
+        ConnectionError: its program for credentials has failed, which may pass: one of ERRORS.
     """
     known = yaml.safe_load(kubeconfig)
     configuration = client.Configuration()
-    config.load_kube_config_from_dict(known, client_configuration=configuration)
+    load(known, configuration)
     named = {key: {e["name"]: e[key] for e in known[f"{key}s"]} for key in ("context", "cluster")}
     cluster = named["cluster"][named["context"][known["current-context"]]["cluster"]]
     set_proxy(configuration, cluster.get("proxy-url"))
@@ -173,5 +178,6 @@ def why(error: Exception) -> str:
     """Return on one line why a cluster, or a container in it, could not be asked."""
     cause = error.reason if isinstance(error, MaxRetryError) else error
     text = f"{cause.status or ''} {cause.reason}" if isinstance(cause, ApiException) else str(cause)
+    text = re.sub(r"^ *Handshake status (.*?) -\+-\+- .*$", r"\1", text, flags=re.DOTALL)  # headers and body follow
     text = re.sub(r"^HTTPS?Connection(?:Pool)?\(host='([^']*)', port=(\d+)\)", r"\1:\2", text)
     return printable(" ".join(text.split()), LONGEST_REASON) or type(error).__name__

@@ -67,6 +67,16 @@ class ClusterReader:
         found = self._read(kind, *name)
         return found is not None and self._is_foreign(self.core.api_client.sanitize_for_serialization(found.metadata))
 
+    def is_own(self, kind: str, *name: str) -> bool:
+        """Tell whether an object is there that says that it is of this stack."""
+        found = self._read(kind, *name)
+        return found is not None and (found.metadata.annotations or {}).get(MADE_BY) in self.stacks
+
+    def helm_releases(self, namespace: str) -> set[str]:
+        """Return the names of the Helm releases of a namespace."""
+        found = self.allowed.list(f"/api/v1/namespaces/{namespace}/secrets?labelSelector=owner%3Dhelm")
+        return {labels(record).get("name", "") for record in found}
+
     def _is_foreign(self, metadata: Mapping[str, Any]) -> bool:
         """Tell whether an object is somebody else's. One of Pulumi's that names no stack may be of dcmesh 0.1.0."""
         if any(is_of_stack(metadata, stack) for stack in self.stacks):
@@ -187,14 +197,24 @@ class ClusterReader:
             raise
         return bool(found.allow_volume_expansion)
 
+    def pods_have_ipv4(self) -> bool | None:
+        """Tell whether pods have IPv4 addresses; None if that cannot be told of a cluster that begins with IPv6."""
+        service = self._read("namespaced_service", "kubernetes", "default")
+        if service is None or ":" not in service.spec.cluster_ip:
+            return True
+        nodes = self.core.list_node(_request_timeout=SECONDS).items
+        ranges = [of for node in nodes for of in node.spec.pod_cid_rs or ()]
+        return any(":" not in of for of in ranges) if ranges else None
+
     def networks(self) -> Iterator[tuple[str, ipaddress.IPv4Network]]:
-        """Yield the IPv4 networks that can be known: what each is, and its range."""
-        for node in self.core.list_node(_request_timeout=SECONDS).items:
-            for address in node.status.addresses or []:
-                if address.type in ("InternalIP", "ExternalIP") and ":" not in address.address:
-                    yield f"the address of node {node.metadata.name}", ipaddress.IPv4Network(address.address)
-            if node.spec.pod_cidr and ":" not in node.spec.pod_cidr:
-                yield f"the pod range of node {node.metadata.name}", ipaddress.IPv4Network(node.spec.pod_cidr)
+        """Yield the IPv4 networks that can be known: what each is, and its range. Nodes may be hidden."""
+        for node in self.allowed.list("/api/v1/nodes"):
+            name, pod_range = node["metadata"]["name"], node["spec"].get("podCIDR") or ""
+            for address in node["status"].get("addresses", ()):
+                if address["type"] in ("InternalIP", "ExternalIP") and ":" not in address["address"]:
+                    yield f"the address of node {name}", ipaddress.IPv4Network(address["address"])
+            if pod_range and ":" not in pod_range:
+                yield f"the pod range of node {name}", ipaddress.IPv4Network(pod_range)
         service = self._read("namespaced_service", "kubernetes", "default")
         if service is not None and ":" not in service.spec.cluster_ip:
             yield "the address of Service default/kubernetes", ipaddress.IPv4Network(service.spec.cluster_ip)

@@ -1,8 +1,9 @@
 """By what proxy a cluster's API server is reached: as kubectl and Pulumi's provider say, for REST and exec alike."""
 
 import os
+import re
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
-from urllib.parse import unquote, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 import urllib3
 from kubernetes import client
@@ -29,8 +30,13 @@ def set_proxy(configuration: client.Configuration, given: str | None) -> None:
     server = urlsplit(configuration.host)
     name = f"{server.scheme}_proxy"
     proxy = given or os.environ.get(name.upper()) or os.environ.get(name)
+    excepted = os.environ.get("NO_PROXY") or os.environ.get("no_proxy") or ""
     configuration.proxy, configuration.proxy_headers = None, None
     if not proxy:
+        return
+    if not given and is_excepted(server.hostname or "", excepted, port=_port(server)):
+        # Of none exec would ask the environment.
+        configuration.proxy, configuration.no_proxy = f"http://{NONE}:80", ALL
         return
     url = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
     if url.scheme != "http" or not url.hostname:
@@ -39,22 +45,39 @@ def set_proxy(configuration: client.Configuration, given: str | None) -> None:
     if url.username:
         user = f"{unquote(url.username)}:{unquote(url.password or '')}"
         configuration.proxy_headers = urllib3.make_headers(proxy_basic_auth=user)
-    excepted = os.environ.get("NO_PROXY") or os.environ.get("no_proxy") or ""
-    # Never empty: exec would ask the environment then.
-    configuration.no_proxy = ALL if not given and is_excepted(server.hostname or "", excepted) else NONE
+    configuration.no_proxy = NONE  # not empty, likewise
 
 
-def is_excepted(host: str, no_proxy: str) -> bool:
-    """Tell whether a host is reached without the environment's proxy, by Go's rules."""
-    entries = [entry.strip().lower() for entry in no_proxy.split(",") if entry.strip()]
-    if ALL in entries or host == "localhost":
+def is_excepted(host: str, no_proxy: str, *, port: int) -> bool:
+    """Tell whether a host is reached without the environment's proxy, by Go's rules.
+
+    Args:
+        host: the host.
+        no_proxy: the exceptions, which may each name a port.
+        port: the port at which it is reached.
+    """
+    given = [entry.strip().lower() for entry in no_proxy.split(",") if entry.strip()]
+    if ALL in given or host == "localhost":
         return True
+    entries = [of for of, at in map(_split, given) if at in ("", str(port))]
     try:
         address = ip_address(host)
     except ValueError:
         names = [entry.removeprefix("*") for entry in entries]
         return any(host == name or host.endswith(f".{name.removeprefix('.')}") for name in names)
     return address.is_loopback or any(address in network for entry in entries for network in _networks(entry))
+
+
+def _port(server: SplitResult) -> int:
+    return server.port or (443 if server.scheme == "https" else 80)
+
+
+def _split(entry: str) -> tuple[str, str]:
+    """Return an exception's host and its port, if it has one; an IPv6 address has a port behind brackets alone."""
+    if found := re.fullmatch(r"\[(.*)\](?::(\d+))?|([^:]*):(\d+)", entry):
+        bracketed, of_bracketed, host, port = found.groups(default="")
+        return bracketed or host, of_bracketed or port
+    return entry, ""
 
 
 def _networks(entry: str) -> list[IPv4Network | IPv6Network]:

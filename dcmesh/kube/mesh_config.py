@@ -26,3 +26,14 @@ def mesh_config(api: ApiClient, revision: str) -> dict[str, Any] | None:
     except yaml.YAMLError:
         return {}
     return config if isinstance(config, dict) else {}
+
+
+def mesh_root(api: ApiClient) -> str:
+    """Return the roots that istiod has all proxies trust, as PEM.
+
+    Raises:
+        kube.api.ERRORS: the cluster cannot be asked, or has no istiod yet.
+    """
+    read = client.CoreV1Api(api).read_namespaced_config_map
+    found = read("istio-ca-root-cert", ISTIO_NAMESPACE, _request_timeout=SECONDS)
+    return str((found.data or {}).get("root-cert.pem", ""))

@@ -1,7 +1,7 @@
 """A StatefulSet's rollout: waited for, and what its pods say of themselves if it does not end."""
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import pulumi
@@ -60,7 +60,14 @@ def words(api: ApiClient, namespace: str, name: str, replicas: int) -> Iterator[
             yield f"{namespace}/{pod.name}: {last_words(api, pod, container) or pod.states[stopped[0]]}"
 
 
-def wait_for(site: str, kubeconfig: str, namespace: str, name: str, seconds: float = PATIENCE) -> None:
+def wait_for(
+    site: str,
+    kubeconfig: str,
+    namespace: str,
+    name: str,
+    seconds: float = PATIENCE,
+    say: Callable[[str], None] = lambda _: None,
+) -> None:
     """Wait until all pods of a StatefulSet are what its template says, and pod 0 is ready.
 
     Args:
@@ -69,6 +76,7 @@ def wait_for(site: str, kubeconfig: str, namespace: str, name: str, seconds: flo
         namespace: the StatefulSet's namespace.
         name: its name.
         seconds: for how long it may stand still.
+        say: is given each thing that it waits for, in one line. Default: nothing is said.
 
     Raises:
         pulumi.RunError: it stands still, or there is no such StatefulSet; with what its pods have said.
@@ -94,6 +102,7 @@ def wait_for(site: str, kubeconfig: str, namespace: str, name: str, seconds: flo
                 raise pulumi.RunError(f"{what} cannot be asked for: {why(error)}") from None
         if reason != before:
             since = time.monotonic()
+            say(f"{what}: {reason}")
         elif time.monotonic() - since >= seconds:
             still = f"{what} is not rolled out, and nothing has changed for {seconds:.0f} s: {reason}"
             raise pulumi.RunError("\n  ".join([still, *said]))

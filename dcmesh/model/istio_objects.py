@@ -39,9 +39,27 @@ def selects(selector: Mapping[str, str] | None, of: Mapping[str, str]) -> bool:
 
 
 def container_port(pod: Object, name: str) -> int | None:
-    """Return the port of a pod that has a name; None if none has."""
-    ports = (port for container in pod["spec"]["containers"] for port in container.get("ports") or ())
-    return next((int(port["containerPort"]) for port in ports if port.get("name") == name), None)
+    """Return the TCP port of a pod that has a name; None if none has. Native sidecars have ports as well."""
+    spec = pod["spec"]
+    native = (of for of in spec.get("initContainers", ()) if of.get("restartPolicy") == "Always")
+    ports = (port for of in (*spec.get("containers", ()), *native) for port in of.get("ports") or ())
+    named = (port for port in ports if port.get("name") == name and port.get("protocol", "TCP") == "TCP")
+    return next((int(port["containerPort"]) for port in named), None)
+
+
+def misled_to(pod: Object, name: str, port: int) -> int | None:
+    """Return the other port of a pod to which a ServiceEntry's leads that selects it; None if it leads to its own.
+
+    Istio goes by a container's port of the same name before it goes by the number
+    (pilot/pkg/serviceregistry/serviceentry/conversion.go). A name of more than 15 characters no container's port has.
+
+    Args:
+        pod: the pod.
+        name: name of the ServiceEntry's port.
+        port: its number.
+    """
+    found = container_port(pod, name)
+    return None if found == port else found
 
 
 def target_port(service: Mapping[str, Any], port: int, pod: Object) -> int:

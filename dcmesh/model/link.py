@@ -202,11 +202,15 @@ class ExportedService(_Exported):
 
     def base_name(self, host: str) -> str:
         """Return the name of a host at the gateway that is not of one port: what is there once for all ports has it."""
-        return server_name(host, site_of(self.served[host])) if self.server_names else host
+        return server_name(self.real(host), site_of(self.served[host])) if self.server_names else host
+
+    def real(self, host: str) -> str:
+        """Return the name of a host in its own site: an import may give it the name of another namespace."""
+        return in_namespace(host, self.namespace)
 
     def behind_gateway(self, host: str) -> str:
         """Return by what name the exporting site's gateway knows where a host leads: a Service is known by its own."""
-        return host if is_whole(host) else self.base_name(host)
+        return self.real(host) if is_whole(host) else self.base_name(host)
 
     def only(self, host: str) -> Self:
         """Return the export as if it were of one of its hosts alone."""
@@ -347,6 +351,13 @@ def _version_for(export: ExportedService) -> Literal[1, 2, 3, 4, 5]:
     return 2 if export.server_names else FIRST
 
 
+def port_names(export: ExportedService) -> dict[int, str]:
+    """Return the name of each port in Istio's objects; that of the first hangs on no number."""
+    return {
+        port: export.port_name if port == export.port else f"{export.port_name}-{port}" for port in export.port_numbers
+    }
+
+
 def as_written(principal: str, own: str) -> str:
     """Return a principal as an AuthorizationPolicy must write it in a mesh of a trust domain.
 
@@ -375,6 +386,12 @@ def pod_host(pod: str, service: str, namespace: str) -> str:
 def service_host(service: str, namespace: str) -> str:
     """Return the DNS name of a Service as a whole."""
     return f"{service}.{namespace}.svc.{CLUSTER_DOMAIN}"
+
+
+def in_namespace(host: str, namespace: str) -> str:
+    """Return the DNS name that a host would have in a namespace."""
+    domain = f".svc.{CLUSTER_DOMAIN}"
+    return f"{host.removesuffix(domain).rpartition('.')[0]}.{namespace}{domain}"
 
 
 def server_name(host: str, site: str) -> str:

@@ -330,9 +330,8 @@ def _gateway(settings: Settings, site: Site) -> GatewayPlan:
 
 
 def _imports(site: Site, offers: Offers, gateways: Mapping[str, GatewayPlan]) -> tuple[ImportPlan, ...]:
-    found = {(of.from_, of.export): offers.get((of.from_, of.export)) for of in site.imports}
-    by_sidecar = {(of.from_, of.export): found[of.from_, of.export] for of in site.imports if not of.by_gateway}
-    hosts = (host for export in by_sidecar.values() if export for host in export.hosts)
+    found = [(of, _seen(of, offers.get((of.from_, of.export)))) for of in site.imports]
+    hosts = (host for of, export in found if export and not of.by_gateway for host in export.hosts)
     vips = allot_vips(hosts, IPv4Network(site.vip_range))
     return tuple(
         ImportPlan(
@@ -340,14 +339,19 @@ def _imports(site: Site, offers: Offers, gateways: Mapping[str, GatewayPlan]) ->
             name=of.export,
             namespace=of.namespace,
             service_account=of.service_account,
-            export=(export := found[of.from_, of.export]),
+            export=export,
             gateway=gateways.get(of.from_),
             vips={host: vips[host] for host in (export.hosts if export and not of.by_gateway else ())},
             egress=_egress(of, export) if of.by_gateway else None,
             selector=of.selector,
         )
-        for of in site.imports
+        for of, export in found
     )
+
+
+def _seen(of: Import, export: ExportedService | None) -> ExportedService | None:
+    """Return an export with its hosts by the names that they have for an import."""
+    return export and export.model_copy(update={"hosts": tuple(map(of.seen, export.hosts))})
 
 
 def _egress(of: Import, export: ExportedService | None) -> EgressPlan:
@@ -387,7 +391,7 @@ def _database(
     database: Database,
     meshed: Collection[str],
 ) -> DatabasePlan:
-    source, switchover = _source(settings, offers, database), _switchover(settings, database)
+    source, switchover = _source(settings, offers, site, database), _switchover(settings, database)
     leads = switchover is not None and switchover.primary == site.name
     role: Role = "primary" if leads or not database.replicates else "replica" if source else "pending"
     partner = source_of(settings, database)
@@ -413,18 +417,23 @@ def _database(
 
 def egress_of(site: Site, database: Database) -> Egress:
     """Return how a database reaches what it follows."""
+    return "gateway" if any(of.by_gateway for of in _followed_by(site, database)) else "sidecar"
+
+
+def _followed_by(site: Site, database: Database) -> list[Import]:
+    """Return the imports by which a database reaches what it follows."""
     followed = database.replicates
-    imports = (of for of in site.imports if followed and (of.from_, of.export) == (followed.from_, followed.export))
-    return "gateway" if any(of.by_gateway for of in imports) else "sidecar"
+    return [of for of in site.imports if followed and (of.from_, of.export) == (followed.from_, followed.export)]
 
 
-def _source(settings: Settings, offers: Offers, database: Database) -> ExportedService | None:
+def _source(settings: Settings, offers: Offers, site: Site, database: Database) -> ExportedService | None:
     """Return the export that a database follows; None for a primary, and while it, or its own, is not there yet."""
     replicates, source = database.replicates, source_of(settings, database)
     chained = source and source[1].replicates and not exchanges(settings, database)
-    if replicates is None or (source and chained and not _source(settings, offers, source[1])):
+    if replicates is None or (source and chained and not _source(settings, offers, *source)):
         return None
-    return offers.get((replicates.from_, replicates.export))
+    found = offers.get((replicates.from_, replicates.export))
+    return next((_seen(of, found) for of in _followed_by(site, database)), found)
 
 
 def _switchover(settings: Settings, database: Database) -> Switchover | None:

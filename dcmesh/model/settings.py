@@ -16,6 +16,7 @@ from dcmesh.model.addresses import VIP_NETWORK
 from dcmesh.model.base_model import Model
 from dcmesh.model.egress import PORTS
 from dcmesh.model.gateway import GATEWAY_NAME, Exposure
+from dcmesh.model.images import AGNHOST
 from dcmesh.model.ingress import TAKES_PART, ingress_port
 from dcmesh.model.istio import TRUST_DOMAIN
 from dcmesh.model.link import (
@@ -28,6 +29,7 @@ from dcmesh.model.link import (
     ProbeKind,
     Protocol,
     ServiceAccount,
+    in_namespace,
     pod_host,
     pod_hosts,
     server_name,
@@ -788,7 +790,7 @@ class Import(Model):
     egress: Egress = "sidecar"
     """How the hosts are reached: by the sidecars of the consumer's pods, or by an egress gateway, without any."""
     host_namespace: Name | None = None
-    """With `egress: gateway`: the namespace of the hosts' names, which is created. A host outside it is refused."""
+    """Namespace of the hosts' names here. With `egress: gateway` it is needed, and created. Default: their own."""
     clients: list[Client] = []
     """With `egress: gateway`: who may connect to it."""
     ports: list[HostPort] = []
@@ -801,6 +803,10 @@ class Import(Model):
     def by_gateway(self) -> bool:
         """Whether the hosts are reached by an egress gateway."""
         return self.egress == "gateway"
+
+    def seen(self, host: str) -> str:
+        """Return by what name the site knows a host of the export."""
+        return in_namespace(host, self.host_namespace) if self.host_namespace else host
 
     def chosen_ports(self, first: int) -> Mapping[tuple[str, int], int]:
         """Return the ports that are chosen, by host and its own port.
@@ -855,6 +861,8 @@ class Site(Model):
     """A trust domain that counts as the site's too, while it changes: docs/production.md, "Another trust domain"."""
     shares_trust_domain: Flag = False
     """Whether another site may have the same `trustDomain`: nobody can tell the pods of the two apart."""
+    pod_security: Literal["restricted"] | None = None
+    """Set this to `restricted` to have dcmesh's pods as Kubernetes' Pod Security Standard of that name wants them."""
 
     @property
     def told_trust_domains(self) -> tuple[str, ...]:
@@ -958,6 +966,20 @@ class Monitoring(Model):
     """Image of mysqld_exporter, which runs beside each server of the workload `mariadb`."""
 
 
+# --- images ----------------------------------------------------------------------------------------------------------
+
+
+class Images(Model):
+    """Images of dcmesh's own pods. Those of Istio, of databases and of operators are set where these are."""
+
+    probe: ImageName = AGNHOST
+    """Image of the probes: any with a shell, `xargs` and bash or curl."""
+    hello: ImageName = AGNHOST
+    """Image of the workloads `hello` and `hello-client`: agnhost."""
+    pull_secrets: list[Name] = []
+    """Secrets with credentials for the registry, in the namespaces of probes and workloads, but for `pxc`."""
+
+
 class Settings(Model):
     """A stack's whole configuration."""
 
@@ -979,6 +1001,8 @@ class Settings(Model):
     """Keep databases, generated passwords and the root from deletion, on clusters that are not for throwing away."""
     monitoring: Monitoring | None = None
     """Set this to have the sites watched."""
+    images: Images = Images()
+    """Images of dcmesh's own pods, and how they are pulled."""
 
     def told(self, consumer: Consumer) -> Consumer:
         """Return a consumer as the link has it: with the trust domains of its site, if this stack has that."""

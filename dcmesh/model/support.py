@@ -46,7 +46,7 @@ class Package:
 
     Attributes:
         name: its name: that of the Python package, but for the CLI.
-        admitted: the range that is admitted; requirements.txt has those of the SDKs.
+        admitted: the range that is admitted; dependencies.txt has those of the SDKs.
         tried: the version that CI runs.
     """
 

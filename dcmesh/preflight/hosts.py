@@ -3,6 +3,7 @@
 import ipaddress
 from collections.abc import Iterator
 
+from dcmesh.config.checks.links import OTHER_NAMES
 from dcmesh.config.errors import Finding, Remark
 from dcmesh.kube.cluster import ClusterReader
 from dcmesh.model import settings as model
@@ -31,17 +32,18 @@ def own_names(
 
     def look(numbered: tuple[int, ImportPlan]) -> Iterator[Finding]:
         index, imported = numbered
+        cure = OTHER_NAMES if imported.export and imported.export.termination != "pod" else "rename one of them"
         for namespace, service in dict.fromkeys(map(service_of, imported.vips)):
             if cluster.has_service(namespace, service):
                 advice = (
                     f"has hosts of Service {namespace}/{service}, and {site.name} has a Service of that name: its own "
-                    "pods would answer; rename one of them"
+                    f"pods would answer; {cure}"
                 )
             elif namespace not in site.namespaces and cluster.is_foreign("namespace", namespace):
                 ((key, value),) = OURS.items()
                 advice = (
                     f"has hosts of namespace {namespace}, and {site.name} has a namespace of that name, which is not "
-                    "dcmesh's: a Service of its own could have these names some day; rename one of them, or leave the "
+                    f"dcmesh's: a Service of its own could have these names some day; {cure}, or leave the "
                     f"names in it to dcmesh: `kubectl label namespace {namespace} {key}={value}`"
                 )
             else:

@@ -65,7 +65,7 @@ def _trust_domains(
             yield Finding(f"{where}.exports[{index}].name", export.name, advice)
 
 
-INJECTION, REVISION = "istio-injection", "istio.io/rev"
+INJECTION, REVISION, DATAPLANE = "istio-injection", "istio.io/rev", "istio.io/dataplane-mode"
 """Labels of namespaces."""
 
 
@@ -140,7 +140,14 @@ def namespaces(cluster: ClusterReader, settings: model.Settings, site: model.Sit
         if labels is None:
             yield Finding(f"{where}.namespace", namespace, f"is not there: `kubectl create namespace {namespace}`")
             return
-        yield from _sidecars(cluster, settings, f"{where}.namespace", namespace, labels)
+        if injecting(labels) is None and labels.get(DATAPLANE) == "ambient":
+            advice = (
+                "is in the ambient mesh, where pods have no sidecars: export by `termination: gateway`, import by "
+                "`egress: gateway`"
+            )
+            yield Finding(f"{where}.namespace", namespace, advice)
+        else:
+            yield from _sidecars(cluster, settings, f"{where}.namespace", namespace, labels)
         if not cluster.has_service_account(namespace, account):
             advice = f"is not there: `kubectl create serviceaccount {account} --namespace {namespace}`"
             yield Finding(f"{where}.serviceAccount", account, advice)

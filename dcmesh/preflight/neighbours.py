@@ -160,7 +160,8 @@ def _told(
 
 
 def _deployed(export: ExportedService, source: str, *, by_gateway: bool = False) -> DeployedExport:
-    return DeployedExport(source=source, gateways=(), by_gateway=by_gateway, pod_port=export.port, **dict(export))
+    named = export.port_name
+    return DeployedExport(source=source, gateways=(), by_gateway=by_gateway, entry_port=named, **dict(export))
 
 
 def _gateway(place: str, host: str, ports: Sequence[int], since: Mapping[str, str], *, tls: str | None) -> Object:

@@ -12,6 +12,7 @@ from dcmesh.kube.kubeconfig import read_kubeconfig
 from dcmesh.model import settings as model
 from dcmesh.model.plan import Plan, SitePlan
 from dcmesh.preflight import (
+    admission,
     certificates,
     egress,
     gateway_exports,
@@ -19,10 +20,13 @@ from dcmesh.preflight import (
     ingress_exports,
     istiod_names,
     local_clients,
+    lost_state,
     mesh,
     neighbours,
     networks,
     plaintext,
+    platforms,
+    port_names,
     purposes,
     selectors,
     sidecars,
@@ -110,7 +114,10 @@ def _of_site(
                 return identity, other
             gateway, there, allowed = gateway_namespace(site, known), mesh_of(cluster, settings), cluster.allowed
             checks = [
+                platforms.managed_mesh(cluster, where, named, known),
+                platforms.ipv6_alone(cluster, site, path, known),
                 versions.running(cluster, settings.istio, site, where, named),
+                lost_state.unknown(cluster, settings, site, path, gateway, environment, known),
                 certificates.cacerts(cluster, settings, site, environment if known else None),
                 mesh.existing_istio(cluster, settings, site, path),
                 istiod_names.not_signed(cluster, settings, site, path),
@@ -131,17 +138,19 @@ def _of_site(
                 ingress_exports.ready_to_export(allowed, there, settings.istio, site, path, plan, gateway, known),
                 local_clients.abandoned(allowed, site, path, known),
                 selectors.misled(allowed, site, path, plan, known),
+                port_names.taken(allowed, site, path, plan, known),
                 neighbours.met(allowed, settings.istio, path, plan, gateway, known),
                 networks.shut_gateway(allowed, path, plan, gateway),
                 networks.shut_in(allowed, path, plan),
                 sidecars.shut_out(allowed, site, path, plan),
                 plaintext.taken(allowed, site, path, plan),
+                admission.not_let_in(allowed, settings, site, path, plan, gateway, known),
                 unseen(allowed, path, site.name),  # of all that was read before
             ]
             return identity, [found for check in checks for found in as_far_as_allowed(check, where, named)]
     except ConfigException as error:
         found = Finding(where, named, f"cannot be used ({error}): check the kubeconfig")
-    except HTTPError as error:
+    except (HTTPError, OSError) as error:
         found = Finding(where, named, f"cannot be reached: {error}: check the VPN, the address and the credentials")
     except ApiException as error:
         if error.status == 403:

@@ -3,16 +3,18 @@
 import base64
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
+from pydantic import AwareDatetime
 
-from dcmesh.kube.api import ERRORS, ApiClient, secret_data, why
+from dcmesh.kube.api import ERRORS, ApiClient, answer_or_none, secret_data, why
+from dcmesh.kube.mesh_config import mesh_root
 from dcmesh.kube.proxies import SECRET
 from dcmesh.model.cacerts import layout_of
-from dcmesh.model.certificates import WARNING_DAYS, common_name
+from dcmesh.model.certificates import WARNING_DAYS, Bundle, common_name
 from dcmesh.model.facts import Fact, Problem, State
 from dcmesh.model.istio import ISTIO_NAMESPACE
 
@@ -37,8 +39,8 @@ class Certificate(Fact):
 
     kind: CertificateKind
     subject: str
-    issued: datetime | None = None
-    expires: datetime | None = None
+    issued: AwareDatetime | None = None
+    expires: AwareDatetime | None = None
     days_left: float | None = None
     fingerprint: str | None = None
 
@@ -47,11 +49,27 @@ class Certificate(Fact):
         """What problems begin with."""
         return f"{self.site} certificate of {self.kind} {self.subject}"
 
+    @property
+    def end(self) -> str:
+        """Until when it is valid, in UTC."""
+        return f"{self.expires.astimezone(UTC):%Y-%m-%d %H:%M}" if self.expires else "?"
+
+    @property
+    def left(self) -> str:
+        """How long it is still valid, in words."""
+        if self.days_left is None:
+            return "?"
+        if self.days_left <= 0:
+            return "expired"
+        if self.days_left >= 2:
+            return f"{self.days_left:.0f} days"
+        return f"{timedelta(days=self.days_left) // timedelta(hours=1)} hours"
+
     def judge(self) -> Iterator[tuple[State, str]]:
         """Yield what is wrong."""
         if self.issued is None or self.expires is None or self.days_left is None:
             return
-        until = f"{self.expires:%Y-%m-%d %H:%M} UTC"
+        until = f"{self.end} UTC"
         if self.days_left <= 0:
             yield State.CRITICAL, f"expired {until}"
         elif self.kind != "pod" and self.days_left < WARNING_DAYS:
@@ -65,12 +83,24 @@ def days(until: datetime, since: datetime) -> float:
     return round((until - since).total_seconds() / 86400, 2)
 
 
-def ask_authorities(clients: Callable[[], ApiClient], site: str) -> list[Certificate]:
-    """Ask a cluster for the certificates that its Istio signs with."""
+def ask_authorities(clients: Callable[[], ApiClient], site: str, told: Bundle | None = None) -> list[Certificate]:
+    """Ask a cluster for the certificates that its Istio signs with.
+
+    They lie beside the intermediate's key, which not everybody may read. Who may not is shown the roots that istiod has
+    all proxies trust, and the intermediate that the stack has given the site.
+
+    Args:
+        clients: makes clients of the cluster.
+        site: the site.
+        told: what the stack has given it. Default: nothing.
+    """
+    now = datetime.now(UTC)
     try:
         with clients() as api:
-            secret = secret_data(api, ISTIO_NAMESPACE, SECRET)
-        return parse_authorities(site, secret, datetime.now(UTC))
+            secret = answer_or_none(secret_data, api, ISTIO_NAMESPACE, SECRET, none=(403,) if told else ())
+            if secret is None and told:
+                return _authorities(site, mesh_root(api).encode(), told.chain.encode(), now)
+        return parse_authorities(site, secret, now)
     except (*ERRORS, ValueError) as error:
         reason = f"the Secret {ISTIO_NAMESPACE}/{SECRET} cannot be read: {why(error)}"
         return [Certificate(site=site, kind="intermediate", subject=f"of {site}", unknown=reason)]
@@ -83,8 +113,18 @@ def parse_authorities(site: str, secret: Mapping[str, str], now: datetime) -> li
         ValueError: they are no certificates.
     """
     layout = layout_of(secret)
-    roots = x509.load_pem_x509_certificates(base64.b64decode(secret.get(layout.root, "")))
-    own, *_ = x509.load_pem_x509_certificates(base64.b64decode(secret.get(layout.cert, "")))
+    root, cert = (base64.b64decode(secret.get(key, "")) for key in (layout.root, layout.cert))
+    return _authorities(site, root, cert, now)
+
+
+def _authorities(site: str, root: bytes, chain: bytes, now: datetime) -> list[Certificate]:
+    """Return the roots, and the first certificate of a chain.
+
+    Raises:
+        ValueError: they are no certificates.
+    """
+    roots = x509.load_pem_x509_certificates(root)
+    own, *_ = x509.load_pem_x509_certificates(chain)
     authorities: list[tuple[CertificateKind, x509.Certificate]] = [
         *(("root", root) for root in roots),
         ("intermediate", own),

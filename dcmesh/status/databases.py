@@ -55,7 +55,28 @@ class DatabaseServer(Fact):
     @property
     def where(self) -> str:
         """What problems begin with."""
-        return f"{self.site} database {self.namespace}/{self.pod}"
+        return f"{self.site} database {self.name}"
+
+    @property
+    def name(self) -> str:
+        """Its namespace and pod."""
+        return f"{self.namespace}/{self.pod}"
+
+    @property
+    def leader(self) -> str:
+        """The host that it follows, or what it is instead, in a word."""
+        if self.unknown or self.down:
+            return "?"
+        return self.source or ("nobody" if self.follows else "primary")
+
+    @property
+    def lag(self) -> str:
+        """How far it is behind, in words; empty if it follows none."""
+        if self.unknown or self.down:
+            return "?"
+        if not self.running:
+            return "stopped" if self.source else ""
+        return "?" if self.seconds_behind is None else f"{self.seconds_behind} s"
 
     def judge(self) -> Iterator[tuple[State, str]]:
         """Yield what is wrong."""

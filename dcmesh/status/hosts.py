@@ -78,6 +78,12 @@ class Host(Fact):
         what = f"hosts of {self.source}" if self.unknown else f"{self.host}:{self.port}"
         return f"{self.site} {self.consumer} to {what}"
 
+    @property
+    def must_be(self) -> str:
+        """Namespace and service account of the identity that it must prove; of several each."""
+        # spiffe://DOMAIN/ns/NAMESPACE/sa/NAME
+        return " ".join("/".join(of.split("/")[-3::2]) for of in self.identity.split())
+
     def judge(self) -> Iterator[tuple[State, str]]:
         """Yield what is wrong."""
         if self.answer and not self.answer.ok:

@@ -1,7 +1,6 @@
 """The status on one screen."""
 
 from collections.abc import Iterable, Sequence
-from datetime import timedelta
 from itertools import groupby
 
 from rich.console import Console
@@ -93,9 +92,7 @@ def _hosts(hosts: Sequence[Host], width: int) -> Table:
     )
     for host in hosts:
         answer = host.answer.text if host.answer else "?"
-        # spiffe://DOMAIN/ns/NAMESPACE/sa/NAME
-        identity = " ".join("/".join(of.split("/")[-3::2]) for of in host.identity.split())
-        table.add_row(_mark(host.state), host.host, str(host.port), host.consumer, answer, identity)
+        table.add_row(_mark(host.state), host.host, str(host.port), host.consumer, answer, host.must_be)
     return table
 
 
@@ -108,22 +105,17 @@ def _servers(servers: Sequence[DatabaseServer], width: int) -> Table:
     source = _names("follows", [server.source for server in servers], width)
     table = empty_table(short(""), "site", "server", source, short("behind", "right"), short("writes"), "GTID")
     for server in servers:
-        follows = server.source or ("nobody" if server.follows else "primary")
-        lag = f"{server.seconds_behind} s" if server.running else "stopped" if server.source else ""
-        if server.unknown or server.down:
-            follows, lag = "?", "?"
         writes = {True: "no", False: "yes", None: "?"}[server.read_only]
-        name = f"{server.namespace}/{server.pod}"
-        table.add_row(_mark(server.state), server.site, name, follows, lag, writes, server.position)
+        shown = (server.name, server.leader, server.lag, writes, server.position)
+        table.add_row(_mark(server.state), server.site, *shown)
     return table
 
 
 def _certificates(certificates: Sequence[Certificate]) -> Table:
     table = empty_table(short(""), "site", short("of"), "subject", short("expires (UTC)"), short("left", "right"))
     for certificate in certificates:
-        expires = f"{certificate.expires:%Y-%m-%d %H:%M}" if certificate.expires else "?"
-        row = (certificate.site, certificate.kind, certificate.subject, expires, _duration(certificate.days_left))
-        table.add_row(_mark(certificate.state), *row)
+        shown = (certificate.site, certificate.kind, certificate.subject, certificate.end, certificate.left)
+        table.add_row(_mark(certificate.state), *shown)
     return table
 
 
@@ -135,9 +127,3 @@ def _roots(roots: Sequence[TrustedRoot]) -> Table:
         may = ("yes" if root.may_issue else "no", "yes" if root.may_go else "no")
         table.add_row(root.fingerprint[:16], root.subject, *shares, *may)
     return table
-
-
-def _duration(days: float | None) -> str:
-    if days is None:
-        return "?"
-    return f"{days:.0f} days" if days >= 2 else f"{timedelta(days=days) // timedelta(hours=1)} hours"

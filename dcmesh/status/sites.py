@@ -2,9 +2,12 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any, TypeVar
+
+from pydantic import AwareDatetime
 
 from dcmesh.deployment import DeployedSite
 from dcmesh.foreign.objects import Foreign
@@ -13,6 +16,7 @@ from dcmesh.model.plain import plain
 from dcmesh.status.certificates import Certificate, ask_authorities, root_problems
 from dcmesh.status.databases import DatabaseServer, ask_server
 from dcmesh.status.egress import EgressStatus, ask_egress
+from dcmesh.status.exports import Export, ask_exports
 from dcmesh.status.foreign import ask_foreign
 from dcmesh.status.gateways import GatewayStatus, ask_gateway
 from dcmesh.status.hosts import Host, ask_account
@@ -30,8 +34,8 @@ class SiteStatus:
     Attributes:
         name: its name.
         unreachable: why its cluster could not be asked; empty if it could.
-        lost: whether it is gone, by the configuration, and so was not asked.
-        without: the site of another stack that is gone, by the configuration; empty if none is.
+        lost: whether the configuration says that it is gone: then it was not asked.
+        without: the site of another stack that is gone according to the configuration; empty if none is.
         pending: the sites that it is to import from and that export nothing yet.
         facts: what was found.
     """
@@ -71,12 +75,15 @@ class SiteStatus:
         return {
             "state": plain(self.state),
             "unreachable": self.unreachable,
+            "lost": self.lost,
+            "without": self.without,
             "pending": list(self.pending),
             "gateway": gateways[0] if gateways else None,
             "egressGateways": [gateway.as_json() for gateway in of_kind(EgressStatus, self.facts)],
             "certificates": [certificate.as_json() for certificate in of_kind(Certificate, self.facts)],
             "hosts": [host.as_json() for host in of_kind(Host, self.facts)],
             "databases": [server.as_json() for server in of_kind(DatabaseServer, self.facts)],
+            "exports": [export.as_json() for export in of_kind(Export, self.facts)],
             "foreign": [foreign.as_json() for foreign in of_kind(Foreign, self.facts)],
         }
 
@@ -87,10 +94,12 @@ class Status:
 
     Attributes:
         sites: its sites.
+        asked: when they were asked.
         unreadable: why the stack itself could not be read; empty if it could.
     """
 
     sites: tuple[SiteStatus, ...] = ()
+    asked: AwareDatetime | None = None
     unreadable: str = ""
 
     @property
@@ -103,7 +112,15 @@ class Status:
         """What is wrong, the worst first, and causes before what follows from them."""
         if self.unreadable:
             return (Problem(state=State.UNKNOWN, text=self.unreadable),)
-        kinds: tuple[type[Fact], ...] = (Foreign, GatewayStatus, EgressStatus, Certificate, Host, DatabaseServer)
+        kinds: tuple[type[Fact], ...] = (
+            Foreign,
+            GatewayStatus,
+            EgressStatus,
+            Export,
+            Certificate,
+            Host,
+            DatabaseServer,
+        )
         found = [
             *(problem for site in self.sites for problem in site.own_problems),
             *root_problems(of_kind(Certificate, self.facts)),
@@ -121,6 +138,7 @@ class Status:
         """Return the whole as plain data."""
         return {
             "state": plain(self.state),
+            "asked": plain(self.asked),
             "problems": plain(self.problems),
             "sites": {site.name: site.as_json() for site in self.sites},
         }
@@ -132,28 +150,30 @@ def of_kind(kind: type[F], facts: Iterable[Fact]) -> list[F]:
 
 
 def ask_all(sites: Sequence[DeployedSite], max_lag: int) -> Status:
-    """Ask all sites at once. One that cannot be reached stops none of the others."""
+    """Ask all sites at once. One that cannot be reached does not keep the others from being asked."""
+    asked = datetime.now(UTC).replace(microsecond=0)
     with ThreadPoolExecutor(len(sites)) as pool:
-        return Status(sites=tuple(pool.map(lambda site: ask_site(site, max_lag), sites)))
+        return Status(sites=tuple(pool.map(lambda site: ask_site(site, max_lag), sites)), asked=asked)
 
 
 def ask_site(site: DeployedSite, max_lag: int) -> SiteStatus:
     """Ask one site."""
     if site.lost:
         return SiteStatus(name=site.name, lost=True)
+    found = SiteStatus(name=site.name, without=site.without, pending=site.pending)
     try:
         clients = site.reach()
     except ConnectionError as error:
-        return SiteStatus(name=site.name, without=site.without, pending=site.pending, unreachable=str(error))
+        return replace(found, unreachable=str(error))
     questions: list[Callable[[], Iterable[Fact]]] = [
         *([partial(ask_gateway, clients, site.name, site.gateway)] if site.gateway else []),
         *(partial(ask_egress, clients, site.name, account) for account in site.egress_gateways),
         partial(ask_foreign, clients, site),
-        partial(ask_authorities, clients, site.name),
+        partial(ask_exports, clients, site),
+        partial(ask_authorities, clients, site.name, site.certificates),
         *(partial(ask_account, clients, site.name, *account) for account in site.accounts.items()),
         *(partial(ask_server, clients, site.name, server, max_lag) for server in site.servers),
     ]
     with ThreadPoolExecutor(AT_ONCE) as pool:
         answers = pool.map(lambda question: question(), questions)
-        facts = tuple(fact for answer in answers for fact in answer)
-    return SiteStatus(name=site.name, without=site.without, pending=site.pending, facts=facts)
+        return replace(found, facts=tuple(fact for answer in answers for fact in answer))

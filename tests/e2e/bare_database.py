@@ -138,7 +138,10 @@ def database(namespace: str = NAMESPACE, **labels: str) -> list[dict[str, Any]]:
                 "replicas": len(PODS),
                 "podManagementPolicy": "Parallel",
                 "selector": {"matchLabels": {"app": "db"}},
-                "template": {"metadata": {"labels": {"app": "db"}}, "spec": {"containers": [server(), group()]}},
+                "template": {
+                    "metadata": {"labels": {"app": "db"}},
+                    "spec": {"containers": [server(), group()], "terminationGracePeriodSeconds": 2},
+                },
             },
         },
     ]

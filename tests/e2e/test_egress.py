@@ -35,6 +35,8 @@ HELLO = {f"hello-{n}.hello.demo.svc.cluster.local": f"hello-{n}" for n in range(
 HOST = next(iter(HELLO))
 DB0 = "db-0.db.wookie.svc.cluster.local"
 EGRESS = {"namespace": "dcmesh-egress", "serviceAccount": "egress"}
+OF_DC1 = f"{bare.NAMESPACE}-dc1"
+"""Where dc2 has the names of dc1's hosts of `bare`."""
 CLIENTS = [{"namespace": "reports", "labels": {"app": "reader"}}]
 
 
@@ -369,7 +371,11 @@ def test_somebody_elses_namespace_of_that_name_is_left_alone(pair: Project, site
 
 
 def test_neither_database_has_a_sidecar(pair: Project, sites: dict[str, Kubectl], shell: tuple[str, ...]) -> None:
-    """TLS begins at dc2's egress gateway and ends at dc1's gateway. A Service as a whole is reached that way too."""
+    """TLS begins at dc2's egress gateway and ends at dc1's gateway. A Service as a whole is reached that way too.
+
+    dc2 has a namespace of that name itself: there dc1's hosts have the names of another.
+    """
+    sites["dc2"]("create", "namespace", bare.NAMESPACE)
     bare.begin(sites["dc1"])
     before = bare.state(sites["dc1"])
     with pair.edit() as edited:
@@ -384,15 +390,15 @@ def test_neither_database_has_a_sidecar(pair: Project, sites: dict[str, Kubectl]
             {"name": "bare", "statefulSet": "db", "replicas": 2, **common, "ports": ports},
             {"name": "primary", "service": "db-primary", "whole": True, "port": 3306, **common},
         ]
-        dc2["imports"] += [imported("bare", bare.NAMESPACE), imported("primary", bare.NAMESPACE)]
+        dc2["imports"] += [imported("bare", OF_DC1), imported("primary", OF_DC1)]
     pair.up()  # with its preview, to which the hosts' Services have no address yet
-    hosts = {f"{pod}.db.bare.svc.cluster.local": pod for pod in bare.PODS} | {
-        "db-primary.bare.svc.cluster.local": "db-0"
+    hosts = {f"{pod}.db.{OF_DC1}.svc.cluster.local": pod for pod in bare.PODS} | {
+        f"db-primary.{OF_DC1}.svc.cluster.local": "db-0"
     }
     assert {host: bare.answer(sites["dc2"], shell, host) for host in hosts} == hosts
-    another = "db-1.db.bare.svc.cluster.local"
+    another = f"db-1.db.{OF_DC1}.svc.cluster.local"
     assert bare.answer(sites["dc2"], shell, another, port=bare.GROUP_PORT) == "db-1", "a further port is led there too"
-    for host in ("db-0.db.bare.svc.cluster.local", "db-primary.bare.svc.cluster.local"):
+    for host in (f"db-0.db.{OF_DC1}.svc.cluster.local", f"db-primary.{OF_DC1}.svc.cluster.local"):
         walked = json.loads(pair.dcmesh("doctor", "--json", host).stdout)["hosts"]
         steps = [step for port in walked for step in port["steps"]]
         assert {step["hop"]: step["findings"] for step in steps if step["outcome"] != "passed"} == {}
@@ -404,7 +410,7 @@ def test_neither_database_has_a_sidecar(pair: Project, sites: dict[str, Kubectl]
 def replica(sites: dict[str, Kubectl]) -> Database:
     primary = Database(sites["dc1"], bare.NAMESPACE, "db-0")
     primary("CREATE DATABASE watched; CREATE TABLE watched.t (id INT AUTO_INCREMENT PRIMARY KEY)")
-    return bare.replica(sites["dc2"], "reports", "default", "db-0.db.bare.svc.cluster.local")
+    return bare.replica(sites["dc2"], "reports", "default", f"db-0.db.{OF_DC1}.svc.cluster.local")
 
 
 def test_a_replica_hears_at_once_of_an_egress_gateway_that_is_killed_or_drained(
@@ -426,6 +432,6 @@ def test_the_import_goes_and_takes_its_names_along(pair: Project, sites: dict[st
         edited["dcmesh:sites"][1]["imports"] = edited["dcmesh:sites"][1]["imports"][:2]
     pair.up("--skip-preview")
     there = set(sites["dc2"].names("namespaces"))
-    assert "bare" not in there
+    assert OF_DC1 not in there
     assert {"demo", "wookie"} <= there
     pair.up("--expect-no-changes")

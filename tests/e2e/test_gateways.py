@@ -335,7 +335,7 @@ def test_a_rename_and_a_service_as_a_whole_leave_the_other_objects_and_the_conne
     assert primary(CHANNEL) == held, "the replica has not connected anew"
 
 
-OPERATED = {f"pg-{number}.pg.operated.svc.cluster.local": f"pg-{number}" for number in (1, 2)}
+OPERATED = {f"pg-{number}.pg.operated-dc1.svc.cluster.local": f"pg-{number}" for number in (1, 2)}
 """Hosts of pods that have no Service: an operator's, which tells them apart by a label."""
 
 
@@ -353,8 +353,13 @@ def operated(site: Kubectl) -> None:
 def test_pods_by_a_label_and_several_ports(
     pair: Project, sites: dict[str, Kubectl], client: tuple[str, ...], primary: Database, replica: Database
 ) -> None:
-    """PostgreSQL and HTTP, which the `up` asks for in their own words; and a port more breaks no connection."""
+    """PostgreSQL and HTTP, which the `up` asks for in their own words; and a port more breaks no connection.
+
+    dc2 has a Service of that name itself, so dc1's hosts have the names of another namespace there.
+    """
     operated(sites["dc1"])
+    sites["dc2"]("create", "namespace", "operated")
+    sites["dc2"]("create", "service", "clusterip", "pg", "--tcp=5432", "--namespace", "operated")
     held = primary(CHANNEL)
     with pair.edit() as config:
         dc1, dc2 = config["dcmesh:sites"]
@@ -371,8 +376,11 @@ def test_pods_by_a_label_and_several_ports(
         dc2["imports"].append(imported("pg"))
     said = pair.refused("preview")
     assert '.pods[1]: "pg-3" is the value of the label cnpg.io/instanceName of no pod in namespace operated' in said
+    assert "dc2 has a Service of that name: its own pods would answer; give the import another `hostNamespace`" in said
     with pair.edit() as config:
-        config["dcmesh:sites"][0]["exports"][-1]["pods"] = list(OPERATED.values())
+        dc1, dc2 = config["dcmesh:sites"]
+        dc1["exports"][-1]["pods"] = list(OPERATED.values())
+        dc2["imports"][-1]["hostNamespace"] = "operated-dc1"
     pair.up("--skip-preview")
     assert {host: curl(sites["dc2"], host)[0] for host in OPERATED} == OPERATED
     assert bare.answer(sites["dc2"], client, next(iter(HOSTS)), port=bare.GROUP_PORT) == "db-0"

@@ -1,12 +1,12 @@
 """Termination at ingress ports: sidecars for the link alone, at pods that run before it; and all four pairings.
 
-One life, in the order of the tests: each begins where the one before it ended. The meshes capture no DNS: consumers do.
+One life, which the fixtures lead up to where a test begins: `exported`, `taking_part`, `linked`. The meshes capture no
+DNS: consumers do.
 """
 
 import json
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +41,9 @@ GATEWAY = {
     "egress": "gateway",
     "clients": [{"namespace": "reports"}],
 }
+SOAK = pytest.mark.soak(
+    proves=("components/mesh/ingress_export.py", "dcmesh/model/ingress.py", "components/mesh/local_clients.py")
+)
 PAIRINGS = {
     "in-by-sidecar": ("ingress", SIDECAR),
     "in-by-gateway": ("ingress", GATEWAY),
@@ -101,11 +104,11 @@ def sites(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Kubec
 
 @pytest.fixture(scope="module")
 def pair(sites: dict[str, Kubectl], tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """The demo in all pairings, and a database that runs before dcmesh and is not exported yet."""
+    """A database that runs before dcmesh, which dc1 is to export, beside the demo in all pairings."""
     bare.begin(sites["dc1"])
     dc1, dc2 = ({"name": name, "cluster": {"kubeconfig": str(kubectl.path)}} for name, kubectl in sites.items())
     dc1["workloads"] = [{"kind": "hello", "namespace": name, "replicas": 1} for name in PAIRINGS]
-    dc1["exports"] = [hello(name) for name in PAIRINGS]
+    dc1["exports"] = [*(hello(name) for name in PAIRINGS), DATABASE]
     dc2["workloads"] = [{"kind": "hello-client", "namespace": "demo-dr"}]
     dc2["imports"] = [imported(name, way) for name, (_, way) in PAIRINGS.items()]
     whole = lab_config()
@@ -118,24 +121,14 @@ def pair(sites: dict[str, Kubectl], tmp_path_factory: pytest.TempPathFactory) ->
     return project
 
 
-def test_all_four_pairings_are_probed(pair: Project, sites: dict[str, Kubectl]) -> None:
-    pair.up("--skip-preview")
-    sites["dc2"]("create", "namespace", "reports")
-    reader = start(sites["dc2"], "reader", "reports", "default")
-    for name, (_, way) in PAIRINGS.items():
-        host = f"hello-0.hello.{name}.svc.cluster.local"
-        pod = {"pod": reader} if "egress" in way else {}
-        assert curl(sites["dc2"], host, **pod) == ("hello-0", "200")
-    pair.up("--expect-no-changes")
-
-
-def test_the_sites_own_clients_reach_the_demo_with_and_without_sidecars(sites: dict[str, Kubectl]) -> None:
-    """By name, at the port itself: it is in no sidecar."""
-    host = "hello-0.hello.in-by-sidecar.svc.cluster.local"
-    sites["dc1"].apply(insiders())
-    for name, namespace in (("insider", "insiders"), ("outsider", "default")):
-        pod = start(sites["dc1"], name, namespace, "default")
-        assert curl(sites["dc1"], host, pod=pod) == ("hello-0", "200"), name
+@pytest.fixture(scope="module")
+def exported(pair: Project, sites: dict[str, Kubectl]) -> str:
+    """What `up` says of the database, which must not notice it. Its local clients connect all the while."""
+    before = bare.state(sites["dc1"])
+    with bare.local_client(sites["dc1"], "default", hosts=" ".join(LOCALLY)):
+        said = pair.up("--skip-preview")
+    assert bare.state(sites["dc1"]) == before
+    return said
 
 
 def insiders() -> dict[str, Any]:
@@ -145,8 +138,9 @@ def insiders() -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def local(sites: dict[str, Kubectl]) -> dict[str, tuple[str, ...]]:
+def local(exported: str, sites: dict[str, Kubectl]) -> dict[str, tuple[str, ...]]:
     """Clients of the database in its own site: with a sidecar, and without."""
+    sites["dc1"].apply(insiders())
     places = {"insider": "insiders", "outsider": bare.NAMESPACE}
     return {
         name: start(sites["dc1"], f"asking-{name}", where, "default", image=MARIADB) for name, where in places.items()
@@ -155,20 +149,6 @@ def local(sites: dict[str, Kubectl]) -> dict[str, tuple[str, ...]]:
 
 def locally_answered(sites: dict[str, Kubectl], local: dict[str, tuple[str, ...]]) -> dict[str, dict[str, str]]:
     return {name: {host: bare.answer(sites["dc1"], pod, host) for host in LOCALLY} for name, pod in local.items()}
-
-
-def test_an_export_of_pods_without_sidecars_changes_nothing_of_them(pair: Project, sites: dict[str, Kubectl]) -> None:
-    """And says what they are to get. Local clients connect all the while."""
-    before = bare.state(sites["dc1"])
-    with pair.edit() as config:
-        config["dcmesh:sites"][0]["exports"].append(DATABASE)
-    with ExitStack() as clients:
-        for namespace in ("insiders", "default"):
-            clients.enter_context(bare.local_client(sites["dc1"], namespace, hosts=" ".join(LOCALLY)))
-        said = pair.up("--skip-preview")
-    assert 'the labels sidecar.istio.io/inject: "true", dcmesh/ingress: "db"' in said
-    assert f'traffic.sidecar.istio.io/includeInboundPorts: "{INGRESS}"' in said
-    assert bare.state(sites["dc1"]) == before
 
 
 TEMPLATE = {
@@ -180,10 +160,10 @@ TEMPLATE = {
 }
 
 
-def test_pods_that_get_their_sidecars_one_by_one_keep_their_local_clients(
-    sites: dict[str, Kubectl], local: dict[str, tuple[str, ...]]
-) -> None:
-    dc1, everybody = sites["dc1"], dict.fromkeys(local, LOCALLY)
+@pytest.fixture(scope="module")
+def taking_part(sites: dict[str, Kubectl], local: dict[str, tuple[str, ...]]) -> list[list[bool]]:
+    """Which pods have sidecars, after each of two steps. All local clients reach both after each."""
+    dc1, everybody, steps = sites["dc1"], dict.fromkeys(local, LOCALLY), list[list[bool]]()
     assert locally_answered(sites, local) == everybody
     for partition in (1, 0):
         strategy = {"type": "RollingUpdate", "rollingUpdate": {"partition": partition}}
@@ -191,13 +171,21 @@ def test_pods_that_get_their_sidecars_one_by_one_keep_their_local_clients(
         dc1("patch", "statefulset", "db", "--namespace", bare.NAMESPACE, "--type=merge", f"--patch={patch}")
         dc1("rollout", "status", "statefulset/db", "--namespace", bare.NAMESPACE, "--timeout=180s")
         pods = [dc1.get("pod", pod, bare.NAMESPACE)["spec"] for pod in bare.PODS]
-        sidecars = ["istio-proxy" in json.dumps(spec) for spec in pods]
-        assert sidecars == [partition == 0, True]
+        steps.append(["istio-proxy" in json.dumps(spec) for spec in pods])
         eventually("all are reached", lambda: locally_answered(sites, local) == everybody)
+    return steps
 
 
 @pytest.fixture(scope="module")
-def client(sites: dict[str, Kubectl]) -> tuple[str, ...]:
+def linked(pair: Project, taking_part: list[list[bool]]) -> str:
+    """What `up` says that imports the database. It succeeds if the consumer reaches each pod."""
+    with pair.edit() as config:
+        config["dcmesh:sites"][1]["imports"].append(imported("db", SIDECAR))
+    return pair.up("--skip-preview")
+
+
+@pytest.fixture(scope="module")
+def client(sites: dict[str, Kubectl], linked: str) -> tuple[str, ...]:
     """A pod of the consumer that can speak with the database."""
     container = {"name": "client", "image": MARIADB, "command": ["sleep", "infinity"]}
     spec = {"serviceAccountName": "client", "terminationGracePeriodSeconds": 1, "containers": [container]}
@@ -211,23 +199,11 @@ def answered(sites: dict[str, Kubectl], client: tuple[str, ...]) -> bool:
     return {host: bare.answer(sites["dc2"], client, host) for host in HOSTS} == HOSTS
 
 
-def test_the_consumer_reaches_each_pod_by_its_real_name(
-    pair: Project, sites: dict[str, Kubectl], client: tuple[str, ...]
-) -> None:
-    with pair.edit() as config:
-        config["dcmesh:sites"][1]["imports"].append(imported("db", SIDECAR))
-    said = pair.up("--skip-preview")
-    assert "do not take part with all" not in said
-    assert answered(sites, client)
-    other = start(sites["dc2"], "unlabelled", "demo-dr", "client", image=MARIADB)
-    assert "Unknown server host" in bare.answer(sites["dc2"], other, next(iter(HOSTS))), "DNS is the consumer's alone"
-
-
 Dial = Callable[..., dict[str, str]]
 
 
 @pytest.fixture(scope="module")
-def address(pair: Project) -> str:
+def address(pair: Project, linked: str) -> str:
     (address,) = pair.output("link")["dc1"]["gateway"]["addresses"]
     return str(address)
 
@@ -274,28 +250,132 @@ def strangers(sites: dict[str, Kubectl], directory: Path, name: str) -> dict[str
     return {**attempts, "plaintext": {}}
 
 
-def test_a_stranger_gets_not_a_byte(
-    dial: Dial, sites: dict[str, Kubectl], genuine: dict[str, str], tmp_path: Path
+def start_anew(site: Kubectl) -> None:
+    """Have db-1 started anew, and wait until its sidecar has heard of its listeners. It need not get ready."""
+    site("delete", "pod", "db-1", "--namespace", bare.NAMESPACE)
+    asked = ("exec", "--namespace", bare.NAMESPACE, "db-1", "--container", "istio-proxy", "--", "pilot-agent")
+
+    def heard() -> bool:
+        stats = site(*asked, "request", "GET", "stats?filter=lds.update", check=False)
+        return "lds.update_attempt" in stats and "lds.update_attempt: 0" not in stats
+
+    eventually("its sidecar has heard of its listeners", heard, within=120)
+
+
+def found_by_doctor(pair: Project, host: str) -> list[str]:
+    said = json.loads(pair.dcmesh("doctor", "--json", host).stdout)["hosts"]
+    return [of["id"] for link in said for step in link["steps"] for of in step["findings"]]
+
+
+def critical(pair: Project, what: str) -> bool:
+    """Tell whether status calls something critical."""
+    problems = json.loads(pair.dcmesh("status", "--json").stdout)["problems"]
+    return any(of["state"] == "critical" and what in of["text"] for of in problems)
+
+
+def in_and_nobody_else(
+    dial: Dial, sites: dict[str, Kubectl], genuine: dict[str, str], directory: Path, pod: str, **more: dict[str, Any]
+) -> tuple[dict[str, str], dict[str, str]]:
+    """Return how far everybody comes by the gateway, and at the pod's ingress port from within dc1, past it."""
+    name = SNI.format(pod[-1])
+    attempts = {**strangers(sites, directory, name), "consumer": {**genuine, "server_name": name}}
+    within = {"site": "dc1", "at": sites["dc1"].get("pod", pod, bare.NAMESPACE)["status"]["podIP"], "port": INGRESS}
+    return dial({**attempts, **more}), dial(attempts, **within)
+
+
+def test_a_database_that_runs_is_told_what_to_get(exported: str) -> None:
+    assert 'the labels sidecar.istio.io/inject: "true", dcmesh/ingress: "db"' in exported
+    assert f'traffic.sidecar.istio.io/includeInboundPorts: "{INGRESS}"' in exported
+
+
+def test_all_four_pairings_are_probed(exported: str, sites: dict[str, Kubectl]) -> None:
+    sites["dc2"]("create", "namespace", "reports")
+    reader = start(sites["dc2"], "reader", "reports", "default")
+    for name, (_, way) in PAIRINGS.items():
+        host = f"hello-0.hello.{name}.svc.cluster.local"
+        pod = {"pod": reader} if "egress" in way else {}
+        assert curl(sites["dc2"], host, **pod) == ("hello-0", "200")
+
+
+def test_pods_that_get_their_sidecars_one_by_one_keep_their_local_clients(taking_part: list[list[bool]]) -> None:
+    assert taking_part == [[False, True], [True, True]]
+
+
+def test_the_consumer_gets_in_and_a_stranger_gets_not_a_byte(
+    dial: Dial,
+    sites: dict[str, Kubectl],
+    linked: str,
+    client: tuple[str, ...],
+    genuine: dict[str, str],
+    tmp_path: Path,
 ) -> None:
     """By the gateway, and at the pod's ingress port from within dc1, where no gateway is in between."""
-    name = SNI.format(0)
-    attempts = strangers(sites, tmp_path, name)
-    for what, server_name in {
+    assert "do not take part with all" not in linked
+    assert answered(sites, client)
+    names = {
         "the name alone": "db-0.db.bare.dc1.dcmesh",
         "the real name": f"outbound_.3306_._.{next(iter(HOSTS))}",
         "the Service": "outbound_.3306_._.db.bare.svc.cluster.local",
         "the ingress port": f"outbound_.{INGRESS}_._.db-0.db.bare.dc1.dcmesh",
         "Galera's port": f"outbound_.{bare.GROUP_PORT}_._.db-0.db.bare.dc1.dcmesh",
-    }.items():
-        attempts[what] = {**genuine, "server_name": server_name}
-    consumer = {"consumer": {**genuine, "server_name": name}}
-    assert dial({**attempts, **consumer}) == {**dict.fromkeys(attempts, "refused"), "consumer": "in"}
-    address = sites["dc1"].get("pod", "db-0", bare.NAMESPACE)["status"]["podIP"]
-    attempts = strangers(sites, tmp_path, name)
-    found = dial({**attempts, **consumer}, site="dc1", at=address, port=INGRESS)
-    assert found == {**dict.fromkeys(attempts, "refused"), "consumer": "in"}
+    }
+    others = {what: {**genuine, "server_name": name} for what, name in names.items()}
+    for found in in_and_nobody_else(dial, sites, genuine, tmp_path, "db-0", **others):
+        assert found == {**dict.fromkeys(found, "refused"), "consumer": "in"}
 
 
+STRANGER = {"san_type": "URI", "matcher": {"prefix": "spiffe://"}}
+NAMES = (
+    "/patch/value/transport_socket/typed_config/common_tls_context/combined_validation_context"
+    "/default_validation_context/match_typed_subject_alt_names/-"
+)
+
+
+def test_without_its_filter_the_port_is_closed_and_a_changed_one_is_critical(
+    pair: Project, dial: Dial, sites: dict[str, Kubectl], genuine: dict[str, str], tmp_path: Path
+) -> None:
+    """Also when the pod starts anew: what keeps strangers out is what leads to the server."""
+    dc1, host, of = sites["dc1"], f"db-1.db.{DOMAIN}", ("--namespace", bare.NAMESPACE)
+    consumer = {"consumer": {**genuine, "server_name": SNI.format(1)}}
+    before = dc1.get("envoyfilter", "db-ingress", bare.NAMESPACE)
+    dc1("delete", "envoyfilter", "db-ingress", *of)
+    eventually("it is closed", lambda: dial(consumer) == {"consumer": "refused"})
+    dc1("delete", "pod", "db-1", *of)
+    dc1("rollout", "status", "statefulset/db", *of, "--timeout=120s")
+    for found in in_and_nobody_else(dial, sites, genuine, tmp_path, "db-1"):
+        assert set(found.values()) == {"refused"}
+    assert found_by_doctor(pair, host) == ["ingress-closed"]
+    assert critical(pair, "EnvoyFilter bare/db-ingress is gone")
+    kept = {key: before["metadata"].get(key, {}) for key in ("name", "namespace", "labels", "annotations")}
+    dc1.apply({**before, "metadata": kept})
+    eventually("the consumer gets in", lambda: dial(consumer) == {"consumer": "in"})
+    assert found_by_doctor(pair, host) == []
+    (at,) = (n for n, one in enumerate(before["spec"]["configPatches"]) if "transport_socket" in one["patch"]["value"])
+    patch = [{"op": "add", "path": f"/spec/configPatches/{at}{NAMES}", "value": STRANGER}]
+    dc1("patch", "envoyfilter", "db-ingress", *of, "--type=json", f"--patch={json.dumps(patch)}")
+    assert found_by_doctor(pair, host) == ["ingress-unguarded"]
+    assert critical(pair, "EnvoyFilter bare/db-ingress is not as dcmesh makes it")
+    dc1("replace", "--filename", "-", stdin=json.dumps({**before, "metadata": kept}))
+
+
+@SOAK
+def test_the_sites_own_clients_reach_the_demo_with_and_without_sidecars(
+    sites: dict[str, Kubectl], local: dict[str, tuple[str, ...]]
+) -> None:
+    """By name, at the port itself: it is in no sidecar."""
+    host = "hello-0.hello.in-by-sidecar.svc.cluster.local"
+    for name, namespace in (("insider", "insiders"), ("outsider", "default")):
+        pod = start(sites["dc1"], name, namespace, "default")
+        assert curl(sites["dc1"], host, pod=pod) == ("hello-0", "200"), name
+
+
+@SOAK
+def test_the_consumers_pods_alone_capture_dns(sites: dict[str, Kubectl], linked: str) -> None:
+    other = start(sites["dc2"], "unlabelled", "demo-dr", "client", image=MARIADB)
+    assert "Unknown server host" in bare.answer(sites["dc2"], other, next(iter(HOSTS)))
+
+
+@SOAK
 def test_unfinished_handshakes_take_no_connection_of_the_server(
     lab: Lab, sites: dict[str, Kubectl], address: str, client: tuple[str, ...]
 ) -> None:
@@ -310,97 +390,113 @@ def test_unfinished_handshakes_take_no_connection_of_the_server(
     eventually("the consumer gets in", lambda: answered(sites, client))
 
 
+@SOAK
 def test_a_mesh_that_allows_nothing_lets_the_consumers_in(
     sites: dict[str, Kubectl], client: tuple[str, ...], local: dict[str, tuple[str, ...]]
 ) -> None:
     of = {"name": "allow-nothing", "namespace": "istio-system"}
     kind = {"apiVersion": "security.istio.io/v1", "kind": "AuthorizationPolicy"}
     sites["dc1"].apply({**kind, "metadata": of, "spec": {}})
-    elsewhere = ("hello-0.hello.end-by-sidecar.svc.cluster.local", ("--namespace", "insiders", "insider"))
-    eventually("it holds", lambda: curl(sites["dc1"], elsewhere[0], pod=elsewhere[1])[1] == "403")
+    elsewhere, asking = (
+        "hello-0.hello.end-by-sidecar.svc.cluster.local",
+        start(sites["dc1"], "shut-out", "insiders", "default"),
+    )
+    eventually("it holds", lambda: curl(sites["dc1"], elsewhere, pod=asking)[1] == "403")
     assert answered(sites, client)
     assert locally_answered(sites, local) == dict.fromkeys(local, LOCALLY)
     sites["dc1"]("delete", "authorizationpolicy", "allow-nothing", "--namespace", "istio-system")
 
 
-def started_anew(site: Kubectl) -> str:
-    """Have db-1 started anew, and return its address when its sidecar has its configuration."""
-    site("delete", "pod", "db-1", "--namespace", bare.NAMESPACE)
-
-    def configured() -> str:
-        pod = json.loads(
-            site("get", "pod", "db-1", "--namespace", bare.NAMESPACE, "--output", "json", check=False) or "{}"
-        )
-        asked = ("exec", "--namespace", bare.NAMESPACE, "db-1", "--container", "istio-proxy", "--", "pilot-agent")
-        stats = site(*asked, "request", "GET", "stats?filter=lds.update", check=False)
-        tried = "lds.update_attempt" in stats and "lds.update_attempt: 0" not in stats
-        return str(pod.get("status", {}).get("podIP", "")) if tried else ""
-
-    return eventually("its sidecar has heard of its listeners", configured, within=120)
-
-
-def found_by_doctor(pair: Project, host: str) -> list[str]:
-    said = json.loads(pair.dcmesh("doctor", "--json", host).stdout)["hosts"]
-    return [of["id"] for link in said for step in link["steps"] for of in step["findings"]]
-
-
-@pytest.mark.parametrize(
-    ("kind", "finding"),
-    [("peerauthentications.security.istio.io", "ingress-not-strict"), ("envoyfilters", "ingress-unguarded")],
-)
-def test_a_lock_that_is_deleted_by_hand_leaves_the_port_closed(
-    pair: Project,
-    dial: Dial,
-    sites: dict[str, Kubectl],
-    genuine: dict[str, str],
-    tmp_path: Path,
-    kind: str,
-    finding: str,
+@SOAK
+def test_without_its_peer_authentication_the_port_is_closed(
+    pair: Project, dial: Dial, sites: dict[str, Kubectl], genuine: dict[str, str], tmp_path: Path
 ) -> None:
-    """Also when the pod starts anew; and the doctor says so.
-
-    Without the PeerAuthentication its sidecar never gets ready, and so its containers do not start. Without the
-    EnvoyFilter the port is half closed: the policy takes a DNS name for an identity, and acts after the first bytes.
-    """
+    """And when the pod starts anew its sidecar does not get ready, so its containers do not start. Doctor says so."""
     host = f"db-1.db.{DOMAIN}"
     assert found_by_doctor(pair, host) == []
-    sites["dc1"]("delete", kind, "db-ingress", "--namespace", bare.NAMESPACE)
-    assert finding in found_by_doctor(pair, host)
-    address = started_anew(sites["dc1"])
-    assert finding in found_by_doctor(pair, host)
-    attempts = strangers(sites, tmp_path, SNI.format(1))
-    for where in ({}, {"site": "dc1", "at": address, "port": INGRESS}):
-        reached = dial(attempts, **where)
-        assert [who for who, how in reached.items() if how == "in"] in ([], ["the name as a DNSName"])
-        mesh = set(reached) - {"another root", "no certificate", "plaintext", "another trust domain"}
-        closed = reached if finding == "ingress-not-strict" else reached.keys() - mesh
-        assert {reached[who] for who in closed} == {"refused"}
+    sites["dc1"]("delete", "peerauthentications.security.istio.io", "db-ingress", "--namespace", bare.NAMESPACE)
+    assert "ingress-not-strict" in found_by_doctor(pair, host)
+    start_anew(sites["dc1"])
+    assert "ingress-not-strict" in found_by_doctor(pair, host)
+    for found in in_and_nobody_else(dial, sites, genuine, tmp_path, "db-1"):
+        assert set(found.values()) == {"refused"}
     pair.up("--refresh", "--skip-preview")
     consumer = {"consumer": {**genuine, "server_name": SNI.format(1)}}
     eventually("the consumer gets in", lambda: dial(consumer) == {"consumer": "in"}, within=120)
 
 
-def test_a_captured_database_is_sent_to_the_gateway(pair: Project, sites: dict[str, Kubectl]) -> None:
+@SOAK
+def test_a_containers_port_of_the_exports_name_is_found(
+    pair: Project, sites: dict[str, Kubectl], exported: str
+) -> None:
+    """Istio goes by the name: to the gateway the host is where nothing listens."""
+    namespace, host = "end-by-sidecar", "hello-0.hello.end-by-sidecar.svc.cluster.local"
+    dc1, of = sites["dc1"], ("statefulset", "hello", "--namespace", namespace)
+
+    def call(port: dict[str, Any], ready: int | str) -> None:
+        container = "/spec/template/spec/containers/0"
+        patch = [
+            {"op": "replace", "path": f"{container}/ports/0", "value": port},
+            {"op": "replace", "path": f"{container}/readinessProbe/httpGet/port", "value": ready},
+        ]
+        dc1("patch", *of, "--type=json", f"--patch={json.dumps(patch)}")
+        dc1("rollout", "status", "statefulset/hello", "--namespace", namespace, "--timeout=120s")
+
+    call({"name": "tcp", "containerPort": 9999}, ready=8080)
+    eventually("it is found", lambda: found_by_doctor(pair, host)[:1] == ["port-name-taken"])
+    assert critical(pair, f"is led to port 9999 of pod {namespace}/hello-0, which a container calls `tcp`")
+    assert curl(sites["dc2"], host)[0] != "hello-0"
+    call({"name": "http", "containerPort": 8080}, ready="http")
+    eventually("it is reached", lambda: curl(sites["dc2"], host) == ("hello-0", "200"))
+
+
+def named(namespace: str) -> list[dict[str, Any]]:
+    """Return a StatefulSet of one pod of which a container calls a port as Istio's objects call an export's."""
+    metadata, labels = {"name": "named", "namespace": namespace}, {"app": "named"}
+    ports = [{"name": "tcp", "containerPort": 9104}]
+    container = {"name": "idle", "image": MARIADB, "command": ["sleep", "infinity"], "ports": ports}
+    pod = {"containers": [container], "terminationGracePeriodSeconds": 1}
+    template = {"metadata": {"labels": labels}, "spec": pod}
+    replicas = {"serviceName": "named", "replicas": 1, "selector": {"matchLabels": labels}, "template": template}
+    service = {"clusterIP": "None", "selector": labels, "ports": [{"port": 3306}]}
+    return [
+        {"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": service},
+        {"apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": metadata, "spec": replicas},
+    ]
+
+
+@SOAK
+def test_what_cannot_be_exported_is_refused(pair: Project, sites: dict[str, Kubectl], linked: str) -> None:
+    """A database that is captured whole, and one of which a container calls another port like the export's."""
     bare.begin(sites["dc1"], "meshed", **{"istio-injection": "enabled"})
+    sites["dc1"].apply(*named("meshed"))
+    of = {"namespace": "meshed", "replicas": 1, "port": 3306}
     with pair.edit() as config:
-        config["dcmesh:sites"][0]["exports"].append({**DATABASE, "name": "meshed", "namespace": "meshed"})
+        config["dcmesh:sites"][0]["exports"] += [
+            {**DATABASE, "name": "meshed", "namespace": "meshed"},
+            {"name": "named", "termination": "gateway", **of, "consumers": [consumer(SIDECAR)]},
+        ]
     said = pair.refused("preview")
     assert "take in more than its ingress ports" in said
     assert "use `termination: gateway`, which leaves the pods as they are" in said
+    assert "3306 would be led to port 9104 of " in said
     with pair.edit() as config:
-        config["dcmesh:sites"][0]["exports"].pop()
+        del config["dcmesh:sites"][0]["exports"][-2:]
     sites["dc1"]("delete", "namespace", "meshed")
 
 
-def test_status_and_doctor_find_nothing(pair: Project) -> None:
+@SOAK
+def test_nothing_changes_and_status_and_doctor_find_nothing(pair: Project, linked: str) -> None:
     """But that nothing in a lab enforces NetworkPolicies. Of the demo behind a gateway its Service says HTTP."""
+    pair.up("--expect-no-changes")
     said = json.loads(pair.dcmesh("status", "--json").stdout)["problems"]
     assert [of["text"] for of in said if "enforces NetworkPolicies" not in of["text"]] == []
     for host in (*HOSTS, "hello-0.hello.in-by-sidecar.svc.cluster.local"):
         assert found_by_doctor(pair, host) == []
 
 
-def test_without_the_exports_nothing_is_left(pair: Project, sites: dict[str, Kubectl]) -> None:
+@SOAK
+def test_without_the_exports_nothing_is_left(pair: Project, sites: dict[str, Kubectl], linked: str) -> None:
     pair.pulumi("destroy", "--yes", "--skip-preview")
     assert pair.resources() == []
     assert not sites["dc1"].names("serviceentries", "--namespace", bare.NAMESPACE)

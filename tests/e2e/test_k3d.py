@@ -15,7 +15,7 @@ from components.cluster import K3S_IMAGE
 from lab.k3d import docker, images, parts
 from tests.e2e.toolbox import PROGRAM, ROOT, lab_config, run
 
-VENV = ("requirements.txt", "requirements-dev.txt", "lab/requirements.txt", "constraints.txt")
+VENV = ("dependencies.txt", "requirements.txt", "requirements-dev.txt", "lab/requirements.txt", "constraints.txt")
 """What make would make the virtual environment anew for."""
 
 

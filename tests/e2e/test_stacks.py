@@ -5,6 +5,7 @@ One life, in the order of the tests: each begins where the one before it ended.
 
 import json
 import os
+import shlex
 import subprocess
 import threading
 from base64 import b64decode, b64encode
@@ -21,6 +22,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
+from .connect_proxy import connect_proxy
 from .site_stack import ISTIO, TRUST, SiteStack
 from .toolbox import (
     CLIENT,
@@ -381,6 +383,136 @@ def test_a_changed_kubeconfig_replaces_nothing(dc1: SiteStack, dc2: SiteStack) -
     uids = [site.kubectl.get("namespace", "kube-system", "default")["metadata"]["uid"] for site in (dc2, dc1)]
     assert f"is {uids[0]}, and was {uids[1]}" in said
     assert "Traceback" not in said
+
+
+API_NAME = "api.dc1.example"
+"""A name of dc1's API that a proxy alone knows."""
+
+
+def behind_a_proxy(stack: SiteStack, home: Path) -> dict[str, Any]:
+    """Write a kubeconfig as a cloud's tools do, of which nothing can be used from elsewhere; return what is in it.
+
+    Its server has a name that no DNS knows. A program gives the credentials; it and the CA have relative paths.
+    """
+    known: dict[str, Any] = yaml.safe_load(stack.kubectl.path.read_text())
+    (cluster,), (user,) = known["clusters"], known["users"]
+    for directory in ("pki", "bin"):
+        (home / directory).mkdir(parents=True)
+    (home / "pki/ca.crt").write_bytes(b64decode(cluster["cluster"].pop("certificate-authority-data")))
+    credentials = {
+        f"client{part.title()}Data": b64decode(user["user"][f"client-{part}-data"]).decode()
+        for part in ("certificate", "key")
+    }
+    version = "client.authentication.k8s.io/v1"
+    answer = json.dumps({"apiVersion": version, "kind": "ExecCredential", "status": credentials})
+    (home / "pki/answer.json").write_text(answer)
+    login = home / "bin/login"
+    login.write_text(f'#!/bin/sh\n[ "$SITE" = "$1" ] && exec cat {home}/pki/answer.json\n')
+    for secret, mode in ((login, 0o700), (home / "pki/answer.json", 0o600)):
+        secret.chmod(mode)
+    user["user"] = {
+        "exec": {
+            "apiVersion": version,
+            "command": "./bin/login",
+            "args": ["dc1"],
+            "env": [{"name": "SITE", "value": "dc1"}],
+            "interactiveMode": "Never",
+        }
+    }
+    port = stack.api.rpartition(":")[2]
+    cluster["cluster"] |= {
+        "server": f"https://{API_NAME}:{port}",
+        "certificate-authority": "pki/ca.crt",
+        "tls-server-name": "kubernetes.default.svc",
+    }
+    return known
+
+
+def test_a_cluster_is_reached_by_proxies_programs_and_relative_paths(dc1: SiteStack, directory: Path) -> None:
+    """By Pulumi's provider, which `refresh` has read all objects, and by dcmesh, in pods too, the same way."""
+    home = directory / "home"
+    known = behind_a_proxy(dc1, home)
+    cluster = known["clusters"][0]["cluster"]
+    with dc1.edit_site() as site:
+        before, site["cluster"] = site["cluster"], {"kubeconfig": str(home / "config"), "context": "lab-dc1"}
+    known["contexts"][0]["name"] = "lab-dc1"
+    known["current-context"] = "nowhere"
+
+    def reached() -> None:
+        dc1.up("--skip-preview")
+        dc1.pulumi("refresh", "--yes", "--skip-preview", "--expect-no-changes")
+        status = json.loads(dc1.dcmesh("status", "--json").stdout)
+        assert status["problems"] == []
+
+    with connect_proxy({API_NAME: dc1.api.removeprefix("https://").partition(":")[0]}) as proxy:
+        (home / "config").write_text(yaml.safe_dump(known))
+        assert "cannot be reached" in dc1.refused("preview"), "nobody but the proxy knows its name"
+        cluster["proxy-url"] = proxy
+        (home / "config").write_text(yaml.safe_dump(known))
+        reached()
+        del cluster["proxy-url"]
+        (home / "config").write_text(yaml.safe_dump(known))
+        dc1.environment |= {"HTTPS_PROXY": proxy}
+        reached()
+        dc1.environment |= {"NO_PROXY": f".dc1.example:{cluster['server'].rpartition(':')[2]}"}
+        assert "cannot be reached" in dc1.refused("preview"), "the proxy is not for it"
+        (home / "bin/login").write_text("#!/bin/sh\necho log in first >&2\nexit 1\n")
+        assert "login gives no credentials: exec: process returned 1. log in first" in dc1.refused("preview")
+    for name in ("HTTPS_PROXY", "NO_PROXY"):
+        del dc1.environment[name]
+    with dc1.edit_site() as site:
+        site["cluster"] = before
+    dc1.up("--skip-preview")
+
+
+def running(site: Kubectl) -> dict[str, Any]:
+    """Return each pod of a cluster that has not ended, with what changes when it is made anew or restarted."""
+    pods = json.loads(site("get", "pods", "--all-namespaces", "--output", "json"))["items"]
+    return {
+        pod["metadata"]["name"]: (
+            pod["metadata"]["uid"],
+            [of["restartCount"] for of in pod["status"]["containerStatuses"]],
+        )
+        for pod in pods
+        if pod["status"]["phase"] == "Running"
+    }
+
+
+def test_a_state_that_is_lost(dc2: SiteStack) -> None:
+    """In the words of docs/production.md: by its backup, and without one by what the cluster has."""
+    backup = dc2.pulumi("stack", "export")
+
+    def lose() -> None:
+        dc2.pulumi("stack", "rm", "--yes", "--force", "--preserve-config")
+        dc2.init()
+
+    pods, cacerts = running(dc2.kubectl), dc2.kubectl.get("secret", "cacerts", "istio-system")
+    lose()
+    dc2.pulumi("stack", "import", stdin=backup)
+    dc2.up("--expect-no-changes")
+    lose()
+    with dc2.edit() as config:
+        config["dcmesh:trust"] = {"source": "generated"}
+    said = dc2.refused("preview")
+    assert 'trust.source: "generated" would give dc2 another root: this stack made its Secret' in said
+    forget = "kubectl delete secret --namespace istio-system --selector 'owner=helm,name in (istio-base,istiod)'"
+    assert f"`{forget}`" in " ".join(said.split())
+    held = {file: b64decode(text).decode() for file, text in cacerts["data"].items()}
+    files = {"caCert": "ca-cert.pem", "certChain": "cert-chain.pem", "rootCert": "root-cert.pem"}
+    with dc2.edit() as config:
+        config["dcmesh:trust"] = {"source": "provided"} | {part: held[file] for part, file in files.items()}
+    dc2.pulumi("config", "set", "--secret", "--path", "dcmesh:trust.caKey", stdin=held["ca-key.pem"].strip())
+    dc2.kubectl(*shlex.split(forget)[1:])
+    dc2.up()
+    assert running(dc2.kubectl) == pods
+    after = dc2.kubectl.get("secret", "cacerts", "istio-system")
+    assert (after["metadata"]["uid"], after["data"].keys()) == (cacerts["metadata"]["uid"], cacerts["data"].keys())
+    assert answers(dc2, dc2.hosts())
+    dc2.up("--expect-no-changes")
+    with dc2.edit() as config:
+        config["dcmesh:trust"] = TRUST
+    dc2.up("--skip-preview")
+    assert running(dc2.kubectl) == pods
 
 
 class Conversation:

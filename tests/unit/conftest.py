@@ -9,7 +9,7 @@ import hypothesis
 import pytest
 
 from dcmesh import config
-from dcmesh.model.link import Consumer, ExportedPort, ExportedService
+from dcmesh.model.link import Consumer, ExportedPort, ExportedService, server_name
 from tests.unit import configurations
 from tests.unit.engine import Engine
 
@@ -61,6 +61,20 @@ def database() -> ExportedService:
         protocol="TCP",
         identities=("spiffe://cluster.local/ns/shop/sa/mysql",),
         consumers=(Consumer(site="dc2", namespace="dr", service_account="replica"),),
+    )
+
+
+@pytest.fixture
+def at_ingress(database: ExportedService) -> ExportedService:
+    """The same with TLS that ends at ingress ports, two of them, and consumers of two trust domains."""
+    own = Consumer(site="dc2", namespace="dr", service_account="replica", trust_domains=("dc2.dcmesh",))
+    return database.model_copy(
+        update={
+            "ingress": True,
+            "ports": (*database.ports, ExportedPort(port=33060)),
+            "server_names": tuple(server_name(host, "dc1") for host in database.hosts),
+            "consumers": (own, Consumer(site="dc2", namespace="dr", service_account="backup")),
+        }
     )
 
 

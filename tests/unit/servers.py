@@ -65,15 +65,16 @@ class _Connection:
 
 
 class KubernetesAPI:
-    """A Kubernetes API server: no TLS, nothing but GET. It answers in the thread that asks: threads of its own, and
-    sockets, took most of the time.
+    """A Kubernetes API server: no TLS, nothing but GET, and POST that makes nothing.
+
+    It answers in the thread that asks: threads of its own, and sockets, took most of the time.
 
     Attributes:
         server_port: its port, where nothing else listens.
         silence: a file descriptor that has nothing to read, as a connection that stands.
         objects: what is there, by path, with a query or for all queries: an object, a text, or the status of an
-            error. All else is 404.
-        asked: the paths of all requests.
+            error, alone or with its message. All else is 404. What is to be made is there by `POST PATH`.
+        asked: the paths of all requests that read.
         connections: how many there have been.
     """
 
@@ -91,12 +92,18 @@ class KubernetesAPI:
     def answer(self, request: str) -> tuple[HTTPStatus, str, str]:
         """Return status, type and body for the first line of a request."""
         method, target, _ = request.split()
-        assert method == "GET", f"{method} {target}"
         path, _, query = unquote(target).partition("?")
-        self.asked.append(path)
+        if method == "GET":
+            self.asked.append(path)
+        else:
+            assert (method, query) == ("POST", "dryRun=All"), f"{method} {target}"
+            path = f"POST {path}"
         found = self.objects.get(f"{path}?{query}", self.objects.get(path, 404))
         if isinstance(found, int):
             return HTTPStatus(found), "text/plain", ""
+        if isinstance(found, tuple):
+            status, message = found
+            return HTTPStatus(status), "application/json", json.dumps({"message": message})
         if isinstance(found, str):
             return HTTPStatus.OK, "text/plain", found
         return HTTPStatus.OK, "application/json", json.dumps(found)

@@ -10,8 +10,12 @@ from dcmesh.deployment import DeployedExport, DeployedSite, ExpectedGateway, Exp
 from dcmesh.model.link import Consumer, ExportedPort, ServiceAccount
 from dcmesh.status.certificates import Certificate, days
 from dcmesh.status.databases import DatabaseServer
+from dcmesh.status.egress import EgressStatus
+from dcmesh.status.exports import Consumer as ExportConsumer
+from dcmesh.status.exports import Export
 from dcmesh.status.gateways import GatewayStatus
 from dcmesh.status.hosts import Answer, Host
+from dcmesh.status.sites import SiteStatus, Status
 from tests.unit.certificates import authority, root
 from tests.unit.servers import VERSION
 
@@ -68,6 +72,19 @@ def host(**changes: Any) -> Host:
     return Host(**well | changes)
 
 
+def offer(**changes: Any) -> Export:
+    well: dict[str, Any] = {
+        "site": "dc1",
+        "name": "db",
+        "namespace": "wookie",
+        "hosts": (DB0, DB1),
+        "port": 3306,
+        "termination": "gateway",
+        "consumers": (ExportConsumer(site="dc2", account="wookie-dr/db"),),
+    }
+    return Export(**well | changes)
+
+
 def replica(**changes: Any) -> DatabaseServer:
     well: dict[str, Any] = {
         "site": "dc2",
@@ -109,7 +126,7 @@ DB_EXPORT = DeployedExport(
     protocol="TCP",
     identities=(IDENTITY,),
     consumers=(Consumer(site="dc2", namespace="wookie-dr", service_account="db"),),
-    pod_port=3306,
+    entry_port="tcp",
 )
 
 
@@ -261,3 +278,83 @@ class Containers:
         if isinstance(answer, Exception):
             raise answer
         return answer
+
+
+# --- two sites, each of which has all that can be drawn --------------------------------------------------------------
+
+LONG_HOST = "cluster1-pxc-0.cluster1-pxc-unready.production-databases.svc.cluster.local"
+
+
+def two_sites(*, broken: bool = False) -> Status:
+    """Return two sites that follow one another, each with a gateway, by an egress gateway and by a sidecar.
+
+    Args:
+        broken: whether much is wrong.
+    """
+    db = (DB0, DB1, "db-2.db.wookie.svc.cluster.local")
+    egress = "wookie-dr/dcmesh-egress"
+    orders = "spiffe://dc1.dcmesh/ns/production-databases/sa/cluster1-pxc"
+    fault: dict[str, Any] = {"answer": Answer(ok=False, text="closed without answer")} if broken else {}
+    late: dict[str, Any] = {"seconds_behind": 4210} if broken else {}
+    stopped: dict[str, Any] = (
+        {"running": False, "seconds_behind": None, "last_error": "error connecting to master"} if broken else {}
+    )
+    dc1 = SiteStatus(
+        name="dc1",
+        facts=(
+            gateway(ready=1 if broken else 2),
+            EgressStatus(site="dc1", account="reports/dcmesh-egress", ready=2, wanted=2),
+            certificate(kind="root", subject="Root CA", left=timedelta(days=3650), lifetime=timedelta(days=3652)),
+            certificate(left=timedelta(days=30 if broken else 700)),
+            certificate(kind="pod", subject="wookie/db", left=timedelta(hours=20), lifetime=timedelta(hours=24)),
+            host(
+                site="dc1",
+                source="dc2",
+                consumer="reports/dcmesh-egress",
+                gateways=("198.51.100.7:15443",),
+                port=5432,
+                host="reports-0.reports.analytics.svc.cluster.local",
+                answer=Answer(ok=True, text="greeting"),
+            ),
+            offer(hosts=db, consumers=(ExportConsumer(site="dc2", account=egress),)),
+            *(
+                offer(
+                    port=port,
+                    name="orders",
+                    namespace="production-databases",
+                    hosts=(LONG_HOST,),
+                    termination="pod",
+                    consumers=(ExportConsumer(site="dc2", account="orders/importer"),),
+                )
+                for port in (3306, 33062)
+            ),
+            primary(),
+            replica(site="dc1", namespace="wookie", pod="db-1"),
+        ),
+    )
+    dc2 = SiteStatus(
+        name="dc2",
+        facts=(
+            gateway(site="dc2", addresses=("198.51.100.7",), told_addresses=("198.51.100.7",), ready=2),
+            offer(
+                site="dc2",
+                name="reports",
+                namespace="analytics",
+                port=5432,
+                termination="ingress",
+                hosts=("reports-0.reports.analytics.svc.cluster.local",),
+                consumers=(ExportConsumer(site="dc1", account="reports/dcmesh-egress"),),
+            ),
+            EgressStatus(site="dc2", account=egress, ready=2, wanted=2),
+            certificate(
+                site="dc2", kind="root", subject="Root CA", left=timedelta(days=3650), lifetime=timedelta(days=3652)
+            ),
+            certificate(site="dc2", subject="Intermediate CA dc2"),
+            certificate(site="dc2", kind="pod", subject=egress, left=timedelta(hours=23), lifetime=timedelta(hours=24)),
+            *(host(host=name, consumer=egress, **(fault if name == DB1 else {})) for name in db),
+            host(host=LONG_HOST, consumer="orders/importer", identity=orders, accepted=(orders,)),
+            replica(**late),
+            replica(namespace="orders", pod="cluster1-pxc-0", source=LONG_HOST, follows=(LONG_HOST,), **stopped),
+        ),
+    )
+    return Status(sites=(dc1, dc2), asked=NOW)

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from dcmesh.deployment import parse_outputs
+from dcmesh.model.ingress import guard
 from tests.unit.conftest import stack_dev
 from tests.unit.engine import Engine, Resource
 from tests.unit.program import imported, probed, probes, run_program
@@ -128,6 +129,14 @@ def test_the_doctor_knows_the_ingress_port(engine: Engine) -> None:
     assert [export.termination for export in dc1.exports] == ["ingress"]
     ((imported_one,),) = [exports for exports in dc2.accounts.values() if exports]
     assert imported_one.rule(HELLO[0], "demo-dr") == f"demo-dr/{SERVED[0]}"
+
+
+def test_status_and_doctor_compare_with_what_the_program_makes(engine: Engine) -> None:
+    """What they know is what the stack's outputs say, as JSON."""
+    outputs = {"sites": engine.outputs["sites"], "kubeconfigs": dict.fromkeys(("dc1", "dc2"), "")}
+    (export,) = parse_outputs(json.loads(json.dumps(outputs)))[0].exports
+    (made,) = (of.spec for of in at_dc1(engine, "EnvoyFilter") if of.object == ("demo", "hello-ingress"))
+    assert made == guard(export, export.ingress_ports, {"dcmesh/ingress": "hello"})
 
 
 def test_an_older_dcmesh_is_told_to_update(engine: Engine) -> None:

@@ -1,15 +1,21 @@
 """What pip installs, and the template of a project that uses it."""
 
 import os
+import re
 import runpy
 import subprocess
 import sys
 import tomllib
+from collections.abc import Iterator
+from importlib.metadata import requires, version
 from pathlib import Path
 from typing import Any
 
 import pytest
 import setuptools
+import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from tests.unit.configurations import ROOT
 
@@ -57,3 +63,51 @@ def test_the_templates_program_is_this_repositorys() -> None:
         return (ROOT / path).read_text().split('"""')[2]
 
     assert code("template/__main__.py") == code("__main__.py").replace("components", "dcmesh_components")
+
+
+# --- what is installed beside it: the versions that CI runs ------------------------------------------------------
+
+
+def requirements(file: str) -> list[str]:
+    """Return the lines of a list of requirements."""
+    lines = (ROOT / file).read_text().splitlines()
+    return [line for line in lines if line and not line.startswith("#")]
+
+
+PINNED = dict(re.fullmatch(r"(\S+)==(\S+)", line).groups() for line in requirements("constraints.txt"))  # type: ignore[union-attr]
+
+
+def needed(lines: list[str], extras: frozenset[str] = frozenset()) -> Iterator[str]:
+    """Yield the names of all packages that come with these, as what is installed says."""
+    for requirement in map(Requirement, lines):
+        chosen = [{"extra": extra} for extra in ("", *extras)]
+        if requirement.marker and not any(requirement.marker.evaluate(of) for of in chosen):
+            continue
+        yield requirement.name
+        yield from needed(requires(requirement.name) or [], frozenset(requirement.extras))
+
+
+def test_what_comes_with_dcmesh_is_pinned_at_what_is_tested_here() -> None:
+    """Else `pulumi install` would get another version than CI ran."""
+    names = {canonicalize_name(name) for name in needed(requirements("dependencies.txt"))}
+    assert len(names) > 20
+    pinned = {canonicalize_name(name): of for name, of in PINNED.items()}
+    assert {name: pinned.get(name) for name in names} == {name: version(name) for name in names}
+
+
+@pytest.mark.parametrize("directory", [".", "template", "package"])
+def test_what_pulumi_install_reads_goes_by_the_pins(directory: str) -> None:
+    first, *_ = requirements(f"{directory}/requirements.txt")
+    option, path = first.split()
+    assert option == "--constraint"
+    assert (ROOT / directory / path).read_text() == (ROOT / "constraints.txt").read_text()
+
+
+# --- the program, as Pulumi runs it ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("project", ["Pulumi.yaml", "template/Pulumi.yaml"])
+def test_the_clusters_of_no_kubeconfig_that_happens_to_be_there(project: str) -> None:
+    """A resource without a provider of its own would go to the cluster that kubectl has chosen."""
+    config = yaml.safe_load((ROOT / project).read_text())["config"]
+    assert config["pulumi:disable-default-providers"] == ["kubernetes"]

@@ -85,6 +85,11 @@ class Configuration:
         """Return the export that an import or a replica names, if it is there."""
         return self._offers.get((imported.from_, imported.export))
 
+    def hosts(self, imported: Import) -> tuple[str, ...]:
+        """Return the hosts of an import by the names that they have for it; none while the export is not there."""
+        offer = self.offer(imported)
+        return tuple(map(imported.seen, offer[1].hosts)) if offer else ()
+
     @cached_property
     def _offers(self) -> Mapping[tuple[str, str], Offer]:
         """Each export with its place, by site and name; of those that are there twice the first."""

@@ -14,7 +14,7 @@ from dcmesh.model.settings import Import, Settings, Site
 def half_said(configuration: Configuration) -> Iterator[Finding]:
     """Find imports without what an egress gateway needs, or with what is for one alone."""
     for _, path, imported in configuration.imports:
-        given = {"hostNamespace": imported.host_namespace, "clients": imported.clients, "ports": imported.ports}
+        given = {"clients": imported.clients, "ports": imported.ports}
         if not imported.by_gateway:
             for key, value in given.items():
                 if value:
@@ -26,7 +26,7 @@ def half_said(configuration: Configuration) -> Iterator[Finding]:
         if not imported.host_namespace:
             advice = (
                 "is missing: egress: gateway puts the hosts' names into this cluster's DNS, and the other site may not "
-                "choose where. Name the namespace of what it exports"
+                "choose where. Name the namespace of what it exports, or one that is not there"
             )
             yield Finding(f"{path}.hostNamespace", NOTHING, advice, given=(path,))
         if not imported.clients:
@@ -46,15 +46,30 @@ def selectors(configuration: Configuration) -> Iterator[Finding]:
                     yield Finding(f"{path}.imports[{index}].selector", NOTHING, advice, given=(path,))
 
 
-def hosts_elsewhere(configuration: Configuration) -> Iterator[Finding]:
-    """Find hosts that the other site would put into another namespace than the configuration says."""
+def differing_names(configuration: Configuration) -> Iterator[Finding]:
+    """Find imports of one export into one namespace that give its hosts different names: they share its objects."""
+    for path, site in configuration.sites:
+        known = dict[tuple[str, str, str], str | None]()
+        for index, imported in enumerate(site.imports):
+            if not imported.by_gateway:
+                shared = (imported.from_, imported.export, imported.namespace)
+                if known.setdefault(shared, imported.host_namespace) != imported.host_namespace:
+                    advice = f"is not what another import into {imported.namespace} says: write the same in all"
+                    where = f"{path}.imports[{index}]"
+                    yield Finding(f"{where}.hostNamespace", imported.host_namespace or NOTHING, advice, given=(where,))
+
+
+def other_names(configuration: Configuration) -> Iterator[Finding]:
+    """Find hosts that cannot have the names of another namespace: their own is what they are asked for by."""
     for _, path, imported in configuration.imports:
         offer = configuration.offer(imported)
-        if offer is None or not (imported.by_gateway and imported.host_namespace):
+        if offer is None or offer[1].termination != "pod" or imported.host_namespace in (None, offer[1].namespace):
             continue
-        for namespace in sorted({service_of(host)[0] for host in offer[1].hosts} - {imported.host_namespace}):
-            advice = f"is not the namespace of all that {imported.from_} exports as {imported.export}: {namespace} is"
-            yield Finding(f"{path}.hostNamespace", imported.host_namespace, advice, given=(offer[0],))
+        advice = (
+            f"is not the namespace of what {imported.from_} exports as {imported.export}, and with `termination: pod` "
+            f"hosts have no other names: write {offer[1].namespace}, or have it exported with `termination: gateway`"
+        )
+        yield Finding(f"{path}.hostNamespace", imported.host_namespace, advice, given=(offer[0],))
 
 
 def namespaces(configuration: Configuration) -> Iterator[Finding]:
@@ -121,7 +136,7 @@ def ports(configuration: Configuration) -> Iterator[Finding]:
             if offer is None or not imported.by_gateway:
                 continue
             where = f"{path}.imports[{index}].ports"
-            hosts, numbers = offer[1].hosts, offer[1].port_numbers
+            hosts, numbers = configuration.hosts(imported), offer[1].port_numbers
             chosen_of = [(of.host, of.host_port or numbers[0]) for of in imported.ports]
             for n, (host, number) in enumerate(chosen_of):
                 if (host, number) in chosen_of[:n]:
@@ -155,22 +170,22 @@ def hosts_twice(configuration: Configuration) -> Iterator[Finding]:
         for imported in site.imports:
             offer = configuration.offer(imported)
             if offer and not imported.by_gateway:
-                behind |= dict.fromkeys(map(service_of, offer[1].hosts), imported)
+                behind |= dict.fromkeys(map(service_of, configuration.hosts(imported)), imported)
         for index, imported in enumerate(site.imports):
             offer = configuration.offer(imported)
             if offer is None or not imported.by_gateway:
                 continue
-            where = f"{path}.imports[{index}].export"
-            if {owners.setdefault(host, imported).from_ for host in offer[1].hosts} - {imported.from_}:
+            where, hosts = f"{path}.imports[{index}].export", configuration.hosts(imported)
+            if {owners.setdefault(host, imported).from_ for host in hosts} - {imported.from_}:
                 advice = "has hosts that another site's export has too, and a cluster's DNS knows them once: keep one"
                 yield Finding(where, imported.export, advice, given=(offer[0],))
-            elif others := {owners[host].export for host in offer[1].hosts} - {imported.export}:
+            elif others := {owners[host].export for host in hosts} - {imported.export}:
                 advice = f"has hosts that {min(others)} has too, and a cluster's DNS knows them once: keep one"
                 yield Finding(where, imported.export, advice)
-            elif {owners[host].namespace for host in offer[1].hosts} - {imported.namespace}:
+            elif {owners[host].namespace for host in hosts} - {imported.namespace}:
                 advice = "is imported by another egress gateway too, and a cluster's DNS knows its hosts once: keep one"
                 yield Finding(where, imported.export, advice)
-            elif any(service in behind for service in map(service_of, offer[1].hosts)):
+            elif any(service in behind for service in map(service_of, hosts)):
                 advice = "is imported by sidecars too, which would be led to this egress gateway: keep one of the two"
                 yield Finding(where, imported.export, advice)
 

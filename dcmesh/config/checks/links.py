@@ -98,6 +98,10 @@ def local_consumers(configuration: Configuration) -> Iterator[Finding]:
                 yield Finding(f"{path}.consumers[{index}].site", consumer.site, advice)
 
 
+OTHER_NAMES = "give the import another `hostNamespace`, whose names its hosts then have here"
+"""What is to be done about names that a site has itself, unless TLS ends at the pods."""
+
+
 def same_names(configuration: Configuration) -> Iterator[Finding]:
     """Find imports whose hosts are names of the importing site's own pods."""
     own = {site.name: _services(site) for _, site in configuration.sites}
@@ -105,11 +109,12 @@ def same_names(configuration: Configuration) -> Iterator[Finding]:
         offer = configuration.offer(imported)
         if offer is None or imported.from_ == site.name:
             continue
-        for namespace, service in dict.fromkeys(map(service_of, offer[1].hosts)):
+        for namespace, service in dict.fromkeys(map(service_of, configuration.hosts(imported))):
             if (namespace, service) in own[site.name]:
+                cure = OTHER_NAMES if offer[1].termination != "pod" else "use another namespace in one of the sites"
                 advice = (
                     f"is of Service {service} in namespace {namespace}, and {site.name} has the same: the pods of both "
-                    "would have the same DNS names; use another namespace in one of the sites"
+                    f"would have the same DNS names; {cure}"
                 )
             elif _is_taken(namespace, site):
                 advice = (
@@ -141,7 +146,9 @@ def same_hosts(configuration: Configuration) -> Iterator[Finding]:
         if offer is None or imported.by_gateway:
             continue
         own = (imported.from_, imported.export)
-        others = {owners.setdefault((site.name, imported.namespace, host), own) for host in offer[1].hosts}
+        others = {
+            owners.setdefault((site.name, imported.namespace, host), own) for host in configuration.hosts(imported)
+        }
         for source, export in sorted(others - {own}):
             other = f"its export {export}" if source == imported.from_ else source
             advice = f"has hosts that {other} has too: import one of them into another namespace"

@@ -38,8 +38,8 @@ def small_ranges(configuration: Configuration) -> Iterator[Finding]:
     """Find ranges that have fewer addresses than a site imports hosts."""
     for path, site in configuration.sites:
         room = max(0, ipaddress.IPv4Network(site.vip_range).num_addresses - 2)
-        offers = (configuration.offer(imported) for imported in site.imports if not imported.by_gateway)
-        hosts = {host for offer in offers if offer for host in offer[1].hosts}
+        by_sidecar = (imported for imported in site.imports if not imported.by_gateway)
+        hosts = {host for imported in by_sidecar for host in configuration.hosts(imported)}
         if len(hosts) > room:
             advice = f"has {room} addresses for {len(hosts)} imported hosts: choose a larger range, such as 241.0.0.0/8"
             yield Finding(f"{path}.vipRange", site.vip_range, advice)

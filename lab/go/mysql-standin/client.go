@@ -13,13 +13,14 @@ import (
 	"github.com/go-mysql-org/go-mysql/client"
 )
 
-// ask sends statements that end in \\G, and prints what comes back as the real client does: a line a column.
+// ask sends statements, and prints what comes back as the real client does by --vertical: a line a column.
 func ask(arguments []string) error {
 	flags := flag.NewFlagSet("mysql", flag.ContinueOnError)
 	options := flags.String("defaults-extra-file", "", "")
 	host := flags.String("host", "", "")
 	user := flags.String("user", "", "")
 	statements := flags.String("execute", "", "")
+	flags.Bool("vertical", true, "")
 	if err := flags.Parse(arguments); err != nil {
 		return err
 	}
@@ -39,7 +40,7 @@ func ask(arguments []string) error {
 		return err
 	}
 	defer connection.Close()
-	for _, statement := range strings.Split(*statements, `\G`) {
+	for _, statement := range strings.Split(*statements, ";") {
 		if statement = strings.TrimSpace(statement); statement == "" {
 			continue
 		}

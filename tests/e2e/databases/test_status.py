@@ -1,6 +1,10 @@
 """`python -m dcmesh status` on the pair with databases: that it is well, and what it says when something is not."""
 
 import json
+import os
+import pty
+import signal
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -8,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.e2e.toolbox import Database, Kubectl, Project, eventually
+from tests.e2e.toolbox import ROOT, Database, Kubectl, Project, eventually
 
 HOSTS = [f"db-{ordinal}.db.wookie.svc.cluster.local" for ordinal in range(3)]
 GATEWAY = ("deployment/istio-eastwestgateway", "--namespace", "dcmesh-gateway")
@@ -134,6 +138,54 @@ def test_a_stopped_channel_is_critical(pair: Project, sites: dict[str, Kubectl])
 
 
 @pytest.mark.usefixtures("mended")
+def test_live_it_shows_what_changes_and_ends_as_it_was_at_the_last_look(
+    pair: Project, sites: dict[str, Kubectl]
+) -> None:
+    """On a terminal of its own, until Ctrl-C."""
+    screen, terminal = pty.openpty()
+    os.set_blocking(screen, False)
+    # What is started in the background ignores Ctrl-C, and so would this.
+    command = ("env", "--default-signal=INT", "venv/bin/python", "-m", "dcmesh", "status", "--watch", "--interval", "1")
+    streams = dict.fromkeys(("stdin", "stdout", "stderr"), terminal)
+    environment = pair.environment | {"TERM": "xterm-256color"}
+    # In a session of its own: what it starts gets Ctrl-C, too, as on a terminal.
+    running = subprocess.Popen(command, cwd=pair.directory, env=environment, start_new_session=True, **streams)
+    os.close(terminal)
+    shown = b""
+
+    def sees(words: bytes) -> bool:
+        nonlocal shown
+        try:
+            while part := os.read(screen, 65536):
+                shown += part
+        except BlockingIOError:
+            pass
+        return words in shown
+
+    replica = Database(sites["dc2"], "wookie-dr", "db-0")
+    try:
+        eventually("all is well", lambda: sees(b"all is well"), within=30)
+        assert b"asking the sites" in shown
+        replica("STOP SLAVE")
+        eventually("the channel is stopped", lambda: sees(b"CRITICAL"), within=30)
+        os.killpg(running.pid, signal.SIGINT)
+        assert running.wait(30) == 2
+    finally:
+        replica("START SLAVE")
+        running.kill()
+        running.wait()
+        os.close(screen)
+
+
+@pytest.mark.usefixtures("status")
+def test_the_page_shows_the_pair(pair: Project) -> None:
+    done = pair.dcmesh("topology")
+    assert (done.returncode, done.stderr) == (0, "")
+    for shown in (*HOSTS, "wookie/db-0", "wookie-dr/db-0", "wookie-dr/db", "3 of 3 hosts answer", "0 s behind"):
+        assert shown in done.stdout.replace("<wbr>", "")
+
+
+@pytest.mark.usefixtures("mended")
 def test_a_primary_that_takes_no_writes_is_critical(pair: Project, sites: dict[str, Kubectl]) -> None:
     primary = Database(sites["dc1"], "wookie", "db-0")
     try:
@@ -172,6 +224,53 @@ def test_a_site_that_cannot_be_reached_is_unknown_and_the_other_is_reported(
     dc1, dc2 = status["sites"]["dc1"], status["sites"]["dc2"]
     assert (dc1["state"], len(dc1["databases"]), dc1["gateway"]["ready"]) == ("ok", 3, 1)
     assert (dc2["state"], dc2["databases"], dc2["hosts"]) == ("unknown", [], [])
+
+
+ASKED = {"dc1": ("dcmesh-gateway", "wookie"), "dc2": ("wookie-dr",)}
+"""By site the namespaces in whose pods commands are run."""
+
+
+@pytest.fixture
+def looking(sites: dict[str, Kubectl], tmp_path: Path) -> Path:
+    """A kubeconfig of the account that only looks, as docs/credentials.md has it."""
+    objects = [*yaml.safe_load_all((ROOT / "examples/permissions/status.yaml").read_text())]
+    account = ("--serviceaccount", "dcmesh-status:dcmesh-status")
+    kubeconfig: dict[str, Any] = {"apiVersion": "v1", "kind": "Config", "contexts": [], "clusters": [], "users": []}
+    for name, site in sites.items():
+        site.apply(*objects)
+        for namespace in ASKED[name]:
+            site("create", "rolebinding", "dcmesh-ask", "--clusterrole=dcmesh-ask", *account, "--namespace", namespace)
+        token = site("create", "token", "dcmesh-status", "--namespace", "dcmesh-status")
+        (cluster,) = yaml.safe_load(site.path.read_text())["clusters"]
+        kubeconfig["clusters"].append({"name": name, "cluster": cluster["cluster"]})
+        kubeconfig["users"].append({"name": name, "user": {"token": token}})
+        kubeconfig["contexts"].append({"name": name, "context": {"cluster": name, "user": name}})
+    path = tmp_path / "looking.yaml"
+    path.touch(mode=0o600)
+    path.write_text(yaml.safe_dump(kubeconfig))
+    return path
+
+
+def test_who_only_looks_needs_neither_the_passphrase_nor_a_secret(
+    pair: Project, sites: dict[str, Kubectl], status: Any, looking: Path
+) -> None:
+    def found(verb: str) -> tuple[int, Any]:
+        done = pair.dcmesh(verb, "--json", "--kubeconfig", str(looking), PULUMI_CONFIG_PASSPHRASE="wrong")
+        assert done.stderr == ""
+        return done.returncode, json.loads(done.stdout)
+
+    code, seen = found("status")
+    assert (code, problems(seen)) == (0, [])
+    for name, site in seen["sites"].items():
+        known = [of["fingerprint"] for of in status["sites"][name]["certificates"] if of["kind"] != "pod"]
+        assert [of["fingerprint"] for of in site["certificates"] if of["kind"] != "pod"] == known
+    code, report = found("doctor")
+    assert (code, report["state"]) == (0, "ok")
+    # Of what it may not run commands for, it says so, and shows the rest.
+    sites["dc2"]("delete", "rolebinding", "dcmesh-ask", "--namespace", "wookie-dr")
+    code, seen = eventually("what was not asked is told", lambda: (found("status")[0] == 3 and found("status")) or None)
+    assert all("403 Forbidden" in line for line in problems(seen))
+    assert seen["sites"]["dc1"]["state"] == "ok"
 
 
 def test_without_the_passphrase_nothing_is_told(pair: Project) -> None:

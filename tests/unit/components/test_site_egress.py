@@ -3,7 +3,9 @@
 from typing import Any
 
 from components.mesh.egress_import import outward
+from dcmesh.deployment import parse_outputs
 from dcmesh.model.egress import allot_ports, name_for
+from dcmesh.model.link import server_name
 from dcmesh.model.plan import plan_of
 from tests.unit.configurations import changed
 from tests.unit.conftest import settings_of
@@ -75,6 +77,35 @@ def test_all_is_on_the_importing_site() -> None:
         if any(part.kind == "SiteEgress" for part in engine.parents(one.name)):
             assert one.provider == "dc2-cluster-kubernetes"
             assert engine.deleted_with(one.name) == "dc2-cluster-cluster"
+
+
+def test_hosts_may_have_the_names_of_another_namespace() -> None:
+    """The other site notices nothing of it, and who asks names them so: replica, probe and status."""
+    alias, real = "db-0.db.wookie-dc1.svc.cluster.local", "db-0.db.wookie.svc.cluster.local"
+    engine = program_of(changed("mariadb-gateways", {"sites[1].imports[0].hostNamespace": "wookie-dc1"}))
+    before = program_of(changed("mariadb-gateways", {}))
+    own, own_before = (
+        {one.name: one.inputs for one in of.in_kubernetes() if one.provider == "dc1-cluster-kubernetes"}
+        for of in (engine, before)
+    )
+    assert own == own_before
+    assert ("wookie-dc1", name_for(alias)) in {part.object for part in engine.kind("EndpointSlice")}
+    (rule,) = [one for one in engine.kind("DestinationRule") if one.object == ("dcmesh-egress", name_for(alias))]
+    assert rule.spec["host"] == server_name(alias, "dc1")
+    assert f"'sni': '{server_name(real, 'dc1')}'" in str(rule.spec)
+    (job,) = [one for one in engine.kind("Job") if one.object == ("dcmesh-egress", "dcmesh-probe")]
+    assert alias in {host for host, *_ in probed(job)}
+    (replica,) = [one for one in engine.kind("StatefulSet") if one.object == ("wookie-dr", "db")]
+    assert alias in str(replica.spec)
+    assert real not in str(replica.spec)
+    importer = parse_outputs(engine.outputs)[1]
+    ((imported,),) = [of for of in importer.accounts.values() if of]
+    assert (imported.hosts[0], imported.real(alias), imported.base_name(alias)) == (
+        alias,
+        real,
+        server_name(real, "dc1"),
+    )
+    assert importer.servers[0].follows == (alias,)
 
 
 def test_a_rename_at_both_ends_leaves_every_object_of_a_host_where_it_is() -> None:

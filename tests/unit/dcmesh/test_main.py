@@ -78,7 +78,7 @@ def test_help_is_there_at_once() -> None:
     [
         ((), "Missing command (see `python -m dcmesh --help`)"),
         (("stats",), "No such command 'stats'. Did you mean 'status'? (see `python -m dcmesh --help`)"),
-        (("status", "--what"), "No such option: --what (see `python -m dcmesh status --help`)"),
+        (("status", "--colour"), "No such option: --colour (see `python -m dcmesh status --help`)"),
         (
             ("status", "--jsn"),
             "No such option: --jsn (Possible options: --json) (see `python -m dcmesh status --help`)",
@@ -88,6 +88,12 @@ def test_help_is_there_at_once() -> None:
         (("status", "--stack"), "Option '--stack' requires an argument"),
         (("status", "dc1"), "Got unexpected extra argument(s) (dc1) (see `python -m dcmesh status --help`)"),
         (("status", "--\x1b[2J"), "No such option: --\\x1b[2J"),
+        (("status", "--interval", "5"), "Invalid value: --interval is for --watch"),
+        (("status", "--watch"), "Invalid value: --watch is for a terminal, and not for --json: run `status` each time"),
+        (
+            ("topology", "a.json", "--stack", "x"),
+            "Invalid value: a FILE is of its own stack: leave out --stack and --kubeconfig",
+        ),
         (("\x1b[2J\nOK: all is well",), "No such command "),
     ],
 )

@@ -127,7 +127,9 @@ def test_all_of_it_as_json(stack: Stack, capsys: pytest.CaptureFixture[str]) -> 
     assert (told["state"], told["problems"], told["lost"]) == ("ok", [], None)
     (database,) = told["sites"][1]["databases"]
     assert database["partner"] == {"site": "dc1", "namespace": "wookie"}
-    assert database["source"]["consumers"] == [{"site": "dc2", "namespace": "wookie-dr", "serviceAccount": "db"}]
+    assert database["source"]["consumers"] == [
+        {"site": "dc2", "namespace": "wookie-dr", "serviceAccount": "db", "trustDomains": []}
+    ]
     assert database["password"] == {"how": "generated", "site": "dc1", "of": "wookie"}
 
 

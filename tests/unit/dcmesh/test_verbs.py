@@ -15,11 +15,11 @@ from dcmesh.databases.mariadb_server import MariadbEnd
 from dcmesh.databases.pxc_cluster import PxcEnd
 from dcmesh.model.certificates import Bundle
 from dcmesh.model.switchover import Switchover
-from dcmesh.verbs import CHAIN, KUBECONFIG, OTHER_KUBECONFIG, ROOTS
+from dcmesh.verbs import CHAIN, DOMAIN, KUBECONFIG, OTHER_KUBECONFIG, ROOTS
 from tests.unit.servers import kubeconfig
 
 CLUSTERS = kubeconfig({"here": "http://127.0.0.1:1", "there": "http://127.0.0.1:2"})
-Settled = list[tuple[str, str, Bundle]]
+Settled = list[tuple[str, str, Bundle, str | None]]
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def settled(monkeypatch: pytest.MonkeyPatch) -> Settled:
     """What was settled."""
     done: Settled = []
     monkeypatch.setattr("dcmesh.trust.rotation.settle", lambda *what: done.append(what))
-    for variable in (KUBECONFIG, CHAIN, ROOTS, "KUBECONFIG"):
+    for variable in (KUBECONFIG, CHAIN, ROOTS, DOMAIN, "KUBECONFIG"):
         monkeypatch.delenv(variable, raising=False)
     return done
 
@@ -44,10 +44,10 @@ def run(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
 def test_the_program_says_by_the_environment_what_is_to_be_followed(
     settled: Settled, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    for variable, text in ((KUBECONFIG, CLUSTERS), (CHAIN, "chain"), (ROOTS, "roots")):
+    for variable, text in ((KUBECONFIG, CLUSTERS), (CHAIN, "chain"), (ROOTS, "roots"), (DOMAIN, "dc1.mesh")):
         monkeypatch.setenv(variable, text)
     assert run(monkeypatch, "settle", "dc1") == 0
-    assert settled == [("dc1", CLUSTERS, Bundle(chain="chain", root="roots"))]
+    assert settled == [("dc1", CLUSTERS, Bundle(chain="chain", root="roots"), "dc1.mesh")]
     assert capfd.readouterr() == ("", "")
 
 
@@ -65,14 +65,14 @@ def test_by_hand_it_is_what_the_secret_has_in_the_cluster_that_kubectl_would_ask
     (tmp_path / "config").write_text(CLUSTERS)
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "config"))
     assert run(monkeypatch, "settle", "dc1", "--context", "there") == 0
-    assert settled == [("dc1", asked[0], Bundle(chain="dc1", root=""))]
+    assert settled == [("dc1", asked[0], Bundle(chain="dc1", root=""), None)]
     assert "127.0.0.1:2" in asked[0]
     assert "127.0.0.1:1" not in asked[0]
 
 
 def test_a_rollout_is_waited_for_in_the_cluster_that_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
     seen = list[str]()
-    monkeypatch.setattr("dcmesh.kube.rollout.wait_for", lambda *what: seen.extend(what))
+    monkeypatch.setattr("dcmesh.kube.rollout.wait_for", lambda *what, say: seen.extend(what))
     monkeypatch.setenv(KUBECONFIG, CLUSTERS)
     assert run(monkeypatch, "wait-for-rollout", "dc1", "wookie", "db") == 0
     assert seen == ["dc1", CLUSTERS, "wookie", "db"]

@@ -51,6 +51,14 @@ def test_failure_leaves_its_reason_in_the_pods_status() -> None:
     assert container["terminationMessagePolicy"] == "FallbackToLogsOnError"
 
 
+def test_a_quota_of_processors_or_memory_lets_it_in() -> None:
+    (container,) = template()["spec"]["containers"]
+    assert {kind: {*of} for kind, of in container["resources"].items()} == {
+        "requests": {"cpu", "memory"},
+        "limits": {"cpu", "memory"},
+    }
+
+
 @pytest.mark.parametrize("changes", [{"path": ["192.0.2.2"]}, {"lines": "other 80 http\n"}])
 def test_probe_runs_again_when_what_it_proves_has_changed(changes: dict[str, Any]) -> None:
     """A Job is made anew when its template differs."""

@@ -3,7 +3,7 @@
 from components.mesh.entry_ports import tls_to
 from components.mesh.named_import import named_destination_rule, named_entry
 from components.mesh.service_import import export_destination_rule
-from dcmesh.model.link import ExportedPort, ExportedService, server_name
+from dcmesh.model.link import ExportedPort, ExportedService, in_namespace, server_name
 
 HOST = "db-pxc-1.db.shop.svc.cluster.local"
 
@@ -61,3 +61,17 @@ def test_name_and_identity_change_in_one_object(database: ExportedService) -> No
         "sni": "db-pxc-1.db.shop.dc1.dcmesh",
         "subjectAltNames": ["spiffe://other"],
     }
+
+
+def test_a_host_with_the_name_of_another_namespace_is_asked_for_by_its_own(database: ExportedService) -> None:
+    """The objects are named after its own, too: they stay where they are when the other name is chosen."""
+    alias = "db-pxc-1.db.shop-dc1.svc.cluster.local"
+    hosts = tuple(in_namespace(host, "shop-dc1") for host in database.hosts)
+    names = tuple(server_name(host, "dc1") for host in database.hosts)
+    export = database.model_copy(update={"hosts": hosts, "server_names": names})
+    rule = named_destination_rule(export, alias, gateways=1)
+    assert (rule["host"], rule["trafficPolicy"]["tls"]["sni"]) == (alias, "db-pxc-1.db.shop.dc1.dcmesh")
+    entry = named_entry(export, alias, vip="241.0.0.1", gateway=["192.0.2.1"], gateway_port=15443)
+    assert entry["hosts"] == [alias]
+    assert export.base_name(alias) == "db-pxc-1.db.shop.dc1.dcmesh"
+    assert (export.real(alias), database.real(HOST)) == (HOST, HOST)

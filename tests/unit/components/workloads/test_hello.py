@@ -15,7 +15,7 @@ from tests.unit.engine import Engine
 
 @pytest.fixture
 def stateful_set() -> dict[str, Any]:
-    return hello.hello_stateful_set(name="web", replicas=5, port=8081, metadata={})
+    return hello.hello_stateful_set(name="web", image="agnhost", replicas=5, port=8081, metadata={})
 
 
 @pytest.fixture
@@ -54,8 +54,8 @@ def test_hello_has_as_many_pods_as_asked(stateful_set: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     "workload",
     [
-        hello.hello_stateful_set(name="web", replicas=1, port=80, metadata={}),
-        hello.client_deployment(name="web", metadata={}),
+        hello.hello_stateful_set(name="web", image="agnhost", replicas=1, port=80, metadata={}),
+        hello.client_deployment(name="web", image="agnhost", metadata={}),
     ],
 )
 def test_workload_owns_its_pods_and_they_run_as_their_own_account(workload: dict[str, Any]) -> None:
@@ -64,17 +64,23 @@ def test_workload_owns_its_pods_and_they_run_as_their_own_account(workload: dict
 
 
 def test_client_only_waits() -> None:
-    assert container(hello.client_deployment(name="web", metadata={}))["args"] == ["pause"]
+    assert container(hello.client_deployment(name="web", image="agnhost", metadata={}))["args"] == ["pause"]
 
 
 def create_hello(name: str, namespace: str, **options: Any) -> None:
     web = model.Hello(kind="hello", namespace=namespace, name="web", replicas=2, port=8081)
-    Hello(name, HelloArgs(workload=web, labels={"istio.io/rev": namespace}, after=options.pop("after")), **options)
+    Hello(
+        name,
+        HelloArgs(workload=web, image="agnhost", labels={"istio.io/rev": namespace}, after=options.pop("after")),
+        **options,
+    )
 
 
 def create_client(name: str, namespace: str, **options: Any) -> None:
     web = model.HelloClient(kind="hello-client", namespace=namespace, name="web")
-    args = HelloClientArgs(workload=web, labels={"istio.io/rev": namespace}, after=options.pop("after"))
+    args = HelloClientArgs(
+        workload=web, image="agnhost", labels={"istio.io/rev": namespace}, after=options.pop("after")
+    )
     HelloClient(name, args, **options)
 
 

@@ -46,11 +46,11 @@ CONSUMERS = "sites[0].exports[0].consumers"
         ({f"{AT}.hostNamespace": GONE}, f"{AT}.hostNamespace: is missing: egress: gateway puts the hosts' names"),
         ({f"{AT}.clients": GONE}, f"{AT}.clients: is missing: name the namespaces"),
         ({f"{AT}.clients": []}, f"{AT}.clients: is missing: name the namespaces"),
-        ({f"{AT}.egress": GONE}, f"{AT}.hostNamespace: is for an egress gateway: set egress: gateway"),
+        ({f"{AT}.egress": GONE}, f"{AT}.clients: is for an egress gateway: set egress: gateway"),
         ({f"{AT}.egress": "sidecar"}, f"{AT}.clients: is for an egress gateway: set egress: gateway"),
         (
             {f"{AT}.hostNamespace": "kept"},
-            f'{AT}.hostNamespace: "kept" is not the namespace of all that dc1 exports as db: wookie is',
+            f'{AT}.hostNamespace: "kept" is not the namespace of what dc1 exports as db, and with `termination: pod`',
         ),
         (
             {f"{AT}.namespace": "kube-egress", f"{CONSUMERS}[0].namespace": "kube-egress"},
@@ -114,6 +114,31 @@ CONSUMERS = "sites[0].exports[0].consumers"
 def test_what_is_wrong(changes: dict[str, Any], said: str) -> None:
     found = errors(stack(changes))
     assert [line for line in found if said in line], found
+
+
+def test_hosts_may_have_the_names_of_another_namespace_where_tls_ends_at_the_gateway() -> None:
+    """A namespace of the exporting site's name in the importing one is in nobody's way then."""
+    taken = {"sites[1].workloads[1]": {"kind": "hello", "namespace": "wookie", "name": "db"}}
+    assert errors(changed("mariadb-gateways", taken)) != []
+    assert errors(changed("mariadb-gateways", taken | {f"{AT}.hostNamespace": "wookie-dc1"})) == []
+
+
+def test_imports_into_one_namespace_give_a_host_one_name() -> None:
+    """For sidecars, which share a ServiceEntry there."""
+    raw = changed("mariadb-gateways", {"sites[1].workloads": [], "sites[1].imports": []})
+    one, another = (
+        {"from": "dc1", "export": "db", "namespace": "apps", "serviceAccount": name, "hostNamespace": "wookie-dc1"}
+        for name in ("web", "batch")
+    )
+    raw["sites"][0]["exports"][0]["consumers"] = [
+        {"site": "dc2", "namespace": "apps", "serviceAccount": name} for name in ("web", "batch")
+    ]
+    raw["sites"][1] |= {"workloads": [], "imports": [one, another]}
+    assert errors(raw) == []
+    del another["hostNamespace"]
+    assert errors(raw) == [
+        "sites[1].imports[1].hostNamespace: is not what another import into apps says: write the same in all"
+    ]
 
 
 def test_the_same_host_of_two_sites_is_refused() -> None:

@@ -85,7 +85,7 @@ WRONG = [
         "dc1",
         {"colour": "blue"},
         'colour: "blue" is no known key: the known ones are trust, istio, pxc, sites, peers, primary, failover, '
-        "protect, monitoring",
+        "protect, monitoring, images",
     ),
     wrong("dc1", {"sites": {"name": "dc1"}}, "sites: {…} must be a list: an item a line, each after a dash"),
     wrong("dc1", {"sites": []}, NOTHING),
@@ -94,7 +94,7 @@ WRONG = [
         "dc1",
         {"sites[0].colour": "blue"},
         'sites[0].colour: "blue" is no known key: the known ones are name, cluster, gateway, '
-        "workloads, exports, imports, vipRange, trustDomain, trustDomainAlias, sharesTrustDomain",
+        "workloads, exports, imports, vipRange, trustDomain, trustDomainAlias, sharesTrustDomain, podSecurity",
     ),
     wrong("dc1", {"sites[0].exprots": []}, "sites[0].exprots: [] is no known key: did you mean exports?"),
     # names and numbers

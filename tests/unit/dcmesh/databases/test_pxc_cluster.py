@@ -123,6 +123,19 @@ def test_a_node_is_asked_in_its_own_pod_and_the_writer_by_the_proxy(
     assert "--host=db-haproxy --user=monitor " in ran[1]["command"][-1]
 
 
+def test_a_value_a_line_is_asked_for_without_commands_of_the_clients(
+    cluster: PxcCluster, ran: list[dict[str, Any]]
+) -> None:
+    r"""MySQL's client from 9 on refuses those, such as `\G`."""
+    cluster_says[0] = f"{ANSWER}Value: 1\n"
+    cluster.node(2)
+    cluster.idle_events(1)
+    cluster.drop_channel(2, "dcmesh")
+    commands = [where["command"][-1].partition(" --host=") for where in ran]
+    assert all(before.endswith(" --vertical") for before, *_ in commands)
+    assert not any("\\" in after for *_, after in commands)
+
+
 def test_its_rows_are_asked_for_after_the_rest() -> None:
     question = pxc_cluster.NODE_QUESTION
     assert question.index("@@GLOBAL.read_only AS Read_Only") < question.index("gtid_executed")
@@ -137,11 +150,11 @@ def test_what_it_is_told(cluster: PxcCluster, ran: list[dict[str, Any]]) -> None
     cluster.drop_channel(2, "dcmesh")
     told = [where["command"][-1].partition("--user=operator --execute=")[2] for where in ran]
     assert told == [
-        r"'SET GLOBAL dcmesh_replica.key_buffer_size = 131072\G'",
-        r"'SET GLOBAL dcmesh_replica.key_buffer_size = IF(@@GLOBAL.dcmesh_replica.key_buffer_size = 131072, 65536, "
-        r"@@GLOBAL.dcmesh_replica.key_buffer_size)\G'",
-        r"""'START REPLICA FOR CHANNEL '"'"'dcmesh'"'"'\G'""",
-        r"""'STOP REPLICA FOR CHANNEL '"'"'dcmesh'"'"'\G RESET REPLICA ALL FOR CHANNEL '"'"'dcmesh'"'"'\G'""",
+        "'SET GLOBAL dcmesh_replica.key_buffer_size = 131072'",
+        "'SET GLOBAL dcmesh_replica.key_buffer_size = IF(@@GLOBAL.dcmesh_replica.key_buffer_size = 131072, 65536, "
+        "@@GLOBAL.dcmesh_replica.key_buffer_size)'",
+        """'START REPLICA FOR CHANNEL '"'"'dcmesh'"'"''""",
+        """'STOP REPLICA FOR CHANNEL '"'"'dcmesh'"'"'; RESET REPLICA ALL FOR CHANNEL '"'"'dcmesh'"'"''""",
     ]
 
 

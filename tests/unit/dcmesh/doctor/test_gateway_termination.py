@@ -217,6 +217,10 @@ def asks_otherwise(pair: Pair) -> None:
     found["cluster"]["transport_socket"]["typed_config"]["sni"] = f"outbound_.3306_._.{DB0}"
 
 
+def calls_another_port(pair: Pair) -> None:
+    pair.edit("dc1", PODS)["spec"]["containers"][0]["ports"] = [{"name": "tcp", "containerPort": 9104}]
+
+
 def claimed(pair: Pair) -> None:
     spec = {"hosts": [SERVED], "exportTo": ["istio-system"]}
     entry = istio("claim", "tenant", spec)
@@ -235,6 +239,7 @@ FINDINGS: list[tuple[str, str, Change]] = [
     ),
     ("pod-entry-missing", f"no ServiceEntry wookie/{SERVED} that istio-system sees", gone(ENTRIES)),
     ("endpoint-missing", f"{CLUSTER} of the Envoy of istio-system/gateway-1 leads to 10.42.0.9:3306", leads_elsewhere),
+    ("port-name-taken", "pod wookie/db-0: a container calls port 9104 tcp, which is how port 3306", calls_another_port),
     ("peer-unguarded", f"no EnvoyFilter istio-system/{SERVED}", gone(FILTERS)),
     ("account-wrong", "spiffe://cluster.local/ns/elsewhere/sa/istio-eastwestgateway instead of", another_account),
     ("tls-sni-wrong", f"SNI outbound_.3306_._.{DB0} instead of {SERVED}", asks_otherwise),

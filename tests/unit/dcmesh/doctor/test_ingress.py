@@ -10,7 +10,6 @@ import pytest
 from components.mesh.dns_capture import capture
 from components.mesh.ingress_export import (
     allowed_at,
-    consumers_in_handshake,
     ingress_entry,
     ingress_listeners,
     others_denied,
@@ -20,6 +19,7 @@ from components.mesh.ingress_export import (
 from components.mesh.named_import import named_destination_rule
 from components.mesh.service_import import host_service_entry
 from dcmesh.model.facts import State
+from dcmesh.model.ingress import guard
 from tests.unit.dcmesh.doctor.test_walk import BY_SIDECAR
 from tests.unit.doctors import (
     CORE,
@@ -49,7 +49,7 @@ def pair() -> Iterator[Pair]:
     with playing() as pair:
         ended = EXPORT.model_copy(update=ENDED)
         dc1, dc2 = pair.sites
-        deployed = DB_EXPORT.model_copy(update={**ENDED, "pod_port": 13306})
+        deployed = DB_EXPORT.model_copy(update={**ENDED, "ingress_ports": INGRESS})
         pair.sites = (
             replace(dc1, exports=(deployed,)),
             replace(dc2, accounts=dict.fromkeys(dc2.accounts, (deployed,))),
@@ -64,7 +64,7 @@ def pair() -> Iterator[Pair]:
         own = "db-ingress"
         policies = {own: others_denied(ended, INGRESS, SELECTOR), f"{own}-allowed": allowed_at(INGRESS, SELECTOR)}
         of: dict[str, tuple[str, dict[str, Any]]] = {
-            FILTERS: (own, consumers_in_handshake(ended, INGRESS, SELECTOR)),
+            FILTERS: (own, guard(ended, INGRESS, SELECTOR)),
             PEERS: (own, strict_at(INGRESS, SELECTOR)),
             SIDECARS: (own, ingress_listeners(ended, INGRESS, SELECTOR, imports=False)),
             ENTRIES: (SERVED, ingress_entry(ended, DB0, INGRESS, ["istio-system"])),
@@ -122,6 +122,27 @@ def unlabelled(pair: Pair) -> None:
     del pair.edit("dc1", PODS)["metadata"]["labels"]["dcmesh/ingress"]
 
 
+def one_more_name(pair: Pair) -> None:
+    """Let somebody else in."""
+    (of,) = pair.exporter.objects[FILTERS]["items"]
+    (chain,) = (
+        one["patch"]["value"] for one in of["spec"]["configPatches"] if "transport_socket" in one["patch"]["value"]
+    )
+    context = chain["transport_socket"]["typed_config"]["common_tls_context"]["combined_validation_context"]
+    context["default_validation_context"]["match_typed_subject_alt_names"].append(
+        {"san_type": "URI", "matcher": {"prefix": "spiffe://"}}
+    )
+
+
+def for_other_pods(pair: Pair) -> None:
+    (of,) = pair.exporter.objects[FILTERS]["items"]
+    of["spec"]["workloadSelector"] = {"labels": {"app": "other"}}
+
+
+def captured_whole(pair: Pair) -> None:
+    pair.edit("dc1", PODS)["metadata"]["annotations"]["traffic.sidecar.istio.io/includeInboundPorts"] = "*"
+
+
 def another_consumer(pair: Pair) -> None:
     (policy, _) = pair.exporter.objects[POLICIES]["items"]
     policy["spec"]["rules"][0]["from"][0]["source"]["notPrincipals"] = ["cluster.local/ns/wookie-dr/sa/other"]
@@ -131,12 +152,15 @@ def another_consumer(pair: Pair) -> None:
     ("change", "found"),
     [
         (gone(PEERS), ["ingress-not-strict"]),
-        (gone(FILTERS), ["ingress-unguarded"]),
+        (gone(FILTERS), ["ingress-closed"]),
+        (one_more_name, ["ingress-unguarded"]),
+        (for_other_pods, ["ingress-unguarded"]),
+        (captured_whole, ["ingress-takes-more"]),
         (gone(SIDECARS), ["ingress-missing"]),
         (unlabelled, ["ingress-not-labelled"]),
         (not_ready, ["ingress-not-strict"]),
         (led_to_the_port_itself, ["endpoint-missing"]),
-        (past, ["inbound-not-captured"]),
+        (past, ["ingress-takes-more", "inbound-not-captured"]),
         (another_consumer, ["consumer-refused"]),
         (gone(POLICIES), ["policy-missing"]),
         (gone(GATEWAYS), ["gateway-object-missing"]),
@@ -145,6 +169,20 @@ def another_consumer(pair: Pair) -> None:
 def test_what_is_wrong_is_found(pair: Pair, change: Callable[[Pair], Any], found: list[str]) -> None:
     change(pair)
     assert pair.found() == found
+
+
+def test_the_name_of_a_containers_port_leads_nobody_elsewhere(pair: Pair) -> None:
+    """That of an ingress port is longer than a container's can be."""
+    pair.edit("dc1", PODS)["spec"]["containers"][0]["ports"] = [{"name": "tcp", "containerPort": 9104}]
+    assert pair.found() == []
+
+
+def test_a_filter_that_was_changed_is_critical(pair: Pair) -> None:
+    one_more_name(pair)
+    ((_, found),) = pair.diagnosis().findings
+    assert found.state == State.CRITICAL
+    assert "for the consumers spiffe://cluster.local/ns/wookie-dr/sa/db at the ingress ports" in found.evidence
+    assert "`kubectl delete envoyfilter -n wookie db-ingress` first" in found.fix
 
 
 def test_a_policy_of_somebody_elses_that_allows_others_alone_is_no_harm(pair: Pair) -> None:

@@ -496,6 +496,14 @@ FINDINGS: list[tuple[str, str, str, Change]] = [
         lambda p: not_ready(p.edit("dc1", SERVERS)),
     ),
     (
+        "port-name-taken",
+        "host's pod",
+        "pod wookie/db-0: a container calls port 9104 tcp, which is how port 3306 is called",
+        lambda p: p.edit("dc1", SERVERS)["spec"]["containers"][0].update(
+            ports=[{"name": "tcp", "containerPort": 9104}]
+        ),
+    ),
+    (
         "endpoint-missing",
         "host's pod",
         "leads to nothing, not to 10.42.0.6:3306",

@@ -95,6 +95,12 @@ def test_a_command_that_fails_says_why(
     [
         (client.ApiException(status=403, reason="Forbidden"), "403 Forbidden"),
         (client.ApiException(status=0, reason="Handshake\n failed"), "Handshake failed"),
+        (
+            client.ApiException(
+                status=0, reason="Handshake status 403 Forbidden -+-+- {'audit-id': 'a'} -+-+- b'{\n}'"
+            ),
+            "403 Forbidden",
+        ),
         (OSError(111, "Connection refused"), "[Errno 111] Connection refused"),
         (TimeoutError(), "TimeoutError"),
     ],

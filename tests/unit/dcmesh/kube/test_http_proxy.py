@@ -118,6 +118,14 @@ def test_neither_goes_by_the_proxy_of_another_scheme(proxy: Proxy, monkeypatch: 
     assert proxy.asked == []
 
 
+def test_a_proxy_that_an_exception_spares_may_be_of_any_kind(proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "socks5://127.0.0.1:1")
+    monkeypatch.setenv("https_proxy", f"http://{proxy.address}")  # which exec would take by itself
+    monkeypatch.setenv("NO_PROXY", "api.dc1.example:6443")
+    ask()
+    assert proxy.asked == []
+
+
 @pytest.mark.parametrize("url", ["socks5://127.0.0.1:1080", "https://proxy.example"])
 def test_a_proxy_that_cannot_be_used_is_said(url: str) -> None:
     with pytest.raises(ConfigException, match=r"http:// alone can be used"):
@@ -141,7 +149,15 @@ def test_a_proxy_that_cannot_be_used_is_said(url: str) -> None:
         ("2001:db8::1", "2001:db8::/32", True),
         ("localhost", "", True),
         ("127.0.0.1", "", True),
+        ("api.example", "api.example:6443", True),
+        ("api.example", "api.example:443", False),
+        ("api.example", ".example:6443", True),
+        ("10.1.2.3", "10.1.2.3:6443", True),
+        ("10.1.2.3", "10.1.2.3:443", False),
+        ("2001:db8::1", "[2001:db8::1]:6443", True),
+        ("2001:db8::1", "[2001:db8::1]:443", False),
+        ("2001:db8::1", "[2001:db8::1]", True),
     ],
 )
 def test_what_the_environment_excepts(host: str, no_proxy: str, excepted: bool) -> None:
-    assert is_excepted(host, no_proxy) is excepted
+    assert is_excepted(host, no_proxy, port=6443) is excepted

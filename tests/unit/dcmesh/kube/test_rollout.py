@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pulumi
@@ -60,14 +60,15 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[KubernetesAPI]:
         yield server
 
 
-def wait(server: KubernetesAPI, seconds: float) -> None:
-    wait_for("dc1", kubeconfig({"there": f"http://127.0.0.1:{server.server_port}"}), "wookie", "db", seconds)
+def wait(server: KubernetesAPI, seconds: float, say: Callable[[str], None] = lambda _: None) -> None:
+    wait_for("dc1", kubeconfig({"there": f"http://127.0.0.1:{server.server_port}"}), "wookie", "db", seconds, say)
 
 
 def test_it_is_waited_for_through_whatever_comes_before(cluster: KubernetesAPI) -> None:
     """The second and third are what makes Pulumi's own wait end too early, and a cluster that is busy."""
     cluster.objects[PATH] = stateful_set(observed=6)
-    waiting = threading.Thread(target=wait, args=(cluster, 30))
+    said = list[str]()
+    waiting = threading.Thread(target=wait, args=(cluster, 30, said.append))
     waiting.start()
     for step in (503, stateful_set(updated=2), stateful_set()):
         asked = len(cluster.asked)
@@ -79,6 +80,11 @@ def test_it_is_waited_for_through_whatever_comes_before(cluster: KubernetesAPI) 
     waiting.join(10)
     assert not waiting.is_alive()
     assert cluster.asked.count("/version/") == 1, "a user's own command may fetch the credentials"
+    assert [line.removeprefix("dc1: the StatefulSet wookie/db: ").partition(" (")[0] for line in said[-3:]] == [
+        "its cluster cannot be asked",
+        "2 of 3 pods are new",
+        "pod 0 is not ready",
+    ]
 
 
 def test_one_that_stands_still_says_how_its_pods_are(cluster: KubernetesAPI) -> None:

@@ -13,7 +13,7 @@ from tests.unit.conftest import ROOT
 
 
 def test_the_requirements_have_the_ranges() -> None:
-    lines = (ROOT / "requirements.txt").read_text().splitlines()
+    lines = (ROOT / "dependencies.txt").read_text().splitlines()
     required = {r.name: r.specifier for r in (Requirement(line) for line in lines if not line.startswith("#"))}
     for package in support.PULUMI:
         assert required[package.name] == Requirement(f"{package.name}{package.admitted}").specifier

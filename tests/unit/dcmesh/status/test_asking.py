@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from dcmesh.doctor.evidence import Evidence
 from dcmesh.model.facts import State
 from dcmesh.status.certificates import Certificate
 from dcmesh.status.databases import DatabaseServer
+from dcmesh.status.exports import Export
 from dcmesh.status.gateways import GatewayStatus
 from dcmesh.status.hosts import Host
 from dcmesh.status.sites import SiteStatus, Status, ask_all, ask_site, of_kind
@@ -71,6 +73,7 @@ def test_a_pair_in_which_all_is_well(ask: Ask) -> None:
     exporter, importer = status.sites
     assert [type(fact) for fact in exporter.facts] == [
         GatewayStatus,
+        Export,
         Certificate,
         Certificate,
         Certificate,
@@ -117,11 +120,27 @@ def test_it_only_reads(ask: Ask, cluster: KubernetesAPI) -> None:
 def test_json_has_it_all(ask: Ask) -> None:
     shown = json.loads(json.dumps(ask().as_json()))
     assert (shown["state"], shown["problems"], list(shown["sites"])) == ("ok", [], ["dc1", "dc2"])
-    keys = {"state", "unreachable", "pending", "gateway", "egressGateways"}
+    assert datetime.fromisoformat(shown["asked"]).tzinfo
+    keys = {"state", "unreachable", "lost", "without", "pending", "exports", "gateway", "egressGateways"}
     keys |= {"certificates", "hosts", "databases", "foreign"}
     assert set(shown["sites"]["dc1"]) == set(shown["sites"]["dc2"]) == keys
     assert shown["sites"]["dc2"]["gateway"] is None
     assert shown["sites"]["dc1"]["gateway"]["state"] == "ok"
+    assert shown["sites"]["dc2"]["exports"] == []
+    assert shown["sites"]["dc1"]["exports"] == [
+        {
+            "name": "db",
+            "namespace": "wookie",
+            "hosts": [DB0, DB1],
+            "port": 3306,
+            "termination": "pod",
+            "consumers": [{"site": "dc2", "account": "wookie-dr/db"}],
+            "wrong": [],
+            "site": "dc1",
+            "unknown": "",
+            "state": "ok",
+        }
+    ]
     host, _ = shown["sites"]["dc2"]["hosts"]
     assert host["answer"] == {"ok": True, "text": "greeting"}
     (server,) = shown["sites"]["dc2"]["databases"]

@@ -6,18 +6,25 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from dcmesh import __main__ as cli
+from dcmesh.deployment import parse_outputs
 from dcmesh.model.facts import State
+from dcmesh.model.settings import ExistingCluster
 from dcmesh.status.sites import SiteStatus, Status
 from tests.unit.conftest import ROOT
+from tests.unit.servers import kubeconfig
 from tests.unit.statuses import gateway, replica
 
 Executable = Callable[[str, str], Path]
-OUTPUTS = {"sites": {"dc1": {"gateway": None, "links": {}, "imports": [], "servers": []}}, "kubeconfigs": {"dc1": "k"}}
+OUTPUTS: dict[str, Any] = {
+    "sites": {"dc1": {"gateway": None, "links": {}, "imports": [], "servers": []}},
+    "kubeconfigs": {"dc1": "k"},
+}
 
 
 def run(*words: str) -> int:
@@ -119,6 +126,45 @@ def test_a_stack_that_cannot_be_read(
     assert (json.loads(out)["problems"], err) == ([{"state": "unknown", "text": reason}], "")
 
 
+def test_secrets_are_read_only_of_a_stack_that_has_made_a_cluster(
+    pulumi: Callable[[Any], Path], found: Callable[..., list[Any]]
+) -> None:
+    """All else is no secret: who looks needs no passphrase."""
+    existing = {"kubeconfig": "~/.kube/config", "context": "there"}
+    asked = found()
+    called = pulumi({"sites": {"dc1": {**OUTPUTS["sites"]["dc1"], "cluster": existing}}, "kubeconfigs": {}})
+    assert run("status") == 0
+    assert called.with_name("pulumi.asked").read_text() == "stack output --json --non-interactive\n"
+    (site,) = asked[0]
+    assert site.cluster == ExistingCluster(**existing)
+
+
+LOCKED = """case "$*" in *--show-secrets*) echo 'error: passphrase must be set' >&2; exit 1;; esac
+echo '{"sites": %s, "kubeconfigs": "[secret]"}'"""
+
+
+def test_without_passphrase_a_cluster_that_the_stack_has_made_is_reached_by_a_kubeconfig_that_is_given(
+    executable: Executable, found: Callable[..., list[Any]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = found()
+    executable("pulumi", LOCKED % json.dumps(OUTPUTS["sites"]))
+    assert run("status") == 3
+    assert capsys.readouterr().out == (
+        "UNKNOWN: pulumi stack output: passphrase must be set. The kubeconfigs of the clusters that it has made are "
+        "secrets of the stack: without its passphrase give yours by --kubeconfig\n"
+    )
+    assert run("status", "--kubeconfig", "looking.yaml") == 0
+    (site,) = asked[0]
+    assert site.cluster == ExistingCluster(kubeconfig="looking.yaml", context="dc1")
+
+
+def test_a_kubeconfig_without_a_context_of_the_sites_name(tmp_path: Path) -> None:
+    (tmp_path / "looking.yaml").write_text(kubeconfig({"dc2": "http://127.0.0.1:1"}))
+    (site,) = parse_outputs(OUTPUTS, str(tmp_path / "looking.yaml"))
+    with pytest.raises(ConnectionError, match=r"looking\.yaml has no context dc1$"):
+        site.reach()
+
+
 def test_without_pulumi(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     assert run("status") == 3
@@ -159,3 +205,50 @@ def test_the_exit_code_is_the_same_for_whoever_stops_reading(
     done = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, check=False, cwd=ROOT, timeout=60)
     os.close(writer)
     assert (done.returncode, done.stderr) == (3, b"")
+
+
+# --- the page, and the live status -----------------------------------------------------------------------------------
+
+
+def test_the_page_is_of_what_is_found_or_was(
+    found: Callable[..., list[Any]], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """Whatever it shows, it is drawn: its exit code is no verdict."""
+    found(gateway(ready=0))
+    assert run("topology") == 0
+    page, err = capsys.readouterr()
+    assert (page.startswith("<!DOCTYPE html>\n<html"), err) == (True, "")
+    assert "no pod is ready, 2 wanted" in page
+    assert run("status", "--json") == 2
+    (tmp_path / "status.json").write_text(capsys.readouterr().out)
+    assert run("topology", str(tmp_path / "status.json")) == 0
+    assert capsys.readouterr() == (page, "")
+
+
+def test_of_nothing_there_is_no_page(
+    executable: Executable, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    executable("pulumi", "echo '{}'")
+    assert run("topology") == 3
+    assert capsys.readouterr() == ("", "dcmesh: the stack has no output `sites`: run `pulumi up` first\n")
+    assert run("topology", str(tmp_path / "none.json")) == 3
+    assert capsys.readouterr() == ("", f"dcmesh: {tmp_path}/none.json: No such file or directory\n")
+
+
+def test_the_live_status_is_asked_anew_each_time(
+    found: Callable[..., list[Any]], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = found(gateway(ready=1))
+    pauses = list[float]()
+
+    def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+        if len(pauses) == 3:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("dcmesh.status.watch.time", SimpleNamespace(sleep=sleep))
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    assert run("status", "--watch", "--interval", "2", "--max-lag", "9") == 1
+    assert pauses == [2, 2, 2]
+    assert [lag for lag in asked if isinstance(lag, int)] == [9, 9, 9]
+    assert "dc1 gateway: 1 of 2 pods are ready" in capsys.readouterr().out

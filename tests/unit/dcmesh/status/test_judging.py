@@ -256,6 +256,7 @@ def test_a_stack_that_cannot_be_read_is_unknown() -> None:
     status = Status(unreadable="no stack selected")
     assert status.as_json() == {
         "state": "unknown",
+        "asked": None,
         "problems": [{"state": "unknown", "text": "no stack selected"}],
         "sites": {},
     }

@@ -135,9 +135,12 @@ def test_replicas_that_do_not_replicate(server: object, words: str) -> None:
     assert words in " ".join(row(shown(status), "critical").split())
 
 
-@pytest.mark.parametrize(("days", "text"), [(2.0, "2 days"), (1.99, "47 hours"), (0.02, "0 hours"), (None, "?")])
+@pytest.mark.parametrize(
+    ("days", "text"),
+    [(2.0, "2 days"), (1.99, "47 hours"), (0.02, "0 hours"), (0, "expired"), (-1e308, "expired"), (None, "?")],
+)
 def test_durations(days: float | None, text: str) -> None:
-    assert screen._duration(days) == text
+    assert certificate(days_left=days).left == text
 
 
 def test_a_stack_that_cannot_be_read_is_one_line() -> None:

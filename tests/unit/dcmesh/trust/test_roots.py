@@ -59,7 +59,7 @@ def test_screen() -> None:
 
 
 def test_command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    def no_stack(_: str | None) -> None:
+    def no_stack(*_: str | None) -> None:
         raise StackError("no such stack")
 
     monkeypatch.setattr("dcmesh.deployment.read_stack", no_stack)

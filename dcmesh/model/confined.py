@@ -17,3 +17,9 @@ Not for a database's server: it takes io_uring, which a runtime's profile denies
 
 NOBODY = 65534
 """Id of a user that owns nothing in any image."""
+
+PROBE_RESOURCES = {"requests": {"cpu": "10m", "memory": "32Mi"}, "limits": {"cpu": "1", "memory": "256Mi"}}
+"""What a probe may use: without both a ResourceQuota of CPU or memory refuses it. It asks 16 hosts at a time."""
+
+SECCOMP = {"seccompProfile": RESTRICTED["seccompProfile"]}
+"""What the pods of Istio's charts, and a database's, lack for `restricted`."""

@@ -1,0 +1,1 @@
+"""The sites of a stack, drawn on a page."""

@@ -1,0 +1,182 @@
+"""The component package: its schema, and what its components create of what Pulumi hands them."""
+
+import json
+import re
+import tomllib
+from typing import Any, get_args
+
+import pulumi
+import pytest
+import yaml
+from pulumi.provider.experimental.component import ComponentProvider
+
+from components.package import host
+from components.package.east_west_gateway import Exposure
+from dcmesh.model import gateway
+from tests.unit.configurations import ROOT
+from tests.unit.engine import Engine
+
+SCHEMA = json.loads((ROOT / "package/schema.json").read_text())
+EXAMPLE = yaml.safe_load((ROOT / "examples/component-package/Pulumi.yaml").read_text())
+VERSION = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+
+# Whole numbers come as floats.
+ORDERS: dict[str, Any] = {
+    "name": "orders",
+    "namespace": "shop",
+    "statefulSet": "db",
+    "service": "mysql",
+    "replicas": 2.0,
+    "port": 3306.0,
+    "serviceAccount": "database",
+    "trustDomain": "dc1.dcmesh",
+    "consumers": [
+        {"site": "dc2", "namespace": "shop-dr", "serviceAccount": "replica", "trustDomain": "dc2.dcmesh"},
+    ],
+}
+HOSTS = [f"db-{ordinal}.mysql.shop.svc.cluster.local" for ordinal in range(2)]
+
+
+@pytest.fixture
+def construct(engine: Engine) -> Any:
+    """Create a component as Pulumi has the package create it; what it gives back are the outputs of the stack."""
+
+    def construct(kind: str, **inputs: Any) -> Engine:
+        def program() -> None:
+            provider = ComponentProvider([*host.COMPONENTS], host.NAME, host.NAME, VERSION)
+            for key, value in provider.construct("it", f"dcmesh:index:{kind}", inputs).state.items():
+                pulumi.export(key, value)
+
+        return engine.run(program)
+
+    return construct
+
+
+def objects(engine: Engine, kind: str) -> set[tuple[str, str]]:
+    return {of.object for of in engine.kind(kind)}
+
+
+def test_the_schema_is_that_of_the_components() -> None:
+    text = "stale: `venv/bin/python -m components.package.host > package/schema.json` writes it anew"
+    assert (ROOT / "package/schema.json").read_text() == host.schema(VERSION), text
+
+
+def test_everything_in_the_schema_is_described() -> None:
+    """Editors show it: in another language than Python there is no other place to read it."""
+    for resource in SCHEMA["resources"].values():
+        assert resource["description"]
+        for part in ("inputProperties", "properties"):
+            assert [key for key, known in resource[part].items() if not known.get("description")] == []
+    for name, known in SCHEMA["types"].items():
+        assert known["description"]
+        assert [f"{name}.{key}" for key, of in known.get("properties", {}).items() if not of.get("description")] == []
+
+
+def test_the_gateway_can_be_exposed_as_the_program_can() -> None:
+    assert [exposure.value for exposure in Exposure] == [*get_args(gateway.Exposure)]
+
+
+def test_a_shared_ca_issues_for_each_sites_domain_alone(construct: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    domains = []
+    monkeypatch.setattr("components.trust.shared_ca.bound", lambda cert, _, domain: domains.append(domain) or cert)
+    engine = construct("SharedCA", sites={"dc1": "dc1.dcmesh", "dc2": "dc2.dcmesh"}, rootValidityYears=3.0)
+    assert sorted(domains) == ["dc1.dcmesh", "dc2.dcmesh"]
+    assert engine.one("SelfSignedCert").inputs["validityPeriodHours"] == 3 * 365 * 24
+    assert sorted(engine.outputs["cacerts"]) == ["dc1", "dc2"]
+    assert sorted(engine.outputs["cacerts"]["dc1"]) == ["ca-cert.pem", "ca-key.pem", "cert-chain.pem", "root-cert.pem"]
+    assert "secret key" in engine.outputs["cacerts"]["dc1"]["ca-key.pem"]
+    assert engine.secret_outputs == {"cacerts"}
+
+
+def test_a_gateway_has_the_address_of_its_service(construct: Any) -> None:
+    engine = construct(
+        "EastWestGateway", istioVersion="1.31.0", replicas=3.0, exposure="metallb", loadBalancerIp="192.0.2.9"
+    )
+    assert engine.one("Release").inputs["version"] == "1.31.0"
+    assert engine.one("Release").inputs["values"]["replicaCount"] == 3
+    assert engine.one("Service").spec["loadBalancerIP"] == "192.0.2.9"
+    assert engine.one("Service").object == ("dcmesh-gateway", "istio-eastwestgateway")
+    assert len(engine.outputs["addresses"]) == 1
+
+
+def test_a_gateway_tells_what_it_is_told_to(construct: Any) -> None:
+    engine = construct("EastWestGateway", istioVersion="1.31.0", advertise=["203.0.113.1"])
+    assert engine.outputs["addresses"] == ["203.0.113.1"]
+
+
+def test_an_export_opens_the_gateway_for_its_pods(construct: Any) -> None:
+    engine = construct("ServiceExport", export=ORDERS, selector={"app": "db"}, connections=7.0)
+    assert objects(engine, "Gateway") == {("dcmesh-gateway", "orders")}
+    assert [server["hosts"] for server in engine.one("Gateway").spec["servers"]] == [[host_] for host_ in HOSTS]
+    (limit, _) = engine.kind("DestinationRule")
+    assert limit.spec["trafficPolicy"]["connectionPool"]["tcp"]["maxConnections"] == 7
+    (rule,) = engine.one("AuthorizationPolicy").spec["rules"]
+    assert rule["from"] == [{"source": {"notPrincipals": ["dc2.dcmesh/ns/shop-dr/sa/replica"]}}]
+    assert engine.outputs == {"hosts": HOSTS}
+
+
+def test_an_import_leads_to_the_gateway_and_to_nobody_else(construct: Any) -> None:
+    engine = construct(
+        "ServiceImport", source="dc1", export=ORDERS, namespace="shop-dr", gatewayAddresses=["192.0.2.9"]
+    )
+    entries = engine.kind("ServiceEntry")
+    assert [entry.spec["hosts"] for entry in entries] == [[host_] for host_ in HOSTS]
+    for entry in entries:
+        assert entry.object[0] == "shop-dr"
+        assert [(of["address"], of["ports"]) for of in entry.spec["endpoints"]] == [("192.0.2.9", {"tcp": 15443})]
+        assert entry.spec["subjectAltNames"] == ["spiffe://dc1.dcmesh/ns/shop/sa/database"]
+    addresses = {entry.spec["hosts"][0]: entry.spec["addresses"][0] for entry in entries}
+    assert engine.outputs == {"virtualAddresses": addresses}
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"port": 0.0}, "port: "),
+        ({"serviceAccount": "a/b"}, "identities.0: "),
+        ({"protocol": "UDP"}, "protocol: "),
+        ({"replicas": 0.0}, "hosts: "),
+    ],
+)
+def test_what_cannot_be_is_refused_where_it_stands(construct: Any, changed: dict[str, Any], said: str) -> None:
+    with pytest.raises(Exception, match=f"export.{said}"):
+        construct("ServiceExport", export={**ORDERS, **changed}, selector={"app": "db"})
+
+
+# --- the example -------------------------------------------------------------------------------------------------
+
+
+def known_type(resource: dict[str, Any]) -> dict[str, Any] | None:
+    """Return what the schema says of a resource of the example; None if it is of another package."""
+    package, _, kind = resource["type"].partition(":")
+    return SCHEMA["resources"][f"dcmesh:index:{kind}"] if package == "dcmesh" else None
+
+
+def test_the_example_has_each_component() -> None:
+    kinds = {resource["type"] for resource in EXAMPLE["resources"].values() if known_type(resource)}
+    assert kinds == {f"dcmesh:{component.__name__}" for component in host.COMPONENTS}
+
+
+def test_the_example_gives_what_the_schema_wants() -> None:
+    for resource in EXAMPLE["resources"].values():
+        if known := known_type(resource):
+            assert set(known["requiredInputs"]) <= set(resource["properties"]) <= set(known["inputProperties"])
+    (orders,) = EXAMPLE["variables"].values()
+    for name, given in (("ExportArgs", orders), ("ConsumerArgs", orders["consumers"][0])):
+        wanted = SCHEMA["types"][f"dcmesh:index:{name}"]
+        assert set(wanted["required"]) <= set(given) <= set(wanted["properties"])
+
+
+def test_the_example_refers_to_what_is_there() -> None:
+    resources, others = EXAMPLE["resources"], {*EXAMPLE["variables"], *EXAMPLE["config"]}
+    named = re.findall(r"\$\{([\w-]+)(?:\.(\w+))?", json.dumps(EXAMPLE))
+    assert len(named) > 20
+    for name, output in named:
+        assert name in others | set(resources)
+        if output and name in resources and (known := known_type(resources[name])):
+            assert output in known["properties"]
+
+
+def test_what_the_example_exports_can_be_created(construct: Any) -> None:
+    engine = construct("ServiceExport", export=EXAMPLE["variables"]["orders"], selector={"app": "db"})
+    assert engine.outputs == {"hosts": [f"db-{ordinal}.db.shop.svc.cluster.local" for ordinal in range(2)]}
