@@ -240,6 +240,11 @@ class Site(pulumi.ComponentResource):
             transformations=[self._transformation],
         )
 
+    @property
+    def xtradb_clusters(self) -> list[pulumi.Resource]:
+        """Its XtraDB clusters: each is there when it is ready."""
+        return [of.cluster for of in self.workloads.values() if isinstance(of, Pxc) and of.cluster]
+
     def ready_for(self, namespace: str) -> list[pulumi.Resource]:
         """Return what must be there before an Istio object goes into a namespace."""
         workload = self.workloads.get(namespace)
