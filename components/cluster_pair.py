@@ -114,11 +114,14 @@ class ClusterPair(pulumi.ComponentResource):
         self.certificates = {name: site.certificates for name, site in self.sites.items() if site.certificates}
         self.links = {n: site.link for n, site in self.sites.items() if site.link}
         links: Mapping[str, pulumi.Input[Link]] = {**args.peer_links, **self.links}
+        clusters = {name: site.xtradb_clusters for name, site in self.sites.items()}
         for plan in args.plan.sites:
             if plan.imports:
                 SiteImports(
                     f"{plan.name}-imports",
-                    SiteImportsArgs(site=self.sites[plan.name], plan=plan, links=links, lost=args.plan.lost),
+                    SiteImportsArgs(
+                        site=self.sites[plan.name], plan=plan, links=links, lost=args.plan.lost, clusters=clusters
+                    ),
                     child,
                 )
         written = {name: pulumi.Output.from_input(link).apply(Link.as_output) for name, link in links.items()}

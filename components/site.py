@@ -246,6 +246,11 @@ class Site(pulumi.ComponentResource):
             transformations=[self._transformation, self._pods],
         )
 
+    @property
+    def xtradb_clusters(self) -> list[pulumi.Resource]:
+        """Its XtraDB clusters: each is there when it is ready."""
+        return [of.cluster for of in self.workloads.values() if isinstance(of, Pxc) and of.cluster]
+
     def _values(self, for_restricted: Values, given: Values) -> Values:
         """Return what is laid over the values of one of Istio's charts."""
         return merge(for_restricted, given) if self._pods.restricted else given

@@ -73,7 +73,8 @@ class SiteEgress(pulumi.ComponentResource):
         }
         for namespace, group, made in probes:
             after = [*made, *(names[one.egress.host_namespace] for one in group)]
-            options = pulumi.ResourceOptions(depends_on=after)
+            ready = args.ready(one.of.source for one in group)
+            options = pulumi.ResourceOptions(depends_on=[*after, *ready])
             if any(one.of.source == args.lost for one in group):  # who would not answer
                 options.transformations = [untouched]
             EgressProbe(

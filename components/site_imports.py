@@ -73,7 +73,8 @@ class SiteImports(pulumi.ComponentResource):
                 # The old objects go last, and not at all if the probe fails, which they may be the reason of.
                 if any(stands_otherwise(args.plan, of, args.site.objects) for of, _ in asked):
                     continue
-                options = pulumi.ResourceOptions(depends_on=imported)
+                ready = args.ready(of.source for of, _ in asked)
+                options = pulumi.ResourceOptions(depends_on=[*imported, *ready])
                 if any(of.source == args.lost for of, _ in asked):  # who would not answer
                     options.transformations = [untouched]
                 LinkProbe(
