@@ -1,4 +1,4 @@
-"""Writes what is made of code: schema and reference of the model, docs/doctor.md of the hops, docs/support.md.
+"""Writes what is made of code: schema, docs/configuration.md, docs/doctor.md, docs/support.md, docs/permissions.md.
 
 Usage:
     python -m dcmesh.config.generate          write them
@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from pathlib import Path
 
-from dcmesh.config import support_page
+from dcmesh.config import permissions_page, support_page
 from dcmesh.config.reference import reference
 from dcmesh.config.schema import stack_schema
 from dcmesh.doctor import reference as doctor
@@ -29,6 +29,7 @@ def generated() -> Iterator[tuple[Path, str]]:
     yield ROOT / "docs" / "configuration.md", reference(Settings, PROJECT, ROOT / "examples")
     yield ROOT / "docs" / "doctor.md", doctor.reference()
     yield ROOT / "docs" / "support.md", support_page.page()
+    yield ROOT / "docs" / "permissions.md", permissions_page.page()
 
 
 def main(arguments: list[str] | None = None, today: date | None = None) -> int:
