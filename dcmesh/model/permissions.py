@@ -22,47 +22,48 @@ class Rule:
         resources: its resources, some with a subresource.
         verbs: what may be done.
         why: what it is for.
-        seen: whether an audit log shows that it was made use of.
     """
 
     group: str
     resources: Sequence[str]
     verbs: Sequence[str]
     why: str
-    seen: bool = True
 
+
+WATCHED = ("get", "list", "watch")
+"""What Pulumi asks for of what it deletes, or waits for."""
 
 ANY_ISTIO: Sequence[Rule] = (
-    Rule(group="", resources=["namespaces", "resourcequotas"], verbs=["get", "patch", "delete"], why="dcmesh's own"),
+    Rule(group="", resources=["namespaces", "resourcequotas"], verbs=[*WATCHED, "patch", "delete"], why="dcmesh's own"),
     Rule(
         group="",
         resources=["configmaps", "serviceaccounts"],
-        verbs=["get", "create", "patch", "delete"],
+        verbs=[*WATCHED, "create", "patch", "delete"],
         why="workloads; what Istio's charts make",
     ),
     Rule(
         group="",
         resources=["secrets"],
-        verbs=["get", "list", "create", "patch", "update", "delete"],
+        verbs=[*WATCHED, "create", "patch", "update", "delete"],
         why="passwords, certificates, Helm's releases",
     ),
     Rule(
         group="",
         resources=["services"],
-        verbs=["get", "list", "watch", "create", "patch", "delete"],
+        verbs=[*WATCHED, "create", "patch", "delete"],
         why="workloads, gateways",
     ),
     Rule(
         group="",
         resources=["pods"],
-        verbs=["get", "list", "watch", "create"],
+        verbs=[*WATCHED, "create"],
         why="what is there; `create` by dry runs alone: whether they would be let in",
     ),
     Rule(group="", resources=["pods/exec"], verbs=["get"], why="proxies and databases are asked"),
     Rule(
         group="",
         resources=["persistentvolumeclaims"],
-        verbs=["get", "list", "watch", "patch"],
+        verbs=[*WATCHED, "patch"],
         why="databases' volumes",
     ),
     Rule(group="", resources=["nodes"], verbs=["list"], why="networks, kernels; without it `up` warns"),
@@ -72,17 +73,17 @@ ANY_ISTIO: Sequence[Rule] = (
     Rule(
         group="apps",
         resources=["deployments"],
-        verbs=["get", "list", "watch", "create", "patch", "delete"],
+        verbs=[*WATCHED, "create", "patch", "delete"],
         why="gateways, `hello-client`; istiod is looked at",
     ),
     Rule(
         group="apps",
         resources=["statefulsets"],
-        verbs=["get", "list", "watch", "patch", "delete"],
+        verbs=[*WATCHED, "patch", "delete"],
         why="workloads, exports",
     ),
     Rule(group="apps", resources=["replicasets"], verbs=["list", "watch"], why="Pulumi waits for Deployments"),
-    Rule(group="batch", resources=["jobs"], verbs=["get", "list", "watch", "patch", "delete"], why="probes"),
+    Rule(group="batch", resources=["jobs"], verbs=[*WATCHED, "patch", "delete"], why="probes"),
     Rule(
         group="coordination.k8s.io",
         resources=["leases"],
@@ -92,13 +93,13 @@ ANY_ISTIO: Sequence[Rule] = (
     Rule(
         group="discovery.k8s.io",
         resources=["endpointslices"],
-        verbs=["get", "list", "patch", "delete"],
+        verbs=[*WATCHED, "patch", "delete"],
         why="hosts by egress gateways",
     ),
     Rule(
         group="networking.k8s.io",
         resources=["networkpolicies"],
-        verbs=["get", "list", "patch", "delete"],
+        verbs=[*WATCHED, "patch", "delete"],
         why="egress gateways; what shuts a link",
     ),
     Rule(
@@ -111,13 +112,13 @@ ANY_ISTIO: Sequence[Rule] = (
             "sidecars",
             "virtualservices",
         ],
-        verbs=["get", "list", "patch", "delete"],
+        verbs=[*WATCHED, "patch", "delete"],
         why="exports, imports; others' objects",
     ),
     Rule(
         group="security.istio.io",
         resources=["authorizationpolicies", "peerauthentications"],
-        verbs=["get", "list", "patch", "delete"],
+        verbs=[*WATCHED, "patch", "delete"],
         why="exports; others' objects",
     ),
     Rule(
@@ -132,29 +133,25 @@ ANY_ISTIO: Sequence[Rule] = (
         verbs=["get", "create", "delete"],
         why="a gateway's account may read Secrets of its namespace",
     ),
-    Rule(group="", resources=["secrets"], verbs=["watch"], why="the same: who makes a role has its rights", seen=False),
-    Rule(group="", resources=["pods/exec"], verbs=["create"], why="asked for besides from 1.35 on", seen=False),
+    Rule(group="", resources=["pods/exec"], verbs=["create"], why="asked for besides from 1.35 on"),
     Rule(
         group="networking.istio.io",
         resources=["proxyconfigs"],
-        verbs=["get", "patch", "delete"],
+        verbs=[*WATCHED, "patch", "delete"],
         why="imports with a `selector`",
-        seen=False,
     ),
-    Rule(group="storage.k8s.io", resources=["storageclasses"], verbs=["get"], why="volumes that grow", seen=False),
+    Rule(group="storage.k8s.io", resources=["storageclasses"], verbs=["get"], why="volumes that grow"),
     Rule(
         group="rbac.authorization.k8s.io",
         resources=["roles", "rolebindings"],
         verbs=["patch"],
         why="another version of Istio",
-        seen=False,
     ),
     Rule(
         group="policy",
         resources=["poddisruptionbudgets"],
         verbs=["patch"],
         why="another version of Istio",
-        seen=False,
     ),
 )
 """What dcmesh needs of any cluster."""
@@ -183,28 +180,24 @@ OWN_ISTIO: Sequence[Rule] = (
         resources=["roles", "clusterroles"],
         verbs=["escalate", "bind"],
         why="istiod has rights that this user has not",
-        seen=False,
     ),
     Rule(
         group="admissionregistration.k8s.io",
         resources=["mutatingwebhookconfigurations", "validatingwebhookconfigurations"],
         verbs=["patch"],
         why="another version of Istio",
-        seen=False,
     ),
     Rule(
         group="apiextensions.k8s.io",
         resources=["customresourcedefinitions"],
         verbs=["patch"],
         why="another version of Istio",
-        seen=False,
     ),
     Rule(
         group="rbac.authorization.k8s.io",
         resources=["clusterroles", "clusterrolebindings"],
         verbs=["patch"],
         why="another version of Istio",
-        seen=False,
     ),
 )
 """What it needs besides where it installs Istio."""
