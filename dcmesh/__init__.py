@@ -1,1 +1,1 @@
-"""What is known of a stack, asked of its clusters, and done: the program uses it, and `python -m dcmesh VERB`."""
+"""What dcmesh knows of a stack, asks its clusters and does. The program and `python -m dcmesh VERB` use it."""

@@ -1,6 +1,6 @@
 """The command line: `python -m dcmesh VERB`.
 
-A verb imports what it needs when it runs: so the help is there at once.
+A verb imports what it needs when it runs, so the help appears at once.
 """
 
 import gc
@@ -26,7 +26,7 @@ INTERVAL = 5
 """How many seconds `status --watch` waits between two looks, unless it is said otherwise."""
 
 INTERRUPTED = 130
-"""What typer makes of Ctrl-C."""
+"""The exit code that typer returns for Ctrl-C."""
 
 
 class Found(Protocol):
@@ -76,7 +76,7 @@ class Kind(StrEnum):
 
 
 def verbatim(text: str) -> str:
-    """Return a text of which the help keeps the lines as they are."""
+    """Return a text whose lines the help keeps as they are."""
     return "\n\n".join(f"\b\n{paragraph}" for paragraph in text.strip().split("\n\n"))
 
 
@@ -112,7 +112,7 @@ def main() -> None:
         typed = getattr(getattr(error, "ctx", None), "command_path", PROGRAM)
         complaint = f"{error.format_message().rstrip('.')} (see `{typed} --help`)"
     except Exception as error:  # Python's own exit code would mean WARNING, and a message may have what is secret
-        complaint = f"failed, which it should not: {type(error).__name__}"
+        complaint = f"failed unexpectedly: {type(error).__name__}"
     else:
         if code != INTERRUPTED:
             sys.exit(code)

@@ -1,4 +1,4 @@
-"""What a stack has deployed, by its outputs."""
+"""What a stack has deployed, according to its outputs."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -35,9 +35,9 @@ class ExpectedGateway:
     Attributes:
         namespace: namespace of its Deployment and Service.
         name: their name.
-        addresses: where importers look for it.
-        port: at which port.
-        advertised: whether the configuration said so; else these are what its Service had at the last `up`.
+        addresses: the addresses where importers look for it.
+        port: the port there.
+        advertised: whether these are from the configuration; otherwise its Service had them at the last `up`.
     """
 
     namespace: str
@@ -74,7 +74,7 @@ class DeployedExport(ExportedService):
         return self.ingress_ports.get(self.port, self.port)
 
     def known_as(self, host: str) -> str:
-        """Return by what name a consumer's proxy knows a host."""
+        """Return the name by which a consumer's proxy knows a host."""
         return server_name(host, self.source) if self.by_gateway else host
 
     def entry(self, host: str, namespace: str) -> str:
@@ -110,16 +110,16 @@ class DeployedSite:
     Attributes:
         name: its name.
         cluster: where its kubeconfig is found, or the contents of it, which are secret.
-        identity: by what its cluster is known again; empty if that is not known.
+        identity: the UID by which its cluster is recognised; empty if it is not known.
         certificates: those that its proxies followed at the last `up`; None if they were there already.
         gateway: its gateway, if it exports anything.
-        exports: what it exports, each as often as it has ports, with one of them each time.
-        accounts: the service accounts of exported pods and of consumers, each with what it imports, likewise.
+        exports: its exports. One with several ports is there once for each port.
+        accounts: the service accounts of exported pods and of consumers, each with its imports, once for each port.
         pending: the sites that it is to import from and that export nothing yet.
         servers: its database servers.
         egress_gateways: the service accounts of its egress gateways.
-        lost: whether it is gone for now, by the configuration: then it is not asked.
-        without: the site that is gone for now, by the configuration, if another stack has it; else empty.
+        lost: whether the configuration says that it is gone for now: then it is not asked.
+        without: the site of another stack that is gone for now according to the configuration; empty if none is.
     """
 
     name: str
@@ -156,7 +156,7 @@ class DeployedSite:
         """Return what makes clients of its cluster.
 
         Raises:
-            ConnectionError: it does not answer, or is another one than the last `up` had.
+            ConnectionError: the cluster does not answer, or is another one than at the last `up`.
         """
         clients = reach(self.kubeconfig)
         try:
@@ -183,7 +183,7 @@ def read_stack(stack: str | None, kubeconfig: str | None = None) -> tuple[Deploy
         kubeconfig: path of a kubeconfig whose contexts have the sites' names. Default: those of the stack.
 
     Raises:
-        StackError: there is no such stack, or its outputs do not say what is needed.
+        StackError: there is no such stack, or its outputs lack what is needed.
     """
     command = ("stack", "output", "--json")
     chosen = ("--stack", stack) if stack else ()
@@ -282,10 +282,10 @@ def _cluster(site: str, outputs: Mapping[str, Any]) -> ExistingCluster | str:
 
 
 def _links(site: str, told: Mapping[str, Any]) -> dict[str, Link]:
-    """Return the links that a site knows. Those of other stacks are what these said at the last `up`.
+    """Return the links that a site knows. Those of other stacks are as they were at the last `up`.
 
     Raises:
-        StackError: one is none.
+        StackError: one of them is not valid.
     """
     try:
         return {source: read_link(link, source, f"sites.{site}.links.{source}") for source, link in told.items()}
@@ -322,7 +322,7 @@ def _exports(link: Link, known: Mapping[str, Any]) -> tuple[DeployedExport, ...]
 
     Args:
         link: the link.
-        known: what the stack says of the exporting site, if that is one of its own.
+        known: the stack's output for the exporting site, if that is one of its own.
     """
     gateways = tuple(f"{address}:{link.gateway.port}" for address in link.gateway.addresses)
     labels, ingress = known.get("podLabels", {}), known.get("ingressPorts", {})

@@ -1,4 +1,4 @@
-"""Files that a user names: read as a shell would find them."""
+"""Files that a user names. Their paths are read as a shell would."""
 
 import os
 from collections.abc import Callable
@@ -23,7 +23,7 @@ def read_file(path: str) -> str:
 
 
 def why_not(path: str, error: OSError | ValueError) -> str:
-    """Return what to say of a file that cannot be read: nothing of what is in it."""
+    """Return why a file cannot be read, and nothing of its contents."""
     if "$" in expand(path):
         return "cannot be read: an environment variable in it is not set"
     return f"cannot be read: {(isinstance(error, OSError) and error.strerror) or 'it is no text'}"

@@ -24,7 +24,7 @@ from dcmesh.screen import captured, empty_table, short
 from dcmesh.stacks import NoStackError
 
 NOT_YET = "its Service's address"
-"""What is said of an address that only a cluster knows; `status` shows it."""
+"""The word for an address that only a cluster knows; `status` shows it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +65,7 @@ def read_plan(stack: str | None) -> PlanReport:
         return PlanReport(unreadable="there is no Pulumi.yaml here: run it in the project's directory")
     except PulumiError as error:
         return PlanReport(unreadable=str(error))
-    # As in a run of the program: no error shows what is secret.
+    # As in a run of the program, so that no error shows a secret.
     secret = [key for key, entry in written.items() if entry["secret"]]
     set_all_config({key: entry["value"] for key, entry in written.items()}, secret)
     try:
@@ -78,13 +78,13 @@ def read_plan(stack: str | None) -> PlanReport:
 
 
 def _outputs(project: str, stack: str) -> Mapping[str, Any]:
-    """Return the outputs of a stack by its whole name, without what is secret.
+    """Return the outputs of a stack, without its secrets.
 
     Raises:
         NoStackError: there is no such stack.
         LookupError: its state cannot be read.
     """
-    # The CLI adds the organization itself, of which nothing is known here.
+    # The CLI adds the organization, which is not known here.
     name = stack.removeprefix(f"organization/{project}/")
     try:
         found: Mapping[str, Any] = json.loads(read_state(lambda: pulumi("stack", "output", "--json", "--stack", name)))
@@ -159,7 +159,7 @@ def _databases(databases: list[DatabasePlan]) -> Table:
 
 
 def _partner(database: DatabasePlan) -> str:
-    """Return with what a database can change roles; of another stack just the site."""
+    """Return the database with which a database can change roles; if another stack has it, just the site."""
     if database.partner:
         return f"{database.partner.site} {database.partner.namespace}"
     return database.source_site or "" if database.switchover else ""

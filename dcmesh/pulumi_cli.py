@@ -9,18 +9,17 @@ from typing import TypeVar
 T = TypeVar("T")
 
 READS = 20
-"""How often a state is read before it is said that it cannot be. One read in thirty failed beside a run that only wrote
-its state."""
+"""How often reading a state is tried. One read in thirty failed beside a run that only wrote its state."""
 
 LONGEST = 120
-"""Seconds that a command may take: a backend that is silent is said to be so, and a monitor's check ends."""
+"""Seconds that a command may take, so that a silent backend is reported and a monitor's check ends."""
 
 PAUSE = 0.1
 """Seconds between two reads."""
 
 
 class PulumiError(LookupError):
-    """Pulumi does not say what was asked; the message is for the user."""
+    """Pulumi does not answer; the message is for the user."""
 
 
 def pulumi(*words: str) -> str:
@@ -50,10 +49,10 @@ def pulumi(*words: str) -> str:
 
 
 def read_state(read: Callable[[], T]) -> T:
-    """Return what is read of a stack's state, also while a run writes it.
+    """Read a stack's state, even while a run writes it, and return what was read.
 
-    Where the state is a directory, each of its files has another one beside it, `.attrs`. The library that Pulumi
-    writes them with empties that one before it fills it again: who reads in between is told `EOF`.
+    If the state is a directory, each of its files has another file, `.attrs`, beside it. Pulumi's library empties that
+    one before it fills it again: a read in between fails with `EOF`.
 
     Args:
         read: reads it; raises LookupError if it cannot.

@@ -1,4 +1,4 @@
-"""The screen of all verbs: lines and tables, in which much is somebody else's text."""
+"""The screen of all verbs: lines and tables, with many texts that somebody else has written."""
 
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -18,18 +18,18 @@ T = TypeVar("T")
 STYLES = {State.OK: "green", State.WARNING: "yellow", State.CRITICAL: "bold red", State.UNKNOWN: "magenta"}
 
 ENDLESS = 100_000
-"""How wide the screen is where there is none, in a pipe or a monitor's log: nothing is folded there."""
+"""How wide the screen is if there is none, as in a pipe or a monitor's log: nothing is folded there."""
 
 
 class Screen(Console):
-    """A console on which text is nothing but text, neither markup nor codes for a terminal: much is somebody else's."""
+    """A console that never takes text for markup or for a terminal's codes, because others have written much of it."""
 
     def print(self, *objects: Any, **how: Any) -> None:  # noqa: ANN401 — as the console has it
-        """Print as a console does. Of what has styles, these stay."""
+        """Print as a console does. Texts keep their styles."""
         super().print(*map(self._harmless, objects), **how)
 
     def render_str(self, text: str, **how: Any) -> Text:  # noqa: ANN401 — as the console has it
-        """Return a text that stands in a table, and what it says is no markup."""
+        """Return a text for a table. It is not read as markup."""
         return super().render_str(printable(text), **(how | {"markup": False, "emoji": False, "highlight": False}))
 
     def _harmless(self, shown: Any) -> Any:  # noqa: ANN401 — whatever can be printed
@@ -40,7 +40,7 @@ class Screen(Console):
 
 
 def captured(show: Callable[[Console], None]) -> str:
-    """Return what is shown on a console such as standard output is."""
+    """Return what a console like standard output would show."""
     out = Screen(highlight=False, width=None if sys.stdout.isatty() else ENDLESS)
     with out.capture() as shown:
         show(out)
@@ -48,7 +48,7 @@ def captured(show: Callable[[Console], None]) -> str:
 
 
 def empty_table(*columns: str | Column) -> Table:
-    """Return an empty table. Where the screen is too narrow, columns are folded, but for those that are `short`.
+    """Return an empty table. If the screen is too narrow, all columns but the `short` ones are folded.
 
     Texts of others go into its cells as `str`: a `Text` is shown as it is.
     """
@@ -62,7 +62,7 @@ def empty_table(*columns: str | Column) -> Table:
 
 
 def short(header: str, justify: JustifyMethod = "left") -> Column:
-    """Return a column for texts of which the length is known."""
+    """Return a column for texts of known length."""
     return Column(header, no_wrap=True, justify=justify)
 
 

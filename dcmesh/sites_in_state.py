@@ -1,7 +1,7 @@
 """What the stack's state has of each site: its cluster, its gateway, and the objects in them.
 
-It is there from the first resource in the cluster on: an `up` that failed half-way leaves it too, and may leave no
-outputs.
+The state has this from the first resource in the cluster on. An `up` that failed half-way leaves it too, though perhaps
+no outputs.
 """
 
 import re
@@ -22,13 +22,13 @@ class SiteInState:
     """What the state has of a site's cluster.
 
     Attributes:
-        identity: the UID; of a cluster that the program made, the id of the Command; None if dcmesh 0.1.0 left it.
-        kubeconfig: contents of a kubeconfig that has its context alone. Secret.
-        made_by: what made the cluster, `k3d` or `commands`; None if it was there before.
+        identity: the cluster's UID, or the id of the Command that made it; None if dcmesh 0.1.0 left the state.
+        kubeconfig: contents of a kubeconfig with this context only. Secret.
+        made_by: what made the cluster, `k3d` or `commands`; None if it existed before.
         doomed: whether the next `up` deletes objects in it, as part of a replacement that failed.
         gateway: namespace of its gateway; None if it has none.
-        objects: the objects of all of the stack, by URN: namespace (empty if none) and name.
-        stacks: the stacks of which they say that they are: a stack that was renamed has another name there.
+        objects: all objects of the stack, by URN: namespace (empty if none) and name.
+        stacks: the stacks that the objects name as theirs. If the stack was renamed this includes its old name.
     """
 
     identity: str | None
@@ -86,12 +86,12 @@ def is_begun(project: str, stack: str) -> bool:
 
 
 def _made_by(made: tuple[str, Mapping[str, Any]] | None) -> str | None:
-    """Return the first word of what a change would replace a cluster for: that is what makes it."""
+    """Return what made a cluster: the first word of the trigger that would replace it."""
     return str((made[1].get("triggers") or [""])[0]).partition(" ")[0] if made else None
 
 
 def _place(outputs: Mapping[str, Any]) -> tuple[str, str] | None:
-    """Return namespace and name of an object in Kubernetes; None if it is none, or cannot be read here."""
+    """Return namespace and name of an object in Kubernetes; None if it is something else, or cannot be read here."""
     match outputs.get("metadata"):
         case {"name": str(name), **rest}:
             return str(rest.get("namespace") or ""), name
@@ -99,7 +99,7 @@ def _place(outputs: Mapping[str, Any]) -> tuple[str, str] | None:
 
 
 def _stack(outputs: Mapping[str, Any]) -> str:
-    """Return of which stack an object says that it is; empty if of none."""
+    """Return the stack that an object names as its own; empty if it names none."""
     match outputs.get("metadata"):
         case {"annotations": {ownership.MADE_BY: str(stack)}}:
             return stack
@@ -109,8 +109,8 @@ def _stack(outputs: Mapping[str, Any]) -> str:
 def _gateway(site: str, known: Mapping[str, tuple[str, Any]]) -> str | None:
     """Return the namespace of a site's gateway.
 
-    The outputs tell of the one that importers know, if an `up` has come to its end. Else the state has it by its
-    Service: what an `up` that failed half-way has made.
+    If an `up` has finished, the outputs have the one that importers know. Otherwise the gateway's Service in the state
+    shows what an `up` that failed half-way has made.
     """
     (outputs,) = [outputs for urn, outputs in known.values() if "::pulumi:pulumi:Stack::" in urn] or [{}]
     told = outputs.get("sites", {}).get(site, {}).get("gateway")
@@ -120,15 +120,14 @@ def _gateway(site: str, known: Mapping[str, tuple[str, Any]]) -> str | None:
 
 
 def gateway_namespace(site: model.Site, known: SiteInState | None) -> str:
-    """Return the namespace of a site's gateway: what is configured, else where it is, else the one of new sites."""
+    """Return the namespace of a site's gateway: the configured one, else where it is, else the default."""
     return site.gateway.namespace or (known and known.gateway) or GATEWAY_NAMESPACE
 
 
 def meshed_namespaces(site: str, known: SiteInState | None) -> frozenset[str]:
     """Return the namespaces of a site in which, at the last `up`, exports or imports needed sidecars.
 
-    A pod without one would be refused by others that have one while the PeerAuthentication of the export stands, which
-    Pulumi deletes last.
+    While the export's PeerAuthentication exists, pods with a sidecar refuse pods without one. Pulumi deletes it last.
     """
     exports = re.compile(rf"{re.escape(export_name(site, ''))}.*-peerauthentication-.*-strict")
     imports = re.compile(rf"{re.escape(site)}-imports\..*-sidecar")

@@ -1,4 +1,4 @@
-"""Stacks: what their state has, of the one that runs and of others."""
+"""Stacks: the states of the running stack and of others."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -19,16 +19,16 @@ class NoStackError(LookupError):
 
 
 def stack_name(project: str, stack: str) -> str:
-    """Return the whole name of a stack in the organization of the one that runs; where there is none, Pulumi's word."""
+    """Return the whole name of a stack in the running stack's organization; without one, in Pulumi's default."""
     return f"{pulumi.get_organization() or 'organization'}/{project}/{stack}"
 
 
 def read_stack(name: str) -> Mapping[str, Any]:
     """Return the outputs of another stack.
 
-    By the invoke behind StackReference, whose answer is plain data at once: how many hosts a link has decides
-    which resources there are, and no resource may be created inside `apply`. What is secret in that stack and
-    not ours to decrypt is left out.
+    It uses the invoke behind StackReference, whose answer is plain data at once. The number of hosts in a link decides
+    which resources there are, and no resource may be created inside `apply`. Secrets of that stack that this one cannot
+    decrypt are left out.
 
     Raises:
         NoStackError: there is no such stack.
@@ -40,11 +40,11 @@ def read_stack(name: str) -> Mapping[str, Any]:
 def read_resources(stack: str) -> Mapping[str, Any]:
     """Return type and outputs of each resource in a stack's state by URN, its own state as well.
 
-    By an invoke that is older than StackReference, for what outputs cannot say: an `up` that failed half-way may have
+    It uses an invoke that is older than StackReference. Outputs do not suffice: an `up` that failed half-way may have
     left none.
 
     Raises:
-        LookupError: Pulumi does not say.
+        LookupError: Pulumi does not answer.
     """
     return _invoke("readStackResourceOutputs", {"stackName": stack})
 
@@ -64,12 +64,12 @@ def _invoke(function: str, arguments: Mapping[str, str]) -> Mapping[str, Any]:
 
 
 def read_doomed(stack: str) -> set[str]:
-    """Return the URNs of which a stack's state has something that the next `up` deletes, whatever the program says.
+    """Return the URNs of resources that the next `up` deletes, whatever the program says.
 
-    A replacement that failed half-way leaves them. No invoke tells of them.
+    A replacement that failed half-way leaves them in the state. No invoke shows them.
 
     Raises:
-        LookupError: Pulumi's CLI does not say.
+        LookupError: Pulumi's CLI does not answer.
     """
     exported = read_state(lambda: pulumi_cli("stack", "export", "--stack", stack))
     resources = json.loads(exported)["deployment"].get("resources") or []
@@ -77,7 +77,7 @@ def read_doomed(stack: str) -> set[str]:
 
 
 def stacks_met(settings: Settings, project: str) -> dict[str, str | None]:
-    """Return by name the stack of each site of another stack that sites of this one meet; None if it has none here."""
+    """Return the stack of each linked site of another stack; None if its link is in a file or the configuration."""
     own = {site.name for site in settings.sites}
     found: dict[str, str | None] = {
         consumer.site: stack_name(project, consumer.site)

@@ -1,7 +1,7 @@
-"""A replacement of a cluster's provider that is stuck is taken out of a stack's state.
+"""Takes a stuck replacement of a cluster's provider out of a stack's state.
 
-Such a state has each object twice, by the old provider and by the new: the cluster has it once. The next `up` would
-delete the old ones, and so what runs.
+Such a state has each object twice, once for the old provider and once for the new one, but the cluster has it once. The
+next `up` would delete the old entries, and with them what runs.
 """
 
 import json
@@ -15,7 +15,7 @@ class NotAStateError(ValueError):
 
 
 def mended(text: str) -> str:
-    """Return a state without what is stuck; read and written as `pulumi stack export` does.
+    """Return a state without the stuck entries. Both are as `pulumi stack export` writes them.
 
     Raises:
         NotAStateError: it is something else.
@@ -32,7 +32,7 @@ def mended(text: str) -> str:
 def unstuck(resources: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return the resources of a state with one provider for each cluster, and each object once.
 
-    What a replacement has left under a name of its own stays to be deleted, by the provider that is there.
+    What a replacement has left under a name of its own is still to be deleted, by the remaining provider.
     """
     there = {(r["urn"], r.get("id")) for r in resources if not r.get("delete")}
     providers = {r["urn"]: f"{r['urn']}::{r['id']}" for r in resources if r["type"] == PROVIDER and not r.get("delete")}

@@ -24,7 +24,7 @@ DOMAIN = "DCMESH_TRUST_DOMAIN"
 """The environment's variable with the trust domain that their certificates are to have."""
 
 KUBECONFIGS = (KUBECONFIG, OTHER_KUBECONFIG) = ("DCMESH_KUBECONFIG", "DCMESH_OTHER_KUBECONFIG")
-"""The environment's variables with the contents of a site's kubeconfig, which is no argument: others can read those."""
+"""The environment's variables with a site's kubeconfig. It is no argument, because others can read arguments."""
 
 
 def settle_certificates(site: str, context: str | None) -> State:
@@ -71,13 +71,13 @@ def switch(
     """Bring databases that can change roles to theirs, and return whether they have them.
 
     Args:
-        kind: their kind. Of `pxc` the roles stand in resources, which only `pulumi up` changes.
-        ends: `SITE/NAMESPACE/NAME` of each that is brought there: of one site, or of both.
+        kind: their kind. The roles of `pxc` are in resources, which only `pulumi up` changes.
+        ends: `SITE/NAMESPACE/NAME` of each database, of one site or of both.
         other: the other site, where there is one.
         switchover: which is to be the primary.
         contexts: contexts of the kubeconfig that kubectl would use, in this order, where the environment has none.
             Default for one site: its current one.
-        dry_run: whether to say only what would be done. Then what is returned is whether an `up` would do it.
+        dry_run: whether to say only what would be done. Then it returns whether an `up` would do it.
     """
     from dcmesh.databases.mariadb_server import MariadbEnd, sides_of
     from dcmesh.databases.pxc_cluster import PxcEnd
@@ -105,7 +105,7 @@ def switch(
 
 
 def _under_way(what: str) -> AbstractContextManager[Callable[[str], None]]:
-    """Show what is under way to who has typed the verb. Pulumi shows how long its commands take by itself."""
+    """Show what is under way to the person who typed the verb. Pulumi itself shows how long its commands take."""
     if not sys.stderr.isatty():
         return nullcontext(lambda _: None)
     from dcmesh.screen import under_way
@@ -114,7 +114,7 @@ def _under_way(what: str) -> AbstractContextManager[Callable[[str], None]]:
 
 
 def _tell(line: str) -> None:
-    """Tell what is done, where Pulumi shows it while it is done."""
+    """Print a step on standard error, where Pulumi shows it at once."""
     print(printable(line), file=sys.stderr, flush=True)
 
 
@@ -124,7 +124,7 @@ def _databases(
     """Return the databases that are named on the command line, and how their clusters are reached.
 
     Raises:
-        pulumi.RunError: they are not those of two sites that can change roles, or none says where they are.
+        pulumi.RunError: they are not databases of two sites, or the options do not say where they are.
     """
     places = [tuple(end.split("/")) for end in ends]
     if any(len(place) != 3 or not all(place) for place in places):
@@ -148,7 +148,7 @@ def _named(context: str | None) -> str:
     """Return a context that was given.
 
     Raises:
-        pulumi.RunError: none was. Both clusters would be the current one's.
+        pulumi.RunError: none was. Both clusters would be that of the current context.
     """
     if not context:
         raise pulumi.RunError("the kubeconfig's contexts are missing, one for each of the two clusters: see --help")
@@ -165,7 +165,7 @@ def _kubectls(context: str | None) -> str:
 
 
 def _done(site: str, work: Callable[[], None]) -> State:
-    """Do what there is to do, and return whether it succeeded; if not, the reason has been printed."""
+    """Do the work, and return whether it succeeded. If not, the reason is printed."""
     try:
         work()
     except pulumi.RunError as error:

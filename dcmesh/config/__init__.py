@@ -1,4 +1,4 @@
-"""The stack's configuration: typed, and validated whole before anything is created."""
+"""The stack's configuration: typed, and validated as a whole before anything is created."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -37,13 +37,13 @@ def parse(
         stack: name of the stack.
         read: returns another stack's outputs, by its whole name.
         read_text: returns the text of a file.
-        salt: what the stack's passphrase opens; empty if it has none.
+        salt: the `encryptionsalt` that the stack's passphrase fits; empty if it has none.
 
     Returns:
         The settings, and the link of each peer that exports something.
 
     Raises:
-        ConfigError: it is wrong; all that was found is in the message, a line an error.
+        ConfigError: it is wrong; the message has a line for each error.
     """
     environment = Environment(project, stack, read, read_text, salt)
     reading = read_settings({key: value for key, value in raw.items() if value is not None})
@@ -59,7 +59,7 @@ def parse(
 
 
 def load(config: pulumi.Config) -> tuple[Settings, dict[str, Link]]:
-    """Read and validate the configuration of the stack that runs; see `parse`. Warn of secrets that are shown."""
+    """Read and validate the running stack's configuration; see `parse`. Warn of secrets that cannot stay secret."""
     environment, raw = of_running_stack(), stack_config.values(config.name)
     settings, links = parse(raw, project=environment.project, stack=environment.stack, salt=environment.salt)
     for remark in shown_secrets(raw, settings):

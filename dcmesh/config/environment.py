@@ -1,4 +1,4 @@
-"""What a configuration is read in: the stack that it is of, and the files and other stacks that it names."""
+"""The surroundings of a configuration: its stack, and the files and other stacks that it names."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,14 +20,14 @@ def unreadable(stack: str, error: LookupError) -> ConfigError:
 
 @dataclass(frozen=True)
 class Environment:
-    """What a configuration is read in.
+    """The surroundings of a configuration.
 
     Attributes:
         project: name of the Pulumi project.
         stack: name of the stack.
         read_stack: returns another stack's outputs, by its whole name.
         read_file: returns the text of a file.
-        salt: what the stack's passphrase opens; empty if it has none, but another secrets provider.
+        salt: the `encryptionsalt` that the stack's passphrase fits; empty with another secrets provider.
     """
 
     project: str
@@ -40,7 +40,7 @@ class Environment:
         """Return the stack's own outputs, as its last `up` left them; empty if there was none.
 
         Raises:
-            ConfigError: its state cannot be read. What was deployed is then not known: nothing may be taken for new.
+            ConfigError: its state cannot be read. Then nothing is known of what exists, and nothing may count as new.
         """
         whole = stack_name(self.project, self.stack)
         try:
@@ -52,8 +52,8 @@ class Environment:
 
 
 def of_running_stack() -> Environment:
-    """Return what the configuration of the stack that runs is read in."""
+    """Return the surroundings of the running stack's configuration."""
     stack = pulumi.get_stack()
-    file = Path(f"Pulumi.{stack}.yaml")  # Pulumi runs the program where this lies
+    file = Path(f"Pulumi.{stack}.yaml")  # Pulumi runs the program in this file's directory
     known = yaml.safe_load(file.read_text()) if file.exists() else None
     return Environment(pulumi.get_project(), stack, read_stack, read_file, (known or {}).get("encryptionsalt", ""))

@@ -1,4 +1,4 @@
-"""What is wrong with a configuration, as one message with a line an error."""
+"""What is wrong with a configuration: one message with a line for each error."""
 
 import re
 from collections.abc import Collection, Iterable, Sequence
@@ -18,14 +18,14 @@ LONGEST_PATH = 200
 
 @dataclass(frozen=True)
 class Finding:
-    """One error: where, what stands there, and what to do about it.
+    """One error: its place, the value there, and what to do about it.
 
     Attributes:
         path: the place, as users write it: `sites[1].imports[0].from`.
-        value: what stands there, or NOTHING.
+        value: the value there, or NOTHING.
         advice: what is wrong with it and what to do, to be read after the value.
         secret: whether the value must not be shown.
-        given: other places that must have been read whole for this to be sure.
+        given: other places that must have been read completely for this to be certain.
     """
 
     path: str
@@ -35,7 +35,7 @@ class Finding:
     given: tuple[str, ...] = ()
 
     def line(self, secret_parts: Collection[str] = ()) -> str:
-        """Return the error as a line, in which nothing from below the secret top-level keys is shown."""
+        """Return the error as a line. Nothing from below a secret top-level key is shown."""
         path = printable(self.path, LONGEST_PATH)
         if self.value is NOTHING:
             return printable(f"{path}: {self.advice}")
@@ -44,7 +44,7 @@ class Finding:
 
 
 class Remark(Finding):
-    """Something that is not refused: the user is told of it, and the run goes on."""
+    """A warning: the user is told, and the run goes on."""
 
 
 class ConfigError(Exception):
@@ -60,6 +60,6 @@ class ConfigError(Exception):
 
 
 def _order(finding: Finding) -> list[str | int]:
-    """Return by what findings are ordered: what is about one place stands together."""
+    """Return the order of findings: those about one place are together."""
     parts = re.split(r"\[([0-9]{1,9})\]", finding.path)
     return [int(part) if index % 2 else part for index, part in enumerate(parts)]

@@ -2,7 +2,7 @@
 
 Usage:
     python -m dcmesh.config.generate          write them
-    python -m dcmesh.config.generate --check  fail if one is not as it would be written
+    python -m dcmesh.config.generate --check  fail if one of them is stale
 """
 
 import argparse
@@ -35,7 +35,7 @@ def generated() -> Iterator[tuple[Path, str]]:
 def main(arguments: list[str] | None = None, today: date | None = None) -> int:
     """Write the files, or tell which are stale; return the exit code.
 
-    Neither is done while the default Istio ends within `support_page.NOTICE` of `today` (default: of this day).
+    It refuses both if the default Istio ends within `support_page.NOTICE` of `today` (default: the present day).
     """
     parser = argparse.ArgumentParser(prog="python -m dcmesh.config.generate", description="Write schema and reference.")
     parser.add_argument("--check", action="store_true", help="write nothing; fail if a file is stale")

@@ -9,7 +9,7 @@ _PART = re.compile(r'\.?[^.\[\]]+|\[\d+\]|\["(?:[^"\\]|\\.)*"\]')
 
 
 def join(path: str, part: object) -> str:
-    """Return the place of a part: an item of a list, or what stands at a key."""
+    """Return the place of a part: an item of a list, or the value of a key."""
     if isinstance(part, int):
         return f"{path}[{part}]"
     key = str(part)
@@ -30,7 +30,7 @@ def is_within(path: str, around: str) -> bool:
 
 
 def without(value: object, lost: Collection[str], path: str = "") -> object:
-    """Return plain data without what stands at the lost places."""
+    """Return plain data without what is at the lost places."""
     if isinstance(value, dict):
         kept = {key: join(path, key) for key in value}
         return {key: without(value[key], lost, place) for key, place in kept.items() if place not in lost}
@@ -41,7 +41,7 @@ def without(value: object, lost: Collection[str], path: str = "") -> object:
 
 
 def before(path: str, lost: Collection[str]) -> str:
-    """Return where something stood before `without` took the lost places away and moved the items behind them."""
+    """Return where something was before `without` took the lost places away, which moved the items behind them."""
     found = ""
     for part in _PART.findall(path):
         if re.fullmatch(r"\[\d+\]", part):

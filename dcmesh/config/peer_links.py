@@ -30,7 +30,7 @@ from dcmesh.stacks import ReadStack, read_stack, stack_of
 __all__ = ["ReadStack", "links_of", "read_link", "read_stack", "stack_of"]
 
 MOST_PARTS = 50_000
-"""How many parts a link may have: it is somebody else's, and looked at by each `preview`."""
+"""How many parts a link may have. Somebody else writes it, and each `preview` reads it."""
 
 DEEPEST = 8
 """How deep they may be nested."""
@@ -38,10 +38,10 @@ DEEPEST = 8
 TOO_LARGE = f"is no link: it has more than {MOST_PARTS} parts, or they are nested more than {DEEPEST} deep"
 
 MOST_BYTES = 2**20
-"""How long a file with links may be: YAML of that length takes seconds."""
+"""How many characters a file with links may have. Reading YAML of that length takes seconds."""
 
 MOST_DOMAINS = 2
-"""How many trust domains the identities of a site have at most."""
+"""How many trust domains a site's identities may have."""
 
 MOST_SHOWN = 20
 """How many errors of a link are shown."""
@@ -50,7 +50,7 @@ MOST_SHOWN = 20
 def links_of(peers: Sequence[Peer], environment: Environment) -> tuple[dict[str, Link], list[Finding]]:
     """Return the link of each peer that has one, and what is wrong with the others.
 
-    A peer whose stack is there and exports nothing yet has none, which is no error.
+    A peer whose stack exists but exports nothing yet has no link, and that is no error.
 
     Args:
         peers: the peers.
@@ -68,10 +68,10 @@ def links_of(peers: Sequence[Peer], environment: Environment) -> tuple[dict[str,
 
 
 def _link_of(peer: Peer, path: str, environment: Environment) -> Link | None:
-    """Return a peer's link, or None if its stack is there but exports nothing yet.
+    """Return a peer's link, or None if its stack exists but exports nothing yet.
 
     Raises:
-        ConfigError: there is no such stack or file, or what it holds is no link of that site.
+        ConfigError: there is no such stack or file, or it has no link of that site.
     """
     if peer.link:
         return _sound(peer.link, peer.name, f"{path}.link.")
@@ -85,11 +85,11 @@ def _link_of(peer: Peer, path: str, environment: Environment) -> Link | None:
 
 
 def read_link(found: object, site: str, place: str) -> Link:
-    """Return a link that somebody else has written: every part of it is as it must be, and claims what its site may.
+    """Return a link that somebody else has written, once each part is valid and claims only what its site may.
 
     Args:
         found: the link, as plain data.
-        site: the site that it must be of.
+        site: the site whose link it must be.
         place: where it was found.
 
     Raises:
@@ -107,7 +107,7 @@ def read_link(found: object, site: str, place: str) -> Link:
 
 
 def _is_small(value: object) -> bool:
-    """Tell whether plain data are few enough to be looked at."""
+    """Tell whether plain data are small enough to be looked at."""
     left, seen = [(value, 0)], 0
     while left:
         part, depth = left.pop()
@@ -128,14 +128,14 @@ def _is_small_text(text: str) -> bool:
     depth = 0
     for number, event in enumerate(yaml.parse(text, yaml.SafeLoader)):
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
-        # Of a whole output the link is one deeper. A part has its key before it, and may have an end.
+        # In a whole output the link is one level deeper. A part has a key before it, and may have an end.
         if depth > DEEPEST + 1 or number > 3 * MOST_PARTS:
             return False
     return True
 
 
 def _refusal(findings: Iterable[Finding]) -> ConfigError:
-    """Return an error of what is wrong with a link, which may be anything that somebody could think of."""
+    """Return an error that says what is wrong with a link, which may contain anything."""
     first, more = (found := list(findings))[:MOST_SHOWN], len(found) - MOST_SHOWN
     if more > 0:
         first.append(replace(first[-1], value=NOTHING, advice=f"and {more} more that are wrong"))
@@ -143,10 +143,10 @@ def _refusal(findings: Iterable[Finding]) -> ConfigError:
 
 
 def _sound(link: Link, site: str, path: str) -> Link:
-    """Return a link, if it is of its site and its exports claim nothing that is not theirs.
+    """Return a link, if it is its site's and its exports claim nothing that belongs to others.
 
     Raises:
-        ConfigError: they do.
+        ConfigError: it is another site's, or they do.
     """
     if found := list(_false_claims(link, site, path)):
         raise _refusal(found)
@@ -154,7 +154,7 @@ def _sound(link: Link, site: str, path: str) -> Link:
 
 
 def _false_claims(link: Link, site: str, path: str) -> Iterator[Finding]:
-    """Find where a link claims to be of another site, or an export what is another's."""
+    """Find where a link claims to be another site's, or an export claims what belongs to another."""
     if link.site != site:
         yield Finding(f"{path}site", link.site, f"is another site than {site}: name the peer after its site")
     if len({domain for export in link.exports for domain in export.trust_domains}) > MOST_DOMAINS:
@@ -164,7 +164,7 @@ def _false_claims(link: Link, site: str, path: str) -> Iterator[Finding]:
     for index, export in enumerate(link.exports):
         at = f"{path}exports[{index}]"
         if export.name in names:
-            yield Finding(f"{at}.name", export.name, f"is there twice: {site} must give each export a name of its own")
+            yield Finding(f"{at}.name", export.name, f"occurs twice: {site} must give each export a name of its own")
         names.add(export.name)
         yield from _false_identity(export, site, at, link.version)
         yield from _false_names(export, site, at, link.version)
@@ -172,10 +172,10 @@ def _false_claims(link: Link, site: str, path: str) -> Iterator[Finding]:
         service = service_of(export.hosts[0])[1]
         for number, host in enumerate(export.hosts):
             where = f"{at}.hosts[{number}]"
-            # One by the pods' own ports may stand beside another: while importers move from one to the other.
+            # An export by the pods' own ports may exist beside another, while importers move from one to the other.
             named = (export.termination == "pod", host)
             if named in hosts:
-                yield Finding(where, host, f"is there twice: {site} must export each host once")
+                yield Finding(where, host, f"occurs twice: {site} must export each host once")
             hosts.add(named)
             if service_of(host) != (export.namespace, service):
                 own = f"{service}.{export.namespace}.svc.{CLUSTER_DOMAIN}"
@@ -202,7 +202,7 @@ def _false_identity(export: ExportedService, site: str, at: str, version: int) -
 
 
 def _false_names(export: ExportedService, site: str, at: str, version: int) -> Iterator[Finding]:
-    """Find server names that are not their hosts', and a Service as a whole that the gateway has no name for."""
+    """Find server names that do not fit their hosts, and whole Services for which the gateway has no name."""
     wanted = tuple(server_name(host, site) for host in export.hosts)
     if export.server_names not in ((), wanted):
         told = " ".join(export.server_names)
@@ -216,7 +216,7 @@ def _false_names(export: ExportedService, site: str, at: str, version: int) -> I
 
 
 def _of_gateways_alone(export: ExportedService, site: str, at: str) -> Iterator[Finding]:
-    """Find what only a gateway that ends TLS can have, and ports that are there twice."""
+    """Find what is possible only at a gateway that ends TLS, and ports that occur twice."""
     accounts = {identity.partition("/ns/")[2] for identity in export.identities}  # of one in each trust domain
     at_pods = export.termination != "gateway"
     several = {"identities": at_pods and len(accounts) > 1, "ports": not export.server_names and len(export.ports) > 1}
@@ -225,7 +225,7 @@ def _of_gateways_alone(export: ExportedService, site: str, at: str) -> Iterator[
             yield Finding(f"{at}.{key}", NOTHING, f"are several, and TLS ends at pods: {site} must give one")
     for number, port in enumerate(export.port_numbers):
         if port in export.port_numbers[:number]:
-            yield Finding(f"{at}.ports[{number}].port", port, f"is there twice: {site} must give each port once")
+            yield Finding(f"{at}.ports[{number}].port", port, f"occurs twice: {site} must give each port once")
 
 
 def _from_stack(stack: str, site: str, path: str, read: ReadStack) -> object:
@@ -234,14 +234,14 @@ def _from_stack(stack: str, site: str, path: str, read: ReadStack) -> object:
     except LookupError as error:
         reason = " ".join(str(error).split())
         advice = f"cannot be read ({reason}): create that stack first, with `pulumi stack init`, or give `link`"
-        # A wrong link is left out, and then the stack is not what was meant.
+        # A link that is wrong is left out of the output, so the stack itself may be the wrong one.
         given = tuple(f"{path.removesuffix('stack')}{way}" for way in ("link", "linkFile"))
         raise ConfigError([Finding(path, stack, advice, given=given)]) from None
     return links.get(site) if isinstance(links, dict) else links
 
 
 def _from_file(file: str, site: str, path: str, read: ReadFile) -> object:
-    """Return what a file has: a link, or an output `link` whole, which has one for each exporting site."""
+    """Return the contents of a file: a link, or a whole output `link` with one for each exporting site."""
     try:
         text = read(file)
     except (OSError, ValueError) as error:
@@ -253,7 +253,7 @@ def _from_file(file: str, site: str, path: str, read: ReadFile) -> object:
             raise ConfigError([Finding(path, file, TOO_LARGE)])
         found = yaml.safe_load(text)
     except (yaml.YAMLError, ValueError, TypeError, AttributeError, LookupError, RecursionError):
-        # Of tags that do not fit their values PyYAML raises whatever its constructors do.
+        # For a tag that does not fit its value, PyYAML raises whatever its constructors raise.
         raise ConfigError([Finding(path, file, "is neither JSON nor YAML")]) from None
     if isinstance(found, dict) and "site" not in found and site in found:
         return found[site]

@@ -1,4 +1,4 @@
-"""Certificates that the user provides: checked before a cluster has them, for istiod says little of what is wrong."""
+"""Certificates that the user provides. They are checked early: istiod says little of what is wrong with them."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -29,7 +29,7 @@ Key = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
 
 
 class _Wrong(Exception):  # noqa: N818 — a way out, caught here
-    """A PEM is wrong. The message is the advice, and has nothing of the PEM in it."""
+    """A PEM is wrong. The message is the advice, and contains nothing of the PEM."""
 
 
 def certificate_findings(trust: ProvidedTrust, now: datetime | None = None) -> Iterator[Finding]:

@@ -1,4 +1,4 @@
-"""Reading: what of a configuration can be read although other parts are wrong."""
+"""Reading: as much of a configuration as can be read although other parts are wrong."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -17,7 +17,7 @@ class Reading:
     """What could be read of a configuration.
 
     Attributes:
-        settings: what is right of it; None if nothing is.
+        settings: the parts that are right; None if none is.
         findings: what is wrong with single values.
         lost: places that were left out.
         unsure: places that may have been meant by unknown keys.
@@ -29,28 +29,28 @@ class Reading:
     unsure: frozenset[str] = frozenset()
 
     def is_sure(self, finding: Finding) -> bool:
-        """Tell whether a finding stands, whatever is at the places that could not be read.
+        """Tell whether a finding is certain, whatever is at the places that could not be read.
 
         Args:
-            finding: one in the coordinates of what the user wrote.
+            finding: a finding with places as the user wrote them.
         """
         missing = self.lost | self.unsure
         hit = any(paths.is_within(finding.path, place) for place in missing)
         return not hit and all(self._is_whole(place) for place in finding.given)
 
     def _is_whole(self, place: str) -> bool:
-        """Tell whether a list or map has been read with each of its items, if not with all that is in them."""
+        """Tell whether all items of a list or map have been read, though perhaps not everything inside them."""
         missing = self.lost | self.unsure
         return not any(paths.is_within(place, other) or paths.parent(other) == place for other in missing)
 
     def as_written(self, finding: Finding) -> Finding:
-        """Return a finding about the settings in the coordinates of what the user wrote."""
+        """Return a finding about the settings with places as the user wrote them."""
         given = tuple(paths.before(place, self.lost) for place in finding.given)
         return replace(finding, path=paths.before(finding.path, self.lost), given=given)
 
 
 def read_settings(raw: Mapping[str, Any]) -> Reading:
-    """Read a configuration; what is wrong is left out, and what cannot be without it, until the rest is right."""
+    """Read a configuration. What is wrong, and what depends on it, is left out until the rest is right."""
     settings, faults = _validated(raw)
     lost, found = frozenset[str](), faults
     while found:
@@ -59,7 +59,7 @@ def read_settings(raw: Mapping[str, Any]) -> Reading:
             break
         lost = more
         settings, found = _validated(paths.without(raw, lost))
-    # What is found later follows from what was left out.
+    # Later findings only follow from what was left out.
     unsure = frozenset(fault.meant for fault in faults if fault.meant)
     return Reading(settings, tuple(fault.finding for fault in faults), lost, unsure)
 

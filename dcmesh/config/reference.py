@@ -1,4 +1,4 @@
-"""The text of docs/configuration.md: a section for each map of the model, with an example out of examples/."""
+"""The text of docs/configuration.md: a section for each map of the model, with an example from examples/."""
 
 import json
 import re
@@ -82,7 +82,7 @@ def reference(model: type[BaseModel], project: str, examples: Path) -> str:
 
 
 def _titles(schema: Schema, path: str, root: Schema) -> Iterator[tuple[str, str]]:
-    """Yield the parts of the model and their titles, in the order of the text; what is used twice comes twice."""
+    """Yield the parts of the model and their titles, in the order of the text. One that is used twice comes twice."""
     for key, value in schema.get("properties", {}).items():
         for name, title in _parts(value, f"{path}.{key}" if path else key):
             yield name, title
@@ -150,7 +150,7 @@ def _default(schema: Schema, required: bool) -> str:
 
 
 def _type(schema: Schema, titles: Mapping[str, str]) -> str:
-    """Return in words what may stand there."""
+    """Return in words which values are allowed."""
     match schema:
         case {"$ref": target}:
             return _link(_name(target), titles)
@@ -183,7 +183,7 @@ def _link(name: str, titles: Mapping[str, str]) -> str:
 
 
 def excerpt(text: str, place: str) -> str:
-    """Return the lines of a YAML text that say what map or list stands at a place, with their comments."""
+    """Return the lines of a YAML text with the map or list at a place, and their comments."""
     node: Any = yaml.compose(text)
     first = 0
     for part in place.split("."):

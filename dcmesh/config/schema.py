@@ -14,7 +14,7 @@ Schema = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Place:
-    """Where an error is: the path, and the schemas of what may stand there and of the map around it."""
+    """Where an error is: the path, the schema of the value there, and that of the map around it."""
 
     path: str
     schema: Schema
@@ -28,7 +28,7 @@ def schema_of(model: type[BaseModel]) -> Schema:
 
 
 def resolve(schema: Schema, root: Schema) -> Schema:
-    """Follow a reference; what may be null as well is taken as what it is else. The outer description is kept."""
+    """Follow a reference, and drop null where it is allowed beside something else. The outer description is kept."""
     for option in schema.get("anyOf", ()):
         if option.get("type") != "null":
             schema = {**option, **{key: schema[key] for key in schema if key != "anyOf"}}
@@ -45,7 +45,7 @@ def _branch(schema: Schema, tag: object) -> Schema:
 
 
 def _inside(schema: Schema, part: int | str) -> Schema:
-    """Return the schema of an item of a list, or of what stands at a key."""
+    """Return the schema of an item of a list, or of a key's value."""
     others = schema.get("additionalProperties")
     other = others if isinstance(others, dict) else {}
     found = schema.get("items", other) if isinstance(part, int) else schema.get("properties", {}).get(part, other)
@@ -53,7 +53,7 @@ def _inside(schema: Schema, part: int | str) -> Schema:
 
 
 def locate(location: tuple[int | str, ...], root: Schema) -> Place:
-    """Follow a location of pydantic's, which has the tags of unions in it, as well as `[key]` for a key itself."""
+    """Follow a location as pydantic gives it. It contains the tags of unions, and `[key]` for a key itself."""
     path, schema, around = "", root, dict[str, Any]()
     for part in location:
         if "oneOf" in schema:
@@ -101,7 +101,7 @@ def stack_schema(model: type[BaseModel], project: str) -> Schema:
 
 
 def _for_editors(node: Any) -> Any:  # noqa: ANN401 — any part of a schema
-    """Leave out what is of use in the program alone, close maps, and let secrets be encrypted."""
+    """Leave out what only the program uses, close maps, and let secrets be encrypted."""
     if isinstance(node, list):
         return [_for_editors(item) for item in node]
     if not isinstance(node, dict):
@@ -116,7 +116,7 @@ def _for_editors(node: Any) -> Any:  # noqa: ANN401 — any part of a schema
 
 
 def _is_ours(key: str, value: object) -> bool:
-    """Tell what editors do not need: names that repeat the key, tags, and defaults of whole maps."""
+    """Tell whether editors do not need this: names that repeat the key, tags, and defaults of whole maps."""
     if key in ("title", "x-kind", "x-advice"):
         return isinstance(value, str)
     return key in ("discriminator", "propertyNames", "default") and isinstance(value, dict)

@@ -1,4 +1,4 @@
-"""Secrets of a configuration that cannot stay secret where they stand."""
+"""Secrets in a configuration that cannot stay secret in their place."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -12,7 +12,7 @@ from dcmesh.model.settings import Settings
 
 
 def shown_secrets(raw: Mapping[str, Any], settings: Settings) -> Iterator[Remark]:
-    """Yield a remark for each top-level key with texts that came as secrets and are shown: names, addresses and so on.
+    """Warn of each top-level key with texts that were set as secrets and will be shown: names, addresses and so on.
 
     Args:
         raw: the configuration as it came.

@@ -1,4 +1,4 @@
-"""What the running stack's configuration holds, as Pulumi hands it over."""
+"""The running stack's configuration, as Pulumi hands it over."""
 
 import json
 from collections.abc import Mapping
@@ -13,12 +13,12 @@ from dcmesh.model.secret import Secret
 
 
 def _held() -> dict[str, str]:
-    """Return every key with its text: what was set in the process lies over what the engine gave it."""
+    """Return every key with its text. What was set in this process overrides what the engine gave it."""
     return {**runtime.get_config_env(), **runtime.CONFIG.get()}
 
 
 def _value(text: object) -> Any:  # noqa: ANN401 — whatever the user wrote
-    """Return what a text means. Pulumi writes what is structured as JSON, and the rest as it is."""
+    """Return the value of a text. Pulumi writes structured values as JSON, and texts as they are."""
     try:
         return json.loads(text) if isinstance(text, str) else text
     except ValueError:
@@ -26,7 +26,7 @@ def _value(text: object) -> Any:  # noqa: ANN401 — whatever the user wrote
 
 
 def values(project: str) -> dict[str, Any]:
-    """Return the values below the project's name, known keys and others; texts that are secret as `Secret`."""
+    """Return the values below the project's name, unknown keys too. Secret texts are of type `Secret`."""
     named = {key.removeprefix(f"{project}:"): text for key, text in _held().items() if key.startswith(f"{project}:")}
     secret = secret_keys() & named.keys()
     written = _written() if secret else {}
@@ -43,11 +43,11 @@ def secret_keys() -> set[str]:
 
 
 def marked(value: Any, written: Any) -> Any:  # noqa: ANN401
-    """Return a value of which some part is a secret, with that marked. Pulumi does not tell which part.
+    """Return a value with its secret parts marked. Pulumi only says that some part is secret, not which.
 
     Args:
         value: the value, decrypted.
-        written: the same in the stack file. A text that does not stand there as it is, is secret.
+        written: the same in the stack file. A text that is not there in plain is secret.
     """
     match value:
         case dict():
@@ -62,7 +62,7 @@ def marked(value: Any, written: Any) -> Any:  # noqa: ANN401
 
 
 def _written() -> Mapping[str, Any]:
-    """Return what stands in the stack file, by whole keys; nothing if that is not where it usually is."""
+    """Return the contents of the stack file, by whole keys; nothing if the file is not where it usually is."""
     try:
         file = Path(pulumi.get_root_directory(), f"Pulumi.{pulumi.get_stack()}.yaml")
         config = yaml.safe_load(file.read_text(encoding="utf-8"))["config"]

@@ -1,11 +1,11 @@
-"""Words: which known one was likely meant by a wrong one."""
+"""Suggestions: which known word was probably meant by a wrong one."""
 
 import difflib
 from collections.abc import Iterable, Sequence
 
 
 def meant(word: object, known: Iterable[str]) -> str:
-    """Return a question for the known word that is nearest to a wrong one; nothing if none is near."""
+    """Return a question that suggests the known word nearest to a wrong one; nothing if none is near."""
     near = nearest(word, known)
     return f": did you mean {near}?" if near else ""
 

@@ -7,11 +7,11 @@ from dcmesh.model import support
 from dcmesh.model.support import IstioLine, Line, shown
 
 NOTICE = timedelta(days=60)
-"""How long the default line of Istio must have left."""
+"""For how long the default line of Istio must still be supported."""
 
 
 def ending(today: date) -> str | None:
-    """Return what is to be done when the default line of Istio has less than `NOTICE` left; else nothing."""
+    """Return what to do if support for the default line of Istio ends within `NOTICE`; otherwise nothing."""
     line = support.ISTIO[0]
     if line.ends - today >= NOTICE:
         return None

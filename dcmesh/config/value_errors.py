@@ -18,9 +18,9 @@ class Fault:
     """One error of a single value.
 
     Attributes:
-        finding: what is said of it.
+        finding: what the user is told.
         drop: what to leave out so that the rest can be read.
-        meant: the place that was likely meant, if a key is unknown.
+        meant: the place that was probably meant, if a key is unknown.
     """
 
     finding: Finding
@@ -29,7 +29,7 @@ class Fault:
 
 
 def _untagged(error: ErrorDetails, place: Place) -> Fault:
-    """Describe a part of a union that does not say which it is."""
+    """Describe a part of a union that does not say which kind it is."""
     key, known = place.schema["discriminator"]["propertyName"], place.schema["discriminator"]["mapping"]
     path = paths.join(place.path, key)
     if key not in error["input"]:
@@ -51,7 +51,8 @@ def _fault(error: ErrorDetails, root: Schema) -> Fault:
     if error["type"] == "extra_forbidden":
         known = place.around.get("properties", {})
         near = nearest(error["loc"][-1], known)
-        secret = any(resolve(schema, root).get("writeOnly") for schema in known.values())  # it may be what was meant
+        # The unknown key may be a misspelt secret one.
+        secret = any(resolve(schema, root).get("writeOnly") for schema in known.values())
         finding = Finding(place.path, error["input"], advice, secret)
         return Fault(finding, place.path, near and paths.join(paths.parent(place.path), near))
     secret = place.schema.get("writeOnly", False)
@@ -61,10 +62,10 @@ def _fault(error: ErrorDetails, root: Schema) -> Fault:
 def faults_of(error: ValidationError, model: type[BaseModel]) -> list[Fault]:
     """Translate what pydantic found in data for a model."""
     found = error.errors(include_url=False, include_context=False)
-    # A tuple is too short to pydantic also when its items are wrong.
+    # To pydantic a tuple is also too short when its items are wrong.
     faults = [_fault(e, schema_of(model)) for e in found if not (e["type"] == "too_short" and e["input"])]
     meant_places = {fault.meant for fault in faults}
-    # What is there under a misspelt key is not missing as well.
+    # If a key is misspelt, it is not reported as missing as well.
     return [f for f in faults if f.finding.value is not NOTHING or f.finding.path not in meant_places]
 
 
@@ -81,7 +82,7 @@ def _type_advice(wanted: str, value: object) -> str:
 
 
 def _summary(schema: Schema) -> str:
-    """Return the first sentence of a description, to go on with."""
+    """Return the first sentence of a description, as the continuation of a message."""
     sentence = str(schema["description"]).split(". ")[0].rstrip(".")
     return sentence if sentence[:2].isupper() else sentence[0].lower() + sentence[1:]
 
@@ -99,7 +100,7 @@ _WANTED = {
     "model_type": _MAP,
     "model_attributes_type": _MAP,
 }
-"""What is wanted, by pydantic's type of error."""
+"""What is expected, for each of pydantic's types of error."""
 
 
 def _advice(error: ErrorDetails, place: Place) -> str:

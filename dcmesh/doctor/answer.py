@@ -15,8 +15,8 @@ UNEXPLAINED = FindingKind(
     "unexplained", "the host does not answer, though all that can be seen from here is as it should be"
 )
 
-# Envoy keeps a listener's old filters for what is open until its drain time is over, Istio's 45 s. The consumer's
-# sidecar has HTTP connections of before for requests of now.
+# On open connections Envoy keeps a listener's old filters until its drain time is over: 45 s with Istio. And the
+# consumer's sidecar sends new HTTP requests on connections that it opened before.
 KEPT = "Ask again in a minute: the consumer's sidecar keeps HTTP connections to where a host was before."
 DRAINING = "Ask again in a minute: after a policy has changed, connections of before keep the old one for up to 45 s."
 
@@ -27,14 +27,14 @@ def judge(link: WalkedLink, *, remote: Answer | None, local: Answer | None) -> I
     Args:
         link: the link.
         remote: what the host says to the consumer; None if another stack has the consumer.
-        local: what it says in its own pod; None if another stack has that, or if that was not needed or possible.
+        local: what it says in its own pod; None if another stack has the pod, or if it was not asked or could not be.
     """
     asked = [("to its consumer", remote), ("in its own pod", local)]
     failed = [f"{where}: {answer.text}" for where, answer in asked if answer and not answer.ok]
     if not failed or (remote and remote.ok):
         return
     evidence = f"{link.host}:{link.export.port} {'; '.join(failed)}"
-    # An HTTP status may be the consumer's own sidecar's, which says 503 for what it does not reach.
+    # An HTTP status may come from the consumer's own sidecar, which says 503 for what it cannot reach.
     near, errors = (local, ("refused", "HTTP", ANOTHER)) if local else (remote, ("refused",))
     logs = f"kubectl logs -n {link.export.namespace} {link.pod_name}"
     if near and not near.ok and near.text.startswith(errors):
@@ -63,7 +63,7 @@ def _local(link: WalkedLink) -> Answer | None:
     except ERRORS:
         if not link.sees_consumer:
             raise
-        return None  # what the consumer was told is known, and that it was not the answer
+        return None  # the consumer's answer is known, and known to be wrong
 
 
 def _look(link: WalkedLink) -> Iterator[HopFinding]:
@@ -72,7 +72,7 @@ def _look(link: WalkedLink) -> Iterator[HopFinding]:
         link, remote=remote, local=_local(link) if link.sees_source and not (remote and remote.ok) else None
     )
     if link.consumer_side:
-        _ = link.consumer  # one that should be seen and is not leaves the hop unseen
+        _ = link.consumer  # if an answer that should be seen is not, the hop is unseen
 
 
 HOP = Hop(

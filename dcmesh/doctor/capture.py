@@ -1,7 +1,7 @@
-"""Capture: a pod leads what belongs to the link into its sidecar, and not past it.
+"""Capture: a pod sends the link's traffic through its sidecar, and not past it.
 
-What is in force stands in the arguments of the pod's init container; what to change is an annotation, or a value of
-istiod's.
+The arguments of the pod's init container say what is in force. To change that, one changes an annotation, or one of
+istiod's values.
 """
 
 import json
@@ -27,11 +27,11 @@ OUTBOUND = FindingKind(
 )
 
 
-# --- where it is set, and how to set it otherwise ------------------------------------------------------------------
+# --- where it is set, and how to change it -------------------------------------------------------------------------
 
 
 def seen_and_fix(side: Evidence, pod: Object, past: Past) -> tuple[str, str]:
-    """Return where what leads past a pod's sidecar is set, and what to do."""
+    """Return which setting leads traffic past a pod's sidecar, and what to do."""
     setting, wanted = past
     key, owner, (template, of) = setting.annotation, side.owner(pod), side.template(pod)
     own, everywhere = annotations(template).get(key), _everywhere(side, pod, setting)
@@ -41,15 +41,15 @@ def seen_and_fix(side: Evidence, pod: Object, past: Past) -> tuple[str, str]:
         seen = f'{of} has no annotation {key}; its init container has {setting.flag} "{Rules(pod)[setting]}"'
     if own is None and everywhere == setting.default:
         again = f"kubectl delete pod -n {name_of(pod).replace('/', ' ')}"
-        return seen, f"Nothing says so any more: start the pod anew, `{again}`."
+        return seen, f"Nothing sets it any more: restart the pod, `{again}`."
     if own is None:
         seen += (
             f', from global.proxy.{setting.everywhere}: "{everywhere}" of istiod\'s values (ConfigMap {_injector(pod)})'
         )
-    # An annotation that is there, empty as it may be, goes before istiod's value.
+    # An annotation overrides istiod's value, even if it is empty.
     value = None if own is not None and wanted == everywhere else wanted
     if not owner:
-        return seen, f'Make the pod anew, with {key}: "{wanted}".'
+        return seen, f'Create the pod anew, with {key}: "{wanted}".'
     patch = json.dumps({"spec": {"template": {"metadata": {"annotations": {key: value}}}}})
     what = f"{owner['kind'].lower()} -n {name_of(owner).replace('/', ' ')}"
     return seen, (
@@ -59,7 +59,7 @@ def seen_and_fix(side: Evidence, pod: Object, past: Past) -> tuple[str, str]:
 
 
 def _everywhere(side: Evidence, pod: Object, setting: Setting) -> str:
-    """Return what istiod's values have for all pods."""
+    """Return the setting for all pods in istiod's values."""
     if not setting.everywhere:
         return setting.default
     found = side.config_map(*_injector(pod).split("/"))
@@ -68,7 +68,7 @@ def _everywhere(side: Evidence, pod: Object, setting: Setting) -> str:
 
 
 def _injector(pod: Object) -> str:
-    """Return namespace and name of the ConfigMap by which a pod got its sidecar."""
+    """Return namespace and name of the ConfigMap from which a pod's sidecar was injected."""
     revision = annotations(pod).get("istio.io/rev", "default")
     return f"{ISTIO_NAMESPACE}/istio-sidecar-injector{'' if revision == 'default' else f'-{revision}'}"
 
@@ -96,7 +96,7 @@ def _look_at_source(link: WalkedLink) -> Iterator[HopFinding]:
 
 
 def judge_behind_gateway(behind: Sequence[tuple[Object, int]], peers: Sequence[Object]) -> Iterator[HopFinding]:
-    """Yield that the gateway speaks TLS with a pod's server itself: it takes a sidecar for whoever takes TLS.
+    """Yield pods whose server gets TLS from the gateway, which assumes that a pod's sidecar ends the TLS.
 
     Args:
         behind: the pods, each with the port that it listens on.

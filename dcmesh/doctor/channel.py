@@ -34,7 +34,7 @@ def judge(link: WalkedLink, server: DatabaseServer) -> Iterator[HopFinding]:
 def _look(link: WalkedLink) -> Iterator[HopFinding]:
     side = link.consumer
     for expected in side.site.servers:
-        # Whose clients follow the host is not told of an egress gateway: a cluster's DNS has it once.
+        # With an egress gateway any pod may follow the host, so all databases of the site are looked at.
         own = link.egress == "gateway" or expected.replica.namespace == link.account.namespace
         if own and link.host in expected.follows:
             ask = partial(ask_server, site=side.site.name, expected=expected, max_lag=MAX_LAG)

@@ -1,4 +1,4 @@
-"""The consumer's pod: it runs, with a sidecar."""
+"""The consumer's pod: it runs and has a sidecar."""
 
 from collections.abc import Iterator, Sequence
 

@@ -93,8 +93,7 @@ def judge_port(
         service: the Service in front of it.
         listeners: the listeners of its Envoy.
         policies: the NetworkPolicies of its namespace.
-        left_out: asks istiod for its count of what it has left out of the port's Gateway; empty if that is nothing, or
-            not known.
+        left_out: asks istiod how many servers of the port's Gateway it has left out; empty if none, or not known.
     """
     own = f"{link.account.namespace}/{name_for(link.host)}"
     if not service:
@@ -124,7 +123,7 @@ def judge_port(
 
 
 def judge_policies(link: WalkedLink, policies: Sequence[Object]) -> Iterator[HopFinding]:
-    """Yield the AuthorizationPolicies that may deny its clients; one of dcmesh's own allows them all."""
+    """Yield the AuthorizationPolicies that may deny its clients. One of dcmesh's own allows them all."""
     for policy in holding(policies, link.account.namespace, LABELS):
         if policy["spec"].get("action") in ("DENY", "CUSTOM"):
             yield DENIED(

@@ -30,7 +30,7 @@ def judge(link: WalkedLink, entry: Object, endpoints: tuple[str, ...] | None) ->
     Args:
         link: the link.
         entry: the host's ServiceEntry.
-        endpoints: where the consumer's Envoy sends what is for the host; None if it has no cluster for it.
+        endpoints: where the consumer's Envoy sends traffic for the host; None if it has no cluster for it.
     """
     told, written = set(link.export.gateways), places(entry)
     if written != told:

@@ -1,4 +1,4 @@
-"""Evidence: what one site shows when it is asked. Nothing is asked before it is needed, and nothing twice."""
+"""Evidence: what one site answers. Nothing is asked before it is needed, and nothing is asked twice."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -28,7 +28,7 @@ ISTIO = {
     "ProxyConfig": ("networking.istio.io/v1beta1", "proxyconfigs"),
     "AuthorizationPolicy": ("security.istio.io/v1", "authorizationpolicies"),
 }
-"""Group, version and plural of the kinds that a link is made of, and that may stand in its way."""
+"""Group, version and plural of the kinds that make up a link or may get in its way."""
 
 T = TypeVar("T")
 
@@ -46,12 +46,12 @@ class Evidence:
             return
         try:
             self._clients = site.reach()
-            self._api = self._clients()  # one connection for all that is asked in turn
+            self._api = self._clients()  # one connection for all questions, one after the other
         except ConnectionError as error:
             self.unreachable = str(error)
 
     def _once(self, key: tuple[object, ...], ask: Callable[[ApiClient], T]) -> T:
-        """Ask, or return or raise what came of it before."""
+        """Ask, or return (or raise) the result of the first time."""
         if key not in self._kept:
             try:
                 self._kept[key] = ask(self._api)
@@ -110,12 +110,12 @@ class Evidence:
         return found
 
     def owner(self, pod: Object) -> Object | None:
-        """Return what has a pod's template: a StatefulSet, Deployment or DaemonSet; None if it is of no such thing."""
+        """Return the StatefulSet, Deployment or DaemonSet with a pod's template; None if it belongs to none."""
         above = self._above(pod)
         return (self._above(above) or above) if above and above["kind"] == "ReplicaSet" else above
 
     def template(self, pod: Object) -> tuple[Object, str]:
-        """Return what says how a pod is made, and which that is: its owner's template, or the pod itself."""
+        """Return what a pod is made from, and its name: its owner's template, or the pod itself."""
         owner = self.owner(pod)
         if not owner:
             return pod, f"pod {name_of(pod)}"
@@ -135,12 +135,12 @@ class Evidence:
 
     @cached_property
     def cluster(self) -> IstioObjects:
-        """What of the cluster may touch links beside dcmesh's own objects."""
+        """The cluster's objects that may affect links, dcmesh's own among them."""
         return gather(self._get, self.site.gateway.place if self.site.gateway else "")
 
     @cached_property
     def foreign_at_gateway(self) -> Sequence[Foreign]:
-        """What touches links at the site's gateway, and is not dcmesh's."""
+        """Objects of others that affect links at the site's gateway."""
         gateway = self.site.gateway
         return [*at_gateway(self.site.name, gateway, self.site.exports, self.cluster)] if gateway else []
 
@@ -153,7 +153,7 @@ class Evidence:
         return find_gateway(self.site.name, expected, self._get, proxy)
 
     def left_out(self, gateway: str) -> str:
-        """Return istiod's count of the servers of a Gateway that it has left out; empty if that is none, or not known.
+        """Return how many servers of a Gateway istiod has left out; empty if none, or not known.
 
         Args:
             gateway: the Gateway's namespace and name.
@@ -199,7 +199,7 @@ class Evidence:
         return found
 
     def metadata(self, pod: Pod) -> Object:
-        """Return what a pod's Envoy tells istiod of itself."""
+        """Return what a pod's Envoy tells istiod about itself."""
         bootstrap: Object = next((c["bootstrap"] for c in self._configuration(pod) if "bootstrap" in c), {})
         found: Object = bootstrap.get("node", {}).get("metadata", {})
         return found
@@ -209,9 +209,9 @@ class Evidence:
         return parts
 
     def endpoints(self, pod: Pod, cluster: str) -> tuple[str, ...] | None:
-        """Return where a pod's Envoy sends what is for a cluster, each `ADDRESS:PORT`; None if it has no such cluster.
+        """Return where a pod's Envoy sends a cluster's traffic, each `ADDRESS:PORT`; None if it has no such cluster.
 
-        One that Envoy or istiod takes for unhealthy is left out.
+        Endpoints that Envoy or istiod considers unhealthy are left out.
         """
         for known in self.proxy(pod, "clusters?format=json").get("cluster_statuses", ()):
             if known["name"] == cluster:
@@ -256,12 +256,12 @@ def _healthy(host: Object) -> bool:
 
 
 def pods_of(pods: Sequence[Object], account: ServiceAccount) -> list[Object]:
-    """Return the pods of a service account that live: neither done nor on their way out."""
+    """Return the live pods of a service account: those that are neither finished nor being deleted."""
     return [pod for pod in pods if pod["spec"].get("serviceAccountName", "default") == account.name and lives(pod)]
 
 
 def lives(pod: Object) -> bool:
-    """Tell whether a pod is neither done nor on its way out."""
+    """Tell whether a pod is neither finished nor being deleted."""
     return not has_ended(pod) and "deletionTimestamp" not in pod["metadata"]
 
 
@@ -273,7 +273,7 @@ def sidecar_state(pod: Object) -> str | None:
 
 
 def opt_out(pod: Object) -> str:
-    """Return what of a pod keeps it from having a sidecar; empty if nothing does."""
+    """Return the label or annotation of a pod that keeps it from having a sidecar; empty if none does."""
     key = "sidecar.istio.io/inject"
     for kind, known in (("label", labels(pod)), ("annotation", annotations(pod))):
         if known.get(key, "true").lower() not in ("true", "yes", "y", "on"):
@@ -288,7 +288,7 @@ def is_ready(pod: Object) -> bool:
 
 
 def is_serving(endpoint: Object) -> bool:
-    """Tell whether an endpoint of an EndpointSlice is ready, as it is if nothing is said of it."""
+    """Tell whether an endpoint of an EndpointSlice is ready. It is, unless the slice says otherwise."""
     return endpoint.get("conditions", {}).get("ready") is not False
 
 

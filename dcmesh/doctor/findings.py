@@ -17,9 +17,9 @@ class HopFinding:
     Attributes:
         id: the finding's name, for scripts and for the documentation.
         says: what is wrong.
-        evidence: where that was seen, and what stands there.
+        evidence: where that was seen, and what is there.
         fix: what to do.
-        state: CRITICAL for what breaks the link; WARNING for what it works in spite of.
+        state: CRITICAL if it breaks the link; WARNING if the link works in spite of it.
     """
 
     id: str
@@ -31,7 +31,7 @@ class HopFinding:
 
 @dataclass(frozen=True)
 class FindingKind:
-    """A kind of finding; called with what was seen, it makes one.
+    """A kind of finding. Called with what was seen, it returns a finding.
 
     Attributes:
         id: its name.
@@ -53,11 +53,11 @@ class UnseenError(Exception):
 
 
 class ElsewhereError(Exception):
-    """A hop is for another stack to look at; the message says which site that has to have."""
+    """Another stack has to look at a hop; the message says which site's."""
 
 
 Outcome = Literal["passed", "broken", "unseen", "elsewhere", "not reached"]
-"""`unseen`: it could not be looked at; `elsewhere`: it is for the other side's stack to look at."""
+"""`unseen`: it could not be looked at; `elsewhere`: the other side's stack has to look at it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +67,7 @@ class Step:
     Attributes:
         hop: its name.
         site: where it was looked at.
-        outcome: what came of it.
+        outcome: the result.
         findings: what is wrong; warnings do not break a hop.
         why: why it was not looked at, and where it can be.
     """
@@ -80,7 +80,7 @@ class Step:
 
     @property
     def state(self) -> State:
-        """How bad it is. What another stack knows is not unknown for that."""
+        """How bad it is. A hop that another stack has to look at is not UNKNOWN."""
         unseen = [State.UNKNOWN] if self.outcome == "unseen" else []
         return worst([*unseen, *(finding.state for finding in self.findings)])
 
@@ -123,7 +123,7 @@ class Report:
     """All that was walked.
 
     Attributes:
-        diagnoses: a host each.
+        diagnoses: one for each host.
         unreadable: why nothing could be walked; empty if something could.
     """
 

@@ -1,4 +1,4 @@
-"""Fixes that several hops have."""
+"""Fixes that several hops share."""
 
 from dcmesh.model.istio import ISTIO_NAMESPACE
 
@@ -20,7 +20,7 @@ def restore_object(site: str, kind: str, name: str, *, there: bool) -> str:
         site: where it is.
         kind: its kind, as kubectl has it.
         name: its namespace and name.
-        there: whether it is there. Then more may be in it than dcmesh has written.
+        there: whether it exists. Then somebody may have added something to it.
     """
     if not there:
         return restore(site)
@@ -31,8 +31,8 @@ def restore_object(site: str, kind: str, name: str, *, there: bool) -> str:
 def restore_service(site: str, name: str) -> str:
     """Return how to put back a Service that was changed. It is not deleted: another may get another address.
 
-    There is no preview of ports: asked beforehand, Kubernetes takes a port that has another number now for a second
-    one of the same name.
+    Changed ports cannot be previewed: in a dry run Kubernetes takes a port with a new number for a second port of the
+    same name.
     """
     edit = f"kubectl edit service -n {name.replace('/', ' ')}"
     return (
@@ -46,10 +46,10 @@ def restore_release(name: str, what: str, namespace: str = ISTIO_NAMESPACE) -> s
 
     Args:
         name: the release.
-        what: which of its objects may be meant.
+        what: which of its objects may have been changed.
         namespace: where it is.
     """
-    # To the revision that it has. Without one Helm would take the one before, with another version of the chart.
+    # To its present revision. Without a number Helm would go to the previous one, with another version of the chart.
     here = f"-n {namespace}"
     revision = f"$(helm get all {name} {here} --template '{{{{.Release.Version}}}}')"
     return f"If {what} was changed: `helm rollback {name} {revision} {here}`."

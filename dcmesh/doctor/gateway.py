@@ -42,7 +42,7 @@ def judge(link: WalkedLink, gateway: GatewayStatus, pods: Sequence[Object]) -> I
         look = "kubectl get gateways.networking.istio.io,envoyfilters,serviceentries,destinationrules -A"
         newest = f"{look} --sort-by=.metadata.creationTimestamp"
         yield kind(
-            str(refusal), f"Undo what has come between at {link.export.source}: `{newest}` shows the newest last."
+            str(refusal), f"Undo the change that caused this at {link.export.source}: `{newest}` shows the newest last."
         )
     if not gateway.ready:
         why = f"Read why: `kubectl describe deployment,pods -n {place.namespace} -l app={place.name}`."

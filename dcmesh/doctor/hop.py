@@ -14,11 +14,11 @@ class Hop:
 
     Attributes:
         name: its name.
-        about: what must be so there.
+        about: what must be true there.
         side: where it must be looked at.
         kinds: what may be found.
-        egress: how the consumer must reach the host for a connection to come by it. Default: however.
-        look: yields what is wrong with a link there. The first that is CRITICAL is the last that counts.
+        egress: the kind of egress that has this hop. Default: both.
+        look: yields what is wrong with a link there. Nothing after the first CRITICAL finding is asked for.
 
     Raises:
         UnseenError, ElsewhereError, kube.api.ERRORS: (look) it cannot be looked at.

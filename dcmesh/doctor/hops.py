@@ -1,4 +1,4 @@
-"""The hops of every link, in the order in which a connection comes by them."""
+"""The hops of every link, in the order in which a connection passes them."""
 
 from dcmesh.doctor import (
     answer,

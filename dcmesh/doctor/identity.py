@@ -1,4 +1,4 @@
-"""Identity: each end's certificate is valid, is whose it should be, and leads to a root that the other end trusts."""
+"""Identity: each end's certificate is valid, has the right identity, and leads to a root that the other end trusts."""
 
 import json
 from collections.abc import Iterator
@@ -79,7 +79,7 @@ def _look(link: WalkedLink) -> Iterator[HopFinding]:
         server=_ask(link.source, server) if server else None,
         now=datetime.now(UTC),
     )
-    _ = link.consumer, link.source  # without one of them the hop is half seen, and says so
+    _ = link.consumer, link.source  # without one of them only half of the hop is seen, and that is reported
 
 
 HOP = Hop(

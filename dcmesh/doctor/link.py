@@ -1,4 +1,4 @@
-"""Link: what is walked, one host of one export and one consumer of it."""
+"""Link: what is walked, that is one host of one export and one of its consumers."""
 
 from dataclasses import dataclass
 
@@ -34,12 +34,12 @@ class WalkedLink:
 
     @property
     def consumer(self) -> Evidence:
-        """The consumer's site; hops that need it are not looked at without."""
+        """The consumer's site. Without it, hops that need it are not looked at."""
         return _there(self.consumer_side, self.consumer_site)
 
     @property
     def source(self) -> Evidence:
-        """The exporting site; hops that need it are not looked at without."""
+        """The exporting site. Without it, hops that need it are not looked at."""
         return _there(self.source_side, self.export.source)
 
     @property
@@ -49,7 +49,7 @@ class WalkedLink:
 
     @property
     def known_as(self) -> str:
-        """By what name the consumer's proxy knows the host."""
+        """The name by which the consumer's proxy knows the host."""
         return self.export.known_as(self.host)
 
     @property
@@ -126,7 +126,7 @@ class WalkedLink:
 
     @property
     def pod_name(self) -> str:
-        """Name of the host's pod, or what the label has that tells it from others."""
+        """Name of the host's pod, or the value of the label that tells it from others."""
         return self.host.partition(".")[0]
 
     @property
@@ -139,7 +139,7 @@ class WalkedLink:
 
     @property
     def led_to(self) -> list[Object]:
-        """The pods that the gateway leads to by the label of the host's pod: this one, if it is ready and no other."""
+        """The ready pods with the label of the host's pod, to which the gateway leads. It should be this one alone."""
         return [pod for pod in self._labelled if lives(pod) and is_ready(pod)]
 
     @property

@@ -1,4 +1,4 @@
-"""The listener: the consumer's sidecar takes in what is for the host, and leads it to the host's cluster."""
+"""The listener: the consumer's sidecar takes connections to the host, and leads them to the host's cluster."""
 
 import json
 from collections.abc import Iterator, Sequence

@@ -42,9 +42,9 @@ def judge(
         entry: the host's ServiceEntry; None if there is none.
         metadata: what the consumer's Envoy says of itself.
         entries: the ServiceEntries of the cluster.
-        sidecar: the Sidecar that holds for the consumer's pod.
-        switched_off: what says that its sidecar is not to answer DNS queries, beside the mesh's configuration.
-        chosen: dcmesh's own ProxyConfig by which pods with some labels capture DNS, where the import has a `selector`.
+        sidecar: the Sidecar that applies to the consumer's pod.
+        switched_off: the annotation or ProxyConfig that turns DNS capture off for it; empty if none does.
+        chosen: dcmesh's own ProxyConfig that turns DNS capture on for some pods, where the import has a `selector`.
     """
     namespace, again = link.account.namespace, restore(link.consumer_site)
     seen = f"bootstrap of its Envoy: node.metadata.DNS_CAPTURE is {metadata.get('DNS_CAPTURE', 'not set')}"
@@ -125,7 +125,7 @@ def _switched_off(evidence: Evidence, pod: Object) -> str:
 
 
 def _environment(config: str) -> Object:
-    """Return what a proxy's configuration, as its annotation has it, says of its environment."""
+    """Return the environment in a proxy's configuration, as an annotation has it."""
     try:
         read = yaml.safe_load(config)
     except yaml.YAMLError:
@@ -150,7 +150,7 @@ def _resolve(evidence: Evidence, pod: Pod, host: str) -> str | None:
         try:
             return evidence.run(pod, container, "getent", "hosts", host).split()[0]
         except ChildProcessError as error:
-            if "exit code 2" in str(error):  # getent's word for a name that it does not find
+            if "exit code 2" in str(error):  # getent's exit code for a name that it does not find
                 return ""
         except ERRORS:
             continue

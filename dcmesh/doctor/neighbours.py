@@ -1,4 +1,4 @@
-"""Neighbours: what somebody else has written that touches the link, at either end."""
+"""Neighbours: objects of somebody else that affect the link, at either end."""
 
 from collections.abc import Iterable, Iterator
 
@@ -39,11 +39,11 @@ KINDS = {
 
 
 def judge(link: WalkedLink, found: Iterable[Foreign], refused: str = "") -> Iterator[HopFinding]:
-    """Yield what of the foreign objects touches the link, the worst last: a walk ends there.
+    """Yield the foreign objects that affect the link. The worst comes last, because it ends the walk.
 
     Args:
         link: the link.
-        found: what there is.
+        found: the foreign objects.
         refused: what the gateway's Envoys say of the configuration that they refuse.
     """
     for foreign in sorted(found, key=lambda one: one.severity):

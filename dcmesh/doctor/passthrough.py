@@ -39,8 +39,7 @@ def judge(
         pods: the gateway's ready pods.
         entries: the ServiceEntries of the cluster.
         listeners: by pod of the gateway, the listeners of its Envoy.
-        left_out: asks istiod for its count of what it has left out of the Gateway; empty if that is nothing, or not
-            known.
+        left_out: asks istiod how many servers of the Gateway it has left out; empty if none, or not known.
     """
     again, namespace = restore(link.export.source), link.gateway.namespace
     name = opening(link.export, link.host, namespace)

@@ -1,4 +1,4 @@
-"""Peer authentication: the host's pod takes mutual TLS, and nothing else."""
+"""Peer authentication: the host's pod accepts nothing but mutual TLS."""
 
 from collections.abc import Iterator, Sequence
 
@@ -23,7 +23,7 @@ UNGUARDED = FindingKind(
 
 
 def judge(link: WalkedLink, policies: Sequence[Object], pod: Object) -> Iterator[HopFinding]:
-    """Yield what is wrong with how the host's pod has its peers prove themselves."""
+    """Yield what is wrong with the mutual TLS that the host's pod asks for."""
     mode, policy = effective(policies, pod, link.export.port)
     if mode == "STRICT":
         return
@@ -38,14 +38,14 @@ def judge(link: WalkedLink, policies: Sequence[Object], pod: Object) -> Iterator
 
 
 def judge_filter(link: WalkedLink, filters: Sequence[Object]) -> Iterator[HopFinding]:
-    """Yield what is wrong with when whoever ends the TLS connects to the server."""
+    """Yield whether the server is connected to before the consumer has proved its identity."""
     ours = turning_away(link.export, link.host, link.gateway.namespace)
     if link.export.protocol == "TCP" and not any(name_of(found) == ours for found in filters):
         yield UNGUARDED(f"no EnvoyFilter {ours}", restore(link.export.source))
 
 
 def _look(link: WalkedLink) -> Iterator[HopFinding]:
-    if link.export.ingress:  # of which `ingress` speaks
+    if link.export.ingress:  # reported by `ingress`
         return
     if link.ends_at_gateway:
         yield from judge_filter(link, link.source.istio("EnvoyFilter"))

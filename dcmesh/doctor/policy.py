@@ -33,7 +33,7 @@ CLOSED = FindingKind(
 
 
 def judge(link: WalkedLink, policies: Sequence[Object], pod: Object, answer: Answer | None) -> Iterator[HopFinding]:
-    """Yield which policy keeps the consumer out.
+    """Yield the policies that keep the consumer out.
 
     Args:
         link: the link.
@@ -60,7 +60,7 @@ def judge(link: WalkedLink, policies: Sequence[Object], pod: Object, answer: Ans
         evidence = f"AuthorizationPolicy {name_of(policy)}, DENY: {rule}; the consumer is {who}"
         delete = f"kubectl delete authorizationpolicy -n {name_of(policy).replace('/', ' ')}"
         if name_of(policy) != ours:
-            yield DENIED(evidence, f"Except the consumer from it, or delete it: `{delete}`.")
+            yield DENIED(evidence, f"Exempt the consumer from it, or delete it: `{delete}`.")
         elif any(consumer.account == link.account for consumer in link.export.consumers):
             yield NOT_CONSUMER(evidence, again)
         else:
@@ -89,7 +89,7 @@ def judge(link: WalkedLink, policies: Sequence[Object], pod: Object, answer: Ans
 def judge_at_gateway(
     link: WalkedLink, policies: Sequence[Object], gateways: Sequence[Object], pod: Object
 ) -> Iterator[HopFinding]:
-    """Yield what keeps the consumer out of the gateway that ends its TLS.
+    """Yield what keeps the consumer from the gateway, where that ends its TLS.
 
     Args:
         link: the link.
@@ -116,7 +116,7 @@ def judge_at_gateway(
 
 
 def judge_behind_gateway(link: WalkedLink, policies: Sequence[Object], pod: Object, port: int) -> Iterator[HopFinding]:
-    """Yield what keeps the gateway from a pod that listens on a port, if it has a sidecar."""
+    """Yield the policies that keep the gateway from a pod with a sidecar."""
     if sidecar_state(pod):
         account = ServiceAccount(link.gateway.namespace, GATEWAY_NAME, link.export.trust_domains)
         name = link.export.behind_gateway(link.host)
@@ -140,7 +140,7 @@ def behind_gateway(link: WalkedLink) -> list[tuple[Object, int]]:
 def judge_networks(
     link: WalkedLink, networks: Sequence[Object], caller: Caller, behind: Sequence[tuple[Object, int]]
 ) -> Iterator[HopFinding]:
-    """Yield what keeps the gateway from the pods in their network.
+    """Yield the NetworkPolicies that keep the gateway from the pods.
 
     Args:
         link: the link.
@@ -164,7 +164,7 @@ def _refused(holds: Sequence[Object], asked: Request, where: str) -> Iterator[Ho
     for policy in refusing(holds, asked):
         evidence = f"AuthorizationPolicy {name_of(policy)} refuses {who} at {where}"
         if denies(policy):
-            yield DENIED(evidence, f"Except the principal {who} from it.")
+            yield DENIED(evidence, f"Exempt the principal {who} from it.")
         else:
             yield NOT_ALLOWED(evidence, f"Add a rule for the principal {who} to it.")
 

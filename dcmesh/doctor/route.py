@@ -27,7 +27,7 @@ def judge(link: WalkedLink, tried: Mapping[str, str]) -> Iterator[HopFinding]:
 
     Args:
         link: the link.
-        tried: by the gateway's address and port, why no connection came about; empty if one did.
+        tried: for each address and port of the gateway, why no connection was made; empty if one was.
     """
     failed = {place: reason for place, reason in tried.items() if reason}
     if not failed:
@@ -52,9 +52,9 @@ def judge(link: WalkedLink, tried: Mapping[str, str]) -> Iterator[HopFinding]:
 
 
 def parse_attempt(said: str) -> str:
-    """Return from what `pilot-agent wait` says why no connection came about; empty if one did.
+    """Return why no connection was made, from the output of `pilot-agent wait`; empty if one was.
 
-    What is asked for is not the gateway's to give: once connected, the connection is reset or closed.
+    The gateway does not serve what is asked for. So once connected, the connection is reset or closed.
     """
     error = re.search(r"Last error: (.*)", said)
     text = error[1].strip() if error else ""
@@ -91,7 +91,7 @@ def _broken(link: WalkedLink) -> bool:
 def _look(link: WalkedLink) -> Iterator[HopFinding]:
     answer = link.known_answer
     if answer and answer.ok and len(link.export.gateways) == 1:
-        return  # it has come that way
+        return  # it was reached that way
     tried = {place: _try(link.consumer, link.client, place) for place in link.export.gateways}
     if all(tried.values()) and link.sees_source and _broken(link):
         raise UnseenError("the gateway itself is at fault")

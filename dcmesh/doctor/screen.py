@@ -26,7 +26,7 @@ def text(report: Report) -> str:
 
 
 def show(report: Report, out: Console) -> None:
-    """Print the verdict first, then each link: of one in which all is well no more than that, another hop by hop."""
+    """Print the verdict first, then each link: in a line if all is well with it, otherwise hop by hop."""
     out.print(Text.assemble((report.state.name, STYLES[report.state]), f": {verdict(report)}"), soft_wrap=True)
     alone = len(report.diagnoses) == 1
     for diagnosis in report.diagnoses:
@@ -42,7 +42,7 @@ def show(report: Report, out: Console) -> None:
 
 
 def verdict(report: Report) -> str:
-    """Return on one line what is wrong: the first hop that is broken, of however many hosts."""
+    """Return the verdict on one line: the first broken hop, and how many more hosts are ill."""
     if report.unreadable:
         return report.unreadable
     ill = sorted(
@@ -90,7 +90,7 @@ def _mark(outcome: Outcome) -> Text:
 
 
 def _findings(diagnosis: Diagnosis) -> Iterable[Text]:
-    """Yield what is wrong. It stands below the table: what is to be typed must not be folded."""
+    """Yield what is wrong. This is below the table, because commands to be typed must not be folded."""
     for step, finding in diagnosis.findings:
         style = STYLES[finding.state]
         yield Text()

@@ -34,7 +34,7 @@ SERVICE_PORT = FindingKind(
 )
 
 SERVER_FIRST = ("tcp", "mysql", "tls", "mongo", "redis")
-"""Protocols for which a sidecar does not wait for the client's first bytes."""
+"""Protocols for which a sidecar does not wait for the client to speak first."""
 
 
 def judge(
@@ -54,7 +54,7 @@ def judge(
         pod: the pod; None if it is not there.
         led_to: the ready pods that have its label.
         stateful_set: the StatefulSet that it should belong to; None if that is not there.
-        endpoints: by pod of the gateway, where its Envoy sends what is for the host.
+        endpoints: for each pod of the gateway, where its Envoy sends traffic for the host.
         disabled: whether a PeerAuthentication turns off the pod's mutual TLS. Then no gateway leads to it.
         said: what the server of a pod that is not ready says in its own container.
     """
@@ -131,7 +131,7 @@ def judge_whole(link: WalkedLink, endpoints: Mapping[str, tuple[str, ...] | None
 
 
 def judge_service(link: WalkedLink, service: Object | None, pod: Object) -> Iterator[HopFinding]:
-    """Yield what is wrong with the Service by which the pod's own sidecar knows its port's protocol."""
+    """Yield what is wrong with the Service that tells the pod's own sidecar the protocol of its port."""
     namespace, port_number = link.export.namespace, link.export.port
     if not service and link.export.pod_label != POD_NAME:
         yield SERVICE(
@@ -161,7 +161,7 @@ def judge_service(link: WalkedLink, service: Object | None, pod: Object) -> Iter
 
 
 def _service(link: WalkedLink, pod: Object) -> Object | None:
-    """Return the pod's headless Service; of a pod by a label, which may have none, any that leads to its port."""
+    """Return the pod's headless Service. A pod by a label may have none: then any Service that leads to its port."""
     namespace = link.export.namespace
     if link.export.pod_label == POD_NAME:
         return link.source.service(namespace, link.host.split(".")[1])
@@ -176,7 +176,7 @@ def _service(link: WalkedLink, pod: Object) -> Object | None:
 
 
 def _port_to(pod: Object, number: int, service: Object) -> Mapping[str, Any] | None:
-    """Return the port by which a Service leads to one of a pod: by that its sidecar knows what is spoken there."""
+    """Return the port of a Service that leads to a port of a pod: it tells the sidecar the protocol."""
     spec = service["spec"]
     ports: Sequence[Mapping[str, Any]] = spec.get("ports", ())
     return next((of for of in ports if target_port(spec, of["port"], pod) == number), None)

@@ -23,7 +23,7 @@ NO_RULE = FindingKind(
 
 
 def sockets(cluster: Object) -> list[Object]:
-    """Return the TLS settings of a cluster for hosts with a sidecar; none for plaintext."""
+    """Return the TLS settings that a cluster uses for hosts with a sidecar; empty for plaintext."""
     if "transport_socket_matches" in cluster:
         matches = [match for match in cluster["transport_socket_matches"] if "tlsMode-istio" in match["name"]]
         found = [match["transport_socket"] for match in matches]

@@ -1,4 +1,4 @@
-"""The virtual address: the host has one, and nobody else has the same."""
+"""The virtual address: the host has one, and no other host has the same."""
 
 from collections.abc import Iterator, Sequence
 
@@ -26,7 +26,7 @@ def judge(link: WalkedLink, entry: Object, entries: Sequence[Object]) -> Iterato
         if not shared or link.export.port not in ports:
             continue
         hosts = " ".join(other["spec"]["hosts"])
-        # HTTP carries the name, and sidecars go by it.
+        # HTTP requests carry the host's name, and sidecars go by that.
         if link.export.protocol != "HTTP":
             yield CLAIMED(
                 f"ServiceEntry {name_of(other)} has {' '.join(shared)} port {link.export.port} for {hosts}",

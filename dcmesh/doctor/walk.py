@@ -1,4 +1,4 @@
-"""The walk: from hop to hop, up to the first that is broken."""
+"""The walk: from hop to hop, up to the first broken one."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -32,7 +32,7 @@ def examine(sites: Sequence[DeployedSite], host: str | None = None) -> Report:
 
 
 def links_of(sides: Mapping[str, Evidence]) -> Iterator[WalkedLink]:
-    """Yield all links that a stack has a side of.
+    """Yield all links that have at least one side in the stack.
 
     Args:
         sides: its sites by name.
@@ -63,7 +63,7 @@ def links_of(sides: Mapping[str, Evidence]) -> Iterator[WalkedLink]:
 
 
 def walk(link: WalkedLink, hops: Sequence[Hop] = HOPS) -> Diagnosis:
-    """Look at a link hop by hop, up to the first that is broken."""
+    """Look at a link hop by hop, up to the first broken one."""
     steps = list[Step]()
     for hop in hops:
         if hop.egress and hop.egress != link.egress:

@@ -1,1 +1,1 @@
-"""What somebody else has written into a site that touches its links, now or once they are there."""
+"""Objects that somebody else has written into a site and that affect its links, existing or new ones."""

@@ -1,4 +1,4 @@
-"""Foreign objects that touch the links of a consumer in its own site."""
+"""Foreign objects that affect the links of a consumer in its own site."""
 
 from collections.abc import Iterator
 
@@ -10,15 +10,15 @@ from dcmesh.model.link import ServiceAccount
 
 
 def at_consumer(site: str, account: ServiceAccount, export: DeployedExport, cluster: IstioObjects) -> Iterator[Foreign]:
-    """Yield what touches the links of a consumer in its own site.
+    """Yield what affects the links of a consumer in its own site.
 
-    It is a warning there: whether a host answers its consumer, and whom its sidecar takes for it, is asked besides.
+    Here it is a warning only: whether a host answers, and whom the sidecar accepts as it, is asked separately.
 
     Args:
         site: the importing site.
         account: the consumer.
         export: what it imports.
-        cluster: what its site has.
+        cluster: the objects of its site.
     """
     namespace = account.namespace
     sidecar = None if export.by_gateway else applying(cluster.sidecars, namespace)
@@ -59,11 +59,11 @@ def _for_sidecars(service: Object) -> bool:
 
 
 def _for_port(service: Object, ours: str) -> bool:
-    """Tell whether a VirtualService is for the Gateway of a host's port, which takes those of its own namespace alone.
+    """Tell whether a VirtualService is for the Gateway of a host's port. That accepts only its own namespace's.
 
     Args:
         service: the VirtualService.
-        ours: how all objects of the host are called, dcmesh's own VirtualService too.
+        ours: the name that all of dcmesh's objects for the host have, its VirtualService too.
     """
     beside = service["metadata"]["namespace"] == ours.partition("/")[0]
     return beside and name_of(service) != ours and ours in gateways_of(service)

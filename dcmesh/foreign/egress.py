@@ -1,4 +1,4 @@
-"""Foreign Gateways at an egress gateway: at the ports of its hosts, or at others that lead to the same."""
+"""Foreign Gateways at an egress gateway: at the ports of its hosts, or at other ports that lead to these hosts."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -14,13 +14,13 @@ from dcmesh.model.link import ServiceAccount
 def at_egress(
     site: str, account: ServiceAccount, imports: Sequence[DeployedExport], cluster: IstioObjects
 ) -> Iterator[Foreign]:
-    """Yield the Gateways of others that touch the links of an egress gateway.
+    """Yield the Gateways of others that affect the links of an egress gateway.
 
     Args:
         site: the importing site.
         account: the egress gateway's service account.
-        imports: what comes by it.
-        cluster: what the site has.
+        imports: its imports.
+        cluster: the objects of the site.
     """
     namespace = account.namespace
     names = {f"{namespace}/{name_for(host)}": host for of in imports if of.by_gateway for host in of.hosts}
@@ -58,14 +58,14 @@ def _effects(
     Args:
         gateway: the Gateway.
         server: the server.
-        own: by host, dcmesh's own Gateway for its port.
-        led: the hosts to which the Gateway's VirtualServices lead.
+        own: dcmesh's own Gateway for each host's port.
+        led: the hosts to which the foreign Gateway's VirtualServices lead.
     """
     port = int(server["port"]["number"])
     for host, ours in own.items():
         if port not in (int(one["port"]["number"]) for one in ours["spec"].get("servers", ())):
             continue
-        # istiod takes the elder of two servers without TLS at one port, and leaves out the other.
+        # Of two servers without TLS at one port istiod takes the older one, and leaves out the other.
         if elder(gateway, ours):
             yield State.CRITICAL, f"is older than dcmesh's own for {host}, which istiod leaves out", [host]
         else:

@@ -1,4 +1,4 @@
-"""Foreign objects that touch the links of an exporting site at its gateway."""
+"""Foreign objects that affect the links of an exporting site at its gateway."""
 
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -24,18 +24,18 @@ from dcmesh.model.object_names import exported_entry, limit, opening
 def at_gateway(
     site: str, expected: ExpectedGateway, exports: Sequence[DeployedExport], cluster: IstioObjects
 ) -> Iterator[Foreign]:
-    """Yield what touches the links of an exporting site at its gateway.
+    """Yield what affects the links of an exporting site at its gateway.
 
     Args:
         site: the site.
         expected: its gateway.
         exports: its exports.
-        cluster: what it has.
+        cluster: its objects.
     """
     namespace = expected.namespace
     names = {opening(export, host, namespace) for export in exports for host in export.hosts}
     own = [gateway for gateway in cluster.gateways if name_of(gateway) in names]
-    # Elsewhere the pods themselves refuse who comes another way.
+    # With the other terminations the pods themselves refuse whoever gets past the gateway.
     behind = [
         (place, name)
         for export in exports
@@ -77,14 +77,14 @@ def _effect(
     services: Sequence[Object],
     behind: Sequence[tuple[str, str]],
 ) -> tuple[State, str, tuple[str, ...]]:
-    """Return what a server of a foreign Gateway does at the port of dcmesh's own, and to which hosts; none is all.
+    """Return what a server of a foreign Gateway does at the port of dcmesh's own, and to which hosts; empty means all.
 
     Args:
         gateway: the Gateway.
         server: the server.
         own: dcmesh's own Gateways.
         services: the VirtualServices of the cluster.
-        behind: what the gateway itself keeps strangers from: a host's Service or pod as it knows it, and the host's
+        behind: what only the gateway protects: a Service or pod under the name that the gateway knows, and its host's
             name there.
     """
     patterns, mode = hosts_of(server), mode_of(server)
@@ -133,7 +133,7 @@ def _names(names: Iterable[str]) -> tuple[str, ...]:
 def _entries(
     site: str, export: DeployedExport, host: str, entries: Sequence[Object], namespace: str
 ) -> Iterator[Foreign]:
-    """Yield the ServiceEntries of others that have an exported host and that the gateway sees."""
+    """Yield the ServiceEntries of others that have an exported host and are visible to the gateway."""
     ours, name = exported_entry(export, host), export.base_name(host)
     own = next((entry for entry in entries if name_of(entry) == ours), None)
     for entry in entries:
@@ -155,7 +155,7 @@ def _entries(
 def _squatting(
     site: str, exports: Sequence[DeployedExport], entries: Sequence[Object], namespace: str
 ) -> Iterator[Foreign]:
-    """Yield the ServiceEntries of others that have names of dcmesh's which no export has yet."""
+    """Yield the ServiceEntries of others with names that are reserved for dcmesh and that no export has yet."""
     ended = {host: export.base_name(host) for export in exports if export.server_names for host in export.hosts}
     for entry in entries if ended else ():
         claimed = sorted(of for of in map(str.lower, entry["spec"].get("hosts", ())) if of.endswith(f".{site}.dcmesh"))
@@ -171,7 +171,7 @@ def _squatting(
 
 
 def _rules(site: str, export: DeployedExport, host: str, rules: Sequence[Object], namespace: str) -> Iterator[Foreign]:
-    """Yield the DestinationRules of others by which the gateway connects to an exported host."""
+    """Yield the DestinationRules of others that decide how the gateway connects to an exported host."""
     for rule in effective_rules(rules, export.behind_gateway(host), proxy=namespace, service=export.namespace):
         if name_of(rule) == limit(export, host, namespace):
             continue
@@ -181,7 +181,7 @@ def _rules(site: str, export: DeployedExport, host: str, rules: Sequence[Object]
         tls = next((part["tls"] for part in parts if "tls" in part), {"mode": "ISTIO_MUTUAL"})
         off = export.termination != "gateway" and tls.get("mode", "DISABLE") != "ISTIO_MUTUAL"
         settings = {key for part in parts for key in part} - {"port", "portLevelSettings"}
-        if not off and settings <= {"tls"}:  # subsets alone, of which the link asks for none, or what is so already
+        if not off and settings <= {"tls"}:  # only subsets, which the link never uses, or settings that change nothing
             continue
         yield Foreign(
             site=site,

@@ -1,7 +1,7 @@
 """Foreign objects, and the objects of a cluster among which they are found.
 
-Which of two objects an Envoy goes by is Istio's rule, read in its 1.31 and tried on the lab: model/gateway.go,
-model/sidecar.go and model/push_context.go of pilot/pkg.
+Which of two objects an Envoy uses is decided by Istio's rules. They were read in Istio 1.31 (model/gateway.go,
+model/sidecar.go and model/push_context.go of pilot/pkg) and tried on the lab.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,15 +17,15 @@ NETWORKING = "/apis/networking.istio.io/v1"
 
 @dataclass(frozen=True, kw_only=True)
 class Foreign(Fact):
-    """An object of somebody else's that touches links of a site.
+    """An object of somebody else's that affects links of a site.
 
     Attributes:
         kind: its kind.
         name: its namespace and name.
-        hosts: the hosts whose links it touches.
+        hosts: the hosts whose links it affects.
         does: what it does to them.
         cure: what to do.
-        severity: CRITICAL for what stops links, or will with the next restart; WARNING for what they work beside.
+        severity: CRITICAL if it stops links, now or with the next restart; WARNING if links work in spite of it.
     """
 
     kind: str = ""
@@ -47,10 +47,10 @@ class Foreign(Fact):
 
 @dataclass(frozen=True, kw_only=True)
 class IstioObjects:
-    """What a site's cluster has.
+    """The objects of a site's cluster.
 
     Attributes:
-        gateways: its Gateways, as the other lists of all namespaces.
+        gateways: its Gateways; like the other lists, those of all namespaces.
         entries: its ServiceEntries.
         services: its VirtualServices.
         rules: its DestinationRules.
@@ -75,18 +75,18 @@ LISTS = {
     "rules": f"{NETWORKING}/destinationrules",
     "sidecars": f"{NETWORKING}/sidecars",
 }
-"""Where the lists of a cluster are had."""
+"""The paths of a cluster's lists."""
 
 ISTIODS = f"/apis/apps/v1/namespaces/{ISTIO_NAMESPACE}/deployments?labelSelector=app%3Distiod"
 
 
 def gather(get: Callable[[str], Any], gateway: str, gateway_labels: Mapping[str, str] | None = None) -> IstioObjects:
-    """Return what a cluster has.
+    """Return the objects of a cluster.
 
     Args:
         get: returns what the API has at a path; None if nothing.
         gateway: the Deployment of the site's gateway, by namespace and name; empty if it has none.
-        gateway_labels: the labels of its pods while it is not there. Default: none.
+        gateway_labels: the labels that its pods will have, if it does not exist yet. Default: none.
     """
     lists = {name: [whole(one) for one in (get(path) or {}).get("items", ())] for name, path in LISTS.items()}
     namespace, _, name = gateway.partition("/")
@@ -99,7 +99,7 @@ def gather(get: Callable[[str], Any], gateway: str, gateway_labels: Mapping[str,
 
 
 def scoped(istiods: Sequence[Object]) -> bool:
-    """Tell whether there are istiods, by their Deployments, and each binds Gateways to their namespace."""
+    """Tell whether there are istiods, and all of them bind Gateways to their namespace."""
     said = [_environment(istiod).get(SCOPE, "").lower() for istiod in istiods]
     return bool(said) and all(word in ("true", "1", "t") for word in said)
 

@@ -18,7 +18,7 @@ def hosts_of(server: Object) -> list[str]:
 
 
 def shown(gateway: Object, server: Object) -> str:
-    """Return how a Gateway comes to a gateway, and what its server there opens."""
+    """Return why a Gateway applies to a gateway, and what its server opens there."""
     selector = gateway["spec"].get("selector") or {}
     by = " ".join(f"{key}={value}" for key, value in selector.items())
     where = f"by its selector {by}" if by else "without a selector, so at every gateway"

@@ -1,4 +1,4 @@
-"""What may be read of a cluster: what may not be counts as nothing, and is remembered."""
+"""What may be read in a cluster. What may not be read counts as nothing, and is remembered."""
 
 import json
 from dataclasses import dataclass, field
@@ -14,8 +14,8 @@ class Allowed:
 
     Attributes:
         api: the cluster.
-        known: by path, what was read.
-        refused: by path, why what is there was not shown.
+        known: what was read, by path.
+        refused: why it was not shown, by path.
     """
 
     api: ApiClient
@@ -41,7 +41,7 @@ class Allowed:
 
 
 def words_of(error: ApiException) -> str:
-    """Return why an API server refuses, in its own words: they name the object and the user."""
+    """Return why an API server refuses, in its own words. These name the object and the user."""
     try:
         return str(json.loads(error.body)["message"])
     except (ValueError, TypeError, LookupError):

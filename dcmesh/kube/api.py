@@ -1,4 +1,4 @@
-"""How a cluster is reached and asked: what no Pulumi resource says."""
+"""How a cluster is reached and asked for what no Pulumi resource knows."""
 
 import re
 from collections.abc import Callable, Collection, Sequence
@@ -22,7 +22,7 @@ SECONDS = 10
 """How long an API server may take for one answer, and a command in a container."""
 
 SOON = 5
-"""How long an API server may take for an answer that somebody waits for."""
+"""How long an API server may take for an answer while somebody waits for it."""
 
 __all__ = [
     "ERRORS",
@@ -43,12 +43,12 @@ __all__ = [
 ]
 
 LONGEST_REASON = 400
-"""How many characters are shown of why something could not be asked."""
+"""How many characters of a reason are shown."""
 
 ERRORS = (ApiException, HTTPError, WebSocketException, OSError)
 """What is raised when a cluster, or a container in it, cannot be asked."""
 
-setdefaulttimeout(SECONDS)  # else a container's API server that is silent is waited for as long as TCP does
+setdefaulttimeout(SECONDS)  # without it a silent API server would be waited for as long as TCP does
 
 
 def connect(kubeconfig: str) -> ApiClient:
@@ -71,7 +71,7 @@ def connect(kubeconfig: str) -> ApiClient:
 
 
 def reach(kubeconfig: str) -> Callable[[], ApiClient]:
-    """Return what makes clients of a cluster that answers, for each thread its own; credentials are fetched once.
+    """Return a function that makes clients of a cluster, one for each thread. Credentials are fetched once.
 
     Raises:
         ConnectionError: it does not answer, or that is no kubeconfig.
@@ -79,10 +79,10 @@ def reach(kubeconfig: str) -> Callable[[], ApiClient]:
     try:
         with connect(kubeconfig) as api:
             configuration = api.configuration
-            configuration.retries = False  # who asks asks again
+            configuration.retries = False  # the caller tries again
         with ApiClient(configuration) as api:
             client.VersionApi(api).get_code(_request_timeout=SOON)
-    except (ConfigException, yaml.YAMLError):  # whose messages may show what is in it
+    except (ConfigException, yaml.YAMLError):  # their messages may show the kubeconfig's contents
         raise ConnectionError("its kubeconfig cannot be used") from None
     except ERRORS as error:
         raise ConnectionError(why(error)) from None
@@ -93,10 +93,10 @@ def answer_or_none(ask: Callable[..., Any], *arguments: Any, none: Collection[in
     """Return what an API server answers; None if it refuses with one of these statuses.
 
     Args:
-        ask: what asks.
-        arguments: its own.
-        none: the statuses. Default: that of what is not there.
-        options: its own as well.
+        ask: the client's function.
+        arguments: its arguments.
+        none: the statuses. Default: 404, that there is no such thing.
+        options: its named arguments.
 
     Raises:
         ERRORS: the cluster cannot be asked.
@@ -110,7 +110,7 @@ def answer_or_none(ask: Callable[..., Any], *arguments: Any, none: Collection[in
 
 
 def custom_object(api: ApiClient, *place: str) -> dict[str, Any] | None:
-    """Return an object of a kind that Kubernetes itself does not have; None if it is not there.
+    """Return a custom object; None if there is none.
 
     Args:
         api: the cluster.
@@ -135,14 +135,14 @@ def secret_data(api: ApiClient, namespace: str, name: str) -> dict[str, str]:
 
 
 def status_of(error: Exception) -> int | None:
-    """Return the HTTP status with which an API server has refused; None if that is not why it could not be asked."""
+    """Return the HTTP status with which an API server refused; None if the error is another one."""
     return error.status if isinstance(error, ApiException) else None
 
 
 def run_in(api: ApiClient, *, namespace: str, pod: str, container: str, command: Sequence[str]) -> str:
     """Run a command in a container and return what it prints.
 
-    The client does nothing else meanwhile: kubernetes.stream changes it for that time. Each thread needs its own.
+    Meanwhile the client can do nothing else, because kubernetes.stream changes it. So each thread needs its own.
 
     Raises:
         ApiException, WebSocketException, OSError: the container cannot be reached.

@@ -1,9 +1,9 @@
-"""How a container asks a host, for all that ask one: the probe at the end of `up`, the status and the doctor."""
+"""How a container asks a host: for the probe at the end of `up`, for the status and for the doctor."""
 
 from pathlib import Path
 
 CONNECT_SECONDS = 5
-"""How long a consumer's proxy tries to connect to the other site, with the consumer's connection open meanwhile: the
+"""How long a consumer's proxy tries to connect to the other site while it keeps the consumer's connection open: the
 `connectTimeout` of an import."""
 
 OPEN_SECONDS = CONNECT_SECONDS + 2
@@ -13,7 +13,7 @@ ASK_HOST = Path(__file__).with_suffix(".sh").read_text()
 
 
 def asking(script: str, *, seconds: int) -> str:
-    """Return a script with what it asks hosts by in front: `$ask HOST PORT KIND`.
+    """Return a script that can ask hosts by `$ask HOST PORT KIND`.
 
     Args:
         script: the script, for any POSIX shell.

@@ -1,4 +1,4 @@
-"""A cluster, asked before anything is created in it."""
+"""A cluster that is asked before anything is created in it."""
 
 import ipaddress
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -21,7 +21,7 @@ _DEPLOYMENTS = f"/apis/apps/v1/namespaces/{ISTIO_NAMESPACE}/deployments"
 
 
 def identity_of(api: ApiClient) -> str:
-    """Return by what a cluster is known again, whatever its address and credentials.
+    """Return what identifies a cluster, whatever its address and credentials.
 
     Raises:
         kube.api.ERRORS: it cannot be asked, or does not let that be read.
@@ -31,11 +31,11 @@ def identity_of(api: ApiClient) -> str:
 
 @dataclass(frozen=True)
 class ClusterReader:
-    """One existing cluster: questions to its API server. What is not there is None.
+    """One existing cluster: questions to its API server. The answer is None if something does not exist.
 
     Attributes:
         stacks: the stack, by its whole name and by those that it had before.
-        allowed: what is asked for where it may be read, and is else as if it were not there.
+        allowed: the cluster for questions where what may not be read counts as nothing.
     """
 
     stacks: frozenset[str]
@@ -63,7 +63,7 @@ class ClusterReader:
         return None if found is None else dict(found.metadata.labels or {})
 
     def is_foreign(self, kind: str, *name: str) -> bool:
-        """Tell whether an object is there that the stack has not made: taken over, it would go with `destroy`."""
+        """Tell whether an object exists that the stack has not made. If it took it over, `destroy` would delete it."""
         found = self._read(kind, *name)
         return found is not None and self._is_foreign(self.core.api_client.sanitize_for_serialization(found.metadata))
 
@@ -78,7 +78,7 @@ class ClusterReader:
         return {labels(record).get("name", "") for record in found}
 
     def _is_foreign(self, metadata: Mapping[str, Any]) -> bool:
-        """Tell whether an object is somebody else's. One of Pulumi's that names no stack may be of dcmesh 0.1.0."""
+        """Tell whether an object is somebody else's. One that Pulumi made and that names no stack may be of 0.1.0."""
         if any(is_of_stack(metadata, stack) for stack in self.stacks):
             return False
         by_pulumi = _by_pulumi(entry.get("manager") for entry in metadata.get("managedFields", ()))
@@ -115,7 +115,7 @@ class ClusterReader:
         return [labels(pod) for pod in self.allowed.list(f"/api/v1/namespaces/{namespace}/pods")]
 
     def held_in(self, namespace: str, *, but: Mapping[str, str]) -> tuple[str, Sequence[str]]:
-        """Return a pod or volume of a namespace, in words, and why others may be there that are not shown.
+        """Return the name of a pod or volume in a namespace, and reasons why there may be others that are not shown.
 
         Args:
             namespace: the namespace.
@@ -141,7 +141,7 @@ class ClusterReader:
         return None if found is None else (dict(found.data or {}), dict(found.metadata.labels or {}))
 
     def has_istiod(self) -> bool:
-        """Tell whether an istiod of any revision is there, which takes its certificate from that Secret."""
+        """Tell whether there is an istiod of any revision. It takes its certificate from that Secret."""
         return bool(self.allowed.list(f"{_DEPLOYMENTS}?labelSelector=app%3Distiod"))
 
     def mesh_roots(self) -> Certificates:
@@ -154,7 +154,7 @@ class ClusterReader:
         return mesh_config(self.core.api_client, revision)
 
     def revision_tags(self) -> dict[str, str]:
-        """Return by tag the revision to which it leads; none if they may not be read."""
+        """Return the revision that each tag leads to; empty if tags may not be read."""
         webhooks = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations"
         found = map(labels, self.allowed.list(f"{webhooks}?labelSelector=istio.io/tag"))
         return {of["istio.io/tag"]: of.get("istio.io/rev", "") for of in found if "istio.io/tag" in of}
@@ -166,12 +166,12 @@ class ClusterReader:
             return None
         images = (of["image"].partition("@")[0] for of in _discovery(found))
         tags = (image.rpartition(":")[2] for image in images)
-        # The label is the chart's version. What runs is told by the image's tag, unless that is a name.
+        # The label has the chart's version. The image's tag says what really runs, unless it is just a name.
         labelled = labels(found).get("app.kubernetes.io/version", "")
         return next((text for text in (*tags, labelled) if text.startswith("1.") and support.minor_of(text)), None)
 
     def istiod_hosts(self, revision: str) -> list[str]:
-        """Return the names of its own that the istiod of that revision has been given; none if it cannot be told."""
+        """Return the names that the istiod of that revision was given for itself; empty if that cannot be told."""
         found = self._istiod(revision)
         given = (variable for of in _discovery(found or {}) for variable in of.get("env", ()))
         hosts = (str(of.get("value", "")) for of in given if of["name"] == "ISTIOD_CUSTOM_HOST")
@@ -186,7 +186,7 @@ class ClusterReader:
         return None if found is None else (found.spec.resources.requests["storage"], found.spec.storage_class_name)
 
     def can_grow(self, storage_class: str | None) -> bool:
-        """Tell whether the volumes of a StorageClass can grow. One that may not be read is taken to let them."""
+        """Tell whether the volumes of a StorageClass can grow. If it may not be read, the answer is yes."""
         if not storage_class:
             return False
         try:
@@ -207,7 +207,7 @@ class ClusterReader:
         return any(":" not in of for of in ranges) if ranges else None
 
     def networks(self) -> Iterator[tuple[str, ipaddress.IPv4Network]]:
-        """Yield the IPv4 networks that can be known: what each is, and its range. Nodes may be hidden."""
+        """Yield the IPv4 networks that can be seen: what each is, and its range. Nodes may be hidden."""
         for node in self.allowed.list("/api/v1/nodes"):
             name, pod_range = node["metadata"]["name"], node["spec"].get("podCIDR") or ""
             for address in node["status"].get("addresses", ()):

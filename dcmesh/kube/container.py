@@ -1,4 +1,4 @@
-"""A container of a pod: commands are run in it, and conversations held with a program that goes on."""
+"""A container of a pod: for commands, and for conversations with a program that keeps running."""
 
 import time
 from collections.abc import Sequence
@@ -14,16 +14,16 @@ from dcmesh.kube.api import SECONDS, ApiClient, run_in
 
 
 class Conversation(Protocol):
-    """A program that is written to, and answers."""
+    """A program that takes texts and answers them."""
 
     def ask(self, text: str, end: str) -> str:
         """Write a text, and return what is printed before the line `end`.
 
         Raises:
-            TimeoutError: that line does not come in time. What comes later belongs to this text: the conversation is
-                of no use any more.
-            ChildProcessError: the program has ended; the message is what it printed. One that closes its standard error
-                is ended by containerd.
+            TimeoutError: that line does not come in time. The conversation cannot be used any more, because a late
+                answer would be taken for the next text's.
+            ChildProcessError: the program has ended; the message is what it printed. containerd ends a program that
+                closes its standard error.
             OSError, WebSocketException: the connection has failed.
         """
 
@@ -38,7 +38,7 @@ class Place(Protocol):
         """Run a command and return what it prints, as `kube.api.run_in` does."""
 
     def begin(self, command: Sequence[str]) -> Conversation:
-        """Run a command that is to go on."""
+        """Run a command that keeps running."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +62,7 @@ class Container:
         return run_in(self.api, namespace=self.namespace, pod=self.pod, container=self.name, command=command)
 
     def begin(self, command: Sequence[str]) -> Conversation:
-        """Run a command that is to go on.
+        """Run a command that keeps running.
 
         Raises:
             ApiException, WebSocketException, OSError: the container cannot be reached.
@@ -85,7 +85,7 @@ class Container:
 class _Exec:
     """A conversation over a websocket: each message begins with the number of its channel.
 
-    The client's own way of reading waits for the network while TLS has more already, for as long as nothing else comes.
+    The client's own way of reading may wait for the network although TLS already has more data.
     """
 
     def __init__(self, socket: WebSocket) -> None:
@@ -118,4 +118,4 @@ class _Exec:
         return bytes(frame.data) if kind in (ABNF.OPCODE_BINARY, ABNF.OPCODE_TEXT) else b""
 
     def close(self) -> None:
-        self._socket.close(timeout=0)  # else it waits for the other end to close, too
+        self._socket.close(timeout=0)  # without it, it would wait until the other end closes too

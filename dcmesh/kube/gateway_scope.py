@@ -1,4 +1,4 @@
-"""ScopedGateways: which Gateways an istiod that begins to bind them to their namespaces would take gateways from."""
+"""ScopedGateways: which Gateways would lose their gateways if istiod began to bind Gateways to their namespaces."""
 
 from urllib.parse import quote
 
@@ -10,7 +10,7 @@ from dcmesh.model.istio_objects import Object, name_of
 def shut_by_scope(allowed: Allowed) -> list[str]:
     """Return the Gateways, as `NAMESPACE/NAME`, that open gateways of other namespaces, which binding them would shut.
 
-    None where istiod binds them already or is not there, and where one may not look.
+    Empty if istiod binds them already or does not exist, and if one may not look.
 
     Raises:
         kube.api.ERRORS: the cluster cannot be asked.
@@ -21,7 +21,7 @@ def shut_by_scope(allowed: Allowed) -> list[str]:
     if not istiod or bound:
         return []
     found = allowed.list("/apis/networking.istio.io/v1/gateways")
-    opened = ((gateway, _opened(allowed, gateway)) for gateway in found if gateway.get("spec"))  # else it opens nothing
+    opened = ((gateway, _opened(allowed, gateway)) for gateway in found if gateway.get("spec"))  # without one, nothing
     return sorted(name_of(gateway) for gateway, places in opened if places - {gateway["metadata"]["namespace"]})
 
 

@@ -1,4 +1,4 @@
-"""By what proxy a cluster's API server is reached: as kubectl and Pulumi's provider say, for REST and exec alike."""
+"""Which proxy leads to a cluster's API server: the one of kubectl and Pulumi's provider, for REST and exec alike."""
 
 import os
 import re
@@ -13,7 +13,7 @@ from kubernetes.config import ConfigException
 ALL, NONE = "*", "-"
 """Hosts to reach without the proxy: every one, or none (no host has that name)."""
 
-# Else REST would decide again, otherwise than exec, and change the environment of all threads meanwhile.
+# Otherwise REST would decide by itself and not as exec does, and change the environment of all threads meanwhile.
 rest.should_bypass_proxies = lambda _, no_proxy: no_proxy == ALL
 
 
@@ -22,7 +22,7 @@ def set_proxy(configuration: client.Configuration, given: str | None) -> None:
 
     Args:
         configuration: the client's, with the server's URL.
-        given: `proxy-url` of the kubeconfig, which counts before the environment.
+        given: `proxy-url` of the kubeconfig, which overrides the environment.
 
     Raises:
         ConfigException: no such proxy can be used.

@@ -1,4 +1,4 @@
-"""Kubeconfigs, read as kubectl reads them: what a site's cluster is reached by, wherever it is used later."""
+"""Kubeconfigs, read as kubectl reads them, and made independent of the machine's current directory."""
 
 import base64
 import os
@@ -13,7 +13,7 @@ import yaml
 from dcmesh.files import ReadFile, expand, read_file, why_not
 
 INLINED = ("certificate-authority", "client-certificate", "client-key")
-"""Keys with the path of a file that may stand in the kubeconfig itself, as `KEY-data`."""
+"""Keys with the path of a file whose contents may be in the kubeconfig itself instead, as `KEY-data`."""
 
 
 class KubeconfigError(Exception):
@@ -22,10 +22,10 @@ class KubeconfigError(Exception):
 
 @dataclass(frozen=True)
 class Kubeconfig:
-    """A kubeconfig, of one file or of several: of what several have the first counts, as with `KUBECONFIG`.
+    """A kubeconfig in one file or several. If several have an entry the first counts, as with `KUBECONFIG`.
 
     Attributes:
-        files: each file's directory, and what is in it.
+        files: each file's directory and contents.
         read: returns the text of a file.
     """
 
@@ -46,8 +46,8 @@ class Kubeconfig:
     def only(self, context: str | None) -> str:
         """Return it without what belongs to other contexts: credentials of other clusters stay out of the state.
 
-        A relative path starts at the file's own directory, of which nobody knows later. So what it leads to is put in;
-        what may change at any time, or is a program, is named by its whole path.
+        A relative path starts at the file's own directory, which nobody knows later. So files are replaced by their
+        contents; programs, and files that may change at any time, get their whole path.
 
         Args:
             context: name of the context. Default: the current one.
@@ -63,7 +63,7 @@ class Kubeconfig:
         return yaml.safe_dump(one)
 
     def _named(self, part: str, name: str | None) -> dict[str, Any]:
-        """Return the first entry of a name; empty if there is none."""
+        """Return the first entry with a name; empty if there is none."""
         for directory, content in self.files:
             for entry in content.get(part) or []:
                 if isinstance(entry, dict) and entry.get("name") == name:
@@ -82,7 +82,7 @@ class Kubeconfig:
         if moved.get("tokenFile"):
             moved["tokenFile"] = str(directory / moved["tokenFile"])
         command = (moved.get("exec") or {}).get("command", "")
-        if os.sep in command:  # else it is found by PATH
+        if os.sep in command:  # otherwise PATH finds it
             moved["exec"] = {**moved["exec"], "command": str(directory / command)}
         return moved
 
@@ -117,16 +117,16 @@ def read_kubeconfig(paths: str, read: ReadFile = read_file) -> Kubeconfig:
 
 
 def parse_kubeconfig(text: str) -> Kubeconfig:
-    """Return a kubeconfig that stands in no file. Relative paths in it start where the program runs.
+    """Return a kubeconfig that is in no file. Relative paths in it start in the current directory.
 
     Raises:
-        KubeconfigError: it is none.
+        KubeconfigError: it is no kubeconfig.
     """
     return _of([(Path.cwd(), _content(text))], read_file)
 
 
 def _content(text: str) -> Mapping[str, Any]:
-    """Return what a file has; nothing of what is no kubeconfig."""
+    """Return the contents of a file; empty if that is no kubeconfig."""
     try:
         content = yaml.safe_load(text)
     except yaml.YAMLError:

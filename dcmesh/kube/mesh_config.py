@@ -10,12 +10,12 @@ from dcmesh.model.istio import ISTIO_NAMESPACE
 
 
 def of_revision(name: str, revision: str) -> str:
-    """Return how an object of Istio's is named in a revision of its control plane."""
+    """Return the name of an object of Istio's for a revision of its control plane."""
     return name if revision == "default" else f"{name}-{revision}"
 
 
 def mesh_config(api: ApiClient, revision: str) -> dict[str, Any] | None:
-    """Return the mesh configuration of the istiod of that revision; empty of one that istiod cannot read either."""
+    """Return the mesh configuration of the istiod of that revision; empty if istiod cannot read it either."""
     name = of_revision("istio", revision)
     read = client.CoreV1Api(api).read_namespaced_config_map
     found = answer_or_none(read, name, ISTIO_NAMESPACE, _request_timeout=SECONDS)

@@ -1,4 +1,4 @@
-"""Nodes: whose kernel can do what a site's gateway would like."""
+"""Nodes: which of them have a kernel that can do what a site's gateway would like."""
 
 import re
 
@@ -8,13 +8,13 @@ from kubernetes import client
 from dcmesh.kube.api import ERRORS, SECONDS, connect, why
 
 RTO_MAX_SINCE = (6, 15)
-"""Linux that has the socket option TCP_RTO_MAX_MS, from its release notes on networking."""
+"""The first Linux with the socket option TCP_RTO_MAX_MS, according to its release notes."""
 
 
 def with_rto_max(site: str, kubeconfig: str) -> list[str]:
     """Return the names of a cluster's nodes whose kernel has the socket option TCP_RTO_MAX_MS.
 
-    They are none if nodes may not be listed: what depends on it does without.
+    Empty if nodes may not be listed: then the option is not used.
 
     Args:
         site: name of the site.
@@ -37,6 +37,6 @@ def with_rto_max(site: str, kubeconfig: str) -> list[str]:
 
 
 def is_since(kernel: str, version: tuple[int, int]) -> bool:
-    """Tell whether a kernel, such as `6.18.44-generic`, is of that version or newer; one that cannot be read is not."""
+    """Tell whether a kernel, such as `6.18.44-generic`, is that version or newer. If it cannot be parsed it is not."""
     found = re.match(r"(\d+)\.(\d+)", kernel)
     return found is not None and (int(found[1]), int(found[2])) >= version

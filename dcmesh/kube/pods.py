@@ -1,4 +1,4 @@
-"""Pods: which run, and whom they run as."""
+"""Pods: which run, and as which service account."""
 
 import json
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ SECONDS = 5
 RUNNING = "running"
 
 MARK = "dcmesh: "
-"""What a line of a log begins with that a script of dcmesh has written of itself."""
+"""How a line in a log begins that a script of dcmesh has written."""
 
 LINES = 200
 """How many lines of a log are looked at."""
@@ -34,8 +34,8 @@ class Pod:
     Attributes:
         namespace: its namespace.
         name: its name.
-        states: by container, the sidecar among them, `running` or why it is not. The pod's own come first.
-        preparing: the container that must end before these start; empty if there is none, or it has ended well.
+        states: for each container, also the sidecar, `running` or why it is not. The pod's own come first.
+        preparing: the init container that these wait for; empty if there is none, or it has succeeded.
         leaving: whether it is being deleted.
     """
 
@@ -57,10 +57,10 @@ class Pod:
 
 
 def parse_pod(found: Mapping[str, Any]) -> Pod:
-    """Return what is of interest in a pod as the API shows it."""
+    """Return a pod from what the API shows of it."""
     status, metadata = found.get("status", {}), found["metadata"]
     statuses = {of["name"]: of for key in ("containerStatuses", "initContainerStatuses") for of in status.get(key, ())}
-    # A sidecar is a container, or as a native one an init container that goes on running.
+    # A sidecar is a container or, if it is a native one, an init container that keeps running.
     names = [container["name"] for container in found["spec"]["containers"]]
     names += [PROXY] if PROXY in statuses and PROXY not in names else []
     return Pod(
@@ -75,7 +75,7 @@ def parse_pod(found: Mapping[str, Any]) -> Pod:
 
 
 def has_ended(found: Mapping[str, Any]) -> bool:
-    """Tell whether a pod as the API shows it is done, well or not. One that is being deleted runs until it is gone."""
+    """Tell whether a pod has finished, successfully or not. A pod that is being deleted runs until it is gone."""
     return found.get("status", {}).get("phase") in ("Succeeded", "Failed")
 
 
@@ -118,7 +118,7 @@ def read_pod(api: client.ApiClient, namespace: str, name: str) -> Pod | None:
 
 
 def is_ready(api: client.ApiClient, namespace: str, name: str) -> bool:
-    """Tell whether a pod is there, and ready.
+    """Tell whether a pod exists and is ready.
 
     Raises:
         kube.api.ERRORS: the cluster cannot be asked.
@@ -140,11 +140,11 @@ def read_pods(api: client.ApiClient, namespace: str, labels: Mapping[str, str]) 
 
 
 def last_words(api: client.ApiClient, pod: Pod, container: str) -> str:
-    """Return what dcmesh's own script in a container has said last of itself; empty if it has said nothing."""
+    """Return the last message of dcmesh's own script in a container; empty if there is none."""
     read = client.CoreV1Api(api).read_namespaced_pod_log
     try:
         log = read(pod.name, pod.namespace, container=container, tail_lines=LINES, _request_timeout=SECONDS)
-    except client.ApiException:  # of one that has not started yet there is none
+    except client.ApiException:  # a container that has not started yet has no log
         return ""
     said = (line.removeprefix(MARK) for line in log.splitlines() if line.startswith(MARK))
     return printable(next(reversed([*said]), ""))

@@ -1,4 +1,4 @@
-"""What proves itself by certificates in a cluster: its proxies, its istiods and the Secret that these read."""
+"""What has certificates in a cluster: its proxies, its istiods and the Secret that these read."""
 
 import base64
 import json
@@ -29,10 +29,10 @@ AT_ONCE = 16
 
 
 def parse_secrets(where: str, dump: str) -> CertificateHolder:
-    """Return what a proxy says of itself at `config_dump?resource=dynamic_active_secrets`."""
+    """Return a proxy's certificates, from its answer at `config_dump?resource=dynamic_active_secrets`."""
     try:
         return _parse_secrets(where, dump)
-    except (ValueError, TypeError, AttributeError, RecursionError):  # what runs in a proxy's pod may answer anything
+    except (ValueError, TypeError, AttributeError, RecursionError):  # a proxy's pod may answer anything
         return CertificateHolder(where=where, unknown=UNREADABLE)
 
 
@@ -52,7 +52,7 @@ def _parse_secrets(where: str, dump: str) -> CertificateHolder:
 
 
 class MeshCluster:
-    """One cluster, to be asked and, for a rotation, to be hastened."""
+    """One cluster that is asked and, during a rotation, hurried."""
 
     def __init__(self, site: str, kubeconfig: str) -> None:
         """Connect.
@@ -69,7 +69,7 @@ class MeshCluster:
         return client.ApiClient(self._configuration)
 
     def _pods(self, container: str, **selectors: str) -> list[tuple[str, str]]:
-        """Return namespace and name of each pod in which a container runs, and which is not about to go."""
+        """Return namespace and name of each pod that runs a container of this name and is not being deleted."""
         with self._api() as api:
             listed = client.CoreV1Api(api).list_pod_for_all_namespaces(
                 field_selector="status.phase=Running", _request_timeout=SECONDS, **selectors
@@ -83,7 +83,7 @@ class MeshCluster:
         ]
 
     def _each(self, container: str, command: Sequence[str], **selectors: str) -> dict[str, str | Exception]:
-        """Run a command in each container of a name; return what each printed, or why not; nothing for a lost pod."""
+        """Run a command in each container of a name. Return what each printed, or why not; lost pods are left out."""
 
         def ask(pod: tuple[str, str]) -> str | Exception | None:
             try:
@@ -131,7 +131,7 @@ class MeshCluster:
             client.CoreV1Api(api).patch_namespaced_secret(SECRET, ISTIO_NAMESPACE, data, _request_timeout=SECONDS)
 
     def hasten(self) -> None:
-        """Make istiod's pods see a changed Secret within 2 s, not a minute: kubelets look when pods change."""
+        """Make istiod's pods see a changed Secret within 2 s instead of a minute: kubelets look when a pod changes."""
         now = {"metadata": {"annotations": {"dcmesh/cacerts-changed": datetime.now(UTC).isoformat()}}}
         for namespace, name in self._pods(ISTIOD, label_selector="app=istiod"):
             with self._api() as api:
@@ -162,7 +162,7 @@ def parse_expiry(metrics: str) -> float | None:
 def on_each(
     sites: Mapping[str, str], question: Callable[[MeshCluster], list[CertificateHolder]]
 ) -> list[CertificateHolder]:
-    """Ask several clusters; what is said of one that cannot be reached is that.
+    """Ask several clusters. For one that cannot be reached the answer is the reason.
 
     Args:
         sites: the kubeconfig of each, by name.
@@ -180,7 +180,7 @@ def on_each(
 
 
 def all_of(cluster: MeshCluster) -> list[CertificateHolder]:
-    """Return what a cluster's proxies have, and what its new pods will have."""
+    """Return the certificates of a cluster's proxies, and those that its new pods will get."""
     bundle = cluster.bundle()
     secret = f"{cluster.site} Secret {ISTIO_NAMESPACE}/{SECRET}"
     return [*([holder_of(secret, bundle)] if bundle else []), *cluster.proxies()]

@@ -1,4 +1,4 @@
-"""A StatefulSet's rollout: waited for, and what its pods say of themselves if it does not end."""
+"""A StatefulSet's rollout: waiting for it, and what its pods say if it does not end."""
 
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -10,20 +10,20 @@ from dcmesh.kube.api import ERRORS, ApiClient, reach, status_of, why
 from dcmesh.kube.pods import PROXY, RUNNING, last_words, read, read_pod
 
 PATIENCE = 600
-"""For how many seconds a rollout may stand still. Pulumi waits as long for one as a whole."""
+"""For how many seconds a rollout may stand still. Pulumi would wait that long for the whole rollout."""
 
 INTERVAL = 1
 """How many seconds pass before the cluster is asked again."""
 
 REFUSED = (401, 403)
-"""With what an API server refuses for good."""
+"""The statuses with which an API server refuses for good."""
 
 
 def missing(stateful_set: Mapping[str, Any], first: Mapping[str, Any] | None) -> str:
     """Return what a StatefulSet's rollout still waits for; empty if it has ended.
 
-    Pod 0 is the last that is made anew. Of the others none needs to be ready: what comes next may be a failover, which
-    must not wait for a pod that it can do without.
+    Pod 0 is the last to be replaced. The others need not be ready: a failover may come next, and it must not wait for a
+    pod that it does not need.
 
     Args:
         stateful_set: the object as the API shows it.
@@ -41,7 +41,7 @@ def missing(stateful_set: Mapping[str, Any], first: Mapping[str, Any] | None) ->
 
 
 def words(api: ApiClient, namespace: str, name: str, replicas: int) -> Iterator[str]:
-    """Yield a line for each pod of a StatefulSet that does not run: what it has said of that, or how it is.
+    """Yield a line for each pod of a StatefulSet that does not run: its own last message, or its state.
 
     Args:
         api: the cluster.

@@ -1,4 +1,4 @@
-"""AuthorizationPolicies: which of them hold for a pod, and what they say of a connection to it."""
+"""AuthorizationPolicies: which of them apply to a pod, and whether they allow a connection to it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from dcmesh.model.link import ServiceAccount
 Rule = Mapping[str, Any]
 
 PRINCIPALS = ("principals", "source.principal")
-"""Names that rules have for an identity."""
+"""The fields in which rules name an identity."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,19 +19,19 @@ class Request:
     """A new connection.
 
     Attributes:
-        facts: what is known of it, by the names that rules have for that.
-        trust_domains: those of the mesh that it comes to, which rules may write as `cluster.local`.
+        facts: what is known of it, by the fields of rules.
+        trust_domains: the trust domains of the mesh that it enters; rules may write them as `cluster.local`.
     """
 
     facts: Mapping[str, str]
     trust_domains: Sequence[str] = (TRUST_DOMAIN,)
 
     def matches(self, rule: Rule, *, unknown: bool) -> bool:
-        """Tell whether a rule holds.
+        """Tell whether a rule matches.
 
         Args:
             rule: the rule.
-            unknown: what to say of a rule that asks for what is not known here, and holds otherwise.
+            unknown: the answer if only fields that are not known here decide.
         """
         clauses = [
             [self._fields(part.get("source", {})) for part in rule.get("from", ())],
@@ -42,7 +42,7 @@ class Request:
         return False not in answers and (unknown or None not in answers)
 
     def _fields(self, fields: Rule) -> bool | None:
-        """Tell whether all fields hold; None if that hangs on what is not known."""
+        """Tell whether all fields match; None if that depends on something that is not known."""
         names = {field if not field.startswith("not") else field[3].lower() + field[4:] for field in fields}
         negated = {name: f"not{name[0].upper()}{name[1:]}" for name in names}
         answers = [self._one(name, fields.get(name), fields.get(negated[name])) for name in names]
@@ -59,7 +59,7 @@ class Request:
         )
 
     def _meant(self, principals: Sequence[str]) -> list[str]:
-        """Return principals as Istio reads them: one of its mesh, by any of its domains, is one of all of them."""
+        """Return principals as Istio reads them: one with any of the mesh's trust domains stands for all of them."""
         found = list[str]()
         for principal in principals:
             domain, _, account = principal.partition("/")
@@ -77,7 +77,7 @@ def connection(
         account: the service account.
         port: the port of the pod that it reaches.
         sni: the server name that it asks for.
-        trust_domains: those of the mesh that it comes to. Default: Istio's own.
+        trust_domains: the trust domains of the mesh that it enters. Default: Istio's own.
     """
     return Request(
         trust_domains=trust_domains,
@@ -95,7 +95,7 @@ def connection(
 
 
 def like(fact: str, pattern: str) -> bool:
-    """Match as AuthorizationPolicy does: whole, or by `*` at one end."""
+    """Match as AuthorizationPolicy does: the whole text, or with `*` at one end."""
     if pattern == "*":
         return bool(fact)
     if pattern.startswith("*"):
@@ -104,7 +104,7 @@ def like(fact: str, pattern: str) -> bool:
 
 
 def holding(policies: Sequence[Object], namespace: str, labels: Mapping[str, str]) -> list[Object]:
-    """Return the policies that hold for pods of a namespace with these labels."""
+    """Return the policies that apply to pods of a namespace with these labels."""
     return [
         policy
         for policy in policies
@@ -116,14 +116,14 @@ def holding(policies: Sequence[Object], namespace: str, labels: Mapping[str, str
 
 
 def denies(policy: Object) -> bool:
-    """Tell whether a policy denies what its rules speak of."""
+    """Tell whether a policy denies what its rules match."""
     return bool(policy["spec"].get("action") == "DENY")
 
 
 def refusing(policies: Sequence[Object], request: Request) -> list[Object]:
-    """Return which of the policies that hold for a pod refuse a connection.
+    """Return which of the policies for a pod refuse a connection.
 
-    What is not known of the connection is taken for its good.
+    What is not known of the connection counts in its favour.
     """
 
     def speaks(policy: Object, *, unknown: bool) -> bool:

@@ -1,4 +1,4 @@
-"""The base of what is read from a stack file, and of what one stack hands another."""
+"""The base class of what is read from a stack file, and of what one stack passes to another."""
 
 import ast
 import functools
@@ -32,7 +32,7 @@ class Model(BaseModel):
 
 
 def _descriptions(model: type[Model]) -> Iterator[tuple[str, str]]:
-    """Yield each field that has a docstring, and that; what a class says comes after what its base says."""
+    """Yield each field with a docstring, and the docstring. Those of a class come after those of its base."""
     for part in reversed(model.__mro__):
         if issubclass(part, Model):
             for field, below in pairwise(_classes(part.__module__)[part.__name__].body):
@@ -43,6 +43,6 @@ def _descriptions(model: type[Model]) -> Iterator[tuple[str, str]]:
 
 @functools.cache
 def _classes(module: str) -> dict[str, ast.ClassDef]:
-    """Return the classes of a module, as its source has them."""
+    """Return the classes in a module's source."""
     tree = ast.parse(inspect.getsource(sys.modules[module]))
     return {part.name: part for part in tree.body if isinstance(part, ast.ClassDef)}

@@ -1,4 +1,4 @@
-"""The Secret `cacerts`: by which keys istiod reads it."""
+"""The Secret `cacerts`: the keys by which istiod reads it."""
 
 import base64
 from collections.abc import Collection, Mapping
@@ -10,10 +10,10 @@ class Layout:
     """The keys of such a Secret.
 
     Attributes:
-        cert: that of the intermediate.
-        key: that of its private key.
-        chain: that of the intermediate and whatever stands between it and the root.
-        root: that of the roots.
+        cert: the key of the intermediate.
+        key: the key of its private key.
+        chain: the key of the intermediate and whatever is between it and the root.
+        root: the key of the roots.
     """
 
     cert: str
@@ -35,7 +35,7 @@ TLS = Layout(cert="tls.crt", key="tls.key", chain="tls.crt", root="ca.crt")
 
 
 def layout_of(keys: Collection[str]) -> Layout:
-    """Return by which keys istiod reads a Secret that has these. If in doubt it takes the second."""
+    """Return the keys by which istiod reads a Secret that has these. If both fit it takes the second ones."""
     return TLS if TLS.cert in keys else ISTIOS
 
 

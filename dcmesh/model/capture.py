@@ -1,4 +1,4 @@
-"""Capture: what of a pod's traffic its sidecar gets.
+"""Capture: which part of a pod's traffic its sidecar gets.
 
 The rules are those of Istio's `istio-iptables`, in its order (tools/istio-iptables/pkg/capture/run.go of 1.31).
 """
@@ -12,13 +12,13 @@ from dcmesh.model.addresses import VIP_NETWORK, is_ip
 from dcmesh.model.istio_objects import Object, annotations
 
 INIT = ("istio-init", "istio-validation")
-"""Init containers whose arguments are the rules: of the one that sets them, and of the one that checks istio-cni's."""
+"""Init containers whose arguments are the rules. The first sets them; the second checks those of istio-cni."""
 
 AGENT = (15020, 15021, 15090)
-"""Ports of the sidecar's own, which Istio excludes by itself."""
+"""The sidecar's own ports, which Istio excludes by itself."""
 
 OWN_INTERFACE = "eth0"
-"""A pod's own interface, by the name that container runtimes give it: what belongs to a link comes and goes by it."""
+"""A pod's own interface, as container runtimes name it. A link's traffic comes and goes by it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,8 +28,8 @@ class Setting:
     Attributes:
         annotation: the pod's annotation.
         flag: the init container's argument.
-        everywhere: the same for all pods, below `global.proxy` in istiod's values; empty if there is none.
-        default: what holds without any of them.
+        everywhere: the setting for all pods, below `global.proxy` in istiod's values; empty if there is none.
+        default: the value if none of them is set.
     """
 
     annotation: str
@@ -50,7 +50,7 @@ RANGES_NOT_OUT = _traffic("excludeOutboundIPRanges", "-x", "excludeIPRanges")
 PORTS_OUT = _traffic("includeOutboundPorts", "-q", "includeOutboundPorts")
 PORTS_NOT_OUT = _traffic("excludeOutboundPorts", "-o", "excludeOutboundPorts")
 INTERFACES_NOT = _traffic("excludeInterfaces", "-c")
-# What comes in by such an interface, a virtual machine's, is treated as if it went out.
+# Traffic that comes in by such an interface, a virtual machine's, is treated as if it went out.
 INTERFACES_OUT = Setting(annotation="istio.io/reroute-virtual-interfaces", flag="-k")
 INTERFACES_OUT_OLD = _traffic("kubevirtInterfaces", "-k")
 
@@ -66,12 +66,12 @@ def for_dcmesh_alone(*, ingress: Iterable[int], out: str) -> dict[str, str]:
 
 
 DNS_CAPTURE = {"ISTIO_META_DNS_CAPTURE": "true"}
-"""What of a sidecar's environment has it answer its pod's DNS queries."""
+"""The variable in a sidecar's environment that makes it answer its pod's DNS queries."""
 
 
 @dataclass(frozen=True)
 class Rules:
-    """What is in force in a pod."""
+    """The rules that are in force in a pod."""
 
     pod: Object
 
@@ -84,25 +84,25 @@ class Rules:
         return annotations(self.pod).get(setting.annotation, setting.default)
 
     def has(self, setting: Setting, one: object) -> bool:
-        """Tell whether a setting's value is a list that has this."""
+        """Tell whether a setting's value is a list with this item."""
         return str(one) in split(self[setting])
 
     def without(self, setting: Setting, *ones: object) -> str:
-        """Return the list of a setting without these."""
+        """Return a setting's list without these items."""
         return ",".join(one for one in split(self[setting]) if one not in map(str, ones))
 
     def beside(self, setting: Setting, one: object) -> str:
-        """Return the list of a setting with this one more."""
+        """Return a setting's list with this item added."""
         return ",".join([*split(self[setting]), str(one)])
 
 
 def split(value: str) -> list[str]:
-    """Return the parts of a list."""
+    """Return the items of a list."""
     return [part.strip() for part in value.split(",") if part.strip()]
 
 
 Past = tuple[Setting, str]
-"""What leads something past the sidecar, and the value with which it would not."""
+"""A setting that leads something past the sidecar, and the value with which it would not."""
 
 
 def past_inbound(rules: Rules, port: int) -> Past | None:
@@ -112,7 +112,7 @@ def past_inbound(rules: Rules, port: int) -> Past | None:
     for setting in (INTERFACES_NOT, interfaces_out(rules)):
         if rules.has(setting, OWN_INTERFACE):
             return setting, rules.without(setting, OWN_INTERFACE)
-    if rules[PORTS_IN] != "*":  # then nothing is excluded but by being left out
+    if rules[PORTS_IN] != "*":  # then a port is excluded only if it is not in the list
         return None if rules.has(PORTS_IN, port) else (PORTS_IN, rules.beside(PORTS_IN, port))
     return (PORTS_NOT_IN, rules.without(PORTS_NOT_IN, port, *AGENT)) if rules.has(PORTS_NOT_IN, port) else None
 
@@ -133,12 +133,12 @@ def past_outbound(rules: Rules, address: str, port: int) -> Past | None:
 
 
 def interfaces_out(rules: Rules) -> Setting:
-    """Return by which of its two names the setting of virtual machines' interfaces is set; the new one wins."""
+    """Return which of its two names sets the interfaces of virtual machines. The new name wins."""
     known = annotations(rules.pod)
     old = INTERFACES_OUT_OLD.annotation in known and INTERFACES_OUT.annotation not in known
     return INTERFACES_OUT_OLD if old else INTERFACES_OUT
 
 
 def within(address: str, network: str) -> bool:
-    """Tell whether a network, or `*`, has an address."""
+    """Tell whether a network, or `*`, contains an address."""
     return network == "*" or (is_ip(address) and ipaddress.ip_address(address) in ipaddress.ip_network(network, False))

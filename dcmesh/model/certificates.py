@@ -1,4 +1,4 @@
-"""Certificates as data: what a chain leads to, and what is trusted."""
+"""Certificates as data: which root a chain leads to, and which roots are trusted."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -37,21 +37,21 @@ BUNDLE_NAMES = {"cert": "caCert", "key": "caKey", "chain": "certChain", "root": 
 
 
 class Bundle(Model):
-    """What a site's istiod signs with, and what it has all proxies trust: the Secret `cacerts` without the key, as PEM.
+    """What a site's istiod signs with and makes all proxies trust: the Secret `cacerts` without the key, as PEM.
 
-    Between stacks it passes in the output `certificates`, which says more of them.
+    Stacks pass it on in the output `certificates`, which has more details.
     """
 
     model_config = ConfigDict(alias_generator=BUNDLE_NAMES.__getitem__, extra="ignore")
 
     chain: str
-    """The site's intermediate and whatever stands between it and the root, the intermediate first."""
+    """The site's intermediate and whatever is between it and the root, the intermediate first."""
     root: str
     """The roots."""
 
     @classmethod
     def told(cls, told: object) -> Self | None:
-        """Return the bundle that another stack tells; None if it tells none, or not all of it."""
+        """Return the bundle in another stack's output; None if it has none, or an incomplete one."""
         try:
             bundle = cls.model_validate(told)
         except ValidationError:
@@ -64,7 +64,7 @@ def _if_text(value: object) -> object:
 
 
 class SigningBundle(Bundle):
-    """All of the Secret `cacerts`. Between stacks it passes in the output `intermediates`."""
+    """The whole Secret `cacerts`. Stacks pass it on in the output `intermediates`."""
 
     cert: str
     """The site's intermediate."""
@@ -74,7 +74,7 @@ class SigningBundle(Bundle):
 
 @dataclass(frozen=True, kw_only=True)
 class CertificateHolder:
-    """What something trusts, and what it proves itself by.
+    """The roots that something trusts, and its own certificate.
 
     Attributes:
         where: what it is, for messages.
@@ -101,7 +101,7 @@ def common_name(certificate: x509.Certificate) -> str:
 
 
 def identity(certificate: x509.Certificate) -> str:
-    """Return whose certificate of a pod it is: its SPIFFE id, or whatever it has in that place; empty for none."""
+    """Return the SPIFFE id in a pod's certificate, or whatever it has in that place; empty if it has nothing."""
     try:
         names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except (x509.ExtensionNotFound, x509.DuplicateExtension, ValueError):
@@ -121,9 +121,9 @@ def trusts(roots: Certificates, chain: Certificates) -> bool:
 
 
 def signed_path(certificates: Certificates) -> Certificates:
-    """Return the first of some certificates and those that stand above it.
+    """Return the first certificate and those above it.
 
-    istiod appends all roots that it knows to what it issues, so the last one may have nothing to do with it.
+    istiod appends all roots that it knows to the certificates that it issues. So the last one may be unrelated.
     """
     found = list(certificates[:1])
     for upper in certificates[1:]:
@@ -133,7 +133,7 @@ def signed_path(certificates: Certificates) -> Certificates:
 
 
 def holder_of(where: str, bundle: Bundle) -> CertificateHolder:
-    """Return what the pods of a bundle's site will trust, and what they will prove themselves by."""
+    """Return the roots that the pods of a bundle's site will trust, and the chain that they will have."""
     try:
         return CertificateHolder(where=where, roots=_named(bundle.root), chain=signed_path(_named(bundle.chain)))
     except ValueError:
@@ -144,7 +144,7 @@ def _named(pem: str) -> Certificates:
     """Return the certificates of a PEM whose names can be read.
 
     Raises:
-        ValueError: they cannot. What cannot be read in them cryptography says only when it is asked.
+        ValueError: they cannot. cryptography reports an unreadable name only when it is asked for it.
     """
     found = read_pem(pem)
     for certificate in found:

@@ -1,4 +1,4 @@
-"""By what names components stand in the state of a stack, where somebody looks for them."""
+"""The names of components in a stack's state, for whoever looks for them there."""
 
 
 def export_name(site: str, export: str) -> str:
@@ -12,12 +12,12 @@ def import_name(imports: str, *, namespace: str, source: str, export: str) -> st
 
 
 def workload_name(site: str, namespace: str) -> str:
-    """Return the name of the workload in a namespace, and what those of its objects begin with."""
+    """Return the name of the workload in a namespace. The names of its objects begin with it."""
     return f"{site}.{namespace}"
 
 
 def gateway_component(site: str, namespace: str) -> str:
-    """Return the name of the gateway in a namespace of its own."""
+    """Return the name of the gateway that has a namespace of its own."""
     return f"{site}-gateway.{namespace}"
 
 
@@ -27,10 +27,10 @@ def pxc_operator_name(site: str) -> str:
 
 
 def egress_name(site: str, namespace: str) -> str:
-    """Return the name of the egress gateway in a namespace, and what those of its objects begin with."""
+    """Return the name of the egress gateway in a namespace. The names of its objects begin with it."""
     return f"{site}-egress.{namespace}"
 
 
 def hosts_name(site: str, namespace: str) -> str:
-    """Return the name of the HostNames of a namespace, and what those of its objects begin with."""
+    """Return the name of the HostNames of a namespace. The names of its objects begin with it."""
     return f"{site}-hosts.{namespace}"

@@ -1,4 +1,4 @@
-"""Egress: by which port of an egress gateway each host is reached, and what stands for a host there."""
+"""Egress: the port of an egress gateway for each host, and the names of a host's objects there."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from hashlib import sha256
@@ -6,19 +6,19 @@ from hashlib import sha256
 from dcmesh.model.link import pod_of
 
 PORTS = range(20000, 32768)
-"""Ports of an egress gateway that stand for hosts. Linux gives none of them to outgoing connections."""
+"""The ports of an egress gateway for hosts. Linux gives none of them to outgoing connections."""
 
 EGRESS_NAME = "dcmesh-egress"
-"""Name of an egress gateway, of which a namespace has one."""
+"""Name of an egress gateway. A namespace has at most one."""
 
 LABELS = {"app": EGRESS_NAME, "istio": EGRESS_NAME}
 """Labels of its pods. The second is dcmesh's alone."""
 
 TRIES = 2
-"""How often an egress gateway tries to connect to the other site before it gives a client up."""
+"""How often an egress gateway tries to connect to the other site before it ends a client's connection."""
 
 TRY_SECONDS = 2
-"""How long each try takes at most, its TLS included. Both together last no longer than a sidecar's only one."""
+"""How long each try may take, with TLS. Both together take no longer than a sidecar's single try."""
 
 HostPort = tuple[str, int]
 """A host, and one of its own ports."""
@@ -27,13 +27,13 @@ HostPort = tuple[str, int]
 def allot_ports(hosts: Iterable[str], ports: Sequence[int], chosen: Mapping[HostPort, int]) -> dict[HostPort, int]:
     """Give each host a port of the egress gateway for each of its own.
 
-    It is a hash of the name, and of a further port's number, so a host or port that comes or goes moves no other. Two
-    may have the same: that is refused, and settled by what is chosen.
+    It is a hash of the host's name, and of a further port's number. So a host or port that comes or goes changes no
+    other. Two hosts may get the same port: that is refused until the configuration chooses another for one of them.
 
     Args:
         hosts: the hosts.
         ports: the ports of each.
-        chosen: what is chosen.
+        chosen: the ports that the configuration chooses.
     """
     first = ports[0]
     return {
@@ -52,7 +52,7 @@ def _number(name: str) -> int:
 
 
 def name_for(host: str) -> str:
-    """Return the name of what stands for a host: readable, and of this host alone, whatever import it comes by."""
+    """Return the name of a host's objects: readable, unique for this host, and the same for every import."""
     return f"to-{pod_of(host)[:40].rstrip('-')}-{_number(host):016x}"
 
 

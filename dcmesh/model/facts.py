@@ -1,4 +1,4 @@
-"""What is said of a part that was asked: facts, and the problems that follow from them."""
+"""What was found of a part of a site: facts, and the problems that follow from them."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from typing import Any
 from dcmesh.model.plain import plain
 
 MAX_LAG = 60
-"""How many seconds behind a replica may be, unless it is said otherwise."""
+"""How many seconds behind a replica may be by default."""
 
 
 class State(IntEnum):
@@ -21,7 +21,7 @@ class State(IntEnum):
 
 
 def worst(states: Iterable[State]) -> State:
-    """Return the state of a whole. What is known to be broken weighs more than what cannot be known."""
+    """Return the state of a whole. Something that is broken counts more than something that is not known."""
     severity = (State.OK, State.WARNING, State.UNKNOWN, State.CRITICAL)
     return max(states, key=severity.index, default=State.OK)
 
@@ -32,7 +32,7 @@ class Problem:
 
     Attributes:
         state: how bad it is.
-        text: what it is, and where: one line.
+        text: what it is and where, on one line.
     """
 
     state: State
@@ -45,7 +45,7 @@ class Fact:
 
     Attributes:
         site: name of the site.
-        unknown: why the part could not be asked, on one line; then its other fields say nothing.
+        unknown: why the part could not be asked, on one line. Then its other fields mean nothing.
     """
 
     site: str

@@ -6,7 +6,7 @@ from typing import Any, Final
 from dcmesh.model.link import ExportedService
 
 OFFSET: Final = 10000
-"""What lies between a port and its ingress port."""
+"""The difference between a port and its ingress port."""
 
 HIGHEST: Final = 65535
 """The highest port."""
@@ -16,11 +16,11 @@ ISTIO_PORTS: Final = range(15000, 15101)
 
 
 TAKES_PART: Final = "dcmesh/ingress"
-"""Label of pods whose sidecars are there for an export, which it names. What is made for them holds for no others."""
+"""Label of pods whose sidecars serve one export alone; its value is the export. The policies select it."""
 
 
 def ingress_port(port: int) -> int:
-    """Return the ingress port of a port. It follows from that alone, so another port moves none."""
+    """Return the ingress port of a port. It depends on nothing else, so other ports do not change it."""
     if port + OFFSET > HIGHEST:
         return port - OFFSET
     return port + (2 * OFFSET if port + OFFSET in ISTIO_PORTS else OFFSET)

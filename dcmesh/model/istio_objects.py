@@ -1,6 +1,6 @@
-"""Objects: what those of Kubernetes and Istio say of themselves, and which of several a proxy goes by.
+"""Objects of Kubernetes and Istio: what is in them, and which of several a proxy uses.
 
-The latter is Istio's rule, read in its 1.31 (pilot/pkg/model: sidecar.go, push_context.go) and tried on the lab.
+Istio's rules for the latter were read in 1.31 (pilot/pkg/model: sidecar.go, push_context.go) and tried on the lab.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,12 +14,12 @@ Object = Mapping[str, Any]
 
 
 def whole(found: Object) -> Object:
-    """Return an object of Istio's with a spec: the API takes some kinds without one."""
+    """Return an object of Istio's with a spec, even if it has none: for some kinds the API allows that."""
     return found if found.get("spec") else {**found, "spec": {}}
 
 
 def annotations(found: Object) -> Mapping[str, str]:
-    """Return an object's annotations; or a pod template's."""
+    """Return the annotations of an object, or of a pod template."""
     return found["metadata"].get("annotations") or {}
 
 
@@ -34,12 +34,12 @@ def name_of(found: Object) -> str:
 
 
 def selects(selector: Mapping[str, str] | None, of: Mapping[str, str]) -> bool:
-    """Tell whether labels have all that a selector names; one that names nothing selects all."""
+    """Tell whether labels have everything that a selector names. An empty selector selects all."""
     return all(of.get(key) == value for key, value in (selector or {}).items())
 
 
 def container_port(pod: Object, name: str) -> int | None:
-    """Return the TCP port of a pod that has a name; None if none has. Native sidecars have ports as well."""
+    """Return the TCP port of a pod with this name; None if there is none. Native sidecars have ports as well."""
     spec = pod["spec"]
     native = (of for of in spec.get("initContainers", ()) if of.get("restartPolicy") == "Always")
     ports = (port for of in (*spec.get("containers", ()), *native) for port in of.get("ports") or ())
@@ -63,7 +63,7 @@ def misled_to(pod: Object, name: str, port: int) -> int | None:
 
 
 def target_port(service: Mapping[str, Any], port: int, pod: Object) -> int:
-    """Return the port of a pod to which a Service leads what comes by one of its own.
+    """Return the port of a pod to which a Service's port leads.
 
     Args:
         service: the Service's spec.
@@ -75,12 +75,12 @@ def target_port(service: Mapping[str, Any], port: int, pod: Object) -> int:
 
 
 def visible(found: Object, namespace: str) -> bool:
-    """Tell whether an object of Istio's, by its exportTo, is seen in a namespace."""
+    """Tell whether an object of Istio's is visible in a namespace, by its exportTo."""
     return "*" in _shown_to(found) or shown_by_name(found, namespace)
 
 
 def shown_by_name(found: Object, namespace: str) -> bool:
-    """Tell whether an object of Istio's is shown to a namespace by its name, and not to all."""
+    """Tell whether an object of Istio's names this namespace in its exportTo, and not all."""
     shown, own = _shown_to(found), found["metadata"]["namespace"]
     return "*" not in shown and (namespace in shown or ("." in shown and own == namespace))
 
@@ -96,17 +96,17 @@ def covers(pattern: str, host: str) -> bool:
 
 
 def resolved(host: str, namespace: str) -> str:
-    """Return a host of a VirtualService or DestinationRule as Istio reads it: one without a dot is a Service beside it.
+    """Return a host of a VirtualService or DestinationRule as Istio reads it: without a dot it is a Service there.
 
     Args:
-        host: what stands there.
+        host: the host as it is written.
         namespace: the object's namespace.
     """
     return host if "." in host or "*" in host else f"{host}.{namespace}.svc.{CLUSTER_DOMAIN}"
 
 
 def elder(found: Object, other: Object) -> bool:
-    """Tell whether an object is older than another; of two of one second the one that is first by name."""
+    """Tell whether an object is older than another. Of two of the same second, the first by name counts as older."""
 
     def age(of: Object) -> tuple[str, str, str]:
         metadata = of["metadata"]
@@ -116,10 +116,10 @@ def elder(found: Object, other: Object) -> bool:
 
 
 def goes_by(found: Object, own: Object | None, namespace: str) -> bool:
-    """Tell whether the proxies of a namespace go by a ServiceEntry that has a host which dcmesh's own has too.
+    """Tell whether the proxies of a namespace use a ServiceEntry whose host dcmesh's own has too.
 
-    They do if it is the elder of those that are shown to their namespace by its name, as dcmesh's own are; those that
-    are shown to all come after. Of two in one namespace they go by both: their endpoints are joined.
+    They use the oldest of those that name their namespace in exportTo, as dcmesh's own do; those that all can see come
+    after. Of two in one namespace they use both, and join their endpoints.
     """
     if own is None or found["metadata"]["namespace"] == own["metadata"]["namespace"]:
         return True
@@ -127,7 +127,7 @@ def goes_by(found: Object, own: Object | None, namespace: str) -> bool:
 
 
 def applying(sidecars: Sequence[Object], namespace: str, of: Object | None = None) -> Object | None:
-    """Return the Sidecar that holds for a pod: one that selects it, its namespace's, or the mesh's.
+    """Return the Sidecar that applies to a pod: one that selects it, its namespace's, or the mesh's.
 
     Args:
         sidecars: the Sidecars of the cluster.
@@ -148,7 +148,7 @@ def selector_of(found: Object) -> dict[str, str]:
 
 
 def shows(sidecar: Object, found: Object, host: str) -> bool:
-    """Tell whether a Sidecar lets its pods learn of a host of a ServiceEntry or VirtualService."""
+    """Tell whether a Sidecar lets its pods see a host of a ServiceEntry or VirtualService."""
     own, of = sidecar["metadata"]["namespace"], found["metadata"]["namespace"]
     scopes = [scope for egress in sidecar["spec"].get("egress", ()) for scope in egress.get("hosts", ())]
     for scope in scopes or ["*/*"]:
@@ -159,7 +159,7 @@ def shows(sidecar: Object, found: Object, host: str) -> bool:
 
 
 def effective_rules(rules: Sequence[Object], host: str, *, proxy: str, service: str) -> list[Object]:
-    """Return the DestinationRules by which a proxy connects to a host: of one namespace, for the narrowest name.
+    """Return the DestinationRules by which a proxy connects to a host: those of one namespace, for the narrowest name.
 
     Args:
         rules: the DestinationRules of the cluster.
@@ -177,7 +177,7 @@ def effective_rules(rules: Sequence[Object], host: str, *, proxy: str, service: 
     def of(namespace: str) -> list[Object]:
         return [rule for rule in rules if rule["metadata"]["namespace"] == namespace]
 
-    # In Istio's own namespace those that are for all of the mesh come last.
+    # In Istio's own namespace those for the whole mesh come last.
     local = [rule for rule in of(proxy) if proxy != ISTIO_NAMESPACE or shown_by_name(rule, proxy)]
     if found := narrowest(local):
         return found

@@ -1,7 +1,6 @@
 """Link: what an importing site must know of an exporting one.
 
-Plain data without secrets. Within one stack it passes from component to component; between stacks it is the
-stack output `link`.
+Plain data without secrets. Within a stack, components pass it to each other. Between stacks it is the output `link`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -30,10 +29,10 @@ LISTS: Final = 3
 """The version of a link from which on ports and identities are lists."""
 
 FIRST: Final = 1
-"""The version of a link that does not say which it has, and whose TLS ends at the pods alone."""
+"""The version of a link that does not name its version. Its TLS ends at the pods."""
 
 VERSION_ERROR = "link_version"
-"""Type of the error that a link is of a version which is not understood."""
+"""Type of the error for a link whose version is not understood."""
 
 CLUSTER_DOMAIN = "cluster.local"
 """DNS domain of every cluster."""
@@ -49,10 +48,10 @@ ProbeKind = Literal["pod-name", "http", "greeting", "postgres", "redis", "mongod
 """What a host must answer to a new connection: docs/production.md says what each asks."""
 
 FIRST_PROBES: Final = ("pod-name", "http", "greeting")
-"""Those that links of the first two versions know."""
+"""The probes that links of the first two versions know."""
 
 HTTP_PROBES: Final = ("pod-name", "http")
-"""Those that ask by HTTP."""
+"""The probes that ask by HTTP."""
 
 Termination = Literal["pod", "gateway", "ingress"]
 """Where the consumers' TLS ends."""
@@ -65,7 +64,7 @@ class ServiceAccount:
     namespace: str
     name: str
     trust_domains: tuple[str, ...] = field(default=(TRUST_DOMAIN,), compare=False)
-    """Those of its site: the one that its mesh has, then one that counts as well. An account is the same in any."""
+    """The trust domains of its site: the mesh's own, then its alias. An account is the same in both."""
 
     def __str__(self) -> str:
         """Return it as it is shown."""
@@ -179,9 +178,9 @@ class ExportedService(_Exported):
 
     @property
     def by_port(self) -> tuple[Self, ...]:
-        """The export as if it had one of its ports alone, for each of them."""
+        """The export once for each of its ports, as if it had only that one."""
         named = dict.fromkeys(self.port_numbers, self.server_names)
-        if not self.ingress:  # there the SNI has the port
+        if not self.ingress:  # there the SNI contains the port
             named |= {
                 port: tuple(port_server_name(name, port) for name in self.server_names)
                 for port in self.port_numbers[1:]
@@ -197,11 +196,11 @@ class ExportedService(_Exported):
 
     @property
     def served(self) -> Mapping[str, str]:
-        """For each host the name by which the exporting site's gateway knows it."""
+        """The name of each host at the exporting site's gateway."""
         return dict(zip(self.hosts, self.server_names or self.hosts, strict=True))
 
     def base_name(self, host: str) -> str:
-        """Return the name of a host at the gateway that is not of one port: what is there once for all ports has it."""
+        """Return a host's name at the gateway without a port. Objects that serve all ports have it."""
         return server_name(self.real(host), site_of(self.served[host])) if self.server_names else host
 
     def real(self, host: str) -> str:
@@ -209,11 +208,11 @@ class ExportedService(_Exported):
         return in_namespace(host, self.namespace)
 
     def behind_gateway(self, host: str) -> str:
-        """Return by what name the exporting site's gateway knows where a host leads: a Service is known by its own."""
+        """Return the name by which the source's gateway knows a host's endpoints. A Service has its own name."""
         return self.real(host) if is_whole(host) else self.base_name(host)
 
     def only(self, host: str) -> Self:
-        """Return the export as if it were of one of its hosts alone."""
+        """Return the export as if it had only one of its hosts."""
         names = (self.served[host],) if self.server_names else ()
         return self.model_copy(update={"hosts": (host,), "server_names": names})
 
@@ -240,7 +239,7 @@ class SingleExport(_Exported):
 
     @classmethod
     def of(cls, export: ExportedService) -> Self:
-        """Return an export that has one of each."""
+        """Return an export with a single port and identity."""
         own = {key: value for key, value in export if key not in ("ports", "identities")}
         (identity,) = export.identities
         return cls(port=export.port, probe=export.probe, identity=identity, **own)
@@ -263,7 +262,7 @@ def _as_several(export: ExportedService | SingleExport) -> ExportedService:
     return export if isinstance(export, ExportedService) else export.as_several()
 
 
-if TYPE_CHECKING:  # what comes of it, which mypy cannot tell
+if TYPE_CHECKING:  # mypy cannot tell the result
     AnyExport = ExportedService
 else:
     AnyExport = Annotated[
@@ -297,11 +296,11 @@ class Link(Model):
     @model_validator(mode="before")
     @classmethod
     def _of_version(cls, found: object) -> object:
-        """Look at the version before the rest: what a newer link has besides would be called wrong."""
+        """Look at the version before the rest, or a newer link's new keys would be called wrong."""
         if not isinstance(found, dict) or "version" not in found:
             return found
         version = found["version"]
-        if isinstance(version, float) and version.is_integer():  # as numbers come out of another stack
+        if isinstance(version, float) and version.is_integer():  # numbers from another stack may come as floats
             version = int(version)
         if version is True or not isinstance(version, int) or version < 1:
             raise PydanticCustomError(VERSION_ERROR, "is no version of a link: a whole number from 1 on")
@@ -317,7 +316,7 @@ class Link(Model):
 
     @classmethod
     def of(cls, site: str, gateway: LinkGateway, exports: Sequence[ExportedService]) -> Self:
-        """Return a site's link, of the lowest version that says all that it has to say."""
+        """Return a site's link, in the lowest version that can express it."""
         version: Literal[1, 2, 3, 4, 5] = max((_version_for(export) for export in exports), default=FIRST)
         return cls(version=version, site=site, gateway=gateway, exports=tuple(exports))
 
@@ -340,7 +339,7 @@ class Link(Model):
 
 
 def _version_for(export: ExportedService) -> Literal[1, 2, 3, 4, 5]:
-    """Return the lowest version of a link that can say what an export is."""
+    """Return the lowest version of a link that can express an export."""
     if export.ingress:
         return INGRESS
     if export.trust_domains != (TRUST_DOMAIN,) or any(consumer.trust_domains for consumer in export.consumers):
@@ -361,8 +360,8 @@ def port_names(export: ExportedService) -> dict[int, str]:
 def as_written(principal: str, own: str) -> str:
     """Return a principal as an AuthorizationPolicy must write it in a mesh of a trust domain.
 
-    Istio reads `cluster.local` there as that of its own mesh. Where it is another one, what is meant is written for
-    any; the handshake then looks at the whole identity.
+    Istio reads `cluster.local` there as the mesh's own trust domain. If the mesh has another one, such a principal is
+    written with a wildcard for the domain; the handshake checks the whole identity anyway.
     """
     domain, _, account = principal.partition("/")
     return f"*/{account}" if domain == TRUST_DOMAIN != own else principal
@@ -400,7 +399,7 @@ def server_name(host: str, site: str) -> str:
 
 
 def port_server_name(served: str, port: int) -> str:
-    """Return the name for a further port of a host whose TLS the gateway ends, by its name there."""
+    """Return the name for a further port of a host whose TLS the gateway ends, from the host's name there."""
     return f"p{port}.{served}"
 
 
@@ -420,6 +419,6 @@ def is_whole(host: str) -> bool:
 
 
 def service_of(host: str) -> tuple[str, str]:
-    """Return namespace and name of the Service behind which a pod stands, or which the host is."""
+    """Return namespace and name of a host's Service: the one of its pod, or the host itself."""
     service, namespace = host.removesuffix(f".svc.{CLUSTER_DOMAIN}").split(".")[-2:]
     return namespace, service

@@ -11,17 +11,17 @@ from cryptography.hazmat.primitives.serialization import Encoding, load_pem_priv
 from dcmesh.model.certificates import Certificates
 
 SERVICES = "svc"
-"""The end of all names of istiods, which the intermediate signs as well."""
+"""The end of all names of istiods. The intermediate signs these as well."""
 
 NOBODY = "none.invalid"
-"""Domain of which there are no e-mail addresses."""
+"""A domain that has no e-mail addresses."""
 
 
 def constraints(trust_domain: str) -> x509.NameConstraints:
     """Return the name constraints of an intermediate that signs for one trust domain.
 
-    They are for all kinds of names, not for URIs alone: Envoy, where it is told a name and not its kind, takes a DNS
-    name or an e-mail address that reads like an identity for one.
+    They cover all kinds of names, not only URIs. If Envoy is told a name but not its kind, it also accepts a DNS name
+    or an e-mail address that reads like an identity.
     """
     return x509.NameConstraints(
         permitted_subtrees=[
@@ -34,16 +34,16 @@ def constraints(trust_domain: str) -> x509.NameConstraints:
 
 
 def bound(pem: str, key: str, trust_domain: str) -> str:
-    """Return a certificate as it is, but bound to a trust domain. The same is returned for the same each time.
+    """Return a copy of a certificate that is bound to a trust domain. The same arguments give the same result.
 
     Args:
         pem: the certificate.
-        key: PEM of the key that has signed it, an EC key.
+        key: PEM of the EC key that has signed it.
         trust_domain: the trust domain.
     """
     plain, signer = x509.load_pem_x509_certificate(pem.encode()), load_pem_private_key(key.encode(), None)
     assert isinstance(signer, ec.EllipticCurvePrivateKey)  # noqa: S101 - as SharedCA makes it
-    # An issuer must not give a number twice.
+    # An issuer must not use a serial number twice.
     number = sha256(plain.public_bytes(Encoding.DER) + trust_domain.encode()).digest()[:16]
     builder = x509.CertificateBuilder(
         issuer_name=plain.issuer,
@@ -61,12 +61,12 @@ def bound(pem: str, key: str, trust_domain: str) -> str:
 
 
 def is_bound(chain: Certificates) -> bool:
-    """Tell whether a chain may sign for some trust domains alone."""
+    """Tell whether a chain is restricted to some trust domains."""
     return any(_permitted(certificate) is not None for certificate in chain)
 
 
 def signs_alone(chain: Certificates, trust_domain: str) -> bool:
-    """Tell whether a chain may sign for one trust domain alone, and no other kind of name that reads like one."""
+    """Tell whether a chain is restricted to one trust domain, also for other kinds of names that read like it."""
 
     def binds(certificate: x509.Certificate) -> bool:
         kinds = {type(of) for of in _subtrees(certificate)}
@@ -76,13 +76,13 @@ def signs_alone(chain: Certificates, trust_domain: str) -> bool:
 
 
 def may_sign_for(chain: Certificates, trust_domain: str) -> bool:
-    """Tell whether all of a chain may sign for a trust domain."""
+    """Tell whether every certificate of a chain may sign for a trust domain."""
     permitted = filter(lambda domains: domains is not None, map(_permitted, chain))
     return all(any(_covers(one, trust_domain) for one in domains or ()) for domains in permitted)
 
 
 def _permitted(certificate: x509.Certificate) -> list[str] | None:
-    """Return for which hosts of URIs a certificate may sign; None for all."""
+    """Return the hosts in URIs that a certificate may sign; None if it may sign all."""
     return [of.value for of in _subtrees(certificate) if isinstance(of, x509.UniformResourceIdentifier)] or None
 
 

@@ -1,4 +1,4 @@
-"""NetworkPolicies: whether those of a namespace let a connection in."""
+"""NetworkPolicies: whether those of a namespace let a connection in or out."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ NAMESPACE_NAME = "kubernetes.io/metadata.name"
 
 @dataclass(frozen=True, kw_only=True)
 class Caller:
-    """Who connects; or, of what is let out, to whom.
+    """The other end of a connection: who connects, or who is connected to.
 
     Attributes:
         namespace: the namespace.
@@ -28,13 +28,13 @@ class Caller:
 
 
 OUTSIDE = Caller(namespace="", namespace_labels={}, labels={})
-"""Who is in no cluster's network but in another site: policies know it by its address alone."""
+"""Somebody in another site, outside the cluster's network. Policies know it only by its address."""
 
 
 def shutting_out(policies: Sequence[Object], pod: Object, caller: Caller, port: int) -> list[str]:
-    """Return the policies that keep a caller from a port of a pod; none if one lets it in, or none holds for the pod.
+    """Return the policies that keep a caller from a port of a pod; empty if one lets it in, or none applies to the pod.
 
-    A network that one lets in by its addresses may have the caller, and passes.
+    A policy that lets in a range of addresses may mean the caller, so it counts as letting it in.
     """
     holding = [
         policy
@@ -50,12 +50,12 @@ def shutting_out(policies: Sequence[Object], pod: Object, caller: Caller, port: 
 
 
 def keeping_in(policies: Sequence[Object], caller: Caller, there: Caller, port: int) -> list[str]:
-    """Return the policies that keep a caller from a port elsewhere; none if one lets it out, or none holds for it.
+    """Return the policies that keep a caller from a port elsewhere; empty if one lets it out, or none applies to it.
 
     Args:
-        policies: those of its namespace.
+        policies: the policies of its namespace.
         caller: who connects.
-        there: to whom.
+        there: who is connected to.
         port: the port there, behind any Service.
     """
     holding = [
@@ -103,7 +103,7 @@ def _has(entry: Mapping[str, Any], pod: Object, port: int) -> bool:
 
 
 def chooses(selector: Mapping[str, Any] | None, of: Labels) -> bool:
-    """Tell whether a selector of Kubernetes' chooses what has these labels; an empty one chooses all."""
+    """Tell whether a selector of Kubernetes matches these labels. An empty one matches all."""
     selector = selector or {}
     return selects(selector.get("matchLabels"), of) and all(
         _holds(expression, of) for expression in selector.get("matchExpressions") or ()

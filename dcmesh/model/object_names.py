@@ -1,14 +1,14 @@
-"""By what names the objects of a link stand in the clusters: each is a namespace and a name, as `NAMESPACE/NAME`."""
+"""The names of a link's objects in the clusters, as `NAMESPACE/NAME`."""
 
 from hashlib import sha256
 
 from dcmesh.model.link import ExportedService, pod_of
 
 LONGEST_LABEL = 63
-"""Characters of a DNS label."""
+"""How many characters a DNS label may have."""
 
 DIGEST = 10
-"""Hexadecimal digits that tell two names with the same beginning apart."""
+"""How many hexadecimal digits tell two names with the same beginning apart."""
 
 
 def exported_entry(export: ExportedService, host: str) -> str:
@@ -24,18 +24,18 @@ def opening(export: ExportedService, host: str, gateway: str) -> str:
 
 
 def ingress_name(export: ExportedService) -> str:
-    """Return the name of what an export has once, whose TLS ends at ingress ports."""
+    """Return the name of the objects that an export with ingress ports has once."""
     return f"{export.name}-ingress"
 
 
 def gateway_name(served: str) -> str:
-    """Return the name of the Gateway of a host by its name there. Istio takes a single label, without dots."""
+    """Return the name of a host's Gateway, from the host's name there. Istio allows no dots in it."""
     beginning = pod_of(served)[: LONGEST_LABEL - DIGEST - 1].rstrip("-")
     return f"{beginning}-{sha256(served.encode()).hexdigest()[:DIGEST]}"
 
 
 def turning_away(export: ExportedService, host: str, gateway: str) -> str:
-    """Return the EnvoyFilter by which a server hears of nobody but the consumers: at the pods, or at the gateway."""
+    """Return the EnvoyFilter that keeps all but the consumers from a server: at the pods, or at the gateway."""
     if export.ingress:
         return f"{export.namespace}/{ingress_name(export)}"
     if export.termination == "pod":
@@ -44,12 +44,12 @@ def turning_away(export: ExportedService, host: str, gateway: str) -> str:
 
 
 def capturing(account: str) -> str:
-    """Return the name of the ProxyConfig by which the pods of a consumer capture DNS; of no account, the probe's."""
+    """Return the name of the ProxyConfig for a consumer's pods that capture DNS; without an account, the probe's."""
     return f"dcmesh-{account}" if account else "dcmesh.probe"
 
 
 def limit(export: ExportedService, host: str, gateway: str) -> str:
-    """Return the DestinationRule, there too, that limits the connections to a host."""
+    """Return the DestinationRule, in the gateway's namespace too, that limits the connections to a host."""
     return f"{gateway}/{_of_host(export, host, export.name)}"
 
 
@@ -59,7 +59,7 @@ def imported_entry(export: ExportedService, source: str, host: str, namespace: s
 
 
 def imported_rule(export: ExportedService, source: str, host: str, namespace: str) -> str:
-    """Return the DestinationRule that holds for a host in an importing namespace."""
+    """Return the DestinationRule for a host in an importing namespace."""
     return f"{namespace}/{export.base_name(host) if export.server_names else f'{source}.{export.name}'}"
 
 

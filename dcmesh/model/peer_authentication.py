@@ -1,4 +1,4 @@
-"""PeerAuthentications: which of them holds for a port of a pod, and whether it takes mutual TLS there."""
+"""PeerAuthentications: which of them applies to a port of a pod, and whether the port takes mutual TLS."""
 
 from collections.abc import Sequence
 
@@ -7,9 +7,9 @@ from dcmesh.model.istio_objects import Object, labels, selects
 
 
 def effective(policies: Sequence[Object], pod: Object, port: int) -> tuple[str, Object | None]:
-    """Return the mode that holds for a port of a pod, and the PeerAuthentication that says so.
+    """Return the mode of a port of a pod, and the PeerAuthentication that sets it.
 
-    The narrowest that says anything: a port's, the pod's, the namespace's, the mesh's. Of two the elder.
+    The narrowest one counts: the port's, the pod's, the namespace's, the mesh's. Of two, the older one counts.
     """
     own, ordered = of_pod(policies, pod), _by_age(policies)
     local = [p for p in ordered if p["metadata"]["namespace"] == pod["metadata"]["namespace"]]
@@ -26,7 +26,7 @@ def effective(policies: Sequence[Object], pod: Object, port: int) -> tuple[str, 
 
 
 def of_pod(policies: Sequence[Object], pod: Object) -> Object | None:
-    """Return the PeerAuthentication that names a pod by its labels. Of several Istio takes the elder, and it alone."""
+    """Return the PeerAuthentication that selects a pod by its labels. Of several Istio uses only the oldest."""
     local = [p for p in _by_age(policies) if p["metadata"]["namespace"] == pod["metadata"]["namespace"]]
     return next((p for p in local if _selector(p) and selects(_selector(p), labels(pod))), None)
 

@@ -27,13 +27,13 @@ from dcmesh.model.settings import (
 from dcmesh.model.switchover import Switchover
 
 DOCKER_HOST = "host.k3d.internal"
-"""By what k3d clusters reach the Docker host, and so one another's gateways: k3d puts it into each cluster's DNS."""
+"""The name by which k3d clusters reach the Docker host, and so each other's gateways. k3d puts it into their DNS."""
 
 Role = Literal["primary", "replica", "pending"]
-"""What a database is for now. One that is pending is not made: what it follows is not there yet."""
+"""What a database is for now. A pending one is not created, because its source does not exist yet."""
 
 Offers = Mapping[tuple[str, str], ExportedService]
-"""What is exported, by site and name."""
+"""Exports, by site and name."""
 
 
 @dataclass(frozen=True, kw_only=True, order=True)
@@ -87,13 +87,13 @@ class DatabasePlan:
         name: its name.
         kind: its kind.
         role: what it is for now.
-        source: the export that it follows, or would as a replica. None if it never follows, or if the export is not
-            there yet.
+        source: the export that it follows, or would follow as a replica. None if it never follows, or if there is no
+            such export yet.
         source_site: the site that its configuration names as its source, whether that exports yet or not.
         channel: name of the channel by which it follows; empty for MariaDB, whose channel has none.
         partner: the database of this stack with which it can change roles; None if there is none.
         switchover: which of two sites is the primary, where that can change.
-        password: where its password comes from; None while it can come from nowhere.
+        password: where its password comes from; None while there is no source for it.
         servers: its servers; none while it is pending.
         sidecar: whether its pods have sidecars.
         egress: how it reaches what it follows.
@@ -121,19 +121,18 @@ class DatabasePlan:
 
     @property
     def pending(self) -> bool:
-        """Whether what it is to follow is not there yet. Then it is not made."""
+        """Whether its source does not exist yet. Then it is not created."""
         return self.role == "pending"
 
 
 @dataclass(frozen=True, kw_only=True)
 class GatewayPlan:
-    """By what importers reach an exporting site.
+    """How importers reach an exporting site.
 
     Attributes:
-        addresses: IP addresses or DNS names, as far as they are known; none where the gateway's Service is still to get
-            its own.
+        addresses: IP addresses or DNS names, as far as they are known; empty while the gateway's Service has none yet.
         port: the port there.
-        advertised: whether they are other than the Service's own.
+        advertised: whether they differ from the Service's own.
     """
 
     addresses: tuple[str, ...]
@@ -156,12 +155,12 @@ class ClientPlan:
 
 @dataclass(frozen=True, kw_only=True)
 class EgressPlan:
-    """How an import comes by an egress gateway.
+    """How an import uses an egress gateway.
 
     Attributes:
         host_namespace: the namespace of the hosts' names.
         clients: who may connect to it.
-        ports: for each of its hosts, and each port of that, the gateway's port.
+        ports: the gateway's port for each host and each of its ports.
     """
 
     host_namespace: str
@@ -179,10 +178,10 @@ class ImportPlan:
         namespace: namespace that sees the hosts.
         service_account: service account that connects.
         export: the export; None while that site exports nothing yet.
-        gateway: by what it is reached; None likewise.
-        vips: for each of its hosts the virtual address; none where it comes by an egress gateway.
-        egress: how it comes by an egress gateway; None if it comes by sidecars.
-        selector: labels of the consumer's pods, if they alone are to capture DNS; else none.
+        gateway: how it is reached; None while that site exports nothing yet.
+        vips: the virtual address of each host; empty with an egress gateway.
+        egress: how it uses an egress gateway; None with sidecars.
+        selector: labels of the consumer's pods, if only these are to capture DNS; otherwise empty.
     """
 
     source: str
@@ -202,9 +201,9 @@ class SitePlan:
 
     Attributes:
         name: its name.
-        lost: whether it is gone for now: nothing asks it or changes anything in it.
+        lost: whether it is gone for now: then nothing asks it or changes anything in it.
         protected: whether its databases are kept from deletion.
-        gateway: by what importers reach it; None if it exports nothing.
+        gateway: how importers reach it; None if it exports nothing.
         exports: what it exports.
         imports: what it imports, in the order of the configuration.
         databases: the databases that dcmesh runs in it.
@@ -220,7 +219,7 @@ class SitePlan:
 
     @property
     def pending(self) -> tuple[str, ...]:
-        """The sites from which it is to import, and that export nothing yet."""
+        """The sites that it is to import from and that export nothing yet."""
         return tuple(dict.fromkeys(imported.source for imported in self.imports if imported.export is None))
 
     def database(self, namespace: str) -> DatabasePlan:
@@ -242,7 +241,7 @@ class Plan:
 
     @property
     def switchable(self) -> tuple[tuple[DatabasePlan, ...], ...]:
-        """The databases that can change roles: two together where the stack has both, by their sites' names."""
+        """The databases that can change roles, by their sites' names. If the stack has both, they are together."""
         databases = {database.place: database for site in self.sites for database in site.databases}
         places = {tuple(sorted({one.place, one.partner or one.place})) for one in databases.values() if one.switchover}
         return tuple(tuple(databases[place] for place in both) for both in sorted(places))
@@ -264,7 +263,7 @@ def plan_of(
         settings: its configuration, which has been checked.
         links: the links of peers that export something.
         gateways_in: the namespace of each site's gateway. Default: as configured, or that of new sites.
-        meshed: by site the namespaces in which objects still stand that pods need sidecars for. Default: none.
+        meshed: for each site the namespaces whose existing objects still need pods with sidecars. Default: none.
     """
     homes = {site.name: site.gateway.namespace or GATEWAY_NAMESPACE for site in settings.sites} | dict(
         gateways_in or {}
@@ -314,7 +313,7 @@ def _exported(settings: Settings, export: Export, site: Site, gateway: str) -> E
 
 
 def docker_port(settings: Settings, site: Site) -> int:
-    """Return the port of the Docker host that leads to the gateway of a k3d cluster: each needs one of its own."""
+    """Return the port of the Docker host that leads to the gateway of a k3d cluster. Each cluster needs its own."""
     return GATEWAY_PORT + settings.sites.index(site)
 
 
@@ -366,7 +365,7 @@ def _egress(of: Import, export: ExportedService | None) -> EgressPlan:
 
 
 def source_of(settings: Settings, database: Database) -> tuple[Site, Database] | None:
-    """Return the database that another one replicates, with its site, if both are in this stack."""
+    """Return the source of a database, with its site, if both are in this stack."""
     followed = database.replicates
     found = (
         (site, site.exported_databases[followed.export])
@@ -377,7 +376,7 @@ def source_of(settings: Settings, database: Database) -> tuple[Site, Database] |
 
 
 def exchanges(settings: Settings, database: Database) -> bool:
-    """Tell whether a database and the one that it replicates, both in this stack, replicate each other."""
+    """Tell whether a database and its source, both in this stack, replicate each other."""
     source = source_of(settings, database)
     back = source and source_of(settings, source[1])
     return bool(back and back[1] is database)
@@ -416,7 +415,7 @@ def _database(
 
 
 def egress_of(site: Site, database: Database) -> Egress:
-    """Return how a database reaches what it follows."""
+    """Return how a database reaches its source."""
     return "gateway" if any(of.by_gateway for of in _followed_by(site, database)) else "sidecar"
 
 
@@ -427,7 +426,7 @@ def _followed_by(site: Site, database: Database) -> list[Import]:
 
 
 def _source(settings: Settings, offers: Offers, site: Site, database: Database) -> ExportedService | None:
-    """Return the export that a database follows; None for a primary, and while it, or its own, is not there yet."""
+    """Return the export that a database follows; None for a primary, and while one of the two does not exist yet."""
     replicates, source = database.replicates, source_of(settings, database)
     chained = source and source[1].replicates and not exchanges(settings, database)
     if replicates is None or (source and chained and not _source(settings, offers, *source)):
@@ -437,9 +436,9 @@ def _source(settings: Settings, offers: Offers, site: Site, database: Database) 
 
 
 def _switchover(settings: Settings, database: Database) -> Switchover | None:
-    """Return which site is the primary, for a database that can change roles with the one that it names.
+    """Return which site is the primary, for a database that can change roles with its source.
 
-    XtraDB clusters can within one stack: its order is what keeps two of them from taking writes at once.
+    XtraDB clusters can only do so within one stack: its order keeps two of them from taking writes at the same time.
     """
     can = database.replicates if isinstance(database, Mariadb) else exchanges(settings, database)
     if not (settings.primary and can):
@@ -464,9 +463,9 @@ def _password(settings: Settings, links: Mapping[str, Link], site: Site, databas
 
 
 def _origin(settings: Settings, site: Site, database: Database) -> tuple[Site, Database]:
-    """Return the database of this stack from which another's password comes, through all that they replicate.
+    """Return the database of this stack from which another one's password comes, up the chain of sources.
 
-    Of two that replicate each other that is the one with a password, else the one whose site stands first.
+    Of two that replicate each other it is the one with a password, otherwise the one whose site comes first.
     """
     line = [(site, database)]
     while not line[-1][1].replication_password and (source := source_of(settings, line[-1][1])):

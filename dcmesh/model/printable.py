@@ -1,9 +1,9 @@
-"""Printable: how text that is somebody else's gets into a message, a log or a terminal."""
+"""Printable: how texts that others have written get into a message, a log or a terminal."""
 
 import json
 
 LONGEST = 2000
-"""How many characters of a text are shown, unless it is said otherwise."""
+"""How many characters of a text are shown by default."""
 
 LONGEST_VALUE = 60
 """How many characters of a value are shown."""
@@ -11,14 +11,14 @@ LONGEST_VALUE = 60
 SECRET = "[secret]"  # noqa: S105 — what is shown instead of one
 
 PULUMI_COLOUR = "<{%"
-"""What begins a colour in the messages of Pulumi's CLI."""
+"""How a colour begins in the messages of Pulumi's CLI."""
 
 
 def printable(text: str, longest: int = LONGEST) -> str:
     """Return a text on one line, with nothing in it that a terminal would obey.
 
-    Control characters, line breaks, and what turns the direction of writing or is not seen stand there escaped. What is
-    too long ends in "…".
+    Control characters, line breaks, invisible characters and those that change the direction of writing are escaped. A
+    text that is too long ends in "…".
     """
     line = text if len(text) <= longest else f"{text[:longest]}…"
     line = line.replace(PULUMI_COLOUR, "<{ %")
@@ -26,14 +26,14 @@ def printable(text: str, longest: int = LONGEST) -> str:
 
 
 def abridged(value: object) -> str:
-    """Return a value on one line, much as a user would write it; of a map or a list only whether it is empty."""
+    """Return a value on one line, much as a user would write it. A map or list only shows whether it is empty."""
     if isinstance(value, dict):
         return "{…}" if value else "{}"
     if isinstance(value, list):
         return "[…]" if value else "[]"
     try:
         text = value if isinstance(value, str) else json.dumps(value, default=str)
-    except ValueError:  # Python does not write a number of thousands of digits
+    except ValueError:  # Python refuses to write a number of thousands of digits
         return "a number too large to show"
     if "PRIVATE KEY" in text:
         return SECRET

@@ -1,14 +1,14 @@
-"""Texts that came as secrets of the configuration."""
+"""Texts that were secrets in the configuration."""
 
 from collections.abc import Iterable
 
 
 class Secret(str):
-    """A text that came as a secret of the configuration."""
+    """A text that was a secret in the configuration."""
 
     __slots__ = ()
 
 
 def made_of(parts: Iterable[str], text: str) -> str:
-    """Return a text that has these parts in it. With one that came as a secret it is as if it had come as one."""
+    """Return a text that is made of these parts. If one of them is a secret, so is the text."""
     return Secret(text) if any(isinstance(part, Secret) for part in parts) else text

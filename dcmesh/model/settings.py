@@ -477,7 +477,7 @@ class Pxc(Model):
 
 
 def _pods_named(name: str, *, replicas: int, port: int) -> Pods:
-    """Return the pods of a workload all parts of which have one name."""
+    """Return the pods of a workload whose parts all have one name."""
     return Pods(
         stateful_set=name, service=name, replicas=replicas, port=port, service_account=name, selector={"app": name}
     )
@@ -711,7 +711,7 @@ class IngressExport(_Export):
 
     @property
     def ingress_ports(self) -> Mapping[int, int]:
-        """For each of its ports the sidecars'."""
+        """The sidecars' port for each of its ports."""
         return {of.port: of.ingress for of in self.ports}
 
     @property
@@ -866,14 +866,14 @@ class Site(Model):
 
     @property
     def told_trust_domains(self) -> tuple[str, ...]:
-        """Its trust domains where they must be told: none of a site that has the first one alone, as all began."""
+        """Its trust domains, where links must name them. Empty if it only has the original one, `cluster.local`."""
         return () if self.trust_domains == (TRUST_DOMAIN,) else self.trust_domains
 
     @property
     def signs_for_itself_alone(self) -> bool:
-        """Whether an intermediate that is issued here may sign names of its trust domain alone.
+        """Whether its intermediate, if it is issued here, is restricted to its trust domain.
 
-        Not while that changes: one for the old domain would sign nothing for the new one.
+        Not while that changes: restricted to the old one it could not sign for the new one.
         """
         return self.trust_domain != TRUST_DOMAIN and self.trust_domain_alias is None
 
@@ -889,7 +889,7 @@ class Site(Model):
 
     @property
     def made_by(self) -> str | None:
-        """What makes the cluster, in words; None of one that is there before."""
+        """What makes the cluster, in words; None for an existing cluster."""
         match self.cluster:
             case ExistingCluster():
                 return None
@@ -900,7 +900,7 @@ class Site(Model):
 
     @cached_property
     def namespaces(self) -> frozenset[str]:
-        """The namespaces of which the configuration speaks: in these hosts of other sites are expected."""
+        """The namespaces that the configuration names. Hosts of other sites are expected in these."""
         return frozenset(part.namespace for part in (*self.workloads, *self.exports, *self.imports))
 
     def imports_by_sidecar(self, namespace: str) -> list[Import]:
@@ -919,7 +919,7 @@ class Site(Model):
         return {name: workload for name, workload in exported.items() if isinstance(workload, Database)}
 
     def workload_of(self, export: Export) -> Workload | None:
-        """Return the workload of this site whose pods an export is of; None if dcmesh does not run them."""
+        """Return the workload of this site whose pods are exported; None if dcmesh does not run them."""
         if isinstance(export, GatewayExport) and (export.whole or export.pods):
             return None
         return self._workloads_by_pods.get((export.namespace, export.stateful_set_name))
@@ -1005,7 +1005,7 @@ class Settings(Model):
     """Images of dcmesh's own pods, and how they are pulled."""
 
     def told(self, consumer: Consumer) -> Consumer:
-        """Return a consumer as the link has it: with the trust domains of its site, if this stack has that."""
+        """Return a consumer as the link has it: with the trust domains of its site, if this stack has the site."""
         found = (site.trust_domains for site in self.sites if site.name == consumer.site)
         domains = next(found, consumer.trust_domains)
         return consumer.model_copy(update={"trust_domains": () if domains == (TRUST_DOMAIN,) else domains})

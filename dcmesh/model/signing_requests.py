@@ -1,4 +1,4 @@
-"""What a site asks to have signed, where its key is its own."""
+"""What a site asks to have signed if it makes its own key."""
 
 import re
 
@@ -8,7 +8,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_public_key
 
 CURVES = ec.SECP256R1, ec.SECP384R1, ec.SECP521R1
-"""The curves of keys that are signed for: what signs reads no others."""
+"""The curves of keys that may be signed. The signer reads no others."""
 
 
 def intermediate_name(site: str) -> str:
@@ -17,10 +17,10 @@ def intermediate_name(site: str) -> str:
 
 
 def checked(pem: str, site: str) -> str:
-    """Return a site's request as it may be signed. It comes from elsewhere.
+    """Return a site's request, which somebody else has written, if it may be signed.
 
     Raises:
-        ValueError: it may not; the message says what it is.
+        ValueError: it may not; the message says why.
     """
     try:
         request = x509.load_pem_x509_csr(pem.encode())

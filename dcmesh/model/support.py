@@ -1,4 +1,4 @@
-"""What dcmesh is made for and tried with: the one place of all version ranges. docs/support.md is written from it."""
+"""What dcmesh is made for and tested with: all version ranges are here. docs/support.md is written from this."""
 
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -9,12 +9,12 @@ Minor = tuple[int, int]
 
 @dataclass(frozen=True, kw_only=True)
 class Line:
-    """A minor version, and how long its makers mend it.
+    """A minor version, and how long its makers support it.
 
     Attributes:
         minor: the version.
-        ends: the last day on which its makers mend it.
-        announced: whether they have named that day; otherwise it is reckoned by their rule.
+        ends: the last day of its makers' support.
+        announced: whether they have named that day; otherwise it is calculated by their rule.
         tried: the whole version that CI runs; None if CI runs none of the line.
     """
 
@@ -45,7 +45,7 @@ class Package:
     """A program or library that dcmesh runs with.
 
     Attributes:
-        name: its name: that of the Python package, but for the CLI.
+        name: its name: that of the Python package, except for the CLI.
         admitted: the range that is admitted; dependencies.txt has those of the SDKs.
         tried: the version that CI runs.
     """
@@ -71,7 +71,7 @@ ISTIO_VERSION = "1.31.0"
 """The Istio that is installed unless the configuration says otherwise."""
 
 ISTIO_MENDS = timedelta(weeks=2 * 13 + 6)
-"""How long Istio mends a line: until six weeks after the next but one has come, and one comes a quarter."""
+"""How long Istio supports a line: until six weeks after the next line but one, and one comes each quarter."""
 
 ISTIO = (
     IstioLine(
@@ -89,13 +89,13 @@ ISTIO = (
         kubernetes=((1, 32), (1, 36)),
     ),
 )
-"""The lines of Istio that dcmesh offers, the newest first; each is reckoned from the day on which it came."""
+"""The lines of Istio that dcmesh offers, the newest first. Their ends are calculated from their first releases."""
 
 ISTIO_CHARTS = "oci://ghcr.io/istio/release/charts"
 """Where Istio publishes its charts as OCI artifacts, older lines too (the upgrade notes of 1.31)."""
 
 ISTIO_ENDED = IstioLine(minor=(1, 29), ends=date(2026, 10, 15), kubernetes=((1, 31), (1, 35)))
-"""The line before: not offered any more, but a mesh that runs it is led up from it."""
+"""The line before these. It is not offered any more, but a mesh that runs it can be upgraded."""
 
 KUBERNETES = (
     Line(minor=(1, 37), ends=date(2027, 10, 28), tried="1.37.2"),
@@ -127,9 +127,9 @@ PULUMI = (
 
 
 def istio_warning(minor: Minor) -> str | None:
-    """Return what is to be said of an Istio, as the end of a sentence about it.
+    """Return a warning about an Istio, as the end of a sentence.
 
-    Nothing is said of one that is offered, nor of one that is so old that it is refused.
+    It is empty for one that is offered, and for one so old that it is refused.
     """
     if minor == ISTIO_ENDED.minor:
         return f"ended on {ISTIO_ENDED.ends}: lead it up to {ISTIO[-1].name}, then to {ISTIO[0].name}"
@@ -139,12 +139,12 @@ def istio_warning(minor: Minor) -> str | None:
 
 
 def oldest_kubernetes(istio: Minor) -> Minor:
-    """Return the oldest Kubernetes that is supported with an Istio: of a line that is not known, the oldest of all."""
+    """Return the oldest Kubernetes that is supported with an Istio. For an unknown line it is the oldest of all."""
     return next((line.kubernetes[0] for line in (*ISTIO, ISTIO_ENDED) if line.minor == istio), KUBERNETES_OLDEST)
 
 
 def kubernetes_warning(kubernetes: Minor, istio: Minor) -> str | None:
-    """Return what is to be said of a Kubernetes that is not too old, with an Istio: nothing if both go together."""
+    """Return a warning about a Kubernetes with an Istio; empty if both go together."""
     if kubernetes > KUBERNETES[0].minor:
         return f"was not tried with dcmesh: the newest that was is {KUBERNETES[0].tried}"
     for line in (*ISTIO, ISTIO_ENDED):
@@ -166,5 +166,5 @@ def next_istio(running: Minor, wanted: Minor) -> Minor | None:
 
 
 def a_version_of(minor: Minor) -> str:
-    """Return what to write for a line of Istio: the version that was tried, or what any of it looks like."""
+    """Return what to write for a line of Istio: the tested version, or the pattern of its versions."""
     return next((line.tried for line in ISTIO if line.minor == minor and line.tried), f"{shown(minor)}.x")

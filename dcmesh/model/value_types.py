@@ -1,4 +1,4 @@
-"""Kinds of values that a configuration holds: how each must look, and the words that say so."""
+"""Kinds of values in a configuration: what each must look like, and the words for that."""
 
 import ipaddress
 import re
@@ -34,9 +34,9 @@ class TextKind:
 
     Attributes:
         name: what docs/configuration.md calls it.
-        advice: what is said of a text that is not of this kind.
-        matches: tells whether a text is.
-        schema: its JSON Schema, as far as it can be said there.
+        advice: the message for a text that is not of this kind.
+        matches: tells whether a text is of this kind.
+        schema: its JSON Schema, as far as that can express it.
     """
 
     name: str
@@ -78,13 +78,13 @@ def _parses(parse: Callable[[str], object]) -> Callable[[str], bool]:
 
 
 def _kept_secret(value: object, check: Callable[[object], str]) -> str:
-    """Check a text; if it came as a secret, what is returned tells so."""
+    """Check a text. If it was a secret, the result is one too."""
     checked = check(value)
     return Secret(checked) if isinstance(value, Secret) else checked
 
 
 FreeText = Annotated[str, WrapValidator(_kept_secret)]
-"""A text whose meaning is somebody else's, and which may be a secret."""
+"""A text that dcmesh only passes on, and that may be a secret."""
 
 # --- names -----------------------------------------------------------------------------------------------------------
 
@@ -190,7 +190,7 @@ def can_be_reached(text: str) -> bool:
         last = text.rpartition(".")[2]
         return len(text) <= 253 and bool(re.fullmatch(_HOST, text)) and not last.isdigit() and last != "localhost"
     if isinstance(address, ipaddress.IPv6Address):
-        if address.scope_id is not None:  # what stands behind "%" means nothing elsewhere, and may be any text
+        if address.scope_id is not None:  # what follows "%" means nothing on other machines, and may be any text
             return False
         address = address.ipv4_mapped or address
     return not (address.is_loopback or address.is_unspecified or address.is_link_local or address.is_multicast)

@@ -1,1 +1,1 @@
-"""What existing clusters must have and must not have, looked at before anything is created in them."""
+"""What existing clusters must have and must not have. They are looked at before anything is created in them."""

@@ -1,4 +1,4 @@
-"""What may not be read of a cluster is told, and stops nothing else from being looked at."""
+"""What the kubeconfig's user may not read in a cluster: it is reported, and everything else is still looked at."""
 
 from collections.abc import Iterable, Iterator
 
@@ -8,17 +8,17 @@ from dcmesh.kube.api import ApiException
 
 
 def unseen(allowed: Allowed, path: str, site: str) -> Iterator[Remark]:
-    """Tell what was not shown: what of it harms a link is not known.
+    """Report what the user may not read. Whether anything there harms a link is not known.
 
     Args:
-        allowed: the cluster, of which all has been read.
+        allowed: the cluster, after everything has been asked of it.
         path: the place of the site in the configuration.
         site: its name.
     """
     for reason in dict.fromkeys(allowed.refused.values()):
         advice = (
-            f"was looked at in part, for its kubeconfig's user may not read all of it ({reason}). What harms a link "
-            "there is not seen: allow the user to read it"
+            f"was looked at in part, for its kubeconfig's user may not read all of it ({reason}). Anything there that "
+            "harms a link is not seen: allow the user to read it"
         )
         yield Remark(f"{path}.name", site, advice)
 
@@ -26,13 +26,13 @@ def unseen(allowed: Allowed, path: str, site: str) -> Iterator[Remark]:
 def as_far_as_allowed(
     found: Iterable[Finding], path: str, value: object, told: type[Finding] = Finding
 ) -> Iterator[Finding]:
-    """Yield what a check finds, up to what it may not read.
+    """Yield what a check finds, until it meets something that it may not read.
 
     Args:
         found: what it finds.
         path: the place of what it looks at.
         value: what stands there.
-        told: how to tell what may not be read.
+        told: whether what may not be read is an error or a warning.
     """
     try:
         yield from found
@@ -43,5 +43,5 @@ def as_far_as_allowed(
 
 
 def unlooked(error: ApiException, path: str, value: object, told: type[Finding] = Finding) -> Finding:
-    """Tell what may not be read, and was to be."""
+    """Report something that had to be read and may not be."""
     return told(path, value, f"cannot be looked at ({words_of(error)}): allow the kubeconfig's user to read that")

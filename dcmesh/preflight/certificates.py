@@ -1,4 +1,4 @@
-"""The Secret `cacerts`: whether it is as it was said to be, and may be replaced."""
+"""The Secret `cacerts`: whether it is what the configuration says, and whether it may be replaced."""
 
 from collections.abc import Iterator, Mapping
 
@@ -16,14 +16,14 @@ from dcmesh.model.ownership import OURS
 def cacerts(
     cluster: ClusterReader, settings: model.Settings, site: model.Site, environment: Environment | None
 ) -> Iterator[Finding]:
-    """Find a Secret that is not as it was said to be, or which must not be replaced, or not appear in a mesh.
+    """Find a Secret that is not what the configuration says, or that must not be replaced or created.
 
-    Without an environment the stack was never in this cluster, whatever its outputs say.
+    Without an environment the stack has never been in this cluster, whatever its outputs say.
     """
     trust, path, there = settings.trust, "trust.source", cluster.cacerts()
     if isinstance(trust, model.ExistingTrust):
         if there is None:
-            advice = f"says that {site.name} has the Secret {ISTIO_NAMESPACE}/cacerts, which is not there: create it"
+            advice = f"says that {site.name} has the Secret {ISTIO_NAMESPACE}/cacerts, which does not exist: create it"
             yield Finding(path, trust.source, advice)
         elif lacking := (layout := layout_of(there[0])).keys - there[0].keys():
             yield Finding(path, trust.source, f"names a Secret of {site.name} that lacks {', '.join(sorted(lacking))}")
@@ -46,7 +46,7 @@ def cacerts(
 
 
 def given_unbound(trust: model.Trust, site: model.Site, environment: Environment) -> Iterator[Remark]:
-    """Find an intermediate, given by the user or read from another stack, that may sign for other sites, too."""
+    """Find an intermediate that may also sign for other sites. The user gave it, or another stack did."""
     if site.trust_domain == TRUST_DOMAIN:
         return
     match trust:
@@ -56,17 +56,17 @@ def given_unbound(trust: model.Trust, site: model.Site, environment: Environment
             try:
                 told = environment.read_stack(stack).get("intermediates", {})
             except LookupError:
-                return  # which is said where the intermediate is needed
+                return  # this is reported where the intermediate is needed
             issued = Bundle.told(told.get(site.name) if isinstance(told, Mapping) else None)
             yield from unbound(trust, site, issued.chain if issued else "")
 
 
 def unbound(trust: model.Trust, site: model.Site, chain: str) -> Iterator[Remark]:
-    """Find that a chain may sign for other sites, too. Where all have one trust domain, none can be bound."""
+    """Find a chain that may also sign for other sites. Sites that share one trust domain cannot be told apart."""
     try:
         found = read_pem(chain)
     except ValueError:
-        return  # which is said elsewhere, or istiod's to say
+        return  # this is reported elsewhere, or by istiod
     if site.trust_domain != TRUST_DOMAIN and found and not signs_alone(found, site.trust_domain):
         advice = (
             f"gives {site.name} an intermediate whose name constraints do not bind it to {site.trust_domain}: whoever "
@@ -76,13 +76,13 @@ def unbound(trust: model.Trust, site: model.Site, chain: str) -> Iterator[Remark
 
 
 def _certified(environment: Environment) -> Mapping[str, object]:
-    """Return the sites that the stack has given certificates: a Secret that 0.1.0 made has no label."""
+    """Return the sites that the stack has given certificates. A Secret that 0.1.0 made has no label to tell."""
     found: Mapping[str, object] = environment.own_outputs().get("certificates", {})
     return found
 
 
 def _continues(trust: model.Trust, roots: Certificates) -> bool:
-    """Tell whether a mesh goes on to trust the roots that it has, of which one issues."""
+    """Tell whether a mesh would still trust all its present roots, and get its certificates under one of them."""
     if not isinstance(trust, model.ProvidedTrust):
         return False
     return trusts(roots, read_pem(trust.cert_chain)) and set(roots) <= set(read_pem(trust.root_cert))

@@ -1,4 +1,4 @@
-"""Egress gateways: what of a cluster would keep clients from them, or be deleted with their names."""
+"""Egress gateways: what in a cluster would keep clients from them, or would be deleted along with their namespaces."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -23,9 +23,9 @@ def _by_gateway(site: model.Site) -> list[Numbered]:
 
 
 def occupied(cluster: ClusterReader, site: model.Site, path: str, known: SiteInState | None) -> Iterator[Finding]:
-    """Find namespaces that are to be dcmesh's, and in which something of somebody else's runs: it would go with them.
+    """Find namespaces that dcmesh is to own and in which somebody else's things run: they would be deleted with them.
 
-    They may have been handed over. The egress gateway's own is dcmesh's once it is in the state.
+    Such a namespace may have been handed over by its label. The egress gateway's own is dcmesh's once the state has it.
     """
     there = {urn.rpartition("::")[2] for urn in known.objects} if known else set()
 
@@ -58,7 +58,7 @@ def occupied(cluster: ClusterReader, site: model.Site, path: str, known: SiteInS
 
 
 def unseen(cluster: ClusterReader, mesh: Mapping[str, Any], site: model.Site, path: str) -> Iterator[Finding]:
-    """Find egress gateways in namespaces that an istiod which is there would leave out: they would listen on no port.
+    """Find egress gateways in namespaces that an existing istiod ignores: they would listen on no port.
 
     Args:
         cluster: the cluster.
@@ -78,7 +78,7 @@ def unseen(cluster: ClusterReader, mesh: Mapping[str, Any], site: model.Site, pa
 
 
 def absent_clients(cluster: ClusterReader, site: model.Site, path: str) -> Iterator[Finding]:
-    """Find clients in namespaces that are not there."""
+    """Find clients in namespaces that do not exist."""
     made = {workload.namespace for workload in site.workloads}
     clients = [
         (f"{path}.imports[{index}].clients[{number}].namespace", client.namespace)
@@ -90,15 +90,15 @@ def absent_clients(cluster: ClusterReader, site: model.Site, path: str) -> Itera
     def look(placed: tuple[str, str]) -> Iterator[Finding]:
         where, namespace = placed
         if cluster.namespace_labels(namespace) is None:
-            yield Remark(where, namespace, f"is not there in {site.name}: nobody connects from it yet")
+            yield Remark(where, namespace, f"does not exist in {site.name}: nobody connects from it yet")
 
     yield from each(clients, look)
 
 
 def denied(cluster: ClusterReader, site: model.Site, path: str) -> Iterator[Finding]:
-    """Find AuthorizationPolicies of others that may deny what an egress gateway's clients ask.
+    """Find AuthorizationPolicies of others that may deny requests of an egress gateway's clients.
 
-    Those that allow are not looked for: the egress gateway has one of its own that allows its clients all.
+    Policies that allow do not matter: the egress gateway has one of its own that allows its clients everything.
     """
     numbered = _by_gateway(site)
     policies = [*map(whole, cluster.foreign_policies())] if numbered else []

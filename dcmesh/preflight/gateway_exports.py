@@ -1,4 +1,4 @@
-"""Exports whose TLS ends at the gateway: what they export is there, and nothing keeps the gateway from it."""
+"""Exports whose TLS ends at the gateway: whether what they export exists, and whether the gateway can reach it."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -30,11 +30,11 @@ def pod_labels(gateway: str) -> dict[str, str]:
 
 @dataclass(frozen=True, kw_only=True)
 class Cluster:
-    """What is asked, and from where the gateway comes.
+    """The cluster that is asked, and the gateway that is to reach the exported pods.
 
     Attributes:
         allowed: the cluster.
-        seen: selectors of the namespaces that istiod looks at; none if it looks at all.
+        seen: selectors of the namespaces that istiod looks at; empty if it looks at all of them.
         policies: its AuthorizationPolicies.
         gateway: the gateway's pods.
         site: name of the site.
@@ -55,11 +55,11 @@ class Cluster:
 
 
 def cluster_of(allowed: Allowed, mesh: Mapping[str, Any], site: model.Site, gateway: str) -> Cluster:
-    """Return what is asked of a site.
+    """Return the cluster of a site, as it is asked here.
 
     Args:
         allowed: the cluster.
-        mesh: the mesh configuration of an istiod that is there already.
+        mesh: the mesh configuration of an existing istiod.
         site: the site's part of the configuration.
         gateway: namespace of its gateway.
     """
@@ -83,11 +83,11 @@ def ready_to_export(
     gateway: str,
     known: SiteInState | None,
 ) -> Iterator[Finding]:
-    """Find what exports lack whose TLS ends at the gateway. Those of workloads that the site is to make are left out.
+    """Find what such exports lack. Those of workloads that dcmesh itself creates are left out.
 
     Args:
         allowed: the cluster.
-        mesh: the mesh configuration of an istiod that is there already.
+        mesh: the mesh configuration of an existing istiod.
         site: the site's part of the configuration.
         path: its place there.
         plan: its part of the plan.
@@ -125,11 +125,11 @@ Wrong = tuple[str, object, str]
 
 
 def missing(cluster: Cluster, export: model.GatewayExport | model.IngressExport) -> Iterator[Wrong]:
-    """Find that an export is of what is not there, or is otherwise."""
+    """Find an export of something that does not exist, or that is not what the export says."""
     namespace, name = export.namespace, export.service_name
     found = read(cluster.allowed.api, f"/api/v1/namespaces/{namespace}")
     if found is None:
-        yield "namespace", namespace, f"is not there in {cluster.site}: export what runs already"
+        yield "namespace", namespace, f"does not exist in {cluster.site}: export what runs already"
         return
     if cluster.seen and not any(chooses(selector, labels(found)) for selector in cluster.seen):
         advice = (
@@ -137,11 +137,15 @@ def missing(cluster: Cluster, export: model.GatewayExport | model.IngressExport)
             "meshConfig.discoverySelectors, but none that injects sidecars, or add a selector there"
         )
         yield "namespace", namespace, advice
-    if isinstance(export, model.GatewayExport) and export.pods:  # of which `selectors` looks whether they are there
+    if isinstance(export, model.GatewayExport) and export.pods:  # `selectors` looks whether these pods are there
         return
     service = read(cluster.allowed.api, f"/api/v1/namespaces/{namespace}/services/{name}")
     if service is None:
-        yield "service", name, f"is not there in namespace {namespace} of {cluster.site}: name the Service of the pods"
+        yield (
+            "service",
+            name,
+            f"does not exist in namespace {namespace} of {cluster.site}: name the Service of the pods",
+        )
         return
     if isinstance(export, model.GatewayExport) and export.whole:
         yield from _service(export, service["spec"])
@@ -176,7 +180,7 @@ def _stateful_set(cluster: Cluster, export: model.GatewayExport | model.IngressE
 
 
 def _shut(cluster: Cluster, export: model.GatewayExport, exported: ExportedService) -> Iterator[str]:
-    """Find policies that would keep the consumers from the gateway, or the gateway from the pods: what to do."""
+    """Find policies that would keep consumers from the gateway, or the gateway from the pods, and say what to do."""
     pods = _pods(cluster, export)
     peers = cluster.allowed.list("/apis/security.istio.io/v1/peerauthentications")
     networks = cluster.allowed.list(f"/apis/networking.k8s.io/v1/namespaces/{export.namespace}/networkpolicies")
@@ -190,7 +194,7 @@ def _shut(cluster: Cluster, export: model.GatewayExport, exported: ExportedServi
 
 
 def _refused_consumers(cluster: Cluster, exported: ExportedService) -> Iterator[str]:
-    """Find what refuses consumers at the gateway. Outside Istio's namespace dcmesh's own policy allows them."""
+    """Find policies that refuse consumers at the gateway. Outside Istio's namespace dcmesh's own policy allows them."""
     gateway = cluster.gateway
     holds = holding(cluster.policies, gateway.namespace, gateway.labels)
     if gateway.namespace != ISTIO_NAMESPACE:
@@ -205,7 +209,7 @@ def _refused_consumers(cluster: Cluster, exported: ExportedService) -> Iterator[
         )
         for policy in refusing(holds, asked):
             rule = f'from: [{{source: {{principals: ["{principal}"]}}}}]'
-            cure = f"except the principal {principal} from it" if denies(policy) else f"add the rule `{rule}` to it"
+            cure = f"exempt the principal {principal} from it" if denies(policy) else f"add the rule `{rule}` to it"
             yield (
                 f"has the consumer {consumer.account}, whom AuthorizationPolicy {name_of(policy)} in {cluster.site} "
                 f"would refuse at the gateway: {cure}"
@@ -213,7 +217,7 @@ def _refused_consumers(cluster: Cluster, exported: ExportedService) -> Iterator[
 
 
 def _refused_gateway(cluster: Cluster, exported: ExportedService, pod: Object, port: int) -> Iterator[str]:
-    """Find what refuses the gateway at the sidecar of a pod that listens on a port."""
+    """Find policies that refuse the gateway at the sidecar of a pod that listens on a port."""
     principal = cluster.account.principal
     name = exported.behind_gateway(exported.hosts[0])
     asked = connection(
@@ -224,12 +228,12 @@ def _refused_gateway(cluster: Cluster, exported: ExportedService, pod: Object, p
     )
     rule = f'from: [{{source: {{principals: ["{principal}"]}}}}], to: [{{operation: {{ports: ["{port}"]}}}}]'
     for policy in refusing(holding(cluster.policies, exported.namespace, labels(pod)), asked):
-        cure = f"except the principal {principal} from it" if denies(policy) else f"add the rule `{rule}` to it"
+        cure = f"exempt the principal {principal} from it" if denies(policy) else f"add the rule `{rule}` to it"
         yield f"has pods whose AuthorizationPolicy {name_of(policy)} in {cluster.site} would refuse the gateway: {cure}"
 
 
 def _past_its_sidecar(cluster: Cluster, peers: Sequence[Object], pod: Object, port: int) -> Iterator[str]:
-    """Find that the gateway would speak TLS with a pod's server itself: it takes a sidecar for whoever takes TLS."""
+    """Find pods with a sidecar that leaves the port alone: the gateway would speak TLS with the server itself."""
     past = past_inbound(Rules(pod), port)
     if past and not tls_disabled([*map(whole, peers)], pod, port):
         yield (
@@ -240,7 +244,7 @@ def _past_its_sidecar(cluster: Cluster, peers: Sequence[Object], pod: Object, po
 
 
 def shut_out(cluster: Cluster, networks: Sequence[Object], pod: Object, port: int) -> Iterator[str]:
-    """Find what keeps the gateway from a pod in its network."""
+    """Find NetworkPolicies that keep the gateway from a pod."""
     gateway = cluster.gateway
     if shut := shutting_out(networks, pod, gateway, port):
         peer = f"from: [{{namespaceSelector: {{matchLabels: {{{NAMESPACE_NAME}: {gateway.namespace}}}}}}}]"
@@ -251,7 +255,7 @@ def shut_out(cluster: Cluster, networks: Sequence[Object], pod: Object, port: in
 
 
 def _pods(cluster: Cluster, export: model.GatewayExport) -> list[tuple[Object, int]]:
-    """Return the pods that are exported, as far as they are there, each with the port that it listens on."""
+    """Return the exported pods that exist, each with the port that it listens on."""
     pods = cluster.allowed.list(f"/api/v1/namespaces/{export.namespace}/pods")
     if not export.whole:
         names = set(map(pod_of, export.hosts))

@@ -1,4 +1,4 @@
-"""Hosts and addresses that are to be imported or exported, and that a cluster has already."""
+"""Hosts and addresses that are to be imported or exported, and that a cluster already uses."""
 
 import ipaddress
 from collections.abc import Iterator
@@ -17,9 +17,9 @@ from dcmesh.sites_in_state import SiteInState
 
 
 def new_or_there(known: SiteInState | None, component: str) -> type[Finding]:
-    """Return how to tell what is wrong with an export or import: of one that stands already it stops no `up`.
+    """Return whether a problem of an export or import is an error or a warning. If it exists already it is a warning.
 
-    Else anybody in the cluster could keep the user from one, from a failover too.
+    Otherwise anybody in the cluster could block the user's next `up`, even a failover.
     """
     there = any(urn.rpartition("::")[2].startswith(f"{component}-") for urn in (known.objects if known else ()))
     return Remark if there else Finding
@@ -28,7 +28,7 @@ def new_or_there(known: SiteInState | None, component: str) -> type[Finding]:
 def own_names(
     cluster: ClusterReader, site: model.Site, path: str, plan: SitePlan, known: SiteInState | None
 ) -> Iterator[Finding]:
-    """Find imports whose hosts have names that are, or could be, of the importing site's own."""
+    """Find imports whose hosts have names that the importing site has, or could have, for hosts of its own."""
 
     def look(numbered: tuple[int, ImportPlan]) -> Iterator[Finding]:
         index, imported = numbered
@@ -55,20 +55,20 @@ def own_names(
 
 
 def _seen(of: ImportPlan) -> tuple[str, ...]:
-    """Return by what names the proxies of an import know its hosts."""
+    """Return the names by which the proxies of an import know its hosts."""
     if of.egress and of.export:
         return tuple(server_name(host, of.source) for host in of.export.hosts)
     return tuple(of.vips)
 
 
 def exported_name(plan: SitePlan, of: ExportedService) -> str:
-    """Return what the names of an export's resources in the stack begin with."""
+    """Return how the names of an export's resources in the stack begin."""
     return f"{plan.name}.{of.served[of.hosts[0]]}" if of.termination == "gateway" else export_name(plan.name, of.name)
 
 
 def imported_name(plan: SitePlan, of: ImportPlan) -> str:
-    """Return what the names of an import's resources in the stack begin with."""
-    if of.egress and of.export:  # most of its objects are the hosts', whatever the export is called
+    """Return how the names of an import's resources in the stack begin."""
+    if of.egress and of.export:  # most of its objects are named for the hosts, not for the export
         return f"{egress_name(plan.name, of.namespace)}.{of.export.hosts[0]}".lower()
     if of.egress:
         return import_name(f"{plan.name}-egress", namespace=of.namespace, source=of.source, export=of.name)
@@ -80,7 +80,7 @@ def imported_name(plan: SitePlan, of: ImportPlan) -> str:
 def claimed(
     cluster: ClusterReader, path: str, plan: SitePlan, gateway: str, known: SiteInState | None
 ) -> Iterator[Finding]:
-    """Find hosts that somebody else's ServiceEntry has as well: of two that a proxy sees, Istio takes the older one."""
+    """Find hosts that somebody else's ServiceEntry has as well. Of two that a proxy sees, Istio takes the older one."""
     uses = [
         (f"{path}.exports[{i}].name", e.name, exported_name(plan, e), gateway, tuple(map(e.base_name, e.hosts)))
         for i, e in enumerate(plan.exports)
@@ -103,7 +103,7 @@ def claimed(
 
 
 def virtual_addresses(cluster: ClusterReader, site: model.Site, path: str) -> Iterator[Finding]:
-    """Find networks of a cluster that overlap the range of the virtual addresses."""
+    """Find networks of a cluster that overlap the range of virtual addresses."""
     if all(imported.by_gateway for imported in site.imports):
         return
     vips = ipaddress.IPv4Network(site.vip_range)

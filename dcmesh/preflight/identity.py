@@ -1,7 +1,8 @@
-"""Identity: by what a site's cluster is known again.
+"""Identity: how a site's cluster is recognised.
 
-An existing cluster is known by the UID of its namespace kube-system, which no other has. The state has it as the
-provider's `clusterIdentifier`: whatever else of a kubeconfig changes, the provider then replaces nothing.
+An existing cluster is recognised by the UID of its namespace kube-system, which no other cluster has. The state
+keeps it as the provider's `clusterIdentifier`. As long as that stays, the provider replaces nothing, whatever else
+changes in the kubeconfig.
 """
 
 from collections.abc import Iterator
@@ -19,7 +20,7 @@ STUCK = 'docs/production.md, "A replacement that is stuck"'
 def other_cluster(
     known: SiteInState | None, identity: str, kubeconfig: str, *, site: str, path: str, named: str
 ) -> Iterator[Finding]:
-    """Find that a kubeconfig leads to another cluster than the one that a site is on, or may do so.
+    """Find a kubeconfig that leads, or may lead, to another cluster than the one that a site is on.
 
     Args:
         known: what the state has of the site's cluster; None for a site that was never there.
@@ -27,7 +28,7 @@ def other_cluster(
         kubeconfig: its contents, with the used context alone.
         site: name of the site.
         path: place of the cluster in the configuration.
-        named: what stands there.
+        named: the value there.
     """
     if known is None:
         return
@@ -52,12 +53,12 @@ def other_cluster(
 
 
 def made_elsewhere(known: SiteInState | None, *, site: str, path: str, named: str) -> Iterator[Finding]:
-    """Find that a cluster is to be made for a site that is on an existing one, or on one that is made otherwise."""
+    """Find a site whose cluster is to be created anew, though it is on an existing one or on one created otherwise."""
     if known and known.made_by != named:
         yield Finding(path, named, f"is another cluster than the one that {site} is on: if it moves, see {MOVING}")
 
 
 def _cluster(kubeconfig: str) -> dict[str, Any]:
-    """Return what a kubeconfig of one context says of its cluster: what a provider without an identity compares."""
+    """Return what a kubeconfig of one context says of its cluster. A provider without an identity compares this."""
     (found,) = yaml.safe_load(kubeconfig)["clusters"]
     return dict(found["cluster"])

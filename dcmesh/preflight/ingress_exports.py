@@ -1,4 +1,4 @@
-"""Exports whose TLS ends at ingress ports: of pods whose sidecars take in nothing else, and that nothing shuts."""
+"""Exports whose TLS ends at ingress ports: whether the sidecars take in those ports alone and nothing blocks them."""
 
 import ipaddress
 from collections.abc import Iterator, Mapping, Sequence
@@ -40,11 +40,11 @@ def ready_to_export(
     gateway: str,
     known: SiteInState | None,
 ) -> Iterator[Finding]:
-    """Find what such exports lack. Those of workloads that the site is to make are left out.
+    """Find what such exports lack. Those of workloads that dcmesh itself creates are left out.
 
     Args:
         allowed: the cluster.
-        mesh: the mesh configuration of an istiod that is there already.
+        mesh: the mesh configuration of an existing istiod.
         istio: how Istio is there, or is to be.
         site: the site's part of the configuration.
         path: its place there.
@@ -83,7 +83,7 @@ def ready_to_export(
 
 
 def _accounts(pods: Pods) -> Iterator[Wrong]:
-    """Find pods of another service account: importers insist on the export's."""
+    """Find pods of another service account than the export's, on which importers insist."""
     for account in sorted({pod["spec"].get("serviceAccountName", "default") for pod in pods.found}):
         if account != pods.export.service_account:
             yield "serviceAccount", pods.export.service_account, f"is not that of all pods, of which is {account}"
@@ -106,7 +106,7 @@ def _ports(pods: Pods) -> Iterator[Wrong]:
 
 
 def _shut(pods: Pods) -> Iterator[Wrong]:
-    """Find sidecars that take in or out more than is for dcmesh, and what is in the way of the ingress ports."""
+    """Find sidecars that take in or out more than dcmesh needs, and what is in the way of the ingress ports."""
     sidecars, peers = pods.others("networking", "sidecars"), pods.others("security", "peerauthentications")
     namespace = pods.export.namespace
     networks = pods.listed(f"/apis/networking.k8s.io/v1/namespaces/{namespace}/networkpolicies")
@@ -121,7 +121,7 @@ def _shut(pods: Pods) -> Iterator[Wrong]:
 
 
 def _of_the_mesh(pods: Pods, pod: Object) -> Iterator[str]:
-    """Find pods that are in a mesh otherwise than by a sidecar, or can have none."""
+    """Find pods that are in a mesh without a sidecar, or that cannot have a sidecar."""
     site, mode = pods.cluster.site, "istio.io/dataplane-mode"
     ambient = "ambient" in (labels(pod).get(mode), labels(pods.home).get(mode))
     if ambient or annotations(pod).get("ambient.istio.io/redirection") == "enabled":
@@ -131,7 +131,7 @@ def _of_the_mesh(pods: Pods, pod: Object) -> Iterator[str]:
 
 
 def _captured_next(pods: Pods, peers: Sequence[Object]) -> Iterator[str]:
-    """Find that a pod that starts anew before its template is changed would take mutual TLS alone, at all ports."""
+    """Find pods that would take only mutual TLS, at all ports, if they restarted before their template changes."""
     ready = {*split(annotations(pods.template).get(PORTS_IN.annotation, PORTS_IN.default))} <= pods.ports
     pod = {"metadata": {"namespace": pods.export.namespace, "labels": labels(pods.template)}}
     strict = any(effective(peers, pod, port)[0] == "STRICT" for port in pods.export.port_numbers)
@@ -169,7 +169,7 @@ def _within(part: str, network: str) -> bool:
 
 
 def _sidecar(pods: Pods, sidecars: Sequence[Object], pod: Object) -> Iterator[str]:
-    """Find a Sidecar of somebody else's for the pods: of two, Istio goes by one alone."""
+    """Find somebody else's Sidecar for the pods. Of two Sidecars Istio uses only one."""
     for of in sidecars:
         chosen = of["spec"].get("workloadSelector", {}).get("labels")
         if of["metadata"]["namespace"] == pods.export.namespace and chosen and selects(chosen, labels(pod)):
@@ -177,7 +177,7 @@ def _sidecar(pods: Pods, sidecars: Sequence[Object], pod: Object) -> Iterator[st
 
 
 def _peers(pods: Pods, peers: Sequence[Object], pod: Object) -> Iterator[str]:
-    """Find a PeerAuthentication of somebody else's for the pods that is not STRICT there: of two the elder holds."""
+    """Find somebody else's PeerAuthentication for the pods that is not STRICT there. Istio uses the oldest."""
     chosen = [(of["spec"].get("selector", {}).get("matchLabels"), of) for of in peers]
     own = [of for of in peers if of["metadata"]["namespace"] == pods.export.namespace]
     narrow = [of for selector, of in chosen if of in own and selector and selects(selector, labels(pod))]
@@ -190,7 +190,7 @@ def _peers(pods: Pods, peers: Sequence[Object], pod: Object) -> Iterator[str]:
 
 
 def _denied(pods: Pods, pod: Object) -> Iterator[str]:
-    """Find AuthorizationPolicies of others that refuse a consumer. Where none allows him, dcmesh's own does."""
+    """Find AuthorizationPolicies of others that refuse a consumer. Where none allows it, dcmesh's own does."""
     cluster = pods.cluster
     policies = [of for of in cluster.policies if name_of(of) not in pods.ours]
     holds = [of for of in holding(policies, pods.export.namespace, labels(pod)) if denies(of)]
@@ -206,7 +206,7 @@ def _denied(pods: Pods, pod: Object) -> Iterator[str]:
             for policy in refusing(holds, asked):
                 yield (
                     f"has the consumer {consumer.account}, whom AuthorizationPolicy {name_of(policy)} in "
-                    f"{cluster.site} would refuse at the pods: except the principal {principal} from it"
+                    f"{cluster.site} would refuse at the pods: exempt the principal {principal} from it"
                 )
 
 
@@ -216,7 +216,7 @@ def _takes_part(pods: Pods, pod: Object) -> bool:
 
 
 def _to_do(pods: Pods) -> Iterator[Wrong]:
-    """Tell what the owner of the pods has to do when this `up` has come to its end."""
+    """Tell what the owner of the pods has to do after this `up`."""
     export, site = pods.export, pods.cluster.site
     if not all(_takes_part(pods, pod) for pod in pods.found):
         revision = {} if pods.revision in ("", "default") else {"istio.io/rev": pods.revision}

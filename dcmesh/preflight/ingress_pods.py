@@ -1,4 +1,4 @@
-"""The pods of an export whose TLS ends at ingress ports, and what is asked of their cluster."""
+"""The pods of an export whose TLS ends at ingress ports, and the cluster that is asked for them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,19 +12,19 @@ from dcmesh.preflight.gateway_exports import Cluster
 from dcmesh.preflight.mesh import injecting
 
 USE_GATEWAY = "use `termination: gateway`, which leaves the pods as they are"
-"""What to do with pods that are in the mesh otherwise than for dcmesh."""
+"""What to do with pods that are in the mesh for another reason than dcmesh."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Pods:
-    """The pods of an export, with what holds for them.
+    """The pods of an export, and all that applies to them.
 
     Attributes:
         cluster: where they are.
         export: the export.
         exported: the same, as the link has it.
         out: what their sidecars may take out, as CIDR; empty for nothing.
-        revision: the revision of an istiod that is there already; empty if dcmesh installs it.
+        revision: the revision of an existing istiod; empty if dcmesh installs it.
         home: their namespace.
         template: the template of their StatefulSet.
         found: the pods.
@@ -59,7 +59,7 @@ class Pods:
         return wish == "true" if wish else injecting(labels(self.home)) is not None
 
     def listed(self, path: str) -> list[Object]:
-        """Return the objects of a list, none if there is no such list.
+        """Return the objects of a list; none if the cluster has no such list.
 
         Raises:
             ApiException: they may not be read.
@@ -77,7 +77,7 @@ def pods_of(
     """Return the pods of an export.
 
     Raises:
-        ApiException: they may not be read. What is not seen of them must not be taken for nothing.
+        ApiException: they may not be read. Pods that cannot be seen must not count as no pods.
     """
     namespace, api = f"/api/v1/namespaces/{export.namespace}", cluster.allowed.api
     found = (read(api, f"{namespace}/pods") or {}).get("items", [])

@@ -1,4 +1,4 @@
-"""Names of an istiod that is there, which a bound intermediate must be able to sign: no proxy would believe it else."""
+"""Names of an existing istiod. A bound intermediate must be able to sign them, or no proxy would trust istiod."""
 
 from collections.abc import Iterator
 
@@ -10,7 +10,7 @@ from dcmesh.model.name_constraints import SERVICES
 
 
 def not_signed(cluster: ClusterReader, settings: model.Settings, site: model.Site, path: str) -> Iterator[Finding]:
-    """Find names of an istiod that is there for which an intermediate that dcmesh binds may not sign."""
+    """Find names of an existing istiod that an intermediate bound by dcmesh may not sign."""
     existing, issued = settings.istio.existing, isinstance(settings.trust, model.GeneratedTrust | model.StackTrust)
     if existing is None or site.trust_domain == TRUST_DOMAIN or not issued:
         return

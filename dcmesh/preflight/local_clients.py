@@ -1,4 +1,4 @@
-"""A site's own clients with sidecars, and pods that take in nothing but ingress ports: they must speak plaintext."""
+"""A site's own clients with sidecars: they must speak plaintext with pods whose sidecars take in ingress ports only."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -16,13 +16,13 @@ from dcmesh.preflight.ingress_pods import USE_GATEWAY, Pods
 from dcmesh.sites_in_state import SiteInState
 
 RULES = r".*-destinationrule-.*-ingress\..*"
-"""What of a stack's names is that of a DestinationRule by which a site's clients speak plaintext with a Service."""
+"""How the stack's names of such DestinationRules look: by these a site's clients speak plaintext with a Service."""
 
 
 def abandoned(allowed: Allowed, site: model.Site, path: str, known: SiteInState | None) -> Iterator[Finding]:
-    """Find Services with which the site's clients are to speak TLS again, while their pods still take none.
+    """Find Services with which the site's clients are to speak TLS again while their pods cannot take it yet.
 
-    Such a Service is taken out of `services`, or its export goes before the sidecars that are there for it.
+    This happens when a Service is taken out of `services`, or when its export goes before the pods' sidecars do.
 
     Raises:
         ApiException: the Service or its pods may not be read.
@@ -56,7 +56,7 @@ def _past_any(pod: Object, ports: Sequence[int]) -> bool:
 
 
 def misled(pods: Pods) -> Iterator[str]:
-    """Find what has the site's clients speak TLS with the servers themselves, or plaintext with other pods."""
+    """Find what would make the site's clients speak TLS with the servers themselves, or plaintext with other pods."""
     rules, namespace = pods.others("networking", "destinationrules"), pods.export.namespace
     place, site = f"/api/v1/namespaces/{namespace}", pods.cluster.site
     there = pods.listed(f"{place}/pods")

@@ -1,4 +1,4 @@
-"""An Istio that is there, and the namespaces that are to be in its mesh."""
+"""An existing Istio, and the namespaces that are to be in its mesh."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -13,7 +13,7 @@ from dcmesh.preflight.parallel import each
 
 
 def existing_istio(cluster: ClusterReader, settings: model.Settings, site: model.Site, where: str) -> Iterator[Finding]:
-    """Find what an Istio that is there lacks, for a site at a place of the configuration."""
+    """Find what an existing Istio lacks for a site."""
     existing = settings.istio.existing
     if existing is None:
         return
@@ -26,7 +26,7 @@ def existing_istio(cluster: ClusterReader, settings: model.Settings, site: model
         return
     metadata = mesh.get("defaultConfig", {}).get("proxyMetadata", {})
     captures = str(metadata.get("ISTIO_META_DNS_CAPTURE")).lower() == "true"
-    # Sidecars resolve the hosts by it; gateways have no use for it, at either end.
+    # Sidecars need it to resolve the hosts. Gateways, at either end, do not.
     imports = [not (imported.by_gateway or imported.selector) for imported in site.imports]
     exports = [isinstance(export, model.PodExport) for export in site.exports]
     if not captures and (any([*imports, *exports]) or not [*imports, *exports]):
@@ -43,10 +43,10 @@ def existing_istio(cluster: ClusterReader, settings: model.Settings, site: model
 def _trust_domains(
     mesh: Mapping[str, Any], settings: model.Settings, site: model.Site, where: str
 ) -> Iterator[Finding]:
-    """Find trust domains of a mesh that is there which its site has not, and the other way round."""
+    """Find differences between the trust domains of an existing mesh and those in the configuration of its site."""
     aliases, alias = mesh.get("trustDomainAliases") or (), site.trust_domain_alias
     if (domain := mesh.get("trustDomain", TRUST_DOMAIN)) not in site.trust_domains:
-        # A mesh that takes another one is led by its owner; the site then has both for a while.
+        # The owner of a mesh changes its trust domain; meanwhile the site has both.
         yield Finding(
             f"{where}.trustDomain", site.trust_domain, f"is not that of the mesh that is there: set it to {domain}"
         )
@@ -82,10 +82,10 @@ def _sidecars(
     if injects is None or tags.get(injects, injects) != tags.get(revision, revision):
         wanted = injection_labels(None if revision == "default" else revision)
         shown = ",".join(f"{key}={value}" for key, value in wanted.items())
-        # Beside the first label Istio looks at no other.
+        # If there is the first label, Istio ignores the other.
         other = f" {INJECTION}-" if INJECTION in labels and INJECTION not in wanted else ""
         advice = f"gets no sidecars: `kubectl label namespace {namespace} {shown}{other}`, then restart its pods"
-        # With the label of its revision it was let pass before: what runs so goes on, and is told of it.
+        # Earlier versions accepted the label of its revision. What runs that way goes on; the user is warned.
         told = Remark if labels.get(REVISION) == revision else Finding
         yield told(path, namespace, advice)
 
@@ -98,20 +98,20 @@ def injecting(labels: Mapping[str, str]) -> str | None:
 
 
 def pxc_operator(cluster: ClusterReader, settings: model.Settings, site: model.Site) -> Iterator[Finding]:
-    """Find an operator that is not there, or has no sidecar: its databases, which have one, would not answer it."""
+    """Find an operator that does not exist, or has no sidecar: its databases have one, and would not answer it."""
     operator = settings.pxc
     if not operator.existing or not any(isinstance(workload, model.Pxc) for workload in site.workloads):
         return
     labels = cluster.namespace_labels(operator.namespace)
     if labels is None:
-        advice = f"is not there in {site.name}: name where the operator runs, or remove `existing`"
+        advice = f"does not exist in {site.name}: name where the operator runs, or remove `existing`"
         yield Finding("pxc.namespace", operator.namespace, advice)
     else:
         yield from _sidecars(cluster, settings, "pxc.namespace", operator.namespace, labels)
 
 
 def scope(allowed: Allowed, settings: model.Settings, site: model.Site) -> Iterator[Finding]:
-    """Find Gateways of tenants that this `up` would take their gateways from."""
+    """Find Gateways of tenants that this `up` would cut off from the gateways that they open."""
     istio = settings.istio
     if not istio.existing and istio.scope_gateways and (shut := shut_by_scope(allowed)):
         advice = (
@@ -123,7 +123,7 @@ def scope(allowed: Allowed, settings: model.Settings, site: model.Site) -> Itera
 
 
 def namespaces(cluster: ClusterReader, settings: model.Settings, site: model.Site, path: str) -> Iterator[Finding]:
-    """Find namespaces and service accounts of exports and imports that are not there, or whose pods get no sidecars."""
+    """Find namespaces and service accounts of exports and imports that do not exist, or whose pods get no sidecars."""
     made = {workload.namespace for workload in site.workloads}
     users = [
         (f"{path}.exports[{i}]", export.namespace, export.service_account)
@@ -138,7 +138,7 @@ def namespaces(cluster: ClusterReader, settings: model.Settings, site: model.Sit
         where, namespace, account = user
         labels = cluster.namespace_labels(namespace)
         if labels is None:
-            yield Finding(f"{where}.namespace", namespace, f"is not there: `kubectl create namespace {namespace}`")
+            yield Finding(f"{where}.namespace", namespace, f"does not exist: `kubectl create namespace {namespace}`")
             return
         if injecting(labels) is None and labels.get(DATAPLANE) == "ambient":
             advice = (
@@ -149,7 +149,7 @@ def namespaces(cluster: ClusterReader, settings: model.Settings, site: model.Sit
         else:
             yield from _sidecars(cluster, settings, f"{where}.namespace", namespace, labels)
         if not cluster.has_service_account(namespace, account):
-            advice = f"is not there: `kubectl create serviceaccount {account} --namespace {namespace}`"
+            advice = f"does not exist: `kubectl create serviceaccount {account} --namespace {namespace}`"
             yield Finding(f"{where}.serviceAccount", account, advice)
 
     yield from each([user for user in users if user[1] not in made], look)

@@ -1,6 +1,6 @@
-"""Neighbours: what others have written that a new export or import would meet at its gateway, or at its consumers.
+"""Neighbours: objects of others that would affect a new export or import, at its gateway or at its consumers.
 
-What stands already is not refused for it: `status` and the doctor name it then.
+An export or import that exists already is not refused for that: `status` and the doctor report it.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -26,13 +26,13 @@ from dcmesh.preflight.hosts import exported_name, imported_name, new_or_there
 from dcmesh.sites_in_state import SiteInState
 
 LAST = "9999-12-31T23:59:59Z"
-"""Since when a Gateway is there that is still to be made: of two, istiod goes by the elder."""
+"""The age of a Gateway that is still to be created. Of two, istiod goes by the older one."""
 
 
 def met(
     allowed: Allowed, istio: model.Istio, path: str, plan: SitePlan, gateway: str, known: SiteInState | None
 ) -> Iterator[Finding]:
-    """Find the objects of others that a new export or import would meet.
+    """Find the objects of others that would affect a new export or import.
 
     Args:
         allowed: the cluster.
@@ -50,14 +50,14 @@ def met(
         cluster = replace(cluster, scoped=istio.scope_gateways)
     elif allowed.list(ISTIODS):
         yield from _unbound(cluster, istio.existing, plan, known)
-    else:  # whether it binds Gateways to their namespace cannot be seen: what it may bind is no reason to refuse
+    else:  # whether istiod binds Gateways to their namespace cannot be seen, so nothing is refused for it
         cluster = replace(cluster, scoped=True)
     yield from _at_gateway(cluster, path, plan, gateway, known, since)
     yield from _at_consumers(cluster, path, plan, known, since)
 
 
 def _others(cluster: IstioObjects, known: SiteInState | None) -> tuple[IstioObjects, Mapping[str, str]]:
-    """Return a cluster without what the stack has made there, and since when each Gateway of that is there."""
+    """Return a cluster's objects without those of the stack, and the age of each Gateway of the stack."""
     own = {f"{namespace}/{name}" for namespace, name in known.objects.values()} if known else set()
 
     def foreign(objects: Sequence[Object]) -> list[Object]:
@@ -71,7 +71,7 @@ def _others(cluster: IstioObjects, known: SiteInState | None) -> tuple[IstioObje
         gateways=foreign(cluster.gateways),
         entries=foreign(cluster.entries),
         services=foreign(cluster.services),
-        rules=(),  # these decide how hosts are connected to, and not where that leads
+        rules=(),  # these decide how a host is connected to, not which one
     )
     return others, since
 
@@ -79,7 +79,7 @@ def _others(cluster: IstioObjects, known: SiteInState | None) -> tuple[IstioObje
 def _unbound(
     cluster: IstioObjects, existing: model.ExistingIstio, plan: SitePlan, known: SiteInState | None
 ) -> Iterator[Finding]:
-    """Tell of an istiod that is there and lets the Gateways of all namespaces open every gateway."""
+    """Warn of an existing istiod that lets Gateways of all namespaces open every gateway."""
     components = [exported_name(plan, export) for export in plan.exports]
     components += [imported_name(plan, of) for of in plan.imports if of.egress]
     if cluster.scoped or not any(new_or_there(known, component) is Finding for component in components):
@@ -109,7 +109,7 @@ def _at_gateway(
         for host in of.hosts
     ]
     names = {export.base_name(host) for export in exports for host in export.hosts}
-    # Who has an exported name itself is named by `hosts`.
+    # Another object with the exported name itself is reported by `hosts`.
     entries = [entry for entry in cluster.entries if not names & set(entry["spec"].get("hosts", ()))]
     there = replace(cluster, gateways=[*to_be, *cluster.gateways], entries=entries)
     found = list(dict.fromkeys(at_gateway(plan.name, place, ports, there))) if exports else []
@@ -127,7 +127,7 @@ def _at_consumers(
         export = _deployed(of.export, of.source, by_gateway=of.egress is not None)
         account = ServiceAccount(of.namespace, of.service_account)
         led = at_consumer(plan.name, account, export, replace(cluster, entries=()))
-        # What leads the consumers elsewhere is no less than what shuts a gateway.
+        # Leading the consumers elsewhere is as bad as shutting a gateway.
         found = [replace(foreign, severity=State.CRITICAL) for foreign in led]
         there = replace(cluster, gateways=[*_ports(of, export, since), *cluster.gateways])
         found += at_egress(plan.name, account, [export], there)
@@ -136,7 +136,7 @@ def _at_consumers(
 
 
 def _ports(of: ImportPlan, export: DeployedExport, since: Mapping[str, str]) -> list[Object]:
-    """Return the Gateways of an import at its egress gateway as they are to be."""
+    """Return the Gateways that an import is to have at its egress gateway."""
     ports = dict[str, list[int]]()
     for (host, _), port in of.egress.ports.items() if of.egress else ():
         ports.setdefault(host, []).append(port)
@@ -149,7 +149,7 @@ def _ports(of: ImportPlan, export: DeployedExport, since: Mapping[str, str]) -> 
 def _told(
     found: Sequence[Foreign], export: ExportedService, told: type[Finding], path: str, value: str
 ) -> Iterator[Finding]:
-    """Yield what of the foreign objects touches an export or import; of one that stands, what stops it alone."""
+    """Yield the foreign objects that affect an export or import. If it exists already, only those that stop it."""
     touching = [foreign for foreign in found if set(foreign.hosts) & set(export.hosts)]
     worst_last = {(of.kind, of.name): of for of in sorted(touching, key=lambda foreign: foreign.severity)}
     for foreign in worst_last.values():
@@ -165,13 +165,13 @@ def _deployed(export: ExportedService, source: str, *, by_gateway: bool = False)
 
 
 def _gateway(place: str, host: str, ports: Sequence[int], since: Mapping[str, str], *, tls: str | None) -> Object:
-    """Return a Gateway of dcmesh's own as far as others meet it.
+    """Return a Gateway of dcmesh's own, with what matters beside others.
 
     Args:
         place: its namespace and name.
         host: its host.
         ports: its ports.
-        since: since when each of them is there that stands: it keeps its age.
+        since: the age of each Gateway that exists already: it keeps that.
         tls: where the TLS ends; None for a port without TLS.
     """
     namespace, _, name = place.partition("/")

@@ -1,4 +1,4 @@
-"""NetworkPolicies of a gateway's namespace and of consumers': what keeps them from the other end of a link."""
+"""NetworkPolicies in the namespaces of a gateway and of consumers that keep them from the other end of a link."""
 
 from collections.abc import Iterator, Sequence
 from ipaddress import ip_network
@@ -69,7 +69,7 @@ def shut_in(allowed: Allowed, path: str, plan: SitePlan) -> Iterator[Finding]:
 
 
 def _consumers(allowed: Allowed, imported: ImportPlan) -> list[dict[str, str]]:
-    """Return the labels of each pod of a consumer; of none that is there yet no labels."""
+    """Return the labels of each pod of a consumer. If there is no pod yet, it is as if one had no labels."""
     pods = allowed.list(f"/api/v1/namespaces/{imported.namespace}/pods")
     own = [pod for pod in pods if pod["spec"].get("serviceAccountName", "default") == imported.service_account]
     return [dict(labels(pod)) for pod in own] or [{}]

@@ -1,4 +1,4 @@
-"""How several parts of a cluster are looked at, at the same time."""
+"""Looking at several parts of a cluster at the same time."""
 
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -8,17 +8,17 @@ from dcmesh.config.errors import Finding
 from dcmesh.kube.api import ApiException
 
 AT_ONCE = 5
-"""How many exports or imports are looked at the same time: the client keeps that many connections on any machine."""
+"""How many exports or imports are looked at at the same time. The client keeps at least that many connections."""
 
 
 T = TypeVar("T")
 
 
 def each(parts: Iterable[T], look: Callable[[T], Iterator[Finding]]) -> Iterator[Finding]:
-    """Look at several parts at the same time; what is found comes in their order.
+    """Look at several parts at the same time, and yield what is found in their order.
 
     Raises:
-        ApiException: a part may not be looked at: of several the first, when the others were looked at.
+        ApiException: a part may not be read. It is raised at the end; of several errors it is the first.
     """
     refused = list[ApiException]()
 

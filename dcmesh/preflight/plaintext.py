@@ -1,4 +1,4 @@
-"""Pods that take plaintext, where consumers of other trust domains are to be let in by their sidecars."""
+"""Pods that accept plaintext, though their sidecars are to let in consumers of other trust domains."""
 
 from collections.abc import Iterator
 
@@ -12,9 +12,10 @@ from dcmesh.model.plan import SitePlan
 
 
 def taken(allowed: Allowed, site: model.Site, path: str, plan: SitePlan) -> Iterator[Finding]:
-    """Find exports with such consumers of whose pods an elder policy of somebody else's lets them take plaintext.
+    """Find exports with such consumers whose pods accept plaintext, by an older policy of somebody else's.
 
-    Their port then has a chain for TLS that is not Istio's. It would get half of TLS, and Envoy refuse the listener.
+    Envoy's listener for their port then has a second filter chain, without Istio's TLS. dcmesh's change would give that
+    an incomplete TLS context, and Envoy would refuse the listener.
     """
     exports = [
         (index, export, exported)

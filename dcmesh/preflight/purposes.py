@@ -1,7 +1,7 @@
-"""Purposes: what each namespace of a site is for, and what the stack's state says that it was for.
+"""Purposes: what each namespace of a site is for now, and what it was for according to the stack's state.
 
-Pulumi creates first and deletes last. A namespace that is for something else by now has another name in the state: it
-would be created, as it is there, and then deleted, as the other, with all that is new in it.
+Pulumi creates first and deletes last. A namespace with a new purpose has a new name in the state. So Pulumi would first
+take over the existing namespace under its new name, and then delete it under its old one, with all that is new in it.
 """
 
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from dcmesh.sites_in_state import SiteInState
 
 
 def changed(site: model.Site, path: str, gateway: str, known: SiteInState | None) -> Iterator[Finding]:
-    """Find namespaces that are to be for something else than at the last `up`.
+    """Find namespaces whose purpose is another one than at the last `up`.
 
     Args:
         site: the site.
@@ -35,7 +35,7 @@ def changed(site: model.Site, path: str, gateway: str, known: SiteInState | None
 
 
 def _names(site: str, namespace: str) -> dict[str, str]:
-    """Return by what a namespace stands in the state, by what it is for."""
+    """Return the name of a namespace in the state, for each purpose."""
     return {
         "a workload": workload_name(site, namespace),
         "the gateway": gateway_component(site, namespace),
@@ -46,7 +46,7 @@ def _names(site: str, namespace: str) -> dict[str, str]:
 
 
 def _wanted(site: model.Site, path: str, gateway: str) -> Iterator[tuple[str, str, str]]:
-    """Yield each namespace that is to be made: its place, its name, and by what it is to stand in the state."""
+    """Yield each namespace that is to be created: its place, its own name, and its name in the state."""
     for index, workload in enumerate(site.workloads):
         yield f"{path}.workloads[{index}].namespace", workload.namespace, workload_name(site.name, workload.namespace)
     if site.exports:

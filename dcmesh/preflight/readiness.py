@@ -1,4 +1,4 @@
-"""Preflight: what an existing cluster must have, looked at before anything is created in it."""
+"""Preflight: whether an existing cluster has what it must have. It runs before anything is created there."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -50,14 +50,14 @@ def require_ready(
     Args:
         settings: the configuration.
         plan: what follows from it.
-        environment: what the configuration is read in.
+        environment: the project and stack in which the configuration is read.
         in_state: what the stack's state has of each site's cluster.
 
     Returns:
-        What the user is to be warned of, and the identity of each existing cluster by its site.
+        Warnings for the user, and the identity of each site's existing cluster.
 
     Raises:
-        ConfigError: something is wrong or lacking; the message has it all.
+        ConfigError: something is wrong or missing; the message lists everything.
     """
     found: list[Finding] = [*versions.untried(settings)]
     found += trust_domains.changed(settings, plan, environment, in_state)
@@ -86,7 +86,7 @@ def require_ready(
 
 
 def mesh_of(cluster: ClusterReader, settings: model.Settings) -> Mapping[str, Any]:
-    """Return the mesh configuration of an istiod that is there already; empty of one that dcmesh installs."""
+    """Return the mesh configuration of an existing istiod; empty if dcmesh installs istiod."""
     existing = settings.istio.existing
     return (cluster.mesh_config(existing.revision) or {}) if existing else {}
 
@@ -100,7 +100,7 @@ def _of_site(
     environment: Environment,
     known: SiteInState | None,
 ) -> tuple[str, list[Finding]]:
-    """Return a cluster's identity and what is found in it. Of one that is not the site's nothing more is said."""
+    """Return a cluster's identity and what is found in it. If it is not the site's, nothing else is looked at."""
     where = f"{path}.cluster"
     named = existing.context or existing.kubeconfig
     identity = ""
@@ -145,7 +145,7 @@ def _of_site(
                 sidecars.shut_out(allowed, site, path, plan),
                 plaintext.taken(allowed, site, path, plan),
                 admission.not_let_in(allowed, settings, site, path, plan, gateway, known),
-                unseen(allowed, path, site.name),  # of all that was read before
+                unseen(allowed, path, site.name),  # everything that was read before
             ]
             return identity, [found for check in checks for found in as_far_as_allowed(check, where, named)]
     except ConfigException as error:

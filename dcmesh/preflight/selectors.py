@@ -1,4 +1,4 @@
-"""Selectors: whether what an export chooses pods by finds exactly the workload's pods, and no others."""
+"""Selectors: whether an export's selector finds exactly the pods of the workload."""
 
 from collections.abc import Iterator, Sequence
 
@@ -17,7 +17,7 @@ from dcmesh.sites_in_state import SiteInState
 def misled(
     allowed: Allowed, site: model.Site, path: str, plan: SitePlan, known: SiteInState | None
 ) -> Iterator[Finding]:
-    """Find exports of pods that are there whose selector finds others too, or not all.
+    """Find exports whose selector also finds other pods, or misses some.
 
     Args:
         allowed: the cluster.
@@ -51,7 +51,7 @@ def misled(
 
 
 def _by_labels(export: model.PodExport | model.IngressExport, pods: Sequence[Object], site: str) -> Iterator[str]:
-    """Yield what is wrong with labels that are to be those of all pods of a StatefulSet, and of no others."""
+    """Yield what is wrong with labels that must be on all pods of a StatefulSet, and on no others."""
     own = {name for pod in pods if _owner(pod) == ("StatefulSet", export.stateful_set_name) for name in [_name(pod)]}
     chosen = {_name(pod) for pod in pods if selects(export.selector, labels(pod))}
     if others := sorted(chosen - own):
@@ -67,7 +67,7 @@ def _by_labels(export: model.PodExport | model.IngressExport, pods: Sequence[Obj
 
 
 def _by_label(export: model.GatewayExport, pods: Sequence[Object], site: str) -> Iterator[tuple[int, str, str]]:
-    """Yield which of the named pods the label gives to none, or to several: number, name and advice."""
+    """Yield which of the named pods have no pod with their label, or several: number, name and advice."""
     for number, name in enumerate(export.pods):
         found = sorted(_name(pod) for pod in pods if labels(pod).get(export.pod_label) == name)
         if len(found) != 1:
@@ -80,7 +80,7 @@ def _by_label(export: model.GatewayExport, pods: Sequence[Object], site: str) ->
 
 
 def _by_name(export: model.GatewayExport, pods: Sequence[Object], site: str) -> Iterator[str]:
-    """Yield which pods say by their label that they are another, to which the gateway would lead as well."""
+    """Yield pods that have the label of another pod: the gateway would lead to them as well."""
     for host in export.hosts:
         wanted = pod_of(host)
         found = sorted(_name(pod) for pod in pods if labels(pod).get(POD_NAME) == wanted)
@@ -99,7 +99,7 @@ def _by_name(export: model.GatewayExport, pods: Sequence[Object], site: str) -> 
 
 
 def _lives(pod: Object) -> bool:
-    """Tell whether a pod has what it says. One on its way out does: its next, of the same name, is not there yet."""
+    """Tell whether a pod has the label that it should have. A pod that is being deleted counts as having it."""
     return not has_ended(pod)
 
 

@@ -1,4 +1,4 @@
-"""Databases that are to lose their sidecars: not before nothing refuses pods that have none."""
+"""Databases that are to lose their sidecars: first no policy may refuse pods without one."""
 
 from collections.abc import Iterator
 
@@ -14,7 +14,7 @@ INJECTED = "sidecar.istio.io/status"
 
 
 def kept(site: model.Site, path: str, plan: SitePlan) -> Iterator[Remark]:
-    """Tell of databases that are to lose their sidecars, and whose pods the next `up` restarts without them."""
+    """Warn of databases that are to lose their sidecars: the next `up` restarts their pods without them."""
     planned = {database.namespace for database in plan.databases if database.sidecar}
     for index, workload in enumerate(site.workloads):
         if isinstance(workload, model.Database) and not workload.sidecar and workload.namespace in planned:
@@ -26,9 +26,9 @@ def kept(site: model.Site, path: str, plan: SitePlan) -> Iterator[Remark]:
 
 
 def shut_out(allowed: Allowed, site: model.Site, path: str, plan: SitePlan) -> Iterator[Finding]:
-    """Find databases whose pods take mutual TLS alone, by a policy that is not dcmesh's.
+    """Find databases whose pods accept nothing but mutual TLS, by a policy that is not dcmesh's.
 
-    The first pod that loses its sidecar would not reach the others, and the rollout would stand still.
+    The first pod without a sidecar could not reach the others, and the rollout would stand still.
     """
     bare = {database.namespace for database in plan.databases if not database.sidecar}
     if not bare:

@@ -1,4 +1,4 @@
-"""Names that dcmesh needs, and that somebody else has taken."""
+"""Names that dcmesh needs and somebody else uses."""
 
 from collections.abc import Iterator
 
@@ -15,7 +15,7 @@ from dcmesh.preflight.parallel import each
 def taken(
     cluster: ClusterReader, settings: model.Settings, site: model.Site, path: str, gateway: str
 ) -> Iterator[Finding]:
-    """Find what dcmesh is to make, by a name that is fixed or configured, and what somebody else has made."""
+    """Find objects that dcmesh is to create under a fixed or configured name, where somebody else's has that name."""
     to_make = [(f"{path}.workloads[{i}].namespace", workload.namespace) for i, workload in enumerate(site.workloads)]
     operator = settings.pxc
     if not operator.existing and any(isinstance(workload, model.Pxc) for workload in site.workloads):
@@ -37,7 +37,7 @@ def taken(
             )
             label = f"kubectl label namespace {name} {key}={value}"
             advice = (
-                f"is there already in {site.name}, and this stack has not made it: name another. If this stack is to "
+                f"exists already in {site.name}, and this stack has not made it: name another. If this stack is to "
                 f"take it over, and {goes} to delete it with all that is in it: `{label}`"
             )
             yield Finding(where, name, advice)

@@ -1,7 +1,7 @@
-"""Exports and imports that have another termination than at the last `up`: for one `up` objects of both kinds stand.
+"""Exports and imports whose termination changes: during one `up` the objects for both terminations exist.
 
-A consumer's sidecar may go by either. Pulumi deletes the old ones at the end, and not at all where something before
-that fails: so the probe waits for the next `up`.
+Meanwhile a consumer's sidecar may use either of them. Pulumi deletes the old ones at the end, or not at all if
+something fails before. So the link is probed by the next `up`.
 """
 
 from collections.abc import Iterable, Iterator
@@ -14,7 +14,7 @@ from dcmesh.sites_in_state import SiteInState
 
 
 def changed(path: str, plan: SitePlan, known: SiteInState | None) -> Iterator[Remark]:
-    """Tell of imports of which the stack has objects for another termination."""
+    """Warn of imports for which the stack still has objects for another termination."""
     for index, imported in enumerate(plan.imports):
         if stands_otherwise(plan, imported, known.objects if known else ()):
             advice = (
@@ -25,9 +25,9 @@ def changed(path: str, plan: SitePlan, known: SiteInState | None) -> Iterator[Re
 
 
 def replaced(path: str, plan: SitePlan, known: SiteInState | None) -> Iterator[Finding]:
-    """Find exports that are to go to ingress ports, or to leave them, while their former objects stand.
+    """Find exports that are to change to ingress ports, or away from them, while their old objects exist.
 
-    These are deleted last. Until then the pods would have sidecars for the one, and policies for the other.
+    Pulumi deletes those last. Until then the pods would have sidecars for one termination and policies for the other.
     """
     standing = {urn.rpartition("::")[2]: place for urn, place in (known.objects if known else {}).items()}
     for index, export in enumerate(plan.exports):
@@ -43,7 +43,7 @@ def replaced(path: str, plan: SitePlan, known: SiteInState | None) -> Iterator[F
 
 
 def _standing(site: str, export: ExportedService, name: str, namespace: str, own: str) -> str:
-    """Return for which termination of a host of an export an object of the state is; empty for none.
+    """Return the termination that an object in the state is for; empty if it is not for this export.
 
     Args:
         site: the site.
@@ -87,7 +87,7 @@ def _component(plan: SitePlan, of: ImportPlan) -> str:
 
 
 def _entry_of(own: str, imported: ImportPlan, name: str, plan: SitePlan) -> bool:
-    """Tell whether a name is that of a ServiceEntry of one of the import's pods, whatever its export was called."""
+    """Tell whether a name in the state is that of a ServiceEntry for one of the import's pods."""
     component, _, pod = name.partition("-serviceentry-")
     others = {_component(plan, of) for of in plan.imports if of.export and not of.export.server_names}
     of_source = component.startswith(own.removesuffix(imported.name)) and component not in others

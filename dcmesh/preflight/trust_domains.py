@@ -1,7 +1,7 @@
-"""Trust domains that change: one step at a time, so that pods of the old one and of the new one accept each other.
+"""Trust domains that change: one step at a time, so that pods with the old one and with the new one accept each other.
 
-The steps are to have the new one as alias, to swap the two, and to drop the old one. Each is looked at before anything
-is created, for a site's link changes whether or not its mesh does.
+The steps: add the new one as an alias, swap the two, drop the old one. Each step is checked before anything is created,
+because the site's link changes even if its mesh does not.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -32,12 +32,12 @@ Outputs = Mapping[str, Any]
 def changed(
     settings: model.Settings, plan: Plan, environment: Environment, in_state: Mapping[str, SiteInState]
 ) -> Iterator[Finding]:
-    """Find trust domains of sites that change in too large a step, or too early.
+    """Find changes of a site's trust domains that skip a step or come too early.
 
     Args:
         settings: the configuration.
         plan: what follows from it.
-        environment: what the configuration is read in.
+        environment: the project and stack in which the configuration is read.
         in_state: what the stack's state has of each site's cluster.
 
     Raises:
@@ -67,9 +67,9 @@ def changed(
 
 
 def _untold(site: model.Site, mesh: "Mesh") -> tuple[str, ...] | None:
-    """Return the trust domains of a site whose first `up` failed, perhaps late, and told of nothing.
+    """Return the trust domains of a site whose first `up` failed, perhaps late, and left no outputs.
 
-    None if that cannot be known of a cluster that is there. One that is made anew has none yet.
+    None if an existing cluster cannot be asked. A cluster that is created anew has none yet.
     """
     there = mesh.trust_domains
     if there is None and site.trust_domain != TRUST_DOMAIN and isinstance(site.cluster, model.ExistingCluster):
@@ -84,7 +84,7 @@ class Mesh:
     Attributes:
         site: the site's part of the configuration.
         known: what the stack's state has of its cluster.
-        existing: what is said of it, if somebody else leads it.
+        existing: its part of the configuration, if somebody else runs it.
     """
 
     site: model.Site
@@ -100,7 +100,7 @@ class Mesh:
 
     @property
     def trust_domains(self) -> tuple[str, ...] | None:
-        """Its trust domain, and its aliases; none of them if it is not there, and None if it cannot be asked."""
+        """Its trust domain and its aliases; empty if there is no mesh, None if it cannot be asked."""
         try:
             return MeshCluster(self.site.name, self._kubeconfig).trust_domains(
                 self.existing.revision if self.existing else "default"
@@ -110,7 +110,7 @@ class Mesh:
 
     @property
     def holders(self) -> Sequence[CertificateHolder]:
-        """What its proxies have, and its Secret `cacerts`."""
+        """The certificates of its proxies, and those in its Secret `cacerts`."""
         try:
             return on_each({self.site.name: self._kubeconfig}, all_of)
         except KubeconfigError as error:
@@ -119,14 +119,14 @@ class Mesh:
 
 @dataclass(frozen=True, kw_only=True)
 class Others:
-    """The sites at the other ends of links, by the states of their stacks.
+    """The sites at the other ends of links, as the states of their stacks show them.
 
-    Not by outputs alone: those are what an `up` wanted, and it writes them though it fails beside them.
+    Outputs alone do not suffice: they say what an `up` wanted, and are written even if that `up` fails.
 
     Attributes:
         outputs: the outputs of the stack itself.
         own: its whole name.
-        stacks: the stack of each site of another one; None if it has none here.
+        stacks: the stack of each site that another stack has; None if its link is in a file or the configuration.
         read: returns the outputs of a stack.
     """
 
@@ -137,12 +137,12 @@ class Others:
 
     @property
     def links(self) -> Mapping[str, Any]:
-        """The links that the stack itself told."""
+        """The links in the stack's own outputs."""
         links: Mapping[str, Any] = self.outputs.get("link", {})
         return links
 
     def resources(self, site: str) -> tuple[Mapping[str, Any], str]:
-        """Return by name what each resource of a site's stack is, or why that cannot be known.
+        """Return each resource of a site's stack by its name, or why they cannot be known.
 
         Raises:
             ConfigError: its stack cannot be read just now.
@@ -162,7 +162,7 @@ class Others:
     def has(self, site: str) -> tuple[set[str], str]:
         """Return the trust domains that a site's pods may have, or why they cannot be known.
 
-        Where its last `up` has seen their certificates through it is one, otherwise each that it has told.
+        If its last `up` saw all pods get new certificates there is one; otherwise each that the site has published.
         """
         resources, reason = self.resources(site)
         if reason:
@@ -177,11 +177,11 @@ class Others:
 
 
 SETTLED = 3
-"""Which trigger of the Command that sees certificates through is their trust domain."""
+"""The index of the trust domain among the triggers of the Command that waits for new certificates."""
 
 
 def _unaccepted(resources: Mapping[str, Any], site: str, old: str, new: str) -> bool:
-    """Tell whether anything by which a stack reaches a site insists on its old trust domain alone."""
+    """Tell whether anything in a stack still accepts a site by its old trust domain alone."""
     for outputs in resources.values():
         spec, name = outputs.get("spec") or {}, (outputs.get("metadata") or {}).get("name", "")
         hosts = [name, *(spec.get("hosts") or ()), spec.get("host") or ""] if isinstance(spec, Mapping) else []
@@ -195,7 +195,7 @@ def _unaccepted(resources: Mapping[str, Any], site: str, old: str, new: str) -> 
 
 
 def _lists(spec: object) -> Iterator[Sequence[str]]:
-    """Yield each list of names that a spec insists on."""
+    """Yield each list of accepted names in a spec."""
     if isinstance(spec, Mapping):
         for key, value in spec.items():
             if key == "subjectAltNames" and isinstance(value, Sequence):
@@ -208,7 +208,7 @@ def _lists(spec: object) -> Iterator[Sequence[str]]:
 
 
 def _lets_in(resources: Mapping[str, Any], site: str, export: ExportedService, account: ServiceAccount) -> bool:
-    """Tell whether a site's export, as its stack's state has it, lets an account of one trust domain in."""
+    """Tell whether a site's export, according to its stack's state, lets in an account of a trust domain."""
 
     def text(name: str) -> str:
         return str((resources.get(name.lower()) or {}).get("spec", ""))
@@ -234,7 +234,7 @@ def _lets_in(resources: Mapping[str, Any], site: str, export: ExportedService, a
 
 
 def shut_out(path: str, plan: SitePlan, others: Others) -> Iterator[Finding]:
-    """Find consumers of other stacks that are let in no more by the trust domain that their site has."""
+    """Find consumers of other stacks that would no longer be let in by the trust domain that their site has."""
     for index, export in enumerate(plan.exports):
         told = _export(others.links, plan.name, export.name)
         before = {_name(of): of for of in map(Consumer.model_validate, told["consumers"] if told else ())}
@@ -260,7 +260,7 @@ def _name(consumer: Consumer) -> tuple[str, ServiceAccount]:
 
 
 def alike(path: str, plan: SitePlan) -> Iterator[Remark]:
-    """Tell of imports from a site whose trust domain is that of another one that is imported from."""
+    """Warn of imports from two sites that have the same trust domain."""
     owners = dict[str, str]()
     for index, imported in enumerate(plan.imports):
         for domain in imported.export.trust_domains if imported.export else ():
@@ -271,7 +271,7 @@ def alike(path: str, plan: SitePlan) -> Iterator[Remark]:
 
 
 def refused(site: model.Site, path: str, plan: SitePlan) -> Iterator[Remark]:
-    """Tell of imports whose exporter does not let in accounts of the site's trust domain."""
+    """Warn of imports whose exporter does not let in accounts of this site's trust domain."""
     for index, imported in enumerate(plan.imports):
         account = ServiceAccount(imported.namespace, imported.service_account)
         for consumer in imported.export.consumers if imported.export else ():
@@ -286,7 +286,7 @@ def refused(site: model.Site, path: str, plan: SitePlan) -> Iterator[Remark]:
 
 @dataclass(frozen=True, kw_only=True)
 class Change:
-    """A site whose trust domains are others than at the last `up`.
+    """A site whose trust domains differ from those of the last `up`.
 
     Attributes:
         path: its place in the configuration.
@@ -303,7 +303,7 @@ class Change:
     mesh: Mesh
 
     def wrong(self, others: Others) -> Iterator[Finding]:
-        """Find why it must not be made now."""
+        """Find reasons why the change must not be made now."""
         old, new = self.had[0], self.site.trust_domain
         if new not in self.had:
             yield self._finding(f"is new: first add it as `trustDomainAlias` beside {old} ({HOW})")
@@ -320,7 +320,7 @@ class Change:
         return Finding(f"{self.path}.trustDomain", self.site.trust_domain, advice)
 
     def _not_yet_counting(self) -> Iterator[Finding]:
-        """Find that the mesh itself has not both: what was told is what an `up` wanted."""
+        """Find out whether the mesh itself lacks one of the two: outputs only say what an `up` wanted."""
         there, new = self.mesh.trust_domains, self.site.trust_domain
         if there is None:
             yield self._finding("is to be swapped, and its mesh cannot be asked what it takes: see to it that it can")
@@ -335,7 +335,7 @@ class Change:
             yield self._finding(f"{advice} with it as `trustDomainAlias` first ({HOW})")
 
     def _not_yet_accepted(self, others: Others) -> Iterator[Finding]:
-        """Find the other ends of links that do not accept the new trust domain, as far as they tell."""
+        """Find the other ends of links that do not accept the new trust domain, as far as can be seen."""
         old, new = self.had[0], self.site.trust_domain
         for imported in self.plan.imports:
             if (export := imported.export) is None:
@@ -357,7 +357,7 @@ class Change:
                 yield self._finding(f"is not accepted by {site} yet, at its imports: first run `pulumi up` there")
 
     def _in_use(self) -> Iterator[Finding]:
-        """Find pods that still have a trust domain which goes, and an authority that may not sign for the new one."""
+        """Find pods whose trust domain is to go, and an authority that may not sign for the new one."""
         going = {*self.had} - {*self.site.trust_domains}
         for holder in self.mesh.holders:
             of = trust_domain_of(identity(holder.chain[0])) if holder.chain else ""
@@ -372,6 +372,6 @@ class Change:
 
 
 def _export(links: Mapping[str, Any], site: str, name: str) -> Mapping[str, Any] | None:
-    """Return an export of a site as links tell it; None if they do not."""
+    """Return an export of a site from the links; None if they do not have it."""
     exports = links.get(site, {}).get("exports", ())
     return next((export for export in exports if export["name"] == name), None)

@@ -1,4 +1,4 @@
-"""Versions: what runs in a cluster, and what is to."""
+"""Versions: what runs in a cluster, and what is to run there."""
 
 from collections.abc import Iterator
 
@@ -9,14 +9,14 @@ from dcmesh.model import support
 
 
 def _minor(version: str) -> support.Minor:
-    """Return the minor version of one that was checked."""
+    """Return the minor version of a version that was checked before."""
     minor = support.minor_of(version)
     assert minor is not None, version  # noqa: S101 - for the type checker
     return minor
 
 
 def untried(settings: model.Settings) -> Iterator[Remark]:
-    """Yield a remark on each Istio to be installed that is newer than the newest that was tried."""
+    """Warn of an Istio to be installed that is newer than the newest tested one."""
     warning = support.istio_warning(_minor(settings.istio.version))
     if settings.sites and warning and not settings.istio.existing:
         yield Remark("istio.version", settings.istio.version, warning)

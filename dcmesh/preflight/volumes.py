@@ -1,4 +1,4 @@
-"""The volumes of databases: whether they can become what they are to be."""
+"""The volumes of databases: whether they can change to what the configuration says."""
 
 from collections.abc import Iterator
 
@@ -10,11 +10,11 @@ from dcmesh.model import settings as model
 from dcmesh.preflight.parallel import each
 
 CLAIMS = {"mariadb": mariadb.CLAIM, "pxc": pxc.CLAIM}
-"""How the claims of a database begin, by its kind."""
+"""How the names of a database's claims begin, by its kind."""
 
 
 def claims(cluster: ClusterReader, site: model.Site, path: str) -> Iterator[Finding]:
-    """Compare the volumes that databases have with those that they are to have: they can grow, if their class can."""
+    """Compare the volumes that databases have with those that they are to have. Some classes let them grow."""
 
     def look(numbered: tuple[int, model.Workload]) -> Iterator[Finding]:
         index, workload = numbered

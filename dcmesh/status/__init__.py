@@ -1,1 +1,1 @@
-"""How the sites of a stack are, now."""
+"""The present state of a stack's sites."""

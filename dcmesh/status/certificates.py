@@ -19,7 +19,7 @@ from dcmesh.model.facts import Fact, Problem, State
 from dcmesh.model.istio import ISTIO_NAMESPACE
 
 OVERDUE = 0.25
-"""What part of a pod's certificate may be left. Istio renews it when half of it is left."""
+"""Which part of a pod's certificate's lifetime may be left. Istio renews it when half of it is left."""
 
 CertificateKind = Literal["root", "intermediate", "pod"]
 
@@ -144,7 +144,7 @@ def _authorities(site: str, root: bytes, chain: bytes, now: datetime) -> list[Ce
 
 
 def parse_proxy(site: str, subject: str, answer: Mapping[str, Any], now: datetime) -> Certificate:
-    """Return a pod's own certificate from what its Envoy answers at `certs`: of several the first to expire."""
+    """Return a pod's own certificate from its Envoy's answer at `certs`. Of several it is the first to expire."""
     chain = [found for entry in answer.get("certificates", ()) for found in entry.get("cert_chain", ())]
     if not chain:
         return Certificate(site=site, kind="pod", subject=subject, unknown="its sidecar has none")
@@ -161,7 +161,7 @@ def parse_proxy(site: str, subject: str, answer: Mapping[str, Any], now: datetim
 
 
 def root_problems(certificates: Iterable[Certificate]) -> tuple[Problem, ...]:
-    """Return what is wrong between sites: they must have a root in common, or none trusts another."""
+    """Return what is wrong between sites: without a common root none trusts another."""
     roots = dict[str, set[str]]()
     for certificate in certificates:
         if certificate.kind == "root" and certificate.fingerprint:

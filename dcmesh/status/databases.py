@@ -27,14 +27,14 @@ class DatabaseServer(Fact):
         max_lag: how many seconds behind it may be.
         down: why it does not answer; empty if it does.
         source: the host that it follows; empty if it follows none.
-        running: whether it is connected to it, and takes over and applies rows.
-        seconds_behind: how old what it applies is; None while that is not known.
+        running: whether it is connected to that host, and fetches and applies rows.
+        seconds_behind: the age of the rows that it applies; None while that is not known.
         position: the GTIDs up to which it has written or applied rows.
-        read_only: whether it takes no writes of clients; None if it does not say.
+        read_only: whether it refuses writes of clients; None if it does not say.
         extra: the GTIDs of transactions that it has and its source has not.
         last_error: the last error of the channel; empty if there is none.
         volume_used: how full the volume with its data is, in per cent; None if it does not say.
-        waits_for: what it waits for that is read-only and should be the primary; empty if it does not say.
+        waits_for: if it is read-only and should be the primary, what it waits for; empty if it does not say.
     """
 
     namespace: str
@@ -106,7 +106,7 @@ class DatabaseServer(Fact):
 def ask_server(
     clients: Callable[[], ApiClient], site: str, expected: ExpectedServer, max_lag: int
 ) -> list[DatabaseServer]:
-    """Ask a server for itself and its channel."""
+    """Ask a server how it is and how its channel is."""
     replica = expected.replica
     known: dict[str, Any] = {
         "site": site,

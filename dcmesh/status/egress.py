@@ -1,4 +1,4 @@
-"""Egress gateways: whether their pods run, take what istiod sends, and are closed to whom they are not for."""
+"""Egress gateways: whether their pods run, accept what istiod sends, and are closed to all but their clients."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ class EgressStatus(GatewayPods):
 
     Attributes:
         account: its namespace and service account.
-        open: whether a pod that is none of its clients was answered; None while that is not known.
+        open: whether it answered a pod that is not one of its clients; None while that is not known.
     """
 
     account: str
@@ -82,9 +82,9 @@ def find_egress(
 
 
 def _open(job: Mapping[str, Any]) -> bool | None:
-    """Return how the Job ended that asks as nobody's client; None if it has not, or for a reason of its own.
+    """Return whether the Job that is none of its clients was answered; None if it has not ended, or failed otherwise.
 
-    If it is answered, its pod's exit code has it fail by its policy for that.
+    If it is answered, its pod exits with a code for which the Job's failure policy makes it fail at once.
     """
     conditions = job.get("status", {}).get("conditions") or ()
     ended = {of["type"]: of.get("reason") for of in conditions if of["status"] == "True"}

@@ -1,4 +1,4 @@
-"""Foreign objects: those that touch the links of a running site."""
+"""Foreign objects: those that affect the links of a running site."""
 
 from collections.abc import Callable
 from functools import partial
@@ -13,7 +13,7 @@ from dcmesh.kube.pods import read
 
 
 def ask_foreign(clients: Callable[[], ApiClient], site: DeployedSite) -> list[Foreign]:
-    """Ask a cluster for what somebody else has written that touches the site's links."""
+    """Ask a cluster for objects of somebody else that affect the site's links."""
     try:
         with clients() as api:
             cluster = gather(partial(read, api), site.gateway.place if site.gateway else "")
@@ -33,4 +33,4 @@ def ask_foreign(clients: Callable[[], ApiClient], site: DeployedSite) -> list[Fo
             for found in at_consumer(site.name, account, export, cluster)
         ),
     )
-    return list(dict.fromkeys(found))  # an export is there once for each of its ports
+    return list(dict.fromkeys(found))  # exports come once for each port

@@ -1,4 +1,4 @@
-"""Gateways: whether a site's door is open, whether it will be after a restart, and where the others look for it."""
+"""Gateways: whether a site's door is open, whether it stays so after a restart, and where the others look for it."""
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -13,7 +13,7 @@ from dcmesh.kube.pods import Pod, ask_proxy, parse_pod, read
 from dcmesh.model.facts import Fact, State
 
 LISTENERS, CLUSTERS = "listener_manager.lds", "cluster_manager.cds"
-"""What Envoy's counts of the configuration that istiod sends begin with."""
+"""How the names of Envoy's counters for istiod's configuration begin."""
 
 COUNTS = f"stats?format=json&filter={quote(f'^({LISTENERS}|{CLUSTERS})[.](update_rejected|version_text)$', safe='')}"
 REFUSED_LISTENERS = "config_dump?resource=dynamic_listeners"
@@ -21,12 +21,12 @@ REFUSED_LISTENERS = "config_dump?resource=dynamic_listeners"
 
 @dataclass(frozen=True, kw_only=True)
 class Refusal:
-    """Configuration that an Envoy of the gateway has been sent last, and does not take.
+    """Configuration that istiod sent last and an Envoy of the gateway refuses.
 
     Attributes:
         pod: namespace and name of its pod.
         of: `listeners` or `clusters`.
-        details: what Envoy says, on one line; empty where it does not say it any more.
+        details: Envoy's reason, on one line; empty if it does not tell it any more.
     """
 
     pod: str
@@ -56,7 +56,7 @@ class GatewayPods(Fact):
     unasked: str = ""
 
     def judge(self) -> Iterator[tuple[State, str]]:
-        """Yield what is wrong, but for what their Envoys refuse: what follows from that, each kind says for itself."""
+        """Yield what is wrong, except what their Envoys refuse: each kind of gateway judges that itself."""
         if self.unasked:
             yield State.UNKNOWN, f"its Envoys cannot be asked what they refuse: {self.unasked}"
         if not self.ready:
@@ -72,9 +72,9 @@ class GatewayStatus(GatewayPods):
     Attributes:
         addresses: the external addresses of its Service.
         ports: the ports of its Service.
-        told_addresses: where importers look for it.
-        told_port: at which port.
-        advertised: whether the configuration says so, and not the Service.
+        told_addresses: the addresses where importers look for it.
+        told_port: the port there.
+        advertised: whether these are from the configuration, and not from the Service.
     """
 
     addresses: tuple[str, ...] = ()
@@ -190,8 +190,8 @@ def envoys(deployment: Mapping[str, Any], pods: Iterable[Mapping[str, Any]]) -> 
 def refused_by(pod: Pod, ask: Callable[[str], Any]) -> Iterator[Refusal]:
     """Yield what a pod's Envoy refuses now.
 
-    Its counts are of all since its start. A listener shows in its own place whether the last try failed; clusters do
-    not, but then they are of an older version than the listeners.
+    Its counters go back to its start. A listener itself shows whether its last update failed. Clusters do not, but if
+    one failed they have an older version than the listeners.
 
     Args:
         pod: the pod.
@@ -211,6 +211,6 @@ def refused_by(pod: Pod, ask: Callable[[str], Any]) -> Iterator[Refusal]:
 
 
 def _version(text: str) -> tuple[str, int]:
-    """Return when istiod made a version, and which of that second or later it is: `TIME/NUMBER`."""
+    """Return when istiod made a version, and its number, from `TIME/NUMBER`. Later versions are larger."""
     found = re.search(r"(\d{4}-[^/]*)/(\d+)", text)
     return (found[1], int(found[2])) if found else ("", 0)

@@ -1,4 +1,4 @@
-"""Hosts: whether what a site imports answers now, and whom the consumer's sidecar takes for it."""
+"""Hosts: whether imported hosts answer now, and which identities the consumer's sidecar accepts from them."""
 
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -31,7 +31,7 @@ SCRIPT = asking(Path(__file__).with_name("ask_hosts.sh").read_text(), seconds=AN
 
 
 NONSENSE = (LookupError, ValueError, TypeError, AttributeError, RecursionError)
-"""What is raised by an answer that is not such as a sidecar gives."""
+"""Errors that an answer causes if it is not like a sidecar's."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +40,7 @@ class Answer:
 
     Attributes:
         ok: whether that was as expected.
-        text: the answer, which of a host that answers with the name of its pod is that name; or why there was none.
+        text: the answer (of a host that answers with its pod's name, that name), or why there was none.
     """
 
     ok: bool
@@ -58,7 +58,7 @@ class Host(Fact):
         host: its name.
         port: its port.
         answer: what it said to a new connection.
-        identity: the SPIFFE id that it must prove; of several one, apart by spaces.
+        identity: the SPIFFE id that it must prove, or several, separated by spaces, of which it must prove one.
         accepted: the identities that the consumer's sidecar accepts; None if the sidecar could not be asked.
     """
 
@@ -74,13 +74,13 @@ class Host(Fact):
     @property
     def where(self) -> str:
         """What problems begin with."""
-        # What cannot be asked is the same for all hosts of a consumer: one problem.
+        # If nothing can be asked the reason is the same for all hosts of a consumer, and so they are one problem.
         what = f"hosts of {self.source}" if self.unknown else f"{self.host}:{self.port}"
         return f"{self.site} {self.consumer} to {what}"
 
     @property
     def must_be(self) -> str:
-        """Namespace and service account of the identity that it must prove; of several each."""
+        """Namespace and service account of the identity that it must prove, or of each of several."""
         # spiffe://DOMAIN/ns/NAMESPACE/sa/NAME
         return " ".join("/".join(of.split("/")[-3::2]) for of in self.identity.split())
 
@@ -175,12 +175,12 @@ def ask_hosts(api: ApiClient, pod: Pod, imports: tuple[DeployedExport, ...]) -> 
 
 
 def parse_answers(printed: str, probes: Mapping[HostPort, str], asker: str) -> dict[HostPort, Answer]:
-    """Return by host and port what ask_hosts.sh prints.
+    """Return the answers that ask_hosts.sh prints, by host and port.
 
     Args:
         printed: its lines.
-        probes: likewise, what is expected.
-        asker: name of the pod that has asked. What it has asked at an address is itself.
+        probes: what is expected, by host and port.
+        asker: name of the pod that asked.
     """
     answers = dict[HostPort, Answer]()
     for verdict, host, port, said in re.findall(r"^(ok|failed) (\S+) (\d{1,5}) ?(.*)$", printed, re.MULTILINE):
@@ -193,7 +193,7 @@ def parse_answers(printed: str, probes: Mapping[HostPort, str], asker: str) -> d
 
 
 def _judged(text: str, probe: str | None, pod: str | None) -> Answer:
-    """Return what to make of what a host said. link_probe.sh takes the same for right."""
+    """Return whether a host's answer is right, and what to show of it. link_probe.sh has the same rules."""
     http = re.match(r"(HTTP \S+) ?(.*)", text)
     if probe not in HTTP_PROBES or not http:
         return Answer(ok=probe not in (*HTTP_PROBES, None), text=text)
@@ -205,13 +205,13 @@ def _judged(text: str, probe: str | None, pod: str | None) -> Answer:
 
 
 def clusters_path(imports: tuple[DeployedExport, ...]) -> str:
-    """Return the path at which Envoy shows where it sends what is for these hosts."""
+    """Return the path at which Envoy shows its clusters for these hosts."""
     names = "|".join(re.escape(f"|{i.port}||{i.known_as(host)}") for i in imports for host in i.hosts)
     return f"config_dump?resource=dynamic_active_clusters&name_regex={quote(f'outbound({names})', safe='')}"
 
 
 def parse_clusters(answer: Mapping[str, Any]) -> dict[HostPort, tuple[str, ...]]:
-    """Return by host and port the identities that Envoy accepts there."""
+    """Return the identities that Envoy accepts, by host and port."""
     clusters = (config["cluster"] for config in answer.get("configs", ()))
     return {_place(cluster["name"]): tuple(sorted(set(_names(cluster)))) for cluster in clusters}
 
@@ -223,7 +223,7 @@ def _place(cluster: str) -> HostPort:
 
 
 def _names(config: Any, *, matched: bool = False) -> Iterator[str]:  # noqa: ANN401 — a tree
-    """Yield the names that a certificate must have one of, wherever they stand in a cluster's configuration."""
+    """Yield the names of which a certificate must have one, wherever they are in a cluster's configuration."""
     match config:
         case Mapping():
             for key, part in config.items():

@@ -41,7 +41,7 @@ def _line(state: State, text: str) -> Text:
 
 
 def tables(status: Status | TrustReport, width: int) -> Iterable[tuple[str, Table]]:
-    """Return a table for each kind of fact that there is, and its title, for a screen so wide."""
+    """Yield a title and a table for each kind of fact that was found, for a screen of that width."""
     if isinstance(status, TrustReport):
         if status.roots:
             yield "Roots", _roots(status.roots)
@@ -97,7 +97,7 @@ def _hosts(hosts: Sequence[Host], width: int) -> Table:
 
 
 def _names(header: str, names: Iterable[str], width: int) -> Column:
-    """Return a column for names of hosts. One that leaves room for the rest of a screen is not folded."""
+    """Return a column for names of hosts. It is not folded if it leaves enough room for the other columns."""
     return Column(header, overflow="fold", no_wrap=max(map(len, names), default=0) <= width // 3)
 
 

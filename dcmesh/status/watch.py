@@ -15,10 +15,10 @@ from dcmesh.status.sites import Status
 
 
 def watch(look: Callable[[], Status], interval: int) -> State:
-    """Show on the terminal how all is, until Ctrl-C, and return how it was at the last look.
+    """Show on the terminal how everything is, until Ctrl-C, and return how it was at the last look.
 
     Args:
-        look: asks.
+        look: asks the sites.
         interval: how many seconds pass until it asks again.
 
     Raises:
@@ -37,6 +37,6 @@ def watch(look: Callable[[], Status], interval: int) -> State:
 
 
 def _shown(status: Status, interval: int) -> Text:
-    """Return what the screen shows. What was somebody else's is text in it: the only codes are those of `text`."""
+    """Return what the screen shows. Texts of others are harmless in it: the only codes are those of `text`."""
     foot = f"{datetime.now():%H:%M:%S}, and again every {interval} s. Ctrl-C ends it."
     return Text.assemble(Text.from_ansi(text(status)), "\n", (foot, "dim"))

@@ -120,7 +120,7 @@ def test_a_service_that_is_not_there_is_named_before_anything_is_made(pair: Proj
         dc1["exports"].insert(0, export("db", service="other", replicas=3))
         dc2["imports"].insert(0, imported("db"))
     said = pair.refused("preview")
-    assert 'sites[0].exports[0].service: "other" is not there in namespace bare of dc1' in said
+    assert 'sites[0].exports[0].service: "other" does not exist in namespace bare of dc1' in said
     with pair.edit() as config:
         config["dcmesh:sites"][0]["exports"][0] |= {"service": "db"}
     said = pair.refused("preview")

@@ -25,7 +25,7 @@ class _Wrong(Exception):  # noqa: N818 — a way out, caught here
 
 
 def kubeconfigs(configuration: Configuration) -> Iterator[Finding]:
-    """Find kubeconfigs that are not there or lack the context, and sites that share a cluster."""
+    """Find kubeconfigs that do not exist or lack the context, and sites that share a cluster."""
     seen = dict[tuple[str, str], str]()
     for path, site in configuration.sites:
         if not isinstance(site.cluster, ExistingCluster):
@@ -65,7 +65,7 @@ def _context(cluster: ExistingCluster, path: str, read: ReadFile) -> str:
 
 
 def same_commands(configuration: Configuration) -> Iterator[Finding]:
-    """Find sites whose commands print the same kubeconfig: that of one cluster."""
+    """Find sites whose commands print the same kubeconfig, and so share a cluster."""
     seen = dict[str, str]()
     for path, site in configuration.sites:
         if isinstance(site.cluster, CommandCluster):

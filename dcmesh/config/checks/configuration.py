@@ -10,17 +10,17 @@ from dcmesh.model.link import ExportedService, Link
 from dcmesh.model.settings import Database, Export, Import, Replicates, Settings, Site
 
 Offer = tuple[str, Export | ExportedService]
-"""An export with its place, of a site of this stack or of another."""
+"""An export and its place, in this stack or another."""
 
 
 @dataclass(frozen=True)
 class Configuration:
-    """A configuration, with what it refers to.
+    """A configuration, and what it refers to.
 
     Attributes:
         settings: the configuration.
-        links: the links of peers, as far as they are there.
-        environment: what it is read in.
+        links: the links of peers, as far as they exist.
+        environment: its surroundings.
     """
 
     settings: Settings
@@ -56,7 +56,7 @@ class Configuration:
 
     @cached_property
     def sources(self) -> Mapping[str, tuple[str, Sequence[Offer]] | None]:
-        """For each site, the place of its exports and the exports; None for a peer whose link is not there yet."""
+        """For each site, the place of its exports and the exports; None for a peer that has no link yet."""
         found = dict[str, tuple[str, Sequence[Offer]] | None]()
         for index, peer in enumerate(self.settings.peers):
             link, path = self.links.get(peer.name), f"peers[{index}].link.exports"
@@ -67,13 +67,13 @@ class Configuration:
 
     @property
     def before(self) -> Mapping[str, Any]:
-        """What the stack's last `up` says of its sites, in the output `sites`."""
+        """The stack's output `sites`, as its last `up` left it."""
         before: Mapping[str, Any] = self._outputs.get("sites", {})
         return before
 
     @property
     def links_before(self) -> Mapping[str, Any]:
-        """What importers know of the stack's sites since its last `up`, from the output `link`."""
+        """The stack's output `link`, as its last `up` left it: this is what importers know."""
         before: Mapping[str, Any] = self._outputs.get("link", {})
         return before
 
@@ -82,7 +82,7 @@ class Configuration:
         return self.environment.own_outputs()
 
     def offer(self, imported: Import | Replicates) -> Offer | None:
-        """Return the export that an import or a replica names, if it is there."""
+        """Return the export that an import or a replica names, if it exists."""
         return self._offers.get((imported.from_, imported.export))
 
     def hosts(self, imported: Import) -> tuple[str, ...]:
@@ -92,7 +92,7 @@ class Configuration:
 
     @cached_property
     def _offers(self) -> Mapping[tuple[str, str], Offer]:
-        """Each export with its place, by site and name; of those that are there twice the first."""
+        """Each export with its place, by site and name. Of two with the same name it is the first."""
         offers = ((site, offer) for site, source in self.sources.items() if source for offer in reversed(source[1]))
         return {(site, offer[1].name): offer for site, offer in offers}
 

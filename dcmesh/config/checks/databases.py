@@ -1,4 +1,4 @@
-"""Databases: whether what they follow reaches them, and whether both ends of a channel agree."""
+"""Databases: whether they can reach what they follow, and whether both ends of a channel agree."""
 
 from collections.abc import Iterator
 
@@ -13,9 +13,9 @@ from dcmesh.model.settings import Database, Import, Mariadb, PodExport, Site
 
 
 def not_imported(configuration: Configuration) -> Iterator[Finding]:
-    """Find replicas that do not reach what they follow.
+    """Find replicas that cannot reach what they follow.
 
-    Their namespace imports it under their service account, or they are clients of the egress gateway by which it comes.
+    Their namespace must import it under their service account, or they must be clients of its egress gateway.
     """
     for site, path, database in configuration.databases:
         followed = database.replicates
@@ -49,7 +49,7 @@ def _reaches(imported: Import, database: Database) -> bool:
 
 
 def not_tcp(configuration: Configuration) -> Iterator[Finding]:
-    """Find replicas of what is no database."""
+    """Find replicas of something that is no database."""
     for _, path, database in configuration.databases:
         offer = database.replicates and configuration.offer(database.replicates)
         if offer and offer[1].protocol != "TCP":
@@ -58,7 +58,7 @@ def not_tcp(configuration: Configuration) -> Iterator[Finding]:
 
 
 def _sources(configuration: Configuration, database: Database) -> list[tuple[Site, Database]]:
-    """Return what a database follows in this stack, what that follows in its turn, and so on, each once."""
+    """Return the database that a database follows in this stack, the one that this follows, and so on, each once."""
     found = list[tuple[Site, Database]]()
     source = source_of(configuration.settings, database)
     while source and source not in found:
@@ -68,7 +68,7 @@ def _sources(configuration: Configuration, database: Database) -> list[tuple[Sit
 
 
 def circles(configuration: Configuration) -> Iterator[Finding]:
-    """Find replicas that in the end follow themselves, where none is made the primary."""
+    """Find replicas that follow each other in a ring, though none is made the primary."""
     for site, path, database in configuration.databases:
         sources = _sources(configuration, database)
         two = len(sources) == 2
@@ -81,7 +81,7 @@ def circles(configuration: Configuration) -> Iterator[Finding]:
 
 
 def primaries(configuration: Configuration) -> Iterator[Finding]:
-    """Find a primary that is none of two sites which replicate each other, and what has no effect without one."""
+    """Find a `primary` that is not one of two sites that replicate each other, and settings without effect."""
     primary, failover = configuration.settings.primary, configuration.settings.failover
     if failover and not primary:
         advice = "has no effect without `primary`: set that, or remove this"
@@ -110,7 +110,7 @@ def primaries(configuration: Configuration) -> Iterator[Finding]:
 
 
 def writer_services(configuration: Configuration) -> Iterator[Finding]:
-    """Find Services that are to lead to the primary, where that cannot change."""
+    """Find Services that are to lead to the primary, though the primary cannot change."""
     for _, path, database in configuration.databases:
         wished = isinstance(database, Mariadb) and database.writer_service
         if wished and not (configuration.settings.primary and database.replicates):
@@ -127,7 +127,7 @@ def writer_services(configuration: Configuration) -> Iterator[Finding]:
 
 
 def ends_of_sidecars(configuration: Configuration) -> Iterator[Finding]:
-    """Find databases without sidecars of which an export or an import needs them."""
+    """Find databases without sidecars that need them for an export or an import."""
     for site, path, database in configuration.databases:
         if database.sidecar:
             continue
@@ -144,7 +144,7 @@ def ends_of_sidecars(configuration: Configuration) -> Iterator[Finding]:
 
 
 def other_ports_of_writers(configuration: Configuration) -> Iterator[Finding]:
-    """Find Services that are to be another name of a host with another port than the database's own."""
+    """Find Services that are to be an alias of a host whose port is not the database's own."""
     for site, path, database in configuration.databases:
         followed = database.replicates
         wished = isinstance(database, Mariadb) and database.writer_service
@@ -159,7 +159,7 @@ def other_ports_of_writers(configuration: Configuration) -> Iterator[Finding]:
 
 
 def vanished_sources(configuration: Configuration) -> Iterator[Finding]:
-    """Find replicas that run although there is nothing any more to follow: they would be taken for not begun yet."""
+    """Find running replicas whose source exports nothing any more: they would look like ones not begun yet."""
 
     def absent(database: Database) -> bool:
         followed = database.replicates
@@ -182,7 +182,7 @@ def vanished_sources(configuration: Configuration) -> Iterator[Finding]:
 
 
 def unknown_passwords(configuration: Configuration) -> Iterator[Finding]:
-    """Find replicas that cannot know their source's password."""
+    """Find replicas that have no way to know their source's password."""
     by_stack = {peer.name for peer in configuration.settings.peers if not (peer.link or peer.link_file)}
     for _, path, database in configuration.databases:
         followed = database.replicates
@@ -213,7 +213,7 @@ def unknown_passwords(configuration: Configuration) -> Iterator[Finding]:
 
 
 def other_passwords(configuration: Configuration) -> Iterator[Finding]:
-    """Find replicas that are given another password than what they follow has in this stack."""
+    """Find replicas with another password than their source has in this stack."""
     places = {(site.name, database.namespace): path for site, path, database in configuration.databases}
     for _, path, database in configuration.databases:
         own, sources = database.replication_password, _sources(configuration, database)
@@ -231,7 +231,7 @@ def other_passwords(configuration: Configuration) -> Iterator[Finding]:
 
 
 def own_settings(configuration: Configuration) -> Iterator[Finding]:
-    """Find options of a server that are dcmesh's to set."""
+    """Find options of a server that only dcmesh may set."""
     for _, path, database in configuration.databases:
         own = OWN_SETTINGS if isinstance(database, Mariadb) else pxc.REPLICATION.keys() | pxc.CLOSED.keys()
         for key in sorted(own & database.settings.keys()):

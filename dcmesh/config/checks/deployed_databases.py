@@ -1,4 +1,4 @@
-"""What the last `up` made and this one must not take away, start empty or shut out: databases, and their volumes."""
+"""Databases of the last `up`, and their volumes: this one must not delete them, start them empty or cut them off."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ LIFT = (
 ANEW = "to have that, make another workload, which gets its data by `replicates` or from a backup"
 
 UNKNOWN = Storage(size="1Mi")
-"""Stands for the volumes of a database of dcmesh 0.1.0, whose outputs do not tell of them."""
+"""Stands for the volumes of a database of dcmesh 0.1.0: its outputs do not mention them."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class DeployedDatabase:
         kind: its kind.
         namespace: its namespace.
         name: its name.
-        protected: whether it is kept from deletion. None if that is what the configuration says now.
+        protected: whether it is kept from deletion. None if the present configuration decides that.
         storage: its volumes. Default: not known.
         sidecar: whether its pods have sidecars.
     """
@@ -60,7 +60,7 @@ def _databases(site: str, known: Mapping[str, Any]) -> Iterator[DeployedDatabase
     """Yield the databases that an output tells of."""
     if "workloads" in known:
         for workload in known["workloads"]:
-            # The state has no key of what is None.
+            # The state has no key for a value of None.
             storage = Storage.model_validate(workload["storage"]) if workload.get("storage") else None
             yield DeployedDatabase(site, **{**workload, "storage": storage})
         return
@@ -75,9 +75,9 @@ def _made(configuration: Configuration) -> list[DeployedDatabase]:
 
 
 def vanished_databases(configuration: Configuration) -> Iterator[Finding]:
-    """Find protected databases that are gone, or would be made anew under another name.
+    """Find protected databases that are gone, or would be created anew under another name.
 
-    Pulumi, which keeps their resources from deletion as well, would find them only when others are deleted.
+    Pulumi refuses to delete their resources as well, but notices only after it has deleted others.
     """
     sites = {site.name: (path, site) for path, site in configuration.sites}
     before = _made(configuration)
@@ -95,7 +95,7 @@ def vanished_databases(configuration: Configuration) -> Iterator[Finding]:
 
 
 def _vanished(made: DeployedDatabase, path: str, site: Site, before: Sequence[DeployedDatabase]) -> Finding:
-    """Say what became of a database, one of those before: another name, kind or namespace, or nothing."""
+    """Report what became of a database of the last `up`: another name, kind or namespace, or nothing."""
     given = (f"{path}.workloads",)
     for index, workload in enumerate(site.workloads):
         if any(other.is_now(workload) for other in before):
@@ -110,7 +110,7 @@ def _vanished(made: DeployedDatabase, path: str, site: Site, before: Sequence[De
 
 
 def changed_volumes(configuration: Configuration) -> Iterator[Finding]:
-    """Find databases whose volumes are to be others than they have. They can grow, and nothing else."""
+    """Find databases whose volumes are to change. They can grow, and nothing else."""
     for made in _made(configuration):
         for site, path, database in configuration.databases:
             if made.storage is not UNKNOWN and site.name == made.site and made.is_now(database):
@@ -140,8 +140,8 @@ def _changed(before: Storage | None, now: Storage | None, path: str, site: Site)
 def early_pod_exports(configuration: Configuration) -> Iterator[Finding]:
     """Find exports with termination at pods that have no sidecars yet.
 
-    Their PeerAuthentication would stand while the pods get them, one after the other: those that have theirs would
-    refuse the others, and HAProxy.
+    The pods would get them one after the other while the PeerAuthentication already exists: pods with a sidecar would
+    refuse those without one, and HAProxy.
     """
     bare = {(made.site, made.namespace) for made in _made(configuration) if not made.sidecar}
     for site, path, export in configuration.exports:
@@ -156,11 +156,11 @@ def early_pod_exports(configuration: Configuration) -> Iterator[Finding]:
 
 
 def changed_sidecars(configuration: Configuration) -> Iterator[Finding]:
-    """Find XtraDB clusters that run and are to lose their sidecars, or to get some.
+    """Find running XtraDB clusters that are to lose their sidecars, or to get some.
 
-    Their pods start anew one after the other, and one without a sidecar gets no answer from one that has it: a sidecar
-    waits for the client's first byte, in case it is TLS, and MySQL's clients wait for the server. The operator asks by
-    HAProxy: it finds no primary then, and goes no further.
+    Their pods restart one after the other, and a pod without a sidecar gets no answer from a pod with one: the sidecar
+    waits for the client's first byte, in case it is TLS, while MySQL's client waits for the server's. The operator asks
+    through HAProxy. It then finds no primary, and stops.
     """
     for made in _made(configuration):
         for site, path, database in configuration.databases:

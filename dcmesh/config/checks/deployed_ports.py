@@ -1,4 +1,4 @@
-"""Ports that importers know since the last `up`: the name by which they ask for one must not become another's."""
+"""Ports that importers know since the last `up`: the name by which they ask for one must not lead to another."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -12,7 +12,7 @@ from dcmesh.model.settings import GatewayExport
 def moved_names(configuration: Configuration) -> Iterator[Finding]:
     """Find exports whose hosts' own names at the gateway would lead to another port than at the last `up`.
 
-    Importers ask for the first port by them, and do so until an `up` of theirs: they would meet another server.
+    Importers use these names for the first port until they run `up` again: they would reach another server.
     """
     for site, path, export in configuration.exports:
         if not isinstance(export, GatewayExport):
@@ -30,7 +30,7 @@ def moved_names(configuration: Configuration) -> Iterator[Finding]:
 
 
 def _first_ports(link: Mapping[str, Any]) -> dict[str, int]:
-    """Return for each name of a host at the gateway the port to which it leads. One that is single is no list."""
+    """Return for each name of a host at the gateway the port to which it leads. A single port is no list."""
     return {
         name: int((export["ports"][0] if "ports" in export else export)["port"])
         for export in link.get("exports", ())

@@ -1,4 +1,4 @@
-"""Egress: whether imports that come by an egress gateway say all that they need, and leave others alone."""
+"""Egress: whether imports by an egress gateway have all that they need, and do not disturb others."""
 
 from collections.abc import Iterator, Mapping
 
@@ -12,7 +12,7 @@ from dcmesh.model.settings import Import, Settings, Site
 
 
 def half_said(configuration: Configuration) -> Iterator[Finding]:
-    """Find imports without what an egress gateway needs, or with what is for one alone."""
+    """Find imports that lack what an egress gateway needs, or have what only an egress gateway needs."""
     for _, path, imported in configuration.imports:
         given = {"clients": imported.clients, "ports": imported.ports}
         if not imported.by_gateway:
@@ -35,7 +35,7 @@ def half_said(configuration: Configuration) -> Iterator[Finding]:
 
 
 def selectors(configuration: Configuration) -> Iterator[Finding]:
-    """Find consumers of whose pods two imports say different labels."""
+    """Find consumers for whose pods two imports name different labels."""
     for path, site in configuration.sites:
         known = dict[tuple[str, str], Mapping[str, str]]()
         for index, imported in enumerate(site.imports):
@@ -85,7 +85,7 @@ def namespaces(configuration: Configuration) -> Iterator[Finding]:
             for key, (purpose, namespace) in wanted.items():
                 where = f"{path}.imports[{index}].{key}"
                 if is_in_every_cluster(namespace):
-                    yield Finding(where, namespace, f"is there in every cluster: name one for {purpose} alone")
+                    yield Finding(where, namespace, f"exists in every cluster: name one for {purpose} alone")
                 elif others := [use for use in used[namespace] if use != purpose]:
                     advice = f"is for {others[0]} as well: name another, for {purpose} alone"
                     yield Finding(where, namespace, advice, given=(path,))
@@ -112,13 +112,13 @@ def _used(site: Site, settings: Settings) -> Mapping[str, list[str]]:
 
 
 def accounts(configuration: Configuration) -> Iterator[Finding]:
-    """Find two egress gateways in one namespace, and accounts that are there before them."""
+    """Find two egress gateways in one namespace, and accounts that exist without them."""
     for path, site in configuration.sites:
         known = dict[str, str]()
         for index, imported in enumerate(site.imports):
             if imported.by_gateway:
                 if imported.service_account == "default":
-                    advice = "is there in every namespace, and an egress gateway has one of its own: name another"
+                    advice = "exists in every namespace, and an egress gateway has one of its own: name another"
                     yield Finding(f"{path}.imports[{index}].serviceAccount", imported.service_account, advice)
                 account = known.setdefault(imported.namespace, imported.service_account)
                 if account != imported.service_account:
@@ -129,7 +129,7 @@ def accounts(configuration: Configuration) -> Iterator[Finding]:
 def ports(configuration: Configuration) -> Iterator[Finding]:
     """Find hosts that would have the same port of an egress gateway, and ports of hosts that are not imported."""
     for path, site in configuration.sites:
-        # Of the whole site: an istiod that does not scope Gateways opens them at every gateway.
+        # In the whole site: without scoped Gateways istiod opens these ports at every gateway.
         taken = dict[int, HostPort]()
         for index, imported in enumerate(site.imports):
             offer = configuration.offer(imported)
@@ -140,7 +140,7 @@ def ports(configuration: Configuration) -> Iterator[Finding]:
             chosen_of = [(of.host, of.host_port or numbers[0]) for of in imported.ports]
             for n, (host, number) in enumerate(chosen_of):
                 if (host, number) in chosen_of[:n]:
-                    yield Finding(f"{where}[{n}].host", host, f"is there twice with its port {number}: remove one")
+                    yield Finding(f"{where}[{n}].host", host, f"occurs twice with its port {number}: remove one")
                 elif host not in hosts:
                     advice = f"is no host of {imported.from_}/{imported.export}: remove it"
                     yield Finding(f"{where}[{n}].host", host, advice, given=(offer[0],))
@@ -163,7 +163,7 @@ def _shown(of: HostPort) -> str:
 
 
 def hosts_twice(configuration: Configuration) -> Iterator[Finding]:
-    """Find hosts that a cluster's DNS would lead to two places: its names hold for all of a site."""
+    """Find hosts that a cluster's DNS would lead to two places. Its names apply to the whole site."""
     for path, site in configuration.sites:
         owners = dict[str, Import]()
         behind = dict[tuple[str, str], Import]()
@@ -191,7 +191,7 @@ def hosts_twice(configuration: Configuration) -> Iterator[Finding]:
 
 
 def vanished_sources(configuration: Configuration) -> Iterator[Finding]:
-    """Find imports that stand although their source exports nothing any more: they would be taken for not begun yet."""
+    """Find existing imports whose source exports nothing any more: they would look like ones not begun yet."""
     for site, path, imported in configuration.imports:
         before = configuration.before.get(site.name) or {}
         if (

@@ -1,4 +1,4 @@
-"""Gateways: whether the settings of one go together."""
+"""Gateways: whether the settings of a gateway fit together."""
 
 from collections.abc import Iterator
 
@@ -10,7 +10,7 @@ from dcmesh.model.settings import Gateway
 
 
 def namespaces(configuration: Configuration) -> Iterator[Finding]:
-    """Find namespaces for gateways that are somebody else's, and moves that are none."""
+    """Find namespaces for gateways that belong to somebody else, and moves from where no gateway is."""
     for path, site in configuration.sites:
         gateway, at = site.gateway, f"{path}.gateway"
         for key, name in (("namespace", gateway.namespace), ("formerNamespace", gateway.former_namespace)):
@@ -18,7 +18,7 @@ def namespaces(configuration: Configuration) -> Iterator[Finding]:
                 advice = f"has workloads of {site.name} in it: a gateway has a namespace of its own, name another"
                 yield Finding(f"{at}.{key}", name, advice, given=(path,))
             elif name and name != ISTIO_NAMESPACE and is_in_every_cluster(name):
-                yield Finding(f"{at}.{key}", name, "is there in every cluster: name one for the gateway alone")
+                yield Finding(f"{at}.{key}", name, "exists in every cluster: name one for the gateway alone")
         former = gateway.former_namespace
         if not former:
             continue
@@ -32,7 +32,7 @@ def namespaces(configuration: Configuration) -> Iterator[Finding]:
 
 
 def node_ports(configuration: Configuration) -> Iterator[Finding]:
-    """Find node ports without what they need, or with what is for load balancers; and load balancers with one."""
+    """Find node ports that lack something or have settings for load balancers, and load balancers with a node port."""
     for path, site in configuration.sites:
         gateway, at = site.gateway, f"{path}.gateway"
         if gateway.exposure != "nodeport":
@@ -62,7 +62,7 @@ def _load_balancer_wishes(gateway: Gateway) -> dict[str, object]:
 
 
 def aws_addresses(configuration: Configuration) -> Iterator[Finding]:
-    """Find addresses asked of AWS, whose load balancers heed annotations alone."""
+    """Find addresses requested on AWS, whose load balancers heed annotations only."""
     for path, site in configuration.sites:
         if site.gateway.exposure.startswith("aws-") and site.gateway.load_balancer_ip:
             yield Finding(

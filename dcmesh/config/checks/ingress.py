@@ -1,4 +1,4 @@
-"""Ingress ports: whether they are free, and of pods that can have them."""
+"""Ingress ports: whether they are free, and whether the pods can have them."""
 
 from collections.abc import Iterator
 
@@ -9,7 +9,7 @@ from dcmesh.model.settings import Database, IngressExport
 
 
 def taken_ports(configuration: Configuration) -> Iterator[Finding]:
-    """Find ingress ports that are Istio's, or another port of the export."""
+    """Find ingress ports that Istio uses, or that are another port of the export."""
     for _, path, export in configuration.exports:
         if not isinstance(export, IngressExport):
             continue
@@ -21,7 +21,7 @@ def taken_ports(configuration: Configuration) -> Iterator[Finding]:
 
 
 def named_alike(configuration: Configuration) -> Iterator[Finding]:
-    """Find exports whose objects would have the names of such an export's."""
+    """Find exports whose objects would have the same names as those of an export with ingress ports."""
     for path, site in configuration.sites:
         own = {f"{export.name}-ingress" for export in site.exports if isinstance(export, IngressExport)}
         for index, export in enumerate(site.exports):
@@ -31,9 +31,9 @@ def named_alike(configuration: Configuration) -> Iterator[Finding]:
 
 
 def moved(configuration: Configuration) -> Iterator[Finding]:
-    """Find ingress ports of an export that were others at the last `up`, or are gone.
+    """Find ingress ports of an export that have changed since the last `up`, or are gone.
 
-    The locks of a port go before its listener does, and pods take in what they were told when they started.
+    The policies that lock a port would go before its listener does, and a pod takes in the port until it restarts.
     """
     for site, path, export in configuration.exports:
         if not isinstance(export, IngressExport):
@@ -49,7 +49,7 @@ def moved(configuration: Configuration) -> Iterator[Finding]:
 
 
 def of_databases(configuration: Configuration) -> Iterator[Finding]:
-    """Find such exports of databases that dcmesh runs: their sidecars take in all, or there are none."""
+    """Find such exports of databases that dcmesh runs: their sidecars take in all ports, or they have none."""
     for site, path, export in configuration.exports:
         if isinstance(export, IngressExport) and isinstance(site.workload_of(export), Database):
             advice = "is for pods whose sidecars take in nothing else, and of a database of dcmesh's own: use gateway"

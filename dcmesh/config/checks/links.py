@@ -1,4 +1,4 @@
-"""Links: whether what is imported is exported, for whom, and under names that are free."""
+"""Links: whether what is imported is exported, to this consumer, and under free names."""
 
 from collections.abc import Iterator
 
@@ -54,7 +54,7 @@ def unknown_sources(configuration: Configuration) -> Iterator[Finding]:
 
 
 def unknown_exports(configuration: Configuration) -> Iterator[Finding]:
-    """Find imports of what the other site does not export."""
+    """Find imports of something that the other site does not export."""
     for site, path, imported in configuration.imports:
         source = configuration.sources.get(imported.from_)
         if source is None or imported.from_ == site.name or configuration.offer(imported):
@@ -71,7 +71,7 @@ def unknown_exports(configuration: Configuration) -> Iterator[Finding]:
 
 
 def not_consumers(configuration: Configuration) -> Iterator[Finding]:
-    """Find imports for whom the export is not meant."""
+    """Find imports whose consumer the export does not name."""
     for site, path, imported in configuration.imports:
         offer = configuration.offer(imported)
         if offer is None or imported.from_ == site.name:
@@ -103,7 +103,7 @@ OTHER_NAMES = "give the import another `hostNamespace`, whose names its hosts th
 
 
 def same_names(configuration: Configuration) -> Iterator[Finding]:
-    """Find imports whose hosts are names of the importing site's own pods."""
+    """Find imports whose hosts have the names of the importing site's own pods."""
     own = {site.name: _services(site) for _, site in configuration.sites}
     for site, path, imported in configuration.imports:
         offer = configuration.offer(imported)
@@ -127,19 +127,19 @@ def same_names(configuration: Configuration) -> Iterator[Finding]:
 
 
 def _is_taken(namespace: str, site: Site) -> bool:
-    """Tell whether a cluster that is to be made has a namespace that is not dcmesh's. Of others preflight asks it."""
+    """Tell whether a new cluster will have a namespace that is not dcmesh's. Preflight asks existing clusters."""
     made = is_in_every_cluster(namespace) and namespace not in site.namespaces
     return made and site.made_by is not None
 
 
 def _services(site: Site) -> set[tuple[str, str]]:
-    """Return namespace and name of the headless Services that a site is known to have."""
+    """Return namespace and name of the headless Services that a site has by the configuration."""
     own = {(workload.namespace, workload.pods.service) for workload in site.workloads if workload.pods}
     return own | {(export.namespace, export.service_name) for export in site.exports}
 
 
 def same_hosts(configuration: Configuration) -> Iterator[Finding]:
-    """Find imports of a namespace whose hosts come by another export too; what is said of gateways is in `egress`."""
+    """Find imports of a namespace whose hosts another export has too. For egress gateways `egress` does this."""
     owners = dict[tuple[str, str, str], tuple[str, str]]()
     for site, path, imported in configuration.imports:
         offer = configuration.offer(imported)
@@ -156,7 +156,7 @@ def same_hosts(configuration: Configuration) -> Iterator[Finding]:
 
 
 def impossible_probes(configuration: Configuration) -> Iterator[Finding]:
-    """Find exports whose probe waits for what an HTTP server does not say, or a Service as a whole not."""
+    """Find exports whose probe waits for something that an HTTP server, or a whole Service, never says."""
     for _, path, export in configuration.exports:
         if export.protocol == "HTTP":
             for place, probe in _probes(path, export):
@@ -182,7 +182,7 @@ def _probes(path: str, export: Export) -> list[tuple[str, ProbeKind | None]]:
 
 
 def unlike_workloads(configuration: Configuration) -> Iterator[Finding]:
-    """Find exports of a workload of ours that say something else of it than it is."""
+    """Find exports of dcmesh's own workloads that do not match the workload."""
     for site, path, export in configuration.exports:
         workload = site.workload_of(export)
         if workload and workload.pods:
@@ -192,7 +192,7 @@ def unlike_workloads(configuration: Configuration) -> Iterator[Finding]:
 
 
 def _unlike(export: Export, pods: Pods) -> Iterator[tuple[str, object, str]]:
-    """Find what an export says wrongly of a workload: the key, its value and the advice."""
+    """Find where an export does not match its workload: the key, its value and the advice."""
     if (export.replicas or 0) > pods.replicas:
         advice = f"is more than the {pods.replicas} pods that the workload runs: lower it or raise the workload's"
         yield "replicas", export.replicas, advice
@@ -212,7 +212,7 @@ def _unlike(export: Export, pods: Pods) -> Iterator[tuple[str, object, str]]:
 
 
 def pods_or_whole(configuration: Configuration) -> Iterator[Finding]:
-    """Find exports by the gateway that are neither pod by pod nor of a Service as a whole, or say something of both."""
+    """Find exports by the gateway that are neither pod by pod nor of a whole Service, or have settings of both."""
     for _, path, export in configuration.exports:
         if not isinstance(export, GatewayExport):
             continue
@@ -237,15 +237,15 @@ def pods_or_whole(configuration: Configuration) -> Iterator[Finding]:
 
 
 UNSTABLE = frozenset({"pod-template-hash", "pod-template-generation", "controller-revision-hash", "controller-uid"})
-"""Labels that Kubernetes changes with a workload's template, or with what owns a pod."""
+"""Labels that Kubernetes changes with a workload's template, or with a pod's owner."""
 
 
 INDEXES = frozenset({"pod-index", "job-completion-index"})
-"""Labels with a pod's number, which a pod of each other StatefulSet or Job has too."""
+"""Labels with a pod's number. Pods of other StatefulSets and Jobs have the same numbers."""
 
 
 def unstable_labels(configuration: Configuration) -> Iterator[Finding]:
-    """Find labels that are not one pod's, and stay with it: its host would lead to another one, or to none."""
+    """Find labels that do not belong to one pod for its lifetime: the host would lead to another pod, or to none."""
     for _, path, export in configuration.exports:
         if isinstance(export, GatewayExport):
             name = export.pod_label.rpartition("/")[2].lower()
@@ -272,7 +272,7 @@ def ports_twice(configuration: Configuration) -> Iterator[Finding]:
 
 
 def server_names_twice(configuration: Configuration) -> Iterator[Finding]:
-    """Find hosts that would have one name at the gateway: of one pod, or of a pod that is called like a port."""
+    """Find hosts that would share a name at the gateway: of one pod, or of a pod whose name looks like a port's."""
     for path, site in configuration.sites:
         exports = dict[str, tuple[str, Named]]()
         for index, export in enumerate(site.exports):

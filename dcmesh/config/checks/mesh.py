@@ -1,4 +1,4 @@
-"""The mesh: whether the settings of Istio and of trust go together, and with the stack's sites."""
+"""The mesh: whether the settings of Istio and of trust fit together, and fit the stack's sites."""
 
 from collections.abc import Iterator, Mapping
 
@@ -18,24 +18,24 @@ def existing_istio(configuration: Configuration) -> Iterator[Finding]:
 
 
 def _of_our_own(istio: Istio) -> Mapping[str, object]:
-    """Return what is set of an istiod that dcmesh installs itself."""
+    """Return the settings that only apply to an istiod that dcmesh installs."""
     given = {key: getattr(istio, key) for key in ("replicas", "egress", "hub", "tag") if key in istio.model_fields_set}
     charts = {"values.base": istio.values.base, "values.istiod": istio.values.istiod}
     return given | {key: values for key, values in charts.items() if values}
 
 
 def tag_of_another_version(configuration: Configuration) -> Iterator[Finding]:
-    """Find images of another minor version than the charts: what runs would be neither the one nor the other."""
+    """Find images of another minor version than the charts: the mesh would be a mixture."""
     istio = configuration.settings.istio
     tagged = support.minor_of(istio.tag or "")
-    # A tag can be a name of one's own: it is taken for a version of Istio if it begins like one.
+    # A tag can be any name. It counts as a version of Istio if it begins like one.
     if tagged and tagged[0] == 1 and tagged != support.minor_of(istio.version):
         advice = f"is not of version {istio.version}: set both to the same minor version"
         yield Finding("istio.tag", istio.tag, advice, given=("istio.version",))
 
 
 def existing_in_new_clusters(configuration: Configuration) -> Iterator[Finding]:
-    """Find what is said to be there already in clusters that the program makes."""
+    """Find settings for existing things in clusters that the program creates."""
     for _, site in configuration.sites:
         if site.made_by is None:
             continue

@@ -1,4 +1,4 @@
-"""Names: what is there twice, and what is too long for Kubernetes."""
+"""Names: those that occur twice, and those that are too long for Kubernetes."""
 
 from collections.abc import Hashable, Iterable, Iterator
 
@@ -11,17 +11,17 @@ LONGEST_LABEL = 63
 """Kubernetes' limit for the value of a label, and so for the names of pods and Jobs, which become labels."""
 
 LONGEST_STATEFUL_SET = 52
-"""What Kubernetes appends to a StatefulSet's name for the label that tells its pods' revision is up to 11 long."""
+"""How many characters Kubernetes appends to a StatefulSet's name for its pods' revision label, at most."""
 
 PROBE = "dcmesh-probe-"
 """What stands before the consumer's name in the name of a probe's Job."""
 
-OTHER_NAME = "is there twice: give each a name of its own"
-REMOVE_ONE = "is there twice: remove one"
+OTHER_NAME = "occurs twice: give each a name of its own"
+REMOVE_ONE = "occurs twice: remove one"
 
 
 def twice(entries: Iterable[tuple[str, Hashable]], advice: str) -> Iterator[Finding]:
-    """Find what is there a second time, of values with their places."""
+    """Find values that occur a second time."""
     seen = set[Hashable]()
     for path, value in entries:
         if value in seen:
@@ -56,14 +56,14 @@ def workloads_twice(configuration: Configuration) -> Iterator[Finding]:
     """Find workloads of a site in one namespace: each creates its own."""
     for path, site in configuration.sites:
         namespaces = ((f"{path}.workloads[{index}].namespace", w.namespace) for index, w in enumerate(site.workloads))
-        yield from twice(namespaces, "is there twice: give each workload a namespace of its own")
+        yield from twice(namespaces, "occurs twice: give each workload a namespace of its own")
 
 
 def exports_twice(configuration: Configuration) -> Iterator[Finding]:
     """Find exports of a site with one name, or of one StatefulSet: its pods have one host each.
 
-    One with `termination: pod` may stand beside one with `termination: gateway`: while the importers move from one to
-    the other. One with `termination: ingress` stands alone: its pods' sidecars take in nothing else.
+    One with `termination: pod` may exist beside one with `termination: gateway`, while the importers move from one to
+    the other. One with `termination: ingress` must be the only one: its pods' sidecars take in nothing else.
     """
     for path, site in configuration.sites:
         exports = [(f"{path}.exports[{index}]", export) for index, export in enumerate(site.exports)]
@@ -113,16 +113,16 @@ def name_of(consumer: Consumer) -> str:
 
 
 def is_in_every_cluster(namespace: str) -> bool:
-    """Tell whether a namespace is there in every cluster with Istio."""
+    """Tell whether every cluster with Istio has this namespace."""
     return namespace in ("default", "istio-system") or namespace.startswith("kube-")
 
 
 def reserved_namespaces(configuration: Configuration) -> Iterator[Finding]:
-    """Find workloads in namespaces that are there already: a workload creates its own."""
+    """Find workloads in existing namespaces: a workload creates its own."""
     for path, site in configuration.sites:
         for index, workload in enumerate(site.workloads):
             if is_in_every_cluster(workload.namespace):
-                advice = "is there in every cluster, and a workload creates its own: choose another"
+                advice = "exists in every cluster, and a workload creates its own: choose another"
                 yield Finding(f"{path}.workloads[{index}].namespace", workload.namespace, advice)
 
 
@@ -144,7 +144,7 @@ def long_pod_names(configuration: Configuration) -> Iterator[Finding]:
 
 
 def long_probe_names(configuration: Configuration) -> Iterator[Finding]:
-    """Find consumers after whom no probe's Job can be named."""
+    """Find consumers whose name is too long for the name of a probe's Job."""
     most = LONGEST_LABEL - len(PROBE)
     for _, path, imported in configuration.imports:
         if len(imported.service_account) > most:

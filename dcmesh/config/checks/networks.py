@@ -1,4 +1,4 @@
-"""Networks: whether the virtual addresses of imported hosts stand where nothing else does."""
+"""Networks: whether the virtual addresses of imported hosts are used by nothing else."""
 
 import ipaddress
 from collections.abc import Iterator
@@ -46,7 +46,7 @@ def small_ranges(configuration: Configuration) -> Iterator[Finding]:
 
 
 def ranges_with_gateways(configuration: Configuration) -> Iterator[Finding]:
-    """Find ranges in which a gateway stands that the site connects to."""
+    """Find ranges that contain the address of a gateway that the site connects to."""
     for path, site in configuration.sites:
         network = ipaddress.IPv4Network(site.vip_range)
         for source in dict.fromkeys(imported.from_ for imported in site.imports):
@@ -57,7 +57,7 @@ def ranges_with_gateways(configuration: Configuration) -> Iterator[Finding]:
 
 
 def _gateway_addresses(configuration: Configuration, source: str) -> list[str]:
-    """Return the addresses of a site's gateway, as far as they are known before it is there."""
+    """Return the addresses of a site's gateway, as far as they are known before it exists."""
     if source in configuration.links:
         return [*configuration.links[source].gateway.addresses]
     return [address for _, site in configuration.sites if site.name == source for address in site.gateway.advertise]

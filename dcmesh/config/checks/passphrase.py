@@ -1,4 +1,4 @@
-"""The passphrase: whether what protects the secrets of a stack is enough for what it holds."""
+"""The passphrase: whether it protects the secrets of a stack well enough for what the stack has."""
 
 import base64
 import hashlib
@@ -14,7 +14,7 @@ from dcmesh.model.settings import ExistingCluster, GeneratedTrust
 
 
 def empty_passphrase(configuration: Configuration) -> Iterator[Finding]:
-    """Find an empty passphrase, by which everybody reads the state, where more than throw-away clusters is at stake."""
+    """Find an empty passphrase where more than throw-away clusters is at stake: everybody can read the secrets then."""
     trust = configuration.settings.trust
     at_stake: list[tuple[str, object, str]] = []
     if isinstance(trust, GeneratedTrust) and trust.issue_for:
@@ -34,11 +34,11 @@ def empty_passphrase(configuration: Configuration) -> Iterator[Finding]:
 
 
 def is_empty_passphrase(salt: str) -> bool:
-    """Tell whether the passphrase of a stack is empty, by its `encryptionsalt`, of which Pulumi asks the same.
+    """Tell whether the passphrase of a stack is empty, by its `encryptionsalt`, with which Pulumi checks it too.
 
-    The environment does not say: a passphrase may be typed, or stand in a file.
+    The environment does not tell: a passphrase may be typed, or be in a file.
     """
-    if not salt or os.environ.get("PULUMI_CONFIG_PASSPHRASE"):  # which counts before all others
+    if not salt or os.environ.get("PULUMI_CONFIG_PASSPHRASE"):  # which overrides all others
         return False
     try:
         _, seed, _, nonce, sealed = salt.split(":")

@@ -1,4 +1,4 @@
-"""Percona XtraDB Clusters: what the operator would refuse later, or take and not do, and how it is itself installed."""
+"""Percona XtraDB Clusters: what the operator would refuse later, or accept and ignore, and how it is installed."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -18,7 +18,7 @@ def _clusters(configuration: Configuration) -> Iterator[tuple[str, Pxc]]:
 
 
 def _channels(configuration: Configuration) -> Iterator[tuple[str, Pxc, list[PxcChannel]]]:
-    """Yield each cluster that has channels of the user's own, with their place."""
+    """Yield each cluster with the user's own channels, and their place."""
     for path, cluster in _clusters(configuration):
         channels = cluster.spec.pxc.replication_channels if cluster.spec.pxc else None
         if channels is not None:
@@ -26,7 +26,7 @@ def _channels(configuration: Configuration) -> Iterator[tuple[str, Pxc, list[Pxc
 
 
 def _at(spec: Mapping[str, Any], path: str) -> object:
-    """Return what stands at a path of the resource's spec as it was written; NOTHING if nothing does."""
+    """Return the value at a path of the resource's spec as it was written; NOTHING if there is none."""
     found: object = spec
     for key in path.split("."):
         found = found.get(key, NOTHING) if isinstance(found, Mapping) else NOTHING
@@ -66,7 +66,7 @@ OWN_KEYS = {
 
 
 def own_keys(configuration: Configuration) -> Iterator[Finding]:
-    """Find keys of the resource that are dcmesh's to set."""
+    """Find keys of the resource that only dcmesh may set."""
     for path, cluster in _clusters(configuration):
         for key, advice in OWN_KEYS.items():
             value = _at(cluster.spec.as_values(), key)
@@ -75,7 +75,7 @@ def own_keys(configuration: Configuration) -> Iterator[Finding]:
 
 
 def volumes(configuration: Configuration) -> Iterator[Finding]:
-    """Find details of volumes where there are none."""
+    """Find details of volumes for a cluster without volumes."""
     for path, cluster in _clusters(configuration):
         value = _at(cluster.spec.as_values(), "pxc.volumeSpec")
         if value is not NOTHING and not cluster.storage:
@@ -84,7 +84,7 @@ def volumes(configuration: Configuration) -> Iterator[Finding]:
 
 
 def proxies(configuration: Configuration) -> Iterator[Finding]:
-    """Find clusters with no proxy, by which the operator knows the writer, or with both."""
+    """Find clusters with no proxy, or with both. By the proxy the operator knows the writer."""
     for path, cluster in _clusters(configuration):
         spec = cluster.spec.as_values()
         haproxy, proxysql = _at(spec, "haproxy.enabled") is not False, _at(spec, "proxysql.enabled") is True
@@ -97,7 +97,7 @@ def proxies(configuration: Configuration) -> Iterator[Finding]:
 
 
 def proxies_of_primaries(configuration: Configuration) -> Iterator[Finding]:
-    """Find clusters that can change roles behind ProxySQL. It hides nodes that start read-only from their operator."""
+    """Find clusters behind ProxySQL that can change roles. It hides nodes that start read-only from the operator."""
     for path, cluster in _clusters(configuration):
         switched = configuration.settings.primary and exchanges(configuration.settings, cluster)
         if switched and _at(cluster.spec.as_values(), "haproxy.enabled") is False:
@@ -106,9 +106,9 @@ def proxies_of_primaries(configuration: Configuration) -> Iterator[Finding]:
 
 
 def half_exported(configuration: Configuration) -> Iterator[Finding]:
-    """Find clusters that can change roles and export some of their nodes alone.
+    """Find clusters that can change roles and export only some of their nodes.
 
-    What most nodes of a cluster say counts, and the other site sees the exported ones.
+    A switchover goes by the majority of a cluster's nodes, and the other site sees only the exported ones.
     """
     for site, path, export in configuration.exports:
         cluster = site.workload_of(export)
@@ -120,7 +120,7 @@ def half_exported(configuration: Configuration) -> Iterator[Finding]:
 
 
 def back_at_once(configuration: Configuration) -> Iterator[Finding]:
-    """Find a site that was gone and is to be the primary again before it is a replica, and so has the rows since."""
+    """Find a site that was gone and is to be the primary before it was a replica again. It lacks the rows since."""
     settings = configuration.settings
     gone = {known.get("lost") for known in configuration.before.values()} - {None}
     switched = any(exchanges(settings, cluster) for _, cluster in _clusters(configuration))
@@ -133,7 +133,7 @@ def back_at_once(configuration: Configuration) -> Iterator[Finding]:
 
 
 def unsafe(configuration: Configuration) -> Iterator[Finding]:
-    """Find what the operator refuses unless it is told that it is meant."""
+    """Find what the operator refuses unless an unsafe flag allows it."""
     for path, cluster in _clusters(configuration):
         spec = cluster.spec.as_values()
         for proxy in ("haproxy", "proxysql"):
@@ -150,7 +150,7 @@ def unsafe(configuration: Configuration) -> Iterator[Finding]:
 
 
 def other_ports(configuration: Configuration) -> Iterator[Finding]:
-    """Find replicas of what is no MySQL, by its port."""
+    """Find replicas of something that is no MySQL, by its port."""
     for path, cluster in _clusters(configuration):
         offer = cluster.replicates and configuration.offer(cluster.replicates)
         if offer and (port := offer[1].port_numbers[0]) != MYSQL_PORT:
@@ -159,7 +159,7 @@ def other_ports(configuration: Configuration) -> Iterator[Finding]:
 
 
 def channels_twice(configuration: Configuration) -> Iterator[Finding]:
-    """Find channels of one name, and sources of a channel with one host, by which the operator tells them apart."""
+    """Find channels with the same name, and sources of a channel with the same host: the operator goes by these."""
     for path, _, channels in _channels(configuration):
         yield from twice(((f"{path}[{i}].name", channel.name) for i, channel in enumerate(channels)), OTHER_NAME)
         for index, channel in enumerate(channels):
@@ -168,7 +168,7 @@ def channels_twice(configuration: Configuration) -> Iterator[Finding]:
 
 
 def several_ends(configuration: Configuration) -> Iterator[Finding]:
-    """Find clusters that are both source and replica, or replicas by two keys."""
+    """Find clusters that are both source and replica, or that are made replicas by two keys."""
     for path, cluster, channels in _channels(configuration):
         if cluster.replicates:
             advice = "would replace the channel that follows from `replicates`: keep one of the two"

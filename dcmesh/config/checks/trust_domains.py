@@ -1,4 +1,4 @@
-"""Trust domains: whether each site has one of its own, and it is said once."""
+"""Trust domains: whether each site has one of its own, and whether it is written once."""
 
 from collections.abc import Iterator
 
@@ -16,7 +16,7 @@ def alias_of_itself(configuration: Configuration) -> Iterator[Finding]:
 
 
 def told_twice(configuration: Configuration) -> Iterator[Finding]:
-    """Find consumers of a site of this stack whose trust domain is given once more."""
+    """Find consumers in this stack whose trust domain is given a second time."""
     own = {site.name for _, site in configuration.sites}
     for _, path, export in configuration.exports:
         for index, consumer in enumerate(export.consumers):
@@ -27,7 +27,7 @@ def told_twice(configuration: Configuration) -> Iterator[Finding]:
 
 
 def shared(configuration: Configuration) -> Iterator[Finding]:
-    """Find sites with a trust domain that another one has too. That all have Istio's own is how stacks began."""
+    """Find sites that share a trust domain. All may still have Istio's own, as in stacks of dcmesh 0.1.0."""
     users = list(_users(configuration))
     for path, site in configuration.sites:
         for key, domain in (("trustDomain", site.trust_domain), ("trustDomainAlias", site.trust_domain_alias)):
@@ -51,7 +51,7 @@ def _users(configuration: Configuration) -> Iterator[tuple[str, str]]:
 
 
 def issued(configuration: Configuration) -> Iterator[Finding]:
-    """Find trust domains of intermediates that are issued for no other stack, or that two sites would share."""
+    """Find trust domains for intermediates that are not issued here, or that two sites would share."""
     trust = configuration.settings.trust
     domains = trust.trust_domains if isinstance(trust, GeneratedTrust) else {}
     for site, domain in domains.items():
@@ -67,7 +67,7 @@ def issued(configuration: Configuration) -> Iterator[Finding]:
 
 
 def _shut_out(configuration: Configuration, path: str, site: Site) -> Iterator[Finding]:
-    """Find exports whose own callers may be of an alias that nobody is let in by beside other trust domains."""
+    """Find exports whose own callers may have an alias: beside consumers of other trust domains they are refused."""
     for index, export in enumerate(site.exports):
         consumers = {of for one in export.consumers for of in configuration.settings.told(one).account.trust_domains}
         if isinstance(export, PodExport) and consumers != {site.trust_domain}:
@@ -79,7 +79,7 @@ def _shut_out(configuration: Configuration, path: str, site: Site) -> Iterator[F
 
 
 def in_values(configuration: Configuration) -> Iterator[Finding]:
-    """Find Helm values that give the mesh another trust domain than its site has, or other aliases."""
+    """Find Helm values that give the mesh another trust domain than its site's, or other aliases."""
     given = configuration.settings.istio.values.istiod.get("meshConfig")
     given = given if isinstance(given, dict) else {}
     domain = given.get("trustDomain")

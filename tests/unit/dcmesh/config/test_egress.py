@@ -54,7 +54,7 @@ CONSUMERS = "sites[0].exports[0].consumers"
         ),
         (
             {f"{AT}.namespace": "kube-egress", f"{CONSUMERS}[0].namespace": "kube-egress"},
-            f'{AT}.namespace: "kube-egress" is there in every cluster',
+            f'{AT}.namespace: "kube-egress" exists in every cluster',
         ),
         (
             {"sites[1].workloads": [{"kind": "hello", "namespace": "wookie"}]},
@@ -89,11 +89,11 @@ CONSUMERS = "sites[0].exports[0].consumers"
         ),
         (
             {f"{AT}.ports": [{"host": DB0, "port": 20001}, {"host": DB0, "port": 20002}]},
-            f'{AT}.ports[1].host: "{DB0}" is there twice with its port 3306: remove one',
+            f'{AT}.ports[1].host: "{DB0}" occurs twice with its port 3306: remove one',
         ),
         (
             {f"{AT}.serviceAccount": "default", f"{CONSUMERS}[0].serviceAccount": "default"},
-            f'{AT}.serviceAccount: "default" is there in every namespace',
+            f'{AT}.serviceAccount: "default" exists in every namespace',
         ),
         (
             {
@@ -185,7 +185,7 @@ def test_a_further_port_of_a_host_has_one_of_its_own_there() -> None:
     chosen[1]["hostPort"] = 33061
     assert errors(with_ports(raw, chosen)) == [f"{AT}.ports[1].hostPort: 33061 is no port of dc1/db: remove it"]
     chosen[1] |= {"hostPort": 3306}
-    assert "is there twice with its port 3306: remove one" in errors(with_ports(raw, chosen))[0]
+    assert "occurs twice with its port 3306: remove one" in errors(with_ports(raw, chosen))[0]
 
 
 def test_two_egress_gateways_have_no_port_in_common() -> None:

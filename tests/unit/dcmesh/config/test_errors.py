@@ -346,7 +346,7 @@ WRONG = [
     wrong(
         "pair",
         {f"{AT_GATEWAY}.namespace": "kube-system"},
-        'sites[0].gateway.namespace: "kube-system" is there in every cluster: name one for the gateway alone',
+        'sites[0].gateway.namespace: "kube-system" exists in every cluster: name one for the gateway alone',
     ),
     wrong(
         "pair",
@@ -534,7 +534,7 @@ WRONG = [
     wrong("trust", {"trust.root": 2}, "trust.root: 2 must be a map: `key: value`, one a line"),
     wrong("trust", {"trust.issueFor": []}, NOTHING),
     wrong("trust", {"trust.issueFor": ["DC1"]}, 'trust.issueFor[0]: "DC1" ' + NAME),
-    wrong("trust", {"trust.issueFor[2]": "dc1"}, 'trust.issueFor[2]: "dc1" is there twice: remove one'),
+    wrong("trust", {"trust.issueFor[2]": "dc1"}, 'trust.issueFor[2]: "dc1" occurs twice: remove one'),
     wrong(
         "pair",
         {"trust": {"issueFor": ["dc1"]}},
@@ -586,27 +586,27 @@ WRONG = [
     wrong(
         "pair",
         {"sites[1].name": "dc1", "sites[1].imports": []},
-        'sites[1].name: "dc1" is there twice: give each a name of its own',
+        'sites[1].name: "dc1" occurs twice: give each a name of its own',
     ),
     wrong(
         "pair", {"peers": [{"name": "dc1"}]}, 'peers[0].name: "dc1" is a site of this stack, and so no peer: remove it'
     ),
-    wrong("dc2", {"peers[1]": {"name": "dc1"}}, 'peers[1].name: "dc1" is there twice: give each a name of its own'),
+    wrong("dc2", {"peers[1]": {"name": "dc1"}}, 'peers[1].name: "dc1" occurs twice: give each a name of its own'),
     wrong(
         "pair",
         {"sites[0].workloads[1]": {"kind": "hello-client", "namespace": "demo"}},
-        'sites[0].workloads[1].namespace: "demo" is there twice: give each workload a namespace of its own',
+        'sites[0].workloads[1].namespace: "demo" occurs twice: give each workload a namespace of its own',
     ),
     wrong(
         "pair",
         {"sites[0].workloads[1]": {"kind": "hello-client", "namespace": "istio-system"}},
-        'sites[0].workloads[1].namespace: "istio-system" is there in every cluster, and a workload '
+        'sites[0].workloads[1].namespace: "istio-system" exists in every cluster, and a workload '
         "creates its own: choose another",
     ),
     wrong(
         "pair",
         {"sites[0].workloads[1]": {"kind": "hello-client", "namespace": "kube-system"}},
-        'sites[0].workloads[1].namespace: "kube-system" is there in every cluster, and a workload '
+        'sites[0].workloads[1].namespace: "kube-system" exists in every cluster, and a workload '
         "creates its own: choose another",
     ),
     wrong(
@@ -618,7 +618,7 @@ WRONG = [
     wrong(
         "dc1",
         {"sites[0].exports[1]": EXPORT | {"statefulSet": "other"}},
-        'sites[0].exports[1].name: "db" is there twice: give each a name of its own',
+        'sites[0].exports[1].name: "db" occurs twice: give each a name of its own',
     ),
     wrong(
         "dc1",
@@ -628,12 +628,12 @@ WRONG = [
     wrong(
         "pair",
         {"sites[0].exports[0].consumers[1]": CLIENT},
-        'sites[0].exports[0].consumers[1]: "dc2/demo-dr/client" is there twice: remove one',
+        'sites[0].exports[0].consumers[1]: "dc2/demo-dr/client" occurs twice: remove one',
     ),
     wrong(
         "pair",
         {"sites[1].imports[1]": IMPORT},
-        'sites[1].imports[1]: "dc1/hello for demo-dr/client" is there twice: remove one',
+        'sites[1].imports[1]: "dc1/hello for demo-dr/client" occurs twice: remove one',
     ),
     wrong(
         "dc1",
@@ -883,7 +883,7 @@ WRONG = [
     wrong(
         "existing-database",
         {"sites[0].exports[0].port": GONE, "sites[0].exports[0].ports": [{"port": 3306}, {"port": 3306}]},
-        "sites[0].exports[0].ports[1].port: 3306 is there twice: remove one",
+        "sites[0].exports[0].ports[1].port: 3306 occurs twice: remove one",
     ),
     wrong(
         "existing-database",

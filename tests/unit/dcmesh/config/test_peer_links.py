@@ -259,7 +259,7 @@ SECOND = "spiffe://cluster.local/ns/shop/sa/other"
 @pytest.mark.parametrize(
     ("key", "value", "advice"),
     [
-        ("ports", [{"port": 33060, "probe": "tcp"}] * 2, "exports[0].ports[1].port: 33060 is there twice: dc1 must"),
+        ("ports", [{"port": 33060, "probe": "tcp"}] * 2, "exports[0].ports[1].port: 33060 occurs twice: dc1 must"),
         ("identities", [SECOND], f'exports[0].identities[0]: "{SECOND}" is not a gateway\'s, where TLS ends'),
     ],
 )
@@ -378,7 +378,7 @@ CLAIMS = [
     ("exports[0].hosts[1]", "db-pxc-1.other.shop.svc.cluster.local", "is not behind db.shop.svc.cluster.local: all "),
     ("exports[0].hosts[0]", "db-pxc-1.other.shop.svc.cluster.local", "is not behind other.shop.svc.cluster.local: all"),
     ("exports[0].hosts[1]", "db-pxc-1.db.shop2.svc.cluster.local", "is not behind db.shop.svc.cluster.local: all "),
-    ("exports[0].hosts[1]", HOST, "is there twice: dc1 must export each host once"),
+    ("exports[0].hosts[1]", HOST, "occurs twice: dc1 must export each host once"),
     ("exports[0].namespace", "other", "is not behind db.other.svc.cluster.local: all hosts"),
     ("exports[0].identity", "spiffe://cluster.local/ns/kube-system/sa/mysql", "is not of the namespace shop, whose"),
     ("exports[0].identity", "spiffe://evil.local/ns/shop/sa/mysql", "has another trust domain than cluster.local"),

@@ -190,12 +190,12 @@ WRONG = [
     wrong(
         "pxc-dc1",
         {CHANNELS: sources({"host": "db.example"}, {"host": "db.example", "port": 3307})},
-        f'{CHANNELS}[0].sourcesList[1].host: "db.example" is there twice: remove one',
+        f'{CHANNELS}[0].sourcesList[1].host: "db.example" occurs twice: remove one',
     ),
     wrong(
         "pxc-dc1",
         {CHANNELS: [channel(), channel()]},
-        f'{CHANNELS}[1].name: "own" is there twice: give each a name of its own',
+        f'{CHANNELS}[1].name: "own" occurs twice: give each a name of its own',
     ),
     wrong(
         "pxc-dc1",

@@ -62,7 +62,7 @@ def test_a_namespace_of_somebody_elses_is_refused(
     server.objects[f"{CORE}/{namespace}"] = {"metadata": {"name": namespace}}
     ((stops, line),) = lines(taken_names.taken(cluster, settings(), site(), "sites[1]", "dcmesh-gateway"))
     assert stops
-    assert f'{AT}.{key}: "{namespace}" is there already in dc2, and this stack has not made it' in line
+    assert f'{AT}.{key}: "{namespace}" exists already in dc2, and this stack has not made it' in line
     server.objects[f"{CORE}/{namespace}"] = {"metadata": {"name": namespace, "annotations": {MADE_BY: STACK}}}
     assert lines(taken_names.taken(cluster, settings(), site(), "sites[1]", "dcmesh-gateway")) == []
 
@@ -130,7 +130,7 @@ def test_a_foreign_entry_of_the_links_name_is_refused(server: KubernetesAPI, clu
 
 def test_a_client_namespace_that_is_not_there_is_told(server: KubernetesAPI, cluster: ClusterReader) -> None:
     assert lines(egress.absent_clients(cluster, site(), "sites[1]")) == [
-        (False, f'{AT}.clients[0].namespace: "reports" is not there in dc2: nobody connects from it yet')
+        (False, f'{AT}.clients[0].namespace: "reports" does not exist in dc2: nobody connects from it yet')
     ]
     server.objects[f"{CORE}/reports"] = {"metadata": {"name": "reports"}}
     assert lines(egress.absent_clients(cluster, site(), "sites[1]")) == []

@@ -97,8 +97,8 @@ def test_the_gateways_pods_are_known_by_the_labels_that_they_get(namespace: str)
 @pytest.mark.parametrize(
     ("path", "found", "line"),
     [
-        (SHOP, 404, f'{AT}.namespace: "shop" is not there in dc1: export what runs already'),
-        (SERVICE, 404, f'{AT}.service: "db" is not there in namespace shop of dc1: name the Service of the pods'),
+        (SHOP, 404, f'{AT}.namespace: "shop" does not exist in dc1: export what runs already'),
+        (SERVICE, 404, f'{AT}.service: "db" does not exist in namespace shop of dc1: name the Service of the pods'),
         (
             STATEFUL_SET,
             404,
@@ -179,7 +179,7 @@ SHUT = {
             rules=[{"from": [{"source": {"notNamespaces": ["shop"]}}]}],
         ),
         ["istio-proxy"],
-        f'db" has pods whose AuthorizationPolicy shop/denies in dc1 would refuse the gateway: except the principal '
+        f'db" has pods whose AuthorizationPolicy shop/denies in dc1 would refuse the gateway: exempt the principal '
         f"{GATEWAY} from it",
     ),
     "policy that denies the consumer at the gateway": (
@@ -187,7 +187,7 @@ SHUT = {
         policy("no-dr", "istio-system", action="DENY", rules=[{"from": [{"source": {"namespaces": ["dr"]}}]}]),
         [],
         'db" has the consumer dr/reader, whom AuthorizationPolicy istio-system/no-dr in dc1 would refuse at the '
-        "gateway: except the principal cluster.local/ns/dr/sa/reader from it",
+        "gateway: exempt the principal cluster.local/ns/dr/sa/reader from it",
     ),
 }
 
@@ -303,4 +303,4 @@ def test_a_service_that_may_not_be_read_hides_no_other_export(raw: dict[str, Any
     cluster.objects |= {SERVICE: 403, SERVICE.replace("/db", "/other"): 404}
     refused, missing = look(raw, None)
     assert refused.startswith(f'{AT}.name: "db" cannot be looked at (403')
-    assert missing.startswith('sites[0].exports[1].service: "other" is not there')
+    assert missing.startswith('sites[0].exports[1].service: "other" does not exist')

@@ -157,7 +157,7 @@ IN_THE_WAY: dict[str, Part] = {
     "denied": (
         POLICIES,
         policy("own", "shop", action="DENY", rules=[{"from": [{"source": {"namespaces": ["dr"]}}]}]),
-        "whom AuthorizationPolicy shop/own in dc1 would refuse at the pods: except the principal",
+        "whom AuthorizationPolicy shop/own in dc1 would refuse at the pods: exempt the principal",
     ),
     "networks": (
         NETWORKS,

@@ -129,7 +129,7 @@ def test_a_list_that_may_not_be_read_is_told(server: KubernetesAPI, api: ApiClie
     for of in (EXPORTER, IMPORTER):
         ((stops, line),) = lines(api, of)
         assert not stops
-        assert "What harms a link there is not seen" in line
+        assert "Anything there that harms a link is not seen" in line
 
 
 def state(*names: str, **objects: tuple[str, str]) -> SiteInState:

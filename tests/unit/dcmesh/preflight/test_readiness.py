@@ -232,7 +232,7 @@ FINDINGS: dict[str, tuple[Objects, str]] = {
     ),
     "no cacerts": (
         {CACERTS: 404},
-        'trust.source: "existing" says that dc2 has the Secret istio-system/cacerts, which is not there: create it',
+        'trust.source: "existing" says that dc2 has the Secret istio-system/cacerts, which does not exist: create it',
     ),
     "part of cacerts": (
         {CACERTS: secret("ca-cert.pem", "root-cert.pem")},
@@ -268,11 +268,11 @@ FINDINGS: dict[str, tuple[Objects, str]] = {
     ),
     "no namespace of an export": (
         {SHOP: 404},
-        'sites[0].exports[0].namespace: "shop" is not there: `kubectl create namespace shop`',
+        'sites[0].exports[0].namespace: "shop" does not exist: `kubectl create namespace shop`',
     ),
     "no namespace of an import": (
         {DR: 404},
-        'sites[0].imports[0].namespace: "dr" is not there: `kubectl create namespace dr`',
+        'sites[0].imports[0].namespace: "dr" does not exist: `kubectl create namespace dr`',
     ),
     "namespace without labels": (
         {SHOP: {"metadata": {}}},
@@ -286,12 +286,12 @@ FINDINGS: dict[str, tuple[Objects, str]] = {
     ),
     "no service account of an export": (
         {MYSQL: 404},
-        'sites[0].exports[0].serviceAccount: "mysql" is not there: '
+        'sites[0].exports[0].serviceAccount: "mysql" does not exist: '
         "`kubectl create serviceaccount mysql --namespace shop`",
     ),
     "no service account of an import": (
         {REPLICA: 404},
-        'sites[0].imports[0].serviceAccount: "replica" is not there: '
+        'sites[0].imports[0].serviceAccount: "replica" does not exist: '
         "`kubectl create serviceaccount replica --namespace dr`",
     ),
     "a Service of the imported name": (
@@ -612,7 +612,7 @@ def test_somebody_elses_namespace_is_not_taken_over(
     ]
     wanted = ("pxc.namespace", "pxc-operator"), ("sites[0].workloads[1].namespace", "wookie")
     advice = (
-        '{}: "{}" is there already in dc2, and this stack has not made it: name another. If this stack is to take it '
+        '{}: "{}" exists already in dc2, and this stack has not made it: name another. If this stack is to take it '
         "over, and `pulumi destroy` to delete it with all that is in it: `kubectl label namespace {} "
         "app.kubernetes.io/managed-by=dcmesh`"
     )
@@ -787,7 +787,7 @@ def test_somebody_elses_gateway_is_not_taken_over(raw: Raw, cluster: KubernetesA
 def test_somebody_elses_namespace_is_not_taken_over_for_the_gateway(raw: Raw, cluster: KubernetesAPI) -> None:
     cluster.objects[f"{NAMESPACES}/dcmesh-gateway"] = managers("kubectl")
     (line,) = look(raw)
-    assert line.startswith('sites[0].gateway.namespace: "dcmesh-gateway" is there already in dc2')
+    assert line.startswith('sites[0].gateway.namespace: "dcmesh-gateway" exists already in dc2')
 
 
 OPERATORS = f"{NAMESPACES}/operators"
@@ -797,7 +797,7 @@ OPERATORS = f"{NAMESPACES}/operators"
     ("labels", "lines"),
     [
         (LABELLED, []),
-        (404, ['"operators" is not there in dc2: name where the operator runs, or remove `existing`']),
+        (404, ['"operators" does not exist in dc2: name where the operator runs, or remove `existing`']),
         (
             {"metadata": {}},
             [
@@ -917,7 +917,7 @@ def test_what_may_not_be_read_is_one_finding_and_stops_no_other(raw: Raw, cluste
     refused, other = sorted(look(raw))
     assert refused.startswith('sites[0].cluster: "there" cannot be looked at (403')
     assert refused.endswith("allow the kubeconfig's user to read that")
-    assert other.startswith('sites[0].imports[0].serviceAccount: "replica" is not there')
+    assert other.startswith('sites[0].imports[0].serviceAccount: "replica" does not exist')
 
 
 def test_every_cluster_is_looked_at(raw: Raw, cluster: KubernetesAPI, tmp_path: Path) -> None:

@@ -173,7 +173,7 @@ def test_without_pulumi(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys:
 
 @pytest.mark.parametrize(
     ("error", "said"),
-    [(KeyboardInterrupt(), "interrupted"), (KeyError("secret"), "failed, which it should not: KeyError")],
+    [(KeyboardInterrupt(), "interrupted"), (KeyError("secret"), "failed unexpectedly: KeyError")],
 )
 def test_whatever_happens_it_is_one_line_and_no_warning(
     pulumi: Callable[[Any], Path],
