@@ -52,7 +52,8 @@ class PodPolicy:
         if self.restricted:
             pod = restricted_pod(pod)
         if self.pull_secrets:
-            pod = {**pod, "imagePullSecrets": [{"name": name} for name in self.pull_secrets]}
+            own = ({"name": name} for name in self.pull_secrets)
+            pod = {**pod, "imagePullSecrets": [*pod.get("imagePullSecrets", ()), *own]}
         return {**spec, "template": {**template, "spec": pod}}
 
 

@@ -5,6 +5,7 @@ import copy
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -182,9 +183,14 @@ def checked(
     return require_ready(settings, plan_of(settings, links), environment, held)
 
 
-def look(raw: Raw, link: Link | None = LINK, certified: Sequence[str] = ()) -> list[str]:
-    """Return what is found, a line each."""
-    held = {site: SiteInState(identity=UID, kubeconfig="") for site in certified}
+def look(
+    raw: Raw,
+    link: Link | None = LINK,
+    certified: Sequence[str] = (),
+    objects: Mapping[str, tuple[str, str]] = MappingProxyType({}),
+) -> list[str]:
+    """Return what is found, a line each, of sites that have certificates and objects by the state."""
+    held = {site: SiteInState(identity=UID, kubeconfig="", objects=objects) for site in certified}
     try:
         checked(raw, {link.site: link} if link else {}, outside(certified), held)
     except ConfigError as error:
