@@ -16,10 +16,21 @@ OWN = {"metadata": {"name": "dcmesh-egress-own", "namespace": "dcmesh-egress"}, 
 """What dcmesh itself makes of an egress gateway without clients."""
 
 
+PODS = {"dcmesh-egress": LABELS, "wookie": {"app": "db"}, "wookie-dr": {"app": "replica"}}
+"""Labels of the pods that take part in a link, by namespace."""
+
+
 def pods_of(namespace: str) -> Caller:
     """Return the pods of a namespace."""
-    pod_labels = LABELS if namespace == "dcmesh-egress" else {"app": "any"}
+    pod_labels = PODS.get(namespace, {"app": "any"})
     return Caller(namespace=namespace, namespace_labels={NAMESPACE_NAME: namespace}, labels=pod_labels)
+
+
+def test_pods_that_take_no_part_in_a_link_are_left_alone() -> None:
+    """A policy that selects them would shut out all that no other one lets in."""
+    for policy in POLICIES:
+        if policy["metadata"]["namespace"].startswith("wookie"):
+            assert policy["spec"]["podSelector"] == {"matchLabels": PODS[policy["metadata"]["namespace"]]}
 
 
 def closing(source: str, target: str, port: int) -> list[str]:
