@@ -15,13 +15,9 @@ from .test_readiness import (
     SHOP,
     Objects,
     Raw,
-    cluster,
     istiod,
     look,
-    raw,
 )
-
-__all__ = ["cluster", "raw"]
 
 OWN = "organization/dcmesh/dc2"
 
