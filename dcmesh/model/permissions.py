@@ -33,12 +33,16 @@ class Rule:
 WATCHED = ("get", "list", "watch")
 """What Pulumi asks for of what it deletes, or waits for."""
 
+APPLIED = (*WATCHED, "create", "patch", "delete")
+"""What dcmesh's own objects need. A server-side apply is a `patch`; one that makes the object needs `create` as well,
+which the API server's audit log does not show."""
+
 ANY_ISTIO: Sequence[Rule] = (
-    Rule(group="", resources=["namespaces", "resourcequotas"], verbs=[*WATCHED, "patch", "delete"], why="dcmesh's own"),
+    Rule(group="", resources=["namespaces", "resourcequotas"], verbs=APPLIED, why="dcmesh's own"),
     Rule(
         group="",
         resources=["configmaps", "serviceaccounts"],
-        verbs=[*WATCHED, "create", "patch", "delete"],
+        verbs=APPLIED,
         why="workloads; what Istio's charts make",
     ),
     Rule(
@@ -50,7 +54,7 @@ ANY_ISTIO: Sequence[Rule] = (
     Rule(
         group="",
         resources=["services"],
-        verbs=[*WATCHED, "create", "patch", "delete"],
+        verbs=APPLIED,
         why="workloads, gateways",
     ),
     Rule(
@@ -63,7 +67,7 @@ ANY_ISTIO: Sequence[Rule] = (
     Rule(
         group="",
         resources=["persistentvolumeclaims"],
-        verbs=[*WATCHED, "patch"],
+        verbs=[*WATCHED, "create", "patch"],
         why="databases' volumes",
     ),
     Rule(group="", resources=["nodes"], verbs=["list"], why="networks, kernels; without it `up` warns"),
@@ -73,17 +77,17 @@ ANY_ISTIO: Sequence[Rule] = (
     Rule(
         group="apps",
         resources=["deployments"],
-        verbs=[*WATCHED, "create", "patch", "delete"],
+        verbs=APPLIED,
         why="gateways, `hello-client`; istiod is looked at",
     ),
     Rule(
         group="apps",
         resources=["statefulsets"],
-        verbs=[*WATCHED, "patch", "delete"],
+        verbs=APPLIED,
         why="workloads, exports",
     ),
     Rule(group="apps", resources=["replicasets"], verbs=["list", "watch"], why="Pulumi waits for Deployments"),
-    Rule(group="batch", resources=["jobs"], verbs=[*WATCHED, "patch", "delete"], why="probes"),
+    Rule(group="batch", resources=["jobs"], verbs=APPLIED, why="probes"),
     Rule(
         group="coordination.k8s.io",
         resources=["leases"],
@@ -93,13 +97,13 @@ ANY_ISTIO: Sequence[Rule] = (
     Rule(
         group="discovery.k8s.io",
         resources=["endpointslices"],
-        verbs=[*WATCHED, "patch", "delete"],
+        verbs=APPLIED,
         why="hosts by egress gateways",
     ),
     Rule(
         group="networking.k8s.io",
         resources=["networkpolicies"],
-        verbs=[*WATCHED, "patch", "delete"],
+        verbs=APPLIED,
         why="egress gateways; what shuts a link",
     ),
     Rule(
@@ -112,13 +116,13 @@ ANY_ISTIO: Sequence[Rule] = (
             "sidecars",
             "virtualservices",
         ],
-        verbs=[*WATCHED, "patch", "delete"],
+        verbs=APPLIED,
         why="exports, imports; others' objects",
     ),
     Rule(
         group="security.istio.io",
         resources=["authorizationpolicies", "peerauthentications"],
-        verbs=[*WATCHED, "patch", "delete"],
+        verbs=APPLIED,
         why="exports; others' objects",
     ),
     Rule(
@@ -137,7 +141,7 @@ ANY_ISTIO: Sequence[Rule] = (
     Rule(
         group="networking.istio.io",
         resources=["proxyconfigs"],
-        verbs=[*WATCHED, "patch", "delete"],
+        verbs=APPLIED,
         why="imports with a `selector`",
     ),
     Rule(group="storage.k8s.io", resources=["storageclasses"], verbs=["get"], why="volumes that grow"),
