@@ -30,7 +30,7 @@ class Objection:
     Attributes:
         words: its words.
         final: whether Pod Security, a ResourceQuota or a LimitRange refuses the pod.
-        silent: whether it has not answered in time, or at all.
+        silent: whether it, or a webhook that it asks, has not answered in time, or at all.
     """
 
     words: str
@@ -75,7 +75,8 @@ def _said(api: ApiClient, namespace: str, pod: Mapping[str, Any]) -> Objection |
             return None
         words = words_of(error)
         final = error.status == 403 and OWN.match(words) is not None
-        return Objection(words=printable(" ".join(words.split()), LONGEST_REASON), final=final)
+        words = printable(" ".join(words.split()), LONGEST_REASON)
+        return Objection(words=words, final=final, silent=error.status >= 500)
     except (HTTPError, OSError) as error:
         return Objection(words=why(error), silent=True)
     return None

@@ -1,4 +1,4 @@
-"""Pods that a cluster would not let in: Pod Security or a quota refuses them to a Job, and `up` waits for it.
+"""Pods that a cluster would not let in. Their Job or Deployment is made all the same, and `up` would wait for them.
 
 The API server itself is asked, by pods like those that are to come, of which none is made. What Pod Security, quotas
 and LimitRanges say is certain. All else, such as a policy engine's answer or a time-out, is a warning: the pods are not
@@ -113,7 +113,7 @@ def samples(settings: model.Settings, site: model.Site, path: str, plan: SitePla
             containers=({"image": settings.images.probe, "securityContext": security, "resources": PROBE_RESOURCES},),
             runs=False,
         )
-        if imported.by_gateway:
+        if imported.by_gateway and name not in [other.namespace for other in site.imports[:index]]:
             yield Sample(
                 path=where,
                 what="the egress gateway",
@@ -188,7 +188,7 @@ def not_let_in(
 ) -> Iterator[Finding]:
     """Find pods that the cluster would refuse. What stands is not refused for that: its pods run.
 
-    After a question that has no answer no other is asked: each takes as long as the API server may take.
+    After a question without an answer no other is asked: each could take as long, and an `up` may be urgent.
 
     Args:
         allowed: the cluster.

@@ -106,17 +106,21 @@ def test_what_is_said_is_cut_and_obeyed_by_no_terminal(server: KubernetesAPI, ap
     assert len(remark.line()) < 700
 
 
-@pytest.mark.parametrize("error", [TimeoutError("timed out"), ConnectionResetError("reset")])
+@pytest.mark.parametrize(
+    "answer", [TimeoutError("timed out"), ConnectionResetError("reset"), (500, 'failed calling webhook "i": deadline')]
+)
 @pytest.mark.parametrize("standing", [(), ("dc2-egress.dcmesh-egress.db-0.db.wookie.svc.cluster.local-service",)])
 def test_who_does_not_answer_dry_runs_alone_keeps_no_up_waiting(
-    server: KubernetesAPI, api: ApiClient, error: Exception, standing: tuple[str, ...]
+    server: KubernetesAPI, api: ApiClient, answer: Exception | tuple[int, str], standing: tuple[str, ...]
 ) -> None:
     """Reads do not pass webhooks: the cluster answers these. It is not asked of every pod."""
     asked = []
 
-    def silent(pod: dict[str, Any]) -> None:
+    def silent(pod: dict[str, Any]) -> tuple[int, str]:
         asked.append(pod)
-        raise error
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
 
     settings = settings_of()
     one = settings.sites[1].workloads[0]
@@ -233,6 +237,14 @@ def test_samples_have_the_images_that_are_set() -> None:
         "mariadb": "r.example/db:1",
     }
     assert of["mariadb"].pod["spec"]["initContainers"][0]["image"] == "r.example/db:1"
+
+
+def test_an_egress_gateway_of_several_imports_is_asked_about_once() -> None:
+    settings = settings_of()
+    settings.sites[1].imports.append(settings.sites[1].imports[0])
+    plan = plan_of(settings, {}).site("dc2")
+    asked = [one.what for one in samples(settings, settings.sites[1], "s", plan, "dcmesh-gateway")]
+    assert asked.count("the egress gateway") == 1
 
 
 def test_gateways_have_the_values_that_are_set() -> None:
