@@ -33,16 +33,17 @@ class Rule:
 WATCHED = ("get", "list", "watch")
 """What Pulumi asks for of what it deletes, or waits for."""
 
-APPLIED = (*WATCHED, "create", "patch", "delete")
-"""What dcmesh's own objects need. A server-side apply is a `patch`; one that makes the object needs `create` as well,
-which the API server's audit log does not show."""
-
 ANY_ISTIO: Sequence[Rule] = (
-    Rule(group="", resources=["namespaces", "resourcequotas"], verbs=APPLIED, why="dcmesh's own"),
+    Rule(
+        group="",
+        resources=["namespaces", "resourcequotas"],
+        verbs=[*WATCHED, "create", "patch", "delete"],
+        why="dcmesh's own",
+    ),
     Rule(
         group="",
         resources=["configmaps", "serviceaccounts"],
-        verbs=APPLIED,
+        verbs=[*WATCHED, "create", "patch", "delete"],
         why="workloads; what Istio's charts make",
     ),
     Rule(
@@ -54,7 +55,7 @@ ANY_ISTIO: Sequence[Rule] = (
     Rule(
         group="",
         resources=["services"],
-        verbs=APPLIED,
+        verbs=[*WATCHED, "create", "patch", "delete"],
         why="workloads, gateways",
     ),
     Rule(
@@ -77,17 +78,17 @@ ANY_ISTIO: Sequence[Rule] = (
     Rule(
         group="apps",
         resources=["deployments"],
-        verbs=APPLIED,
+        verbs=[*WATCHED, "create", "patch", "delete"],
         why="gateways, `hello-client`; istiod is looked at",
     ),
     Rule(
         group="apps",
         resources=["statefulsets"],
-        verbs=APPLIED,
+        verbs=[*WATCHED, "create", "patch", "delete"],
         why="workloads, exports",
     ),
     Rule(group="apps", resources=["replicasets"], verbs=["list", "watch"], why="Pulumi waits for Deployments"),
-    Rule(group="batch", resources=["jobs"], verbs=APPLIED, why="probes"),
+    Rule(group="batch", resources=["jobs"], verbs=[*WATCHED, "create", "patch", "delete"], why="probes"),
     Rule(
         group="coordination.k8s.io",
         resources=["leases"],
@@ -97,13 +98,13 @@ ANY_ISTIO: Sequence[Rule] = (
     Rule(
         group="discovery.k8s.io",
         resources=["endpointslices"],
-        verbs=APPLIED,
+        verbs=[*WATCHED, "create", "patch", "delete"],
         why="hosts by egress gateways",
     ),
     Rule(
         group="networking.k8s.io",
         resources=["networkpolicies"],
-        verbs=APPLIED,
+        verbs=[*WATCHED, "create", "patch", "delete"],
         why="egress gateways; what shuts a link",
     ),
     Rule(
@@ -116,13 +117,13 @@ ANY_ISTIO: Sequence[Rule] = (
             "sidecars",
             "virtualservices",
         ],
-        verbs=APPLIED,
+        verbs=[*WATCHED, "create", "patch", "delete"],
         why="exports, imports; others' objects",
     ),
     Rule(
         group="security.istio.io",
         resources=["authorizationpolicies", "peerauthentications"],
-        verbs=APPLIED,
+        verbs=[*WATCHED, "create", "patch", "delete"],
         why="exports; others' objects",
     ),
     Rule(
@@ -141,7 +142,7 @@ ANY_ISTIO: Sequence[Rule] = (
     Rule(
         group="networking.istio.io",
         resources=["proxyconfigs"],
-        verbs=APPLIED,
+        verbs=[*WATCHED, "create", "patch", "delete"],
         why="imports with a `selector`",
     ),
     Rule(group="storage.k8s.io", resources=["storageclasses"], verbs=["get"], why="volumes that grow"),
