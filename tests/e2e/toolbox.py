@@ -503,9 +503,10 @@ def log_in(
     *,
     sql: str = "SELECT @@hostname",
     port: int = 3306,
+    program: str = "mariadb",
 ) -> str:
-    """Ask a database over TCP, from a pod; its answer, or why there is none."""
-    client = f"mariadb --batch --skip-column-names --connect-timeout=5 --port={port}"
+    """Ask a database over TCP, from a pod that has a client; its answer, or why there is none."""
+    client = f"{program} --batch --skip-column-names --connect-timeout=5 --port={port}"
     # By standard input: what is on a command line can be read by others.
     script = f'read -r MYSQL_PWD; export MYSQL_PWD; timeout 20 {client} --host="$0" --user="$1" --execute="$2" 2>&1'
     command = ("bash", "-c", script, host, user, sql)

@@ -85,3 +85,12 @@ def test_a_user_of_a_base_layer_is_there_before_its_packages() -> None:
     assert '"$1"/var/lib/db "$1"/run/db' in layer.settings
     assert "--dpkgopt=path-exclude=/usr/share/perl/*" in layer.settings
     assert layer.settings != BaseLayer(("server",)).settings
+
+
+def test_a_base_layer_is_of_this_machines_release_or_another() -> None:
+    assert BaseLayer(("server",), release="sid").settings.endswith("'sid')")
+    assert not BaseLayer(("server",)).settings.endswith("'sid')")
+
+
+def test_a_base_layer_runs_its_commands_at_the_end() -> None:
+    assert "'--customize-hook=touch \"$1\"/x'" in BaseLayer(("server",), commands=('touch "$1"/x',)).settings
