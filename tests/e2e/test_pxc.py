@@ -617,10 +617,15 @@ CHANGE REPLICATION SOURCE TO
 """Word for word as the project's first description had it. MySQL 9.7 uses TLS then, inside that of the mesh."""
 
 MYSQLD = """
-mysqld --datadir=/tmp/data --initialize-insecure --secure-file-priv=
+cat >/tmp/users.sql <<END
+SET SESSION sql_log_bin = OFF;
+CREATE USER root@'%', operator@'%', monitor@'%', xtrabackup@'%', replication@'%';
+END
+mysqld --datadir=/tmp/data --initialize-insecure --init-file=/tmp/users.sql --secure-file-priv=
 exec mysqld --datadir=/tmp/data --socket=/tmp/mysql.sock --mysqlx=OFF --server-id=77 --gtid-mode=ON \
   --enforce-gtid-consistency=ON --secure-file-priv= --performance-schema=OFF
 """
+"""A server with the users that a copy of the source would have: its operator's changes of them are the first rows."""
 
 
 @pytest.mark.usefixtures("shop")
