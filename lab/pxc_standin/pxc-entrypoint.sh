@@ -10,6 +10,9 @@ DIRECTORY=/var/lib/mysql/data
 OPTIONS=/var/lib/mysql/node.cnf
 SOCKET=/var/lib/mysql/mysql.sock
 STATEMENTS=/tmp/statements.log
+FIRST=/tmp/first.sql
+BEGUN=/var/lib/mysql-begun # of the image
+USERS_THERE=$DIRECTORY/users-there
 PASSWORDS=/etc/mysql/mysql-users-secret
 MOST_NODES=5
 
@@ -55,16 +58,16 @@ users() {
   cat <<END
 SET SESSION sql_log_bin = OFF;
 ALTER USER root@localhost IDENTIFIED BY $(quoted "$MYSQL_ROOT_PASSWORD");
-CREATE USER root@'%' IDENTIFIED BY $(quoted "$MYSQL_ROOT_PASSWORD") PASSWORD EXPIRE NEVER;
+CREATE USER IF NOT EXISTS root@'%' IDENTIFIED BY $(quoted "$MYSQL_ROOT_PASSWORD") PASSWORD EXPIRE NEVER;
 $all root@'%' $grants;
-CREATE USER operator@'%' IDENTIFIED BY $(quoted "$OPERATOR_ADMIN_PASSWORD") PASSWORD EXPIRE NEVER;
+CREATE USER IF NOT EXISTS operator@'%' IDENTIFIED BY $(quoted "$OPERATOR_ADMIN_PASSWORD") PASSWORD EXPIRE NEVER;
 $all operator@'%' $grants;
-CREATE USER xtrabackup@'%' IDENTIFIED BY $(quoted "$XTRABACKUP_PASSWORD") PASSWORD EXPIRE NEVER;
+CREATE USER IF NOT EXISTS xtrabackup@'%' IDENTIFIED BY $(quoted "$XTRABACKUP_PASSWORD") PASSWORD EXPIRE NEVER;
 $all xtrabackup@'%' $grants;
-CREATE USER monitor@'%' IDENTIFIED BY $(quoted "$MONITOR_PASSWORD") WITH MAX_USER_CONNECTIONS 100 PASSWORD EXPIRE NEVER;
+CREATE USER IF NOT EXISTS monitor@'%' IDENTIFIED BY $(quoted "$MONITOR_PASSWORD") WITH MAX_USER_CONNECTIONS 100 PASSWORD EXPIRE NEVER;
 GRANT SELECT, PROCESS, SUPER, REPLICATION CLIENT, RELOAD ON *.* TO monitor@'%';
 GRANT SERVICE_CONNECTION_ADMIN, AUDIT_ADMIN, SYSTEM_USER ON *.* TO monitor@'%';
-CREATE USER replication@'%' IDENTIFIED BY $(quoted "$(cat "$PASSWORDS/replication")") PASSWORD EXPIRE NEVER;
+CREATE USER IF NOT EXISTS replication@'%' IDENTIFIED BY $(quoted "$(cat "$PASSWORDS/replication")") PASSWORD EXPIRE NEVER;
 GRANT REPLICATION SLAVE ON *.* TO replication@'%';
 END
 }
@@ -98,6 +101,7 @@ take_over() { # HOST NUMBER
 follow_the_others() {
   local set=${HOSTNAME%-*} number host theirs
   until here --execute='SELECT 1' >/dev/null 2>&1; do sleep 0.2; done
+  touch $USERS_THERE
   for ((number = 0; number < MOST_NODES; number++)); do
     host=$set-$number.$(hostname --domain)
     [ "$set-$number" = "$HOSTNAME" ] || take_over "$host" "$((100 + ${HOSTNAME##*-}))" &
@@ -115,15 +119,15 @@ follow_the_others() {
 options >$OPTIONS
 if [ ! -e $DIRECTORY ]; then
   rm -rf $DIRECTORY.new
-  users >/tmp/users.sql
-  mysqld --defaults-file=$OPTIONS --datadir=$DIRECTORY.new --general-log=OFF --initialize-insecure --init-file=/tmp/users.sql
-  rm /tmp/users.sql
+  cp --recursive $BEGUN $DIRECTORY.new
   mv $DIRECTORY.new $DIRECTORY
 fi
-init=()
-[ ! -e /etc/mysql/init-file/init.sql ] || init=(--init-file=/etc/mysql/init-file/init.sql)
+{
+  [ -e $USERS_THERE ] || users
+  cat /etc/mysql/init-file/init.sql 2>/dev/null || true
+} >$FIRST
 rm -f $SOCKET $SOCKET.lock # of a server that was killed
 : >$STATEMENTS
 tail --follow $STATEMENTS &
 follow_the_others &
-exec mysqld --defaults-file=$OPTIONS "${init[@]}"
+exec mysqld --defaults-file=$OPTIONS --init-file=$FIRST
