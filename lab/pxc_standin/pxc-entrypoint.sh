@@ -28,6 +28,7 @@ log_bin=bin
 relay_log=relay
 binlog_expire_logs_auto_purge=OFF
 skip_replica_start=ON
+authentication_policy=${DEFAULT_AUTHENTICATION_PLUGIN:-caching_sha2_password},,
 auto_increment_increment=$MOST_NODES
 auto_increment_offset=$((${HOSTNAME##*-} + 1))
 admin_address=$(hostname -I | cut --delimiter=' ' --fields=1)

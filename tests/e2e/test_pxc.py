@@ -566,10 +566,12 @@ def test_the_channel_goes_to_the_next_source_by_itself_when_the_first_is_gone(
     (node,) = dc1("get", "nodes", "--output", "jsonpath={.items[*].metadata.name}").split()
     dc1("cordon", node)
     try:
-        dc1("delete", "pod", PODS[0], "--namespace", "wookie")
+        dc1("delete", "pod", PODS[0], "--namespace", "wookie", "--force", "--grace-period=0")
+        begun = time.monotonic()
         servers["dc1 db-pxc-2"]("INSERT INTO shop.written VALUES ('second', 1)")
         follower = servers["dc2 db-pxc-0"]
         eventually("dc2 has the row", lambda: ("second", 1) in rows(follower), within=180)
+        print(f"from the second source after {time.monotonic() - begun:.0f} s")
         assert follower.channel()["Source_Host"] == second
     finally:
         dc1("uncordon", node)
@@ -591,7 +593,9 @@ def test_after_a_long_cut_the_channel_comes_back_by_itself(lab: Lab, sites: dict
         assert servers["dc2 db-pxc-0"].channel()["Replica_IO_Running"] == "Connecting"
     finally:
         lab("wan", "heal")
+    begun = time.monotonic()
     eventually("dc2 has the row", lambda: ("cut", 1) in rows(servers["dc2 db-pxc-0"]), within=90)
+    print(f"the row is there {time.monotonic() - begun:.0f} s after the cut")
 
 
 def test_a_channel_that_the_operator_leaves_stopped_is_critical_and_is_started_by_hand(
