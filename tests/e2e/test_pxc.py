@@ -681,7 +681,7 @@ def test_a_switchover_that_is_interrupted_goes_on(
     with clusters.edit() as edited:
         edited["dcmesh:primary"] = "dc2"
     up = clusters.start("up", "--yes", "--skip-preview")
-    eventually("dc1 is closed", lambda: len(told_at(sites["dc1"], "wookie", "SET GLOBAL READ_ONLY=1")) == 3, within=60)
+    eventually("dc1 is closed", lambda: len(told_at(sites["dc1"], "wookie", "SET GLOBAL READ_ONLY=1")) == 3, within=180)
     up.send_signal(signal.SIGINT)
     up.communicate(timeout=120)
     clusters.up("--skip-preview")
@@ -721,7 +721,7 @@ def test_one_that_was_begun_can_be_taken_back(clusters: Project, sites: dict[str
     eventually(
         "dc1 is closed",
         lambda: len(told_at(sites["dc1"], "wookie", "SET GLOBAL READ_ONLY=1")) == closed + 3,
-        within=60,
+        within=180,
     )
     up.send_signal(signal.SIGINT)
     up.communicate(timeout=120)
