@@ -92,7 +92,7 @@ executed="SELECT @@GLOBAL.gtid_executed"
 take_over() { # HOST NUMBER
   local have
   while sleep 1; do
-    getent hosts "$1" >/dev/null || continue
+    getent hosts "$1" >/dev/null || { sleep 5; continue; }
     have=$(here --execute="$executed") || continue
     timeout 30 mysqlbinlog --defaults-extra-file=<(credentials) --host="$1" --read-from-remote-source=BINLOG-DUMP-GTIDS \
       --exclude-gtids="${have//\\n/}" --stop-never --connection-server-id="$2" bin.000001 2>/dev/null | here --binary-mode || true

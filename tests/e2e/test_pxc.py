@@ -58,13 +58,19 @@ GALERA_PORTS = {"4444", "4567", "4568"}
 
 LITTLE = {
     "unsafeFlags": {"proxySize": True},
-    "haproxy": {"size": 1, "affinity": {"antiAffinityTopologyKey": "none"}},
+    "haproxy": {
+        "size": 1,
+        "affinity": {"antiAffinityTopologyKey": "none"},
+        "readinessProbes": {"periodSeconds": 10},
+        "livenessProbes": {"periodSeconds": 60},
+    },
     "pxc": {
         "affinity": {"antiAffinityTopologyKey": "none"},
-        "readinessProbes": {"initialDelaySeconds": 1, "periodSeconds": 1},
+        "readinessProbes": {"initialDelaySeconds": 2, "periodSeconds": 5},
+        "livenessProbes": {"periodSeconds": 60},
     },
 }
-"""A cluster on one node, of servers that are up at once."""
+"""A cluster on one node. Each probe starts a dozen programs in a container: often asked, six nodes take a core."""
 
 REPLICA = {
     "kind": "pxc",
@@ -542,7 +548,7 @@ def by_hand(clusters: Project, primary: str, *options: str) -> tuple[int, list[s
 
 
 CLIENT = Client(
-    image=f"percona/percona-xtradb-cluster:{PXC}", program="mysql", account="db-pxc", host="db-haproxy", rest=0.2
+    image=f"percona/percona-xtradb-cluster:{PXC}", program="mysql", account="db-pxc", host="db-haproxy", rest=0.5
 )
 
 
