@@ -174,6 +174,10 @@ def used(lab: Lab, site: str) -> set[Right]:
             assert event["annotations"]["authorization.k8s.io/decision"] == "allow", line
             resource = "/".join(filter(None, (of["resource"], of.get("subresource"))))
             found.add(Right(of.get("apiGroup", ""), resource, event["verb"]))
+            if (
+                event["verb"] == "patch" and event["responseStatus"]["code"] == 201
+            ):  # it was not there: that is a create
+                found.add(Right(of.get("apiGroup", ""), resource, "create"))
     return found
 
 
