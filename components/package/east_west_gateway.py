@@ -4,13 +4,16 @@ from enum import Enum
 from typing import Any, NotRequired, TypedDict
 
 import pulumi
+from pydantic.alias_generators import to_camel
 
 from dcmesh.model import gateway
+from dcmesh.model.settings import Gateway
 from dcmesh.model.support import ISTIO_CHARTS
 
 from ..mesh import gateway as mesh
 from ..mesh.gateway_exposure import ExposureArgs
 from ..mesh.istio import Charts
+from .export_args import checked
 
 
 class Exposure(Enum):
@@ -70,12 +73,16 @@ class EastWestGateway(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: EastWestGatewayArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("dcmesh:index:EastWestGateway", name, {}, opts)
+        with checked():
+            whole = Gateway.model_validate(
+                {to_camel(key): value for key, value in args.items() if key in ("replicas", "node_port")}
+            )
         exposure = ExposureArgs(
             exposure=args.get("exposure", Exposure.LOAD_BALANCER).value,
             annotations=args.get("annotations") or {},
             load_balancer_ip=args.get("load_balancer_ip"),
             source_ranges=tuple(args.get("source_ranges") or ()),
-            node_port=int(args["node_port"]) if "node_port" in args else None,
+            node_port=whole.node_port,
         )
         made = mesh.EastWestGateway(
             f"{name}-gateway",
@@ -84,7 +91,7 @@ class EastWestGateway(pulumi.ComponentResource):
                 namespace=args.get("namespace") or gateway.GATEWAY_NAMESPACE,
                 nodes=(),  # no node is asked for its kernel: a silent peer is given up after five minutes on all
                 after=(),
-                replicas=int(args.get("replicas") or 2),
+                replicas=whole.replicas,
                 exposure=exposure,
                 advertise=args.get("advertise") or (),
                 revision=args.get("revision"),

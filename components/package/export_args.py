@@ -6,6 +6,7 @@ from typing import NotRequired, TypedDict
 
 import pulumi
 from pydantic import ValidationError
+from pydantic.alias_generators import to_camel
 
 from dcmesh.model.istio import TRUST_DOMAIN
 from dcmesh.model.link import Consumer, ExportedPort, ExportedService, ServiceAccount, pod_hosts
@@ -53,8 +54,12 @@ def exported(args: ExportArgs) -> ExportedService:
     """Return the export. What is a whole number in the schema comes as a float: Pulumi knows no other numbers.
 
     Raises:
-        RunError: a value is none that it can be.
+        RunError: a value is none that it can be, or not known yet.
     """
+    for place in _outputs(args, "export"):
+        raise pulumi.RunError(f"{place}: must be written out, not be the output of a resource or a secret")
+    if not args["consumers"]:
+        raise pulumi.RunError("export.consumers: must name one at least")
     with checked("export"):
         account = ServiceAccount(
             args["namespace"], args["service_account"], (args.get("trust_domain") or TRUST_DOMAIN,)
@@ -87,8 +92,21 @@ def _consumer(args: ConsumerArgs) -> Consumer:
     )
 
 
+def _outputs(value: object, place: str) -> Iterator[str]:
+    """Yield where in a value an output stands."""
+    match value:
+        case pulumi.Output():
+            yield place
+        case dict():
+            for key, of in value.items():
+                yield from _outputs(of, f"{place}.{to_camel(key)}")
+        case list():
+            for index, of in enumerate(value):
+                yield from _outputs(of, f"{place}.{index}")
+
+
 @contextmanager
-def checked(place: str) -> Iterator[None]:
+def checked(*place: str) -> Iterator[None]:
     """Say of a value that the model refuses where it stands.
 
     Raises:
@@ -98,5 +116,5 @@ def checked(place: str) -> Iterator[None]:
         yield
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join([place, *map(str, first["loc"])])
+        where = ".".join([*place, *map(str, first["loc"])])
         raise pulumi.RunError(f"{where}: {first['msg']}") from None

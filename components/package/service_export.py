@@ -3,11 +3,15 @@
 from typing import NotRequired, TypedDict
 
 import pulumi
+from pydantic import TypeAdapter
 
 from dcmesh.model.gateway import GATEWAY_NAMESPACE
+from dcmesh.model.value_types import Connections
 
 from ..mesh import service_export as mesh
-from .export_args import ExportArgs, exported
+from .export_args import ExportArgs, checked, exported
+
+_CONNECTIONS = TypeAdapter(Connections)
 
 
 class ServiceExportArgs(TypedDict):
@@ -36,6 +40,10 @@ class ServiceExport(pulumi.ComponentResource):
     def __init__(self, name: str, args: ServiceExportArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("dcmesh:index:ServiceExport", name, {}, opts)
         export = exported(args["export"])
+        if args["selector"] == {}:
+            raise pulumi.RunError("selector: must have a label at least; without one it selects the whole namespace")
+        with checked("connections"):
+            connections = _CONNECTIONS.validate_python(args.get("connections", mesh.ServiceExportArgs.connections))
         mesh.ServiceExport(
             f"{name}-export",
             mesh.ServiceExportArgs(
@@ -43,7 +51,7 @@ class ServiceExport(pulumi.ComponentResource):
                 selector=args["selector"],
                 after=(),
                 gateways={args.get("gateway_namespace") or GATEWAY_NAMESPACE: ()},
-                **({"connections": int(args["connections"])} if "connections" in args else {}),
+                connections=connections,
             ),
             pulumi.ResourceOptions(parent=self),
         )

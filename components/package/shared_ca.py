@@ -3,10 +3,17 @@
 from typing import NotRequired, TypedDict
 
 import pulumi
+from pydantic import TypeAdapter
+from pydantic.alias_generators import to_camel
 
 from dcmesh.model.cacerts import ISTIOS
+from dcmesh.model.settings import GeneratedTrust
+from dcmesh.model.value_types import Name, TrustDomain
 
 from ..trust import shared_ca as trust
+from .export_args import checked
+
+_SITES = TypeAdapter(dict[Name, TrustDomain])
 
 
 class SharedCAArgs(TypedDict):
@@ -37,16 +44,19 @@ class SharedCA(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: SharedCAArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("dcmesh:index:SharedCA", name, {}, opts)
-        defaults = trust.SharedCAArgs()
+        with checked("sites"):
+            sites = _SITES.validate_python(args["sites"])
+        with checked():
+            settings = GeneratedTrust.model_validate(
+                {to_camel(key): value for key, value in args.items() if key not in ("sites", "protect")}
+            )
         inside = pulumi.ResourceOptions(parent=self)
         root = trust.SharedCA(
             f"{name}-ca",
             trust.SharedCAArgs(
-                organization=args.get("organization", defaults.organization),
-                root_validity_years=int(args.get("root_validity_years", defaults.root_validity_years)),
-                intermediate_validity_years=int(
-                    args.get("intermediate_validity_years", defaults.intermediate_validity_years)
-                ),
+                organization=settings.organization,
+                root_validity_years=settings.root_validity_years,
+                intermediate_validity_years=settings.intermediate_validity_years,
                 protect=args.get("protect", True),
             ),
             inside,
@@ -57,7 +67,7 @@ class SharedCA(pulumi.ComponentResource):
                 trust.SiteCAArgs(site=site, root=root, trusted=[root], trust_domain=domain),
                 inside,
             ).intermediate
-            for site, domain in args["sites"].items()
+            for site, domain in sites.items()
         }
         self.root_cert = root.cert_pem
         self.cacerts = pulumi.Output.secret(pulumi.Output.all(**{site: _secret(of) for site, of in issued.items()}))

@@ -42,6 +42,7 @@ from dcmesh.model.value_types import (
     Address,
     ChannelName,
     ChartSource,
+    Connections,
     ExportedHost,
     FilePath,
     Flag,
@@ -505,7 +506,7 @@ class _Export(Model):
     """Its headless Service. Default: the StatefulSet's name."""
     consumers: Annotated[list[Consumer], Field(min_length=1)]
     """Who may connect from other sites."""
-    connections: Annotated[int, Field(ge=1, le=10000), WHOLE] = 50
+    connections: Connections = 50
     """How many connections of other sites each pod has at most, by each pod of the gateway."""
 
     @property

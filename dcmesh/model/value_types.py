@@ -425,3 +425,5 @@ Port = Annotated[int, Field(ge=1, le=65535), WHOLE]
 Flag = Annotated[bool, Field(strict=True)]
 
 Replicas = Annotated[int, Field(ge=1, le=1000), WHOLE]
+
+Connections = Annotated[int, Field(ge=1, le=10000), WHOLE]

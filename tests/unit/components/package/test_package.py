@@ -8,7 +8,7 @@ from typing import Any, get_args
 import pulumi
 import pytest
 import yaml
-from pulumi.provider.experimental.component import ComponentProvider
+from pulumi.errors import InputPropertiesError
 
 from components.package import host
 from components.package.east_west_gateway import Exposure
@@ -43,8 +43,7 @@ def construct(engine: Engine) -> Any:
 
     def construct(kind: str, **inputs: Any) -> Engine:
         def program() -> None:
-            provider = ComponentProvider([*host.COMPONENTS], host.NAME, host.NAME, VERSION)
-            for key, value in provider.construct("it", f"dcmesh:index:{kind}", inputs).state.items():
+            for key, value in host.Provider(VERSION).construct("it", f"dcmesh:index:{kind}", inputs).state.items():
                 pulumi.export(key, value)
 
         return engine.run(program)
@@ -146,11 +145,39 @@ def test_an_import_leads_to_the_gateway_and_to_nobody_else(construct: Any) -> No
         ({"serviceAccount": "a/b"}, "identities.0: "),
         ({"protocol": "UDP"}, "protocol: "),
         ({"replicas": 0.0}, "hosts: "),
+        ({"consumers": []}, "consumers: "),
     ],
 )
 def test_what_cannot_be_is_refused_where_it_stands(construct: Any, changed: dict[str, Any], said: str) -> None:
-    with pytest.raises(Exception, match=f"export.{said}"):
+    with pytest.raises(InputPropertiesError, match=f"^export.{said}"):
         construct("ServiceExport", export={**ORDERS, **changed}, selector={"app": "db"})
+
+
+@pytest.mark.parametrize(
+    ("kind", "given", "said"),
+    [
+        ("SharedCA", {"sites": {"dc1": "a b/c"}}, "sites.dc1: must be a trust domain"),
+        ("SharedCA", {"sites": {"DC 1": "dc1.dcmesh"}}, "sites.DC 1.*: must be a DNS label"),
+        ("SharedCA", {"sites": {}, "rootValidityYears": 0.0}, "rootValidityYears: "),
+        ("EastWestGateway", {"istioVersion": "1.31.0", "replicas": 0.0}, "replicas: "),
+        ("ServiceExport", {"export": ORDERS, "selector": {"app": "db"}, "connections": 0.0}, "connections: "),
+        ("ServiceExport", {"export": ORDERS, "selector": {}}, "selector: "),
+    ],
+)
+def test_a_value_out_of_range_is_refused(construct: Any, kind: str, given: dict[str, Any], said: str) -> None:
+    """Zero replicas were two, and an intermediate was bound to whatever was written."""
+    with pytest.raises(InputPropertiesError, match=f"^{said}"):
+        construct(kind, **given)
+
+
+@pytest.mark.parametrize("place", ["namespace", "serviceAccount", "consumers.0.site"])
+def test_an_export_is_written_out(construct: Any, place: str) -> None:
+    """In YAML an output looks like any other value: `namespace: ${shop.metadata.name}`."""
+    key, *inside = place.split(".")
+    output = pulumi.Output.from_input("shop")
+    changed = [{**ORDERS["consumers"][0], inside[1]: output}] if inside else output
+    with pytest.raises(InputPropertiesError, match=f"^export.{place}: must be written out"):
+        construct("ServiceExport", export={**ORDERS, key: changed}, selector={"app": "db"})
 
 
 # --- the example -------------------------------------------------------------------------------------------------
