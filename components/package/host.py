@@ -51,7 +51,8 @@ class Provider(ComponentProvider):
             return super().construct(name, resource_type, inputs, options)
         except ComponentInitError as error:
             if isinstance(error.inner, pulumi.RunError):
-                raise InputPropertiesError(str(error.inner)) from None
+                # Without a list Pulumi's SDK fails where it answers.
+                raise InputPropertiesError(str(error.inner), []) from None
             raise
 
 

@@ -9,6 +9,7 @@ import pulumi
 import pytest
 import yaml
 from pulumi.errors import InputPropertiesError
+from pulumi.provider.server import ProviderServicer
 
 from components.package import host
 from components.package.east_west_gateway import Exposure
@@ -168,6 +169,14 @@ def test_a_value_out_of_range_is_refused(construct: Any, kind: str, given: dict[
     """Zero replicas were two, and an intermediate was bound to whatever was written."""
     with pytest.raises(InputPropertiesError, match=f"^{said}"):
         construct(kind, **given)
+
+
+def test_pulumi_can_say_what_is_refused(construct: Any) -> None:
+    """Seen with a program in YAML: the SDK failed of an error without a list, and showed that in its place."""
+    with pytest.raises(InputPropertiesError) as refused:
+        construct("SharedCA", sites={"dc1": "a b/c"})
+    answer = ProviderServicer.create_grpc_invalid_properties_status
+    assert answer(object.__new__(ProviderServicer), refused.value.message, refused.value.errors).trailing_metadata
 
 
 @pytest.mark.parametrize("place", ["namespace", "serviceAccount", "consumers.0.site"])
