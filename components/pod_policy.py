@@ -40,7 +40,7 @@ class PodPolicy:
     pull_secrets: Sequence[str]
 
     def __call__(self, args: pulumi.ResourceTransformationArgs) -> pulumi.ResourceTransformationResult | None:
-        """Lay the wishes over the template of the pods. What that says itself stays."""
+        """Lay the wishes over the template of the pods. Their own security contexts stay."""
         if args.type_ not in WITH_PODS or not (self.restricted or self.pull_secrets):
             return None
         spec = pulumi.Output.from_input(args.props["spec"]).apply(self._with_pods)

@@ -21,6 +21,7 @@ from .cluster import Cluster, ClusterArgs, Commands, Existing, K3d
 from .databases.mariadb import Mariadb, MariadbArgs
 from .databases.pxc import Pxc, PxcArgs
 from .databases.pxc_operator import PxcOperator, PxcOperatorArgs
+from .lost_site import untouched
 from .mesh.egress_gateway import EgressGateway, EgressGatewayArgs
 from .mesh.gateway import EastWestGateway, EastWestGatewayArgs
 from .mesh.gateway_exposure import ExposureArgs
@@ -35,7 +36,6 @@ from .pod_policy import GATEWAY, ISTIOD, PodPolicy
 from .release_hooks import release_hooks
 from .trust.rotation import guard_hook, issued, settle_command
 from .trust.shared_ca import Intermediate
-from .untouched import untouched
 from .verb_command import begun
 from .workloads.hello import Hello, HelloArgs, HelloClient, HelloClientArgs
 

@@ -10,11 +10,11 @@ from dcmesh.model.component_names import egress_name, hosts_name, import_name
 from dcmesh.model.link import ExportedService, Link
 from dcmesh.model.plan import EgressPlan, ImportPlan
 
+from .lost_site import untouched
 from .mesh.egress_import import EgressImport, EgressImportArgs
 from .mesh.egress_probe import EgressProbe, EgressProbeArgs
 from .mesh.host_names import HostNames, HostNamesArgs, NamedHost
 from .site_imports_args import SiteImportsArgs
-from .untouched import untouched
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,6 +8,7 @@ from dcmesh.model.component_names import import_name
 from dcmesh.model.link import ServiceAccount
 from dcmesh.preflight.terminations import stands_otherwise
 
+from .lost_site import untouched
 from .mesh.dns_capture import DnsCapture, DnsCaptureArgs
 from .mesh.link_probe import LinkProbe, LinkProbeArgs
 from .mesh.named_import import NamedImport, NamedImportArgs
@@ -15,7 +16,6 @@ from .mesh.namespace_scope import NamespaceScope, NamespaceScopeArgs
 from .mesh.service_import import ServiceImport
 from .site_egress import SiteEgress
 from .site_imports_args import SiteImportsArgs
-from .untouched import untouched
 
 
 class SiteImports(pulumi.ComponentResource):

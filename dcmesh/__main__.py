@@ -56,10 +56,13 @@ Kubeconfig = Annotated[
     ),
 ]
 Host = Annotated[str | None, typer.Argument(metavar="HOST", help="A host that is exported or imported. Default: all.")]
-MaxLag = Annotated[
-    int,
-    typer.Option("--max-lag", metavar="SECONDS", min=0, help="How far behind a replica may be without a warning."),
-]
+MAX_LAG_OPTION = typer.Option(
+    "--max-lag",
+    metavar="SECONDS",
+    min=0,
+    help=f"How far behind a replica may be without a warning. Default: {MAX_LAG}.",
+    show_default=False,
+)
 Context = Annotated[
     str | None,
     typer.Option("--context", metavar="NAME", help="The kubeconfig's context. Default: its current one."),
@@ -141,7 +144,7 @@ Exit codes, as the Monitoring Plugins have them; --watch ends with the last:
 def status(
     stack: Stack = None,
     as_json: Json = False,
-    max_lag: MaxLag = MAX_LAG,
+    max_lag: Annotated[int, MAX_LAG_OPTION] = MAX_LAG,
     kubeconfig: Kubeconfig = None,
     watch: Annotated[bool, typer.Option("--watch", help="Ask again and again, until Ctrl-C.")] = False,
     interval: Annotated[
@@ -188,7 +191,7 @@ def topology(
         typer.Argument(metavar="FILE", help="What `status --json` has printed; - is standard input. Default: ask."),
     ] = None,
     stack: Stack = None,
-    max_lag: MaxLag = MAX_LAG,
+    max_lag: Annotated[int | None, MAX_LAG_OPTION] = None,
     kubeconfig: Kubeconfig = None,
 ) -> State:
     """Draw the sites and their links as an HTML page.
@@ -196,13 +199,14 @@ def topology(
     It shows gateways, links, exports, replication and the ends of certificates, by what `status` finds, or found: of a
     FILE no cluster is asked. The page needs nothing else, and runs nothing.
     """
-    if file and (stack or kubeconfig):
-        raise typer.BadParameter("a FILE is of its own stack: leave out --stack and --kubeconfig")
+    if file and (stack or kubeconfig or max_lag is not None):
+        raise typer.BadParameter("a FILE says what was asked: leave out --stack, --max-lag and --kubeconfig")
     from dcmesh.status.reading import read_status
     from dcmesh.status.sites import Status, ask_all
     from dcmesh.topology.page import page
 
-    found = read_status(file) if file else asked(stack, kubeconfig, lambda sites: ask_all(sites, max_lag), Status)
+    lag = MAX_LAG if max_lag is None else max_lag
+    found = read_status(file) if file else asked(stack, kubeconfig, lambda sites: ask_all(sites, lag), Status)
     if found.unreadable:
         print(f"dcmesh: {printable(found.unreadable)}", file=sys.stderr)
         return State.UNKNOWN

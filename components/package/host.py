@@ -20,7 +20,8 @@ from .shared_ca import SharedCA
 COMPONENTS = [SharedCA, EastWestGateway, ServiceExport, ServiceImport]
 NAME = "dcmesh"
 
-for component in COMPONENTS:  # its description, which Pulumi shows as Markdown: there what is indented is code
+# Pulumi shows a component's docstring as Markdown, where indented lines are code.
+for component in COMPONENTS:
     component.__doc__ = inspect.cleandoc(component.__doc__ or "")
 
 

@@ -21,7 +21,7 @@ class SharedCAArgs(TypedDict):
     intermediate_validity_years: NotRequired[int]
     """How long each intermediate is valid. Default: 2."""
     protect: NotRequired[bool]
-    """Whether the root is kept from deletion. Default: no."""
+    """Whether the root is kept from deletion, and from replacement by another one. Default: yes."""
 
 
 class SharedCA(pulumi.ComponentResource):
@@ -47,7 +47,7 @@ class SharedCA(pulumi.ComponentResource):
                 intermediate_validity_years=int(
                     args.get("intermediate_validity_years", defaults.intermediate_validity_years)
                 ),
-                protect=args.get("protect", defaults.protect),
+                protect=args.get("protect", True),
             ),
             inside,
         )

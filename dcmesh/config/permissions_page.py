@@ -35,7 +35,8 @@ _TEXT = """\
 What the user of a kubeconfig needs for `up`, `destroy`, `status`, `doctor` and `trust`. The list is what the audit logs
 of two of the lab's clusters showed: of `up` and `status` on both, one with dcmesh's own Istio and one with an Istio
 that was there, and of `doctor` and `trust` on the first. `delete` was not in them. That Pulumi lists and watches what
-it deletes was read in its Kubernetes provider. A user with exactly these rights has not been tried yet.
+it deletes was read in its Kubernetes provider. Who patches what is not there yet needs `create` as well, which no log
+shows: a user without it was refused on the lab. **A user with exactly these rights has not been tried yet.**
 
 The workload `pxc`, `monitoring`, a switchover, a change of certificates and `termination: ingress` were not looked at.
 

@@ -117,8 +117,9 @@ def _advice(error: ErrorDetails, place: Place) -> str:
             question = meant(error["loc"][-1], known)
             return f"is no known key{question or ': the known ones are ' + ', '.join(known)}"
         case "literal_error":
-            known = [str(value) for value in place.schema["enum"]]
-            return f"must be one of {', '.join(known)}{meant(value, known)}"
+            known = [str(value) for value in place.schema.get("enum") or [place.schema["const"]]]
+            among = "one of " if len(known) > 1 else ""
+            return f"must be {among}{', '.join(known)}{meant(value, known)}"
         case "greater_than_equal" | "less_than_equal":
             return f"must be between {place.schema['minimum']} and {place.schema['maximum']}"
         case "too_short":

@@ -68,9 +68,11 @@ class ClusterReader:
         return found is not None and self._is_foreign(self.core.api_client.sanitize_for_serialization(found.metadata))
 
     def is_own(self, kind: str, *name: str) -> bool:
-        """Tell whether an object is there that says that it is of this stack."""
+        """Tell whether an object is there that says that it is of this stack, and that is not being deleted."""
         found = self._read(kind, *name)
-        return found is not None and (found.metadata.annotations or {}).get(MADE_BY) in self.stacks
+        if found is None or found.metadata.deletion_timestamp:
+            return False
+        return (found.metadata.annotations or {}).get(MADE_BY) in self.stacks
 
     def helm_releases(self, namespace: str) -> set[str]:
         """Return the names of the Helm releases of a namespace."""

@@ -1,6 +1,7 @@
 """The program by which a kubeconfig gets its credentials, such as a cloud's: if it fails, that is said."""
 
 import base64
+import re
 from typing import Any
 
 from kubernetes.config import ConfigException
@@ -12,6 +13,9 @@ from dcmesh.model.printable import printable
 
 LONGEST = 300
 """How many characters are shown of what a program says when it fails."""
+
+TOKEN = re.compile(r"[\w+=-]{40,}")
+"""What may be a token in it, or a part of one, and is not shown."""
 
 
 class Loader(KubeConfigLoader):  # type: ignore[misc] # the client has no types
@@ -27,11 +31,13 @@ class Loader(KubeConfigLoader):  # type: ignore[misc] # the client has no types
             return False
         program = self._user["exec"]
         try:
-            given = ExecProvider(program, "", self._cluster).run() or {}
-        except (ConfigException, OSError, AttributeError) as error:
-            # Of a program that has complained to the terminal the client finds no complaint.
-            said = "" if isinstance(error, AttributeError) else " ".join(f": {error}".split())
-            raise ConnectionError(f"{program['command']} gives no credentials{printable(said, LONGEST)}") from None
+            found = ExecProvider(program, "", self._cluster).run()
+        except (ConfigException, OSError, AttributeError, TypeError) as error:
+            # Of a program that has complained to the terminal, or printed no object, the client finds no complaint.
+            said = "" if isinstance(error, AttributeError | TypeError) else " ".join(f": {error}".split())
+            shown = printable(TOKEN.sub("...", said), LONGEST)
+            raise ConnectionError(f"{program['command']} gives no credentials{shown}") from None
+        given = {key: of for key, of in found.items() if of and isinstance(of, str)} if isinstance(found, dict) else {}
         certificate, key = given.get("clientCertificateData"), given.get("clientKeyData")
         if "token" in given:
             self.token = f"Bearer {given['token']}"
@@ -40,7 +46,10 @@ class Loader(KubeConfigLoader):  # type: ignore[misc] # the client has no types
         else:
             raise ConnectionError(f"{program['command']} gives neither a token nor a certificate with its key")
         if "expirationTimestamp" in given:
-            self.expiry = parse_rfc3339(given["expirationTimestamp"])
+            try:
+                self.expiry = parse_rfc3339(given["expirationTimestamp"])
+            except (AttributeError, ValueError):
+                raise ConnectionError(f"{program['command']} gives credentials that end at no known time") from None
         return True
 
 

@@ -35,7 +35,7 @@ def set_proxy(configuration: client.Configuration, given: str | None) -> None:
     if not proxy:
         return
     if not given and is_excepted(server.hostname or "", excepted, port=_port(server)):
-        # Of none exec would ask the environment.
+        # exec would take an empty proxy from the environment.
         configuration.proxy, configuration.no_proxy = f"http://{NONE}:80", ALL
         return
     url = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
@@ -45,7 +45,7 @@ def set_proxy(configuration: client.Configuration, given: str | None) -> None:
     if url.username:
         user = f"{unquote(url.username)}:{unquote(url.password or '')}"
         configuration.proxy_headers = urllib3.make_headers(proxy_basic_auth=user)
-    configuration.no_proxy = NONE  # not empty, likewise
+    configuration.no_proxy = NONE  # exec would take an empty one from the environment
 
 
 def is_excepted(host: str, no_proxy: str, *, port: int) -> bool:

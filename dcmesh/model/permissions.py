@@ -34,7 +34,12 @@ WATCHED = ("get", "list", "watch")
 """What Pulumi asks for of what it deletes, or waits for."""
 
 ANY_ISTIO: Sequence[Rule] = (
-    Rule(group="", resources=["namespaces", "resourcequotas"], verbs=[*WATCHED, "patch", "delete"], why="dcmesh's own"),
+    Rule(
+        group="",
+        resources=["namespaces", "resourcequotas"],
+        verbs=[*WATCHED, "create", "patch", "delete"],
+        why="dcmesh's own",
+    ),
     Rule(
         group="",
         resources=["configmaps", "serviceaccounts"],
@@ -63,7 +68,7 @@ ANY_ISTIO: Sequence[Rule] = (
     Rule(
         group="",
         resources=["persistentvolumeclaims"],
-        verbs=[*WATCHED, "patch"],
+        verbs=[*WATCHED, "create", "patch"],
         why="databases' volumes",
     ),
     Rule(group="", resources=["nodes"], verbs=["list"], why="networks, kernels; without it `up` warns"),
@@ -79,11 +84,11 @@ ANY_ISTIO: Sequence[Rule] = (
     Rule(
         group="apps",
         resources=["statefulsets"],
-        verbs=[*WATCHED, "patch", "delete"],
+        verbs=[*WATCHED, "create", "patch", "delete"],
         why="workloads, exports",
     ),
     Rule(group="apps", resources=["replicasets"], verbs=["list", "watch"], why="Pulumi waits for Deployments"),
-    Rule(group="batch", resources=["jobs"], verbs=[*WATCHED, "patch", "delete"], why="probes"),
+    Rule(group="batch", resources=["jobs"], verbs=[*WATCHED, "create", "patch", "delete"], why="probes"),
     Rule(
         group="coordination.k8s.io",
         resources=["leases"],
@@ -93,13 +98,13 @@ ANY_ISTIO: Sequence[Rule] = (
     Rule(
         group="discovery.k8s.io",
         resources=["endpointslices"],
-        verbs=[*WATCHED, "patch", "delete"],
+        verbs=[*WATCHED, "create", "patch", "delete"],
         why="hosts by egress gateways",
     ),
     Rule(
         group="networking.k8s.io",
         resources=["networkpolicies"],
-        verbs=[*WATCHED, "patch", "delete"],
+        verbs=[*WATCHED, "create", "patch", "delete"],
         why="egress gateways; what shuts a link",
     ),
     Rule(
@@ -112,13 +117,13 @@ ANY_ISTIO: Sequence[Rule] = (
             "sidecars",
             "virtualservices",
         ],
-        verbs=[*WATCHED, "patch", "delete"],
+        verbs=[*WATCHED, "create", "patch", "delete"],
         why="exports, imports; others' objects",
     ),
     Rule(
         group="security.istio.io",
         resources=["authorizationpolicies", "peerauthentications"],
-        verbs=[*WATCHED, "patch", "delete"],
+        verbs=[*WATCHED, "create", "patch", "delete"],
         why="exports; others' objects",
     ),
     Rule(
@@ -137,7 +142,7 @@ ANY_ISTIO: Sequence[Rule] = (
     Rule(
         group="networking.istio.io",
         resources=["proxyconfigs"],
-        verbs=[*WATCHED, "patch", "delete"],
+        verbs=[*WATCHED, "create", "patch", "delete"],
         why="imports with a `selector`",
     ),
     Rule(group="storage.k8s.io", resources=["storageclasses"], verbs=["get"], why="volumes that grow"),

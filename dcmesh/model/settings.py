@@ -977,7 +977,7 @@ class Images(Model):
     hello: ImageName = AGNHOST
     """Image of the workloads `hello` and `hello-client`: agnhost."""
     pull_secrets: list[Name] = []
-    """Secrets with credentials for the registry, in the namespaces of probes and workloads, but for `pxc`."""
+    """Secrets with credentials for it, where probes and workloads are, but not `pxc`. A change restarts their pods."""
 
 
 class Settings(Model):

@@ -38,8 +38,10 @@ def unknown(
         path: the place of that.
         gateway: namespace of the site's gateway.
         environment: what the configuration is read in.
-        known: what the state has of the cluster. An `up` that was killed leaves that from the first object on.
+        known: what the state has of the cluster. An `up` that was killed leaves that from the first object on. So
+            does a backup, which may be older than a database.
     """
+    yield from _databases(cluster, site, path, known)
     if known:
         return
     trust = settings.trust
@@ -54,13 +56,6 @@ def unknown(
             f"stack's state has not the key. {CURE} set `provided`, with what that Secret has: {SEE}"
         )
         yield Finding("trust.source", trust.source, advice)
-    for index, workload in enumerate(site.workloads):
-        if isinstance(workload, model.Database) and cluster.is_own("namespace", workload.namespace):
-            advice = (
-                f"has a database of this stack's in {site.name}, of which the stack's state knows nothing: it would "
-                f"get other passwords, and restart. {CURE} it goes on without being a workload: {SEE}"
-            )
-            yield Finding(f"{path}.workloads[{index}].namespace", workload.namespace, advice)
     for namespace in _of_releases(settings, site, gateway):
         releases = RELEASES & cluster.helm_releases(namespace) if cluster.is_own("namespace", namespace) else ()
         if releases:
@@ -71,6 +66,25 @@ def unknown(
                 f"--namespace {namespace} --selector 'owner=helm,name in ({names})'`, and see {SEE}"
             )
             yield Finding(f"{path}.name", site.name, advice)
+
+
+def _databases(cluster: ClusterReader, site: model.Site, path: str, known: SiteInState | None) -> Iterator[Finding]:
+    """Find databases whose passwords the state has not.
+
+    An `up` that was killed while it made the namespace leaves that without a database, and is gone on with.
+    """
+    there = set(known.objects.values()) if known else set()
+    for index, workload in enumerate(site.workloads):
+        if not isinstance(workload, model.Database) or ("", workload.namespace) in there:
+            continue
+        servers = f"/apis/apps/v1/namespaces/{workload.namespace}/statefulsets/{workload.pods.stateful_set}"
+        runs = known is None or cluster.allowed.read(servers) is not None
+        if runs and cluster.is_own("namespace", workload.namespace):
+            advice = (
+                f"has a database of this stack's in {site.name}, of which the stack's state knows nothing: it would "
+                f"get other passwords, and restart. {CURE} it goes on without being a workload: {SEE}"
+            )
+            yield Finding(f"{path}.workloads[{index}].namespace", workload.namespace, advice)
 
 
 def _of_releases(settings: model.Settings, site: model.Site, gateway: str) -> Iterable[str]:

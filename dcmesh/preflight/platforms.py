@@ -22,21 +22,21 @@ def managed_mesh(cluster: ClusterReader, path: str, named: str, known: SiteInSta
             "has Google's managed Cloud Service Mesh, which takes no EnvoyFilter and no Secret cacerts, and no other "
             "Istio in its cluster: use a cluster without it (docs/support.md)"
         )
-        yield _new_or_there(known)(path, named, advice)
+        yield _if_new(known)(path, named, advice)
 
 
 def ipv6_alone(cluster: ClusterReader, site: model.Site, path: str, known: SiteInState | None) -> Iterator[Finding]:
     """Find what needs IPv4 where pods have IPv6 alone."""
     if all(imported.by_gateway for imported in site.imports) or (ipv4 := cluster.pods_have_ipv4()):
         return
-    surely, told = ("may ", Remark) if ipv4 is None else ("", _new_or_there(known))
+    maybe, told = ("may ", Remark) if ipv4 is None else ("", _if_new(known))
     advice = (
-        f"is a range of IPv4, and the pods of {site.name} {surely}have IPv6 alone: they would not reach a virtual "
+        f"is a range of IPv4, and the pods of {site.name} {maybe}have IPv6 alone: they would not reach a virtual "
         "address. Import by `egress: gateway` (docs/support.md)"
     )
     yield told(f"{path}.vipRange", site.vip_range, advice)
 
 
-def _new_or_there(known: SiteInState | None) -> type[Finding]:
+def _if_new(known: SiteInState | None) -> type[Finding]:
     """Return how to tell it: a site that is there goes on."""
     return Remark if known else Finding

@@ -40,7 +40,8 @@ def taken(
         several = isinstance(export, model.GatewayExport) and export.ports
         for number, (port, name) in enumerate(port_names(exported).items()):
             led = ((what, misled_to(pod, name, port)) for what, pod in pods)
-            for what, other in [(what, other) for what, other in led if other][:1]:
+            if found := next(((what, other) for what, other in led if other), None):
+                what, other = found
                 advice = (
                     f"would be led to port {other} of {what} in {site.name}: a container calls that `{name}`, as "
                     f"Istio's objects call port {port}, and Istio goes by the name. Give the container's port another "

@@ -66,11 +66,19 @@ class _Site:
 
 
 @dataclass(frozen=True, kw_only=True)
+class _Problem:
+    """Why no site could be asked."""
+
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class _Printed:
-    """The whole. Its problems and states follow from the rest."""
+    """The whole. Its states follow from the rest, and its problems too, unless there is no site."""
 
     sites: dict[Name, _Site]
     asked: AwareDatetime | None = None
+    problems: tuple[_Problem, ...] = ()
 
 
 _PRINTED = TypeAdapter(_Printed)
@@ -96,7 +104,7 @@ def read_status(file: str) -> Status:
         if printed.sites:
             sites = tuple(site.named(name) for name, site in printed.sites.items())
             return Status(sites=sites, asked=printed.asked)
-        reason = "tells of no site"
+        reason = f"tells of no site: {printed.problems[0].text}" if printed.problems else "tells of no site"
     return Status(unreadable=f"{file}: {reason}")
 
 

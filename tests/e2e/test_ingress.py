@@ -356,6 +356,8 @@ def test_without_its_filter_the_port_is_closed_and_a_changed_one_is_critical(
     assert found_by_doctor(pair, host) == ["ingress-unguarded"]
     assert critical(pair, "EnvoyFilter bare/db-ingress is not as dcmesh makes it")
     dc1("replace", "--filename", "-", stdin=json.dumps({**before, "metadata": kept}))
+    eventually("it is as before", lambda: found_by_doctor(pair, host) == [])
+    eventually("the consumer gets in", lambda: dial(consumer) == {"consumer": "in"})
 
 
 @SOAK

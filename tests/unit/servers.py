@@ -43,7 +43,8 @@ class _Connection:
         self.request += part
 
     def makefile(self, *_: object) -> BytesIO:
-        status, kind, body = self.server.answer(self.request.partition(b"\r\n")[0].decode())
+        first, _, rest = self.request.partition(b"\r\n")
+        status, kind, body = self.server.answer(first.decode(), rest.partition(b"\r\n\r\n")[2])
         self.request = b""
         content = body.encode()
         head = (
@@ -73,7 +74,8 @@ class KubernetesAPI:
         server_port: its port, where nothing else listens.
         silence: a file descriptor that has nothing to read, as a connection that stands.
         objects: what is there, by path, with a query or for all queries: an object, a text, or the status of an
-            error, alone or with its message. All else is 404. What is to be made is there by `POST PATH`.
+            error, alone or with its message. All else is 404. What is to be made is there by `POST PATH`, also as a
+            function of what was sent, which may raise what a connection does.
         asked: the paths of all requests that read.
         connections: how many there have been.
     """
@@ -89,8 +91,8 @@ class KubernetesAPI:
         self.connections += 1
         return _Connection(self)
 
-    def answer(self, request: str) -> tuple[HTTPStatus, str, str]:
-        """Return status, type and body for the first line of a request."""
+    def answer(self, request: str, sent: bytes = b"") -> tuple[HTTPStatus, str, str]:
+        """Return status, type and body for the first line of a request, and what was sent with it."""
         method, target, _ = request.split()
         path, _, query = unquote(target).partition("?")
         if method == "GET":
@@ -99,6 +101,8 @@ class KubernetesAPI:
             assert (method, query) == ("POST", "dryRun=All"), f"{method} {target}"
             path = f"POST {path}"
         found = self.objects.get(f"{path}?{query}", self.objects.get(path, 404))
+        if callable(found):
+            found = found(json.loads(sent))
         if isinstance(found, int):
             return HTTPStatus(found), "text/plain", ""
         if isinstance(found, tuple):

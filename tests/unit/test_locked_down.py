@@ -16,16 +16,16 @@ OWN = {"metadata": {"name": "dcmesh-egress-own", "namespace": "dcmesh-egress"}, 
 """What dcmesh itself makes of an egress gateway without clients."""
 
 
-def pods_of(namespace: str) -> Caller:
-    """Return the pods of a namespace."""
-    pod_labels = LABELS if namespace == "dcmesh-egress" else {"app": "any"}
+def pods_of(namespace: str, app: str) -> Caller:
+    """Return pods of a namespace; those of an egress gateway have its labels."""
+    pod_labels = LABELS if namespace == "dcmesh-egress" else {"app": app}
     return Caller(namespace=namespace, namespace_labels={NAMESPACE_NAME: namespace}, labels=pod_labels)
 
 
-def closing(source: str, target: str, port: int) -> list[str]:
+def closing(source: str, target: str, port: int, app: str = "db") -> list[str]:
     """Return the policies that keep the pods of a namespace from those of another; empty is the other site."""
-    caller = pods_of(source) if source else OUTSIDE
-    there = pods_of(target) if target else OUTSIDE
+    caller = pods_of(source, app) if source else OUTSIDE
+    there = pods_of(target, app) if target else OUTSIDE
     of = {name: [one for one in [*POLICIES, OWN] if one["metadata"]["namespace"] == name] for name in (source, target)}
     pod = {"metadata": {"namespace": target, "labels": dict(there.labels)}, "spec": {"containers": []}}
     shut = keeping_in(of[source], caller, there, port) if source else []
@@ -63,6 +63,12 @@ def test_what_a_link_needs_is_let_through(source: str, target: str, port: int) -
 )
 def test_all_else_is_shut(source: str, target: str, port: int) -> None:
     assert closing(source, target, port) != []
+
+
+def test_others_in_a_databases_namespace_are_left_alone() -> None:
+    """Who copies the policy where none was must not shut an operator or an application in or out."""
+    assert closing("other", "wookie", 8080, app="another") == []
+    assert closing("wookie-dr", "other", 8080, app="another") == []
 
 
 def test_clients_are_let_out_to_the_egress_gateway_and_in_by_dcmeshs_own_policy_alone() -> None:

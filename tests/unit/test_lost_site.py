@@ -6,7 +6,7 @@ from typing import Any
 import pulumi
 import pytest
 
-from components.untouched import untouched
+from components.lost_site import untouched
 from dcmesh.config.environment import Environment
 from dcmesh.deployment import parse_outputs
 from dcmesh.files import read_file

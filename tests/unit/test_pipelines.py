@@ -30,8 +30,11 @@ def test_a_preview_of_a_fork_has_no_credentials() -> None:
     assert "head.repo.full_name == github.repository" in WORKFLOW["jobs"]["preview"]["if"]
 
 
-def test_a_run_is_never_killed_by_the_next() -> None:
-    assert WORKFLOW["concurrency"] == {"group": "dc1", "cancel-in-progress": False}
+def test_an_up_is_never_killed_by_the_next_and_no_preview_takes_its_place() -> None:
+    """GitHub cancels what waits in a group when another run of the group comes."""
+    assert WORKFLOW["jobs"]["up"]["concurrency"] == {"group": "dc1", "cancel-in-progress": False}
+    assert "concurrency" not in WORKFLOW
+    assert "concurrency" not in WORKFLOW["jobs"]["preview"]
 
 
 def test_status_is_asked_without_the_passphrase() -> None:

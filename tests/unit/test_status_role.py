@@ -11,7 +11,9 @@ import yaml
 
 from dcmesh.doctor.evidence import ISTIO, Evidence
 from dcmesh.doctor.walk import examine
+from dcmesh.kube.api import connect
 from dcmesh.model.certificates import Bundle
+from dcmesh.status.exports import ask_exports
 from dcmesh.status.sites import Status, ask_all
 from tests.unit import doctors, statuses
 from tests.unit.certificates import authority, root
@@ -95,6 +97,16 @@ def test_status_is_well_for_who_may_not_read_the_key(ask: Any, cluster: Kubernet
     subjects = {(of["kind"], of["subject"]) for of in status.as_json()["sites"]["dc1"]["certificates"]}
     assert {("root", "Root CA"), ("intermediate", "Intermediate CA dc1")} <= subjects
     assert refused(cluster) == {CACERTS}
+
+
+def test_exports_are_asked_by_what_the_role_allows(cluster: KubernetesAPI) -> None:
+    """An ingress port's guard, and the pods behind any other port."""
+    there = kubeconfig({"there": f"http://127.0.0.1:{cluster.server_port}"})
+    ingress = statuses.DB_EXPORT.model_copy(update={"ingress": True, "ingress_ports": {3306: 13306}})
+    site = replace(statuses.exporter(there), exports=(ingress, statuses.DB_EXPORT))
+    ask_exports(lambda: connect(there), site)
+    assert len(cluster.asked) == 2
+    assert refused(cluster) == set()
 
 
 def test_an_intermediate_that_nobody_tells_of_is_unknown(ask: Any, cluster: KubernetesAPI) -> None:

@@ -117,9 +117,9 @@ def same_names(configuration: Configuration) -> Iterator[Finding]:
                     f"would have the same DNS names; {cure}"
                 )
             elif _is_taken(namespace, site):
+                cure = OTHER_NAMES if offer[1].termination != "pod" else "export from a namespace of its own"
                 advice = (
-                    f"is of namespace {namespace}, and {site.name} has one of that name, which is not dcmesh's: export "
-                    "from a namespace of its own"
+                    f"is of namespace {namespace}, and {site.name} has one of that name, which is not dcmesh's: {cure}"
                 )
             else:
                 continue

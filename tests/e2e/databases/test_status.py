@@ -268,7 +268,9 @@ def test_who_only_looks_needs_neither_the_passphrase_nor_a_secret(
     assert (code, report["state"]) == (0, "ok")
     # Of what it may not run commands for, it says so, and shows the rest.
     sites["dc2"]("delete", "rolebinding", "dcmesh-ask", "--namespace", "wookie-dr")
-    code, seen = eventually("what was not asked is told", lambda: (found("status")[0] == 3 and found("status")) or None)
+    _, seen = eventually(
+        "what was not asked is told", lambda: next((of for of in [found("status")] if of[0] == 3), None)
+    )
     assert all("403 Forbidden" in line for line in problems(seen))
     assert seen["sites"]["dc1"]["state"] == "ok"
 

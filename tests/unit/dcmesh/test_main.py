@@ -92,8 +92,9 @@ def test_help_is_there_at_once() -> None:
         (("status", "--watch"), "Invalid value: --watch is for a terminal, and not for --json: run `status` each time"),
         (
             ("topology", "a.json", "--stack", "x"),
-            "Invalid value: a FILE is of its own stack: leave out --stack and --kubeconfig",
+            "Invalid value: a FILE says what was asked: leave out --stack, --max-lag and --kubeconfig",
         ),
+        (("topology", "a.json", "--max-lag", "0"), "Invalid value: a FILE says what was asked: "),
         (("\x1b[2J\nOK: all is well",), "No such command "),
     ],
 )

@@ -88,6 +88,16 @@ def test_a_shared_ca_issues_for_each_sites_domain_alone(construct: Any, monkeypa
     assert engine.secret_outputs == {"cacerts"}
 
 
+@pytest.mark.parametrize(("given", "is_protected"), [({}, True), ({"protect": False}, False)])
+def test_the_root_is_protected_unless_it_is_said_otherwise(
+    construct: Any, given: dict[str, bool], is_protected: bool
+) -> None:
+    """Another organization would replace the root of both meshes in one step."""
+    engine = construct("SharedCA", sites={}, **given)
+    protected = {of.request.type for of in engine.asked.values() if of.request.protect}
+    assert ("tls:index/selfSignedCert:SelfSignedCert" in protected) == is_protected
+
+
 def test_a_gateway_has_the_address_of_its_service(construct: Any) -> None:
     engine = construct(
         "EastWestGateway", istioVersion="1.31.0", replicas=3.0, exposure="metallb", loadBalancerIp="192.0.2.9"

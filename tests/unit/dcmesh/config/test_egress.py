@@ -123,6 +123,12 @@ def test_hosts_may_have_the_names_of_another_namespace_where_tls_ends_at_the_gat
     assert errors(changed("mariadb-gateways", taken | {f"{AT}.hostNamespace": "wookie-dc1"})) == []
 
 
+def test_of_a_namespace_that_every_cluster_has_the_hosts_may_have_other_names() -> None:
+    found = errors(changed("mariadb-gateways", {f"{AT}.hostNamespace": "kube-system"}))
+    (line,) = (line for line in found if "is of namespace kube-system" in line)
+    assert line.endswith("not dcmesh's: give the import another `hostNamespace`, whose names its hosts then have here")
+
+
 def test_imports_into_one_namespace_give_a_host_one_name() -> None:
     """For sidecars, which share a ServiceEntry there."""
     raw = changed("mariadb-gateways", {"sites[1].workloads": [], "sites[1].imports": []})

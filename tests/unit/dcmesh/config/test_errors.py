@@ -469,6 +469,7 @@ WRONG = [
     ),
     wrong("dc1", {"istio.replicas": 11}, "istio.replicas: 11 must be between 1 and 10"),
     wrong("dc1", {"istio.egress": "DENY"}, 'istio.egress: "DENY" must be one of ALLOW_ANY, REGISTRY_ONLY'),
+    wrong("dc1", {"sites[0].podSecurity": False}, "sites[0].podSecurity: false must be restricted"),
     wrong("dc1", {"istio.values.istoid": {}}, "istio.values.istoid: {} is no known key: did you mean istiod?"),
     wrong("dc1", {"istio.values.istiod": "hub"}, 'istio.values.istiod: "hub" must be a map: `key: value`, one a line'),
     wrong("dc1", {"istio": {"existing": {}, "replicas": 2}}, "istio.replicas: 2 " + EXISTING),

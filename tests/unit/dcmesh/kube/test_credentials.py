@@ -37,6 +37,11 @@ def test_a_token_is_used_and_fetched_again_when_it_has_expired(tmp_path: Path) -
     assert len((tmp_path / "asked").read_text()) == 2
 
 
+def test_a_token_may_have_no_end(tmp_path: Path) -> None:
+    with connect(by_program(tmp_path, prints(token="t", expirationTimestamp=None))) as api:
+        assert api.configuration.get_api_key_with_prefix("authorization") == "Bearer t"
+
+
 def test_a_certificate_is_used(tmp_path: Path) -> None:
     given = prints(clientCertificateData="the certificate", clientKeyData="the key")
     with connect(by_program(tmp_path, given)) as api:
@@ -49,7 +54,16 @@ def test_a_certificate_is_used(tmp_path: Path) -> None:
     [
         ("echo 'log in first' >&2; exit 3", "gives no credentials: exec: process returned 3. log in first"),
         ("echo nonsense", "gives no credentials: exec: failed to decode process output"),
+        ("echo 7", "gives no credentials$"),
+        (
+            f"echo 'bad token k8s-aws-v1.{'Zm9v' * 12}' >&2; exit 1",
+            "gives no credentials: .* bad token k8s-aws-v1[.]{4}$",
+        ),
         (prints(clientCertificateData="alone"), "gives neither a token nor a certificate with its key"),
+        (prints(token=None), "gives neither a token nor a certificate with its key"),
+        (prints().replace("{}", '"words"'), "gives neither a token nor a certificate with its key"),
+        (prints(token="t", expirationTimestamp="soon"), "gives credentials that end at no known time"),
+        (prints(token="t", expirationTimestamp="2026-99-99T00:00:00Z"), "gives credentials that end at no known time"),
     ],
 )
 def test_a_program_that_fails_is_named_and_nobody_asks_without_credentials(

@@ -15,13 +15,9 @@ from .test_readiness import (
     SHOP,
     Objects,
     Raw,
-    cluster,
     istiod,
     look,
-    raw,
 )
-
-__all__ = ["cluster", "raw"]
 
 OWN = "organization/dcmesh/dc2"
 
@@ -67,6 +63,26 @@ def test_a_database_would_get_other_passwords(raw: Raw, cluster: KubernetesAPI, 
     assert look(raw, certified=["dc2"]) == []
     raw["sites"][0]["workloads"] = [{"kind": "hello", "namespace": "bank"}]
     assert look(raw) == [], "it has no password"
+
+
+@pytest.mark.parametrize(("kind", "servers"), [("mariadb", "db"), ("pxc", "db-pxc")])
+def test_a_database_that_a_backup_does_not_have_yet(raw: Raw, cluster: KubernetesAPI, kind: str, servers: str) -> None:
+    """It was made after the backup. An `up` that was killed may have left the namespace alone."""
+    cluster.objects[f"{NAMESPACES}/bank"] = of(OWN)
+    raw["sites"][0]["workloads"] = [{"kind": kind, "namespace": "bank", "name": "db"}]
+    assert look(raw, certified=["dc2"]) == []
+    cluster.objects[f"/apis/apps/v1/namespaces/bank/statefulsets/{servers}"] = {}
+    (line,) = look(raw, certified=["dc2"])
+    assert line.startswith('sites[0].workloads[0].namespace: "bank" has a database of this stack\'s in dc2')
+    assert look(raw, certified=["dc2"], objects={"urn:...::dc2.bank-namespace": ("", "bank")}) == []
+
+
+def test_what_is_being_deleted_is_not_taken_for_lost(raw: Raw, cluster: KubernetesAPI) -> None:
+    found = of(OWN)
+    found["metadata"]["deletionTimestamp"] = "2026-11-30T09:00:00Z"
+    cluster.objects[f"{NAMESPACES}/bank"] = found
+    raw["sites"][0]["workloads"] = [{"kind": "mariadb", "namespace": "bank"}]
+    assert look(raw) == []
 
 
 def test_of_helms_releases_those_of_the_stack_are_named(raw: Raw, cluster: KubernetesAPI) -> None:

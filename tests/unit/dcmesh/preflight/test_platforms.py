@@ -14,13 +14,9 @@ from .test_readiness import (
     Raw,
     SiteInState,
     checked,
-    cluster,
     look,
     outside,
-    raw,
 )
-
-__all__ = ["cluster", "raw"]
 
 STANDS = {"dc2": SiteInState(identity=UID, kubeconfig="")}
 

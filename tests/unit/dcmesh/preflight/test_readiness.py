@@ -3,8 +3,9 @@
 import base64
 import copy
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -24,7 +25,7 @@ from dcmesh.preflight.readiness import require_ready
 from dcmesh.sites_in_state import SiteInState
 from dcmesh.stacks import NoStackError
 from tests.unit import certificates
-from tests.unit.servers import KUBE_SYSTEM, VERSION, KubernetesAPI, kubeconfig, kubernetes_api, nobody
+from tests.unit.servers import KUBE_SYSTEM, VERSION, KubernetesAPI, kubeconfig, nobody
 
 Raw = dict[str, Any]
 Objects = dict[str, Any]
@@ -124,41 +125,6 @@ GOOD: Objects = {
 """A cluster that has all that `raw` needs of it."""
 
 
-@pytest.fixture
-def cluster() -> Iterator[KubernetesAPI]:
-    with kubernetes_api() as server:
-        server.objects = dict(GOOD)
-        yield server
-
-
-@pytest.fixture
-def raw(cluster: KubernetesAPI, tmp_path: Path) -> Raw:
-    """A stack of one site, on a cluster where Istio and the certificates are there already."""
-    (tmp_path / "dc2").write_text(cluster.kubeconfig())
-    return {
-        "trust": {"source": "existing"},
-        "istio": {"existing": {"revision": "stable"}},
-        "sites": [
-            {
-                "name": "dc2",
-                "cluster": {"kubeconfig": f"{tmp_path}/dc2", "context": "there"},
-                "exports": [
-                    {
-                        "name": "orders",
-                        "namespace": "shop",
-                        "replicas": 2,
-                        "port": 3306,
-                        "serviceAccount": "mysql",
-                        "selector": {"app": "db"},
-                        "consumers": [{"site": "dc1", "namespace": "audit", "serviceAccount": "reader"}],
-                    }
-                ],
-                "imports": [{"from": "dc1", "export": "stock", "namespace": "dr", "serviceAccount": "replica"}],
-            }
-        ],
-    }
-
-
 def outside(certified: Sequence[str] = ()) -> Environment:
     """Return what a stack is read in that has given these sites their certificates, or was never up."""
 
@@ -182,9 +148,14 @@ def checked(
     return require_ready(settings, plan_of(settings, links), environment, held)
 
 
-def look(raw: Raw, link: Link | None = LINK, certified: Sequence[str] = ()) -> list[str]:
-    """Return what is found, a line each."""
-    held = {site: SiteInState(identity=UID, kubeconfig="") for site in certified}
+def look(
+    raw: Raw,
+    link: Link | None = LINK,
+    certified: Sequence[str] = (),
+    objects: Mapping[str, tuple[str, str]] = MappingProxyType({}),
+) -> list[str]:
+    """Return what is found, a line each, of sites that have certificates and objects by the state."""
+    held = {site: SiteInState(identity=UID, kubeconfig="", objects=objects) for site in certified}
     try:
         checked(raw, {link.site: link} if link else {}, outside(certified), held)
     except ConfigError as error:

@@ -17,11 +17,11 @@ from tests.unit.servers import KubernetesAPI, kubeconfig, kubernetes_api
 from tests.unit.statuses import DB0, DB_EXPORT
 
 PODS = "/api/v1/namespaces/wookie/pods"
-FILTER = "/apis/networking.istio.io/v1alpha3/namespaces/wookie/envoyfilters/db-ingress"
+FILTERS = "/apis/networking.istio.io/v1alpha3/namespaces/wookie/envoyfilters"
 AT_INGRESS = DB_EXPORT.model_copy(
     update={"server_names": DB_EXPORT.hosts, "ingress": True, "ingress_ports": {3306: 13306}}
 )
-SPEC = guard(AT_INGRESS, {3306: 13306}, {"dcmesh/ingress": "db"})
+SPEC: dict[str, Any] = guard(AT_INGRESS, {3306: 13306}, {"dcmesh/ingress": "db"})
 
 
 @pytest.fixture
@@ -35,6 +35,10 @@ def said(cluster: KubernetesAPI, export: DeployedExport) -> list[tuple[State, st
     site: DeployedSite = replace(statuses.exporter(there), exports=(export,))
     facts = ask_exports(lambda: connect(site.kubeconfig), site)
     return [(problem.state, problem.text) for fact in facts for problem in fact.problems]
+
+
+def named(name: str, spec: dict[str, Any]) -> dict[str, Any]:
+    return {"metadata": {"name": name}, "spec": spec}
 
 
 def pods(*names: str, phase: str = "Running", **port: Any) -> dict[str, Any]:
@@ -92,15 +96,17 @@ def test_a_service_as_a_whole_is_not_led_by_names(cluster: KubernetesAPI) -> Non
 
 
 def test_an_ingress_ports_filter_is_there_and_as_it_was_made(cluster: KubernetesAPI) -> None:
-    cluster.objects |= {FILTER: {"spec": SPEC}, PODS: pods("db-0", name="tcp")}
+    another = named("another", {})
+    cluster.objects |= {FILTERS: {"items": [another, named("db-ingress", SPEC)]}, PODS: pods("db-0", name="tcp")}
     assert said(cluster, AT_INGRESS) == []
-    cluster.objects[FILTER] = {"spec": {**SPEC, "configPatches": SPEC["configPatches"][:-1]}}
+    changed = {**SPEC, "configPatches": SPEC["configPatches"][:-1]}
+    cluster.objects[FILTERS] = {"items": [another, named("db-ingress", changed)]}
     ((state, text),) = said(cluster, AT_INGRESS)
     assert state == State.CRITICAL
     assert (
         "its EnvoyFilter wookie/db-ingress is not as dcmesh makes it, so others than the consumers may get in" in text
     )
-    del cluster.objects[FILTER]
+    cluster.objects[FILTERS] = {"items": [another]}
     ((state, text),) = said(cluster, AT_INGRESS)
     assert state == State.CRITICAL
     assert "its EnvoyFilter wookie/db-ingress is gone, so the ingress port is closed to everybody" in text

@@ -93,7 +93,8 @@ def changed(*path: str, to: Any) -> str:
         (changed("sites", "dc1", "certificates", "0", "daysLeft", to=float("nan")), "is not JSON"),
         ("[]", "is not what `status --json` prints: : Input should be "),
         ("{}", "is not what `status --json` prints: sites: Field required"),
-        (json.dumps(Status(unreadable="no stack selected").as_json()), "tells of no site"),
+        (json.dumps(Status(unreadable="no stack selected").as_json()), "tells of no site: no stack selected"),
+        (json.dumps({"sites": {}}), "tells of no site"),
         (
             changed("sites", "dc2", "hosts", "0", "port", to="x"),
             "is not what `status --json` prints: sites.dc2.hosts.0.port: ",

@@ -1,4 +1,4 @@
-"""Untouched: a site that is gone stays in the state as it is."""
+"""A site that is lost: its resources stay in the state as they are."""
 
 import pulumi
 
