@@ -54,7 +54,7 @@ class Existing:
     Attributes:
         kubeconfig: path of a kubeconfig; `~` is expanded.
         context: context in it. Default: its current context.
-        identity: by what it is known again, whatever the kubeconfig says.
+        identity: what identifies the cluster, whatever the kubeconfig says.
     """
 
     kubeconfig: str
@@ -119,7 +119,7 @@ def k3d_lifecycle(cluster: K3d) -> Lifecycle:
 
 
 def commands_lifecycle(cluster: Commands) -> Lifecycle:
-    """Return a user's commands. What they print is told apart: only the kubeconfig goes to stdout."""
+    """Return a user's commands. Only the kubeconfig goes to stdout; all else that they print goes to stderr."""
     return Lifecycle(
         create=(
             f"set -e\n(\n{cluster.create}\n) >&2\nkubeconfig=$(\n{cluster.kubeconfig}\n)\n"
@@ -135,7 +135,7 @@ def commands_lifecycle(cluster: Commands) -> Lifecycle:
 
 
 def only_current(site: str, kubeconfig: str) -> str:
-    """Return a kubeconfig that a command has printed without what belongs to other contexts than its current one.
+    """Return a kubeconfig that a command has printed, reduced to what its current context needs.
 
     Raises:
         pulumi.RunError: it is none.

@@ -35,7 +35,7 @@ class ClusterPairArgs:
         settings: the stack's configuration.
         plan: what follows from it.
         intermediates: the signing certificates, by site.
-        identities: by what the existing clusters are known again, by site.
+        identities: what identifies each existing cluster, by site.
         in_state: what the stack's state has of each site's cluster.
         peer_links: the links of sites that other stacks hold.
         others: the sites that must go on to share a root.
@@ -80,8 +80,8 @@ class ClusterPair(pulumi.ComponentResource):
         - `command.local.Command` for each two XtraDB clusters that can change roles, made anew when the
           configuration says that they do.
         - a Site for each site of the configuration. None knows of another.
-        - for each two MariaDBs that can change roles, or the one that is in the stack, the Command that brings them to
-          these, and what comes after it.
+        - for each two MariaDBs that can change roles, or the one of them that is in the stack, the Command that gives
+          them their roles, and what comes after it.
         - SiteImports for each site that imports: all it gets of an exporting site is its Link.
     """
 
@@ -90,7 +90,7 @@ class ClusterPair(pulumi.ComponentResource):
     """The exporting sites of this stack."""
     passwords: ReplicationPasswords
     certificates: Mapping[str, pulumi.Output[dict[str, Any]]]
-    """For each site that is given its certificates, which all of its proxies follow."""
+    """For each site that dcmesh gives its certificates: those that all of its proxies follow."""
     inventories: Mapping[str, dict[str, Any]]
     """For each site what can be asked for in it."""
 
@@ -153,10 +153,10 @@ class ClusterPair(pulumi.ComponentResource):
         return begun(f"{together(databases)}-switchover-begun", wanted, pulumi.ResourceOptions(parent=self))
 
     def _switch(self, plan: Plan, databases: Sequence[DatabasePlan]) -> None:
-        """Create what brings MariaDBs to their roles, and what comes after it.
+        """Create what gives MariaDBs their roles, and what comes after it.
 
-        A site that is gone is not brought there, and nothing waits for it. One whose other site is not there yet has
-        its role when its pods run.
+        A site that is gone gets no role, and nothing waits for it. A database whose other site is not there yet has its
+        role as soon as its pods run.
         """
         workloads = [self.sites[of.site].workloads[of.namespace] for of in databases if not of.pending]
         made = [workload for workload in workloads if isinstance(workload, Mariadb)]

@@ -30,7 +30,7 @@ def inventory(
         links: the links of exporting sites by name, its own among them. A site that exports nothing yet is not there.
         gateway: namespace of its gateway, if it exports anything.
         lost: name of the site that is gone, if one is.
-        identity: by what its cluster is known again, if that is an existing one.
+        identity: what identifies its cluster, if that is an existing one.
     """
     made = {database.namespace: database for database in plan.databases if not database.pending}
     known = dict.fromkeys([plan.name, *(imported.source for imported in plan.imports)])

@@ -4,7 +4,7 @@ import pulumi
 
 
 def untouched(args: pulumi.ResourceTransformationArgs) -> pulumi.ResourceTransformationResult:
-    """Have Pulumi change nothing of a resource, whatever the program says of it by now.
+    """Have Pulumi leave a resource unchanged, whatever the program now says of it.
 
     A Command that is new, as after an update of dcmesh, is put into the state and runs nothing.
     """

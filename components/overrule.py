@@ -1,7 +1,7 @@
 """Overrule: Pulumi takes back what somebody has changed of the program's own objects, and takes over nobody else's.
 
-Pulumi creates by server-side apply, which changes an object that is there already as if it were its own. What the
-stack's state has is the stack's: Pulumi updates it. What it would create is looked for first.
+Pulumi creates by server-side apply, which changes an object that is there already as if it were its own. An object that
+is in the stack's state belongs to the stack, and Pulumi updates it. Before it creates any other, it is looked for.
 """
 
 import copy

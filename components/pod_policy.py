@@ -1,4 +1,4 @@
-"""What a site wants of all pods that dcmesh makes in it: Pod Security's `restricted`, and Secrets to pull images by.
+"""What a site requires of all pods that dcmesh makes in it: Pod Security's `restricted`, and Secrets to pull images by.
 
 The probes satisfy `restricted` anyway. All others, those of Istio's charts too, lack at least the seccomp profile.
 """
@@ -24,7 +24,7 @@ GATEWAY = {
 """Values of the chart `gateway` for `restricted`."""
 
 WITH_PODS = ("kubernetes:apps/v1:Deployment", "kubernetes:apps/v1:StatefulSet", "kubernetes:batch/v1:Job")
-"""Types of what makes pods of a template."""
+"""Types of the objects that make pods from a template."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,8 +1,8 @@
-"""The end of a StatefulSet's rollout, for what must not come before it.
+"""The end of a StatefulSet's rollout, for whatever must wait for it.
 
-pulumi-kubernetes before 4.26 can take a StatefulSet that it has just changed for one whose pods are all new: it reads
-the status before Kubernetes' controller has seen the change (its pull request 4094). An `up` then ended with the pods
-still to be restarted (seen on the lab).
+pulumi-kubernetes before 4.26 can believe too early that all pods of a StatefulSet are new, just after it has changed
+it: it reads the status before Kubernetes' controller has seen the change (its pull request 4094). An `up` then ended
+with the pods still to be restarted (seen on the lab).
 """
 
 import pulumi

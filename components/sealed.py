@@ -1,4 +1,4 @@
-"""Sealed: what came as a secret of the configuration is one of Pulumi's, in state, diff and output."""
+"""Sealed: a secret of the configuration stays a secret of Pulumi's, in state, diff and output."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,7 +9,7 @@ from dcmesh.model.secret import Secret
 
 
 def sealed(value: Any) -> Any:  # noqa: ANN401
-    """Return data for a resource, in which each text that came as a secret is one of Pulumi's."""
+    """Return data for a resource, in which each text that came as a secret is a secret of Pulumi's."""
     match value:
         case Secret():
             return pulumi.Output.secret(str(value))

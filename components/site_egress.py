@@ -1,4 +1,4 @@
-"""SiteEgress: what one site takes from the others by egress gateways, and the proof that it arrives."""
+"""SiteEgress: what one site imports from the others by egress gateways, and the proof that it works."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -45,7 +45,7 @@ class SiteEgress(pulumi.ComponentResource):
         - EgressGateway for each consumer.
         - EgressImport for each import.
         - HostNames for each namespace of hosts.
-        - EgressProbe for each egress gateway, after all of that. One that asks a site that is gone does not run anew.
+        - EgressProbe for each egress gateway, after all of that. A probe of a site that is gone does not run again.
     """
 
     def __init__(self, name: str, args: SiteImportsArgs, opts: pulumi.ResourceOptions | None = None) -> None:

@@ -1,4 +1,4 @@
-"""SiteImports: what one site takes from the others, and the proof that it arrives."""
+"""SiteImports: what one site imports from the others, and the proof that it works."""
 
 from itertools import groupby
 
@@ -22,12 +22,12 @@ class SiteImports(pulumi.ComponentResource):
     """The importing side of a site.
 
     Creates:
-        - DnsCapture for each importing namespace with consumers whose pods' labels are said, and NamespaceScope for
-          each with others.
+        - DnsCapture for each importing namespace with consumers whose pods' labels are configured, and NamespaceScope
+          for each with others.
         - ServiceImport for each import, or a NamedImport.
-        - LinkProbe for each consumer, after all of that. One that asks a site that is gone does not run
-          anew. There is none for an import that changes its termination just now: the next `up` makes it.
-        - SiteEgress, if any import comes by an egress gateway: of such there is nothing else.
+        - LinkProbe for each consumer, after all of that. A probe of a site that is gone does not run again. There is
+          none for an import that changes its termination just now: the next `up` makes it.
+        - SiteEgress, if any import comes by an egress gateway: it makes all that such an import needs.
     """
 
     def __init__(self, name: str, args: SiteImportsArgs, opts: pulumi.ResourceOptions | None = None) -> None:

@@ -1,4 +1,4 @@
-"""Work that is not a resource: a Command that runs `python -m dcmesh VERB`, when its triggers say so."""
+"""Work that is not a resource: a Command that runs `python -m dcmesh VERB` whenever one of its triggers changes."""
 
 import shlex
 import sys
@@ -47,10 +47,10 @@ def run_verb(
 
 
 def begun(name: str, triggers: Sequence[pulumi.Input[Any]], opts: pulumi.ResourceOptions) -> command.local.Command:
-    """Create what comes before a change, and is made anew for each that is begun: a Command that does nothing.
+    """Create what marks the begin of a change, and is made anew for each change: a Command that does nothing.
 
-    Its id is to be a trigger of the Command that ends the change. One that was begun, failed, and was taken back has
-    left that Command's other triggers as they were, and what it has done is still to be put right.
+    Its id is to be a trigger of the Command that ends the change. A change that was begun, failed and was taken back
+    leaves that Command's other triggers as they were, though what it did must still be undone.
 
     Args:
         name: name of the resource.

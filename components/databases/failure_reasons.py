@@ -1,6 +1,6 @@
-"""What a database's pods say of themselves, for an `up` that gives up waiting for them.
+"""What a database's pods say of themselves, shown when an `up` gives up waiting for them.
 
-Pulumi's own message names the containers that are not ready, and nothing of why.
+Pulumi's own message names the containers that are not ready, and gives no reason.
 """
 
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ from ..hook_thread import in_hook_thread
 
 
 def tell_reasons(name: str, kubeconfig: pulumi.Input[str]) -> pulumi.ResourceHookBinding:
-    """Return what tells, when a StatefulSet's creation or update has failed, what its pods have said.
+    """Return a hook that tells what a StatefulSet's pods have said, when its creation or update has failed.
 
     Args:
         name: prefix of the hook's name.

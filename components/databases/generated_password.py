@@ -1,4 +1,4 @@
-"""A password that nobody gave."""
+"""A generated password, for a user to whom the configuration gives none."""
 
 from hashlib import sha256
 

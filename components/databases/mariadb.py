@@ -43,13 +43,14 @@ POD_USER = {"runAsUser": MYSQL_USER, "runAsGroup": MYSQL_USER, "fsGroup": MYSQL_
 """As whom the pods run."""
 
 ALIVE = f"said=$(timeout 4 mariadb --socket={PLACE['socket']} --execute='DO 0' 2>&1) || [[ $said == *'ERROR 1040 '* ]]"
-"""Asks whether the server is there. One that has no connection left is: a switchover may have its last one."""
+"""Asks whether the server runs. A server that has no connection left does: a switchover may hold its last one."""
 
 EXPORTER_PORT = 9104
-"""Port of the exporter. Beside a sidecar on the pod's loopback alone: its agent fetches the metrics and shows them."""
+"""Port of the exporter. Beside a sidecar it is on the pod's loopback alone: the sidecar's agent fetches the metrics and
+shows them."""
 
 EXPORTER_CNF = "[client]\nuser=nobody\npassword=none\nsocket=/run/mysqld/mysqld.sock\n"
-"""How the exporter logs in. It insists on a password, which the socket does not ask for."""
+"""How the exporter logs in. It wants to be given a password, though the socket asks for none."""
 
 EXPORTED = ("global_status", "slave_status")
 """What the exporter asks the server for."""
@@ -60,7 +61,7 @@ NOT_EXPORTED = (
     "info_schema.innodb_cmpmem",
     "info_schema.query_response_time",
 )
-"""What it would ask for besides, unless told otherwise."""
+"""What the exporter would also ask for by default, and is told not to."""
 
 
 DEFAULTS = {
@@ -120,7 +121,7 @@ def runs_events(settings: Mapping[str, str]) -> bool:
 
 
 def first_server_id(site: str, namespace: str, name: str) -> int:
-    """Return the server id of pod 0; pod N has that and N.
+    """Return the server id of pod 0; pod N has that plus N.
 
     A hash, so that sites which know nothing of each other differ: two servers with one id do not replicate. 24 bits
     of it make that about as certain as one in ten million.
@@ -322,7 +323,7 @@ class Mariadb(pulumi.ComponentResource):
     rolled_out: pulumi.Resource
     """What ends when all pods are new; none while the database is pending."""
     uid: pulumi.Output[str]
-    """By what the StatefulSet is known again; none while the database is pending."""
+    """What identifies the StatefulSet; none while the database is pending."""
 
     def __init__(self, name: str, args: MariadbArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("dcmesh:workloads:Mariadb", name, {}, opts)
@@ -402,9 +403,9 @@ class Mariadb(pulumi.ComponentResource):
         """Create what comes when the database has its role, where that can change.
 
         Creates:
-            - `ConfigMap` that says that there have been data, so that a primary which lost its volume does not begin
-              anew.
-            - WriterService, if it is wished for.
+            - `ConfigMap` that says that there were data before, so that a primary which lost its volume does not start
+              empty.
+            - WriterService, if the configuration asks for it.
 
         Args:
             switched: what has given it the role.
@@ -427,7 +428,7 @@ class Mariadb(pulumi.ComponentResource):
     def _claims(self, name: str, args: MariadbArgs) -> list[pulumi.Resource]:
         """Create or change the pods' claims, one after the other: if one may not grow, the next is left alone.
 
-        Not the StatefulSet's part, whose template says for ever what size the first ones had.
+        The StatefulSet cannot do this: its template cannot change, and has the first claims' size for ever.
         """
         claims: list[pulumi.Resource] = []
         storage = args.database.storage

@@ -1,4 +1,4 @@
-"""What brings MariaDBs that can change roles to those that the configuration gives them."""
+"""The Command that gives MariaDBs that can change roles the roles of the configuration."""
 
 from collections.abc import Sequence
 
@@ -14,9 +14,9 @@ from ..verb_command import run_verb
 def switchover_command(
     name: str, databases: Sequence[Mariadb], begun: pulumi.CustomResource, opts: pulumi.ResourceOptions
 ) -> pulumi.Resource:
-    """Create the Command that brings databases to their roles, or fails with the reason if that must not be.
+    """Create the Command that gives databases their roles, or fails with the reason if that would not be safe.
 
-    Of two databases of one stack one Command does both: neither of two would be done before the other.
+    If both databases are in one stack, one Command does both: with two Commands, neither could finish before the other.
 
     Args:
         name: prefix of the resource's name.

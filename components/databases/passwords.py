@@ -31,8 +31,9 @@ class ReplicationPasswordsArgs:
 class ReplicationPasswords(pulumi.ComponentResource):
     """The password of `replication` for each database of the stack.
 
-    One that is given is taken. Else a primary has one generated, and a replica takes that of the database which it
-    follows: from this stack, or from the output `replicationPasswords` of the stack that holds it.
+    A password that the configuration gives is used. Otherwise one is generated for a primary, and a replica uses that
+    of the database which it follows: from this stack, or from the output `replicationPasswords` of the stack that holds
+    it.
 
     Creates:
         - `tls.PrivateKey` for each password that is generated.

@@ -33,14 +33,14 @@ GALERA_PORTS = "4444,4567,4568"
 """Ports between the nodes of a cluster: whole copies, changes, missed changes."""
 
 NATIVE_SIDECAR = {"sidecar.istio.io/nativeSidecar": "true"}
-"""The sidecar starts before the server and ends after it: a node finds its peers, and can take leave of them."""
+"""The sidecar starts before the server and ends after it: a node needs its peers from its first moment to its last."""
 
 BESIDE_GALERA = {
     # Galera's ports are on no Service that Istio could know them by: a sidecar would refuse or sniff them.
     "traffic.sidecar.istio.io/excludeInboundPorts": GALERA_PORTS,
     "traffic.sidecar.istio.io/excludeOutboundPorts": GALERA_PORTS,
 }
-"""Annotations by which a node's sidecar leaves them alone."""
+"""Annotations by which a node's sidecar leaves these ports alone."""
 
 MOST_NODES = 5
 """How many nodes a cluster can have."""
@@ -64,9 +64,9 @@ class PxcArgs:
         labels: the namespace's labels, sidecar injection among them.
         after: what must be there before the cluster: the site's istiod, and the operator if the site installs it.
         replication_password: password of `replication`, the same at both ends of a channel. Secret. None while pending.
-        kubeconfig: contents of the cluster's kubeconfig, for handing over and for the Command that finishes it. Secret.
-        counterpart: returns the cluster with which this one can change roles, if there is one. It is made before the
-            one that is the primary for now, and after the other.
+        kubeconfig: contents of the cluster's kubeconfig, for the handover and for the Command that finishes it. Secret.
+        counterpart: returns the cluster with which this one can change roles, if there is one. Of the two, the replica
+            is made first.
         begun: what is made anew before the roles change, where they can. Default: nothing.
         protect: whether what holds the data is kept from deletion. Default no.
     """
@@ -99,7 +99,7 @@ def server_cnf(settings: Mapping[str, str]) -> str:
 
 
 def sources(source: ExportedService) -> list[dict[str, Any]]:
-    """Return the hosts to follow, as the operator wants them for pod 0 to be followed first.
+    """Return the hosts to follow, in the order that makes the operator follow pod 0 first.
 
     The operator first dials the one that stands last (manageReplicationChannel in its source). From then on MySQL
     itself chooses, by weight, whenever a source fails.
@@ -112,7 +112,7 @@ def sources(source: ExportedService) -> list[dict[str, Any]]:
 
 
 def replication_channel(channel: str, source: ExportedService) -> dict[str, Any]:
-    """Return the replica's end of a channel. A source for good needs none: to the operator it is like any other."""
+    """Return the replica's end of a channel. A source that never becomes a replica needs none of its own."""
     return {
         "name": channel,
         "isSource": False,
@@ -142,8 +142,8 @@ def role_script(args: PxcArgs) -> str:
     """Return a script that a node runs as it starts, and that does nothing: the container that holds the node reads it.
 
     It says which role the cluster has and, of a primary, whom a node that starts asks before it may be opened. The
-    operator writes it into a ConfigMap when it has seen the resource. So no node is let go as a replica's that the
-    operator would open.
+    operator writes it into a ConfigMap when it has seen the resource. So no node that the operator would open is
+    released because it is taken for a replica's.
     """
     plan, other = args.plan, args.other
     words = ["primary" if other else "replica"]
@@ -155,7 +155,7 @@ def role_script(args: PxcArgs) -> str:
 def hold(args: PxcArgs, image: str) -> dict[str, Any]:
     """Return the container without which a node is not ready, and so not opened.
 
-    It is the same in both roles and for any number of nodes: what changes it restarts them.
+    It is the same in both roles and for any number of nodes: whatever changes this container restarts the nodes.
     """
     nodes = stateful_set_name(args.plan.name)
     scheduler = args.database.settings.get("event_scheduler", "ON")  # MySQL's default

@@ -1,4 +1,4 @@
-"""How two XtraDB clusters change roles: no resource before that may be, and what is left when both are changed."""
+"""How two XtraDB clusters change roles: what each resource waits for before it changes, and what is left afterwards."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -41,7 +41,8 @@ def hand_over_hook(
 ) -> pulumi.ResourceHookBinding:
     """Return what waits, before a cluster's resource is created or updated, until it may say what the cluster is to be.
 
-    A hook, and no Command: since one succeeded the other may have been opened again, and `--target` leaves it out.
+    A hook, and no Command: after a Command has succeeded, the other cluster may have been opened again; and `--target`
+    leaves a Command out.
 
     Args:
         name: prefix of the hook's name.
@@ -77,7 +78,8 @@ def finish_command(
         clusters: the primary and the other, or the primary alone where the other's site is gone.
         other: the other's site.
         switchover: which is the primary.
-        begun: what is made anew whenever that changes, or what is said of a site that is gone. Then it runs again.
+        begun: what is made anew whenever the primary changes, or what the configuration says of a site that is gone.
+            Then the Command runs again.
         opts: options of the resource.
     """
     plans = [cluster.plan for cluster in clusters]

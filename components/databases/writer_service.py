@@ -47,7 +47,7 @@ def service(name: str) -> dict[str, Any]:
 def virtual_service(args: WriterServiceArgs) -> dict[str, Any]:
     """Return the spec of the VirtualService by which sidecars lead the Service's clients to the primary.
 
-    It is there while the database is the primary, too: of a site that is gone no object can be deleted.
+    It is there while the database is the primary, too: if the site were gone later, the object could not be deleted.
     """
     own = f"{writer_name(args.name)}.{args.namespace}.svc.{CLUSTER_DOMAIN}"
     host, port = (args.source.hosts[0], args.source.port) if args.source else (own, MYSQL_PORT)

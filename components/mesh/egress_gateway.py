@@ -1,4 +1,4 @@
-"""EgressGateway: by what pods without a sidecar reach other sites."""
+"""EgressGateway: the way from pods without a sidecar to other sites."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -56,7 +56,7 @@ def whoever_comes() -> dict[str, Any]:
 
 
 def connections() -> dict[str, Any]:
-    """Return the spec of the EnvoyFilter for what Istio has no setting for.
+    """Return the spec of the EnvoyFilter that sets what Istio has no setting for.
 
     A connection whose client has gone silent is ended, as the other gateway does. One that is not connected to the
     other site is tried again while its client waits: for a moment that site's load balancer may lead to a gateway's
@@ -122,7 +122,7 @@ class EgressGateway(pulumi.ComponentResource):
     """
 
     ready: Sequence[pulumi.Resource]
-    """What an import that comes by it must depend on: it is closed, and runs."""
+    """What an import by this egress gateway must depend on: the NetworkPolicy closes it, and its pods run."""
 
     def __init__(self, name: str, args: EgressGatewayArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("dcmesh:components:EgressGateway", name, {}, opts)

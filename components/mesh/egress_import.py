@@ -60,16 +60,18 @@ def host_service(export: ExportedService, ports: Sequence[int]) -> dict[str, Any
 
 
 def of_bytes(export: ExportedService) -> ExportedService:
-    """Return the export as the egress gateway has it: it passes on bytes, whatever they are to the server."""
+    """Return the export as the egress gateway treats it: it passes on bytes, whatever protocol the server speaks."""
     return export.model_copy(update={"protocol": "TCP"})
 
 
 NO_TRANSLATION = {"experimental.istio.io/disable-gateway-port-translation": "true"}
-"""Labels of these Services. Else Istio takes a Gateway's port for a Service's that has the same number."""
+"""Labels of these Services. Without them Istio would confuse a Gateway's port with a Service's port of the same
+number."""
 
 
 ADDRESS = {"pulumi.com/waitFor": "jsonpath={.spec.clusterIP}"}
-"""Annotations of these Services. By itself Pulumi waits ten seconds longer, for their pods to settle: these are up."""
+"""Annotations of these Services. By itself Pulumi waits ten seconds longer, for their pods to settle: these pods run
+already."""
 
 
 def outward(

@@ -35,7 +35,7 @@ ANSWERED = {
         {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]},
     ]
 }
-"""What a Job makes of a pod that has failed: an answer is told from an eviction and an image that is not there."""
+"""How a Job treats a pod that has failed: an answer counts, an eviction or a missing image does not."""
 
 
 @dataclass(frozen=True, kw_only=True)

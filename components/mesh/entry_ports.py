@@ -31,9 +31,9 @@ def tls_to(export: ExportedService, host: str) -> dict[str, Any]:
 
 
 def by_port(export: ExportedService, host: str, policy: dict[str, Any]) -> dict[str, Any]:
-    """Return the traffic policy of an imported host: of each port mutual TLS, with the server name that asks for it.
+    """Return the traffic policy of an imported host: mutual TLS for each port, with the server name that asks for it.
 
-    A further port has the whole policy again: what stands beside it does not hold for it.
+    A further port has the whole policy again: Istio does not apply the policy beside it to such a port.
     """
 
     def asking(of: ExportedService) -> dict[str, Any]:

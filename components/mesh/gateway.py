@@ -20,19 +20,19 @@ GATEWAY_LABELS = {"app": GATEWAY_NAME, "istio": "dcmesh-gateway"}
 `istio: eastwestgateway`."""
 
 CLIENT_HELLO = 5
-"""Seconds that whoever has connected to the gateway has for the begin of TLS. Envoy's own are 15."""
+"""Seconds within which a caller of the gateway must begin TLS. Envoy's own limit is 15."""
 
 RTO_MAX = 1000
 """Milliseconds between two tries to send, at most. Linux tries 15 times (`tcp_retries2`), which is 14 seconds then."""
 
 
 PATIENCE = 300
-"""Seconds for which the gateway waits for the other end to take what it was sent, where it cannot tell whether it is
-there. A pause of that length is given to a replica that writes what it has copied."""
+"""Seconds for which the gateway waits for the other end to take what it was sent, where it cannot tell whether that end
+is alive. So a replica may pause that long while it writes what it has copied."""
 
 
 def labels_in(namespace: str) -> dict[str, str]:
-    """Return the labels of the gateway in a namespace. In Istio's it is as dcmesh 0.1.0 left it, with the chart's."""
+    """Return the labels of the gateway in a namespace. In Istio's own it keeps the chart's, as in dcmesh 0.1.0."""
     return {"app": GATEWAY_NAME, "istio": "eastwestgateway"} if namespace == ISTIO_NAMESPACE else dict(GATEWAY_LABELS)
 
 
@@ -120,8 +120,8 @@ def await_address(args: ExposureArgs, advertise: Sequence[str]) -> dict[str, str
     """Return the annotations that make Pulumi wait until the Service has an address, or the one that it asks for.
 
     By itself Pulumi waits ten seconds longer, in which endpoints may settle: here the pods come later. And it takes any
-    address, the old one too while the load balancer is still changing it. For an address that nobody is told of it
-    waits not at all: there may be no load balancer that gives one.
+    address, the old one too while the load balancer is still changing it. If no other site is told the Service's
+    address, Pulumi does not wait at all: there may be no load balancer that gives one.
     """
     if args.exposure == "nodeport":
         return {}

@@ -11,7 +11,7 @@ STATUS_PORT = 15021
 
 @dataclass(frozen=True, kw_only=True)
 class Platform:
-    """What one platform wants of a Service of type LoadBalancer.
+    """What a Service of type LoadBalancer needs on one platform.
 
     Attributes:
         annotations: its annotations.

@@ -1,4 +1,4 @@
-"""GatewayTermination: makes pods, or a Service, reachable from other sites, whose TLS the gateway ends for them."""
+"""GatewayTermination: makes pods, or a Service, reachable from other sites. The callers' TLS ends at the gateway."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -135,7 +135,7 @@ def consumers_in_handshake(export: ExportedService, host: str, namespace: str) -
 
 
 def with_identity(site: str, namespace: str) -> dict[str, Any]:
-    """Return the spec of the AuthorizationPolicy with which the gateway takes who proves an identity and names a host.
+    """Return the spec of the AuthorizationPolicy that lets in callers who prove an identity and name an exported host.
 
     It lets the consumers in where the mesh allows nothing by default, and nobody by a server name that somebody else's
     Gateway has. It names no consumer: with every change of a policy Envoy closes, after its drain time, all connections
@@ -175,7 +175,8 @@ class GatewayTermination(pulumi.ComponentResource):
           Service as a whole.
         - `DestinationRule` in the gateway's namespace that limits the connections of other sites, to each port.
 
-    And for each port of a host, named by the name at the gateway of that, or for a Gateway by a digest of it:
+    And for each port of a host, named by the port's name at the gateway, or in the case of a Gateway by a digest of
+    that name:
         - `EnvoyFilter` there that turns away all but the consumers in the handshake, and connects to the server after
           that.
         - `VirtualService` and `Gateway` there.

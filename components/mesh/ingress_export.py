@@ -30,7 +30,7 @@ class IngressExportArgs:
         after: what must be there first: the site's istiod, whose webhook checks Istio's objects, and the namespace.
         gateways: what Gateways must depend on, by the namespace of the gateway: the site's, and for a while the one
             that it had before.
-        services: Services that lead to the pods, of which the workload has not seen to itself. Default: none.
+        services: Services that lead to the pods and that the workload has not handled itself. Default: none.
         connections: how many connections of other sites a port of a host has at most, by each pod of the gateway.
             Default 50.
     """
@@ -51,7 +51,8 @@ def ingress_listeners(
     """Return the spec of the Sidecar that gives the pods their ingress ports, which lead to no server by themselves.
 
     What comes in goes on to the same port of the pod, where nothing listens; the EnvoyFilter leads it to the server's.
-    Who deletes that closes the port. The server sees 127.0.0.6 as its client, and not 127.0.0.1, which it may trust.
+    If the EnvoyFilter is deleted, the port is closed. The server sees 127.0.0.6 as its client, and not 127.0.0.1, which
+    it may trust.
 
     Args:
         export: the export.
@@ -81,7 +82,7 @@ def strict_at(ingress: Mapping[int, int], selector: Mapping[str, str]) -> dict[s
 def others_denied(export: ExportedService, ingress: Mapping[int, int], selector: Mapping[str, str]) -> dict[str, Any]:
     """Return the spec of the AuthorizationPolicy that refuses all but the consumers: a second lock.
 
-    It stands should an Istio some day fill in names of its own beside those of the EnvoyFilter.
+    It still holds if some future Istio adds names of its own to those of the EnvoyFilter.
     """
     return {
         "selector": {"matchLabels": dict(selector)},

@@ -139,7 +139,7 @@ class IstioControlPlaneArgs:
         tag: image tag. Default: the charts'.
         pull_secrets: Secrets in `istio-system` with credentials for the registry.
         statistics: patterns of the statistics that proxies show beside Istio's choice. Default: none.
-        scope_gateways: whether a Gateway opens gateways of its own namespace alone. Default: yes.
+        scope_gateways: whether a Gateway applies only to gateways of its own namespace. Default: yes.
         trust_domains: the mesh's trust domain, and one that counts as its own while that changes. Default:
             `cluster.local`, Istio's own.
         base_values: values laid over those of the chart `base`.

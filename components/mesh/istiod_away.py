@@ -1,4 +1,4 @@
-"""While a single istiod is exchanged nobody checks Istio's objects, and the API server refuses them for a moment.
+"""While a single istiod is replaced, nobody checks Istio's objects, and the API server refuses them for a moment.
 
 Helm is done when the new pods are ready. Until the old ones are gone the API server may still call one of them (a tenth
 of a second was seen). What waits for the release waits for that too. An update that fails is tried again, but Pulumi
@@ -27,7 +27,7 @@ LABELS = {"app": "istiod"}
 """What istiod's pods have, by Istio's chart."""
 
 AWAY = re.compile(r'failed calling webhook "[a-z.-]*validation\.istio\.io"')
-"""What the API server says when it cannot reach istiod. Of what istiod refuses it says `denied the request`."""
+"""What the API server says when it cannot reach istiod. When istiod refuses an object, it says `denied the request`."""
 
 
 async def try_again(args: pulumi.ErrorHookArgs) -> bool:

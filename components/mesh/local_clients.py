@@ -1,4 +1,4 @@
-"""Local clients: how those of a site's mesh speak with pods whose sidecars take in ingress ports alone."""
+"""Local clients: how a site's own pods with sidecars speak with pods whose sidecars take in ingress ports alone."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""NamedImport: makes hosts reachable by name in one namespace whose TLS the other site's gateway ends."""
+"""NamedImport: makes hosts whose TLS ends at the other site's gateway reachable by name in one namespace."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -42,7 +42,8 @@ class NamedImport(pulumi.ComponentResource):
     """One import of a site, of an export with termination at the gateway.
 
     Creates, in the importing namespace, named by the host's name at the gateway, for each host:
-        - `ServiceEntry`: its virtual address, its ports, the gateway behind it, whose identity that must prove.
+        - `ServiceEntry`: its virtual address, its ports, the gateway behind it, and the identity that this gateway must
+          prove.
         - `DestinationRule`: mutual TLS without exception, for each port its name at the gateway, keepalive and
           time-out.
 

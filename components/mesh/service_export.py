@@ -49,9 +49,9 @@ class ServiceExportArgs:
 def pod_service_entry(export: ExportedService, host: str, gateways: Sequence[str]) -> dict[str, Any]:
     """Return the spec of the ServiceEntry that gives one pod a host of its own.
 
-    Without it a gateway knows only the headless Service as a whole, and spreads connections over its pods.
-    Visible to the gateway's namespace alone: to a sidecar that sees it, it would be a listener on the port for
-    every address, which takes in unrelated traffic.
+    Without it a gateway knows only the headless Service as a whole, and spreads connections over its pods. Visible to
+    the gateway's namespace alone: a sidecar that sees it would listen on the port for every address, and take in
+    unrelated traffic.
 
     Args:
         export: the export.
@@ -71,7 +71,7 @@ def pod_service_entry(export: ExportedService, host: str, gateways: Sequence[str
 def gateway_servers(export: ExportedService, namespace: str) -> dict[str, Any]:
     """Return the spec of the Gateway, in a gateway's namespace, that passes on TLS for exactly the export's hosts.
 
-    A server a host: Istio leaves out a whole server if an older Gateway has one of its hosts.
+    Each host has a server of its own: Istio leaves out a whole server if an older Gateway has one of its hosts.
     """
     return {
         "selector": labels_in(namespace),
@@ -101,8 +101,8 @@ def connection_limit(host: str, connections: int) -> dict[str, Any]:
 def strict_mtls(selector: Mapping[str, str]) -> dict[str, Any]:
     """Return the spec of the PeerAuthentication that ends plaintext to the exported pods.
 
-    Beside being wanted, it spares a server-first protocol such as MySQL's a wait: a permissive sidecar listens
-    first whether TLS is spoken.
+    It also saves a server-first protocol such as MySQL's a wait: a permissive sidecar first waits for the client's
+    bytes, to see whether it speaks TLS.
     """
     return {"selector": {"matchLabels": dict(selector)}, "mtls": {"mode": "STRICT"}}
 
@@ -139,7 +139,7 @@ def connect_after_handshake(export: ExportedService, selector: Mapping[str, str]
     server that speaks first has spoken: with any certificate of the mesh one could use them up and say nothing. A
     handshake is given up after as long as Istio's gateways wait for one; its sidecars would wait for ever.
 
-    The settings are there from Envoy 1.37, Istio 1.29, on.
+    Envoy has these settings from 1.37 on, which is Istio 1.29.
     """
 
     def patch(what: str, operation: str, value: dict[str, Any], **chain: Any) -> dict[str, Any]:  # noqa: ANN401 — parts of a match
@@ -183,7 +183,7 @@ def connect_after_handshake(export: ExportedService, selector: Mapping[str, str]
 
 
 def nowhere(export: ExportedService) -> str:
-    """Return Envoy's format of an address that nothing has for a caller whom `consumers_only` denies, else of nothing.
+    """Return Envoy's format of an address that does not exist for a caller whom `consumers_only` denies, else none.
 
     It is the same rule, by the same names.
     """
@@ -198,7 +198,7 @@ def nowhere(export: ExportedService) -> str:
 def of_other_domains(export: ExportedService, selector: Mapping[str, str]) -> dict[str, Any] | None:
     """Return the spec of the EnvoyFilter that lets consumers of other trust domains in; None if there are none.
 
-    By itself a sidecar takes callers of its own mesh's trust domain alone, and its aliases. They stay as they are: this
+    By itself a sidecar lets in only callers of its own mesh's trust domain and its aliases. They stay as they are: this
     is no lock of the consumers, which `consumers_only` and `connect_after_handshake` are. It is for pods that take
     mutual TLS alone: Envoy refuses a listener with a chain that has half of TLS.
     """

@@ -1,4 +1,4 @@
-"""Monitoring: the objects in one site by which a Prometheus and a Grafana that are there find what to watch."""
+"""Monitoring: the objects in one site by which an existing Prometheus and Grafana find what to watch."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -52,7 +52,7 @@ STATISTICS = (
     r"cluster\.inbound.*\.upstream_cx_connect_fail",
     r"http\..*\.rbac\.denied",
 )
-"""Envoy's own statistics that its metrics come from; a proxy has them only if it is told so before it starts."""
+"""Envoy's own statistics, from which its metrics come. A proxy has them only if it is told to before it starts."""
 
 PROXY_PORT, ISTIOD_PORT = "http-envoy-prom", "http-monitoring"
 """Names of the ports by which the pods are found: that of every proxy, and istiod's."""

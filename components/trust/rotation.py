@@ -18,7 +18,7 @@ def guard_hook(
 ) -> pulumi.ResourceHookBinding:
     """Return what looks, before a site's Secret `cacerts` is created or updated, whether it may be.
 
-    A hook, and no Command: it runs before each change of the Secret, for whatever reason, and of nothing else. In a
+    A hook, and no Command: it runs before each change of the Secret, whatever the reason, and at no other time. In a
     preview it looks too, as far as what is to be written is known.
     """
     wanted = pulumi.Output.all(kubeconfig, intermediate.chain, intermediate.root)

@@ -17,12 +17,12 @@ CA_USES = ["cert_signing", "crl_signing"]
 
 
 def numbered(name: str, *numbers: int, separator: str = " ") -> str:
-    """Return a name that tells apart what replaces one another. The first of all has none of the numbers."""
+    """Return a name with the numbers that tell one generation from the next. The first of all has no numbers."""
     return name if set(numbers) == {1} else f"{name}{separator}{'.'.join(map(str, numbers))}"
 
 
 def _made_once(options: pulumi.ResourceOptions, *properties: str) -> pulumi.ResourceOptions:
-    """Return the options of a certificate that is not issued anew when what the user wrote of these changes."""
+    """Return the options of a certificate that is not issued anew when these arguments, which the user sets, change."""
     return pulumi.ResourceOptions.merge(options, pulumi.ResourceOptions(ignore_changes=list(properties)))
 
 
@@ -46,7 +46,9 @@ class SharedCAArgs:
 
 
 class SharedCA(pulumi.ComponentResource):
-    """The root certificate authority that all sites share. What it was made with stays: another root is another one.
+    """The root certificate authority that all sites share.
+
+    It keeps what it was made with: to change that takes another root.
 
     Creates:
         - `tls.PrivateKey`: the root's key. It never leaves the state of the stack that holds this component.
@@ -132,14 +134,14 @@ class SiteCAArgs:
 
 
 class SiteCA(pulumi.ComponentResource):
-    """The intermediate authority of one site. What it was made with stays, as with the root.
+    """The intermediate authority of one site. It keeps what it was made with, as the root does.
 
     Creates:
         - `tls.PrivateKey`, `tls.CertRequest`: unless the site has made them itself;
         - `tls.LocallySignedCert`: the intermediate, signed by the root.
 
-    For a trust domain the root signs it once more, with what the provider cannot write: name constraints. What is there
-    of it without them is secret: with the site's key, which is in its cluster, it would sign any name.
+    For a trust domain the root signs it once more, with what the provider cannot write: name constraints. The
+    certificate without them is secret: with the site's key, which is in its cluster, it could sign any name.
     """
 
     intermediate: Intermediate

@@ -48,7 +48,7 @@ class Trust(pulumi.ComponentResource):
     requests: Mapping[str, pulumi.Output[str]]
     """By site what it asks to have signed, as PEM, if it makes its key itself."""
     waits: bool
-    """Whether nothing can be made yet, for none of it has been signed."""
+    """Whether nothing can be made yet, because no certificate has been signed."""
 
     def __init__(self, name: str, args: TrustArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("dcmesh:components:Trust", name, {}, opts)
@@ -116,7 +116,7 @@ def read_request(stack: str, site: str) -> str:
     """Return what a site asks to have signed, from the output `requests` of its stack.
 
     Raises:
-        pulumi.RunError: there is no such stack, or it asks for nothing, or for what is not signed.
+        pulumi.RunError: there is no such stack, or it has no request, or one that must not be signed.
     """
     try:
         told = read_stack(stack).get("requests")

@@ -1,1 +1,1 @@
-"""The demo's workload, and what every workload stands in."""
+"""The demo's workload, and the namespace and account that every workload has."""

@@ -71,7 +71,7 @@ def client_deployment(*, name: str, image: str, metadata: Mapping[str, Any]) -> 
 
 
 def exporting(export: model.IngressExport, out: str) -> dict[str, Any]:
-    """Return what pods have whose sidecar is there for an export.
+    """Return the labels and annotations of pods whose sidecar is there for an export.
 
     Args:
         export: the export.
@@ -82,7 +82,7 @@ def exporting(export: model.IngressExport, out: str) -> dict[str, Any]:
 
 
 def importing(out: str) -> dict[str, Any]:
-    """Return what pods have whose sidecar is there for imports alone.
+    """Return the labels and annotations of pods whose sidecar is there for imports alone.
 
     DNS capture stands here too, for a pod that is there before its ProxyConfig.
 

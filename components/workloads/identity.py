@@ -1,4 +1,4 @@
-"""What every workload stands in: a namespace with sidecar injection, and a service account as its identity."""
+"""What every workload has: a namespace with sidecar injection, and a service account as its identity."""
 
 from collections.abc import Mapping
 

@@ -122,11 +122,21 @@ def _words(target: str) -> str:
 def _table(schema: Schema, root: Schema, titles: Mapping[str, str]) -> str:
     required = schema.get("required", ())
     rows = (
-        (f"`{key}`", _type(value, titles), _default(value, key in required), resolve(value, root)["description"])
+        (
+            f"`{key}`",
+            _type(value, titles),
+            _default(value, key in required),
+            _one_line(resolve(value, root)["description"]),
+        )
         for key, value in schema["properties"].items()
     )
     heading = ["| key | value | default | meaning |", "|---|---|---|---|"]
     return "\n".join([*heading, *(f"| {' | '.join(row)} |" for row in rows)])
+
+
+def _one_line(text: str) -> str:
+    """Return a text as a row of a table can have it."""
+    return " ".join(text.split())
 
 
 def _legend(root: Schema) -> str:

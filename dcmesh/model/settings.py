@@ -84,7 +84,8 @@ class Root(Model):
     generation: Annotated[int, Field(ge=1, le=100), WHOLE] = 1
     """Number of the root. Raise it by one, and remove `next`, when the next root issues everywhere."""
     next: Literal["none", "trusted", "issuing"] = "none"
-    """The next generation's root: `trusted` beside this one, or `issuing` the intermediates, both being trusted."""
+    """The next generation's root: with `trusted` it is trusted beside this one, with `issuing` it also signs the
+    intermediates."""
 
 
 class GeneratedTrust(Model):
@@ -93,7 +94,7 @@ class GeneratedTrust(Model):
     source: Literal["generated"] = "generated"
     """The root is made here."""
     organization: Organization = "dcmesh"
-    """`O` in the subject of every certificate that is issued from now on; those that are there keep theirs."""
+    """`O` in the subject of every certificate that is issued from now on. Certificates from before keep theirs."""
     root_validity_years: Annotated[int, Field(ge=1, le=50), WHOLE] = 10
     """How long the root is valid. A changed value counts from the next root on."""
     intermediate_validity_years: Annotated[int, Field(ge=1, le=10), WHOLE] = 2
@@ -105,9 +106,9 @@ class GeneratedTrust(Model):
     issue_for: list[Name] = []
     """Sites of other stacks to issue intermediates for. They read them from this stack's output `intermediates`."""
     trust_domains: dict[Name, TrustDomain] = {}
-    """Trust domains of these sites: the intermediate of each may then sign names of that alone."""
+    """Trust domains of these sites: each one's intermediate may then sign names of its own domain alone."""
     requests: dict[Name, StackName] = {}
-    """The stacks of those of these sites that have an `ownKey`: what they ask for is signed, and no key made here."""
+    """For each of these sites that has an `ownKey`, its stack: its request is signed, and no key is made here."""
 
 
 class StackTrust(Model):
@@ -170,7 +171,7 @@ class IstioValues(Model):
 
 
 class ExistingIstio(Model):
-    """An Istio that somebody else installed: dcmesh checks what it needs of it and installs only the gateway."""
+    """An Istio that somebody else installed: dcmesh checks that it will do, and installs only the gateway."""
 
     revision: Name = "default"
     """Its revision, as in the label `istio.io/rev`."""
@@ -194,7 +195,8 @@ class Istio(Model):
     egress: Literal["ALLOW_ANY", "REGISTRY_ONLY"] = "ALLOW_ANY"
     """What sidecars do with traffic to places that Istio does not know."""
     scope_gateways: Flag = True
-    """Whether a Gateway opens gateways of its own namespace alone. An Istio that is there already stays as it is."""
+    """Whether a Gateway applies only to gateways of its own namespace. An Istio that is there already stays as it
+    is."""
     existing: ExistingIstio | None = None
     """Set this if Istio is there already."""
     values: IstioValues = IstioValues()
@@ -242,14 +244,15 @@ class CommandCluster(Model):
     delete: Text
     """Removes the cluster; succeeds if there is none. It runs with `pulumi destroy`."""
     throw_away: Flag = False
-    """Whether the cluster may go with all that is in it: neither is protected, and a passphrase may be empty."""
+    """Whether the cluster may be deleted with all that is in it: neither is protected, and a passphrase may be
+    empty."""
 
 
 class Gateway(Model):
     """The gateway of an exporting site."""
 
     namespace: Name | None = None
-    """Namespace to create for it, or `istio-system`. Default: where it is; of a new site `dcmesh-gateway`."""
+    """Namespace to create for it, or `istio-system`. Default: where it is now; for a new site `dcmesh-gateway`."""
     former_namespace: Name | None = None
     """Namespace that it moves away from. The old gateway stays there until this is removed; links name the new one."""
     replicas: Annotated[int, Field(ge=1, le=20), WHOLE] = 2
@@ -259,7 +262,7 @@ class Gateway(Model):
     annotations: dict[LabelKey, FreeText] = {}
     """Annotations of the gateway's Service, laid over those of `exposure`."""
     load_balancer_ip: IpAddress | None = None
-    """Address to ask for, where the load balancer grants such wishes."""
+    """Address to ask for, if the load balancer lets one choose."""
     load_balancer_class: LabelKey | None = None
     """Class of the load balancer, where a cluster has several."""
     source_ranges: list[Network] = []
@@ -352,15 +355,15 @@ class Mariadb(Model):
     image: ImageName = "mariadb:10.11"
     """Image with the server and its tools: the official one, or one like it."""
     storage: Storage | None = None
-    """Persistent volumes. Default: none, and what a pod has is gone with it, which is for trying only."""
+    """Persistent volumes. Default: none: a pod's data are lost with the pod, which is for trials only."""
     replicates: Replicates | None = None
     """What pod 0 follows. Default: nothing, it is the primary."""
     root_password: Password | None = None
-    """Password of `root` in other pods, and other sites. Default: it logs in from its server's own pod alone."""
+    """Password of `root` for other pods and sites. Default: none, `root` logs in from its server's own pod alone."""
     replication_password: Password | None = None
-    """Password of `replication`, the same at both ends. Default: its source's; a primary's is generated."""
+    """Password of `replication`, the same at both ends. Default: its source's; for a primary it is generated."""
     sidecar: Flag = True
-    """Whether its pods have sidecars. Without, all exports and imports of its namespace go by gateways."""
+    """Whether its pods have sidecars. If not, all exports and imports of its namespace must go by gateways."""
     writer_service: Flag = False
     """Whether a Service `NAME-writer` leads to the primary, in whichever site that is. Needs `primary`."""
     settings: dict[SettingName, Setting] = {}
@@ -382,11 +385,11 @@ class PxcSource(Model):
     port: Port = MYSQL_PORT
     """Port of the server."""
     weight: Annotated[int, Field(ge=1, le=100), WHOLE] = 100
-    """Of several that can be reached, MySQL follows the one with the highest."""
+    """If several sources can be reached, MySQL follows the one with the highest weight."""
 
 
 class PxcChannelConfiguration(Model):
-    """How a channel connects. Whole: what is missing would be 0 to the operator, and so for ever."""
+    """How a channel connects. Give all of it: the operator takes a missing number for 0, which means for ever."""
 
     source_retry_count: Annotated[int, Field(ge=1, le=86400), WHOLE]
     """How many times to try a source before the next."""
@@ -449,15 +452,15 @@ class Pxc(Model):
     size: Literal[3, 5] = 3
     """Number of nodes."""
     storage: Storage | None = None
-    """Persistent volumes. Default: none, and what a pod has is gone with it, which is for trying only."""
+    """Persistent volumes. Default: none: a pod's data are lost with the pod, which is for trials only."""
     replicates: Replicates | None = None
     """What the cluster follows, as a whole. Default: nothing."""
     channel: ChannelName = "dcmesh"
     """Name of the channel by which it follows."""
     replication_password: Password | None = None
-    """Password of `replication`, the same at both ends. Default: its source's; a primary's is generated."""
+    """Password of `replication`, the same at both ends. Default: its source's; for a primary it is generated."""
     sidecar: Flag = True
-    """Whether its pods have sidecars. Without, all exports and imports of its namespace go by gateways."""
+    """Whether its pods have sidecars. If not, all exports and imports of its namespace must go by gateways."""
     settings: dict[SettingName, Setting] = {}
     """Options of the server, beside dcmesh's own."""
     spec: PxcSpec = PxcSpec()
@@ -531,7 +534,7 @@ class _Export(Model):
 class PodExport(_Export):
     """A StatefulSet made reachable, pod by pod, for named consumers, whose TLS ends at the pods' own ports.
 
-    The pods then take mutual TLS alone, at all ports, from clients of the site too.
+    The pods then accept only mutual TLS, at all ports, also from clients of the site.
     """
 
     termination: Literal["pod"] = "pod"
@@ -595,15 +598,16 @@ class GatewayExport(_Export):
     pods: list[Name] = []
     """Pods to export, each by its value of the label `podLabel`. Its host is `VALUE.SERVICE.NAMESPACE…`."""
     pod_label: LabelKey = POD_NAME
-    """Label that tells the pods apart, and that a pod keeps as long as it lives. With `pods` alone."""
+    """Label that tells the pods apart, and that a pod keeps as long as it lives. Only with `pods`."""
     whole: Flag = False
-    """Whether the Service is exported as a whole, by its own name, such as one that leads to a primary that moves."""
+    """Whether the Service is exported as a whole, by its own name; for one that follows the primary, say."""
     port: Port | None = None
     """TCP port of the pods, or of the Service. For several use `ports`."""
     probe: ProbeKind | None = None
     """What the importing site's probe expects at `port`. Default: `greeting`."""
     ports: list[ExportedPort] = []
-    """Several ports, for the same hosts and consumers, in place of `port` and `probe`. Leave the first one first."""
+    """Several ports, for the same hosts and consumers, in place of `port` and `probe`. The first one must stay
+    first."""
 
     @model_validator(mode="after")
     def _one_port_or_several(self) -> Self:
@@ -669,8 +673,8 @@ class IngressPort(Model):
     probe: ProbeKind | None = None
     """What the importing site's probe expects there. Default: `greeting` for TCP, `http` for HTTP."""
     ingress_port: Annotated[int, Field(ge=1024, le=65535), WHOLE] | None = None
-    """Port of the sidecar where TLS ends, and that nothing in the pod listens on. Default: follows from `port`, such as
-    13306 from 3306."""
+    """Port of the sidecar where TLS ends, and that nothing in the pod listens on. Default: computed from `port`, such
+    as 13306 from 3306."""
 
     @property
     def ingress(self) -> int:
@@ -695,8 +699,8 @@ class IngressExport(_Export):
     service_account: Name
     """Service account of the pods: the identity that importers insist on."""
     selector: Annotated[dict[LabelKey, LabelValue], Field(min_length=1)]
-    """Labels that all pods of the StatefulSet have, and no others in the namespace. Of these pods those take part that
-    have the label `dcmesh/ingress: NAME`, too."""
+    """Labels that all pods of the StatefulSet have, and no others in the namespace. Only those of these pods take part
+    that also have the label `dcmesh/ingress: NAME`."""
     services: list[ServiceName] = []
     """Further Services that lead to the pods. The site's clients with sidecars then speak plaintext with them, too."""
 
@@ -763,7 +767,7 @@ class Client(Model):
     namespace: Name
     """Their namespace."""
     labels: dict[LabelKey, LabelValue] = {}
-    """Labels that they have. Default: none, all pods of the namespace."""
+    """Labels that they have. Default: none, which means all pods of the namespace."""
 
 
 class HostPort(Model):
@@ -791,14 +795,14 @@ class Import(Model):
     egress: Egress = "sidecar"
     """How the hosts are reached: by the sidecars of the consumer's pods, or by an egress gateway, without any."""
     host_namespace: Name | None = None
-    """Namespace of the hosts' names here. With `egress: gateway` it is needed, and created. Default: their own."""
+    """Namespace of the hosts' names here. With `egress: gateway` it is required, and created. Default: their own."""
     clients: list[Client] = []
     """With `egress: gateway`: who may connect to it."""
     ports: list[HostPort] = []
-    """With `egress: gateway`: hosts whose port there is chosen here. The others' follow from their names."""
+    """With `egress: gateway`: hosts whose port there is chosen here. The others' are computed from their names."""
     selector: dict[LabelKey, LabelValue] = {}
-    """With `egress: sidecar`: labels of the consumer's pods. These alone then capture DNS, whatever the mesh does, and
-    the namespace gets no Sidecar. Default: none, the mesh captures DNS, and there is one."""
+    """With `egress: sidecar`: labels of the consumer's pods. Only these pods then capture DNS, whatever the mesh does,
+    and the namespace gets no Sidecar. Default: none: the mesh captures DNS, and the namespace gets a Sidecar."""
 
     @property
     def by_gateway(self) -> bool:
@@ -857,11 +861,11 @@ class Site(Model):
     vip_range: Ipv4Network = str(VIP_NETWORK)
     """Network, as CIDR, of the virtual addresses of imported hosts. No network of the site's own may overlap it."""
     trust_domain: TrustDomain = TRUST_DOMAIN
-    """Trust domain of the site's mesh, such as `dc1.dcmesh`; of an Istio that is there, its own."""
+    """Trust domain of the site's mesh, such as `dc1.dcmesh`; with an Istio that is there, the one that it has."""
     trust_domain_alias: TrustDomain | None = None
     """A trust domain that counts as the site's too, while it changes: docs/production.md, "Another trust domain"."""
     shares_trust_domain: Flag = False
-    """Whether another site may have the same `trustDomain`: nobody can tell the pods of the two apart."""
+    """Whether another site may have the same `trustDomain`. Then nobody can tell the pods of the two apart."""
     pod_security: Literal["restricted"] | None = None
     """Set this to `restricted` to have dcmesh's pods as Kubernetes' Pod Security Standard of that name wants them."""
 
@@ -939,7 +943,7 @@ class Peer(Model):
     link: Link | None = None
     """Its link, if the stacks share no state: what `pulumi stack output link --json` shows there below its name."""
     link_file: FilePath | None = None
-    """Path of a JSON or YAML file with the same, or with that output whole."""
+    """Path of a JSON or YAML file with the same, or with that whole output."""
 
 
 class Failover(Model):
@@ -962,7 +966,7 @@ class Monitoring(Model):
     namespace: Name = "istio-system"
     """Namespace of the objects. It must be there."""
     labels: dict[LabelKey, LabelValue] = {}
-    """Labels of the objects, such as `release: NAME`, by which kube-prometheus-stack chooses what it obeys."""
+    """Labels of the objects, such as `release: NAME`, by which kube-prometheus-stack selects them."""
     exporter_image: ImageName = "prom/mysqld-exporter:v0.14.0"
     """Image of mysqld_exporter, which runs beside each server of the workload `mariadb`."""
 
@@ -995,11 +999,11 @@ class Settings(Model):
     peers: list[Peer] = []
     """Sites of other stacks that sites of this one import from."""
     primary: Name | None = None
-    """Site whose databases are the primaries, where two sites replicate each other. Another one is a switchover."""
+    """Site whose databases are the primaries, where two sites replicate each other. To change it is a switchover."""
     failover: Failover | None = None
     """Set this only while the old primary is gone."""
     protect: Flag = True
-    """Keep databases, generated passwords and the root from deletion, on clusters that are not for throwing away."""
+    """Keep databases, generated passwords and the root from deletion, on clusters that are not throw-away ones."""
     monitoring: Monitoring | None = None
     """Set this to have the sites watched."""
     images: Images = Images()
