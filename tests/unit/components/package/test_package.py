@@ -92,7 +92,7 @@ def test_a_shared_ca_issues_for_each_sites_domain_alone(construct: Any, monkeypa
 def test_the_root_is_protected_unless_it_is_said_otherwise(
     construct: Any, given: dict[str, bool], is_protected: bool
 ) -> None:
-    """Another organization would replace the root of both meshes in one step."""
+    """Another name of the component would make another root for both meshes in one step."""
     engine = construct("SharedCA", sites={}, **given)
     protected = {of.request.type for of in engine.asked.values() if of.request.protect}
     assert ("tls:index/selfSignedCert:SelfSignedCert" in protected) == is_protected
