@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from dcmesh.config.errors import Finding
 from dcmesh.kube.allowed import Allowed
@@ -21,6 +21,8 @@ from dcmesh.preflight.allowed import as_far_as_allowed
 from dcmesh.preflight.hosts import exported_name, new_or_there
 from dcmesh.preflight.parallel import each
 from dcmesh.sites_in_state import SiteInState
+
+E = TypeVar("E", model.GatewayExport, model.IngressExport)
 
 
 def pod_labels(gateway: str) -> dict[str, str]:
@@ -52,6 +54,26 @@ class Cluster:
     def account(self) -> ServiceAccount:
         """The gateway's service account."""
         return ServiceAccount(self.gateway.namespace, GATEWAY_NAME, self.trust_domains)
+
+
+def of_others(site: model.Site, path: str, plan: SitePlan, kind: type[E]) -> list[tuple[str, E, ExportedService]]:
+    """Return a site's exports of a kind, without those of workloads that it is to make.
+
+    Args:
+        site: the site's part of the configuration.
+        path: its place there.
+        plan: its part of the plan.
+        kind: the kind, which says where TLS ends.
+
+    Returns:
+        For each its place in the configuration, its part of that, and its part of the plan.
+    """
+    made = {workload.namespace for workload in site.workloads}
+    return [
+        (f"{path}.exports[{index}]", export, exported)
+        for index, (export, exported) in enumerate(zip(site.exports, plan.exports, strict=True))
+        if isinstance(export, kind) and export.namespace not in made
+    ]
 
 
 def cluster_of(allowed: Allowed, mesh: Mapping[str, Any], site: model.Site, gateway: str) -> Cluster:
@@ -94,12 +116,7 @@ def ready_to_export(
         gateway: namespace of its gateway.
         known: what the stack's state has of the site.
     """
-    made = {workload.namespace for workload in site.workloads}
-    exports = [
-        (f"{path}.exports[{index}]", export, exported)
-        for index, (export, exported) in enumerate(zip(site.exports, plan.exports, strict=True))
-        if isinstance(export, model.GatewayExport) and export.namespace not in made
-    ]
+    exports = of_others(site, path, plan, model.GatewayExport)
     if not exports:
         return
     cluster = cluster_of(allowed, mesh, site, gateway)

@@ -22,7 +22,7 @@ from dcmesh.model.link import ExportedService, as_written
 from dcmesh.model.peer_authentication import effective
 from dcmesh.model.plan import SitePlan
 from dcmesh.preflight.allowed import as_far_as_allowed
-from dcmesh.preflight.gateway_exports import Wrong, cluster_of, has_sidecar, missing, shut_out
+from dcmesh.preflight.gateway_exports import Wrong, cluster_of, has_sidecar, missing, of_others, shut_out
 from dcmesh.preflight.hosts import exported_name, new_or_there
 from dcmesh.preflight.ingress_pods import USE_GATEWAY, Pods, pods_of
 from dcmesh.preflight.local_clients import misled, others_behind
@@ -52,12 +52,7 @@ def ready_to_export(
         gateway: namespace of its gateway.
         known: what the stack's state has of the site.
     """
-    made = {workload.namespace for workload in site.workloads}
-    exports = [
-        (f"{path}.exports[{index}]", export, exported)
-        for index, (export, exported) in enumerate(zip(site.exports, plan.exports, strict=True))
-        if isinstance(export, model.IngressExport) and export.namespace not in made
-    ]
+    exports = of_others(site, path, plan, model.IngressExport)
     if not exports:
         return
     cluster = cluster_of(allowed, mesh, site, gateway)
