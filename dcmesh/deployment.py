@@ -16,7 +16,7 @@ from dcmesh.kube.kubeconfig import KubeconfigError, read_kubeconfig
 from dcmesh.model.certificates import Bundle
 from dcmesh.model.egress import name_for
 from dcmesh.model.istio import TRUST_DOMAIN
-from dcmesh.model.link import POD_NAME, ExportedService, Link, ServiceAccount, in_namespace, port_names, server_name
+from dcmesh.model.link import POD_NAME, ExportedService, Link, ServiceAccount, known_in, port_names, server_name
 from dcmesh.model.object_names import imported_entry, imported_rule
 from dcmesh.model.printable import printable
 from dcmesh.model.settings import ExistingCluster
@@ -251,7 +251,12 @@ def _site(
         accounts[account] = (
             *accounts.get(account, ()),
             *(
-                export.model_copy(update={"by_gateway": by_gateway, "hosts": _hosts(export, imported)})
+                export.model_copy(
+                    update={
+                        "by_gateway": by_gateway,
+                        "hosts": known_in(export.hosts, imported.get("hostNamespace")),
+                    }
+                )
                 for export in _exports(links[source], sites.get(source, {}))
                 if export.name == imported["export"]
             ),
@@ -293,12 +298,6 @@ def _links(site: str, told: Mapping[str, Any]) -> dict[str, Link]:
         line = error.findings[0].line()
         said = f"the stack has a link that must not be used: {line}"
         raise StackError(f"{said}. Run `pulumi up`: it mends it, or says what to do") from None
-
-
-def _hosts(export: DeployedExport, imported: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return an export's hosts by the names that they have for an import."""
-    namespace = imported.get("hostNamespace")
-    return tuple(in_namespace(host, namespace) for host in export.hosts) if namespace else export.hosts
 
 
 def _account(identity: str) -> ServiceAccount:

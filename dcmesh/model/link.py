@@ -393,6 +393,16 @@ def in_namespace(host: str, namespace: str) -> str:
     return f"{host.removesuffix(domain).rpartition('.')[0]}.{namespace}{domain}"
 
 
+def known_in(hosts: Sequence[str], namespace: str | None) -> tuple[str, ...]:
+    """Return by what names an importing site knows hosts.
+
+    Args:
+        hosts: their names in their own site.
+        namespace: the one that the import gives their names. None: that which they have.
+    """
+    return tuple(in_namespace(host, namespace) if namespace else host for host in hosts)
+
+
 def server_name(host: str, site: str) -> str:
     """Return a host's name at its site's gateway. No Service can have it."""
     return f"{host.removesuffix(f'.svc.{CLUSTER_DOMAIN}')}.{site}.dcmesh"

@@ -11,7 +11,7 @@ from typing import Literal
 from dcmesh.model.addresses import allot_vips
 from dcmesh.model.egress import HostPort, allot_ports
 from dcmesh.model.gateway import GATEWAY_NAMESPACE, GATEWAY_PORT
-from dcmesh.model.link import ExportedService, Link, pod_hosts
+from dcmesh.model.link import ExportedService, Link, known_in, pod_hosts
 from dcmesh.model.settings import (
     Database,
     Egress,
@@ -350,7 +350,7 @@ def _imports(site: Site, offers: Offers, gateways: Mapping[str, GatewayPlan]) ->
 
 def _seen(of: Import, export: ExportedService | None) -> ExportedService | None:
     """Return an export with its hosts by the names that they have for an import."""
-    return export and export.model_copy(update={"hosts": tuple(map(of.seen, export.hosts))})
+    return export and export.model_copy(update={"hosts": known_in(export.hosts, of.host_namespace)})
 
 
 def _egress(of: Import, export: ExportedService | None) -> EgressPlan:

@@ -29,7 +29,6 @@ from dcmesh.model.link import (
     ProbeKind,
     Protocol,
     ServiceAccount,
-    in_namespace,
     pod_host,
     pod_hosts,
     server_name,
@@ -808,10 +807,6 @@ class Import(Model):
     def by_gateway(self) -> bool:
         """Whether the hosts are reached by an egress gateway."""
         return self.egress == "gateway"
-
-    def seen(self, host: str) -> str:
-        """Return by what name the site knows a host of the export."""
-        return in_namespace(host, self.host_namespace) if self.host_namespace else host
 
     def chosen_ports(self, first: int) -> Mapping[tuple[str, int], int]:
         """Return the ports that are chosen, by host and its own port.

@@ -6,7 +6,7 @@ from functools import cached_property
 from typing import Any
 
 from dcmesh.config.environment import Environment
-from dcmesh.model.link import ExportedService, Link
+from dcmesh.model.link import ExportedService, Link, known_in
 from dcmesh.model.settings import Database, Export, Import, Replicates, Settings, Site
 
 Offer = tuple[str, Export | ExportedService]
@@ -88,7 +88,7 @@ class Configuration:
     def hosts(self, imported: Import) -> tuple[str, ...]:
         """Return the hosts of an import by the names that they have for it; none while the export is not there."""
         offer = self.offer(imported)
-        return tuple(map(imported.seen, offer[1].hosts)) if offer else ()
+        return known_in(offer[1].hosts, imported.host_namespace) if offer else ()
 
     @cached_property
     def _offers(self) -> Mapping[tuple[str, str], Offer]:
