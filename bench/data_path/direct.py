@@ -1,7 +1,8 @@
-"""The same database without dcmesh: a LoadBalancer of its own before the source's pod, and no sidecar on either end.
+"""The same database without dcmesh: the source's pod has a LoadBalancer of its own, and neither end has a sidecar.
 
-Percona's operator does it so for replication between sites (`expose` with type LoadBalancer: a Service a pod). The pods
-are those that dcmesh's own workload makes, with the same options and on the same nodes; the server can do TLS, too.
+Percona's operator does this for replication between sites (`expose` with type LoadBalancer makes a Service for each
+pod). The pods are the same as those of dcmesh's own workload, with the same options and on the same nodes. In addition
+the server offers TLS.
 """
 
 import secrets
@@ -30,7 +31,7 @@ TLS_FILES = (("cert", "crt"), ("key", "key"), ("ca", "crt"))
 
 
 def certificate(name: str) -> tuple[str, str]:
-    """Return a certificate that has signed itself, and its key, as PEM."""
+    """Return a self-signed certificate and its key, as PEM."""
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
     now = datetime.now(UTC)
@@ -50,7 +51,7 @@ def certificate(name: str) -> tuple[str, str]:
 
 
 def load_balancer() -> dict[str, Any]:
-    """Return the spec of the source's LoadBalancer, on the only port that the lab's WAN lets through."""
+    """Return the spec of the source's LoadBalancer. Its port is the only one that the lab's WAN forwards."""
     return {
         "type": "LoadBalancer",
         "selector": {**pod_labels(NAME), "statefulset.kubernetes.io/pod-name": f"{NAME}-0"},
@@ -59,7 +60,7 @@ def load_balancer() -> dict[str, Any]:
 
 
 def servers(args: MariadbArgs) -> dict[str, Any]:
-    """Return the spec of the StatefulSet: that of dcmesh's workload, with a certificate for the server."""
+    """Return the spec of the StatefulSet. It is that of dcmesh's workload, with a certificate for the server."""
     spec = stateful_set(args, settings="settings", passwords="passwords")
     pod = spec["template"]["spec"]
     pod["volumes"].append({"name": "tls", "secret": {"secretName": "tls", "defaultMode": 0o440}})
@@ -137,7 +138,7 @@ def load_balancer_address(kubectl: Kubectl, service: str, namespace: str) -> str
 
 
 def behind(host: str, port: int) -> ExportedService:
-    """Return the source as a replica that finds it there has it."""
+    """Return the source as a replica sees it at this address."""
     source = ExportedService(
         name=NAME,
         namespace=SOURCE,
@@ -147,11 +148,11 @@ def behind(host: str, port: int) -> ExportedService:
         identities=(f"spiffe://cluster.local/ns/{SOURCE}/sa/{NAME}",),
         consumers=(),
     )
-    return source.model_copy(update={"hosts": (host,)})  # unchecked: no link has an address for a host
+    return source.model_copy(update={"hosts": (host,)})  # The copy is not validated: a link's host is never an address.
 
 
 def create(kubectl: dict[str, Kubectl], tls: tuple[str, str]) -> str:
-    """Make the source in dc1 and the replica in dc2, and wait until both are ready; return the source's address."""
+    """Make the source in dc1 and the replica in dc2, and wait until both are ready. Return the source's address."""
     password = secrets.token_hex(16)
     dc1, dc2 = kubectl["dc1"], kubectl["dc2"]
     dc1.apply(*objects(arguments(SOURCE, "dc1", source=None, password=password), tls))

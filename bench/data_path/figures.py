@@ -1,14 +1,14 @@
-"""What is measured, by which ways and under which circumstances: the names in the raw figures."""
+"""The names in the raw figures: what is measured, by which ways, and under which circumstances."""
 
 from dataclasses import dataclass
 
 DCMESH, PLAIN, TLS = "dcmesh", "plain", "tls"
 WAYS = (DCMESH, TLS, PLAIN)
 ONE_SIDECAR = "one sidecar"
-"""The way of `plain`, but from the pod of dcmesh's replica: its sidecar passes the connection on."""
+"""Like `plain`, but from the pod of dcmesh's replica, whose sidecar passes the connection on."""
 
 RELAYS = "three relays"
-"""The way of `plain`, but through a process in each of three pods that only copies."""
+"""Like `plain`, but through three processes in three pods, which only copy."""
 
 STREAMED, APPLIED, ROWS = "streamed", "applied", "small transactions"
 LAG, QUERY, CONNECTION = "lag", "query", "connection"
@@ -23,28 +23,28 @@ def percentile_of(what: str, percent: int) -> str:
 GATEWAY, SOURCE_SIDECAR, REPLICA_SIDECAR = "gateway", "source's sidecar", "replica's sidecar"
 SOURCE_SERVER, REPLICA_SERVER = "source's server", "replica's server"
 PROXIES = (REPLICA_SIDECAR, GATEWAY, SOURCE_SIDECAR)
-"""On the way from the replica to its source."""
+"""The proxies on the way from the replica to its source, in this order."""
 
 SERVERS = (SOURCE_SERVER, REPLICA_SERVER)
 
 
 def cpu_of(process: str) -> str:
-    """Return the metric's name of the time that a process takes of a core."""
+    """Return the metric's name of a process's CPU time."""
     return f"CPU of {process}"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """Circumstances.
+    """The circumstances of a measurement.
 
     Attributes:
         delay: milliseconds that the WAN adds to a round trip.
-        loss: share of the packets that it loses, in each direction.
-        rounds: how many rounds at the most.
+        loss: share of the packets that the WAN loses, in each direction.
+        rounds: the largest number of rounds.
         megabytes: how much is streamed, and applied.
         rows: how many small transactions there are.
         seconds: how long queries are sent.
-        connections: how many are made.
+        connections: how many connections are made.
     """
 
     delay: int
@@ -57,7 +57,7 @@ class Case:
 
     @property
     def name(self) -> str:
-        """Its name in the raw figures."""
+        """The case's name in the raw figures."""
         return f"{self.delay} ms" + (f", {self.loss:.1%} lost" if self.loss else "")
 
 

@@ -1,7 +1,7 @@
-// Command relay passes TCP connections on as they are: relay PORT ADDRESS PORT.
+// Command relay passes TCP connections on unchanged: relay PORT ADDRESS PORT.
 //
-// It does what any proxy must, and no more: one loop waits for what comes, reads it and writes it to the other side.
-// By system calls, for Go's own connections cost more than that: its scheduler stands between.
+// It does only what every proxy must do: one loop waits for data, reads it and writes it to the other side.
+// It uses system calls, because Go's own connections cost more: Go's scheduler comes in between.
 package main
 
 import (
@@ -25,7 +25,7 @@ func main() {
 	check(err)
 	watch(loop, listener)
 	others := map[int]int{}
-	// One event at a time: a later one could be of a socket that is closed by then, and a new one have its number.
+	// One event at a time: a later one could be for a socket that is closed by then, whose number a new one has.
 	events, buffer := make([]syscall.EpollEvent, 1), make([]byte, 1<<16)
 	for {
 		_, err := syscall.EpollWait(loop, events, -1)

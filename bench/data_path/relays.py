@@ -1,4 +1,7 @@
-"""Three processes that only copy, where dcmesh has its proxies: what any three on the way cost on this machine."""
+"""Three processes that only copy, in the places of dcmesh's proxies.
+
+They show what any three processes on the way cost on this machine.
+"""
 
 import os
 import subprocess
@@ -15,17 +18,17 @@ from tests.e2e.toolbox import Kubectl, eventually, run
 SOURCE = Path(__file__).with_name("relay.go")
 SERVICE = "relay"
 PORT = 15444
-"""That a relay listens on in its pod."""
+"""The port on which a relay listens in its pod."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Hop:
-    """A place of a relay.
+    """The place of a relay.
 
     Attributes:
-        process: a process of the pod whose network it is in.
-        address: to where it passes connections on.
-        port: the port there.
+        process: a process of the pod whose network the relay uses.
+        address: the address to which it passes connections on.
+        port: the port at that address.
     """
 
     process: int
@@ -34,7 +37,7 @@ class Hop:
 
 
 def load_balancer(kubectl: Kubectl) -> str:
-    """Make a LoadBalancer before the relay in the gateway's pod; return its address."""
+    """Make a LoadBalancer for the relay in the gateway's pod. Return its address."""
     ports = [{"name": "tcp", "port": GATEWAY_PORT, "targetPort": PORT}]
     spec = {"type": "LoadBalancer", "selector": GATEWAY_LABELS, "ports": ports}
     metadata = {"name": SERVICE, "namespace": GATEWAY_NAMESPACE}
@@ -44,7 +47,7 @@ def load_balancer(kubectl: Kubectl) -> str:
 
 @contextmanager
 def standing_relays(directory: Path, hops: Sequence[Hop]) -> Iterator[Sequence[int]]:
-    """Have a relay at each hop for a while; what is given are their processes."""
+    """Run a relay at each hop while the block runs. Yield the relays' processes."""
     program = directory / "relay"
     run("go", "build", "-o", str(program), str(SOURCE), env=os.environ | {"CGO_ENABLED": "0"})
     with ExitStack() as running:

@@ -1,4 +1,4 @@
-"""The part's section of docs/performance.md."""
+"""Writes the part's section of docs/performance.md."""
 
 from collections.abc import Mapping, Sequence
 from operator import sub, truediv
@@ -28,10 +28,10 @@ from bench.plots import Axes, bars
 from bench.samples import Sample, by_round, compared, summary
 
 BULK_AIM = 1.0
-"""Bulk through dcmesh, as a share of the database's own TLS; at least."""
+"""The aim for bulk through dcmesh: at least this share of the rate with the database's own TLS."""
 
 QUERY_AIM = 0.15
-"""Milliseconds that dcmesh may add to the median query."""
+"""The aim for queries: at most this many milliseconds that dcmesh adds to the median."""
 
 WORDS = {
     STREAMED: "bulk, streamed, MB/s",
@@ -43,26 +43,26 @@ WORDS = {
 }
 
 INTRODUCTION = """\
-MariaDB in dc2 follows one in dc1, and a client in dc2 asks the one in dc1, by three ways:
+A MariaDB in dc2 follows one in dc1, and a client in dc2 queries the one in dc1, by three ways:
 
 | way | |
 | --- | --- |
 | `dcmesh` | an export and an import: sidecar, gateway, sidecar, with mutual TLS from sidecar to sidecar |
-| `tls` | a LoadBalancer of the database's own and the database's own TLS: the server has a certificate; no sidecars |
+| `tls` | the database's own LoadBalancer and its own TLS: the server has a certificate; there are no sidecars |
 | `plain` | the same without TLS: nothing is encrypted |
 
-The databases have the same options; those of `tls` and `plain` are the same two.
+All databases have the same options. `tls` and `plain` use the same two databases.
 
-- *Streamed*: binary log of rows of 16 KiB, until the replica has it as relay log, which it then throws away.
-- *Applied*: the same, until the rows are there.
+- *Streamed*: binary log with rows of 16 KiB, until the replica has it as relay log, which is then deleted.
+- *Applied*: the same, until the replica has the rows.
 - *Small transactions*: one row each, one after another, as fast as the source commits.
 - *Commit to visible*: the same with pauses of 5 ms, from the end of each commit until the replica shows the row.
 - *Query*: sysbench's point select on one connection.
-- *Connection set-up*: TCP, TLS and login, again and again. dcmesh's sidecars then resume their TLS session; MariaDB's
+- *Connection set-up*: TCP, TLS and login, again and again. dcmesh's sidecars resume their TLS session; MariaDB's
   client library does not.
 
-Where the WAN is long there are few queries and connections, and p99 is about the slowest of them. Its delay and its
-loss are the lab's stand-in for netem: a process that every packet passes. It takes from the two cores what no real WAN
+On a long WAN there are few queries and connections, so p99 is about the slowest of them. The lab's stand-in for netem
+makes the delay and the loss: a process through which every packet passes. It uses the two cores, which no real WAN
 does."""
 
 
@@ -91,12 +91,12 @@ def plots(samples: Sequence[Sample]) -> Mapping[str, str]:
 
 
 def cases(samples: Sequence[Sample]) -> list[str]:
-    """Return the circumstances in the order in which they were."""
+    """Return the circumstances in the order in which they were measured."""
     return list(dict.fromkeys(sample.case for sample in samples))
 
 
 def aims(samples: Sequence[Sample]) -> str:
-    """Return what was wanted, and whether it was met."""
+    """Return the aims, and whether they were met."""
     bulk = {
         words: compared(samples, metric, DCMESH, TLS, NEAR.name, truediv)
         for metric, words in ((STREAMED, "streamed"), (APPLIED, "applied"))
@@ -118,7 +118,7 @@ def aims(samples: Sequence[Sample]) -> str:
 
 
 def verdict(met: bool) -> str:
-    """Return how an aim went."""
+    """Return whether an aim was met, as a word."""
     return "met" if met else "missed"
 
 
@@ -134,7 +134,7 @@ def comparison(samples: Sequence[Sample], case: str) -> str:
 
 
 def cost(samples: Sequence[Sample]) -> str:
-    """Return the time of a core that streaming takes."""
+    """Return the CPU time that streaming takes."""
     rows = []
     for process in (*PROXIES, *SERVERS):
         shown = [way for way in WAYS if way == DCMESH or process in SERVERS]
@@ -145,7 +145,7 @@ def cost(samples: Sequence[Sample]) -> str:
     proxies = sum(summary(samples, cpu_of(process), DCMESH, NEAR.name).median for process in PROXIES)
     saved = sum(compared(samples, cpu_of(process), TLS, DCMESH, NEAR.name, sub).median for process in SERVERS)
     return (
-        f"Seconds of a core per GB that is streamed, {NEAR.name} added; interrupts are not counted.\n\n"
+        f"CPU seconds per GB that is streamed, with {NEAR.name} added to the WAN. Interrupts are not counted.\n\n"
         f"{table(('', *WAYS), rows)}\n\n"
         f"The three proxies take {number(proxies)} s per GB; the servers take {number(abs(saved))} s "
         f"{'less' if saved >= 0 else 'more'} than with `{TLS}`, as the sidecars do their TLS."
@@ -153,7 +153,7 @@ def cost(samples: Sequence[Sample]) -> str:
 
 
 def hops(samples: Sequence[Sample]) -> str:
-    """Return what a query, a connection and bulk take, the more hops the more."""
+    """Return the figures of a query, a connection and bulk, by the number of hops."""
     query = percentile_of(QUERY, 50)
     metrics = (query, percentile_of(CONNECTION, 50), STREAMED)
     ways = (PLAIN, TLS, ONE_SIDECAR, RELAYS, DCMESH)
@@ -169,8 +169,8 @@ def hops(samples: Sequence[Sample]) -> str:
     ]
     more = {way: compared(samples, query, way, PLAIN, NEAR.name, sub).median for way in ways}
     return (
-        f"p50 in ms, {NEAR.name} added. *{ONE_SIDECAR}* is `{PLAIN}` from the pod of dcmesh's replica, so through its "
-        f"sidecar, which passes the connection on, without TLS.\n\n"
+        f"p50 in ms, with {NEAR.name} added to the WAN. *{ONE_SIDECAR}* is `{PLAIN}` from the pod of dcmesh's replica: "
+        f"its sidecar passes the connection on, without TLS.\n\n"
         f"{table(('', 'query', 'connection set-up', 'streamed, MB/s'), rows)}\n\n"
         f"One sidecar alone adds {number(more[ONE_SIDECAR])} ms to a query over `{PLAIN}`; "
         f"both sidecars, the gateway and TLS together add {number(more[DCMESH])} ms.\n\n"
@@ -179,7 +179,10 @@ def hops(samples: Sequence[Sample]) -> str:
 
 
 def floor(samples: Sequence[Sample], more: Mapping[str, float]) -> str:
-    """Return what is left if the proxies do as little as a process can; more: what a way adds to `plain`'s query."""
+    """Return the figures with relays, which do as little as a process can.
+
+    `more` is what each way adds to `plain`'s query.
+    """
     query = percentile_of(QUERY, 50)
     over_tls = compared(samples, query, RELAYS, TLS, NEAR.name, sub).median
     rest = compared(samples, query, DCMESH, RELAYS, NEAR.name, sub)
@@ -190,16 +193,16 @@ def floor(samples: Sequence[Sample], more: Mapping[str, float]) -> str:
     return (
         f"*{RELAYS}* is `{PLAIN}` through three processes that read and write, and do nothing else "
         f"([relay.go](../bench/data_path/relay.go)), in the networks of the client, the gateway and the server. "
-        f"They add {number(more[RELAYS])} of these {number(more[DCMESH])} ms: what it costs here that three more "
-        f"processes are woken up, there and back. Envoy and TLS add {spread(rest)} ms to that. "
+        f"They add {number(more[RELAYS])} of these {number(more[DCMESH])} ms: the cost, on this machine, of waking "
+        f"three more processes on the way there and back. Envoy and TLS add {spread(rest)} ms to that. "
         f"Over `{TLS}` the relays add {number(over_tls)} ms: {reach(over_tls)}. "
-        f"They stream {spread(bulk)} of what `{TLS}` does, and take {number(relays)} s of a core per GB; "
+        f"They stream {spread(bulk)} of what `{TLS}` does, and take {number(relays)} CPU seconds per GB; "
         f"the proxies, which also encrypt, take {number(proxies)} s."
     )
 
 
 def reach(added: float) -> str:
-    """Return what it means for the aim if the least that can be added is this."""
+    """Return what this least addition means for the aim."""
     if added <= QUERY_AIM:
         return f"with three processes on the way, the aim of {QUERY_AIM} ms leaves {number(QUERY_AIM - added)} ms"
     return f"on this machine three processes on the way miss the aim of {QUERY_AIM} ms, whatever they are"

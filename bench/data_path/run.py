@@ -1,4 +1,7 @@
-"""The part's measurements: a lab pair with dcmesh's database and one without dcmesh, the same work done on each way."""
+"""The part's measurements. Two sites of the lab have a database with dcmesh and one without.
+
+The same work is done by each way.
+"""
 
 import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -50,7 +53,7 @@ from tests.faults.stage import REPLICA, SOURCE, Site
 
 LAB = "data"
 LAGS, PAUSE = 300, 0.005
-"""How many commits are timed, and the seconds between them: the replica shall not be behind with its own work."""
+"""How many commits are timed, and the seconds between them. The pauses let the replica keep up."""
 
 Keep = Callable[[str, str, float], None]
 
@@ -61,9 +64,9 @@ class Way:
 
     Attributes:
         name: its name in the raw figures.
-        pair: the databases at its ends.
+        pair: the databases at the two ends.
         target: the source, as a client beside the replica reaches it.
-        processes: what works on the way, by name.
+        processes: the processes on the way, by name.
     """
 
     name: str
@@ -93,7 +96,7 @@ def run(record: Recorder, rounds: int) -> None:
 
 
 def keeper(record: Recorder, way: str, case: Case, number: int) -> Keep:
-    """Return what keeps a figure of a round."""
+    """Return a function that records a figure of this round."""
 
     def keep(metric: str, unit: str, value: float) -> None:
         record(Sample(metric=metric, unit=unit, way=way, case=case.name, round=number, value=value))
@@ -102,7 +105,7 @@ def keeper(record: Recorder, way: str, case: Case, number: int) -> Keep:
 
 
 def measure(way: Way, case: Case, keep: Keep) -> None:
-    """Replicate once, on one way."""
+    """Measure replication once, by one way."""
     pair = way.pair
     megabytes = stream(way, case, keep)
     keep(APPLIED, "MB/s", megabytes / pair.applied())
@@ -114,7 +117,7 @@ def measure(way: Way, case: Case, keep: Keep) -> None:
 
 
 def stream(way: Way, case: Case, keep: Keep) -> float:
-    """Stream bulk once; return the megabytes of binary log, which the replica has yet to apply."""
+    """Stream bulk once. Return the megabytes of binary log, which the replica has not applied yet."""
     pair = way.pair
     pair.follow(way.target.host, way.target.port, tls=way.target.tls)
     megabytes = pair.write(case.megabytes)
@@ -126,7 +129,7 @@ def stream(way: Way, case: Case, keep: Keep) -> float:
 
 
 def stream_and_ask(way: Way, case: Case, sysbench: Sysbench, keep: Keep) -> None:
-    """Do the part of the work that shows where time goes."""
+    """Do only those measurements that show where the time goes."""
     stream(way, case, keep)
     way.pair.applied()
     way.pair.clear()
@@ -145,7 +148,7 @@ def ask(target: Target, case: Case, sysbench: Sysbench, keep: Keep) -> None:
 
 
 def config() -> dict[str, Any]:
-    """Return the pair of examples/mariadb.yaml with one pod in dc1: followers of its own would take from the cores."""
+    """Return the pair of examples/mariadb.yaml, with one pod in dc1. Further pods there would use up the cores."""
     made = example("mariadb")
     source = made["dcmesh:sites"][0]
     source["workloads"][0]["replicas"] = source["exports"][0]["replicas"] = 1
@@ -154,7 +157,7 @@ def config() -> dict[str, Any]:
 
 @contextmanager
 def standing_ways(directory: Path) -> Iterator[tuple[Sequence[Way], Sysbench]]:
-    """Have both pairs up for a while, and a client for them."""
+    """Run both pairs while the block runs, and a client for them."""
     lab = Lab(LAB)
     try:
         with standing(lab, directory, config()) as project, ExitStack() as sessions:
@@ -175,11 +178,11 @@ def standing_ways(directory: Path) -> Iterator[tuple[Sequence[Way], Sysbench]]:
                 sysbench.prepare(way.target)
             yield ways, sysbench
     finally:
-        lab("delete", "--all")  # does nothing unless something failed before the destroy
+        lab("delete", "--all")  # This does nothing unless something failed before the destroy.
 
 
 def meshed_way(pair: Pair) -> Way:
-    """Return the way through dcmesh, from within the replica's pod."""
+    """Return the way through dcmesh, from the replica's pod."""
     kubectl = pair.replica.kubectl
     (entry,) = kubectl.names("serviceentries", "--namespace", REPLICA)
     (address,) = kubectl.get("serviceentry", entry, REPLICA)["spec"]["addresses"]
@@ -196,7 +199,7 @@ def meshed_way(pair: Pair) -> Way:
 
 
 def plain_ways(pair: Pair, address: str) -> tuple[Way, Way]:
-    """Return the ways without dcmesh, to the address of a LoadBalancer: with the database's own TLS, and without."""
+    """Return the ways without dcmesh, to a LoadBalancer's address: one with the database's own TLS, one without."""
     processes = servers(pair)
 
     def way(name: str, *, tls: bool) -> Way:
@@ -207,13 +210,16 @@ def plain_ways(pair: Pair, address: str) -> tuple[Way, Way]:
 
 
 def one_sidecar(meshed: Way, _: Way, plain: Way) -> Target:
-    """Return the database of `plain`, from the pod that has a sidecar."""
+    """Return the way to the database of `plain` from the pod that has a sidecar."""
     return replace(plain.target, process=meshed.target.process)
 
 
 @contextmanager
 def relays_way(directory: Path, meshed: Way, _: Way, plain: Way) -> Iterator[Way]:
-    """Have the way of `plain` through three relays for a while: beside client, gateway and server."""
+    """Run three relays while the block runs, beside client, gateway and server.
+
+    Yield the way of `plain` through them.
+    """
     pair, processes = plain.pair, plain.processes
     hops = (
         Hop(process=processes[REPLICA_SERVER], address=load_balancer(pair.source.kubectl), port=GATEWAY_PORT),

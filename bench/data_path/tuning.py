@@ -1,6 +1,6 @@
-"""What could be tuned in the proxies: each change beside dcmesh as it is, in the same rounds.
+"""What could be tuned in the proxies. Each change is compared with dcmesh as it is, in the same rounds.
 
-None is in the components. One that helps clearly belongs there, and the section then says so.
+The components make none of these changes. One that clearly helps belongs into them, and the section then says so.
 """
 
 import base64
@@ -25,7 +25,7 @@ from tests.faults.stage import GATEWAY, REPLICA, SOURCE, Site
 MOST_ROUNDS = 4
 DATABASE = "statefulset/db"
 MORE_BULK, LESS_TIME = 1.05, 0.02
-"""What counts as help, if it is so in every round: bulk as a share of that without, milliseconds of a query."""
+"""A change helps if every round is better by this: bulk as a share of that without it, or milliseconds of a query."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,11 +34,11 @@ class Change:
 
     Attributes:
         name: what the table calls it.
-        about: what it is, in a sentence or two.
+        about: what the change is, in a sentence or two.
         against: why dcmesh leaves it out even if it helps here.
-        patches: of the EnvoyFilter that makes it.
-        proxy: of Istio's ProxyConfig, if a proxy must start with it.
-        mark: what stands in the listeners of a proxy that has it, unless it must start with it.
+        patches: the patches of the EnvoyFilter that makes the change.
+        proxy: the fields of Istio's ProxyConfig, if a proxy must start with the change.
+        mark: a text in the listeners of a proxy that has the change, unless it must start with it.
     """
 
     name: str
@@ -50,27 +50,27 @@ class Change:
 
 
 def buffers(name: str, size: int) -> Change:
-    """Return the change of how many bytes Envoy holds of a connection before it stops reading."""
+    """Return a change of how many bytes of a connection Envoy holds before it stops reading."""
     limit = {"operation": "MERGE", "value": {"per_connection_buffer_limit_bytes": size}}
     patches = [{"applyTo": what, "match": {"context": "ANY"}, "patch": limit} for what in ("LISTENER", "CLUSTER")]
     return Change(
         name=f"buffers of {name}",
-        about="What Envoy holds of a connection before it stops reading; by itself 1 MiB.",
+        about="The bytes of a connection that Envoy holds before it stops reading. The default is 1 MiB.",
         patches=patches,
         mark=f'"per_connection_buffer_limit_bytes": {size}',
     )
 
 
 def congestion_control(name: str, algorithm: str) -> Change:
-    """Return the change of when TCP sends. Bulk leaves each proxy by a connection that it has accepted."""
+    """Return a change of TCP's congestion control. Bulk leaves each proxy on a connection that the proxy accepted."""
     value = base64.b64encode(algorithm.encode()).decode()
     # Linux's numbers: IPPROTO_TCP, TCP_CONGESTION.
     option = {"level": 6, "name": 13, "buf_value": value, "state": "STATE_PREBIND"}
     patch = {"operation": "MERGE", "value": {"socket_options": [option]}}
     return Change(
         name=f"congestion control {name}",
-        about=f"{name} in place of the hosts' own, for what the proxies send towards the replica. The databases keep "
-        f"the hosts'.",
+        about=f"{name} instead of the hosts' own congestion control, for what the proxies send towards the replica. "
+        f"The databases keep the hosts'.",
         against="it is the hosts' choice, made for a WAN, and here the WAN does not lose a packet",
         patches=[{"applyTo": "LISTENER", "match": {"context": "ANY"}, "patch": patch}],
         mark=f'"buf_value": "{value}"',
@@ -79,15 +79,16 @@ def congestion_control(name: str, algorithm: str) -> Change:
 
 ONE_WORKER = Change(
     name="one worker thread",
-    about="Istio's `concurrency: 1`. One connection has one thread anyhow.",
-    against="many connections through a gateway want as many threads as it has cores",
+    about="Istio's `concurrency: 1`. A single connection uses one thread in any case.",
+    against="many connections through a gateway need as many threads as it has cores",
     proxy={"concurrency": 1},
 )
 
 TEXT = """\
 ### What was tried in the proxies
 
-Each change in all three proxies, against dcmesh as it is in the same round; {rounds} rounds, {case} added to the WAN.
+Each change was made in all three proxies, and compared with dcmesh as it is in the same round. There were {rounds}
+rounds, with {case} added to the WAN.
 
 {table}
 
@@ -95,18 +96,18 @@ Each change in all three proxies, against dcmesh as it is in the same round; {ro
 
 A change helps if in every round it streams {more} more or takes {less} ms off a query. {verdict}
 
-What else is usually tuned is so by itself, or cannot be. Once a connection is open, there is nothing on it in Envoy but
-TLS and the TCP proxy: no access log, no idle timer, and at the source one look at who it is. (Istio's own Envoy has
-filters for its metrics there, too; the lab's is Envoy as its project releases it.) TLS is with AES-128-GCM, in records
-of 16 KiB, the most that TLS has; sessions are resumed, so a faster kind of certificate would serve first connections
-alone. All sockets have TCP_NODELAY, and keepalives are sent only where nothing else is. Connections to a server are not
-made ahead: it ends those that do not log in."""
+Other things that are usually tuned are set well already, or cannot be changed. Once a connection is open, Envoy does
+nothing with it but TLS and copying: there is no access log and no idle timer, and the source checks the identity only
+once. (Istio's own Envoy also has filters for its metrics there; the lab's is Envoy as its project releases it.) TLS
+uses AES-128-GCM, in records of 16 KiB, the largest that TLS has. Sessions are resumed, so a faster kind of certificate
+would help only first connections. All sockets have TCP_NODELAY, and keepalives are sent only on idle connections.
+Connections to a server are not made in advance, because the server ends those that do not log in."""
 
 CHANGES = (buffers("64 KiB", 1 << 16), buffers("4 MiB", 1 << 22), congestion_control("Reno", "reno"), ONE_WORKER)
 
 
 def run(record: Recorder, rounds: int) -> None:
-    """Measure dcmesh as it is and with each change, in turn."""
+    """Measure dcmesh as it is, and with each change, in turn."""
     with TemporaryDirectory(prefix="tuning-") as directory, standing_ways(Path(directory)) as (ways, sysbench):
         source, replica = ways[0].pair.source, ways[0].pair.replica
         for round_ in range(1, min(rounds, MOST_ROUNDS) + 1):
@@ -117,12 +118,12 @@ def run(record: Recorder, rounds: int) -> None:
 
 
 def way_of(change: Change | None) -> str:
-    """Return the name in the raw figures."""
+    """Return a change's name in the raw figures."""
     return f"{DCMESH}, {change.name}" if change else DCMESH
 
 
 def changed(source: Site, replica: Site, change: Change | None) -> AbstractContextManager[None]:
-    """Have a change in all proxies for a while, or none."""
+    """Make a change in all proxies while the block runs, or none."""
     if change is None:
         return nullcontext()
     return restarted(source, replica, change) if change.proxy else patched(source, replica, change)
@@ -130,7 +131,7 @@ def changed(source: Site, replica: Site, change: Change | None) -> AbstractConte
 
 @contextmanager
 def patched(source: Site, replica: Site, change: Change) -> Iterator[None]:
-    """Have a change that proxies take while they run."""
+    """Make a change that proxies take over while they run."""
     names = {"name": "tuning", "namespace": GATEWAY[0]}
     spec = {"configPatches": change.patches}
     for site in (source, replica):
@@ -148,7 +149,10 @@ def patched(source: Site, replica: Site, change: Change) -> Iterator[None]:
 
 @contextmanager
 def restarted(source: Site, replica: Site, change: Change) -> Iterator[None]:
-    """Have a change that proxies start with: all pods on the way are made anew, and once more without it."""
+    """Make a change with which proxies must start.
+
+    All pods on the way are made anew, and afterwards again without it.
+    """
     workloads = (
         (source, DATABASE, SOURCE),
         (source, f"deployment/{GATEWAY_NAME}", GATEWAY[0]),
@@ -172,7 +176,7 @@ def restarted(source: Site, replica: Site, change: Change) -> Iterator[None]:
 
 
 def _has(source: Site, replica: Site, change: Change) -> Iterator[bool]:
-    """Tell of each proxy on the way whether its listeners, those that take connections, have a change."""
+    """Tell for each proxy on the way whether the listeners that take connections have the change."""
     (gateway,) = source.pods(*GATEWAY)
     places: Sequence[tuple[Site, str, str]] = (
         (source, "db-0", SOURCE),
@@ -212,7 +216,7 @@ def section(samples: Sequence[Sample]) -> str:
 
 
 def verdict(helpful: Sequence[Change]) -> str:
-    """Return what follows from which changes help."""
+    """Return the conclusion from which changes help."""
     if not helpful:
         return "None does, so the proxies are left as they are."
     return " ".join(
@@ -222,5 +226,5 @@ def verdict(helpful: Sequence[Change]) -> str:
 
 
 def plots(_samples: Sequence[Sample]) -> Mapping[str, str]:
-    """Return no plots: the table says it all."""
+    """Return no plots, since the table says everything."""
     return {}

@@ -1,1 +1,1 @@
-"""Gateways: a database that is there already, without a sidecar, exported with the gateway ending TLS."""
+"""Gateways: an existing database without a sidecar, exported so that TLS ends at the gateway."""

@@ -1,9 +1,9 @@
-"""What is measured, and by which ways: the names in the raw figures."""
+"""The names in the raw figures: what is measured, and by which ways."""
 
 from bench.data_path.figures import PLAIN, TLS
 
 BY_SIDECAR, BY_GATEWAY = "sidecar → gateway", "egress gateway → gateway"
-"""The client's site first: what takes the connection there, and what ends TLS at the other."""
+"""First what takes the connection in the client's site, then what ends TLS in the other site."""
 
 WAYS = (BY_GATEWAY, BY_SIDECAR, TLS, PLAIN)
 

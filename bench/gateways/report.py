@@ -10,7 +10,7 @@ from bench.markdown import number, spread, table
 from bench.samples import Sample, compared, summary
 
 LOCAL_AIM = 1.05
-"""What a query in the database's own site may take, as a share of what it takes without dcmesh."""
+"""The aim for a query in the database's own site: its time, as a share of its time without dcmesh."""
 
 SHOWN = (
     STREAMED,
@@ -21,14 +21,14 @@ SHOWN = (
 )
 
 INTRODUCTION = f"""\
-A MariaDB in dc1 that runs before dcmesh and has no sidecar, exported with `termination: gateway`. It is the same server
-by all ways, and as above a replica in dc2 follows it and a client beside that asks it:
+A MariaDB in dc1 has no sidecar, and ran before dcmesh came. It is exported with `termination: gateway`. All ways lead
+to the same server. As above, a replica in dc2 follows it, and a client beside the replica queries it:
 
 | way | |
 | --- | --- |
 | `egress gateway → gateway` | `egress: gateway`: neither end has a sidecar; two proxies on the way |
-| `sidecar → gateway` | `egress: sidecar`: the replica has one; two proxies on the way |
-| `{TLS}`, `{PLAIN}` | a LoadBalancer of the database's own, with the database's own TLS, and without |
+| `sidecar → gateway` | `egress: sidecar`: the replica has a sidecar; two proxies on the way |
+| `{TLS}`, `{PLAIN}` | the database's own LoadBalancer, with the database's own TLS, and without |
 """
 
 
@@ -50,7 +50,7 @@ def comparison(samples: Sequence[Sample]) -> str:
 
 
 def added(samples: Sequence[Sample]) -> str:
-    """Return what the proxies add to a query, and what they leave of bulk."""
+    """Return what the proxies add to a query, and how they change the rate of bulk."""
     query = percentile_of(QUERY, 50)
     rows = [
         (
@@ -71,21 +71,21 @@ def added(samples: Sequence[Sample]) -> str:
 
 
 def local(samples: Sequence[Sample]) -> str:
-    """Return what a client in the database's own site sees of dcmesh."""
+    """Return what dcmesh changes for a client in the database's own site."""
     ratio = compared(samples, LOCAL, WITH, WITHOUT, NEAR.name, truediv)
     times = " and ".join(f"{spread(summary(samples, LOCAL, way, NEAR.name))} ms {way}" for way in (WITHOUT, WITH))
     return (
-        f"A client in the database's own namespace asks it the same queries without dcmesh, with it, and so "
-        f"on: p50 {times}. As a share: {spread(ratio)}, aim {LOCAL_AIM} or less, "
+        f"A client in the database's own namespace sends it the same queries, without dcmesh and with it in "
+        f"turn: p50 {times}. As a share: {spread(ratio)}, aim {LOCAL_AIM} or less, "
         f"**{verdict(ratio.median <= LOCAL_AIM)}**."
     )
 
 
 def pair(samples: Sequence[Sample]) -> str:
-    """Return how long dcmesh takes to come and to go."""
+    """Return how long it takes to install dcmesh and to remove it."""
     up, gone = (summary(samples, metric, PAIR, NEAR.name) for metric in (UP, DESTROY))
     return (
-        f"`pulumi up` of the pair on clusters that have the database and no Istio, with its preview, and with the "
-        f"egress gateway's probe at its end: {spread(up)} s. `pulumi destroy`: {spread(gone)} s, "
-        f"so {number(up.rounds)} and {number(gone.rounds)} times."
+        f"`pulumi up` of the pair, on clusters with the database and without Istio, including its preview and "
+        f"the egress gateway's probe at its end: {spread(up)} s ({number(up.rounds)} times). "
+        f"`pulumi destroy`: {spread(gone)} s ({number(gone.rounds)} times)."
     )

@@ -1,4 +1,4 @@
-"""The part's measurements: one database without a sidecar, asked in its own site and from the other by four ways."""
+"""The part's measurements. A database without a sidecar is queried in its own site, and from the other by four ways."""
 
 import secrets
 import time
@@ -25,15 +25,15 @@ from tests.faults.stage import Site
 LAB = "gateways-bench"
 HOST = f"{direct.NAME}-0.{direct.NAME}.{direct.SOURCE}.svc.cluster.local"
 OWN = "db-own"
-"""A Service of the same pod. The sidecar's way has this name: a site does not import one name in two ways."""
+"""Another Service of the same pod. The way by the sidecar uses its name, as a site imports a name in one way only."""
 
 OWN_HOST = f"{OWN}.{direct.SOURCE}.svc.cluster.local"
 MESHED = "meshed-dr"
-"""Namespace of the replica that has a sidecar."""
+"""The namespace of the replica that has a sidecar."""
 
 EGRESS = {"namespace": "dcmesh-egress", "serviceAccount": "egress"}
 SECONDS = 8
-"""How long the database is asked in its own site each time."""
+"""How long the database is queried in its own site each time."""
 
 
 def run(record: Recorder, rounds: int) -> None:
@@ -55,22 +55,25 @@ def run(record: Recorder, rounds: int) -> None:
         for number in range(1, rounds + 1):
             for way in ways:
                 keep = keeper(record, way.name, NEAR, number)
-                (meshed if way.pair is pair else pair).pause()  # it would take from the cores
+                (meshed if way.pair is pair else pair).pause()  # The other replica would use up the cores.
                 stream(way, NEAR, keep)
                 for replica in (pair, meshed):
-                    replica.applied()  # before the logs of it go
+                    replica.applied()  # Do this before the logs are deleted.
                 way.pair.clear()
                 ask(way.target, NEAR, sysbench, keep)
 
 
 def pair_of(sites: dict[str, Kubectl], replica: str) -> Pair:
-    """Return the database and one that follows it."""
+    """Return the database and its replica."""
     lab = Lab(LAB)
     return Pair(Site("dc1", direct.SOURCE, lab, sites["dc1"]), Site("dc2", replica, lab, sites["dc2"]))
 
 
 def configuration(sites: dict[str, Kubectl]) -> dict[str, Any]:
-    """Return the stack: the database is exported for an egress gateway and for a consumer with a sidecar."""
+    """Return the stack's configuration.
+
+    It exports the database to an egress gateway and to a consumer with a sidecar.
+    """
     dc1, dc2 = ({"name": name, "cluster": {"kubeconfig": str(site.path)}} for name, site in sites.items())
     common = {"termination": "gateway", "namespace": direct.SOURCE, "port": MYSQL_PORT}
     exports = [
@@ -114,7 +117,7 @@ def local(pair: Pair) -> Target:
 
 
 def alternate(project: Project, target: Target, sysbench: Sysbench, record: Recorder, rounds: int) -> None:
-    """Ask the database in its own site without dcmesh and with it, in turn. After the last round dcmesh stays."""
+    """Query the database in its own site without dcmesh and with it, in turn. After the last round dcmesh stays."""
 
     def keep(metric: str, unit: str, way: str, number: int, value: float) -> None:
         record(Sample(metric=metric, unit=unit, way=way, case=NEAR.name, round=number, value=value))
@@ -136,7 +139,7 @@ def alternate(project: Project, target: Target, sysbench: Sysbench, record: Reco
 
 
 def meshed_pair(project: Project, sites: dict[str, Kubectl], tls: tuple[str, str]) -> Pair:
-    """Have a second replica, which has a sidecar and comes by that."""
+    """Run a second replica while the block runs. It has a sidecar, and follows through that."""
     found = sites["dc1"].get("secret", "passwords", direct.SOURCE)["data"]["replication"]
     password = b64decode(found).decode()
     source = direct.behind(OWN_HOST, MYSQL_PORT)
@@ -156,7 +159,7 @@ def meshed_pair(project: Project, sites: dict[str, Kubectl], tls: tuple[str, str
 
 
 def by_sidecar(pair: Pair) -> Way:
-    """Return the way by the sidecar of the replica."""
+    """Return the way through the replica's sidecar."""
     kubectl = pair.replica.kubectl
     (entry,) = kubectl.names("serviceentries", "--namespace", MESHED)
     (address,) = kubectl.get("serviceentry", entry, MESHED)["spec"]["addresses"]
@@ -164,13 +167,13 @@ def by_sidecar(pair: Pair) -> Way:
 
 
 def by_gateway(pair: Pair) -> Way:
-    """Return the way by the egress gateway."""
+    """Return the way through the egress gateway."""
     service = pair.replica.kubectl.get("service", name_for(HOST), EGRESS["namespace"])
     return way_of(BY_GATEWAY, pair, service["spec"]["clusterIP"])
 
 
 def way_of(name: str, pair: Pair, address: str) -> Way:
-    """Return a way by an address in dc2 to the database's own port."""
+    """Return a way to the database's own port at an address in dc2."""
     processes = servers(pair)
     target = Target(process=processes[REPLICA_SERVER], host=address, port=MYSQL_PORT)
     return Way(name=name, pair=pair, target=target, processes=processes)

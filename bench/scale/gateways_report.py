@@ -40,13 +40,13 @@ FIGURES = (
 )
 
 RESOURCES = """\
-Of an export of three pods the stack has 16 resources at the exporter: the component, and for each host a ServiceEntry
-(the pod's name in the link), an EnvoyFilter (who may come in, and when the server is dialled), a DestinationRule (how
-many connections), a VirtualService and a Gateway (the route, and the server). At the importer it has 21: the
-component, the NetworkPolicy of the clients, and for each host a Service (its address here), a ServiceEntry, a
-DestinationRule (mutual TLS, by its name in the link), a Gateway and a VirtualService; and for the names a headless
-Service an export with an EndpointSlice a host. A host is one object of each kind, so that one that comes or goes
-touches no other's."""
+For an export of three pods the stack has 16 resources at the exporter. One is the component. Each host has a
+ServiceEntry (the pod's name in the link), an EnvoyFilter (who may come in, and when the server is dialled), a
+DestinationRule (how many connections there may be), a VirtualService and a Gateway (the route, and the server). At the
+importer the stack has 21. Two are the component and the NetworkPolicy of the clients. Each host has a Service (its
+address here), a ServiceEntry, a DestinationRule (mutual TLS, by its name in the link), a Gateway and a VirtualService.
+For the names, each export has a headless Service, and each host an EndpointSlice. Every host has its own object of each
+kind, so that a host that comes or goes changes no object of another one."""
 
 
 def section(samples: Sequence[Sample]) -> str:
@@ -54,9 +54,9 @@ def section(samples: Sequence[Sample]) -> str:
     columns = steps(samples)
     rounds = along(samples, next(figure for figure in FIGURES if figure.metric == "configuration"))[columns[0]].rounds
     how = (
-        f"The same pair with `termination: gateway` and `egress: gateway`, up to {columns[-1]} exports of three pods; "
-        f"every host is asked at the end of each `up`, through both gateways. Proxies and istiods {rounds} rounds, "
-        "the rest one. Times are no part of it: other labs may run beside."
+        f"The same pair with `termination: gateway` and `egress: gateway`, up to {columns[-1]} exports of three pods. "
+        f"At the end of each `up` every host is asked, through both gateways. Proxies and istiods have {rounds} "
+        "rounds, the rest has one. Times are left out, because other labs may run at the same time."
     )
     grown = table(["exports", *map(str, columns)], growth(samples, FIGURES))
     return "\n\n".join([how, grown, straight(samples, FIGURES), RESOURCES])

@@ -9,19 +9,19 @@ from bench.samples import Sample, Summary, summarize, summary
 from bench.scale.figures import Line, line
 
 ONE_VARIABLE = 128 * 1024
-"""Bytes that Linux takes as one environment variable, as which a probe's Job is given its hosts."""
+"""Bytes to which Linux limits one environment variable. A probe's Job gets its hosts in one."""
 
 OF_A_HOST = 50
-"""Bytes of a host in it, with names as short as here."""
+"""Bytes of a host in that variable, with names as short as here."""
 
 STRAIGHT = 0.1
-"""How far below the straight way from its first to its last what grows in a line or slower may be."""
+"""How far a figure that counts as linear may lie below the straight line from its first to its last value."""
 
 NAMES = 0.001
-"""By how much, as a share, a proxy's configuration differs from another's because their pods' names do."""
+"""The share by which two proxies' configurations differ because their pods have different names."""
 
 OF_A_NAMESPACE = 4
-"""Resources that an import in a namespace of its own has beside it: Sidecar, probe and the components around them."""
+"""Further resources of an import in a namespace of its own: Sidecar, probe and the components around them."""
 
 DATABASES = 100_000
 SITES = (10, 100, 1000)
@@ -29,15 +29,15 @@ SITES = (10, 100, 1000)
 
 @dataclass(frozen=True, kw_only=True)
 class Figure:
-    """A figure that is looked at on each step.
+    """A figure that is measured on each step.
 
     Attributes:
-        title: what it is called in tables.
+        title: its name in tables.
         metric: what was measured.
-        way: of what.
+        way: the thing that was measured.
         shown: the unit in which it is shown.
-        factor: how many of that unit the measured one is.
-        sized: whether it is in the table of sizes.
+        factor: what the measured value is multiplied by to get that unit.
+        sized: whether the table of sizes contains it.
     """
 
     title: str
@@ -49,7 +49,7 @@ class Figure:
 
     @property
     def label(self) -> str:
-        """What its row begins with: its title, and the unit if it has one."""
+        """The beginning of its row: its title, and the unit if it has one."""
         return f"{self.title}, {self.shown}" if self.shown else self.title
 
 
@@ -58,7 +58,7 @@ SECONDS, COUNT = ("s", 1.0), ("", 1.0)
 
 
 def figure_of(title: str, metric: str, way: str, unit: tuple[str, float], *, sized: bool = False) -> Figure:
-    """Return a figure; unit: its name, and how many of it the measured unit is."""
+    """Return a figure. The argument `unit` is the shown unit's name and the factor from the measured one."""
     return Figure(title=title, metric=metric, way=way, shown=unit[0], factor=unit[1], sized=sized)
 
 
@@ -90,8 +90,8 @@ FIGURES = (
     *(
         figure_of(f"istiod of {site}: {title}", metric, site, MILLISECONDS)
         for title, metric in (
-            ("from a change until it begins to push", "change to push"),
-            ("making its index anew, before a push", "index"),
+            ("from a change until istiod begins to push", "change to push"),
+            ("rebuilding its index before a push", "index"),
             ("from the start of a push until a proxy has it", "push to proxy"),
             ("its work on a push for a proxy", "push"),
             ("its work on clusters for all proxies", "push of clusters"),
@@ -109,7 +109,7 @@ def steps(samples: Sequence[Sample]) -> list[int]:
 
 
 def along(samples: Sequence[Sample], figure: Figure) -> dict[float, Summary]:
-    """Return a figure on each step, in the unit that is shown."""
+    """Return a figure's value on each step, in the unit that is shown."""
     return {
         step: scaled(summary(samples, figure.metric, figure.way, str(step)), figure.factor) for step in steps(samples)
     }
@@ -128,12 +128,12 @@ def fitted(samples: Sequence[Sample], figure: Figure) -> Line:
 
 
 def added(samples: Sequence[Sample]) -> dict[int, tuple[int, float]]:
-    """Return for each step how many exports the `up` added, and its seconds beside those of a no-op `up`."""
+    """Return for each step how many exports the `up` added, and its seconds beyond those of a no-op `up`."""
     known, before = dict[int, tuple[int, float]](), 0
     for step in steps(samples):
         seconds = summary(samples, "up", "pair", str(step)).median
         known[step] = step - before, seconds - summary(samples, "no-op up", "pair", str(step)).median
-        # What was added to see what ten more cost.
+        # These exports had been added before, to see what ten more cost.
         more = [s for s in samples if (s.metric, s.case) == ("ten more", str(step))]
         before = step + 10 * len(more)
     return known
@@ -161,17 +161,17 @@ def _how(samples: Sequence[Sample]) -> str:
     few = summary(samples, "no-op up", "pair", str(steps(samples)[0])).rounds
     many = summary(samples, "no-op up", "pair", str(steps(samples)[-1])).rounds
     looks = summary(samples, "configuration", "gateway", str(steps(samples)[0])).rounds
-    return f"""A pair that grows to {steps(samples)[-1]} exports of three pods. What is measured is configuration, so
-the pods of all these databases do not run. Three real ones do; each other pod is a WorkloadEntry with its labels,
-which Istio takes for the pod, at the address of a Service of the real ones. Every host answers for real: the probe at
-the end of `up` asks each of them, through both proxies and the gateway, and `up` fails if one is silent. One namespace
-of dc2 imports everything; another one, the *replica*, imports one export, as the replica of a database does. Both
-sites are in one stack, on clusters that exist, and Istio is there. Pulumi's times have {few} rounds up to 10 exports
-and {many} from there on, `up` one each; proxies and istiods {looks}."""
+    return f"""A pair grows to {steps(samples)[-1]} exports of three pods. Only the configuration is measured, so only
+three of the databases' pods really run. Each other pod is a WorkloadEntry with the pod's labels, at the address of a
+Service of the real pods; Istio treats it as the pod. Every host really answers: the probe at the end of `up` asks each
+of them, through both proxies and the gateway, and `up` fails if one is silent. One namespace of dc2 imports everything.
+Another one, the *replica*, imports one export, as the replica of a database does. Both sites are in one stack, on
+existing clusters with Istio installed. Pulumi's times have {few} rounds up to 10 exports and {many} for more, except
+that each `up` is measured once. Proxies and istiods have {looks} rounds."""
 
 
 def growth(samples: Sequence[Sample], figures: Sequence[Figure]) -> list[list[str]]:
-    """Return a row a figure: what it is on each step."""
+    """Return a row for each figure, with its value on each step."""
 
     def cell(figure: Figure, step: int) -> str:
         point = along(samples, figure)[step]
@@ -191,13 +191,16 @@ def _growth(samples: Sequence[Sample]) -> str:
     rows, ups = growth(samples, FIGURES), added(samples)
     rows.insert(
         3,
-        ["`up` that adds these: seconds each, beside a no-op `up`", *(number(ups[s][1] / ups[s][0]) for s in columns)],
+        [
+            "`up` that adds these: seconds for each, beyond a no-op `up`",
+            *(number(ups[s][1] / ups[s][0]) for s in columns),
+        ],
     )
     return table(["exports", *map(str, columns)], rows)
 
 
 def straight(samples: Sequence[Sample], figures: Sequence[Figure]) -> str:
-    """Return the lines through figures, and whether all are lines or better."""
+    """Return the lines through figures, and whether all figures grow linearly or slower."""
     fits = {figure: fitted(samples, figure) for figure in figures}
     rows = [
         [
@@ -224,16 +227,16 @@ def straight(samples: Sequence[Sample], figures: Sequence[Figure]) -> str:
 
 def _linear(samples: Sequence[Sample]) -> str:
     said = (
-        "The line of least squares, value = base + each · exports; *off* is the greatest distance from it, as a share "
-        "of the greatest value. A working set holds what the kernel has cached for a container, too, and jumps with "
-        "that; what follows from configuration is Envoy's own memory."
+        "The line of least squares is value = base + each · exports. *off* is the greatest distance from it, as a "
+        "share of the greatest value. A working set also contains what the kernel has cached for a container, and "
+        "jumps with that. Envoy's own memory is what depends on the configuration."
     )
     plots_ = "![time](performance/scale-time.svg)\n\n![memory](performance/scale-memory.svg)"
     return "\n\n".join([said, straight(samples, FIGURES), plots_])
 
 
 def _pushes(samples: Sequence[Sample]) -> str:
-    """Return what istiod's time is made of."""
+    """Return how istiod's time is divided."""
     first, *_, last = steps(samples)
 
     def milliseconds(metric: str, step: int = last) -> str:
@@ -241,18 +244,20 @@ def _pushes(samples: Sequence[Sample]) -> str:
 
     bend = next(fitted(samples, f).bend for f in FIGURES if (f.metric, f.way) == ("CPU of a push", "dc1"))
     return (
-        f"Most of the time until a proxy has a change is one that istiod waits for more of them, 100 ms by itself "
-        f"(`PILOT_DEBOUNCE_AFTER`): it begins to push after {milliseconds('change to push', first)} ms with {first} "
-        f"and after {milliseconds('change to push')} ms with {last} exports in dc1. What grows is the gateway's part. "
-        f"With each change of a Service or of Istio's configuration istiod makes the gateway's one listener and all "
-        f"its clusters for other sites anew: {milliseconds('push of listeners')} and "
-        f"{milliseconds('push of clusters')} ms with {last}, the sidecars' among them. For each export's Gateway it "
-        f"looks at every Service that the gateway knows: this part of it grows with the square of the exports, and no "
-        f"setting of istiod changes that ([why it is left](decisions/0014-a-gateway-an-export.md)). In CPU time, which "
-        f"is istiod's alone, a push took {milliseconds('CPU of a push', first)} ms with {first} and "
+        f"Before a proxy has a change, most of the time is spent waiting: istiod waits for further changes, 100 ms by "
+        f"default (`PILOT_DEBOUNCE_AFTER`). In dc1 it begins to push after "
+        f"{milliseconds('change to push', first)} ms with {first} and after {milliseconds('change to push')} ms with "
+        f"{last} exports. What grows is the work for the gateway. "
+        f"With each change of a Service or of Istio's configuration, istiod rebuilds the gateway's one listener and "
+        f"all its clusters for other sites. That takes {milliseconds('push of listeners')} and "
+        f"{milliseconds('push of clusters')} ms with {last} exports, those of the sidecars included. For each export's "
+        f"Gateway, istiod looks at every Service that the gateway knows. So this part grows with the square of the "
+        f"exports, and no setting of istiod changes that ([why it is left](decisions/0014-a-gateway-an-export.md)). "
+        f"Measured in CPU time, which is istiod's alone, a push took "
+        f"{milliseconds('CPU of a push', first)} ms with {first} and "
         f"{milliseconds('CPU of a push')} ms with {last} exports, "
-        f"{'a line within' if bend <= STRAIGHT else 'bent upwards by'} {bend:.0%} of the greatest value. Where its "
-        f"work takes more than that by the clock it has waited for a core, which it shares with both sites."
+        f"{'a line within' if bend <= STRAIGHT else 'bent upwards by'} {bend:.0%} of the greatest value. Where "
+        f"the work takes longer by the clock, istiod has waited for a core, which it shares with both sites."
     )
 
 
@@ -266,10 +271,11 @@ def _pulumi(samples: Sequence[Sample]) -> str:
     more = [step for step in steps(samples) if any(s.metric == "ten more" and s.case == str(step) for s in samples)]
     if more:
         text.append(
-            "By itself Pulumi writes its whole state, a file or an object in a bucket, before and after each resource "
-            "that changes: a change takes longer the larger the stack is, and a first `up` as the square of it. The "
-            "times above are of a Pulumi that writes once, at the end (`PULUMI_SKIP_CHECKPOINTS=true`). If that is "
-            "killed, the state lacks what it has made, so it is nothing for daily use. Ten exports more, in seconds:"
+            "By default Pulumi writes its whole state, a file or an object in a bucket, before and after each resource "
+            "that changes. So a change takes longer the larger the stack is, and the time of a first `up` grows with "
+            "the square of the stack's size. For the times above, Pulumi wrote the state once, at the end "
+            "(`PULUMI_SKIP_CHECKPOINTS=true`). If such a Pulumi is killed, the state lacks what it had made, so this "
+            "is not for daily use. Ten more exports, in seconds:"
         )
         ways = ("for each resource", "at the end")
         rows = [[str(s), *(number(summary(samples, "ten more", way, str(s)).median) for way in ways)] for s in more]
@@ -279,7 +285,7 @@ def _pulumi(samples: Sequence[Sample]) -> str:
         if len(more) > 1:
             text.append(
                 f"Aim, growth that is linear or better: {'missed' if after > before else 'met'} for an `up` that adds "
-                f"as many to more, with the state written for each resource: beside writing it once that took "
+                f"ten exports while the state is written for each resource. Compared with writing it once, that took "
                 f"{number(before)} s more with {more[0]} exports, and {number(after)} s more with {more[-1]}."
             )
     destroyed = [s for s in samples if s.metric == "destroy"]
@@ -298,7 +304,7 @@ def _unrelated(samples: Sequence[Sample]) -> str:
     (size, clusters, memory), (size_then, clusters_then, memory_then) = (
         _sidecar(samples, "scoped", case) for case in cases
     )
-    # A proxy that has run for a while has a little more than one that has just started.
+    # A proxy that has run for a while has a little more configuration than one that has just started.
     looks = [s.value for s in samples if s.metric == "Envoy's memory" and (s.way, s.case) == ("scoped", without)]
     looks += [s.value for s in samples if s.metric == "Envoy's memory" and s.way == "replica"]
     apart = (max(looks) - min(looks)) / 1e6
@@ -313,12 +319,12 @@ def _unrelated(samples: Sequence[Sample]) -> str:
     return "\n\n".join(
         [
             "A replica's sidecar that has just started, with the `Sidecar` that dcmesh makes for its namespace\n"
-            "(scoped) and with that taken away (unscoped):",
+            "(scoped) and without that (unscoped):",
             table(["", "configuration, kB", "clusters", "Envoy's memory, MB"], rows),
             f"Aim, no more change than noise: {'met' if met else 'missed'},\n"
             f"{number(told)} kB of configuration and {number(change)} MB of memory, which without these Services\n"
             f"varied by {number(apart)} MB over all looks at it.",
-            f"What dcmesh does not scope learns of every Service: configuration {others}.\n"
+            f"A proxy that dcmesh does not scope learns of every Service: configuration {others}.\n"
             "A Sidecar does not apply to gateways, and the namespace of an exported pod is its owner's.",
             "![sidecar](performance/scale-sidecar.svg)",
         ]
@@ -354,20 +360,20 @@ def _sizes(samples: Sequence[Sample]) -> str:
     first, *_, last = steps(samples)
     header = ["sites", *(f"{sites:,}" for sites in SITES)]
     databases = ["databases a site", *(f"{DATABASES // sites:,}" for sites in SITES)]
-    return f"""**Extrapolated** by the lines above, measured from {first} to {last} exports; nothing of this was run.
-{DATABASES:,} databases of three pods are spread evenly over the sites. Each is exported by one site and imported by one
-other, so a site exports as many as it imports; a stack and a gateway of one pod a site. On top come traffic, the
-databases' own memory, their Services, which are in every proxy that is not scoped, and {OF_A_NAMESPACE} more resources
-for each import in a namespace of its own.
+    return f"""These sizes are **extrapolated** by the lines above, which were measured from {first} to {last} exports.
+Nothing of this was run. {DATABASES:,} databases of three pods are spread evenly over the sites. Each is exported by one
+site and imported by one other, so a site exports as many as it imports. Each site has a stack and a gateway of one pod.
+The figures leave out traffic, the databases' own memory, their Services (which are in every proxy that is not scoped),
+and {OF_A_NAMESPACE} more resources for each import in a namespace of its own.
 
 {table(header, [databases, *rows])}
 
-Where a cluster has no gateway but dcmesh's, a setting of istiod's spares the gateway every second cluster
-([which](decisions/0014-a-gateway-an-export.md)).
-Where a stack gets too large for one `up`, more sites with fewer databases each are the way. One consumer can import
-some {ONE_VARIABLE // OF_A_HOST:,} hosts: its probe gets their list as one environment variable. So does the program
-its configuration from Pulumi: as JSON it must fit into {ONE_VARIABLE // 1024} KiB, or the program does not start
-("argument list too long")."""
+Where a cluster has no other gateway than dcmesh's, a setting of istiod halves the number of the gateway's Envoy
+clusters ([which one](decisions/0014-a-gateway-an-export.md)).
+If a stack gets too large for one `up`, use more sites with fewer databases each. One consumer can import
+about {ONE_VARIABLE // OF_A_HOST:,} hosts: its probe gets their list in one environment variable. The program gets
+its configuration from Pulumi in the same way: as JSON it must fit into {ONE_VARIABLE // 1024} KiB, or the program does
+not start ("argument list too long")."""
 
 
 def plots(samples: Sequence[Sample]) -> Mapping[str, str]:

@@ -10,27 +10,28 @@ from bench.setup.timings import Span, longest_chain
 
 OURS, BY_HAND = "dcmesh", "sequential"
 OF_BY_HAND, OF_CHAIN = 0.5, 1.25
-"""What is aimed at: how long `up` takes, as a share of the steps by hand, and of the chain."""
+"""The aims: how long `up` may take, as a share of the steps by hand, and of the chain."""
 
 SHOWN = 0.5
-"""How many seconds something takes that is shown."""
+"""A step is shown if it takes at least this many seconds."""
 
 INTRODUCTION = f"""\
-The demo's pair (`Pulumi.dev.yaml`), on two clusters that were made just before, so that each way begins with nothing:
-`hello-0`, `-1` and `-2` of dc1 are exported, and imported in dc2's `demo-dr`. Making the clusters is not measured. Both
-ways have the same charts, values, images and objects, and both end when each host is answered by its own pod.
+The demo's pair (`Pulumi.dev.yaml`) is set up on two new clusters, so that each way begins with nothing.
+`hello-0`, `-1` and `-2` of dc1 are exported, and imported into `demo-dr` of dc2. Making the clusters is not measured.
+Both ways use the same charts, values, images and objects. Both end when each host is answered by its own pod.
 
-- **dcmesh**: one `pulumi up --yes`, with its preview before it and the LinkProbe at its end.
+- **dcmesh**: one `pulumi up --yes`, including its preview at the beginning and the LinkProbe at its end.
 - **sequential**: the steps of Istio's multi-cluster demo in their order, each awaited before the next, by openssl,
-  kubectl and helm ({VERSION}, which Pulumi's provider has inside): [sequential.sh](../bench/setup/sequential.sh). It
-  types without pause, and reads nothing between two steps."""
+  kubectl and helm ({VERSION}, the version inside Pulumi's provider): [sequential.sh](../bench/setup/sequential.sh). The
+  script types without a pause, and reads nothing between two steps."""
 
 CHAIN = """\
-What nobody can shorten: the certificates; then an istiod, from when its pod appears until it is ready, for it starts
-with them; then the pods that it injects and configures, dc1's gateway and `hello` or dc2's client, from when they
-appear until they are ready; then the first answer. The two sites need not wait for each other. Each piece is taken
-from the sequential way, where the machine does nothing else meanwhile. What is left out needs no waiting, or can go
-on beside: programs that start, charts that are rendered, CRDs, the gateway's address."""
+This chain of waits cannot be shortened. First come the certificates. Then comes an istiod, which starts with them, from
+when its pod appears until it is ready. Then come the pods that it injects and configures (dc1's gateway and `hello`, or
+dc2's client), from when they appear until they are ready. Last comes the first answer. The two sites need not wait for
+each other. The length of each link is taken from the sequential way, where the machine does nothing else meanwhile. The
+chain leaves out what needs no waiting or can be done at the same time: programs that start, charts that are rendered,
+CRDs, the gateway's address."""
 
 COMMANDS = {
     "preview of nothing": "`pulumi preview`, nothing to do",
@@ -58,20 +59,20 @@ def plots(samples: Sequence[Sample]) -> Mapping[str, str]:
 
 
 def chains(samples: Sequence[Sample], way: str) -> dict[int, float]:
-    """Return how long the longest chain is in each round, by how long the pods were waited for in that way."""
+    """Return the length of the longest chain in each round, with the waits for pods as they were in this way."""
     rounds = by_round(samples, "set-up", way, "pair")
     lengths = {number: _links(samples, number, way) for number in rounds}
     return {number: sum(of[link] for link in longest_chain(of)) for number, of in lengths.items()}
 
 
 def middle_round(samples: Sequence[Sample]) -> int:
-    """Return the round whose `up` took as long as the median of them, or is the next above it."""
+    """Return the round whose `up` took the median time, or the next longer one."""
     rounds = by_round(samples, "set-up", OURS, "pair")
     return sorted(rounds, key=lambda number: rounds[number])[len(rounds) // 2]
 
 
 def _links(samples: Sequence[Sample], number: int, way: str) -> dict[str, float]:
-    """Return how long each link of the chains took. What is no pod is known of the sequential way alone."""
+    """Return how long each link of the chains took. Links other than pods are known from the sequential way only."""
     steps = {name: span.length for name, span in _spans(samples, "step", BY_HAND, number).items()}
     return steps | {name: span.length for name, span in _spans(samples, "wait", way, number).items()}
 
@@ -105,8 +106,8 @@ def _ways(samples: Sequence[Sample]) -> str:
             table(["what", "seconds", "seconds of processors, both sites' clusters included"], rows),
             "![The ways](performance/setup.svg)",
             f"`pulumi up` takes {spread(share)} of the sequential way's time ({aim(share, OF_BY_HAND)}). Its work "
-            f"alone, shared out to all cores and never waiting, would take {spread(least)} of it. In round "
-            f"{middle_round(samples)}, {made:.1f} s go by before anything is made: preview, and the program's start.",
+            f"alone, spread over all cores and without any waiting, would take {spread(least)} of it. In round "
+            f"{middle_round(samples)}, {made:.1f} s pass before anything is made: the preview and the program's start.",
         ]
     )
 
@@ -132,8 +133,8 @@ def _chain(samples: Sequence[Sample]) -> str:
             f"In round {number_}: {links}.",
             f"`pulumi up` takes {spread(whole)} times the chain ({aim(whole, OF_CHAIN)}); without its preview "
             f"{spread(update)} times ({aim(update, OF_CHAIN)}).",
-            "With the pods' waits as they were within `up`, where both sites' pods start at once and share the cores, "
-            f"it takes without its preview {spread(crowded)} times the chain.",
+            "Within `up`, both sites' pods start at once and share the cores. With the waits for pods as they were "
+            f"there, `up` without its preview takes {spread(crowded)} times the chain.",
         ]
     )
 
@@ -143,9 +144,9 @@ def _course(samples: Sequence[Sample]) -> str:
     return "\n\n".join(
         [
             "### Where the time goes",
-            f"Round {middle_round(samples)}, in seconds from the start of the command; of `pulumi up` what took "
-            f"{SHOWN} seconds or more. Pods: from when they appeared until they were ready, the probe's until it was "
-            "done.",
+            f"Round {middle_round(samples)}, in seconds from the start of the command. Of `pulumi up`, only what took "
+            f"{SHOWN} seconds or more is shown. A pod counts from when it appeared until it was ready, the probe's pod "
+            "until it was done.",
             _table_of("`pulumi up`", long),
             _table_of("sequential", _spans(samples, "step", BY_HAND)),
             "![One up](performance/setup-up.svg)",
@@ -170,5 +171,5 @@ def _commands(samples: Sequence[Sample]) -> str:
 
 
 def aim(figure: Summary, most: float) -> str:
-    """Return whether a figure is at most what was aimed at."""
+    """Return the aim, and whether the figure meets it."""
     return f"aim {most:g}: {'met' if figure.median <= most else 'missed'}"
