@@ -1,6 +1,6 @@
-"""A stack a datacenter, as production has it: existing clusters, separate credentials, a stack that holds the trust.
+"""One stack for each site, as in production: existing clusters, separate credentials, a stack that holds the trust.
 
-One life, in the order of the tests: each begins where the one before it ended.
+The tests form one course of events. Each begins where the one before it ended.
 """
 
 import json
@@ -40,7 +40,7 @@ GATEWAY_NAME = "gateway.dc1.example"
 
 
 def hosts(replicas: int, *, name: str = "hello", namespace: str = "demo") -> dict[str, str]:
-    """Return the hosts of a StatefulSet, each with the pod that has to answer."""
+    """Return the hosts of a StatefulSet, each with the pod that must answer."""
     return {f"{name}-{n}.{name}.{namespace}.svc.cluster.local": f"{name}-{n}" for n in range(replicas)}
 
 
@@ -50,7 +50,7 @@ def export(*, namespace: str, name: str = "hello", replicas: int, consumers: lis
         "namespace": namespace,
         "replicas": replicas,
         "port": 8080,
-        "protocol": "TCP",  # one connection of the client is then one connection all the way to the pod
+        "protocol": "TCP",  # With this, one connection of the client is one connection all the way to the pod.
         "serviceAccount": name,
         "selector": {"app": name},
         "probe": "pod-name",
@@ -117,8 +117,8 @@ def dc1(directory: Path, state: Path, lab: Lab) -> SiteStack:
 def dc2(directory: Path, state: Path, lab: Lab, dc1: SiteStack) -> SiteStack:
     """The importer.
 
-    Its kubeconfig is as people have them at home: with contexts of other clusters, of which one is the current.
-    Its DNS alone knows a name for dc1's gateway, which will have that address one day.
+    Its kubeconfig has contexts of other clusters too, one of which is current, as people's kubeconfigs do.
+    Only its DNS knows a name for dc1's gateway, with an address that the gateway will have later.
     """
     site = {
         "name": "dc2",
@@ -140,7 +140,7 @@ def dc2(directory: Path, state: Path, lab: Lab, dc1: SiteStack) -> SiteStack:
 
 @pytest.fixture(scope="module")
 def dc3(directory: Path, state: Path, lab: Lab) -> SiteStack:
-    """A site whose Istio somebody else has installed, with a revision, as is its Secret `cacerts`."""
+    """A site whose Istio and Secret `cacerts` somebody else has installed, Istio with a revision."""
     site = {
         "name": "dc3",
         "gateway": {"replicas": 1},
@@ -165,7 +165,10 @@ def dc3(directory: Path, state: Path, lab: Lab) -> SiteStack:
 
 @pytest.fixture(scope="module")
 def platform(directory: Path, lab: Lab) -> SiteStack:
-    """The stack of those who run dc3's Istio; dcmesh itself is at hand to install it. Its state is their own."""
+    """The stack of the team that runs dc3's Istio, with its own state.
+
+    For convenience dcmesh itself installs that Istio.
+    """
     values = {
         **ISTIO["values"],
         "base": {"defaultRevision": "stable"},
@@ -185,7 +188,7 @@ EXTRA = hosts(1, name="extra", namespace="extra")
 
 
 def answers(stack: SiteStack, expected: dict[str, str], pod: tuple[str, ...] = CLIENT) -> bool:
-    """Tell whether each host is answered by its own pod, asked once."""
+    """Ask each host once, and tell whether its own pod answers."""
     return {host: curl(stack.kubectl, host, pod=pod) for host in expected} == {
         host: (own, "200") for host, own in expected.items()
     }
@@ -209,7 +212,7 @@ def test_a_site_whose_trust_does_not_exist_is_told_so(trust: Project, dc2: SiteS
 
 
 def test_a_peer_that_attacks_is_refused_before_the_first_resource(directory: Path, state: Path) -> None:
-    """By its stack's outputs and by a file; and what it has written does nothing to the terminal."""
+    """The attack comes in its stack's outputs, and in a file. What the peer wrote does nothing to the terminal."""
     claims = {
         "name": "hello",
         "namespace": "demo",
@@ -261,7 +264,7 @@ def test_the_trust_stack_needs_no_cluster(trust: Project) -> None:
 def test_a_site_that_may_not_read_the_trusts_secrets_is_told_so(directory: Path, state: Path, lab: Lab) -> None:
     stranger = SiteStack(directory / "stranger", lab=lab, state=state, site={"name": "dc3"})
     with stranger.edit_site() as site:
-        site["name"] = "dc1"  # a site that the trust issues for
+        site["name"] = "dc1"  # The trust issues certificates for this name.
     stranger.environment |= {"PULUMI_CONFIG_PASSPHRASE": "another"}
     stranger.init()
     said = stranger.refused("up", "--yes")
@@ -325,7 +328,7 @@ def test_a_second_up_changes_nothing_and_refresh_finds_no_drift(trust: Project, 
 
 
 def test_nothing_is_made_over_what_is_there(dc2: SiteStack) -> None:
-    """Neither an object of somebody else's by a name of dcmesh's, nor a host that somebody else's entry has."""
+    """This holds for others' objects with a name that dcmesh needs, and for hosts in others' ServiceEntries."""
     name, namespace, host = "dcmesh-dashboard", "istio-system", next(iter(hosts(1)))
     own = {
         "apiVersion": "v1",
@@ -373,7 +376,7 @@ def test_a_changed_kubeconfig_replaces_nothing(dc1: SiteStack, dc2: SiteStack) -
     context["context"] |= {"cluster": "moved", "user": "moved"}
     try:
         dc1.kubectl.path.write_text(yaml.safe_dump(changed))
-        told = ("command:local:Command", "dc1-certificates")  # which runs nothing for that
+        told = ("command:local:Command", "dc1-certificates")  # Nothing else runs because of it.
         assert dc1.changes() == {"update": {("pulumi:providers:kubernetes", "dc1-cluster-kubernetes"), told}}
         dc1.kubectl.path.write_text(dc2.kubectl.path.read_text())
         said = dc1.refused("up", "--yes", "--skip-preview")
@@ -386,13 +389,14 @@ def test_a_changed_kubeconfig_replaces_nothing(dc1: SiteStack, dc2: SiteStack) -
 
 
 API_NAME = "api.dc1.example"
-"""A name of dc1's API that a proxy alone knows."""
+"""A name of dc1's API that only a proxy can resolve."""
 
 
 def behind_a_proxy(stack: SiteStack, home: Path) -> dict[str, Any]:
-    """Write a kubeconfig as a cloud's tools do, of which nothing can be used from elsewhere; return what is in it.
+    """Write a kubeconfig as a cloud's tools do, usable only from where it lies. Return its content.
 
-    Its server has a name that no DNS knows. A program gives the credentials; it and the CA have relative paths.
+    Its server has a name that no DNS knows. A program gives the credentials. The paths of the program and the CA are
+    relative.
     """
     known: dict[str, Any] = yaml.safe_load(stack.kubectl.path.read_text())
     (cluster,), (user,) = known["clusters"], known["users"]
@@ -429,7 +433,10 @@ def behind_a_proxy(stack: SiteStack, home: Path) -> dict[str, Any]:
 
 
 def test_a_cluster_is_reached_by_proxies_programs_and_relative_paths(dc1: SiteStack, directory: Path) -> None:
-    """By Pulumi's provider, which `refresh` has read all objects, and by dcmesh, in pods too, the same way."""
+    """Pulumi's provider, which reads all objects for `refresh`, reaches it so.
+
+    So does dcmesh, also for commands in pods.
+    """
     home = directory / "home"
     known = behind_a_proxy(dc1, home)
     cluster = known["clusters"][0]["cluster"]
@@ -466,7 +473,7 @@ def test_a_cluster_is_reached_by_proxies_programs_and_relative_paths(dc1: SiteSt
 
 
 def running(site: Kubectl) -> dict[str, Any]:
-    """Return each pod of a cluster that has not ended, with what changes when it is made anew or restarted."""
+    """Return each pod of a cluster that has not ended, with values that change when it is made anew or restarted."""
     pods = json.loads(site("get", "pods", "--all-namespaces", "--output", "json"))["items"]
     return {
         pod["metadata"]["name"]: (
@@ -479,7 +486,7 @@ def running(site: Kubectl) -> dict[str, Any]:
 
 
 def test_a_state_that_is_lost(dc2: SiteStack) -> None:
-    """In the words of docs/production.md: by its backup, and without one by what the cluster has."""
+    """This follows docs/production.md: with a backup of the state, and without one, from what the cluster has."""
     backup = dc2.pulumi("stack", "export")
 
     def lose() -> None:
@@ -538,7 +545,7 @@ class Conversation:
             self.lines.append(line.strip())
 
     def stop(self) -> list[str]:
-        """End it; return what was answered: the body, the status, the number of new connections."""
+        """End it, and return the answers: the body, the status, the number of new connections."""
         complete = len(self.lines)
         self.site("exec", *CLIENT, "--", "sh", "-c", f"kill {self.pid}")
         self.process.wait()
@@ -547,7 +554,7 @@ class Conversation:
 
 
 def draining(site: Kubectl, *pod: str) -> int:
-    """Return how many filter chains and listeners of a proxy wait for their connections' end."""
+    """Return how many filter chains and listeners of a proxy are draining."""
     stats = site("exec", *pod, "--container", "istio-proxy", "--", "pilot-agent", "request", "GET", "stats")
     gauges = [line for line in stats.splitlines() if line.startswith("listener_manager.total_") and "draining" in line]
     assert len(gauges) == 2
@@ -586,12 +593,12 @@ def test_an_export_grows_and_disturbs_no_open_connection(dc1: SiteStack, dc2: Si
 
 
 def load_balancer(lab: Lab, site: str, signal: str) -> None:
-    """Send a signal to what gives the Services of a site their addresses."""
+    """Send a signal to the load balancer of a site, which gives Services their addresses."""
     lab("enter", site, "--", "sh", "-c", f"kill -{signal} $(pgrep -f 'lab[.]load_balancer')")
 
 
 def test_a_gateways_new_address_reaches_the_importer_with_its_next_up(lab: Lab, dc1: SiteStack, dc2: SiteStack) -> None:
-    """However long the load balancer takes: `up` is not content with the old address."""
+    """This holds however long the load balancer takes: `up` does not accept the old address."""
     (old,) = dc1.gateway()
     new = address(dc1, 105)
     assert old != new
@@ -613,7 +620,10 @@ def test_a_gateways_new_address_reaches_the_importer_with_its_next_up(lab: Lab, 
 
 
 def test_the_link_can_be_handed_over_by_hand(directory: Path, state: Path, dc1: SiteStack, dc2: SiteStack) -> None:
-    """Pasted, or as a file. It says what the stack says, so nothing changes; the stack is out of reach meanwhile."""
+    """The link is pasted, or given as a file.
+
+    It equals the stack's output, so nothing changes. The stack itself is unreachable.
+    """
     link = dc1.pulumi("stack", "output", "link", "--json")
     file = directory / "link.json"
     file.write_text(link)
@@ -630,14 +640,14 @@ def test_the_link_can_be_handed_over_by_hand(directory: Path, state: Path, dc1: 
 
 
 def resolution(stack: SiteStack) -> set[tuple[str, tuple[str, ...]]]:
-    """Return how the imported hosts' gateway is found, and its addresses."""
+    """Return the resolution of the imported hosts' gateway, and its addresses."""
     listed = stack.kubectl("get", "serviceentries", "--namespace", "demo-dr", "--output", "json")
     specs = [entry["spec"] for entry in json.loads(listed)["items"]]
     return {(spec["resolution"], tuple(end["address"] for end in spec["endpoints"])) for spec in specs}
 
 
 def advertise(dc1: SiteStack, *addresses: str) -> None:
-    """Advertise these addresses of the gateway; none: its Service's."""
+    """Advertise these addresses for the gateway, or its Service's if none is given."""
     with dc1.edit_site() as site:
         site["gateway"].pop("advertise", None)
         site["gateway"].update({"advertise": list(addresses)} if addresses else {})
@@ -681,7 +691,7 @@ BACK = hosts(1, namespace="demo2")
 
 
 def test_both_directions_at_once(dc1: SiteStack, dc2: SiteStack) -> None:
-    """Each needs the other's link. The first `up` leaves its imports pending, so there is no cycle."""
+    """Each site needs the other's link. The first `up` leaves its imports pending, so there is no cycle."""
     with dc1.edit() as config:
         config["dcmesh:peers"] = [{"name": "dc2"}]
         config["dcmesh:sites"][0]["workloads"].append({"kind": "hello-client", "namespace": "demo2-dr"})
@@ -703,14 +713,14 @@ def test_both_directions_at_once(dc1: SiteStack, dc2: SiteStack) -> None:
 
 
 def objects(stack: SiteStack) -> str:
-    """Return all that dcmesh makes of exports and imports, as JSON."""
+    """Return all objects that dcmesh makes for exports and imports, as JSON."""
     kinds = ("serviceentries", "gateways.networking.istio.io", "peerauthentications", "authorizationpolicies")
     kinds += ("destinationrules", "sidecars.networking.istio.io", "jobs")
     return stack.kubectl("get", ",".join(kinds), "--all-namespaces", "--output", "json")
 
 
 def test_the_way_to_take_an_export_back(dc1: SiteStack, dc2: SiteStack) -> None:
-    """The importer goes first. In the other order it is told what is wrong."""
+    """The importer goes first. In the other order, the importer's `up` says what is wrong."""
     with dc1.edit() as config:
         del config["dcmesh:peers"]
         del config["dcmesh:sites"][0]["imports"]
@@ -736,9 +746,9 @@ def test_the_way_to_take_an_export_back(dc1: SiteStack, dc2: SiteStack) -> None:
 def test_a_third_site_whose_istio_is_somebody_elses(
     lab: Lab, trust: Project, dc1: SiteStack, dc2: SiteStack, dc3: SiteStack, platform: SiteStack
 ) -> None:
-    """dc1 exports to two sites. dc3 exports too, with an Istio and certificates that were there before.
+    """dc1 exports to two sites. dc3 exports too, with existing Istio and certificates.
 
-    Its gateway's address is advertised: `up` does not wait until the load balancer gives it.
+    Its gateway's address is advertised, so `up` does not wait until the load balancer gives it.
     """
     with trust.edit() as config:
         config["dcmesh:trust"]["issueFor"].append("dc3")
@@ -810,7 +820,7 @@ def test_a_third_site_whose_istio_is_somebody_elses(
 
 
 class Authority:
-    """A company's own root, by the library that most use for it."""
+    """A company's own root, made with the library that most people use for it."""
 
     def __init__(self) -> None:
         self.key = ec.generate_private_key(ec.SECP256R1())
@@ -840,7 +850,7 @@ class Authority:
         )
 
     def issue(self, site: str) -> dict[str, str]:
-        """Return what `trust.provided` wants of a site; it expires soon."""
+        """Return what `trust.provided` needs for a site. The certificate expires soon."""
         key = ec.generate_private_key(ec.SECP256R1())
         cert = pem(self.sign(f"Example {site}", key.public_key(), path_length=0, days=60))
         private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
@@ -856,7 +866,7 @@ def pem(cert: x509.Certificate) -> str:
 
 
 def workload_chain(site: Kubectl, *pod: str) -> list[x509.Certificate]:
-    """Return the certificate that a sidecar proves itself by, and those above it."""
+    """Return a sidecar's own certificate, and those above it."""
     dump = site("exec", *pod, "--container", "istio-proxy", "--", "pilot-agent", "request", "GET", "config_dump")
     (secrets,) = [part for part in json.loads(dump)["configs"] if "dynamic_active_secrets" in part]
     (own,) = [part["secret"] for part in secrets["dynamic_active_secrets"] if part["name"] == "default"]
@@ -864,14 +874,14 @@ def workload_chain(site: Kubectl, *pod: str) -> list[x509.Certificate]:
 
 
 def roots(stack: SiteStack) -> set[str]:
-    """Return the root that each namespace's pods start with."""
+    """Return the root with which each namespace's pods start."""
     selector = ("--all-namespaces", "--field-selector", "metadata.name=istio-ca-root-cert")
     listed = json.loads(stack.kubectl("get", "configmaps", *selector, "--output", "json"))["items"]
     return {item["data"]["root-cert.pem"] for item in listed}
 
 
 def test_certificates_of_ones_own_authority(trust: Project, dc1: SiteStack, dc2: SiteStack) -> None:
-    """A new root on standing sites, in three steps, of which each is taken by every site before the next."""
+    """Existing sites get a new root, in three steps. Every site takes a step before any takes the next one."""
     authority = Authority()
     present = trust.output("intermediates")
     new = {site.stack: authority.issue(site.stack) for site in (dc1, dc2)}
@@ -915,7 +925,7 @@ HIDDEN = "SET @hidden = 'not for everybody'"
 
 
 def test_a_database_is_kept_until_it_is_given_up(dc2: SiteStack) -> None:
-    """A cluster that was there before is not for throwing away. Meanwhile the database's volume grows."""
+    """A cluster that existed before is not to be thrown away. Meanwhile the database's volume grows."""
     with dc2.edit_site() as site:
         place = f"sites[0].workloads[{len(site['workloads'])}]"
         database = {"kind": "mariadb", "namespace": "kept", "replicas": 1, "image": MARIADB, "storage": {"size": "1Gi"}}
