@@ -231,7 +231,7 @@ def test_a_replica_that_learns_nothing_meets_the_aim() -> None:
 
 def test_sizes_are_of_the_lines_and_marked_as_such() -> None:
     text = report.section(samples()).partition("### Sizes")[2]
-    assert text.strip().startswith("**Extrapolated**")
+    assert text.strip().startswith("These sizes are **extrapolated** ")
     assert "| databases a site | 10,000 | 1,000 | 100 |" in text
     assert "| state, MB | 12 | 3 | 2.1 |" in text
 
