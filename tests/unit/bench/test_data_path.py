@@ -1,4 +1,4 @@
-"""The benchmark of the data path: what its section says follows from the samples."""
+"""The benchmark of the data path: the text of its section follows from the samples."""
 
 import xml.etree.ElementTree as ElementTree
 
@@ -42,7 +42,7 @@ def sample(metric: str, way: str, value: float, *, case: str = NEAR.name, number
 
 
 def measured(**values: dict[str, float]) -> list[Sample]:
-    """Three rounds of everything in every case, each value 1 or as given by metric and way."""
+    """Three rounds of everything in every case. Each value is 1, or as given by metric and way."""
     cpu = [
         (cpu_of(process), way)
         for way in (*WAYS, RELAYS)

@@ -1,4 +1,4 @@
-"""The benchmarks of gateways: their configurations, and the text that is made of what they measure."""
+"""The benchmarks of gateways: their configurations, and the text that is made from their figures."""
 
 from typing import Any
 

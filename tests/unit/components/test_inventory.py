@@ -1,4 +1,4 @@
-"""What can be asked for in a site, from a configuration."""
+"""The inventory: what can be asked in a site, from a configuration."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -34,7 +34,7 @@ EXPORT = {
 
 
 def of(site: Config, links: Iterable[Link] = ()) -> dict[str, Any]:
-    """Return the inventory of a site, whose peers have these links."""
+    """Return the inventory of a site whose peers have these links."""
     settings = model.Settings.model_validate({"sites": [{"cluster": "k3d", **site}]})
     peers = {link.site: link for link in links}
     (plan,) = plan_of(settings, peers).sites
@@ -94,7 +94,7 @@ def test_what_is_no_database_has_no_servers() -> None:
 
 
 def test_imports_come_with_their_links() -> None:
-    """A site alone in its stack knows the other one only so."""
+    """A site that is alone in its stack knows the other one only by its link."""
     imports = [
         {"from": "dc1", "export": "db", "namespace": "dr", "serviceAccount": "db"},
         {"from": "dc3", "export": "db", "namespace": "dr", "serviceAccount": "db"},
