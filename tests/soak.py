@@ -30,7 +30,8 @@ HEAD = """<!-- Written by `make soak`. -->
 # Soak
 
 What only repeats or waits is left out of CI and run by `make soak`: each line is the last run of a test. A line holds
-as long as the files that the test proves do what they did then (also under another name); `make lint` fails when they do not.
+as long as the files that the test proves do what they did then, also under other names; `make lint` fails when they
+do not.
 
 | test | outcome | seconds | date | what it proves |
 |---|---|---|---|---|
