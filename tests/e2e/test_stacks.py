@@ -399,7 +399,7 @@ def behind_a_proxy(stack: SiteStack, home: Path) -> dict[str, Any]:
 
 
 def test_a_cluster_is_reached_by_a_proxy_a_program_and_relative_paths(dc1: SiteStack, directory: Path) -> None:
-    """By Pulumi's provider and by dcmesh. What has another test follow leads back."""
+    """By Pulumi's provider, which `--refresh` has read all objects, and by dcmesh. The next `up` leads back."""
     home = directory / "home"
     known = behind_a_proxy(dc1, home)
     with dc1.edit_site() as site:
