@@ -193,7 +193,9 @@ def replica(site: Kubectl, namespace: str, account: str, source: str) -> Databas
 
 
 @contextmanager
-def looping(site: Kubectl, inside: tuple[str, ...], script: str) -> Iterator[Callable[[], str]]:
+def looping(
+    site: Kubectl, inside: tuple[str, ...], script: str, *, password: str = PASSWORD
+) -> Iterator[Callable[[], str]]:
     """Run a loop in a container. The function that is given ends it, and returns what it says."""
     command = site.command(
         "exec", "--stdin", *inside, "--", "bash", "-c", f"read -r MYSQL_PWD; export MYSQL_PWD\n{script}"
@@ -201,7 +203,7 @@ def looping(site: Kubectl, inside: tuple[str, ...], script: str) -> Iterator[Cal
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as loop:
         assert loop.stdin is not None
         assert loop.stdout is not None
-        loop.stdin.write(f"{PASSWORD}\n")
+        loop.stdin.write(f"{password}\n")
         loop.stdin.flush()
         assert loop.stdout.readline() == "begun\n"
         try:
