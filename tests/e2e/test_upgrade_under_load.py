@@ -29,6 +29,9 @@ from .tries import Tries, watched
 SECONDS_AWAY = 2.0
 """Within which a channel is back when it is cut, beside what the busy machine keeps the source itself waiting."""
 
+TRIES_A_SECOND = 10
+"""How many new connections both clients make at least, each with a query."""
+
 CLOCKS_TICK = 1.0
 """Seconds: Kubernetes says no more exactly when a pod became ready."""
 
@@ -149,6 +152,8 @@ class Load:
         away = starts(self.stacks["dc1"].kubectl, SIDECARS["dc1"], begun) if restarted == "dc1" else {}
         for way, tried in tries.items():
             self._judge(f"{name}, {took:.0f} s", way, tried, pauses.get(way), away if way == "sidecars" else {})
+        if (rate := sum(tried.a_second for tried in tries.values())) < TRIES_A_SECOND:
+            self.wrong.append(f"{name}: {rate:.1f} tries a second")
         for way, (source, copy) in self.pairs.items():
             self._caught_up(way, source, copy)
 
@@ -173,8 +178,6 @@ class Load:
         )
         if failed:
             self.wrong.append(f"{name}, by {way}: {failed}")
-        if tried.a_second < 10:
-            self.wrong.append(f"{name}, by {way}: {tried.a_second:.1f} tries a second")
         if pauses and pauses[1] > 1000 * SECONDS_AWAY + pauses[0]:
             self.wrong.append(f"{name}, by {way}: no row at source and replica for {pauses} ms")
 
