@@ -1,11 +1,13 @@
-"""Two clusters as a careful team has them: Pod Security, quotas, a private registry, a service account with few rights.
+"""Two clusters as a careful team has them: Pod Security, quotas, a private registry, NetworkPolicies, and few rights.
 
-These are those of docs/permissions.md and no others. dc1's Istio is dcmesh's, dc2's was there before.
+The rights are those of docs/permissions.md and no others. The NetworkPolicies are those of docs/locked-down.md, beside
+one that denies everything; nothing in the lab enforces them. dc1's Istio is dcmesh's, dc2's was there before.
 
 One life, in the order of the tests.
 """
 
 import json
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,7 +22,7 @@ from lab.paths import SitePaths
 from lab.processes import AUDITED
 
 from .site_stack import ISTIO, SiteStack
-from .toolbox import Kubectl, Lab, Project, database_passwords, lab_for_a_while
+from .toolbox import ROOT, Kubectl, Lab, Project, database_passwords, lab_for_a_while
 
 SOAK = pytest.mark.soak(
     proves=("components/pod_policy.py", "dcmesh/model/permissions.py", "dcmesh/preflight/admission.py")
@@ -44,6 +46,9 @@ UNENFORCED = "nothing in this cluster enforces NetworkPolicies"
 DEMO = {"dc1": "demo", "dc2": "demo-dr"}
 LOCKED = {"dc1": ["istio-system", "dcmesh-gateway", "wookie"], "dc2": ["dcmesh-egress", "wookie-dr"]}
 """The namespaces with a quota in which nothing runs that is not `restricted`."""
+
+SHUT = {"dc1": ["dcmesh-gateway", "wookie"], "dc2": ["dcmesh-egress", "wookie-dr"]}
+"""Those with NetworkPolicies."""
 
 DB = {"namespace": "wookie", "replicas": 1, "port": 3306}
 TO_DC2 = [{"site": "dc2", "namespace": "dcmesh-egress", "serviceAccount": "egress"}]
@@ -137,6 +142,24 @@ def lock(site: Kubectl, namespace: str) -> None:
         {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": place, "spec": {"hard": quota | {"pods": "10"}}},
         {"apiVersion": "v1", "kind": "LimitRange", "metadata": place, "spec": {"limits": [default]}},
     )
+
+
+def deny(site: Kubectl, namespace: str) -> None:
+    """Have a NetworkPolicy that lets nothing in or out."""
+    spec = {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
+    place = {"name": "deny", "namespace": namespace}
+    site.apply({"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": place, "spec": spec})
+
+
+def documented(gateway: str) -> list[dict[str, Any]]:
+    """Return the NetworkPolicies of docs/locked-down.md.
+
+    Args:
+        gateway: the address of the other site's gateway, which is 192.0.2.1 there.
+    """
+    text = (ROOT / "docs" / "locked-down.md").read_text().replace("192.0.2.1", gateway)
+    objects = [yaml.safe_load(block) for block in re.findall(r"^```yaml\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)]
+    return [one for one in objects if one["kind"] == "NetworkPolicy"]
 
 
 def give_rights(site: Kubectl, *, own_istio: bool) -> None:
@@ -235,6 +258,8 @@ def stacks(directory: Path, lab: Lab, trust: Project) -> dict[str, SiteStack]:
         hand_over(stack.kubectl, DEMO[name], {})
         for namespace in LOCKED[name]:
             lock(stack.kubectl, namespace)
+        for namespace in SHUT[name]:
+            deny(stack.kubectl, namespace)
         give_rights(stack.kubectl, own_istio=name == "dc1")
         file = directory / f"{name}-account"
         file.touch(mode=0o600)
@@ -254,6 +279,7 @@ def test_pods_that_would_not_be_let_in_are_named_before_anything_is_made(stacks:
     ):
         assert f'sites[0].{place}: "{namespace}" would not let in {what} in dc1' in said
     assert "set `podSecurity: restricted` of the site" in said
+    assert "NetworkPolicy deny in dc1" in said
     assert stacks["dc1"].resources() == []
 
 
@@ -266,10 +292,14 @@ def images(site: Kubectl) -> set[str]:
 
 @SOAK
 def test_exactly_the_rights_of_the_list_are_used(lab: Lab, stacks: dict[str, SiteStack]) -> None:
-    for stack in stacks.values():
+    for name, stack in stacks.items():
         with stack.edit_site() as site:
             site["podSecurity"] = "restricted"
-        stack.up("--skip-preview")
+        gateway = "192.0.2.1" if name == "dc1" else stacks["dc1"].gateway()[0]
+        mine = [policy for policy in documented(gateway) if policy["metadata"]["namespace"] in SHUT[name]]
+        assert mine
+        stack.kubectl.apply(*mine)
+        assert " NetworkPolicy " not in stack.up("--skip-preview")
     for stack in stacks.values():
         stack.up("--expect-no-changes")
         for verb in ("status", "doctor", "trust"):
