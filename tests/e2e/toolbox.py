@@ -25,8 +25,8 @@ from lab.toolchain import ISTIOS, Istio
 ROOT = Path(__file__).parents[2]
 AGNHOST = "registry.k8s.io/e2e-test-images/agnhost:2.53"
 MARIADB = "mariadb:10.11"
-PROGRAM = ("Pulumi.yaml", "__main__.py", "components", "config", "dcmesh")
-"""What of the repository is the program and its commands. `config` is part of the last release alone."""
+PROGRAM = ("Pulumi.yaml", "__main__.py", "components", "dcmesh")
+"""What of the repository is the program and its commands."""
 
 CLIENT = ("--namespace", "demo-dr", "deployment/client", "--container", "agnhost")
 """How to `kubectl exec` into the demo's consumer."""
