@@ -111,3 +111,16 @@ def test_the_clusters_of_no_kubeconfig_that_happens_to_be_there(project: str) ->
     """A resource without a provider of its own would go to the cluster that kubectl has chosen."""
     config = yaml.safe_load((ROOT / project).read_text())["config"]
     assert config["pulumi:disable-default-providers"] == ["kubernetes"]
+
+
+def test_the_templates_program_is_checked_by_what_it_installs() -> None:
+    """Pulumi refuses to run a program whose typechecker is not installed."""
+    options = yaml.safe_load((ROOT / "template/Pulumi.yaml").read_text())["runtime"]["options"]
+    assert options["typechecker"] == "mypy"
+    assert "mypy" in {
+        Requirement(line.partition(" #")[0]).name for line in requirements("template/requirements.txt")[1:]
+    }
+    names = {canonicalize_name(name) for name in needed(["mypy"])}
+    assert names <= {canonicalize_name(name) for name in PINNED}
+    for tree in TREES.values():
+        assert (tree / "py.typed").exists()
