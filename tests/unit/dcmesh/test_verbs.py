@@ -145,6 +145,14 @@ def test_of_one_site_the_other_is_named(switched: Switched, monkeypatch: pytest.
     assert (switched.other, switched.wanted) == ("dc1", [Switchover(primary="dc2", without="dc1", at="0-1-7")])
 
 
+@pytest.mark.parametrize("options", [(), ("--dry-run",)])
+def test_on_a_terminal_it_is_shown_that_databases_are_asked(
+    switched: Switched, monkeypatch: pytest.MonkeyPatch, waited_for: list[str], options: tuple[str, ...]
+) -> None:
+    assert run(monkeypatch, "switchover", "--primary", "dc2", *PAIR, *options) == 0
+    assert waited_for == ["asking the databases"]
+
+
 @pytest.mark.parametrize("possible", [True, False])
 def test_a_dry_run_says_what_would_be_and_does_nothing(
     switched: Switched, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], possible: bool
