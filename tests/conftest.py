@@ -11,14 +11,14 @@ LONGEST = (
     "tests/unit/test_",  # The modules in tests/unit itself run the whole program.
     "tests/e2e/test_stacks",
     "tests/e2e/test_switchover",
-    "tests/e2e/test_doctor",
     "tests/e2e/test_pxc",
-    "tests/e2e/databases/",
     "tests/e2e/test_gateways",
+    "tests/e2e/test_doctor",
     "tests/e2e/test_egress",
-    "tests/e2e/test_ingress",
-    "tests/e2e/istios/",
     "tests/e2e/test_trust",
+    "tests/e2e/databases/",
+    "tests/e2e/istios/",
+    "tests/e2e/test_ingress",
     "tests/e2e/test_release",
 )
 """The labs that take longest, longest first. Then the last one ends as early as possible."""

@@ -58,14 +58,21 @@ It has a long time-out, as clients do. No connection may be refused or broken.""
 
 ASK = 'mariadb --host=$host --user=replication --connect-timeout=30 --execute="SELECT 1"'
 
-WRITE = """
-unset MYSQL_PWD; echo begun
-until read -r -t 0; do
-  mariadb --socket=/run/mysqld/mysqld.sock --execute="INSERT INTO watched.t () VALUES ()"
-  sleep 0.05
-done
-echo ended
+SESSION = """
+unset MYSQL_PWD
+coproc session { exec mariadb --socket=/run/mysqld/mysqld.sock -BN --unbuffered; }
+ask() { echo "$1" >&"${session[1]}"; read -r said <&"${session[0]}"; }
+goes_on() { read -r -t 0.05; [ $? -gt 128 ]; }
+echo begun
 """
+"""For a loop in a server's container: `ask` by one session, which costs less than one each; `goes_on` until there is a
+line to read."""
+
+WRITE = """
+SESSION
+while goes_on; do ask "INSERT INTO watched.t () VALUES (); SELECT 1;"; done
+echo ended
+""".replace("SESSION", SESSION)
 """Commits a row again and again, until it reads another line."""
 
 FOUND_DEAD = 5000
@@ -73,22 +80,21 @@ FOUND_DEAD = 5000
 gateway's end is back before that."""
 
 WATCH = """
-unset MYSQL_PWD; echo begun; worst=0; changes=0; last=$(date +%s%3N); seen=
-until read -r -t 0; do
-  rows=$(mariadb --socket=/run/mysqld/mysqld.sock -BNe "SELECT MAX(id) FROM watched.t")
-  now=$(date +%s%3N)
-  if [ "$rows" != "$seen" ]; then
+SESSION
+now() { now=$((${EPOCHREALTIME/./} / 1000)); }
+worst=0; changes=0; seen=; now; last=$now
+while goes_on; do
+  ask "SELECT MAX(id) FROM watched.t;"
+  now
+  if [ "$said" != "$seen" ]; then
     [ -n "$seen" ] && [ $((now - last)) -gt $worst ] && worst=$((now - last))
-    last=$now; seen=$rows; changes=$((changes + 1))
+    last=$now; seen=$said; changes=$((changes + 1))
   fi
-  sleep 0.05
 done
 echo $worst $changes
-"""
-"""Looks for new rows, until it reads another line.
-
-Then it prints the longest time without new rows, in milliseconds, and
-how often there were new ones."""
+""".replace("SESSION", SESSION)
+"""Looks for new rows, until it reads another line. Then it prints the longest time without new rows, in milliseconds,
+and how often there were new ones."""
 
 
 def server() -> dict[str, Any]:
@@ -197,7 +203,9 @@ def replica(site: Kubectl, namespace: str, account: str, source: str) -> Databas
 
 
 @contextmanager
-def looping(site: Kubectl, inside: tuple[str, ...], script: str) -> Iterator[Callable[[], str]]:
+def looping(
+    site: Kubectl, inside: tuple[str, ...], script: str, *, password: str = PASSWORD
+) -> Iterator[Callable[[], str]]:
     """Run a loop in a container. Yield a function that ends the loop and returns its output."""
     command = site.command(
         "exec", "--stdin", *inside, "--", "bash", "-c", f"read -r MYSQL_PWD; export MYSQL_PWD\n{script}"
@@ -205,7 +213,7 @@ def looping(site: Kubectl, inside: tuple[str, ...], script: str) -> Iterator[Cal
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as loop:
         assert loop.stdin is not None
         assert loop.stdout is not None
-        loop.stdin.write(f"{PASSWORD}\n")
+        loop.stdin.write(f"{password}\n")
         loop.stdin.flush()
         assert loop.stdout.readline() == "begun\n"
         try:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from dcmesh.model.facts import State
-from dcmesh.processes import Process, age, helm_may_be_at_work, parse, plugins
+from dcmesh.pulumi_processes import Process, age, helm_may_be_at_work, parse, plugins
 from dcmesh.unlock import Lock, is_dead, unlock
 from dcmesh.unlock import parse as parse_lock
 from tests.unit.dcmesh.status.test_command import run as typed
@@ -95,7 +95,7 @@ def test_helm_may_be_at_work_where_the_runs_plugin_lives(
     monkeypatch: pytest.MonkeyPatch, host: str, session: int, began: int, at_work: bool
 ) -> None:
     plugin = process("pulumi-resource-kubernetes", pid=os.getpid(), began=timedelta(seconds=began))
-    monkeypatch.setattr("dcmesh.processes.processes", lambda: (plugin, replace(plugin, pid=NOBODY)))
+    monkeypatch.setattr("dcmesh.pulumi_processes.processes", lambda: (plugin, replace(plugin, pid=NOBODY)))
     host, session = host or socket.gethostname(), session or os.getsid(0)
     assert helm_may_be_at_work(host, session, NOON) is at_work
 
@@ -155,6 +155,12 @@ def test_the_verb_says_so_and_its_exit_code_is_what_make_asks_for(
     assert "is locked by process" in capsys.readouterr().out
     assert typed("unlock", "--stack", "other") == State.OK
     assert capsys.readouterr().out == ""
+
+
+def test_on_a_terminal_it_is_shown_that_the_backend_is_asked(lock: Callable[..., Path], waited_for: list[str]) -> None:
+    lock("a", pid=NOBODY)
+    assert typed("unlock", "--stack", "dev") == State.OK
+    assert waited_for == ["looking for a lock"]
 
 
 def test_pulumis_own_error_is_shown(executable: Executable, capsys: pytest.CaptureFixture[str]) -> None:

@@ -104,7 +104,7 @@ class Switched:
         self.possible = True
         monkeypatch.setattr("dcmesh.databases.mariadb_server.sides_of", self.sides_of)
         monkeypatch.setattr("dcmesh.databases.switchover.switch_over", self.switch_over)
-        monkeypatch.setattr("dcmesh.databases.switchover_foreseen.foreseen", self.foresee)
+        monkeypatch.setattr("dcmesh.databases.switchover_dry_run.foreseen", self.foresee)
 
     @contextmanager
     def sides_of(self, ends: list[MariadbEnd], other: str) -> Iterator[str]:
@@ -143,6 +143,14 @@ def test_of_one_site_the_other_is_named(switched: Switched, monkeypatch: pytest.
     assert run(monkeypatch, "switchover", "--primary", "dc2", *LOST) == 0
     assert switched.ends == [MariadbEnd(site="dc2", namespace="wookie-dr", name="db", kubeconfig="of one")]
     assert (switched.other, switched.wanted) == ("dc1", [Switchover(primary="dc2", without="dc1", at="0-1-7")])
+
+
+@pytest.mark.parametrize("options", [(), ("--dry-run",)])
+def test_on_a_terminal_it_is_shown_that_databases_are_asked(
+    switched: Switched, monkeypatch: pytest.MonkeyPatch, waited_for: list[str], options: tuple[str, ...]
+) -> None:
+    assert run(monkeypatch, "switchover", "--primary", "dc2", *PAIR, *options) == 0
+    assert waited_for == ["asking the databases"]
 
 
 @pytest.mark.parametrize("possible", [True, False])
