@@ -16,8 +16,8 @@ from typing import Any
 from bench.clusters import clusters
 from bench.data_path import direct
 from bench.data_path.database import Pair
-from components.workloads.identity import pod_labels
-from dcmesh.model.ingress import TAKES_PART, ingress_port
+from components.workloads.namespace_and_account import pod_labels
+from dcmesh.model.ingress_port import TAKES_PART, ingress_port
 from dcmesh.model.link import MYSQL_PORT
 from tests.e2e.toolbox import Kubectl, Lab, Project, initialised, lab_config
 from tests.faults.stage import Site

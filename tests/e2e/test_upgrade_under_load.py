@@ -264,7 +264,7 @@ def lead(load: Load, stack: SiteStack, wanted: Istio) -> SiteStack:
         "components/mesh/egress_gateway.py",
         "components/mesh/gateway.py",
         "components/mesh/istio.py",
-        "components/mesh/istiod_away.py",
+        "components/mesh/istiod_unavailable.py",
     )
 )
 def test_istio_is_led_up_and_back(stacks: dict[str, SiteStack], load: Load, order: str) -> None:
