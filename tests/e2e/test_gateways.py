@@ -527,7 +527,7 @@ def past_its_sidecar(site: Kubectl) -> None:
 
 
 def test_status_and_doctor_find_nothing(pair: Project) -> None:
-    """These are hosts whose TLS ends at the gateway. The doctor only warns of hello: its Service says HTTP, its export TCP."""
+    """TLS of these hosts ends at the gateway. The doctor only warns of hello: its Service says HTTP, the export TCP."""
     done = pair.dcmesh("status")
     assert done.returncode == 0, done.stdout
     walked = json.loads(pair.dcmesh("doctor", "--json").stdout)["hosts"]
