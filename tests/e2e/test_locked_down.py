@@ -326,7 +326,7 @@ def test_exactly_the_rights_of_the_list_are_used(lab: Lab, stacks: dict[str, Sit
     for name, stack in stacks.items():
         with stack.edit_site() as site:
             site["podSecurity"] = "restricted"
-        assert f" NetworkPolicy deny in {name}" in stack.pulumi("preview")
+        assert f"/deny in {name}" in stack.pulumi("preview")
         gateway = "192.0.2.1" if name == "dc1" else stacks["dc1"].gateway()[0]
         mine = [policy for policy in documented(gateway) if policy["metadata"]["namespace"] in SHUT[name]]
         assert mine
