@@ -16,7 +16,7 @@ _IMAGE = f"image-install-cni-{ISTIO.line}"
 PARTS = (
     Part(
         _MODULE,
-        30,
+        65,
         GoPrograms(
             _MODULE,
             ("istio.io/istio/cni/cmd/install-cni", "istio.io/istio/cni/cmd/istio-cni"),
