@@ -15,12 +15,14 @@ from bench.samples import Recorder
 from bench.scale.gateways import run as scale_gateways
 from bench.scale.run import run as scale
 from bench.setup.run import run as setup
+from bench.state.run import run as state
 
 RUNS = {
     "data-path": data_path,
     "tuning": tuning,
     "peers": peers,
     "setup": setup,
+    "state": state,
     "scale": scale,
     "scale-gateways": scale_gateways,
 }

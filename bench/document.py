@@ -20,6 +20,7 @@ from bench.samples import Sample, read
 from bench.scale import gateways_report as scale_gateways
 from bench.scale import report as scale
 from bench.setup import report as setup
+from bench.state import report as state
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "performance.md"
 FIGURES = DOCUMENT.with_suffix("")
@@ -50,6 +51,7 @@ PARTS = (
     Part("gateways", data_path.earlier, data_path.no_plots, data_path.aims),
     Part("peers", peers.section, peers.plots, peers.aims),
     Part("setup", setup.section, setup.plots, setup.aims),
+    Part("state", state.section, state.plots, state.aims),
     Part("scale", scale.section, scale.plots, scale.aims),
     Part("scale-gateways", scale_gateways.section, scale_gateways.plots, scale_gateways.aims),
 )
