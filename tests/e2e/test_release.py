@@ -40,7 +40,10 @@ UPDATED = set[Resource]()
 CREATED = set[Resource]()
 """What the present program has and the release has not."""
 
-REPLACED = set[Resource]()
+REPLACED: set[Resource] = {
+    # Its script names another file, in a comment.
+    ("kubernetes:batch/v1:Job", "dc2-imports.wookie-dr.db-job"),
+}
 """What it makes anew, such as options and scripts, and nothing that holds data."""
 
 RESTARTED = set[str]()
