@@ -32,8 +32,8 @@ SECONDS_AWAY = 2.0
 TRIES_A_SECOND = 10
 """How many new connections both clients make at least, each with a query."""
 
-CLOCKS_TICK = 1.0
-"""Seconds: Kubernetes says no more exactly when a pod became ready."""
+HEARD_OF = 2.0
+"""Seconds within which the proxies have heard that a pod is ready. Kubernetes tells no more than the second of that."""
 
 Span = tuple[float, float]
 """From when until when."""
@@ -177,7 +177,7 @@ class Load:
             flush=True,
         )
         if failed:
-            self.wrong.append(f"{name}, by {way}: {failed}")
+            self.wrong.append(f"{name}, by {way}: {failed}; pods were away {away}")
         if pauses and pauses[1] > 1000 * SECONDS_AWAY + pauses[0]:
             self.wrong.append(f"{name}, by {way}: no row at source and replica for {pauses} ms")
 
@@ -204,7 +204,7 @@ def at_one_that_starts(line: str, away: Mapping[str, Span]) -> bool:
     """Tell whether a try failed at a pod while that one was away."""
     when, host, *_ = line.split()
     since, until = away.get(host.partition(".")[0], (0.0, 0.0))
-    return since <= float(when) <= until + CLOCKS_TICK
+    return since <= float(when) <= until + HEARD_OF
 
 
 def whole(hosts: list[str]) -> list[str]:
