@@ -1,4 +1,4 @@
-"""What others have written, before a new export or import meets it."""
+"""Others' objects, before they affect a new export or import."""
 
 from typing import Any
 
@@ -43,7 +43,7 @@ EXPORTER, IMPORTER = ("existing-database", "dc1"), ("mariadb-egress", "dc2")
 def lines(
     api: ApiClient, of: tuple[str, str], istio: Istio = UNBOUND, known: SiteInState | None = None
 ) -> list[tuple[bool, str]]:
-    """Return what is found, but for the remark on the istiod: whether it stops an `up`, and its line."""
+    """Return the findings, without the remark on the istiod: whether each stops an `up`, and its line."""
     allowed = Allowed(api)
     found = [
         *met(allowed, istio, "sites[0]", planned(*of), "dcmesh-gateway", known),
@@ -124,7 +124,7 @@ def test_where_the_istiod_cannot_be_seen_what_it_may_bind_is_not_refused(server:
 
 
 def test_a_list_that_may_not_be_read_is_told(server: KubernetesAPI, api: ApiClient) -> None:
-    """What is hidden there may harm; it is no reason to refuse what may be right."""
+    """Hidden objects may do harm, but that is no reason to refuse what may be right."""
     server.objects |= dict.fromkeys([f"{NETWORKING}/gateways", f"{NETWORKING}/virtualservices"], 403)
     for of in (EXPORTER, IMPORTER):
         ((stops, line),) = lines(api, of)
@@ -140,7 +140,7 @@ def state(*names: str, **objects: tuple[str, str]) -> SiteInState:
 def test_an_export_that_stands_is_warned_of_what_shuts_it_and_of_nothing_else(
     server: KubernetesAPI, api: ApiClient
 ) -> None:
-    """Else anybody in the cluster could keep the user from an `up`."""
+    """Otherwise anybody in the cluster could block every `up`."""
     stands = state(f"dc1.{SERVED}-gateway.dcmesh-gateway", "dc1.db-primary.wookie.dc1.dcmesh-gateway.dcmesh-gateway")
     put(server, "gateways", gateway(15443, None, "*"), gateway(15443, "SIMPLE", "shop.example"))
     found = lines(api, EXPORTER, known=stands)
@@ -148,7 +148,7 @@ def test_an_export_that_stands_is_warned_of_what_shuts_it_and_of_nothing_else(
 
 
 def test_a_gateway_of_the_stacks_own_that_stands_keeps_its_age(server: KubernetesAPI, api: ApiClient) -> None:
-    """The port is the elder's, so an export that is new joins it: the younger one of a tenant's is left out."""
+    """The port belongs to the older Gateway, so a new export joins it. A tenant's younger Gateway is left out."""
     own = gateway_name(SERVED)
     stands = state(f"dc1.{SERVED}-gateway.dcmesh-gateway", urn=("dcmesh-gateway", own))
     put(server, "gateways", gateway(15443, None, "*"))

@@ -1,4 +1,4 @@
-"""Which pods an export's selector finds, and which it should."""
+"""The pods that an export's selector finds, and those that it should find."""
 
 from typing import Any
 
@@ -101,7 +101,7 @@ def test_labels_of_policies_are_those_of_all_pods_and_of_no_others(server: Kuber
 
 
 def test_a_pod_on_its_way_out_is_there_until_its_next_is(server: KubernetesAPI, api: ApiClient) -> None:
-    """Else each restart of a database would stop an `up`."""
+    """Otherwise each restart of a database would stop an `up`."""
     label = "cnpg.io/instanceName"
     first, second = (pod(f"pg-{n}", owner="", **{label: f"pg-{n}"}) for n in (1, 2))
     second["metadata"]["deletionTimestamp"] = "2026-11-30T05:00:00Z"

@@ -1,4 +1,4 @@
-"""A trust domain that changes: what is refused at each step, by what the last `up` told and what the pods have."""
+"""A change of trust domain: what is refused at each step, judged by the last `up`'s outputs and by the pods."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -27,7 +27,7 @@ CA = authority("Intermediate CA dc1", ROOT)
 STATE = {site: SiteInState(identity=None, kubeconfig=f"kubeconfig of {site}") for site in ("dc1", "dc2")}
 
 Changes = Mapping[str, tuple[str, ...]]
-"""By site its trust domain, and the alias."""
+"""Each site's trust domain, and its alias."""
 
 
 def configured(domains: Changes) -> dict[str, Any]:
@@ -39,7 +39,7 @@ def configured(domains: Changes) -> dict[str, Any]:
 
 
 def outputs(domains: Changes) -> dict[str, Any]:
-    """Return what an `up` tells."""
+    """Return the outputs of an `up`."""
     plan = plan_of(settings_of(configured(domains)), {})
     links = {
         site.name: Link.of(site.name, LinkGateway(addresses=("192.0.2.1",)), site.exports).as_output()
@@ -51,7 +51,7 @@ def outputs(domains: Changes) -> dict[str, Any]:
 
 
 def resources(domains: Changes) -> dict[str, Any]:
-    """Return what a state has of the link from dc1 to dc2."""
+    """Return the resources in a state for the link from dc1 to dc2."""
     (export,) = plan_of(settings_of(configured(domains)), {}).site("dc1").exports
     selector = {"app": "hello"}
     of_export, of_import = "dc1.export.hello", "dc2-imports.demo-dr.dc1.hello"
@@ -74,7 +74,7 @@ def resources(domains: Changes) -> dict[str, Any]:
 
 
 STATES: dict[str, dict[str, Any]] = {}
-"""By stack its resources."""
+"""The resources of each stack."""
 
 
 def read_resources(stack: str) -> dict[str, Any]:
@@ -94,7 +94,7 @@ def pod(domain: str) -> CertificateHolder:
 
 
 LIVE: dict[str, tuple[str, ...] | None] = {}
-"""By site what its mesh has in truth; None of one that does not answer."""
+"""What each site's mesh really has; None for one that does not answer."""
 
 
 class FakeMesh:
@@ -146,7 +146,7 @@ def said(before: Changes, now: Changes) -> list[str]:
 
 @pytest.mark.parametrize("domains", [{}, {"dc1": (NEW,)}])
 def test_what_stays_is_not_looked_at(domains: Changes) -> None:
-    """Else every `up` would ask every proxy."""
+    """Otherwise every `up` would ask every proxy."""
     assert said(domains, domains) == []
 
 
@@ -210,7 +210,7 @@ def test_what_an_up_wanted_is_not_what_the_mesh_has(holders: list[CertificateHol
 
 
 def test_consumers_of_other_stacks_are_not_shut_out() -> None:
-    """By the trust domain that their site has. One that has told nothing can only be told of."""
+    """This is judged by their site's trust domain. If a site has not output its domain, there is only a warning."""
     raw = configured({})
     raw["sites"] = raw["sites"][:1]
     consumer = raw["sites"][0]["exports"][0]["consumers"][0]
@@ -270,7 +270,7 @@ def test_steps_are_taken_one_by_one_forth_and_back(holders: list[CertificateHold
 def test_the_other_end_must_have_accepted_it_at_its_last_up(
     holders: list[CertificateHolder], site: str, steps: list[Changes]
 ) -> None:
-    """An `up` that failed half-way has told what it wanted: the state has what it did."""
+    """An `up` that failed half-way has output what it wanted. The state has what it did."""
     LIVE.update({of: steps[1].get(of, (OLD,)) for of in STATE})
     STATES[DEV] = resources({})
     (finding,) = found(outputs(steps[1]), steps[2])
