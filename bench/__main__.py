@@ -10,15 +10,19 @@ import argparse
 from bench import document, machine
 from bench.data_path.run import run as data_path
 from bench.data_path.tuning import run as tuning
+from bench.peers.run import run as peers
 from bench.samples import Recorder
 from bench.scale.gateways import run as scale_gateways
 from bench.scale.run import run as scale
 from bench.setup.run import run as setup
+from bench.state.run import run as state
 
 RUNS = {
     "data-path": data_path,
     "tuning": tuning,
+    "peers": peers,
     "setup": setup,
+    "state": state,
     "scale": scale,
     "scale-gateways": scale_gateways,
 }

@@ -15,10 +15,12 @@ from bench import machine
 from bench.aims import Aim, aims_table
 from bench.data_path import report as data_path
 from bench.data_path import tuning
+from bench.peers import report as peers
 from bench.samples import Sample, read
 from bench.scale import gateways_report as scale_gateways
 from bench.scale import report as scale
 from bench.setup import report as setup
+from bench.state import report as state
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "performance.md"
 FIGURES = DOCUMENT.with_suffix("")
@@ -47,7 +49,9 @@ PARTS = (
     Part("tuning", tuning.section, tuning.plots, tuning.aims),
     # An earlier run of two pairings. It goes once the data path, which has all four, is measured anew.
     Part("gateways", data_path.earlier, data_path.no_plots, data_path.aims),
+    Part("peers", peers.section, peers.plots, peers.aims),
     Part("setup", setup.section, setup.plots, setup.aims),
+    Part("state", state.section, state.plots, state.aims),
     Part("scale", scale.section, scale.plots, scale.aims),
     Part("scale-gateways", scale_gateways.section, scale_gateways.plots, scale_gateways.aims),
 )

@@ -70,9 +70,24 @@ def write_configuration(site: SitePaths, addresses: SiteAddresses) -> None:
     for name, settings in (("kubelet", _kubelet(site)), ("kube-proxy", _kube_proxy(site)), ("audit", _audit())):
         (site.config / f"{name}.json").write_text(json.dumps(settings, indent=2) + "\n")
     (site.config / "containerd.toml").write_text(_containerd(site))
-    (site.config / "cni").mkdir(exist_ok=True)
-    (site.config / "cni" / "pods.conflist").write_text(json.dumps(_cni(), indent=2) + "\n")
+    for directory in (cni_configuration(site), cni_programs(site)):
+        directory.mkdir(exist_ok=True)
+    for program in Path(_CNI_PLUGINS).glob("*"):
+        link = cni_programs(site) / program.name
+        link.unlink(missing_ok=True)
+        link.symlink_to(program)
+    (cni_configuration(site) / "pods.conflist").write_text(json.dumps(_cni(), indent=2) + "\n")
     supervisor_file(site).write_text(supervisor_configuration(processes(site, addresses)))
+
+
+def cni_configuration(site: SitePaths) -> Path:
+    """The directory with the configuration of the pods' network. A CNI plugin may write into it."""
+    return site.config / "cni"
+
+
+def cni_programs(site: SitePaths) -> Path:
+    """The directory with the programs of the pods' network. A CNI plugin may install one there: it is the site's."""
+    return site.config / "cni-bin"
 
 
 def supervisor_file(site: SitePaths) -> Path:
@@ -304,8 +319,8 @@ disabled_plugins = [
   restrict_oom_score_adj = true
 
 [plugins."io.containerd.grpc.v1.cri".cni]
-  bin_dir = "{_CNI_PLUGINS}"
-  conf_dir = "{site.config / "cni"}"
+  bin_dir = "{cni_programs(site)}"
+  conf_dir = "{cni_configuration(site)}"
 """
 
 

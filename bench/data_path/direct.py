@@ -141,7 +141,7 @@ def host_of(namespace: str) -> str:
 
 def behind(host: str) -> ExportedService:
     """Return a source as a replica that finds it by this name has it."""
-    namespace = host.split(".")[2]
+    namespace = host.partition(".svc.")[0].rpartition(".")[2]
     return ExportedService(
         name=NAME,
         namespace=namespace,
