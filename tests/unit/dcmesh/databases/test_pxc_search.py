@@ -26,7 +26,7 @@ SMALL = {
     "a failover": Bounds(begins="away", words=True),
     "a failover with rows that are lost": Bounds(begins="behind", words=True),
     "a return": Bounds(begins="gone", rows=1),
-    "a return, and a word": Bounds(begins="gone", rows=1, words=True, kinds=()),
+    "a return, and failover.without": Bounds(begins="gone", rows=1, words=True, kinds=()),
     "a row that was given up": Bounds(begins="lost", rows=1),
 }
 
@@ -128,8 +128,11 @@ FAULTS: dict[str, tuple[Callable[[Bounds], World], Bounds]] = {
     "open nodes are not asked for": (fault("and all(node.closed for node in nodes)", ""), Bounds()),
     "rows are not asked for": (fault("if own.rows.lacking(theirs.rows):", "if False:", of=switchover), Bounds(rows=1)),
     "nothing is promised": (promising_nothing, AWAY),
-    "it is not looked once more": (fault("        self._taken = token\n", "        raise _Permitted\n"), AWAY),
-    "one that has returned leads": (
+    "the lost site is not checked once more": (
+        fault("        self._taken = token\n", "        raise _Permitted\n"),
+        AWAY,
+    ),
+    "a site that has returned leads": (
         fault(
             f"        if theirs.token.site == self._other:{RETURNED} is a primary by",
             f"        if False:{RETURNED} is a",
@@ -140,11 +143,11 @@ FAULTS: dict[str, tuple[Callable[[Bounds], World], Bounds]] = {
         fault("    if not wanted and takes_writes(theirs):", "    if not wanted:"),
         Bounds(begins="gone", rows=1),
     ),
-    "the word counts while the channel runs": (
+    "failover.without counts while the channel runs": (
         fault("if own.channel and own.channel.receives:", "if False:", of=switchover),
         Bounds(words=True, faults=1, kinds=("mute",)),
     ),
-    "the word counts for one that is open": (
+    "failover.without counts for a site that is open": (
         fault("and switchover.without == other and takes_writes(theirs):", "and False:"),
         Bounds(begins="gone", rows=1, words=True, kinds=()),
     ),
@@ -153,7 +156,7 @@ FAULTS: dict[str, tuple[Callable[[Bounds], World], Bounds]] = {
         Bounds(words=True, begins="behind"),
     ),
     "nobody is held": (held(lambda **_: True), Bounds(runs=0, begins="gone")),
-    "who has promised is a replica": (held(trusting), AWAY),
+    "a site that has promised counts as a replica": (held(trusting), AWAY),
 }
 """Faults in the code, each with the limits of the search that finds it."""
 
