@@ -65,12 +65,12 @@ The first edition's client and server both have sidecars, in clusters of their o
 
 METHOD = """\
 *Streamed*: binary log with rows of 16 KiB, until the replica has it as relay log. *Applied*: the same, until the
-replica has the rows. *Small transactions*: one row each, one after another, until applied. *Visible*: the same with pauses of
-5 ms, from the end of each commit until the replica shows the row. *Query*: sysbench's point select on one connection.
-*Connection*: TCP, TLS and login; dcmesh's proxies resume their TLS session, MariaDB's client library does not. CPU is
-in CPU seconds per GB that is streamed, without interrupts. The databases have the same options. The lab's stand-in for
-netem makes the WAN's delay and loss: a process through which every packet passes. It uses the two cores, which no real
-WAN does. On a long WAN there are few queries, so p99 is about the slowest of them."""
+replica has the rows. *Small transactions*: one row each, one after another, until applied. *Visible*: the same with
+pauses of 5 ms, from the end of each commit until the replica shows the row. *Query*: sysbench's point select on one
+connection. *Connection*: TCP, TLS and login; dcmesh's proxies resume their TLS session, MariaDB's client library does
+not. CPU is in CPU seconds per GB that is streamed, without interrupts. The databases have the same options. The lab's
+stand-in for netem makes the WAN's delay and loss: a process through which every packet passes. It uses the two cores,
+which no real WAN does. On a long WAN there are few queries, so p99 is about the slowest of them."""
 
 
 def section(samples: Sequence[Sample]) -> str:
