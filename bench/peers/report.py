@@ -41,7 +41,7 @@ FACTS: Mapping[str, Mapping[str, str]] = {
         HAPROXY: "HAProxy: any certificate of the root",
     },
 }
-"""What follows from how each is made."""
+"""Facts that follow from each tool's design."""
 
 HOW = """\
 A database in dc1 runs already. A client in dc2 is to reach it, and becomes its replica. Each tool runs with one pod of
@@ -91,7 +91,7 @@ def megabytes(figure: Summary) -> str:
 
 
 def aims(_: Sequence[Sample]) -> Sequence[Aim]:
-    """Return no aims: they are compared."""
+    """Return no aims: peers are only compared."""
     return ()
 
 

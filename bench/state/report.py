@@ -35,7 +35,7 @@ def section(samples: Sequence[Sample]) -> str:
 
 
 def aims(_: Sequence[Sample]) -> Sequence[Aim]:
-    """Return no aims: that of ten more is of a real pair."""
+    """Return no aims: the aim for ten more exports is for a real pair."""
     return ()
 
 
