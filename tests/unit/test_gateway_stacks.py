@@ -159,7 +159,7 @@ def test_with_two_gateways_each_has_all_objects_and_the_entries_are_shared() -> 
         found = [of.object for of in at_dc1(moved, kind) if of.object[1] == SERVED[0]]
         assert sorted(namespace for namespace, _ in found) == places
     policies = [policy.object[0] for policy in moved.kind("AuthorizationPolicy")]
-    assert policies == ["new"], "in Istio's namespace it would hold for the gateways of others"
+    assert policies == ["new"], "in Istio's namespace it would apply to others' gateways"
     (entry,) = [of for of in at_dc1(moved, "ServiceEntry") if of.object[1] == SERVED[0]]
     assert entry.spec["exportTo"] == ["new", "istio-system"]
     told = moved.outputs["link"]["dc1"]["exports"][0]["identity"]

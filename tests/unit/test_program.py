@@ -400,7 +400,7 @@ def test_changed_certificates_are_allowed_first_and_seen_through(stack: Engine) 
         begun = stack[f"{site}-certificates-begun"]
         written = [pems["cert-chain.pem"], pems["root-cert.pem"]]
         assert (begun.inputs["create"], begun.inputs["triggers"]) == (":", written)
-        assert begun.name in stack.before(secret.name), "what was begun and taken back is seen through too"
+        assert begun.name in stack.before(secret.name), "a change that was begun and taken back is completed too"
         assert command.inputs["triggers"] == [*written, f"id of {begun.name}"]
         assert command.inputs["create"].endswith(f"-m dcmesh settle {site}")
         istiods = {r.name for r in stack.kind("Release") if r.inputs["name"] == "istiod" and site_of(r) == site}

@@ -76,7 +76,7 @@ def test_trust_hands_out_an_intermediate_for_each_site_and_its_key_is_secret(sta
     assert set(outputs) == {"dc1", "dc2", "dc3"}
     assert len({parts["caKey"] for parts in outputs.values()}) == 3
     readable = list(readable_strings(stacks["trust"].raw_outputs["intermediates"]))
-    assert {parts["caCert"] for parts in outputs.values()} <= set(readable), "what is no secret may be read"
+    assert {parts["caCert"] for parts in outputs.values()} <= set(readable), "what is not secret may be read"
     assert not {parts["caKey"] for parts in outputs.values()} & set(readable)
 
 
@@ -104,7 +104,7 @@ def test_each_site_has_its_own_intermediate_and_no_other(stacks: Stacks, site: s
         "root-cert.pem": issued[site]["rootCert"],
     }
     everything = str([resource.raw for resource in stacks[site].asked.values()]) + str(stacks[site].raw_outputs)
-    assert cacerts["ca-key.pem"].strip() in everything, "else nothing was looked at"
+    assert cacerts["ca-key.pem"].strip() in everything, "otherwise the test looked at nothing"
     for other in issued.keys() - {site}:
         assert issued[other]["caKey"].strip() not in everything
 
@@ -237,7 +237,7 @@ def test_both_directions_have_no_first(stacks: Stacks) -> None:
     assert asked_hosts(first) == {}
     assert len(asked_hosts(second["dc2"])["dc2"]) == len(asked_hosts(third)["dc1"]) == 3
     assert first.outputs["link"] == third.outputs["link"]
-    assert objects(first).items() <= objects(third).items(), "what stood stays as it was"
+    assert objects(first).items() <= objects(third).items(), "existing ones stay as they were"
 
 
 def test_a_site_with_a_key_of_its_own_first_asks_for_its_certificate(stacks: Stacks) -> None:

@@ -136,7 +136,7 @@ def test_a_pair_is_brought_to_its_roles_in_the_clusters_that_are_given(
         MariadbEnd(site="dc2", namespace="wookie-dr", name="db", kubeconfig="of the other"),
     ]
     assert (switched.other, switched.wanted, switched.foreseen) == ("", [Switchover(primary="dc2")], [])
-    assert capfd.readouterr() == ("", "dc1: is read-only, at 0-1-5\\x1b[2J\n"), "where Pulumi shows it meanwhile"
+    assert capfd.readouterr() == ("", "dc1: is read-only, at 0-1-5\\x1b[2J\n"), "Pulumi shows it there meanwhile"
 
 
 def test_of_one_site_the_other_is_named(switched: Switched, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -78,7 +78,7 @@ class Pod:
 
     def ask(self, text: str, end: str) -> str:
         marked = f"SELECT '{end.partition(chr(10))[0]}' AS `{end.partition(chr(10))[0]}`;\n"
-        assert text.endswith(marked), "else nobody knows where the answer ends"
+        assert text.endswith(marked), "otherwise nobody knows where the answer ends"
         text = text.removesuffix(marked)
         self.asked.append(text)
         answer = next((answer for part, answer in self.answers.items() if part in text), "")
@@ -285,7 +285,7 @@ def test_a_channel_is_set_up_by_what_the_pod_has(server: MariadbServer, pod: Pod
     )
     pod.answers["SHOW SLAVE STATUS"] = table(SLAVE)
     server.follow(SEEN)
-    assert "@channel" not in pod.changes[-1], "which is the start's, and goes on"
+    assert "@channel" not in pod.changes[-1], "it belongs to the start, and goes on"
     assert "START SLAVE" in pod.changes[-1]
 
 
@@ -328,7 +328,7 @@ def test_the_scheduler_runs_whatever_becomes_of_events_that_came_by_replication(
     pod.answers["SELECT name"] = ""
     pod.run_in.clear()
     server.run_events(SEEN, alone=False)
-    assert not pod.run_in, "where there is none the other site is not asked"
+    assert not pod.run_in, "without one, the other site is not asked"
 
 
 def test_an_event_that_is_refused_is_told_and_not_tried_again(server: MariadbServer, pod: Pod) -> None:

@@ -70,7 +70,7 @@ def test_what_is_printed_before_the_end_is_the_answer(begun: dict[str, Any]) -> 
     assert conversation.ask("second\n", "end") == "three\n"
     assert begun["websocket"].written == [b"\0first\n", b"\0second\n"]
     assert (begun["place"], begun["container"], begun["command"]) == (("db-0", "wookie"), "mariadb", ["cat", "-"])
-    assert begun["stdin"], "which is how a program learns that nobody asks any more"
+    assert begun["stdin"], "this tells a program that nobody asks any more"
     conversation.close()
     assert not begun["websocket"].open
 

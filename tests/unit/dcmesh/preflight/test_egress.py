@@ -98,7 +98,7 @@ def test_a_namespace_that_is_there_and_may_not_be_looked_into_is_refused_until_i
 ) -> None:
     """It may hold anything."""
     server.objects[f"{CORE}/{namespace}/{kind}"] = 403
-    assert lines(egress.occupied(reader(api), site(), "sites[1]", None)) == [], "it is not there"
+    assert lines(egress.occupied(reader(api), site(), "sites[1]", None)) == [], "it does not exist"
     server.objects[f"{CORE}/{namespace}"] = {"metadata": {"name": namespace, "annotations": {MADE_BY: STACK}}}
     ((stops, line),) = lines(egress.occupied(reader(api), site(), "sites[1]", None))
     assert stops

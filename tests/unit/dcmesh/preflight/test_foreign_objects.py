@@ -158,7 +158,7 @@ def test_a_gateway_of_the_stacks_own_that_stands_keeps_its_age(server: Kubernete
     server.objects[f"{NETWORKING}/gateways"]["items"].append(ours | {"spec": gateway(15443, "ISTIO_MUTUAL", SERVED)})
     found = lines(api, EXPORTER, known=stands)
     assert [(stops, "so istiod leaves out" in line) for stops, line in found] == [(False, False)]
-    assert "exports[1]" in found[0][1], "of the one that stands `status` warns"
+    assert "exports[1]" in found[0][1], "`status` warns of the existing one"
 
 
 def test_what_the_stack_has_made_is_nobody_elses(server: KubernetesAPI, api: ApiClient) -> None:
@@ -204,7 +204,7 @@ def test_a_gateway_at_an_egress_gateways_port_is_met(server: KubernetesAPI, api:
     ours = {"namespace": place[0], "name": place[1], "creationTimestamp": SINCE_LONG}
     server.objects[f"{NETWORKING}/gateways"]["items"].append({"metadata": ours, "spec": gateway(port, None, "*")})
     ((stops, line),) = lines(api, IMPORTER, known=state(urn=place))
-    assert not stops, "it stands, and is the elder"
+    assert not stops, "it exists, and is older"
     assert "to itself once dcmesh's own Gateway is written anew" in line
     put(server, "gateways", gateway(port, None, "*", {"istio": "dcmesh-egress"}))
     assert [stops for stops, _ in lines(api, IMPORTER)] == [True]
@@ -232,4 +232,4 @@ def test_a_route_that_leads_consumers_with_sidecars_elsewhere_is_refused(
     found = lines(api, ("mariadb", "dc2"))
     assert [stops for stops, _ in found] == ([True] if met else [])
     assert all("VirtualService tenant/theirs-0 in dc2: decides where" in line for _, line in found)
-    assert lines(api, IMPORTER) == [], "what is for sidecars holds for no gateway"
+    assert lines(api, IMPORTER) == [], "settings for sidecars do not apply to gateways"

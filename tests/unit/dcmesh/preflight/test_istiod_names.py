@@ -32,7 +32,7 @@ def names(
     settings = settings_of(raw).model_copy(update={"istio": istio, "trust": source})
     cluster = ClusterReader.of(api, frozenset())
     of_others = list(not_signed(cluster, settings, settings.sites[1], "sites[1]"))
-    assert of_others == [], "what has the first trust domain is not bound"
+    assert of_others == [], "intermediates for the first trust domain are not bound"
     return [finding.line() for finding in not_signed(cluster, settings, settings.sites[0], "sites[0]")]
 
 

@@ -97,7 +97,7 @@ def test_of_helms_releases_those_of_the_stack_are_named(raw: Raw, cluster: Kuber
     assert f"`{forget}`" in line
     assert look(raw, certified=["dc2"]) == []
     cluster.objects[f"{NAMESPACES}/istio-system"] = of("organization/dcmesh/another")
-    assert look(raw) == [], "which Helm's own check refuses"
+    assert look(raw) == [], "Helm's own check refuses it"
     cluster.objects[f"{NAMESPACES}/istio-system"] = 403
     raw["istio"] = {"existing": {"revision": "stable"}}
     cluster.objects |= {DR: LABELLED, SHOP: LABELLED}

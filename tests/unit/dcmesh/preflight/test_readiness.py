@@ -172,7 +172,7 @@ def remarks(raw: Raw) -> list[str]:
 
 def test_nothing_is_found_where_all_is_there(raw: Raw, cluster: KubernetesAPI) -> None:
     assert look(raw) == []
-    assert set(GOOD) <= set(cluster.asked), "else a finding below would prove less"
+    assert set(GOOD) <= set(cluster.asked), "otherwise a finding below would prove less"
 
 
 class Together(dict[str, Any]):
@@ -963,7 +963,7 @@ def test_a_mesh_may_be_given_what_goes_on_under_its_root(raw: Raw, cluster: Kube
     assert look(raw) == [given("provided")], "another root is trusted no more"
     raw["trust"] = certificates.provided(rootCert=certificates.root().pem + another.pem)
     cluster.objects[MESH_ROOT] = {"data": {"root-cert.pem": another.pem}}
-    assert look(raw) == [given("provided")], "what issues is not trusted yet"
+    assert look(raw) == [given("provided")], "the issuing root is not trusted yet"
 
 
 def test_a_cluster_without_istio_is_given_its_certificates(raw: Raw, cluster: KubernetesAPI, writes: str) -> None:
@@ -1027,7 +1027,7 @@ def test_volumes_that_are_right_or_can_grow_are(with_database: Callable[..., lis
     assert with_database() == []
     assert with_database("2Gi", "2048Mi", storageClass="fast") == []
     assert with_database("1Gi", "2Gi") == []
-    assert with_database("1Gi", storage_class=403) == [], "who may not ask is told by the API server"
+    assert with_database("1Gi", storage_class=403) == [], "the API server tells users who may not ask"
 
 
 @pytest.mark.parametrize("storage_class", [404, {**EXPANDABLE, "allowVolumeExpansion": None}])

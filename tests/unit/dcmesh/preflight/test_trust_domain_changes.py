@@ -195,7 +195,7 @@ def test_a_stack_that_has_told_nothing_has_what_its_mesh_has(there: tuple[str, .
     """Its first `up` may have failed, with pods that run."""
     LIVE.update({"dc1": there, "dc2": ()})
     assert bool(found({}, {"dc1": (NEW,), "dc2": ("dc2.dcmesh",)})) is refused
-    assert bool(found({}, {})) is (there == (NEW,)), "nor is it taken out again"
+    assert bool(found({}, {})) is (there == (NEW,)), "it is not removed again either"
 
 
 def test_what_an_up_wanted_is_not_what_the_mesh_has(holders: list[CertificateHolder]) -> None:
@@ -236,12 +236,12 @@ def test_consumers_of_other_stacks_are_not_shut_out() -> None:
     assert wrong in finding.line()
     stacks[DC2] = {"sites": {"dc2": {"trustDomains": ["dc2.dcmesh", OLD]}}}
     (finding,) = look("dc2.dcmesh")
-    assert wrong in finding.line(), "of certificates that dcmesh has not made: its step may have failed"
+    assert wrong in finding.line(), "dcmesh has not made these certificates, so its step may have failed"
     stacks[DC2] = {"sites": {"dc2": {"trustDomains": ["dc2.dcmesh"]}}}
     assert look("dc2.dcmesh") == []
     STATES[DC2] = resources({})
     STATES[DC2]["urn::t::dc2-certificates"] = {"outputs": {"triggers": ["chain", "root", "id"]}}
-    assert len(look("dc2.dcmesh")) == 1, "it was wanted, and is not seen through"
+    assert len(look("dc2.dcmesh")) == 1, "it was wanted, and is not completed"
     STATES[DC2] = resources({"dc2": ("dc2.dcmesh",)})
     assert look("dc2.dcmesh") == []
 
@@ -309,14 +309,14 @@ def test_the_old_one_goes_when_no_pod_has_it(holders: list[CertificateHolder], d
     holders.append(pod(domain))
     lines = said(STEPS[2], STEPS[3])
     assert [f"dc1 demo/hello-0 still has {OLD}: restart its pod first" in line for line in lines] == [True] * refused
-    assert said(STEPS[1], STEPS[2]) == [], "while both count, nothing is in the way"
+    assert said(STEPS[1], STEPS[2]) == [], "while both are valid, nothing prevents it"
 
 
 def test_who_cannot_be_asked_is_no_reason_to_go_on(holders: list[CertificateHolder]) -> None:
     holders.append(CertificateHolder(where="dc1's cluster", unknown="no answer"))
     (line,) = said(STEPS[2], STEPS[3])
     assert "dc1's cluster cannot be asked for its certificate (no answer)" in line
-    assert said(STEPS[0], STEPS[1]) == [], "where one is added alone, nobody need be asked"
+    assert said(STEPS[0], STEPS[1]) == [], "if one is only added, nobody need be asked"
 
 
 def test_going_back_needs_an_intermediate_that_may_sign_for_the_old_one(holders: list[CertificateHolder]) -> None:
