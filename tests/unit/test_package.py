@@ -1,4 +1,4 @@
-"""What pip installs, and the template of a project that uses it."""
+"""The packages that pip installs, and the template of a project that uses them."""
 
 import os
 import re
@@ -24,7 +24,7 @@ SETUP = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools
 
 
 def files(*suffixes: str) -> dict[str, list[Path]]:
-    """Return the files with these suffixes, by the package that they are in when it is installed."""
+    """Return the files with these suffixes, by the installed package that contains them."""
     found = dict[str, list[Path]]()
     for name, tree in TREES.items():
         for path in tree.rglob("*"):
@@ -47,7 +47,7 @@ def test_every_file_beside_the_modules_is_installed() -> None:
 
 
 def test_installed_components_need_no_package_of_that_name(tmp_path: Path) -> None:
-    """Their name is one that others have, too."""
+    """Others have packages of that name, too."""
     for name, tree in TREES.items():
         (tmp_path / name).symlink_to(tree)
     modules = [f"{package}.{path.stem}" for package, paths in files(".py").items() for path in paths]
@@ -78,7 +78,7 @@ PINNED = dict(re.fullmatch(r"(\S+)==(\S+)", line).groups() for line in requireme
 
 
 def needed(lines: list[str], extras: frozenset[str] = frozenset()) -> Iterator[str]:
-    """Yield the names of all packages that come with these, as what is installed says."""
+    """Yield the names of all packages that are installed along with these."""
     for requirement in map(Requirement, lines):
         chosen = [{"extra": extra} for extra in ("", *extras)]
         if requirement.marker and not any(requirement.marker.evaluate(of) for of in chosen):
@@ -88,7 +88,7 @@ def needed(lines: list[str], extras: frozenset[str] = frozenset()) -> Iterator[s
 
 
 def test_what_comes_with_dcmesh_is_pinned_at_what_is_tested_here() -> None:
-    """Else `pulumi install` would get another version than CI ran."""
+    """Otherwise `pulumi install` would get another version than CI ran."""
     names = {canonicalize_name(name) for name in needed(requirements("dependencies.txt"))}
     assert len(names) > 20
     pinned = {canonicalize_name(name): of for name, of in PINNED.items()}
@@ -116,7 +116,7 @@ def test_pip_tells_an_older_python_what_is_needed() -> None:
 
 @pytest.mark.parametrize("project", ["Pulumi.yaml", "template/Pulumi.yaml"])
 def test_the_clusters_of_no_kubeconfig_that_happens_to_be_there(project: str) -> None:
-    """A resource without a provider of its own would go to the cluster that kubectl has chosen."""
+    """A resource without an explicit provider would go to the cluster that kubectl has chosen."""
     config = yaml.safe_load((ROOT / project).read_text())["config"]
     assert config["pulumi:disable-default-providers"] == ["kubernetes"]
 

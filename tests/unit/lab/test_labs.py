@@ -1,4 +1,4 @@
-"""What pytest may run side by side: never two tests of one lab; and which labs it begins with."""
+"""What pytest may run side by side (never two tests of one lab), and with which labs it begins."""
 
 from pathlib import Path
 

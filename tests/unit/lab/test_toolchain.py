@@ -1,4 +1,4 @@
-"""The toolchain: what a part's name depends on, what an interruption leaves, and that its versions agree."""
+"""The toolchain: what a part's name depends on, what an interruption leaves, and that versions agree."""
 
 import os
 import re
@@ -23,7 +23,7 @@ from lab.paths import REPOSITORY
 
 @dataclass(frozen=True)
 class Text(Recipe):
-    """A part that holds a text."""
+    """A part that contains a text."""
 
     text: str
     source: Path | None = None
@@ -45,7 +45,7 @@ class Text(Recipe):
 
 @dataclass(frozen=True)
 class Broken(Recipe):
-    """A part whose making ends half-way."""
+    """A part that fails while it is made."""
 
     error: BaseException
     needs: Iterable[str] = ()
@@ -97,7 +97,7 @@ def eventually(condition: Callable[[], bool]) -> bool:
 
 
 def alive(command_line: Path) -> bool:
-    """Whether a process, by its command line in /proc, runs; a zombie has an empty one."""
+    """Tell whether a process runs, by its command line in /proc. A zombie has an empty one."""
     try:
         return bool(command_line.read_bytes())
     except (FileNotFoundError, ProcessLookupError):
@@ -106,7 +106,7 @@ def alive(command_line: Path) -> bool:
 
 @pytest.fixture
 def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy of a Go module, which takes the place of the repository's own."""
+    """A copy of a Go module, which is used instead of the repository's own."""
     copy = tmp_path / "go" / "pulumi"
     shutil.copytree(golang.module("pulumi"), copy)
     monkeypatch.setattr(golang, "module", lambda name: copy.with_name(name))
@@ -179,7 +179,7 @@ def test_parts_are_made_side_by_side_but_for_those_of_one_turn_and_what_they_nee
     log = tmp_path / "log"
 
     def after(begun: int, name: str) -> str:
-        """A command that ends when so many parts have begun."""
+        """Return a command that ends when this many parts have begun."""
         wait = f"until [ $(grep -c begin {log}) -ge {begun} ]; do :; done"
         return f"echo begin {name} >> {log}; {wait}; echo end {name} >> {log}"
 
@@ -329,7 +329,7 @@ def program(directory: Path, name: str, script: str) -> None:
 
 @pytest.fixture
 def fresh_debian(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Make the machine look like a Debian without etcd; the file that is returned tells what was run."""
+    """Make the machine look like a Debian without etcd. The returned file records what was run."""
     others = "".join(f"{name} installed\\n" for name in packages.PACKAGES if name != "etcd-server")
     program(tmp_path, "dpkg-query", f"printf '{others}'")
     program(tmp_path, "apt-get", f'echo "apt-get $*" >> {tmp_path}/ran; cat {tmp_path}/policy >> {tmp_path}/ran; :')

@@ -595,7 +595,7 @@ def test_the_name_that_importers_know_stays_with_its_port() -> None:
     )
     assert refused({}, one | {"ports": first_moved}) == [f"{at}.ports[0].port: {line}"]
     assert refused({"port": None, "ports": two}, {"port": 3307}) == [f"{at}.port: {line.replace('33060', '3307', 1)}"]
-    assert refused({}, one | {"ports": first_moved, "statefulSet": "another"}) == [], "is another host"
+    assert refused({}, one | {"ports": first_moved, "statefulSet": "another"}) == [], "this is another host"
 
 
 @pytest.mark.parametrize(

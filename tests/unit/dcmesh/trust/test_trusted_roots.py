@@ -1,4 +1,4 @@
-"""`python -m dcmesh trust`: what follows from what the proxies show."""
+"""`python -m dcmesh trust`: its conclusions from what the proxies show."""
 
 import json
 
