@@ -28,6 +28,7 @@ def parse(
     read: ReadStack = read_stack,
     read_text: ReadFile = read_file,
     salt: str = "",
+    asks_clusters: bool = True,
 ) -> tuple[Settings, dict[str, Link]]:
     """Validate a configuration.
 
@@ -38,6 +39,7 @@ def parse(
         read: returns another stack's outputs, by its whole name.
         read_text: returns the text of a file.
         salt: the `encryptionsalt` that the stack's passphrase fits; empty if it has none.
+        asks_clusters: whether clusters are asked afterwards: then their kubeconfigs must be there.
 
     Returns:
         The settings, and the link of each peer that exports something.
@@ -51,7 +53,7 @@ def parse(
     links = dict[str, Link]()
     if reading.settings:
         links, unread = links_of(reading.settings.peers, environment)
-        between = [*unread, *cross_checks(Configuration(reading.settings, links, environment))]
+        between = [*unread, *cross_checks(Configuration(reading.settings, links, environment), asks_clusters)]
         findings += filter(reading.is_sure, map(reading.as_written, between))
     if findings or not reading.settings:
         raise ConfigError(findings)
