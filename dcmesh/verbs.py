@@ -83,7 +83,7 @@ def switch(
     from dcmesh.databases.pxc_cluster import PxcEnd
     from dcmesh.databases.pxc_server import pxc_sides
     from dcmesh.databases.switchover import switch_over
-    from dcmesh.databases.switchover_foreseen import foreseen
+    from dcmesh.databases.switchover_dry_run import foreseen
 
     def work() -> None:
         places = _databases(ends, other, switchover, contexts)

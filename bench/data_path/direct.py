@@ -1,7 +1,8 @@
-"""The same database without dcmesh: a LoadBalancer of its own before the source's pod, and no sidecar on either end.
+"""Databases that all have the same options, and what it takes to reach one without dcmesh: a LoadBalancer of its own.
 
-Percona's operator does it so for replication between sites (`expose` with type LoadBalancer: a Service a pod). The pods
-are those that dcmesh's own workload makes, with the same options and on the same nodes; the server can do TLS, too.
+Percona's operator does this for replication between sites (`expose` with type LoadBalancer makes a Service for each
+pod). The pods are the same as those of dcmesh's own workload, with the same options and on the same nodes. In addition
+the server offers TLS.
 """
 
 import secrets
@@ -14,15 +15,12 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from components.databases.mariadb import SCRIPTS, MariadbArgs, headless_service, server_cnf, stateful_set
-from components.workloads.identity import pod_labels
+from components.workloads.namespace_and_account import pod_labels
 from dcmesh.model.gateway import GATEWAY_PORT
 from dcmesh.model.link import MYSQL_PORT, ExportedPort, ExportedService
 from dcmesh.model.plan import DatabasePlan
 from dcmesh.model.settings import Mariadb, Storage
 from tests.e2e.toolbox import MARIADB, Kubectl, eventually
-
-SOURCE, REPLICA = "direct", "direct-dr"
-"""Namespaces."""
 
 NAME = "db"
 TLS = "/etc/mysql/tls"
@@ -30,7 +28,7 @@ TLS_FILES = (("cert", "crt"), ("key", "key"), ("ca", "crt"))
 
 
 def certificate(name: str) -> tuple[str, str]:
-    """Return a certificate that has signed itself, and its key, as PEM."""
+    """Return a self-signed certificate and its key, as PEM."""
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
     now = datetime.now(UTC)
@@ -50,7 +48,7 @@ def certificate(name: str) -> tuple[str, str]:
 
 
 def load_balancer() -> dict[str, Any]:
-    """Return the spec of the source's LoadBalancer, on the only port that the lab's WAN lets through."""
+    """Return the spec of the source's LoadBalancer. Its port is the only one that the lab's WAN forwards."""
     return {
         "type": "LoadBalancer",
         "selector": {**pod_labels(NAME), "statefulset.kubernetes.io/pod-name": f"{NAME}-0"},
@@ -59,7 +57,7 @@ def load_balancer() -> dict[str, Any]:
 
 
 def servers(args: MariadbArgs) -> dict[str, Any]:
-    """Return the spec of the StatefulSet: that of dcmesh's workload, with a certificate for the server."""
+    """Return the spec of the StatefulSet. It is that of dcmesh's workload, with a certificate for the server."""
     spec = stateful_set(args, settings="settings", passwords="passwords")
     pod = spec["template"]["spec"]
     pod["volumes"].append({"name": "tls", "secret": {"secretName": "tls", "defaultMode": 0o440}})
@@ -136,32 +134,30 @@ def load_balancer_address(kubectl: Kubectl, service: str, namespace: str) -> str
     return ingress["ip"]
 
 
-def behind(host: str, port: int) -> ExportedService:
-    """Return the source as a replica that finds it there has it."""
-    source = ExportedService(
+def host_of(namespace: str) -> str:
+    """Return the name of a database's pod."""
+    return f"{NAME}-0.{NAME}.{namespace}.svc.cluster.local"
+
+
+def behind(host: str) -> ExportedService:
+    """Return a source as a replica that finds it by this name has it."""
+    namespace = host.partition(".svc.")[0].rpartition(".")[2]
+    return ExportedService(
         name=NAME,
-        namespace=SOURCE,
-        hosts=(f"{NAME}-0.{NAME}.{SOURCE}.svc.cluster.local",),
-        ports=(ExportedPort(port=port, probe="greeting"),),
+        namespace=namespace,
+        hosts=(host,),
+        ports=(ExportedPort(port=MYSQL_PORT, probe="greeting"),),
         protocol="TCP",
-        identities=(f"spiffe://cluster.local/ns/{SOURCE}/sa/{NAME}",),
+        identities=(f"spiffe://cluster.local/ns/{namespace}/sa/{NAME}",),
         consumers=(),
     )
-    return source.model_copy(update={"hosts": (host,)})  # unchecked: no link has an address for a host
 
 
-def create(kubectl: dict[str, Kubectl], tls: tuple[str, str]) -> str:
-    """Make the source in dc1 and the replica in dc2, and wait until both are ready; return the source's address."""
-    password = secrets.token_hex(16)
-    dc1, dc2 = kubectl["dc1"], kubectl["dc2"]
-    dc1.apply(*objects(arguments(SOURCE, "dc1", source=None, password=password), tls))
-    service = {"name": f"{NAME}-0", "namespace": SOURCE}
-    dc1.apply({"apiVersion": "v1", "kind": "Service", "metadata": service, "spec": load_balancer()})
-    address = load_balancer_address(dc1, f"{NAME}-0", SOURCE)
-    dc2.apply(*objects(arguments(REPLICA, "dc2", source=behind(address, GATEWAY_PORT), password=password), tls))
-    for site, namespace in ((dc1, SOURCE), (dc2, REPLICA)):
-        rolled_out(site, namespace)
-    return address
+def expose(kubectl: Kubectl, namespace: str) -> str:
+    """Make a LoadBalancer before a database; return its address."""
+    service = {"name": f"{NAME}-0", "namespace": namespace}
+    kubectl.apply({"apiVersion": "v1", "kind": "Service", "metadata": service, "spec": load_balancer()})
+    return load_balancer_address(kubectl, f"{NAME}-0", namespace)
 
 
 def rolled_out(kubectl: Kubectl, namespace: str) -> None:

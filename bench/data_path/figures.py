@@ -1,17 +1,35 @@
-"""What is measured, by which ways and under which circumstances: the names in the raw figures."""
+"""The names in the raw figures: what is measured, by which ways, and under which circumstances."""
 
 from dataclasses import dataclass
 
-DCMESH, PLAIN, TLS = "dcmesh", "plain", "tls"
-WAYS = (DCMESH, TLS, PLAIN)
-ONE_SIDECAR = "one sidecar"
-"""The way of `plain`, but from the pod of dcmesh's replica: its sidecar passes the connection on."""
+GATEWAYS, SIDECAR_GATEWAY = "egress gateway → gateway", "sidecar → gateway"
+GATEWAY_POD, SIDECARS = "egress gateway → pod", "sidecar → pod"
+"""The pairings of egress and termination, the client's site first. What ends at the pod passes its gateway unread."""
 
-RELAYS = "three relays"
-"""The way of `plain`, but through a process in each of three pods that only copies."""
+PAIRINGS = (GATEWAYS, SIDECAR_GATEWAY, GATEWAY_POD, SIDECARS)
+PLAIN, TLS = "plain", "tls"
+RELAYS = {2: "two relays", 3: "three relays"}
+"""The way of `plain`, but through so many processes that copy, with TLS from the first to the last of them."""
+
+AS_MANY = {GATEWAYS: 2, SIDECAR_GATEWAY: 2, GATEWAY_POD: 3, SIDECARS: 3}
+"""How many proxies a pairing has."""
+
+FIRST = "first edition"
+"""dcmesh 0.1.0: sidecars at both ends, which take in and out all that the pods send."""
+
+WAYS = (*PAIRINGS, TLS, PLAIN)
+SHOWN = (*PAIRINGS, FIRST, *RELAYS.values(), TLS, PLAIN)
+"""All of them, in the order of the tables."""
+
+LOCAL = "local"
+"""The case of a client and a replica in the database's own site. Its ways:"""
+
+NO_MESH, BY_GATEWAYS, POD_SIDECAR = "no mesh", "gateways", "sidecar at the pod"
+LOCAL_WAYS = (NO_MESH, BY_GATEWAYS, POD_SIDECAR, FIRST)
 
 STREAMED, APPLIED, ROWS = "streamed", "applied", "small transactions"
 LAG, QUERY, CONNECTION = "lag", "query", "connection"
+SIDECARS_MEMORY = "sidecars' working set"
 PERCENTILES = (50, 99)
 
 
@@ -20,31 +38,32 @@ def percentile_of(what: str, percent: int) -> str:
     return f"{what} p{percent}"
 
 
-GATEWAY, SOURCE_SIDECAR, REPLICA_SIDECAR = "gateway", "source's sidecar", "replica's sidecar"
-SOURCE_SERVER, REPLICA_SERVER = "source's server", "replica's server"
-PROXIES = (REPLICA_SIDECAR, GATEWAY, SOURCE_SIDECAR)
-"""On the way from the replica to its source."""
+EGRESS_GATEWAY, GATEWAY = "egress gateway", "gateway"
+REPLICA_SIDECAR, SOURCE_SIDECAR = "replica's sidecar", "source's sidecar"
+REPLICA_SERVER, SOURCE_SERVER = "replica's server", "source's server"
+PROXIES = (REPLICA_SIDECAR, EGRESS_GATEWAY, GATEWAY, SOURCE_SIDECAR)
+"""The proxies on the way from the replica to its source, in this order."""
 
 SERVERS = (SOURCE_SERVER, REPLICA_SERVER)
 
 
 def cpu_of(process: str) -> str:
-    """Return the metric's name of the time that a process takes of a core."""
+    """Return the metric's name of a process's CPU time."""
     return f"CPU of {process}"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """Circumstances.
+    """The circumstances of a measurement.
 
     Attributes:
         delay: milliseconds that the WAN adds to a round trip.
-        loss: share of the packets that it loses, in each direction.
-        rounds: how many rounds at the most.
+        loss: share of the packets that the WAN loses, in each direction.
+        rounds: the largest number of rounds.
         megabytes: how much is streamed, and applied.
         rows: how many small transactions there are.
         seconds: how long queries are sent.
-        connections: how many are made.
+        connections: how many connections are made.
     """
 
     delay: int
@@ -57,7 +76,7 @@ class Case:
 
     @property
     def name(self) -> str:
-        """Its name in the raw figures."""
+        """The case's name in the raw figures."""
         return f"{self.delay} ms" + (f", {self.loss:.1%} lost" if self.loss else "")
 
 

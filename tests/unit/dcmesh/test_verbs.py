@@ -104,7 +104,7 @@ class Switched:
         self.possible = True
         monkeypatch.setattr("dcmesh.databases.mariadb_server.sides_of", self.sides_of)
         monkeypatch.setattr("dcmesh.databases.switchover.switch_over", self.switch_over)
-        monkeypatch.setattr("dcmesh.databases.switchover_foreseen.foreseen", self.foresee)
+        monkeypatch.setattr("dcmesh.databases.switchover_dry_run.foreseen", self.foresee)
 
     @contextmanager
     def sides_of(self, ends: list[MariadbEnd], other: str) -> Iterator[str]:

@@ -7,8 +7,8 @@ import pytest
 from components.mesh import gateway
 from components.mesh.egress_gateway import LABELS, PROBE_LABELS
 from dcmesh.config.errors import Finding, Remark
-from dcmesh.kube.allowed import Allowed
 from dcmesh.kube.api import ApiClient
+from dcmesh.kube.read_rights import Allowed
 from dcmesh.model.plan import plan_of
 from dcmesh.model.settings import Settings
 from dcmesh.preflight import admission
@@ -222,6 +222,13 @@ def test_samples_have_what_the_pods_will_have(restricted: str | None) -> None:
         "the probe": "default",
         "mariadb": "db",
     }
+
+
+def test_an_istiod_that_is_there_fills_in_a_gateways_own_container() -> None:
+    """To a pod that has none of this name its webhook adds one, without a security context: refused for no reason."""
+    of = samples_of(settings_of())
+    for what in ("the gateway", "the egress gateway"):
+        assert [container["name"] for container in of[what].pod["spec"]["containers"]] == ["istio-proxy"]
 
 
 def test_samples_have_the_images_that_are_set() -> None:
