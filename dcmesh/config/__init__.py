@@ -19,6 +19,9 @@ from dcmesh.user_files import ReadFile, read_file
 
 __all__ = ["ConfigError", "Finding", "Settings", "load", "parse"]
 
+KEYS = "dcmesh"
+"""What the keys of all examples begin with: the project's name."""
+
 
 def parse(
     raw: Mapping[str, Any],
@@ -47,6 +50,9 @@ def parse(
     Raises:
         ConfigError: it is wrong; the message has a line for each error.
     """
+    if not raw and stack_config.values(KEYS):
+        advice = f"is the project's name in Pulumi.yaml, and the stack file's keys begin with {KEYS}: call it {KEYS}"
+        raise ConfigError([Finding("name", project, advice)])
     environment = Environment(project, stack, read, read_text, salt)
     reading = read_settings({key: value for key, value in raw.items() if value is not None})
     findings = list(reading.findings)
