@@ -103,14 +103,6 @@ def test_what_pulumi_install_reads_goes_by_the_pins(directory: str) -> None:
     assert (ROOT / directory / path).read_text() == (ROOT / "constraints.txt").read_text()
 
 
-def test_pip_tells_an_older_python_what_is_needed() -> None:
-    """It looks for a file of that name, and says that there is none."""
-    (too_old,) = [of for of in map(Requirement, requirements("requirements.txt")[2:]) if of.marker]
-    assert too_old.url == "file:///dcmesh-needs-python-3.11-or-newer"
-    assert too_old.marker
-    assert [too_old.marker.evaluate({"python_version": of}) for of in ("3.10", "3.11")] == [True, False]
-
-
 # --- the program, as Pulumi runs it ------------------------------------------------------------------------------
 
 

@@ -105,6 +105,14 @@ def test_a_peer_is_read_by_its_stack(stack: Stack, outputs: dict[str, Any]) -> N
     assert "stack output --json --stack dc1 --non-interactive" in asked
 
 
+def test_whoever_has_no_kubeconfig_can_see_it(stack: Stack, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A reviewer of a pull request has none, nor has somebody who only wants to see what dcmesh would do."""
+    stack(changed("existing-database", {"trust": {"source": "existing"}}))
+    with_kubeconfigs = shown()
+    monkeypatch.setenv("HOME", str(tmp_path / "elsewhere"))
+    assert "db (TLS ends here)" in shown() == with_kubeconfigs
+
+
 def test_where_the_tls_of_an_export_ends(stack: Stack) -> None:
     stack(changed("existing-database", {"trust": {"source": "existing"}}))
     assert shown().splitlines()[-1].endswith("db (TLS ends here) db-primary (TLS ends here)")

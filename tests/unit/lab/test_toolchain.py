@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -217,6 +218,24 @@ def test_a_missing_program_is_named(tmp_path: Path) -> None:
     work = Workplace(tmp_path, tmp_path, {}, tmp_path / "log")
     with pytest.raises(LabError, match="no-such-program is not on this machine"):
         work.run("no-such-program")
+
+
+@pytest.mark.parametrize(("version", "refused"), [("go1.19.8", True), ("go1.21.0", False), ("go1.26.2", False)])
+def test_a_go_that_is_too_old_is_named(
+    tmp_path: Path, executable: Callable[[str, str], Path], version: str, refused: bool
+) -> None:
+    """Debian's own takes the version in go.mod for a mistake."""
+    executable("go", f"echo {version}")
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    work = Workplace(tmp_path, scratch, {}, tmp_path / "log")
+    with (
+        pytest.raises(LabError, match=f"^Go 1.26 or newer is needed, and the first on PATH is {version}$")
+        if refused
+        else nullcontext()
+    ):
+        golang.module_copy("pause", work)
+    assert (scratch / "pause/go.mod").exists() is not refused
 
 
 def test_a_command_ends_with_the_process_that_runs_it(tmp_path: Path) -> None:
