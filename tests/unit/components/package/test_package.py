@@ -1,5 +1,6 @@
 """The component package: its schema, and what its components create of what Pulumi hands them."""
 
+import asyncio
 import json
 import re
 import tomllib
@@ -183,10 +184,14 @@ def test_pulumi_can_say_what_is_refused(construct: Any) -> None:
 def test_an_export_is_written_out(construct: Any, place: str) -> None:
     """In YAML an output looks like any other value: `namespace: ${shop.metadata.name}`."""
     key, *inside = place.split(".")
-    output = pulumi.Output.from_input("shop")
-    changed = [{**ORDERS["consumers"][0], inside[1]: output}] if inside else output
-    with pytest.raises(InputPropertiesError, match=f"^export.{place}: must be written out"):
+
+    async def program() -> None:  # an output needs a loop
+        output = pulumi.Output.from_input("shop")
+        changed = [{**ORDERS["consumers"][0], inside[1]: output}] if inside else output
         construct("ServiceExport", export={**ORDERS, key: changed}, selector={"app": "db"})
+
+    with pytest.raises(InputPropertiesError, match=f"^export.{place}: must be written out"):
+        asyncio.run(program())
 
 
 # --- the example -------------------------------------------------------------------------------------------------
