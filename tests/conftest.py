@@ -37,11 +37,12 @@ class Labs(LoadScopeScheduling):
 def lab_of(nodeid: str) -> str:
     """Return a name for the lab that a test uses.
 
-    A module of unit tests is one, and one right below tests/e2e. All of another directory is one, for each Istio.
+    A module of unit tests is one, and one right below tests/e2e. All of another directory is one, for each Istio; that
+    of bench's unit tests too, so that one worker alone imports what draws.
     """
     module, _, test = nodeid.partition("::")
     directory = module.rpartition("/")[0]
-    apart = directory == "tests/e2e" or module.startswith("tests/unit/")
+    apart = directory == "tests/e2e" or (module.startswith("tests/unit/") and directory != "tests/unit/bench")
     istio = re.search(r"[\[-]istio-([\d.]+)", test)
     return (module if apart else directory) + (f" on {istio[1]}" if istio else "")
 
