@@ -48,7 +48,32 @@ ANSWERS: dict[str, dict[str, str]] = {
     "tls:index/certRequest:CertRequest": {"certRequestPem": "request of {}\n"},
     "tls:index/locallySignedCert:LocallySignedCert": {"certPem": "certificate of {}\n"},
 }
+
+
+class Unserved:
+    """In place of the server through which an engine calls hooks: the SDK makes one for each task that has some."""
+
+    def __init__(self, **_: object) -> None:
+        pass
+
+    def add_insecure_port(self, address: str) -> int:
+        return 0
+
+    def add_generic_rpc_handlers(self, _: object) -> None:
+        pass
+
+    def add_registered_method_handlers(self, *_: object) -> None:
+        pass
+
+    async def start(self) -> None:
+        pass
+
+    async def stop(self, grace: float) -> None:
+        pass
+
+
 QUICKER: dict[str, Any] = {
+    "pulumi.runtime._callbacks.aio.server": Unserved,
     # The SDK asks where in the program each resource is created.
     "pulumi.runtime.resource._get_stack_trace": StackTrace,
     "pulumi.log.debug": lambda *_, **__: None,
@@ -115,12 +140,15 @@ def event_loop() -> Iterator[None]:
     loop._default_executor = AtOnce()  # type: ignore[attr-defined]  # set_default_executor() takes threads alone
     try:
         yield
-    finally:
+    except BaseException:
+        # A program that ends well has waited for all tasks, and looking through all of them is slow.
         loop.set_exception_handler(lambda *_: None)  # The first failure has been raised already.
         left = asyncio.all_tasks(loop)
         for task in left:
             task.cancel()
         loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
+        raise
+    finally:
         loop.close()
         asyncio.set_event_loop(None)
 

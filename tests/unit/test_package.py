@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import setuptools
 import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
@@ -35,7 +34,7 @@ def files(*suffixes: str) -> dict[str, list[Path]]:
 
 def test_every_package_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     given = dict[str, Any]()
-    monkeypatch.setattr(setuptools, "setup", given.update)
+    monkeypatch.setattr("setuptools.setup", given.update)
     monkeypatch.chdir(ROOT)
     runpy.run_path("setup.py")
     assert sorted(given["packages"]) == sorted(files(".py"))
