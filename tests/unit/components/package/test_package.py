@@ -195,9 +195,6 @@ def test_an_export_is_written_out(engine: Engine, place: str) -> None:
     with pytest.raises(InputPropertiesError, match=f"^export.{place}: must be written out"):
         engine.run(program)
 
-    with pytest.raises(InputPropertiesError, match=f"^export.{place}: must be written out"):
-        asyncio.run(program())
-
 
 # --- the examples ------------------------------------------------------------------------------------------------
 

@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pulumi
@@ -103,14 +104,19 @@ def test_one_that_stands_still_says_how_its_pods_are(cluster: KubernetesAPI) -> 
     )
 
 
-def test_as_long_as_it_gets_on_it_is_waited_for(cluster: KubernetesAPI) -> None:
+def test_as_long_as_it_gets_on_it_is_waited_for(cluster: KubernetesAPI, monkeypatch: pytest.MonkeyPatch) -> None:
     """The total time does not matter."""
+    clock = [0.0]
+    monkeypatch.setattr(rollout, "time", SimpleNamespace(monotonic=lambda: clock[0], sleep=time.sleep))
     waiting = threading.Thread(target=wait, args=(cluster, 0.5))
     cluster.objects[PATH] = stateful_set(updated=0)
     waiting.start()
     for updated in (0, 1, 2, 1):  # A node may fail meanwhile.
         cluster.objects[PATH] = stateful_set(updated=updated)
-        time.sleep(0.3)
+        asked = cluster.asked.count(PATH)
+        while cluster.asked.count(PATH) < asked + 3:  # The second of three has been seen whole.
+            assert waiting.is_alive()
+        clock[0] += 0.3
     assert waiting.is_alive()
     cluster.objects[PATH] = stateful_set()
     cluster.objects[f"{PODS}/db-0"] = pod()
