@@ -21,7 +21,7 @@ from dcmesh.status import screen
 from dcmesh.status.certificates import Certificate
 from dcmesh.status.hosts import Answer, parse_answers
 from dcmesh.status.sites import SiteStatus, Status
-from dcmesh.trust.trusted_roots import TrustReport
+from dcmesh.trust.trust_report import TrustReport
 from tests.unit.statuses import certificate, gateway, host, primary, replica
 
 ATTACKS = [

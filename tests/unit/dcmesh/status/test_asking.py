@@ -21,7 +21,7 @@ from dcmesh.status.exports import Export
 from dcmesh.status.gateways import GatewayStatus
 from dcmesh.status.hosts import Host
 from dcmesh.status.sites import SiteStatus, Status, ask_all, ask_site, of_kind
-from dcmesh.trust.trusted_roots import ask_trust
+from dcmesh.trust.trust_report import ask_trust
 from tests.unit import statuses
 from tests.unit.engine import Engine
 from tests.unit.program import Config, existing_clusters, run_apart, run_program
