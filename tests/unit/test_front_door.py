@@ -60,6 +60,12 @@ def test_a_misspelt_stack_is_not_made() -> None:
     assert "there is no Pulumi.misspelt.yaml here: copy a file of examples/ to it" in said
 
 
+def test_a_stack_of_an_organization_has_the_file_of_its_last_name() -> None:
+    command = ("make", "--just-print", "up", "STACK=organization/dcmesh/lab", "--old-file=venv/installed")
+    done = subprocess.run(command, cwd=ROOT, env=clean(), capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_a_python_that_is_too_old_makes_no_virtual_environment(executable: Callable[[str, str], Path]) -> None:
     real = f'exec {sys.executable} -c "import sys; sys.version_info = (3, 10, 13); $2"\n'
     old = executable("python3", f'[ "$1" = -c ] || exit 64\n{real}')
