@@ -49,7 +49,7 @@ Failed = pytest.fail.Exception
 """What a command of the tests' that fails raises."""
 
 LAB = "peers"
-MOST_ROUNDS = 3
+MOST_ROUNDS = 2
 """A round makes six clusters and takes ten minutes."""
 
 PEERS: tuple[type[Peer], ...] = (Dcmesh, MultiPrimary, HaProxy)
