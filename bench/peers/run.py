@@ -213,7 +213,7 @@ def answers(peer: Peer, replica: Site) -> Iterator[list[float]]:
             try:
                 client = process_of(replica, REPLICA, "db-0", "mariadbd")
                 target = (address_of(peer, replica), str(MYSQL_PORT))
-            except (Failed, ValueError, AssertionError):  # there is no pod, or no server in it
+            except (Failed, ValueError, IndexError, AssertionError, OSError):  # there is no pod, or no server in it
                 continue
             command = ["nsenter", f"--target={client}", "--net", "--", sys.executable, "-c", PROBE, *target]
             with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as asking:

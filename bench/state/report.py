@@ -17,9 +17,10 @@ HOW = """\
 A stack with the resources of so many exports, of the same size, that make nothing; ten more are added. What is left is
 what Pulumi itself takes: on a file or a bucket it writes the whole state twice for a resource and three times for a
 component, and copies the one before. Upstream's journal, which writes what has changed alone, is for Pulumi Cloud: in
-3.276 no other backend has it. What is written once is lost if that `up` is killed, so it is nothing for daily use;
-what is compressed is as safe as it comes, and `--disable-integrity-checking` spares nothing. A stack a site has half
-the state, and both run at once."""
+3.276 no other backend has it. What is written once is lost if that `up` is killed, so it is nothing for daily use; what
+is compressed is as safe as it comes. A stack a site has half the state, and both run at once. Of a pair's state a fifth
+is where in the program each resource was made: Pulumi's SDK for Python has no option against it, and takes 0.6 ms of a
+core for each to find that out."""
 
 
 def section(samples: Sequence[Sample]) -> str:
