@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from itertools import pairwise
 from pathlib import Path
@@ -144,7 +144,7 @@ def address_of(peer: Peer, replica: Site) -> str:
     return replica.exec("db-0", "mariadb", "getent", "ahostsv4", peer.host).split()[0]
 
 
-def memory(sites: Iterator[Kubectl]) -> float:
+def memory(sites: Iterable[Kubectl]) -> float:
     """Return the working sets of all that is no database and not Kubernetes' own, as kubelet has seen them last."""
     total = 0.0
     for kubectl in sites:
