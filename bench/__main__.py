@@ -1,4 +1,4 @@
-"""`python -m bench`: measure, keep the raw figures, write docs/performance.md.
+"""`python -m bench`: measures, keeps the raw figures, and writes docs/performance.md.
 
 python -m bench                        everything
 python -m bench data-path --rounds 3   one part
@@ -31,7 +31,7 @@ ROUNDS = 5
 
 
 def main() -> None:
-    """Measure what is asked for."""
+    """Measure the parts that are asked for."""
     parser = argparse.ArgumentParser(prog="python -m bench", description="measure, and write docs/performance.md")
     parser.add_argument("parts", nargs="*", choices=(*RUNS, ALL), default=ALL, help="what to measure (default: all)")
     parser.add_argument("--rounds", type=int, default=ROUNDS, help="rounds of each measurement (default: %(default)s)")

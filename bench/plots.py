@@ -1,26 +1,25 @@
-"""Plots of docs/performance.md, as SVG that is the same whenever the figures are."""
+"""Plots of docs/performance.md, as SVG. The same figures give the same SVG."""
 
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-
-import matplotlib as mpl
-from matplotlib.figure import Figure
+from typing import TYPE_CHECKING
 
 from bench.samples import Summary
 
-mpl.rcParams.update({"svg.hashsalt": "dcmesh", "svg.fonttype": "none"})
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 @dataclass(frozen=True, kw_only=True)
 class Axes:
-    """What a plot's axes say.
+    """The title and the axes of a plot.
 
     Attributes:
         title: what is shown.
-        x: what goes to the right.
-        y: what goes up.
-        logarithmic: whether both axes are.
+        x: the label of the horizontal axis.
+        y: the label of the vertical axis.
+        logarithmic: whether both axes are logarithmic.
     """
 
     title: str
@@ -30,7 +29,7 @@ class Axes:
 
 
 def bars(axes: Axes, groups: Mapping[str, Mapping[str, Summary]]) -> str:
-    """Return bars of medians with their spread: for each place on the x axis one bar for each way."""
+    """Return bars of medians with their spread. Each place on the x axis has one bar for each way."""
     figure, drawing = _drawing(axes)
     ways = list(dict.fromkeys(way for group in groups.values() for way in group))
     width = 0.8 / len(ways)
@@ -46,7 +45,7 @@ def bars(axes: Axes, groups: Mapping[str, Mapping[str, Summary]]) -> str:
             label=way,
         )
     drawing.set_xticks(range(len(groups)), list(groups))
-    drawing.legend(loc="upper left", bbox_to_anchor=(1, 1))  # beside, not over what is drawn
+    drawing.legend(loc="upper left", bbox_to_anchor=(1, 1))  # The legend lies beside the plot and not over it.
     return _svg(figure)
 
 
@@ -63,12 +62,12 @@ def lines(axes: Axes, series: Mapping[str, Mapping[float, Summary]]) -> str:
         drawing.set_yscale("log")
     else:
         drawing.set_ylim(bottom=0)
-    drawing.legend(loc="upper left", bbox_to_anchor=(1, 1))  # beside, not over what is drawn
+    drawing.legend(loc="upper left", bbox_to_anchor=(1, 1))  # The legend lies beside the plot and not over it.
     return _svg(figure)
 
 
 def course(axes: Axes, spans: Mapping[str, tuple[float, float]]) -> str:
-    """Return bars from the beginning to the end of each thing, the first to begin on top."""
+    """Return a bar from the beginning to the end of each item. The first one to begin is on top."""
     figure, drawing = _drawing(axes, height=1 + 0.16 * len(spans))
     names = sorted(spans, key=lambda name: spans[name])
     drawing.barh(names, [spans[n][1] - spans[n][0] for n in names], left=[spans[n][0] for n in names])
@@ -80,6 +79,11 @@ def course(axes: Axes, spans: Mapping[str, tuple[float, float]]) -> str:
 
 
 def _drawing(axes: Axes, height: float = 3.5):  # type: ignore[no-untyped-def]  # noqa: ANN202
+    # Only here: that takes a second, and most of what imports a report draws nothing.
+    import matplotlib as mpl
+    from matplotlib.figure import Figure
+
+    mpl.rcParams.update({"svg.hashsalt": "dcmesh", "svg.fonttype": "none"})
     figure = Figure(figsize=(7, height), layout="tight")
     drawing = figure.subplots()
     drawing.set_title(axes.title)
@@ -92,7 +96,7 @@ def _errors(figures: Sequence[Summary]) -> list[list[float]]:
     return [[f.median - f.low for f in figures], [f.high - f.median for f in figures]]
 
 
-def _svg(figure: Figure) -> str:
+def _svg(figure: "Figure") -> str:
     text = io.StringIO()
     figure.savefig(text, format="svg", metadata={"Date": None})
     return "\n".join(line.rstrip() for line in text.getvalue().splitlines()) + "\n"

@@ -11,13 +11,18 @@ from collections.abc import Callable
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any, Protocol, TypeVar
 
-import typer
+try:
+    import typer
+except ModuleNotFoundError as missing:
+    ours = "run the one of the virtual environment, as in `venv/bin/python -m dcmesh`; in a clone `make venv` makes it"
+    print(f"dcmesh: {sys.executable} has no module {missing.name}: {ours}", file=sys.stderr)
+    sys.exit(3)  # UNKNOWN for a monitor
 
 from dcmesh.model.facts import MAX_LAG, State
 from dcmesh.model.printable import printable
 
 if TYPE_CHECKING:
-    from dcmesh.deployment import DeployedSite
+    from dcmesh.sites_in_outputs import DeployedSite
 
 PROGRAM = "python -m dcmesh"
 PROJECT = "Pulumi.yaml"
@@ -201,7 +206,7 @@ def topology(
     """
     if file and (stack or kubeconfig or max_lag is not None):
         raise typer.BadParameter("a FILE says what was asked: leave out --stack, --max-lag and --kubeconfig")
-    from dcmesh.status.reading import read_status
+    from dcmesh.status.from_json import read_status
     from dcmesh.status.sites import Status, ask_all
     from dcmesh.topology.page import page
 
@@ -287,7 +292,7 @@ def trust(stack: Stack = None, as_json: Json = False, kubeconfig: Kubeconfig = N
     see.
     """
     from dcmesh.status.screen import text
-    from dcmesh.trust.roots import TrustReport, ask_trust
+    from dcmesh.trust.trust_report import TrustReport, ask_trust
 
     return show(asked(stack, kubeconfig, ask_trust, TrustReport), text, as_json)
 
@@ -310,11 +315,13 @@ def unlock(stack: Stack = None) -> State:
     the stack's state is a directory; of a state elsewhere it says nothing.
     """
     from dcmesh.pulumi_cli import PulumiError
+    from dcmesh.screen import under_way
     from dcmesh.unlock import UnlockError
     from dcmesh.unlock import unlock as remove_dead_locks
 
     try:
-        state, said = remove_dead_locks(stack)
+        with under_way("looking for a lock"):
+            state, said = remove_dead_locks(stack)
     except (UnlockError, PulumiError) as error:
         state, said = State.UNKNOWN, str(error)
     except FileNotFoundError as error:
@@ -344,7 +351,7 @@ def unstick() -> State:
     It reads a state that 0.1.0 has left, as `pulumi stack export` prints it, from standard input, and writes the mended
     one to standard output. It asks no cluster and changes no stack.
     """
-    from dcmesh.unstick import NotAStateError, mended
+    from dcmesh.stuck_replacement import NotAStateError, mended
 
     try:
         state = mended(sys.stdin.read())
@@ -484,7 +491,7 @@ def look(
         ask: what asks them.
         unreadable: makes, of the reason, what is found of a stack that cannot be read.
     """
-    from dcmesh.deployment import StackError, read_stack
+    from dcmesh.sites_in_outputs import StackError, read_stack
 
     try:
         return ask(read_stack(stack, kubeconfig))

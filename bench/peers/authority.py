@@ -43,7 +43,7 @@ def intermediate(name: str, by: Signer) -> Signer:
 
 
 def leaf(name: str, by: Signer) -> Signer:
-    """Return a certificate of a server or a client, which has that DNS name."""
+    """Return a certificate for a server or a client, with this DNS name."""
     return _signed(name, by, authority=False)
 
 

@@ -19,15 +19,15 @@ LONGEST = 6
 """How many of the things that take longest are named."""
 
 INTRODUCTION = f"""\
-The demo's pair (`Pulumi.dev.yaml`) on two clusters that were just made: three hosts are exported and imported, by the
-same charts, values, images and objects; both ways end when each host is answered by its own pod. **Sequential**: the
-steps of Istio's multi-cluster demo, each awaited before the next, by openssl, kubectl and helm ({VERSION}):
-[sequential.sh](../bench/setup/sequential.sh). It types without pause, and reads nothing between two steps."""
+The demo's pair (`Pulumi.dev.yaml`) is set up on two new clusters. Three hosts are exported and imported. Both ways use
+the same charts, values, images and objects, and end when each host is answered by its own pod. **Sequential** means the
+steps of Istio's multi-cluster demo, each awaited before the next, with openssl, kubectl and helm ({VERSION}):
+[sequential.sh](../bench/setup/sequential.sh). The script types without a pause, and reads nothing between two steps."""
 
 CHAIN = """\
-The chain of waits is what nobody can shorten: the certificates; an istiod, from when its pod appears until it is ready;
-the pods that it injects, from when they appear until they are ready; the first answer. The sites need not wait for each
-other. Each piece is taken from the sequential way, where the machine does nothing else meanwhile."""
+The chain of waits cannot be shortened: first the certificates; then an istiod, from when its pod appears until it is
+ready; then the pods that it injects, from when they appear until they are ready; then the first answer. The sites need
+not wait for each other. Each link's time is from the sequential way, where the machine does nothing else meanwhile."""
 
 COMMANDS = {
     "preview of nothing": "`pulumi preview`, nothing to do",
@@ -90,20 +90,20 @@ def plots(samples: Sequence[Sample]) -> Mapping[str, str]:
 
 
 def chains(samples: Sequence[Sample], way: str) -> dict[int, float]:
-    """Return how long the longest chain is in each round, by how long the pods were waited for in that way."""
+    """Return the length of the longest chain in each round, with the waits for pods as they were in this way."""
     rounds = by_round(samples, "set-up", way, "pair")
     lengths = {number: _links(samples, number, way) for number in rounds}
     return {number: sum(of[link] for link in longest_chain(of)) for number, of in lengths.items()}
 
 
 def middle_round(samples: Sequence[Sample]) -> int:
-    """Return the round whose `up` took as long as the median of them, or is the next above it."""
+    """Return the round whose `up` took the median time, or the next longer one."""
     rounds = by_round(samples, "set-up", OURS, "pair")
     return sorted(rounds, key=lambda number: rounds[number])[len(rounds) // 2]
 
 
 def _links(samples: Sequence[Sample], number: int, way: str) -> dict[str, float]:
-    """Return how long each link of the chains took. What is no pod is known of the sequential way alone."""
+    """Return how long each link of the chains took. Links other than pods are known from the sequential way only."""
     steps = {name: span.length for name, span in _spans(samples, "step", BY_HAND, number).items()}
     return steps | {name: span.length for name, span in _spans(samples, "wait", way, number).items()}
 

@@ -11,20 +11,20 @@ import pulumi_kubernetes as k8s
 
 from dcmesh.databases.replication import Replica
 from dcmesh.model import settings as model
-from dcmesh.model.confined import CONFINED, NOBODY, RESTRICTED
 from dcmesh.model.link import CLUSTER_DOMAIN, MYSQL_PORT
 from dcmesh.model.mariadb import CLAIM, PLACE, REPLICATION, SERVER
 from dcmesh.model.plan import DatabasePlan
 from dcmesh.model.secret import made_of
+from dcmesh.model.security_contexts import CONFINED, NOBODY, RESTRICTED
 from dcmesh.model.switchover import Switchover
 
 from ..databases.failure_reasons import tell_reasons
 from ..databases.generated_password import generated_password
 from ..databases.writer_service import WriterService, WriterServiceArgs
 from ..monitoring.objects import DATABASE_PORT
-from ..rollout import rolled_out
-from ..sealed import sealed
-from ..workloads.identity import NO_SIDECAR, create_identity, pod_labels
+from ..pulumi_secrets import sealed
+from ..rollout_command import rolled_out
+from ..workloads.namespace_and_account import NO_SIDECAR, create_identity, pod_labels
 
 SCRIPTS = {
     f"{name}.sh": Path(__file__).with_name(f"mariadb_{name}.sh").read_text()

@@ -20,9 +20,10 @@ def page() -> str:
 
 
 def _table(rules: Iterable[Rule]) -> str:
-    head = "| API group | resources | verbs | what for |\n|---|---|---|---|\n"
+    head = "| API group | resources | verbs | what for | in the logs |\n|---|---|---|---|---|\n"
     rows = (
-        f"| {rule.group or 'core'} | {', '.join(rule.resources)} | {', '.join(rule.verbs)} | {rule.why} |"
+        f"| {rule.group or 'core'} | {', '.join(rule.resources)} | {', '.join(rule.verbs)} | {rule.why} "
+        f"| {'' if rule.seen else 'no'} |"
         for rule in rules
     )
     return head + "\n".join(rows)
@@ -32,27 +33,25 @@ _TEXT = """\
 <!-- Written from dcmesh/model/permissions.py by `python -m dcmesh.config.generate`. -->
 # Rights
 
-What the user of a kubeconfig needs for `up`, `destroy`, `status`, `doctor` and `trust`. The list is what the audit logs
-of two of the lab's clusters showed: of `up` and `status` on both, one with dcmesh's own Istio and one with an Istio
-that was there, and of `doctor` and `trust` on the first. `delete` was not in them. That Pulumi lists and watches what
-it deletes was read in its Kubernetes provider. Who patches what is not there yet needs `create` as well, which no log
-shows: a user without it was refused on the lab. **A user with exactly these rights has not been tried yet.**
+The user of a kubeconfig needs these rights for `up`, `destroy`, `status`, `doctor` and `trust`. A soak test runs all of
+these commands on two clusters, with a service account that has exactly these rights. According to the API servers'
+audit logs it uses every right, except the marked ones. Not tried in this way were the workload `pxc`, `monitoring`, a
+switchover, a change of certificates, and `termination: ingress`.
 
-The workload `pxc`, `monitoring`, a switchover, a change of certificates and `termination: ingress` were not looked at.
+The rights are for the whole cluster, because dcmesh makes namespaces, and Kubernetes cannot grant rights in namespaces
+that do not exist yet.
 
-The rights hold for the whole cluster: dcmesh makes namespaces, and Kubernetes gives no rights for namespaces that are
-not there.
-
-## Where Istio is there already
+## With an existing Istio
 
 {any_istio}
 
-## Where dcmesh installs Istio: these as well
+## In addition, if dcmesh installs Istio
 
 {own_istio}
 
-Who makes a role, as Istio's charts do, must have all of its rights, or `escalate` and `bind`. These make their holder
-as good as an administrator: where that cannot be, let another user install Istio, and set `istio.existing`.
+A user who makes a role, as Istio's charts do, must have all of the role's rights, or `escalate` and `bind`. These two
+give the user the power of an administrator. Where that is not acceptable, let another user install Istio, and set
+`istio.existing`.
 
 ## As ClusterRoles
 

@@ -17,7 +17,7 @@ from dcmesh.model.base_model import Model
 from dcmesh.model.egress import PORTS
 from dcmesh.model.gateway import GATEWAY_NAME, Exposure
 from dcmesh.model.images import AGNHOST
-from dcmesh.model.ingress import TAKES_PART, ingress_port
+from dcmesh.model.ingress_port import TAKES_PART, ingress_port
 from dcmesh.model.istio import TRUST_DOMAIN
 from dcmesh.model.link import (
     MYSQL_PORT,
@@ -1014,13 +1014,3 @@ class Settings(Model):
     def lost(self) -> str | None:
         """Name of the site that is gone, if one is."""
         return self.failover.without if self.failover else None
-
-    def protects(self, site: Site) -> bool:
-        """Tell whether a site's databases are kept from deletion."""
-        return self.protect and not site.throw_away
-
-    @property
-    def protects_root(self) -> bool:
-        """Whether the root is kept from deletion: it may sign for clusters that are not for throwing away."""
-        others = self.trust.issue_for if isinstance(self.trust, GeneratedTrust) else []
-        return self.protect and bool(others or any(map(self.protects, self.sites)))

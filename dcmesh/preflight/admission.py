@@ -10,16 +10,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from dcmesh.config.errors import Finding, Remark
-from dcmesh.kube.admission import objection
-from dcmesh.kube.allowed import Allowed
+from dcmesh.kube.pod_dry_run import objection
+from dcmesh.kube.read_rights import Allowed
 from dcmesh.model import settings as model
 from dcmesh.model.component_names import egress_name, gateway_component, workload_name
-from dcmesh.model.confined import CONFINED, NOBODY, PROBE_RESOURCES, RESTRICTED, SECCOMP
 from dcmesh.model.egress import LABELS
 from dcmesh.model.gateway import GATEWAY_NAME
 from dcmesh.model.istio import ISTIO_NAMESPACE
 from dcmesh.model.istio_objects import labels
 from dcmesh.model.plan import SitePlan
+from dcmesh.model.security_contexts import CONFINED, NOBODY, PROBE_RESOURCES, RESTRICTED, SECCOMP
 from dcmesh.preflight.gateway_exports import pod_labels
 from dcmesh.preflight.hosts import imported_name, new_or_there
 from dcmesh.preflight.parallel import each
@@ -142,9 +142,13 @@ def samples(settings: model.Settings, site: model.Site, path: str, plan: SitePla
 
 
 def _gateway(own: Mapping[str, str], given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what Istio's chart gives a gateway, with the values given laid over it. istiod puts its image in."""
+    """Return what Istio's chart gives a gateway, with the values given laid over it.
+
+    An istiod that is there puts the image into the container of this name: to a pod without one it would add another.
+    """
     resources = _mapping(given, "resources")
     container = {
+        "name": "istio-proxy",
         "image": "auto",
         "securityContext": given.get("containerSecurityContext") or {"runAsUser": NOBODY, **CONFINED},
         "resources": {kind: of | _mapping(resources, kind) for kind, of in GATEWAY_RESOURCES.items()},

@@ -1,7 +1,9 @@
-"""Certificates of workloads, and of who would pass for one, made as a test needs them."""
+"""Certificates of workloads and of impostors, made as a test needs them."""
 
 import base64
 import datetime
+import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,10 +14,14 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
 from cryptography.x509.oid import NameOID
 
-from tests.e2e.toolbox import Kubectl
+from tests.e2e.site_stack import SiteStack
+from tests.e2e.toolbox import ROOT, Kubectl
+
+Attempts = dict[str, dict[str, str]]
+"""By name the paths of a certificate and its key."""
 
 Chain = tuple[bytes, Any, list[bytes]]
-"""A certificate authority: its certificate, its key, and the certificates that a leaf of it needs with it."""
+"""A certificate authority: its certificate, its key, and the certificates that a leaf must be sent with."""
 
 
 def bundle_of(site: Kubectl) -> Chain:
@@ -44,7 +50,7 @@ def certificate(
 
 
 def another_root() -> Chain:
-    """Make a certificate authority that nobody has heard of."""
+    """Make a certificate authority that nobody trusts."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.ORGANIZATION_NAME, "another root")])
     root = certificate("another root", key, name, key, x509.BasicConstraints(ca=True, path_length=None))
@@ -57,13 +63,13 @@ def leaf(
     identity: str,
     kind: Callable[[str], x509.GeneralName] = x509.UniformResourceIdentifier,
 ) -> dict[str, str]:
-    """Issue a workload's certificate as istiod does; where it and its key are.
+    """Issue a workload's certificate as istiod does. Return the paths of the certificate and its key.
 
     Args:
-        directory: where to write them.
-        authority: who signs.
-        identity: the name that it has.
-        kind: what kind of name that is. Default: a URI, as every identity.
+        directory: the directory for both files.
+        authority: the authority that signs.
+        identity: the name in the certificate.
+        kind: the kind of that name. Default: a URI, as for every identity.
     """
     ca_pem, ca_key, chain = authority
     key = ec.generate_private_key(ec.SECP256R1())
@@ -79,3 +85,25 @@ def leaf(
         path.touch(mode=0o600)
         path.write_bytes(parts[part])
     return {part: str(path) for part, path in paths.items()}
+
+
+def asking(script: str, dc1: SiteStack, attempts: Attempts, directory: Path) -> tuple[str, ...]:
+    """Return what `lab` runs on dc2's node to have a script ask a pod of dc1's demo with some certificates.
+
+    Args:
+        script: a module here.
+        dc1: the stack with the demo.
+        attempts: the certificates.
+        directory: where to write what is asked.
+    """
+    gateway = dc1.output("link")["dc1"]["gateway"]
+    asked = {
+        "address": gateway["addresses"][0],
+        "port": gateway["port"],
+        "server_name": "outbound_.8080_._.hello-0.hello.demo.svc.cluster.local",
+        "attempts": attempts,
+    }
+    plan = directory / f"{script}.json"
+    plan.write_text(json.dumps(asked))
+    here = ("env", f"--chdir={ROOT}", sys.executable, "-m", f"tests.e2e.{script}")
+    return ("enter", "dc2", "--", *here, str(plan))

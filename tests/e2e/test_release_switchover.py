@@ -1,11 +1,11 @@
-"""A pair that the last release has brought up, and the present program's `up` over it, which switches over as well."""
+"""A pair of the last release is updated by the present program's `up`, which also does a switchover."""
 
 from collections.abc import Iterator
 
 import pytest
 
 from .test_release import Pair, released
-from .toolbox import ROOT, Database, Lab, eventually, lab_config, lab_for_a_while
+from .toolbox import ROOT, Database, Lab, eventually, lab_for_a_while
 
 TOKEN = (
     "SELECT CONCAT(site, IF(@@read_only, ' closed', ' open')) FROM dcmesh.primary_site WHERE server_id = @@server_id"
@@ -27,7 +27,7 @@ def released_pair(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 @pytest.mark.soak(
     proves=(
-        "components/databases/mariadb_switchover.py",
+        "components/databases/mariadb_switchover_command.py",
         "components/databases/mariadb_prepare.sh",
         "dcmesh/databases/mariadb_server.py",
         "dcmesh/databases/switchover.py",
@@ -41,7 +41,7 @@ def test_one_up_leads_a_released_pair_over_and_switches_over(released_pair: Pair
     eventually("dc2 has the row", lambda: dc2(SHOWN, check=False) == "by the release", within=60)
     pair.use(ROOT)
     with pair.edit() as config:
-        config |= {"dcmesh:istio": lab_config()["dcmesh:istio"], "dcmesh:protect": False, "dcmesh:primary": "dc2"}
+        config["dcmesh:primary"] = "dc2"
     pair.up("--skip-preview")
     assert (dc1(TOKEN), dc2(TOKEN)) == ("dc2 closed", "dc2 open")
     dc2("INSERT INTO kept.notes VALUES ('by the next')")

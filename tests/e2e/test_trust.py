@@ -1,11 +1,10 @@
-"""Certificates are replaced under a load of new and of held connections, each site by its own `up`: nothing fails.
+"""Certificates are replaced under a load of new and held connections, each site by its own `up`. Nothing fails.
 
-Two istiods a site: they take what is new at different times. One life, in the order of the tests.
+Each site has two istiods, which take new certificates at different times. The tests form one course of events.
 """
 
 import json
 import subprocess
-import sys
 import time
 from base64 import b64decode
 from collections.abc import Callable, Iterator
@@ -19,16 +18,16 @@ from cryptography import x509
 from dcmesh.model.gateway import GATEWAY_NAME, GATEWAY_NAMESPACE
 from lab.toolchain import ISTIOS, Istio
 
-from .certificates import Chain, bundle_of, leaf
+from .certificates import Attempts, Chain, asking, bundle_of, leaf
 from .site_stack import SiteStack, strings
-from .test_stacks import consumer, export, imported
-from .toolbox import CLIENT, ROOT, Kubectl, Lab, Project, eventually, lab_config, lab_for_a_while, name_on, on_istio
+from .test_stacks import DOMAINS, consumer, export, imported
+from .toolbox import CLIENT, Kubectl, Lab, Project, eventually, lab_config, lab_for_a_while, name_on, on_istio
 
 URL = "http://hello-0.hello.demo.svc.cluster.local:8080/hostname"
 
 
 class Load:
-    """Requests from dc2 to dc1: several a second each on a connection of its own, and some on one that is held."""
+    """Requests from dc2 to dc1: several a second, each on a new connection, and some on one that is held open."""
 
     def __init__(self, site: Kubectl, directory: Path) -> None:
         asking = "curl --silent --output /dev/null --max-time 5 --write-out '%{stderr}%{num_connects} %{http_code}\\n'"
@@ -43,10 +42,10 @@ class Load:
         ]
 
     def answers(self, kind: str) -> list[str]:
-        return self.files[kind].read_text().splitlines()[:-1]  # the last line may be half written
+        return self.files[kind].read_text().splitlines()[:-1]  # The last line may be incomplete.
 
     def answered(self) -> None:
-        """Nothing has failed, and the load goes on: each new request connects."""
+        """Assert that nothing has failed and that the load goes on with new connections."""
         counts = {kind: len(self.answers(kind)) for kind in self.files}
         for kind, count in counts.items():
             eventually(f"more {kind} requests", lambda kind=kind, count=count: len(self.answers(kind)) > count + 3)
@@ -54,7 +53,7 @@ class Load:
         assert {answer.partition(" ")[2] for answer in self.answers("held")} == {"200"}
 
     def __call__(self) -> None:
-        """And the held connection is the first."""
+        """Assert the same, and that the held connection is still the first one."""
         self.answered()
         assert [answer for answer in self.answers("held") if answer != "0 200"] == ["1 200"]
 
@@ -71,7 +70,7 @@ ON_THE_NEWEST = pytest.mark.parametrize(
     ids=lambda istio: f"istio-{istio.line}",
 )
 def istio(request: pytest.FixtureRequest) -> Istio:
-    """The newest of the lab's Istios; soak has the others, too."""
+    """The newest of the lab's versions of Istio. Soak runs the others too."""
     found: Istio = request.param
     return found
 
@@ -85,7 +84,7 @@ def lab(istio: Istio) -> Iterator[Lab]:
 
 @pytest.fixture(scope="module")
 def sites(istio: Istio, lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """The stacks `trust`, `dc1` and `dc2`, up."""
+    """The stacks `trust`, `dc1` and `dc2`, after their `up`."""
     directory = tmp_path_factory.mktemp(lab.name)
     state = directory / "state"
     exports = [export(namespace="demo", replicas=1, consumers=[consumer("dc2", "demo-dr")])]
@@ -112,9 +111,9 @@ def sites(istio: Istio, lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> d
 def load(sites: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Load]:
     load = Load(sites["dc2"].kubectl, tmp_path_factory.mktemp("load"))
     yield load
-    for asking in load.asking:
-        asking.kill()
-        asking.wait()
+    for process in load.asking:
+        process.kill()
+        process.wait()
 
 
 @pytest.fixture
@@ -131,38 +130,15 @@ def step(sites: dict[str, Any]) -> Callable[..., None]:
 
 CONSUMER = "spiffe://cluster.local/ns/demo-dr/sa/client"
 
-Attempts = dict[str, dict[str, str]]
-"""By name the paths of a certificate and its key."""
-
 Ask = Callable[[Attempts], dict[str, str]]
 
 
 @pytest.fixture
-def asking(sites: dict[str, Any], tmp_path: Path) -> Callable[[str, Attempts], tuple[str, ...]]:
-    """Return what `lab` runs on dc2's node to have a script ask a pod of dc1 with some certificates."""
-
-    def command(script: str, attempts: Attempts) -> tuple[str, ...]:
-        gateway = sites["dc1"].output("link")["dc1"]["gateway"]
-        asked = {
-            "address": gateway["addresses"][0],
-            "port": gateway["port"],
-            "server_name": "outbound_.8080_._.hello-0.hello.demo.svc.cluster.local",
-            "attempts": attempts,
-        }
-        plan = tmp_path / f"{script}.json"
-        plan.write_text(json.dumps(asked))
-        here = ("env", f"--chdir={ROOT}", sys.executable, "-m", f"tests.e2e.{script}")
-        return ("enter", "dc2", "--", *here, str(plan))
-
-    return command
-
-
-@pytest.fixture
-def ask(lab: Lab, asking: Callable[[str, Attempts], tuple[str, ...]]) -> Ask:
+def ask(lab: Lab, sites: dict[str, Any], tmp_path: Path) -> Ask:
     """Ask with each of some certificates, and return whether there is an answer."""
 
     def found(attempts: Attempts) -> dict[str, str]:
-        answers: dict[str, str] = json.loads(lab(*asking("answered", attempts)))
+        answers: dict[str, str] = json.loads(lab(*asking("answered", sites["dc1"], attempts, tmp_path)))
         return answers
 
     return found
@@ -174,12 +150,13 @@ def own_key(site: SiteStack) -> str:
 
 
 def verifies(site: SiteStack, chain: str, directory: Path) -> bool:
-    """Tell whether a certificate with those above it is one under a site's roots."""
+    """Tell whether a certificate, with those above it, verifies against a site's roots."""
     roots = directory / "roots.pem"
     roots.write_text(site.output("certificates")[site.stack]["rootCert"])
     command = ["openssl", "verify", "-CAfile", str(roots), "-untrusted", chain, chain]
     said = subprocess.run(command, capture_output=True, text=True, check=False)
-    # The other one is of an e-mail address that reads like an identity, which is held against what is permitted.
+    # The other certificate has an e-mail address that looks like an identity. The constraints must be checked on it
+    # too.
     reasons = ("permitted subtree violation", "unsupported or invalid name syntax")
     assert said.returncode == 0 or any(reason in said.stderr for reason in reasons), said.stderr
     return said.returncode == 0
@@ -187,7 +164,7 @@ def verifies(site: SiteStack, chain: str, directory: Path) -> bool:
 
 @pytest.fixture
 def genuine(sites: dict[str, Any], tmp_path: Path) -> Callable[[], Attempts]:
-    """Return what dc2's client has: if it is refused, too, nobody was told apart."""
+    """Return the certificate of dc2's client. If that is refused too, a test has not told good from bad."""
 
     def issued() -> Attempts:
         (directory := tmp_path / "genuine").mkdir()
@@ -198,7 +175,7 @@ def genuine(sites: dict[str, Any], tmp_path: Path) -> Callable[[], Attempts]:
 
 @pytest.fixture(scope="module")
 def stolen(sites: dict[str, Any]) -> Chain:
-    """The intermediate that dc2 has at first, with its key."""
+    """The first intermediate of dc2, with its key."""
     return bundle_of(sites["dc2"].kubectl)
 
 
@@ -217,7 +194,7 @@ def together(*commands: Callable[[], object]) -> None:
 
 
 def held(site: SiteStack) -> tuple[str, list[str]]:
-    """Return the version of the Secret `cacerts`, and the roots that the site's proxies follow."""
+    """Return the version of the Secret `cacerts`, and the roots that the site's proxies trust."""
     return (
         site.kubectl.get("secret", "cacerts", "istio-system")["metadata"]["resourceVersion"],
         list(site.output("certificates")[site.stack]["rootsExpire"]),
@@ -225,27 +202,28 @@ def held(site: SiteStack) -> tuple[str, list[str]]:
 
 
 def asked(site: SiteStack, verb: str) -> Any:
-    """Return what `python -m dcmesh VERB` says of a site; all is well, whatever step it has taken."""
+    """Return what `python -m dcmesh VERB` says of a site. All must be well at every step."""
     said = json.loads(site.dcmesh(verb, "--json").stdout)
     assert (said["state"], said["problems"]) == ("ok", [])
     return said
 
 
 def roots(site: SiteStack) -> dict[str, str]:
-    """Return what `python -m dcmesh trust` says that may be done with each root that a site's proxies trust."""
+    """Return what `python -m dcmesh trust` permits for each root that a site's proxies trust."""
     may = {(True, False): "issue", (True, True): "issue or go"}
     return {root["subject"]: may[root["mayIssue"], root["mayGo"]] for root in asked(site, "trust")["roots"]}
 
 
 def authorities(site: SiteStack) -> list[str]:
-    """Return whose certificates `python -m dcmesh status` shows: the roots', then the intermediate's."""
+    """Return the subjects of the certificates in `python -m dcmesh status`: the roots, then the intermediate."""
     certificates = asked(site, "status")["sites"][site.stack]["certificates"]
     assert all(certificate["daysLeft"] > 700 for certificate in certificates if certificate["kind"] != "pod")
     return [certificate["subject"] for certificate in certificates if certificate["kind"] != "pod"]
 
 
+@AGAIN
 def test_intermediates(sites: dict[str, Any], load: Load, step: Callable[..., None], stolen: Chain) -> None:
-    """Both sites at once."""
+    """Both sites at once. In CI tests/e2e/istios/test_rotation.py has that in one stack."""
     load()
     dc1, dc2 = sites["dc1"], sites["dc2"]
     step(intermediate=2)
@@ -259,7 +237,7 @@ def test_intermediates(sites: dict[str, Any], load: Load, step: Callable[..., No
 
 
 def test_the_next_root_is_trusted(sites: dict[str, Any], load: Load, step: Callable[..., None]) -> None:
-    """It must not issue before it is trusted everywhere."""
+    """A root must not issue before it is trusted everywhere."""
     dc1, dc2 = sites["dc1"], sites["dc2"]
     step(root={"next": "trusted"})
     dc1.follow()
@@ -279,7 +257,7 @@ def test_the_next_root_is_trusted(sites: dict[str, Any], load: Load, step: Calla
 
 
 def test_the_next_root_issues(sites: dict[str, Any], load: Load, step: Callable[..., None]) -> None:
-    """The old one must not go before nobody has a certificate under it."""
+    """The old root must not be removed while anybody has a certificate under it."""
     dc1, dc2 = sites["dc1"], sites["dc2"]
     step(root={"next": "issuing"})
     dc1.follow()
@@ -304,7 +282,7 @@ def test_the_old_root_goes(
     genuine: Callable[[], Attempts],
     tmp_path: Path,
 ) -> None:
-    """With it goes whatever was signed under it: that is what cuts a stolen intermediate."""
+    """Everything that was signed under it becomes invalid with it. That is how a stolen intermediate is locked out."""
     dc1, dc2 = sites["dc1"], sites["dc2"]
     thief = {"thief": leaf(tmp_path, stolen, CONSUMER)}
     assert ask(thief) == {"thief": "answered"}
@@ -317,19 +295,20 @@ def test_the_old_root_goes(
     for site in (dc1, dc2):
         assert held(site)[1] == ["Root CA 2"]
         assert roots(site) == {"Root CA 2": "issue"}
-    assert authorities(dc2) == ["Root CA 2", "Intermediate CA dc2 2.2"]
+    with sites["trust"].edit() as config:
+        number = config["dcmesh:trust"].get("intermediate", 1)
+    assert authorities(dc2) == ["Root CA 2", f"Intermediate CA dc2 2.{number}"]
     load()
     counts = {kind: len(load.answers(kind)) for kind in load.files}
     print(f"requests without a failure: {counts}")
 
 
-DOMAINS = {"dc1": "dc1.dcmesh", "dc2": "dc2.dcmesh"}
 OLD = "cluster.local"
 
 
 @pytest.fixture
 def named(sites: dict[str, Any]) -> Callable[..., None]:
-    """Change the trust domains of sites, by default of both: what has the new one, and what the old one."""
+    """Change the trust domains of sites (by default of both): where the new one is used, and where the old one."""
 
     def change(*of: str, **keys: str) -> None:
         for name in of or DOMAINS:
@@ -344,8 +323,12 @@ def named(sites: dict[str, Any]) -> Callable[..., None]:
     return change
 
 
+@AGAIN
 def test_another_trust_domain(sites: dict[str, Any], load: Load, named: Callable[..., None]) -> None:
-    """In steps, each by each site's own `up`; no step can be left out. Held connections may end, and connect anew."""
+    """The change has steps, each by every site's own `up`. No step can be left out. Held connections may reconnect.
+
+    In CI test_stacks.py has sites with domains of their own from the beginning.
+    """
     dc1, dc2 = sites["dc1"], sites["dc2"]
     load.answered()
     named(trustDomain="new")
@@ -366,10 +349,14 @@ def test_another_trust_domain(sites: dict[str, Any], load: Load, named: Callable
     load.answered()
 
 
+@AGAIN
 def test_no_site_signs_for_another(
     sites: dict[str, Any], load: Load, step: Callable[..., None], ask: Ask, tmp_path: Path
 ) -> None:
-    """Whatever kind of name it writes, with a key that no other stack has; what is right goes on."""
+    """Whatever kind of name a site signs, its certificate is refused by the other.
+
+    Correct certificates go on working.
+    """
     dc1, dc2 = sites["dc1"], sites["dc2"]
     with dc2.edit() as config:
         config["dcmesh:trust"]["ownKey"] = 1
@@ -387,7 +374,7 @@ def test_no_site_signs_for_another(
         attempts[f"dc1's own pods as {kind.__name__}"] = leaf(tmp_path, thief, pods, kind)
     attempts["the consumer's name as DNSName"] = leaf(tmp_path, thief, own, x509.DNSName)
     assert ask(attempts) == {**dict.fromkeys(attempts, "refused"), "the consumer": "answered"}
-    # dc1's pods take URIs alone. Who imports is not so strict: to it the constraints are what binds.
+    # dc1's pods accept URIs only. An importer is not that strict, so only the constraints stop it.
     for name, parts in attempts.items():
         assert verifies(dc1, parts["certificate"], tmp_path) == (name == "the consumer"), name
     load.answered()
@@ -396,7 +383,7 @@ def test_no_site_signs_for_another(
 @AGAIN
 @ON_THE_NEWEST
 def test_the_way_back(sites: dict[str, Any], load: Load, step: Callable[..., None], named: Callable[..., None]) -> None:
-    """One site after the other, the other one being as it is; and dc1 forth once more. No authority is in the way."""
+    """One site goes back after the other, and then dc1 forward again. No authority's constraints prevent it."""
     dc1, dc2 = sites["dc1"], sites["dc2"]
 
     def take(name: str, **keys: str) -> None:
@@ -428,15 +415,17 @@ def test_a_stolen_intermediate(
     load: Load,
     step: Callable[..., None],
     ask: Ask,
-    asking: Callable[[str, Attempts], tuple[str, ...]],
     genuine: Callable[[], Attempts],
     tmp_path: Path,
 ) -> None:
-    """By the clock: docs/production.md, "A stolen intermediate". Whoever is connected stays until the gateway ends."""
+    """This follows docs/production.md, "A stolen intermediate".
+
+    Existing connections last until the gateway is restarted.
+    """
     dc1, dc2 = sites["dc1"], sites["dc2"]
     thief = {"thief": leaf(tmp_path, bundle_of(dc2.kubectl), CONSUMER)}
     assert ask(thief) == {"thief": "answered"}
-    kept = lab.start(*asking("kept", thief))
+    kept = lab.start(*asking("kept", dc1, thief, tmp_path))
     with sites["trust"].edit() as config:
         last = config["dcmesh:trust"].get("root", {}).get("generation", 1)
     key, begun = own_key(dc2), time.monotonic()
@@ -451,7 +440,7 @@ def test_a_stolen_intermediate(
         step(root=root, requests={"dc2": "organization/dcmesh/dc2"})
         together(dc1.follow, dc2.follow)
         print(f"{root}: taken after {time.monotonic() - begun:.0f} s")
-    assert own_key(dc2) != key, "else the stolen one was signed once more"
+    assert own_key(dc2) != key, "otherwise the stolen one was signed again"
     assert ask(thief | genuine()) == {"thief": "refused", "consumer": "answered"}
     load.answered()
     assert kept.poll() is None

@@ -1,4 +1,4 @@
-"""What may import what: the contracts in pyproject.toml hold, and each catches an offender."""
+"""Which package may import which: the contracts in pyproject.toml hold, and each detects a violation."""
 
 import os
 import re
@@ -14,13 +14,13 @@ ROOT = Path(__file__).parents[2]
 OFFENDERS = {
     "Components create, by what dcmesh knows; never the other way": ("dcmesh/status/hosts.py", "components.site"),
     "The model is plain data": ("dcmesh/model/link.py", "pulumi"),
-    "Inside dcmesh a module imports what stands below it": ("dcmesh/kube/pods.py", "dcmesh.deployment"),
+    "Inside dcmesh a module imports what stands below it": ("dcmesh/kube/pods.py", "dcmesh.sites_in_outputs"),
     "No circles": ("components/mesh/istio.py", "components.mesh.gateway"),
     "The Kubernetes client is dcmesh.kube's": ("dcmesh/config/environment.py", "kubernetes"),
-    "Components use no client, socket, process or clock themselves": ("components/overrule.py", "time"),
+    "Components use no client, socket, process or clock themselves": ("components/object_ownership.py", "time"),
     "The lab is for tests and bench": ("components/cluster.py", "lab.paths"),
 }
-"""By contract, the module that breaks it, and what it imports."""
+"""For each contract, a module that breaks it, and what that imports."""
 
 
 def lint(directory: Path) -> tuple[int, str]:
@@ -40,7 +40,7 @@ def lint(directory: Path) -> tuple[int, str]:
 
 @pytest.fixture(scope="module")
 def said(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """What import-linter says of this repository with all offenders in it."""
+    """What import-linter says of this repository with all violations in it."""
     copy = tmp_path_factory.mktemp("copy")
     for package in ("bench", "components", "dcmesh", "lab", "tests"):
         shutil.copytree(ROOT / package, copy / package, ignore=shutil.ignore_patterns("go", "__pycache__"))

@@ -1,4 +1,4 @@
-"""Sites with Percona XtraDB Clusters, by the whole program: the operator, and what source and replica share."""
+"""Sites with Percona XtraDB Clusters, made by the whole program: the operator, and what source and replica share."""
 
 import shlex
 from pathlib import Path
@@ -130,7 +130,7 @@ def test_the_old_primary_is_a_replica_before_the_new_one_is_asked_for(primary: s
 
 
 def test_nothing_of_a_cluster_but_its_channels_and_the_word_of_its_role_changes_with_the_primary() -> None:
-    """Else its nodes would be restarted. For another hookScript its operator restarts none."""
+    """Otherwise its nodes would be restarted. The operator restarts none because of another hookScript."""
     specs = [{name: cluster.spec for name, cluster in clusters(run_with(primary)).items()} for primary in SITES]
     for each in specs:
         for spec in each.values():
@@ -145,7 +145,7 @@ def test_without_a_primary_nodes_start_as_they_did(pair: Config) -> None:
 
 
 @pytest.mark.parametrize("primary", SITES)
-def test_the_inventory_is_of_the_present_roles(primary: str) -> None:
+def test_the_output_is_of_the_present_roles(primary: str) -> None:
     engine = run_with(primary)
     follows = {name: [server["follows"] for server in of["servers"]] for name, of in engine.outputs["sites"].items()}
     assert [len(hosts) for hosts in follows[primary]] == [0]

@@ -1,22 +1,22 @@
-"""Pods of a site that asks for `restricted`, and what images all pods are of."""
+"""Pods of a site that asks for `restricted`, and the images of all pods."""
 
 from typing import Any
 
 from components.pod_policy import restricted_pod
-from dcmesh.model.confined import NOBODY
+from dcmesh.model.security_contexts import NOBODY
 from tests.unit.configurations import stack
 from tests.unit.engine import Engine, Resource
 from tests.unit.program import run_program, site_of
 
 
 def pods(engine: Engine) -> dict[str, dict[str, Any]]:
-    """Return the spec of the pods of each resource that makes any."""
+    """Return the pod spec of each resource that makes pods."""
     made = engine.kind("StatefulSet", "Deployment", "Job")
     return {resource.name: resource.spec["template"]["spec"] for resource in made}
 
 
 def lacking(pod: dict[str, Any]) -> list[str]:
-    """Return what containers of a pod lack for `restricted`, as Kubernetes' documents have it."""
+    """Return what a pod's containers lack for `restricted`, according to Kubernetes' documentation."""
     own, found = pod.get("securityContext", {}), list[str]()
     for container in [*pod.get("initContainers", []), *pod["containers"]]:
         context = own | container.get("securityContext", {})
@@ -53,7 +53,7 @@ def test_all_pods_of_the_site_satisfy_it_and_those_of_the_other_are_as_they_were
     after = run_program(Engine(), raw)
     dc2 = {name: pod for name, pod in pods(after).items() if name.startswith("dc2")}
     assert {name: lacking(pod) for name, pod in dc2.items()} == {name: [] for name in dc2}
-    assert any(lacking(pods(before)[name]) for name in dc2), "else this would prove nothing"
+    assert any(lacking(pods(before)[name]) for name in dc2), "otherwise this would prove nothing"
     assert {n: p for n, p in pods(after).items() if n not in dc2} == {
         n: p for n, p in pods(before).items() if n not in dc2
     }

@@ -1,6 +1,10 @@
-"""A stack's state is read whole, also while a run writes it; and what cannot be read is never taken for nothing."""
+"""A stack's state is read completely, even while a run writes it.
+
+An unreadable state is never taken for an empty one.
+"""
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -10,16 +14,16 @@ import pytest
 from dcmesh import pulumi_cli
 from dcmesh.config.environment import Environment
 from dcmesh.config.errors import ConfigError
-from dcmesh.deployment import read_stack
-from dcmesh.files import read_file
 from dcmesh.pulumi_cli import PulumiError, pulumi, read_state
+from dcmesh.sites_in_outputs import read_stack
 from dcmesh.stacks import NoStackError
+from dcmesh.user_files import read_file
 from tests.unit.dcmesh.status.test_command import OUTPUTS
 
 Executable = Callable[[str, str], Path]
 
 EMPTIED = "echo 'error: failed to load checkpoint: EOF' >&2; exit 255"
-"""What Pulumi says of a state that was read between two writes."""
+"""Pulumi's message for a state that was read between two writes."""
 
 
 @pytest.fixture(autouse=True)
@@ -53,6 +57,25 @@ def test_one_that_is_silent_is_an_error(executable: Executable, monkeypatch: pyt
     executable("pulumi", "exec sleep 60")
     with pytest.raises(PulumiError, match=r"^pulumi stack export: no answer within 0.2 seconds: check its backend$"):
         read_state(lambda: pulumi("stack", "export", "--stack", "dc1"))
+
+
+@pytest.mark.parametrize(
+    ("said", "step"),
+    [
+        ("no stack named 'dc9' found", "`pulumi stack ls`"),
+        ("PULUMI_ACCESS_TOKEN must be set for login during non-interactive CLI sessions", "`pulumi login`"),
+    ],
+)
+def test_a_mistake_is_told_with_the_next_step(executable: Executable, said: str, step: str) -> None:
+    executable("pulumi", f'echo "error: {said}" >&2; exit 255')
+    with pytest.raises(PulumiError, match=f"^pulumi stack output: {re.escape(said)}: .*{step}"):
+        pulumi("stack", "output", "--json")
+
+
+def test_a_pulumi_that_is_not_there_is_told_with_the_next_step(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(PulumiError, match=r"^pulumi cannot be run: No such file or directory: .*scripts/env"):
+        pulumi("stack", "output", "--json")
 
 
 def outside(error: LookupError | None) -> Environment:

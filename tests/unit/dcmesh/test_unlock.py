@@ -1,4 +1,4 @@
-"""`python -m dcmesh unlock`: the lock of a dead run is removed, and no other."""
+"""`python -m dcmesh unlock` removes the lock of a dead run, and no other lock."""
 
 import json
 import os
@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from dcmesh.model.facts import State
-from dcmesh.processes import Process, age, helm_may_be_at_work, parse, plugins
+from dcmesh.pulumi_processes import Process, age, helm_may_be_at_work, parse, plugins
 from dcmesh.unlock import Lock, is_dead, unlock
 from dcmesh.unlock import parse as parse_lock
 from tests.unit.dcmesh.status.test_command import run as typed
@@ -20,7 +20,7 @@ Executable = Callable[[str, str], Path]
 
 NOON = datetime(2026, 11, 28, 12, tzinfo=UTC)
 NOBODY = 2**22 + 1
-"""A process id that Linux does not give."""
+"""A PID that Linux never assigns."""
 
 LOCK = Lock(pid=42, host="here", user="root", since=NOON)
 
@@ -35,8 +35,8 @@ def process(program: str = "pulumi", *, pid: int = 42, began: timedelta = timede
         ([], True),
         ([process()], False),
         ([process(pid=43)], True),
-        ([process("postgres")], True),  # its id went to another program
-        ([process(began=timedelta(minutes=1))], False),  # a clock may have been set
+        ([process("postgres")], True),  # Its PID went to another program.
+        ([process(began=timedelta(minutes=1))], False),  # Somebody may have set the clock.
         ([process(pid=1, program="init"), process()], False),
     ],
 )
@@ -86,16 +86,16 @@ def test_plugins_of_an_earlier_run() -> None:
     ("host", "session", "began", "at_work"),
     [
         ("", 0, 0, True),
-        ("", 1, 0, False),  # another run's, which its own kill may have left
-        ("", 0, 60, False),  # a later run's
-        ("elsewhere", 1, 60, True),  # as far as can be told
+        ("", 1, 0, False),  # This lock is another run's. That run may have been killed too.
+        ("", 0, 60, False),  # This lock is a later run's.
+        ("elsewhere", 1, 60, True),  # It is the run's own, as far as one can tell.
     ],
 )
 def test_helm_may_be_at_work_where_the_runs_plugin_lives(
     monkeypatch: pytest.MonkeyPatch, host: str, session: int, began: int, at_work: bool
 ) -> None:
     plugin = process("pulumi-resource-kubernetes", pid=os.getpid(), began=timedelta(seconds=began))
-    monkeypatch.setattr("dcmesh.processes.processes", lambda: (plugin, replace(plugin, pid=NOBODY)))
+    monkeypatch.setattr("dcmesh.pulumi_processes.processes", lambda: (plugin, replace(plugin, pid=NOBODY)))
     host, session = host or socket.gethostname(), session or os.getsid(0)
     assert helm_may_be_at_work(host, session, NOON) is at_work
 
@@ -105,7 +105,7 @@ def test_helm_may_be_at_work_where_the_runs_plugin_lives(
 
 @pytest.fixture
 def lock(tmp_path: Path, executable: Executable, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
-    """Have a state in a directory, and in it the locks that are asked for."""
+    """Make a state in a directory, with the given locks in it."""
     executable("pulumi", f'echo \'{{"url": "file://{tmp_path}/state?no_tmp_dir=true"}}\'')
     (tmp_path / "Pulumi.yaml").write_text("name: dcmesh\n")
     monkeypatch.chdir(tmp_path)
@@ -155,6 +155,12 @@ def test_the_verb_says_so_and_its_exit_code_is_what_make_asks_for(
     assert "is locked by process" in capsys.readouterr().out
     assert typed("unlock", "--stack", "other") == State.OK
     assert capsys.readouterr().out == ""
+
+
+def test_on_a_terminal_it_is_shown_that_the_backend_is_asked(lock: Callable[..., Path], waited_for: list[str]) -> None:
+    lock("a", pid=NOBODY)
+    assert typed("unlock", "--stack", "dev") == State.OK
+    assert waited_for == ["looking for a lock"]
 
 
 def test_pulumis_own_error_is_shown(executable: Executable, capsys: pytest.CaptureFixture[str]) -> None:

@@ -24,7 +24,7 @@ Settled = list[tuple[str, str, Bundle, str | None]]
 
 @pytest.fixture
 def settled(monkeypatch: pytest.MonkeyPatch) -> Settled:
-    """What was settled."""
+    """The sites that were settled."""
     done: Settled = []
     monkeypatch.setattr("dcmesh.trust.rotation.settle", lambda *what: done.append(what))
     for variable in (KUBECONFIG, CHAIN, ROOTS, DOMAIN, "KUBECONFIG"):
@@ -79,7 +79,7 @@ def test_a_rollout_is_waited_for_in_the_cluster_that_is_given(monkeypatch: pytes
 
 
 def test_a_verb_imports_what_it_alone_needs() -> None:
-    """Each is started for every site or database that an `up` changes."""
+    """A verb runs for every site or database that an `up` changes, so its start must be fast."""
     others = ("dcmesh.config", "dcmesh.databases", "dcmesh.trust", "kubernetes.client.models.v1_pod")
     program = "import sys, dcmesh.verbs, dcmesh.kube.rollout"
     program += f"; sys.exit([name for name in {others} if name in sys.modules] or 0)"
@@ -94,7 +94,7 @@ LOST = ("--site", "dc2/wookie-dr/db", "--other", "dc1", "--without", "dc1", "--a
 
 
 class Switched:
-    """What was switched, or what would be."""
+    """The switchovers that were made, or that would be made."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.ends: list[MariadbEnd] = []
@@ -104,7 +104,7 @@ class Switched:
         self.possible = True
         monkeypatch.setattr("dcmesh.databases.mariadb_server.sides_of", self.sides_of)
         monkeypatch.setattr("dcmesh.databases.switchover.switch_over", self.switch_over)
-        monkeypatch.setattr("dcmesh.databases.switchover_foreseen.foreseen", self.foresee)
+        monkeypatch.setattr("dcmesh.databases.switchover_dry_run.foreseen", self.foresee)
 
     @contextmanager
     def sides_of(self, ends: list[MariadbEnd], other: str) -> Iterator[str]:
@@ -136,13 +136,21 @@ def test_a_pair_is_brought_to_its_roles_in_the_clusters_that_are_given(
         MariadbEnd(site="dc2", namespace="wookie-dr", name="db", kubeconfig="of the other"),
     ]
     assert (switched.other, switched.wanted, switched.foreseen) == ("", [Switchover(primary="dc2")], [])
-    assert capfd.readouterr() == ("", "dc1: is read-only, at 0-1-5\\x1b[2J\n"), "where Pulumi shows it meanwhile"
+    assert capfd.readouterr() == ("", "dc1: is read-only, at 0-1-5\\x1b[2J\n"), "Pulumi shows it there meanwhile"
 
 
 def test_of_one_site_the_other_is_named(switched: Switched, monkeypatch: pytest.MonkeyPatch) -> None:
     assert run(monkeypatch, "switchover", "--primary", "dc2", *LOST) == 0
     assert switched.ends == [MariadbEnd(site="dc2", namespace="wookie-dr", name="db", kubeconfig="of one")]
     assert (switched.other, switched.wanted) == ("dc1", [Switchover(primary="dc2", without="dc1", at="0-1-7")])
+
+
+@pytest.mark.parametrize("options", [(), ("--dry-run",)])
+def test_on_a_terminal_it_is_shown_that_databases_are_asked(
+    switched: Switched, monkeypatch: pytest.MonkeyPatch, waited_for: list[str], options: tuple[str, ...]
+) -> None:
+    assert run(monkeypatch, "switchover", "--primary", "dc2", *PAIR, *options) == 0
+    assert waited_for == ["asking the databases"]
 
 
 @pytest.mark.parametrize("possible", [True, False])

@@ -1,5 +1,6 @@
-"""The component package: its schema, and what its components create of what Pulumi hands them."""
+"""The component package: its schema, and what its components create from the arguments that Pulumi passes."""
 
+import itertools
 import json
 import re
 import tomllib
@@ -19,9 +20,10 @@ from tests.unit.engine import Engine
 
 SCHEMA = json.loads((ROOT / "package/schema.json").read_text())
 EXAMPLE = yaml.safe_load((ROOT / "examples/component-package/Pulumi.yaml").read_text())
+TYPESCRIPT = (ROOT / "examples/component-package-ts/index.ts").read_text()
 VERSION = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
 
-# Whole numbers come as floats.
+# Pulumi passes whole numbers as floats.
 ORDERS: dict[str, Any] = {
     "name": "orders",
     "namespace": "shop",
@@ -40,7 +42,7 @@ HOSTS = [f"db-{ordinal}.mysql.shop.svc.cluster.local" for ordinal in range(2)]
 
 @pytest.fixture
 def construct(engine: Engine) -> Any:
-    """Create a component as Pulumi has the package create it; what it gives back are the outputs of the stack."""
+    """Create a component in the way in which Pulumi lets the package create it. The stack's outputs are its results."""
 
     def construct(kind: str, **inputs: Any) -> Engine:
         def program() -> None:
@@ -62,7 +64,7 @@ def test_the_schema_is_that_of_the_components() -> None:
 
 
 def test_everything_in_the_schema_is_described() -> None:
-    """Editors show it: in another language than Python there is no other place to read it."""
+    """Editors show the descriptions. In other languages than Python they can be read nowhere else."""
     for resource in SCHEMA["resources"].values():
         assert resource["description"]
         for part in ("inputProperties", "properties"):
@@ -92,7 +94,7 @@ def test_a_shared_ca_issues_for_each_sites_domain_alone(construct: Any, monkeypa
 def test_the_root_is_protected_unless_it_is_said_otherwise(
     construct: Any, given: dict[str, bool], is_protected: bool
 ) -> None:
-    """Another name of the component would make another root for both meshes in one step."""
+    """Renaming the component would replace the root of both meshes in one step."""
     engine = construct("SharedCA", sites={}, **given)
     protected = {of.request.type for of in engine.asked.values() if of.request.protect}
     assert ("tls:index/selfSignedCert:SelfSignedCert" in protected) == is_protected
@@ -166,13 +168,13 @@ def test_what_cannot_be_is_refused_where_it_stands(construct: Any, changed: dict
     ],
 )
 def test_a_value_out_of_range_is_refused(construct: Any, kind: str, given: dict[str, Any], said: str) -> None:
-    """Zero replicas were two, and an intermediate was bound to whatever was written."""
+    """Before, zero replicas became two, and an intermediate was bound to any text."""
     with pytest.raises(InputPropertiesError, match=f"^{said}"):
         construct(kind, **given)
 
 
 def test_pulumi_can_say_what_is_refused(construct: Any) -> None:
-    """Seen with a program in YAML: the SDK failed of an error without a list, and showed that in its place."""
+    """Seen with a program in YAML: the SDK failed on an error without a list, and showed that failure instead."""
     with pytest.raises(InputPropertiesError) as refused:
         construct("SharedCA", sites={"dc1": "a b/c"})
     answer = ProviderServicer.create_grpc_invalid_properties_status
@@ -180,40 +182,83 @@ def test_pulumi_can_say_what_is_refused(construct: Any) -> None:
 
 
 @pytest.mark.parametrize("place", ["namespace", "serviceAccount", "consumers.0.site"])
-def test_an_export_is_written_out(construct: Any, place: str) -> None:
+def test_an_export_is_written_out(engine: Engine, place: str) -> None:
     """In YAML an output looks like any other value: `namespace: ${shop.metadata.name}`."""
     key, *inside = place.split(".")
-    output = pulumi.Output.from_input("shop")
-    changed = [{**ORDERS["consumers"][0], inside[1]: output}] if inside else output
+
+    def program() -> None:
+        output = pulumi.Output.from_input("shop")
+        changed = [{**ORDERS["consumers"][0], inside[1]: output}] if inside else output
+        inputs = {"export": {**ORDERS, key: changed}, "selector": {"app": "db"}}
+        host.Provider(VERSION).construct("it", "dcmesh:index:ServiceExport", inputs)
+
     with pytest.raises(InputPropertiesError, match=f"^export.{place}: must be written out"):
-        construct("ServiceExport", export={**ORDERS, key: changed}, selector={"app": "db"})
+        engine.run(program)
 
 
-# --- the example -------------------------------------------------------------------------------------------------
+# --- the examples ------------------------------------------------------------------------------------------------
+
+
+def literal(text: str) -> Any:
+    """Return the object that a text of TypeScript begins with. Without comments it is a mapping of YAML, too."""
+    ends = itertools.accumulate({"{": 1, "}": -1}.get(character, 0) for character in text)
+    return yaml.safe_load(text[: list(ends).index(0) + 1])
 
 
 def known_type(resource: dict[str, Any]) -> dict[str, Any] | None:
-    """Return what the schema says of a resource of the example; None if it is of another package."""
+    """Return what the schema says of a resource of the example in YAML; None if it is of another package."""
     package, _, kind = resource["type"].partition(":")
     return SCHEMA["resources"][f"dcmesh:index:{kind}"] if package == "dcmesh" else None
 
 
-def test_the_example_has_each_component() -> None:
-    kinds = {resource["type"] for resource in EXAMPLE["resources"].values() if known_type(resource)}
-    assert kinds == {f"dcmesh:{component.__name__}" for component in host.COMPONENTS}
+COMPONENTS = {
+    "yaml": {of["type"].partition(":")[2]: of["properties"] for of in EXAMPLE["resources"].values() if known_type(of)},
+    "typescript": {
+        of[1]: literal(TYPESCRIPT[of.end() :]) for of in re.finditer(r'new dcmesh\.(\w+)\("[\w-]+", (?={)', TYPESCRIPT)
+    },
+}
+ORDERS_OF = {
+    "yaml": EXAMPLE["variables"]["orders"],
+    "typescript": literal(TYPESCRIPT.partition("const orders = ")[2]),
+}
 
 
-def test_the_example_gives_what_the_schema_wants() -> None:
-    for resource in EXAMPLE["resources"].values():
-        if known := known_type(resource):
-            assert set(known["requiredInputs"]) <= set(resource["properties"]) <= set(known["inputProperties"])
-    (orders,) = EXAMPLE["variables"].values()
+@pytest.mark.parametrize("language", COMPONENTS)
+def test_the_example_has_each_component(language: str) -> None:
+    assert set(COMPONENTS[language]) == {component.__name__ for component in host.COMPONENTS}
+
+
+@pytest.mark.parametrize("language", COMPONENTS)
+def test_the_example_gives_what_the_schema_wants(language: str) -> None:
+    for kind, given in COMPONENTS[language].items():
+        known = SCHEMA["resources"][f"dcmesh:index:{kind}"]
+        assert set(known["requiredInputs"]) <= set(given) <= set(known["inputProperties"])
+    orders = ORDERS_OF[language]
     for name, given in (("ExportArgs", orders), ("ConsumerArgs", orders["consumers"][0])):
         wanted = SCHEMA["types"][f"dcmesh:index:{name}"]
         assert set(wanted["required"]) <= set(given) <= set(wanted["properties"])
 
 
-def test_the_example_refers_to_what_is_there() -> None:
+def test_both_languages_say_the_same() -> None:
+    assert ORDERS_OF["typescript"] == ORDERS_OF["yaml"]
+    assert {kind: set(given) for kind, given in COMPONENTS["typescript"].items()} == {
+        kind: set(given) for kind, given in COMPONENTS["yaml"].items()
+    }
+
+
+def test_the_example_in_typescript_takes_the_outputs_that_are_there() -> None:
+    assert f'from "@{SCHEMA["namespace"]}/{SCHEMA["name"]}"' in TYPESCRIPT
+    taken = [
+        (kind, output)
+        for name, kind in re.findall(r"const (\w+) = new dcmesh\.(\w+)", TYPESCRIPT)
+        for output in re.findall(rf"\b{name}\.(\w+)", TYPESCRIPT)
+    ]
+    assert {kind for kind, _ in taken} == {"SharedCA", "EastWestGateway", "ServiceExport"}
+    for kind, output in taken:
+        assert output in SCHEMA["resources"][f"dcmesh:index:{kind}"]["properties"]
+
+
+def test_the_example_in_yaml_refers_to_what_is_there() -> None:
     resources, others = EXAMPLE["resources"], {*EXAMPLE["variables"], *EXAMPLE["config"]}
     named = re.findall(r"\$\{([\w-]+)(?:\.(\w+))?", json.dumps(EXAMPLE))
     assert len(named) > 20
@@ -224,5 +269,5 @@ def test_the_example_refers_to_what_is_there() -> None:
 
 
 def test_what_the_example_exports_can_be_created(construct: Any) -> None:
-    engine = construct("ServiceExport", export=EXAMPLE["variables"]["orders"], selector={"app": "db"})
+    engine = construct("ServiceExport", export=ORDERS_OF["yaml"], selector={"app": "db"})
     assert engine.outputs == {"hosts": [f"db-{ordinal}.db.shop.svc.cluster.local" for ordinal in range(2)]}

@@ -1,4 +1,4 @@
-"""The configuration as a whole: what is right is taken, all errors come at once, and no secret is shown."""
+"""The configuration as a whole: right ones are accepted, all errors come at once, and no secret is shown."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dcmesh import config
-from dcmesh.config import paths
+from dcmesh.config import setting_paths
 from dcmesh.model.link import ExportedPort, Link, LinkGateway
 from dcmesh.model.plan import plan_of
 from dcmesh.model.settings import Settings
@@ -196,9 +196,9 @@ def test_one_password_holds_for_a_replica_of_a_replica(given: dict[int, str], wr
 
 
 def test_a_password_that_another_stack_has_may_be_given() -> None:
-    """What dc2 follows is in another stack: whether dc3 is given the same is not known here."""
+    """dc2's source is in another stack. So it is not known here whether dc3 is given the same password."""
     sites = chain()["sites"][1:]
-    for site in sites:  # the names that dc1's link has
+    for site in sites:  # These are the names in dc1's link.
         site["workloads"][0]["name"] = site["imports"][0]["serviceAccount"] = "db-pxc"
     (export,) = sites[0]["exports"]
     export |= {"statefulSet": "db-pxc", "serviceAccount": "db-pxc", "selector": {"app": "db-pxc"}}
@@ -266,7 +266,7 @@ def test_sites_that_can_change_roles(changes: dict[str, Any]) -> None:
 def test_the_password_of_two_that_replicate_each_other_has_one_origin(
     primary: str, given: tuple[int, ...], origin: int | None
 ) -> None:
-    """Whichever is the primary: a switchover must not change the password."""
+    """This holds for either primary, because a switchover must not change the password."""
     passwords = {f"sites[{index}].workloads[0].replicationPassword": GIVEN for index in given}
     settings = parse(changed("mariadb-switchover", {"primary": primary, **passwords}))
     origins = [site.databases[0].password for site in plan_of(settings, {}).sites]
@@ -314,7 +314,7 @@ def test_values_links_and_cross_checks_come_at_once() -> None:
 @pytest.mark.parametrize(
     ("name", "changes", "expected"),
     [
-        # What is left out does not change the places of what follows it.
+        # Leaving out an item does not change the places of the items after it.
         (
             "three-sites",
             {"sites[0].name": GONE, "sites[1].imports[0].from": "dc2", "sites[2].vipRange": "127.0.0.0/8"},
@@ -376,7 +376,7 @@ def test_a_misspelt_key_is_not_missing_as_well() -> None:
 
 @pytest.fixture
 def held() -> Iterator[Callable[..., None]]:
-    """Let Pulumi hold a configuration."""
+    """Put a configuration into Pulumi's configuration."""
 
     def hold(values: dict[str, Any], *secret: str) -> None:
         texts = {f"dcmesh:{k}": v if isinstance(v, str) else json.dumps(v) for k, v in values.items()}
@@ -428,7 +428,7 @@ def test_no_value_below_a_secret_top_level_key_is_shown(held: Callable[..., None
 
 
 def test_secret_keys_of_the_engine_count_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A language host may hand them over by the environment alone."""
+    """A language host may pass them by the environment only."""
     monkeypatch.setenv("PULUMI_CONFIG_SECRET_KEYS", '["dcmesh:istio"]')
     assert errors(changed("dev", {"istio.version": "1.0.0"}))[0].startswith("istio.version: [secret] ")
 
@@ -438,7 +438,7 @@ def test_secret_keys_of_the_engine_count_too(monkeypatch: pytest.MonkeyPatch) ->
 
 @pytest.fixture
 def load(held: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> Callable[[dict[str, Any]], Any]:
-    """Load a configuration that Pulumi holds for the stack test."""
+    """Load a configuration from Pulumi's configuration of the stack `test`."""
     monkeypatch.setattr("pulumi.get_project", lambda: "dcmesh")
     monkeypatch.setattr("pulumi.get_stack", lambda: "test")
     monkeypatch.setattr("pulumi.runtime.invoke", Mock(side_effect=Exception("unknown stack")))
@@ -457,6 +457,16 @@ def test_load(load: Callable[[dict[str, Any]], Settings]) -> None:
 def test_keys_of_others_are_theirs(load: Callable[[dict[str, Any]], Settings], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PULUMI_CONFIG", '{"aws:region": "eu-central-1", "pulumi:tags": "{}"}')
     assert load(stack("dev")).sites
+
+
+def test_a_project_of_another_name_is_told_so(held: Callable[..., None]) -> None:
+    """`sites` was missing, and stood in the file."""
+    held(stack("dev"))
+    with pytest.raises(
+        config.ConfigError, match=r'^.*\n  name: "replication" is the project\'s name.*: call it dcmesh$'
+    ):
+        config.parse({}, project="replication")
+    assert config.parse(stack("dev"), project="replication", read=read_stack)[0].sites, "whose own keys do fit"
 
 
 @pytest.mark.parametrize(
@@ -505,7 +515,7 @@ JUNK = st.recursive(
 
 
 def is_right_or_refused(raw: dict[str, Any], **outside: Any) -> None:
-    """Check that a configuration leads to no other error than one in our own words, which can be printed."""
+    """Check that a configuration leads to no error except those in our own words, which are printable."""
     said = ""
     try:
         config.parse(raw, **{"read": read_stack, **outside})
@@ -523,7 +533,7 @@ def test_junk_is_refused_and_never_crashes(raw: dict[str, Any]) -> None:
 def all_places(value: Any, path: str = "") -> list[str]:
     """Return the places of everything in a configuration."""
     inside = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    return [path, *(place for key, part in inside for place in all_places(part, paths.join(path, key)))]
+    return [path, *(place for key, part in inside for place in all_places(part, setting_paths.join(path, key)))]
 
 
 @pytest.mark.parametrize(
@@ -556,8 +566,8 @@ def test_junk_in_place_of_a_link_is_refused_and_never_crashes(junk: Any) -> None
 def test_places_are_written_as_users_write_them(parts: list[Any], path: str) -> None:
     found = ""
     for part in parts:
-        around, found = found, paths.join(found, part)
-        assert paths.parent(found) == around
+        around, found = found, setting_paths.join(found, part)
+        assert setting_paths.parent(found) == around
     assert found == path
 
 
@@ -565,13 +575,13 @@ def test_places_are_written_as_users_write_them(parts: list[Any], path: str) -> 
 def test_places_are_found_again_when_others_are_left_out(gone: list[int]) -> None:
     raw = {"a": [{"b": [index]} for index in range(7)]}
     lost = {f"a[{index}]" for index in gone}
-    left: Any = paths.without(raw, lost)
+    left: Any = setting_paths.without(raw, lost)
     for index, item in enumerate(left["a"]):
-        assert paths.before(f"a[{index}].b[0]", lost) == f"a[{item['b'][0]}].b[0]"
+        assert setting_paths.before(f"a[{index}].b[0]", lost) == f"a[{item['b'][0]}].b[0]"
 
 
 def test_the_name_that_importers_know_stays_with_its_port() -> None:
-    """They ask for the first port by the host's own name, until an `up` of theirs."""
+    """Until their next `up`, importers ask for the first port by the host's own name."""
     at = "sites[0].exports[0]"
     (before,) = parse(stack("existing-database")).sites
     gateway = LinkGateway(addresses=("192.0.2.1",))
@@ -595,7 +605,7 @@ def test_the_name_that_importers_know_stays_with_its_port() -> None:
     )
     assert refused({}, one | {"ports": first_moved}) == [f"{at}.ports[0].port: {line}"]
     assert refused({"port": None, "ports": two}, {"port": 3307}) == [f"{at}.port: {line.replace('33060', '3307', 1)}"]
-    assert refused({}, one | {"ports": first_moved, "statefulSet": "another"}) == [], "is another host"
+    assert refused({}, one | {"ports": first_moved, "statefulSet": "another"}) == [], "this is another host"
 
 
 @pytest.mark.parametrize(
@@ -609,7 +619,7 @@ def test_the_name_that_importers_know_stays_with_its_port() -> None:
     ],
 )
 def test_an_ingress_port_that_stands_stays(known: dict[str, int], ports: list[dict[str, int]], gone: list[int]) -> None:
-    """Its locks would go before its listener."""
+    """Otherwise its locks would be deleted before its listener."""
     outputs = {"sites": {"dc1": {"workloads": [], "servers": [], "ingressPorts": {"db": known}}}}
     raw = changed("ingress-port", {"sites[0].exports[0].ports": ports})
     found = errors(raw, read=lambda name: outputs if name.endswith("/test") else read_stack(name))
@@ -619,7 +629,10 @@ def test_an_ingress_port_that_stands_stays(known: dict[str, int], ports: list[di
 
 
 def replica_without_source(*before: str, **changes: Any) -> None:
-    """Validate dc2 with a replica of dc1, which exports nothing; dc2 had one in these namespaces at its last `up`."""
+    """Validate dc2 with a replica of dc1, which exports nothing.
+
+    At its last `up` dc2 had replicas in these namespaces.
+    """
     servers = [{"namespace": namespace, "pod": "db-pxc-0", "container": "mariadb"} for namespace in before]
     replica = {"kind": "mariadb", "namespace": "wookie-dr", "name": "db-pxc", "replicationPassword": "not-a-secret"}
     replica |= {"replicates": {"from": "dc1", "export": "db"}}

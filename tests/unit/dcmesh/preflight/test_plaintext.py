@@ -5,7 +5,7 @@ import pytest
 from dcmesh.kube.api import ApiClient
 from dcmesh.model.istio_objects import Object
 from dcmesh.model.plan import plan_of
-from dcmesh.preflight.allowed import Allowed
+from dcmesh.preflight.missing_rights import Allowed
 from dcmesh.preflight.plaintext import taken
 from tests.unit.conftest import settings_of, stack_dev
 
@@ -21,8 +21,9 @@ def policy(mode: str, *, selector: bool = True, port: str = "") -> Object:
     [
         ("dc2.dcmesh", [policy("PERMISSIVE")], True),
         ("dc2.dcmesh", [policy("STRICT")], False),
-        ("dc2.dcmesh", [policy("PERMISSIVE", selector=False)], False),  # dcmesh's own is narrower
-        ("dc2.dcmesh", [policy("DISABLE", port="9090")], True),  # it says nothing of the port, and holds alone
+        ("dc2.dcmesh", [policy("PERMISSIVE", selector=False)], False),  # dcmesh's own policy is more specific.
+        # It does not mention the port, and no other policy applies.
+        ("dc2.dcmesh", [policy("DISABLE", port="9090")], True),
         ("dc2.dcmesh", [policy("DISABLE", port="9090"), policy("STRICT", selector=False)], False),
         ("dc2.dcmesh", [], False),
         ("cluster.local", [policy("PERMISSIVE")], False),
@@ -36,7 +37,7 @@ def test_an_elder_policy_that_lets_pods_take_plaintext(
         "/apis/security.istio.io/v1/peerauthentications": policies,
         "/api/v1/namespaces/demo/pods": [pod],
     }
-    monkeypatch.setattr("dcmesh.preflight.allowed.Allowed.list", lambda _, path: there[path])
+    monkeypatch.setattr("dcmesh.preflight.missing_rights.Allowed.list", lambda _, path: there[path])
     raw = stack_dev()
     raw["sites"][1]["trustDomain"] = domain
     settings = settings_of(raw)
