@@ -35,7 +35,7 @@ from bench.samples import Recorder, Sample, by_round, compared, summary
 from tests.e2e.toolbox import eventually
 from tests.faults.stage import GATEWAY, Site
 
-MOST_ROUNDS = 4
+MOST_ROUNDS = 3
 MORE_BULK, LESS_TIME = 1.05, 0.02
 """A change helps if every round is better by this: bulk as a share of that without it, or milliseconds of a query."""
 

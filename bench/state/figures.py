@@ -2,15 +2,13 @@
 
 TEN_MORE, CPU = "ten more", "CPU of ten more"
 
-DEFAULT, COMPRESSED, UNCHECKED, ONCE = "as it comes", "compressed", "unchecked", "written once"
-WAYS = (DEFAULT, COMPRESSED, UNCHECKED, ONCE)
-SETTINGS: dict[str, tuple[dict[str, str], tuple[str, ...]]] = {
-    DEFAULT: ({}, ()),
-    COMPRESSED: ({"PULUMI_DIY_BACKEND_ZSTD": "true"}, ()),
-    UNCHECKED: ({}, ("--disable-integrity-checking",)),
-    ONCE: ({"PULUMI_SKIP_CHECKPOINTS": "true"}, ()),
+DEFAULT, COMPRESSED, ONCE = "as it comes", "compressed", "written once"
+SETTINGS: dict[str, dict[str, str]] = {
+    DEFAULT: {},
+    COMPRESSED: {"PULUMI_DIY_BACKEND_ZSTD": "true"},
+    ONCE: {"PULUMI_SKIP_CHECKPOINTS": "true"},
 }
-"""The environment and the options of each way."""
+"""The environment of each way."""
 
 SIDECARS, GATEWAYS = "sidecars", "gateways"
 STACKS = {SIDECARS: (13, 4400), GATEWAYS: (37, 5900)}
