@@ -47,8 +47,8 @@ class Part:
 PARTS = (
     Part("data-path", data_path.section, data_path.plots, data_path.aims),
     Part("tuning", tuning.section, tuning.plots, tuning.aims),
-    # An earlier run of two pairings. It goes once the data path, which has all four, is measured anew.
-    Part("gateways", data_path.earlier, data_path.no_plots, data_path.aims),
+    # A run of two pairings. It goes once the data path, which has all four, is measured anew.
+    Part("gateways", data_path.other_run, data_path.no_plots, data_path.aims),
     Part("peers", peers.section, peers.plots, peers.aims),
     Part("setup", setup.section, setup.plots, setup.aims),
     Part("state", state.section, state.plots, state.aims),

@@ -11,6 +11,8 @@ from bench.data_path.figures import (
     CASES,
     CONNECTION,
     FAR,
+    FIRST,
+    GATEWAY_POD,
     GATEWAYS,
     LAG,
     LOCAL,
@@ -27,6 +29,7 @@ from bench.data_path.figures import (
     ROWS,
     SERVERS,
     SHOWN,
+    SIDECAR_GATEWAY,
     SIDECARS,
     SIDECARS_MEMORY,
     SOURCE_SIDECAR,
@@ -52,11 +55,22 @@ QUERY_P50 = percentile_of(QUERY, 50)
 
 INTRODUCTION = """\
 A MariaDB in dc2 follows one in dc1, and a client in dc2 queries the one in dc1. Ways are named by the client's end and
-the server's. `egress gateway → gateway` has no sidecar at either end. `→ pod` ends at an ingress port of the pod's
-sidecar; its gateway does not read the traffic. `first edition` is dcmesh 0.1.0, with sidecars that capture everything.
-`tls` and `plain` use the database's own LoadBalancer, with the database's own TLS and without. The relays are `plain`
-through as many processes as dcmesh has proxies. They [only copy](../bench/data_path/relay.go), with TLS from the first
-to the last."""
+the server's."""
+
+DESCRIBED = {
+    (GATEWAYS,): "`egress gateway → gateway` has no sidecar at either end.",
+    (SIDECAR_GATEWAY,): "`sidecar → gateway` has one at the client's end.",
+    (GATEWAY_POD, SIDECARS): "`→ pod` ends at an ingress port of the pod's sidecar; its gateway does not read the "
+    "traffic.",
+    (FIRST,): "`first edition` is dcmesh 0.1.0: sidecar, gateway, sidecar, and its sidecars capture everything.",
+    (
+        TLS,
+        PLAIN,
+    ): "`tls` and `plain` use a LoadBalancer of the database's own, with the database's own TLS and without.",
+    tuple(RELAYS.values()): "The relays are `plain` through as many processes as dcmesh has proxies. They [only "
+    "copy](../bench/data_path/relay.go), with TLS from the first to the last.",
+}
+"""What is said of ways, if one of them was measured."""
 
 LOCAL_METHOD = """\
 A client and a replica run in the database's own site. There are equal databases: one that nobody exports, one that is
@@ -75,15 +89,21 @@ which no real WAN does. On a long WAN there are few queries, so p99 is about the
 
 def section(samples: Sequence[Sample]) -> str:
     """Return the section's text."""
-    parts = [bulk(samples), queries(samples), INTRODUCTION, METHOD]
+    parts = [bulk(samples), queries(samples), introduction(samples), METHOD]
     if any(sample.case == LOCAL for sample in samples):
         parts += ["### Local traffic", local(samples), LOCAL_METHOD]
     return "\n\n".join(parts)
 
 
-def earlier(samples: Sequence[Sample]) -> str:
-    """Return the tables of a part that an earlier run measured."""
-    return "\n\n".join([bulk(samples), queries(samples), local(samples)])
+def other_run(samples: Sequence[Sample]) -> str:
+    """Return the tables of a run of its own, with some of the ways."""
+    return "\n\n".join([bulk(samples), queries(samples), local(samples), introduction(samples)])
+
+
+def introduction(samples: Sequence[Sample]) -> str:
+    """Return what the ways are that were measured."""
+    measured_ways = {sample.way for sample in samples}
+    return " ".join([INTRODUCTION, *(text for ways, text in DESCRIBED.items() if measured_ways & {*ways})])
 
 
 def plots(samples: Sequence[Sample]) -> Mapping[str, str]:

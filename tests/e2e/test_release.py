@@ -6,7 +6,7 @@ The tests form one course of events.
 import json
 import subprocess
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
@@ -52,18 +52,18 @@ RESTARTED = set[str]()
 SHOWN = "SELECT GROUP_CONCAT(text ORDER BY text) FROM kept.notes"
 
 
-def of_release(path: str) -> Any:
-    """Return the configuration in one of the release's stack files."""
-    return yaml.safe_load(run("git", "show", f"{COMMIT}:{path}", cwd=ROOT).stdout)["config"]
+def of_release(path: str, commit: str = COMMIT) -> Any:
+    """Return the configuration in one of a release's stack files."""
+    return yaml.safe_load(run("git", "show", f"{commit}:{path}", cwd=ROOT).stdout)["config"]
 
 
-def unpack(directory: Path) -> None:
-    """Write the release's program into a directory."""
-    there = run("git", "cat-file", "-e", f"{COMMIT}^{{commit}}", check=False, cwd=ROOT)
+def unpack(directory: Path, commit: str = COMMIT, paths: Sequence[str] = PROGRAM) -> None:
+    """Write a release's program into a directory."""
+    there = run("git", "cat-file", "-e", f"{commit}^{{commit}}", check=False, cwd=ROOT)
     if there.returncode:
-        fetch = f"`git fetch origin {COMMIT}` brings it"
+        fetch = f"`git fetch origin {commit}` brings it"
         pytest.fail(f"the release's commit is not in this clone: {fetch}\n{there.stderr}", pytrace=False)
-    archive = ("git", "archive", COMMIT, "--", *PROGRAM)
+    archive = ("git", "archive", commit, "--", *paths)
     with subprocess.Popen(archive, cwd=ROOT, stdout=subprocess.PIPE) as packing:
         run("tar", "--extract", "--directory", str(directory), stdin=packing.stdout)
     assert packing.returncode == 0

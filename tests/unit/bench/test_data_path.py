@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from bench.aims import aims_table
-from bench.data_path import direct, stage, tuning
+from bench.data_path import direct, first_edition, stage, tuning
 from bench.data_path.figures import (
     APPLIED,
     AS_MANY,
@@ -41,11 +41,13 @@ from bench.data_path.figures import (
     cpu_of,
     percentile_of,
 )
-from bench.data_path.report import QUERY_P50, aims, bulk, local, plots, queries, section
+from bench.data_path.report import QUERY_P50, aims, bulk, introduction, local, plots, queries, section
 from bench.data_path.sysbench import histogram, percentile
 from bench.samples import Sample
 from components.databases.mariadb import stateful_set
 from dcmesh.model.settings import GatewayExport, IngressExport
+from lab.toolchain import OLDER_ISTIO
+from tests.e2e.test_release import COMMIT
 from tests.e2e.toolbox import Kubectl
 from tests.unit.configurations import parse
 
@@ -263,3 +265,26 @@ def test_what_helps_and_is_left_out_is_named_with_the_reason() -> None:
 
 def test_each_change_can_be_told_by_its_mark() -> None:
     assert len({change.mark for change in tuning.CHANGES}) == len(tuning.CHANGES)
+
+
+def test_the_first_edition_is_its_own_example_on_an_istio_that_it_accepts(
+    tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    istio = {"charts": "", "values": {"istiod": {"global": {}}}}
+    files = {
+        "examples/mariadb.yaml": {"dcmesh:sites": [{"name": "dc1", "cluster": "auto"}]},
+        "Pulumi.dev.yaml": {"dcmesh:lab": {"istio": istio}},
+    }
+    monkeypatch.setattr(first_edition, "of_release", lambda path, commit: files[path] if commit != COMMIT else None)
+    made = first_edition.configuration({"dc1": Kubectl("", tmp_path / "dc1")})
+    assert made["dcmesh:sites"] == [{"name": "dc1", "cluster": {"kubeconfig": str(tmp_path / "dc1")}}]
+    assert made["dcmesh:istio"]["values"]["istiod"]["tag"] == OLDER_ISTIO.version
+
+
+def test_only_ways_that_were_measured_are_described() -> None:
+    text = introduction([sample(STREAMED, way, 1) for way in (FIRST, PLAIN)])
+    assert "`first edition` is" in text
+    assert "`tls` and `plain` use" in text
+    assert not any(word in text for word in ("egress gateway →", "→ pod", "relays"))
+    whole = introduction(measured())
+    assert all(word in whole for word in ("`egress gateway → gateway` has", "`→ pod` ends", "The relays are"))
