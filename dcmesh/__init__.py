@@ -5,7 +5,7 @@ import sys
 if sys.version_info < (3, 11):  # noqa: UP036 — else the first import that is new fails, and nobody is told why
     print(
         f"dcmesh: needs Python 3.11 or newer, and {sys.executable} is {sys.version.split()[0]}: "
-        "remove `venv`, and make it anew: `python3.11 -m venv venv`",
+        "remove `venv`, and make it anew: in a clone `make venv PYTHON=python3.11`, elsewhere `pulumi install`",
         file=sys.stderr,
     )
     sys.exit(3)  # UNKNOWN for a monitor

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Protocol, TypeVar
 try:
     import typer
 except ModuleNotFoundError as missing:
-    ours = "run the one of the virtual environment, as in `venv/bin/python -m dcmesh`; in a clone `make venv` makes it"
+    ours = "use the virtual environment's Python: `venv/bin/python -m dcmesh`. In a clone `make venv` makes it"
     print(f"dcmesh: {sys.executable} has no module {missing.name}: {ours}", file=sys.stderr)
     sys.exit(3)  # UNKNOWN for a monitor
 

@@ -88,13 +88,18 @@ def switch(
     def work() -> None:
         places = _databases(ends, other, switchover, contexts)
         with (
-            _under_way("asking the databases"),
+            _under_way("asking the databases") as say,
             sides_of([MariadbEnd(**place) for place in places], other)
             if kind == "mariadb"
             else pxc_sides([PxcEnd(**place) for place in places], other) as sides,
         ):
             if not dry_run:
-                switch_over(switchover, sides, _tell)
+
+                def tell(line: str) -> None:
+                    say("switching over")
+                    _tell(line)
+
+                switch_over(switchover, sides, tell)
                 return
             lines, possible = foreseen(switchover, sides)
         for line in ("nothing is changed; this would be said:", *lines):

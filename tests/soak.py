@@ -53,9 +53,15 @@ class Row:
 
 
 def code(file: Path) -> bytes:
-    """Return what a file does: no comments, and of Python no imports and docstrings: a move changes these as well."""
+    """Return what a file does: no comments, and of Python no imports and docstrings: a move changes these as well.
+
+    The line of a script that names its interpreter is no comment.
+    """
     if file.suffix == ".sh":
-        return b"".join(line for line in file.read_bytes().splitlines(True) if not line.lstrip().startswith(b"#"))
+        text = file.read_bytes()
+        lines = text.splitlines(True)
+        interpreter = lines[:1] if text.startswith(b"#!") else []
+        return b"".join(interpreter + [line for line in lines if not line.lstrip().startswith(b"#")])
     if file.suffix != ".py":
         return file.read_bytes()
     tree = ast.parse(file.read_text())

@@ -23,7 +23,7 @@ def _table(rules: Iterable[Rule]) -> str:
     head = "| API group | resources | verbs | what for | in the logs |\n|---|---|---|---|---|\n"
     rows = (
         f"| {rule.group or 'core'} | {', '.join(rule.resources)} | {', '.join(rule.verbs)} | {rule.why} "
-        f"| {'' if rule.seen else 'no'} |"
+        f"| {'yes' if rule.seen else 'no'} |"
         for rule in rules
     )
     return head + "\n".join(rows)
@@ -34,8 +34,8 @@ _TEXT = """\
 # Rights
 
 The user of a kubeconfig needs these rights for `up`, `destroy`, `status`, `doctor` and `trust`. A soak test runs all of
-these commands on two clusters, with a service account that has exactly these rights. According to the API servers'
-audit logs it uses every right, except the marked ones. Not tried in this way were the workload `pxc`, `monitoring`, a
+these commands on two clusters, with a service account that has exactly these rights. The last column says whether the
+API servers' audit logs show that it uses the right. Not tried in this way were the workload `pxc`, `monitoring`, a
 switchover, a change of certificates, and `termination: ingress`.
 
 The rights are for the whole cluster, because dcmesh makes namespaces, and Kubernetes cannot grant rights in namespaces

@@ -1,4 +1,4 @@
-"""Neighbours: objects of somebody else that affect the link, at either end."""
+"""Foreign objects: what somebody else has made and affects the link, at either end."""
 
 from collections.abc import Iterable, Iterator
 

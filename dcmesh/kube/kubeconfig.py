@@ -2,9 +2,11 @@
 
 import base64
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,9 @@ INLINED = ("certificate-authority", "client-certificate", "client-key")
 
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 """libyaml's, wherever PyYAML has it: the one in Python takes half a second for a hundred clusters."""
+
+DEEPEST = 1000
+"""How deep brackets may be nested: from some depth on, libyaml ends the whole process."""
 
 
 class KubeconfigError(Exception):
@@ -134,7 +139,13 @@ def load_yaml(text: str) -> Any:  # noqa: ANN401 — whatever it is
     Raises:
         yaml.YAMLError: it is no YAML.
     """
-    return yaml.load(text, LOADER)  # noqa: S506 — both are safe
+    depth = accumulate(1 if bracket in "[{" else -1 for bracket in re.findall(r"[][{}]", text))
+    if max(depth, default=0) > DEEPEST:
+        raise yaml.YAMLError("its brackets are nested too deeply")
+    try:
+        return yaml.load(text, LOADER)  # noqa: S506 — both are safe
+    except ValueError:  # such as half a surrogate pair, or a date that there is not
+        raise yaml.YAMLError("it is no YAML") from None
 
 
 def _content(text: str) -> Mapping[str, Any]:

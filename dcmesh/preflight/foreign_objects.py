@@ -1,4 +1,4 @@
-"""Neighbours: objects of others that would affect a new export or import, at its gateway or at its consumers.
+"""Foreign objects: what others have made and would affect a new export or import, at its gateway or at its consumers.
 
 An export or import that exists already is not refused for that: `status` and the doctor report it.
 """

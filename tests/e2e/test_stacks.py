@@ -434,15 +434,28 @@ def guest(directory: Path, state: Path, dc2: SiteStack) -> Project:
 
 
 def test_an_istio_that_is_somebody_elses(guest: Project, dc2: SiteStack) -> None:
-    """It is used, and left as it is. test_brought_along.py has one with a gateway and exports, too."""
-    before = running(dc2.kubectl)
+    """It is used, and left as it is. test_brought_along.py has one with a revision, a gateway and exports."""
+    before = (running(dc2.kubectl), istio_in(dc2.kubectl))
     guest.init()
     guest.up("--skip-preview")
     assert answers(dc2, EXTRA, pod=("--namespace", "guests", *CLIENT[2:]))
+    assert istio_in(dc2.kubectl) == before[1]
     guest.pulumi("destroy", "--yes", "--skip-preview")
     assert guest.resources() == []
     assert "guests" not in dc2.kubectl.names("namespaces")
-    assert running(dc2.kubectl) == before
+    assert (running(dc2.kubectl), istio_in(dc2.kubectl)) == before
+
+
+def istio_in(site: Kubectl, *, revision: str = "") -> list[tuple[str, str]]:
+    """Return uid and version of what a cluster's Istio has: certificates, istiod, settings, Helm's records."""
+    suffix = f"-{revision}" if revision else ""
+    named = ("secret/cacerts", f"deployment/istiod{suffix}", f"configmap/istio{suffix}")
+    records = ("secrets", "--selector", "owner=helm,name in (istio-base,istiod)")
+    listed = [site("get", *which, "--namespace", "istio-system", "--output", "json") for which in (named, records)]
+    found = [item["metadata"] for items in listed for item in json.loads(items)["items"]]
+    assert len(found) >= len(named) + 2, "Helm has a record of each of its two releases"
+    # A Deployment's status changes its resourceVersion. Nothing but a change of its spec changes its generation.
+    return [(known["uid"], str(known.get("generation", known["resourceVersion"]))) for known in found]
 
 
 def running(site: Kubectl) -> dict[str, Any]:

@@ -85,7 +85,7 @@ def test_another_python_is_told_which_is_the_right_one() -> None:
     run = "import runpy, sys; sys.modules['typer'] = None; runpy.run_module('dcmesh', run_name='__main__')"
     done = subprocess.run([sys.executable, "-c", run], cwd=ROOT, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (3, "")
-    assert done.stderr.startswith(f"dcmesh: {sys.executable} has no module typer: run ")
+    assert done.stderr.startswith(f"dcmesh: {sys.executable} has no module typer: use ")
 
 
 def test_a_python_that_is_too_old_is_told_to_be() -> None:
@@ -93,6 +93,7 @@ def test_a_python_that_is_too_old_is_told_to_be() -> None:
     done = subprocess.run([sys.executable, "-c", run], cwd=ROOT, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (3, "")
     assert done.stderr.startswith("dcmesh: needs Python 3.11 or newer, and ")
+    assert done.stderr.endswith(": in a clone `make venv PYTHON=python3.11`, elsewhere `pulumi install`\n")
 
 
 FAKE_K3D = """

@@ -51,6 +51,18 @@ def test_the_digest_of_a_script_is_of_what_it_does(tmp_path: Path) -> None:
     assert digest(tmp_path, "a.sh") != first
 
 
+def test_the_digest_of_a_script_is_of_its_interpreter_too(tmp_path: Path) -> None:
+    def digest_of(text: str) -> str:
+        (tmp_path / "a.sh").write_text(text)
+        return digest(tmp_path, "a.sh")
+
+    line = "read -r line\n"
+    first = digest_of(f"#!/bin/bash\n# Says.\n{line}")
+    assert digest_of(f"#!/bin/bash\n# Says more.\n{line}") == first
+    assert digest_of(f"#!/bin/sh\n# Says.\n{line}") != first
+    assert digest_of(f"# Says.\n#!/bin/bash\n{line}") == digest_of(line), "in another line it is a comment"
+
+
 def test_the_digest_of_python_is_of_what_it_does(tmp_path: Path) -> None:
     def digest_of(folder: str, text: str) -> str:
         (tmp_path / folder).mkdir(exist_ok=True)

@@ -1,4 +1,4 @@
-"""The inventory: what can be asked in a site, from a configuration."""
+"""The output `sites`: what can be asked in a site, from a configuration."""
 
 from collections.abc import Iterable
 from typing import Any

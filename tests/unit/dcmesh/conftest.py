@@ -23,13 +23,14 @@ def api(server: KubernetesAPI) -> Iterator[ApiClient]:
 
 @pytest.fixture
 def waited_for(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What a terminal is shown to be under way, once that is over."""
+    """What a terminal is shown to be under way: each text that is put in another's place, or is over."""
     over = list[str]()
 
     @contextmanager
     def under_way(what: str) -> Iterator[Callable[[str], None]]:
-        yield lambda _: None
-        over.append(what)
+        shown = [what]
+        yield lambda text: shown.append(text) if text != shown[-1] else None
+        over.extend(shown)
 
     monkeypatch.setattr("dcmesh.screen.under_way", under_way)
     monkeypatch.setattr("sys.stderr.isatty", lambda: True)

@@ -145,12 +145,16 @@ def test_of_one_site_the_other_is_named(switched: Switched, monkeypatch: pytest.
     assert (switched.other, switched.wanted) == ("dc1", [Switchover(primary="dc2", without="dc1", at="0-1-7")])
 
 
-@pytest.mark.parametrize("options", [(), ("--dry-run",)])
-def test_on_a_terminal_it_is_shown_that_databases_are_asked(
-    switched: Switched, monkeypatch: pytest.MonkeyPatch, waited_for: list[str], options: tuple[str, ...]
+@pytest.mark.parametrize(("options", "shown"), [((), ["switching over"]), (("--dry-run",), [])])
+def test_on_a_terminal_databases_are_shown_to_be_asked_until_the_switchover_says_something(
+    switched: Switched,
+    monkeypatch: pytest.MonkeyPatch,
+    waited_for: list[str],
+    options: tuple[str, ...],
+    shown: list[str],
 ) -> None:
     assert run(monkeypatch, "switchover", "--primary", "dc2", *PAIR, *options) == 0
-    assert waited_for == ["asking the databases"]
+    assert waited_for == ["asking the databases", *shown]
 
 
 @pytest.mark.parametrize("possible", [True, False])

@@ -1,6 +1,7 @@
 """Kubeconfigs with paths, and several files as one kubeconfig: they are read as kubectl reads them."""
 
 import base64
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import yaml
 
 from dcmesh.config.checks import Configuration, clusters
 from dcmesh.config.environment import Environment
-from dcmesh.kube.kubeconfig import KubeconfigError, read_kubeconfig
+from dcmesh.kube.kubeconfig import DEEPEST, KubeconfigError, load_yaml, parse_kubeconfig, read_kubeconfig
 from dcmesh.model.settings import Settings
 from dcmesh.stacks import read_stack
 from dcmesh.user_files import read_file
@@ -91,6 +92,23 @@ def test_the_clusters_of_a_large_company_are_read_in_no_time(write: Write, monke
     file = write("home", entries("dc1", {"token": "t"}, {}))
     monkeypatch.delattr("yaml.scanner.Scanner.check_token")
     assert read_kubeconfig(str(file)).contexts == ["dc1"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["name: \ud800", "name: 2026-13-13", "[" * 200_000, "[" * (DEEPEST + 1) + "]" * (DEEPEST + 1)],
+    ids=["half a surrogate pair", "no date", "a process that ends", "too deep"],
+)
+def test_a_text_that_yamls_readers_do_not_stand_is_one_clear_error(text: str) -> None:
+    with pytest.raises(KubeconfigError, match="is no kubeconfig"):
+        parse_kubeconfig(text)
+    with pytest.raises(yaml.YAMLError):
+        load_yaml(text)
+
+
+def test_a_kubeconfig_in_json_may_have_many_clusters() -> None:
+    clusters = [entries("dc1", {}, {})] * (2 * DEEPEST)
+    assert load_yaml(json.dumps(clusters)) == clusters
 
 
 def test_data_count_before_a_path(write: Write, tmp_path: Path) -> None:
