@@ -1,5 +1,5 @@
-# The front door. Everything here is done by pulumi, pytest, ruff and mypy, which can be typed by hand as well:
-# `eval "$(scripts/env)"` gives a shell what they need.
+# Short names for what pulumi, pytest, ruff and mypy do. You can type those commands yourself: `eval "$(scripts/env)"` sets
+# up a shell for them.
 ifneq ($(filter up down,$(MAKECMDGOALS)),)
 K3D := $(shell command -v k3d >/dev/null && timeout 5 docker info >/dev/null 2>&1 && echo yes)
 endif
@@ -8,7 +8,7 @@ STACK ?= $(if $(K3D),dev,lab)
 WHY := $(if $(K3D),k3d makes its clusters,the lab makes its clusters: there is no k3d with a Docker that answers)
 RUN := scripts/env exec
 
-# Each file of Python is compiled once, not by each process, wherever the environment says otherwise.
+# If the environment forbids Python to keep its compiled files, each process compiles every file again. This allows it.
 export PYTHONDONTWRITEBYTECODE :=
 
 # The stacks dev and lab hold throw-away clusters. Their state stays on this machine, and their passphrase is empty, as
@@ -18,7 +18,7 @@ export PULUMI_BACKEND_URL ?= file://~
 export PULUMI_CONFIG_PASSPHRASE :=
 endif
 
-# Else a misspelt name would be a new stack. A name may have an organization and a project before it.
+# Without this check a misspelt name would make a new stack. A name may have an organization and a project before it.
 ifeq ($(filter up,$(MAKECMDGOALS))$(wildcard Pulumi.$(notdir $(STACK)).yaml),up)
 $(error there is no Pulumi.$(notdir $(STACK)).yaml here: copy a file of examples/ to it, or name another stack by STACK=NAME)
 endif
@@ -29,26 +29,26 @@ endif
 help: ## show this list
 	@grep -hE '^[a-z0-9]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 8
 
-up: venv/installed ## bring up the pair: two isolated clusters, joined, and the hosts shown with the pods that answered
+up: venv/installed ## bring up the pair, two isolated clusters that are joined, and show each host with the pod that answered
 	@echo "stack $(STACK)$(if $(filter file,$(origin STACK)),: $(WHY))"
 	$(RUN) pulumi stack select --create $(STACK)
 	@$(RUN) venv/bin/python -m dcmesh unlock --stack $(STACK)
 	$(RUN) pulumi up --yes --stack $(STACK)
 	@$(RUN) venv/bin/python -m dcmesh status --stack $(STACK) || test $$? -eq 1  # a warning is no failure
 
-down: venv/installed ## pulumi destroy: nothing is left
+down: venv/installed ## take it all away by pulumi destroy
 	@$(RUN) venv/bin/python -m dcmesh unlock --stack $(STACK)
 	$(RUN) pulumi destroy --yes --stack $(STACK)
 	$(RUN) pulumi stack rm --yes --preserve-config $(STACK)
 
-# The faults need one lab, and leave a core for lint and unit tests, which speak last.
+# The faults need one lab, so one core is free: lint and the unit tests run meanwhile. Their output comes at the end.
 test: venv/installed ## everything that CI runs
 	@$(MAKE) --no-print-directory labs; labs=$$?; \
 	nice $(MAKE) --no-print-directory lint unit >venv/beside.log 2>&1 & beside=$$!; \
 	$(MAKE) --no-print-directory cuts; cuts=$$?; \
 	wait $$beside; beside=$$?; cat venv/beside.log; exit $$((labs || cuts || beside))
 
-lint: venv/installed ## ruff, mypy, who imports whom, and whether what is generated or was measured is up to date
+lint: venv/installed ## ruff, mypy, who imports whom, and whether generated pages and measured results are up to date
 	venv/bin/ruff check .
 	venv/bin/ruff format --check .
 	venv/bin/mypy
@@ -57,16 +57,16 @@ lint: venv/installed ## ruff, mypy, who imports whom, and whether what is genera
 	venv/bin/python -m bench.document --check
 	venv/bin/python -m tests.soak --check
 
-# No test looks at what is logged.
+# No test reads the log, so pytest does not collect it.
 unit: venv/installed ## the unit tests: no cluster, seconds
 	venv/bin/python -m pytest tests/unit -n 2 -p no:logging
 
-e2e: labs cuts ## the end-to-end tests, and the faults; soak's not
+e2e: labs cuts ## the end-to-end tests and the faults, without those of soak
 
 labs: venv/installed
 	$(RUN) venv/bin/python -m pytest tests/e2e -m "not soak" -n 2 --tb=short --durations=40
 
-# Beside no other lab: they measure how long a cut lasts.
+# No other lab runs meanwhile, because these tests measure how long a cut lasts.
 cuts: venv/installed
 	$(RUN) venv/bin/python -m pytest tests/faults -m "not soak" --tb=short --durations=0
 
@@ -79,7 +79,7 @@ soak: venv/installed ## what only repeats or waits; writes docs/soak.md. ONLY='W
 bench: venv/installed ## how fast and how large; writes docs/performance.md. Takes a quiet machine
 	$(RUN) venv/bin/python -m bench
 
-venv: venv/installed ## the virtual environment, which all others make if it is not there
+venv: venv/installed ## make the virtual environment; all others make it too, if it is missing
 
 venv/installed: dependencies.txt requirements.txt requirements-dev.txt lab/requirements.txt constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "$(PYTHON) is %d.%d, and 3.11 or newer is needed: name it, as in `make venv PYTHON=python3.11`" % sys.version_info[:2])'
