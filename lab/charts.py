@@ -1,4 +1,4 @@
-"""Istio's Helm charts, out of the Go module that its programs are built from."""
+"""Istio's Helm charts. They come from the Go module from which Istio's programs are built."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -30,7 +30,7 @@ class Charts(Recipe):
 
     @property
     def sources(self) -> Iterable[Path]:
-        """What pins the module, and this file: it says what is filled in."""
+        """The files that pin the module, and this file, which says what is filled in."""
         return (golang.module(self.module), Path(__file__))
 
     def make(self, work: Workplace) -> None:

@@ -34,9 +34,9 @@ class User:
     """A user of an image, with a group of the same name and number.
 
     Attributes:
-        name: its name.
-        number: its user and group ID.
-        directories: what it owns; the first one is its home.
+        name: the user's name.
+        number: the ID of the user and of the group.
+        directories: the directories that the user owns; the first one is its home.
     """
 
     name: str
@@ -46,12 +46,12 @@ class User:
 
 @dataclass(frozen=True)
 class BaseLayer(Recipe):
-    """A small Debian of this machine's own release, as the first layer of images.
+    """The first layer of images: a small Debian, of the same release as this machine's.
 
     Attributes:
-        packages: the Debian packages in it, beside the essential ones.
-        users: the users that are there before the packages.
-        left_out: patterns of files of the packages that are not needed.
+        packages: the Debian packages in it, besides the essential ones.
+        users: the users that are created before the packages are installed.
+        left_out: patterns of the packages' files that are not needed.
     """
 
     packages: tuple[str, ...]
@@ -67,7 +67,7 @@ class BaseLayer(Recipe):
     def make(self, work: Workplace) -> None:
         """Install the packages into an archive."""
         sources = "\n".join(packages.apt_sources())
-        target = (work.out / _LAYER, "-")  # "-": the sources are on standard input
+        target = (work.out / _LAYER, "-")  # "-" means that the sources are on standard input.
         work.run(*self._command, *target, env={"SOURCE_DATE_EPOCH": "0"}, stdin=sources)
 
     @property
@@ -77,12 +77,12 @@ class BaseLayer(Recipe):
             "mmdebstrap",
             "--mode=root",
             "--variant=essential",
-            f"--hook-dir={_MERGED_USR}",  # makes /bin a link by itself: the package that does it drags Perl in
+            f"--hook-dir={_MERGED_USR}",  # This makes /bin a link. The package that does it would bring Perl in.
             '--aptopt=APT::Install-Recommends "false"',
             *(f"--dpkgopt=path-exclude={pattern}" for pattern in (*_LEFT_OUT, *self.left_out)),
             *(f"--essential-hook={command}" for user in self.users for command in _commands_that_add(user)),
             "--skip=output/dev",
-            "--skip=cleanup/run",  # users own directories there
+            "--skip=cleanup/run",  # Users own directories in /run.
             f"--include={','.join(('usr-is-merged', *self.packages))}",
             self.release,
         )
@@ -90,14 +90,14 @@ class BaseLayer(Recipe):
 
 @dataclass(frozen=True)
 class Image(Recipe):
-    """An image of files out of other parts, under the name of the official one that it stands in for.
+    """An image made of files from other parts. It has the name of the official image that it stands in for.
 
     Attributes:
         name: the name that pods use, with its tag.
-        files: where in the image each file comes from: a path in the image to `PART/PATH`.
+        files: where each file comes from. The key is its path in the image, the value is `PART/PATH`.
         entrypoint: what a container runs.
-        user: the user that it runs as; root if empty.
-        base: the part with the first layer, if there is one.
+        user: the user that the container runs as; root if empty.
+        base: the part with the first layer, if the image has one.
     """
 
     name: str
@@ -108,17 +108,17 @@ class Image(Recipe):
 
     @property
     def needs(self) -> Iterable[str]:
-        """The parts that the files and the first layer come from."""
+        """The parts from which the files and the first layer come."""
         parts = [source.partition("/")[0] for source in self.files.values()]
         return tuple(dict.fromkeys([self.base, *parts] if self.base else parts))
 
     @property
     def sources(self) -> Iterable[Path]:
-        """This file: it says what an archive looks like."""
+        """This file, since it says what an archive looks like."""
         return (Path(__file__),)
 
     def make(self, work: Workplace) -> None:
-        """Write the archive as `docker save` does, with layers as they are: uncompressed, import is fastest."""
+        """Write the archive as `docker save` does. Layers are not compressed, since then the import is fastest."""
         own = work.scratch / _LAYER
         _write_tar(own, {path: work.file(source) for path, source in self.files.items()})
         layers = {f"{_digest(layer)}.tar": layer for layer in (*self._base_layers(work), own)}
@@ -150,11 +150,11 @@ def _commands_that_add(user: User) -> tuple[str, str]:
 
 
 def _write_tar(archive: Path, members: Mapping[str, Path]) -> None:
-    """Write a tar archive that depends on the contents and the permissions of its files alone.
+    """Write a tar archive that depends on nothing but the contents and the permissions of its files.
 
     Args:
         archive: the file to write.
-        members: each file by the path that it has in the archive.
+        members: each file, by its path in the archive.
     """
     with tarfile.open(archive, "w", format=tarfile.PAX_FORMAT) as tar:
         for path, file in members.items():

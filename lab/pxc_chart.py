@@ -1,4 +1,4 @@
-"""The Helm chart `pxc-operator`: a stand-in for Percona's, made of the manifests in the operator's own source."""
+"""The Helm chart `pxc-operator`, a stand-in for Percona's. It is made from the manifests in the operator's source."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -12,13 +12,13 @@ from lab.parts import Recipe, Workplace
 
 CHART = "pxc-operator"
 MODULE, OPERATOR = "pxc-operator", "github.com/percona/percona-xtradb-cluster-operator"
-"""The module under `lab/go`, and the one that it pins."""
+"""The module under `lab/go`, and the operator's module, which it pins."""
 
 _VALUES = {"watchAllNamespaces": False, "disableTelemetry": False, "podAnnotations": {}}
-"""Those values of Percona's chart, with its defaults, that dcmesh sets. The stand-in knows no others."""
+"""The values of Percona's chart that dcmesh sets, with the chart's defaults. The stand-in knows no other values."""
 
 _NAME = "{{ .Release.Name }}"
-"""What the real chart names its objects if the release has the chart's name in its own."""
+"""The real chart gives its objects this name if the release's name contains the chart's."""
 
 _REFUSAL = "{{ if not .Values.watchAllNamespaces }}{{ fail `the stand-in watches all namespaces` }}{{ end }}\n"
 
@@ -35,7 +35,7 @@ class OperatorChart(Recipe):
 
     @property
     def sources(self) -> Iterable[Path]:
-        """What pins the operator, and this file."""
+        """The files that pin the operator, and this file."""
         return (golang.module(MODULE), Path(__file__))
 
     def make(self, work: Workplace) -> None:
@@ -63,7 +63,7 @@ def _template(objects: Iterable[dict[str, Any]]) -> str:
     """Return the objects as a template, with the release's names and with the values."""
     texts = []
     for template in objects:
-        if template["kind"] != "Service":  # whose name the operator knows
+        if template["kind"] != "Service":  # The operator knows the Service's name, so that stays.
             template["metadata"]["name"] = _NAME
         if template["kind"] == "ClusterRoleBinding":
             template["subjects"][0] |= {"name": _NAME, "namespace": "{{ .Release.Namespace }}"}
@@ -71,7 +71,7 @@ def _template(objects: Iterable[dict[str, Any]]) -> str:
         if template["kind"] == "Deployment":
             _fill_in(template["spec"]["template"])
         texts.append(yaml.safe_dump(template))
-    # An expression is no string before it has been evaluated.
+    # A template expression must not be quoted as a string: only its result is YAML.
     return "---\n".join(texts).replace("'{{", "{{").replace("}}'", "}}")
 
 
@@ -79,7 +79,7 @@ def _fill_in(pods: dict[str, Any]) -> None:
     pods["metadata"]["annotations"] = "{{ toJson .Values.podAnnotations }}"
     pods["spec"]["serviceAccountName"] = _NAME
     (container,) = pods["spec"]["containers"]
-    container["imagePullPolicy"] = "IfNotPresent"  # as in the real chart
+    container["imagePullPolicy"] = "IfNotPresent"  # The real chart does so too.
     variables = {variable["name"]: variable for variable in container["env"]}
     variables["OPERATOR_NAME"]["value"] = _NAME
     variables["DISABLE_TELEMETRY"]["value"] = "{{ .Values.disableTelemetry | quote }}"
