@@ -236,6 +236,7 @@ def test_intermediates(sites: dict[str, Any], load: Load, step: Callable[..., No
     load()
 
 
+@pytest.mark.usefixtures("stolen")  # now, while dc2 has its first intermediate
 def test_the_next_root_is_trusted(sites: dict[str, Any], load: Load, step: Callable[..., None]) -> None:
     """A root must not issue before it is trusted everywhere."""
     dc1, dc2 = sites["dc1"], sites["dc2"]
