@@ -5,7 +5,7 @@
 # connection that replication uses. What is interrupted half-way is thrown away and begun again.
 set -euo pipefail
 . /etc/dcmesh/settings/server.sh
-done=/var/lib/mysql/prepared socket=$run/private.sock
+done=/var/lib/mysql/prepared upgrading=/var/lib/mysql/upgrading socket=$run/private.sock
 ordinal=${POD##*-} switchable= user=replication
 if [ "$ordinal" -gt 0 ]; then # within a site all follow pod 0
   # By a password that no `up` changes: pod 0 is restarted last, and would not know a new one while another copies it.
@@ -117,6 +117,11 @@ table_stats time_zone time_zone_leap_second time_zone_name time_zone_transition 
   echo "EXECUTE IMMEDIATE IF(@primary = '$SITE', 'DO 0', 'START SLAVE');"
 } >"$run/start.sql"
 
+# Of the image, and of the other server; whether the first is older than the second.
+[[ $(mariadbd --version) =~ Ver\ ([0-9]+\.[0-9]+)\. ]]
+SERIES=${BASH_REMATCH[1]}
+older() { [ "$1" != "$2" ] && [ "$(printf '%s\n' "$1" "$2" | sort -V | head -n 1)" = "$1" ]; }
+
 # Runs a server that only this pod's own user can reach, for as long as a command takes. It runs no
 # event, and takes as large a row as there can be.
 with_server() {
@@ -173,7 +178,11 @@ definitions() {
 # Prints what makes this server a copy. Its callers look at whether it fails, so `set -e` does not hold in it.
 dump() {
   local as=(--defaults-file="$run/source.cnf" --max-allowed-packet=1G --quick)
-  local all=(--all-databases --single-transaction --master-data=1 --gtid --routines)
+  local all=(--all-databases --single-transaction --master-data=1 --gtid --routines) history
+  # With other times than the source's, a row of a table WITH SYSTEM VERSIONING is not found by the channel.
+  for history in --dump-history --update-history; do
+    [[ $(mariadb-dump --help) != *"$history"* ]] || all+=("$history")
+  done
   echo "SET sql_log_bin = 0;"
   # Before the rows. What is made between the two is in neither this nor the channel: docs/mariadb.md.
   LIMIT=600 theirs "SET character_set_results = binary; CALL dcmesh.definitions()" >"$run/definitions" 2>"$run/dump.log"
@@ -203,11 +212,14 @@ dump() {
 
 copy() {
   local said= answer error
-  until ask "" theirs "DO 0"; do
+  until ask "[0-9]{1,3}[.][0-9]{1,3}" theirs "SELECT SUBSTRING_INDEX(VERSION(), '.', 2)"; do
     [ "$answer" = "$said" ] || say "waits for $SOURCE_HOST, to copy it: $answer"
     said=$answer
     sleep 1
   done
+  # It would take accounts' rights away, and follow what it reads otherwise.
+  ! older "$SERIES" "$answer" ||
+    fail "cannot copy $SOURCE_HOST: it is MariaDB $answer, and the image has $SERIES: set an image of $answer or newer"
   say "copies $SOURCE_HOST"
   : >"$run/dump.log"
   # In binary mode the client runs no command of its own: what is copied cannot start a shell.
@@ -223,17 +235,18 @@ copy() {
 
 # Brings data of an older version to the image's. Data of a newer one are left alone.
 upgrade() {
-  local of to info
-  info=$(cat "$data/mariadb_upgrade_info" "$data/mysql_upgrade_info" 2>/dev/null || true)
-  [[ $info =~ ^([0-9]+)\.([0-9]+)\. ]] || return 0
-  of=${BASH_REMATCH[1]}.${BASH_REMATCH[2]}
-  [[ $(mariadbd --version) =~ Ver\ ([0-9]+)\.([0-9]+)\. ]]
-  to=${BASH_REMATCH[1]}.${BASH_REMATCH[2]}
-  [ "$of" != "$to" ] || return 0
-  [ "$(printf '%s\n' "$of" "$to" | sort -V | head -n 1)" = "$of" ] ||
-    fail "its data are MariaDB $of's, and the image has $to, which cannot read them: set an image of $of or newer"
-  say "brings its data from MariaDB $of to $to"
-  with_server mariadb-upgrade --user=mysql --socket="$socket" --upgrade-system-tables # its own default is root
+  local of=
+  # mariadb-upgrade empties its own note when it begins. Whoever was killed in it has left ours.
+  [[ $(cat "$upgrading" "$data/mariadb_upgrade_info" "$data/mysql_upgrade_info" 2>/dev/null) =~ ^[0-9]+\.[0-9]+ ]] &&
+    of=$BASH_REMATCH
+  [ -e "$upgrading" ] || [ "$of" != "$SERIES" ] || return 0
+  ! older "$SERIES" "${of:-$SERIES}" ||
+    fail "its data are MariaDB $of's, and the image has $SERIES, which cannot read them: set an image of $of or newer"
+  say "brings its data to MariaDB $SERIES"
+  echo "$SERIES" >"$upgrading"
+  # Tables of the user's as well: of those WITH SYSTEM VERSIONING from before 11.5 a newer server shows no row.
+  with_server mariadb-upgrade --user=mysql --socket="$socket" # its own default is root
+  rm "$upgrading"
 }
 
 if [ -e "$done" ]; then
