@@ -5,15 +5,10 @@
 # connection that replication uses. What is interrupted half-way is thrown away and begun again.
 set -euo pipefail
 . /etc/dcmesh/settings/server.sh
+. /etc/dcmesh/settings/source.sh
+. /etc/dcmesh/settings/backup.sh
 done=/var/lib/mysql/prepared socket=$run/private.sock
-ordinal=${POD##*-} switchable= user=replication
-if [ "$ordinal" -gt 0 ]; then # within a site all follow pod 0
-  # By a password that no `up` changes: pod 0 is restarted last, and would not know a new one while another copies it.
-  user=replication_local
-  PRIMARY="${POD%-*}-0" SOURCE_SITE=$PRIMARY SOURCE_HOST="$PRIMARY.$DOMAIN" SOURCE_PORT=3306
-elif [ -z "$PRIMARY" ]; then # which site is the primary can change
-  switchable=yes PRIMARY=$(cat /etc/dcmesh/role/primary)
-fi
+backup=/var/lib/mysql/incoming/copy # where mariadb_fetch.sh has put data of one
 # Data without a row are an older dcmesh's: their server stays what it was.
 was=$PRIMARY
 if [ "$switchable" ] && [ -e "$done" ]; then
@@ -189,6 +184,11 @@ dump() {
     ;;
   *) return 1 ;;
   esac
+  ending
+}
+
+# Prints what ends a copy, of which the server has the position.
+ending() {
   # As if it had written itself what it was given: others can then copy from, and follow, this server.
   echo "RESET MASTER;"
   echo "SELECT @@GLOBAL.gtid_slave_pos INTO @position;" # MariaDB 10.11 hangs when one is set to the other directly
@@ -221,6 +221,14 @@ copy() {
   say "copied up to $(own "SELECT @@GLOBAL.gtid_slave_pos")"
 }
 
+# Makes this server, with the data of a backup, a copy. It can do so again.
+adopt() {
+  { echo "SET sql_log_bin = 0; RESET MASTER; SET GLOBAL gtid_slave_pos = '$position';" && ending; } 2>/dev/null |
+    mariadb --skip-ssl --socket="$socket" 2>&1 | error_number >"$run/apply.log" ||
+    fail "cannot copy $SOURCE_HOST: $(meaning "$(cat "$run/apply.log")") (error $(cat "$run/apply.log"))"
+  say "copied up to $(own "SELECT @@GLOBAL.gtid_slave_pos")"
+}
+
 # Brings data of an older version to the image's. Data of a newer one are left alone.
 upgrade() {
   local of to info
@@ -244,6 +252,20 @@ else
       fail "this pod has lost its data, and does not begin anew: make $SOURCE_SITE the primary, if that has them"
     fi
   fi
+  if [ "$PRIMARY" != "$SITE" ] && [ -e "$backup" ]; then
+    rm -rf "$data"
+    mv "$backup" "$data"
+  fi
+  if [ "$PRIMARY" != "$SITE" ] && [ -e "$data/$PREPARED" ]; then
+    position=$(cat "$data/$PREPARED")
+    with_server adopt
+    series
+    echo "$series.0-MariaDB" >"$data/mysql_upgrade_info" # from which `upgrade` will know what they are
+    touch "$done"
+    rm "$data/$PREPARED"
+  fi
+fi
+if [ ! -e "$done" ]; then
   rm -rf "$data"
   mariadb-install-db --defaults-file="$run/server.cnf" --datadir="$data" --skip-test-db \
     --auth-root-authentication-method=socket --auth-root-socket-user=mysql >"$run/install.log" 2>&1 ||
