@@ -16,13 +16,13 @@ from dcmesh.trust.rotation import OtherSites
 
 from .cluster import Commands, Existing, K3d
 from .databases.mariadb import Mariadb
-from .databases.mariadb_switchover import switchover_command
+from .databases.mariadb_switchover_command import switchover_command
 from .databases.passwords import ReplicationPasswords, ReplicationPasswordsArgs
 from .databases.pxc import Pxc
-from .inventory import inventory
 from .site import Site, SiteArgs
 from .site_imports import SiteImports
 from .site_imports_args import SiteImportsArgs
+from .sites_output import site_output
 from .trust.shared_ca import Intermediate
 from .verb_command import begun
 
@@ -91,7 +91,7 @@ class ClusterPair(pulumi.ComponentResource):
     passwords: ReplicationPasswords
     certificates: Mapping[str, pulumi.Output[dict[str, Any]]]
     """For each site that dcmesh gives its certificates: those that all of its proxies follow."""
-    inventories: Mapping[str, dict[str, Any]]
+    site_outputs: Mapping[str, dict[str, Any]]
     """For each site what can be asked for in it."""
 
     def __init__(self, name: str, args: ClusterPairArgs, opts: pulumi.ResourceOptions | None = None) -> None:
@@ -125,8 +125,8 @@ class ClusterPair(pulumi.ComponentResource):
                     child,
                 )
         written = {name: pulumi.Output.from_input(link).apply(Link.as_output) for name, link in links.items()}
-        self.inventories = {
-            site.name: inventory(
+        self.site_outputs = {
+            site.name: site_output(
                 site,
                 args.plan.site(site.name),
                 links=written,

@@ -9,7 +9,7 @@ from typing import Any
 
 import pulumi
 
-from dcmesh.model.confined import CONFINED, NOBODY, SECCOMP
+from dcmesh.model.security_contexts import CONFINED, NOBODY, SECCOMP
 
 ISTIOD = {**SECCOMP, "global": {"proxy": SECCOMP}}
 """Values of the chart `istiod` for `restricted`: its own pods, and the sidecars."""

@@ -10,13 +10,14 @@ from dcmesh import config
 from dcmesh.config.environment import of_running_stack
 from dcmesh.model.link import Link
 from dcmesh.model.plan import plan_of
+from dcmesh.model.protection import protects_root
 from dcmesh.preflight.readiness import require_ready
 from dcmesh.sites_in_state import gateway_namespace, is_begun, meshed_namespaces, read_sites_in_state
 from dcmesh.trust.rotation import read_others
 
 from .cluster_pair import ClusterPair, ClusterPairArgs
+from .trust.intermediates import Trust, TrustArgs
 from .trust.rotation import issued
-from .trust.trust import Trust, TrustArgs
 
 
 def run() -> None:
@@ -47,7 +48,7 @@ def run() -> None:
             trust=settings.trust,
             sites=[site.name for site in settings.sites],
             trust_domains={site.name: site.trust_domain for site in settings.sites if site.signs_for_itself_alone},
-            protect=settings.protects_root,
+            protect=protects_root(settings),
             new=not is_begun(pulumi.get_project(), pulumi.get_stack()),
         ),
     )
@@ -76,7 +77,7 @@ def run() -> None:
 
         for_others = {site: given for site, given in trust.intermediates.items() if site not in pair.sites}
         pulumi.export("link", {name: link.apply(Link.as_output) for name, link in pair.links.items()})
-        pulumi.export("sites", pair.inventories)
+        pulumi.export("sites", pair.site_outputs)
         pulumi.export("replicationPasswords", pair.passwords.by_export)
         pulumi.export(
             "certificates", {**{site: issued(site, given) for site, given in for_others.items()}, **pair.certificates}

@@ -21,19 +21,19 @@ from .cluster import Cluster, ClusterArgs, Commands, Existing, K3d
 from .databases.mariadb import Mariadb, MariadbArgs
 from .databases.pxc import Pxc, PxcArgs
 from .databases.pxc_operator import PxcOperator, PxcOperatorArgs
+from .helm_release_hooks import release_hooks
 from .lost_site import untouched
 from .mesh.egress_gateway import EgressGateway, EgressGatewayArgs
 from .mesh.gateway import EastWestGateway, EastWestGatewayArgs
 from .mesh.gateway_exposure import ExposureArgs
 from .mesh.gateway_termination import GatewayTermination, GatewayTerminationArgs, gateway_policy
-from .mesh.ingress_export import IngressExport, IngressExportArgs
+from .mesh.ingress_termination import IngressExport, IngressExportArgs
 from .mesh.istio import Charts, IstioControlPlane, IstioControlPlaneArgs, Values, merge
-from .mesh.istiod_away import istio_hooks
+from .mesh.istiod_unavailable import istio_hooks
 from .mesh.service_export import ServiceExport, ServiceExportArgs
 from .monitoring.objects import STATISTICS, Monitoring, MonitoringArgs
-from .overrule import Overrule
+from .object_ownership import Overrule
 from .pod_policy import GATEWAY, ISTIOD, PodPolicy
-from .release_hooks import release_hooks
 from .trust.rotation import guard_hook, issued, settle_command
 from .trust.shared_ca import Intermediate
 from .verb_command import begun

@@ -6,12 +6,12 @@ import pulumi
 
 from dcmesh.model.component_names import import_name
 from dcmesh.model.link import ServiceAccount
-from dcmesh.preflight.terminations import stands_otherwise
+from dcmesh.preflight.termination_changes import stands_otherwise
 
 from .lost_site import untouched
 from .mesh.dns_capture import DnsCapture, DnsCaptureArgs
+from .mesh.gateway_termination_import import NamedImport, NamedImportArgs
 from .mesh.link_probe import LinkProbe, LinkProbeArgs
-from .mesh.named_import import NamedImport, NamedImportArgs
 from .mesh.namespace_scope import NamespaceScope, NamespaceScopeArgs
 from .mesh.service_import import ServiceImport
 from .site_egress import SiteEgress

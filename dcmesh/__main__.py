@@ -17,7 +17,7 @@ from dcmesh.model.facts import MAX_LAG, State
 from dcmesh.model.printable import printable
 
 if TYPE_CHECKING:
-    from dcmesh.deployment import DeployedSite
+    from dcmesh.sites_in_outputs import DeployedSite
 
 PROGRAM = "python -m dcmesh"
 PROJECT = "Pulumi.yaml"
@@ -201,7 +201,7 @@ def topology(
     """
     if file and (stack or kubeconfig or max_lag is not None):
         raise typer.BadParameter("a FILE says what was asked: leave out --stack, --max-lag and --kubeconfig")
-    from dcmesh.status.reading import read_status
+    from dcmesh.status.from_json import read_status
     from dcmesh.status.sites import Status, ask_all
     from dcmesh.topology.page import page
 
@@ -287,7 +287,7 @@ def trust(stack: Stack = None, as_json: Json = False, kubeconfig: Kubeconfig = N
     see.
     """
     from dcmesh.status.screen import text
-    from dcmesh.trust.roots import TrustReport, ask_trust
+    from dcmesh.trust.trusted_roots import TrustReport, ask_trust
 
     return show(asked(stack, kubeconfig, ask_trust, TrustReport), text, as_json)
 
@@ -344,7 +344,7 @@ def unstick() -> State:
     It reads a state that 0.1.0 has left, as `pulumi stack export` prints it, from standard input, and writes the mended
     one to standard output. It asks no cluster and changes no stack.
     """
-    from dcmesh.unstick import NotAStateError, mended
+    from dcmesh.stuck_replacement import NotAStateError, mended
 
     try:
         state = mended(sys.stdin.read())
@@ -484,7 +484,7 @@ def look(
         ask: what asks them.
         unreadable: makes, of the reason, what is found of a stack that cannot be read.
     """
-    from dcmesh.deployment import StackError, read_stack
+    from dcmesh.sites_in_outputs import StackError, read_stack
 
     try:
         return ask(read_stack(stack, kubeconfig))

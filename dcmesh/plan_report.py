@@ -16,8 +16,8 @@ from rich.text import Text
 from dcmesh import config
 from dcmesh.config import stack_config
 from dcmesh.model.facts import State
+from dcmesh.model.json_data import plain
 from dcmesh.model.link import ExportedService
-from dcmesh.model.plain import plain
 from dcmesh.model.plan import DatabasePlan, GatewayPlan, PasswordOrigin, Plan, plan_of
 from dcmesh.pulumi_cli import PulumiError, pulumi, read_state
 from dcmesh.screen import captured, empty_table, short

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from dcmesh.config.environment import unreadable
-from dcmesh.model import ownership
+from dcmesh.model import ownership_marks
 from dcmesh.model import settings as model
 from dcmesh.model.component_names import export_name
 from dcmesh.model.gateway import GATEWAY_NAMESPACE
@@ -101,7 +101,7 @@ def _place(outputs: Mapping[str, Any]) -> tuple[str, str] | None:
 def _stack(outputs: Mapping[str, Any]) -> str:
     """Return the stack that an object names as its own; empty if it names none."""
     match outputs.get("metadata"):
-        case {"annotations": {ownership.MADE_BY: str(stack)}}:
+        case {"annotations": {ownership_marks.MADE_BY: str(stack)}}:
             return stack
     return ""
 

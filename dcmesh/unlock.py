@@ -11,8 +11,8 @@ from typing import Any
 import yaml
 
 from dcmesh.model.facts import State
-from dcmesh.processes import Process, processes
 from dcmesh.pulumi_cli import pulumi
+from dcmesh.pulumi_processes import Process, processes
 
 FILE = "file://"
 

@@ -189,7 +189,7 @@ PARTS = (
         "base-mariadb",
         25,
         BaseLayer(
-            ("mariadb-backup", "mariadb-client", "mariadb-server-core", "procps"),
+            ("mariadb-backup", "mariadb-client", "mariadb-server-core", "procps", "socat"),
             users=(User("mysql", 999, ("/var/lib/mysql", "/run/mysqld")),),
             # All of Perl that its base does not have: some scripts of the packages want it, no program does.
             left_out=("/usr/share/perl/*", "/usr/lib/*/perl/*", "/usr/lib/*/libperl.so*"),

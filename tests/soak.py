@@ -30,7 +30,8 @@ HEAD = """<!-- Written by `make soak`. -->
 # Soak
 
 What only repeats or waits is left out of CI and run by `make soak`: each line is the last run of a test. A line holds
-as long as the files that the test proves do what they did then (a moved file does); `make lint` fails when they do not.
+as long as the files that the test proves do what they did then, also under other names; `make lint` fails when they
+do not.
 
 | test | outcome | seconds | date | what it proves |
 |---|---|---|---|---|
@@ -52,7 +53,9 @@ class Row:
 
 
 def code(file: Path) -> bytes:
-    """Return what a file does: of Python not its imports, comments and docstrings, which a move changes as well."""
+    """Return what a file does: no comments, and of Python no imports and docstrings: a move changes these as well."""
+    if file.suffix == ".sh":
+        return b"".join(line for line in file.read_bytes().splitlines(True) if not line.lstrip().startswith(b"#"))
     if file.suffix != ".py":
         return file.read_bytes()
     tree = ast.parse(file.read_text())
@@ -67,15 +70,12 @@ def _is_text(node: ast.stmt) -> bool:
 
 
 def digest(root: Path, glob: str) -> str:
-    """Return a short hash of the files that a glob matches: of their names, without folders, and what they do."""
-    found = (path for path in root.glob(glob) if path.is_file() and "__pycache__" not in path.parts)
-    files = sorted(found, key=lambda path: (path.name, path))
+    """Return a short hash of what the files do that a glob matches, whatever their names and folders are."""
+    files = [path for path in root.glob(glob) if path.is_file() and "__pycache__" not in path.parts]
     if not files:
         raise pytest.UsageError(f"soak: {glob} matches no file")
-    whole = hashlib.sha256()
-    for file in files:
-        whole.update(f"{file.name} {hashlib.sha256(code(file)).hexdigest()}\n".encode())
-    return whole.hexdigest()[:8]
+    each = sorted(hashlib.sha256(code(file)).hexdigest() for file in files)
+    return hashlib.sha256("\n".join(each).encode()).hexdigest()[:8]
 
 
 def page(rows: Iterable[Row]) -> str:

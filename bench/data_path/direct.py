@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from components.databases.mariadb import SCRIPTS, MariadbArgs, headless_service, server_cnf, stateful_set
-from components.workloads.identity import pod_labels
+from components.workloads.namespace_and_account import pod_labels
 from dcmesh.model.gateway import GATEWAY_PORT
 from dcmesh.model.link import MYSQL_PORT, ExportedPort, ExportedService
 from dcmesh.model.plan import DatabasePlan

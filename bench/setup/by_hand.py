@@ -20,7 +20,7 @@ from components.mesh.service_export import (
 )
 from components.mesh.service_import import export_destination_rule, host_service_entry
 from components.workloads.hello import client_deployment, headless_service, hello_stateful_set
-from components.workloads.identity import pod_labels
+from components.workloads.namespace_and_account import pod_labels
 from dcmesh.model.addresses import allot_vips
 from dcmesh.model.gateway import GATEWAY_NAME, GATEWAY_NAMESPACE, GATEWAY_PORT
 from dcmesh.model.images import AGNHOST

@@ -11,7 +11,7 @@ import pulumi
 from dcmesh.kube.api import ERRORS, connect
 from dcmesh.kube.rollout import words
 
-from ..hook_thread import in_hook_thread
+from ..hook_thread_pool import in_hook_thread
 
 
 def tell_reasons(name: str, kubeconfig: pulumi.Input[str]) -> pulumi.ResourceHookBinding:

@@ -11,30 +11,36 @@ import pulumi_kubernetes as k8s
 
 from dcmesh.databases.replication import Replica
 from dcmesh.model import settings as model
-from dcmesh.model.confined import CONFINED, NOBODY, RESTRICTED
 from dcmesh.model.link import CLUSTER_DOMAIN, MYSQL_PORT
-from dcmesh.model.mariadb import CLAIM, PLACE, REPLICATION, SERVER
+from dcmesh.model.mariadb import CLAIM, COPY_PORT, PLACE, REPLICATION, SERVER
 from dcmesh.model.plan import DatabasePlan
 from dcmesh.model.secret import made_of
+from dcmesh.model.security_contexts import CONFINED, NOBODY, RESTRICTED
 from dcmesh.model.switchover import Switchover
 
 from ..databases.failure_reasons import tell_reasons
 from ..databases.generated_password import generated_password
 from ..databases.writer_service import WriterService, WriterServiceArgs
 from ..monitoring.objects import DATABASE_PORT
-from ..rollout import rolled_out
-from ..sealed import sealed
-from ..workloads.identity import NO_SIDECAR, create_identity, pod_labels
+from ..pulumi_secrets import sealed
+from ..rollout_command import rolled_out
+from ..workloads.namespace_and_account import NO_SIDECAR, create_identity, pod_labels
 
-SCRIPTS = {
-    f"{name}.sh": Path(__file__).with_name(f"mariadb_{name}.sh").read_text()
-    for name in ("token", "server", "prepare", "start")
-}
+
+def _scripts(*names: str) -> dict[str, str]:
+    return {f"{name}.sh": Path(__file__).with_name(f"mariadb_{name}.sh").read_text() for name in names}
+
+
+SCRIPTS = _scripts("token", "server", "source", "backup", "prepare", "start")
 """What the pods run, by the name that each has in their settings."""
 
+BACKUP_SCRIPTS = _scripts("fetch", "copies")
+"""What they run besides, where a first copy is a backup."""
+
+SETTINGS = "/etc/dcmesh/settings"
 PASSWORDS = "/etc/dcmesh/passwords"
 ROLE = "/etc/dcmesh/role"
-"""Where the pods find the Secret with the passwords, and the ConfigMap with the role."""
+"""Where the pods find the options and scripts, the Secret with the passwords, and the ConfigMap with the role."""
 
 MYSQL_USER = 999
 """Id of the user and group `mysql` in the official image."""
@@ -143,13 +149,68 @@ def replica(namespace: str, pod: str) -> Replica:
     return Replica(namespace=namespace, pod=pod, container=SERVER, command=command)
 
 
-def headless_service(*, name: str) -> dict[str, Any]:
-    """Return the spec of the headless Service, which gives the pods their names within the cluster."""
+def headless_service(*, name: str, copies: bool = False) -> dict[str, Any]:
+    """Return the spec of the headless Service, which gives the pods their names within the cluster.
+
+    Args:
+        name: the database's.
+        copies: whether the pods serve backups.
+    """
+    ports = {"tcp-mysql": MYSQL_PORT, **({"tcp-copies": COPY_PORT} if copies else {})}
     return {
         "clusterIP": "None",
         "selector": pod_labels(name),
         # MySQL's server speaks first. Said twice, or a sidecar would wait for the client's first bytes.
-        "ports": [{"name": "tcp-mysql", "port": MYSQL_PORT, "targetPort": MYSQL_PORT, "appProtocol": "tcp"}],
+        "ports": [
+            {"name": name, "port": port, "targetPort": port, "appProtocol": "tcp"} for name, port in ports.items()
+        ],
+    }
+
+
+def fetch(image: Mapping[str, Any], variables: Sequence[Any]) -> dict[str, Any]:
+    """Return the init container that fetches a backup. It can write to one directory of the volume alone.
+
+    Args:
+        image: which image it has.
+        variables: its environment.
+    """
+    return {
+        **image,
+        "name": "fetch",
+        "command": ["bash", f"{SETTINGS}/fetch.sh"],
+        "env": list(variables),
+        "securityContext": {**CONFINED, "readOnlyRootFilesystem": True},
+        "volumeMounts": [
+            {"name": "data", "mountPath": "/var/lib/mysql", "readOnly": True},
+            {"name": "data", "mountPath": "/incoming", "subPath": "incoming"},
+            {"name": "settings", "mountPath": SETTINGS},
+            {"name": "role", "mountPath": ROLE},
+            {"name": "passwords", "mountPath": PASSWORDS},
+        ],
+    }
+
+
+def copies(image: Mapping[str, Any], variables: Sequence[Any]) -> dict[str, Any]:
+    """Return the container that serves backups of the pod's server. It only reads what is the server's.
+
+    Args:
+        image: which image it has.
+        variables: its environment.
+    """
+    return {
+        **image,
+        "name": "copies",
+        "command": ["bash", f"{SETTINGS}/copies.sh"],
+        "env": list(variables),
+        "ports": [{"name": "copies", "containerPort": COPY_PORT}],
+        "securityContext": CONFINED,
+        "resources": {"requests": {"cpu": "50m", "memory": "128Mi"}},
+        "volumeMounts": [
+            {"name": "data", "mountPath": "/var/lib/mysql", "readOnly": True},
+            {"name": "run", "mountPath": "/run/mysqld"},
+            {"name": "settings", "mountPath": SETTINGS},
+            {"name": "passwords", "mountPath": PASSWORDS},
+        ],
     }
 
 
@@ -171,7 +232,7 @@ def exporter(image: str, *, sidecar: bool) -> dict[str, Any]:
         "resources": {"requests": {"cpu": "10m", "memory": "32Mi"}},
         "volumeMounts": [
             {"name": "run", "mountPath": "/run/mysqld", "readOnly": True},
-            {"name": "settings", "mountPath": "/etc/dcmesh/settings"},
+            {"name": "settings", "mountPath": SETTINGS},
         ],
         **({} if sidecar else {"ports": [{"name": DATABASE_PORT, "containerPort": EXPORTER_PORT}]}),
     }
@@ -212,7 +273,7 @@ def stateful_set(args: MariadbArgs, *, settings: str, passwords: str) -> dict[st
     mounts = [
         {"name": "data", "mountPath": "/var/lib/mysql"},
         {"name": "run", "mountPath": "/run/mysqld"},
-        {"name": "settings", "mountPath": "/etc/dcmesh/settings"},
+        {"name": "settings", "mountPath": SETTINGS},
         {"name": "role", "mountPath": ROLE},
     ]
     environment = {
@@ -226,6 +287,9 @@ def stateful_set(args: MariadbArgs, *, settings: str, passwords: str) -> dict[st
         "EVENTS": "ON" if runs_events(database.settings) else "",
         **({"EXPORTER": "nobody"} if args.exporter else {}),
     }
+    if database.by_backup:
+        offered = plan.source is not None and COPY_PORT in plan.source.port_numbers
+        environment |= {"COPY_PORT": str(COPY_PORT), "SOURCE_COPY_PORT": str(COPY_PORT) if offered else ""}
     variables = [
         {"name": "POD", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}},
         *({"name": name, "value": value} for name, value in environment.items()),
@@ -233,7 +297,7 @@ def stateful_set(args: MariadbArgs, *, settings: str, passwords: str) -> dict[st
     prepare = {
         **image,
         "name": "prepare",
-        "command": ["bash", "/etc/dcmesh/settings/prepare.sh"],
+        "command": ["bash", f"{SETTINGS}/prepare.sh"],
         "env": variables,
         "securityContext": CONFINED,
         "volumeMounts": [*mounts, {"name": "passwords", "mountPath": PASSWORDS}],
@@ -242,7 +306,7 @@ def stateful_set(args: MariadbArgs, *, settings: str, passwords: str) -> dict[st
     server: dict[str, Any] = {
         **image,
         "name": SERVER,
-        "command": ["bash", "/etc/dcmesh/settings/start.sh"],
+        "command": ["bash", f"{SETTINGS}/start.sh"],
         "env": variables,
         "ports": [{"name": "mysql", "containerPort": MYSQL_PORT}],
         "securityContext": CONFINED,
@@ -285,8 +349,12 @@ def stateful_set(args: MariadbArgs, *, settings: str, passwords: str) -> dict[st
                 "automountServiceAccountToken": False,
                 "terminationGracePeriodSeconds": 60,
                 "securityContext": POD_USER,
-                "initContainers": [prepare],
-                "containers": [server, *([exporter(args.exporter, sidecar=plan.sidecar)] if args.exporter else [])],
+                "initContainers": [*([fetch(image, variables)] if database.by_backup else []), prepare],
+                "containers": [
+                    server,
+                    *([exporter(args.exporter, sidecar=plan.sidecar)] if args.exporter else []),
+                    *([copies(image, variables)] if database.by_backup else []),
+                ],
                 "volumes": volumes,
             },
         },
@@ -310,7 +378,9 @@ class Mariadb(pulumi.ComponentResource):
         - `PersistentVolumeClaimPatch` for each pod with a volume. It makes the claim or lets it grow, which no pod
           notices, and never deletes it.
         - `StatefulSet`. Each pod prepares itself before its server starts: mariadb_prepare.sh. Its server is started
-          by mariadb_start.sh. The Command that runs `python -m dcmesh wait-for-rollout` ends when all pods are new.
+          by mariadb_start.sh. With `firstCopy: backup` a pod without data fetches a backup before (mariadb_fetch.sh),
+          and each pod serves them (mariadb_copies.sh). The Command that runs `python -m dcmesh wait-for-rollout` ends
+          when all pods are new.
         - where two sites can change roles: `ConfigMap` with the role, for pods that start. What comes after the
           switchover is made by `in_role`.
     """
@@ -364,13 +434,17 @@ class Mariadb(pulumi.ComponentResource):
             data={
                 "server.cnf": sealed(server_cnf(database.settings)),
                 **SCRIPTS,
+                **(BACKUP_SCRIPTS if database.by_backup else {}),
                 **({"exporter.cnf": EXPORTER_CNF} if args.exporter else {}),
             },
             immutable=True,
             opts=child,
         )
         service = k8s.core.v1.Service(
-            f"{name}-service", metadata=metadata, spec=headless_service(name=plan.name), opts=child
+            f"{name}-service",
+            metadata=metadata,
+            spec=headless_service(name=plan.name, copies=database.by_backup),
+            opts=child,
         )
         roles = [self._config_map(name, args, "role", role(plan.switchover), [])] if plan.switchover else []
         servers = k8s.apps.v1.StatefulSet(

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import pulumi
 
-from dcmesh.databases.passwords import read_password
+from dcmesh.databases.peer_passwords import read_password
 from dcmesh.model import settings as model
 from dcmesh.model.plan import DatabasePlan, PasswordOrigin, Plan
 from dcmesh.stacks import stack_of

@@ -11,16 +11,16 @@ import pulumi_kubernetes as k8s
 from dcmesh.databases.pxc_cluster import PASSWORDS, writer
 from dcmesh.databases.replication import Replica
 from dcmesh.model import settings as model
-from dcmesh.model.confined import CONFINED
 from dcmesh.model.link import ExportedService
 from dcmesh.model.plan import DatabasePlan
 from dcmesh.model.pxc import CLOSED, REPLICATION, stateful_set_name
 from dcmesh.model.secret import made_of
+from dcmesh.model.security_contexts import CONFINED
 
-from ..databases.pxc_switchover import Switched, finish_command, hand_over_hook
+from ..databases.pxc_switchover_hook import Switched, finish_command, hand_over_hook
 from ..mesh.istio import Values, merge
-from ..sealed import sealed
-from ..workloads.identity import NO_SIDECAR, create_identity
+from ..pulumi_secrets import sealed
+from ..workloads.namespace_and_account import NO_SIDECAR, create_identity
 
 CR_VERSION = "1.20.0"
 """The operator's version whose behaviour a resource asks for."""

@@ -8,7 +8,7 @@ import pulumi
 import pulumi_kubernetes as k8s
 
 from ..mesh.istio import Charts, Values, merge
-from ..sealed import sealed
+from ..pulumi_secrets import sealed
 
 OPERATOR = "pxc-operator"
 """Name of the chart, of its release and thereby of the operator's Deployment and service account."""

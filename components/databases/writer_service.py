@@ -10,7 +10,7 @@ from dcmesh.model import settings as model
 from dcmesh.model.link import CLUSTER_DOMAIN, MYSQL_PORT, ExportedService, pod_hosts
 from dcmesh.model.mariadb import writer_name
 
-from ..workloads.identity import pod_labels
+from ..workloads.namespace_and_account import pod_labels
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,7 +12,7 @@ from dcmesh.model.egress import EGRESS_NAME, LABELS, TRIES
 from ..mesh.gateway import gateway_values, give_up
 from ..mesh.istio import Charts, Values, merge
 from ..mesh.service_export import TYPE
-from ..sealed import sealed
+from ..pulumi_secrets import sealed
 
 REPLICAS = 2
 

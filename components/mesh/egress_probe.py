@@ -8,7 +8,7 @@ from typing import Any
 import pulumi
 import pulumi_kubernetes as k8s
 
-from dcmesh.kube.ask_host import asking
+from dcmesh.kube.host_protocols import asking
 from dcmesh.model.egress import STRANGER
 from dcmesh.model.link import ExportedService, Link
 

@@ -1,6 +1,6 @@
 # Asks one host, as a pod that is no client of the egress gateway, until it is silent for TRIES in a row or PROBE_SECONDS
 # are over. Arguments: HOST PORT KIND. Prints "closed HOST", or "open HOST ANSWER" and exits 1.
-# The Job dcmesh-stranger runs it, behind ask_host.sh, for each host, several at a time.
+# The Job dcmesh-stranger runs it, behind host_protocols.sh, for each host, several at a time.
 set -uf
 TRIES=5
 open_seconds=2 # who is not let in is turned away at once: what lives as long is open, even if it is closed later

@@ -13,7 +13,7 @@ from dcmesh.model.istio import ISTIO_NAMESPACE
 
 from ..mesh.gateway_exposure import ExposureArgs, service_annotations, service_spec
 from ..mesh.istio import Charts, Values, merge, spread
-from ..sealed import sealed
+from ..pulumi_secrets import sealed
 
 GATEWAY_LABELS = {"app": GATEWAY_NAME, "istio": "dcmesh-gateway"}
 """Labels by which its Service and dcmesh's Gateways select it. The second is dcmesh's alone: Istio's samples select

@@ -8,9 +8,9 @@ import pulumi
 import pulumi_kubernetes as k8s
 
 from dcmesh.model.istio import ISTIO_NAMESPACE, SCOPE, TRUST_DOMAIN
-from dcmesh.model.ownership import OURS
+from dcmesh.model.ownership_marks import OURS
 
-from ..sealed import sealed
+from ..pulumi_secrets import sealed
 from ..trust.shared_ca import Intermediate
 
 Values = Mapping[str, Any]

@@ -8,10 +8,10 @@ from typing import Any
 import pulumi
 import pulumi_kubernetes as k8s
 
-from dcmesh.kube.ask_host import asking
-from dcmesh.model.confined import NOBODY, PROBE_RESOURCES, RESTRICTED
+from dcmesh.kube.host_protocols import asking
 from dcmesh.model.images import AGNHOST
 from dcmesh.model.link import ExportedService, Link, ServiceAccount
+from dcmesh.model.security_contexts import NOBODY, PROBE_RESOURCES, RESTRICTED
 
 PROBE_IMAGE = AGNHOST
 PROBE_SECONDS = 120

@@ -1,6 +1,6 @@
 # Asks one host, as a consumer does, until the right answer comes or PROBE_SECONDS are over.
 # Arguments: HOST PORT KIND. Prints "ok HOST POD", or "failed HOST REASON" and exits 1.
-# The LinkProbe Job runs it, behind ask_host.sh, for each imported host, several at a time, beside a sidecar.
+# The LinkProbe Job runs it, behind host_protocols.sh, for each imported host, several at a time, beside a sidecar.
 set -uf
 host=$1 port=$2 kind=$3
 pod=${host%%.*}

@@ -8,7 +8,7 @@ from dcmesh.model.certificates import Bundle
 from dcmesh.trust.rotation import Mesh, OtherSites, certificates, guard
 from dcmesh.verbs import CHAIN, DOMAIN, KUBECONFIG, ROOTS
 
-from ..hook_thread import in_hook_thread
+from ..hook_thread_pool import in_hook_thread
 from ..trust.shared_ca import Intermediate
 from ..verb_command import run_verb
 

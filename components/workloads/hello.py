@@ -13,7 +13,7 @@ from dcmesh.model.capture import DNS_CAPTURE, for_dcmesh_alone
 
 from ..mesh.local_clients import plaintext_rule
 from ..mesh.service_export import API_VERSIONS
-from ..workloads.identity import create_identity, pod_labels
+from ..workloads.namespace_and_account import create_identity, pod_labels
 
 
 def pod_template(name: str, image: str, container: dict[str, Any], metadata: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,13 +9,13 @@ from dcmesh.config import stack_config
 from dcmesh.config.checks import Configuration, cross_checks
 from dcmesh.config.environment import Environment, of_running_stack
 from dcmesh.config.errors import ConfigError, Finding
+from dcmesh.config.partial_reading import read_settings
 from dcmesh.config.peer_links import links_of
-from dcmesh.config.reading import read_settings
 from dcmesh.config.shown_secrets import shown_secrets
-from dcmesh.files import ReadFile, read_file
 from dcmesh.model.link import Link
 from dcmesh.model.settings import Settings
 from dcmesh.stacks import ReadStack, read_stack
+from dcmesh.user_files import ReadFile, read_file
 
 __all__ = ["ConfigError", "Finding", "Settings", "load", "parse"]
 

@@ -9,8 +9,8 @@ import pulumi
 import yaml
 
 from dcmesh.config.errors import NOTHING, ConfigError, Finding
-from dcmesh.files import ReadFile, read_file
 from dcmesh.stacks import NoStackError, ReadStack, read_stack, stack_name
+from dcmesh.user_files import ReadFile, read_file
 
 
 def unreadable(stack: str, error: LookupError) -> ConfigError:

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from dcmesh.config.paths import is_within
+from dcmesh.config.setting_paths import is_within
 from dcmesh.config.stack_config import secret_keys
 from dcmesh.model.printable import SECRET, abridged, printable
 

@@ -13,9 +13,9 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 
 from dcmesh.config import permissions_page, support_page
-from dcmesh.config.reference import reference
+from dcmesh.config.configuration_page import reference
 from dcmesh.config.schema import stack_schema
-from dcmesh.doctor import reference as doctor
+from dcmesh.doctor import findings_page as doctor
 from dcmesh.model.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]

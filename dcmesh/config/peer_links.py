@@ -9,7 +9,6 @@ from pydantic import ValidationError
 from dcmesh.config.environment import Environment
 from dcmesh.config.errors import NOTHING, ConfigError, Finding
 from dcmesh.config.value_errors import faults_of
-from dcmesh.files import ReadFile, why_not
 from dcmesh.model.gateway import GATEWAY_NAME
 from dcmesh.model.istio import TRUST_DOMAIN
 from dcmesh.model.link import (
@@ -26,6 +25,7 @@ from dcmesh.model.link import (
 )
 from dcmesh.model.settings import Peer
 from dcmesh.stacks import ReadStack, read_stack, stack_of
+from dcmesh.user_files import ReadFile, why_not
 
 __all__ = ["ReadStack", "links_of", "read_link", "read_stack", "stack_of"]
 

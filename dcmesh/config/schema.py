@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from dcmesh.config import paths
+from dcmesh.config import setting_paths
 
 Schema = Mapping[str, Any]
 
@@ -61,7 +61,7 @@ def locate(location: tuple[int | str, ...], root: Schema) -> Place:
             continue
         if part == "[key]":
             continue
-        path, around = paths.join(path, part), dict(schema)
+        path, around = setting_paths.join(path, part), dict(schema)
         schema = resolve(_inside(schema, part), root)
     return Place(path, schema, around)
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import BaseModel, SecretStr
 
-from dcmesh.config import paths
+from dcmesh.config import setting_paths
 from dcmesh.config.errors import Remark
 from dcmesh.model.secret import Secret
 from dcmesh.model.settings import Settings
@@ -36,7 +36,7 @@ def _texts(value: object, path: str) -> Iterator[tuple[str, str]]:
         yield path, value
     parts = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     for part, below in parts:
-        yield from _texts(below, paths.join(path, part))
+        yield from _texts(below, setting_paths.join(path, part))
 
 
 def _secrets(value: object) -> Iterator[str]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from dcmesh.config import paths
+from dcmesh.config import setting_paths
 from dcmesh.config.errors import NOTHING, Finding
 from dcmesh.config.schema import Place, Schema, locate, resolve, schema_of
 from dcmesh.config.suggestions import meant, nearest
@@ -31,7 +31,7 @@ class Fault:
 def _untagged(error: ErrorDetails, place: Place) -> Fault:
     """Describe a part of a union that does not say which kind it is."""
     key, known = place.schema["discriminator"]["propertyName"], place.schema["discriminator"]["mapping"]
-    path = paths.join(place.path, key)
+    path = setting_paths.join(place.path, key)
     if key not in error["input"]:
         return Fault(Finding(path, NOTHING, f"is missing: must be one of {', '.join(known)}"), drop=place.path)
     value = error["input"][key]
@@ -43,18 +43,18 @@ def _fault(error: ErrorDetails, root: Schema) -> Fault:
     if error["type"] in ("union_tag_invalid", "union_tag_not_found"):
         return _untagged(error, place)
     if error["type"] == VERSION_ERROR:
-        wrong = Finding(paths.join(place.path, "version"), error["input"]["version"], error["msg"])
+        wrong = Finding(setting_paths.join(place.path, "version"), error["input"]["version"], error["msg"])
         return Fault(wrong, drop=place.path)
     advice = _advice(error, place)
     if error["type"] == "missing":
-        return Fault(Finding(place.path, NOTHING, advice), drop=paths.parent(place.path))
+        return Fault(Finding(place.path, NOTHING, advice), drop=setting_paths.parent(place.path))
     if error["type"] == "extra_forbidden":
         known = place.around.get("properties", {})
         near = nearest(error["loc"][-1], known)
         # The unknown key may be a misspelt secret one.
         secret = any(resolve(schema, root).get("writeOnly") for schema in known.values())
         finding = Finding(place.path, error["input"], advice, secret)
-        return Fault(finding, place.path, near and paths.join(paths.parent(place.path), near))
+        return Fault(finding, place.path, near and setting_paths.join(setting_paths.parent(place.path), near))
     secret = place.schema.get("writeOnly", False)
     return Fault(Finding(place.path, error["input"], advice, secret), place.path)
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from dcmesh.doctor.findings import FindingKind, HopFinding
 from dcmesh.doctor.hop import Hop
-from dcmesh.doctor.link import WalkedLink
+from dcmesh.doctor.walked_link import WalkedLink
 from dcmesh.kube.api import ERRORS
 from dcmesh.status.hosts import ANOTHER, Answer
 

@@ -11,8 +11,8 @@ from collections.abc import Iterator, Sequence
 from dcmesh.doctor.evidence import Evidence, sidecar_state
 from dcmesh.doctor.findings import FindingKind, HopFinding
 from dcmesh.doctor.hop import Hop
-from dcmesh.doctor.link import WalkedLink
 from dcmesh.doctor.policy import behind_gateway
+from dcmesh.doctor.walked_link import WalkedLink
 from dcmesh.model.capture import Past, Rules, Setting, past_inbound, past_outbound
 from dcmesh.model.istio import ISTIO_NAMESPACE
 from dcmesh.model.istio_objects import Object, annotations, name_of

@@ -5,7 +5,7 @@ from functools import partial
 
 from dcmesh.doctor.findings import FindingKind, HopFinding
 from dcmesh.doctor.hop import Hop
-from dcmesh.doctor.link import WalkedLink
+from dcmesh.doctor.walked_link import WalkedLink
 from dcmesh.model.facts import MAX_LAG
 from dcmesh.status.databases import DatabaseServer, ask_server
 

@@ -6,7 +6,7 @@ from dcmesh.doctor.evidence import opt_out, pods_of, sidecar_state
 from dcmesh.doctor.findings import FindingKind, HopFinding
 from dcmesh.doctor.fixes import INJECTOR, OWN_WORKLOAD, restore, restore_release
 from dcmesh.doctor.hop import Hop
-from dcmesh.doctor.link import WalkedLink
+from dcmesh.doctor.walked_link import WalkedLink
 from dcmesh.kube.pods import PROXY, RUNNING
 from dcmesh.model.facts import State
 from dcmesh.model.istio_objects import Object, labels, name_of

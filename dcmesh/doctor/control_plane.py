@@ -7,7 +7,7 @@ from dcmesh.doctor.evidence import Evidence, is_serving
 from dcmesh.doctor.findings import FindingKind, HopFinding, Side
 from dcmesh.doctor.fixes import restore_release
 from dcmesh.doctor.hop import Hop
-from dcmesh.doctor.link import WalkedLink
+from dcmesh.doctor.walked_link import WalkedLink
 from dcmesh.model.facts import State
 from dcmesh.model.istio import ISTIO_NAMESPACE
 from dcmesh.model.istio_objects import Object, labels

@@ -7,7 +7,7 @@ from functools import partial
 from dcmesh.doctor.findings import FindingKind, HopFinding
 from dcmesh.doctor.fixes import catch_up, restore, restore_object
 from dcmesh.doctor.hop import Hop
-from dcmesh.doctor.link import WalkedLink
+from dcmesh.doctor.walked_link import WalkedLink
 from dcmesh.model.authorization import holding
 from dcmesh.model.egress import EGRESS_NAME, LABELS, name_for
 from dcmesh.model.facts import State

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dcmesh.doctor.findings import FindingKind, HopFinding
 from dcmesh.doctor.fixes import catch_up, restore_object
 from dcmesh.doctor.hop import Hop
-from dcmesh.doctor.link import WalkedLink
+from dcmesh.doctor.walked_link import WalkedLink
 from dcmesh.model.addresses import is_ip
 from dcmesh.model.istio_objects import Object, name_of
 

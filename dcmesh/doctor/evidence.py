@@ -5,7 +5,6 @@ from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any, TypeVar
 
-from dcmesh.deployment import DeployedExport, DeployedSite, ExpectedGateway
 from dcmesh.doctor.findings import UnseenError
 from dcmesh.foreign.gateway import at_gateway
 from dcmesh.foreign.objects import Foreign, IstioObjects, gather
@@ -14,6 +13,7 @@ from dcmesh.kube.pods import PROXY, RUNNING, Pod, ask_proxy, has_ended, parse_po
 from dcmesh.model.istio import ISTIO_NAMESPACE
 from dcmesh.model.istio_objects import Object, annotations, labels, name_of, whole
 from dcmesh.model.link import ServiceAccount
+from dcmesh.sites_in_outputs import DeployedExport, DeployedSite, ExpectedGateway
 from dcmesh.status.gateways import GatewayStatus, find_gateway
 from dcmesh.status.hosts import Answer, ask_hosts
 

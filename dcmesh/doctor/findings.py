@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from dcmesh.model.facts import State, worst
-from dcmesh.model.plain import plain
+from dcmesh.model.json_data import plain
 
 Side = Literal["consumer", "source"]
 """The two ends of a link."""

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dcmesh.doctor.findings import FindingKind, HopFinding, UnseenError
 from dcmesh.doctor.fixes import restore, restore_release, restore_service
 from dcmesh.doctor.hop import Hop
-from dcmesh.doctor.link import WalkedLink
+from dcmesh.doctor.walked_link import WalkedLink
 from dcmesh.model.facts import State
 from dcmesh.model.istio_objects import Object
 from dcmesh.status.gateways import GatewayStatus

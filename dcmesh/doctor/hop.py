@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from dcmesh.doctor.findings import FindingKind, HopFinding, Side
-from dcmesh.doctor.link import WalkedLink
+from dcmesh.doctor.walked_link import WalkedLink
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,7 +10,7 @@ from dcmesh.doctor.evidence import Evidence
 from dcmesh.doctor.findings import FindingKind, HopFinding, UnseenError
 from dcmesh.doctor.fixes import restore
 from dcmesh.doctor.hop import Hop
-from dcmesh.doctor.link import WalkedLink
+from dcmesh.doctor.walked_link import WalkedLink
 from dcmesh.kube.pods import Pod, parse_pod
 from dcmesh.kube.proxies import parse_secrets
 from dcmesh.model.certificates import CertificateHolder, identity, root_name, trusts

@@ -6,10 +6,10 @@ from dcmesh.doctor.evidence import sidecar_state
 from dcmesh.doctor.findings import FindingKind, HopFinding
 from dcmesh.doctor.fixes import OWN_WORKLOAD, restore, restore_object
 from dcmesh.doctor.hop import Hop
-from dcmesh.doctor.link import WalkedLink
+from dcmesh.doctor.walked_link import WalkedLink
 from dcmesh.model.capture import PORTS_IN, Rules, split
 from dcmesh.model.facts import State
-from dcmesh.model.ingress import TAKES_PART, guard
+from dcmesh.model.ingress_port import TAKES_PART, guard
 from dcmesh.model.istio_objects import Object, labels, name_of
 from dcmesh.model.object_names import ingress_name
 from dcmesh.model.peer_authentication import effective

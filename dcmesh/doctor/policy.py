@@ -6,7 +6,7 @@ from dcmesh.doctor.evidence import sidecar_state
 from dcmesh.doctor.findings import FindingKind, HopFinding
 from dcmesh.doctor.fixes import restore_object
 from dcmesh.doctor.hop import Hop
-from dcmesh.doctor.link import WalkedLink
+from dcmesh.doctor.walked_link import WalkedLink
 from dcmesh.model.authorization import Request, connection, denies, holding, refusing
 from dcmesh.model.facts import State
 from dcmesh.model.gateway import GATEWAY_NAME, GATEWAY_PORT

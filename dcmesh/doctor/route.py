@@ -3,11 +3,11 @@
 import re
 from collections.abc import Iterator, Mapping
 
-from dcmesh.doctor import gateway, neighbours
+from dcmesh.doctor import foreign_objects, gateway
 from dcmesh.doctor.evidence import Evidence, one_line
 from dcmesh.doctor.findings import FindingKind, HopFinding, UnseenError
 from dcmesh.doctor.hop import Hop
-from dcmesh.doctor.link import WalkedLink
+from dcmesh.doctor.walked_link import WalkedLink
 from dcmesh.kube.pods import PROXY, Pod
 from dcmesh.model.facts import State
 
@@ -84,7 +84,7 @@ def _try(side: Evidence, pod: Pod, place: str) -> str:
 
 def _broken(link: WalkedLink) -> bool:
     """Tell whether the gateway is shut at its own site."""
-    hops = (neighbours.SOURCES, gateway.HOP)
+    hops = (foreign_objects.SOURCES, gateway.HOP)
     return any(finding.state == State.CRITICAL for hop in hops for finding in hop.look(link))
 
 

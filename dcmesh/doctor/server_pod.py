@@ -7,7 +7,7 @@ from dcmesh.doctor.evidence import is_ready, opt_out, sidecar_state, states
 from dcmesh.doctor.findings import FindingKind, HopFinding
 from dcmesh.doctor.fixes import INJECTOR, OWN_WORKLOAD, catch_up, restore, restore_release, restore_service
 from dcmesh.doctor.hop import Hop
-from dcmesh.doctor.link import WalkedLink
+from dcmesh.doctor.walked_link import WalkedLink
 from dcmesh.kube.api import ERRORS
 from dcmesh.kube.pods import PROXY, RUNNING, parse_pod
 from dcmesh.model.facts import State

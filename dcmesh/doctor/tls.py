@@ -6,7 +6,7 @@ from typing import Any
 from dcmesh.doctor.findings import FindingKind, HopFinding
 from dcmesh.doctor.fixes import restore, restore_object
 from dcmesh.doctor.hop import Hop
-from dcmesh.doctor.link import WalkedLink
+from dcmesh.doctor.walked_link import WalkedLink
 from dcmesh.model.facts import State
 from dcmesh.model.istio_objects import Object
 from dcmesh.status.hosts import parse_clusters

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dcmesh.doctor.findings import FindingKind, HopFinding
 from dcmesh.doctor.fixes import restore
 from dcmesh.doctor.hop import Hop
-from dcmesh.doctor.link import WalkedLink
+from dcmesh.doctor.walked_link import WalkedLink
 from dcmesh.model.istio_objects import Object, name_of, visible
 
 MISSING = FindingKind("address-missing", "the host's ServiceEntry has no virtual address")

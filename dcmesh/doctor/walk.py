@@ -2,15 +2,15 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from dcmesh.deployment import DeployedSite
 from dcmesh.doctor.evidence import Evidence
 from dcmesh.doctor.findings import Diagnosis, ElsewhereError, HopFinding, Outcome, Report, Step, UnseenError
 from dcmesh.doctor.hop import Hop
 from dcmesh.doctor.hops import HOPS
-from dcmesh.doctor.link import WalkedLink
+from dcmesh.doctor.walked_link import WalkedLink
 from dcmesh.kube.api import ERRORS, why
 from dcmesh.model.facts import State
 from dcmesh.screen import counted
+from dcmesh.sites_in_outputs import DeployedSite
 
 
 def examine(sites: Sequence[DeployedSite], host: str | None = None) -> Report:

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator
 
-from dcmesh.deployment import DeployedExport
 from dcmesh.foreign.objects import Foreign, IstioObjects, delete
 from dcmesh.foreign.servers import destinations, gateways_of
 from dcmesh.model.istio_objects import Object, applying, covers, effective_rules, name_of, resolved, shows, visible
 from dcmesh.model.link import ServiceAccount
+from dcmesh.sites_in_outputs import DeployedExport
 
 
 def at_consumer(site: str, account: ServiceAccount, export: DeployedExport, cluster: IstioObjects) -> Iterator[Foreign]:

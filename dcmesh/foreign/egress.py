@@ -2,13 +2,13 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from dcmesh.deployment import DeployedExport
 from dcmesh.foreign.objects import Foreign, IstioObjects, delete
 from dcmesh.foreign.servers import bound, destinations, shown
 from dcmesh.model.egress import EGRESS_NAME, LABELS, name_for
 from dcmesh.model.facts import State
 from dcmesh.model.istio_objects import Object, elder, name_of, selects
 from dcmesh.model.link import ServiceAccount
+from dcmesh.sites_in_outputs import DeployedExport
 
 
 def at_egress(

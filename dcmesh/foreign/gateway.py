@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from dcmesh.deployment import DeployedExport, ExpectedGateway
 from dcmesh.foreign.objects import Foreign, IstioObjects, delete
 from dcmesh.foreign.servers import NO_TLS, PASSED_ON, bound, destinations, hosts_of, mode_of, shown
 from dcmesh.model.facts import State
@@ -19,6 +18,7 @@ from dcmesh.model.istio_objects import (
 )
 from dcmesh.model.link import service_host, service_of
 from dcmesh.model.object_names import exported_entry, limit, opening
+from dcmesh.sites_in_outputs import DeployedExport, ExpectedGateway
 
 
 def at_gateway(

@@ -2,7 +2,7 @@
 
 from urllib.parse import quote
 
-from dcmesh.kube.allowed import Allowed
+from dcmesh.kube.read_rights import Allowed
 from dcmesh.model.istio import ISTIO_NAMESPACE, SCOPE
 from dcmesh.model.istio_objects import Object, name_of
 

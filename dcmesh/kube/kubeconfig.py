@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from dcmesh.files import ReadFile, expand, read_file, why_not
+from dcmesh.user_files import ReadFile, expand, read_file, why_not
 
 INLINED = ("certificate-authority", "client-certificate", "client-key")
 """Keys with the path of a file whose contents may be in the kubeconfig itself instead, as `KEY-data`."""

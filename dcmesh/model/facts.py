@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
 
-from dcmesh.model.plain import plain
+from dcmesh.model.json_data import plain
 
 MAX_LAG = 60
 """How many seconds behind a replica may be by default."""

@@ -12,6 +12,7 @@ from dcmesh.model.addresses import allot_vips
 from dcmesh.model.egress import HostPort, allot_ports
 from dcmesh.model.gateway import GATEWAY_NAMESPACE, GATEWAY_PORT
 from dcmesh.model.link import ExportedService, Link, known_in, pod_hosts
+from dcmesh.model.protection import protects
 from dcmesh.model.settings import (
     Database,
     Egress,
@@ -284,7 +285,7 @@ def plan_of(
             SitePlan(
                 name=site.name,
                 lost=site.name == settings.lost,
-                protected=settings.protects(site),
+                protected=protects(settings, site),
                 gateway=gateways.get(site.name),
                 exports=tuple(offers[site.name, export.name] for export in site.exports),
                 imports=_imports(site, offers, gateways),

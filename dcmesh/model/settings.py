@@ -17,7 +17,7 @@ from dcmesh.model.base_model import Model
 from dcmesh.model.egress import PORTS
 from dcmesh.model.gateway import GATEWAY_NAME, Exposure
 from dcmesh.model.images import AGNHOST
-from dcmesh.model.ingress import TAKES_PART, ingress_port
+from dcmesh.model.ingress_port import TAKES_PART, ingress_port
 from dcmesh.model.istio import TRUST_DOMAIN
 from dcmesh.model.link import (
     MYSQL_PORT,
@@ -363,12 +363,19 @@ class Mariadb(Model):
     """Password of `replication`, the same at both ends. Default: its source's; for a primary it is generated."""
     sidecar: Flag = True
     """Whether its pods have sidecars. If not, all exports and imports of its namespace must go by gateways."""
+    first_copy: Literal["dump", "backup"] = "dump"
+    """How a replica is made. `backup`: by mariadb-backup, which its pods then serve at port 4444 as well."""
     writer_service: Flag = False
     """Whether a Service `NAME-writer` leads to the primary, in whichever site that is. Needs `primary`."""
     settings: dict[SettingName, Setting] = {}
     """Options of the server, beside those that replication depends on, which dcmesh sets."""
     resources: dict[str, Any] = {}
     """Requests and limits of the server's container. Default: requests of 100m CPU and 256Mi of memory."""
+
+    @property
+    def by_backup(self) -> bool:
+        """Whether a replica is made of a backup."""
+        return self.first_copy == "backup"
 
     @property
     def pods(self) -> Pods:
@@ -1014,13 +1021,3 @@ class Settings(Model):
     def lost(self) -> str | None:
         """Name of the site that is gone, if one is."""
         return self.failover.without if self.failover else None
-
-    def protects(self, site: Site) -> bool:
-        """Tell whether a site's databases are kept from deletion."""
-        return self.protect and not site.throw_away
-
-    @property
-    def protects_root(self) -> bool:
-        """Whether the root is kept from deletion: it may sign for clusters that are not for throwing away."""
-        others = self.trust.issue_for if isinstance(self.trust, GeneratedTrust) else []
-        return self.protect and bool(others or any(map(self.protects, self.sites)))

@@ -10,16 +10,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from dcmesh.config.errors import Finding, Remark
-from dcmesh.kube.admission import objection
-from dcmesh.kube.allowed import Allowed
+from dcmesh.kube.pod_dry_run import objection
+from dcmesh.kube.read_rights import Allowed
 from dcmesh.model import settings as model
 from dcmesh.model.component_names import egress_name, gateway_component, workload_name
-from dcmesh.model.confined import CONFINED, NOBODY, PROBE_RESOURCES, RESTRICTED, SECCOMP
 from dcmesh.model.egress import LABELS
 from dcmesh.model.gateway import GATEWAY_NAME
 from dcmesh.model.istio import ISTIO_NAMESPACE
 from dcmesh.model.istio_objects import labels
 from dcmesh.model.plan import SitePlan
+from dcmesh.model.security_contexts import CONFINED, NOBODY, PROBE_RESOURCES, RESTRICTED, SECCOMP
 from dcmesh.preflight.gateway_exports import pod_labels
 from dcmesh.preflight.hosts import imported_name, new_or_there
 from dcmesh.preflight.parallel import each

@@ -4,13 +4,13 @@ from collections.abc import Iterator, Mapping
 
 from dcmesh.config.environment import Environment
 from dcmesh.config.errors import Finding, Remark
-from dcmesh.kube.cluster import ClusterReader
+from dcmesh.kube.cluster_reader import ClusterReader
 from dcmesh.model import settings as model
 from dcmesh.model.cacerts import layout_of, pem_of
 from dcmesh.model.certificates import Bundle, Certificates, read_pem, trusts
 from dcmesh.model.istio import ISTIO_NAMESPACE, TRUST_DOMAIN
 from dcmesh.model.name_constraints import signs_alone
-from dcmesh.model.ownership import OURS
+from dcmesh.model.ownership_marks import OURS
 
 
 def cacerts(

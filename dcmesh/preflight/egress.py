@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from dcmesh.config.errors import Finding, Remark
-from dcmesh.kube.cluster import ClusterReader
+from dcmesh.kube.cluster_reader import ClusterReader
 from dcmesh.model import settings as model
 from dcmesh.model.authorization import holding
 from dcmesh.model.component_names import egress_name, hosts_name

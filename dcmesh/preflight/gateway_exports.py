@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from dcmesh.config.errors import Finding
-from dcmesh.kube.allowed import Allowed
 from dcmesh.kube.pods import PROXY, read
+from dcmesh.kube.read_rights import Allowed
 from dcmesh.model import settings as model
 from dcmesh.model.authorization import connection, denies, holding, refusing
 from dcmesh.model.capture import Rules, past_inbound
@@ -17,8 +17,8 @@ from dcmesh.model.link import ExportedService, ServiceAccount, as_written, pod_o
 from dcmesh.model.network_policy import NAMESPACE_NAME, Caller, chooses, shutting_out
 from dcmesh.model.peer_authentication import tls_disabled
 from dcmesh.model.plan import SitePlan
-from dcmesh.preflight.allowed import as_far_as_allowed
 from dcmesh.preflight.hosts import exported_name, new_or_there
+from dcmesh.preflight.missing_rights import as_far_as_allowed
 from dcmesh.preflight.parallel import each
 from dcmesh.sites_in_state import SiteInState
 

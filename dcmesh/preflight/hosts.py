@@ -5,12 +5,12 @@ from collections.abc import Iterator
 
 from dcmesh.config.checks.links import OTHER_NAMES
 from dcmesh.config.errors import Finding, Remark
-from dcmesh.kube.cluster import ClusterReader
+from dcmesh.kube.cluster_reader import ClusterReader
 from dcmesh.model import settings as model
 from dcmesh.model.component_names import egress_name, export_name, import_name
 from dcmesh.model.istio_objects import visible
 from dcmesh.model.link import ExportedService, server_name, service_of
-from dcmesh.model.ownership import OURS
+from dcmesh.model.ownership_marks import OURS
 from dcmesh.model.plan import ImportPlan, SitePlan
 from dcmesh.preflight.parallel import each
 from dcmesh.sites_in_state import SiteInState

@@ -5,12 +5,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from dcmesh.config.errors import Finding, Remark
-from dcmesh.kube.allowed import Allowed
 from dcmesh.kube.pods import PROXY
+from dcmesh.kube.read_rights import Allowed
 from dcmesh.model import settings as model
 from dcmesh.model.authorization import connection, denies, holding, refusing
 from dcmesh.model.capture import MODE, PORTS_IN, PORTS_OUT, RANGES_OUT, Rules, for_dcmesh_alone, split
-from dcmesh.model.ingress import TAKES_PART
+from dcmesh.model.ingress_port import TAKES_PART
 from dcmesh.model.istio_objects import (
     Object,
     annotations,
@@ -21,11 +21,11 @@ from dcmesh.model.istio_objects import (
 from dcmesh.model.link import ExportedService, as_written
 from dcmesh.model.peer_authentication import effective
 from dcmesh.model.plan import SitePlan
-from dcmesh.preflight.allowed import as_far_as_allowed
 from dcmesh.preflight.gateway_exports import Wrong, cluster_of, has_sidecar, missing, of_others, shut_out
 from dcmesh.preflight.hosts import exported_name, new_or_there
 from dcmesh.preflight.ingress_pods import USE_GATEWAY, Pods, pods_of
 from dcmesh.preflight.local_clients import misled, others_behind
+from dcmesh.preflight.missing_rights import as_far_as_allowed
 from dcmesh.preflight.parallel import each
 from dcmesh.sites_in_state import SiteInState
 

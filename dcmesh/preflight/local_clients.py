@@ -4,8 +4,8 @@ import re
 from collections.abc import Iterator, Sequence
 
 from dcmesh.config.errors import NOTHING, Finding
-from dcmesh.kube.allowed import Allowed
 from dcmesh.kube.pods import read
+from dcmesh.kube.read_rights import Allowed
 from dcmesh.model import settings as model
 from dcmesh.model.capture import Rules, past_inbound
 from dcmesh.model.component_names import export_name

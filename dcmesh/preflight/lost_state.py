@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 
 from dcmesh.config.environment import Environment
 from dcmesh.config.errors import Finding
-from dcmesh.kube.cluster import ClusterReader
+from dcmesh.kube.cluster_reader import ClusterReader
 from dcmesh.model import settings as model
 from dcmesh.model.egress import EGRESS_NAME
 from dcmesh.model.gateway import GATEWAY_NAME

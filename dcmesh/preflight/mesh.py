@@ -4,9 +4,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from dcmesh.config.errors import Finding, Remark
-from dcmesh.kube.allowed import Allowed
-from dcmesh.kube.cluster import ClusterReader
+from dcmesh.kube.cluster_reader import ClusterReader
 from dcmesh.kube.gateway_scope import shut_by_scope
+from dcmesh.kube.read_rights import Allowed
 from dcmesh.model import settings as model
 from dcmesh.model.istio import ISTIO_NAMESPACE, TRUST_DOMAIN, injection_labels
 from dcmesh.preflight.parallel import each

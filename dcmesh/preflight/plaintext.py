@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from dcmesh.config.errors import Finding
-from dcmesh.kube.allowed import Allowed
+from dcmesh.kube.read_rights import Allowed
 from dcmesh.model import settings as model
 from dcmesh.model.istio_objects import labels, name_of, selects, whole
 from dcmesh.model.link import trust_domain_of

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from dcmesh.config.errors import Finding, Remark
-from dcmesh.kube.cluster import ClusterReader
+from dcmesh.kube.cluster_reader import ClusterReader
 from dcmesh.model import settings as model
 from dcmesh.model.istio import ISTIO_NAMESPACE
 from dcmesh.sites_in_state import SiteInState

@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Sequence
 
 from dcmesh.config.errors import Finding
-from dcmesh.kube.allowed import Allowed
 from dcmesh.kube.pods import has_ended
+from dcmesh.kube.read_rights import Allowed
 from dcmesh.model import settings as model
 from dcmesh.model.istio_objects import Object, labels, misled_to
 from dcmesh.model.link import POD_NAME, pod_of, port_names

@@ -7,7 +7,7 @@ from dcmesh.config.environment import Environment
 from dcmesh.config.errors import ConfigError, Finding, Remark
 from dcmesh.config.stack_config import secret_keys
 from dcmesh.kube.api import ApiException, ConfigException, HTTPError, connect
-from dcmesh.kube.cluster import ClusterReader, identity_of
+from dcmesh.kube.cluster_reader import ClusterReader, identity_of
 from dcmesh.kube.kubeconfig import read_kubeconfig
 from dcmesh.model import settings as model
 from dcmesh.model.plan import Plan, SitePlan
@@ -15,6 +15,7 @@ from dcmesh.preflight import (
     admission,
     certificates,
     egress,
+    foreign_objects,
     gateway_exports,
     hosts,
     ingress_exports,
@@ -22,22 +23,21 @@ from dcmesh.preflight import (
     local_clients,
     lost_state,
     mesh,
-    neighbours,
-    networks,
+    namespace_purposes,
+    network_policies,
     plaintext,
     platforms,
     port_names,
-    purposes,
+    removed_sidecars,
     selectors,
-    sidecars,
     taken_names,
-    terminations,
-    trust_domains,
+    termination_changes,
+    trust_domain_changes,
     versions,
     volumes,
 )
-from dcmesh.preflight.allowed import as_far_as_allowed, unlooked, unseen
-from dcmesh.preflight.identity import made_elsewhere, other_cluster
+from dcmesh.preflight.cluster_identity import made_elsewhere, other_cluster
+from dcmesh.preflight.missing_rights import as_far_as_allowed, unlooked, unseen
 from dcmesh.sites_in_state import SiteInState, gateway_namespace
 from dcmesh.stacks import stack_name
 
@@ -60,18 +60,18 @@ def require_ready(
         ConfigError: something is wrong or missing; the message lists everything.
     """
     found: list[Finding] = [*versions.untried(settings)]
-    found += trust_domains.changed(settings, plan, environment, in_state)
+    found += trust_domain_changes.changed(settings, plan, environment, in_state)
     identities = {site: known.identity for site, known in in_state.items() if known.identity}
     for index, site in enumerate(settings.sites):
         path, known = f"sites[{index}]", in_state.get(site.name)
         if site.name == settings.lost:
             continue  # the state says which cluster it is
-        found += purposes.changed(site, path, gateway_namespace(site, known), known)
-        found += terminations.changed(path, plan.site(site.name), known)
-        found += terminations.replaced(path, plan.site(site.name), known)
-        found += sidecars.kept(site, path, plan.site(site.name))
-        found += trust_domains.alike(path, plan.site(site.name))
-        found += trust_domains.refused(site, path, plan.site(site.name))
+        found += namespace_purposes.changed(site, path, gateway_namespace(site, known), known)
+        found += termination_changes.changed(path, plan.site(site.name), known)
+        found += termination_changes.replaced(path, plan.site(site.name), known)
+        found += removed_sidecars.kept(site, path, plan.site(site.name))
+        found += trust_domain_changes.alike(path, plan.site(site.name))
+        found += trust_domain_changes.refused(site, path, plan.site(site.name))
         found += certificates.given_unbound(settings.trust, site, environment)
         if isinstance(site.cluster, model.ExistingCluster):
             identities[site.name], findings = _of_site(
@@ -139,10 +139,10 @@ def _of_site(
                 local_clients.abandoned(allowed, site, path, known),
                 selectors.misled(allowed, site, path, plan, known),
                 port_names.taken(allowed, site, path, plan, known),
-                neighbours.met(allowed, settings.istio, path, plan, gateway, known),
-                networks.shut_gateway(allowed, path, plan, gateway),
-                networks.shut_in(allowed, path, plan),
-                sidecars.shut_out(allowed, site, path, plan),
+                foreign_objects.met(allowed, settings.istio, path, plan, gateway, known),
+                network_policies.shut_gateway(allowed, path, plan, gateway),
+                network_policies.shut_in(allowed, path, plan),
+                removed_sidecars.shut_out(allowed, site, path, plan),
                 plaintext.taken(allowed, site, path, plan),
                 admission.not_let_in(allowed, settings, site, path, plan, gateway, known),
                 unseen(allowed, path, site.name),  # everything that was read before

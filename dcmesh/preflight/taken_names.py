@@ -3,12 +3,12 @@
 from collections.abc import Iterator
 
 from dcmesh.config.errors import Finding
-from dcmesh.kube.cluster import ClusterReader
+from dcmesh.kube.cluster_reader import ClusterReader
 from dcmesh.model import settings as model
 from dcmesh.model.gateway import GATEWAY_NAME
 from dcmesh.model.istio import ISTIO_NAMESPACE
 from dcmesh.model.object_names import capturing
-from dcmesh.model.ownership import OURS
+from dcmesh.model.ownership_marks import OURS
 from dcmesh.preflight.parallel import each
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from dcmesh.config.errors import Finding
 from dcmesh.kube import quantities
-from dcmesh.kube.cluster import ClusterReader
+from dcmesh.kube.cluster_reader import ClusterReader
 from dcmesh.model import mariadb, pxc
 from dcmesh.model import settings as model
 from dcmesh.preflight.parallel import each

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from dcmesh.databases.replication import parse_server
-from dcmesh.deployment import ExpectedServer
 from dcmesh.kube.api import ERRORS, ApiClient, run_in, why
 from dcmesh.kube.pods import RUNNING, last_words, read_pod
 from dcmesh.model.facts import Fact, State
+from dcmesh.sites_in_outputs import ExpectedServer
 
 FULL = 90
 """How full a volume may be, in per cent."""

@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from dcmesh.deployment import DeployedExport, DeployedSite
 from dcmesh.kube.api import ERRORS, ApiClient, why
 from dcmesh.kube.pods import has_ended, read
 from dcmesh.model.facts import Fact, State
-from dcmesh.model.ingress import TAKES_PART, guard
+from dcmesh.model.ingress_port import TAKES_PART, guard
 from dcmesh.model.istio_objects import labels, misled_to
 from dcmesh.model.link import Termination, is_whole, pod_of
 from dcmesh.model.object_names import ingress_name
+from dcmesh.sites_in_outputs import DeployedExport, DeployedSite
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,13 +3,13 @@
 from collections.abc import Callable
 from functools import partial
 
-from dcmesh.deployment import DeployedSite
 from dcmesh.foreign.consumer import at_consumer
 from dcmesh.foreign.egress import at_egress
 from dcmesh.foreign.gateway import at_gateway
 from dcmesh.foreign.objects import Foreign, gather
 from dcmesh.kube.api import ERRORS, ApiClient, why
 from dcmesh.kube.pods import read
+from dcmesh.sites_in_outputs import DeployedSite
 
 
 def ask_foreign(clients: Callable[[], ApiClient], site: DeployedSite) -> list[Foreign]:

@@ -7,10 +7,10 @@ from functools import partial
 from typing import Any
 from urllib.parse import quote
 
-from dcmesh.deployment import ExpectedGateway
 from dcmesh.kube.api import ERRORS, ApiClient, why
 from dcmesh.kube.pods import Pod, ask_proxy, parse_pod, read
 from dcmesh.model.facts import Fact, State
+from dcmesh.sites_in_outputs import ExpectedGateway
 
 LISTENERS, CLUSTERS = "listener_manager.lds", "cluster_manager.cds"
 """How the names of Envoy's counters for istiod's configuration begin."""

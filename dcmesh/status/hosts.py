@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from dcmesh.deployment import DeployedExport
 from dcmesh.kube.api import ERRORS, ApiClient, run_in, why
-from dcmesh.kube.ask_host import asking
+from dcmesh.kube.host_protocols import asking
 from dcmesh.kube.pods import PROXY, Pod, ask_proxy, meshed_pod
 from dcmesh.model.egress import HostPort
 from dcmesh.model.facts import Fact, State
 from dcmesh.model.link import CLUSTER_DOMAIN, HTTP_PROBES, ServiceAccount, pod_of
 from dcmesh.model.printable import printable
+from dcmesh.sites_in_outputs import DeployedExport
 from dcmesh.status.certificates import Certificate, parse_proxy
 
 ANSWER_SECONDS = 3
@@ -27,7 +27,7 @@ LONGEST_ANSWER = 200
 ANOTHER = "answered by"
 """How a host's answer begins when another pod's name is in it."""
 
-SCRIPT = asking(Path(__file__).with_name("ask_hosts.sh").read_text(), seconds=ANSWER_SECONDS)
+SCRIPT = asking(Path(__file__).with_suffix(".sh").read_text(), seconds=ANSWER_SECONDS)
 
 
 NONSENSE = (LookupError, ValueError, TypeError, AttributeError, RecursionError)
@@ -175,7 +175,7 @@ def ask_hosts(api: ApiClient, pod: Pod, imports: tuple[DeployedExport, ...]) -> 
 
 
 def parse_answers(printed: str, probes: Mapping[HostPort, str], asker: str) -> dict[HostPort, Answer]:
-    """Return the answers that ask_hosts.sh prints, by host and port.
+    """Return the answers that hosts.sh prints, by host and port.
 
     Args:
         printed: its lines.

@@ -9,10 +9,10 @@ from typing import Any, TypeVar
 
 from pydantic import AwareDatetime
 
-from dcmesh.deployment import DeployedSite
 from dcmesh.foreign.objects import Foreign
 from dcmesh.model.facts import Fact, Problem, State, worst
-from dcmesh.model.plain import plain
+from dcmesh.model.json_data import plain
+from dcmesh.sites_in_outputs import DeployedSite
 from dcmesh.status.certificates import Certificate, ask_authorities, root_problems
 from dcmesh.status.databases import DatabaseServer, ask_server
 from dcmesh.status.egress import EgressStatus, ask_egress

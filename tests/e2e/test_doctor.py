@@ -17,12 +17,12 @@ from typing import Any
 
 import pytest
 
-from dcmesh.deployment import DeployedSite, ExpectedGateway, parse_outputs
 from dcmesh.doctor.evidence import Evidence
 from dcmesh.doctor.findings import HopFinding, Report
 from dcmesh.doctor.walk import examine
 from dcmesh.model.facts import MAX_LAG, State
 from dcmesh.model.istio_objects import selects
+from dcmesh.sites_in_outputs import DeployedSite, ExpectedGateway, parse_outputs
 from dcmesh.status.sites import ask_all
 from tests.faults.stage import processes_of
 

@@ -42,7 +42,11 @@ GATEWAY = {
     "clients": [{"namespace": "reports"}],
 }
 SOAK = pytest.mark.soak(
-    proves=("components/mesh/ingress_export.py", "dcmesh/model/ingress.py", "components/mesh/local_clients.py")
+    proves=(
+        "components/mesh/ingress_termination.py",
+        "dcmesh/model/ingress_port.py",
+        "components/mesh/local_clients.py",
+    )
 )
 PAIRINGS = {
     "in-by-sidecar": ("ingress", SIDECAR),

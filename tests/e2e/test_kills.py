@@ -13,12 +13,12 @@ FIRST, CHANGING = 20.0, 8.0
 """Up to how many seconds after its begin a run is killed. Each goes on where the one before it was."""
 
 proves = (
-    "dcmesh/kube/helm_releases.py",
-    "components/release_hooks.py",
+    "dcmesh/kube/pending_releases.py",
+    "components/helm_release_hooks.py",
     "components/mesh/link_probe.*",
-    "components/overrule.py",
+    "components/object_ownership.py",
     "dcmesh/kube/lookup.py",
-    "dcmesh/processes.py",
+    "dcmesh/pulumi_processes.py",
     "dcmesh/unlock.py",
 )
 

@@ -136,7 +136,7 @@ def problems(pair: Project) -> list[str]:
         "components/databases/mariadb.py",
         "components/mesh/egress_import.py",
         "components/mesh/gateway_termination.py",
-        "components/mesh/named_import.py",
+        "components/mesh/gateway_termination_import.py",
     )
 )
 def test_a_released_pair_goes_to_gateways_at_both_ends(released_pair: Pair, order: str) -> None:

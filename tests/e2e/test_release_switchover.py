@@ -27,7 +27,7 @@ def released_pair(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 @pytest.mark.soak(
     proves=(
-        "components/databases/mariadb_switchover.py",
+        "components/databases/mariadb_switchover_command.py",
         "components/databases/mariadb_prepare.sh",
         "dcmesh/databases/mariadb_server.py",
         "dcmesh/databases/switchover.py",

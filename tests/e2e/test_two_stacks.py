@@ -15,7 +15,7 @@ pytestmark = pytest.mark.soak(
     proves=(
         "dcmesh/databases/switchover.py",
         "dcmesh/databases/mariadb_server.py",
-        "components/databases/mariadb_switchover.py",
+        "components/databases/mariadb_switchover_command.py",
     )
 )
 

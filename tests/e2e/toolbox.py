@@ -351,7 +351,7 @@ class Project:
         return json.loads(self.pulumi("stack", "output", name, "--json", "--show-secrets"))
 
     def imported(self) -> dict[str, set[str]]:
-        """Return the hosts that each site imports, by its inventory. `up` has asked all of them at its end."""
+        """Return the hosts that each site imports, by the output `sites`. `up` has asked all of them at its end."""
         found = dict[str, set[str]]()
         for site, known in self.output("sites").items():
             exports = {

@@ -26,10 +26,10 @@ from components.mesh.service_export import (
     strict_mtls,
 )
 from components.mesh.service_import import export_destination_rule, host_service_entry
-from dcmesh.deployment import DeployedSite
 from dcmesh.doctor.findings import Diagnosis, Report
 from dcmesh.doctor.walk import examine
 from dcmesh.model.link import Consumer, ExportedPort, ExportedService, ServiceAccount
+from dcmesh.sites_in_outputs import DeployedSite
 from tests.unit import statuses
 from tests.unit.certificates import Authority, intermediate, root
 from tests.unit.servers import VERSION, KubernetesAPI, kubeconfig, kubernetes_api

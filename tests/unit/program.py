@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from dcmesh.model.ownership import OURS
+from dcmesh.model.ownership_marks import OURS
 from tests.unit.conftest import ROOT
 from tests.unit.engine import PROJECT, Engine, Resource
 from tests.unit.servers import KUBE_SYSTEM, VERSION, KubernetesAPI, kubernetes_api

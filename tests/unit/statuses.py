@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from dcmesh.databases.replication import Replica
-from dcmesh.deployment import DeployedExport, DeployedSite, ExpectedGateway, ExpectedServer
 from dcmesh.model.link import Consumer, ExportedPort, ServiceAccount
+from dcmesh.sites_in_outputs import DeployedExport, DeployedSite, ExpectedGateway, ExpectedServer
 from dcmesh.status.certificates import Certificate, days
 from dcmesh.status.databases import DatabaseServer
 from dcmesh.status.egress import EgressStatus

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from dcmesh.deployment import parse_outputs
 from dcmesh.model.link import POD_NAME
 from dcmesh.model.object_names import gateway_name
+from dcmesh.sites_in_outputs import parse_outputs
 from tests.unit.conftest import stack_dev
 from tests.unit.engine import Engine, Resource
 from tests.unit.program import imported, probed, probes, run_program

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from dcmesh.deployment import parse_outputs
-from dcmesh.model.ingress import guard
+from dcmesh.model.ingress_port import guard
+from dcmesh.sites_in_outputs import parse_outputs
 from tests.unit.conftest import stack_dev
 from tests.unit.engine import Engine, Resource
 from tests.unit.program import imported, probed, probes, run_program

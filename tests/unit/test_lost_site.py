@@ -8,13 +8,13 @@ import pytest
 
 from components.lost_site import untouched
 from dcmesh.config.environment import Environment
-from dcmesh.deployment import parse_outputs
-from dcmesh.files import read_file
 from dcmesh.model.plan import plan_of
 from dcmesh.preflight import readiness
+from dcmesh.sites_in_outputs import parse_outputs
 from dcmesh.sites_in_state import SiteInState
 from dcmesh.status.sites import ask_site
 from dcmesh.trust.rotation import OtherSites, read_others
+from dcmesh.user_files import read_file
 from tests.unit.configurations import stack
 from tests.unit.conftest import settings_of
 from tests.unit.engine import Engine

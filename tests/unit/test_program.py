@@ -665,7 +665,7 @@ def test_roles_are_there_before_the_pods_and_changed_after_them(stack: Engine) -
 
 
 @only(*SWITCHABLE)
-def test_the_inventory_is_of_the_present_roles(stack: Engine, deploy: Callable[..., Engine]) -> None:
+def test_the_output_is_of_the_present_roles(stack: Engine, deploy: Callable[..., Engine]) -> None:
     primary, replica = ("dc2", "dc1") if stack is deploy(switched) else ("dc1", "dc2")
     source = HERE if primary == "dc1" else THERE
     follows = {site: [s["follows"] for s in known["servers"]] for site, known in stack.outputs["sites"].items()}

@@ -145,7 +145,7 @@ def test_without_a_primary_nodes_start_as_they_did(pair: Config) -> None:
 
 
 @pytest.mark.parametrize("primary", SITES)
-def test_the_inventory_is_of_the_present_roles(primary: str) -> None:
+def test_the_output_is_of_the_present_roles(primary: str) -> None:
     engine = run_with(primary)
     follows = {name: [server["follows"] for server in of["servers"]] for name, of in engine.outputs["sites"].items()}
     assert [len(hosts) for hosts in follows[primary]] == [0]

@@ -15,7 +15,7 @@ AWAY = Row("tests/test_a.py::test_b", "passed", 120, "2026-11-23", {"a.py": "012
 TESTS = {row.test: row.proves for row in (CUT, AWAY)}
 
 
-def test_the_digest_is_of_names_and_content_and_nothing_else(tmp_path: Path) -> None:
+def test_the_digest_is_of_content_and_nothing_else(tmp_path: Path) -> None:
     (tmp_path / "a_1.py").write_text("one")
     first = digest(tmp_path, "a_*.py")
     assert len(first) == 8
@@ -25,8 +25,30 @@ def test_the_digest_is_of_names_and_content_and_nothing_else(tmp_path: Path) -> 
     second = digest(tmp_path, "a_*.py")
     (tmp_path / "a_2.py").write_text("three")
     third = digest(tmp_path, "a_*.py")
-    (tmp_path / "a_2.py").rename(tmp_path / "a_3.py")
-    assert len({first, second, third, digest(tmp_path, "a_*.py")}) == 4
+    assert len({first, second, third}) == 3
+
+
+def test_renamed_files_have_the_same_digest(tmp_path: Path) -> None:
+    (tmp_path / "a_1.py").write_text("one")
+    (tmp_path / "a_2.py").write_text("two")
+    before = digest(tmp_path, "a_*.py")
+    (tmp_path / "a_1.py").rename(tmp_path / "a_3.py")  # behind the other
+    assert digest(tmp_path, "a_*.py") == before
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "a_3.py").rename(tmp_path / "elsewhere/b_3.py")
+    (tmp_path / "a_2.py").rename(tmp_path / "elsewhere/b_2.py")
+    assert digest(tmp_path, "elsewhere/b_*.py") == before
+    (tmp_path / "elsewhere/b_4.py").write_text("two")  # a copy is one file more
+    assert digest(tmp_path, "elsewhere/b_*.py") != before
+
+
+def test_the_digest_of_a_script_is_of_what_it_does(tmp_path: Path) -> None:
+    (tmp_path / "a.sh").write_text("# Says.\nread -r line # and goes on\n")
+    first = digest(tmp_path, "a.sh")
+    (tmp_path / "a.sh").write_text("# Says more.\n  # Why.\nread -r line # and goes on\n")
+    assert digest(tmp_path, "a.sh") == first
+    (tmp_path / "a.sh").write_text("read -r other # and goes on\n")
+    assert digest(tmp_path, "a.sh") != first
 
 
 def test_the_digest_of_python_is_of_what_it_does(tmp_path: Path) -> None:

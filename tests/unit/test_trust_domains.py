@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from dcmesh.deployment import parse_outputs
 from dcmesh.model.link import ServiceAccount
+from dcmesh.sites_in_outputs import parse_outputs
 from tests.unit.conftest import stack_dev
 from tests.unit.engine import Engine
 from tests.unit.program import imported, run_program, site_of

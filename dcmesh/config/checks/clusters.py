@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from dcmesh.config.checks.configuration import Configuration
 from dcmesh.config.errors import NOTHING, Finding
 from dcmesh.config.suggestions import choices
-from dcmesh.files import ReadFile, expand
 from dcmesh.kube.kubeconfig import KubeconfigError, read_kubeconfig
 from dcmesh.model.settings import CommandCluster, ExistingCluster
+from dcmesh.user_files import ReadFile, expand
 
 LONGEST_K3D = 32
 """k3d's limit for a cluster's name."""

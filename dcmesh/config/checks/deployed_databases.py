@@ -8,6 +8,7 @@ from dcmesh.config.checks.configuration import Configuration
 from dcmesh.config.errors import NOTHING, Finding
 from dcmesh.kube import quantities
 from dcmesh.model.mariadb import SERVER
+from dcmesh.model.protection import protects
 from dcmesh.model.settings import Database, PodExport, Site, Storage
 
 LIFT = (
@@ -80,11 +81,11 @@ def vanished_databases(configuration: Configuration) -> Iterator[Finding]:
     Pulumi refuses to delete their resources as well, but notices only after it has deleted others.
     """
     sites = {site.name: (path, site) for path, site in configuration.sites}
-    before = _made(configuration)
+    before, settings = _made(configuration), configuration.settings
     for made in before:
         path, site = sites.get(made.site, ("", None))
-        protects = configuration.settings.protect if site is None else configuration.settings.protects(site)
-        if not (protects if made.protected is None else made.protected):
+        kept = settings.protect if site is None else protects(settings, site)
+        if not (kept if made.protected is None else made.protected):
             continue
         if site is None:
             advice = f"lacks {made.site}, with which {made} would be gone. {LIFT}"

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from dcmesh.config.checks.configuration import Configuration
 from dcmesh.config.errors import Finding
-from dcmesh.model.ingress import ISTIO_PORTS
+from dcmesh.model.ingress_port import ISTIO_PORTS
 from dcmesh.model.settings import Database, IngressExport
 
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 from components.pod_policy import restricted_pod
-from dcmesh.model.confined import NOBODY
+from dcmesh.model.security_contexts import NOBODY
 from tests.unit.configurations import stack
 from tests.unit.engine import Engine, Resource
 from tests.unit.program import run_program, site_of

@@ -3,10 +3,10 @@
 from typing import Any
 
 from components.mesh.egress_import import outward
-from dcmesh.deployment import parse_outputs
 from dcmesh.model.egress import allot_ports, name_for
 from dcmesh.model.link import server_name
 from dcmesh.model.plan import plan_of
+from dcmesh.sites_in_outputs import parse_outputs
 from tests.unit.configurations import changed
 from tests.unit.conftest import settings_of
 from tests.unit.engine import Engine, address_of

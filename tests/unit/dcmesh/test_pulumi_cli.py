@@ -10,10 +10,10 @@ import pytest
 from dcmesh import pulumi_cli
 from dcmesh.config.environment import Environment
 from dcmesh.config.errors import ConfigError
-from dcmesh.deployment import read_stack
-from dcmesh.files import read_file
 from dcmesh.pulumi_cli import PulumiError, pulumi, read_state
+from dcmesh.sites_in_outputs import read_stack
 from dcmesh.stacks import NoStackError
+from dcmesh.user_files import read_file
 from tests.unit.dcmesh.status.test_command import OUTPUTS
 
 Executable = Callable[[str, str], Path]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from dcmesh.model.ownership import MADE_BY
+from dcmesh.model.ownership_marks import MADE_BY
 from dcmesh.model.settings import Settings
 from dcmesh.sites_in_state import SiteInState, meshed_namespaces, read_sites_in_state
 from tests.unit.configurations import stack

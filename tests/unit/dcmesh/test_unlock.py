@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from dcmesh.model.facts import State
-from dcmesh.processes import Process, age, helm_may_be_at_work, parse, plugins
+from dcmesh.pulumi_processes import Process, age, helm_may_be_at_work, parse, plugins
 from dcmesh.unlock import Lock, is_dead, unlock
 from dcmesh.unlock import parse as parse_lock
 from tests.unit.dcmesh.status.test_command import run as typed
@@ -95,7 +95,7 @@ def test_helm_may_be_at_work_where_the_runs_plugin_lives(
     monkeypatch: pytest.MonkeyPatch, host: str, session: int, began: int, at_work: bool
 ) -> None:
     plugin = process("pulumi-resource-kubernetes", pid=os.getpid(), began=timedelta(seconds=began))
-    monkeypatch.setattr("dcmesh.processes.processes", lambda: (plugin, replace(plugin, pid=NOBODY)))
+    monkeypatch.setattr("dcmesh.pulumi_processes.processes", lambda: (plugin, replace(plugin, pid=NOBODY)))
     host, session = host or socket.gethostname(), session or os.getsid(0)
     assert helm_may_be_at_work(host, session, NOON) is at_work
 

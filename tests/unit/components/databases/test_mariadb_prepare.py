@@ -136,7 +136,7 @@ class Pod:
         self._state = self.directory / "state"
         for directory in ("mysql", "mysqld", "state", "dcmesh/passwords", "dcmesh/role", "dcmesh/settings"):
             (self.directory / directory).mkdir(parents=True)
-        for name in ("token.sh", "server.sh"):
+        for name in ("token.sh", "server.sh", "source.sh", "backup.sh"):
             (self.directory / "dcmesh/settings" / name).write_text(self._here(SCRIPTS[name]))
         self.has_version("10.11.19")
         self.follows("10.11")
@@ -150,7 +150,7 @@ class Pod:
         self._programs = Programs(
             self._state,
             {name: volumes + script for name, script in FAKES.items()},
-            real=("cat", "rm"),
+            real=("cat", "mv", "rm"),
             last=("head", "sed", "sort", "tee", "tr"),
             files=("mariadbd",),
         )
@@ -204,6 +204,14 @@ class Pod:
     def give(self, passwords: dict[str, str]) -> None:
         for name, password in passwords.items():
             (self.directory / "dcmesh/passwords" / name).write_text(password)
+
+    def fetched(self, position: str = "0-1-7,2-5-9") -> None:
+        """Have fetched a backup, and made data of it."""
+        copy = self.directory / "mysql/incoming/copy"
+        copy.mkdir(parents=True)
+        (copy / "ibdata1").touch()
+        (copy / "dcmesh-prepared").write_text(f"{position}\n")
+        (copy / "mysql_upgrade_info").write_text("10.11.0-MariaDB\n")
 
     def role(self, primary: str, without: str = "") -> None:
         """Say which of two sites is the primary, in the ConfigMap."""
@@ -1163,3 +1171,67 @@ def test_the_exporters_user_may_watch_and_nothing_else(primary: Pod) -> None:
 def test_without_an_exporter_it_has_no_user(primary: Pod) -> None:
     primary.prepare()
     assert "nobody" not in "".join(primary.start_sql)
+
+
+# --- data of a backup ------------------------------------------------------------------------------------------------
+
+ADOPTED = [
+    "SET sql_log_bin = 0; RESET MASTER; SET GLOBAL gtid_slave_pos = '0-1-7,2-5-9';",
+    "RESET MASTER;",
+    "SELECT @@GLOBAL.gtid_slave_pos INTO @position;",
+    "SET GLOBAL gtid_binlog_state = @position;",
+]
+
+
+def test_a_replica_is_made_of_the_data_of_a_backup(replica: Pod) -> None:
+    replica.fetched()
+    replica.prepare()
+    assert not replica.called("mariadb-install-db")
+    assert not replica.called("mariadb-dump")
+    assert replica.applied == ADOPTED
+    assert sorted(path.name for path in replica.data.iterdir()) == ["applied.sql", "ibdata1", "mysql_upgrade_info"]
+    assert not replica.called("mariadb-upgrade")
+    assert replica.marker.exists()
+    assert not replica.done_too_early
+
+
+def test_a_backup_that_an_older_image_has_fetched_is_brought_to_this_ones(replica: Pod) -> None:
+    replica.fetched()
+    replica.has_version("11.8.9")
+    replica.prepare()
+    assert replica.called("mariadb-upgrade")
+    assert replica.applied == ADOPTED
+
+
+def test_a_server_made_of_a_backup_comes_up_as_a_replica(replica: Pod) -> None:
+    replica.role("dc1")
+    replica.fetched()
+    replica.prepare()
+    assert replica.applied[-1] == f"REPLACE {ROW} (@@server_id, 'dc1', 6);"
+
+
+@pytest.mark.parametrize("fails", ["server", "apply"])
+def test_what_was_interrupted_goes_on_with_the_same_data(replica: Pod, fails: str) -> None:
+    """The container that fetched them does not run again."""
+    replica.fetched()
+    replica.complains("ERROR 1030 (HY000) at line 1: Got error 28")
+    assert replica.start(fails=fails).status != 0
+    assert not replica.marker.exists()
+    replica.prepare()
+    assert replica.applied == ADOPTED
+    assert replica.marker.exists()
+
+
+def test_a_backup_does_not_take_the_place_of_data(replica: Pod) -> None:
+    replica.prepare()
+    before = replica.applied
+    replica.fetched()
+    replica.prepare()
+    assert replica.applied == before
+
+
+def test_a_primary_is_not_made_of_a_backup(primary: Pod) -> None:
+    primary.fetched()
+    primary.prepare()
+    assert primary.called("mariadb-install-db")
+    assert not primary.applied

@@ -18,7 +18,7 @@ from components.mesh.egress_import import (
     server,
 )
 from components.mesh.entry_ports import tls_to
-from dcmesh.kube.ask_host import CONNECT_SECONDS
+from dcmesh.kube.host_protocols import CONNECT_SECONDS
 from dcmesh.model.egress import TRIES, TRY_SECONDS, name_for
 from dcmesh.model.link import ExportedPort, ExportedService, Link, LinkGateway
 from dcmesh.model.plan import ClientPlan

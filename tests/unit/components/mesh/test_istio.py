@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from components.mesh.istio import Charts, IstioControlPlane, IstioControlPlaneArgs, istiod_values, merge
 from components.trust.shared_ca import Intermediate
 from dcmesh.model.istio import injection_labels
-from dcmesh.model.ownership import OURS
+from dcmesh.model.ownership_marks import OURS
 from tests.unit.engine import Engine, readable_strings
 
 keys = st.sampled_from("abc")  # few, so that trees meet

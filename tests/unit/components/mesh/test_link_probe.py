@@ -275,7 +275,7 @@ done
 
 def test_the_status_takes_for_right_what_the_probe_takes() -> None:
     """The probe judges in its script, which soak has proved; the status in Python."""
-    scripts = [(ROOT / name).read_text() for name in ("components/mesh/link_probe.sh", "dcmesh/status/ask_hosts.sh")]
+    scripts = [(ROOT / name).read_text() for name in ("components/mesh/link_probe.sh", "dcmesh/status/hosts.sh")]
     printed = subprocess.run(
         ["bash", "-c", JUDGED, "judged", *scripts],
         env={"HOST": ONE_HOST, "PROBE_SECONDS": "0", "PATH": os.environ["PATH"]},

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dcmesh import config
-from dcmesh.config import paths
+from dcmesh.config import setting_paths
 from dcmesh.model.link import ExportedPort, Link, LinkGateway
 from dcmesh.model.plan import plan_of
 from dcmesh.model.settings import Settings
@@ -523,7 +523,7 @@ def test_junk_is_refused_and_never_crashes(raw: dict[str, Any]) -> None:
 def all_places(value: Any, path: str = "") -> list[str]:
     """Return the places of everything in a configuration."""
     inside = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    return [path, *(place for key, part in inside for place in all_places(part, paths.join(path, key)))]
+    return [path, *(place for key, part in inside for place in all_places(part, setting_paths.join(path, key)))]
 
 
 @pytest.mark.parametrize(
@@ -556,8 +556,8 @@ def test_junk_in_place_of_a_link_is_refused_and_never_crashes(junk: Any) -> None
 def test_places_are_written_as_users_write_them(parts: list[Any], path: str) -> None:
     found = ""
     for part in parts:
-        around, found = found, paths.join(found, part)
-        assert paths.parent(found) == around
+        around, found = found, setting_paths.join(found, part)
+        assert setting_paths.parent(found) == around
     assert found == path
 
 
@@ -565,9 +565,9 @@ def test_places_are_written_as_users_write_them(parts: list[Any], path: str) -> 
 def test_places_are_found_again_when_others_are_left_out(gone: list[int]) -> None:
     raw = {"a": [{"b": [index]} for index in range(7)]}
     lost = {f"a[{index}]" for index in gone}
-    left: Any = paths.without(raw, lost)
+    left: Any = setting_paths.without(raw, lost)
     for index, item in enumerate(left["a"]):
-        assert paths.before(f"a[{index}].b[0]", lost) == f"a[{item['b'][0]}].b[0]"
+        assert setting_paths.before(f"a[{index}].b[0]", lost) == f"a[{item['b'][0]}].b[0]"
 
 
 def test_the_name_that_importers_know_stays_with_its_port() -> None:

@@ -12,7 +12,7 @@ from dcmesh.databases.mysql_gtids import MysqlRows
 from dcmesh.databases.pxc_cluster import PROMISED, REPLICA, Node, Resource
 from dcmesh.databases.pxc_server import hand_over, sides_of
 from dcmesh.databases.switchover import SILENCE, Channel, Clock, NoAnswer, NotSilent, switch_over
-from dcmesh.databases.switchover_foreseen import foreseen
+from dcmesh.databases.switchover_dry_run import foreseen
 from dcmesh.model.switchover import Switchover
 
 X, Y, LOCAL = (f"{n}e11fa47-71ca-11e1-9e33-c80aa9429562" for n in "345")

@@ -27,7 +27,7 @@ from dcmesh.databases.switchover import (
     decide,
     switch_over,
 )
-from dcmesh.databases.switchover_foreseen import foreseen
+from dcmesh.databases.switchover_dry_run import foreseen
 from dcmesh.model.switchover import Switchover
 
 RUNS = Channel(receives=True, applies=True)

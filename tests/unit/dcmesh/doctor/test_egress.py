@@ -12,8 +12,8 @@ from components.mesh.host_names import headless, slice_of
 from dcmesh.doctor import channel
 from dcmesh.doctor.egress import NAMES, PORTS, judge_name, judge_policies, judge_port
 from dcmesh.doctor.hops import HOPS
-from dcmesh.doctor.link import WalkedLink
 from dcmesh.doctor.walk import walk
+from dcmesh.doctor.walked_link import WalkedLink
 from dcmesh.model.egress import name_for
 from dcmesh.model.link import ServiceAccount
 from tests.unit.statuses import DB0, DB_EXPORT, importer

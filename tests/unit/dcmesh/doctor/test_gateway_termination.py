@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 from components.mesh.gateway_termination import consumers_in_handshake, ending_server, named_entry, with_identity
-from components.mesh.named_import import named_destination_rule
+from components.mesh.gateway_termination_import import named_destination_rule
 from components.mesh.service_import import host_service_entry
 from dcmesh.doctor import policy as policy_hop
 from dcmesh.doctor import server_pod
 from dcmesh.doctor.evidence import Evidence
-from dcmesh.doctor.link import WalkedLink
+from dcmesh.doctor.walked_link import WalkedLink
 from dcmesh.model.facts import State
 from dcmesh.model.object_names import gateway_name
 from tests.unit.dcmesh.doctor.test_walk import BY_SIDECAR, another_pod

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from components.mesh.dns_capture import capture
-from components.mesh.ingress_export import (
+from components.mesh.gateway_termination_import import named_destination_rule
+from components.mesh.ingress_termination import (
     allowed_at,
     ingress_entry,
     ingress_listeners,
@@ -16,10 +17,9 @@ from components.mesh.ingress_export import (
     passing_servers,
     strict_at,
 )
-from components.mesh.named_import import named_destination_rule
 from components.mesh.service_import import host_service_entry
 from dcmesh.model.facts import State
-from dcmesh.model.ingress import guard
+from dcmesh.model.ingress_port import guard
 from tests.unit.dcmesh.doctor.test_walk import BY_SIDECAR
 from tests.unit.doctors import (
     CORE,

@@ -12,11 +12,11 @@ import pytest
 from dcmesh.doctor import ingress
 from dcmesh.doctor.evidence import Evidence
 from dcmesh.doctor.findings import FindingKind, HopFinding, UnseenError
+from dcmesh.doctor.findings_page import reference
 from dcmesh.doctor.hop import Hop
 from dcmesh.doctor.hops import HOPS
-from dcmesh.doctor.link import WalkedLink
-from dcmesh.doctor.reference import reference
 from dcmesh.doctor.walk import examine, walk
+from dcmesh.doctor.walked_link import WalkedLink
 from dcmesh.model.facts import State
 from dcmesh.model.link import POD_NAME
 from tests.unit import doctors, statuses

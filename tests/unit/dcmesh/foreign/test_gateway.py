@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from dcmesh.deployment import ExpectedGateway
 from dcmesh.foreign.consumer import at_consumer
 from dcmesh.foreign.gateway import at_gateway
 from dcmesh.foreign.objects import LISTS, Foreign, IstioObjects, gather, scoped
@@ -17,6 +16,7 @@ from dcmesh.model.istio import SCOPE
 from dcmesh.model.istio_objects import effective_rules
 from dcmesh.model.link import ServiceAccount
 from dcmesh.model.object_names import gateway_name
+from dcmesh.sites_in_outputs import ExpectedGateway
 from tests.unit.statuses import DB0, DB1, DB_EXPORT, GATEWAY_LABELS
 
 CRITICAL, WARNING = State.CRITICAL, State.WARNING

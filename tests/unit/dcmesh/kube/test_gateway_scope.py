@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from dcmesh.kube.allowed import Allowed
 from dcmesh.kube.api import connect
 from dcmesh.kube.gateway_scope import shut_by_scope
+from dcmesh.kube.read_rights import Allowed
 from dcmesh.model.istio import SCOPE
 from tests.unit.servers import KubernetesAPI, kubeconfig, kubernetes_api
 

@@ -10,10 +10,10 @@ import yaml
 
 from dcmesh.config.checks import Configuration, clusters
 from dcmesh.config.environment import Environment
-from dcmesh.files import read_file
 from dcmesh.kube.kubeconfig import KubeconfigError, read_kubeconfig
 from dcmesh.model.settings import Settings
 from dcmesh.stacks import read_stack
+from dcmesh.user_files import read_file
 
 Write = Callable[..., Path]
 

@@ -8,7 +8,7 @@ from tests.unit.conftest import ROOT
 FEW = """
 import sys
 import dcmesh.kube.api
-import dcmesh.kube.cluster
+import dcmesh.kube.cluster_reader
 loaded = [name for name in sys.modules if name.startswith("kubernetes.client.models.")]
 assert not loaded, loaded
 """

@@ -10,18 +10,18 @@ from kubernetes import client
 
 from dcmesh import __main__ as cli
 from dcmesh.config.errors import ConfigError, Finding
-from dcmesh.deployment import StackError, parse_outputs
 from dcmesh.doctor import screen as doctor_screen
 from dcmesh.doctor.findings import Diagnosis, FindingKind, Report, Step
 from dcmesh.kube.api import why
 from dcmesh.kube.proxies import parse_secrets
 from dcmesh.model.certificates import CertificateHolder
 from dcmesh.model.printable import printable
+from dcmesh.sites_in_outputs import StackError, parse_outputs
 from dcmesh.status import screen
 from dcmesh.status.certificates import Certificate
 from dcmesh.status.hosts import Answer, parse_answers
 from dcmesh.status.sites import SiteStatus, Status
-from dcmesh.trust.roots import TrustReport
+from dcmesh.trust.trusted_roots import TrustReport
 from tests.unit.statuses import certificate, gateway, host, primary, replica
 
 ATTACKS = [

@@ -7,8 +7,8 @@ import pytest
 from components.mesh import gateway
 from components.mesh.egress_gateway import LABELS, PROBE_LABELS
 from dcmesh.config.errors import Finding, Remark
-from dcmesh.kube.allowed import Allowed
 from dcmesh.kube.api import ApiClient
+from dcmesh.kube.read_rights import Allowed
 from dcmesh.model.plan import plan_of
 from dcmesh.model.settings import Settings
 from dcmesh.preflight import admission

@@ -7,9 +7,9 @@ import pytest
 
 from dcmesh.config.errors import Finding, Remark
 from dcmesh.kube.api import ApiClient
-from dcmesh.kube.cluster import ClusterReader
+from dcmesh.kube.cluster_reader import ClusterReader
 from dcmesh.model.egress import LABELS
-from dcmesh.model.ownership import MADE_BY
+from dcmesh.model.ownership_marks import MADE_BY
 from dcmesh.model.plan import plan_of
 from dcmesh.model.settings import Settings, Site
 from dcmesh.preflight import egress, hosts, mesh, taken_names

@@ -10,8 +10,8 @@ from dcmesh.kube.api import connect
 from dcmesh.kube.kubeconfig import read_kubeconfig
 from dcmesh.model.capture import PORTS_IN, RANGES_OUT
 from dcmesh.model.settings import Settings
-from dcmesh.preflight.allowed import Allowed
 from dcmesh.preflight.local_clients import abandoned
+from dcmesh.preflight.missing_rights import Allowed
 from dcmesh.sites_in_state import SiteInState
 from tests.unit.configurations import put
 from tests.unit.dcmesh.preflight.test_gateway_exports import (

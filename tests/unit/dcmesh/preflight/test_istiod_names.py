@@ -5,7 +5,7 @@ import yaml
 from pydantic import TypeAdapter
 
 from dcmesh.kube.api import ApiClient
-from dcmesh.kube.cluster import ClusterReader
+from dcmesh.kube.cluster_reader import ClusterReader
 from dcmesh.model.settings import Istio, Trust
 from dcmesh.preflight.istiod_names import not_signed
 from tests.unit.conftest import settings_of, stack_dev

@@ -2,7 +2,7 @@
 
 import pytest
 
-from dcmesh.model.ownership import MADE_BY, OURS
+from dcmesh.model.ownership_marks import MADE_BY, OURS
 from tests.unit.servers import KubernetesAPI
 
 from .test_readiness import (

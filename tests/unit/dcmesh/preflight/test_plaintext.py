@@ -5,7 +5,7 @@ import pytest
 from dcmesh.kube.api import ApiClient
 from dcmesh.model.istio_objects import Object
 from dcmesh.model.plan import plan_of
-from dcmesh.preflight.allowed import Allowed
+from dcmesh.preflight.missing_rights import Allowed
 from dcmesh.preflight.plaintext import taken
 from tests.unit.conftest import settings_of, stack_dev
 
@@ -36,7 +36,7 @@ def test_an_elder_policy_that_lets_pods_take_plaintext(
         "/apis/security.istio.io/v1/peerauthentications": policies,
         "/api/v1/namespaces/demo/pods": [pod],
     }
-    monkeypatch.setattr("dcmesh.preflight.allowed.Allowed.list", lambda _, path: there[path])
+    monkeypatch.setattr("dcmesh.preflight.missing_rights.Allowed.list", lambda _, path: there[path])
     raw = stack_dev()
     raw["sites"][1]["trustDomain"] = domain
     settings = settings_of(raw)

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from dcmesh.config.errors import Remark
-from dcmesh.kube.allowed import Allowed
 from dcmesh.kube.api import ApiClient
+from dcmesh.kube.read_rights import Allowed
 from dcmesh.model.link import POD_NAME
 from dcmesh.model.plan import plan_of
 from dcmesh.model.settings import Settings

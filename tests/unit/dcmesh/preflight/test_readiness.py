@@ -13,17 +13,17 @@ import yaml
 
 from dcmesh.config import ConfigError
 from dcmesh.config.environment import Environment
-from dcmesh.files import read_file
 from dcmesh.model.cacerts import ISTIOS
 from dcmesh.model.istio import SCOPE
 from dcmesh.model.link import Link
 from dcmesh.model.name_constraints import bound as bound_to_domain
-from dcmesh.model.ownership import MADE_BY, OURS
+from dcmesh.model.ownership_marks import MADE_BY, OURS
 from dcmesh.model.plan import plan_of
 from dcmesh.model.settings import Settings
 from dcmesh.preflight.readiness import require_ready
 from dcmesh.sites_in_state import SiteInState
 from dcmesh.stacks import NoStackError
+from dcmesh.user_files import read_file
 from tests.unit import certificates
 from tests.unit.servers import KUBE_SYSTEM, VERSION, KubernetesAPI, kubeconfig, nobody
 

@@ -3,12 +3,12 @@
 from typing import Any
 
 from dcmesh.config.errors import Remark
-from dcmesh.kube.allowed import Allowed
 from dcmesh.kube.api import ApiClient
+from dcmesh.kube.read_rights import Allowed
 from dcmesh.model.link import POD_NAME
 from dcmesh.model.plan import plan_of
 from dcmesh.model.settings import Settings
-from dcmesh.preflight.allowed import unseen
+from dcmesh.preflight.missing_rights import unseen
 from dcmesh.preflight.selectors import misled
 from dcmesh.sites_in_state import SiteInState
 from tests.unit.configurations import stack

@@ -12,16 +12,16 @@ import yaml
 from kubernetes import client
 from kubernetes.client import ApiException
 
-from dcmesh.deployment import DeployedSite, StackError, parse_outputs
 from dcmesh.doctor.evidence import Evidence
 from dcmesh.model.facts import State
+from dcmesh.sites_in_outputs import DeployedSite, StackError, parse_outputs
 from dcmesh.status.certificates import Certificate
 from dcmesh.status.databases import DatabaseServer
 from dcmesh.status.exports import Export
 from dcmesh.status.gateways import GatewayStatus
 from dcmesh.status.hosts import Host
 from dcmesh.status.sites import SiteStatus, Status, ask_all, ask_site, of_kind
-from dcmesh.trust.roots import ask_trust
+from dcmesh.trust.trusted_roots import ask_trust
 from tests.unit import statuses
 from tests.unit.engine import Engine
 from tests.unit.program import Config, existing_clusters, run_apart, run_program

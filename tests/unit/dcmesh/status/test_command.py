@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from dcmesh import __main__ as cli
-from dcmesh.deployment import parse_outputs
 from dcmesh.model.facts import State
 from dcmesh.model.settings import ExistingCluster
+from dcmesh.sites_in_outputs import parse_outputs
 from dcmesh.status.sites import SiteStatus, Status
 from tests.unit.conftest import ROOT
 from tests.unit.servers import kubeconfig

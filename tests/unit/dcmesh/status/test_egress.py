@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from dcmesh.deployment import DeployedSite, parse_outputs
 from dcmesh.foreign.consumer import at_consumer
 from dcmesh.foreign.objects import IstioObjects
 from dcmesh.model.egress import name_for
 from dcmesh.model.link import ServiceAccount, server_name
+from dcmesh.sites_in_outputs import DeployedSite, parse_outputs
 from dcmesh.status.hosts import clusters_path
 from dcmesh.status.screen import text
 from dcmesh.status.sites import Status, ask_all

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from dcmesh.deployment import DeployedExport, DeployedSite
 from dcmesh.kube.api import connect
 from dcmesh.model.facts import State
-from dcmesh.model.ingress import guard
+from dcmesh.model.ingress_port import guard
 from dcmesh.model.link import POD_NAME
+from dcmesh.sites_in_outputs import DeployedExport, DeployedSite
 from dcmesh.status.exports import ask_exports
 from tests.unit import statuses
 from tests.unit.servers import KubernetesAPI, kubeconfig, kubernetes_api

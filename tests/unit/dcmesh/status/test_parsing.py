@@ -16,7 +16,7 @@ from urllib.parse import unquote
 import pytest
 
 from components.mesh.service_import import export_destination_rule
-from dcmesh.kube.ask_host import CONNECT_SECONDS, OPEN_SECONDS
+from dcmesh.kube.host_protocols import CONNECT_SECONDS, OPEN_SECONDS
 from dcmesh.kube.pods import Pod, parse_pod
 from dcmesh.model.link import ExportedService
 from dcmesh.status.certificates import parse_authorities, parse_proxy
