@@ -250,9 +250,13 @@ upgrade() {
   ! older_than "${of:-$series}" ||
     fail "its data are MariaDB $of's, and the image has $series, which cannot read them: set an image of $of or newer"
   say "brings its data to MariaDB $series"
-  echo "$series" >"$upgrading"
+  with_server renew
+}
+
+renew() {
+  echo "$series" >"$upgrading" # not before the server runs: one that knows an option no more has done nothing to the data
   # Tables of the user's as well: of those WITH SYSTEM VERSIONING from before 11.5 a newer server shows no row.
-  with_server mariadb-upgrade --user=mysql --socket="$socket" # its own default is root
+  mariadb-upgrade --user=mysql --socket="$socket" # its own default is root
   rm "$upgrading"
 }
 

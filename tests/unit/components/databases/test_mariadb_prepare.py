@@ -692,6 +692,16 @@ def test_data_that_do_not_say_their_version_are_brought_to_the_images(replica: P
     assert not replica.called("mariadb-upgrade")
 
 
+def test_a_newer_server_that_does_not_start_is_no_upgrade(replica: Pod) -> None:
+    """It may lack an option of the user's: the older image is the way back."""
+    replica.prepare()
+    replica.has_version("11.8.9")
+    assert replica.start(fails="server").status != 0
+    replica.has_version("10.11.19")
+    replica.prepare()
+    assert not replica.called("mariadb-upgrade")
+
+
 def test_an_upgrade_that_was_cut_short_is_done_again(replica: Pod) -> None:
     """MariaDB's own note is empty then."""
     replica.prepare()
