@@ -249,7 +249,7 @@ if [ -e "$done" ]; then
 else
   if [ "$switchable" ] && [ "$PRIMARY" = "$SITE" ]; then
     if [ -e /etc/dcmesh/role/begun ] || { [ "$SOURCE_HOST" ] && ask ".*" theirs "$TOKEN"; }; then
-      fail "this pod has lost its data, and does not begin anew: make $SOURCE_SITE the primary, if that has them"
+      lost
     fi
   fi
   if [ "$PRIMARY" != "$SITE" ] && [ -e "$backup" ]; then
@@ -261,12 +261,13 @@ else
     with_server adopt
     series
     echo "$series.0-MariaDB" >"$data/mysql_upgrade_info" # from which `upgrade` will know what they are
+    sync -f "$data"
     touch "$done"
     rm "$data/$PREPARED"
   fi
 fi
 if [ ! -e "$done" ]; then
-  rm -rf "$data"
+  rm -rf "$data" "$backup"
   mariadb-install-db --defaults-file="$run/server.cnf" --datadir="$data" --skip-test-db \
     --auth-root-authentication-method=socket --auth-root-socket-user=mysql >"$run/install.log" 2>&1 ||
     { cat "$run/install.log" && exit 1; }

@@ -100,6 +100,7 @@ FAKES = {
     "timeout": """
         shift
         "$@" """,
+    "sync": """[ ! -e "$state/../mysql/prepared" ] || : >"$state/synced-too-late" """,
 }
 WAITS = '"$silent" -gt 30'
 """How often mariadb_start.sh asks the other site before the word of an operator counts."""
@@ -1120,6 +1121,8 @@ def test_a_replica_is_made_of_the_data_of_a_backup(replica: Pod) -> None:
     assert (replica.data / "mysql_upgrade_info").read_text() == "10.11.0-MariaDB\n"
     assert replica.marker.exists()
     assert not replica.done_too_early
+    assert replica.called("sync") == [f"sync -f {replica.data}"], "or a power failure may leave files without what they hold"
+    assert not (replica.directory / "state/synced-too-late").exists()
 
 
 def test_a_server_made_of_a_backup_comes_up_as_a_replica(replica: Pod) -> None:
@@ -1154,3 +1157,4 @@ def test_a_primary_is_not_made_of_a_backup(primary: Pod) -> None:
     primary.prepare()
     assert primary.called("mariadb-install-db")
     assert not primary.applied
+    assert not (primary.directory / "mysql/incoming/copy").exists(), "it would take its room for ever"
