@@ -1121,7 +1121,7 @@ def test_a_replica_is_made_of_the_data_of_a_backup(replica: Pod) -> None:
     assert (replica.data / "mysql_upgrade_info").read_text() == "10.11.0-MariaDB\n"
     assert replica.marker.exists()
     assert not replica.done_too_early
-    assert replica.called("sync") == [f"sync -f {replica.data}"], "or a power failure may leave files without what they hold"
+    assert replica.called("sync") == [f"sync -f {replica.data}"], "or a power failure may leave files that are empty"
     assert not (replica.directory / "state/synced-too-late").exists()
 
 
