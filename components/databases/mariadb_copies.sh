@@ -31,7 +31,7 @@ waiting() {
 # would do so for as long as who receives it takes.
 guard() {
   local waited=0
-  while sleep 1; do
+  while sleep 1 && kill -0 "$1" 2>/dev/null; do
     if [ "$(waiting)" = 0 ]; then waited=0; else waited=$((waited + 1)); fi
     [ "$waited" -ge 3 ] || continue
     say "ends a backup: writers wait for it" >&2
@@ -40,12 +40,21 @@ guard() {
   done
 }
 
+# Whether a line proves that a follower's password is known, which must be one: NUMBER LINE.
+proved() {
+  local user
+  for user in replication replication_local; do
+    [ -s "/etc/dcmesh/passwords/$user" ] && [ "$2" = "$(proof "$1" "$user")" ] && return
+  done
+  return 1
+}
+
 series
 number=$(head -c 32 /dev/urandom | sha256sum)
 number=${number:0:64}
 echo "dcmesh-copy 1 $series $number"
-LC_ALL=C IFS= read -r -n 100 -t 10 proved || exit 0 # somebody asks whether this is there
-if [ "$proved" != "$(proof "$number" replication)" ] && [ "$proved" != "$(proof "$number" replication_local)" ]; then
+LC_ALL=C IFS= read -r -n 100 -t 10 line || exit 0 # somebody asks whether this is there
+if ! proved "$number" "$line"; then
   say "refuses a backup to who knows no follower's password" >&2
   echo refused
   exit 1

@@ -12,6 +12,7 @@ STALLED=300 # seconds without a byte, after which a copy is begun again
 ALONE=30 # seconds for which a server is there and no backup is served, after which a dump is taken
 
 trap "" PIPE # of a source that has hung up
+trap "exit 143" TERM
 
 take_dump() { say "takes a dump of $SOURCE_HOST: $*"; exit 0; }
 
@@ -68,8 +69,15 @@ receive() {
     fi
   done
   wait "$receiver" || true # which is no failure of a stream that is cut: the last file tells
-  trap - TERM
+  trap "exit 143" TERM
   [ -e "$received/$COMPLETE" ]
+}
+
+# Ends this, if that is why a copy has failed, and leaves the volume as empty as it was.
+require_room() {
+  [ "$(df --output=avail /incoming | tail -n 1)" -lt 16384 ] || return 0
+  rm -rf "$received"
+  fail "cannot copy $SOURCE_HOST: the volume here is full: it needs a larger storage.size"
 }
 
 # Makes data of what was received.
@@ -80,38 +88,46 @@ restore() {
   [ -z "$(find "$received" -name '*.isl')" ] ||
     fail "cannot copy $SOURCE_HOST by a backup: a table there has a DATA DIRECTORY. Remove that, or set firstCopy: dump"
   mariadb-backup --prepare --target-dir="$received" --tmpdir="$received" >"$received/log" 2>&1 ||
-    { tail -n 20 "$received/log" && fail "cannot prepare the copy of $SOURCE_HOST: see the log, or set firstCopy: dump"; }
+    { tail -n 20 "$received/log" && require_room && fail "cannot prepare the copy of $SOURCE_HOST: see the log, or set firstCopy: dump"; }
   position=$(cat "$received"/xtrabackup_binlog_info "$received"/mariadb_backup_binlog_info 2>/dev/null || true)
   [[ $position =~ ^[^$'\t']+$'\t'[0-9]+$'\t'([0-9,-]*)$ ]] || fail "the copy of $SOURCE_HOST does not say up to where it is"
   position=${BASH_REMATCH[1]}
   rm -f "$received"/{xtrabackup,mariadb_backup}_* "$received/backup-my.cnf" "$received/log" "$received/$COMPLETE"
   echo "$series.0-MariaDB" >"$received/mysql_upgrade_info" # as MariaDB notes it, and leaves out of a backup
   echo "$position" >"$received/$PREPARED"
+  sync -f "$received" # or after a power failure the name may be there, and not what the files hold
   mv "$received" "$copy"
 }
 
 for there in /var/lib/mysql/prepared "/var/lib/mysql/data/$PREPARED" "$copy"; do
   [ ! -e "$there" ] || exit 0
 done
-[ "$PRIMARY" != "$SITE" ] || exit 0
+if [ "$PRIMARY" = "$SITE" ]; then
+  # Here, and not in `prepare` alone: an init container that has ended is not run again when the roles have changed.
+  [ ! -e /etc/dcmesh/role/begun ] || [ -z "$switchable" ] || lost
+  exit 0
+fi
 [ "$SOURCE_COPY_PORT" ] || take_dump "its export has no port for backups"
 for program in mbstream mariadb-backup; do
   command -v "$program" >/dev/null || take_dump "the image has no $program"
 done
 series
-said= alone=0 total=0 answer=
+said= alone=0 total=0 answer= cut=0
 while rm -rf "$received"; do
   if connect; then
     say "copies $SOURCE_HOST: about $((total >> 20)) MiB"
     ! receive || break
-    answer="what came was cut off, and is begun again"
+    require_room
+    cut=$((cut + 1))
+    answer="what came was cut off, and is begun again; so far $cut times. If the connection is well, the log of copies in \
+the source's pod says why"
   elif [ "$answer" != "${answer#no backup}" ] && server_answers; then
     alone=$((alone + 1))
     [ "$alone" -lt "$ALONE" ] || take_dump "$answer"
   fi
   [ "$answer" = "$said" ] || say "waits for a backup of $SOURCE_HOST: $answer"
   said=$answer
-  sleep 1
+  sleep $((cut < 60 ? cut + 1 : 60)) # for the source's sake
 done
 say "prepares the copy of $SOURCE_HOST"
 restore

@@ -265,7 +265,7 @@ if [ -e "$done" ]; then
 else
   if [ "$switchable" ] && [ "$PRIMARY" = "$SITE" ]; then
     if [ -e /etc/dcmesh/role/begun ] || { [ "$SOURCE_HOST" ] && ask ".*" theirs "$TOKEN"; }; then
-      fail "this pod has lost its data, and does not begin anew: make $SOURCE_SITE the primary, if that has them"
+      lost
     fi
   fi
   if [ "$PRIMARY" != "$SITE" ] && [ -e "$backup" ]; then
@@ -276,12 +276,13 @@ else
     position=$(cat "$data/$PREPARED")
     upgrade # the image may be another one than that which has fetched them
     with_server adopt
+    sync -f "$data"
     touch "$done"
     rm "$data/$PREPARED"
   fi
 fi
 if [ ! -e "$done" ]; then
-  rm -rf "$data"
+  rm -rf "$data" "$backup"
   mariadb-install-db --defaults-file="$run/server.cnf" --datadir="$data" --skip-test-db \
     --auth-root-authentication-method=socket --auth-root-socket-user=mysql >"$run/install.log" 2>&1 ||
     { cat "$run/install.log" && exit 1; }

@@ -1,6 +1,7 @@
 """mariadb_fetch.sh and mariadb_copies.sh, run for real by bash: over a socket, or its two ends as files."""
 
 import socket
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -39,6 +40,8 @@ PROGRAMS = {
     "flock": '[ ! -e "$state/locked" ]',
     "du": "printf '5242880\\t%s\\n' the-data",
     "sleep": "/bin/sleep 0.01",
+    "sync": "",
+    "df": """echo Avail; if [ -e "$state/full" ]; then echo 12; else echo 1048576; fi""",
     "timeout": 'shift; "$@"',
 }
 
@@ -237,7 +240,7 @@ def test_other_pods_fetch_it_from_pod_0_by_the_password_of_their_site(pod: Pod, 
 @pytest.mark.parametrize(
     ("first", "why"),
     [
-        ((GREETING, f"bytes 5242880\n{FILES}"), "what came was cut off, and is begun again"),
+        ((GREETING, f"bytes 5242880\n{FILES}"), "what came was cut off, and is begun again; so far 1 times. If the"),
         ((GREETING, "busy\n"), "it serves another one"),
         ((GREETING, "refused\n"), "it does not know the password of replication"),
         ((GREETING, "bytes 0x7;rm\n"), "it says what cannot be"),
@@ -251,9 +254,51 @@ def test_what_is_no_whole_backup_is_begun_again(pod: Pod, source: MakeSource, fi
     (pod.incoming / "received/of-an-older-one").touch()
     status, said = fetch(pod, source(first, WHOLE))
     assert status == 0
-    assert f"dcmesh: waits for a backup of 127.0.0.1: {why}\n" in said
+    assert f"dcmesh: waits for a backup of 127.0.0.1: {why}" in said
     assert sorted(path.name for path in pod.copy.iterdir()) == ["dcmesh-prepared", "ibdata1", "mysql_upgrade_info"]
     assert not (pod.incoming / "received").exists()
+
+
+def test_the_source_is_asked_more_seldom_each_time_a_backup_is_cut_off(pod: Pod, source: MakeSource) -> None:
+    cut = (GREETING, f"bytes 5242880\n{FILES}")
+    assert fetch(pod, source(cut, cut, cut, WHOLE))[0] == 0
+    assert [call for call in pod.calls if call.startswith("sleep ") and call != "sleep 1"] == [
+        "sleep 2",
+        "sleep 3",
+        "sleep 4",
+    ]
+
+
+def test_what_was_received_is_on_the_disk_before_it_counts(pod: Pod, source: MakeSource) -> None:
+    """Or a power failure may leave files without what they hold."""
+    assert fetch(pod, source(WHOLE))[0] == 0
+    received = pod.incoming / "received"
+    last = [call for call in pod.calls if call.startswith(("sync", "mv", "mariadb-backup"))][-2:]
+    assert last == [f"sync -f {received}", f"mv {received} {pod.copy}"]
+
+
+FULL = "dcmesh: cannot copy 127.0.0.1: the volume here is full: it needs a larger storage.size\n"
+
+
+@pytest.mark.parametrize("when", ["while it comes", "while it is prepared"])
+def test_a_full_volume_is_said_and_the_source_not_asked_again_and_again(
+    pod: Pod, source: MakeSource, when: str
+) -> None:
+    (pod.state / "full").touch()
+    if when == "while it is prepared":
+        (pod.state / "unusable").touch()
+    served = source((GREETING, f"bytes 5242880\n{FILES}") if when == "while it comes" else WHOLE)
+    status, said = fetch(pod, served)
+    assert (status, said.endswith(FULL)) == (1, True), said
+    assert (pod.state / "last-words").read_text() == FULL
+    assert len(served.told) == 1
+    assert not list(pod.incoming.iterdir()), "what else is on the disk has the room back"
+
+
+def test_a_pod_that_is_deleted_does_not_wait_to_be_killed(pod: Pod, source: MakeSource) -> None:
+    """As the first process of its container it ignores what it has no trap for."""
+    pod.environment["SOURCE_COPY_PORT"] = source((GREETING, "busy\n")).port
+    assert pod.run("fetch.sh", changes={"\nsaid=": "\nkill -TERM $$\nsaid="})[0] == 143
 
 
 @pytest.mark.parametrize("series", ["11.8", "10.6"])
@@ -294,6 +339,20 @@ def test_a_primary_fetches_nothing(pod: Pod) -> None:
     assert pod.run("fetch.sh") == (0, "")
 
 
+def test_a_primary_that_lost_its_data_fetches_them_once_the_other_is_the_primary(pod: Pod, source: MakeSource) -> None:
+    """Had `fetch` ended, Kubernetes would run it no more, and `prepare` would take a dump."""
+    pod.environment["PRIMARY"] = ""
+    (pod.directory / "dcmesh/role/primary").write_text("dc2")
+    (pod.directory / "dcmesh/role/begun").touch()
+    served = source(WHOLE)
+    lost = "dcmesh: this pod has lost its data, and does not begin anew: make dc1 the primary, if that has them\n"
+    assert fetch(pod, served) == (1, lost)
+    assert not served.told
+    (pod.directory / "dcmesh/role/primary").write_text("dc1")
+    assert fetch(pod, served)[0] == 0
+    assert pod.copy.exists()
+
+
 # --- who serves ------------------------------------------------------------------------------------------------------
 
 
@@ -329,6 +388,12 @@ def test_nobody_else_is_served(pod: Pod, told: str) -> None:
     assert not [call for call in pod.calls if call.startswith("mariadb-backup")]
 
 
+@pytest.mark.parametrize("told", [sha256(NUMBER.encode()).hexdigest(), proof("replication_local")])
+def test_no_password_is_nobodys(pod: Pod, told: str) -> None:
+    (pod.directory / "dcmesh/passwords/replication").write_text("")
+    assert answer(pod, told)[0] == (told != proof("replication_local"))
+
+
 @pytest.mark.parametrize("state", ["locked", "silent"])
 def test_one_is_served_at_a_time_and_by_a_server_that_is_there(pod: Pod, state: str) -> None:
     (pod.state / state).touch()
@@ -357,3 +422,13 @@ def test_without_the_programs_it_serves_none_and_does_not_end_the_pod(pod: Pod) 
     ended = "sleep() { exit 7; }\n"
     status, said = pod.run("copies.sh", ended)
     assert (status, said) == (7, "dcmesh: serves no backup: the image has no socat\n")
+
+
+def test_nothing_is_left_of_who_served_and_was_killed(pod: Pod) -> None:
+    """What is left would keep the lock, and no backup would be served any more."""
+    (pod.state / "told").write_text(f"{proof('replication')}\n")
+    before = f"set -- answer\nexec <'{pod.state}/told'\n"
+    changes = {"$(head -c 32 /dev/urandom | sha256sum)": NUMBER, 'wait "$backup"': "kill -KILL $$"}
+    began = time.monotonic()
+    pod.run("copies.sh", before, changes)  # which ends with all that it has begun
+    assert time.monotonic() - began < 30

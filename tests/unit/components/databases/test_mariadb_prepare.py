@@ -103,6 +103,7 @@ FAKES = {
     "timeout": """
         shift
         "$@" """,
+    "sync": """[ ! -e "$state/../mysql/prepared" ] || : >"$state/synced-too-late" """,
 }
 WAITS = '"$silent" -gt 30'
 """How often mariadb_start.sh asks the other site before the word of an operator counts."""
@@ -1203,6 +1204,8 @@ def test_a_replica_is_made_of_the_data_of_a_backup(replica: Pod) -> None:
     assert not replica.called("mariadb-upgrade")
     assert replica.marker.exists()
     assert not replica.done_too_early
+    assert replica.called("sync") == [f"sync -f {replica.data}"], "or a power failure may leave files that are empty"
+    assert not (replica.directory / "state/synced-too-late").exists()
 
 
 def test_a_backup_that_an_older_image_has_fetched_is_brought_to_this_ones(replica: Pod) -> None:
@@ -1245,3 +1248,4 @@ def test_a_primary_is_not_made_of_a_backup(primary: Pod) -> None:
     primary.prepare()
     assert primary.called("mariadb-install-db")
     assert not primary.applied
+    assert not (primary.directory / "mysql/incoming/copy").exists(), "it would take its room for ever"
