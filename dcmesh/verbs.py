@@ -79,9 +79,10 @@ def switch(
             Default for one site: its current one.
         dry_run: whether to say only what would be done. Then it returns whether an `up` would do it.
     """
-    from dcmesh.databases.mariadb_server import sides_of
+    from dcmesh.databases.mariadb_server import MariadbEnd, sides_of
+    from dcmesh.databases.pxc_cluster import PxcEnd
     from dcmesh.databases.pxc_server import pxc_sides
-    from dcmesh.databases.switchover import End, switch_over
+    from dcmesh.databases.switchover import switch_over
     from dcmesh.databases.switchover_dry_run import foreseen
 
     def work() -> None:
