@@ -1,5 +1,6 @@
 """mariadb_fetch.sh and mariadb_copies.sh, run for real by bash: over a socket, or its two ends as files."""
 
+import signal
 import socket
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -276,6 +277,26 @@ def test_what_was_received_is_on_the_disk_before_it_counts(pod: Pod, source: Mak
     assert last == [f"sync -f {received}", f"mv {received} {pod.copy}"]
 
 
+@pytest.mark.parametrize(
+    "moment",
+    [
+        'proof "${BASH',
+        "mbstream --extract",
+        "mariadb-backup --prepare",
+        'echo "$position"',
+        "sync -f",
+        'mv "$received"',
+    ],
+)
+def test_it_may_be_killed_at_any_moment(pod: Pod, source: MakeSource, moment: str) -> None:
+    pod.environment["SOURCE_COPY_PORT"] = source(WHOLE).port
+    assert pod.run("fetch.sh", changes={moment: f"kill -KILL $$; {moment}"})[0] == -signal.SIGKILL
+    assert not pod.copy.exists()
+    assert pod.run("fetch.sh")[0] == 0
+    assert sorted(path.name for path in pod.copy.iterdir()) == ["dcmesh-prepared", "ibdata1"]
+    assert [path.name for path in pod.incoming.iterdir()] == ["copy"]
+
+
 FULL = "dcmesh: cannot copy 127.0.0.1: the volume here is full: it needs a larger storage.size\n"
 
 
@@ -375,6 +396,7 @@ def test_a_backup_is_served_to_a_follower_and_ends_with_its_mark(pod: Pod, user:
     assert status == 0, sent
     lines = [line for line in sent.splitlines() if not line.startswith("dcmesh: ")]
     assert lines == [GREETING.rstrip(), "bytes 5242880", "THE-BACKUP", "dcmesh-complete"]
+    assert not [call for call in [*pod.calls, sent] if any(password in call for password in PASSWORDS.values())]
 
 
 @pytest.mark.parametrize(
