@@ -180,13 +180,18 @@ def test_pulumi_can_say_what_is_refused(construct: Any) -> None:
 
 
 @pytest.mark.parametrize("place", ["namespace", "serviceAccount", "consumers.0.site"])
-def test_an_export_is_written_out(construct: Any, place: str) -> None:
+def test_an_export_is_written_out(engine: Engine, place: str) -> None:
     """In YAML an output looks like any other value: `namespace: ${shop.metadata.name}`."""
     key, *inside = place.split(".")
-    output = pulumi.Output.from_input("shop")
-    changed = [{**ORDERS["consumers"][0], inside[1]: output}] if inside else output
+
+    def program() -> None:
+        output = pulumi.Output.from_input("shop")
+        changed = [{**ORDERS["consumers"][0], inside[1]: output}] if inside else output
+        inputs = {"export": {**ORDERS, key: changed}, "selector": {"app": "db"}}
+        host.Provider(VERSION).construct("it", "dcmesh:index:ServiceExport", inputs)
+
     with pytest.raises(InputPropertiesError, match=f"^export.{place}: must be written out"):
-        construct("ServiceExport", export={**ORDERS, key: changed}, selector={"app": "db"})
+        engine.run(program)
 
 
 # --- the example -------------------------------------------------------------------------------------------------
