@@ -3,6 +3,7 @@
 ifneq ($(filter up down,$(MAKECMDGOALS)),)
 K3D := $(shell command -v k3d >/dev/null && timeout 5 docker info >/dev/null 2>&1 && echo yes)
 endif
+PYTHON ?= python3
 STACK ?= $(if $(K3D),dev,lab)
 WHY := $(if $(K3D),k3d makes its clusters,the lab makes its clusters: there is no k3d with a Docker that answers)
 RUN := scripts/env exec
@@ -17,7 +18,12 @@ export PULUMI_BACKEND_URL ?= file://~
 export PULUMI_CONFIG_PASSPHRASE :=
 endif
 
-.PHONY: help up down test lint unit e2e labs cuts faults soak bench
+# Else a misspelt name would be a new stack.
+ifeq ($(filter up,$(MAKECMDGOALS))$(wildcard Pulumi.$(STACK).yaml),up)
+$(error there is no Pulumi.$(STACK).yaml here: copy a file of examples/ to it, or name another stack by STACK=NAME)
+endif
+
+.PHONY: help venv up down test lint unit e2e labs cuts faults soak bench
 .DEFAULT_GOAL := help
 
 help: ## show this list
@@ -73,7 +79,11 @@ soak: venv/installed ## what only repeats or waits; writes docs/soak.md. ONLY='W
 bench: venv/installed ## how fast and how large; writes docs/performance.md. Takes a quiet machine
 	$(RUN) venv/bin/python -m bench
 
+venv: venv/installed ## the virtual environment, which all others make if it is not there
+
 venv/installed: dependencies.txt requirements.txt requirements-dev.txt lab/requirements.txt constraints.txt
-	python3 -m venv venv
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "$(PYTHON) is %d.%d, and 3.11 or newer is needed: name it, as in `make venv PYTHON=python3.11`" % sys.version_info[:2])'
+	@echo "installing what dcmesh needs into venv/: one to three minutes"
+	$(PYTHON) -m venv venv
 	venv/bin/pip install --quiet --requirement requirements-dev.txt --constraint constraints.txt
 	touch $@

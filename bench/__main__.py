@@ -10,7 +10,6 @@ import argparse
 from bench import document, machine
 from bench.data_path.run import run as data_path
 from bench.data_path.tuning import run as tuning
-from bench.gateways.run import run as gateways
 from bench.samples import Recorder
 from bench.scale.gateways import run as scale_gateways
 from bench.scale.run import run as scale
@@ -19,7 +18,6 @@ from bench.setup.run import run as setup
 RUNS = {
     "data-path": data_path,
     "tuning": tuning,
-    "gateways": gateways,
     "setup": setup,
     "scale": scale,
     "scale-gateways": scale_gateways,

@@ -11,7 +11,12 @@ from collections.abc import Callable
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any, Protocol, TypeVar
 
-import typer
+try:
+    import typer
+except ModuleNotFoundError as missing:
+    ours = "run the one of the virtual environment, as in `venv/bin/python -m dcmesh`; in a clone `make venv` makes it"
+    print(f"dcmesh: {sys.executable} has no module {missing.name}: {ours}", file=sys.stderr)
+    sys.exit(3)  # UNKNOWN for a monitor
 
 from dcmesh.model.facts import MAX_LAG, State
 from dcmesh.model.printable import printable
@@ -310,11 +315,13 @@ def unlock(stack: Stack = None) -> State:
     the stack's state is a directory; of a state elsewhere it says nothing.
     """
     from dcmesh.pulumi_cli import PulumiError
+    from dcmesh.screen import under_way
     from dcmesh.unlock import UnlockError
     from dcmesh.unlock import unlock as remove_dead_locks
 
     try:
-        state, said = remove_dead_locks(stack)
+        with under_way("looking for a lock"):
+            state, said = remove_dead_locks(stack)
     except (UnlockError, PulumiError) as error:
         state, said = State.UNKNOWN, str(error)
     except FileNotFoundError as error:

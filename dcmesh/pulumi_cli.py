@@ -17,6 +17,13 @@ LONGEST = 120
 PAUSE = 0.1
 """Seconds between two reads."""
 
+NEXT_STEPS = {
+    "no stack named": "`pulumi stack ls` lists those of the backend that `pulumi whoami --verbose` names",
+    "PULUMI_ACCESS_TOKEN": "say where the state is, by `pulumi login`; "
+    "`make up` has it in your home directory: `export PULUMI_BACKEND_URL=file://~`",
+}
+"""What to do, by words in what Pulumi says."""
+
 
 class PulumiError(LookupError):
     """Pulumi does not answer; the message is for the user."""
@@ -39,12 +46,15 @@ def pulumi(*words: str) -> str:
             timeout=LONGEST,
         )
     except OSError as error:
-        raise PulumiError(f"pulumi cannot be run: {error.strerror}") from None
+        on_path = '`eval "$(scripts/env)"` puts the one of a clone on PATH'
+        raise PulumiError(f"pulumi cannot be run: {error.strerror}: {on_path}") from None
     except subprocess.TimeoutExpired:
         raise PulumiError(f"pulumi {command}: no answer within {LONGEST} seconds: check its backend") from None
     if done.returncode:
         lines = done.stderr.strip().splitlines() or [f"it exited {done.returncode}"]
-        raise PulumiError(f"pulumi {command}: {lines[0].removeprefix('error: ')}")
+        said = lines[0].removeprefix("error: ")
+        steps = [step for words, step in NEXT_STEPS.items() if words in said]
+        raise PulumiError(": ".join((f"pulumi {command}", said, *steps)))
     return done.stdout
 
 

@@ -38,8 +38,8 @@ def settle_certificates(site: str, context: str | None) -> State:
 
     def work() -> None:
         kubeconfig = os.environ.get(KUBECONFIG) or _kubectls(context)
-        wanted = given_or_held(site, kubeconfig, os.environ.get(CHAIN), os.environ.get(ROOTS))
         with _under_way(f"{site}: waiting for its istiods and proxies to follow"):
+            wanted = given_or_held(site, kubeconfig, os.environ.get(CHAIN), os.environ.get(ROOTS))
             settle(site, kubeconfig, wanted, os.environ.get(DOMAIN))
 
     return _done(site, work)
@@ -79,22 +79,28 @@ def switch(
             Default for one site: its current one.
         dry_run: whether to say only what would be done. Then it returns whether an `up` would do it.
     """
-    from dcmesh.databases.mariadb_server import sides_of
+    from dcmesh.databases.mariadb_server import MariadbEnd, sides_of
+    from dcmesh.databases.pxc_cluster import PxcEnd
     from dcmesh.databases.pxc_server import pxc_sides
-    from dcmesh.databases.switchover import End, switch_over
+    from dcmesh.databases.switchover import switch_over
     from dcmesh.databases.switchover_dry_run import foreseen
 
     def work() -> None:
-        known = [End(**place) for place in _databases(ends, other, switchover, contexts)]
-        with sides_of(known, other) if kind == "mariadb" else pxc_sides(known, other) as sides:
+        places = _databases(ends, other, switchover, contexts)
+        with (
+            _under_way("asking the databases"),
+            sides_of([MariadbEnd(**place) for place in places], other)
+            if kind == "mariadb"
+            else pxc_sides([PxcEnd(**place) for place in places], other) as sides,
+        ):
             if not dry_run:
                 switch_over(switchover, sides, _tell)
                 return
             lines, possible = foreseen(switchover, sides)
-            for line in ("nothing is changed; this would be said:", *lines):
-                print(printable(line))
-            if not possible:
-                raise pulumi.RunError("it would be refused")
+        for line in ("nothing is changed; this would be said:", *lines):
+            print(printable(line))
+        if not possible:
+            raise pulumi.RunError("it would be refused")
 
     return _done(" or ".join(end.partition("/")[0] for end in ends), work)
 

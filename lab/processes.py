@@ -16,6 +16,9 @@ from lab.toolchain import PAUSE
 
 CLUSTER_DNS = "10.43.0.10"
 CLUSTER_DOMAIN = "cluster.local"
+AUDITED = "audited"
+"""Namespace whose service accounts' requests the API server writes into `audit.log`, in the site's logs."""
+
 _CONTAINERD_SOCKET = "/run/containerd/containerd.sock"
 _CNI_PLUGINS = "/usr/lib/cni"
 
@@ -64,7 +67,7 @@ def processes(site: SitePaths, addresses: SiteAddresses) -> list[Process]:
 
 def write_configuration(site: SitePaths, addresses: SiteAddresses) -> None:
     """Write the configuration files of all processes and supervisord's."""
-    for name, settings in (("kubelet", _kubelet(site)), ("kube-proxy", _kube_proxy(site))):
+    for name, settings in (("kubelet", _kubelet(site)), ("kube-proxy", _kube_proxy(site)), ("audit", _audit())):
         (site.config / f"{name}.json").write_text(json.dumps(settings, indent=2) + "\n")
     (site.config / "containerd.toml").write_text(_containerd(site))
     (site.config / "cni").mkdir(exist_ok=True)
@@ -161,6 +164,8 @@ def _apiserver(site: SitePaths, addresses: SiteAddresses) -> Process:
             "--allow-privileged",
             "--authorization-mode=Node,RBAC",
             "--enable-admission-plugins=NodeRestriction",
+            f"--audit-policy-file={site.config / 'audit.json'}",
+            "--audit-log-path=/var/log/audit.log",
             f"--client-ca-file={pki / 'ca.crt'}",
             f"--tls-cert-file={pki / 'apiserver.crt'}",
             f"--tls-private-key-file={pki / 'apiserver.key'}",
@@ -183,6 +188,16 @@ def _apiserver(site: SitePaths, addresses: SiteAddresses) -> Process:
             f"--service-account-signing-key-file={pki / 'sa.key'}",
         ),
     )
+
+
+def _audit() -> dict[str, Any]:
+    """Return what the API server writes down: what is asked by service accounts of one namespace, which tests make."""
+    return {
+        "apiVersion": "audit.k8s.io/v1",
+        "kind": "Policy",
+        "omitStages": ["RequestReceived"],
+        "rules": [{"level": "Metadata", "userGroups": [f"system:serviceaccounts:{AUDITED}"]}, {"level": "None"}],
+    }
 
 
 def _controller_manager(site: SitePaths) -> Process:

@@ -11,14 +11,14 @@ LONGEST = (
     "tests/unit/test_",  # these run the whole program
     "tests/e2e/test_stacks",
     "tests/e2e/test_switchover",
-    "tests/e2e/test_doctor",
     "tests/e2e/test_pxc",
-    "tests/e2e/databases/",
     "tests/e2e/test_gateways",
+    "tests/e2e/test_doctor",
     "tests/e2e/test_egress",
-    "tests/e2e/test_ingress",
-    "tests/e2e/istios/",
     "tests/e2e/test_trust",
+    "tests/e2e/databases/",
+    "tests/e2e/istios/",
+    "tests/e2e/test_ingress",
     "tests/e2e/test_release",
 )
 """What takes longest, longest first: the last one to end then ends as early as can be."""

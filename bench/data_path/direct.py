@@ -1,4 +1,4 @@
-"""The same database without dcmesh: a LoadBalancer of its own before the source's pod, and no sidecar on either end.
+"""Databases that all have the same options, and what it takes to reach one without dcmesh: a LoadBalancer of its own.
 
 Percona's operator does it so for replication between sites (`expose` with type LoadBalancer: a Service a pod). The pods
 are those that dcmesh's own workload makes, with the same options and on the same nodes; the server can do TLS, too.
@@ -20,9 +20,6 @@ from dcmesh.model.link import MYSQL_PORT, ExportedPort, ExportedService
 from dcmesh.model.plan import DatabasePlan
 from dcmesh.model.settings import Mariadb, Storage
 from tests.e2e.toolbox import MARIADB, Kubectl, eventually
-
-SOURCE, REPLICA = "direct", "direct-dr"
-"""Namespaces."""
 
 NAME = "db"
 TLS = "/etc/mysql/tls"
@@ -136,32 +133,30 @@ def load_balancer_address(kubectl: Kubectl, service: str, namespace: str) -> str
     return ingress["ip"]
 
 
-def behind(host: str, port: int) -> ExportedService:
-    """Return the source as a replica that finds it there has it."""
-    source = ExportedService(
+def host_of(namespace: str) -> str:
+    """Return the name of a database's pod."""
+    return f"{NAME}-0.{NAME}.{namespace}.svc.cluster.local"
+
+
+def behind(host: str) -> ExportedService:
+    """Return a source as a replica that finds it by this name has it."""
+    namespace = host.split(".")[2]
+    return ExportedService(
         name=NAME,
-        namespace=SOURCE,
-        hosts=(f"{NAME}-0.{NAME}.{SOURCE}.svc.cluster.local",),
-        ports=(ExportedPort(port=port, probe="greeting"),),
+        namespace=namespace,
+        hosts=(host,),
+        ports=(ExportedPort(port=MYSQL_PORT, probe="greeting"),),
         protocol="TCP",
-        identities=(f"spiffe://cluster.local/ns/{SOURCE}/sa/{NAME}",),
+        identities=(f"spiffe://cluster.local/ns/{namespace}/sa/{NAME}",),
         consumers=(),
     )
-    return source.model_copy(update={"hosts": (host,)})  # unchecked: no link has an address for a host
 
 
-def create(kubectl: dict[str, Kubectl], tls: tuple[str, str]) -> str:
-    """Make the source in dc1 and the replica in dc2, and wait until both are ready; return the source's address."""
-    password = secrets.token_hex(16)
-    dc1, dc2 = kubectl["dc1"], kubectl["dc2"]
-    dc1.apply(*objects(arguments(SOURCE, "dc1", source=None, password=password), tls))
-    service = {"name": f"{NAME}-0", "namespace": SOURCE}
-    dc1.apply({"apiVersion": "v1", "kind": "Service", "metadata": service, "spec": load_balancer()})
-    address = load_balancer_address(dc1, f"{NAME}-0", SOURCE)
-    dc2.apply(*objects(arguments(REPLICA, "dc2", source=behind(address, GATEWAY_PORT), password=password), tls))
-    for site, namespace in ((dc1, SOURCE), (dc2, REPLICA)):
-        rolled_out(site, namespace)
-    return address
+def expose(kubectl: Kubectl, namespace: str) -> str:
+    """Make a LoadBalancer before a database; return its address."""
+    service = {"name": f"{NAME}-0", "namespace": namespace}
+    kubectl.apply({"apiVersion": "v1", "kind": "Service", "metadata": service, "spec": load_balancer()})
+    return load_balancer_address(kubectl, f"{NAME}-0", namespace)
 
 
 def rolled_out(kubectl: Kubectl, namespace: str) -> None:

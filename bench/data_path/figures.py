@@ -2,16 +2,34 @@
 
 from dataclasses import dataclass
 
-DCMESH, PLAIN, TLS = "dcmesh", "plain", "tls"
-WAYS = (DCMESH, TLS, PLAIN)
-ONE_SIDECAR = "one sidecar"
-"""The way of `plain`, but from the pod of dcmesh's replica: its sidecar passes the connection on."""
+GATEWAYS, SIDECAR_GATEWAY = "egress gateway → gateway", "sidecar → gateway"
+GATEWAY_POD, SIDECARS = "egress gateway → pod", "sidecar → pod"
+"""The pairings of egress and termination, the client's site first. What ends at the pod passes its gateway unread."""
 
-RELAYS = "three relays"
-"""The way of `plain`, but through a process in each of three pods that only copies."""
+PAIRINGS = (GATEWAYS, SIDECAR_GATEWAY, GATEWAY_POD, SIDECARS)
+PLAIN, TLS = "plain", "tls"
+RELAYS = {2: "two relays", 3: "three relays"}
+"""The way of `plain`, but through so many processes that copy, with TLS from the first to the last of them."""
+
+AS_MANY = {GATEWAYS: 2, SIDECAR_GATEWAY: 2, GATEWAY_POD: 3, SIDECARS: 3}
+"""How many proxies a pairing has."""
+
+FIRST = "first edition"
+"""dcmesh 0.1.0: sidecars at both ends, which take in and out all that the pods send."""
+
+WAYS = (*PAIRINGS, TLS, PLAIN)
+SHOWN = (*PAIRINGS, FIRST, *RELAYS.values(), TLS, PLAIN)
+"""All of them, in the order of the tables."""
+
+LOCAL = "local"
+"""The case of a client and a replica in the database's own site. Its ways:"""
+
+NO_MESH, BY_GATEWAYS, POD_SIDECAR = "no mesh", "gateways", "sidecar at the pod"
+LOCAL_WAYS = (NO_MESH, BY_GATEWAYS, POD_SIDECAR, FIRST)
 
 STREAMED, APPLIED, ROWS = "streamed", "applied", "small transactions"
 LAG, QUERY, CONNECTION = "lag", "query", "connection"
+SIDECARS_MEMORY = "sidecars' working set"
 PERCENTILES = (50, 99)
 
 
@@ -20,9 +38,10 @@ def percentile_of(what: str, percent: int) -> str:
     return f"{what} p{percent}"
 
 
-GATEWAY, SOURCE_SIDECAR, REPLICA_SIDECAR = "gateway", "source's sidecar", "replica's sidecar"
-SOURCE_SERVER, REPLICA_SERVER = "source's server", "replica's server"
-PROXIES = (REPLICA_SIDECAR, GATEWAY, SOURCE_SIDECAR)
+EGRESS_GATEWAY, GATEWAY = "egress gateway", "gateway"
+REPLICA_SIDECAR, SOURCE_SIDECAR = "replica's sidecar", "source's sidecar"
+REPLICA_SERVER, SOURCE_SERVER = "replica's server", "source's server"
+PROXIES = (REPLICA_SIDECAR, EGRESS_GATEWAY, GATEWAY, SOURCE_SIDECAR)
 """On the way from the replica to its source."""
 
 SERVERS = (SOURCE_SERVER, REPLICA_SERVER)

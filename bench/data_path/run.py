@@ -1,104 +1,138 @@
-"""The part's measurements: a lab pair with dcmesh's database and one without dcmesh, the same work done on each way."""
+"""The part's measurements: the same work done on each way, way after way in each round."""
 
-import secrets
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from statistics import quantiles
+from statistics import median, quantiles
 from tempfile import TemporaryDirectory
-from typing import Any
 
-from bench.data_path import direct
+from bench.data_path import first_edition, stage
 from bench.data_path.database import Pair
 from bench.data_path.figures import (
     APPLIED,
     CASES,
     CONNECTION,
-    DCMESH,
-    GATEWAY,
+    FIRST,
     LAG,
+    LOCAL,
     NEAR,
-    ONE_SIDECAR,
     PERCENTILES,
-    PLAIN,
-    PROXIES,
     QUERY,
     RELAYS,
     REPLICA_SERVER,
     REPLICA_SIDECAR,
     ROWS,
+    SIDECARS_MEMORY,
     SOURCE_SERVER,
     SOURCE_SIDECAR,
     STREAMED,
-    TLS,
     Case,
     cpu_of,
     percentile_of,
 )
-from bench.data_path.processes import process_of
-from bench.data_path.relays import PORT, Hop, load_balancer, standing_relays
-from bench.data_path.sysbench import Sysbench, Target
+from bench.data_path.relays import chains
+from bench.data_path.sysbench import Sysbench
+from bench.data_path.ways import Way, local_way, local_ways, pairings, plain_ways, servers
 from bench.process_time import parent_and_seconds
 from bench.samples import Recorder, Sample
-from dcmesh.model.gateway import GATEWAY_PORT
-from dcmesh.model.link import MYSQL_PORT
+from bench.scale import proxies
 from lab.wan import impair
-from tests.e2e.toolbox import Lab, eventually, example, kubectl_of, standing
-from tests.faults.stage import GATEWAY as GATEWAY_PODS
-from tests.faults.stage import REPLICA, SOURCE, Site
+from tests.e2e.toolbox import eventually
 
-LAB = "data"
 LAGS, PAUSE = 300, 0.005
 """How many commits are timed, and the seconds between them: the replica shall not be behind with its own work."""
+
+LOOKS, SECONDS = 5, 2
+"""How often local clients ask in turn within a round, and for how long each time: what is compared is small."""
 
 Keep = Callable[[str, str, float], None]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Way:
-    """One way to a database.
-
-    Attributes:
-        name: its name in the raw figures.
-        pair: the databases at its ends.
-        target: the source, as a client beside the replica reaches it.
-        processes: what works on the way, by name.
-    """
-
-    name: str
-    pair: Pair
-    target: Target
-    processes: Mapping[str, int]
-
-
 def run(record: Recorder, rounds: int) -> None:
     """Measure."""
-    with (
-        TemporaryDirectory(prefix="data-path-") as directory,
-        standing_ways(Path(directory)) as (ways, sysbench),
-        relays_way(Path(directory), *ways) as relays,
-    ):
-        for case in CASES:
-            impair(LAB, delay=case.delay, loss=case.loss)
-            for way in ways:
-                eventually(f"{way.name} replicates again", way.pair.follows, within=60)
-            for number in range(1, min(rounds, case.rounds) + 1):
-                for way in ways:
-                    measure(way, case, keeper(record, way.name, case, number))
-                    ask(way.target, case, sysbench, keeper(record, way.name, case, number))
-                if case == NEAR:
-                    ask(one_sidecar(*ways), case, sysbench, keeper(record, ONE_SIDECAR, case, number))
-                    stream_and_ask(relays, case, sysbench, keeper(record, RELAYS, case, number))
+    with TemporaryDirectory(prefix="data-path-") as name, stage.standing(Path(name)) as stands:
+        directory = Path(name)
+        sysbench = Sysbench(directory, password=stands.password, tls=stands.tls)
+        (directory / "first").mkdir()
+        across, within = [*pairings(stands), *plain_ways(stands)], local_ways(stands)
+        with (
+            first_edition.standing_pair(directory / "first", stands.password, stands.tls) as first,
+            relays(directory, stands) as as_many,
+        ):
+            within.append(local_way(FIRST, first))
+            for way in within:
+                sysbench.prepare(way.target)
+            for case in CASES:
+                impair(stage.LAB, delay=case.delay, loss=case.loss)
+                for way in across:
+                    eventually(f"{way.name} replicates again", way.pair.follows, within=60)
+                for number in range(1, min(rounds, case.rounds) + 1):
+                    if case == NEAR:
+                        locally(within, sysbench, stands, record, number)
+                    for way in across:
+                        with alone(way.pair, stands):
+                            measure(way, case, keeper(record, way.name, case.name, number))
+                        ask(way, case, sysbench, keeper(record, way.name, case.name, number))
+                    for way in as_many if case == NEAR else ():
+                        stream_and_ask(way, case, sysbench, stands, keeper(record, way.name, case.name, number))
 
 
-def keeper(record: Recorder, way: str, case: Case, number: int) -> Keep:
+def keeper(record: Recorder, way: str, case: str, number: int) -> Keep:
     """Return what keeps a figure of a round."""
 
     def keep(metric: str, unit: str, value: float) -> None:
-        record(Sample(metric=metric, unit=unit, way=way, case=case.name, round=number, value=value))
+        record(Sample(metric=metric, unit=unit, way=way, case=case, round=number, value=value))
 
     return keep
+
+
+@contextmanager
+def alone(pair: Pair, stands: stage.Stage) -> Iterator[None]:
+    """Have a replica for a while without the source's others, which would take from the cores; then all have all."""
+    same = [other for other in stands.pairs.values() if other.source.namespace == pair.source.namespace]
+    for other in same:
+        if other is not pair:
+            other.pause()
+    yield
+    for other in same:
+        other.applied()  # before the logs of it go
+    pair.clear()
+
+
+@contextmanager
+def relays(directory: Path, stands: stage.Stage) -> Iterator[Sequence[Way]]:
+    """Have the ways of `plain` through relays for a while."""
+    pair = stands.pairs[stage.AT_GATEWAY, stage.BY_GATEWAY]
+    processes = servers(pair)
+    (server,), (client,) = processes[SOURCE_SERVER], processes[REPLICA_SERVER]
+    with chains(directory, pair.source, pair.replica, (server, client), stands.tls) as made:
+        yield [
+            Way(name=RELAYS[count], pair=pair, target=chain.target, processes={**processes, **chain.processes})
+            for count, chain in made.items()
+        ]
+
+
+def locally(ways: Sequence[Way], sysbench: Sysbench, stands: stage.Stage, record: Recorder, number: int) -> None:
+    """Do what a client and a replica in the database's own site do, on each way."""
+    looks = [{way.name: sysbench.queries(way.target, seconds=SECONDS) for way in ways} for _ in range(LOOKS)]
+    for way in ways:
+        keep = keeper(record, way.name, LOCAL, number)
+        for percent in PERCENTILES:
+            keep(percentile_of(QUERY, percent), "ms", median(look[way.name][percent] for look in looks))
+        connect(way, NEAR, sysbench, keep)
+        with alone(way.pair, stands):
+            stream(way, NEAR, keep)
+        keep(SIDECARS_MEMORY, "B", sidecars_memory(way))
+
+
+def sidecars_memory(way: Way) -> float:
+    """Return the working sets of a way's sidecars, in bytes."""
+    ends = {SOURCE_SIDECAR: way.pair.source, REPLICA_SIDECAR: way.pair.replica}
+    return sum(
+        proxies.Site(site.name, site.kubectl).working_set(site.namespace, "db-0", "istio-proxy")
+        for place, site in ends.items()
+        if place in way.processes
+    )
 
 
 def measure(way: Way, case: Case, keep: Keep) -> None:
@@ -110,7 +144,6 @@ def measure(way: Way, case: Case, keep: Keep) -> None:
     lags = quantiles(pair.commits(LAGS, pause=PAUSE).lags, n=100, method="inclusive")
     for percent in PERCENTILES:
         keep(percentile_of(LAG, percent), "ms", lags[percent - 1])
-    pair.clear()
 
 
 def stream(way: Way, case: Case, keep: Keep) -> float:
@@ -118,115 +151,33 @@ def stream(way: Way, case: Case, keep: Keep) -> float:
     pair = way.pair
     pair.follow(way.target.host, way.target.port, tls=way.target.tls)
     megabytes = pair.write(case.megabytes)
-    before = {name: parent_and_seconds(process)[1] for name, process in way.processes.items()}
+    before = {name: seconds_of(processes) for name, processes in way.processes.items()}
     keep(STREAMED, "MB/s", megabytes / pair.streamed())
-    for name, process in way.processes.items():
-        keep(cpu_of(name), "s/GB", (parent_and_seconds(process)[1] - before[name]) / megabytes * 1000)
+    for name, processes in way.processes.items():
+        keep(cpu_of(name), "s/GB", (seconds_of(processes) - before[name]) / megabytes * 1000)
     return megabytes
 
 
-def stream_and_ask(way: Way, case: Case, sysbench: Sysbench, keep: Keep) -> None:
+def seconds_of(processes: Sequence[int]) -> float:
+    """Return the seconds of a core that processes have had together."""
+    return sum(parent_and_seconds(process)[1] for process in processes)
+
+
+def stream_and_ask(way: Way, case: Case, sysbench: Sysbench, stands: stage.Stage, keep: Keep) -> None:
     """Do the part of the work that shows where time goes."""
-    stream(way, case, keep)
-    way.pair.applied()
-    way.pair.clear()
-    ask(way.target, case, sysbench, keep)
+    with alone(way.pair, stands):
+        stream(way, case, keep)
+    ask(way, case, sysbench, keep)
 
 
-def ask(target: Target, case: Case, sysbench: Sysbench, keep: Keep) -> None:
+def ask(way: Way, case: Case, sysbench: Sysbench, keep: Keep) -> None:
     """Query a database and connect to it for a while."""
-    times = {
-        QUERY: sysbench.queries(target, seconds=case.seconds),
-        CONNECTION: sysbench.connections(target, count=case.connections),
-    }
-    for what, percentiles in times.items():
-        for percent, value in percentiles.items():
-            keep(percentile_of(what, percent), "ms", value)
+    for percent, value in sysbench.queries(way.target, seconds=case.seconds).items():
+        keep(percentile_of(QUERY, percent), "ms", value)
+    connect(way, case, sysbench, keep)
 
 
-def config() -> dict[str, Any]:
-    """Return the pair of examples/mariadb.yaml with one pod in dc1: followers of its own would take from the cores."""
-    made = example("mariadb")
-    source = made["dcmesh:sites"][0]
-    source["workloads"][0]["replicas"] = source["exports"][0]["replicas"] = 1
-    return made
-
-
-@contextmanager
-def standing_ways(directory: Path) -> Iterator[tuple[Sequence[Way], Sysbench]]:
-    """Have both pairs up for a while, and a client for them."""
-    lab = Lab(LAB)
-    try:
-        with standing(lab, directory, config()) as project, ExitStack() as sessions:
-            kubectl = kubectl_of(project, directory)
-
-            def pair(source: str, replica: str) -> Pair:
-                ends = (Site("dc1", source, lab, kubectl["dc1"]), Site("dc2", replica, lab, kubectl["dc2"]))
-                return sessions.enter_context(closing(Pair(*ends)))
-
-            tls, password = direct.certificate(direct.SOURCE), secrets.token_hex(16)
-            address = direct.create(kubectl, tls)
-            sysbench = Sysbench(directory, password=password, tls=tls)
-            meshed, plain = pair(SOURCE, REPLICA), pair(direct.SOURCE, direct.REPLICA)
-            ways = (meshed_way(meshed), *plain_ways(plain, address))
-            for one in (meshed, plain):
-                one.prepare(password)
-            for way in ways[:2]:
-                sysbench.prepare(way.target)
-            yield ways, sysbench
-    finally:
-        lab("delete", "--all")  # does nothing unless something failed before the destroy
-
-
-def meshed_way(pair: Pair) -> Way:
-    """Return the way through dcmesh, from within the replica's pod."""
-    kubectl = pair.replica.kubectl
-    (entry,) = kubectl.names("serviceentries", "--namespace", REPLICA)
-    (address,) = kubectl.get("serviceentry", entry, REPLICA)["spec"]["addresses"]
-    (gateway,) = pair.source.pods(*GATEWAY_PODS)
-    gateway_pod = gateway["metadata"]["name"]
-    processes = {
-        **servers(pair),
-        REPLICA_SIDECAR: process_of(pair.replica, REPLICA, "db-0", "envoy"),
-        GATEWAY: process_of(pair.source, GATEWAY_PODS[0], gateway_pod, "envoy"),
-        SOURCE_SIDECAR: process_of(pair.source, SOURCE, "db-0", "envoy"),
-    }
-    target = Target(process=processes[REPLICA_SERVER], host=address, port=MYSQL_PORT)
-    return Way(name=DCMESH, pair=pair, target=target, processes=processes)
-
-
-def plain_ways(pair: Pair, address: str) -> tuple[Way, Way]:
-    """Return the ways without dcmesh, to the address of a LoadBalancer: with the database's own TLS, and without."""
-    processes = servers(pair)
-
-    def way(name: str, *, tls: bool) -> Way:
-        target = Target(process=processes[REPLICA_SERVER], host=address, port=GATEWAY_PORT, tls=tls)
-        return Way(name=name, pair=pair, target=target, processes=processes)
-
-    return way(TLS, tls=True), way(PLAIN, tls=False)
-
-
-def one_sidecar(meshed: Way, _: Way, plain: Way) -> Target:
-    """Return the database of `plain`, from the pod that has a sidecar."""
-    return replace(plain.target, process=meshed.target.process)
-
-
-@contextmanager
-def relays_way(directory: Path, meshed: Way, _: Way, plain: Way) -> Iterator[Way]:
-    """Have the way of `plain` through three relays for a while: beside client, gateway and server."""
-    pair, processes = plain.pair, plain.processes
-    hops = (
-        Hop(process=processes[REPLICA_SERVER], address=load_balancer(pair.source.kubectl), port=GATEWAY_PORT),
-        Hop(process=meshed.processes[GATEWAY], address=pair.source.pod("db-0")["status"]["podIP"], port=PORT),
-        Hop(process=processes[SOURCE_SERVER], address="127.0.0.1", port=MYSQL_PORT),
-    )
-    with standing_relays(directory, hops) as relays:
-        target = Target(process=processes[REPLICA_SERVER], host="127.0.0.1", port=PORT)
-        in_their_place = dict(zip(PROXIES, relays, strict=True))
-        yield Way(name=RELAYS, pair=pair, target=target, processes={**processes, **in_their_place})
-
-
-def servers(pair: Pair) -> dict[str, int]:
-    """Return the servers' processes."""
-    ends = {SOURCE_SERVER: pair.source, REPLICA_SERVER: pair.replica}
-    return {name: process_of(site, site.namespace, "db-0", "mariadbd") for name, site in ends.items()}
+def connect(way: Way, case: Case, sysbench: Sysbench, keep: Keep) -> None:
+    """Connect to a database again and again."""
+    for percent, value in sysbench.connections(way.target, count=case.connections).items():
+        keep(percentile_of(CONNECTION, percent), "ms", value)

@@ -5,48 +5,61 @@ None is in the components. One that helps clearly belongs there, and the section
 
 import base64
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from operator import sub, truediv
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from bench.data_path.database import Pair
-from bench.data_path.figures import DCMESH, NEAR, PROXIES, QUERY, STREAMED, cpu_of, percentile_of
-from bench.data_path.run import keeper, meshed_way, standing_ways, stream_and_ask
+from bench.aims import Aim
+from bench.data_path import stage
+from bench.data_path.direct import NAME
+from bench.data_path.figures import (
+    FIRST,
+    GATEWAYS,
+    NEAR,
+    PROXIES,
+    QUERY,
+    SIDECARS,
+    STREAMED,
+    cpu_of,
+    percentile_of,
+)
+from bench.data_path.run import keeper, stream_and_ask
+from bench.data_path.sysbench import Sysbench
+from bench.data_path.ways import EGRESS_PODS, pairings
 from bench.markdown import number, spread, table
-from bench.samples import Recorder, Sample, compared, summary
-from dcmesh.model.gateway import GATEWAY_NAME
+from bench.samples import Recorder, Sample, by_round, compared, summary
 from tests.e2e.toolbox import eventually
-from tests.faults.stage import GATEWAY, REPLICA, SOURCE, Site
+from tests.faults.stage import GATEWAY, Site
 
 MOST_ROUNDS = 4
-DATABASE = "statefulset/db"
 MORE_BULK, LESS_TIME = 1.05, 0.02
 """What counts as help, if it is so in every round: bulk as a share of that without, milliseconds of a query."""
+
+BASES = (GATEWAYS, SIDECARS)
+"""The ways that are tuned: between them they have all proxies."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Change:
-    """A change to all proxies of both sites.
+    """A change to all proxies of both sites, which they take while they run.
 
     Attributes:
         name: what the table calls it.
         about: what it is, in a sentence or two.
-        against: why dcmesh leaves it out even if it helps here.
         patches: of the EnvoyFilter that makes it.
-        proxy: of Istio's ProxyConfig, if a proxy must start with it.
-        mark: what stands in the listeners of a proxy that has it, unless it must start with it.
+        mark: what stands in the listeners of a proxy that has it.
+        against: why dcmesh leaves it out even if it helps here.
     """
 
     name: str
     about: str
+    patches: Sequence[Mapping[str, Any]]
+    mark: str
     against: str = ""
-    patches: Sequence[Mapping[str, Any]] = ()
-    proxy: Mapping[str, Any] = field(default_factory=dict)
-    mark: str = ""
 
 
 def buffers(name: str, size: int) -> Change:
@@ -61,150 +74,160 @@ def buffers(name: str, size: int) -> Change:
     )
 
 
-def congestion_control(name: str, algorithm: str) -> Change:
-    """Return the change of when TCP sends. Bulk leaves each proxy by a connection that it has accepted."""
-    value = base64.b64encode(algorithm.encode()).decode()
-    # Linux's numbers: IPPROTO_TCP, TCP_CONGESTION.
-    option = {"level": 6, "name": 13, "buf_value": value, "state": "STATE_PREBIND"}
+def socket_option(name: str, about: str, number_: int, value: bytes, against: str = "") -> Change:
+    """Return the change of an option of TCP, by Linux's number, for what the proxies have accepted.
+
+    Bulk leaves each proxy by such a connection.
+    """
+    text = base64.b64encode(value).decode()
+    option = {"level": 6, "name": number_, "buf_value": text, "state": "STATE_PREBIND"}  # 6: IPPROTO_TCP
     patch = {"operation": "MERGE", "value": {"socket_options": [option]}}
     return Change(
-        name=f"congestion control {name}",
-        about=f"{name} in place of the hosts' own, for what the proxies send towards the replica. The databases keep "
-        f"the hosts'.",
-        against="it is the hosts' choice, made for a WAN, and here the WAN does not lose a packet",
+        name=name,
+        about=about,
         patches=[{"applyTo": "LISTENER", "match": {"context": "ANY"}, "patch": patch}],
-        mark=f'"buf_value": "{value}"',
+        mark=f'"buf_value": "{text}"',
+        against=against,
     )
 
 
-ONE_WORKER = Change(
-    name="one worker thread",
-    about="Istio's `concurrency: 1`. One connection has one thread anyhow.",
-    against="many connections through a gateway want as many threads as it has cores",
-    proxy={"concurrency": 1},
+def congestion_control(name: str) -> Change:
+    """Return the change of when TCP sends."""
+    return socket_option(
+        f"congestion control {name}",
+        f"{name} in place of the hosts' own, for what the proxies send towards the replica.",
+        13,
+        name.lower().encode(),
+        "it is the hosts' choice, made for a WAN, and here the WAN does not lose a packet",
+    )
+
+
+NOT_SENT = socket_option(
+    "at most 128 KiB not sent",
+    "TCP_NOTSENT_LOWAT: a proxy writes no more while so much waits to be sent; by itself as much as the socket takes.",
+    25,
+    (1 << 17).to_bytes(4, "little"),
 )
 
 TEXT = """\
-### What was tried in the proxies
-
-Each change in all three proxies, against dcmesh as it is in the same round; {rounds} rounds, {case} added to the WAN.
+What could be tuned in all proxies on a way, against that way as it is in the same round; {rounds} rounds, {case} added.
+A change helps if in every round it streams {more} more or takes {less} ms off a query. {verdict}
 
 {table}
 
-{about}
+{about} What else is usually tuned is so by itself, or cannot be. Once a connection is open, there is nothing on it in
+Envoy but TLS and the TCP proxy. TLS is with AES-128-GCM, in records of 16 KiB, the most that TLS has; sessions are
+resumed. All sockets have TCP_NODELAY. Connections to a server are not made ahead: it ends those that do not log in."""
 
-A change helps if in every round it streams {more} more or takes {less} ms off a query. {verdict}
-
-What else is usually tuned is so by itself, or cannot be. Once a connection is open, there is nothing on it in Envoy but
-TLS and the TCP proxy: no access log, no idle timer, and at the source one look at who it is. (Istio's own Envoy has
-filters for its metrics there, too; the lab's is Envoy as its project releases it.) TLS is with AES-128-GCM, in records
-of 16 KiB, the most that TLS has; sessions are resumed, so a faster kind of certificate would serve first connections
-alone. All sockets have TCP_NODELAY, and keepalives are sent only where nothing else is. Connections to a server are not
-made ahead: it ends those that do not log in."""
-
-CHANGES = (buffers("64 KiB", 1 << 16), buffers("4 MiB", 1 << 22), congestion_control("Reno", "reno"), ONE_WORKER)
+CHANGES = (
+    buffers("64 KiB", 1 << 16),
+    buffers("256 KiB", 1 << 18),
+    buffers("4 MiB", 1 << 22),
+    congestion_control("Reno"),
+    NOT_SENT,
+)
 
 
 def run(record: Recorder, rounds: int) -> None:
-    """Measure dcmesh as it is and with each change, in turn."""
-    with TemporaryDirectory(prefix="tuning-") as directory, standing_ways(Path(directory)) as (ways, sysbench):
-        source, replica = ways[0].pair.source, ways[0].pair.replica
-        for round_ in range(1, min(rounds, MOST_ROUNDS) + 1):
+    """Measure the ways as they are and with each change, in turn."""
+    with TemporaryDirectory(prefix="tuning-") as name, stage.standing(Path(name)) as stands:
+        sysbench = Sysbench(Path(name), password=stands.password, tls=stands.tls)
+        ways = [way for way in pairings(stands) if way.name in BASES]
+        for source in (stage.AT_GATEWAY, stage.AT_POD):
+            sysbench.prepare(next(way.target for way in ways if way.pair.source.namespace == source))
+        for number_ in range(1, min(rounds, MOST_ROUNDS) + 1):
             for change in (None, *CHANGES):
-                with changed(source, replica, change), closing(Pair(source, replica)) as pair:
-                    way = meshed_way(pair)
-                    stream_and_ask(way, NEAR, sysbench, keeper(record, way_of(change), NEAR, round_))
+                with patched(stands, change):
+                    for way in ways:
+                        keep = keeper(record, way_of(way.name, change), NEAR.name, number_)
+                        stream_and_ask(way, NEAR, sysbench, stands, keep)
 
 
-def way_of(change: Change | None) -> str:
+def way_of(base: str, change: Change | None) -> str:
     """Return the name in the raw figures."""
-    return f"{DCMESH}, {change.name}" if change else DCMESH
+    return f"{base}, {change.name}" if change else base
 
 
-def changed(source: Site, replica: Site, change: Change | None) -> AbstractContextManager[None]:
+@contextmanager
+def patched(stands: stage.Stage, change: Change | None) -> Iterator[None]:
     """Have a change in all proxies for a while, or none."""
     if change is None:
-        return nullcontext()
-    return restarted(source, replica, change) if change.proxy else patched(source, replica, change)
-
-
-@contextmanager
-def patched(source: Site, replica: Site, change: Change) -> Iterator[None]:
-    """Have a change that proxies take while they run."""
-    names = {"name": "tuning", "namespace": GATEWAY[0]}
-    spec = {"configPatches": change.patches}
-    for site in (source, replica):
-        site.kubectl.apply(
-            {"apiVersion": "networking.istio.io/v1alpha3", "kind": "EnvoyFilter", "metadata": names, "spec": spec}
-        )
+        yield
+        return
+    places = list(proxies(stands))
+    names = {"name": "tuning", "namespace": "istio-system"}  # for all namespaces
+    made = {
+        "apiVersion": "networking.istio.io/v1alpha3",
+        "kind": "EnvoyFilter",
+        "metadata": names,
+        "spec": {"configPatches": change.patches},
+    }
+    for kubectl in stands.sites.values():
+        kubectl.apply(made)
     try:
-        eventually(f"the proxies have {change.name}", lambda: all(_has(source, replica, change)))
+        eventually(f"the proxies have {change.name}", lambda: all(_has(place, change) for place in places))
         yield
     finally:
-        for site in (source, replica):
-            site.kubectl("delete", "envoyfilter", names["name"], "--namespace", names["namespace"])
-        eventually(f"no proxy has {change.name}", lambda: not any(_has(source, replica, change)))
+        for kubectl in stands.sites.values():
+            kubectl("delete", "envoyfilter", names["name"], "--namespace", names["namespace"])
+        eventually(f"no proxy has {change.name}", lambda: not any(_has(place, change) for place in places))
 
 
-@contextmanager
-def restarted(source: Site, replica: Site, change: Change) -> Iterator[None]:
-    """Have a change that proxies start with: all pods on the way are made anew, and once more without it."""
-    workloads = (
-        (source, DATABASE, SOURCE),
-        (source, f"deployment/{GATEWAY_NAME}", GATEWAY[0]),
-        (replica, DATABASE, REPLICA),
-    )
-
-    def restart(config: str | None) -> None:
-        template = {"metadata": {"annotations": {"proxy.istio.io/config": config}}}
-        patch = json.dumps({"spec": {"template": template}})
-        for site, workload, namespace in workloads:
-            site.kubectl("patch", workload, "--namespace", namespace, "--patch", patch)
-        for site, workload, namespace in workloads:
-            site.kubectl("rollout", "status", workload, "--namespace", namespace, "--timeout=180s")
-        eventually("the former gateway has gone", lambda: source.well(*GATEWAY, 1), within=60)
-
-    restart(json.dumps(change.proxy))
-    try:
-        yield
-    finally:
-        restart(None)
+Place = tuple[Site, str, str]
+"""A proxy: site, namespace and pod."""
 
 
-def _has(source: Site, replica: Site, change: Change) -> Iterator[bool]:
-    """Tell of each proxy on the way whether its listeners, those that take connections, have a change."""
-    (gateway,) = source.pods(*GATEWAY)
-    places: Sequence[tuple[Site, str, str]] = (
-        (source, "db-0", SOURCE),
-        (source, gateway["metadata"]["name"], GATEWAY[0]),
-        (replica, "db-0", REPLICA),
-    )
-    for site, pod, namespace in places:
-        path = "config_dump?resource=dynamic_listeners"
-        said = site.exec(pod, "istio-proxy", "pilot-agent", "request", "GET", path, namespace=namespace)
-        active = [listener.get("active_state") for listener in json.loads(said)["configs"]]
-        yield change.mark in json.dumps(active)
+def proxies(stands: stage.Stage) -> Iterator[Place]:
+    """Return the proxies on the ways."""
+    by_gateway = stands.pairs[stage.AT_GATEWAY, stage.BY_GATEWAY]
+    by_sidecar = stands.pairs[stage.AT_POD, stage.BY_SIDECAR]
+    for site, pods in ((by_gateway.source, GATEWAY), (by_gateway.replica, EGRESS_PODS)):
+        for pod in site.pods(*pods):
+            yield site, pods[0], pod["metadata"]["name"]
+    for site in (by_sidecar.source, by_sidecar.replica):
+        yield site, site.namespace, f"{NAME}-0"
+
+
+def _has(place: Place, change: Change) -> bool:
+    """Tell whether a proxy's listeners have a change."""
+    site, namespace, pod = place
+    path = "config_dump?resource=dynamic_listeners"
+    said = site.exec(pod, "istio-proxy", "pilot-agent", "request", "GET", path, namespace=namespace)
+    return change.mark in json.dumps([listener.get("active_state") for listener in json.loads(said)["configs"]])
 
 
 def section(samples: Sequence[Sample]) -> str:
     """Return the section's text."""
-    rows, helpful = [], []
+    rows, helpful, abouts = [], list[Change](), dict[str, list[str]]()
+    ways = {sample.way for sample in samples}
+    bases = [base for base in (*BASES, FIRST) if base in ways]
     for change in CHANGES:
-        bulk = compared(samples, STREAMED, way_of(change), DCMESH, NEAR.name, truediv)
-        time = compared(samples, percentile_of(QUERY, 50), way_of(change), DCMESH, NEAR.name, sub)
-        cpu = sum(compared(samples, cpu_of(proxy), way_of(change), DCMESH, NEAR.name, sub).median for proxy in PROXIES)
-        rows.append((change.name, spread(bulk), spread(time), number(cpu, 2)))
-        if bulk.low >= MORE_BULK or time.high <= -LESS_TIME:
-            helpful.append(change)
-    abouts: dict[str, list[str]] = {}
-    for change in CHANGES:
-        abouts.setdefault(change.about, []).append(f"*{change.name}*")
-    header = ("change", "bulk, streamed, as a share", "query p50, added, ms", "the proxies' CPU, added, s per GB")
+        for base in bases:
+            way = way_of(base, change)
+            if way not in ways:
+                continue
+            bulk = compared(samples, STREAMED, way, base, NEAR.name, truediv)
+            time = compared(samples, percentile_of(QUERY, 50), way, base, NEAR.name, sub)
+            spent = [cpu_of(proxy) for proxy in PROXIES if by_round(samples, cpu_of(proxy), base, NEAR.name)]
+            cpu = sum(compared(samples, metric, way, base, NEAR.name, sub).median for metric in spent)
+            rows.append((change.name, base, spread(bulk), spread(time), number(cpu, 2)))
+            names = abouts.setdefault(change.about, [])
+            if f"*{change.name}*" not in names:
+                names.append(f"*{change.name}*")
+            if (bulk.low >= MORE_BULK or time.high <= -LESS_TIME) and change not in helpful:
+                helpful.append(change)
+    header = (
+        "change",
+        "way",
+        "bulk, streamed, as a share",
+        "query p50, added, ms",
+        "the proxies' CPU, added, s per GB",
+    )
     return TEXT.format(
-        rounds=summary(samples, STREAMED, DCMESH, NEAR.name).rounds,
+        rounds=summary(samples, STREAMED, bases[0], NEAR.name).rounds,
         case=NEAR.name,
         table=table(header, rows),
-        about="\n".join(f"- {', '.join(names)}: {about}" for about, names in abouts.items()),
+        about=" ".join(f"{', '.join(names)}: {about}" for about, names in abouts.items()),
         more=f"{MORE_BULK - 1:.0%}",
         less=LESS_TIME,
         verdict=verdict(helpful),
@@ -219,6 +242,11 @@ def verdict(helpful: Sequence[Change]) -> str:
         f"*{change.name}* does, and is left out: {change.against}." if change.against else f"*{change.name}* does."
         for change in helpful
     )
+
+
+def aims(_: Sequence[Sample]) -> Iterable[Aim]:
+    """Return no aims: a change that helps is named."""
+    return ()
 
 
 def plots(_samples: Sequence[Sample]) -> Mapping[str, str]:

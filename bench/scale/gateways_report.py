@@ -1,8 +1,8 @@
 """The part's section of docs/performance.md."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
-from bench.markdown import table
+from bench.aims import Aim
 from bench.samples import Sample
 from bench.scale.report import (
     COUNT,
@@ -12,8 +12,9 @@ from bench.scale.report import (
     along,
     figure_of,
     growth,
+    growth_table,
     steps,
-    straight,
+    straight_aim,
 )
 
 FIGURES = (
@@ -40,26 +41,31 @@ FIGURES = (
 )
 
 RESOURCES = """\
-Of an export of three pods the stack has 16 resources at the exporter: the component, and for each host a ServiceEntry
-(the pod's name in the link), an EnvoyFilter (who may come in, and when the server is dialled), a DestinationRule (how
-many connections), a VirtualService and a Gateway (the route, and the server). At the importer it has 21: the
-component, the NetworkPolicy of the clients, and for each host a Service (its address here), a ServiceEntry, a
-DestinationRule (mutual TLS, by its name in the link), a Gateway and a VirtualService; and for the names a headless
-Service an export with an EndpointSlice a host. A host is one object of each kind, so that one that comes or goes
-touches no other's."""
+Of an export of three pods the stack has 16 resources at the exporter: the component, and for each host a ServiceEntry,
+an EnvoyFilter, a DestinationRule, a VirtualService and a Gateway. At the importer it has 21: the component, the
+NetworkPolicy of the clients, for each host a Service, a ServiceEntry, a DestinationRule, a Gateway and a
+VirtualService, and for the names a headless Service an export with an EndpointSlice a host. A host is one object of
+each kind, so that one that comes or goes touches no other's."""
 
 
 def section(samples: Sequence[Sample]) -> str:
     """Return the section's text."""
-    columns = steps(samples)
-    rounds = along(samples, next(figure for figure in FIGURES if figure.metric == "configuration"))[columns[0]].rounds
+    rounds = along(samples, next(figure for figure in FIGURES if figure.metric == "configuration"))[
+        steps(samples)[0]
+    ].rounds
     how = (
-        f"The same pair with `termination: gateway` and `egress: gateway`, up to {columns[-1]} exports of three pods; "
-        f"every host is asked at the end of each `up`, through both gateways. Proxies and istiods {rounds} rounds, "
-        "the rest one. Times are no part of it: other labs may run beside."
+        f"The same with `termination: gateway` and `egress: gateway`; every host is asked at the end of each `up`, "
+        f"through "
+        f"both gateways. Proxies and istiods {rounds} rounds, the rest one. Times are no part of it: other labs may "
+        f"run "
+        f"beside. {RESOURCES}"
     )
-    grown = table(["exports", *map(str, columns)], growth(samples, FIGURES))
-    return "\n\n".join([how, grown, straight(samples, FIGURES), RESOURCES])
+    return "\n\n".join([growth_table(samples, growth(samples, FIGURES)), how])
+
+
+def aims(samples: Sequence[Sample]) -> Iterator[Aim]:
+    """Return what was aimed at, and what came of it."""
+    yield straight_aim(samples, FIGURES, "with gateways", "not known")
 
 
 def plots(_: Sequence[Sample]) -> Mapping[str, str]:

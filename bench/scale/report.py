@@ -1,8 +1,9 @@
 """The part's section of docs/performance.md."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from bench.aims import Aim
 from bench.markdown import number, spread, table
 from bench.plots import Axes, bars, lines
 from bench.samples import Sample, Summary, summarize, summary
@@ -23,6 +24,19 @@ NAMES = 0.001
 OF_A_NAMESPACE = 4
 """Resources that an import in a namespace of its own has beside it: Sidecar, probe and the components around them."""
 
+EACH, LAST = "for each resource", "at the end"
+"""When the state is written: the ways of ten exports more."""
+
+TEN_MORE, DESTROY = 30, 60
+"""What is aimed at, in seconds: ten exports more beside 100, and the end of 300."""
+
+LINES = """\
+Beside each row the line of least squares, value = base + each · exports, and its greatest distance from a figure, as a
+share of the greatest value. A working set holds what the kernel has cached for a container, too, and jumps with
+that."""
+
+SQUARE = "for each export's Gateway istiod looks at every Service that the gateway knows"
+
 DATABASES = 100_000
 SITES = (10, 100, 1000)
 
@@ -38,6 +52,7 @@ class Figure:
         shown: the unit in which it is shown.
         factor: how many of that unit the measured one is.
         sized: whether it is in the table of sizes.
+        grown: whether it is in the table of growth; all are judged.
     """
 
     title: str
@@ -46,6 +61,7 @@ class Figure:
     shown: str
     factor: float
     sized: bool
+    grown: bool
 
     @property
     def label(self) -> str:
@@ -57,38 +73,40 @@ MEGABYTES, KILOBYTES, MILLISECONDS = ("MB", 1e-6), ("kB", 1e-3), ("ms", 1e3)
 SECONDS, COUNT = ("s", 1.0), ("", 1.0)
 
 
-def figure_of(title: str, metric: str, way: str, unit: tuple[str, float], *, sized: bool = False) -> Figure:
+def figure_of(
+    title: str, metric: str, way: str, unit: tuple[str, float], *, sized: bool = False, grown: bool = True
+) -> Figure:
     """Return a figure; unit: its name, and how many of it the measured unit is."""
-    return Figure(title=title, metric=metric, way=way, shown=unit[0], factor=unit[1], sized=sized)
+    return Figure(title=title, metric=metric, way=way, shown=unit[0], factor=unit[1], sized=sized, grown=grown)
 
 
 FIGURES = (
     figure_of("resources of the stack", "resources", "stack", COUNT, sized=True),
     figure_of("state", "state", "size", MEGABYTES, sized=True),
     figure_of("`preview`", "preview", "pair", SECONDS),
-    figure_of("`preview`: CPU time of the program", "CPU of a preview", "program", SECONDS),
-    figure_of("`preview`: CPU time of Pulumi's engine", "CPU of a preview", "engine", SECONDS),
-    figure_of("`preview`: CPU time of its providers", "CPU of a preview", "providers", SECONDS),
+    figure_of("`preview`: CPU time of the program", "CPU of a preview", "program", SECONDS, grown=False),
+    figure_of("`preview`: CPU time of Pulumi's engine", "CPU of a preview", "engine", SECONDS, grown=False),
+    figure_of("`preview`: CPU time of its providers", "CPU of a preview", "providers", SECONDS, grown=False),
     figure_of("no-op `up`", "no-op up", "pair", SECONDS, sized=True),
     figure_of("gateway: configuration", "configuration", "gateway", MEGABYTES, sized=True),
     figure_of("gateway: clusters", "clusters", "gateway", COUNT, sized=True),
-    figure_of("gateway: endpoints", "endpoints", "gateway", COUNT),
+    figure_of("gateway: endpoints", "endpoints", "gateway", COUNT, grown=False),
     figure_of("gateway: Envoy's memory", "Envoy's memory", "gateway", MEGABYTES, sized=True),
-    figure_of("gateway: working set", "working set", "gateway", MEGABYTES),
+    figure_of("gateway: working set", "working set", "gateway", MEGABYTES, grown=False),
     figure_of("sidecar of an exported pod: configuration", "configuration", "source", KILOBYTES),
     figure_of("sidecar of an exported pod: Envoy's memory", "Envoy's memory", "source", MEGABYTES),
-    figure_of("sidecar of an exported pod: working set", "working set", "source", MEGABYTES),
+    figure_of("sidecar of an exported pod: working set", "working set", "source", MEGABYTES, grown=False),
     figure_of("replica's sidecar: configuration", "configuration", "replica", KILOBYTES),
     figure_of("replica's sidecar: Envoy's memory", "Envoy's memory", "replica", MEGABYTES, sized=True),
-    figure_of("replica's sidecar: working set", "working set", "replica", MEGABYTES),
+    figure_of("replica's sidecar: working set", "working set", "replica", MEGABYTES, grown=False),
     figure_of("sidecar that imports all: configuration", "configuration", "consumer of all", KILOBYTES),
     figure_of("sidecar that imports all: listeners", "listeners", "consumer of all", COUNT),
     figure_of("sidecar that imports all: Envoy's memory", "Envoy's memory", "consumer of all", MEGABYTES),
-    figure_of("sidecar that imports all: working set", "working set", "consumer of all", MEGABYTES),
+    figure_of("sidecar that imports all: working set", "working set", "consumer of all", MEGABYTES, grown=False),
     figure_of("istiod of dc1: working set", "istiod's working set", "dc1", MEGABYTES, sized=True),
     figure_of("istiod of dc2: working set", "istiod's working set", "dc2", MEGABYTES, sized=True),
     *(
-        figure_of(f"istiod of {site}: {title}", metric, site, MILLISECONDS)
+        figure_of(f"istiod of {site}: {title}", metric, site, MILLISECONDS, grown=metric == "CPU of a push")
         for title, metric in (
             ("from a change until it begins to push", "change to push"),
             ("making its index anew, before a push", "index"),
@@ -143,13 +161,10 @@ def section(samples: Sequence[Sample]) -> str:
     """Return the section's text."""
     return "\n\n".join(
         [
-            _how(samples),
-            "### Growth",
             _growth(samples),
-            _linear(samples),
+            f"{_how(samples)} {LINES}",
             _pushes(samples),
             _pulumi(samples),
-            "### What others do in the cluster",
             _unrelated(samples),
             "### Sizes",
             _sizes(samples),
@@ -157,79 +172,95 @@ def section(samples: Sequence[Sample]) -> str:
     )
 
 
+def aims(samples: Sequence[Sample]) -> Iterator[Aim]:
+    """Return what was aimed at, and what came of it."""
+    yield straight_aim(samples, FIGURES, "with sidecars", SQUARE)
+    last = steps(samples)[-1]
+    more = [s for s in samples if (s.metric, s.way) == ("ten more", EACH)]
+    if more:
+        most = max(more, key=lambda s: int(s.case))
+        once = summary(samples, "ten more", LAST, most.case).median
+        yield Aim(
+            what=f"`up` of ten exports more, beside {most.case}",
+            wanted=f"{TEN_MORE} s or less",
+            measured=f"{number(most.value)} s",
+            met=most.value <= TEN_MORE,
+            why=f"Pulumi writes its whole state before and after each resource; written once, at the end, it takes "
+            f"{number(once)} s",
+        )
+    for gone in (s for s in samples if s.metric == "destroy"):
+        resources = summary(samples, "resources", "stack", str(last)).median
+        yield Aim(
+            what=f"`destroy` with {gone.case} exports and more",
+            wanted=f"{DESTROY} s or less",
+            measured=f"{number(gone.value)} s",
+            met=gone.value <= DESTROY,
+            why=(
+                f"the provider deletes {number(resources / gone.value, 2)} objects a second, and waits for each to "
+                f"be gone"
+            ),
+        )
+    yield _untouched(samples)
+
+
 def _how(samples: Sequence[Sample]) -> str:
     few = summary(samples, "no-op up", "pair", str(steps(samples)[0])).rounds
     many = summary(samples, "no-op up", "pair", str(steps(samples)[-1])).rounds
     looks = summary(samples, "configuration", "gateway", str(steps(samples)[0])).rounds
-    return f"""A pair that grows to {steps(samples)[-1]} exports of three pods. What is measured is configuration, so
-the pods of all these databases do not run. Three real ones do; each other pod is a WorkloadEntry with its labels,
-which Istio takes for the pod, at the address of a Service of the real ones. Every host answers for real: the probe at
-the end of `up` asks each of them, through both proxies and the gateway, and `up` fails if one is silent. One namespace
-of dc2 imports everything; another one, the *replica*, imports one export, as the replica of a database does. Both
-sites are in one stack, on clusters that exist, and Istio is there. Pulumi's times have {few} rounds up to 10 exports
-and {many} from there on, `up` one each; proxies and istiods {looks}."""
+    return f"""One pair with sidecars at both ends grows to {steps(samples)[-1]} exports of three pods. Three real
+pods run; each other one is a WorkloadEntry with its labels, which Istio takes for the pod, at the address of a Service
+of the real ones. The probe at the end of `up` asks every host. One namespace of dc2 imports everything; another one,
+the *replica*, imports one export. Pulumi's times have {few} rounds up to 10 exports and {many} from there on, `up` one
+each; proxies and istiods {looks}."""
 
 
 def growth(samples: Sequence[Sample], figures: Sequence[Figure]) -> list[list[str]]:
-    """Return a row a figure: what it is on each step."""
+    """Return a row a figure: what it is on each step, and the line through it."""
+    rows = []
+    for figure in figures:
+        fit = fitted(samples, figure)
+        points = (around(point) for point in along(samples, figure).values())
+        rows.append([figure.label, *points, number(fit.base), number(fit.each), f"{fit.worst:.0%}"])
+    return rows
 
-    def cell(figure: Figure, step: int) -> str:
-        point = along(samples, figure)[step]
-        return spread(point) if point.rounds > 1 else number(point.median)
 
-    return [
-        [
-            figure.label,
-            *(cell(figure, step) for step in steps(samples)),
-        ]
-        for figure in figures
-    ]
+def around(figure: Summary) -> str:
+    """Return a median, with the spread if there is one that can be seen."""
+    return spread(figure) if number(figure.low) != number(figure.high) else number(figure.median)
+
+
+def growth_table(samples: Sequence[Sample], rows: Sequence[Sequence[str]]) -> str:
+    """Return the table of `growth`'s rows."""
+    return table(["exports", *map(str, steps(samples)), "base", "each export", "off"], rows)
 
 
 def _growth(samples: Sequence[Sample]) -> str:
-    columns = steps(samples)
-    rows, ups = growth(samples, FIGURES), added(samples)
-    rows.insert(
-        3,
-        ["`up` that adds these: seconds each, beside a no-op `up`", *(number(ups[s][1] / ups[s][0]) for s in columns)],
-    )
-    return table(["exports", *map(str, columns)], rows)
+    rows, ups = growth(samples, [figure for figure in FIGURES if figure.grown]), added(samples)
+    adds = (number(ups[step][1] / ups[step][0]) for step in steps(samples))
+    rows.insert(3, ["`up` that adds these: seconds each, beside a no-op `up`", *adds, "", "", ""])
+    return growth_table(samples, rows)
 
 
-def straight(samples: Sequence[Sample], figures: Sequence[Figure]) -> str:
-    """Return the lines through figures, and whether all are lines or better."""
-    fits = {figure: fitted(samples, figure) for figure in figures}
-    rows = [
-        [
-            figure.title,
-            f"{number(fit.base)} {figure.shown}".strip(),
-            f"{number(fit.each)} {figure.shown}".strip(),
-            f"{fit.worst:.0%}",
-        ]
-        for figure, fit in fits.items()
-    ]
+def straight_aim(samples: Sequence[Sample], figures: Sequence[Figure], pair: str, why: str) -> Aim:
+    """Return whether all figures are lines or better.
+
+    Args:
+        samples: what was measured.
+        figures: the figures.
+        pair: of what.
+        why: why some are not.
+    """
+    bent = [figure.title for figure in figures if fitted(samples, figure).bend > STRAIGHT]
     few = len(steps(samples)) < 3
-    bent = [figure.title for figure, fit in fits.items() if fit.bend > STRAIGHT]
-    verdict = (
-        "Aim, growth that is linear or better: met, as far as no figure bends upwards by more than "
-        f"{STRAIGHT:.0%} of its greatest value."
-        if not (bent or few)
-        else "Aim, growth that is linear or better: not shown, for any two points are on a line."
+    return Aim(
+        what=f"growth of all figures {pair}",
+        wanted="linear or better",
+        measured="any two points are on a line"
         if few
-        else f"Aim, growth that is linear or better: not shown for {', '.join(bent)}, which bend upwards by more than "
-        f"{STRAIGHT:.0%} of the greatest value."
+        else f"bent upwards by more than {STRAIGHT:.0%} of the greatest value: {', '.join(bent) or 'none'}",
+        met=not (bent or few),
+        why="it needs a third point" if few else why,
     )
-    return f"{table(['', 'base', 'each export', 'off'], rows)}\n\n{verdict}"
-
-
-def _linear(samples: Sequence[Sample]) -> str:
-    said = (
-        "The line of least squares, value = base + each · exports; *off* is the greatest distance from it, as a share "
-        "of the greatest value. A working set holds what the kernel has cached for a container, too, and jumps with "
-        "that; what follows from configuration is Envoy's own memory."
-    )
-    plots_ = "![time](performance/scale-time.svg)\n\n![memory](performance/scale-memory.svg)"
-    return "\n\n".join([said, straight(samples, FIGURES), plots_])
 
 
 def _pushes(samples: Sequence[Sample]) -> str:
@@ -239,20 +270,15 @@ def _pushes(samples: Sequence[Sample]) -> str:
     def milliseconds(metric: str, step: int = last) -> str:
         return number(summary(samples, metric, "dc1", str(step)).median * 1e3)
 
-    bend = next(fitted(samples, f).bend for f in FIGURES if (f.metric, f.way) == ("CPU of a push", "dc1"))
     return (
-        f"Most of the time until a proxy has a change is one that istiod waits for more of them, 100 ms by itself "
-        f"(`PILOT_DEBOUNCE_AFTER`): it begins to push after {milliseconds('change to push', first)} ms with {first} "
-        f"and after {milliseconds('change to push')} ms with {last} exports in dc1. What grows is the gateway's part. "
-        f"With each change of a Service or of Istio's configuration istiod makes the gateway's one listener and all "
-        f"its clusters for other sites anew: {milliseconds('push of listeners')} and "
-        f"{milliseconds('push of clusters')} ms with {last}, the sidecars' among them. For each export's Gateway it "
-        f"looks at every Service that the gateway knows: this part of it grows with the square of the exports, and no "
-        f"setting of istiod changes that ([why it is left](decisions/0014-a-gateway-an-export.md)). In CPU time, which "
-        f"is istiod's alone, a push took {milliseconds('CPU of a push', first)} ms with {first} and "
-        f"{milliseconds('CPU of a push')} ms with {last} exports, "
-        f"{'a line within' if bend <= STRAIGHT else 'bent upwards by'} {bend:.0%} of the greatest value. Where its "
-        f"work takes more than that by the clock it has waited for a core, which it shares with both sites."
+        f"istiod waits 100 ms for more changes by itself (`PILOT_DEBOUNCE_AFTER`): it begins to push after "
+        f"{milliseconds('change to push', first)} ms with {first} and after {milliseconds('change to push')} ms with "
+        f"{last} "
+        f"exports in dc1. What grows is the gateway's part: with each change istiod makes its one listener and all its "
+        f"clusters for other sites anew, {milliseconds('push of listeners')} and {milliseconds('push of clusters')} "
+        f"ms with "
+        f"{last}, the sidecars' among them; this part grows with the square of the exports "
+        f"([why it is left](decisions/0014-a-gateway-an-export.md))."
     )
 
 
@@ -265,38 +291,47 @@ def _pulumi(samples: Sequence[Sample]) -> str:
     ]
     more = [step for step in steps(samples) if any(s.metric == "ten more" and s.case == str(step) for s in samples)]
     if more:
+        pairs = " and ".join(
+            f"{' and '.join(number(summary(samples, 'ten more', way, str(s)).median) for way in (EACH, LAST))} s "
+            f"beside {s}"
+            for s in more
+        )
         text.append(
             "By itself Pulumi writes its whole state, a file or an object in a bucket, before and after each resource "
-            "that changes: a change takes longer the larger the stack is, and a first `up` as the square of it. The "
-            "times above are of a Pulumi that writes once, at the end (`PULUMI_SKIP_CHECKPOINTS=true`). If that is "
-            "killed, the state lacks what it has made, so it is nothing for daily use. Ten exports more, in seconds:"
+            "that changes. The times above are of a Pulumi that writes once, at the end "
+            "(`PULUMI_SKIP_CHECKPOINTS=true`); if that is killed, the state lacks what it has made, so it is "
+            "nothing for "
+            f"daily use. Ten exports more, written for each resource and at the end: {pairs} exports."
         )
-        ways = ("for each resource", "at the end")
-        rows = [[str(s), *(number(summary(samples, "ten more", way, str(s)).median) for way in ways)] for s in more]
-        text.append(table(["exports before", "state written for each resource", "at the end"], rows))
-        each, end = ([summary(samples, "ten more", way, str(s)).median for s in (more[0], more[-1])] for way in ways)
-        before, after = each[0] - end[0], each[-1] - end[-1]
-        if len(more) > 1:
-            text.append(
-                f"Aim, growth that is linear or better: {'missed' if after > before else 'met'} for an `up` that adds "
-                f"as many to more, with the state written for each resource: beside writing it once that took "
-                f"{number(before)} s more with {more[0]} exports, and {number(after)} s more with {more[-1]}."
-            )
-    destroyed = [s for s in samples if s.metric == "destroy"]
-    text += [f"`destroy` with {s.case} exports and more: {number(s.value)} s." for s in destroyed]
-    return "\n\n".join(text)
+    return " ".join(text)
 
 
 def _unrelated(samples: Sequence[Sample]) -> str:
-    cases = _cases(samples)
-    rows = [
-        [f"{case}, {way}", *(spread(s) for s in _sidecar(samples, way, case))]
-        for case in cases
-        for way in ("scoped", "unscoped")
-    ]
-    without, with_ = cases
+    without, with_ = _cases(samples)
+
+    def change(way: str) -> str:
+        (size, _, memory), (size_then, _, memory_then) = (_sidecar(samples, way, case) for case in (without, with_))
+        return (
+            f"from {number(size.median)} to {number(size_then.median)} kB of configuration and from "
+            f"{number(memory.median)} to {number(memory_then.median)} MB of Envoy's memory"
+        )
+
+    others = "; ".join(
+        f"{title} from {number(_of(samples, way, without))} to {number(_of(samples, way, with_))} kB"
+        for title, way in (("the gateway's", "gateway"), ("that of an exported pod's sidecar", "source"))
+    )
+    return (
+        f"With {with_} a replica's sidecar that has just started goes {change('scoped')}; without the `Sidecar` that "
+        f"dcmesh makes for its namespace {change('unscoped')}. What dcmesh does not scope learns of every Service: "
+        f"configuration {others}."
+    )
+
+
+def _untouched(samples: Sequence[Sample]) -> Aim:
+    """Return whether a scoped sidecar is left as it was by Services that have nothing to do with it."""
+    without, with_ = _cases(samples)
     (size, clusters, memory), (size_then, clusters_then, memory_then) = (
-        _sidecar(samples, "scoped", case) for case in cases
+        _sidecar(samples, "scoped", case) for case in (without, with_)
     )
     # A proxy that has run for a while has a little more than one that has just started.
     looks = [s.value for s in samples if s.metric == "Envoy's memory" and (s.way, s.case) == ("scoped", without)]
@@ -305,23 +340,14 @@ def _unrelated(samples: Sequence[Sample]) -> str:
     change = memory_then.median - memory.median
     told = size_then.median - size.median
     same = clusters_then.median == clusters.median and abs(told) <= NAMES * size.median
-    met = abs(change) <= apart and same
-    others = "; ".join(
-        f"{title} from {number(_of(samples, way, without))} to {number(_of(samples, way, with_))} kB"
-        for title, way in (("the gateway's", "gateway"), ("that of an exported pod's sidecar", "source"))
-    )
-    return "\n\n".join(
-        [
-            "A replica's sidecar that has just started, with the `Sidecar` that dcmesh makes for its namespace\n"
-            "(scoped) and with that taken away (unscoped):",
-            table(["", "configuration, kB", "clusters", "Envoy's memory, MB"], rows),
-            f"Aim, no more change than noise: {'met' if met else 'missed'},\n"
-            f"{number(told)} kB of configuration and {number(change)} MB of memory, which without these Services\n"
-            f"varied by {number(apart)} MB over all looks at it.",
-            f"What dcmesh does not scope learns of every Service: configuration {others}.\n"
-            "A Sidecar does not apply to gateways, and the namespace of an exported pod is its owner's.",
-            "![sidecar](performance/scale-sidecar.svg)",
-        ]
+    return Aim(
+        what=f"what {with_} change in a scoped sidecar",
+        wanted="no more than noise",
+        measured=(
+            f"{number(told)} kB of configuration, {number(change)} MB; without them it varied by {number(apart)} MB"
+        ),
+        met=abs(change) <= apart and same,
+        why="it is told of them",
     )
 
 
@@ -354,20 +380,16 @@ def _sizes(samples: Sequence[Sample]) -> str:
     first, *_, last = steps(samples)
     header = ["sites", *(f"{sites:,}" for sites in SITES)]
     databases = ["databases a site", *(f"{DATABASES // sites:,}" for sites in SITES)]
-    return f"""**Extrapolated** by the lines above, measured from {first} to {last} exports; nothing of this was run.
-{DATABASES:,} databases of three pods are spread evenly over the sites. Each is exported by one site and imported by one
-other, so a site exports as many as it imports; a stack and a gateway of one pod a site. On top come traffic, the
-databases' own memory, their Services, which are in every proxy that is not scoped, and {OF_A_NAMESPACE} more resources
-for each import in a namespace of its own.
+    return f"""{table(header, [databases, *rows])}
 
-{table(header, [databases, *rows])}
-
-Where a cluster has no gateway but dcmesh's, a setting of istiod's spares the gateway every second cluster
-([which](decisions/0014-a-gateway-an-export.md)).
-Where a stack gets too large for one `up`, more sites with fewer databases each are the way. One consumer can import
-some {ONE_VARIABLE // OF_A_HOST:,} hosts: its probe gets their list as one environment variable. So does the program
-its configuration from Pulumi: as JSON it must fit into {ONE_VARIABLE // 1024} KiB, or the program does not start
-("argument list too long")."""
+**Extrapolated** by the lines above, measured from {first} to {last} exports; nothing of this was run. {DATABASES:,}
+databases of three pods, spread evenly; a site exports as many as it imports; a stack and a gateway of one pod a site.
+On top come traffic, the databases' own memory, their Services, which are in every proxy that is not scoped, and
+{OF_A_NAMESPACE} more resources for each import in a namespace of its own. Where a cluster has no gateway but dcmesh's,
+a setting of istiod's spares the gateway every second cluster ([which](decisions/0014-a-gateway-an-export.md)). One
+consumer can import some {ONE_VARIABLE // OF_A_HOST:,} hosts: its probe gets their list as one environment variable. So
+does the program its configuration from Pulumi: as JSON it must fit into {ONE_VARIABLE // 1024} KiB, or the program
+does not start."""
 
 
 def plots(samples: Sequence[Sample]) -> Mapping[str, str]:

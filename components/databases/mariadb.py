@@ -51,6 +51,13 @@ POD_USER = {"runAsUser": MYSQL_USER, "runAsGroup": MYSQL_USER, "fsGroup": MYSQL_
 ALIVE = f"said=$(timeout 4 mariadb --socket={PLACE['socket']} --execute='DO 0' 2>&1) || [[ $said == *'ERROR 1040 '* ]]"
 """Asks whether the server runs. A server that has no connection left does: a switchover may hold its last one."""
 
+SOURCE_VERSION = (
+    f'if [ -e {PLACE["datadir"]}/master.info ]; then echo "Source_Version: $('
+    "timeout 3 mariadb --defaults-file=/run/mysqld/source.cnf --connect-timeout=2 --skip-column-names"
+    " --execute=\"SELECT SUBSTRING_INDEX(VERSION(), '.', 2)\" 2>/dev/null | grep -xEm1 '[0-9]{1,3}[.][0-9]{1,3}')\"; fi"
+)
+"""Asks what is followed, over the link, for the series of its MariaDB. A replica that is older than that may stop."""
+
 EXPORTER_PORT = 9104
 """Port of the exporter. Beside a sidecar it is on the pod's loopback alone: the sidecar's agent fetches the metrics and
 shows them."""
@@ -140,12 +147,12 @@ def replica(namespace: str, pod: str) -> Replica:
     query = (
         "SHOW SLAVE STATUS\\G"
         " SELECT @@GLOBAL.gtid_slave_pos AS Gtid_Slave_Pos, @@GLOBAL.gtid_current_pos AS Gtid_Position,"
-        " @@GLOBAL.read_only AS Read_Only,"
+        " @@GLOBAL.read_only AS Read_Only, SUBSTRING_INDEX(VERSION(), '.', 2) AS Server_Version,"
         " (SELECT extra FROM dcmesh.primary_site WHERE server_id = @@server_id) AS Extra_Transactions\\G"
     )
     client = f'mariadb --socket={PLACE["socket"]} --execute="$0"'
     volume = f'echo "Volume_Used: $(df --output=pcent {PLACE["datadir"]} | tr -dc 0-9)"'
-    command = ("bash", "-c", f"{client} && {volume}", query)
+    command = ("bash", "-c", f"{client} && {volume} && {SOURCE_VERSION}", query)
     return Replica(namespace=namespace, pod=pod, container=SERVER, command=command)
 
 

@@ -72,7 +72,7 @@ mariadb-backup --no-defaults --backup --stream=xbstream --user=mysql --socket="$
 backup=$!
 guard "$backup" >&2 &
 guard=$!
-trap 'kill -KILL "$backup" "$guard" 2>/dev/null' EXIT
+trap 'kill -KILL "$backup" "$guard" 2>/dev/null || true' EXIT # both may have ended
 wait "$backup"
 : >"$run/copies/$COMPLETE"
 (cd "$run/copies" && mbstream --create "$COMPLETE")

@@ -93,6 +93,7 @@ restore() {
   [[ $position =~ ^[^$'\t']+$'\t'[0-9]+$'\t'([0-9,-]*)$ ]] || fail "the copy of $SOURCE_HOST does not say up to where it is"
   position=${BASH_REMATCH[1]}
   rm -f "$received"/{xtrabackup,mariadb_backup}_* "$received/backup-my.cnf" "$received/log" "$received/$COMPLETE"
+  echo "$series.0-MariaDB" >"$received/mysql_upgrade_info" # as MariaDB notes it, and leaves out of a backup
   echo "$position" >"$received/$PREPARED"
   sync -f "$received" # or after a power failure the name may be there, and not what the files hold
   mv "$received" "$copy"

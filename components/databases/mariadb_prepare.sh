@@ -7,7 +7,7 @@ set -euo pipefail
 . /etc/dcmesh/settings/server.sh
 . /etc/dcmesh/settings/source.sh
 . /etc/dcmesh/settings/backup.sh
-done=/var/lib/mysql/prepared socket=$run/private.sock
+done=/var/lib/mysql/prepared upgrading=/var/lib/mysql/upgrading socket=$run/private.sock
 backup=/var/lib/mysql/incoming/copy # where mariadb_fetch.sh has put data of one
 # Data without a row are an older dcmesh's: their server stays what it was.
 was=$PRIMARY
@@ -112,6 +112,10 @@ table_stats time_zone time_zone_leap_second time_zone_name time_zone_transition 
   echo "EXECUTE IMMEDIATE IF(@primary = '$SITE', 'DO 0', 'START SLAVE');"
 } >"$run/start.sql"
 
+series
+# Whether the image is older than another series.
+older_than() { [ "$series" != "$1" ] && [ "$(printf '%s\n' "$series" "$1" | sort -V | head -n 1)" = "$series" ]; }
+
 # Runs a server that only this pod's own user can reach, for as long as a command takes. It runs no
 # event, and takes as large a row as there can be.
 with_server() {
@@ -168,7 +172,11 @@ definitions() {
 # Prints what makes this server a copy. Its callers look at whether it fails, so `set -e` does not hold in it.
 dump() {
   local as=(--defaults-file="$run/source.cnf" --max-allowed-packet=1G --quick)
-  local all=(--all-databases --single-transaction --master-data=1 --gtid --routines)
+  local all=(--all-databases --single-transaction --master-data=1 --gtid --routines) history
+  # With other times than the source's, a row of a table WITH SYSTEM VERSIONING is not found by the channel.
+  for history in --dump-history --update-history; do
+    [[ $(mariadb-dump --help) != *"$history"* ]] || all+=("$history")
+  done
   echo "SET sql_log_bin = 0;"
   # Before the rows. What is made between the two is in neither this nor the channel: docs/mariadb.md.
   LIMIT=600 theirs "SET character_set_results = binary; CALL dcmesh.definitions()" >"$run/definitions" 2>"$run/dump.log"
@@ -203,11 +211,14 @@ ending() {
 
 copy() {
   local said= answer error
-  until ask "" theirs "DO 0"; do
+  until ask "[0-9]{1,3}[.][0-9]{1,3}" theirs "SELECT SUBSTRING_INDEX(VERSION(), '.', 2)"; do
     [ "$answer" = "$said" ] || say "waits for $SOURCE_HOST, to copy it: $answer"
     said=$answer
     sleep 1
   done
+  # It would take accounts' rights away, and follow what it reads otherwise.
+  ! older_than "$answer" ||
+    fail "cannot copy $SOURCE_HOST: it is MariaDB $answer, and the image has $series: set an image of $answer or newer"
   say "copies $SOURCE_HOST"
   : >"$run/dump.log"
   # In binary mode the client runs no command of its own: what is copied cannot start a shell.
@@ -231,17 +242,22 @@ adopt() {
 
 # Brings data of an older version to the image's. Data of a newer one are left alone.
 upgrade() {
-  local of to info
-  info=$(cat "$data/mariadb_upgrade_info" "$data/mysql_upgrade_info" 2>/dev/null || true)
-  [[ $info =~ ^([0-9]+)\.([0-9]+)\. ]] || return 0
-  of=${BASH_REMATCH[1]}.${BASH_REMATCH[2]}
-  [[ $(mariadbd --version) =~ Ver\ ([0-9]+)\.([0-9]+)\. ]]
-  to=${BASH_REMATCH[1]}.${BASH_REMATCH[2]}
-  [ "$of" != "$to" ] || return 0
-  [ "$(printf '%s\n' "$of" "$to" | sort -V | head -n 1)" = "$of" ] ||
-    fail "its data are MariaDB $of's, and the image has $to, which cannot read them: set an image of $of or newer"
-  say "brings its data from MariaDB $of to $to"
-  with_server mariadb-upgrade --user=mysql --socket="$socket" --upgrade-system-tables # its own default is root
+  local of=
+  # mariadb-upgrade empties its own note when it begins. Whoever was killed in it has left ours.
+  [[ $(cat "$upgrading" "$data/mariadb_upgrade_info" "$data/mysql_upgrade_info" 2>/dev/null) =~ ^[0-9]+\.[0-9]+ ]] &&
+    of=$BASH_REMATCH
+  [ -e "$upgrading" ] || [ "$of" != "$series" ] || return 0
+  ! older_than "${of:-$series}" ||
+    fail "its data are MariaDB $of's, and the image has $series, which cannot read them: set an image of $of or newer"
+  say "brings its data to MariaDB $series"
+  with_server renew
+}
+
+renew() {
+  echo "$series" >"$upgrading" # not before the server runs: one that knows an option no more has done nothing to the data
+  # Tables of the user's as well: of those WITH SYSTEM VERSIONING from before 11.5 a newer server shows no row.
+  mariadb-upgrade --user=mysql --socket="$socket" # its own default is root
+  rm "$upgrading"
 }
 
 if [ -e "$done" ]; then
@@ -258,9 +274,8 @@ else
   fi
   if [ "$PRIMARY" != "$SITE" ] && [ -e "$data/$PREPARED" ]; then
     position=$(cat "$data/$PREPARED")
+    upgrade # the image may be another one than that which has fetched them
     with_server adopt
-    series
-    echo "$series.0-MariaDB" >"$data/mysql_upgrade_info" # from which `upgrade` will know what they are
     sync -f "$data"
     touch "$done"
     rm "$data/$PREPARED"

@@ -22,12 +22,14 @@ class Rule:
         resources: its resources, some with a subresource.
         verbs: what may be done.
         why: what it is for.
+        seen: whether an audit log shows that it was made use of.
     """
 
     group: str
     resources: Sequence[str]
     verbs: Sequence[str]
     why: str
+    seen: bool = True
 
 
 WATCHED = ("get", "list", "watch")
@@ -138,25 +140,28 @@ ANY_ISTIO: Sequence[Rule] = (
         verbs=["get", "create", "delete"],
         why="a gateway's account may read Secrets of its namespace",
     ),
-    Rule(group="", resources=["pods/exec"], verbs=["create"], why="asked for besides from 1.35 on"),
+    Rule(group="", resources=["pods/exec"], verbs=["create"], why="asked for besides from 1.35 on", seen=False),
     Rule(
         group="networking.istio.io",
         resources=["proxyconfigs"],
         verbs=[*WATCHED, "create", "patch", "delete"],
         why="imports with a `selector`",
+        seen=False,
     ),
-    Rule(group="storage.k8s.io", resources=["storageclasses"], verbs=["get"], why="volumes that grow"),
+    Rule(group="storage.k8s.io", resources=["storageclasses"], verbs=["get"], why="volumes that grow", seen=False),
     Rule(
         group="rbac.authorization.k8s.io",
         resources=["roles", "rolebindings"],
         verbs=["patch"],
         why="another version of Istio",
+        seen=False,
     ),
     Rule(
         group="policy",
         resources=["poddisruptionbudgets"],
         verbs=["patch"],
         why="another version of Istio",
+        seen=False,
     ),
 )
 """What dcmesh needs of any cluster."""
@@ -185,24 +190,28 @@ OWN_ISTIO: Sequence[Rule] = (
         resources=["roles", "clusterroles"],
         verbs=["escalate", "bind"],
         why="istiod has rights that this user has not",
+        seen=False,
     ),
     Rule(
         group="admissionregistration.k8s.io",
         resources=["mutatingwebhookconfigurations", "validatingwebhookconfigurations"],
         verbs=["patch"],
         why="another version of Istio",
+        seen=False,
     ),
     Rule(
         group="apiextensions.k8s.io",
         resources=["customresourcedefinitions"],
         verbs=["patch"],
         why="another version of Istio",
+        seen=False,
     ),
     Rule(
         group="rbac.authorization.k8s.io",
         resources=["clusterroles", "clusterrolebindings"],
         verbs=["patch"],
         why="another version of Istio",
+        seen=False,
     ),
 )
 """What it needs besides where it installs Istio."""

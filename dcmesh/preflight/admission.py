@@ -142,9 +142,13 @@ def samples(settings: model.Settings, site: model.Site, path: str, plan: SitePla
 
 
 def _gateway(own: Mapping[str, str], given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what Istio's chart gives a gateway, with the values given laid over it. istiod puts its image in."""
+    """Return what Istio's chart gives a gateway, with the values given laid over it.
+
+    An istiod that is there puts the image into the container of this name: to a pod without one it would add another.
+    """
     resources = _mapping(given, "resources")
     container = {
+        "name": "istio-proxy",
         "image": "auto",
         "securityContext": given.get("containerSecurityContext") or {"runAsUser": NOBODY, **CONFINED},
         "resources": {kind: of | _mapping(resources, kind) for kind, of in GATEWAY_RESOURCES.items()},

@@ -56,14 +56,21 @@ It waits for long, as clients do: what must not be is a connection that is refus
 
 ASK = 'mariadb --host=$host --user=replication --connect-timeout=30 --execute="SELECT 1"'
 
-WRITE = """
-unset MYSQL_PWD; echo begun
-until read -r -t 0; do
-  mariadb --socket=/run/mysqld/mysqld.sock --execute="INSERT INTO watched.t () VALUES ()"
-  sleep 0.05
-done
-echo ended
+SESSION = """
+unset MYSQL_PWD
+coproc session { exec mariadb --socket=/run/mysqld/mysqld.sock -BN --unbuffered; }
+ask() { echo "$1" >&"${session[1]}"; read -r said <&"${session[0]}"; }
+goes_on() { read -r -t 0.05; [ $? -gt 128 ]; }
+echo begun
 """
+"""For a loop in a server's container: `ask` by one session, which costs less than one each; `goes_on` until there is a
+line to read."""
+
+WRITE = """
+SESSION
+while goes_on; do ask "INSERT INTO watched.t () VALUES (); SELECT 1;"; done
+echo ended
+""".replace("SESSION", SESSION)
 """Commits a row again and again, until it gets another line."""
 
 FOUND_DEAD = 5000
@@ -71,18 +78,19 @@ FOUND_DEAD = 5000
 is back before that."""
 
 WATCH = """
-unset MYSQL_PWD; echo begun; worst=0; changes=0; last=$(date +%s%3N); seen=
-until read -r -t 0; do
-  rows=$(mariadb --socket=/run/mysqld/mysqld.sock -BNe "SELECT MAX(id) FROM watched.t")
-  now=$(date +%s%3N)
-  if [ "$rows" != "$seen" ]; then
+SESSION
+now() { now=$((${EPOCHREALTIME/./} / 1000)); }
+worst=0; changes=0; seen=; now; last=$now
+while goes_on; do
+  ask "SELECT MAX(id) FROM watched.t;"
+  now
+  if [ "$said" != "$seen" ]; then
     [ -n "$seen" ] && [ $((now - last)) -gt $worst ] && worst=$((now - last))
-    last=$now; seen=$rows; changes=$((changes + 1))
+    last=$now; seen=$said; changes=$((changes + 1))
   fi
-  sleep 0.05
 done
 echo $worst $changes
-"""
+""".replace("SESSION", SESSION)
 """Looks for new rows, until it gets another line; then says for how many milliseconds at most there were none, and how
 often there were some."""
 
@@ -193,7 +201,9 @@ def replica(site: Kubectl, namespace: str, account: str, source: str) -> Databas
 
 
 @contextmanager
-def looping(site: Kubectl, inside: tuple[str, ...], script: str) -> Iterator[Callable[[], str]]:
+def looping(
+    site: Kubectl, inside: tuple[str, ...], script: str, *, password: str = PASSWORD
+) -> Iterator[Callable[[], str]]:
     """Run a loop in a container. The function that is given ends it, and returns what it says."""
     command = site.command(
         "exec", "--stdin", *inside, "--", "bash", "-c", f"read -r MYSQL_PWD; export MYSQL_PWD\n{script}"
@@ -201,7 +211,7 @@ def looping(site: Kubectl, inside: tuple[str, ...], script: str) -> Iterator[Cal
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as loop:
         assert loop.stdin is not None
         assert loop.stdout is not None
-        loop.stdin.write(f"{PASSWORD}\n")
+        loop.stdin.write(f"{password}\n")
         loop.stdin.flush()
         assert loop.stdout.readline() == "begun\n"
         try:

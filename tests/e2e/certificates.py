@@ -2,6 +2,8 @@
 
 import base64
 import datetime
+import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,11 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
 from cryptography.x509.oid import NameOID
 
-from tests.e2e.toolbox import Kubectl
+from tests.e2e.site_stack import SiteStack
+from tests.e2e.toolbox import ROOT, Kubectl
+
+Attempts = dict[str, dict[str, str]]
+"""By name the paths of a certificate and its key."""
 
 Chain = tuple[bytes, Any, list[bytes]]
 """A certificate authority: its certificate, its key, and the certificates that a leaf of it needs with it."""
@@ -79,3 +85,25 @@ def leaf(
         path.touch(mode=0o600)
         path.write_bytes(parts[part])
     return {part: str(path) for part, path in paths.items()}
+
+
+def asking(script: str, dc1: SiteStack, attempts: Attempts, directory: Path) -> tuple[str, ...]:
+    """Return what `lab` runs on dc2's node to have a script ask a pod of dc1's demo with some certificates.
+
+    Args:
+        script: a module here.
+        dc1: the stack with the demo.
+        attempts: the certificates.
+        directory: where to write what is asked.
+    """
+    gateway = dc1.output("link")["dc1"]["gateway"]
+    asked = {
+        "address": gateway["addresses"][0],
+        "port": gateway["port"],
+        "server_name": "outbound_.8080_._.hello-0.hello.demo.svc.cluster.local",
+        "attempts": attempts,
+    }
+    plan = directory / f"{script}.json"
+    plan.write_text(json.dumps(asked))
+    here = ("env", f"--chdir={ROOT}", sys.executable, "-m", f"tests.e2e.{script}")
+    return ("enter", "dc2", "--", *here, str(plan))

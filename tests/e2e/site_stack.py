@@ -9,10 +9,10 @@ from typing import Any
 
 import yaml
 
-from .toolbox import Kubectl, Lab, Project, lab_config
+from .toolbox import Kubectl, Lab, Project, draining_soon, lab_config
 
 TRUST = {"source": "stack", "stack": "organization/dcmesh/trust"}
-ISTIO = lab_config()["dcmesh:istio"]
+ISTIO = draining_soon(lab_config()["dcmesh:istio"])
 
 
 class SiteStack(Project):

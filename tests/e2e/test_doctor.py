@@ -339,8 +339,15 @@ def rule(**tls: Any) -> Callable[[Pair], AbstractContextManager[None]]:
 def template(
     site: str, namespace: str, kind: str, name: str, change: Change
 ) -> Callable[[Pair], AbstractContextManager[None]]:
-    """Return what changes the pods of a workload."""
-    return lambda pair: pair.edited(site, namespace, kind, name, lambda found: change(found["spec"]["template"]))
+    """Return what changes the pods of a workload; of a StatefulSet the last one alone, which takes less long."""
+
+    def changed(found: dict[str, Any]) -> None:
+        change(found["spec"]["template"])
+        if kind == "statefulset":
+            last = {"partition": found["spec"]["replicas"] - 1}
+            found["spec"]["updateStrategy"] = {"type": "RollingUpdate", "rollingUpdate": last}
+
+    return lambda pair: pair.edited(site, namespace, kind, name, changed)
 
 
 def gateway(change: Change) -> Callable[[Pair], AbstractContextManager[None]]:

@@ -20,12 +20,16 @@ from tests.e2e import bare_postgres as postgres
 from tests.e2e.certificates import another_root, bundle_of, leaf
 from tests.e2e.toolbox import (
     AGNHOST,
+    CLIENT,
+    DRAIN,
     MARIADB,
     Database,
     Kubectl,
     Lab,
     Project,
     curl,
+    drain_seconds,
+    draining_soon,
     eventually,
     lab_config,
     lab_for_a_while,
@@ -42,8 +46,8 @@ SERVED = "db-0.db.bare.dc1.dcmesh"
 CONSUMER = "spiffe://cluster.local/ns/demo-dr/sa/client"
 GATEWAY = ("--namespace", "dcmesh-gateway")
 PORT = 15443
-DRAINED = 50
-"""Seconds after which Envoy has closed what a change makes it drain: it waits for 45."""
+DRAINED = DRAIN + 5
+"""Seconds after which Envoy has closed what a change makes it drain."""
 
 
 def export(name: str, **more: Any) -> dict[str, Any]:
@@ -93,7 +97,9 @@ def pair(sites: dict[str, Kubectl], untouched: list[Any], tmp_path_factory: pyte
     dc1["exports"] = [{**of, "protocol": "TCP"} for of in demo["exports"]]
     dc2["workloads"] = [{"kind": "hello-client", "namespace": "demo-dr"}]
     dc2["imports"] = [imported("hello")]
-    config = lab_config() | {"dcmesh:sites": [dc1, dc2], "dcmesh:protect": False}
+    whole = lab_config()
+    istio = draining_soon(whole["dcmesh:istio"])
+    config = whole | {"dcmesh:istio": istio, "dcmesh:sites": [dc1, dc2], "dcmesh:protect": False}
     project = Project(directory / "project", stack="gateways", config=config, state=directory / "state")
     project.init()
     return project
@@ -109,56 +115,68 @@ def all_answer(sites: dict[str, Kubectl], client: tuple[str, ...]) -> bool:
     return {host: bare.answer(sites["dc2"], client, host) for host in HOSTS} == HOSTS
 
 
-def test_a_pair_stands_with_termination_at_the_pod(pair: Project) -> None:
+def test_a_pair_stands_with_termination_at_the_pod(pair: Project, sites: dict[str, Kubectl]) -> None:
+    """Its proxies drain as soon as they were told: what is to be open after that is looked at no sooner."""
     pair.up("--skip-preview")
+    client = (*CLIENT[:-1], "istio-proxy")
+    drains = (
+        drain_seconds(sites["dc1"], *GATEWAY, "deployment/istio-eastwestgateway"),
+        drain_seconds(sites["dc2"], *client),
+    )
+    assert drains == (f"{DRAIN}s",) * 2
 
 
-def test_a_service_that_is_not_there_is_named_before_anything_is_made(pair: Project) -> None:
+def test_what_is_not_there_is_named_before_anything_is_made(pair: Project) -> None:
     before = len(pair.resources())
     with pair.edit() as config:
         dc1, dc2 = config["dcmesh:sites"]
-        dc1["exports"].insert(0, export("db", service="other", replicas=3))
+        dc1["exports"] = [
+            export("db", service="db", replicas=3),
+            export("gone", service="other", replicas=1),
+            *dc1["exports"],
+        ]
         dc2["imports"].insert(0, imported("db"))
     said = pair.refused("preview")
-    assert 'sites[0].exports[0].service: "other" does not exist in namespace bare of dc1' in said
-    with pair.edit() as config:
-        config["dcmesh:sites"][0]["exports"][0] |= {"service": "db"}
-    said = pair.refused("preview")
     assert "sites[0].exports[0].replicas: 3 is more than the 2 pods that the StatefulSet has" in said
+    assert 'sites[0].exports[1].service: "other" does not exist in namespace bare of dc1' in said
     assert len(pair.resources()) == before
     with pair.edit() as config:
-        config["dcmesh:sites"][0]["exports"][0] |= {"replicas": 2}
+        exports = config["dcmesh:sites"][0]["exports"]
+        exports[0]["replicas"] = 2
+        del exports[1]
 
 
-def test_policies_that_shut_the_gateway_out_are_named_with_the_rule_to_add(
-    pair: Project, sites: dict[str, Kubectl]
-) -> None:
-    of = {"name": "shut", "namespace": bare.NAMESPACE}
+def shut() -> dict[str, Any]:
+    """Return a NetworkPolicy of the database that lets nobody in."""
     spec = {"podSelector": {"matchLabels": {"app": "db"}}, "policyTypes": ["Ingress"], "ingress": []}
-    sites["dc1"].apply({"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": of, "spec": spec})
-    said = pair.refused("preview")
-    assert "whose NetworkPolicy bare/shut in dc1 would keep the gateway out: add to its `ingress` the rule" in said
-    sites["dc1"]("delete", "networkpolicy", "shut", "--namespace", bare.NAMESPACE)
+    metadata = {"name": "shut", "namespace": bare.NAMESPACE}
+    return {"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": metadata, "spec": spec}
 
 
-def test_somebody_elses_gateway_and_label_are_named_before_anything_is_made(
-    pair: Project, sites: dict[str, Kubectl]
-) -> None:
-    """Its Gateway is in the namespace of dcmesh's: istiod binds those of others to theirs."""
-    port = {"number": 15443, "name": "tls", "protocol": "TLS"}
+def theirs() -> dict[str, Any]:
+    """Return somebody else's Gateway in the namespace of dcmesh's: istiod binds those of others to theirs."""
+    port = {"number": PORT, "name": "tls", "protocol": "TLS"}
     servers = [{"port": port, "hosts": [SERVED], "tls": {"mode": "PASSTHROUGH"}}]
     spec = {"selector": {"istio": "dcmesh-gateway"}, "servers": servers}
     metadata = {"name": "theirs", "namespace": "dcmesh-gateway"}
-    kind = {"apiVersion": "networking.istio.io/v1", "kind": "Gateway"}
-    sites["dc1"].apply({**kind, "metadata": metadata, "spec": spec})
+    return {"apiVersion": "networking.istio.io/v1", "kind": "Gateway", "metadata": metadata, "spec": spec}
+
+
+def test_what_others_have_in_the_way_is_named_before_anything_is_made(pair: Project, sites: dict[str, Kubectl]) -> None:
+    """A policy, a Gateway, a pod's label."""
+    before, dc1 = len(pair.resources()), sites["dc1"]
+    dc1.apply(shut(), theirs())
     label = "statefulset.kubernetes.io/pod-name"
-    sites["dc1"]("run", "copy", "--namespace", bare.NAMESPACE, f"--image={AGNHOST}", f"--labels={label}=db-1")
+    dc1("run", "copy", "--namespace", bare.NAMESPACE, f"--image={AGNHOST}", f"--labels={label}=db-1")
     said = pair.refused("preview")
+    assert "whose NetworkPolicy bare/shut in dc1 would keep the gateway out: add to its `ingress` the rule" in said
     assert "the Gateway dcmesh-gateway/theirs in dc1: at dcmesh's gateway" in said
     assert f"is older than dcmesh's own, so istiod leaves out {SERVED}" in said
     assert "pod bare/copy of dc1 has its label too: the gateway would lead to both" in said
-    sites["dc1"]("delete", "pod", "copy", "--namespace", bare.NAMESPACE, "--grace-period=0", "--force")
-    sites["dc1"]("delete", "gateways.networking.istio.io", "theirs", "--namespace", "dcmesh-gateway")
+    assert len(pair.resources()) == before
+    dc1("delete", "pod", "copy", "--namespace", bare.NAMESPACE, "--grace-period=0", "--force")
+    dc1("delete", "gateways.networking.istio.io", "theirs", "--namespace", "dcmesh-gateway")
+    dc1("delete", "networkpolicy", "shut", "--namespace", bare.NAMESPACE)
 
 
 def test_the_database_is_reached_by_its_real_names_and_left_as_it_was(
@@ -507,9 +525,11 @@ def past_its_sidecar(site: Kubectl) -> None:
 
 def test_status_and_doctor_find_nothing(pair: Project) -> None:
     """Of hosts whose TLS the gateway ends. The doctor warns of hello: an export of TCP, whose Service says HTTP."""
-    for words in (["status"], *(["doctor", host] for host in (*HOSTS, *OPERATED, PRIMARY, MESHED))):
-        done = pair.dcmesh(*words)
-        assert done.returncode == 0, done.stdout
+    done = pair.dcmesh("status")
+    assert done.returncode == 0, done.stdout
+    walked = json.loads(pair.dcmesh("doctor", "--json").stdout)["hosts"]
+    assert {*HOSTS, *OPERATED, PRIMARY, MESHED} <= {of["host"] for of in walked}
+    assert [of for of in walked if of["state"] != "ok" and not of["host"].startswith("hello-")] == []
 
 
 def test_without_the_exports_nothing_is_left_near_the_database(

@@ -461,9 +461,29 @@ def test_a_dry_run_says_what_a_switchover_would_do(clusters: Project, sites: dic
         ],
     )
     assert turns(sites) == ["dc1"]
+
+
+PROVES = (
+    "components/databases/pxc*",
+    "dcmesh/databases/pxc_*",
+    "dcmesh/databases/mysql_gtids.py",
+    "dcmesh/databases/switchover.py",
+    "dcmesh/databases/replication.py",
+    "dcmesh/model/pxc.py",
+    "dcmesh/model/switchover.py",
+)
+SOAK = pytest.mark.soak(proves=PROVES)
+
+
+@SOAK
+def test_what_the_resources_do_not_want_is_waited_for_and_not_done(
+    clusters: Project, sites: dict[str, Kubectl]
+) -> None:
+    before = turns(sites)
     code, said = by_hand(clusters, "dc2")
     assert code == 2
     assert "by its resource: nothing is changed" in said[-1]
+    assert turns(sites) == before
 
 
 def test_a_switchover_that_is_interrupted_goes_on(clusters: Project, sites: dict[str, Kubectl]) -> None:
@@ -494,6 +514,7 @@ def test_and_back(clusters: Project, sites: dict[str, Kubectl]) -> None:
     clusters.up("--expect-no-changes")
 
 
+@SOAK
 def test_one_that_was_begun_can_be_taken_back(clusters: Project, sites: dict[str, Kubectl]) -> None:
     """What ends a switchover runs for the one that is back: its own channel goes, and a promise is taken back."""
     closed = len(told_at(sites["dc1"], "wookie", "SET GLOBAL READ_ONLY=1"))
@@ -547,18 +568,6 @@ def test_a_primary_that_starts_while_the_line_is_cut_waits_and_an_open_one_does_
     resource = ("perconaxtradbcluster", "db", "wookie")
     eventually("all nodes are ready", lambda: dc1.get(*resource)["status"]["pxc"].get("ready") == len(PODS), within=90)
     eventually("and open", lambda: len(told_at(dc1, "wookie", "SET GLOBAL READ_ONLY=0")) == len(PODS))
-
-
-PROVES = (
-    "components/databases/pxc*",
-    "dcmesh/databases/pxc_*",
-    "dcmesh/databases/mysql_gtids.py",
-    "dcmesh/databases/switchover.py",
-    "dcmesh/databases/replication.py",
-    "dcmesh/model/pxc.py",
-    "dcmesh/model/switchover.py",
-)
-SOAK = pytest.mark.soak(proves=PROVES)
 
 
 @SOAK

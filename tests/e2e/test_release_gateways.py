@@ -12,7 +12,7 @@ import pytest
 
 from . import bare_database as bare
 from .test_release import Pair, pods, released, watched_hosts
-from .toolbox import ROOT, Database, Kubectl, Lab, Project, eventually, lab_config, lab_for_a_while
+from .toolbox import ROOT, Database, Kubectl, Lab, Project, eventually, lab_for_a_while
 
 EGRESS = {"namespace": "dcmesh-egress", "serviceAccount": "egress"}
 CONSUMER = {"site": "dc2", **EGRESS}
@@ -144,8 +144,6 @@ def test_a_released_pair_goes_to_gateways_at_both_ends(released_pair: Pair, orde
     source, copy = Database(sites["dc1"], "wookie", "db-0"), Database(sites["dc2"], "wookie-dr", "db-0")
     source("CREATE DATABASE watched; CREATE TABLE watched.t (id INT AUTO_INCREMENT PRIMARY KEY)")
     pair.use(ROOT)
-    with pair.edit() as config:
-        config |= {"dcmesh:istio": lab_config()["dcmesh:istio"], "dcmesh:protect": False}
     pair.up("--skip-preview")
     for of in ORDERS[order]:
         step(pair, sites, of)

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from .test_release import Pair, released
-from .toolbox import ROOT, Database, Lab, eventually, lab_config, lab_for_a_while
+from .toolbox import ROOT, Database, Lab, eventually, lab_for_a_while
 
 TOKEN = (
     "SELECT CONCAT(site, IF(@@read_only, ' closed', ' open')) FROM dcmesh.primary_site WHERE server_id = @@server_id"
@@ -41,7 +41,7 @@ def test_one_up_leads_a_released_pair_over_and_switches_over(released_pair: Pair
     eventually("dc2 has the row", lambda: dc2(SHOWN, check=False) == "by the release", within=60)
     pair.use(ROOT)
     with pair.edit() as config:
-        config |= {"dcmesh:istio": lab_config()["dcmesh:istio"], "dcmesh:protect": False, "dcmesh:primary": "dc2"}
+        config["dcmesh:primary"] = "dc2"
     pair.up("--skip-preview")
     assert (dc1(TOKEN), dc2(TOKEN)) == ("dc2 closed", "dc2 open")
     dc2("INSERT INTO kept.notes VALUES ('by the next')")

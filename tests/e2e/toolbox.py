@@ -25,8 +25,8 @@ from lab.toolchain import ISTIOS, Istio
 ROOT = Path(__file__).parents[2]
 AGNHOST = "registry.k8s.io/e2e-test-images/agnhost:2.53"
 MARIADB = "mariadb:10.11"
-PROGRAM = ("Pulumi.yaml", "__main__.py", "components", "config", "dcmesh")
-"""What of the repository is the program and its commands. `config` is part of the last release alone."""
+PROGRAM = ("Pulumi.yaml", "__main__.py", "components", "dcmesh")
+"""What of the repository is the program and its commands."""
 
 CLIENT = ("--namespace", "demo-dr", "deployment/client", "--container", "agnhost")
 """How to `kubectl exec` into the demo's consumer."""
@@ -80,6 +80,24 @@ def lab_config() -> dict[str, Any]:
     config: dict[str, Any] = yaml.safe_load((ROOT / "Pulumi.lab.yaml").read_text())["config"]
     line = os.environ.get("LAB_ISTIO")
     return on_istio(config, next(istio for istio in ISTIOS if istio.line == line)) if line else config
+
+
+DRAIN = 5
+"""Seconds after which proxies close what a change has them drain, on Istio's settings by `draining_soon`."""
+
+
+def draining_soon(istio: Mapping[str, Any]) -> dict[str, Any]:
+    """Return settings of Istio by which nobody waits for the 45 seconds that are the default."""
+    changed = copy.deepcopy(dict(istio))
+    mesh = changed["values"]["istiod"].setdefault("meshConfig", {})
+    mesh.setdefault("defaultConfig", {})["drainDuration"] = f"{DRAIN}s"
+    return changed
+
+
+def drain_seconds(site: "Kubectl", *pod: str) -> str:
+    """Return after how long a proxy closes what it drains, as it says itself."""
+    info = site("exec", *pod, "--", "pilot-agent", "request", "GET", "server_info")
+    return str(json.loads(info)["command_line_options"]["drain_time"])
 
 
 def example(name: str) -> dict[str, Any]:

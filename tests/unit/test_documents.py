@@ -42,3 +42,16 @@ def test_links_lead_somewhere(document: Path) -> None:
 
 def test_the_readme_is_short() -> None:
     assert len((ROOT / "README.md").read_text().splitlines()) <= 120
+
+
+@pytest.mark.parametrize("name", ["k3d", *sorted(path.name for path in (ROOT / "examples/start").iterdir())])
+def test_a_page_to_start_from_is_whole(name: str) -> None:
+    """What is needed stands before the commands, and the way back is there."""
+    sections = re.split(r"^## (.*)\n", (ROOT / f"docs/start/{name}.md").read_text(), flags=re.MULTILINE)[1:]
+    text = dict(zip(sections[::2], sections[1::2], strict=True))
+    wanted = ("must be there", "stack file", "The commands", "is printed", "termination and egress", "Taking it away")
+    places = [next(n for n, heading in enumerate(text) if words in heading) for words in wanted]
+    assert places[0] == 0
+    assert places[1] < places[2] < places[3]
+    for needed in ("[Pulumi CLI](", "Python 3.11 or newer with `venv`", "kubectl"):
+        assert needed in text["What must be there"]

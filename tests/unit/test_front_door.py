@@ -1,7 +1,9 @@
-"""Where a stack's state is, and what protects it: make says so for the throw-away stack, nothing for any other."""
+"""The front door: make, scripts/env and `python -m dcmesh`, as somebody uses them who has just cloned this."""
 
 import os
+import shutil
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,11 +15,15 @@ from tests.unit.configurations import ROOT
 PRINT = """sh -c 'echo "$$PULUMI_BACKEND_URL $${PULUMI_CONFIG_PASSPHRASE-unset}"' --"""
 
 
+def clean() -> dict[str, str]:
+    """Return the environment without what pulumi or another make goes by."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(("PULUMI_", "MAKE"))}
+
+
 def given(*arguments: str, **environment: str) -> set[str]:
     """Return with which backend and passphrase make runs pulumi."""
-    clean = {name: value for name, value in os.environ.items() if not name.startswith(("PULUMI_", "MAKE"))}
     command = ["make", "--silent", "--old-file=venv/installed", "down", f"RUN={PRINT}", *arguments]
-    done = subprocess.run(command, cwd=ROOT, env=clean | environment, capture_output=True, text=True, check=True)
+    done = subprocess.run(command, cwd=ROOT, env=clean() | environment, capture_output=True, text=True, check=True)
     return set(done.stdout.splitlines())
 
 
@@ -37,6 +43,50 @@ def test_the_project_says_nothing_of_it() -> None:
     """A backend in Pulumi.yaml counts before `pulumi login`."""
     assert "backend" not in yaml.safe_load((ROOT / "Pulumi.yaml").read_text())
     assert "PULUMI_" not in (ROOT / "scripts/env").read_text()
+
+
+def refusal(*command: str, directory: Path = ROOT, **environment: str) -> str:
+    """Return what a command says that fails, and does no more than that."""
+    done = subprocess.run(
+        command, cwd=directory, env=clean() | environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode
+    assert "Traceback" not in done.stderr
+    return done.stderr
+
+
+def test_a_misspelt_stack_is_not_made() -> None:
+    said = refusal("make", "up", "STACK=misspelt", "--old-file=venv/installed", "RUN=echo")
+    assert "there is no Pulumi.misspelt.yaml here: copy a file of examples/ to it" in said
+
+
+def test_a_python_that_is_too_old_makes_no_virtual_environment(executable: Callable[[str, str], Path]) -> None:
+    real = f'exec {sys.executable} -c "import sys; sys.version_info = (3, 10, 13); $2"\n'
+    old = executable("python3", f'[ "$1" = -c ] || exit 64\n{real}')
+    said = refusal("make", "venv", "--always-make", f"PYTHON={old}")
+    assert f"{old} is 3.10, and 3.11 or newer is needed: name it" in said
+
+
+def test_without_a_virtual_environment_a_shell_is_told_how_to_make_it(tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "scripts", tmp_path / "scripts")
+    for command in (("scripts/env",), ("scripts/env", "exec", "true")):
+        said = refusal(*command, directory=tmp_path, PATH="/usr/bin:/bin")
+        assert said == "scripts/env: there is no virtual environment here: run `make venv` first\n"
+
+
+def test_another_python_is_told_which_is_the_right_one() -> None:
+    """Its own exit code, 1, would be a WARNING to a monitor."""
+    run = "import runpy, sys; sys.modules['typer'] = None; runpy.run_module('dcmesh', run_name='__main__')"
+    done = subprocess.run([sys.executable, "-c", run], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (3, "")
+    assert done.stderr.startswith(f"dcmesh: {sys.executable} has no module typer: run ")
+
+
+def test_a_python_that_is_too_old_is_told_to_be() -> None:
+    run = "import sys; sys.version_info = (3, 10, 13); import dcmesh.model.facts"
+    done = subprocess.run([sys.executable, "-c", run], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (3, "")
+    assert done.stderr.startswith("dcmesh: needs Python 3.11 or newer, and ")
 
 
 FAKE_K3D = """

@@ -103,6 +103,14 @@ def test_what_pulumi_install_reads_goes_by_the_pins(directory: str) -> None:
     assert (ROOT / directory / path).read_text() == (ROOT / "constraints.txt").read_text()
 
 
+def test_pip_tells_an_older_python_what_is_needed() -> None:
+    """It looks for a file of that name, and says that there is none."""
+    (too_old,) = [of for of in map(Requirement, requirements("requirements.txt")[2:]) if of.marker]
+    assert too_old.url == "file:///dcmesh-needs-python-3.11-or-newer"
+    assert too_old.marker
+    assert [too_old.marker.evaluate({"python_version": of}) for of in ("3.10", "3.11")] == [True, False]
+
+
 # --- the program, as Pulumi runs it ------------------------------------------------------------------------------
 
 
@@ -111,3 +119,16 @@ def test_the_clusters_of_no_kubeconfig_that_happens_to_be_there(project: str) ->
     """A resource without a provider of its own would go to the cluster that kubectl has chosen."""
     config = yaml.safe_load((ROOT / project).read_text())["config"]
     assert config["pulumi:disable-default-providers"] == ["kubernetes"]
+
+
+def test_the_templates_program_is_checked_by_what_it_installs() -> None:
+    """Pulumi refuses to run a program whose typechecker is not installed."""
+    options = yaml.safe_load((ROOT / "template/Pulumi.yaml").read_text())["runtime"]["options"]
+    assert options["typechecker"] == "mypy"
+    assert "mypy" in {
+        Requirement(line.partition(" #")[0]).name for line in requirements("template/requirements.txt")[1:]
+    }
+    names = {canonicalize_name(name) for name in needed(["mypy"])}
+    assert names <= {canonicalize_name(name) for name in PINNED}
+    for tree in TREES.values():
+        assert (tree / "py.typed").exists()

@@ -1,30 +1,60 @@
-"""The benchmark of the data path: what its section says follows from the samples."""
+"""The benchmark of the data path: its configuration, and what its section says follows from the samples."""
 
 import xml.etree.ElementTree as ElementTree
+from typing import Any
 
 import pytest
 
-from bench.data_path import direct, tuning
+from bench.aims import aims_table
+from bench.data_path import direct, stage, tuning
 from bench.data_path.figures import (
+    APPLIED,
+    AS_MANY,
+    BY_GATEWAYS,
     CASES,
-    DCMESH,
+    CONNECTION,
+    EGRESS_GATEWAY,
+    FIRST,
+    GATEWAY,
+    GATEWAYS,
+    LAG,
+    LOCAL,
+    LOCAL_WAYS,
     NEAR,
-    ONE_SIDECAR,
+    NO_MESH,
+    PAIRINGS,
+    PERCENTILES,
     PLAIN,
     PROXIES,
     QUERY,
     RELAYS,
+    REPLICA_SIDECAR,
+    ROWS,
     SERVERS,
+    SHOWN,
+    SIDECARS,
+    SIDECARS_MEMORY,
+    SOURCE_SIDECAR,
     STREAMED,
     TLS,
     WAYS,
     cpu_of,
     percentile_of,
 )
-from bench.data_path.report import WORDS, aims, comparison, plots, section
+from bench.data_path.report import QUERY_P50, aims, bulk, local, plots, queries, section
 from bench.data_path.sysbench import histogram, percentile
 from bench.samples import Sample
 from components.databases.mariadb import stateful_set
+from dcmesh.model.settings import GatewayExport, IngressExport
+from tests.e2e.toolbox import Kubectl
+from tests.unit.configurations import parse
+
+METRICS = (
+    STREAMED,
+    APPLIED,
+    ROWS,
+    *(percentile_of(what, percent) for what in (LAG, QUERY, CONNECTION) for percent in PERCENTILES),
+)
 
 REPORT = """\
 Latency histogram (values are in milliseconds)
@@ -41,20 +71,34 @@ def sample(metric: str, way: str, value: float, *, case: str = NEAR.name, number
     return Sample(metric=metric, unit="", way=way, case=case, round=number, value=value)
 
 
+def processes_of(way: str) -> tuple[str, ...]:
+    """What works on a way."""
+    if way in (PLAIN, TLS):
+        return SERVERS
+    if way in (GATEWAYS, RELAYS[2]):
+        return (EGRESS_GATEWAY, GATEWAY, *SERVERS)
+    return (REPLICA_SIDECAR, GATEWAY, SOURCE_SIDECAR, *SERVERS)
+
+
 def measured(**values: dict[str, float]) -> list[Sample]:
     """Three rounds of everything in every case, each value 1 or as given by metric and way."""
-    cpu = [
-        (cpu_of(process), way)
-        for way in (*WAYS, RELAYS)
-        for process in ((*PROXIES,) if way in (DCMESH, RELAYS) else ()) + SERVERS
-    ]
-    figures = [(metric, way) for metric in WORDS for way in (*WAYS, ONE_SIDECAR, RELAYS)] + cpu
+    ways = (*WAYS, *RELAYS.values())
+    figures = [(metric, way) for metric in METRICS for way in ways]
+    figures += [(cpu_of(process), way) for way in ways for process in processes_of(way)]
+    within = [(metric, way) for metric in (*METRICS, SIDECARS_MEMORY) for way in LOCAL_WAYS]
+    within += [(cpu_of(of), FIRST) for of in (REPLICA_SIDECAR, SOURCE_SIDECAR)]
     return [
-        sample(metric, way, values.get(metric, {}).get(way, 1), case=case.name, number=number)
-        for case in CASES
+        sample(metric, way, values.get(metric, {}).get(way, 1), case=case, number=number)
+        for case, what in (*((case.name, figures) for case in CASES), (LOCAL, within))
         for number in (1, 2, 3)
-        for metric, way in figures
+        for metric, way in what
     ]
+
+
+def row(text: str, start: str) -> str:
+    """The one row of a table that begins so."""
+    (found,) = (line for line in text.splitlines() if line.startswith(start))
+    return found
 
 
 def test_percentiles_are_read_from_sysbench() -> None:
@@ -68,57 +112,83 @@ def test_no_times_are_no_percentile() -> None:
         percentile(histogram("FATAL: unable to connect"), 50)
 
 
-@pytest.mark.parametrize(
-    ("streamed", "query", "bulk", "added"),
-    [(110, 0.2, "**met**: 1.1 ", "**met**: 0.1 "), (90, 0.3, "**missed**: 0.9 ", "**missed**: 0.2 ")],
-)
-def test_aims_are_judged_by_the_figures(streamed: float, query: float, bulk: str, added: str) -> None:
-    samples = measured(
-        **{STREAMED: {DCMESH: streamed, TLS: 100}, percentile_of(QUERY, 50): {DCMESH: query, TLS: 0.1, PLAIN: 0.05}}
-    )
-    lines = aims(samples).splitlines()
-    assert bulk in next(line for line in lines if "streamed" in line)
-    assert added in next(line for line in lines if f"`{TLS}`" in line and "queries" in line)
+@pytest.mark.parametrize(("query", "met"), [(0.21, True), (0.23, False)])
+def test_the_gateways_are_judged_beside_plain(query: float, met: bool) -> None:
+    samples = measured(**{QUERY_P50: {GATEWAYS: query, PLAIN: 0.1, RELAYS[2]: 0.19}})
+    (aim,) = (aim for aim in aims(samples) if aim.what.startswith("query p50 by gateways"))
+    assert aim.met == met
+    assert aim.why.endswith("two relays add 0.09 ms")
+
+
+@pytest.mark.parametrize(("query", "met"), [(0.32, True), (0.34, False)])
+def test_the_sidecars_are_judged_beside_as_many_relays(query: float, met: bool) -> None:
+    samples = measured(**{QUERY_P50: {SIDECARS: query, RELAYS[3]: 0.3}})
+    (aim,) = (aim for aim in aims(samples) if aim.what.startswith("query p50 with sidecars"))
+    assert aim.met == met
+
+
+@pytest.mark.parametrize("way", PAIRINGS)
+def test_bulk_is_judged_beside_as_many_relays_and_over_the_wan_beside_tls(way: str) -> None:
+    def judged(**values: float) -> list[bool]:
+        samples = measured(**{STREAMED: {way: 99, RELAYS[AS_MANY[way]]: 100, TLS: 100, **values}})
+        return [aim.met for aim in aims(samples) if f" {way}," in aim.what]
+
+    assert judged() == [False, True]
+    assert judged(**{RELAYS[AS_MANY[way]]: 99}) == [True, True]
+    assert judged(**{TLS: 102}) == [False, False]
+
+
+@pytest.mark.parametrize(("query", "met"), [(0.105, True), (0.106, False)])
+def test_local_clients_are_judged_beside_those_without_a_mesh(query: float, met: bool) -> None:
+    samples = [
+        of for of in measured(**{QUERY_P50: {NO_MESH: 0.1, BY_GATEWAYS: 0.1}}) if of.round > 1 or of.case != LOCAL
+    ]
+    samples += [sample(QUERY_P50, way, value, case=LOCAL) for way, value in ((NO_MESH, 0.1), (BY_GATEWAYS, query))]
+    aim, *_ = aims(samples)
+    assert aim.met == met, "one round decides"
+
+
+@pytest.mark.parametrize("memory", [0, 5e6])
+def test_no_sidecar_may_be_on_the_way_of_local_clients(memory: float) -> None:
+    (aim,) = (aim for aim in aims(measured(**{SIDECARS_MEMORY: {BY_GATEWAYS: memory}})) if "sidecars on" in aim.what)
+    assert aim.measured == f"{memory / 1e6:.0f} MB, 0 s per GB"
+    assert aim.met == (not memory)
+
+
+def test_what_was_not_measured_is_no_aim() -> None:
+    assert not list(aims([of for of in measured() if of.way in (TLS, PLAIN)]))
+
+
+def test_a_missed_aim_has_its_reason() -> None:
+    text = aims_table(aims(measured(**{QUERY_P50: {GATEWAYS: 0.3, PLAIN: 0.1}})))
+    assert "**missed**: two more processes are woken up" in row(text, "| query p50 by gateways")
 
 
 def test_ratios_are_made_within_a_round() -> None:
     samples = measured()
     first = [s for s in samples if s.metric == STREAMED and s.case == NEAR.name and s.round == 1]
     doubled = [s if s not in first else sample(STREAMED, s.way, 2) for s in samples]
-    row = next(line for line in comparison(doubled, NEAR.name).splitlines() if "streamed" in line)
-    assert row.endswith("| 1 (1 to 2) | 1 (1 to 2) | 1 (1 to 2) | 1 (1 to 1) |")
+    start = f"| {NEAR.name} | {GATEWAYS} |"
+    assert row(bulk(doubled), start).startswith(f"{start} 1 (1 to 2) | 1 (1 to 1) |")
 
 
-def test_the_section_has_every_case_and_metric() -> None:
+def test_the_section_has_every_case_and_way() -> None:
     text = section(measured())
-    assert all(f"### WAN: {case.name}\n" in text for case in CASES)
-    assert all(text.count(f"| {words} |") == len(CASES) for words in WORDS.values())
+    assert all(f"| {case.name} | {way} |" in text for case in CASES for way in WAYS)
+    assert all(f"| {way} | 1 (1 to 1) |" in queries(measured()) for way in SHOWN if way != FIRST)
+    assert all(f"| {way} | 1 (1 to 1) |" in local(measured()) for way in LOCAL_WAYS)
 
 
-def test_the_section_says_what_the_proxies_cost() -> None:
-    assert "The three proxies take 3 s per GB; the servers take 0 s less" in section(measured())
+def test_what_was_not_measured_has_no_column() -> None:
+    text = bulk([s for s in measured() if s.metric == STREAMED])
+    assert text.splitlines()[0] == f"| WAN | way | bulk, streamed, MB/s | of `{TLS}` |"
 
 
-def test_the_section_says_what_one_sidecar_adds() -> None:
-    samples = measured(**{percentile_of(QUERY, 50): {DCMESH: 0.2, PLAIN: 0.05, ONE_SIDECAR: 0.15}})
-    assert "One sidecar alone adds 0.1 ms" in section(samples)
-    assert "together add 0.15 ms" in section(samples)
-
-
-@pytest.mark.parametrize(
-    ("relays", "share", "rest", "reach"),
-    [
-        (0.25, "add 0.2 of these 0.25 ms", "add 0.05 (0.05 to 0.05) ms", "aim of 0.15 ms leaves 0.01 ms"),
-        (0.29, "add 0.24 of these 0.25 ms", "add 0.01 (0.01 to 0.01) ms", "miss the aim of 0.15 ms, whatever they are"),
-    ],
-)
-def test_the_section_says_how_much_of_it_any_three_processes_cost(
-    relays: float, share: str, rest: str, reach: str
-) -> None:
-    text = section(measured(**{percentile_of(QUERY, 50): {DCMESH: 0.3, PLAIN: 0.05, TLS: 0.11, RELAYS: relays}}))
-    assert share in text
-    assert f"Envoy and TLS {rest}" in text
-    assert reach in text
+def test_the_section_says_what_proxies_and_servers_cost() -> None:
+    text = section(measured())
+    assert row(text, f"| {NEAR.name} | {SIDECARS} |").endswith("| 3 | 2 |")
+    assert row(text, f"| {NEAR.name} | {GATEWAYS} |").endswith("| 2 | 2 |")
+    assert row(local(measured(**{SIDECARS_MEMORY: {FIRST: 5e7}})), f"| {FIRST} |").endswith("| 2 | 50 (50 to 50) |")
 
 
 def test_plots_are_svg() -> None:
@@ -138,21 +208,38 @@ def test_the_database_without_dcmesh_is_dcmeshs_own_with_a_certificate() -> None
         assert {"name": "tls", "mountPath": direct.TLS} in container["volumeMounts"]
 
 
-def test_a_replica_follows_what_is_at_an_address() -> None:
-    source = direct.behind("192.0.2.1", 15443)
-    assert (source.hosts, source.port) == (("192.0.2.1",), 15443)
+def test_all_four_pairings_are_a_right_configuration(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shutil.which", lambda _: None)
+    sites = stage.configuration({name: Kubectl("", tmp_path / name) for name in ("dc1", "dc2")})["dcmesh:sites"]
+    sites[1]["imports"] = stage.imports()
+    source, replica = parse({"sites": [{**site, "cluster": "k3d"} for site in sites]}).sites
+    ends = {export.name: type(export) for export in source.exports}
+    assert ends == {stage.AT_GATEWAY: GatewayExport, stage.AT_POD: IngressExport}
+    ways = [(of.export, of.egress, of.host_namespace) for of in replica.imports]
+    assert ways == [
+        (of, egress, direct_or_other)
+        for of in (stage.AT_GATEWAY, stage.AT_POD)
+        for egress, direct_or_other in (("gateway", of), ("sidecar", f"{of}-host"))
+    ]
+    for way, names in ((stage.BY_GATEWAY, "gateway"), (stage.BY_SIDECAR, "sidecar")):
+        (imported,) = (i for i in replica.imports if (i.export, i.egress) == (stage.AT_POD, names))
+        assert stage.host_of(stage.AT_POD, way) == direct.host_of(imported.host_namespace or "")
 
 
 def tuned(**values: dict[str, float]) -> str:
     """The section of three rounds in which every figure is 1, or as given by change and metric."""
-    metrics = (STREAMED, percentile_of(QUERY, 50), *map(cpu_of, PROXIES))
+    metrics = (STREAMED, QUERY_P50, *map(cpu_of, PROXIES))
     return tuning.section(
         [
             sample(
-                metric, tuning.way_of(change), values.get(change.name if change else "", {}).get(metric, 1), number=n
+                metric,
+                tuning.way_of(base, change),
+                values.get(change.name if change else "", {}).get(metric, 1),
+                number=number,
             )
-            for n in (1, 2, 3)
+            for number in (1, 2, 3)
             for change in (None, *tuning.CHANGES)
+            for base in tuning.BASES
             for metric in metrics
         ]
     )
@@ -164,18 +251,15 @@ def test_what_does_not_help_in_the_proxies_is_left_out() -> None:
 
 def test_what_helps_in_the_proxies_is_named() -> None:
     helpful, harmful, *_ = tuning.CHANGES
-    text = tuned(**{helpful.name: {STREAMED: 1.2}, harmful.name: {STREAMED: 0.9, percentile_of(QUERY, 50): 1.5}})
+    text = tuned(**{helpful.name: {STREAMED: 1.2}, harmful.name: {STREAMED: 0.9, QUERY_P50: 1.5}})
     assert f"*{helpful.name}* does." in text
     assert f"*{harmful.name}* does" not in text
 
 
 def test_what_helps_and_is_left_out_is_named_with_the_reason() -> None:
-    faster = {percentile_of(QUERY, 50): 0.9}
-    assert f"*{tuning.ONE_WORKER.name}* does, and is left out: many connections" in tuned(
-        **{tuning.ONE_WORKER.name: faster}
-    )
+    (reno,) = (change for change in tuning.CHANGES if change.against)
+    assert f"*{reno.name}* does, and is left out: it is the hosts' choice" in tuned(**{reno.name: {QUERY_P50: 0.9}})
 
 
-def test_each_change_is_an_envoy_filter_or_a_proxys_own_setting() -> None:
-    assert all(bool(change.patches) != bool(change.proxy) for change in tuning.CHANGES)
-    assert all(change.mark for change in tuning.CHANGES if change.patches)
+def test_each_change_can_be_told_by_its_mark() -> None:
+    assert len({change.mark for change in tuning.CHANGES}) == len(tuning.CHANGES)

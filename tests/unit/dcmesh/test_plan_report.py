@@ -153,7 +153,7 @@ def test_a_wrong_configuration_has_no_plan_and_all_that_is_wrong_is_said(stack: 
 
 def test_no_such_stack_and_no_project(executable: Executable, tmp_path: Path) -> None:
     executable("pulumi", "echo \"error: no stack named 'dc9' found\" >&2; exit 255\n")
-    assert shown("dc9") == "UNKNOWN: pulumi stack: no stack named 'dc9' found\n"
+    assert shown("dc9").startswith("UNKNOWN: pulumi stack: no stack named 'dc9' found: `pulumi stack ls` lists ")
     (tmp_path / "Pulumi.yaml").unlink()
     assert shown() == "UNKNOWN: there is no Pulumi.yaml here: run it in the project's directory\n"
 

@@ -1,6 +1,7 @@
 """A stack's state is read whole, also while a run writes it; and what cannot be read is never taken for nothing."""
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -53,6 +54,25 @@ def test_one_that_is_silent_is_an_error(executable: Executable, monkeypatch: pyt
     executable("pulumi", "exec sleep 60")
     with pytest.raises(PulumiError, match=r"^pulumi stack export: no answer within 0.2 seconds: check its backend$"):
         read_state(lambda: pulumi("stack", "export", "--stack", "dc1"))
+
+
+@pytest.mark.parametrize(
+    ("said", "step"),
+    [
+        ("no stack named 'dc9' found", "`pulumi stack ls`"),
+        ("PULUMI_ACCESS_TOKEN must be set for login during non-interactive CLI sessions", "`pulumi login`"),
+    ],
+)
+def test_a_mistake_is_told_with_the_next_step(executable: Executable, said: str, step: str) -> None:
+    executable("pulumi", f'echo "error: {said}" >&2; exit 255')
+    with pytest.raises(PulumiError, match=f"^pulumi stack output: {re.escape(said)}: .*{step}"):
+        pulumi("stack", "output", "--json")
+
+
+def test_a_pulumi_that_is_not_there_is_told_with_the_next_step(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(PulumiError, match=r"^pulumi cannot be run: No such file or directory: .*scripts/env"):
+        pulumi("stack", "output", "--json")
 
 
 def outside(error: LookupError | None) -> Environment:

@@ -157,6 +157,12 @@ def test_the_verb_says_so_and_its_exit_code_is_what_make_asks_for(
     assert capsys.readouterr().out == ""
 
 
+def test_on_a_terminal_it_is_shown_that_the_backend_is_asked(lock: Callable[..., Path], waited_for: list[str]) -> None:
+    lock("a", pid=NOBODY)
+    assert typed("unlock", "--stack", "dev") == State.OK
+    assert waited_for == ["looking for a lock"]
+
+
 def test_pulumis_own_error_is_shown(executable: Executable, capsys: pytest.CaptureFixture[str]) -> None:
     executable("pulumi", "echo 'error: no passphrase' >&2; exit 255")
     assert typed("unlock", "--stack", "dev") == State.UNKNOWN

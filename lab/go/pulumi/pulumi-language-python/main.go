@@ -85,12 +85,43 @@ func tools(info *pulumirpc.ProgramInfo) (toolchain.Toolchain, error) {
 				return nil, fmt.Errorf("unsupported toolchain %q", s)
 			}
 		case "typechecker":
-			return nil, errors.New("option typechecker is not supported by this language host")
+			if _, err := typechecker(info); err != nil {
+				return nil, err
+			}
 		default:
 			return nil, fmt.Errorf("unknown runtime option %q", k)
 		}
 	}
 	return toolchain.ResolveToolchain(o)
+}
+
+// typechecker returns the module that checks the program before it runs, or "".
+func typechecker(info *pulumirpc.ProgramInfo) (string, error) {
+	switch name := info.GetOptions().GetFields()["typechecker"].GetStringValue(); name {
+	case "", "none":
+		return "", nil
+	case "mypy", "pyright":
+		return name, nil
+	default:
+		return "", fmt.Errorf("unsupported typechecker %q", name)
+	}
+}
+
+// check has the typechecker look at the program. Its complaints are the error.
+func check(ctx context.Context, tc toolchain.Toolchain, info *pulumirpc.ProgramInfo) error {
+	checker, err := typechecker(info)
+	if err != nil || checker == "" {
+		return err
+	}
+	cmd, err := tc.ModuleCommand(ctx, checker, info.GetProgramDirectory())
+	if err != nil {
+		return err
+	}
+	cmd.Dir = info.GetProgramDirectory()
+	if said, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("%s: %w\n%s", checker, err, said)
+	}
+	return nil
 }
 
 func (h *host) Handshake(_ context.Context, r *pulumirpc.LanguageHandshakeRequest) (*pulumirpc.LanguageHandshakeResponse, error) {
@@ -201,6 +232,9 @@ func (h *host) Run(ctx context.Context, r *pulumirpc.RunRequest) (*pulumirpc.Run
 		return nil, err
 	}
 	if err := tc.ValidateVenv(ctx); err != nil {
+		return nil, err
+	}
+	if err := check(ctx, tc, r.GetInfo()); err != nil {
 		return nil, err
 	}
 	// Never null: the exec script wants a JSON object and a JSON array.

@@ -1,5 +1,7 @@
 """Mariadb: options, manifests whose parts must agree, and their wiring. How a pod prepares itself has its own file."""
 
+import os
+import subprocess
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import SimpleNamespace
@@ -498,6 +500,35 @@ def test_a_pod_is_asked_where_its_server_is() -> None:
     assert (shell, option) == ("bash", "-c")
     assert script.startswith(f'mariadb --socket={PLACE["socket"]} --execute="$0" && ')
     assert query.startswith("SHOW SLAVE STATUS\\G"), "one channel's: fields that come twice contradict each other"
+
+
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        ("echo 11.8", "Source_Version: 11.8\n"),
+        ("echo 11.8; echo 10.11", "Source_Version: 11.8\n"),
+        ("echo '11.8 Read_Only: 1'; echo Read_Only: 1", "Source_Version: \n"),
+        ("exit 1", "Source_Version: \n"),
+    ],
+    ids=["it answers", "two lines", "what cannot be", "it is gone"],
+)
+def test_what_is_followed_is_asked_for_its_version(tmp_path: Path, answer: str, told: str) -> None:
+    client = tmp_path / "mariadb"
+    client.write_text(f"#!/bin/sh\n{answer}\n")
+    client.chmod(0o755)
+    script = mariadb.SOURCE_VERSION.replace("/var/lib/mysql/data", str(tmp_path))
+
+    def said() -> str:
+        done = subprocess.run(
+            ["bash", "-c", script], env={"PATH": f"{tmp_path}:{os.environ['PATH']}"}, capture_output=True, text=True
+        )
+        assert (done.returncode, done.stderr) == (0, "")
+        return done.stdout
+
+    assert said() == "", "it follows nothing"
+    (tmp_path / "master.info").touch()
+    assert said() == told
+    assert f" && {mariadb.SOURCE_VERSION}" in mariadb.replica("dr", "rows-0").command[2]
 
 
 def test_containers_may_do_nothing_special() -> None:

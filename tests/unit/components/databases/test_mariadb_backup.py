@@ -35,7 +35,7 @@ PROGRAMS = {
     "mbstream": """
         case $1 in
           --extract) while read -r name text; do [ -z "$name" ] || printf "$text" >"${2#*=}/$name"; done ;;
-          --create) echo "$2" ;;
+          --create) [ ! -e "$state/late" ] || /bin/sleep 0.5; echo "$2" ;;
         esac""",
     "mariadb": '[ ! -e "$state/silent" ] && /bin/cat "$state/waiting"',
     "flock": '[ ! -e "$state/locked" ]',
@@ -188,8 +188,9 @@ def test_a_backup_is_fetched_by_who_proves_that_it_knows_the_password(pod: Pod, 
         "dcmesh: has copied 127.0.0.1",
     ]
     assert served.told == [proof("replication")]
-    assert sorted(path.name for path in pod.copy.iterdir()) == ["dcmesh-prepared", "ibdata1"]
+    assert sorted(path.name for path in pod.copy.iterdir()) == ["dcmesh-prepared", "ibdata1", "mysql_upgrade_info"]
     assert (pod.copy / "dcmesh-prepared").read_text() == "0-1-7,2-5-9\n"
+    assert (pod.copy / "mysql_upgrade_info").read_text() == "10.11.0-MariaDB\n"
     assert not [call for call in pod.calls if PASSWORDS["replication"] in call]
 
 
@@ -255,7 +256,7 @@ def test_what_is_no_whole_backup_is_begun_again(pod: Pod, source: MakeSource, fi
     status, said = fetch(pod, source(first, WHOLE))
     assert status == 0
     assert f"dcmesh: waits for a backup of 127.0.0.1: {why}" in said
-    assert sorted(path.name for path in pod.copy.iterdir()) == ["dcmesh-prepared", "ibdata1"]
+    assert sorted(path.name for path in pod.copy.iterdir()) == ["dcmesh-prepared", "ibdata1", "mysql_upgrade_info"]
     assert not (pod.incoming / "received").exists()
 
 
@@ -397,6 +398,13 @@ def test_a_backup_is_served_to_a_follower_and_ends_with_its_mark(pod: Pod, user:
     lines = [line for line in sent.splitlines() if not line.startswith("dcmesh: ")]
     assert lines == [GREETING.rstrip(), "bytes 5242880", "THE-BACKUP", "dcmesh-complete"]
     assert not [call for call in [*pod.calls, sent] if any(password in call for password in PASSWORDS.values())]
+
+
+def test_a_backup_is_whole_however_late_its_mark_is(pod: Pod) -> None:
+    """By then what guards it has ended, and there is nothing left to be killed."""
+    (pod.state / "late").touch()
+    status, sent = answer(pod, proof("replication"))
+    assert (status, "\ndcmesh-complete\n" in sent) == (0, True)
 
 
 @pytest.mark.parametrize(

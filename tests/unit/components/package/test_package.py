@@ -1,5 +1,6 @@
 """The component package: its schema, and what its components create of what Pulumi hands them."""
 
+import itertools
 import json
 import re
 import tomllib
@@ -19,6 +20,7 @@ from tests.unit.engine import Engine
 
 SCHEMA = json.loads((ROOT / "package/schema.json").read_text())
 EXAMPLE = yaml.safe_load((ROOT / "examples/component-package/Pulumi.yaml").read_text())
+TYPESCRIPT = (ROOT / "examples/component-package-ts/index.ts").read_text()
 VERSION = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
 
 # Whole numbers come as floats.
@@ -194,31 +196,69 @@ def test_an_export_is_written_out(engine: Engine, place: str) -> None:
         engine.run(program)
 
 
-# --- the example -------------------------------------------------------------------------------------------------
+# --- the examples ------------------------------------------------------------------------------------------------
+
+
+def literal(text: str) -> Any:
+    """Return the object that a text of TypeScript begins with. Without comments it is a mapping of YAML, too."""
+    ends = itertools.accumulate({"{": 1, "}": -1}.get(character, 0) for character in text)
+    return yaml.safe_load(text[: list(ends).index(0) + 1])
 
 
 def known_type(resource: dict[str, Any]) -> dict[str, Any] | None:
-    """Return what the schema says of a resource of the example; None if it is of another package."""
+    """Return what the schema says of a resource of the example in YAML; None if it is of another package."""
     package, _, kind = resource["type"].partition(":")
     return SCHEMA["resources"][f"dcmesh:index:{kind}"] if package == "dcmesh" else None
 
 
-def test_the_example_has_each_component() -> None:
-    kinds = {resource["type"] for resource in EXAMPLE["resources"].values() if known_type(resource)}
-    assert kinds == {f"dcmesh:{component.__name__}" for component in host.COMPONENTS}
+COMPONENTS = {
+    "yaml": {of["type"].partition(":")[2]: of["properties"] for of in EXAMPLE["resources"].values() if known_type(of)},
+    "typescript": {
+        of[1]: literal(TYPESCRIPT[of.end() :]) for of in re.finditer(r'new dcmesh\.(\w+)\("[\w-]+", (?={)', TYPESCRIPT)
+    },
+}
+ORDERS_OF = {
+    "yaml": EXAMPLE["variables"]["orders"],
+    "typescript": literal(TYPESCRIPT.partition("const orders = ")[2]),
+}
 
 
-def test_the_example_gives_what_the_schema_wants() -> None:
-    for resource in EXAMPLE["resources"].values():
-        if known := known_type(resource):
-            assert set(known["requiredInputs"]) <= set(resource["properties"]) <= set(known["inputProperties"])
-    (orders,) = EXAMPLE["variables"].values()
+@pytest.mark.parametrize("language", COMPONENTS)
+def test_the_example_has_each_component(language: str) -> None:
+    assert set(COMPONENTS[language]) == {component.__name__ for component in host.COMPONENTS}
+
+
+@pytest.mark.parametrize("language", COMPONENTS)
+def test_the_example_gives_what_the_schema_wants(language: str) -> None:
+    for kind, given in COMPONENTS[language].items():
+        known = SCHEMA["resources"][f"dcmesh:index:{kind}"]
+        assert set(known["requiredInputs"]) <= set(given) <= set(known["inputProperties"])
+    orders = ORDERS_OF[language]
     for name, given in (("ExportArgs", orders), ("ConsumerArgs", orders["consumers"][0])):
         wanted = SCHEMA["types"][f"dcmesh:index:{name}"]
         assert set(wanted["required"]) <= set(given) <= set(wanted["properties"])
 
 
-def test_the_example_refers_to_what_is_there() -> None:
+def test_both_languages_say_the_same() -> None:
+    assert ORDERS_OF["typescript"] == ORDERS_OF["yaml"]
+    assert {kind: set(given) for kind, given in COMPONENTS["typescript"].items()} == {
+        kind: set(given) for kind, given in COMPONENTS["yaml"].items()
+    }
+
+
+def test_the_example_in_typescript_takes_the_outputs_that_are_there() -> None:
+    assert f'from "@{SCHEMA["namespace"]}/{SCHEMA["name"]}"' in TYPESCRIPT
+    taken = [
+        (kind, output)
+        for name, kind in re.findall(r"const (\w+) = new dcmesh\.(\w+)", TYPESCRIPT)
+        for output in re.findall(rf"\b{name}\.(\w+)", TYPESCRIPT)
+    ]
+    assert {kind for kind, _ in taken} == {"SharedCA", "EastWestGateway", "ServiceExport"}
+    for kind, output in taken:
+        assert output in SCHEMA["resources"][f"dcmesh:index:{kind}"]["properties"]
+
+
+def test_the_example_in_yaml_refers_to_what_is_there() -> None:
     resources, others = EXAMPLE["resources"], {*EXAMPLE["variables"], *EXAMPLE["config"]}
     named = re.findall(r"\$\{([\w-]+)(?:\.(\w+))?", json.dumps(EXAMPLE))
     assert len(named) > 20
@@ -229,5 +269,5 @@ def test_the_example_refers_to_what_is_there() -> None:
 
 
 def test_what_the_example_exports_can_be_created(construct: Any) -> None:
-    engine = construct("ServiceExport", export=EXAMPLE["variables"]["orders"], selector={"app": "db"})
+    engine = construct("ServiceExport", export=ORDERS_OF["yaml"], selector={"app": "db"})
     assert engine.outputs == {"hosts": [f"db-{ordinal}.db.shop.svc.cluster.local" for ordinal in range(2)]}

@@ -224,6 +224,13 @@ def test_samples_have_what_the_pods_will_have(restricted: str | None) -> None:
     }
 
 
+def test_an_istiod_that_is_there_fills_in_a_gateways_own_container() -> None:
+    """To a pod that has none of this name its webhook adds one, without a security context: refused for no reason."""
+    of = samples_of(settings_of())
+    for what in ("the gateway", "the egress gateway"):
+        assert [container["name"] for container in of[what].pod["spec"]["containers"]] == ["istio-proxy"]
+
+
 def test_samples_have_the_images_that_are_set() -> None:
     raw = stack("mariadb-gateways") | {"images": {"probe": "r.example/probe:1"}}
     raw["sites"] = [

@@ -1,0 +1,44 @@
+"""A database of dcmesh 0.1.0 with a replica in its own site: both have sidecars, which take in and out all."""
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+from bench.data_path import direct
+from bench.data_path.database import Pair
+from tests.e2e.test_release import released
+from tests.e2e.toolbox import Lab, database_passwords
+from tests.faults.stage import SOURCE, Site
+
+LAB = "data-first"
+REPLICA = "local"
+
+
+@contextmanager
+def standing_pair(directory: Path, password: str, tls: tuple[str, str]) -> Iterator[Pair]:
+    """Have them for a while, on clusters of their own.
+
+    Args:
+        directory: for the release's program and the kubeconfigs.
+        password: of the clients.
+        tls: certificate and key of the replica's server.
+    """
+    lab = Lab(LAB)
+    try:
+        with released(lab, directory, "mariadb", {"dc1": ["dc2"], "dc2": []}) as (_, sites):
+            dc1 = sites["dc1"]
+            # Followers of its own would take from the cores.
+            dc1("scale", "statefulset", direct.NAME, "--namespace", SOURCE, "--replicas=1")
+            replication = database_passwords(dc1, SOURCE)["replication"]
+            source = direct.behind(direct.host_of(SOURCE))
+            arguments = direct.arguments(REPLICA, "dc1-replica", source=source, password=replication, sidecar=True)
+            namespace, *rest = direct.objects(arguments, tls)
+            namespace["metadata"]["labels"] = {"istio-injection": "enabled"}
+            dc1.apply(namespace, *rest)
+            direct.rolled_out(dc1, REPLICA)
+            ends = (Site("dc1", of, lab, dc1) for of in (SOURCE, REPLICA))
+            with closing(Pair(*ends)) as pair:
+                pair.prepare(password)
+                yield pair
+    finally:
+        lab("delete", "--all")

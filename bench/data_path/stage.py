@@ -1,0 +1,175 @@
+"""The databases that are measured, and the stack that links them. All have the same options.
+
+In dc1 stand three sources: one that nobody exports, one that is exported with `termination: gateway`, and one with
+`termination: ingress`, whose pod has a sidecar. Each has a replica in dc1; the exported ones have one in dc2 that comes
+by the egress gateway, and one that comes by a sidecar.
+"""
+
+import json
+import secrets
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bench.clusters import clusters
+from bench.data_path import direct
+from bench.data_path.database import Pair
+from components.workloads.namespace_and_account import pod_labels
+from dcmesh.model.ingress_port import TAKES_PART, ingress_port
+from dcmesh.model.link import MYSQL_PORT
+from tests.e2e.toolbox import Kubectl, Lab, Project, initialised, lab_config
+from tests.faults.stage import Site
+
+LAB = "data"
+APART, AT_GATEWAY, AT_POD = "apart", "direct", "ingress"
+"""The sources' namespaces."""
+
+LOCALLY, BY_GATEWAY, BY_SIDECAR = "local", "gateway", "sidecar"
+"""How a replica comes: its namespace is the source's with this at the end."""
+
+EGRESS = {"namespace": "dcmesh-egress", "serviceAccount": "egress"}
+
+
+def replica_of(source: str, way: str) -> str:
+    """Return the namespace of a source's replica."""
+    return f"{source}-{way}"
+
+
+def host_of(source: str, way: str) -> str:
+    """Return by what name a replica finds its source. A site does not import one name in two ways."""
+    return direct.host_of(replica_of(source, "host") if way == BY_SIDECAR else source)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stage:
+    """What stands.
+
+    Attributes:
+        sites: the clusters.
+        pairs: each source with one of its replicas, by the source's namespace and how the replica comes.
+        address: of the LoadBalancer of what is exported at the gateway.
+        password: of all clients.
+        tls: certificate and key of all servers.
+    """
+
+    sites: dict[str, Kubectl]
+    pairs: dict[tuple[str, str], Pair]
+    address: str
+    password: str
+    tls: tuple[str, str]
+
+
+@contextmanager
+def standing(directory: Path) -> Iterator[Stage]:
+    """Have all of it for a while. The databases run before dcmesh does."""
+    tls, password = direct.certificate("bench"), secrets.token_hex(16)
+    with clusters(LAB, directory) as sites, ExitStack() as sessions:
+        dc1, dc2 = sites["dc1"], sites["dc2"]
+        for source in (APART, AT_GATEWAY, AT_POD):
+            dc1.apply(*direct.objects(direct.arguments(source, "dc1", source=None, password=password), tls))
+        for source in (APART, AT_GATEWAY, AT_POD):
+            direct.rolled_out(dc1, source)
+        project = initialised(Lab(LAB), directory, configuration(sites))
+        project.up("--skip-preview")
+        take_part(dc1)
+        link(project, dc2)
+        pairs = dict[tuple[str, str], Pair]()
+        for source, way in replicas():
+            site = "dc1" if way == LOCALLY else "dc2"
+            arguments = direct.arguments(
+                replica_of(source, way),
+                "dc1-replica" if way == LOCALLY else site,
+                source=direct.behind(host_of(source, way)),
+                password=password,
+                sidecar=way == BY_SIDECAR,
+            )
+            namespace, *rest = direct.objects(arguments, tls)
+            sites[site].apply(*rest if way == BY_SIDECAR else (namespace, *rest))
+        for source, way in replicas():
+            site = "dc1" if way == LOCALLY else "dc2"
+            direct.rolled_out(sites[site], replica_of(source, way))
+            ends = (("dc1", source), (site, replica_of(source, way)))
+            pair = Pair(*(Site(of, namespace, Lab(LAB), sites[of]) for of, namespace in ends))
+            pairs[source, way] = sessions.enter_context(closing(pair))
+        for source in (APART, AT_GATEWAY, AT_POD):
+            pairs[source, LOCALLY].prepare(password)
+        yield Stage(
+            sites=sites,
+            pairs=pairs,
+            address=direct.expose(dc1, AT_GATEWAY),
+            password=password,
+            tls=tls,
+        )
+
+
+def replicas() -> list[tuple[str, str]]:
+    """Return each source with each way by which a replica comes."""
+    across = [(source, way) for source in (AT_GATEWAY, AT_POD) for way in (BY_GATEWAY, BY_SIDECAR)]
+    return [*((source, LOCALLY) for source in (APART, AT_GATEWAY, AT_POD)), *across]
+
+
+def configuration(sites: dict[str, Kubectl]) -> dict[str, Any]:
+    """Return the stack with its exports, before anything is imported."""
+    dc1, dc2 = ({"name": name, "cluster": {"kubeconfig": str(site.path)}} for name, site in sites.items())
+    return {
+        "dcmesh:sites": [{**dc1, "gateway": {"replicas": 1}, "exports": exports()}, dc2],
+        "dcmesh:istio": lab_config()["dcmesh:istio"],
+        "dcmesh:protect": False,
+    }
+
+
+def exports() -> list[dict[str, Any]]:
+    """Return what dc1 exports."""
+
+    def export(source: str, **ends: Any) -> dict[str, Any]:  # noqa: ANN401 — parts of a configuration
+        by_sidecar = {"site": "dc2", "namespace": replica_of(source, BY_SIDECAR), "serviceAccount": direct.NAME}
+        consumers = [{"site": "dc2", **EGRESS}, by_sidecar]
+        pods = {"namespace": source, "statefulSet": direct.NAME, "replicas": 1}
+        return {"name": source, **pods, "consumers": consumers, **ends}
+
+    own = {"serviceAccount": direct.NAME, "selector": pod_labels(direct.NAME)}
+    return [
+        export(AT_GATEWAY, termination="gateway", port=MYSQL_PORT),
+        export(AT_POD, termination="ingress", ports=[{"port": MYSQL_PORT}], **own),
+    ]
+
+
+def imports() -> list[dict[str, Any]]:
+    """Return what dc2 imports: each export by the egress gateway, and by a sidecar."""
+    made = []
+    for source in (AT_GATEWAY, AT_POD):
+        export = {"from": "dc1", "export": source}
+        clients = [{"namespace": replica_of(source, BY_GATEWAY)}]
+        made.append({**export, **EGRESS, "egress": "gateway", "hostNamespace": source, "clients": clients})
+        consumer = {"namespace": replica_of(source, BY_SIDECAR), "serviceAccount": direct.NAME}
+        made.append({**export, **consumer, "hostNamespace": replica_of(source, "host")})
+    return made
+
+
+def take_part(dc1: Kubectl) -> None:
+    """Have the pod of what is exported with `termination: ingress` get its sidecar."""
+    metadata = {
+        "labels": {"sidecar.istio.io/inject": "true", TAKES_PART: AT_POD},
+        "annotations": {
+            "traffic.sidecar.istio.io/includeInboundPorts": str(ingress_port(MYSQL_PORT)),
+            "traffic.sidecar.istio.io/includeOutboundIPRanges": "",
+        },
+    }
+    patch = json.dumps({"spec": {"template": {"metadata": metadata}}})
+    dc1("patch", "statefulset", direct.NAME, "--namespace", AT_POD, "--type=merge", f"--patch={patch}")
+    direct.rolled_out(dc1, AT_POD)
+
+
+def link(project: Project, dc2: Kubectl) -> None:
+    """Have dc2 import it all. Consumers with sidecars have their namespaces before."""
+    injected = {"istio-injection": "enabled"}
+    for source in (AT_GATEWAY, AT_POD):
+        name = replica_of(source, BY_SIDECAR)
+        namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": injected}}
+        account = {"name": direct.NAME, "namespace": name}
+        dc2.apply(namespace, {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": account})
+    with project.edit() as config:
+        config["dcmesh:sites"][1]["imports"] = imports()
+    project.up("--skip-preview")

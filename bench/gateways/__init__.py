@@ -1,1 +1,0 @@
-"""Gateways: a database that is there already, without a sidecar, exported with the gateway ending TLS."""
