@@ -1,4 +1,4 @@
-"""`python -m bench`: measure, keep the raw figures, write docs/performance.md.
+"""`python -m bench`: measures, keeps the raw figures, and writes docs/performance.md.
 
 python -m bench                        everything
 python -m bench data-path --rounds 3   one part
@@ -10,15 +10,19 @@ import argparse
 from bench import document, machine
 from bench.data_path.run import run as data_path
 from bench.data_path.tuning import run as tuning
+from bench.peers.run import run as peers
 from bench.samples import Recorder
 from bench.scale.gateways import run as scale_gateways
 from bench.scale.run import run as scale
 from bench.setup.run import run as setup
+from bench.state.run import run as state
 
 RUNS = {
     "data-path": data_path,
     "tuning": tuning,
+    "peers": peers,
     "setup": setup,
+    "state": state,
     "scale": scale,
     "scale-gateways": scale_gateways,
 }
@@ -27,7 +31,7 @@ ROUNDS = 5
 
 
 def main() -> None:
-    """Measure what is asked for."""
+    """Measure the parts that are asked for."""
     parser = argparse.ArgumentParser(prog="python -m bench", description="measure, and write docs/performance.md")
     parser.add_argument("parts", nargs="*", choices=(*RUNS, ALL), default=ALL, help="what to measure (default: all)")
     parser.add_argument("--rounds", type=int, default=ROUNDS, help="rounds of each measurement (default: %(default)s)")

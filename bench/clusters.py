@@ -1,4 +1,4 @@
-"""The lab's two clusters, without anything in them."""
+"""The lab's two clusters, empty."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,19 +7,19 @@ from pathlib import Path
 from tests.e2e.toolbox import Kubectl, Lab
 
 REACHABLE = {"dc1": ("dc2",), "dc2": ()}
-"""The sites, each with those that may reach it."""
+"""The sites, each with the sites that may reach it."""
 
 
 @contextmanager
 def clusters(name: str, directory: Path) -> Iterator[dict[str, Kubectl]]:
-    """Have both clusters of a lab for a while, made anew: nothing of what went before is in them.
+    """Run both clusters of a lab while the block runs. They are made anew, so nothing from before is in them.
 
     Args:
-        name: of the lab.
-        directory: where their kubeconfigs go, as `SITE.kubeconfig`.
+        name: the lab's name.
+        directory: where their kubeconfigs are written, as `SITE.kubeconfig`.
 
     Raises:
-        RuntimeError: they were not made.
+        RuntimeError: the clusters could not be made.
     """
     lab = Lab(name)
     try:

@@ -1,7 +1,7 @@
-"""docs/performance.md and its plots, made of the raw figures in docs/performance/ alone.
+"""Writes docs/performance.md and its plots from the raw figures in docs/performance/.
 
 python -m bench.document            write them
-python -m bench.document --check    say whether they are what the figures give; CI does
+python -m bench.document --check    say whether they are up to date with the figures, as CI does
 
 """
 
@@ -15,10 +15,12 @@ from bench import machine
 from bench.aims import Aim, aims_table
 from bench.data_path import report as data_path
 from bench.data_path import tuning
+from bench.peers import report as peers
 from bench.samples import Sample, read
 from bench.scale import gateways_report as scale_gateways
 from bench.scale import report as scale
 from bench.setup import report as setup
+from bench.state import report as state
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "performance.md"
 FIGURES = DOCUMENT.with_suffix("")
@@ -30,9 +32,9 @@ class Part:
     """One part of the document.
 
     Attributes:
-        name: of its figures' file, and of its place in the page.
-        section: makes its text, headings of level 3 and below.
-        plots: makes its plots: text of SVG by file name.
+        name: the name of its figures' file, and of its place in the page.
+        section: the function that writes its text, with headings of level 3 and below.
+        plots: the function that makes its plots: the text of each SVG by file name.
         aims: tells what was aimed at.
     """
 
@@ -47,7 +49,9 @@ PARTS = (
     Part("tuning", tuning.section, tuning.plots, tuning.aims),
     # An earlier run of two pairings. It goes once the data path, which has all four, is measured anew.
     Part("gateways", data_path.earlier, data_path.no_plots, data_path.aims),
+    Part("peers", peers.section, peers.plots, peers.aims),
     Part("setup", setup.section, setup.plots, setup.aims),
+    Part("state", state.section, state.plots, state.aims),
     Part("scale", scale.section, scale.plots, scale.aims),
     Part("scale-gateways", scale_gateways.section, scale_gateways.plots, scale_gateways.aims),
 )
@@ -59,12 +63,12 @@ def figures_of(part: str) -> Path:
 
 
 def machine_of(part: str) -> Path:
-    """Return the file with what a part's figures depend on."""
+    """Return the file that describes the machine on which a part's figures were measured."""
     return FIGURES / f"{part}-machine.csv"
 
 
 def files() -> dict[Path, str]:
-    """Return every file that is made of the figures, with its text."""
+    """Return every file that is made from the figures, with its text."""
     made: dict[Path, str] = {}
     sections, aims = dict[str, str](), list[Aim]()
     for part in PARTS:
@@ -81,7 +85,7 @@ def files() -> dict[Path, str]:
 
 
 def stale() -> list[Path]:
-    """Return the files that are not what the figures give. Plots must be there: the last digits are a machine's."""
+    """Return the files that are not up to date. A plot need only exist: its last digits depend on the machine."""
     return [
         path
         for path, text in files().items()
@@ -96,7 +100,7 @@ def write() -> None:
 
 
 def main() -> int:
-    """Write the files, or say which of them are not what they should be."""
+    """Write the files, or say which of them are not up to date."""
     parser = argparse.ArgumentParser(
         prog="python -m bench.document", description="docs/performance.md out of its figures"
     )

@@ -1,4 +1,4 @@
-"""The machine that the figures are of."""
+"""Describes the machine on which the figures were measured."""
 
 import csv
 import os
@@ -12,7 +12,7 @@ CONGESTION_CONTROL = Path("/proc/sys/net/ipv4/tcp_congestion_control")
 
 
 def note(path: Path) -> None:
-    """Write down what the figures that are measured now depend on."""
+    """Write down the facts on which the figures of this run depend."""
     models = [
         line.partition(": ")[2] for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line
     ]
@@ -34,7 +34,7 @@ def note(path: Path) -> None:
 
 
 def described(path: Path) -> str:
-    """Return what was noted, as a sentence."""
+    """Return what was written down, as a sentence."""
     with path.open(newline="") as file:
         facts = {row["what"]: row["is"] for row in csv.DictReader(file)}
     return (

@@ -12,12 +12,12 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def spread(figure: Summary, digits: int = 3) -> str:
-    """Return a median with its smallest and greatest value, all to so many significant digits."""
+    """Return a median with the smallest and the greatest value, each with this many significant digits."""
     return f"{number(figure.median, digits)} ({number(figure.low, digits)} to {number(figure.high, digits)})"
 
 
 def number(value: float, digits: int = 3) -> str:
-    """Return a number to so many significant digits, never in powers of ten, thousands apart."""
+    """Return a number with this many significant digits. Thousands are separated, and powers of ten are never used."""
     rounded = float(f"{value:.{digits}g}")
     if rounded == int(rounded):
         return f"{int(rounded):,}"

@@ -1,4 +1,4 @@
-"""Plots of docs/performance.md, as SVG that is the same whenever the figures are."""
+"""Plots of docs/performance.md, as SVG. The same figures give the same SVG."""
 
 import io
 from collections.abc import Mapping, Sequence
@@ -14,13 +14,13 @@ mpl.rcParams.update({"svg.hashsalt": "dcmesh", "svg.fonttype": "none"})
 
 @dataclass(frozen=True, kw_only=True)
 class Axes:
-    """What a plot's axes say.
+    """The title and the axes of a plot.
 
     Attributes:
         title: what is shown.
-        x: what goes to the right.
-        y: what goes up.
-        logarithmic: whether both axes are.
+        x: the label of the horizontal axis.
+        y: the label of the vertical axis.
+        logarithmic: whether both axes are logarithmic.
     """
 
     title: str
@@ -30,7 +30,7 @@ class Axes:
 
 
 def bars(axes: Axes, groups: Mapping[str, Mapping[str, Summary]]) -> str:
-    """Return bars of medians with their spread: for each place on the x axis one bar for each way."""
+    """Return bars of medians with their spread. Each place on the x axis has one bar for each way."""
     figure, drawing = _drawing(axes)
     ways = list(dict.fromkeys(way for group in groups.values() for way in group))
     width = 0.8 / len(ways)
@@ -46,7 +46,7 @@ def bars(axes: Axes, groups: Mapping[str, Mapping[str, Summary]]) -> str:
             label=way,
         )
     drawing.set_xticks(range(len(groups)), list(groups))
-    drawing.legend(loc="upper left", bbox_to_anchor=(1, 1))  # beside, not over what is drawn
+    drawing.legend(loc="upper left", bbox_to_anchor=(1, 1))  # The legend lies beside the plot and not over it.
     return _svg(figure)
 
 
@@ -63,12 +63,12 @@ def lines(axes: Axes, series: Mapping[str, Mapping[float, Summary]]) -> str:
         drawing.set_yscale("log")
     else:
         drawing.set_ylim(bottom=0)
-    drawing.legend(loc="upper left", bbox_to_anchor=(1, 1))  # beside, not over what is drawn
+    drawing.legend(loc="upper left", bbox_to_anchor=(1, 1))  # The legend lies beside the plot and not over it.
     return _svg(figure)
 
 
 def course(axes: Axes, spans: Mapping[str, tuple[float, float]]) -> str:
-    """Return bars from the beginning to the end of each thing, the first to begin on top."""
+    """Return a bar from the beginning to the end of each item. The first one to begin is on top."""
     figure, drawing = _drawing(axes, height=1 + 0.16 * len(spans))
     names = sorted(spans, key=lambda name: spans[name])
     drawing.barh(names, [spans[n][1] - spans[n][0] for n in names], left=[spans[n][0] for n in names])

@@ -1,4 +1,4 @@
-"""What was measured: one line of CSV a figure, written as it comes, and what follows from several rounds."""
+"""The measured figures, each a line of CSV that is written at once, and their medians over several rounds."""
 
 import csv
 import dataclasses
@@ -14,10 +14,10 @@ class Sample:
 
     Attributes:
         metric: what was measured.
-        unit: in what.
-        way: which of the things that are compared.
-        case: under which circumstances, the same for all ways.
-        round: in which round, from 1.
+        unit: the unit of the value.
+        way: which of the compared ways was measured.
+        case: the circumstances, which are the same for all ways.
+        round: the number of the round, from 1.
         value: the figure.
     """
 
@@ -33,10 +33,10 @@ COLUMNS = tuple(field.name for field in dataclasses.fields(Sample))
 
 
 class Recorder:
-    """Writes samples to a file of CSV, each at once: what an interrupted run has measured is kept."""
+    """Writes samples to a CSV file. Each is written at once, so that an interrupted run keeps what it has measured."""
 
     def __init__(self, path: Path) -> None:
-        """Begin the file anew.
+        """Begin an empty file.
 
         Args:
             path: the file.
@@ -47,14 +47,14 @@ class Recorder:
             csv.writer(file, lineterminator="\n").writerow(COLUMNS)
 
     def __call__(self, sample: Sample) -> None:
-        """Keep a sample."""
+        """Write a sample."""
         with self._path.open("a", newline="") as file:
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow((*dataclasses.astuple(sample)[:-1], f"{sample.value:.6g}"))
 
 
 def read(path: Path) -> list[Sample]:
-    """Return what a recorder wrote."""
+    """Return the samples that a recorder wrote."""
     with path.open(newline="") as file:
         return [
             Sample(
@@ -71,13 +71,13 @@ def read(path: Path) -> list[Sample]:
 
 @dataclass(frozen=True, kw_only=True)
 class Summary:
-    """Several rounds of one figure.
+    """A figure over several rounds.
 
     Attributes:
-        median: the middle one.
-        low: the smallest one.
-        high: the greatest one.
-        rounds: how many there are.
+        median: the median of the values.
+        low: the smallest value.
+        high: the greatest value.
+        rounds: how many values there are.
     """
 
     median: float
@@ -98,7 +98,7 @@ def summarize(values: Sequence[float]) -> Summary:
 
 
 def by_round(samples: Iterable[Sample], metric: str, way: str, case: str) -> dict[int, float]:
-    """Return a figure of each round in which it was measured."""
+    """Return a figure's value in each round in which it was measured."""
     return {s.round: s.value for s in samples if (s.metric, s.way, s.case) == (metric, way, case)}
 
 
@@ -106,7 +106,7 @@ def summary(samples: Iterable[Sample], metric: str, way: str, case: str) -> Summ
     """Return median and spread of a figure.
 
     Raises:
-        ValueError: it was not measured.
+        ValueError: the figure was not measured.
     """
     return summarize(list(by_round(samples, metric, way, case).values()))
 
@@ -119,18 +119,18 @@ def compared(
     case: str,
     how: Callable[[float, float], float],
 ) -> Summary:
-    """Return median and spread of what two ways' figures of the same round give: noise of a round hits both.
+    """Return median and spread of a comparison of two ways, made within each round: the noise of a round affects both.
 
     Args:
         samples: what was measured.
         metric: the figure.
-        way: the one.
-        base: what it is compared with.
+        way: one way.
+        base: the way with which it is compared.
         case: the circumstances.
-        how: what is made of both figures: their ratio, or their difference.
+        how: the function of both values: their ratio, or their difference.
 
     Raises:
-        ValueError: no round has both.
+        ValueError: no round has both values.
     """
     ours, theirs = by_round(samples, metric, way, case), by_round(samples, metric, base, case)
     return summarize([how(ours[number], theirs[number]) for number in sorted(ours.keys() & theirs.keys())])

@@ -1,7 +1,7 @@
 """The command line of the lab: `python -m lab VERB`.
 
-Each verb imports what it needs when it runs: all of it takes half a second of processor time, and each `up` asks for
-every site's kubeconfig.
+Each verb imports what it needs only when it runs. To import everything takes half a second of processor time, and each
+`up` runs this command once for every site's kubeconfig.
 """
 
 import argparse
@@ -86,7 +86,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _name(check: Callable[[str], str]) -> Callable[[str], str]:
-    """Return `check` as argparse wants it, so that it shows what is wrong."""
+    """Return `check` in the form that argparse wants, so that argparse shows the reason of a refusal."""
 
     def checked(text: str) -> str:
         try:

@@ -1,6 +1,6 @@
-"""The cgroup of a site: what finds its processes, kills them, and tells their memory.
+"""The cgroup of a site. By it the lab finds the site's processes, kills them, and measures their memory.
 
-The kernel keeps the record: no PID is written down that another process could get later.
+The kernel keeps the record of the processes. The lab writes down no PID, which another process could get later.
 """
 
 import contextlib
@@ -21,12 +21,13 @@ _ROOT = Path("/sys/fs/cgroup")
 def create(site: SitePaths) -> None:
     """Make the site's cgroup in every hierarchy, with a leaf for the site's own processes.
 
-    Version 2 wants processes in leaves only; kubelet puts the containers beside this one.
+    Version 2 allows processes in leaves only. kubelet puts the containers into groups beside this leaf.
     """
     for leaf in _own_leaves(site):
         leaf.mkdir(parents=True, exist_ok=True)
         for group in (leaf.parents[2], leaf.parents[1], leaf.parent, leaf):
-            for setting in ("cpuset.cpus", "cpuset.mems"):  # empty in a new group of version 1, which nothing can enter
+            # In a new group of version 1 they are empty, and no process can enter the group.
+            for setting in ("cpuset.cpus", "cpuset.mems"):
                 with contextlib.suppress(OSError):
                     (group / setting).write_text((group.parent / setting).read_text())
 
@@ -39,8 +40,8 @@ def join_command(site: SitePaths) -> str:
 def processes(site: SitePaths) -> list[int]:
     """Return the PIDs, as the host counts them, of everything that runs in the site, containers included.
 
-    Those of containers are where containerd has put them: what tells whose they are is that they come from the site's
-    first process.
+    A container's processes are in a group that containerd chose, which does not name the site. They belong to the site
+    because they descend from the site's first process.
     """
     found: set[int] = set()
     for hierarchy in _hierarchies():
@@ -59,7 +60,7 @@ def first_process(site: SitePaths) -> int | None:
 
 
 def kill(site: SitePaths, seconds: float = 15) -> None:
-    """End all processes of the site: the kernel takes everything in its PID namespace along with the first.
+    """End all processes of the site. With the first one, the kernel ends everything in its PID namespace.
 
     Raises:
         LabError: some live on after `seconds`.
@@ -93,8 +94,8 @@ def memory(site: SitePaths) -> int:
 def remove(site: SitePaths) -> None:
     """Remove the site's groups and its containers', and those above that are then empty, in every hierarchy.
 
-    The groups of containers that were killed with the site are removed by nobody else. Every kubelet on the machine
-    watches all groups that there are: some thousands of old ones use up inotify's watches, and no kubelet starts.
+    Nobody else removes the groups of containers that were killed with the site. Every kubelet on the machine watches
+    all groups. Some thousands of old ones use up inotify's watches, and then no kubelet starts.
     """
     containers = _containers(site)
     for hierarchy in _hierarchies():
@@ -104,14 +105,14 @@ def remove(site: SitePaths) -> None:
             try:
                 directory.rmdir()
             except OSError:
-                continue  # not there, or another site's too
+                continue  # The group does not exist, or another site uses it as well.
 
 
 def _hierarchies() -> list[Path]:
-    """The mounted hierarchies: one of version 2, or several of version 1 (perhaps one of version 2 beside them)."""
+    """The mounted hierarchies: one of version 2, or several of version 1, perhaps with one of version 2 beside them."""
     if (_ROOT / "cgroup.procs").exists():
         return [_ROOT]
-    # A controller's second name is a link to the directory it shares.
+    # A controller that shares a directory with another one has a link to it, under its own name.
     return [entry for entry in sorted(_ROOT.iterdir()) if not entry.is_symlink() and (entry / "cgroup.procs").exists()]
 
 
@@ -141,7 +142,8 @@ def _descendants(pids: Collection[int]) -> set[int]:
     children = defaultdict[int, list[int]](list)
     for directory in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
-            parent = (directory / "stat").read_text().rpartition(")")[2].split()[1]  # a name may have a bracket
+            # A process's name may have a bracket in it.
+            parent = (directory / "stat").read_text().rpartition(")")[2].split()[1]
             children[int(parent)].append(int(directory.name))
     found, left = set[int](), list(pids)
     while left:

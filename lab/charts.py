@@ -1,7 +1,7 @@
 """Istio's Helm charts, out of the Go module that its programs are built from."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from lab import golang
@@ -9,22 +9,24 @@ from lab.errors import LabError
 from lab.parts import Recipe, Workplace
 
 _CHARTS = {"base": "base", "istiod": "istio-control/istio-discovery", "gateway": "gateway"}
-"""Each chart's name and its directory below `manifests/charts`."""
+"""What a site's Istio is installed from."""
 
 _HUB, _RELEASED_HUB = "registry.istio.io/testing", "docker.io/istio"
 
 
 @dataclass(frozen=True)
 class Charts(Recipe):
-    """The charts base, istiod and gateway, as Istio releases them.
+    """Charts, as Istio releases them.
 
     Attributes:
         module: the module under `lab/go` that pins Istio.
         version: the release; the module's source has placeholders that the release process fills in.
+        charts: each chart's name and its directory below `manifests/charts`.
     """
 
     module: str
     version: str
+    charts: Mapping[str, str] = field(default_factory=lambda: _CHARTS)
 
     @property
     def sources(self) -> Iterable[Path]:
@@ -34,11 +36,12 @@ class Charts(Recipe):
     def make(self, work: Workplace) -> None:
         """Copy the charts and fill in version, hub and tag."""
         source = golang.dependency_source(self.module, "istio.io/istio", work) / "manifests" / "charts"
-        for name, directory in _CHARTS.items():
+        for name, directory in self.charts.items():
             chart = work.out / name
             work.run("cp", "--recursive", "--no-preserve=mode", source / directory, chart)
             _replace(chart / "Chart.yaml", {"ersion: 1.0.0": f"ersion: {self.version}"})
-        _replace(work.out / "istiod" / "values.yaml", {_HUB: _RELEASED_HUB, "tag: latest": f"tag: {self.version}"})
+            if name == "istiod":
+                _replace(chart / "values.yaml", {_HUB: _RELEASED_HUB, "tag: latest": f"tag: {self.version}"})
 
 
 def _replace(file: Path, replacements: dict[str, str]) -> None:

@@ -1,4 +1,4 @@
-"""A site's Kubernetes API as the lab uses it: is it ready, and what is in it."""
+"""A site's Kubernetes API. The lab asks it whether the site is ready, and what is in the site."""
 
 import datetime
 import subprocess
@@ -39,8 +39,8 @@ class Cluster:
         """Return what the site still lacks to be usable, empty if it is ready.
 
         Args:
-            since: when the site was started, in seconds since the epoch: what the API remembers from before does
-                not count.
+            since: when the site was started, in seconds since the epoch. What the API remembers from before that
+                does not count.
         """
         start = datetime.datetime.fromtimestamp(int(since), datetime.UTC)
         try:
@@ -75,7 +75,7 @@ class Cluster:
         Raises:
             LabError: kubectl failed.
         """
-        # The one client that needs no grant: what administrators may is in the manifests.
+        # This client alone needs no RBAC grant. The administrators' rights are granted by these manifests.
         first = f"--kubeconfig={self.site.kubeconfig('super-admin')}"
         command = (kubectl, first, "apply", "--server-side", "--force-conflicts", "-f", manifests)
         result = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -84,7 +84,7 @@ class Cluster:
 
     @cached_property
     def _api(self) -> client.ApiClient:
-        """A client that keeps its connection: who waits for a site asks it again and again."""
+        """A client that keeps its connection. Code that waits for a site asks it again and again."""
         settings = client.Configuration()
         settings.retries = False
         config.load_kube_config(str(self.site.kubeconfig("admin")), client_configuration=settings)

@@ -1,4 +1,4 @@
-"""Parts out of Debian packages that are not installed: nothing of theirs is started, or found by another program."""
+"""Parts made of files from Debian packages. The packages are not installed, so no service of theirs starts."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +13,7 @@ class DebianFiles(Recipe):
 
     Attributes:
         package: the package.
-        paths: where in it.
+        paths: the files' paths in the package.
     """
 
     package: str
@@ -21,7 +21,7 @@ class DebianFiles(Recipe):
 
     def make(self, work: Workplace) -> None:
         """Unpack the package aside and keep the files."""
-        packages.apt_sources()  # reads the lists of packages if there are none
+        packages.apt_sources()  # This reads the lists of packages if there are none yet.
         work.run("apt-get", "download", self.package)
         (archive,) = work.scratch.glob("*.deb")
         work.run("dpkg-deb", "--extract", archive, work.scratch / "unpacked")

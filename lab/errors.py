@@ -1,10 +1,10 @@
-"""What goes wrong in ways that the lab expects."""
+"""The lab's own errors, for failures that the lab expects."""
 
 from pathlib import Path
 
 
 class LabError(Exception):
-    """A failure to tell in one line, with the log that says more.
+    """A failure that the user is told in one line, with the log that says more.
 
     Attributes:
         log: a file or directory to read, if there is one.

@@ -1,4 +1,4 @@
-"""Parts built from Go modules. Each module under `lab/go` pins what it builds by its go.mod and go.sum."""
+"""Parts built from Go modules. Each module under `lab/go` pins its sources by its go.mod and go.sum."""
 
 import json
 import shlex
@@ -11,17 +11,17 @@ from lab.parts import Recipe, Workplace
 from lab.paths import REPOSITORY
 
 _QUICKLY = {"GOGC": "off", "GOMEMLIMIT": "1GiB"}
-"""Compilers are short-lived: each collects garbage when it holds this much, not whenever its heap has doubled."""
+"""Compilers are short-lived. Each collects garbage when it holds this much, not whenever its heap has doubled."""
 
 _NO_DEBUGGING = "-gcflags=all=-dwarf=false"
-"""The linker leaves out what debuggers need: the compiler need not write it. In a small program that is a fifth."""
+"""The linker drops what debuggers need, so the compiler need not write it. It is a fifth of a small program."""
 
 
 @dataclass(frozen=True)
 class GoPrograms(Recipe):
     """Static programs, each named as the go command names it: by the last element of its package's path.
 
-    What the module's `//go:generate` directives make is made first.
+    The module's `//go:generate` directives run first.
 
     Attributes:
         module: the module under `lab/go`.
@@ -37,7 +37,7 @@ class GoPrograms(Recipe):
 
     @property
     def settings(self) -> str:
-        """What is built, and what the go command is told, but for what changes nothing in the programs."""
+        """What is built, and the go command's settings, except those that change nothing in the programs."""
         return repr((self.packages, self._environment))
 
     @property
@@ -47,7 +47,7 @@ class GoPrograms(Recipe):
 
     @property
     def turn(self) -> str:
-        """The module: its programs share packages, which would be compiled twice."""
+        """The module. Its programs share packages, which would be compiled twice if two were built side by side."""
         return self.module
 
     def make(self, work: Workplace) -> None:
@@ -60,7 +60,10 @@ class GoPrograms(Recipe):
 
     @property
     def _environment(self) -> dict[str, str]:
-        """Settings of the go command: the same for generating as for building, so that both share its cache."""
+        """The go command's settings.
+
+        They are the same for generating and for building, so that both share its cache.
+        """
         link = " ".join(("-s", "-w", *(f"-X {name}={value}" for name, value in self.variables.items())))
         flags = ("-trimpath", "-buildvcs=false", f"-tags={','.join(self.tags)}", f"-ldflags={link}")
         return {"CGO_ENABLED": "0", "GOFLAGS": shlex.join(flags)}
@@ -68,12 +71,12 @@ class GoPrograms(Recipe):
 
 @dataclass(frozen=True)
 class GoModuleFile(Recipe):
-    """A file out of the source of a Go module.
+    """A file from the source of a Go module.
 
     Attributes:
-        module: the module under `lab/go` that pins the other one.
+        module: the module under `lab/go` that pins the dependency.
         dependency: the module that has the file.
-        path: where in it.
+        path: the file's path in the dependency.
     """
 
     module: str
@@ -82,7 +85,7 @@ class GoModuleFile(Recipe):
 
     @property
     def sources(self) -> Iterable[Path]:
-        """The module that pins the other one."""
+        """The module that pins the dependency."""
         return (module(self.module),)
 
     def make(self, work: Workplace) -> None:

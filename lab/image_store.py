@@ -1,7 +1,7 @@
 """The container images as containerd keeps them, unpacked once for all sites.
 
-A site's containerd gets hard links to what never changes (blobs and unpacked layers) and copies of its databases: that
-takes a moment where an import takes many seconds, and the sites share the disk and the memory of what they run.
+A site's containerd gets hard links to what never changes (blobs and unpacked layers), and copies of the databases. That
+takes a moment, where an import takes many seconds. The sites also share the disk space and memory of their programs.
 """
 
 import contextlib
@@ -31,14 +31,14 @@ def ensure(archives: tuple[Path, ...]) -> None:
 
 
 def link(archives: tuple[Path, ...], root: Path) -> None:
-    """Fill a site's containerd root directory with the images; what it held before is dropped.
+    """Fill a site's containerd root directory with the images. What it held before is deleted.
 
     Raises:
-        LabError: an archive cannot be imported, or the store not be read.
+        LabError: an archive cannot be imported, or the store cannot be read.
     """
     shutil.rmtree(root, ignore_errors=True)
     with _held(archives) as store:
-        # Hard links do not reach into another file system: there, everything is copied.
+        # Hard links do not work across file systems. On another one, everything is copied.
         same = store.stat().st_dev == root.parent.stat().st_dev
         command = ["cp", "--archive", *(["--link"] if same else []), str(store), str(root)]
         result = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -52,8 +52,11 @@ def link(archives: tuple[Path, ...], root: Path) -> None:
 
 @contextlib.contextmanager
 def _held(archives: tuple[Path, ...]) -> Iterator[Path]:
-    """Yield a containerd root directory with the images, made if it was not there; it stays while the block runs."""
-    # The toolchain has a directory for each version of an image: its path tells what is in the archive.
+    """Yield a containerd root directory with the images.
+
+    It is made if it is missing, and stays while the block runs.
+    """
+    # The toolchain has a directory for each version of an image, so the path identifies the archive's content.
     store = IMAGE_STORE / hashlib.sha256("\n".join(map(str, archives)).encode()).hexdigest()[:16]
     with lock.held(IMAGE_STORE, lambda: progress.note("waiting for another command that uses the images")):
         if not store.exists():
@@ -63,7 +66,10 @@ def _held(archives: tuple[Path, ...]) -> Iterator[Path]:
 
 
 def _unpack(archives: tuple[Path, ...], store: Path) -> None:
-    """Import the archives by a containerd of its own: its root directory becomes the store, in place of older ones."""
+    """Import the archives with a containerd for this purpose alone.
+
+    Its root directory becomes the store and replaces older ones.
+    """
     for old in IMAGE_STORE.iterdir():
         shutil.rmtree(old) if old.is_dir() else old.unlink()
     new, scratch, log = (store.with_suffix(suffix) for suffix in (".new", ".run", ".log"))
@@ -74,7 +80,7 @@ def _unpack(archives: tuple[Path, ...], store: Path) -> None:
     client = ["ctr", f"--address={socket}", "--connect-timeout=30s", f"--namespace={NAMESPACE}", "images", "import"]
     imports = "\n".join(shlex.join([*client, str(archive)]) for archive in archives)
     script = f"{shlex.join(daemon)} &\n{imports}\nkill -TERM $!\nwait $!"
-    # It ends with this process, and its mounts and processes with it, however that ends: the lock is then free.
+    # containerd, its mounts and its processes end with this process, even if this one is killed. The lock is free then.
     alone = ["setpriv", "--pdeathsig=KILL", "unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
     command = [*alone, "sh", "-ec", script]
     with log.open("wb") as output:

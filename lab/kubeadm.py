@@ -1,4 +1,4 @@
-"""A site's certificates and kubeconfigs, which kubeadm makes as it does for any cluster."""
+"""A site's certificates and kubeconfigs. kubeadm makes them, as it does for any cluster."""
 
 import json
 import subprocess
@@ -14,7 +14,7 @@ from lab.toolchain import KUBERNETES
 
 
 def configuration(site: SitePaths, addresses: SiteAddresses, names: Sequence[str] = ()) -> list[dict[str, Any]]:
-    """Return kubeadm's configuration of the site, one dict a document; the API has these further names."""
+    """Return kubeadm's configuration of the site, one dict per document. The API has these names in addition."""
     api = "kubeadm.k8s.io/v1beta4"
     return [
         {
@@ -38,7 +38,7 @@ def configuration(site: SitePaths, addresses: SiteAddresses, names: Sequence[str
 
 
 def make_certificates(kubeadm: Path, site: SitePaths, addresses: SiteAddresses, names: Sequence[str] = ()) -> None:
-    """Make the site's certificates and kubeconfigs; what is there and valid stays. The API has these further names.
+    """Make the site's certificates and kubeconfigs, and keep valid ones. The API has these names in addition.
 
     Raises:
         LabError: kubeadm failed.

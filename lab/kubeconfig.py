@@ -1,4 +1,4 @@
-"""How others reach a site's Kubernetes API."""
+"""Kubeconfigs, by which others reach a site's Kubernetes API."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,10 +11,10 @@ from lab.paths import SitePaths
 
 
 def of_site(site: SitePaths) -> dict[str, Any]:
-    """Return an administrator's kubeconfig with everything inline; its names are LAB-SITE.
+    """Return an administrator's kubeconfig with everything inline. Its names are LAB-SITE.
 
     Raises:
-        LabError: the site has none: it does not exist.
+        LabError: the site does not exist.
     """
     try:
         return named(site.kubeconfig("admin"), f"{site.lab}-{site.name}")
@@ -23,7 +23,7 @@ def of_site(site: SitePaths) -> dict[str, Any]:
 
 
 def named(file: Path, name: str) -> dict[str, Any]:
-    """Return the kubeconfig that kubeadm has made for a client, everything inline, with a name of its own."""
+    """Return the kubeconfig that kubeadm has made for a client. It has everything inline, and the given name."""
     made = yaml.safe_load(file.read_text())
     return {
         "apiVersion": "v1",
@@ -36,7 +36,7 @@ def named(file: Path, name: str) -> dict[str, Any]:
 
 
 def of_sites(sites: Sequence[SitePaths]) -> dict[str, Any]:
-    """Return one kubeconfig with a context a site; the first is current."""
+    """Return one kubeconfig with a context for each site. The first one is current."""
     each = [of_site(site) for site in sites]
     lists = {key: [entry for one in each for entry in one[key]] for key in ("clusters", "users", "contexts")}
     current = each[0]["current-context"] if each else ""

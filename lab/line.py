@@ -1,8 +1,8 @@
-"""The long line of an impaired WAN: it holds each packet for a while and loses some. A stand-in for the kernel's netem.
+"""The long line of an impaired WAN. It delays each packet and loses some. It stands in for the kernel's netem.
 
-Run in the WAN's namespace as `python lab/line.py NAMESPACE DELAY LOSS`. It makes the interface `line`, whose one end is
-the kernel's and the other its own: what is routed into it comes out of it again later. The command returns when the
-interface is there; the line goes on in the background until the interface is deleted.
+Run in the WAN's namespace as `python lab/line.py NAMESPACE DELAY LOSS`. It makes the interface `line`. The kernel has
+one end of it and this process the other: what is routed into the interface comes out of it again later. The command
+returns when the interface is there. The line goes on in the background until the interface is deleted.
 """
 
 import contextlib
@@ -23,14 +23,14 @@ _IFF_TUN, _IFF_NO_PI, _IFF_VNET_HDR = 0x0001, 0x1000, 0x4000
 _CHECKSUMS_AND_SEGMENTATION = 0x01 | 0x02 | 0x04 | 0x08
 
 _LARGEST = 1 << 17
-"""More than any packet has, with the header that tells how it is to be segmented."""
+"""Bytes: more than any packet has, including the header that says how it is to be segmented."""
 
 
 def attach(*, whole: bool) -> int:
     """Make the interface and return its end here.
 
     Args:
-        whole: whether segments of up to 64 KB pass as they are; else they come as the packets that a wire carries.
+        whole: whether segments of up to 64 KB pass unchanged. Otherwise they come as the packets that a wire carries.
     """
     end = os.open("/dev/net/tun", os.O_RDWR | os.O_NONBLOCK)
     fcntl.ioctl(end, _TUNSETIFF, struct.pack("16sH22x", INTERFACE.encode(), _IFF_TUN | _IFF_NO_PI | _IFF_VNET_HDR))
@@ -39,12 +39,12 @@ def attach(*, whole: bool) -> int:
 
 
 def carry(end: int, hold: float, loss: float) -> None:
-    """Carry packets until the interface is gone; what is under way then is lost.
+    """Carry packets until the interface is deleted. Packets that are under way then are lost.
 
     Args:
-        end: where they come and go.
-        hold: seconds from a packet's coming to its going.
-        loss: share of the packets that do not go on.
+        end: the end of the interface where packets come in and go out.
+        hold: seconds for which each packet is held.
+        loss: share of the packets that are lost.
 
     Raises:
         OSError: the interface is gone.
@@ -68,7 +68,8 @@ def main() -> None:
     """Make the line, and carry packets in the background."""
     delay, loss = float(sys.argv[2]), float(sys.argv[3])
     end = attach(whole=not loss)
-    with contextlib.suppress(PermissionError):  # in some containers; there it gets longer when the machine is busy
+    # Some containers do not permit this. There the delay grows when the machine is busy.
+    with contextlib.suppress(PermissionError):
         os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
     if os.fork():
         return

@@ -1,7 +1,7 @@
-"""Gives each Service of type LoadBalancer one of the site's addresses; kube-proxy does the forwarding.
+"""Gives each Service of type LoadBalancer one of the site's addresses. kube-proxy forwards what comes to the address.
 
-Run in a site as `python -m lab.load_balancer --kubeconfig FILE ADDRESS…`. It keeps nothing but what stands in the
-Services' status, so it can be restarted at any time.
+Run in a site as `python -m lab.load_balancer --kubeconfig FILE ADDRESS…`. Its only state is the status of the Services,
+so it can be restarted at any time.
 """
 
 import argparse
@@ -16,15 +16,15 @@ _log = logging.getLogger("load-balancer")
 
 @dataclass(frozen=True, order=True)
 class Service:
-    """What matters here of a Service; they sort by age.
+    """What this module needs to know of a Service. Services sort by age.
 
     Attributes:
-        created: when it was made, a sortable text.
+        created: when it was made, as a sortable text.
         namespace: its namespace.
         name: its name.
         balanced: whether it is of type LoadBalancer.
-        wanted: the address it asks for, empty if any will do.
-        addresses: what stands in its status.
+        wanted: the address that it asks for, empty if any will do.
+        addresses: the addresses in its status.
     """
 
     created: str
@@ -38,8 +38,8 @@ class Service:
 def assign(pool: Sequence[str], services: Iterable[Service]) -> dict[Service, tuple[str, ...]]:
     """Return the addresses that each Service should have in its status: one, or none.
 
-    A Service keeps the address it has, unless it asks for another of the pool. Then the oldest come first: they get
-    the address they ask for if it is free, or else the first free one.
+    A Service keeps its address, unless it asks for another one of the pool. Those without an address are served from
+    the oldest on: each gets the address that it asks for if that is free, or else the first free one.
     """
     by_age = sorted(services)
     balanced = [service for service in by_age if service.balanced]
@@ -64,7 +64,7 @@ def assign(pool: Sequence[str], services: Iterable[Service]) -> dict[Service, tu
 
 
 def read(service: client.V1Service) -> Service:
-    """Return what matters of a Service of the API."""
+    """Return what this module needs to know of a Service of the API."""
     ingress = service.status.load_balancer.ingress or []
     return Service(
         created=service.metadata.creation_timestamp.isoformat(),
@@ -80,7 +80,7 @@ def reconcile(api: client.CoreV1Api, pool: Sequence[str]) -> str:
     """Bring every Service's status to what it should be.
 
     Returns:
-        the version of the list of Services that was looked at, to watch from.
+        the version of the list of Services, from which to watch.
     """
     services = api.list_service_for_all_namespaces()
     ours = (read(service) for service in services.items if not service.spec.load_balancer_class)
@@ -94,7 +94,7 @@ def reconcile(api: client.CoreV1Api, pool: Sequence[str]) -> str:
 
 
 def main() -> None:
-    """Follow the Services for ever; supervisord starts it again when the API goes away."""
+    """Follow the Services for ever. When the API goes away this process ends, and supervisord starts it again."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kubeconfig", required=True)
     parser.add_argument("pool", nargs="+", metavar="ADDRESS")

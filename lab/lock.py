@@ -1,4 +1,4 @@
-"""A lock between processes: one holder of a directory at a time."""
+"""A lock between processes: one process at a time holds a directory."""
 
 import contextlib
 import fcntl
@@ -9,9 +9,10 @@ from pathlib import Path
 
 @contextlib.contextmanager
 def held(directory: Path, when_waiting: Callable[[], None] = lambda: None) -> Iterator[None]:
-    """Hold `directory` for this process alone; make it if it is not there.
+    """Hold `directory` for this process alone. Make the directory if it does not exist.
 
-    The holder may remove the directory: who waits for it then makes a new one. The lock goes with the process.
+    The holder may remove the directory. A process that waits for it then makes a new one. The lock ends with the
+    process.
 
     Args:
         directory: what the lock protects.
@@ -22,7 +23,7 @@ def held(directory: Path, when_waiting: Callable[[], None] = lambda: None) -> It
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
         except FileNotFoundError:
-            continue  # its holder removed it, or what it is in, just now
+            continue  # The holder has just removed the directory, or one above it.
         try:
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -11,10 +11,10 @@
                │dc1│   │dc2│   pods 10.42.0.0/16 and services 10.43.0.0/16 in both
                └───┘   └───┘
 
-On the host there is one interface and one route a lab; its firewall and its settings are left alone.
+The host has one interface and one route for each lab. The host's firewall and settings are left alone.
 
-An impaired WAN has one more interface, `line`, with a process behind it (lab/line.py): what goes from site to site
-passes it on its way through the WAN.
+An impaired WAN has one more interface, `line`, with a process behind it (lab/line.py). What goes from site to site
+passes through `line` on its way through the WAN.
 """
 
 import contextlib
@@ -40,18 +40,18 @@ MASQUERADE = f"""chain postrouting {{
     type nat hook postrouting priority srcnat
     ip saddr {PODS} ip daddr != {PODS} oifname "eth0" masquerade
 }}"""
-"""How pods leave a node: under its address."""
+"""Packets of pods leave a node with the node's address."""
 LINE_MARK = 1
-"""The mark of a packet that is to go by the line, and the number of the routing table with the way there."""
+"""The mark of a packet that is to go through the line, and the number of the routing table that leads there."""
 _ALL_LABS = ipaddress.IPv4Network("172.31.0.0/16")
 _NAMESPACES = Path("/run/netns")
 _LINE_QUEUE = 50_000
-"""Packets that can wait for the line's process: it loses none but those it is to lose."""
+"""How many packets can wait for the line's process: enough that it loses only those that it is told to lose."""
 
 
 @dataclass(frozen=True)
 class LabAddresses:
-    """The addresses of one lab: a /20, in it a /24 between host and WAN and a /24 a site.
+    """The addresses of one lab: a /20. In it are a /24 between host and WAN, and a /24 for each site.
 
     Attributes:
         index: the lab's place, 0..15.
@@ -130,7 +130,7 @@ def free_index(taken: set[int]) -> int:
 
 
 def create_wan(lab: LabPaths, addresses: LabAddresses) -> None:
-    """Make the WAN's namespace and the host's way into the lab, or what of it is missing."""
+    """Make the WAN's namespace and the host's way into the lab, as far as they are missing."""
     namespace = lab.wan_namespace
     _create_namespace(namespace)
     with _routes() as host, _routes(namespace) as wan:
@@ -141,7 +141,7 @@ def create_wan(lab: LabPaths, addresses: LabAddresses) -> None:
 
 
 def create_site(site: SitePaths, wan_namespace: str, addresses: SiteAddresses) -> None:
-    """Make a site's namespace, its addresses and its way to the WAN, or what of it is missing."""
+    """Make a site's namespace, its addresses and its way to the WAN, as far as they are missing."""
     _create_namespace(site.namespace)
     with _routes(wan_namespace) as wan, _routes(site.namespace) as node:
         _create_link(wan, site.name, node, site.namespace, "eth0")
@@ -150,12 +150,12 @@ def create_site(site: SitePaths, wan_namespace: str, addresses: SiteAddresses) -
         for address in addresses.load_balancer:
             _address(node, "eth0", address, 32)
         node.route("replace", dst="default", gateway=addresses.wan)
-    # Pods leave the site under the node's address: the WAN knows no pod ranges.
+    # Packets of pods leave the site with the node's address, since the WAN has no routes to pods.
     load_rules(site.namespace, "ip dcmesh", MASQUERADE)
 
 
 def delete_site(site: SitePaths, wan_namespace: str) -> None:
-    """Remove a site's namespace and its link, as far as they are there."""
+    """Remove a site's namespace and its link, as far as they exist."""
     if _stands(wan_namespace):
         with _routes(wan_namespace) as wan:
             _delete_link(wan, site.name)
@@ -163,19 +163,19 @@ def delete_site(site: SitePaths, wan_namespace: str) -> None:
 
 
 def delete_wan(lab: LabPaths) -> None:
-    """Remove the WAN's namespace and the host's interface and route, as far as they are there."""
+    """Remove the WAN's namespace and the host's interface and route, as far as they exist."""
     if _stands(lab.wan_namespace):
         with _routes(lab.wan_namespace) as wan:
             _delete_link(wan, "host")
-            _delete_link(wan, LINE)  # its process would keep the namespace
+            _delete_link(wan, LINE)  # The line's process would keep the namespace alive.
     _delete_namespace(lab.wan_namespace)
     _delete_namespace_directory()
 
 
 def create_line(lab: LabPaths, delay: float, loss: float) -> None:
-    """Make the WAN's line, or what of it is missing: packets with `LINE_MARK` go into it, and come out without.
+    """Make the WAN's line, as far as it is missing. Packets with `LINE_MARK` go into it, and come out without the mark.
 
-    If its process ends, they are lost: nothing goes past it.
+    If the line's process ends, these packets are lost: none takes another way.
 
     Args:
         lab: the lab.
@@ -183,10 +183,10 @@ def create_line(lab: LabPaths, delay: float, loss: float) -> None:
         loss: share of the packets lost in each direction.
 
     Raises:
-        LabError: the WAN is not there, or the line cannot be made.
+        LabError: there is no WAN, or the line cannot be made.
     """
     namespace = lab.wan_namespace
-    # What comes out has another site's address.
+    # A packet that comes out of the line has the address of another site.
     settings = [f"net.ipv4.conf.{which}.rp_filter=0" for which in ("all", "default")]
     run_in(namespace, "sysctl", "--quiet", *settings)
     with _routes(namespace) as wan:
@@ -202,7 +202,7 @@ def create_line(lab: LabPaths, delay: float, loss: float) -> None:
 
 
 def delete_line(lab: LabPaths) -> None:
-    """Remove the WAN's line, if it is there; its process ends with it."""
+    """Remove the WAN's line, if there is one. Its process ends with it."""
     if _stands(lab.wan_namespace):
         with _routes(lab.wan_namespace) as wan:
             _delete_link(wan, LINE)
@@ -232,7 +232,7 @@ def load_rules(namespace: str, table: str, chains: str) -> None:
 
 
 def rules(table: str, chains: str) -> str:
-    """Return what nft reads to replace a table in one step."""
+    """Return the text that makes nft replace a table in one step."""
     return f"table {table}\ndelete table {table}\ntable {table} {{\n{chains}\n}}\n"
 
 
@@ -248,7 +248,7 @@ def _stands(namespace: str) -> bool:
 def _create_namespace(namespace: str) -> None:
     if _stands(namespace):
         return
-    namespace_file(namespace).unlink(missing_ok=True)  # left by a reboot where /run is not cleared
+    namespace_file(namespace).unlink(missing_ok=True)  # A reboot leaves this file where /run is not cleared.
     from pyroute2 import netns
 
     netns.create(namespace)
@@ -266,7 +266,7 @@ def _delete_namespace(namespace: str) -> None:
 
 
 def _delete_namespace_directory() -> None:
-    """Remove the directory of all network namespaces, which the first one mounts, when the last one is gone."""
+    """Remove the directory of all network namespaces after the last one. The first namespace had mounted it."""
     if _NAMESPACES.is_dir() and not any(_NAMESPACES.iterdir()):
         subprocess.run(["umount", str(_NAMESPACES)], capture_output=True, check=False)
         with contextlib.suppress(OSError):
@@ -274,9 +274,9 @@ def _delete_namespace_directory() -> None:
 
 
 def _routes(namespace: str | None = None) -> "IPRoute":
-    """Open what asks and tells a namespace's interfaces, routes and addresses; the host's if none is given.
+    """Open the client for a namespace's interfaces, routes and addresses; for the host's if none is given.
 
-    pyroute2 is imported when that is done: it takes a fifth of a second of processor time.
+    pyroute2 is imported here, since that takes a fifth of a second of processor time.
     """
     from pyroute2 import IPRoute
 
@@ -284,7 +284,7 @@ def _routes(namespace: str | None = None) -> "IPRoute":
 
 
 def _create_link(near: "IPRoute", name: str, far: "IPRoute", far_namespace: str, far_name: str) -> None:
-    """Join two namespaces by a pair of interfaces, unless they are."""
+    """Join two namespaces by a pair of interfaces, unless they are joined already."""
     if not near.link_lookup(ifname=name) or not far.link_lookup(ifname=far_name):
         _delete_link(near, name)
         near.link("add", ifname=name, kind="veth", peer={"ifname": far_name, "net_ns_fd": far_namespace})

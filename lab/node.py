@@ -1,6 +1,6 @@
-"""The node of a site: one tree of processes in namespaces of its own, which the kernel ends with its first process.
+"""The node of a site: one tree of processes in its own namespaces. The kernel ends the tree with its first process.
 
-A site sees the machine's files, but its own `/run`, `/var/log` and `/var/lib/kubelet`.
+A site sees the machine's files, except that it has its own `/run`, `/var/log` and `/var/lib/kubelet`.
 """
 
 import contextlib
@@ -20,14 +20,14 @@ from lab.paths import SitePaths
 
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _KUBELET = Path("/var/lib/kubelet")
-"""kubelet's own directory: parts of its path are built in, so a site mounts its own there."""
+"""kubelet's own directory. Parts of its path are compiled in, so each site mounts a directory of its own here."""
 
 
 def start(site: SitePaths, binaries: Path) -> None:
     """Start the site's first process, which starts and supervises the others.
 
     Raises:
-        LabError: it ended at once or does not answer.
+        LabError: the process ended at once, or does not answer.
     """
     shutil.rmtree(site.run, ignore_errors=True)
     for directory in (site.run, site.logs, site.volumes, site.state / "kubelet", _KUBELET):
@@ -51,7 +51,7 @@ def start(site: SitePaths, binaries: Path) -> None:
 
 
 def stop(site: SitePaths) -> None:
-    """End everything that the site runs; its mounts go with it.
+    """End everything that the site runs. Its mounts end with it.
 
     Raises:
         LabError: a process does not end.
@@ -67,7 +67,7 @@ def runs(site: SitePaths) -> bool:
 
 
 def started(site: SitePaths) -> float:
-    """Return when the site was started, in seconds since the epoch; now if it was not."""
+    """Return when the site was started, in seconds since the epoch; the present time if it does not run."""
     try:
         return _supervisor_socket(site).stat().st_mtime
     except FileNotFoundError:
@@ -82,7 +82,7 @@ def start_rest(site: SitePaths, addresses: SiteAddresses) -> None:
 
 
 def troubled(site: SitePaths) -> list[str]:
-    """Return the names of the processes that supervisord cannot keep up; none if it cannot be asked."""
+    """Return the names of the processes that supervisord cannot keep running; none if supervisord does not answer."""
     try:
         answer = _supervisor(site).getAllProcessInfo()
     except OSError:
@@ -93,7 +93,7 @@ def troubled(site: SitePaths) -> list[str]:
 def run_inside(site: SitePaths, command: list[str]) -> int:
     """Run a command inside the site, on this terminal, and return its exit status.
 
-    It finds the site's programs on its PATH; `kubectl` and `ctr` know where to look.
+    The command finds the site's programs on its PATH. `kubectl` and `ctr` are set up to talk to this site.
 
     Raises:
         LabError: the site does not run.
@@ -108,7 +108,7 @@ def run_inside(site: SitePaths, command: list[str]) -> int:
 
 
 def remove_mount_point() -> None:
-    """Remove the directory that sites mount their kubelet's own over. No site may run: it would lose its mount."""
+    """Remove the directory over which sites mount their kubelet's own. No site may run, as it would lose its mount."""
     with contextlib.suppress(OSError):
         _KUBELET.rmdir()
 
@@ -137,7 +137,7 @@ def _supervisor_socket(site: SitePaths) -> Path:
 def _launcher(site: SitePaths) -> str:
     """Return the shell script that becomes the site's first process."""
     supervisord = [sys.executable, "-m", "supervisor.supervisord", "-c", str(processes.supervisor_file(site))]
-    # kubelet's volume mounts must reach the containers: hence shared mounts, within the site.
+    # kubelet's volume mounts must reach the containers, so mounts are shared within the site.
     inside = f"""set -e
 mount --make-rshared /
 mount --bind {site.run} /run

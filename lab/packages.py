@@ -26,25 +26,25 @@ PACKAGES = (
 )
 
 _SERVICES = {"containerd": "containerd", "etcd-server": "etcd"}
-"""Packages that bring a system service of their own, which the lab has no use for: it runs one a site."""
+"""Packages that bring a system service. The lab does not use that service: each site runs its own."""
 
 _POLICY = Path("/usr/sbin/policy-rc.d")
-"""What Debian's packages ask whether they may start their services."""
+"""The script that Debian's packages ask whether they may start their services."""
 
 _one_update = threading.Lock()
-"""Held while the lists of packages are looked at: apt lets one process read them anew."""
+"""Held while the lists of packages are looked at, since apt lets only one process at a time update them."""
 
 _LOG = CACHE / "packages.log"
 
 
 def ensure(names: tuple[str, ...] = PACKAGES) -> None:
-    """Install those packages that are not on this machine.
+    """Install those of the packages that are missing on this machine.
 
     Args:
-        names: the packages. Default: those that the lab runs on.
+        names: the packages. Default: those that the lab needs.
 
     Raises:
-        LabError: this is no Debian, the user is not root, or apt-get failed.
+        LabError: this machine has no Debian, the user is not root, or apt-get failed.
     """
     if not shutil.which("dpkg-query"):
         raise LabError("the lab needs Debian: there is no dpkg-query here")
@@ -64,14 +64,14 @@ def ensure(names: tuple[str, ...] = PACKAGES) -> None:
 
 
 def missing(names: tuple[str, ...] = PACKAGES) -> tuple[str, ...]:
-    """Return those of some packages that are not installed."""
+    """Return those of the packages that are not installed."""
     query = ("dpkg-query", "--show", "--showformat", "${Package} ${db:Status-Status}\n", *names)
     shown = subprocess.run(query, capture_output=True, text=True, check=False).stdout.splitlines()
     return tuple(name for name in names if f"{name} installed" not in shown)
 
 
 def apt_sources() -> tuple[str, ...]:
-    """Return the machine's own sources of Debian packages, a line each as in sources.list(5).
+    """Return the machine's own sources of Debian packages, each as a line of sources.list(5).
 
     Raises:
         LabError: there is none.

@@ -1,4 +1,4 @@
-"""Parts of a toolchain: how one is described, made once, and kept under the hash of all that it depends on."""
+"""Parts of a toolchain. A part is described, made once, and kept under the hash of everything that it depends on."""
 
 import hashlib
 import json
@@ -19,16 +19,16 @@ from lab.errors import LabError
 from lab.progress import Steps, duration, note
 
 _PARTIAL = "partial-"
-"""What the directories begin with in which parts grow, beside the finished ones."""
+"""The beginning of the names of directories in which parts are being made. They lie beside the finished ones."""
 
 _LONG = 10.0
-"""Seconds from which on it is worth saying how long a part takes."""
+"""A part that takes more seconds than this is announced with the time that it takes."""
 
 _AT_ONCE = 2
-"""How many parts are made side by side: while one is downloaded or linked, another is compiled."""
+"""How many parts are made side by side. While one is downloaded or linked, another is compiled."""
 
 _END_WITH_US = ("setpriv", "--pdeathsig", "TERM")
-"""Has a command end when this process does, also when it is killed: nobody goes on writing to its files."""
+"""Ends a command when this process ends or is killed, so that nothing goes on writing to the part's files."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Workplace:
 
     Attributes:
         out: an empty directory; what the recipe leaves in it is the part.
-        scratch: an empty directory that is thrown away.
+        scratch: an empty directory that is deleted afterwards.
         parts: the directory of each part that was made before, by name.
         log: the file that takes the output of the commands.
     """
@@ -59,7 +59,7 @@ class Workplace:
         env: Mapping[str, str] | None = None,
         stdin: str = "",
     ) -> str:
-        """Run a command, keep what it says in the log, and return its standard output.
+        """Run a command, write its output to the log, and return its standard output.
 
         Args:
             command: the program and its arguments.
@@ -68,7 +68,7 @@ class Workplace:
             stdin: what the command reads.
 
         Raises:
-            LabError: the command is not there or failed.
+            LabError: the command does not exist, or it failed.
         """
         if not shutil.which(command[0]):
             raise LabError(f"{command[0]} is not on this machine")
@@ -91,26 +91,26 @@ class Workplace:
 
 
 class Recipe(ABC):
-    """How a part is made."""
+    """The way in which a part is made."""
 
     @property
     def settings(self) -> str:
-        """All that the result depends on, beside `needs` and `sources`."""
+        """Everything that the result depends on, besides `needs` and `sources`."""
         return repr(self)
 
     @property
     def needs(self) -> Iterable[str]:
-        """The parts that this one is made of."""
+        """The parts of which this one is made."""
         return ()
 
     @property
     def sources(self) -> Iterable[Path]:
-        """The files and directories of the repository that it is made of."""
+        """The files and directories of the repository of which the part is made."""
         return ()
 
     @property
     def turn(self) -> str:
-        """What parts take turns for, such as a module whose packages the first of them compiles for the others."""
+        """What parts take turns for. An example is a module: its first part compiles packages for the others."""
         return ""
 
     @abstractmethod
@@ -118,17 +118,17 @@ class Recipe(ABC):
         """Make the part.
 
         Raises:
-            LabError: that failed.
+            LabError: the part cannot be made.
         """
 
 
 @dataclass(frozen=True)
 class Part:
-    """One thing that a toolchain consists of.
+    """One part of a toolchain.
 
     Attributes:
         name: its name, unique in a toolchain.
-        seconds: roughly what it takes to make on two cores beside another part, with nothing cached.
+        seconds: roughly how long it takes to make on two cores, beside another part and with nothing cached.
         recipe: how it is made.
     """
 
@@ -139,13 +139,13 @@ class Part:
 
 @dataclass(frozen=True)
 class Made:
-    """A part that is there.
+    """A part that has been made.
 
     Attributes:
         name: the part's name.
         path: its directory.
         seconds: how long it took to make.
-        reused: whether it was there already.
+        reused: whether an earlier run had made it.
     """
 
     name: str
@@ -155,7 +155,7 @@ class Made:
 
     @property
     def size(self) -> int:
-        """Bytes of its files."""
+        """The size of the part's files in bytes."""
         files = (file for file in self.path.rglob("*") if file.is_file() and not file.is_symlink())
         return sum(file.stat().st_size for file in files)
 
@@ -163,8 +163,8 @@ class Made:
 def provide(parts: Sequence[Part], store: Path) -> dict[str, Made]:
     """Make those parts that are not in the store, two at a time.
 
-    A part that was being made when this process or an earlier one ended is made again from its beginning;
-    finished ones stay.
+    A part that was being made when this process or an earlier one ended is made again from its beginning.
+    Finished parts stay.
 
     Args:
         parts: the parts, each after those that it needs.
@@ -190,7 +190,10 @@ def provide(parts: Sequence[Part], store: Path) -> dict[str, Made]:
 
 
 def places_of(parts: Sequence[Part], store: Path) -> dict[str, Path]:
-    """Return where each part is, or will be, kept: a directory named for the part and all it depends on."""
+    """Return the directory of each part, made or not.
+
+    Its name is made of the part and everything that it depends on.
+    """
     keys: dict[str, str] = {}
     for part in parts:
         inputs = [
@@ -203,7 +206,7 @@ def places_of(parts: Sequence[Part], store: Path) -> dict[str, Path]:
 
 
 def _digests(sources: Iterable[Path]) -> Iterator[tuple[Path, str]]:
-    """Yield each file's path, as seen from the source that it belongs to, and the digest of its content."""
+    """Yield each file's path, relative to the source that it belongs to, and the digest of its content."""
     for source in sources:
         for file in sorted(source.rglob("*")) if source.is_dir() else [source]:
             if file.is_file():
@@ -233,29 +236,29 @@ def _make_all(absent: Sequence[Part], places: Mapping[str, Path], store: Path) -
     waiting, running = list(absent), list[Part]()
     while waiting or running:
         while len(running) < _AT_ONCE and (ready := _ready(waiting, running)):
-            # The longest first: the last one to end then ends as early as can be.
+            # The longest parts begin first. Then all parts are finished as early as possible.
             part = max(ready, key=lambda part: part.seconds)
             waiting.remove(part)
             running.append(part)
-            # A daemon does not keep an interrupted process, and the commands that end with it, alive.
+            # A daemon thread does not keep an interrupted process alive. The commands end with that process.
             threading.Thread(target=make, args=(part,), daemon=True).start()
         part, error = finished.get()
         running.remove(part)
         if error:
-            for _ in running:  # nobody else may begin while they go on
+            for _ in running:  # Wait for the running parts: no other process may begin before they have ended.
                 finished.get()
             raise error
 
 
 def _ready(waiting: Sequence[Part], running: Sequence[Part]) -> list[Part]:
-    """Return the parts that can be begun: what they need is there, and their turn is nobody else's."""
+    """Return the parts that can be begun: all that they need is made, and no running part has the same turn."""
     unmade = {part.name for part in (*waiting, *running)}
     taken = {part.recipe.turn for part in running} - {""}
     return [part for part in waiting if unmade.isdisjoint(part.recipe.needs) and part.recipe.turn not in taken]
 
 
 def _make(part: Part, places: Mapping[str, Path], partial: Path) -> None:
-    """Make one part in a directory beside its place, and move it there as a whole."""
+    """Make one part in a directory beside its final one, and then move it into place as a whole."""
     place = places[part.name]
     log = place.with_name(f"{place.name}.log")
     log.unlink(missing_ok=True)
@@ -270,5 +273,5 @@ def _make(part: Part, places: Mapping[str, Path], partial: Path) -> None:
 
 
 def _record(place: Path) -> Path:
-    """What is known of the making of a part: a file beside its directory, which holds the part alone."""
+    """The record of how a part was made. It lies beside the part's directory, which holds nothing but the part."""
     return place.with_name(f"{place.name}.json")

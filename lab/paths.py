@@ -1,4 +1,4 @@
-"""Where the lab keeps things: the toolchain's cache, and the state, sockets and logs of each site."""
+"""The lab's paths: the toolchain's cache, and the state, sockets and logs of each site."""
 
 import os
 import re
@@ -18,10 +18,10 @@ _WAN_INTERFACES = ("host", "line", "lo")
 
 
 def check_lab(name: str) -> str:
-    """Return `name` if it can name a lab.
+    """Return `name` if a lab may have it.
 
     Raises:
-        ValueError: it is no lower-case DNS label of at most 40 characters.
+        ValueError: the name is no lower-case DNS label of at most 40 characters.
     """
     if not _NAME.fullmatch(name) or len(name) > 40:
         raise ValueError(f"{name!r} cannot name a lab: lower-case letters, digits and dashes, at most 40 characters")
@@ -29,10 +29,10 @@ def check_lab(name: str) -> str:
 
 
 def check_site(name: str) -> str:
-    """Return `name` if it can name a site, and so a host and an interface of the WAN.
+    """Return `name` if a site may have it. A host and an interface of the WAN get the same name.
 
     Raises:
-        ValueError: it is no lower-case DNS label of at most 15 characters, or taken.
+        ValueError: the name is no lower-case DNS label of at most 15 characters, or is reserved.
     """
     if not _NAME.fullmatch(name) or len(name) > 15 or name in (*_WAN_INTERFACES, _WAN):
         raise ValueError(
@@ -44,13 +44,13 @@ def check_site(name: str) -> str:
 
 @dataclass(frozen=True)
 class LabPaths:
-    """The directories that one lab owns, and the names it gives to things outside them."""
+    """The directories that one lab owns, and the names that it uses outside them."""
 
     lab: str
 
     @property
     def state(self) -> Path:
-        """What survives a reboot: the lab's record and a directory a site."""
+        """What survives a reboot: the lab's record, and a directory for each site."""
         return STATE / self.lab
 
     @property
@@ -60,7 +60,7 @@ class LabPaths:
 
     @property
     def kubeconfig(self) -> Path:
-        """A context for each of the lab's sites that is or was ready."""
+        """The kubeconfig with a context for each of the lab's sites that is or was ready."""
         return self.state / "kubeconfig"
 
     @property
@@ -75,7 +75,7 @@ class LabPaths:
 
 @dataclass(frozen=True)
 class SitePaths:
-    """The directories that one site owns, and the names it gives to things outside them."""
+    """The directories that one site owns, and the names that it uses outside them."""
 
     lab: str
     name: str
@@ -92,12 +92,12 @@ class SitePaths:
 
     @property
     def logs(self) -> Path:
-        """One log a process, rotated by supervisord."""
+        """A log for each process, rotated by supervisord."""
         return self.state / "logs"
 
     @property
     def config(self) -> Path:
-        """The configuration of the site's processes, written anew at each start."""
+        """The configuration of the site's processes. It is rewritten at each start."""
         return self.state / "config"
 
     @property
@@ -131,5 +131,5 @@ class SitePaths:
 
     @property
     def cgroup(self) -> str:
-        """The cgroup that holds everything the site runs, below the root of each hierarchy."""
+        """The cgroup that holds everything that the site runs, below the root of each hierarchy."""
         return f"/dcmesh-lab/{self.lab}/{self.name}"

@@ -1,4 +1,4 @@
-"""Pulumi's plugins, laid out as the CLI keeps them."""
+"""Pulumi's plugins, laid out as Pulumi's CLI lays them out."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -7,10 +7,10 @@ from pathlib import Path
 from lab.parts import Recipe, Workplace
 
 NAME = "pulumi-resource-"
-"""What a plugin's program and its part are called before the plugin's own name."""
+"""The names of a plugin's program and of its part begin with this, before the plugin's own name."""
 
 DIRECTORY = "plugins"
-"""Where a Pulumi home has its plugins."""
+"""The directory of a Pulumi home that holds the plugins."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Plugins(Recipe):
 
     @property
     def needs(self) -> Iterable[str]:
-        """The CLI that installs them, and the plugins."""
+        """The parts with the CLI, which installs the plugins, and with the plugins."""
         return ("pulumi", *(f"{NAME}{plugin}" for plugin in self.versions))
 
     def make(self, work: Workplace) -> None:
@@ -38,5 +38,5 @@ class Plugins(Recipe):
 
 
 def environment(home: Path) -> dict[str, str]:
-    """Return the environment variables that keep the CLI to one home and off the network."""
+    """Return the environment variables with which the CLI uses one home only, and no network."""
     return {"PULUMI_HOME": str(home), "PULUMI_SKIP_UPDATE_CHECK": "1"}

@@ -1,4 +1,4 @@
-"""What a site runs beside its pods: each process's command and configuration, and supervisord's over them all."""
+"""What a site runs besides its pods: the commands and configuration of the processes, and of supervisord over them."""
 
 import configparser
 import io
@@ -28,10 +28,10 @@ class Process:
     """One supervised process.
 
     Attributes:
-        name: its name and its log's.
+        name: the name of the process and of its log.
         command: program and arguments.
-        waits_for: a socket that must be there before it starts.
-        needs_api: whether it is to start when the API is ready: it would end, or try again ever less often.
+        waits_for: a socket that must exist before the process starts.
+        needs_api: whether it starts only when the API is ready. Earlier it would end, or try again ever less often.
     """
 
     name: str
@@ -41,7 +41,7 @@ class Process:
 
 
 def processes(site: SitePaths, addresses: SiteAddresses) -> list[Process]:
-    """Return the site's processes, in the order they start."""
+    """Return the site's processes, in the order in which they start."""
     return [
         Process("containerd", ("containerd", f"--config={site.config / 'containerd.toml'}")),
         _etcd(site),
@@ -70,9 +70,24 @@ def write_configuration(site: SitePaths, addresses: SiteAddresses) -> None:
     for name, settings in (("kubelet", _kubelet(site)), ("kube-proxy", _kube_proxy(site)), ("audit", _audit())):
         (site.config / f"{name}.json").write_text(json.dumps(settings, indent=2) + "\n")
     (site.config / "containerd.toml").write_text(_containerd(site))
-    (site.config / "cni").mkdir(exist_ok=True)
-    (site.config / "cni" / "pods.conflist").write_text(json.dumps(_cni(), indent=2) + "\n")
+    for directory in (cni_configuration(site), cni_programs(site)):
+        directory.mkdir(exist_ok=True)
+    for program in Path(_CNI_PLUGINS).glob("*"):
+        link = cni_programs(site) / program.name
+        link.unlink(missing_ok=True)
+        link.symlink_to(program)
+    (cni_configuration(site) / "pods.conflist").write_text(json.dumps(_cni(), indent=2) + "\n")
     supervisor_file(site).write_text(supervisor_configuration(processes(site, addresses)))
+
+
+def cni_configuration(site: SitePaths) -> Path:
+    """The directory with the configuration of the pods' network. A CNI plugin may write into it."""
+    return site.config / "cni"
+
+
+def cni_programs(site: SitePaths) -> Path:
+    """The directory with the programs of the pods' network. A CNI plugin may install one there: it is the site's."""
+    return site.config / "cni-bin"
 
 
 def supervisor_file(site: SitePaths) -> Path:
@@ -81,7 +96,10 @@ def supervisor_file(site: SitePaths) -> Path:
 
 
 def supervisor_configuration(supervised: list[Process]) -> str:
-    """Return supervisord's configuration: every process restarted for ever, its log rotated at 20 MB."""
+    """Return supervisord's configuration.
+
+    Every process is restarted whenever it ends, and its log is rotated at 20 MB.
+    """
     config = configparser.RawConfigParser()
     config["unix_http_server"] = {"file": "/run/supervisor.sock", "chmod": "0700"}
     config["rpcinterface:supervisor"] = {
@@ -97,12 +115,13 @@ def supervisor_configuration(supervised: list[Process]) -> str:
         "pidfile": "/run/supervisord.pid",
         "childlogdir": "/var/log",
         "directory": str(REPOSITORY),
-        # Kubernetes, etcd and containerd collect garbage a third as often: that was a fifth of what they do in a test.
+        # With this, Kubernetes, etcd and containerd collect garbage a third as often. At the default, that was a fifth
+        # of their work in a test.
         "environment": 'GOGC="300"',
     }
     for priority, process in enumerate(supervised):
         config[f"program:{process.name}"] = {
-            # supervisord expands % in what it reads
+            # supervisord expands % in its configuration.
             "command": _command_line(process).replace("%", "%%"),
             "priority": str(priority),
             "autostart": str(not process.needs_api).lower(),
@@ -127,7 +146,7 @@ def _command_line(process: Process) -> str:
 
 
 def _own(name: str, site: SitePaths, *arguments: str) -> Process:
-    """Return the process that one of the lab's own modules is."""
+    """Return the process that runs one of the lab's own modules."""
     module = f"lab.{name.replace('-', '_')}"
     kubeconfig = f"--kubeconfig={site.kubeconfig('super-admin')}"
     return Process(name, (sys.executable, "-m", module, kubeconfig, *arguments), needs_api=True)
@@ -210,14 +229,14 @@ def _controller_manager(site: SitePaths) -> Process:
             "--leader-elect=false",
             *_kubeconfig_flags(site, "controller-manager"),
             "--use-service-account-credentials",
-            # It asks for a token a controller before it starts: the default limit makes that take seconds.
+            # Before it starts it asks for a token for each controller. With the default limit that takes seconds.
             "--kube-api-qps=200",
             "--kube-api-burst=400",
             f"--root-ca-file={pki / 'ca.crt'}",
             f"--service-account-private-key-file={pki / 'sa.key'}",
             f"--cluster-signing-cert-file={pki / 'ca.crt'}",
             f"--cluster-signing-key-file={pki / 'ca.key'}",
-            # The default lies outside the site's own directories.
+            # The default path lies outside the site's own directories.
             f"--flex-volume-plugin-dir={site.state / 'volume-plugins'}",
         ),
         needs_api=True,
@@ -251,15 +270,16 @@ def _kubelet(site: SitePaths) -> dict[str, Any]:
         "cgroupRoot": site.cgroup,
         "cgroupsPerQOS": False,
         "enforceNodeAllocatable": [],
-        "failCgroupV1": False,  # the machine's cgroups are of either version
+        "failCgroupV1": False,  # The machine's cgroups may be of version 1 or 2.
         "failSwapOn": False,
-        # Works without the rights over the machine that a kubelet has elsewhere.
+        # Without these rights, which a kubelet has elsewhere, it works here too.
         "featureGates": {"KubeletInUserNamespace": True},
-        # The disk is the machine's: its being full is no reason to drop images that nobody can pull, or pods.
+        # The disk is the whole machine's. When it is full, images that nobody can pull again must not be deleted, nor
+        # pods.
         "imageGCHighThresholdPercent": 100,
         "evictionHard": {"nodefs.available": "0%", "nodefs.inodesFree": "0%", "imagefs.available": "0%"},
         "volumePluginDir": str(site.state / "volume-plugins"),
-        # What a test kills again and again need not wait for five minutes.
+        # A container that a test kills again and again should not wait for up to five minutes before it restarts.
         "crashLoopBackOff": {"maxContainerRestartPeriod": "5s"},
     }
 
@@ -272,7 +292,7 @@ def _kube_proxy(site: SitePaths) -> dict[str, Any]:
         "hostnameOverride": site.name,
         "mode": "nftables",
         "clusterCIDR": network.PODS,
-        # These are the whole machine's, and read-only from a network namespace.
+        # These settings are the whole machine's, and cannot be written from a network namespace.
         "conntrack": {"maxPerCore": 0, "min": 0},
     }
 
@@ -299,15 +319,17 @@ disabled_plugins = [
   restrict_oom_score_adj = true
 
 [plugins."io.containerd.grpc.v1.cri".cni]
-  bin_dir = "{_CNI_PLUGINS}"
-  conf_dir = "{site.config / "cni"}"
+  bin_dir = "{cni_programs(site)}"
+  conf_dir = "{cni_configuration(site)}"
 """
 
 
 def _cni() -> dict[str, Any]:
-    """Return the pods' network: each behind a link and a route of its own, so that the node sees all traffic.
+    """Return the pods' network.
 
-    A bridge would hide a Service's answers between two pods from the node, unless br_netfilter is loaded.
+    Each pod has a link and a route of its own, so that all traffic passes through the node.
+
+    With a bridge, the answers of a Service between two pods would bypass the node unless br_netfilter is loaded.
     """
     ipam = {
         "type": "host-local",

@@ -1,4 +1,4 @@
-"""What the lab is doing, on standard error: standard output is for results."""
+"""Shows what the lab is doing. It writes to standard error, since standard output is for results."""
 
 import itertools
 import threading
@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 _HEARTBEAT = 60.0
-"""Seconds between signs of life of a long step where standard error is no terminal (CI)."""
+"""Seconds between two lines about a long step, where standard error is no terminal (as in CI)."""
 
 console = Console(stderr=True, highlight=False, soft_wrap=True)
 
@@ -21,7 +21,7 @@ def note(text: str) -> None:
 
 
 def duration(seconds: float) -> str:
-    """Return `seconds` as people say it: `0.4 s`, `42 s`, `3 min 20 s`."""
+    """Return `seconds` as people write them: `0.4 s`, `42 s`, `3 min 20 s`."""
     if seconds < 9.95:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
@@ -29,7 +29,7 @@ def duration(seconds: float) -> str:
 
 
 class Steps:
-    """A known number of steps, each shown with its number and the time it takes; several may be under way."""
+    """A known number of steps. Each is shown with its number and the time that it takes. Several may run at once."""
 
     def __init__(self, total: int) -> None:
         self._total = total
@@ -41,7 +41,7 @@ class Steps:
 
         Args:
             what: what is being done.
-            expected: how long that takes roughly, as `duration` says it; empty for a short step.
+            expected: roughly how long that takes, as `duration` writes it; empty for a short step.
         """
         title = f"[{next(self._numbers)}/{self._total}] {what}"
         started = time.monotonic()
@@ -62,7 +62,7 @@ _clocks_change = threading.Lock()
 
 @contextmanager
 def under_way(title: str) -> Iterator[None]:
-    """Keep showing that `title` is under way: a running clock, or lines where there is no terminal."""
+    """Keep showing that `title` is under way, by a running clock on a terminal, or else by a line now and then."""
     if console.is_terminal:
         with _clock(title):
             yield
@@ -79,7 +79,7 @@ def under_way(title: str) -> Iterator[None]:
 @contextmanager
 def _clock(title: str) -> Iterator[None]:
     with _clocks_change:
-        _clocks.start()  # does nothing if another step has begun it
+        _clocks.start()  # This does nothing if another step has started the clock.
         task = _clocks.add_task(title)
     try:
         yield

@@ -1,4 +1,4 @@
-"""Parts out of Python packages."""
+"""Parts made of files from Python packages."""
 
 import sys
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ class PackageFile(Recipe):
 
     Attributes:
         requirement: the package and its version.
-        path: where in it.
+        path: the file's path in the package.
     """
 
     requirement: str

@@ -1,4 +1,4 @@
-"""What a lab remembers: its place in the address plan, its sites, who may reach whom, what ails the WAN."""
+"""The record of a lab: its place in the address plan, its sites, who may reach whom, and how the WAN is impaired."""
 
 import dataclasses
 import json
@@ -19,7 +19,7 @@ class Wan(StrEnum):
     DROP = "drop"
     """Loses every packet, as a cut line does."""
     RESET = "reset"
-    """Answers every TCP packet with a reset, as a firewall that lost its state does."""
+    """Answers every TCP packet with a reset, as a firewall does that lost its state."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class SiteRecord:
 
     Attributes:
         subnet: 1..15, the site's subnet within the lab.
-        reachable_from: the sites that may reach this one's gateway; they need not exist.
+        reachable_from: the sites that may reach this one's gateway. They need not exist.
     """
 
     subnet: int
@@ -59,8 +59,8 @@ class LabRecord:
     def with_site(self, name: str, reachable_from: tuple[str, ...]) -> "LabRecord":
         """Return the record with a site in it.
 
-        It stays at the subnet that it has. A new one gets the subnet of the number that its name ends in, so that dc1
-        has the same addresses each time, or the first free one.
+        A site that is recorded already keeps its subnet. A new one gets the subnet with the number at the end of its
+        name, so that dc1 has the same addresses each time. Without such a number it gets the first free one.
 
         Raises:
             LabError: the lab has 15 other sites.
@@ -83,7 +83,7 @@ class LabRecord:
 
 
 def load(lab: str) -> LabRecord | None:
-    """Return what is recorded of a lab, None if it does not exist."""
+    """Return a lab's record, None if the lab does not exist."""
     try:
         data = json.loads(_file(lab).read_text())
     except FileNotFoundError:
@@ -93,7 +93,7 @@ def load(lab: str) -> LabRecord | None:
 
 
 def save(lab: str, record: LabRecord) -> None:
-    """Write a lab's record, whole or not at all."""
+    """Write a lab's record, completely or not at all."""
     file = _file(lab)
     file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     new = file.with_suffix(".new")

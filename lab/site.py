@@ -1,6 +1,6 @@
 """Making, repairing and deleting the sites of a lab.
 
-What asks a site's API is imported when that is done: the Kubernetes client takes half a second of processor time.
+What asks a site's API is imported only where it is used: the Kubernetes client takes half a second of processor time.
 """
 
 import contextlib
@@ -19,23 +19,23 @@ from lab.record import LabRecord
 from lab.toolchain import Toolchain
 
 _PATIENCE = 180.0
-"""Seconds that a step of a start may take on a slow machine; it takes some."""
+"""Seconds that a step of a start may take on a slow machine. Normally it takes a few."""
 
 
 def create(toolchain: Toolchain, lab: LabPaths, name: str, reachable_from: tuple[str, ...]) -> None:
-    """Make a site, or bring it back, or leave it as it is if it is well; return when it is ready for use.
+    """Make a site, repair it, or leave it alone if it is well. Return when it is ready for use.
 
-    A site that was ready before keeps its cluster: only what does not run is started. If that fails, and with a site
-    that was never ready, it is made anew.
+    A site that was ready before keeps its cluster: only what does not run is started. If that fails, or if the site was
+    never ready, the site is made anew.
 
     Args:
         toolchain: the programs and images to run.
         lab: the site's lab.
         name: the site.
-        reachable_from: the sites that may reach this one's gateway; they need not exist yet.
+        reachable_from: the sites that may reach this one's gateway. They need not exist yet.
 
     Raises:
-        LabError: it does not become ready.
+        LabError: the site does not become ready.
     """
     site = lab.site(name)
     with _held(site):
@@ -60,7 +60,7 @@ def create(toolchain: Toolchain, lab: LabPaths, name: str, reachable_from: tuple
 
 
 def delete(lab: LabPaths, name: str) -> None:
-    """Remove a site and all that is its own, however much of it is there; with the lab's last site the lab.
+    """Remove a site and all that belongs to it, complete or not. With its last site, the lab is removed too.
 
     Raises:
         LabError: a process does not end.
@@ -81,7 +81,7 @@ def delete(lab: LabPaths, name: str) -> None:
                 network.delete_wan(lab)
                 record.remove(lab.lab)
                 lab.kubeconfig.unlink(missing_ok=True)
-            # Only what is empty: another command may be making the site again already.
+            # This removes empty directories only, since another command may be making the site again already.
             _remove_if_empty(site.state, lab.state, lab.run, paths.RUN, paths.STATE)
             if not paths.STATE.exists():
                 node.remove_mount_point()
@@ -89,7 +89,7 @@ def delete(lab: LabPaths, name: str) -> None:
 
 
 def names(lab: LabPaths) -> list[str]:
-    """Return the lab's sites, also those of which no more than a directory is there."""
+    """Return the lab's sites, including those of which only a directory is left."""
     state = record.load(lab.lab)
     left = {entry.name for entry in lab.state.glob("*/")} if lab.state.is_dir() else set()
     return sorted(left | set(state.sites if state else ()))
@@ -121,10 +121,10 @@ def _connect(lab: LabPaths, site: SitePaths, reachable_from: tuple[str, ...]) ->
 
 
 def _check_namespace(site: SitePaths, known: dict[str, LabRecord]) -> None:
-    """Refuse a site whose namespace another lab has: a-b and c make the same name as a and b-c.
+    """Refuse a site whose namespace belongs to another lab: lab a-b with site c has that of lab a with site b-c.
 
     Raises:
-        LabError: that is so.
+        LabError: another lab has the namespace.
     """
     wanted = {site.namespace, LabPaths(site.lab).wan_namespace}
     for lab, state in known.items():
@@ -134,7 +134,7 @@ def _check_namespace(site: SitePaths, known: dict[str, LabRecord]) -> None:
 
 
 def _well(site: SitePaths) -> bool:
-    """Tell whether the site runs and is ready; one that runs gets some seconds to answer."""
+    """Tell whether the site runs and is ready. A site that runs gets some seconds to answer."""
     if not (_marker(site).exists() and node.runs(site)):
         return False
     from lab.cluster import Cluster
@@ -156,7 +156,7 @@ def _start_anew(toolchain: Toolchain, site: SitePaths, own: SiteAddresses) -> No
 
 
 def _start(toolchain: Toolchain, site: SitePaths, own: SiteAddresses) -> None:
-    """Start the site, on what its state directory holds, and wait until it is ready."""
+    """Start the site with the content of its state directory, and wait until it is ready."""
     from lab.cluster import MANIFESTS, Cluster
 
     node.stop(site)
@@ -164,7 +164,7 @@ def _start(toolchain: Toolchain, site: SitePaths, own: SiteAddresses) -> None:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     kubeadm.make_certificates(toolchain.bin / "kubeadm", site, own)
     processes.write_configuration(site, own)
-    # containerd starts with the images and nothing else: what it ran before is gone, and kubelet runs it anew.
+    # containerd starts with nothing but the images. It has forgotten its containers, so kubelet starts them anew.
     image_store.link(toolchain.images, site.containerd)
     node.start(site, toolchain.bin)
     this = Cluster(site)
@@ -175,10 +175,10 @@ def _start(toolchain: Toolchain, site: SitePaths, own: SiteAddresses) -> None:
 
 
 def _wait(site: SitePaths, lacks: Callable[[], str]) -> None:
-    """Wait until nothing is lacking.
+    """Wait until the site lacks nothing.
 
     Raises:
-        LabError: the site's first process ended, or time is over.
+        LabError: the site's first process ended, or the time is up.
     """
     deadline = time.monotonic() + _PATIENCE
     while lacking := lacks():
@@ -191,14 +191,14 @@ def _wait(site: SitePaths, lacks: Callable[[], str]) -> None:
 
 
 def _write_kubeconfig(lab: LabPaths) -> None:
-    """Keep the lab's merged kubeconfig up to date: shells point at it."""
+    """Bring the lab's merged kubeconfig up to date. Shells use it."""
     ready = [lab.site(name) for name in names(lab) if _marker(lab.site(name)).exists()]
     lab.kubeconfig.touch(mode=0o600)
     lab.kubeconfig.write_text(yaml.safe_dump(kubeconfig.of_sites(ready)))
 
 
 def _marker(site: SitePaths) -> Path:
-    """The file that tells that the site was ready once: its cluster is worth keeping."""
+    """The file that says that the site was ready once, so its cluster is worth keeping."""
     return site.state / "was-ready"
 
 

@@ -1,4 +1,4 @@
-"""The lab's toolchain: every program, image and chart that it takes, made out of what package registries have."""
+"""The lab's toolchain: every program, image and chart that the lab needs, made from what package registries have."""
 
 import os
 import re
@@ -30,16 +30,16 @@ NEWER_MARIADB = "11.8"  # the version of Debian 13
 POSTGRES = "15"  # the version of Debian 12
 MYSQLD_EXPORTER = "0.14.0"  # the version of Debian 12
 PAUSE = "3.10"
-PULUMI = "3.276.0"  # the CLI; the Python SDK of the same minor version comes later, constraints.txt pins it
-PXC_OPERATOR, PXC, HAPROXY = "1.20.0", "8.4.8-8.1", "2.8.18-1"  # the versions that this operator certifies
+PULUMI = "3.276.0"  # This is the CLI. The Python SDK of a minor version is released later; constraints.txt pins it.
+PXC_OPERATOR, PXC, HAPROXY = "1.20.0", "8.4.8-8.1", "2.8.18-1"  # This operator certifies these versions.
 
 
 @dataclass(frozen=True)
 class Istio:
-    """One of the Istios that a site can run. Its module under `lab/go`, its parts and its charts are named for it.
+    """A version of Istio that a site can run. Its module under `lab/go`, its parts and its charts are named for it.
 
     Attributes:
-        version: what it says it is: the line, and the release that its source comes closest to.
+        version: the version that it reports: its line, with the release that is nearest to its source.
         envoy: the newest Envoy of the minor version that the line ships.
     """
 
@@ -48,17 +48,17 @@ class Istio:
 
     @property
     def line(self) -> str:
-        """Its minor version, such as 1.31."""
+        """The minor version, such as 1.31."""
         return self.version.rpartition(".")[0]
 
     @property
     def module(self) -> str:
-        """The Go module that pins it."""
+        """The Go module that pins this Istio."""
         return f"istio-{self.line}"
 
     @property
     def charts(self) -> str:
-        """The part with its charts."""
+        """The part with this Istio's charts."""
         return f"charts-{self.line}"
 
 
@@ -75,7 +75,7 @@ CHARTS = (*(istio.charts for istio in ISTIOS), "percona-charts")
 def pinned(package: str) -> str:
     """Return the version at which constraints.txt pins a Python package.
 
-    The plugins that the toolchain builds take their versions from there: they must match their SDKs.
+    The plugins that the toolchain builds take their versions from that file, since they must match their SDKs.
     """
     text = (REPOSITORY / "constraints.txt").read_text()
     found = re.search(rf"^{package.replace('-', '[-_]')}==(\S+)$", text, re.MULTILINE)
@@ -86,10 +86,10 @@ def pinned(package: str) -> str:
 
 @dataclass(frozen=True)
 class Links(Recipe):
-    """A directory of links to programs, to put on PATH.
+    """A directory of links to programs. It is put on PATH.
 
     Attributes:
-        programs: each command, and the program that it runs as `PART/PATH`.
+        programs: each command's name, and its program as `PART/PATH`.
     """
 
     programs: Mapping[str, str]
@@ -118,7 +118,7 @@ _PLUGINS = {name: pinned(f"pulumi-{name}") for name in ("command", "kubernetes",
 _PULUMI_PROVIDER = "github.com/pulumi/pulumi-kubernetes/provider/v4"
 
 PROMETHEUS = Part("prometheus", 5, DebianFiles("prometheus", ("usr/bin/prometheus", "usr/bin/promtool")))
-"""What watches, and tests the rules by which it does. No site runs it."""
+"""Prometheus, and promtool, which tests alerting rules. No site runs them."""
 
 
 def _mariadb(version: str, base: Part) -> Part:
@@ -139,7 +139,7 @@ _NEWER_MARIADB = _mariadb(NEWER_MARIADB, _NEWER_BASE)
 
 
 def _istio(istio: Istio) -> tuple[Part, ...]:
-    """Return the parts of an Istio: its programs, charts and images."""
+    """Return the parts of one version of Istio: its programs, charts and images."""
     variables = {f"istio.io/istio/pkg/version.{name}": istio.version for name in ("buildVersion", "buildTag")}
 
     def program(name: str, *tags: str) -> GoPrograms:
@@ -207,7 +207,7 @@ PARTS = (
     Part(
         "base-postgres",
         25,
-        # LLVM is for `jit` alone, which is off where it is not there.
+        # LLVM is for `jit` alone, which is off where LLVM is missing.
         BaseLayer((f"postgresql-{POSTGRES}",), left_out=("/usr/lib/*/libLLVM*", "/usr/lib/*/libz3*", "/usr/lib/llvm*")),
     ),
     Part(
@@ -252,7 +252,7 @@ PARTS = (
             f"docker.io/percona/percona-xtradb-cluster-operator:{PXC_OPERATOR}",
             {
                 "/usr/local/bin/percona-xtradb-cluster-operator": "pxc-operator/manager",
-                # The operator's image is also that of the init containers, which bring the entrypoints.
+                # The init containers, which bring the entrypoints, use the operator's image as well.
                 "/pxc-init-entrypoint.sh": "mysql-standin/mysql-standin",
                 "/haproxy-init-entrypoint.sh": "mysql-standin/mysql-standin",
             },
@@ -287,7 +287,7 @@ PARTS = (
         GoPrograms(
             "pulumi",
             ("github.com/pulumi/pulumi/pkg/v3/cmd/pulumi", "./pulumi-language-python"),
-            # Google's client of its storage has two ways there; the one that is left out needs all of Envoy's API.
+            # Google's storage client can use two protocols. The one that is left out needs all of Envoy's API.
             tags=("disable_grpc_modules",),
             variables={"github.com/pulumi/pulumi/sdk/v3/go/common/version.Version": PULUMI},
         ),
@@ -315,17 +315,17 @@ PARTS = (
         ),
     ),
 )
-"""Every part, each after those that it needs; the durations are of two cores and empty caches, two at a time."""
+"""Every part, each after those that it needs. Durations are for two cores, empty caches, and two parts at a time."""
 
 
 @dataclass(frozen=True)
 class Toolchain:
-    """What the lab runs on.
+    """The finished toolchain.
 
     Attributes:
-        bin: the directory with a link to each program, under its right name.
-        images: the archives of the images, the ones that every site starts with first.
-        pulumi_home: a Pulumi home that has the plugins.
+        bin: the directory with a link to each program, under the program's usual name.
+        images: the archives of the images. Those that every site starts with come first.
+        pulumi_home: a Pulumi home with the plugins.
         parts: every part.
     """
 
@@ -336,10 +336,10 @@ class Toolchain:
 
 
 def ensure() -> Toolchain:
-    """Return the toolchain, after making what of it is not there.
+    """Return the toolchain. Parts that do not exist yet are made first.
 
-    It shows on standard error what is made and roughly how long that takes. Of two processes, one waits
-    for the other; an interrupted run is taken up again at the part that it was at.
+    It shows on standard error what is made and roughly how long that takes. If two processes do this, one waits for
+    the other. After an interruption, the next run begins again with the part that was not finished.
 
     Raises:
         LabError: a part cannot be made; the message names the log.
@@ -359,10 +359,10 @@ def ensure() -> Toolchain:
 
 
 def promtool() -> Path:
-    """Return promtool, which tests Prometheus' rules; of the toolchain no more is made than that.
+    """Return promtool, which tests Prometheus' rules. Only its part of the toolchain is made.
 
     Raises:
-        LabError: it cannot be had.
+        LabError: the part cannot be made.
     """
     return parts.provide((PROMETHEUS,), TOOLCHAIN)[PROMETHEUS.name].path / "promtool"
 
@@ -377,7 +377,7 @@ def newer_mariadb() -> Path:
 
 
 def table(toolchain: Toolchain) -> Table:
-    """Return the parts as a table: size, the time it took to make each, and whether that was now."""
+    """Return the parts as a table: the size of each, how long it took to make, and whether it was made just now."""
     shown = Table("part", "MB", "made in", "", box=None)
     for column in (1, 2):
         shown.columns[column].justify = "right"
@@ -387,7 +387,7 @@ def table(toolchain: Toolchain) -> Table:
 
 
 def _point(link: Path, target: Path) -> None:
-    """Make a symbolic link, or make one that is there point elsewhere."""
+    """Make a symbolic link, or change the target of an existing one."""
     if link.is_symlink() and link.readlink() == target:
         return
     link.parent.mkdir(parents=True, exist_ok=True)

@@ -1,7 +1,7 @@
 """Gives each PersistentVolumeClaim of the class local-path a directory of the site, as k3s does.
 
-Run in a site as `python -m lab.volumes --kubeconfig FILE DIRECTORY`. It keeps nothing but what stands in the API, so
-it can be restarted at any time: a directory is made after its PersistentVolume, and removed before it.
+Run in a site as `python -m lab.volumes --kubeconfig FILE DIRECTORY`. Its only state is the API's, so it can be
+restarted at any time. A directory is made after its PersistentVolume, and removed before it.
 """
 
 import argparse
@@ -21,7 +21,7 @@ from kubernetes.utils.quantity import parse_quantity
 STORAGE_CLASS = "local-path"
 PROVISIONER = "rancher.io/local-path"
 PROVISIONED_BY = "pv.kubernetes.io/provisioned-by"
-"""The annotation that keeps the controller-manager from reclaiming a volume itself."""
+"""With this annotation, the controller-manager does not reclaim a volume itself."""
 
 _SELECTED_NODE = "volume.kubernetes.io/selected-node"
 _ACCESS_MODES = {"ReadWriteOnce", "ReadWriteOncePod"}
@@ -31,16 +31,16 @@ _log = logging.getLogger("volumes")
 
 @dataclass(frozen=True)
 class Claim:
-    """What matters here of a PersistentVolumeClaim.
+    """What this module needs to know of a PersistentVolumeClaim.
 
     Attributes:
         uid: its UID.
         namespace: its namespace.
         name: its name.
         storage_class: its StorageClass.
-        node: the node that the scheduler chose for its first pod, empty before that.
+        node: the node that the scheduler chose for the claim's first pod, empty before that.
         size: the capacity that it asks for.
-        access_modes: how it is to be used.
+        access_modes: the ways in which it is to be used.
         volume_mode: Filesystem or Block.
         bound: whether it has a volume.
     """
@@ -62,7 +62,7 @@ class Claim:
 
 
 def awaiting(claims: Iterable[Claim], volumes: Iterable[str]) -> list[Claim]:
-    """Return the claims that a volume is to be made for.
+    """Return the claims for which a volume is to be made.
 
     Args:
         claims: every claim.
@@ -119,7 +119,7 @@ def persistent_volume(claim: Claim, directory: Path) -> dict[str, Any]:
 
 
 def read(claim: client.V1PersistentVolumeClaim) -> Claim:
-    """Return what matters of a claim of the API."""
+    """Return what this module needs to know of a claim of the API."""
     return Claim(
         uid=claim.metadata.uid,
         namespace=claim.metadata.namespace,
@@ -134,11 +134,11 @@ def read(claim: client.V1PersistentVolumeClaim) -> Claim:
 
 
 def reconcile(api: client.CoreV1Api, root: Path) -> None:
-    """Make the volumes that claims await, let grow those that are to, and remove those that were released.
+    """Make the volumes that claims await, let those grow that claims want larger, and remove released ones.
 
     Args:
         api: the site's API.
-        root: the directory that holds the volumes', each under its volume's name.
+        root: the directory that holds the volumes' directories, each with its volume's name.
     """
     volumes = [volume for volume in api.list_persistent_volume().items if _is_ours(volume)]
     for volume in volumes:
@@ -156,19 +156,19 @@ def reconcile(api: client.CoreV1Api, root: Path) -> None:
         api.create_persistent_volume(persistent_volume(claim, root / claim.volume))
         _log.info("%s: made for %s/%s", claim.volume, claim.namespace, claim.name)
     for claim in growing(claims, {volume.metadata.name: volume.spec.capacity["storage"] for volume in volumes}):
-        # kubelet, which has no file system to grow here, tells the claim.
+        # kubelet has no file system to grow here. It reports the new size in the claim's status.
         api.patch_persistent_volume(claim.volume, {"spec": {"capacity": {"storage": claim.size}}})
         _log.info("%s: grown to %s", claim.volume, claim.size)
 
 
 def main() -> None:
-    """Follow claims and volumes for ever; supervisord starts it again when the API goes away."""
+    """Follow claims and volumes for ever. When the API goes away this process ends, and supervisord starts it again."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kubeconfig", required=True)
     parser.add_argument("root", type=Path, metavar="DIRECTORY")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    os.umask(0)  # a volume is open to whoever its pods run as: kubelet sets no owner unless they have an fsGroup
+    os.umask(0)  # Any user may write to a volume: kubelet sets its owner only for pods with an fsGroup.
     api = client.CoreV1Api(config.new_client_from_config(arguments.kubeconfig))
     changes: queue.SimpleQueue[Exception | None] = queue.SimpleQueue()
     for resource in (api.list_persistent_volume, api.list_persistent_volume_claim_for_all_namespaces):
@@ -179,9 +179,10 @@ def main() -> None:
 
 
 def _follow(resource: Callable[..., Any], changes: queue.SimpleQueue[Exception | None]) -> None:
-    """Put None for each object that is there or changes, and the error that ends this."""
+    """Put None into the queue for each object that exists or changes, and the error that ends the watch."""
     try:
-        # "0": from what the API server has at hand. With this etcd it cannot tell what is newest, and would time out.
+        # "0" takes the API server's cached state. With this etcd it cannot tell whether that is newest, and would time
+        # out.
         for _ in watch.Watch().stream(resource, resource_version="0"):
             changes.put(None)
     except Exception as error:

@@ -1,4 +1,4 @@
-"""The WAN between the sites: who may reach whose gateway, cutting and healing it, and making it long or lossy."""
+"""The WAN between the sites: who may reach whose gateway, and how it is cut, healed, and made long or lossy."""
 
 import dataclasses
 
@@ -21,7 +21,7 @@ _CUT = {
 
 
 def pairs(lab: LabRecord) -> list[tuple[str, str]]:
-    """Return each permitted pair of standing sites: consumer, and the site whose gateway it may reach."""
+    """Return each permitted pair of existing sites: a consumer, and the site whose gateway it may reach."""
     return sorted(
         (consumer, name)
         for name, site in lab.sites.items()
@@ -33,11 +33,11 @@ def pairs(lab: LabRecord) -> list[tuple[str, str]]:
 def rules(lab: LabRecord) -> str:
     """Return the WAN's nftables chains.
 
-    What a cut forbids comes before what is established, so that standing connections are cut too. The host always
-    reaches the sites, even over a cut WAN; nothing starts a connection to the host.
+    The rules of a cut come before the rule for established connections, so that those are cut as well. The host always
+    reaches the sites, even over a cut WAN. Nothing can start a connection to the host.
 
-    On an impaired WAN a packet passes twice, into the line and out of it. It is judged when it goes in; a cut loses
-    those too that are under way. The host's packets and the answers to them do not go by the line.
+    On an impaired WAN a packet passes these rules twice: into the line and out of it. The rules decide when it goes in.
+    A cut also loses the packets that are in the line. Packets of the host, and answers to them, do not use the line.
     """
     addresses = network.LabAddresses(lab.index)
     permitted = []
@@ -69,9 +69,9 @@ def rules(lab: LabRecord) -> str:
 
 
 def _detour(lab: LabRecord) -> str:
-    """Return the chain that sends what goes from site to site by the line.
+    """Return the chain that sends packets from site to site through the line.
 
-    The connection is tracked where it goes in: it would see each packet twice.
+    A packet is tracked only where it goes into the line. Otherwise connection tracking would see each packet twice.
     """
     addresses = network.LabAddresses(lab.index)
     sites = ", ".join(str(addresses.site(site.subnet).network) for site in lab.sites.values())
@@ -84,7 +84,7 @@ def _detour(lab: LabRecord) -> str:
 
 
 def apply(lab: str, state: LabRecord) -> None:
-    """Make the WAN do what the lab's record says."""
+    """Set up the WAN as the lab's record says."""
     this = LabPaths(lab)
     if state.impaired:
         network.create_line(this, state.delay, state.loss)
@@ -94,10 +94,10 @@ def apply(lab: str, state: LabRecord) -> None:
 
 
 def set_mode(lab: str, mode: Wan) -> None:
-    """Cut or heal the WAN of a standing lab, for every pair of sites and for established connections too.
+    """Cut or heal the WAN of an existing lab, for every pair of sites, including established connections.
 
     Raises:
-        LabError: the lab does not stand.
+        LabError: the lab does not exist.
     """
     with lock.held(paths.STATE):
         state = standing(lab)
@@ -106,9 +106,9 @@ def set_mode(lab: str, mode: Wan) -> None:
 
 
 def impair(lab: str, *, delay: float = 0, loss: float = 0) -> None:
-    """Make the WAN of a standing lab long or lossy, for every pair of sites; zeros take that away.
+    """Make the WAN of an existing lab long or lossy, for every pair of sites. Zeros remove both.
 
-    What is under way while that changes is lost.
+    Packets that are under way during the change are lost.
 
     Args:
         lab: the lab.
@@ -116,7 +116,7 @@ def impair(lab: str, *, delay: float = 0, loss: float = 0) -> None:
         loss: share of the packets to lose in each direction, 0..1.
 
     Raises:
-        LabError: the lab does not stand, or the WAN cannot be so.
+        LabError: the lab does not exist, or the values are impossible.
     """
     if not (delay >= 0 and 0 <= loss <= 1):
         raise LabError(
@@ -130,10 +130,10 @@ def impair(lab: str, *, delay: float = 0, loss: float = 0) -> None:
 
 
 def describe(lab: str) -> str:
-    """Return the WAN's state and who may reach whom, a line each.
+    """Return the WAN's state and who may reach whom, as lines.
 
     Raises:
-        LabError: the lab does not stand.
+        LabError: the lab does not exist.
     """
     state = standing(lab)
     permitted = (f"{consumer} -> {name}:{GATEWAY_PORT}" for consumer, name in pairs(state))
@@ -141,17 +141,17 @@ def describe(lab: str) -> str:
 
 
 def summary(state: LabRecord) -> str:
-    """Return how the WAN is, in some words."""
+    """Return the WAN's state in a few words."""
     longer = f", {state.delay:g} ms longer" if state.delay else ""
     lossy = f", loses {state.loss * 100:g}% each way" if state.loss else ""
     return f"WAN {state.wan}{longer}{lossy}"
 
 
 def standing(lab: str) -> LabRecord:
-    """Return the record of a lab that must be there.
+    """Return the record of a lab that must exist.
 
     Raises:
-        LabError: it is not.
+        LabError: the lab does not exist.
     """
     state = record.load(lab)
     if state is None:

@@ -1,4 +1,4 @@
-"""What pytest runs side by side: tests that share a lab stay on one worker, one after another."""
+"""Says which tests pytest runs side by side. Tests that share a lab stay on one worker, one after another."""
 
 import gc
 import re
@@ -8,7 +8,7 @@ from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
 LONGEST = (
-    "tests/unit/test_",  # these run the whole program
+    "tests/unit/test_",  # The modules in tests/unit itself run the whole program.
     "tests/e2e/test_stacks",
     "tests/e2e/test_switchover",
     "tests/e2e/test_pxc",
@@ -21,11 +21,11 @@ LONGEST = (
     "tests/e2e/test_ingress",
     "tests/e2e/test_release",
 )
-"""What takes longest, longest first: the last one to end then ends as early as can be."""
+"""The labs that take longest, longest first. Then the last one ends as early as possible."""
 
 
 class Labs(LoadScopeScheduling):
-    """A worker is given all tests of a lab at once, the labs in the order in which they were collected.
+    """Gives a worker all tests of a lab at once. Labs come in the order in which they were collected.
 
     The marks of pytest-xdist 3.8, `--dist loadgroup`, do nothing under pytest 9.2.
     """
@@ -37,7 +37,8 @@ class Labs(LoadScopeScheduling):
 def lab_of(nodeid: str) -> str:
     """Return a name for the lab that a test uses.
 
-    A module of unit tests is one, and one right below tests/e2e. All of another directory is one, for each Istio.
+    Each module of unit tests counts as a lab, and so does each module in tests/e2e itself. The modules of any other
+    directory share a lab, one for each Istio.
     """
     module, _, test = nodeid.partition("::")
     directory = module.rpartition("/")[0]
@@ -48,7 +49,7 @@ def lab_of(nodeid: str) -> str:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Labs:
-    config.option.loadscopereorder = False  # by the number of tests, that is
+    config.option.loadscopereorder = False  # Otherwise pytest-xdist would sort labs by their number of tests.
     return Labs(config, log)
 
 
@@ -63,6 +64,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """Have the garbage collector leave alone what was imported, which it would look at again and again."""
+    """Exclude what was imported from garbage collection, which would look at it again and again."""
     gc.collect()
     gc.freeze()

@@ -29,9 +29,9 @@ SUITES = ("tests/e2e", "tests/faults")
 HEAD = """<!-- Written by `make soak`. -->
 # Soak
 
-What only repeats or waits is left out of CI and run by `make soak`: each line is the last run of a test. A line holds
-as long as the files that the test proves do what they did then, also under other names; `make lint` fails when they
-do not.
+Tests that only repeat or wait are left out of CI. `make soak` runs them. Each line is the last run of a test. A line is
+valid as long as the code in the files that the test proves has not changed since (files may have other names now).
+`make lint` fails when a line is no longer valid.
 
 | test | outcome | seconds | date | what it proves |
 |---|---|---|---|---|

@@ -1,1 +1,1 @@
-"""The data path: replication, queries and connections, through dcmesh and through a LoadBalancer of its own."""
+"""The data path: replication, queries and connections, through dcmesh and through the database's own LoadBalancer."""

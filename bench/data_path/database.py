@@ -1,4 +1,7 @@
-"""A source and its replica: what is written, what arrives and when, all by the servers' own clocks, which are one."""
+"""A source and its replica: what is written, and what arrives when.
+
+All times are the servers' own. Both servers run on one machine, so they have the same clock.
+"""
 
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -38,10 +41,10 @@ BEGIN
 END //
 DELIMITER ;
 """
-"""Rows of 16 KiB, 64 in a transaction; and rows of 200 bytes, each a transaction of its own."""
+"""Rows of 16 KiB, 64 to a transaction, and rows of 200 bytes, one to a transaction."""
 
 LOOK = 0.01
-"""Seconds between two looks at how much has been streamed."""
+"""Seconds between two checks of how much has been streamed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,8 +52,8 @@ class Commits:
     """Small transactions.
 
     Attributes:
-        seconds: from the first one's begin until the replica had the last.
-        lags: milliseconds from each one's commit until the replica had it.
+        seconds: the time from the beginning of the first one until the replica had the last one.
+        lags: for each one, the milliseconds from its commit until the replica had it.
     """
 
     seconds: float
@@ -58,17 +61,17 @@ class Commits:
 
 
 class Pair:
-    """A database in dc1, and the one in dc2 that follows it."""
+    """A database in dc1, and its replica in dc2."""
 
     def __init__(self, source: Site, replica: Site) -> None:
-        """Have a session with each."""
+        """Open a session with each database."""
         self.source = source
         self.replica = replica
         self._source = Session(source)
         self._replica = Session(replica)
 
     def prepare(self, password: str) -> None:
-        """Make tables, procedures and the client's users at the source; the replica gets them from there."""
+        """Make tables, procedures and the client's users at the source. The replica receives them by replication."""
         users = "".join(
             f"CREATE USER {name}@'%' IDENTIFIED BY '{password}'{how}; GRANT ALL PRIVILEGES ON bench.* TO {name}@'%';\n"
             for name, how in (("bench", ""), ("bench_tls", " REQUIRE SSL"))
@@ -81,35 +84,38 @@ class Pair:
         return self._status("Slave_IO_Running") == "Yes"
 
     def follow(self, host: str, port: int, *, tls: bool) -> None:
-        """Have the replica follow by a way, with or without the database's own TLS."""
+        """Let the replica follow the source by a way, with or without the database's own TLS."""
         way = f"MASTER_HOST='{host}', MASTER_PORT={port}, MASTER_SSL={int(tls)}"
         self._replica.ask(f"STOP SLAVE; CHANGE MASTER TO {way}; START SLAVE;")
 
     def pause(self) -> None:
-        """Have the replica not follow, until it is to have applied something."""
+        """Stop the replica, until it is to apply something."""
         self._replica.ask("STOP SLAVE;")
 
     def write(self, megabytes: int) -> float:
-        """Write bulk while the replica does not follow; return the megabytes of binary log that this made."""
+        """Write bulk while the replica is stopped. Return the megabytes of binary log that this made."""
         self.applied()
         self.pause()
         self._source.ask(f"FLUSH BINARY LOGS; CALL bench.fill({megabytes});")
         return int(self._source.ask("SHOW MASTER STATUS;")[1].split("\t")[1]) / 1e6
 
     def streamed(self) -> float:
-        """Return the seconds that it takes until the replica has what was written as a relay log, then thrown away."""
+        """Return the seconds until the replica has as relay log what was written.
+
+        The relay log is deleted afterwards.
+        """
         position = self._position()
         begun = time.perf_counter()
         self._replica.ask("START SLAVE IO_THREAD;")
         while self._status("Gtid_IO_Pos") != position:
             time.sleep(LOOK)
         taken = time.perf_counter() - begun
-        # Both threads stand: the next start begins where the applied rows end.
+        # Both threads are stopped. The next start begins after the last applied row.
         self._replica.ask("STOP SLAVE;")
         return taken
 
     def applied(self) -> float:
-        """Return the seconds that it takes until the replica has applied what was written, starting if need be."""
+        """Return the seconds until the replica has applied what was written. Start the replica if necessary."""
         position = self._position()
         begun = time.perf_counter()
         self._replica.ask("START SLAVE;")
@@ -118,7 +124,7 @@ class Pair:
         return time.perf_counter() - begun
 
     def commits(self, count: int, *, pause: float = 0) -> Commits:
-        """Commit rows one by one, with so many seconds between them, and watch them arrive."""
+        """Commit rows one by one, with this many seconds between them, and watch them arrive."""
         server, _, number = self._position().rpartition("-")
         with ThreadPoolExecutor() as pool:
             arrivals = pool.submit(self._replica.ask, f"CALL bench.arrivals('{server}', {number}, {count});")
@@ -129,7 +135,7 @@ class Pair:
         return Commits(seconds=arrived[-1] - begun, lags=lags)
 
     def clear(self) -> None:
-        """Remove what was written, and the logs of it."""
+        """Remove the rows that were written, and their logs."""
         self._source.ask("TRUNCATE bench.bulk; TRUNCATE bench.small;")
         self.applied()
         for session in (self._source, self._replica):

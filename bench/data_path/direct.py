@@ -1,7 +1,8 @@
 """Databases that all have the same options, and what it takes to reach one without dcmesh: a LoadBalancer of its own.
 
-Percona's operator does it so for replication between sites (`expose` with type LoadBalancer: a Service a pod). The pods
-are those that dcmesh's own workload makes, with the same options and on the same nodes; the server can do TLS, too.
+Percona's operator does this for replication between sites (`expose` with type LoadBalancer makes a Service for each
+pod). The pods are the same as those of dcmesh's own workload, with the same options and on the same nodes. In addition
+the server offers TLS.
 """
 
 import secrets
@@ -27,7 +28,7 @@ TLS_FILES = (("cert", "crt"), ("key", "key"), ("ca", "crt"))
 
 
 def certificate(name: str) -> tuple[str, str]:
-    """Return a certificate that has signed itself, and its key, as PEM."""
+    """Return a self-signed certificate and its key, as PEM."""
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
     now = datetime.now(UTC)
@@ -47,7 +48,7 @@ def certificate(name: str) -> tuple[str, str]:
 
 
 def load_balancer() -> dict[str, Any]:
-    """Return the spec of the source's LoadBalancer, on the only port that the lab's WAN lets through."""
+    """Return the spec of the source's LoadBalancer. Its port is the only one that the lab's WAN forwards."""
     return {
         "type": "LoadBalancer",
         "selector": {**pod_labels(NAME), "statefulset.kubernetes.io/pod-name": f"{NAME}-0"},
@@ -56,7 +57,7 @@ def load_balancer() -> dict[str, Any]:
 
 
 def servers(args: MariadbArgs) -> dict[str, Any]:
-    """Return the spec of the StatefulSet: that of dcmesh's workload, with a certificate for the server."""
+    """Return the spec of the StatefulSet. It is that of dcmesh's workload, with a certificate for the server."""
     spec = stateful_set(args, settings="settings", passwords="passwords")
     pod = spec["template"]["spec"]
     pod["volumes"].append({"name": "tls", "secret": {"secretName": "tls", "defaultMode": 0o440}})
@@ -140,7 +141,7 @@ def host_of(namespace: str) -> str:
 
 def behind(host: str) -> ExportedService:
     """Return a source as a replica that finds it by this name has it."""
-    namespace = host.split(".")[2]
+    namespace = host.partition(".svc.")[0].rpartition(".")[2]
     return ExportedService(
         name=NAME,
         namespace=namespace,

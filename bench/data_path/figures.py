@@ -1,4 +1,4 @@
-"""What is measured, by which ways and under which circumstances: the names in the raw figures."""
+"""The names in the raw figures: what is measured, by which ways, and under which circumstances."""
 
 from dataclasses import dataclass
 
@@ -42,28 +42,28 @@ EGRESS_GATEWAY, GATEWAY = "egress gateway", "gateway"
 REPLICA_SIDECAR, SOURCE_SIDECAR = "replica's sidecar", "source's sidecar"
 REPLICA_SERVER, SOURCE_SERVER = "replica's server", "source's server"
 PROXIES = (REPLICA_SIDECAR, EGRESS_GATEWAY, GATEWAY, SOURCE_SIDECAR)
-"""On the way from the replica to its source."""
+"""The proxies on the way from the replica to its source, in this order."""
 
 SERVERS = (SOURCE_SERVER, REPLICA_SERVER)
 
 
 def cpu_of(process: str) -> str:
-    """Return the metric's name of the time that a process takes of a core."""
+    """Return the metric's name of a process's CPU time."""
     return f"CPU of {process}"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """Circumstances.
+    """The circumstances of a measurement.
 
     Attributes:
         delay: milliseconds that the WAN adds to a round trip.
-        loss: share of the packets that it loses, in each direction.
-        rounds: how many rounds at the most.
+        loss: share of the packets that the WAN loses, in each direction.
+        rounds: the largest number of rounds.
         megabytes: how much is streamed, and applied.
         rows: how many small transactions there are.
         seconds: how long queries are sent.
-        connections: how many are made.
+        connections: how many connections are made.
     """
 
     delay: int
@@ -76,7 +76,7 @@ class Case:
 
     @property
     def name(self) -> str:
-        """Its name in the raw figures."""
+        """The case's name in the raw figures."""
         return f"{self.delay} ms" + (f", {self.loss:.1%} lost" if self.loss else "")
 
 

@@ -1,4 +1,4 @@
-"""Processes of pods."""
+"""Finds the processes of pods."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ from tests.faults.stage import Site
 
 
 def process_of(site: Site, namespace: str, pod: str, program: str) -> int:
-    """Return the machine's id of a pod's process of that name."""
+    """Return the PID, as the machine counts it, of a pod's process with this name."""
     (found,) = (
         process
         for process in site.processes(site.pod(pod, namespace))

@@ -85,7 +85,7 @@ func main() {
 	check(err)
 	watch(loop, listener)
 	sides, others := map[int]side{}, map[int]int{}
-	// One event at a time: a later one could be of a socket that is closed by then, and a new one have its number.
+	// One event at a time: a later one could be for a socket that is closed by then, whose number a new one has.
 	events, buffer := make([]syscall.EpollEvent, 1), make([]byte, 1<<16)
 	for {
 		_, err := syscall.EpollWait(loop, events, -1)

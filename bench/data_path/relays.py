@@ -27,7 +27,7 @@ PORT = 16440
 
 @dataclass(frozen=True, kw_only=True)
 class Hop:
-    """A place of a relay.
+    """The place of a relay.
 
     Attributes:
         process: a process of the pod whose network it is in.

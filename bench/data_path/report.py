@@ -1,4 +1,4 @@
-"""The part's section of docs/performance.md."""
+"""Writes the part's section of docs/performance.md."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from operator import sub, truediv

@@ -40,7 +40,7 @@ from lab.wan import impair
 from tests.e2e.toolbox import eventually
 
 LAGS, PAUSE = 300, 0.005
-"""How many commits are timed, and the seconds between them: the replica shall not be behind with its own work."""
+"""How many commits are timed, and the seconds between them. The pauses let the replica keep up."""
 
 LOOKS, SECONDS = 5, 2
 """How often local clients ask in turn within a round, and for how long each time: what is compared is small."""
@@ -78,7 +78,7 @@ def run(record: Recorder, rounds: int) -> None:
 
 
 def keeper(record: Recorder, way: str, case: str, number: int) -> Keep:
-    """Return what keeps a figure of a round."""
+    """Return a function that records a figure of this round."""
 
     def keep(metric: str, unit: str, value: float) -> None:
         record(Sample(metric=metric, unit=unit, way=way, case=case, round=number, value=value))
@@ -136,7 +136,7 @@ def sidecars_memory(way: Way) -> float:
 
 
 def measure(way: Way, case: Case, keep: Keep) -> None:
-    """Replicate once, on one way."""
+    """Measure replication once, by one way."""
     pair = way.pair
     megabytes = stream(way, case, keep)
     keep(APPLIED, "MB/s", megabytes / pair.applied())
@@ -147,7 +147,7 @@ def measure(way: Way, case: Case, keep: Keep) -> None:
 
 
 def stream(way: Way, case: Case, keep: Keep) -> float:
-    """Stream bulk once; return the megabytes of binary log, which the replica has yet to apply."""
+    """Stream bulk once. Return the megabytes of binary log, which the replica has not applied yet."""
     pair = way.pair
     pair.follow(way.target.host, way.target.port, tls=way.target.tls)
     megabytes = pair.write(case.megabytes)
@@ -164,7 +164,7 @@ def seconds_of(processes: Sequence[int]) -> float:
 
 
 def stream_and_ask(way: Way, case: Case, sysbench: Sysbench, stands: stage.Stage, keep: Keep) -> None:
-    """Do the part of the work that shows where time goes."""
+    """Do only those measurements that show where the time goes."""
     with alone(way.pair, stands):
         stream(way, case, keep)
     ask(way, case, sysbench, keep)

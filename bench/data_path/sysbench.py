@@ -1,4 +1,4 @@
-"""sysbench, out of Debian's packages, run in a pod's network: queries of one connection, and connections themselves."""
+"""sysbench, from Debian's packages, run in a pod's network. It times queries on one connection, and new connections."""
 
 import os
 import re
@@ -50,15 +50,15 @@ class Target:
 
 
 class Sysbench:
-    """The client. It logs in as `bench`, or `bench_tls` where it asks for TLS, to the database `bench`."""
+    """The client. It logs in to the database `bench` as `bench`, or as `bench_tls` where it asks for TLS."""
 
     def __init__(self, directory: Path, *, password: str, tls: tuple[str, str]) -> None:
         """Make the client ready.
 
         Args:
             directory: an empty directory of its own.
-            password: of its users.
-            tls: certificate and key that it shows to a server that does TLS; the certificate is what it trusts, too.
+            password: the password of its users.
+            tls: the certificate and key that it shows to a server with TLS. It trusts the same certificate.
         """
         made = parts.provide(PARTS, TOOLCHAIN)
         self._program = made["sysbench"].path
@@ -67,22 +67,22 @@ class Sysbench:
             "LUA_PATH": f"{self._program}/?.lua",
             "LD_LIBRARY_PATH": ":".join(f"{made[part.name].path}/{LIBRARIES}" for part in PARTS[1:]),
         }
-        # sysbench looks for these names where it is started.
+        # sysbench looks for files with these names in its working directory.
         for name, text in (("client-cert.pem", tls[0]), ("cacert.pem", tls[0]), ("client-key.pem", tls[1])):
             _private(directory / name, text)
         _private(directory / "options", f"mysql-password={password}\nmysql-db=bench\n")
         (directory / "connections.lua").write_text(CONNECTIONS)
 
     def prepare(self, target: Target) -> None:
-        """Make the table that queries are of."""
+        """Make the table that is queried."""
         self._run(target, self._program / "oltp_point_select.lua", "prepare")
 
     def queries(self, target: Target, *, seconds: float) -> Mapping[int, float]:
-        """Select single rows by their key, one after another; return percentiles in milliseconds."""
+        """Select single rows by their key, one after another. Return percentiles in milliseconds."""
         return self._times(target, self._program / "oltp_point_select.lua", f"--time={seconds}")
 
     def connections(self, target: Target, *, count: int) -> Mapping[int, float]:
-        """Connect, log in and leave, again and again; return percentiles in milliseconds."""
+        """Connect, log in and leave, again and again. Return percentiles in milliseconds."""
         return self._times(target, self._directory / "connections.lua", "--time=0", f"--events={count}")
 
     def _times(self, target: Target, script: Path, *options: str) -> Mapping[int, float]:
@@ -111,12 +111,12 @@ class Sysbench:
 
 
 def histogram(report: str) -> list[tuple[float, int]]:
-    """Return the times in sysbench's report, each with how often it was seen; they are 1.8 % apart."""
+    """Return the times in sysbench's report, each with its count. The times are 1.8 % apart."""
     return [(float(time), int(count)) for time, count in (m.groups() for m in BUCKET.finditer(report))]
 
 
 def percentile(times: list[tuple[float, int]], percent: int) -> float:
-    """Return the time that so many percent do not exceed."""
+    """Return the time that this many percent do not exceed."""
     left = sum(count for _, count in times) * percent / 100
     for time, count in times:
         left -= count

@@ -1,6 +1,6 @@
-"""What could be tuned in the proxies: each change beside dcmesh as it is, in the same rounds.
+"""What could be tuned in the proxies. Each change is compared with dcmesh as it is, in the same rounds.
 
-None is in the components. One that helps clearly belongs there, and the section then says so.
+The components make none of these changes. One that clearly helps belongs into them, and the section then says so.
 """
 
 import base64
@@ -37,7 +37,7 @@ from tests.faults.stage import GATEWAY, Site
 
 MOST_ROUNDS = 4
 MORE_BULK, LESS_TIME = 1.05, 0.02
-"""What counts as help, if it is so in every round: bulk as a share of that without, milliseconds of a query."""
+"""A change helps if every round is better by this: bulk as a share of that without it, or milliseconds of a query."""
 
 BASES = (GATEWAYS, SIDECARS)
 """The ways that are tuned: between them they have all proxies."""
@@ -63,12 +63,12 @@ class Change:
 
 
 def buffers(name: str, size: int) -> Change:
-    """Return the change of how many bytes Envoy holds of a connection before it stops reading."""
+    """Return a change of how many bytes of a connection Envoy holds before it stops reading."""
     limit = {"operation": "MERGE", "value": {"per_connection_buffer_limit_bytes": size}}
     patches = [{"applyTo": what, "match": {"context": "ANY"}, "patch": limit} for what in ("LISTENER", "CLUSTER")]
     return Change(
         name=f"buffers of {name}",
-        about="What Envoy holds of a connection before it stops reading; by itself 1 MiB.",
+        about="The bytes of a connection that Envoy holds before it stops reading. The default is 1 MiB.",
         patches=patches,
         mark=f'"per_connection_buffer_limit_bytes": {size}',
     )
@@ -144,13 +144,13 @@ def run(record: Recorder, rounds: int) -> None:
 
 
 def way_of(base: str, change: Change | None) -> str:
-    """Return the name in the raw figures."""
+    """Return a change's name in the raw figures."""
     return f"{base}, {change.name}" if change else base
 
 
 @contextmanager
 def patched(stands: stage.Stage, change: Change | None) -> Iterator[None]:
-    """Have a change in all proxies for a while, or none."""
+    """Make a change in all proxies while the block runs, or none."""
     if change is None:
         yield
         return
@@ -235,7 +235,7 @@ def section(samples: Sequence[Sample]) -> str:
 
 
 def verdict(helpful: Sequence[Change]) -> str:
-    """Return what follows from which changes help."""
+    """Return the conclusion from which changes help."""
     if not helpful:
         return "None does, so the proxies are left as they are."
     return " ".join(
@@ -250,5 +250,5 @@ def aims(_: Sequence[Sample]) -> Iterable[Aim]:
 
 
 def plots(_samples: Sequence[Sample]) -> Mapping[str, str]:
-    """Return no plots: the table says it all."""
+    """Return no plots, since the table says everything."""
     return {}

@@ -1,1 +1,1 @@
-"""Scale: what each further export costs, at both sites."""
+"""Scale: what each additional export costs at both sites."""

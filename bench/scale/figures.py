@@ -1,4 +1,4 @@
-"""What follows from measured figures: lines through them, and sizes beyond them."""
+"""Lines through measured figures, and sizes that are extrapolated from them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,11 +10,11 @@ class Line:
     """A line through measured points: value = base + each · exports.
 
     Attributes:
-        base: what there is without any export.
+        base: the value without any export.
         each: what every export adds.
         worst: the greatest distance of a point from the line, as a share of the greatest value.
-        bend: how far a point lies below the straight way from the first to the last, as such a share. What grows
-            faster than in a line is below it, what grows slower is above.
+        bend: how far a point lies below the straight line from the first to the last one, as a share of the greatest
+            value. Points lie below it if growth is faster than linear, and above it if growth is slower.
     """
 
     base: float
@@ -23,7 +23,7 @@ class Line:
     bend: float
 
     def at(self, exports: float) -> float:
-        """Return the value at so many exports."""
+        """Return the value for this many exports."""
         return self.base + self.each * exports
 
 
@@ -31,7 +31,7 @@ def line(points: Mapping[float, float]) -> Line:
     """Return the line of least squares through values by number of exports.
 
     Raises:
-        ValueError: there are less than two points.
+        ValueError: there are fewer than two points.
     """
     if len(points) < 2:
         raise ValueError("a line needs two points")

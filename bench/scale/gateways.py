@@ -1,4 +1,4 @@
-"""Scale with gateways at both ends: what each further export costs these, and the istiods."""
+"""Scale with gateways at both ends: what each additional export costs the gateways and the istiods."""
 
 import tempfile
 from pathlib import Path
@@ -19,7 +19,7 @@ def run(record: Recorder, rounds: int) -> None:
 
 
 class Gateways(Pair):
-    """The pair, with gateways at both ends. Its times are one `up` for each number of exports."""
+    """The pair, with gateways at both ends. Times are of one `up` for each number of exports."""
 
     proxies: ClassVar = {
         "gateway": ("dc1", "dcmesh-gateway", "istio=dcmesh-gateway"),
@@ -28,7 +28,7 @@ class Gateways(Pair):
     exporting = staticmethod(gateways_stage.sites)
 
     def step(self, exports: int) -> None:
-        """Go on to so many exports, and look at everything there."""
+        """Grow to this many exports, and measure everything."""
         self._configure(exports)
         self._time("up", str(exports), 1, self._up)
         self.weigh(str(exports))

@@ -1,4 +1,4 @@
-"""A pair with so many exports and gateways at both ends: its sites."""
+"""The sites of a pair with a given number of exports and gateways at both ends."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,7 +11,7 @@ EGRESS = {"namespace": "dcmesh-egress", "serviceAccount": "egress"}
 
 
 def exported(number: int) -> dict[str, Any]:
-    """Return an export as the configuration has it."""
+    """Return the configuration of an export."""
     return {
         "name": name_of(number),
         "termination": "gateway",
@@ -30,10 +30,10 @@ def hosts_of(number: int) -> tuple[str, ...]:
 
 
 def chosen_ports(exports: int) -> dict[HostPort, int]:
-    """Return a port of the egress gateway for each host whose own is an earlier host's.
+    """Return a port of the egress gateway for each host whose own port another host took before.
 
-    To choose all would be too much: Pulumi hands a program its configuration in one environment variable, and Linux
-    takes 128 KiB.
+    Choosing a port for every host would be too much text: Pulumi passes a program its configuration in one environment
+    variable, which Linux limits to 128 KiB.
     """
     hosts = [host for number in range(exports) for host in hosts_of(number)]
     free, taken, chosen = iter(PORTS), set[int](), dict[HostPort, int]()
@@ -45,7 +45,7 @@ def chosen_ports(exports: int) -> dict[HostPort, int]:
 
 
 def imported(number: int, chosen: Mapping[HostPort, int]) -> dict[str, Any]:
-    """Return the import of an export, with the ports that are chosen for its hosts."""
+    """Return the import of an export, with the ports for its hosts."""
     ports = [{"host": host, "port": chosen[host, PORT]} for host in hosts_of(number) if (host, PORT) in chosen]
     return {
         "from": "dc1",
@@ -59,7 +59,7 @@ def imported(number: int, chosen: Mapping[HostPort, int]) -> dict[str, Any]:
 
 
 def sites(exports: int, kubeconfigs: dict[str, str]) -> list[dict[str, Any]]:
-    """Return both sites with so many exports, on clusters that exist. Three pods run, and stand for all."""
+    """Return both sites with this many exports, on existing clusters. Three pods run and stand for all pods."""
     chosen = chosen_ports(exports)
     return [
         {

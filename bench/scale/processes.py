@@ -1,4 +1,4 @@
-"""Where a command's CPU time goes: to the program, to Pulumi's engine, or to its providers."""
+"""The CPU time of a Pulumi command, divided into the program, Pulumi's engine and its providers."""
 
 import subprocess
 from collections.abc import Mapping
@@ -8,11 +8,11 @@ from bench.process_time import parent_and_seconds
 from tests.e2e.toolbox import Project
 
 INTERVAL = 0.2
-"""Seconds between two looks at the processes: what one uses after the last look at it is not seen."""
+"""Seconds between two looks at the processes. What a process uses after the last look at it is not counted."""
 
 
 def part_of(command: str) -> str:
-    """Return the part of Pulumi that a command line is."""
+    """Return the part of Pulumi to which a command line belongs."""
     if "pulumi-resource-" in command:
         return "providers"
     return "program" if "python" in command else "engine"
@@ -26,15 +26,15 @@ def _processes() -> dict[int, tuple[int, float, str]]:
             try:
                 parent, seconds = parent_and_seconds(int(directory.name))
                 command = (directory / "cmdline").read_text().replace("\0", " ")
-            except OSError:  # it has ended
+            except OSError:  # The process has ended.
                 continue
-            if command:  # one that has ended and is not yet waited for has none
+            if command:  # A zombie has no command line.
                 found[int(directory.name)] = parent, seconds, command
     return found
 
 
 def _family(process: int) -> dict[int, tuple[float, str]]:
-    """Return the CPU seconds and the part of a process and of all that it has started."""
+    """Return the CPU seconds and the part of a process and of its descendants."""
     everything = _processes()
 
     def ours(identity: int) -> bool:

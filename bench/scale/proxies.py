@@ -1,4 +1,4 @@
-"""What proxies, istiod and the state weigh."""
+"""The sizes of proxies, istiod and the state."""
 
 import json
 import re
@@ -13,13 +13,13 @@ SERIES = re.compile(r"^([a-z_]+)(?:\{(.*)\})? (\S+)$")
 
 @dataclass(frozen=True, kw_only=True)
 class Configuration:
-    """What a proxy has been told.
+    """The configuration that a proxy has received.
 
     Attributes:
-        size: bytes of its configuration, as its `config_dump` with endpoints prints it.
-        clusters: how many clusters that istiod gave it.
-        listeners: how many listeners.
-        endpoints: how many endpoints in these clusters.
+        size: bytes of the configuration, as `config_dump` with endpoints prints it.
+        clusters: the number of clusters from istiod.
+        listeners: the number of listeners.
+        endpoints: the number of endpoints in these clusters.
     """
 
     size: int
@@ -29,7 +29,7 @@ class Configuration:
 
 
 def configuration_of(dump: str) -> Configuration:
-    """Return what a `config_dump` says."""
+    """Return the configuration in a `config_dump`."""
     counts = {"dynamic_active_clusters": 0, "dynamic_listeners": 0}
     endpoints = 0
     for part in json.loads(dump)["configs"]:
@@ -47,13 +47,16 @@ def configuration_of(dump: str) -> Configuration:
 
 
 def working_set_of(usage: str, stat: str) -> float:
-    """Return a container's working set as kubelet reckons it, of two files of its cgroup."""
+    """Return a container's working set from two files of its cgroup, computed as kubelet does it."""
     inactive = next(line.split()[1] for line in stat.splitlines() if line.startswith("total_inactive_file "))
     return float(usage) - float(inactive)
 
 
 def totals(metrics: str, *names: str) -> dict[str, float]:
-    """Return the sum of some series over their labels, by name; or one with exactly the labels that its name has."""
+    """Return some metrics by name.
+
+    A name without labels gives the sum over all labels. A name with labels gives that series alone.
+    """
     found = dict.fromkeys(names, 0.0)
     for line in metrics.splitlines():
         if match := SERIES.match(line):
@@ -67,7 +70,7 @@ CONNECTED, PUSHED, BEGUN = "pilot_xds", "pilot_proxy_convergence_time_count", "p
 PROCESSOR = "process_cpu_seconds_total"
 
 OF_A_PROXY = {
-    "push to proxy": "pilot_proxy_convergence_time_sum",  # from when istiod begins to push
+    "push to proxy": "pilot_proxy_convergence_time_sum",  # This counts from when istiod begins to push.
     "push": "pilot_xds_push_time_sum",
 }
 OF_A_PUSH = {
@@ -76,17 +79,16 @@ OF_A_PUSH = {
     "push of clusters": 'pilot_xds_push_time_sum{type="cds"}',
     "push of listeners": 'pilot_xds_push_time_sum{type="lds"}',
 }
-"""What istiod counts, by what it is called here: for a proxy on average, or for all of them."""
+"""istiod's metrics, by their names here: those for a proxy on average, and those for all proxies."""
 
 PUSHES = (CONNECTED, PUSHED, BEGUN, PROCESSOR, *OF_A_PROXY.values(), *OF_A_PUSH.values())
 
 
 def push_times(before: Mapping[str, float], after: Mapping[str, float]) -> Mapping[str, float]:
-    """Return what a push to all proxies has cost between two looks at istiod's metrics.
+    """Return what a push to all proxies cost, from two readings of istiod's metrics.
 
     Returns:
-        Seconds, by the names of `OF_A_PROXY` and `OF_A_PUSH`; nothing while not all that are connected have been
-        pushed to.
+        Seconds, by the names of `OF_A_PROXY` and `OF_A_PUSH`. Empty until every connected proxy has received the push.
     """
     gone = {name: after[name] - before[name] for name in PUSHES}
     if not gone[BEGUN] or not gone[PUSHED] or gone[PUSHED] < after[CONNECTED]:
@@ -97,14 +99,14 @@ def push_times(before: Mapping[str, float], after: Mapping[str, float]) -> Mappi
 
 
 class Site:
-    """One datacenter, as seen by kubectl."""
+    """One site, as kubectl shows it."""
 
     def __init__(self, name: str, kubectl: Kubectl) -> None:
         self.name = name
         self.kubectl = kubectl
 
     def pod(self, namespace: str, label: str) -> str:
-        """Return the one pod of a label that is there to stay."""
+        """Return the one pod with a label that is not being deleted."""
 
         def running() -> list[str]:
             listed = self.kubectl("get", "pods", "--namespace", namespace, "--selector", label, "--output", "json")
@@ -119,12 +121,12 @@ class Site:
         return eventually(f"a pod {label} is ready", running, within=90)[0]
 
     def admin(self, namespace: str, pod: str, path: str) -> str:
-        """Ask a proxy at its admin interface."""
+        """Ask a proxy's admin interface."""
         where = ("--namespace", namespace, pod, "--container", "istio-proxy")
         return self.kubectl("exec", *where, "--", "pilot-agent", "request", "GET", path)
 
     def configuration(self, namespace: str, pod: str) -> Configuration:
-        """Return what a proxy has been told, once it is told nothing new for a while."""
+        """Return a proxy's configuration, once it has not changed for a while."""
         seen: list[Configuration] = []
 
         def settled() -> bool:
@@ -135,11 +137,11 @@ class Site:
         return seen[-1]
 
     def allocated(self, namespace: str, pod: str) -> float:
-        """Return bytes that a proxy's Envoy has in use."""
+        """Return how many bytes a proxy's Envoy has in use."""
         return float(json.loads(self.admin(namespace, pod, "memory"))["allocated"])
 
     def working_set(self, namespace: str, pod: str, container: str) -> float:
-        """Return bytes of a container's working set now; what kubelet tells is some seconds old."""
+        """Return the bytes of a container's working set now. kubelet's own figure is some seconds old."""
 
         def read(file: str) -> str:
             where = ("--namespace", namespace, pod, "--container", container)
@@ -152,16 +154,16 @@ class Site:
         return self.pod("istio-system", "app=istiod")
 
     def pushes(self) -> dict[str, float]:
-        """Return what istiod has counted of its pushes."""
+        """Return istiod's metrics about its pushes."""
         path = f"/api/v1/namespaces/istio-system/pods/{self.istiod()}:15014/proxy/metrics"
         return totals(self.kubectl("get", "--raw", path), *PUSHES)
 
     def pushed(self, before: Mapping[str, float]) -> Mapping[str, float]:
-        """Return what a push to all proxies has cost; nothing while it goes on."""
+        """Return what a push to all proxies has cost, or nothing while it goes on."""
         return push_times(before, self.pushes())
 
     def processor_for_a_push(self, changes: Sequence[dict[str, Any]]) -> float:
-        """Return CPU seconds that istiod takes for each push, when it is given some changes one after another."""
+        """Return istiod's CPU seconds for each push, measured over several changes one after another."""
         before = self.pushes()
         for change in changes:
             self.kubectl.apply(change)

@@ -10,19 +10,19 @@ from bench.samples import Sample, Summary, summarize, summary
 from bench.scale.figures import Line, line
 
 ONE_VARIABLE = 128 * 1024
-"""Bytes that Linux takes as one environment variable, as which a probe's Job is given its hosts."""
+"""Bytes to which Linux limits one environment variable. A probe's Job gets its hosts in one."""
 
 OF_A_HOST = 50
-"""Bytes of a host in it, with names as short as here."""
+"""Bytes of a host in that variable, with names as short as here."""
 
 STRAIGHT = 0.1
-"""How far below the straight way from its first to its last what grows in a line or slower may be."""
+"""How far a figure that counts as linear may lie below the straight line from its first to its last value."""
 
 NAMES = 0.001
-"""By how much, as a share, a proxy's configuration differs from another's because their pods' names do."""
+"""The share by which two proxies' configurations differ because their pods have different names."""
 
 OF_A_NAMESPACE = 4
-"""Resources that an import in a namespace of its own has beside it: Sidecar, probe and the components around them."""
+"""Further resources of an import in a namespace of its own: Sidecar, probe and the components around them."""
 
 EACH, LAST = "for each resource", "at the end"
 """When the state is written: the ways of ten exports more."""
@@ -43,12 +43,12 @@ SITES = (10, 100, 1000)
 
 @dataclass(frozen=True, kw_only=True)
 class Figure:
-    """A figure that is looked at on each step.
+    """A figure that is measured on each step.
 
     Attributes:
-        title: what it is called in tables.
+        title: its name in tables.
         metric: what was measured.
-        way: of what.
+        way: the thing that was measured.
         shown: the unit in which it is shown.
         factor: how many of that unit the measured one is.
         sized: whether it is in the table of sizes.
@@ -65,7 +65,7 @@ class Figure:
 
     @property
     def label(self) -> str:
-        """What its row begins with: its title, and the unit if it has one."""
+        """The beginning of its row: its title, and the unit if it has one."""
         return f"{self.title}, {self.shown}" if self.shown else self.title
 
 
@@ -76,7 +76,7 @@ SECONDS, COUNT = ("s", 1.0), ("", 1.0)
 def figure_of(
     title: str, metric: str, way: str, unit: tuple[str, float], *, sized: bool = False, grown: bool = True
 ) -> Figure:
-    """Return a figure; unit: its name, and how many of it the measured unit is."""
+    """Return a figure. The argument `unit` is the shown unit's name and the factor from the measured one."""
     return Figure(title=title, metric=metric, way=way, shown=unit[0], factor=unit[1], sized=sized, grown=grown)
 
 
@@ -108,8 +108,8 @@ FIGURES = (
     *(
         figure_of(f"istiod of {site}: {title}", metric, site, MILLISECONDS, grown=metric == "CPU of a push")
         for title, metric in (
-            ("from a change until it begins to push", "change to push"),
-            ("making its index anew, before a push", "index"),
+            ("from a change until istiod begins to push", "change to push"),
+            ("rebuilding its index before a push", "index"),
             ("from the start of a push until a proxy has it", "push to proxy"),
             ("its work on a push for a proxy", "push"),
             ("its work on clusters for all proxies", "push of clusters"),
@@ -127,7 +127,7 @@ def steps(samples: Sequence[Sample]) -> list[int]:
 
 
 def along(samples: Sequence[Sample], figure: Figure) -> dict[float, Summary]:
-    """Return a figure on each step, in the unit that is shown."""
+    """Return a figure's value on each step, in the unit that is shown."""
     return {
         step: scaled(summary(samples, figure.metric, figure.way, str(step)), figure.factor) for step in steps(samples)
     }
@@ -146,12 +146,12 @@ def fitted(samples: Sequence[Sample], figure: Figure) -> Line:
 
 
 def added(samples: Sequence[Sample]) -> dict[int, tuple[int, float]]:
-    """Return for each step how many exports the `up` added, and its seconds beside those of a no-op `up`."""
+    """Return for each step how many exports the `up` added, and its seconds beyond those of a no-op `up`."""
     known, before = dict[int, tuple[int, float]](), 0
     for step in steps(samples):
         seconds = summary(samples, "up", "pair", str(step)).median
         known[step] = step - before, seconds - summary(samples, "no-op up", "pair", str(step)).median
-        # What was added to see what ten more cost.
+        # These exports had been added before, to see what ten more cost.
         more = [s for s in samples if (s.metric, s.case) == ("ten more", str(step))]
         before = step + 10 * len(more)
     return known
@@ -237,7 +237,7 @@ def growth_table(samples: Sequence[Sample], rows: Sequence[Sequence[str]]) -> st
 def _growth(samples: Sequence[Sample]) -> str:
     rows, ups = growth(samples, [figure for figure in FIGURES if figure.grown]), added(samples)
     adds = (number(ups[step][1] / ups[step][0]) for step in steps(samples))
-    rows.insert(3, ["`up` that adds these: seconds each, beside a no-op `up`", *adds, "", "", ""])
+    rows.insert(3, ["`up` that adds these: seconds for each export, beyond a no-op `up`", *adds, "", "", ""])
     return growth_table(samples, rows)
 
 
@@ -264,7 +264,7 @@ def straight_aim(samples: Sequence[Sample], figures: Sequence[Figure], pair: str
 
 
 def _pushes(samples: Sequence[Sample]) -> str:
-    """Return what istiod's time is made of."""
+    """Return how istiod's time is divided."""
     first, *_, last = steps(samples)
 
     def milliseconds(metric: str, step: int = last) -> str:
@@ -333,7 +333,7 @@ def _untouched(samples: Sequence[Sample]) -> Aim:
     (size, clusters, memory), (size_then, clusters_then, memory_then) = (
         _sidecar(samples, "scoped", case) for case in (without, with_)
     )
-    # A proxy that has run for a while has a little more than one that has just started.
+    # A proxy that has run for a while has a little more configuration than one that has just started.
     looks = [s.value for s in samples if s.metric == "Envoy's memory" and (s.way, s.case) == ("scoped", without)]
     looks += [s.value for s in samples if s.metric == "Envoy's memory" and s.way == "replica"]
     apart = (max(looks) - min(looks)) / 1e6

@@ -1,8 +1,8 @@
 """The part's measurements.
 
-One pair on two sites of the lab that exist already: it grows from step to step, and is destroyed in the end. Unrelated
-Services come and go while it is small. Pulumi writes its state once at the end of each command, but where it is
-measured what the default costs.
+One pair on two existing sites of the lab grows from step to step, and is destroyed in the end. While it is small,
+unrelated Services come and go. Pulumi writes its state once, at the end of each command, except where the cost of the
+default is measured.
 """
 
 import json
@@ -29,25 +29,28 @@ STEPS = (1, 10, 100, 300)
 """How many exports the pair has."""
 
 MOST = 3
-"""Rounds of anything, at most: this part has 15 minutes."""
+"""The largest number of rounds of any measurement: this part has 15 minutes."""
 
 FEW = 10
-"""Up to so many exports what takes long is measured in each round, with more of them once."""
+"""Up to this many exports, long measurements are made in each round; with more exports, once."""
 
 MORE = (10, 100)
-"""With how many exports it is measured what ten more cost; with 300 that alone would take minutes."""
+"""The numbers of exports at which the cost of ten more is measured. With 300, this alone would take minutes."""
 
 CHANGES = 10
-"""How many changes istiod is given one after another: its CPU time is counted in hundredths of a second."""
+"""How many changes istiod gets one after another. Its CPU time is counted in hundredths of a second only."""
 
 UNDISTURBED = 1.0
-"""Seconds from a change until istiod is asked about it: kubectl would share the cores with the push."""
+"""Seconds between a change and the question to istiod.
+
+Without them, kubectl would compete with the push for the cores.
+"""
 
 UNRELATED = 500
 """Services that have nothing to do with dcmesh, in each site."""
 
 LAST = {"PULUMI_SKIP_CHECKPOINTS": "true"}
-"""Environment in which Pulumi writes its state once, when it is done."""
+"""The environment with which Pulumi writes its state only once, at the end."""
 
 PROXIES = {
     "gateway": ("dc1", "dcmesh-gateway", "istio=dcmesh-gateway"),
@@ -55,7 +58,7 @@ PROXIES = {
     "replica": ("dc2", stage.REPLICA, "app=client"),
     "consumer of all": ("dc2", stage.EVERYTHING, "app=client"),
 }
-"""Site, namespace and label of each proxy that is looked at."""
+"""The site, namespace and label of each proxy that is measured."""
 
 
 def run(record: Recorder, rounds: int) -> None:
@@ -70,7 +73,7 @@ def run(record: Recorder, rounds: int) -> None:
 
 
 class Pair:
-    """The pair, with however many exports it has."""
+    """The pair, with any number of exports."""
 
     proxies: ClassVar[Mapping[str, tuple[str, str, str]]] = PROXIES
     exporting = staticmethod(stage.sites)
@@ -97,7 +100,7 @@ class Pair:
         self._exports = 0
 
     def step(self, exports: int) -> None:
-        """Go on to so many exports, and look at everything there."""
+        """Grow to this many exports, and measure everything."""
         case, rounds = str(exports), range(1, (self._rounds if exports <= FEW else 1) + 1)
         self._configure(exports)
         for number in rounds:
@@ -113,7 +116,7 @@ class Pair:
             self._ten_more(case)
 
     def weigh(self, case: str) -> None:
-        """Look at the state, at proxies and at istiods."""
+        """Measure the state, the proxies and the istiods."""
         state = next(self._directory.glob("state/.pulumi/stacks/*/*.json"))
         size = {"size": float(state.stat().st_size)}
         self._note("state", "B", case, 1, size)
@@ -122,9 +125,9 @@ class Pair:
         self._istiods(case)
 
     def unrelated(self) -> None:
-        """See what Services that have nothing to do with dcmesh do to a replica's proxy, with its scope and without.
+        """Measure how Services that are not dcmesh's change a replica's proxy, with its scope and without.
 
-        Each figure is of a pod that has just started: a proxy gives little memory back.
+        Each figure is of a pod that has just started, since a proxy gives little memory back.
         """
         for count in (0, UNRELATED):
             if count:
@@ -158,7 +161,7 @@ class Pair:
         self._project.up("--skip-preview")
 
     def _ten_more(self, case: str) -> None:
-        """Add ten exports with a state that is written for each resource, as is the default, and ten without that."""
+        """Add ten exports with the state written for each resource (the default), and ten with it written once."""
         for way in ("for each resource", "at the end"):
             self._configure(self._exports + 10)
             if way == "for each resource":
@@ -186,7 +189,7 @@ class Pair:
             self._note(metric, unit, case, number, {way: float(value)})
 
     def _istiods(self, case: str) -> None:
-        """Have istiod push a change to all proxies, and see how long it took."""
+        """Let istiod push a change to all proxies, and measure how long that takes."""
         for number in range(1, self._rounds + 1):
             for site in self._sites.values():
                 before = site.pushes()
@@ -210,7 +213,7 @@ class Pair:
             site.kubectl("create", "--filename", "-", stdin=yaml.safe_dump_all(stage.unrelated_services(count)))
 
     def _remove_scope(self) -> str:
-        """Remove the namespace's Sidecar; return what creates it again, for Pulumi is not told."""
+        """Remove the namespace's Sidecar behind Pulumi's back. Return a function that creates it again."""
         kubectl = self._sites["dc2"].kubectl
         scope = kubectl.get("sidecar", "default", stage.REPLICA)
         metadata = {

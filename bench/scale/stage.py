@@ -1,14 +1,14 @@
-"""A pair with so many exports: its configuration, and what stands in for the pods that need not run."""
+"""A pair with a given number of exports: its configuration, and objects that stand in for pods that need not run."""
 
 from typing import Any
 
 from tests.e2e.toolbox import lab_config
 
 HOSTS = 3
-"""Hosts of an export: a database has three pods."""
+"""The number of hosts of an export. A database has three pods."""
 
 SOURCE, EVERYTHING, REPLICA = "demo", "everything", "replica"
-"""Namespaces: of the exported pods; of a consumer that imports all exports, of one that imports the first alone."""
+"""Namespaces: of the exported pods, of a consumer that imports all exports, and of one that imports only the first."""
 
 PORT = 8080
 CONSUMERS = (EVERYTHING, REPLICA)
@@ -20,7 +20,7 @@ def name_of(export: int) -> str:
 
 
 def exported(number: int) -> dict[str, Any]:
-    """Return an export as the configuration has it."""
+    """Return the configuration of an export."""
     return {
         "name": name_of(number),
         "namespace": SOURCE,
@@ -35,7 +35,7 @@ def exported(number: int) -> dict[str, Any]:
 
 
 def imported(number: int) -> list[dict[str, Any]]:
-    """Return the imports of an export: the first one has a second consumer, the replica, which knows no other."""
+    """Return the imports of an export. The first export has a second consumer, the replica, which imports no other."""
     return [
         {"from": "dc1", "export": name_of(number), "namespace": namespace, "serviceAccount": "client"}
         for namespace in _namespaces(number)
@@ -51,7 +51,7 @@ def _consumer(namespace: str) -> dict[str, str]:
 
 
 def sites(exports: int, kubeconfigs: dict[str, str]) -> list[dict[str, Any]]:
-    """Return both sites with so many exports, on clusters that exist."""
+    """Return both sites with this many exports, on existing clusters."""
     return [
         {
             "name": "dc1",
@@ -70,7 +70,7 @@ def sites(exports: int, kubeconfigs: dict[str, str]) -> list[dict[str, Any]]:
 
 
 def configuration(sites: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return the stack's configuration: Istio as the lab has it."""
+    """Return the stack's configuration, with the settings that the lab's Istio needs."""
     return {
         "dcmesh:sites": sites,
         "dcmesh:istio": lab_config()["dcmesh:istio"],
@@ -79,7 +79,7 @@ def configuration(sites: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def backing_service() -> dict[str, Any]:
-    """Return a Service of the pods that run, whose address stands for every pod that does not."""
+    """Return a Service for the pods that run. Its address stands for every pod that does not run."""
     return {
         "apiVersion": "v1",
         "kind": "Service",
@@ -89,7 +89,7 @@ def backing_service() -> dict[str, Any]:
 
 
 def backing_entries(numbers: range, address: str) -> list[dict[str, Any]]:
-    """Return a WorkloadEntry for each pod of some exports: to Istio it is what the pod would be."""
+    """Return a WorkloadEntry for each pod of some exports. Istio treats it as it would treat the pod."""
     return [
         {
             "apiVersion": "networking.istio.io/v1",
@@ -124,7 +124,7 @@ def unrelated_services(count: int) -> list[dict[str, Any]]:
 
 
 def change_for_all(number: int) -> dict[str, Any]:
-    """Return an object that every proxy of a site must be told of."""
+    """Return an object that istiod must send to every proxy of a site."""
     return {
         "apiVersion": "networking.istio.io/v1",
         "kind": "ServiceEntry",

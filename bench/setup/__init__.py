@@ -1,1 +1,1 @@
-"""Set-up: `pulumi up`, beside the same steps one after another by hand."""
+"""Set-up: `pulumi up`, compared with the same steps one after another by hand."""

@@ -1,4 +1,4 @@
-"""What the sequential way applies: the objects and the charts' values that dcmesh itself would make, as files."""
+"""The files that the sequential way applies: the same objects and charts' values that dcmesh would make."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -31,15 +31,15 @@ Object = dict[str, Any]
 
 PORT = 8080
 ADDRESS = "GATEWAY_ADDRESS"
-"""Stands for the gateway's address until the script knows it."""
+"""A placeholder for the gateway's address, until the script knows it."""
 
 
 def write(directory: Path, values: Mapping[str, Mapping[str, Any]]) -> None:
     """Write the files of sequential.sh.
 
     Args:
-        directory: where.
-        values: values of the stack file to lay over those of each chart, as dcmesh does.
+        directory: the directory for the files.
+        values: the stack file's values for each chart, which override the chart's own, as with dcmesh.
     """
     export = _export()
     files = {f"{site}-istiod": [_istiod(site, values["istiod"])] for site in ("dc1", "dc2")}
@@ -55,7 +55,7 @@ def write(directory: Path, values: Mapping[str, Mapping[str, Any]]) -> None:
 
 
 def hello(name: str, namespace: str) -> list[Object]:
-    """Return a namespace with the demo's source, under that name."""
+    """Return a namespace of this name, with the demo's source in it."""
     stateful_set = hello_stateful_set(name=name, image=AGNHOST, replicas=3, port=PORT, metadata={})
     return [
         *_home(namespace, name),

@@ -1,4 +1,4 @@
-"""The command helm for the sequential way, of the release that Pulumi's provider has inside."""
+"""The command helm for the sequential way. Its version is that of the Helm inside Pulumi's provider."""
 
 import os
 import subprocess
@@ -10,7 +10,7 @@ VERSION = "v3.18.6"
 
 
 def directory() -> Path:
-    """Return the directory with the command, which the go command builds once."""
+    """Return the directory with the command. The go command builds it once."""
     place = CACHE / f"helm-{VERSION}"
     if not (place / "helm").exists():
         print(f"helm {VERSION} is built, once", flush=True)

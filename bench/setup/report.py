@@ -90,20 +90,20 @@ def plots(samples: Sequence[Sample]) -> Mapping[str, str]:
 
 
 def chains(samples: Sequence[Sample], way: str) -> dict[int, float]:
-    """Return how long the longest chain is in each round, by how long the pods were waited for in that way."""
+    """Return the length of the longest chain in each round, with the waits for pods as they were in this way."""
     rounds = by_round(samples, "set-up", way, "pair")
     lengths = {number: _links(samples, number, way) for number in rounds}
     return {number: sum(of[link] for link in longest_chain(of)) for number, of in lengths.items()}
 
 
 def middle_round(samples: Sequence[Sample]) -> int:
-    """Return the round whose `up` took as long as the median of them, or is the next above it."""
+    """Return the round whose `up` took the median time, or the next longer one."""
     rounds = by_round(samples, "set-up", OURS, "pair")
     return sorted(rounds, key=lambda number: rounds[number])[len(rounds) // 2]
 
 
 def _links(samples: Sequence[Sample], number: int, way: str) -> dict[str, float]:
-    """Return how long each link of the chains took. What is no pod is known of the sequential way alone."""
+    """Return how long each link of the chains took. Links other than pods are known from the sequential way only."""
     steps = {name: span.length for name, span in _spans(samples, "step", BY_HAND, number).items()}
     return steps | {name: span.length for name, span in _spans(samples, "wait", way, number).items()}
 

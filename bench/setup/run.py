@@ -1,4 +1,4 @@
-"""The part's measurements: the demo's pair on clusters that were just made, by `pulumi up` and by hand."""
+"""The part's measurements: the demo's pair on new clusters, set up by `pulumi up` and by hand."""
 
 import os
 import subprocess
@@ -28,7 +28,7 @@ CHANGES = "{.metadata.name} {.status.phase} {.status.conditions[?(@.type=='Ready
 
 
 def run(record: Recorder, rounds: int) -> None:
-    """Measure both ways, each round on clusters of its own."""
+    """Measure both ways, each time on new clusters."""
     helm_directory = helm.directory()
     for number in range(1, min(rounds, MOST_ROUNDS) + 1):
         for way in (_dcmesh, partial(_sequential, helm_directory)):
@@ -37,25 +37,25 @@ def run(record: Recorder, rounds: int) -> None:
 
 
 class Notes:
-    """Keeps the figures of one round."""
+    """Records the figures of one round."""
 
     def __init__(self, record: Recorder, number: int) -> None:
         self._record = record
         self._number = number
 
     def seconds(self, metric: str, way: str, case: str, value: float) -> None:
-        """Keep how long something took."""
+        """Record how long something took."""
         self._record(Sample(metric=metric, unit="s", way=way, case=case, round=self._number, value=value))
 
     def spans(self, what: str, way: str, spans: Mapping[str, Span]) -> None:
-        """Keep when things began and ended."""
+        """Record when things began and ended."""
         for case, span in spans.items():
             self.seconds(f"{what} begin", way, case, span.begin)
             self.seconds(f"{what} end", way, case, span.end)
 
 
 class Output:
-    """What a process prints, each line with the second at which it came."""
+    """The output of a process, each line with the second at which it came."""
 
     def __init__(self, process: subprocess.Popen[str], start: float) -> None:
         self.lines: list[Line] = []
@@ -69,7 +69,7 @@ class Output:
             self.lines.append((time.monotonic() - self._start, line))
 
     def end(self) -> float:
-        """Wait for the end, and return when it was.
+        """Wait until the process ends, and return when that was.
 
         Raises:
             RuntimeError: the process failed.
@@ -102,16 +102,16 @@ def watched_pods(sites: Mapping[str, Kubectl], start: float) -> Iterator[dict[st
 
 
 def busy() -> float:
-    """Return for how many seconds the machine's processors have been busy, all together."""
+    """Return for how many seconds the machine's processors have been busy, added up."""
     user, nice, system, _, _, *interrupts = map(int, Path("/proc/stat").read_text().split("\n")[0].split()[1:8])
     return sum((user, nice, system, *interrupts)) / os.sysconf("SC_CLK_TCK")
 
 
 def verify(sites: Mapping[str, Kubectl]) -> None:
-    """See that every host is answered by its own pod.
+    """Check that every host is answered by its own pod.
 
     Raises:
-        RuntimeError: one is not.
+        RuntimeError: a host is not.
     """
     for pod in ("hello-0", "hello-1", "hello-2"):
         answer = curl(sites["dc2"], f"{pod}.hello.demo.svc.cluster.local", pod=CLIENT)

@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# What a careful platform engineer types without dcmesh: the steps of Istio's multi-cluster demo in their order, each
-# awaited before the next, with openssl, kubectl and helm. Ends when every host is answered by its own pod.
+# What a careful platform engineer types without dcmesh: the steps of Istio's multi-cluster demo in their order, with
+# openssl, kubectl and helm. Each step is awaited before the next. The script ends when every host is answered by its
+# own pod.
 # Arguments: DIRECTORY, with a kubeconfig for each site and the files that by_hand.py writes; CHARTS, the directory of
-# Istio's charts. Prints "step NAME" when a step begins.
+# Istio's charts. The script prints "step NAME" when a step begins.
 set -euo pipefail
 charts=$2
 cd "$1"
@@ -72,7 +73,7 @@ on dc2 kubectl rollout status deployment/client --namespace demo-dr --timeout=12
 step dc2 imports
 sed "s/GATEWAY_ADDRESS/$address/" dc2-imports.yaml | on dc2 kubectl apply --filename -
 
-answered() { # POD: whether its host is answered by it
+answered() { # POD: succeed if this pod answers at its own host
   local answer
   answer=$(on dc2 kubectl exec --namespace demo-dr deployment/client --container agnhost -- \
     curl --silent --max-time 2 "http://$1.hello.demo.svc.cluster.local:8080" || true)

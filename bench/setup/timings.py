@@ -1,11 +1,11 @@
-"""What happened when: steps out of Pulumi's events, waits out of what the pods said, and the longest chain of waits."""
+"""The course of a set-up: steps from Pulumi's events, waits from the pods' states, and the longest chain of waits."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 Line = tuple[float, str]
-"""A line that a program printed, and at which second."""
+"""The second at which a program printed a line, and the line."""
 
 PODS = {
     "istiod-": "istiod",
@@ -14,15 +14,18 @@ PODS = {
     "client-": "client",
     "dcmesh-probe-": "probe",
 }
-"""What a pod is, by how its name begins."""
+"""What a pod is, by the beginning of its name."""
 
 CHAINS = (
     ("certificates", "dc1 istiod", "dc1 gateway", "first answer"),
     ("certificates", "dc1 istiod", "dc1 hello", "first answer"),
     ("certificates", "dc2 istiod", "dc2 client", "first answer"),
 )
-"""What cannot begin before what is left of it has ended: an istiod starts with the certificate by which it signs, a pod
-with a proxy is injected and configured by an istiod that is ready, and nothing is answered while one is missing."""
+"""Chains of links, where none can begin before the link to its left has ended.
+
+An istiod starts with the certificate with
+which it signs. A pod with a proxy needs an istiod that is ready, which injects and configures the proxy. Nothing is
+answered while one of them is missing."""
 
 
 @dataclass(frozen=True)
@@ -34,12 +37,12 @@ class Span:
 
     @property
     def length(self) -> float:
-        """How long it is."""
+        """The length in seconds."""
         return self.end - self.begin
 
 
 def resources(lines: Iterable[Line]) -> dict[str, Span]:
-    """Return when each resource was made, by the events that `pulumi up --json` printed. Components are left out."""
+    """Return when each resource was made, from the events that `pulumi up --json` printed. Components are left out."""
     begun, spans = dict[str, float](), dict[str, Span]()
     for second, event in _events(lines):
         if "resourcePreEvent" in event:
@@ -53,21 +56,21 @@ def resources(lines: Iterable[Line]) -> dict[str, Span]:
 
 
 def previewed(lines: Iterable[Line]) -> float:
-    """Return when `pulumi up --json` was done with its preview and began to make things."""
+    """Return when `pulumi up --json` had finished its preview and began to make things."""
     return next(second for second, event in _events(lines) if "preludeEvent" in event)
 
 
 def _events(lines: Iterable[Line]) -> Iterable[tuple[float, Mapping[str, Mapping[str, Mapping[str, str]]]]]:
-    # The preview comes first, as one document over many lines; then a line an event.
+    # First comes the preview, as one document over many lines. Then each event is a line.
     return ((second, json.loads(line)) for second, line in lines if line.startswith('{"'))
 
 
 def waits(site: str, lines: Iterable[Line]) -> dict[str, Span]:
-    """Return from when, and until when, pods were waited for: from the first that appeared to the last that was ready.
+    """Return the span of each wait for pods: from when the first one appeared until the last one was ready.
 
     Args:
-        site: the site's name, which is put before each pod's.
-        lines: `NAME PHASE READY`, one whenever a pod changed. A Job's pod is waited for until it has succeeded.
+        site: the site's name, which is put before the name of each pod's kind.
+        lines: `NAME PHASE READY`, a line for each change of a pod. The wait for a Job's pod ends when it has succeeded.
     """
     seen, done = dict[str, float](), dict[str, float]()
     for second, line in lines:
@@ -87,8 +90,8 @@ def script_steps(lines: Sequence[Line], end: float) -> dict[str, Span]:
     """Return when each step of sequential.sh was done.
 
     Args:
-        lines: what it printed.
-        end: when it ended.
+        lines: what the script printed.
+        end: when the script ended.
     """
     marks = [(second, line.removeprefix("step ").strip()) for second, line in lines if line.startswith("step ")]
     ends = [*(second for second, _ in marks[1:]), end]

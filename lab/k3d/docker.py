@@ -1,4 +1,7 @@
-"""A Docker of its own: Debian's dockerd in network, mount and PID namespaces, which take along all that it has."""
+"""A Docker apart from the machine's own: Debian's dockerd in network, mount and PID namespaces of its own.
+
+When the namespaces end, everything that this Docker has ends with them.
+"""
 
 import contextlib
 import os
@@ -16,7 +19,7 @@ from lab.paths import REPOSITORY
 
 _CGROUPS = Path("/sys/fs/cgroup")
 _PATIENCE = 30
-"""Seconds in which dockerd answers."""
+"""Seconds that dockerd may take until it answers."""
 
 
 @dataclass(frozen=True)
@@ -37,12 +40,12 @@ class Docker:
         return os.environ | {"PATH": f"{self.programs}:{os.environ['PATH']}"}
 
     def command(self, *command: str, directory: Path = REPOSITORY) -> tuple[str, ...]:
-        """Return a command that runs another one where Docker is, as on a machine that has it installed."""
+        """Return a command that runs another one in Docker's namespaces, as on a machine that has Docker installed."""
         enter = ("nsenter", f"--target={self.process}", "--net", "--mount", "--pid", "--")
         return (*enter, "env", f"--chdir={directory}", *command)
 
     def run(self, *command: str, stdin: bytes = b"") -> str:
-        """Run a command where Docker is, and return what it prints.
+        """Run a command in Docker's namespaces, and return what it prints.
 
         Raises:
             LabError: it failed.
@@ -56,11 +59,11 @@ class Docker:
 
 @contextlib.contextmanager
 def running(programs: Path, directory: Path) -> Iterator[Docker]:
-    """Have a Docker without images for a while; then nothing is left of it.
+    """Run a Docker without images while the block runs. Nothing of it is left afterwards.
 
     Args:
-        programs: the directory with dockerd and what it runs.
-        directory: its own, an empty one; its name is that of its containers' cgroup.
+        programs: the directory with dockerd and the programs that it runs.
+        directory: an empty directory for this Docker alone. The cgroup of its containers has the directory's name.
 
     Raises:
         LabError: it does not start.
@@ -79,14 +82,18 @@ def running(programs: Path, directory: Path) -> Iterator[Docker]:
         yield _answering(parent, programs, log)
     finally:
         for child in _children(parent):
-            os.kill(child, signal.SIGKILL)  # the kernel ends all others before this one has ended
+            # The kernel ends all other processes of the namespace before this one has ended.
+            os.kill(child, signal.SIGKILL)
         parent.wait()
         _remove_cgroups(directory.name)
         shutil.rmtree(directory / "data", ignore_errors=True)
 
 
 def _script(directory: Path) -> str:
-    """Return what dockerd's namespaces begin with. What it writes below /run and /etc stays within them."""
+    """Return the script with which dockerd's namespaces begin.
+
+    What dockerd writes below /run and /etc stays within them.
+    """
     runc = REPOSITORY / "lab" / "k3d" / "runc"
     dockerd = (
         "dockerd",
@@ -111,7 +118,10 @@ def _children(parent: subprocess.Popen[bytes]) -> list[int]:
 
 
 def _answering(parent: subprocess.Popen[bytes], programs: Path, log: Path) -> Docker:
-    """Return the Docker when it answers. Before its first process is dockerd, another Docker might."""
+    """Return the Docker when it answers.
+
+    Ask only after its first process has become dockerd: before, another could answer.
+    """
     deadline = time.monotonic() + _PATIENCE
     while parent.poll() is None and time.monotonic() < deadline:
         for child in _children(parent):
@@ -125,7 +135,8 @@ def _answering(parent: subprocess.Popen[bytes], programs: Path, log: Path) -> Do
 
 
 def _remove_cgroups(name: str) -> None:
-    """Remove what is left of the containers' cgroup: their processes have ended with the first one."""
-    for group in (_CGROUPS / name, *_CGROUPS.glob(f"*/{name}")):  # one hierarchy, or several
+    """Remove what is left of the containers' cgroup. Their processes have ended with dockerd's first one."""
+    # The machine has one hierarchy of cgroups, or several.
+    for group in (_CGROUPS / name, *_CGROUPS.glob(f"*/{name}")):
         for directory, _, _ in os.walk(group, topdown=False):
             Path(directory).rmdir()

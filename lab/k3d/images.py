@@ -8,11 +8,11 @@ from lab.k3d.docker import Docker
 from lab.paths import REPOSITORY
 
 _NODE_RUNS = ("lab", "constraints.txt")
-"""What of the repository a node runs."""
+"""The parts of the repository that a node runs."""
 
 
 def load(docker: Docker, archives: Sequence[Path], k3s: str) -> None:
-    """Load archives, and make of the node's image the one that stands in for k3s' under this name.
+    """Load archives. From the node's image, build the image that stands in for k3s' one under this name.
 
     Raises:
         LabError: Docker refuses.

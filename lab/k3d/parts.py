@@ -1,4 +1,4 @@
-"""What k3d runs on, out of what package registries have. It is no part of the toolchain: sites do not need it."""
+"""The programs and images that k3d needs, made from packages. Sites need none of them, so the toolchain has none."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +13,7 @@ from lab.toolchain import ISTIO, Links
 
 VERSION = "5.8.3"
 NODE = "dcmesh.lab/node:1"
-"""The image with all that a node runs but the lab's own programs."""
+"""The image with everything that a node runs, except the lab's own programs."""
 
 _K3D = "github.com/k3d-io/k3d/v5"
 _PODS = (
@@ -22,7 +22,7 @@ _PODS = (
     "image-agnhost",
     *(f"image-{name}-{ISTIO.line}" for name in ("pilot", "proxyv2")),
 )
-"""The images that the demo's pods run. k3s has such archives imported as well."""
+"""The images that the demo's pods run. The real k3s imports such archives too."""
 
 _NODE_PACKAGES = (
     "conntrack",
@@ -73,12 +73,12 @@ PARTS = (
         ),
     ),
 )
-"""Every part, each after those that it needs; some need parts of the toolchain."""
+"""Every part, each after the parts that it needs. Some need parts of the toolchain."""
 
 
 @dataclass(frozen=True)
 class Programs:
-    """What is there to run k3d with.
+    """What k3d is run with.
 
     Attributes:
         bin: the directory with a link to each program.
@@ -90,7 +90,7 @@ class Programs:
 
 
 def ensure() -> Programs:
-    """Return the programs and images, after making what of them is not there, as the toolchain does.
+    """Return the programs and images. Those that do not exist yet are made first, as the toolchain does it.
 
     Raises:
         LabError: a part cannot be made; the message names the log.

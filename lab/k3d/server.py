@@ -1,7 +1,7 @@
-"""Stands in for `k3s server` in a container of k3d's: a site of the lab, and what k3d expects of k3s.
+"""A stand-in for `k3s server` in a container of k3d's. It runs a site of the lab, and does what k3d expects of k3s.
 
-It is the image's /bin/k3s. k3d waits for lines of its log, reads a kubeconfig, and adds the names of the Docker host
-and of its other containers to a manifest, which k3s applies whenever it changes.
+It is the image's /bin/k3s. k3d waits for certain lines of its log, and reads a kubeconfig. To a manifest, k3d adds the
+names of the Docker host and of its other containers. k3s applies that manifest whenever it changes.
 """
 
 import argparse
@@ -27,15 +27,15 @@ _IMAGES = Path("/images")
 _APPLIED = Path("/var/lib/rancher/k3s/server/manifests")
 _K3S_YAML = Path("/etc/rancher/k3s/k3s.yaml")
 _PATIENCE = 20
-"""Seconds that the cluster's DNS waits for k3d's names: a pod that is there sees them a minute later."""
+"""Seconds that the cluster's DNS waits for k3d's names. A pod that runs already would see them only a minute later."""
 
 
 @dataclass(frozen=True)
 class ContainerAddresses(SiteAddresses):
-    """The one address that a container has. Its only Service of type LoadBalancer gets it too, as k3s' ServiceLB does.
+    """The one address of a container. The only Service of type LoadBalancer gets it as well, as with k3s' ServiceLB.
 
     Attributes:
-        address: it.
+        address: the container's address.
     """
 
     address: str = ""
@@ -52,7 +52,7 @@ class ContainerAddresses(SiteAddresses):
 
 
 def main() -> None:
-    """Start the site, say so, and apply the manifests whenever k3d has changed one."""
+    """Start the site, write the log lines that k3d waits for, and apply the manifests whenever k3d has changed one."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("server", choices=["server"])
     parser.add_argument("--tls-san", action="append", default=[])
@@ -63,7 +63,7 @@ def main() -> None:
     own = ContainerAddresses(IPv4Network(address), address)
     for directory in (site.config, site.kubeconfigs, site.pki, site.logs, site.volumes, site.run.parent, _APPLIED):
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    site.run.symlink_to("/run")  # a tmpfs of the container's own
+    site.run.symlink_to("/run")  # /run is a tmpfs of the container's own.
     kubeadm.make_certificates(_BIN / "kubeadm", site, own, arguments.tls_san)
     processes.write_configuration(site, own)
     subprocess.run(["nft", "-f", "-"], input=network.rules("ip dcmesh", network.MASQUERADE), text=True, check=True)
@@ -86,7 +86,7 @@ def main() -> None:
 
 
 def _write_kubeconfig(site: SitePaths) -> None:
-    """Write the administrator's kubeconfig as k3s does: every name in it is `default`."""
+    """Write the administrator's kubeconfig as k3s does, where every name is `default`."""
     text = yaml.safe_dump(kubeconfig.named(site.kubeconfig("super-admin"), "default"))
     for file in (_K3S_YAML, Path(os.environ.get("K3S_KUBECONFIG_OUTPUT", _K3S_YAML))):
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -94,7 +94,7 @@ def _write_kubeconfig(site: SitePaths) -> None:
 
 
 def _keep_applied(cluster: Cluster) -> None:
-    """Apply the manifests, and again whenever k3d has changed the one of the cluster's DNS."""
+    """Apply the manifests, and apply them again whenever k3d has changed the manifest of the cluster's DNS."""
     dns, applied, begun = _APPLIED / "coredns.yaml", "", time.monotonic()
     while True:
         wanted = dns.read_text()

@@ -1,7 +1,7 @@
-"""Ask a web server by TLS as anybody: `python -m tests.e2e.answered FILE`, run inside a site.
+"""Asks a web server over TLS with any certificates: `python -m tests.e2e.answered FILE`, run inside a site.
 
 FILE holds JSON: `address`, `port`, `server_name`, and `attempts`, by name: each with the paths `certificate` and `key`.
-Prints, as JSON, whether each got anything: `answered`, or `refused` without a byte.
+The script prints as JSON what became of each attempt: `answered`, or `refused` without a byte.
 """
 
 import json
@@ -23,7 +23,7 @@ def connected(asked: dict[str, Any], certificate: str, key: str) -> Iterator[ssl
     """Connect as the owner of a certificate."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE  # whoever asks here does not care who answers
+    context.verify_mode = ssl.CERT_NONE  # This client does not check who answers.
     context.set_alpn_protocols(["istio"])
     context.load_cert_chain(certificate, key)
     with (
@@ -39,7 +39,7 @@ def outcome(asked: dict[str, Any], certificate: str, key: str) -> str:
         with connected(asked, certificate, key) as connection:
             connection.sendall(ASKING)
             return "answered" if connection.recv(1) else "refused"
-    except OSError:  # of TLS, too
+    except OSError:  # TLS's errors are OSErrors too.
         return "refused"
 
 

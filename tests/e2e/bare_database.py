@@ -1,7 +1,7 @@
-"""A database that runs before dcmesh, without Istio: two servers of their own, a Service of its primary, local clients.
+"""A database that ran before dcmesh, without Istio: two servers, a Service for its primary, and local clients.
 
-Its servers hold a connection to each other at Galera's port, and are started anew if it ends. The end-to-end tests of
-the gateways export it and look that nothing of it has changed.
+The servers hold a connection to each other at Galera's port, and are restarted if it ends. The end-to-end tests of the
+gateways export the database, and check that nothing about it has changed.
 """
 
 import json
@@ -50,9 +50,11 @@ until read -r -t 0; do
 done
 echo $ok $bad $why
 """
-"""Connects as a local client does, until it gets another line; then says how often that worked, how often not, and why.
+"""Connects as a local client does, until it reads another line.
 
-It waits for long, as clients do: what must not be is a connection that is refused or broken."""
+Then it prints how often that worked or failed, and why.
+
+It has a long time-out, as clients do. No connection may be refused or broken."""
 
 ASK = 'mariadb --host=$host --user=replication --connect-timeout=30 --execute="SELECT 1"'
 
@@ -71,11 +73,11 @@ SESSION
 while goes_on; do ask "INSERT INTO watched.t () VALUES (); SELECT 1;"; done
 echo ended
 """.replace("SESSION", SESSION)
-"""Commits a row again and again, until it gets another line."""
+"""Commits a row again and again, until it reads another line."""
 
 FOUND_DEAD = 5000
-"""Milliseconds after which the servers' own `slave-net-timeout` finds a connection dead. Who hears of a gateway's end
-is back before that."""
+"""Milliseconds after which the servers' own `slave-net-timeout` finds a connection dead. A replica that notices a
+gateway's end is back before that."""
 
 WATCH = """
 SESSION
@@ -91,8 +93,8 @@ while goes_on; do
 done
 echo $worst $changes
 """.replace("SESSION", SESSION)
-"""Looks for new rows, until it gets another line; then says for how many milliseconds at most there were none, and how
-often there were some."""
+"""Looks for new rows, until it reads another line. Then it prints the longest time without new rows, in milliseconds,
+and how often there were new ones."""
 
 
 def server() -> dict[str, Any]:
@@ -109,7 +111,7 @@ def server() -> dict[str, Any]:
 
 
 def group() -> dict[str, Any]:
-    """Return the container that stands for Galera: in each pod, with a connection to the other one."""
+    """Return the container that stands in for Galera. Each pod has one, with a connection to the other pod's."""
     return {"name": "group", "image": MARIADB, "imagePullPolicy": "IfNotPresent", "command": ["bash", "-c", GROUP]}
 
 
@@ -156,9 +158,9 @@ def database(namespace: str = NAMESPACE, **labels: str) -> list[dict[str, Any]]:
 
 
 def begin(site: Kubectl, namespace: str = NAMESPACE, **labels: str) -> None:
-    """Have the database run, and its servers be known by name.
+    """Start the database, and wait until its servers are known by name.
 
-    They ask for each other before they are ready. The cluster's DNS then says for some seconds more that there is none.
+    The servers ask DNS for each other before they are ready. The cluster's DNS then denies the names for some seconds.
     """
     site.apply(*database(namespace, **labels))
     site("rollout", "status", "statefulset/db", "--namespace", namespace, "--timeout=180s")
@@ -168,7 +170,7 @@ def begin(site: Kubectl, namespace: str = NAMESPACE, **labels: str) -> None:
 
 
 def state(site: Kubectl, namespace: str = NAMESPACE) -> list[Any]:
-    """Return all that a change of the database's own objects would change: pods, their restarts, and generations."""
+    """Return what a change of the database's own objects would change: pods, their restarts, and generations."""
     listed = ("get", "pods,services,statefulsets,namespaces", "--namespace", namespace, "--output", "json")
     items = json.loads(site(*listed))["items"]
     return sorted(
@@ -187,7 +189,7 @@ def state(site: Kubectl, namespace: str = NAMESPACE) -> list[Any]:
 
 
 def replica(site: Kubectl, namespace: str, account: str, source: str) -> Database:
-    """Have a server of its own, of a number that no other has, follow a host as a consumer."""
+    """Start another server, with a server number of its own, that follows a host as a consumer."""
     of = {"name": "replica-7", "namespace": namespace}
     spec = {"serviceAccountName": account, "containers": [server()], "terminationGracePeriodSeconds": 1}
     site.apply({"apiVersion": "v1", "kind": "Pod", "metadata": of, "spec": spec})
@@ -204,7 +206,7 @@ def replica(site: Kubectl, namespace: str, account: str, source: str) -> Databas
 def looping(
     site: Kubectl, inside: tuple[str, ...], script: str, *, password: str = PASSWORD
 ) -> Iterator[Callable[[], str]]:
-    """Run a loop in a container. The function that is given ends it, and returns what it says."""
+    """Run a loop in a container. Yield a function that ends the loop and returns its output."""
     command = site.command(
         "exec", "--stdin", *inside, "--", "bash", "-c", f"read -r MYSQL_PWD; export MYSQL_PWD\n{script}"
     )
@@ -229,17 +231,17 @@ def local_client(
     hosts: str = "db-0.db db-1.db db-primary",
     ask: str = ASK,
 ) -> Iterator[Callable[[], float]]:
-    """Have a client of a database's own namespace connect all the while; in the end none of its tries has failed.
+    """Run a client in a database's own namespace that connects all the time, and check that none of its tries failed.
 
     Args:
-        site: the database's.
-        namespace: its namespace.
-        image: what has its client program.
-        hosts: whom the client asks in turn.
-        ask: how it asks `$host` one query.
+        site: the database's site.
+        namespace: the database's namespace.
+        image: an image with the client program.
+        hosts: the hosts that the client asks in turn.
+        ask: the command that sends `$host` one query.
 
     Yields:
-        Ends the client, and returns how many connections a second it had.
+        A function that ends the client, and returns how many connections it made per second.
     """
     pod = start(site, "local", namespace, "default", image=image)
     rate, begun = list[float](), time.monotonic()
@@ -258,21 +260,23 @@ def local_client(
 
 
 def answer(site: Kubectl, pod: tuple[str, ...], host: str, *, sql: str = "SELECT @@hostname", port: int = 3306) -> str:
-    """Return what the database says to a client, or why it says nothing."""
+    """Return the database's answer to a client, or the reason why there is none."""
     return log_in(site, pod, host, "replication", PASSWORD, sql=sql, port=port)
 
 
 def longest_pauses(
     source: Database, copy: Database, site: Kubectl, deployment: str, pods: Callable[[], list[str]]
 ) -> dict[str, int]:
-    """Kill each pod of a gateway, then evict each, and return for how many milliseconds at most no row came each time.
+    """Kill each pod of a gateway, then evict each.
+
+    Return the longest time without a new row each time, in milliseconds.
 
     Args:
-        source: who writes.
-        copy: who follows by that gateway.
+        source: the server that writes.
+        copy: the server that follows through that gateway.
         site: the gateway's site.
-        deployment: its namespace and name, apart by a slash.
-        pods: returns the pods that it has now.
+        deployment: the gateway's namespace and name, separated by a slash.
+        pods: returns the pods that the gateway has now.
     """
     namespace, _, name = deployment.partition("/")
     place = ("--namespace", namespace)
@@ -291,7 +295,7 @@ def longest_pauses(
                     path = f"/api/v1/namespaces/{namespace}/pods/{pod}/eviction"
                     site("create", "--raw", path, "--filename", "-", stdin=json.dumps(eviction))
                 site("rollout", "status", f"deployment/{name}", *place, "--timeout=60s")
-                time.sleep(6)  # a pod that drains lets go of its connections after five
+                time.sleep(6)  # A draining pod gives up its connections after five seconds.
                 pauses[f"{how} {number}"], changes = map(int, watched().split())
                 assert changes > 20, "else nothing was to be seen"
                 assert written() == "ended"

@@ -1,4 +1,4 @@
-"""A PostgreSQL that runs before dcmesh, without Istio, and a server in the other site that follows it."""
+"""A PostgreSQL that ran before dcmesh, without Istio, and a server in the other site that follows it."""
 
 from typing import Any
 
@@ -24,7 +24,7 @@ exec postgres -D /tmp/data -c unix_socket_directories=/tmp
 
 
 def server(script: str) -> dict[str, Any]:
-    """Return the container of a server that begins by a script."""
+    """Return the container of a server that is started by a script."""
     ready = {"command": ["psql", "--host=/tmp", "--username=postgres", "--command=SELECT 1"]}
     return {
         "name": "postgres",
@@ -36,7 +36,7 @@ def server(script: str) -> dict[str, Any]:
 
 
 def begin(site: Kubectl) -> None:
-    """Have the database run."""
+    """Start the database."""
     of, labels = {"namespace": NAMESPACE, "name": "pg"}, {"app": "pg"}
     pods = {"metadata": {"labels": labels}, "spec": {"containers": [server(BEGIN)]}}
     headless = {"clusterIP": "None", "selector": labels, "ports": [{"port": 5432, "name": "postgres"}]}
@@ -50,7 +50,7 @@ def begin(site: Kubectl) -> None:
 
 
 def copy(site: Kubectl, namespace: str) -> None:
-    """Have a server of another site follow by the real name."""
+    """Start a server in another site that follows the database by its real name."""
     of = {"name": "pg-copy", "namespace": namespace}
     spec = {"containers": [server(FOLLOW)], "terminationGracePeriodSeconds": 1}
     site.apply({"apiVersion": "v1", "kind": "Pod", "metadata": of, "spec": spec})
@@ -58,13 +58,13 @@ def copy(site: Kubectl, namespace: str) -> None:
 
 
 def sql(site: Kubectl, pod: str, namespace: str, statement: str) -> str:
-    """Ask a server by its socket."""
+    """Query a server through its socket."""
     asked = ("psql", "--host=/tmp", "--username=postgres", "--tuples-only", "--no-align", f"--command={statement}")
     return site("exec", "--namespace", namespace, pod, "--", *asked)
 
 
 def follows(source: Kubectl, copy: Kubectl, namespace: str) -> None:
-    """Have a row arrive, whatever came before it."""
+    """Write a row and wait until it arrives."""
     sql(source, "pg-0", NAMESPACE, "CREATE TABLE IF NOT EXISTS t (id serial); INSERT INTO t DEFAULT VALUES")
     rows = sql(source, "pg-0", NAMESPACE, "SELECT COUNT(*) FROM t")
     eventually("the row arrives", lambda: sql(copy, "pg-copy", namespace, "SELECT COUNT(*) FROM t") == rows)

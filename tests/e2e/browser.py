@@ -16,17 +16,17 @@ from websocket import WebSocket, create_connection
 from lab import packages
 
 PACKAGES = ("chromium", "fonts-dejavu-core")
-"""What Debian calls it, and a font, so that text has a width."""
+"""Debian's package of the browser, and one with a font, so that text has a width."""
 
 START = 30
-"""Seconds that it may take to start."""
+"""Seconds that the browser may take to start."""
 
 HEIGHT = 8000
-"""How high its screen is: so high that nothing of a page is below it."""
+"""The height of the screen in pixels: enough for the whole page."""
 
 FLAGS = (
     "--headless",
-    "--no-sandbox",  # it runs as root, and shows nothing but a file of ours
+    "--no-sandbox",  # It runs as root, and shows only a file of our own.
     "--disable-gpu",
     "--disable-dev-shm-usage",
     "--disable-background-networking",
@@ -37,7 +37,7 @@ FLAGS = (
 
 
 Scheme = Literal["light", "dark"]
-"""What the reader's system is set to."""
+"""The colour scheme to which the reader's system is set."""
 
 
 class Tab:
@@ -48,16 +48,16 @@ class Tab:
         self._asked = 0
 
     def __call__(self, method: str, **parameters: Any) -> Any:
-        """Have the browser do something, and return what it answers."""
+        """Send the browser a command, and return its answer."""
         self._asked += 1
         self._socket.send(json.dumps({"id": self._asked, "method": method, "params": parameters}))
         while (said := json.loads(self._socket.recv())).get("id") != self._asked:
-            pass  # events of the page
+            pass  # Messages without our number are events of the page.
         assert "error" not in said, said
         return said["result"]
 
     def show(self, page: Path, *, width: int, scheme: Scheme) -> None:
-        """Show a page, on a screen so wide, and wait until it is there."""
+        """Show a page on a screen of this width, and wait until it is loaded."""
         how = {"width": width, "height": HEIGHT, "deviceScaleFactor": 1, "mobile": width < 600}
         self("Emulation.setDeviceMetricsOverride", **how)
         self("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
@@ -68,7 +68,7 @@ class Tab:
             time.sleep(0.05)
 
     def run(self, script: str) -> Any:
-        """Return what a script in the page results in."""
+        """Run a script in the page, and return its result."""
         said = self("Runtime.evaluate", expression=script, returnByValue=True)
         assert "exceptionDetails" not in said, said
         return said["result"].get("value")
@@ -82,7 +82,7 @@ class Tab:
 
 @contextmanager
 def browser() -> Iterator[Tab]:
-    """Run a browser for a while; it is installed if it is not there."""
+    """Run a browser while the block runs. It is installed if it is missing."""
     packages.ensure(PACKAGES)
     with tempfile.TemporaryDirectory(prefix="dcmesh-browser-", ignore_cleanup_errors=True) as home:
         command = ("chromium", *FLAGS, f"--user-data-dir={home}", "about:blank")
@@ -98,7 +98,7 @@ def browser() -> Iterator[Tab]:
 
 
 def _address(home: Path) -> str:
-    """Return where the first tab is driven, once the browser has said by which port."""
+    """Return the address of the first tab's DevTools, once the browser has printed the port."""
     port = home / "DevToolsActivePort"
     until = time.monotonic() + START
     while not (port.exists() and port.read_text().strip()):

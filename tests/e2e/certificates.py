@@ -1,4 +1,4 @@
-"""Certificates of workloads, and of who would pass for one, made as a test needs them."""
+"""Certificates of workloads and of impostors, made as a test needs them."""
 
 import base64
 import datetime
@@ -21,7 +21,7 @@ Attempts = dict[str, dict[str, str]]
 """By name the paths of a certificate and its key."""
 
 Chain = tuple[bytes, Any, list[bytes]]
-"""A certificate authority: its certificate, its key, and the certificates that a leaf of it needs with it."""
+"""A certificate authority: its certificate, its key, and the certificates that a leaf must be sent with."""
 
 
 def bundle_of(site: Kubectl) -> Chain:
@@ -50,7 +50,7 @@ def certificate(
 
 
 def another_root() -> Chain:
-    """Make a certificate authority that nobody has heard of."""
+    """Make a certificate authority that nobody trusts."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.ORGANIZATION_NAME, "another root")])
     root = certificate("another root", key, name, key, x509.BasicConstraints(ca=True, path_length=None))
@@ -63,13 +63,13 @@ def leaf(
     identity: str,
     kind: Callable[[str], x509.GeneralName] = x509.UniformResourceIdentifier,
 ) -> dict[str, str]:
-    """Issue a workload's certificate as istiod does; where it and its key are.
+    """Issue a workload's certificate as istiod does. Return the paths of the certificate and its key.
 
     Args:
-        directory: where to write them.
-        authority: who signs.
-        identity: the name that it has.
-        kind: what kind of name that is. Default: a URI, as every identity.
+        directory: the directory for both files.
+        authority: the authority that signs.
+        identity: the name in the certificate.
+        kind: the kind of that name. Default: a URI, as for every identity.
     """
     ca_pem, ca_key, chain = authority
     key = ec.generate_private_key(ec.SECP256R1())

@@ -1,4 +1,4 @@
-"""The Istios that the lab has, and what a test's sites looked like when it failed."""
+"""The lab's versions of Istio, and the state of a test's sites when it failed."""
 
 import re
 from collections.abc import Generator, Iterator
@@ -10,12 +10,15 @@ from lab.toolchain import ISTIOS, Istio
 from tests.e2e.toolbox import Database, Kubectl
 
 WARNINGS = 5
-"""How many of a site's last warnings are shown of a test that has failed."""
+"""How many of a site's last warnings are shown when a test has failed."""
 
 
 @pytest.fixture(scope="session", params=ISTIOS, ids=lambda istio: f"istio-{istio.line}")
 def istio(request: pytest.FixtureRequest) -> Istio:
-    """Each of the lab's Istios in turn. What asks for it runs on all of them, everything else on the newest."""
+    """Each of the lab's versions of Istio in turn.
+
+    Tests that use this fixture run on all of them, all others on the newest.
+    """
     found: Istio = request.param
     return found
 
@@ -24,7 +27,7 @@ def istio(request: pytest.FixtureRequest) -> Istio:
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Add to the report of a failed test the pods that were not well, or young, in its sites."""
+    """Add the pods of the sites that were unwell or young to the report of a failed test."""
     report = yield
     if report.failed and call.when == "call":
         funcargs: dict[str, Any] = getattr(item, "funcargs", {})
@@ -34,7 +37,7 @@ def pytest_runtest_makereport(
 
 
 def of_sites(values: Any) -> Iterator[Kubectl]:
-    """Yield the sites in what a test was given."""
+    """Yield the sites among a test's fixtures."""
     match values:
         case Kubectl():
             yield values

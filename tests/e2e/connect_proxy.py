@@ -1,4 +1,4 @@
-"""A small proxy for HTTPS on 127.0.0.1: it knows hosts by names that nobody else knows."""
+"""A small proxy for HTTPS on 127.0.0.1. It knows hosts by names that nobody else can resolve."""
 
 import socket
 import socketserver
@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 
 
 class ConnectProxy(socketserver.ThreadingTCPServer):
-    """A proxy that is asked by CONNECT, and leads to nothing but these hosts."""
+    """A proxy that takes CONNECT requests, and connects to these hosts only."""
 
     daemon_threads = True
     block_on_close = False
@@ -51,10 +51,10 @@ def _pass_on(source: socket.socket, to: socket.socket) -> None:
 
 @contextmanager
 def connect_proxy(hosts: Mapping[str, str]) -> Iterator[str]:
-    """Run a proxy for a while, and give its URL.
+    """Run a proxy while the block runs, and yield its URL.
 
     Args:
-        hosts: by name, the address of each host that it leads to.
+        hosts: the address of each host that may be reached, by name.
     """
     with ConnectProxy(hosts) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()

@@ -1,6 +1,6 @@
-"""Ask a web server by TLS on one connection until that ends: `python -m tests.e2e.kept FILE`, run inside a site.
+"""Asks a web server over TLS on one connection until that ends: `python -m tests.e2e.kept FILE`, run inside a site.
 
-FILE is as of answered.py, with one attempt.
+FILE is like that of answered.py, with one attempt.
 """
 
 import json

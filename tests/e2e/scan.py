@@ -1,9 +1,9 @@
-"""Print every TCP port that accepts connections, a line each: `python scan.py TARGET…`, run inside a site.
+"""Prints every TCP port that accepts connections, a line each: `python scan.py TARGET…`, run inside a site.
 
 A target is `ADDRESS`, for all its ports, or `ADDRESS:PORT`.
 
-The kernel connects however busy the machine is, and is asked once at the end: no port is missed because this program
-was late to look.
+The kernel makes the connections, however busy the machine is, and is asked once at the end. So no port is missed
+because this program was late.
 """
 
 import resource
@@ -16,13 +16,13 @@ from itertools import islice
 
 AT_ONCE = 16_000
 SECONDS = 2.5
-"""Silence for so long is a closed port: time enough for a lost packet to be sent again."""
+"""A port that is silent for this long counts as closed. In that time a lost packet is sent again."""
 
 Target = tuple[str, int]
 
 
 def accepting(targets: list[Target]) -> Iterator[Target]:
-    """Yield those that accept a connection."""
+    """Yield the targets that accept a connection."""
     attempts: dict[int, tuple[socket.socket, Target]] = {}
     for target in targets:
         attempt = socket.socket()

@@ -1,4 +1,4 @@
-"""The stack of one datacenter, on a cluster that was there before."""
+"""The stack of one site, on an existing cluster."""
 
 import json
 from base64 import b64decode
@@ -16,7 +16,7 @@ ISTIO = draining_soon(lab_config()["dcmesh:istio"])
 
 
 class SiteStack(Project):
-    """The stack of one datacenter, and kubectl for its cluster."""
+    """The stack of one site, and kubectl for its cluster."""
 
     def __init__(self, directory: Path, *, lab: Lab, state: Path, site: dict[str, Any], **config: Any) -> None:
         name = site["name"]
@@ -43,7 +43,7 @@ class SiteStack(Project):
             yield config["dcmesh:sites"][0]
 
     def follow(self, *options: str) -> str:
-        """Update without the preview, as a stack that has been up before may be."""
+        """Run `up` without its preview."""
         return self.up("--skip-preview", *options)
 
     def hosts(self) -> dict[str, str]:
@@ -56,7 +56,7 @@ class SiteStack(Project):
 
     @property
     def api(self) -> str:
-        """Address of the cluster's API."""
+        """The address of the cluster's API."""
         server: str = yaml.safe_load(self.kubectl.path.read_text())["clusters"][0]["cluster"]["server"]
         return server
 
@@ -67,12 +67,12 @@ class SiteStack(Project):
         return key
 
     def everything(self) -> str:
-        """Return the whole state with its secrets laid open."""
+        """Return the whole state with its secrets in plain text."""
         return "\n".join(strings(json.loads(self.pulumi("stack", "export", "--show-secrets"))))
 
 
 def strings(value: Any) -> Iterator[str]:
-    """Yield all that can be read in a state: Pulumi's secrets are JSON in strings, those of Kubernetes are base64."""
+    """Yield all texts in a state. Pulumi's secrets are JSON inside strings, and those of Kubernetes are base64."""
     if isinstance(value, dict):
         value = list(value.values())
     if isinstance(value, list):

@@ -1,6 +1,7 @@
-"""`python -m dcmesh doctor` on a pair: what breaks a link is named, at its hop, and healed again.
+"""`python -m dcmesh doctor` on a pair: it names what breaks a link, at the right hop.
 
-One table of ways to break a link. Each is injected, waited for, undone; then the doctor finds all well again.
+The module has one table of ways to break a link. Each break is made, waited for and undone. Then the doctor finds all
+well again.
 """
 
 import copy
@@ -42,7 +43,7 @@ from .toolbox import (
 HELLO = [f"hello-{ordinal}.hello.demo.svc.cluster.local" for ordinal in range(3)]
 DB = "db-0.db.wookie.svc.cluster.local"
 ISTIO, WEB, CLIENT, SOURCE, REPLICA = "istio-system", "demo", "demo-dr", "wookie", "wookie-dr"
-"""Namespaces: Istio's, and those of the web server and its client, of the database and its replica."""
+"""Namespaces of Istio, of the web server and its client, and of the database and its replica."""
 
 DC1, DC2 = "dc1", "dc2"
 
@@ -50,7 +51,7 @@ Change = Callable[[dict[str, Any]], None]
 
 
 class Pair:
-    """The pair, with what breaks it."""
+    """The pair, with the methods that break it."""
 
     def __init__(self, lab: Lab, sites: dict[str, Kubectl], stack: Sequence[DeployedSite]) -> None:
         self.lab = lab
@@ -69,7 +70,7 @@ class Pair:
 
     @property
     def gateway_labels(self) -> dict[str, str]:
-        """The labels by which dcmesh's own Gateways select it."""
+        """The labels by which dcmesh's own Gateways select the gateway's pods."""
         found = self.sites[DC1].get("gateway.networking.istio.io", "hello", self.gateway.namespace)
         labels: dict[str, str] = found["spec"]["selector"]
         return labels
@@ -78,7 +79,7 @@ class Pair:
 
     @contextmanager
     def edited(self, site: str, namespace: str, kind: str, name: str, change: Change) -> Iterator[None]:
-        """Have an object changed for a while."""
+        """Change an object while the block runs."""
         before = self.sites[site].get(kind, name, namespace)
         after = copy.deepcopy(before)
         change(after)
@@ -93,14 +94,14 @@ class Pair:
         body = {key: value for key, value in found.items() if key != "status"} | {"metadata": metadata}
 
         def written() -> str:
-            """kubectl reads an object before it replaces it, and fails if a controller has written between the two."""
+            """Replace an object. kubectl reads it first, and fails if a controller has written in between."""
             return self.sites[site]("replace", "--filename", "-", check=False, stdin=json.dumps(body))
 
         eventually(f"{metadata['name']} is replaced", written)
 
     @contextmanager
     def deleted(self, site: str, namespace: str, kind: str, name: str) -> Iterator[None]:
-        """Have an object away for a while."""
+        """Delete an object while the block runs."""
         before = self.sites[site].get(kind, name, namespace)
         kept = {key: before["metadata"].get(key, {}) for key in ("name", "namespace", "labels", "annotations")}
         try:
@@ -113,7 +114,7 @@ class Pair:
     def added(
         self, site: str, namespace: str, kind: str, spec: dict[str, Any], group: str = "networking"
     ) -> Iterator[None]:
-        """Have an object of Istio's too many for a while."""
+        """Add an object of Istio's while the block runs."""
         metadata = {"name": "foreign", "namespace": namespace}
         self.sites[site].apply({"apiVersion": f"{group}.istio.io/v1", "kind": kind, "metadata": metadata, "spec": spec})
         try:
@@ -123,7 +124,7 @@ class Pair:
 
     @contextmanager
     def scaled(self, site: str, namespace: str, what: str, replicas: int) -> Iterator[None]:
-        """Have another number of pods for a while."""
+        """Change a number of pods while the block runs."""
         before = self.sites[site].get(*what.split("/"), namespace)["spec"]["replicas"]
         scale = ("scale", what, "--namespace", namespace)
         try:
@@ -135,7 +136,7 @@ class Pair:
 
     @contextmanager
     def uninjected(self, site: str, namespace: str, *pods: str) -> Iterator[None]:
-        """Have pods of a namespace without sidecars for a while."""
+        """Run a namespace's pods without sidecars while the block runs."""
 
         def label(change: str) -> None:
             self.sites[site]("label", "namespace", namespace, change)
@@ -149,10 +150,10 @@ class Pair:
 
     @contextmanager
     def squatted(self) -> Iterator[None]:
-        """Have an older ServiceEntry for the database's host, of another namespace, that the gateway sees."""
+        """Make an older ServiceEntry for the database's host in another namespace, which the gateway sees."""
         spec = {**foreign_entry(DB, "241.0.0.9"), "exportTo": [self.gateway.namespace]}
         with self.added(DC1, "default", "ServiceEntry", spec):
-            time.sleep(1)  # Kubernetes notes the second in which an object is created
+            time.sleep(1)  # Kubernetes records an object's creation only to the second.
             with self.deleted(DC1, SOURCE, "serviceentry", "db.db-0"):
                 pass
             yield
@@ -170,7 +171,7 @@ class Pair:
 
     @contextmanager
     def wan(self, mode: str) -> Iterator[None]:
-        """Have the WAN cut for a while."""
+        """Cut the WAN while the block runs."""
         self.lab("wan", "cut", "--mode", mode)
         try:
             yield
@@ -179,7 +180,7 @@ class Pair:
 
     @contextmanager
     def firewall(self, site: str) -> Iterator[None]:
-        """Have a site drop what comes in for its gateway for a while."""
+        """Let a site drop incoming packets for its gateway while the block runs."""
         chain = "chain inet doctor in { type filter hook prerouting priority -300; }"
         rule = "rule inet doctor in tcp dport 15443 drop"
         self.lab("enter", site, "--", "nft", f"add table inet doctor; add {chain}; add {rule}")
@@ -190,7 +191,7 @@ class Pair:
 
     @contextmanager
     def stopped(self, site: str, namespace: str, pod: str, container: str) -> Iterator[None]:
-        """Have the processes of a container stopped for a while: they are there and do nothing."""
+        """Stop a container's processes while the block runs: they exist and do nothing."""
         uid = self.sites[site].get("pod", pod, namespace)["metadata"]["uid"]
         marks = f'labels."io.kubernetes.pod.uid"=={uid},labels."io.kubernetes.container.name"=={container}'
         processes = processes_of(self.lab("enter", site, "--", "ctr", "containers", "ls", "--quiet", marks).split())
@@ -207,7 +208,7 @@ class Pair:
 
     @contextmanager
     def full(self) -> Iterator[None]:
-        """Have all connections of the database taken for a while."""
+        """Use up all of the database's connections while the block runs."""
         primary = Database(self.sites[DC1], SOURCE, "db-0")
         before = primary("SELECT @@max_connections")
         inside = ("timeout", "60", "mariadb", "--socket=/run/mysqld/mysqld.sock", "--execute=DO SLEEP(60)")
@@ -228,7 +229,7 @@ class Pair:
 
     @contextmanager
     def locked_out(self) -> Iterator[None]:
-        """Have the user of the replication locked for a while."""
+        """Lock the replication's user while the block runs."""
         primary, replica = Database(self.sites[DC1], SOURCE, "db-0"), Database(self.sites[DC2], REPLICA, "db-0")
         try:
             primary("ALTER USER replication ACCOUNT LOCK")
@@ -240,7 +241,7 @@ class Pair:
 
     @contextmanager
     def no_channel(self) -> Iterator[None]:
-        """Have the replica stopped for a while."""
+        """Stop the replica while the block runs."""
         replica = Database(self.sites[DC2], REPLICA, "db-0")
         replica("STOP SLAVE")
         try:
@@ -252,7 +253,7 @@ class Pair:
 
     @contextmanager
     def two_gateways(self) -> Iterator[None]:
-        """Have the link name an address beside the gateway's own that nobody has; the ServiceEntry as well."""
+        """Add an address that nobody has to the gateway's own, in the link and in the ServiceEntry."""
         before = self.stack
         (own,) = before[0].exports[0].gateways
         second = f"{own.rpartition('.')[0]}.99:15443"
@@ -284,12 +285,12 @@ class Break:
     """A way to break a link.
 
     Attributes:
-        name: what it is.
+        name: the break's name.
         host: the host whose link is broken.
         finding: what the doctor must find first.
-        inject: breaks it, and mends it again.
+        inject: breaks the link, and mends it again.
         evidence: a word of the evidence.
-        later: what else is found first, when the kubelet has noticed.
+        later: what may be found first instead, once the kubelet has noticed.
     """
 
     name: str
@@ -301,7 +302,7 @@ class Break:
 
 
 def spec(**values: Any) -> Change:
-    """Return what sets fields of an object's spec; None takes one away."""
+    """Return a function that sets fields of an object's spec. The value None removes a field."""
 
     def change(found: dict[str, Any]) -> None:
         for key, value in values.items():
@@ -314,12 +315,12 @@ def spec(**values: Any) -> Change:
 
 
 def entry(**values: Any) -> Callable[[Pair], AbstractContextManager[None]]:
-    """Return what changes the ServiceEntry of the imported database."""
+    """Return a function that changes the ServiceEntry of the imported database."""
     return lambda pair: pair.edited(DC2, REPLICA, "serviceentry", "dc1.db.db-0", spec(**values))
 
 
 def endpoint(**values: Any) -> Callable[[Pair], AbstractContextManager[None]]:
-    """Return what changes where the ServiceEntry of the imported database leads."""
+    """Return a function that changes the endpoint in the ServiceEntry of the imported database."""
 
     def change(found: dict[str, Any]) -> None:
         found["spec"]["endpoints"][0] |= values
@@ -328,7 +329,7 @@ def endpoint(**values: Any) -> Callable[[Pair], AbstractContextManager[None]]:
 
 
 def rule(**tls: Any) -> Callable[[Pair], AbstractContextManager[None]]:
-    """Return what changes the TLS settings of the DestinationRule of the imported database."""
+    """Return a function that changes the TLS settings in the DestinationRule of the imported database."""
 
     def change(found: dict[str, Any]) -> None:
         found["spec"]["trafficPolicy"]["tls"] = tls
@@ -351,7 +352,7 @@ def template(
 
 
 def gateway(change: Change) -> Callable[[Pair], AbstractContextManager[None]]:
-    """Return what changes the Gateway of the web server."""
+    """Return a function that changes the web server's Gateway."""
     return lambda pair: pair.edited(DC1, pair.gateway.namespace, "gateway.networking.istio.io", "hello", change)
 
 
@@ -381,7 +382,7 @@ def without_capture(pods: dict[str, Any]) -> None:
 
 
 def traffic(**settings: str) -> Change:
-    """Return what annotates a pod template with settings of which traffic its sidecars get."""
+    """Return a function that annotates a pod template with the traffic that its sidecars capture."""
 
     def change(pods: dict[str, Any]) -> None:
         annotations = pods["metadata"].setdefault("annotations", {})
@@ -722,7 +723,7 @@ BREAKS = (
 
 
 def config() -> dict[str, Any]:
-    """Return the configuration of the demo with a database in each site beside it, one pod each, without volumes."""
+    """Return the configuration of the demo, with a database of one pod in each site, without volumes."""
     whole = demo_with_databases()
     for site in whole["dcmesh:sites"]:
         for workload in site["workloads"]:
@@ -758,7 +759,7 @@ def found(report: Report) -> list[str]:
 
 
 def well(pair: Pair, host: str | None = None) -> Report:
-    """Wait until the doctor finds nothing wrong, nor anything that it cannot look at."""
+    """Wait until the doctor finds nothing wrong and can look at everything."""
 
     def report() -> Report | None:
         report = pair.examine(host)
@@ -777,9 +778,9 @@ def test_a_pair_in_which_all_is_well(pair: Pair) -> None:
 
 
 def test_the_command_names_it_on_its_first_line(project: Project, pair: Pair) -> None:
-    """And creates nothing.
+    """The command also creates nothing.
 
-    It comes before the breaks: for 45 s after a policy was mended, a connection of before may still be answered 403.
+    This test comes before the breaks. For 45 s after a policy was mended, a connection from before may still get a 403.
     """
     pods = [site.names("pods") for site in pair.sites.values()]
     done = project.dcmesh("doctor")
@@ -799,7 +800,7 @@ def test_the_command_names_it_on_its_first_line(project: Project, pair: Pair) ->
 @pytest.mark.parametrize("case", BREAKS, ids=lambda case: case.name)
 def test_what_breaks_a_link_is_named(pair: Pair, case: Break) -> None:
     def named() -> bool:
-        """The right finding comes first, and ends the walk unless the link works in spite of it."""
+        """The right finding comes first. It ends the walk, unless the link works in spite of it."""
         (diagnosis,) = pair.examine(case.host).diagnoses
         if not diagnosis.findings:
             return False
@@ -817,7 +818,7 @@ def test_a_refused_listener_is_critical_while_links_still_work(pair: Pair) -> No
         status = ask_all(pair.stack, MAX_LAG)
         return [problem.text for problem in status.problems if problem.state == State.CRITICAL]
 
-    # A break's policy answers for 45 s to connections that the doctor opened meanwhile, to the break's host or another.
+    # Connections that the doctor opened during the break, to any host, obey the break's policy for 45 s more.
     eventually("status finds nothing", lambda: not problems(), within=60)
     with pair.added(DC1, pair.gateway.namespace, "Gateway", pair.sample(**pair.gateway_labels)):
         gateway, listener = eventually("status names it", lambda: found if len(found := problems()) == 2 else None)
@@ -834,7 +835,7 @@ def test_istios_multicluster_sample_is_named_where_it_reaches_the_gateway(pair: 
         if reaches:
             eventually("it is named", lambda: "foreign-gateway" in str(found(pair.examine(HELLO[1]))))
         else:
-            time.sleep(2)  # for istiod's push: that nothing comes of it
+            time.sleep(2)  # Give istiod time for a push, which must have no effect.
             assert found(pair.examine(HELLO[1])) == []
     well(pair, HELLO[1])
 
@@ -843,7 +844,10 @@ def test_with_one_site_it_says_what_it_can_and_what_the_other_must_look_at(pair:
     dc1, dc2 = pair.stack
 
     def finds(site: DeployedSite, where: str, *ids: str) -> HopFinding | None:
-        """Return what is found first, if it is one of these; the other site's hops must be left to it."""
+        """Return the first finding if it is one of these.
+
+        The hops of the other site must be left to that site's doctor.
+        """
         (diagnosis,) = examine([site], HELLO[1]).diagnoses
         left = {step.site for step in diagnosis.steps if step.outcome == "elsewhere"}
         assert left <= {other.name for other in pair.stack if other is not site} | {DC1}
@@ -852,7 +856,7 @@ def test_with_one_site_it_says_what_it_can_and_what_the_other_must_look_at(pair:
 
     with pair.edited(DC1, WEB, "authorizationpolicy", "hello-consumers", consumers):
         eventually("dc1 finds its policy", lambda: finds(dc1, DC1, "consumer-refused"))
-        # A connection that is still open, from before, answers now and then: what was found once is looked at.
+        # A connection that is still open from before may answer now and then. So a finding that came once is examined.
         finding = eventually("dc2 has nothing to find but the answer", lambda: finds(dc2, DC2, "unexplained"))
         assert f"Ask dc1 to run `python -m dcmesh doctor {HELLO[1]}`" in finding.fix
     with pair.scaled(DC1, pair.gateway.namespace, "deployment/istio-eastwestgateway", 0):
@@ -868,7 +872,7 @@ Where = tuple[str, str, str, str]
 
 
 def patched(values: dict[str, Any], by: str = "kubectl-patch") -> Callable[[Pair, Where], None]:
-    """Return what patches an object, as this or that client."""
+    """Return a function that patches an object as a given client."""
 
     def change(pair: Pair, where: Where) -> None:
         site, namespace, kind, name = where
@@ -879,7 +883,7 @@ def patched(values: dict[str, Any], by: str = "kubectl-patch") -> Callable[[Pair
 
 
 def edited(script: str) -> Callable[[Pair, Where], None]:
-    """Return what edits an object as sed does."""
+    """Return a function that edits an object as sed does."""
 
     def change(pair: Pair, where: Where) -> None:
         site, namespace, kind, name = where
@@ -890,7 +894,7 @@ def edited(script: str) -> Callable[[Pair, Where], None]:
 
 
 def replaced(change: Change) -> Callable[[Pair, Where], None]:
-    """Return what replaces an object."""
+    """Return a function that replaces an object."""
 
     def replace(pair: Pair, where: Where) -> None:
         site, namespace, kind, name = where
@@ -907,11 +911,14 @@ def removed(pair: Pair, where: Where) -> None:
 
 
 OUTSIDE = "somebody"
-"""A client of which Pulumi does not know that it is kubectl."""
+"""The name of a client that Pulumi does not recognize as kubectl."""
 
 
 def changes(gateway: str) -> dict[Where, Callable[[Pair, Where], None]]:
-    """Return what is changed, and how; gateway: the namespace of dc1's gateway."""
+    """Return the changed objects, each with the function that changes it.
+
+    `gateway` is the namespace of dc1's gateway.
+    """
     return {
         (DC2, REPLICA, "serviceentry", "dc1.db.db-0"): patched({"spec": {"addresses": ["241.0.0.9"]}}),
         (DC2, CLIENT, "serviceentry", "dc1.hello.hello-1"): patched({"spec": {"exportTo": [ISTIO]}}, OUTSIDE),
@@ -938,7 +945,7 @@ def test_a_refresh_puts_back_what_dcmesh_made(project: Project, pair: Pair) -> N
     patched({"spec": {"portLevelMtls": {"3306": DISABLE}}})(pair, added_to)
 
     def advised() -> list[str]:
-        """Return the command that comes first, for a refresh does not see what was added."""
+        """Return the command that has to run first, since a refresh does not see objects that were added."""
         (diagnosis,) = pair.examine(DB).diagnoses
         fixes = [finding.fix for _, finding in diagnosis.findings if finding.id == "peer-plaintext"]
         return [part for fix in fixes for part in fix.split("`") if part.startswith("kubectl")]
@@ -947,7 +954,7 @@ def test_a_refresh_puts_back_what_dcmesh_made(project: Project, pair: Pair) -> N
     pair.sites[DC1](*command.split()[1:])
     for where, change in changed.items():
         change(pair, where)
-    project.up("--refresh")  # with its preview, which is the first to meet who changed what
+    project.up("--refresh")  # Run it with its preview, which is the first to meet the other client's changes.
     assert shown() == before
     well(pair)
 

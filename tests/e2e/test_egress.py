@@ -39,7 +39,7 @@ HOST = next(iter(HELLO))
 DB0 = "db-0.db.wookie.svc.cluster.local"
 EGRESS = {"namespace": "dcmesh-egress", "serviceAccount": "egress"}
 OF_DC1 = f"{bare.NAMESPACE}-dc1"
-"""Where dc2 has the names of dc1's hosts of `bare`."""
+"""The namespace in dc2 with the names of dc1's hosts of `bare`."""
 CLIENTS = [{"namespace": "reports", "labels": {"app": "reader"}}]
 
 
@@ -61,7 +61,7 @@ def imported(name: str, namespace: str, **more: Any) -> dict[str, Any]:
 
 
 def config() -> dict[str, Any]:
-    """Return the stack: `hello` and a MariaDB in dc1, and in dc2 its replica, both without sidecars."""
+    """Return the configuration: `hello` and a MariaDB in dc1, and in dc2 the MariaDB's replica, without sidecars."""
     whole = lab_config()
     whole["dcmesh:istio"] = draining_soon(whole["dcmesh:istio"])
     dc1, dc2 = whole["dcmesh:sites"]
@@ -94,7 +94,7 @@ def lab() -> Iterator[Lab]:
 
 @pytest.fixture(scope="module")
 def pair(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
-    """The pair. When its tests are done it is destroyed, and nothing of it may be left."""
+    """The pair. After its tests it is destroyed, and nothing of it may be left."""
     with standing(lab, tmp_path_factory.mktemp(lab.name), config()) as project:
         yield project
 
@@ -106,7 +106,7 @@ def sites(pair: Project, tmp_path_factory: pytest.TempPathFactory) -> dict[str, 
 
 @pytest.fixture(scope="module")
 def client(sites: dict[str, Kubectl]) -> tuple[str, ...]:
-    """A client: a pod of dc2 in a namespace that the mesh does not know."""
+    """A client: a pod of dc2 in a namespace without sidecars."""
     sites["dc2"]("create", "namespace", "reports")
     pod = start(sites["dc2"], "reader", "reports", "default")
     sites["dc2"]("label", "pod", "reader", "--namespace", "reports", "app=reader")
@@ -115,14 +115,14 @@ def client(sites: dict[str, Kubectl]) -> tuple[str, ...]:
 
 @pytest.fixture(scope="module")
 def shell(sites: dict[str, Kubectl], client: tuple[str, ...]) -> tuple[str, ...]:
-    """A client with MariaDB's own client in it."""
+    """A client pod with MariaDB's client program."""
     pod = start(sites["dc2"], "shell", "reports", "default", image=MARIADB)
     sites["dc2"]("label", "pod", "shell", "--namespace", "reports", "app=reader")
     return pod
 
 
 def everything(site: Kubectl) -> dict[str, str]:
-    """Return the uid of each object that stands for a host, by kind and name."""
+    """Return the UID of each object that represents a host, by kind and name."""
     found = dict[str, str]()
     kinds = "services,serviceentries,destinationrules,gateways.networking.istio.io,virtualservices"
     for namespace, of in (("dcmesh-egress", kinds), ("demo", "services,endpointslices"), ("wookie", "services")):
@@ -153,7 +153,10 @@ def test_databases_without_sidecars_replicate(sites: dict[str, Kubectl]) -> None
 
 
 def test_the_status_shows_the_egress_gateway_and_that_nothing_enforces_its_policy(pair: Project) -> None:
-    """The lab takes NetworkPolicies and enforces none: the stranger is answered, which no `up` fails for."""
+    """The lab accepts NetworkPolicies but enforces none.
+
+    A stranger gets an answer, and no `up` fails because of that.
+    """
 
     def told() -> Any:
         (gateway,) = json.loads(pair.dcmesh("status", "--json").stdout)["sites"]["dc2"]["egressGateways"]
@@ -180,7 +183,7 @@ def addresses(site: Kubectl, namespace: str, selector: str) -> str:
 
 @contextmanager
 def enforced(lab: Lab, site: Kubectl) -> Iterator[None]:
-    """Have dc2's node do what a policy engine does by the NetworkPolicies there: its clients alone get to the ports."""
+    """Let dc2's node enforce its NetworkPolicies as a policy engine does: only the clients get to the ports."""
     into, clients = addresses(site, "dcmesh-egress", "app=dcmesh-egress"), addresses(site, "reports", "app=reader")
     rule = f"ip daddr {{ {into} }} tcp dport 20000-32767 ip saddr != {{ {clients} }} drop"
     chain = f"chain forward {{ type filter hook forward priority filter; {rule}; }}"
@@ -225,7 +228,7 @@ def test_the_doctor_walks_the_way_by_the_egress_gateway(pair: Project, sites: di
 
 
 def always(site: Kubectl, client: tuple[str, ...], seconds: float) -> None:
-    """Have a host answer by its own pod for a while."""
+    """Check that a host is always answered by its own pod while the block runs."""
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         assert curl(site, HOST, pod=client) == (HELLO[HOST], "200")
@@ -248,7 +251,7 @@ def test_a_mesh_that_allows_nothing_by_default_does_not_shut_it(
 def test_somebody_elses_gateway_at_its_port_is_named_and_shuts_nothing(
     pair: Project, sites: dict[str, Kubectl], client: tuple[str, ...]
 ) -> None:
-    """Of two at one port istiod goes by the elder."""
+    """Of two Gateways at one port, istiod uses the older one."""
     (server,) = sites["dc2"].get("gateways.networking.istio.io", name_for(HOST), "dcmesh-egress")["spec"]["servers"]
     spec = {"selector": {"istio": "dcmesh-egress"}, "servers": [{**server, "hosts": ["*"]}]}
     sites["dc2"].apply(istio("Gateway", "theirs", "dcmesh-egress", spec))
@@ -262,7 +265,7 @@ def test_somebody_elses_gateway_at_its_port_is_named_and_shuts_nothing(
 def test_a_tenants_route_for_its_port_leads_nobody_elsewhere(
     sites: dict[str, Kubectl], client: tuple[str, ...]
 ) -> None:
-    """It names dcmesh's Gateway, and is no route of its namespace."""
+    """The route names dcmesh's Gateway, but lies in another namespace."""
     own = sites["dc2"].get("virtualservice", name_for(HOST), "dcmesh-egress")["spec"]
     to = {"destination": {"host": "kubernetes.default.svc.cluster.local", "port": {"number": 443}}}
     tcp = [{"match": own["tcp"][0]["match"], "route": [to]}]
@@ -286,7 +289,7 @@ def test_nothing_is_near_the_clients(sites: dict[str, Kubectl], client: tuple[st
 
 
 def test_nothing_runs_where_the_names_are(sites: dict[str, Kubectl]) -> None:
-    """It goes with the import: what had a volume there would be lost."""
+    """The namespace is deleted with the import, so a volume in it would be lost."""
     said = subprocess.run(
         sites["dc2"].command("run", "lost", "--namespace", "wookie", "--image", AGNHOST),
         capture_output=True,
@@ -331,7 +334,7 @@ def test_a_host_more_and_a_rename_move_no_other_host_and_break_no_connection(
 
 
 def test_a_namespace_of_names_becomes_nothing_else_in_one_step(pair: Project) -> None:
-    """Pulumi would create the one, which is there, and then delete the other: the same, with a database in it."""
+    """Pulumi would create the new resource and then delete the old one. Both are one namespace, with a database."""
     with pair.edit() as edited:
         dc2 = edited["dcmesh:sites"][1]
         kept = dc2["imports"].pop(0)
@@ -369,9 +372,9 @@ def test_somebody_elses_namespace_of_that_name_is_left_alone(pair: Project, site
 
 
 def test_neither_database_has_a_sidecar(pair: Project, sites: dict[str, Kubectl], shell: tuple[str, ...]) -> None:
-    """TLS begins at dc2's egress gateway and ends at dc1's gateway. A Service as a whole is reached that way too.
+    """TLS begins at dc2's egress gateway and ends at dc1's gateway. A whole Service can be reached that way too.
 
-    dc2 has a namespace of that name itself: there dc1's hosts have the names of another.
+    dc2 has a namespace of the exporting one's name. So in dc2 the hosts of dc1 have names in another namespace.
     """
     sites["dc2"]("create", "namespace", bare.NAMESPACE)
     bare.begin(sites["dc1"])
@@ -389,7 +392,7 @@ def test_neither_database_has_a_sidecar(pair: Project, sites: dict[str, Kubectl]
             {"name": "primary", "service": "db-primary", "whole": True, "port": 3306, **common},
         ]
         dc2["imports"] += [imported("bare", OF_DC1), imported("primary", OF_DC1)]
-    pair.up()  # with its preview, to which the hosts' Services have no address yet
+    pair.up()  # Run it with its preview, in which the hosts' Services have no address yet.
     hosts = {f"{pod}.db.{OF_DC1}.svc.cluster.local": pod for pod in bare.PODS} | {
         f"db-primary.{OF_DC1}.svc.cluster.local": "db-0"
     }

@@ -1,6 +1,6 @@
-"""Databases of both kinds that never had sidecars, in two sites that can change roles: gateways at both ends.
+"""Databases of both kinds without sidecars, in two sites that can change roles. Gateways are at both ends.
 
-The istiods let a Gateway open the gateways of any namespace, as those that others run mostly do.
+The istiods let a Gateway open ports of gateways in any namespace, as most istiods do that others run.
 """
 
 from collections.abc import Iterator
@@ -33,7 +33,7 @@ SHOP, STOCK = {"dc1": "shop", "dc2": "shop-dr"}, {"dc1": "stock", "dc2": "stock-
 
 
 def of_site(site: str) -> dict[str, Any]:
-    """Return a site: its two databases, each of which the other site's can follow."""
+    """Return a site's configuration: two databases, each of which can follow, and be followed by, the other site's."""
     other = OTHER[site]
     found: dict[str, Any] = {"name": site, "cluster": "k3d", "gateway": {"replicas": 1}}
     parts: dict[str, list[dict[str, Any]]] = {"workloads": [], "exports": [], "imports": []}
@@ -68,7 +68,7 @@ def pair(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project
 
 
 def led_to(site: Kubectl, name: str) -> str:
-    """Return whom the writer's Service of a site leads to, as a client in the database's namespace sees it."""
+    """Return the server to which a site's writer Service leads a client in the database's namespace."""
     namespace = SHOP[name]
     password = database_passwords(site, namespace)["replication"]
     pod = ("--namespace", namespace, "client", "--container", "client")

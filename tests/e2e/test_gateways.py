@@ -1,6 +1,6 @@
-"""Termination at the gateway: a database that was there before, without Istio, is exported and left as it is.
+"""Termination at the gateway: an existing database without Istio is exported, and left unchanged.
 
-One life, in the order of the tests: each begins where the one before it ended.
+The tests form one course of events. Each begins where the one before it ended.
 """
 
 import json
@@ -41,7 +41,7 @@ HOSTS = {f"{pod}.db.{DOMAIN}": pod for pod in bare.PODS}
 PRIMARY = f"db-primary.{DOMAIN}"
 MESHED = "db-0.db.meshed.svc.cluster.local"
 SERVED = "db-0.db.bare.dc1.dcmesh"
-"""Name of db-0 at the gateway."""
+"""The name of db-0 at the gateway."""
 
 CONSUMER = "spiffe://cluster.local/ns/demo-dr/sa/client"
 GATEWAY = ("--namespace", "dcmesh-gateway")
@@ -81,7 +81,7 @@ def sites(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Kubec
 
 @pytest.fixture(scope="module")
 def untouched(sites: dict[str, Kubectl]) -> Iterator[list[Any]]:
-    """The database, which runs before dcmesh and has local clients all through these tests; and its state."""
+    """The database, with its state. It ran before dcmesh, and has local clients during all these tests."""
     bare.begin(sites["dc1"])
     with bare.local_client(sites["dc1"]):
         yield bare.state(sites["dc1"])
@@ -93,7 +93,7 @@ def pair(sites: dict[str, Kubectl], untouched: list[Any], tmp_path_factory: pyte
     dc1, dc2 = ({"name": name, "cluster": {"kubeconfig": str(kubectl.path)}} for name, kubectl in sites.items())
     demo, _ = lab_config()["dcmesh:sites"]
     dc1["workloads"] = demo["workloads"]
-    # One connection of the client is then one connection all the way to the pod.
+    # With this, one connection of the client is one connection all the way to the pod.
     dc1["exports"] = [{**of, "protocol": "TCP"} for of in demo["exports"]]
     dc2["workloads"] = [{"kind": "hello-client", "namespace": "demo-dr"}]
     dc2["imports"] = [imported("hello")]
@@ -107,7 +107,7 @@ def pair(sites: dict[str, Kubectl], untouched: list[Any], tmp_path_factory: pyte
 
 @pytest.fixture(scope="module")
 def client(sites: dict[str, Kubectl]) -> tuple[str, ...]:
-    """A pod of the consumer that can speak with the database."""
+    """A pod of the consumer, with the database's client program."""
     return start(sites["dc2"], "asking", "demo-dr", "client", image=MARIADB)
 
 
@@ -182,7 +182,7 @@ def test_what_others_have_in_the_way_is_named_before_anything_is_made(pair: Proj
 def test_the_database_is_reached_by_its_real_names_and_left_as_it_was(
     pair: Project, sites: dict[str, Kubectl], untouched: list[Any], client: tuple[str, ...]
 ) -> None:
-    """And a connection to a pod that ends TLS itself, by the same gateway, stays open all the while."""
+    """A connection through the same gateway to a pod that ends TLS itself stays open all the time."""
     with bare.looping(sites["dc2"], client, HELD) as end:
         pair.up("--skip-preview")
         drained = time.monotonic() + DRAINED
@@ -199,18 +199,18 @@ exec 3<>/dev/tcp/hello-0.hello.demo.svc.cluster.local/8080; echo begun
 read -r
 printf 'GET / HTTP/1.1\\r\\nHost: hello\\r\\nConnection: close\\r\\n\\r\\n' >&3; cat <&3
 """
-"""Connects, and asks when it gets another line."""
+"""Connects, and sends its query when it reads another line."""
 
 
 def near(site: Kubectl) -> list[str]:
-    """Return the objects of Istio's in the database's namespace."""
+    """Return Istio's objects in the database's namespace."""
     kinds = [kind for kind in site("api-resources", "--output=name").split() if kind.endswith("istio.io")]
     listed = ("get", ",".join(kinds), "--namespace", bare.NAMESPACE, "--output", "json")
     return sorted(f"{item['kind']} {item['metadata']['name']}" for item in json.loads(site(*listed))["items"])
 
 
 def changed(site: Kubectl, before: list[Any]) -> list[Any]:
-    """Return what of the database is otherwise than before dcmesh."""
+    """Return what is different about the database since before dcmesh."""
     now = bare.state(site)
     return [part for part in (*now, *before) if (part in now) != (part in before)]
 
@@ -248,7 +248,10 @@ def genuine(sites: dict[str, Kubectl], tmp_path_factory: pytest.TempPathFactory)
 
 @pytest.fixture
 def dial(lab: Lab, address: str, genuine: dict[str, str], tmp_path: Path) -> Dial:
-    """Make attempts at dc1's gateway from dc2's node, and beside them the consumer's own, which must get in."""
+    """Make attempts at dc1's gateway from dc2's node.
+
+    One with the consumer's own certificate is added, and must get in.
+    """
 
     def attempt(attempts: dict[str, dict[str, Any]]) -> dict[str, str]:
         script, plan = Path(__file__).with_name("istios") / "dial.py", tmp_path / "plan.json"
@@ -278,7 +281,7 @@ def test_a_stranger_gets_not_a_byte(
     attempts: dict[str, dict[str, Any]] = {
         name: {**leaf(tmp_path, ours, uri), "server_name": SERVED} for name, uri in uris.items()
     }
-    # A signer that is bound to URIs of its own may still write other kinds of names.
+    # A signer whose constraints are for URIs only may still write names of other kinds.
     for kind in (x509.DNSName, x509.RFC822Name):
         attempts[f"the name as a {kind.__name__}"] = {**leaf(tmp_path, ours, CONSUMER, kind), "server_name": SERVED}
     attempts["another root"] = {**leaf(tmp_path, another_root(), CONSUMER), "server_name": SERVED}
@@ -312,25 +315,25 @@ def test_unfinished_handshakes_take_no_connection_of_the_server(
 
 
 def move(site: Kubectl, pod: str) -> None:
-    """Lead the primary's Service to another pod, as an operator does."""
+    """Point the primary's Service at another pod, as an operator does."""
     patch = {"spec": {"selector": {"statefulset.kubernetes.io/pod-name": pod}}}
     site("patch", "service", "db-primary", "--namespace", bare.NAMESPACE, "--patch", json.dumps(patch))
 
 
 def uids(site: Kubectl) -> dict[str, str]:
-    """Return the Gateways at the gateway."""
+    """Return the UIDs of the Gateways at the gateway."""
     listed = json.loads(site("get", "gateways.networking.istio.io", *GATEWAY, "--output", "json"))["items"]
     return {item["metadata"]["name"]: item["metadata"]["uid"] for item in listed}
 
 
 CHANNEL = "SELECT ID FROM information_schema.PROCESSLIST WHERE COMMAND = 'Binlog Dump'"
-"""The replica's connection, as the primary knows it."""
+"""The replica's connection, as the primary lists it."""
 
 
 def test_a_rename_and_a_service_as_a_whole_leave_the_other_objects_and_the_connections(
     pair: Project, sites: dict[str, Kubectl], client: tuple[str, ...], primary: Database, replica: Database
 ) -> None:
-    """And the Service follows its primary."""
+    """The exported Service also follows its primary."""
     before, held = uids(sites["dc1"]), primary(CHANNEL)
     with pair.edit() as config:
         dc1, dc2 = config["dcmesh:sites"]
@@ -354,11 +357,11 @@ def test_a_rename_and_a_service_as_a_whole_leave_the_other_objects_and_the_conne
 
 
 OPERATED = {f"pg-{number}.pg.operated-dc1.svc.cluster.local": f"pg-{number}" for number in (1, 2)}
-"""Hosts of pods that have no Service: an operator's, which tells them apart by a label."""
+"""Hosts for pods that have no Service. Their operator tells them apart by a label."""
 
 
 def operated(site: Kubectl) -> None:
-    """Have two PostgreSQLs run as an operator runs them, each beside a server of HTTP that says its pod's name."""
+    """Run two PostgreSQLs as an operator runs them, each beside an HTTP server that answers with its pod's name."""
     site("create", "namespace", "operated")
     web = {"name": "web", "image": AGNHOST, "args": ["serve-hostname", "--http", "--port=8080"]}
     for name in OPERATED.values():
@@ -371,9 +374,9 @@ def operated(site: Kubectl) -> None:
 def test_pods_by_a_label_and_several_ports(
     pair: Project, sites: dict[str, Kubectl], client: tuple[str, ...], primary: Database, replica: Database
 ) -> None:
-    """PostgreSQL and HTTP, which the `up` asks for in their own words; and a port more breaks no connection.
+    """`up` asks PostgreSQL and HTTP, each in its own protocol. Adding a port breaks no connection.
 
-    dc2 has a Service of that name itself, so dc1's hosts have the names of another namespace there.
+    dc2 has a Service of the same name. So in dc2 the hosts of dc1 have names in another namespace.
     """
     operated(sites["dc1"])
     sites["dc2"]("create", "namespace", "operated")
@@ -423,7 +426,7 @@ def test_a_mesh_that_allows_nothing_lets_the_consumers_in(
     sites["dc1"].apply(
         {"apiVersion": "security.istio.io/v1", "kind": "AuthorizationPolicy", "metadata": of, "spec": {}}
     )
-    time.sleep(2)  # what must not take effect has no end to wait for
+    time.sleep(2)  # No condition shows that nothing took effect.
     assert all_answer(sites, client)
     other = leaf(tmp_path, bundle_of(sites["dc2"]), "spiffe://cluster.local/ns/demo-dr/sa/other")
     assert dial({"other": {**other, "server_name": SERVED}}) == {"other": "refused"}
@@ -431,7 +434,7 @@ def test_a_mesh_that_allows_nothing_lets_the_consumers_in(
 
 
 def of_tenants() -> list[dict[str, Any]]:
-    """Return what tenants may apply that names the host, or dcmesh's gateway."""
+    """Return objects that tenants may apply, which name the host or dcmesh's gateway."""
     istio, of = "networking.istio.io/v1", {"namespace": "tenant"}
     ours = {"app": "istio-eastwestgateway", "istio": "dcmesh-gateway"}
     port = {"number": PORT, "name": "tls", "protocol": "TLS"}
@@ -516,7 +519,7 @@ def test_pods_with_sidecars_under_strict_are_reached_by_mutual_tls(
 
 
 def past_its_sidecar(site: Kubectl) -> None:
-    """Have a database's sidecar leave its port alone, as many do who run one in a mesh."""
+    """Exclude a database's port from its sidecar, as many do who run one in a mesh."""
     annotation = {"traffic.sidecar.istio.io/excludeInboundPorts": "3306"}
     patch = json.dumps({"spec": {"template": {"metadata": {"annotations": annotation}}}})
     site("patch", "statefulset", "db", "--namespace", "meshed", "--type=merge", f"--patch={patch}")
@@ -524,7 +527,7 @@ def past_its_sidecar(site: Kubectl) -> None:
 
 
 def test_status_and_doctor_find_nothing(pair: Project) -> None:
-    """Of hosts whose TLS the gateway ends. The doctor warns of hello: an export of TCP, whose Service says HTTP."""
+    """TLS of these hosts ends at the gateway. The doctor only warns of hello: its Service says HTTP, the export TCP."""
     done = pair.dcmesh("status")
     assert done.returncode == 0, done.stdout
     walked = json.loads(pair.dcmesh("doctor", "--json").stdout)["hosts"]

@@ -1,7 +1,7 @@
-"""Termination at ingress ports: sidecars for the link alone, at pods that run before it; and all four pairings.
+"""Termination at ingress ports: existing pods get sidecars that serve the link only. All four pairings are tried.
 
-One life, which the fixtures lead up to where a test begins: `exported`, `taking_part`, `linked`. The meshes capture no
-DNS: consumers do.
+The tests form one course of events. Fixtures lead to the point where a test begins: `exported`, `taking_part`,
+`linked`. The meshes do not capture DNS, but the consumers' pods do.
 """
 
 import json
@@ -54,7 +54,7 @@ PAIRINGS = {
     "end-by-sidecar": ("gateway", SIDECAR),
     "end-by-gateway": ("gateway", GATEWAY),
 }
-"""Namespaces of the demo in dc1: where the consumers' TLS ends, and how they come by it."""
+"""For each of the demo's namespaces in dc1: where the consumers' TLS ends, and by which egress they come."""
 
 
 def consumer(way: dict[str, Any]) -> dict[str, str]:
@@ -66,7 +66,7 @@ def at_pods(name: str, port: dict[str, Any], way: dict[str, Any], **more: Any) -
 
 
 def hello(name: str) -> dict[str, Any]:
-    """Return the demo's export out of a namespace."""
+    """Return the demo's export from a namespace."""
     termination, way = PAIRINGS[name]
     pods = {"namespace": name, "statefulSet": "hello", "replicas": 1}
     if termination == "ingress":
@@ -108,7 +108,7 @@ def sites(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Kubec
 
 @pytest.fixture(scope="module")
 def pair(sites: dict[str, Kubectl], tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """A database that runs before dcmesh, which dc1 is to export, beside the demo in all pairings."""
+    """A database that ran before dcmesh and that dc1 is to export, and the demo in all pairings."""
     bare.begin(sites["dc1"])
     dc1, dc2 = ({"name": name, "cluster": {"kubeconfig": str(kubectl.path)}} for name, kubectl in sites.items())
     dc1["workloads"] = [{"kind": "hello", "namespace": name, "replicas": 1} for name in PAIRINGS]
@@ -127,7 +127,7 @@ def pair(sites: dict[str, Kubectl], tmp_path_factory: pytest.TempPathFactory) ->
 
 @pytest.fixture(scope="module")
 def exported(pair: Project, sites: dict[str, Kubectl]) -> str:
-    """What `up` says of the database, which must not notice it. Its local clients connect all the while."""
+    """What `up` says of the database, which must notice nothing of it. Local clients connect all the time."""
     before = bare.state(sites["dc1"])
     with bare.local_client(sites["dc1"], "default", hosts=" ".join(LOCALLY)):
         said = pair.up("--skip-preview")
@@ -143,7 +143,7 @@ def insiders() -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def local(exported: str, sites: dict[str, Kubectl]) -> dict[str, tuple[str, ...]]:
-    """Clients of the database in its own site: with a sidecar, and without."""
+    """Clients of the database in its own site, with a sidecar and without."""
     sites["dc1"].apply(insiders())
     places = {"insider": "insiders", "outsider": bare.NAMESPACE}
     return {
@@ -166,7 +166,7 @@ TEMPLATE = {
 
 @pytest.fixture(scope="module")
 def taking_part(sites: dict[str, Kubectl], local: dict[str, tuple[str, ...]]) -> list[list[bool]]:
-    """Which pods have sidecars, after each of two steps. All local clients reach both after each."""
+    """Which pods have sidecars after each of two steps. After each step all local clients reach both servers."""
     dc1, everybody, steps = sites["dc1"], dict.fromkeys(local, LOCALLY), list[list[bool]]()
     assert locally_answered(sites, local) == everybody
     for partition in (1, 0):
@@ -182,7 +182,7 @@ def taking_part(sites: dict[str, Kubectl], local: dict[str, tuple[str, ...]]) ->
 
 @pytest.fixture(scope="module")
 def linked(pair: Project, taking_part: list[list[bool]]) -> str:
-    """What `up` says that imports the database. It succeeds if the consumer reaches each pod."""
+    """The output of the `up` that imports the database. It succeeds if the consumer reaches each pod."""
     with pair.edit() as config:
         config["dcmesh:sites"][1]["imports"].append(imported("db", SIDECAR))
     return pair.up("--skip-preview")
@@ -190,7 +190,7 @@ def linked(pair: Project, taking_part: list[list[bool]]) -> str:
 
 @pytest.fixture(scope="module")
 def client(sites: dict[str, Kubectl], linked: str) -> tuple[str, ...]:
-    """A pod of the consumer that can speak with the database."""
+    """A pod of the consumer, with the database's client program."""
     container = {"name": "client", "image": MARIADB, "command": ["sleep", "infinity"]}
     spec = {"serviceAccountName": "client", "terminationGracePeriodSeconds": 1, "containers": [container]}
     metadata = {"name": "asking", "namespace": "demo-dr", "labels": SIDECAR["selector"]}
@@ -219,7 +219,7 @@ def genuine(sites: dict[str, Kubectl], tmp_path_factory: pytest.TempPathFactory)
 
 @pytest.fixture
 def dial(lab: Lab, address: str, tmp_path: Path) -> Dial:
-    """Make attempts from a site's node: from dc2's at dc1's gateway, unless it is said otherwise."""
+    """Make attempts from a site's node. By default they go from dc2's node to dc1's gateway."""
 
     def attempt(
         attempts: dict[str, dict[str, Any]], *, site: str = "dc2", at: str = address, port: int = PORT
@@ -236,7 +236,7 @@ def dial(lab: Lab, address: str, tmp_path: Path) -> Dial:
 
 
 def strangers(sites: dict[str, Kubectl], directory: Path, name: str) -> dict[str, dict[str, Any]]:
-    """Return the attempts of all who are no consumer, and ask for a server name."""
+    """Return attempts at a server name by everybody who is no consumer."""
     dc1, dc2 = (bundle_of(site) for site in sites.values())
     uris = {
         "another account": "spiffe://cluster.local/ns/demo-dr/sa/other",
@@ -255,7 +255,7 @@ def strangers(sites: dict[str, Kubectl], directory: Path, name: str) -> dict[str
 
 
 def start_anew(site: Kubectl) -> None:
-    """Have db-1 started anew, and wait until its sidecar has heard of its listeners. It need not get ready."""
+    """Restart db-1, and wait until its sidecar has received its listeners. It need not become ready."""
     site("delete", "pod", "db-1", "--namespace", bare.NAMESPACE)
     asked = ("exec", "--namespace", bare.NAMESPACE, "db-1", "--container", "istio-proxy", "--", "pilot-agent")
 
@@ -280,7 +280,7 @@ def critical(pair: Project, what: str) -> bool:
 def in_and_nobody_else(
     dial: Dial, sites: dict[str, Kubectl], genuine: dict[str, str], directory: Path, pod: str, **more: dict[str, Any]
 ) -> tuple[dict[str, str], dict[str, str]]:
-    """Return how far everybody comes by the gateway, and at the pod's ingress port from within dc1, past it."""
+    """Return how far everybody gets through the gateway, and from within dc1 at the pod's ingress port itself."""
     name = SNI.format(pod[-1])
     attempts = {**strangers(sites, directory, name), "consumer": {**genuine, "server_name": name}}
     within = {"site": "dc1", "at": sites["dc1"].get("pod", pod, bare.NAMESPACE)["status"]["podIP"], "port": INGRESS}
@@ -313,7 +313,7 @@ def test_the_consumer_gets_in_and_a_stranger_gets_not_a_byte(
     genuine: dict[str, str],
     tmp_path: Path,
 ) -> None:
-    """By the gateway, and at the pod's ingress port from within dc1, where no gateway is in between."""
+    """This holds through the gateway, and from within dc1 at the pod's ingress port, with no gateway in between."""
     assert "do not take part with all" not in linked
     assert answered(sites, client)
     names = {
@@ -338,7 +338,10 @@ NAMES = (
 def test_without_its_filter_the_port_is_closed_and_a_changed_one_is_critical(
     pair: Project, dial: Dial, sites: dict[str, Kubectl], genuine: dict[str, str], tmp_path: Path
 ) -> None:
-    """Also when the pod starts anew: what keeps strangers out is what leads to the server."""
+    """This also holds after a restart of the pod.
+
+    The same filter keeps strangers out and leads consumers to the server.
+    """
     dc1, host, of = sites["dc1"], f"db-1.db.{DOMAIN}", ("--namespace", bare.NAMESPACE)
     consumer = {"consumer": {**genuine, "server_name": SNI.format(1)}}
     before = dc1.get("envoyfilter", "db-ingress", bare.NAMESPACE)
@@ -368,7 +371,7 @@ def test_without_its_filter_the_port_is_closed_and_a_changed_one_is_critical(
 def test_the_sites_own_clients_reach_the_demo_with_and_without_sidecars(
     sites: dict[str, Kubectl], local: dict[str, tuple[str, ...]]
 ) -> None:
-    """By name, at the port itself: it is in no sidecar."""
+    """They use its name and the port itself, which no sidecar handles."""
     host = "hello-0.hello.in-by-sidecar.svc.cluster.local"
     for name, namespace in (("insider", "insiders"), ("outsider", "default")):
         pod = start(sites["dc1"], name, namespace, "default")
@@ -417,7 +420,7 @@ def test_a_mesh_that_allows_nothing_lets_the_consumers_in(
 def test_without_its_peer_authentication_the_port_is_closed(
     pair: Project, dial: Dial, sites: dict[str, Kubectl], genuine: dict[str, str], tmp_path: Path
 ) -> None:
-    """And when the pod starts anew its sidecar does not get ready, so its containers do not start. Doctor says so."""
+    """When the pod restarts, its sidecar does not become ready, so its containers do not start. The doctor says so."""
     host = f"db-1.db.{DOMAIN}"
     assert found_by_doctor(pair, host) == []
     sites["dc1"]("delete", "peerauthentications.security.istio.io", "db-ingress", "--namespace", bare.NAMESPACE)
@@ -435,7 +438,7 @@ def test_without_its_peer_authentication_the_port_is_closed(
 def test_a_containers_port_of_the_exports_name_is_found(
     pair: Project, sites: dict[str, Kubectl], exported: str
 ) -> None:
-    """Istio goes by the name: to the gateway the host is where nothing listens."""
+    """Istio looks ports up by name, so it leads the gateway to a port where nothing listens."""
     namespace, host = "end-by-sidecar", "hello-0.hello.end-by-sidecar.svc.cluster.local"
     dc1, of = sites["dc1"], ("statefulset", "hello", "--namespace", namespace)
 
@@ -457,7 +460,7 @@ def test_a_containers_port_of_the_exports_name_is_found(
 
 
 def named(namespace: str) -> list[dict[str, Any]]:
-    """Return a StatefulSet of one pod of which a container calls a port as Istio's objects call an export's."""
+    """Return a StatefulSet of one pod. A container's port has the name that Istio's objects give to an export's."""
     metadata, labels = {"name": "named", "namespace": namespace}, {"app": "named"}
     ports = [{"name": "tcp", "containerPort": 9104}]
     container = {"name": "idle", "image": MARIADB, "command": ["sleep", "infinity"], "ports": ports}
@@ -473,7 +476,7 @@ def named(namespace: str) -> list[dict[str, Any]]:
 
 @SOAK
 def test_what_cannot_be_exported_is_refused(pair: Project, sites: dict[str, Kubectl], linked: str) -> None:
-    """A database that is captured whole, and one of which a container calls another port like the export's."""
+    """Refused are a database whose sidecar captures all ports, and one with a container's port of the export's name."""
     bare.begin(sites["dc1"], "meshed", **{"istio-injection": "enabled"})
     sites["dc1"].apply(*named("meshed"))
     of = {"namespace": "meshed", "replicas": 1, "port": 3306}
@@ -493,7 +496,7 @@ def test_what_cannot_be_exported_is_refused(pair: Project, sites: dict[str, Kube
 
 @SOAK
 def test_nothing_changes_and_status_and_doctor_find_nothing(pair: Project, linked: str) -> None:
-    """But that nothing in a lab enforces NetworkPolicies. Of the demo behind a gateway its Service says HTTP."""
+    """They find only that a lab enforces no NetworkPolicies, and that a Service of the demo says HTTP."""
     pair.up("--expect-no-changes")
     said = json.loads(pair.dcmesh("status", "--json").stdout)["problems"]
     assert [of["text"] for of in said if "enforces NetworkPolicies" not in of["text"]] == []

@@ -1,4 +1,7 @@
-"""The quick start on a real k3d with a real Docker, word by word. The images of k3s and k3d are stand-ins."""
+"""The README's quick start, word for word, on a real k3d with a real Docker.
+
+The images of k3s and k3d are stand-ins.
+"""
 
 import json
 import os
@@ -16,12 +19,12 @@ from lab.k3d import docker, images, parts
 from tests.e2e.toolbox import PROGRAM, ROOT, lab_config, run
 
 VENV = ("dependencies.txt", "requirements.txt", "requirements-dev.txt", "lab/requirements.txt", "constraints.txt")
-"""What make would make the virtual environment anew for."""
+"""The files whose change makes `make` rebuild the virtual environment."""
 
 
 @dataclass(frozen=True)
 class Machine:
-    """A machine with k3d, a Docker that answers, and Pulumi, in a checkout of the project."""
+    """A machine with k3d, a running Docker and Pulumi, and a checkout of the project."""
 
     docker: docker.Docker
     checkout: Path
@@ -40,7 +43,7 @@ class Machine:
 
 
 def traces(name: str) -> dict[str, list[str]]:
-    """Return what of a Docker of that name, and of its clusters, is on the machine."""
+    """Return what is left on the machine of a Docker with this name and of its clusters."""
     places = ("/run/containerd", "/run/docker", "/run/docker.sock", "/run/docker.pid", "/etc/docker", "/etc/cni")
     processes = run("ps", "-eo", "args").stdout.splitlines()
     return {
@@ -54,7 +57,7 @@ def traces(name: str) -> dict[str, list[str]]:
 
 @pytest.fixture
 def machine(tmp_path: Path) -> Iterator[Machine]:
-    """A machine that has k3d; afterwards nothing of it is left on this one."""
+    """A machine with k3d. Afterwards nothing of it may be left on the real machine."""
     programs = parts.ensure()
     name = f"dcmesh-k3d-{os.getpid()}"
     before = traces(name)
@@ -69,7 +72,7 @@ def machine(tmp_path: Path) -> Iterator[Machine]:
 
 
 def checkout(directory: Path) -> Path:
-    """Return a copy of the project, but that its Istio is the lab's: charts from a directory, upstream's Envoy."""
+    """Return a copy of the project that uses the lab's Istio: charts from a directory, and upstream's Envoy."""
     for name in ("lab", "tmp", "state"):
         (directory / name).mkdir(parents=True)
     for name in (*PROGRAM, "scripts", "venv", ".lab"):

@@ -1,4 +1,4 @@
-"""Kills of a stack's runs at random moments: the next `up` goes on by itself."""
+"""Runs of a stack are killed at random moments. The next `up` continues without help."""
 
 import random
 import time
@@ -10,7 +10,7 @@ from .toolbox import Lab, Project, initialised, lab_config, lab_for_a_while
 
 KILLS = 5
 FIRST, CHANGING = 20.0, 8.0
-"""Up to how many seconds after its begin a run is killed. Each goes on where the one before it was."""
+"""The most seconds after its start at which a run is killed. Each run continues where the one before it was."""
 
 proves = (
     "dcmesh/kube/pending_releases.py",
@@ -37,7 +37,7 @@ def project(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proj
 
 @pytest.fixture
 def moments() -> random.Random:
-    """What chooses the moments. Its seed is printed when a test fails."""
+    """The random generator that chooses the moments. Its seed is printed when a test fails."""
     seed = random.SystemRandom().randrange(10**6)
     print(f"seed {seed}")
     return random.Random(seed)  # noqa: S311 - no secret
@@ -54,7 +54,7 @@ def kill(project: Project, after: float, *, alone: bool) -> None:
 def goes_on(project: Project, pods: int) -> None:
     project.up("--skip-preview")
     assert len(project.imported()["dc2"]) == pods
-    project.pulumi("refresh", "--yes", "--clear-pending-creates")  # what Pulumi else warns of for ever
+    project.pulumi("refresh", "--yes", "--clear-pending-creates")  # Otherwise Pulumi warns of pending creates for ever.
     assert "pending operations" not in project.up("--expect-no-changes")
 
 

@@ -1,4 +1,4 @@
-"""The life of the pair's stack: interrupted, killed, resumed, a cluster lost, destroyed. Nothing may be left of it."""
+"""The pair's stack is interrupted, killed and resumed, loses a cluster, and is destroyed. Nothing may be left of it."""
 
 import signal
 from collections.abc import Iterator
@@ -28,23 +28,24 @@ def test_an_up_can_be_interrupted(project: Project, lab: Lab) -> None:
 
 
 def test_a_killed_up_is_resumed_by_the_next(project: Project, lab: Lab, tmp_path: Path) -> None:
-    """Helm would not touch again what a killed run has left half installed, nor Pulumi a stack that it has locked.
+    """Without dcmesh, Helm refuses a release that a killed run left half installed, and Pulumi a stack that is locked.
 
-    With few operations at once more resources wait than the program has threads: hooks must need none of these.
+    With few parallel operations, more resources wait than the program has threads. So hooks must not need these
+    threads.
     """
 
     nodes = ("--selector", "kubernetes.io/os=linux")
     releases = ("secrets", "--namespace", "istio-system", "--selector", "name=istiod,status=pending-install")
 
     def dc1() -> Kubectl:
-        """A site that the interrupted run has half made is made anew, with another kubeconfig."""
+        """A site that the interrupted run has made only in part is made anew, with another kubeconfig."""
         return Kubectl(lab("kubeconfig", "dc1"), tmp_path / "dc1")
 
     def helm_installs() -> bool:
         if lab.sites().get("dc1", {}).get("state") != "ready":
             return False
         site = dc1()
-        site("cordon", *nodes, check=False)  # so that Helm cannot be done before it is killed
+        site("cordon", *nodes, check=False)  # With this, Helm cannot finish before it is killed.
         return bool(site("get", *releases, "--output", "name", check=False))
 
     said = project.killed("up", "--yes", "--skip-preview", when=helm_installs)
@@ -58,14 +59,14 @@ def test_a_killed_up_is_resumed_by_the_next(project: Project, lab: Lab, tmp_path
 
 
 def test_no_preview_needs_the_finished_probe(project: Project, tmp_path: Path) -> None:
-    """A node pool's upgrade deletes its pod, a controller for finished Jobs the Job."""
+    """The upgrade of a node pool deletes the probe's pod, and a controller for finished Jobs deletes its Job."""
     replica = kubectl_of(project, tmp_path)["dc2"]
     probe = ("--namespace", "demo-dr", "--selector", "app=dcmesh-probe")
     replica("delete", "pods", *probe)
     project.pulumi("preview", "--expect-no-changes")
     replica("delete", "jobs", *probe)
     project.up("--expect-no-changes")
-    project.up("--refresh")  # finds the Job gone, and runs it again
+    project.up("--refresh")  # The refresh finds that the Job is missing, and `up` runs it again.
     assert replica.names("jobs", *probe) == ["dcmesh-probe-client"]
 
 

@@ -1,7 +1,8 @@
-"""Two clusters as a careful team has them: Pod Security, quotas, a private registry, NetworkPolicies, and few rights.
+"""Two clusters as a careful team has them: Pod Security and quotas everywhere, a private registry, and few rights.
 
 The rights are those of docs/permissions.md and no others. The NetworkPolicies are those of docs/locked-down.md, beside
-one that denies everything; nothing in the lab enforces them. dc1's Istio is dcmesh's, dc2's was there before.
+one that denies everything; nothing in the lab enforces them. Sidecars have no init container: Istio's CNI plugin sets
+their pods' network rules. dc1's Istio is dcmesh's, dc2's was there before.
 
 One life, in the order of the tests.
 """
@@ -13,13 +14,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pulumi_kubernetes as k8s
 import pytest
 import yaml
+from pulumi import ResourceOptions, automation
 
 from dcmesh.model.permissions import ANY_ISTIO, OWN_ISTIO, Right, cluster_role, rights
-from lab import toolchain
+from lab import istio_cni, toolchain
 from lab.paths import SitePaths
-from lab.processes import AUDITED
+from lab.processes import AUDITED, cni_configuration, cni_programs
 
 from .site_stack import ISTIO, SiteStack
 from .toolbox import ROOT, Kubectl, Lab, Project, database_passwords, lab_for_a_while
@@ -34,8 +37,9 @@ RESTRICTED = {"pod-security.kubernetes.io/enforce": "restricted"}
 HANDED_OVER = {"app.kubernetes.io/managed-by": "dcmesh"}
 
 REGISTRY, SECRET = "localhost:5000", "registry"
+LOGIN = ("--docker-server", REGISTRY, "--docker-username", "user", "--docker-password", "word")
 SERVED = ("agnhost", "mariadb", "pilot-1.31", "proxyv2-1.31")
-"""The images that the private registry has."""
+"""The images that the private registry has, beside the CNI plugin's."""
 
 AGNHOST = f"{REGISTRY}/e2e-test-images/agnhost:2.53"
 IMAGES = {"probe": AGNHOST, "hello": AGNHOST, "pullSecrets": [SECRET]}
@@ -43,9 +47,11 @@ MARIADB = {"image": f"{REGISTRY}/library/mariadb:10.11", "replicas": 1, "sidecar
 UNENFORCED = "nothing in this cluster enforces NetworkPolicies"
 """What of the lab `status` warns of."""
 
-DEMO = {"dc1": "demo", "dc2": "demo-dr"}
-LOCKED = {"dc1": ["istio-system", "dcmesh-gateway", "wookie"], "dc2": ["dcmesh-egress", "wookie-dr"]}
-"""The namespaces with a quota in which nothing runs that is not `restricted`."""
+LOCKED = {
+    "dc1": ["istio-system", "dcmesh-gateway", "wookie", "demo"],
+    "dc2": ["istio-system", "dcmesh-egress", "wookie-dr", "demo-dr"],
+}
+"""The namespaces with a quota in which nothing runs that is not `restricted`: all but the cluster's own."""
 
 SHUT = {"dc1": ["dcmesh-gateway", "wookie"], "dc2": ["dcmesh-egress", "wookie-dr"]}
 """Those with NetworkPolicies."""
@@ -106,9 +112,9 @@ DC2: dict[str, Any] = {
 
 
 def from_registry(istio: dict[str, Any]) -> dict[str, Any]:
-    """Return the lab's settings of Istio, with its images from the private registry."""
+    """Return the lab's settings of Istio, with its images from the private registry, for the CNI plugin."""
     kept = {key: value for key, value in istio["values"]["istiod"].items() if key not in ("hub", "tag", "global")}
-    kept["global"] = {"imagePullPolicy": "IfNotPresent"}
+    kept |= {"global": {"imagePullPolicy": "IfNotPresent"}, "cni": {"enabled": True}}
     images = {"hub": f"{REGISTRY}/istio", "tag": "1.31.0", "pullSecrets": [SECRET]}
     return {**istio, **images, "values": {**istio["values"], "istiod": kept}}
 
@@ -118,16 +124,16 @@ def hand_over(site: Kubectl, namespace: str, labels: dict[str, str]) -> None:
     site.apply(
         {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace, "labels": labels | HANDED_OVER}}
     )
-    login = ("--docker-server", REGISTRY, "--docker-username", "user", "--docker-password", "word")
-    site("create", "secret", "docker-registry", SECRET, "--namespace", namespace, *login)
+    site("create", "secret", "docker-registry", SECRET, "--namespace", namespace, *LOGIN)
 
 
 def serve(lab: Lab, site: str) -> None:
     """Start the private registry in a site, with which it ends."""
-    archives = [str(path) for path in toolchain.ensure().images if path.parent.name.rpartition("-")[0][6:] in SERVED]
+    archives = [path for path in toolchain.ensure().images if path.parent.name.rpartition("-")[0][6:] in SERVED]
     assert len(archives) == len(SERVED)
-    program = Path(__file__).with_name("registry.py")
-    lab.start("enter", site, "--", sys.executable, str(program), REGISTRY.partition(":")[2], "user", "word", *archives)
+    program, port = Path(__file__).with_name("registry.py"), REGISTRY.partition(":")[2]
+    served = (str(archive) for archive in (*archives, istio_cni.ensure()[1]))
+    lab.start("enter", site, "--", sys.executable, str(program), port, "user", "word", *served)
 
 
 def lock(site: Kubectl, namespace: str) -> None:
@@ -142,6 +148,28 @@ def lock(site: Kubectl, namespace: str) -> None:
         {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": place, "spec": {"hard": quota | {"pods": "10"}}},
         {"apiVersion": "v1", "kind": "LimitRange", "metadata": place, "spec": {"limits": [default]}},
     )
+
+
+def install_cni_plugin(directory: Path, lab: Lab, site: SiteStack) -> None:
+    """Have Istio's CNI plugin in the cluster's own namespace, as whoever runs the cluster installs it."""
+    paths, namespace = SitePaths(lab.name, site.stack), "kube-system"
+    site.kubectl("create", "secret", "docker-registry", SECRET, "--namespace", namespace, *LOGIN)
+    chart = str(istio_cni.ensure()[0])
+    values = {
+        "cniBinDir": str(cni_programs(paths)),
+        "cniConfDir": str(cni_configuration(paths)),
+        "global": {"hub": f"{REGISTRY}/istio", "tag": toolchain.ISTIO.version, "imagePullSecrets": [SECRET]},
+    }
+
+    def program() -> None:
+        own = ResourceOptions(provider=k8s.Provider("site", kubeconfig=str(site.kubectl.path)))
+        k8s.helm.v3.Release("istio-cni", chart=chart, namespace=namespace, values=values, opts=own)
+
+    directory.mkdir()
+    environment = site.environment | {"PULUMI_BACKEND_URL": f"file://{directory}"}
+    options = automation.LocalWorkspaceOptions(env_vars=environment)
+    of = {"stack_name": site.stack, "project_name": "istio-cni", "program": program}
+    automation.create_stack(**of, opts=options).up(suppress_outputs=True)
 
 
 def deny(site: Kubectl, namespace: str) -> None:
@@ -230,32 +258,20 @@ def stacks(directory: Path, lab: Lab, trust: Project) -> dict[str, SiteStack]:
     """The stacks of both sites, on clusters that are locked down. dc2's Istio is there, and its certificates are."""
     state, base = directory / "state", {"protect": False}
     images = {"images": IMAGES, **base}
-    existing = {"charts": ISTIO["charts"], "existing": {}, "values": {"gateway": ISTIO["values"]["gateway"]}}
+    existing = {
+        "charts": ISTIO["charts"],
+        "existing": {},
+        "pullSecrets": [SECRET],
+        "values": {"gateway": ISTIO["values"]["gateway"]},
+    }
     of_dc2 = {"trust": {"source": "existing"}, "istio": existing, "peers": [{"name": "dc1"}], **images}
     found = {
         "dc1": SiteStack(directory / "dc1", lab=lab, state=state, site=DC1, istio=from_registry(ISTIO), **images),
         "dc2": SiteStack(directory / "dc2", lab=lab, state=state, site=DC2, **of_dc2),
     }
-    site, issued = found["dc2"].kubectl, trust.output("intermediates")["dc2"]
-    files = {"ca-cert.pem": "caCert", "ca-key.pem": "caKey", "cert-chain.pem": "certChain", "root-cert.pem": "rootCert"}
-    site("create", "namespace", "istio-system")
-    cacerts = {file: issued[part] for file, part in files.items()}
-    place = {"name": "cacerts", "namespace": "istio-system"}
-    site.apply({"apiVersion": "v1", "kind": "Secret", "metadata": place, "stringData": cacerts})
-    platform_state = directory / "platform-state"
-    platform = SiteStack(
-        directory / "platform",
-        lab=lab,
-        state=platform_state,
-        site={"name": "dc2"},
-        trust={"source": "existing"},
-        **base,
-    )
-    platform.init()
-    platform.up("--skip-preview")
     for name, stack in found.items():
         serve(lab, name)
-        hand_over(stack.kubectl, DEMO[name], {})
+        install_cni_plugin(directory / f"{name}-cni", lab, stack)
         for namespace in LOCKED[name]:
             lock(stack.kubectl, namespace)
         for namespace in SHUT[name]:
@@ -267,6 +283,22 @@ def stacks(directory: Path, lab: Lab, trust: Project) -> dict[str, SiteStack]:
         with stack.edit_site() as edited:
             edited["cluster"] = {"kubeconfig": str(file)}
         stack.init()
+    site, issued = found["dc2"].kubectl, trust.output("intermediates")["dc2"]
+    files = {"ca-cert.pem": "caCert", "ca-key.pem": "caKey", "cert-chain.pem": "certChain", "root-cert.pem": "rootCert"}
+    cacerts = {file: issued[part] for file, part in files.items()}
+    place = {"name": "cacerts", "namespace": "istio-system"}
+    site.apply({"apiVersion": "v1", "kind": "Secret", "metadata": place, "stringData": cacerts})
+    platform = SiteStack(
+        directory / "platform",
+        lab=lab,
+        state=directory / "platform-state",
+        site={"name": "dc2", "podSecurity": "restricted"},
+        istio=from_registry(ISTIO),
+        trust={"source": "existing"},
+        **base,
+    )
+    platform.init()
+    platform.up("--skip-preview")
     return found
 
 
@@ -307,9 +339,7 @@ def test_exactly_the_rights_of_the_list_are_used(lab: Lab, stacks: dict[str, Sit
             said = f"{stack.stack}: {verb}: {done.stdout}{done.stderr}"
             assert done.returncode == 0 or UNENFORCED in said, said
             assert "orbidden" not in said
-    assert {image.partition("/")[0] for image in images(stacks["dc1"].kubectl)} == {REGISTRY}
-    of_istio = {"docker.io/istio/pilot:1.31.0", "docker.io/istio/proxyv2:1.31.0"}
-    assert {image.partition("/")[0] for image in images(stacks["dc2"].kubectl) - of_istio} == {REGISTRY}
+        assert {image.partition("/")[0] for image in images(stack.kubectl)} == {REGISTRY}
     assert database_passwords(stacks["dc2"].kubectl, "wookie-dr")["replication"] == PASSWORD
     for stack in reversed(stacks.values()):
         stack.pulumi("destroy", "--yes", "--skip-preview")

@@ -1,6 +1,6 @@
-"""A Percona XtraDB Cluster in each of two sites, run by the real operator: dc2's follows dc1's, then the other way.
+"""A Percona XtraDB Cluster in each of two sites, run by the real operator. dc2's follows dc1's, and later dc1's dc2's.
 
-MySQL itself is a stand-in, which logs what the operator sends: lab/README.md. One life, in the order of the tests.
+MySQL itself is a stand-in, which logs what the operator sends (lab/README.md). The tests form one course of events.
 """
 
 import json
@@ -51,7 +51,7 @@ LITTLE = {
         "readinessProbes": {"initialDelaySeconds": 1, "periodSeconds": 1},
     },
 }
-"""A cluster on one node, of servers that are up at once."""
+"""Settings for a cluster on one node, whose servers start at once."""
 
 REPLICA = {
     "kind": "pxc",
@@ -77,11 +77,11 @@ THEIRS: dict[str, Any] = {
         },
     },
 }
-"""A cluster that dcmesh knows nothing of: no proxy, its own service account."""
+"""A cluster that dcmesh did not make, with no proxy and with its own service account."""
 
 
 def export(name: str, *, of: str, namespace: str, replicas: int, account: str) -> dict[str, Any]:
-    """Return the export of a cluster that is named otherwise."""
+    """Return the export of a cluster with other names."""
     return {
         "name": name,
         "namespace": namespace,
@@ -139,7 +139,7 @@ def project(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Project:
 
 @pytest.fixture(scope="module")
 def clusters(project: Project, lab: Lab) -> Iterator[Project]:
-    """Both sites, up. When the tests are done they are destroyed, and nothing of them may be left."""
+    """Both sites after an `up`. After the tests they are destroyed, and nothing of them may be left."""
     project.up("--skip-preview")
     yield project
     project.pulumi("destroy", "--yes", "--skip-preview")
@@ -153,14 +153,17 @@ def sites(clusters: Project, tmp_path_factory: pytest.TempPathFactory) -> dict[s
 
 
 def statements(site: Kubectl, namespace: str, pod: str, *words: str) -> list[str]:
-    """Return what the operator told a server's administrative port, of the statements with one of these words."""
+    """Return those statements with one of these words that the operator sent to a server's administrative port."""
     log = site("logs", "--namespace", namespace, pod, "--container", "pxc")
     told = [line.partition("> ")[2] for line in log.splitlines() if line.startswith("operator@33062> ")]
     return [statement for statement in told if any(word in statement for word in words)]
 
 
 def expected_sql(password: str) -> list[str]:
-    """Return what the writer of the replica is told: the preferred source last, as the operator dials that one."""
+    """Return the statements for the replica's writer.
+
+    The preferred source comes last, as the operator dials that one.
+    """
     sources = [
         f"SELECT asynchronous_connection_failover_add_source('dcmesh', '{host}', 3306, null, {weight})"
         for host, weight in zip(reversed(HOSTS), (98, 99, 100), strict=True)
@@ -177,7 +180,7 @@ def expected_sql(password: str) -> list[str]:
 
 
 def follows(clusters: Project, site: Kubectl) -> bool:
-    """Tell whether the writer of the replica has been told to follow, alone, and no node to take writes."""
+    """Tell whether only the replica's writer has been told to follow, and no node has been told to take writes."""
     expected = expected_sql(clusters.output("replicationPasswords")["dc1"]["db"])
     told = [statements(site, "wookie-dr", pod, "add_source", "SOURCE TO", "START REPLICA") for pod in PODS]
     read_only = [statements(site, "wookie-dr", pod, "READ_ONLY=") for pod in PODS]
@@ -213,7 +216,7 @@ def test_the_channel_is_told_by_the_status(clusters: Project) -> None:
 
 
 def roles(clusters: Project, *, primary: str, source: str) -> None:
-    """Assert that the status tells which site is the primary, and whom the other follows."""
+    """Assert that the status says which site is the primary, and whom the other one follows."""
     command = ("venv/bin/python", "-m", "dcmesh", "status", "--json")
     asked = json.loads(run(*command, cwd=clusters.directory, env=clusters.environment).stdout)
     assert asked["state"] == "ok", asked["problems"]
@@ -237,7 +240,7 @@ def test_pods_are_what_the_policies_select_and_galera_is_not_in_the_mesh(sites: 
         assert pod["spec"]["serviceAccountName"] == "db-pxc"
         init, proxy, *_ = pod["spec"]["initContainers"]
         assert (init["name"], proxy["name"], proxy["restartPolicy"]) == ("istio-init", "istio-proxy", "Always")
-        for option in ("-d", "-o"):  # ports that are left alone, inbound and outbound
+        for option in ("-d", "-o"):  # The sidecar must exclude these ports, inbound and outbound.
             assert set(init["args"][init["args"].index(option) + 1].split(",")) >= GALERA_PORTS
 
 
@@ -288,7 +291,7 @@ def test_a_second_up_changes_nothing_and_refresh_finds_no_drift(clusters: Projec
 
 
 def test_a_cluster_that_somebody_else_made_needs_an_export_alone(clusters: Project, sites: dict[str, Kubectl]) -> None:
-    """And beside it a changed option, which restarts dc2's nodes: the operator makes replicas of them once more."""
+    """At the same time a changed option restarts dc2's nodes. The operator makes replicas of them again."""
     namespace = {"name": "theirs", "labels": {"istio-injection": "enabled"}}
     account = {"name": "their-database", "namespace": "theirs"}
     sites["dc1"].apply(
@@ -325,7 +328,7 @@ EGRESS = {"namespace": "dcmesh-egress", "serviceAccount": "egress"}
 
 
 def operated(name: str, namespace: str, **nodes: Any) -> list[dict[str, Any]]:
-    """Return a cluster of a node and a proxy that dcmesh has not made, in a namespace that no mesh knows."""
+    """Return a cluster of a node and a proxy that dcmesh did not make, in a namespace without sidecars."""
     server = {key: value for key, value in THEIRS["spec"]["pxc"].items() if key != "serviceAccountName"}
     proxy = {"enabled": True, "image": f"percona/haproxy:{HAPROXY}", "imagePullPolicy": "IfNotPresent"}
     spec = {
@@ -341,7 +344,7 @@ def operated(name: str, namespace: str, **nodes: Any) -> list[dict[str, Any]]:
 
 
 def run_by_operator(site: Kubectl, name: str, namespace: str, *objects: dict[str, Any]) -> None:
-    """Have an operator run a cluster."""
+    """Let an operator run a cluster."""
     taken = site.command("apply", "--filename", "-")
     text = yaml.safe_dump_all(objects)
     eventually("the operator takes it", lambda: run(*taken, check=False, input=text).returncode == 0, within=90)
@@ -350,7 +353,7 @@ def run_by_operator(site: Kubectl, name: str, namespace: str, *objects: dict[str
 
 
 def as_it_is(site: Kubectl) -> list[Any]:
-    """Return what a change of the exported cluster, or of anything that its operator made of it, would change."""
+    """Return everything that a change of the exported cluster, or of an object that its operator made, would change."""
     resource = site.get("perconaxtradbcluster", "plain", "apart")["metadata"]
     return [*(resource.get(key) for key in ("uid", "generation", "annotations", "labels")), bare.state(site, "apart")]
 
@@ -359,7 +362,10 @@ def as_it_is(site: Kubectl) -> list[Any]:
 def test_an_operators_cluster_is_exported_and_followed_and_left_as_it_is(
     clusters: Project, sites: dict[str, Kubectl]
 ) -> None:
-    """Its node, and its proxy's Service as a whole. Another cluster that dcmesh has not made follows, in dc2."""
+    """Its node is exported, and its proxy's Service as a whole.
+
+    Another cluster that dcmesh did not make follows it in dc2.
+    """
     dc1, dc2 = sites["dc1"], sites["dc2"]
     run_by_operator(dc1, "plain", "apart", *operated("plain", "apart"))
     before, right = as_it_is(dc1), clusters.stack_file.read_text()
@@ -402,7 +408,7 @@ def test_an_operators_cluster_is_exported_and_followed_and_left_as_it_is(
 
 
 def told_at(site: Kubectl, namespace: str, statement: str) -> list[tuple[str, str, str]]:
-    """Return when which node was told something that begins so, by whomever, in order."""
+    """Return when each node was sent a statement that begins with this, by anybody, in order."""
     found = []
     for pod in PODS:
         log = site("logs", "--timestamps", "--namespace", namespace, pod, "--container", "pxc")
@@ -414,13 +420,16 @@ def told_at(site: Kubectl, namespace: str, statement: str) -> list[tuple[str, st
 
 
 def turns(sites: dict[str, Kubectl]) -> list[str]:
-    """Return which site's nodes were open, in order, each turn once. No node may be while one of the other site is."""
+    """Return the sites in the order in which their nodes were open.
+
+    Nodes of both sites may not be open at the same time.
+    """
     changes = sorted(
         (time, site, pod, statement.endswith("0"))
         for site, namespace in NAMESPACES.items()
         for time, pod, statement in told_at(sites[site], namespace, "SET GLOBAL READ_ONLY=")
     )
-    found, is_open = list[str](), set[tuple[str, str]]()  # the servers start closed
+    found, is_open = list[str](), set[tuple[str, str]]()  # The servers start closed for writes.
     for time, site, pod, opens in changes:
         (is_open.add if opens else is_open.discard)((site, pod))
         assert len({site for site, _ in is_open}) < 2, f"both are open at {time}: {is_open}"
@@ -430,7 +439,7 @@ def turns(sites: dict[str, Kubectl]) -> list[str]:
 
 
 def events(sites: dict[str, Kubectl], site: str) -> set[str]:
-    """Return how the schedulers of a site's servers were switched last."""
+    """Return the last setting of the event schedulers of a site's servers."""
     switched = told_at(sites[site], NAMESPACES[site], "SET GLOBAL event_scheduler = ")
     last = {pod: statement.rpartition(" ")[2] for _, pod, statement in switched}
     return set(last.values())
@@ -516,7 +525,7 @@ def test_and_back(clusters: Project, sites: dict[str, Kubectl]) -> None:
 
 @SOAK
 def test_one_that_was_begun_can_be_taken_back(clusters: Project, sites: dict[str, Kubectl]) -> None:
-    """What ends a switchover runs for the one that is back: its own channel goes, and a promise is taken back."""
+    """The end of a switchover also runs for a primary that is back: its channel goes, and a promise is withdrawn."""
     closed = len(told_at(sites["dc1"], "wookie", "SET GLOBAL READ_ONLY=1"))
     with clusters.edit() as edited:
         edited["dcmesh:primary"] = "dc2"
@@ -554,7 +563,7 @@ def test_a_primary_that_starts_while_the_line_is_cut_waits_and_an_open_one_does_
         told = told_at(dc1, "wookie", "SET GLOBAL READ_ONLY=")
         for pod in PODS:
             inside = ("--namespace", "wookie", "--container", "dcmesh-hold", "--", "bash", "-c", "kill 1")
-            dc1("exec", pod, *inside, check=False)  # which may end with it
+            dc1("exec", pod, *inside, check=False)  # The command may end with the container.
         eventually(
             "all have started again", lambda: all(one["restartCount"] and one["ready"] for one in holds()), within=60
         )
@@ -574,7 +583,7 @@ def test_a_primary_that_starts_while_the_line_is_cut_waits_and_an_open_one_does_
 def test_a_primary_that_is_gone_is_replaced_once_somebody_says_what_may_be_lost(
     lab: Lab, clusters: Project, sites: dict[str, Kubectl]
 ) -> None:
-    """By an `up` of the whole stack, which changes nothing in dc1."""
+    """An `up` of the whole stack does it, and changes nothing in dc1."""
     begun = len(told_at(sites["dc2"], "wookie-dr", "SET GLOBAL READ_ONLY=0"))
     before = clusters.changed_in("dc1")
     cgroup.kill(LabPaths(lab.name).site("dc1"))
@@ -600,7 +609,7 @@ def test_a_primary_that_is_gone_is_replaced_once_somebody_says_what_may_be_lost(
 
 @SOAK
 def test_it_returns_and_nobody_opens_it(lab: Lab, clusters: Project, sites: dict[str, Kubectl]) -> None:
-    """Its resource makes it the primary: its nodes are held until `up` has made it a replica."""
+    """Its resource still says that it is the primary, so its nodes are held until `up` has made it a replica."""
     lab("create", "dc1", "--reachable-from", "dc2")
     dc1 = sites["dc1"]
 
@@ -615,7 +624,7 @@ def test_it_returns_and_nobody_opens_it(lab: Lab, clusters: Project, sites: dict
     up = clusters.start("up", "--yes", "--skip-preview")
     script = ("get", "configmap", "db-pxc-hookscript", "--namespace", "wookie", "--output", "jsonpath={.data}")
     eventually("the operator has seen it", lambda: "dcmesh: replica" in dc1(*script), within=120)
-    # Kubelet renews a pod's ConfigMaps within a minute or two, and at once when the pod changes.
+    # kubelet updates a pod's ConfigMaps within a minute or two, or at once when the pod changes.
     dc1("annotate", "pods", "--namespace", "wookie", "--selector", "app.kubernetes.io/component=pxc", "look=now")
     said, _ = up.communicate(timeout=300)
     assert up.returncode == 0, said

@@ -1,6 +1,6 @@
-"""A stack that the last release has brought up, and the present program's `up` over it: links work, no data is lost.
+"""A stack of the last release is updated by the present program's `up`: links work, and no data is lost.
 
-One life, in the order of the tests.
+The tests form one course of events.
 """
 
 import json
@@ -39,7 +39,7 @@ UPDATED: set[Resource] = {
     ("kubernetes:apps/v1:StatefulSet", "dc1.wookie-statefulset"),
     ("kubernetes:apps/v1:StatefulSet", "dc2.wookie-dr-statefulset"),
 }
-"""What the present program updates in place. If one is a StatefulSet, `RESTARTED` has its pods."""
+"""The resources that the present program updates in place. If one is a StatefulSet, `RESTARTED` has its pods."""
 
 CREATED = set[Resource]()
 """What the present program has and the release has not."""
@@ -57,7 +57,7 @@ REPLACED: set[Resource] = {
 """What it makes anew, such as options and scripts, and nothing that holds data."""
 
 RESTARTED: set[str] = {"dc1 wookie/db-0", "dc1 wookie/db-1", "dc1 wookie/db-2", "dc2 wookie-dr/db-0"}
-"""The pods of StatefulSets that start anew, each as `SITE NAMESPACE/POD`."""
+"""The pods of StatefulSets that restart, each as `SITE NAMESPACE/POD`."""
 
 SHOWN = "SELECT GROUP_CONCAT(text ORDER BY text) FROM kept.notes"
 
@@ -68,7 +68,7 @@ def of_release(path: str) -> Any:
 
 
 def unpack(directory: Path) -> None:
-    """Put the release's program into a directory."""
+    """Write the release's program into a directory."""
     there = run("git", "cat-file", "-e", f"{COMMIT}^{{commit}}", check=False, cwd=ROOT)
     if there.returncode:
         fetch = f"`git fetch origin {COMMIT}` brings it"
@@ -85,18 +85,18 @@ def lab() -> Iterator[Lab]:
 
 
 Pair = tuple[Project, dict[str, Kubectl]]
-"""A stack that is up, and its clusters."""
+"""A stack after an `up`, and its clusters."""
 
 
 @contextmanager
 def released(lab: Lab, directory: Path, example: str, peers: dict[str, list[str]]) -> Iterator[Pair]:
     """Have an example up by the release, on the lab's Istio; destroyed by the program that is the project's by then.
 
-    Its clusters are there already, as most users have them.
+    Its clusters exist before, as most users' clusters do.
 
     Args:
-        lab: where they are made.
-        directory: for their kubeconfigs and the release's program.
+        lab: the lab in which they are made.
+        directory: a directory for their kubeconfigs and the release's program.
         example: the name of the release's file.
         peers: the sites, each with those that it serves.
     """
@@ -118,7 +118,7 @@ def released(lab: Lab, directory: Path, example: str, peers: dict[str, list[str]
 
 @pytest.fixture(scope="module")
 def released_pair(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
-    """The databases."""
+    """The pair with databases, brought up by the release."""
     with released(lab, tmp_path_factory.mktemp("released"), "mariadb", {"dc1": ["dc2"], "dc2": []}) as pair:
         yield pair
 
@@ -144,13 +144,13 @@ def replica(sites: dict[str, Kubectl]) -> Database:
 
 
 def watched_hosts(site: Kubectl) -> AbstractContextManager[Tries]:
-    """Have a consumer connect to each host by two clients, more than ten times a second in all."""
+    """Let two clients of a consumer connect to each host, together more than ten times a second."""
     hosts = [f"db-{n}.db.wookie.svc.cluster.local" for n in range(3)]
     return watched(site, "wookie-dr", "db", hosts * 2)
 
 
 def pods(sites: dict[str, Kubectl]) -> dict[str, str]:
-    """Return the ids of the pods of all StatefulSets, each by `SITE NAMESPACE/POD`."""
+    """Return the UIDs of the pods of all StatefulSets, each by `SITE NAMESPACE/POD`."""
     found = {}
     for name, site in sites.items():
         for pod in json.loads(site("get", "pods", "--all-namespaces", "--output", "json"))["items"]:
@@ -161,7 +161,7 @@ def pods(sites: dict[str, Kubectl]) -> dict[str, str]:
 
 
 def listed(resources: set[Resource]) -> str:
-    """Return resources as they stand in this file."""
+    """Return resources as they are written in this file."""
     return "".join(f'    ("{kind}", "{name}"),\n' for kind, name in sorted(resources))
 
 

@@ -1,6 +1,6 @@
-"""A pair of the last release, with sidecars at both ends, is brought to gateways at both ends, either site first.
+"""A pair of the last release, with sidecars at both ends, changes to gateways at both ends. Either site goes first.
 
-A consumer connects to all hosts all the while. One life for each order, in the order of the tests.
+A consumer connects to all hosts all the time. For each order of the sites, the tests form one course of events.
 """
 
 import json
@@ -27,7 +27,7 @@ BY_GATEWAY = {
 }
 Site = dict[str, Any]
 Step = tuple[str, Callable[[Site, Site], None], set[str]]
-"""Its name, what it changes, and the pods that it restarts."""
+"""A step: its name, what it changes, and the pods that it restarts."""
 
 
 def export_both(dc1: Site, _: Site) -> None:
@@ -89,7 +89,7 @@ def released_pair(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 
 def step(pair: Project, sites: dict[str, Kubectl], of: Step) -> None:
-    """Bring the pair on by one step, under a writer and a consumer: no connection fails but to pods that start anew."""
+    """Take the pair one step further under a writer and a consumer. Connections fail only to pods that restart."""
     name, change, restarted = of
     before = pods(sites)
     source, copy = Database(sites["dc1"], "wookie", "db-0"), Database(sites["dc2"], "wookie-dr", "db-0")
@@ -120,13 +120,13 @@ def step(pair: Project, sites: dict[str, Kubectl], of: Step) -> None:
 
 
 def sidecars(site: Kubectl, namespace: str) -> list[str]:
-    """Return the pods of a namespace that have one, but the watcher."""
+    """Return the pods of a namespace that have a sidecar, except the watcher."""
     found = json.loads(site("get", "pods", "--namespace", namespace, "--output", "json"))["items"]
     return [pod["metadata"]["name"] for pod in found if "istio-proxy" in json.dumps(pod["spec"])]
 
 
 def problems(pair: Project) -> list[str]:
-    """Return what `status` finds, but that nothing in the lab enforces NetworkPolicies."""
+    """Return what `status` finds, except that nothing in the lab enforces NetworkPolicies."""
     found = json.loads(pair.dcmesh("status", "--json").stdout)["problems"]
     return [problem["text"] for problem in found if "is none of its clients was answered" not in problem["text"]]
 

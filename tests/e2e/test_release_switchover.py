@@ -1,4 +1,4 @@
-"""A pair that the last release has brought up, and the present program's `up` over it, which switches over as well."""
+"""A pair of the last release is updated by the present program's `up`, which also does a switchover."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""A stack a datacenter, as production has it: existing clusters, separate credentials, a stack that holds the trust.
+"""One stack for each site, as in production: existing clusters, separate credentials, a stack that holds the trust.
 
 One life, in the order of the tests: each begins where the one before it ended. Each site has a trust domain of its own.
 """
@@ -36,7 +36,7 @@ DOMAINS = {"dc1": "dc1.dcmesh", "dc2": "dc2.dcmesh"}
 
 
 def hosts(replicas: int, *, name: str = "hello", namespace: str = "demo") -> dict[str, str]:
-    """Return the hosts of a StatefulSet, each with the pod that has to answer."""
+    """Return the hosts of a StatefulSet, each with the pod that must answer."""
     return {f"{name}-{n}.{name}.{namespace}.svc.cluster.local": f"{name}-{n}" for n in range(replicas)}
 
 
@@ -46,7 +46,7 @@ def export(*, namespace: str, name: str = "hello", replicas: int, consumers: lis
         "namespace": namespace,
         "replicas": replicas,
         "port": 8080,
-        "protocol": "TCP",  # one connection of the client is then one connection all the way to the pod
+        "protocol": "TCP",  # With this, one connection of the client is one connection all the way to the pod.
         "serviceAccount": name,
         "selector": {"app": name},
         "probe": "pod-name",
@@ -118,8 +118,8 @@ def dc1(directory: Path, state: Path, lab: Lab) -> SiteStack:
 def dc2(directory: Path, state: Path, lab: Lab, dc1: SiteStack) -> SiteStack:
     """The importer.
 
-    Its kubeconfig is as people have them at home: with contexts of other clusters, of which one is the current.
-    Its DNS alone knows a name for dc1's gateway, which will have that address one day.
+    Its kubeconfig has contexts of other clusters too, one of which is current, as people's kubeconfigs do.
+    Only its DNS knows a name for dc1's gateway, with an address that the gateway will have later.
     """
     site = {
         "name": "dc2",
@@ -144,7 +144,7 @@ EXTRA = hosts(1, name="extra", namespace="extra")
 
 
 def answers(stack: SiteStack, expected: dict[str, str], pod: tuple[str, ...] = CLIENT) -> bool:
-    """Tell whether each host is answered by its own pod, asked once."""
+    """Ask each host once, and tell whether its own pod answers."""
     return {host: curl(stack.kubectl, host, pod=pod) for host in expected} == {
         host: (own, "200") for host, own in expected.items()
     }
@@ -168,7 +168,7 @@ def test_a_site_whose_trust_does_not_exist_is_told_so(trust: Project, dc2: SiteS
 
 
 def test_a_peer_that_attacks_is_refused_before_the_first_resource(directory: Path, state: Path) -> None:
-    """By its stack's outputs and by a file; and what it has written does nothing to the terminal."""
+    """The attack comes in its stack's outputs, and in a file. What the peer wrote does nothing to the terminal."""
     claims = {
         "name": "hello",
         "namespace": "demo",
@@ -293,7 +293,7 @@ def test_a_second_up_changes_nothing_and_refresh_finds_no_drift(trust: Project, 
 
 
 def test_nothing_is_made_over_what_is_there(dc2: SiteStack) -> None:
-    """Neither an object of somebody else's by a name of dcmesh's, nor a host that somebody else's entry has."""
+    """This holds for others' objects with a name that dcmesh needs, and for hosts in others' ServiceEntries."""
     name, namespace, host = "dcmesh-dashboard", "istio-system", next(iter(hosts(1)))
     own = {
         "apiVersion": "v1",
@@ -341,7 +341,7 @@ def test_a_changed_kubeconfig_replaces_nothing(dc1: SiteStack, dc2: SiteStack) -
     context["context"] |= {"cluster": "moved", "user": "moved"}
     try:
         dc1.kubectl.path.write_text(yaml.safe_dump(changed))
-        told = ("command:local:Command", "dc1-certificates")  # which runs nothing for that
+        told = ("command:local:Command", "dc1-certificates")  # Nothing else runs because of it.
         assert dc1.changes() == {"update": {("pulumi:providers:kubernetes", "dc1-cluster-kubernetes"), told}}
         dc1.kubectl.path.write_text(dc2.kubectl.path.read_text())
         said = dc1.refused("up", "--yes", "--skip-preview")
@@ -354,13 +354,14 @@ def test_a_changed_kubeconfig_replaces_nothing(dc1: SiteStack, dc2: SiteStack) -
 
 
 API_NAME = "api.dc1.example"
-"""A name of dc1's API that a proxy alone knows."""
+"""A name of dc1's API that only a proxy can resolve."""
 
 
 def behind_a_proxy(stack: SiteStack, home: Path) -> dict[str, Any]:
-    """Write a kubeconfig as a cloud's tools do, of which nothing can be used from elsewhere; return what is in it.
+    """Write a kubeconfig as a cloud's tools do, usable only from where it lies. Return its content.
 
-    Its server has a name that no DNS knows. A program gives the credentials; it and the CA have relative paths.
+    Its server has a name that no DNS knows. A program gives the credentials. The paths of the program and the CA are
+    relative.
     """
     known: dict[str, Any] = yaml.safe_load(stack.kubectl.path.read_text())
     (cluster,), (user,) = known["clusters"], known["users"]
@@ -445,7 +446,7 @@ def test_an_istio_that_is_somebody_elses(guest: Project, dc2: SiteStack) -> None
 
 
 def running(site: Kubectl) -> dict[str, Any]:
-    """Return each pod of a cluster that has not ended, with what changes when it is made anew or restarted."""
+    """Return each pod of a cluster that has not ended, with values that change when it is made anew or restarted."""
     pods = json.loads(site("get", "pods", "--all-namespaces", "--output", "json"))["items"]
     return {
         pod["metadata"]["name"]: (
@@ -458,7 +459,7 @@ def running(site: Kubectl) -> dict[str, Any]:
 
 
 def test_a_state_that_is_lost(dc2: SiteStack) -> None:
-    """In the words of docs/production.md: by its backup, and without one by what the cluster has."""
+    """This follows docs/production.md: with a backup of the state, and without one, from what the cluster has."""
     backup = dc2.pulumi("stack", "export")
 
     def lose() -> None:
@@ -517,7 +518,7 @@ class Conversation:
             self.lines.append(line.strip())
 
     def stop(self) -> list[str]:
-        """End it; return what was answered: the body, the status, the number of new connections."""
+        """End it, and return the answers: the body, the status, the number of new connections."""
         complete = len(self.lines)
         self.site("exec", *CLIENT, "--", "sh", "-c", f"kill {self.pid}")
         self.process.wait()
@@ -526,7 +527,7 @@ class Conversation:
 
 
 def draining(site: Kubectl, *pod: str) -> int:
-    """Return how many filter chains and listeners of a proxy wait for their connections' end."""
+    """Return how many filter chains and listeners of a proxy are draining."""
     stats = site("exec", *pod, "--container", "istio-proxy", "--", "pilot-agent", "request", "GET", "stats")
     gauges = [line for line in stats.splitlines() if line.startswith("listener_manager.total_") and "draining" in line]
     assert len(gauges) == 2
@@ -565,12 +566,12 @@ def test_an_export_grows_and_disturbs_no_open_connection(dc1: SiteStack, dc2: Si
 
 
 def load_balancer(lab: Lab, site: str, signal: str) -> None:
-    """Send a signal to what gives the Services of a site their addresses."""
+    """Send a signal to the load balancer of a site, which gives Services their addresses."""
     lab("enter", site, "--", "sh", "-c", f"kill -{signal} $(pgrep -f 'lab[.]load_balancer')")
 
 
 def test_a_gateways_new_address_reaches_the_importer_with_its_next_up(lab: Lab, dc1: SiteStack, dc2: SiteStack) -> None:
-    """However long the load balancer takes: `up` is not content with the old address."""
+    """This holds however long the load balancer takes: `up` does not accept the old address."""
     (old,) = dc1.gateway()
     new = address(dc1, 105)
     assert old != new
@@ -592,7 +593,10 @@ def test_a_gateways_new_address_reaches_the_importer_with_its_next_up(lab: Lab, 
 
 
 def test_the_link_can_be_handed_over_by_hand(directory: Path, state: Path, dc1: SiteStack, dc2: SiteStack) -> None:
-    """Pasted, or as a file. It says what the stack says, so nothing changes; the stack is out of reach meanwhile."""
+    """The link is pasted, or given as a file.
+
+    It equals the stack's output, so nothing changes. The stack itself is unreachable.
+    """
     link = dc1.pulumi("stack", "output", "link", "--json")
     file = directory / "link.json"
     file.write_text(link)
@@ -609,7 +613,7 @@ def test_the_link_can_be_handed_over_by_hand(directory: Path, state: Path, dc1: 
 
 
 def resolution(stack: SiteStack) -> set[tuple[str, tuple[str, ...]]]:
-    """Return how the imported hosts' gateway is found, and its addresses."""
+    """Return the resolution of the imported hosts' gateway, and its addresses."""
     listed = stack.kubectl("get", "serviceentries", "--namespace", "demo-dr", "--output", "json")
     specs = [entry["spec"] for entry in json.loads(listed)["items"]]
     return {(spec["resolution"], tuple(end["address"] for end in spec["endpoints"])) for spec in specs}
@@ -656,7 +660,7 @@ BACK = hosts(1, namespace="demo2")
 
 
 def test_both_directions_at_once(dc1: SiteStack, dc2: SiteStack) -> None:
-    """Each needs the other's link. The first `up` leaves its imports pending, so there is no cycle."""
+    """Each site needs the other's link. The first `up` leaves its imports pending, so there is no cycle."""
     with dc1.edit() as config:
         config["dcmesh:peers"] = [{"name": "dc2"}]
         config["dcmesh:sites"][0]["workloads"].append({"kind": "hello-client", "namespace": "demo2-dr"})
@@ -677,14 +681,14 @@ def test_both_directions_at_once(dc1: SiteStack, dc2: SiteStack) -> None:
 
 
 def objects(stack: SiteStack) -> str:
-    """Return all that dcmesh makes of exports and imports, as JSON."""
+    """Return all objects that dcmesh makes for exports and imports, as JSON."""
     kinds = ("serviceentries", "gateways.networking.istio.io", "peerauthentications", "authorizationpolicies")
     kinds += ("destinationrules", "sidecars.networking.istio.io", "jobs")
     return stack.kubectl("get", ",".join(kinds), "--all-namespaces", "--output", "json")
 
 
 def test_the_way_to_take_an_export_back(dc1: SiteStack, dc2: SiteStack) -> None:
-    """The importer goes first. In the other order it is told what is wrong.
+    """The importer goes first. In the other order, the importer's `up` says what is wrong.
 
     And the gateway's address is its Service's again.
     """
@@ -716,7 +720,7 @@ HIDDEN = "SET @hidden = 'not for everybody'"
 
 
 def test_a_database_is_kept_until_it_is_given_up(dc2: SiteStack) -> None:
-    """A cluster that was there before is not for throwing away. Meanwhile the database's volume grows."""
+    """A cluster that existed before is not to be thrown away. Meanwhile the database's volume grows."""
     with dc2.edit_site() as site:
         place = f"sites[0].workloads[{len(site['workloads'])}]"
         database = {"kind": "mariadb", "namespace": "kept", "replicas": 1, "image": MARIADB, "storage": {"size": "1Gi"}}

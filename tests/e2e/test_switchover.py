@@ -1,6 +1,6 @@
-"""Switchover and disaster: the primary goes from site to site under writers, and no two sites ever take writes at once.
+"""Switchover and disaster: the primary changes sites under writers, and two sites never take writes at the same time.
 
-The tests stand in the order of a pair's life. Each begins where the one before it ended.
+The tests form one course of events. Each begins where the one before it ended.
 """
 # ruff: noqa: S311, S608 - chance and SQL are the tests' own
 
@@ -76,7 +76,7 @@ def writers(sites: dict[str, Kubectl], databases: dict[str, Database]) -> Writer
     databases["dc1"](
         "CREATE DATABASE shop; CREATE TABLE shop.written (site VARCHAR(8), number BIGINT, PRIMARY KEY (site, number));"
         "CREATE USER shopper@'%' IDENTIFIED BY 'ordinary'; GRANT ALL PRIVILEGES ON shop.* TO shopper@'%';"
-        # As root, who may write on a server that is read-only.
+        # This writes as root, who may write on a read-only server.
         "CREATE TABLE shop.ticks (number BIGINT AUTO_INCREMENT PRIMARY KEY, server INT UNSIGNED);"
         "CREATE DEFINER = root@'%' EVENT shop.tick ON SCHEDULE EVERY 1 SECOND DO"
         " INSERT INTO shop.ticks (server) VALUES (@@server_id);"
@@ -89,13 +89,13 @@ def writers(sites: dict[str, Kubectl], databases: dict[str, Database]) -> Writer
 
 
 def ticks(database: Database) -> int:
-    """Return how many rows a site's event has written, wherever they are counted."""
+    """Return how many rows a site's event has written, whichever server counts them."""
     own = database("SELECT @@server_id")
     return int(database(f"SELECT COUNT(*) FROM shop.ticks WHERE server = {own}"))
 
 
 def assert_events_run(databases: dict[str, Database], primary: str) -> None:
-    """They run on the primary alone, and one that was disabled there nowhere."""
+    """Events run on the primary only, and one that was disabled there runs nowhere."""
     before = {name: ticks(database) for name, database in databases.items()}
     eventually(f"{primary} runs events", lambda: ticks(databases[primary]) > before[primary] + 2)
     for name in databases.keys() - {primary}:
@@ -109,7 +109,7 @@ def status(pair: Project) -> tuple[int, Any]:
 
 
 def well(pair: Project, primary: str) -> bool:
-    """Tell whether the status says that all is well, and this site takes writes, alone."""
+    """Tell whether the status says that all is well, and only this site takes writes."""
     code, said = status(pair)
     writable = [name for name, site in said["sites"].items() for db in site["databases"] if db["readOnly"] is False]
     return (code, writable) == (0, [primary])
@@ -122,7 +122,7 @@ def assert_all_are_led_to(primary: str, writers: Writers, databases: dict[str, D
 
 
 def test_a_second_site_that_takes_writes_is_critical(pair: Project, databases: dict[str, Database]) -> None:
-    """The first, while nobody writes: what is written here would be dc2's alone."""
+    """This test comes first, while nobody writes: what it writes exists in dc2 only."""
     eventually("all is well", lambda: well(pair, "dc1"))
     try:
         databases["dc2"]("SET GLOBAL read_only = 0")
@@ -167,7 +167,7 @@ def test_a_planned_switchover_under_writers(
     assert_events_run(databases, "dc2")
 
 
-# Interrupted. Each step is held by a lock that its statement waits for; then the run and the `up` are killed.
+# Interrupted. A lock holds each step, since the step's statement waits for it. Then the run and the `up` are killed.
 
 LOCK = "SELECT GET_LOCK('dcmesh.primary_site', 60)"
 TOKEN = (
@@ -178,7 +178,7 @@ PROCESSES = "SELECT COUNT(*) FROM information_schema.processlist WHERE id <> CON
 
 @contextmanager
 def held(database: Database, by: str) -> Iterator[None]:
-    """Hold a lock, of the server's own user: who fences a server leaves that one alone."""
+    """Hold a lock as the server's own user, whose session a fence does not end."""
     client = ("mariadb", "--socket=/run/mysqld/mysqld.sock", "--unbuffered", "--skip-column-names")
     command = database.site.command("exec", "--stdin", *database.inside, "--", *client)
     with Popen(command, stdin=PIPE, stdout=PIPE, stderr=DEVNULL, text=True) as holder:
@@ -195,14 +195,17 @@ def held(database: Database, by: str) -> Iterator[None]:
 
 
 def kill(pair: Project) -> None:
-    """Kill what runs of a switchover."""
+    """Kill the running processes of a switchover."""
     for pid in pair.verbs("switchover"):
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
 
 
 def runs_in(database: Database) -> int:
-    """Return how many sessions of runs a server has. One whose run was killed ends with what it has been told."""
+    """Return how many sessions of runs a server has.
+
+    If its run was killed, a session ends after its current statement.
+    """
     return int(database(f"{PROCESSES} user = 'mysql' AND db IS NULL AND command <> 'Daemon'"))
 
 
@@ -211,9 +214,9 @@ class Step:
     """A step at which a switchover is interrupted.
 
     Attributes:
-        held: the site in which something is held, and what.
-        reached: tells by both servers whether the step is reached.
-        left: what their tokens and `read_only` are then.
+        held: the site in which a lock is held, and the lock.
+        reached: tells from both servers whether the step is reached.
+        left: the servers' tokens and `read_only` at that point.
     """
 
     held: tuple[str, str]
@@ -231,7 +234,7 @@ def waits_for_lock(database: Database) -> bool:
 
 HELD = "CREATE TABLE IF NOT EXISTS mysql.held (n INT) ENGINE=Aria"
 LOCK_TABLES = "LOCK TABLES mysql.held WRITE"
-"""Who has locked tables is waited for by whoever makes the server read-only."""
+"""Making a server read-only waits for sessions that have locked tables."""
 
 BEFORE = {"dc1": "dc2 closed", "dc2": "dc2 open"}
 STEPS = {
@@ -279,11 +282,11 @@ def test_it_goes_on_after_all_that(pair: Project, writers: Writers, databases: d
     assert_events_run(databases, "dc1")
 
 
-# Frozen: what has stopped goes on when the others have not waited for it.
+# Frozen: a stopped process goes on after the others did not wait for it.
 
 
 def by_hand(pair: Project, sites: dict[str, Kubectl], primary: str, *options: str) -> Popen[str]:
-    """Begin a switchover that no `up` knows of."""
+    """Begin a switchover outside any `up`."""
     words = [word for name in sites for word in ("--site", f"{name}/{NAMESPACES[name]}/db")]
     kubeconfigs = [site.path.read_text() for site in sites.values()]
     given = dict(zip(("DCMESH_KUBECONFIG", "DCMESH_OTHER_KUBECONFIG"), kubeconfigs, strict=True))
@@ -306,7 +309,10 @@ def ended(run: Popen[str], within: float = 180) -> tuple[int, str]:
 def test_an_old_run_that_goes_on_after_a_newer_one(
     pair: Project, sites: dict[str, Kubectl], databases: dict[str, Database], writers: Writers, begun: float
 ) -> None:
-    """Its statement may wait in a server for longer than it lives: none has an effect on what it has not just seen."""
+    """A run's statement may wait in a server after the run has ended.
+
+    No statement acts on a state that it has not checked.
+    """
     before = writers.turns()
     with held(databases["dc2"], LOCK):
         old = by_hand(pair, sites, "dc2")
@@ -331,7 +337,10 @@ def test_an_old_run_that_goes_on_after_a_newer_one(
 def test_a_server_that_is_frozen_meanwhile(
     lab: Lab, pair: Project, sites: dict[str, Kubectl], databases: dict[str, Database], writers: Writers
 ) -> None:
-    """The old primary has given its token away, and stops while it is open; the run gives up; then it goes on."""
+    """The old primary has given its token away, and freezes while it is open.
+
+    The run gives up. Then the server goes on.
+    """
     before = writers.turns()
     databases["dc1"](f"SET sql_log_bin = 0; {HELD}")
     with held(databases["dc1"], LOCK_TABLES):
@@ -341,7 +350,8 @@ def test_a_server_that_is_frozen_meanwhile(
         for pid in frozen:
             os.kill(pid, signal.SIGSTOP)
         try:
-            dry = by_hand(pair, sites, "dc2", "--dry-run")  # meanwhile: kubelet restarts what is frozen for a minute
+            # Do this meanwhile: kubelet restarts a container that is frozen for a minute.
+            dry = by_hand(pair, sites, "dc2", "--dry-run")
             code, said = ended(run)
             dry_code, dry_said = ended(dry)
             assert databases["dc2"](TOKEN) == "dc1 closed"
@@ -363,14 +373,14 @@ def test_a_server_that_is_frozen_meanwhile(
     eventually("all is well", lambda: well(pair, "dc1"))
 
 
-# Killed at random moments. What servers and runs do then is what the search of test_switchover_search.py goes through.
+# Killed at random moments. The search of test_switchover_search.py goes through what servers and runs do then.
 
 
 def servers_of(lab: Lab, site: str) -> list[int]:
-    """Return the process ids, as the machine counts, of a site's MariaDB servers."""
+    """Return the PIDs, as the machine counts them, of a site's MariaDB servers."""
     servers = list[int]()
     for pid in cgroup.processes(LabPaths(lab.name).site(site)):
-        with suppress(FileNotFoundError, ProcessLookupError):  # it has ended meanwhile
+        with suppress(FileNotFoundError, ProcessLookupError):  # The process has ended meanwhile.
             if Path(f"/proc/{pid}/comm").read_text().strip() == "mariadbd":
                 servers.append(pid)
     return servers
@@ -389,7 +399,7 @@ def test_killed_at_random_moments(
     writers: Writers,
     seed: int,
 ) -> None:
-    """A switchover during which servers and runs are killed is done by the next `up`, and nothing is lost."""
+    """If servers and runs are killed during a switchover, the next `up` completes it, and nothing is lost."""
     chance = random.Random(seed)
     primary = "dc1" if databases["dc2"](TOKEN) == "dc2 open" else "dc2"
     assert all(servers_of(lab, site) for site in sites), "there is nothing to kill"
@@ -416,12 +426,12 @@ def test_killed_at_random_moments(
 # Unplanned
 
 DC2 = ("--target", "**dc2.wookie-dr**")
-"""What a stack of dc2 alone would have, in docs/switchover.md's words."""
+"""The option for an `up` of dc2 only, as docs/switchover.md has it."""
 
 
 @dataclass(frozen=True)
 class Lost:
-    """What went with dc1: the numbers of its rows, and the GTID before all that."""
+    """What was lost with dc1: the numbers of the rows, and the GTID before them."""
 
     rows: set[int]
     end: str
@@ -429,7 +439,7 @@ class Lost:
 
 @pytest.fixture(scope="module")
 def lost(lab: Lab, pair: Project, databases: dict[str, Database], writers: Writers) -> Lost:
-    """dc1 is the primary, is cut off, commits some rows more, and then all of its cluster is gone."""
+    """dc1 is the primary, is cut off and commits some more rows. Then its whole cluster is lost."""
     if databases["dc1"](TOKEN) != "dc1 open":
         switch(pair, "dc1")
         pair.up("--skip-preview")
@@ -450,7 +460,7 @@ def lost(lab: Lab, pair: Project, databases: dict[str, Database], writers: Write
 def test_a_primary_that_is_gone_is_replaced_once_somebody_says_what_may_be_lost(
     pair: Project, lost: Lost, writers: Writers, databases: dict[str, Database]
 ) -> None:
-    """By an `up` of its own part, and by one of the whole stack; in dc1 they change nothing."""
+    """An `up` of dc2's part does it, and so does one of the whole stack. Neither changes anything in dc1."""
     assert lost.rows
     before = pair.changed_in("dc1")
     code, said = status(pair)
@@ -504,7 +514,7 @@ def test_it_returns_read_only_and_what_it_has_of_its_own_is_reported(
 def test_without_its_volumes_the_site_copies_the_other(
     pair: Project, sites: dict[str, Kubectl], writers: Writers, databases: dict[str, Database], lost: Lost
 ) -> None:
-    """As docs/switchover.md says: a site's other replicas have what the primary had, and copy it anew, too."""
+    """This follows docs/switchover.md: a site's other replicas have the primary's lost rows, so they copy anew too."""
     second = Database(sites["dc1"], "wookie", "db-1")
     mine = {("dc1", number) for number in lost.rows}
     assert mine & rows(second)
@@ -524,7 +534,7 @@ def test_without_its_volumes_the_site_copies_the_other(
 def test_the_primary_goes_back_to_the_site_that_was_lost(
     pair: Project, sites: dict[str, Kubectl], writers: Writers, databases: dict[str, Database], lost: Lost
 ) -> None:
-    """With two servers a site: in each the second follows the first, whichever role that has."""
+    """Each site has two servers. The second one follows the first, whichever role that has."""
     before = writers.turns()
     writers.begin("dc1", first=10**6)
     switch(pair, "dc1")

@@ -1,4 +1,4 @@
-"""The whole search of the switchover: 10⁶ states and more. No lab: tests/unit has a small part of it."""
+"""The whole search of the switchover's states, over 10⁶ of them. It needs no lab. tests/unit has a small part of it."""
 
 import pytest
 
@@ -26,12 +26,12 @@ ALL = {
     "a return after a failover": Bounds(runs=1, faults=1, rows=1, begins="gone", shapes=(0, PAIR)),
 }
 MOST = 300_000
-"""How many states of each are looked at."""
+"""How many states of each start are searched."""
 
 
 @pytest.mark.soak(proves=PROVES)
 def test_nothing_comes_about_that_must_not_be() -> None:
-    """What was looked at is printed: a bound may be larger than MOST."""
+    """The number of searched states is printed, as a bound may need more than MOST."""
     looked_at = 0
     for name, bounds in ALL.items():
         world = World(switchover, bounds)
@@ -80,7 +80,7 @@ PXC_ALL = {
     "a return, and a word": pxc_world.Bounds(begins="gone", rows=1, words=True, kinds=()),
     "a return": pxc_world.Bounds(begins="gone", runs=2, rows=1),
     "a row that was given up": pxc_world.Bounds(begins="lost", runs=2, rows=1),
-    # It has looked once: of one that has not, the docs say that none may run.
+    # This run has looked at the servers already. According to the docs, none may run that has not.
     "what is left of one that was taken back": pxc_world.Bounds(words=True, begins="left"),
 }
 PXC_MOST = 120_000
@@ -99,7 +99,7 @@ def test_nothing_comes_about_of_xtradb_clusters_that_must_not_be() -> None:
 
 @pytest.mark.soak(proves=PXC_PROVES)
 def test_a_promise_that_is_like_the_one_before_is_found() -> None:
-    """An old run that goes on takes it back, and the other site is opened beside."""
+    """An old run that goes on withdraws the promise, and then both sites are open."""
     code = pxc_world.Code()
     code.server.new_promise = lambda: pxc_world.PROMISED
     found, _ = search(pxc_world.World(pxc_world.Bounds(words=True, begins="left"), code))

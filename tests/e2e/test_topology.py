@@ -1,4 +1,4 @@
-"""The page of `python -m dcmesh topology` in a real browser: at two widths, light and dark, well and broken."""
+"""The page of `python -m dcmesh topology` in a real browser: at two widths, light and dark, all well or broken."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -19,10 +19,10 @@ WIDE, NARROW = 1280, 360
 SCHEMES: tuple[Scheme, ...] = ("light", "dark")
 
 SMALLEST = 11
-"""How small a text may be, in pixels."""
+"""The smallest permitted size of text, in pixels."""
 
 CONTRAST = 4.5
-"""What WCAG asks for between a text and what is behind it, for people who see less well."""
+"""The contrast that WCAG requires between a text and its background, for people with weak sight."""
 
 TEXTS = """
 (() => {
@@ -56,7 +56,7 @@ TEXTS = """
   return found;
 })()
 """
-"""Each line of each text: where it is, whether something covers it, and how it stands out from what is behind it."""
+"""Each line of each text: where it is, whether something covers it, and its contrast with the background."""
 
 BOXES = """
 [...document.querySelectorAll(SELECTOR)].map(element => {

@@ -1,6 +1,6 @@
-"""Certificates are replaced under a load of new and of held connections, each site by its own `up`: nothing fails.
+"""Certificates are replaced under a load of new and held connections, each site by its own `up`. Nothing fails.
 
-Two istiods a site: they take what is new at different times. One life, in the order of the tests.
+Each site has two istiods, which take new certificates at different times. The tests form one course of events.
 """
 
 import json
@@ -27,7 +27,7 @@ URL = "http://hello-0.hello.demo.svc.cluster.local:8080/hostname"
 
 
 class Load:
-    """Requests from dc2 to dc1: several a second each on a connection of its own, and some on one that is held."""
+    """Requests from dc2 to dc1: several a second, each on a new connection, and some on one that is held open."""
 
     def __init__(self, site: Kubectl, directory: Path) -> None:
         asking = "curl --silent --output /dev/null --max-time 5 --write-out '%{stderr}%{num_connects} %{http_code}\\n'"
@@ -42,10 +42,10 @@ class Load:
         ]
 
     def answers(self, kind: str) -> list[str]:
-        return self.files[kind].read_text().splitlines()[:-1]  # the last line may be half written
+        return self.files[kind].read_text().splitlines()[:-1]  # The last line may be incomplete.
 
     def answered(self) -> None:
-        """Nothing has failed, and the load goes on: each new request connects."""
+        """Assert that nothing has failed and that the load goes on with new connections."""
         counts = {kind: len(self.answers(kind)) for kind in self.files}
         for kind, count in counts.items():
             eventually(f"more {kind} requests", lambda kind=kind, count=count: len(self.answers(kind)) > count + 3)
@@ -53,7 +53,7 @@ class Load:
         assert {answer.partition(" ")[2] for answer in self.answers("held")} == {"200"}
 
     def __call__(self) -> None:
-        """And the held connection is the first."""
+        """Assert the same, and that the held connection is still the first one."""
         self.answered()
         assert [answer for answer in self.answers("held") if answer != "0 200"] == ["1 200"]
 
@@ -70,7 +70,7 @@ ON_THE_NEWEST = pytest.mark.parametrize(
     ids=lambda istio: f"istio-{istio.line}",
 )
 def istio(request: pytest.FixtureRequest) -> Istio:
-    """The newest of the lab's Istios; soak has the others, too."""
+    """The newest of the lab's versions of Istio. Soak runs the others too."""
     found: Istio = request.param
     return found
 
@@ -84,7 +84,7 @@ def lab(istio: Istio) -> Iterator[Lab]:
 
 @pytest.fixture(scope="module")
 def sites(istio: Istio, lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """The stacks `trust`, `dc1` and `dc2`, up."""
+    """The stacks `trust`, `dc1` and `dc2`, after their `up`."""
     directory = tmp_path_factory.mktemp(lab.name)
     state = directory / "state"
     exports = [export(namespace="demo", replicas=1, consumers=[consumer("dc2", "demo-dr")])]
@@ -150,12 +150,13 @@ def own_key(site: SiteStack) -> str:
 
 
 def verifies(site: SiteStack, chain: str, directory: Path) -> bool:
-    """Tell whether a certificate with those above it is one under a site's roots."""
+    """Tell whether a certificate, with those above it, verifies against a site's roots."""
     roots = directory / "roots.pem"
     roots.write_text(site.output("certificates")[site.stack]["rootCert"])
     command = ["openssl", "verify", "-CAfile", str(roots), "-untrusted", chain, chain]
     said = subprocess.run(command, capture_output=True, text=True, check=False)
-    # The other one is of an e-mail address that reads like an identity, which is held against what is permitted.
+    # The other certificate has an e-mail address that looks like an identity. The constraints must be checked on it
+    # too.
     reasons = ("permitted subtree violation", "unsupported or invalid name syntax")
     assert said.returncode == 0 or any(reason in said.stderr for reason in reasons), said.stderr
     return said.returncode == 0
@@ -163,7 +164,7 @@ def verifies(site: SiteStack, chain: str, directory: Path) -> bool:
 
 @pytest.fixture
 def genuine(sites: dict[str, Any], tmp_path: Path) -> Callable[[], Attempts]:
-    """Return what dc2's client has: if it is refused, too, nobody was told apart."""
+    """Return the certificate of dc2's client. If that is refused too, a test has not told good from bad."""
 
     def issued() -> Attempts:
         (directory := tmp_path / "genuine").mkdir()
@@ -174,7 +175,7 @@ def genuine(sites: dict[str, Any], tmp_path: Path) -> Callable[[], Attempts]:
 
 @pytest.fixture(scope="module")
 def stolen(sites: dict[str, Any]) -> Chain:
-    """The intermediate that dc2 has at first, with its key."""
+    """The first intermediate of dc2, with its key."""
     return bundle_of(sites["dc2"].kubectl)
 
 
@@ -193,7 +194,7 @@ def together(*commands: Callable[[], object]) -> None:
 
 
 def held(site: SiteStack) -> tuple[str, list[str]]:
-    """Return the version of the Secret `cacerts`, and the roots that the site's proxies follow."""
+    """Return the version of the Secret `cacerts`, and the roots that the site's proxies trust."""
     return (
         site.kubectl.get("secret", "cacerts", "istio-system")["metadata"]["resourceVersion"],
         list(site.output("certificates")[site.stack]["rootsExpire"]),
@@ -201,20 +202,20 @@ def held(site: SiteStack) -> tuple[str, list[str]]:
 
 
 def asked(site: SiteStack, verb: str) -> Any:
-    """Return what `python -m dcmesh VERB` says of a site; all is well, whatever step it has taken."""
+    """Return what `python -m dcmesh VERB` says of a site. All must be well at every step."""
     said = json.loads(site.dcmesh(verb, "--json").stdout)
     assert (said["state"], said["problems"]) == ("ok", [])
     return said
 
 
 def roots(site: SiteStack) -> dict[str, str]:
-    """Return what `python -m dcmesh trust` says that may be done with each root that a site's proxies trust."""
+    """Return what `python -m dcmesh trust` permits for each root that a site's proxies trust."""
     may = {(True, False): "issue", (True, True): "issue or go"}
     return {root["subject"]: may[root["mayIssue"], root["mayGo"]] for root in asked(site, "trust")["roots"]}
 
 
 def authorities(site: SiteStack) -> list[str]:
-    """Return whose certificates `python -m dcmesh status` shows: the roots', then the intermediate's."""
+    """Return the subjects of the certificates in `python -m dcmesh status`: the roots, then the intermediate."""
     certificates = asked(site, "status")["sites"][site.stack]["certificates"]
     assert all(certificate["daysLeft"] > 700 for certificate in certificates if certificate["kind"] != "pod")
     return [certificate["subject"] for certificate in certificates if certificate["kind"] != "pod"]
@@ -236,7 +237,7 @@ def test_intermediates(sites: dict[str, Any], load: Load, step: Callable[..., No
 
 
 def test_the_next_root_is_trusted(sites: dict[str, Any], load: Load, step: Callable[..., None]) -> None:
-    """It must not issue before it is trusted everywhere."""
+    """A root must not issue before it is trusted everywhere."""
     dc1, dc2 = sites["dc1"], sites["dc2"]
     step(root={"next": "trusted"})
     dc1.follow()
@@ -256,7 +257,7 @@ def test_the_next_root_is_trusted(sites: dict[str, Any], load: Load, step: Calla
 
 
 def test_the_next_root_issues(sites: dict[str, Any], load: Load, step: Callable[..., None]) -> None:
-    """The old one must not go before nobody has a certificate under it."""
+    """The old root must not be removed while anybody has a certificate under it."""
     dc1, dc2 = sites["dc1"], sites["dc2"]
     step(root={"next": "issuing"})
     dc1.follow()
@@ -281,7 +282,7 @@ def test_the_old_root_goes(
     genuine: Callable[[], Attempts],
     tmp_path: Path,
 ) -> None:
-    """With it goes whatever was signed under it: that is what cuts a stolen intermediate."""
+    """Everything that was signed under it becomes invalid with it. That is how a stolen intermediate is locked out."""
     dc1, dc2 = sites["dc1"], sites["dc2"]
     thief = {"thief": leaf(tmp_path, stolen, CONSUMER)}
     assert ask(thief) == {"thief": "answered"}
@@ -307,7 +308,7 @@ OLD = "cluster.local"
 
 @pytest.fixture
 def named(sites: dict[str, Any]) -> Callable[..., None]:
-    """Change the trust domains of sites, by default of both: what has the new one, and what the old one."""
+    """Change the trust domains of sites (by default of both): where the new one is used, and where the old one."""
 
     def change(*of: str, **keys: str) -> None:
         for name in of or DOMAINS:
@@ -324,7 +325,7 @@ def named(sites: dict[str, Any]) -> Callable[..., None]:
 
 @AGAIN
 def test_another_trust_domain(sites: dict[str, Any], load: Load, named: Callable[..., None]) -> None:
-    """In steps, each by each site's own `up`; no step can be left out. Held connections may end, and connect anew.
+    """The change has steps, each by every site's own `up`. No step can be left out. Held connections may reconnect.
 
     In CI test_stacks.py has sites with domains of their own from the beginning.
     """
@@ -352,7 +353,10 @@ def test_another_trust_domain(sites: dict[str, Any], load: Load, named: Callable
 def test_no_site_signs_for_another(
     sites: dict[str, Any], load: Load, step: Callable[..., None], ask: Ask, tmp_path: Path
 ) -> None:
-    """Whatever kind of name it writes, with a key that no other stack has; what is right goes on."""
+    """Whatever kind of name a site signs, its certificate is refused by the other.
+
+    Correct certificates go on working.
+    """
     dc1, dc2 = sites["dc1"], sites["dc2"]
     with dc2.edit() as config:
         config["dcmesh:trust"]["ownKey"] = 1
@@ -370,7 +374,7 @@ def test_no_site_signs_for_another(
         attempts[f"dc1's own pods as {kind.__name__}"] = leaf(tmp_path, thief, pods, kind)
     attempts["the consumer's name as DNSName"] = leaf(tmp_path, thief, own, x509.DNSName)
     assert ask(attempts) == {**dict.fromkeys(attempts, "refused"), "the consumer": "answered"}
-    # dc1's pods take URIs alone. Who imports is not so strict: to it the constraints are what binds.
+    # dc1's pods accept URIs only. An importer is not that strict, so only the constraints stop it.
     for name, parts in attempts.items():
         assert verifies(dc1, parts["certificate"], tmp_path) == (name == "the consumer"), name
     load.answered()
@@ -379,7 +383,7 @@ def test_no_site_signs_for_another(
 @AGAIN
 @ON_THE_NEWEST
 def test_the_way_back(sites: dict[str, Any], load: Load, step: Callable[..., None], named: Callable[..., None]) -> None:
-    """One site after the other, the other one being as it is; and dc1 forth once more. No authority is in the way."""
+    """One site goes back after the other, and then dc1 forward again. No authority's constraints prevent it."""
     dc1, dc2 = sites["dc1"], sites["dc2"]
 
     def take(name: str, **keys: str) -> None:
@@ -414,7 +418,10 @@ def test_a_stolen_intermediate(
     genuine: Callable[[], Attempts],
     tmp_path: Path,
 ) -> None:
-    """By the clock: docs/production.md, "A stolen intermediate". Whoever is connected stays until the gateway ends."""
+    """This follows docs/production.md, "A stolen intermediate".
+
+    Existing connections last until the gateway is restarted.
+    """
     dc1, dc2 = sites["dc1"], sites["dc2"]
     thief = {"thief": leaf(tmp_path, bundle_of(dc2.kubectl), CONSUMER)}
     assert ask(thief) == {"thief": "answered"}

@@ -1,4 +1,4 @@
-"""Two databases that change roles, each of a stack of its own, as production has them."""
+"""Two databases that change roles. Each is in a stack of its own, as in production."""
 
 from collections.abc import Iterator
 
@@ -34,7 +34,7 @@ def lab() -> Iterator[Lab]:
 
 @pytest.fixture(scope="module")
 def stacks(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> dict[str, SiteStack]:
-    """The sites of examples/mariadb-switchover.yaml, each in a stack, beside one that holds the trust."""
+    """The sites of examples/mariadb-switchover.yaml, each in its own stack, and a stack that holds the trust."""
     directory = tmp_path_factory.mktemp("two-stacks")
     state = directory / "state"
     trust = {"dcmesh:trust": {"source": "generated", "issueFor": [*NAMESPACES]}}
@@ -51,7 +51,7 @@ def stacks(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Site
         stack.init()
         place = "dcmesh:sites[0].workloads[0].replicationPassword"
         stack.pulumi("config", "set", "--secret", "--path", place, "of-both-sites-1")
-    for name in ("dc1", "dc2", "dc1"):  # what is not exported yet is imported by the next one
+    for name in ("dc1", "dc2", "dc1"):  # What dc2 does not export yet is imported by the second `up` of dc1.
         found[name].follow()
     return found
 
@@ -83,7 +83,7 @@ def writers(dc1: SiteStack, dc2: SiteStack, databases: dict[str, Database]) -> W
 
 
 def both_up(*stacks: SiteStack) -> None:
-    """Update stacks at once, each by its own run: the one waits for what the other does."""
+    """Update stacks at the same time, each by its own run. One run waits for what the other does."""
     runs = [stack.start("up", "--yes", "--skip-preview", "--suppress-outputs") for stack in stacks]
     said = [run.communicate(timeout=300)[0] for run in runs]
     assert [run.returncode for run in runs] == [0] * len(runs), "\n".join(said)
@@ -111,7 +111,7 @@ def test_a_switchover_there_and_back(
 def test_a_site_that_is_gone_and_returns(
     lab: Lab, dc1: SiteStack, dc2: SiteStack, databases: dict[str, Database], writers: Writers
 ) -> None:
-    """Nothing of it is lost, for dc2 had it all: so dc1 follows, and takes over again."""
+    """None of its rows is lost, since dc2 had them all. So dc1 follows, and takes over again."""
     turns = writers.turns()
     writers.end("dc1")
     assert_nothing_is_lost(writers, databases)

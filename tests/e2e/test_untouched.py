@@ -1,7 +1,7 @@
-"""Databases that run before dcmesh are exported, followed and let go again, in the words of docs/production.md.
+"""Databases that ran before dcmesh are exported, followed, and released again, as docs/production.md says.
 
-A MariaDB of two servers that hold a connection to each other at 4567, and a PostgreSQL, neither with Istio; both have
-local clients all through these tests. Gateways at both ends. One life, in the order of the tests.
+They are a MariaDB of two servers that hold a connection to each other at 4567, and a PostgreSQL, both without Istio.
+Both have local clients during all these tests. Gateways are at both ends. The tests form one course of events.
 """
 
 import json
@@ -18,13 +18,13 @@ from . import bare_postgres as postgres
 from .toolbox import Database, Kubectl, Lab, Project, eventually, lab_config, lab_for_a_while
 
 COPIES = "copies"
-"""Namespace of dc2's servers, which the mesh does not know."""
+"""The namespace of dc2's servers, without sidecars."""
 
 EGRESS = {"namespace": "dcmesh-egress", "serviceAccount": "egress"}
 MARIADB_HOST = f"db-0.db.{bare.NAMESPACE}.svc.cluster.local"
 PRIMARY = f"db-primary.{bare.NAMESPACE}.svc.cluster.local"
 SECONDS_AWAY = 2.0
-"""Within which a channel is back when a pod of a gateway goes, on a machine that does nothing else."""
+"""A channel is back within this time after a gateway's pod ends, on a machine that does nothing else."""
 
 pytestmark = pytest.mark.soak(
     proves=(
@@ -82,7 +82,7 @@ def sites(lab: Lab, directory: Path) -> dict[str, Kubectl]:
 
 @pytest.fixture(scope="module")
 def untouched(sites: dict[str, Kubectl]) -> Iterator[list[Any]]:
-    """Both databases and their local clients; and their state, before dcmesh."""
+    """Both databases with their local clients, and their state before dcmesh."""
     dc1 = sites["dc1"]
     bare.begin(dc1)
     postgres.begin(dc1)
@@ -124,7 +124,7 @@ def stacks(sites: dict[str, Kubectl], untouched: list[Any], directory: Path) -> 
 
 
 def near(site: Kubectl) -> set[str]:
-    """Return the kinds of objects in the databases' namespaces that neither they nor Kubernetes made."""
+    """Return the kinds of objects in the databases' namespaces that are neither theirs nor Kubernetes'."""
     kinds = [kind for kind in site("api-resources", "--namespaced", "--output=name").split() if "istio.io" in kind]
     kinds += ["networkpolicies", "jobs", "deployments.apps", "secrets", "roles", "rolebindings"]
     found = set[str]()
@@ -145,7 +145,7 @@ def test_dc1_exports_what_runs_and_leaves_it_as_it_is(
 
 @pytest.fixture(scope="module")
 def replica(stacks: dict[str, Project], sites: dict[str, Kubectl], source: Database) -> Database:
-    """dc2's MariaDB. Its PostgreSQL is beside it."""
+    """dc2's MariaDB replica. dc2's PostgreSQL runs beside it."""
     sites["dc2"]("create", "namespace", COPIES)
     stacks["dc2"].up()
     source("CREATE DATABASE watched; CREATE TABLE watched.t (id INT AUTO_INCREMENT PRIMARY KEY)")
@@ -191,19 +191,19 @@ until read -r -t 0; do
   mariadb --host={PRIMARY} --user=replication --connect-timeout=5 -BNe "SELECT @@hostname" 2>&1
 done
 """
-"""Asks the primary's Service again and again, until it gets another line."""
+"""Asks the primary's Service again and again, until it reads another line."""
 
 
 def test_a_service_as_a_whole_follows_its_primary_and_no_connection_fails(
     sites: dict[str, Kubectl], replica: Database
 ) -> None:
-    """The patch is what an operator does. A client in dc2 connects as fast as it can meanwhile."""
+    """The patch does what an operator does. Meanwhile a client in dc2 connects as fast as it can."""
     with bare.looping(sites["dc2"], replica.inside, FOLLOW) as end:
         for pod in ("db-1", "db-0"):
             selector = {"statefulset.kubernetes.io/pod-name": pod}
             patch = ("--patch", json.dumps({"spec": {"selector": selector}}))
             sites["dc1"]("patch", "service", "db-primary", "--namespace", bare.NAMESPACE, *patch)
-            time.sleep(5)  # many connections: what must not fail has no end to wait for
+            time.sleep(5)  # This makes many connections. No condition shows that none fails.
         answered = end().splitlines()
     assert set(answered) == {"db-0", "db-1"}
     assert answered[-1] == "db-0"
@@ -213,7 +213,7 @@ def test_a_service_as_a_whole_follows_its_primary_and_no_connection_fails(
 def test_the_export_is_taken_away_and_nothing_is_left(
     stacks: dict[str, Project], sites: dict[str, Kubectl], untouched: list[Any]
 ) -> None:
-    """The replica's `up` without the import first, then the source's."""
+    """First comes the replica's `up` without the import, then the source's."""
     for stack, key in (("dc2", "imports"), ("dc1", "exports")):
         with stacks[stack].edit() as config:
             config["dcmesh:sites"][0][key] = []

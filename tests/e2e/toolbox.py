@@ -1,4 +1,4 @@
-"""What the end-to-end tests share: a stack, a lab, kubectl, pods to ask from, and waiting for a condition."""
+"""Helpers of the end-to-end tests: a stack, a lab, kubectl, client pods, and waiting for a condition."""
 
 import base64
 import copy
@@ -29,7 +29,7 @@ PROGRAM = ("Pulumi.yaml", "__main__.py", "components", "dcmesh")
 """What of the repository is the program and its commands."""
 
 CLIENT = ("--namespace", "demo-dr", "deployment/client", "--container", "agnhost")
-"""How to `kubectl exec` into the demo's consumer."""
+"""The arguments of `kubectl exec` for the demo's consumer."""
 
 NO_ANSWER = ("", "000")
 DENIED = ("RBAC: access denied", "403")
@@ -38,7 +38,7 @@ T = TypeVar("T")
 
 
 def run(*command: str, check: bool = True, timeout: float = 600, **options: Any) -> subprocess.CompletedProcess[str]:
-    """Run a command; when it fails, or takes too long, show what it printed."""
+    """Run a command. If it fails or takes too long, show what it printed."""
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False, **options)
     except subprocess.TimeoutExpired as late:
@@ -53,16 +53,16 @@ def run(*command: str, check: bool = True, timeout: float = 600, **options: Any)
 
 
 def why_failed(printed: str) -> str:
-    """Return of what Pulumi printed what says why it failed; of any other text all.
+    """Return the part of Pulumi's output that says why it failed, or the whole text if it is not Pulumi's.
 
-    Where CI cuts a long output, the reason would be what is lost.
+    CI cuts long outputs, and would cut the reason.
     """
     _, reasons, rest = printed.rpartition("\nDiagnostics:\n")
     return reasons + rest
 
 
 def eventually(what: str, probe: Callable[[], T], *, within: float = 30) -> T:
-    """Ask until the answer is true, and return it. What takes long is asked less often: most probes are a kubectl."""
+    """Ask until the answer is true, and return it. Later questions come less often, as most of them run kubectl."""
     begun = time.monotonic()
     while not (answer := probe()):
         waited = time.monotonic() - begun
@@ -73,9 +73,9 @@ def eventually(what: str, probe: Callable[[], T], *, within: float = 30) -> T:
 
 
 def lab_config() -> dict[str, Any]:
-    """Return the configuration of the stack `lab`, as it stands in the repository.
+    """Return the configuration of the stack `lab` in the repository.
 
-    The variable LAB_ISTIO of the environment names the line of another of the lab's Istios, such as `1.30`.
+    The environment variable LAB_ISTIO chooses another line of the lab's Istios, such as `1.30`.
     """
     config: dict[str, Any] = yaml.safe_load((ROOT / "Pulumi.lab.yaml").read_text())["config"]
     line = os.environ.get("LAB_ISTIO")
@@ -107,7 +107,7 @@ def example(name: str) -> dict[str, Any]:
 
 
 def made_by_lab(config: Mapping[str, Any], lab: str) -> dict[str, Any]:
-    """Return a configuration whose sites, but for those on existing clusters, are made by a lab of that name.
+    """Return a configuration whose sites are made by a lab with this name, except those on existing clusters.
 
     Each site's gateway is reachable from its consumers' sites.
     """
@@ -119,7 +119,7 @@ def made_by_lab(config: Mapping[str, Any], lab: str) -> dict[str, Any]:
 
 
 def lab_cluster(lab: str, site: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the commands by which a lab makes a site's cluster."""
+    """Return the commands with which a lab makes a site's cluster."""
     python = "venv/bin/python -m lab"
     consumers = {consumer["site"] for export in site.get("exports", ()) for consumer in export.get("consumers", ())}
     reachable = "".join(f" --reachable-from {other}" for other in sorted(consumers))
@@ -132,7 +132,7 @@ def lab_cluster(lab: str, site: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def joined(config: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a configuration whose sites have the workloads, exports and imports of another's sites as well."""
+    """Return a configuration whose sites also have the workloads, exports and imports of another one's sites."""
     whole = copy.deepcopy(dict(config))
     for site, more in zip(whole["dcmesh:sites"], other["dcmesh:sites"], strict=True):
         for key in ("workloads", "exports", "imports"):
@@ -146,7 +146,7 @@ def demo_with_databases() -> dict[str, Any]:
 
 
 def on_istio(config: Mapping[str, Any], istio: Istio) -> dict[str, Any]:
-    """Return a configuration for the lab with another of the lab's Istios."""
+    """Return a configuration for the lab with this version of Istio."""
     changed = copy.deepcopy(dict(config))
     settings = changed["dcmesh:istio"]
     settings.update(version=istio.version, charts=f"./.lab/{istio.charts}")
@@ -156,12 +156,12 @@ def on_istio(config: Mapping[str, Any], istio: Istio) -> dict[str, Any]:
 
 
 def name_on(what: str, istio: Istio) -> str:
-    """Return the name of what stands once for each Istio: a lab, and so its stack."""
+    """Return a name for a lab, and so for its stack, that exists once for each version of Istio."""
     return f"{what}-{istio.line.replace('.', '-')}"
 
 
 class Lab:
-    """One lab, with its verbs as `python -m lab VERB` has them."""
+    """One lab. Its methods are the verbs of `python -m lab VERB`."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -170,17 +170,17 @@ class Lab:
         return run(*self._command(verb, *arguments), cwd=ROOT).stdout
 
     def start(self, verb: str, *arguments: str) -> subprocess.Popen[str]:
-        """Begin a verb; its standard output is a pipe."""
+        """Start a verb, with a pipe as standard output."""
         return subprocess.Popen(self._command(verb, *arguments), stdout=subprocess.PIPE, text=True, cwd=ROOT)
 
     def _command(self, verb: str, *arguments: str) -> tuple[str, ...]:
         return ("venv/bin/python", "-m", "lab", verb, "--lab", self.name, *arguments)
 
     def create(self, sites: Mapping[str, Sequence[str]]) -> None:
-        """Make sites side by side, each with the names of those that may reach it.
+        """Make sites at the same time, each with the names of the sites that may reach it.
 
         Raises:
-            RuntimeError: one was not made.
+            RuntimeError: a site was not made.
         """
         commands = [
             self._command("create", site, *(word for other in others for word in ("--reachable-from", other)))
@@ -191,17 +191,17 @@ class Lab:
             raise RuntimeError("the lab's sites were not made")
 
     def sites(self) -> dict[str, Any]:
-        """Return the lab's view of each site that it has begun to make."""
+        """Return the lab's view of each of its sites, complete or not."""
         return {site["site"]: site for site in json.loads(self("status", "--json"))["sites"]}
 
     def leftovers(self) -> dict[str, list[str]]:
-        """Return what of the lab is on the machine: the processes, mounts and so on that name it."""
+        """Return what is left of the lab on the machine: processes, mounts and so on that contain its name."""
 
         def naming_it(text: str) -> list[str]:
             mark = re.compile(rf"dcmesh-{self.name}-|dcmesh-lab/{self.name}(?![\w-])")
             return [line for line in text.splitlines() if mark.search(line)]
 
-        # `find` does not mind that other labs' directories come and go while it looks.
+        # `find` tolerates that other labs' directories come and go while it looks.
         own = ("-path", f"*/dcmesh-lab/{self.name}", "-prune", "-print")
         places = ("/sys/fs/cgroup", "/var/lib/dcmesh-lab")
         directories = run("find", *places, *own, check=False).stdout.splitlines()
@@ -217,9 +217,9 @@ class Lab:
 
 
 def lab_for_a_while(name: str) -> Iterator[Lab]:
-    """Yield a lab; afterwards delete what a test that failed has left of it. After a destroy that is nothing.
+    """Yield a lab. Afterwards delete what a failed test has left of it; after a destroy nothing is left.
 
-    One that another run has is left alone: both would delete it.
+    Refuse a lab that another run uses, because both runs would delete it.
     """
     with Path(gettempdir(), f"dcmesh-lab-{name}.lock").open("w") as lock:
         try:
@@ -234,7 +234,7 @@ def lab_for_a_while(name: str) -> Iterator[Lab]:
 
 
 class Project:
-    """A program with one stack, whose stack file is its own, so that the checkout stays clean."""
+    """A program with one stack. The stack file lies outside the checkout, which stays clean."""
 
     def __init__(
         self, directory: Path, *, stack: str, config: Mapping[str, Any], state: Path, program: Path = ROOT
@@ -242,11 +242,11 @@ class Project:
         """Make the project; the stack is not initialised.
 
         Args:
-            directory: an empty directory of its own.
-            stack: name of the stack.
-            config: what goes into its stack file.
-            state: directory of the state. Stacks that refer to one another share it.
-            program: directory of the program. Default: the checkout. The lab is the checkout's in any case.
+            directory: an empty directory for this project alone.
+            stack: the name of the stack.
+            config: the content of its stack file.
+            state: the directory of the state. Stacks that refer to one another share it.
+            program: the directory of the program. Default: the checkout. The lab is always the checkout's.
         """
         self.directory = directory
         self.stack = stack
@@ -260,7 +260,7 @@ class Project:
         temporary = directory / "tmp"
         temporary.mkdir(exist_ok=True)
         self.environment = os.environ | {
-            # The Kubernetes plugin leaves each cluster's kubeconfig there, with its key.
+            # The Kubernetes plugin leaves each cluster's kubeconfig in this directory, with its key.
             "TMPDIR": str(temporary),
             "PULUMI_BACKEND_URL": f"file://{state}",
             "PULUMI_CONFIG_PASSPHRASE": "e2e",
@@ -268,7 +268,7 @@ class Project:
         }
 
     def use(self, program: Path) -> None:
-        """From now on have the program of this directory."""
+        """Use the program of this directory from now on."""
         for name in PROGRAM:
             (self.directory / name).unlink(missing_ok=True)
             if (program / name).exists():
@@ -276,7 +276,7 @@ class Project:
 
     @contextmanager
     def edit(self) -> Iterator[dict[str, Any]]:
-        """Edit the configuration in the stack file, whose keys are `dcmesh:sites` and so on."""
+        """Edit the configuration in the stack file. Its keys are `dcmesh:sites` and so on."""
         file = yaml.safe_load(self.stack_file.read_text())
         yield file["config"]
         self.stack_file.write_text(yaml.safe_dump({**file, "config": made_by_lab(file["config"], self.stack)}))
@@ -292,12 +292,12 @@ class Project:
         )
 
     def killed(self, *arguments: str, when: Callable[[], bool], alone: bool = False) -> str:
-        """Run pulumi and kill it when something is so, unless it has ended; return what it printed.
+        """Run pulumi, and kill it when a condition holds, unless it has ended. Return what it printed.
 
         Args:
-            arguments: its own.
-            when: when to kill it.
-            alone: whether its plugins, the program and their commands live on.
+            arguments: pulumi's arguments.
+            when: the condition.
+            alone: whether only pulumi is killed, while its plugins, the program and their commands live on.
         """
         command = ("pulumi", *arguments, "--non-interactive")
         with (self.directory / "killed.log").open("w+") as log:
@@ -314,10 +314,10 @@ class Project:
             return log.read()
 
     def processes(self, wanted: Callable[[Path], bool]) -> list[int]:
-        """Return the ids of processes of this project's runs, which are known by its TMPDIR.
+        """Return the PIDs of this project's runs, which are recognized by its TMPDIR.
 
         Args:
-            wanted: tells of a directory in /proc whether that one is meant.
+            wanted: tells from a process's directory in /proc whether it is meant.
         """
         mark, found = f"TMPDIR={self.environment['TMPDIR']}".encode(), list[int]()
         for process in Path("/proc").glob("[0-9]*"):
@@ -327,12 +327,12 @@ class Project:
         return found
 
     def verbs(self, verb: str) -> list[int]:
-        """Return the ids of the processes that run `python -m dcmesh VERB`."""
+        """Return the PIDs of the processes that run `python -m dcmesh VERB`."""
         words = b"\0".join([b"-m", b"dcmesh", verb.encode(), b""])
         return self.processes(lambda process: words in (process / "cmdline").read_bytes())
 
     def end_plugins(self) -> None:
-        """End the plugins that live on of runs that were killed alone."""
+        """End the plugins of runs of which only pulumi was killed."""
         for pid in self.processes(lambda process: (process / "exe").readlink().name.startswith("pulumi-")):
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
@@ -345,15 +345,15 @@ class Project:
         self.pulumi("stack", "init", self.stack, "--no-select")
 
     def up(self, *options: str) -> str:
-        """Run `pulumi up`. What it prints names what changes.
+        """Run `pulumi up`. Its output names the resources that change.
 
-        Where nothing may change it shows how as well, and the program runs once: a preview would say the same before.
+        With --expect-no-changes it also shows how they change, and leaves out the preview, which would say the same.
         """
         shown = ("--diff", "--skip-preview") if "--expect-no-changes" in options else ()
         return self.pulumi("up", "--yes", "--suppress-outputs", *shown, *options)
 
     def refused(self, *arguments: str) -> str:
-        """Run what must fail; return all that it printed, but for the long outputs."""
+        """Run a command that must fail. Return everything that it printed, except the long outputs."""
         short = ("--suppress-outputs",) if arguments[0] == "up" else ()
         command = ("pulumi", *arguments, *short, "--non-interactive")
         done = run(*command, check=False, cwd=self.directory, env=self.environment)
@@ -361,7 +361,7 @@ class Project:
         return done.stdout + done.stderr
 
     def dcmesh(self, verb: str, *options: str, **environment: str) -> subprocess.CompletedProcess[str]:
-        """Run `python -m dcmesh VERB` on the stack, whatever its exit code says."""
+        """Run `python -m dcmesh VERB` on the stack, and accept any exit code."""
         command = ("venv/bin/python", "-m", "dcmesh", verb, *options)
         return run(*command, check=False, timeout=60, cwd=self.directory, env=self.environment | environment)
 
@@ -382,7 +382,7 @@ class Project:
         return found
 
     def changes(self) -> dict[str, set[tuple[str, str]]]:
-        """Return what the next `up` would do: types and names of resources, by operation."""
+        """Return what the next `up` would do: the types and names of resources, by operation."""
         found: dict[str, set[tuple[str, str]]] = {}
         for step in json.loads(self.pulumi("preview", "--json"))["steps"]:
             if step["op"] not in ("same", "read"):
@@ -391,12 +391,12 @@ class Project:
         return found
 
     def resources(self) -> list[dict[str, Any]]:
-        """Return what the stack holds beside itself."""
+        """Return the stack's resources, without the stack itself."""
         deployment = json.loads(self.pulumi("stack", "export"))["deployment"]
         return [part for part in deployment.get("resources", []) if part["type"] != "pulumi:pulumi:Stack"]
 
     def changed_in(self, site: str) -> dict[str, Any]:
-        """Return of each object in a site's cluster when the state has changed last."""
+        """Return when the state of each object in a site's cluster changed last."""
         objects = [part for part in self.resources() if f"::{site}-cluster-kubernetes::" in part.get("provider", "")]
         return {one["urn"]: one["modified"] for one in objects}
 
@@ -422,18 +422,18 @@ class Kubectl:
         return json.loads(self("get", kind, name, "--namespace", namespace, "--output", "json"))
 
     def names(self, kind: str, *scope: str) -> list[str]:
-        """Return the names of all objects of a kind; scope: `--namespace` and so on, else the whole cluster."""
+        """Return the names of all objects of a kind. `scope` is `--namespace` and so on; default: the whole cluster."""
         listed = self("get", kind, *(scope or ("--all-namespaces",)), "--output", "json")
         return sorted(item["metadata"]["name"] for item in json.loads(listed)["items"])
 
 
 def kubectl_of(project: Project, directory: Path) -> dict[str, Kubectl]:
-    """Return kubectl for each site of a stack that is up, by its own output."""
+    """Return kubectl for each site of a stack, from the stack's own output."""
     return {name: Kubectl(text, directory / name) for name, text in project.output("kubeconfigs").items()}
 
 
 def initialised(lab: Lab, directory: Path, config: Mapping[str, Any], program: Path = ROOT) -> Project:
-    """Make a project with the stack of a lab, named after it, and initialise the stack."""
+    """Make a project with a lab's stack, named after the lab, and initialise the stack."""
     project = Project(directory / "project", stack=lab.name, config=config, state=directory / "state", program=program)
     project.init()
     return project
@@ -441,7 +441,7 @@ def initialised(lab: Lab, directory: Path, config: Mapping[str, Any], program: P
 
 @contextmanager
 def standing(lab: Lab, directory: Path, config: Mapping[str, Any], program: Path = ROOT) -> Iterator[Project]:
-    """Have a stack of this configuration up for a while; then it is destroyed, and nothing of it may be left.
+    """Run `up` of a stack with this configuration, and destroy it after the block. Nothing of it may be left.
 
     Sites that the lab had before stay.
     """
@@ -464,7 +464,7 @@ def curl(site: Kubectl, host: str, *options: str, pod: tuple[str, ...] = CLIENT)
 
 
 def start(site: Kubectl, name: str, namespace: str, service_account: str, *, image: str = AGNHOST) -> tuple[str, ...]:
-    """Start a client pod; how to `kubectl exec` into it."""
+    """Start a client pod. Return the arguments of `kubectl exec` for it."""
     container = {"name": "client", "image": image, "command": ["sleep", "infinity"]}
     spec = {"serviceAccountName": service_account, "terminationGracePeriodSeconds": 1, "containers": [container]}
     site.apply({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "namespace": namespace}, "spec": spec})
@@ -486,23 +486,23 @@ class Database:
 
     @property
     def inside(self) -> tuple[str, ...]:
-        """How to `kubectl exec` into the server's container."""
+        """The arguments of `kubectl exec` for the server's container."""
         return ("--namespace", self.namespace, self.pod, "--container", "mariadb")
 
     def __call__(self, sql: str, *, check: bool = True) -> str:
-        """Run SQL as the server's master, who needs no password; empty if that fails and may."""
+        """Run SQL as the server's administrator, who needs no password. Return nothing if it fails and may fail."""
         vertical = sql.endswith("\\G")
         names = "--column-names" if vertical else "--skip-column-names"
         client = ("mariadb", "--socket=/run/mysqld/mysqld.sock", "--batch", names, f"--execute={sql}")
         return self.site("exec", *self.inside, "--", "timeout", "60", *client, check=check)
 
     def channel(self) -> dict[str, str]:
-        """Return what the server says of its channel; empty if there is none, or no answer."""
+        """Return what the server says of its channel; empty if there is no channel, or no answer."""
         shown = self("SHOW ALL SLAVES STATUS\\G", check=False)
         return dict(line.strip().partition(": ")[::2] for line in shown.splitlines() if ":" in line)
 
     def follows(self) -> bool:
-        """Tell whether the server is connected with its source and takes over all that comes."""
+        """Tell whether the server is connected to its source and applies what comes."""
         channel = self.channel()
         return [channel.get(f"Slave_{part}_Running") for part in ("IO", "SQL")] == ["Yes", "Yes"]
 
@@ -522,30 +522,33 @@ def log_in(
     sql: str = "SELECT @@hostname",
     port: int = 3306,
 ) -> str:
-    """Ask a database over TCP, from a pod; its answer, or why there is none."""
+    """Query a database over TCP from a pod. Return its answer, or the reason why there is none."""
     client = f"mariadb --batch --skip-column-names --connect-timeout=5 --port={port}"
-    # By standard input: what is on a command line can be read by others.
+    # Passwords go by standard input, since others can read a command line.
     script = f'read -r MYSQL_PWD; export MYSQL_PWD; timeout 20 {client} --host="$0" --user="$1" --execute="$2" 2>&1'
     command = ("bash", "-c", script, host, user, sql)
     return site("exec", "--stdin", *pod, "--", *command, check=False, stdin=f"{password}\n")
 
 
 def database_passwords(site: Kubectl, namespace: str) -> dict[str, str]:
-    """Return the passwords of a database as its newest Secret has them, by user."""
+    """Return a database's passwords from its newest Secret, by user."""
     found = json.loads(site("get", "secrets", "--namespace", namespace, "--output", "json"))["items"]
     newest = max((s for s in found if "replication" in s["data"]), key=lambda s: s["metadata"]["creationTimestamp"])
     return {user: base64.b64decode(value).decode() for user, value in newest["data"].items()}
 
 
 def open_ports(lab: Lab, site: str, *targets: str) -> list[str]:
-    """Return what accepts connections from a site's node, each as `ADDRESS PORT`; targets: see scan.py."""
+    """Return the ports that accept connections from a site's node, each as `ADDRESS PORT`.
+
+    scan.py explains `targets`.
+    """
     scan = Path(__file__).with_name("scan.py")
     return lab("enter", site, "--", sys.executable, str(scan), *targets).splitlines()
 
 
 @contextmanager
 def captured(lab: Lab, file: Path) -> Iterator[Callable[[], bytes]]:
-    """Capture what crosses the lab's WAN; after the block, the given function returns it."""
+    """Capture what crosses the lab's WAN. After the block, the yielded function returns it."""
     command = ("ip", "netns", "exec", f"dcmesh-{lab.name}-wan", "tcpdump", "-i", "any", "--immediate-mode", "-U", "-w")
     tcpdump = subprocess.Popen([*command, str(file)], stderr=subprocess.PIPE, text=True)
     assert tcpdump.stderr is not None
@@ -559,7 +562,7 @@ def captured(lab: Lab, file: Path) -> Iterator[Callable[[], bytes]]:
 
 
 def switch(project: Project, primary: str, **failover: str) -> None:
-    """Want a site as the primary from the next `up` on, after `failover.without` and so on if anything is given."""
+    """Configure a site as the primary for the next `up`, with `failover.without` and so on if they are given."""
     with project.edit() as config:
         config["dcmesh:primary"] = primary
         config.pop("dcmesh:failover", None)

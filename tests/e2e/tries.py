@@ -1,4 +1,4 @@
-"""A client that connects to hosts all the while, and what became of each of its tries."""
+"""A client that connects to hosts all the time, and the outcome of each of its tries."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -9,7 +9,7 @@ from . import bare_database as bare
 from .toolbox import MARIADB, Kubectl, start
 
 GREETING = """timeout 2 bash -c '{ read -r -N 5 -u 3; } 3<>"/dev/tcp/$0/3306"' $host"""
-"""Waits for the first bytes that a host's database says. It needs no account."""
+"""Waits for the first bytes from a host's database. This needs no account."""
 
 WATCH = """
 echo begun
@@ -23,16 +23,16 @@ read -r
 kill $(jobs -p)
 cat /tmp/tries
 """
-"""Asks each host again and again until it gets a line, then says when each was asked, and whether it answered."""
+"""Asks each host again and again until it reads a line. Then it prints when each was asked, and whether it answered."""
 
 
 @dataclass
 class Tries:
-    """What became of a client's new connections.
+    """The outcome of a client's new connections.
 
     Attributes:
-        answered: when one was answered.
-        failed: when one was not, with the host and why.
+        answered: the times at which one was answered.
+        failed: the times at which one failed, with the host and the reason.
     """
 
     answered: list[float] = field(default_factory=list)
@@ -40,16 +40,16 @@ class Tries:
 
     @property
     def longest_pause(self) -> float:
-        """For how long none was answered at most."""
+        """The longest time in which none was answered."""
         return max(later - sooner for sooner, later in pairwise(self.answered))
 
     @property
     def a_second(self) -> float:
-        """How many there were."""
+        """The number of connections per second."""
         return (len(self.answered) + len(self.failed)) / (self.answered[-1] - self.answered[0])
 
     def failed_but_at(self, *pods: str) -> list[str]:
-        """Return those that failed at hosts of other pods than these."""
+        """Return the failures at hosts of other pods than these."""
         return [line for line in self.failed if line.split()[1].partition(".")[0] not in pods]
 
 
@@ -57,14 +57,14 @@ class Tries:
 def watched(
     site: Kubectl, namespace: str, account: str, hosts: Sequence[str], *, ask: str = GREETING
 ) -> Iterator[Tries]:
-    """Have a client connect all the while; after the block what is given has what became of that.
+    """Run a client that connects all the time. After the block, the yielded object has the outcome.
 
     Args:
-        site: the client's.
-        namespace: its namespace.
-        account: its service account.
-        hosts: whom it asks, all side by side.
-        ask: how it asks `$host`.
+        site: the client's site.
+        namespace: the client's namespace.
+        account: the client's service account.
+        hosts: the hosts that the client asks, all at the same time.
+        ask: the command that asks `$host`.
     """
     pod = start(site, "watch", namespace, account, image=MARIADB)
     tries = Tries()

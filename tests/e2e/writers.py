@@ -1,4 +1,4 @@
-"""Clients that never stop trying to write in two sites, and what they saw committed."""
+"""Clients that never stop trying to write in two sites, and the rows that they saw committed."""
 # ruff: noqa: S608 - SQL is the tests' own
 
 import math
@@ -10,8 +10,8 @@ from .toolbox import MARIADB, Database, Kubectl, eventually, log_in, start
 
 LOG = "/tmp/written"  # noqa: S108 - in a pod of its own
 
-# Tries to write a numbered row at a host, again and again, each time by a new connection; tells when which was
-# committed: the seconds since the epoch before and after, and the number.
+# Tries to write numbered rows at a host, each on a new connection. For each committed row it prints the seconds since
+# the epoch before and after the commit, and the row's number.
 WRITER = f"""
 export MYSQL_PWD=ordinary
 for ((n = $2; ; n++)); do
@@ -25,7 +25,7 @@ done
 
 @dataclass(frozen=True, order=True)
 class Written:
-    """A row that a site has committed between two times."""
+    """A row that a site committed between two times."""
 
     begun: float
     done: float
@@ -34,14 +34,14 @@ class Written:
 
 
 def begin(site: Kubectl, pod: str, namespace: str, name: str, host: str, *, first: int = 1) -> tuple[str, ...]:
-    """Start a client in a pod of its own; how to `kubectl exec` into it.
+    """Start a client in a pod of its own. Return the arguments of `kubectl exec` for it.
 
     Args:
         site: the site.
         pod: the pod's name.
         namespace: the database's namespace.
-        name: under which it writes.
-        host: where it writes.
+        name: the name under which the client writes.
+        host: the host at which it writes.
         first: the number of its first row.
     """
     inside = start(site, pod, namespace, "db", image=MARIADB)
@@ -51,7 +51,7 @@ def begin(site: Kubectl, pod: str, namespace: str, name: str, host: str, *, firs
 
 
 def pause(site: Kubectl, inside: tuple[str, ...]) -> float:
-    """Return for how many seconds, at most, none of a client's rows was committed."""
+    """Return the longest time, in seconds, in which none of a client's rows was committed."""
     done = [float(line.split()[1]) for line in site("exec", *inside, "--", "cat", LOG).splitlines()]
     return max(after - before for before, after in pairwise(done))
 
@@ -60,7 +60,7 @@ class Writers:
     """A client in each site that never stops trying to write there."""
 
     def __init__(self, sites: Mapping[str, Kubectl], namespaces: Mapping[str, str]) -> None:
-        """Start them. The table `shop.written` and the account `shopper` are there.
+        """Start the clients. The table `shop.written` and the account `shopper` must exist.
 
         Args:
             sites: the sites.
@@ -91,17 +91,19 @@ class Writers:
         return self._sites[site]("exec", *self._pods[site], "--", "cat", LOG)
 
     def led_to(self, site: str) -> str:
-        """Return the id of the server to which the Service `db-writer` leads a client in a site."""
+        """Return the ID of the server to which the Service `db-writer` leads a client in a site."""
         return log_in(self._sites[site], self._pods[site], "db-writer", "shopper", "ordinary", sql="SELECT @@server_id")
 
     def end(self, site: str) -> None:
-        """End a client for good, and remember what it committed."""
+        """End a client, and remember what it committed."""
         self._sites[site]("exec", *self._pods[site], "--", "pkill", "--full", "/tmp/writer")  # noqa: S108
         self._ended[site] += f"{self._log(site)}\n"
         del self._pods[site]
 
     def turns(self) -> list[str]:
-        """Return which site wrote, in order, in as few turns as can be: two sites that write at once take many.
+        """Return the order in which sites wrote, as the fewest possible turns.
+
+        Two sites that write at once make many turns.
 
         A row was committed at some moment between its two times.
         """
@@ -109,7 +111,7 @@ class Writers:
         found = list[str]()
         while any(left.values()):
             ends = {site: min((row.done for row in rows), default=math.inf) for site, rows in left.items()}
-            # Who must have written first; then for as long as no other must have.
+            # Begin with the site that must have written first. Its turn lasts until another site must have written.
             site = min(ends, key=lambda site: ends[site])
             end = min((ends[other] for other in ends.keys() - {site}), default=math.inf)
             left[site] = [row for row in left[site] if row.begun >= end]
@@ -117,7 +119,7 @@ class Writers:
         return found
 
     def gap(self, before: str, after: str) -> float:
-        """Return for how many seconds nobody wrote when one site took over from another the last time."""
+        """Return for how many seconds nobody wrote when one site last took over from another."""
         written = self.written()
         last = max(row.done for row in written if row.site == before)
         return min(row.begun for row in written if row.site == after and row.begun > last) - last
@@ -133,13 +135,13 @@ class Writers:
 
 
 def rows(database: Database) -> set[tuple[str, int]]:
-    """Return the rows that a server has: each one's site and number."""
+    """Return the rows that a server has, each as its site and number."""
     lines = database("SELECT site, number FROM shop.written").splitlines()
     return {(site, int(number)) for site, number in (line.split("\t") for line in lines)}
 
 
 def assert_nothing_is_lost(writers: Writers, databases: Mapping[str, Database]) -> None:
-    """Every row that has been committed by now gets to every server."""
+    """Assert that every row that has been committed so far arrives at every server."""
     written = {(row.site, row.number) for row in writers.written()}
     for name, database in databases.items():
         eventually(f"{name} has every row that was committed", lambda d=database: written <= rows(d))

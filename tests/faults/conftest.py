@@ -1,4 +1,4 @@
-"""A pair of the suite's own, under a writer's load for as long as the suite lasts; and the document, if wanted."""
+"""The suite's own pair, under a writer's load during the whole suite. It also writes the document, if wanted."""
 
 import os
 from collections.abc import Iterator
@@ -26,7 +26,10 @@ def lab() -> Iterator[Lab]:
 
 @pytest.fixture(scope="package")
 def pair(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
-    """The pair of examples/mariadb.yaml with two gateways, up. It is destroyed, and nothing may be left."""
+    """The pair of examples/mariadb.yaml with two gateway pods, after `up`.
+
+    It is destroyed afterwards, and nothing may be left.
+    """
     config = example("mariadb")
     config["dcmesh:sites"][0]["gateway"]["replicas"] = 2
     with standing(lab, tmp_path_factory.mktemp(lab.name), config) as project:
@@ -47,7 +50,7 @@ def stage(pair: Project, lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> 
 
 @pytest.fixture(scope="package")
 def short_lived(stage: Stage) -> None:
-    """Certificates and silent connections that do not live long, by the stack file; all proxies start with that."""
+    """Short lives for certificates and silent connections, set in the stack file. All proxies start with them."""
     metadata = {
         "SECRET_TTL": f"{CERTIFICATE_LIFE}s",
         "SECRET_GRACE_PERIOD_RATIO": "0.5",
@@ -59,7 +62,7 @@ def short_lived(stage: Stage) -> None:
     stage.project.up("--skip-preview")
     restarted = ((stage.source, (GATEWAY, (SOURCE, "app=db"))), (stage.replica, ((REPLICA, "app=db"),)))
     for site, selections in restarted:
-        # istiod reads its configuration at its start, or when kubelet gets round to bringing it.
+        # istiod reads its configuration when it starts, or when kubelet has updated the file.
         site.kubectl("rollout", "restart", "deployment/istiod", "--namespace", "istio-system")
         site.kubectl("rollout", "status", "deployment/istiod", "--namespace", "istio-system", "--timeout=120s")
         for namespace, label in selections:
@@ -78,7 +81,10 @@ def has(site: Site, pod: str, namespace: str, metadata: dict[str, str]) -> bool:
 
 @pytest.fixture(scope="package")
 def outcomes(request: pytest.FixtureRequest) -> Iterator[list[Outcome]]:
-    """What the faults have cost. Written down at the end if it is wanted, all have been tried and none has failed."""
+    """The costs of the faults.
+
+    They are written at the end if that is wanted, all faults were tried, and none has failed.
+    """
     found: list[Outcome] = []
     yield found
     document: Path | None = request.config.getoption("--document", default=None)

@@ -1,4 +1,4 @@
-"""The faults: what each is called, how it is made, that it took place, and what it may cost at most."""
+"""The faults. Each has a name, a way to make it, a check that it took place, and bounds for its cost."""
 
 import json
 import subprocess
@@ -19,23 +19,26 @@ CUT = 60
 """Seconds for which soak cuts the WAN."""
 
 SHORT_CUT = 30
-"""Seconds for which CI cuts the WAN: so many that without the gateway's giving up replication resumes beyond the bound.
+"""Seconds for which CI cuts the WAN.
 
-The gateway ends a connection whose peer is silent after 15 s. Without that it lasts until TCP next tries to send.
-It does about 27 and 54 s after the begin: 24 s after the end of this cut, but only 7 s after one of 20 s.
+It is long enough that the bound is exceeded if the gateway keeps silent connections.
+
+The gateway ends a connection whose peer has been silent for 15 s. If it did not, the connection would last until TCP's
+next try to send. TCP tries about 27 and 54 s after the beginning of a cut. That is 24 s after the end of this cut, but
+only 7 s after the end of a cut of 20 s.
 """
 
 ISTIOD_AWAY = 120
 """Seconds for which an istiod is away."""
 
 IDLE_TIMEOUT = 5
-"""Seconds of silence after which the proxies of the last faults end a connection."""
+"""Seconds of silence after which proxies end a connection, for the last faults."""
 
 SILENCE = 4 * IDLE_TIMEOUT
 """Seconds for which the channel is idle."""
 
 CERTIFICATE_LIFE = 60
-"""Seconds that a workload's certificate of the last faults is valid; half of it later there is a new one."""
+"""Seconds for which a workload's certificate is valid in the last faults. It is renewed after half of them."""
 
 
 @dataclass
@@ -46,7 +49,7 @@ class Mark:
     end: float = 0
 
     def begins(self) -> None:
-        """Say that it begins now. Unless its end is marked too it is over at once."""
+        """Mark the beginning. If no end is marked, the fault is over at once."""
         self.begin = self.end = time.time()
 
     def ends(self) -> None:
@@ -59,10 +62,10 @@ class Bounds:
 
     Attributes:
         noticed: until the replica says that it is not connected; None if it must stay connected all the time.
-        writer_break: writer without a commit.
-        stall: replica without a new row.
-        resumed: from the fault's end until rows come; None if they must never be gone.
-        why: what the bounds follow from.
+        writer_break: for which the writer commits nothing.
+        stall: for which the replica gets no new row.
+        resumed: from the fault's end until rows arrive; None if they must arrive all the time.
+        why: the reason for the bounds.
     """
 
     noticed: float | None
@@ -73,7 +76,7 @@ class Bounds:
 
 
 def beyond(cost: Figures, bounds: Bounds) -> list[str]:
-    """Return what a fault cost more of than it may."""
+    """Return the bounds that a fault exceeded."""
     found = [
         f"{what} {seconds:.1f} s, at most {bound} s"
         for what, seconds, bound in (
@@ -94,13 +97,13 @@ class Fault:
     """One fault.
 
     Attributes:
-        name: what the document calls it.
+        name: the fault's name in the document.
         how: what is done.
-        do: does it, marks its begin and end, and asserts that it took place.
-        bounds: what it may cost.
-        paused: whether the writer is to pause while it lasts.
-        short_lived: whether it wants the proxies' short time-outs and certificates.
-        proves: of a fault that belongs to soak, globs of the files that it proves. CI has those without.
+        do: makes the fault, marks its beginning and end, and asserts that it took place.
+        bounds: what the fault may cost.
+        paused: whether the writer pauses while the fault lasts.
+        short_lived: whether the fault needs short time-outs and short-lived certificates in the proxies.
+        proves: globs of the files that the fault proves, if it belongs to soak. CI runs the faults without globs.
     """
 
     name: str
@@ -113,13 +116,13 @@ class Fault:
 
 
 BUSY = 10
-"""Seconds without a row that a busy machine of two cores is granted where nothing may break."""
+"""Where nothing may break, a busy machine of two cores may still have this many seconds without a row."""
 
 UNTOUCHED = "the channel must not break"
 
 
 def kill_pods(site: Site, pods: list[dict[str, Any]], mark: Mark) -> None:
-    """SIGKILL all processes of pods, sandboxes included; wait until kubelet has made new sandboxes."""
+    """Send SIGKILL to all processes of pods, sandboxes included. Wait until kubelet has made new sandboxes."""
     pids = [pid for pod in pods for pid in site.processes(pod)]
     mark.begins()
     kill(pids)
@@ -139,7 +142,7 @@ def restarts(pod: dict[str, Any]) -> int:
 
 
 def carrier(stage: Stage) -> dict[str, Any]:
-    """Return the gateway's pod that the channel goes through."""
+    """Return the gateway's pod through which the channel goes."""
 
     def connections(pod: dict[str, Any]) -> str:
         pid = str(stage.source.processes(pod)[0])
@@ -170,7 +173,7 @@ def replica_killed(stage: Stage, mark: Mark) -> None:
 
 @contextmanager
 def unbroken(stage: Stage) -> Iterator[None]:
-    """Assert that no channel connects anew: the source's connections are the ones that there were."""
+    """Assert that no channel reconnects: the source's connections are still the same."""
     before = stage.channels()
     yield
     assert stage.channels() == before, "a channel has connected anew"
@@ -221,7 +224,7 @@ def wan_cut(mode: Wan, seconds: int) -> Callable[[Stage, Mark], None]:
 
 @contextmanager
 def dead(stage: Stage, address: str) -> Iterator[None]:
-    """Have the WAN lose all packets from and to an address."""
+    """Let the WAN lose all packets from and to an address."""
 
     namespace = f"dcmesh-{stage.lab.name}-wan"
     rules = f"""chain address {{
@@ -272,7 +275,7 @@ def containerd_killed(choose: Callable[[Stage], Site]) -> Callable[[Stage, Mark]
             mark.begins()
             site.inside("kill", "-9", before)
             eventually("containerd runs again", lambda: site.supervised("containerd") not in ("0", before))
-            # It does what is asked of it, and its containers are those that there were.
+            # It works again, and its containers are the same as before.
             eventually("the node is ready", lambda: "True" in node_ready(site), within=60)
             assert site.exec("db-0", "mariadb", "echo", "well") == "well"
         assert restarts(site.pod("db-0")) == restarts(pod)
@@ -303,7 +306,7 @@ def certificates_rotated(stage: Stage, mark: Mark) -> None:
         rotated()
         eventually("every proxy has had three certificates", rotated, within=4 * CERTIFICATE_LIFE)
         mark.ends()
-        # The channel is as old as it was. A new connection takes what is valid now.
+        # The channel is still the old connection. A new connection uses the certificates that are valid now.
         greeting = f"exec 3<>/dev/tcp/{HOST}/3306 && timeout 10 head --bytes=48 <&3 | tr -cd '[:print:]'"
         assert "MariaDB" in stage.replica.exec("db-0", "mariadb", "bash", "-c", greeting)
 
@@ -321,7 +324,7 @@ def leaf(site: Site, pod: str, namespace: str) -> str:
 
 
 def idle(stage: Stage, mark: Mark) -> None:
-    """The writer pauses. Beside the channel a session without heartbeats goes the same way, and is cut."""
+    """The writer pauses. A session without heartbeats, beside the channel on the same way, is ended."""
     password = stage.source.kubectl.get("secret", "writer", SOURCE)["data"]["password"]
     script = (
         f"export MYSQL_PWD=$(base64 --decode <<<{password});"
@@ -374,7 +377,7 @@ LINK = (
     "tests/faults/stage.py",
 )
 CHANNEL = ("components/databases/mariadb.py", "dcmesh/model/mariadb.py", "components/databases/mariadb_prepare.sh")
-"""What the faults of soak prove: the way between the sites, by the Istio of stack `lab`; the database's settings."""
+"""The files that soak's faults prove: the way between the sites, stack `lab`, and the database's settings."""
 
 FAULTS = (
     Fault(
@@ -451,13 +454,13 @@ FAULTS = (
             noticed=15,
             stall=CUT + 15,
             resumed=15,
-            why=f"only who sends is told, and the replica just listens: slave_net_timeout is 10 s; {RECONNECT}",
+            why=f"only a sender gets resets, and the replica only listens: slave_net_timeout is 10 s; {RECONNECT}",
         ),
         proves=(*LINK, *CHANNEL),
     ),
     Fault(
         name="gateway's address changed",
-        how="the old address dies; `loadBalancerIp` is another, `pulumi up`; over when the importer has the new one",
+        how="the old address dies; `pulumi up` with another `loadBalancerIp`; over when the importer has the new one",
         do=gateway_moved,
         bounds=Bounds(noticed=15, stall=240, resumed=30, why=f"the longest part is `pulumi up`; {RECONNECT}"),
     ),
@@ -475,7 +478,7 @@ FAULTS = (
     ),
     Fault(
         name="certificates of all workloads rotated twice",
-        how=f"they live for {CERTIFICATE_LIFE} s (`SECRET_TTL`), renewed after half of that",
+        how=f"they live for {CERTIFICATE_LIFE} s (`SECRET_TTL`), and are renewed after half of that",
         do=certificates_rotated,
         bounds=Bounds(noticed=None, stall=BUSY, resumed=None, why=UNTOUCHED),
         short_lived=True,

@@ -1,4 +1,4 @@
-"""What a fault cost, computed from what the writer and the observer wrote down. Nothing here touches a cluster."""
+"""Computes what a fault cost from the records of the writer and the observer. Nothing here touches a cluster."""
 
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 VISIBLE = 1.0
-"""Seconds without a commit that count as a break of the writer. Shorter ones happen without any fault."""
+"""Seconds without a commit that count as a break of the writer. Shorter breaks happen without any fault."""
 
 
 @dataclass(frozen=True)
 class Commit:
-    """The writer knows at this time that row `n`, and so every row before it, is committed."""
+    """A time at which the writer knows that row `n`, and so every row before it, is committed."""
 
     at: float
     n: int
@@ -22,9 +22,9 @@ class Sample:
     """The replica at one time.
 
     Attributes:
-        at: when.
-        highest: highest row on it; None if it could not be asked.
-        connected: whether it says that it is connected to its source.
+        at: the time.
+        highest: the highest row on the replica; None if the replica could not be asked.
+        connected: whether the replica says that it is connected to its source.
     """
 
     at: float
@@ -34,11 +34,11 @@ class Sample:
 
 @dataclass(frozen=True, kw_only=True)
 class Window:
-    """A fault in time.
+    """The times of a fault.
 
     Attributes:
         begin: when it began.
-        end: when it was over; the same if it was over at once.
+        end: when it was over; equal to `begin` if it was over at once.
         until: when replication was well again and had caught up.
         paused: whether the writer did not write from begin to end.
     """
@@ -50,19 +50,19 @@ class Window:
 
     @property
     def wanted(self) -> float:
-        """From when on rows are wanted."""
+        """The time from which on rows are expected."""
         return self.end if self.paused else self.begin
 
 
 @dataclass(frozen=True, kw_only=True)
 class Figures:
-    """What a fault cost; seconds and rows.
+    """What a fault cost, in seconds and rows.
 
     Attributes:
-        noticed: from the fault's begin until the replica said that it is not connected; None if it never did.
-        unseen: it never did, and connected anew all the same: between two looks.
-        writer_break: longest time in which the writer committed nothing.
-        stall: longest time in which the replica got no row.
+        noticed: from the fault's beginning until the replica said that it is not connected; None if it never said so.
+        unseen: whether the replica reconnected between two looks, and so never said that it is not connected.
+        writer_break: the longest time in which the writer committed nothing.
+        stall: the longest time in which the replica got no row.
         resumed: from the fault's end until the replica was connected again and got a row; None if it stayed connected.
         behind: rows that were committed and not on the replica, at worst.
     """
@@ -81,10 +81,10 @@ def figures(
     """Compute what a fault cost.
 
     Args:
-        commits: all that the writer knows, in order.
+        commits: all of the writer's records, in order.
         samples: all of the observer's, in order, from before the fault until after it.
-        window: the fault.
-        reconnected: whether the source says that the connection is another than before.
+        window: the times of the fault.
+        reconnected: whether the source says that the connection is not the same as before.
     """
     noticed_after = noticed(samples, window)
     stall = longest_gap(arrivals(samples), window)
@@ -106,7 +106,7 @@ def committed(commits: Sequence[Commit], at: float) -> int:
 
 
 def arrivals(samples: Iterable[Sample]) -> list[float]:
-    """Return the times at which the replica was seen to have got rows."""
+    """Return the times at which the observer saw new rows on the replica."""
     times, highest = [], 0
     for sample in samples:
         if sample.highest is not None and sample.highest > highest:
@@ -116,9 +116,9 @@ def arrivals(samples: Iterable[Sample]) -> list[float]:
 
 
 def longest_gap(times: Sequence[float], window: Window) -> tuple[float, float]:
-    """Return between which two of the times most time passed, in the window or reaching into it.
+    """Return the two consecutive times with the longest gap between them, in the window or reaching into it.
 
-    A gap may begin before the fault: with the last row that came before it. While rows are not wanted there is none.
+    A gap may begin before the fault, with the last row that came before it. While no rows are expected there is no gap.
     """
     if window.paused:
         times = [window.wanted, *(time for time in times if time > window.wanted)]
@@ -129,15 +129,15 @@ def longest_gap(times: Sequence[float], window: Window) -> tuple[float, float]:
 
 
 def noticed(samples: Iterable[Sample], window: Window) -> float | None:
-    """Return how long after the fault's begin the replica said that it is not connected, or was gone itself."""
+    """Return how long after the fault's beginning the replica said that it is not connected, or was itself away."""
     within = (sample for sample in samples if window.begin <= sample.at <= window.until)
     return next((sample.at - window.begin for sample in within if not sample.connected), None)
 
 
 def resumed(samples: Sequence[Sample], window: Window) -> float | None:
-    """Return how long after the fault's end the first row came over a new connection, or after the writer's pause.
+    """Return how long after the fault's end, or after the writer's pause, the first row came over a new connection.
 
-    Rows that were under way when the connection was lost are not taken for it.
+    Rows that were under way when the connection was lost do not count.
     """
     lost = [sample.at for sample in samples if window.begin <= sample.at <= window.until and not sample.connected]
     if not lost and not window.paused:
@@ -147,7 +147,10 @@ def resumed(samples: Sequence[Sample], window: Window) -> float | None:
 
 
 def rows_behind(commits: Sequence[Commit], samples: Iterable[Sample], window: Window) -> int:
-    """Return how many committed rows the replica lacked at worst. While it is away it has what it had."""
+    """Return how many committed rows the replica lacked at worst.
+
+    While it is away, it counts with the rows that it had.
+    """
     worst, highest = 0, 0
     for sample in samples:
         highest = max(highest, sample.highest or 0)
@@ -157,7 +160,7 @@ def rows_behind(commits: Sequence[Commit], samples: Iterable[Sample], window: Wi
 
 
 def flaws(rows: Sequence[int]) -> str:
-    """Return what is wrong with rows that are to be 1, 2, 3 and so on; empty if nothing is."""
+    """Return what is wrong with rows that should be 1, 2, 3 and so on; empty if nothing is wrong."""
     if list(rows) == list(range(1, len(rows) + 1)):
         return ""
     present = set(rows)
@@ -170,13 +173,13 @@ def flaws(rows: Sequence[int]) -> str:
 
 
 def taken_back(commits: Iterable[Commit]) -> list[tuple[int, int]]:
-    """Return where a row was committed, and then the highest committed row was a lower one."""
+    """Return the places where a row was committed, and later the highest committed row was lower."""
     return [(a.n, b.n) for a, b in pairwise(commits) if b.n < a.n]
 
 
 @dataclass(frozen=True)
 class Point:
-    """One line of a fault's course; `at` counts from its begin."""
+    """One line of a fault's course. `at` counts from the fault's beginning."""
 
     at: float
     committed: int
@@ -185,7 +188,7 @@ class Point:
 
 
 def thinned(commits: Sequence[Commit], samples: Iterable[Sample], window: Window, *, every: float = 1.0) -> list[Point]:
-    """Return a fault's course from a second before it: a line a second, and whenever the connection changes."""
+    """Return a fault's course from a second before it on: a line each second, and whenever the connection changes."""
     points: list[Point] = []
     for sample in samples:
         if not window.begin - 1 <= sample.at <= window.until:

@@ -1,4 +1,7 @@
-"""docs/resilience.md and the figures beside it. The document is made of figures.csv alone, a unit test compares."""
+"""Writes docs/resilience.md and its figures.
+
+The document depends on figures.csv alone, and a unit test compares them.
+"""
 
 import csv
 import io
@@ -22,10 +25,10 @@ class Outcome:
     """What a fault cost.
 
     Attributes:
-        fault: its name.
+        fault: the fault's name.
         figures: what it cost.
-        checked: how many rows the replica had afterwards, all compared with what was committed.
-        course: how it went.
+        checked: how many rows the replica had afterwards. All were compared with the committed rows.
+        course: the lines of its course.
     """
 
     fault: str
@@ -35,7 +38,7 @@ class Outcome:
 
 
 def write(document: Path, outcomes: Sequence[Outcome], *, cores: int) -> None:
-    """Write the document, and beside it the figures and the course of each fault."""
+    """Write the document, the figures, and the course of each fault."""
     beside = document.with_suffix("")
     beside.mkdir(parents=True, exist_ok=True)
     (beside / "figures.csv").write_text(figures_csv(outcomes))
@@ -44,7 +47,7 @@ def write(document: Path, outcomes: Sequence[Outcome], *, cores: int) -> None:
 
 
 def figures_csv(outcomes: Iterable[Outcome]) -> str:
-    """Return a line a fault; seconds to a tenth, empty where there is none."""
+    """Return a line for each fault. Seconds are to a tenth. A figure that does not exist is empty."""
 
     def seconds(value: float | None) -> str:
         return "" if value is None else f"{value:.1f}"
@@ -65,7 +68,10 @@ def figures_csv(outcomes: Iterable[Outcome]) -> str:
 
 
 def course_csv(outcomes: Iterable[Outcome]) -> str:
-    """Return the faults' courses; seconds count from each fault's begin, a replica that is away has no highest row."""
+    """Return the faults' courses.
+
+    Seconds count from each fault's beginning. A replica that is away has no highest row.
+    """
     rows = (
         (
             outcome.fault,

@@ -1,4 +1,4 @@
-"""Where the faults take place: the pair with its databases, a writer in dc1, an observer of the replica in dc2."""
+"""The scene of the faults: the pair with its databases, a writer in dc1, and an observer of the replica in dc2."""
 
 import json
 import os
@@ -23,7 +23,7 @@ SOURCE, REPLICA = "wookie", "wookie-dr"
 
 HOST = "db-0.db.wookie.svc.cluster.local"
 GATEWAY = ("dcmesh-gateway", "istio=dcmesh-gateway")
-"""Namespace and label of the gateway's pods."""
+"""The namespace and the label of the gateway's pods."""
 
 WRITER = Path(__file__).with_name("writer.sh")
 SOCKET = "--socket=/run/mysqld/mysqld.sock"
@@ -32,7 +32,7 @@ INTERVAL = 0.1
 
 
 class Site:
-    """One datacenter: its API, and its containers as the machine sees them."""
+    """One site: its API, and its containers as the machine sees them."""
 
     def __init__(self, name: str, namespace: str, lab: Lab, kubectl: Kubectl) -> None:
         self.name = name
@@ -41,13 +41,13 @@ class Site:
         self.kubectl = kubectl
 
     def exec(self, pod: str, container: str, *command: str, namespace: str = "", stdin: str | None = None) -> str:
-        """Run a command in a container; half a minute is all that it gets."""
+        """Run a command in a container. It may take half a minute at most."""
         where = ("--namespace", namespace or self.namespace, pod, "--container", container)
         options = ("exec", *(("--stdin",) if stdin is not None else ()), *where)
         return run(*self.kubectl.command(*options, "--", *command), input=stdin, timeout=30).stdout.strip()
 
     def sql(self, statement: str, pod: str = "db-0") -> str:
-        """Run a statement on a database as the server's own user; return lines of columns."""
+        """Run a statement on a database as the server's own user. Return lines of columns."""
         return self.exec(pod, "mariadb", "mariadb", SOCKET, "--batch", "--skip-column-names", stdin=statement)
 
     def pods(self, namespace: str, label: str) -> list[dict[str, Any]]:
@@ -59,7 +59,7 @@ class Site:
         return self.kubectl.get("pod", name, namespace or self.namespace)
 
     def well(self, namespace: str, label: str, count: int) -> bool:
-        """Tell whether there are so many pods, all of them ready and none on its way out."""
+        """Tell whether there are this many pods, all of them ready, and none being deleted."""
         pods = self.pods(namespace, label)
         ready = [
             not pod["metadata"].get("deletionTimestamp")
@@ -69,31 +69,34 @@ class Site:
         return len(pods) == count and all(ready)
 
     def inside(self, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-        """Run a command as the site's node sees things."""
+        """Run a command inside the site's node."""
         enter = ("venv/bin/python", "-m", "lab", "enter", self.name, "--lab", self.lab.name, "--", *command)
         return run(*enter, check=check, timeout=60, cwd=Path(__file__).parents[2])
 
     def processes(self, pod: dict[str, Any]) -> list[int]:
-        """Return the machine's ids of all processes of a pod's containers, its sandbox among them."""
+        """Return the PIDs, as the machine counts them, of all processes in a pod's containers and sandbox."""
         mark = f'labels."io.kubernetes.pod.uid"=={pod["metadata"]["uid"]}'
         containers = self.inside("ctr", "containers", "ls", "--quiet", mark).stdout.split()
         assert containers, "containerd knows no container of the pod"
         return processes_of(containers)
 
     def supervised(self, program: str) -> str:
-        """Return the process id, as the site counts, of a program that supervisord runs; 0 if it does not run."""
+        """Return the PID, as the site counts it, of a program that supervisord runs; 0 if it does not run."""
         control = (sys.executable, "-m", "supervisor.supervisorctl", "--serverurl", "unix:///run/supervisor.sock")
         said = self.inside(*control, "pid", program, check=False).stdout.strip()
         return said if said.isdigit() else "0"
 
 
 def processes_of(containers: Collection[str]) -> list[int]:
-    """Return the machine's ids of all processes in these containers, which their cgroups are named after."""
+    """Return the PIDs, as the machine counts them, of all processes in these containers.
+
+    Cgroups have the containers' names.
+    """
     found = []
     for group in Path("/proc").glob("[0-9]*/cgroup"):
         try:
             text = group.read_text()
-        except OSError:  # it has ended
+        except OSError:  # The process has ended.
             continue
         if any(container in text for container in containers):
             found.append(int(group.parent.name))
@@ -104,12 +107,12 @@ def kill(pids: Sequence[int]) -> None:
     for pid in pids:
         try:
             os.kill(pid, signal.SIGKILL)
-        except ProcessLookupError:  # with its container's first process
+        except ProcessLookupError:  # It has ended together with its container's first process.
             continue
 
 
 class Writer:
-    """The pod that commits numbered rows, and what it says of them. It writes that to a directory of the machine."""
+    """The pod that commits numbered rows. It writes its records to a directory of the machine."""
 
     def __init__(self, site: Site, directory: Path) -> None:
         self.site = site
@@ -120,11 +123,11 @@ class Writer:
         self._read = 0
 
     def start(self) -> None:
-        """Make database, user and pod; rows come from now on."""
+        """Make the database, the user and the pod. From now on rows are written."""
         password = secrets.token_hex(16)
         self.site.sql(
             "CREATE DATABASE faults;"
-            # No unique key: a row that is applied twice is there twice.
+            # There is no unique key, so a row that is applied twice exists twice.
             "CREATE TABLE faults.numbered (n BIGINT NOT NULL, KEY highest (n));"
             f"CREATE USER writer@'%' IDENTIFIED BY '{password}'; GRANT ALL PRIVILEGES ON faults.* TO writer@'%';"
         )
@@ -138,7 +141,7 @@ class Writer:
             "name": "writer",
             "image": "mariadb:10.11",
             "command": ["bash", "/script/writer.sh"],
-            "securityContext": {"runAsUser": 0},  # as whom the directory belongs to
+            "securityContext": {"runAsUser": 0},  # The directory belongs to this user.
             "env": environment,
             "volumeMounts": [{"name": "script", "mountPath": "/script"}, {"name": "log", "mountPath": "/log"}],
         }
@@ -160,7 +163,7 @@ class Writer:
         eventually("rows are committed", lambda: self.committed() > 0, within=60)
 
     def update(self) -> None:
-        """Read what it has written since the last time."""
+        """Read what the writer has recorded since the last time."""
         log = self.directory / "writer"
         if not log.exists():
             return
@@ -177,7 +180,7 @@ class Writer:
         self._read += len(complete.encode()) + (1 if complete else 0)
 
     def writes(self) -> bool:
-        """Tell whether it has committed a row just now."""
+        """Tell whether the writer has committed a row just now."""
         self.update()
         return bool(self.commits) and time.time() - self.commits[-1].at < VISIBLE
 
@@ -187,7 +190,7 @@ class Writer:
         return self.commits[-1].n if self.commits else 0
 
     def pause(self) -> None:
-        """Have it write nothing, and wait until it does."""
+        """Stop the writer, and wait until it writes nothing."""
         (self.directory / "pause").touch()
 
         def paused() -> bool:
@@ -207,7 +210,7 @@ class GoneError(Exception):
 class Session:
     """A client's session on the replica, as the server's own user, started by the machine within the container.
 
-    Not by `kubectl exec`: that ends when kubelet or containerd do, and these are among what is broken here.
+    It does not use `kubectl exec`, which ends when kubelet or containerd ends. Some faults end these.
     """
 
     def __init__(self, site: Site) -> None:
@@ -253,7 +256,7 @@ class Session:
 
 
 class Observer(threading.Thread):
-    """Looks at the replica ten times a second: how far it is, and what it says of its channel."""
+    """Looks at the replica ten times a second: at its highest row, and at the state of its channel."""
 
     LOOK = "SELECT COALESCE(MAX(n), 0) AS highest FROM faults.numbered; SHOW SLAVE STATUS\\G"
 
@@ -262,7 +265,7 @@ class Observer(threading.Thread):
         self.site = site
         self.samples: list[Sample] = []
         self.errors: list[tuple[float, str]] = []
-        """The channel's errors, each with the time when it was first seen."""
+        """The channel's errors, each with the time at which it was first seen."""
         self.failed: BaseException | None = None
         self._stop_it = threading.Event()
 
@@ -311,7 +314,7 @@ class Observer(threading.Thread):
 
 
 class Stage:
-    """All of it."""
+    """The whole scene: both sites, the writer and the observer."""
 
     def __init__(self, project: Project, lab: Lab, kubectl: dict[str, Kubectl], directory: Path) -> None:
         self.project = project
@@ -327,7 +330,7 @@ class Stage:
         eventually("the replica gets rows", lambda: bool(self.observer.samples) and bool(self.observer.last.highest))
 
     def fill_the_way(self) -> None:
-        """Commit more than the buffers on the way hold: unless it gets through, the source waits in a write."""
+        """Commit more than the buffers on the way hold. Unless that gets through, the source waits in a write."""
         self.source.sql(
             "CREATE OR REPLACE TABLE faults.filler (bytes MEDIUMBLOB NOT NULL);"
             "INSERT INTO faults.filler SELECT REPEAT('x', 1048576) FROM faults.seq_1_to_48;"
@@ -338,12 +341,12 @@ class Stage:
         return str(address)
 
     def gateway_answers(self, address: str) -> int:
-        """Connect to the gateway from the replica's node; 0 if that succeeds, 124 if nothing answers."""
+        """Connect to the gateway from the replica's node. Return 0 if that succeeds, and 124 if nothing answers."""
         connect = f"timeout 2 bash -c {shlex.quote(f'</dev/tcp/{address}/15443')} 2>/dev/null"
         return self.replica.inside("sh", "-c", connect, check=False).returncode
 
     def channels(self) -> set[str]:
-        """Return the source's connections to those that follow it: dc1's own two replicas, and dc2's."""
+        """Return the source's connections to its replicas: dc1's own two, and dc2's."""
         dumps = "SELECT id FROM information_schema.processlist WHERE command = 'Binlog Dump'"
         return set(self.source.sql(dumps).split())
 
@@ -357,18 +360,22 @@ class Stage:
             and self.replica.well(REPLICA, "app=db", 1)
             and self.replica.well("istio-system", "app=istiod", 1)
             and len(self.channels()) == 3
-            # Sidecars learn a new pod's address after it is ready, late if their istiod is being replaced.
+            # Sidecars learn a new pod's address only after it is ready, and later still if their istiod is being
+            # replaced.
             and self.writer.writes()
         )
 
     def caught_up(self) -> float:
-        """Wait until replication is well and the replica has what was committed by then; return when it had."""
+        """Wait until replication is well and the replica has what was committed by then.
+
+        Return the time at which it had.
+        """
         eventually("the replica says that it is connected", lambda: self.observer.last.connected, within=180)
-        target = self.writer.committed() + 1  # one that is not committed yet: rows flow again
+        target = self.writer.committed() + 1  # This row is not committed yet, so it shows that rows flow again.
         eventually("the replica catches up", lambda: (self.observer.last.highest or 0) >= target, within=180)
         return time.time()
 
     def rows(self) -> list[int]:
-        """Return all rows of the replica in the order in which they came, which the hidden row id keeps."""
+        """Return all rows of the replica in the order in which they came. The hidden row ID keeps that order."""
         listed = self.replica.sql("SELECT n FROM faults.numbered IGNORE INDEX (highest)")
         return [int(n) for n in listed.split()]

@@ -1,4 +1,7 @@
-"""Each fault, while a writer commits numbered rows without pause: replication resumes by itself, with every row."""
+"""Each fault happens while a writer commits numbered rows without a pause.
+
+Replication resumes by itself, with every row.
+"""
 
 from dataclasses import asdict
 
@@ -32,7 +35,7 @@ def test_replication_survives(
     samples = list(stage.observer.samples)
     reconnected = stage.channels() != channels
 
-    # What the writer was told is committed stays so, and is on the replica: in order, nothing missing, nothing twice.
+    # Rows that the writer was told are committed stay committed. The replica has all of them, in order and once each.
     committed = stage.writer.committed()
     eventually("the replica has them all", lambda: (stage.observer.last.highest or 0) >= committed, within=60)
     rows = stage.rows()

@@ -1,4 +1,4 @@
-"""Certificate authorities for tests: small, quick to make, and wrong in any way that is asked for."""
+"""Certificate authorities for tests: small, quickly made, and wrong in any way that a test needs."""
 
 import functools
 from collections.abc import Sequence
@@ -56,16 +56,16 @@ def authority(
     """Make an authority.
 
     Args:
-        name: its common name.
-        issuer: who signs it. Default: itself.
-        ca: whether its certificate is that of an authority.
-        most_below: how many authorities it allows below it.
+        name: the common name.
+        issuer: the authority that signs it. Default: itself.
+        ca: whether the certificate is that of an authority.
+        most_below: how many levels of authorities it allows below it.
         signs: whether its key may sign certificates; None for a certificate that does not say.
         uses: its extended key usages.
-        since: from when it is valid, counted from now.
-        until: until when.
+        since: when it becomes valid, relative to now.
+        until: when it expires, relative to now.
         key: its key. Default: a new one.
-        identity: the SPIFFE id that it has. Default: none.
+        identity: its SPIFFE ID. Default: none.
     """
     key = key or ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
@@ -107,7 +107,7 @@ def intermediate() -> Authority:
 
 
 def provided(**changes: Any) -> dict[str, Any]:
-    """Return trust.provided as a configuration has it."""
+    """Return a configuration's `trust.provided`."""
     pems = {
         "caCert": intermediate().pem,
         "caKey": intermediate().key_pem,

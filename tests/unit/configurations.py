@@ -1,4 +1,4 @@
-"""Configurations for tests: the stack dev and the examples, what they refer to, and what is said of wrong ones."""
+"""Configurations for tests: the stack dev and the examples, the files they refer to, and the errors of wrong ones."""
 
 import copy
 import functools
@@ -22,7 +22,7 @@ PREFIX = "dcmesh:"
 HEADING = "the configuration is wrong, nothing was changed:"
 
 GONE = object()
-"""In place of a value: the key is removed."""
+"""Used instead of a value: the key is removed."""
 
 _CONTEXTS = [{"name": "dc1-admin"}, {"name": "dc2-admin"}]
 FILES = {
@@ -62,7 +62,7 @@ def _of_file(path: Path) -> dict[str, Any]:
 
 
 def stack(name: str) -> dict[str, Any]:
-    """Return the configuration of a stack file or an example; instead of what is encrypted, what it may be."""
+    """Return the configuration of a stack file or an example, with sample values for encrypted ones."""
     raw = copy.deepcopy(
         _of_file(ROOT / f"Pulumi.{name}.yaml" if name in ("dev", "lab") else ROOT / "examples" / f"{name}.yaml")
     )
@@ -72,7 +72,7 @@ def stack(name: str) -> dict[str, Any]:
 
 
 def put(tree: Any, path: str, value: Any) -> None:
-    """Set or remove what stands at a path such as `sites[0].exports[0].port`."""
+    """Set or remove the value at a path such as `sites[0].exports[0].port`."""
     *way, last = [int(part) if part.isdigit() else part for part in re.findall(r"[^\[\].]+", path)]
     for step in way:
         tree = tree.setdefault(step, {}) if isinstance(tree, dict) else tree[step]
@@ -98,7 +98,7 @@ def parse(raw: Mapping[str, Any], stack_name: str = "test", read: config.ReadSta
 
 
 def errors(raw: Mapping[str, Any], stack_name: str = "test", read: config.ReadStack = read_stack) -> list[str]:
-    """Return the errors of a configuration, a line each; none if it is right."""
+    """Return the errors of a configuration, as lines; none if it is right."""
     try:
         parse(raw, stack_name, read)
     except config.ConfigError as error:
@@ -110,5 +110,5 @@ def errors(raw: Mapping[str, Any], stack_name: str = "test", read: config.ReadSt
 
 
 def planned(name: str, site: str) -> SitePlan:
-    """Return a site's part of what follows from an example."""
+    """Return a site's part of the plan of an example."""
     return plan_of(Settings.model_validate(stack(name)), {}).site(site)

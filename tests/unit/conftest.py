@@ -1,4 +1,4 @@
-"""What the unit tests share."""
+"""Fixtures that unit tests share."""
 
 import gc
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from tests.unit.engine import Engine
 
 ROOT = Path(__file__).parents[2]
 
-# What is imported stays: to look through it for garbage, again and again, takes a fifth of the time.
+# Imported modules stay. Searching them for garbage again and again takes a fifth of the time.
 gc.disable()
 
 hypothesis.settings.register_profile("unit", max_examples=30, deadline=None, database=None)
@@ -23,7 +23,7 @@ hypothesis.settings.load_profile("unit")
 
 
 def pytest_collection_finish() -> None:
-    """Let the collector look as seldom as memory allows: a run of the whole program makes a million objects."""
+    """Let the garbage collector run as seldom as memory allows: a run of the whole program makes a million objects."""
     gc.freeze()
     gc.set_threshold(200_000)
     gc.enable()
@@ -52,7 +52,7 @@ def dev() -> dict[str, Any]:
 
 @pytest.fixture
 def database() -> ExportedService:
-    """An export whose names all differ, so that none can stand in for another."""
+    """An export whose names are all different, so that a mix-up is noticed."""
     return ExportedService(
         name="orders",
         namespace="shop",
@@ -66,7 +66,7 @@ def database() -> ExportedService:
 
 @pytest.fixture
 def at_ingress(database: ExportedService) -> ExportedService:
-    """The same with TLS that ends at ingress ports, two of them, and consumers of two trust domains."""
+    """The same with TLS that ends at two ingress ports, and with consumers of two trust domains."""
     own = Consumer(site="dc2", namespace="dr", service_account="replica", trust_domains=("dc2.dcmesh",))
     return database.model_copy(
         update={
@@ -80,7 +80,7 @@ def at_ingress(database: ExportedService) -> ExportedService:
 
 @pytest.fixture
 def executable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str], Path]:
-    """Put a shell script on the PATH, before all else."""
+    """Put a shell script at the beginning of the PATH."""
     directory = tmp_path / "bin"
     directory.mkdir()
     monkeypatch.setenv("PATH", str(directory), prepend=":")

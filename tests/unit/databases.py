@@ -1,4 +1,4 @@
-"""Databases for tests: their part of the plan, and arguments of which a test says only what matters to it."""
+"""Databases for tests: their part of the plan, and arguments of which a test sets only those that matter to it."""
 
 from dataclasses import fields, replace
 from typing import Any, TypeVar

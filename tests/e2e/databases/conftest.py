@@ -16,7 +16,7 @@ def lab() -> Iterator[Lab]:
 
 @pytest.fixture(scope="package")
 def pair(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
-    """The pair of examples/mariadb.yaml, watched. When its tests are done it is destroyed, and nothing may be left."""
+    """The pair of examples/mariadb.yaml, with monitoring. After its tests it is destroyed, and nothing may be left."""
     config = {**example("mariadb"), "dcmesh:monitoring": {"prometheus": "plain"}}
     with standing(lab, tmp_path_factory.mktemp(lab.name), config) as project:
         yield project
@@ -24,5 +24,5 @@ def pair(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project
 
 @pytest.fixture(scope="package")
 def sites(pair: Project, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Kubectl]:
-    """kubectl for each site, by the stack's own output."""
+    """kubectl for each site, from the stack's own output."""
     return kubectl_of(pair, tmp_path_factory.mktemp("kubeconfigs"))

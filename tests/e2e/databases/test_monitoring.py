@@ -1,7 +1,7 @@
-"""The pair with databases, watched by a real Prometheus in each site: what is asked for is there, alerts begin and end.
+"""The pair with databases, watched by a real Prometheus in each site: panels find their metrics, alerts begin and end.
 
-Debian's Prometheus is built without service discovery by Kubernetes: the test finds the pods in its place. What is done
-with them, what is kept and the rules are what the program has put into the sites.
+Debian's Prometheus is built without service discovery by Kubernetes, so the test finds the pods instead. Relabelling,
+the kept metrics and the rules are those that the program has put into the sites.
 """
 
 import json
@@ -24,14 +24,14 @@ HOST = "db-0.db.wookie.svc.cluster.local"
 
 
 def quick(rules: str) -> str:
-    """Return the rules with shorter durations: a test has no minutes to wait."""
+    """Return the rules with shorter durations, as a test cannot wait for minutes."""
     windows = {"2m": "20s", "5m": "20s"}
     rules = re.sub(r"\[(2m|5m)\]", lambda found: f"[{windows[found[1]]}]", rules)
     return re.sub(r"for: \w+", "for: 2s", rules)
 
 
 def targets(site: Kubectl) -> list[dict[str, Any]]:
-    """Return each port of each pod, with the labels that Prometheus' service discovery gives it."""
+    """Return each port of each pod, with the labels that Prometheus' service discovery would give it."""
     found = []
     for pod in json.loads(site("get", "pods", "--all-namespaces", "--output", "json"))["items"]:
         parts = [*pod["spec"]["containers"], *pod["spec"].get("initContainers", [])]
@@ -52,14 +52,14 @@ def targets(site: Kubectl) -> list[dict[str, Any]]:
 
 
 def looked_at() -> list[str]:
-    """Return what the panels ask, and each selector of the alerts, which themselves find nothing while all is well."""
+    """Return the panels' queries and the alerts' selectors. The alerts themselves find nothing while all is well."""
     targets = [target["expr"] for panel in json.loads(DASHBOARD)["panels"] for target in panel.get("targets", [])]
     panels = [expression for expression in targets if 'pod=~"dcmesh-egress-' not in expression]
     asked = [re.sub(r"\$\w+", ".*", expression.replace("$__rate_interval", "20s")) for expression in panels]
     alerts = [rule["expr"] for group in yaml.safe_load(RULES)["groups"] for rule in group["rules"]]
     selectors = {found for expression in alerts for found in re.findall(r"\w+\{[^}]*\}", expression)}
-    # A counter that begins with the first failure; and what this lab has not: an egress gateway, and a database without
-    # a sidecar, whose exporter is asked itself.
+    # Left out are a counter that begins with the first failure, and what this lab lacks: an egress gateway, and a
+    # database without a sidecar, whose exporter is scraped directly.
     absent = (
         "istio_agent_scrape_failures_total",
         'up{job="dcmesh", pod=~"dcmesh-egress-',
@@ -70,7 +70,7 @@ def looked_at() -> list[str]:
 
 @dataclass(frozen=True)
 class Prometheus:
-    """The Prometheus of a site."""
+    """A site's Prometheus."""
 
     url: str
 
@@ -79,7 +79,7 @@ class Prometheus:
             return json.load(answer)["data"]
 
     def query(self, expression: str) -> list[dict[str, str]]:
-        """Return the labels of what an expression finds."""
+        """Return the labels of the series that an expression finds."""
         return [sample["metric"] for sample in self.ask("query", query=expression)["result"]]
 
     def answers(self) -> bool:
@@ -174,7 +174,7 @@ def test_all_that_is_found_answers_and_says_whose_it_is(watching: dict[str, Prom
     }
 
     def answering(site: Prometheus) -> set[tuple[str, str]]:
-        """Return the sites and names of the pods that answer, each having been asked at least once."""
+        """Return the sites and names of the pods that answer, after each was asked at least once."""
         up = site.query('up{job="dcmesh"} == 1')
         return {(labels["site"], re.sub(r"-[0-9a-f]+-\w{5}$", "", labels["pod"])) for labels in up}
 
@@ -191,7 +191,8 @@ def test_while_all_is_well_no_alert_fires(watching: dict[str, Prometheus]) -> No
 def test_exporter_may_watch_and_nothing_else(replica: Database) -> None:
     (grant,) = replica("SHOW GRANTS FOR nobody@localhost").splitlines()
     assert grant.startswith("GRANT SLAVE MONITOR ON *.* TO")
-    # Which error that is goes by chance: a server that knows no such user pretends to, as any of its users logs in.
+    # The kind of error is random: a server pretends to know an unknown user, with the authentication of any of its
+    # users.
     assert "Access denied for user 'nobody'@'127.0.0.1'" in log_in(
         replica.site, replica.inside, "127.0.0.1", "nobody", "none"
     )

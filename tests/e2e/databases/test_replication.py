@@ -47,7 +47,7 @@ def has(database: Database, text: str) -> bool:
 
 
 def uid(database: Database) -> str:
-    """Return which pod of the name it is; empty if there is none."""
+    """Return the UID of the pod with this name; empty if there is none."""
     which = ("get", "pod", database.pod, "--namespace", database.namespace)
     return database.site(*which, "--ignore-not-found", "--output", "jsonpath={.metadata.uid}")
 
@@ -89,7 +89,7 @@ def test_an_ordinary_user_can_write_to_the_primary_alone(primary: Database, repl
 
 
 def test_a_channel_without_traffic_is_known_to_live(remote: Database) -> None:
-    """By heartbeats; without them a cut that nobody reports would look like a source that has nothing to say."""
+    """Heartbeats tell. Without them, a cut that nobody reports would look like a source without new transactions."""
 
     def beats() -> int:
         return int(remote.channel()["Slave_received_heartbeats"])
@@ -179,14 +179,14 @@ def test_a_copy_that_was_interrupted_is_begun_again(primary: Database, remote: D
 
 @pytest.fixture(scope="module")
 def command_lines() -> Iterator[set[str]]:
-    """The command lines of all processes of the machine, and so of all pods, from here on."""
+    """The command lines of all processes of the machine, and so of all pods, collected from here on."""
     seen: set[str] = set()
     done = threading.Event()
 
     def look() -> None:
         while not done.wait(0.2):
             for file in Path("/proc").glob("[0-9]*/cmdline"):
-                with suppress(OSError):  # it has ended
+                with suppress(OSError):  # The process has ended.
                     seen.add(file.read_bytes().replace(b"\0", b" ").decode(errors="replace"))
 
     thread = threading.Thread(target=look)
@@ -202,7 +202,7 @@ Passwords = dict[str, dict[str, dict[str, str]]]
 
 @pytest.fixture(scope="module")
 def passwords(pair: Project, sites: dict[str, Kubectl], primary: Database, command_lines: set[str]) -> Passwords:
-    """The passwords that the stack made, and those that have taken their place by configuration.
+    """The passwords that the stack made, and those that replaced them by configuration.
 
     The same `up` adds a replica, which has to copy from one that does not know the new passwords yet.
     """
@@ -214,7 +214,7 @@ def passwords(pair: Project, sites: dict[str, Kubectl], primary: Database, comma
     for path in (
         "dcmesh:sites[0].workloads[0].rootPassword",
         "dcmesh:sites[1].workloads[0].rootPassword",
-        "dcmesh:sites[0].workloads[0].replicationPassword",  # dc2 takes that of what it follows
+        "dcmesh:sites[0].workloads[0].replicationPassword",  # dc2 uses the password of the database that it follows.
     ):
         pair.pulumi("config", "set", "--secret", "--path", path, stdin=secrets.token_hex(12))
     write(primary, "before the second")
@@ -278,7 +278,10 @@ def test_a_second_replica_in_the_other_site_follows_the_first(primary: Database,
 
 @pytest.mark.usefixtures("passwords")
 def test_a_channel_that_cannot_be_made_tells_no_password(sites: dict[str, Kubectl]) -> None:
-    """As a pod's start makes it, and a switchover. The client prints what fails, here because the channel runs."""
+    """Both a pod's start and a switchover make it.
+
+    The client prints the statement that fails, here because the channel runs.
+    """
     again = (
         '. /etc/dcmesh/settings/server.sh && echo "EXECUTE IMMEDIATE @channel;" | cat "$run/channel.sql" - |'
         ' mariadb --socket="$run/mysqld.sock" 2>&1'
@@ -292,7 +295,7 @@ def test_a_channel_that_cannot_be_made_tells_no_password(sites: dict[str, Kubect
 def test_no_password_can_be_read_but_in_the_secrets(
     pair: Project, sites: dict[str, Kubectl], passwords: Passwords, command_lines: set[str]
 ) -> None:
-    """The last, so that copies have been made and passwords changed by now."""
+    """This test comes last, so that copies have been made and passwords changed by now."""
     plain = {word for age in passwords.values() for site in age.values() for word in site.values() if word}
     assert len(plain) == 6, "within each site there is one more, which no `up` changes"
     words = {form for word in plain for form in (word, base64.b64encode(word.encode()).decode())}
@@ -310,7 +313,7 @@ def test_no_password_can_be_read_but_in_the_secrets(
             every = ("--selector", "app=db", "--tail=-1", "--container", container)
             places[f"logs of {container} of {name}"] = site("logs", *scope, *every)
     assert [place for place, text in places.items() if any(word in text for word in words)] == []
-    # They were looked for where they could have been.
+    # The search looked in the right places: each holds what was expected there.
     assert "mariadb-dump --defaults-file=" in places["command lines"]
     assert "copied up to" in places["logs of prepare of dc2"]
     for place in ("logs of mariadb of dc1", "logs of mariadb of dc2"):

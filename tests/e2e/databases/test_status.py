@@ -1,4 +1,4 @@
-"""`python -m dcmesh status` on the pair with databases: that it is well, and what it says when something is not."""
+"""`python -m dcmesh status` on the pair with databases: all is well, and what it says when something is not."""
 
 import json
 import os
@@ -19,7 +19,7 @@ GATEWAY = ("deployment/istio-eastwestgateway", "--namespace", "dcmesh-gateway")
 
 
 def found(pair: Project, **environment: str) -> tuple[int, Any]:
-    """Return the exit code and what is printed with --json."""
+    """Return the exit code and the output of --json."""
     done = pair.dcmesh("status", "--json", **environment)
     assert done.stderr == ""
     return done.returncode, json.loads(done.stdout)
@@ -30,7 +30,7 @@ def problems(status: Any) -> list[str]:
 
 
 def well(pair: Project) -> Any:
-    """Wait until all is well, as it is when another test has just finished, and return the status."""
+    """Wait until all is well, since another test may just have finished, and return the status."""
 
     def status() -> Any:
         code, status = found(pair)
@@ -41,14 +41,14 @@ def well(pair: Project) -> Any:
 
 @pytest.fixture(scope="module")
 def status(pair: Project, sites: dict[str, Kubectl]) -> Any:
-    """The status while all is well and there is something to replicate: for tests that only read."""
+    """The status while all is well and there is something to replicate. It is for tests that only read."""
     Database(sites["dc1"], "wookie", "db-0")("CREATE DATABASE IF NOT EXISTS watched")
     return well(pair)
 
 
 @pytest.fixture
 def mended(pair: Project, status: Any) -> Iterator[None]:
-    """What the test breaks is well again afterwards."""
+    """Waits after a test until what it broke is well again."""
     yield
     well(pair)
 
@@ -64,7 +64,7 @@ def test_a_pair_in_which_all_is_well(status: Any) -> None:
         assert host["answer"] == {"ok": True, "text": "greeting"}
         assert (host["identity"], host["accepted"]) == (identity, [identity])
     primary, *others = dc1["databases"]
-    first, *more = dc2["databases"]  # those that another test may have added
+    first, *more = dc2["databases"]  # Another test may have added more.
     assert (primary["follows"], primary["source"], primary["readOnly"]) == ([], "", False)
     assert primary["position"]
     assert [(server["namespace"], server["pod"]) for server in (*others, first)] == [
@@ -141,14 +141,14 @@ def test_a_stopped_channel_is_critical(pair: Project, sites: dict[str, Kubectl])
 def test_live_it_shows_what_changes_and_ends_as_it_was_at_the_last_look(
     pair: Project, sites: dict[str, Kubectl]
 ) -> None:
-    """On a terminal of its own, until Ctrl-C."""
+    """The command runs on a terminal of its own, until Ctrl-C."""
     screen, terminal = pty.openpty()
     os.set_blocking(screen, False)
-    # What is started in the background ignores Ctrl-C, and so would this.
+    # A process that is started in the background ignores Ctrl-C, and its children inherit that.
     command = ("env", "--default-signal=INT", "venv/bin/python", "-m", "dcmesh", "status", "--watch", "--interval", "1")
     streams = dict.fromkeys(("stdin", "stdout", "stderr"), terminal)
     environment = pair.environment | {"TERM": "xterm-256color"}
-    # In a session of its own: what it starts gets Ctrl-C, too, as on a terminal.
+    # It has a session of its own, so that its children get Ctrl-C as well, as on a terminal.
     running = subprocess.Popen(command, cwd=pair.directory, env=environment, start_new_session=True, **streams)
     os.close(terminal)
     shown = b""
@@ -199,7 +199,7 @@ def test_a_primary_that_takes_no_writes_is_critical(pair: Project, sites: dict[s
 
 @pytest.fixture
 def without_dc2(pair: Project, tmp_path: Path) -> dict[str, str]:
-    """An environment with a pulumi whose stack is this one, but the API of dc2 is nowhere."""
+    """An environment with a pulumi that shows this stack, but with an unreachable API of dc2."""
     outputs = json.loads(pair.pulumi("stack", "output", "--json", "--show-secrets"))
     kubeconfig = yaml.safe_load(outputs["kubeconfigs"]["dc2"])
     kubeconfig["clusters"][0]["cluster"]["server"] = "https://127.0.0.1:1"
@@ -227,12 +227,12 @@ def test_a_site_that_cannot_be_reached_is_unknown_and_the_other_is_reported(
 
 
 ASKED = {"dc1": ("dcmesh-gateway", "wookie"), "dc2": ("wookie-dr",)}
-"""By site the namespaces in whose pods commands are run."""
+"""By site, the namespaces in whose pods commands are run."""
 
 
 @pytest.fixture
 def looking(sites: dict[str, Kubectl], tmp_path: Path) -> Path:
-    """A kubeconfig of the account that only looks, as docs/credentials.md has it."""
+    """A kubeconfig of the account that only looks, made as docs/credentials.md says."""
     objects = [*yaml.safe_load_all((ROOT / "examples/permissions/status.yaml").read_text())]
     account = ("--serviceaccount", "dcmesh-status:dcmesh-status")
     kubeconfig: dict[str, Any] = {"apiVersion": "v1", "kind": "Config", "contexts": [], "clusters": [], "users": []}
@@ -266,7 +266,7 @@ def test_who_only_looks_needs_neither_the_passphrase_nor_a_secret(
         assert [of["fingerprint"] for of in site["certificates"] if of["kind"] != "pod"] == known
     code, report = found("doctor")
     assert (code, report["state"]) == (0, "ok")
-    # Of what it may not run commands for, it says so, and shows the rest.
+    # It names the pods in which it may not run commands, and shows the rest.
     sites["dc2"]("delete", "rolebinding", "dcmesh-ask", "--namespace", "wookie-dr")
     _, seen = eventually(
         "what was not asked is told", lambda: next((of for of in [found("status")] if of[0] == 3), None)

@@ -1,4 +1,4 @@
-"""The pair that each Istio has to carry: the demo, and beside it in the same two sites a MariaDB that replicates."""
+"""The pair that must work with each Istio: the demo, and in the same two sites a MariaDB that replicates."""
 
 from collections.abc import Iterator
 
@@ -25,7 +25,7 @@ def lab(istio: Istio) -> Iterator[Lab]:
 
 @pytest.fixture(scope="package")
 def pair(istio: Istio, lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
-    """The pair, watched. When its tests are done it is destroyed, and nothing of it may be left."""
+    """The pair, with monitoring. After its tests it is destroyed, and nothing of it may be left."""
     config = {**on_istio(demo_with_databases(), istio), "dcmesh:monitoring": {"prometheus": "plain"}}
     with standing(lab, tmp_path_factory.mktemp(lab.name), config) as project:
         yield project
@@ -33,5 +33,5 @@ def pair(istio: Istio, lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> It
 
 @pytest.fixture(scope="package")
 def sites(pair: Project, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Kubectl]:
-    """kubectl for each site, by the stack's own output."""
+    """kubectl for each site, from the stack's own output."""
     return kubectl_of(pair, tmp_path_factory.mktemp("kubeconfigs"))

@@ -1,8 +1,8 @@
-"""Dial a MariaDB server as anybody: `python dial.py FILE`, run inside a site.
+"""Dials a MariaDB server with any credentials: `python dial.py FILE`, run inside a site.
 
-FILE holds JSON: `address`, `user` and `password`, and `attempts`, by name: each with `port`, and for TLS `server_name`
-and perhaps the paths `certificate` and `key`. Prints, as JSON, how far each attempt came: `in`, `greeted` by the
-server but not let in, or `refused` without a byte of the server.
+FILE holds JSON: `address`, `user` and `password`, and `attempts`, by name. Each has `port`, and for TLS `server_name`
+and perhaps the paths `certificate` and `key`. The script prints as JSON how far each attempt came: `in`, `greeted` by
+the server but not let in, or `refused` without a byte of the server.
 """
 
 import hashlib
@@ -25,15 +25,15 @@ def connect(address: str, attempt: dict[str, Any]) -> socket.socket:
         return plain
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE  # whoever dials here does not care who answers
-    context.set_alpn_protocols(["istio"])  # as sidecars do: a gateway asks for it
+    context.verify_mode = ssl.CERT_NONE  # This client does not check who answers.
+    context.set_alpn_protocols(["istio"])  # Sidecars send this, and a gateway requires it.
     if "certificate" in attempt:
         context.load_cert_chain(attempt["certificate"], attempt["key"])
     return context.wrap_socket(plain, server_hostname=attempt["server_name"])
 
 
 def packet(connection: socket.socket) -> bytes:
-    """Read one packet of the protocol; empty if the connection ends first."""
+    """Read one packet of the protocol. Return nothing if the connection ends first."""
 
     def exactly(length: int) -> bytes:
         data = b""
@@ -47,7 +47,7 @@ def packet(connection: socket.socket) -> bytes:
 
 def reply(greeting: bytes, user: str, password: str) -> bytes:
     """Return the packet that answers the server's greeting with user and password."""
-    _, _, rest = greeting[1:].partition(b"\0")  # after the protocol, the server's version
+    _, _, rest = greeting[1:].partition(b"\0")  # The protocol's version is followed by the server's.
     nonce = rest[4:12] + rest[31:43]
     once = hashlib.sha1(password.encode()).digest()  # noqa: S324 - the protocol's
     mask = hashlib.sha1(nonce + hashlib.sha1(once).digest()).digest()  # noqa: S324
@@ -68,7 +68,7 @@ def outcome(address: str, attempt: dict[str, Any], user: str, password: str) -> 
                 connection.sendall(reply(greeting, user, password))
                 if packet(connection)[:1] == b"\0":
                     reached = "in"
-    except OSError:  # of TLS, too
+    except OSError:  # TLS's errors are OSErrors too.
         pass
     return reached
 

@@ -1,14 +1,14 @@
-"""Dial a gateway again and again: `python flood.py FILE`, run inside a site.
+"""Dials a gateway again and again: `python flood.py FILE`, run inside a site.
 
 FILE holds JSON: `address`, `port`, `kind`, `rate` in dials a second, `seconds`, `server_name`, and, for `stranger`, the
-paths `certificate` and `key`. What is dialled is not let go of. The kinds:
+paths `certificate` and `key`. Connections are kept open. The kinds:
 
 - `silent`: connects, and sends nothing.
 - `hello`: sends a ClientHello, and nothing more.
-- `stranger`: agrees on TLS by the certificate, and says nothing more.
+- `stranger`: completes the TLS handshake with the certificate, and sends nothing more.
 
-Prints as JSON how many dials there were, how many were open at most at the same time, and how many got a byte of the
-server that is dialled.
+The script prints as JSON how many dials there were, how many were open at the same time at most, and how many got a
+byte of the server.
 """
 
 import asyncio
@@ -23,10 +23,10 @@ from typing import Any
 
 
 def context(asked: dict[str, Any]) -> ssl.SSLContext:
-    """Return TLS as a sidecar's."""
+    """Return TLS settings like a sidecar's."""
     made = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     made.check_hostname = False
-    made.verify_mode = ssl.CERT_NONE  # whoever dials here does not care who answers
+    made.verify_mode = ssl.CERT_NONE  # This client does not check who answers.
     made.set_alpn_protocols(["istio"])
     if "certificate" in asked:
         made.load_cert_chain(asked["certificate"], asked["key"])
@@ -56,7 +56,7 @@ async def dial(asked: dict[str, Any], tls: ssl.SSLContext, first: bytes, counted
         finally:
             counted["open"] -= 1
             writer.close()
-    except OSError:  # of TLS, too
+    except OSError:  # TLS's errors are OSErrors too.
         counted["refused"] += 1
 
 

@@ -1,7 +1,8 @@
-"""Begin TLS and never finish: `python hang.py ADDRESS PORT SERVER_NAME COUNT`, run inside a site.
+"""Begins TLS and never finishes: `python hang.py ADDRESS PORT SERVER_NAME COUNT`, run inside a site.
 
-Opens so many connections. Each sends a ClientHello and waits for the first byte of the answer, which shows that TLS's
-other end was reached. Prints how many got one: the others were refused. Ends when the other side has given all up.
+The script opens COUNT connections. Each sends a ClientHello and waits for the first byte of the answer, which shows
+that TLS's other end was reached. The script prints how many got one; the others were refused. It ends when the other
+side has closed all of them.
 """
 
 import contextlib
@@ -13,7 +14,7 @@ SECONDS = 30
 
 
 def hello(server_name: str) -> bytes:
-    """Return a ClientHello as a sidecar's."""
+    """Return a ClientHello like a sidecar's."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
@@ -25,7 +26,7 @@ def hello(server_name: str) -> bytes:
 
 
 def answered(connection: socket.socket) -> bool:
-    """Tell whether TLS's other end was reached, or the connection refused before."""
+    """Tell whether TLS's other end was reached. If not, the connection was refused before."""
     try:
         return bool(connection.recv(1))
     except ConnectionResetError:

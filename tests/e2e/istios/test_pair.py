@@ -1,4 +1,4 @@
-"""The pair on two real clusters: what the README promises, one promise a test."""
+"""The pair on two real clusters. Each test checks one promise of the README."""
 
 import json
 import sys
@@ -85,7 +85,7 @@ def test_another_service_account_of_the_consumers_namespace_is_refused(sites: di
 
 @pytest.fixture
 def elsewhere(sites: dict[str, Kubectl]) -> Any:
-    """A pod in another namespace of dc2, in the mesh, with a service account of the consumer's name."""
+    """A pod in another namespace of dc2, with a sidecar and a service account of the consumer's name."""
     namespace = {"name": "elsewhere", "labels": {"istio-injection": "enabled"}}
     sites["dc2"].apply({"apiVersion": "v1", "kind": "Namespace", "metadata": namespace})
     account(sites["dc2"], "client", "elsewhere")
@@ -112,7 +112,7 @@ def test_another_namespace_that_copies_the_import_is_refused(
 
 
 def test_an_exporter_with_another_identity_is_refused(sites: dict[str, Kubectl]) -> None:
-    """The importer checks who answers: with another identity expected, the right pods will not do."""
+    """The importer checks who answers: if it expects another identity, it does not accept the right pods."""
     host, own = "hello-2.hello.demo.svc.cluster.local", "hello-2"
     name = "dc1.hello.hello-2"
 
@@ -147,13 +147,13 @@ def test_from_the_other_node_only_the_gateways_port_is_open(pair: Project, lab: 
 
 
 def test_nothing_readable_crosses_the_wan(lab: Lab, sites: dict[str, Kubectl], tmp_path: Path) -> None:
-    fresh = start(sites["dc2"], "fresh", "demo-dr", "client")  # its sidecar has no connections yet
+    fresh = start(sites["dc2"], "fresh", "demo-dr", "client")  # The sidecar of a new pod has no connections yet.
     marker = "marker-4711"
     with captured(lab, tmp_path / "wan.pcap") as capture:
         for host, own in HOSTS.items():
             assert curl(sites["dc2"], host, "--header", f"X-Marker: {marker}", pod=fresh) == (own, "200")
     seen = capture()
-    for host in HOSTS:  # the server name is all that a handshake shows; it proves that the capture sees the traffic
+    for host in HOSTS:  # A handshake shows nothing but the server name. It proves that the capture sees the traffic.
         assert f"outbound_.8080_._.{host}".encode() in seen
     assert marker.encode() not in seen
     assert b"HTTP/1." not in seen
@@ -168,7 +168,7 @@ def test_a_refresh_finds_no_drift(pair: Project) -> None:
 
 
 def test_the_wan_can_be_long_and_cut_meanwhile(pair: Project, lab: Lab) -> None:
-    """The last: the databases' channel may have to begin anew afterwards."""
+    """This test comes last, since the databases' channel may have to be made anew afterwards."""
     (gateway,) = pair.output("link")["dc1"]["gateway"]["addresses"]
     script = """import socket, sys, time
 for _ in range(20):
@@ -177,7 +177,7 @@ for _ in range(20):
     print(time.monotonic() - begun)"""
 
     def connecting() -> float:
-        """Return how many milliseconds a connection to the gateway takes when nothing holds it up."""
+        """Return how many milliseconds a connection to the gateway takes at best."""
         return min(map(float, lab("enter", "dc2", "--", sys.executable, "-c", script, gateway).split())) * 1000
 
     assert connecting() < 10

@@ -1,10 +1,13 @@
-"""New intermediates in both sites under a running replication: its connection is not cut, and takes over what comes."""
+"""Both sites get new intermediates while replication runs.
+
+Its connection is not cut, and goes on with new transactions.
+"""
 
 from tests.e2e.toolbox import Database, Kubectl, Project, eventually
 
 
 def test_intermediates_are_replaced_under_a_channel(pair: Project, sites: dict[str, Kubectl]) -> None:
-    """One stack with both sites, which knows by its own outputs whom its change may touch."""
+    """One stack has both sites. From its own outputs it knows which workloads the change may affect."""
     primary, remote = Database(sites["dc1"], "wookie", "db-0"), Database(sites["dc2"], "wookie-dr", "db-0")
     dumps = "SELECT id FROM information_schema.processlist WHERE command LIKE 'Binlog Dump%' ORDER BY id"
     eventually("the channel runs", remote.follows, within=120)

@@ -1,4 +1,4 @@
-"""Who is refused by the databases' gateway and pods, with proof each time that the right party gets in the same way."""
+"""Who is refused by the databases' gateway and pods. Each test proves that the right client gets in by the same way."""
 
 import json
 import subprocess
@@ -35,7 +35,7 @@ POD_NAME = f"outbound_.3306_._.{HOST}"
 """The server name by which a sidecar asks for db-0."""
 
 CONNECTIONS = 50
-"""How many connections of other sites a host has, unless its export says otherwise."""
+"""How many connections from other sites a host may have, unless its export says otherwise."""
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +56,7 @@ def replica(sites: dict[str, Kubectl]) -> Database:
 
 @pytest.fixture(scope="module")
 def plain(sites: dict[str, Kubectl]) -> tuple[str, ...]:
-    """A pod of dc2 that is not in the mesh: nothing stands between it and the network."""
+    """A pod of dc2 without a sidecar, directly on the network."""
     sites["dc2"].apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "no-mesh"}})
     account(sites["dc2"], "plain", "no-mesh")
     return start(sites["dc2"], "plain", "no-mesh", "plain", image=MARIADB)
@@ -79,7 +79,7 @@ def test_another_service_account_of_the_consumers_namespace_cannot_log_in(
 
 @pytest.fixture
 def elsewhere(sites: dict[str, Kubectl]) -> Iterator[tuple[str, ...]]:
-    """A pod in another namespace of dc2, in the mesh, with a service account of the consumer's name."""
+    """A pod in another namespace of dc2, with a sidecar and a service account of the consumer's name."""
     namespace = {"name": "elsewhere", "labels": {"istio-injection": "enabled"}}
     sites["dc2"].apply({"apiVersion": "v1", "kind": "Namespace", "metadata": namespace})
     account(sites["dc2"], "db", "elsewhere")
@@ -91,9 +91,9 @@ def test_the_consumers_account_of_another_namespace_cannot_log_in(
     sites: dict[str, Kubectl], replica: Database, password: str, elsewhere: tuple[str, ...]
 ) -> None:
     assert log_in(sites["dc2"], replica.inside, HOST, "replication", password) == "db-0"
-    # Without the import it does not know the host ...
+    # Without the import, its sidecar does not know the host.
     assert "Unknown server host" in log_in(sites["dc2"], elsewhere, HOST, "replication", password)
-    # ... and with a copy of the import its namespace is not the consumer's.
+    # With a copy of the import it knows the host, but its namespace is not the consumer's.
     for kind in ("serviceentry", "destinationrule"):
         for item in json.loads(sites["dc2"]("get", kind, "--namespace", "wookie-dr", "--output", "json"))["items"]:
             item["metadata"] = {"name": item["metadata"]["name"], "namespace": "elsewhere"}
@@ -105,7 +105,7 @@ def test_the_consumers_account_of_another_namespace_cannot_log_in(
     assert "ERROR 2013" in eventually("the host is known", lambda: (a := answer()) and "Unknown" not in a and a)
 
 
-# By certificates and server names of one's own, from dc2's node
+# With chosen certificates and server names, from dc2's node
 
 
 Dial = Callable[[dict[str, dict[str, Any]]], dict[str, str]]
@@ -113,13 +113,16 @@ Dial = Callable[[dict[str, dict[str, Any]]], dict[str, str]]
 
 @pytest.fixture(scope="module")
 def genuine(sites: dict[str, Kubectl], tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """A certificate as the consumer's own."""
+    """A certificate like the consumer's own."""
     return leaf(tmp_path_factory.mktemp("genuine"), bundle_of(sites["dc2"]), CONSUMER)
 
 
 @pytest.fixture
 def dial(lab: Lab, gateway: str, genuine: dict[str, str], password: str, tmp_path: Path) -> Dial:
-    """Make attempts at dc1's gateway from dc2's node, and beside them the consumer's own, which must get in."""
+    """Make attempts at dc1's gateway from dc2's node.
+
+    One with the consumer's own certificate is added, and must get in.
+    """
 
     def attempt(attempts: dict[str, dict[str, Any]]) -> dict[str, str]:
         script, plan = Path(__file__).with_name("dial.py"), tmp_path / "plan.json"
@@ -145,9 +148,9 @@ def test_genuine_certificates_of_other_identities_cannot_log_in(
         "exporter": "spiffe://cluster.local/ns/wookie/sa/db",
     }
     attempts = {name: {**leaf(tmp_path, authority, own), "server_name": POD_NAME} for name, own in others.items()}
-    # Where nobody minds capitals, neither may the rule that the name falls under.
+    # Server names ignore case, so the rule that matches a name must ignore it too.
     attempts["in capitals"] = {**attempts["account"], "server_name": POD_NAME.upper()}
-    # Not a byte: the server knows nothing of them.
+    # None got a byte, so the server was never reached.
     assert dial(attempts) == dict.fromkeys(attempts, "refused")
 
 
@@ -163,7 +166,10 @@ def test_tls_without_a_certificate_is_refused(dial: Dial) -> None:
 def test_unfinished_handshakes_do_not_use_up_the_servers_connections(
     lab: Lab, sites: dict[str, Kubectl], gateway: str, replica: Database, password: str
 ) -> None:
-    """They use up what the gateway admits for the host: what runs goes on, who connects anew waits for their end."""
+    """They use up the connections that the gateway allows for the host.
+
+    Existing ones go on; new ones wait until these end.
+    """
     primary = Database(sites["dc1"], "wookie", "db-0")
     count = int(primary("SELECT @@max_connections")) + 10
     before = int(primary("SELECT COUNT(*) FROM information_schema.PROCESSLIST"))
@@ -171,18 +177,18 @@ def test_unfinished_handshakes_do_not_use_up_the_servers_connections(
     began = time.monotonic()
     hanging = lab.start("enter", "dc2", "--", sys.executable, script, gateway, str(GATEWAY_PORT), POD_NAME, str(count))
     assert hanging.stdout is not None
-    # The replica has the rest.
+    # The replica's connection uses the rest.
     assert CONNECTIONS - 5 <= int(hanging.stdout.readline()) < CONNECTIONS
     assert int(primary("SELECT COUNT(*) FROM information_schema.PROCESSLIST")) <= before + 5
     assert replica.follows()
     assert hanging.wait(timeout=60) == 0
-    assert time.monotonic() - began > 10  # until then nothing has let go of them
+    assert time.monotonic() - began > 10  # Until then, nothing had ended them.
     assert log_in(sites["dc2"], replica.inside, HOST, "replication", password) == "db-0"
     assert replica.follows()
 
 
 def counters(database: Database) -> dict[str, int]:
-    """Return what a server has counted of its connections."""
+    """Return a server's counters of its connections."""
     names = "'Connections', 'Aborted_connects', 'Max_used_connections'"
     lines = database(f"SHOW GLOBAL STATUS WHERE Variable_name IN ({names})").splitlines()
     return {name: int(value) for name, value in (line.split() for line in lines)}
@@ -195,7 +201,10 @@ until read -r -t 0; do
 done
 echo $ok $bad
 """
-"""Connects to db-0 as a neighbour of its own site, without a pause, until it gets another line; then says how often."""
+"""Connects to db-0 as a neighbour in its own site, without a pause, until it reads another line.
+
+Then it prints how often.
+"""
 
 
 SOAK = pytest.mark.soak(
@@ -208,7 +217,10 @@ SOAK = pytest.mark.soak(
 def test_a_flood_of_dials_costs_the_server_and_its_neighbours_nothing(
     lab: Lab, sites: dict[str, Kubectl], gateway: str, tmp_path: Path, kind: str, seconds: int
 ) -> None:
-    """200 a second, by somebody who sends nothing, a ClientHello alone, or a certificate of the mesh of no consumer."""
+    """The flood is 200 dials a second.
+
+    Each sends nothing, a ClientHello only, or a mesh certificate that is no consumer's.
+    """
     dc1, primary = sites["dc1"], Database(sites["dc1"], "wookie", "db-0")
     asked = {"address": gateway, "port": GATEWAY_PORT, "kind": kind, "rate": 200, "seconds": seconds}
     known = leaf(tmp_path, bundle_of(sites["dc2"]), CONSUMER.replace("/db", "/other")) if kind == "stranger" else {}
@@ -216,7 +228,7 @@ def test_a_flood_of_dials_costs_the_server_and_its_neighbours_nothing(
     plan.write_text(json.dumps({**asked, "server_name": POD_NAME, **known}))
 
     def memory() -> int:
-        """Return what the gateway's processes have of the machine's memory, in KiB."""
+        """Return how much memory the gateway's processes use, in KiB."""
         where = ("--namespace", "dcmesh-gateway", "deployment/istio-eastwestgateway", "--")
         shown = dc1("exec", *where, "sh", "-c", "cat /proc/[0-9]*/status")
         return sum(int(line.split()[1]) for line in shown.splitlines() if line.startswith("VmRSS:"))
@@ -245,7 +257,7 @@ def test_a_flood_of_dials_costs_the_server_and_its_neighbours_nothing(
     assert answered > 0, figures
     assert dialled["dials"] >= 100 * seconds, figures
     assert dialled["answered"] == 0, figures
-    # The rest is kubelet's probe, and this test's own.
+    # The other connections are kubelet's probe and this test's own.
     assert after["Connections"] - before["Connections"] - answered < dialled["dials"] / 10, figures
     assert after["Aborted_connects"] == before["Aborted_connects"], figures
     assert after["Max_used_connections"] < 50, figures
@@ -259,7 +271,7 @@ def test_plaintext_is_refused(dial: Dial) -> None:
 def test_services_that_are_not_exported_are_refused_to_the_consumer(
     dial: Dial, genuine: dict[str, str], sites: dict[str, Kubectl]
 ) -> None:
-    """They are there, and the gateway knows them: it would pass them on, were they among its hosts."""
+    """These services exist, and the gateway knows them. It would pass connections on if they were among its hosts."""
     clusters = sites["dc1"](
         *("exec", "--namespace", "dcmesh-gateway", "deployment/istio-eastwestgateway", "--"),
         *("pilot-agent", "request", "GET", "clusters"),
@@ -275,13 +287,13 @@ def test_services_that_are_not_exported_are_refused_to_the_consumer(
     assert found == dict.fromkeys(names, "refused")
 
 
-# By objects of somebody else in dc1
+# With objects that others made in dc1
 
 TENANT = {"namespace": "tenant"}
 
 
 def gateway_of(name: str, selector: dict[str, str], mode: str, host: str) -> dict[str, Any]:
-    """Return a Gateway of a tenant on the gateway's port."""
+    """Return a tenant's Gateway on the gateway's port."""
     port = {"number": GATEWAY_PORT, "name": "tls", "protocol": "TLS"}
     return {
         "apiVersion": "networking.istio.io/v1",
@@ -292,7 +304,7 @@ def gateway_of(name: str, selector: dict[str, str], mode: str, host: str) -> dic
 
 
 def of_tenants() -> dict[str, list[dict[str, Any]]]:
-    """Return what tenants may apply, by what it is."""
+    """Return objects that tenants may apply, by a name for each."""
     ours = {"app": "istio-eastwestgateway", "istio": "dcmesh-gateway"}
     way_in = {
         "hosts": ["stolen.example"],
@@ -312,7 +324,7 @@ def of_tenants() -> dict[str, list[dict[str, Any]]]:
         "endpoints": [{"address": "192.0.2.1", "labels": {"security.istio.io/tlsMode": "istio"}}],
     }
     istio = "networking.istio.io/v1"
-    # Istio's own sample for several clusters: samples/multicluster/expose-services.yaml.
+    # This is Istio's own sample for several clusters: samples/multicluster/expose-services.yaml.
     sample = gateway_of("cross-network-gateway", {"istio": "eastwestgateway"}, "AUTO_PASSTHROUGH", "*.local")
     return {
         "Istio's sample": [sample],
@@ -335,7 +347,7 @@ def of_tenants() -> dict[str, list[dict[str, Any]]]:
 
 @pytest.fixture
 def tenant(sites: dict[str, Kubectl]) -> Iterator[Kubectl]:
-    """dc1, with a namespace of a tenant."""
+    """dc1, with a tenant's namespace."""
     sites["dc1"]("create", "namespace", "tenant")
     yield sites["dc1"]
     sites["dc1"]("delete", "namespace", "tenant")
@@ -344,13 +356,16 @@ def tenant(sites: dict[str, Kubectl]) -> Iterator[Kubectl]:
 def test_gateways_and_names_of_others_neither_shut_nor_open_the_gateway(
     dial: Dial, tenant: Kubectl, genuine: dict[str, str]
 ) -> None:
-    """Each link lives, which `dial` asserts, and nothing else is reached; then with all of it and a new gateway pod."""
+    """The link works with each of them, as `dial` asserts, and opens nothing else.
+
+    So it does with all and a new gateway pod.
+    """
     shut = {"the Service": "outbound_.3306_._.db.wookie.svc.cluster.local", "a way in": "stolen.example"}
     attempts = {name: {**genuine, "server_name": name_} for name, name_ in shut.items()}
     refused = dict.fromkeys(shut, "refused")
     for what, objects in of_tenants().items():
         tenant.apply(*objects)
-        time.sleep(2)  # what must not take effect has no end to wait for: istiod's pushes take less than one second
+        time.sleep(2)  # No condition shows that nothing took effect. istiod's pushes take less than one second.
         assert dial(attempts) == refused, what
     where = ("deployment/istio-eastwestgateway", "--namespace", "dcmesh-gateway")
     tenant("rollout", "restart", *where)
@@ -370,10 +385,10 @@ def test_nothing_else_of_dc1_can_be_reached_from_dc2(
         return {pod["status"]["podIP"]: pod["metadata"]["name"] for pod in pods}
 
     def of_dc1_alone() -> set[str]:
-        """Both sites have the same pod network: what is asked for must be no address of a pod of dc2."""
+        """Both sites have the same pod network. So the addresses that are asked must belong to no pod of dc2."""
         taken = addresses(sites["dc2"])
         own = {f"{ip}:3306" for ip, pod in addresses(sites["dc1"]).items() if pod.startswith("db-") and ip not in taken}
-        if not own:  # a new pod has another address
+        if not own:  # A pod that is made anew gets another address.
             sites["dc1"]("delete", "pod", "db-2", "--namespace", "wookie")
             database = Database(sites["dc1"], "wookie", "db-2")
             eventually("db-2 is back", database.ready, within=120)
@@ -417,7 +432,7 @@ def test_nothing_readable_of_replication_crosses_the_wan(
 ) -> None:
     primary = Database(sites["dc1"], "wookie", "db-0")
     with captured(lab, tmp_path / "wan.pcap") as capture:
-        replica("STOP ALL SLAVES; START ALL SLAVES")  # the channel's beginning is to be seen, too
+        replica("STOP ALL SLAVES; START ALL SLAVES")  # The capture must include the beginning of the channel.
         primary("CREATE DATABASE hidden_7411; CREATE TABLE hidden_7411.unseen_7411 (text TEXT)")
         primary("INSERT INTO hidden_7411.unseen_7411 VALUES ('marker-7411')")
         shown = "SELECT text FROM hidden_7411.unseen_7411"
@@ -425,6 +440,6 @@ def test_nothing_readable_of_replication_crosses_the_wan(
     seen = capture()
     assert (
         POD_NAME.encode() in seen
-    )  # the server name is all that a handshake shows; here it shows that the capture works
+    )  # A handshake shows nothing but the server name. Here it shows that the capture works.
     for word in (b"marker-7411", b"unseen_7411", b"hidden_7411", b"MariaDB", b"mysql_native_password", b"replication"):
         assert word not in seen

@@ -81,7 +81,7 @@ def processes_of(way: str) -> tuple[str, ...]:
 
 
 def measured(**values: dict[str, float]) -> list[Sample]:
-    """Three rounds of everything in every case, each value 1 or as given by metric and way."""
+    """Three rounds of everything in every case. Each value is 1, or as given by metric and way."""
     ways = (*WAYS, *RELAYS.values())
     figures = [(metric, way) for metric in METRICS for way in ways]
     figures += [(cpu_of(process), way) for way in ways for process in processes_of(way)]

@@ -1,4 +1,4 @@
-"""The benchmarks' command line: what is measured when nothing, or a part, is asked for."""
+"""The benchmarks' command line: which parts are measured, by default and if some are named."""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What follows from several rounds, how it is written down, and that the document is what its figures give."""
+"""Samples: what follows from several rounds, how samples are written, and that the document matches its figures."""
 
 import operator
 from pathlib import Path

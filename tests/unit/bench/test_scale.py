@@ -1,4 +1,4 @@
-"""The scale benchmark: lines through figures, what proxies and istiod print, and the text that is made of it."""
+"""The scale benchmark: lines through figures, the output of proxies and istiod, and the text that is made from them."""
 
 import json
 from typing import Any
@@ -130,7 +130,7 @@ def test_series_are_summed_over_their_labels() -> None:
 
 
 def counted(*, proxies: int, begun: int, seconds: float) -> dict[str, float]:
-    """Return what istiod has counted; of all times so many seconds."""
+    """Return istiod's metrics, with this many seconds for each time."""
     return dict.fromkeys(PUSHES, seconds) | {CONNECTED: 4, PUSHED: proxies, BEGUN: begun}
 
 
@@ -166,7 +166,7 @@ def test_each_process_is_a_part_of_pulumi(command: str, part: str) -> None:
 
 
 def samples(*, curved: str = "", changed: float = 0) -> list[Sample]:
-    """Return what could be measured of a pair all of whose figures grow in lines.
+    """Return samples of a pair whose figures all grow linearly.
 
     Args:
         curved: a metric that grows with the square instead.
@@ -224,7 +224,7 @@ def test_a_curve_is_named() -> None:
 
 
 def test_what_grows_in_a_push_is_said() -> None:
-    # All of them are 1000 s a step and 2e6 s beside: 2.3e9 ms with 300 exports.
+    # Each of them is 1000 s for each step plus 2e6 s: 2.3e9 ms with 300 exports.
     assert "2,300,000,000 and 2,300,000,000 ms with 300" in report.section(samples())
 
 
@@ -243,7 +243,7 @@ def test_sizes_are_of_the_lines_and_marked_as_such() -> None:
 
 def test_ups_are_reckoned_by_what_they_add() -> None:
     found = report.added(samples())
-    # Beside the steps 10 and 100 ten more came, twice.
+    # At the steps 10 and 100, ten more exports were added twice.
     assert [exports for exports, _ in found.values()] == [1, 9, 70, 180]
 
 

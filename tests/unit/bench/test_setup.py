@@ -1,4 +1,4 @@
-"""The set-up benchmark: what is made of events, pods and steps, and what the report says of it."""
+"""The set-up benchmark: how events, pods and steps are read, and what the report says of them."""
 
 import json
 import re

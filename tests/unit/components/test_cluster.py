@@ -1,4 +1,4 @@
-"""Cluster: the command lines that make and remove clusters, run for real against stand-ins, and the provider."""
+"""Cluster: the provider, and the command lines that make and remove clusters, really run with stand-ins."""
 
 import shlex
 import subprocess
@@ -25,7 +25,7 @@ from components.cluster import (
 from tests.unit.configurations import ROOT
 from tests.unit.engine import ANSWERS, KUBECONFIG, Engine, readable_strings
 
-# As k3d does: a log on stdout, a kubeconfig on stdout, nothing wrong with deleting what is not there.
+# This behaves as k3d does: log and kubeconfig go to stdout, and deleting a missing cluster succeeds.
 FAKE_K3D = """
 echo "$*" >> calls
 case "$1 $2" in
@@ -42,7 +42,7 @@ MINE = Commands(
     kubeconfig="[ -e 'cluster mine' ] || exit 9; echo kubeconfig >> calls; echo kubeconfig of dcmesh-dev-dc1",
     delete="echo removing # it all\n[ ! -e stuck ] || exit 3\nrm -f 'cluster mine'",
 )
-"""Commands of a user, with comments, several lines, and words on stdout."""
+"""A user's commands, with comments, several lines, and output on stdout."""
 
 
 class Shell:
@@ -136,7 +136,7 @@ def test_names_reach_the_programs_whole(shell: Shell, verb: str) -> None:
 
 
 def test_the_labs_stack_file_and_the_lab_understand_each_other() -> None:
-    from lab.__main__ import _parser  # here, so that a broken lab fails this test alone
+    from lab.__main__ import _parser  # It is imported here, so that a broken lab fails only this test.
 
     for site in yaml.safe_load((ROOT / "Pulumi.lab.yaml").read_text())["config"]["dcmesh:sites"]:
         for verb in ("create", "kubeconfig", "delete"):
@@ -159,7 +159,7 @@ def test_another_k3d_cluster_has_another_identity(one: K3d, other: K3d) -> None:
 
 @pytest.mark.parametrize("silent", ["true", "false | cat", "echo"])
 def test_a_kubeconfig_that_is_empty_is_none(shell: Shell, silent: str) -> None:
-    """Pulumi's provider would take the shell's cluster in its place."""
+    """Pulumi's provider would use the shell's cluster instead."""
     shell.lifecycle = lambda: commands_lifecycle(replace(MINE, kubeconfig=silent))
     done = shell.run("create")
     assert (done.returncode, done.stdout) == (1, "")
@@ -205,7 +205,7 @@ def test_a_cluster_that_is_no_throw_away_is_protected_and_a_lost_one_left_alone(
 
 
 def test_commands_of_another_text_make_the_same_cluster() -> None:
-    """What is said of it is changed in place: nothing in it is replaced."""
+    """The commands are changed in place, and nothing in the cluster is replaced."""
     before, after = (commands_lifecycle(Commands(create=text, kubeconfig="b", delete="c")) for text in ("a", "d"))
     assert before.identity == after.identity
     assert before.create != after.create
@@ -216,7 +216,7 @@ BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 @pytest.fixture
 def boot(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
-    """Boot the machine: it has another boot id from then on."""
+    """Boot the machine, which gives it another boot ID."""
     read = Path.read_text
 
     def into(boot_id: str) -> None:

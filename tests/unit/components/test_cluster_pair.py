@@ -1,4 +1,4 @@
-"""ClusterPair: where each site's cluster comes from. How sites and links are wired: test_program.py."""
+"""ClusterPair: where each site's cluster comes from. test_program.py tests how sites and links are wired."""
 
 from collections.abc import Callable
 from typing import Any

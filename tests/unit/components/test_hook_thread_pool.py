@@ -1,4 +1,4 @@
-"""What hooks do goes on while Pulumi waits in every thread that the event loop has."""
+"""Hooks can run even while Pulumi waits in every thread of the event loop."""
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
@@ -18,7 +18,7 @@ def test_it_needs_no_thread_of_the_event_loops_own() -> None:
     async def program() -> str:
         loop = asyncio.get_running_loop()
         loop.set_default_executor(ThreadPoolExecutor(max_workers=1))
-        waiting = loop.run_in_executor(None, done.wait)  # as a resource waits until its hooks were called
+        waiting = loop.run_in_executor(None, done.wait)  # A resource waits in this way until its hooks were called.
         WHERE.set("here")
         try:
             return await asyncio.wait_for(in_hook_thread(WHERE.get), timeout=10)

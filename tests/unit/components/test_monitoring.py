@@ -50,7 +50,7 @@ def strings(tree: Any, key: str) -> Iterator[str]:
 
 
 def metrics(expression: str) -> set[str]:
-    """Return the metrics that an expression names: what stands before its label selectors."""
+    """Return the metrics that an expression names: the words before its label selectors."""
     return set(re.findall(r"\b([a-z][a-z_:]+)\s*\{", expression))
 
 
@@ -121,7 +121,7 @@ def test_scrape_configuration_and_rules_are_right_for_prometheus(tmp_path: Path)
     (tmp_path / "rules.yaml").write_text(RULES)
     jobs = scrape_configs("dc1", ["istio-system", "shop"])
     for job in jobs:
-        del job["kubernetes_sd_configs"]  # Debian's promtool is built without it
+        del job["kubernetes_sd_configs"]  # Debian's promtool is built without this kind of discovery.
     whole = {"rule_files": ["rules.yaml"], "scrape_configs": jobs}
     (tmp_path / "prometheus.yaml").write_text(yaml.safe_dump(whole))
     check(tmp_path, "check", "config", "prometheus.yaml")
@@ -147,7 +147,7 @@ def test_both_ways_of_scraping_are_one() -> None:
         (found,) = job["kubernetes_sd_configs"]
         assert found["namespaces"]["names"] == monitor["namespaceSelector"]["matchNames"]
         assert (job["metrics_path"], port.port) == (endpoint["path"], endpoint["port"])
-        # What comes before, an operator does by itself.
+        # Prometheus' operator does the steps before by itself.
         assert job["relabel_configs"][2:] == steps(endpoint["relabelings"])
         assert job["metric_relabel_configs"] == steps(endpoint["metricRelabelings"])
 

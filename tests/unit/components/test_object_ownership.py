@@ -1,4 +1,4 @@
-"""Overrule: the program's own objects can be taken back from who changed them; nobody else's is taken over."""
+"""Overrule: others' changes of the program's own objects can be reverted, and others' objects are not taken over."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -42,7 +42,7 @@ def test_what_an_object_says_to_pulumi_besides_is_kept(engine: Engine) -> None:
 
 
 def test_pods_do_not_know(engine: Engine) -> None:
-    """A change of their template would start all of them anew."""
+    """A change of their template would restart all of them."""
     for resource in engine.kind("StatefulSet", "Deployment", "Job"):
         annotations = resource.spec["template"].get("metadata", {}).get("annotations", {})
         assert not annotations.keys() & FORCE.keys(), resource.name
@@ -86,7 +86,7 @@ def create(
     secret: bool = False,
     held: tuple[str, str] = ("", "another"),
 ) -> str:
-    """Return why an object may not be created; empty if it may. Without a server the cluster is still to be made."""
+    """Return why an object may not be created; empty if it may. Without a server, the cluster does not exist yet."""
 
     async def ask() -> str:
         known = pulumi.Output.from_input(kubeconfig({"there": server}) if server else "")
@@ -206,7 +206,10 @@ def test_a_cluster_that_does_not_answer_stops_an_up_but_no_preview(
 def test_what_a_preview_replaces_is_still_there(
     cluster: KubernetesAPI, path: str, dry_run: bool, renamed: bool
 ) -> None:
-    """Also where 0.1.0 made it, or a stack of another name. An `up` has deleted it; a new name is looked for."""
+    """This also holds if 0.1.0 made it, or a stack of another name.
+
+    An `up` has deleted it by then. New names are looked for.
+    """
     cluster.objects[path] = made(managedFields=[{"manager": "pulumi-kubernetes-1a2b3c4d"}])
     metadata = INPUTS[path]["metadata"]
     held = (metadata.get("namespace", ""), "before" if renamed else metadata["name"])
@@ -219,13 +222,13 @@ def test_a_cluster_that_is_still_to_be_made_has_nothing() -> None:
 
 
 def test_an_object_with_a_secret_in_it_is_looked_for_too(cluster: KubernetesAPI) -> None:
-    """Of an annotation that is one, Pulumi makes all of the metadata one."""
+    """If one annotation is a secret, Pulumi makes the whole metadata a secret."""
     cluster.objects[ENTRY] = made()
     assert "is there already" in create(INPUTS[ENTRY], f"http://127.0.0.1:{cluster.server_port}", secret=True)
 
 
 def test_every_kind_is_looked_for_where_the_api_has_it(engine: Engine) -> None:
-    """But for a release, before which Helm is, and parts of objects that somebody else makes."""
+    """Exceptions are releases, which Helm checks, and parts of objects that others make."""
     known = {
         "AuthorizationPolicy": "authorizationpolicies",
         "ConfigMap": "configmaps",

@@ -1,4 +1,4 @@
-"""Pods of a site that asks for `restricted`, and what images all pods are of."""
+"""Pods of a site that asks for `restricted`, and the images of all pods."""
 
 from typing import Any
 
@@ -10,13 +10,13 @@ from tests.unit.program import run_program, site_of
 
 
 def pods(engine: Engine) -> dict[str, dict[str, Any]]:
-    """Return the spec of the pods of each resource that makes any."""
+    """Return the pod spec of each resource that makes pods."""
     made = engine.kind("StatefulSet", "Deployment", "Job")
     return {resource.name: resource.spec["template"]["spec"] for resource in made}
 
 
 def lacking(pod: dict[str, Any]) -> list[str]:
-    """Return what containers of a pod lack for `restricted`, as Kubernetes' documents have it."""
+    """Return what a pod's containers lack for `restricted`, according to Kubernetes' documentation."""
     own, found = pod.get("securityContext", {}), list[str]()
     for container in [*pod.get("initContainers", []), *pod["containers"]]:
         context = own | container.get("securityContext", {})

@@ -80,7 +80,7 @@ def test_all_is_on_the_importing_site() -> None:
 
 
 def test_hosts_may_have_the_names_of_another_namespace() -> None:
-    """The other site notices nothing of it, and who asks names them so: replica, probe and status."""
+    """The other site does not notice it. Replica, probe and status use these names."""
     alias, real = "db-0.db.wookie-dc1.svc.cluster.local", "db-0.db.wookie.svc.cluster.local"
     engine = program_of(changed("mariadb-gateways", {"sites[1].imports[0].hostNamespace": "wookie-dc1"}))
     before = program_of(changed("mariadb-gateways", {}))
@@ -109,7 +109,7 @@ def test_hosts_may_have_the_names_of_another_namespace() -> None:
 
 
 def test_a_rename_at_both_ends_leaves_every_object_of_a_host_where_it_is() -> None:
-    """Else Pulumi would create it, as it is there, and then delete it."""
+    """Otherwise Pulumi would create the new one over the existing object, and then delete that."""
     renamed = two()
     exporter, importer = renamed["sites"]
     exporter["exports"][0] |= {"name": "orders", "statefulSet": "db"}

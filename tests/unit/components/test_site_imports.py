@@ -10,7 +10,7 @@ from tests.unit.program import program_of
     ("example", "sources"), [("pxc-switchover", {"dc1": "dc2", "dc2": "dc1"}), ("pxc-gateways", {"dc2": "dc1"})]
 )
 def test_hosts_of_an_xtradb_cluster_are_asked_when_it_is_ready(example: str, sources: dict[str, str]) -> None:
-    """Its operator starts node after node, which takes longer than a host is asked for."""
+    """Its operator starts one node after the other. That takes longer than the time for which a host is asked."""
     raw = stack(example)
     for site in raw["sites"]:
         site["cluster"] = "k3d"

@@ -1,4 +1,4 @@
-"""What can be asked for in a site, from a configuration."""
+"""The inventory: what can be asked in a site, from a configuration."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -94,7 +94,7 @@ def test_what_is_no_database_has_no_servers() -> None:
 
 
 def test_imports_come_with_their_links() -> None:
-    """A site alone in its stack knows the other one only so."""
+    """A site that is alone in its stack knows the other one only by its link."""
     imports = [
         {"from": "dc1", "export": "db", "namespace": "dr", "serviceAccount": "db"},
         {"from": "dc3", "export": "db", "namespace": "dr", "serviceAccount": "db"},

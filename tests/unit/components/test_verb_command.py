@@ -1,4 +1,4 @@
-"""Commands that run a verb of dcmesh's: when, and as what."""
+"""Commands that run a verb of dcmesh's: when they run, and with which command line."""
 
 import sys
 from pathlib import Path
@@ -27,7 +27,7 @@ def test_it_runs_again_for_its_triggers_alone_and_never_on_destroy(engine: Engin
 def test_the_interpreter_is_the_programs_and_has_one_name_wherever_the_project_lies(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """Else each machine would show a change of the one before."""
+    """Otherwise each machine's preview would show a change since another machine's `up`."""
     monkeypatch.chdir(ROOT)
     monkeypatch.setattr(sys, "executable", str(Path.cwd() / "venv/bin/python"))
     assert interpreter() == "venv/bin/python"

@@ -1,4 +1,4 @@
-"""An `up` that gives up waiting for a database says what its pods have said."""
+"""When an `up` gives up waiting for a database, it shows what the database's pods said."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -34,7 +34,7 @@ def cluster() -> Iterator[KubernetesAPI]:
 
 
 def fail(server: str, monkeypatch: pytest.MonkeyPatch, operation: str = "create", *, secret: bool = False) -> list[str]:
-    """Have an operation fail; return what is shown."""
+    """Let an operation fail, and return what is shown."""
     shown = list[str]()
     monkeypatch.setattr("pulumi.log.error", shown.append)
 
@@ -59,7 +59,7 @@ def test_what_a_pod_has_said_is_told(cluster: KubernetesAPI, monkeypatch: pytest
 def test_it_is_told_where_the_specification_holds_a_secret(
     cluster: KubernetesAPI, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Then Pulumi gives all of it as a secret."""
+    """In that case Pulumi passes the whole specification as a secret."""
     assert fail(f"http://127.0.0.1:{cluster.server_port}", monkeypatch, secret=True) == [f"dr/db-0: {SAID}"]
 
 

@@ -1,4 +1,7 @@
-"""Mariadb: options, manifests whose parts must agree, and their wiring. How a pod prepares itself has its own file."""
+"""Mariadb: options, manifests whose parts must agree, and their wiring.
+
+Another file tests how a pod prepares itself.
+"""
 
 import os
 import subprocess
@@ -76,7 +79,7 @@ def test_no_server_runs_events_before_it_is_the_primary(wished: str, given: str)
 
 @pytest.mark.parametrize("key", sorted({*PLACE, *REPLICATION}))
 def test_dcmeshs_options_are_stronger(key: str) -> None:
-    """The configuration refuses these; should one pass, replication goes on."""
+    """The configuration refuses these options. If one got through, replication would still work."""
     assert options(server_cnf({key: "other"})) == options(server_cnf({}))
     assert server_cnf({key: "other"}).count(f"\n{key}=") == 1
 
@@ -215,7 +218,7 @@ def test_pods_get_their_names_from_the_headless_service() -> None:
 
 
 def test_the_sidecar_does_not_wait_for_the_client_to_speak_first() -> None:
-    """Both the port's name and its protocol say that it is no HTTP."""
+    """Both the port's name and its protocol say that it is not HTTP."""
     (port,) = headless_service(name="rows")["ports"]
     assert port["name"].startswith("tcp-")
     assert port["appProtocol"] == "tcp"
@@ -251,7 +254,7 @@ def test_all_is_run_by_the_images_user_who_owns_the_volumes() -> None:
 
 
 def test_passwords_are_seen_by_prepare_alone() -> None:
-    """And by nobody in an environment."""
+    """No container has a password in its environment."""
     assert mounts(prepare())["passwords"] == "/etc/dcmesh/passwords"
     assert "passwords" not in mounts(server())
     assert volumes()["passwords"]["secret"] == {"secretName": "the-passwords", "defaultMode": 0o440}
@@ -371,7 +374,7 @@ def test_where_roles_do_not_change_a_pod_is_told_its_own(source_site: str | None
 
 
 def test_prepare_and_server_find_the_role_and_do_without() -> None:
-    """A pod whose roles do not change has none. It is read as it is when they start."""
+    """A pod whose roles do not change has no ConfigMap with a role. The ConfigMap is read when the containers start."""
     assert mounts(prepare())["role"] == mounts(server())["role"] == "/etc/dcmesh/role"
     sources = [source["configMap"] for source in volumes()["role"]["projected"]["sources"]]
     assert sources == [{"name": name, "optional": True} for name in ("rows-role", "rows-begun")]
@@ -418,7 +421,7 @@ def test_all_stands_in_its_namespace_on_its_cluster(create: Create) -> None:
 
 
 def test_claims_stay_and_grow_one_after_the_other_before_the_pods_want_them(create: Create) -> None:
-    """What becomes of the resources takes no volume away, and a pod that is new finds one of the right size."""
+    """Changes of the resources delete no volume, and a new pod finds a volume of the right size."""
     engine = create(storage={"size": "2Gi", "storage_class": "fast"})
     pods, patches = engine.one("StatefulSet"), engine.kind("PersistentVolumeClaimPatch")
     assert pods.request.ignoreChanges == ["spec.volumeClaimTemplates"], "Pulumi would replace it"
@@ -440,7 +443,7 @@ def test_pods_without_volumes_have_no_claims(create: Create) -> None:
 
 
 def test_pods_use_the_secret_and_the_options_of_this_up(create: Create) -> None:
-    """They never change under a running pod: others come under new names, and the pods with them."""
+    """Neither changes under a running pod. Others get new names, and so new pods."""
     engine = create(settings={"max_connections": "500"})
     passwords, settings, pods = (engine.one(kind) for kind in ("Secret", "ConfigMap", "StatefulSet"))
     used = {volume["name"]: volume for volume in pods.spec["template"]["spec"]["volumes"]}
@@ -486,14 +489,14 @@ def test_a_secret_in_a_stack_is_a_secret_in_its_state(create: Create) -> None:
 
 
 def test_while_its_source_is_not_there_a_replica_has_no_pods(create: Create) -> None:
-    """Its account is there, for the source's consumers and the imports to come."""
+    """Only its service account exists, for the source's list of consumers and for later imports."""
     engine = create(role="pending", replication_password=None)
     made = {resource.kind for resource in engine.asked.values()} - {"Release", "kubernetes"}
     assert made == {"Mariadb", "Namespace", "ServiceAccount"}
 
 
 def test_a_pod_is_asked_where_its_server_is() -> None:
-    """By its own user, over the socket: no password is needed."""
+    """It is asked as the server's own user over the socket, without a password."""
     replica = mariadb.replica("dr", "rows-0")
     assert (replica.namespace, replica.pod, replica.container) == ("dr", "rows-0", server()["name"])
     shell, option, script, query = replica.command
@@ -541,7 +544,7 @@ def test_containers_may_do_nothing_special() -> None:
 
 
 def test_what_a_channel_says_may_be_read(create: Create, database: ExportedService) -> None:
-    """It was asked for with a secret, and is none."""
+    """The question contained a secret, but the answer is none."""
     assert create(source=database).secret_outputs == set()
 
 

@@ -1,4 +1,4 @@
-"""mariadb_prepare.sh and mariadb_start.sh, run for real by bash, among programs that only seem to be MariaDB's."""
+"""mariadb_prepare.sh and mariadb_start.sh, really run by bash, with fakes of MariaDB's programs."""
 
 # ruff: noqa: S608 - SQL is the test's own
 
@@ -21,20 +21,20 @@ PASSWORDS = {
     "replication": f"`{MARKS}`",
     "replication_local": f"({MARKS})",
 }
-"""With every mark that dcmesh.model.value_types.Password takes."""
+"""Passwords with every punctuation mark that dcmesh.model.value_types.Password accepts."""
 
 DOMAIN = "db.wookie-dr.svc.cluster.local"
 SOURCE = "db-0.db.wookie.svc.cluster.local"
 
 SESSION = "SET sql_mode = '', autocommit = 1, max_statement_time = 0; SET SESSION TRANSACTION READ WRITE;"
-"""What comes before each statement of dcmesh's own."""
+"""The statement that precedes each of dcmesh's own."""
 
 CLOSED = "CONCAT(@@GLOBAL.read_only) IN ('1', 'ON', 'NO_LOCK', 'NO_LOCK_NO_ADMIN')"
-"""What tells whether a server is closed, of any version: 1 or 0."""
+"""An expression that tells whether a server of any version is closed: 1 or 0."""
 
 ROW = "INTO dcmesh.primary_site (server_id, site, term) VALUES"
 
-# `$state` is where they keep what they know, and `$FAILS` is the step that fails.
+# The fakes keep their state in `$state`. `$FAILS` names the step that fails.
 FAKES = {
     "mariadb-install-db": """
         [ ! -e "$data" ] || { echo "$data is there"; exit 1; }
@@ -106,7 +106,7 @@ FAKES = {
     "sync": """[ ! -e "$state/../mysql/prepared" ] || : >"$state/synced-too-late" """,
 }
 WAITS = '"$silent" -gt 30'
-"""How often mariadb_start.sh asks the other site before the word of an operator counts."""
+"""How often mariadb_start.sh asks the other site before an operator's `failover.without` counts."""
 
 
 @dataclass(frozen=True)
@@ -117,14 +117,14 @@ class Done:
 
 @dataclass
 class Pod:
-    """A pod's volumes below a directory of their own: the script's absolute paths are put there by substitution.
+    """A pod's volumes in a directory. The script's absolute paths are replaced by paths in it.
 
-    The PATH has no program but the fakes, each of which keeps its arguments.
+    The PATH has only the fakes, and each fake records its arguments.
 
     Args:
-        directory: of the pod.
-        environment: of its containers.
-        patience: how often its server asks the other site's before the word of an operator counts.
+        directory: the pod's directory.
+        environment: the environment of its containers.
+        patience: how often its server asks the other site's before an operator's `failover.without` counts.
     """
 
     directory: Path
@@ -164,7 +164,7 @@ class Pod:
         return script.replace("/dev/termination-log", str(self._state / "last-words"))
 
     def has_version(self, image: str, data: str = "") -> None:
-        """Say which version the image has, and the data."""
+        """Set the version of the image, and that of the data."""
         (self._state / "version").write_text(image)
         if data:
             (self.data / "mysql_upgrade_info").write_text(f"{data}-MariaDB")
@@ -178,28 +178,28 @@ class Pod:
         (self._state / "dump-options").write_text(options)
 
     def was_opened_meanwhile(self, opened: bool) -> None:
-        """Say whether a Job has opened the server since it asked: then its row is not changed."""
+        """Set whether a Job has opened the server since it asked. If so, its row is not changed."""
         (self._state / "meanwhile").write_text("dc2\t4\t0\n" if opened else "dc1\t9\t1\n")
 
     def complains(self, words: str) -> None:
-        """Say what MariaDB's clients print when they fail."""
+        """Set what MariaDB's clients print when they fail."""
         (self._state / "complaint").write_text(words)
 
     def defines(self, printed: str) -> None:
-        """Say what the source prints of its definitions."""
+        """Set what the source prints as its definitions."""
         (self._state / "definitions").write_text(printed)
 
     def has_a_newer_client(self) -> None:
-        """Have the client warn of a login without a password, as MariaDB 11.4 does unless it skips TLS."""
+        """Let the client warn of a login without a password, as MariaDB 11.4 does unless it skips TLS."""
         (self._state / "newer").touch()
 
     def follows_an_older_dcmesh(self) -> None:
-        """Have the source know no definitions."""
+        """Let the source refuse to show definitions."""
         (self._state / "older").touch()
 
     @property
     def last_words(self) -> str:
-        """What stands in the pod's status when its container has failed."""
+        """The message in the pod's status after its container has failed."""
         return (self._state / "last-words").read_text()
 
     def give(self, passwords: dict[str, str]) -> None:
@@ -215,19 +215,19 @@ class Pod:
         (copy / "mysql_upgrade_info").write_text("10.11.0-MariaDB\n")
 
     def role(self, primary: str, without: str = "") -> None:
-        """Say which of two sites is the primary, in the ConfigMap."""
+        """Set in the ConfigMap which of two sites is the primary."""
         self.environment["PRIMARY"] = ""
         (self.directory / "dcmesh/role/primary").write_text(primary)
         (self.directory / "dcmesh/role/without").write_text(without)
 
     def begun(self) -> None:
-        """Say that there have been data."""
+        """Let the pod have data from before."""
         (self.directory / "dcmesh/role/begun").touch()
 
     def rows(self, own: str, theirs: str) -> None:
-        """Say what stands in both servers' rows, site and term, and whether theirs is open: `open`, else read-only.
+        """Set both servers' rows (site and term), and whether the other server is `open` or read-only.
 
-        Theirs is empty: it cannot be asked.
+        If the other row is empty, that server cannot be asked.
         """
         (self._state / "own-row").write_text(self._row(own) + "\n" * bool(own))
         (self._state / "their-row").write_text(self._row(theirs) + "\n")
@@ -236,7 +236,7 @@ class Pod:
             (self._state / "gone").touch()
 
     def rows_at_next_wait(self, theirs: str) -> None:
-        """Say what stands in the other server's row after the pod has waited once."""
+        """Set the other server's row for the time after the pod has waited once."""
         (self._state / "next-row").write_text(self._row(theirs) + "\n")
 
     @staticmethod
@@ -244,12 +244,12 @@ class Pod:
         return (f"{words} 1" if not words.endswith(" open") else words.replace(" open", " 0")).replace(" ", "\t")
 
     def operator_gives_up(self, site: str) -> None:
-        """Have somebody set `failover.without` while the pod waits."""
+        """Let somebody set `failover.without` while the pod waits."""
         (self._state / "operator").write_text(site)
 
     @property
     def updates(self) -> list[str]:
-        """What was changed in the pod's own row."""
+        """The changes of the pod's own row."""
         path = self._state / "updates"
         return re.findall("UPDATE .*", path.read_text()) if path.exists() else []
 
@@ -280,18 +280,18 @@ class Pod:
         assert done.status == 0, done.said
 
     def served(self) -> None:
-        """Start the server's container, and have it serve."""
+        """Start the server's container, and let it serve."""
         done = self.serve()
         assert done.status == 0, done.said
         assert f"mariadbd --defaults-file={self.run}/server.cnf" in self.calls
 
     def unreachable(self) -> None:
-        """Have the source refuse the next connection."""
+        """Let the source refuse the next connection."""
         (self._state / "unreachable").touch()
 
     @property
     def calls(self) -> list[str]:
-        """What the last run called, with arguments."""
+        """The programs that the last run called, with their arguments."""
         return self._programs.calls
 
     def called(self, program: str) -> list[str]:
@@ -313,7 +313,7 @@ class Pod:
 
     @property
     def change_master(self) -> list[str]:
-        """The statement by which it follows, if start.sql finds that it is no primary."""
+        """The statement that makes it follow, if start.sql finds that it is no primary."""
         found = [
             re.fullmatch(r"EXECUTE IMMEDIATE IF\((.*?), '(.*?)', \"(CHANGE MASTER .*)\"\);", s) for s in self.start_sql
         ]
@@ -339,25 +339,25 @@ class Pod:
 
     @property
     def token(self) -> str:
-        """How the row comes to be, if there is none."""
+        """The statement that makes the row, if there is none."""
         (line,) = [line for line in self.start_sql if "INTO dcmesh.primary_site" in line]
         return line
 
     @property
     def primary(self) -> str:
-        """What the row says which this start writes, if it writes one."""
+        """The primary in the row that this start writes, if it writes one."""
         (site,) = re.findall(r"VALUES \(@@server_id, '(.*)', 0\);", self.token)
         return str(site)
 
     @property
     def applied(self) -> list[str]:
-        """What was run in the pod's own server."""
+        """The statements that were run in the pod's own server."""
         path = self.data / "applied.sql"
         return path.read_text().splitlines() if path.exists() else []
 
     @property
     def client_file(self) -> str:
-        """With what the source was asked."""
+        """The client's options file for the source."""
         return (self._state / "source.cnf").read_text()
 
 
@@ -458,7 +458,7 @@ def test_each_pod_has_an_id_and_a_name_of_its_own(pod: MakePod, name: str, serve
 
 
 def test_a_copy_leaves_a_server_that_can_be_followed_itself(replica: Pod) -> None:
-    """Nothing of it is in the binary log, which begins where the source's was."""
+    """The copy is not in the server's binary log, which begins at the source's position."""
     replica.prepare()
     assert replica.applied == [
         "SET sql_log_bin = 0;",
@@ -482,7 +482,10 @@ def test_a_copy_is_of_everything_at_one_position_and_locks_nobody(replica: Pod) 
 
 
 def test_a_copy_of_an_older_dcmesh_is_made_as_that_made_it(replica: Pod) -> None:
-    """Its user has other rights. A pod that is copied before its source is restarted would block the roll-out."""
+    """The user of an older dcmesh has other rights.
+
+    Otherwise a pod that copies before its source restarts blocks the rollout.
+    """
     replica.follows_an_older_dcmesh()
     replica.prepare()
     (dump,) = replica.called("mariadb-dump")
@@ -498,7 +501,7 @@ TRIGGER = (
 
 
 def test_accounts_events_and_triggers_are_copied(replica: Pod) -> None:
-    """Which mariadb-dump reads only with the right to change them."""
+    """mariadb-dump would read these only with the right to change them."""
     replica.defines(f"{b'REPLACE a'.hex().upper()}\n{TRIGGER}")
     replica.prepare()
     begin = replica.applied.index("SET sql_mode = '';")
@@ -516,7 +519,7 @@ def test_accounts_events_and_triggers_are_copied(replica: Pod) -> None:
 
 
 def test_each_trigger_is_made_in_its_own_database(primary: Pod) -> None:
-    """SHOW CREATE TRIGGER does not name it, and the rows before it end in another."""
+    """SHOW CREATE TRIGGER does not name the database, and the statements before it may end in another one."""
     primary.prepare()
     (procedure,) = [line for line in primary.start_sql if "PROCEDURE dcmesh.definitions()" in line]
     (loop,) = re.findall(r" DO (.*) END FOR", procedure)
@@ -799,7 +802,7 @@ def switchable(pod: MakePod) -> Pod:
 
 @pytest.mark.parametrize("source", [SOURCE, ""], ids=["the other site is there", "the other site is to come"])
 def test_the_first_start_of_the_site_that_is_to_be_the_primary(pod: MakePod, source: str) -> None:
-    """Also where nothing is known of the other site yet."""
+    """This also holds while nothing is known of the other site yet."""
     one = pod("db-0", source=source)
     one.role("dc2")
     one.rows(own="", theirs="")
@@ -815,7 +818,7 @@ def test_the_first_start_of_the_site_that_is_to_be_the_primary(pod: MakePod, sou
 
 
 def test_the_first_start_of_the_site_that_is_to_be_the_replica(switchable: Pod) -> None:
-    """It copies the token, but comes up as a replica, even if the other one gives the token away at this moment."""
+    """It copies the token, but starts as a replica, even if the other one gives the token away at this moment."""
     switchable.role("dc1")
     switchable.rows(own="", theirs="dc1 5")
     switchable.prepare()
@@ -878,7 +881,7 @@ def test_that_there_have_been_data_stops_neither_a_replica_nor_a_primary_that_ha
 
 @pytest.fixture
 def restarted(switchable: Pod) -> Pod:
-    """The same pod with its data; its server's next start is not its first."""
+    """The same pod with its data. Its server's next start is not its first."""
     switchable.prepare()
     switchable.served()
     return switchable
@@ -888,7 +891,7 @@ def restarted(switchable: Pod) -> Pod:
 def test_a_primary_asks_at_each_start_but_that_of_data_which_it_has_just_made(
     switchable: Pod, prepared_again: bool
 ) -> None:
-    """A crash restarts the container alone: that was a second writer once."""
+    """A crash restarts only the container. That once led to a second writer."""
     switchable.rows(own="", theirs="")
     switchable.prepare()
     switchable.rows(own="dc2 0", theirs="")
@@ -903,7 +906,7 @@ def test_a_primary_asks_at_each_start_but_that_of_data_which_it_has_just_made(
 
 
 def test_a_copy_that_is_promoted_asks_at_its_next_start(switchable: Pod) -> None:
-    """It was made in this pod, and is all the same no news."""
+    """The data were made in this pod, but they are old: another site may have taken over since."""
     switchable.role("dc1")
     switchable.rows(own="", theirs="dc1 5")
     switchable.prepare()
@@ -940,12 +943,15 @@ ATTACKS = [
     "dc1\x006",
     "x" * 300_000,
 ]
-"""What another site may say of its row."""
+"""Malicious answers of another site about its row."""
 
 
 @pytest.mark.parametrize("answer", ATTACKS, ids=range(len(ATTACKS)))
 def test_an_answer_that_is_none_is_not_taken_for_one(restarted: Pod, answer: str) -> None:
-    """Nor for silence: who says such things is there, and the operator's word does not count."""
+    """It does not count as silence either.
+
+    A site that sends such an answer exists, so `failover.without` does not count.
+    """
     restarted.rows(own="dc2 4", theirs=answer.replace("\\", "${IFS}"))
     restarted.role("dc2", without="dc1")
     restarted.patience = 0
@@ -995,7 +1001,7 @@ def test_a_server_that_a_job_has_opened_meanwhile_follows_nobody(restarted: Pod)
 
 
 def test_a_token_that_was_held_out_meanwhile_is_not_taken_by_a_start(restarted: Pod) -> None:
-    """Only a switchover takes it, with all rows; under the term before it can."""
+    """Only a switchover takes the token, with all rows. A start may take it only under the term before."""
     restarted.rows(own="dc2 4", theirs="dc2 7")
     restarted.served()
     (update,) = restarted.updates
@@ -1061,7 +1067,7 @@ def test_a_replica_asks_nobody_whether_it_is_the_primary(restarted: Pod) -> None
 @pytest.mark.parametrize(("channel", "was"), [("master.info", "dc1"), ("multi-master.info", "dc2")])
 @pytest.mark.parametrize("wanted", ["dc1", "dc2"])
 def test_a_server_without_a_row_is_what_it_was(restarted: Pod, channel: str, was: str, wanted: str) -> None:
-    """It was made when roles could not change, by an older version: what is wanted of it is the switchover's part."""
+    """An older version made it when roles could not change. Giving it a role is the switchover's part."""
     restarted.role(wanted)
     (restarted.data / channel).touch()
     restarted.prepare()
@@ -1095,7 +1101,7 @@ def test_the_role_is_that_of_this_start_and_the_row_is_stronger(restarted: Pod) 
     scope="module", params=[("db-0", ""), ("db-0", SOURCE), ("db-1", SOURCE)], ids=["primary", "replica", "follower"]
 )
 def prepared(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Pod:
-    """A pod that has been prepared, for tests that only look at it."""
+    """A prepared pod, for tests that only look at it."""
     one = make(tmp_path_factory.mktemp("prepared"), *request.param)
     one.prepare()
     return one
@@ -1112,13 +1118,13 @@ def test_passwords_are_set_at_each_start_and_stay_out_of_the_binary_log(prepared
 
 
 def test_what_follows_may_read_and_change_nothing(prepared: Pod) -> None:
-    """Neither stop the writes of its source, nor see a password there."""
+    """It can neither stop its source's writes, nor read a password there."""
     for user in ("replication", "replication_local"):
         granted = [line.removeprefix("GRANT ") for line in prepared.start_sql if line.endswith(f" TO {user}@'%';")]
         rights = {right for line in granted for right in re.sub(r"\(.*?\)", "", line).partition(" ON ")[0].split(", ")}
         assert {right.strip() for right in rights} == {"REPLICATION SLAVE", "SELECT", "SHOW VIEW", "EXECUTE"}
         assert [line for line in granted if " ON *.* " in line] == [f"REPLICATION SLAVE ON *.* TO {user}@'%';"]
-        # What is granted on a database by its name counts instead of what is granted on all.
+        # Rights on a database by its name replace the rights on all databases.
         assert f"EXECUTE ON mysql.* TO {user}@'%';" in granted
         assert not [line for line in granted if re.search(r"mysql\.(global_priv|user|servers)\b", line)]
 
@@ -1131,12 +1137,12 @@ def test_root_logs_in_from_elsewhere_with_a_password_that_was_given_alone(primar
 
 
 def test_each_line_is_a_statement(prepared: Pod) -> None:
-    """So the server reads its init file."""
+    """The server reads its init file line by line."""
     assert all(line.endswith(";") for line in prepared.start_sql)
 
 
 def test_no_program_is_given_a_password_as_argument(prepared: Pod) -> None:
-    """Arguments are seen by all who may list processes."""
+    """Everybody who may list processes can see arguments."""
     assert prepared.called("cat"), "else nothing was recorded"
     assert not [call for call in prepared.calls for password in PASSWORDS.values() if password in call]
 

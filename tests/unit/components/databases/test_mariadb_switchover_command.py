@@ -1,4 +1,7 @@
-"""The Command that brings MariaDBs to their roles: of a pair both in one run, of a stack of one site its own."""
+"""The Command that gives MariaDBs their roles.
+
+In a stack with both sites one run does both; otherwise each does its own.
+"""
 
 from typing import Any
 
@@ -20,7 +23,7 @@ def pair(**settings: Any) -> dict[str, Any]:
 
 
 def apart(**settings: Any) -> dict[str, Engine]:
-    """Run a stack for each site. dc1's is run again when dc2 is there: without that it follows nobody."""
+    """Run a stack for each site. dc1's runs again after dc2's: before that, dc1 follows nobody."""
     stacks = [("trust", {"trust": {"issueFor": ["dc1", "dc2"]}})]
     trust = {"source": "stack", "stack": "organization/dcmesh/trust"}
     for name, other in (("dc1", "dc2"), ("dc2", "dc1")):
@@ -38,7 +41,7 @@ def verb(command: Resource) -> str:
 
 
 def test_one_command_brings_both_databases_of_a_stack_to_their_roles() -> None:
-    """Two that wait for each other would not end with `--parallel 1`."""
+    """With `--parallel 1`, two Commands that wait for each other would never end."""
     engine = program_of(pair(primary="dc2"))
     (command,) = [one for one in engine.kind("Command") if one.name.endswith("-switchover")]
     assert command.name == COMMAND
@@ -57,7 +60,7 @@ def test_it_comes_after_all_pods_are_new_and_before_what_counts_on_the_roles() -
 
 
 def test_it_runs_again_whenever_something_else_was_wanted_meanwhile() -> None:
-    """Also if that failed and was taken back, which leaves its other triggers as they were in the state."""
+    """Also if the other role failed and was taken back: then the other triggers in the state are unchanged."""
     engine = program_of(pair(primary="dc2"))
     command, begun = engine.asked[COMMAND], engine.asked[f"{COMMAND}-begun"]
     assert f"id of {begun.name}" in command.inputs["triggers"]

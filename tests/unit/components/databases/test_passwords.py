@@ -1,4 +1,4 @@
-"""Passwords: one for both ends of a channel, wherever the ends are, and readable nowhere."""
+"""Passwords: both ends of a channel have the same one, wherever they are, and nobody can read it."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -24,7 +24,7 @@ def link(site: str) -> Link:
 
 
 def database(site: str, source: str | None = None, **keys: Any) -> dict[str, Any]:
-    """Return a site with a database that is exported as `db`, and another one that is not."""
+    """Return a site with a database that is exported as `db`, and another one that is not exported."""
     namespace = f"of-{site}"
     follows = {"replicates": {"from": source, "export": "db"}} if source else {}
     export = {
@@ -54,7 +54,7 @@ def passwords(
     peers: list[dict[str, Any]] | None = None,
     there: bool = True,
 ) -> dict[str, Any]:
-    """Return the password of each database, by site and namespace; what is exported is the output `by_export`."""
+    """Return each database's password by site and namespace. The output `by_export` has those of exports."""
     settings = Settings.model_validate({"sites": list(sites), "peers": peers or []})
     plan = plan_of(settings, {peer.name: link(peer.name) for peer in settings.peers} if there else {})
 
@@ -83,7 +83,7 @@ def test_primaries_have_passwords_of_their_own_that_stay(engine: Engine) -> None
 
 
 def test_a_generated_password_is_one_that_could_be_given(engine: Engine) -> None:
-    """MySQL takes no more than 32 characters for a channel."""
+    """MySQL allows at most 32 characters for a channel's password."""
     found = passwords(engine, database("dc1"))["dc1/of-dc1"]
     assert passwords(Engine(), database("dc1", replicationPassword=found))["dc1/of-dc1"] == found
     assert len(found) == 32
@@ -105,7 +105,7 @@ def test_replicas_have_that_of_their_source_also_of_a_source_that_follows_anothe
 def test_two_that_replicate_each_other_have_one_password(
     engine: Engine, given: str | None, order: tuple[str, ...]
 ) -> None:
-    """Given at either end, or generated once."""
+    """The password is given at either end, or generated once."""
     keys = {given: {"replicationPassword": GIVEN}} if given else {}
     ends = {"dc1": "dc2", "dc2": "dc1"}
     found = passwords(engine, *(database(site, ends[site], **keys.get(site, {})) for site in order))
@@ -154,7 +154,10 @@ def test_a_stack_that_does_not_tell_the_password_is_named_with_what_to_do(output
 
 
 def test_while_its_source_is_not_there_a_replica_has_none_and_stops_nothing() -> None:
-    """Its stack has never been up. Also if the replica is exported itself, and followed in this stack."""
+    """The source's stack was never up.
+
+    This also holds if the replica itself is exported, and followed in this stack.
+    """
     engine = Engine(stacks={STACK: {}})
     found = passwords(engine, database("dc2", "dc1"), database("dc3", "dc2"), peers=[{"name": "dc1"}], there=False)
     assert (found["dc2/of-dc2"], found["dc3/of-dc3"]) == (None, None)

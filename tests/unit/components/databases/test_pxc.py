@@ -1,4 +1,4 @@
-"""Pxc: what the resource asks of the operator, for its reasons, and how the workload is wired."""
+"""Pxc: what the resource asks of the operator and why, and how the workload is wired."""
 
 import configparser
 from types import SimpleNamespace
@@ -116,7 +116,7 @@ def test_one_that_can_change_roles_is_the_replica_unless_it_takes_over_from_anot
 
 
 def held(**changes: Any) -> tuple[str, dict[str, Any]]:
-    """Return what a cluster that can change roles has its nodes read, and the container that reads it."""
+    """Return the role file of a cluster that can change roles, and the container that reads it."""
     made = spec(**{"source": SOURCE, "switchover": Switchover(primary="dc2")} | changes)["pxc"]
     *_, container = made["sidecars"]
     return made["hookScript"], container
@@ -152,7 +152,10 @@ def test_the_users_own_script_and_containers_stay() -> None:
 
 
 def test_its_container_starts_without_what_it_wrote_before() -> None:
-    """The pod's /tmp outlives it, and would have a node ready that nobody has looked at."""
+    """The pod's /tmp outlives the container.
+
+    Its old content would make a node ready before anybody has looked at it.
+    """
     _, container = held()
     mounts = {mount["name"]: mount for mount in container["volumeMounts"]}
     assert mounts["tmp"] == {"name": "tmp", "mountPath": "/pod/tmp", "readOnly": True}

@@ -1,4 +1,4 @@
-"""pxc_hold.sh: when a node of a primary that starts may be opened, asked of servers that seem to be there."""
+"""pxc_hold.sh decides when a starting node of a primary may be opened. Here it asks fake servers."""
 
 import subprocess
 from collections.abc import Mapping
@@ -15,10 +15,10 @@ from dcmesh.kube.pods import MARK
 THEIRS = ("theirs-0", "theirs-1", "theirs-2")
 SISTERS = ("own-1", "own-2")
 RECOVERY = "recovery-case"
-"""A file that a node has while it waits to be recovered."""
+"""The file that a node has while it waits for recovery."""
 
 OPEN, REPLICA, STARTED = "Read_Only: 0\n  Replica: 0\n", "Read_Only: 1\n  Replica: 1\n", "Read_Only: 1\n  Replica: 0\n"
-"""What a server says that takes writes, one that has been told to be a replica, and one that has just started."""
+"""Answers of a server that takes writes, of one that was told to be a replica, and of one that has just started."""
 
 MYSQL = r"""#!/bin/sh
 for option; do
@@ -39,10 +39,10 @@ while IFS= read -r line || [ "$line" ]; do
 done <"$SERVERS/$host"
 [ ! "$failed" ]
 """
-"""The client: a server says what stands in a file of its name, whatever it is asked.
+"""The client. A server's answer to any question is the content of a file with the server's name.
 
-It knows no commands of its own, such as `\\G`: MySQL's from 9 on takes none. It begins no other program: each look asks
-several.
+It refuses client commands such as `\\G`, as MySQL's client does from 9 on. It starts no other program, to be quick:
+each look asks several servers.
 """
 
 
@@ -60,7 +60,7 @@ def own(*, read_only: bool, events: str = "OFF", mark: int = 0, up_for: int = 10
 
 @dataclass
 class Node:
-    """A node and those that it asks."""
+    """A node, and the servers that it asks."""
 
     directory: Path
     role: str = " ".join(("primary", "dc2", *THEIRS))
@@ -68,10 +68,10 @@ class Node:
     says: dict[str, str] = field(default_factory=dict)
 
     def looks(self, *then: Mapping[str, str]) -> list[tuple[str, str]]:
-        """Return of each look whether the node may be opened, and what was printed.
+        """Return for each look whether the node may be opened, and what was printed.
 
         Args:
-            then: what servers say at each further look, 15 seconds later; empty for one that has gone.
+            then: the servers' answers at each further look, 15 seconds later; empty for a server that is gone.
         """
         servers, passwords = self.directory / "servers", self.directory / "passwords"
         for made in (servers, passwords, self.directory / "container"):
@@ -119,7 +119,7 @@ class Node:
         return found
 
     def again(self) -> "Node":
-        """Return the same node with a container that has just started."""
+        """Return the same node with a container that has just restarted."""
         self.directory = self.directory / "again"
         self.directory.mkdir()
         return waiting_to_be_recovered(replace(self, says={**self.says, "127.0.0.1": ""}))
@@ -131,7 +131,7 @@ class Node:
 
 @pytest.fixture
 def node(tmp_path: Path) -> Node:
-    """A primary's node that has started; the other site's are read-only."""
+    """A primary's node that has started. The other site's nodes are read-only."""
     return Node(tmp_path, says={"127.0.0.1": own(read_only=True), **dict.fromkeys(THEIRS, REPLICA)})
 
 
@@ -151,13 +151,13 @@ def test_the_while_begins_anew_when_the_other_site_is_silent(node: Node) -> None
 
 
 def test_the_while_begins_anew_with_each_start_of_the_server(node: Node) -> None:
-    """What the other site said before it took over counts no more."""
+    """What the other site said before it took over no longer counts."""
     started = {"127.0.0.1": own(read_only=True, up_for=1)}
     assert verdicts(node.looks({}, {"127.0.0.1": ""}, started, {})) == ["held", "free", "held", "held", "free"]
 
 
 def test_one_open_node_of_the_other_site_holds_it(node: Node) -> None:
-    """Also beside an open node of its own cluster: that one is wrong, and one is enough."""
+    """This also holds if a node of its own cluster is open: that one is wrong, and one wrong node is enough."""
     node.says |= {"theirs-1": OPEN, "own-1": OPEN}
     said = "read-only: dc2 takes writes, and both may not. Run `pulumi up` with `primary: dc2`"
     assert node.looks({}) == [("held", said), ("held", "")]
@@ -234,7 +234,7 @@ def test_one_that_cannot_be_asked_is_not_let_go_for_that(node: Node) -> None:
 
 
 def test_an_open_node_needs_nobody(node: Node) -> None:
-    """No other site, no sister, and not the word which role it has: also to a container that has just started."""
+    """It needs neither the other site, nor another node, nor its role, even if its container has just started."""
     node.says = {"127.0.0.1": own(read_only=False)}
     node.role = ""
     assert verdicts(node.looks({})) == ["free", "free"]
@@ -259,7 +259,7 @@ def test_one_that_waits_to_be_recovered_is_ready_as_its_operator_wants_it(node: 
 
 
 def test_it_is_not_recovered_while_the_other_site_takes_writes(node: Node) -> None:
-    """For what is recovered is open at once: it is ready before anybody can look."""
+    """A recovered node is open at once, because it is ready before anybody can look."""
     node.says["theirs-2"] = OPEN
     said = "not recovered: dc2 takes writes, and both may not. Run `pulumi up` with `primary: dc2`"
     assert waiting_to_be_recovered(node).looks({}) == [("held", said), ("held", "")]
@@ -282,7 +282,7 @@ def test_once_recovered_it_is_asked_for_anew(node: Node) -> None:
 
 
 def test_a_server_that_runs_does_not_wait_to_be_recovered(node: Node) -> None:
-    """The file outlives a death of its pod's containers."""
+    """The file survives when the pod's containers die."""
     (node.directory / RECOVERY).touch()
     node.says["theirs-0"] = OPEN
     assert verdicts(node.looks({})) == ["held", "held"]
@@ -319,7 +319,7 @@ def test_events_run_on_open_nodes_alone(node: Node, *, read_only: bool, now: str
     ],
 )
 def test_a_replicas_server_is_marked_and_a_primarys_is_not(node: Node, role: str, now: int, told: list[str]) -> None:
-    """Also one whose other site is gone: that asks nobody, and is no replica. A promise to take over stays."""
+    """A primary whose other site is gone asks nobody, and gets no mark either. A promise to take over stays."""
     node.role = role
     node.says["127.0.0.1"] = own(read_only=True, mark=now)
     node.looks()

@@ -1,4 +1,4 @@
-"""What is waited for before the resource of one of two XtraDB clusters says what it is to be."""
+"""What `up` waits for before it changes the role in the resource of one of two XtraDB clusters."""
 
 from contextlib import nullcontext
 from typing import Any

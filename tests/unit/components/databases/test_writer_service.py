@@ -1,4 +1,4 @@
-"""WriterService: whom it leads to, and that the same objects are there whoever is the primary."""
+"""WriterService: where it leads, and that its objects are the same for either primary."""
 
 from typing import Any
 
@@ -26,7 +26,10 @@ def of(engine: Engine, kind: str, site: str) -> Resource:
 
 @pytest.mark.parametrize("primary", ["dc1", "dc2"])
 def test_both_sites_are_led_to_the_primary(primary: str) -> None:
-    """In its own site to the server itself, in the other's over the link, by the name that is imported there."""
+    """In its own site it leads to the server itself.
+
+    In the other it leads over the link, by the name that is imported there.
+    """
     engine = program_of(pair(primary=primary))
     for site, own in OWN.items():
         spec = of(engine, "virtualservice", site).spec
@@ -37,7 +40,7 @@ def test_both_sites_are_led_to_the_primary(primary: str) -> None:
 
 @pytest.mark.parametrize("site", ["dc1", "dc2"])
 def test_without_a_sidecar_it_is_the_sites_own_server(site: str) -> None:
-    """Which refuses writes while it is a replica."""
+    """That server refuses writes while it is a replica."""
     service = of(program_of(pair()), "service", site)
     assert service.spec["selector"] == {"app": "db", "statefulset.kubernetes.io/pod-name": "db-0"}
     assert service.spec.get("type", "ClusterIP") == "ClusterIP"
@@ -50,7 +53,7 @@ def test_nobody_is_led_elsewhere_before_the_roles_have_changed() -> None:
 
 
 def test_a_site_that_is_gone_keeps_what_it_has() -> None:
-    """Nothing can be made or deleted there, so it is the same objects whoever is the primary."""
+    """Nothing can be made or deleted in it. So the objects are the same for either primary."""
     engine = program_of(pair(primary="dc2", failover={"without": "dc1", "at": "0-1-7"}))
     before = program_of(pair(primary="dc1"))
     made = [{name for name in one.asked if "-writer-" in name} for one in (engine, before)]

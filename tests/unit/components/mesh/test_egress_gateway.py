@@ -1,4 +1,4 @@
-"""EgressGateway: closed but for probes, until an import lets clients in."""
+"""EgressGateway: only probes get in, until an import lets clients in."""
 
 import pulumi
 import pulumi_kubernetes as k8s
@@ -29,7 +29,10 @@ def test_it_is_closed_but_for_health_statistics_and_its_own_namespaces_probes() 
 
 
 def test_a_mesh_that_allows_nothing_lets_its_clients_in_and_no_import_changes_that() -> None:
-    """Envoy closes all connections of a workload whose policies change: so none may name what comes and goes."""
+    """Envoy closes all connections of a workload whose policies change.
+
+    So no policy may name things that come and go.
+    """
     assert whoever_comes() == {"selector": {"matchLabels": LABELS}, "action": "ALLOW", "rules": [{}]}
 
 

@@ -151,7 +151,7 @@ def test_a_service_is_there_with_its_address_and_not_ten_seconds_later(
 
 @pytest.mark.parametrize("names", [("orders", "bills")])
 def test_a_rename_of_the_export_makes_no_host_anew(database: ExportedService, names: Sequence[str]) -> None:
-    """Pulumi would create the new one, which is there, and then delete the old one: the same object."""
+    """Pulumi would create the new one over the existing object, and then delete the old one: the same object."""
     hosts = []
     for name in names:
         engine = run(Engine(), database.model_copy(update={"name": name}), name=f"dc2-egress.out.dc1.{name}")

@@ -1,4 +1,4 @@
-"""EgressProbe: who asks, from where, and what is a failure."""
+"""EgressProbe: who asks, from where, and what counts as a failure."""
 
 import os
 import socketserver
@@ -74,7 +74,7 @@ class GivesUp(socketserver.BaseRequestHandler):
 
 
 class SpeaksLater(socketserver.BaseRequestHandler):
-    """Is silent the first time that it is asked, as if a gateway's pod had gone just then."""
+    """Is silent the first time that it is asked, as if a gateway's pod had just ended."""
 
     def handle(self) -> None:
         self.server.asked = asked = getattr(self.server, "asked", 0) + 1  # type: ignore[attr-defined]
@@ -89,7 +89,7 @@ def played(handler: type[socketserver.BaseRequestHandler]) -> AbstractContextMan
 
 @dataclass(frozen=True)
 class Case:
-    """What stands there, how the stranger asks it, and what it says of it."""
+    """A server, how the stranger asks it, and what the stranger says of it."""
 
     server: Callable[[], AbstractContextManager[int]]
     kind: str
@@ -112,9 +112,9 @@ SHELLS = ("bash", "dash")
 
 @pytest.fixture(scope="module")
 def heard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[tuple[str, str], tuple[int, str]]]:
-    """What the stranger's script says by each shell in each case. All run at once: each takes its seconds.
+    """What the stranger's script says in each shell and case. All run at once, because each takes some seconds.
 
-    Its pauses of one and five seconds are for gateways.
+    The script's pauses of one and five seconds are shortened here.
     """
     sleep = tmp_path_factory.mktemp("bin") / "sleep"
     sleep.write_text(f"#!/bin/sh\nexec {which('sleep')} 0.05\n")

@@ -1,4 +1,4 @@
-"""EastWestGateway: Helm values, and the addresses that its Service is given. How it is wired: test_program.py."""
+"""EastWestGateway: Helm values, and the addresses of its Service. test_program.py tests its wiring."""
 
 import socket
 from collections.abc import Callable, Sequence
@@ -58,7 +58,7 @@ def test_what_is_wished_reaches_the_chart_and_nothing_else_does(wish: dict[str, 
 
 
 def test_chart_opens_nothing_of_its_own() -> None:
-    """Its Service is left out, and `networkGateway`, which would expose istiod."""
+    """The chart's Service is left out, and so is `networkGateway`, which would expose istiod."""
     values = values_of()
     assert values["service"] == {"type": "None"}
     assert "networkGateway" not in values
@@ -111,7 +111,7 @@ def test_advertised_addresses_replace_those_of_the_service() -> None:
 
 
 def test_pulumi_waits_for_no_address_that_nobody_is_told_of() -> None:
-    """There may be no load balancer that ever gives one."""
+    """There may be no load balancer to assign one."""
     engine = Engine(ingress=[]).run(program(advertise=["203.0.113.5"]))
     assert engine.one("Service").inputs["metadata"]["annotations"] == {"pulumi.com/skipAwait": "true"}
 
@@ -145,7 +145,7 @@ def test_exposure_reaches_the_service(engine: Engine) -> None:
 def test_pulumi_waits_for_the_address_alone_and_for_the_one_that_is_asked_for(
     engine: Engine, exposure: ExposureArgs, awaited: str
 ) -> None:
-    """Else it would wait for endpoints too, and take the old address while the load balancer is still changing it."""
+    """Otherwise it would wait for endpoints too, and accept the old address while that is still being changed."""
     service = engine.run(program(exposure=exposure)).one("Service")
     assert service.inputs["metadata"]["annotations"] == {"pulumi.com/waitFor": f"jsonpath={awaited}"}
 
@@ -171,7 +171,7 @@ def test_values_of_the_configuration_come_last(engine: Engine) -> None:
     [(GATEWAY_NAMESPACE, "dcmesh-gateway"), ("infra", "dcmesh-gateway"), ("istio-system", "eastwestgateway")],
 )
 def test_service_and_gateways_select_the_pods_that_the_chart_makes(engine: Engine, namespace: str, istio: str) -> None:
-    """In Istio's namespace it is as dcmesh 0.1.0 left it: a Deployment's selector does not change."""
+    """In Istio's namespace the selector is that of dcmesh 0.1.0, because a Deployment's selector cannot change."""
     engine.run(program(namespace))
     release, service = engine.one("Release"), engine.one("Service")
     assert release.object == service.object == (namespace, "istio-eastwestgateway")
@@ -217,7 +217,10 @@ def test_no_option_that_a_kernel_may_not_have_is_set_on_a_node_that_is_not_known
 
 
 def test_who_answers_is_not_given_up() -> None:
-    """TCP_USER_TIMEOUT ends a connection whose other end takes nothing, though it answers: off where it can be."""
+    """TCP_USER_TIMEOUT ends a connection whose other end accepts no data, even if it answers.
+
+    So it is off where possible.
+    """
     everywhere, where_it_can = map(options_of, give_up(GATEWAY_LABELS, nodes=["node-1"])["configPatches"])
     assert {**everywhere, **where_it_can}[socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT] == 0
 
@@ -228,5 +231,5 @@ def test_who_does_not_begin_tls_is_given_up() -> None:
 
 
 def test_a_former_gateway_keeps_its_service_as_it_is(engine: Engine) -> None:
-    """Its port or address may be asked for by the one that takes its place."""
+    """The gateway that replaces it may need its port or address."""
     assert list(engine.run(program(former=True)).one("Service").request.ignoreChanges) == ["metadata", "spec"]

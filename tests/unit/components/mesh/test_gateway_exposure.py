@@ -1,4 +1,4 @@
-"""What each platform is told of the gateway's Service. How it reaches the Service: test_gateway.py."""
+"""What each platform is told about the gateway's Service. test_gateway.py tests that the Service gets it."""
 
 from collections.abc import Iterator
 from typing import Any, get_args
@@ -14,7 +14,7 @@ BALANCED = [exposure for exposure in EXPOSURES if exposure != "nodeport"]
 
 AWS, GCP, AZURE = "service.beta.kubernetes.io/aws-", ".gke.io/", "service.beta.kubernetes.io/azure-"
 
-# The annotation that keeps a load balancer off the internet, as each platform's documentation has it.
+# The annotation that keeps a load balancer off the internet, from each platform's documentation.
 INTERNAL = {
     "aws-nlb-internal": ("service.beta.kubernetes.io/aws-load-balancer-scheme", "internal"),
     "gcp-internal": ("networking.gke.io/load-balancer-type", "Internal"),
@@ -31,7 +31,7 @@ def annotations(exposure: Exposure, **wishes: Any) -> dict[str, str]:
 
 
 def values_in(tree: Any) -> Iterator[Any]:
-    """Yield every value in it that holds no others."""
+    """Yield every scalar value in a tree."""
     if isinstance(tree, dict | list):
         for part in tree.values() if isinstance(tree, dict) else tree:
             yield from values_in(part)
@@ -85,7 +85,10 @@ def test_annotations_are_text(exposure: Exposure) -> None:
 
 @pytest.mark.parametrize("exposure", ["aws-nlb", "aws-nlb-internal"])
 def test_aws_makes_an_nlb_by_its_controller(exposure: Exposure) -> None:
-    """`nlb` would be the in-tree controller's, which knows none of the others; and an NLB keeps TLS as it is."""
+    """`nlb` would select the in-tree controller, which knows none of the other annotations.
+
+    An NLB does not touch TLS.
+    """
     assert annotations(exposure)["service.beta.kubernetes.io/aws-load-balancer-type"] == "external"
 
 
@@ -96,7 +99,7 @@ def test_other_regions_reach_an_internal_gateway_of_gcp() -> None:
 
 @pytest.mark.parametrize("exposure", ["azure", "azure-internal"])
 def test_azure_keeps_a_quiet_connection_longer_than_by_default(exposure: Exposure) -> None:
-    """That is 4 minutes."""
+    """Azure's default is 4 minutes."""
     assert int(annotations(exposure)["service.beta.kubernetes.io/azure-load-balancer-tcp-idle-timeout"]) > 4
 
 
@@ -112,7 +115,7 @@ def test_service_selects_the_gateway(exposure: Exposure) -> None:
 
 @pytest.mark.parametrize("exposure", EXPOSURES)
 def test_traffic_goes_straight_to_a_node_with_a_gateway_where_a_balancer_knows_which(exposure: Exposure) -> None:
-    """Of any load balancer it is not known whether it does; and a client of a node port has chosen its node."""
+    """Whether an unknown load balancer knows is unknown. A client of a node port has chosen its node itself."""
     policy = "Cluster" if exposure in ("load-balancer", "nodeport") else "Local"
     assert spec(exposure)["externalTrafficPolicy"] == policy
 
@@ -126,7 +129,7 @@ def test_a_balancer_has_the_port_and_its_health_and_takes_no_port_of_the_nodes(e
 
 @pytest.mark.parametrize(("wish", "node_port"), [({"node_port": 31443}, {"nodePort": 31443}), ({}, {})])
 def test_a_node_port_leads_to_the_gateway_alone(wish: dict[str, int], node_port: dict[str, int]) -> None:
-    """Its health is for a load balancer, and nobody else's business."""
+    """Only a load balancer needs the port for health checks."""
     (port,) = spec("nodeport", **wish)["ports"]
     assert port == {"name": "tls", "port": 15443, "targetPort": 15443, **node_port}
 

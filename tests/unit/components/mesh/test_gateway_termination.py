@@ -1,4 +1,4 @@
-"""GatewayTermination: the Istio objects, as plain data. How they are wired: test_gateway_stacks.py."""
+"""GatewayTermination: the Istio objects, as plain data. test_gateway_stacks.py tests their wiring."""
 
 import pytest
 
@@ -100,7 +100,7 @@ def test_strangers_are_turned_away_in_the_handshake_by_typed_names(export: Expor
 
 
 def test_the_gateways_policy_names_no_export_and_so_never_changes() -> None:
-    """But the names that its own Gateways have, and no other's."""
+    """It names only the server names of the gateway's own Gateways."""
     assert gateway_termination.with_identity("dc1", GATEWAY_NAMESPACE) == {
         "selector": {"matchLabels": GATEWAY_LABELS},
         "action": "ALLOW",

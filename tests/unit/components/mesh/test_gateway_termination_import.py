@@ -21,7 +21,7 @@ def test_a_host_is_asked_for_by_its_name_at_the_gateway_and_all_else_is_as_ever(
 
 
 def test_a_further_port_has_a_server_name_of_its_own_and_all_of_the_rule(database: ExportedService) -> None:
-    """Istio has nothing of the rest of a policy hold for a port that has settings of its own."""
+    """For a port with settings of its own, Istio ignores the rest of the policy."""
     names = tuple(server_name(host, "dc1") for host in database.hosts)
     export = database.model_copy(update={"server_names": names, "ports": (*database.ports, ExportedPort(port=33060))})
     policy = named_destination_rule(export, HOST, gateways=2)["trafficPolicy"]
@@ -44,7 +44,7 @@ def test_an_entry_has_all_ports_and_takes_any_of_the_identities(database: Export
 
 
 def test_name_and_identity_change_in_one_object(database: ExportedService) -> None:
-    """Where TLS is to end elsewhere: with the new name and the old identity no connection would come about."""
+    """Where TLS is to end elsewhere, every connection would fail with the new name and the old identity."""
     at_gateway = database.model_copy(
         update={
             "server_names": tuple(server_name(host, "dc1") for host in database.hosts),
@@ -64,7 +64,7 @@ def test_name_and_identity_change_in_one_object(database: ExportedService) -> No
 
 
 def test_a_host_with_the_name_of_another_namespace_is_asked_for_by_its_own(database: ExportedService) -> None:
-    """The objects are named after its own, too: they stay where they are when the other name is chosen."""
+    """The objects are named after the host's own name as well. So they stay when the other name is chosen."""
     alias = "db-pxc-1.db.shop-dc1.svc.cluster.local"
     hosts = tuple(in_namespace(host, "shop-dc1") for host in database.hosts)
     names = tuple(server_name(host, "dc1") for host in database.hosts)

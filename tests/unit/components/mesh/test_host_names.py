@@ -1,4 +1,4 @@
-"""HostNames: names of pods that are not there, in a namespace where nothing may run."""
+"""HostNames: names for pods of another site, in a namespace where nothing may run."""
 
 import pulumi
 import pulumi_kubernetes as k8s
@@ -21,7 +21,7 @@ def test_a_host_has_the_address_of_its_service(address: str, kind: str) -> None:
 
 
 def test_a_preview_does_not_know_the_address(engine: Engine) -> None:
-    """Kubernetes gives the Service its address: until then its `clusterIP` is no unknown value, but nothing."""
+    """Kubernetes assigns the Service's address. In a preview `clusterIP` is missing, and not an unknown value."""
 
     def program() -> None:
         host = NamedHost(host=DB[0], ports=[3306], address=pulumi.Output.from_input(None))

@@ -1,4 +1,4 @@
-"""IngressExport: the Istio objects, as plain data. How they are wired: test_ingress_stacks.py."""
+"""IngressExport: the Istio objects, as plain data. test_ingress_stacks.py tests their wiring."""
 
 from components.mesh import ingress_termination
 from components.mesh.gateway import GATEWAY_LABELS
@@ -37,7 +37,7 @@ def test_mutual_tls_is_asked_for_at_the_ingress_ports_alone(at_ingress: Exported
 
 
 def test_the_second_lock_is_for_the_ingress_ports_alone(at_ingress: ExportedService) -> None:
-    """Of a site with `cluster.local`, which Istio reads as the mesh's own."""
+    """The site has `cluster.local`, which Istio reads as the mesh's own trust domain."""
     ports = [{"operation": {"ports": ["13306", "43060"]}}]
     principals = ["cluster.local/ns/dr/sa/backup", "dc2.dcmesh/ns/dr/sa/replica"]
     denied = {"from": [{"source": {"notPrincipals": principals}}], "to": ports}

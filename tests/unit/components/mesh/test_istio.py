@@ -1,4 +1,4 @@
-"""IstioControlPlane: Helm values, charts, and what is there already. How it is wired: test_program.py."""
+"""IstioControlPlane: Helm values, charts, and existing objects. test_program.py tests its wiring."""
 
 import copy
 from typing import Any
@@ -15,7 +15,7 @@ from dcmesh.model.istio import injection_labels
 from dcmesh.model.ownership_marks import OURS
 from tests.unit.engine import Engine, readable_strings
 
-keys = st.sampled_from("abc")  # few, so that trees meet
+keys = st.sampled_from("abc")  # There are few keys, so that trees often have the same.
 scalars = st.none() | st.integers(0, 9) | st.lists(st.integers(0, 9), max_size=2)
 trees = st.dictionaries(
     keys, st.recursive(scalars, lambda below: st.dictionaries(keys, below, max_size=3), max_leaves=5), max_size=3
@@ -144,7 +144,7 @@ def test_istiods_stand_apart_from_their_like() -> None:
 def test_images_of_istiod_and_of_the_proxies_come_from_where_they_should(
     wish: dict[str, Any], istiods: dict[str, Any], proxies: dict[str, Any]
 ) -> None:
-    """And from where the charts say if nothing is wished."""
+    """Without a setting they come from where the charts say."""
     without, with_wish = values_of(), values_of(**wish)
     assert not {"hub", "tag", "imagePullSecrets"} & {*without, *without["global"]}
     assert with_wish == without | istiods | {"global": without["global"] | proxies}
@@ -168,7 +168,7 @@ def test_charts_of_a_repository(repository: str) -> None:
     ],
 )
 def test_charts_of_a_directory_or_a_registry(place: str, chart: str) -> None:
-    """Helm takes both as a chart's own name, and no repository beside."""
+    """In both cases Helm takes the whole as the chart's name, without a repository."""
     assert Charts(version="1.31.0", repository=place).release("base") == {"chart": chart, "version": "1.31.0"}
 
 
@@ -231,7 +231,7 @@ RELEASES = {("Release", "istio-base"), ("Release", "istiod")}
 def test_what_is_there_already_is_not_made(
     engine: Engine, certificates: bool, existing: bool, made: set[tuple[str, str]]
 ) -> None:
-    """The namespace comes with the first thing in it: with Istio, or with its certificates."""
+    """The namespace is made with the first thing in it: Istio, or the certificates."""
     install(engine, certificates=certificates, existing=existing)
     objects = [resource for resource in engine.in_kubernetes() if resource.name.startswith("dc1-")]
     assert {(resource.kind, resource.object[1]) for resource in objects} == made

@@ -1,4 +1,4 @@
-"""While istiod is exchanged: nothing that it checks begins too early, and what did is tried again."""
+"""While istiod is being replaced, nothing that it validates begins too early, and what failed is tried again."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -41,14 +41,14 @@ PODS = "/api/v1/namespaces/istio-system/pods?labelSelector=app=istiod"
 
 
 def pods(*, old: bool) -> dict[str, Any]:
-    """Return what the API has of istiod's pods: the new one, and the one that it replaces."""
+    """Return istiod's pods as the API shows them: the new one, and the one that it replaces."""
     found = [{"name": "new"}, {"name": "old", "deletionTimestamp": "now"}] if old else [{"name": "new"}]
     spec = {"containers": [{"name": "discovery"}]}
     return {"items": [{"metadata": {"namespace": "istio-system", **metadata}, "spec": spec} for metadata in found]}
 
 
 def exchanged(monkeypatch: pytest.MonkeyPatch, port: int, after: dict[int, KubernetesAPI]) -> int:
-    """Run what waits; return how often it paused. After so many pauses a cluster's old pod is gone."""
+    """Run the wait, and return how often it paused. After this many pauses a cluster's old pod is gone."""
     paused = 0
 
     async def sleep(seconds: float, pulumis: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:

@@ -1,4 +1,4 @@
-"""LinkProbe: the Job's pod, its script run for real, and what is known once it has succeeded."""
+"""LinkProbe: the Job's pod, its script (really run), and what is known once it has succeeded."""
 
 import os
 import socketserver
@@ -61,7 +61,7 @@ def test_a_quota_of_processors_or_memory_lets_it_in() -> None:
 
 @pytest.mark.parametrize("changes", [{"path": ["192.0.2.2"]}, {"lines": "other 80 http\n"}])
 def test_probe_runs_again_when_what_it_proves_has_changed(changes: dict[str, Any]) -> None:
-    """A Job is made anew when its template differs."""
+    """A Job is replaced when its template differs."""
     assert template(**changes) != template()
 
 
@@ -69,7 +69,7 @@ def test_probe_runs_again_when_what_it_proves_has_changed(changes: dict[str, Any
 
 
 class Web(BaseHTTPRequestHandler):
-    """Gives the server's answers in turn, the last one for ever."""
+    """Sends the server's answers in turn, and repeats the last one."""
 
     def do_GET(self) -> None:
         together, answers = self.server.together, self.server.answers  # type: ignore[attr-defined]
@@ -105,7 +105,7 @@ class TCPServer(socketserver.ThreadingTCPServer):
 
 @contextmanager
 def web(*answers: tuple[int, str], together: int = 1) -> Iterator[int]:
-    """Answer so many requests if they come at the same time."""
+    """Answer this many requests if they come at the same time."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), Web)
     server.together = Barrier(together)  # type: ignore[attr-defined]
     server.answers = [(status, body.encode()) for status, body in answers]  # type: ignore[attr-defined]
@@ -195,7 +195,10 @@ def said(process: subprocess.Popen[str]) -> Said:
 
 @pytest.fixture(scope="module")
 def answers() -> Iterator[dict[tuple[str, ...], Said]]:
-    """What the probe says in each case, and in some together. All run at once: failure takes patience."""
+    """What the probe says in each case, and in some cases together.
+
+    All run at once, because a failure takes its time.
+    """
     with ExitStack() as servers:
         cases = CASES | {"pair": PAIR}
         ports = {name: servers.enter_context(case.server()) for name, case in cases.items()}
@@ -233,7 +236,7 @@ def test_every_host_is_reported_and_all_must_be_reached(
 
 @needs_curl
 def test_hosts_are_asked_at_the_same_time(answers: dict[tuple[str, ...], Said]) -> None:
-    """The server of this pair answers only when both ask; of many hosts each may take its whole time."""
+    """The server of this pair answers only when both ask. Of many hosts, each may take its whole time."""
     assert answers["pair", "pair"] == Said(0, [f"ok {HOST} hello-0"] * 2, "")
 
 
@@ -270,11 +273,11 @@ while IFS= read -r said; do
   done
 done
 """
-"""Runs both scripts, with no other program, on each line that is an answer, all of which can be printed."""
+"""Runs both scripts on each line, which is an answer in printable characters. It starts no other program."""
 
 
 def test_the_status_takes_for_right_what_the_probe_takes() -> None:
-    """The probe judges in its script, which soak has proved; the status in Python."""
+    """The probe judges in its script, and the status in Python."""
     scripts = [(ROOT / name).read_text() for name in ("components/mesh/link_probe.sh", "dcmesh/status/hosts.sh")]
     printed = subprocess.run(
         ["bash", "-c", JUDGED, "judged", *scripts],

@@ -1,4 +1,4 @@
-"""ServiceExport: the Istio objects of the exporting site, as plain data. How they are wired: test_program.py."""
+"""ServiceExport: the Istio objects of the exporting site, as plain data. test_program.py tests their wiring."""
 
 import pytest
 
@@ -25,7 +25,7 @@ def test_service_entry_is_one_pod_seen_by_the_gateway_alone(database: ExportedSe
 
 
 def test_gateway_passes_on_exactly_the_hosts_each_by_a_server_of_its_own(database: ExportedService) -> None:
-    """Of a server with a host that an older Gateway has, Istio leaves out all hosts."""
+    """If an older Gateway has one host of a server, Istio leaves out all of that server's hosts."""
     spec = service_export.gateway_servers(database, GATEWAY_NAMESPACE)
     assert [server["hosts"] for server in spec["servers"]] == [[host] for host in database.hosts]
     assert all(server["tls"] == {"mode": "AUTO_PASSTHROUGH"} for server in spec["servers"])
@@ -105,7 +105,7 @@ def test_pods_take_consumers_of_their_own_trust_domain_by_themselves(database: E
 
 
 def test_pods_take_consumers_of_other_trust_domains_and_nobody_else_of_these(database: ExportedService) -> None:
-    """Callers of their own mesh come to the same port, and whoever they are stays as it is."""
+    """Callers from their own mesh use the same port. Nothing changes for them."""
     other = CONSUMERS[0].model_copy(update={"trust_domains": ("dc2.dcmesh", "cluster.local")})
     export = database.model_copy(update={"consumers": (other,)})
     spec = service_export.of_other_domains(export, {"app": "db"})
@@ -121,7 +121,7 @@ def test_pods_take_consumers_of_other_trust_domains_and_nobody_else_of_these(dat
 
 
 def test_consumers_of_the_old_trust_domain_are_let_in_before_it_goes(database: ExportedService) -> None:
-    """istiod drops an alias at once: what lets them in then is there already, and is the same text."""
+    """istiod drops an alias at once. The rule that lets them in afterwards must exist before, with the same text."""
     ids = ["spiffe://dc1.dcmesh/ns/shop/sa/mysql", "spiffe://cluster.local/ns/shop/sa/mysql"]
     specs = [
         service_export.of_other_domains(database.model_copy(update={"identities": tuple(of)}), {"app": "db"})
@@ -138,7 +138,7 @@ def test_consumers_of_the_old_trust_domain_are_let_in_before_it_goes(database: E
     ids=["another order", "from another site too"],
 )
 def test_policy_changes_with_the_accounts_alone(database: ExportedService, same: tuple[Consumer, ...]) -> None:
-    """Meshes of one trust domain know no sites: an account of the same name is the same identity everywhere."""
+    """In one trust domain identities have no site: an account of the same name is the same identity everywhere."""
     policies = [
         service_export.consumers_only(database.model_copy(update={"consumers": consumers}), {"app": "db"})
         for consumers in (CONSUMERS, same)

@@ -1,4 +1,4 @@
-"""The component package: its schema, and what its components create of what Pulumi hands them."""
+"""The component package: its schema, and what its components create from the arguments that Pulumi passes."""
 
 import itertools
 import json
@@ -23,7 +23,7 @@ EXAMPLE = yaml.safe_load((ROOT / "examples/component-package/Pulumi.yaml").read_
 TYPESCRIPT = (ROOT / "examples/component-package-ts/index.ts").read_text()
 VERSION = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
 
-# Whole numbers come as floats.
+# Pulumi passes whole numbers as floats.
 ORDERS: dict[str, Any] = {
     "name": "orders",
     "namespace": "shop",
@@ -42,7 +42,7 @@ HOSTS = [f"db-{ordinal}.mysql.shop.svc.cluster.local" for ordinal in range(2)]
 
 @pytest.fixture
 def construct(engine: Engine) -> Any:
-    """Create a component as Pulumi has the package create it; what it gives back are the outputs of the stack."""
+    """Create a component in the way in which Pulumi lets the package create it. The stack's outputs are its results."""
 
     def construct(kind: str, **inputs: Any) -> Engine:
         def program() -> None:
@@ -64,7 +64,7 @@ def test_the_schema_is_that_of_the_components() -> None:
 
 
 def test_everything_in_the_schema_is_described() -> None:
-    """Editors show it: in another language than Python there is no other place to read it."""
+    """Editors show the descriptions. In other languages than Python they can be read nowhere else."""
     for resource in SCHEMA["resources"].values():
         assert resource["description"]
         for part in ("inputProperties", "properties"):
@@ -94,7 +94,7 @@ def test_a_shared_ca_issues_for_each_sites_domain_alone(construct: Any, monkeypa
 def test_the_root_is_protected_unless_it_is_said_otherwise(
     construct: Any, given: dict[str, bool], is_protected: bool
 ) -> None:
-    """Another name of the component would make another root for both meshes in one step."""
+    """Renaming the component would replace the root of both meshes in one step."""
     engine = construct("SharedCA", sites={}, **given)
     protected = {of.request.type for of in engine.asked.values() if of.request.protect}
     assert ("tls:index/selfSignedCert:SelfSignedCert" in protected) == is_protected
@@ -168,13 +168,13 @@ def test_what_cannot_be_is_refused_where_it_stands(construct: Any, changed: dict
     ],
 )
 def test_a_value_out_of_range_is_refused(construct: Any, kind: str, given: dict[str, Any], said: str) -> None:
-    """Zero replicas were two, and an intermediate was bound to whatever was written."""
+    """Before, zero replicas became two, and an intermediate was bound to any text."""
     with pytest.raises(InputPropertiesError, match=f"^{said}"):
         construct(kind, **given)
 
 
 def test_pulumi_can_say_what_is_refused(construct: Any) -> None:
-    """Seen with a program in YAML: the SDK failed of an error without a list, and showed that in its place."""
+    """Seen with a program in YAML: the SDK failed on an error without a list, and showed that failure instead."""
     with pytest.raises(InputPropertiesError) as refused:
         construct("SharedCA", sites={"dc1": "a b/c"})
     answer = ProviderServicer.create_grpc_invalid_properties_status

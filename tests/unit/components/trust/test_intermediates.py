@@ -1,4 +1,4 @@
-"""Trust: where each site's intermediate comes from, and who gets to see it. Who signs what: test_shared_ca.py."""
+"""Trust: where each site's intermediate comes from, and who can see it. test_shared_ca.py tests who signs what."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -23,7 +23,7 @@ def issued(site: str) -> dict[str, str]:
 def trust(
     engine: Engine, sites: Sequence[str], raw: dict[str, Any], trust_domains: dict[str, str] | None = None
 ) -> Engine:
-    """Take trust from a source, and show what came of it as outputs `SITE PART`."""
+    """Take trust from a source, and return the result as outputs `SITE PART`."""
 
     def program() -> None:
         source = TypeAdapter(model.Trust).validate_python(raw)
@@ -64,7 +64,10 @@ CHANGED: dict[str, Any] = {"organization": "Another", "rootValidityYears": 20, "
 
 
 def test_certificates_that_are_there_stay_whatever_is_changed() -> None:
-    """Else a new root would come at once, and every site's guard refuse it. Numbers alone have new ones issued."""
+    """Otherwise there would be a new root at once, which every site's guard refuses.
+
+    Only the numbers cause new issues.
+    """
     of_names = {field.alias for field in model.GeneratedTrust.model_fields.values()}
     of_others = {None, "root", "intermediate", "issueFor", "trustDomains", "requests"}
     assert of_names - of_others == CHANGED.keys() | {"source"}
@@ -82,7 +85,7 @@ def test_certificates_that_are_there_stay_whatever_is_changed() -> None:
 
 @pytest.fixture
 def binding(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the mocks make is no PEM."""
+    """The mocks' certificates are no PEM, so binding is faked."""
     monkeypatch.setattr("components.trust.shared_ca.bound", lambda *of: " bound ".join((of[0].strip(), of[2])) + "\n")
 
 
@@ -101,14 +104,14 @@ def test_intermediates_are_bound_to_the_trust_domains_of_their_sites(binding: No
 
 
 def test_a_bound_intermediate_has_a_key_that_signs_nothing_else(binding: None) -> None:
-    """With the key of one for all names, whoever has it could go on to sign any."""
+    """If it kept the key of an unbound one, whoever has that key could go on signing any name."""
     before, after = trust(Engine(), ["dc1"], {}), trust(Engine(), ["dc1"], {}, {"dc1": "dc1.dcmesh"})
     assert before.outputs["dc1 caKey"] != after.outputs["dc1 caKey"]
     assert before.outputs["dc1 rootCert"] == after.outputs["dc1 rootCert"]
 
 
 def test_without_the_binding_a_bound_intermediate_is_secret(binding: None, engine: Engine) -> None:
-    """Its key is in the site's cluster: whoever has both could sign any name."""
+    """Its key is in the site's cluster. Whoever has both could sign any name."""
     trust(engine, ["dc1", "dc2"], {}, {"dc1": "dc1.dcmesh"})
     secret = {of.name: "certPem" in of.secret_outputs for of in engine.kind("LocallySignedCert")}
     assert secret == {"trust.dc1.dc1.dcmesh-intermediate": True, "trust.dc2-intermediate": False}
@@ -154,13 +157,13 @@ SITE = "organization/dcmesh/dc1"
 
 
 def of_own_key(number: int, **told: str) -> Engine:
-    """Take what a stack has issued for the key that a site has made itself."""
+    """Take the certificate that a stack has issued for a site's own key."""
     engine = Engine(stacks={STACK: {"intermediates": {"dc1": issued("dc1") | {"caKey": ""} | told}}})
     return trust(engine, ["dc1"], {"source": "stack", "stack": STACK, "ownKey": number})
 
 
 def test_a_sites_own_key_is_that_for_which_a_certificate_was_issued(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The one before stays until another has a certificate: it is not in the way of any `up`."""
+    """The old key stays until the new one has a certificate, so that no `up` is blocked."""
     monkeypatch.setattr("components.trust.own_key.is_for", lambda _, public: "-1-" in public)
     for number in (1, 2):
         engine = of_own_key(number)

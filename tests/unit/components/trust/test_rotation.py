@@ -1,4 +1,4 @@
-"""What is asked before a site's certificates change."""
+"""The questions that are asked before a site's certificates change."""
 
 import asyncio
 from collections.abc import Callable
@@ -20,7 +20,7 @@ Guard = Callable[..., str]
 
 
 def unknown() -> pulumi.Output[str]:
-    """Return what a preview does not know."""
+    """Return an output that a preview does not know."""
 
     async def of(value: Any) -> Any:
         return value
@@ -29,7 +29,7 @@ def unknown() -> pulumi.Output[str]:
 
 
 def looked(guard: Guard, *, chain: Callable[[], pulumi.Input[str]], preview: bool = False) -> tuple[str, Engine]:
-    """Return why certificates may not change, if they may not, and what else is said."""
+    """Return why certificates may not change, if so, and what else is said."""
 
     async def look() -> str:
         known = Intermediate(cert="cert", key=pulumi.Output.secret("key"), chain=chain(), root="root")

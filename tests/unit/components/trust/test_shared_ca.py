@@ -1,4 +1,4 @@
-"""SharedCA and SiteCA: who signs what, and what istiod gets of it."""
+"""SharedCA and SiteCA: who signs what, and what istiod gets."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""The configuration as a whole: what is right is taken, all errors come at once, and no secret is shown."""
+"""The configuration as a whole: right ones are accepted, all errors come at once, and no secret is shown."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -196,9 +196,9 @@ def test_one_password_holds_for_a_replica_of_a_replica(given: dict[int, str], wr
 
 
 def test_a_password_that_another_stack_has_may_be_given() -> None:
-    """What dc2 follows is in another stack: whether dc3 is given the same is not known here."""
+    """dc2's source is in another stack. So it is not known here whether dc3 is given the same password."""
     sites = chain()["sites"][1:]
-    for site in sites:  # the names that dc1's link has
+    for site in sites:  # These are the names in dc1's link.
         site["workloads"][0]["name"] = site["imports"][0]["serviceAccount"] = "db-pxc"
     (export,) = sites[0]["exports"]
     export |= {"statefulSet": "db-pxc", "serviceAccount": "db-pxc", "selector": {"app": "db-pxc"}}
@@ -266,7 +266,7 @@ def test_sites_that_can_change_roles(changes: dict[str, Any]) -> None:
 def test_the_password_of_two_that_replicate_each_other_has_one_origin(
     primary: str, given: tuple[int, ...], origin: int | None
 ) -> None:
-    """Whichever is the primary: a switchover must not change the password."""
+    """This holds for either primary, because a switchover must not change the password."""
     passwords = {f"sites[{index}].workloads[0].replicationPassword": GIVEN for index in given}
     settings = parse(changed("mariadb-switchover", {"primary": primary, **passwords}))
     origins = [site.databases[0].password for site in plan_of(settings, {}).sites]
@@ -314,7 +314,7 @@ def test_values_links_and_cross_checks_come_at_once() -> None:
 @pytest.mark.parametrize(
     ("name", "changes", "expected"),
     [
-        # What is left out does not change the places of what follows it.
+        # Leaving out an item does not change the places of the items after it.
         (
             "three-sites",
             {"sites[0].name": GONE, "sites[1].imports[0].from": "dc2", "sites[2].vipRange": "127.0.0.0/8"},
@@ -376,7 +376,7 @@ def test_a_misspelt_key_is_not_missing_as_well() -> None:
 
 @pytest.fixture
 def held() -> Iterator[Callable[..., None]]:
-    """Let Pulumi hold a configuration."""
+    """Put a configuration into Pulumi's configuration."""
 
     def hold(values: dict[str, Any], *secret: str) -> None:
         texts = {f"dcmesh:{k}": v if isinstance(v, str) else json.dumps(v) for k, v in values.items()}
@@ -428,7 +428,7 @@ def test_no_value_below_a_secret_top_level_key_is_shown(held: Callable[..., None
 
 
 def test_secret_keys_of_the_engine_count_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A language host may hand them over by the environment alone."""
+    """A language host may pass them by the environment only."""
     monkeypatch.setenv("PULUMI_CONFIG_SECRET_KEYS", '["dcmesh:istio"]')
     assert errors(changed("dev", {"istio.version": "1.0.0"}))[0].startswith("istio.version: [secret] ")
 
@@ -438,7 +438,7 @@ def test_secret_keys_of_the_engine_count_too(monkeypatch: pytest.MonkeyPatch) ->
 
 @pytest.fixture
 def load(held: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> Callable[[dict[str, Any]], Any]:
-    """Load a configuration that Pulumi holds for the stack test."""
+    """Load a configuration from Pulumi's configuration of the stack `test`."""
     monkeypatch.setattr("pulumi.get_project", lambda: "dcmesh")
     monkeypatch.setattr("pulumi.get_stack", lambda: "test")
     monkeypatch.setattr("pulumi.runtime.invoke", Mock(side_effect=Exception("unknown stack")))
@@ -505,7 +505,7 @@ JUNK = st.recursive(
 
 
 def is_right_or_refused(raw: dict[str, Any], **outside: Any) -> None:
-    """Check that a configuration leads to no other error than one in our own words, which can be printed."""
+    """Check that a configuration leads to no error except those in our own words, which are printable."""
     said = ""
     try:
         config.parse(raw, **{"read": read_stack, **outside})
@@ -571,7 +571,7 @@ def test_places_are_found_again_when_others_are_left_out(gone: list[int]) -> Non
 
 
 def test_the_name_that_importers_know_stays_with_its_port() -> None:
-    """They ask for the first port by the host's own name, until an `up` of theirs."""
+    """Until their next `up`, importers ask for the first port by the host's own name."""
     at = "sites[0].exports[0]"
     (before,) = parse(stack("existing-database")).sites
     gateway = LinkGateway(addresses=("192.0.2.1",))
@@ -609,7 +609,7 @@ def test_the_name_that_importers_know_stays_with_its_port() -> None:
     ],
 )
 def test_an_ingress_port_that_stands_stays(known: dict[str, int], ports: list[dict[str, int]], gone: list[int]) -> None:
-    """Its locks would go before its listener."""
+    """Otherwise its locks would be deleted before its listener."""
     outputs = {"sites": {"dc1": {"workloads": [], "servers": [], "ingressPorts": {"db": known}}}}
     raw = changed("ingress-port", {"sites[0].exports[0].ports": ports})
     found = errors(raw, read=lambda name: outputs if name.endswith("/test") else read_stack(name))
@@ -619,7 +619,10 @@ def test_an_ingress_port_that_stands_stays(known: dict[str, int], ports: list[di
 
 
 def replica_without_source(*before: str, **changes: Any) -> None:
-    """Validate dc2 with a replica of dc1, which exports nothing; dc2 had one in these namespaces at its last `up`."""
+    """Validate dc2 with a replica of dc1, which exports nothing.
+
+    At its last `up` dc2 had replicas in these namespaces.
+    """
     servers = [{"namespace": namespace, "pod": "db-pxc-0", "container": "mariadb"} for namespace in before]
     replica = {"kind": "mariadb", "namespace": "wookie-dr", "name": "db-pxc", "replicationPassword": "not-a-secret"}
     replica |= {"replicates": {"from": "dc1", "export": "db"}}

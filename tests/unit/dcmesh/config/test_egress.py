@@ -1,4 +1,4 @@
-"""Imports by an egress gateway: what they lack, and what they would take from others."""
+"""Imports by an egress gateway: errors in what they need, and in names that others have."""
 
 import copy
 from collections.abc import Sequence
@@ -118,7 +118,7 @@ def test_what_is_wrong(changes: dict[str, Any], said: str) -> None:
 
 
 def test_hosts_may_have_the_names_of_another_namespace_where_tls_ends_at_the_gateway() -> None:
-    """A namespace of the exporting site's name in the importing one is in nobody's way then."""
+    """Then the importing site may have a namespace with the exporting one's name."""
     taken = {"sites[1].workloads[1]": {"kind": "hello", "namespace": "wookie", "name": "db"}}
     assert errors(changed("mariadb-gateways", taken)) != []
     assert errors(changed("mariadb-gateways", taken | {f"{AT}.hostNamespace": "wookie-dc1"})) == []
@@ -131,7 +131,7 @@ def test_of_a_namespace_that_every_cluster_has_the_hosts_may_have_other_names() 
 
 
 def test_imports_into_one_namespace_give_a_host_one_name() -> None:
-    """For sidecars, which share a ServiceEntry there."""
+    """This is for sidecars, which share a ServiceEntry in a namespace."""
     raw = changed("mariadb-gateways", {"sites[1].workloads": [], "sites[1].imports": []})
     one, another = (
         {"from": "dc1", "export": "db", "namespace": "apps", "serviceAccount": name, "hostNamespace": "wookie-dc1"}
@@ -196,7 +196,7 @@ def test_a_further_port_of_a_host_has_one_of_its_own_there() -> None:
 
 
 def test_two_egress_gateways_have_no_port_in_common() -> None:
-    """An istiod that does not scope Gateways opens both their ports at both."""
+    """An istiod that does not scope Gateways opens the ports of each at both."""
     raw = stack()
     exporter, importer = raw["sites"]
     exporter["workloads"].append({"kind": "hello", "namespace": "demo"})
@@ -270,7 +270,7 @@ def test_without_sidecars_all_ends_are_gateways() -> None:
 
 @pytest.mark.parametrize(("had", "wrong"), [({"sidecar": False}, True), ({"sidecar": True}, False), ({}, False)])
 def test_pods_have_their_sidecars_before_an_export_that_ends_at_them(had: dict[str, Any], wrong: bool) -> None:
-    """0.1.0 has not told."""
+    """0.1.0 did not output which pods have sidecars."""
     storage = {"size": "1Gi", "storageClass": None}
     told = [{"kind": "mariadb", "namespace": "wookie", "name": "db", "storage": storage, "protected": False, **had}]
     outputs = {"organization/dcmesh/test": {"sites": {"dc1": {"workloads": told}}}}
@@ -289,7 +289,7 @@ def test_pods_have_their_sidecars_before_an_export_that_ends_at_them(had: dict[s
 
 @pytest.mark.parametrize(("had", "wrong"), [({"sidecar": True}, True), ({}, True), ({"sidecar": False}, False)])
 def test_an_xtradb_cluster_that_runs_keeps_what_it_has(had: dict[str, Any], wrong: bool) -> None:
-    """On a lab HAProxy without a sidecar got no greeting from nodes that had one, and the operator stood still."""
+    """On a lab, HAProxy without a sidecar got no greeting from nodes with one, and the operator made no progress."""
     storage = {"size": "100Gi", "storageClass": None}
     told = [{"kind": "pxc", "namespace": "wookie", "name": "db", "storage": storage, "protected": False, **had}]
     outputs = {"organization/dcmesh/test": {"sites": {"dc1": {"workloads": told}}}}
@@ -343,7 +343,7 @@ def test_a_first_copy_is_a_backup_where_the_source_exports_and_serves_it() -> No
 
 
 def both_terminations() -> dict[str, Any]:
-    """Return a pair that is on its way: both exports, and as yet one import."""
+    """Return a pair in the middle of a change: it has both exports, and only one import so far."""
     raw = changed("mariadb-gateways", {f"sites[{n}].workloads[0].sidecar": True for n in range(2)})
     again = changed("mariadb", {})["sites"][0]["exports"][0] | {"name": "before", "statefulSet": "db"}
     again["consumers"] = [*raw["sites"][0]["exports"][0]["consumers"], *again["consumers"]]
@@ -375,7 +375,7 @@ def test_by_sidecars_too() -> None:
 
 
 def test_a_writer_service_is_a_name_and_changes_no_port() -> None:
-    """Of another stack's export: in one stack an export of a workload has its port."""
+    """This is for another stack's export. In one stack, a workload's export has the workload's port."""
     link = changed("dc2-literal-link", {})["peers"][0]["link"]
     egress = {"namespace": "dcmesh-egress", "serviceAccount": "egress"}
     consumer = {"site": "dc2", **egress}

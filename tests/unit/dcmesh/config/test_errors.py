@@ -1,4 +1,4 @@
-"""Wrong configurations, and exactly what is said of each: the place, the value and what to do."""
+"""Wrong configurations, and the exact errors of each: the place, the value and what to do."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -73,7 +73,7 @@ def without_k3d(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def wrong(name: str, changes: Mapping[str, Any], *lines: str) -> Any:
-    """Return a case: the stack dev or an example, changed; and all that is said of it."""
+    """Return a case: the stack dev or an example, with changes, and all errors of it."""
     return pytest.param(name, changes, list(lines), id=f"{name}: {', '.join(changes)}")
 
 

@@ -1,4 +1,4 @@
-"""What is made of the model, and the examples: complete, fresh and right."""
+"""The files generated from the model, and the examples: complete, up to date and right."""
 
 import json
 import re
@@ -21,11 +21,11 @@ VALIDATOR = jsonschema.Draft7Validator(SCHEMA)
 STACK_FILES = [*EXAMPLES, ROOT / "Pulumi.dev.yaml", ROOT / "Pulumi.lab.yaml"]
 
 DAY = date(2026, 11, 28)
-"""One on which the default Istio has not ended."""
+"""A day before the default Istio's end of support."""
 
 
 def in_schema(raw: dict[str, Any]) -> bool:
-    """Tell whether the JSON Schema takes a configuration."""
+    """Tell whether the JSON Schema accepts a configuration."""
     return bool(VALIDATOR.is_valid({"config": {f"dcmesh:{key}": value for key, value in raw.items()}}))
 
 
@@ -53,7 +53,7 @@ def test_every_example_is_in_the_list() -> None:
 
 
 def test_examples_of_one_link_agree() -> None:
-    """What dc1.yaml exports is what the link in dc2-literal-link.yaml and links/dc1.json say."""
+    """dc1.yaml exports what the link in dc2-literal-link.yaml and the one in links/dc1.json say."""
     export = parse(stack("dc1")).sites[0].exports[0]
     (literal,) = stack("dc2-literal-link")["peers"]
     assert literal["link"] == LINK["dc1"]
@@ -64,7 +64,7 @@ def test_examples_of_one_link_agree() -> None:
 
 
 def test_both_ways_is_one_pair() -> None:
-    """Each side's export is for the other's import."""
+    """Each site's export is for the other site's import."""
     sites = {name: parse(stack(f"both-ways-{name}")).sites[0] for name in ("dc1", "dc2")}
     for here, there in (("dc1", "dc2"), ("dc2", "dc1")):
         (imported,), (export,) = sites[here].imports, sites[there].exports

@@ -17,7 +17,7 @@ from tests.unit.configurations import ROOT, changed
 
 EMPTY = yaml.safe_load((ROOT / "Pulumi.dev.yaml").read_text())["encryptionsalt"]
 OTHER = "v1:qvUWnrpZLHU=:v1:tSLU37FYz20cosne:xLi0pMkbsqqJQs8A65g8OjCTrQQt0Q=="
-"""As Pulumi wrote it for the passphrase `new`."""
+"""The salt that Pulumi wrote for the passphrase `new`."""
 
 ADVICE = (
     "and the passphrase of stack test is empty, so everybody can read its secrets: "
@@ -27,7 +27,7 @@ ADVICE = (
 
 @pytest.fixture(autouse=True, scope="module")
 def tried_once() -> Iterator[None]:
-    """To try a passphrase is slow on purpose."""
+    """Trying a passphrase is slow on purpose."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("hashlib.pbkdf2_hmac", functools.cache(hashlib.pbkdf2_hmac))
         yield
@@ -75,7 +75,7 @@ def test_what_is_no_salt_is_pulumis_to_refuse(salt: str) -> None:
 
 
 def test_the_environments_passphrase_counts(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Pulumi has compared it already; and that it is empty proves nothing where there is another secrets provider."""
+    """Pulumi has checked it already. That it is empty proves nothing if the stack has another secrets provider."""
     monkeypatch.setenv("PULUMI_CONFIG_PASSPHRASE", "not empty")
     assert not is_empty_passphrase(EMPTY)
     monkeypatch.setenv("PULUMI_CONFIG_PASSPHRASE", "")

@@ -1,4 +1,4 @@
-"""The links of peers: where they are read, and what is said of those that cannot be."""
+"""The links of peers: where they are read from, and the errors of those that cannot be read."""
 
 import copy
 import functools
@@ -50,7 +50,7 @@ def link(database: ExportedService) -> Link:
 def resolve(
     raw: dict[str, Any], stacks: Mapping[str, Mapping[str, Any]] | None = None
 ) -> tuple[Link | None, list[str]]:
-    """Return the link of a peer as importers take it, or the errors, a line each; with these stacks beside."""
+    """Return the link of a peer as importers get it, or the errors as lines. These other stacks exist."""
 
     def read(name: str) -> Mapping[str, Any]:
         if name not in (stacks or {}):
@@ -92,7 +92,7 @@ def test_literal_link(link: Link) -> None:
 def test_link_of_a_file(
     link: Link, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, write: Any, path: str, whole: bool
 ) -> None:
-    """Of one link, or of all that a stack shows as its output `link`."""
+    """The file has one link, or everything that a stack shows as its output `link`."""
     monkeypatch.setenv("HOME", str(tmp_path))
     raw = link.as_output()
     (tmp_path / "dc1.link").write_text(write({"dc0": OTHER, "dc1": raw} if whole else raw))
@@ -101,7 +101,7 @@ def test_link_of_a_file(
 
 @pytest.mark.parametrize(("raw", "stack"), [({}, STACK), ({"stack": "organization/net/one"}, "organization/net/one")])
 def test_link_of_a_stack(link: Link, raw: dict[str, str], stack: str) -> None:
-    """Which may export from other sites too."""
+    """The stack may export from other sites too."""
     assert taken(raw, {stack: {"link": {"dc0": {}, "dc1": link.as_output()}, "hosts": {}}}) == link
 
 
@@ -190,7 +190,7 @@ def test_what_is_no_link_is_named_with_where_it_was_read(link: Link, path: str, 
 @pytest.mark.parametrize("version", [6, 6.0, 10**30])
 @pytest.mark.parametrize("place", ["link", "stack", "linkFile"])
 def test_a_newer_link_is_refused_by_name(link: Link, tmp_path: Path, place: str, version: float) -> None:
-    """And nothing else is said of it: what it has besides is not wrong, but not known here."""
+    """There is no other error: its further content is not wrong, but unknown to this version."""
     raw = link.as_output() | {"version": version, "colour": "blue", "gateway": {"addresses": [], "mesh": True}}
     (tmp_path / "f").write_text(json.dumps(raw))
     peer = {"link": {"link": raw}, "stack": {"stack": STACK}, "linkFile": {"linkFile": f"{tmp_path}/f"}}[place]
@@ -384,12 +384,12 @@ CLAIMS = [
     ("exports[0].identity", "spiffe://evil.local/ns/shop/sa/mysql", "has another trust domain than cluster.local"),
     ("exports[0].identity", "spiffe://cluster.local/ns/shop/sa/mysql\n", "must be a SPIFFE id with the site's"),
 ]
-"""Where, what, and what is said of it. Of some the other parts of the export are then wrong as well."""
+"""Places, values and their errors. With some values, other parts of the export become wrong as well."""
 
 
 @pytest.mark.parametrize(("path", "value", "advice"), CLAIMS)
 def test_an_export_claims_its_own_alone(link: Link, path: str, value: str, advice: str, tmp_path: Path) -> None:
-    """Wherever the link is read."""
+    """This holds for every source of a link."""
     raw = json.loads(json.dumps(link.as_output()))
     put(raw, path, value)
     (tmp_path / "f").write_text(json.dumps(raw))
@@ -406,7 +406,7 @@ def test_an_export_claims_its_own_alone(link: Link, path: str, value: str, advic
 
 
 def test_an_export_is_there_once(link: Link) -> None:
-    """And a host in one export."""
+    """A host is in one export only."""
     raw = json.loads(json.dumps(link.as_output()))
     raw["exports"] *= 2
     lines = refusal({}, {STACK: {"link": {"dc1": raw}}})
@@ -416,7 +416,7 @@ def test_an_export_is_there_once(link: Link) -> None:
 
 
 def test_hosts_may_be_there_once_for_each_termination(link: Link, ended: dict[str, Any]) -> None:
-    """While importers move from the one to the other."""
+    """This is for the time while importers change from one termination to the other."""
     (of_gateway,), (of_pods,) = ended["exports"], json.loads(json.dumps(link.as_output()))["exports"]
     found, _ = resolve({"link": ended | {"exports": [of_pods, of_gateway | {"name": "new"}]}})
     assert found is not None
@@ -501,7 +501,7 @@ def test_a_file_that_was_made_to_harm(tmp_path: Path, text: str) -> None:
 def test_a_file_that_is_larger_than_any_link_is_not_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str
 ) -> None:
-    """PyYAML takes a minute for 1 MiB of brackets, and seconds for as many as are one too many."""
+    """PyYAML takes a minute for 1 MiB of brackets, and seconds for a file just above the limit."""
     monkeypatch.setattr("dcmesh.config.peer_links.MOST_PARTS", 500)
     monkeypatch.delattr("yaml.safe_load")
     (tmp_path / "f").write_text(text)
@@ -510,7 +510,7 @@ def test_a_file_that_is_larger_than_any_link_is_not_read(
 
 
 def test_numbers_of_any_size_are_refused(link: Link, tmp_path: Path) -> None:
-    """YAML has hexadecimal ones of any length, and Python does not write those."""
+    """YAML has hexadecimal numbers of any length, and Python refuses to print very long ones."""
     text = yaml.safe_dump(link.as_output()).replace("port: 15444", f"port: 0x{'f' * 9000}")
     (tmp_path / "f").write_text(text)
     (line,) = refusal({"linkFile": f"{tmp_path}/f"})
@@ -551,7 +551,7 @@ LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", re.ASCII)
 
 
 def is_harmless(link: Link) -> bool:
-    """Tell whether all of a link is such as Kubernetes, a shell and a terminal can be given."""
+    """Tell whether everything in a link is safe for Kubernetes, a shell and a terminal."""
     names = [link.site, *(name for export in link.exports for name in (export.name, export.namespace))]
     names += [name for e in link.exports for c in e.consumers for name in (c.site, c.namespace, c.service_account)]
     names += [label for export in link.exports for host in export.hosts for label in host.split(".")]
@@ -573,7 +573,7 @@ def is_harmless(link: Link) -> bool:
 
 
 def read(found: object) -> None:
-    """Read a link, which is refused or harmless."""
+    """Read a link, and check that it is refused or harmless."""
     try:
         link = read_link(found, "dc1", "peers[0].stack")
     except config.ConfigError as error:
@@ -591,7 +591,7 @@ def test_whatever_stands_in_a_link_is_refused_or_harmless(path: str, value: obje
     raw = copy.deepcopy(SOUND)
     put(raw, path, value)
     read(raw)
-    _, lines = resolve({"link": raw})  # which raises nothing but a ConfigError
+    _, lines = resolve({"link": raw})  # It raises nothing but a ConfigError.
     assert all(line.isprintable() for line in lines)
 
 
@@ -608,7 +608,7 @@ def test_whatever_is_given_for_a_link_is_refused(found: object) -> None:
     what=st.characters() | st.sampled_from(["\n", "%", "\x1b[31m", "\u202e", "\u200b", "\u0430"]),
 )
 def test_a_character_more_is_refused_or_harmless(path: str, where: int, what: str) -> None:
-    """Anywhere in what is right."""
+    """The character is inserted anywhere in a right link."""
     raw = copy.deepcopy(SOUND)
     part: Any = raw
     for step in re.findall(r"[^.\[\]]+", path):

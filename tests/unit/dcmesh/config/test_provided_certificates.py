@@ -1,4 +1,4 @@
-"""Provided certificates: right ones of every shape are taken, and of wrong ones it is said what is wrong."""
+"""Provided certificates: right ones of every kind are accepted, and for wrong ones the error says what is wrong."""
 
 import re
 import subprocess
@@ -22,7 +22,10 @@ PARAMETERS = "-----BEGIN EC PARAMETERS-----\nBgUrgQQAIg==\n-----END EC PARAMETER
 
 
 def of(own: Authority, *above: Authority, roots: tuple[Authority, ...] = (), **changes: Any) -> dict[str, Any]:
-    """Return trust.provided for an intermediate, what stands above it and the roots: the last above, unless given."""
+    """Return trust.provided for an intermediate, those above it, and the roots.
+
+    By default the last one above is the root.
+    """
     pems = {
         "caCert": own.pem,
         "caKey": own.key_pem,

@@ -1,5 +1,4 @@
-"""Percona XtraDB Clusters in the configuration: what neither schema nor webhook nor operator refuses, and what they do
-refuse, but later."""
+"""Percona XtraDB Clusters in the configuration: errors that schema, webhook and operator do not find, or find late."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -307,7 +306,7 @@ def test_both_examples_are_one_pair() -> None:
 
 
 def said(changes: Mapping[str, Any], *, lost: str | None) -> list[str]:
-    """Return what is said of two clusters that can change roles; at the last `up` that site was gone."""
+    """Return the errors of two clusters that can change roles. At the last `up` the given site was gone."""
     before = {"sites": {site: {"lost": lost, "servers": []} for site in ("dc1", "dc2")}}
     try:
         config.parse(

@@ -1,4 +1,4 @@
-"""Reading a configuration: what each further database costs, in function calls, which do not depend on the machine."""
+"""Reading a configuration: the cost of each additional database. It is counted in function calls, as on any machine."""
 
 import gc
 import sys
@@ -10,7 +10,7 @@ from tests.unit.configurations import parse
 
 
 def databases(count: int, *, each_other: bool = False) -> dict[str, Any]:
-    """Return a stack of so many databases in dc1 that are replicated in dc2, and perhaps the other way as well."""
+    """Return a stack with this many databases in dc1 that are replicated in dc2, and perhaps also the other way."""
     names = [f"db{number}" for number in range(count)]
     sites: list[dict[str, Any]] = [
         {"name": site, "cluster": "k3d", "workloads": [], "exports": [], "imports": []} for site in ("dc1", "dc2")
@@ -44,7 +44,7 @@ def databases(count: int, *, each_other: bool = False) -> dict[str, Any]:
 def calls(raw: dict[str, Any]) -> int:
     """Return how many functions are called while a configuration is read and checked.
 
-    Garbage of other tests calls functions when it is collected. So it is collected before.
+    Other tests' garbage calls functions when it is collected. So it is collected before.
     """
     made = 0
 

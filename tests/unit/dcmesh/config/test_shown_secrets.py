@@ -1,4 +1,4 @@
-"""What came as a secret stays one in what Pulumi keeps and shows, wherever in the configuration it stands."""
+"""A secret of the configuration stays secret in what Pulumi keeps and shows, wherever in the configuration it is."""
 
 import copy
 import functools
@@ -34,7 +34,10 @@ FREE = (
     ),
     ("sites[0].gateway.annotations.c", "sites[0].workloads[1].spec.backup.storages.s3.key"),
 )
-"""In sets of which no two reach one resource: neither is a secret because the other is. A run for each set will do."""
+"""Sets of places.
+
+No two places of a set reach the same resource, so neither hides the other. Each set needs one run.
+"""
 
 
 def with_databases() -> Config:
@@ -60,7 +63,7 @@ class Write(Protocol):
 
 
 def writing(directory: Path, patch: pytest.MonkeyPatch) -> Write:
-    """Return what writes the stack file, in which what is secret is encrypted, and tells of it as Pulumi does."""
+    """Return a function that writes the stack file, with secrets encrypted, and announces them as Pulumi does."""
 
     def file(raw: Config, *secret: str, there: bool = True) -> None:
         written = copy.deepcopy(raw)
@@ -82,7 +85,7 @@ def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write:
 
 
 def shown(engine: Engine) -> list[str]:
-    """Return what Pulumi keeps and shows as it is: inputs, outputs, warnings."""
+    """Return what Pulumi keeps and shows in plain text: inputs, outputs, warnings."""
     inputs = [text for resource in engine.asked.values() for text in readable_strings(resource.raw)]
     return [*inputs, *readable_strings(engine.raw_outputs), *engine.warnings]
 
@@ -92,7 +95,7 @@ Run = Callable[[Sequence[str], bool], Engine]
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """Run the program with secrets at these paths, once for all tests: each is `secret_at` its place."""
+    """Run the program with secrets at these paths, once for all tests. Each secret is made by `secret_at` its place."""
 
     @functools.cache
     def with_secrets(paths: Sequence[str], there: bool) -> Engine:

@@ -1,4 +1,4 @@
-"""Trust domains of sites, and of their consumers: said once, and not shared by accident."""
+"""Trust domains of sites and of their consumers: set once, and not shared by accident."""
 
 from typing import Any
 

@@ -1,11 +1,12 @@
-"""Two sites with XtraDB clusters, their operators and containers, and runs of `up`: all that they can get into.
+"""Two sites with XtraDB clusters, their operators and containers, and runs of `up`: all states that they can reach.
 
-What a run asks, decides and does is the code's own: dcmesh/databases/pxc_server.py and switchover.py, as they are or
-with a fault put in. A run is kept as the answers it has had in its present turn, and is run anew with one more. So
-anything can happen between any two questions, and between a question and what is done for its answer.
+A run's questions, decisions and changes come from the real code, dcmesh/databases/pxc_server.py and switchover.py,
+either unchanged or with a fault put in. A run is stored as the answers that it has had in its present turn, and is
+replayed with one more answer. So anything can happen between any two questions, and between an answer and the change
+that follows.
 
-Percona's operator is simulated by what its source does: it reads the resource, and then opens or closes the nodes that
-are ready, one after the other. pxc_hold.sh, which says whether a node is ready, is `hold` here.
+Percona's operator is simulated according to its source: it reads the resource, and then opens or closes the nodes that
+are ready, one after the other. `hold` stands in for pxc_hold.sh, which says whether a node is ready.
 """
 
 import sys
@@ -29,10 +30,10 @@ Row = tuple[int, int]
 """A transaction: the site that wrote it, and its number there."""
 
 R, P, ALONE = "replica", "primary", "primary alone"
-"""What a cluster's containers take it for: the last asks no other site."""
+"""The role that a cluster's containers read. With the last one, they ask no other site."""
 
 KEPT = ("_taken", "_extra", "_promise", "_promises")
-"""What a server keeps from turn to turn."""
+"""The attributes that a server keeps from turn to turn."""
 
 NONE, MARKED, PROMISED = 0, pxc_cluster.REPLICA, pxc_cluster.PROMISED
 NEW_PROMISE = PROMISED + 4096
@@ -45,7 +46,7 @@ class Node(NamedTuple):
     mark: int = NONE
     ready: bool = False
     asked: tuple[str, ...] | None = None
-    """What the other site's nodes have said so far, if it is asking them."""
+    """The answers of the other site's nodes so far, if the node is asking them."""
 
 
 class Site(NamedTuple):
@@ -57,10 +58,13 @@ class Site(NamedTuple):
     alone: bool = False
     observed: bool = True
     told: str = R
-    """What the containers read by now; what they will is by the resource as it was last observed."""
+    """The role that the containers read now.
+
+    The role that they will read follows from the resource as last observed.
+    """
     written: str = R
     pass_: tuple[bool, bool, int] | None = None
-    """What the operator took the resource for when it began, whether it is that still, and the next node."""
+    """The role that the operator read in the resource when it began, whether it is still that, and the next node."""
     channel: bool = False
     gone: bool = False
 
@@ -74,32 +78,32 @@ class Site(NamedTuple):
 
 
 class Run(NamedTuple):
-    """An `up`, or what is left of one: the Command of a site."""
+    """An `up`, or the rest of one: the Command of a site."""
 
     wanted: int
     stage: str
-    """`giver`, `taker`: it is about to ask for a resource; `close`, `open`: to change it. `left`: the Command."""
+    """`giver` and `taker`: about to ask for a resource. `close` and `open`: about to change it. `left`: the Command."""
     site: int
     word: bool = False
     true: bool = False
     """Whether the other site was gone when it began."""
     at: str = ""
     asks: bool = False
-    """Whether it is past the question whether there is anything to ask."""
+    """Whether it has found that there is something to ask."""
     log: tuple[int, ...] = ()
     past: int = 0
     kept: int = 0
-    """What its server keeps, as a number."""
+    """The state that its server keeps, as a number."""
 
 
 class State(NamedTuple):
-    """All of it, what may still happen, and what must not be lost any more."""
+    """The whole world, the events that may still happen, and the rows that must not be lost any more."""
 
     sites: tuple[Site, Site]
     runs: frozenset[Run] = frozenset()
     line: bool = True
     mute: tuple[bool, bool] = (False, False)
-    """Whether a site's API does not answer, though all else runs there."""
+    """Whether a site's API does not answer although everything else runs there."""
     more_runs: int = 0
     more_faults: int = 0
     more_rows: int = 0
@@ -110,7 +114,7 @@ class State(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Bounds:
-    """What may happen."""
+    """The limits for what may happen."""
 
     nodes: int = 1
     runs: int = 1
@@ -119,14 +123,15 @@ class Bounds:
     kinds: Sequence[str] = ("restart", "gone", "line", "mute")
     words: bool = False
     commands: bool = False
-    """Whether what is left when both resources are changed is done."""
+    """Whether the Commands run that follow when both resources are changed."""
     busy: bool = False
-    """Whether an operator begins to look at its cluster also when nothing is to be done there."""
+    """Whether an operator also looks at its cluster when there is nothing to do."""
     begins: str = ""
-    """`gone`: dc1 is down, and a failover has made dc2 the primary. `lost`: and dc1 has a row that was given up.
+    """The first state.
 
-    `away`: dc1, the primary, is down. `behind`: and dc2 has not all of its rows. `left`: and a failover has been begun
-    and taken back; the Command that is left of that has looked once, and goes on.
+    `gone`: dc1 is down, and a failover has made dc2 the primary. `lost`: the same, and dc1 has a row that was given up.
+    `away`: dc1, the primary, is down. `behind`: the same, and dc2 lacks some of its rows. `left`: the same, and a
+    failover has been begun and taken back; its Command has looked once, and goes on.
     """
 
 
@@ -136,11 +141,11 @@ def hold(
     """Tell what `free` of pxc_hold.sh says of a node whose server answers.
 
     Args:
-        role: what it reads: `replica`, `primary`, or `primary alone`.
+        role: the role that it reads: `replica`, `primary`, or `primary alone`.
         read_only: whether the node is closed.
-        freed: whether it was let go since its server started.
-        theirs: what the other site's nodes are: `open`, `replica`, `closed`, or anything else.
-        sisters: what the other nodes of its cluster are.
+        freed: whether the node was released since its server started.
+        theirs: the states of the other site's nodes: `open`, `replica`, `closed`, or anything else.
+        sisters: the states of the other nodes of its cluster.
         long: whether the other site has said so for long enough.
     """
     if not read_only or freed or role in (R, ALONE):
@@ -156,7 +161,7 @@ def hold(
 
 
 class Code:
-    """The code that is searched, with places in its source changed."""
+    """The code under search, with changes at some places of its source."""
 
     def __init__(self, *changes: tuple[ModuleType, str, str]) -> None:
         before = {module.__name__: module for module in (switchover, pxc_cluster, pxc_server)}
@@ -190,11 +195,11 @@ def _asks(*_: Any) -> None:
 
 
 class _Needs(Exception):  # noqa: N818
-    """A question that has no answer yet, or something that is not done yet."""
+    """A question without an answer so far, or a change that is not made yet."""
 
 
 class Replayed:
-    """A cluster as the code under search asks and tells it, for as long as there are answers."""
+    """A cluster towards the code under search. It replays answers for as long as there are some."""
 
     def __init__(self, site: int, answers: Iterator[Any]) -> None:
         self._site, self._answers = site, answers
@@ -237,7 +242,7 @@ class Replayed:
 
 
 class World:
-    """What can follow a state, by the code that is searched."""
+    """The states that can follow a state, with the code under search."""
 
     def __init__(self, bounds: Bounds, code: Code | None = None, held: Any = hold) -> None:
         self.bounds = bounds
@@ -259,7 +264,7 @@ class World:
     # --- a run --------------------------------------------------------------------------------------------------------
 
     def _turn(self, run: Run) -> Any:
-        """Return what a run needs next, or what comes of its turn: its outcome, and what it keeps."""
+        """Return what a run needs next, or the result of its turn: its outcome, and what it keeps."""
         key = run._replace(true=False)
         if key not in self._turns:
             self._turns[key] = self._replay(run)
@@ -327,7 +332,7 @@ class World:
         return "again", self._number(past.done(step))
 
     def run_steps(self, state: State, run: Run) -> Iterator[State]:
-        """What a run does next: one question, or one change."""
+        """Yield the next step of a run: one question, or one change."""
         if run.stage in ("close", "open"):
             yield from self._changed(state, run)
             return
@@ -341,7 +346,10 @@ class World:
             yield self._goes_on(state, run, run)
 
     def _goes_on(self, state: State, run: Run, after: Run) -> State:
-        """Return the state with a run gone on: what comes of its turn without a question more is taken at once."""
+        """Return the state after a run went on.
+
+        If its turn ends without another question, the result is applied at once.
+        """
         left: Run | None = after
         turn = self._turn(after)
         if not isinstance(turn, _Needs):
@@ -359,7 +367,7 @@ class World:
         return state._replace(runs=self._shared(runs | {left} if left else runs))
 
     def _answer(self, state: State, site: int, what: str, *args: Any) -> Iterator[tuple[State, Any]]:
-        """Yield what a cluster says, or what becomes of it when it is told something."""
+        """Yield a cluster's answers, or the states after it was told something."""
         machine, cluster = self._code.machine, self._code.cluster
         of = state.sites[site]
         if of.gone or state.mute[site]:
@@ -394,7 +402,10 @@ class World:
             yield state, None
 
     def _changed(self, state: State, run: Run) -> Iterator[State]:
-        """Pulumi changes a resource, or the `up` leaves it as it is, for that is what its state says already."""
+        """Let Pulumi change a resource.
+
+        If its state has the wanted value already, `up` leaves the resource unchanged.
+        """
         site = run.site
         source = run.stage == "open"
         of = state.sites[site]
@@ -403,10 +414,10 @@ class World:
             yield state._replace(runs=self._shared(runs))
             return
         if source and run.word and of.source and not run.true and "mute" in self.bounds.kinds:
-            return  # the word is false
+            return  # failover.without is false
         if source and run.word and not of.source:
             if not run.true and ("line" in self.bounds.kinds or not self._receives(state, site)):
-                return  # the word is false, and nothing here could know
+                return  # failover.without is false, and nothing here could tell
             if run.at == str(rows(of.rows)):
                 state = state._replace(accepted=_with(state.accepted, site, True))
         changed = of._replace(source=source, alone=source and run.word)
@@ -462,7 +473,7 @@ class World:
         """
         for run in state.runs:
             yield from self.run_steps(state, run)
-            if run.stage != "left":  # killed; a Command goes on, or does not go on any more
+            if run.stage != "left":  # The run is killed. A Command goes on, or is killed too.
                 yield state._replace(runs=self._shared(state.runs - {run}))
         if state.more_runs and all(run.stage == "left" for run in state.runs):
             yield from self._begun(state)
@@ -482,7 +493,7 @@ class World:
                 yield state._replace(runs=self._shared(state.runs | {run}), more_runs=state.more_runs - 1)
 
     def served(self, state: State, site: int) -> Iterator[State]:
-        """What a site's servers, containers and operator do by themselves."""
+        """Yield what a site's servers, containers and operator do by themselves."""
         own, other = state.sites[site], state.sites[1 - site]
         if own.gone:
             return
@@ -509,8 +520,8 @@ class World:
             return
         source, current, ordinal = own.pass_
         noted = own._replace(observed=True, written=own.role) if current else own
-        yield self._put(state, site, noted)  # it may note it at any time
-        yield self._put(state, site, noted._replace(pass_=None))  # it ends here, done or by an error
+        yield self._put(state, site, noted)  # It may notice the change at any time.
+        yield self._put(state, site, noted._replace(pass_=None))  # It ends here, because it is done or by an error.
         if ordinal < len(own.nodes):
             on = own._replace(pass_=(source, current, ordinal + 1), channel=own.channel or not source)
             node = own.nodes[ordinal]
@@ -521,7 +532,7 @@ class World:
             )
 
     def _held(self, state: State, site: int, ordinal: int, node: Node) -> Iterator[State]:
-        """What a node's container does: it gives the server its mark, and asks whether the node may be opened."""
+        """Let a node's container mark its server, and ask whether the node may be opened."""
         own, other = state.sites[site], state.sites[1 - site]
         wanted = NONE if own.told != R else node.mark or MARKED
         if wanted != node.mark:

@@ -1,4 +1,4 @@
-"""Search: every state that a simulated world can come to, until one is found that must not be."""
+"""Search: every state that a simulated world can reach, until a forbidden one is found."""
 
 from collections import deque
 from collections.abc import Hashable, Iterable
@@ -8,23 +8,23 @@ State = TypeVar("State", bound=Hashable)
 
 
 class Violation(Exception):  # noqa: N818
-    """What must never be."""
+    """A forbidden state."""
 
 
 class World(Protocol[State]):
-    """What a state leads to."""
+    """A simulated world: its first state, and the states that follow each."""
 
     def begin(self) -> State:
         """Return the first state."""
 
     def successors(self, state: State) -> Iterable[State]:
-        """Return what may be next. Raises Violation."""
+        """Return the states that may come next. Raises Violation if one is forbidden."""
 
 
 def search(world: World[State], most: int = 10**9) -> tuple[str, set[State]]:
-    """Return what must not be and can be, if there is such a thing, and the states that were looked at.
+    """Return a forbidden state that can be reached, if there is one, and the states that were searched.
 
-    Breadth first: how many that are does not hang on the order of sets.
+    The search is breadth first. So the number of states does not depend on the order of sets.
     """
     first = world.begin()
     known, waiting = {first}, deque([first])

@@ -1,8 +1,8 @@
-"""Two sites with their databases, the line between them, and runs of the switchover: all that they can get into.
+"""Two sites with their databases, the line between them, and runs of the switchover: all states that they can reach.
 
-The runs are those of dcmesh/databases/switchover.py: `decide` and `perform`, as they are or with a fault put in. The
-servers are simulated: each change is what its statement in mariadb_server.py does, with its guard. What a server does
-when it starts is `settle`, mariadb_start.sh's loop in Python.
+The runs are the real ones of dcmesh/databases/switchover.py: `decide` and `perform`, unchanged or with a fault put in.
+The servers are simulated. Each change does what its statement in mariadb_server.py does, with its guard. `settle` is
+the loop of mariadb_start.sh in Python, which a server runs when it starts.
 """
 
 from collections.abc import Iterator, Sequence
@@ -19,16 +19,16 @@ PAIR = 2
 """The run of a stack with both sites; 0 and 1 are those of a stack with one."""
 
 UP, DOWN, FROZEN, EMPTY = range(4)
-"""How a server is. An empty one is down and has lost its data: it starts as a copy of the other."""
+"""The states of a server. An empty one is down and has lost its data, so it starts as a copy of the other."""
 
 CONNECTED, MUTE, CUT = range(3)
-"""How the line is for a site: MUTE if only its questions get no answer, and its channel runs."""
+"""The states of the line for a site. With MUTE its questions get no answer, but its channel runs."""
 
 NO_CHANNEL, RUNS, BROKEN, STOPPED = range(4)
-"""How a channel is: BROKEN if it stops at the next row, for good; STOPPED until it is started."""
+"""The states of a channel. BROKEN stops for good at the next row. STOPPED lasts until it is started."""
 
 Row = tuple[int, int, int]
-"""A transaction: the server that wrote it, its number, and which of the world's it is."""
+"""A transaction: the server that wrote it, its number, and its number in the whole world."""
 
 
 class Server(NamedTuple):
@@ -40,14 +40,14 @@ class Server(NamedTuple):
     health: int
     log: tuple[Row, ...]
     base: int = 0
-    """How much of the log a copy did not bring: the binary log begins with the last row of that."""
+    """How much of the log a copy did not bring. The binary log begins with the last row of that part."""
     channel: int = NO_CHANNEL
     scheduler: bool = False
     idle: bool = False
-    """Whether it has events that came by replication, some of them off at the other's, and has none of them run."""
+    """Whether it has events that came by replication, some of them off at the other site, and runs none of them."""
     extra: str = ""
     beside: tuple[Any, ...] | None = None
-    """Where mariadb_start.sh is, which runs beside it until it is open or a replica."""
+    """The step of mariadb_start.sh, which runs beside the server until that is open or a replica."""
 
     @property
     def open(self) -> bool:
@@ -55,28 +55,31 @@ class Server(NamedTuple):
 
     @property
     def writes(self) -> bool:
-        """Whether it is open, or runs events, whose definers may write on what is read-only."""
+        """Whether it is open, or runs events. An event's definer may write on a read-only server."""
         return self.open or (self.scheduler and self.health in (UP, FROZEN))
 
 
 class Run(NamedTuple):
-    """A run: what it is to do, where it is, and what it keeps. What it has seen stands in the world's table."""
+    """A run: its task, its present step, and what it keeps. The world's table has what it has seen."""
 
     shape: int
     wanted: int
     word: bool = False
     at: str = ""
     turn: int = 0
-    """Whose turn it is in a pair: 0 the wanted primary's, 1 the other's, 2 the other's, and the primary is one."""
+    """Whose turn it is in a pair.
+
+    0: the wanted primary's. 1: the other's. 2: the other's, when the primary is the primary.
+    """
     own: int = -1
     act: tuple[int, tuple[int, int], bool] | None = None
-    """The step that it is about to do, the row that it saw, and whether it could not see the other site."""
+    """The step that it is about to make, the row that it saw, and whether it could not see the other site."""
     pasts: tuple[int, int] = (0, 0)
     watched: tuple[bool, bool] = (False, False)
 
 
 class State(NamedTuple):
-    """All of it, what may still happen, and what must not be lost any more."""
+    """The whole world, the events that may still happen, and the rows that must not be lost any more."""
 
     servers: tuple[Server, Server]
     line: tuple[int, int] = (CONNECTED, CONNECTED)
@@ -86,17 +89,17 @@ class State(NamedTuple):
     more_rows: int = 0
     volumes: int = 0
     kept: frozenset[Row] = frozenset()
-    """What was committed, and neither given up by the operator's word nor lost with a volume."""
+    """The committed rows, without those that the operator gave up or that were lost with a volume."""
     given_up: frozenset[Row] = frozenset()
     accepted: tuple[bool, bool] = (False, False)
-    """Whether the operator has named the rows with which a site goes on, for it to be opened without the others."""
+    """Whether the operator has named the rows with which a site goes on, so that it may open without the others."""
     words: tuple[bool, bool] = (False, False)
-    """Whether a site's pods find the word of failover.without."""
+    """Whether a site's pods find failover.without."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Bounds:
-    """What may happen."""
+    """The limits for what may happen."""
 
     runs: int = 2
     faults: int = 1
@@ -107,8 +110,9 @@ class Bounds:
     events: bool = False
     kinds: Sequence[str] = ("kill", "freeze", "line", "applier")
     begins: str = ""
-    """`lost`: dc2 has a row that a failover has given up. `gone`: a failover has made dc2 the primary, dc1 is down.
+    """The first state.
 
+    `lost`: dc2 has a row that a failover has given up. `gone`: a failover has made dc2 the primary, and dc1 is down.
     `closed`: dc1 is the primary and closed, and a run is about to open it.
     """
 
@@ -123,15 +127,15 @@ def settle(
     silent: bool,
     without: bool,
 ) -> str:
-    """What a turn of mariadb_start.sh's loop does: `follow`, `end`, `open`, `relinquish` or `again`.
+    """Return what a turn of mariadb_start.sh's loop does: `follow`, `end`, `open`, `relinquish` or `again`.
 
     Args:
-        row: the own row's site and term, and whether the server is read-only; None if it does not say.
-        theirs: the same of the other.
+        row: site and term in the own row, and whether the server is read-only; None if it does not answer.
+        theirs: the same of the other server.
         site: the own site.
         follows: whether there is a channel.
-        yielded: whether it has given up its claim before.
-        silent: whether the other has been silent for half a minute.
+        yielded: whether the server has given up its claim before.
+        silent: whether the other server has been silent for half a minute.
         without: whether failover.without names the other.
     """
     if row is None:
@@ -152,19 +156,19 @@ def text(rows: tuple[Row, ...]) -> str:
 
 
 def _with(both: tuple[Any, Any], site: int, thing: Any) -> tuple[Any, Any]:
-    """Return two sites' things with one of them changed."""
+    """Return a pair of values, one for each site, with one of them changed."""
     return (thing, both[1]) if site == 0 else (both[0], thing)
 
 
 class Operated:
-    """A simulated server as the code under search tells it: what becomes of it by one statement, with its guard."""
+    """A simulated server towards the code under search. It applies one statement, with the statement's guard."""
 
     def __init__(self, server: Server, *, watched: bool, answers: bool) -> None:
         self.server = server
         self._watched, self._answers = watched, answers
         self.watches = False
         self.enabled_unasked = False
-        """Whether events run that may be off at the other site's."""
+        """Whether events run that may be off at the other site's server."""
 
     def _change(self, seen: Any, **changes: Any) -> None:
         if self._watched and (SITES[self.server.claim], self.server.term) == (seen.site, seen.term):
@@ -200,7 +204,7 @@ class Operated:
 
 
 class World:
-    """What can follow a state, by the code that is searched."""
+    """The states that can follow a state, with the code under search."""
 
     def __init__(
         self,
@@ -229,7 +233,7 @@ class World:
     # --- what is seen -------------------------------------------------------------------------------------------------
 
     def _number(self, thing: Any) -> int:
-        """Return a number for a thing, the same for equal ones: to compare numbers is quicker."""
+        """Return a number for a thing, the same one for equal things, because numbers are compared faster."""
         if thing not in self._numbers:
             self._numbers[thing] = len(self._table)
             self._table.append(thing)
@@ -341,11 +345,11 @@ class World:
                     yield state._replace(runs=runs, more_runs=state.more_runs - 1, words=told)
 
     def _shared(self, thing: Any) -> Any:
-        """Return one and the same of equal things."""
+        """Return the same object for equal things."""
         return self._same.setdefault(thing, thing)
 
     def served(self, state: State, site: int) -> Iterator[State]:
-        """What a server does by itself."""
+        """Yield what a server does by itself."""
         own, other = state.servers[site], state.servers[1 - site]
         if own.health != UP:
             return
@@ -363,7 +367,7 @@ class World:
             yield from self._started(state, site, own, other)
 
     def _started(self, state: State, site: int, own: Server, other: Server) -> Iterator[State]:
-        """What mariadb_start.sh does next: it looks at its own row, then at the other's, then acts by both."""
+        """Yield what mariadb_start.sh does next: it reads its own row, then the other's, then acts on both."""
         assert own.beside
         at, yielded, *seen = own.beside
         answers = other.health == UP and state.line[site] == CONNECTED
@@ -410,9 +414,10 @@ class World:
 
     @staticmethod
     def _lied(state: State, site: int) -> bool:
-        """Tell whether the operator's word is false: what comes of it is not searched.
+        """Tell whether failover.without is false. What follows then is not searched.
 
-        The other site runs and cannot be asked, or a primary's server is to go on though the other has taken over.
+        It is false if the other site runs but cannot be asked, or if a primary's server is to go on although the other
+        site has taken over.
         """
         own, other = state.servers[site], state.servers[1 - site]
         later = own.claim == site and other.claim != site and other.term >= own.term
@@ -432,7 +437,7 @@ class World:
             if state.volumes:
                 gone = self.ended(state._replace(volumes=state.volumes - 1), site, own, EMPTY)
                 lost = frozenset(own.log) - frozenset(other.log)
-                # What the other alone has by now is all that there is.
+                # The other server's rows are then all that there are.
                 yield gone._replace(kept=state.kept - lost, given_up=state.given_up - frozenset(other.log))
         elif own.health == DOWN or (other.health == UP and state.line[site] == CONNECTED):
             yield self.start(state, site)
@@ -447,7 +452,7 @@ class World:
                 yield less._replace(line=_with(state.line, site, how))
 
     def ended(self, state: State, site: int, own: Server, health: int) -> State:
-        """A server ends, and with it whatever is connected to it."""
+        """End a server, and with it everything that is connected to it."""
         down = own._replace(health=health, read_only=True, scheduler=False, beside=None)
         if health == EMPTY:
             down = Server(own.claim, own.term, True, EMPTY, ())
@@ -455,7 +460,7 @@ class World:
         return self.put(state, site, down)._replace(runs=self._shared(runs))
 
     def start(self, state: State, site: int) -> State:
-        """A server starts: with its data, or as a copy."""
+        """Start a server, with its data or as a copy."""
         own, other = state.servers[site], state.servers[1 - site]
         if own.health == EMPTY:
             term = other.term + (other.claim == site)
@@ -482,7 +487,8 @@ class World:
             missing = state.kept - frozenset(after.log) if not before.open else frozenset()
             if missing and not state.accepted[site]:
                 raise Violation("a committed row is lost")
-            if state.accepted[site]:  # by the GTIDs that were named it has what an earlier word had given up, too
+            # According to the named GTIDs it also has rows that an earlier failover.without had given up.
+            if state.accepted[site]:
                 given_up = (state.given_up | missing) - frozenset(after.log)
                 state = state._replace(kept=state.kept - missing, given_up=given_up)
         if state.accepted[site] and (after.open or after.claim != site):
@@ -492,7 +498,7 @@ class World:
     # --- a run --------------------------------------------------------------------------------------------------------
 
     def run_steps(self, state: State, run: Run) -> Iterator[State]:
-        """What a run does next: it looks at the own server, looks at the other and decides, and does it."""
+        """Yield what a run does next: it looks at its own server, then at the other's, decides, and acts."""
         site = run.wanted if run.turn == 0 else 1 - run.wanted
         if run.shape != PAIR:
             site = run.shape
@@ -518,7 +524,7 @@ class World:
             )
             past, seen = self._table[run.pasts[site]], self._table[theirs]
             step = self.code.decide(wanted, SITES[site], SITES[1 - site], own, seen, past)
-            # Of a way to wait or to refuse the words do not matter here.
+            # The message of a wait or a refusal does not matter here.
             if isinstance(step, self.code.Wait | self.code.Refuse):
                 step = self.code.Wait("") if isinstance(step, self.code.Wait) else self.code.Refuse("")
             self._decided[key] = self._number(step), self._number(past.seen(own, seen))
@@ -560,7 +566,7 @@ class World:
             act=None, turn=0, watched=_with(run.watched, site, watched), pasts=_with(run.pasts, site, past)
         )
         if "fails" in self.bounds.kinds and state.more_faults and not watches:
-            # Its session has ended, and the watch with it, before or after the server has done it.
+            # Its session has ended, and so has its guard, before or after the server executed the statement.
             fails = run._replace(act=None, turn=0, watched=_with(run.watched, site, False))
             less = state._replace(more_faults=state.more_faults - 1)
             half = [own._replace(channel=NO_CHANNEL)] if isinstance(step, self.code.Open) and after != own else []
@@ -588,7 +594,7 @@ def stuck(world: World, states: set[State]) -> State | None:
     distinct = {state.servers: state for state in states}
     for state in distinct.values():
         for shape in (0, PAIR):
-            # One that is open and has given its role away need not be one that can be fenced.
+            # A server that is open and has given its role away cannot always be fenced.
             for can_be_fenced in (True, False):
                 if not any(leads(led_on(world, state, shape, to, can_be_fenced=can_be_fenced)) for to in (0, 1)):
                     return state
@@ -601,7 +607,7 @@ def leads(servers: tuple[Server, Server]) -> bool:
 
 
 def led_on(world: World, state: State, shape: int, to: int, *, can_be_fenced: bool = True) -> tuple[Server, Server]:
-    """Return what becomes of the servers when nothing fails any more and an `up` is run: one, or one of each site."""
+    """Return the servers after an `up` of the whole stack, or one of each site, during which nothing fails."""
     nothing = frozenset[Row]()
     state = State(state.servers, kept=nothing, given_up=nothing)
     for health in (FROZEN, DOWN, EMPTY):

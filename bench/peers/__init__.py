@@ -1,0 +1,1 @@
+"""Peers: what a user would pick instead, on the same lab. None of it is part of the product."""

@@ -1,0 +1,100 @@
+"""The part's section of docs/performance.md."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+from bench.aims import Aim
+from bench.data_path.figures import QUERY, STREAMED, percentile_of
+from bench.markdown import number, spread, table
+from bench.peers.figures import (
+    BALANCERS,
+    CUT,
+    DCMESH,
+    FAULTS,
+    HAPROXY,
+    MEMORY,
+    MULTI_PRIMARY,
+    OBJECTS,
+    PAIR,
+    RESTARTS,
+    SET_UP,
+    STEPS,
+    UNANSWERED,
+    WAYS,
+)
+from bench.samples import Sample, Summary, by_round, summarize
+
+FACTS: Mapping[str, Mapping[str, str]] = {
+    "what the other site can dial": {
+        DCMESH: "one port of the gateway; nothing but the exports behind it",
+        MULTI_PRIMARY: "four ports of each gateway, with all Services of the mesh behind them, and each API server",
+        HAPROXY: "one port a pod",
+    },
+    "credentials for the other site's API": {DCMESH: "none", MULTI_PRIMARY: "each istiod's, to read", HAPROXY: "none"},
+    "a pod's name there": {
+        DCMESH: "its own",
+        MULTI_PRIMARY: "that of a Service a pod, by hand in both sites",
+        HAPROXY: "that of a Service a pod, by hand",
+    },
+    "who checks who connects": {
+        DCMESH: "the gateway, by the consumer's account",
+        MULTI_PRIMARY: "the mesh: any of its pods",
+        HAPROXY: "HAProxy: any certificate of the root",
+    },
+}
+"""What follows from how each is made."""
+
+HOW = """\
+A database in dc1 runs already; a client in dc2, which becomes its replica, is to reach it. One pod of each thing, on
+clusters that were just made, by each one's own instructions, without a pause between two steps. *Steps* are what a
+person does, each with as many commands as it takes. *Memory* is the working sets of all that is neither a database nor
+Kubernetes' own, in both sites. *Unanswered* is the longest time without a greeting to new connections from dc2, when
+the database's pod is deleted, when what stands before it in dc1 is killed, and while the root is replaced: by dcmesh
+and HAProxy in three steps with both roots trusted in between, in multi-primary by new `cacerts` and a restart of all
+that has a sidecar, the databases too. Others that cannot run here are in [compared.md](compared.md), by what is
+published of them."""
+
+
+def section(samples: Sequence[Sample]) -> str:
+    """Return the section's text."""
+    ways = [way for way in WAYS if by_round(samples, SET_UP, way, PAIR)]
+    return f"{table(('', *ways), rows(samples, ways))}\n\n{HOW}"
+
+
+def rows(samples: Sequence[Sample], ways: Sequence[str]) -> Iterator[Sequence[str]]:
+    """Return the table's rows."""
+
+    def row(title: str, metric: str, show: Callable[[Summary], str], case: str = PAIR) -> Sequence[str]:
+        found = (by_round(samples, metric, way, case) for way in ways)
+        return (title, *(show(summarize([*of.values()])) if of else "" for of in found))
+
+    def count(figure: Summary) -> str:
+        return number(figure.median)
+
+    yield row("set-up, s", SET_UP, spread)
+    yield row("steps", STEPS, count)
+    yield row("objects", OBJECTS, count)
+    yield row("LoadBalancers", BALANCERS, count)
+    yield row("restarts of the database", RESTARTS, count)
+    yield row("query, p50, ms", percentile_of(QUERY, 50), spread)
+    yield row("bulk, streamed, MB/s", STREAMED, spread)
+    yield row("memory, MB", MEMORY, megabytes)
+    for fault in FAULTS:
+        yield row(f"{fault}: unanswered, s", UNANSWERED, spread, fault)
+        yield row(f"{fault}: the replica was cut off, times", CUT, count, fault)
+    for title, facts in FACTS.items():
+        yield (title, *(facts[way] for way in ways))
+
+
+def megabytes(figure: Summary) -> str:
+    """Return bytes in megabytes."""
+    return spread(summarize([value / 1e6 for value in (figure.median, figure.low, figure.high)]))
+
+
+def aims(_: Sequence[Sample]) -> Sequence[Aim]:
+    """Return no aims: they are compared."""
+    return ()
+
+
+def plots(_: Sequence[Sample]) -> Mapping[str, str]:
+    """Return no plots."""
+    return {}

@@ -1,0 +1,232 @@
+"""The part's measurements: each peer on clusters of its own in each round, before a database that runs already."""
+
+import json
+import secrets
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
+from itertools import pairwise
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+
+from bench.clusters import clusters
+from bench.data_path import direct
+from bench.data_path.database import Pair
+from bench.data_path.figures import NEAR, QUERY, REPLICA_SERVER, percentile_of
+from bench.data_path.processes import process_of
+from bench.data_path.run import keeper, stream
+from bench.data_path.sysbench import Sysbench, Target
+from bench.data_path.ways import Way, servers
+from bench.peers.dcmesh import Dcmesh
+from bench.peers.figures import (
+    BALANCERS,
+    CUT,
+    GATEWAY_LOSS,
+    MEMORY,
+    OBJECTS,
+    PAIR,
+    POD_RESTART,
+    RESTARTS,
+    ROOT_ROTATION,
+    SET_UP,
+    STEPS,
+    UNANSWERED,
+)
+from bench.peers.haproxy import HaProxy
+from bench.peers.multi_primary import MultiPrimary
+from bench.peers.peer import REPLICA, SOURCE, Peer
+from bench.samples import Recorder, Sample
+from dcmesh.model.link import MYSQL_PORT
+from tests.e2e.toolbox import Kubectl, Lab, eventually
+from tests.faults.stage import Site
+
+Failed = pytest.fail.Exception
+"""What a command of the tests' that fails raises."""
+
+LAB = "peers"
+MOST_ROUNDS = 3
+"""A round makes six clusters and takes ten minutes."""
+
+PEERS: tuple[type[Peer], ...] = (Dcmesh, MultiPrimary, HaProxy)
+
+PROBE = """
+import socket, sys, time
+last = time.time()
+while time.time() - last < 2:
+    said = b""
+    try:
+        with socket.create_connection((sys.argv[1], int(sys.argv[2])), timeout=1) as connection:
+            connection.settimeout(1)
+            said = connection.recv(5)
+    except OSError:
+        pass
+    if len(said) == 5:
+        last = time.time()
+        print(last, flush=True)
+    time.sleep(0.05)
+"""
+"""Asks for the server's greeting by new connections, and prints when it came. It ends when none has come for a while:
+the pod whose network it is in may be gone."""
+
+LONG = 600.0
+"""Seconds that anything may take until the database answers again."""
+
+
+def run(record: Recorder, rounds: int) -> None:
+    """Measure."""
+    MultiPrimary.lab = LAB
+    for number in range(1, min(rounds, MOST_ROUNDS) + 1):
+        for kind in PEERS:
+            with TemporaryDirectory(prefix="peers-") as name, clusters(LAB, Path(name)) as sites:
+                measure(kind(sites, Path(name)), sites, Path(name), record, number)
+
+
+def measure(peer: Peer, sites: Mapping[str, Kubectl], directory: Path, record: Recorder, number: int) -> None:
+    """Set one of them up, use it, and break what it is made of."""
+
+    def note(metric: str, unit: str, value: float, case: str = PAIR) -> None:
+        record(Sample(metric=metric, unit=unit, way=peer.name, case=case, round=number, value=value))
+
+    tls, password = direct.certificate("bench"), secrets.token_hex(16)
+    dc1, dc2 = sites["dc1"], sites["dc2"]
+    dc1.apply(*direct.objects(direct.arguments(SOURCE, "dc1", source=None, password=password), tls))
+    direct.rolled_out(dc1, SOURCE)
+    before = dc1.get("pod", "db-0", SOURCE)["metadata"]["uid"]
+    namespace, *rest = direct.objects(
+        direct.arguments(REPLICA, "dc2", source=direct.behind(peer.host), password=password, sidecar=peer.sidecar),
+        tls,
+    )
+    dc2.apply(namespace)
+
+    begun = time.monotonic()
+    peer.set_up()
+    note(SET_UP, "s", time.monotonic() - begun)
+    note(STEPS, "", peer.steps)
+    note(OBJECTS, "", peer.objects)
+    note(BALANCERS, "", peer.balancers())
+    note(RESTARTS, "", float(dc1.get("pod", "db-0", SOURCE)["metadata"]["uid"] != before))
+
+    dc2.apply(*rest)
+    direct.rolled_out(dc2, REPLICA)
+    lab = Lab(LAB)
+    with closing(Pair(Site("dc1", SOURCE, lab, dc1), Site("dc2", REPLICA, lab, dc2))) as pair:
+        pair.prepare(password)
+        sysbench = Sysbench(directory, password=password, tls=tls)
+        way = way_of(peer, pair)
+        sysbench.prepare(way.target)
+        keep = keeper(record, peer.name, PAIR, number)
+        stream(way, NEAR, keep)
+        pair.applied()
+        pair.clear()
+        for percent, value in sysbench.queries(way.target, seconds=NEAR.seconds).items():
+            keep(percentile_of(QUERY, percent), "ms", value)
+        note(MEMORY, "B", memory(sites.values()))
+    for fault, action in faults(peer).items():
+        gap, cut = broken(peer, sites, action)
+        note(UNANSWERED, "s", gap, fault)
+        note(CUT, "", float(cut), fault)
+
+
+def way_of(peer: Peer, pair: Pair) -> Way:
+    """Return the way from within the replica's pod, to the address that its name has."""
+    processes = servers(pair)
+    target = Target(process=processes[REPLICA_SERVER][0], host=address_of(peer, pair.replica), port=MYSQL_PORT)
+    return Way(name=peer.name, pair=pair, target=target, processes=processes)
+
+
+def address_of(peer: Peer, replica: Site) -> str:
+    """Return what the replica's pod finds under the database's name."""
+    return replica.exec("db-0", "mariadb", "getent", "ahostsv4", peer.host).split()[0]
+
+
+def memory(sites: Iterator[Kubectl]) -> float:
+    """Return the working sets of all that is no database and not Kubernetes' own, as kubelet has seen them last."""
+    total = 0.0
+    for kubectl in sites:
+        (node,) = kubectl.names("nodes")
+        seen = json.loads(kubectl("get", "--raw", f"/api/v1/nodes/{node}/proxy/stats/summary"))
+        for pod in seen["pods"]:
+            if pod["podRef"]["namespace"] != "kube-system":
+                others = (of for of in pod.get("containers", ()) if of["name"] != "mariadb")
+                total += sum(of.get("memory", {}).get("workingSetBytes", 0) for of in others)
+    return total
+
+
+def faults(peer: Peer) -> dict[str, Callable[[], object]]:
+    """Return what is done to each of them."""
+    dc1 = peer.sites["dc1"]
+
+    def restart() -> None:
+        dc1("delete", "pod", "db-0", "--namespace", SOURCE)
+        direct.rolled_out(dc1, SOURCE)
+
+    def lose() -> None:
+        namespace, label = peer.gateway()
+        dc1("delete", "pods", "--namespace", namespace, "--selector", label, "--grace-period=0", "--force")
+
+    return {POD_RESTART: restart, GATEWAY_LOSS: lose, ROOT_ROTATION: peer.rotate}
+
+
+def broken(peer: Peer, sites: Mapping[str, Kubectl], action: Callable[[], object]) -> tuple[float, bool]:
+    """Do something; return the longest time without an answer in seconds, and whether the replica was cut off."""
+    lab = Lab(LAB)
+    source, replica = Site("dc1", SOURCE, lab, sites["dc1"]), Site("dc2", REPLICA, lab, sites["dc2"])
+    eventually("the replica follows", lambda: "Yes" in channel(replica), within=LONG)
+    begun = time.time()
+    with answers(peer, replica) as seen:
+        eventually("the database answers", lambda: bool(seen))
+        action()
+        done = time.time()
+        eventually("the database answers again", lambda: seen[-1] > done, within=LONG)
+        eventually("the replica follows again", lambda: "Yes" in channel(replica), within=LONG)
+        age = eventually("the source has a replica", lambda: dump_seconds(source), within=LONG)
+        cut = float(age[0]) < time.time() - begun - 1
+    return max(later - one for one, later in pairwise(seen)), cut
+
+
+def channel(replica: Site) -> str:
+    """Return whether a replica's connection stands: what its server says."""
+    said = replica.sql("SHOW SLAVE STATUS\\G") if replica.well(REPLICA, "app=db", 1) else ""
+    return next((line for line in said.splitlines() if "Slave_IO_Running:" in line), "")
+
+
+def dump_seconds(source: Site) -> list[str]:
+    """Return for how long the source has sent its log to the replica."""
+    if not source.well(SOURCE, "app=db", 1):
+        return []
+    ask = "SELECT time FROM information_schema.processlist WHERE command LIKE 'Binlog Dump%'"
+    return source.sql(ask).split()
+
+
+@contextmanager
+def answers(peer: Peer, replica: Site) -> Iterator[list[float]]:
+    """Ask by new connections from the replica's pod for a while; what is given are the times of the answers."""
+    seen, ended = list[float](), threading.Event()
+
+    def ask() -> None:
+        while not ended.is_set():
+            try:
+                client = process_of(replica, REPLICA, "db-0", "mariadbd")
+                target = (address_of(peer, replica), str(MYSQL_PORT))
+            except (Failed, ValueError, AssertionError):  # there is no pod, or no server in it
+                continue
+            command = ["nsenter", f"--target={client}", "--net", "--", sys.executable, "-c", PROBE, *target]
+            with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as asking:
+                for line in asking.stdout or ():
+                    seen.append(float(line))
+                    if ended.is_set():
+                        asking.terminate()
+                        break
+
+    asker = threading.Thread(target=ask)
+    asker.start()
+    try:
+        yield seen
+    finally:
+        ended.set()
+        asker.join()
