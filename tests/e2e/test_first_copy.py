@@ -137,6 +137,7 @@ def lose(replica: Database) -> None:
 
 
 FEW = "SELECT CRC32(a) FROM shop.large; SELECT a FROM shop.old"
+ALL = f"SELECT COUNT(*) FROM shop.filled; SELECT SUM(CRC32(b)) FROM shop.filled WHERE a % 40 = 0; {FEW}"
 
 
 def lasted(replica: Database) -> tuple[float, float]:
@@ -147,11 +148,7 @@ def lasted(replica: Database) -> tuple[float, float]:
     return (at["prepares"] - at["copies"]).total_seconds(), (at["has"] - at["prepares"]).total_seconds()
 
 
-def same(
-    source: Database,
-    replica: Database,
-    checks: str = f"SELECT COUNT(*) FROM shop.filled; SELECT SUM(CRC32(b)) FROM shop.filled WHERE a % 40 = 0; {FEW}",
-) -> bool:
+def same(source: Database, replica: Database, checks: str = ALL) -> bool:
     """Tell whether the replica has all that the source had, and follows."""
     return replica.follows() and source(checks) == replica(checks, check=False)
 

@@ -1,5 +1,6 @@
 """mariadb_fetch.sh and mariadb_copies.sh, run for real by bash: over a socket, or its two ends as files."""
 
+import signal
 import socket
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -34,7 +35,7 @@ PROGRAMS = {
     "mbstream": """
         case $1 in
           --extract) while read -r name text; do [ -z "$name" ] || printf "$text" >"${2#*=}/$name"; done ;;
-          --create) echo "$2" ;;
+          --create) [ ! -e "$state/late" ] || /bin/sleep 0.5; echo "$2" ;;
         esac""",
     "mariadb": '[ ! -e "$state/silent" ] && /bin/cat "$state/waiting"',
     "flock": '[ ! -e "$state/locked" ]',
@@ -277,6 +278,26 @@ def test_what_was_received_is_on_the_disk_before_it_counts(pod: Pod, source: Mak
     assert last == [f"sync -f {received}", f"mv {received} {pod.copy}"]
 
 
+@pytest.mark.parametrize(
+    "moment",
+    [
+        'proof "${BASH',
+        "mbstream --extract",
+        "mariadb-backup --prepare",
+        'echo "$position"',
+        "sync -f",
+        'mv "$received"',
+    ],
+)
+def test_it_may_be_killed_at_any_moment(pod: Pod, source: MakeSource, moment: str) -> None:
+    pod.environment["SOURCE_COPY_PORT"] = source(WHOLE).port
+    assert pod.run("fetch.sh", changes={moment: f"kill -KILL $$; {moment}"})[0] == -signal.SIGKILL
+    assert not pod.copy.exists()
+    assert pod.run("fetch.sh")[0] == 0
+    assert sorted(path.name for path in pod.copy.iterdir()) == ["dcmesh-prepared", "ibdata1"]
+    assert [path.name for path in pod.incoming.iterdir()] == ["copy"]
+
+
 FULL = "dcmesh: cannot copy 127.0.0.1: the volume here is full: it needs a larger storage.size\n"
 
 
@@ -376,6 +397,14 @@ def test_a_backup_is_served_to_a_follower_and_ends_with_its_mark(pod: Pod, user:
     assert status == 0, sent
     lines = [line for line in sent.splitlines() if not line.startswith("dcmesh: ")]
     assert lines == [GREETING.rstrip(), "bytes 5242880", "THE-BACKUP", "dcmesh-complete"]
+    assert not [call for call in [*pod.calls, sent] if any(password in call for password in PASSWORDS.values())]
+
+
+def test_a_backup_is_whole_however_late_its_mark_is(pod: Pod) -> None:
+    """By then what guards it has ended, and there is nothing left to be killed."""
+    (pod.state / "late").touch()
+    status, sent = answer(pod, proof("replication"))
+    assert (status, "\ndcmesh-complete\n" in sent) == (0, True)
 
 
 @pytest.mark.parametrize(
