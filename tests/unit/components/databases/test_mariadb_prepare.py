@@ -761,7 +761,8 @@ def test_later_starts_make_and_copy_nothing(pod: MakePod, name: str, source: str
     (one.data / "rows").touch()
     one.prepare()
     assert (one.data / "rows").exists()
-    assert {call.split()[0] for call in one.calls} == {"cat"}
+    assert {call.split()[0] for call in one.calls} == {"cat", "mariadbd"}
+    assert not one.called("mariadbd"), "it was asked for its version alone"
     assert one.serve().said == ""
 
 
