@@ -106,7 +106,7 @@ def source(sites: dict[str, Kubectl]) -> Database:
     for first in range(0, ROWS, 60):
         some = f"seq_{first}_to_{first + 59}"
         # Not by replication: what copies them later is a first copy.
-        source(f"SET sql_log_bin = 0; INSERT INTO shop.filled SELECT seq, REPEAT(RANDOM_BYTES(1024), 1024) FROM {some}")
+        source(f"SET sql_log_bin = 0; INSERT INTO shop.filled SELECT seq, REPEAT(RANDOM_BYTES(1024), 1024) FROM shop.{some}")
     return source
 
 
