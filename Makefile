@@ -18,9 +18,9 @@ export PULUMI_BACKEND_URL ?= file://~
 export PULUMI_CONFIG_PASSPHRASE :=
 endif
 
-# Else a misspelt name would be a new stack.
-ifeq ($(filter up,$(MAKECMDGOALS))$(wildcard Pulumi.$(STACK).yaml),up)
-$(error there is no Pulumi.$(STACK).yaml here: copy a file of examples/ to it, or name another stack by STACK=NAME)
+# Else a misspelt name would be a new stack. A name may have an organization and a project before it.
+ifeq ($(filter up,$(MAKECMDGOALS))$(wildcard Pulumi.$(notdir $(STACK)).yaml),up)
+$(error there is no Pulumi.$(notdir $(STACK)).yaml here: copy a file of examples/ to it, or name another stack by STACK=NAME)
 endif
 
 .PHONY: help venv up down test lint unit e2e labs cuts faults soak bench

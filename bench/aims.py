@@ -1,4 +1,4 @@
-"""What was aimed at, what came of it, and why if it was missed."""
+"""The aims, their figures, and the reasons for missed ones."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -11,11 +11,11 @@ class Aim:
     """An aim and its figure.
 
     Attributes:
-        what: what is measured, beside what.
+        what: what is measured, compared with what.
         wanted: the aim, in words.
         measured: the figure.
-        met: whether it is as wanted.
-        why: why it is missed. A missed aim has a reason.
+        met: whether the figure meets the aim.
+        why: the reason why the aim is missed. Every missed aim has one.
     """
 
     what: str

@@ -3,13 +3,12 @@
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-
-import matplotlib as mpl
-from matplotlib.figure import Figure
+from typing import TYPE_CHECKING
 
 from bench.samples import Summary
 
-mpl.rcParams.update({"svg.hashsalt": "dcmesh", "svg.fonttype": "none"})
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,6 +79,11 @@ def course(axes: Axes, spans: Mapping[str, tuple[float, float]]) -> str:
 
 
 def _drawing(axes: Axes, height: float = 3.5):  # type: ignore[no-untyped-def]  # noqa: ANN202
+    # Only here: that takes a second, and most of what imports a report draws nothing.
+    import matplotlib as mpl
+    from matplotlib.figure import Figure
+
+    mpl.rcParams.update({"svg.hashsalt": "dcmesh", "svg.fonttype": "none"})
     figure = Figure(figsize=(7, height), layout="tight")
     drawing = figure.subplots()
     drawing.set_title(axes.title)
@@ -92,7 +96,7 @@ def _errors(figures: Sequence[Summary]) -> list[list[float]]:
     return [[f.median - f.low for f in figures], [f.high - f.median for f in figures]]
 
 
-def _svg(figure: Figure) -> str:
+def _svg(figure: "Figure") -> str:
     text = io.StringIO()
     figure.savefig(text, format="svg", metadata={"Date": None})
     return "\n".join(line.rstrip() for line in text.getvalue().splitlines()) + "\n"

@@ -1,4 +1,8 @@
-"""A site that is lost: its resources stay in the state as they are."""
+"""A site that is lost: its resources stay in the state as they are.
+
+`Settings.lost` says which site that is. Preflight does not look at it, and its Kubernetes provider skips what it cannot
+reach.
+"""
 
 import pulumi
 

@@ -11,7 +11,7 @@ import pulumi_command as command
 
 
 def interpreter() -> str:
-    """Return the Python that runs the program; one below the project by its relative path, the same on any machine."""
+    """Return the path of the Python that runs the program. If it is below the project, the path is relative."""
     python = Path(sys.executable)
     return str(python.relative_to(Path.cwd()) if python.is_relative_to(Path.cwd()) else python)
 
@@ -24,14 +24,16 @@ def run_verb(
     idle: bool = False,
     opts: pulumi.ResourceOptions,
 ) -> command.local.Command:
-    """Create a Command that runs a verb once, and again when a trigger changes or it has failed; not on destroy.
+    """Create a Command that runs a verb once, and again when a trigger changes or it has failed.
+
+    Destroy does not run it.
 
     Args:
         name: name of the resource.
         words: the verb and its arguments.
-        environment: what it needs besides, kubeconfigs for example. What changes here alone runs nothing.
-        triggers: what decides when it runs again.
-        idle: whether it is there for the state alone, and runs nothing.
+        environment: further variables, such as kubeconfigs. A change of these alone does not run the verb.
+        triggers: values whose change runs the verb again.
+        idle: whether the Command runs nothing, and exists only in the state.
         opts: options of the resource.
     """
     return command.local.Command(
@@ -47,14 +49,14 @@ def run_verb(
 
 
 def begun(name: str, triggers: Sequence[pulumi.Input[Any]], opts: pulumi.ResourceOptions) -> command.local.Command:
-    """Create what marks the begin of a change, and is made anew for each change: a Command that does nothing.
+    """Create a Command that does nothing and marks the beginning of a change. It is replaced for each change.
 
-    Its id is to be a trigger of the Command that ends the change. A change that was begun, failed and was taken back
-    leaves that Command's other triggers as they were, though what it did must still be undone.
+    Its ID must be a trigger of the Command that ends the change. If a change was begun, failed and was taken back, that
+    Command's other triggers are unchanged, but it must still undo what the change did.
 
     Args:
         name: name of the resource.
-        triggers: what the change is from and to.
+        triggers: the values before and after the change.
         opts: options of the resource.
     """
     return command.local.Command(

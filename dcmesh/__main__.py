@@ -292,7 +292,7 @@ def trust(stack: Stack = None, as_json: Json = False, kubeconfig: Kubeconfig = N
     see.
     """
     from dcmesh.status.screen import text
-    from dcmesh.trust.trusted_roots import TrustReport, ask_trust
+    from dcmesh.trust.trust_report import TrustReport, ask_trust
 
     return show(asked(stack, kubeconfig, ask_trust, TrustReport), text, as_json)
 

@@ -70,7 +70,11 @@ def read_plan(stack: str | None) -> PlanReport:
     set_all_config({key: entry["value"] for key, entry in written.items()}, secret)
     try:
         settings, links = config.parse(
-            stack_config.values(project), project=project, stack=name, read=lambda other: _outputs(project, other)
+            stack_config.values(project),
+            project=project,
+            stack=name,
+            read=lambda other: _outputs(project, other),
+            asks_clusters=False,
         )
     except config.ConfigError as error:
         return PlanReport(unreadable=str(error))

@@ -1,14 +1,19 @@
 """Parts built from Go modules. Each module under `lab/go` pins its sources by its go.mod and go.sum."""
 
 import json
+import re
 import shlex
 import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from lab.errors import LabError
 from lab.parts import Recipe, Workplace
 from lab.paths import REPOSITORY
+
+FETCHES_NEWER = [1, 21]
+"""The first Go that gets by itself the version that a go.mod asks for."""
 
 _QUICKLY = {"GOGC": "off", "GOMEMLIMIT": "1GiB"}
 """Compilers are short-lived. Each collects garbage when it holds this much, not whenever its heap has doubled."""
@@ -100,7 +105,14 @@ def module(name: str) -> Path:
 
 
 def module_copy(name: str, work: Workplace) -> Path:
-    """Return a copy of one of the modules under `lab/go`, for the go command to work in."""
+    """Return a copy of one of the modules under `lab/go`, for the go command to work in.
+
+    Raises:
+        LabError: the go command is too old. Debian's own is, and takes the version in go.mod for a mistake.
+    """
+    version = work.run("go", "env", "GOVERSION").strip()
+    if [int(part) for part in re.findall(r"\d+", version)[:2]] < FETCHES_NEWER:
+        raise LabError(f"Go 1.26 or newer is needed, and the first on PATH is {version}")
     return shutil.copytree(module(name), work.scratch / name)
 
 

@@ -1,4 +1,4 @@
-"""Istio's CNI plugin, out of package registries. It is no part of the toolchain: one soak test runs it."""
+"""Istio's CNI plugin, made from package registries. It is not in the toolchain, because only one soak test runs it."""
 
 from pathlib import Path
 
@@ -41,7 +41,7 @@ PARTS = (
 
 
 def ensure() -> tuple[Path, Path]:
-    """Return the chart's directory and the image's archive, after making what is not there, as the toolchain does.
+    """Return the chart's directory and the image's archive. Missing parts are made first, as the toolchain does it.
 
     Raises:
         LabError: a part cannot be made; the message names the log.

@@ -1,4 +1,4 @@
-"""dcmesh as a component package: what Pulumi starts."""
+"""dcmesh as a component package. Pulumi starts this program."""
 
 from dcmesh_components.package.host import serve
 

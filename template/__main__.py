@@ -1,4 +1,4 @@
-"""Databases that replicate between isolated Kubernetes clusters: what is created stands in the stack files."""
+"""Databases that replicate between isolated Kubernetes clusters. The stack files say what is created."""
 
 from dcmesh_components.program import run
 

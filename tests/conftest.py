@@ -38,11 +38,11 @@ def lab_of(nodeid: str) -> str:
     """Return a name for the lab that a test uses.
 
     Each module of unit tests counts as a lab, and so does each module in tests/e2e itself. The modules of any other
-    directory share a lab, one for each Istio.
+    directory share a lab, one for each Istio. So do bench's unit tests, so that only one worker imports matplotlib.
     """
     module, _, test = nodeid.partition("::")
     directory = module.rpartition("/")[0]
-    apart = directory == "tests/e2e" or module.startswith("tests/unit/")
+    apart = directory == "tests/e2e" or (module.startswith("tests/unit/") and directory != "tests/unit/bench")
     istio = re.search(r"[\[-]istio-([\d.]+)", test)
     return (module if apart else directory) + (f" on {istio[1]}" if istio else "")
 

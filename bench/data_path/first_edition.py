@@ -1,4 +1,4 @@
-"""A database of dcmesh 0.1.0 with a replica in its own site: both have sidecars, which take in and out all."""
+"""A database of dcmesh 0.1.0 with a replica in its own site. Both have sidecars, which capture all traffic."""
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -16,18 +16,18 @@ REPLICA = "local"
 
 @contextmanager
 def standing_pair(directory: Path, password: str, tls: tuple[str, str]) -> Iterator[Pair]:
-    """Have them for a while, on clusters of their own.
+    """Run both while the block runs, on clusters of their own.
 
     Args:
-        directory: for the release's program and the kubeconfigs.
-        password: of the clients.
-        tls: certificate and key of the replica's server.
+        directory: the directory for the release's program and the kubeconfigs.
+        password: the clients' password.
+        tls: the certificate and key of the replica's server.
     """
     lab = Lab(LAB)
     try:
         with released(lab, directory, "mariadb", {"dc1": ["dc2"], "dc2": []}) as (_, sites):
             dc1 = sites["dc1"]
-            # Followers of its own would take from the cores.
+            # Further pods would use up the cores.
             dc1("scale", "statefulset", direct.NAME, "--namespace", SOURCE, "--replicas=1")
             replication = database_passwords(dc1, SOURCE)["replication"]
             source = direct.behind(direct.host_of(SOURCE))

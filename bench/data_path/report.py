@@ -51,26 +51,26 @@ FAR_AIM = 0.98
 QUERY_P50 = percentile_of(QUERY, 50)
 
 INTRODUCTION = """\
-MariaDB in dc2 follows one in dc1, and a client in dc2 asks the one in dc1. Ways are named by the client's end and the
-server's: `egress gateway → gateway` has no sidecar anywhere; `→ pod` ends at an ingress port of the pod's sidecar and
-passes its gateway unread; `first edition` is dcmesh 0.1.0, with sidecars that take in and out all. `tls` and `plain`
-are a LoadBalancer of the database's own, with the database's own TLS and without. The relays are `plain` through as
-many processes as dcmesh has proxies, which [only copy](../bench/data_path/relay.go), with TLS from the first to the
-last."""
+A MariaDB in dc2 follows one in dc1, and a client in dc2 queries the one in dc1. Ways are named by the client's end and
+the server's. `egress gateway → gateway` has no sidecar at either end. `→ pod` ends at an ingress port of the pod's
+sidecar; its gateway does not read the traffic. `first edition` is dcmesh 0.1.0, with sidecars that capture everything.
+`tls` and `plain` use the database's own LoadBalancer, with the database's own TLS and without. The relays are `plain`
+through as many processes as dcmesh has proxies. They [only copy](../bench/data_path/relay.go), with TLS from the first
+to the last."""
 
 LOCAL_METHOD = """\
-A client and a replica in the database's own site, beside equal databases: one that nobody exports, one that is
-exported by gateways, one whose pod has a sidecar with an ingress port. The clients ask in turn, five times a round.
+A client and a replica run in the database's own site. There are equal databases: one that nobody exports, one that is
+exported by gateways, and one whose pod has a sidecar with an ingress port. The clients ask in turn, five times a round.
 The first edition's client and server both have sidecars, in clusters of their own on the same machine."""
 
 METHOD = """\
-*Streamed*: binary log of rows of 16 KiB, until the replica has it as relay log. *Applied*: the same, until the rows are
-there. *Small transactions*: one row each, one after another, until applied. *Visible*: the same with pauses of 5 ms,
-from the end of each commit until the replica shows the row. *Query*: sysbench's point select on one connection.
-*Connection*: TCP, TLS and login; dcmesh's proxies resume their TLS session, MariaDB's client library does not. CPU is
-in seconds of a core per GB that is streamed, interrupts left out. The databases have the same options. The WAN's delay
-and loss are the lab's stand-in for netem, a process that every packet passes, which takes from the two cores what no
-real WAN does; where it is long there are few queries, and p99 is of the slowest of them."""
+*Streamed*: binary log with rows of 16 KiB, until the replica has it as relay log. *Applied*: the same, until the
+replica has the rows. *Small transactions*: one row each, one after another, until applied. *Visible*: the same with
+pauses of 5 ms, from the end of each commit until the replica shows the row. *Query*: sysbench's point select on one
+connection. *Connection*: TCP, TLS and login; dcmesh's proxies resume their TLS session, MariaDB's client library does
+not. CPU is in CPU seconds per GB that is streamed, without interrupts. The databases have the same options. The lab's
+stand-in for netem makes the WAN's delay and loss: a process through which every packet passes. It uses the two cores,
+which no real WAN does. On a long WAN there are few queries, so p99 is about the slowest of them."""
 
 
 def section(samples: Sequence[Sample]) -> str:

@@ -1,8 +1,8 @@
 """The databases that are measured, and the stack that links them. All have the same options.
 
-In dc1 stand three sources: one that nobody exports, one that is exported with `termination: gateway`, and one with
-`termination: ingress`, whose pod has a sidecar. Each has a replica in dc1; the exported ones have one in dc2 that comes
-by the egress gateway, and one that comes by a sidecar.
+dc1 has three sources: one that nobody exports, one that is exported with `termination: gateway`, and one with
+`termination: ingress`, whose pod has a sidecar. Each has a replica in dc1. In dc2 each exported source has two
+replicas: one follows through the egress gateway, and one through a sidecar.
 """
 
 import json
@@ -27,7 +27,7 @@ APART, AT_GATEWAY, AT_POD = "apart", "direct", "ingress"
 """The sources' namespaces."""
 
 LOCALLY, BY_GATEWAY, BY_SIDECAR = "local", "gateway", "sidecar"
-"""How a replica comes: its namespace is the source's with this at the end."""
+"""The way by which a replica follows. Its namespace is the source's with this at the end."""
 
 EGRESS = {"namespace": "dcmesh-egress", "serviceAccount": "egress"}
 
@@ -38,20 +38,20 @@ def replica_of(source: str, way: str) -> str:
 
 
 def host_of(source: str, way: str) -> str:
-    """Return by what name a replica finds its source. A site does not import one name in two ways."""
+    """Return the name by which a replica finds its source. A site imports a name in one way only."""
     return direct.host_of(replica_of(source, "host") if way == BY_SIDECAR else source)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Stage:
-    """What stands.
+    """The clusters and databases that are measured.
 
     Attributes:
         sites: the clusters.
-        pairs: each source with one of its replicas, by the source's namespace and how the replica comes.
-        address: of the LoadBalancer of what is exported at the gateway.
-        password: of all clients.
-        tls: certificate and key of all servers.
+        pairs: each source with one of its replicas, by the source's namespace and the replica's way.
+        address: the address of the LoadBalancer before the database that is exported at the gateway.
+        password: the password of all clients.
+        tls: the certificate and key of all servers.
     """
 
     sites: dict[str, Kubectl]
@@ -63,7 +63,7 @@ class Stage:
 
 @contextmanager
 def standing(directory: Path) -> Iterator[Stage]:
-    """Have all of it for a while. The databases run before dcmesh does."""
+    """Run everything while the block runs. The databases run before dcmesh comes."""
     tls, password = direct.certificate("bench"), secrets.token_hex(16)
     with clusters(LAB, directory) as sites, ExitStack() as sessions:
         dc1, dc2 = sites["dc1"], sites["dc2"]
@@ -105,13 +105,13 @@ def standing(directory: Path) -> Iterator[Stage]:
 
 
 def replicas() -> list[tuple[str, str]]:
-    """Return each source with each way by which a replica comes."""
+    """Return each source with each way by which a replica follows it."""
     across = [(source, way) for source in (AT_GATEWAY, AT_POD) for way in (BY_GATEWAY, BY_SIDECAR)]
     return [*((source, LOCALLY) for source in (APART, AT_GATEWAY, AT_POD)), *across]
 
 
 def configuration(sites: dict[str, Kubectl]) -> dict[str, Any]:
-    """Return the stack with its exports, before anything is imported."""
+    """Return the stack's configuration with its exports, before anything is imported."""
     dc1, dc2 = ({"name": name, "cluster": {"kubeconfig": str(site.path)}} for name, site in sites.items())
     return {
         "dcmesh:sites": [{**dc1, "gateway": {"replicas": 1}, "exports": exports()}, dc2],
@@ -121,7 +121,7 @@ def configuration(sites: dict[str, Kubectl]) -> dict[str, Any]:
 
 
 def exports() -> list[dict[str, Any]]:
-    """Return what dc1 exports."""
+    """Return the exports of dc1."""
 
     def export(source: str, **ends: Any) -> dict[str, Any]:  # noqa: ANN401 — parts of a configuration
         by_sidecar = {"site": "dc2", "namespace": replica_of(source, BY_SIDECAR), "serviceAccount": direct.NAME}
@@ -137,7 +137,7 @@ def exports() -> list[dict[str, Any]]:
 
 
 def imports() -> list[dict[str, Any]]:
-    """Return what dc2 imports: each export by the egress gateway, and by a sidecar."""
+    """Return the imports of dc2: each export by the egress gateway, and by a sidecar."""
     made = []
     for source in (AT_GATEWAY, AT_POD):
         export = {"from": "dc1", "export": source}
@@ -149,7 +149,7 @@ def imports() -> list[dict[str, Any]]:
 
 
 def take_part(dc1: Kubectl) -> None:
-    """Have the pod of what is exported with `termination: ingress` get its sidecar."""
+    """Give the pod of the database with `termination: ingress` its sidecar."""
     metadata = {
         "labels": {"sidecar.istio.io/inject": "true", TAKES_PART: AT_POD},
         "annotations": {
@@ -163,7 +163,7 @@ def take_part(dc1: Kubectl) -> None:
 
 
 def link(project: Project, dc2: Kubectl) -> None:
-    """Have dc2 import it all. Consumers with sidecars have their namespaces before."""
+    """Let dc2 import everything. Namespaces of consumers with sidecars must exist before."""
     injected = {"istio-injection": "enabled"}
     for source in (AT_GATEWAY, AT_POD):
         name = replica_of(source, BY_SIDECAR)

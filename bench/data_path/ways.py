@@ -1,4 +1,4 @@
-"""The ways between databases: where a client finds the source, and what works on the way."""
+"""The ways between databases: where a client finds the source, and which processes are on the way."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -40,9 +40,9 @@ class Way:
 
     Attributes:
         name: its name in the raw figures.
-        pair: the databases at its ends.
+        pair: the databases at the two ends.
         target: the source, as a client beside the replica reaches it.
-        processes: what works on the way, by name. A gateway may be several.
+        processes: the processes on the way, by name. A gateway may have several.
     """
 
     name: str
@@ -63,7 +63,7 @@ def pairings(stands: stage.Stage) -> list[Way]:
 
 
 def pairing(name: str, pair: Pair, source: str, way: str) -> Way:
-    """Return one of the pairings, from within the replica's pod."""
+    """Return one of the pairings, from the replica's pod."""
     kubectl, namespace = pair.replica.kubectl, pair.replica.namespace
     processes = {**servers(pair), GATEWAY: envoys(pair.source, *GATEWAY_PODS)}
     if way == stage.BY_GATEWAY:
@@ -81,7 +81,7 @@ def pairing(name: str, pair: Pair, source: str, way: str) -> Way:
 
 
 def plain_ways(stands: stage.Stage) -> list[Way]:
-    """Return the ways without dcmesh, by a LoadBalancer: with the database's own TLS, and without."""
+    """Return the ways without dcmesh, through a LoadBalancer: one with the database's own TLS, one without."""
     pair = stands.pairs[stage.AT_GATEWAY, stage.BY_GATEWAY]
     processes = servers(pair)
 
@@ -100,7 +100,7 @@ def local_ways(stands: stage.Stage) -> list[Way]:
 
 
 def local_way(name: str, pair: Pair) -> Way:
-    """Return a way within a site, to the source's pod, with what sidecars both ends have."""
+    """Return a way within a site to the source's pod, through the sidecars that the ends have."""
     processes = servers(pair)
     for place, site in ((SOURCE_SIDECAR, pair.source), (REPLICA_SIDECAR, pair.replica)):
         if has_sidecar(site):

@@ -1,1 +1,1 @@
-"""Peers: what a user would pick instead, on the same lab. None of it is part of the product."""
+"""Peers: other tools that a user could pick instead, on the same lab. None of them is part of dcmesh."""

@@ -43,7 +43,7 @@ def intermediate(name: str, by: Signer) -> Signer:
 
 
 def leaf(name: str, by: Signer) -> Signer:
-    """Return a certificate of a server or a client, which has that DNS name."""
+    """Return a certificate for a server or a client, with this DNS name."""
     return _signed(name, by, authority=False)
 
 
@@ -60,6 +60,7 @@ def _signed(name: str, by: Signer | None, *, authority: bool) -> Signer:
         .not_valid_before(now - timedelta(minutes=1))
         .not_valid_after(now + timedelta(days=1))
         .add_extension(x509.BasicConstraints(ca=authority, path_length=None), critical=True)
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
     )
+    if not authority:
+        builder = builder.add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
     return Signer(certificate=builder.sign(by.key if by else key, hashes.SHA256()), key=key)

@@ -1,9 +1,9 @@
-"""What is measured, and of which peers: the names in the raw figures."""
+"""The names in the raw figures: what is measured, and of which peers."""
 
 DCMESH, MULTI_PRIMARY, HAPROXY = "dcmesh by gateways", "Istio multi-primary", "HAProxy a pod"
 WAYS = (DCMESH, MULTI_PRIMARY, HAPROXY)
 PAIR = "pair"
-"""The case of all figures but those of faults."""
+"""The case of all figures, except those of faults."""
 
 SET_UP, STEPS, OBJECTS, MEMORY = "set-up", "steps", "objects", "memory"
 BALANCERS, RESTARTS = "LoadBalancers", "restarts of the database"

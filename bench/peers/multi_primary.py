@@ -1,7 +1,7 @@
 """Istio's own multi-primary on different networks: east-west gateways, and each istiod watches the other site's API.
 
-By Istio's instructions for it, with the lab's charts. A Service a pod stands for the pods' names: those of a headless
-Service are not reached across networks.
+It follows Istio's own instructions, with the lab's charts. Each pod has a Service of its own, because a headless
+Service's names cannot be reached across networks.
 """
 
 import base64
@@ -86,7 +86,7 @@ class MultiPrimary(Peer):
         return SYSTEM, f"istio={GATEWAY.removeprefix('istio-')}"
 
     def rotate(self) -> None:
-        """Replace `cacerts`, then start anew all that has certificates. Its instructions have no other way."""
+        """Replace `cacerts`, then restart everything that has certificates. Istio's instructions have no other way."""
         root = authority.root("root 2")
         self._root = root
         for site in SITES:
@@ -140,7 +140,7 @@ class MultiPrimary(Peer):
         return str(address.hostname), address.port or 443
 
     def _remote_secret(self, site: str) -> Object:
-        """Return what the other site's istiod gets: a kubeconfig that reads this one's whole API."""
+        """Return the Secret for the other site's istiod: a kubeconfig that can read this site's whole API."""
         kubectl = self.sites[site]
         found = eventually(
             "the reader has a token", lambda: kubectl.get("secret", READER, SYSTEM).get("data", {}).get("token")
@@ -174,14 +174,14 @@ def cross_network() -> Object:
 
 
 def token() -> Object:
-    """Return the Secret that gets the token of the account by which istiod of the other site reads this one's API."""
+    """Return the Secret for the token of the account with which the other site's istiod reads this one's API."""
     made = named("v1", "Secret", READER, SYSTEM, type="kubernetes.io/service-account-token")
     made["metadata"]["annotations"] = {"kubernetes.io/service-account.name": READER}
     return made
 
 
 def service() -> Object:
-    """Return the Service of the database's pod; the client's site has it, too, without the pod."""
+    """Return the Service of the database's pod. The client's site has the same Service, without the pod."""
     return named(
         "v1",
         "Service",
@@ -192,7 +192,7 @@ def service() -> Object:
 
 
 def open_api_servers(lab: str, servers: list[tuple[str, int]]) -> None:
-    """Let the sites reach each other's API servers, which the lab's WAN does not by itself."""
+    """Let the sites reach each other's API servers. By default the lab's WAN does not allow that."""
     for address, port in servers:
         rule = ("insert", "rule", "inet", "wan", "forward", "ip", "daddr", address, "tcp", "dport", str(port), "accept")
         network.run_in(LabPaths(lab).wan_namespace, "nft", *rule)

@@ -1,4 +1,4 @@
-"""What all peers have: a database in dc1 that runs already, and a client in dc2."""
+"""What all peers have in common: a database in dc1 that runs already, and a client in dc2."""
 
 import json
 from abc import ABC, abstractmethod
@@ -11,17 +11,17 @@ from bench.data_path import direct
 from tests.e2e.toolbox import Kubectl
 
 SOURCE, REPLICA = "peer", "peer-dr"
-"""Namespaces: of the database, and of the client, which becomes its replica."""
+"""The namespaces of the database, and of the client, which becomes its replica."""
 
 Object = dict[str, Any]
 
 
 class Peer(ABC):
-    """A way to join the sites, as somebody would set it up by its own instructions."""
+    """A tool that joins the sites, set up by its own instructions."""
 
     name: str
     host: str
-    """By what name the client finds the database's pod."""
+    """The name by which the client finds the database's pod."""
     sidecar = False
     """Whether both databases' pods have sidecars."""
 
@@ -30,7 +30,7 @@ class Peer(ABC):
 
         Args:
             sites: the clusters.
-            directory: for files of its own.
+            directory: the directory for the peer's files.
         """
         self.sites = sites
         self.directory = directory
@@ -43,7 +43,7 @@ class Peer(ABC):
 
     @abstractmethod
     def gateway(self) -> tuple[str, str]:
-        """Return namespace and label of what stands in dc1 before the database."""
+        """Return the namespace and the label of the proxy in dc1 before the database."""
 
     @abstractmethod
     def rotate(self) -> None:

@@ -41,17 +41,17 @@ FACTS: Mapping[str, Mapping[str, str]] = {
         HAPROXY: "HAProxy: any certificate of the root",
     },
 }
-"""What follows from how each is made."""
+"""Facts that follow from each tool's design."""
 
 HOW = """\
-A database in dc1 runs already; a client in dc2, which becomes its replica, is to reach it. One pod of each thing, on
-clusters that were just made, by each one's own instructions, without a pause between two steps. *Steps* are what a
-person does, each with as many commands as it takes. *Memory* is the working sets of all that is neither a database nor
-Kubernetes' own, in both sites. *Unanswered* is the longest time without a greeting to new connections from dc2, when
-the database's pod is deleted, when what stands before it in dc1 is killed, and while the root is replaced: by dcmesh
-and HAProxy in three steps with both roots trusted in between, in multi-primary by new `cacerts` and a restart of all
-that has a sidecar, the databases too. Others that cannot run here are in [compared.md](compared.md), by what is
-published of them."""
+A database in dc1 runs already. A client in dc2 is to reach it, and becomes its replica. Each tool runs with one pod of
+each kind, on new clusters, by its own instructions, without a pause between two steps. *Steps* are what a person does;
+a step may take several commands. *Memory* is the sum of the working sets, in both sites, of everything except databases
+and Kubernetes itself. *Unanswered* is the longest time in which new connections from dc2 got no greeting: when the
+database's pod is deleted, when the proxy before it in dc1 is killed, and while the root is replaced. dcmesh and HAProxy
+replace it in three steps, with both roots trusted in between. Multi-primary does it by new `cacerts` and a restart of
+everything with a sidecar, including the databases. [compared.md](compared.md) describes tools that cannot run here,
+from what is published about them."""
 
 
 def section(samples: Sequence[Sample]) -> str:
@@ -91,7 +91,7 @@ def megabytes(figure: Summary) -> str:
 
 
 def aims(_: Sequence[Sample]) -> Sequence[Aim]:
-    """Return no aims: they are compared."""
+    """Return no aims: peers are only compared."""
     return ()
 
 

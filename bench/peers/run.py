@@ -1,4 +1,4 @@
-"""The part's measurements: each peer on clusters of its own in each round, before a database that runs already."""
+"""The part's measurements: in each round, each peer joins new clusters on which a database runs already."""
 
 import json
 import secrets
@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from itertools import pairwise
 from pathlib import Path
@@ -46,10 +46,10 @@ from tests.e2e.toolbox import Kubectl, Lab, eventually
 from tests.faults.stage import Site
 
 Failed = pytest.fail.Exception
-"""What a command of the tests' that fails raises."""
+"""The exception of a failed command of the tests."""
 
 LAB = "peers"
-MOST_ROUNDS = 3
+MOST_ROUNDS = 2
 """A round makes six clusters and takes ten minutes."""
 
 PEERS: tuple[type[Peer], ...] = (Dcmesh, MultiPrimary, HaProxy)
@@ -70,8 +70,8 @@ while time.time() - last < 2:
         print(last, flush=True)
     time.sleep(0.05)
 """
-"""Asks for the server's greeting by new connections, and prints when it came. It ends when none has come for a while:
-the pod whose network it is in may be gone."""
+"""Asks for the server's greeting on new connections, and prints when it came. It ends when none has come for a while,
+because the pod whose network it uses may be gone."""
 
 LONG = 600.0
 """Seconds that anything may take until the database answers again."""
@@ -87,7 +87,7 @@ def run(record: Recorder, rounds: int) -> None:
 
 
 def measure(peer: Peer, sites: Mapping[str, Kubectl], directory: Path, record: Recorder, number: int) -> None:
-    """Set one of them up, use it, and break what it is made of."""
+    """Set a peer up, use it, and break its parts."""
 
     def note(metric: str, unit: str, value: float, case: str = PAIR) -> None:
         record(Sample(metric=metric, unit=unit, way=peer.name, case=case, round=number, value=value))
@@ -133,19 +133,19 @@ def measure(peer: Peer, sites: Mapping[str, Kubectl], directory: Path, record: R
 
 
 def way_of(peer: Peer, pair: Pair) -> Way:
-    """Return the way from within the replica's pod, to the address that its name has."""
+    """Return the way from the replica's pod to the address of the database's name."""
     processes = servers(pair)
     target = Target(process=processes[REPLICA_SERVER][0], host=address_of(peer, pair.replica), port=MYSQL_PORT)
     return Way(name=peer.name, pair=pair, target=target, processes=processes)
 
 
 def address_of(peer: Peer, replica: Site) -> str:
-    """Return what the replica's pod finds under the database's name."""
+    """Return the address that the replica's pod finds under the database's name."""
     return replica.exec("db-0", "mariadb", "getent", "ahostsv4", peer.host).split()[0]
 
 
-def memory(sites: Iterator[Kubectl]) -> float:
-    """Return the working sets of all that is no database and not Kubernetes' own, as kubelet has seen them last."""
+def memory(sites: Iterable[Kubectl]) -> float:
+    """Return the working sets of everything except databases and Kubernetes itself, from kubelet's last figures."""
     total = 0.0
     for kubectl in sites:
         (node,) = kubectl.names("nodes")
@@ -158,7 +158,7 @@ def memory(sites: Iterator[Kubectl]) -> float:
 
 
 def faults(peer: Peer) -> dict[str, Callable[[], object]]:
-    """Return what is done to each of them."""
+    """Return the faults that are made for each peer."""
     dc1 = peer.sites["dc1"]
 
     def restart() -> None:
@@ -173,7 +173,7 @@ def faults(peer: Peer) -> dict[str, Callable[[], object]]:
 
 
 def broken(peer: Peer, sites: Mapping[str, Kubectl], action: Callable[[], object]) -> tuple[float, bool]:
-    """Do something; return the longest time without an answer in seconds, and whether the replica was cut off."""
+    """Make a fault. Return the longest time without an answer in seconds, and whether the replica was cut off."""
     lab = Lab(LAB)
     source, replica = Site("dc1", SOURCE, lab, sites["dc1"]), Site("dc2", REPLICA, lab, sites["dc2"])
     eventually("the replica follows", lambda: "Yes" in channel(replica), within=LONG)
@@ -190,7 +190,7 @@ def broken(peer: Peer, sites: Mapping[str, Kubectl], action: Callable[[], object
 
 
 def channel(replica: Site) -> str:
-    """Return whether a replica's connection stands: what its server says."""
+    """Return whether a replica is connected, according to its server."""
     said = replica.sql("SHOW SLAVE STATUS\\G") if replica.well(REPLICA, "app=db", 1) else ""
     return next((line for line in said.splitlines() if "Slave_IO_Running:" in line), "")
 
@@ -205,7 +205,7 @@ def dump_seconds(source: Site) -> list[str]:
 
 @contextmanager
 def answers(peer: Peer, replica: Site) -> Iterator[list[float]]:
-    """Ask by new connections from the replica's pod for a while; what is given are the times of the answers."""
+    """Ask on new connections from the replica's pod while the block runs. Yield the times of the answers."""
     seen, ended = list[float](), threading.Event()
 
     def ask() -> None:
@@ -213,7 +213,7 @@ def answers(peer: Peer, replica: Site) -> Iterator[list[float]]:
             try:
                 client = process_of(replica, REPLICA, "db-0", "mariadbd")
                 target = (address_of(peer, replica), str(MYSQL_PORT))
-            except (Failed, ValueError, AssertionError):  # there is no pod, or no server in it
+            except (Failed, ValueError, IndexError, AssertionError, OSError):  # The pod is missing, or no server runs.
                 continue
             command = ["nsenter", f"--target={client}", "--net", "--", sys.executable, "-c", PROBE, *target]
             with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as asking:

@@ -41,11 +41,11 @@ FIGURES = (
 )
 
 RESOURCES = """\
-Of an export of three pods the stack has 16 resources at the exporter: the component, and for each host a ServiceEntry,
+For an export of three pods the stack has 16 resources at the exporter: the component, and for each host a ServiceEntry,
 an EnvoyFilter, a DestinationRule, a VirtualService and a Gateway. At the importer it has 21: the component, the
-NetworkPolicy of the clients, for each host a Service, a ServiceEntry, a DestinationRule, a Gateway and a
-VirtualService, and for the names a headless Service an export with an EndpointSlice a host. A host is one object of
-each kind, so that one that comes or goes touches no other's."""
+NetworkPolicy of the clients, and for each host a Service, a ServiceEntry, a DestinationRule, a Gateway and a
+VirtualService. For the names, each export has a headless Service, and each host an EndpointSlice. Every host has its
+own object of each kind, so that a host that comes or goes changes no object of another one."""
 
 
 def section(samples: Sequence[Sample]) -> str:
@@ -54,11 +54,9 @@ def section(samples: Sequence[Sample]) -> str:
         steps(samples)[0]
     ].rounds
     how = (
-        f"The same with `termination: gateway` and `egress: gateway`; every host is asked at the end of each `up`, "
-        f"through "
-        f"both gateways. Proxies and istiods {rounds} rounds, the rest one. Times are no part of it: other labs may "
-        f"run "
-        f"beside. {RESOURCES}"
+        "The same with `termination: gateway` and `egress: gateway`. At the end of each `up` every host is asked, "
+        f"through both gateways. Proxies and istiods have {rounds} rounds, the rest has one. Times are left out, "
+        f"because other labs may run at the same time. {RESOURCES}"
     )
     return "\n\n".join([growth_table(samples, growth(samples, FIGURES)), how])
 

@@ -31,9 +31,9 @@ TEN_MORE, DESTROY = 30, 60
 """What is aimed at, in seconds: ten exports more beside 100, and the end of 300."""
 
 LINES = """\
-Beside each row the line of least squares, value = base + each · exports, and its greatest distance from a figure, as a
-share of the greatest value. A working set holds what the kernel has cached for a container, too, and jumps with
-that."""
+Each row ends with its line of least squares, value = base + each · exports, and the line's greatest distance from a
+figure, as a share of the greatest value. A working set also contains what the kernel has cached for a container, and
+jumps with that."""
 
 SQUARE = "for each export's Gateway istiod looks at every Service that the gateway knows"
 
@@ -207,11 +207,11 @@ def _how(samples: Sequence[Sample]) -> str:
     few = summary(samples, "no-op up", "pair", str(steps(samples)[0])).rounds
     many = summary(samples, "no-op up", "pair", str(steps(samples)[-1])).rounds
     looks = summary(samples, "configuration", "gateway", str(steps(samples)[0])).rounds
-    return f"""One pair with sidecars at both ends grows to {steps(samples)[-1]} exports of three pods. Three real
-pods run; each other one is a WorkloadEntry with its labels, which Istio takes for the pod, at the address of a Service
-of the real ones. The probe at the end of `up` asks every host. One namespace of dc2 imports everything; another one,
-the *replica*, imports one export. Pulumi's times have {few} rounds up to 10 exports and {many} from there on, `up` one
-each; proxies and istiods {looks}."""
+    return f"""One pair with sidecars at both ends grows to {steps(samples)[-1]} exports of three pods. Three pods
+really run. Each other pod is a WorkloadEntry with the pod's labels, at the address of a Service of the real pods; Istio
+treats it as the pod. The probe at the end of `up` asks every host. One namespace of dc2 imports everything. Another
+one, the *replica*, imports one export. Pulumi's times have {few} rounds up to 10 exports and {many} for more, except
+that each `up` is measured once. Proxies and istiods have {looks} rounds."""
 
 
 def growth(samples: Sequence[Sample], figures: Sequence[Figure]) -> list[list[str]]:
@@ -382,14 +382,14 @@ def _sizes(samples: Sequence[Sample]) -> str:
     databases = ["databases a site", *(f"{DATABASES // sites:,}" for sites in SITES)]
     return f"""{table(header, [databases, *rows])}
 
-**Extrapolated** by the lines above, measured from {first} to {last} exports; nothing of this was run. {DATABASES:,}
-databases of three pods, spread evenly; a site exports as many as it imports; a stack and a gateway of one pod a site.
-On top come traffic, the databases' own memory, their Services, which are in every proxy that is not scoped, and
-{OF_A_NAMESPACE} more resources for each import in a namespace of its own. Where a cluster has no gateway but dcmesh's,
-a setting of istiod's spares the gateway every second cluster ([which](decisions/0014-a-gateway-an-export.md)). One
-consumer can import some {ONE_VARIABLE // OF_A_HOST:,} hosts: its probe gets their list as one environment variable. So
-does the program its configuration from Pulumi: as JSON it must fit into {ONE_VARIABLE // 1024} KiB, or the program
-does not start."""
+These sizes are **Extrapolated** by the lines above, which were measured from {first} to {last} exports. Nothing of this
+was run. {DATABASES:,} databases of three pods are spread evenly. A site exports as many as it imports, and has a stack
+and a gateway of one pod. The figures leave out traffic, the databases' own memory, their Services (which are in every
+proxy that is not scoped), and {OF_A_NAMESPACE} more resources for each import in a namespace of its own. Where a
+cluster has no other gateway than dcmesh's, a setting of istiod halves the number of the gateway's Envoy clusters
+([which one](decisions/0014-a-gateway-an-export.md)). One consumer can import about {ONE_VARIABLE // OF_A_HOST:,} hosts:
+its probe gets their list in one environment variable. The program gets its configuration from Pulumi in the same way:
+as JSON it must fit into {ONE_VARIABLE // 1024} KiB, or the program does not start."""
 
 
 def plots(samples: Sequence[Sample]) -> Mapping[str, str]:

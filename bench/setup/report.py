@@ -19,15 +19,15 @@ LONGEST = 6
 """How many of the things that take longest are named."""
 
 INTRODUCTION = f"""\
-The demo's pair (`Pulumi.dev.yaml`) on two clusters that were just made: three hosts are exported and imported, by the
-same charts, values, images and objects; both ways end when each host is answered by its own pod. **Sequential**: the
-steps of Istio's multi-cluster demo, each awaited before the next, by openssl, kubectl and helm ({VERSION}):
-[sequential.sh](../bench/setup/sequential.sh). It types without pause, and reads nothing between two steps."""
+The demo's pair (`Pulumi.dev.yaml`) is set up on two new clusters. Three hosts are exported and imported. Both ways use
+the same charts, values, images and objects, and end when each host is answered by its own pod. **Sequential** means the
+steps of Istio's multi-cluster demo, each awaited before the next, with openssl, kubectl and helm ({VERSION}):
+[sequential.sh](../bench/setup/sequential.sh). The script types without a pause, and reads nothing between two steps."""
 
 CHAIN = """\
-The chain of waits is what nobody can shorten: the certificates; an istiod, from when its pod appears until it is ready;
-the pods that it injects, from when they appear until they are ready; the first answer. The sites need not wait for each
-other. Each piece is taken from the sequential way, where the machine does nothing else meanwhile."""
+The chain of waits cannot be shortened: first the certificates; then an istiod, from when its pod appears until it is
+ready; then the pods that it injects, from when they appear until they are ready; then the first answer. The sites need
+not wait for each other. Each link's time is from the sequential way, where the machine does nothing else meanwhile."""
 
 COMMANDS = {
     "preview of nothing": "`pulumi preview`, nothing to do",

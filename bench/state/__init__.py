@@ -1,1 +1,1 @@
-"""State: what it costs that Pulumi writes its whole state with each resource, and what its options spare. No lab."""
+"""State: the cost of Pulumi writing its whole state for each resource, and what its options save. It needs no lab."""

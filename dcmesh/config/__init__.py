@@ -19,6 +19,9 @@ from dcmesh.user_files import ReadFile, read_file
 
 __all__ = ["ConfigError", "Finding", "Settings", "load", "parse"]
 
+KEYS = "dcmesh"
+"""What the keys of all examples begin with: the project's name."""
+
 
 def parse(
     raw: Mapping[str, Any],
@@ -28,6 +31,7 @@ def parse(
     read: ReadStack = read_stack,
     read_text: ReadFile = read_file,
     salt: str = "",
+    asks_clusters: bool = True,
 ) -> tuple[Settings, dict[str, Link]]:
     """Validate a configuration.
 
@@ -38,6 +42,7 @@ def parse(
         read: returns another stack's outputs, by its whole name.
         read_text: returns the text of a file.
         salt: the `encryptionsalt` that the stack's passphrase fits; empty if it has none.
+        asks_clusters: whether clusters are asked afterwards: then their kubeconfigs must be there.
 
     Returns:
         The settings, and the link of each peer that exports something.
@@ -45,13 +50,16 @@ def parse(
     Raises:
         ConfigError: it is wrong; the message has a line for each error.
     """
+    if not raw and stack_config.values(KEYS):
+        advice = f"is the project's name in Pulumi.yaml, and the stack file's keys begin with {KEYS}: call it {KEYS}"
+        raise ConfigError([Finding("name", project, advice)])
     environment = Environment(project, stack, read, read_text, salt)
     reading = read_settings({key: value for key, value in raw.items() if value is not None})
     findings = list(reading.findings)
     links = dict[str, Link]()
     if reading.settings:
         links, unread = links_of(reading.settings.peers, environment)
-        between = [*unread, *cross_checks(Configuration(reading.settings, links, environment))]
+        between = [*unread, *cross_checks(Configuration(reading.settings, links, environment), asks_clusters)]
         findings += filter(reading.is_sure, map(reading.as_written, between))
     if findings or not reading.settings:
         raise ConfigError(findings)

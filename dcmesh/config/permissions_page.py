@@ -33,24 +33,25 @@ _TEXT = """\
 <!-- Written from dcmesh/model/permissions.py by `python -m dcmesh.config.generate`. -->
 # Rights
 
-What the user of a kubeconfig needs for `up`, `destroy`, `status`, `doctor` and `trust`. A soak test runs all of these
-on two clusters by a service account that has these rights and no others; by the API servers' audit logs it uses every
-one of them, but for those that are marked. Not tried so: the workload `pxc`, `monitoring`, a switchover, a change of
-certificates, `termination: ingress`.
+The user of a kubeconfig needs these rights for `up`, `destroy`, `status`, `doctor` and `trust`. A soak test runs all of
+these commands on two clusters, with a service account that has exactly these rights. According to the API servers'
+audit logs it uses every right, except the marked ones. Not tried in this way were the workload `pxc`, `monitoring`, a
+switchover, a change of certificates, and `termination: ingress`.
 
-The rights hold for the whole cluster: dcmesh makes namespaces, and Kubernetes gives no rights for namespaces that are
-not there.
+The rights are for the whole cluster, because dcmesh makes namespaces, and Kubernetes cannot grant rights in namespaces
+that do not exist yet.
 
-## Where Istio is there already
+## With an existing Istio
 
 {any_istio}
 
-## Where dcmesh installs Istio: these as well
+## In addition, if dcmesh installs Istio
 
 {own_istio}
 
-Who makes a role, as Istio's charts do, must have all of its rights, or `escalate` and `bind`. These make their holder
-as good as an administrator: where that cannot be, let another user install Istio, and set `istio.existing`.
+A user who makes a role, as Istio's charts do, must have all of the role's rights, or `escalate` and `bind`. These two
+give the user the power of an administrator. Where that is not acceptable, let another user install Istio, and set
+`istio.existing`.
 
 ## As ClusterRoles
 

@@ -24,7 +24,7 @@ def ending(today: date) -> str | None:
 def page() -> str:
     """Return the document."""
     newest, older, ended = *support.ISTIO, support.ISTIO_ENDED
-    place = {newest: "the default", older: "", ended: "not offered; a mesh that runs it is led up from it"}
+    place = {newest: "the default", older: "", ended: "not offered; a mesh that runs it can be upgraded from it"}
     istio = [(line.name, _end(line), _range(line), line.tried or "", place[line]) for line in place]
     kubernetes = [(line.name, _end(line), line.tried or "") for line in support.KUBERNETES]
     packages = (support.PULUMI_CLI, *support.PULUMI)
@@ -50,12 +50,12 @@ def page() -> str:
 _DOES_NOT = (
     (
         "Google's managed Cloud Service Mesh in a site's cluster",
-        "it takes no EnvoyFilter and no Secret `cacerts`, and no other Istio beside it",
+        "it accepts no EnvoyFilter, no Secret `cacerts`, and no other Istio in the cluster",
         "a new site is refused",
     ),
     (
         "an Istio whose istiod is outside of the cluster",
-        "dcmesh asks istiod, in its pod, what it has taken",
+        "dcmesh runs commands in istiod's pod to see which configuration istiod has accepted",
         "`istio.existing` finds no istiod, or `up` waits in vain",
     ),
     (
@@ -64,14 +64,14 @@ _DOES_NOT = (
         "refused; `termination: gateway` and `egress: gateway` need none",
     ),
     (
-        "imports with `egress: sidecar` where pods have IPv6 alone",
-        "virtual addresses are of IPv4",
-        "a new site is refused; `egress: gateway` has none. Nothing was tried on IPv6",
+        "imports with `egress: sidecar` where pods have only IPv6",
+        "virtual addresses are IPv4 addresses",
+        "a new site is refused; `egress: gateway` uses no virtual addresses. Nothing was tried with IPv6",
     ),
     (
         "an exporting site that can have neither a load balancer nor a port of its nodes",
         "other sites must reach its gateway at some address",
-        "`up` waits for an address, then fails. A TCP proxy of yours may lead to the gateway: name it in "
+        "`up` waits for an address, then fails. If a TCP proxy of yours leads to the gateway, name it in "
         "`gateway.advertise`. A site that only imports has no gateway",
     ),
 )

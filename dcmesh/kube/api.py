@@ -16,6 +16,7 @@ from websocket import WebSocketException, setdefaulttimeout
 
 from dcmesh.kube.credentials import load
 from dcmesh.kube.http_proxy import set_proxy
+from dcmesh.kube.kubeconfig import load_yaml
 from dcmesh.model.printable import printable
 
 SECONDS = 10
@@ -61,7 +62,7 @@ def connect(kubeconfig: str) -> ApiClient:
         ConfigException: it cannot be used.
         ConnectionError: its program for credentials has failed, which may pass: one of ERRORS.
     """
-    known = yaml.safe_load(kubeconfig)
+    known = load_yaml(kubeconfig)
     configuration = client.Configuration()
     load(known, configuration)
     named = {key: {e["name"]: e[key] for e in known[f"{key}s"]} for key in ("context", "cluster")}

@@ -8,9 +8,8 @@ changes in the kubeconfig.
 from collections.abc import Iterator
 from typing import Any
 
-import yaml
-
 from dcmesh.config.errors import Finding
+from dcmesh.kube.kubeconfig import load_yaml
 from dcmesh.sites_in_state import SiteInState
 
 MOVING = 'docs/production.md, "Another cluster"'
@@ -60,5 +59,5 @@ def made_elsewhere(known: SiteInState | None, *, site: str, path: str, named: st
 
 def _cluster(kubeconfig: str) -> dict[str, Any]:
     """Return what a kubeconfig of one context says of its cluster. A provider without an identity compares this."""
-    (found,) = yaml.safe_load(kubeconfig)["clusters"]
+    (found,) = load_yaml(kubeconfig)["clusters"]
     return dict(found["cluster"])

@@ -6,7 +6,7 @@ from typing import Any
 from dcmesh.config.environment import Environment
 from dcmesh.config.errors import ConfigError, Finding, Remark
 from dcmesh.config.stack_config import secret_keys
-from dcmesh.kube.api import ApiException, ConfigException, HTTPError, connect
+from dcmesh.kube.api import ApiException, ConfigException, HTTPError, connect, why
 from dcmesh.kube.cluster_reader import ClusterReader, identity_of
 from dcmesh.kube.kubeconfig import read_kubeconfig
 from dcmesh.model import settings as model
@@ -151,7 +151,8 @@ def _of_site(
     except ConfigException as error:
         found = Finding(where, named, f"cannot be used ({error}): check the kubeconfig")
     except (HTTPError, OSError) as error:
-        found = Finding(where, named, f"cannot be reached: {error}: check the VPN, the address and the credentials")
+        advice = "check the VPN, the address and the credentials"
+        found = Finding(where, named, f"cannot be reached: {why(error)}: {advice}")
     except ApiException as error:
         if error.status == 403:
             return identity, [unlooked(error, where, named)]

@@ -15,7 +15,7 @@ from dcmesh.status.egress import EgressStatus
 from dcmesh.status.gateways import GatewayStatus
 from dcmesh.status.hosts import Host
 from dcmesh.status.sites import Status, of_kind
-from dcmesh.trust.trusted_roots import TrustedRoot, TrustReport
+from dcmesh.trust.trust_report import TrustedRoot, TrustReport
 
 
 def text(status: Status | TrustReport) -> str:

@@ -297,7 +297,7 @@ def longest_pauses(
                 site("rollout", "status", f"deployment/{name}", *place, "--timeout=60s")
                 time.sleep(6)  # A draining pod gives up its connections after five seconds.
                 pauses[f"{how} {number}"], changes = map(int, watched().split())
-                assert changes > 20, "else nothing was to be seen"
+                assert changes > 20, "otherwise there was nothing to see"
                 assert written() == "ended"
     print(pauses)
     return pauses

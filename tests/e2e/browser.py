@@ -64,7 +64,7 @@ class Tab:
         self("Page.navigate", url=page.as_uri())
         until = time.monotonic() + START
         while self.run("document.readyState + location.href") != f"complete{page.as_uri()}":
-            assert time.monotonic() < until, "the page is not there"
+            assert time.monotonic() < until, "the page does not exist"
             time.sleep(0.05)
 
     def run(self, script: str) -> Any:

@@ -2,8 +2,8 @@
 
 Usage: python registry.py PORT USER PASSWORD ARCHIVE...
 
-An archive is one of the lab's (lab/images.py): of `registry.k8s.io/a/b:1` it becomes `a/b:1`. What is asked for is
-written to standard output, a line each: the status and the path.
+An archive is one of the lab's (lab/images.py). The image `registry.k8s.io/a/b:1` becomes `a/b:1`. For each request, a
+line with the status and the path is written to standard output.
 """
 
 import base64
@@ -23,9 +23,9 @@ class Registry:
     """The images of some archives.
 
     Attributes:
-        blobs: each blob by its digest: the file it is in, where it begins and how long it is.
+        blobs: each blob by its digest: its file, where it begins in that, and how long it is.
         manifests: each manifest by its path.
-        allowed: the header of who may read.
+        allowed: the header of the user who may read.
     """
 
     def __init__(self, user: str, password: str) -> None:
@@ -34,7 +34,7 @@ class Registry:
         self.allowed = f"Basic {base64.b64encode(f'{user}:{password}'.encode()).decode()}"
 
     def add(self, archive: Path) -> None:
-        """Serve what an archive has."""
+        """Serve the images of an archive."""
         with tarfile.open(archive) as tar:
             places = {member.name: (archive, member.offset_data, member.size) for member in tar}
         (image,) = json.loads(self.read(places["manifest.json"]))

@@ -1,6 +1,6 @@
-"""What the owners of sites have already and bring along: ways to a cluster, an Istio, certificates of their authority.
+"""What owners of sites already have: ways to reach a cluster, an Istio, certificates of their own authority.
 
-Each test can be run by itself. test_stacks.py has a short one of each: CI runs that.
+Each test can be run by itself. CI runs test_stacks.py, which has a short form of each.
 """
 
 import json
@@ -51,7 +51,7 @@ def trust(directory: Path, state: Path) -> Project:
 
 @pytest.fixture(scope="module")
 def dc1(directory: Path, state: Path, lab: Lab, trust: Project) -> SiteStack:
-    """The exporter, up."""
+    """The exporter, after its `up`."""
     site = {
         "name": "dc1",
         "gateway": {"replicas": 1},
@@ -66,7 +66,7 @@ def dc1(directory: Path, state: Path, lab: Lab, trust: Project) -> SiteStack:
 
 @pytest.fixture(scope="module")
 def dc2(directory: Path, state: Path, lab: Lab, dc1: SiteStack) -> SiteStack:
-    """The importer, up."""
+    """The importer, after its `up`."""
     site = {
         "name": "dc2",
         "workloads": [{"kind": "hello-client", "namespace": "demo-dr"}],
@@ -80,7 +80,7 @@ def dc2(directory: Path, state: Path, lab: Lab, dc1: SiteStack) -> SiteStack:
 
 @pytest.fixture(scope="module")
 def dc3(directory: Path, state: Path, lab: Lab) -> SiteStack:
-    """A site whose Istio somebody else has installed, with a revision, as is its Secret `cacerts`."""
+    """A site whose Istio and Secret `cacerts` somebody else has installed, Istio with a revision."""
     site = {
         "name": "dc3",
         "gateway": {"replicas": 1},
@@ -105,7 +105,10 @@ def dc3(directory: Path, state: Path, lab: Lab) -> SiteStack:
 
 @pytest.fixture(scope="module")
 def platform(directory: Path, lab: Lab) -> SiteStack:
-    """The stack of those who run dc3's Istio; dcmesh itself is at hand to install it. Its state is their own."""
+    """The stack of the team that runs dc3's Istio, with its own state.
+
+    For convenience dcmesh itself installs that Istio.
+    """
     values = {
         **ISTIO["values"],
         "base": {"defaultRevision": "stable"},
@@ -123,7 +126,10 @@ def platform(directory: Path, lab: Lab) -> SiteStack:
 
 @pytest.mark.soak(proves=("dcmesh/kube/credentials.py", "dcmesh/kube/http_proxy.py"))
 def test_a_cluster_is_reached_by_proxies_programs_and_relative_paths(dc1: SiteStack, directory: Path) -> None:
-    """By Pulumi's provider, which `refresh` has read all objects, and by dcmesh, in pods too, the same way."""
+    """Pulumi's provider, which reads all objects for `refresh`, reaches it so.
+
+    So does dcmesh, also for commands in pods.
+    """
     home = directory / "home"
     known = behind_a_proxy(dc1, home)
     cluster = known["clusters"][0]["cluster"]
@@ -161,9 +167,9 @@ def test_a_cluster_is_reached_by_proxies_programs_and_relative_paths(dc1: SiteSt
 def test_a_third_site_whose_istio_is_somebody_elses(
     lab: Lab, trust: Project, dc1: SiteStack, dc2: SiteStack, dc3: SiteStack, platform: SiteStack
 ) -> None:
-    """dc1 exports to two sites. dc3 exports too, with an Istio and certificates that were there before.
+    """dc1 exports to two sites. dc3 exports too, with existing Istio and certificates.
 
-    Its gateway's address is advertised: `up` does not wait until the load balancer gives it.
+    Its gateway's address is advertised, so `up` does not wait until the load balancer gives it.
     """
     with trust.edit() as config:
         config["dcmesh:trust"]["issueFor"].append("dc3")
@@ -235,7 +241,7 @@ def test_a_third_site_whose_istio_is_somebody_elses(
 
 
 class Authority:
-    """A company's own root, by the library that most use for it."""
+    """A company's own root, made with the library that most people use for it."""
 
     def __init__(self) -> None:
         self.key = ec.generate_private_key(ec.SECP256R1())
@@ -265,7 +271,7 @@ class Authority:
         )
 
     def issue(self, site: str) -> dict[str, str]:
-        """Return what `trust.provided` wants of a site; it expires soon."""
+        """Return what `trust.provided` needs for a site. The certificate expires soon."""
         key = ec.generate_private_key(ec.SECP256R1())
         cert = pem(self.sign(f"Example {site}", key.public_key(), path_length=0, days=60))
         private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
@@ -281,7 +287,7 @@ def pem(cert: x509.Certificate) -> str:
 
 
 def workload_chain(site: Kubectl, *pod: str) -> list[x509.Certificate]:
-    """Return the certificate that a sidecar proves itself by, and those above it."""
+    """Return a sidecar's own certificate, and those above it."""
     dump = site("exec", *pod, "--container", "istio-proxy", "--", "pilot-agent", "request", "GET", "config_dump")
     (secrets,) = [part for part in json.loads(dump)["configs"] if "dynamic_active_secrets" in part]
     (own,) = [part["secret"] for part in secrets["dynamic_active_secrets"] if part["name"] == "default"]
@@ -289,7 +295,7 @@ def workload_chain(site: Kubectl, *pod: str) -> list[x509.Certificate]:
 
 
 def roots(stack: SiteStack) -> set[str]:
-    """Return the root that each namespace's pods start with."""
+    """Return the root with which each namespace's pods start."""
     selector = ("--all-namespaces", "--field-selector", "metadata.name=istio-ca-root-cert")
     listed = json.loads(stack.kubectl("get", "configmaps", *selector, "--output", "json"))["items"]
     return {item["data"]["root-cert.pem"] for item in listed}
@@ -297,7 +303,7 @@ def roots(stack: SiteStack) -> set[str]:
 
 @pytest.mark.soak(proves=("components/trust/*.py", "dcmesh/trust/*.py"))
 def test_certificates_of_ones_own_authority(trust: Project, dc1: SiteStack, dc2: SiteStack) -> None:
-    """A new root on standing sites, in three steps, of which each is taken by every site before the next."""
+    """Existing sites get a new root, in three steps. Every site takes a step before any takes the next one."""
     authority = Authority()
     present = trust.output("intermediates")
     new = {site.stack: authority.issue(site.stack) for site in (dc1, dc2)}

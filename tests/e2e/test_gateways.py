@@ -508,7 +508,7 @@ def test_pods_with_sidecars_under_strict_are_reached_by_mutual_tls(
     pair.up("--skip-preview")
     assert bare.answer(sites["dc2"], client, MESHED) == "db-0"
     past_its_sidecar(sites["dc1"])
-    assert bare.answer(sites["dc2"], client, MESHED) != "db-0", "else the preflight's rule is not needed"
+    assert bare.answer(sites["dc2"], client, MESHED) != "db-0", "otherwise preflight's rule is not needed"
     said = json.loads(pair.dcmesh("doctor", "--json", MESHED).stdout)["hosts"][0]["steps"]
     assert [of["id"] for step in said for of in step["findings"]] == ["inbound-not-captured"]
     plain = {"selector": {"matchLabels": {"app": "db"}}, "portLevelMtls": {"3306": {"mode": "DISABLE"}}}

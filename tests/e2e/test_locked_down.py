@@ -1,10 +1,10 @@
-"""Two clusters as a careful team has them: Pod Security and quotas everywhere, a private registry, and few rights.
+"""Two clusters of a careful team: Pod Security and quotas everywhere, a private registry, and few rights.
 
-The rights are those of docs/permissions.md and no others. The NetworkPolicies are those of docs/locked-down.md, beside
-one that denies everything; nothing in the lab enforces them. Sidecars have no init container: Istio's CNI plugin sets
-their pods' network rules. dc1's Istio is dcmesh's, dc2's was there before.
+The rights are exactly those of docs/permissions.md. The NetworkPolicies are those of docs/locked-down.md, and one that
+denies everything; nothing in the lab enforces them. Sidecars have no init container, because Istio's CNI plugin sets
+their pods' network rules. dc1's Istio is dcmesh's own, and dc2's was installed before.
 
-One life, in the order of the tests.
+The tests form one course of events.
 """
 
 import json
@@ -39,22 +39,22 @@ HANDED_OVER = {"app.kubernetes.io/managed-by": "dcmesh"}
 REGISTRY, SECRET = "localhost:5000", "registry"
 LOGIN = ("--docker-server", REGISTRY, "--docker-username", "user", "--docker-password", "word")
 SERVED = ("agnhost", "mariadb", "pilot-1.31", "proxyv2-1.31")
-"""The images that the private registry has, beside the CNI plugin's."""
+"""The images in the private registry, besides the CNI plugin's."""
 
 AGNHOST = f"{REGISTRY}/e2e-test-images/agnhost:2.53"
 IMAGES = {"probe": AGNHOST, "hello": AGNHOST, "pullSecrets": [SECRET]}
 MARIADB = {"image": f"{REGISTRY}/library/mariadb:10.11", "replicas": 1, "sidecar": False, "storage": {"size": "1Gi"}}
 UNENFORCED = "nothing in this cluster enforces NetworkPolicies"
-"""What of the lab `status` warns of."""
+"""The warning of `status` about the lab."""
 
 LOCKED = {
     "dc1": ["istio-system", "dcmesh-gateway", "wookie", "demo"],
     "dc2": ["istio-system", "dcmesh-egress", "wookie-dr", "demo-dr"],
 }
-"""The namespaces with a quota in which nothing runs that is not `restricted`: all but the cluster's own."""
+"""The namespaces with a quota and with `restricted` pods only: all except the cluster's own."""
 
 SHUT = {"dc1": ["dcmesh-gateway", "wookie"], "dc2": ["dcmesh-egress", "wookie-dr"]}
-"""Those with NetworkPolicies."""
+"""The namespaces with NetworkPolicies."""
 
 DB = {"namespace": "wookie", "replicas": 1, "port": 3306}
 TO_DC2 = [{"site": "dc2", "namespace": "dcmesh-egress", "serviceAccount": "egress"}]
@@ -112,7 +112,7 @@ DC2: dict[str, Any] = {
 
 
 def from_registry(istio: dict[str, Any]) -> dict[str, Any]:
-    """Return the lab's settings of Istio, with its images from the private registry, for the CNI plugin."""
+    """Return the lab's settings of Istio, changed for images from the private registry and for the CNI plugin."""
     kept = {key: value for key, value in istio["values"]["istiod"].items() if key not in ("hub", "tag", "global")}
     kept |= {"global": {"imagePullPolicy": "IfNotPresent"}, "cni": {"enabled": True}}
     images = {"hub": f"{REGISTRY}/istio", "tag": "1.31.0", "pullSecrets": [SECRET]}
@@ -120,7 +120,7 @@ def from_registry(istio: dict[str, Any]) -> dict[str, Any]:
 
 
 def hand_over(site: Kubectl, namespace: str, labels: dict[str, str]) -> None:
-    """Make a namespace that is dcmesh's, with what the registry wants to know."""
+    """Make a namespace for dcmesh, with the credentials for the registry."""
     site.apply(
         {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace, "labels": labels | HANDED_OVER}}
     )
@@ -128,7 +128,7 @@ def hand_over(site: Kubectl, namespace: str, labels: dict[str, str]) -> None:
 
 
 def serve(lab: Lab, site: str) -> None:
-    """Start the private registry in a site, with which it ends."""
+    """Start the private registry in a site. It ends with the site."""
     archives = [path for path in toolchain.ensure().images if path.parent.name.rpartition("-")[0][6:] in SERVED]
     assert len(archives) == len(SERVED)
     program, port = Path(__file__).with_name("registry.py"), REGISTRY.partition(":")[2]
@@ -137,7 +137,7 @@ def serve(lab: Lab, site: str) -> None:
 
 
 def lock(site: Kubectl, namespace: str) -> None:
-    """Make a namespace that is dcmesh's, with Pod Security and a quota, and defaults for what says nothing itself."""
+    """Make a namespace for dcmesh, with Pod Security, a quota, and default limits for pods that set none."""
     hand_over(site, namespace, RESTRICTED)
     most = {"cpu": "8", "memory": "8Gi"}
     quota = {f"{kind}.{of}": much for kind in ("requests", "limits") for of, much in most.items()}
@@ -151,7 +151,7 @@ def lock(site: Kubectl, namespace: str) -> None:
 
 
 def install_cni_plugin(directory: Path, lab: Lab, site: SiteStack) -> None:
-    """Have Istio's CNI plugin in the cluster's own namespace, as whoever runs the cluster installs it."""
+    """Install Istio's CNI plugin in the cluster's own namespace, as the cluster's administrators do."""
     paths, namespace = SitePaths(lab.name, site.stack), "kube-system"
     site.kubectl("create", "secret", "docker-registry", SECRET, "--namespace", namespace, *LOGIN)
     chart = str(istio_cni.ensure()[0])
@@ -173,7 +173,7 @@ def install_cni_plugin(directory: Path, lab: Lab, site: SiteStack) -> None:
 
 
 def deny(site: Kubectl, namespace: str) -> None:
-    """Have a NetworkPolicy that lets nothing in or out."""
+    """Make a NetworkPolicy that lets nothing in or out."""
     spec = {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
     place = {"name": "deny", "namespace": namespace}
     site.apply({"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": place, "spec": spec})
@@ -183,7 +183,7 @@ def documented(gateway: str) -> list[dict[str, Any]]:
     """Return the NetworkPolicies of docs/locked-down.md.
 
     Args:
-        gateway: the address of the other site's gateway, which is 192.0.2.1 there.
+        gateway: the address of the other site's gateway. The document has 192.0.2.1 instead.
     """
     text = (ROOT / "docs" / "locked-down.md").read_text().replace("192.0.2.1", gateway)
     objects = [yaml.safe_load(block) for block in re.findall(r"^```yaml\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)]
@@ -191,7 +191,7 @@ def documented(gateway: str) -> list[dict[str, Any]]:
 
 
 def give_rights(site: Kubectl, *, own_istio: bool) -> None:
-    """Make the service account, and give it what docs/permissions.md says."""
+    """Make the service account, and give it the rights of docs/permissions.md."""
     role = cluster_role(own_istio=own_istio)
     name, group = role["metadata"]["name"], "rbac.authorization.k8s.io"
     site.apply(
@@ -217,7 +217,7 @@ def kubeconfig_of_account(site: Kubectl) -> str:
 
 
 def used(lab: Lab, site: str) -> set[Right]:
-    """Return the rights that the service account has made use of, by the API server's audit log."""
+    """Return the rights that the service account has used, according to the API server's audit log."""
     found = set[Right]()
     for line in (SitePaths(lab.name, site).logs / "audit.log").read_text().splitlines():
         event = json.loads(line)
@@ -227,7 +227,7 @@ def used(lab: Lab, site: str) -> set[Right]:
             found.add(Right(of.get("apiGroup", ""), resource, event["verb"]))
             if (
                 event["verb"] == "patch" and event["responseStatus"]["code"] == 201
-            ):  # it was not there: that is a create
+            ):  # The object did not exist, so the request was a create.
                 found.add(Right(of.get("apiGroup", ""), resource, "create"))
     return found
 
@@ -255,7 +255,7 @@ def trust(directory: Path) -> Project:
 
 @pytest.fixture(scope="module")
 def stacks(directory: Path, lab: Lab, trust: Project) -> dict[str, SiteStack]:
-    """The stacks of both sites, on clusters that are locked down. dc2's Istio is there, and its certificates are."""
+    """The stacks of both sites, on locked-down clusters. dc2 already has Istio and the certificates."""
     state, base = directory / "state", {"protect": False}
     images = {"images": IMAGES, **base}
     existing = {
@@ -315,7 +315,7 @@ def test_pods_that_would_not_be_let_in_are_named_before_anything_is_made(stacks:
 
 
 def images(site: Kubectl) -> set[str]:
-    """Return the images of all containers but those of the cluster itself."""
+    """Return the images of all containers, except those of the cluster itself."""
     pods = json.loads(site("get", "pods", "--all-namespaces", "--output", "json"))["items"]
     specs = [pod["spec"] for pod in pods if pod["metadata"]["namespace"] != "kube-system"]
     return {of["image"] for spec in specs for of in [*spec.get("initContainers", []), *spec["containers"]]}

@@ -1,4 +1,4 @@
-"""A pair of the last release is led over to the present program, and back: no data is lost, the link works."""
+"""A pair of the last release is updated to the present program, and taken back: no data is lost, and the link works."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,7 +9,7 @@ from .test_release import SHOWN, pods, released, watched_hosts
 from .toolbox import ROOT, Database, Lab, eventually, lab_for_a_while
 
 HOLDS_DATA = {"kubernetes:apps/v1:StatefulSet", "kubernetes:core/v1:Namespace"}
-"""Types of what takes data with it when it goes."""
+"""The types of resources with which data would be deleted."""
 
 
 @pytest.fixture(scope="module")

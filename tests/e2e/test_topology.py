@@ -101,7 +101,7 @@ def test_all_can_be_read_at_two_widths_light_and_dark(tab: Tab, tmp_path: Path, 
         tab.show(tmp_path / "page.html", width=width, scheme=scheme)
         tab.picture(tmp_path / f"{width}-{scheme}.png")
         assert tab.run("matchMedia('(prefers-color-scheme: dark)').matches") == (scheme == "dark")
-        assert tab.run("document.documentElement.scrollWidth") <= width, "it must be moved sideways"
+        assert tab.run("document.documentElement.scrollWidth") <= width, "the page must be scrolled sideways"
         texts = tab.run(TEXTS)
         assert [text for text in texts if text["left"] < 0 or text["right"] > width + 0.5] == []
         assert [text for text in texts if text["covered"]] == []
@@ -137,7 +137,7 @@ def test_on_a_narrow_screen_one_site_is_above_the_other(tab: Tab, tmp_path: Path
     assert wires["bottom"] <= below["top"] + 2
     doors = boxes(tab, ".pair > .site:first-child .door")
     inside = boxes(tab, ".pair > .site:first-child .inside")
-    assert all(door["top"] >= inside[0]["bottom"] - 2 for door in doors), "the doors are where the lines are"
+    assert all(door["top"] >= inside[0]["bottom"] - 2 for door in doors), "the gateways are where the lines lead"
 
 
 def test_what_others_say_runs_nothing(tab: Tab, tmp_path: Path) -> None:
@@ -153,4 +153,4 @@ def test_what_others_say_runs_nothing(tab: Tab, tmp_path: Path) -> None:
         "const s = document.createElement('script'); s.textContent = \"document.title='run'\"; document.head.append(s)"
     )
     tab.run(injected)
-    assert tab.run("document.title") == "dcmesh: dc1 and dc2", "no script runs here, even if there were one"
+    assert tab.run("document.title") == "dcmesh: dc1 and dc2", "even if there were a script, it would not run"

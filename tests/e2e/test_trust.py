@@ -440,7 +440,7 @@ def test_a_stolen_intermediate(
         step(root=root, requests={"dc2": "organization/dcmesh/dc2"})
         together(dc1.follow, dc2.follow)
         print(f"{root}: taken after {time.monotonic() - begun:.0f} s")
-    assert own_key(dc2) != key, "else the stolen one was signed once more"
+    assert own_key(dc2) != key, "otherwise the stolen one was signed again"
     assert ask(thief | genuine()) == {"thief": "refused", "consumer": "answered"}
     load.answered()
     assert kept.poll() is None

@@ -1,7 +1,7 @@
-"""Istio is led from one line to the next under load, as docs/upgrades.md says: either site first, and one site back.
+"""Istio is upgraded by a line under load, as docs/upgrades.md says: either site first, and one site goes back.
 
-Each site is a stack. dc2 follows two databases of dc1: one that never had sidecars, by gateways at both ends, and one
-with sidecars at both ends. A client in dc2 connects to all hosts of each all the while, and each time asks a query.
+Each site is a stack. dc2 follows two databases of dc1: one without sidecars, by gateways at both ends, and one with
+sidecars at both ends. A client in dc2 connects to all hosts of each all the time, and sends a query each time.
 """
 
 import json
@@ -27,28 +27,28 @@ from .toolbox import ROOT, Database, Kubectl, Lab, Project, eventually, example,
 from .tries import Tries, watched
 
 SECONDS_AWAY = 2.0
-"""Within which a channel is back when it is cut, beside what the busy machine keeps the source itself waiting."""
+"""A cut channel is back within this time, without the time for which the busy machine delays the source itself."""
 
 TRIES_A_SECOND = 10
-"""How many new connections both clients make at least, each with a query."""
+"""The smallest number of new connections per second that both clients make, each with a query."""
 
-CLOCKS_TICK = 1.0
-"""Seconds: Kubernetes says no more exactly when a pod became ready."""
+HEARD_OF = 2.0
+"""Seconds within which the proxies have heard that a pod is ready. Kubernetes tells no more than the second of that."""
 
 Span = tuple[float, float]
-"""From when until when."""
+"""A beginning and an end."""
 
 OPEN_FOR = 6
-"""Seconds after which a gateway's pod that drains has let go of its connections."""
+"""Seconds after which a draining gateway pod has given up its connections."""
 
 COPIES = "copies"
-"""Namespace of dc2 without sidecars: the clients and the replica of the database that has none."""
+"""The namespace of dc2 without sidecars. It has the clients and the replica of the database without sidecars."""
 
 CLIENTS = {
     "gateways": (COPIES, "default", [f"{name}.{bare.NAMESPACE}" for name in ("db-0.db", "db-1.db", "db-primary")]),
     "sidecars": ("wookie-dr", "db", [f"db-{n}.db.wookie" for n in range(3)]),
 }
-"""By how they reach the other site: namespace, service account, and whom they ask, each by two clients."""
+"""The clients, by their way to the other site: namespace, service account, and hosts. Each host has two clients."""
 
 ORDERS = {"exporting-first": ("dc1", "dc2"), "importing-first": ("dc2", "dc1")}
 GATEWAYS = {"dc1": ("dcmesh-gateway", "istio-eastwestgateway"), "dc2": ("dcmesh-egress", "dcmesh-egress")}
@@ -56,7 +56,7 @@ SIDECARS = {"dc1": "wookie", "dc2": "wookie-dr"}
 
 
 def sites() -> list[dict[str, Any]]:
-    """Return both sites, but for their clusters."""
+    """Return the configuration of both sites, without their clusters."""
     dc1, dc2 = example("mariadb")["dcmesh:sites"]
     of_bare = {"namespace": bare.NAMESPACE, "termination": "gateway", "port": 3306}
     of_bare["consumers"] = [{"site": "dc2", **EGRESS}]
@@ -68,7 +68,7 @@ def sites() -> list[dict[str, Any]]:
     dc2["imports"] += [{"from": "dc1", "export": name, **way} for name in ("bare", "primary")]
     for site in (dc1, dc2):
         del site["cluster"]
-    dc1["gateway"]["replicas"] = 2  # as by default
+    dc1["gateway"]["replicas"] = 2  # This is the default.
     return [dc1, dc2]
 
 
@@ -86,7 +86,7 @@ def lab(order: str) -> Iterator[Lab]:
 
 @pytest.fixture(scope="module")
 def stacks(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> dict[str, SiteStack]:
-    """Both sites on the older Istio; what is there before them runs."""
+    """Both sites on the older Istio, with the databases that ran before."""
     directory = tmp_path_factory.mktemp("upgrade")
     state = directory / "state"
     trust = {"dcmesh:trust": {"source": "generated", "issueFor": ["dc1", "dc2"]}}
@@ -110,12 +110,12 @@ def stacks(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Site
 
 @dataclass
 class Load:
-    """Databases that replicate, clients that connect, and what was seen of either.
+    """Databases that replicate, clients that connect, and what was observed of both.
 
     Attributes:
-        stacks: the sites.
-        pairs: each database in dc1 and who follows it, by how it does so.
-        wrong: what must not be.
+        stacks: the sites' stacks.
+        pairs: each database in dc1 and its replica, by the replica's way.
+        wrong: the faults that were observed.
     """
 
     stacks: Mapping[str, SiteStack]
@@ -123,12 +123,12 @@ class Load:
     wrong: list[str] = field(default_factory=list)
 
     def during(self, name: str, do: Callable[[], object], *, restarted: str = "") -> None:
-        """Do something, and print what became of new connections and of the channels meanwhile.
+        """Do something, and print what happened to new connections and to the channels meanwhile.
 
         Args:
             name: what is done.
-            do: does it.
-            restarted: site whose pods with sidecars start anew, one by one. Nobody answers for one that starts.
+            do: the function that does it.
+            restarted: the site whose pods with sidecars restart one by one. A pod that restarts does not answer.
         """
         with ExitStack() as stack:
             tries = {
@@ -158,7 +158,7 @@ class Load:
             self._caught_up(way, source, copy)
 
     def _settle(self, running: Mapping[str, Any]) -> None:
-        """Wait until proxies have let go of what they must."""
+        """Wait until draining proxies have given up their connections."""
         time.sleep(OPEN_FOR)
         for site, (namespace, gateway) in GATEWAYS.items():
             where = (self.stacks[site].kubectl, "--namespace", namespace, f"deployment/{gateway}")
@@ -177,7 +177,7 @@ class Load:
             flush=True,
         )
         if failed:
-            self.wrong.append(f"{name}, by {way}: {failed}")
+            self.wrong.append(f"{name}, by {way}: {failed}; pods were away {away}")
         if pauses and pauses[1] > 1000 * SECONDS_AWAY + pauses[0]:
             self.wrong.append(f"{name}, by {way}: no row at source and replica for {pauses} ms")
 
@@ -188,7 +188,10 @@ class Load:
 
 
 def starts(site: Kubectl, namespace: str, begun: float) -> dict[str, Span]:
-    """Return when each pod of the database was away: the last goes first, each when the one after it is ready."""
+    """Return when each pod of the database was away.
+
+    The last pod restarts first, and each one when the next is ready.
+    """
     found = json.loads(site("get", "pods", "--namespace", namespace, "--selector", "app=db", "--output", "json"))
     ready = {
         pod["metadata"]["name"]: datetime.fromisoformat(condition["lastTransitionTime"]).timestamp()
@@ -204,7 +207,7 @@ def at_one_that_starts(line: str, away: Mapping[str, Span]) -> bool:
     """Tell whether a try failed at a pod while that one was away."""
     when, host, *_ = line.split()
     since, until = away.get(host.partition(".")[0], (0.0, 0.0))
-    return since <= float(when) <= until + CLOCKS_TICK
+    return since <= float(when) <= until + HEARD_OF
 
 
 def whole(hosts: list[str]) -> list[str]:
@@ -228,27 +231,27 @@ def load(stacks: dict[str, SiteStack]) -> Load:
 
 
 def documented(words: str) -> list[str]:
-    """Return the command for kubectl in docs/upgrades.md that has these words."""
+    """Return the kubectl command in docs/upgrades.md that contains these words."""
     lines = (ROOT / "docs" / "upgrades.md").read_text().splitlines()
     (command,) = [shlex.split(line.partition(" | ")[0]) for line in lines if "kubectl " in line and words in line]
     return command[1:]
 
 
 def restart(site: Kubectl, namespace: str, what: str) -> None:
-    """Have pods start anew, as the document has it for other namespaces."""
+    """Restart pods with the document's command, in other namespaces."""
     *command, _ = documented(f" restart {what} ")
     site(*command, namespace)
     site("rollout", "status", what, "--namespace", namespace, "--timeout=180s")
 
 
 def proxies(site: Kubectl) -> set[str]:
-    """Return the versions of all proxies of a site, but those of the tests' own clients."""
+    """Return the versions of all proxies of a site, except those of the tests' own clients."""
     lines = site(*documented("get pods --all-namespaces")).splitlines()
     return {line.rpartition(":")[2] for line in lines if "proxyv2" in line and "/watch " not in line}
 
 
 def lead(load: Load, stack: SiteStack, wanted: Istio) -> SiteStack:
-    """Bring a site to another version of Istio, and its pods with sidecars after it."""
+    """Change a site to another version of Istio, and after that its pods with sidecars."""
     site = stack.stack
     with stack.edit() as config:
         config |= {"dcmesh:istio": on_istio(lab_config(), wanted)["dcmesh:istio"]}

@@ -348,7 +348,7 @@ def idle(stage: Stage, mark: Mark) -> None:
         stage.writer.resume()
         stage.caught_up()
     assert said.splitlines()[0] == "1", said
-    assert "2" not in said.splitlines(), "the time-out does not hold for a silent session"
+    assert "2" not in said.splitlines(), "the time-out does not apply to a silent session"
     assert "ERROR 20" in said, said
 
 

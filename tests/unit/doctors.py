@@ -1,6 +1,6 @@
-"""What the tests of `dcmesh doctor` share: two sites, played by fakes, in which all is well.
+"""Shared by the tests of `dcmesh doctor`: two sites of fakes, in which all is well.
 
-What Envoy shows was recorded on the lab (Istio 1.29.1) and cut down to what anybody looks at.
+Envoy's answers were recorded on the lab (Istio 1.29.1), and reduced to what the doctor reads.
 """
 
 import base64
@@ -78,12 +78,12 @@ SLICES = "/apis/discovery.k8s.io/v1/namespaces/istio-system/endpointslices"
 
 
 def objects_of_both() -> dict[str, Any]:
-    """Return what both clusters have."""
+    """Return the objects of both clusters."""
     return {"/version/": VERSION, SLICES: {"items": [endpoints("istiod", "istiod-1", 15012, {"app": "istiod"})]}}
 
 
 def objects_of_importer() -> dict[str, Any]:
-    """Return what dc2 has, by path."""
+    """Return dc2's objects, by path."""
     entry = host_service_entry(EXPORT, DB0, vip=VIP, gateway=["192.0.2.1"], gateway_port=15443)
     return {
         **objects_of_both(),
@@ -100,7 +100,7 @@ def objects_of_importer() -> dict[str, Any]:
 
 
 def objects_of_exporter() -> dict[str, Any]:
-    """Return what dc1 has, by path."""
+    """Return dc1's objects, by path."""
     selector = {"app": "db"}
     found = objects_of_both()
     found[SLICES]["items"].append(endpoints("gateway", "gateway-1", 15443, labels_in("istio-system")))
@@ -207,7 +207,7 @@ def leaf(issuer: Authority, identity: str) -> str:
 
 
 def secrets(identity: str, issuer: Authority | None = None, top: Authority | None = None) -> str:
-    """Return what a sidecar's Envoy shows of its certificates, as JSON."""
+    """Return a sidecar's certificates as its Envoy shows them, as JSON."""
     issuer, top = issuer or intermediate(), top or root()
 
     def encoded(pem: str) -> dict[str, str]:
@@ -240,7 +240,7 @@ def counts(
     listeners: tuple[int, str] = (0, "2026-11-23T08:00:00Z/7"),
     clusters: tuple[int, str] = (0, "2026-11-23T08:00:00Z/7"),
 ) -> dict[str, Any]:
-    """Return how often an Envoy has refused listeners and clusters, and the version that it has."""
+    """Return an Envoy's counters of refused listeners and clusters, and the version of its configuration."""
     found = {"listener_manager.lds": listeners, "cluster_manager.cds": clusters}
     return {
         "stats": [
@@ -255,14 +255,14 @@ def counts(
 
 
 class Played:
-    """Plays the commands that run in containers.
+    """Stands in for the commands that run in containers.
 
     Attributes:
-        dumps: by namespace, what Envoy has in its configuration.
-        clusters: by namespace, what it has for clusters.
-        counts: what the gateway's counts of the configuration that it was sent.
-        refused: what it says of the listeners that it refuses.
-        said: by the first words of any other command what it prints; an exception is raised.
+        dumps: Envoy's configuration, by namespace.
+        clusters: Envoy's clusters, by namespace.
+        counts: the counters of the gateway's Envoy for the configuration that it was sent.
+        refused: what the gateway's Envoy says of the listeners that it refuses.
+        said: the output of any other command, by the command's first words. An exception is raised.
     """
 
     def __init__(self) -> None:
@@ -291,11 +291,11 @@ class Played:
         }
 
     def silent(self, reason: str = "closed without answer") -> None:
-        """Have the host answer its consumer no more."""
+        """Let the host not answer its consumer any more."""
         self.said["wookie-dr bash"] = f"failed {DB0} 3306 {reason}\n"
 
     def part(self, namespace: str, name: str) -> Any:
-        """Return a part of what an Envoy has in its configuration, to change it."""
+        """Return a part of an Envoy's configuration, so that a test can change it."""
         return next(part[name] for part in self.dumps[namespace]["configs"] if name in part)
 
     def __call__(self, _: Any, *, namespace: str, pod: str, container: str, command: tuple[str, ...]) -> str:
@@ -316,13 +316,13 @@ class Played:
 
 
 class Pair:
-    """Both sites, played.
+    """Both sites, as fakes.
 
     Attributes:
         importer: dc2's cluster.
         exporter: dc1's cluster.
-        played: what runs in their containers.
-        sites: what the stack says.
+        played: the fakes of commands in their containers.
+        sites: the sites in the stack's outputs.
     """
 
     def __init__(self, importer: KubernetesAPI, exporter: KubernetesAPI, played: Played) -> None:
@@ -335,7 +335,7 @@ class Pair:
         )
 
     def edit(self, site: str, path: str) -> Any:
-        """Return an object of a site, or the only one of a list, to change it."""
+        """Return an object of a site, or a list's only one, so that a test can change it."""
         found = (self.importer if site == "dc2" else self.exporter).objects[path]
         if list(found) != ["items"]:
             return found
@@ -343,7 +343,7 @@ class Pair:
         return found
 
     def spec(self, site: str, path: str) -> Any:
-        """Return the spec of an object of a site, or of the only one of a list, to change it."""
+        """Return the spec of an object of a site, or of a list's only one, so that a test can change it."""
         return self.edit(site, path)["spec"]
 
     def add(self, site: str, path: str, found: dict[str, Any]) -> None:
@@ -359,13 +359,13 @@ class Pair:
         return diagnosis
 
     def found(self, *sites: str) -> list[str]:
-        """Return the ids of all that is found."""
+        """Return the IDs of all findings."""
         return [finding.id for _, finding in self.diagnosis(*sites).findings]
 
 
 @contextmanager
 def playing() -> Iterator[Pair]:
-    """Have a pair in which all is well."""
+    """Make a pair in which all is well."""
     played = Played()
     with kubernetes_api() as importer, kubernetes_api() as exporter, pytest.MonkeyPatch.context() as patch:
         for module in ("dcmesh.kube.pods", "dcmesh.status.hosts", "dcmesh.status.databases", "dcmesh.doctor.evidence"):

@@ -1,4 +1,4 @@
-"""Engine: stands in for Pulumi's engine and its providers, keeps what it was asked for and refuses the rest."""
+"""Engine stands in for Pulumi's engine and providers. It records what it was asked for, and refuses unknown types."""
 
 import asyncio
 import functools
@@ -40,7 +40,7 @@ users:
     token: secret kubeconfig of {0}
 """
 
-# What real providers answer beside the inputs, by type; {} is the resource's name. Other types are refused.
+# The outputs that real providers add to the inputs, by type. {} is the resource's name. Other types are refused.
 ANSWERS: dict[str, dict[str, str]] = {
     "command:local:Command": {"stdout": KUBECONFIG},
     "tls:index/privateKey:PrivateKey": {"privateKeyPem": "secret key of {}\n", "publicKeyPem": "public key of {}\n"},
@@ -48,19 +48,45 @@ ANSWERS: dict[str, dict[str, str]] = {
     "tls:index/certRequest:CertRequest": {"certRequestPem": "request of {}\n"},
     "tls:index/locallySignedCert:LocallySignedCert": {"certPem": "certificate of {}\n"},
 }
+
+
+class Unserved:
+    """In place of the server through which an engine calls hooks: the SDK makes one for each task that has some."""
+
+    def __init__(self, **_: object) -> None:
+        pass
+
+    def add_insecure_port(self, address: str) -> int:
+        return 0
+
+    def add_generic_rpc_handlers(self, _: object) -> None:
+        pass
+
+    def add_registered_method_handlers(self, *_: object) -> None:
+        pass
+
+    async def start(self) -> None:
+        pass
+
+    async def stop(self, grace: float) -> None:
+        pass
+
+
 QUICKER: dict[str, Any] = {
-    "pulumi.runtime.resource._get_stack_trace": StackTrace,  # where in the program each resource stands
+    "pulumi.runtime._callbacks.aio.server": Unserved,
+    # The SDK asks where in the program each resource is created.
+    "pulumi.runtime.resource._get_stack_trace": StackTrace,
     "pulumi.log.debug": lambda *_, **__: None,
     "pulumi._types.unwrap_type": functools.cache(_types.unwrap_type),
 }
-"""What the SDK does over and over, in a fourth of the time, and no test asks for: by something that takes none."""
+"""Fast replacements for SDK functions that no test needs, and that take a fourth of the time."""
 
 KNOWN_CALLS = ("pulumi:pulumi:readStackOutputs", "pulumi:pulumi:readStackResourceOutputs")
 KNOWN_PACKAGES = ("dcmesh", "kubernetes", "pulumi:providers:kubernetes")
 
 
 def plain(value: Any) -> Any:
-    """Lay secrets open."""
+    """Return a value with its secrets in plain text."""
     if rpc.is_rpc_secret(value):
         return plain(rpc.unwrap_rpc_secret(value))
     if isinstance(value, dict):
@@ -71,7 +97,7 @@ def plain(value: Any) -> Any:
 
 
 def readable_strings(value: Any) -> Iterator[str]:
-    """Yield every string in it that is not secret."""
+    """Yield every string in a value that is not secret."""
     if rpc.is_rpc_secret(value):
         return
     if isinstance(value, str):
@@ -81,20 +107,20 @@ def readable_strings(value: Any) -> Iterator[str]:
 
 
 def address_of(service: str) -> str:
-    """Return the address that a Service of type LoadBalancer is given if no test says otherwise."""
+    """Return the default address of a Service of type LoadBalancer."""
     return f"198.51.100.{sum(service.encode()) % 256}"
 
 
 def autonamed(name: str) -> str:
-    """Return the name that a resource's object in Kubernetes is given if the program gives it none."""
+    """Return the name of a resource's object in Kubernetes if the program gives it none."""
     return f"{name}-1a2b3c4d"
 
 
 class AtOnce(Executor):
-    """Runs what it is given before it returns, in the thread that asks.
+    """An executor that runs a function at once, in the calling thread.
 
-    The SDK would have each resource registered by a thread of its own. Engine answers at once: to go from one thread to
-    the other and back took half of the time.
+    The SDK would register each resource in a thread of its own. Engine answers at once, and switching between the
+    threads took half of the time.
     """
 
     def submit(self, call: Callable[..., Any], /, *args: Any, **kwargs: Any) -> "Future[Any]":
@@ -108,18 +134,21 @@ class AtOnce(Executor):
 
 @contextmanager
 def event_loop() -> Iterator[None]:
-    """Give this thread an event loop for a while. The SDK makes one where none is, and leaves it open."""
+    """Give this thread an event loop while the block runs. The SDK would make one, and leave it open."""
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
     loop._default_executor = AtOnce()  # type: ignore[attr-defined]  # set_default_executor() takes threads alone
     try:
         yield
-    finally:
-        loop.set_exception_handler(lambda *_: None)  # what failed first has been raised
+    except BaseException:
+        # A program that ends well has waited for all tasks, and looking through all of them is slow.
+        loop.set_exception_handler(lambda *_: None)  # The first failure has been raised already.
         left = asyncio.all_tasks(loop)
         for task in left:
             task.cancel()
         loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
+        raise
+    finally:
         loop.close()
         asyncio.set_event_loop(None)
 
@@ -130,7 +159,7 @@ def _name(urn: str) -> str:
 
 @dataclass(frozen=True)
 class Resource:
-    """A resource as the program asked for it; other resources by name, "" for none."""
+    """A resource as the program asked for it. It refers to other resources by name, or by "" for none."""
 
     name: str
     type: str
@@ -143,7 +172,10 @@ class Resource:
 
     @functools.cached_property
     def raw(self) -> dict[str, Any]:
-        """The inputs, with secrets in their envelopes: the SDK's own reading calls secret what has a secret in it."""
+        """The inputs, with secrets marked one by one.
+
+        The SDK itself would call everything secret that contains a secret.
+        """
         return MessageToDict(self.request.object)
 
     @property
@@ -160,7 +192,7 @@ class Resource:
 
     @property
     def object(self) -> tuple[str, str]:
-        """Namespace and name in Kubernetes; of Helm releases too."""
+        """The namespace and name in Kubernetes, or of a Helm release."""
         metadata = self.inputs.get("metadata", self.inputs)
         return metadata.get("namespace", ""), metadata.get("name") or autonamed(self.name)
 
@@ -169,11 +201,11 @@ class Engine(MockMonitor):
     """Runs one program.
 
     Attributes:
-        asked: what the program registered, by name. A name is taken once, whatever the type.
-        outputs: the stack's outputs, secrets laid open.
-        raw_outputs: the same, with secrets in their envelopes.
-        secret_outputs: the keys of those that are secret, at least in part.
-        warnings: what the user is shown beside.
+        asked: the resources that the program registered, by name. Each name may occur once only, whatever the type.
+        outputs: the stack's outputs, with secrets in plain text.
+        raw_outputs: the same, with secrets marked.
+        secret_outputs: the keys of outputs that are secret, at least in part.
+        warnings: the warnings that the user is shown.
     """
 
     def __init__(
@@ -187,13 +219,13 @@ class Engine(MockMonitor):
         """Begin with nothing.
 
         Args:
-            ingress: what every Service of type LoadBalancer is given. Default: an address of its own.
-            stacks: the outputs of other stacks, by full name, with secrets in their envelopes or without.
+            ingress: the address of every Service of type LoadBalancer. Default: each has its own.
+            stacks: the outputs of other stacks, by full name, with secrets marked or not.
             state: type and outputs of each resource that this stack has, by URN.
-            preview: whether it is a preview of what is all new: of outputs only those that are inputs are known, and
-                what a cluster adds within these is not there.
+            preview: whether it is a preview of a new stack. Then only those outputs are known that are inputs, without
+                the fields that a cluster adds to them.
         """
-        super().__init__(mocks=None)  # it answers itself
+        super().__init__(mocks=None)  # Engine answers by itself, without mocks.
         self.ingress = ingress
         self.stacks = dict(stacks or {})
         self.state = dict(state or {})
@@ -210,7 +242,7 @@ class Engine(MockMonitor):
         return self.asked[name]
 
     def kind(self, *kinds: str) -> list[Resource]:
-        # A copy: an `apply` that asks has threads beside it which register more.
+        # Return a copy: while an `apply` reads it, other threads may register more.
         return [resource for resource in list(self.asked.values()) if resource.kind in kinds]
 
     def one(self, kind: str) -> Resource:
@@ -221,17 +253,17 @@ class Engine(MockMonitor):
         return [resource for resource in self.asked.values() if resource.type.startswith("kubernetes:")]
 
     def parents(self, name: str) -> Iterator[Resource]:
-        """Yield the resource and those that it is part of, from the inside out."""
+        """Yield the resource and its ancestors, from the inside out."""
         while name in self.asked:
             yield self[name]
             name = self[name].parent
 
     def deleted_with(self, name: str) -> str:
-        """Return whose deletion spares this one's, which the engine lets children inherit."""
+        """Return the resource with which this one is deleted. The engine lets children inherit that."""
         return next((part.deleted_with for part in self.parents(name) if part.deleted_with), "")
 
     def before(self, name: str) -> set[str]:
-        """Return what has to be there before the engine begins with a resource."""
+        """Return the resources that must exist before the engine begins with a resource."""
         found: set[str] = set()
         waiting = [name]
         while waiting:
@@ -243,12 +275,12 @@ class Engine(MockMonitor):
         return found - {""}
 
     def run(self, program: Callable[[], object], config: Mapping[str, str] | None = None) -> "Engine":
-        """Run a program to its end, all of its outputs resolved.
+        """Run a program to its end, until all of its outputs are resolved.
 
         Raises:
-            Exception: whatever the program or one of its `apply`s raised.
+            Exception: the exception that the program or one of its `apply`s raised.
         """
-        # In a thread of its own: the SDK keeps its root resource and its settings in context variables.
+        # It runs in a thread of its own, because the SDK keeps its root resource and its settings in context variables.
         with ThreadPoolExecutor(1) as thread:
             thread.submit(self._run, program, config or {}).result()
         return self
@@ -269,7 +301,7 @@ class Engine(MockMonitor):
         with event_loop(), pytest.MonkeyPatch.context() as patch:
             for place, instead in QUICKER.items():
                 patch.setattr(place, instead)
-            if not self.preview:  # in which alone a value may not be known
+            if not self.preview:  # Only in a preview may a value be unknown.
                 patch.setattr("pulumi.output.contains_unknowns", lambda _: False)
             pulumi.runtime.set_mocks(
                 None, project=PROJECT, stack="test", preview=self.preview, logger=self._log, monitor=self
@@ -278,7 +310,10 @@ class Engine(MockMonitor):
             pulumi.runtime.test(main)()
 
     def RegisterResource(self, request: Any) -> Any:  # noqa: N802 — the interface's name
-        """Answer as a provider: with what it adds to the inputs. In a preview, which knows no other, with these too."""
+        """Answer as a provider, with the outputs that it adds to the inputs.
+
+        In a preview, answer with the inputs too.
+        """
         response = RegisterResourceResponse(urn=self.make_urn(request.parent, request.type, request.name))
         if request.type == "pulumi:pulumi:Stack":
             return response
@@ -310,7 +345,7 @@ class Engine(MockMonitor):
         return response
 
     def _added(self, resource: Resource) -> dict[str, Any]:
-        """Return the outputs that a resource has beside its inputs, or in place of them."""
+        """Return the outputs that a resource has besides its inputs, or instead of them."""
         added: dict[str, Any] = {
             key: text.format(resource.name) for key, text in ANSWERS.get(resource.type, {}).items()
         }

@@ -4,11 +4,11 @@ import pulumi
 
 
 async def refusal(binding: pulumi.ResourceHookBinding, *, on_dry_run: bool) -> str:
-    """Run the hook before a creation, which is that before an update too; return why it refuses, if it does.
+    """Run the hook that runs before a creation and before an update. Return why it refuses, if it does.
 
     Args:
-        binding: has it.
-        on_dry_run: whether it must run in a preview as well.
+        binding: the binding with the hook.
+        on_dry_run: whether the hook must run in a preview as well.
     """
     (hook,), (the_same,) = binding.before_create or (), binding.before_update or ()
     assert hook is the_same

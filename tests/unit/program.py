@@ -1,4 +1,4 @@
-"""The whole program, `__main__.py` as it stands, run under mocks: in one stack, or in several one after the other."""
+"""The whole program, the real `__main__.py`, run under mocks: in one stack, or in several one after the other."""
 
 import functools
 import json
@@ -22,22 +22,22 @@ ISTIO_SYSTEM = "/api/v1/namespaces/istio-system"
 
 
 def site_of(resource: Resource) -> str:
-    """Return the site that a resource is part of: its name begins with it."""
+    """Return the site of a resource, with which the resource's name begins."""
     return re.split("[-.]", resource.name)[0]
 
 
 def imported(engine: Engine, kind: str) -> list[Resource]:
-    """Return what importing sites have of a kind."""
+    """Return the importing sites' resources of a kind."""
     return [r for r in engine.kind(kind) if any(part.kind == "SiteImports" for part in engine.parents(r.name))]
 
 
 def exported(engine: Engine, kind: str) -> list[Resource]:
-    """Return what exporting sites have of a kind."""
+    """Return the exporting sites' resources of a kind."""
     return [r for r in engine.kind(kind) if any(part.kind == "ServiceExport" for part in engine.parents(r.name))]
 
 
 def probed(job: Resource) -> list[list[str]]:
-    """Return what a Job's probe asks: host, port and kind."""
+    """Return what a Job's probe asks: hosts with port and kind."""
     (container,) = job.spec["template"]["spec"]["containers"]
     (lines,) = [variable["value"] for variable in container["env"] if variable["name"] == "PROBE_HOSTS"]
     return [line.split() for line in lines.splitlines()]
@@ -65,9 +65,9 @@ def source_of(database: Resource) -> str:
 
 @contextmanager
 def existing_clusters(directory: Path, *sites: str) -> Iterator[KubernetesAPI]:
-    """Have a cluster for each site, as `$CLUSTERS/SITE`, with an Istio of revision `stable` and certificates.
+    """Fake a cluster for each site, as `$CLUSTERS/SITE`, with an Istio of revision `stable` and certificates.
 
-    One server plays them all: what differs is the token.
+    One server stands in for all of them. They differ in their tokens.
     """
     with kubernetes_api() as server, pytest.MonkeyPatch.context() as patch:
         for site in sites:
@@ -91,10 +91,10 @@ def existing_cluster(site: str) -> Config:
 
 
 def run_program(engine: Engine, stack: Config) -> Engine:
-    """Run `__main__.py` with a configuration, on a machine without k3d: each probe succeeds.
+    """Run `__main__.py` with a configuration, on a machine without k3d. Each probe succeeds.
 
     Args:
-        engine: what it asks.
+        engine: the engine that it asks.
         stack: the configuration.
     """
 
@@ -113,22 +113,22 @@ def run_program(engine: Engine, stack: Config) -> Engine:
 
 
 def running_once() -> Callable[[Config], Engine]:
-    """Return what runs the program with a configuration, once for all tests that only look at what it makes of it."""
+    """Return a function that runs the program with a configuration, once for all tests that only look at the result."""
     run = functools.cache(lambda stack: run_program(Engine(), json.loads(stack)))
     return lambda stack: run(json.dumps(stack))
 
 
 program_of = running_once()
-"""For configurations that lead to no existing cluster: one is there for some tests alone."""
+"""This is for configurations without existing clusters: only some tests have one."""
 
 
 def run_apart(stacks: Iterable[tuple[str, Config]], before: Mapping[str, Engine] | None = None) -> dict[str, Engine]:
-    """Run stacks one after the other, each with what the others have as outputs by then.
+    """Run stacks one after the other. Each sees the outputs that the others have by then.
 
     Args:
-        stacks: name and configuration of each. One that comes twice is run twice; one whose turn is still to come is
-            there without outputs, as `pulumi stack init` leaves it.
-        before: what ran before.
+        stacks: name and configuration of each. A stack that occurs twice runs twice. A stack that has not run yet
+            exists without outputs, as after `pulumi stack init`.
+        before: the stacks that ran before.
     """
     stacks = list(stacks)
     engines = dict(before or {})
@@ -140,7 +140,7 @@ def run_apart(stacks: Iterable[tuple[str, Config]], before: Mapping[str, Engine]
 
 
 def together(engines: Iterable[Engine]) -> Engine:
-    """Return what several stacks have, as if one had it all."""
+    """Return the resources of several stacks, as if one stack had all of them."""
     union = Engine()
     for engine in engines:
         assert union.asked.keys() & engine.asked.keys() <= {"trust", "pair", "pair-passwords"}

@@ -1,6 +1,6 @@
-"""Scripts run for real by bash, among programs that only seem to be there.
+"""Scripts that bash really runs, with fakes of the programs that they call.
 
-These are functions of the same shell: a process for each call takes most of a test's time.
+The fakes are functions of the same shell, because a process for each call would take most of a test's time.
 """
 
 import os
@@ -15,7 +15,7 @@ from threading import Timer
 
 BASH = str(shutil.which("bash"))
 
-# In a shell of its own, as a program is.
+# It runs in a shell of its own, as a program does.
 FAKE = """\
 {name}() (
   set +eu +o pipefail
@@ -23,7 +23,7 @@ FAKE = """\
 {script}
 )
 """
-# In a pipeline it takes the place of the shell that runs it: nothing comes after it there.
+# In a pipeline it replaces the shell that runs it, because nothing comes after it there.
 REAL = """\
 {name}() {{
   printf '%s\\n' "{name} $*" >>{directory}/calls
@@ -33,7 +33,7 @@ REAL = """\
 
 
 def _end(group: int) -> None:
-    """End a process, and all that it has begun."""
+    """End a process, and all processes that it has started."""
     with suppress(ProcessLookupError):
         os.killpg(group, signal.SIGKILL)
 
@@ -43,11 +43,11 @@ class Programs:
     """All programs that a script finds.
 
     Args:
-        directory: where `calls` has their names and arguments.
-        fakes: what those do that only seem to be there, by name: shell.
-        real: the names of those that are.
-        last: the names of those that are, and that a script has only where nothing comes after them in their shell.
-        files: the names of fakes that are files, too: what `exec` and `timeout` run.
+        directory: the directory in which `calls` records names and arguments.
+        fakes: the fakes, by name, as shell code.
+        real: the names of real programs.
+        last: the names of real programs after which nothing comes in their shell.
+        files: the names of fakes that are files as well, for `exec` and `timeout`.
     """
 
     directory: Path
@@ -68,12 +68,12 @@ class Programs:
             path.chmod(0o755)
 
     def run(self, script: str, environment: Mapping[str, str], *, alone: bool = False) -> tuple[int, str]:
-        """Run a script to its end, and to that of all that it has begun; return its status and what was printed.
+        """Run a script until it and all processes that it has started have ended. Return its status and output.
 
         Args:
-            script: for bash.
-            environment: all of its variables, but PATH.
-            alone: what it has begun and left behind is ended with it, as a container does.
+            script: the script for bash.
+            environment: all of its variables, except PATH.
+            alone: whether processes that it leaves behind are ended with it, as in a container.
         """
         (self.directory / "calls").write_text("")
         process = subprocess.Popen(
@@ -88,7 +88,8 @@ class Programs:
             text=True,
             start_new_session=True,
         )
-        # Not by a timeout: Popen.wait() looks in growing intervals then, and that takes longer than most scripts.
+        # A timeout is not used: with one, Popen.wait() polls in growing intervals, which takes longer than most
+        # scripts.
         overdue = Timer(60, _end, (process.pid,))
         overdue.start()
         try:
@@ -103,5 +104,5 @@ class Programs:
 
     @property
     def calls(self) -> list[str]:
-        """What the last run called, with arguments."""
+        """The programs that the last run called, with their arguments."""
         return (self.directory / "calls").read_text().splitlines()

@@ -1,4 +1,4 @@
-"""Servers on 127.0.0.1 that stand in for what the program talks to."""
+"""Servers on 127.0.0.1 that stand in for those that the program talks to."""
 
 import json
 import socket
@@ -17,7 +17,7 @@ from urllib3.util import connection
 
 @contextmanager
 def listening(server: socketserver.BaseServer) -> Iterator[int]:
-    """Serve for a while, and give the port."""
+    """Serve while the block runs, and yield the port."""
     threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     yield server.server_address[1]
     server.shutdown()
@@ -26,14 +26,14 @@ def listening(server: socketserver.BaseServer) -> Iterator[int]:
 
 @contextmanager
 def nobody() -> Iterator[int]:
-    """Give a port that is taken and where nothing listens."""
+    """Yield a port that is in use but on which nothing listens."""
     with socketserver.TCPServer(("127.0.0.1", 0), socketserver.BaseRequestHandler, bind_and_activate=False) as server:
         server.server_bind()
         yield server.server_address[1]
 
 
 class _Connection:
-    """A connection to an API server that is played, in place of a socket."""
+    """A connection to a fake API server, used instead of a socket."""
 
     def __init__(self, server: "KubernetesAPI") -> None:
         self.server = server
@@ -66,18 +66,18 @@ class _Connection:
 
 
 class KubernetesAPI:
-    """A Kubernetes API server: no TLS, nothing but GET, and POST that makes nothing.
+    """A Kubernetes API server without TLS. It knows GET, and a POST that makes nothing.
 
-    It answers in the thread that asks: threads of its own, and sockets, took most of the time.
+    It answers in the thread that asks, since threads of its own, and sockets, took most of the time.
 
     Attributes:
-        server_port: its port, where nothing else listens.
-        silence: a file descriptor that has nothing to read, as a connection that stands.
-        objects: what is there, by path, with a query or for all queries: an object, a text, or the status of an
-            error, alone or with its message. All else is 404. What is to be made is there by `POST PATH`, also as a
-            function of what was sent, which may raise what a connection does.
+        server_port: its port, on which nothing else listens.
+        silence: a file descriptor that has nothing to read, as an idle connection.
+        objects: its objects by path, with a query or for all queries. Each is an object, a text, or the status of an
+            error, alone or with a message. Every other path is 404. Answers to a POST are at `POST PATH`. Such an
+            answer may be a function of the body, which may raise a connection's errors.
         asked: the paths of all requests that read.
-        connections: how many there have been.
+        connections: how many connections there have been.
     """
 
     def __init__(self, port: int, silence: int) -> None:
@@ -92,7 +92,7 @@ class KubernetesAPI:
         return _Connection(self)
 
     def answer(self, request: str, sent: bytes = b"") -> tuple[HTTPStatus, str, str]:
-        """Return status, type and body for the first line of a request, and what was sent with it."""
+        """Return status, type and body of the answer, from a request's first line and its body."""
         method, target, _ = request.split()
         path, _, query = unquote(target).partition("?")
         if method == "GET":
@@ -113,13 +113,13 @@ class KubernetesAPI:
         return HTTPStatus.OK, "application/json", json.dumps(found)
 
     def kubeconfig(self, token: str = "t") -> str:  # noqa: S107
-        """Return a kubeconfig whose context `there` is this server; its current one leads nowhere."""
+        """Return a kubeconfig whose context `there` is this server. Its current context leads nowhere."""
         return kubeconfig({"nowhere": "http://127.0.0.1:1", "there": f"http://127.0.0.1:{self.server_port}"}, token)
 
 
 def kubeconfig(contexts: dict[str, str], token: str = "t") -> str:  # noqa: S107
-    """Return a kubeconfig with contexts and the servers that they lead to; the first is the current one."""
-    return json.dumps(  # which is YAML too, and sooner written
+    """Return a kubeconfig with contexts and their servers. The first context is the current one."""
+    return json.dumps(  # JSON is YAML too, and is written faster.
         {
             "current-context": next(iter(contexts)),
             "contexts": [{"name": name, "context": {"cluster": name, "user": "u"}} for name in contexts],
@@ -131,7 +131,7 @@ def kubeconfig(contexts: dict[str, str], token: str = "t") -> str:  # noqa: S107
 
 @contextmanager
 def kubernetes_api() -> Iterator[KubernetesAPI]:
-    """Have a Kubernetes API server."""
+    """Run a fake Kubernetes API server while the block runs."""
     with nobody() as port, socket.socket(type=socket.SOCK_DGRAM) as silence, pytest.MonkeyPatch.context() as patch:
         server, elsewhere = KubernetesAPI(port, silence.fileno()), connection.create_connection
 
@@ -145,11 +145,11 @@ def kubernetes_api() -> Iterator[KubernetesAPI]:
 
 VERSION = {
     "major": "1",
-    "minor": "34+",  # as EKS writes it
+    "minor": "34+",  # EKS writes it in this form.
     "gitVersion": "v1.34.1-eks-1",
     **dict.fromkeys(("gitCommit", "gitTreeState", "buildDate", "goVersion", "compiler", "platform"), ""),
 }
-"""What `/version/` says."""
+"""The answer at `/version/`."""
 
 KUBE_SYSTEM = {"/api/v1/namespaces/kube-system": {"metadata": {"uid": "6b0ff1ea-0000-0000-0000-000000000001"}}}
-"""The namespace by which a cluster is known again."""
+"""The namespace by which a cluster is recognized."""

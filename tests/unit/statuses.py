@@ -1,4 +1,4 @@
-"""What the tests of `dcmesh status` share: facts in which all is well, and a stack that a fake cluster plays."""
+"""Shared by the tests of `dcmesh status`: facts in which all is well, and a stack on a fake cluster."""
 
 import base64
 import json
@@ -24,7 +24,7 @@ DB0 = "db-0.db.wookie.svc.cluster.local"
 DB1 = "db-1.db.wookie.svc.cluster.local"
 IDENTITY = "spiffe://cluster.local/ns/wookie/sa/db"
 GATEWAY_LABELS = {"app": "istio-eastwestgateway", "istio": "eastwestgateway"}
-"""Labels of the gateway's pods where it is in Istio's namespace."""
+"""The labels of the gateway's pods if it is in Istio's namespace."""
 
 
 def gateway(**changes: Any) -> GatewayStatus:
@@ -186,7 +186,7 @@ def cacerts() -> dict[str, str]:
 
 
 def objects() -> dict[str, Any]:
-    """Return what a cluster has in which all is well, by path."""
+    """Return the objects of a cluster in which all is well, by path."""
     core, istio = "/api/v1/namespaces", "istio-system"
     return {
         "/version/": VERSION,
@@ -209,7 +209,7 @@ def objects() -> dict[str, Any]:
 
 
 def proxy_certs(left: timedelta = timedelta(hours=23), lifetime: timedelta = timedelta(hours=24)) -> dict[str, Any]:
-    """Return what Envoy answers at `certs`, with several entries for one certificate as it does."""
+    """Return Envoy's answer at `certs`. As with the real one, a certificate has several entries."""
     expires = datetime.now(UTC).replace(microsecond=0) + left
     times = {
         "valid_from": f"{expires - lifetime:%Y-%m-%dT%H:%M:%SZ}",
@@ -219,7 +219,7 @@ def proxy_certs(left: timedelta = timedelta(hours=23), lifetime: timedelta = tim
 
 
 def clusters(*accepted: str) -> dict[str, Any]:
-    """Return what Envoy shows of the clusters of all imported hosts, as it does for ISTIO_MUTUAL."""
+    """Return the clusters of all imported hosts as Envoy shows them with ISTIO_MUTUAL."""
     names = {"match_subject_alt_names": [{"exact": name} for name in accepted]}
     tls = {"common_tls_context": {"combined_validation_context": {"default_validation_context": names}}}
     return {
@@ -251,10 +251,10 @@ Gtid_Position: 0-1-7
 
 
 class Containers:
-    """Plays the commands that run in containers: in place of kubernetes_api.run_in.
+    """Stands in for the commands that run in containers. It replaces kubernetes_api.run_in.
 
     Attributes:
-        answers: by the first words of a command's relevant part; an exception is raised.
+        answers: the answers by the first words of a command's relevant part. An exception is raised.
     """
 
     def __init__(self) -> None:
@@ -272,7 +272,8 @@ class Containers:
             assert container == "istio-proxy"
             key = command[-1].partition("?")[0]
         else:
-            assert container == "mariadb"  # the sidecar's own connections do not go through the mesh
+            # The command must not run in the sidecar, whose own connections bypass the mesh.
+            assert container == "mariadb"
             key = command[0] if command[0] in ("bash", "sh") else f"{namespace} mariadb"
         answer = self.answers[key]
         if isinstance(answer, Exception):
@@ -286,10 +287,10 @@ LONG_HOST = "cluster1-pxc-0.cluster1-pxc-unready.production-databases.svc.cluste
 
 
 def two_sites(*, broken: bool = False) -> Status:
-    """Return two sites that follow one another, each with a gateway, by an egress gateway and by a sidecar.
+    """Return two sites that follow each other, each with a gateway. One uses an egress gateway, the other a sidecar.
 
     Args:
-        broken: whether much is wrong.
+        broken: whether there are many problems.
     """
     db = (DB0, DB1, "db-2.db.wookie.svc.cluster.local")
     egress = "wookie-dr/dcmesh-egress"

@@ -1,4 +1,4 @@
-"""Databases that lose their sidecars, by what the last `up` has left: the whole program under mocks."""
+"""Databases that lose their sidecars, depending on the last `up`'s state. The whole program runs under mocks."""
 
 from typing import Any
 
@@ -24,7 +24,7 @@ def injected(engine: Engine, site: str) -> bool:
 
 
 def test_pods_keep_their_sidecars_until_nothing_stands_that_refuses_those_without() -> None:
-    """Pulumi deletes the PeerAuthentication last: a pod that starts anew before would be shut out by its own site's."""
+    """Pulumi deletes the PeerAuthentication last. Until then, its own site's pods would refuse a restarted pod."""
     strict = {
         "urn:pulumi:dev::dcmesh::kubernetes:security.istio.io/v1:PeerAuthentication::"
         "dc1.export.db-peerauthentication-db-strict": {

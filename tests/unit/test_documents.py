@@ -1,4 +1,4 @@
-"""The documents: their links lead somewhere, and what stands in them can be used."""
+"""The documents: their links work, and their examples can be used."""
 
 import re
 from itertools import count
@@ -14,7 +14,7 @@ DOCUMENTS = sorted(
 
 
 def prose(text: str) -> str:
-    """Return a document without what it quotes in fences."""
+    """Return a document without its fenced blocks."""
     return re.sub(r"^( *)```.*?^\1```", "", text, flags=re.DOTALL | re.MULTILINE)
 
 

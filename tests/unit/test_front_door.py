@@ -21,7 +21,7 @@ def clean() -> dict[str, str]:
 
 
 def given(*arguments: str, **environment: str) -> set[str]:
-    """Return with which backend and passphrase make runs pulumi."""
+    """Return the backend and the passphrase with which make runs pulumi."""
     command = ["make", "--silent", "--old-file=venv/installed", "down", f"RUN={PRINT}", *arguments]
     done = subprocess.run(command, cwd=ROOT, env=clean() | environment, capture_output=True, text=True, check=True)
     return set(done.stdout.splitlines())
@@ -40,7 +40,7 @@ def test_any_other_stack_has_its_own(how: tuple[str, ...]) -> None:
 
 
 def test_the_project_says_nothing_of_it() -> None:
-    """A backend in Pulumi.yaml counts before `pulumi login`."""
+    """A backend in Pulumi.yaml would override `pulumi login`."""
     assert "backend" not in yaml.safe_load((ROOT / "Pulumi.yaml").read_text())
     assert "PULUMI_" not in (ROOT / "scripts/env").read_text()
 
@@ -58,6 +58,12 @@ def refusal(*command: str, directory: Path = ROOT, **environment: str) -> str:
 def test_a_misspelt_stack_is_not_made() -> None:
     said = refusal("make", "up", "STACK=misspelt", "--old-file=venv/installed", "RUN=echo")
     assert "there is no Pulumi.misspelt.yaml here: copy a file of examples/ to it" in said
+
+
+def test_a_stack_of_an_organization_has_the_file_of_its_last_name() -> None:
+    command = ("make", "--just-print", "up", "STACK=organization/dcmesh/lab", "--old-file=venv/installed")
+    done = subprocess.run(command, cwd=ROOT, env=clean(), capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_a_python_that_is_too_old_makes_no_virtual_environment(executable: Callable[[str, str], Path]) -> None:
@@ -96,14 +102,14 @@ case "$1 $2" in
   printf 'name: k3d-%s\\nuser: admin@k3d-%s\\n' "$3" "$3" >"$HOME/$3" ;;
 esac
 """
-"""As k3d does: one cluster a line, the path of the file that it writes."""
+"""A fake k3d. Like the real one it prints a line for each cluster, and the path of the file that it writes."""
 
 
 @pytest.fixture
 def contexts(
     executable: Callable[[str, str], Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> Callable[[], str]:
-    """What scripts/env makes of KUBECONFIG on a machine with k3d and Pulumi, whose clusters have files in HOME."""
+    """Return the KUBECONFIG from scripts/env on a machine with k3d and Pulumi, whose clusters have files in HOME."""
     executable("k3d", FAKE_K3D)
     executable("pulumi", "exit 64")
     monkeypatch.setenv("HOME", str(tmp_path))

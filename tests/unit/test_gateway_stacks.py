@@ -1,4 +1,4 @@
-"""Stacks with termination at the gateway: the whole program under mocks."""
+"""Stacks with termination at the gateway. The whole program runs under mocks."""
 
 from typing import Any
 
@@ -18,10 +18,10 @@ WHOLE = "db-primary.shop"
 
 
 def stack(name: str = "hello") -> dict[str, Any]:
-    """Return the demo with termination at the gateway, and a Service as a whole beside it.
+    """Return the demo with termination at the gateway, and an export of a whole Service.
 
     Args:
-        name: name of the demo's export.
+        name: the name of the demo's export.
     """
     raw = stack_dev()
     exporter, importer = raw["sites"]
@@ -49,7 +49,7 @@ def at_dc1(engine: Engine, *kinds: str) -> list[Resource]:
 
 
 def test_nothing_is_near_the_pods_but_a_service_entry_each(engine: Engine) -> None:
-    """And nothing at all near a Service that is exported as a whole."""
+    """For a Service that is exported as a whole, there is nothing near its pods."""
     own = {"StatefulSet", "Service", "ServiceAccount", "Namespace"}
     inside = sorted(engine.in_kubernetes(), key=lambda of: of.object)
     near = [of for of in inside if of.object[0] in ("demo", "shop") and of.kind not in own]
@@ -65,7 +65,7 @@ def test_each_host_has_objects_of_its_own_at_the_gateway(engine: Engine) -> None
 
 
 def test_a_further_port_leaves_the_objects_of_the_first_as_they_are(engine: Engine) -> None:
-    """But for the host's own entries, which have both."""
+    """Only the host's own entries change, which list both ports."""
     raw = stack()
     export = raw["sites"][0]["exports"][0]
     export["ports"] = [{"port": export.pop("port"), "probe": export.pop("probe")}, {"port": 9090, "probe": "tcp"}]
@@ -139,7 +139,7 @@ def test_importers_ask_for_each_host_as_the_link_says(engine: Engine) -> None:
 
 
 def test_a_renamed_export_keeps_every_object_under_its_name_in_the_stack(engine: Engine) -> None:
-    """Else one with the same name in the cluster would be made, and then deleted with the old one."""
+    """Otherwise an object with the same name in the cluster would be made, and then deleted with the old one."""
 
     def named(of: Engine) -> dict[str, tuple[str, str]]:
         kinds = ("ServiceEntry", "Gateway", "VirtualService", "DestinationRule", "EnvoyFilter", "AuthorizationPolicy")
@@ -149,7 +149,7 @@ def test_a_renamed_export_keeps_every_object_under_its_name_in_the_stack(engine:
 
 
 def test_with_two_gateways_each_has_all_objects_and_the_entries_are_shared() -> None:
-    """Sites of other stacks still use the old one, until their next `up`."""
+    """Until their next `up`, sites of other stacks still use the old one."""
     raw = stack()
     raw["sites"][0]["gateway"] = {"namespace": "new", "formerNamespace": "istio-system"}
     told = {"dc1": {"gateway": {"namespace": "istio-system"}, "servers": []}}
@@ -159,7 +159,7 @@ def test_with_two_gateways_each_has_all_objects_and_the_entries_are_shared() -> 
         found = [of.object for of in at_dc1(moved, kind) if of.object[1] == SERVED[0]]
         assert sorted(namespace for namespace, _ in found) == places
     policies = [policy.object[0] for policy in moved.kind("AuthorizationPolicy")]
-    assert policies == ["new"], "in Istio's namespace it would hold for the gateways of others"
+    assert policies == ["new"], "in Istio's namespace it would apply to others' gateways"
     (entry,) = [of for of in at_dc1(moved, "ServiceEntry") if of.object[1] == SERVED[0]]
     assert entry.spec["exportTo"] == ["new", "istio-system"]
     told = moved.outputs["link"]["dc1"]["exports"][0]["identity"]
@@ -168,7 +168,7 @@ def test_with_two_gateways_each_has_all_objects_and_the_entries_are_shared() -> 
 
 @pytest.mark.parametrize("before", ["pod", "gateway"])
 def test_an_import_that_changes_its_termination_is_asked_with_the_next_up(before: str) -> None:
-    """The old objects go at the end of this one, and not at all if a probe fails. Pulumi makes a failed Job anew."""
+    """The old objects are deleted at the end of this `up`, but not if a probe fails. Pulumi replaces a failed Job."""
     old, new = (stack_dev(), stack()) if before == "pod" else (stack(), stack_dev())
     first = run_program(Engine(), old)
     found: dict[str, dict[str, Any]] = {

@@ -1,4 +1,4 @@
-"""What may import what: the contracts in pyproject.toml hold, and each catches an offender."""
+"""Which package may import which: the contracts in pyproject.toml hold, and each detects a violation."""
 
 import os
 import re
@@ -20,7 +20,7 @@ OFFENDERS = {
     "Components use no client, socket, process or clock themselves": ("components/object_ownership.py", "time"),
     "The lab is for tests and bench": ("components/cluster.py", "lab.paths"),
 }
-"""By contract, the module that breaks it, and what it imports."""
+"""For each contract, a module that breaks it, and what that imports."""
 
 
 def lint(directory: Path) -> tuple[int, str]:
@@ -40,7 +40,7 @@ def lint(directory: Path) -> tuple[int, str]:
 
 @pytest.fixture(scope="module")
 def said(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """What import-linter says of this repository with all offenders in it."""
+    """What import-linter says of this repository with all violations in it."""
     copy = tmp_path_factory.mktemp("copy")
     for package in ("bench", "components", "dcmesh", "lab", "tests"):
         shutil.copytree(ROOT / package, copy / package, ignore=shutil.ignore_patterns("go", "__pycache__"))

@@ -1,4 +1,4 @@
-"""Stacks with termination at ingress ports, and DNS captured for consumers alone: the whole program under mocks."""
+"""Stacks with termination at ingress ports, and DNS capture for consumers only. The whole program runs under mocks."""
 
 import json
 from typing import Any
@@ -17,7 +17,7 @@ TRAFFIC = "traffic.sidecar.istio.io"
 
 
 def stack() -> dict[str, Any]:
-    """Return the demo with termination at ingress ports, and a consumer whose pods' labels are said."""
+    """Return the demo with termination at ingress ports, and a consumer with a given selector."""
     raw = stack_dev()
     exporter, importer = raw["sites"]
     (export,) = exporter["exports"]
@@ -34,7 +34,7 @@ def engine() -> Engine:
 
 @pytest.fixture(scope="module")
 def before() -> Engine:
-    """The same as of the first edition."""
+    """The same with the first termination, at the pod."""
     return run_program(Engine(), stack_dev())
 
 
@@ -132,7 +132,7 @@ def test_the_doctor_knows_the_ingress_port(engine: Engine) -> None:
 
 
 def test_status_and_doctor_compare_with_what_the_program_makes(engine: Engine) -> None:
-    """What they know is what the stack's outputs say, as JSON."""
+    """They know only the stack's outputs, as JSON."""
     outputs = {"sites": engine.outputs["sites"], "kubeconfigs": dict.fromkeys(("dc1", "dc2"), "")}
     (export,) = parse_outputs(json.loads(json.dumps(outputs)))[0].exports
     (made,) = (of.spec for of in at_dc1(engine, "EnvoyFilter") if of.object == ("demo", "hello-ingress"))

@@ -1,4 +1,4 @@
-"""The NetworkPolicies of docs/locked-down.md: they let through what a link needs, and shut the rest."""
+"""The NetworkPolicies of docs/locked-down.md: they admit what a link needs, and refuse the rest."""
 
 import re
 from typing import Any
@@ -13,17 +13,17 @@ from tests.unit.configurations import ROOT
 FENCES = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs/locked-down.md").read_text(), re.DOTALL)
 POLICIES: list[dict[str, Any]] = [of for text in FENCES if (of := yaml.safe_load(text))["kind"] == "NetworkPolicy"]
 OWN = {"metadata": {"name": "dcmesh-egress-own", "namespace": "dcmesh-egress"}, "spec": closed()}
-"""What dcmesh itself makes of an egress gateway without clients."""
+"""The policy that dcmesh itself makes for an egress gateway without clients."""
 
 
 def pods_of(namespace: str, app: str) -> Caller:
-    """Return pods of a namespace; those of an egress gateway have its labels."""
+    """Return pods of a namespace. Those of an egress gateway have the gateway's labels."""
     pod_labels = LABELS if namespace == "dcmesh-egress" else {"app": app}
     return Caller(namespace=namespace, namespace_labels={NAMESPACE_NAME: namespace}, labels=pod_labels)
 
 
 def closing(source: str, target: str, port: int, app: str = "db") -> list[str]:
-    """Return the policies that keep the pods of a namespace from those of another; empty is the other site."""
+    """Return the policies that separate the pods of a namespace from those of another. Empty means the other site."""
     caller = pods_of(source, app) if source else OUTSIDE
     there = pods_of(target, app) if target else OUTSIDE
     of = {name: [one for one in [*POLICIES, OWN] if one["metadata"]["namespace"] == name] for name in (source, target)}
@@ -66,7 +66,7 @@ def test_all_else_is_shut(source: str, target: str, port: int) -> None:
 
 
 def test_others_in_a_databases_namespace_are_left_alone() -> None:
-    """Who copies the policy where none was must not shut an operator or an application in or out."""
+    """Copying the policy into a namespace that had none must not cut off an operator or an application."""
     assert closing("other", "wookie", 8080, app="another") == []
     assert closing("wookie-dr", "other", 8080, app="another") == []
 

@@ -1,4 +1,4 @@
-"""A site that is gone, by `failover.without`: nothing asks it, and nothing in it is changed."""
+"""A site that is gone according to `failover.without`: nothing asks it, and nothing in it is changed."""
 
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,7 @@ def raw() -> dict[str, Any]:
 
 @pytest.fixture
 def engine(raw: dict[str, Any]) -> Engine:
-    """The same, with a database of dc1's own beside."""
+    """The same, with another database of dc1's own."""
     raw["sites"][0]["workloads"].append({"kind": "mariadb", "namespace": "reports"})
     for site in raw["sites"]:
         site["cluster"] = "k3d"
@@ -66,7 +66,7 @@ def test_nobody_asks_for_its_certificates(engine: Engine) -> None:
 
 
 def test_no_probe_of_its_hosts_runs_anew(engine: Engine) -> None:
-    """Nor is it gone, which `--target` would not allow."""
+    """The Job is not removed either, because `--target` would not allow that."""
     ignored = {job.name: list(job.request.ignoreChanges) for job in engine.kind("Job")}
     assert ignored == {
         "dc1-imports.wookie.db-job": ["*"],
@@ -75,7 +75,7 @@ def test_no_probe_of_its_hosts_runs_anew(engine: Engine) -> None:
 
 
 def test_no_rollout_is_waited_for_in_it(engine: Engine) -> None:
-    """Its Commands stay in the state, or come there when dcmesh is new, but ask a dead cluster nothing."""
+    """Its Commands stay in the state, or are added by a new dcmesh, but they do not ask a dead cluster."""
     commands = {one.name: one.inputs["create"] for one in engine.kind("Command") if one.name.endswith("-rolled-out")}
     assert [commands.pop(f"dc1.{name}-rolled-out") for name in ("wookie", "reports")] == [":", ":"]
     assert [*commands] == ["dc2.wookie-dr-rolled-out"]
@@ -83,7 +83,7 @@ def test_no_rollout_is_waited_for_in_it(engine: Engine) -> None:
 
 
 def test_the_switchover_needs_nothing_of_it(engine: Engine) -> None:
-    """Nor does `--target`: nothing that comes before the Command is of the lost site's."""
+    """`--target` needs nothing of it either: no resource of the lost site comes before the Command."""
     command = engine.asked["dc1.wookie-dc2.wookie-dr-switchover"]
     words = "--site dc2/wookie-dr/db --other dc1 --primary dc2 --without dc1 --at 0-1-7"
     assert command.inputs["create"].endswith(f" -m dcmesh switchover {words}")

@@ -1,4 +1,4 @@
-"""What pip installs, and the template of a project that uses it."""
+"""The packages that pip installs, and the template of a project that uses them."""
 
 import os
 import re
@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import setuptools
 import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
@@ -24,7 +23,7 @@ SETUP = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools
 
 
 def files(*suffixes: str) -> dict[str, list[Path]]:
-    """Return the files with these suffixes, by the package that they are in when it is installed."""
+    """Return the files with these suffixes, by the installed package that contains them."""
     found = dict[str, list[Path]]()
     for name, tree in TREES.items():
         for path in tree.rglob("*"):
@@ -35,7 +34,7 @@ def files(*suffixes: str) -> dict[str, list[Path]]:
 
 def test_every_package_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     given = dict[str, Any]()
-    monkeypatch.setattr(setuptools, "setup", given.update)
+    monkeypatch.setattr("setuptools.setup", given.update)
     monkeypatch.chdir(ROOT)
     runpy.run_path("setup.py")
     assert sorted(given["packages"]) == sorted(files(".py"))
@@ -47,7 +46,7 @@ def test_every_file_beside_the_modules_is_installed() -> None:
 
 
 def test_installed_components_need_no_package_of_that_name(tmp_path: Path) -> None:
-    """Their name is one that others have, too."""
+    """Others have packages of that name, too."""
     for name, tree in TREES.items():
         (tmp_path / name).symlink_to(tree)
     modules = [f"{package}.{path.stem}" for package, paths in files(".py").items() for path in paths]
@@ -78,7 +77,7 @@ PINNED = dict(re.fullmatch(r"(\S+)==(\S+)", line).groups() for line in requireme
 
 
 def needed(lines: list[str], extras: frozenset[str] = frozenset()) -> Iterator[str]:
-    """Yield the names of all packages that come with these, as what is installed says."""
+    """Yield the names of all packages that are installed along with these."""
     for requirement in map(Requirement, lines):
         chosen = [{"extra": extra} for extra in ("", *extras)]
         if requirement.marker and not any(requirement.marker.evaluate(of) for of in chosen):
@@ -88,7 +87,7 @@ def needed(lines: list[str], extras: frozenset[str] = frozenset()) -> Iterator[s
 
 
 def test_what_comes_with_dcmesh_is_pinned_at_what_is_tested_here() -> None:
-    """Else `pulumi install` would get another version than CI ran."""
+    """Otherwise `pulumi install` would get another version than CI ran."""
     names = {canonicalize_name(name) for name in needed(requirements("dependencies.txt"))}
     assert len(names) > 20
     pinned = {canonicalize_name(name): of for name, of in PINNED.items()}
@@ -103,20 +102,12 @@ def test_what_pulumi_install_reads_goes_by_the_pins(directory: str) -> None:
     assert (ROOT / directory / path).read_text() == (ROOT / "constraints.txt").read_text()
 
 
-def test_pip_tells_an_older_python_what_is_needed() -> None:
-    """It looks for a file of that name, and says that there is none."""
-    (too_old,) = [of for of in map(Requirement, requirements("requirements.txt")[2:]) if of.marker]
-    assert too_old.url == "file:///dcmesh-needs-python-3.11-or-newer"
-    assert too_old.marker
-    assert [too_old.marker.evaluate({"python_version": of}) for of in ("3.10", "3.11")] == [True, False]
-
-
 # --- the program, as Pulumi runs it ------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("project", ["Pulumi.yaml", "template/Pulumi.yaml"])
 def test_the_clusters_of_no_kubeconfig_that_happens_to_be_there(project: str) -> None:
-    """A resource without a provider of its own would go to the cluster that kubectl has chosen."""
+    """A resource without an explicit provider would go to the cluster that kubectl has chosen."""
     config = yaml.safe_load((ROOT / project).read_text())["config"]
     assert config["pulumi:disable-default-providers"] == ["kubernetes"]
 

@@ -1,4 +1,4 @@
-"""examples/gitops: what a pipeline runs is there, in the versions that CI runs."""
+"""examples/gitops: the files that a pipeline runs exist, with the versions that CI runs."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ WORKFLOW: dict[Any, Any] = yaml.safe_load((ROOT / "examples/gitops/workflow.yaml
 
 
 def steps(job: str) -> dict[str, dict[str, Any]]:
-    """Return what a job of the workflow does, by name."""
+    """Return the steps of a job of the workflow, by name."""
     return {step.get("name", step.get("uses")): step for step in WORKFLOW["jobs"][job]["steps"]}
 
 
@@ -26,12 +26,12 @@ def test_a_pull_request_is_previewed_and_a_merge_runs_up() -> None:
 
 
 def test_a_preview_of_a_fork_has_no_credentials() -> None:
-    """It would run the fork's program with them."""
+    """It would run the fork's program with the credentials."""
     assert "head.repo.full_name == github.repository" in WORKFLOW["jobs"]["preview"]["if"]
 
 
 def test_an_up_is_never_killed_by_the_next_and_no_preview_takes_its_place() -> None:
-    """GitHub cancels what waits in a group when another run of the group comes."""
+    """GitHub cancels a waiting run of a group when another run of the group comes."""
     assert WORKFLOW["jobs"]["up"]["concurrency"] == {"group": "dc1", "cancel-in-progress": False}
     assert "concurrency" not in WORKFLOW
     assert "concurrency" not in WORKFLOW["jobs"]["preview"]

@@ -1,4 +1,4 @@
-"""A preview of a stack that is all new comes to its end, and shows what `up` then makes."""
+"""A preview of a new stack completes, and shows what `up` then makes."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The whole program, `__main__.py` as it stands, under mocks: the stack dev, and what else a stack may look like."""
+"""The whole program, the real `__main__.py`, under mocks: with the stack dev, and with other kinds of stacks."""
 
 import copy
 import functools
@@ -48,7 +48,7 @@ def on_existing_clusters(stack: Config) -> None:
 
 
 def apart(stack: Config) -> list[tuple[str, Config]]:
-    """As production does it: a stack for trust and one for each site, run one after the other."""
+    """As in production: a stack for trust and one for each site, run one after the other."""
     on_existing_clusters(stack)
     exporter, importer = stack["sites"]
     of_trust = {"source": "stack", "stack": "organization/dcmesh/trust"}
@@ -60,7 +60,7 @@ def apart(stack: Config) -> list[tuple[str, Config]]:
 
 
 def more_exports(stack: Config) -> None:
-    """A database and a queue beside hello, for three accounts, one of them in another namespace."""
+    """hello, and also a database and a queue, for three accounts, one of them in another namespace."""
     accounts = [("demo-dr", "client"), ("demo-dr", "auditor"), ("shop-dr", "replica")]
     exporter, importer = stack["sites"]
     consumers = [{"site": "dc2", "namespace": namespace, "serviceAccount": name} for namespace, name in accounts]
@@ -106,7 +106,7 @@ def both_directions(stack: Config) -> None:
 
 
 def databases(stack: Config) -> None:
-    """The example mariadb beside the demo: a primary in dc1, its replica in dc2."""
+    """The demo, and also the example mariadb: a primary in dc1, its replica in dc2."""
     for site, example in zip(stack["sites"], example_stack("mariadb")["sites"], strict=True):
         for part in ("workloads", "exports", "imports"):
             site[part] = site.get(part, []) + example.get(part, [])
@@ -119,7 +119,7 @@ def databases_apart(stack: Config) -> list[tuple[str, Config]]:
 
 
 def switchable(stack: Config) -> None:
-    """The example mariadb-switchover beside the demo: either site can be the primary, and dc1 is."""
+    """The demo, and also the example mariadb-switchover: either site can be the primary, and dc1 is."""
     example = example_stack("mariadb-switchover")
     stack["primary"] = example["primary"]
     for site, other in zip(stack["sites"], example["sites"], strict=True):
@@ -137,7 +137,7 @@ COMMON_PASSWORD = "secret-of-both-1"
 
 
 def switchable_apart(stack: Config) -> list[tuple[str, Config]]:
-    """Each site in a stack of its own, which both have the password. dc1's is run again when dc2 is there."""
+    """Each site in a stack of its own. Both stacks have the password. dc1's runs again after dc2's."""
     switchable(stack)
     trust, dc1, dc2 = apart(stack)
     for _, one in (dc1, dc2):
@@ -185,7 +185,7 @@ def stack(request: pytest.FixtureRequest, deploy: Callable[..., Engine]) -> Engi
 
 
 def only(*changes: Callable[[Config], None]) -> pytest.MarkDecorator:
-    """Run a test on some of the stacks alone."""
+    """Run a test on some of the stacks only."""
     return pytest.mark.parametrize("stack", changes, indirect=True, ids=lambda change: change.__name__)
 
 
@@ -290,7 +290,7 @@ def test_probes_wait_for_all_that_is_imported_into_their_namespace(stack: Engine
 
 
 def test_every_imported_host_is_probed(stack: Engine) -> None:
-    """Each import is one consumer's: its hosts are asked in its namespace."""
+    """Each import belongs to one consumer, so its hosts are asked in that consumer's namespace."""
     assert asked_hosts(stack).keys() == {site_of(e) for e in imported(stack, "ServiceEntry")}
     for site in asked_hosts(stack):
         entries = [e for e in imported(stack, "ServiceEntry") if site_of(e) == site]
@@ -347,7 +347,7 @@ def test_importers_go_where_the_link_says_and_trust_whom_it_says(stack: Engine) 
 
 
 def is_asked_by(name: str, rule: Config) -> bool:
-    """Tell whether a rule is for connections that ask for this server name, as Istio matches it."""
+    """Tell whether a rule applies to connections with this server name, as Istio matches it."""
     (condition,) = rule["when"]
     assert condition["key"] == "connection.sni"
     patterns = [[pattern.removeprefix("*") for pattern in condition.get(k, [])] for k in ("values", "notValues")]
@@ -356,7 +356,7 @@ def is_asked_by(name: str, rule: Config) -> bool:
 
 
 def test_who_asks_for_the_service_itself_needs_no_permission(stack: Engine) -> None:
-    """That is how local clients ask, whatever pod they are led to."""
+    """Local clients ask in this way, whatever pod they are led to."""
     rules = [rule for policy in stack.kind("AuthorizationPolicy") for rule in policy.spec["rules"]]
     for link in stack.outputs["link"].values():
         for export in link["exports"]:
@@ -389,7 +389,7 @@ def test_what_is_in_a_cluster_of_somebody_else_is_deleted_by_itself(stack: Engin
 
 
 def test_changed_certificates_are_allowed_first_and_seen_through(stack: Engine) -> None:
-    """By what the Secret has by then. Other stacks are told of them when all proxies follow."""
+    """The Secret's content then decides. Other stacks learn of them when all proxies follow."""
     given = {site_of(secret): secret for secret in stack.kind("Secret") if secret.object[1] == "cacerts"}
     settling = {site_of(one): one for one in stack.kind("Command") if one.name.endswith("-certificates")}
     assert settling.keys() == given.keys()
@@ -400,7 +400,7 @@ def test_changed_certificates_are_allowed_first_and_seen_through(stack: Engine) 
         begun = stack[f"{site}-certificates-begun"]
         written = [pems["cert-chain.pem"], pems["root-cert.pem"]]
         assert (begun.inputs["create"], begun.inputs["triggers"]) == (":", written)
-        assert begun.name in stack.before(secret.name), "what was begun and taken back is seen through too"
+        assert begun.name in stack.before(secret.name), "a change that was begun and taken back is completed too"
         assert command.inputs["triggers"] == [*written, f"id of {begun.name}"]
         assert command.inputs["create"].endswith(f"-m dcmesh settle {site}")
         istiods = {r.name for r in stack.kind("Release") if r.inputs["name"] == "istiod" and site_of(r) == site}
@@ -538,7 +538,7 @@ PRIMARY = "db-0.db.wookie.svc.cluster.local"
 
 
 def by_site(stack: Engine, kind: str, name: str) -> dict[str, Resource]:
-    """Return what each site has of a kind whose name ends so."""
+    """Return each site's resources of a kind whose names end with this."""
     return {site_of(resource): resource for resource in stack.kind(kind) if resource.name.endswith(name)}
 
 
@@ -578,7 +578,7 @@ def test_gateways_open_without_waiting_for_databases(stack: Engine) -> None:
 
 @pytest.mark.usefixtures("deploy")
 def test_a_replica_is_made_once_its_primary_is_there(dev: Config) -> None:
-    """Its stack may come first: the rest of it is made, and it exports what it will have."""
+    """Its stack may come first. Then everything else is made, and it exports what it will have."""
     _, primary, (_, stack) = databases_apart(dev)
     del stack["trust"], primary[1]["trust"]
     replica = stack["sites"][0]
@@ -601,7 +601,7 @@ HERE, THERE = "db-0.db.wookie.svc.cluster.local", "db-0.db.wookie-dr.svc.cluster
 
 
 def container_env(pods: Resource) -> dict[str, str]:
-    """Return what the first container of a resource's pods is given, the init container if there is one."""
+    """Return the environment of the first container of a resource's pods: the init container if there is one."""
     pod = pods.spec["template"]["spec"]
     first = (pod.get("initContainers") or pod["containers"])[0]
     return {variable["name"]: variable["value"] for variable in first["env"] if "value" in variable}
@@ -626,14 +626,14 @@ def test_both_sites_have_one_password_and_tell_it(stack: Engine) -> None:
 
 
 def switchovers(stack: Engine) -> list[Resource]:
-    """Return the Commands that bring databases to their roles."""
+    """Return the Commands that give databases their roles."""
     return [command for command in stack.kind("Command") if command.name.endswith("-switchover")]
 
 
 @pytest.mark.usefixtures("stack")
 @only(switchable, switched)
 def test_a_switchover_restarts_no_pod(deploy: Callable[..., Engine]) -> None:
-    """The ConfigMaps with the role are all that `primary` changes in the clusters; a Command switches over."""
+    """`primary` changes only the ConfigMaps with the role in the clusters. A Command does the switchover."""
     before, after = deploy(switchable), deploy(switched)
     differ = {name for name, r in before.asked.items() if r.inputs != after[name].inputs}
     commands = {"dc1.wookie-dc2.wookie-dr-switchover", "dc1.wookie-dc2.wookie-dr-switchover-begun"}
@@ -675,7 +675,7 @@ def test_the_output_is_of_the_present_roles(stack: Engine, deploy: Callable[...,
 @pytest.mark.usefixtures("deploy")
 @pytest.mark.parametrize("primary", ["dc1", "dc2"])
 def test_the_primarys_stack_comes_first(dev: Config, primary: str) -> None:
-    """It starts as the primary though nothing is there of the other site; a replica waits."""
+    """It starts as the primary although nothing of the other site exists yet. A replica waits."""
     trust, dc1, dc2, _ = switchable_apart(dev)
     for _, one in (dc1, dc2):
         one["primary"] = primary
@@ -765,13 +765,15 @@ def test_importers_go_where_they_are_told_to(
 # --- where the gateway stands ------------------------------------------------------------------------------------
 
 OLD, NEW = "dc1-gateway-service", "dc1-gateway.dcmesh-gateway-service"
-"""The gateway's Service, as dcmesh 0.1.0 has named it, and as it is named since."""
+"""The gateway's Service, with the name of dcmesh 0.1.0, and with the name since then."""
 
 
 def left_by(*services: str, told: str | None = None) -> dict[str, Any]:
-    """Return the state of dev's stack with these Services; `told` is the namespace that its last `up` told of, if any.
+    """Return the state of dev's stack with these Services.
 
-    The cluster's provider is what shows that the site was there.
+    `told` is the gateway's namespace in the last `up`'s outputs.
+
+    The cluster's provider shows that the site existed.
     """
     urn = "urn:pulumi:dev::dcmesh"
     outputs = {"sites": {"dc1": {"gateway": {"namespace": told}}}} if told else {}
@@ -794,10 +796,10 @@ def left_by(*services: str, told: str | None = None) -> dict[str, Any]:
     [
         ({}, {}, {NEW}),
         (left_by(OLD, told="istio-system"), {}, {OLD}),
-        (left_by(OLD), {}, {OLD}),  # an `up` that has failed half-way
+        (left_by(OLD), {}, {OLD}),  # An `up` has failed half-way.
         (left_by(NEW, told="dcmesh-gateway"), {}, {NEW}),
         (left_by("dc1-gateway.infra-service", told="infra"), {}, {"dc1-gateway.infra-service"}),
-        (left_by(OLD, NEW, told="istio-system"), {}, {OLD}),  # a move that has failed half-way, and is taken back
+        (left_by(OLD, NEW, told="istio-system"), {}, {OLD}),  # A move has failed half-way, and is taken back.
         (left_by(OLD, NEW, told="dcmesh-gateway"), {}, {NEW}),
         (left_by(OLD, told="istio-system"), {"namespace": "dcmesh-gateway"}, {NEW}),
     ],
@@ -815,7 +817,7 @@ def test_a_gateway_stays_where_it_is_until_it_is_to_move(
 
 
 def test_a_gateway_that_moves_can_leave_another_behind_of_which_nobody_is_told(dev: Config) -> None:
-    """Sites of other stacks still use it, until their next `up`."""
+    """Until their next `up`, sites of other stacks still use the old one."""
     dev["sites"][0]["gateway"] = {"namespace": "dcmesh-gateway", "formerNamespace": "istio-system"}
     before = left_by(OLD, told="istio-system")
     stacks = {"organization/dcmesh/test": {"sites": {"dc1": {"gateway": {"namespace": "istio-system"}, "servers": []}}}}
@@ -831,7 +833,7 @@ def test_a_gateway_that_moves_can_leave_another_behind_of_which_nobody_is_told(d
 
 
 def with_wishes(stack: Config) -> None:
-    """An Istio from a private mirror, and a range of one's own for virtual addresses."""
+    """An Istio from a private mirror, and another range for virtual addresses."""
     more_exports(stack)
     exporter, importer = stack["sites"]
     importer["vipRange"] = "100.64.0.0/10"
@@ -994,13 +996,13 @@ def test_trust_is_configured(engine: Engine, dev: Config) -> None:
     ids=["call", "resource", "read", "name taken"],
 )
 def test_the_mocks_refuse_what_they_do_not_know(engine: Engine, program: Callable[[], object]) -> None:
-    """Else all of the above would prove less."""
+    """Otherwise the tests above would prove less."""
     with pytest.raises(Exception, match=r"unknown|did not make|are named"):
         engine.run(program)
 
 
 def test_every_helm_release_is_looked_at_before_and_let_go_after(stack: Engine) -> None:
-    """Helm refuses for ever what a killed run has left."""
+    """Helm would refuse for ever a release that a killed run has left."""
     for release in stack.kind("Release"):
         hooks = release.request.hooks
         site = site_of(release)

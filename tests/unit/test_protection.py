@@ -1,4 +1,4 @@
-"""Protection: what is kept from deletion, and that a database that is gone is missed before anything is changed."""
+"""Protection: what is protected from deletion. If a database is missing, that is noticed before anything is changed."""
 
 import copy
 from collections.abc import Callable, Iterator
@@ -19,7 +19,7 @@ THROW_AWAY = {"create": "a", "kubeconfig": "b", "delete": "c", "throwAway": True
 
 
 def stack_of(cluster: Any = GONE, **changes: Any) -> Config:
-    """Return a stack with a site that has one database of each kind, and the demo."""
+    """Return a stack with one site, which has a database of each kind and the demo."""
     workloads = [
         {"kind": "mariadb", "namespace": "shop", "name": "db", "replicas": 1, "storage": STORAGE},
         {"kind": "pxc", "namespace": "bank", "name": "db", "storage": {**STORAGE, "storageClass": "fast"}},
@@ -37,7 +37,7 @@ def clusters(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 def kept(output: Any) -> Any:
-    """Return an output as the state has it: without the keys of what is None."""
+    """Return an output as the state has it: without keys whose value is None."""
     if isinstance(output, dict):
         return {key: kept(value) for key, value in output.items() if value is not None}
     return [kept(value) for value in output] if isinstance(output, list) else output
@@ -100,13 +100,13 @@ def test_a_database_that_waits_for_its_source_has_nothing_to_protect(engine: Eng
 
 @pytest.fixture(scope="module")
 def before(run: Run) -> Config:
-    """What the last `up` left as the output `sites`."""
+    """The output `sites` of the last `up`."""
     sites: Config = run(stack_of()).outputs["sites"]
     return sites
 
 
 def refused(before: Config, changes: Config, stack: Config | None = None) -> list[str]:
-    """Return what is said of a changed stack; the outputs are those of its last `up`."""
+    """Return the errors of a changed stack. The outputs are those of its last `up`."""
     raw = copy.deepcopy(stack or stack_of())
     for path, value in changes.items():
         put(raw, path, value)
@@ -145,7 +145,7 @@ def test_a_database_that_is_gone_is_missed(before: Config, changes: Config, said
 
 @pytest.mark.parametrize(("changes", "said"), GONE_CASES)
 def test_so_is_one_of_the_last_release(before: Config, changes: Config, said: str) -> None:
-    """Its outputs tell of servers alone, and nothing of them is protected yet."""
+    """Its outputs list only servers, and none of them is protected yet."""
     old = {"dc1": {key: value for key, value in before["dc1"].items() if key != "workloads"}}
     assert refused(old, {}) == []
     assert [line for line in refused(old, changes) if line.startswith(said) and LIFT in line]

@@ -1,4 +1,4 @@
-"""Sites with Percona XtraDB Clusters, by the whole program: the operator, and what source and replica share."""
+"""Sites with Percona XtraDB Clusters, made by the whole program: the operator, and what source and replica share."""
 
 import shlex
 from pathlib import Path
@@ -130,7 +130,7 @@ def test_the_old_primary_is_a_replica_before_the_new_one_is_asked_for(primary: s
 
 
 def test_nothing_of_a_cluster_but_its_channels_and_the_word_of_its_role_changes_with_the_primary() -> None:
-    """Else its nodes would be restarted. For another hookScript its operator restarts none."""
+    """Otherwise its nodes would be restarted. The operator restarts none because of another hookScript."""
     specs = [{name: cluster.spec for name, cluster in clusters(run_with(primary)).items()} for primary in SITES]
     for each in specs:
         for spec in each.values():

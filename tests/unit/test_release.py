@@ -1,4 +1,4 @@
-"""What is said of releases, in pyproject.toml and in CHANGELOG.md."""
+"""The releases in pyproject.toml and in CHANGELOG.md."""
 
 import re
 import tomllib

@@ -1,4 +1,4 @@
-"""Soak: which tests belong to it, the page of their results, and when that page does not hold any more."""
+"""Soak: which tests belong to it, the page of their results, and when that page is no longer valid."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -118,7 +118,7 @@ def test_some(n): pass
 @pytest.fixture
 def repository(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
     """A repository with three tests, two of them soak tests."""
-    # Without the plugin that looks through all of this process's garbage, five times at the end of each run.
+    # This leaves out the plugin that collects this process's garbage five times at the end of each run.
     options = "--strict-markers -p no:unraisableexception"
     pytester.makeini(f"[pytest]\nmarkers = soak(proves)\naddopts = {options}")
     pytester.maketxtfile(proven="as it is")

@@ -1,6 +1,6 @@
-"""Stacks run apart, as in production: what crosses between them, in which order, and what never does.
+"""Separate stacks, as in production: what crosses between them, in which order, and what never does.
 
-What holds for them as for one stack is in test_program.py, for the stack `apart`.
+test_program.py tests what they have in common with one stack, on the stack `apart`.
 """
 
 import json
@@ -49,7 +49,7 @@ def clusters(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def stacks(clusters: None) -> Stacks:
-    """Everything, in the order of docs/production.md."""
+    """All stacks, in the order of docs/production.md."""
     sites = [("dc1", stack_of("dc1")), ("dc2", stack_of("dc2", "dc1")), ("dc3", stack_of("dc3", "dc1"))]
     return run_apart([("trust", TRUST), *sites])
 
@@ -59,7 +59,7 @@ def without(stacks: Stacks, *names: str) -> Stacks:
 
 
 def objects(engine: Engine) -> dict[str, Any]:
-    """Return all that is in a cluster."""
+    """Return everything that is in a cluster."""
     return {resource.name: resource.inputs for resource in engine.in_kubernetes()}
 
 
@@ -76,12 +76,12 @@ def test_trust_hands_out_an_intermediate_for_each_site_and_its_key_is_secret(sta
     assert set(outputs) == {"dc1", "dc2", "dc3"}
     assert len({parts["caKey"] for parts in outputs.values()}) == 3
     readable = list(readable_strings(stacks["trust"].raw_outputs["intermediates"]))
-    assert {parts["caCert"] for parts in outputs.values()} <= set(readable), "what is no secret may be read"
+    assert {parts["caCert"] for parts in outputs.values()} <= set(readable), "what is not secret may be read"
     assert not {parts["caKey"] for parts in outputs.values()} & set(readable)
 
 
 def test_trust_shows_what_it_has_issued(stacks: Stacks) -> None:
-    """Among it how long it is valid; and a site what its proxies follow, which is the same in the end."""
+    """This includes how long it is valid. A site shows what its proxies follow, which is the same in the end."""
     shown, intermediates = (stacks["trust"].outputs[name] for name in ("certificates", "intermediates"))
     assert shown == {
         site: {part: intermediates[site][part] for part in ("certChain", "rootCert")} for site in ("dc1", "dc2", "dc3")
@@ -104,7 +104,7 @@ def test_each_site_has_its_own_intermediate_and_no_other(stacks: Stacks, site: s
         "root-cert.pem": issued[site]["rootCert"],
     }
     everything = str([resource.raw for resource in stacks[site].asked.values()]) + str(stacks[site].raw_outputs)
-    assert cacerts["ca-key.pem"].strip() in everything, "else nothing was looked at"
+    assert cacerts["ca-key.pem"].strip() in everything, "otherwise the test looked at nothing"
     for other in issued.keys() - {site}:
         assert issued[other]["caKey"].strip() not in everything
 
@@ -146,7 +146,7 @@ def test_a_gateway_that_moved_is_followed_by_the_next_up(stacks: Stacks) -> None
 
 
 def test_another_replica_changes_nothing_of_the_others(stacks: Stacks) -> None:
-    """What is added alone may be new: connections to the others stay."""
+    """Only the added one's objects may be new, so that connections to the others stay."""
     (workload,), (export,) = (stack_of("dc1")["sites"][0][part] for part in ("workloads", "exports"))
     grown = stack_of("dc1", workloads=[workload | {"replicas": 5}], exports=[export | {"replicas": 5}])
     after = run_apart([("dc1", grown), ("dc2", stack_of("dc2", "dc1"))], stacks)
@@ -187,7 +187,7 @@ def test_without_the_exporting_stack_nothing_is_made(stacks: Stacks) -> None:
 
 
 def test_an_importer_without_its_exporter_is_pending(stacks: Stacks) -> None:
-    """The stack is there and was never up: everything else is made, and a warning says what to do."""
+    """The exporter's stack exists, but was never up. Everything else is made, and a warning says what to do."""
     trust = stacks["trust"].outputs
     engine = Engine(stacks={"organization/dcmesh/trust": trust, "organization/dcmesh/dc1": {}})
     run_program(engine, stack_of("dc2", "dc1"))
@@ -214,7 +214,7 @@ def test_nobody_is_warned_where_all_is_there(stacks: Stacks) -> None:
 
 
 def back(stack: Config) -> Config:
-    """Return a stack with what another one would have, in the other direction: other names, swapped sites."""
+    """Return a stack for the other direction: with other names, and swapped sites."""
     text = json.dumps(stack).replace('"demo', '"back')
     for old, new in (("dc1", "dcX"), ("dc2", "dc1"), ("dcX", "dc2")):
         text = text.replace(f'"{old}"', f'"{new}"')
@@ -222,7 +222,7 @@ def back(stack: Config) -> Config:
 
 
 def test_both_directions_have_no_first(stacks: Stacks) -> None:
-    """dc1 and dc2 each import from the other: dc1, dc2, and dc1 once more."""
+    """dc1 and dc2 import from each other. The order is dc1, dc2, and dc1 once more."""
     there = {name: stack_of(name, peer) for name, peer in (("dc1", "dc2"), ("dc2", "dc1"))}
     both = {name: json.loads(json.dumps(stack)) for name, stack in there.items()}
     for name, other in (("dc1", "dc2"), ("dc2", "dc1")):
@@ -237,11 +237,11 @@ def test_both_directions_have_no_first(stacks: Stacks) -> None:
     assert asked_hosts(first) == {}
     assert len(asked_hosts(second["dc2"])["dc2"]) == len(asked_hosts(third)["dc1"]) == 3
     assert first.outputs["link"] == third.outputs["link"]
-    assert objects(first).items() <= objects(third).items(), "what stood stays as it was"
+    assert objects(first).items() <= objects(third).items(), "existing ones stay as they were"
 
 
 def test_a_site_with_a_key_of_its_own_first_asks_for_its_certificate(stacks: Stacks) -> None:
-    """Then the stack `trust` signs, and the site's stack goes on."""
+    """After that the stack `trust` signs, and the site's stack goes on."""
     outputs = {"organization/dcmesh/dc1": stacks["dc1"].outputs, "organization/dcmesh/trust": {}}
     own = stack_of("dc2", "dc1") | {"trust": {**OF_TRUST, "ownKey": 1}}
     engine = run_program(Engine(stacks=outputs), own)
@@ -253,7 +253,7 @@ def test_a_site_with_a_key_of_its_own_first_asks_for_its_certificate(stacks: Sta
 
 
 def test_a_stack_that_has_a_cluster_does_not_ask_anew(stacks: Stacks) -> None:
-    """With another name of its site, all that it has would go."""
+    """If its site had another name, everything that it has would be deleted."""
     outputs = {"organization/dcmesh/dc1": stacks["dc1"].outputs, "organization/dcmesh/trust": {}}
     own = stack_of("dc2", "dc1") | {"trust": {**OF_TRUST, "ownKey": 1}}
     provider = {"urn:pulumi:dc2::dcmesh::pulumi:providers:kubernetes::dc-2-cluster-kubernetes": {"outputs": {}}}

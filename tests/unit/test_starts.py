@@ -1,4 +1,4 @@
-"""The stack files of docs/start/: those of a page are right, and what one site imports is what the other exports."""
+"""The stack files of docs/start/: each is right, and on each page one site imports what the other exports."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,7 +21,7 @@ Outputs = dict[str, Mapping[str, Any]]
 
 
 def told(file: Path, outputs: Outputs) -> Mapping[str, Any]:
-    """Return what a stack's outputs say to others, given those of the stacks before it."""
+    """Return a stack's outputs for others, given the outputs of the stacks before it."""
     name = file.stem.removeprefix("Pulumi.")
 
     def read(stack: str) -> Mapping[str, Any]:
@@ -42,7 +42,7 @@ def told(file: Path, outputs: Outputs) -> Mapping[str, Any]:
 
 @pytest.mark.parametrize("start", STARTS, ids=lambda path: path.name)
 def test_the_stacks_of_a_start_fit(start: Path) -> None:
-    """In the order of the page: all are there, and one that imports from a later one is run once more."""
+    """They run in the order of the page. All exist, and a stack that imports from a later one runs once more."""
     files = {file.stem.removeprefix("Pulumi."): file for file in start.iterdir()}
     outputs: Outputs = {f"organization/dcmesh/{name}": {} for name in files}
     for name in ("trust", "dc1", "dc2", "dc1"):
@@ -62,7 +62,7 @@ def test_a_file_of_a_start_is_in_the_schema_and_on_its_page(file: Path) -> None:
 
 
 def test_a_consumer_that_is_not_listed_is_found(tmp_path: Path) -> None:
-    """The test of the stacks can fail."""
+    """This shows that the test of the stacks can fail."""
     outputs: Outputs = {}
     for name in ("dc1", "dc2"):
         file = tmp_path / f"Pulumi.{name}.yaml"

@@ -1,4 +1,4 @@
-"""examples/permissions/status.yaml: it lets `status` and `doctor` read what they ask for, and nothing secret."""
+"""examples/permissions/status.yaml lets `status` and `doctor` read what they need, and nothing secret."""
 
 import re
 from collections.abc import Iterator
@@ -33,7 +33,7 @@ PATH = re.compile(
 
 
 def rules(namespace: str) -> Iterator[dict[str, Any]]:
-    """Yield the rules for a namespace; of `dcmesh-ask`, which is bound by the user, none."""
+    """Yield the rules for a namespace, without those of `dcmesh-ask`, which the user binds."""
     for found in OBJECTS:
         if found["kind"].endswith("Role") and found["metadata"].get("namespace", namespace) == namespace:
             yield from found["rules"] if found["metadata"]["name"] == "dcmesh-status" else ()

@@ -118,7 +118,13 @@ CHECKS = (
 )
 
 
-def cross_checks(configuration: Configuration) -> Iterator[Finding]:
-    """Find what is wrong between parts that are each right."""
+def cross_checks(configuration: Configuration, asks_clusters: bool = True) -> Iterator[Finding]:
+    """Find what is wrong between parts that are each right.
+
+    Args:
+        configuration: the configuration.
+        asks_clusters: whether kubeconfigs must be there.
+    """
     for check in CHECKS:
-        yield from check(configuration)
+        if asks_clusters or check is not clusters.kubeconfigs:
+            yield from check(configuration)

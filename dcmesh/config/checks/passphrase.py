@@ -14,11 +14,14 @@ from dcmesh.model.settings import ExistingCluster, GeneratedTrust
 
 
 def empty_passphrase(configuration: Configuration) -> Iterator[Finding]:
-    """Find an empty passphrase where more than throw-away clusters is at stake: everybody can read the secrets then."""
+    """Find an empty passphrase of a stack with more than throw-away clusters.
+
+    Everybody can read such a stack's secrets.
+    """
     trust = configuration.settings.trust
     at_stake: list[tuple[str, object, str]] = []
     if isinstance(trust, GeneratedTrust) and trust.issue_for:
-        at_stake.append(("trust.issueFor", trust.issue_for, "has this stack hold what signs for other sites"))
+        at_stake.append(("trust.issueFor", trust.issue_for, "makes this stack hold the key that signs for other sites"))
     for path, site in configuration.sites:
         if isinstance(site.cluster, ExistingCluster):
             at_stake.append((f"{path}.cluster.kubeconfig", site.cluster.kubeconfig, "leads to an existing cluster"))
@@ -34,11 +37,13 @@ def empty_passphrase(configuration: Configuration) -> Iterator[Finding]:
 
 
 def is_empty_passphrase(salt: str) -> bool:
-    """Tell whether the passphrase of a stack is empty, by its `encryptionsalt`, with which Pulumi checks it too.
+    """Tell whether the passphrase of a stack is empty, by its `encryptionsalt`.
 
-    The environment does not tell: a passphrase may be typed, or be in a file.
+    Pulumi checks passphrases in this way too.
+
+    The environment is not enough: a passphrase may be typed, or be in a file.
     """
-    if not salt or os.environ.get("PULUMI_CONFIG_PASSPHRASE"):  # which overrides all others
+    if not salt or os.environ.get("PULUMI_CONFIG_PASSPHRASE"):  # this variable overrides all other sources
         return False
     try:
         _, seed, _, nonce, sealed = salt.split(":")

@@ -287,7 +287,7 @@ def test_a_channel_that_cannot_be_made_tells_no_password(sites: dict[str, Kubect
         ' mariadb --socket="$run/mysqld.sock" 2>&1'
     )
     pod = ("exec", "--namespace", NAMESPACES["dc2"], "db-0", "--container", "mariadb", "--", "bash", "-c")
-    assert "MASTER_PASSWORD" in sites["dc2"](*pod, "cat /run/mysqld/channel.sql"), "else there is nothing to keep"
+    assert "MASTER_PASSWORD" in sites["dc2"](*pod, "cat /run/mysqld/channel.sql"), "otherwise there is nothing to keep"
     assert "MASTER_PASSWORD" not in sites["dc2"](*pod, f"{again}; true")
     assert sites["dc2"](*pod, f"({again} | only_error) 2>&1; true") == "ERROR 1198 (HY000)"
 

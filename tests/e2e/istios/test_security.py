@@ -424,7 +424,7 @@ def test_local_applications_keep_their_access(sites: dict[str, Kubectl]) -> None
     assert "ERROR 1045" in log_in(sites["dc1"], application, "db-0.db", "application", "wrong")
     own = database_passwords(sites["dc1"], "wookie")["replication_local"]
     for password in ("", own):
-        assert "ERROR 1698" in log_in(sites["dc1"], application, "db-0.db", "root", password), "which was not asked for"
+        assert "ERROR 1698" in log_in(sites["dc1"], application, "db-0.db", "root", password), "it was not asked for"
 
 
 def test_nothing_readable_of_replication_crosses_the_wan(

@@ -1,4 +1,4 @@
-"""The benchmark of peers: what is applied, and the table that is made of what is measured."""
+"""The benchmark of peers: what is applied, and the table that is made from the figures."""
 
 import subprocess
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ from tests.e2e.toolbox import Kubectl
 
 
 class Recorded(Kubectl):
-    """Keeps what is applied, and has a LoadBalancer with an address."""
+    """Records what is applied, and has a LoadBalancer with an address."""
 
     def __init__(self, path: Path) -> None:
         super().__init__("", path)
@@ -52,7 +52,7 @@ def joined(sites: Mapping[str, Recorded], tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def verified(certificate: str, trusted: str) -> bool:
-    """Whether a certificate is of one of these roots, as openssl sees it."""
+    """Tell whether openssl verifies a certificate against one of these roots."""
     roots = x509.load_pem_x509_certificates(trusted.encode())
     (own,) = x509.load_pem_x509_certificates(certificate.partition("-----BEGIN PRIVATE KEY-----")[0].encode())
     for root in roots:

@@ -1,4 +1,4 @@
-"""The benchmark of scale with gateways: its configuration, and the text that is made of what it measures."""
+"""The benchmark of scale with gateways: its configuration, and the text that is made from its figures."""
 
 from typing import Any
 

@@ -53,7 +53,7 @@ def test_all_pods_of_the_site_satisfy_it_and_those_of_the_other_are_as_they_were
     after = run_program(Engine(), raw)
     dc2 = {name: pod for name, pod in pods(after).items() if name.startswith("dc2")}
     assert {name: lacking(pod) for name, pod in dc2.items()} == {name: [] for name in dc2}
-    assert any(lacking(pods(before)[name]) for name in dc2), "else this would prove nothing"
+    assert any(lacking(pods(before)[name]) for name in dc2), "otherwise this would prove nothing"
     assert {n: p for n, p in pods(after).items() if n not in dc2} == {
         n: p for n, p in pods(before).items() if n not in dc2
     }

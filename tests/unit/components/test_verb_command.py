@@ -17,7 +17,7 @@ def test_it_runs_again_for_its_triggers_alone_and_never_on_destroy(engine: Engin
         run_verb("work", "verb", "dc1; id", environment={"K": secret}, triggers=["a"], opts=pulumi.ResourceOptions())
 
     (work,) = engine.run(program).kind("Command")
-    assert work.inputs["create"].endswith(" -m dcmesh verb 'dc1; id'"), "its words are one each"
+    assert work.inputs["create"].endswith(" -m dcmesh verb 'dc1; id'"), "each of its words is one argument"
     assert (work.inputs["triggers"], work.inputs["update"]) == (["a"], ":"), "other changes run nothing"
     assert "delete" not in work.inputs
     assert work.inputs["environment"] == {"K": "secret kubeconfig"}

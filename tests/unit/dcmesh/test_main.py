@@ -1,4 +1,4 @@
-"""The command line: its help, and what is said of a wrong one."""
+"""The command line: its help, and the messages for wrong ones."""
 
 import re
 import subprocess
@@ -32,7 +32,7 @@ def test_a_verb_has_an_example_and_its_exit_codes(verb: str, capsys: pytest.Capt
 
 
 def python(script: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run a script in a process of its own: what is imported, and when, counts."""
+    """Run a script in a process of its own, because it matters what is imported when."""
     command = (sys.executable, "-c", script)
     return subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT, timeout=60, env=environment)
 
@@ -47,7 +47,7 @@ for verb in {["", *VERBS]}:
         main()
     print(end="\\f")
 """
-"""Prints the help of all, each with a form feed behind it."""
+"""Prints the help of all verbs, with a form feed after each."""
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +64,7 @@ def test_help_is_plain_text_for_eighty_columns(verb: str, helps: dict[str, str])
 
 
 def test_help_is_there_at_once() -> None:
-    """These take a second to import, and none is needed to be told what to type."""
+    """These modules take a second to import, and help needs none of them."""
     slow = ("cryptography", "grpc", "kubernetes", "pulumi", "pydantic", "rich", "yaml")
     script = (
         "import sys; from dcmesh.__main__ import main; sys.argv = ['dcmesh', '--help']\n"
@@ -101,7 +101,7 @@ def test_help_is_there_at_once() -> None:
 def test_a_wrong_command_line_is_one_line_and_not_critical(
     words: tuple[str, ...], said: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Exit code 2, which command lines have by custom, is CRITICAL to a monitor."""
+    """The customary exit code of a wrong command line is 2, which is CRITICAL to a monitoring system."""
     assert run(*words) == State.UNKNOWN
     out, err = capsys.readouterr()
     assert (out, err.count("\n")) == ("", 1)

@@ -1,4 +1,4 @@
-"""`python -m dcmesh plan`: from a configuration and the outputs of other stacks, as Pulumi's CLI has them."""
+"""`python -m dcmesh plan`: it reads a configuration, and the outputs of other stacks from Pulumi's CLI."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -23,7 +23,7 @@ SECRET = "correct-horse-9"
 
 @pytest.fixture(autouse=True)
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Stand in a project, from which a kubeconfig can be read."""
+    """Change into a project's directory, from which a kubeconfig can be read."""
     (tmp_path / "Pulumi.yaml").write_text((ROOT / "Pulumi.yaml").read_text())
     contexts = [{"name": "dc1-admin"}, {"name": "dc2-admin"}]
     (tmp_path / ".kube").mkdir()
@@ -40,7 +40,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def stack(executable: Executable) -> Stack:
-    """Have a stack of a configuration, and others with these outputs."""
+    """Fake a stack with a configuration, and other stacks with these outputs."""
 
     def of(raw: Mapping[str, Any], others: Mapping[str, Any] | None = None, secret: str = "") -> Path:
         held = {
@@ -96,13 +96,21 @@ def test_an_address_that_a_service_is_still_to_get_is_not_in_it(stack: Stack) ->
 
 @pytest.mark.parametrize("outputs", [{}, {"link": LINK}], ids=["exports nothing yet", "exports"])
 def test_a_peer_is_read_by_its_stack(stack: Stack, outputs: dict[str, Any]) -> None:
-    """Without its secrets, which nothing here needs."""
+    """Its secrets are not read, since nothing here needs them."""
     pulumi_cli = stack(changed("pxc-dc2", {}), {"dc1": outputs})
     lines = shown().splitlines()
     assert lines[2].split()[2] == ("replica" if outputs else "pending")
     assert any("does not export" in line for line in lines) is not bool(outputs)
     asked = Path(f"{pulumi_cli}.asked").read_text().splitlines()
     assert "stack output --json --stack dc1 --non-interactive" in asked
+
+
+def test_whoever_has_no_kubeconfig_can_see_it(stack: Stack, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A reviewer of a pull request has none, nor has somebody who only wants to see what dcmesh would do."""
+    stack(changed("existing-database", {"trust": {"source": "existing"}}))
+    with_kubeconfigs = shown()
+    monkeypatch.setenv("HOME", str(tmp_path / "elsewhere"))
+    assert "db (TLS ends here)" in shown() == with_kubeconfigs
 
 
 def test_where_the_tls_of_an_export_ends(stack: Stack) -> None:
@@ -134,7 +142,7 @@ def test_all_of_it_as_json(stack: Stack, capsys: pytest.CaptureFixture[str]) -> 
 
 
 def test_nothing_secret_is_shown(stack: Stack, capsys: pytest.CaptureFixture[str]) -> None:
-    """Where the configuration is wrong neither: no value of a top-level key that holds a secret."""
+    """This also holds if the configuration is wrong: no value below a top-level key with a secret is shown."""
     stack(changed("mariadb-switchover", {OF_PASSWORD: SECRET}), secret="sites")
     assert run("plan") == run("plan", "--json") == 0
     stack(changed("mariadb-switchover", {"sites[0].workloads[0].image": f"{SECRET} !"}), secret="sites")

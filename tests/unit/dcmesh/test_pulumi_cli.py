@@ -1,4 +1,7 @@
-"""A stack's state is read whole, also while a run writes it; and what cannot be read is never taken for nothing."""
+"""A stack's state is read completely, even while a run writes it.
+
+An unreadable state is never taken for an empty one.
+"""
 
 import json
 import re
@@ -20,7 +23,7 @@ from tests.unit.dcmesh.status.test_command import OUTPUTS
 Executable = Callable[[str, str], Path]
 
 EMPTIED = "echo 'error: failed to load checkpoint: EOF' >&2; exit 255"
-"""What Pulumi says of a state that was read between two writes."""
+"""Pulumi's message for a state that was read between two writes."""
 
 
 @pytest.fixture(autouse=True)

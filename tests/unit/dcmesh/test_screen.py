@@ -1,4 +1,4 @@
-"""The screen of all verbs. What others say stays a text on it: tests/unit/dcmesh/model/test_printable.py."""
+"""The screen of all verbs. tests/unit/dcmesh/model/test_printable.py checks that others' texts stay text."""
 
 import io
 
@@ -46,7 +46,7 @@ class Terminal(io.StringIO):
 
 @pytest.fixture
 def terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
-    """Have a terminal as standard error, on which what is under way is shown."""
+    """Use a terminal as standard error, which shows what is under way."""
     terminal = Terminal()
     console = Screen(file=terminal, force_terminal=True, width=80)
     monkeypatch.setenv("TERM", "xterm-256color")

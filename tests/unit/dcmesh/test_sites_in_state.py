@@ -1,4 +1,4 @@
-"""What the stack's state tells of a site. What follows from it is preflight's, and tests/unit/dcmesh/preflight's."""
+"""What the stack's state says of a site. tests/unit/dcmesh/preflight tests what preflight concludes from it."""
 
 import pytest
 
@@ -43,7 +43,7 @@ def test_namespaces_are_told_in_which_exports_or_imports_needed_sidecars() -> No
 
 
 def test_they_are_told_by_the_names_that_the_program_gives() -> None:
-    """Of dcmesh 0.1.0 too: tests/e2e/test_release.py has its names."""
+    """The names of dcmesh 0.1.0 count too."""
     objects = {f"urn::{name}": of.object for name, of in program_of(stack("mariadb")).asked.items() if of.object[1]}
     known = SiteInState(identity="uid", kubeconfig="", objects=objects)
     assert (meshed_namespaces("dc1", known), meshed_namespaces("dc2", known)) == ({"wookie"}, {"wookie-dr"})

@@ -1,4 +1,4 @@
-"""Taking a stuck replacement out of a state."""
+"""Removing a stuck replacement from a state."""
 
 import json
 from collections.abc import Callable
@@ -35,12 +35,12 @@ STUCK = [
     resource(JOB, "probe-old", f"{PROVIDER}::one", delete=True),
     resource(RELEASE, "istio-base", f"{PROVIDER}::one"),
 ]
-"""A state after two attempts: the release could not be installed twice."""
+"""A state after two attempts, in both of which the release could not be installed."""
 
 
 @pytest.fixture
 def typed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[[str], tuple[int, str, str]]:
-    """Run the verb on a text; return its status, and what it prints and complains of."""
+    """Run the verb on a text. Return its status, its output and its complaints."""
 
     def typed(text: str) -> tuple[int, str, str]:
         monkeypatch.setattr("sys.stdin", StringIO(text))

@@ -1,4 +1,4 @@
-"""`python -m dcmesh unlock`: the lock of a dead run is removed, and no other."""
+"""`python -m dcmesh unlock` removes the lock of a dead run, and no other lock."""
 
 import json
 import os
@@ -20,7 +20,7 @@ Executable = Callable[[str, str], Path]
 
 NOON = datetime(2026, 11, 28, 12, tzinfo=UTC)
 NOBODY = 2**22 + 1
-"""A process id that Linux does not give."""
+"""A PID that Linux never assigns."""
 
 LOCK = Lock(pid=42, host="here", user="root", since=NOON)
 
@@ -35,8 +35,8 @@ def process(program: str = "pulumi", *, pid: int = 42, began: timedelta = timede
         ([], True),
         ([process()], False),
         ([process(pid=43)], True),
-        ([process("postgres")], True),  # its id went to another program
-        ([process(began=timedelta(minutes=1))], False),  # a clock may have been set
+        ([process("postgres")], True),  # Its PID went to another program.
+        ([process(began=timedelta(minutes=1))], False),  # Somebody may have set the clock.
         ([process(pid=1, program="init"), process()], False),
     ],
 )
@@ -86,9 +86,9 @@ def test_plugins_of_an_earlier_run() -> None:
     ("host", "session", "began", "at_work"),
     [
         ("", 0, 0, True),
-        ("", 1, 0, False),  # another run's, which its own kill may have left
-        ("", 0, 60, False),  # a later run's
-        ("elsewhere", 1, 60, True),  # as far as can be told
+        ("", 1, 0, False),  # This lock is another run's. That run may have been killed too.
+        ("", 0, 60, False),  # This lock is a later run's.
+        ("elsewhere", 1, 60, True),  # It is the run's own, as far as one can tell.
     ],
 )
 def test_helm_may_be_at_work_where_the_runs_plugin_lives(
@@ -105,7 +105,7 @@ def test_helm_may_be_at_work_where_the_runs_plugin_lives(
 
 @pytest.fixture
 def lock(tmp_path: Path, executable: Executable, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
-    """Have a state in a directory, and in it the locks that are asked for."""
+    """Make a state in a directory, with the given locks in it."""
     executable("pulumi", f'echo \'{{"url": "file://{tmp_path}/state?no_tmp_dir=true"}}\'')
     (tmp_path / "Pulumi.yaml").write_text("name: dcmesh\n")
     monkeypatch.chdir(tmp_path)

@@ -24,7 +24,7 @@ Settled = list[tuple[str, str, Bundle, str | None]]
 
 @pytest.fixture
 def settled(monkeypatch: pytest.MonkeyPatch) -> Settled:
-    """What was settled."""
+    """The sites that were settled."""
     done: Settled = []
     monkeypatch.setattr("dcmesh.trust.rotation.settle", lambda *what: done.append(what))
     for variable in (KUBECONFIG, CHAIN, ROOTS, DOMAIN, "KUBECONFIG"):
@@ -79,7 +79,7 @@ def test_a_rollout_is_waited_for_in_the_cluster_that_is_given(monkeypatch: pytes
 
 
 def test_a_verb_imports_what_it_alone_needs() -> None:
-    """Each is started for every site or database that an `up` changes."""
+    """A verb runs for every site or database that an `up` changes, so its start must be fast."""
     others = ("dcmesh.config", "dcmesh.databases", "dcmesh.trust", "kubernetes.client.models.v1_pod")
     program = "import sys, dcmesh.verbs, dcmesh.kube.rollout"
     program += f"; sys.exit([name for name in {others} if name in sys.modules] or 0)"
@@ -94,7 +94,7 @@ LOST = ("--site", "dc2/wookie-dr/db", "--other", "dc1", "--without", "dc1", "--a
 
 
 class Switched:
-    """What was switched, or what would be."""
+    """The switchovers that were made, or that would be made."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.ends: list[MariadbEnd] = []
@@ -136,7 +136,7 @@ def test_a_pair_is_brought_to_its_roles_in_the_clusters_that_are_given(
         MariadbEnd(site="dc2", namespace="wookie-dr", name="db", kubeconfig="of the other"),
     ]
     assert (switched.other, switched.wanted, switched.foreseen) == ("", [Switchover(primary="dc2")], [])
-    assert capfd.readouterr() == ("", "dc1: is read-only, at 0-1-5\\x1b[2J\n"), "where Pulumi shows it meanwhile"
+    assert capfd.readouterr() == ("", "dc1: is read-only, at 0-1-5\\x1b[2J\n"), "Pulumi shows it there meanwhile"
 
 
 def test_of_one_site_the_other_is_named(switched: Switched, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""Figures of faults: what is computed from a series, and the page that is made of them."""
+"""Figures of faults: how they are computed from a series, and the page that is made from them."""
 
 import re
 from dataclasses import replace
@@ -14,12 +14,15 @@ DOCUMENT = Path(__file__).parents[3] / "docs/resilience.md"
 
 
 def writing(begin: float, end: float, *, first: int = 1) -> list[Commit]:
-    """A row every tenth of a second."""
+    """Return commits: a row every tenth of a second."""
     return [Commit(begin + i / 10, first + i) for i in range(round((end - begin) * 10))]
 
 
 def replica(begin: float, end: float, *, first: int | None = None, highest: int | None = 0) -> list[Sample]:
-    """A look every tenth of a second. With `first` a row each time, else always the same highest one."""
+    """Return samples: a look every tenth of a second.
+
+    With `first` each has a new row, otherwise always the same highest one.
+    """
     return [
         Sample(begin + i / 10, first + i if first is not None else highest, connected=True)
         for i in range(round((end - begin) * 10))
@@ -40,7 +43,7 @@ def test_nothing_broke() -> None:
 
 
 def test_a_line_that_was_cut_for_a_while() -> None:
-    """Cut from 5 to 10; noticed at 8; back at 12, and caught up at once."""
+    """The line is cut from 5 to 10. The replica notices at 8, is back at 12, and catches up at once."""
     samples = [*replica(0, 5, first=0), *replica(5, 8, highest=49), *lost(replica(8, 12, highest=49))]
     samples += replica(12, 20, first=119)
     found = figures(writing(0, 20), samples, Window(begin=5, end=10, until=13))
@@ -52,7 +55,10 @@ def test_a_line_that_was_cut_for_a_while() -> None:
 
 
 def test_rows_that_were_under_way_do_not_count_as_resumed() -> None:
-    """Lost at 5.1; what had been received is applied until 5.3; connected again at 8, the first new row at 9."""
+    """The connection is lost at 5.1.
+
+    Received rows are applied until 5.3. At 8 it is back, at 9 comes the first new row.
+    """
     samples = [*replica(0, 5.1, first=0), *lost(replica(5.1, 5.3, first=51)), *lost(replica(5.3, 8, highest=52))]
     samples += [*replica(8, 9, highest=52), *replica(9, 12, first=90)]
     found = figures(writing(0, 12), samples, Window(begin=5, end=5, until=10))
@@ -196,7 +202,7 @@ def test_what_is_written_beside_the_page(tmp_path: Path) -> None:
 
 
 def test_the_document_is_what_its_figures_make_of_it() -> None:
-    """Edited in tests/faults/resilience.md.in, not by hand; complete; and of the versions that the lab has."""
+    """The page matches tests/faults/resilience.md.in and the figures, is complete, and has the lab's versions."""
     recorded = read_figures((DOCUMENT.with_suffix("") / "figures.csv").read_text())
     assert [outcome.fault for outcome in recorded] == [fault.name for fault in FAULTS]
     text = DOCUMENT.read_text()

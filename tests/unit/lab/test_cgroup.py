@@ -1,4 +1,4 @@
-"""What is left of a site's cgroups when it is gone: nothing."""
+"""Nothing is left of a site's cgroups when the site is gone."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from lab import cgroup, paths
 def test_the_groups_of_a_sites_containers_go_with_it_and_no_others(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """Containerd puts them beside the site's own, and removes none of a container that was killed with the site."""
+    """containerd puts them beside the site's own group, and keeps those of containers that were killed with it."""
     root = tmp_path / "cgroup"
     monkeypatch.setattr(cgroup, "_ROOT", root)
     monkeypatch.setattr(paths, "RUN", tmp_path / "run")

@@ -1,4 +1,4 @@
-"""Image archives: what is in them, and that equal inputs give equal archives."""
+"""Image archives: their content. Equal inputs give equal archives."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""What pytest may run side by side: never two tests of one lab; and which labs it begins with."""
+"""What pytest may run side by side (never two tests of one lab), and with which labs it begins."""
 
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from tests.conftest import LONGEST, lab_of, turn
             "tests/e2e/istios/test_security.py::test_b[x-istio-1.31]",
         ),
         ("tests/e2e/test_trust.py::test_a[istio-1.31]", "tests/e2e/test_trust.py::test_b[istio-1.31-x]"),
+        ("tests/unit/bench/test_scale.py::test_a", "tests/unit/bench/test_setup.py::test_b"),
         ("tests/faults/test_faults.py::test_a[istiod away]", "tests/faults/test_faults.py::test_a[x]"),
     ],
 )

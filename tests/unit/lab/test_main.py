@@ -1,4 +1,4 @@
-"""The lab's command line: it starts with little, for each `up` runs it for every site, and tests again and again."""
+"""The lab's command line. It must start fast, since each `up` runs it for every site, and tests run it often."""
 
 import subprocess
 import sys
@@ -12,7 +12,7 @@ HEAVY = ("kubernetes", "pyroute2", "supervisor")
 
 @pytest.mark.parametrize("verb", ["kubeconfig dc1", "enter dc1", "wan show"])
 def test_a_verb_does_without_what_takes_long_to_import(verb: str) -> None:
-    """The lab is none that is there: each verb says so, with all imported that it needs until then."""
+    """The lab does not exist. Each verb says so, after importing everything that it needs until then."""
     program = f"""if True:
         import sys
         sys.argv[1:] = "{verb} --lab no-such-lab".split()

@@ -1,4 +1,4 @@
-"""What a site runs, and how supervisord is told."""
+"""The processes of a site, and supervisord's configuration."""
 
 import configparser
 import shlex

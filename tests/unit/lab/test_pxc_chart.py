@@ -1,4 +1,4 @@
-"""The stand-in for Percona's chart: what it takes from the operator's manifests, and what the values change."""
+"""The stand-in for Percona's chart: what comes from the operator's manifests, and what the values change."""
 
 from pathlib import Path
 

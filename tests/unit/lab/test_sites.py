@@ -18,7 +18,7 @@ from lab.paths import REPOSITORY, SitePaths
 
 
 def test_a_directory_has_one_holder_and_may_be_removed_by_it(tmp_path: Path) -> None:
-    """A thread is as good as a process here: a lock is whose that opened the directory."""
+    """Threads can stand in for processes here, because a lock belongs to whoever opened the directory."""
     directory = tmp_path / "some" / "site"
     has, release = Event(), Event()
 
@@ -39,7 +39,7 @@ def test_a_directory_has_one_holder_and_may_be_removed_by_it(tmp_path: Path) -> 
 
         with lock.held(directory, when_waiting):
             assert waited
-            assert directory.is_dir()  # not the removed one
+            assert directory.is_dir()  # This is not the removed directory.
         holder.result()
 
 

@@ -1,4 +1,4 @@
-"""The toolchain: what a part's name depends on, what an interruption leaves, and that its versions agree."""
+"""The toolchain: what a part's name depends on, what an interruption leaves, and that versions agree."""
 
 import os
 import re
@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from lab.paths import REPOSITORY
 
 @dataclass(frozen=True)
 class Text(Recipe):
-    """A part that holds a text."""
+    """A part that contains a text."""
 
     text: str
     source: Path | None = None
@@ -45,7 +46,7 @@ class Text(Recipe):
 
 @dataclass(frozen=True)
 class Broken(Recipe):
-    """A part whose making ends half-way."""
+    """A part that fails while it is made."""
 
     error: BaseException
     needs: Iterable[str] = ()
@@ -97,7 +98,7 @@ def eventually(condition: Callable[[], bool]) -> bool:
 
 
 def alive(command_line: Path) -> bool:
-    """Whether a process, by its command line in /proc, runs; a zombie has an empty one."""
+    """Tell whether a process runs, by its command line in /proc. A zombie has an empty one."""
     try:
         return bool(command_line.read_bytes())
     except (FileNotFoundError, ProcessLookupError):
@@ -106,7 +107,7 @@ def alive(command_line: Path) -> bool:
 
 @pytest.fixture
 def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy of a Go module, which takes the place of the repository's own."""
+    """A copy of a Go module, which is used instead of the repository's own."""
     copy = tmp_path / "go" / "pulumi"
     shutil.copytree(golang.module("pulumi"), copy)
     monkeypatch.setattr(golang, "module", lambda name: copy.with_name(name))
@@ -179,7 +180,7 @@ def test_parts_are_made_side_by_side_but_for_those_of_one_turn_and_what_they_nee
     log = tmp_path / "log"
 
     def after(begun: int, name: str) -> str:
-        """A command that ends when so many parts have begun."""
+        """Return a command that ends when this many parts have begun."""
         wait = f"until [ $(grep -c begin {log}) -ge {begun} ]; do :; done"
         return f"echo begin {name} >> {log}; {wait}; echo end {name} >> {log}"
 
@@ -217,6 +218,24 @@ def test_a_missing_program_is_named(tmp_path: Path) -> None:
     work = Workplace(tmp_path, tmp_path, {}, tmp_path / "log")
     with pytest.raises(LabError, match="no-such-program is not on this machine"):
         work.run("no-such-program")
+
+
+@pytest.mark.parametrize(("version", "refused"), [("go1.19.8", True), ("go1.21.0", False), ("go1.26.2", False)])
+def test_a_go_that_is_too_old_is_named(
+    tmp_path: Path, executable: Callable[[str, str], Path], version: str, refused: bool
+) -> None:
+    """Debian's own takes the version in go.mod for a mistake."""
+    executable("go", f"echo {version}")
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    work = Workplace(tmp_path, scratch, {}, tmp_path / "log")
+    with (
+        pytest.raises(LabError, match=f"^Go 1.26 or newer is needed, and the first on PATH is {version}$")
+        if refused
+        else nullcontext()
+    ):
+        golang.module_copy("pause", work)
+    assert (scratch / "pause/go.mod").exists() is not refused
 
 
 def test_a_command_ends_with_the_process_that_runs_it(tmp_path: Path) -> None:
@@ -345,7 +364,7 @@ def program(directory: Path, name: str, script: str) -> None:
 
 @pytest.fixture
 def fresh_debian(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Make the machine look like a Debian without etcd; the file that is returned tells what was run."""
+    """Make the machine look like a Debian without etcd. The returned file records what was run."""
     others = "".join(f"{name} installed\\n" for name in packages.PACKAGES if name != "etcd-server")
     program(tmp_path, "dpkg-query", f"printf '{others}'")
     program(tmp_path, "apt-get", f'echo "apt-get $*" >> {tmp_path}/ran; cat {tmp_path}/policy >> {tmp_path}/ran; :')

@@ -1,4 +1,7 @@
-"""Local volumes: which claims get one, what it says, and that a crash at any step loses and leaves nothing."""
+"""Local volumes: which claims get one, and what it contains.
+
+A crash at any step loses nothing and leaves nothing behind.
+"""
 
 from pathlib import Path
 from types import SimpleNamespace as Object
@@ -56,7 +59,10 @@ def test_the_class_of_the_manifest_is_the_one_that_is_served() -> None:
 
 
 class Api:
-    """What volumes.reconcile uses of an API server; the call of `crash` fails once, before or after its work."""
+    """The part of an API server that volumes.reconcile uses.
+
+    The call of `crash` fails once, before or after its work.
+    """
 
     def __init__(self) -> None:
         self.claims: list[Any] = []
@@ -115,7 +121,7 @@ class Api:
 
 
 def settle(api: Api, root: Path) -> None:
-    """Reconcile as supervisord has it done: again after a crash, and once for each change."""
+    """Reconcile as under supervisord: again after a crash, and once for each change."""
     for _ in range(4):
         try:
             volumes.reconcile(api, root)

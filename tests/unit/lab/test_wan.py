@@ -1,6 +1,6 @@
-"""The WAN's rules: one port, from the named consumers to the gateway's addresses, and nothing past a cut.
+"""The WAN's rules: one port from the named consumers to the gateway's addresses, and nothing during a cut.
 
-And its line when it is impaired: what goes by it, how long that takes, what is lost.
+For an impaired WAN, its line: what goes through it, how long that takes, and what is lost.
 """
 
 import dataclasses

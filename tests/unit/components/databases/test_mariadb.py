@@ -158,7 +158,7 @@ def test_exporter_is_not_the_servers_user_and_listens_to_the_pod_alone() -> None
     server, exporter = pod(exporter="example.com/mysqld-exporter:1")["containers"]
     assert (server["name"], exporter["image"]) == ("mariadb", "example.com/mysqld-exporter:1")
     user = exporter["securityContext"]["runAsUser"]
-    assert user not in (0, MYSQL_USER), "who is the server's user is its master"
+    assert user not in (0, MYSQL_USER), "the server's own user is its administrator"
     assert f"--web.listen-address=127.0.0.1:{mariadb.EXPORTER_PORT}" in exporter["args"]
     assert {mount["name"]: mount.get("readOnly") for mount in exporter["volumeMounts"]} == {
         "run": True,
@@ -246,7 +246,7 @@ def test_pods_that_need_no_sidecar_get_none_whatever_their_namespace_says() -> N
     meshed, bare = spec()["template"]["metadata"], spec(sidecar=False)["template"]["metadata"]
     assert "sidecar.istio.io/inject" not in meshed["labels"]
     assert bare == {"labels": {**meshed["labels"], "sidecar.istio.io/inject": "false"}}
-    assert spec(sidecar=False)["selector"] == spec()["selector"], "which Kubernetes lets nobody change"
+    assert spec(sidecar=False)["selector"] == spec()["selector"], "Kubernetes lets nobody change it"
 
 
 def test_all_is_run_by_the_images_user_who_owns_the_volumes() -> None:
@@ -431,7 +431,7 @@ def test_claims_stay_and_grow_one_after_the_other_before_the_pods_want_them(crea
     assert patches[0].name in patches[1].dependencies
     (template,) = pods.spec["volumeClaimTemplates"]
     for patch in patches:
-        assert engine.one("ServiceAccount").name in patch.dependencies, "which is in the namespace"
+        assert engine.one("ServiceAccount").name in patch.dependencies, "it is in the namespace"
         assert patch.spec == template["spec"]
         assert patch.request.retainOnDelete
         annotations = patch.inputs["metadata"]["annotations"]
@@ -465,7 +465,7 @@ def test_pods_start_after_istiod_their_account_and_what_they_mount(create: Creat
 def test_passwords_that_are_given_are_taken_and_never_readable(create: Create) -> None:
     engine = create(root_password=PASSWORDS["root"])
     given = dict(engine.one("Secret").inputs["stringData"])
-    assert len(given.pop("replication_local")) == 32, "which no `up` changes"
+    assert len(given.pop("replication_local")) == 32, "no `up` changes it"
     assert given == PASSWORDS
     for resource in engine.asked.values():
         assert not [text for text in readable_strings(resource.raw) if "secret-of" in text], resource.name
@@ -502,7 +502,7 @@ def test_a_pod_is_asked_where_its_server_is() -> None:
     shell, option, script, query = replica.command
     assert (shell, option) == ("bash", "-c")
     assert script.startswith(f'mariadb --socket={PLACE["socket"]} --execute="$0" && ')
-    assert query.startswith("SHOW SLAVE STATUS\\G"), "one channel's: fields that come twice contradict each other"
+    assert query.startswith("SHOW SLAVE STATUS\\G"), "it is one channel's, and repeated fields contradict each other"
 
 
 @pytest.mark.parametrize(

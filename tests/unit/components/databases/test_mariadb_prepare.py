@@ -478,7 +478,7 @@ def test_a_copy_is_of_everything_at_one_position_and_locks_nobody(replica: Pod) 
     wanted = {"--all-databases", "--single-transaction", "--master-data=1", "--gtid"}
     assert {*wanted, "--routines", "--ignore-database=mysql", "--skip-triggers"} <= {*dump.split()}
     assert "--skip-lock-tables" in accounts.split()
-    assert not {"global_priv", "user", "servers"} & {*accounts.split()}, "whose passwords are read by nobody"
+    assert not {"global_priv", "user", "servers"} & {*accounts.split()}, "nobody reads their passwords"
 
 
 def test_a_copy_of_an_older_dcmesh_is_made_as_that_made_it(replica: Pod) -> None:
@@ -515,7 +515,7 @@ def test_accounts_events_and_triggers_are_copied(replica: Pod) -> None:
     )
     assert trigger == ["CREATE TRIGGER x SET @y = '%s\\", "a;'", delimiter.removeprefix("DELIMITER ")]
     assert back == "DELIMITER ;"
-    assert len(delimiter.removeprefix("DELIMITER ")) < 16, "which the client would cut"
+    assert len(delimiter.removeprefix("DELIMITER ")) < 16, "the client would cut it"
 
 
 def test_each_trigger_is_made_in_its_own_database(primary: Pod) -> None:
@@ -556,7 +556,7 @@ def test_a_copy_is_made_before_anybody_can_connect_and_its_server_ends(replica: 
     replica.prepare()
     (server,) = replica.called("mariadbd")
     assert {"--skip-networking", "--init-file=", "--read-only=0"} <= {*server.split()}
-    assert not replica.done_too_early, "the next one finds its data free"
+    assert not replica.done_too_early, "the next container finds its data unlocked"
 
 
 def test_a_source_that_does_not_answer_is_waited_for(replica: Pod) -> None:
@@ -857,7 +857,7 @@ def test_a_primary_that_lost_its_data_does_not_start_empty_while_the_other_site_
     assert not switchable.marker.exists()
     switchable.role("dc1")
     switchable.prepare()
-    assert switchable.applied, "then it copies them"
+    assert switchable.applied, "in that case it copies them"
 
 
 def test_a_primary_that_lost_its_data_does_not_start_empty_either_where_nobody_can_be_asked(switchable: Pod) -> None:
@@ -898,7 +898,7 @@ def test_a_primary_asks_at_each_start_but_that_of_data_which_it_has_just_made(
     switchable.rows(own="dc2 0", theirs="")
     switchable.served()
     assert switchable.opened
-    assert not [call for call in switchable.called("mariadb") if "source.cnf" in call], "which is still to come"
+    assert not [call for call in switchable.called("mariadb") if "source.cnf" in call], "it is still to come"
     if prepared_again:
         switchable.prepare()
     switchable.rows(own="dc2 4", theirs="dc1 6")
@@ -1016,7 +1016,7 @@ def test_nothing_is_opened_while_the_other_server_takes_writes(restarted: Pod, t
     restarted.operator_gives_up("dc1")
     restarted.rows_at_next_wait(theirs="dc2 4")
     done = restarted.serve()
-    assert "(its server takes writes, or is about to)" in done.said, "which is stronger than the operator's word"
+    assert "(its server takes writes, or is about to)" in done.said, "this outweighs the operator's failover.without"
     assert (restarted.opened, restarted.updates) == (True, [])
 
 
@@ -1144,7 +1144,7 @@ def test_each_line_is_a_statement(prepared: Pod) -> None:
 
 def test_no_program_is_given_a_password_as_argument(prepared: Pod) -> None:
     """Everybody who may list processes can see arguments."""
-    assert prepared.called("cat"), "else nothing was recorded"
+    assert prepared.called("cat"), "otherwise nothing was recorded"
     assert not [call for call in prepared.calls for password in PASSWORDS.values() if password in call]
 
 

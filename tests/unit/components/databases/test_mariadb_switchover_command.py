@@ -56,7 +56,7 @@ def test_it_comes_after_all_pods_are_new_and_before_what_counts_on_the_roles() -
     before = engine.before(COMMAND)
     assert {"dc1.wookie-rolled-out", "dc2.wookie-dr-rolled-out"} <= before, "else it may ask pods that are still to go"
     for name in ("dc1.wookie-begun", "dc2.wookie-dr-begun"):
-        assert COMMAND in engine.before(name), "until then a primary without data has never had any"
+        assert COMMAND in engine.before(name), "until then, a primary without data never had any"
 
 
 def test_it_runs_again_whenever_something_else_was_wanted_meanwhile() -> None:

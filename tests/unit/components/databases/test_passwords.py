@@ -111,7 +111,7 @@ def test_two_that_replicate_each_other_have_one_password(
     found = passwords(engine, *(database(site, ends[site], **keys.get(site, {})) for site in order))
     assert found["dc1/of-dc1"] == found["dc2/of-dc2"]
     assert (found["dc1/of-dc1"] == GIVEN) is bool(given)
-    assert len(engine.kind("PrivateKey")) == (2 if given else 3), "one for each private database beside"
+    assert len(engine.kind("PrivateKey")) == (2 if given else 3), "one more for each private database"
     assert engine.outputs["by_export"].keys() == {"dc1", "dc2"}
 
 

@@ -130,8 +130,8 @@ def test_a_primarys_node_asks_the_other_site_and_a_replicas_nobody_by_the_same_c
     assert primary == f"# dcmesh: primary dc1 {' '.join(HOSTS)}\n"
     replica, same = held()
     assert replica == "# dcmesh: replica\n"
-    assert container == same, "else a switchover would restart the nodes"
-    assert held(size=5)[1] == same, "else another number of nodes would"
+    assert container == same, "otherwise a switchover would restart the nodes"
+    assert held(size=5)[1] == same, "otherwise another number of nodes would change it"
 
 
 def test_a_site_that_is_gone_is_not_asked() -> None:

@@ -114,7 +114,7 @@ class Node:
                 found.append((line[2:], words))
                 words = ""
             else:
-                assert line.startswith(MARK), "else the status does not read it"
+                assert line.startswith(MARK), "otherwise the status does not read it"
                 words += line.removeprefix(MARK)
         return found
 

@@ -79,7 +79,7 @@ def test_certificates_that_are_there_stay_whatever_is_changed() -> None:
         for key in resource.inputs
         if resource.inputs[key] != before[resource.name].inputs[key]
     }
-    assert len(reissued) == 4, "else nothing was looked at"
+    assert len(reissued) == 4, "otherwise the test looked at nothing"
     assert not {(name, key) for name, key in reissued if key not in after[name].request.ignoreChanges}
 
 

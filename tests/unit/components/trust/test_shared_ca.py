@@ -96,4 +96,4 @@ def test_trust_is_made_in_no_cluster(signed: Engine) -> None:
 def test_no_key_is_readable(signed: Engine) -> None:
     readable = [text for resource in signed.asked.values() for text in readable_strings(resource.raw)]
     assert not [text for text in readable if "secret" in text]
-    assert any("certificate" in text for text in readable), "else nothing was looked at"
+    assert any("certificate" in text for text in readable), "otherwise the test looked at nothing"

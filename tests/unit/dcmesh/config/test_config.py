@@ -459,6 +459,16 @@ def test_keys_of_others_are_theirs(load: Callable[[dict[str, Any]], Settings], m
     assert load(stack("dev")).sites
 
 
+def test_a_project_of_another_name_is_told_so(held: Callable[..., None]) -> None:
+    """`sites` was missing, and stood in the file."""
+    held(stack("dev"))
+    with pytest.raises(
+        config.ConfigError, match=r'^.*\n  name: "replication" is the project\'s name.*: call it dcmesh$'
+    ):
+        config.parse({}, project="replication")
+    assert config.parse(stack("dev"), project="replication", read=read_stack)[0].sites, "whose own keys do fit"
+
+
 @pytest.mark.parametrize(
     ("values", "line"),
     [
@@ -595,7 +605,7 @@ def test_the_name_that_importers_know_stays_with_its_port() -> None:
     )
     assert refused({}, one | {"ports": first_moved}) == [f"{at}.ports[0].port: {line}"]
     assert refused({"port": None, "ports": two}, {"port": 3307}) == [f"{at}.port: {line.replace('33060', '3307', 1)}"]
-    assert refused({}, one | {"ports": first_moved, "statefulSet": "another"}) == [], "is another host"
+    assert refused({}, one | {"ports": first_moved, "statefulSet": "another"}) == [], "this is another host"
 
 
 @pytest.mark.parametrize(

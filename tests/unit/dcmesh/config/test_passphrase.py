@@ -57,7 +57,7 @@ def errors(raw: dict[str, Any], salt: str) -> list[str]:
         ),
         (
             changed("trust", {}),
-            f"trust.issueFor: […] has this stack hold what signs for other sites, {ADVICE}",
+            f"trust.issueFor: […] makes this stack hold the key that signs for other sites, {ADVICE}",
         ),
         (changed("pair", {}), ""),
     ],

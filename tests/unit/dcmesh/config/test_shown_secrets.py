@@ -120,7 +120,7 @@ def test_a_secret_in_a_free_map_stays_one(run: Run, path: str, paths: Sequence[s
     secret = secret_at(paths, path)
     assert not [text for text in shown(engine) if secret in text]
     found = [inputs for r in engine.asked.values() if secret in (inputs := json.dumps(r.inputs))]
-    assert found, "it reaches what it is for"
+    assert found, "the secret does not reach its resource"
     assert {text for inputs in found for text in re.findall(rf"{HIDDEN}-\d\d", inputs)} == {secret}
     assert "link" not in engine.secret_outputs
     assert "sites" not in engine.secret_outputs

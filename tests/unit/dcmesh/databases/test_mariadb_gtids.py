@@ -1,4 +1,4 @@
-"""MariaDB's GTIDs: what is taken for one, and which transactions a server lacks."""
+"""MariaDB's GTIDs: which texts are GTIDs, and which transactions a server lacks."""
 
 import pytest
 
@@ -37,13 +37,13 @@ def rows(position: str, state: str = "") -> MariadbRows:
         (rows("0-1-5"), rows("0-1-4"), ""),
         (rows("0-1-4"), rows("0-1-6"), "0-1-5 to 0-1-6"),
         (rows(""), rows("0-1-6"), "0-1-1 to 0-1-6"),
-        # Of another server, with a higher number.
+        # The transaction is another server's, with a higher number.
         (rows("0-2-9"), rows("0-1-6"), "0-1-1 to 0-1-6"),
         (rows("0-2-9", "0-1-6,0-2-9"), rows("0-1-6"), ""),
-        # A copy's state begins with the last one that was copied.
+        # A copy's state begins with the last transaction that was copied.
         (rows("0-2-7"), rows("0-2-7", "0-1-5,0-2-7"), ""),
         (rows("0-2-7"), rows("0-1-9", "0-1-9,0-2-8"), "0-1-1 to 0-1-9, 0-2-8 to 0-2-8"),
-        # Each domain by itself.
+        # Each domain is compared by itself.
         (rows("0-1-5,1-1-2"), rows("0-1-5,1-1-3"), "1-1-3 to 1-1-3"),
     ],
 )

@@ -1,4 +1,4 @@
-"""MariaDB's side of a switchover: what its servers are asked and told, and what is taken for an answer."""
+"""MariaDB's side of a switchover: questions and statements for its servers, and what counts as an answer."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -53,7 +53,7 @@ def table(*rows: dict[str, str]) -> str:
 
 
 class Pod:
-    """A container with a server: it answers each question by the first of `answers` that is part of it."""
+    """A container with a server. It answers each question with the first entry of `answers` whose key is part of it."""
 
     def __init__(self) -> None:
         self.answers: dict[str, str | Exception] = {
@@ -78,7 +78,7 @@ class Pod:
 
     def ask(self, text: str, end: str) -> str:
         marked = f"SELECT '{end.partition(chr(10))[0]}' AS `{end.partition(chr(10))[0]}`;\n"
-        assert text.endswith(marked), "else nobody knows where the answer ends"
+        assert text.endswith(marked), "otherwise nobody knows where the answer ends"
         text = text.removesuffix(marked)
         self.asked.append(text)
         answer = next((answer for part, answer in self.answers.items() if part in text), "")
@@ -97,7 +97,7 @@ class Pod:
 
     @property
     def changes(self) -> list[str]:
-        """What was told to the server, in order."""
+        """The statements that changed the server, in order."""
         return [text for text in self.asked if "GET_LOCK" in text or "KILL" in text]
 
 
@@ -174,7 +174,10 @@ def test_what_cannot_be_is_no_answer(server: MariadbServer, pod: Pod, part: str,
 def test_of_an_error_the_number_is_told_and_the_session_is_begun_anew(
     server: MariadbServer, pod: Pod, error: Exception, said: str
 ) -> None:
-    """What the client prints may have a password. And an answer that comes late would be taken for the next one."""
+    """The client's output may contain a password.
+
+    And in the old session, a late answer would be taken for the next one.
+    """
     pod.answers["gtid_slave_pos"] = error
     with pytest.raises(NoAnswer, match=f"^{said}$"):
         server.look()
@@ -184,7 +187,7 @@ def test_of_an_error_the_number_is_told_and_the_session_is_begun_anew(
 
 
 def test_one_session_asks_and_tells_and_no_setting_of_a_user_reaches_it(server: MariadbServer, pod: Pod) -> None:
-    """A lock of it is how the server is known, and where connections are limited there may be one alone."""
+    """A lock of the session identifies the server. And a limit of connections may allow only one."""
     server.watch()
     server.look()
     server.fence(SEEN)
@@ -208,7 +211,7 @@ CHANGES: dict[str, Callable[[MariadbServer], None]] = {
 
 @pytest.mark.parametrize("change", CHANGES)
 def test_a_server_that_is_not_what_was_seen_is_not_changed(server: MariadbServer, pod: Pod, change: str) -> None:
-    """Neither with another row nor when it has started anew, and not while somebody else changes it."""
+    """It is not changed if its row differs, if it has restarted, or while somebody else changes it."""
     server.watch()
     (lock,) = re.findall(r"GET_LOCK\(('dcmesh\.watch\.[0-9a-f]{16}'), 0\)", pod.changes[0])
     CHANGES[change](server)
@@ -236,7 +239,7 @@ def test_clients_are_sent_away_where_the_server_is_what_was_seen(server: Mariadb
 
 
 def test_clients_are_sent_away_too_where_they_keep_the_server_open(server: MariadbServer, pod: Pod) -> None:
-    """Who has locked tables is waited for."""
+    """Otherwise the server would wait for a client that has locked tables."""
     pod.answers |= {
         "@go AS go": ChildProcessError("ERROR 1205 (HY000): Lock wait timeout"),
         "processlist": table({"id": "12"}),
@@ -272,7 +275,7 @@ def test_an_event_that_runs_is_ended(server: MariadbServer, pod: Pod) -> None:
 
 
 def test_a_channel_is_set_up_by_what_the_pod_has(server: MariadbServer, pod: Pod) -> None:
-    """Its password is in no argument, and in no statement that is told from here."""
+    """Its password is in no argument, and in no statement that is sent from here."""
     server.follow(SEEN)
     (told,) = pod.changes
     assert "source /run/mysqld/channel.sql\nEXECUTE IMMEDIATE IF(@go = 1, @channel, 'DO 0');\n" in told
@@ -282,7 +285,7 @@ def test_a_channel_is_set_up_by_what_the_pod_has(server: MariadbServer, pod: Pod
     )
     pod.answers["SHOW SLAVE STATUS"] = table(SLAVE)
     server.follow(SEEN)
-    assert "@channel" not in pod.changes[-1], "which is the start's, and goes on"
+    assert "@channel" not in pod.changes[-1], "it belongs to the start, and goes on"
     assert "START SLAVE" in pod.changes[-1]
 
 
@@ -304,7 +307,7 @@ def test_a_server_is_opened_when_it_follows_nobody_any_more(server: MariadbServe
 def test_events_that_the_other_site_has_disabled_stay_so(
     server: MariadbServer, pod: Pod, said: str | Exception, given: str, *, alone: bool
 ) -> None:
-    """Who is silent has none, by the word that it is gone."""
+    """A silent site counts as one without events, since failover.without says that it is gone."""
     pod.over_the_link = said
     server.run_events(SEEN, alone=alone)
     (asked,) = [text for text in pod.asked if "AS altered" in text]
@@ -325,7 +328,7 @@ def test_the_scheduler_runs_whatever_becomes_of_events_that_came_by_replication(
     pod.answers["SELECT name"] = ""
     pod.run_in.clear()
     server.run_events(SEEN, alone=False)
-    assert not pod.run_in, "where there is none the other site is not asked"
+    assert not pod.run_in, "without one, the other site is not asked"
 
 
 def test_an_event_that_is_refused_is_told_and_not_tried_again(server: MariadbServer, pod: Pod) -> None:
@@ -361,7 +364,7 @@ def test_an_event_that_may_be_altered_the_next_time_is_tried_again(server: Maria
 def test_no_event_is_enabled_while_the_other_site_does_not_say_which_are_disabled(
     server: MariadbServer, pod: Pod, said: str | Exception, *, alone: bool
 ) -> None:
-    """All would be, jobs among them that are off."""
+    """Otherwise all events would be enabled, including those that are off."""
     pod.over_the_link = said
     with pytest.raises(NoAnswer, match=r"does not say which of them are off|its events"):
         server.run_events(SEEN, alone=alone)
@@ -420,7 +423,10 @@ def test_what_the_other_site_cannot_say_is_no_answer(pod: Pod, said: str) -> Non
     ],
 )
 def test_only_who_cannot_be_reached_is_silent(pod: Pod, error: Exception, told: str, silent: bool) -> None:
-    """A server that refuses is there, and may take writes; and where the own pod is not asked nobody is."""
+    """A server that refuses connections exists, and may take writes.
+
+    If the own pod cannot be asked, nobody counts as silent.
+    """
     pod.over_the_link = error
     with pytest.raises(NoAnswer, match=f"^{told}") as raised:
         MariadbPeer("dc1", "dc2", pod).look()
@@ -434,7 +440,7 @@ PRINT = "printf '%s\\n' \"$@\""
 
 
 def run(directory: Path, script: str, sites: str, client: str, **environment: str) -> tuple[int, str]:
-    """Run one of the scripts as a pod of dc1 does, with a client that only seems to be there."""
+    """Run one of the scripts as a pod of dc1 does, with a fake client."""
     fakes = {"mariadb": client, "timeout": 'shift\n"$@"'}
     programs = Programs(directory, fakes, last=("head",), files=("mariadb",))
     for word, given in (("exec mariadb", "mariadb"), ('"$0"', f"'{sites}'"), ('"$2"', "16384")):
@@ -445,7 +451,7 @@ def run(directory: Path, script: str, sites: str, client: str, **environment: st
 @SCRIPTS
 @pytest.mark.parametrize("sites", ["dc2 dc1", "dc1 dc3", "dc3 dc2"])
 def test_a_pod_of_other_sites_is_told_nothing(tmp_path: Path, script: str, sites: str) -> None:
-    """By hand a wrong name is soon typed: a server would be given the role of another site, or none."""
+    """A wrong name is easily typed by hand. It would give a server the role of another site, or none."""
     status, said = run(tmp_path, script, sites, "echo reached")
     assert status != 0
     assert "reached" not in said
@@ -473,7 +479,7 @@ def test_no_more_than_a_part_of_an_answer_over_the_link_is_read(tmp_path: Path) 
 
 
 def test_a_client_that_hangs_is_one_that_does_not_answer(tmp_path: Path) -> None:
-    """As `timeout` ends it."""
+    """`timeout` ends it."""
     status, said = run(tmp_path, OVER_THE_LINK, "dc1 dc2", "exit 124")
     assert status != 0
     assert number_of(said) == "error 2013"

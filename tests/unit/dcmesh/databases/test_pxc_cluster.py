@@ -1,4 +1,4 @@
-"""What an XtraDB cluster is asked, and what is made of its answers."""
+"""The questions for an XtraDB cluster, and how its answers are read."""
 
 from typing import Any
 
@@ -88,7 +88,7 @@ def test_one_that_follows_nobody() -> None:
 
 @pytest.fixture
 def ran(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
-    """What was run in which container; it answers as `says` says."""
+    """The commands that were run, with their containers. `says` has their answers."""
     found = list[dict[str, Any]]()
 
     def run_in(_: object, **where: Any) -> str:
@@ -126,7 +126,7 @@ def test_a_node_is_asked_in_its_own_pod_and_the_writer_by_the_proxy(
 def test_a_value_a_line_is_asked_for_without_commands_of_the_clients(
     cluster: PxcCluster, ran: list[dict[str, Any]]
 ) -> None:
-    r"""MySQL's client from 9 on refuses those, such as `\G`."""
+    r"""MySQL's client from 9 on refuses commands such as `\G`."""
     cluster_says[0] = f"{ANSWER}Value: 1\n"
     cluster.node(2)
     cluster.idle_events(1)
@@ -180,7 +180,7 @@ def test_events_of_other_servers_are_idle(
     ],
 )
 def test_what_is_no_answer(cluster: PxcCluster, says: str | Exception, kind: type[NoAnswer], reason: str) -> None:
-    """One that is there must not be taken for gone."""
+    """A cluster that exists must not be taken for one that is gone."""
     cluster_says[0] = says
     with pytest.raises(NoAnswer) as caught:
         cluster.node(0)

@@ -1,7 +1,7 @@
-"""Whatever runs when, and stops where: two XtraDB clusters never write at once, and no committed row is lost.
+"""In any order of events, two XtraDB clusters never write at the same time, and no committed row is lost.
 
-What is searched is dcmesh/databases/pxc_server.py and switchover.py themselves: see pxc_world.py. A small part of it is
-searched here, the whole by tests/e2e/test_switchover_search.py, which is soak's.
+The search runs the real code, dcmesh/databases/pxc_server.py and switchover.py: see pxc_world.py. A small part is
+searched here, and the whole by tests/e2e/test_switchover_search.py, which belongs to soak.
 """
 
 from collections import defaultdict
@@ -26,7 +26,7 @@ SMALL = {
     "a failover": Bounds(begins="away", words=True),
     "a failover with rows that are lost": Bounds(begins="behind", words=True),
     "a return": Bounds(begins="gone", rows=1),
-    "a return, and a word": Bounds(begins="gone", rows=1, words=True, kinds=()),
+    "a return, and failover.without": Bounds(begins="gone", rows=1, words=True, kinds=()),
     "a row that was given up": Bounds(begins="lost", rows=1),
 }
 
@@ -50,7 +50,7 @@ def test_a_switchover_comes_about(bounds: Bounds, to: int) -> None:
 
 
 class Remembered:
-    """A world, and what each state that was looked at leads to."""
+    """A world, with the successors of each state that was searched."""
 
     def __init__(self, world: World) -> None:
         self._world = world
@@ -83,7 +83,7 @@ def dead_ends(after: dict[State, list[State]]) -> list[State]:
 
 
 def test_whatever_has_come_about_there_is_an_up_that_leads_to_a_primary() -> None:
-    """Nobody can write where the first was killed between the two resources, or has refused the second."""
+    """Nobody can write if the first `up` was killed between the two resources, or has refused the second change."""
     world = Remembered(World(Bounds(runs=2)))
     found, known = search(world)
     assert not found
@@ -111,7 +111,7 @@ def held(changed: Callable[..., bool]) -> Callable[[Bounds], World]:
 
 
 def trusting(*, theirs: tuple[str, ...], **others: Any) -> bool:
-    """What takes a server for a replica's that is closed, and only promised to take over."""
+    """A fault: a closed server that only promised to take over is taken for a replica's."""
     return hold(theirs=tuple("replica" if said == "closed" else said for said in theirs), **others)
 
 
@@ -128,8 +128,11 @@ FAULTS: dict[str, tuple[Callable[[Bounds], World], Bounds]] = {
     "open nodes are not asked for": (fault("and all(node.closed for node in nodes)", ""), Bounds()),
     "rows are not asked for": (fault("if own.rows.lacking(theirs.rows):", "if False:", of=switchover), Bounds(rows=1)),
     "nothing is promised": (promising_nothing, AWAY),
-    "it is not looked once more": (fault("        self._taken = token\n", "        raise _Permitted\n"), AWAY),
-    "one that has returned leads": (
+    "the lost site is not checked once more": (
+        fault("        self._taken = token\n", "        raise _Permitted\n"),
+        AWAY,
+    ),
+    "a site that has returned leads": (
         fault(
             f"        if theirs.token.site == self._other:{RETURNED} is a primary by",
             f"        if False:{RETURNED} is a",
@@ -140,11 +143,11 @@ FAULTS: dict[str, tuple[Callable[[Bounds], World], Bounds]] = {
         fault("    if not wanted and takes_writes(theirs):", "    if not wanted:"),
         Bounds(begins="gone", rows=1),
     ),
-    "the word counts while the channel runs": (
+    "failover.without counts while the channel runs": (
         fault("if own.channel and own.channel.receives:", "if False:", of=switchover),
         Bounds(words=True, faults=1, kinds=("mute",)),
     ),
-    "the word counts for one that is open": (
+    "failover.without counts for a site that is open": (
         fault("and switchover.without == other and takes_writes(theirs):", "and False:"),
         Bounds(begins="gone", rows=1, words=True, kinds=()),
     ),
@@ -153,9 +156,9 @@ FAULTS: dict[str, tuple[Callable[[Bounds], World], Bounds]] = {
         Bounds(words=True, begins="behind"),
     ),
     "nobody is held": (held(lambda **_: True), Bounds(runs=0, begins="gone")),
-    "who has promised is a replica": (held(trusting), AWAY),
+    "a site that has promised counts as a replica": (held(trusting), AWAY),
 }
-"""Faults in the code, each with what must be searched to find it."""
+"""Faults in the code, each with the limits of the search that finds it."""
 
 
 @pytest.mark.parametrize("name", FAULTS)
@@ -181,7 +184,7 @@ SAYS = {"open": OPEN, "replica": REPLICA, "closed": STARTED, "silent": ""}
 @pytest.mark.parametrize("role", [R, P, ALONE])
 @pytest.mark.parametrize("read_only", [True, False])
 def test_what_holds_a_node_does_as_it_is_searched(tmp_path: Path, role: str, *, read_only: bool) -> None:
-    """The script itself, for all that a primary's node can be told, now and after the while that it waits."""
+    """The script itself, with every answer that a primary's node can get, now and after its waiting time."""
     words = {R: "replica", P: " ".join(("primary", "dc2", *THEIRS[:2])), ALONE: "primary"}[role]
     asks = role == P and read_only
     cases = [(said, "closed") for said in combinations_with_replacement(SAYS, 2 if asks else 1)]

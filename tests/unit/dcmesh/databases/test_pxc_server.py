@@ -1,4 +1,4 @@
-"""XtraDB's side of a switchover: what is asked before a cluster's resource is changed, and what is done after that."""
+"""XtraDB's side of a switchover: the checks before a cluster's resource is changed, and the work after that."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -37,7 +37,7 @@ def resource(*, source: bool, observed: bool = True) -> Resource:
 
 
 class Time(Clock):
-    """A clock that goes on when somebody sleeps, and then does something."""
+    """A clock that advances when somebody sleeps, and then lets something happen."""
 
     def __init__(self) -> None:
         object.__setattr__(self, "seconds", 0.0)
@@ -62,14 +62,14 @@ class Time(Clock):
 
 @dataclass
 class Fake:
-    """A cluster that seems to be there. What it is told stands in `told`."""
+    """A fake cluster. `told` has the statements that it got."""
 
     found: Resource | None
     nodes: list[Node]
     down: set[int] = field(default_factory=set)
     silent: NoAnswer | None = None
     away: bool = False
-    """Whether its API does not answer either."""
+    """Whether its API does not answer, too."""
     idle: bool = False
     is_ready: set[int] = field(default_factory=set)
     told: list[tuple[str, int]] = field(default_factory=list)
@@ -129,7 +129,7 @@ def _one_promise(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_each_promise_is_another(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The other site takes none for a replica's."""
+    """The other site takes no promise for a replica's mark."""
     monkeypatch.undo()
     promises = {pxc_server.new_promise() for _ in range(50)}
     assert len(promises) > 10
@@ -143,7 +143,7 @@ def time() -> Time:
 
 @pytest.fixture
 def old() -> Fake:
-    """The old primary, when its operator has made it a replica."""
+    """The old primary after its operator has made it a replica."""
     return Fake(resource(source=False), [CLOSED] * 3)
 
 
@@ -205,7 +205,7 @@ def test_it_may_not_while_the_other_could_take_writes(
 
 
 def test_what_the_operator_did_last_is_asked_for_before_the_nodes(old: Fake, new: Fake, time: Time) -> None:
-    """Else it could open one after that was asked."""
+    """Otherwise the operator could open a node after that was asked."""
     asked = list[str]()
     found, ask = old.resource, old.node
     old.resource = lambda: (asked.append("resource"), found())[1]  # type: ignore[method-assign]
@@ -227,7 +227,7 @@ def test_it_may_not_without_the_others_rows(old: Fake, new: Fake, time: Time) ->
 
 
 def test_a_role_is_taken_back_from_one_that_lags(old: Fake, new: Fake, time: Time) -> None:
-    """What this one wrote before, the other has not yet, and gets as soon as it follows."""
+    """The other lacks rows that this one wrote before, but gets them as soon as it follows."""
     new.are(rows=MysqlRows.parse(f"{X}:1-9,{Y}:1"))
     assert refused(new, old, time) == ""
 
@@ -258,7 +258,7 @@ def test_the_one_that_is_the_primary_asks_nobody(old: Fake, new: Fake, time: Tim
 def test_one_that_has_returned_is_not_opened_by_a_word_beside_one_that_takes_writes(
     old: Fake, new: Fake, time: Time
 ) -> None:
-    """Its resource makes it a source still."""
+    """Its resource still makes it a source."""
     new.found, new.nodes = resource(source=True), [node(mark=0)] * 3
     old.found, old.nodes = resource(source=True), [OPEN] * 3
     assert refused(new, old, time, LOST).startswith("dc2: dc1 is there, and takes writes: nothing is changed.")
@@ -371,7 +371,7 @@ def test_one_that_is_a_replica_or_is_not_there_becomes_one_unasked(old: Fake, ne
 
 
 def test_one_that_returns_becomes_a_replica_though_its_servers_do_not_run(primary: Fake, new: Fake, time: Time) -> None:
-    """They wait to be recovered, and are held until it is a replica."""
+    """Its servers wait for recovery, and are held until it is a replica."""
     primary.silent = NoAnswer("error 2003")
     assert "its own server does not answer (error 2003)" in kept(primary, new, time)
     new.found, new.nodes = resource(source=True), [OPEN] * 3
@@ -379,7 +379,7 @@ def test_one_that_returns_becomes_a_replica_though_its_servers_do_not_run(primar
 
 
 def test_one_that_has_only_returned_does_not_lead(primary: Fake, new: Fake, time: Time) -> None:
-    """It would be opened by its own resource, without what is committed until then."""
+    """Its own resource would open it, without the rows that are committed until then."""
     new.found, new.down = resource(source=True), {1}
     said = kept(primary, new, time)
     assert said.startswith("dc1: dc2 is a primary by its resource as well, and takes no writes: nothing is changed.")
@@ -396,7 +396,7 @@ def test_a_cluster_whose_api_does_not_answer_is_not_changed(primary: Fake, new: 
 
 @pytest.fixture
 def lost(old: Fake, new: Fake) -> Fake:
-    """The old primary, gone; the other's channel has noticed."""
+    """The old primary, which is gone. The other's channel has noticed."""
     old.away = True
     new.nodes[0] = replace(CLOSED, channel=Channel(receives=False, applies=True, error=2003))
     return old
@@ -429,14 +429,14 @@ def test_what_has_arrived_is_applied_first(lost: Fake, new: Fake, time: Time) ->
 
 
 def test_one_that_takes_over_says_before_that_it_is_no_replica_any_more(lost: Fake, new: Fake, time: Time) -> None:
-    """Else a site that returns before it is open could be opened too."""
+    """Otherwise a site that returns before the new primary is open could be opened too."""
     new.down = {1}
     assert refused(new, lost, time, LOST) == ""
     assert new.told == [(f"mark {PROMISED}", 0), (f"mark {PROMISED}", 2)]
 
 
 def test_one_that_returns_before_that_is_not_gone(lost: Fake, new: Fake, time: Time) -> None:
-    """It may have been opened by what this one said until then."""
+    """What the new primary said until then may have opened it."""
     lost.found = resource(source=True)
     mark = new.mark
     new.mark = lambda n, size: (mark(n, size), setattr(lost, "away", False))[0]  # type: ignore[method-assign, func-returns-value]
@@ -532,7 +532,7 @@ def test_a_promise_that_was_taken_back_is_none(lost: Fake, new: Fake, time: Time
 
 
 def test_a_primary_of_which_a_node_is_silent_is_not_closed(primary: Fake, new: Fake, time: Time) -> None:
-    """Each of its nodes must say afterwards that it is closed."""
+    """Each node of it must be able to say afterwards that it is closed."""
     primary.down = {2}
     assert "its own server does not answer (error 2003)" in kept(primary, new, time)
 
@@ -553,7 +553,7 @@ def test_another_site_that_is_gone_is_no_reason(lost: Fake, new: Fake, time: Tim
 
 @dataclass
 class Ended:
-    """Both when dc2 is open, and dc1 follows."""
+    """Both clusters, when dc2 is open and dc1 follows."""
 
     dc2: Fake
     dc1: Fake
@@ -647,7 +647,7 @@ def test_nothing_is_dropped_before_the_primary_is_open(ended: Ended) -> None:
     ended.dc1.are(mark=PROMISED)
     assert ended.run().startswith("dc2: cannot be opened")
     assert ended.dc2.told == []
-    # The primary's nodes may be held for what the replica has promised, so that is taken back.
+    # The replica's promise may hold the primary's nodes, so it is taken back.
     assert ended.dc1.told == [(f"mark {REPLICA}", ordinal) for ordinal in range(3)]
 
 
@@ -660,7 +660,7 @@ def test_a_promise_is_taken_back_while_the_primarys_servers_wait_to_be_recovered
 
 @pytest.mark.parametrize("which", ["the replica is a primary", "the primary is a replica", "they are exchanged"])
 def test_nothing_is_done_when_the_roles_are_others(ended: Ended, which: str) -> None:
-    """Typed by hand the clusters may be exchanged: the one that takes writes would follow the other."""
+    """Typed by hand, the clusters may be swapped. The one that takes writes would follow the other."""
     if which != "the replica is a primary":
         ended.dc2.found, ended.dc2.nodes = resource(source=False), [FOLLOWS, CLOSED, CLOSED]
     if which != "the primary is a replica":
@@ -677,7 +677,7 @@ def test_one_that_takes_writes_is_not_made_to_follow(ended: Ended) -> None:
 
 
 def test_a_promise_that_cannot_be_taken_back_is_no_end(ended: Ended) -> None:
-    """The primary's nodes would be held for it when they all start anew."""
+    """It would hold the primary's nodes when all of them restart."""
     ended.dc1.are(mark=PROMISED)
     ended.dc1.down = {1, 2}
     assert ended.run() == "dc1: its own server does not answer (most of its nodes do not answer): run again"
@@ -718,7 +718,7 @@ def test_events_that_do_not_run_in_the_new_primary_are_warned_of(ended: Ended, m
 
 
 def test_a_replica_must_answer_unless_it_is_gone(ended: Ended) -> None:
-    """What it promised may have to be taken back."""
+    """Its promise may have to be taken back."""
     ended.dc1.away = True
     assert "dc1: its own server does not answer (no route to host)" in ended.run()
     assert ended.time.seconds < SILENCE + 5

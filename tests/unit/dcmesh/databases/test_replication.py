@@ -1,4 +1,4 @@
-"""Replication channels: what servers say of theirs."""
+"""Replication channels: what servers report of theirs."""
 
 import pytest
 from hypothesis import given
@@ -200,7 +200,7 @@ UUID = "3e11fa47-71ca-11e1-9e33-c80aa9429562"
     ids=range(9),
 )
 def test_what_cannot_be_is_refused(said: str) -> None:
-    """Another site's words may stand in it, in an error for example."""
+    """The report may contain another site's texts, for example in an error."""
     with pytest.raises(ChildProcessError) as refused:
         parse_server(said)
     assert why(refused.value).startswith(("it says what cannot be: ", "it contradicts itself: "))
@@ -229,7 +229,7 @@ def test_gtids_of_both_kinds_are_taken(position: str) -> None:
 
 
 def test_gtids_that_mysql_prints_on_several_lines_are_taken() -> None:
-    """It does so as soon as two servers have written: two clusters have after a switchover."""
+    """MySQL does so as soon as two servers have written, as after a switchover."""
     sets = f"{UUID}:1-5:7,\n{UUID.replace('3', '4')}:1-9"
     channel = parse_server(mysql(Retrieved_Gtid_Set=sets, Executed_Gtid_Set=sets)).channel
     assert channel.running

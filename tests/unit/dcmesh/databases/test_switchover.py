@@ -1,4 +1,4 @@
-"""A run of the switchover: that it comes about, how it ends, in how many seconds, and what it says."""
+"""A run of the switchover: that it succeeds, how it ends, how many seconds it takes, and what it says."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -40,7 +40,7 @@ def rows(*numbers: int, server: int = 1) -> MariadbRows:
 
 
 class Time(Clock):
-    """A clock that goes on when somebody sleeps, and a little with each look."""
+    """A clock that advances when somebody sleeps, and a little with each look."""
 
     def __init__(self) -> None:
         self.seconds = 0.0
@@ -62,7 +62,7 @@ class Time(Clock):
 
 @dataclass
 class Fake:
-    """A server that does as it is told, unless it `fails`; as a real one it is another's then, for its session ends."""
+    """A server that does as it is told, unless it `fails`. As with a real one, its session ends then."""
 
     own: Own
     time: Time
@@ -190,7 +190,7 @@ CHANGES = ("watch", "write", "stop_events", "fence", "follow", "open", "run_even
 @pytest.mark.parametrize("change", CHANGES)
 @pytest.mark.parametrize("site", ["dc1", "dc2"])
 def test_a_run_ends_whatever_fails(pair: Pair, site: str, change: str, how: str) -> None:
-    """It does what it can, says what is wrong, and does not ask without a pause."""
+    """The run does what it can, says what is wrong, and pauses between questions."""
     server: Fake = getattr(pair, site)
     setattr(server, how, frozenset({change}))
     refused = pair.run(TO_DC2)
@@ -236,14 +236,14 @@ class Refusing(Fake):
 
 
 def test_many_events_may_be_refused(pair: Pair) -> None:
-    """Each costs the session, and takes its time."""
+    """Each refusal ends the session, and takes time."""
     pair.dc2 = Refusing(pair.dc2.own, pair.time, follows=pair.dc1)
     assert not pair.run(TO_DC2)
     assert pair.time.seconds > switchover.PATIENCE
 
 
 def test_a_taker_waits_while_the_giver_is_fenced(pair: Pair) -> None:
-    """For as long as the giver's run tries that, and longer: else both have ended, and nobody writes."""
+    """The taker waits longer than the giver's run tries to fence. Otherwise both end, and nobody can write."""
     pair.dc1.own = replace(pair.dc1.own, token=Token(site="dc2", term=1))
     refused = pair.run(TO_DC2, "dc2")
     assert "dc1 is not read-only yet" in refused
@@ -252,7 +252,7 @@ def test_a_taker_waits_while_the_giver_is_fenced(pair: Pair) -> None:
 
 @pytest.mark.parametrize("writes", [True, False])
 def test_a_taker_ends_while_the_other_is_the_primary(pair: Pair, *, writes: bool) -> None:
-    """Also if that is written to all the time."""
+    """This also holds if the other is written to all the time."""
     pair.dc1.writes = writes
     refused = pair.run(TO_DC2, "dc2")
     assert refused.startswith("dc2: dc1 is the primary still")
@@ -295,7 +295,7 @@ def test_the_gtids_of_a_failover_may_be_named_in_any_order(pair: Pair, at: str) 
 
 
 def test_a_stopped_channel_is_not_started_where_that_drops_rows(pair: Pair) -> None:
-    """MariaDB empties the relay log then, and who has it has no other."""
+    """MariaDB would empty the relay log, which may have the only copy of rows."""
     pair.dc1.silent = lambda _: True
     stopped = Channel(receives=False, applies=False, idle=False, keeps=False)
     pair.dc2.own = replace(pair.dc2.own, applied="0-1-3", channel=stopped)
@@ -311,7 +311,7 @@ def test_a_stopped_channel_is_not_started_where_that_drops_rows(pair: Pair) -> N
 
 
 def test_a_failover_where_the_applier_has_stopped(pair: Pair) -> None:
-    """What is applied is told, and may be accepted."""
+    """`up` says what is applied, and the operator may accept that."""
     pair.dc1.silent = lambda _: True
     pair.dc2.own = replace(
         pair.dc2.own, applied="0-1-3", channel=Channel(receives=False, applies=False, error=1062, idle=False)
@@ -455,7 +455,7 @@ def test_a_dry_run_changes_nothing(pair: Pair) -> None:
 
 @pytest.mark.parametrize(("error", "possible"), [(0, True), (1062, False)])
 def test_a_dry_run_starts_a_stopped_channel_in_thought(pair: Pair, error: int, *, possible: bool) -> None:
-    """One that an error has stopped would stop at that again."""
+    """A channel that an error has stopped would stop at the same error again."""
     pair.dc2.own = replace(
         pair.dc2.own, rows=rows(3), channel=Channel(receives=False, applies=False, error=error, idle=False)
     )

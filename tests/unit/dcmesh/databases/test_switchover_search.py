@@ -1,7 +1,8 @@
-"""Whatever runs when, and stops where: two sites never write at once, and no committed row is lost unless it was named.
+"""In any order of events and interruptions, two sites never write at the same time.
 
-What is searched is dcmesh/databases/switchover.py itself: see switchover_world.py. A small part of it is searched here,
-the whole by tests/e2e/test_switchover_search.py, which is soak's.
+No committed row is lost unless an operator gave it up. The search runs the real code, dcmesh/databases/switchover.py:
+see switchover_world.py. A small part is searched here, and the whole by tests/e2e/test_switchover_search.py, which
+belongs to soak.
 """
 
 import re
@@ -78,7 +79,7 @@ def test_there_is_an_up_that_leads_to_a_primary(bounds: Bounds) -> None:
 
 
 def changed(module: ModuleType, old: str, new: str) -> ModuleType:
-    """Return a module with a place in its source changed."""
+    """Return a module with one change in its source."""
     assert module.__file__
     source = Path(module.__file__).read_text()
     assert source.count(old) == 1, f"{old!r} is not one place of the code any more"
@@ -92,7 +93,7 @@ def fault(old: str, new: str) -> Callable[[Bounds], World]:
 
 
 class Rowless(Operated):
-    """A server that does what it is told, whatever its row says by now."""
+    """A faulty server: it does what it is told, whatever its row says by now."""
 
     def _change(self, seen: Any, **changes: Any) -> None:
         if self._watched:
@@ -100,7 +101,7 @@ class Rowless(Operated):
 
 
 class Unwatched(Operated):
-    """A server that does what another one before it was to do."""
+    """A faulty server: it executes statements that were meant for the server before its restart."""
 
     def _change(self, seen: Any, **changes: Any) -> None:
         self._watched = True
@@ -128,7 +129,7 @@ def in_spite_of_other_rows(bounds: Bounds) -> World:
 
 
 def unasked(bounds: Bounds) -> World:
-    """A server that opens by its own row when it starts, as the first edition's did."""
+    """A faulty server: it opens by its own row when it starts, as in 0.1.0."""
 
     def start(row: Any, theirs: Any, *, site: str, **others: Any) -> str:
         done = settle(row, theirs, site=site, **others)
@@ -138,7 +139,7 @@ def unasked(bounds: Bounds) -> World:
 
 
 def trusting(bounds: Bounds) -> World:
-    """A server that opens when it starts though the other takes itself for the primary, only closed and earlier."""
+    """A faulty server: it opens at its start although the other one, closed, claims an earlier term."""
 
     def start(row: Any, theirs: Any, **others: Any) -> str:
         done = settle(row, theirs, **others)
@@ -208,7 +209,7 @@ FAULTS: dict[str, tuple[Callable[[Bounds], World], Bounds]] = {
         Bounds(runs=1, faults=2, rows=0, words=True, kinds=KILLS, shapes=(1,)),
     ),
 }
-"""Faults in the code, each with what must be searched to find it."""
+"""Faults in the code, each with the limits of the search that finds it."""
 
 
 @pytest.mark.parametrize("name", FAULTS)
@@ -275,7 +276,10 @@ THEIRS = [
 
 
 def test_what_starts_does_as_it_is_searched(loop: str) -> None:
-    """The script's own loop, with what it calls replaced, for all that it can see; side by side, for bash is slow."""
+    """The script's own loop, with fakes for what it calls, in every situation.
+
+    Many run at the same time, as bash is slow.
+    """
     cases = list(product(OWN, THEIRS, (True, False), (True, False)))
     script = ["set -euo pipefail\nexec 3>&1", STUBS, loop]
     wanted = []
@@ -296,7 +300,7 @@ def test_what_starts_does_as_it_is_searched(loop: str) -> None:
 
 
 def test_what_starts_follows_once_it_has_given_up_its_claim(loop: str) -> None:
-    """After its `relinquish` the row names the other."""
+    """After its `relinquish` the row names the other site."""
     stubs = STUBS.replace('relinquish() { echo "relinquish $1 $2" >&3; exit; }', 'relinquish() { OWN="dc2 6 1"; }')
     script = ["set -euo pipefail\nexec 3>&1\nWITHOUT= TURNS=5 OWN='dc1 4 1' THEIRS='dc2 6 0'", stubs, loop]
     for follows in ("", "yes"):

@@ -1,4 +1,4 @@
-"""The doctor's hops of an egress gateway: what is wrong with the host's name, and with its port."""
+"""The doctor's hops of an egress gateway: faults of the host's name, and of its port."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -37,7 +37,7 @@ def named(name: str, namespace: str, **labels: str) -> Objects:
 
 
 def in_dns() -> Objects:
-    """Return what gives the host its name."""
+    """Return the objects that give the host its name."""
     mark = {"kubernetes.io/service-name": "db", "endpointslice.kubernetes.io/managed-by": "dcmesh"}
     return {
         "service": named(name_for(DB0), "out") | {"spec": host_service(DB_EXPORT, [PORT]) | {"clusterIP": ADDRESS}},
@@ -47,7 +47,7 @@ def in_dns() -> Objects:
 
 
 def at_gateway() -> Objects:
-    """Return what leads its port."""
+    """Return the objects that route its port."""
     listener = {"name": f"0.0.0.0_{PORT}", "active_state": {"listener": {"cluster": CLUSTER}}}
     return {
         "service": in_dns()["service"],

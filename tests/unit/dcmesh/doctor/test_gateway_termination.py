@@ -1,4 +1,4 @@
-"""The walk of a link whose TLS ends at the gateway, of a database without a sidecar."""
+"""The walk of a link whose TLS ends at the gateway. The database has no sidecar."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -91,7 +91,7 @@ def pair() -> Iterator[Pair]:
 
 
 def without_sidecar(pair: Pair) -> None:
-    """Take the host's pod its sidecar."""
+    """Remove the sidecar of the host's pod."""
     pod = pair.edit("dc1", PODS)
     for part, key in (
         ("spec", "initContainers"),
@@ -102,7 +102,7 @@ def without_sidecar(pair: Pair) -> None:
 
 
 def test_a_pair_in_which_all_is_well(pair: Pair) -> None:
-    """The database has no sidecar, and no policy, Service entry of its own or label is asked for."""
+    """The database has no sidecar. It needs no policy, no ServiceEntry of its own and no label."""
     diagnosis = pair.diagnosis()
     assert [(step.hop, step.outcome, step.why) for step in diagnosis.steps] == [
         (h.name, "passed", "") for h in BY_SIDECAR
@@ -114,7 +114,7 @@ LABEL = "cnpg.io/instanceName"
 
 
 def by_label(pair: Pair) -> None:
-    """Have the host's pod be exported by a label."""
+    """Export the host's pod by a label."""
     dc1, dc2 = pair.sites
     (export,) = dc1.exports
     labelled = export.model_copy(update={"pod_label": LABEL})
@@ -148,7 +148,7 @@ def test_a_pod_by_a_label_is_looked_for_by_that(pair: Pair) -> None:
 def test_to_a_sidecar_any_service_tells_the_protocol_of_a_pod_by_a_label(
     pair: Pair, selector: dict[str, str], port: int, target: int, found: list[str]
 ) -> None:
-    """The Service of the hosts' names need not be there."""
+    """The Service in the hosts' names need not exist."""
     by_label(pair)
     pair.exporter.objects[PODS] = objects_of_exporter()[PODS]
     pair.edit("dc1", PODS)["metadata"]["labels"] = {LABEL: "db-0", "app": "pg"}
@@ -184,7 +184,7 @@ def policy(name: str, **spec: Any) -> Change:
 
 
 def refuses_the_gateway(pair: Pair) -> None:
-    """Of a pod that has a sidecar."""
+    """The gateway is refused by a pod that has a sidecar."""
     pair.exporter.objects[PODS] = objects_of_exporter()[PODS]
     local = {"rules": [{"from": [{"source": {"namespaces": ["wookie"]}}]}]}
     pair.add("dc1", POLICIES, istio("local", "wookie", local))
@@ -196,7 +196,10 @@ def closed(pair: Pair) -> None:
 
 
 def past_its_sidecar(pair: Pair) -> None:
-    """As many have it who run databases in a mesh: to the gateway the pod takes TLS all the same."""
+    """The port bypasses the sidecar, as in many meshes with databases.
+
+    The gateway still believes that the pod takes TLS.
+    """
     pair.exporter.objects[PODS] = objects_of_exporter()[PODS]
     pod = pair.edit("dc1", PODS)
     pod["metadata"].setdefault("annotations", {})["traffic.sidecar.istio.io/excludeInboundPorts"] = "3306"

@@ -91,7 +91,7 @@ def pair() -> Iterator[Pair]:
 
 
 def test_a_pair_in_which_all_is_well(pair: Pair) -> None:
-    """The namespace has no STRICT, no Sidecar of the consumers', and the database's port is in no sidecar."""
+    """The namespace has no STRICT policy and no Sidecar for consumers, and no sidecar captures the database's port."""
     diagnosis = pair.diagnosis()
     assert [(step.hop, step.outcome, step.why, step.findings) for step in diagnosis.steps] == [
         (h.name, "passed", "", ()) for h in BY_SIDECAR
@@ -104,7 +104,7 @@ def gone(path: str) -> Callable[[Pair], Any]:
 
 
 def not_ready(pair: Pair) -> None:
-    """Have it started anew since: its Envoy refuses its listeners."""
+    """Let the pod have restarted since: its Envoy refuses its listeners."""
     gone(PEERS)(pair)
     pair.edit("dc1", PODS)["status"]["conditions"] = [{"type": "Ready", "status": "False"}]
     pair.played.silent()
@@ -172,7 +172,7 @@ def test_what_is_wrong_is_found(pair: Pair, change: Callable[[Pair], Any], found
 
 
 def test_the_name_of_a_containers_port_leads_nobody_elsewhere(pair: Pair) -> None:
-    """That of an ingress port is longer than a container's can be."""
+    """The name of an ingress port is longer than that of a container's port can be."""
     pair.edit("dc1", PODS)["spec"]["containers"][0]["ports"] = [{"name": "tcp", "containerPort": 9104}]
     assert pair.found() == []
 

@@ -1,7 +1,7 @@
-"""What was found when the link was attacked before it was built, and by which finding each can be seen now.
+"""Faults that the design's red team found before the link was built, and the findings that show each of them now.
 
-The entries are those of the design's red team. Of some nothing can be seen from outside; the reason stands in place of
-the findings. This is a map of names: that each finding is found is shown where its hop is tested.
+Some faults cannot be seen from outside; these have the reason instead of findings. This is only a map of names. The
+tests of each hop show that its findings are found.
 """
 
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""The doctor as it is typed: the screen, --json and the exit codes."""
+"""The doctor's command: the screen, --json and the exit codes."""
 
 import io
 import json

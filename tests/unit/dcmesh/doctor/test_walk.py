@@ -1,4 +1,4 @@
-"""The doctor's walk on a pair that fakes play: what is found where, what is not looked at, and in which order."""
+"""The doctor's walk on a pair of fakes: what is found where, what is not looked at, and in which order."""
 
 import copy
 import json
@@ -41,7 +41,7 @@ from tests.unit.statuses import DB0
 Change = Callable[[Pair], Any]
 
 BY_SIDECAR = [hop for hop in HOPS if hop.egress != "gateway"]
-"""The hops of the pair's links. Those by an egress gateway are walked in test_egress.py."""
+"""The hops of the pair's links. test_egress.py walks those of an egress gateway."""
 
 
 @pytest.fixture
@@ -59,7 +59,7 @@ def test_a_pair_in_which_all_is_well(pair: Pair) -> None:
 
 
 def test_it_only_reads(pair: Pair) -> None:
-    """The fakes know nothing but GET; and nothing is asked twice."""
+    """The fakes know only GET. Nothing is asked twice."""
     pair.report()
     for server in (pair.importer, pair.exporter):
         assert len(server.asked) == len(set(server.asked))
@@ -112,12 +112,12 @@ def deleted(site: str, path: str) -> Change:
 
 
 def cluster(change: Callable[[dict[str, Any]], Any]) -> Change:
-    """Return what changes the cluster of the host in the consumer's Envoy."""
+    """Return a function that changes the host's cluster in the consumer's Envoy."""
     return lambda pair: change(pair.played.part("wookie-dr", "dynamic_active_clusters")[0]["cluster"])
 
 
 def said(**words: str | Exception) -> Change:
-    """Return what has commands say something else."""
+    """Return a function that changes the output of commands."""
     return lambda pair: pair.played.said.update({key.replace("_", " ", 1): word for key, word in words.items()})
 
 
@@ -135,7 +135,7 @@ OTHER = "answered by 'db-1' instead of db-0"
 
 
 def tried(error: str) -> Change:
-    """Return what has connections to the gateway fail."""
+    """Return a function that lets connections to the gateway fail."""
     return at_silence(said(wait=ChildProcessError(f"info\nError: timeout. Last error: {error}")))
 
 
@@ -154,7 +154,7 @@ def foreign_entry(host: str, address: str) -> dict[str, Any]:
 
 
 def two_gateways(pair: Pair) -> None:
-    """Have a second gateway that cannot be reached, and the host answer by the first."""
+    """Add a second gateway that cannot be reached, while the host answers through the first."""
     second = "192.0.2.2"
     spec = pair.spec("dc2", ENTRY)
     spec["endpoints"] = [*spec["endpoints"], {**spec["endpoints"][0], "address": second}]
@@ -177,7 +177,7 @@ def two_gateways(pair: Pair) -> None:
 
 
 def other_authority(pair: Pair) -> None:
-    """Have the host's sidecar under another root."""
+    """Put the host's sidecar under another root."""
     top = authority("other root")
     found = json.loads(secrets(statuses.IDENTITY, authority("other", top), top))
     pair.played.part("wookie", "dynamic_active_secrets")[:] = found
@@ -195,14 +195,14 @@ def identity(pair: Pair) -> None:
 
 
 def policy(**spec: Any) -> Change:
-    """Return what adds an AuthorizationPolicy of somebody else."""
+    """Return a function that adds somebody else's AuthorizationPolicy."""
     return lambda pair: pair.add(
         "dc1", f"{SECURITY}/authorizationpolicies", istio("foreign", "wookie", {"rules": [{}], **spec})
     )
 
 
 def not_named(pair: Pair) -> None:
-    """Have the export name another consumer, in its policy and in the link."""
+    """Let the export name another consumer, in its policy and in the link."""
     rule = pair.spec("dc1", f"{SECURITY}/authorizationpolicies")["rules"][0]
     rule["from"][0]["source"]["notPrincipals"] = ["cluster.local/ns/other/sa/db"]
 
@@ -229,7 +229,7 @@ def rerouted(pair: Pair) -> None:
 
 
 def disabled(pair: Pair) -> None:
-    """What a gateway sees then: the pod is no endpoint of the host any more."""
+    """Show the pod as disabled: the gateway does not have it as an endpoint of the host any more."""
     pair.spec("dc1", f"{SECURITY}/peerauthentications")["mtls"] = {"mode": "DISABLE"}
     pair.played.clusters["istio-system"] = statuses_of(SNI)
 
@@ -242,7 +242,7 @@ def service_ports(*ports: int) -> Change:
 
 
 def spec(site: str, path: str, **values: Any) -> Change:
-    """Return what sets fields of the spec of the only object of a list."""
+    """Return a function that sets fields in the spec of a list's only object."""
     return lambda pair: pair.spec(site, path).update(values)
 
 
@@ -263,12 +263,15 @@ SAMPLE = {
 
 
 def foreign(site: str, path: str, namespace: str, found: dict[str, Any], *, name: str = "foreign") -> Change:
-    """Return what adds an object of somebody else. It is as old as dcmesh's own, so the elder is the first by name."""
+    """Return a function that adds somebody else's object.
+
+    It is as old as dcmesh's own, so the first by name counts as older.
+    """
     return lambda pair: pair.add(site, path, istio(name, namespace, found))
 
 
 def annotated(site: str, path: str, name: str, value: str) -> Change:
-    """Return what annotates a pod with what of its traffic its sidecar gets."""
+    """Return a function that annotates a pod with the traffic that its sidecar captures."""
     return lambda pair: pair.edit(site, path)["metadata"].update(
         annotations={f"traffic.sidecar.istio.io/{name}": value}
     )
@@ -280,7 +283,7 @@ def refuses(pair: Pair) -> None:
 
 
 FINDINGS: list[tuple[str, str, str, Change]] = [
-    # finding, its hop, a part of its evidence, and what brings it about
+    # The finding, its hop, a part of its evidence, and the function that causes it.
     ("istiod-down", "consumer's istiod", "istiod", lambda p: p.edit("dc2", SLICES).update(endpoints=[])),
     ("istiod-down", "source's istiod", "istiod", lambda p: of_dc1(p, "istiod-x").update(endpoints=None)),
     ("client-absent", "consumer's pod", "of 0 pods", deleted("dc2", CLIENTS)),
@@ -701,7 +704,7 @@ def test_a_way_that_ends_where_no_gateway_stands_is_the_gateways_fault(
     ],
 )
 def test_a_policy_that_denies(pair: Pair, rule: dict[str, Any], found: bool) -> None:
-    """A server's greeting comes before Envoy looks at a policy, so an answer does not tell of it."""
+    """A server's greeting comes before Envoy checks a policy. So an answer does not show that nothing denies."""
     policy(action="DENY", rules=[rule])(pair)
     assert pair.found() == (["denied"] if found else [])
 
@@ -747,7 +750,7 @@ def test_warnings_do_not_hide_what_breaks_the_link(pair: Pair) -> None:
 
 
 def outcomes(pair: Pair, *sites: str) -> dict[str, set[str]]:
-    """Return by outcome the hops that came to it."""
+    """Return the hops by their outcome."""
     found = dict[str, set[str]]()
     for step in pair.diagnosis(*sites).steps:
         found.setdefault(step.outcome, set()).add(step.hop)

@@ -1,4 +1,4 @@
-"""Which Gateways and routes of somebody else's touch the links of an egress gateway."""
+"""Which of others' Gateways and routes affect the links of an egress gateway."""
 
 from typing import Any
 
@@ -68,7 +68,8 @@ def test_a_gateway_at_another_port_that_leads_to_a_host_is_named() -> None:
     ("service", "met"),
     [
         (way("elsewhere.example", "out", name_for(DB0), hosts=[KNOWN]), True),
-        (way("elsewhere.example", "tenant", f"out/{name_for(DB0)}", hosts=[KNOWN]), False),  # `./` keeps it off
+        # `./` restricts it to its own namespace.
+        (way("elsewhere.example", "tenant", f"out/{name_for(DB0)}", hosts=[KNOWN]), False),
         (way("elsewhere.example", "out", "mesh", hosts=[KNOWN]), False),  # for sidecars
     ],
 )

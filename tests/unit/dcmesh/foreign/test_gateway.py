@@ -1,4 +1,4 @@
-"""Which objects of somebody else's touch a link, and which do not."""
+"""Which of others' objects affect a link, and which do not."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -231,7 +231,7 @@ def test_what_touches_an_imported_host(objects: Mapping[str, Any], does: list[st
 
 
 def test_an_object_without_a_spec_touches_nothing() -> None:
-    """The API takes a Gateway, Sidecar, VirtualService or DestinationRule without one from any tenant."""
+    """The API accepts a Gateway, Sidecar, VirtualService or DestinationRule without a spec from any tenant."""
     empty = {"metadata": {"name": "empty", "namespace": "wookie-dr"}}
     kinds = ("gateways", "services", "rules", "sidecars")
     there = gather({LISTS[kind]: {"items": [empty]} for kind in kinds}.get, PLACE.place)
@@ -248,7 +248,7 @@ ENDED = DB_EXPORT.model_copy(update={"hosts": (DB0,), "server_names": (SERVED,)}
 def ended(
     *gateways: Found, entries: Sequence[Found] = (), rules: Sequence[Found] = (), services: Sequence[Found] = ()
 ) -> list[Foreign]:
-    """Return what is foreign at a gateway that ends the TLS for a host."""
+    """Return the foreign objects at a gateway that ends a host's TLS."""
     servers = [server(f"./{SERVED}", mode=MUTUAL)]
     own = of(gateway_name(SERVED), "istio-system", {"selector": GATEWAY_LABELS, "servers": servers}, OWN)
     entry = of(SERVED, "wookie", {"hosts": [SERVED], "exportTo": ["istio-system"]}, OWN)
@@ -271,7 +271,7 @@ def test_at_a_gateway_that_ends_tls_dcmeshs_own_are_not_foreign() -> None:
 
 
 def test_a_gateway_that_passes_on_a_host_lets_strangers_in_whose_tls_ends_there() -> None:
-    """By Istio's own name for it, which no list of consumers guards."""
+    """They get in by Istio's own name for the host, which no list of consumers guards."""
     (foreign,) = ended(gateway(server("*")))
     assert (foreign.severity, foreign.hosts) == (CRITICAL, (DB0,))
     assert foreign.does.endswith(f"opens the gateway for {SERVED} past the export's consumers")
@@ -286,7 +286,7 @@ def test_an_elder_gateway_with_the_hosts_name_shuts_it() -> None:
 
 
 def test_a_gateway_that_leads_others_to_the_host_is_more_than_a_neighbour() -> None:
-    """No list of consumers keeps anybody from what comes by another server name."""
+    """For another server name no list of consumers applies."""
     there = gateway(server("x.example", mode=MUTUAL))
     way = of("way", "default", {"gateways": ["foreign"], "tcp": [{"route": [{"destination": {"host": SERVED}}]}]})
     (foreign,) = ended(there, services=[way])
@@ -322,7 +322,7 @@ def test_a_route_to_the_hosts_service_is_read_as_istio_reads_it(
 
 
 def test_a_name_of_dcmeshs_that_no_export_has_is_told() -> None:
-    """It may be an export's one day, and Istio goes by the elder then."""
+    """It may be an export's one day, and then Istio uses the older object."""
     shown = {"exportTo": ["istio-system"]}
     (foreign,) = ended(entries=[of("squatter", "tenant", {"hosts": ["db-9.db.wookie.dc1.dcmesh"], **shown}, NEW)])
     assert (foreign.name, foreign.severity, foreign.hosts) == ("tenant/squatter", WARNING, (DB0,))

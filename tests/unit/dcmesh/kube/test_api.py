@@ -1,4 +1,4 @@
-"""Commands in containers, by a client whose connection is played."""
+"""Commands in containers, with a client whose connection is a fake."""
 
 from collections.abc import Callable
 from typing import Any
@@ -15,7 +15,7 @@ FAILED = "{'metadata': {}, 'status': 'Failure', 'message': 'command terminated w
 
 
 class Connection:
-    """What kubernetes.stream gives for a command that runs."""
+    """The object that kubernetes.stream returns for a running command."""
 
     def __init__(self, printed: str, complaint: str, end: str, *, ends: bool = True) -> None:
         self.printed, self.complaint, self.end, self.ends = printed, complaint, end, ends
@@ -46,7 +46,7 @@ Play = Callable[[Connection], dict[str, Any]]
 
 @pytest.fixture
 def play(monkeypatch: pytest.MonkeyPatch) -> Play:
-    """Play a connection, and tell what it was asked for."""
+    """Fake a connection, and return what it was asked for."""
 
     def play(connection: Connection) -> dict[str, Any]:
         asked: dict[str, Any] = {}

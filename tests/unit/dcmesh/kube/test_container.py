@@ -1,4 +1,4 @@
-"""A container: a conversation with a program in it, over a websocket that only seems to be there."""
+"""A container: a conversation with a program in it, over a fake websocket."""
 
 from collections.abc import Iterator
 from types import SimpleNamespace
@@ -11,11 +11,11 @@ from dcmesh.kube import container
 from dcmesh.kube.container import Container
 
 Message = tuple[int, bytes]
-"""Number of the channel, and what is said in it."""
+"""The number of the channel, and the text in it."""
 
 
 class Websocket:
-    """Says its messages one after the other; then it is closed, or says nothing more."""
+    """Sends its messages one after the other. Then it is closed, or sends nothing more."""
 
     def __init__(self, *messages: Message, closes: bool = False) -> None:
         self._frames = self._said(messages, closes)
@@ -46,7 +46,7 @@ class Websocket:
 
 @pytest.fixture
 def begun(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """What a command was begun with. `websocket` is what it prints to."""
+    """The arguments with which a command was started. `websocket` has its output."""
     known: dict[str, Any] = {}
 
     def stream(_: Any, *place: str, **options: Any) -> Any:
@@ -70,13 +70,13 @@ def test_what_is_printed_before_the_end_is_the_answer(begun: dict[str, Any]) -> 
     assert conversation.ask("second\n", "end") == "three\n"
     assert begun["websocket"].written == [b"\0first\n", b"\0second\n"]
     assert (begun["place"], begun["container"], begun["command"]) == (("db-0", "wookie"), "mariadb", ["cat", "-"])
-    assert begun["stdin"], "which is how a program learns that nobody asks any more"
+    assert begun["stdin"], "this tells a program that nobody asks any more"
     conversation.close()
     assert not begun["websocket"].open
 
 
 def test_a_program_that_has_ended_gives_no_answer(begun: dict[str, Any]) -> None:
-    """Its last words are the error, if there is one. What Kubernetes says of its end is none of them."""
+    """The error has its last output, if there is any. Kubernetes' message about its end is not part of that."""
     for messages, said in (
         (((1, b"on"), (2, b"ERROR 1205"), (3, b"{}")), "ERROR 1205"),
         (((1, b"on"), (3, b"{}")), "on"),

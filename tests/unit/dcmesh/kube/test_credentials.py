@@ -1,4 +1,4 @@
-"""Programs for credentials: real ones, and a kubeconfig as a cloud's tools write it."""
+"""Programs for credentials: real programs, and a kubeconfig like those of a cloud's tools."""
 
 import json
 from pathlib import Path
@@ -25,7 +25,7 @@ def by_program(tmp_path: Path, script: str, server: str = "https://127.0.0.1:1")
 
 
 def prints(**status: Any) -> str:
-    """Return a program that gives these."""
+    """Return a program that prints these credentials."""
     version = "client.authentication.k8s.io/v1"
     return f"echo '{json.dumps({'apiVersion': version, 'kind': 'ExecCredential', 'status': status})}'"
 

@@ -1,4 +1,4 @@
-"""Gateways that an istiod would take gateways from, once it binds them to their namespaces."""
+"""Gateways that lose their gateway pods once an istiod binds them to their own namespaces."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -57,7 +57,7 @@ def test_those_that_open_gateways_of_other_namespaces_are_named(api: KubernetesA
 
 
 def test_one_without_a_spec_opens_nothing(api: KubernetesAPI) -> None:
-    """The API takes such a Gateway."""
+    """The API accepts a Gateway without a spec."""
     api.objects[GATEWAYS]["items"].append({"metadata": {"namespace": "shop", "name": "empty"}})
     assert shut(api) == ["shop/all", "shop/web"]
 

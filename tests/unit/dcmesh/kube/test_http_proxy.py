@@ -1,4 +1,4 @@
-"""By what proxy an API server is asked: REST and exec, for real, against a proxy that writes down what it is asked."""
+"""The proxy through which an API server is reached: real REST and exec, against a proxy that records its requests."""
 
 import socketserver
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ SERVER = "https://api.dc1.example:6443"
 
 
 class Proxy(socketserver.ThreadingTCPServer):
-    """A proxy that leads nowhere.
+    """A proxy that connects to nothing.
 
     Attributes:
         asked: the first line of each request, and its credentials.
@@ -58,7 +58,7 @@ def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def ask(server: str = SERVER, proxy_url: str | None = None) -> None:
-    """Ask a server, which does not answer, in both ways."""
+    """Ask a server that does not answer, in both ways."""
     known = yaml.safe_load(kubeconfig({"dc1": server}))
     if proxy_url:
         known["clusters"][0]["cluster"]["proxy-url"] = proxy_url
@@ -120,7 +120,7 @@ def test_neither_goes_by_the_proxy_of_another_scheme(proxy: Proxy, monkeypatch: 
 
 def test_a_proxy_that_an_exception_spares_may_be_of_any_kind(proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTPS_PROXY", "socks5://127.0.0.1:1")
-    monkeypatch.setenv("https_proxy", f"http://{proxy.address}")  # which exec would take by itself
+    monkeypatch.setenv("https_proxy", f"http://{proxy.address}")  # exec would use this by itself.
     monkeypatch.setenv("NO_PROXY", "api.dc1.example:6443")
     ask()
     assert proxy.asked == []

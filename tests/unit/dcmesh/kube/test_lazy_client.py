@@ -1,4 +1,4 @@
-"""The Kubernetes client that is imported bit by bit: it has what the whole one has, and starts with little."""
+"""The Kubernetes client whose classes are imported when used: it has all names of the real one, and imports little."""
 
 import subprocess
 import sys
@@ -39,7 +39,7 @@ assert type(client).__name__ == "module"
 
 
 def run(program: str) -> tuple[int, str]:
-    """Return how a Python that has imported nothing yet ends a program, and what it says of that."""
+    """Run a program in a fresh Python, and return its exit status and its errors."""
     ended = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False)
     return ended.returncode, ended.stderr
 

@@ -1,4 +1,4 @@
-"""Nodes: whose kernel can do what a gateway would like."""
+"""Nodes: which kernels have the socket option that a gateway would like to use."""
 
 from typing import Any
 
@@ -49,7 +49,7 @@ def test_who_may_not_list_nodes_does_without() -> None:
 
 
 def test_what_is_not_known_is_not_taken_for_none() -> None:
-    """Else each `up` in which the API server falters would take the option from a listener, and give it back."""
+    """Otherwise, if the API server fails, one `up` would remove a listener's option, and the next add it again."""
     with kubernetes_api() as api:
         api.objects = {"/api/v1/nodes": 500}
         with pytest.raises(pulumi.RunError, match="dc1: its cluster cannot be asked for its nodes: 500"):

@@ -1,4 +1,4 @@
-"""What is left of a Helm release: what is forgotten, what is waited for, what is somebody else's."""
+"""Unfinished Helm releases: which are forgotten, which are waited for, and which are somebody else's."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -28,7 +28,7 @@ OLD = replace(DEPLOYED, begun=NOON - timedelta(days=1))
 
 
 def forgotten(*records: Record, hold: Hold | None = HOLD, known: bool = False, at_work: bool = False, **to: Any) -> Any:
-    """Return what is forgotten a minute after the hold was taken, unless told otherwise."""
+    """Return the releases that are forgotten, by default a minute after the hold was taken."""
     given = {"stack": STACK, "timeout": 300, "now": NOON + timedelta(minutes=1)}
     return list(left(records, hold, known=known, at_work=lambda _: at_work, **given | to))
 
@@ -44,7 +44,7 @@ def test_what_is_not_there_or_done_is_left_alone() -> None:
 
 @pytest.mark.parametrize("status", ["pending-install", "deployed", "failed"])
 def test_a_first_install_of_a_dead_run_is_forgotten_whole(status: str) -> None:
-    """A kill that meets pulumi alone leaves its plugin, which finishes what no state will tell of."""
+    """If only pulumi is killed, its plugin lives on, and finishes a release that no state contains."""
     assert forgotten(record(status)) == [record(status)]
 
 
@@ -116,7 +116,7 @@ def test_revisions_and_the_hold_are_read_as_helm_and_dcmesh_write_them() -> None
 
 
 class Release:
-    """A release whose state changes each time that it is looked at; it notes what is done."""
+    """A release whose state changes each time that it is looked at. It records what is done to it."""
 
     namespace = "istio-system"
 

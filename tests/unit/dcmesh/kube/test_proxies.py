@@ -1,4 +1,4 @@
-"""What a cluster's mesh has: its Secret `cacerts` in both forms, and its trust domain."""
+"""Data of a cluster's mesh: its Secret `cacerts` in both forms, and its trust domain."""
 
 import base64
 from collections.abc import Iterator
@@ -55,7 +55,7 @@ def test_the_trust_domain_is_the_meshs_or_istios_own(server: KubernetesAPI, revi
 
 @pytest.mark.parametrize("data", [None, {}, {"mesh": "trustDomain: {"}, {"mesh": "dc1.dcmesh"}])
 def test_a_mesh_configuration_that_cannot_be_read_has_istios_own(server: KubernetesAPI, data: object) -> None:
-    """As istiod itself goes on with its own: so nothing is signed for another trust domain."""
+    """istiod itself falls back to its defaults too. So nothing is signed for another trust domain."""
     server.objects[f"{ISTIO}/configmaps/istio"] = {"data": data}
     cluster = MeshCluster("dc1", kubeconfig({"there": f"http://127.0.0.1:{server.server_port}"}))
     assert cluster.trust_domains("default") == ("cluster.local",)

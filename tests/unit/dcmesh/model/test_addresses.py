@@ -1,4 +1,4 @@
-"""Addresses: the virtual ones of imported hosts, and what is one."""
+"""Addresses: the virtual ones of imported hosts, and which texts are addresses."""
 
 import ipaddress
 
@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from dcmesh.model.addresses import VIP_NETWORK, allot_vips, is_ip
 
-# In the small one, 10 hosts on 14 addresses, names meet all the time.
+# In the small network, with 10 hosts on 14 addresses, names often hash to the same address.
 NETWORKS = {"real": VIP_NETWORK, "small": ipaddress.IPv4Network("198.51.100.16/28")}
 MANY = 10
 
@@ -17,19 +17,19 @@ lists_of_hosts = st.lists(hosts, unique=True, max_size=MANY)
 
 
 def displaced(vips: dict[str, str], network: ipaddress.IPv4Network) -> set[str]:
-    """Return the hosts that do not have the address that they have where they meet no other."""
+    """Return the hosts that do not have the address that they would have alone."""
     return {host for host, vip in vips.items() if vip != allot_vips([host], network)[host]}
 
 
 def test_known_address() -> None:
-    """A change here moves the addresses of links that run."""
+    """A change here would move the addresses of existing links."""
     assert allot_vips(["hello-0.hello.demo.svc.cluster.local"]) == {
         "hello-0.hello.demo.svc.cluster.local": "241.145.125.33"
     }
 
 
 def test_small_network_makes_names_meet() -> None:
-    """Else the properties below would say nothing of names that meet."""
+    """Otherwise the properties below would not cover collisions."""
     small = NETWORKS["small"]
     assert displaced(allot_vips((f"db-{n}" for n in range(MANY)), small), small)
 
@@ -69,7 +69,7 @@ def test_a_removed_host_moves_only_hosts_that_had_given_way(
     before, after = allot_vips(names, range_), allot_vips((name for name in names if name != removed), range_)
     moved = {host for host in after if after[host] != before[host]}
     assert moved <= displaced(before, range_)
-    # Each of them had passed over an address that is free now: the removed host's, or that of another that moved.
+    # Each of them had skipped an address that is free now: the removed host's, or that of another host that moved.
     for host in moved:
         assert after[host] in {before[other] for other in {removed} | moved - {host}}
 

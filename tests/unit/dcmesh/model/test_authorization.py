@@ -1,4 +1,4 @@
-"""AuthorizationPolicies: what a principal means in a mesh of some trust domain."""
+"""AuthorizationPolicies: what a principal means in a mesh with a given trust domain."""
 
 import pytest
 
@@ -18,7 +18,7 @@ from dcmesh.model.link import ServiceAccount, as_written
     ],
 )
 def test_a_principal_means_what_istio_reads(written: str, own: tuple[str, ...], refused: bool) -> None:
-    """Of a caller at cluster.local: that is what Istio calls a mesh's own domain, whatever it is."""
+    """This is about callers at cluster.local: Istio reads that as the mesh's own domain, whatever that is."""
     spec = {"action": "DENY", "rules": [{"from": [{"source": {"principals": [written]}}]}]}
     policy = {"metadata": {"namespace": "a", "name": "p"}, "spec": spec}
     asked = connection(ServiceAccount("a", "b"), port=1, sni="", trust_domains=own)

@@ -40,6 +40,6 @@ def test_a_field_without_docstring_has_no_description() -> None:
 
 
 def test_no_source_is_read_when_the_program_starts() -> None:
-    """It is a third of what the settings cost then."""
+    """Reading the source would be a third of the settings' cost."""
     program = "import ast, inspect; ast.parse = inspect.getsource = inspect.getsourcelines = None; "
     subprocess.run([sys.executable, "-c", f"{program}import dcmesh.model.settings"], check=True)

@@ -1,4 +1,4 @@
-"""Which settings lead a link past a sidecar, where they are set, and how to set them otherwise."""
+"""Which settings make a link bypass a sidecar, where they are set, and how to change them."""
 
 import json
 from typing import Any
@@ -15,7 +15,7 @@ SERVERS = f"{CORE}/wookie/pods"
 
 
 def annotated(**annotations: str) -> Found:
-    """Return a pod without an init container of Istio's, as with some CNI: its annotations are all there is to see."""
+    """Return a pod without Istio's init container, as with Istio's CNI plugin. Only its annotations can be seen."""
     names = {"mode": "sidecar.istio.io/interceptionMode", "reroute": "istio.io/reroute-virtual-interfaces"}
     known = {names.get(name, f"{TRAFFIC}{name}"): value for name, value in annotations.items()}
     return {"metadata": {"namespace": "wookie", "name": "db-0", "annotations": known}, "spec": {}}
@@ -98,7 +98,7 @@ def test_what_leads_an_address_past_the_sidecar(pod: Found, setting: str | None,
 
 
 def owned(pair: Pair, **annotations: str) -> None:
-    """Have a StatefulSet whose template has annotations, and its pod be as it was made by another."""
+    """Make a StatefulSet whose template has annotations, with a pod that was made from another template."""
     known = {f"{TRAFFIC}{name}": value for name, value in annotations.items()}
     pod = pair.edit("dc1", SERVERS)
     pod["metadata"]["ownerReferences"] = [

@@ -1,4 +1,4 @@
-"""A bundle of certificates: read as other stacks have written it, and written as they read it."""
+"""A bundle of certificates: it reads what other stacks have written, and writes what they read."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Egress: ports that stay, and names that are of one host alone."""
+"""Egress: ports that stay the same, and names that belong to one host only."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -23,7 +23,7 @@ def test_a_host_or_port_that_comes_or_goes_moves_no_other(
 
 
 def test_a_hosts_first_port_hangs_on_its_name_alone() -> None:
-    """As before exports had several: a stack that is updated must not move it."""
+    """It did so before exports had several ports, and updating a stack must not move the port."""
     assert allot_ports([HOST], [3306], {})[HOST, 3306] == allot_ports([HOST], [5432], {})[HOST, 5432] == 25061
 
 

@@ -26,7 +26,7 @@ def test_it_is_a_port_that_is_neither_istios_nor_the_servers(port: int) -> None:
 
 
 def patched(spec: dict[str, Any], what: str) -> list[tuple[int, dict[str, Any]]]:
-    """Return what a filter patches of a kind, each with the port at which that is."""
+    """Return a filter's patches of a kind, each with its port."""
 
     def port(match: dict[str, Any]) -> int:
         if what == "CLUSTER":
@@ -39,7 +39,7 @@ def patched(spec: dict[str, Any], what: str) -> list[tuple[int, dict[str, Any]]]
 
 
 def test_what_keeps_strangers_out_is_what_leads_to_the_server(at_ingress: ExportedService) -> None:
-    """One object: who deletes it closes the port."""
+    """Both are one object. Deleting it closes the port."""
     spec = guard(at_ingress, INGRESS, SELECTOR)
     assert spec["workloadSelector"] == {"labels": SELECTOR}
     assert patched(spec, "CLUSTER") == [
@@ -66,7 +66,7 @@ def test_strangers_are_turned_away_in_the_handshake_by_typed_names(at_ingress: E
 
 
 def test_no_chain_that_takes_plaintext_is_left_out_of_the_lock(at_ingress: ExportedService) -> None:
-    """Should the port ever take plaintext, Envoy refuses the listener rather than open it."""
+    """If the port ever accepted plaintext, Envoy would refuse the listener instead of opening it."""
     spec = guard(at_ingress, INGRESS, SELECTOR)
     chains = [of["match"]["listener"]["filterChain"] for of in spec["configPatches"] if "listener" in of["match"]]
     assert len(chains) == 6
@@ -79,5 +79,5 @@ def test_http_has_no_filter_of_bytes(at_ingress: ExportedService) -> None:
 
 
 def test_the_order_of_ports_makes_no_other_filter(at_ingress: ExportedService) -> None:
-    """The stack's outputs have them in another one, and the doctor compares."""
+    """The stack's outputs have the ports in another order, and the doctor compares filters."""
     assert guard(at_ingress, dict(reversed(INGRESS.items())), SELECTOR) == guard(at_ingress, INGRESS, SELECTOR)

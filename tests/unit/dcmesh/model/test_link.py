@@ -1,4 +1,4 @@
-"""Link: names, identities, and what crosses between stacks."""
+"""Link: names, identities, and the data that cross between stacks."""
 
 import json
 from typing import Any
@@ -122,7 +122,7 @@ def ended(database: ExportedService) -> ExportedService:
 def test_a_link_is_of_version_2_for_what_version_1_cannot_say(
     link: Link, database: ExportedService, ended: ExportedService
 ) -> None:
-    """And a link without that is as it was, for importers that are older."""
+    """A link without such exports is unchanged, for older importers."""
     assert Link.of("dc1", link.gateway, [database]) == link
     newer = Link.of("dc1", link.gateway, [database, ended.model_copy(update={"name": "other"})])
     told = json.loads(json.dumps(newer.as_output()))
@@ -157,7 +157,7 @@ def test_links_of_the_first_versions_have_one_of_each(ended: ExportedService, li
 
 
 def test_an_export_of_several_ports_is_one_of_each(ended: ExportedService) -> None:
-    """The first has the name that a host had before there were others."""
+    """The first port has the name that a host had before exports could have several ports."""
     host = ended.hosts[1]
     export = ended.model_copy(update={"ports": (*ended.ports, ExportedPort(port=33060, probe="tcp"))})
     assert export.port_numbers == (3306, 33060)
@@ -181,7 +181,7 @@ LABELS = st.from_regex(r"[a-z]([-a-z0-9]{0,20}[a-z0-9])?", fullmatch=True)
 def test_names_at_a_gateway_lead_back_to_their_host(
     pod: str, service: str, namespace: str, site: str, whole: bool, ports: list[int]
 ) -> None:
-    """Whatever a pod is called: `p33060` is a name for one as well."""
+    """This holds for any pod's name; even `p33060` is possible."""
     host = service_host(service, namespace) if whole else pod_host(pod, service, namespace)
     name = server_name(host, site)
     export = ExportedService(

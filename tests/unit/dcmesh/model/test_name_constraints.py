@@ -27,14 +27,14 @@ def test_what_is_bound_is_else_as_it_was() -> None:
 
 
 def test_it_is_the_same_each_time_and_another_for_another_domain() -> None:
-    """Else every `up` would change it."""
+    """Otherwise every `up` would change it."""
     assert of_domain() == of_domain()
     serials = {of.serial_number for of in (of_domain(), of_domain("dc2.dcmesh"), PLAIN.certificate)}
     assert len(serials) == 3, "a root gives each number once"
 
 
 def test_names_of_all_kinds_are_bound() -> None:
-    """One that is told a name and not its kind would take a DNS name or an e-mail address for an identity."""
+    """A proxy that does not check a name's kind would take a DNS name or an e-mail address for an identity."""
     found = of_domain().extensions.get_extension_for_class(x509.NameConstraints)
     assert found.critical
     assert [type(of).__name__ for of in found.value.permitted_subtrees or ()] == [

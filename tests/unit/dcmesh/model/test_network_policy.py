@@ -1,4 +1,4 @@
-"""NetworkPolicies: who is let in, by each way that a rule can say it."""
+"""NetworkPolicies: who is let in, for each form that a rule can have."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Names of objects: what Istio and Kubernetes take, and a name for each host."""
+"""Names of objects: what Istio and Kubernetes accept, and a name for each host."""
 
 import re
 

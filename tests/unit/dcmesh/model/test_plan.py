@@ -72,7 +72,10 @@ def test_without_its_source_a_replica_is_pending() -> None:
 
 
 def chain(*follows: tuple[str, str], **given: str) -> dict[str, Any]:
-    """Return a stack in which the database of each site follows that of another, or of a peer; both by their names."""
+    """Return a stack in which each site's database follows that of another site or of a peer.
+
+    Both are given by name.
+    """
     sites = [
         {
             "name": site,
@@ -114,7 +117,7 @@ def test_what_follows_a_database_that_is_pending_is_pending() -> None:
 
 
 def test_a_configuration_that_was_not_checked_yet_has_a_plan_all_the_same() -> None:
-    """Of a replica whose source exports something else."""
+    """The configuration has a replica whose source exports something else."""
     assert roles(of_chain(("dc2", "dc1"), peers={"dc1": PEERS["dc1"].model_copy(update={"exports": ()})})) == [
         "pending"
     ]
@@ -143,7 +146,7 @@ def test_a_password_of_a_peer_is_told_by_its_stack_once_it_exports_something() -
 
 @pytest.mark.parametrize("first", ["dc2", "dc3", "dc4"])
 def test_what_follows_one_of_two_that_can_change_roles_has_their_password(first: str) -> None:
-    """Wherever its site stands."""
+    """The position of its site in the configuration does not matter."""
     follows = {"dc2": "dc3", "dc3": "dc2", "dc4": "dc2"}
     found = origins(of_chain(*sorted(follows.items(), key=lambda pair: pair[0] != first)))
     assert found == [("generated", "dc3" if first == "dc3" else "dc2", f"of-{'dc3' if first == 'dc3' else 'dc2'}")] * 3
@@ -211,7 +214,7 @@ def test_an_import_from_a_peer_that_exports_nothing_yet_is_pending() -> None:
         ("mariadb", {}, [True, True]),
         ("mariadb-gateways", {}, [False, False]),
         ("pxc-gateways", {}, [False, False]),
-        # Gateways alone take nobody's sidecar: that restarts the pods.
+        # Gateways at both ends alone remove no sidecar, because that would restart the pods.
         ("mariadb-gateways", {"sites[0].workloads[0].sidecar": True}, [True, False]),
         ("pxc-gateways", {"sites[1].workloads[0].sidecar": GONE}, [False, True]),
     ],

@@ -1,4 +1,4 @@
-"""Printable: nothing that somebody else has written is obeyed by a terminal, whoever shows it."""
+"""Printable: no text of somebody else's controls the terminal, whichever command shows it."""
 
 import json
 from typing import Any
@@ -21,7 +21,7 @@ from dcmesh.status import screen
 from dcmesh.status.certificates import Certificate
 from dcmesh.status.hosts import Answer, parse_answers
 from dcmesh.status.sites import SiteStatus, Status
-from dcmesh.trust.trusted_roots import TrustReport
+from dcmesh.trust.trust_report import TrustReport
 from tests.unit.statuses import certificate, gateway, host, primary, replica
 
 ATTACKS = [
@@ -75,7 +75,7 @@ def test_why_a_cluster_cannot_be_asked_is_a_line(text: str) -> None:
 
 
 def statuses(text: str) -> Status:
-    """Return a status in which all that a cluster, a proxy or a server has said is this."""
+    """Return a status in which this text stands for everything that a cluster, a proxy or a server said."""
     facts = (
         gateway(addresses=(text,), told_addresses=(text,)),
         certificate(subject=text),
@@ -89,7 +89,7 @@ def statuses(text: str) -> Status:
 
 
 def reports(text: str) -> Report:
-    """Return a report of the doctor with the same."""
+    """Return a report of the doctor with the same text."""
     finding = FindingKind("tls-off", text)(text, text)
     steps = (Step(hop="TLS", site="dc2", outcome="broken", findings=(finding,), why=text),)
     return Report(diagnoses=(Diagnosis(host=text, port=1, source="dc1", consumer=text, steps=steps),))
@@ -111,7 +111,7 @@ SHOWN: list[Any] = [
 def test_what_others_say_stays_a_text_on_every_screen(
     show: Any, text: str, terminal: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """On a terminal too, where what is shown has colours of its own."""
+    """This also holds on a terminal, where dcmesh's own output has colours."""
     if terminal:
         monkeypatch.setenv("FORCE_COLOR", "1")
         monkeypatch.setenv("TERM", "xterm-256color")
@@ -167,7 +167,7 @@ def test_a_proxy_that_answers_something_else_has_no_certificates(dump: str) -> N
 
 @pytest.mark.parametrize("address", ["192.0.2.1\n", "\x1b[2J", "a b", "$(id)", "::1%x"])
 def test_a_link_in_the_outputs_is_parsed(address: str) -> None:
-    """It is another stack's, and stands in a pod's command afterwards."""
+    """The link is another stack's, and becomes part of a pod's command."""
     link = {"site": "dc1", "gateway": {"addresses": [address], "port": 1}, "exports": []}
     site = {"links": {"dc1": link}, "imports": [], "servers": [], "gateway": None}
     with pytest.raises(StackError, match="the stack has a link that must not be used") as error:

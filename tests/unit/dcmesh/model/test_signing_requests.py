@@ -1,4 +1,4 @@
-"""What a site asks to have signed: it comes from elsewhere."""
+"""A site's signing requests, which are data from elsewhere."""
 
 import pytest
 from cryptography import x509
@@ -29,7 +29,7 @@ def test_what_a_site_asks_for_itself_is_signed(name: str) -> None:
 
 
 def forged() -> str:
-    """Return a request for a key that its maker has not."""
+    """Return a request for a key that its maker does not have."""
     der = x509.load_pem_x509_csr(request("Intermediate CA dc1").encode()).public_bytes(Encoding.DER)
     request_ = bytearray(der)
     request_[-1] ^= 1

@@ -1,4 +1,4 @@
-"""The versions that dcmesh is made for: one place says them, and what is written and built elsewhere agrees with it."""
+"""The versions that dcmesh supports: one place lists them, and everything that is written or built elsewhere agrees."""
 
 import re
 from datetime import timedelta

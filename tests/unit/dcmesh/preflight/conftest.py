@@ -1,4 +1,4 @@
-"""A cluster that has all that a site needs, and the site."""
+"""A cluster that has everything that a site needs, and the site."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,7 +19,7 @@ def cluster() -> Iterator[KubernetesAPI]:
 
 @pytest.fixture
 def raw(cluster: KubernetesAPI, tmp_path: Path) -> Raw:
-    """A stack of one site, on a cluster where Istio and the certificates are there already."""
+    """A stack of one site, on a cluster that already has Istio and the certificates."""
     (tmp_path / "dc2").write_text(cluster.kubeconfig())
     return {
         "trust": {"source": "existing"},

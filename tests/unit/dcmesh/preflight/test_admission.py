@@ -1,4 +1,4 @@
-"""Pods that a cluster would not let in."""
+"""Pods that a cluster would refuse."""
 
 from typing import Any
 
@@ -23,20 +23,20 @@ POD_SECURITY = f'{WHY}violates PodSecurity "restricted:latest": seccompProfile'
 
 
 def settings_of(name: str = "mariadb-gateways", **site: Any) -> Settings:
-    """Return an example whose sites have these settings as well."""
+    """Return an example whose sites also have these settings."""
     raw = stack(name)
     raw["sites"] = [one | site for one in raw["sites"]]
     return Settings.model_validate(raw)
 
 
 def found(api: ApiClient, settings: Settings, number: int = 1, *standing: str) -> list[Finding]:
-    """Return what is found in one of the sites.
+    """Return the findings of one of the sites.
 
     Args:
-        api: its cluster.
+        api: the site's cluster.
         settings: the configuration.
-        number: which of its sites.
-        standing: the names of the resources that the stack's state has.
+        number: the index of the site.
+        standing: the names of the resources in the stack's state.
     """
     site = settings.sites[number]
     held = {f"urn:pulumi:s::dcmesh::kubernetes:x::{name}": ("", "") for name in standing}
@@ -92,7 +92,7 @@ def test_what_the_api_server_itself_refuses_is_said_in_its_words_with_a_cure(
     ],
 )
 def test_all_else_that_is_said_is_a_warning(server: KubernetesAPI, api: ApiClient, message: str, status: int) -> None:
-    """The pod is a sample. A policy engine may let the real one in, and no failover may wait for it."""
+    """The pod is a sample. A policy engine may let the real one in, and must not block a failover."""
     refuse(server, "wookie-dr", message, status)
     (remark,) = found(api, settings_of())
     assert isinstance(remark, Remark)
@@ -113,7 +113,7 @@ def test_what_is_said_is_cut_and_obeyed_by_no_terminal(server: KubernetesAPI, ap
 def test_who_does_not_answer_dry_runs_alone_keeps_no_up_waiting(
     server: KubernetesAPI, api: ApiClient, answer: Exception | tuple[int, str], standing: tuple[str, ...]
 ) -> None:
-    """Reads do not pass webhooks: the cluster answers these. It is not asked of every pod."""
+    """Reads do not pass webhooks, so the cluster answers these. Not every pod is tried then."""
     asked = []
 
     def silent(pod: dict[str, Any]) -> tuple[int, str]:
@@ -139,7 +139,7 @@ def test_who_does_not_answer_dry_runs_alone_keeps_no_up_waiting(
 
 
 def test_a_service_account_that_is_not_there_yet_is_left_out(server: KubernetesAPI, api: ApiClient) -> None:
-    """The API server looks for it before it asks anybody else."""
+    """The API server looks for the account before it asks webhooks."""
     asked = []
 
     def answer(pod: dict[str, Any]) -> Any:
@@ -164,7 +164,7 @@ def test_who_may_not_ask_is_told_so(server: KubernetesAPI, api: ApiClient) -> No
 
 
 def test_what_stands_is_not_refused(server: KubernetesAPI, api: ApiClient) -> None:
-    """A Job comes anew with a change: it is a warning. The other pods run."""
+    """A Job is replaced with a change, so this is a warning. The other pods run already."""
     refuse(server, "wookie-dr", POD_SECURITY)
     assert found(api, settings_of(), 1, "dc2.wookie-dr-statefulset") == []
     refuse(server, "dcmesh-egress", POD_SECURITY)
@@ -184,7 +184,7 @@ def test_a_sidecars_init_container_is_known_before_there_is_an_istiod(
     label = {"pod-security.kubernetes.io/enforce": level}
     server.objects["/api/v1/namespaces/wookie-dr"] = {"metadata": {"labels": label}}
     probe, mariadb = found(api, settings_of("mariadb"))
-    assert isinstance(probe, Remark)  # whether a namespace is exempt, and when there is an istiod, is not known
+    assert isinstance(probe, Remark)  # It is not known whether a namespace is exempt, nor when there will be an istiod.
     assert probe.line().startswith('s.imports[0].namespace: "wookie-dr" would not let in the probe in dc2')
     assert "docs/locked-down.md" in probe.line()
     assert mariadb.path == "s.workloads[0].namespace"
@@ -225,7 +225,7 @@ def test_samples_have_what_the_pods_will_have(restricted: str | None) -> None:
 
 
 def test_an_istiod_that_is_there_fills_in_a_gateways_own_container() -> None:
-    """To a pod that has none of this name its webhook adds one, without a security context: refused for no reason."""
+    """Without a container of this name, istiod's webhook would add one that has no security context: refused."""
     of = samples_of(settings_of())
     for what in ("the gateway", "the egress gateway"):
         assert [container["name"] for container in of[what].pod["spec"]["containers"]] == ["istio-proxy"]

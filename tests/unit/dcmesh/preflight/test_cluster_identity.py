@@ -1,4 +1,7 @@
-"""Identity: which cluster a site is on, by the state, and what is refused, by the whole program under mocks."""
+"""Identity: which cluster a site is on according to the state, and what is refused.
+
+The whole program runs under mocks.
+"""
 
 import json
 import subprocess
@@ -31,7 +34,7 @@ def clusters(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Kuberne
 
 @pytest.fixture(autouse=True)
 def server(clusters: tuple[KubernetesAPI, Path], kubeconfigs: Path) -> Iterator[KubernetesAPI]:
-    """The clusters' server. What a test changes of it, or of a kubeconfig, is as it was before the next."""
+    """The clusters' server. Changes of it, or of a kubeconfig, are undone before the next test."""
     server, _ = clusters
     written = {path: path.read_text() for path in kubeconfigs.iterdir()}
     objects = server.objects
@@ -62,7 +65,7 @@ def stack() -> Config:
 
 
 def state_of(engine: Engine) -> State:
-    """Return the state that a run leaves, as Pulumi tells of it."""
+    """Return the state after a run, in Pulumi's format."""
     found = [resource for resource in engine.asked.values() if "-cluster-" in resource.name]
     return {f"urn::{r.type}::{r.name}": {"type": r.type, "outputs": dict(r.inputs)} for r in found}
 
@@ -76,13 +79,13 @@ def without_identities(state: State) -> State:
 
 @pytest.fixture(scope="module")
 def up(clusters: tuple[KubernetesAPI, Path]) -> Engine:
-    """The stack that is up, for tests that only look at it."""
+    """The stack after an `up`, for tests that only look at it."""
     return run_program(Engine(), on_existing_clusters())
 
 
 @pytest.fixture
 def before(up: Engine) -> State:
-    """The state of the stack that is up."""
+    """The state of the stack after that `up`."""
     return state_of(up)
 
 
@@ -97,7 +100,7 @@ def refused(stack: Config, state: State) -> list[str]:
 
 
 def exported(monkeypatch: pytest.MonkeyPatch, *resources: dict[str, Any], stderr: str = "") -> list[list[str]]:
-    """Have `pulumi stack export` answer; return the commands that are run."""
+    """Fake `pulumi stack export`, and return the commands that are run."""
     commands: list[list[str]] = []
 
     def run(command: list[str], **_: Any) -> subprocess.CompletedProcess[str]:
@@ -214,7 +217,7 @@ def test_a_state_without_identities_is_not_left_with_another_address(
 def test_a_state_without_identities_may_have_another_user(
     stack: Config, before: State, kubeconfigs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The provider replaces nothing for that, with or without an identity."""
+    """The provider replaces nothing because of that, with or without an identity."""
     exported(monkeypatch)
     change(kubeconfigs / "dc1", another_user)
     run_program(Engine(state=without_identities(before)), stack)
@@ -223,7 +226,7 @@ def test_a_state_without_identities_may_have_another_user(
 def test_a_replacement_that_is_stuck_is_not_gone_on_with(
     stack: Config, before: State, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The next `up` would delete the namespaces, whatever the program says, and call that success."""
+    """Whatever the program says, the next `up` would delete the namespaces and call that success."""
     exported(monkeypatch, *({"urn": urn, "delete": True} for urn in before if "::dc2-" in urn))
     assert refused(stack, without_identities(before)) == [
         'sites[1].cluster: "there" would lose namespaces with all that is in them: a replacement of dc2 has failed '

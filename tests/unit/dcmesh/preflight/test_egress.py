@@ -1,4 +1,4 @@
-"""Preflight of egress gateways: what would go with the names, and what keeps clients away."""
+"""Preflight of egress gateways: what would be deleted with the names, and what keeps clients away."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -39,12 +39,12 @@ def cluster(api: ApiClient) -> ClusterReader:
 
 
 def reader(api: ApiClient) -> ClusterReader:
-    """Return a cluster of which nothing has been read."""
+    """Return a cluster from which nothing has been read yet."""
     return ClusterReader.of(api, frozenset({STACK}))
 
 
 def lines(found: Iterator[Finding]) -> list[tuple[bool, str]]:
-    """Return what is found: whether it stops an `up`, and its line."""
+    """Return the findings: whether each stops an `up`, and its line."""
     return [(not isinstance(one, Remark), one.line()) for one in found]
 
 
@@ -74,7 +74,7 @@ def test_a_namespace_of_somebody_elses_is_refused(
 def test_a_namespace_that_was_handed_over_with_something_in_it_is_refused(
     server: KubernetesAPI, api: ApiClient, namespace: str, key: str, kind: str, shown: str
 ) -> None:
-    """It would go with the import; the quota comes too late for what is there."""
+    """Its content would be deleted with the import. The quota comes too late for it."""
     assert lines(egress.occupied(reader(api), site(), "sites[1]", None)) == []
     server.objects[f"{CORE}/{namespace}/{kind}"] = {"items": [named("db-0", namespace)]}
     ((stops, line),) = lines(egress.occupied(reader(api), site(), "sites[1]", None))
@@ -83,7 +83,7 @@ def test_a_namespace_that_was_handed_over_with_something_in_it_is_refused(
 
 
 def made(component: str) -> SiteInState:
-    """Return what the state has once a namespace has been made for an egress gateway, or for its hosts."""
+    """Return the state after a namespace was made for an egress gateway, or for its hosts."""
     urn = f"urn:pulumi:s::dcmesh::kubernetes:core/v1:Namespace::{component}-namespace"
     return SiteInState(identity="", kubeconfig="", objects={urn: ("", component.rpartition(".")[2])})
 
@@ -98,7 +98,7 @@ def test_a_namespace_that_is_there_and_may_not_be_looked_into_is_refused_until_i
 ) -> None:
     """It may hold anything."""
     server.objects[f"{CORE}/{namespace}/{kind}"] = 403
-    assert lines(egress.occupied(reader(api), site(), "sites[1]", None)) == [], "it is not there"
+    assert lines(egress.occupied(reader(api), site(), "sites[1]", None)) == [], "it does not exist"
     server.objects[f"{CORE}/{namespace}"] = {"metadata": {"name": namespace, "annotations": {MADE_BY: STACK}}}
     ((stops, line),) = lines(egress.occupied(reader(api), site(), "sites[1]", None))
     assert stops
@@ -143,7 +143,7 @@ def test_a_client_namespace_that_is_not_there_is_told(server: KubernetesAPI, clu
         ("dcmesh-egress", {"action": "CUSTOM", "rules": [{}]}, True),
         ("istio-system", {"action": "DENY", "selector": {"matchLabels": {"istio": "dcmesh-egress"}}}, True),
         ("istio-system", {"action": "DENY", "selector": {"matchLabels": {"app": "other"}}}, False),
-        ("istio-system", {}, False),  # allow-nothing: the egress gateway's own policy allows
+        ("istio-system", {}, False),  # This is allow-nothing, but the egress gateway's own policy allows.
         ("other", {"action": "DENY", "rules": [{}]}, False),
     ],
 )
@@ -205,7 +205,7 @@ def test_a_policy_is_judged_by_the_pods_that_are_there(server: KubernetesAPI, ap
     "path", [POLICIES, "/apis/networking.k8s.io/v1/namespaces/reports/networkpolicies", f"{CORE}/reports/pods"]
 )
 def test_a_list_that_may_not_be_read_is_told(server: KubernetesAPI, cluster: ClusterReader, path: str) -> None:
-    """What it has may keep clients away."""
+    """Its objects may keep clients away."""
     server.objects[path] = 403
     plan = plan_of(settings(), {}).site("dc2")
     assert [
@@ -249,7 +249,7 @@ def test_dns_capture_is_for_sidecars(
 def test_a_mesh_need_not_capture_dns_for_consumers_whose_pods_labels_are_said(
     server: KubernetesAPI, cluster: ClusterReader, labels: dict[str, str]
 ) -> None:
-    """Nor does another's Sidecar `default` stand in the way then: the namespace gets none."""
+    """Another's Sidecar `default` is no obstacle either, because the namespace gets none."""
     server.objects[f"{CORE}/istio-system/configmaps/istio"] = {"data": {"mesh": "{}"}}
     sidecar = {"metadata": {"name": "default", "namespace": "demo-dr"}, "spec": {}}
     server.objects["/apis/networking.istio.io/v1/namespaces/demo-dr/sidecars/default"] = sidecar
@@ -283,7 +283,7 @@ def test_a_namespace_that_istiod_leaves_out_is_named(
 
 
 def test_an_import_is_known_again_by_its_hosts_whatever_export_they_are_of() -> None:
-    """On the way from one of two exports of the same pods to the other: else what somebody else has would stop it."""
+    """It may change from one export of the same pods to another. Otherwise others' objects would stop that."""
 
     def named(export: str) -> str:
         changes = {"sites[0].exports[0].name": export, "sites[0].exports[0].statefulSet": "db", f"{AT}.export": export}

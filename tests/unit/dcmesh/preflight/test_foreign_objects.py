@@ -1,4 +1,4 @@
-"""What others have written, before a new export or import meets it."""
+"""Others' objects, before they affect a new export or import."""
 
 from typing import Any
 
@@ -43,7 +43,7 @@ EXPORTER, IMPORTER = ("existing-database", "dc1"), ("mariadb-egress", "dc2")
 def lines(
     api: ApiClient, of: tuple[str, str], istio: Istio = UNBOUND, known: SiteInState | None = None
 ) -> list[tuple[bool, str]]:
-    """Return what is found, but for the remark on the istiod: whether it stops an `up`, and its line."""
+    """Return the findings, without the remark on the istiod: whether each stops an `up`, and its line."""
     allowed = Allowed(api)
     found = [
         *met(allowed, istio, "sites[0]", planned(*of), "dcmesh-gateway", known),
@@ -124,7 +124,7 @@ def test_where_the_istiod_cannot_be_seen_what_it_may_bind_is_not_refused(server:
 
 
 def test_a_list_that_may_not_be_read_is_told(server: KubernetesAPI, api: ApiClient) -> None:
-    """What is hidden there may harm; it is no reason to refuse what may be right."""
+    """Hidden objects may do harm, but that is no reason to refuse what may be right."""
     server.objects |= dict.fromkeys([f"{NETWORKING}/gateways", f"{NETWORKING}/virtualservices"], 403)
     for of in (EXPORTER, IMPORTER):
         ((stops, line),) = lines(api, of)
@@ -140,7 +140,7 @@ def state(*names: str, **objects: tuple[str, str]) -> SiteInState:
 def test_an_export_that_stands_is_warned_of_what_shuts_it_and_of_nothing_else(
     server: KubernetesAPI, api: ApiClient
 ) -> None:
-    """Else anybody in the cluster could keep the user from an `up`."""
+    """Otherwise anybody in the cluster could block every `up`."""
     stands = state(f"dc1.{SERVED}-gateway.dcmesh-gateway", "dc1.db-primary.wookie.dc1.dcmesh-gateway.dcmesh-gateway")
     put(server, "gateways", gateway(15443, None, "*"), gateway(15443, "SIMPLE", "shop.example"))
     found = lines(api, EXPORTER, known=stands)
@@ -148,7 +148,7 @@ def test_an_export_that_stands_is_warned_of_what_shuts_it_and_of_nothing_else(
 
 
 def test_a_gateway_of_the_stacks_own_that_stands_keeps_its_age(server: KubernetesAPI, api: ApiClient) -> None:
-    """The port is the elder's, so an export that is new joins it: the younger one of a tenant's is left out."""
+    """The port belongs to the older Gateway, so a new export joins it. A tenant's younger Gateway is left out."""
     own = gateway_name(SERVED)
     stands = state(f"dc1.{SERVED}-gateway.dcmesh-gateway", urn=("dcmesh-gateway", own))
     put(server, "gateways", gateway(15443, None, "*"))
@@ -158,7 +158,7 @@ def test_a_gateway_of_the_stacks_own_that_stands_keeps_its_age(server: Kubernete
     server.objects[f"{NETWORKING}/gateways"]["items"].append(ours | {"spec": gateway(15443, "ISTIO_MUTUAL", SERVED)})
     found = lines(api, EXPORTER, known=stands)
     assert [(stops, "so istiod leaves out" in line) for stops, line in found] == [(False, False)]
-    assert "exports[1]" in found[0][1], "of the one that stands `status` warns"
+    assert "exports[1]" in found[0][1], "`status` warns of the existing one"
 
 
 def test_what_the_stack_has_made_is_nobody_elses(server: KubernetesAPI, api: ApiClient) -> None:
@@ -204,7 +204,7 @@ def test_a_gateway_at_an_egress_gateways_port_is_met(server: KubernetesAPI, api:
     ours = {"namespace": place[0], "name": place[1], "creationTimestamp": SINCE_LONG}
     server.objects[f"{NETWORKING}/gateways"]["items"].append({"metadata": ours, "spec": gateway(port, None, "*")})
     ((stops, line),) = lines(api, IMPORTER, known=state(urn=place))
-    assert not stops, "it stands, and is the elder"
+    assert not stops, "it exists, and is older"
     assert "to itself once dcmesh's own Gateway is written anew" in line
     put(server, "gateways", gateway(port, None, "*", {"istio": "dcmesh-egress"}))
     assert [stops for stops, _ in lines(api, IMPORTER)] == [True]
@@ -232,4 +232,4 @@ def test_a_route_that_leads_consumers_with_sidecars_elsewhere_is_refused(
     found = lines(api, ("mariadb", "dc2"))
     assert [stops for stops, _ in found] == ([True] if met else [])
     assert all("VirtualService tenant/theirs-0 in dc2: decides where" in line for _, line in found)
-    assert lines(api, IMPORTER) == [], "what is for sidecars holds for no gateway"
+    assert lines(api, IMPORTER) == [], "settings for sidecars do not apply to gateways"

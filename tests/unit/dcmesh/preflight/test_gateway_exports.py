@@ -1,4 +1,4 @@
-"""Preflight of exports with termination at the gateway, against a server that plays the cluster's API."""
+"""Preflight of exports with termination at the gateway, against a fake of the cluster's API."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -84,7 +84,7 @@ def whole(raw: dict[str, Any]) -> None:
 
 
 def test_nothing_is_found_where_all_is_there(raw: dict[str, Any], cluster: KubernetesAPI) -> None:
-    """Neither a sidecar nor a service account nor a label is asked for."""
+    """It needs neither a sidecar nor a service account nor a label."""
     assert look(raw, None) == []
     assert {SERVICE, STATEFUL_SET, PODS, POLICIES, NETWORKS} <= set(cluster.asked)
 
@@ -267,7 +267,7 @@ def test_policies_see_the_port_of_the_pod_and_not_the_services(
 
 
 def test_an_export_that_stands_is_warned_of_and_goes_on(raw: dict[str, Any], cluster: KubernetesAPI) -> None:
-    """Else anybody in the cluster could keep the user from an `up`, a failover among them."""
+    """Otherwise anybody in the cluster could block every `up`, even a failover."""
     cluster.objects[STATEFUL_SET] = 404
     urn = "urn:pulumi:s::p::t::dc1.db-0.db.shop.dc1.dcmesh-gateway.dcmesh-gateway"
     held = {
@@ -285,7 +285,7 @@ def test_somebody_elses_claim_to_a_name_at_the_gateway_is_named(raw: dict[str, A
 
 
 def test_a_port_that_is_led_past_a_sidecar_is_named(raw: dict[str, Any], cluster: KubernetesAPI) -> None:
-    """To the gateway a pod with a sidecar is one that takes TLS, whatever its ports do."""
+    """The gateway believes that a pod with a sidecar takes TLS, whatever its ports do."""
     there = pod("db-0", "istio-proxy")
     there["metadata"]["annotations"] = {"traffic.sidecar.istio.io/excludeInboundPorts": "3306"}
     cluster.objects[PODS] = items(there)

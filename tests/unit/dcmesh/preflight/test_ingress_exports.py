@@ -1,4 +1,4 @@
-"""Preflight of exports with termination at ingress ports, against a server that plays the cluster's API."""
+"""Preflight of exports with termination at ingress ports, against a fake of the cluster's API."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -43,7 +43,7 @@ def bare(*containers: str) -> dict[str, Any]:
 
 
 def with_sidecar(ports: str = "13306", out: str = "") -> dict[str, Any]:
-    """Return a pod whose sidecar takes these ports in and these ranges out."""
+    """Return a pod whose sidecar captures these inbound ports and these outbound ranges."""
     found = bare("istio-proxy")
     found["metadata"]["annotations"] = {PORTS_IN.annotation: ports, RANGES_OUT.annotation: out}
     found["metadata"]["labels"]["dcmesh/ingress"] = "db"
@@ -90,7 +90,7 @@ def test_nothing_is_found_where_all_is_there(raw: dict[str, Any], cluster: Kuber
 
 
 def test_pods_without_a_sidecar_are_to_get_one_after_the_up(raw: dict[str, Any], cluster: KubernetesAPI) -> None:
-    """Not before: the clients of the site's mesh would speak TLS with the server itself."""
+    """If they got one before, clients in the site's mesh would speak TLS with the server itself."""
     cluster.objects[PODS] = items(bare())
     (line,) = remarks(raw)
     assert line.startswith(f'{AT}.name: "db" has pods in dc1 that do not take part with all its ingress ports, 13306')
@@ -224,7 +224,7 @@ RULE = "urn:pulumi:s::p::dcmesh:components:IngressExport$t::dc1.export.db-destin
 def test_no_service_is_left_out_before_the_sidecars_that_are_there_for_it(
     raw: dict[str, Any], cluster: KubernetesAPI, ports: str, refused: bool
 ) -> None:
-    """But by a state that does not know of it, there is nothing that could go."""
+    """If the state does not know of a Service, there is none to be deleted."""
     cluster.objects[PODS] = items(with_sidecar(ports))
     known = SiteInState(identity=UID, kubeconfig="", objects={RULE: ("shop", "db-ingress.db")})
     used = read_kubeconfig(raw["sites"][0]["cluster"]["kubeconfig"]).only("there")
@@ -265,7 +265,7 @@ def test_pods_without_the_label_that_has_them_take_part_are_told(raw: dict[str, 
 def test_pods_of_an_ambient_mesh_are_sent_to_the_gateway(
     raw: dict[str, Any], cluster: KubernetesAPI, where: str
 ) -> None:
-    """There ztunnel would enforce at once what is meant for a sidecar."""
+    """In an ambient mesh, ztunnel would enforce at once the policies that are meant for a sidecar."""
     found = bare()
     of = cluster.objects[SHOP] = {"metadata": {"labels": {}}}
     (found if where == "pod" else of)["metadata"]["labels"]["istio.io/dataplane-mode"] = "ambient"
@@ -297,7 +297,10 @@ def test_pods_in_the_network_of_their_nodes_are_sent_to_the_gateway(
 def test_pods_that_would_be_captured_whole_by_chance_are_kept_from_it(
     raw: dict[str, Any], cluster: KubernetesAPI, *, injects: bool, strict: bool, template: dict[str, Any], refused: bool
 ) -> None:
-    """A drained node is enough: then the site's clients would speak plaintext with pods that take none."""
+    """A drained node is enough to restart them.
+
+    Then the site's clients would speak plaintext with pods that refuse it.
+    """
     of = {"spec": {"serviceName": "db", "replicas": 2, "template": {"metadata": template}}}
     peers = [policy("default", "istio-system", mtls={"mode": "STRICT"})] if strict else []
     home = {"metadata": {"labels": {"istio-injection": "enabled"} if injects else {}}}
@@ -319,7 +322,7 @@ def test_pods_that_would_be_captured_whole_by_chance_are_kept_from_it(
 def test_rules_that_clients_go_by_in_place_of_dcmeshs_own(
     raw: dict[str, Any], cluster: KubernetesAPI, found: dict[str, Any], refused: bool
 ) -> None:
-    """Istio looks into the client's namespace first, then the Service's, then its own; and takes the narrowest host."""
+    """Istio looks in the client's namespace first, then the Service's, then its own, and uses the narrowest host."""
     cluster.objects[RULES] = items(found)
     lines = look(raw, None)
     assert ["set `tls: {mode: DISABLE}` in one for db.shop.svc.cluster.local alone" in line for line in lines] == (
@@ -330,7 +333,7 @@ def test_rules_that_clients_go_by_in_place_of_dcmeshs_own(
 def test_a_service_of_other_pods_with_sidecars_is_neither_taken_nor_advised(
     raw: dict[str, Any], cluster: KubernetesAPI
 ) -> None:
-    """The site's clients would speak plaintext with these."""
+    """The site's clients would speak plaintext with these pods."""
     other = pod("proxy-0", "istio-proxy")
     other["metadata"]["labels"] = {"tier": "db"}
     own = with_sidecar()

@@ -1,4 +1,4 @@
-"""Names of an istiod that is there, and an intermediate that signs for one trust domain and names below `svc`."""
+"""Names of an existing istiod, and an intermediate that signs only for one trust domain and for names below `svc`."""
 
 import pytest
 import yaml
@@ -18,7 +18,7 @@ ADAPTER: TypeAdapter[Trust] = TypeAdapter(Trust)
 def names(
     server: KubernetesAPI, api: ApiClient, address: str, host: str, trust: dict[str, str] | None = None
 ) -> list[str]:
-    """Return what is found of an istiod to which proxies are led by an address, and that has hosts of its own."""
+    """Return the findings for an istiod that proxies reach by this address, and that has hosts of its own."""
     config = {"defaultConfig": {"discoveryAddress": address}} if address else {}
     variables = [{"name": "ISTIOD_CUSTOM_HOST", "value": host}] if host else []
     container = {"name": "discovery", "image": "pilot:1.31.0", "env": variables}
@@ -32,7 +32,7 @@ def names(
     settings = settings_of(raw).model_copy(update={"istio": istio, "trust": source})
     cluster = ClusterReader.of(api, frozenset())
     of_others = list(not_signed(cluster, settings, settings.sites[1], "sites[1]"))
-    assert of_others == [], "what has the first trust domain is not bound"
+    assert of_others == [], "intermediates for the first trust domain are not bound"
     return [finding.line() for finding in not_signed(cluster, settings, settings.sites[0], "sites[0]")]
 
 

@@ -1,4 +1,4 @@
-"""A state that is lost: what an `up` would do by new keys is refused, with the way back; all else is let be."""
+"""A lost state: an `up` is refused where new keys would do harm, with the way to go on. Everything else is allowed."""
 
 import pytest
 
@@ -67,7 +67,7 @@ def test_a_database_would_get_other_passwords(raw: Raw, cluster: KubernetesAPI, 
 
 @pytest.mark.parametrize(("kind", "servers"), [("mariadb", "db"), ("pxc", "db-pxc")])
 def test_a_database_that_a_backup_does_not_have_yet(raw: Raw, cluster: KubernetesAPI, kind: str, servers: str) -> None:
-    """It was made after the backup. An `up` that was killed may have left the namespace alone."""
+    """It was made after the backup. An `up` that was killed may have left nothing but the namespace."""
     cluster.objects[f"{NAMESPACES}/bank"] = of(OWN)
     raw["sites"][0]["workloads"] = [{"kind": kind, "namespace": "bank", "name": "db"}]
     assert look(raw, certified=["dc2"]) == []
@@ -97,7 +97,7 @@ def test_of_helms_releases_those_of_the_stack_are_named(raw: Raw, cluster: Kuber
     assert f"`{forget}`" in line
     assert look(raw, certified=["dc2"]) == []
     cluster.objects[f"{NAMESPACES}/istio-system"] = of("organization/dcmesh/another")
-    assert look(raw) == [], "which Helm's own check refuses"
+    assert look(raw) == [], "Helm's own check refuses it"
     cluster.objects[f"{NAMESPACES}/istio-system"] = 403
     raw["istio"] = {"existing": {"revision": "stable"}}
     cluster.objects |= {DR: LABELLED, SHOP: LABELLED}

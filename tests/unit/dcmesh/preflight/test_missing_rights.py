@@ -1,4 +1,4 @@
-"""What may not be read of a cluster is told."""
+"""Lists of a cluster that may not be read are reported."""
 
 from dcmesh.kube.api import ApiClient
 from dcmesh.kube.read_rights import Allowed

@@ -1,4 +1,4 @@
-"""Purposes: a namespace is not for something else from one `up` to the next."""
+"""Purposes: from one `up` to the next, a namespace must not change its purpose."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ MARIADB = {"kind": "mariadb", "namespace": "wookie"}
 
 
 def look(changes: dict[str, Any], *held: tuple[str, str]) -> list[str]:
-    """Return what is found of a stack whose state has these Namespaces, by their names there."""
+    """Return the findings for a stack whose state has these Namespaces, by their names in the state."""
     settings = Settings.model_validate(changed("mariadb-egress", changes))
     urn = "urn:pulumi:s::dcmesh::x$kubernetes:core/v1:Namespace::"
     objects = {f"{urn}{name}": ("", namespace) for name, namespace in held}

@@ -21,8 +21,9 @@ def policy(mode: str, *, selector: bool = True, port: str = "") -> Object:
     [
         ("dc2.dcmesh", [policy("PERMISSIVE")], True),
         ("dc2.dcmesh", [policy("STRICT")], False),
-        ("dc2.dcmesh", [policy("PERMISSIVE", selector=False)], False),  # dcmesh's own is narrower
-        ("dc2.dcmesh", [policy("DISABLE", port="9090")], True),  # it says nothing of the port, and holds alone
+        ("dc2.dcmesh", [policy("PERMISSIVE", selector=False)], False),  # dcmesh's own policy is more specific.
+        # It does not mention the port, and no other policy applies.
+        ("dc2.dcmesh", [policy("DISABLE", port="9090")], True),
         ("dc2.dcmesh", [policy("DISABLE", port="9090"), policy("STRICT", selector=False)], False),
         ("dc2.dcmesh", [], False),
         ("cluster.local", [policy("PERMISSIVE")], False),

@@ -1,4 +1,4 @@
-"""Clusters in which a link cannot work: refused where a site is new, told where it is there."""
+"""Clusters in which a link cannot work: refused for a new site, and reported for an existing one."""
 
 import pytest
 
@@ -31,7 +31,7 @@ def test_googles_managed_mesh_is_refused(raw: Raw, cluster: KubernetesAPI) -> No
 
 @pytest.mark.parametrize("objects", [{GROUP: {"kind": "APIGroup"}, MANAGED: {"items": []}}, {MANAGED: 403}])
 def test_one_that_is_not_there_is_not_missed(raw: Raw, cluster: KubernetesAPI, objects: Objects) -> None:
-    """Nor is a user told who may not ask for it."""
+    """There is no message either if the user may not ask for it."""
     cluster.objects |= objects
     assert checked(raw, {"dc1": LINK}, outside(), {})[0] == []
 

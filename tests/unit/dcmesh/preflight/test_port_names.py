@@ -1,4 +1,4 @@
-"""Containers' ports that have the name of an export's port: of pods that are there, and of their StatefulSet's next."""
+"""Containers' ports with the name of an export's port: those of existing pods, and of their StatefulSet's next ones."""
 
 from typing import Any
 
@@ -20,7 +20,7 @@ AT = "sites[0].exports[0]"
 
 
 def lines(api: ApiClient, example: str, *there: str, **changes: Any) -> list[tuple[bool, str]]:
-    """Return what is found of the first export of an example: whether it stops an `up`, and the line."""
+    """Return the findings for the first export of an example: whether each stops an `up`, and its line."""
     raw = stack(example)
     (export, *_) = raw["sites"][0]["exports"]
     raw["sites"][0]["exports"] = [{key: value for key, value in {**export, **changes}.items() if value is not None}]
@@ -39,7 +39,7 @@ def pods(name: str, spec: dict[str, Any], label: str = POD_NAME, **status: Any) 
 
 
 def first(example: str) -> tuple[str, str, int]:
-    """Return namespace and StatefulSet of an example's first export, and its first port."""
+    """Return the namespace and StatefulSet of an example's first export, and its first port."""
     (export, *_) = Settings.model_validate(stack(example)).sites[0].exports
     return export.namespace, export.stateful_set_name, export.port_numbers[0]
 
@@ -51,7 +51,7 @@ def first(example: str) -> tuple[str, str, int]:
 def test_a_port_that_is_called_so_is_refused_before_anything_is_created(
     server: KubernetesAPI, api: ApiClient, example: str, there: str
 ) -> None:
-    """What stands already is told of, and stops no `up`."""
+    """An existing export is reported, and stops no `up`."""
     namespace, name, port = first(example)
     server.objects[f"/api/v1/namespaces/{namespace}/pods"] = pods(f"{name}-0", containers(name="tcp"))
     ((stops, line),) = lines(api, example)

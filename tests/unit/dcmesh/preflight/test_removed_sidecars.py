@@ -43,7 +43,7 @@ MESHED = {"namespace": "wookie", "name": "db-2", "labels": {"app": "db"}, "annot
         ("mariadb-gateways", [STRICT], MESHED, True),
         ("mariadb-gateways", [STRICT, PERMISSIVE], MESHED, False),
         ("mariadb-gateways", [], MESHED, False),
-        ("mariadb-gateways", [STRICT], {**MESHED, "annotations": {}}, False),  # it has none any more
+        ("mariadb-gateways", [STRICT], {**MESHED, "annotations": {}}, False),  # It has no sidecar any more.
         ("mariadb", [STRICT], MESHED, False),
     ],
 )

@@ -1,4 +1,4 @@
-"""Which pods an export's selector finds, and which it should."""
+"""The pods that an export's selector finds, and those that it should find."""
 
 from typing import Any
 
@@ -48,7 +48,7 @@ def test_a_pod_with_anothers_label_is_named(server: KubernetesAPI, api: ApiClien
     )
     assert f"kubectl label pod -n wookie debug {POD_NAME}-" in line
     ((stops, _),) = lines(api, GATEWAY, "dc1.db-pxc-0.db-pxc.wookie.dc1.dcmesh-gateway.dcmesh-gateway")
-    assert not stops, "it stands already"
+    assert not stops, "it exists already"
     copied["status"]["phase"] = "Succeeded"
     assert lines(api, GATEWAY) == []
 
@@ -64,7 +64,7 @@ def test_a_pod_by_a_label_is_one_pod(server: KubernetesAPI, api: ApiClient) -> N
     assert several == (True, f'{AT}.pods[0]: "pg-1" is the value of the label {label} of 2 pods, copy pg-1, {rest}')
     assert none == (True, f'{AT}.pods[1]: "pg-2" is the value of the label {label} of no pod {rest}')
     ((stops, _), _) = lines(api, "operators-database", "dc1.pg-1.pg.ledger.dc1.dcmesh-gateway.dcmesh-gateway")
-    assert not stops, "it stands already, and a pod may just be made anew"
+    assert not stops, "it exists already, and a pod may just be being replaced"
 
 
 def test_pods_that_may_not_be_listed_are_told_and_not_judged(server: KubernetesAPI, api: ApiClient) -> None:
@@ -101,7 +101,7 @@ def test_labels_of_policies_are_those_of_all_pods_and_of_no_others(server: Kuber
 
 
 def test_a_pod_on_its_way_out_is_there_until_its_next_is(server: KubernetesAPI, api: ApiClient) -> None:
-    """Else each restart of a database would stop an `up`."""
+    """Otherwise each restart of a database would stop an `up`."""
     label = "cnpg.io/instanceName"
     first, second = (pod(f"pg-{n}", owner="", **{label: f"pg-{n}"}) for n in (1, 2))
     second["metadata"]["deletionTimestamp"] = "2026-11-30T05:00:00Z"

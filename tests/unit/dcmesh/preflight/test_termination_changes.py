@@ -1,4 +1,4 @@
-"""An import in use whose export changes its termination, by what the stack's state has."""
+"""An import in use whose export changes its termination, judged by the stack's state."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ from tests.unit.test_ingress_stacks import stack as at_ingress
 
 
 def state_of(raw: dict[str, Any]) -> SiteInState:
-    """Return what the state has of dc2 after an `up`."""
+    """Return dc2's part of the state after an `up`."""
     engine = run_program(Engine(), raw)
     made = [*imported(engine, "ServiceEntry"), *imported(engine, "DestinationRule")]
     objects = {f"urn:pulumi:s::p::t::{of.name}": of.object for of in made}
@@ -55,7 +55,7 @@ STACKS = {"pod": stack_dev, "gateway": by_gateway, "ingress": at_ingress}
 
 @pytest.fixture(scope="module")
 def exporters() -> dict[str, SiteInState]:
-    """What the state has of dc1 after an `up`, by termination."""
+    """dc1's part of the state after an `up`, by termination."""
     found = dict[str, SiteInState]()
     for termination, stack in STACKS.items():
         engine = run_program(Engine(), stack())
@@ -68,7 +68,7 @@ def exporters() -> dict[str, SiteInState]:
 def test_an_export_neither_goes_to_ingress_ports_nor_leaves_them_in_one_step(
     exporters: dict[str, SiteInState], before: str, now: str
 ) -> None:
-    """Its pods would have sidecars for the one, and policies for the other. Between the others it goes as before."""
+    """Its pods would have sidecars for one termination and policies for the other. Other changes work as before."""
     found = [of.line() for of in replaced("sites[0]", planned(STACKS[now]()).site("dc1"), exporters[before])]
     if before == now or "ingress" not in (before, now):
         assert found == []

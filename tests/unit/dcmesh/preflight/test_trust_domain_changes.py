@@ -1,4 +1,4 @@
-"""A trust domain that changes: what is refused at each step, by what the last `up` told and what the pods have."""
+"""A change of trust domain: what is refused at each step, judged by the last `up`'s outputs and by the pods."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -27,7 +27,7 @@ CA = authority("Intermediate CA dc1", ROOT)
 STATE = {site: SiteInState(identity=None, kubeconfig=f"kubeconfig of {site}") for site in ("dc1", "dc2")}
 
 Changes = Mapping[str, tuple[str, ...]]
-"""By site its trust domain, and the alias."""
+"""Each site's trust domain, and its alias."""
 
 
 def configured(domains: Changes) -> dict[str, Any]:
@@ -39,7 +39,7 @@ def configured(domains: Changes) -> dict[str, Any]:
 
 
 def outputs(domains: Changes) -> dict[str, Any]:
-    """Return what an `up` tells."""
+    """Return the outputs of an `up`."""
     plan = plan_of(settings_of(configured(domains)), {})
     links = {
         site.name: Link.of(site.name, LinkGateway(addresses=("192.0.2.1",)), site.exports).as_output()
@@ -51,7 +51,7 @@ def outputs(domains: Changes) -> dict[str, Any]:
 
 
 def resources(domains: Changes) -> dict[str, Any]:
-    """Return what a state has of the link from dc1 to dc2."""
+    """Return the resources in a state for the link from dc1 to dc2."""
     (export,) = plan_of(settings_of(configured(domains)), {}).site("dc1").exports
     selector = {"app": "hello"}
     of_export, of_import = "dc1.export.hello", "dc2-imports.demo-dr.dc1.hello"
@@ -74,7 +74,7 @@ def resources(domains: Changes) -> dict[str, Any]:
 
 
 STATES: dict[str, dict[str, Any]] = {}
-"""By stack its resources."""
+"""The resources of each stack."""
 
 
 def read_resources(stack: str) -> dict[str, Any]:
@@ -94,7 +94,7 @@ def pod(domain: str) -> CertificateHolder:
 
 
 LIVE: dict[str, tuple[str, ...] | None] = {}
-"""By site what its mesh has in truth; None of one that does not answer."""
+"""What each site's mesh really has; None for one that does not answer."""
 
 
 class FakeMesh:
@@ -146,7 +146,7 @@ def said(before: Changes, now: Changes) -> list[str]:
 
 @pytest.mark.parametrize("domains", [{}, {"dc1": (NEW,)}])
 def test_what_stays_is_not_looked_at(domains: Changes) -> None:
-    """Else every `up` would ask every proxy."""
+    """Otherwise every `up` would ask every proxy."""
     assert said(domains, domains) == []
 
 
@@ -195,7 +195,7 @@ def test_a_stack_that_has_told_nothing_has_what_its_mesh_has(there: tuple[str, .
     """Its first `up` may have failed, with pods that run."""
     LIVE.update({"dc1": there, "dc2": ()})
     assert bool(found({}, {"dc1": (NEW,), "dc2": ("dc2.dcmesh",)})) is refused
-    assert bool(found({}, {})) is (there == (NEW,)), "nor is it taken out again"
+    assert bool(found({}, {})) is (there == (NEW,)), "it is not removed again either"
 
 
 def test_what_an_up_wanted_is_not_what_the_mesh_has(holders: list[CertificateHolder]) -> None:
@@ -210,7 +210,7 @@ def test_what_an_up_wanted_is_not_what_the_mesh_has(holders: list[CertificateHol
 
 
 def test_consumers_of_other_stacks_are_not_shut_out() -> None:
-    """By the trust domain that their site has. One that has told nothing can only be told of."""
+    """This is judged by their site's trust domain. If a site has not output its domain, there is only a warning."""
     raw = configured({})
     raw["sites"] = raw["sites"][:1]
     consumer = raw["sites"][0]["exports"][0]["consumers"][0]
@@ -236,12 +236,12 @@ def test_consumers_of_other_stacks_are_not_shut_out() -> None:
     assert wrong in finding.line()
     stacks[DC2] = {"sites": {"dc2": {"trustDomains": ["dc2.dcmesh", OLD]}}}
     (finding,) = look("dc2.dcmesh")
-    assert wrong in finding.line(), "of certificates that dcmesh has not made: its step may have failed"
+    assert wrong in finding.line(), "dcmesh has not made these certificates, so its step may have failed"
     stacks[DC2] = {"sites": {"dc2": {"trustDomains": ["dc2.dcmesh"]}}}
     assert look("dc2.dcmesh") == []
     STATES[DC2] = resources({})
     STATES[DC2]["urn::t::dc2-certificates"] = {"outputs": {"triggers": ["chain", "root", "id"]}}
-    assert len(look("dc2.dcmesh")) == 1, "it was wanted, and is not seen through"
+    assert len(look("dc2.dcmesh")) == 1, "it was wanted, and is not completed"
     STATES[DC2] = resources({"dc2": ("dc2.dcmesh",)})
     assert look("dc2.dcmesh") == []
 
@@ -270,7 +270,7 @@ def test_steps_are_taken_one_by_one_forth_and_back(holders: list[CertificateHold
 def test_the_other_end_must_have_accepted_it_at_its_last_up(
     holders: list[CertificateHolder], site: str, steps: list[Changes]
 ) -> None:
-    """An `up` that failed half-way has told what it wanted: the state has what it did."""
+    """An `up` that failed half-way has output what it wanted. The state has what it did."""
     LIVE.update({of: steps[1].get(of, (OLD,)) for of in STATE})
     STATES[DEV] = resources({})
     (finding,) = found(outputs(steps[1]), steps[2])
@@ -309,14 +309,14 @@ def test_the_old_one_goes_when_no_pod_has_it(holders: list[CertificateHolder], d
     holders.append(pod(domain))
     lines = said(STEPS[2], STEPS[3])
     assert [f"dc1 demo/hello-0 still has {OLD}: restart its pod first" in line for line in lines] == [True] * refused
-    assert said(STEPS[1], STEPS[2]) == [], "while both count, nothing is in the way"
+    assert said(STEPS[1], STEPS[2]) == [], "while both are valid, nothing prevents it"
 
 
 def test_who_cannot_be_asked_is_no_reason_to_go_on(holders: list[CertificateHolder]) -> None:
     holders.append(CertificateHolder(where="dc1's cluster", unknown="no answer"))
     (line,) = said(STEPS[2], STEPS[3])
     assert "dc1's cluster cannot be asked for its certificate (no answer)" in line
-    assert said(STEPS[0], STEPS[1]) == [], "where one is added alone, nobody need be asked"
+    assert said(STEPS[0], STEPS[1]) == [], "if one is only added, nobody need be asked"
 
 
 def test_going_back_needs_an_intermediate_that_may_sign_for_the_old_one(holders: list[CertificateHolder]) -> None:

@@ -1,4 +1,4 @@
-"""Sites asked: a fake API server, and commands in containers that are played."""
+"""Questions to sites: with a fake API server, and fakes of commands in containers."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -21,7 +21,7 @@ from dcmesh.status.exports import Export
 from dcmesh.status.gateways import GatewayStatus
 from dcmesh.status.hosts import Host
 from dcmesh.status.sites import SiteStatus, Status, ask_all, ask_site, of_kind
-from dcmesh.trust.trusted_roots import ask_trust
+from dcmesh.trust.trust_report import ask_trust
 from tests.unit import statuses
 from tests.unit.engine import Engine
 from tests.unit.program import Config, existing_clusters, run_apart, run_program
@@ -34,7 +34,7 @@ NOWHERE = kubeconfig({"nowhere": "http://127.0.0.1:1"})
 
 @pytest.fixture
 def cluster() -> Iterator[KubernetesAPI]:
-    """One server that plays both sites' clusters, in which all is well."""
+    """One server that stands in for both sites' clusters, in which all is well."""
     with kubernetes_api() as server:
         server.objects = statuses.objects()
         yield server
@@ -108,7 +108,7 @@ def test_what_is_found(ask: Ask) -> None:
 
 
 def test_it_only_reads(ask: Ask, cluster: KubernetesAPI) -> None:
-    """The fake knows nothing but GET; of pods it is asked for those of consumers and gateway alone."""
+    """The fake knows only GET. Of pods, only those of consumers and gateways are asked for."""
     ask()
     assert {path for path in cluster.asked if path.startswith("/api/v1/namespaces/istio-system")} == {
         "/api/v1/namespaces/istio-system/pods",
@@ -184,7 +184,7 @@ def test_a_pod_without_sidecar_or_that_is_leaving_is_not_asked(ask: Ask, cluster
     bare = pod("wookie-dr", "bare", status={"phase": "Running", "containerStatuses": []})
     leaving = pod("wookie-dr", metadata={"namespace": "wookie-dr", "name": "old", "deletionTimestamp": "now"})
     cluster.objects["/api/v1/namespaces/wookie-dr/pods"] = {"items": [bare, leaving, pod("wookie-dr")]}
-    assert texts(ask()) == []  # Containers refuses any pod but db-0
+    assert texts(ask()) == []  # Containers refuses every pod except db-0.
 
 
 def test_a_database_whose_container_does_not_run(ask: Ask, cluster: KubernetesAPI) -> None:
@@ -330,7 +330,7 @@ def test_each_question_has_a_client_of_its_own(ask: Ask, monkeypatch: pytest.Mon
     for module in ("kube.pods", "status.hosts", "status.databases"):
         monkeypatch.setattr(f"dcmesh.{module}.run_in", run_in)
     ask()
-    # Of each account its certificate, of the importer hosts and clusters as well; of each database one.
+    # There is one question for each account's certificate, the importer's hosts, its clusters, and each database.
     assert len(used) == 2 + 2 + 2
     assert len(set(used)) >= 5
 
@@ -384,7 +384,7 @@ def outputs(**site: Any) -> dict[str, Any]:
 
 @pytest.fixture
 def on_an_existing_cluster() -> DeployedSite:
-    """dc2, whose cluster the program has not made."""
+    """dc2, whose cluster was not made by the program."""
     told = outputs(cluster={"kubeconfig": "$CLUSTERS/dc2", "context": "there"})
     (site,) = parse_outputs({**told, "kubeconfigs": {}})
     return site
@@ -402,7 +402,7 @@ def test_an_existing_cluster_is_reached_by_path_and_context(
 def test_another_cluster_than_the_last_up_had_is_not_asked(
     cluster: KubernetesAPI, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str
 ) -> None:
-    """The kubeconfig has another current context by now, for example."""
+    """For example, the kubeconfig has another current context by now."""
     monkeypatch.setenv("CLUSTERS", str(tmp_path))
     (tmp_path / "dc2").write_text(kubeconfig({"there": f"http://127.0.0.1:{cluster.server_port}"}))
     if path == "its namespace":

@@ -1,4 +1,4 @@
-"""`python -m dcmesh status` as it is typed: what it prints, and its exit codes."""
+"""The command `python -m dcmesh status`: what it prints, and its exit codes."""
 
 import json
 import os
@@ -37,13 +37,13 @@ def run(*words: str) -> int:
 
 @pytest.fixture
 def pulumi(executable: Executable) -> Callable[[Any], Path]:
-    """Have a pulumi that prints these outputs, and writes down how it was called."""
+    """Put a fake pulumi on the PATH that prints these outputs, and records how it was called."""
     return lambda outputs: executable("pulumi", f'echo "$@" > "$0.asked"\ncat <<"E"\n{json.dumps(outputs)}\nE\n')
 
 
 @pytest.fixture
 def found(pulumi: Callable[[Any], Path], monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[Any]]:
-    """Have a stack whose one site is found so."""
+    """Fake a stack with one site in this state."""
     pulumi(OUTPUTS)
 
     def found(*facts: Any) -> list[Any]:
@@ -129,7 +129,7 @@ def test_a_stack_that_cannot_be_read(
 def test_secrets_are_read_only_of_a_stack_that_has_made_a_cluster(
     pulumi: Callable[[Any], Path], found: Callable[..., list[Any]]
 ) -> None:
-    """All else is no secret: who looks needs no passphrase."""
+    """Otherwise nothing is secret, so an account that only looks needs no passphrase."""
     existing = {"kubeconfig": "~/.kube/config", "context": "there"}
     asked = found()
     called = pulumi({"sites": {"dc1": {**OUTPUTS["sites"]["dc1"], "cluster": existing}}, "kubeconfigs": {}})
@@ -182,7 +182,7 @@ def test_whatever_happens_it_is_one_line_and_no_warning(
     error: BaseException,
     said: str,
 ) -> None:
-    """Python's own exit code, 1, would be a WARNING to a monitor."""
+    """Python's own exit code, 1, would be a WARNING to a monitoring system."""
     pulumi(OUTPUTS)
 
     def fail(*_: Any) -> None:
@@ -197,7 +197,7 @@ def test_whatever_happens_it_is_one_line_and_no_warning(
 def test_the_exit_code_is_the_same_for_whoever_stops_reading(
     pulumi: Callable[[Any], Path], options: tuple[str, ...]
 ) -> None:
-    """A monitor may take the first line and close the pipe."""
+    """A monitoring system may read the first line and close the pipe."""
     pulumi({"sites": {}})
     reader, writer = os.pipe()
     os.close(reader)
@@ -213,7 +213,7 @@ def test_the_exit_code_is_the_same_for_whoever_stops_reading(
 def test_the_page_is_of_what_is_found_or_was(
     found: Callable[..., list[Any]], capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    """Whatever it shows, it is drawn: its exit code is no verdict."""
+    """The page is drawn whatever it shows, and the exit code is no verdict."""
     found(gateway(ready=0))
     assert run("topology") == 0
     page, err = capsys.readouterr()

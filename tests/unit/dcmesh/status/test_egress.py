@@ -1,4 +1,4 @@
-"""Egress gateways asked: a fake API server, and commands in containers that are played."""
+"""Questions to egress gateways: with a fake API server, and fakes of commands in containers."""
 
 import json
 from collections.abc import Iterator
@@ -47,7 +47,7 @@ def ended(kind: str, reason: str = "") -> dict[str, Any]:
 
 
 class Containers:
-    """Plays what runs in the egress gateway's container."""
+    """Stands in for the commands in the egress gateway's container."""
 
     def __init__(self) -> None:
         self.counts = doctors.counts()
@@ -146,7 +146,7 @@ def test_a_pod_is_lacking(cluster: KubernetesAPI) -> None:
         404,
         {"metadata": {}},
         {"metadata": {}, "status": {"active": 1}},
-        ended("Failed", "DeadlineExceeded"),  # its image is not there
+        ended("Failed", "DeadlineExceeded"),  # Its image is missing.
         ended("Failed", "BackoffLimitExceeded"),
     ],
 )

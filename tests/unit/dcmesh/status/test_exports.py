@@ -1,4 +1,4 @@
-"""Exports asked at their own site: what no importer can see."""
+"""Checks of exports at their own site, of what no importer can see."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -60,7 +60,7 @@ def pods(*names: str, phase: str = "Running", **port: Any) -> dict[str, Any]:
 def test_a_port_that_is_called_like_the_exports_is_critical(
     cluster: KubernetesAPI, server_names: tuple[str, ...]
 ) -> None:
-    """With TLS that ends at the pod, and at the gateway."""
+    """This holds for TLS that ends at the pod, and at the gateway."""
     export = DB_EXPORT.model_copy(update={"server_names": server_names})
     cluster.objects[PODS] = pods("db-0", name="tcp")
     led = "is led to port 9104 of pod wookie/db-0, which a container calls `tcp`"

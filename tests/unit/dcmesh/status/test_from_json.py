@@ -1,4 +1,4 @@
-"""A status that is printed, and read back."""
+"""A status is printed, and read back."""
 
 import io
 import json
@@ -18,7 +18,7 @@ from tests.unit.statuses import gateway, host, two_sites
 
 
 def everything() -> Status:
-    """Return a status with each kind of fact, and much that is wrong."""
+    """Return a status with each kind of fact, and with many problems."""
     dc1, dc2 = two_sites(broken=True).sites
     refusal = Refusal(pod="dcmesh-gateway/gateway-1", of="listeners", details="duplicate")
     facts = (
@@ -73,7 +73,7 @@ def test_one_of_an_older_dcmesh_lacks_something(tmp_path: Path) -> None:
 
 
 def changed(*path: str, to: Any) -> str:
-    """Return what is printed with another value at some place."""
+    """Return the printed status with another value at some place."""
     printed = two_sites().as_json()
     place: Any = printed
     *before, last = path

@@ -146,7 +146,7 @@ def test_pods_certificates_are_short_and_renewed_by_half(left: timedelta, state:
         ([("dc1", "a")], True),
         ([("dc1", "a"), ("dc2", "a")], True),
         ([("dc1", "a"), ("dc2", "b")], False),
-        ([("dc1", "a"), ("dc1", "b"), ("dc2", "b")], True),  # while one replaces the other
+        ([("dc1", "a"), ("dc1", "b"), ("dc2", "b")], True),  # One is replacing the other.
         ([("dc1", "a"), ("dc1", "b"), ("dc2", "b"), ("dc3", "a")], False),
     ],
 )

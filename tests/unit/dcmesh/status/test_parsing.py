@@ -1,4 +1,4 @@
-"""What clusters, sidecars and databases answer, read."""
+"""Reading the answers of clusters, sidecars and databases."""
 
 import re
 import socketserver
@@ -133,7 +133,7 @@ def test_identities_that_envoy_accepts(accepted: tuple[str, ...]) -> None:
 
 
 def test_newer_envoys_and_sockets_by_endpoint() -> None:
-    """Automatic mutual TLS chooses the socket by the endpoint; newer Istios name what kind of name it is."""
+    """Automatic mutual TLS chooses the socket by the endpoint. Newer versions of Istio give the kind of each name."""
     names = [
         {"san_type": "URI", "matcher": {"exact": IDENTITY}},
         {"san_type": "URI", "matcher": {"prefix": "spiffe://evil/"}},
@@ -212,15 +212,15 @@ def test_at_an_address_a_pod_asks_itself(address: str, said: str, answer: Answer
 ENDLESS = b"HTTP/1.1 200 OK\r\n"
 CHUNKED = ENDLESS + b"Transfer-Encoding: Chunked\r\n\r\n"
 TRICKLES = CHUNKED + b"1\r\n"
-"""Each byte behind it comes in time, and there is no end of them."""
+"""Each further byte comes in time, but they never end."""
 
 
 STAYS = 5
-"""How many seconds a server waits that does not hang up."""
+"""For how many seconds a server waits that does not close the connection."""
 
 
 class Handler(socketserver.BaseRequestHandler):
-    """Says what its server has to say, and then waits or hangs up."""
+    """Sends its server's text, and then waits or closes the connection."""
 
     def handle(self) -> None:
         said, stays = self.server.plays  # type: ignore[attr-defined]
@@ -232,7 +232,7 @@ class Handler(socketserver.BaseRequestHandler):
         if stays:
             self.request.settimeout(stays)
             with suppress(OSError):
-                while self.request.recv(4096):  # what is left unread would take back what was said
+                while self.request.recv(4096):  # Unread bytes would reset the connection, and discard what was sent.
                     pass
         with suppress(OSError):
             while more := {ENDLESS: b"More: of them\r\n", TRICKLES: b"x\r\n1\r\n"}.get(said):
@@ -242,7 +242,7 @@ class Handler(socketserver.BaseRequestHandler):
 
 @pytest.fixture(scope="module")
 def ports() -> Iterator[dict[str, int]]:
-    """Servers by what they do."""
+    """The ports of servers, by what the servers do."""
     plays = {
         "mysql": (b"J\x00\x00\x00\n11.4.2-MariaDB\x00", STAYS),
         "full": (b"\x17\x00\x00\x00\xff\x10\x04Too many connections", 0),
@@ -317,7 +317,7 @@ WAITS = [
 
 @pytest.fixture(scope="module")
 def ask(ports: dict[str, int]) -> Ask:
-    """Ask a server by a shell. What is waited for is asked all at once, beforehand: each takes its seconds."""
+    """Ask a server in a shell. Slow questions are asked beforehand, all at once, because each takes some seconds."""
 
     def now(shell: str, server: str, kind: str) -> Said:
         if not which(shell):
@@ -388,7 +388,7 @@ def test_a_host_is_asked(shell: str, server: str, kind: str, answer: str, ask: A
 
 
 def test_a_connection_must_outlast_a_proxy_that_reaches_nobody(database: ExportedService) -> None:
-    """The proxy takes the consumer's connection at once, and closes it when it gives up the other site."""
+    """The proxy accepts the consumer's connection at once, and closes it when it gives up reaching the other site."""
     policy = export_destination_rule(database, gateways=1)["trafficPolicy"]
     assert policy["connectionPool"]["tcp"]["connectTimeout"] == f"{CONNECT_SECONDS}s"
     assert f" open_seconds={CONNECT_SECONDS + 2}\n" in SCRIPT
@@ -458,11 +458,11 @@ BEFORE, LAST = "2026-11-28T22:04:58Z/9", "2026-11-28T22:05:07Z/10"
         ((0, LAST), (0, LAST), "", []),
         ((1, BEFORE), (0, LAST), "duplicate\n matcher", [("listeners", "duplicate matcher")]),
         ((2, ""), (0, LAST), "duplicate matcher", [("listeners", "duplicate matcher")]),
-        ((1, LAST), (0, LAST), "", []),  # and has taken what came after
+        ((1, LAST), (0, LAST), "", []),  # It has accepted the configuration that came afterwards.
         ((0, LAST), (1, BEFORE), "", [("clusters", "")]),
         ((0, LAST), (1, ""), "", [("clusters", "")]),
         ((0, LAST), (1, LAST), "", []),
-        ((0, LAST), (0, BEFORE), "", []),  # istiod does not send what has not changed
+        ((0, LAST), (0, BEFORE), "", []),  # istiod does not send unchanged configuration again.
     ],
 )
 def test_what_an_envoy_refuses_now(

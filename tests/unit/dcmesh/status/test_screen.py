@@ -71,7 +71,7 @@ SOURCE_ID = "8e1a2b3c-1111-2222-3333-444455556666:1-12345678"
 
 
 def long_names() -> Status:
-    """Return a status with the names that an operator gives, and with much that is wrong."""
+    """Return a status with the long names that an operator gives, and with many problems."""
     identity = "spiffe://cluster.local/ns/production-databases/sa/cluster1-pxc"
     answer = Answer(ok=False, text="closed without answer")
     facts = (
@@ -84,7 +84,7 @@ def long_names() -> Status:
 
 
 def cells(lines: list[str], title: str) -> list[str]:
-    """Return what is below each header of a table, folded parts put together. Its header is below its title."""
+    """Return the cells below each header of a table, with folded parts joined. The header row is below the title."""
     begin = next(number for number, line in enumerate(lines) if line.startswith(title))
     end = next((number for number in range(begin, len(lines)) if not lines[number]), len(lines))
     header, *rows = lines[begin + 1 : end]

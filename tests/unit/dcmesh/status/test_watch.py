@@ -1,4 +1,4 @@
-"""`status --watch`: what it shows, and how it ends. On real sites: tests/e2e/databases/test_status.py."""
+"""`status --watch`: what it shows, and how it ends. tests/e2e/databases/test_status.py runs it on real sites."""
 
 import json
 import os
@@ -26,7 +26,7 @@ def status(ready: int) -> Status:
 
 
 def watched(monkeypatch: pytest.MonkeyPatch, *seen: Status | type[KeyboardInterrupt]) -> tuple[State, list[float]]:
-    """Watch while this is seen, one after the other, and then Ctrl-C. Return the exit code and the pauses."""
+    """Watch while these states come one after the other, and then press Ctrl-C. Return the exit code and the pauses."""
     left, pauses = [*seen], list[float]()
 
     def sleep(seconds: float) -> None:
@@ -68,7 +68,7 @@ def test_on_a_terminal_it_goes_on_until_ctrl_c(executable: Callable[[str, str], 
     screen, terminal = pty.openpty()
     streams = dict.fromkeys(("stdin", "stdout", "stderr"), terminal)
     environment = os.environ | {"TERM": "xterm-256color"}
-    # What is started in the background ignores Ctrl-C, and so would this.
+    # A process that is started in the background ignores Ctrl-C, and its children inherit that.
     command = ("env", "--default-signal=INT", sys.executable, "-m", "dcmesh", "status", "--watch", "--interval", "1")
     running = subprocess.Popen(command, cwd=ROOT, env=environment, start_new_session=True, **streams)
     os.close(terminal)

@@ -1,4 +1,4 @@
-"""Which lines are drawn between which sites."""
+"""The lines that are drawn between sites."""
 
 from dataclasses import replace
 
@@ -12,7 +12,7 @@ EGRESS = "wookie-dr/dcmesh-egress"
 
 
 def drawn(status: Status) -> list[tuple[str, str, list[tuple[str, str, str]]]]:
-    """Return each pair with its lines."""
+    """Return each pair of sites with its lines."""
     return [
         (pair.left, pair.right, [(line.site, line.consumer, line.source) for line in pair.lines])
         for pair in pairs_of(status)

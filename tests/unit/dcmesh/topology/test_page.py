@@ -1,4 +1,4 @@
-"""The page: all that was found is in it, and what others have said is text. A browser: tests/e2e/test_topology.py."""
+"""The page has everything that was found, and others' texts only as text. tests/e2e/test_topology.py uses a browser."""
 
 import re
 from html.parser import HTMLParser
@@ -26,7 +26,7 @@ BLOCKS = {"div", "h1", "h2", "h3", "h4", "li", "p", "span", "td", "th"}
 
 
 class Read(HTMLParser):
-    """A page as a browser reads it: its tags, their attributes, and its text; that of the style apart."""
+    """A page as a browser reads it: its tags, their attributes, its text, and apart from that the style's text."""
 
     def __init__(self, text: str) -> None:
         super().__init__()

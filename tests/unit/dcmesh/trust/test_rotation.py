@@ -1,4 +1,4 @@
-"""Rotation: what is refused at each step, by what the proxies show, and what is written to make them follow."""
+"""Rotation: what is refused at each step, judged by the proxies, and what is written so that proxies follow."""
 
 import base64
 import json
@@ -135,7 +135,7 @@ def test_text_of_the_roots_must_contain_the_present_one() -> None:
 
 @dataclass
 class FakeCluster:
-    """A site whose istiods and proxies take what is written, as the real ones do."""
+    """A site whose istiods and proxies follow what is written, as real ones do."""
 
     held: Bundle | None
     shown: list[CertificateHolder] = field(default_factory=list)
@@ -285,7 +285,7 @@ def test_existing_clusters_are_reached_by_what_the_configuration_names(tmp_path:
 
 
 def bound_bundle() -> Bundle:
-    """Return an intermediate of the present root that may sign names of dc1.dcmesh alone."""
+    """Return an intermediate of the present root that may sign only names of dc1.dcmesh."""
     return Bundle(chain=bound(BY_OLD_2.pem, OLD.key_pem, "dc1.dcmesh") + OLD.pem, root=OLD.pem)
 
 
@@ -380,7 +380,7 @@ def test_of_a_new_intermediate_proxies_are_told_by_the_roots_text(
 def test_of_a_new_trust_domain_proxies_are_told_likewise(
     clusters: dict[str, FakeCluster], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Their certificates would be of the old one until they are renewed."""
+    """Otherwise their certificates would have the old one until they are renewed."""
     clusters["dc1"] = FakeCluster(STEPS["old"], [pod_of("cluster.local")], signs=STEPS["old"])
     monkeypatch.setitem(globals(), "following", lambda _: pod_of("dc1.dcmesh"))
     settle("dc1", "", STEPS["old"])
@@ -446,7 +446,7 @@ def test_what_a_proxy_says_of_itself() -> None:
 
 @pytest.mark.parametrize("above", [[OLD, OLD, NEW], [NEW, OLD]], ids=["as istiod has it", "no root in the chain"])
 def test_a_proxys_root_is_that_which_has_signed(above: list[Authority]) -> None:
-    """Its certificates end with all roots, whichever of them stands above it."""
+    """Its chain ends with all roots, whichever of them has signed it."""
     leaf = authority("pod", BY_OLD, ca=False)
     found = signed_path([part.certificate for part in (leaf, BY_OLD, *above)])
     assert found == [leaf.certificate, BY_OLD.certificate, OLD.certificate]

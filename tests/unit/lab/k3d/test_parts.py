@@ -1,4 +1,4 @@
-"""What k3d runs on: made as the toolchain's parts are, and none of them."""
+"""k3d's programs and images: they are made like the toolchain's parts, but are none of them."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""runc without a capability that the machine does not have: what Docker tells it to run is changed before."""
+"""The wrapper of runc removes a capability that the machine lacks from what Docker tells runc to run."""
 
 import json
 import subprocess
@@ -19,7 +19,7 @@ LESS = {"args": ["sh"], "capabilities": {"bounding": ["CAP_CHOWN", "CAP_KILL"], 
 
 @pytest.fixture
 def runc(executable: Callable[[str, str], Path]) -> Callable[..., str]:
-    """Run the wrapper as Docker does; what the real one is called with."""
+    """Run the wrapper as Docker does, and return what the real runc is called with."""
     executable("runc", 'echo "$*"')
 
     def run(*arguments: str) -> str:

@@ -1,4 +1,4 @@
-"""What stands in for k3s: the addresses of a container, and the face that k3d and users of its kubeconfig see."""
+"""The stand-in for k3s: the addresses of a container, and what k3d and users of its kubeconfig see."""
 
 from ipaddress import IPv4Network
 from pathlib import Path

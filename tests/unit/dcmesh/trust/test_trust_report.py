@@ -1,4 +1,4 @@
-"""`python -m dcmesh trust`: what follows from what the proxies show."""
+"""`python -m dcmesh trust`: its conclusions from what the proxies show."""
 
 import json
 
@@ -9,7 +9,7 @@ from dcmesh.model.certificates import CertificateHolder
 from dcmesh.model.facts import State
 from dcmesh.sites_in_outputs import StackError
 from dcmesh.status import screen
-from dcmesh.trust.trusted_roots import TrustReport
+from dcmesh.trust.trust_report import TrustReport
 from tests.unit.dcmesh.trust.test_rotation import NEW, OLD, PROXIES
 
 SILENT = CertificateHolder(where="dc1 a/b", unknown="no answer")
