@@ -1,13 +1,11 @@
 """Object ownership: Pulumi takes back what others have changed of the program's objects, and takes over nobody else's.
 
 Pulumi creates by server-side apply, which changes an object that is there already as if it were its own. An object that
-is in the stack's state belongs to the stack, and Pulumi updates it. Before it creates any other, it is looked for. What
-an operator of the program's own has made first, as its owner says, is the program's, too.
+is in the stack's state belongs to the stack, and Pulumi updates it. Before it creates any other, it is looked for.
 """
 
 import copy
-from collections.abc import Iterable, Mapping
-from functools import partial
+from collections.abc import Mapping
 from typing import Any
 
 import pulumi
@@ -17,7 +15,6 @@ from dcmesh.kube.api import ERRORS, why
 from dcmesh.kube.lookup import Lookup, resource_of
 from dcmesh.model.ownership_marks import MADE_BY, OURS, is_of_stack
 
-from .databases.pxc_operator import OPERATOR
 from .hook_thread_pool import in_hook_thread
 from .mesh.istiod_unavailable import try_again
 
@@ -76,42 +73,25 @@ class Overrule:
         # What is replaced is created too. An `up` has deleted it by then; in a preview it is still there.
         old = self._held.get(args.urn)
         if not (pulumi.runtime.is_dry_run() and old == (metadata.get("namespace") or "", metadata["name"])):
-            webhooks = await pulumi.Output.from_input(inputs.get("webhooks") or []).future() or []
-            operators = {webhook["clientConfig"]["service"]["namespace"] for webhook in webhooks}
-            await in_hook_thread(
-                self._require_new, inputs["kind"], inputs["apiVersion"], metadata, operators, kubeconfig
-            )
+            await in_hook_thread(self._require_new, inputs["kind"], inputs["apiVersion"], metadata, kubeconfig)
 
-    def _require_new(
-        self, kind: str, version: str, metadata: Mapping[str, Any], operators: Iterable[str], kubeconfig: str
-    ) -> None:
+    def _require_new(self, kind: str, version: str, metadata: Mapping[str, Any], kubeconfig: str) -> None:
         """Look whether an object that is to be created is there already, and somebody else's.
-
-        Args:
-            kind: its kind.
-            version: its apiVersion.
-            metadata: its metadata.
-            operators: namespaces of the program's own operators that may have made it first: those that its webhooks
-                lead to.
-            kubeconfig: contents of the cluster's kubeconfig.
 
         Raises:
             pulumi.RunError: it is, or the cluster does not say.
         """
         resource, name, namespace = resource_of(kind), metadata["name"], metadata.get("namespace")
         shown = f"{kind} {namespace}/{name}" if namespace else f"{kind} {name}"
-        look = partial(self._lookup.metadata, kubeconfig, patient=not pulumi.runtime.is_dry_run())
         try:
-            found = look(version, kind, namespace, name)
-            if found is None or is_of_stack(found, self._stack):
-                return
-            owners = {owner["uid"] for owner in found.get("ownerReferences") or ()}
-            makers = [look("apps/v1", "Deployment", place, OPERATOR) for place in operators] if owners else []
+            found = self._lookup.metadata(
+                kubeconfig, version, kind, namespace, name, patient=not pulumi.runtime.is_dry_run()
+            )
         except ERRORS as error:
             if pulumi.runtime.is_dry_run():  # which may be of a cluster that is not there just now
                 return
             raise pulumi.RunError(f"{self._site}: {shown} cannot be looked for: {why(error)}") from None
-        if any(maker and maker["uid"] in owners for maker in makers):
+        if found is None or is_of_stack(found, self._stack):
             return
         ((key, value),) = OURS.items()
         group = version.rpartition("/")[0]

@@ -6,7 +6,6 @@ from typing import Any
 import pulumi
 import pytest
 
-from components.databases.pxc_operator import validating_webhooks
 from components.object_ownership import Overrule
 from dcmesh.kube.lookup import resource_of
 from dcmesh.model.ownership_marks import MADE_BY
@@ -144,38 +143,6 @@ def test_nothing_is_created_over_what_is_somebody_elses(
         }[path]
         assert said.startswith(f"dc2: {shown} is there already, and this stack has not made it: it was left as it is.")
         assert said.endswith(f"`kubectl label {command} app.kubernetes.io/managed-by=dcmesh`")
-
-
-WEBHOOK = "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations/percona-xtradbcluster-webhook"
-OPERATOR = "/apis/apps/v1/namespaces/pxc-operator/deployments/pxc-operator"
-
-
-@pytest.mark.parametrize("dry_run", [False, True])
-@pytest.mark.parametrize(
-    ("owners", "operator", "may"),
-    [
-        (["a"], made(uid="a"), True),
-        (["b", "a"], made(uid="a"), True),
-        (["b"], made(uid="a"), False),
-        ([], made(uid="a"), False),
-        (["a"], 404, False),
-    ],
-    ids=["the program's own operator's", "also its", "another operator's", "nobody's", "an operator's that is gone"],
-)
-def test_what_the_programs_own_operator_has_made_first_is_taken(
-    cluster: KubernetesAPI, owners: list[str], operator: Any, may: bool, dry_run: bool
-) -> None:
-    cluster.objects[WEBHOOK] = made(ownerReferences=[{"kind": "Deployment", "uid": uid} for uid in owners])
-    cluster.objects[OPERATOR] = operator
-    inputs = {
-        "apiVersion": "admissionregistration.k8s.io/v1",
-        "kind": "ValidatingWebhookConfiguration",
-        "metadata": {"name": "percona-xtradbcluster-webhook"},
-        "webhooks": validating_webhooks("pxc-operator"),
-    }
-    said = create(inputs, f"http://127.0.0.1:{cluster.server_port}", dry_run=dry_run)
-    assert said.startswith("" if may else "dc2: ValidatingWebhookConfiguration percona-xtradbcluster-webhook is there")
-    assert bool(said) is not may
 
 
 @pytest.mark.parametrize(("status", "asked"), [(503, 5), (401, 5), (429, 5), (403, 1)])
