@@ -104,9 +104,9 @@ def source(sites: dict[str, Kubectl]) -> Database:
         "CREATE TABLE shop.filled (a INT PRIMARY KEY, b MEDIUMBLOB)"
     )
     for first in range(0, ROWS, 60):
-        some = f"seq_{first}_to_{first + 59}"
         # Not by replication: what copies them later is a first copy.
-        source(f"SET sql_log_bin = 0; INSERT INTO shop.filled SELECT seq, REPEAT(RANDOM_BYTES(1024), 1024) FROM shop.{some}")
+        some = f"SELECT seq, REPEAT(RANDOM_BYTES(1024), 1024) FROM shop.seq_{first}_to_{first + 59}"
+        source(f"SET sql_log_bin = 0; INSERT INTO shop.filled {some}")
     return source
 
 

@@ -294,7 +294,7 @@ def test_it_may_be_killed_at_any_moment(pod: Pod, source: MakeSource, moment: st
     assert pod.run("fetch.sh", changes={moment: f"kill -KILL $$; {moment}"})[0] == -signal.SIGKILL
     assert not pod.copy.exists()
     assert pod.run("fetch.sh")[0] == 0
-    assert sorted(path.name for path in pod.copy.iterdir()) == ["dcmesh-prepared", "ibdata1"]
+    assert sorted(path.name for path in pod.copy.iterdir()) == ["dcmesh-prepared", "ibdata1", "mysql_upgrade_info"]
     assert [path.name for path in pod.incoming.iterdir()] == ["copy"]
 
 
