@@ -323,9 +323,9 @@ def ask(ports: dict[str, int]) -> Ask:
     def now(shell: str, server: str, kind: str) -> Said:
         if not which(shell):
             pytest.skip(f"there is no {shell}")
-        # Only who waits in vain is told to wait less: on a busy machine a server may take seconds to close.
+        # On a busy machine a server may take seconds to close.
         stays = server in ("silent", "mysql")
-        return asked(shell, "127.0.0.1", str(ports[server]), kind, open_seconds=2 if stays else OPEN_SECONDS)
+        return asked(shell, "127.0.0.1", str(ports[server]), kind, open_seconds=2 if stays else 6)
 
     cases = [(shell, *case) for shell in filter(which, SHELLS) for case in WAITS]
     with ThreadPoolExecutor(len(cases)) as threads:
