@@ -54,7 +54,7 @@ def joined(sites: Mapping[str, Recorded], tmp_path: Path, monkeypatch: pytest.Mo
 def verified(certificate: str, trusted: str) -> bool:
     """Tell whether openssl verifies a certificate against one of these roots."""
     roots = x509.load_pem_x509_certificates(trusted.encode())
-    (own,) = x509.load_pem_x509_certificates(certificate.partition("-----BEGIN PRIVATE KEY-----")[0].encode())
+    (own,) = x509.load_pem_x509_certificates(certificate.partition("-----BEGIN PRIVATE")[0].encode())
     for root in roots:
         try:
             own.verify_directly_issued_by(root)
