@@ -16,6 +16,7 @@ from . import bare_database as bare
 from .toolbox import (
     AGNHOST,
     DRAIN,
+    DRAINED,
     MARIADB,
     Database,
     Kubectl,
@@ -321,7 +322,7 @@ def test_a_host_more_and_a_rename_move_no_other_host_and_break_no_connection(
             dc1["exports"][0] |= {"name": "greeter", "statefulSet": "hello", "replicas": 2}
             dc2["imports"][0]["export"] = "greeter"
         pair.up("--skip-preview")
-        drained = time.monotonic() + DRAIN + 5
+        drained = time.monotonic() + DRAINED
         assert {host: curl(sites["dc2"], host, pod=client) for host in HELLO} == {
             host: (pod, "200") for host, pod in HELLO.items()
         }

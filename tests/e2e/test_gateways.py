@@ -22,6 +22,7 @@ from tests.e2e.toolbox import (
     AGNHOST,
     CLIENT,
     DRAIN,
+    DRAINED,
     MARIADB,
     Database,
     Kubectl,
@@ -46,8 +47,6 @@ SERVED = "db-0.db.bare.dc1.dcmesh"
 CONSUMER = "spiffe://cluster.local/ns/demo-dr/sa/client"
 GATEWAY = ("--namespace", "dcmesh-gateway")
 PORT = 15443
-DRAINED = DRAIN + 5
-"""Seconds after which Envoy has closed what a change makes it drain."""
 
 
 def export(name: str, **more: Any) -> dict[str, Any]:

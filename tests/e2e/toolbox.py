@@ -85,6 +85,9 @@ def lab_config() -> dict[str, Any]:
 DRAIN = 5
 """Seconds after which proxies close what a change has them drain, on Istio's settings by `draining_soon`."""
 
+DRAINED = DRAIN + 5
+"""Seconds after which they have surely closed it."""
+
 
 def draining_soon(istio: Mapping[str, Any]) -> dict[str, Any]:
     """Return settings of Istio by which nobody waits for the 45 seconds that are the default."""
