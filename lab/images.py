@@ -29,6 +29,10 @@ _LEFT_OUT = (
 _MERGED_USR = "/usr/share/mmdebstrap/hooks/merged-usr"
 
 
+def _own_release() -> str:
+    return platform.freedesktop_os_release()["VERSION_CODENAME"]
+
+
 @dataclass(frozen=True)
 class User:
     """A user of an image, with a group of the same name and number.
@@ -46,18 +50,19 @@ class User:
 
 @dataclass(frozen=True)
 class BaseLayer(Recipe):
-    """The first layer of images: a small Debian, of the same release as this machine's.
+    """The first layer of images: a small Debian.
 
     Attributes:
         packages: the Debian packages in it, besides the essential ones.
         users: the users that are created before the packages are installed.
         left_out: patterns of the packages' files that are not needed.
+        release: which Debian. Default: this machine's own.
     """
 
     packages: tuple[str, ...]
     users: tuple[User, ...] = ()
     left_out: tuple[str, ...] = ()
-    release: str = field(default_factory=lambda: platform.freedesktop_os_release()["VERSION_CODENAME"])
+    release: str = field(default_factory=_own_release)
 
     @property
     def settings(self) -> str:
@@ -66,9 +71,11 @@ class BaseLayer(Recipe):
 
     def make(self, work: Workplace) -> None:
         """Install the packages into an archive."""
-        sources = "\n".join(packages.apt_sources())
+        sources = packages.apt_sources()
+        if self.release != _own_release():
+            sources = (packages.of_release(sources, self.release),)
         target = (work.out / _LAYER, "-")  # "-" means that the sources are on standard input.
-        work.run(*self._command, *target, env={"SOURCE_DATE_EPOCH": "0"}, stdin=sources)
+        work.run(*self._command, *target, env={"SOURCE_DATE_EPOCH": "0"}, stdin="\n".join(sources))
 
     @property
     def _command(self) -> tuple[str, ...]:

@@ -86,6 +86,12 @@ def apt_sources() -> tuple[str, ...]:
     return sources
 
 
+def of_release(sources: tuple[str, ...], release: str) -> str:
+    """Return where another release of Debian is, which the machine does not use: where its own first source is."""
+    uri = sources[0].split()[1]
+    return f"deb {uri} {release} main"
+
+
 def _known_sources() -> tuple[str, ...]:
     line = "deb $(REPO_URI) $(RELEASE) $(COMPONENT)"
     query = ("apt-get", "indextargets", "--format", line, "Created-By: Packages", "Origin: Debian")

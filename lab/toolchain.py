@@ -3,7 +3,7 @@
 import os
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
@@ -26,6 +26,7 @@ KUBERNETES = "1.37.2"
 COREDNS = "1.14.6"
 AGNHOST = "2.53"
 MARIADB = "10.11"  # the version of Debian 12
+NEWER_MARIADB = "11.8"  # the version of Debian 13
 POSTGRES = "15"  # the version of Debian 12
 MYSQLD_EXPORTER = "0.14.0"  # the version of Debian 12
 PAUSE = "3.10"
@@ -120,6 +121,23 @@ PROMETHEUS = Part("prometheus", 5, DebianFiles("prometheus", ("usr/bin/prometheu
 """Prometheus, and promtool, which tests alerting rules. No site runs them."""
 
 
+def _mariadb(version: str, base: Part) -> Part:
+    """Return the image of a MariaDB."""
+    image = Image(f"docker.io/library/mariadb:{version}", {}, ("mariadbd",), user="999:999", base=base.name)
+    return Part(base.name.replace("base", "image"), 1, image)
+
+
+_MARIADB = BaseLayer(
+    ("mariadb-backup", "mariadb-client", "mariadb-server-core", "procps", "socat"),
+    users=(User("mysql", 999, ("/var/lib/mysql", "/run/mysqld")),),
+    # All of Perl that its base does not have: some scripts of the packages want it, no program does.
+    left_out=("/usr/share/perl/*", "/usr/lib/*/perl/*", "/usr/lib/*/libperl.so*"),
+)
+_MARIADB_BASE = Part("base-mariadb", 25, _MARIADB)
+_NEWER_BASE = Part("base-mariadb-newer", 60, replace(_MARIADB, release="trixie"))
+_NEWER_MARIADB = _mariadb(NEWER_MARIADB, _NEWER_BASE)
+
+
 def _istio(istio: Istio) -> tuple[Part, ...]:
     """Return the parts of one version of Istio: its programs, charts and images."""
     variables = {f"istio.io/istio/pkg/version.{name}": istio.version for name in ("buildVersion", "buildTag")}
@@ -185,16 +203,7 @@ PARTS = (
     Part("pxc-operator", 55, GoPrograms(PXC_MODULE, (f"{PXC_SOURCE}/cmd/manager",))),
     Part("mysql-standin", 14, GoPrograms("mysql-standin")),
     Part("base", 25, BaseLayer(("ca-certificates", "curl", "iproute2", "iptables", "procps"))),
-    Part(
-        "base-mariadb",
-        25,
-        BaseLayer(
-            ("mariadb-backup", "mariadb-client", "mariadb-server-core", "procps"),
-            users=(User("mysql", 999, ("/var/lib/mysql", "/run/mysqld")),),
-            # All of Perl except its base. Some scripts of the packages want it, but no program does.
-            left_out=("/usr/share/perl/*", "/usr/lib/*/perl/*", "/usr/lib/*/libperl.so*"),
-        ),
-    ),
+    _MARIADB_BASE,
     Part(
         "base-postgres",
         25,
@@ -224,11 +233,7 @@ PARTS = (
             base="base",
         ),
     ),
-    Part(
-        "image-mariadb",
-        1,
-        Image(f"docker.io/library/mariadb:{MARIADB}", {}, ("mariadbd",), user="999:999", base="base-mariadb"),
-    ),
+    _mariadb(MARIADB, _MARIADB_BASE),
     Part(
         "image-postgres",
         1,
@@ -360,6 +365,15 @@ def promtool() -> Path:
         LabError: the part cannot be made.
     """
     return parts.provide((PROMETHEUS,), TOOLCHAIN)[PROMETHEUS.name].path / "promtool"
+
+
+def newer_mariadb() -> Path:
+    """Return the archive of the image of NEWER_MARIADB, which no site has by itself; no more is made than that.
+
+    Raises:
+        LabError: it cannot be had.
+    """
+    return parts.provide((_NEWER_BASE, _NEWER_MARIADB), TOOLCHAIN)[_NEWER_MARIADB.name].path / ARCHIVE
 
 
 def table(toolchain: Toolchain) -> Table:

@@ -12,7 +12,7 @@ import pulumi_kubernetes as k8s
 from dcmesh.databases.replication import Replica
 from dcmesh.model import settings as model
 from dcmesh.model.link import CLUSTER_DOMAIN, MYSQL_PORT
-from dcmesh.model.mariadb import CLAIM, PLACE, REPLICATION, SERVER
+from dcmesh.model.mariadb import CLAIM, COPY_PORT, PLACE, REPLICATION, SERVER
 from dcmesh.model.plan import DatabasePlan
 from dcmesh.model.secret import made_of
 from dcmesh.model.security_contexts import CONFINED, NOBODY, RESTRICTED
@@ -26,15 +26,21 @@ from ..pulumi_secrets import sealed
 from ..rollout_command import rolled_out
 from ..workloads.namespace_and_account import NO_SIDECAR, create_identity, pod_labels
 
-SCRIPTS = {
-    f"{name}.sh": Path(__file__).with_name(f"mariadb_{name}.sh").read_text()
-    for name in ("token", "server", "prepare", "start")
-}
+
+def _scripts(*names: str) -> dict[str, str]:
+    return {f"{name}.sh": Path(__file__).with_name(f"mariadb_{name}.sh").read_text() for name in names}
+
+
+SCRIPTS = _scripts("token", "server", "source", "backup", "prepare", "start")
 """What the pods run, by the name that each has in their settings."""
 
+BACKUP_SCRIPTS = _scripts("fetch", "copies")
+"""What they run besides, where a first copy is a backup."""
+
+SETTINGS = "/etc/dcmesh/settings"
 PASSWORDS = "/etc/dcmesh/passwords"
 ROLE = "/etc/dcmesh/role"
-"""Where the pods find the Secret with the passwords, and the ConfigMap with the role."""
+"""Where the pods find the options and scripts, the Secret with the passwords, and the ConfigMap with the role."""
 
 MYSQL_USER = 999
 """Id of the user and group `mysql` in the official image."""
@@ -44,6 +50,13 @@ POD_USER = {"runAsUser": MYSQL_USER, "runAsGroup": MYSQL_USER, "fsGroup": MYSQL_
 
 ALIVE = f"said=$(timeout 4 mariadb --socket={PLACE['socket']} --execute='DO 0' 2>&1) || [[ $said == *'ERROR 1040 '* ]]"
 """Asks whether the server runs. A server that has no connection left does: a switchover may hold its last one."""
+
+SOURCE_VERSION = (
+    f'if [ -e {PLACE["datadir"]}/master.info ]; then echo "Source_Version: $('
+    "timeout 3 mariadb --defaults-file=/run/mysqld/source.cnf --connect-timeout=2 --skip-column-names"
+    " --execute=\"SELECT SUBSTRING_INDEX(VERSION(), '.', 2)\" 2>/dev/null | grep -xEm1 '[0-9]{1,3}[.][0-9]{1,3}')\"; fi"
+)
+"""Asks what is followed, over the link, for the series of its MariaDB. A replica that is older than that may stop."""
 
 EXPORTER_PORT = 9104
 """Port of the exporter. Beside a sidecar it is on the pod's loopback alone: the sidecar's agent fetches the metrics and
@@ -134,22 +147,77 @@ def replica(namespace: str, pod: str) -> Replica:
     query = (
         "SHOW SLAVE STATUS\\G"
         " SELECT @@GLOBAL.gtid_slave_pos AS Gtid_Slave_Pos, @@GLOBAL.gtid_current_pos AS Gtid_Position,"
-        " @@GLOBAL.read_only AS Read_Only,"
+        " @@GLOBAL.read_only AS Read_Only, SUBSTRING_INDEX(VERSION(), '.', 2) AS Server_Version,"
         " (SELECT extra FROM dcmesh.primary_site WHERE server_id = @@server_id) AS Extra_Transactions\\G"
     )
     client = f'mariadb --socket={PLACE["socket"]} --execute="$0"'
     volume = f'echo "Volume_Used: $(df --output=pcent {PLACE["datadir"]} | tr -dc 0-9)"'
-    command = ("bash", "-c", f"{client} && {volume}", query)
+    command = ("bash", "-c", f"{client} && {volume} && {SOURCE_VERSION}", query)
     return Replica(namespace=namespace, pod=pod, container=SERVER, command=command)
 
 
-def headless_service(*, name: str) -> dict[str, Any]:
-    """Return the spec of the headless Service, which gives the pods their names within the cluster."""
+def headless_service(*, name: str, copies: bool = False) -> dict[str, Any]:
+    """Return the spec of the headless Service, which gives the pods their names within the cluster.
+
+    Args:
+        name: the database's.
+        copies: whether the pods serve backups.
+    """
+    ports = {"tcp-mysql": MYSQL_PORT, **({"tcp-copies": COPY_PORT} if copies else {})}
     return {
         "clusterIP": "None",
         "selector": pod_labels(name),
         # MySQL's server speaks first. Said twice, or a sidecar would wait for the client's first bytes.
-        "ports": [{"name": "tcp-mysql", "port": MYSQL_PORT, "targetPort": MYSQL_PORT, "appProtocol": "tcp"}],
+        "ports": [
+            {"name": name, "port": port, "targetPort": port, "appProtocol": "tcp"} for name, port in ports.items()
+        ],
+    }
+
+
+def fetch(image: Mapping[str, Any], variables: Sequence[Any]) -> dict[str, Any]:
+    """Return the init container that fetches a backup. It can write to one directory of the volume alone.
+
+    Args:
+        image: which image it has.
+        variables: its environment.
+    """
+    return {
+        **image,
+        "name": "fetch",
+        "command": ["bash", f"{SETTINGS}/fetch.sh"],
+        "env": list(variables),
+        "securityContext": {**CONFINED, "readOnlyRootFilesystem": True},
+        "volumeMounts": [
+            {"name": "data", "mountPath": "/var/lib/mysql", "readOnly": True},
+            {"name": "data", "mountPath": "/incoming", "subPath": "incoming"},
+            {"name": "settings", "mountPath": SETTINGS},
+            {"name": "role", "mountPath": ROLE},
+            {"name": "passwords", "mountPath": PASSWORDS},
+        ],
+    }
+
+
+def copies(image: Mapping[str, Any], variables: Sequence[Any]) -> dict[str, Any]:
+    """Return the container that serves backups of the pod's server. It only reads what is the server's.
+
+    Args:
+        image: which image it has.
+        variables: its environment.
+    """
+    return {
+        **image,
+        "name": "copies",
+        "command": ["bash", f"{SETTINGS}/copies.sh"],
+        "env": list(variables),
+        "ports": [{"name": "copies", "containerPort": COPY_PORT}],
+        "securityContext": CONFINED,
+        "resources": {"requests": {"cpu": "50m", "memory": "128Mi"}},
+        "volumeMounts": [
+            {"name": "data", "mountPath": "/var/lib/mysql", "readOnly": True},
+            {"name": "run", "mountPath": "/run/mysqld"},
+            {"name": "settings", "mountPath": SETTINGS},
+            {"name": "passwords", "mountPath": PASSWORDS},
+        ],
     }
 
 
@@ -171,7 +239,7 @@ def exporter(image: str, *, sidecar: bool) -> dict[str, Any]:
         "resources": {"requests": {"cpu": "10m", "memory": "32Mi"}},
         "volumeMounts": [
             {"name": "run", "mountPath": "/run/mysqld", "readOnly": True},
-            {"name": "settings", "mountPath": "/etc/dcmesh/settings"},
+            {"name": "settings", "mountPath": SETTINGS},
         ],
         **({} if sidecar else {"ports": [{"name": DATABASE_PORT, "containerPort": EXPORTER_PORT}]}),
     }
@@ -212,7 +280,7 @@ def stateful_set(args: MariadbArgs, *, settings: str, passwords: str) -> dict[st
     mounts = [
         {"name": "data", "mountPath": "/var/lib/mysql"},
         {"name": "run", "mountPath": "/run/mysqld"},
-        {"name": "settings", "mountPath": "/etc/dcmesh/settings"},
+        {"name": "settings", "mountPath": SETTINGS},
         {"name": "role", "mountPath": ROLE},
     ]
     environment = {
@@ -226,6 +294,9 @@ def stateful_set(args: MariadbArgs, *, settings: str, passwords: str) -> dict[st
         "EVENTS": "ON" if runs_events(database.settings) else "",
         **({"EXPORTER": "nobody"} if args.exporter else {}),
     }
+    if database.by_backup:
+        offered = plan.source is not None and COPY_PORT in plan.source.port_numbers
+        environment |= {"COPY_PORT": str(COPY_PORT), "SOURCE_COPY_PORT": str(COPY_PORT) if offered else ""}
     variables = [
         {"name": "POD", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}},
         *({"name": name, "value": value} for name, value in environment.items()),
@@ -233,7 +304,7 @@ def stateful_set(args: MariadbArgs, *, settings: str, passwords: str) -> dict[st
     prepare = {
         **image,
         "name": "prepare",
-        "command": ["bash", "/etc/dcmesh/settings/prepare.sh"],
+        "command": ["bash", f"{SETTINGS}/prepare.sh"],
         "env": variables,
         "securityContext": CONFINED,
         "volumeMounts": [*mounts, {"name": "passwords", "mountPath": PASSWORDS}],
@@ -242,7 +313,7 @@ def stateful_set(args: MariadbArgs, *, settings: str, passwords: str) -> dict[st
     server: dict[str, Any] = {
         **image,
         "name": SERVER,
-        "command": ["bash", "/etc/dcmesh/settings/start.sh"],
+        "command": ["bash", f"{SETTINGS}/start.sh"],
         "env": variables,
         "ports": [{"name": "mysql", "containerPort": MYSQL_PORT}],
         "securityContext": CONFINED,
@@ -285,8 +356,12 @@ def stateful_set(args: MariadbArgs, *, settings: str, passwords: str) -> dict[st
                 "automountServiceAccountToken": False,
                 "terminationGracePeriodSeconds": 60,
                 "securityContext": POD_USER,
-                "initContainers": [prepare],
-                "containers": [server, *([exporter(args.exporter, sidecar=plan.sidecar)] if args.exporter else [])],
+                "initContainers": [*([fetch(image, variables)] if database.by_backup else []), prepare],
+                "containers": [
+                    server,
+                    *([exporter(args.exporter, sidecar=plan.sidecar)] if args.exporter else []),
+                    *([copies(image, variables)] if database.by_backup else []),
+                ],
                 "volumes": volumes,
             },
         },
@@ -310,7 +385,9 @@ class Mariadb(pulumi.ComponentResource):
         - `PersistentVolumeClaimPatch` for each pod with a volume. It makes the claim or lets it grow, which no pod
           notices, and never deletes it.
         - `StatefulSet`. Each pod prepares itself before its server starts: mariadb_prepare.sh. Its server is started
-          by mariadb_start.sh. The Command that runs `python -m dcmesh wait-for-rollout` ends when all pods are new.
+          by mariadb_start.sh. With `firstCopy: backup` a pod without data fetches a backup before (mariadb_fetch.sh),
+          and each pod serves them (mariadb_copies.sh). The Command that runs `python -m dcmesh wait-for-rollout` ends
+          when all pods are new.
         - where two sites can change roles: `ConfigMap` with the role, for pods that start. What comes after the
           switchover is made by `in_role`.
     """
@@ -364,13 +441,17 @@ class Mariadb(pulumi.ComponentResource):
             data={
                 "server.cnf": sealed(server_cnf(database.settings)),
                 **SCRIPTS,
+                **(BACKUP_SCRIPTS if database.by_backup else {}),
                 **({"exporter.cnf": EXPORTER_CNF} if args.exporter else {}),
             },
             immutable=True,
             opts=child,
         )
         service = k8s.core.v1.Service(
-            f"{name}-service", metadata=metadata, spec=headless_service(name=plan.name), opts=child
+            f"{name}-service",
+            metadata=metadata,
+            spec=headless_service(name=plan.name, copies=database.by_backup),
+            opts=child,
         )
         roles = [self._config_map(name, args, "role", role(plan.switchover), [])] if plan.switchover else []
         servers = k8s.apps.v1.StatefulSet(

@@ -5,15 +5,10 @@
 # connection that replication uses. What is interrupted half-way is thrown away and begun again.
 set -euo pipefail
 . /etc/dcmesh/settings/server.sh
-done=/var/lib/mysql/prepared socket=$run/private.sock
-ordinal=${POD##*-} switchable= user=replication
-if [ "$ordinal" -gt 0 ]; then # within a site all follow pod 0
-  # By a password that no `up` changes: pod 0 is restarted last, and would not know a new one while another copies it.
-  user=replication_local
-  PRIMARY="${POD%-*}-0" SOURCE_SITE=$PRIMARY SOURCE_HOST="$PRIMARY.$DOMAIN" SOURCE_PORT=3306
-elif [ -z "$PRIMARY" ]; then # which site is the primary can change
-  switchable=yes PRIMARY=$(cat /etc/dcmesh/role/primary)
-fi
+. /etc/dcmesh/settings/source.sh
+. /etc/dcmesh/settings/backup.sh
+done=/var/lib/mysql/prepared upgrading=/var/lib/mysql/upgrading socket=$run/private.sock
+backup=/var/lib/mysql/incoming/copy # where mariadb_fetch.sh has put data of one
 # Data without a row are an older dcmesh's: their server stays what it was.
 was=$PRIMARY
 if [ "$switchable" ] && [ -e "$done" ]; then
@@ -117,6 +112,10 @@ table_stats time_zone time_zone_leap_second time_zone_name time_zone_transition 
   echo "EXECUTE IMMEDIATE IF(@primary = '$SITE', 'DO 0', 'START SLAVE');"
 } >"$run/start.sql"
 
+series
+# Whether the image is older than another series.
+older_than() { [ "$series" != "$1" ] && [ "$(printf '%s\n' "$series" "$1" | sort -V | head -n 1)" = "$series" ]; }
+
 # Runs a server that only this pod's own user can reach, for as long as a command takes. It runs no
 # event, and takes as large a row as there can be.
 with_server() {
@@ -173,7 +172,11 @@ definitions() {
 # Prints what makes this server a copy. Its callers look at whether it fails, so `set -e` does not hold in it.
 dump() {
   local as=(--defaults-file="$run/source.cnf" --max-allowed-packet=1G --quick)
-  local all=(--all-databases --single-transaction --master-data=1 --gtid --routines)
+  local all=(--all-databases --single-transaction --master-data=1 --gtid --routines) history
+  # With other times than the source's, a row of a table WITH SYSTEM VERSIONING is not found by the channel.
+  for history in --dump-history --update-history; do
+    [[ $(mariadb-dump --help) != *"$history"* ]] || all+=("$history")
+  done
   echo "SET sql_log_bin = 0;"
   # Before the rows. What is made between the two is in neither this nor the channel: docs/mariadb.md.
   LIMIT=600 theirs "SET character_set_results = binary; CALL dcmesh.definitions()" >"$run/definitions" 2>"$run/dump.log"
@@ -189,6 +192,11 @@ dump() {
     ;;
   *) return 1 ;;
   esac
+  ending
+}
+
+# Prints what ends a copy, of which the server has the position.
+ending() {
   # As if it had written itself what it was given: others can then copy from, and follow, this server.
   echo "RESET MASTER;"
   echo "SELECT @@GLOBAL.gtid_slave_pos INTO @position;" # MariaDB 10.11 hangs when one is set to the other directly
@@ -203,11 +211,14 @@ dump() {
 
 copy() {
   local said= answer error
-  until ask "" theirs "DO 0"; do
+  until ask "[0-9]{1,3}[.][0-9]{1,3}" theirs "SELECT SUBSTRING_INDEX(VERSION(), '.', 2)"; do
     [ "$answer" = "$said" ] || say "waits for $SOURCE_HOST, to copy it: $answer"
     said=$answer
     sleep 1
   done
+  # It would take accounts' rights away, and follow what it reads otherwise.
+  ! older_than "$answer" ||
+    fail "cannot copy $SOURCE_HOST: it is MariaDB $answer, and the image has $series: set an image of $answer or newer"
   say "copies $SOURCE_HOST"
   : >"$run/dump.log"
   # In binary mode the client runs no command of its own: what is copied cannot start a shell.
@@ -221,19 +232,32 @@ copy() {
   say "copied up to $(own "SELECT @@GLOBAL.gtid_slave_pos")"
 }
 
+# Makes this server, with the data of a backup, a copy. It can do so again.
+adopt() {
+  { echo "SET sql_log_bin = 0; RESET MASTER; SET GLOBAL gtid_slave_pos = '$position';" && ending; } 2>/dev/null |
+    mariadb --skip-ssl --socket="$socket" 2>&1 | error_number >"$run/apply.log" ||
+    fail "cannot copy $SOURCE_HOST: $(meaning "$(cat "$run/apply.log")") (error $(cat "$run/apply.log"))"
+  say "copied up to $(own "SELECT @@GLOBAL.gtid_slave_pos")"
+}
+
 # Brings data of an older version to the image's. Data of a newer one are left alone.
 upgrade() {
-  local of to info
-  info=$(cat "$data/mariadb_upgrade_info" "$data/mysql_upgrade_info" 2>/dev/null || true)
-  [[ $info =~ ^([0-9]+)\.([0-9]+)\. ]] || return 0
-  of=${BASH_REMATCH[1]}.${BASH_REMATCH[2]}
-  [[ $(mariadbd --version) =~ Ver\ ([0-9]+)\.([0-9]+)\. ]]
-  to=${BASH_REMATCH[1]}.${BASH_REMATCH[2]}
-  [ "$of" != "$to" ] || return 0
-  [ "$(printf '%s\n' "$of" "$to" | sort -V | head -n 1)" = "$of" ] ||
-    fail "its data are MariaDB $of's, and the image has $to, which cannot read them: set an image of $of or newer"
-  say "brings its data from MariaDB $of to $to"
-  with_server mariadb-upgrade --user=mysql --socket="$socket" --upgrade-system-tables # its own default is root
+  local of=
+  # mariadb-upgrade empties its own note when it begins. Whoever was killed in it has left ours.
+  [[ $(cat "$upgrading" "$data/mariadb_upgrade_info" "$data/mysql_upgrade_info" 2>/dev/null) =~ ^[0-9]+\.[0-9]+ ]] &&
+    of=$BASH_REMATCH
+  [ -e "$upgrading" ] || [ "$of" != "$series" ] || return 0
+  ! older_than "${of:-$series}" ||
+    fail "its data are MariaDB $of's, and the image has $series, which cannot read them: set an image of $of or newer"
+  say "brings its data to MariaDB $series"
+  with_server renew
+}
+
+renew() {
+  echo "$series" >"$upgrading" # not before the server runs: one that knows an option no more has done nothing to the data
+  # Tables of the user's as well: of those WITH SYSTEM VERSIONING from before 11.5 a newer server shows no row.
+  mariadb-upgrade --user=mysql --socket="$socket" # its own default is root
+  rm "$upgrading"
 }
 
 if [ -e "$done" ]; then
@@ -241,10 +265,24 @@ if [ -e "$done" ]; then
 else
   if [ "$switchable" ] && [ "$PRIMARY" = "$SITE" ]; then
     if [ -e /etc/dcmesh/role/begun ] || { [ "$SOURCE_HOST" ] && ask ".*" theirs "$TOKEN"; }; then
-      fail "this pod has lost its data, and does not begin anew: make $SOURCE_SITE the primary, if that has them"
+      lost
     fi
   fi
-  rm -rf "$data"
+  if [ "$PRIMARY" != "$SITE" ] && [ -e "$backup" ]; then
+    rm -rf "$data"
+    mv "$backup" "$data"
+  fi
+  if [ "$PRIMARY" != "$SITE" ] && [ -e "$data/$PREPARED" ]; then
+    position=$(cat "$data/$PREPARED")
+    upgrade # the image may be another one than that which has fetched them
+    with_server adopt
+    sync -f "$data"
+    touch "$done"
+    rm "$data/$PREPARED"
+  fi
+fi
+if [ ! -e "$done" ]; then
+  rm -rf "$data" "$backup"
   mariadb-install-db --defaults-file="$run/server.cnf" --datadir="$data" --skip-test-db \
     --auth-root-authentication-method=socket --auth-root-socket-user=mysql >"$run/install.log" 2>&1 ||
     { cat "$run/install.log" && exit 1; }

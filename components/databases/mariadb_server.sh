@@ -15,6 +15,7 @@ theirs() {
 # What is said of this pod: `dcmesh status` shows the last such line. Nothing of what rows hold may be in it.
 say() { echo "dcmesh: $(printable "$*")"; }
 fail() { say "$*" | tee /dev/termination-log; exit 1; }
+lost() { fail "this pod has lost its data, and does not begin anew: make $SOURCE_SITE the primary, if that has them"; }
 
 DATABASE="CREATE DATABASE IF NOT EXISTS dcmesh;"
 TABLE="CREATE TABLE IF NOT EXISTS dcmesh.primary_site (server_id INT UNSIGNED PRIMARY KEY,\

@@ -21,6 +21,9 @@ READ_ONLY = {"0": False, "OFF": False, **dict.fromkeys(("1", "ON", "NO_LOCK", "N
 
 HOST = r"[\w.:-]{0,255}"
 
+SERIES = r"([0-9]{1,3}\.[0-9]{1,3})?"
+"""Of MariaDB, such as 10.11."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Replica:
@@ -31,7 +34,8 @@ class Replica:
         pod: name of the pod.
         container: its container that has the client.
         command: prints `SHOW REPLICA STATUS`, and then the server's `Gtid_Position` and `Read_Only`, and its
-            `Extra_Transactions` if it knows of any, and `Volume_Used` in per cent, as lines of `Key: value`.
+            `Extra_Transactions` if it knows of any, and `Volume_Used` in per cent, and of MariaDB its `Server_Version`
+            and `Source_Version`, as lines of `Key: value`.
     """
 
     namespace: str
@@ -69,6 +73,8 @@ class ServerStatus:
         read_only: whether it takes no writes of clients.
         extra: the GTIDs of transactions that it has and its source has not; it cannot follow then.
         volume_used: how full the volume with its data is, in per cent; None if it does not say.
+        version: the series of its MariaDB; empty if it does not say.
+        source_version: that of what it follows; empty if it follows nothing, or is not told.
     """
 
     channel: ChannelStatus
@@ -76,6 +82,8 @@ class ServerStatus:
     read_only: bool | None = None
     extra: str = ""
     volume_used: int | None = None
+    version: str = ""
+    source_version: str = ""
 
 
 def parse_lines(text: str) -> dict[str, str]:
@@ -121,6 +129,8 @@ def parse_server(text: str) -> ServerStatus:
         read_only=READ_ONLY.get(said.get("Read_Only", "")),
         extra=checked("Extra_Transactions", said.get("Extra_Transactions", "").removeprefix("NULL"), EXTRA),
         volume_used=_number(said.get("Volume_Used", "")),
+        version=checked("Server_Version", said.get("Server_Version", ""), SERIES),
+        source_version=checked("Source_Version", said.get("Source_Version", ""), SERIES),
     )
 
 

@@ -8,6 +8,9 @@ SERVER = "mariadb"
 CLAIM = "data"
 """Name of a pod's claim, before that of the pod."""
 
+COPY_PORT = 4444
+"""Port at which a pod serves backups, for the first copies of others."""
+
 PLACE = {
     "datadir": "/var/lib/mysql/data",
     "socket": "/run/mysqld/mysqld.sock",

@@ -363,12 +363,19 @@ class Mariadb(Model):
     """Password of `replication`, the same at both ends. Default: its source's; for a primary it is generated."""
     sidecar: Flag = True
     """Whether its pods have sidecars. If not, all exports and imports of its namespace must go by gateways."""
+    first_copy: Literal["dump", "backup"] = "dump"
+    """How a replica is made. `backup`: by mariadb-backup, which its pods then serve at port 4444 as well."""
     writer_service: Flag = False
     """Whether a Service `NAME-writer` leads to the primary, in whichever site that is. Needs `primary`."""
     settings: dict[SettingName, Setting] = {}
     """Options of the server, beside those that replication depends on, which dcmesh sets."""
     resources: dict[str, Any] = {}
     """Requests and limits of the server's container. Default: requests of 100m CPU and 256Mi of memory."""
+
+    @property
+    def by_backup(self) -> bool:
+        """Whether a replica is made of a backup."""
+        return self.first_copy == "backup"
 
     @property
     def pods(self) -> Pods:

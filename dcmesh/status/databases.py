@@ -34,6 +34,8 @@ class DatabaseServer(Fact):
         extra: the GTIDs of transactions that it has and its source has not.
         last_error: the last error of the channel; empty if there is none.
         volume_used: how full the volume with its data is, in per cent; None if it does not say.
+        version: the series of its MariaDB, such as 10.11; empty if it does not say.
+        source_version: that of what it follows; empty if it follows nothing, or is not told.
         waits_for: if it is read-only and should be the primary, what it waits for; empty if it does not say.
     """
 
@@ -50,6 +52,8 @@ class DatabaseServer(Fact):
     extra: str = ""
     last_error: str = ""
     volume_used: int | None = None
+    version: str = ""
+    source_version: str = ""
     waits_for: str = ""
 
     @property
@@ -78,6 +82,11 @@ class DatabaseServer(Fact):
             return "stopped" if self.source else ""
         return "?" if self.seconds_behind is None else f"{self.seconds_behind} s"
 
+    @property
+    def _older_than_source(self) -> bool:
+        own, source = ([int(part) for part in of.split(".") if part] for of in (self.version, self.source_version))
+        return bool(own and source) and own < source
+
     def judge(self) -> Iterator[tuple[State, str]]:
         """Yield what is wrong."""
         if self.down:
@@ -91,6 +100,13 @@ class DatabaseServer(Fact):
             if self.read_only:
                 yield State.CRITICAL, self.waits_for or "is read-only, and should be the primary"
             return
+        if self._older_than_source:
+            than = self.source_version
+            yield (
+                State.WARNING,
+                f"is MariaDB {self.version} and follows {than}, which may stop it or give it other data: set an image"
+                f" of {than} or newer",
+            )
         if self.read_only is False:
             yield State.CRITICAL, "takes writes, and should be a replica"
         if self.extra:
@@ -144,6 +160,8 @@ def ask_server(
         extra=said.extra,
         last_error=channel.last_error if channel.source else "",
         volume_used=said.volume_used,
+        version=said.version,
+        source_version=said.source_version,
         waits_for=words,
     )
     return [found]

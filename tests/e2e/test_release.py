@@ -34,19 +34,29 @@ COMMIT: str = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["dcme
 Resource = tuple[str, str]
 """Type and name."""
 
-UPDATED = set[Resource]()
+UPDATED: set[Resource] = {
+    # The names of the ConfigMaps with their options and scripts.
+    ("kubernetes:apps/v1:StatefulSet", "dc1.wookie-statefulset"),
+    ("kubernetes:apps/v1:StatefulSet", "dc2.wookie-dr-statefulset"),
+}
 """The resources that the present program updates in place. If one is a StatefulSet, `RESTARTED` has its pods."""
 
 CREATED = set[Resource]()
 """What the present program has and the release has not."""
 
 REPLACED: set[Resource] = {
+    # Immutable: another one stands beside it until the pods have left it.
+    ("kubernetes:core/v1:ConfigMap", "dc1.wookie-settings"),
+    ("kubernetes:core/v1:ConfigMap", "dc2.wookie-dr-settings"),
+    # What waits until the pods have left it.
+    ("command:local:Command", "dc1.wookie-rolled-out"),
+    ("command:local:Command", "dc2.wookie-dr-rolled-out"),
     # Its script names another file, in a comment.
     ("kubernetes:batch/v1:Job", "dc2-imports.wookie-dr.db-job"),
 }
 """What it makes anew, such as options and scripts, and nothing that holds data."""
 
-RESTARTED = set[str]()
+RESTARTED: set[str] = {"dc1 wookie/db-0", "dc1 wookie/db-1", "dc1 wookie/db-2", "dc2 wookie-dr/db-0"}
 """The pods of StatefulSets that restart, each as `SITE NAMESPACE/POD`."""
 
 SHOWN = "SELECT GROUP_CONCAT(text ORDER BY text) FROM kept.notes"

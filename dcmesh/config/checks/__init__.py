@@ -54,6 +54,7 @@ CHECKS = (
     ingress.of_databases,
     databases.not_imported,
     databases.not_tcp,
+    databases.no_copies,
     databases.circles,
     databases.vanished_sources,
     databases.primaries,

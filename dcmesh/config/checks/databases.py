@@ -7,7 +7,7 @@ from dcmesh.config.errors import NOTHING, Finding
 from dcmesh.config.suggestions import choices
 from dcmesh.model import pxc
 from dcmesh.model.link import MYSQL_PORT
-from dcmesh.model.mariadb import OWN_SETTINGS
+from dcmesh.model.mariadb import COPY_PORT, OWN_SETTINGS
 from dcmesh.model.plan import egress_of, exchanges, source_of
 from dcmesh.model.settings import Database, Import, Mariadb, PodExport, Site
 
@@ -55,6 +55,25 @@ def not_tcp(configuration: Configuration) -> Iterator[Finding]:
         if offer and offer[1].protocol != "TCP":
             advice = "is exported as HTTP, which no database speaks: make the export's protocol TCP"
             yield Finding(f"{path}.replicates.export", offer[1].name, advice, given=(offer[0],))
+
+
+def no_copies(configuration: Configuration) -> Iterator[Finding]:
+    """Find replicas that are to be made of a backup, and follow a database of this stack that exports none."""
+    for _, path, database in configuration.databases:
+        if not (isinstance(database, Mariadb) and database.by_backup and database.replicates):
+            continue
+        source, offer = source_of(configuration.settings, database), configuration.offer(database.replicates)
+        if not (source and offer and isinstance(source[1], Mariadb)):
+            continue
+        if COPY_PORT not in offer[1].port_numbers:
+            advice = (
+                f"needs the port {COPY_PORT} of {offer[1].name}: give that `ports` of {MYSQL_PORT} and {COPY_PORT}, or "
+                "remove this"
+            )
+            yield Finding(f"{path}.firstCopy", database.first_copy, advice, given=(offer[0],))
+        elif not source[1].by_backup:
+            advice = f"is not set for {source[0].name}/{source[1].namespace}, whose pods then serve none: set it there"
+            yield Finding(f"{path}.firstCopy", database.first_copy, advice, given=("sites",))
 
 
 def _sources(configuration: Configuration, database: Database) -> list[tuple[Site, Database]]:

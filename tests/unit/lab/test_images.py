@@ -3,16 +3,24 @@
 import hashlib
 import json
 import tarfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from lab import packages
 from lab.images import ARCHIVE, BaseLayer, Image, User
 from lab.parts import Workplace
 
 IMAGE = Image(
     "docker.io/example/server:1", {"/usr/bin/server": "server/server"}, ("/usr/bin/server",), user="7", base="base"
+)
+
+
+OWN_SOURCES = (
+    "deb https://example.com/debian bookworm main",
+    "deb https://example.com/security bookworm-security main",
 )
 
 
@@ -85,3 +93,24 @@ def test_a_user_of_a_base_layer_is_there_before_its_packages() -> None:
     assert '"$1"/var/lib/db "$1"/run/db' in layer.settings
     assert "--dpkgopt=path-exclude=/usr/share/perl/*" in layer.settings
     assert layer.settings != BaseLayer(("server",)).settings
+
+
+@pytest.mark.parametrize(
+    ("release", "wanted"),
+    [("bookworm", OWN_SOURCES), ("trixie", ("deb https://example.com/debian trixie main",))],
+)
+def test_a_layer_may_be_of_another_release_than_the_machine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, release: str, wanted: tuple[str, ...]
+) -> None:
+    monkeypatch.setattr(packages, "apt_sources", lambda: OWN_SOURCES)
+    monkeypatch.setattr("platform.freedesktop_os_release", lambda: {"VERSION_CODENAME": "bookworm"})
+    told = list[Any]()
+
+    @dataclass(frozen=True)
+    class Place(Workplace):
+        def run(self, *command: str | Path, stdin: str = "", **_: Any) -> str:
+            told.extend([command[-3], tuple(stdin.splitlines())])
+            return ""
+
+    BaseLayer(("server",), release=release).make(Place(tmp_path, tmp_path, {}, tmp_path / "log"))
+    assert told == [release, wanted]

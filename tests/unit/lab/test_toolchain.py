@@ -333,6 +333,22 @@ def test_every_image_carries_the_official_name() -> None:
     ]
 
 
+def test_the_newer_mariadb_is_made_alone_and_for_who_wants_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A Debian that has none fails its own tests and no others."""
+    asked = list[tuple[Part, ...]]()
+
+    def provide(wanted: tuple[Part, ...], _store: Path) -> dict[str, Any]:
+        asked.append(wanted)
+        return {part.name: parts.Made(part.name, tmp_path, 1, reused=True) for part in wanted}
+
+    monkeypatch.setattr(parts, "provide", provide)
+    assert toolchain.newer_mariadb() == tmp_path / "image.tar"
+    ((base, image),) = asked
+    assert isinstance(image.recipe, Image)
+    assert (image.recipe.name, image.recipe.needs) == ("docker.io/library/mariadb:11.8", (base.name,))
+    assert not {base.name, image.name} & {part.name for part in toolchain.PARTS}
+
+
 def test_missing_packages_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     others = "".join(f"{name} installed\\n" for name in packages.PACKAGES if name not in ("runc", "tcpdump"))
     program(tmp_path, "dpkg-query", f"printf '{others}tcpdump config-files\\n'; exit 1")

@@ -3,6 +3,8 @@
 Another file tests how a pod prepares itself.
 """
 
+import os
+import subprocess
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,6 +18,7 @@ from hypothesis import strategies as st
 
 from components.databases import mariadb
 from components.databases.mariadb import (
+    BACKUP_SCRIPTS,
     DEFAULTS,
     MYSQL_USER,
     SCRIPTS,
@@ -29,7 +32,7 @@ from components.databases.mariadb import (
 from components.monitoring.objects import DATABASE_PORT
 from dcmesh.model import settings as model
 from dcmesh.model.link import ExportedPort, ExportedService
-from dcmesh.model.mariadb import OWN_SETTINGS, PLACE, REPLICATION
+from dcmesh.model.mariadb import COPY_PORT, OWN_SETTINGS, PLACE, REPLICATION
 from dcmesh.model.switchover import Switchover
 from tests.unit.databases import alone, changed
 from tests.unit.engine import Engine, autonamed, readable_strings
@@ -502,8 +505,37 @@ def test_a_pod_is_asked_where_its_server_is() -> None:
     assert query.startswith("SHOW SLAVE STATUS\\G"), "it is one channel's, and repeated fields contradict each other"
 
 
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        ("echo 11.8", "Source_Version: 11.8\n"),
+        ("echo 11.8; echo 10.11", "Source_Version: 11.8\n"),
+        ("echo '11.8 Read_Only: 1'; echo Read_Only: 1", "Source_Version: \n"),
+        ("exit 1", "Source_Version: \n"),
+    ],
+    ids=["it answers", "two lines", "what cannot be", "it is gone"],
+)
+def test_what_is_followed_is_asked_for_its_version(tmp_path: Path, answer: str, told: str) -> None:
+    client = tmp_path / "mariadb"
+    client.write_text(f"#!/bin/sh\n{answer}\n")
+    client.chmod(0o755)
+    script = mariadb.SOURCE_VERSION.replace("/var/lib/mysql/data", str(tmp_path))
+
+    def said() -> str:
+        done = subprocess.run(
+            ["bash", "-c", script], env={"PATH": f"{tmp_path}:{os.environ['PATH']}"}, capture_output=True, text=True
+        )
+        assert (done.returncode, done.stderr) == (0, "")
+        return done.stdout
+
+    assert said() == "", "it follows nothing"
+    (tmp_path / "master.info").touch()
+    assert said() == told
+    assert f" && {mariadb.SOURCE_VERSION}" in mariadb.replica("dr", "rows-0").command[2]
+
+
 def test_containers_may_do_nothing_special() -> None:
-    spec = pod(exporter="example.com/mysqld-exporter:1")
+    spec = pod(exporter="example.com/mysqld-exporter:1", first_copy="backup")
     assert spec["automountServiceAccountToken"] is False
     for container in (*spec["initContainers"], *spec["containers"]):
         confined = container["securityContext"]
@@ -514,6 +546,61 @@ def test_containers_may_do_nothing_special() -> None:
 def test_what_a_channel_says_may_be_read(create: Create, database: ExportedService) -> None:
     """The question contained a secret, but the answer is none."""
     assert create(source=database).secret_outputs == set()
+
+
+# --- first copies that are backups -----------------------------------------------------------------------------------
+
+
+def test_a_database_whose_copies_are_dumps_is_as_it_was(create: Create) -> None:
+    assert [container["name"] for container in (*pod()["initContainers"], *pod()["containers"])] == [
+        "prepare",
+        "mariadb",
+    ]
+    assert not {"COPY_PORT", "SOURCE_COPY_PORT"} & environment().keys()
+    engine = create()
+    assert not BACKUP_SCRIPTS.keys() & engine.one("ConfigMap").inputs["data"].keys()
+    assert [port["port"] for port in engine.one("Service").spec["ports"]] == [3306]
+
+
+def test_a_backup_is_fetched_before_the_pod_prepares_itself_and_served_beside_its_server(create: Create) -> None:
+    spec = pod(first_copy="backup")
+    assert [container["name"] for container in spec["initContainers"]] == ["fetch", "prepare"]
+    assert [container["name"] for container in spec["containers"]] == ["mariadb", "copies"]
+    assert spec["containers"][1]["ports"] == [{"name": "copies", "containerPort": COPY_PORT}]
+    engine = create(first_copy="backup")
+    assert BACKUP_SCRIPTS.keys() < engine.one("ConfigMap").inputs["data"].keys()
+    assert [port["port"] for port in engine.one("Service").spec["ports"]] == [3306, COPY_PORT]
+
+
+def test_what_fetches_a_backup_can_write_to_one_directory_alone() -> None:
+    fetch = pod(first_copy="backup")["initContainers"][0]
+    assert fetch["securityContext"]["readOnlyRootFilesystem"] is True
+    writable = {
+        mount["mountPath"]: mount.get("subPath")
+        for mount in fetch["volumeMounts"]
+        if mount["name"] in ("data", "run") and not mount.get("readOnly")
+    }
+    assert writable == {"/incoming": "incoming"}
+    assert "backup=/var/lib/mysql/incoming/copy" in SCRIPTS["prepare.sh"]
+    assert "\ncopy=/incoming/copy " in BACKUP_SCRIPTS["fetch.sh"]
+
+
+def test_what_serves_backups_only_reads_the_data() -> None:
+    copies = pod(first_copy="backup")["containers"][-1]
+    assert [m["mountPath"] for m in copies["volumeMounts"] if m["name"] == "data" and m["readOnly"]] == [
+        "/var/lib/mysql"
+    ]
+
+
+@pytest.mark.parametrize(("ports", "given"), [((3306,), ""), ((3306, COPY_PORT), str(COPY_PORT))])
+def test_a_backup_is_fetched_where_the_export_has_its_port(
+    database: ExportedService, ports: tuple[int, ...], given: str
+) -> None:
+    offered = tuple(ExportedPort(port=port, probe="greeting") for port in ports)
+    source = database.model_copy(update={"ports": offered})
+    for container in pod(first_copy="backup", source=source)["initContainers"]:
+        (found,) = [v["value"] for v in container["env"] if v["name"] == "SOURCE_COPY_PORT"]
+        assert found == given
 
 
 # --- wiring of sites that can change roles ---------------------------------------------------------------------------

@@ -38,7 +38,7 @@ ROW = "INTO dcmesh.primary_site (server_id, site, term) VALUES"
 FAKES = {
     "mariadb-install-db": """
         [ ! -e "$data" ] || { echo "$data is there"; exit 1; }
-        /bin/mkdir "$data" && : >"$data/ibdata1"
+        /bin/mkdir "$data" && : >"$data/ibdata1" && /bin/cp "$state/version" "$data/mysql_upgrade_info"
         [ "$FAILS" != install ] || { echo "no space left"; exit 1; }""",
     "mariadbd": """
         case "$*" in
@@ -57,8 +57,10 @@ FAKES = {
           *shutdown) /bin/rm "$state/serves" ;;
         esac""",
     "mariadb-upgrade": """
-        [ -e "$state/serves" ] && /bin/cp "$state/version" "$data/mysql_upgrade_info" """,
+        [ -e "$state/serves" ] && /bin/rm "$data/mysql_upgrade_info"; : >"$data/mariadb_upgrade_info"
+        [ "$FAILS" != upgrade ] && /bin/cp "$state/version" "$data/mariadb_upgrade_info" """,
     "mariadb-dump": """
+        case "$*" in --help) exec /bin/cat "$state/dump-options" ;; esac
         case "$*" in *--all-databases*) echo "SET GLOBAL gtid_slave_pos='0-1-7';" ;; esac
         [ "$FAILS" != dump ] || { /bin/cat "$state/complaint" >&2; exit 2; }""",
     "mariadb": f'session="{SESSION}"'
@@ -73,6 +75,7 @@ FAKES = {
             [ ! -e "$state/unreachable" ] || { /bin/rm "$state/unreachable"; echo "ERROR 2002: no answer"; exit 1; }
             [ ! -e "$state/gone" ] || { echo "ERROR 2003: gone"; exit 1; }
             case "$*" in
+              *"VERSION()"*) exec /bin/cat "$state/source-version" ;;
               *"SELECT site, term +"*) printf 'dc2\t6\t1\n' ;;
               *"CALL dcmesh.definitions()"*)
                 [ ! -e "$state/older" ] || { echo "ERROR 1305 (42000) at line 1: PROCEDURE" >&2; exit 1; }
@@ -100,6 +103,7 @@ FAKES = {
     "timeout": """
         shift
         "$@" """,
+    "sync": """[ ! -e "$state/../mysql/prepared" ] || : >"$state/synced-too-late" """,
 }
 WAITS = '"$silent" -gt 30'
 """How often mariadb_start.sh asks the other site before an operator's `failover.without` counts."""
@@ -133,9 +137,11 @@ class Pod:
         self._state = self.directory / "state"
         for directory in ("mysql", "mysqld", "state", "dcmesh/passwords", "dcmesh/role", "dcmesh/settings"):
             (self.directory / directory).mkdir(parents=True)
-        for name in ("token.sh", "server.sh"):
+        for name in ("token.sh", "server.sh", "source.sh", "backup.sh"):
             (self.directory / "dcmesh/settings" / name).write_text(self._here(SCRIPTS[name]))
         self.has_version("10.11.19")
+        self.follows("10.11")
+        self.dumps_with("  -H, --dump-history  Dump")
         self.complains("")
         self.defines("")
         self.was_opened_meanwhile(False)
@@ -145,7 +151,7 @@ class Pod:
         self._programs = Programs(
             self._state,
             {name: volumes + script for name, script in FAKES.items()},
-            real=("cat", "rm"),
+            real=("cat", "mv", "rm"),
             last=("head", "sed", "sort", "tee", "tr"),
             files=("mariadbd",),
         )
@@ -162,6 +168,14 @@ class Pod:
         (self._state / "version").write_text(image)
         if data:
             (self.data / "mysql_upgrade_info").write_text(f"{data}-MariaDB")
+
+    def follows(self, series: str) -> None:
+        """Say which series of MariaDB the source is."""
+        (self._state / "source-version").write_text(f"{series}\n")
+
+    def dumps_with(self, options: str) -> None:
+        """Say what the image's mariadb-dump says of its options."""
+        (self._state / "dump-options").write_text(options)
 
     def was_opened_meanwhile(self, opened: bool) -> None:
         """Set whether a Job has opened the server since it asked. If so, its row is not changed."""
@@ -191,6 +205,14 @@ class Pod:
     def give(self, passwords: dict[str, str]) -> None:
         for name, password in passwords.items():
             (self.directory / "dcmesh/passwords" / name).write_text(password)
+
+    def fetched(self, position: str = "0-1-7,2-5-9") -> None:
+        """Have fetched a backup, and made data of it."""
+        copy = self.directory / "mysql/incoming/copy"
+        copy.mkdir(parents=True)
+        (copy / "ibdata1").touch()
+        (copy / "dcmesh-prepared").write_text(f"{position}\n")
+        (copy / "mysql_upgrade_info").write_text("10.11.0-MariaDB\n")
 
     def role(self, primary: str, without: str = "") -> None:
         """Set in the ConfigMap which of two sites is the primary."""
@@ -273,7 +295,9 @@ class Pod:
         return self._programs.calls
 
     def called(self, program: str) -> list[str]:
-        return [call for call in self.calls if call.split()[0] == program]
+        """Return how a program was called, but for questions about itself."""
+        calls = [call.split() for call in self.calls]
+        return [" ".join(call) for call in calls if call[0] == program and call[1:] not in (["--help"], ["--version"])]
 
     @property
     def options(self) -> dict[str, str]:
@@ -619,14 +643,81 @@ def test_a_copy_takes_any_row_and_runs_no_event(replica: Pod) -> None:
     assert "--event-scheduler=OFF" in server.split()
 
 
+@pytest.mark.parametrize(
+    ("client", "options"),
+    [
+        ("  -h, --host=name", set()),
+        ("  -H, --dump-history  Dump", {"--dump-history"}),
+        ("  -H, --dump-history  Dump\n  --update-history    Update", {"--dump-history", "--update-history"}),
+    ],
+    ids=["before 10.11", "10.11", "11.8"],
+)
+def test_a_copy_has_the_times_of_versioned_rows(replica: Pod, client: str, options: set[str]) -> None:
+    replica.dumps_with(client)
+    replica.prepare()
+    _, dump = replica.called("mariadb-dump")
+    assert {word for word in dump.split() if "history" in word} == options
+
+
+def test_an_older_server_is_copied(replica: Pod) -> None:
+    replica.has_version("11.8.9")
+    replica.prepare()
+    assert replica.marker.exists()
+
+
+@pytest.mark.parametrize("series", ["10.12", "11.8", "12.0"])
+def test_a_newer_server_is_not_copied(replica: Pod, series: str) -> None:
+    """Of 11.8, 10.11 takes accounts that may do all, and has them do nothing."""
+    replica.follows(series)
+    done = replica.start()
+    assert (done.status, replica.marker.exists(), replica.called("mariadb-dump")) == (1, False, [])
+    why = f"it is MariaDB {series}, and the image has 10.11: set an image of {series} or newer"
+    assert replica.last_words == f"dcmesh: cannot copy {SOURCE}: {why}\n"
+
+
 @pytest.mark.parametrize("data", ["10.6.22", "10.5.1"])
 def test_data_of_an_older_version_are_brought_to_the_images(replica: Pod, data: str) -> None:
     replica.prepare()
     replica.has_version("10.11.19", data)
     done = replica.start()
-    older = data.rpartition(".")[0]
-    assert (done.status, done.said.splitlines()) == (0, [f"dcmesh: brings its data from MariaDB {older} to 10.11"])
-    assert len(replica.called("mariadb-upgrade")) == 1
+    assert (done.status, done.said.splitlines()) == (0, ["dcmesh: brings its data to MariaDB 10.11"])
+    (call,) = replica.called("mariadb-upgrade")
+    assert "--upgrade-system-tables" not in call, "a newer server would show no versioned row"
+    replica.prepare()
+    assert not replica.called("mariadb-upgrade")
+
+
+def test_data_that_do_not_say_their_version_are_brought_to_the_images(replica: Pod) -> None:
+    replica.prepare()
+    (replica.data / "mysql_upgrade_info").unlink()
+    replica.prepare()
+    assert replica.called("mariadb-upgrade")
+    replica.prepare()
+    assert not replica.called("mariadb-upgrade")
+
+
+def test_a_newer_server_that_does_not_start_is_no_upgrade(replica: Pod) -> None:
+    """It may lack an option of the user's: the older image is the way back."""
+    replica.prepare()
+    replica.has_version("11.8.9")
+    assert replica.start(fails="server").status != 0
+    replica.has_version("10.11.19")
+    replica.prepare()
+    assert not replica.called("mariadb-upgrade")
+
+
+def test_an_upgrade_that_was_cut_short_is_done_again(replica: Pod) -> None:
+    """MariaDB's own note is empty then."""
+    replica.prepare()
+    replica.has_version("11.8.9")
+    assert replica.start(fails="upgrade").status != 0
+    assert (replica.data / "mariadb_upgrade_info").read_text() == ""
+    replica.has_version("10.11.19")
+    assert "its data are MariaDB 11.8's, and the image has 10.11" in replica.start().said
+    assert not replica.called("mariadb-upgrade")
+    replica.has_version("11.8.9")
+    replica.prepare()
+    assert replica.called("mariadb-upgrade")
     replica.prepare()
     assert not replica.called("mariadb-upgrade")
 
@@ -670,7 +761,8 @@ def test_later_starts_make_and_copy_nothing(pod: MakePod, name: str, source: str
     (one.data / "rows").touch()
     one.prepare()
     assert (one.data / "rows").exists()
-    assert {call.split()[0] for call in one.calls} == {"cat"}
+    assert {call.split()[0] for call in one.calls} == {"cat", "mariadbd"}
+    assert not one.called("mariadbd"), "it was asked for its version alone"
     assert one.serve().said == ""
 
 
@@ -1097,3 +1189,70 @@ def test_the_exporters_user_may_watch_and_nothing_else(primary: Pod) -> None:
 def test_without_an_exporter_it_has_no_user(primary: Pod) -> None:
     primary.prepare()
     assert "nobody" not in "".join(primary.start_sql)
+
+
+# --- data of a backup ------------------------------------------------------------------------------------------------
+
+ADOPTED = [
+    "SET sql_log_bin = 0; RESET MASTER; SET GLOBAL gtid_slave_pos = '0-1-7,2-5-9';",
+    "RESET MASTER;",
+    "SELECT @@GLOBAL.gtid_slave_pos INTO @position;",
+    "SET GLOBAL gtid_binlog_state = @position;",
+]
+
+
+def test_a_replica_is_made_of_the_data_of_a_backup(replica: Pod) -> None:
+    replica.fetched()
+    replica.prepare()
+    assert not replica.called("mariadb-install-db")
+    assert not replica.called("mariadb-dump")
+    assert replica.applied == ADOPTED
+    assert sorted(path.name for path in replica.data.iterdir()) == ["applied.sql", "ibdata1", "mysql_upgrade_info"]
+    assert not replica.called("mariadb-upgrade")
+    assert replica.marker.exists()
+    assert not replica.done_too_early
+    assert replica.called("sync") == [f"sync -f {replica.data}"], "or a power failure may leave files that are empty"
+    assert not (replica.directory / "state/synced-too-late").exists()
+
+
+def test_a_backup_that_an_older_image_has_fetched_is_brought_to_this_ones(replica: Pod) -> None:
+    replica.fetched()
+    replica.has_version("11.8.9")
+    replica.prepare()
+    assert replica.called("mariadb-upgrade")
+    assert replica.applied == ADOPTED
+
+
+def test_a_server_made_of_a_backup_comes_up_as_a_replica(replica: Pod) -> None:
+    replica.role("dc1")
+    replica.fetched()
+    replica.prepare()
+    assert replica.applied[-1] == f"REPLACE {ROW} (@@server_id, 'dc1', 6);"
+
+
+@pytest.mark.parametrize("fails", ["server", "apply"])
+def test_what_was_interrupted_goes_on_with_the_same_data(replica: Pod, fails: str) -> None:
+    """The container that fetched them does not run again."""
+    replica.fetched()
+    replica.complains("ERROR 1030 (HY000) at line 1: Got error 28")
+    assert replica.start(fails=fails).status != 0
+    assert not replica.marker.exists()
+    replica.prepare()
+    assert replica.applied == ADOPTED
+    assert replica.marker.exists()
+
+
+def test_a_backup_does_not_take_the_place_of_data(replica: Pod) -> None:
+    replica.prepare()
+    before = replica.applied
+    replica.fetched()
+    replica.prepare()
+    assert replica.applied == before
+
+
+def test_a_primary_is_not_made_of_a_backup(primary: Pod) -> None:
+    primary.fetched()
+    primary.prepare()
+    assert primary.called("mariadb-install-db")
+    assert not primary.applied
+    assert not (primary.directory / "mysql/incoming/copy").exists(), "it would take its room for ever"

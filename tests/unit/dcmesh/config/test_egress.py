@@ -1,6 +1,7 @@
 """Imports by an egress gateway: errors in what they need, and in names that others have."""
 
 import copy
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -323,6 +324,22 @@ def several_ports(port: int) -> dict[str, Any]:
 def test_of_several_ports_the_first_is_the_writers() -> None:
     assert not [line for line in errors(several_ports(3306)) if "writerService" in line]
     assert [line for line in errors(several_ports(3307)) if "cannot lead to port 3307 of" in line]
+
+
+def test_a_first_copy_is_a_backup_where_the_source_exports_and_serves_it() -> None:
+    def findings(*ports: int, backup: Sequence[int] = (0, 1)) -> list[str]:
+        raw = several_ports(3306)
+        for number, site in enumerate(raw["sites"]):
+            site["exports"][0]["ports"] = [{"port": port} for port in ports]
+            if number in backup:
+                site["workloads"][0]["firstCopy"] = "backup"
+        return [line for line in errors(raw) if "firstCopy" in line]
+
+    assert findings(3306, 4444) == findings(3306, backup=()) == []
+    needs = 'firstCopy: "backup" needs the port 4444 of {}: give that `ports` of 3306 and 4444, or remove this'
+    assert findings(3306) == [f"sites[{n}].workloads[0].{needs.format(name)}" for n, name in enumerate(["db-dr", "db"])]
+    (line,) = findings(3306, 4444, backup=[1])
+    assert line.startswith('sites[1].workloads[0].firstCopy: "backup" is not set for dc1/wookie'), line
 
 
 def both_terminations() -> dict[str, Any]:

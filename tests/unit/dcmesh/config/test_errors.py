@@ -1070,7 +1070,8 @@ WRONG = [
         "mariadb",
         {f"{AT_PRIMARY}.size": "1Gi"},  # which may be a password
         "sites[0].workloads[0].size: [secret] is no known key: the known ones are kind, namespace, name, replicas, "
-        "image, storage, replicates, rootPassword, replicationPassword, sidecar, writerService, settings, resources",
+        "image, storage, replicates, rootPassword, replicationPassword, sidecar, firstCopy, writerService, settings, "
+        "resources",
     ),
     wrong(
         "mariadb",

@@ -164,6 +164,18 @@ def test_a_server_says_how_full_its_volume_is(said: str, used: int | None) -> No
     assert parse_server(mariadb() + said).volume_used == used
 
 
+def test_a_server_says_its_version_and_that_of_its_source() -> None:
+    said = parse_server(f"{mariadb()}Server_Version: 10.11\nSource_Version: 11.8\n")
+    assert (said.version, said.source_version) == ("10.11", "11.8")
+    said = parse_server(f"{mariadb()}Server_Version: 10.11\nSource_Version: \n")
+    assert (said.version, said.source_version) == ("10.11", "")
+
+
+def test_a_version_that_is_none_is_not_believed() -> None:
+    with pytest.raises(ChildProcessError, match="Source_Version"):
+        parse_server(f"{mariadb()}Source_Version: $(id)\n")
+
+
 @given(st.text())
 def test_whatever_is_printed_nothing_runs_without_a_source(text: str) -> None:
     assert not parse_server(text).channel.running

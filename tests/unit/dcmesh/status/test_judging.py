@@ -207,6 +207,19 @@ def test_replica(fact: Fact, state: State, text: str) -> None:
     assert judged(fact) == [(state, f"dc2 database wookie-dr/db-0: {text}")]
 
 
+@pytest.mark.parametrize(("own", "source"), [("10.11", "11.8"), ("9.9", "10.1"), ("11.4", "11.8")])
+def test_a_replica_that_is_older_than_its_source_is_warned_of(own: str, source: str) -> None:
+    ((state, text),) = judged(replica(version=own, source_version=source))
+    why = "which may stop it or give it other data"
+    wanted = f"is MariaDB {own} and follows {source}, {why}: set an image of {source} or newer"
+    assert (state, text) == (WARNING, f"dc2 database wookie-dr/db-0: {wanted}")
+
+
+@pytest.mark.parametrize(("own", "source"), [("11.8", "10.11"), ("10.11", "10.11"), ("10.11", ""), ("", "11.8")])
+def test_a_replica_may_be_newer_than_its_source(own: str, source: str) -> None:
+    assert judged(replica(version=own, source_version=source)) == []
+
+
 @pytest.mark.parametrize("behind", [0, 60, None])
 def test_a_replica_may_be_a_little_behind(behind: int | None) -> None:
     assert judged(replica(seconds_behind=behind)) == []
