@@ -79,19 +79,16 @@ def switch(
             Default for one site: its current one.
         dry_run: whether to say only what would be done. Then it returns whether an `up` would do it.
     """
-    from dcmesh.databases.mariadb_server import MariadbEnd, sides_of
-    from dcmesh.databases.pxc_cluster import PxcEnd
+    from dcmesh.databases.mariadb_server import sides_of
     from dcmesh.databases.pxc_server import pxc_sides
-    from dcmesh.databases.switchover import switch_over
+    from dcmesh.databases.switchover import End, switch_over
     from dcmesh.databases.switchover_dry_run import foreseen
 
     def work() -> None:
-        places = _databases(ends, other, switchover, contexts)
+        known = [End(**place) for place in _databases(ends, other, switchover, contexts)]
         with (
             _under_way("asking the databases") as say,
-            sides_of([MariadbEnd(**place) for place in places], other)
-            if kind == "mariadb"
-            else pxc_sides([PxcEnd(**place) for place in places], other) as sides,
+            sides_of(known, other) if kind == "mariadb" else pxc_sides(known, other) as sides,
         ):
             if not dry_run:
 

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 import pulumi
 
-from dcmesh.databases.pxc_cluster import PxcCluster, PxcEnd
+from dcmesh.databases.pxc_cluster import PxcCluster
 from dcmesh.databases.pxc_server import hand_over
+from dcmesh.databases.switchover import End
 from dcmesh.kube.api import connect
 from dcmesh.model.plan import DatabasePlan
 from dcmesh.model.switchover import Switchover
@@ -29,11 +30,11 @@ class Switched:
     plan: DatabasePlan
     kubeconfig: pulumi.Input[str]
 
-    async def end(self) -> PxcEnd:
+    async def end(self) -> End:
         """Return where it can be asked."""
         kubeconfig = await pulumi.Output.from_input(self.kubeconfig).future()
         plan = self.plan
-        return PxcEnd(site=plan.site, namespace=plan.namespace, name=plan.name, kubeconfig=kubeconfig or "")
+        return End(site=plan.site, namespace=plan.namespace, name=plan.name, kubeconfig=kubeconfig or "")
 
 
 def hand_over_hook(
@@ -51,7 +52,7 @@ def hand_over_hook(
         switchover: which is to be the primary.
     """
 
-    def ask(here: PxcEnd, there: PxcEnd) -> None:
+    def ask(here: End, there: End) -> None:
         with connect(here.kubeconfig) as own_api, connect(there.kubeconfig) as other_api:
             clusters = PxcCluster(here, own_api), PxcCluster(there, other_api)
             hand_over(switchover, here.site, there.site, clusters)

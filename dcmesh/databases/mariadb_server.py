@@ -10,11 +10,11 @@ import re
 import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from dcmesh.databases.mariadb_gtids import GTIDS, NUMBER, MariadbRows, reached
 from dcmesh.databases.replication import EXTRA, READ_ONLY, checked
-from dcmesh.databases.switchover import Channel, NoAnswer, NotSilent, Own, Side, Theirs, Token, understood
+from dcmesh.databases.switchover import Channel, End, NoAnswer, NotSilent, Own, Side, Theirs, Token, understood
 from dcmesh.kube.api import ERRORS, connect, why
 from dcmesh.kube.container import Container, Conversation, Place
 from dcmesh.model.mariadb import PLACE, SERVER
@@ -400,25 +400,8 @@ def channel_of(said: dict[str, str], applied: str) -> Channel:
     )
 
 
-@dataclass(frozen=True, kw_only=True)
-class MariadbEnd:
-    """A site's database, and where it can be asked.
-
-    Attributes:
-        site: the site.
-        namespace: the database's namespace.
-        name: its name.
-        kubeconfig: contents of the cluster's kubeconfig. Secret.
-    """
-
-    site: str
-    namespace: str
-    name: str
-    kubeconfig: str
-
-
 @contextmanager
-def sides_of(ends: Sequence[MariadbEnd], other: str) -> Iterator[list[Side]]:
+def sides_of(ends: Sequence[End], other: str) -> Iterator[list[Side]]:
     """Give the sides of a switchover for as long as it runs.
 
     Args:

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from dcmesh.databases.mysql_gtids import MysqlRows
 from dcmesh.databases.replication import READ_ONLY, Replica, checked, parse_lines
-from dcmesh.databases.switchover import Channel, NoAnswer, NotSilent, understood
+from dcmesh.databases.switchover import Channel, End, NoAnswer, NotSilent, understood
 from dcmesh.kube.api import ERRORS, ApiClient, custom_object, run_in, why
 from dcmesh.kube.pods import is_ready
 from dcmesh.model.printable import printable
@@ -56,23 +56,6 @@ def writer(*, namespace: str, name: str, pod: str) -> Replica:
     """Return where a cluster's writer, which has its channel, is asked: by way of the proxy, which knows it."""
     command = client_command(QUESTION, host=f"{name}-haproxy")
     return Replica(namespace=namespace, pod=pod, container="pxc", command=command)
-
-
-@dataclass(frozen=True, kw_only=True)
-class PxcEnd:
-    """One of two clusters that can change roles, and where it can be asked.
-
-    Attributes:
-        site: its site.
-        namespace: its namespace.
-        name: name of its resource.
-        kubeconfig: contents of its Kubernetes cluster's kubeconfig. Secret.
-    """
-
-    site: str
-    namespace: str
-    name: str
-    kubeconfig: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -207,7 +190,7 @@ def asked(whom: str) -> Iterator[None]:
 class PxcCluster:
     """A cluster, asked in its pods."""
 
-    def __init__(self, end: PxcEnd, api: ApiClient) -> None:
+    def __init__(self, end: End, api: ApiClient) -> None:
         self._end, self._api = end, api
 
     def resource(self) -> Resource | None:

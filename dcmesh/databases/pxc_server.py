@@ -17,11 +17,12 @@ from dataclasses import replace
 import pulumi
 
 from dcmesh.databases.mysql_gtids import MysqlRows
-from dcmesh.databases.pxc_cluster import PROMISED, Cluster, Node, PxcCluster, PxcEnd, Resource
+from dcmesh.databases.pxc_cluster import PROMISED, Cluster, Node, PxcCluster, Resource
 from dcmesh.databases.switchover import (
     MONOTONIC,
     Channel,
     Clock,
+    End,
     NoAnswer,
     NotSilent,
     Own,
@@ -493,7 +494,7 @@ def takes_writes(cluster: Cluster) -> bool:
 
 
 @contextmanager
-def pxc_sides(ends: Sequence[PxcEnd], other: str) -> Iterator[list[Side]]:
+def pxc_sides(ends: Sequence[End], other: str) -> Iterator[list[Side]]:
     """Give the sides of a switchover for as long as it runs.
 
     Args:

@@ -549,6 +549,23 @@ def perform(step: Change, server: Server, seen: Token) -> None:
 
 
 @dataclass(frozen=True, kw_only=True)
+class End:
+    """One of two databases that can change roles, and where it can be asked.
+
+    Attributes:
+        site: its site.
+        namespace: its namespace.
+        name: its name.
+        kubeconfig: contents of its cluster's kubeconfig. Secret.
+    """
+
+    site: str
+    namespace: str
+    name: str
+    kubeconfig: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Side:
     """A site that a run brings to its role.
 

@@ -11,8 +11,7 @@ import pulumi
 import pytest
 
 from dcmesh import __main__ as command
-from dcmesh.databases.mariadb_server import MariadbEnd
-from dcmesh.databases.pxc_cluster import PxcEnd
+from dcmesh.databases.switchover import End
 from dcmesh.model.certificates import Bundle
 from dcmesh.model.switchover import Switchover
 from dcmesh.verbs import CHAIN, DOMAIN, KUBECONFIG, OTHER_KUBECONFIG, ROOTS
@@ -97,7 +96,7 @@ class Switched:
     """The switchovers that were made, or that would be made."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.ends: list[MariadbEnd] = []
+        self.ends: list[End] = []
         self.other = ""
         self.wanted: list[Switchover] = []
         self.foreseen: list[Switchover] = []
@@ -107,7 +106,7 @@ class Switched:
         monkeypatch.setattr("dcmesh.databases.switchover_dry_run.foreseen", self.foresee)
 
     @contextmanager
-    def sides_of(self, ends: list[MariadbEnd], other: str) -> Iterator[str]:
+    def sides_of(self, ends: list[End], other: str) -> Iterator[str]:
         self.ends, self.other = ends, other
         yield "sides"
 
@@ -132,8 +131,8 @@ def test_a_pair_is_brought_to_its_roles_in_the_clusters_that_are_given(
 ) -> None:
     assert run(monkeypatch, "switchover", "--primary", "dc2", *PAIR) == 0
     assert switched.ends == [
-        MariadbEnd(site="dc1", namespace="wookie", name="db", kubeconfig="of one"),
-        MariadbEnd(site="dc2", namespace="wookie-dr", name="db", kubeconfig="of the other"),
+        End(site="dc1", namespace="wookie", name="db", kubeconfig="of one"),
+        End(site="dc2", namespace="wookie-dr", name="db", kubeconfig="of the other"),
     ]
     assert (switched.other, switched.wanted, switched.foreseen) == ("", [Switchover(primary="dc2")], [])
     assert capfd.readouterr() == ("", "dc1: is read-only, at 0-1-5\\x1b[2J\n"), "Pulumi shows it there meanwhile"
@@ -141,7 +140,7 @@ def test_a_pair_is_brought_to_its_roles_in_the_clusters_that_are_given(
 
 def test_of_one_site_the_other_is_named(switched: Switched, monkeypatch: pytest.MonkeyPatch) -> None:
     assert run(monkeypatch, "switchover", "--primary", "dc2", *LOST) == 0
-    assert switched.ends == [MariadbEnd(site="dc2", namespace="wookie-dr", name="db", kubeconfig="of one")]
+    assert switched.ends == [End(site="dc2", namespace="wookie-dr", name="db", kubeconfig="of one")]
     assert (switched.other, switched.wanted) == ("dc1", [Switchover(primary="dc2", without="dc1", at="0-1-7")])
 
 
@@ -222,8 +221,8 @@ def test_of_xtradb_clusters_the_same_words_say_the_same(switched: Switched, monk
     assert run(monkeypatch, "switchover", "--kind", "pxc", "--primary", "dc2", *PAIR) == 0
     ends: list[Any] = switched.ends
     assert ends == [
-        PxcEnd(site="dc1", namespace="wookie", name="db", kubeconfig="of one"),
-        PxcEnd(site="dc2", namespace="wookie-dr", name="db", kubeconfig="of the other"),
+        End(site="dc1", namespace="wookie", name="db", kubeconfig="of one"),
+        End(site="dc2", namespace="wookie-dr", name="db", kubeconfig="of the other"),
     ]
     assert run(monkeypatch, "switchover", "--kind", "pxc", "--primary", "dc2", *LOST, "--dry-run") == 0
     assert (switched.other, switched.wanted) == ("dc1", [Switchover(primary="dc2")])

@@ -14,13 +14,12 @@ from dcmesh.databases.mariadb_server import (
     CLOSED,
     OVER_THE_LINK,
     SESSION,
-    MariadbEnd,
     MariadbPeer,
     MariadbServer,
     number_of,
     sides_of,
 )
-from dcmesh.databases.switchover import Channel, NoAnswer, NotSilent, Own, Token
+from dcmesh.databases.switchover import Channel, End, NoAnswer, NotSilent, Own, Token
 from dcmesh.kube.container import Container
 from tests.unit.conftest import ROOT
 from tests.unit.scripts import Programs
@@ -506,7 +505,7 @@ def connected(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 
 
 ENDS = [
-    MariadbEnd(site=site, namespace=namespace, name="db", kubeconfig=f"of {site}")
+    End(site=site, namespace=namespace, name="db", kubeconfig=f"of {site}")
     for site, namespace in (("dc1", "wookie"), ("dc2", "wookie-dr"))
 ]
 

@@ -6,8 +6,8 @@ import pytest
 
 from dcmesh.databases import pxc_cluster
 from dcmesh.databases.mysql_gtids import MysqlRows
-from dcmesh.databases.pxc_cluster import PROMISED, Node, PxcCluster, PxcEnd, Resource
-from dcmesh.databases.switchover import Channel, NoAnswer, NotSilent
+from dcmesh.databases.pxc_cluster import PROMISED, Node, PxcCluster, Resource
+from dcmesh.databases.switchover import Channel, End, NoAnswer, NotSilent
 
 X, Y = (f"{n}e11fa47-71ca-11e1-9e33-c80aa9429562" for n in "34")
 
@@ -107,7 +107,7 @@ cluster_says: list[str | Exception] = [""]
 
 @pytest.fixture
 def cluster(ran: list[dict[str, Any]]) -> PxcCluster:
-    return PxcCluster(PxcEnd(site="dc1", namespace="wookie", name="db", kubeconfig=""), object())  # type: ignore[arg-type]
+    return PxcCluster(End(site="dc1", namespace="wookie", name="db", kubeconfig=""), object())  # type: ignore[arg-type]
 
 
 def test_a_node_is_asked_in_its_own_pod_and_the_writer_by_the_proxy(
