@@ -109,8 +109,9 @@ def status(pair: Project) -> tuple[int, Any]:
 
 
 def well(pair: Project, primary: str) -> bool:
-    """Tell whether the status says that all is well, and only this site takes writes."""
+    """Tell whether the status says that all is well, and only this site takes writes. Print what it finds."""
     code, said = status(pair)
+    print(*(problem["text"] for problem in said["problems"]), sep="\n")
     writable = [name for name, site in said["sites"].items() for db in site["databases"] if db["readOnly"] is False]
     return (code, writable) == (0, [primary])
 
