@@ -20,11 +20,11 @@ if [ "${1-}" != answer ]; then
     "EXEC:bash /etc/dcmesh/settings/copies.sh answer"
 fi
 
-# How many sessions wait for the backup's lock, but for its own.
+# How many sessions wait for the backup's lock, but for its own. A channel's has no INFO.
 waiting() {
   timeout 3 mariadb --skip-ssl --socket="$socket" --skip-column-names --execute="$SESSION
     SELECT COUNT(*) FROM information_schema.PROCESSLIST
-      WHERE STATE = 'Waiting for backup lock' AND INFO NOT LIKE 'BACKUP %'" 2>/dev/null
+      WHERE STATE = 'Waiting for backup lock' AND IFNULL(INFO, '') NOT LIKE 'BACKUP %'" 2>/dev/null
 }
 
 # Ends a backup that keeps writers waiting, or whose server does not say: BACKUP. At its end it holds back commits, and
@@ -34,7 +34,7 @@ guard() {
   while sleep 1 && kill -0 "$1" 2>/dev/null; do
     if [ "$(waiting)" = 0 ]; then waited=0; else waited=$((waited + 1)); fi
     [ "$waited" -ge 3 ] || continue
-    say "ends a backup: writers wait for it" >&2
+    say "ends a backup: writers wait for it, or the server does not answer" >&2
     kill -KILL "$1"
     return
   done

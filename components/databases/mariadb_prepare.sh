@@ -1,14 +1,14 @@
 # Prepares a pod's server before it starts: its data, its own options, and what it does at each start.
 # The init container of Mariadb's pods runs it, beside a sidecar, so hosts of other sites can be reached.
 #
-# Data are made once. The primary's are new; a replica's are a copy of what it follows, taken over the same
-# connection that replication uses. What is interrupted half-way is thrown away and begun again.
+# Data are made once. The primary's are new; a replica's are a copy of what it follows: a backup that mariadb_fetch.sh has
+# fetched, or a dump by the connection that replication uses. A dump that is interrupted is thrown away and begun again.
 set -euo pipefail
 . /etc/dcmesh/settings/server.sh
 . /etc/dcmesh/settings/source.sh
 . /etc/dcmesh/settings/backup.sh
 done=/var/lib/mysql/prepared upgrading=/var/lib/mysql/upgrading socket=$run/private.sock
-backup=/var/lib/mysql/incoming/copy # where mariadb_fetch.sh has put data of one
+incoming=/var/lib/mysql/incoming # where mariadb_fetch.sh puts what it fetches, and data of a backup as `copy`
 # Data without a row are an older dcmesh's: their server stays what it was.
 was=$PRIMARY
 if [ "$switchable" ] && [ -e "$done" ]; then
@@ -209,13 +209,19 @@ ending() {
   echo "REPLACE $ROW (@@server_id, '$SOURCE_SITE', $term);"
 }
 
-copy() {
-  local said= answer error
+# Waits for what this pod follows; sets `answer` to its series.
+await_source() {
+  local said=
   until ask "[0-9]{1,3}[.][0-9]{1,3}" theirs "SELECT SUBSTRING_INDEX(VERSION(), '.', 2)"; do
     [ "$answer" = "$said" ] || say "waits for $SOURCE_HOST, to copy it: $answer"
     said=$answer
     sleep 1
   done
+}
+
+copy() {
+  local answer error
+  await_source
   # It would take accounts' rights away, and follow what it reads otherwise.
   ! older_than "$answer" ||
     fail "cannot copy $SOURCE_HOST: it is MariaDB $answer, and the image has $series: set an image of $answer or newer"
@@ -234,9 +240,12 @@ copy() {
 
 # Makes this server, with the data of a backup, a copy. It can do so again.
 adopt() {
+  local answer
+  await_source
   { echo "SET sql_log_bin = 0; RESET MASTER; SET GLOBAL gtid_slave_pos = '$position';" && ending; } 2>/dev/null |
     mariadb --skip-ssl --socket="$socket" 2>&1 | error_number >"$run/apply.log" ||
-    fail "cannot copy $SOURCE_HOST: $(meaning "$(cat "$run/apply.log")") (error $(cat "$run/apply.log"))"
+    fail "cannot end the copy of $SOURCE_HOST, and tries again: the connection or a server has failed" \
+      "(error $(grep . "$run/apply.log" || echo unknown))"
   say "copied up to $(own "SELECT @@GLOBAL.gtid_slave_pos")"
 }
 
@@ -268,9 +277,9 @@ else
       lost
     fi
   fi
-  if [ "$PRIMARY" != "$SITE" ] && [ -e "$backup" ]; then
+  if [ "$PRIMARY" != "$SITE" ] && [ -e "$incoming/copy" ]; then
     rm -rf "$data"
-    mv "$backup" "$data"
+    mv "$incoming/copy" "$data"
   fi
   if [ "$PRIMARY" != "$SITE" ] && [ -e "$data/$PREPARED" ]; then
     position=$(cat "$data/$PREPARED")
@@ -282,7 +291,7 @@ else
   fi
 fi
 if [ ! -e "$done" ]; then
-  rm -rf "$data" "$backup"
+  rm -rf "$data" "$incoming"/* # a fetch that failed may have left much
   mariadb-install-db --defaults-file="$run/server.cnf" --datadir="$data" --skip-test-db \
     --auth-root-authentication-method=socket --auth-root-socket-user=mysql >"$run/install.log" 2>&1 ||
     { cat "$run/install.log" && exit 1; }

@@ -2,8 +2,10 @@
 
 import signal
 import socket
+import sqlite3
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
@@ -34,13 +36,19 @@ PROGRAMS = {
     # What comes is a line for each file: its name, and what is in it.
     "mbstream": """
         case $1 in
-          --extract) while read -r name text; do [ -z "$name" ] || printf "$text" >"${2#*=}/$name"; done ;;
+          --extract)
+            while read -r name text; do
+              case $name in */*) /bin/mkdir -p "${2#*=}/${name%/*}" ;; esac
+              [ -z "$name" ] || printf "$text" >"${2#*=}/$name"
+            done ;;
           --create) [ ! -e "$state/late" ] || /bin/sleep 0.5; echo "$2" ;;
         esac""",
     "mariadb": '[ ! -e "$state/silent" ] && /bin/cat "$state/waiting"',
     "flock": '[ ! -e "$state/locked" ]',
     "du": "printf '5242880\\t%s\\n' the-data",
-    "sleep": "/bin/sleep 0.01",
+    "sleep": """
+        [ ! -e "$state/asleep" ] || exec /bin/sleep 20 >/dev/null 2>&1
+        /bin/sleep 0.01""",
     "sync": "",
     "df": """echo Avail; if [ -e "$state/full" ]; then echo 12; else echo 1048576; fi""",
     "timeout": 'shift; "$@"',
@@ -228,6 +236,23 @@ def test_a_backup_of_which_no_data_can_be_made_is_fetched_again(pod: Pod, source
     assert pod.copy.exists()
 
 
+def test_databases_may_have_the_names_of_what_a_backup_has_beside_them(pod: Pod, source: MakeSource) -> None:
+    databases = ("log", "mariadb_backup_jobs", "xtrabackup_jobs")
+    rows = "".join(f"{database}/rows.ibd\n" for database in databases)
+    status, said = fetch(pod, source((GREETING, f"bytes 5242880\n{FILES}{rows}dcmesh-complete\n")))
+    assert status == 0, said
+    assert all((pod.copy / database / "rows.ibd").exists() for database in databases)
+    assert [path.name for path in pod.incoming.iterdir()] == ["copy"]
+
+
+def test_what_cannot_be_thrown_away_is_no_backup(pod: Pod, source: MakeSource) -> None:
+    (pod.state / "unusable").touch()
+    assert fetch(pod, source(WHOLE))[0] == 1
+    (pod.state / "unusable").unlink()
+    assert pod.run("fetch.sh", "rm() { return 1; }\n")[0] == 1
+    assert not pod.copy.exists()
+
+
 def test_other_pods_fetch_it_from_pod_0_by_the_password_of_their_site(pod: Pod, source: MakeSource) -> None:
     served = source(WHOLE)
     pod.environment |= {"POD": "db-1", "COPY_PORT": served.port}
@@ -322,12 +347,18 @@ def test_a_pod_that_is_deleted_does_not_wait_to_be_killed(pod: Pod, source: Make
     assert pod.run("fetch.sh", changes={"\nsaid=": "\nkill -TERM $$\nsaid="})[0] == 143
 
 
+def test_nor_while_it_waits_before_it_asks_again(pod: Pod, source: MakeSource) -> None:
+    (pod.state / "asleep").touch()
+    pod.environment["SOURCE_COPY_PORT"] = source((GREETING, "busy\n")).port
+    assert pod.run("fetch.sh", "(/bin/sleep 1; kill -TERM $$) &\n")[0] == 143
+
+
 @pytest.mark.parametrize("series", ["11.8", "10.6"])
 def test_a_backup_of_another_series_is_not_fetched(pod: Pod, source: MakeSource, series: str) -> None:
     served = source((GREETING.replace("10.11", series), "bytes 1\n"))
     status, said = fetch(pod, served)
     assert status == 0
-    assert f"takes a dump of 127.0.0.1: it is MariaDB {series}, and only 10.11 can read a backup of 10.11\n" in said
+    assert f"takes a dump of 127.0.0.1: it is MariaDB {series}, and only {series} can read its backups\n" in said
     assert ([line for line in served.told if line], pod.copy.exists()) == ([], False)
 
 
@@ -443,8 +474,24 @@ def test_a_backup_that_writers_wait_for_is_ended(pod: Pod, how: str) -> None:
     happens = f"echo 3 >{pod.state}/waiting" if how == "waits" else f": >{pod.state}/silent"
     status, sent = answer(pod, proof("replication"), meanwhile=happens)
     assert status != 0
-    assert "dcmesh: ends a backup: writers wait for it" in sent
+    assert "dcmesh: ends a backup: writers wait for it, or the server does not answer" in sent
     assert "dcmesh-complete" not in sent
+
+
+@pytest.mark.parametrize(
+    ("info", "waits"),
+    [("INSERT INTO shop.rows VALUES (1)", 1), (None, 1), ("BACKUP STAGE BLOCK_COMMIT", 0)],
+    ids=["a writer", "a channel", "the backup"],
+)
+def test_who_waits_for_a_backup(pod: Pod, info: str | None, waits: int) -> None:
+    """A channel that waits has no statement. SQLite reads the question as MariaDB does."""
+    assert answer(pod, proof("replication"))[0] == 0
+    question = "\n".join(pod.calls).partition("SELECT COUNT(*)")[2].partition("BACKUP %'")[0]
+    with closing(sqlite3.connect(":memory:")) as database:
+        database.execute("ATTACH ':memory:' AS information_schema")
+        database.execute("CREATE TABLE information_schema.PROCESSLIST (STATE TEXT, INFO TEXT)")
+        database.execute("INSERT INTO PROCESSLIST VALUES ('Waiting for backup lock', ?), (NULL, NULL)", (info,))
+        assert database.execute(f"SELECT COUNT(*) {question}BACKUP %'").fetchone() == (waits,)
 
 
 def test_without_the_programs_it_serves_none_and_does_not_end_the_pod(pod: Pod) -> None:

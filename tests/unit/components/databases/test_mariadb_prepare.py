@@ -1256,3 +1256,21 @@ def test_a_primary_is_not_made_of_a_backup(primary: Pod) -> None:
     assert primary.called("mariadb-install-db")
     assert not primary.applied
     assert not (primary.directory / "mysql/incoming/copy").exists(), "it would take its room for ever"
+
+
+def test_a_dump_has_the_room_of_a_backup_that_failed(replica: Pod) -> None:
+    received = replica.directory / "mysql/incoming/received"
+    received.mkdir(parents=True)
+    (received / "ibdata1").touch()
+    replica.prepare()
+    assert replica.called("mariadb-dump")
+    assert not received.exists()
+
+
+def test_the_data_of_a_backup_wait_for_its_source(replica: Pod) -> None:
+    """To end would do no harm, but Kubernetes would wait longer each time."""
+    replica.fetched()
+    replica.unreachable()
+    replica.prepare()
+    assert replica.called("sleep")
+    assert replica.applied == ADOPTED
