@@ -21,7 +21,7 @@ READ_ONLY = {"0": False, "OFF": False, **dict.fromkeys(("1", "ON", "NO_LOCK", "N
 
 HOST = r"[\w.:-]{0,255}"
 
-SERIES = r"([0-9]{1,3}\.[0-9]{1,3})?"
+SERIES = r"[0-9]{1,3}\.[0-9]{1,3}"
 """Of MariaDB, such as 10.11."""
 
 
@@ -73,7 +73,7 @@ class ServerStatus:
         read_only: whether it takes no writes of clients.
         extra: the GTIDs of transactions that it has and its source has not; it cannot follow then.
         volume_used: how full the volume with its data is, in per cent; None if it does not say.
-        version: the series of its MariaDB; empty if it does not say.
+        version: the series of its MariaDB; empty if it says none.
         source_version: that of what it follows; empty if it follows nothing, or is not told.
     """
 
@@ -116,6 +116,11 @@ def _number(value: str) -> int | None:
     return int(value) if re.fullmatch(NUMBER, value) else None
 
 
+def _series(value: str) -> str:
+    """Return a server's series, or nothing if its user has given it a version of other words."""
+    return value if re.fullmatch(SERIES, value, re.ASCII) else ""
+
+
 def parse_server(text: str) -> ServerStatus:
     """Return what a replica's command prints.
 
@@ -129,8 +134,8 @@ def parse_server(text: str) -> ServerStatus:
         read_only=READ_ONLY.get(said.get("Read_Only", "")),
         extra=checked("Extra_Transactions", said.get("Extra_Transactions", "").removeprefix("NULL"), EXTRA),
         volume_used=_number(said.get("Volume_Used", "")),
-        version=checked("Server_Version", said.get("Server_Version", ""), SERIES),
-        source_version=checked("Source_Version", said.get("Source_Version", ""), SERIES),
+        version=_series(said.get("Server_Version", "")),
+        source_version=_series(said.get("Source_Version", "")),
     )
 
 

@@ -31,7 +31,9 @@ pytestmark = pytest.mark.soak(
         "components/databases/mariadb_copies.sh",
         "components/databases/mariadb_fetch.sh",
         "components/databases/mariadb_prepare.sh",
+        "components/databases/mariadb_server.sh",
         "components/databases/mariadb_source.sh",
+        "components/databases/mariadb_token.sh",
     )
 )
 
