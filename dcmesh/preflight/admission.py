@@ -36,6 +36,8 @@ GATEWAY_RESOURCES = {"requests": {"cpu": "100m", "memory": "128Mi"}, "limits": {
 
 Container = Mapping[str, Any]
 
+_CONFINED: Container = {"securityContext": {"runAsUser": NOBODY, **CONFINED}}
+
 
 @dataclass(frozen=True, kw_only=True)
 class Sample:
@@ -126,7 +128,7 @@ def samples(settings: model.Settings, site: model.Site, path: str, plan: SitePla
     for index, workload in enumerate(site.workloads):
         if isinstance(workload, model.Pxc):
             continue
-        before, container = _containers(settings.images, workload, restricted=restricted)
+        before, containers = _containers(settings.images, workload, restricted=restricted)
         yield Sample(
             path=f"{path}.workloads[{index}].namespace",
             what=workload.kind,
@@ -137,7 +139,7 @@ def samples(settings: model.Settings, site: model.Site, path: str, plan: SitePla
             sidecar=not isinstance(workload, model.Mariadb) or workload.sidecar,
             restricted=restricted,
             before=before,
-            containers=(container,),
+            containers=containers,
         )
 
 
@@ -166,15 +168,23 @@ def _mapping(values: Mapping[str, Any], key: str) -> dict[str, Any]:
     return {name: of for name, of in found.items() if of is not None} if isinstance(found, Mapping) else {}
 
 
+def serves_copies(database: model.Mariadb) -> Container:
+    """Return the container that serves a database's backups, as each of its pods has one with `firstCopy: backup`."""
+    return {"image": database.image, **_CONFINED, "resources": _requests("50m", "128Mi")}
+
+
 def _containers(
     images: model.Images, workload: model.Hello | model.HelloClient | model.Mariadb, *, restricted: bool
-) -> tuple[tuple[Container, ...], Container]:
-    """Return a workload's init containers, and its container."""
-    confined = {"securityContext": {"runAsUser": NOBODY, **CONFINED}}
+) -> tuple[tuple[Container, ...], tuple[Container, ...]]:
+    """Return a workload's init containers, and its other ones."""
     if isinstance(workload, model.Mariadb):
-        prepares = {"image": workload.image, **confined}
-        return (prepares,), {**prepares, "resources": dict(workload.resources) or _requests("100m", "256Mi")}
-    return (), {"image": images.hello, **(confined if restricted else {}), "resources": _requests("10m", "16Mi")}
+        prepares = {"image": workload.image, **_CONFINED}
+        server = {**prepares, "resources": dict(workload.resources) or _requests("100m", "256Mi")}
+        if workload.by_backup:
+            fetches = prepares
+            return (fetches, prepares), (server, serves_copies(workload))
+        return (prepares,), (server,)
+    return (), ({"image": images.hello, **(_CONFINED if restricted else {}), "resources": _requests("10m", "16Mi")},)
 
 
 def _requests(cpu: str, memory: str) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from dcmesh.kube.kubeconfig import read_kubeconfig
 from dcmesh.model import settings as model
 from dcmesh.model.plan import Plan, SitePlan
 from dcmesh.preflight import (
+    added_containers,
     admission,
     certificates,
     egress,
@@ -145,6 +146,7 @@ def _of_site(
                 removed_sidecars.shut_out(allowed, site, path, plan),
                 plaintext.taken(allowed, site, path, plan),
                 admission.not_let_in(allowed, settings, site, path, plan, gateway, known),
+                added_containers.outgrown(allowed, site, path),
                 unseen(allowed, path, site.name),  # everything that was read before
             ]
             return identity, [found for check in checks for found in as_far_as_allowed(check, where, named)]

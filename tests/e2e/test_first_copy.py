@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from .lost_data import has_copied, lose, words
 from .toolbox import (
     MARIADB,
     Database,
@@ -122,22 +123,6 @@ def replica(sites: dict[str, Kubectl]) -> Database:
     return Database(sites["dc2"], "wookie-dr", "db-0")
 
 
-def words(replica: Database, container: str = "fetch", *, times: bool = False) -> str:
-    """Return what a container of the replica's pod has said, each line behind its time if need be."""
-    which = ("--namespace", replica.namespace, replica.pod, "--container", container, f"--timestamps={times}".lower())
-    return replica.site("logs", *which, check=False)
-
-
-def lose(replica: Database) -> None:
-    """Take a replica's data away."""
-    scope, claim = ("--namespace", replica.namespace), f"data-{replica.pod}"
-    asked = ("get", "pvc", claim, *scope, "--ignore-not-found", "--output", "jsonpath={.metadata.uid}")
-    before = replica.site(*asked)
-    replica.site("delete", "pvc", claim, *scope, "--wait=false")
-    replica.site("delete", "pod", replica.pod, *scope)
-    eventually("there is a new volume", lambda: replica.site(*asked) not in ("", before), within=60)
-
-
 FEW = "SELECT CRC32(a) FROM shop.large; SELECT a FROM shop.old"
 ALL = f"SELECT COUNT(*) FROM shop.filled; SELECT SUM(CRC32(b)) FROM shop.filled WHERE a % 40 = 0; {FEW}"
 
@@ -145,7 +130,7 @@ ALL = f"SELECT COUNT(*) FROM shop.filled; SELECT SUM(CRC32(b)) FROM shop.filled 
 def lasted(replica: Database) -> tuple[float, float]:
     """Return for how many seconds a backup came, and for how many it was prepared."""
     at = dict[str, datetime]()
-    for when, said in re.findall(r"^(\S+) dcmesh: (\w+)", words(replica, times=True), re.MULTILINE):
+    for when, said in re.findall(r"^(\S+) dcmesh: (\w+)", words(replica, "fetch", times=True), re.MULTILINE):
         at.setdefault(said, datetime.fromisoformat(when))
     return (at["prepares"] - at["copies"]).total_seconds(), (at["has"] - at["prepares"]).total_seconds()
 
@@ -158,8 +143,8 @@ def same(source: Database, replica: Database, checks: str = ALL) -> bool:
 def test_the_first_copy_of_all_was_a_backup(source: Database, replica: Database) -> None:
     follower = Database(replica.site, "wookie-dr", "db-1")
     for pod in (replica, follower):
-        assert "dcmesh: has copied db-0.db.wookie" in words(pod)
-        assert "dcmesh: copied up to " in words(pod, "prepare")
+        assert "dcmesh: has copied db-0.db.wookie" in words(pod, "fetch")
+        assert has_copied(pod)
         eventually(f"{pod.pod} has what the source has", lambda pod=pod: same(source, pod, FEW), within=300)
 
 
@@ -189,13 +174,13 @@ def test_a_copy_under_a_writer(pair: Project, source: Database, replica: Databas
 def test_a_copy_that_is_cut_off_or_held_up(source: Database, replica: Database, writer: tuple[str, ...]) -> None:
     lose(replica)
     copying = re.compile(r"copies .* [1-9]\d* of about")
-    eventually("it copies", lambda: copying.search(words(replica)), within=120)
+    eventually("it copies", lambda: copying.search(words(replica, "fetch")), within=120)
     source.site(
         "exec", "--namespace", "wookie", "db-0", "--container", "copies", "--", "pkill", "-KILL", "mariadb-backup"
     )
     again = "is begun again"
-    eventually("it begins again", lambda: again in words(replica), within=60)
-    eventually("it copies again", lambda: copying.search(words(replica).rpartition(again)[2]), within=120)
+    eventually("it begins again", lambda: again in words(replica, "fetch"), within=60)
+    eventually("it copies again", lambda: copying.search(words(replica, "fetch").rpartition(again)[2]), within=120)
     fetch = ("exec", "--namespace", "wookie-dr", "db-0", "--container", "fetch", "--")
     replica.site(*fetch, "pkill", "-STOP", "mbstream")
     time.sleep(25)

@@ -11,6 +11,7 @@ import pytest
 
 from lab.toolchain import MARIADB, NEWER_MARIADB, newer_mariadb
 
+from .lost_data import has_copied, lose
 from .toolbox import (
     Database,
     Kubectl,
@@ -89,13 +90,6 @@ def set_image(pair: Project, site: int, image: str) -> None:
     pair.up("--skip-preview")
 
 
-def lose(database: Database) -> None:
-    """Have a server lose its data."""
-    where = ("--namespace", database.namespace)
-    database.site("delete", "pvc", f"data-{database.pod}", *where, "--wait=false")
-    database.site("delete", "pod", database.pod, *where)
-
-
 def problems(pair: Project) -> list[str]:
     """Return what the status says of databases."""
     texts = [problem["text"] for problem in json.loads(pair.dcmesh("status", "--json").stdout)["problems"]]
@@ -153,6 +147,7 @@ def test_a_newer_server_copies_an_older_one(writers: Writers, databases: dict[st
     for name in ("dc2 db-0", "dc2 db-1"):  # the second as well: the first has no binary log from before its copy
         lose(databases[name])
         eventually(f"{name} follows", databases[name].follows, within=120)
+        assert has_copied(databases[name])
     assert_all_is_everywhere("dc1", writers, databases)
 
 
@@ -177,6 +172,8 @@ def test_the_other_site_is_upgraded(pair: Project, writers: Writers, databases: 
     set_image(pair, 0, NEWER)
     lose(databases["dc1 db-1"])
     eventually("dc1 db-1 follows", databases["dc1 db-1"].follows, within=120)
+    assert has_copied(databases["dc1 db-0"])
+    assert has_copied(databases["dc1 db-1"])
     assert {version(database) for database in databases.values()} == {NEWER_MARIADB}
     assert_all_is_everywhere("dc2", writers, databases)
     eventually("all is well", lambda: pair.dcmesh("status").returncode == 0)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e.lost_data import lose
 from tests.e2e.toolbox import Database, Kubectl, Project, database_passwords, eventually, log_in
 
 HOST = "db-0.db.wookie.svc.cluster.local"
@@ -123,17 +124,6 @@ def test_a_restarted_primary_keeps_its_data_and_is_followed_on(
         eventually(f"{replica.pod} follows on", lambda r=replica: has(r, "after the restart"), within=60)
 
 
-def lose(database: Database) -> None:
-    """Delete a pod with its volume."""
-    where = ("--namespace", database.namespace)
-    claim = f"data-{database.pod}"
-    before = database.site("get", "pvc", claim, *where, "--output", "jsonpath={.metadata.uid}")
-    database.site("delete", "pvc", claim, *where, "--wait=false")
-    database.site("delete", "pod", database.pod, *where, "--force", "--grace-period=0")
-    asked = ("get", "pvc", claim, *where, "--ignore-not-found", "--output", "jsonpath={.metadata.uid}")
-    eventually("there is a new volume", lambda: database.site(*asked) not in ("", before), within=PATIENCE)
-
-
 def test_a_replica_that_lost_its_data_copies_them_again(primary: Database, remote: Database) -> None:
     primary(
         "USE shop; CREATE TABLE counted (number INT);"
@@ -141,7 +131,7 @@ def test_a_replica_that_lost_its_data_copies_them_again(primary: Database, remot
     )
     write(primary, "before the copy")
     eventually("the row has arrived", lambda: has(remote, "before the copy"))
-    lose(remote)
+    lose(remote, "--force", "--grace-period=0")
     write(primary, "since")
     eventually("dc2 follows again", lambda: follows_again(remote), within=PATIENCE)
     eventually("dc2 has caught up", lambda: has(remote, "since"))
@@ -159,7 +149,7 @@ kill -STOP $(pidof mariadb-dump) && stat --format=%s {BIG}
 
 def test_a_copy_that_was_interrupted_is_begun_again(primary: Database, remote: Database) -> None:
     primary("CREATE TABLE shop.big SELECT seq, REPEAT(MD5(seq), 30) AS text FROM shop.seq_1_to_40000")
-    lose(remote)
+    lose(remote, "--force", "--grace-period=0")
     prepare = (*remote.inside[:3], "--container", "prepare")
     freeze = ("timeout", "30", "bash", "-c", FREEZE_HALF_WAY)
     copied = eventually(

@@ -4,12 +4,14 @@ from typing import Any
 
 import pytest
 
+from components.databases.mariadb import copies, fetch
 from components.mesh import gateway
 from components.mesh.egress_gateway import LABELS, PROBE_LABELS
 from dcmesh.config.errors import Finding, Remark
 from dcmesh.kube.api import ApiClient
 from dcmesh.kube.read_rights import Allowed
 from dcmesh.model.plan import plan_of
+from dcmesh.model.security_contexts import CONFINED
 from dcmesh.model.settings import Settings
 from dcmesh.preflight import admission
 from dcmesh.preflight.admission import Sample, samples
@@ -244,6 +246,25 @@ def test_samples_have_the_images_that_are_set() -> None:
         "mariadb": "r.example/db:1",
     }
     assert of["mariadb"].pod["spec"]["initContainers"][0]["image"] == "r.example/db:1"
+
+
+def test_a_database_that_serves_backups_has_two_more_containers() -> None:
+    raw = stack("mariadb-gateways")
+    settings = Settings.model_validate(raw)
+    plain = samples_of(settings)["mariadb"].pod["spec"]
+    assert [len(plain[containers]) for containers in ("initContainers", "containers")] == [1, 1]
+    for site in settings.sites:
+        site.workloads[:] = [one.model_copy(update={"first_copy": "backup"}) for one in site.workloads]
+    spec = samples_of(settings)["mariadb"].pod["spec"]
+    image = {"image": settings.sites[1].workloads[0].image}
+    for sample, real in zip(
+        [*spec["initContainers"][:1], *spec["containers"][1:]], [fetch(image, []), copies(image, [])], strict=True
+    ):
+        assert sample["image"] == real["image"]
+        assert sample.get("resources") == real.get("resources")
+        assert sample["securityContext"].items() >= CONFINED.items()
+    assert spec["initContainers"][1:] == [one | {"name": "i1"} for one in plain["initContainers"]]
+    assert spec["containers"][:1] == plain["containers"]
 
 
 def test_an_egress_gateway_of_several_imports_is_asked_about_once() -> None:

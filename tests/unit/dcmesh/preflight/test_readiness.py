@@ -738,6 +738,18 @@ def test_namespaces_of_our_own_workloads_are_not_there_yet(raw: Raw, cluster: Ku
     assert look(raw) == []
 
 
+def test_a_quota_has_room_for_what_is_added_to_a_database_that_runs(raw: Raw, cluster: KubernetesAPI) -> None:
+    raw["sites"][0]["workloads"] = [
+        {"kind": "mariadb", "namespace": "data", "image": "mariadb:10.11", "firstCopy": "backup"}
+    ]
+    servers = {"spec": {"template": {"spec": {"containers": [{"name": "mariadb"}]}}}}
+    cluster.objects["/apis/apps/v1/namespaces/data/statefulsets/db"] = servers
+    why = 'pods "dcmesh-would-be" is forbidden: failed quota: q: must specify limits.cpu for: c0,c1,c2'
+    cluster.objects["POST /api/v1/namespaces/data/pods"] = (403, why)
+    (line,) = [line for line in look(raw) if ".firstCopy" in line]
+    assert line.startswith('sites[0].workloads[0].firstCopy: "backup" adds a container to the pods of data/db')
+
+
 @pytest.mark.parametrize(
     ("service", "found"),
     [(managers("pulumi-kubernetes-1a2b3c4d", "kube-controller"), False), (managers("helm"), True)],
