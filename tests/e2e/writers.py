@@ -102,7 +102,9 @@ class Writers:
             self.begin(name)
 
     def begin(self, site: str, *, first: int = 1) -> None:
-        """Start a client, whose rows have numbers from `first` on."""
+        """Start a client if the site has none. Its rows have numbers from `first` on."""
+        if site in self._pods:
+            return
         place = (self._sites[site], "writer", self._namespaces[site], site, self._client.host)
         self._pods[site] = begin(*place, first=first, client=self._client)
 
