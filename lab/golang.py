@@ -75,18 +75,20 @@ class GoPrograms(Recipe):
 
 
 @dataclass(frozen=True)
-class GoModuleFile(Recipe):
-    """A file from the source of a Go module.
+class GoModuleFiles(Recipe):
+    """Files from the source of a Go module.
 
     Attributes:
         module: the module under `lab/go` that pins the dependency.
-        dependency: the module that has the file.
-        path: the file's path in the dependency.
+        dependency: the module that has the files.
+        paths: the files' paths in the dependency.
+        mode: the files' permissions.
     """
 
     module: str
     dependency: str
-    path: str
+    paths: tuple[str, ...]
+    mode: int = 0o644
 
     @property
     def sources(self) -> Iterable[Path]:
@@ -94,9 +96,12 @@ class GoModuleFile(Recipe):
         return (module(self.module),)
 
     def make(self, work: Workplace) -> None:
-        """Copy the file."""
-        file = dependency_source(self.module, self.dependency, work) / self.path
-        shutil.copyfile(file, work.out / file.name)
+        """Copy the files."""
+        source = dependency_source(self.module, self.dependency, work)
+        for path in self.paths:
+            copied = work.out / Path(path).name
+            shutil.copyfile(source / path, copied)
+            copied.chmod(self.mode)
 
 
 def module(name: str) -> Path:

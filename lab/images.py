@@ -57,12 +57,14 @@ class BaseLayer(Recipe):
         users: the users that are created before the packages are installed.
         left_out: patterns of the packages' files that are not needed.
         release: which Debian. Default: this machine's own.
+        commands: the commands that are run at the end, with the Debian's directory as "$1".
     """
 
     packages: tuple[str, ...]
     users: tuple[User, ...] = ()
     left_out: tuple[str, ...] = ()
     release: str = field(default_factory=_own_release)
+    commands: tuple[str, ...] = ()
 
     @property
     def settings(self) -> str:
@@ -88,6 +90,7 @@ class BaseLayer(Recipe):
             '--aptopt=APT::Install-Recommends "false"',
             *(f"--dpkgopt=path-exclude={pattern}" for pattern in (*_LEFT_OUT, *self.left_out)),
             *(f"--essential-hook={command}" for user in self.users for command in _commands_that_add(user)),
+            *(f"--customize-hook={command}" for command in self.commands),
             "--skip=output/dev",
             "--skip=cleanup/run",  # Users own directories in /run.
             f"--include={','.join(('usr-is-merged', *self.packages))}",

@@ -17,6 +17,7 @@ PACKAGES = (
     "containerd",
     "containernetworking-plugins",
     "etcd-server",
+    "gcc",
     "iproute2",
     "iptables",
     "mmdebstrap",
@@ -89,7 +90,7 @@ def apt_sources() -> tuple[str, ...]:
 def of_release(sources: tuple[str, ...], release: str) -> str:
     """Return where another release of Debian is, which the machine does not use: where its own first source is."""
     uri = sources[0].split()[1]
-    return f"deb {uri} {release} main"
+    return f"deb [check-valid-until=no] {uri} {release} main"  # A mirror may not have been updated for a while.
 
 
 def _known_sources() -> tuple[str, ...]:

