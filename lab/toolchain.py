@@ -254,7 +254,12 @@ PARTS = (
         BaseLayer(
             ("mysql-client-core", "mysql-server-core", "procps", "socat"),
             users=(User("mysql", 1001, ("/var/lib/mysql",)),),
-            left_out=("/usr/lib/mysql/plugin/*", "/usr/share/perl/*", "/usr/lib/*/perl/*", "/usr/lib/*/libperl.so*"),
+            left_out=(
+                "/usr/lib/mysql/plugin/[!m]*",
+                "/usr/share/perl/*",
+                "/usr/lib/*/perl/*",
+                "/usr/lib/*/libperl.so*",
+            ),
             release="sid",
             commands=(
                 # The operator's scripts take it for Bash, as it is in Percona's images.

@@ -640,43 +640,73 @@ CHANGE REPLICATION SOURCE TO
 """Word for word as the project's first description has it. MySQL 9.7 then uses TLS, inside the TLS of the mesh."""
 
 MYSQLD = """
-cat >/tmp/users.sql <<END
-SET SESSION sql_log_bin = OFF;
-CREATE USER root@'%', operator@'%', monitor@'%', xtrabackup@'%', replication@'%';
-END
-mysqld --datadir=/tmp/data --initialize-insecure --init-file=/tmp/users.sql --secure-file-priv=
-exec mysqld --datadir=/tmp/data --socket=/tmp/mysql.sock --mysqlx=OFF --server-id=77 --gtid-mode=ON \
-  --enforce-gtid-consistency=ON --secure-file-priv= --performance-schema=OFF
+if ! [ -e /data/mysql ]; then
+  echo "ALTER USER root@localhost IDENTIFIED BY '$MYSQL_ROOT_PASSWORD';" >/tmp/root.sql
+  mysqld --datadir=/data/mysql --initialize-insecure --init-file=/tmp/root.sql --secure-file-priv=
+fi
+exec mysqld --datadir=/data/mysql --socket=/tmp/mysql.sock --mysqlx=OFF --server-id=77 --gtid-mode=ON \
+  --enforce-gtid-consistency=ON --event-scheduler=OFF --secure-file-priv= --performance-schema=OFF
 """
-"""A server with the users that a copy of the source would have: the source's first transactions change them."""
+"""A server of one's own. It ends when it has become a copy, and kubelet starts it again."""
+
+DONOR = """
+INSTALL PLUGIN clone SONAME 'mysql_clone.so';
+CREATE USER donor@'%' IDENTIFIED BY 'of the copy';
+GRANT BACKUP_ADMIN ON *.* TO donor@'%';
+"""
+
+COPY = f"""
+INSTALL PLUGIN clone SONAME 'mysql_clone.so';
+SET GLOBAL clone_valid_donor_list = '{next(iter(HOSTS))}:3306';
+CLONE INSTANCE FROM donor@'{next(iter(HOSTS))}':3306 IDENTIFIED BY 'of the copy';
+"""
+"""docs/pxc.md has both."""
 
 
 @pytest.mark.usefixtures("shop")
-def test_a_channel_typed_by_hand_works(sites: dict[str, Kubectl]) -> None:
+def test_a_first_copy_by_clone_and_a_channel_typed_by_hand_work(sites: dict[str, Kubectl]) -> None:
     """In a server that no operator knows, with the identity that dc1 admits.
 
     MySQL 8.4 does not use TLS by default. Then such a channel needs the source's public key.
     """
-    nodes(sites)["dc1 db-pxc-0"](
-        "CREATE USER repl_user@'%' IDENTIFIED BY 'password'; GRANT REPLICATION SLAVE ON *.* TO repl_user@'%'"
-    )
-    container = {"name": "pxc", "image": CLIENT.image, "command": ["bash", "-c", MYSQLD]}
-    spec = {"serviceAccountName": "db-pxc", "terminationGracePeriodSeconds": 1, "containers": [container]}
+    source = nodes(sites)["dc1 db-pxc-0"]
+    source("CREATE USER repl_user@'%' IDENTIFIED BY 'password'; GRANT REPLICATION SLAVE ON *.* TO repl_user@'%'")
+    source(DONOR)
+    source("INSERT INTO shop.written VALUES ('before it', 1)")
+    # A copy has the source's accounts.
+    password = {"name": "MYSQL_ROOT_PASSWORD", "value": database_passwords(sites["dc1"], "wookie")["root"]}
+    container = {
+        "name": "pxc",
+        "image": CLIENT.image,
+        "command": ["bash", "-c", MYSQLD],
+        "env": [password],
+        "volumeMounts": [{"name": "data", "mountPath": "/data"}],
+    }
+    spec = {
+        "serviceAccountName": "db-pxc",
+        "terminationGracePeriodSeconds": 1,
+        "containers": [container],
+        "volumes": [{"name": "data", "emptyDir": {}}],
+    }
     metadata = {"name": "by-hand", "namespace": "wookie-dr"}
     sites["dc2"].apply({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec})
-    client = ("exec", "--namespace", "wookie-dr", "by-hand", "--container", "pxc", "--", "mysql", "--user=root")
+    script = 'MYSQL_PWD=$MYSQL_ROOT_PASSWORD exec mysql --user=root --socket=/tmp/mysql.sock "$@"'
+    client = ("exec", "--namespace", "wookie-dr", "by-hand", "--container", "pxc", "--", "bash", "-c", script, "ask")
 
     def ask(sql: str, *options: str) -> str:
-        return sites["dc2"](*client, "--socket=/tmp/mysql.sock", *options, f"--execute={sql}", check=False)
+        return sites["dc2"](*client, *options, f"--execute={sql}", check=False)
 
     eventually("it answers", lambda: "1" in ask("SELECT 1"), within=60)
+    ask(COPY)
+    eventually("it is a copy", lambda: "before it" in ask("SELECT * FROM shop.written"), within=60)
+    source("DROP USER donor@'%'; UNINSTALL PLUGIN clone; INSERT INTO shop.written VALUES ('after it', 1)")
     shown = lambda: ask("SHOW REPLICA STATUS", "--vertical")  # noqa: E731
     ask(f"{BY_HAND} CHANGE REPLICATION SOURCE TO SOURCE_SSL=0; START REPLICA")
     eventually("it is refused without TLS", lambda: "Authentication requires secure connection" in shown())
     ask("STOP REPLICA; CHANGE REPLICATION SOURCE TO GET_SOURCE_PUBLIC_KEY=1; START REPLICA")
     eventually("it follows without TLS", lambda: "Replica_IO_Running: Yes" in shown())
     ask(f"STOP REPLICA; RESET REPLICA ALL; {BY_HAND} START REPLICA")
-    eventually("it has the row", lambda: "by hand" in ask("SELECT * FROM shop.written"))
+    eventually("it has the row", lambda: "after it" in ask("SELECT * FROM shop.written"))
     assert "Source_SSL_Allowed: Yes" in shown()
     sites["dc2"]("delete", "pod", "by-hand", "--namespace", "wookie-dr")
 
