@@ -15,6 +15,7 @@ from bench import machine
 from bench.aims import Aim, aims_table
 from bench.data_path import report as data_path
 from bench.data_path import tuning
+from bench.first_copy import report as first_copy
 from bench.peers import report as peers
 from bench.samples import Sample, read
 from bench.scale import gateways_report as scale_gateways
@@ -49,6 +50,7 @@ PARTS = (
     Part("tuning", tuning.section, tuning.plots, tuning.aims),
     # A run of two pairings. It goes once the data path, which has all four, is measured anew.
     Part("gateways", data_path.other_run, data_path.no_plots, data_path.aims),
+    Part("first-copy", first_copy.section, first_copy.plots, first_copy.aims),
     Part("peers", peers.section, peers.plots, peers.aims),
     Part("setup", setup.section, setup.plots, setup.aims),
     Part("state", state.section, state.plots, state.aims),
