@@ -37,8 +37,8 @@ def standing_pair(directory: Path, password: str, tls: tuple[str, str]) -> Itera
         start(directory, sites)
         lab, dc1 = Lab(LAB), sites["dc1"]
         # Other followers would take CPU time.
-        for site, namespace, replicas in (("dc1", SOURCE, 1), ("dc2", OTHER_SITE, 0)):
-            sites[site]("scale", "statefulset", direct.NAME, "--namespace", namespace, f"--replicas={replicas}")
+        for site, of, replicas in (("dc1", SOURCE, 1), ("dc2", OTHER_SITE, 0)):
+            sites[site]("scale", "statefulset", direct.NAME, "--namespace", of, f"--replicas={replicas}")
         replication = database_passwords(dc1, SOURCE)["replication"]
         source = direct.behind(direct.host_of(SOURCE))
         arguments = direct.arguments(REPLICA, "dc1-replica", source=source, password=replication, sidecar=True)

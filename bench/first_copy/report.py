@@ -5,9 +5,9 @@ from operator import truediv
 
 from bench.aims import Aim
 from bench.data_path.report import beside, figure, measured, without_empty
-from bench.first_copy.figures import BACKUP, CASES, COPIED, PLAIN_BACKUP, PLAIN_BYTES, PREPARED, WAYS
+from bench.first_copy.figures import BACKUP, CASES, COPIED, PLAIN_BACKUP, PREPARED, WAYS
 from bench.markdown import spread
-from bench.samples import Sample, by_round, compared
+from bench.samples import Sample, compared, summarize
 
 BACKUP_AIM = 0.8
 """A backup through dcmesh, as a share of the same one by plain TCP; at least."""
@@ -22,18 +22,30 @@ gateways; its rows are then there."""
 
 def section(samples: Sequence[Sample]) -> str:
     """Return the section's text."""
-    header = ("WAN", "way", "GB a minute", f"of `{PLAIN_BACKUP}`", f"of `{PLAIN_BYTES}`", "prepared, s")
+    columns = [(case.name, what) for case in CASES for what in ("GB a minute", f"of `{PLAIN_BACKUP}`")]
     rows = [
         (
-            *(case.name, way, figure(samples, COPIED, way, case.name)),
-            *(beside(samples, COPIED, way, base, case.name, truediv) for base in (PLAIN_BACKUP, PLAIN_BYTES)),
-            figure(samples, PREPARED, way, case.name),
+            way,
+            *(
+                cell
+                for case in CASES
+                for cell in (
+                    figure(samples, COPIED, way, case.name),
+                    beside(samples, COPIED, way, PLAIN_BACKUP, case.name, truediv),
+                )
+            ),
+            prepared(samples, way),
         )
-        for case in CASES
         for way in WAYS
-        if by_round(samples, COPIED, way, case.name)
     ]
+    header = ("way", *(f"{case}: {what}" for case, what in columns), "prepared, s")
     return f"{without_empty(header, rows)}\n\n{HOW}"
+
+
+def prepared(samples: Sequence[Sample], way: str) -> str:
+    """Return the cell of how long it takes to make data of a backup, whatever WAN it came by."""
+    found = [sample.value for sample in samples if (sample.metric, sample.way) == (PREPARED, way)]
+    return spread(summarize(found)) if found else ""
 
 
 def aims(samples: Sequence[Sample]) -> Iterator[Aim]:

@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 
 from bench.aims import Aim
-from bench.markdown import spread, table
-from bench.samples import Sample, by_round, summary
+from bench.data_path.report import figure, without_empty
+from bench.samples import Sample
 from bench.state.figures import BEFORE, COMPRESSED, CPU, DEFAULT, ONCE, STACKS, TEN_MORE, case_of
 
 WORDS = {
@@ -25,14 +25,12 @@ against that, and needs 0.6 ms of CPU time for each resource."""
 
 def section(samples: Sequence[Sample]) -> str:
     """Return the section's text."""
-    cases = [case_of(stack, before) for stack in STACKS for before in BEFORE]
+    header = ("before", *(f"{words}: {unit}" for words in WORDS.values() for unit in ("s", "s of a core")))
     rows = [
-        (case, words, *(spread(summary(samples, metric, way, case)) for metric in (TEN_MORE, CPU)))
-        for case in cases
-        for way, words in WORDS.items()
-        if by_round(samples, TEN_MORE, way, case)
+        (case, *(figure(samples, metric, way, case) for way in WORDS for metric in (TEN_MORE, CPU)))
+        for case in (case_of(stack, before) for stack in STACKS for before in BEFORE)
     ]
-    return f"{table(('before', 'how', 'ten more, s', 's of a core'), rows)}\n\n{HOW}"
+    return f"{without_empty(header, rows)}\n\n{HOW}"
 
 
 def aims(_: Sequence[Sample]) -> Sequence[Aim]:

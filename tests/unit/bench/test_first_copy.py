@@ -75,11 +75,9 @@ def test_it_is_a_right_configuration_with_one_pod_a_site(tmp_path: Path, monkeyp
 
 def test_the_section_has_every_wan_and_way() -> None:
     text = report.section(measured(**{BACKUP: 6, PLAIN_BACKUP: 8, PLAIN_BYTES: 24, DUMP: 2}))
-    for case in CASES:
-        assert (
-            f"| {case.name} | {BACKUP} | 6 (6 to 6) | 0.75 (0.75 to 0.75) | 0.25 (0.25 to 0.25) | 6 (6 to 6) |" in text
-        )
-        assert f"| {case.name} | {PLAIN_BYTES} | 24 (24 to 24) | 3 (3 to 3) |  |  |" in text
+    assert all(f"| {case.name}: GB a minute |" in text for case in CASES)
+    assert f"| {BACKUP} |{' 6 (6 to 6) | 0.75 (0.75 to 0.75) |' * 3} 6 (6 to 6) |" in text
+    assert f"| {PLAIN_BYTES} |{' 24 (24 to 24) | 3 (3 to 3) |' * 3}  |" in text
 
 
 @pytest.mark.parametrize(("backup", "met"), [(0.8, True), (0.79, False)])
