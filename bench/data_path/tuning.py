@@ -204,27 +204,22 @@ def section(samples: Sequence[Sample]) -> str:
     ways = {sample.way for sample in samples}
     bases = [base for base in (*BASES, FIRST) if base in ways]
     for change in CHANGES:
-        for base in bases:
-            way = way_of(base, change)
-            if way not in ways:
-                continue
+        tried = {base: way_of(base, change) for base in bases if way_of(base, change) in ways}
+        if not tried:
+            continue
+        cells = list[str]()
+        for base, way in tried.items():
             bulk = compared(samples, STREAMED, way, base, NEAR.name, truediv)
             time = compared(samples, percentile_of(QUERY, 50), way, base, NEAR.name, sub)
             spent = [cpu_of(proxy) for proxy in PROXIES if by_round(samples, cpu_of(proxy), base, NEAR.name)]
             cpu = sum(compared(samples, metric, way, base, NEAR.name, sub).median for metric in spent)
-            rows.append((change.name, base, spread(bulk), spread(time), number(cpu, 2)))
-            names = abouts.setdefault(change.about, [])
-            if f"*{change.name}*" not in names:
-                names.append(f"*{change.name}*")
+            cells += [spread(bulk), spread(time), number(cpu, 2)]
             if (bulk.low >= MORE_BULK or time.high <= -LESS_TIME) and change not in helpful:
                 helpful.append(change)
-    header = (
-        "change",
-        "way",
-        "bulk, streamed, as a share",
-        "query p50, added, ms",
-        "the proxies' CPU, added, s per GB",
-    )
+        rows.append((change.name, *cells))
+        abouts.setdefault(change.about, []).append(f"*{change.name}*")
+    what = ("bulk, as a share", "query p50, added, ms", "proxies' CPU, added, s per GB")
+    header = ("change", *(f"{base}: {column}" for base in bases for column in what))
     return TEXT.format(
         rounds=summary(samples, STREAMED, bases[0], NEAR.name).rounds,
         case=NEAR.name,

@@ -79,10 +79,18 @@ def rows(samples: Sequence[Sample], ways: Sequence[str]) -> Iterator[Sequence[st
     yield row("bulk, streamed, MB/s", STREAMED, spread)
     yield row("memory, MB", MEMORY, megabytes)
     for fault in FAULTS:
-        yield row(f"{fault}: unanswered, s", UNANSWERED, spread, fault)
-        yield row(f"{fault}: the replica was cut off, times", CUT, count, fault)
+        yield (f"{fault}: unanswered, s", *(unanswered(samples, way, fault) for way in ways))
     for title, facts in FACTS.items():
         yield (title, *(facts[way] for way in ways))
+
+
+def unanswered(samples: Sequence[Sample], way: str, fault: str) -> str:
+    """Return the cell of a fault, which also says in how many rounds the replica was cut off."""
+    found = by_round(samples, UNANSWERED, way, fault)
+    if not found:
+        return ""
+    cut = sum(by_round(samples, CUT, way, fault).values())
+    return f"{spread(summarize([*found.values()]))}; replica cut off in {number(cut)} of {len(found)}"
 
 
 def megabytes(figure: Summary) -> str:
