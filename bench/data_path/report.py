@@ -73,18 +73,16 @@ DESCRIBED = {
 """What is said of ways, if one of them was measured."""
 
 LOCAL_METHOD = """\
-A client and a replica run in the database's own site. There are equal databases: one that nobody exports, one that is
-exported by gateways, and one whose pod has a sidecar with an ingress port. The clients ask in turn, five times a round.
-The first edition's client and server both have sidecars, in clusters of their own on the same machine."""
+A client and a replica run in the database's own site. Of equal databases nobody exports one, another one is exported by
+gateways, and one has a sidecar with an ingress port. The clients ask in turn, five times a round. The first edition's
+client and server both have sidecars, in clusters of their own."""
 
 METHOD = """\
-*Streamed*: binary log with rows of 16 KiB, until the replica has it as relay log. *Applied*: the same, until the
-replica has the rows. *Small transactions*: one row each, one after another, until applied. *Visible*: the same with
-pauses of 5 ms, from the end of each commit until the replica shows the row. *Query*: sysbench's point select on one
-connection. *Connection*: TCP, TLS and login; dcmesh's proxies resume their TLS session, MariaDB's client library does
-not. CPU is in CPU seconds per GB that is streamed, without interrupts. The databases have the same options. The lab's
-stand-in for netem makes the WAN's delay and loss: a process through which every packet passes. It uses the two cores,
-which no real WAN does. On a long WAN there are few queries, so p99 is about the slowest of them."""
+*Streamed*: binary log with rows of 16 KiB, until the replica has it as relay log. *Applied*: the same, until it has the
+rows. *Small transactions*: one row each, one after another, until applied. *Visible*: the same with pauses of 5 ms,
+from each commit until the replica shows the row. *Query*: sysbench's point select on one connection. *Connection*: TCP,
+TLS and login; dcmesh's proxies resume their TLS session, MariaDB's client library does not. CPU is in CPU seconds per
+GB that is streamed, without interrupts. The WAN's delay and loss are made by a process that uses the two cores."""
 
 
 def section(samples: Sequence[Sample]) -> str:

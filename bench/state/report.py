@@ -14,13 +14,12 @@ WORDS = {
 }
 
 HOW = """\
-The stack has as many resources as this many exports, of the same size, but they create nothing. Ten more are added. So
-the time is Pulumi's own. On a file or a bucket it writes the whole state twice for a resource and three times for a
-component, and copies the previous one. Upstream's journal writes only what has changed, but in 3.276 only Pulumi Cloud
-has it. If the state is written only once, it is lost when that `up` is killed, so this is not for daily use. A
-compressed state is as safe as the default. One stack for each site halves the state, and both can run at the same time.
-A fifth of a pair's state says where in the program each resource was made. Pulumi's SDK for Python has no option
-against that, and needs 0.6 ms of CPU time for each resource."""
+Ten exports are added to a stack with as many resources as these, of the same size, but which create nothing: the time
+is Pulumi's own. On a file or a bucket it writes the whole state twice for a resource and three times for a component.
+Upstream's journal writes only what has changed, but in 3.276 only Pulumi Cloud has it. A state that is written only
+once is lost when that `up` is killed, so this is not for daily use; a compressed one is as safe as the default. One
+stack for each site halves the state. A fifth of it says where in the program each resource was made. Pulumi's SDK for
+Python has no option against that, and needs 0.6 ms of CPU time for each resource."""
 
 
 def section(samples: Sequence[Sample]) -> str:
