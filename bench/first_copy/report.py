@@ -13,11 +13,11 @@ BACKUP_AIM = 0.8
 """A backup through dcmesh, as a share of the same one by plain TCP; at least."""
 
 HOW = """\
-A new replica copies one table of 1 GiB, with rows of 1 KiB, while nobody writes. GB are those of the table's file.
-*Backup*: mariadb-backup, as with `firstCopy: backup`, through gateways at both ends. By plain TCP it takes the same
-scripts, and a LoadBalancer before the pod. *Prepared*: what the replica then does to make data of it. *Bytes*: the
-table's file, read and written by the same two pods. *Dump*: mariadb-dump into the replica's server, through the
-gateways; its rows are then there."""
+A new replica copies one table, whose file has 1 GB, with rows of 1 KiB, while nobody writes. *Backup*:
+mariadb-backup, as with `firstCopy: backup`, through gateways at both ends. By plain TCP it takes the same scripts,
+and a LoadBalancer before the pod. *Prepared*: what the replica then does to make data of it. *Bytes*: the table's
+file, read and written by the same two pods. *Dump*: mariadb-dump into the replica's server, through the gateways; its
+rows are then there."""
 
 
 def section(samples: Sequence[Sample]) -> str:

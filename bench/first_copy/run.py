@@ -20,11 +20,11 @@ from tests.e2e.toolbox import Database, Kubectl, Lab, eventually, initialised
 
 LAB = "first-copies"
 MOST_ROUNDS = 3
-"""A round copies the table twelve times and takes five minutes."""
+"""A round copies the table twelve times and takes about five minutes."""
 
-STATEMENTS = 16
+STATEMENTS = 12
 FILL = "INSERT INTO shop.filled SELECT @first + seq, REPEAT(MD5(@first + seq), 32) FROM shop.seq_1_to_65536"
-"""Rows of 1 KiB, 64 MiB of them. With so many statements the table has 1 GiB."""
+"""Rows of 1 KiB, 64 MiB of them. With so many statements its file has 1 GB."""
 
 FILE = "/var/lib/mysql/data/shop/filled.ibd"
 """The table's file, in the source's pod."""
