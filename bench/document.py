@@ -15,6 +15,8 @@ from bench import machine
 from bench.aims import Aim, aims_table
 from bench.data_path import report as data_path
 from bench.data_path import tuning
+from bench.first_copy import report as first_copy
+from bench.markdown import wrapped
 from bench.peers import report as peers
 from bench.samples import Sample, read
 from bench.scale import gateways_report as scale_gateways
@@ -49,6 +51,7 @@ PARTS = (
     Part("tuning", tuning.section, tuning.plots, tuning.aims),
     # A run of two pairings. It goes once the data path, which has all four, is measured anew.
     Part("gateways", data_path.other_run, data_path.no_plots, data_path.aims),
+    Part("first-copy", first_copy.section, first_copy.plots, first_copy.aims),
     Part("peers", peers.section, peers.plots, peers.aims),
     Part("setup", setup.section, setup.plots, setup.aims),
     Part("state", state.section, state.plots, state.aims),
@@ -70,17 +73,19 @@ def machine_of(part: str) -> Path:
 def files() -> dict[Path, str]:
     """Return every file that is made from the figures, with its text."""
     made: dict[Path, str] = {}
-    sections, aims = dict[str, str](), list[Aim]()
+    sections, aims, machines = dict[str, str](), list[Aim](), dict[str, list[str]]()
     for part in PARTS:
         place = part.name.replace("-", "_")
         if not figures_of(part.name).exists():
             sections[place] = f"Not measured yet: `python -m bench {part.name}`."
             continue
         samples = read(figures_of(part.name))
-        sections[place] = f"*{machine.described(machine_of(part.name))}.*\n\n{part.section(samples)}"
+        sections[place] = part.section(samples)
+        machines.setdefault(machine.described(machine_of(part.name)), []).append(part.name)
         aims += part.aims(samples)
         made.update({FIGURES / name: text for name, text in part.plots(samples).items()})
-    made[DOCUMENT] = PAGE.read_text().format(aims=aims_table(aims), **sections)
+    measured = "\n".join(f"- {', '.join(parts)}: {described}" for described, parts in machines.items())
+    made[DOCUMENT] = wrapped(PAGE.read_text().format(aims=aims_table(aims), machines=measured, **sections))
     return made
 
 

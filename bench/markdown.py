@@ -1,6 +1,8 @@
-"""Tables of docs/performance.md."""
+"""Tables and paragraphs of docs/performance.md."""
 
 from collections.abc import Iterable, Sequence
+from itertools import groupby
+from textwrap import fill
 
 from bench.samples import Summary
 
@@ -22,3 +24,16 @@ def number(value: float, digits: int = 3) -> str:
     if rounded == int(rounded):
         return f"{int(rounded):,}"
     return f"{rounded:,.10f}".rstrip("0")
+
+
+WIDTH = 160
+"""Columns of a paragraph, as in the other documents."""
+
+
+def wrapped(text: str) -> str:
+    """Return a document with its paragraphs wrapped anew. Tables, headings and comments stay as they are."""
+    lines = list[str]()
+    for prose, group in groupby(text.splitlines(), key=lambda line: bool(line) and line[0] not in "|#<-"):
+        found = list(group)
+        lines += [fill(" ".join(found), WIDTH, break_long_words=False, break_on_hyphens=False)] if prose else found
+    return "".join(f"{line}\n" for line in lines)

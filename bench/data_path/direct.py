@@ -47,12 +47,12 @@ def certificate(name: str) -> tuple[str, str]:
     return made.public_bytes(Encoding.PEM).decode(), private.decode()
 
 
-def load_balancer() -> dict[str, Any]:
-    """Return the spec of the source's LoadBalancer. Its port is the only one that the lab's WAN forwards."""
+def load_balancer(port: int) -> dict[str, Any]:
+    """Return the spec of a LoadBalancer before a port of the source. Its own is the only one that the WAN forwards."""
     return {
         "type": "LoadBalancer",
         "selector": {**pod_labels(NAME), "statefulset.kubernetes.io/pod-name": f"{NAME}-0"},
-        "ports": [{"name": "tcp-mysql", "port": GATEWAY_PORT, "targetPort": MYSQL_PORT}],
+        "ports": [{"name": "tcp", "port": GATEWAY_PORT, "targetPort": port}],
     }
 
 
@@ -153,11 +153,11 @@ def behind(host: str) -> ExportedService:
     )
 
 
-def expose(kubectl: Kubectl, namespace: str) -> str:
-    """Make a LoadBalancer before a database; return its address."""
-    service = {"name": f"{NAME}-0", "namespace": namespace}
-    kubectl.apply({"apiVersion": "v1", "kind": "Service", "metadata": service, "spec": load_balancer()})
-    return load_balancer_address(kubectl, f"{NAME}-0", namespace)
+def expose(kubectl: Kubectl, namespace: str, port: int = MYSQL_PORT) -> str:
+    """Make a LoadBalancer before a port of a database's pod; return its address."""
+    service = {"name": f"{NAME}-0-{port}", "namespace": namespace}
+    kubectl.apply({"apiVersion": "v1", "kind": "Service", "metadata": service, "spec": load_balancer(port)})
+    return load_balancer_address(kubectl, service["name"], namespace)
 
 
 def rolled_out(kubectl: Kubectl, namespace: str) -> None:

@@ -11,6 +11,7 @@ from bench.data_path.database import Pair
 from lab.toolchain import OLDER_ISTIO
 from tests.e2e.test_release import of_release, unpack
 from tests.e2e.toolbox import PROGRAM, Kubectl, Lab, database_passwords, initialised, on_istio
+from tests.faults.stage import REPLICA as OTHER_SITE
 from tests.faults.stage import SOURCE, Site
 
 COMMIT = "9da5c363d70a3378b256d1775390ec6e81d3cb67"
@@ -35,8 +36,9 @@ def standing_pair(directory: Path, password: str, tls: tuple[str, str]) -> Itera
     with clusters(LAB, directory) as sites:
         start(directory, sites)
         lab, dc1 = Lab(LAB), sites["dc1"]
-        # Followers of its own would take CPU time.
-        dc1("scale", "statefulset", direct.NAME, "--namespace", SOURCE, "--replicas=1")
+        # Other followers would take CPU time.
+        for site, of, replicas in (("dc1", SOURCE, 1), ("dc2", OTHER_SITE, 0)):
+            sites[site]("scale", "statefulset", direct.NAME, "--namespace", of, f"--replicas={replicas}")
         replication = database_passwords(dc1, SOURCE)["replication"]
         source = direct.behind(direct.host_of(SOURCE))
         arguments = direct.arguments(REPLICA, "dc1-replica", source=source, password=replication, sidecar=True)

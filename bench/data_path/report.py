@@ -73,23 +73,21 @@ DESCRIBED = {
 """What is said of ways, if one of them was measured."""
 
 LOCAL_METHOD = """\
-A client and a replica run in the database's own site. There are equal databases: one that nobody exports, one that is
-exported by gateways, and one whose pod has a sidecar with an ingress port. The clients ask in turn, five times a round.
-The first edition's client and server both have sidecars, in clusters of their own on the same machine."""
+A client and a replica run in the database's own site. Of equal databases nobody exports one, another one is exported by
+gateways, and one has a sidecar with an ingress port. The clients ask in turn, five times a round. The first edition's
+client and server both have sidecars, in clusters of their own."""
 
 METHOD = """\
-*Streamed*: binary log with rows of 16 KiB, until the replica has it as relay log. *Applied*: the same, until the
-replica has the rows. *Small transactions*: one row each, one after another, until applied. *Visible*: the same with
-pauses of 5 ms, from the end of each commit until the replica shows the row. *Query*: sysbench's point select on one
-connection. *Connection*: TCP, TLS and login; dcmesh's proxies resume their TLS session, MariaDB's client library does
-not. CPU is in CPU seconds per GB that is streamed, without interrupts. The databases have the same options. The lab's
-stand-in for netem makes the WAN's delay and loss: a process through which every packet passes. It uses the two cores,
-which no real WAN does. On a long WAN there are few queries, so p99 is about the slowest of them."""
+*Streamed*: binary log with rows of 16 KiB, until the replica has it as relay log. *Applied*: the same, until it has the
+rows. *Small transactions*: one row each, one after another, until applied. *Visible*: the same with pauses of 5 ms,
+from each commit until the replica shows the row. *Query*: sysbench's point select on one connection. *Connection*: TCP,
+TLS and login; dcmesh's proxies resume their TLS session, MariaDB's client library does not. CPU is in CPU seconds per
+GB that is streamed, without interrupts. The WAN's delay and loss are made by a process that uses the two cores."""
 
 
 def section(samples: Sequence[Sample]) -> str:
     """Return the section's text."""
-    parts = [bulk(samples), queries(samples), introduction(samples), METHOD]
+    parts = [bulk(samples), queries(samples), over_wans(samples), introduction(samples), METHOD]
     if any(sample.case == LOCAL for sample in samples):
         parts += ["### Local traffic", local(samples), LOCAL_METHOD]
     return "\n\n".join(parts)
@@ -159,8 +157,7 @@ def aims(samples: Sequence[Sample]) -> Iterator[Aim]:
             met=more.median <= OVER_RELAYS_AIM,
             why="it is Envoy's own work on each read and write",
         )
-    for way in PAIRINGS:
-        yield from bulk_aims(samples, way)
+    yield from bulk_aims(samples)
 
 
 def local_aims(samples: Sequence[Sample]) -> Iterator[Aim]:
@@ -185,27 +182,39 @@ def local_aims(samples: Sequence[Sample]) -> Iterator[Aim]:
         )
 
 
-def bulk_aims(samples: Sequence[Sample], way: str) -> Iterator[Aim]:
-    """Return what bulk is to be on one of the pairings."""
-    as_many = RELAYS[AS_MANY[way]]
-    if measured(samples, STREAMED, way, as_many, NEAR.name):
-        ratio = compared(samples, STREAMED, way, as_many, NEAR.name, truediv)
-        yield Aim(
-            what=f"bulk, streamed, {way}, as a share of {as_many}",
-            wanted="1.0 or more",
-            measured=spread(ratio),
-            met=ratio.median >= 1,
-            why=f"the proxies take {processors(samples, PROXIES, way, NEAR.name)} s of a core per GB, the relays "
-            f"{processors(samples, PROXIES, as_many, NEAR.name)}",
+def bulk_aims(samples: Sequence[Sample]) -> Iterator[Aim]:
+    """Return what bulk is to be on the pairings."""
+    near = {
+        way: compared(samples, STREAMED, way, RELAYS[AS_MANY[way]], NEAR.name, truediv)
+        for way in PAIRINGS
+        if measured(samples, STREAMED, way, RELAYS[AS_MANY[way]], NEAR.name)
+    }
+    if near:
+        missed = (way for way, ratio in near.items() if ratio.median < 1)
+        spent = (
+            f"{way} {processors(samples, PROXIES, way, NEAR.name)} and "
+            f"{processors(samples, PROXIES, RELAYS[AS_MANY[way]], NEAR.name)}"
+            for way in missed
         )
-    far = [case.name for case in FAR if not case.loss and measured(samples, STREAMED, way, TLS, case.name)]
-    ratios = {case: compared(samples, STREAMED, way, TLS, case, truediv) for case in far}
-    if ratios:
         yield Aim(
-            what=f"bulk, streamed, {way}, as a share of `{TLS}` over a long WAN",
+            what="bulk, streamed, as a share of as many relays",
+            wanted="1.0 or more",
+            measured="; ".join(f"{way}: {spread(ratio)}" for way, ratio in near.items()),
+            met=all(ratio.median >= 1 for ratio in near.values()),
+            why=f"s of a core per GB of the proxies and of the relays: {'; '.join(spent)}",
+        )
+    far = {
+        (way, case.name): compared(samples, STREAMED, way, TLS, case.name, truediv)
+        for way in PAIRINGS
+        for case in FAR
+        if not case.loss and measured(samples, STREAMED, way, TLS, case.name)
+    }
+    if far:
+        yield Aim(
+            what=f"bulk, streamed, as a share of `{TLS}` over a long WAN",
             wanted=f"{FAR_AIM} or more",
-            measured="; ".join(f"{case}: {spread(ratio)}" for case, ratio in ratios.items()),
-            met=min(ratio.median for ratio in ratios.values()) >= FAR_AIM,
+            measured="; ".join(f"{way}, {case}: {spread(ratio)}" for (way, case), ratio in far.items()),
+            met=all(ratio.median >= FAR_AIM for ratio in far.values()),
             why="the lab's WAN, the servers and the proxies share two cores",
         )
 
@@ -280,33 +289,52 @@ def processors(samples: Sequence[Sample], processes: Sequence[str], way: str, ca
 
 
 def bulk(samples: Sequence[Sample]) -> str:
-    """Return the table of replication. A row of a case and a way that was measured in it."""
+    """Return the table of replication where the WAN adds nothing."""
     header = (
-        *("WAN", "way", "bulk, streamed, MB/s", f"of `{TLS}`", "applied, MB/s", f"of `{TLS}`"),
-        *("small transactions, rows/s", "visible, p50, ms", "p99", "query, p50, ms"),
-        *("CPU of the proxies", "of the servers"),
+        *("way", "bulk, streamed, MB/s", f"of `{TLS}`", "applied, MB/s", f"of `{TLS}`"),
+        *("small transactions, rows/s", "visible, p50, ms", "p99", "CPU of the proxies", "of the servers"),
     )
     rows = [
         (
-            *(case, way),
+            way,
             *(
                 cell
                 for metric in (STREAMED, APPLIED)
                 for cell in (
-                    figure(samples, metric, way, case),
-                    beside(samples, metric, way, TLS, case, truediv),
+                    figure(samples, metric, way, NEAR.name),
+                    beside(samples, metric, way, TLS, NEAR.name, truediv),
                 )
             ),
-            figure(samples, ROWS, way, case),
-            *(figure(samples, percentile_of(LAG, percent), way, case) for percent in PERCENTILES),
-            figure(samples, QUERY_P50, way, case),
-            *(processors(samples, of, way, case) for of in (PROXIES, SERVERS)),
+            figure(samples, ROWS, way, NEAR.name),
+            *(figure(samples, percentile_of(LAG, percent), way, NEAR.name) for percent in PERCENTILES),
+            *(processors(samples, of, way, NEAR.name) for of in (PROXIES, SERVERS)),
         )
-        for case in cases(samples)
         for way in SHOWN
-        if by_round(samples, STREAMED, way, case)
+        if by_round(samples, STREAMED, way, NEAR.name)
     ]
     return without_empty(header, rows)
+
+
+def over_wans(samples: Sequence[Sample]) -> str:
+    """Return the table of replication over WANs that are long, or lose packets."""
+    columns = ("streamed, MB/s", f"of `{TLS}`", "visible, p50, ms")
+    rows = [
+        (
+            way,
+            *(
+                cell
+                for case in FAR
+                for cell in (
+                    figure(samples, STREAMED, way, case.name),
+                    beside(samples, STREAMED, way, TLS, case.name, truediv),
+                    figure(samples, percentile_of(LAG, 50), way, case.name),
+                )
+            ),
+        )
+        for way in SHOWN
+        if any(by_round(samples, STREAMED, way, case.name) for case in FAR)
+    ]
+    return without_empty(("way", *(f"{case.name}: {what}" for case in FAR for what in columns)), rows)
 
 
 def queries(samples: Sequence[Sample]) -> str:

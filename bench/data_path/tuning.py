@@ -68,7 +68,7 @@ def buffers(name: str, size: int) -> Change:
     patches = [{"applyTo": what, "match": {"context": "ANY"}, "patch": limit} for what in ("LISTENER", "CLUSTER")]
     return Change(
         name=f"buffers of {name}",
-        about="The bytes of a connection that Envoy holds before it stops reading. The default is 1 MiB.",
+        about="what Envoy holds of a connection before it stops reading; by itself 1 MiB.",
         patches=patches,
         mark=f'"per_connection_buffer_limit_bytes": {size}',
     )
@@ -95,7 +95,7 @@ def congestion_control(name: str) -> Change:
     """Return the change of when TCP sends."""
     return socket_option(
         f"congestion control {name}",
-        f"{name} in place of the hosts' own, for what the proxies send towards the replica.",
+        "for what the proxies send towards the replica, in place of the hosts' own.",
         13,
         name.lower().encode(),
         "it is the hosts' choice, made for a WAN, and here the WAN does not lose a packet",
@@ -104,22 +104,21 @@ def congestion_control(name: str) -> Change:
 
 NOT_SENT = socket_option(
     "at most 128 KiB not sent",
-    "TCP_NOTSENT_LOWAT: a proxy writes no more while so much waits to be sent; by itself as much as the socket takes.",
+    "TCP_NOTSENT_LOWAT: a proxy writes no more while so much waits to be sent.",
     25,
     (1 << 17).to_bytes(4, "little"),
 )
 
 TEXT = """\
-Each change was made in all proxies on a way, and compared with the unchanged way in the same round. There were {rounds}
-rounds, with {case} added.
-A change helps if in every round it streams {more} more or takes {less} ms off a query. {verdict}
+Each change was made in all proxies on a way, and compared with the unchanged way in the same round. There were
+{rounds} rounds, with {case} added. A change helps if in every round it streams {more} more or takes {less} ms off a
+query. {verdict}
 
 {table}
 
-{about} Other things that are usually tuned are set well already, or cannot be changed. Once a connection is open, Envoy
-does nothing with it but TLS and copying. TLS uses AES-128-GCM, in records of 16 KiB, the largest that TLS has. Sessions
-are resumed. All sockets have TCP_NODELAY. Connections to a server are not made in advance, because it ends those that
-do not log in."""
+{about} Once a connection is open, Envoy does nothing with it but TLS and copying. TLS uses AES-128-GCM, in records of
+16 KiB, the largest that TLS has. Sessions are resumed. All sockets have TCP_NODELAY. No connection to a server is made
+in advance, because it ends those that do not log in."""
 
 CHANGES = (
     buffers("64 KiB", 1 << 16),
@@ -204,27 +203,22 @@ def section(samples: Sequence[Sample]) -> str:
     ways = {sample.way for sample in samples}
     bases = [base for base in (*BASES, FIRST) if base in ways]
     for change in CHANGES:
-        for base in bases:
-            way = way_of(base, change)
-            if way not in ways:
-                continue
+        tried = {base: way_of(base, change) for base in bases if way_of(base, change) in ways}
+        if not tried:
+            continue
+        cells = list[str]()
+        for base, way in tried.items():
             bulk = compared(samples, STREAMED, way, base, NEAR.name, truediv)
             time = compared(samples, percentile_of(QUERY, 50), way, base, NEAR.name, sub)
             spent = [cpu_of(proxy) for proxy in PROXIES if by_round(samples, cpu_of(proxy), base, NEAR.name)]
             cpu = sum(compared(samples, metric, way, base, NEAR.name, sub).median for metric in spent)
-            rows.append((change.name, base, spread(bulk), spread(time), number(cpu, 2)))
-            names = abouts.setdefault(change.about, [])
-            if f"*{change.name}*" not in names:
-                names.append(f"*{change.name}*")
+            cells += [spread(bulk), spread(time), number(cpu, 2)]
             if (bulk.low >= MORE_BULK or time.high <= -LESS_TIME) and change not in helpful:
                 helpful.append(change)
-    header = (
-        "change",
-        "way",
-        "bulk, streamed, as a share",
-        "query p50, added, ms",
-        "the proxies' CPU, added, s per GB",
-    )
+        rows.append((change.name, *cells))
+        abouts.setdefault(change.about, []).append(f"*{change.name}*")
+    what = ("bulk, as a share", "query p50, added, ms", "proxies' CPU, added, s per GB")
+    header = ("change", *(f"{base}: {column}" for base in bases for column in what))
     return TEXT.format(
         rounds=summary(samples, STREAMED, bases[0], NEAR.name).rounds,
         case=NEAR.name,

@@ -3,6 +3,7 @@
 Certificates are made, distributed and replaced by hand. Each proxy checks the other's certificate.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from dcmesh.model.link import MYSQL_PORT
 from lab import parts
 from lab.paths import TOOLCHAIN
 from lab.toolchain import HAPROXY_PROGRAM
-from tests.e2e.toolbox import MARIADB
+from tests.e2e.toolbox import MARIADB, Kubectl
 
 NAME = f"{direct.NAME}-0"
 TLS_PORT = 8443
@@ -46,9 +47,12 @@ class HaProxy(Peer):
     name = HAPROXY
     host = f"{NAME}.{REPLICA}.svc.cluster.local"
 
+    def __init__(self, sites: Mapping[str, Kubectl], directory: Path) -> None:
+        super().__init__(sites, directory)
+        self._program = parts.provide((HAPROXY_PROGRAM,), TOOLCHAIN)[HAPROXY_PROGRAM.name].path / "bin"
+
     def set_up(self) -> None:
         """Make certificates, distribute them, and put a proxy at each end."""
-        self._program = Path(parts.provide((HAPROXY_PROGRAM,), TOOLCHAIN)[HAPROXY_PROGRAM.name].path) / "bin"
         with self.step():
             self._root = authority.root("root 1")
             self._own = {end: authority.leaf(end, self._root) for end in ("server", "client")}

@@ -8,6 +8,7 @@ import base64
 import json
 import os
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -24,7 +25,7 @@ from components.mesh.istio import merge
 from dcmesh.model.link import MYSQL_PORT
 from lab import network
 from lab.paths import LabPaths
-from tests.e2e.toolbox import eventually, lab_config
+from tests.e2e.toolbox import Kubectl, eventually, lab_config
 
 NAME = f"{direct.NAME}-0"
 SYSTEM, GATEWAY = "istio-system", "istio-eastwestgateway"
@@ -41,9 +42,12 @@ class MultiPrimary(Peer):
     lab = ""
     """The lab, whose WAN lets each site reach the other's API server."""
 
+    def __init__(self, sites: Mapping[str, Kubectl], directory: Path) -> None:
+        super().__init__(sites, directory)
+        self._helm = helm.directory()  # which is built once, and not part of the set-up
+
     def set_up(self) -> None:
         """Take the instructions' steps."""
-        self._helm = helm.directory()
         with self.step():
             self._root = authority.root("root 1")
         for site in SITES:

@@ -44,14 +44,14 @@ FACTS: Mapping[str, Mapping[str, str]] = {
 """Facts that follow from each tool's design."""
 
 HOW = """\
-A database in dc1 runs already. A client in dc2 is to reach it, and becomes its replica. Each tool runs with one pod of
-each kind, on new clusters, by its own instructions, without a pause between two steps. *Steps* are what a person does;
-a step may take several commands. *Memory* is the sum of the working sets, in both sites, of everything except databases
-and Kubernetes itself. *Unanswered* is the longest time in which new connections from dc2 got no greeting: when the
-database's pod is deleted, when the proxy before it in dc1 is killed, and while the root is replaced. dcmesh and HAProxy
-replace it in three steps, with both roots trusted in between. Multi-primary does it by new `cacerts` and a restart of
-everything with a sidecar, including the databases. [compared.md](compared.md) describes tools that cannot run here,
-from what is published about them."""
+A database in dc1 runs already. A client in dc2 is to reach it, and becomes its replica. Each tool runs with one pod
+of each kind, on new clusters, by its own instructions, without a pause. *Steps* are what a person does; a step may
+take several commands. *Memory* is the sum of both sites' working sets but for databases and Kubernetes itself.
+*Unanswered* is the longest time in which new connections from dc2 got no greeting: when the database's pod is
+deleted, when the proxy before it in dc1 is killed, and while the root is replaced. dcmesh and HAProxy replace it in
+three steps, with both roots trusted in between; multi-primary by new `cacerts` and a restart of everything with a
+sidecar, databases included. [compared.md](compared.md) has tools that cannot run here, by what is published about
+them."""
 
 
 def section(samples: Sequence[Sample]) -> str:
@@ -79,10 +79,18 @@ def rows(samples: Sequence[Sample], ways: Sequence[str]) -> Iterator[Sequence[st
     yield row("bulk, streamed, MB/s", STREAMED, spread)
     yield row("memory, MB", MEMORY, megabytes)
     for fault in FAULTS:
-        yield row(f"{fault}: unanswered, s", UNANSWERED, spread, fault)
-        yield row(f"{fault}: the replica was cut off, times", CUT, count, fault)
+        yield (f"{fault}: unanswered, s", *(unanswered(samples, way, fault) for way in ways))
     for title, facts in FACTS.items():
         yield (title, *(facts[way] for way in ways))
+
+
+def unanswered(samples: Sequence[Sample], way: str, fault: str) -> str:
+    """Return the cell of a fault, which also says in how many rounds the replica was cut off."""
+    found = by_round(samples, UNANSWERED, way, fault)
+    if not found:
+        return ""
+    cut = sum(by_round(samples, CUT, way, fault).values())
+    return f"{spread(summarize([*found.values()]))}; replica cut off in {number(cut)} of {len(found)}"
 
 
 def megabytes(figure: Summary) -> str:

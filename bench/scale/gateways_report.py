@@ -18,20 +18,19 @@ from bench.scale.report import (
 )
 
 FIGURES = (
-    figure_of("resources of the stack", "resources", "stack", COUNT),
-    figure_of("state", "state", "size", MEGABYTES),
+    figure_of("resources of the stack", "resources", "stack", COUNT, sized=True),
+    figure_of("state", "state", "size", MEGABYTES, sized=True),
     *(
-        figure_of(f"{gateway}: {title}", metric, gateway, unit)
+        figure_of(f"{gateway}: {title}", metric, gateway, unit, sized=True)
         for gateway in ("gateway", "egress gateway")
         for title, metric, unit in (
             ("configuration", "configuration", KILOBYTES),
             ("clusters", "clusters", COUNT),
-            ("listeners", "listeners", COUNT),
             ("Envoy's memory", "Envoy's memory", MEGABYTES),
         )
     ),
     *(
-        figure_of(f"istiod of {site}: {title}", metric, site, unit)
+        figure_of(f"istiod of {site}: {title}", metric, site, unit, sized=True)
         for title, metric, unit in (
             ("working set", "istiod's working set", MEGABYTES),
             ("its CPU time for a push to all proxies", "CPU of a push", MILLISECONDS),
@@ -41,11 +40,10 @@ FIGURES = (
 )
 
 RESOURCES = """\
-For an export of three pods the stack has 16 resources at the exporter: the component, and for each host a ServiceEntry,
-an EnvoyFilter, a DestinationRule, a VirtualService and a Gateway. At the importer it has 21: the component, the
-NetworkPolicy of the clients, and for each host a Service, a ServiceEntry, a DestinationRule, a Gateway and a
-VirtualService. For the names, each export has a headless Service, and each host an EndpointSlice. Every host has its
-own object of each kind, so that a host that comes or goes changes no object of another one."""
+An export of three pods has 16 resources at the exporter: the component, and for each host a ServiceEntry, an
+EnvoyFilter, a DestinationRule, a VirtualService and a Gateway. At the importer it has 21: the component, the
+NetworkPolicy of the clients, a headless Service, and for each host a Service, an EndpointSlice, a ServiceEntry, a
+DestinationRule, a Gateway and a VirtualService; so a host that comes or goes changes no object of another one."""
 
 
 def section(samples: Sequence[Sample]) -> str:
@@ -54,9 +52,8 @@ def section(samples: Sequence[Sample]) -> str:
         steps(samples)[0]
     ].rounds
     how = (
-        "The same with `termination: gateway` and `egress: gateway`. At the end of each `up` every host is asked, "
-        f"through both gateways. Proxies and istiods have {rounds} rounds, the rest has one. Times are left out, "
-        f"because other labs may run at the same time. {RESOURCES}"
+        f"The same with `termination: gateway` and `egress: gateway`. Proxies and istiods have {rounds} rounds, the "
+        f"rest has one. Times are left out, because other labs may run at the same time. {RESOURCES}"
     )
     return "\n\n".join([growth_table(samples, growth(samples, FIGURES)), how])
 

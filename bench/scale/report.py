@@ -31,14 +31,23 @@ TEN_MORE, DESTROY = 30, 60
 """What is aimed at, in seconds: ten exports more beside 100, and the end of 300."""
 
 LINES = """\
-Each row ends with its line of least squares, value = base + each · exports, and the line's greatest distance from a
-figure, as a share of the greatest value. A working set also contains what the kernel has cached for a container, and
-jumps with that."""
+Each row has its line of least squares, value = base + each · exports, and the line's greatest distance from a figure,
+as a share of the greatest value."""
 
 SQUARE = "for each export's Gateway istiod looks at every Service that the gateway knows"
 
 DATABASES = 100_000
 SITES = (10, 100, 1000)
+
+SIZES = f"""\
+Columns in italics are **extrapolated** by these lines, and nothing of them was run: {DATABASES:,} databases of three
+pods, spread evenly over {SITES[0]}, {SITES[1]} or {SITES[2]:,} sites. Each site exports as many as it imports, by a
+stack and a gateway of its own with one pod. Left out are traffic, the databases' own memory, their Services (which are
+in every proxy that is not scoped), and {OF_A_NAMESPACE} more resources for each import in a namespace of its own. One
+consumer can import about {ONE_VARIABLE // OF_A_HOST:,} hosts: its probe gets their list in one environment variable. So
+does the program its configuration, which as JSON must fit into {ONE_VARIABLE // 1024} KiB. Where a cluster has no other
+gateway than dcmesh's, a setting of istiod halves the gateway's Envoy clusters
+([which one](decisions/0014-a-gateway-an-export.md))."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,8 +60,8 @@ class Figure:
         way: the thing that was measured.
         shown: the unit in which it is shown.
         factor: how many of that unit the measured one is.
-        sized: whether it is in the table of sizes.
-        grown: whether it is in the table of growth; all are judged.
+        sized: whether it is extrapolated.
+        grown: whether it is in the table; all are judged.
     """
 
     title: str
@@ -94,13 +103,13 @@ FIGURES = (
     figure_of("gateway: Envoy's memory", "Envoy's memory", "gateway", MEGABYTES, sized=True),
     figure_of("gateway: working set", "working set", "gateway", MEGABYTES, grown=False),
     figure_of("sidecar of an exported pod: configuration", "configuration", "source", KILOBYTES),
-    figure_of("sidecar of an exported pod: Envoy's memory", "Envoy's memory", "source", MEGABYTES),
+    figure_of("sidecar of an exported pod: Envoy's memory", "Envoy's memory", "source", MEGABYTES, grown=False),
     figure_of("sidecar of an exported pod: working set", "working set", "source", MEGABYTES, grown=False),
     figure_of("replica's sidecar: configuration", "configuration", "replica", KILOBYTES),
     figure_of("replica's sidecar: Envoy's memory", "Envoy's memory", "replica", MEGABYTES, sized=True),
     figure_of("replica's sidecar: working set", "working set", "replica", MEGABYTES, grown=False),
     figure_of("sidecar that imports all: configuration", "configuration", "consumer of all", KILOBYTES),
-    figure_of("sidecar that imports all: listeners", "listeners", "consumer of all", COUNT),
+    figure_of("sidecar that imports all: listeners", "listeners", "consumer of all", COUNT, grown=False),
     figure_of("sidecar that imports all: Envoy's memory", "Envoy's memory", "consumer of all", MEGABYTES),
     figure_of("sidecar that imports all: working set", "working set", "consumer of all", MEGABYTES, grown=False),
     figure_of("istiod of dc1: working set", "istiod's working set", "dc1", MEGABYTES, sized=True),
@@ -163,11 +172,10 @@ def section(samples: Sequence[Sample]) -> str:
         [
             _growth(samples),
             f"{_how(samples)} {LINES}",
+            SIZES,
             _pushes(samples),
             _pulumi(samples),
             _unrelated(samples),
-            "### Sizes",
-            _sizes(samples),
         ]
     )
 
@@ -208,19 +216,19 @@ def _how(samples: Sequence[Sample]) -> str:
     many = summary(samples, "no-op up", "pair", str(steps(samples)[-1])).rounds
     looks = summary(samples, "configuration", "gateway", str(steps(samples)[0])).rounds
     return f"""One pair with sidecars at both ends grows to {steps(samples)[-1]} exports of three pods. Three pods
-really run. Each other pod is a WorkloadEntry with the pod's labels, at the address of a Service of the real pods; Istio
-treats it as the pod. The probe at the end of `up` asks every host. One namespace of dc2 imports everything. Another
-one, the *replica*, imports one export. Pulumi's times have {few} rounds up to 10 exports and {many} for more, except
-that each `up` is measured once. Proxies and istiods have {looks} rounds."""
+really run; Istio treats a WorkloadEntry with its labels, at their address, as each other one. The probe at the end of
+`up` asks every host. One namespace of dc2 imports everything. Another one, the *replica*, imports one export. Proxies
+and istiods have {looks} rounds, Pulumi {few} up to 10 exports and {many} for more; each `up` is measured once."""
 
 
 def growth(samples: Sequence[Sample], figures: Sequence[Figure]) -> list[list[str]]:
-    """Return a row a figure: what it is on each step, and the line through it."""
+    """Return a row a figure: what it is on each step, the line through it, and what that gives for a large number."""
     rows = []
     for figure in figures:
         fit = fitted(samples, figure)
         points = (around(point) for point in along(samples, figure).values())
-        rows.append([figure.label, *points, number(fit.base), number(fit.each), f"{fit.worst:.0%}"])
+        sizes = (number(max(0, fit.at(DATABASES / sites)), 2) if figure.sized else "" for sites in SITES)
+        rows.append([figure.label, *points, number(fit.base), number(fit.each), f"{fit.worst:.0%}", *sizes])
     return rows
 
 
@@ -231,13 +239,14 @@ def around(figure: Summary) -> str:
 
 def growth_table(samples: Sequence[Sample], rows: Sequence[Sequence[str]]) -> str:
     """Return the table of `growth`'s rows."""
-    return table(["exports", *map(str, steps(samples)), "base", "each export", "off"], rows)
+    sizes = (f"*{DATABASES // sites:,}*" for sites in SITES)
+    return table(["exports", *map(str, steps(samples)), "base", "each export", "off", *sizes], rows)
 
 
 def _growth(samples: Sequence[Sample]) -> str:
     rows, ups = growth(samples, [figure for figure in FIGURES if figure.grown]), added(samples)
     adds = (number(ups[step][1] / ups[step][0]) for step in steps(samples))
-    rows.insert(3, ["`up` that adds these: seconds for each export, beyond a no-op `up`", *adds, "", "", ""])
+    rows.insert(3, ["`up` that adds these: seconds for each export, beyond a no-op `up`", *adds, *[""] * 6])
     return growth_table(samples, rows)
 
 
@@ -286,9 +295,7 @@ def _pulumi(samples: Sequence[Sample]) -> str:
     last = str(steps(samples)[-1])
     spent = {p: summary(samples, "CPU of a preview", p, last).median for p in ("program", "engine", "providers")}
     shares = ", ".join(f"{part} {seconds / sum(spent.values()):.0%}" for part, seconds in spent.items())
-    text = [
-        f"Of a `preview`'s CPU time with {last} exports: {shares}. The program is dcmesh with Pulumi's SDK for Python."
-    ]
+    text = [f"Of a `preview`'s CPU time with {last} exports: {shares}."]
     more = [step for step in steps(samples) if any(s.metric == "ten more" and s.case == str(step) for s in samples)]
     if more:
         pairs = " and ".join(
@@ -297,11 +304,8 @@ def _pulumi(samples: Sequence[Sample]) -> str:
             for s in more
         )
         text.append(
-            "By itself Pulumi writes its whole state, a file or an object in a bucket, before and after each resource "
-            "that changes. The times above are of a Pulumi that writes once, at the end "
-            "(`PULUMI_SKIP_CHECKPOINTS=true`); if that is killed, the state lacks what it has made, so it is "
-            "nothing for "
-            f"daily use. Ten exports more, written for each resource and at the end: {pairs} exports."
+            "The times above are of a Pulumi that writes its state once, at the end ([why](#the-state)). Ten exports "
+            f"more, written for each resource and at the end: {pairs} exports."
         )
     return " ".join(text)
 
@@ -366,30 +370,6 @@ def _sidecar(samples: Sequence[Sample], way: str, case: str) -> tuple[Summary, S
 
 def _of(samples: Sequence[Sample], way: str, case: str) -> float:
     return summary(samples, "configuration", way, case).median / 1e3
-
-
-def _sizes(samples: Sequence[Sample]) -> str:
-    sized = [figure for figure in FIGURES if figure.sized]
-    rows = [
-        [
-            figure.label,
-            *(number(max(0, fitted(samples, figure).at(DATABASES / sites)), 2) for sites in SITES),
-        ]
-        for figure in sized
-    ]
-    first, *_, last = steps(samples)
-    header = ["sites", *(f"{sites:,}" for sites in SITES)]
-    databases = ["databases a site", *(f"{DATABASES // sites:,}" for sites in SITES)]
-    return f"""{table(header, [databases, *rows])}
-
-These sizes are **Extrapolated** by the lines above, which were measured from {first} to {last} exports. Nothing of this
-was run. {DATABASES:,} databases of three pods are spread evenly. A site exports as many as it imports, and has a stack
-and a gateway of one pod. The figures leave out traffic, the databases' own memory, their Services (which are in every
-proxy that is not scoped), and {OF_A_NAMESPACE} more resources for each import in a namespace of its own. Where a
-cluster has no other gateway than dcmesh's, a setting of istiod halves the number of the gateway's Envoy clusters
-([which one](decisions/0014-a-gateway-an-export.md)). One consumer can import about {ONE_VARIABLE // OF_A_HOST:,} hosts:
-its probe gets their list in one environment variable. The program gets its configuration from Pulumi in the same way:
-as JSON it must fit into {ONE_VARIABLE // 1024} KiB, or the program does not start."""
 
 
 def plots(samples: Sequence[Sample]) -> Mapping[str, str]:

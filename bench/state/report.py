@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 
 from bench.aims import Aim
-from bench.markdown import spread, table
-from bench.samples import Sample, by_round, summary
+from bench.data_path.report import figure, without_empty
+from bench.samples import Sample
 from bench.state.figures import BEFORE, COMPRESSED, CPU, DEFAULT, ONCE, STACKS, TEN_MORE, case_of
 
 WORDS = {
@@ -14,25 +14,22 @@ WORDS = {
 }
 
 HOW = """\
-The stack has as many resources as this many exports, of the same size, but they create nothing. Ten more are added. So
-the time is Pulumi's own. On a file or a bucket it writes the whole state twice for a resource and three times for a
-component, and copies the previous one. Upstream's journal writes only what has changed, but in 3.276 only Pulumi Cloud
-has it. If the state is written only once, it is lost when that `up` is killed, so this is not for daily use. A
-compressed state is as safe as the default. One stack for each site halves the state, and both can run at the same time.
-A fifth of a pair's state says where in the program each resource was made. Pulumi's SDK for Python has no option
-against that, and needs 0.6 ms of CPU time for each resource."""
+Ten exports are added to a stack with as many resources as these, of the same size, but which create nothing: the time
+is Pulumi's own. On a file or a bucket it writes the whole state twice for a resource and three times for a component.
+Upstream's journal writes only what has changed, but in 3.276 only Pulumi Cloud has it. A state that is written only
+once is lost when that `up` is killed, so this is not for daily use; a compressed one is as safe as the default. One
+stack for each site halves the state. A fifth of it says where in the program each resource was made. Pulumi's SDK for
+Python has no option against that, and needs 0.6 ms of CPU time for each resource."""
 
 
 def section(samples: Sequence[Sample]) -> str:
     """Return the section's text."""
-    cases = [case_of(stack, before) for stack in STACKS for before in BEFORE]
+    header = ("before", *(f"{words}: {unit}" for words in WORDS.values() for unit in ("s", "s of a core")))
     rows = [
-        (case, words, *(spread(summary(samples, metric, way, case)) for metric in (TEN_MORE, CPU)))
-        for case in cases
-        for way, words in WORDS.items()
-        if by_round(samples, TEN_MORE, way, case)
+        (case, *(figure(samples, metric, way, case) for way in WORDS for metric in (TEN_MORE, CPU)))
+        for case in (case_of(stack, before) for stack in STACKS for before in BEFORE)
     ]
-    return f"{table(('before', 'how', 'ten more, s', 's of a core'), rows)}\n\n{HOW}"
+    return f"{without_empty(header, rows)}\n\n{HOW}"
 
 
 def aims(_: Sequence[Sample]) -> Sequence[Aim]:

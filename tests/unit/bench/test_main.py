@@ -38,3 +38,7 @@ def test_what_was_not_measured_yet_is_said(monkeypatch: pytest.MonkeyPatch, tmp_
     assert list(made) == [document.DOCUMENT], "there is nothing to plot"
     for part in document.PARTS:
         assert f"Not measured yet: `python -m bench {part.name}`." in made[document.DOCUMENT]
+
+
+def test_the_page_is_not_long() -> None:
+    assert len(document.DOCUMENT.read_text().splitlines()) <= 250

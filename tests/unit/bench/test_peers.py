@@ -10,7 +10,7 @@ from cryptography import x509
 
 from bench.data_path.figures import STREAMED
 from bench.peers import authority, haproxy, multi_primary, report
-from bench.peers.figures import DCMESH, FAULTS, HAPROXY, MULTI_PRIMARY, PAIR, SET_UP, UNANSWERED, WAYS
+from bench.peers.figures import CUT, DCMESH, FAULTS, HAPROXY, MULTI_PRIMARY, PAIR, SET_UP, UNANSWERED, WAYS
 from bench.peers.haproxy import HaProxy
 from bench.peers.peer import POD, REPLICA, SOURCE
 from bench.samples import Sample
@@ -108,9 +108,10 @@ def test_the_table_has_all_that_was_measured() -> None:
         return Sample(metric=metric, unit="", way=way, case=case, round=1, value=value)
 
     samples = [sample(SET_UP, way, 40) for way in WAYS] + [sample(STREAMED, DCMESH, 300)]
-    samples += [sample(UNANSWERED, HAPROXY, 1.5, fault) for fault in FAULTS]
+    samples += [sample(metric, HAPROXY, 1, fault) for metric in (UNANSWERED, CUT) for fault in FAULTS]
     text = report.section(samples)
     assert f"|  | {DCMESH} | {MULTI_PRIMARY} | {HAPROXY} |" in text
     assert "| bulk, streamed, MB/s | 300 (300 to 300) |  |  |" in text
-    assert all(f"| {fault}: unanswered, s |  |  | 1.5 (1.5 to 1.5) |" in text for fault in FAULTS)
+    cell = "1 (1 to 1); replica cut off in 1 of 1"
+    assert all(f"| {fault}: unanswered, s |  |  | {cell} |" in text for fault in FAULTS)
     assert all(f"| {fact} | {of[DCMESH]} |" in text for fact, of in report.FACTS.items())

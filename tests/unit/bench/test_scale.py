@@ -235,10 +235,13 @@ def test_a_replica_is_to_learn_nothing(changed: float, met: bool) -> None:
 
 
 def test_sizes_are_of_the_lines_and_marked_as_such() -> None:
-    text = report.section(samples()).partition("### Sizes")[2]
-    assert "**Extrapolated**" in text
-    assert "| databases a site | 10,000 | 1,000 | 100 |" in text
-    assert "| state, MB | 12 | 3 | 2.1 |" in text
+    text = report.section(samples())
+    assert "**extrapolated**" in text
+    assert text.splitlines()[0].endswith("| off | *10,000* | *1,000* | *100* |")
+    (state,) = (line for line in text.splitlines() if line.startswith("| state, MB |"))
+    assert state.endswith("| 12 | 3 | 2.1 |")
+    (unsized,) = (line for line in text.splitlines() if line.startswith("| `preview`, s |"))
+    assert unsized.endswith("|  |  |  |")
 
 
 def test_ups_are_reckoned_by_what_they_add() -> None:

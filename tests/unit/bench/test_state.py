@@ -54,5 +54,5 @@ def test_every_way_of_writing_is_told() -> None:
         for metric in (TEN_MORE, "CPU of ten more")
     ]
     text = report.section(samples)
-    assert "| 100 exports, gateways | as it comes | 80 (80 to 80) | 80 (80 to 80) |" in text
+    assert "| 100 exports, gateways | 80 (80 to 80) | 80 (80 to 80) | 30 (30 to 30) | 30 (30 to 30) |" in text
     assert "ZSTD" not in text.partition("\n\n")[0], "it was not measured"

@@ -1,0 +1,1 @@
+"""The first copy of a replica: a backup and a dump through dcmesh, beside a backup and bare bytes by plain TCP."""
