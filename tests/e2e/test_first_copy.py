@@ -6,6 +6,7 @@ import re
 import time
 from collections.abc import Iterator
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import pytest
@@ -145,7 +146,7 @@ def test_the_first_copy_of_all_was_a_backup(source: Database, replica: Database)
     for pod in (replica, follower):
         assert "dcmesh: has copied db-0.db.wookie" in words(pod, "fetch")
         assert has_copied(pod)
-        eventually(f"{pod.pod} has what the source has", lambda pod=pod: same(source, pod, FEW), within=300)
+        eventually(f"{pod.pod} has what the source has", partial(same, source, pod, FEW), within=300)
 
 
 def test_a_copy_under_a_writer(pair: Project, source: Database, replica: Database, writer: tuple[str, ...]) -> None:

@@ -2,8 +2,9 @@
 # ruff: noqa: S608 - SQL is the tests' own
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 
 from .toolbox import MARIADB, Kubectl, eventually, log_in, start
@@ -172,8 +173,12 @@ def rows(database: Callable[[str], str]) -> set[tuple[str, int]]:
     return {(site, int(number)) for site, number in (line.split("\t") for line in lines)}
 
 
+def _all_are_at(database: Callable[[str], str], written: Set[tuple[str, int]]) -> bool:
+    return written <= rows(database)
+
+
 def assert_nothing_is_lost(writers: Writers, databases: Mapping[str, Callable[[str], str]]) -> None:
     """Assert that every row that has been committed so far arrives at every server."""
     written = {(row.site, row.number) for row in writers.written()}
     for name, database in databases.items():
-        eventually(f"{name} has every row that was committed", lambda d=database: written <= rows(d))
+        eventually(f"{name} has every row that was committed", partial(_all_are_at, database, written))
