@@ -1,5 +1,6 @@
-"""What `firstCopy: backup` adds to pods that run, where a quota has no room for it."""
+"""What `firstCopy: backup` adds to pods that run, where a quota or a LimitRange does not allow it."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -16,91 +17,162 @@ from tests.unit.servers import KubernetesAPI
 SERVERS = "/apis/apps/v1/namespaces/wookie-dr/statefulsets/db"
 PODS = "POST /api/v1/namespaces/wookie-dr/pods"
 WHY = 'pods "dcmesh-would-be" is forbidden: '
+SPECIFY = f"{WHY}failed quota: q: must specify limits.cpu for: i0,i1"
+EXCEEDED = f"{WHY}exceeded quota: q, requested: requests.memory=256Mi, used: requests.memory=9Gi, limited: a"
+OF_A_POD = f"{WHY}[maximum cpu usage per Pod is 1, but limit is 2]"
+LIMITS = "change the namespace's LimitRange"
+ROOM = "raise the quota"
+RESOURCES = {"requests": {"cpu": "100m", "memory": "256Mi"}}
+
+Pod = dict[str, Any]
 
 
-def found(api: ApiClient, first_copy: str = "backup", times: int = 1) -> list[Finding]:
+def found(api: ApiClient, first_copy: str = "backup", times: int = 1, **database: Any) -> list[Finding]:
     """Return the findings of the replica's site, whose database is there so many times."""
     raw = stack("mariadb-gateways")
-    site = raw["sites"][1]
-    site["workloads"] = [one | {"firstCopy": first_copy, "replicas": 2} for one in site["workloads"]] * times
+    site, given = raw["sites"][1], {"firstCopy": first_copy, "replicas": 2, **database}
+    site["workloads"] = [one | given for one in site["workloads"]] * times
     return list(added_containers.outgrown(Allowed(api), Settings.model_validate(raw).sites[1], "s"))
 
 
-def run(server: KubernetesAPI, *containers: str) -> None:
-    """Have the database's pods run with these containers."""
-    server.objects[SERVERS] = {"spec": {"template": {"spec": {"containers": [{"name": one} for one in containers]}}}}
+def run(server: KubernetesAPI, *others: str, **resources: Any) -> None:
+    """Have the database's pods run with a server of these resources, and with other containers."""
+    containers = [{"name": "mariadb", "resources": resources or RESOURCES}, *({"name": one} for one in others)]
+    server.objects[SERVERS] = {"spec": {"template": {"spec": {"containers": containers}}}}
+
+
+def refuse(server: KubernetesAPI, message: str, which: Callable[[Pod], bool] = bool) -> list[Pod]:
+    """Refuse the pods of which this is so. Return the specs that are asked about, once they are."""
+    asked = list[Pod]()
+
+    def answer(pod: Pod) -> Any:
+        asked.append(pod)
+        return (403, message) if which(pod["spec"]) else {}
+
+    server.objects[PODS] = answer
+    return asked
+
+
+def whole(spec: Pod) -> bool:
+    return bool(spec["initContainers"])
+
+
+def added(spec: Pod) -> bool:
+    return not whole(spec)
 
 
 @pytest.mark.parametrize(
-    ("message", "cure"),
+    ("message", "which", "cure"),
     [
-        (f"{WHY}failed quota: q: must specify limits.cpu for: c0,c1", "give the namespace a LimitRange"),
-        (
-            f"{WHY}exceeded quota: q, requested: pods=1,requests.memory=256Mi, used: pods=4,requests.memory=9Gi, "
-            "limited: pods=4,requests.memory=9Gi",
-            "raise the quota",
-        ),
+        (SPECIFY, whole, "give the namespace a LimitRange with defaults for what is not specified"),
+        (f"{WHY}minimum memory usage per Container is 200Mi, but request is 128Mi", whole, LIMITS),
+        (f"{WHY}[cpu max limit to request ratio per Container is 2, but a]", whole, LIMITS),
+        (f"{WHY}minimum memory usage per Container is 200Mi, but request is 128Mi", added, LIMITS),
+        (OF_A_POD, whole, LIMITS),
+        (EXCEEDED, added, ROOM),
+        (f"{WHY}exceeded quota: q, requested: pods=1,limits.ephemeral-storage=1Gi, used: a", added, ROOM),
     ],
 )
-def test_pods_that_run_are_not_changed_if_a_quota_would_keep_them_out(
-    server: KubernetesAPI, api: ApiClient, message: str, cure: str
+def test_pods_that_run_are_not_changed_if_they_would_be_kept_out(
+    server: KubernetesAPI, api: ApiClient, message: str, which: Callable[[Pod], bool], cure: str
 ) -> None:
-    run(server, "mariadb")
-    server.objects[PODS] = (403, message)
+    run(server)
+    refuse(server, message, which)
     (finding,) = found(api)
     assert type(finding) is Finding
-    adds = 's.workloads[0].firstCopy: "backup" adds a container to the pods of wookie-dr/db, and dc2'
-    assert finding.line() == f"{adds} would not let them in again ({message}): {finding.line().rpartition('): ')[2]}"
-    assert f"): {cure}" in finding.line()
-    assert finding.line().endswith(", or leave `firstCopy` as it was")
+    assert finding.line() == (
+        's.workloads[0].firstCopy: "backup" adds a container to the pods of wookie-dr/db, and dc2 would not let them '
+        f"in again ({message}): {cure}, or leave `firstCopy` as it was"
+    )
 
 
 @pytest.mark.parametrize(
     "message",
     [
         f"{WHY}exceeded quota: q, requested: pods=1, used: pods=4, limited: pods=4",
-        f"{WHY}[maximum cpu usage per Pod is 1, but limit is 2, a]",
+        f"{WHY}minimum memory usage per Pod is 1Gi, but request is 384Mi",
         'admission webhook "k" denied the request: exceeded quota: q, requested: requests.cpu=1, used: a',
         'pods is forbidden: User "u" cannot create resource "pods"',
     ],
 )
 def test_what_may_be_said_of_the_sample_alone_is_a_warning(server: KubernetesAPI, api: ApiClient, message: str) -> None:
-    """The pods are as many as before, and each of them gets one of the containers."""
-    run(server, "mariadb")
-    server.objects[PODS] = (403, message)
+    """The pods are as many as before, and may have an exporter beside the server."""
+    run(server)
+    refuse(server, message)
     (remark,) = found(api)
     assert isinstance(remark, Remark)
     assert f"may not let them in again; a dry run of a pod with it ended so: {message}" in remark.line()
 
 
-def test_what_is_added_to_all_pods_is_asked_about_and_nothing_else(server: KubernetesAPI, api: ApiClient) -> None:
-    asked = list[dict[str, Any]]()
-
-    def answer(pod: dict[str, Any]) -> dict[str, Any]:
-        asked.append(pod)
-        return {}
-
-    run(server, "mariadb")
-    server.objects[PODS] = answer
+def test_amounts_are_not_asked_for_by_the_whole_pod(server: KubernetesAPI, api: ApiClient) -> None:
+    """What the pods have now is free before they come again."""
+    run(server)
+    refuse(server, EXCEEDED, whole)
     assert found(api) == []
-    (pod,) = asked
-    assert pod["spec"]["initContainers"] == []
-    assert [one["resources"] for one in pod["spec"]["containers"]] == [copies({}, [])["resources"]] * 2
-    assert pod["metadata"]["labels"] == {"sidecar.istio.io/inject": "false"}
+
+
+def test_a_smaller_server_may_make_room(server: KubernetesAPI, api: ApiClient) -> None:
+    run(server, requests={"cpu": "1", "memory": "4Gi"})
+    refuse(server, EXCEEDED, added)
+    (remark,) = found(api)
+    assert isinstance(remark, Remark)
+    (finding,) = found(api, resources={"requests": {"cpu": "1", "memory": "4Gi"}})
+    assert type(finding) is Finding
+
+
+def test_the_containers_of_all_pods_may_be_too_much_for_one(server: KubernetesAPI, api: ApiClient) -> None:
+    def answer(pod: Pod) -> Any:
+        if whole(pod["spec"]):
+            return {}
+        return (403, EXCEEDED if len(pod["spec"]["containers"]) == 1 else OF_A_POD)
+
+    run(server)
+    server.objects[PODS] = answer
+    (finding,) = found(api)
+    assert type(finding) is Finding
+    assert EXCEEDED in finding.line()
+    refuse(server, OF_A_POD, lambda spec: added(spec) and len(spec["containers"]) > 1)
+    (remark,) = found(api)
+    assert isinstance(remark, Remark), "whether the quota has room for all of them is not known"
+
+
+@pytest.mark.parametrize("sidecar", [True, False])
+def test_a_whole_pod_is_asked_about_and_what_is_added_to_all(
+    server: KubernetesAPI, api: ApiClient, sidecar: bool
+) -> None:
+    run(server)
+    asked = refuse(server, "", lambda _: False)
+    assert found(api, sidecar=sidecar) == []
+    pod, of_all = asked
+    new = copies({}, [])["resources"]
+    assert [one.get("resources") for one in pod["spec"]["initContainers"]] == [None, None]
+    assert [one["resources"] for one in pod["spec"]["containers"]] == [RESOURCES, new]
+    assert pod["metadata"]["labels"] == {"app": "db", "sidecar.istio.io/inject": str(sidecar).lower()}
+    assert of_all["spec"]["initContainers"] == []
+    assert [one["resources"] for one in of_all["spec"]["containers"]] == [new, new]
+    assert of_all["metadata"]["labels"] == {"sidecar.istio.io/inject": "false"}
 
 
 def test_nothing_is_asked_where_nothing_is_added(server: KubernetesAPI, api: ApiClient) -> None:
-    server.objects[PODS] = (403, f"{WHY}failed quota: q: must specify limits.cpu for: c0")
+    asked = refuse(server, SPECIFY)
     assert found(api) == [], "pods that are not there yet are asked about as a whole"
-    run(server, "mariadb", "copies")
+    run(server, copies({}, [])["name"])
     assert found(api) == []
-    run(server, "mariadb")
+    run(server)
     assert found(api, "dump") == []
+    assert asked == []
     assert found(api) != []
 
 
 def test_who_does_not_answer_is_asked_once(server: KubernetesAPI, api: ApiClient) -> None:
-    run(server, "mariadb")
-    server.objects[PODS] = (500, "Internal error occurred: failed calling webhook: deadline")
+    asked = list[Pod]()
+
+    def silent(pod: Pod) -> Any:
+        asked.append(pod)
+        return 500, "Internal error occurred: failed calling webhook: deadline"
+
+    run(server)
+    server.objects[PODS] = silent
     (remark,) = found(api, times=2)
     assert isinstance(remark, Remark)
+    assert len(asked) == 1

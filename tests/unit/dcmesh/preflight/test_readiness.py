@@ -738,7 +738,7 @@ def test_namespaces_of_our_own_workloads_are_not_there_yet(raw: Raw, cluster: Ku
     assert look(raw) == []
 
 
-def test_a_quota_has_room_for_what_is_added_to_a_database_that_runs(raw: Raw, cluster: KubernetesAPI) -> None:
+def test_a_quota_without_room_for_what_is_added_to_a_database_that_runs(raw: Raw, cluster: KubernetesAPI) -> None:
     raw["sites"][0]["workloads"] = [
         {"kind": "mariadb", "namespace": "data", "image": "mariadb:10.11", "firstCopy": "backup"}
     ]
