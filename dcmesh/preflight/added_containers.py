@@ -10,7 +10,7 @@ from dcmesh.kube.pod_dry_run import Objection, objection
 from dcmesh.kube.read_rights import Allowed
 from dcmesh.model import settings as model
 from dcmesh.model.mariadb import SERVER
-from dcmesh.preflight.admission import Sample, _containers, serves_copies
+from dcmesh.preflight.admission import Sample, containers_of, quota_cure, serves_copies
 
 CONTAINER = "copies"
 """Name of the container that is added."""
@@ -44,7 +44,7 @@ def outgrown(allowed: Allowed, site: model.Site, path: str) -> Iterator[Finding]
         if not running or CONTAINER in running:
             continue
         restricted = site.pod_security == "restricted"
-        before, containers = _containers(model.Images(), database, restricted=restricted)
+        before, containers = containers_of(model.Images(), database, restricted=restricted)
         name = f"{database.namespace}/{database.name}"
         pod = Sample(
             path=f"{path}.workloads[{index}].firstCopy",
@@ -98,10 +98,5 @@ def _says(said: Objection | None, *patterns: re.Pattern[str]) -> bool:
 def _answer(words: str, *, certain: bool) -> str:
     if not certain:
         return f"may not let them in again; a dry run of a pod with it ended so: {words}"
-    if "must specify" in words:
-        cure = "give the namespace a LimitRange with defaults for what is not specified"
-    elif "quota" in words:
-        cure = "raise the quota"
-    else:
-        cure = "change the namespace's LimitRange"
+    cure = quota_cure(words) if "quota" in words else "change the namespace's LimitRange"
     return f"would not let them in again ({words}): {cure}, or leave `firstCopy` as it was"

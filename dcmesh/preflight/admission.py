@@ -128,7 +128,7 @@ def samples(settings: model.Settings, site: model.Site, path: str, plan: SitePla
     for index, workload in enumerate(site.workloads):
         if isinstance(workload, model.Pxc):
             continue
-        before, containers = _containers(settings.images, workload, restricted=restricted)
+        before, containers = containers_of(settings.images, workload, restricted=restricted)
         yield Sample(
             path=f"{path}.workloads[{index}].namespace",
             what=workload.kind,
@@ -173,7 +173,7 @@ def serves_copies(database: model.Mariadb) -> Container:
     return {"image": database.image, **_CONFINED, "resources": _requests("50m", "128Mi")}
 
 
-def _containers(
+def containers_of(
     images: model.Images, workload: model.Hello | model.HelloClient | model.Mariadb, *, restricted: bool
 ) -> tuple[tuple[Container, ...], tuple[Container, ...]]:
     """Return a workload's init containers, and its other ones."""
@@ -250,11 +250,16 @@ def _doubt(site: model.Site, sample: Sample, words: str) -> str:
     return f"may not let in {sample.what} in {site.name}; a dry run of a pod like it ended so: {words}"
 
 
+def quota_cure(reason: str) -> str:
+    """Return what helps against a quota's refusal."""
+    if "must specify" in reason:
+        return "give the namespace a LimitRange with defaults for what is not specified"
+    return "raise the quota"
+
+
 def _advice(site: model.Site, sample: Sample, reason: str) -> str:
-    if "quota" in reason and "must specify" in reason:
-        cure = "give the namespace a LimitRange with defaults for what is not specified"
-    elif "quota" in reason:
-        cure = "raise the quota"
+    if "quota" in reason:
+        cure = quota_cure(reason)
     elif sample.sidecar and ("PodSecurity" in reason or ENFORCE in reason):
         cure = (
             "run Istio's CNI plugin, with `istio.values.istiod.cni.enabled: true` where dcmesh installs Istio, or do "
