@@ -626,7 +626,10 @@ def test_a_channel_that_the_operator_leaves_stopped_is_critical_and_is_started_b
     """
     follower = nodes(sites)["dc2 db-pxc-0"]
     place = follower.site, follower.namespace, follower.pod
-    asked = lambda: len(statements(*place, "SHOW REPLICA STATUS FOR CHANNEL"))  # noqa: E731
+
+    def asked() -> int:
+        return len(statements(*place, "SHOW REPLICA STATUS FOR CHANNEL"))
+
     follower("STOP REPLICA IO_THREAD FOR CHANNEL 'dcmesh'")
     before = asked()
     eventually("the operator has looked at it twice", lambda: asked() >= before + 4, within=60)
