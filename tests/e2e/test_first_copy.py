@@ -1,4 +1,4 @@
-"""A replica's first copy by mariadb-backup, of 4 GiB: under a writer, cut off, held up, and beside plain TCP."""
+"""A replica's first copy by mariadb-backup, of 4 GiB: under a writer, cut off, held up. bench/first_copy times it."""
 # ruff: noqa: S608 - SQL is the tests' own
 
 import json
@@ -199,28 +199,6 @@ def test_nobody_gets_a_backup_without_a_password(source: Database) -> None:
     assert said.split("\n") == ["dcmesh-copy 1", "refused"]
 
 
-FETCH = r"""
-to=$(mktemp -d)
-changes="s#/incoming#$to#g; s#/var/lib/mysql/prepared#/nowhere#; s#^restore\$#:#"
-sed "$changes" /etc/dcmesh/settings/fetch.sh >/tmp/fetch.sh
-begun=$EPOCHREALTIME
-bash /tmp/fetch.sh >/tmp/said
-echo "$begun $EPOCHREALTIME $(du -sb $to | cut -f 1)"
-rm -r $to
-"""
-"""Fetches a backup as `fetch` does, and does not prepare it."""
-
-
-def fetched(replica: Database, host: str, port: int) -> float:
-    """Fetch a backup from a host's port; return how many MiB came each second."""
-    variables = (f"SOURCE_HOST={host}", f"SOURCE_COPY_PORT={port}")
-    command = ("env", *variables, "timeout", "600", "bash", "-c", FETCH)
-    said = replica.site("exec", "--namespace", "wookie-dr", "db-0", "--container", "copies", "--", *command)
-    begun, done, size = said.split()
-    assert int(size) >> 20 > ROWS, size
-    return float(int(size) >> 20) / (float(done) - float(begun))
-
-
 DUMP = """
 as="--defaults-file=/run/mysqld/source.cnf --max-allowed-packet=1G --quick --single-transaction --skip-lock-tables"
 begun=$EPOCHREALTIME
@@ -235,34 +213,3 @@ def dumped(replica: Database) -> float:
     """Take a dump of the large table as a first copy does; return how many seconds it took."""
     begun, done = replica.site("exec", *replica.inside, "--", "bash", "-c", DUMP).split()
     return float(done) - float(begun)
-
-
-PLAIN = 15443
-"""The only port that the lab's WAN lets through."""
-
-
-@pytest.fixture
-def address(source: Database) -> Iterator[str]:
-    """An address at which the source serves backups by plain TCP, across the same WAN."""
-    place = {"name": "plain", "namespace": "wookie"}
-    ports = [{"port": PLAIN, "targetPort": 4444}]
-    spec = {"type": "LoadBalancer", "selector": {"app": "db"}, "ports": ports}
-    source.site.apply({"apiVersion": "v1", "kind": "Service", "metadata": place, "spec": spec})
-
-    def given() -> str:
-        found = source.site.get("service", "plain", "wookie")["status"]["loadBalancer"].get("ingress")
-        return str(found[0]["ip"]) if found else ""
-
-    yield str(eventually("it has an address", given, within=60))
-    source.site("delete", "service", "plain", "--namespace", "wookie")
-
-
-def test_it_comes_about_as_fast_as_by_plain_tcp(replica: Database, address: str) -> None:
-    """By the same pipeline, in turns, and without what makes data of it afterwards."""
-    rates = {name: list[float]() for name in ("plain", "dcmesh")}
-    for _ in range(3):
-        rates["plain"].append(fetched(replica, address, PLAIN))
-        rates["dcmesh"].append(fetched(replica, HOST, 4444))
-    share = max(rates["dcmesh"]) / max(rates["plain"])
-    print(f"MiB/s: {rates}, so {share:.2f} of plain TCP; a dump of {ROWS} MiB took {dumped(replica):.0f} s")
-    assert share >= 0.8
