@@ -581,7 +581,8 @@ def test_what_fetches_a_backup_can_write_to_one_directory_alone() -> None:
         if mount["name"] in ("data", "run") and not mount.get("readOnly")
     }
     assert writable == {"/incoming": "incoming"}
-    assert "backup=/var/lib/mysql/incoming/copy" in SCRIPTS["prepare.sh"]
+    assert "\nincoming=/var/lib/mysql/incoming " in SCRIPTS["prepare.sh"]
+    assert '"$incoming/copy"' in SCRIPTS["prepare.sh"]
     assert "\ncopy=/incoming/copy " in BACKUP_SCRIPTS["fetch.sh"]
 
 
