@@ -17,7 +17,6 @@ from bench.aims import Aim
 from bench.data_path import stage
 from bench.data_path.direct import NAME
 from bench.data_path.figures import (
-    FIRST,
     GATEWAYS,
     NEAR,
     PROXIES,
@@ -200,14 +199,10 @@ def _has(place: Place, change: Change) -> bool:
 def section(samples: Sequence[Sample]) -> str:
     """Return the section's text."""
     rows, helpful, abouts = [], list[Change](), dict[str, list[str]]()
-    ways = {sample.way for sample in samples}
-    bases = [base for base in (*BASES, FIRST) if base in ways]
     for change in CHANGES:
-        tried = {base: way_of(base, change) for base in bases if way_of(base, change) in ways}
-        if not tried:
-            continue
         cells = list[str]()
-        for base, way in tried.items():
+        for base in BASES:
+            way = way_of(base, change)
             bulk = compared(samples, STREAMED, way, base, NEAR.name, truediv)
             time = compared(samples, percentile_of(QUERY, 50), way, base, NEAR.name, sub)
             spent = [cpu_of(proxy) for proxy in PROXIES if by_round(samples, cpu_of(proxy), base, NEAR.name)]
@@ -218,9 +213,9 @@ def section(samples: Sequence[Sample]) -> str:
         rows.append((change.name, *cells))
         abouts.setdefault(change.about, []).append(f"*{change.name}*")
     what = ("bulk, as a share", "query p50, added, ms", "proxies' CPU, added, s per GB")
-    header = ("change", *(f"{base}: {column}" for base in bases for column in what))
+    header = ("change", *(f"{base}: {column}" for base in BASES for column in what))
     return TEXT.format(
-        rounds=summary(samples, STREAMED, bases[0], NEAR.name).rounds,
+        rounds=summary(samples, STREAMED, BASES[0], NEAR.name).rounds,
         case=NEAR.name,
         table=table(header, rows),
         about=" ".join(f"{', '.join(names)}: {about}" for about, names in abouts.items()),
