@@ -111,6 +111,11 @@ def summary(samples: Iterable[Sample], metric: str, way: str, case: str) -> Summ
     return summarize(list(by_round(samples, metric, way, case).values()))
 
 
+def measured(samples: Sequence[Sample], metric: str, way: str, base: str, case: str) -> bool:
+    """Tell whether some round has both ways' figures."""
+    return bool(by_round(samples, metric, way, case).keys() & by_round(samples, metric, base, case).keys())
+
+
 def compared(
     samples: Sequence[Sample],
     metric: str,

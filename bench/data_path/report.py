@@ -1,6 +1,6 @@
 """Writes the part's section of docs/performance.md."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from operator import sub, truediv
 
 from bench.aims import Aim
@@ -38,9 +38,9 @@ from bench.data_path.figures import (
     cpu_of,
     percentile_of,
 )
-from bench.markdown import number, spread, table
+from bench.markdown import beside, figure, number, spread, without_empty
 from bench.plots import Axes, bars
-from bench.samples import Sample, by_round, compared, summarize, summary
+from bench.samples import Sample, by_round, compared, measured, summarize, summary
 
 LOCAL_AIM = 1.05
 """What a local query may take in any round, as a share of what it takes without a mesh."""
@@ -227,11 +227,6 @@ def beside_relays(samples: Sequence[Sample]) -> str:
     return f"; {relays} add {number(compared(samples, QUERY_P50, relays, PLAIN, NEAR.name, sub).median)} ms"
 
 
-def measured(samples: Sequence[Sample], metric: str, way: str, base: str, case: str) -> bool:
-    """Tell whether some round has both ways' figures."""
-    return bool(by_round(samples, metric, way, case).keys() & by_round(samples, metric, base, case).keys())
-
-
 def local(samples: Sequence[Sample]) -> str:
     """Return the table of what a client and a replica in the database's own site see."""
     header = (
@@ -267,19 +262,6 @@ def megabytes(samples: Sequence[Sample], way: str) -> str:
     """Return the cell of a local way's sidecars' memory."""
     found = by_round(samples, SIDECARS_MEMORY, way, LOCAL)
     return spread(summarize([value / 1e6 for value in found.values()])) if found else ""
-
-
-def figure(samples: Sequence[Sample], metric: str, way: str, case: str) -> str:
-    """Return a figure's cell, which is empty where it was not measured."""
-    return spread(summary(samples, metric, way, case)) if by_round(samples, metric, way, case) else ""
-
-
-def beside(
-    samples: Sequence[Sample], metric: str, way: str, base: str, case: str, how: Callable[[float, float], float]
-) -> str:
-    """Return the cell of two ways' figures, which is empty for the base itself and where one was not measured."""
-    both = way != base and measured(samples, metric, way, base, case)
-    return spread(compared(samples, metric, way, base, case, how)) if both else ""
 
 
 def processors(samples: Sequence[Sample], processes: Sequence[str], way: str, case: str) -> str:
@@ -354,9 +336,3 @@ def queries(samples: Sequence[Sample]) -> str:
         if by_round(samples, QUERY_P50, way, NEAR.name)
     ]
     return without_empty(header, rows)
-
-
-def without_empty(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Return a table without the columns in which no row has anything."""
-    kept = [place for place in range(len(header)) if any(row[place] for row in rows)]
-    return table([header[place] for place in kept], [[row[place] for place in kept] for row in rows])

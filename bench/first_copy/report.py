@@ -4,10 +4,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from operator import truediv
 
 from bench.aims import Aim
-from bench.data_path.report import beside, figure, measured, without_empty
 from bench.first_copy.figures import BACKUP, CASES, COPIED, PLAIN_BACKUP, PREPARED, WAYS
-from bench.markdown import spread
-from bench.samples import Sample, compared, summarize
+from bench.markdown import beside, figure, spread, without_empty
+from bench.samples import Sample, compared, measured, summarize
 
 BACKUP_AIM = 0.8
 """A backup through dcmesh, as a share of the same one by plain TCP; at least."""

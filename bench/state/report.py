@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from bench.aims import Aim
-from bench.data_path.report import figure, without_empty
+from bench.markdown import figure, without_empty
 from bench.samples import Sample
 from bench.state.figures import BEFORE, COMPRESSED, CPU, DEFAULT, ONCE, STACKS, TEN_MORE, case_of
 

@@ -1,4 +1,4 @@
-"""The lab's versions of Istio, and the state of a test's sites when it failed."""
+"""The lab's versions of Istio, kubectl for a pair's sites, and the state of a test's sites when it failed."""
 
 import re
 from collections.abc import Generator, Iterator
@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from lab.toolchain import ISTIOS, Istio
-from tests.e2e.toolbox import Database, Kubectl
+from tests.e2e.toolbox import Database, Kubectl, Project, kubectl_of
 
 WARNINGS = 5
 """How many of a site's last warnings are shown when a test has failed."""
@@ -21,6 +21,12 @@ def istio(request: pytest.FixtureRequest) -> Istio:
     """
     found: Istio = request.param
     return found
+
+
+@pytest.fixture(scope="module")
+def sites(pair: Project, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Kubectl]:
+    """kubectl for each site of the module's `pair`, from the stack's own output."""
+    return kubectl_of(pair, tmp_path_factory.mktemp("kubeconfigs"))
 
 
 @pytest.hookimpl(wrapper=True)

@@ -156,7 +156,7 @@ def test_a_cluster_is_reached_by_proxies_programs_and_relative_paths(dc1: SiteSt
     def reached() -> None:
         dc1.up("--skip-preview")
         dc1.pulumi("refresh", "--yes", "--skip-preview", "--expect-no-changes")
-        status = json.loads(dc1.dcmesh("status", "--json").stdout)
+        status = dc1.status()
         assert status["problems"] == []
 
     with connect_proxy({API_NAME: dc1.api.removeprefix("https://").partition(":")[0]}) as proxy:
@@ -341,7 +341,7 @@ def test_certificates_of_ones_own_authority(trust: Project, dc1: SiteStack, dc2:
         intermediate.verify_directly_issued_by(authority.cert)
         assert intermediate.subject == common_name(f"Example {site.stack}")
         eventually("all pods would start with the new root", lambda site=site: roots(site) == {pem(authority.cert)})
-        status = json.loads(site.dcmesh("status", "--json").stdout)
+        status = site.status()
         soon = f"{site.stack} certificate of intermediate Example {site.stack}: expires in 60 days"
         assert [problem["text"].partition(",")[0] for problem in status["problems"]] == [soon]
     for site in (dc1, dc2):

@@ -27,7 +27,6 @@ from .toolbox import (
     drain_seconds,
     draining_soon,
     eventually,
-    kubectl_of,
     lab_config,
     lab_for_a_while,
     log_in,
@@ -101,11 +100,6 @@ def pair(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project
 
 
 @pytest.fixture(scope="module")
-def sites(pair: Project, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Kubectl]:
-    return kubectl_of(pair, tmp_path_factory.mktemp("kubeconfigs"))
-
-
-@pytest.fixture(scope="module")
 def client(sites: dict[str, Kubectl]) -> tuple[str, ...]:
     """A client: a pod of dc2 in a namespace without sidecars."""
     sites["dc2"]("create", "namespace", "reports")
@@ -160,7 +154,7 @@ def test_the_status_shows_the_egress_gateway_and_that_nothing_enforces_its_polic
     """
 
     def told() -> Any:
-        (gateway,) = json.loads(pair.dcmesh("status", "--json").stdout)["sites"]["dc2"]["egressGateways"]
+        (gateway,) = pair.status()["sites"]["dc2"]["egressGateways"]
         return gateway
 
     eventually("the stranger has ended", lambda: told()["open"] is not None, within=90)
@@ -171,7 +165,7 @@ def test_the_status_shows_the_egress_gateway_and_that_nothing_enforces_its_polic
         "open": True,
         "state": "warning",
     }
-    shown = json.loads(pair.dcmesh("status", "--json").stdout)
+    shown = pair.status()
     hosts = {host["host"]: host["answer"]["text"] for host in shown["sites"]["dc2"]["hosts"]}
     assert hosts == {"hello-0.hello.demo.svc.cluster.local": "hello-0", DB0: "greeting"}
     assert [p["text"] for p in shown["problems"] if "is none of its clients was answered" not in p["text"]] == []
@@ -204,7 +198,7 @@ def test_a_stranger_is_shut_out_where_something_enforces_the_policies(
         pair.up("--refresh", "--skip-preview")
 
         def told() -> Any:
-            (gateway,) = json.loads(pair.dcmesh("status", "--json").stdout)["sites"]["dc2"]["egressGateways"]
+            (gateway,) = pair.status()["sites"]["dc2"]["egressGateways"]
             return gateway
 
         eventually("the stranger has ended", lambda: told()["open"] is not None, within=120)
@@ -257,7 +251,7 @@ def test_somebody_elses_gateway_at_its_port_is_named_and_shuts_nothing(
     spec = {"selector": {"istio": "dcmesh-egress"}, "servers": [{**server, "hosts": ["*"]}]}
     sites["dc2"].apply(istio("Gateway", "theirs", "dcmesh-egress", spec))
     always(sites["dc2"], client, 5)
-    said = json.loads(pair.dcmesh("status", "--json").stdout)["problems"]
+    said = pair.status()["problems"]
     (told,) = [problem["text"] for problem in said if "Gateway dcmesh-egress/theirs" in problem["text"]]
     assert f"has the port of {HOST} to itself once dcmesh's own Gateway is written anew" in told
     sites["dc2"]("delete", "gateways.networking.istio.io", "theirs", "--namespace", "dcmesh-egress")

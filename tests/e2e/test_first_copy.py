@@ -1,7 +1,6 @@
 """A replica's first copy by mariadb-backup, of 4 GiB: under a writer, cut off, held up. bench/first_copy times it."""
 # ruff: noqa: S608 - SQL is the tests' own
 
-import json
 import re
 import time
 from collections.abc import Iterator
@@ -19,12 +18,11 @@ from .toolbox import (
     Lab,
     Project,
     eventually,
-    kubectl_of,
     lab_config,
     lab_for_a_while,
     standing,
 )
-from .writers import begin, pause
+from .writers import SHOP, begin, pause
 
 pytestmark = pytest.mark.soak(
     proves=(
@@ -44,7 +42,6 @@ ROWS = 3840
 
 PROGRESS = re.compile(r"copies \S+ \d+ of about \d+ MiB, \d+ MiB/s, about \d+ s left")
 
-HOST = "db-0.db.wookie.svc.cluster.local"
 EGRESS = {"namespace": "dcmesh-egress", "serviceAccount": "egress"}
 
 
@@ -91,17 +88,11 @@ def pair(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project
 
 
 @pytest.fixture(scope="module")
-def sites(pair: Project, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Kubectl]:
-    return kubectl_of(pair, tmp_path_factory.mktemp("kubeconfigs"))
-
-
-@pytest.fixture(scope="module")
 def source(sites: dict[str, Kubectl]) -> Database:
     """The source, with what a dump stumbles over, and a writer that never stops."""
     source = Database(sites["dc1"], "wookie", "db-0")
+    source(SHOP)
     source(
-        "CREATE DATABASE shop; CREATE TABLE shop.written (site VARCHAR(8), number BIGINT, PRIMARY KEY (site, number));"
-        "CREATE USER shopper@'%' IDENTIFIED BY 'ordinary'; GRANT ALL PRIVILEGES ON shop.* TO shopper@'%';"
         "CREATE TABLE shop.gone (a INT); CREATE VIEW shop.broken AS SELECT a FROM shop.gone; DROP TABLE shop.gone;"
         "CREATE TABLE shop.old (a INT) ENGINE = MyISAM; INSERT INTO shop.old VALUES (7);"
         "CREATE TABLE shop.large (a LONGBLOB); INSERT INTO shop.large VALUES (REPEAT('''', 256 << 20));"
@@ -154,7 +145,7 @@ def test_a_copy_under_a_writer(pair: Project, source: Database, replica: Databas
     told = set[str]()
 
     def prepared() -> bool:
-        found = [problem["text"] for problem in json.loads(pair.dcmesh("status", "--json").stdout)["problems"]]
+        found = [problem["text"] for problem in pair.status()["problems"]]
         told.update(text for text in found if PROGRESS.search(text))
         return replica.ready()
 
@@ -197,19 +188,3 @@ def test_nobody_gets_a_backup_without_a_password(source: Database) -> None:
         "exec", "--namespace", "wookie", "writer", "--", "timeout", "20", "bash", "-c", script, check=False
     )
     assert said.split("\n") == ["dcmesh-copy 1", "refused"]
-
-
-DUMP = """
-as="--defaults-file=/run/mysqld/source.cnf --max-allowed-packet=1G --quick --single-transaction --skip-lock-tables"
-begun=$EPOCHREALTIME
-{ echo "SET sql_log_bin = 0; CREATE DATABASE dumped; USE dumped;"; mariadb-dump $as shop filled; } |
-  mariadb --socket=/run/mysqld/mysqld.sock --max-allowed-packet=1G --binary-mode
-echo "$begun $EPOCHREALTIME"
-mariadb --socket=/run/mysqld/mysqld.sock --execute="SET sql_log_bin = 0; DROP DATABASE dumped"
-"""
-
-
-def dumped(replica: Database) -> float:
-    """Take a dump of the large table as a first copy does; return how many seconds it took."""
-    begun, done = replica.site("exec", *replica.inside, "--", "bash", "-c", DUMP).split()
-    return float(done) - float(begun)

@@ -476,7 +476,7 @@ def test_tenants_neither_lead_the_host_elsewhere_nor_open_more(
     named = {"Istio's own name of it": f"outbound_.3306_._.{SERVED}", "the Service": f"outbound_.3306_._.{PRIMARY}"}
     attempts = {name: {**genuine, "server_name": server_name} for name, server_name in named.items()}
     assert dial(attempts) == dict.fromkeys(attempts, "refused")
-    said = json.loads(pair.dcmesh("status", "--json").stdout)["problems"]
+    said = pair.status()["problems"]
     assert [problem["text"] for problem in said if "ServiceEntry tenant/own" in problem["text"]], said
     sites["dc1"]("delete", "namespace", "tenant")
     move(sites["dc1"], "db-0")

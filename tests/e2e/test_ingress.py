@@ -273,7 +273,7 @@ def found_by_doctor(pair: Project, host: str) -> list[str]:
 
 def critical(pair: Project, what: str) -> bool:
     """Tell whether status calls something critical."""
-    problems = json.loads(pair.dcmesh("status", "--json").stdout)["problems"]
+    problems = pair.status()["problems"]
     return any(of["state"] == "critical" and what in of["text"] for of in problems)
 
 
@@ -498,7 +498,7 @@ def test_what_cannot_be_exported_is_refused(pair: Project, sites: dict[str, Kube
 def test_nothing_changes_and_status_and_doctor_find_nothing(pair: Project, linked: str) -> None:
     """They find only that a lab enforces no NetworkPolicies, and that a Service of the demo says HTTP."""
     pair.up("--expect-no-changes")
-    said = json.loads(pair.dcmesh("status", "--json").stdout)["problems"]
+    said = pair.status()["problems"]
     assert [of["text"] for of in said if "enforces NetworkPolicies" not in of["text"]] == []
     for host in (*HOSTS, "hello-0.hello.in-by-sidecar.svc.cluster.local"):
         assert found_by_doctor(pair, host) == []

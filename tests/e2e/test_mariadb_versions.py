@@ -3,9 +3,7 @@
 The tests stand in the order of a pair's life. Each begins where the one before it ended.
 """
 
-import json
 from collections.abc import Iterator
-from itertools import pairwise
 
 import pytest
 
@@ -19,13 +17,12 @@ from .toolbox import (
     Project,
     eventually,
     example,
-    kubectl_of,
     lab_for_a_while,
     standing,
     start,
     switch,
 )
-from .writers import Writers, assert_nothing_is_lost
+from .writers import SHOP, Writers, assert_nothing_is_lost
 
 pytestmark = pytest.mark.soak(
     proves=("components/databases/mariadb_prepare.sh", "dcmesh/databases/replication.py", "dcmesh/status/databases.py")
@@ -57,11 +54,6 @@ def pair(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project
 
 
 @pytest.fixture(scope="module")
-def sites(pair: Project, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Kubectl]:
-    return kubectl_of(pair, tmp_path_factory.mktemp("kubeconfigs"))
-
-
-@pytest.fixture(scope="module")
 def databases(sites: dict[str, Kubectl]) -> dict[str, Database]:
     return {
         f"{name} {pod}": Database(site, NAMESPACES[name], pod)
@@ -72,9 +64,8 @@ def databases(sites: dict[str, Kubectl]) -> dict[str, Database]:
 
 @pytest.fixture(scope="module")
 def writers(sites: dict[str, Kubectl], databases: dict[str, Database]) -> Writers:
+    databases["dc1 db-0"](SHOP)
     databases["dc1 db-0"](
-        "CREATE DATABASE shop; CREATE TABLE shop.written (site VARCHAR(8), number BIGINT, PRIMARY KEY (site, number));"
-        "CREATE USER shopper@'%' IDENTIFIED BY 'ordinary'; GRANT ALL PRIVILEGES ON shop.* TO shopper@'%';"
         "CREATE USER master@'%' IDENTIFIED BY 'all'; GRANT ALL PRIVILEGES ON *.* TO master@'%';"
         "CREATE TABLE shop.prices (item VARCHAR(20), price INT) WITH SYSTEM VERSIONING;"
         "INSERT INTO shop.prices VALUES ('bread', 3), ('salt', 2); DELETE FROM shop.prices WHERE item = 'salt'"
@@ -92,7 +83,7 @@ def set_image(pair: Project, site: int, image: str) -> None:
 
 def problems(pair: Project) -> list[str]:
     """Return what the status says of databases."""
-    texts = [problem["text"] for problem in json.loads(pair.dcmesh("status", "--json").stdout)["problems"]]
+    texts = [problem["text"] for problem in pair.status()["problems"]]
     return [text for text in texts if " database " in text]
 
 
@@ -111,11 +102,6 @@ def assert_all_is_everywhere(primary: str, writers: Writers, databases: dict[str
 
 def version(database: Database) -> str:
     return database("SELECT SUBSTRING_INDEX(VERSION(), '.', 2)")
-
-
-def longest_pause(writers: Writers, site: str) -> float:
-    done = [row.done for row in writers.written() if row.site == site]
-    return max(after - before for before, after in pairwise(done))
 
 
 def test_a_newer_client_speaks_to_an_older_server_once_it_is_told(
@@ -139,7 +125,7 @@ def test_the_replicas_site_is_upgraded_first(pair: Project, writers: Writers, da
         "dc2 db-1": NEWER_MARIADB,
     }
     assert_all_is_everywhere("dc1", writers, databases)
-    print(f"no writer at the source for {longest_pause(writers, 'dc1'):.2f} s")
+    print(f"no writer at the source for {writers.pause('dc1'):.2f} s")
     eventually("all is well", lambda: pair.dcmesh("status").returncode == 0)
 
 

@@ -34,7 +34,7 @@ from .toolbox import (
     start,
     switch,
 )
-from .writers import Client, Writers, assert_nothing_is_lost, rows
+from .writers import SHOP, Client, Writers, assert_nothing_is_lost, rows
 
 PROVES = (
     "components/databases/pxc*",
@@ -314,10 +314,7 @@ def test_the_primarys_nodes_start_read_only_and_are_opened(sites: dict[str, Kube
 @pytest.fixture(scope="module")
 def shop(sites: dict[str, Kubectl]) -> None:
     """A table in which clients write, and their account, on every node."""
-    nodes(sites)["dc1 db-pxc-0"](
-        "CREATE DATABASE shop; CREATE TABLE shop.written (site VARCHAR(8), number BIGINT, PRIMARY KEY (site, number));"
-        "CREATE USER shopper@'%' IDENTIFIED BY 'ordinary'; GRANT ALL PRIVILEGES ON shop.* TO shopper@'%'"
-    )
+    nodes(sites)["dc1 db-pxc-0"](SHOP)
     shown = "SELECT user FROM mysql.user WHERE user = 'shopper'"
     for name, server in nodes(sites).items():
         eventually(f"{name} has them", lambda s=server: s(shown).strip() == "shopper")

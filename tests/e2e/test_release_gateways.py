@@ -127,7 +127,7 @@ def sidecars(site: Kubectl, namespace: str) -> list[str]:
 
 def problems(pair: Project) -> list[str]:
     """Return what `status` finds, except that nothing in the lab enforces NetworkPolicies."""
-    found = json.loads(pair.dcmesh("status", "--json").stdout)["problems"]
+    found = pair.status()["problems"]
     return [problem["text"] for problem in found if "is none of its clients was answered" not in problem["text"]]
 
 

@@ -409,7 +409,7 @@ def test_a_cluster_is_reached_by_a_proxy_a_program_and_relative_paths(dc1: SiteS
         known["clusters"][0]["cluster"]["proxy-url"] = proxy
         (home / "config").write_text(yaml.safe_dump(known))
         dc1.follow("--refresh")
-        assert json.loads(dc1.dcmesh("status", "--json").stdout)["problems"] == []
+        assert dc1.status()["problems"] == []
     with dc1.edit_site() as site:
         site["cluster"] = before
 

@@ -28,12 +28,11 @@ from .toolbox import (
     Project,
     eventually,
     example,
-    kubectl_of,
     lab_for_a_while,
     standing,
     switch,
 )
-from .writers import Writers, assert_nothing_is_lost, begin, pause, rows
+from .writers import SHOP, Writers, assert_nothing_is_lost, begin, pause, rows
 
 NAMESPACES = {"dc1": "wookie", "dc2": "wookie-dr"}
 SOAK = pytest.mark.soak(
@@ -62,20 +61,14 @@ def pair(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project
 
 
 @pytest.fixture(scope="module")
-def sites(pair: Project, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Kubectl]:
-    return kubectl_of(pair, tmp_path_factory.mktemp("kubeconfigs"))
-
-
-@pytest.fixture(scope="module")
 def databases(sites: dict[str, Kubectl]) -> dict[str, Database]:
     return {name: Database(site, NAMESPACES[name], "db-0") for name, site in sites.items()}
 
 
 @pytest.fixture(scope="module")
 def writers(sites: dict[str, Kubectl], databases: dict[str, Database]) -> Writers:
+    databases["dc1"](SHOP)
     databases["dc1"](
-        "CREATE DATABASE shop; CREATE TABLE shop.written (site VARCHAR(8), number BIGINT, PRIMARY KEY (site, number));"
-        "CREATE USER shopper@'%' IDENTIFIED BY 'ordinary'; GRANT ALL PRIVILEGES ON shop.* TO shopper@'%';"
         # This writes as root, who may write on a read-only server.
         "CREATE TABLE shop.ticks (number BIGINT AUTO_INCREMENT PRIMARY KEY, server INT UNSIGNED);"
         "CREATE DEFINER = root@'%' EVENT shop.tick ON SCHEDULE EVERY 1 SECOND DO"

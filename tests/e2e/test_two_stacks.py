@@ -9,7 +9,7 @@ from lab.paths import LabPaths
 
 from .site_stack import SiteStack
 from .toolbox import Database, Lab, Project, eventually, example, lab_for_a_while, switch
-from .writers import Writers, assert_nothing_is_lost
+from .writers import SHOP, Writers, assert_nothing_is_lost
 
 pytestmark = pytest.mark.soak(
     proves=(
@@ -73,10 +73,7 @@ def databases(stacks: dict[str, SiteStack]) -> dict[str, Database]:
 
 @pytest.fixture(scope="module")
 def writers(dc1: SiteStack, dc2: SiteStack, databases: dict[str, Database]) -> Writers:
-    databases["dc1"](
-        "CREATE DATABASE shop; CREATE TABLE shop.written (site VARCHAR(8), number BIGINT, PRIMARY KEY (site, number));"
-        "CREATE USER shopper@'%' IDENTIFIED BY 'ordinary'; GRANT ALL PRIVILEGES ON shop.* TO shopper@'%'"
-    )
+    databases["dc1"](SHOP)
     writers = Writers({site.stack: site.kubectl for site in (dc1, dc2)}, NAMESPACES)
     writers.write("dc1")
     return writers

@@ -368,6 +368,10 @@ class Project:
         command = ("venv/bin/python", "-m", "dcmesh", verb, *options)
         return run(*command, check=False, timeout=60, cwd=self.directory, env=self.environment | environment)
 
+    def status(self) -> Any:
+        """Return what `python -m dcmesh status` says of the stack, whatever it finds."""
+        return json.loads(self.dcmesh("status", "--json").stdout)
+
     def output(self, name: str) -> Any:
         return json.loads(self.pulumi("stack", "output", name, "--json", "--show-secrets"))
 

@@ -2,7 +2,7 @@
 # ruff: noqa: S608 - SQL is the tests' own
 
 import math
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Callable, Iterable, Mapping, Set
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
@@ -10,6 +10,12 @@ from itertools import pairwise
 from .toolbox import MARIADB, Kubectl, eventually, log_in, start
 
 LOG = "/tmp/written"  # noqa: S108 - in a pod of its own
+
+SHOP = (
+    "CREATE DATABASE shop; CREATE TABLE shop.written (site VARCHAR(8), number BIGINT, PRIMARY KEY (site, number));"
+    "CREATE USER shopper@'%' IDENTIFIED BY 'ordinary'; GRANT ALL PRIVILEGES ON shop.* TO shopper@'%'"
+)
+"""The statements that make the table in which clients write, and their account."""
 
 # Tries to write numbered rows at a host, each on a new connection. For each committed row it prints the seconds since
 # the epoch before and after the commit, and the row's number.
@@ -79,7 +85,10 @@ def begin(
 
 def pause(site: Kubectl, inside: tuple[str, ...]) -> float:
     """Return the longest time, in seconds, in which none of a client's rows was committed."""
-    done = [float(line.split()[1]) for line in site("exec", *inside, "--", "cat", LOG).splitlines()]
+    return _longest(float(line.split()[1]) for line in site("exec", *inside, "--", "cat", LOG).splitlines())
+
+
+def _longest(done: Iterable[float]) -> float:
     return max(after - before for before, after in pairwise(done))
 
 
@@ -89,7 +98,7 @@ class Writers:
     def __init__(
         self, sites: Mapping[str, Kubectl], namespaces: Mapping[str, str], client: Client = MARIADB_CLIENT
     ) -> None:
-        """Start the clients. The table `shop.written` and the account `shopper` must exist.
+        """Start the clients. What `SHOP` makes must exist.
 
         Args:
             sites: the sites.
@@ -117,6 +126,10 @@ class Writers:
                 begun, done, number = line.split()
                 found.append(Written(float(begun), float(done), int(number), name))
         return sorted(found)
+
+    def pause(self, site: str) -> float:
+        """Return the longest time, in seconds, in which none of a site's rows was committed."""
+        return _longest(row.done for row in self.written() if row.site == site)
 
     def _log(self, site: str) -> str:
         if site not in self._pods:

@@ -28,7 +28,7 @@ DATABASES = {f"db-{n}.db.wookie.svc.cluster.local": f"db-{n}" for n in range(3)}
 
 
 def test_the_status_shows_what_answers_at_each_host(pair: Project) -> None:
-    status = json.loads(pair.dcmesh("status", "--json").stdout)
+    status = pair.status()
     answers = {host["host"]: host["answer"]["text"] for host in status["sites"]["dc2"]["hosts"]}
     assert answers == HOSTS | dict.fromkeys(DATABASES, "greeting")
 
