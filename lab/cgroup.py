@@ -17,19 +17,31 @@ from lab.paths import SitePaths
 
 _ROOT = Path("/sys/fs/cgroup")
 
+# A group has the processor time of one ordinary process, by default, and containerd puts the containers of all labs
+# into one group. Beside a few Pulumi processes, probes then time out, and nothing in the sites is to blame. These give
+# a group the time of twenty, in the words of version 1 and 2.
+_PROCESSOR_TIME = {"cpu.shares": 20 * 1024, "cpu.weight": 20 * 100}
+
 
 def create(site: SitePaths) -> None:
     """Make the site's cgroup in every hierarchy, with a leaf for the site's own processes.
 
-    Version 2 allows processes in leaves only. kubelet puts the containers into groups beside this leaf.
+    Version 2 allows processes in leaves only. containerd puts the containers into a group that all labs share.
     """
     for leaf in _own_leaves(site):
+        own, lab, labs, hierarchy = list(leaf.parents)[:4]
+        containers = hierarchy / NAMESPACE
         leaf.mkdir(parents=True, exist_ok=True)
-        for group in (leaf.parents[2], leaf.parents[1], leaf.parent, leaf):
+        containers.mkdir(exist_ok=True)
+        for group in (labs, lab, own, leaf, containers):
             # In a new group of version 1 they are empty, and no process can enter the group.
             for setting in ("cpuset.cpus", "cpuset.mems"):
                 with contextlib.suppress(OSError):
                     (group / setting).write_text((group.parent / setting).read_text())
+        for group in (labs, containers):
+            for setting, value in _PROCESSOR_TIME.items():
+                if (group / setting).exists():
+                    (group / setting).write_text(str(value))
 
 
 def join_command(site: SitePaths) -> str:
@@ -100,12 +112,17 @@ def remove(site: SitePaths) -> None:
     containers = _containers(site)
     for hierarchy in _hierarchies():
         group = _group(hierarchy, site)
+        labs = group.parent.parent
         inner = sorted(group.rglob("*/"), reverse=True) if group.is_dir() else []
-        for directory in (*(hierarchy / of for of in containers), *inner, group, group.parent, group.parent.parent):
-            try:
-                directory.rmdir()
-            except OSError:
-                continue  # The group does not exist, or another site uses it as well.
+        for directory in (*(hierarchy / of for of in containers), *inner, group, group.parent, labs):
+            _remove_unused(directory)
+        if not labs.exists():
+            _remove_unused(hierarchy / NAMESPACE)
+
+
+def _remove_unused(group: Path) -> None:
+    with contextlib.suppress(OSError):  # The group does not exist, or another site uses it as well.
+        group.rmdir()
 
 
 def _hierarchies() -> list[Path]:
