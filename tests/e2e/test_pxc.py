@@ -580,6 +580,28 @@ def all_are_ready(site: Kubectl, namespace: str, *, within: float = 180) -> None
 
 @SOAK
 @pytest.mark.usefixtures("shop")
+def test_the_channel_goes_to_the_next_source_by_itself_when_the_first_is_gone(
+    clusters: Project, sites: dict[str, Kubectl]
+) -> None:
+    """Kubernetes may not start the first source again. Its missing rows come by way of the next one."""
+    dc1, follower = sites["dc1"], nodes(sites)["dc2 db-pxc-0"]
+    first = follower.channel()["Source_Host"]
+    (node,) = dc1("get", "nodes", "--output", "jsonpath={.items[*].metadata.name}").split()
+    dc1("cordon", node)
+    try:
+        dc1("delete", "pod", HOSTS[first], "--namespace", "wookie", "--force", "--grace-period=0")
+        arrives(sites, "source", within=180)
+        assert follower.channel()["Source_Host"] in HOSTS.keys() - {first}
+    finally:
+        dc1("uncordon", node)
+    all_are_ready(dc1, "wookie")
+    assert ("source", 1) in rows(Server(dc1, "wookie", HOSTS[first]))
+    eventually("all is well", lambda: status(clusters)[0] == 0, within=120)
+    roles(clusters, primary="dc1", source=follower.channel()["Source_Host"])  # It may be the first one again.
+
+
+@SOAK
+@pytest.mark.usefixtures("shop")
 def test_after_a_long_cut_the_channel_comes_back_by_itself(lab: Lab, sites: dict[str, Kubectl]) -> None:
     """MySQL tries one source after the other for ever, where a single source would be tried three times."""
     follower = nodes(sites)["dc2 db-pxc-0"]
@@ -909,3 +931,28 @@ def test_it_returns_and_nobody_opens_it(
     servers, committed = nodes(sites), {(row.site, row.number) for row in writers.written()}
     assert committed <= rows(servers["dc1 db-pxc-0"]), "nothing is dropped"
     assert not committed <= rows(servers["dc2 db-pxc-0"]), "nothing is merged"
+
+
+@SOAK
+def test_without_its_volumes_it_follows_anew_and_is_the_primary_again(
+    clusters: Project, sites: dict[str, Kubectl], writers: Writers
+) -> None:
+    """As long as dc2's binary logs reach back to the begin."""
+    servers = nodes(sites)
+    committed = {(row.site, row.number) for row in writers.written()}
+    kept = committed & rows(servers["dc2 db-pxc-0"])
+    where = ("--namespace", "wookie", "--selector", "app.kubernetes.io/component=pxc")
+    sites["dc1"]("delete", "pvc", *where, "--wait=false")
+    sites["dc1"]("delete", "pod", *where)
+    all_are_ready(sites["dc1"], "wookie", within=240)
+    eventually("all is well", lambda: status(clusters)[0] == 0, within=120)
+    with clusters.edit() as edited:
+        edited["dcmesh:primary"] = "dc1"
+    writers.begin("dc1", first=2 * 10**6)
+    clusters.up("--skip-preview")
+    roles(clusters, primary="dc1", source=next(iter(HOSTS)))
+    writers.write("dc1")
+    assert writers.turns()[-3:] == ["dc1", "dc2", "dc1"]
+    wanted = {(row.site, row.number) for row in writers.written()} - (committed - kept)
+    for name, server in servers.items():
+        eventually(f"{name} has every row that was kept", lambda s=server: wanted <= rows(s))
