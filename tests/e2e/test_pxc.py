@@ -937,10 +937,12 @@ def test_it_returns_and_nobody_opens_it(
 def test_without_its_volumes_it_follows_anew_and_is_the_primary_again(
     clusters: Project, sites: dict[str, Kubectl], writers: Writers
 ) -> None:
-    """As long as dc2's binary logs reach back to the begin."""
+    """As long as dc2's binary logs reach back to the beginning. What only the old volumes had is gone."""
     servers = nodes(sites)
     committed = {(row.site, row.number) for row in writers.written()}
     kept = committed & rows(servers["dc2 db-pxc-0"])
+    lost = {(site, number) for site, number in committed - kept if site == "dc1"}
+    assert lost
     where = ("--namespace", "wookie", "--selector", "app.kubernetes.io/component=pxc")
     sites["dc1"]("delete", "pvc", *where, "--wait=false")
     sites["dc1"]("delete", "pod", *where)
@@ -956,3 +958,4 @@ def test_without_its_volumes_it_follows_anew_and_is_the_primary_again(
     wanted = {(row.site, row.number) for row in writers.written()} - (committed - kept)
     for name, server in servers.items():
         eventually(f"{name} has every row that was kept", lambda s=server: wanted <= rows(s))
+        assert not lost & rows(server), "the volumes are new"

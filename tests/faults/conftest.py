@@ -16,7 +16,9 @@ STACK = "faults"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--document", type=Path, metavar="FILE", help="write what the faults cost, if all tests pass")
+    parser.addoption(
+        "--document", type=Path, metavar="FILE", help="write what a database's faults cost, if no test failed before"
+    )
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +89,7 @@ def outcomes(request: pytest.FixtureRequest) -> Iterator[list[Outcome]]:
 def gathered(request: pytest.FixtureRequest, table: Table) -> Iterator[list[Outcome]]:
     """Yield a list for the costs of a table's faults.
 
-    They are written at the end if that is wanted, all faults were tried, and none has failed.
+    They are written at the end if that is wanted, all faults of the table were tried, and no test has failed so far.
     """
     found: list[Outcome] = []
     yield found

@@ -14,6 +14,7 @@ PROVES = (
     "dcmesh/model/pxc.py",
     "lab/pxc_standin/*",
     "tests/faults/mysql_stage.py",
+    "tests/faults/stage.py",
 )
 
 
@@ -53,7 +54,9 @@ MYSQL_FAULTS = (
         name="first source gone",
         how=f"{KILLED.format(f'{FIRST} in dc1')}, which gets no node until the channel has another source",
         do=source_gone,
-        bounds=Bounds(noticed=5, stall=75, resumed=75, why=f"{RETRY}; then the next source of the list"),
+        bounds=Bounds(
+            noticed=5, stall=75, resumed=75, why=f"the connection ends at once; {RETRY}; then the next source"
+        ),
         proves=PROVES,
     ),
     Fault(
@@ -70,7 +73,7 @@ MYSQL_FAULTS = (
     ),
     Fault(
         name="gateway pod killed, one of two",
-        how=KILLED.format("the pod that the channel goes through"),
+        how=KILLED.format("the pod of dc1 that the channel goes through"),
         do=gateway_killed,
         bounds=Bounds(
             noticed=5, stall=40, resumed=40, why=f"the other pod takes over once the Service has forgotten it; {RETRY}"
@@ -79,7 +82,7 @@ MYSQL_FAULTS = (
     ),
     Fault(
         name="all gateway pods killed",
-        how=KILLED.format("both pods"),
+        how=KILLED.format("both pods of dc1"),
         do=gateways_killed,
         bounds=Bounds(noticed=5, stall=75, resumed=75, why=f"{KUBELET}; {RETRY}, and the next source"),
         proves=PROVES,

@@ -172,7 +172,7 @@ class MySQLStage(Stage):
         return {f"{pod} {number}" for pod in PODS for number in self.source.sql(dumps, pod).split()}
 
     def well(self) -> bool:
-        """Tell whether every pod is ready, the channel runs and rows are committed."""
+        """Tell whether all nodes and dc1's gateways are ready, the channel runs and rows are committed."""
         return (
             self.observer.last.connected
             and self.source.well(SOURCE, NODES, len(PODS))
