@@ -13,10 +13,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-from lab import cgroup, image_store, network, processes
+from lab import cgroup, image_store, lock, network, processes
 from lab.errors import LabError
 from lab.network import SiteAddresses
-from lab.paths import SitePaths
+from lab.paths import STATE, SitePaths
 
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _KUBELET = Path("/var/lib/kubelet")
@@ -32,7 +32,8 @@ def start(site: SitePaths, binaries: Path) -> None:
     shutil.rmtree(site.run, ignore_errors=True)
     for directory in (site.run, site.logs, site.volumes, site.state / "kubelet", _KUBELET):
         directory.mkdir(parents=True, exist_ok=True)
-    cgroup.create(site)
+    with lock.held(STATE):
+        cgroup.create(site)
     log = site.logs / "start.log"
     with log.open("wb") as output:
         first = subprocess.Popen(
@@ -57,7 +58,8 @@ def stop(site: SitePaths) -> None:
         LabError: a process does not end.
     """
     cgroup.kill(site)
-    cgroup.remove(site)
+    with lock.held(STATE):
+        cgroup.remove(site)
     shutil.rmtree(site.run, ignore_errors=True)
 
 

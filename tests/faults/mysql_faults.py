@@ -20,9 +20,8 @@ PROVES = (
 
 def followed(stage: Stage) -> str:
     """Return the source that the replica's channel has; empty if this node has no channel."""
-    # The first column is empty while the receiver is stopped, and `sql` drops the tab after it.
-    shown = "\t" + stage.replica.sql("SHOW REPLICA STATUS", FIRST)
-    return next((pod for pod in PODS if f"\t{pod}." in shown), "")
+    asked = "SELECT HOST FROM performance_schema.replication_connection_configuration"
+    return stage.replica.sql(asked, FIRST).partition(".")[0]
 
 
 def source_gone(stage: Stage, mark: Mark) -> None:

@@ -247,7 +247,7 @@ class Session:
             line = self.process.stdout.readline()
             if not line:
                 raise GoneError
-            lines.append(line.rstrip("\n"))  # An empty first column is a tab.
+            lines.append(line.strip())
         return lines[:-2]
 
     def close(self) -> None:
@@ -292,7 +292,7 @@ class Observer(threading.Thread):
             answer = session.ask(self.LOOK)
             if answer[:1] != ["highest"]:
                 raise GoneError
-            status = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in answer[2:])}
+            status = {key: value.strip() for key, _, value in (line.partition(":") for line in answer[2:])}
             connected = status.get("Slave_IO_Running") == "Yes"
             self.samples.append(Sample(time.time(), int(answer[1]), connected))
             error = status.get("Last_IO_Error", "")
