@@ -10,6 +10,7 @@ from cryptography import x509
 
 from bench.data_path.figures import STREAMED
 from bench.peers import authority, haproxy, multi_primary, report
+from bench.peers.dcmesh import objects_of
 from bench.peers.figures import CUT, DCMESH, FAULTS, HAPROXY, MULTI_PRIMARY, PAIR, SET_UP, UNANSWERED, WAYS
 from bench.peers.haproxy import HaProxy
 from bench.peers.peer import POD, REPLICA, SOURCE
@@ -101,6 +102,14 @@ def test_a_chain_is_what_openssl_accepts(tmp_path: Path) -> None:
 def test_a_pods_service_selects_that_pod() -> None:
     assert multi_primary.service()["spec"]["selector"] == POD
     assert multi_primary.MultiPrimary.host == f"db-0.{SOURCE}.svc.cluster.local"
+
+
+def test_a_charts_objects_count_one_by_one() -> None:
+    names = {"Deployment.apps/v1": ["istio-system/istiod"], "ConfigMap/v1": ["istio-system/a", "istio-system/b"]}
+    release = {"type": "kubernetes:helm.sh/v3:Release", "outputs": {"resourceNames": names}}
+    secret = {"type": "kubernetes:core/v1:Secret", "outputs": {"kind": "Secret"}}
+    others = [{"type": "pulumi:providers:kubernetes"}, {"type": "dcmesh:components:Site"}]
+    assert objects_of([release, secret, *others]) == 4
 
 
 def test_the_table_has_all_that_was_measured() -> None:
