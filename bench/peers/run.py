@@ -11,6 +11,7 @@ from contextlib import closing, contextmanager
 from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from bench.clusters import clusters
 from bench.data_path import direct
@@ -74,7 +75,7 @@ ROW = "INSERT INTO bench.small (text) VALUES ('')"
 HAS_IT = "SELECT MASTER_GTID_WAIT('{position}', 1)"
 """A row of the source, and whether the replica has it."""
 
-LONG = 600.0
+LONG = 300.0
 """Seconds that anything may take until the database answers again."""
 
 
@@ -94,11 +95,13 @@ def run(record: Recorder, rounds: int) -> None:
                 TemporaryDirectory(prefix="peers-") as name,
                 clusters(LAB, Path(name)) as sites,
             ):
-                measure(kind(sites, Path(name)), sites, Path(name), record, number)
+                measure(kind(sites, Path(name)), sites, Path(name), record, number, failures)
     failures.tell()
 
 
-def measure(peer: Peer, sites: Mapping[str, Kubectl], directory: Path, record: Recorder, number: int) -> None:
+def measure(
+    peer: Peer, sites: Mapping[str, Kubectl], directory: Path, record: Recorder, number: int, failures: Failures
+) -> None:
     """Set a peer up, use it, and break its parts."""
 
     def note(metric: str, unit: str, value: float, case: str = PAIR) -> None:
@@ -137,7 +140,8 @@ def measure(peer: Peer, sites: Mapping[str, Kubectl], directory: Path, record: R
         pair.clear()
         for percent, value in sysbench.queries(way.target, seconds=NEAR.seconds).items():
             keep(percentile_of(QUERY, percent), "ms", value)
-        note(MEMORY, "B", memory(sites.values()))
+        with failures.noted(f"memory of {peer.name}, round {number}"):
+            note(MEMORY, "B", memory(sites.values()))
     for fault, action in faults(peer).items():
         gap, cut = broken(peer, sites, action)
         note(UNANSWERED, "s", gap, fault)
@@ -161,11 +165,25 @@ def memory(sites: Iterable[Kubectl]) -> float:
     total = 0.0
     for kubectl in sites:
         (node,) = kubectl.names("nodes")
-        seen = json.loads(kubectl("get", "--raw", f"/api/v1/nodes/{node}/proxy/stats/summary"))
-        for pod in seen["pods"]:
-            if pod["podRef"]["namespace"] != "kube-system":
-                others = (of for of in pod.get("containers", ()) if of["name"] != "mariadb")
-                total += sum(of.get("memory", {}).get("workingSetBytes", 0) for of in others)
+        # Without what kubelet would also say of disks, which it may not know on the lab.
+        path = f"/api/v1/nodes/{node}/proxy/stats/summary?only_cpu_and_memory=true"
+        total += working_sets(json.loads(kubectl("get", "--raw", path))["pods"])
+    return total
+
+
+def working_sets(pods: Iterable[Mapping[str, Any]]) -> float:
+    """Return the working sets of everything except databases and Kubernetes itself.
+
+    Raises:
+        ValueError: kubelet does not know those of a container that runs.
+    """
+    total = 0.0
+    for pod in pods:
+        others = [of for of in pod.get("containers", ()) if of["name"] != "mariadb"]
+        for of in others if pod["podRef"]["namespace"] != "kube-system" else ():
+            if "workingSetBytes" not in of.get("memory", {}):
+                raise ValueError(f"kubelet does not know the memory of {of['name']} of {pod['podRef']['name']}")
+            total += of["memory"]["workingSetBytes"]
     return total
 
 
