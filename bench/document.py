@@ -76,10 +76,10 @@ def files() -> dict[Path, str]:
     sections, aims, machines = dict[str, str](), list[Aim](), dict[str, list[str]]()
     for part in PARTS:
         place = part.name.replace("-", "_")
-        if not figures_of(part.name).exists():
+        samples = read(figures_of(part.name)) if figures_of(part.name).exists() else []
+        if not samples:
             sections[place] = f"Not measured yet: `python -m bench {part.name}`."
             continue
-        samples = read(figures_of(part.name))
         sections[place] = part.section(samples)
         machines.setdefault(machine.described(machine_of(part.name)), []).append(part.name)
         aims += part.aims(samples)

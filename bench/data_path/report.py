@@ -110,18 +110,15 @@ def plots(samples: Sequence[Sample]) -> Mapping[str, str]:
         "data-path-streamed.svg": (STREAMED, "Bulk, streamed", "MB/s"),
         "data-path-query.svg": (QUERY_P50, "Query, p50", "ms"),
     }
-    return {
-        file: bars(
-            Axes(title=title, x="WAN", y=unit),
-            {
-                case: {
-                    way: summary(samples, metric, way, case) for way in SHOWN if by_round(samples, metric, way, case)
-                }
-                for case in cases(samples)
-            },
-        )
-        for file, (metric, title, unit) in shown.items()
-    }
+    made = dict[str, str]()
+    for file, (metric, title, unit) in shown.items():
+        ways = {
+            case: {way: summary(samples, metric, way, case) for way in SHOWN if by_round(samples, metric, way, case)}
+            for case in cases(samples)
+        }
+        if found := {case: of for case, of in ways.items() if of}:
+            made[file] = bars(Axes(title=title, x="WAN", y=unit), found)
+    return made
 
 
 def no_plots(_: Sequence[Sample]) -> Mapping[str, str]:

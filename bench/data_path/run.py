@@ -1,7 +1,7 @@
 """The part's measurements: the same work done on each way, way after way in each round."""
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from statistics import median, quantiles
 from tempfile import TemporaryDirectory
@@ -33,6 +33,7 @@ from bench.data_path.figures import (
 from bench.data_path.relays import chains
 from bench.data_path.sysbench import Sysbench
 from bench.data_path.ways import Way, local_way, local_ways, pairings, plain_ways, servers
+from bench.failures import Failures
 from bench.process_time import parent_and_seconds
 from bench.samples import Recorder, Sample
 from bench.scale import proxies
@@ -49,32 +50,45 @@ Keep = Callable[[str, str, float], None]
 
 
 def run(record: Recorder, rounds: int) -> None:
-    """Measure."""
-    with TemporaryDirectory(prefix="data-path-") as name, stage.standing(Path(name)) as stands:
+    """Measure. Without the first edition, or without relays, if these do not come up.
+
+    Raises:
+        RuntimeError: one of them has failed.
+    """
+    failures = Failures()
+    with (
+        TemporaryDirectory(prefix="data-path-") as name,
+        stage.standing(Path(name)) as stands,
+        ExitStack() as beside,
+    ):
         directory = Path(name)
         sysbench = Sysbench(directory, password=stands.password, tls=stands.tls)
         (directory / "first").mkdir()
         across, within = [*pairings(stands), *plain_ways(stands)], local_ways(stands)
-        with (
-            first_edition.standing_pair(directory / "first", stands.password, stands.tls) as first,
-            relays(directory, stands) as as_many,
-        ):
-            within.append(local_way(FIRST, first))
-            for way in within:
-                sysbench.prepare(way.target)
-            for case in CASES:
-                impair(stage.LAB, delay=case.delay, loss=case.loss)
+        as_many: Sequence[Way] = ()
+        for way in within:
+            sysbench.prepare(way.target)
+        with failures.noted(FIRST):
+            pair = beside.enter_context(first_edition.standing_pair(directory / "first", stands.password, stands.tls))
+            first = local_way(FIRST, pair)
+            sysbench.prepare(first.target)
+            within.append(first)
+        with failures.noted("the relays"):
+            as_many = beside.enter_context(relays(directory, stands))
+        for case in CASES:
+            impair(stage.LAB, delay=case.delay, loss=case.loss)
+            for way in across:
+                eventually(f"{way.name} replicates again", way.pair.follows, within=60)
+            for number in range(1, min(rounds, case.rounds) + 1):
+                if case == NEAR:
+                    locally(within, sysbench, stands, record, number)
                 for way in across:
-                    eventually(f"{way.name} replicates again", way.pair.follows, within=60)
-                for number in range(1, min(rounds, case.rounds) + 1):
-                    if case == NEAR:
-                        locally(within, sysbench, stands, record, number)
-                    for way in across:
-                        with alone(way.pair, stands):
-                            measure(way, case, keeper(record, way.name, case.name, number))
-                        ask(way, case, sysbench, keeper(record, way.name, case.name, number))
-                    for way in as_many if case == NEAR else ():
-                        stream_and_ask(way, case, sysbench, stands, keeper(record, way.name, case.name, number))
+                    with alone(way.pair, stands):
+                        measure(way, case, keeper(record, way.name, case.name, number))
+                    ask(way, case, sysbench, keeper(record, way.name, case.name, number))
+                for way in as_many if case == NEAR else ():
+                    stream_and_ask(way, case, sysbench, stands, keeper(record, way.name, case.name, number))
+    failures.tell()
 
 
 def keeper(record: Recorder, way: str, case: str, number: int) -> Keep:

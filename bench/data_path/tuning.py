@@ -31,7 +31,7 @@ from bench.data_path.run import keeper, stream_and_ask
 from bench.data_path.sysbench import Sysbench
 from bench.data_path.ways import EGRESS_PODS, pairings
 from bench.markdown import number, spread, table
-from bench.samples import Recorder, Sample, by_round, compared, summary
+from bench.samples import Recorder, Sample, by_round, compared, measured, summary
 from tests.e2e.toolbox import eventually
 from tests.faults.stage import GATEWAY, Site
 
@@ -200,23 +200,24 @@ def _has(place: Place, change: Change) -> bool:
 def section(samples: Sequence[Sample]) -> str:
     """Return the section's text."""
     rows, helpful, abouts = [], list[Change](), dict[str, list[str]]()
-    ways = {sample.way for sample in samples}
-    bases = [base for base in (*BASES, FIRST) if base in ways]
+    bases = [base for base in (*BASES, FIRST) if by_round(samples, STREAMED, base, NEAR.name)]
     for change in CHANGES:
-        tried = {base: way_of(base, change) for base in bases if way_of(base, change) in ways}
-        if not tried:
-            continue
         cells = list[str]()
-        for base, way in tried.items():
+        for base in bases:
+            way = way_of(base, change)
+            if not all(measured(samples, what, way, base, NEAR.name) for what in (STREAMED, percentile_of(QUERY, 50))):
+                cells += [""] * 3  # an interrupted run
+                continue
             bulk = compared(samples, STREAMED, way, base, NEAR.name, truediv)
             time = compared(samples, percentile_of(QUERY, 50), way, base, NEAR.name, sub)
-            spent = [cpu_of(proxy) for proxy in PROXIES if by_round(samples, cpu_of(proxy), base, NEAR.name)]
+            spent = [cpu_of(proxy) for proxy in PROXIES if measured(samples, cpu_of(proxy), way, base, NEAR.name)]
             cpu = sum(compared(samples, metric, way, base, NEAR.name, sub).median for metric in spent)
             cells += [spread(bulk), spread(time), number(cpu, 2)]
             if (bulk.low >= MORE_BULK or time.high <= -LESS_TIME) and change not in helpful:
                 helpful.append(change)
-        rows.append((change.name, *cells))
-        abouts.setdefault(change.about, []).append(f"*{change.name}*")
+        if any(cells):
+            rows.append((change.name, *cells))
+            abouts.setdefault(change.about, []).append(f"*{change.name}*")
     what = ("bulk, as a share", "query p50, added, ms", "proxies' CPU, added, s per GB")
     header = ("change", *(f"{base}: {column}" for base in bases for column in what))
     return TEXT.format(

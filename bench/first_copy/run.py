@@ -57,6 +57,7 @@ echo "$begun $EPOCHREALTIME $(stat --format=%s "$to")"
 """Writes what comes from a host's port to a file."""
 
 TAKE_DUMP = """
+set -o errexit -o pipefail
 as="--defaults-file=/run/mysqld/source.cnf --max-allowed-packet=1G --quick --single-transaction --skip-lock-tables"
 begun=$EPOCHREALTIME
 { echo "SET sql_log_bin = 0; CREATE DATABASE dumped; USE dumped;"; mariadb-dump $as shop filled; } |

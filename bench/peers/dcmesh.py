@@ -1,5 +1,8 @@
 """dcmesh by gateways at both ends, in one stack: neither database is in a mesh."""
 
+from collections.abc import Iterable, Mapping
+from typing import Any
+
 from bench.data_path import direct
 from bench.data_path.stage import EGRESS
 from bench.peers.figures import DCMESH
@@ -33,8 +36,7 @@ class Dcmesh(Peer):
             self._project = initialised(Lab("peers"), self.directory, config)
         with self.step():
             self._project.up("--skip-preview")
-        kinds = [resource["type"] for resource in self._project.resources()]
-        self.objects = sum(kind.startswith("kubernetes:") for kind in kinds)
+        self.objects = objects_of(self._project.resources())
 
     def gateway(self) -> tuple[str, str]:
         """Return the gateway's."""
@@ -46,3 +48,13 @@ class Dcmesh(Peer):
             with self._project.edit() as config:
                 config["dcmesh:trust"] = {"root": root}
             self._project.up("--skip-preview")
+
+
+def objects_of(resources: Iterable[Mapping[str, Any]]) -> int:
+    """Return how many objects of Kubernetes a stack has. Those of a chart count one by one, as with `helm install`."""
+    count = 0
+    for of in resources:
+        if of["type"].startswith("kubernetes:"):
+            of_chart = of.get("outputs", {}).get("resourceNames") or {}
+            count += sum(len(names) for names in of_chart.values() if isinstance(names, list)) or 1
+    return count

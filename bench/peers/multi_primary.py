@@ -7,7 +7,6 @@ Service's names cannot be reached across networks.
 import base64
 import json
 import os
-import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -25,7 +24,7 @@ from components.mesh.istio import merge
 from dcmesh.model.link import MYSQL_PORT
 from lab import network
 from lab.paths import LabPaths
-from tests.e2e.toolbox import Kubectl, eventually, lab_config
+from tests.e2e.toolbox import Kubectl, eventually, lab_config, run
 
 NAME = f"{direct.NAME}-0"
 SYSTEM, GATEWAY = "istio-system", "istio-eastwestgateway"
@@ -135,8 +134,7 @@ class MultiPrimary(Peer):
 
     def _run(self, *arguments: str) -> str:
         environment = os.environ | {"HELM_CACHE_HOME": str(self.directory)}
-        command = [str(self._helm / "helm"), *arguments]
-        return subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout
+        return run(str(self._helm / "helm"), *arguments, env=environment).stdout
 
     def _api_server(self, site: str) -> tuple[str, int]:
         kubeconfig = yaml.safe_load(Path(self.sites[site].path).read_text())

@@ -11,8 +11,7 @@ from contextlib import closing, contextmanager
 from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
-
-import pytest
+from typing import Any
 
 from bench.clusters import clusters
 from bench.data_path import direct
@@ -22,6 +21,7 @@ from bench.data_path.processes import process_of
 from bench.data_path.run import keeper, stream
 from bench.data_path.sysbench import Sysbench, Target
 from bench.data_path.ways import Way, servers
+from bench.failures import Failed, Failures
 from bench.peers.dcmesh import Dcmesh
 from bench.peers.figures import (
     BALANCERS,
@@ -41,12 +41,10 @@ from bench.peers.haproxy import HaProxy
 from bench.peers.multi_primary import MultiPrimary
 from bench.peers.peer import REPLICA, SOURCE, Peer
 from bench.samples import Recorder, Sample
+from bench.setup import helm
 from dcmesh.model.link import MYSQL_PORT
-from tests.e2e.toolbox import Kubectl, Lab, eventually
+from tests.e2e.toolbox import Database, Kubectl, Lab, eventually
 from tests.faults.stage import Site
-
-Failed = pytest.fail.Exception
-"""The exception of a failed command of the tests."""
 
 LAB = "peers"
 MOST_ROUNDS = 2
@@ -55,9 +53,9 @@ MOST_ROUNDS = 2
 PEERS: tuple[type[Peer], ...] = (Dcmesh, MultiPrimary, HaProxy)
 
 PROBE = """
-import socket, sys, time
+import os, socket, sys, time
 last = time.time()
-while time.time() - last < 2:
+while os.path.exists("/proc/" + sys.argv[3]) and time.time() - last < 30:
     said = b""
     try:
         with socket.create_connection((sys.argv[1], int(sys.argv[2])), timeout=1) as connection:
@@ -70,23 +68,40 @@ while time.time() - last < 2:
         print(last, flush=True)
     time.sleep(0.05)
 """
-"""Asks for the server's greeting on new connections, and prints when it came. It ends when none has come for a while,
-because the pod whose network it uses may be gone."""
+"""Asks for the server's greeting on new connections, and prints when it came. It ends with the process whose network it
+uses, because another pod may have taken its place, and when no greeting has come for long."""
 
-LONG = 600.0
+ROW = "INSERT INTO bench.small (text) VALUES ('')"
+HAS_IT = "SELECT MASTER_GTID_WAIT('{position}', 1)"
+"""A row of the source, and whether the replica has it."""
+
+LONG = 300.0
 """Seconds that anything may take until the database answers again."""
 
 
 def run(record: Recorder, rounds: int) -> None:
-    """Measure."""
+    """Measure. If a peer fails, the others are measured all the same.
+
+    Raises:
+        RuntimeError: a peer has failed.
+    """
+    helm.directory()  # which is built once, and not while clusters run
     MultiPrimary.lab = LAB
+    failures = Failures()
     for number in range(1, min(rounds, MOST_ROUNDS) + 1):
         for kind in PEERS:
-            with TemporaryDirectory(prefix="peers-") as name, clusters(LAB, Path(name)) as sites:
-                measure(kind(sites, Path(name)), sites, Path(name), record, number)
+            with (
+                failures.noted(f"{kind.name}, round {number}"),
+                TemporaryDirectory(prefix="peers-") as name,
+                clusters(LAB, Path(name)) as sites,
+            ):
+                measure(kind(sites, Path(name)), sites, Path(name), record, number, failures)
+    failures.tell()
 
 
-def measure(peer: Peer, sites: Mapping[str, Kubectl], directory: Path, record: Recorder, number: int) -> None:
+def measure(
+    peer: Peer, sites: Mapping[str, Kubectl], directory: Path, record: Recorder, number: int, failures: Failures
+) -> None:
     """Set a peer up, use it, and break its parts."""
 
     def note(metric: str, unit: str, value: float, case: str = PAIR) -> None:
@@ -125,7 +140,8 @@ def measure(peer: Peer, sites: Mapping[str, Kubectl], directory: Path, record: R
         pair.clear()
         for percent, value in sysbench.queries(way.target, seconds=NEAR.seconds).items():
             keep(percentile_of(QUERY, percent), "ms", value)
-        note(MEMORY, "B", memory(sites.values()))
+        with failures.noted(f"memory of {peer.name}, round {number}"):
+            note(MEMORY, "B", memory(sites.values()))
     for fault, action in faults(peer).items():
         gap, cut = broken(peer, sites, action)
         note(UNANSWERED, "s", gap, fault)
@@ -149,11 +165,25 @@ def memory(sites: Iterable[Kubectl]) -> float:
     total = 0.0
     for kubectl in sites:
         (node,) = kubectl.names("nodes")
-        seen = json.loads(kubectl("get", "--raw", f"/api/v1/nodes/{node}/proxy/stats/summary"))
-        for pod in seen["pods"]:
-            if pod["podRef"]["namespace"] != "kube-system":
-                others = (of for of in pod.get("containers", ()) if of["name"] != "mariadb")
-                total += sum(of.get("memory", {}).get("workingSetBytes", 0) for of in others)
+        # Without what kubelet would also say of disks, which it may not know on the lab.
+        path = f"/api/v1/nodes/{node}/proxy/stats/summary?only_cpu_and_memory=true"
+        total += working_sets(json.loads(kubectl("get", "--raw", path))["pods"])
+    return total
+
+
+def working_sets(pods: Iterable[Mapping[str, Any]]) -> float:
+    """Return the working sets of everything except databases and Kubernetes itself.
+
+    Raises:
+        ValueError: kubelet does not know those of a container that runs.
+    """
+    total = 0.0
+    for pod in pods:
+        others = [of for of in pod.get("containers", ()) if of["name"] != "mariadb"]
+        for of in others if pod["podRef"]["namespace"] != "kube-system" else ():
+            if "workingSetBytes" not in of.get("memory", {}):
+                raise ValueError(f"kubelet does not know the memory of {of['name']} of {pod['podRef']['name']}")
+            total += of["memory"]["workingSetBytes"]
     return total
 
 
@@ -174,33 +204,32 @@ def faults(peer: Peer) -> dict[str, Callable[[], object]]:
 
 def broken(peer: Peer, sites: Mapping[str, Kubectl], action: Callable[[], object]) -> tuple[float, bool]:
     """Make a fault. Return the longest time without an answer in seconds, and whether the replica was cut off."""
-    lab = Lab(LAB)
-    source, replica = Site("dc1", SOURCE, lab, sites["dc1"]), Site("dc2", REPLICA, lab, sites["dc2"])
-    eventually("the replica follows", lambda: "Yes" in channel(replica), within=LONG)
+    source, replica = Database(sites["dc1"], SOURCE, "db-0"), Database(sites["dc2"], REPLICA, "db-0")
+    eventually("the replica follows", replica.follows, within=LONG)
     begun = time.time()
-    with answers(peer, replica) as seen:
+    with answers(peer, Site("dc2", REPLICA, Lab(LAB), sites["dc2"])) as seen:
         eventually("the database answers", lambda: bool(seen))
         action()
         done = time.time()
         eventually("the database answers again", lambda: seen[-1] > done, within=LONG)
-        eventually("the replica follows again", lambda: "Yes" in channel(replica), within=LONG)
-        age = eventually("the source has a replica", lambda: dump_seconds(source), within=LONG)
-        cut = float(age[0]) < time.time() - begun - 1
+        position = eventually("the source writes", lambda: written(source), within=LONG)
+        # A connection that is dead may still seem to be there: a row does not come by it.
+        ask = HAS_IT.format(position=position)
+        eventually("the replica has the row", lambda: replica(ask, check=False) == "0", within=LONG)
+        ages = eventually("the source has a replica", lambda: dump_ages(source), within=LONG)
+        cut = min(ages) < time.time() - begun - 1
     return max(later - one for one, later in pairwise(seen)), cut
 
 
-def channel(replica: Site) -> str:
-    """Return whether a replica is connected, according to its server."""
-    said = replica.sql("SHOW SLAVE STATUS\\G") if replica.well(REPLICA, "app=db", 1) else ""
-    return next((line for line in said.splitlines() if "Slave_IO_Running:" in line), "")
+def written(source: Database) -> str:
+    """Write a row. Return the source's position after it, or nothing if it does not answer."""
+    return source(f"{ROW}; SELECT @@GLOBAL.gtid_binlog_pos", check=False)
 
 
-def dump_seconds(source: Site) -> list[str]:
-    """Return for how long the source has sent its log to the replica."""
-    if not source.well(SOURCE, "app=db", 1):
-        return []
+def dump_ages(source: Database) -> list[float]:
+    """Return for how many seconds each connection has been there to which the source sends its log."""
     ask = "SELECT time FROM information_schema.processlist WHERE command LIKE 'Binlog Dump%'"
-    return source.sql(ask).split()
+    return [float(age) for age in source(ask, check=False).split()]
 
 
 @contextmanager
@@ -212,7 +241,7 @@ def answers(peer: Peer, replica: Site) -> Iterator[list[float]]:
         while not ended.is_set():
             try:
                 client = process_of(replica, REPLICA, "db-0", "mariadbd")
-                target = (address_of(peer, replica), str(MYSQL_PORT))
+                target = (address_of(peer, replica), str(MYSQL_PORT), str(client))
             except (Failed, ValueError, IndexError, AssertionError, OSError):  # The pod is missing, or no server runs.
                 continue
             command = ["nsenter", f"--target={client}", "--net", "--", sys.executable, "-c", PROBE, *target]

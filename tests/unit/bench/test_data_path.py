@@ -250,6 +250,22 @@ def tuned(**values: dict[str, float]) -> str:
     )
 
 
+@pytest.mark.parametrize("kept", range(1, 10))
+def test_an_interrupted_run_of_what_was_tried_has_a_table(kept: int) -> None:
+    metrics = (STREAMED, *map(cpu_of, PROXIES[:1]), QUERY_P50)
+    whole = [
+        sample(metric, tuning.way_of(tuning.GATEWAYS, change), 1)
+        for change in (None, *tuning.CHANGES[:2])
+        for metric in metrics
+    ]
+    text = tuning.section(whole[:kept])
+    assert [f"| {change.name} |" in text for change in tuning.CHANGES[:2]] == [kept >= 6, kept >= 9]
+
+
+def test_an_interrupted_run_of_the_data_path_may_have_nothing_to_plot() -> None:
+    assert plots([sample(QUERY_P50, NO_MESH, 1, case=LOCAL)]) == {}
+
+
 def test_what_does_not_help_in_the_proxies_is_left_out() -> None:
     assert "None does, so the proxies are left as they are." in tuned()
 

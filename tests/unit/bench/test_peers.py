@@ -9,7 +9,8 @@ import pytest
 from cryptography import x509
 
 from bench.data_path.figures import STREAMED
-from bench.peers import authority, haproxy, multi_primary, report
+from bench.peers import authority, haproxy, multi_primary, report, run
+from bench.peers.dcmesh import objects_of
 from bench.peers.figures import CUT, DCMESH, FAULTS, HAPROXY, MULTI_PRIMARY, PAIR, SET_UP, UNANSWERED, WAYS
 from bench.peers.haproxy import HaProxy
 from bench.peers.peer import POD, REPLICA, SOURCE
@@ -101,6 +102,28 @@ def test_a_chain_is_what_openssl_accepts(tmp_path: Path) -> None:
 def test_a_pods_service_selects_that_pod() -> None:
     assert multi_primary.service()["spec"]["selector"] == POD
     assert multi_primary.MultiPrimary.host == f"db-0.{SOURCE}.svc.cluster.local"
+
+
+def test_a_charts_objects_count_one_by_one() -> None:
+    names = {"Deployment.apps/v1": ["istio-system/istiod"], "ConfigMap/v1": ["istio-system/a", "istio-system/b"]}
+    release = {"type": "kubernetes:helm.sh/v3:Release", "outputs": {"resourceNames": names}}
+    secret = {"type": "kubernetes:core/v1:Secret", "outputs": {"kind": "Secret"}}
+    others = [{"type": "pulumi:providers:kubernetes"}, {"type": "dcmesh:components:Site"}]
+    assert objects_of([release, secret, *others]) == 4
+
+
+def test_memory_is_that_of_what_joins_the_sites() -> None:
+    def pod(namespace: str, **containers: int | None) -> dict[str, Any]:
+        sizes = [
+            (name, {} if size is None else {"memory": {"workingSetBytes": size}}) for name, size in containers.items()
+        ]
+        ref = {"name": "pod", "namespace": namespace}
+        return {"podRef": ref, "containers": [{"name": name, **size} for name, size in sizes]}
+
+    pods = [pod("kube-system", coredns=1), pod(SOURCE, mariadb=10, proxy=100), pod("istio-system", discovery=1000)]
+    assert run.working_sets(pods) == 1100
+    with pytest.raises(ValueError, match="the memory of proxy"):
+        run.working_sets([*pods, pod(REPLICA, proxy=None)])
 
 
 def test_the_table_has_all_that_was_measured() -> None:
