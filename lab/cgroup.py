@@ -17,11 +17,12 @@ from lab.paths import SitePaths
 
 _ROOT = Path("/sys/fs/cgroup")
 
-# A group has the processor time of one ordinary process, by default, and containerd puts the containers of all labs
-# into one group. Beside a few Pulumi processes, probes then time out, and nothing in the sites is to blame. These give
-# a group the time of twenty, in the words of version 1 and 2. Version 2 has no such file before the root hands the
-# controller down: systemd does that on most hosts, and else runc with the first container.
-_PROCESSOR_TIME = {"cpu.shares": 20 * 1024, "cpu.weight": 20 * 100}
+# A group has the processor time of one ordinary process, by default, or of one session's processes where the kernel
+# groups these. containerd puts the containers of all labs into one group, so beside Pulumi their probes time out.
+# These give a group the time of two, in the words of version 1 and 2. With much more, Pulumi would wait for the probes.
+# Version 2 has no such file before the root hands the controller down: systemd does that on most hosts, and else runc
+# with the first container.
+_PROCESSOR_TIME = {"cpu.shares": 2 * 1024, "cpu.weight": 2 * 100}
 
 
 def create(site: SitePaths) -> None:

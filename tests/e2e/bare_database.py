@@ -106,7 +106,8 @@ def server() -> dict[str, Any]:
         "imagePullPolicy": "IfNotPresent",
         "command": ["bash", "-c", BEGIN],
         "securityContext": {"runAsUser": 0},
-        "readinessProbe": {"exec": ping, "periodSeconds": 2, "timeoutSeconds": 10},
+        "readinessProbe": {"exec": ping, "periodSeconds": 5, "timeoutSeconds": 10},
+        "resources": {"requests": {"cpu": "20m"}},
     }
 
 

@@ -31,7 +31,8 @@ def server(script: str) -> dict[str, Any]:
         "image": IMAGE,
         "imagePullPolicy": "IfNotPresent",
         "command": ["bash", "-c", script],
-        "readinessProbe": {"exec": ready, "periodSeconds": 2, "timeoutSeconds": 10},
+        "readinessProbe": {"exec": ready, "periodSeconds": 5, "timeoutSeconds": 10},
+        "resources": {"requests": {"cpu": "20m"}},
     }
 
 

@@ -63,14 +63,19 @@ LITTLE = {
         "affinity": {"antiAffinityTopologyKey": "none"},
         "readinessProbes": {"periodSeconds": 10},
         "livenessProbes": {"periodSeconds": 60},
+        "resources": {"requests": {"cpu": "20m"}},
     },
     "pxc": {
         "affinity": {"antiAffinityTopologyKey": "none"},
         "readinessProbes": {"initialDelaySeconds": 2, "periodSeconds": 5},
         "livenessProbes": {"periodSeconds": 60},
+        "resources": {"requests": {"cpu": "20m"}},
     },
 }
-"""Settings for a cluster on one node. Each probe starts a dozen programs in a container, so few are run."""
+"""Settings for a cluster on one node. Each probe starts a dozen programs in a container, so few are run.
+
+A container that requests no processor time has a fiftieth of a sidecar's, and a busy node's probes time out.
+"""
 
 REPLICA = {
     "kind": "pxc",

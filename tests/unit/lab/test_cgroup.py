@@ -40,7 +40,7 @@ def test_all_sites_together_and_all_containers_have_more_processor_time_than_a_p
     (tmp_path / "cpu/cgroup.procs").touch()
     cgroup.create(paths.SitePaths("demo", "dc1"))
     for group in ("cpu/dcmesh-lab", "cpu/k8s.io"):
-        assert int((tmp_path / group / setting).read_text()) == 20 * usual
+        assert int((tmp_path / group / setting).read_text()) == 2 * usual
 
 
 def test_the_containers_group_goes_with_the_last_site(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
