@@ -296,6 +296,7 @@ class Site(pulumi.ComponentResource):
             namespace=operator.namespace,
             labels=labels,
             after=self.mesh,
+            kubeconfig=self.cluster.kubeconfig,
             values=operator.values,
             hooks=self._hooks,
         )

@@ -9,12 +9,13 @@ import pulumi_kubernetes as k8s
 
 from ..mesh.istio import Charts, Values, merge
 from ..pulumi_secrets import sealed
+from .pxc_operator_webhook import WEBHOOK, webhook_hooks
 
 OPERATOR = "pxc-operator"
 """Name of the chart, of its release and thereby of the operator's Deployment and service account."""
 
-WEBHOOK, WEBHOOK_SERVICE, WEBHOOK_PORT = "percona-xtradbcluster-webhook", "percona-xtradb-cluster-operator", 9443
-"""Names that the operator's source has (pkg/webhook/hook.go), and the port that the operator listens on."""
+WEBHOOK_SERVICE, WEBHOOK_PORT = "percona-xtradb-cluster-operator", 9443
+"""The name that the operator's source has (pkg/webhook/hook.go), and the port that the operator listens on."""
 
 
 def operator_values() -> dict[str, Any]:
@@ -66,6 +67,7 @@ class PxcOperatorArgs:
         namespace: namespace to create.
         labels: the namespace's labels, sidecar injection among them.
         after: what must be there first: the site's istiod, which injects the sidecar.
+        kubeconfig: contents of the cluster's kubeconfig.
         values: values laid over those of the chart `pxc-operator`.
         hooks: what surrounds Helm's work on a release. Default: nothing.
     """
@@ -74,6 +76,7 @@ class PxcOperatorArgs:
     namespace: str
     labels: Mapping[str, str]
     after: Sequence[pulumi.Resource]
+    kubeconfig: pulumi.Output[str]
     values: Values = field(default_factory=dict)
     hooks: pulumi.ResourceHookBinding | None = None
 
@@ -84,9 +87,8 @@ class PxcOperator(pulumi.ComponentResource):
     Creates:
         - `Namespace` with sidecar injection.
         - Helm release `pxc-operator`: the operator and its CRDs, which Helm keeps when the release is removed.
-        - `ValidatingWebhookConfiguration`, just as the operator makes it. Ours, because Pulumi then waits until the
-          operator answers there, and because the operator would leave its own behind, which refuses every change of
-          a cluster while no operator answers.
+        - `ValidatingWebhookConfiguration`, just as the operator makes it, before the operator. Ours, because the
+          operator would leave its own behind, which refuses every change of a cluster while no operator answers.
     """
 
     ready: Sequence[pulumi.Resource]
@@ -99,23 +101,24 @@ class PxcOperator(pulumi.ComponentResource):
             metadata=k8s.meta.v1.ObjectMetaArgs(name=args.namespace, labels=dict(args.labels)),
             opts=pulumi.ResourceOptions(parent=self),
         )
+        # It takes the operator that comes first for its owner. So ours, or a refusal of another's, comes before any.
+        webhook = k8s.admissionregistration.v1.ValidatingWebhookConfiguration(
+            f"{name}-webhook",
+            metadata=k8s.meta.v1.ObjectMetaArgs(name=WEBHOOK),
+            webhooks=validating_webhooks(args.namespace),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[namespace]),
+        )
         release = k8s.helm.v3.Release(
             f"{name}-release",
             name=OPERATOR,
             namespace=namespace.metadata.name,
             values=sealed(merge(operator_values(), args.values)),
             **args.charts.release(OPERATOR),
-            opts=pulumi.ResourceOptions(parent=self, depends_on=list(args.after), hooks=args.hooks),
-        )
-        webhook = k8s.admissionregistration.v1.ValidatingWebhookConfiguration(
-            f"{name}-webhook",
-            metadata=k8s.meta.v1.ObjectMetaArgs(
-                name=WEBHOOK,
-                # The operator adds the authority when it serves.
-                annotations={"pulumi.com/waitFor": "jsonpath={.webhooks[0].clientConfig.caBundle}"},
+            opts=pulumi.ResourceOptions(
+                parent=self,
+                depends_on=[*args.after, webhook],
+                hooks=webhook_hooks(f"{name}-webhook-served", args.kubeconfig, args.hooks),
             ),
-            webhooks=validating_webhooks(args.namespace),
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[release]),
         )
-        self.ready = [release, webhook]
+        self.ready = [release]
         self.register_outputs({})
