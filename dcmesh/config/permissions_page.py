@@ -38,6 +38,10 @@ these commands on two clusters, with a service account that has exactly these ri
 API servers' audit logs show that it uses the right. Not tried in this way were the workload `pxc`, `monitoring`, a
 switchover, a change of certificates, and `termination: ingress`.
 
+For `pxc` the list is not complete. The clusters are `perconaxtradbclusters` of the API group `pxc.percona.com`. Where
+dcmesh also installs Percona's operator, it needs all that the operator's chart creates (ClusterRoles among it, so
+`escalate` and `bind`), and `get`, `create`, `patch` and `delete` on `validatingwebhookconfigurations`.
+
 The rights are for the whole cluster, because dcmesh makes namespaces, and Kubernetes cannot grant rights in namespaces
 that do not exist yet.
 
