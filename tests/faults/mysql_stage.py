@@ -11,7 +11,7 @@ from typing import Any
 
 from lab.toolchain import PXC
 from tests.e2e.test_pxc import LITTLE, PODS
-from tests.e2e.toolbox import Kubectl, Lab, Project, database_passwords, eventually, example, start
+from tests.e2e.toolbox import Kubectl, Lab, Project, eventually, example, start
 
 from .figures import Sample
 from .stage import (
@@ -93,7 +93,7 @@ class MySQLWriter(Writer):
 class MySQLSession(Session):
     """A client's session on a node of the replica, as root, started by the machine within the container."""
 
-    def __init__(self, site: Site, password: str) -> None:
+    def __init__(self, site: Site) -> None:
         shown = site.kubectl("get", "pod", FIRST, "--namespace", site.namespace, "--output=json", check=False)
         running = [
             status["containerID"].removeprefix("containerd://")
@@ -110,8 +110,23 @@ class MySQLSession(Session):
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             text=True,
-            env={**os.environ, "MYSQL_PWD": password},
+            env={**os.environ, "MYSQL_PWD": root_password(min(pids))},
         )
+
+
+def root_password(pid: int) -> str:
+    """Return root's password, which a node's processes have in their environment.
+
+    Raises:
+        GoneError: the process has ended.
+    """
+    try:
+        variables = Path(f"/proc/{pid}/environ").read_text().split("\0")
+    except OSError:
+        raise GoneError from None
+    return next(
+        (value for name, _, value in (v.partition("=") for v in variables) if name == "MYSQL_ROOT_PASSWORD"), ""
+    )
 
 
 class MySQLObserver(Observer):
@@ -123,11 +138,10 @@ class MySQLObserver(Observer):
     )
 
     def run(self) -> None:
-        password = database_passwords(self.site.kubectl, self.site.namespace)["root"]
         try:
             while not self._stop_it.is_set():
                 try:
-                    with closing(MySQLSession(self.site, password)) as session:
+                    with closing(MySQLSession(self.site)) as session:
                         self.follow(session)
                 except GoneError:
                     self.gone()
