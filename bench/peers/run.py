@@ -44,7 +44,7 @@ from bench.samples import Recorder, Sample
 from bench.setup import helm
 from dcmesh.model.link import MYSQL_PORT
 from tests.e2e.toolbox import Database, Kubectl, Lab, eventually
-from tests.faults.stage import Site
+from tests.faults.stage import Site, kill
 
 LAB = "peers"
 MOST_ROUNDS = 2
@@ -197,7 +197,10 @@ def faults(peer: Peer) -> dict[str, Callable[[], object]]:
 
     def lose() -> None:
         namespace, label = peer.gateway()
-        dc1("delete", "pods", "--namespace", namespace, "--selector", label, "--grace-period=0", "--force")
+        site, where = Site("dc1", namespace, Lab(LAB), dc1), ("--namespace", namespace, "--selector", label)
+        pods = json.loads(dc1("get", "pods", *where, "--output", "json"))["items"]
+        # A pod that is deleted goes on for a while, even by force.
+        kill([pid for pod in pods for pid in site.processes(pod)])
 
     return {POD_RESTART: restart, GATEWAY_LOSS: lose, ROOT_ROTATION: peer.rotate}
 
