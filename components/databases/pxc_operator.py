@@ -101,7 +101,7 @@ class PxcOperator(pulumi.ComponentResource):
             metadata=k8s.meta.v1.ObjectMetaArgs(name=args.namespace, labels=dict(args.labels)),
             opts=pulumi.ResourceOptions(parent=self),
         )
-        # It takes the operator that comes first for its owner. So ours, or a refusal of another's, comes before any.
+        # An operator makes itself the owner of what it finds. So ours is made, or another's refused, before it.
         webhook = k8s.admissionregistration.v1.ValidatingWebhookConfiguration(
             f"{name}-webhook",
             metadata=k8s.meta.v1.ObjectMetaArgs(name=WEBHOOK),

@@ -588,7 +588,7 @@ def all_are_ready(site: Kubectl, namespace: str, *, within: float = 180) -> None
 def test_the_channel_goes_to_the_next_source_by_itself_when_the_first_is_gone(
     clusters: Project, sites: dict[str, Kubectl]
 ) -> None:
-    """Kubernetes may not start the first source again. Its missing rows come by way of the next one."""
+    """Kubernetes may not start the first source again. What another node commits meanwhile comes by the next one."""
     dc1, follower = sites["dc1"], nodes(sites)["dc2 db-pxc-0"]
     first = follower.channel()["Source_Host"]
     (node,) = dc1("get", "nodes", "--output", "jsonpath={.items[*].metadata.name}").split()

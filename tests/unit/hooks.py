@@ -1,6 +1,12 @@
 """Hooks of resources, run as Pulumi runs them."""
 
+import asyncio
+from collections.abc import Awaitable, Callable
+
 import pulumi
+import pytest
+
+from tests.unit.engine import Engine
 
 
 async def refusal(binding: pulumi.ResourceHookBinding, *, on_dry_run: bool) -> str:
@@ -25,3 +31,42 @@ async def refusal(binding: pulumi.ResourceHookBinding, *, on_dry_run: bool) -> s
     except pulumi.RunError as error:
         return str(error)
     return ""
+
+
+def pauses(
+    monkeypatch: pytest.MonkeyPatch,
+    hook: Callable[[], pulumi.ResourceHook],
+    *,
+    interval: float,
+    then: Callable[[int], object],
+) -> int:
+    """Run a hook that waits. Return how often it paused.
+
+    Args:
+        monkeypatch: pytest's.
+        hook: makes the hook.
+        interval: how long it pauses each time, in seconds. Pulumi's own pauses are others.
+        then: is told at each pause how many there have been.
+    """
+    paused = 0
+
+    async def sleep(seconds: float, pulumis: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
+        nonlocal paused
+        if seconds != interval:
+            await pulumis(seconds)
+            return
+        paused += 1
+        then(paused)
+
+    monkeypatch.setattr(asyncio, "sleep", sleep)
+
+    async def wait() -> None:
+        done = hook().callback(pulumi.ResourceHookArgs("urn", "", "name", "type"))
+        assert done is not None
+        await done
+
+    def program() -> None:
+        pulumi.export("done", pulumi.Output.from_input(wait()))
+
+    Engine().run(program)
+    return paused

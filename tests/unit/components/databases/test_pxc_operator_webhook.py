@@ -1,14 +1,12 @@
 """A cluster comes after the operator has answered at its webhook."""
 
-import asyncio
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pulumi
 import pytest
 
 from components.databases.pxc_operator_webhook import INTERVAL, LOOKS, webhook_hooks
-from tests.unit.engine import Engine
+from tests.unit.hooks import pauses
 from tests.unit.servers import KubernetesAPI, kubeconfig, kubernetes_api
 
 PATH = "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations/percona-xtradbcluster-webhook"
@@ -22,35 +20,21 @@ def configuration(*authorities: str | None) -> dict[str, Any]:
 
 def paused(monkeypatch: pytest.MonkeyPatch, api: KubernetesAPI, after: dict[int, Any]) -> int:
     """Run the wait, and return how often it paused. After so many pauses the API has such a configuration."""
-    pauses = 0
 
-    async def sleep(seconds: float, pulumis: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
-        nonlocal pauses
-        if seconds != INTERVAL:
-            await pulumis(seconds)
-            return
-        pauses += 1
-        if pauses in after:
-            api.objects[PATH] = after[pauses]
-
-    monkeypatch.setattr("components.databases.pxc_operator_webhook.asyncio.sleep", sleep)
-
-    async def wait() -> None:
+    def made() -> pulumi.ResourceHook:
         known = pulumi.Output.from_input(kubeconfig({"there": f"http://127.0.0.1:{api.server_port}"}))
         before = pulumi.ResourceHook("before", lambda _: None)
         hooks = webhook_hooks("served", known, pulumi.ResourceHookBinding(after_create=[before]))
         first, hook = hooks.after_create or ()
         assert first is before
         assert isinstance(hook, pulumi.ResourceHook)
-        done = hook.callback(pulumi.ResourceHookArgs("urn", "", "name", "type"))
-        assert done is not None
-        await done
+        return hook
 
-    def program() -> None:
-        pulumi.export("done", pulumi.Output.from_input(wait()))
+    def then(number: int) -> None:
+        if number in after:
+            api.objects[PATH] = after[number]
 
-    Engine().run(program)
-    return pauses
+    return pauses(monkeypatch, made, interval=INTERVAL, then=then)
 
 
 def test_the_authority_of_the_operators_certificate_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,14 +1,13 @@
 """While istiod is being replaced, nothing that it validates begins too early, and what failed is tried again."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pulumi
 import pytest
 
 from components.mesh.istiod_unavailable import INTERVAL, LOOKS, TRIES, istio_hooks, try_again
-from tests.unit.engine import Engine
+from tests.unit.hooks import pauses
 from tests.unit.servers import KubernetesAPI, kubeconfig, kubernetes_api, nobody
 
 UNREACHABLE = (
@@ -49,40 +48,26 @@ def pods(*, old: bool) -> dict[str, Any]:
 
 def exchanged(monkeypatch: pytest.MonkeyPatch, port: int, after: dict[int, KubernetesAPI]) -> int:
     """Run the wait, and return how often it paused. After this many pauses a cluster's old pod is gone."""
-    paused = 0
 
-    async def sleep(seconds: float, pulumis: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
-        nonlocal paused
-        if seconds != INTERVAL:
-            await pulumis(seconds)
-            return
-        paused += 1
-        if paused in after:
-            after[paused].objects[PODS] = pods(old=False)
-
-    monkeypatch.setattr("components.mesh.istiod_unavailable.asyncio.sleep", sleep)
-
-    async def wait() -> None:
+    def made() -> pulumi.ResourceHook:
         known = pulumi.Output.from_input(kubeconfig({"there": f"http://127.0.0.1:{port}"}))
         hooks = istio_hooks("dc1", known, pulumi.ResourceHookBinding())
         (hook,) = hooks.after_update or ()
         assert isinstance(hook, pulumi.ResourceHook)
-        done = hook.callback(pulumi.ResourceHookArgs("urn", "", "name", "type"))
-        assert done is not None
-        await done
+        return hook
 
-    def program() -> None:
-        pulumi.export("done", pulumi.Output.from_input(wait()))
+    def then(number: int) -> None:
+        if number in after:
+            after[number].objects[PODS] = pods(old=False)
 
-    Engine().run(program)
-    return paused
+    return pauses(monkeypatch, made, interval=INTERVAL, then=then)
 
 
-@pytest.mark.parametrize("pauses", [0, 1, 5])
-def test_an_exchange_is_over_when_the_old_pods_are_gone(monkeypatch: pytest.MonkeyPatch, pauses: int) -> None:
+@pytest.mark.parametrize("after", [0, 1, 5])
+def test_an_exchange_is_over_when_the_old_pods_are_gone(monkeypatch: pytest.MonkeyPatch, after: int) -> None:
     with kubernetes_api() as cluster:
-        cluster.objects[PODS] = pods(old=pauses > 0)
-        assert exchanged(monkeypatch, cluster.server_port, {pauses: cluster}) == pauses
+        cluster.objects[PODS] = pods(old=after > 0)
+        assert exchanged(monkeypatch, cluster.server_port, {after: cluster}) == after
 
 
 def test_an_old_pod_that_does_not_go_is_not_waited_for_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
