@@ -8,23 +8,25 @@ import pytest
 
 from tests.e2e.toolbox import Lab, Project, eventually, example, kubectl_of, lab_for_a_while, standing
 
-from .faults import CERTIFICATE_LIFE, FAULTS, IDLE_TIMEOUT
-from .report import Outcome, write
+from .faults import CERTIFICATE_LIFE, IDLE_TIMEOUT
+from .report import MARIADB, Outcome, Table, write
 from .stage import GATEWAY, REPLICA, SOURCE, Site, Stage
 
 STACK = "faults"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--document", type=Path, metavar="FILE", help="write what the faults cost, if all tests pass")
+    parser.addoption(
+        "--document", type=Path, metavar="FILE", help="write what a database's faults cost, if no test failed before"
+    )
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def lab() -> Iterator[Lab]:
     yield from lab_for_a_while(STACK)
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def pair(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     """The pair of examples/mariadb.yaml with two gateway pods, after `up`.
 
@@ -36,7 +38,7 @@ def pair(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project
         yield project
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def stage(pair: Project, lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     directory = tmp_path_factory.mktemp("stage")
     kubectl = kubectl_of(pair, directory)
@@ -48,7 +50,7 @@ def stage(pair: Project, lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> 
     stage.observer.stop()
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def short_lived(stage: Stage) -> None:
     """Short lives for certificates and silent connections, set in the stack file. All proxies start with them."""
     metadata = {
@@ -79,14 +81,18 @@ def has(site: Site, pod: str, namespace: str, metadata: dict[str, str]) -> bool:
     return all(f'"{key}":"{value}"' in said for key, value in metadata.items())
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def outcomes(request: pytest.FixtureRequest) -> Iterator[list[Outcome]]:
-    """The costs of the faults.
+    yield from gathered(request, MARIADB)
 
-    They are written at the end if that is wanted, all faults were tried, and none has failed.
+
+def gathered(request: pytest.FixtureRequest, table: Table) -> Iterator[list[Outcome]]:
+    """Yield a list for the costs of a table's faults.
+
+    They are written at the end if that is wanted, all faults of the table were tried, and no test has failed so far.
     """
     found: list[Outcome] = []
     yield found
     document: Path | None = request.config.getoption("--document", default=None)
-    if document and len(found) == len(FAULTS) and not request.session.testsfailed:
-        write(document, found, cores=os.cpu_count() or 1)
+    if document and len(found) == len(table.faults) and not request.session.testsfailed:
+        write(document, table, found, cores=os.cpu_count() or 1)

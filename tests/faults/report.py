@@ -1,6 +1,6 @@
 """Writes docs/resilience.md and its figures.
 
-The document depends on figures.csv alone, and a unit test compares them.
+The document depends on each table's figures.csv alone, and a unit test compares them.
 """
 
 import csv
@@ -11,13 +11,35 @@ from pathlib import Path
 
 from lab import toolchain
 
-from .faults import CERTIFICATE_LIFE, FAULTS, IDLE_TIMEOUT, Bounds
+from .faults import CERTIFICATE_LIFE, FAULTS, IDLE_TIMEOUT, Bounds, Fault
 from .figures import VISIBLE, Figures, Point
+from .mysql_faults import MYSQL_FAULTS
 
 PAGE = Path(__file__).with_name("resilience.md.in")
 NONE = "\N{EN DASH}"
 UNSEEN = "unseen"
 COLUMNS = ("fault", "noticed", "writer_break", "stall", "resumed", "behind", "checked")
+
+
+@dataclass(frozen=True)
+class Table:
+    """The faults of one database.
+
+    Attributes:
+        folder: where its figures are, beside the document.
+        faults: the faults, a line each.
+    """
+
+    folder: str
+    faults: tuple[Fault, ...]
+
+    def figures(self, document: Path) -> Path:
+        """Return the file with the figures that a document has."""
+        return document.with_suffix("") / self.folder / "figures.csv"
+
+
+MARIADB = Table("", FAULTS)
+MYSQL = Table("mysql", MYSQL_FAULTS)
 
 
 @dataclass(frozen=True)
@@ -37,13 +59,19 @@ class Outcome:
     course: Sequence[Point] = field(default=(), compare=False)
 
 
-def write(document: Path, outcomes: Sequence[Outcome], *, cores: int) -> None:
-    """Write the document, the figures, and the course of each fault."""
-    beside = document.with_suffix("")
-    beside.mkdir(parents=True, exist_ok=True)
-    (beside / "figures.csv").write_text(figures_csv(outcomes))
-    (beside / "course.csv").write_text(course_csv(outcomes))
-    document.write_text(page(read_figures((beside / "figures.csv").read_text()), cores=cores))
+def write(document: Path, table: Table, outcomes: Sequence[Outcome], *, cores: int) -> None:
+    """Write a table's figures, the course of each of its faults, and the document. The other table stays as it is."""
+    file = table.figures(document)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(figures_csv(outcomes))
+    file.with_name("course.csv").write_text(course_csv(outcomes))
+    document.write_text(page(recorded(document, MARIADB), recorded(document, MYSQL), cores=cores))
+
+
+def recorded(document: Path, table: Table) -> list[Outcome]:
+    """Return the figures that were written beside a document; none if there are none."""
+    file = table.figures(document)
+    return read_figures(file.read_text()) if file.exists() else []
 
 
 def figures_csv(outcomes: Iterable[Outcome]) -> str:
@@ -117,7 +145,7 @@ def read_figures(text: str) -> list[Outcome]:
     ]
 
 
-def page(outcomes: Sequence[Outcome], *, cores: int) -> str:
+def page(outcomes: Sequence[Outcome], of_mysql: Sequence[Outcome], *, cores: int) -> str:
     """Return the document."""
     return PAGE.read_text().format(
         kubernetes=toolchain.KUBERNETES,
@@ -125,18 +153,30 @@ def page(outcomes: Sequence[Outcome], *, cores: int) -> str:
         envoy=toolchain.ISTIO.envoy,
         mariadb=toolchain.MARIADB,
         cores=cores,
-        costs="\n".join(_cost(outcome) for outcome in outcomes),
-        rows=outcomes[-1].checked if outcomes else 0,
-        bounds="\n".join(_bound(fault.name, fault.bounds) for fault in FAULTS),
+        costs=_costs(MARIADB, outcomes),
+        rows=_rows(outcomes),
+        bounds=_bounds(MARIADB),
+        mysql_costs=_costs(MYSQL, of_mysql),
+        mysql_rows=_rows(of_mysql),
+        mysql_bounds=_bounds(MYSQL),
         visible=f"{VISIBLE:g}",
         idle_timeout=IDLE_TIMEOUT,
         life=CERTIFICATE_LIFE,
     )
 
 
-def _cost(outcome: Outcome) -> str:
+def _rows(outcomes: Sequence[Outcome]) -> str:
+    """Return how many rows there were in the end."""
+    return f"{outcomes[-1].checked if outcomes else 0:,}"
+
+
+def _costs(table: Table, outcomes: Iterable[Outcome]) -> str:
+    how = {fault.name: fault.how for fault in table.faults}
+    return "\n".join(_cost(outcome, how[outcome.fault]) for outcome in outcomes)
+
+
+def _cost(outcome: Outcome, how: str) -> str:
     figures = outcome.figures
-    (how,) = [fault.how for fault in FAULTS if fault.name == outcome.fault]
     cells = (
         outcome.fault,
         how,
@@ -148,6 +188,10 @@ def _cost(outcome: Outcome) -> str:
         f"{outcome.checked:,}",
     )
     return _line(cells)
+
+
+def _bounds(table: Table) -> str:
+    return "\n".join(_bound(fault.name, fault.bounds) for fault in table.faults)
 
 
 def _bound(name: str, bounds: Bounds) -> str:

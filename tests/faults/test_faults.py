@@ -3,48 +3,18 @@
 Replication resumes by itself, with every row.
 """
 
-from dataclasses import asdict
-
 import pytest
 
-from tests.e2e.toolbox import eventually
-
-from .faults import FAULTS, Fault, Mark, beyond
-from .figures import Window, figures, flaws, taken_back, thinned
+from .faults import FAULTS, Fault
 from .report import Outcome
 from .stage import Stage
+from .trial import cases, survive
 
 
-@pytest.mark.parametrize(
-    "fault",
-    [
-        pytest.param(fault, id=fault.name, marks=[pytest.mark.soak(proves=fault.proves)] if fault.proves else [])
-        for fault in FAULTS
-    ],
-)
+@pytest.mark.parametrize("fault", cases(FAULTS))
 def test_replication_survives(
     fault: Fault, stage: Stage, outcomes: list[Outcome], request: pytest.FixtureRequest
 ) -> None:
     if fault.short_lived:
         request.getfixturevalue("short_lived")
-    eventually("all is well before it", stage.well, within=180)
-    channels, mark = stage.channels(), Mark()
-    fault.do(stage, mark)
-    window = Window(begin=mark.begin, end=mark.end, until=stage.caught_up(), paused=fault.paused)
-    commits = stage.writer.commits
-    samples = list(stage.observer.samples)
-    reconnected = stage.channels() != channels
-
-    # Rows that the writer was told are committed stay committed. The replica has all of them, in order and once each.
-    committed = stage.writer.committed()
-    eventually("the replica has them all", lambda: (stage.observer.last.highest or 0) >= committed, within=60)
-    rows = stage.rows()
-    assert flaws(rows) == ""
-    assert len(rows) >= committed
-    assert taken_back(commits) == []
-
-    cost = figures(commits, samples, window, reconnected=reconnected)
-    outcomes.append(Outcome(fault.name, cost, len(rows), thinned(commits, samples, window)))
-    exceeded = beyond(cost, fault.bounds)
-    assert not exceeded, f"{exceeded}: {asdict(cost)}; the writer: {stage.writer.breaks[-5:]}"
-    eventually("all is well again", stage.well, within=180)
+    survive(fault, stage, outcomes)

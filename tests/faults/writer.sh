@@ -1,16 +1,16 @@
 # Commits numbered rows without pause, one at a time, through one long-lived client. Runs in a pod of its own.
 #
-# Tells /log/writer what happened, a line each, with the time in seconds since the epoch:
+# Tells $LOG, or /log/writer, what happened, a line each, with the time in seconds since the epoch:
 #   TIME N              row N is committed
 #   TIME connected N    there is a new connection, on which the highest committed row is N
 #   TIME lost WHY       the connection is lost; whether the row under way was committed is not known
 #   TIME paused         since /log/pause is there
 trap '' PIPE
 
-tell() { printf '%s %s\n' "$EPOCHREALTIME" "$*" >>/log/writer; }
+tell() { printf '%s %s\n' "$EPOCHREALTIME" "$*" >>"${LOG:-/log/writer}"; }
 
 connect() {
-  mariadb --host="$HOST" --user="$USER" --connect-timeout=3 --skip-reconnect --unbuffered --batch \
+  "${CLIENT:-mariadb}" --host="$HOST" --user="$USER" --connect-timeout=3 --skip-reconnect --unbuffered --batch \
     --skip-column-names faults <"$pipes/to" >"$pipes/from" 2>&1 &
   client=$!
   exec 3>"$pipes/to" 4<"$pipes/from"

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.faults import FAULTS, Bounds, beyond
+from tests.faults.faults import FAULTS, Bounds, Fault, beyond
 from tests.faults.figures import Commit, Figures, Point, Sample, Window, figures, flaws, taken_back, thinned
-from tests.faults.report import NONE, Outcome, figures_csv, page, read_figures, write
+from tests.faults.mysql_faults import MYSQL_FAULTS
+from tests.faults.report import MARIADB, MYSQL, NONE, Outcome, Table, figures_csv, page, read_figures, recorded, write
 
 DOCUMENT = Path(__file__).parents[3] / "docs/resilience.md"
 
@@ -172,26 +173,32 @@ def test_what_must_stay_connected_may_not_lose_its_connection() -> None:
     assert beyond(cost, Bounds(noticed=None, stall=10, resumed=5, why="")) == ["the replica lost its connection"]
 
 
-def outcomes() -> list[Outcome]:
+def outcomes(faults: tuple[Fault, ...] = FAULTS) -> list[Outcome]:
     cost = Figures(noticed=10.0, writer_break=0.2, stall=64.13, resumed=0.64, behind=14627)
     calm = Figures(noticed=None, writer_break=7.0, stall=0.46, resumed=None, behind=0)
     course = [Point(-0.5, 10, 9, connected=True), Point(0.5, 12, None, connected=False)]
-    return [Outcome(fault.name, calm if i % 2 else cost, 100 * i, course) for i, fault in enumerate(FAULTS)]
+    return [Outcome(fault.name, calm if i % 2 else cost, 100 * i, course) for i, fault in enumerate(faults)]
 
 
-def test_every_fault_has_a_name_of_its_own() -> None:
-    assert len({fault.name for fault in FAULTS}) == len(FAULTS)
+@pytest.mark.parametrize("faults", [FAULTS, MYSQL_FAULTS])
+def test_every_fault_has_a_name_of_its_own(faults: tuple[Fault, ...]) -> None:
+    assert len({fault.name for fault in faults}) == len(faults)
+
+
+def test_mysqls_faults_are_left_to_soak() -> None:
+    """They need a lab of their own."""
+    assert all(fault.proves for fault in MYSQL_FAULTS)
 
 
 def test_the_page_has_a_line_a_fault_with_its_figures() -> None:
-    lines = page(outcomes(), cores=2).splitlines()
-    first, second = FAULTS[:2]
-    assert f"| {first.name} | {first.how} | 10.0 s | {NONE} | 64.1 s | 0.6 s | 14,627 | 0 |" in lines
-    assert f"| {second.name} | {second.how} | {NONE} | 7.0 s | 0.5 s | {NONE} | 0 | 100 |" in lines
+    lines = page(outcomes(), outcomes(MYSQL_FAULTS), cores=2).splitlines()
+    for first, second, *_ in FAULTS, MYSQL_FAULTS:
+        assert f"| {first.name} | {first.how} | 10.0 s | {NONE} | 64.1 s | 0.6 s | 14,627 | 0 |" in lines
+        assert f"| {second.name} | {second.how} | {NONE} | 7.0 s | 0.5 s | {NONE} | 0 | 100 |" in lines
 
 
 def test_what_is_written_beside_the_page(tmp_path: Path) -> None:
-    write(tmp_path / "page.md", outcomes(), cores=2)
+    write(tmp_path / "page.md", MARIADB, outcomes(), cores=2)
     assert figures_csv(read_figures((tmp_path / "page/figures.csv").read_text())) == figures_csv(outcomes())
     course = (tmp_path / "page/course.csv").read_text().splitlines()
     assert course[:3] == [
@@ -201,10 +208,20 @@ def test_what_is_written_beside_the_page(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize(("one", "other"), [(MARIADB, MYSQL), (MYSQL, MARIADB)])
+def test_a_table_that_was_not_run_stays(tmp_path: Path, one: Table, other: Table) -> None:
+    document = tmp_path / "page.md"
+    write(document, one, outcomes(one.faults), cores=2)
+    write(document, other, outcomes(other.faults), cores=2)
+    assert figures_csv(recorded(document, one)) == figures_csv(outcomes(one.faults))
+    assert page(outcomes(), outcomes(MYSQL_FAULTS), cores=2) == document.read_text()
+
+
 def test_the_document_is_what_its_figures_make_of_it() -> None:
     """The page matches tests/faults/resilience.md.in and the figures, is complete, and has the lab's versions."""
-    recorded = read_figures((DOCUMENT.with_suffix("") / "figures.csv").read_text())
-    assert [outcome.fault for outcome in recorded] == [fault.name for fault in FAULTS]
+    tables = [recorded(DOCUMENT, table) for table in (MARIADB, MYSQL)]
+    for table, found in zip((MARIADB, MYSQL), tables, strict=True):
+        assert [outcome.fault for outcome in found] == [fault.name for fault in table.faults]
     text = DOCUMENT.read_text()
     (cores,) = re.findall(r"one machine of (\d+) cores", text)
-    assert page(recorded, cores=int(cores)) == text
+    assert page(*tables, cores=int(cores)) == text
