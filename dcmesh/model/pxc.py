@@ -5,6 +5,11 @@ REPLICATION = {
     "enforce_gtid_consistency": "ON",
     # A node's own binary log has all of the cluster's changes and those of its source: any node can be followed.
     "log_replica_updates": "ON",
+    # A cluster that has lost its volumes gets back what it wrote itself. Without this a server leaves out what has its
+    # own server_id, and the operator takes that from the uid of the resource, which is still there. With GTIDs, what
+    # was applied is not applied again.
+    # https://dev.mysql.com/doc/refman/8.4/en/replication-options-replica.html#option_mysqld_replicate-same-server-id
+    "replicate_same_server_id": "ON",
     # The source sends a heartbeat every 7.5 seconds. A connection that was cut without a word is given up after 15,
     # where the default is a minute.
     "replica_net_timeout": "15",

@@ -936,3 +936,36 @@ def test_it_returns_and_nobody_opens_it(
     servers, committed = nodes(sites), {(row.site, row.number) for row in writers.written()}
     assert committed <= rows(servers["dc1 db-pxc-0"]), "nothing is dropped"
     assert not committed <= rows(servers["dc2 db-pxc-0"]), "nothing is merged"
+
+
+@SOAK
+def test_without_its_volumes_it_follows_anew_and_is_the_primary_again(
+    clusters: Project, sites: dict[str, Kubectl], writers: Writers
+) -> None:
+    """It gets back what it wrote itself, under its own server ids. What only the old volumes had is gone.
+
+    dc2's binary logs reach back to the beginning.
+    """
+    servers = nodes(sites)
+    committed = {(row.site, row.number) for row in writers.written()}
+    kept = committed & rows(servers["dc2 db-pxc-0"])
+    lost = {(site, number) for site, number in committed - kept if site == "dc1"}
+    assert lost
+    where = ("--namespace", "wookie", "--selector", "app.kubernetes.io/component=pxc")
+    ids = [server("SELECT @@server_id") for name, server in servers.items() if name.startswith("dc1")]
+    sites["dc1"]("delete", "pvc", *where, "--wait=false")
+    sites["dc1"]("delete", "pod", *where)
+    all_are_ready(sites["dc1"], "wookie", within=240)
+    assert ids == [server("SELECT @@server_id") for name, server in servers.items() if name.startswith("dc1")]
+    eventually("all is well", lambda: status(clusters)[0] == 0, within=120)
+    with clusters.edit() as edited:
+        edited["dcmesh:primary"] = "dc1"
+    writers.begin("dc1", first=2 * 10**6)
+    clusters.up("--skip-preview")
+    roles(clusters, primary="dc1", source=next(iter(HOSTS)))
+    writers.write("dc1")
+    assert writers.turns()[-3:] == ["dc1", "dc2", "dc1"]
+    wanted = {(row.site, row.number) for row in writers.written()} - (committed - kept)
+    for name, server in servers.items():
+        eventually(f"{name} has every row that was kept", lambda s=server: wanted <= rows(s))
+        assert not lost & rows(server), "the volumes are new"

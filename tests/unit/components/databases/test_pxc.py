@@ -192,6 +192,7 @@ def test_a_lost_source_is_noticed_soon_and_any_node_can_be_followed() -> None:
         "gtid_mode": "ON",
         "enforce_gtid_consistency": "ON",
         "log_replica_updates": "ON",
+        "replicate_same_server_id": "ON",
         "replica_net_timeout": "15",
     }
 
