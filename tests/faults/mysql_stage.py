@@ -36,6 +36,9 @@ NODES = "app.kubernetes.io/component=pxc"
 UNHURRIED = {"sync_binlog": "0", "innodb_flush_log_at_trx_commit": "2"}
 """The kernel decides when rows get to the disk, which six servers share. One that is killed loses nothing by that."""
 
+REST = 0.05
+"""Seconds between two commits. Six servers on two cores take over each row, and need time for what a fault asks."""
+
 CLIENT = ("mysql", "--user=root", "--socket=/var/lib/mysql/mysql.sock", "--batch")
 
 
@@ -76,7 +79,9 @@ class MySQLWriter(Writer):
         )
         image = f"percona/percona-xtradb-cluster:{PXC}"
         inside = start(self.site.kubectl, "writer", self.site.namespace, "default", image=image)
-        settings = f"export CLIENT=mysql HOST={SECOND}.db-pxc USER=writer MYSQL_PWD={password} LOG=/dev/stdout\n"
+        settings = (
+            f"export CLIENT=mysql HOST={SECOND}.db-pxc USER=writer MYSQL_PWD={password} LOG=/dev/stdout REST={REST}\n"
+        )
         with (self.directory / "writer").open("wb") as log:
             command = self.site.kubectl.command("exec", "--stdin", *inside, "--", "bash", "-s")
             self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=log)
@@ -169,6 +174,15 @@ class MySQLStage(Stage):
         self.replica = MySQLSite("dc2", REPLICA, lab, kubectl["dc2"])
         self.writer = MySQLWriter(self.source, directory)
         self.observer = MySQLObserver(self.replica)
+
+    def start(self) -> None:
+        eventually("the channel runs", self.receives, within=75)  # three tries, 10 s apart, then the next source
+        super().start()
+
+    def receives(self) -> bool:
+        """Tell whether a node of the replica has the channel, and receives."""
+        asked = "SELECT SERVICE_STATE FROM performance_schema.replication_connection_status"
+        return any(self.replica.sql(asked, pod) == "ON" for pod in PODS)
 
     def fill_the_way(self) -> None:
         """Commit more than the buffers on the way hold. Unless that gets through, the source waits in a write."""

@@ -14,6 +14,7 @@ from lab import toolchain
 from .faults import CERTIFICATE_LIFE, FAULTS, IDLE_TIMEOUT, Bounds, Fault
 from .figures import VISIBLE, Figures, Point
 from .mysql_faults import MYSQL_FAULTS
+from .mysql_stage import REST
 
 PAGE = Path(__file__).with_name("resilience.md.in")
 NONE = "\N{EN DASH}"
@@ -159,6 +160,7 @@ def page(outcomes: Sequence[Outcome], of_mysql: Sequence[Outcome], *, cores: int
         mysql_costs=_costs(MYSQL, of_mysql),
         mysql_rows=_rows(of_mysql),
         mysql_bounds=_bounds(MYSQL),
+        rest=REST,
         visible=f"{VISIBLE:g}",
         idle_timeout=IDLE_TIMEOUT,
         life=CERTIFICATE_LIFE,

@@ -1,4 +1,4 @@
-"""Tries a fault while a writer commits numbered rows without a pause."""
+"""Tries a fault while a writer commits numbered rows."""
 
 from collections.abc import Iterable
 from dataclasses import asdict

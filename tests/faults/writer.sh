@@ -1,4 +1,5 @@
-# Commits numbered rows without pause, one at a time, through one long-lived client. Runs in a pod of its own.
+# Commits numbered rows, one at a time, through one long-lived client. Waits $REST seconds after each, or not at all. Runs in a
+# pod of its own.
 #
 # Tells $LOG, or /log/writer, what happened, a line each, with the time in seconds since the epoch:
 #   TIME N              row N is committed
@@ -34,8 +35,10 @@ pause() {
   while [ -e /log/pause ]; do sleep 0.05; done
 }
 
+rest() { read -r -t "$REST" <>"$pipes/nothing"; }
+
 pipes=$(mktemp -d)
-mkfifo "$pipes/to" "$pipes/from"
+mkfifo "$pipes/to" "$pipes/from" "$pipes/nothing"
 while :; do
   connect
   if ask "SELECT COALESCE(MAX(n), 0) FROM numbered;" && [[ $answer =~ ^[0-9]+$ ]]; then
@@ -44,6 +47,7 @@ while :; do
     while ask "INSERT INTO numbered VALUES ($next); SELECT $next;" && [ "$answer" = "$next" ]; do
       tell "$next"
       next=$((next + 1))
+      [ -z "${REST:-}" ] || rest
       [ ! -e /log/pause ] || pause
     done
   fi
