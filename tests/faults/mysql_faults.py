@@ -51,7 +51,7 @@ RETRY = "then 3 attempts, 10 s apart"
 MYSQL_FAULTS = (
     Fault(
         name="first source gone",
-        how=f"{KILLED.format(f'{FIRST} in dc1')}, which gets no node until the channel has another source",
+        how=f"{KILLED.format(f'{FIRST} in dc1')}. A new pod gets no node until the channel has another source",
         do=source_gone,
         bounds=Bounds(
             noticed=5, stall=75, resumed=75, why=f"the connection ends at once; {RETRY}; then the next source"

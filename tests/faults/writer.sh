@@ -35,6 +35,7 @@ pause() {
   while [ -e /log/pause ]; do sleep 0.05; done
 }
 
+# Needs no process of its own, as `sleep` would: nothing ever comes out of this pipe.
 rest() { read -r -t "$REST" <>"$pipes/nothing"; }
 
 pipes=$(mktemp -d)
