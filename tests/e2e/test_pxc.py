@@ -953,8 +953,12 @@ def test_without_its_volumes_it_follows_anew_and_is_the_primary_again(
     assert lost
     where = ("--namespace", "wookie", "--selector", "app.kubernetes.io/component=pxc")
     ids = [server("SELECT @@server_id") for name, server in servers.items() if name.startswith("dc1")]
+    volumes = ("get", "pvc", *where, "--output", "jsonpath={.items[*].metadata.uid}")
+    old = set(sites["dc1"](*volumes).split())
     sites["dc1"]("delete", "pvc", *where, "--wait=false")
     sites["dc1"]("delete", "pod", *where)
+    new = lambda: len(set(sites["dc1"](*volumes).split()) - old) == len(PODS)  # noqa: E731
+    eventually("each node has a new volume", new, within=180)
     all_are_ready(sites["dc1"], "wookie", within=240)
     assert ids == [server("SELECT @@server_id") for name, server in servers.items() if name.startswith("dc1")]
     eventually("all is well", lambda: status(clusters)[0] == 0, within=120)
