@@ -105,6 +105,18 @@ class MultiPrimary(Peer):
             for site, of in workloads.items():
                 namespace, workload = of[place]
                 self.wait_for(site, namespace, workload)
+            # A proxy that starts with the old root cannot ask the new istiod for a certificate.
+            for site, of in workloads.items():
+                for namespace, _ in of:
+                    eventually(
+                        "pods get the new root",
+                        lambda s=site, n=namespace: self._root_of(s, n) == root.pem.strip(),
+                        within=120,
+                    )
+
+    def _root_of(self, site: str, namespace: str) -> str:
+        """Return the root that new pods of a namespace get."""
+        return str(self.sites[site].get("configmap", "istio-ca-root-cert", namespace)["data"]["root-cert.pem"]).strip()
 
     def _cacerts(self, site: str, root: str) -> Object:
         own = authority.intermediate(f"intermediate {site}", self._root)
