@@ -24,7 +24,8 @@ from tests.e2e.toolbox import MARIADB, Kubectl, eventually
 
 NAME = "db"
 TLS = "/etc/mysql/tls"
-TLS_FILES = (("cert", "crt"), ("key", "key"), ("ca", "crt"))
+TLS_OPTIONS = {f"ssl_{what}": f"{TLS}/tls.{file}" for what, file in (("cert", "crt"), ("key", "key"), ("ca", "crt"))}
+TLS_VOLUME = {"name": "tls", "secret": {"secretName": "tls", "defaultMode": 0o440}}
 
 
 def certificate(name: str) -> tuple[str, str]:
@@ -60,7 +61,7 @@ def servers(args: MariadbArgs) -> dict[str, Any]:
     """Return the spec of the StatefulSet. It is that of dcmesh's workload, with a certificate for the server."""
     spec = stateful_set(args, settings="settings", passwords="passwords")
     pod = spec["template"]["spec"]
-    pod["volumes"].append({"name": "tls", "secret": {"secretName": "tls", "defaultMode": 0o440}})
+    pod["volumes"].append(TLS_VOLUME)
     for container in (*pod["initContainers"], *pod["containers"]):
         container["volumeMounts"] = [*container["volumeMounts"], {"name": "tls", "mountPath": TLS}]
     return spec
@@ -97,14 +98,26 @@ def arguments(
     )
 
 
+def made(namespace: str, kind: str, name: str, api: str = "v1", **content: Any) -> dict[str, Any]:  # noqa: ANN401
+    """Return an object of a database."""
+    metadata = {"name": name, "namespace": namespace, "labels": pod_labels(NAME)}
+    return {"apiVersion": api, "kind": kind, "metadata": metadata, **content}
+
+
+def around(namespace: str, tls: tuple[str, str]) -> list[dict[str, Any]]:
+    """Return what each database has besides its server, whatever that is: its namespace, which is first, and more."""
+    return [
+        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}},
+        made(namespace, "ServiceAccount", NAME),
+        made(namespace, "Secret", "tls", type="kubernetes.io/tls", stringData={"tls.crt": tls[0], "tls.key": tls[1]}),
+        made(namespace, "Service", NAME, spec=headless_service(name=NAME)),
+    ]
+
+
 def objects(args: MariadbArgs, tls: tuple[str, str]) -> list[dict[str, Any]]:
     """Return one end's objects, its namespace first."""
-
-    def made(kind: str, name: str, api: str = "v1", **content: Any) -> dict[str, Any]:  # noqa: ANN401
-        metadata = {"name": name, "namespace": args.plan.namespace, "labels": pod_labels(NAME)}
-        return {"apiVersion": api, "kind": kind, "metadata": metadata, **content}
-
-    options = server_cnf({f"ssl_{what}": f"{TLS}/tls.{file}" for what, file in TLS_FILES})
+    namespace = args.plan.namespace
+    options = server_cnf(TLS_OPTIONS)
     passwords = {
         "root": secrets.token_hex(16),
         "switchover": secrets.token_hex(16),
@@ -112,13 +125,10 @@ def objects(args: MariadbArgs, tls: tuple[str, str]) -> list[dict[str, Any]]:
         "replication_local": secrets.token_hex(16),
     }
     return [
-        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": args.plan.namespace}},
-        made("ServiceAccount", NAME),
-        made("Secret", "passwords", stringData=passwords),
-        made("Secret", "tls", type="kubernetes.io/tls", stringData={"tls.crt": tls[0], "tls.key": tls[1]}),
-        made("ConfigMap", "settings", data={"server.cnf": options, **SCRIPTS}),
-        made("Service", NAME, spec=headless_service(name=NAME)),
-        made("StatefulSet", NAME, "apps/v1", spec=servers(args)),
+        *around(namespace, tls),
+        made(namespace, "Secret", "passwords", stringData=passwords),
+        made(namespace, "ConfigMap", "settings", data={"server.cnf": options, **SCRIPTS}),
+        made(namespace, "StatefulSet", NAME, "apps/v1", spec=servers(args)),
     ]
 
 

@@ -83,9 +83,7 @@ def run(record: Recorder, rounds: int) -> None:
                 if case == NEAR:
                     locally(within, sysbench, stands, record, number)
                 for way in across:
-                    with alone(way.pair, stands):
-                        measure(way, case, keeper(record, way.name, case.name, number))
-                    ask(way, case, sysbench, keeper(record, way.name, case.name, number))
+                    measure_and_ask(way, case, sysbench, stands, keeper(record, way.name, case.name, number))
                 for way in as_many if case == NEAR else ():
                     stream_and_ask(way, case, sysbench, stands, keeper(record, way.name, case.name, number))
     failures.tell()
@@ -175,6 +173,13 @@ def stream(way: Way, case: Case, keep: Keep) -> float:
 def seconds_of(processes: Sequence[int]) -> float:
     """Return the seconds of a core that processes have had together."""
     return sum(parent_and_seconds(process)[1] for process in processes)
+
+
+def measure_and_ask(way: Way, case: Case, sysbench: Sysbench, stands: stage.Stage, keep: Keep) -> None:
+    """Do all measurements once, by one way."""
+    with alone(way.pair, stands):
+        measure(way, case, keep)
+    ask(way, case, sysbench, keep)
 
 
 def stream_and_ask(way: Way, case: Case, sysbench: Sysbench, stands: stage.Stage, keep: Keep) -> None:

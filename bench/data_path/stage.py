@@ -7,7 +7,7 @@ replicas: one follows through the egress gateway, and one through a sidecar.
 
 import json
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,7 +71,7 @@ def standing(directory: Path) -> Iterator[Stage]:
             dc1.apply(*direct.objects(direct.arguments(source, "dc1", source=None, password=password), tls))
         for source in (APART, AT_GATEWAY, AT_POD):
             direct.rolled_out(dc1, source)
-        project = initialised(Lab(LAB), directory, configuration(sites))
+        project = initialised(Lab(LAB), directory, configuration(sites, exports()))
         project.up("--skip-preview")
         take_part(dc1)
         link(project, dc2)
@@ -110,11 +110,13 @@ def replicas() -> list[tuple[str, str]]:
     return [*((source, LOCALLY) for source in (APART, AT_GATEWAY, AT_POD)), *across]
 
 
-def configuration(sites: dict[str, Kubectl]) -> dict[str, Any]:
-    """Return the stack's configuration with its exports, before anything is imported."""
+def configuration(
+    sites: dict[str, Kubectl], exports: list[dict[str, Any]], imports: Sequence[dict[str, Any]] = ()
+) -> dict[str, Any]:
+    """Return the stack's configuration, with what dc1 exports and dc2 imports."""
     dc1, dc2 = ({"name": name, "cluster": {"kubeconfig": str(site.path)}} for name, site in sites.items())
     return {
-        "dcmesh:sites": [{**dc1, "gateway": {"replicas": 1}, "exports": exports()}, dc2],
+        "dcmesh:sites": [{**dc1, "gateway": {"replicas": 1}, "exports": exports}, {**dc2, "imports": [*imports]}],
         "dcmesh:istio": lab_config()["dcmesh:istio"],
         "dcmesh:protect": False,
     }
@@ -122,30 +124,44 @@ def configuration(sites: dict[str, Kubectl]) -> dict[str, Any]:
 
 def exports() -> list[dict[str, Any]]:
     """Return the exports of dc1."""
-
-    def export(source: str, **ends: Any) -> dict[str, Any]:  # noqa: ANN401 — parts of a configuration
-        by_sidecar = {"site": "dc2", "namespace": replica_of(source, BY_SIDECAR), "serviceAccount": direct.NAME}
-        consumers = [{"site": "dc2", **EGRESS}, by_sidecar]
-        pods = {"namespace": source, "statefulSet": direct.NAME, "replicas": 1}
-        return {"name": source, **pods, "consumers": consumers, **ends}
-
     own = {"serviceAccount": direct.NAME, "selector": pod_labels(direct.NAME)}
-    return [
-        export(AT_GATEWAY, termination="gateway", port=MYSQL_PORT),
+    made = [
+        at_gateway(AT_GATEWAY),
         export(AT_POD, termination="ingress", ports=[{"port": MYSQL_PORT}], **own),
     ]
+    for of in made:
+        namespace = replica_of(of["name"], BY_SIDECAR)
+        of["consumers"].append({"site": "dc2", "namespace": namespace, "serviceAccount": direct.NAME})
+    return made
+
+
+def export(source: str, **ends: Any) -> dict[str, Any]:  # noqa: ANN401 — parts of a configuration
+    """Return the export of a source to the egress gateway."""
+    pods = {"namespace": source, "statefulSet": direct.NAME, "replicas": 1}
+    return {"name": source, **pods, "consumers": [{"site": "dc2", **EGRESS}], **ends}
+
+
+def at_gateway(source: str) -> dict[str, Any]:
+    """Return the export of a source that the gateway terminates."""
+    return export(source, termination="gateway", port=MYSQL_PORT)
 
 
 def imports() -> list[dict[str, Any]]:
     """Return the imports of dc2: each export by the egress gateway, and by a sidecar."""
     made = []
     for source in (AT_GATEWAY, AT_POD):
-        export = {"from": "dc1", "export": source}
-        clients = [{"namespace": replica_of(source, BY_GATEWAY)}]
-        made.append({**export, **EGRESS, "egress": "gateway", "hostNamespace": source, "clients": clients})
+        made.append(by_gateway(source))
         consumer = {"namespace": replica_of(source, BY_SIDECAR), "serviceAccount": direct.NAME}
-        made.append({**export, **consumer, "hostNamespace": replica_of(source, "host")})
+        host = {"hostNamespace": replica_of(source, "host")}
+        made.append({"from": "dc1", "export": source, **consumer, **host})
     return made
+
+
+def by_gateway(source: str) -> dict[str, Any]:
+    """Return the import of a source by the egress gateway."""
+    clients = [{"namespace": replica_of(source, BY_GATEWAY)}]
+    way = {**EGRESS, "egress": "gateway", "hostNamespace": source, "clients": clients}
+    return {"from": "dc1", "export": source, **way}
 
 
 def take_part(dc1: Kubectl) -> None:

@@ -66,6 +66,8 @@ class Sysbench:
         self._environment = os.environ | {
             "LUA_PATH": f"{self._program}/?.lua",
             "LD_LIBRARY_PATH": ":".join(f"{made[part.name].path}/{LIBRARIES}" for part in PARTS[1:]),
+            # MySQL's way to log in is a plugin of MariaDB's library.
+            "MARIADB_PLUGIN_DIR": f"{made['libmariadb3'].path}/{LIBRARIES}/libmariadb3/plugin",
         }
         # sysbench looks for files with these names in its working directory.
         for name, text in (("client-cert.pem", tls[0]), ("cacert.pem", tls[0]), ("client-key.pem", tls[1])):

@@ -130,4 +130,4 @@ def envoys(site: Site, namespace: str, label: str) -> tuple[int, ...]:
 def servers(pair: Pair) -> dict[str, tuple[int, ...]]:
     """Return the servers' processes."""
     ends = {SOURCE_SERVER: pair.source, REPLICA_SERVER: pair.replica}
-    return {name: (process_of(site, site.namespace, f"{NAME}-0", "mariadbd"),) for name, site in ends.items()}
+    return {name: (process_of(site, site.namespace, f"{NAME}-0", pair.SERVER),) for name, site in ends.items()}

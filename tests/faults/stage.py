@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from tests.e2e.toolbox import Kubectl, Lab, Project, eventually, run
 
@@ -211,7 +211,16 @@ class Session:
     """A client's session on the replica, as the server's own user, started by the machine within the container.
 
     It does not use `kubectl exec`, which ends when kubelet or containerd ends. Some faults end these.
+
+    Attributes:
+        CONTAINER: the name of the server's container.
+        USER: the number of the server's user and group.
+        CLIENT: the client program, with the options that it needs to log in.
     """
+
+    CONTAINER: ClassVar = "mariadb"
+    USER: ClassVar = 999
+    CLIENT: ClassVar[tuple[str, ...]] = ("mariadb", SOCKET)
 
     def __init__(self, site: Site) -> None:
         pod = json.loads(
@@ -220,17 +229,17 @@ class Session:
         running = [
             status["containerID"].removeprefix("containerd://")
             for status in pod.get("status", {}).get("containerStatuses", [])
-            if status["name"] == "mariadb" and "running" in status["state"]
+            if status["name"] == self.CONTAINER and "running" in status["state"]
         ]
         pids = processes_of(running) if running else []
         if not pids:
             raise GoneError
-        enter = ("nsenter", f"--target={min(pids)}", "--mount", "--setuid=999", "--setgid=999")
+        enter = ("nsenter", f"--target={min(pids)}", "--mount", f"--setuid={self.USER}", f"--setgid={self.USER}")
         self.process = subprocess.Popen(
-            [*enter, "mariadb", SOCKET, "--batch", "--unbuffered", "--skip-reconnect"],
+            [*enter, *self.CLIENT, "--batch", "--unbuffered", "--skip-reconnect"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
             text=True,
         )
 
@@ -241,14 +250,18 @@ class Session:
             self.process.stdin.write(f"{statement}\nSELECT 'end' AS 'end';\n")
             self.process.stdin.flush()
         except BrokenPipeError:
-            raise GoneError from None
+            raise self._gone() from None
         lines: list[str] = []
         while lines[-2:] != ["end", "end"]:
             line = self.process.stdout.readline()
             if not line:
-                raise GoneError
+                raise self._gone()
             lines.append(line.strip())
         return lines[:-2]
+
+    def _gone(self) -> GoneError:
+        """Return the error with what the client has said. It ends at the first statement that fails."""
+        return GoneError(self.process.stderr.read().strip() if self.process.stderr else "")
 
     def close(self) -> None:
         self.process.kill()

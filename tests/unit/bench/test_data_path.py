@@ -215,8 +215,8 @@ def test_the_database_without_dcmesh_is_dcmeshs_own_with_a_certificate() -> None
 
 def test_all_four_pairings_are_a_right_configuration(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shutil.which", lambda _: None)
-    sites = stage.configuration({name: Kubectl("", tmp_path / name) for name in ("dc1", "dc2")})["dcmesh:sites"]
-    sites[1]["imports"] = stage.imports()
+    kubectl = {name: Kubectl("", tmp_path / name) for name in ("dc1", "dc2")}
+    sites = stage.configuration(kubectl, stage.exports(), stage.imports())["dcmesh:sites"]
     source, replica = parse({"sites": [{**site, "cluster": "k3d"} for site in sites]}).sites
     ends = {export.name: type(export) for export in source.exports}
     assert ends == {stage.AT_GATEWAY: GatewayExport, stage.AT_POD: IngressExport}
