@@ -11,6 +11,7 @@ from bench import document, machine
 from bench.data_path.run import run as data_path
 from bench.data_path.tuning import run as tuning
 from bench.first_copy.run import run as first_copy
+from bench.mysql.run import run as mysql
 from bench.peers.run import run as peers
 from bench.samples import Recorder
 from bench.scale.gateways import run as scale_gateways
@@ -21,6 +22,7 @@ from bench.state.run import run as state
 RUNS = {
     "data-path": data_path,
     "tuning": tuning,
+    "mysql": mysql,
     "first-copy": first_copy,
     "peers": peers,
     "setup": setup,

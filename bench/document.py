@@ -17,6 +17,7 @@ from bench.data_path import report as data_path
 from bench.data_path import tuning
 from bench.first_copy import report as first_copy
 from bench.markdown import wrapped
+from bench.mysql import report as mysql
 from bench.peers import report as peers
 from bench.samples import Sample, read
 from bench.scale import gateways_report as scale_gateways
@@ -51,6 +52,7 @@ PARTS = (
     Part("tuning", tuning.section, tuning.plots, tuning.aims),
     # A run of two pairings. It goes once the data path, which has all four, is measured anew.
     Part("gateways", data_path.other_run, data_path.no_plots, data_path.aims),
+    Part("mysql", mysql.section, data_path.no_plots, mysql.aims),
     Part("first-copy", first_copy.section, first_copy.plots, first_copy.aims),
     Part("peers", peers.section, peers.plots, peers.aims),
     Part("setup", setup.section, setup.plots, setup.aims),
