@@ -8,6 +8,7 @@ import base64
 import json
 import os
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -108,15 +109,12 @@ class MultiPrimary(Peer):
             # A proxy that starts with the old root cannot ask the new istiod for a certificate.
             for site, of in workloads.items():
                 for namespace, _ in of:
-                    eventually(
-                        "pods get the new root",
-                        lambda s=site, n=namespace: self._root_of(s, n) == root.pem.strip(),
-                        within=120,
-                    )
+                    eventually("pods get the new root", partial(self._hands_out, site, namespace, root.pem), within=120)
 
-    def _root_of(self, site: str, namespace: str) -> str:
-        """Return the root that new pods of a namespace get."""
-        return str(self.sites[site].get("configmap", "istio-ca-root-cert", namespace)["data"]["root-cert.pem"]).strip()
+    def _hands_out(self, site: str, namespace: str, root: str) -> bool:
+        """Tell whether new pods of a namespace get this root."""
+        given = self.sites[site].get("configmap", "istio-ca-root-cert", namespace)["data"]["root-cert.pem"]
+        return str(given).strip() == root.strip()
 
     def _cacerts(self, site: str, root: str) -> Object:
         own = authority.intermediate(f"intermediate {site}", self._root)

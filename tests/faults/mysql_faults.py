@@ -1,10 +1,11 @@
 """The faults of MySQL behind Percona's operator."""
 
 from lab.record import Wan
+from tests.e2e.test_pxc import PODS
 from tests.e2e.toolbox import eventually
 
 from .faults import KILLED, KUBELET, SHORT_CUT, Bounds, Fault, Mark, gateway_killed, gateways_killed, kill_pods, wan_cut
-from .mysql_stage import FIRST, NODES, PODS
+from .mysql_stage import FIRST, NODES
 from .stage import SOURCE, Stage, kill
 
 PROVES = (

@@ -1,11 +1,8 @@
 """The scene of MySQL's faults: two clusters of Percona's operator, with gateways at both ends. They have no Galera."""
 
-import json
-import os
 import secrets
 import subprocess
 import time
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +23,6 @@ from .stage import (
     Site,
     Stage,
     Writer,
-    processes_of,
 )
 
 FIRST, SECOND, _ = PODS
@@ -96,27 +92,16 @@ class MySQLWriter(Writer):
 
 
 class MySQLSession(Session):
-    """A client's session on a node of the replica, as root, started by the machine within the container."""
+    """A client's session on a node of the replica, as root."""
 
-    def __init__(self, site: Site) -> None:
-        shown = site.kubectl("get", "pod", FIRST, "--namespace", site.namespace, "--output=json", check=False)
-        running = [
-            status["containerID"].removeprefix("containerd://")
-            for status in json.loads(shown or "{}").get("status", {}).get("containerStatuses", [])
-            if status["name"] == "pxc" and "running" in status["state"]
-        ]
-        pids = processes_of(running) if running else []
-        if not pids:
-            raise GoneError
-        enter = ("nsenter", f"--target={min(pids)}", "--mount", "--setuid=1001", "--setgid=1001")
-        self.process = subprocess.Popen(
-            [*enter, *CLIENT, "--unbuffered", "--skip-reconnect"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-            env={**os.environ, "MYSQL_PWD": root_password(min(pids))},
-        )
+    POD = FIRST
+    CONTAINER = "pxc"
+    USER = 1001
+    CLIENT = CLIENT
+
+    @staticmethod
+    def credentials(server: int) -> dict[str, str]:
+        return {"MYSQL_PWD": root_password(server)}
 
 
 def root_password(pid: int) -> str:
@@ -137,22 +122,11 @@ def root_password(pid: int) -> str:
 class MySQLObserver(Observer):
     """Looks at the replica ten times a second: at its highest row, and at the state of its channel."""
 
+    SESSION = MySQLSession
     LOOK = (
         "SELECT COALESCE(MAX(n), 0) AS highest FROM faults.numbered;"
         "SELECT SERVICE_STATE AS receives FROM performance_schema.replication_connection_status;"
     )
-
-    def run(self) -> None:
-        try:
-            while not self._stop_it.is_set():
-                try:
-                    with closing(MySQLSession(self.site)) as session:
-                        self.follow(session)
-                except GoneError:
-                    self.gone()
-        except BaseException as error:
-            self.failed = error
-            raise
 
     def follow(self, session: Session) -> None:
         while not self._stop_it.wait(INTERVAL):

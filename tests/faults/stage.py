@@ -213,18 +213,20 @@ class Session:
     It does not use `kubectl exec`, which ends when kubelet or containerd ends. Some faults end these.
 
     Attributes:
+        POD: the name of the server's pod.
         CONTAINER: the name of the server's container.
         USER: the number of the server's user and group.
         CLIENT: the client program, with the options that it needs to log in.
     """
 
+    POD: ClassVar = "db-0"
     CONTAINER: ClassVar = "mariadb"
     USER: ClassVar = 999
     CLIENT: ClassVar[tuple[str, ...]] = ("mariadb", SOCKET)
 
     def __init__(self, site: Site) -> None:
         pod = json.loads(
-            site.kubectl("get", "pod", "db-0", "--namespace", site.namespace, "--output=json", check=False) or "{}"
+            site.kubectl("get", "pod", self.POD, "--namespace", site.namespace, "--output=json", check=False) or "{}"
         )
         running = [
             status["containerID"].removeprefix("containerd://")
@@ -241,7 +243,13 @@ class Session:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            env={**os.environ, **self.credentials(min(pids))},
         )
+
+    @staticmethod
+    def credentials(_server: int) -> dict[str, str]:
+        """Return what the client's environment has for its login, given one of the server's processes."""
+        return {}
 
     def ask(self, statement: str) -> list[str]:
         assert self.process.stdin is not None
@@ -271,6 +279,7 @@ class Session:
 class Observer(threading.Thread):
     """Looks at the replica ten times a second: at its highest row, and at the state of its channel."""
 
+    SESSION: ClassVar[type[Session]] = Session
     LOOK = "SELECT COALESCE(MAX(n), 0) AS highest FROM faults.numbered; SHOW SLAVE STATUS\\G"
 
     def __init__(self, site: Site) -> None:
@@ -286,7 +295,7 @@ class Observer(threading.Thread):
         try:
             while not self._stop_it.is_set():
                 try:
-                    session = Session(self.site)
+                    session = self.SESSION(self.site)
                 except GoneError:
                     self.gone()
                     continue
