@@ -50,9 +50,7 @@ class Part:
 PARTS = (
     Part("data-path", data_path.section, data_path.plots, data_path.aims),
     Part("tuning", tuning.section, tuning.plots, tuning.aims),
-    # A run of two pairings. It goes once the data path, which has all four, is measured anew.
-    Part("gateways", data_path.other_run, data_path.no_plots, data_path.aims),
-    Part("mysql", mysql.section, data_path.no_plots, mysql.aims),
+    Part("mysql", mysql.section, mysql.plots, mysql.aims),
     Part("first-copy", first_copy.section, first_copy.plots, first_copy.aims),
     Part("peers", peers.section, peers.plots, peers.aims),
     Part("setup", setup.section, setup.plots, setup.aims),

@@ -93,11 +93,6 @@ def section(samples: Sequence[Sample]) -> str:
     return "\n\n".join(parts)
 
 
-def other_run(samples: Sequence[Sample]) -> str:
-    """Return the tables of a run of its own, with some of the ways."""
-    return "\n\n".join([bulk(samples), queries(samples), local(samples), introduction(samples)])
-
-
 def introduction(samples: Sequence[Sample]) -> str:
     """Return what the ways are that were measured."""
     measured_ways = {sample.way for sample in samples}
@@ -119,11 +114,6 @@ def plots(samples: Sequence[Sample]) -> Mapping[str, str]:
         if found := {case: of for case, of in ways.items() if of}:
             made[file] = bars(Axes(title=title, x="WAN", y=unit), found)
     return made
-
-
-def no_plots(_: Sequence[Sample]) -> Mapping[str, str]:
-    """Return no plots."""
-    return {}
 
 
 def cases(samples: Sequence[Sample]) -> list[str]:
