@@ -1,6 +1,6 @@
 """The part's measurements: the same work done on each way, way after way in each round."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from statistics import median, quantiles
@@ -30,6 +30,7 @@ from bench.data_path.figures import (
     cpu_of,
     percentile_of,
 )
+from bench.data_path.processes import on_another_core
 from bench.data_path.relays import chains
 from bench.data_path.sysbench import Sysbench
 from bench.data_path.ways import Way, local_way, local_ways, pairings, plain_ways, servers
@@ -126,7 +127,7 @@ def relays(directory: Path, stands: stage.Stage) -> Iterator[Sequence[Way]]:
 
 def locally(ways: Sequence[Way], sysbench: Sysbench, stands: stage.Stage, record: Recorder, number: int) -> None:
     """Do what a client and a replica in the database's own site do, on each way."""
-    looks = [{way.name: sysbench.queries(way.target, seconds=SECONDS) for way in ways} for _ in range(LOOKS)]
+    looks = [{way.name: look(way, sysbench) for way in ways} for _ in range(LOOKS)]
     for way in ways:
         keep = keeper(record, way.name, LOCAL, number)
         for percent in PERCENTILES:
@@ -135,6 +136,13 @@ def locally(ways: Sequence[Way], sysbench: Sysbench, stands: stage.Stage, record
         with alone(way.pair, stands):
             stream(way, NEAR, keep)
         keep(SIDECARS_MEMORY, "B", sidecars_memory(way))
+
+
+def look(way: Way, sysbench: Sysbench) -> Mapping[int, float]:
+    """Ask for a short while, from another core than the server's. Return percentiles in milliseconds."""
+    (server,) = way.processes[SOURCE_SERVER]
+    with on_another_core(server):
+        return sysbench.queries(way.target, seconds=SECONDS)
 
 
 def sidecars_memory(way: Way) -> float:
