@@ -17,7 +17,6 @@ from bench.aims import Aim
 from bench.data_path import stage
 from bench.data_path.direct import NAME
 from bench.data_path.figures import (
-    FIRST,
     GATEWAYS,
     NEAR,
     PROXIES,
@@ -31,7 +30,7 @@ from bench.data_path.run import keeper, stream_and_ask
 from bench.data_path.sysbench import Sysbench
 from bench.data_path.ways import EGRESS_PODS, pairings
 from bench.markdown import number, spread, table
-from bench.samples import Recorder, Sample, by_round, compared, measured, summary
+from bench.samples import Recorder, Sample, compared, measured, summary
 from tests.e2e.toolbox import eventually
 from tests.faults.stage import GATEWAY, Site
 
@@ -200,10 +199,9 @@ def _has(place: Place, change: Change) -> bool:
 def section(samples: Sequence[Sample]) -> str:
     """Return the section's text."""
     rows, helpful, abouts = [], list[Change](), dict[str, list[str]]()
-    bases = [base for base in (*BASES, FIRST) if by_round(samples, STREAMED, base, NEAR.name)]
     for change in CHANGES:
         cells = list[str]()
-        for base in bases:
+        for base in BASES:
             way = way_of(base, change)
             if not all(measured(samples, what, way, base, NEAR.name) for what in (STREAMED, percentile_of(QUERY, 50))):
                 cells += [""] * 3  # an interrupted run
@@ -219,9 +217,9 @@ def section(samples: Sequence[Sample]) -> str:
             rows.append((change.name, *cells))
             abouts.setdefault(change.about, []).append(f"*{change.name}*")
     what = ("bulk, as a share", "query p50, added, ms", "proxies' CPU, added, s per GB")
-    header = ("change", *(f"{base}: {column}" for base in bases for column in what))
+    header = ("change", *(f"{base}: {column}" for base in BASES for column in what))
     return TEXT.format(
-        rounds=summary(samples, STREAMED, bases[0], NEAR.name).rounds,
+        rounds=summary(samples, STREAMED, BASES[0], NEAR.name).rounds,
         case=NEAR.name,
         table=table(header, rows),
         about=" ".join(f"{', '.join(names)}: {about}" for about, names in abouts.items()),
