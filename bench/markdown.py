@@ -26,7 +26,7 @@ def spread(figure: Summary, digits: int = 3) -> str:
 
 def number(value: float, digits: int = 3) -> str:
     """Return a number with this many significant digits. Thousands are separated, and powers of ten are never used."""
-    rounded = float(f"{value:.{digits}g}")
+    rounded = round(float(f"{value:.{digits}g}"), 10) + 0.0  # which makes 0.0 of -0.0
     if rounded == int(rounded):
         return f"{int(rounded):,}"
     return f"{rounded:,.10f}".rstrip("0")

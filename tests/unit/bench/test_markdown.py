@@ -1,6 +1,15 @@
 """The Markdown of docs/performance.md."""
 
-from bench.markdown import WIDTH, table, wrapped
+import pytest
+
+from bench.markdown import WIDTH, number, table, wrapped
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(1234.5, "1,230"), (0.12345, "0.123"), (-0.0371, "-0.0371"), (2.0, "2"), (-1e-13, "0")]
+)
+def test_a_number_is_written_in_full(value: float, text: str) -> None:
+    assert number(value) == text
 
 
 def test_paragraphs_are_wrapped_and_nothing_else() -> None:
