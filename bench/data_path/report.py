@@ -62,12 +62,12 @@ DESCRIBED = {
     (SIDECAR_GATEWAY,): "`sidecar → gateway` has one at the client's end.",
     (GATEWAY_POD, SIDECARS): "`→ pod` ends at an ingress port of the pod's sidecar; its gateway does not read the "
     "traffic.",
-    (FIRST,): "`first edition` is dcmesh 0.1.0: sidecar, gateway, sidecar, and its sidecars capture everything.",
+    (FIRST,): "`first edition` is dcmesh 0.1.0: sidecars, which capture everything.",
     (
         TLS,
         PLAIN,
     ): "`tls` and `plain` use a LoadBalancer of the database's own, with the database's own TLS and without.",
-    tuple(RELAYS.values()): "The relays are `plain` through as many processes as dcmesh has proxies. They [only "
+    tuple(RELAYS.values()): "The relays are `plain` through processes that [only "
     "copy](../bench/data_path/relay.go), with TLS from the first to the last.",
 }
 """What is said of ways, if one of them was measured."""

@@ -97,7 +97,7 @@ def congestion_control(name: str) -> Change:
         "for what the proxies send towards the replica, in place of the hosts' own.",
         13,
         name.lower().encode(),
-        "it is the hosts' choice, made for a WAN, and here the WAN does not lose a packet",
+        "it is the hosts' choice, made for a WAN that loses packets",
     )
 
 

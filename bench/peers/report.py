@@ -50,8 +50,7 @@ take several commands. *Memory* is the sum of both sites' working sets but for d
 *Unanswered* is the longest time in which new connections from dc2 got no greeting: when the database's pod is
 deleted, when the proxy before it in dc1 is killed, and while the root is replaced. dcmesh and HAProxy replace it in
 three steps, with both roots trusted in between; multi-primary by new `cacerts` and a restart of everything with a
-sidecar, databases included. [compared.md](compared.md) has tools that cannot run here, by what is published about
-them."""
+sidecar, databases included. [compared.md](compared.md) has tools that cannot run here."""
 
 
 def section(samples: Sequence[Sample]) -> str:
