@@ -151,7 +151,21 @@ class MySQLStage(Stage):
 
     def start(self) -> None:
         eventually("the channel runs", self.receives, within=75)  # three tries, 10 s apart, then the next source
-        super().start()
+        self.writer.start()
+        for site in self.source, self.replica:
+            for pod in PODS:
+                # The stand-in for Galera gives up a connection between two nodes after 30 s, and then makes another.
+                eventually(f"{pod} of {site.name} has rows", lambda s=site, p=pod: self.has_rows(s, p), within=60)
+        self.observer.start()
+        eventually("the observer sees rows", lambda: bool(self.observer.samples) and bool(self.observer.last.highest))
+
+    @staticmethod
+    def has_rows(site: Site, pod: str) -> bool:
+        """Tell whether a node has a row of the writer's."""
+        asked = (
+            "SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = 'faults' AND table_name = 'numbered'"
+        )
+        return site.sql(asked, pod) == "1" and site.sql("SELECT COUNT(*) > 0 FROM faults.numbered", pod) == "1"
 
     def receives(self) -> bool:
         """Tell whether a node of the replica has the channel, and receives."""
