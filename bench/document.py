@@ -37,26 +37,26 @@ class Part:
     Attributes:
         name: the name of its figures' file, and of its place in the page.
         section: the function that writes its text, with headings of level 3 and below.
-        plots: the function that makes its plots: the text of each SVG by file name.
-        aims: tells what was aimed at.
+        aims: tells what was aimed at, if anything was.
+        plots: makes its plots, if it has any: the text of each SVG by file name.
     """
 
     name: str
     section: Callable[[Sequence[Sample]], str]
-    plots: Callable[[Sequence[Sample]], Mapping[str, str]]
-    aims: Callable[[Sequence[Sample]], Iterable[Aim]]
+    aims: Callable[[Sequence[Sample]], Iterable[Aim]] = lambda _: ()
+    plots: Callable[[Sequence[Sample]], Mapping[str, str]] = lambda _: {}
 
 
 PARTS = (
-    Part("data-path", data_path.section, data_path.plots, data_path.aims),
-    Part("tuning", tuning.section, tuning.plots, tuning.aims),
-    Part("mysql", mysql.section, mysql.plots, mysql.aims),
-    Part("first-copy", first_copy.section, first_copy.plots, first_copy.aims),
-    Part("peers", peers.section, peers.plots, peers.aims),
-    Part("setup", setup.section, setup.plots, setup.aims),
-    Part("state", state.section, state.plots, state.aims),
-    Part("scale", scale.section, scale.plots, scale.aims),
-    Part("scale-gateways", scale_gateways.section, scale_gateways.plots, scale_gateways.aims),
+    Part("data-path", data_path.section, data_path.aims, data_path.plots),
+    Part("tuning", tuning.section),
+    Part("mysql", mysql.section, mysql.aims),
+    Part("first-copy", first_copy.section, first_copy.aims),
+    Part("peers", peers.section),
+    Part("setup", setup.section, setup.aims, setup.plots),
+    Part("state", state.section),
+    Part("scale", scale.section, scale.aims, scale.plots),
+    Part("scale-gateways", scale_gateways.section, scale_gateways.aims),
 )
 
 

@@ -5,7 +5,7 @@ The components make none of these changes. One that clearly helps belongs into t
 
 import base64
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from operator import sub, truediv
@@ -13,7 +13,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from bench.aims import Aim
 from bench.data_path import stage
 from bench.data_path.direct import NAME
 from bench.data_path.figures import (
@@ -237,13 +236,3 @@ def verdict(helpful: Sequence[Change]) -> str:
         f"*{change.name}* does, and is left out: {change.against}." if change.against else f"*{change.name}* does."
         for change in helpful
     )
-
-
-def aims(_: Sequence[Sample]) -> Iterable[Aim]:
-    """Return no aims: a change that helps is named."""
-    return ()
-
-
-def plots(_samples: Sequence[Sample]) -> Mapping[str, str]:
-    """Return no plots, since the table says everything."""
-    return {}

@@ -1,6 +1,6 @@
 """The part's section of docs/performance.md."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from operator import truediv
 
 from bench.aims import Aim
@@ -59,8 +59,3 @@ def aims(samples: Sequence[Sample]) -> Iterator[Aim]:
             met=min(ratio.median for ratio in ratios.values()) >= BACKUP_AIM,
             why="both servers, both ends of the backup and the proxies share two cores",
         )
-
-
-def plots(_: Sequence[Sample]) -> Mapping[str, str]:
-    """Return no plots."""
-    return {}

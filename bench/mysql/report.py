@@ -1,6 +1,6 @@
 """Writes the part's section of docs/performance.md."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from operator import sub, truediv
 
 from bench.aims import Aim
@@ -53,11 +53,6 @@ def section(samples: Sequence[Sample]) -> str:
         if any(by_round(samples, STREAMED, way, case.name) for case in CASES)
     ]
     return f"{without_empty(header, rows)}\n\n{METHOD}"
-
-
-def plots(_: Sequence[Sample]) -> Mapping[str, str]:
-    """Return no plots."""
-    return {}
 
 
 def aims(samples: Sequence[Sample]) -> Iterator[Aim]:

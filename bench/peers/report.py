@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from bench.aims import Aim
 from bench.data_path.figures import QUERY, STREAMED, percentile_of
 from bench.markdown import number, spread, table
 from bench.peers.figures import (
@@ -95,13 +94,3 @@ def unanswered(samples: Sequence[Sample], way: str, fault: str) -> str:
 def megabytes(figure: Summary) -> str:
     """Return bytes in megabytes."""
     return spread(summarize([value / 1e6 for value in (figure.median, figure.low, figure.high)]))
-
-
-def aims(_: Sequence[Sample]) -> Sequence[Aim]:
-    """Return no aims: peers are only compared."""
-    return ()
-
-
-def plots(_: Sequence[Sample]) -> Mapping[str, str]:
-    """Return no plots."""
-    return {}

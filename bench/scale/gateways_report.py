@@ -1,6 +1,6 @@
 """The part's section of docs/performance.md."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 from bench.aims import Aim
 from bench.samples import Sample
@@ -61,8 +61,3 @@ def section(samples: Sequence[Sample]) -> str:
 def aims(samples: Sequence[Sample]) -> Iterator[Aim]:
     """Return what was aimed at, and what came of it."""
     yield straight_aim(samples, FIGURES, "with gateways", "not known")
-
-
-def plots(_: Sequence[Sample]) -> Mapping[str, str]:
-    """Return no plots."""
-    return {}

@@ -1,8 +1,7 @@
 """The part's section of docs/performance.md."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
-from bench.aims import Aim
 from bench.markdown import figure, without_empty
 from bench.samples import Sample
 from bench.state.figures import BEFORE, COMPRESSED, CPU, DEFAULT, ONCE, STACKS, TEN_MORE, case_of
@@ -30,13 +29,3 @@ def section(samples: Sequence[Sample]) -> str:
         for case in (case_of(stack, before) for stack in STACKS for before in BEFORE)
     ]
     return f"{without_empty(header, rows)}\n\n{HOW}"
-
-
-def aims(_: Sequence[Sample]) -> Sequence[Aim]:
-    """Return no aims: the aim for ten more exports is for a real pair."""
-    return ()
-
-
-def plots(_: Sequence[Sample]) -> Mapping[str, str]:
-    """Return no plots."""
-    return {}
