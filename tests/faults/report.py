@@ -146,7 +146,7 @@ def read_figures(text: str) -> list[Outcome]:
     ]
 
 
-def page(outcomes: Sequence[Outcome], of_mysql: Sequence[Outcome], *, cores: int) -> str:
+def page(of_mariadb: Sequence[Outcome], of_mysql: Sequence[Outcome], *, cores: int) -> str:
     """Return the document."""
     return PAGE.read_text().format(
         kubernetes=toolchain.KUBERNETES,
@@ -154,8 +154,8 @@ def page(outcomes: Sequence[Outcome], of_mysql: Sequence[Outcome], *, cores: int
         envoy=toolchain.ISTIO.envoy,
         mariadb=toolchain.MARIADB,
         cores=cores,
-        costs=_costs(MARIADB, outcomes),
-        rows=_rows(outcomes),
+        costs=_costs(MARIADB, of_mariadb),
+        rows=_rows(of_mariadb),
         bounds=_bounds(MARIADB),
         mysql_costs=_costs(MYSQL, of_mysql),
         mysql_rows=_rows(of_mysql),
