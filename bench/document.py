@@ -7,6 +7,7 @@ python -m bench.document --check    say whether they are up to date with the fig
 
 import argparse
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,12 +82,20 @@ def files() -> dict[Path, str]:
             sections[place] = f"Not measured yet: `python -m bench {part.name}`."
             continue
         sections[place] = part.section(samples)
-        machines.setdefault(machine.described(machine_of(part.name)), []).append(part.name)
+        parts = machines.setdefault(machine.described(machine_of(part.name)), [])
+        parts.append(f"{part.name} ({rounds_of(samples)})")
         aims += part.aims(samples)
         made.update({FIGURES / name: text for name, text in part.plots(samples).items()})
     measured = "\n".join(f"- {', '.join(parts)}: {described}" for described, parts in machines.items())
     made[DOCUMENT] = wrapped(PAGE.read_text().format(aims=aims_table(aims), machines=measured, **sections))
     return made
+
+
+def rounds_of(samples: Sequence[Sample]) -> str:
+    """Return how many rounds a part's figures have, which differ from figure to figure."""
+    counts = Counter((sample.metric, sample.way, sample.case) for sample in samples).values()
+    least, most = min(counts), max(counts)
+    return f"{least} to {most} rounds" if least < most else f"{most} round{'s' if most > 1 else ''}"
 
 
 def stale() -> list[Path]:

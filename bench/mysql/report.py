@@ -26,9 +26,8 @@ WAN = FAR[0]
 CASES = (NEAR, WAN)
 
 METHOD = """\
-Oracle's MySQL 9.7 at both ends, without Galera, with GTIDs, and users of caching_sha2_password. It runs on clusters
-of its own, with two servers and one pod of each gateway. What is measured is as with MariaDB; replicas apply with four
-workers, as MySQL does by itself."""
+Oracle's MySQL 9.7 without Galera, with GTIDs and caching_sha2_password, two servers on clusters of their own. Its
+replica applies with four workers."""
 
 
 def section(samples: Sequence[Sample]) -> str:

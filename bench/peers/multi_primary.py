@@ -90,7 +90,7 @@ class MultiPrimary(Peer):
         return SYSTEM, f"istio={GATEWAY.removeprefix('istio-')}"
 
     def rotate(self) -> None:
-        """Replace `cacerts`, then restart everything that has certificates. Istio's instructions have no other way."""
+        """Replace `cacerts`, then restart everything that has certificates. An overlap of roots is not tried."""
         root = authority.root("root 2")
         self._root = root
         for site in SITES:

@@ -25,7 +25,7 @@ from bench.samples import Sample, Summary, by_round, summarize
 FACTS: Mapping[str, Mapping[str, str]] = {
     "what the other site can dial": {
         DCMESH: "one port of the gateway; nothing but the exports behind it",
-        MULTI_PRIMARY: "four ports of each gateway, with all Services of the mesh behind them, and each API server",
+        MULTI_PRIMARY: "each gateway's four ports, one of which leads to all Services of the mesh, and each API server",
         HAPROXY: "one port a pod",
     },
     "credentials for the other site's API": {DCMESH: "none", MULTI_PRIMARY: "each istiod's, to read", HAPROXY: "none"},
@@ -36,20 +36,22 @@ FACTS: Mapping[str, Mapping[str, str]] = {
     },
     "who checks who connects": {
         DCMESH: "the gateway, by the consumer's account",
-        MULTI_PRIMARY: "the mesh: any of its pods",
-        HAPROXY: "HAProxy: any certificate of the root",
+        MULTI_PRIMARY: "the pod's sidecar: any identity of the mesh, as set up here",
+        HAPROXY: "HAProxy: any certificate of the root, as set up here",
     },
 }
 """Facts that follow from each tool's design."""
 
 HOW = """\
 A database in dc1 runs already. A client in dc2 is to reach it, and becomes its replica. Each tool runs with one pod
-of each kind, on new clusters, by its own instructions, without a pause. *Steps* are what a person does; a step may
-take several commands. *Memory* is the sum of both sites' working sets but for databases and Kubernetes itself.
+of each kind, on new clusters, without a pause: dcmesh by `pulumi up --skip-preview`, multi-primary by Istio's
+instructions, HAProxy in pairs [of our own](../bench/peers/haproxy.py). *Steps* are a person's; each may take several
+commands. *Memory* is the sum of both sites' working sets but for databases and Kubernetes itself.
 *Unanswered* is the longest time in which new connections from dc2 got no greeting: when the database's pod is
 deleted, when the proxy before it in dc1 is killed, and while the root is replaced. dcmesh and HAProxy replace it in
-three steps, with both roots trusted in between; multi-primary by new `cacerts` and a restart of everything with a
-sidecar, databases included. [compared.md](compared.md) has tools that cannot run here."""
+three steps, with both roots trusted in between; HAProxy's pods are restarted each time, which cuts what is open, and a
+reload was not tried. Multi-primary gets new `cacerts` and a restart of everything with a sidecar, databases included;
+an overlap of roots was not tried. [compared.md](compared.md) has more tools, which were not run."""
 
 
 def section(samples: Sequence[Sample]) -> str:
